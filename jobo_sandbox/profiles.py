@@ -1,0 +1,211 @@
+"""The profile of a company, made up from its row and traits on request."""
+
+from collections.abc import Callable
+from random import Random
+
+from jobo_sandbox import vocabulary as words
+from jobo_sandbox.companies import Company, Json, mostly, slug_of
+
+
+def make_profile(seed: int, company: Company) -> Json:
+    """Make the full profile of a company: the same for the same company, but for what changed."""
+    key = company.row["id"]
+    rng = Random(f"{seed}:profile:{key}")  # noqa: S311 - nothing here is secret
+    shared = ("id", "name", "summary", "website", "listing_url", "logo_url", "linkedin_url")
+    slug = slug_of(str(company.row["name"]))
+    return {
+        **{name: company.row[name] for name in shared},
+        "crunchbase_url": company.row["crunchbase_url"],
+        "industries": company.traits["industries"],
+        **_identity(rng, company, slug),
+        **_place(company),
+        **_money(rng, company),
+        **_people(rng, slug),
+        **_technology(rng),
+        **_jobs(rng),
+        **_family(rng),
+        **_press(rng, slug),
+    }
+
+
+def _identity(rng: Random, company: Company, slug: str) -> Json:
+    traits, row = company.traits, company.row
+    year = traits["founded_year"]
+    industries = traits["industries"] or [None]
+    return {
+        "legal_name": mostly(rng, 0.8, f"{row['name']} Holding"),
+        "description": row["summary"] and f"{row['summary']} Founded to last.",
+        "founding_year": year and str(year),
+        "company_size": traits["company_size"],
+        "company_type": traits["company_type"],
+        "is_agency": traits["is_agency"],
+        "primary_industry": industries[0],
+        "categories": rng.sample(words.INDUSTRIES, rng.randint(0, 3)),
+        "naics_codes": [str(rng.randint(110_000, 999_999)) for _ in range(rng.randint(0, 2))],
+        "operating_status": mostly(rng, 0.9, "active"),
+        "page_rank": mostly(rng, 0.8, round(rng.uniform(0, 10), 2)),
+        "phone_number": mostly(rng, 0.4, f"+1-555-{rng.randint(0, 9999):04}"),
+        "email_address": mostly(rng, 0.5, f"hello@{slug}.example"),
+        "linkedin_company_id": mostly(rng, 0.7, str(rng.randint(1_000, 99_999_999))),
+        "twitter_url": mostly(rng, 0.6, f"https://twitter.com/{slug}"),
+        "facebook_url": mostly(rng, 0.4, f"https://www.facebook.com/{slug}"),
+        "instagram_url": mostly(rng, 0.3, f"https://www.instagram.com/{slug}"),
+        "angellist_url": mostly(rng, 0.2, f"https://wellfound.com/company/{slug}"),
+        "youtube_url": mostly(rng, 0.3, f"https://www.youtube.com/@{slug}"),
+        "github_url": mostly(rng, 0.3, f"https://github.com/{slug}"),
+        "g2_url": mostly(rng, 0.2, f"https://www.g2.com/products/{slug}"),
+        "research_focus_areas": rng.sample(words.INDUSTRIES, rng.randint(0, 1)),
+    }
+
+
+def _place(company: Company) -> Json:
+    code = company.traits["country_code"]
+    city, continent = words.COUNTRIES.get(code, (None, None))
+    return {
+        "country_code": code,
+        "continent": continent,
+        "headquarters_location": city and f"{city}, {code}",
+        "headquarters_region": continent,
+        "headquarters_regions": [name for name in (continent, "Remote") if name],
+    }
+
+
+def _money(rng: Random, company: Company) -> Json:
+    stage = company.traits["funding_stage"]
+    millions = rng.randint(1, 400)
+    rounds = [
+        {
+            "investment_type": stage,
+            "announced_on": _day(rng),
+            "raised_amount": f"${millions}M",
+            "post_money_valuation": mostly(rng, 0.3, f"${millions * 5}M"),
+            "investor_count": rng.randint(1, 9),
+            "lead_investor": mostly(rng, 0.7, rng.choice(words.INVESTORS)),
+        }
+    ]
+    public = stage == "ipo"
+    return {
+        "funding_stage": stage,
+        "funding_rounds": rounds if stage else [],
+        "total_funding": stage and str(millions * 1_000_000),
+        "funds_total_formatted": stage and f"${millions}M",
+        "revenue": mostly(rng, 0.5, f"${millions * 2}M to ${millions * 4}M"),
+        "investors": rng.sample(words.INVESTORS, rng.randint(1, 3)) if stage else [],
+        "investor_types": ["venture_capital"] if stage else [],
+        "ipo_status": "public" if public else "private",
+        "stock_symbol": str(company.row["name"])[:4].upper() if public else None,
+        "stock_exchange": "NYSE" if public else None,
+    }
+
+
+def _people(rng: Random, slug: str) -> Json:
+    names = [
+        f"{rng.choice(words.FIRST_NAMES)} {rng.choice(words.LAST_NAMES)}"
+        for _ in range(rng.randint(1, 4))
+    ]
+    leadership = [
+        {
+            "name": name,
+            "title": title,
+            "linkedin_url": f"https://www.linkedin.com/in/{slug_of(name)}-{slug}",
+            "avatar_url": mostly(rng, 0.5, f"https://avatars.example/{slug_of(name)}.png"),
+        }
+        for name, title in zip(names, words.TITLES, strict=False)
+    ]
+    return {
+        "founders": names[:2],
+        "leadership": leadership,
+        "leadership_hires": _some(rng, lambda: {"date": _day(rng)}),
+        "layoffs": _some(rng, lambda: {"date": _day(rng)}),
+    }
+
+
+def _technology(rng: Random) -> Json:
+    names = rng.sample(list(words.TECHNOLOGIES), rng.randint(0, 4))
+    described = [{"name": name, "description": mostly(rng, 0.5, "In daily use.")} for name in names]
+    return {
+        "technology_list": names,
+        "tech_stack": [{"name": n, "categories": words.TECHNOLOGIES[n]} for n in names],
+        "products": _some(rng, lambda: {"name": "Platform", "description": "The main product."}),
+        "software_used": described,
+    }
+
+
+def _jobs(rng: Random) -> Json:
+    years = range(2022, 2022 + rng.randint(0, 3))
+    titles = ("Software Engineer", "Data Analyst")[: rng.randint(0, 2)]
+    return {
+        "h1b_annual_job_counts": [{"year": str(y), "count": rng.randint(1, 90)} for y in years],
+        "h1b_title_distribution": [{"title": t, "count": rng.randint(1, 50)} for t in titles],
+        "ratings": _some(
+            rng,
+            lambda: {
+                "source": "glassdoor",
+                "rating": f"{rng.uniform(2, 5):.1f}",
+                "url": "https://www.glassdoor.com/Reviews",
+                "review_count": rng.randint(1, 5_000),
+            },
+        ),
+    }
+
+
+def _family(rng: Random) -> Json:
+    acquirer = mostly(rng, 0.1, "Lakeside Holding")
+    return {
+        "is_acquired": acquirer is not None,
+        "acquired_by_company": acquirer,
+        "parent_company_url": acquirer and "https://lakeside-holding.example",
+        "subsidiary_list": ["Spinoff Labs"][: rng.randint(0, 1)],
+        "sub_organizations": _some(
+            rng,
+            lambda: {
+                "name": "Spinoff Labs",
+                "ownership_type": "subsidiary",
+                "title": "Spinoff Labs, a subsidiary",
+            },
+        ),
+        "acquisitions": _some(
+            rng, lambda: {"acquiree_name": "Tiny Tools", "title": "Tiny Tools acquired"}
+        ),
+        "exits": _some(rng, lambda: {"name": "Early Bird", "description": "Sold its share."}),
+    }
+
+
+def _press(rng: Random, slug: str) -> Json:
+    return {
+        "press_references": _some(
+            rng,
+            lambda: {
+                "url": f"https://news.example/{slug}",
+                "posted_on": _day(rng),
+                "title": "A company to watch",
+                "publisher": "The Daily Ledger",
+            },
+        ),
+        "featured_lists": _some(
+            rng,
+            lambda: {
+                "title": "Hidden champions",
+                "org_num": rng.randint(10, 500),
+                "funding_total_formatted": "$1.2B",
+                "funding_total_usd": 1_200_000_000,
+            },
+        ),
+        "event_appearances": _some(
+            rng,
+            lambda: {
+                "appearance_type": "exhibitor",
+                "event": "Trade Fair",
+                "event_starts_on": _day(rng),
+                "image": mostly(rng, 0.5, "https://images.example/fair.png"),
+            },
+        ),
+    }
+
+
+def _some(rng: Random, make: Callable[[], Json]) -> list[Json]:
+    return [make() for _ in range(rng.randint(0, 2))]
+
+
+def _day(rng: Random) -> str:
+    return f"{rng.randint(2015, 2024)}-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}"

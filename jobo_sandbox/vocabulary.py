@@ -1,0 +1,103 @@
+"""The words that the sandbox's companies are made of."""
+
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+FIRST_WORDS = _words(
+    "Amber Anchor Arbor Atlas Beacon Birch Blue Bright Cedar Cinder Clear Cobalt Copper Coral "
+    "Delta Drift Ember Falcon Fjord Flint Gentle Granite Harbor Hazel Helio Indigo Iron Juniper "
+    "Kite Lantern Lumen Maple Meridian Mosaic Nimbus North Nova Oak Onyx Opal Orchid Pebble Pine "
+    "Quartz Quill Raven River Saffron Sierra Silver Slate Sol Spruce Stone Summit Tidal Umber "
+    "Velvet Vertex Violet Willow Zephyr Zürich Ångström Étoile"
+)
+SECOND_WORDS = _words(
+    "Analytics Bank Biologics Bio Capital Care Cloud Commerce Data Dental Diagnostics Dynamics "
+    "Education Energy Finance Foods Freight Games Genomics Health Insurance Labs Learning Legal "
+    "Logistics Materials Media Mobility Motors Networks Optics Payments Pharma Power Robotics "
+    "Security Semiconductors Software Solar Staffing Studios Systems Therapeutics Travel Ventures "
+    "Water Wireless Works"
+)
+ENDINGS = ("", "", "", " Inc.", " GmbH", " Ltd", " Group", " AG", " SAS", " & Co.")
+
+INDUSTRIES = _words(
+    "aerospace agriculture artificial_intelligence automotive biotech climate_tech construction "
+    "consumer_goods cybersecurity e_commerce education energy fintech gaming healthcare insurance "
+    "legal logistics manufacturing media nonprofit real_estate recruiting retail saas "
+    "semiconductors telecom travel"
+)
+COUNTRIES = {
+    "US": ("San Francisco", "North America"),
+    "GB": ("London", "Europe"),
+    "DE": ("Berlin", "Europe"),
+    "FR": ("Paris", "Europe"),
+    "NL": ("Amsterdam", "Europe"),
+    "CH": ("Zürich", "Europe"),
+    "SE": ("Stockholm", "Europe"),
+    "CA": ("Toronto", "North America"),
+    "IN": ("Bengaluru", "Asia"),
+    "SG": ("Singapore", "Asia"),
+    "AU": ("Sydney", "Oceania"),
+    "BR": ("São Paulo", "South America"),
+}
+COUNTRY_WEIGHTS = (40, 12, 10, 7, 5, 4, 3, 6, 6, 3, 3, 3)
+COMPANY_SIZES = (
+    "1-10",
+    "11-50",
+    "51-200",
+    "201-500",
+    "501-1000",
+    "1001-5000",
+    "5001-10000",
+    "10001+",
+)
+FUNDING_STAGES = ("pre_seed", "seed", "series_a", "series_b", "series_c", "series_d", "ipo")
+
+# Where the jobs of a company are listed, by the system that it runs on.
+LISTING_URLS = {
+    "greenhouse": "https://boards.greenhouse.io/{slug}",
+    "lever": "https://jobs.lever.co/{slug}",
+    "workday": "https://{slug}.wd3.myworkdayjobs.com/careers",
+    "ashby": "https://jobs.ashbyhq.com/{slug}",
+    "smartrecruiters": "https://careers.smartrecruiters.com/{slug}",
+    "workable": "https://apply.workable.com/{slug}",
+    "personio": "https://{slug}.jobs.personio.de",
+    "teamtailor": "https://{slug}.teamtailor.com/jobs",
+    "recruitee": "https://{slug}.recruitee.com",
+    "bamboohr": "https://{slug}.bamboohr.com/careers",
+    "icims": "https://careers-{slug}.icims.com/jobs",
+    "own_site": "https://{slug}.example/careers",
+}
+
+ACTIVITIES = (
+    "builds tools for",
+    "runs a marketplace for",
+    "advises the leaders of",
+    "automates the daily work of",
+    "makes hardware for",
+    "publishes data about",
+    "develops software for",
+)
+CUSTOMERS = (
+    "hospitals and clinics",
+    "small manufacturers",
+    "banks and insurers",
+    "schools and universities",
+    "carriers and warehouses",
+    "growing online shops",
+    "research laboratories",
+    "city administrations",
+    "energy providers",
+)
+FIRST_NAMES = _words("Ada Amir Chloé Diego Emeka Grace Hana Ines Jonas Lena Mei Noah Priya Sofia")
+LAST_NAMES = _words("Adeyemi Bauer Costa Dubois García Ito Jansen Khan Lindström Novak Patel Rossi")
+TITLES = ("Chief Executive Officer", "Chief Technology Officer", "Head of People", "VP Sales")
+INVESTORS = ("Lakeside Ventures", "Fourth Wall Capital", "Northlight", "Ridge Partners", "Hatch")
+TECHNOLOGIES = {
+    "PostgreSQL": ["databases"],
+    "Kubernetes": ["infrastructure", "orchestration"],
+    "React": ["web"],
+    "Kafka": ["streaming"],
+    "Snowflake": ["databases", "analytics"],
+}

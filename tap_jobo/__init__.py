@@ -1,0 +1,1 @@
+"""Singer tap for the Jobo API: a directory of career sites, kept current."""

@@ -1,0 +1,34 @@
+"""The command `tap-jobo`, also `python -m tap_jobo`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from tap_jobo.errors import TapJoboError
+from tap_jobo.tap import TapJobo
+
+
+def main() -> None:
+    """Run the command line; an error that we foresee is one line, never a traceback."""
+    try:
+        sys.exit(TapJobo.cli.main(prog_name=TapJobo.name, standalone_mode=False))
+    except TapJoboError as error:
+        TapJobo.logger.critical("%s", error)
+        sys.exit(error.exit_code)
+    except click.BadParameter as error:
+        TapJobo.logger.critical("%s", error.format_message())
+        sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except Exception:  # noqa: BLE001 - a bug: its traceback goes through the log, which redacts
+        TapJobo.logger.critical("This is a bug of tap-jobo, please report it.", exc_info=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""Time: the clocks that the tap reads, the waits that it makes, the texts that it writes."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+_TIMESTAMP = re.compile(
+    r"\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:?\d\d)?)?", re.ASCII
+)
+
+
+class Clock:
+    """The machine's clocks and its sleep, in one object so that tests can replace them."""
+
+    def now(self) -> datetime:
+        """Return the local wall clock, in UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Return seconds on a clock that nobody sets."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep for `seconds`."""
+        time.sleep(seconds)
+
+
+def parse_timestamp(text: str) -> datetime:
+    """Read an ISO 8601 date or date-time; without a zone it is UTC.
+
+    Raises:
+        ValueError: The text is neither.
+    """
+    if not _TIMESTAMP.fullmatch(text):
+        raise ValueError(text)
+    parsed = datetime.fromisoformat(text.upper())
+    try:
+        return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    except OverflowError as error:  # year 1 or 9999 with an offset
+        raise ValueError(text) from error
+
+
+def format_timestamp(instant: datetime) -> str:
+    """Write an instant as ISO 8601 UTC, such as `2026-01-31T08:00:00.000000Z`."""
+    return instant.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def parse_http_date(text: str | None) -> datetime | None:
+    """Read an HTTP date (the `Date` or `Retry-After` header); None where there is none."""
+    try:
+        parsed = parsedate_to_datetime(text or "")
+        return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None

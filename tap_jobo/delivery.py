@@ -1,0 +1,179 @@
+"""The two promises: no row is lost, and no row is bought twice.
+
+`Delivery._pages` below is the one place that shows why they hold. For each page, in this order:
+
+1. the journal: a page that was paid for before is read from disk; one that was not is bought,
+   and on disk before anything else happens;
+2. the rows: all of them are written before
+3. the state says so.
+
+A crash between two of these steps repeats what follows it, for nothing: rows that are written
+twice are the same row to an upsert. A page that is bought but not yet on disk is the only one
+that a crash can make the user pay for again.
+
+The bookmark becomes the start of the scan, an instant before its first request by the slower of
+two clocks, and only when the scan has reached its end: whatever changed since is newer than the
+bookmark and found by the next run. Nothing but `StreamState.complete` moves it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from tap_jobo.errors import ApiError, BudgetReachedError, CursorRejectedError
+from tap_jobo.scan import Scan
+from tap_jobo.spending import dollars
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Generator, Iterator
+    from datetime import datetime
+
+    from tap_jobo.journal import Journal
+    from tap_jobo.page import Page
+    from tap_jobo.plan import Plan
+    from tap_jobo.report import Report
+    from tap_jobo.rows import Row, RowCleaner
+    from tap_jobo.scan import StreamState
+    from tap_jobo.spending import Spending
+
+
+class _Buys(Protocol):
+    def buy(self, scan: Scan, bookmark: datetime | None) -> Page: ...
+
+
+class Delivery:
+    """One run: scans, from the journal and the feed, to standard output and the state.
+
+    Args:
+        plan: What the settings ask for.
+        state: The stream's state, written to after each page.
+        journal: The pages that are paid for.
+        feed: Where pages are bought.
+        cleaner: Makes records of rows.
+        spending: What the run has cost.
+        report: Counts what was delivered.
+        write_state: Writes a STATE message with the state as it is.
+        check: Raises if the run must not go on: a signal came, or the target went away.
+        logger: Where the course of the run is told.
+    """
+
+    def __init__(  # noqa: PLR0913 - the parts of a run, each with a purpose of its own
+        self,
+        *,
+        plan: Plan,
+        state: StreamState,
+        journal: Journal,
+        feed: _Buys,
+        cleaner: RowCleaner,
+        spending: Spending,
+        report: Report,
+        write_state: Callable[[], None],
+        check: Callable[[], None],
+        logger: logging.Logger,
+    ) -> None:
+        self._plan = plan
+        self._state = state
+        self._journal = journal
+        self._feed = feed
+        self._cleaner = cleaner
+        self._spending = spending
+        self._report = report
+        self._write_state = write_state
+        self._check = check
+        self._logger = logger
+        self._passed: set[str] = set()
+        """Starts of the scans that this run is through with."""
+
+    def records(self) -> Iterator[Row]:
+        """Yield the records of the run; each must be written before the next is asked for.
+
+        Raises:
+            TapJoboError: The run cannot go on. What was delivered is in the state.
+        """
+        scan: Scan | None = self._first_scan()
+        try:
+            while scan:
+                scan = yield from self._scan(scan)
+        except BudgetReachedError as reached:
+            self._logger.warning("%s", reached)
+
+    def _scan(self, scan: Scan) -> Generator[Row, None, Scan | None]:
+        """Deliver a scan as far as it goes, and return the one to follow it, if any."""
+        self._journal.tell_of_replay(scan)
+        try:
+            is_fresh = yield from self._pages(scan)
+        except CursorRejectedError as rejection:
+            return self._start_over(scan, rejection)
+        return None if is_fresh else self._catch_up(scan)
+
+    def _pages(self, scan: Scan) -> Generator[Row, None, bool]:
+        """Deliver the scan's pages to its end: journal, rows, state.
+
+        Returns:
+            Whether the last page was bought now, so that the rows are as fresh as they can be.
+        """
+        while True:
+            self._check()
+            page = self._journal.read(scan)
+            is_replayed = page is not None
+            if page is None:
+                page = self._feed.buy(scan, self._plan.bookmark(self._state))
+                self._journal.write(scan, page)
+            yield from self._cleaner.clean(page.rows)
+            self._note(scan, page)
+            self._write_state()
+            self._report.page_delivered(len(page.rows), is_replayed=is_replayed)
+            if not page.has_more:
+                return not is_replayed
+
+    def _note(self, scan: Scan, page: Page) -> None:
+        """Put into the state, not yet written, that a page's rows are out."""
+        scan.rows += len(page.rows)
+        scan.cursor = page.next_cursor
+        self._report.is_complete = not page.has_more
+        if page.has_more:
+            self._state.checkpoint(scan, self._plan.filters)
+        else:
+            self._state.complete(scan, self._plan.filters)
+
+    def _first_scan(self) -> Scan:
+        scan = self._plan.first_scan(self._state)
+        self._journal.confirm(bookmark=self._state.bookmark, pending=self._state.pending)
+        return scan if self._state.pending else self._adopt(scan)
+
+    def _adopt(self, scan: Scan) -> Scan:
+        """Let a scan that would begin go on as one that was paid for but is not in the state."""
+        self._journal.adopt(scan, self._passed)
+        return scan
+
+    def _catch_up(self, scan: Scan) -> Scan:
+        """Return the scan that follows one which came from the journal and may be old."""
+        self._pass(scan)
+        return self._adopt(self._plan.new_scan(self._state.bookmark))
+
+    def _start_over(self, scan: Scan, rejection: CursorRejectedError) -> Scan:
+        """Return the scan that begins again what the API cannot continue, once a scan."""
+        if scan.cursor is None:
+            raise rejection
+        cost = dollars(scan.rows * self._spending.price)
+        if scan.restarts:
+            raise ApiError(
+                f"{rejection}, again in a scan that was started over once. To start over costs "
+                f"{cost} for the {scan.rows:,} rows so far: run a full refresh (without state) "
+                "to do so."
+            ) from rejection
+        self._logger.warning(
+            "%s: the scan starts over, and the %s rows so far are bought again for %s.",
+            rejection,
+            f"{scan.rows:,}",
+            cost,
+        )
+        self._journal.drop(scan)
+        self._pass(scan)
+        again = Scan(scan.updated_after, self._plan.batch_size, restarts=scan.restarts + 1)
+        return self._adopt(again)
+
+    def _pass(self, scan: Scan) -> None:
+        if scan.started_at:
+            self._passed.add(scan.started_at)

@@ -1,0 +1,39 @@
+"""The errors that we foresee: each is one sentence to the user, never a traceback."""
+
+
+class TapJoboError(Exception):
+    """Ends the run with one line and `exit_code`; it names what is at fault and what to do."""
+
+    exit_code = 1
+
+
+class ConfigError(TapJoboError):
+    """A setting, or a file given on the command line, is not what it should be."""
+
+
+class StateError(TapJoboError):
+    """The state is not one that this tap can go on from."""
+
+
+class OutputError(TapJoboError):
+    """Standard output cannot be written: the target went away, or a disk is full."""
+
+
+class ApiError(TapJoboError):
+    """Jobo refused a request, or gave no usable answer."""
+
+
+class CursorRejectedError(ApiError):
+    """Jobo cannot continue the scan from this cursor (400 `Invalid cursor`, or its 409)."""
+
+
+class BudgetReachedError(TapJoboError):
+    """The next request could cost more than `max_credits` leaves; the run ends well."""
+
+
+class InterruptedRunError(TapJoboError):
+    """A signal asked the run to end; exit code 128 + signal number, as a shell gives it."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(f"Stopped by signal {signum}; the next run goes on from here.")
+        self.exit_code = 128 + signum

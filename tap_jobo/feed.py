@@ -1,0 +1,128 @@
+"""The feed of career sites: one request a page, and the instant at which a scan began."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from tap_jobo.clock import format_timestamp
+from tap_jobo.errors import StateError
+from tap_jobo.page import read_page
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from requests import PreparedRequest
+
+    from tap_jobo.client import Answer, Client
+    from tap_jobo.page import Page
+    from tap_jobo.scan import Filters, Scan
+    from tap_jobo.spending import Spending
+
+PATH: Final = "/api/career-sites/feed"
+_TOLERATED_SKEW: Final = timedelta(minutes=5)
+_DATE_RESOLUTION: Final = timedelta(seconds=1)
+
+
+def request_body(scan: Scan, filters: Filters) -> dict[str, Any]:
+    """Return the body that asks for the scan's next page.
+
+    Every page's body repeats the filters, `updated_after` and `batch_size` beside the cursor, as
+    Jobo's own example does.
+    """
+    body = {
+        **filters,
+        "updated_after": scan.updated_after,
+        "batch_size": scan.batch_size,
+        "cursor": scan.cursor,
+    }
+    return {name: value for name, value in body.items() if value is not None}
+
+
+class Feed:
+    """Buys pages.
+
+    Args:
+        client: Sends the requests.
+        prepare: Makes a request of a body.
+        filters: The filters of every scan.
+        spending: Where the cost of each page is counted.
+        logger: Where a clock that is off is reported.
+    """
+
+    def __init__(
+        self,
+        *,
+        client: Client,
+        prepare: Callable[[dict[str, Any]], PreparedRequest],
+        filters: Filters,
+        spending: Spending,
+        logger: logging.Logger,
+    ) -> None:
+        self._client = client
+        self._prepare = prepare
+        self._filters = filters
+        self._spending = spending
+        self._logger = logger
+        self._clocks_compared = False
+
+    def buy(self, scan: Scan, bookmark: datetime | None) -> Page:
+        """Buy the scan's next page; the first one sets when the scan started.
+
+        Args:
+            scan: The scan; only its `started_at` is changed.
+            bookmark: The bookmark that the scan goes on from.
+
+        Raises:
+            StateError: The bookmark lies in the future by the API's clock.
+            TapJoboError: As `Client.fetch` and `read_page`.
+        """
+        answer = self._client.fetch(
+            self._prepare(request_body(scan, self._filters)),
+            rows=scan.batch_size,
+            read=partial(read_page, sent_cursor=scan.cursor),
+        )
+        self._spending.page_received(answer.headers, len(answer.content.rows))
+        self._compare_clocks(answer, bookmark)
+        if scan.started_at is None:
+            scan.started_at = format_timestamp(_started_at(answer))
+        return answer.content
+
+    def _compare_clocks(self, answer: Answer[Page], bookmark: datetime | None) -> None:
+        if self._clocks_compared or answer.date is None:
+            return
+        self._clocks_compared = True
+        if bookmark and bookmark > answer.date + _DATE_RESOLUTION:
+            raise StateError(
+                f"The bookmark {format_timestamp(bookmark)} lies in the future: the API's clock "
+                f"says {format_timestamp(answer.date)}. Rows would be left out, so the run stops "
+                "and the state stays as it is: correct replication_key_value in the state, or "
+                "run a full refresh."
+            )
+        skew = answer.date - answer.sent_at - timedelta(seconds=answer.elapsed)
+        if abs(skew) > _TOLERATED_SKEW:
+            self._logger.warning(
+                "The local clock is %.0f minutes %s the API's. %s Set the local clock.",
+                abs(skew).total_seconds() / 60,
+                "behind" if skew > timedelta(0) else "ahead of",
+                "The bookmark goes by it, so that what changes in between is bought again by "
+                "every run."
+                if skew > timedelta(0)
+                else "The bookmark goes by the API's clock, and nothing is lost.",
+            )
+
+
+def _started_at(answer: Answer[Page]) -> datetime:
+    """Return the instant before the scan's first request, by the slower of the two clocks.
+
+    A local clock that is ahead would move the bookmark past updates that come later. The API's
+    clock is read from the `Date` of the answer, less the time that the answer took and a second
+    for the header's resolution.
+    """
+    if answer.date is None:
+        return answer.first_sent_at
+    by_api = answer.date - timedelta(seconds=answer.elapsed) - _DATE_RESOLUTION
+    return min(answer.first_sent_at, by_api)

@@ -1,0 +1,33 @@
+"""The key stays out of everything that leaves the process, except the request's own header."""
+
+from __future__ import annotations
+
+import logging
+
+REPLACEMENT = "[api_key]"
+
+
+class _RedactingFormatter(logging.Formatter):
+    """Formats with another formatter, then takes the key out of the finished text."""
+
+    def __init__(self, inner: logging.Formatter, key: str) -> None:
+        super().__init__()
+        self._inner = inner
+        self.key = key
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._inner.format(record).replace(self.key, REPLACEMENT)
+
+
+def redact_logs(key: str) -> None:
+    """See to it that no log handler, at any level or in a traceback, writes the key."""
+    loggers = [logging.getLogger(), *map(logging.getLogger, logging.Logger.manager.loggerDict)]
+    for handler in {handler for logger in loggers for handler in logger.handlers}:
+        formatter = handler.formatter or logging.Formatter()
+        if not (isinstance(formatter, _RedactingFormatter) and formatter.key == key):
+            handler.setFormatter(_RedactingFormatter(formatter, key))
+
+
+def redact_body(body: bytes, key: str) -> bytes:
+    """Return an answer's body without the key, before anything else reads or stores it."""
+    return body.replace(key.encode(), REPLACEMENT.encode())

@@ -1,0 +1,151 @@
+"""How long to wait before a request: as the server asks, and when to give up."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from tap_jobo.clock import parse_http_date
+from tap_jobo.errors import ApiError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+_FIRST_WAIT: Final = 0.5
+_LONGEST_WAIT: Final = 30.0
+_PATIENCE: Final = 300.0
+"""Seconds of our own waits for one page."""
+_OBEDIENCE: Final = 3_600.0
+"""Seconds of waits that the server asked for, for one page."""
+_PAID_TRIES: Final = 2
+"""Further tries after an answer that broke off: each may be paid for."""
+
+
+def asked_wait(status: int, headers: Mapping[str, str], body: object) -> float | None:
+    """Return the seconds that an answer asks to wait; None where it does not say.
+
+    `Retry-After` (seconds or a date), then `retry_after_seconds` of the body, then, where the
+    rate limit is the reason, `X-RateLimit-Reset`. Dates are read against the `Date` of the same
+    answer, since the local clock may be off.
+    """
+    retry_after = headers.get("Retry-After")
+    seconds = _seconds(retry_after)
+    if seconds is None:
+        seconds = _until(parse_http_date(retry_after), headers)
+    if seconds is None and isinstance(body, dict):
+        seconds = _seconds(body.get("retry_after_seconds"))
+    if seconds is None and status == HTTPStatus.TOO_MANY_REQUESTS:
+        seconds = _until_reset(headers)
+    return seconds
+
+
+class Patience:
+    """The waits between the tries for one page."""
+
+    def __init__(self) -> None:
+        self._tries = 0
+        self._own = 0.0
+        self._asked = 0.0
+        self._paid_tries = 0
+
+    def after_no_answer(
+        self, *, asked: float | None, spent: float, now: datetime, why: str
+    ) -> float:
+        """Return the seconds to wait after a request that cost nothing.
+
+        Args:
+            asked: Seconds that the server asked for, if it did.
+            spent: Seconds that the request itself took in vain.
+            now: The local clock.
+            why: What happened, for the text of the error.
+
+        Raises:
+            ApiError: It makes no sense to wait on.
+        """
+        if asked:
+            self._asked += asked
+            if self._asked > _OBEDIENCE:
+                then = (now + timedelta(seconds=min(asked, 1e9))).isoformat(timespec="minutes")
+                raise ApiError(
+                    f"{why}, and asks to wait {asked:,.0f} seconds: a new run makes sense from "
+                    f"{then} on. The scan is kept."
+                )
+            return asked
+        wait = self._next_own()
+        self._own += wait + spent
+        if self._own > _PATIENCE:
+            raise ApiError(
+                f"{why}, for five minutes and {self._tries} tries now. The scan is kept: run "
+                "again later."
+            )
+        return wait
+
+    def after_broken_answer(self, why: str) -> float:
+        """Return the seconds to wait after a request that may have been paid for.
+
+        Raises:
+            ApiError: It was tried often enough.
+        """
+        self._paid_tries += 1
+        if self._paid_tries > _PAID_TRIES:
+            raise ApiError(
+                f"{why}, three times in a row; each try may be paid for. The scan is kept: run "
+                "again later."
+            )
+        return self._next_own()
+
+    def _next_own(self) -> float:
+        longest = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** min(self._tries, 10))
+        self._tries += 1
+        return float(max(_FIRST_WAIT, longest * random.uniform(0.5, 1)))  # noqa: S311 - jitter
+
+
+class Pace:
+    """Keeps within the announced rate, so that a 429 is the exception.
+
+    The first half of the allowance is used at full speed, so that a small sync does not wait;
+    the rest is spread over the time until the allowance is renewed.
+    """
+
+    def __init__(self) -> None:
+        self._next_at = 0.0
+
+    def answered(self, headers: Mapping[str, str], now: float) -> None:
+        """Take note of an answer's allowance; `now` is in monotonic seconds."""
+        remaining = _seconds(headers.get("X-RateLimit-Remaining"))
+        until_reset = _until_reset(headers)
+        self._next_at = now
+        if remaining is None or until_reset is None or until_reset > _OBEDIENCE:
+            return
+        limit = _seconds(headers.get("X-RateLimit-Limit"))
+        if limit is None or remaining <= limit / 2:
+            self._next_at += until_reset / (remaining + 1)
+
+    def wait(self, now: float) -> float:
+        """Return the seconds until the next request may go out."""
+        return max(0.0, self._next_at - now)
+
+
+def _seconds(value: object) -> float | None:
+    try:
+        number = float(value) if isinstance(value, str | int | float) else -1.0
+    except (ValueError, OverflowError):
+        return None
+    return number if 0 <= number < 1e12 else None  # noqa: PLR2004 - not infinity, not NaN
+
+
+def _until(instant: datetime | None, headers: Mapping[str, str]) -> float | None:
+    date = parse_http_date(headers.get("Date"))
+    if instant is None or date is None:
+        return None
+    return max(0.0, (instant - date).total_seconds())
+
+
+def _until_reset(headers: Mapping[str, str]) -> float | None:
+    reset, date = _seconds(headers.get("X-RateLimit-Reset")), parse_http_date(headers.get("Date"))
+    if reset is None or date is None:
+        return None
+    return max(0.0, reset - date.timestamp())

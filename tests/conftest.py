@@ -1,0 +1,27 @@
+"""What the tests share: a sandbox of the API, and the tap against it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jobo_sandbox import Sandbox
+from tests.support import Tap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """A still world of 120 companies: three pages of fifty, the last not full."""
+    with Sandbox(size=120, seed=1) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def tap(sandbox: Sandbox, tmp_path: Path) -> Tap:
+    """The tap with the sandbox's key and URL."""
+    return Tap(sandbox, tmp_path)

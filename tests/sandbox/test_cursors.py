@@ -1,0 +1,92 @@
+import base64
+
+import pytest
+
+from jobo_sandbox import Sandbox
+
+from .helpers import Clock, ids, page, post
+
+
+def test_a_cursor_carries_filters_window_and_page_size(sandbox: Sandbox) -> None:
+    whole = ids(sandbox, country_codes=["US"], batch_size=3)
+    first = page(sandbox, country_codes=["US"], batch_size=3)
+    second = page(
+        sandbox,
+        cursor=first["next_cursor"],
+        country_codes=["FR"],
+        updated_after="2999-01-01T00:00:00Z",
+        batch_size=50,
+    )
+    assert [row["id"] for row in second["career_sites"]] == whole[3:6]
+
+
+def test_what_is_wrong_beside_a_cursor_is_ignored(sandbox: Sandbox) -> None:
+    first = page(sandbox, batch_size=3)
+    second = page(sandbox, cursor=first["next_cursor"], batch_size=999, industries="x")
+    assert len(second["career_sites"]) == 3
+
+
+def test_a_cursor_keeps_its_order(sandbox: Sandbox) -> None:
+    whole = ids(sandbox, batch_size=5)
+    first = page(sandbox, batch_size=5)
+    sandbox.order = "updated_desc"
+    second = page(sandbox, cursor=first["next_cursor"])
+    assert [row["id"] for row in second["career_sites"]] == whole[5:10]
+
+
+def test_a_cursor_can_be_used_again(sandbox: Sandbox) -> None:
+    cursor = page(sandbox, batch_size=5)["next_cursor"]
+    once, again = page(sandbox, cursor=cursor), page(sandbox, cursor=cursor)
+    assert once["career_sites"] == again["career_sites"]
+
+
+def assert_rejected(sandbox: Sandbox, cursor: object) -> None:
+    billed = sandbox.credits_billed
+    response = post(sandbox, {"cursor": cursor})
+    assert response.status_code == 400
+    assert response.json()["detail"] == "Invalid cursor"
+    assert response.headers["Content-Type"].startswith("application/problem+json")
+    assert sandbox.credits_billed == billed
+
+
+@pytest.mark.parametrize("cursor", ["", "nonsense", "ümlaut", "AAAA", 7, ["x"]])
+def test_a_malformed_cursor_is_rejected(sandbox: Sandbox, cursor: object) -> None:
+    assert_rejected(sandbox, cursor)
+
+
+def test_a_forged_cursor_is_rejected(sandbox: Sandbox) -> None:
+    cursor = page(sandbox, batch_size=5)["next_cursor"]
+    raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+    forged = raw.replace(b'"batch_size":5', b'"batch_size":6')
+    assert forged != raw
+    assert_rejected(sandbox, base64.urlsafe_b64encode(forged).decode())
+
+
+def test_a_foreign_cursor_is_rejected(sandbox: Sandbox) -> None:
+    with Sandbox(size=120, seed=7) as other:
+        cursor = page(other, batch_size=5)["next_cursor"]
+    assert_rejected(sandbox, cursor)
+
+
+def test_the_same_secret_takes_the_cursors_of_an_earlier_sandbox(sandbox: Sandbox) -> None:
+    cursor = page(sandbox, batch_size=5)["next_cursor"]
+    with Sandbox(size=120, seed=7, secret=sandbox.secret) as later:
+        assert page(later, cursor=cursor)["career_sites"]
+
+
+def test_cursors_expire_after_a_while() -> None:
+    clock = Clock()
+    with Sandbox(size=120, clock=clock, expire_cursors_after=60) as sandbox:
+        cursor = page(sandbox)["next_cursor"]
+        clock.now += 60
+        later = page(sandbox, cursor=cursor)["next_cursor"]
+        clock.now += 1
+        assert_rejected(sandbox, cursor)
+        assert page(sandbox, cursor=later)["career_sites"]
+
+
+def test_cursors_issued_so_far_can_be_rejected(sandbox: Sandbox) -> None:
+    cursor = page(sandbox)["next_cursor"]
+    sandbox.expire_cursors()
+    assert_rejected(sandbox, cursor)
+    assert len(ids(sandbox)) == 120

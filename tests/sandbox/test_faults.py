@@ -1,0 +1,218 @@
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal
+
+import pytest
+import requests
+
+from jobo_sandbox import Fault, Hold, Sandbox
+from jobo_sandbox.replies import Shape
+
+from .helpers import page, post, profile
+
+
+def test_a_status_on_the_nth_request(sandbox: Sandbox) -> None:
+    sandbox.faults.add(Fault(status=503, headers={"Retry-After": "2"}), on=3)
+    answers = [post(sandbox, {}) for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [200, 200, 503, 200]
+    assert answers[2].headers["Retry-After"] == "2"
+    assert [entry.fault for entry in sandbox.ledger] == [None, None, "status 503", None]
+    assert sandbox.rows_billed == 150
+
+
+def test_the_next_requests_and_for_ever(sandbox: Sandbox) -> None:
+    sandbox.faults.add(Fault(status=500, times=2))
+    assert [post(sandbox, {}).status_code for _ in range(3)] == [500, 500, 200]
+    sandbox.faults.add(Fault(status=500, times=None))
+    assert [post(sandbox, {}).status_code for _ in range(3)] == [500, 500, 500]
+    sandbox.faults.clear()
+    assert post(sandbox, {}).status_code == 200
+
+
+def test_faults_wait_their_turn(sandbox: Sandbox) -> None:
+    sandbox.faults.add(Fault(status=500))
+    sandbox.faults.add(Fault(status=502))
+    assert [post(sandbox, {}).status_code for _ in range(3)] == [500, 502, 200]
+
+
+def test_faults_for_an_endpoint_or_a_company(sandbox: Sandbox) -> None:
+    one, other = list(sandbox.world.rows())[:2]
+    sandbox.faults.add(Fault(status=500), endpoint="profile", on=2)
+    sandbox.faults.add(Fault(status=502), company_id=other)
+    page(sandbox)
+    assert [profile(sandbox, one).status_code for _ in range(3)] == [200, 500, 200]
+    assert [profile(sandbox, other).status_code for _ in range(2)] == [502, 200]
+
+
+@pytest.mark.parametrize("shape", ["problem", "message"])
+def test_errors_come_in_both_shapes(sandbox: Sandbox, shape: Shape) -> None:
+    sandbox.error_shape = shape
+    names = {
+        "problem": {"title", "status", "detail"},
+        "message": {"status", "error", "message"},
+    }
+    for answer in (post(sandbox, {"batch_size": 0}), post(sandbox, {}, key="wrong")):
+        assert set(answer.json()) == names[shape]
+        assert answer.json()["status"] == answer.status_code
+    sandbox.faults.add(Fault(status=503))
+    assert set(post(sandbox, {}).json()) == names[shape]
+    sandbox.faults.add(Fault(status=503, shape="message"))
+    assert set(post(sandbox, {}).json()) == names["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"), [("<h1>Bad</h1>", "text/html"), ({"x": 1}, "application/")]
+)
+def test_a_status_with_any_body(sandbox: Sandbox, body: Any, content_type: str) -> None:
+    sandbox.faults.add(Fault(status=502, body=body))
+    answer = post(sandbox, {})
+    assert answer.headers["Content-Type"].startswith(content_type)
+    assert body in (answer.text, answer.json() if isinstance(body, dict) else None)
+
+
+def test_dropped_before_the_answer(sandbox: Sandbox) -> None:
+    sandbox.faults.add(Fault(drop=True))
+    with pytest.raises(requests.ConnectionError, match="without response"):
+        post(sandbox, {})
+    [entry] = sandbox.ledger
+    assert (entry.status, entry.credits, entry.fault) == (None, 0, "drop")
+
+
+def test_truncated_in_the_middle(sandbox: Sandbox) -> None:
+    sandbox.faults.add(Fault(truncate=0.5))
+    with pytest.raises(requests.exceptions.ChunkedEncodingError, match="IncompleteRead"):
+        post(sandbox, {})
+    assert (sandbox.rows_billed, sandbox.credits_billed) == (50, 2_500)
+
+
+def test_garbage(sandbox: Sandbox) -> None:
+    sandbox.faults.add(Fault(garbage="<html>sorry</html>"))
+    answer = post(sandbox, {})
+    assert (answer.status_code, answer.text) == (200, "<html>sorry</html>")
+    assert answer.headers["X-Credits-Deducted"] == "2500"
+    assert sandbox.credits_billed == 2_500
+
+
+def test_another_body(sandbox: Sandbox) -> None:
+    sandbox.faults.add(Fault(replace={"career_sites": None}))
+    assert post(sandbox, {}).json() == {"career_sites": None}
+    sandbox.faults.add(Fault(replace=lambda body: body | {"has_more": "yes"}))
+    body = post(sandbox, {}).json()
+    assert (body["has_more"], len(body["career_sites"])) == ("yes", 50)
+    assert sandbox.rows_billed == 100
+
+
+def test_replacing_a_body_leaves_the_world_alone(sandbox: Sandbox) -> None:
+    def spoil(body: dict[str, Any]) -> dict[str, Any]:
+        body["career_sites"][0]["industries"].append("spoilt")
+        return body
+
+    sandbox.faults.add(Fault(replace=spoil))
+    page(sandbox)
+    assert "spoilt" not in str(sandbox.world.rows())
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "member", "text"),
+    [
+        ("400", 400, "detail", "Invalid cursor"),
+        ("400-message", 400, "message", "Invalid cursor"),
+        ("409", 409, "code", "feed_cursor_restart_required"),
+    ],
+)
+def test_a_rejected_cursor(
+    sandbox: Sandbox,
+    kind: Literal["400", "400-message", "409"],
+    status: int,
+    member: str,
+    text: str,
+) -> None:
+    sandbox.faults.add(Fault(reject_cursor=kind))
+    cursor = page(sandbox)["next_cursor"]  # carries none, and so does not meet the fault
+    answer = post(sandbox, {"cursor": cursor})
+    assert answer.status_code == status
+    assert answer.json()[member] == text
+    assert post(sandbox, {"cursor": cursor}).status_code == 200
+
+
+@pytest.mark.parametrize(("billed", "rows"), [(False, 0), (True, 50)])
+def test_hanging_until_the_client_leaves(sandbox: Sandbox, billed: bool, rows: int) -> None:  # noqa: FBT001
+    sandbox.faults.add(Fault(hang=True, billed=billed))
+    with pytest.raises(requests.ReadTimeout):
+        requests.post(
+            f"{sandbox.url}/api/career-sites/feed",
+            json={},
+            headers={"X-Api-Key": sandbox.api_key},
+            timeout=0.1,
+        )
+    assert sandbox.rows_billed == rows
+
+
+def test_closing_does_not_wait_for_what_hangs() -> None:
+    with ThreadPoolExecutor() as pool:
+        with Sandbox(size=1) as sandbox:
+            hold = Hold()
+            sandbox.faults.add(Fault(hold=hold))
+            waiting = pool.submit(post, sandbox, {})
+            hold.wait()
+            began = time.monotonic()
+        assert time.monotonic() - began < 1
+        assert isinstance(waiting.exception(), requests.ConnectionError)
+    hold.release()
+
+
+def test_a_redirect(sandbox: Sandbox) -> None:
+    sandbox.faults.add(Fault(redirect="https://elsewhere.example/feed"))
+    answer = post(sandbox, {})
+    assert answer.status_code == 302
+    assert answer.headers["Location"] == "https://elsewhere.example/feed"
+    assert sandbox.credits_billed == 0
+
+
+@pytest.mark.parametrize("switch", [True, False])
+def test_slow_answers(sandbox: Sandbox, switch: bool) -> None:  # noqa: FBT001
+    if switch:
+        sandbox.latency = 0.2
+    else:
+        sandbox.faults.add(Fault(delay=0.2))
+    began = time.monotonic()
+    page(sandbox)
+    assert time.monotonic() - began >= 0.2
+
+
+def test_a_held_request_can_be_waited_for(sandbox: Sandbox) -> None:
+    hold = Hold()
+    sandbox.faults.add(Fault(hold=hold), on=2)
+    page(sandbox)
+    with ThreadPoolExecutor() as pool:
+        held = pool.submit(page, sandbox)
+        hold.wait()
+        assert sandbox.open_requests == 1
+        assert (len(sandbox.ledger), sandbox.ledger[1].status) == (2, None)
+        key = next(iter(sandbox.world.rows()))
+        sandbox.world.touch(key, name="Changed meanwhile")
+        hold.release()
+        rows = held.result()["career_sites"]
+    assert {row["name"] for row in rows if row["id"] == key} <= {"Changed meanwhile"}
+    assert sandbox.ledger[1].status == 200
+
+
+def test_waiting_for_a_request_that_never_comes_ends() -> None:
+    with pytest.raises(TimeoutError):
+        Hold().wait(timeout=0.01)
+
+
+def test_open_requests_are_counted(sandbox: Sandbox) -> None:
+    holds = [Hold() for _ in range(3)]
+    for hold in holds:
+        sandbox.faults.add(Fault(hold=hold))
+    with ThreadPoolExecutor() as pool:
+        answers = [pool.submit(page, sandbox) for _ in holds]
+        for hold in holds:
+            hold.wait()
+        assert sandbox.open_requests == 3
+        for hold in holds:
+            hold.release()
+        for answer in answers:
+            answer.result()
+    assert (sandbox.open_requests, sandbox.max_open_requests) == (0, 3)

@@ -1,0 +1,102 @@
+import math
+from email.utils import parsedate_to_datetime
+
+import pytest
+
+from jobo_sandbox import FEED_LIMITS, PROFILE_LIMITS, Sandbox
+from jobo_sandbox.replies import Shape
+
+from .helpers import Clock, page, post, profile
+
+
+def test_there_are_none_unless_asked_for(sandbox: Sandbox) -> None:
+    assert not [name for name in post(sandbox, {}).headers if name.startswith("X-RateLimit")]
+
+
+def test_the_documented_limits() -> None:
+    assert list(FEED_LIMITS) == [(120, 60), (5_000, 3_600), (50_000, 86_400)]
+    assert list(PROFILE_LIMITS) == [(360, 60), (10_000, 3_600), (100_000, 86_400)]
+
+
+def test_headers_tell_of_the_tightest_window() -> None:
+    clock = Clock(1_760_000_000.25)
+    with Sandbox(size=1, clock=clock, rate_limits=[(3, 60), (4, 3_600)]) as sandbox:
+        headers = post(sandbox, {}).headers
+        assert headers["X-RateLimit-Limit"] == "3"
+        assert headers["X-RateLimit-Remaining"] == "2"
+        assert headers["X-RateLimit-Reset"] == "1760000061"
+        assert headers["X-RateLimit-Group"] == "feed"
+        clock.now += 61
+        page(sandbox)
+        # Two of the hour's four are gone, and one of the minute's three: both have two left.
+        clock.now += 1
+        headers = post(sandbox, {}).headers
+        assert (headers["X-RateLimit-Limit"], headers["X-RateLimit-Remaining"]) == ("3", "1")
+        clock.now += 60
+        headers = post(sandbox, {}).headers
+        assert (headers["X-RateLimit-Limit"], headers["X-RateLimit-Remaining"]) == ("4", "0")
+        assert headers["X-RateLimit-Reset"] == "1760003601"
+
+
+@pytest.mark.parametrize("shape", ["problem", "message"])
+def test_too_many_requests_get_429_and_when_to_come_back(shape: Shape) -> None:
+    clock = Clock()
+    limits = [(2, 10)]
+    with Sandbox(size=5, clock=clock, rate_limits=limits, error_shape=shape) as sandbox:
+        page(sandbox)
+        clock.now += 3.5
+        page(sandbox)
+        refused = post(sandbox, {})
+        assert refused.status_code == 429
+        assert refused.headers["Retry-After"] == "7"
+        assert refused.json()["retry_after_seconds"] == 7
+        assert refused.headers["X-RateLimit-Remaining"] == "0"
+        assert sandbox.rows_billed == 10
+        # A refused request is not counted, so one is free as soon as the first has left.
+        clock.now += 6.25
+        assert post(sandbox, {}).headers["Retry-After"] == "1"
+        clock.now += 0.25
+        page(sandbox)
+        assert post(sandbox, {}).status_code == 429
+
+
+def test_windows_roll() -> None:
+    clock = Clock()
+    with Sandbox(size=1, clock=clock, rate_limits=[(5, 10)]) as sandbox:
+        for _ in range(50):
+            page(sandbox)
+            clock.now += 2
+
+
+def test_the_reset_is_told_by_the_sandbox_s_own_clock() -> None:
+    clock = Clock()
+    with Sandbox(size=1, clock=clock, clock_offset=7_200, rate_limits=[(9, 60)]) as sandbox:
+        headers = post(sandbox, {}).headers
+        now = parsedate_to_datetime(headers["Date"]).timestamp()
+        assert now == math.floor(clock.now) + 7_200
+        assert int(headers["X-RateLimit-Reset"]) - now == 61
+
+
+def test_turning_the_clock_frees_no_request() -> None:
+    with Sandbox(size=1, clock=Clock(), rate_limits=[(1, 60)]) as sandbox:
+        page(sandbox)
+        sandbox.clock_offset = 3_600
+        assert post(sandbox, {}).status_code == 429
+
+
+def test_profiles_have_limits_of_their_own() -> None:
+    with Sandbox(size=1, rate_limits=[(1, 60)], profile_rate_limits=[(2, 60)]) as sandbox:
+        [key] = sandbox.world.rows()
+        page(sandbox)
+        answers = [profile(sandbox, key) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [200, 200, 429]
+        assert answers[0].headers["X-RateLimit-Group"] == "general"
+
+
+def test_headers_about_limits_can_be_missing() -> None:
+    with Sandbox(size=1, rate_limits=[(1, 60)], omit_rate_headers=True) as sandbox:
+        assert "X-RateLimit-Limit" not in post(sandbox, {}).headers
+        refused = post(sandbox, {})
+        assert refused.status_code == 429
+        assert "X-RateLimit-Limit" not in refused.headers
+        assert "Retry-After" in refused.headers

@@ -1,0 +1,115 @@
+from collections import Counter
+
+import pytest
+import requests
+
+from jobo_sandbox import Sandbox
+
+from .helpers import TIMEOUT, ids, page, post, profile
+
+
+def test_a_page_costs_its_rows_and_says_so(sandbox: Sandbox) -> None:
+    sandbox.balance = 10_000
+    first = post(sandbox, {})
+    assert first.headers["X-Credits-Deducted"] == "2500"
+    assert first.headers["X-Credits-Required"] == "2500"
+    assert first.headers["X-Credits-Balance"] == "7500"
+    assert first.headers["X-Has-More"] == "true"
+    assert sandbox.balance == 7_500
+
+
+def test_the_last_page_requires_more_than_it_costs(sandbox: Sandbox) -> None:
+    cursor = None
+    for _ in range(2):
+        cursor = page(sandbox, cursor=cursor)["next_cursor"]
+    last = post(sandbox, {"cursor": cursor})
+    assert last.headers["X-Credits-Deducted"] == "1000"
+    assert last.headers["X-Credits-Required"] == "2500"
+    assert last.headers["X-Has-More"] == "false"
+
+
+def test_the_price_can_change_at_any_time(sandbox: Sandbox) -> None:
+    cursor = page(sandbox, batch_size=10)["next_cursor"]
+    sandbox.price = 60
+    assert post(sandbox, {"cursor": cursor}).headers["X-Credits-Deducted"] == "600"
+    assert sandbox.credits_billed == 10 * 50 + 10 * 60
+
+
+@pytest.mark.parametrize("shape", ["problem", "message"])
+def test_the_balance_must_cover_the_requested_page(sandbox: Sandbox, shape: str) -> None:
+    sandbox.error_shape = "problem" if shape == "problem" else "message"
+    sandbox.balance = 2_499
+    response = post(sandbox, {"updated_after": "2999-01-01T00:00:00Z"})
+    assert response.status_code == 402
+    assert response.json()["credits_required"] == 2_500
+    assert response.json()["credits_balance"] == 2_499
+    assert response.headers["X-Credits-Deducted"] == "0"
+    assert sandbox.balance == 2_499
+    sandbox.balance = 2_500
+    assert post(sandbox, {}).status_code == 200
+    assert sandbox.balance == 0
+
+
+def test_a_cursor_requires_the_page_size_of_its_scan(sandbox: Sandbox) -> None:
+    cursor = page(sandbox, batch_size=10)["next_cursor"]
+    sandbox.balance = 500
+    assert post(sandbox, {"cursor": cursor, "batch_size": 50}).status_code == 200
+
+
+def test_headers_about_money_can_be_missing(sandbox: Sandbox) -> None:
+    sandbox.omit_credit_headers = True
+    names = {name.lower() for name in post(sandbox, {}).headers}
+    assert not {name for name in names if name.startswith(("x-credits", "x-has-more"))}
+    assert sandbox.credits_billed == 2_500
+
+
+def test_profiles_cost_nothing(sandbox: Sandbox) -> None:
+    key = next(iter(sandbox.world.rows()))
+    response = profile(sandbox, key)
+    assert response.status_code == 200
+    assert "X-Credits-Deducted" not in response.headers
+    assert sandbox.credits_billed == 0
+
+
+def test_the_key_has_the_documented_look(sandbox: Sandbox) -> None:
+    assert sandbox.api_key.startswith("jbe_test_")
+    assert [len(part) for part in sandbox.api_key.split("_")[2:]] == [21, 43]
+    assert len(sandbox.api_key) == 74
+
+
+@pytest.mark.parametrize("path", ["/api/career-sites/feed", "/api/companies/x"])
+def test_a_missing_or_unknown_key_is_turned_away(sandbox: Sandbox, path: str) -> None:
+    method = "POST" if path.endswith("feed") else "GET"
+    for headers in ({}, {"X-Api-Key": "jbe_test_wrong"}):
+        response = requests.request(
+            method, sandbox.url + path, headers=headers, timeout=TIMEOUT, json={}
+        )
+        assert response.status_code == 401
+    assert sandbox.credits_billed == 0
+
+
+def test_the_ledger_knows_every_request(sandbox: Sandbox) -> None:
+    first = page(sandbox, batch_size=10)
+    page(sandbox, cursor=first["next_cursor"])
+    post(sandbox, {"batch_size": 0})
+    profile(sandbox, "nobody")
+    one, two, bad, other = sandbox.ledger
+    rows = [row["id"] for row in first["career_sites"]]
+    assert (one.number, one.endpoint, one.status) == (1, "feed", 200)
+    assert (one.cursor, one.row_ids, one.credits) == (None, rows, 500)
+    assert one.body == {"batch_size": 10}
+    assert one.headers["x-api-key"] == sandbox.api_key
+    assert two.cursor == first["next_cursor"]
+    assert (bad.status, bad.row_ids, bad.credits) == (400, [], 0)
+    assert (other.endpoint, other.endpoint_number, other.status) == ("profile", 1, 404)
+    assert other.company_id == "nobody"
+    assert sandbox.feed_requests == [one, two, bad]
+    assert sandbox.profile_requests == [other]
+    assert (sandbox.rows_billed, sandbox.credits_billed) == (20, 1_000)
+    assert sandbox.open_requests == 0
+
+
+def test_rows_bought_twice_are_counted_twice(sandbox: Sandbox) -> None:
+    bought = ids(sandbox) + ids(sandbox)
+    assert sandbox.billed_ids() == Counter(bought)
+    assert set(sandbox.billed_ids().values()) == {2}

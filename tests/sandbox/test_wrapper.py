@@ -1,0 +1,202 @@
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import requests
+
+from .helpers import TIMEOUT
+
+# Buys one page and says where from; the answer's status comes last.
+BUY = """
+import os, requests
+url = os.environ["TAP_JOBO_API_URL"]
+answer = requests.post(
+    url + "/api/career-sites/feed",
+    json={"batch_size": 5},
+    headers={"X-Api-Key": os.environ["TAP_JOBO_API_KEY"]},
+    timeout=5,
+)
+print(url, answer.status_code)
+"""
+LOAD = """
+import os, psycopg
+url = os.environ["TARGET_POSTGRES_SQLALCHEMY_URL"]
+assert url.startswith("postgresql+psycopg://postgres@127.0.0.1:"), url
+with psycopg.connect(url.replace("+psycopg", "")) as connection:
+    connection.execute("CREATE SCHEMA IF NOT EXISTS jobs")
+    connection.execute("CREATE TABLE IF NOT EXISTS jobs.career_sites "
+        "(id text PRIMARY KEY, name text, ats text, industries jsonb, listing_url text)")
+    number = connection.execute("SELECT count(*) FROM jobs.career_sites").fetchone()[0]
+    connection.execute("INSERT INTO jobs.career_sites VALUES (%s, %s, 'lever', %s, %s)",
+        [str(number), f"Company {number}", '["fintech", "saas"]',
+         "https://jobs.lever.co/" + "x" * 99])
+"""
+
+
+def wrap(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "jobo_sandbox", *arguments],
+        cwd=folder,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_command_meets_the_sandbox_and_nothing_real(tmp_path: Path) -> None:
+    show = "import json, os; print(json.dumps(dict(os.environ)))"
+    result = wrap(
+        tmp_path,
+        "--no-postgres",
+        sys.executable,
+        "-c",
+        show,
+        TAP_JOBO_API_URL="https://connect.jobo.world",
+        TAP_JOBO_API_KEY="real",
+        MELTANO_ENVIRONMENT="prod",
+    )
+    seen = json.loads(result.stdout)
+    state = tmp_path / ".sandbox"
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+", seen["TAP_JOBO_API_URL"])
+    assert seen["TAP_JOBO_API_KEY"].startswith("jbe_test_")
+    assert seen["TAP_JOBO_JOURNAL_DIR"] == str(state / "journal")
+    assert seen["MELTANO_ENVIRONMENT"] == "sandbox"
+    assert seen["MELTANO_DATABASE_URI"] == f"sqlite:///{state / 'meltano.db'}"
+    assert seen["MELTANO_SEND_ANONYMOUS_USAGE_STATS"] == "false"
+    assert "127.0.0.1" in seen["NO_PROXY"]
+    assert seen["PATH"] == os.environ["PATH"]
+
+
+def test_the_summary_tells_of_money_and_stays_off_stdout(tmp_path: Path) -> None:
+    result = wrap(tmp_path, "--no-postgres", sys.executable, "-c", BUY)
+    assert result.stdout.endswith(" 200\n")
+    assert "1 requests, 5 rows billed, 250 credits: $0.25" in result.stderr
+    assert "9,999,750 credits left" in result.stderr
+    assert "Warehouse" not in result.stderr
+
+
+def test_wallet_and_port_outlive_a_run_until_a_reset(tmp_path: Path) -> None:
+    buy = ("--no-postgres", sys.executable, "-c", BUY)
+    first, second = wrap(tmp_path, "--size", "20", *buy), wrap(tmp_path, *buy)
+    assert first.stdout == second.stdout
+    assert "9,999,500 credits left" in second.stderr
+    other = wrap(tmp_path, "--size", "21", *buy)
+    assert other.returncode == 1
+    assert "size 20" in other.stderr
+    assert "--reset" in other.stderr
+    again = wrap(tmp_path, "--reset", "--size", "21", *buy)
+    assert again.returncode == 0
+    assert "9,999,750 credits left" in again.stderr
+
+
+def test_a_taken_port_is_given_up_unless_it_was_asked_for(tmp_path: Path) -> None:
+    buy = ("--no-postgres", sys.executable, "-c", BUY)
+    url = wrap(tmp_path, *buy).stdout.split()[0]
+    with socket.create_server(("127.0.0.1", int(url.rpartition(":")[2]))) as taken:
+        port = str(taken.getsockname()[1])
+        elsewhere = wrap(tmp_path, *buy)
+        refused = wrap(tmp_path, "--port", port, *buy)
+    assert elsewhere.stdout.endswith(" 200\n")
+    assert url not in elsewhere.stdout
+    assert (refused.returncode, refused.stderr) == (1, f"jobo_sandbox: Port {port} is taken.\n")
+
+
+def test_it_misbehaves_as_its_options_say(tmp_path: Path) -> None:
+    options = ("--no-postgres", "--balance", "249", "--status", "2:503")
+    result = wrap(tmp_path, *options, sys.executable, "-c", BUY + BUY)
+    assert [line.split()[-1] for line in result.stdout.splitlines()] == ["402", "503"]
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ([sys.executable, "-c", "raise SystemExit(7)"], 7),
+        ([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"], 137),
+        (["there-is-no-such-command"], 127),
+        ([__file__], 126),
+    ],
+)
+def test_the_exit_code_is_the_command_s(tmp_path: Path, command: list[str], code: int) -> None:
+    assert wrap(tmp_path, "--no-postgres", *command).returncode == code
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_are_passed_on(tmp_path: Path, number: signal.Signals) -> None:
+    waiting = (
+        "import signal, sys, threading\n"
+        f"signal.signal({number:d}, lambda *_: sys.exit(42))\n"
+        "print('ready', flush=True)\n"
+        "threading.Event().wait()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-m", "jobo_sandbox", "--no-postgres", sys.executable, "-c", waiting],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # on a terminal Ctrl-C would reach both by itself
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=10)
+    assert process.returncode == 42
+    assert "credits left" in errors
+
+
+def test_a_second_run_goes_on_in_the_same_warehouse(tmp_path: Path) -> None:
+    folder = tmp_path / "with a blank" / ("long" * 25)
+    folder.mkdir(parents=True)
+    first = wrap(folder, sys.executable, "-c", LOAD)
+    assert first.returncode == 0, first.stderr
+    assert "1 rows in jobs.career_sites, 1 written in this run" in first.stderr
+    second = wrap(folder, sys.executable, "-c", LOAD)
+    assert "2 rows in jobs.career_sites, 1 written in this run" in second.stderr
+    [row] = [line for line in second.stderr.splitlines() if "Company 1" in line]
+    assert row.split() == [
+        "Company", "1", "lever", "fintech,", "saas", "jobs.lever.co/xxxxxxxxxxxxxx...",
+    ]  # fmt: skip
+    assert max(map(len, second.stderr.splitlines())) <= 100
+    assert not (folder / ".sandbox" / "postgres" / "postmaster.pid").exists()
+    reset = wrap(folder, "--reset")
+    assert reset.returncode == 0
+    assert not (folder / ".sandbox" / "postgres").exists()
+
+
+def test_serving_says_how_and_refuses_company(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "jobo_sandbox", "--serve"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[5]
+        guide = [process.stdout.readline() for _ in range(25)]
+        key = guide[0].strip()
+        answer = requests.get(f"{url}/_sandbox/ledger", timeout=TIMEOUT)
+        assert answer.json()["companies"] == 300
+        assert f"  export TAP_JOBO_API_KEY='{key}'\n" in guide
+        busy = wrap(tmp_path, "--no-postgres", "true")
+        assert busy.returncode == 1
+        assert "another sandbox" in busy.stderr
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=10)
+    assert process.returncode == 0
+
+
+def test_a_command_is_needed(tmp_path: Path) -> None:
+    assert wrap(tmp_path).returncode == 2
+    assert wrap(tmp_path, "--serve", "true").returncode == 2
+    assert wrap(tmp_path, "--status", "x", "true").returncode == 2
+    assert not (tmp_path / ".sandbox").exists()

@@ -1,0 +1,189 @@
+"""The installed tap as a process, and what came out of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from jobo_sandbox import Sandbox
+
+COMMAND = Path(sys.executable).with_name("tap-jobo")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that is over: its exit code, its messages, its log."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """Every line of standard output; one that is torn fails the test here."""
+        return [json.loads(line) for line in self.stdout.splitlines()]
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        return [message["record"] for message in self.messages if message["type"] == "RECORD"]
+
+    @property
+    def ids(self) -> list[str]:
+        return [record["id"] for record in self.records]
+
+    @property
+    def states(self) -> list[dict[str, Any]]:
+        return [message["value"] for message in self.messages if message["type"] == "STATE"]
+
+    @property
+    def state(self) -> dict[str, Any]:
+        return self.states[-1]
+
+    @property
+    def bookmark(self) -> dict[str, Any]:
+        """The stream's part of the last state."""
+        part: dict[str, Any] = self.state["bookmarks"]["career_sites"]
+        return part
+
+    def lines(self, level: str) -> list[str]:
+        """The log's messages of a level, such as WARNING."""
+        parts = (line.split(" | ", 3) for line in self.stderr.splitlines())
+        return [part[3] for part in parts if len(part) == 4 and part[1].strip() == level]
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The figures of the run's own METRIC lines, by name."""
+        points = (
+            json.loads(line.split("METRIC: ", 1)[1])
+            for line in self.stderr.splitlines()
+            if "METRIC: " in line
+        )
+        return {point["metric"]: point["value"] for point in points}
+
+
+@dataclass
+class Tap:
+    """The tap with its settings, against a sandbox; its files are in `folder`."""
+
+    sandbox: Sandbox
+    folder: Path
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def command(
+        self,
+        *args: str,
+        state: object = None,
+        catalog: object = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> list[str]:
+        """The command line, whose files are written on the way."""
+        config = {
+            "api_key": self.sandbox.api_key,
+            "api_url": self.sandbox.url,
+            "journal_dir": str(self.folder / "journal"),
+            **self.settings,
+            **(settings or {}),
+        }
+        given = {"config": config, "state": state, "catalog": catalog}
+        command = [str(COMMAND), *args]
+        for name, content in given.items():
+            if content is not None:
+                path = self.folder / f"{name}.json"
+                path.write_text(json.dumps(content))
+                command += [f"--{name}", str(path)]
+        return command
+
+    def run(
+        self,
+        *args: str,
+        state: object = None,
+        catalog: object = None,
+        env: Mapping[str, str] | None = None,
+        **settings: Any,
+    ) -> Run:
+        """Run it to its end; `settings` go over those of the tap."""
+        command = self.command(*args, state=state, catalog=catalog, settings=settings)
+        return execute(command, env=self.environment(env))
+
+    def start(self, *args: str, state: object = None, **settings: Any) -> subprocess.Popen[str]:
+        """Start it, with pipes for its output."""
+        return subprocess.Popen(
+            self.command(*args, state=state, settings=settings),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=self.environment(),
+        )
+
+    def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+        """The environment of a user whose state folder is the test's."""
+        return environment(self.folder, extra)
+
+
+def environment(folder: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """This process's environment without what would reach into the test or slow it down."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("TAP_JOBO_", "PYTHON", "MELTANO", "LOGLEVEL"))
+    }
+    home = {"HOME": str(folder), "XDG_STATE_HOME": str(folder / "state")}
+    return {**kept, **home, **(extra or {})}
+
+
+def execute(command: Iterable[str], env: Mapping[str, str], cwd: Path | None = None) -> Run:
+    """Run a command to its end."""
+    done = subprocess.run(
+        list(command), capture_output=True, text=True, env=env, cwd=cwd, timeout=120, check=False
+    )
+    return Run(done.returncode, done.stdout, done.stderr)
+
+
+def complaint(run: Run) -> str:
+    """The line with which a run that failed in order says why: the only one, and without the key."""
+    assert run.returncode == 1, run.stderr
+    assert "jbe_" not in run.stdout + run.stderr
+    assert all(line.count(" | ") >= 3 for line in run.stderr.splitlines()), run.stderr
+    (line,) = run.lines("CRITICAL")
+    return line
+
+
+def state_at(bookmark: object, **more: object) -> dict[str, Any]:
+    """A state as any SDK tap writes it, with this bookmark."""
+    part = {"replication_key": "updated_at", "replication_key_value": bookmark, **more}
+    return {"bookmarks": {"career_sites": part}}
+
+
+def discover(folder: Path) -> dict[str, Any]:
+    """The catalog that the tap discovers."""
+    catalog: dict[str, Any] = json.loads(
+        execute([str(COMMAND), "--discover"], environment(folder)).stdout
+    )
+    return catalog
+
+
+@contextlib.contextmanager
+def kept_signals() -> Iterator[None]:
+    """Give pytest its signal handlers back, which a tap within this process takes over."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def schema_message(run: Run) -> dict[str, Any]:
+    """The only SCHEMA message of a run."""
+    (message,) = (message for message in run.messages if message["type"] == "SCHEMA")
+    return message
