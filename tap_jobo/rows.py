@@ -6,16 +6,19 @@ it would be bought again for ever.
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from tap_jobo.clock import parse_timestamp
+from tap_jobo.clock import format_timestamp, parse_timestamp
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+_RFC_3339: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _MOST_LINES: Final = 20
 """Lines about bad rows and fields a run; a feed that changed a type would fill the log."""
@@ -23,31 +26,12 @@ _MOST_SHOWN: Final = 500
 """Characters of a bad row or field that a line shows."""
 
 Row = dict[str, Any]
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _is_timestamp(value: object) -> bool:
-    try:
-        return isinstance(value, str) and bool(parse_timestamp(value))
-    except ValueError:
-        return False
-
-
-def _is_texts(value: object) -> bool:
-    return isinstance(value, list) and all(item is None or isinstance(item, str) for item in value)
-
-
-def _check_of(definition: Mapping[str, Any]) -> Callable[[object], bool]:
-    if "array" in definition["type"]:
-        return _is_texts
-    return _is_timestamp if definition.get("format") == "date-time" else _is_text
+Converter = Callable[[Any], Any]
+"""Makes of a value what is emitted: the value, fit for databases, or null."""
 
 
 class RowCleaner:
-    """Turns the feed's rows into records of the stream's schema, and counts what it leaves out.
+    """Turns what the API returns into records of a schema, and counts what it leaves out.
 
     Args:
         schema: The stream's own schema.
@@ -56,45 +40,87 @@ class RowCleaner:
 
     Attributes:
         left_out: Rows without a usable id, so far; they are not emitted.
-        nulled: Fields of a wrong type, so far; they are emitted as null.
+        nulled: Values of a wrong type, so far; they are emitted as null.
     """
 
     def __init__(
         self, schema: Mapping[str, Any], emitted: Container[str], logger: logging.Logger
     ) -> None:
-        known = schema["properties"]
-        self._known = known.keys()
-        self._checks = {name: _check_of(known[name]) for name in known if name in emitted}
         self._logger = logger
+        self._row_id = ""
         self._unknown_seen = False
+        self._record = self._object_converter(schema["properties"], "", emitted)
         self.left_out = 0
         self.nulled = 0
 
     def clean(self, rows: Iterable[object]) -> Iterator[Row]:
         """Yield a record for each row that has a uuid as its id."""
         for row in rows:
-            if not isinstance(row, dict) or not _is_id(row.get("id")):
+            if isinstance(row, dict) and is_uuid(row.get("id")):
+                self._row_id = row["id"]
+                yield self._record(row)
+            else:
                 self.left_out += 1
                 self._report("A row is left out: its id is not a uuid: %s", row)
-                continue
-            if not row.keys() <= self._known:
-                self._report_unknown(row)
-            yield {
-                name: self._field(row, name, is_valid) for name, is_valid in self._checks.items()
-            }
 
-    def _field(self, row: Row, name: str, is_valid: Callable[[object], bool]) -> object:
-        value = row.get(name)
-        if value is None:
-            return None
-        if not is_valid(value):
-            self.nulled += 1
-            self._report(
-                f"Field '{name}' of career site {row['id']} has a wrong type and becomes null: %s",
-                value,
-            )
-            return None
-        return _storable(value)
+    def _converter(self, definition: Mapping[str, Any], path: str) -> Converter:
+        """Return the converter of a field, or of an item of a list, by its schema."""
+        kind = next(kind for kind in definition["type"] if kind != "null")
+        if kind == "object":
+            return self._object_converter(definition["properties"], f"{path}.")
+        if kind == "array":
+            return self._array_converter(definition["items"], path)
+        is_valid = _CHECKS[definition.get("format", kind)]
+        finish = _with_zone if definition.get("format") == "date-time" else storable
+
+        def convert(value: Any) -> Any:
+            if value is None:
+                return None
+            return finish(value) if is_valid(value) else self._wrong(value, path)
+
+        return convert
+
+    def _array_converter(self, items: Mapping[str, Any], path: str) -> Converter:
+        convert_item = self._converter(items, f"{path}[]")
+        is_text = "string" in items["type"]
+
+        def convert(value: Any) -> Any:
+            if value is None:
+                return None
+            if not isinstance(value, list) or (
+                is_text and not all(item is None or isinstance(item, str) for item in value)
+            ):
+                return self._wrong(value, path)
+            return [convert_item(item) for item in value]
+
+        return convert
+
+    def _object_converter(
+        self, properties: Mapping[str, Any], prefix: str, emitted: Container[str] | None = None
+    ) -> Converter:
+        known = properties.keys()
+        converters = {
+            name: self._converter(definition, prefix + name)
+            for name, definition in properties.items()
+            if emitted is None or name in emitted
+        }
+
+        def convert(value: Any) -> Any:
+            if value is None:
+                return None
+            if not isinstance(value, dict):
+                return self._wrong(value, prefix.rstrip("."))
+            if not value.keys() <= known:
+                self._report_unknown(prefix + name for name in value.keys() - known)
+            return {name: convert(value.get(name)) for name, convert in converters.items()}
+
+        return convert
+
+    def _wrong(self, value: object, path: str) -> None:
+        self.nulled += 1
+        self._report(
+            f"Field '{path}' of company {self._row_id} has a wrong type and becomes null: %s", value
+        )
 
     def _report(self, message: str, shown: object) -> None:
         count = self.left_out + self.nulled
@@ -104,27 +130,68 @@ class RowCleaner:
         if count == _MOST_LINES:
             self._logger.error("Further bad rows and fields are counted, not shown.")
 
-    def _report_unknown(self, row: Row) -> None:
+    def _report_unknown(self, names: Iterable[str]) -> None:
         if not self._unknown_seen:
             self._unknown_seen = True
             self._logger.warning(
                 "The API sends fields that this version of tap-jobo does not know; they are left "
                 "out: %s. A newer version may know them.",
-                ", ".join(ascii(name) for name in sorted(row.keys() - self._known)),
+                ", ".join(map(ascii, sorted(names))),
             )
 
 
-def _is_id(value: object) -> bool:
+def is_uuid(value: object) -> bool:
+    """Tell whether a value is a uuid in its usual text form."""
     return isinstance(value, str) and _UUID.fullmatch(value) is not None
 
 
-def _storable(value: object) -> object:
-    """Take out what databases and JSON writers refuse: NUL, and halves of surrogate pairs."""
-    if isinstance(value, list):
-        return [_storable(item) for item in value]
+def storable(value: Any) -> Any:
+    """Take out of text what databases and JSON writers refuse.
+
+    NUL characters go, halves of surrogate pairs become U+FFFD; other values stay as they are.
+    """
     if isinstance(value, str):
         if "\0" in value:
             value = value.replace("\0", "")
         if not value.isascii() and _SURROGATE.search(value):
             value = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", value)
     return value
+
+
+def _with_zone(text: str) -> str:
+    """Pass a date-time on as it is, but for one without a zone, which would not be one."""
+    return text if _RFC_3339.fullmatch(text) else format_timestamp(parse_timestamp(text))
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_timestamp(value: object) -> bool:
+    try:
+        return isinstance(value, str) and ":" in value and bool(parse_timestamp(value))
+    except ValueError:
+        return False
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return _is_integer(value) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _is_boolean(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+_CHECKS: Final[dict[str, Callable[[Any], bool]]] = {
+    "string": _is_text,
+    "uuid": is_uuid,
+    "date-time": _is_timestamp,
+    "integer": _is_integer,
+    "number": _is_number,
+    "boolean": _is_boolean,
+}
+"""The check of each JSON schema format, or type where there is no format."""

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 ENV_PREFIX: Final = "TAP_JOBO_"
+SWITCHES: Final = ("is_agency", "journal")
+"""The boolean settings, which are read from text too."""
 FILTERS: Final = (
     "industries",
     "company_sizes",
@@ -233,7 +235,6 @@ class _Rule:
     words: str
 
 
-_SWITCHES: Final = ("is_agency", "journal")
 _BOOLEANS: Final = {"true": True, "1": True, "yes": True, "on": True} | {
     "false": False, "0": False, "no": False, "off": False
 }  # fmt: skip
@@ -287,7 +288,7 @@ def check(config: Mapping[str, Any]) -> dict[str, Any]:
             what is allowed; it never shows the value of `api_key`.
     """
     given = {
-        name: _BOOLEANS.get(str(value).strip().lower(), value) if name in _SWITCHES else value
+        name: _BOOLEANS.get(str(value).strip().lower(), value) if name in SWITCHES else value
         for name, value in config.items()
         if value not in (None, "", [])
     }

@@ -1,0 +1,115 @@
+"""Writes what README.md and meltano.yml repeat of the code: `uv run tools/generate.py`.
+
+The tables and the settings stand between two marks each; a test fails when they are not what this
+writes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tap_jobo import schemas, settings
+from tap_jobo.tap import TapJobo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+ROOT = Path(__file__).parents[1]
+STREAMS = {"career_sites": schemas.CAREER_SITES}
+
+
+def generated() -> dict[Path, str]:
+    """Return each file that has generated parts, as it should be."""
+    readme, project = ROOT / "README.md", ROOT / "meltano.yml"
+    text = readme.read_text("utf-8")
+    text = _between("settings", text, "\n".join(_settings_table()))
+    for name, schema in STREAMS.items():
+        text = _between(name, text, "\n".join(_fields_table(schema.to_dict())))
+    yaml = "\n".join(_settings_yaml(_all_settings()))
+    return {readme: text, project: _between("settings", project.read_text("utf-8"), yaml)}
+
+
+def _between(name: str, text: str, content: str) -> str:
+    """Replace what stands between the marks `generated: name` and `end of name`."""
+    pattern = rf"(?s)(^[^\n]*generated: {name}\b[^\n]*\n).*?(^[^\n]*end of {name}\b)"
+    replaced, count = re.subn(
+        pattern, lambda found: f"{found[1]}{content}\n{found[2]}", text, flags=re.MULTILINE
+    )
+    if count != 1:
+        sys.exit(f"The marks of {name} are not there once.")
+    return replaced
+
+
+def _all_settings() -> dict[str, Any]:
+    TapJobo.append_builtin_config(TapJobo.config_jsonschema)
+    properties: dict[str, Any] = TapJobo.config_jsonschema["properties"]
+    return properties
+
+
+def _settings_table() -> Iterator[str]:
+    yield "| setting | type | default | |"
+    yield "|---|---|---|---|"
+    for name, definition in settings.SETTINGS.to_dict()["properties"].items():
+        default = f"`{json.dumps(definition['default'])}`" if "default" in definition else "-"
+        default = "required" if name == "api_key" else default
+        yield f"| `{name}` | {_type(definition)} | {default} | {definition['description']} |"
+
+
+def _fields_table(schema: Mapping[str, Any]) -> Iterator[str]:
+    yield "| field | type | |"
+    yield "|---|---|---|"
+    for name, definition in schema["properties"].items():
+        yield f"| `{name}` | {_type(definition)} | {definition['description']} |"
+
+
+def _type(definition: Mapping[str, Any]) -> str:
+    kind = next(kind for kind in definition["type"] if kind != "null")
+    if kind == "array":
+        return f"list of {_type(definition['items'])}"
+    if "enum" in definition:
+        return ", ".join(f"`{value}`" for value in definition["enum"])
+    return str(definition.get("format", {"string": "text", "object": "object"}.get(kind, kind)))
+
+
+def _settings_yaml(properties: Mapping[str, Any]) -> Iterator[str]:
+    for name, definition in properties.items():
+        yield f"        - name: {name}"
+        yield f"          kind: {_kind(name, definition)}"
+        if "enum" in definition:
+            yield "          options:"
+            for value in definition["enum"]:
+                yield f"            - label: {value.capitalize()}"
+                yield f"              value: {value}"
+        if "default" in definition:
+            yield f"          value: {json.dumps(definition['default'])}"
+        yield f"          label: {definition['title']}"
+        yield "          description: >-"
+        yield from textwrap.wrap(
+            definition["description"],
+            84,
+            initial_indent=" " * 12,
+            subsequent_indent=" " * 12,
+            break_on_hyphens=False,
+        )
+        if definition.get("secret"):
+            yield "          sensitive: true"
+
+
+def _kind(name: str, definition: Mapping[str, Any]) -> str:
+    if name == "start_date":
+        return "date_iso8601"
+    if name in settings.SWITCHES:
+        return "string # as a boolean, Meltano would read any odd text as false"
+    if "enum" in definition:
+        return "options"
+    return str(next(kind for kind in definition["type"] if kind != "null"))
+
+
+if __name__ == "__main__":
+    for path, content in generated().items():
+        path.write_text(content, "utf-8")
