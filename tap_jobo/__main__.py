@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import click
+from singer_sdk.exceptions import MappingError
 
 from tap_jobo.errors import TapJoboError
 from tap_jobo.tap import TapJobo
@@ -17,6 +18,9 @@ def main() -> None:
     except TapJoboError as error:
         TapJobo.logger.critical("%s", error)
         sys.exit(error.exit_code)
+    except MappingError as error:
+        TapJobo.logger.critical("Setting 'stream_maps' does not fit a row: %s", error)
+        sys.exit(1)
     except click.BadParameter as error:
         TapJobo.logger.critical("%s", error.format_message())
         sys.exit(1)

@@ -11,7 +11,7 @@ import requests
 import urllib3
 
 from tap_jobo.clock import parse_http_date
-from tap_jobo.errors import ApiError, CursorRejectedError, InterruptedRunError
+from tap_jobo.errors import ApiError, CursorRejectedError, InterruptedRunError, NotFoundError
 from tap_jobo.page import NotJsonError, parse_json
 from tap_jobo.redaction import redact_body
 from tap_jobo.waiting import Pace, Patience, asked_wait
@@ -80,6 +80,8 @@ class Client:
         stopping: Ends waits and requests when a signal comes.
         clock: The clocks to read.
         logger: Where retries are reported.
+        workers: How many threads use the client at once; a wait holds all of them.
+        patience: Seconds of waits for one request that the server did not ask for.
     """
 
     def __init__(  # noqa: PLR0913 - each is a separate concern, handed in
@@ -91,6 +93,8 @@ class Client:
         stopping: Stopping,
         clock: Clock,
         logger: logging.Logger,
+        workers: int = 1,
+        patience: float = 300.0,
     ) -> None:
         self._session = session
         self._key = key
@@ -98,7 +102,8 @@ class Client:
         self._stopping = stopping
         self._clock = clock
         self._logger = logger
-        self._pace = Pace()
+        self._patience = patience
+        self._pace = Pace(workers)
         self._environment: dict[str, Any] | None = None
 
     def fetch(
@@ -117,7 +122,7 @@ class Client:
             BudgetReachedError: The page may cost more than the budget leaves.
             InterruptedRunError: A signal came.
         """
-        patience = Patience()
+        patience = Patience(self._patience)
         first_sent_at = self._clock.now()
         while True:
             self._stopping.wait(self._pace.wait(self._clock.monotonic()))
@@ -133,11 +138,9 @@ class Client:
                 self._logger.warning("%s: trying again in %.1f seconds.", failure, wait)
             except _BrokenAnswerError as failure:
                 self._spending.page_unknown(rows)
-                wait = patience.after_broken_answer(str(failure))
-                self._logger.warning(
-                    "%s; it may be paid for. Trying again in %.1f seconds.", failure, wait
-                )
-            self._stopping.wait(wait)
+                wait = patience.after_broken_answer(str(failure), may_be_paid=rows > 0)
+                self._logger.warning("%s. Trying again in %.1f seconds.", failure, wait)
+            self._pace.pause(wait, self._clock.monotonic())
 
     def _try(
         self, request: requests.PreparedRequest, rows: int, read: Callable[[bytes], T]
@@ -216,6 +219,8 @@ def _refusal(response: requests.Response, body: bytes) -> Exception:
         return _NoAnswerError(said, asked_wait(status, response.headers, data))
     if _is_cursor_rejected(status, data):
         return CursorRejectedError(said)
+    if status == HTTPStatus.NOT_FOUND:
+        return NotFoundError(f"{said}. Check the setting api_url.")
     if status == HTTPStatus.PAYMENT_REQUIRED:
         return ApiError(f"{said}. {_top_up(data)}")
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:

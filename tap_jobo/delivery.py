@@ -4,7 +4,8 @@
 
 1. the journal: a page that was paid for before is read from disk; one that was not is bought,
    and on disk before anything else happens;
-2. the rows: all of them are written before
+2. the rows: all of them are written, and the profiles of their companies if these are wanted,
+   before
 3. the state says so.
 
 A crash between two of these steps repeats what follows it, for nothing: rows that are written
@@ -56,6 +57,7 @@ class Delivery:
         write_state: Writes a STATE message with the state as it is.
         check: Raises if the run must not go on: a signal came, or the target went away.
         logger: Where the course of the run is told.
+        finish_page: Does what remains to be done for a page whose rows are out.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of a run, each with a purpose of its own
@@ -71,6 +73,7 @@ class Delivery:
         write_state: Callable[[], None],
         check: Callable[[], None],
         logger: logging.Logger,
+        finish_page: Callable[[], None] = lambda: None,
     ) -> None:
         self._plan = plan
         self._state = state
@@ -79,6 +82,7 @@ class Delivery:
         self._cleaner = cleaner
         self._spending = spending
         self._report = report
+        self._finish_page = finish_page
         self._write_state = write_state
         self._check = check
         self._logger = logger
@@ -113,14 +117,19 @@ class Delivery:
         Returns:
             Whether the last page was bought now, so that the rows are as fresh as they can be.
         """
+        self._report.is_complete = False
+        used: set[int] = set()
         while True:
             self._check()
             page = self._journal.read(scan)
             is_replayed = page is not None
             if page is None:
                 page = self._feed.buy(scan, self._plan.bookmark(self._state))
+            _refuse_circle(scan, page, used)
+            if not is_replayed:
                 self._journal.write(scan, page)
-            yield from self._cleaner.clean(page.rows)
+            yield from self._cleaner.clean(page.rows, is_plain=page.is_plain)
+            self._finish_page()
             self._note(scan, page)
             self._write_state()
             self._report.page_delivered(len(page.rows), is_replayed=is_replayed)
@@ -177,3 +186,23 @@ class Delivery:
     def _pass(self, scan: Scan) -> None:
         if scan.started_at:
             self._passed.add(scan.started_at)
+
+
+def _refuse_circle(scan: Scan, page: Page, used: set[int]) -> None:
+    """See that a page does not lead back to one before it, which would be bought for ever.
+
+    Args:
+        scan: The scan, whose cursor asked for the page.
+        page: The page.
+        used: Hashes of the cursors used so far, to which the scan's is added.
+
+    Raises:
+        ApiError: It does.
+    """
+    used.add(hash(scan.cursor))
+    if page.has_more and hash(page.next_cursor) in used:
+        raise ApiError(
+            "Jobo's answer gives a cursor as 'next_cursor' that was used before, so that the scan "
+            "would go round for ever: the run stops here and the state stays where it was. Try "
+            "again later; if it stays so, run a full refresh."
+        )

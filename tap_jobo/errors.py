@@ -27,6 +27,14 @@ class CursorRejectedError(ApiError):
     """Jobo cannot continue the scan from this cursor (400 `Invalid cursor`, or its 409)."""
 
 
+class GaveUpError(ApiError):
+    """Jobo gave no answer, or one that means to try again later, as often as it was tried."""
+
+
+class NotFoundError(ApiError):
+    """Jobo answered 404."""
+
+
 class BudgetReachedError(TapJoboError):
     """The next request could cost more than `max_credits` leaves; the run ends well."""
 

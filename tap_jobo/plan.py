@@ -11,7 +11,7 @@ from tap_jobo.scan import Scan, window
 
 if TYPE_CHECKING:
     import logging
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from tap_jobo.clock import Clock
     from tap_jobo.scan import Filters, StreamState
@@ -25,7 +25,7 @@ class Plan:
         filters: The filters, as `filters_of` gives them.
         on_filter_change: `error`, `resync` or `keep`.
         start_date: Where the first run starts, if set.
-        lookback: How far before the bookmark a scan starts.
+        lookback_minutes: How far before the bookmark a scan starts.
         batch_size: Rows a page of a new scan.
         is_full_table: Whether the catalog says FULL_TABLE, which ignores the bookmark.
         clock: The local clock, against which a bookmark is only warned of.
@@ -35,7 +35,7 @@ class Plan:
     filters: Filters
     on_filter_change: str
     start_date: datetime | None
-    lookback: timedelta
+    lookback_minutes: int
     batch_size: int
     is_full_table: bool
     clock: Clock
@@ -43,7 +43,7 @@ class Plan:
 
     def new_scan(self, bookmark: datetime | None) -> Scan:
         """Return a scan of what was updated since the bookmark or the start date."""
-        return Scan(window(bookmark, self.start_date, self.lookback), self.batch_size)
+        return Scan(window(bookmark, self.start_date, self.lookback_minutes), self.batch_size)
 
     def bookmark(self, state: StreamState) -> datetime | None:
         """Return the bookmark that a scan goes on from."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+from functools import cache
 
 REPLACEMENT = "[api_key]"
 
@@ -29,5 +31,16 @@ def redact_logs(key: str) -> None:
 
 
 def redact_body(body: bytes, key: str) -> bytes:
-    """Return an answer's body without the key, before anything else reads or stores it."""
-    return body.replace(key.encode(), REPLACEMENT.encode())
+    """Return an answer's body without the key, before anything else reads or stores it.
+
+    JSON may write any character of it as an escape.
+    """
+    body = body.replace(key.encode(), REPLACEMENT.encode())
+    return _escaped(key).sub(REPLACEMENT.encode(), body) if b"\\" in body else body
+
+
+@cache
+def _escaped(key: str) -> re.Pattern[bytes]:
+    """Return a pattern of the key in which each character may be escaped."""
+    characters = (rf"(?:\\?{re.escape(c)}|\\u(?i:{ord(c):04x}))" for c in key)
+    return re.compile("".join(characters).encode())

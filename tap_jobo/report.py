@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import logging
 
     from tap_jobo.clock import Clock
+    from tap_jobo.profiles import Profiles
     from tap_jobo.rows import RowCleaner
     from tap_jobo.spending import Spending
 
@@ -30,6 +31,9 @@ class Metric(enum.StrEnum):
     CREDITS = "jobo_credits"
     DOLLARS = "jobo_dollars"
     BALANCE = "jobo_credits_balance"
+    PROFILES = "jobo_profiles"
+    PROFILES_GONE = "jobo_profiles_gone"
+    PROFILES_SKIPPED = "jobo_profiles_skipped"
 
 
 class Report:
@@ -71,15 +75,20 @@ class Report:
             self._last_line = now
             self._logger.info("Progress: %s; %.0f rows a second.", self._figures(), self._rate(now))
 
-    def finish(self) -> None:
-        """Write the summary and the metrics, however the run ended."""
+    def finish(self, profiles: Profiles | None) -> None:
+        """Write the summary and the metrics, however the run ended.
+
+        Args:
+            profiles: The reader of profiles, if they are wanted.
+        """
         self._logger.info(
-            "Summary: %s; %s.",
+            "Summary: %s%s; the scan is %scomplete.",
             self._figures(),
-            "the scan is complete" if self.is_complete else "the scan is not complete",
+            f"; {profiles.figures()}" if profiles else "",
+            "" if self.is_complete else "not ",
         )
         spent = self._spending
-        for metric, value in {
+        figures: dict[Metric, float | None] = {
             Metric.ROWS: self._emitted,
             Metric.PAGES: self._pages,
             Metric.ROWS_REPLAYED: self._rows_replayed,
@@ -87,7 +96,14 @@ class Report:
             Metric.CREDITS: spent.credits,
             Metric.DOLLARS: spent.credits / 1_000,
             Metric.BALANCE: spent.balance,
-        }.items():
+        }
+        if profiles:
+            figures |= {
+                Metric.PROFILES: profiles.count,
+                Metric.PROFILES_GONE: profiles.gone,
+                Metric.PROFILES_SKIPPED: profiles.skipped,
+            }
+        for metric, value in figures.items():
             if value is not None:
                 tags = {metrics.Tag.STREAM.value: self._stream}
                 # Point wants a metric of the SDK's own list, but only ever takes its value.

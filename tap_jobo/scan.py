@@ -16,6 +16,7 @@ and only their leaves change. A scan is pending if `started_at` is set.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -65,7 +66,7 @@ def filters_of(settings: Mapping[str, Any]) -> Filters:
 
 
 def window(
-    bookmark: datetime | None, start_date: datetime | None, lookback: timedelta
+    bookmark: datetime | None, start_date: datetime | None, lookback_minutes: int
 ) -> str | None:
     """Return the `updated_after` of a new scan, None for everything.
 
@@ -73,13 +74,13 @@ def window(
     documentation asks; from a start date it does not, but a row updated exactly at it belongs in.
     A start date later than the bookmark wins.
     """
-    if start_date and (bookmark is None or start_date > bookmark):
-        return format_timestamp(start_date - timedelta(milliseconds=1))
-    if bookmark is None:
-        return None
     try:
-        return format_timestamp(bookmark - lookback)
-    except OverflowError:  # a lookback of thousands of years
+        if start_date and (bookmark is None or start_date > bookmark):
+            return format_timestamp(start_date - timedelta(milliseconds=1))
+        if bookmark is None:
+            return None
+        return format_timestamp(bookmark - timedelta(minutes=lookback_minutes))
+    except OverflowError:  # before the year 1
         return None
 
 
@@ -137,7 +138,7 @@ class StreamState:
             started_at=format_timestamp(started_at),
             updated_after=format_timestamp(updated_after) if updated_after else None,
             cursor=cursor,
-            batch_size=_count(scan, "batch_size", 1),
+            batch_size=_count(scan, "batch_size", 1, 50),
             rows=_count(scan, "rows"),
             restarts=_count(scan, "restarts"),
         )
@@ -160,10 +161,10 @@ def _timestamp(raw: Mapping[str, Any], name: str) -> datetime | None:
         raise _not_a_state(name, "an ISO 8601 timestamp") from None
 
 
-def _count(scan: Mapping[str, Any], name: str, minimum: int = 0) -> int:
+def _count(scan: Mapping[str, Any], name: str, minimum: int = 0, maximum: float = math.inf) -> int:
     value = scan.get(name)
-    if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
-        raise _not_a_state(name, f"a whole number of at least {minimum}")
+    if not isinstance(value, int) or isinstance(value, bool) or not minimum <= value <= maximum:
+        raise _not_a_state(name, f"a whole number from {minimum} to {maximum}")
     return value
 
 

@@ -15,6 +15,7 @@ from singer_sdk import typing as th
 
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import ConfigError
+from tap_jobo.redaction import REPLACEMENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -165,8 +166,32 @@ SETTINGS: Final = th.PropertiesList(
             "key and filters need folders of their own."
         ),
     ),
+    th.Property(
+        "companies_concurrency",
+        th.IntegerType(minimum=1, maximum=16),
+        default=4,
+        title="Concurrent profiles",
+        description="How many company profiles are asked for at once, 1 to 16.",
+    ),
+    th.Property(
+        "company_ids",
+        _TEXTS,
+        title="Company ids",
+        description=(
+            "At most 1,000 ids of companies: the stream companies reads just these profiles, at "
+            "no cost, and no career sites are read."
+        ),
+    ),
+    th.Property(
+        "company_ids_file",
+        th.StringType,
+        title="File of company ids",
+        description=(
+            "Path of a file with an id of a company on each line, instead of company_ids and "
+            "without its limit."
+        ),
+    ),
 )
-
 WITHDRAWN: Final = ("batch_config", "emit_activate_version_messages")
 """Settings of other SDK taps that cannot hold the promises of this one."""
 
@@ -200,6 +225,10 @@ def _is_start_date(value: object) -> bool:
         return isinstance(value, str) and parse_timestamp(value) <= datetime.now(UTC)
     except ValueError:
         return False
+
+
+def _is_path(value: object) -> bool:
+    return isinstance(value, str) and "\0" not in value
 
 
 def _is_boolean(value: object) -> bool:
@@ -238,6 +267,9 @@ class _Rule:
 _BOOLEANS: Final = {"true": True, "1": True, "yes": True, "on": True} | {
     "false": False, "0": False, "no": False, "off": False
 }  # fmt: skip
+_MOST_IDS: Final = 1_000
+"""Meltano exports settings as environment variables, whose size is limited."""
+_UUID = r"(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _TEXT = r"(?s).*\S.*"
 _RULES: Final[dict[str, _Rule]] = {
     "api_key": _Rule(_is_key, "one line of printable ASCII characters without spaces"),
@@ -270,9 +302,13 @@ _RULES: Final[dict[str, _Rule]] = {
     "max_credits": _Rule(_is_integer(1), "a whole number of credits, 1 or more"),
     "credits_alert_threshold": _Rule(_is_integer(0), "a whole number of credits, 0 or more"),
     "journal": _Rule(_is_boolean, "true or false"),
-    "journal_dir": _Rule(
-        lambda value: isinstance(value, str) and "\0" not in value, "a path to a folder"
+    "companies_concurrency": _Rule(_is_integer(1, 16), "a whole number from 1 to 16"),
+    "company_ids": _Rule(
+        lambda value: _is_list(_UUID)(value) and len(value) <= _MOST_IDS,  # type: ignore[arg-type]
+        "a list of at most 1,000 uuids (company_ids_file takes more)",
     ),
+    "company_ids_file": _Rule(_is_path, "the path of a text file with a uuid on each line"),
+    "journal_dir": _Rule(_is_path, "a path to a folder"),
 }
 
 
@@ -305,8 +341,14 @@ def check(config: Mapping[str, Any]) -> dict[str, Any]:
             )
     for name, rule in _RULES.items():
         if name in given and not rule.allows(given[name]):
-            got = "" if name == "api_key" else f", not {_shorten(given[name])}"
+            # An address may hold a password, or the key in its place.
+            shown = ascii(given[name]).replace(str(given["api_key"]), REPLACEMENT)
+            got = "" if name in ("api_key", "api_url") else f", not {_shorten(shown)}"
             raise ConfigError(f"Setting '{name}' must be {rule.words}{got}.")
+    if "company_ids" in given and "company_ids_file" in given:
+        raise ConfigError(
+            "Settings 'company_ids' and 'company_ids_file' name companies twice: set one of them."
+        )
     return given
 
 
@@ -319,9 +361,10 @@ def read_environment(schema: Mapping[str, Any], environ: Mapping[str, str]) -> d
         schema: The JSON schema of all settings.
         environ: The environment.
     """
+    kinds = {name: str(item.get("type")) for name, item in schema["properties"].items()}
     return {
-        name: _read(environ[variable], str(definition.get("type")))
-        for name, definition in schema["properties"].items()
+        name: _read(environ[variable], kind)
+        for name, kind in (dict.fromkeys(WITHDRAWN, "string") | kinds).items()
         if (variable := ENV_PREFIX + name.upper()) in environ
     }
 
@@ -350,6 +393,5 @@ def load_dotenv_environment() -> dict[str, str]:
     return {name: text for name, text in values.items() if text is not None} | dict(os.environ)
 
 
-def _shorten(value: object, limit: int = 60) -> str:
-    text = ascii(value)
+def _shorten(text: str, limit: int = 60) -> str:
     return text if len(text) <= limit else text[:limit] + "..."

@@ -67,10 +67,15 @@ class Stopping:
     def request(self) -> Iterator[None]:
         """Hold while a request is in flight.
 
+        Other threads than the main one send requests that cost nothing: nothing waits for them.
+
         Raises:
             InterruptedRunError: A signal came and the answer did not within the grace period.
         """
         self.check()
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
         self._in_flight = True
         try:
             yield

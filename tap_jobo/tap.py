@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import Tap
-from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk.exceptions import ConfigValidationError, MappingError
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 
 from tap_jobo import settings
+from tap_jobo.career_sites import CareerSitesStream
+from tap_jobo.companies import CompaniesStream
 from tap_jobo.errors import ConfigError, StateError, TapJoboError
 from tap_jobo.output import StdoutWriter
 from tap_jobo.redaction import redact_logs
 from tap_jobo.scan import StreamState
 from tap_jobo.stopping import Stopping
-from tap_jobo.streams import CareerSitesStream
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,11 +74,19 @@ class TapJobo(Tap):
             super().__init__(config=config, validate_config=validate_config, **kwargs)
         except ConfigValidationError as error:  # of the SDK's own settings
             raise ConfigError("; ".join(error.errors)) from error
+        except MappingError as error:
+            raise ConfigError(f"Setting 'stream_maps' is no map: {error}") from error
         self._stopping.install()
 
     def discover_streams(self) -> Sequence[Stream]:
         """Return the streams."""
-        return [CareerSitesStream(self, stopping=self._stopping)]
+        companies = CompaniesStream(self, stopping=self._stopping)
+        return [CareerSitesStream(self, stopping=self._stopping, companies=companies), companies]
+
+    def setup_mapper(self) -> None:
+        """Set up the stream maps, after the streams have completed the catalog that they go by."""
+        _ = self.streams
+        super().setup_mapper()
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take the state over, if it is one.
@@ -109,13 +119,10 @@ class TapJobo(Tap):
         Raises:
             ConfigError: One of them is missing or not a JSON object.
         """
-        try:
-            return super().cb_config(ctx, param, value)
-        except (OSError, RuntimeError, TypeError, ValueError) as error:
-            raise ConfigError(
-                f"--config {' '.join(value)}: each must be the path of a file with a JSON object, "
-                f"or ENV ({type(error).__name__})."
-            ) from error
+        for path in value:
+            if path != "ENV":
+                _read_object(path, "--config", ConfigError)
+        return super().cb_config(ctx, param, value)
 
     @classmethod
     def invoke(
@@ -127,25 +134,23 @@ class TapJobo(Tap):
     ) -> None:
         """Run the tap, once its files are seen to be what they should be."""
         super().invoke(
-            state=_checked(state, "--state", StateError),
-            catalog=_checked(catalog, "--catalog", ConfigError),
+            state=state and _read_object(state.name, "--state", StateError),
+            catalog=catalog and _read_object(catalog.name, "--catalog", ConfigError),
             **kwargs,
         )
 
 
-def _checked(file: IO[str] | None, option: str, error_class: type[TapJoboError]) -> IO[str] | None:
-    """Return a file that holds a JSON object, to be read from its start.
+def _read_object(path: str, option: str, error_class: type[TapJoboError]) -> IO[str]:
+    """Return the text of a file that holds a JSON object.
 
     Raises:
-        TapJoboError: It holds something else.
+        TapJoboError: It cannot be read, or holds something else.
     """
-    if file is None:
-        return None
     try:
-        text = file.read()
+        text = Path(path).read_text("utf-8")
         is_object = isinstance(json.loads(text), dict)
     except (OSError, ValueError, RecursionError):
         is_object = False
     if not is_object:
-        raise error_class(f"{option} {file.name}: the file must hold a JSON object.")
+        raise error_class(f"{option} {path}: this must be a file that holds a JSON object.")
     return io.StringIO(text)

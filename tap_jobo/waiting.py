@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+import threading
 from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from tap_jobo.clock import parse_http_date
-from tap_jobo.errors import ApiError
+from tap_jobo.errors import ApiError, GaveUpError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,9 +44,14 @@ def asked_wait(status: int, headers: Mapping[str, str], body: object) -> float |
 
 
 class Patience:
-    """The waits between the tries for one page."""
+    """The waits between the tries for one page or profile.
 
-    def __init__(self) -> None:
+    Args:
+        seconds: Of our own waits, all in all.
+    """
+
+    def __init__(self, seconds: float = _PATIENCE) -> None:
+        self._seconds = seconds
         self._tries = 0
         self._own = 0.0
         self._asked = 0.0
@@ -76,15 +82,19 @@ class Patience:
             return asked
         wait = self._next_own()
         self._own += wait + spent
-        if self._own > _PATIENCE:
-            raise ApiError(
-                f"{why}, for five minutes and {self._tries} tries now. The scan is kept: run "
-                "again later."
+        if self._own > self._seconds:
+            raise GaveUpError(
+                f"{why}, for {self._own:.0f} seconds and {self._tries} tries now. The scan is "
+                "kept: run again later."
             )
         return wait
 
-    def after_broken_answer(self, why: str) -> float:
-        """Return the seconds to wait after a request that may have been paid for.
+    def after_broken_answer(self, why: str, *, may_be_paid: bool) -> float:
+        """Return the seconds to wait after an answer that broke off or came too late.
+
+        Args:
+            why: What happened, for the text of the error.
+            may_be_paid: Whether each try may cost something, for the text too.
 
         Raises:
             ApiError: It was tried often enough.
@@ -92,8 +102,8 @@ class Patience:
         self._paid_tries += 1
         if self._paid_tries > _PAID_TRIES:
             raise ApiError(
-                f"{why}, three times in a row; each try may be paid for. The scan is kept: run "
-                "again later."
+                f"{why}, three times{' that may each be paid for' if may_be_paid else ''}. The "
+                "scan is kept: run again later."
             )
         return self._next_own()
 
@@ -104,29 +114,47 @@ class Patience:
 
 
 class Pace:
-    """Keeps within the announced rate, so that a 429 is the exception.
+    """Keeps within the announced rate, so that a 429 is the exception; for several threads.
 
     The first half of the allowance is used at full speed, so that a small sync does not wait;
     the rest is spread over the time until the allowance is renewed.
+
+    Args:
+        workers: How many requests may be open at once: an answer does not know of the others.
     """
 
-    def __init__(self) -> None:
-        self._next_at = 0.0
+    def __init__(self, workers: int = 1) -> None:
+        self._lock = threading.Lock()
+        self._others = workers - 1
+        self._last_slot = 0.0
+        self._interval = 0.0
+        self._paused_until = 0.0
+
+    def wait(self, now: float) -> float:
+        """Return the seconds until the request may go out; `now` is in monotonic seconds."""
+        with self._lock:
+            slot = max(now, self._last_slot + self._interval, self._paused_until)
+            self._last_slot = slot
+            return slot - now
+
+    def pause(self, seconds: float, now: float) -> None:
+        """Let no request go out for so many seconds."""
+        with self._lock:
+            self._paused_until = max(self._paused_until, now + seconds)
 
     def answered(self, headers: Mapping[str, str], now: float) -> None:
-        """Take note of an answer's allowance; `now` is in monotonic seconds."""
+        """Take note of an answer's allowance."""
         remaining = _seconds(headers.get("X-RateLimit-Remaining"))
         until_reset = _until_reset(headers)
-        self._next_at = now
+        self._interval = 0.0
         if remaining is None or until_reset is None or until_reset > _OBEDIENCE:
             return
         limit = _seconds(headers.get("X-RateLimit-Limit"))
-        if limit is None or remaining <= limit / 2:
-            self._next_at += until_reset / (remaining + 1)
-
-    def wait(self, now: float) -> float:
-        """Return the seconds until the next request may go out."""
-        return max(0.0, self._next_at - now)
+        left = max(0.0, remaining - self._others)
+        if not left:
+            self.pause(until_reset, now)
+        elif limit is None or left <= limit / 2:
+            self._interval = until_reset / (left + 1)
 
 
 def _seconds(value: object) -> float | None:

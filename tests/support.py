@@ -32,7 +32,7 @@ class Run:
     @property
     def messages(self) -> list[dict[str, Any]]:
         """Every line of standard output; one that is torn fails the test here."""
-        return [json.loads(line) for line in self.stdout.splitlines()]
+        return [json.loads(line) for line in self.stdout.split("\n") if line]
 
     @property
     def records(self) -> list[dict[str, Any]]:

@@ -1,48 +1,45 @@
-"""The streams, as the SDK wants them."""
+"""The stream of career sites: the wiring of a run, and the SDK kept away from its state."""
 
 from __future__ import annotations
 
-import logging
-import sys
 from dataclasses import replace
-from datetime import timedelta
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from singer_sdk import RESTStream, metrics
-from singer_sdk.authenticators import APIKeyAuthenticator
+from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from tap_jobo import feed, schemas
-from tap_jobo.client import Client
-from tap_jobo.clock import Clock, parse_timestamp
+from tap_jobo.base import JoboStream
+from tap_jobo.clock import parse_timestamp
 from tap_jobo.delivery import Delivery
-from tap_jobo.errors import TapJoboError
+from tap_jobo.errors import ConfigError
 from tap_jobo.feed import Feed
 from tap_jobo.journal import Journal, default_folder
 from tap_jobo.output import check_reader
 from tap_jobo.plan import Plan
 from tap_jobo.report import Report
-from tap_jobo.rows import RowCleaner
 from tap_jobo.scan import REPLICATION_KEY, StreamState, filters_of
 from tap_jobo.spending import Spending
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from requests import PreparedRequest
     from singer_sdk import Tap
     from singer_sdk.helpers.types import Context, Record
     from singer_sdk.singerlib import Catalog
 
+    from tap_jobo.companies import CompaniesStream
+    from tap_jobo.output import StdoutWriter
     from tap_jobo.rows import Row
     from tap_jobo.scan import Filters
     from tap_jobo.stopping import Stopping
 
 
-class _ScannedStream(RESTStream[Any]):
+class _ScannedStream(JoboStream):
     """A stream whose bookmark is the start of its last complete scan, not a row's value.
 
     The SDK keeps the largest replication key seen, warns where a row has none, and writes the
@@ -67,7 +64,37 @@ class _ScannedStream(RESTStream[Any]):
         return
 
 
-class CareerSitesStream(_ScannedStream):
+class _QuickStream(_ScannedStream):
+    """A stream whose records are written as they are, where the catalog and the maps let them be.
+
+    For each record the SDK looks up each field's selection, applies the maps and makes an object
+    of the message, which takes as long as all the rest of a run. Where no field is deselected and
+    the only map is the one that changes nothing, none of that has an effect. `tests/test_sdk.py`
+    fails when the SDK changes the hook.
+    """
+
+    _writer: StdoutWriter
+
+    def _write_record_message(self, record: Record) -> None:
+        """Write a record."""
+        if self._is_as_it_is:
+            self._writer.write_record(self.name, record)
+        else:
+            super()._write_record_message(record)
+
+    @cached_property
+    def _is_as_it_is(self) -> bool:
+        maps = self.stream_maps
+        return (
+            len(maps) == 1
+            and type(maps[0]) is SameRecordTransform
+            and not maps[0].flattening_enabled
+            and maps[0].stream_alias == self.name
+            and all(self.mask["properties", field] for field in self.schema["properties"])
+        )
+
+
+class CareerSitesStream(_QuickStream):
     """Career sites: companies together with the place where their jobs are listed."""
 
     name = "career_sites"
@@ -77,27 +104,13 @@ class CareerSitesStream(_ScannedStream):
     replication_key = REPLICATION_KEY
     schema = schemas.CAREER_SITES.to_dict()
 
-    def __init__(self, tap: Tap, *, stopping: Stopping) -> None:
-        super().__init__(tap)
-        self._clock = Clock()
-        self._stopping = stopping
+    def __init__(self, tap: Tap, *, stopping: Stopping, companies: CompaniesStream) -> None:
+        super().__init__(tap, stopping=stopping)
         self._state_writer = tap.state_writer
-        self._user_agent = f"{tap.name}/{tap.plugin_version}"
-
-    @property
-    def url_base(self) -> str:
-        """The API's address, without a slash at its end."""
-        return str(self.config["api_url"]).rstrip("/")
-
-    @cached_property
-    def authenticator(self) -> APIKeyAuthenticator:
-        """The header that carries the key."""
-        return APIKeyAuthenticator(key="X-Api-Key", value=self.config["api_key"])
-
-    @property
-    def user_agent(self) -> str:
-        """The User-Agent of every request."""
-        return self._user_agent
+        self._writer = cast("StdoutWriter", tap.message_writer)
+        self._companies = companies
+        self._wants_profiles = False
+        self._ids_of_page: list[str] = []
 
     def apply_catalog(self, catalog: Catalog) -> None:
         """Apply a catalog, but for keys that it leaves out.
@@ -106,23 +119,60 @@ class CareerSitesStream(_ScannedStream):
         everything at every run.
         """
         super().apply_catalog(catalog)
-        self.primary_keys = self.primary_keys or ("id",)
         self.replication_key = self.replication_key or REPLICATION_KEY
-
-    def log(self, message: str, *args: object, level: int = logging.INFO, **kwargs: Any) -> None:
-        """Log a line, but not that an error is unhandled which `main` tells the user of."""
-        if not isinstance(sys.exception(), TapJoboError):
-            super().log(message, *args, level=level, **kwargs)
-
-    def get_sync_timer(self) -> metrics.Timer:
-        """Return the SDK's timer, which also ends the report, however the sync ends."""
-        return _ReportingTimer(self._report, metrics.Metric.SYNC_DURATION, {"stream": self.name})
+        self.primary_keys = self.primary_keys or ("id",)
+        if entry := catalog.get_stream(self.name):  # which the SCHEMA message is made of
+            entry.key_properties = self.primary_keys
 
     def get_records(self, context: Context | None) -> Iterator[Row]:  # noqa: ARG002 - no partitions
-        """Yield the records of a run, or of `--test` the few that it asks for."""
-        if self.ABORT_AT_RECORD_COUNT is None:
-            return self._delivery().records()
-        return self._sample(self.ABORT_AT_RECORD_COUNT)
+        """Return the records of a run, or of `--test` the few that it asks for.
+
+        Raises:
+            ConfigError: Companies are named, whose stream is not selected.
+        """
+        if self._companies.names_companies:
+            self._leave_the_feed_alone()
+            return iter(())
+        if self.ABORT_AT_RECORD_COUNT is not None:
+            return self._sample(self.ABORT_AT_RECORD_COUNT)
+        if all(isinstance(each, RemoveRecordTransform) for each in self.stream_maps):
+            self.logger.warning("Setting 'stream_maps' takes career_sites out: nothing is read.")
+            return iter(())
+        self._wants_profiles = self._companies.selected
+        if self._wants_profiles:
+            self._companies.follow_career_sites()
+        return self._delivery().records()
+
+    def generate_child_contexts(
+        self,
+        record: Record,
+        context: Context | None,  # noqa: ARG002 - no partitions
+    ) -> Iterable[Context | None]:
+        """Note a company whose profile is due with its page; the SDK has no child to sync."""
+        if self._wants_profiles and self.stream_maps[0].get_filter_result(record):
+            self._ids_of_page.append(record["id"])
+        return ()
+
+    def _finish_page(self) -> None:
+        ids, self._ids_of_page = self._ids_of_page, []
+        if ids:
+            self._companies.write_profiles(ids)
+
+    def _leave_the_feed_alone(self) -> None:
+        if not self._companies.selected:
+            raise ConfigError(
+                "Setting 'company_ids' or 'company_ids_file' names companies, but the stream "
+                "companies is not selected: select it, or take the setting out."
+            )
+        self.logger.warning(
+            "Companies are named: their profiles are read, and no career sites. Deselect "
+            "career_sites to be rid of this line."
+        )
+
+    def finish_run(self) -> None:
+        """Write the run's summary and metrics, if the feed was read."""
+        if not self._companies.names_companies:
+            self._report.finish(self._companies.profiles if self._companies.selected else None)
 
     def _sample(self, limit: int) -> Iterator[Row]:
         """Buy `limit` rows at the most, with one request that leaves no trace."""
@@ -140,6 +190,7 @@ class CareerSitesStream(_ScannedStream):
             cleaner=self._cleaner,
             spending=self._spending,
             report=self._report,
+            finish_page=self._finish_page,
             write_state=lambda: self._state_writer.write_state(self.tap_state),
             check=self._check,
             logger=self.logger,
@@ -160,7 +211,7 @@ class CareerSitesStream(_ScannedStream):
             filters=self._filters,
             on_filter_change=self.config["on_filter_change"],
             start_date=parse_timestamp(start_date) if start_date else None,
-            lookback=timedelta(minutes=self.config["lookback_minutes"]),
+            lookback_minutes=self.config["lookback_minutes"],
             batch_size=self.config["batch_size"],
             is_full_table=self.replication_method == REPLICATION_FULL_TABLE,
             clock=self._clock,
@@ -188,10 +239,6 @@ class CareerSitesStream(_ScannedStream):
         )
 
     @cached_property
-    def _cleaner(self) -> RowCleaner:
-        return RowCleaner(self.schema, self.effective_schema.get("properties", {}), self.logger)
-
-    @cached_property
     def _report(self) -> Report:
         return Report(
             stream=self.name,
@@ -204,18 +251,8 @@ class CareerSitesStream(_ScannedStream):
 
     @cached_property
     def _feed(self) -> Feed:
-        # On this machine a proxy of the environment has no business, and would see the key.
-        self.requests_session.trust_env = self.url_base.startswith("https:")
-        client = Client(
-            session=self.requests_session,
-            key=self.config["api_key"],
-            spending=self._spending,
-            stopping=self._stopping,
-            clock=self._clock,
-            logger=self.logger,
-        )
         return Feed(
-            client=client,
+            client=self._client(self._spending),
             prepare=self._prepare,
             filters=self._filters,
             spending=self._spending,
@@ -223,18 +260,11 @@ class CareerSitesStream(_ScannedStream):
         )
 
     def _prepare(self, body: dict[str, Any]) -> PreparedRequest:
-        return self.build_prepared_request(
-            method=self.http_method, url=self.url_base + self.path, json=body
-        )
+        request = self._template.copy()
+        request.prepare_body(None, None, json=body)
+        return request
 
-
-class _ReportingTimer(metrics.Timer):
-    """The SDK leaves it at the end of every sync, also of one that fails."""
-
-    def __init__(self, report: Report, *args: Any) -> None:
-        super().__init__(*args)
-        self._report = report
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._report.finish()
-        super().__exit__(*exc_info)  # type: ignore[arg-type]
+    @cached_property
+    def _template(self) -> PreparedRequest:
+        """The request of every page but for its body: the SDK makes it, once."""
+        return self.build_prepared_request(method=self.http_method, url=self.url_base + self.path)

@@ -1,0 +1,138 @@
+"""Company profiles: several are read at once, and come in the order they were asked for."""
+
+from __future__ import annotations
+
+from multiprocessing import TimeoutError as NotYet
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from tap_jobo.errors import ApiError, GaveUpError, NotFoundError
+from tap_jobo.page import parse_json
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Iterator, Sequence
+
+    from requests import PreparedRequest
+
+    from tap_jobo.client import Client
+    from tap_jobo.rows import Row, RowCleaner
+    from tap_jobo.stopping import Stopping
+
+PATIENCE: Final = 60.0
+"""Seconds of waits for one profile. It costs nothing to get it later, so less than for a page."""
+_NOBODY: Final = "00000000-0000-0000-0000-000000000000"
+"""No company has this id: a 404 for it shows that the API is there."""
+_POLL: Final = 0.2
+"""Seconds after which the wait for a profile looks whether a signal came."""
+
+
+class Profiles:
+    """Reads `GET /api/companies/{id}`, at no cost.
+
+    Args:
+        client: Sends the requests, for `workers` threads at once.
+        prepare: Makes a request of a company's id.
+        cleaner: Makes a record of a profile.
+        workers: How many requests are open at the most.
+        stopping: Ends the wait for profiles when a signal comes.
+        logger: Where missing profiles are reported.
+
+    Attributes:
+        count: Profiles read so far.
+        gone: Companies that are gone, so far.
+        skipped: Profiles that could not be had although others could, so far.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is a separate concern, handed in
+        self,
+        *,
+        client: Client,
+        prepare: Callable[[str], PreparedRequest],
+        cleaner: RowCleaner,
+        workers: int,
+        stopping: Stopping,
+        logger: logging.Logger,
+    ) -> None:
+        self._client = client
+        self._prepare = prepare
+        self._cleaner = cleaner
+        self._workers = workers
+        self._stopping = stopping
+        self._logger = logger
+        self.count = 0
+        self.gone = 0
+        self.skipped = 0
+
+    def read(self, ids: Sequence[str]) -> Iterator[Row]:
+        """Yield the profiles of some companies, a page of them, in their order.
+
+        A company that is gone has none. One whose profile Jobo fails to give is skipped, with an
+        ERROR, if the others' can be had.
+
+        Raises:
+            GaveUpError: No profile can be had.
+            TapJoboError: As `Client.fetch`, for all but 404, 429 and 5xx.
+        """
+        from multiprocessing.pool import ThreadPool  # noqa: PLC0415 - costs time at start-up
+
+        failed: dict[str, GaveUpError] = {}
+        # Its threads are daemons: a request that hangs does not keep the process alive.
+        with ThreadPool(min(self._workers, len(ids))) as pool:
+            outcomes = pool.imap(self._fetch, ids)
+            for company_id in ids:
+                outcome = self._next(outcomes)
+                if isinstance(outcome, GaveUpError):
+                    failed[company_id] = outcome
+                elif outcome is None:
+                    self.gone += 1
+                    self._logger.info("Company %s is gone: it has no profile.", company_id)
+                else:
+                    yield from self._record(company_id, outcome)
+        if failed and len(failed) == len(ids) and not self._is_api_there():
+            raise next(iter(failed.values()))
+        for company_id, error in failed.items():
+            self.skipped += 1
+            self._logger.error("The profile of company %s is skipped: %s", company_id, error)
+
+    def figures(self) -> str:
+        """Return the counts, as a part of the run's summary."""
+        return f"{self.count:,} profiles, {self.gone:,} companies gone, {self.skipped:,} skipped"
+
+    def _record(self, company_id: str, profile: Row) -> Iterator[Row]:
+        if str(profile.get("id")).lower() != company_id.lower():
+            self._logger.error("The profile of company %s has another id.", company_id)
+            self.skipped += 1
+            return
+        self.count += 1
+        yield from self._cleaner.clean([profile])
+
+    def _next(self, outcomes: Any) -> Row | GaveUpError | None:
+        while True:
+            self._stopping.check()
+            try:
+                return cast("Row | GaveUpError | None", outcomes.next(_POLL))
+            except NotYet:
+                continue
+
+    def _fetch(self, company_id: str) -> Row | GaveUpError | None:
+        """Return a profile, the error that it could not be had with, or None if it is gone."""
+        try:
+            request = self._prepare(company_id)
+            return self._client.fetch(request, rows=0, read=_read_profile).content
+        except NotFoundError:
+            return None
+        except GaveUpError as error:
+            return error
+
+    def _is_api_there(self) -> bool:
+        return not isinstance(self._fetch(_NOBODY), GaveUpError)
+
+
+def _read_profile(body: bytes) -> Row:
+    data = parse_json(body)
+    if not isinstance(data, dict):
+        raise ApiError(
+            "Jobo's profile of a company is not a JSON object, which its documentation rules "
+            "out: the run stops here, and the scan is kept."
+        )
+    return data

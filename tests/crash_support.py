@@ -1,0 +1,148 @@
+"""Runs that are cut short, and what a target would have kept of them."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import signal
+import time
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from jobo_sandbox import Fault, Hold
+from tests.support import Run
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterable
+    from random import Random
+
+    from jobo_sandbox import Sandbox
+    from tests.support import Tap
+
+Message = dict[str, Any]
+
+_SMALL_PIPE = 4096
+"""Bytes: the tap cannot run far ahead of its reader, so that a kill meets it anywhere."""
+_BIG_PIPE = 1 << 20
+"""Bytes: nobody needs to read while the tap runs."""
+
+
+@dataclass
+class Target:
+    """Stores rows with the STATE behind them; what no STATE follows is forgotten at a crash."""
+
+    rows: dict[str, dict[str, Any]] = field(default_factory=dict)
+    state: Any = None
+
+    def receive(self, messages: Iterable[Message], *, states_lost: int = 0) -> None:
+        """Store messages, but for those behind the last state that was not lost."""
+        rows: list[dict[str, Any]] = []
+        drains = []
+        for message in messages:
+            if message["type"] == "RECORD":
+                rows.append(message["record"])
+            elif message["type"] == "STATE":
+                drains.append((rows, message["value"]))
+                rows = []
+        for arrived, state in drains[: len(drains) - states_lost]:
+            self.rows |= {row["id"]: row for row in arrived}
+            self.state = deepcopy(state)
+
+
+def parse(lines: Iterable[str]) -> list[Message]:
+    """Read a killed tap's lines; only the last may be torn."""
+    kept = list(lines)
+    if kept and not kept[-1].endswith("\n"):
+        kept.pop()
+    return [json.loads(line) for line in kept]
+
+
+def cut_after(
+    tap: Tap, lines: int, signum: int, *, state: object = None, **settings: Any
+) -> tuple[Run, list[str]]:
+    """Run the tap, send a signal after so many lines of its output; return the run and them."""
+    process = tap.start(state=state, **settings)
+    assert process.stdout
+    fcntl.fcntl(process.stdout.fileno(), fcntl.F_SETPIPE_SZ, _SMALL_PIPE)
+    read = [line for _ in range(lines) if (line := process.stdout.readline())]
+    process.send_signal(signum)
+    return finish(process, read)
+
+
+def cut_in_request(
+    tap: Tap,
+    number: int,
+    signum: int = signal.SIGKILL,
+    *,
+    state: object = None,
+    billed: bool = True,
+    **settings: Any,
+) -> Run:
+    """Run the tap and send a signal while its `number`-th request is under way.
+
+    Args:
+        tap: The tap.
+        number: Which request of this run; it is answered once the signal was sent.
+        signum: The signal.
+        state: The state to start from.
+        billed: Whether the request is answered (and billed) or refused.
+        settings: Go over those of the tap.
+    """
+    hold = Hold()
+    fault = Fault(hold=hold) if billed else Fault(hold=hold, status=503)
+    tap.sandbox.faults.add(fault, on=len(tap.sandbox.ledger) + number)
+    process = tap.start(state=state, **settings)
+    assert process.stdout
+    fcntl.fcntl(process.stdout.fileno(), fcntl.F_SETPIPE_SZ, _BIG_PIPE)
+    hold.wait()
+    process.send_signal(signum)
+    if signum == signal.SIGKILL:
+        process.wait()
+    hold.release()
+    run, _ = finish(process, [])
+    wait_until_quiet(tap.sandbox)
+    return run
+
+
+def finish(process: subprocess.Popen[str], read: list[str]) -> tuple[Run, list[str]]:
+    """Read what a process still writes, until its end."""
+    assert process.stdout
+    assert process.stderr
+    with process:
+        read += process.stdout
+        stderr = process.stderr.read()
+    return Run(process.returncode, "".join(read), stderr), read
+
+
+def wait_until_quiet(sandbox: Sandbox) -> None:
+    """Let the sandbox bill what a client that is gone has asked for."""
+    while sandbox.open_requests:
+        time.sleep(0.001)
+
+
+def pages_bought_twice(sandbox: Sandbox) -> int:
+    """How many pages were billed again, but for the first ones of scans: a cursor tells a page."""
+    cursors = [entry.cursor for entry in sandbox.ledger if entry.credits and entry.cursor]
+    return len(cursors) - len(set(cursors))
+
+
+def rows_bought_twice(sandbox: Sandbox) -> int:
+    """How many rows were billed that had been billed before."""
+    counts = sandbox.billed_ids()
+    return counts.total() - len(counts)
+
+
+def some_signal(rng: Random) -> signal.Signals:
+    """SIGKILL mostly, else SIGTERM or SIGINT."""
+    return rng.choice([signal.SIGKILL] * 4 + [signal.SIGTERM, signal.SIGINT])
+
+
+def merge(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Merge two states as Meltano does: key by key, objects united."""
+    merged = dict(old)
+    for name, value in new.items():
+        assert isinstance(value, dict) == isinstance(old.get(name, value), dict), name
+        merged[name] = merge(old.get(name, {}), value) if isinstance(value, dict) else value
+    return merged

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import json
+import sys
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jobo_sandbox import Fault, Sandbox
+from tap_jobo import settings
+from tests.support import (
+    COMMAND,
+    Run,
+    Tap,
+    complaint,
+    entry_of,
+    environment,
+    execute,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SETTINGS = settings.SETTINGS.to_dict()["properties"]
+OFFLINE = """
+import os, sys
+
+def refuse(event, _):
+    if event in {"socket.connect", "socket.getaddrinfo", "socket.sendto"}:
+        os._exit(99)
+
+sys.addaudithook(refuse)
+from tap_jobo.__main__ import main
+
+main()
+"""
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[Tap]:
+    """The tap against a feed without any row."""
+    with Sandbox(size=0) as sandbox:
+        yield Tap(sandbox, tmp_path)
+
+
+def _offline(folder: Path, *args: str) -> Run:
+    """Run the tap where it would die of any connection, without any setting."""
+    return execute([sys.executable, "-c", OFFLINE, *args], environment(folder), folder)
+
+
+class TestWithoutSettings:
+    def test_offline_would_notice_a_connection(self, tap: Tap) -> None:
+        command = tap.command()[1:]
+        run = execute([sys.executable, "-c", OFFLINE, *command], tap.environment())
+        assert run.returncode == 99
+
+    def test_version(self, tmp_path: Path) -> None:
+        run = _offline(tmp_path, "--version")
+        assert run.returncode == 0
+        assert f"tap-jobo v{version('tap-jobo')}" in run.stdout
+
+    def test_discover(self, tmp_path: Path) -> None:
+        run = _offline(tmp_path, "--discover")
+        assert run.returncode == 0, run.stderr
+        stream = entry_of(json.loads(run.stdout))
+        assert stream["key_properties"] == ["id"]
+        assert stream["replication_key"] == "updated_at"
+        assert stream["replication_method"] == "INCREMENTAL"
+        assert len(stream["schema"]["properties"]) == 12
+        assert list(tmp_path.iterdir()) == []
+
+    def test_about_as_text_names_every_setting(self, tmp_path: Path) -> None:
+        run = _offline(tmp_path, "--about")
+        assert run.returncode == 0, run.stderr
+        for name in SETTINGS:
+            assert f"TAP_JOBO_{name.upper()}" in run.stdout
+
+    def test_about_as_json_has_title_and_description_of_every_setting(self, tmp_path: Path) -> None:
+        run = _offline(tmp_path, "--about", "--format", "json")
+        assert run.returncode == 0, run.stderr
+        about = json.loads(run.stdout)
+        shown = about["settings"]["properties"]
+        for name in SETTINGS:
+            assert shown[name]["title"]
+            assert shown[name]["description"]
+        assert about["settings"]["required"] == ["api_key"]
+        assert shown["api_key"]["secret"] is True
+        assert shown["api_url"]["default"] == "https://connect.jobo.world"
+        assert shown["lookback_minutes"]["default"] == 15
+        assert shown["batch_size"]["default"] == 50
+        assert shown["on_filter_change"]["default"] == "error"
+        assert shown["journal"]["default"] is True
+        assert not any("default" in shown[name] for name in settings.FILTERS)
+        assert not set(shown) & set(settings.WITHDRAWN)
+        assert not set(about["capabilities"]) & {"batch", "activate-version"}
+
+    def test_about_as_markdown_describes_every_setting(self, tmp_path: Path) -> None:
+        run = _offline(tmp_path, "--about", "--format", "markdown")
+        assert run.returncode == 0, run.stderr
+        for name, setting in SETTINGS.items():
+            assert f"| {name} |" in run.stdout
+            assert setting["description"] in run.stdout
+
+    def test_about_shows_no_key(self, tap: Tap, sandbox: Sandbox) -> None:
+        run = tap.run("--about")
+        assert run.returncode == 0
+        assert sandbox.api_key not in run.stdout + run.stderr
+        assert sandbox.ledger == []
+
+    def test_test_mode_without_settings_asks_for_the_key(self, tmp_path: Path) -> None:
+        assert "'api_key'" in complaint(_offline(tmp_path, "--test"))
+
+
+class TestModule:
+    def test_it_is_the_command(self, tap: Tap) -> None:
+        module = [sys.executable, "-m", "tap_jobo"]
+        run = execute([*module, *tap.command()[1:]], tap.environment())
+        assert run.returncode == 0
+        assert len(run.ids) == 120
+
+
+class TestOptions:
+    @pytest.mark.parametrize("option", ["--state", "--catalog"])
+    def test_missing_file_is_one_line(self, tap: Tap, sandbox: Sandbox, option: str) -> None:
+        path = str(tap.folder / "missing.json")
+        assert path in complaint(tap.run(option, path))
+        assert sandbox.ledger == []
+
+    def test_unknown_option_is_an_error_without_a_traceback(self, tap: Tap) -> None:
+        run = execute([str(COMMAND), "--nonsense"], tap.environment())
+        assert run.returncode != 0
+        assert "--nonsense" in run.stderr
+        assert "Traceback" not in run.stderr
+
+
+class TestTestMode:
+    def test_it_buys_exactly_one_row_with_one_request(self, tap: Tap, sandbox: Sandbox) -> None:
+        run = tap.run("--test")
+        assert run.returncode == 0, run.stderr
+        (request,) = sandbox.ledger
+        assert request.body["batch_size"] == 1
+        assert sandbox.rows_billed == 1
+        assert len(run.records) == 1
+        assert run.lines("ERROR") == run.lines("WARNING") == run.lines("CRITICAL") == []
+
+    def test_it_completes_no_scan_and_touches_no_journal(self, tap: Tap, sandbox: Sandbox) -> None:
+        run = tap.run("--test")
+        assert not any(state["bookmarks"].get("career_sites") for state in run.states)
+        assert not (tap.folder / "journal").exists()
+        assert len(tap.run().ids) == 120
+        assert sandbox.rows_billed == 121
+
+    def test_it_passes_without_any_row(self, empty: Tap) -> None:
+        run = empty.run("--test")
+        assert run.returncode == 0, run.stderr
+        assert len(empty.sandbox.ledger) == 1
+        assert run.records == []
+
+    def test_it_passes_without_a_match(self, tap: Tap, sandbox: Sandbox) -> None:
+        run = tap.run("--test", industries=["no such tag"])
+        assert run.returncode == 0, run.stderr
+        assert sandbox.rows_billed == 0
+        assert len(sandbox.ledger) == 1
+
+    def test_it_passes_with_a_page_that_is_empty_though_there_are_more(
+        self, tap: Tap, sandbox: Sandbox
+    ) -> None:
+        sandbox.faults.add(Fault(replace=lambda body: {**body, "career_sites": []}))
+        assert tap.run("--test").returncode == 0
+        assert len(sandbox.ledger) == 1
+
+    def test_it_emits_one_row_though_more_came(self, tap: Tap, sandbox: Sandbox) -> None:
+        rows = list(sandbox.world.rows().values())[:3]
+        sandbox.faults.add(Fault(replace=lambda body: {**body, "career_sites": rows}))
+        run = tap.run("--test")
+        assert run.returncode == 0, run.stderr
+        assert len(run.records) == 1
+        assert len(sandbox.ledger) == 1
+
+    def test_it_leaves_a_bad_row_out_without_buying_another(
+        self, tap: Tap, sandbox: Sandbox
+    ) -> None:
+        sandbox.faults.add(Fault(replace=lambda body: {**body, "career_sites": [{"id": 5}]}))
+        run = tap.run("--test")
+        assert run.returncode == 0, run.stderr
+        assert run.records == []
+        assert len(run.lines("ERROR")) == 1
+        assert len(sandbox.ledger) == 1
+
+    def test_it_fails_where_a_run_would(self, tap: Tap, sandbox: Sandbox) -> None:
+        assert "401" in complaint(tap.run("--test", api_key="jbe_live_wrong"))
+        assert len(sandbox.ledger) == 1

@@ -1,0 +1,290 @@
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+from jobo_sandbox import Fault, Hold, Sandbox
+from tap_jobo.client import Client
+from tap_jobo.clock import Clock
+from tap_jobo.errors import ApiError, OutputError
+from tap_jobo.output import check_reader
+from tap_jobo.spending import Spending
+from tap_jobo.stopping import Stopping
+from tests.support import Run, Tap, complaint, shows_a_key
+
+if TYPE_CHECKING:
+    from jobo_sandbox.replies import Shape
+
+PAGE = "<html><head><title>Oops</title></head><body>\n<h1>Bad\ngateway</h1></body></html>"
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("status", "shape", "advice"),
+        [
+            (400, "problem", "settings"),
+            (401, "message", "api_key"),
+            (403, "problem", "plan"),
+            (404, "message", "api_url"),
+            (409, "problem", "api_url"),
+            (418, "message", "api_url"),
+        ],
+    )
+    def test_status_what_jobo_said_and_what_to_do_in_one_line(
+        self, tap: Tap, sandbox: Sandbox, status: int, shape: Shape, advice: str
+    ) -> None:
+        sandbox.faults.add(Fault(status=status, shape=shape))
+        line = complaint(tap.run())
+        assert str(status) in line
+        assert "The sandbox was asked to fail" in line
+        assert advice in line
+        assert len(sandbox.ledger) == 1
+
+    def test_page_of_a_gateway_is_not_shown(self, tap: Tap, sandbox: Sandbox) -> None:
+        sandbox.faults.add(Fault(status=402, body=PAGE))
+        run = tap.run()
+        assert "402" in complaint(run)
+        assert "gateway" not in run.stderr
+        assert len(sandbox.ledger) == 1
+
+    def test_body_that_says_nothing_leaves_the_status(self, tap: Tap, sandbox: Sandbox) -> None:
+        body: dict[str, Any] = {"detail": None, "title": ["x"], "message": " ", "error": {}}
+        sandbox.faults.add(Fault(status=403, body=body))
+        assert "403" in complaint(tap.run())
+
+    def test_sentence_of_many_lines_is_one(self, tap: Tap, sandbox: Sandbox) -> None:
+        said = "First line\r\nsecond\u2028third\x1b[31m " + "x" * 5_000
+        sandbox.faults.add(Fault(status=400, body={"detail": said}))
+        line = complaint(tap.run())
+        assert "First line second third" in line
+        assert "\x1b" not in line
+        assert len(line) < 1_000
+
+    def test_empty_wallet_tells_the_required_and_the_present_credits(
+        self, tap: Tap, sandbox: Sandbox
+    ) -> None:
+        sandbox.error_shape, sandbox.balance = "message", 1_234
+        line = complaint(tap.run())
+        assert "402" in line
+        assert "2,500" in line
+        assert "1,234" in line
+        assert "top up" in line
+        assert len(sandbox.ledger) == 1
+
+    def test_empty_wallet_in_the_middle_keeps_the_scan(self, tap: Tap, sandbox: Sandbox) -> None:
+        sandbox.balance = 3_000
+        run = tap.run()
+        assert "402" in complaint(run)
+        assert "2,500" in complaint(run)
+        assert len(run.ids) == 50
+        assert run.bookmark["scan"]["rows"] == 50
+
+    def test_wrong_key_is_refused_by_the_api(self, tap: Tap, sandbox: Sandbox) -> None:
+        line = complaint(tap.run(api_key="jbe_live_wrong"))
+        assert "401" in line
+        assert "api_key" in line
+        assert len(sandbox.ledger) == 1
+
+
+class TestRedirects:
+    def test_redirect_is_an_error_and_is_not_followed(self, tap: Tap, sandbox: Sandbox) -> None:
+        with Sandbox(size=1) as other:
+            location = f"{other.url}/api/career-sites/feed"
+            sandbox.faults.add(Fault(status=307, headers={"Location": location}, times=None))
+            line = complaint(tap.run())
+            assert other.ledger == []
+        assert "307" in line
+        assert "api_url" in line
+        assert len(sandbox.ledger) == 1
+
+    def test_redirect_to_the_same_host_is_an_error_too(self, tap: Tap, sandbox: Sandbox) -> None:
+        sandbox.faults.add(Fault(redirect=f"{sandbox.url}/api/career-sites/feed"))
+        assert "302" in complaint(tap.run())
+        assert len(sandbox.ledger) == 1
+
+
+class TestKey:
+    def test_it_is_in_no_log_and_no_file(self, tap: Tap, sandbox: Sandbox) -> None:
+        sandbox.faults.add(Fault(status=403), on=2)
+        run = tap.run(env={"LOGLEVEL": "DEBUG"}, journal_dir=str(tap.folder / "journal"))
+        complaint(run)
+        assert run.lines("DEBUG")
+        journal = [path for path in (tap.folder / "journal").rglob("*") if path.is_file()]
+        assert journal
+        assert not any(sandbox.api_key.encode() in path.read_bytes() for path in journal)
+
+    @pytest.mark.parametrize(("status", "level"), [(400, "DEBUG"), (401, "INFO")])
+    def test_error_that_quotes_it(
+        self, tap: Tap, sandbox: Sandbox, level: str, status: int
+    ) -> None:
+        said = f"No access for {sandbox.api_key}: " + "x" * 250 + sandbox.api_key
+        sandbox.faults.add(Fault(status=status, body={"detail": said}))
+        run = tap.run(env={"LOGLEVEL": level})
+        assert "No access for" in complaint(run)
+        assert sandbox.api_key[:20] not in run.stderr
+
+    def test_retried_error_that_quotes_it(self, tap: Tap, sandbox: Sandbox) -> None:
+        sandbox.faults.add(
+            Fault(status=503, headers={"Retry-After": "0.01"}, body={"detail": sandbox.api_key})
+        )
+        run = tap.run(env={"LOGLEVEL": "DEBUG"})
+        assert run.returncode == 0
+        assert run.lines("WARNING")
+        assert not shows_a_key(run)
+
+    def test_rows_that_quote_it(self, tap: Tap, sandbox: Sandbox) -> None:
+        key = sandbox.api_key
+        good, bad, *_ = sandbox.world.rows()
+        sandbox.world.touch(good, name=f"{key} Inc.", website=[key])
+        company = sandbox.world.company(good)
+        assert company
+        company.row[key] = 1
+        sandbox.world.touch(bad, id=key)
+        run = tap.run(env={"LOGLEVEL": "DEBUG"})
+        assert run.returncode == 0
+        assert len(run.lines("ERROR")) == 2
+        assert not shows_a_key(run)
+        files = [path for path in (tap.folder / "journal").rglob("*") if path.is_file()]
+        assert not any(key.encode() in path.read_bytes() for path in files)
+
+    def test_location_that_quotes_it(self, tap: Tap, sandbox: Sandbox) -> None:
+        sandbox.faults.add(Fault(redirect=f"https://example.invalid/?key={sandbox.api_key}"))
+        complaint(tap.run(env={"LOGLEVEL": "DEBUG"}))
+
+    def test_headers_that_quote_it(self, tap: Tap, sandbox: Sandbox) -> None:
+        names = ("X-Credits-Deducted", "X-Credits-Balance", "X-RateLimit-Reset", "Date")
+        headers = dict.fromkeys(names, sandbox.api_key)
+        sandbox.faults.add(Fault(headers=headers, times=None))
+        run = tap.run(env={"LOGLEVEL": "DEBUG"})
+        assert run.returncode == 0
+        assert not shows_a_key(run)
+
+
+class _Clock(Clock):
+    """A clock on which only waits take time."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def now(self) -> datetime:
+        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.seconds)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+class TestConnection:
+    def test_host_that_cannot_be_reached_is_given_up_after_five_minutes(self) -> None:
+        with Sandbox(size=0) as sandbox:
+            gone = sandbox.url
+        clock = _Clock()
+        logger = logging.getLogger(__name__)
+        with requests.Session() as session:
+            client = Client(
+                session=session,
+                key="k",
+                spending=Spending(max_credits=None, alert_threshold=None, logger=logger),
+                stopping=Stopping(clock),
+                clock=clock,
+                logger=logger,
+            )
+            request = requests.Request("POST", gone, headers={"X-Api-Key": "k"}).prepare()
+            with pytest.raises(ApiError, match="cannot be reached") as failure:
+                client.fetch(request, rows=50, read=bytes)
+        assert 240 < clock.seconds <= 300
+        assert "\n" not in str(failure.value)
+
+    def test_host_without_a_valid_certificate_is_an_error_at_once(
+        self, tap: Tap, sandbox: Sandbox
+    ) -> None:
+        line = complaint(tap.run(api_url=sandbox.url.replace("http:", "https:")))
+        assert "api_url" in line
+        assert "certificate" in line
+        assert sandbox.ledger == []
+
+
+class TestOutput:
+    @pytest.mark.parametrize("pages", [1, 2])
+    def test_target_that_went_away_is_one_line_and_no_further_request(
+        self, tap: Tap, sandbox: Sandbox, pages: int
+    ) -> None:
+        hold = Hold()
+        sandbox.faults.add(Fault(hold=hold), on=pages)
+        with tap.start() as process:
+            assert process.stdout
+            assert process.stderr
+            hold.wait()
+            process.stdout.close()
+            hold.release()
+            stderr = process.stderr.read()
+        run = Run(process.returncode, "", stderr)
+        assert "Standard output" in complaint(run)
+        assert run.lines("ERROR") == []
+        assert len(sandbox.ledger) == pages
+
+    def test_target_that_went_away_before_an_empty_page(self, tap: Tap, sandbox: Sandbox) -> None:
+        hold = Hold()
+        sandbox.empty_every = 2
+        sandbox.faults.add(Fault(hold=hold), on=2)
+        with tap.start() as process:
+            assert process.stdout
+            assert process.stderr
+            hold.wait()
+            process.stdout.close()
+            hold.release()
+            stderr = process.stderr.read()
+        assert "Standard output" in complaint(Run(process.returncode, "", stderr))
+        assert len(sandbox.ledger) == 2
+
+    def test_target_that_went_away_is_seen_before_a_request(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        reading, writing = os.pipe()
+        with os.fdopen(writing, "w") as stdout:
+            monkeypatch.setattr(sys, "stdout", stdout)
+            check_reader()
+            os.close(reading)
+            with pytest.raises(OutputError, match="Standard output"):
+                check_reader()
+
+    @pytest.mark.parametrize("args", [(), ("--test",)])
+    def test_full_disk_is_one_line_and_no_request(
+        self, tap: Tap, sandbox: Sandbox, args: tuple[str, ...]
+    ) -> None:
+        stderr = _run_on_full_disk(tap, args)
+        assert "Standard output" in complaint(Run(1, "", stderr))
+        assert sandbox.ledger == []
+
+    def test_closed_output_is_one_line_and_no_request(self, tap: Tap, sandbox: Sandbox) -> None:
+        command = ["sh", "-c", 'exec "$@" >&-', "sh", *tap.command()]
+        done = subprocess.run(
+            command, stderr=subprocess.PIPE, text=True, check=False, env=tap.environment()
+        )
+        assert "Standard output" in complaint(Run(done.returncode, "", done.stderr))
+        assert sandbox.ledger == []
+
+
+def _run_on_full_disk(tap: Tap, args: tuple[str, ...]) -> str:
+    full = Path("/dev/full")
+    with full.open("w") as stdout:
+        done = subprocess.run(
+            tap.command(*args),
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            env=tap.environment(),
+        )
+    assert done.returncode == 1
+    return done.stderr

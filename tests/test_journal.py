@@ -1,0 +1,373 @@
+"""The journal: what was paid for and did not arrive is read from disk, and nothing else is."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import zlib
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from jobo_sandbox import Fault, Sandbox
+from tests.crash_support import cut_in_request, rows_bought_twice
+from tests.support import Run, Tap, execute
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def path(tap: Tap) -> Path:
+    """The journal's file."""
+    return tap.folder / "journal" / "journal.sqlite3"
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        yield db
+
+
+def replayed(run: Run) -> float:
+    """The rows that a run which ended well read from the journal."""
+    assert run.returncode == 0, run.stderr
+    return run.metrics["jobo_rows_replayed"]
+
+
+def warned_once_of_the_journal(run: Run) -> bool:
+    warnings = run.lines("WARNING")
+    return len(warnings) == 1 and "journal" in warnings[0] and "goes on" in warnings[0]
+
+
+# What is replayed
+
+
+def test_a_state_older_than_the_journal_replays_free_and_then_buys_on(tap: Tap) -> None:
+    cut = cut_in_request(tap, 3, billed=False)
+    again = tap.run(state=cut.states[0])
+    assert replayed(again) == 50
+    assert len(again.ids) == 70
+    assert set(cut.ids[:50] + again.ids) == tap.sandbox.world.rows().keys()
+    assert tap.sandbox.rows_billed == 120
+    assert again.metrics["jobo_credits"] == 20 * 50
+
+
+def test_the_log_says_what_is_replayed_from_when_and_how_to_avoid_it(tap: Tap, path: Path) -> None:
+    cut = cut_in_request(tap, 3, billed=False)
+    with opened(path) as db:
+        ((bought_at,),) = db.execute("SELECT MAX(bought_at) FROM pages").fetchall()
+    (line,) = [line for line in tap.run(state=cut.states[0]).lines("INFO") if "eplay" in line][:1]
+    assert "50 rows in 1 page" in line
+    assert bought_at in line
+    assert str(path) in line
+    assert "journal to false" in line
+
+
+def test_a_whole_scan_is_completed_and_caught_up_in_the_same_run(tap: Tap) -> None:
+    first = tap.run()
+    key = first.ids[0]
+    tap.sandbox.world.touch(key, name="Changed since")
+    new = tap.sandbox.world.add(name="New since")
+    again = tap.run(state=first.states[0])
+    assert replayed(again) == 70
+    assert set(again.ids) == {*first.ids[50:], key, new}
+    assert [row["name"] for row in again.records if row["id"] == key] == ["Changed since"]
+    assert tap.sandbox.rows_billed == 122
+    assert again.bookmark["replication_key_value"] > first.bookmark["replication_key_value"]
+    assert set(again.bookmark["scan"].values()) == {None}
+
+
+def test_a_catch_up_that_was_cut_goes_on(tap: Tap) -> None:
+    lost = tap.run()
+    for key in lost.ids[:60]:
+        tap.sandbox.world.touch(key, name="Changed since")
+    tap.sandbox.faults.add(Fault(status=401), on=5)
+    cut = tap.run()
+    assert cut.returncode == 1
+    assert cut.bookmark["scan"]["updated_after"] < lost.bookmark["replication_key_value"]
+    tap.sandbox.faults.clear()
+    last = tap.run(state=cut.state)
+    assert len(last.ids) == 10
+    assert tap.sandbox.rows_billed == 180
+
+
+def test_a_lost_state_adopts_the_scan_with_its_start_and_page_size(tap: Tap) -> None:
+    cut = cut_in_request(tap, 3, billed=False, batch_size=20)
+    again = tap.run()
+    assert replayed(again) == 40
+    assert len(again.ids) == 120
+    assert rows_bought_twice(tap.sandbox) == 0
+    assert tap.sandbox.feed_requests[-1].body["batch_size"] == 20
+    started_at = cut.bookmark["scan"]["started_at"]
+    assert again.bookmark["replication_key_value"] == started_at
+
+
+def test_a_page_that_arrived_before_any_state_is_adopted(tap: Tap) -> None:
+    cut_in_request(tap, 2, billed=False)
+    assert replayed(tap.run()) == 50
+
+
+def test_the_newest_scan_is_adopted(tap: Tap, path: Path) -> None:
+    first = tap.run()
+    with opened(path) as db:
+        db.execute("UPDATE pages SET owner = 'set aside ' || owner")
+    tap.sandbox.world.touch(first.ids[0], name="Newer")
+    tap.run()
+    with opened(path) as db:
+        db.execute("UPDATE pages SET owner = substr(owner, 11) WHERE owner LIKE 'set aside %'")
+    last = tap.run()
+    assert replayed(last) == 120
+    assert {row["id"]: row["name"] for row in last.records}[first.ids[0]] == "Newer"
+    assert tap.sandbox.rows_billed == 241  # the catch-up finds the change again
+
+
+@pytest.mark.parametrize("other", ["key", "url", "filters", "window"])
+def test_a_scan_of_another_kind_is_not_adopted(tap: Tap, other: str) -> None:
+    cut_in_request(tap, 3, billed=False)
+    others: dict[str, dict[str, Any]] = {
+        "key": {"api_key": "jbe_test_another"},
+        "url": {"api_url": tap.sandbox.url.replace("127.0.0.1", "localhost")},
+        "filters": {"founded_after": 1900},
+        "window": {"start_date": "2020-01-01"},
+    }
+    settings = others[other]
+    tap.sandbox.api_key = settings.get("api_key", tap.sandbox.api_key)
+    again = tap.run(**settings)
+    assert replayed(again) == 0
+    assert tap.sandbox.rows_billed == 100 + len(again.ids)
+
+
+def test_the_order_of_a_filters_values_does_not_matter(tap: Tap) -> None:
+    cut_in_request(tap, 2, billed=False, country_codes=["US", "GB", "DE"], batch_size=5)
+    assert replayed(tap.run(country_codes=["DE", "US", "GB"])) == 5
+
+
+# What is dropped
+
+
+def test_a_full_refresh_replays_until_a_run_confirms_and_then_buys_afresh(tap: Tap) -> None:
+    first = tap.run()
+    assert replayed(tap.run()) == 120
+    assert tap.sandbox.rows_billed == 120
+    tap.run(state=first.state)
+    assert replayed(tap.run()) == 0
+    assert tap.sandbox.rows_billed == 240
+
+
+def test_pages_before_the_cursor_of_a_later_run_are_dropped(tap: Tap) -> None:
+    cut = cut_in_request(tap, 3, billed=False)
+    assert replayed(tap.run(state=cut.state)) == 0
+    # Had the second page been kept, this would be free but for the catch-up.
+    assert replayed(tap.run(state=cut.states[0])) == 0
+    assert rows_bought_twice(tap.sandbox) == 70
+
+
+def test_only_the_runs_own_pages_are_dropped(tap: Tap) -> None:
+    other = tap.run(founded_after=1980)
+    mine = tap.run()
+    tap.run(state=mine.state)
+    assert replayed(tap.run(founded_after=1980)) == len(other.ids)
+
+
+def test_a_rejected_cursor_drops_its_scan_alone(tap: Tap) -> None:
+    other = tap.run(founded_after=1980)
+    billed = tap.sandbox.rows_billed
+    cut = cut_in_request(tap, 3, billed=False)
+    tap.sandbox.faults.add(Fault(reject_cursor="409"))
+    again = tap.run(state=cut.state)
+    assert replayed(again) == 0
+    assert len(again.ids) == 120
+    assert tap.sandbox.rows_billed == billed + 220
+    assert replayed(tap.run(founded_after=1980)) == len(other.ids)
+
+
+@pytest.mark.parametrize(("days", "rows"), [(29, 120), (31, 0)])
+def test_pages_older_than_30_days_are_dropped(tap: Tap, path: Path, days: int, rows: int) -> None:
+    tap.run()
+    then = datetime.now(UTC) - timedelta(days=days)
+    with opened(path) as db:
+        db.execute("UPDATE pages SET bought_at = ?", (then.isoformat(),))
+    assert replayed(tap.run()) == rows
+
+
+# The file
+
+
+def test_two_taps_share_the_file_at_the_same_time(tap: Tap) -> None:
+    several = [{"founded_after": 1900}, {"is_agency": False}]
+    folders = [tap.folder / name for name in "ab"]
+    runs: list[Run] = []
+
+    def run(folder: Path, filters: dict[str, Any]) -> None:
+        folder.mkdir(exist_ok=True)
+        settings = {"journal_dir": str(tap.folder / "journal"), "batch_size": 5}
+        runs.append(Tap(tap.sandbox, folder, settings).run(**filters))
+
+    for _ in range(2):
+        threads = [
+            threading.Thread(target=run, args=both) for both in zip(folders, several, strict=True)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert [run.lines("WARNING") for run in runs] == [[]] * 4
+    assert [replayed(run) for run in runs[:2]] == [0, 0]
+    assert sorted(map(replayed, runs[2:])) == sorted(len(run.ids) for run in runs[:2])
+
+
+def test_only_the_owner_can_read_the_files(tap: Tap, path: Path) -> None:
+    before = os.umask(0)
+    try:
+        cut_in_request(tap, 3)
+    finally:
+        os.umask(before)
+    files = list(path.parent.iterdir())
+    assert len(files) == 3  # with those of the write-ahead log
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("api_key", ["", 'quoted"and\\escaped/key'], ids=["usual", "escaped"])
+def test_no_file_holds_the_key_even_if_an_answer_quotes_it(tmp_path: Path, api_key: str) -> None:
+    with Sandbox(size=60, api_key=api_key) as sandbox:
+
+        def quote(body: dict[str, Any]) -> dict[str, Any]:
+            body["career_sites"][0]["summary"] = f"Your key is {sandbox.api_key}."
+            return body
+
+        sandbox.faults.add(Fault(replace=quote))
+        run = cut_in_request(Tap(sandbox, tmp_path), 2)
+        assert len(run.ids) == 50
+        assert not any(sandbox.api_key in row["summary"] for row in run.records[:1])
+        files = list((tmp_path / "journal").iterdir())
+        contents = [file.read_bytes() for file in files]
+        with opened(tmp_path / "journal" / "journal.sqlite3") as db:
+            pages = db.execute("SELECT body FROM pages").fetchall()
+        contents += [zlib.decompress(body) for (body,) in pages]
+        assert len(contents) == len(files) + 1
+        escaped = sandbox.api_key.replace("\\", "\\\\").replace('"', '\\"')
+        for content in contents:
+            assert sandbox.api_key.encode() not in content
+            assert escaped.encode() not in content
+
+
+def test_the_default_folder_is_the_users_state_folder(tap: Tap) -> None:
+    tap.run(journal_dir=None)
+    assert (tap.folder / "state" / "tap-jobo" / "journal.sqlite3").is_file()
+
+
+def test_a_tilde_is_the_users_home(tap: Tap) -> None:
+    tap.run(journal_dir="~/paid")
+    assert (tap.folder / "paid" / "journal.sqlite3").is_file()
+
+
+def test_a_journal_that_is_off_writes_nothing(tap: Tap) -> None:
+    assert len(tap.run(journal=False).ids) == 120
+    assert [file.name for file in tap.folder.iterdir()] == ["config.json"]
+
+
+def test_a_journal_that_is_off_reads_nothing(tap: Tap) -> None:
+    tap.run()
+    assert replayed(tap.run(journal=False)) == 0
+
+
+def test_the_test_command_does_not_touch_it(tap: Tap, path: Path) -> None:
+    assert tap.run("--test").returncode == 0
+    assert not path.parent.exists()
+    tap.run()
+    before = {file: file.read_bytes() for file in path.parent.iterdir()}
+    assert tap.run("--test").returncode == 0
+    assert {file: file.read_bytes() for file in path.parent.iterdir()} == before
+    assert tap.sandbox.rows_billed == 122
+
+
+def test_a_broken_envelope_is_not_kept(tap: Tap) -> None:
+    tap.sandbox.faults.add(Fault(replace={"career_sites": [], "next_cursor": None}))
+    assert tap.run().returncode == 1
+    assert replayed(again := tap.run()) == 0
+    assert len(again.ids) == 120
+
+
+# A disk that fails
+
+
+def test_a_corrupt_file_costs_a_warning(tap: Tap, path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"not a database" * 100)
+    run = tap.run()
+    assert run.returncode == 0
+    assert warned_once_of_the_journal(run)
+    assert len(run.ids) == 120
+
+
+def test_a_file_that_was_damaged_in_the_middle_costs_a_warning(tap: Tap, path: Path) -> None:
+    cut = cut_in_request(tap, 3, billed=False)
+    with opened(path) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
+    run = tap.run(state=cut.states[0])
+    assert run.returncode == 0
+    assert warned_once_of_the_journal(run)
+    assert len(run.ids) == 70
+
+
+@pytest.mark.parametrize("body", [b"", b"not compressed", zlib.compress(b"{")])
+def test_a_page_that_was_damaged_costs_a_warning_and_is_bought(
+    tap: Tap, path: Path, body: bytes
+) -> None:
+    cut = cut_in_request(tap, 3, billed=False)
+    with opened(path) as db:
+        db.execute("UPDATE pages SET body = ?", (body,))
+    run = tap.run(state=cut.states[0])
+    assert run.returncode == 0
+    assert warned_once_of_the_journal(run)
+    assert len(run.ids) == 70
+
+
+def test_a_file_in_place_of_the_folder_costs_a_warning(tap: Tap, path: Path) -> None:
+    path.parent.touch()
+    run = tap.run()
+    assert run.returncode == 0
+    assert warned_once_of_the_journal(run)
+    assert len(run.ids) == 120
+
+
+def test_a_folder_in_place_of_the_file_costs_a_warning(tap: Tap, path: Path) -> None:
+    path.mkdir(parents=True)
+    run = tap.run()
+    assert run.returncode == 0
+    assert warned_once_of_the_journal(run)
+    assert len(run.ids) == 120
+
+
+def test_a_folder_that_cannot_be_made_costs_a_warning(tap: Tap) -> None:
+    run = tap.run(journal_dir="/proc/tap-jobo")
+    assert run.returncode == 0
+    assert warned_once_of_the_journal(run)
+    assert len(run.ids) == 120
+
+
+def test_a_locked_file_costs_a_warning(tap: Tap, path: Path) -> None:
+    path.parent.mkdir()
+    with opened(path) as db:
+        db.execute("BEGIN EXCLUSIVE")
+        run = tap.run()
+    assert run.returncode == 0
+    assert warned_once_of_the_journal(run)
+    assert len(run.ids) == 120
+
+
+@pytest.mark.parametrize("blocks", [1, 100])
+def test_a_full_disk_costs_a_warning(tap: Tap, blocks: int) -> None:
+    limited = ["sh", "-c", f'ulimit -f {blocks}; exec "$@"', "sh", *tap.command()]
+    run = execute(limited, tap.environment())
+    assert run.returncode == 0, run.stderr
+    assert warned_once_of_the_journal(run)
+    assert len(run.ids) == 120

@@ -1,0 +1,224 @@
+"""The reader of profiles in this process, on a clock on which only waits take time."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+from requests.adapters import HTTPAdapter
+
+from jobo_sandbox import Fault, Hold, Sandbox
+from tap_jobo.client import Client
+from tap_jobo.clock import Clock
+from tap_jobo.errors import GaveUpError
+from tap_jobo.profiles import Profiles
+from tap_jobo.rows import RowCleaner
+from tap_jobo.schemas import COMPANIES
+from tap_jobo.spending import Spending
+from tap_jobo.stopping import Stopping
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+LOGGER = logging.getLogger("tests.profiles")
+START = datetime(2026, 1, 1, 0, 0, 0, 370_000, tzinfo=UTC)
+SCHEMA = COMPANIES.to_dict()
+PATIENCE = 60.0
+
+
+class FakeClock(Clock):
+    """Waits put it forward; those of several threads overlap as they do on a true clock."""
+
+    def __init__(self, on_sleep: Callable[[], None] = lambda: None) -> None:
+        self.seconds = 0.0
+        self._on_sleep = on_sleep
+        self._lock = threading.Lock()
+
+    def now(self) -> datetime:
+        return START + timedelta(seconds=self.seconds)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        self._on_sleep()
+        with self._lock:
+            self.seconds += seconds
+
+
+@contextlib.contextmanager
+def _client(sandbox: Sandbox, clock: Clock, workers: int) -> Iterator[Client]:
+    """A client for so many threads, with the patience that profiles are worth."""
+    with requests.Session() as session:
+        session.mount("http://", HTTPAdapter(pool_maxsize=workers))
+        yield Client(
+            session=session,
+            key=sandbox.api_key,
+            spending=Spending(max_credits=None, alert_threshold=None, logger=LOGGER),
+            stopping=Stopping(clock),
+            clock=clock,
+            logger=LOGGER,
+            workers=workers,
+            patience=PATIENCE,
+        )
+
+
+@contextlib.contextmanager
+def _profiles(sandbox: Sandbox, clock: Clock, workers: int) -> Iterator[Profiles]:
+    with _client(sandbox, clock, workers) as client:
+        yield Profiles(
+            client=client,
+            prepare=lambda company_id: _request(sandbox, company_id),
+            cleaner=RowCleaner(SCHEMA, SCHEMA["properties"], LOGGER),
+            workers=workers,
+            stopping=Stopping(clock),
+            logger=LOGGER,
+        )
+
+
+def _request(sandbox: Sandbox, company_id: str) -> requests.PreparedRequest:
+    url = f"{sandbox.url}/api/companies/{company_id}"
+    return requests.Request("GET", url, headers={"X-Api-Key": sandbox.api_key}).prepare()
+
+
+@contextlib.contextmanager
+def _sandbox(clock: FakeClock, size: int) -> Iterator[Sandbox]:
+    """A sandbox whose time is that of the clock."""
+    with Sandbox(size=size, clock=lambda: START.timestamp() + clock.seconds) as sandbox:
+        yield sandbox
+
+
+def _read(profiles: Profiles, sandbox: Sandbox) -> list[str]:
+    return [profile["id"] for profile in profiles.read(list(sandbox.world.rows()))]
+
+
+def test_a_wait_that_one_answer_asks_for_is_kept_by_all_workers() -> None:
+    first, *others = holds = [Hold() for _ in range(4)]
+    met = threading.Event()
+    meeting = threading.Barrier(4, action=met.set)
+
+    def wait_for_all() -> None:
+        """Let the requests that are open end, and all four workers wait at the same time."""
+        for hold in others:
+            hold.release()
+        if not met.is_set():
+            meeting.wait(10)
+
+    clock = FakeClock(wait_for_all)
+    with _sandbox(clock, 12) as sandbox, _profiles(sandbox, clock, 4) as profiles:
+        refusal = Fault(hold=first, status=429, headers={"Retry-After": "40"})
+        for fault in (refusal, *(Fault(hold=hold) for hold in others)):
+            sandbox.faults.add(fault)
+        with ThreadPoolExecutor(1) as executor:
+            ids = executor.submit(_read, profiles, sandbox)
+            for hold in holds:
+                hold.wait()
+            first.release()
+        assert ids.result() == list(sandbox.world.rows())
+        assert met.is_set()
+        times = [entry.time for entry in sandbox.profile_requests]
+        assert len(times) == 13
+        assert times[3] == START
+        assert times[4] >= START + timedelta(seconds=40)
+
+
+def test_a_worker_that_waits_for_its_turn_keeps_the_wait_that_another_was_asked_for() -> None:
+    hold, refused, answered = Hold(), threading.Event(), threading.Event()
+
+    def on_sleep() -> None:
+        name = threading.current_thread().name
+        if name == "in turn":
+            hold.release()
+            assert refused.wait(10)
+        elif name == "refused" and len(sandbox.ledger) > 1:
+            refused.set()
+            assert answered.wait(10)
+
+    clock = FakeClock(on_sleep)
+    with _sandbox(clock, 3) as sandbox, _client(sandbox, clock, 2) as client:
+        first, second, third = sandbox.world.rows()
+
+        def fetch(company_id: str) -> None:
+            client.fetch(_request(sandbox, company_id), rows=0, read=bytes)
+            if company_id == third:
+                answered.set()
+
+        # Ten requests are left for a minute: each has to wait for its turn.
+        reset = str(int(START.timestamp()) + 60)
+        allowance = {"X-RateLimit-Limit": "100", "X-RateLimit-Remaining": "11"}
+        sandbox.faults.add(Fault(headers={**allowance, "X-RateLimit-Reset": reset}))
+        sandbox.faults.add(Fault(hold=hold, status=429, headers={"Retry-After": "60"}))
+        fetch(first)
+        threads = [
+            threading.Thread(target=fetch, args=[second], name="refused"),
+            threading.Thread(target=fetch, args=[third], name="in turn"),
+        ]
+        threads[0].start()
+        hold.wait()
+        threads[1].start()
+        for thread in threads:
+            thread.join()
+        _, refusal, *later = sandbox.ledger
+        assert refusal.status == 429
+        assert refusal.time > START
+        assert len(later) == 2
+        assert all(entry.time >= refusal.time + timedelta(seconds=60) for entry in later)
+
+
+@pytest.mark.parametrize("workers", [1, 4, 16])
+@pytest.mark.parametrize("allowed", [10, 60])
+def test_the_announced_rate_is_exceeded_by_the_requests_that_are_open_at_the_most(
+    allowed: int, workers: int
+) -> None:
+    clock, size = FakeClock(), 3 * allowed + 20
+    with _sandbox(clock, size) as sandbox, _profiles(sandbox, clock, workers) as profiles:
+        sandbox.profile_rate_limits = ((allowed, 60), (1_000, 3_600))
+        assert _read(profiles, sandbox) == list(sandbox.world.rows())
+        refused = [entry for entry in sandbox.profile_requests if entry.status == 429]
+        renewals = (size - 1) // allowed
+        assert len(refused) <= renewals * (workers - 1)
+        assert len(sandbox.profile_requests) == size + len(refused)
+
+
+def test_the_announced_rate_is_used() -> None:
+    clock = FakeClock()
+    with _sandbox(clock, 200) as sandbox, _profiles(sandbox, clock, 1) as profiles:
+        sandbox.profile_rate_limits = ((60, 60),)
+        assert _read(profiles, sandbox) == list(sandbox.world.rows())
+        assert 180 <= clock.seconds < 220
+
+
+def test_the_rate_is_kept_if_no_answer_announces_it() -> None:
+    clock = FakeClock()
+    with _sandbox(clock, 60) as sandbox, _profiles(sandbox, clock, 4) as profiles:
+        sandbox.profile_rate_limits, sandbox.omit_rate_headers = ((20, 60),), True
+        assert _read(profiles, sandbox) == list(sandbox.world.rows())
+        refused = [entry for entry in sandbox.profile_requests if entry.status == 429]
+        # Each time that the allowance is used up, by as many as are open.
+        assert 2 <= len(refused) <= 2 * 4
+        assert profiles.skipped == 0
+
+
+def test_a_failing_profile_is_given_a_minute_of_waits() -> None:
+    clock = FakeClock()
+    with _sandbox(clock, 5) as sandbox, _profiles(sandbox, clock, 1) as profiles:
+        victim = list(sandbox.world.rows())[2]
+        sandbox.faults.add(Fault(status=502, times=None), company_id=victim)
+        assert victim not in _read(profiles, sandbox)
+        assert (profiles.count, profiles.gone, profiles.skipped) == (4, 0, 1)
+        assert 30 < clock.seconds <= PATIENCE
+
+
+def test_an_api_without_any_profile_is_an_error_and_nothing_is_skipped() -> None:
+    clock = FakeClock()
+    with _sandbox(clock, 5) as sandbox, _profiles(sandbox, clock, 4) as profiles:
+        sandbox.faults.add(Fault(status=502, times=None))
+        with pytest.raises(GaveUpError, match="502"):
+            _read(profiles, sandbox)
+        assert (profiles.count, profiles.gone, profiles.skipped) == (0, 0, 0)

@@ -1,0 +1,185 @@
+"""SIGTERM and SIGINT: a run ends in order, between two pages, and loses nothing paid for."""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from jobo_sandbox import Fault, Hold
+from tap_jobo.tap import TapJobo
+from tests.crash_support import cut_after, cut_in_request, finish, rows_bought_twice
+from tests.support import Run, kept_signals
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from tests.support import Tap
+
+CODES = {signal.SIGTERM: 143, signal.SIGINT: 130}
+both = pytest.mark.parametrize("signum", CODES, ids=["SIGTERM", "SIGINT"])
+
+
+def counts_of_states(run: Run) -> list[int]:
+    """How many rows came before each state."""
+    rows, counts = 0, []
+    for message in run.messages:
+        rows += message["type"] == "RECORD"
+        if message["type"] == "STATE":
+            counts.append(rows)
+    return counts
+
+
+def start_until(tap: Tap, fault: Fault, number: int) -> subprocess.Popen[str]:
+    """Start the tap, and return when its `number`-th request has met a fault without an answer."""
+    tap.sandbox.faults.add(fault, on=number)
+    process = tap.start(batch_size=10)
+    while not any(entry.fault for entry in tap.sandbox.ledger):
+        time.sleep(0.001)
+    return process
+
+
+@both
+@pytest.mark.parametrize("lines", [1, 2, 31, 60])
+def test_a_signal_lets_the_page_go_out_whole_with_its_state(
+    tap: Tap, signum: signal.Signals, lines: int
+) -> None:
+    run, _ = cut_after(tap, lines, signum, batch_size=20)
+    assert run.returncode == CODES[signum]
+    assert run.stdout.endswith("\n")
+    assert len(run.messages) >= lines  # each of them is whole
+    assert run.messages[-1]["type"] == "STATE"
+    counts = counts_of_states(run)
+    assert counts[-1] == len(run.ids) < 120
+    assert run.bookmark["scan"]["rows"] == len(run.ids)
+
+
+@both
+def test_a_request_in_flight_is_answered_journaled_and_delivered(
+    tap: Tap, signum: signal.Signals
+) -> None:
+    run = cut_in_request(tap, 2, signum)
+    assert run.returncode == CODES[signum]
+    assert len(run.ids) == 100
+    assert run.bookmark["scan"]["rows"] == 100
+    again = tap.run(state=None)  # all of it is on disk
+    assert again.metrics["jobo_rows_replayed"] == 100
+    assert rows_bought_twice(tap.sandbox) == 0
+
+
+def test_a_request_in_flight_before_the_first_page_is_kept_too(tap: Tap) -> None:
+    run = cut_in_request(tap, 1, signal.SIGTERM)
+    assert run.returncode == 143
+    assert len(run.ids) == 50
+    assert run.bookmark["scan"]["cursor"]
+
+
+def test_a_request_that_fails_after_the_signal_is_not_tried_again(tap: Tap) -> None:
+    run = cut_in_request(tap, 2, signal.SIGTERM, billed=False)
+    assert run.returncode == 143
+    assert len(run.ids) == 50
+    assert len(tap.sandbox.ledger) == 2
+
+
+def test_a_request_that_is_not_answered_within_ten_seconds_is_broken_off(tap: Tap) -> None:
+    process = start_until(tap, Fault(hang=True), 3)
+    process.send_signal(signal.SIGTERM)
+    sent = time.monotonic()
+    run, _ = finish(process, [])
+    assert run.returncode == 143
+    assert time.monotonic() - sent >= 9.9
+    assert len(run.ids) == 20
+    assert counts_of_states(run)[-1] == 20
+
+
+@both
+def test_a_second_signal_breaks_a_request_off_at_once(tap: Tap, signum: signal.Signals) -> None:
+    process = start_until(tap, Fault(hang=True), 3)
+    process.send_signal(signum)
+    while process.poll() is None:  # the first may not be noted yet
+        process.send_signal(signum)
+        time.sleep(0.01)
+    run, _ = finish(process, [])
+    assert run.returncode == CODES[signum]
+    assert len(run.ids) == 20
+    # What was broken off may be paid for, as far as the tap can tell.
+    assert run.metrics["jobo_credits"] == 30 * 50
+    assert "Traceback" not in run.stderr
+
+
+@both
+def test_a_signal_ends_a_wait(tap: Tap, signum: signal.Signals) -> None:
+    fault = Fault(status=503, headers={"Retry-After": "3000"})
+    process = start_until(tap, fault, 3)
+    assert process.stderr
+    log = ""
+    while "trying again" not in log:
+        log += process.stderr.readline()
+    process.send_signal(signum)
+    run, _ = finish(process, [])
+    assert run.returncode == CODES[signum]
+    assert len(run.ids) == 20
+    assert len(tap.sandbox.ledger) == 3
+
+
+@both
+def test_an_interrupted_run_says_so_in_one_line_and_sums_up(
+    tap: Tap, signum: signal.Signals
+) -> None:
+    run = cut_in_request(tap, 2, signum)
+    (line,) = run.lines("CRITICAL")
+    assert str(signum.value) in line
+    assert "goes on from here" in line
+    assert "100 rows in 2 pages" in "".join(run.lines("INFO"))
+    assert "the scan is not complete" in "".join(run.lines("INFO"))
+    assert run.metrics["jobo_credits"] == tap.sandbox.credits_billed == 5_000
+    assert run.lines("ERROR") == []
+    assert "Traceback" not in run.stderr
+
+
+def test_the_next_run_goes_on_where_the_signal_came(tap: Tap) -> None:
+    run = cut_in_request(tap, 2, signal.SIGINT)
+    again = tap.run(state=run.state)
+    assert len(run.ids + again.ids) == 120
+    assert {*run.ids, *again.ids} == tap.sandbox.world.rows().keys()
+    assert tap.sandbox.rows_billed == 120
+
+
+def test_a_signal_in_the_last_page_does_not_undo_its_completion(tap: Tap) -> None:
+    run = cut_in_request(tap, 3, signal.SIGTERM)
+    assert len(run.ids) == 120
+    assert run.bookmark["replication_key_value"]
+    assert tap.run(state=run.state).ids == []
+
+
+def test_no_handler_of_the_sdk_is_ever_in_force(tap: Tap, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK's exits with 0, and would do so between its setting up and ours."""
+    during: list[Any] = []
+    load_state = TapJobo.load_state
+
+    def look(self: TapJobo, state: dict[str, Any]) -> None:
+        during.append(signal.getsignal(signal.SIGTERM))
+        load_state(self, state)
+
+    monkeypatch.setattr(TapJobo, "load_state", look)
+    with kept_signals():
+        made = TapJobo(
+            config={"api_key": "jbe_test_key", "api_url": tap.sandbox.url, "journal": False},
+            state={"bookmarks": {}},
+        )
+        during.append(signal.getsignal(signal.SIGTERM))
+    assert len(during) == 2
+    assert made._handle_termination not in during
+
+
+def test_a_signal_while_a_page_is_held_back_is_not_taken_for_success(tap: Tap) -> None:
+    hold = Hold()
+    tap.sandbox.faults.add(Fault(hold=hold))
+    process = tap.start()
+    hold.wait()
+    process.send_signal(signal.SIGTERM)
+    hold.release()
+    run, _ = finish(process, [])
+    assert run.returncode == 143
