@@ -12,6 +12,7 @@ from singer_sdk import RESTStream, metrics
 from singer_sdk.authenticators import APIKeyAuthenticator
 from singer_sdk.exceptions import MappingError
 from singer_sdk.helpers.conform import TypeConformanceLevel
+from singer_sdk.mapper import RemoveRecordTransform
 
 from tap_jobo.client import Client
 from tap_jobo.clock import Clock
@@ -60,6 +61,11 @@ class JoboStream(RESTStream[Any]):
     def user_agent(self) -> str:
         """The User-Agent of every request."""
         return self._user_agent
+
+    @property
+    def is_taken_out(self) -> bool:
+        """Whether stream maps let no record of the stream out, so that none need be read."""
+        return all(isinstance(each, RemoveRecordTransform) for each in self.stream_maps)
 
     def log(self, message: str, *args: object, level: int = logging.INFO, **kwargs: Any) -> None:
         """Log a line, but not that an error is unhandled which `main` tells the user of."""

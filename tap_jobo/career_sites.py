@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
+from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from tap_jobo import feed, schemas
@@ -135,10 +135,10 @@ class CareerSitesStream(_QuickStream):
             return iter(())
         if self.ABORT_AT_RECORD_COUNT is not None:
             return self._sample(self.ABORT_AT_RECORD_COUNT)
-        if all(isinstance(each, RemoveRecordTransform) for each in self.stream_maps):
+        if self.is_taken_out:
             self.logger.warning("Setting 'stream_maps' takes career_sites out: nothing is read.")
             return iter(())
-        self._wants_profiles = self._companies.selected
+        self._wants_profiles = self._companies.selected and not self._companies.is_taken_out
         if self._wants_profiles:
             self._companies.follow_career_sites()
         return self._delivery().records()
@@ -149,7 +149,9 @@ class CareerSitesStream(_QuickStream):
         context: Context | None,  # noqa: ARG002 - no partitions
     ) -> Iterable[Context | None]:
         """Note a company whose profile is due with its page; the SDK has no child to sync."""
-        if self._wants_profiles and self.stream_maps[0].get_filter_result(record):
+        if self._wants_profiles and any(
+            map_.get_filter_result(record) for map_ in self.stream_maps
+        ):
             self._ids_of_page.append(record["id"])
         return ()
 

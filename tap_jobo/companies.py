@@ -74,7 +74,7 @@ class CompaniesStream(JoboStream):
             ConfigError: The profiles are of no company: neither are career sites read.
         """
         is_test = self.ABORT_AT_RECORD_COUNT is not None
-        if not (self.names_companies or self._follows_career_sites or is_test):
+        if not (self.names_companies or self._follows_career_sites or is_test or self.is_taken_out):
             raise ConfigError(
                 "The stream companies alone is refused: the feed would be paid for and its rows "
                 "thrown away. Select career_sites too, or name the companies in company_ids or "

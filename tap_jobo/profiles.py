@@ -70,29 +70,30 @@ class Profiles:
         ERROR, if the others' can be had.
 
         Raises:
-            GaveUpError: No profile can be had.
+            GaveUpError: Neither can the others' be had.
             TapJoboError: As `Client.fetch`, for all but 404, 429 and 5xx.
         """
         from multiprocessing.pool import ThreadPool  # noqa: PLC0415 - costs time at start-up
 
-        failed: dict[str, GaveUpError] = {}
         # Its threads are daemons: a request that hangs does not keep the process alive.
         with ThreadPool(min(self._workers, len(ids))) as pool:
             outcomes = pool.imap(self._fetch, ids)
             for company_id in ids:
                 outcome = self._next(outcomes)
                 if isinstance(outcome, GaveUpError):
-                    failed[company_id] = outcome
+                    self._skip(company_id, outcome)
                 elif outcome is None:
                     self.gone += 1
                     self._logger.info("Company %s is gone: it has no profile.", company_id)
                 else:
                     yield from self._record(company_id, outcome)
-        if failed and len(failed) == len(ids) and not self._is_api_there():
-            raise next(iter(failed.values()))
-        for company_id, error in failed.items():
-            self.skipped += 1
-            self._logger.error("The profile of company %s is skipped: %s", company_id, error)
+
+    def _skip(self, company_id: str, error: GaveUpError) -> None:
+        """Pass over a profile, unless the API itself is down, when the run has to end."""
+        if isinstance(self._fetch(_NOBODY), GaveUpError):
+            raise error
+        self.skipped += 1
+        self._logger.error("The profile of company %s is skipped: %s", company_id, error)
 
     def figures(self) -> str:
         """Return the counts, as a part of the run's summary."""
@@ -123,9 +124,6 @@ class Profiles:
             return None
         except GaveUpError as error:
             return error
-
-    def _is_api_there(self) -> bool:
-        return not isinstance(self._fetch(_NOBODY), GaveUpError)
 
 
 def _read_profile(body: bytes) -> Row:

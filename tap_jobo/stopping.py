@@ -35,7 +35,7 @@ class Stopping:
         self._in_flight = False
 
     def install(self) -> None:
-        """Take the two signals over, from the SDK's handler, which exits at once and with 0."""
+        """Take the two signals over."""
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, self._note)
             signal.signal(signal.SIGTERM, self._note)
@@ -49,7 +49,7 @@ class Stopping:
             InterruptedRunError: A signal came.
         """
         if self._signum is not None:
-            raise InterruptedRunError(self._signum)
+            raise self._end(self._signum)
 
     def wait(self, seconds: float) -> None:
         """Wait, but not past a signal.
@@ -95,4 +95,12 @@ class Stopping:
     def _break_off(self, _signum: int, _frame: FrameType | None) -> None:
         if self._in_flight and self._signum is not None:
             self._in_flight = False
-            raise InterruptedRunError(self._signum)
+            raise self._end(self._signum)
+
+    @staticmethod
+    def _end(signum: int) -> InterruptedRunError:
+        """Return the error that ends the run; a further signal would only spoil its exit code."""
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        return InterruptedRunError(signum)

@@ -75,7 +75,7 @@ class Patience:
             self._asked += asked
             if self._asked > _OBEDIENCE:
                 then = (now + timedelta(seconds=min(asked, 1e9))).isoformat(timespec="minutes")
-                raise ApiError(
+                raise GaveUpError(
                     f"{why}, and asks to wait {asked:,.0f} seconds: a new run makes sense from "
                     f"{then} on. The scan is kept."
                 )

@@ -980,19 +980,20 @@ class TestNamedCompanies:
     def test_a_file_of_any_length_is_read_a_page_at_a_time(
         self, alone: CompaniesTap, sandbox: Sandbox
     ) -> None:
-        path = _file(alone, [*sandbox.world.rows()] * 41 + [*sandbox.world.rows()][:80])
+        ids = list(sandbox.world.rows())
+        path = _file(alone, ids * 41 + ids[:80])
         hold = Hold()
-        sandbox.faults.add(Fault(hold=hold), on=101)
+        sandbox.faults.add(Fault(hold=hold), company_id=ids[100])
         process = alone.start(company_ids_file=path)
         _widen(process)
         hold.wait()
         _wait_for(lambda: len(sandbox.ledger) >= 150 and sandbox.open_requests == 1)
-        assert len(sandbox.ledger) == 150
         process.send_signal(signal.SIGTERM)
         assert process.wait(8) == 128 + signal.SIGTERM
+        assert len(sandbox.ledger) == 150
         hold.release()
         run, _ = finish(process, [])
-        assert run.ids == list(sandbox.world.rows())[:100]
+        assert run.ids == ids[:100]
 
     def test_state_passes_through_as_it_is(
         self, alone: CompaniesTap, sandbox: Sandbox, plain: Plain
@@ -1079,7 +1080,8 @@ class TestNamedCompanies:
     def test_bad_line_far_down_is_told_by_its_number_before_any_request(
         self, alone: CompaniesTap, sandbox: Sandbox
     ) -> None:
-        lines = [*sandbox.world.rows()] * 41 + [*sandbox.world.rows()][:79] + ["id,name"]
+        ids = list(sandbox.world.rows())
+        lines = ids * 41 + ids[:79] + ["id,name"]
         line = complaint(alone.run(company_ids_file=_file(alone, lines)))
         assert "5000" in line.replace(",", "")
         assert "id,name" in line

@@ -37,12 +37,13 @@ def start_until(tap: Tap, fault: Fault, number: int) -> subprocess.Popen[str]:
     tap.sandbox.faults.add(fault, on=number)
     process = tap.start(batch_size=10)
     while not any(entry.fault for entry in tap.sandbox.ledger):
+        assert process.poll() is None
         time.sleep(0.001)
     return process
 
 
 @both
-@pytest.mark.parametrize("lines", [1, 2, 31, 60])
+@pytest.mark.parametrize("lines", [2, 31, 60])
 def test_a_signal_lets_the_page_go_out_whole_with_its_state(
     tap: Tap, signum: signal.Signals, lines: int
 ) -> None:
@@ -94,15 +95,15 @@ def test_a_request_that_is_not_answered_within_ten_seconds_is_broken_off(tap: Ta
     assert counts_of_states(run)[-1] == 20
 
 
-@both
-def test_a_second_signal_breaks_a_request_off_at_once(tap: Tap, signum: signal.Signals) -> None:
+def test_a_second_signal_breaks_a_request_off_at_once(tap: Tap) -> None:
     process = start_until(tap, Fault(hang=True), 3)
-    process.send_signal(signum)
-    while process.poll() is None:  # the first may not be noted yet
-        process.send_signal(signum)
-        time.sleep(0.01)
+    # Python handles the lower number first, should both be there at once.
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    sent = time.monotonic()
     run, _ = finish(process, [])
-    assert run.returncode == CODES[signum]
+    assert run.returncode == 130
+    assert time.monotonic() - sent < 9.9
     assert len(run.ids) == 20
     # What was broken off may be paid for, as far as the tap can tell.
     assert run.metrics["jobo_credits"] == 30 * 50
