@@ -125,7 +125,7 @@ class Client:
         patience = Patience(self._patience)
         first_sent_at = self._clock.now()
         while True:
-            self._stopping.wait(self._pace.wait(self._clock.monotonic()))
+            self._wait_for_turn()
             self._spending.reserve(rows)
             started = self._clock.monotonic()
             try:
@@ -141,6 +141,13 @@ class Client:
                 wait = patience.after_broken_answer(str(failure), may_be_paid=rows > 0)
                 self._logger.warning("%s. Trying again in %.1f seconds.", failure, wait)
             self._pace.pause(wait, self._clock.monotonic())
+
+    def _wait_for_turn(self) -> None:
+        wait = self._pace.wait(self._clock.monotonic())
+        self._stopping.wait(wait)
+        while wait > 0:  # another thread may have been asked to wait meanwhile
+            wait = self._pace.pause_left(self._clock.monotonic())
+            self._stopping.wait(wait)
 
     def _try(
         self, request: requests.PreparedRequest, rows: int, read: Callable[[bytes], T]

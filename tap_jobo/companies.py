@@ -92,7 +92,7 @@ class CompaniesStream(JoboStream):
             for _ in read_ids(path):  # all of them are seen to be uuids before the first request
                 pass
             return read_ids(path)
-        return dict.fromkeys(self.config.get("company_ids", ()))
+        return dict.fromkeys(map(str.lower, self.config.get("company_ids", ())))
 
     def finish_run(self) -> None:
         """Tell how many profiles there were, unless the summary of `career_sites` has."""
@@ -145,6 +145,10 @@ def read_ids(path: Path) -> Iterator[str]:
     Raises:
         ConfigError: The file cannot be read, or a line is not a uuid.
     """
+    if not path.is_file():
+        raise ConfigError(
+            f"Setting 'company_ids_file' must be the path of a file, which {path} is not."
+        )
     try:
         with path.open(encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, 1):
@@ -155,7 +159,7 @@ def read_ids(path: Path) -> Iterator[str]:
                         f"a company, not {company_id[:60]!a}."
                     )
                 if company_id:
-                    yield company_id
+                    yield company_id.lower()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"Setting 'company_ids_file' must be the path of a text file that can be read: {path} "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from multiprocessing import TimeoutError as NotYet
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -59,6 +60,7 @@ class Profiles:
         self._workers = workers
         self._stopping = stopping
         self._logger = logger
+        self._slots = threading.Semaphore(workers)
         self.count = 0
         self.gone = 0
         self.skipped = 0
@@ -117,6 +119,8 @@ class Profiles:
 
     def _fetch(self, company_id: str) -> Row | GaveUpError | None:
         """Return a profile, the error that it could not be had with, or None if it is gone."""
+        while not self._slots.acquire(timeout=_POLL):
+            self._stopping.check()
         try:
             request = self._prepare(company_id)
             return self._client.fetch(request, rows=0, read=_read_profile).content
@@ -124,6 +128,8 @@ class Profiles:
             return None
         except GaveUpError as error:
             return error
+        finally:
+            self._slots.release()
 
 
 def _read_profile(body: bytes) -> Row:

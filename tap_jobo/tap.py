@@ -70,6 +70,8 @@ class TapJobo(Tap):
             config = settings.check(config)
             redact_logs(config["api_key"])
             self._warn_of_unknown(config)
+        else:  # discovery needs no key, and the SDK would warn that there is none
+            config.setdefault("api_key", "")
         try:
             super().__init__(config=config, validate_config=validate_config, **kwargs)
         except ConfigValidationError as error:  # of the SDK's own settings

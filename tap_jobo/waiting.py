@@ -142,6 +142,10 @@ class Pace:
         with self._lock:
             self._paused_until = max(self._paused_until, now + seconds)
 
+    def pause_left(self, now: float) -> float:
+        """Return the seconds until a pause is over, 0 if there is none."""
+        return max(0.0, self._paused_until - now)
+
     def answered(self, headers: Mapping[str, str], now: float) -> None:
         """Take note of an answer's allowance."""
         remaining = _seconds(headers.get("X-RateLimit-Remaining"))

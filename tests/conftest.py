@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +13,6 @@ from tests.support import Tap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -19,6 +20,16 @@ def sandbox() -> Iterator[Sandbox]:
     """A still world of 120 companies: three pages of fifty, the last not full."""
     with Sandbox(size=120, seed=1) as sandbox:
         yield sandbox
+
+
+@pytest.fixture(scope="module")
+def open_folder() -> Iterator[Path]:
+    """A folder for Postgres, which runs as a user of its own where the tests run as root.
+
+    Every session of pytest closes pytest's own folders to other users.
+    """
+    with tempfile.TemporaryDirectory(prefix="tap-jobo-") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

@@ -87,7 +87,7 @@ def test_rows_that_change_between_the_crashes_arrive_as_they_are_now(
 
     with Sandbox(size=300, seed=3, order=order, before_page=change) as sandbox:
         tap, target = Tap(sandbox, tmp_path, {"journal": journal, "lookback_minutes": 0}), Target()
-        killed = crash_until_full(tap, target, kills=8)
+        killed = crash_until_full(tap, target, kills=6)
         assert pages_bought_twice(sandbox) <= killed
         sandbox.before_page = None
         target.receive(tap.run(state=target.state).messages)
@@ -101,7 +101,7 @@ def test_a_target_that_loses_everything_each_time_costs_the_pages_in_flight(
 ) -> None:
     with Sandbox(size=300, seed=4) as sandbox:
         target = Target()
-        killed = crash_until_full(Tap(sandbox, tmp_path), target, kills=9, receive=lambda *_: None)
+        killed = crash_until_full(Tap(sandbox, tmp_path), target, kills=8, receive=lambda *_: None)
         assert target.rows.keys() == sandbox.world.rows().keys()
         assert rows_bought_twice(sandbox) <= killed * PAGE
 
@@ -115,7 +115,7 @@ def test_a_target_that_drains_late_costs_the_pages_in_flight(tmp_path: Path) -> 
 
     with Sandbox(size=400, seed=5) as sandbox:
         target = Target()
-        killed = crash_until_full(Tap(sandbox, tmp_path), target, kills=12, receive=receive_some)
+        killed = crash_until_full(Tap(sandbox, tmp_path), target, kills=8, receive=receive_some)
         assert target.rows.keys() == sandbox.world.rows().keys()
         assert rows_bought_twice(sandbox) <= killed * PAGE
 

@@ -27,17 +27,17 @@ def test_generated_parts_are_up_to_date(path: Path) -> None:
 
 
 def test_first_command_fills_postgres_and_the_second_run_buys_next_to_nothing(
-    tmp_path: Path,
+    open_folder: Path,
 ) -> None:
-    _copy_of_the_repository(tmp_path)
+    _copy_of_the_repository(open_folder)
     command = ["bash", "-euc", _shell_blocks()[0]]
 
-    first = execute(command, environment(), cwd=tmp_path)
+    first = execute(command, environment(), cwd=open_folder)
     assert first.returncode == 0, first.stderr
     (rows, billed) = _figures(first.stdout + first.stderr)
     assert rows == billed >= 300
 
-    second = execute(command, environment(), cwd=tmp_path)
+    second = execute(command, environment(), cwd=open_folder)
     assert second.returncode == 0, second.stderr
     (rows_after, billed_after) = _figures(second.stdout + second.stderr)
     assert rows <= rows_after <= rows + 5

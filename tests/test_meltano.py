@@ -134,9 +134,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+def port(open_folder: Path) -> Iterator[int]:
     """A Postgres, by its port."""
-    with running_postgres(tmp_path_factory.mktemp("postgres") / "data", 0) as port:
+    with running_postgres(open_folder / "data", 0) as port:
         yield port
 
 

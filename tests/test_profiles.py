@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -70,14 +71,16 @@ def _client(sandbox: Sandbox, clock: Clock, workers: int) -> Iterator[Client]:
 
 
 @contextlib.contextmanager
-def _profiles(sandbox: Sandbox, clock: Clock, workers: int) -> Iterator[Profiles]:
+def _profiles(
+    sandbox: Sandbox, clock: Clock, workers: int, stopping: Stopping | None = None
+) -> Iterator[Profiles]:
     with _client(sandbox, clock, workers) as client:
         yield Profiles(
             client=client,
             prepare=lambda company_id: _request(sandbox, company_id),
             cleaner=RowCleaner(SCHEMA, SCHEMA["properties"], LOGGER),
             workers=workers,
-            stopping=Stopping(clock),
+            stopping=stopping or Stopping(clock),
             logger=LOGGER,
         )
 
@@ -213,6 +216,37 @@ def test_a_failing_profile_is_given_a_minute_of_waits() -> None:
         assert victim not in _read(profiles, sandbox)
         assert (profiles.count, profiles.gone, profiles.skipped) == (4, 0, 1)
         assert 30 < clock.seconds <= PATIENCE
+
+
+class _CountingStopping(Stopping):
+    """Counts how often the reader looks for a signal, which it does as long as it waits."""
+
+    looks = 0
+
+    def check(self) -> None:
+        super().check()
+        self.looks += 1
+
+
+def test_no_more_requests_are_open_when_a_profile_failed() -> None:
+    clock, holds = FakeClock(), [Hold(), Hold()]
+    stopping = _CountingStopping(clock)
+    with _sandbox(clock, 3) as sandbox, _profiles(sandbox, clock, 2, stopping) as profiles:
+        victim, *others = sandbox.world.rows()
+        sandbox.faults.add(Fault(status=502, times=None), company_id=victim)
+        for company_id, hold in zip(others, holds, strict=True):
+            sandbox.faults.add(Fault(hold=hold), company_id=company_id)
+        with ThreadPoolExecutor(1) as executor:
+            ids = executor.submit(_read, profiles, sandbox)
+            for hold in holds:  # the second worker is at it once the victim is given up
+                hold.wait()
+            then = stopping.looks
+            while stopping.looks < then + 6 and sandbox.max_open_requests < 3:
+                time.sleep(0.001)
+            for hold in holds:
+                hold.release()
+        assert ids.result() == others
+        assert sandbox.max_open_requests == 2
 
 
 def test_an_api_without_any_profile_is_an_error_and_nothing_is_skipped() -> None:

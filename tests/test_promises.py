@@ -228,6 +228,7 @@ class OneRun:
         self._filters = filters_of({"country_codes": [machine.country]})
         self._state = deepcopy(state)
         self._bookmark_before = self._bookmark()
+        self._is_pending = self._is_under_way() and state["filters"] == self._filters
         self._step = Step(crash_at)
         self._pages = pages
         self._changes = iter(changes or [])
@@ -250,22 +251,31 @@ class OneRun:
     ) -> Answer[Page]:
         assert rows == request["batch_size"]
         assert not self._journal.holds(request), "bought again though it is on disk"
+        assert not self._is_pending or request.get("cursor"), "begun again though it could go on"
         if self._pages == 0:
             raise BudgetReachedError
         self._pages -= 1
         if number := next(self._changes, 0):
             self._machine.api.touch(number)
         self._step()
-        answer = self._machine.api.answer(request, read)
+        try:
+            answer = self._machine.api.answer(request, read)
+        except CursorRejectedError:
+            self._is_pending = False
+            raise
         self._journal.page_bought = True
         self._step()
         return answer
 
     def _write_state(self) -> None:
         assert self._bookmark() >= self._bookmark_before, "the bookmark moved back"
+        self._is_pending = self._is_pending and self._is_under_way()
         self._step()
         self._machine.target.receive(self._state)
         self._step()
+
+    def _is_under_way(self) -> bool:
+        return self._state.get("scan", {}).get("started_at") is not None
 
     def _bookmark(self) -> str:
         return str(self._state.get("replication_key_value", ""))
@@ -410,7 +420,7 @@ class Promises(RuleBasedStateMachine):
 
 TestPromises = Promises.TestCase
 TestPromises.settings = settings(
-    max_examples=150,
+    max_examples=120,
     stateful_step_count=25,
     derandomize=True,
     database=None,

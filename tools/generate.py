@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 ROOT = Path(__file__).parents[1]
-STREAMS = {"career_sites": schemas.CAREER_SITES}
+STREAMS = {"career_sites": schemas.CAREER_SITES, "companies": schemas.COMPANIES}
 
 
 def generated() -> dict[Path, str]:
