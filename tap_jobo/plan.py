@@ -61,7 +61,7 @@ class Plan:
             if self.on_filter_change == "resync":
                 bookmark = None
         if state.pending:
-            self._tell_of_pending(state.pending, bookmark)
+            self._tell_of_pending(state.pending, state.bookmark)
             return state.pending
         if bookmark and bookmark > self.clock.now():
             self.logger.warning(

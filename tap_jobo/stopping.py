@@ -90,7 +90,9 @@ class Stopping:
             return
         self._signum = signum
         if self._in_flight and hasattr(signal, "setitimer"):
-            signal.setitimer(signal.ITIMER_REAL, _GRACE)
+            # Again every second after that: an alarm that comes just before the socket is read
+            # would not wake it.
+            signal.setitimer(signal.ITIMER_REAL, _GRACE, 1)
 
     def _break_off(self, _signum: int, _frame: FrameType | None) -> None:
         if self._in_flight and self._signum is not None:
