@@ -372,7 +372,7 @@ def test_a_resync_reads_all_that_matches_once(tap: Tap, german: Run) -> None:
     first = tap.run(state=german.state, on_filter_change="resync")
     assert set(first.ids) == tap.sandbox.world.rows().keys()
     assert first.bookmark["filters"] == dict.fromkeys(FILTERS)
-    assert first.bookmark["replication_key_value"] > german.bookmark["replication_key_value"]
+    assert first.bookmark["replication_key_value"] >= german.bookmark["replication_key_value"]
     assert tap.run(state=first.state, on_filter_change="resync").ids == []
 
 
