@@ -16,7 +16,7 @@ from singer_sdk.mapper import RemoveRecordTransform
 
 from tap_jobo.client import Client
 from tap_jobo.clock import Clock
-from tap_jobo.errors import TapJoboError
+from tap_jobo.errors import ConfigError, TapJoboError
 from tap_jobo.rows import RowCleaner
 
 if TYPE_CHECKING:
@@ -61,6 +61,21 @@ class JoboStream(RESTStream[Any]):
     def user_agent(self) -> str:
         """The User-Agent of every request."""
         return self._user_agent
+
+    def check_key(self) -> None:
+        """See that the catalog keeps the primary key, without which a target cannot upsert.
+
+        Raises:
+            ConfigError: It does not.
+        """
+        if (
+            "id" not in self.effective_schema.get("properties", {})
+            or not (self.mask["properties", "id"])
+        ):
+            raise ConfigError(
+                f"The catalog leaves out the field 'id' of {self.name}, its primary key: take it "
+                "in again."
+            )
 
     @property
     def is_taken_out(self) -> bool:

@@ -130,6 +130,7 @@ class CareerSitesStream(_QuickStream):
         Raises:
             ConfigError: Companies are named, whose stream is not selected.
         """
+        self.check_key()
         if self._companies.names_companies:
             self._leave_the_feed_alone()
             return iter(())
@@ -140,6 +141,7 @@ class CareerSitesStream(_QuickStream):
             return iter(())
         self._wants_profiles = self._companies.selected and not self._companies.is_taken_out
         if self._wants_profiles:
+            self._companies.check_key()
             self._companies.follow_career_sites()
         return self._delivery().records()
 

@@ -195,7 +195,7 @@ class Client:
             if _answer_began(error):
                 raise _BrokenAnswerError("Jobo's answer is not HTTP") from error
             raise _NoAnswerError("Jobo cannot be reached, or closed the connection") from error
-        except requests.RequestException as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise ApiError(
                 f"The request cannot be sent ({type(error).__name__}): check api_url and the "
                 "proxy settings of the environment."

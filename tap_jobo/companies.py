@@ -80,6 +80,8 @@ class CompaniesStream(JoboStream):
                 "thrown away. Select career_sites too, or name the companies in company_ids or "
                 "company_ids_file."
             )
+        if self.names_companies:
+            self.check_key()
         ids = iter(self._named())
         while page := list(islice(ids, self.ABORT_AT_RECORD_COUNT or _PAGE)):
             yield from self.profiles.read(page)

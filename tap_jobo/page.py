@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from tap_jobo.errors import ApiError
+from tap_jobo.rows import storable
 
 
 class NotJsonError(ValueError):
@@ -77,6 +78,8 @@ def read_page(body: bytes, sent_cursor: str | None) -> Page:
         raise _broken("has no boolean 'has_more'")
     if not isinstance(cursor, str | None):
         raise _broken("has a 'next_cursor' that is not a text")
+    if cursor and storable(cursor) != cursor:
+        raise _broken("has a 'next_cursor' that is no text to send back")
     if has_more and not cursor:
         raise _broken("says has_more without a 'next_cursor'")
     if has_more and cursor == sent_cursor:

@@ -62,13 +62,15 @@ class Report:
         self._started = self._last_line = clock.monotonic()
         self._pages = 0
         self._rows = 0
+        self._left_out = 0
         self._rows_replayed = 0
         self.is_complete = False
 
     def page_delivered(self, rows: int, *, is_replayed: bool) -> None:
         """Count a page whose rows and state are out, and show progress now and then."""
         self._pages += 1
-        self._rows += rows
+        self._rows += rows - (self._cleaner.left_out - self._left_out)
+        self._left_out = self._cleaner.left_out
         self._rows_replayed += rows if is_replayed else 0
         now = self._clock.monotonic()
         if now - self._last_line >= _PROGRESS_INTERVAL:
@@ -89,7 +91,7 @@ class Report:
         )
         spent = self._spending
         figures: dict[Metric, float | None] = {
-            Metric.ROWS: self._emitted,
+            Metric.ROWS: self._rows,
             Metric.PAGES: self._pages,
             Metric.ROWS_REPLAYED: self._rows_replayed,
             Metric.ROWS_LEFT_OUT: self._cleaner.left_out,
@@ -110,10 +112,6 @@ class Report:
                 point = metrics.Point("counter", cast("metrics.Metric", metric), value, tags)
                 metrics.log(self._metrics_logger, point)
 
-    @property
-    def _emitted(self) -> int:
-        return self._rows - self._cleaner.left_out
-
     def _rate(self, now: float) -> float:
         return self._rows / max(now - self._started, 1e-9)
 
@@ -121,7 +119,7 @@ class Report:
         spent = self._spending
         balance = "unknown" if spent.balance is None else f"{spent.balance:,}"
         return (
-            f"{self._emitted:,} rows in {self._pages:,} pages, {self._rows_replayed:,} of them "
+            f"{self._rows:,} rows in {self._pages:,} pages, {self._rows_replayed:,} of them "
             f"replayed, {self._cleaner.left_out:,} left out; {spent.credits:,} credits "
             f"({dollars(spent.credits)}), balance {balance}"
         )

@@ -8,6 +8,7 @@ import os
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -207,6 +208,14 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def _is_host(host: str) -> bool:
+    label = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+    try:
+        return bool(re.fullmatch(rf"{label}(\.{label})*\.?", host) or ipaddress.ip_address(host))
+    except ValueError:
+        return False
+
+
 def _is_url(value: object) -> bool:
     if not isinstance(value, str) or not re.fullmatch(r"[!-~]+", value):
         return False
@@ -215,7 +224,13 @@ def _is_url(value: object) -> bool:
         host, port = url.hostname, url.port
     except ValueError:
         return False
-    if not host or port == 0 or "@" in url.netloc or set("?#{}\\") & set(value):
+    if (
+        not host
+        or not _is_host(host)
+        or port == 0
+        or "@" in url.netloc
+        or set("?#{}\\") & set(value)
+    ):
         return False
     return url.scheme == "https" or (url.scheme == "http" and _is_loopback(host))
 
@@ -228,7 +243,10 @@ def _is_start_date(value: object) -> bool:
 
 
 def _is_path(value: object) -> bool:
-    return isinstance(value, str) and "\0" not in value
+    try:
+        return isinstance(value, str) and "\0" not in value and bool(Path(value).expanduser())
+    except RuntimeError:  # the home of a user who is not there
+        return False
 
 
 def _is_boolean(value: object) -> bool:
@@ -270,7 +288,7 @@ _BOOLEANS: Final = {"true": True, "1": True, "yes": True, "on": True} | {
 _MOST_IDS: Final = 1_000
 """Meltano exports settings as environment variables, whose size is limited."""
 _UUID = r"(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_TEXT = r"(?s).*\S.*"
+_TEXT = r"(?=\s*\S)[^\ud800-\udfff]*"
 _RULES: Final[dict[str, _Rule]] = {
     "api_key": _Rule(_is_key, "one line of printable ASCII characters without spaces"),
     "api_url": _Rule(

@@ -72,6 +72,8 @@ class TapJobo(Tap):
             self._warn_of_unknown(config)
         else:  # discovery needs no key, and the SDK would warn that there is none
             config.setdefault("api_key", "")
+        if isinstance(catalog := kwargs.get("catalog"), dict):
+            _check_catalog(catalog)
         try:
             super().__init__(config=config, validate_config=validate_config, **kwargs)
         except ConfigValidationError as error:  # of the SDK's own settings
@@ -103,7 +105,7 @@ class TapJobo(Tap):
         Raises:
             StateError: It is not.
         """
-        bookmarks = state.get("bookmarks", {})
+        bookmarks = state.get("bookmarks", None if state else {})
         if not isinstance(bookmarks, dict) or not all(
             isinstance(bookmark, dict) for bookmark in bookmarks.values()
         ):
@@ -111,6 +113,8 @@ class TapJobo(Tap):
                 "The state is not a Singer state: 'bookmarks' must be an object with an object "
                 "for each stream. Give the tap the state that its last run wrote, or none."
             )
+        if bookmarks and CareerSitesStream.name not in bookmarks:
+            self.logger.warning("The state has no bookmark of career_sites: it is read anew.")
         super().load_state(state)
         StreamState(self.state.get("bookmarks", {}).get(CareerSitesStream.name, {}))
 
@@ -149,6 +153,35 @@ class TapJobo(Tap):
         )
 
 
+def _check_catalog(catalog: dict[str, Any]) -> None:
+    """See that a catalog has the shape that the SDK takes for granted.
+
+    Raises:
+        ConfigError: It has not.
+    """
+    streams = catalog.get("streams")
+    if not isinstance(streams, list) or not all(map(_is_catalog_entry, streams)):
+        raise ConfigError(
+            "The catalog is not a Singer catalog: 'streams' must be a list of objects with "
+            "'tap_stream_id', 'schema' and 'metadata'. Make one with --discover and change only "
+            "the selection and the replication method in it."
+        )
+
+
+def _is_catalog_entry(entry: object) -> bool:
+    return (
+        isinstance(entry, dict)
+        and isinstance(entry.get("tap_stream_id"), str)
+        and entry.get("stream", entry["tap_stream_id"]) == entry["tap_stream_id"]
+        and isinstance(entry.get("schema"), dict)
+        and isinstance(entry["schema"].get("properties", {}), dict)
+        and isinstance(entry.get("metadata", []), list)
+        and all(
+            isinstance(item, dict) and "breadcrumb" in item for item in entry.get("metadata", [])
+        )
+    )
+
+
 def _read_object(path: str, option: str, error_class: type[TapJoboError]) -> IO[str]:
     """Return the text of a file that holds a JSON object.
 
@@ -161,5 +194,9 @@ def _read_object(path: str, option: str, error_class: type[TapJoboError]) -> IO[
     except (OSError, ValueError, RecursionError):
         is_object = False
     if not is_object:
-        raise error_class(f"{option} {path}: this must be a file that holds a JSON object.")
+        # By mistake the path may be the settings themselves, and hold the key.
+        shown = "" if "{" in path else f", and {path} is not"
+        raise error_class(
+            f"Option {option} must be the path of a file that holds a JSON object{shown}."
+        )
     return io.StringIO(text)

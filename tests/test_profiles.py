@@ -236,15 +236,16 @@ def test_no_more_requests_are_open_when_a_profile_failed() -> None:
         sandbox.faults.add(Fault(status=502, times=None), company_id=victim)
         for company_id, hold in zip(others, holds, strict=True):
             sandbox.faults.add(Fault(hold=hold), company_id=company_id)
-        with ThreadPoolExecutor(1) as executor:
+        with ThreadPoolExecutor(1) as executor, contextlib.ExitStack() as stack:
+            for hold in holds:
+                stack.callback(hold.release)
             ids = executor.submit(_read, profiles, sandbox)
             for hold in holds:  # the second worker is at it once the victim is given up
                 hold.wait()
-            then = stopping.looks
+            then, end = stopping.looks, time.monotonic() + 10
             while stopping.looks < then + 6 and sandbox.max_open_requests < 3:
+                assert time.monotonic() < end
                 time.sleep(0.001)
-            for hold in holds:
-                hold.release()
         assert ids.result() == others
         assert sandbox.max_open_requests == 2
 

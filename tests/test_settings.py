@@ -255,6 +255,10 @@ BAD: list[tuple[str, list[object]]] = [
             "https://connect.jobö.world",
             "https:\\\\connect.jobo.world",
             "https://[::1",
+            "https://a..b",
+            "https://.example.com",
+            "https://exa_mple%zz",
+            "https://" + "a" * 70 + ".de",
         ],
     ),
     (
@@ -290,7 +294,8 @@ BAD: list[tuple[str, list[object]]] = [
     ("max_credits", [0, -5, "100", 1.5, True]),
     ("credits_alert_threshold", [-1, "100", 1.5, True]),
     ("journal", ["ja", 2, {}]),
-    ("journal_dir", [5, True, ["/tmp"], "a\0b"]),
+    ("journal_dir", [5, True, ["/tmp"], "a\0b", "~no-such-user/journal"]),
+    ("industries", [["\ud800"]]),
 ]
 
 

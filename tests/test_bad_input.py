@@ -1,0 +1,103 @@
+"""Input that is whole but not what it should be: each costs one sentence and no request."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from jobo_sandbox import Fault
+from tests.support import COMMAND, complaint, discover, entry_of, execute, state_at
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jobo_sandbox import Sandbox
+    from tests.support import Tap
+
+STATE = state_at("2026-01-31T08:00:00Z")
+
+
+@pytest.mark.parametrize(
+    "state", [{"type": "STATE", "value": STATE}, {"singer_state": STATE}, {"career_sites": {}}]
+)
+def test_a_state_in_a_wrapping_is_refused_and_does_not_buy_everything(
+    tap: Tap, sandbox: Sandbox, state: object
+) -> None:
+    assert "'bookmarks'" in complaint(tap.run(state=state))
+    assert sandbox.ledger == []
+
+
+def test_a_state_of_another_stream_is_told_of(tap: Tap) -> None:
+    run = tap.run(state={"bookmarks": {"career-sites": {}}})
+    assert "no bookmark of career_sites" in run.lines("WARNING")[0]
+
+
+def _without_schema(entry: dict[str, Any]) -> None:
+    del entry["schema"]
+
+
+def _without_id(entry: dict[str, Any]) -> None:
+    del entry["schema"]["properties"]["id"]
+
+
+def _deselect_id(entry: dict[str, Any]) -> None:
+    for item in entry["metadata"]:
+        if item["breadcrumb"][-1:] == ["id"]:
+            item["metadata"].update(inclusion="available", selected=False)
+
+
+def _rename(entry: dict[str, Any]) -> None:
+    entry["stream"] = "sites"
+
+
+def _without_breadcrumbs(entry: dict[str, Any]) -> None:
+    for item in entry["metadata"]:
+        del item["breadcrumb"]
+
+
+@pytest.mark.parametrize(
+    "spoil", [_without_schema, _without_id, _deselect_id, _rename, _without_breadcrumbs]
+)
+def test_a_catalog_that_would_break_the_run_is_refused(
+    tap: Tap, sandbox: Sandbox, spoil: Callable[[dict[str, Any]], None]
+) -> None:
+    catalog = discover(tap.folder)
+    spoil(entry_of(catalog))
+    assert "catalog" in complaint(tap.run(catalog=catalog))
+    assert sandbox.ledger == []
+
+
+@pytest.mark.parametrize("streams", ["x", None, ["x"], [{}]])
+def test_what_is_no_catalog_is_refused(tap: Tap, sandbox: Sandbox, streams: object) -> None:
+    assert "'streams'" in complaint(tap.run(catalog={"streams": streams}))
+    assert sandbox.ledger == []
+
+
+def test_settings_in_place_of_their_file_are_not_shown(tap: Tap, sandbox: Sandbox) -> None:
+    inline = json.dumps({"api_key": sandbox.api_key})
+    run = execute([str(COMMAND), "--config", inline], tap.environment())
+    assert "--config" in complaint(run)
+
+
+def test_a_cursor_that_cannot_be_sent_back_is_a_broken_answer(tap: Tap, sandbox: Sandbox) -> None:
+    sandbox.faults.add(Fault(replace=lambda body: {**body, "next_cursor": "\ud800"}))
+    assert "'next_cursor'" in complaint(tap.run())
+
+
+def test_bad_rows_of_a_page_that_never_went_out_are_not_taken_from_the_others(
+    tap: Tap, sandbox: Sandbox
+) -> None:
+    catalog = discover(tap.folder)
+    for item in entry_of(catalog, "companies")["metadata"]:
+        if not item["breadcrumb"]:
+            item["metadata"]["selected"] = True
+    sandbox.faults.add(
+        Fault(replace=lambda body: {**body, "career_sites": [{"id": "x"}, *body["career_sites"]]})
+    )
+    sandbox.faults.add(Fault(status=403, times=None), endpoint="profile")
+    run = tap.run(catalog=catalog)
+    assert run.returncode == 1
+    assert run.metrics["jobo_rows"] == 0
+    assert run.metrics["jobo_rows_left_out"] == 1
