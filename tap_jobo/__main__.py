@@ -8,6 +8,7 @@ import click
 from singer_sdk.exceptions import MappingError
 
 from tap_jobo.errors import TapJoboError
+from tap_jobo.redaction import without_key
 from tap_jobo.tap import TapJobo
 
 
@@ -22,10 +23,10 @@ def main() -> None:
         TapJobo.logger.critical("Setting 'stream_maps' does not fit a row: %s", error)
         sys.exit(1)
     except click.BadParameter as error:
-        TapJobo.logger.critical("%s", error.format_message())
+        TapJobo.logger.critical("%s", without_key(error.format_message()))
         sys.exit(1)
     except click.ClickException as error:
-        error.show()
+        click.echo(f"Error: {without_key(error.format_message())}", err=True)
         sys.exit(error.exit_code)
     except click.Abort:
         sys.exit(130)

@@ -92,9 +92,15 @@ class Feed:
         return answer.content
 
     def _compare_clocks(self, answer: Answer[Page], bookmark: datetime | None) -> None:
-        if self._clocks_compared or answer.date is None:
+        if self._clocks_compared:
             return
         self._clocks_compared = True
+        if answer.date is None:
+            self._logger.warning(
+                "Jobo's answer has no readable Date header: the bookmark goes by the local clock "
+                "alone, which must not be ahead."
+            )
+            return
         if bookmark and bookmark > answer.date + _DATE_RESOLUTION:
             raise StateError(
                 f"The bookmark {format_timestamp(bookmark)} lies in the future: the API's clock "

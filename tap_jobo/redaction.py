@@ -44,3 +44,8 @@ def _escaped(key: str) -> re.Pattern[bytes]:
     """Return a pattern of the key in which each character may be escaped."""
     characters = (rf"(?:\\?{re.escape(c)}|\\u(?i:{ord(c):04x}))" for c in key)
     return re.compile("".join(characters).encode())
+
+
+def without_key(text: str) -> str:
+    """Return what the command line is told of itself, without keys that were put into it."""
+    return re.sub(r"jbe_(live|test)_\S+", REPLACEMENT, text)

@@ -74,7 +74,7 @@ class RowCleaner:
                 yield self._record(row)
             else:
                 self.left_out += 1
-                self._report("A row is left out: its id is not a uuid: %s", row)
+                self._report(self.left_out, "A row is left out: its id is not a uuid: %s", row)
 
     def _converter(self, definition: Mapping[str, Any], path: str) -> Converter:
         """Return the converter of a field, or of an item of a list, by its schema."""
@@ -132,16 +132,17 @@ class RowCleaner:
     def _wrong(self, value: object, path: str) -> None:
         self.nulled += 1
         self._report(
-            f"Field '{path}' of company {self._row_id} has a wrong type and becomes null: %s", value
+            self.nulled,
+            f"Field '{path}' of company {self._row_id} has a wrong type and becomes null: %s",
+            value,
         )
 
-    def _report(self, message: str, shown: object) -> None:
-        count = self.left_out + self.nulled
+    def _report(self, count: int, message: str, shown: object) -> None:
         if count <= _MOST_LINES:
             text = ascii(shown)
             self._logger.error(message, text[:_MOST_SHOWN] + "..." * (len(text) > _MOST_SHOWN))
         if count == _MOST_LINES:
-            self._logger.error("Further bad rows and fields are counted, not shown.")
+            self._logger.error("Further ones are counted, not shown.")
 
     def _report_unknown(self, names: Iterable[str]) -> None:
         if not self._unknown_seen:

@@ -28,6 +28,7 @@ from tap_jobo.settings import FILTERS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+STATE_KEYS: Final = ("replication_key", "replication_key_value", "filters", "scan")
 REPLICATION_KEY: Final = "updated_at"
 Filters = dict[str, Any]
 

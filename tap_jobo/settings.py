@@ -193,8 +193,8 @@ SETTINGS: Final = th.PropertiesList(
         ),
     ),
 )
-WITHDRAWN: Final = ("batch_config", "emit_activate_version_messages")
-"""Settings of other SDK taps that cannot hold the promises of this one."""
+WITHDRAWN: Final = {"batch_config": "object", "emit_activate_version_messages": "boolean"}
+"""Settings, with their types, of other SDK taps that cannot hold the promises of this one."""
 
 
 def _is_key(value: object) -> bool:
@@ -382,7 +382,7 @@ def read_environment(schema: Mapping[str, Any], environ: Mapping[str, str]) -> d
     kinds = {name: str(item.get("type")) for name, item in schema["properties"].items()}
     return {
         name: _read(environ[variable], kind)
-        for name, kind in (dict.fromkeys(WITHDRAWN, "string") | kinds).items()
+        for name, kind in (WITHDRAWN | kinds).items()
         if (variable := ENV_PREFIX + name.upper()) in environ
     }
 

@@ -54,7 +54,7 @@ class Spending:
             raise ConfigError(
                 f"Setting 'max_credits' ({self._max_credits:,}) is below the {cost:,} credits of "
                 f"one page of {rows} rows, so that no run could get on: set it to {cost:,} or "
-                "more, or start a scan with a smaller batch_size."
+                "more. A smaller batch_size helps a new scan; one under way keeps its page size."
             )
         if self.credits + cost > self._max_credits:
             raise BudgetReachedError(

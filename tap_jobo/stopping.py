@@ -72,12 +72,13 @@ class Stopping:
         Raises:
             InterruptedRunError: A signal came and the answer did not within the grace period.
         """
-        self.check()
         if threading.current_thread() is not threading.main_thread():
+            self.check()
             yield
             return
         self._in_flight = True
         try:
+            self.check()
             yield
         finally:
             self._in_flight = False

@@ -17,7 +17,7 @@ from tap_jobo.companies import CompaniesStream
 from tap_jobo.errors import ConfigError, StateError, TapJoboError
 from tap_jobo.output import StdoutWriter
 from tap_jobo.redaction import redact_logs
-from tap_jobo.scan import StreamState
+from tap_jobo.scan import STATE_KEYS, StreamState
 from tap_jobo.stopping import Stopping
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class TapJobo(Tap):
             )
         if bookmarks and CareerSitesStream.name not in bookmarks:
             self.logger.warning("The state has no bookmark of career_sites: it is read anew.")
-        super().load_state(state)
+        super().load_state({"bookmarks": {**bookmarks, **_known_part(bookmarks)}})
         StreamState(self.state.get("bookmarks", {}).get(CareerSitesStream.name, {}))
 
     @classmethod
@@ -151,6 +151,23 @@ class TapJobo(Tap):
             catalog=catalog and _read_object(catalog.name, "--catalog", ConfigError),
             **kwargs,
         )
+
+
+def _known_part(bookmarks: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of `career_sites`, without what the SDK would read in it and we do not.
+
+    Raises:
+        StateError: There is a part, and nothing in it is of this tap.
+    """
+    if not (part := bookmarks.get(CareerSitesStream.name)):
+        return {}
+    known = {name: part[name] for name in STATE_KEYS if name in part}
+    if not known and "progress_markers" not in part and "starting_replication_value" not in part:
+        raise StateError(
+            f"The state is not one of this tap: bookmarks.{CareerSitesStream.name} has none of "
+            f"{', '.join(STATE_KEYS)}. Give the tap the state that its last run wrote, or none."
+        )
+    return {CareerSitesStream.name: known}
 
 
 def _check_catalog(catalog: dict[str, Any]) -> None:

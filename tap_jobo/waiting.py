@@ -72,6 +72,7 @@ class Patience:
             ApiError: It makes no sense to wait on.
         """
         if asked:
+            asked = max(asked, _FIRST_WAIT)
             self._asked += asked
             if self._asked > _OBEDIENCE:
                 then = (now + timedelta(seconds=min(asked, 1e9))).isoformat(timespec="minutes")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -101,3 +102,38 @@ def test_bad_rows_of_a_page_that_never_went_out_are_not_taken_from_the_others(
     assert run.returncode == 1
     assert run.metrics["jobo_rows"] == 0
     assert run.metrics["jobo_rows_left_out"] == 1
+
+
+def test_a_state_with_a_misspelt_member_is_refused_and_does_not_buy_everything(
+    tap: Tap, sandbox: Sandbox
+) -> None:
+    state = {"bookmarks": {"career_sites": {"bookmark": "2026-01-31T08:00:00Z"}}}
+    assert "career_sites" in complaint(tap.run(state=state))
+    assert sandbox.ledger == []
+
+
+def test_what_the_sdk_left_in_a_state_is_passed_over(tap: Tap) -> None:
+    junk = {"partitions": 5, "progress_markers": "x"}
+    run = tap.run(state=state_at("2026-01-31T08:00:00Z", **junk))
+    assert run.returncode == 0, run.stderr
+    assert not junk.keys() & run.bookmark.keys()
+
+
+def test_a_key_in_place_of_an_option_is_not_shown(tap: Tap, sandbox: Sandbox) -> None:
+    for args in (["ENV", sandbox.api_key], ["ENV", "--catalog", sandbox.api_key]):
+        run = execute([str(COMMAND), "--config", *args], tap.environment())
+        assert run.returncode != 0
+        assert sandbox.api_key not in run.stdout + run.stderr
+
+
+def test_a_clock_that_went_back_does_not_have_paid_pages_bought_again(
+    tap: Tap, sandbox: Sandbox
+) -> None:
+    sandbox.clock_offset = 3600
+    bookmark = (sandbox.now() - timedelta(minutes=50)).isoformat()
+    catalog = discover(tap.folder)
+    entry_of(catalog)["replication_method"] = "FULL_TABLE"
+    sandbox.faults.add(Fault(status=401), on=3)
+    assert tap.run(state=state_at(bookmark), catalog=catalog).returncode == 1
+    assert tap.run(state=state_at(bookmark), catalog=catalog).returncode == 0
+    assert sandbox.rows_billed == 120
