@@ -19,10 +19,8 @@ bookmark and found by the next run. Nothing but `StreamState.complete` moves it.
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import ApiError, BudgetReachedError, CursorRejectedError
 from tap_jobo.scan import Scan
 from tap_jobo.spending import dollars
@@ -127,7 +125,6 @@ class Delivery:
             is_replayed = page is not None
             if page is None:
                 page = self._feed.buy(scan, self._plan.bookmark(self._state))
-                self._place_after_bookmark(scan)
             _refuse_circle(scan, page, used)
             if not is_replayed:
                 self._journal.write(scan, page)
@@ -138,15 +135,6 @@ class Delivery:
             self._report.page_delivered(len(page.rows), is_replayed=is_replayed)
             if not page.has_more:
                 return not is_replayed
-
-    def _place_after_bookmark(self, scan: Scan) -> None:
-        """See that a scan starts after the bookmark, as it did, even if the clock went back.
-
-        Otherwise the journal would take its pages for those of a scan that has arrived.
-        """
-        if scan.cursor is None and (bookmark := self._state.bookmark):
-            earliest = format_timestamp(bookmark + timedelta(microseconds=1))
-            scan.started_at = max(scan.started_at or "", earliest)
 
     def _note(self, scan: Scan, page: Page) -> None:
         """Put into the state, not yet written, that a page's rows are out."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -124,16 +123,3 @@ def test_a_key_in_place_of_an_option_is_not_shown(tap: Tap, sandbox: Sandbox) ->
         run = execute([str(COMMAND), "--config", *args], tap.environment())
         assert run.returncode != 0
         assert sandbox.api_key not in run.stdout + run.stderr
-
-
-def test_a_clock_that_went_back_does_not_have_paid_pages_bought_again(
-    tap: Tap, sandbox: Sandbox
-) -> None:
-    sandbox.clock_offset = 3600
-    bookmark = (sandbox.now() - timedelta(minutes=50)).isoformat()
-    catalog = discover(tap.folder)
-    entry_of(catalog)["replication_method"] = "FULL_TABLE"
-    sandbox.faults.add(Fault(status=401), on=3)
-    assert tap.run(state=state_at(bookmark), catalog=catalog).returncode == 1
-    assert tap.run(state=state_at(bookmark), catalog=catalog).returncode == 0
-    assert sandbox.rows_billed == 120
