@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from multiprocessing import TimeoutError as NotYet
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -60,7 +59,6 @@ class Profiles:
         self._workers = workers
         self._stopping = stopping
         self._logger = logger
-        self._slots = threading.Semaphore(workers)
         self.count = 0
         self.gone = 0
         self.skipped = 0
@@ -91,9 +89,6 @@ class Profiles:
                     yield from self._record(company_id, outcome)
 
     def _skip(self, company_id: str, error: GaveUpError) -> None:
-        """Pass over a profile, unless the API itself is down, when the run has to end."""
-        if isinstance(self._fetch(_NOBODY), GaveUpError):
-            raise error
         self.skipped += 1
         self._logger.error("The profile of company %s is skipped: %s", company_id, error)
 
@@ -118,18 +113,23 @@ class Profiles:
                 continue
 
     def _fetch(self, company_id: str) -> Row | GaveUpError | None:
-        """Return a profile, the error that it could not be had with, or None if it is gone."""
-        while not self._slots.acquire(timeout=_POLL):
-            self._stopping.check()
+        """Return a profile, the error that it could not be had with, or None if it is gone.
+
+        Raises:
+            GaveUpError: Nor can others be had: the API itself is down, and the run has to end.
+        """
+        try:
+            return self._fetch_once(company_id)
+        except GaveUpError as error:
+            self._fetch_once(_NOBODY)
+            return error
+
+    def _fetch_once(self, company_id: str) -> Row | None:
         try:
             request = self._prepare(company_id)
             return self._client.fetch(request, rows=0, read=_read_profile).content
         except NotFoundError:
             return None
-        except GaveUpError as error:
-            return error
-        finally:
-            self._slots.release()
 
 
 def _read_profile(body: bytes) -> Row:
