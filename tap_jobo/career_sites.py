@@ -69,7 +69,7 @@ class _QuickStream(_ScannedStream):
 
     For each record the SDK looks up each field's selection, applies the maps and makes an object
     of the message, which takes as long as all the rest of a run. Where no field is deselected and
-    the only map is the one that changes nothing, none of that has an effect. `tests/test_sdk.py`
+    the only map is the one that changes nothing, none of that has an effect. `tests/test_hooks.py`
     fails when the SDK changes the hook.
     """
 

@@ -33,7 +33,7 @@ class CompaniesStream(JoboStream):
     from within the sync of `career_sites`, before the state moves past the page; the SDK's own
     mechanism for child streams would read one profile at a time, repeat the SCHEMA and keep a
     bookmark for each. When the SDK syncs this stream, after `career_sites`, nothing is left to do
-    but for companies that the settings name. `tests/test_sdk.py` fails when the SDK changes the
+    but for companies that the settings name. `tests/test_hooks.py` fails when the SDK changes the
     two private methods that are used here.
     """
 

@@ -28,7 +28,15 @@ class CursorRejectedError(ApiError):
 
 
 class GaveUpError(ApiError):
-    """Jobo gave no answer, or one that means to try again later, as often as it was tried."""
+    """Jobo gave no answer, or one that means to try again later, as often as it was tried.
+
+    Attributes:
+        why: What happened, without what it means for the run.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"{why}. The scan is kept: run again later.")
+        self.why = why
 
 
 class NotFoundError(ApiError):

@@ -90,7 +90,12 @@ class Profiles:
 
     def _skip(self, company_id: str, error: GaveUpError) -> None:
         self.skipped += 1
-        self._logger.error("The profile of company %s is skipped: %s", company_id, error)
+        self._logger.error(
+            "The profile of company %s is skipped: %s. Name it in company_ids to get it later, at "
+            "no cost.",
+            company_id,
+            error.why,
+        )
 
     def figures(self) -> str:
         """Return the counts, as a part of the run's summary."""

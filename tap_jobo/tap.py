@@ -85,7 +85,7 @@ class TapJobo(Tap):
         """Take SIGTERM and SIGINT, instead of the SDK's handler, which exits at once and with 0.
 
         There is no public hook: after `__init__` a signal could meet the SDK's handler first.
-        `tests/test_signals.py` fails when the SDK changes this one.
+        `tests/test_hooks.py` fails when the SDK changes this one.
         """
         self._stopping.install()
 

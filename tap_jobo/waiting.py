@@ -78,16 +78,13 @@ class Patience:
                 then = (now + timedelta(seconds=min(asked, 1e9))).isoformat(timespec="minutes")
                 raise GaveUpError(
                     f"{why}, and asks to wait {asked:,.0f} seconds: a new run makes sense from "
-                    f"{then} on. The scan is kept."
+                    f"{then} on"
                 )
             return asked
         wait = self._next_own()
         self._own += wait + spent
         if self._own > self._seconds:
-            raise GaveUpError(
-                f"{why}, for {self._own:.0f} seconds and {self._tries} tries now. The scan is "
-                "kept: run again later."
-            )
+            raise GaveUpError(f"{why}, for {self._own:.0f} seconds and {self._tries} tries now")
         return wait
 
     def after_broken_answer(self, why: str, *, may_be_paid: bool) -> float:
