@@ -174,7 +174,13 @@ class CareerSitesStream(_QuickStream):
         )
 
     def finish_run(self) -> None:
-        """Write the run's summary and metrics, if the feed was read."""
+        """Write what is left to be written, and the run's summary if the feed was read."""
+        try:
+            self._writer.write_waiting_records()
+        finally:
+            self._tell()
+
+    def _tell(self) -> None:
         if not self._companies.names_companies:
             self._report.finish(self._companies.profiles if self._companies.selected else None)
 

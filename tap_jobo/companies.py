@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from tap_jobo import schemas
 from tap_jobo.base import JoboStream
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context
 
     from tap_jobo.rows import Row
-
-_PAGE: Final = 50
-"""Named companies whose profiles are in memory at once."""
 
 
 class CompaniesStream(JoboStream):
@@ -82,11 +79,7 @@ class CompaniesStream(JoboStream):
             )
         if self.names_companies:
             self.check_key()
-        ids = iter(self._named())
-        while page := list(islice(ids, self.ABORT_AT_RECORD_COUNT or _PAGE)):
-            yield from self.profiles.read(page)
-            if is_test:
-                return
+        yield from self.profiles.read(islice(self._named(), self.ABORT_AT_RECORD_COUNT))
 
     def _named(self) -> Iterable[str]:
         if name := self.config.get("company_ids_file"):

@@ -6,9 +6,9 @@ import os
 import select
 import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from singer_sdk.contrib.msgspec import MsgSpecWriter, serialize_jsonl
+from singer_sdk.contrib.msgspec import MsgSpecWriter, encoder, serialize_jsonl
 from singer_sdk.singerlib.encoding.base import SingerMessageType
 from singer_sdk.singerlib.encoding.simple import StateMessage
 
@@ -18,11 +18,18 @@ if TYPE_CHECKING:
     from singer_sdk.singerlib.encoding.simple import Message
 
 
+_RECORDS_AT_A_TIME: Final = 100
+
+
 class StdoutWriter(MsgSpecWriter):
-    """Writes records through a buffer, and everything up to a STATE or SCHEMA with it.
+    """Writes records a hundred at a time, and in any case before the next message of another kind.
 
     A target sees a page's rows at the latest with the STATE behind them.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._records: list[dict[str, Any]] = []
 
     def serialize_message(self, message: Message) -> bytearray:
         """Make a line of a message; the SDK would copy a state leaf by leaf to do so."""
@@ -31,24 +38,37 @@ class StdoutWriter(MsgSpecWriter):
         return super().serialize_message(message)
 
     def write_message(self, message: Message) -> None:
-        """Write a message.
+        """Write a message, after the records that wait to be written.
 
         Raises:
             OutputError: Standard output is gone, or the disk behind it full.
         """
-        self._write(self.format_message(message))
-        if message.type is not SingerMessageType.RECORD:
-            self._write(b"", flush=True)
+        self.write_waiting_records()
+        is_record = message.type is SingerMessageType.RECORD
+        self._write(self.format_message(message), flush=not is_record)
 
     def write_record(self, stream: str, record: dict[str, Any]) -> None:
-        """Write a RECORD message without the objects that stand for it in between.
+        """Write a RECORD message, soon, without the objects that stand for it in between.
 
         Raises:
             OutputError: As `write_message`.
         """
         now = datetime.now(UTC)
-        message = {"type": "RECORD", "stream": stream, "record": record, "time_extracted": now}
-        self._write(serialize_jsonl(message))
+        self._records.append(
+            {"type": "RECORD", "stream": stream, "record": record, "time_extracted": now}
+        )
+        if len(self._records) >= _RECORDS_AT_A_TIME:
+            self.write_waiting_records()
+
+    def write_waiting_records(self) -> None:
+        """Write the records of `write_record` that are not written yet.
+
+        Raises:
+            OutputError: As `write_message`.
+        """
+        records, self._records = self._records, []
+        if records:
+            self._write(encoder.encode_lines(records))
 
     def _write(self, line: bytes | bytearray, *, flush: bool = False) -> None:
         if sys.stdout is None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import deque
+from contextlib import suppress
 from multiprocessing import TimeoutError as NotYet
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from tap_jobo.errors import ApiError, GaveUpError, NotFoundError
 from tap_jobo.page import parse_json
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
+    from multiprocessing.pool import AsyncResult
 
     from requests import PreparedRequest
 
@@ -18,10 +21,14 @@ if TYPE_CHECKING:
     from tap_jobo.rows import Row, RowCleaner
     from tap_jobo.stopping import Stopping
 
+    _Outcome = Row | GaveUpError | None
+
 PATIENCE: Final = 60.0
 """Seconds of waits for one profile. It costs nothing to get it later, so less than for a page."""
 _NOBODY: Final = "00000000-0000-0000-0000-000000000000"
 """No company has this id: a 404 for it shows that the API is there."""
+_AHEAD: Final = 50
+"""Profiles that are asked for or wait to be written, at the most."""
 _POLL: Final = 0.2
 """Seconds after which the wait for a profile looks whether a signal came."""
 
@@ -63,8 +70,8 @@ class Profiles:
         self.gone = 0
         self.skipped = 0
 
-    def read(self, ids: Sequence[str]) -> Iterator[Row]:
-        """Yield the profiles of some companies, a page of them, in their order.
+    def read(self, ids: Iterable[str]) -> Iterator[Row]:
+        """Yield the profiles of companies, in their order; few are in memory at once.
 
         A company that is gone has none. One whose profile Jobo fails to give is skipped, with an
         ERROR, if the others' can be had.
@@ -76,17 +83,25 @@ class Profiles:
         from multiprocessing.pool import ThreadPool  # noqa: PLC0415 - costs time at start-up
 
         # Its threads are daemons: a request that hangs does not keep the process alive.
-        with ThreadPool(min(self._workers, len(ids))) as pool:
-            outcomes = pool.imap(self._fetch, ids)
+        with ThreadPool(self._workers) as pool:
+            asked: deque[tuple[str, AsyncResult[_Outcome]]] = deque()
             for company_id in ids:
-                outcome = self._next(outcomes)
-                if isinstance(outcome, GaveUpError):
-                    self._skip(company_id, outcome)
-                elif outcome is None:
-                    self.gone += 1
-                    self._logger.info("Company %s is gone: it has no profile.", company_id)
-                else:
-                    yield from self._record(company_id, outcome)
+                asked.append((company_id, pool.apply_async(self._fetch, [company_id])))
+                if len(asked) == _AHEAD:
+                    yield from self._records(*asked.popleft())
+            while asked:
+                yield from self._records(*asked.popleft())
+
+    def _records(self, company_id: str, asked: AsyncResult[_Outcome]) -> Iterator[Row]:
+        """Yield the record of a company, if it has one, once its profile is there."""
+        outcome = self._wait_for(asked)
+        if isinstance(outcome, GaveUpError):
+            self._skip(company_id, outcome)
+        elif outcome is None:
+            self.gone += 1
+            self._logger.info("Company %s is gone: it has no profile.", company_id)
+        else:
+            yield from self._record(company_id, outcome)
 
     def _skip(self, company_id: str, error: GaveUpError) -> None:
         self.skipped += 1
@@ -109,15 +124,13 @@ class Profiles:
         self.count += 1
         yield from self._cleaner.clean([profile])
 
-    def _next(self, outcomes: Any) -> Row | GaveUpError | None:
+    def _wait_for(self, asked: AsyncResult[_Outcome]) -> _Outcome:
         while True:
             self._stopping.check()
-            try:
-                return cast("Row | GaveUpError | None", outcomes.next(_POLL))
-            except NotYet:
-                continue
+            with suppress(NotYet):
+                return asked.get(_POLL)
 
-    def _fetch(self, company_id: str) -> Row | GaveUpError | None:
+    def _fetch(self, company_id: str) -> _Outcome:
         """Return a profile, the error that it could not be had with, or None if it is gone.
 
         Raises:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final, Required, TypedDict
 
 import msgspec
@@ -186,9 +187,14 @@ class _PlainRows:
         return [self._nulls | record for record in records]
 
     def _is_timely(self, record: Row) -> bool:
-        return all(
-            (value := record.get(name)) is None or _is_timestamp(value) for name in self._timestamps
-        )
+        """Tell whether date-times, of which the pattern was checked, are days of the calendar."""
+        for name in self._timestamps:
+            if value := record.get(name):
+                try:
+                    datetime.fromisoformat(value)
+                except ValueError:
+                    return False
+        return True
 
 
 def _kind(definition: Mapping[str, Any]) -> str:
@@ -203,7 +209,8 @@ _TYPES: Final[dict[str, Any]] = {
     "string": str | None,
     "list of string": list[str | None] | None,
     "uuid": Required[Annotated[str, msgspec.Meta(pattern=rf"^(?i:{_UUID.pattern})\Z")]],
-    "date-time": Annotated[str, msgspec.Meta(pattern=rf"^{_RFC_3339.pattern}\Z")] | None,
+    # Years that no offset leads out of the calendar.
+    "date-time": Annotated[str, msgspec.Meta(pattern=rf"^(?=[12]){_RFC_3339.pattern}\Z")] | None,
 }
 """The types of msgspec that accept just what needs no change, by `_kind`."""
 
