@@ -1,0 +1,100 @@
+"""A server of the feed that is quick enough not to count: `python -m benchmarks.page_server ROWS`.
+
+Pages are made beforehand and sent from memory; nothing is checked but where the page starts. It
+prints its address and serves until it is ended. A request with `updated_after` gets an empty
+page, as a quiet feed would give.
+"""
+
+from __future__ import annotations
+
+import json
+import socketserver
+import sys
+from email.utils import formatdate
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PAGE: Final = 50
+_DISTINCT_ROWS: Final = 50_000
+"""Ids repeat after so many rows, so that ten times the rows need no more memory here."""
+
+
+def _row(number: int) -> dict[str, Any]:
+    company = UUID(int=number << 80, version=4)
+    slug = f"company-{number}"
+    return {
+        "id": str(company),
+        "name": f"Company {number} GmbH",
+        "website": f"https://www.{slug}.example",
+        "logo_url": f"https://cdn.jobo.example/logos/{company}.png",
+        "summary": f"Company {number} makes software for people who keep lists of caf\u00e9s. " * 2,
+        "industries": ["saas", "fintech", "education"][: number % 3 + 1],
+        "linkedin_url": f"https://www.linkedin.com/company/{slug}" if number % 4 else None,
+        "crunchbase_url": None,
+        "ats": ("greenhouse", "lever", "workday", "personio")[number % 4],
+        "listing_url": f"https://boards.greenhouse.io/{slug}",
+        "details_url": f"https://connect.jobo.world/api/companies/{company}",
+        "updated_at": f"2026-01-{number % 28 + 1:02}T08:00:00Z",
+    }
+
+
+def _pages(rows: int) -> Iterator[bytes]:
+    """Yield the bodies of all pages, but for what follows the rows."""
+    numbers = iter(range(min(rows, _DISTINCT_ROWS)))
+    while page := list(islice(numbers, PAGE)):
+        listed = json.dumps([_row(number) for number in page], ensure_ascii=False)
+        yield f'{{"career_sites": {listed}, "has_more": '.encode()
+
+
+class _Handler(socketserver.StreamRequestHandler):
+    server: _Server
+    disable_nagle_algorithm = True
+
+    def handle(self) -> None:
+        while self.rfile.readline():
+            length = 0
+            while (header := self.rfile.readline().strip()) != b"":
+                name, _, value = header.partition(b":")
+                if name.lower() == b"content-length":
+                    length = int(value)
+            self._answer(json.loads(self.rfile.read(length)))
+
+    def _answer(self, request: dict[str, Any]) -> None:
+        rows = 0 if request.get("updated_after") else self.server.rows
+        number = int(request.get("cursor") or 0)
+        end = b"false}"
+        if (number + 1) * PAGE < rows:
+            end = b'true, "next_cursor": "%d"}' % (number + 1)
+        start = b'{"career_sites": [], "has_more": '
+        if number * PAGE < rows:
+            start = self.server.pages[number % len(self.server.pages)]
+        headers = (
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
+            b"X-Credits-Deducted: %d\r\nX-Credits-Balance: 1000000000\r\nDate: %s\r\n\r\n"
+            % (
+                len(start) + len(end),
+                50 * min(PAGE, max(0, rows - number * PAGE)),
+                formatdate(usegmt=True).encode(),
+            )
+        )
+        self.request.sendall(headers + start + end)
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self.pages = list(_pages(rows))
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+
+if __name__ == "__main__":
+    with _Server(int(sys.argv[1])) as server:
+        print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)  # noqa: T201
+        server.serve_forever()

@@ -1,0 +1,107 @@
+"""Whole processes, timed in turn: each round runs every contender once, so that ratios are fair."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyperf
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A command to be timed.
+
+    Attributes:
+        name: Its name in the table.
+        command: The command line.
+        before: Done before each run, outside of the time.
+    """
+
+    name: str
+    command: Sequence[str]
+    before: Callable[[], object] = lambda: None
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What the runs of a contender took, round by round.
+
+    Attributes:
+        seconds: Wall time of each run, start and end of the interpreter included.
+        memory: The most resident memory of any run, in bytes.
+    """
+
+    seconds: Sequence[float]
+    memory: int
+
+
+def environment() -> dict[str, str]:
+    """Return this environment without what would falsify the time of a Python process."""
+    falsifying = ("PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE")
+    return {name: value for name, value in os.environ.items() if name not in falsifying}
+
+
+def measure(contenders: Sequence[Contender], rounds: int) -> dict[str, Timing]:
+    """Run all contenders in turn, `rounds` times, after one round that does not count."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = {each.name: Path(folder) / f"{n}.json" for n, each in enumerate(contenders)}
+        for number in range(rounds + 1):
+            for each in contenders:
+                each.before()
+                _run_once(each, files[each.name])
+                if not number:
+                    files[each.name].unlink()
+        return {name: _timing(path) for name, path in files.items()}
+
+
+def _run_once(contender: Contender, results: Path) -> None:
+    once = ["--processes=1", "--values=1", "--loops=1", "--warmups=0", "--quiet", "--copy-env"]
+    options = [*once, f"--name={contender.name}", f"--append={results}"]
+    subprocess.run(
+        [sys.executable, "-m", "pyperf", "command", *options, *contender.command],
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+
+
+def _timing(results: Path) -> Timing:
+    benchmark = pyperf.Benchmark.load(str(results))
+    runs = [run.get_metadata()["command_max_rss"] for run in benchmark.get_runs()]
+    return Timing(seconds=benchmark.get_values(), memory=max(runs))
+
+
+def rows_of(contender: Contender) -> dict[str, object]:
+    """Run a contender once and return the rows that it printed, by their ids."""
+    contender.before()
+    done = subprocess.run(contender.command, env=environment(), capture_output=True, check=True)
+    rows = {}
+    for line in done.stdout.splitlines():
+        message = json.loads(line)
+        row = message if "type" not in message else message.get("record")
+        if row:
+            rows[row["id"]] = row
+    return rows
+
+
+@contextmanager
+def page_server(rows: int) -> Iterator[str]:
+    """Serve a feed of so many rows, at the address that is given."""
+    command = [sys.executable, "-m", "benchmarks.page_server", str(rows)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment()) as server:
+        try:
+            assert server.stdout  # noqa: S101 - a pipe, as asked for
+            yield server.stdout.readline().strip()
+        finally:
+            server.terminate()
