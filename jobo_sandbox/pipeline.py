@@ -1,0 +1,97 @@
+"""The tap and the loader from a sandbox into a Postgres, without Meltano, which is quicker."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from uv import find_uv_bin
+
+from jobo_sandbox.companies import Json
+from jobo_sandbox.sandbox import Sandbox
+
+_PROJECT = Path(__file__).parents[1] / "meltano.yml"
+_TAP = [sys.executable, "-m", "tap_jobo"]
+_TIMEOUT = 120
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """What `meltano run tap-jobo target-postgres` runs, with both streams selected.
+
+    Attributes:
+        sandbox: What the tap reads.
+        url: The Postgres to fill, as a libpq URL.
+        folder: Where the two keep their files, the state too: a second run goes on from the first.
+    """
+
+    sandbox: Sandbox
+    url: str
+    folder: Path
+
+    def run(self) -> None:
+        """Run the tap into the loader, to the end.
+
+        Raises:
+            RuntimeError: If one of them fails; the text has the end of their log.
+        """
+        log = self.folder / "log"
+        with (
+            log.open("w") as stderr,
+            subprocess.Popen(self._tap(), stdout=subprocess.PIPE, stderr=stderr) as tap,  # noqa: S603
+            subprocess.Popen(  # noqa: S603
+                self._loader(), stdin=tap.stdout, stdout=subprocess.PIPE, stderr=stderr, text=True
+            ) as loader,
+        ):
+            if tap.stdout:
+                tap.stdout.close()  # so that the tap is told if the loader is gone
+            states, _ = loader.communicate(timeout=_TIMEOUT)
+        if tap.returncode or loader.returncode:
+            raise RuntimeError(f"The pipeline failed: {log.read_text('utf-8')[-2000:]}")
+        if states:
+            self._path("state").write_text(states.splitlines()[-1])
+
+    def _tap(self) -> list[str]:
+        config = {
+            "api_key": self.sandbox.api_key,
+            "api_url": self.sandbox.url,
+            "journal_dir": str(self.folder / "journal"),
+        }
+        catalog, state = self._path("catalog"), self._path("state")
+        if not catalog.exists():
+            self._write("catalog", _catalog())
+        if not state.exists():
+            self._write("state", {})
+        files = ["--catalog", str(catalog), "--state", str(state)]
+        return [*_TAP, "--config", self._write("tap", config), *files]
+
+    def _loader(self) -> list[str]:
+        plugins = yaml.safe_load(_PROJECT.read_text("utf-8"))["plugins"]["loaders"]
+        (plugin,) = (plugin for plugin in plugins if plugin["name"] == "target-postgres")
+        # The loader's own driver, by SQLAlchemy's name for it.
+        url = self.url.replace("postgresql:", "postgresql+psycopg:")
+        config = self._write("loader", {**plugin["config"], "sqlalchemy_url": url})
+        uv = [find_uv_bin(), "tool", "run", "--quiet", "--from", plugin["pip_url"]]
+        return [*uv, plugin["executable"], "--config", config]
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name}.json"
+
+    def _write(self, name: str, content: Json) -> str:
+        path = self._path(name)
+        path.write_text(json.dumps(content))
+        return str(path)
+
+
+def _catalog() -> Json:
+    """What the tap discovers, with everything selected."""
+    discovery = subprocess.run(  # noqa: S603
+        [*_TAP, "--discover"], capture_output=True, timeout=_TIMEOUT, check=True
+    )
+    catalog: Json = json.loads(discovery.stdout)
+    for stream in catalog["streams"]:
+        for entry in stream["metadata"]:
+            entry["metadata"]["selected"] = True
+    return catalog

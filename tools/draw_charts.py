@@ -1,0 +1,159 @@
+"""Draws the charts in examples/ from the sandbox's data: `uv run tools/draw_charts.py`.
+
+The figures are the answers of the SQL files of the same names. The same data give the same bytes:
+a test draws them again and fails when the files are not what this writes.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import defaultdict
+from decimal import Decimal
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from jobo_sandbox import Sandbox
+from jobo_sandbox.pipeline import Pipeline
+from jobo_sandbox.postgres import running_postgres
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+COMPANIES = 300
+INDUSTRIES = 6
+WIDTH, MARGIN, LABELS, TOP, ROW = 860, 28, 136, 88, 28
+# The page has a colour of its own, so that a viewer's dark page cannot swallow dark letters.
+STYLE = """
+text { fill: #1f2328; font: 13px system-ui, "Segoe UI", Helvetica, Arial, sans-serif }
+.page { fill: #ffffff; stroke: #d1d9e0 }
+.title { font-size: 18px; font-weight: 600 }
+.quiet { fill: #59636e; font-size: 12px }
+.mark { fill: #0969da }
+.best { fill: none; stroke: #1f2328; stroke-width: 2 }
+.end { text-anchor: end }
+.middle { text-anchor: middle }
+@media (prefers-color-scheme: dark) {
+text { fill: #f0f6fc }
+.page { fill: #0d1117; stroke: #3d444d }
+.quiet { fill: #9198a1 }
+.mark { fill: #4493f8 }
+.best { stroke: #f0f6fc }
+}
+"""
+
+Row = dict[str, Any]
+
+
+def charts(connection: psycopg.Connection[Any]) -> dict[Path, str]:
+    """Draw each chart from a warehouse that the sandbox filled; returned by the file's path."""
+    drawn = {"ats_share_by_industry": _share_by_industry, "funding_by_ats": _funding_by_ats}
+    return {
+        EXAMPLES / f"{name}.svg": draw(_answer(connection, name)) for name, draw in drawn.items()
+    }
+
+
+def _answer(connection: psycopg.Connection[Any], name: str) -> list[Row]:
+    query = (EXAMPLES / f"{name}.sql").read_bytes()
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query).fetchall()
+
+
+def _share_by_industry(rows: list[Row]) -> str:
+    """Draw a table of the largest industries, a cell the stronger the larger the share."""
+    industries = list(dict.fromkeys(row["industry"] for row in rows))[:INDUSTRIES]
+    shares: defaultdict[str, dict[str, Decimal]] = defaultdict(dict)
+    for row in rows:
+        if row["industry"] in industries:
+            shares[row["ats"]][row["industry"]] = row["percent"]
+    order = sorted(shares, key=lambda ats: (-sum(shares[ats].values()), ats))
+    best = max((share, ats, name) for ats in order for name, share in shares[ats].items())
+    title = f"In {best[2]}, {best[0]:.0f} percent of career sites run on {best[1]}"
+    subtitle = f"Share of each ATS in the {INDUSTRIES} largest industries, in percent"
+
+    def marks() -> Iterator[str]:
+        width = (WIDTH - 2 * MARGIN - LABELS) / INDUSTRIES
+        left = [MARGIN + LABELS + column * width for column in range(INDUSTRIES)]
+        for x, industry in zip(left, industries, strict=True):
+            yield _text(x + width / 2, TOP + 18, industry, "quiet middle")
+        for line, ats in enumerate(order, 1):
+            y = TOP + line * ROW
+            yield _text(MARGIN + LABELS - 12, y + 19, ats, "end")
+            for x, industry in zip(left, industries, strict=True):
+                share = shares[ats].get(industry, Decimal())
+                size = f'x="{x + 1:.1f}" y="{y + 1}" width="{width - 2:.1f}" height="{ROW - 2}"'
+                strength = Decimal("0.6") * share / best[0]
+                yield f'<rect class="mark" {size} rx="3" fill-opacity="{strength:.2f}"/>'
+                if (share, ats, industry) == best:
+                    yield f'<rect class="best" {size} rx="3"/>'
+                yield _text(x + width / 2, y + 19, f"{share:.0f}", "middle")
+
+    return _page("ats_share_by_industry", title, subtitle, len(order) + 1, marks())
+
+
+def _funding_by_ats(rows: list[Row]) -> str:
+    """Draw a bar for each ATS, the longest first."""
+    known = [row for row in rows if row["median_millions"] is not None]
+    order = sorted(known, key=lambda row: (-row["median_millions"], row["ats"]))
+    largest = order[0]["median_millions"]
+    title = f"Companies on {order[0]['ats']} raise the largest rounds: a median of ${largest:.1f}M"
+    subtitle = "Median funding round of the companies on each ATS, in millions of US dollars"
+
+    def marks() -> Iterator[str]:
+        full = WIDTH - 2 * MARGIN - LABELS - 150
+        for line, row in enumerate(order):
+            y = TOP + line * ROW
+            length = full * float(row["median_millions"] / largest)
+            left = MARGIN + LABELS
+            yield _text(left - 12, y + 19, row["ats"], "end")
+            size = f'x="{left}" y="{y + 4}" width="{length:.1f}" height="{ROW - 8}"'
+            yield f'<rect class="mark" {size} rx="3"/>'
+            yield _text(left + length + 10, y + 19, f"{row['median_millions']:.1f}", "")
+            yield _text(WIDTH - MARGIN, y + 19, f"of {row['rounds']} rounds", "quiet end")
+
+    return _page("funding_by_ats", title, subtitle, len(order), marks())
+
+
+def _page(name: str, title: str, subtitle: str, lines: int, marks: Iterator[str]) -> str:
+    """Put a title over the marks, and below them where the figures come from."""
+    height = TOP + lines * ROW + 52
+    source = f"Made-up data: the {COMPANIES} companies of the sandbox. Query: examples/{name}.sql"
+    size = f'viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"'
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-labelledby="title">',
+        f'<title id="title">{escape(title)}. {escape(subtitle)}. {escape(source)}</title>',
+        f"<style>{STYLE}</style>",
+        f'<rect class="page" x="0.5" y="0.5" width="{WIDTH - 1}" height="{height - 1}" rx="8"/>',
+        _text(MARGIN, 40, title, "title"),
+        _text(MARGIN, 63, subtitle, "quiet"),
+        *marks,
+        _text(MARGIN, height - 20, source, "quiet"),
+        "</svg>",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _text(x: float, y: float, text: str, style: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" class="{style}">{escape(text)}</text>'
+
+
+def main() -> None:
+    """Fill a Postgres from a sandbox, and draw from it."""
+    with (
+        tempfile.TemporaryDirectory(prefix="tap-jobo-") as folder,
+        Sandbox(size=COMPANIES, seed=1) as sandbox,
+        running_postgres(Path(folder, "data"), 0) as port,
+    ):
+        url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
+        Pipeline(sandbox, url, Path(folder)).run()
+        with psycopg.connect(url) as connection:
+            for path, content in charts(connection).items():
+                path.write_bytes(content.encode())
+
+
+if __name__ == "__main__":
+    main()
