@@ -61,9 +61,9 @@ SETTINGS: Final = th.PropertiesList(
         th.StringType,
         title="Start date",
         description=(
-            "ISO 8601 date or date-time, UTC where no zone is given. Where the first run starts: "
-            "rows updated before it are not read. Wins over an earlier bookmark. Without it "
-            "everything is read."
+            "Where the first run starts: an ISO 8601 date or date-time, UTC where no zone is "
+            "given. Rows updated before it are not read; without it everything is. Wins over an "
+            "earlier bookmark."
         ),
     ),
     th.Property(
@@ -71,7 +71,10 @@ SETTINGS: Final = th.PropertiesList(
         th.IntegerType(minimum=0),
         default=15,
         title="Lookback",
-        description="Minutes before the bookmark from which the next run reads again.",
+        description=(
+            "Minutes before the bookmark from which the next run reads again, in case a row came "
+            "late."
+        ),
     ),
     th.Property(
         "batch_size",
@@ -108,7 +111,7 @@ SETTINGS: Final = th.PropertiesList(
         "company_types",
         th.ArrayType(th.StringType(allowed_values=["for_profit", "non_profit"])),
         title="Company types",
-        description="Read only companies of these types: for_profit, non_profit.",
+        description="Read only companies of these types: `for_profit`, `non_profit`.",
     ),
     th.Property(
         "founded_after",
@@ -120,7 +123,7 @@ SETTINGS: Final = th.PropertiesList(
         "is_agency",
         th.BooleanType,
         title="Agencies",
-        description="true: read only recruiting agencies. false: read only others.",
+        description="Read only recruiting agencies (`true`) or only others (`false`).",
     ),
     th.Property(
         "on_filter_change",
@@ -129,8 +132,8 @@ SETTINGS: Final = th.PropertiesList(
         title="On filter change",
         description=(
             "What to do when the filters are not those of the state, so that rows would be "
-            "missing: error stops before any request, resync reads all that matches from the "
-            "start (each row costs), keep goes on from the bookmark."
+            "missing: `error` stops before any request, `resync` reads all that matches from the "
+            "start (each row costs), `keep` goes on from the bookmark."
         ),
     ),
     th.Property(
@@ -179,8 +182,8 @@ SETTINGS: Final = th.PropertiesList(
         _TEXTS,
         title="Company ids",
         description=(
-            "At most 1,000 ids of companies: the stream companies reads just these profiles, at "
-            "no cost, and no career sites are read."
+            "At most 1,000 ids of companies: the stream `companies` reads just these profiles, "
+            "at no cost, and no career sites are read."
         ),
     ),
     th.Property(
@@ -188,7 +191,7 @@ SETTINGS: Final = th.PropertiesList(
         th.StringType,
         title="File of company ids",
         description=(
-            "Path of a file with an id of a company on each line, instead of company_ids and "
+            "Path of a file with an id of a company on each line, instead of `company_ids` and "
             "without its limit."
         ),
     ),

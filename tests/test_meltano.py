@@ -20,11 +20,11 @@ from singer_sdk.helpers.capabilities import PluginCapabilities
 
 from jobo_sandbox import Fault, Hold, Sandbox
 from jobo_sandbox.postgres import running_postgres
-from tap_jobo.tap import TapJobo
-from tests.support import execute
+from tests.support import COMMAND, execute
+from tests.support import environment as tap_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from tests.support import Run
 
@@ -210,24 +210,60 @@ def test_odd_boolean_is_refused_through_meltano(project: Project) -> None:
     assert not project.sandbox.ledger
 
 
-def test_project_file_says_what_about_says() -> None:
-    extractor = yaml.safe_load((REPOSITORY / "meltano.yml").read_text())["plugins"]["extractors"][0]
-    TapJobo.append_builtin_config(TapJobo.config_jsonschema)
-    about = TapJobo.config_jsonschema["properties"]
+@pytest.fixture(scope="module")
+def about(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the tap says of itself."""
+    command = [str(COMMAND), "--about", "--format", "json"]
+    run = execute(command, tap_environment(tmp_path_factory.mktemp("about")))
+    content: dict[str, Any] = json.loads(run.stdout)
+    return content
+
+
+def project_file() -> dict[str, Any]:
+    """The tap's definition in meltano.yml."""
+    plugins = yaml.safe_load((REPOSITORY / "meltano.yml").read_text("utf-8"))["plugins"]
+    extractor: dict[str, Any]
+    (extractor,) = plugins["extractors"]
+    return extractor
+
+
+def plugin_file() -> dict[str, Any]:
+    """The tap's definition in plugin.yaml."""
+    definition = yaml.safe_load((REPOSITORY / "plugin.yaml").read_text("utf-8"))
+    (variant,) = definition.pop("variants")
+    return {**variant, **definition}
+
+
+@pytest.mark.parametrize("read", [project_file, plugin_file])
+def test_definition_says_what_about_says(
+    read: Callable[[], dict[str, Any]], about: dict[str, Any]
+) -> None:
+    extractor = read()
+    properties = about["settings"]["properties"]
     settings = {setting["name"]: setting for setting in extractor["settings"]}
 
-    assert extractor["capabilities"] == [str(capability) for capability in TapJobo.capabilities]
+    assert extractor["capabilities"] == about["capabilities"]
     assert PluginCapabilities.BATCH.value not in extractor["capabilities"]
-    assert list(settings) == list(about)
+    assert extractor["settings_group_validation"] == [about["settings"]["required"]]
+    assert list(settings) == list(properties)
     for name, setting in settings.items():
-        assert setting["label"] == about[name]["title"]
-        assert setting["description"].split() == about[name]["description"].split()
-        assert setting.get("value") == about[name].get("default")
-        assert setting.get("sensitive", False) == about[name].get("secret", False)
-        assert setting["kind"] == _kind(name, about[name])
-        assert [option["value"] for option in setting.get("options", [])] == about[name].get(
+        assert setting["label"] == properties[name]["title"]
+        assert setting["description"].split() == properties[name]["description"].split()
+        assert setting.get("value") == properties[name].get("default")
+        assert setting.get("sensitive", False) == properties[name].get("secret", False)
+        assert setting["kind"] == _kind(name, properties[name])
+        assert [option["value"] for option in setting.get("options", [])] == properties[name].get(
             "enum", []
         )
+
+
+def test_definitions_differ_in_nothing_that_both_have(about: dict[str, Any]) -> None:
+    project, plugin = project_file(), plugin_file()
+    assert {name: plugin[name] for name in project if name != "pip_url"} == {
+        name: project[name] for name in project if name != "pip_url"
+    }
+    assert plugin["name"] == plugin["pip_url"] == about["name"]
+    assert plugin["supported_python_versions"] == about["supported_python_versions"]
 
 
 def _kind(name: str, definition: Mapping[str, Any]) -> str:

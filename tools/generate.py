@@ -1,7 +1,8 @@
-"""Writes what README.md and meltano.yml repeat of the code: `uv run tools/generate.py`.
+"""Writes what other files repeat of the code: `uv run tools/generate.py`.
 
-The tables and the settings stand between two marks each; a test fails when they are not what this
-writes.
+The tables of README.md and the settings of meltano.yml and plugin.yaml stand between two marks
+each; the catalog's entry of each stream is a file in tests/snapshots. A test fails when one of them
+is not what this writes.
 """
 
 from __future__ import annotations
@@ -20,25 +21,41 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 ROOT = Path(__file__).parents[1]
+SNAPSHOTS = ROOT / "tests/snapshots"
 STREAMS = {"career_sites": schemas.CAREER_SITES, "companies": schemas.COMPANIES}
 
 
 def generated() -> dict[Path, str]:
     """Return each file that has generated parts, as it should be."""
-    readme, project = ROOT / "README.md", ROOT / "meltano.yml"
+    readme = ROOT / "README.md"
     text = readme.read_text("utf-8")
     text = _between("settings", text, "\n".join(_settings_table()))
     for name, schema in STREAMS.items():
         text = _between(name, text, "\n".join(_fields_table(schema.to_dict())))
     yaml = "\n".join(_settings_yaml(_all_settings()))
-    return {readme: text, project: _between("settings", project.read_text("utf-8"), yaml)}
+    definitions = (ROOT / "meltano.yml", ROOT / "plugin.yaml")
+    return {readme: text} | {
+        path: _between("settings", path.read_text("utf-8"), yaml) for path in definitions
+    }
+
+
+def snapshots() -> dict[Path, str]:
+    """Return the catalog's entry of each stream, as `tap-jobo --discover` has it, by its file."""
+    catalog = TapJobo(validate_config=False).catalog_dict
+    return {
+        SNAPSHOTS / f"{entry['tap_stream_id']}.json": json.dumps(entry, indent=2) + "\n"
+        for entry in catalog["streams"]
+    }
 
 
 def _between(name: str, text: str, content: str) -> str:
-    """Replace what stands between the marks `generated: name` and `end of name`."""
-    pattern = rf"(?s)(^[^\n]*generated: {name}\b[^\n]*\n).*?(^[^\n]*end of {name}\b)"
+    """Replace what stands between the marks `generated: name` and `end of name`, as deep as they.
+
+    The marks are comments, in a line of their own each.
+    """
+    pattern = rf"(?sm)(^( *)[^\n]*generated: {name}\b[^\n]*\n).*?(^[^\n]*end of {name}\b)"
     replaced, count = re.subn(
-        pattern, lambda found: f"{found[1]}{content}\n{found[2]}", text, flags=re.MULTILINE
+        pattern, lambda found: f"{found[1]}{textwrap.indent(content, found[2])}\n{found[3]}", text
     )
     if count != 1:
         sys.exit(f"The marks of {name} are not there once.")
@@ -78,26 +95,21 @@ def _type(definition: Mapping[str, Any]) -> str:
 
 def _settings_yaml(properties: Mapping[str, Any]) -> Iterator[str]:
     for name, definition in properties.items():
-        yield f"        - name: {name}"
-        yield f"          kind: {_kind(name, definition)}"
+        yield f"- name: {name}"
+        yield f"  kind: {_kind(name, definition)}"
         if "enum" in definition:
-            yield "          options:"
+            yield "  options:"
             for value in definition["enum"]:
-                yield f"            - label: {value.capitalize()}"
-                yield f"              value: {value}"
+                yield f"    - label: {value.capitalize()}"
+                yield f"      value: {value}"
         if "default" in definition:
-            yield f"          value: {json.dumps(definition['default'])}"
-        yield f"          label: {definition['title']}"
-        yield "          description: >-"
-        yield from textwrap.wrap(
-            definition["description"],
-            84,
-            initial_indent=" " * 12,
-            subsequent_indent=" " * 12,
-            break_on_hyphens=False,
-        )
+            yield f"  value: {json.dumps(definition['default'])}"
+        yield f"  label: {definition['title']}"
+        yield "  description: >-"
+        description = textwrap.wrap(definition["description"], 72, break_on_hyphens=False)
+        yield from (f"    {line}" for line in description)
         if definition.get("secret"):
-            yield "          sensitive: true"
+            yield "  sensitive: true"
 
 
 def _kind(name: str, definition: Mapping[str, Any]) -> str:
@@ -111,5 +123,5 @@ def _kind(name: str, definition: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    for path, content in generated().items():
+    for path, content in (generated() | snapshots()).items():
         path.write_text(content, "utf-8")

@@ -1,0 +1,19 @@
+"""The catalog of `--discover`, a file a stream: a change of schema is a visible diff."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.support import discover
+
+SNAPSHOTS = Path(__file__).with_name("snapshots")
+
+
+def test_catalog_is_as_its_snapshots(tmp_path: Path) -> None:
+    entries = {entry["tap_stream_id"]: entry for entry in discover(tmp_path)["streams"]}
+    snapshots = {path.stem: path.read_text("utf-8") for path in SNAPSHOTS.iterdir()}
+    assert entries.keys() == snapshots.keys()
+    for name, entry in entries.items():
+        lines = json.dumps(entry, indent=2).splitlines()
+        assert lines == snapshots[name].splitlines(), "run: uv run tools/generate.py"

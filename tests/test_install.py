@@ -1,0 +1,111 @@
+"""The wheel, as a user gets it: in an empty environment, and in a new Meltano project."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from tests.support import Run, execute
+from tests.test_meltano import REPOSITORY, environment
+
+if TYPE_CHECKING:
+    from jobo_sandbox import Sandbox
+
+UV = Path(sys.executable).with_name("uv")
+MODULES = {path.stem for path in (REPOSITORY / "tap_jobo").glob("*.py")}
+IMPORT_EACH = """
+import importlib, pkgutil, tap_jobo
+
+for module in pkgutil.iter_modules(tap_jobo.__path__):
+    importlib.import_module(f"tap_jobo.{module.name}")
+    print(module.name)
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built once."""
+    folder = tmp_path_factory.mktemp("wheel")
+    succeed(UV, "build", "--wheel", "--out-dir", folder, REPOSITORY, cwd=folder)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def succeed(*command: str | Path, cwd: Path, **env: str) -> Run:
+    """Run a command that must not fail."""
+    run = execute([str(part) for part in command], environment() | env, cwd)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run
+
+
+def settings(sandbox: Sandbox) -> dict[str, str]:
+    """What a user must set."""
+    return {"TAP_JOBO_API_KEY": sandbox.api_key, "TAP_JOBO_API_URL": sandbox.url}
+
+
+def test_wheel_holds_the_tap_alone(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    metadata = "-".join(wheel.name.split("-")[:2]) + ".dist-info"
+    assert {name.split("/")[0] for name in names} == {"tap_jobo", metadata}
+    assert {name for name in names if not name.startswith(metadata)} == {
+        "tap_jobo/py.typed",
+        *(f"tap_jobo/{module}.py" for module in MODULES),
+    }
+
+
+def test_declared_dependencies_are_enough(wheel: Path, sandbox: Sandbox, tmp_path: Path) -> None:
+    succeed(UV, "venv", "--python", sys.executable, "venv", cwd=tmp_path)
+    scripts = tmp_path / "venv" / Path(sys.executable).parent.name
+    succeed(UV, "pip", "install", "--python", scripts / "python", wheel, cwd=tmp_path)
+
+    imported = succeed(scripts / "python", "-c", IMPORT_EACH, cwd=tmp_path).stdout.split()
+    assert {"__init__", *imported} == MODULES
+
+    tap = scripts / "tap-jobo"
+    version = succeed(tap, "--version", cwd=tmp_path).stdout
+    assert f"tap-jobo v{wheel.name.split('-')[1]}" in version
+    catalog = json.loads(succeed(tap, "--discover", cwd=tmp_path).stdout)
+    assert [entry["tap_stream_id"] for entry in catalog["streams"]] == ["career_sites", "companies"]
+    env = settings(sandbox) | {"TAP_JOBO_JOURNAL_DIR": str(tmp_path)}
+    run = succeed(tap, "--config", "ENV", cwd=tmp_path, **env)
+    assert run.ids == sorted(sandbox.world.rows())
+
+
+def test_a_new_meltano_project_takes_the_definition(
+    wheel: Path, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    meltano = shutil.which("meltano") or "meltano"
+    succeed(meltano, "init", "--no-usage-stats", "project", cwd=tmp_path)
+    project = tmp_path / "project"
+
+    definition = (REPOSITORY / "plugin.yaml").read_text("utf-8")
+    assert definition.count("pip_url: tap-jobo\n") == 1
+    reference = tmp_path / "plugin.yaml"
+    reference.write_text(definition.replace("pip_url: tap-jobo\n", f"pip_url: {wheel}\n"))
+    succeed(meltano, "add", "--from-ref", reference, "tap-jobo", cwd=project)
+    _add_target(project / "meltano.yml")
+
+    succeed(meltano, "run", "tap-jobo", "target-jsonl", cwd=project, **settings(sandbox))
+    (file,) = (project / "output").glob("*.jsonl")
+    assert file.name == "career_sites.jsonl"
+    rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    assert [row["id"] for row in rows] == sorted(sandbox.world.rows())
+    assert sandbox.rows_billed == len(rows)
+    assert (project / ".meltano/tap-jobo/dev/journal.sqlite3").exists()
+
+
+def _add_target(path: Path) -> None:
+    """Add the target-jsonl of the repository's project to another, which installs it when run."""
+    ours = yaml.safe_load((REPOSITORY / "meltano.yml").read_text("utf-8"))["plugins"]["loaders"]
+    project = yaml.safe_load(path.read_text("utf-8"))
+    assert project["plugins"]["extractors"][0]["select"] == ["career_sites.*"]
+    project["plugins"]["loaders"] = [item for item in ours if item["name"] == "target-jsonl"]
+    path.write_text(yaml.safe_dump(project))
