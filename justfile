@@ -15,6 +15,7 @@ lint:
     uv run ruff format --check
     uv run ruff check
     uv run deptry tap_jobo
+    uv run zizmor --offline --pedantic --quiet .github
 
 # check types
 types:
