@@ -69,3 +69,22 @@ def _figures(output: str) -> tuple[int, int]:
     assert rows, output
     assert billed, output
     return int(rows[1].replace(",", "")), int(billed[1].replace(",", ""))
+
+
+def test_architecture_names_what_there_is() -> None:
+    text = (REPOSITORY / "ARCHITECTURE.md").read_text("utf-8")
+    modules, invariants = (table.split("\n\n")[0] for table in text.split("|---|\n")[1:])
+    sources = {path.stem: path.read_text() for path in (REPOSITORY / "tap_jobo").glob("[a-z]*.py")}
+    assert set(_quoted(modules, column=1)) == sources.keys()
+    for name in _quoted(invariants, column=2):
+        definition = rf"(def|class) {name.split('.')[-1]}\b"
+        assert name in sources or any(re.search(definition, code) for code in sources.values())
+    for name in _quoted(invariants, column=3):
+        assert not name.startswith("test_") or (REPOSITORY / f"tests/{name}.py").exists()
+
+
+def _quoted(table: str, column: int) -> list[str]:
+    """Return what stands between backticks in a column of a Markdown table."""
+    return [
+        name for row in table.splitlines() for name in re.findall("`(.+?)`", row.split("|")[column])
+    ]

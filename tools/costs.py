@@ -1,0 +1,115 @@
+"""Writes the table of costs in README.md: what the sandbox bills for runs of the installed tap.
+
+`uv run tools/costs.py`; a test fails when the table is not what this writes.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from jobo_sandbox import Fault, Hold, Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+README = Path(__file__).parents[1] / "README.md"
+CHANGED = 500
+
+
+class Account:
+    """A sandbox, the tap with its files, and what was billed since the last look."""
+
+    def __init__(self, sandbox: Sandbox, folder: Path, settings: Mapping[str, Any]) -> None:
+        self._sandbox = sandbox
+        self._config, self._state = folder / "config.json", folder / "state.json"
+        address = {"api_key": sandbox.api_key, "api_url": sandbox.url}
+        config = {**address, "journal_dir": str(folder / "journal"), **settings}
+        self._config.write_text(json.dumps(config))
+        self._state.write_text("{}")
+        self._command = [str(Path(sys.executable).with_name("tap-jobo"))]
+        self._command += ["--config", str(self._config), "--state", str(self._state)]
+        self._seen = 0
+
+    def run(self, *arguments: str) -> None:
+        """Run the tap to its end and keep the last state."""
+        command = [*self._command, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+        states = [line for line in done.stdout.splitlines() if line.startswith('{"type":"STATE"')]
+        if states:
+            self._state.write_text(json.dumps(json.loads(states[-1])["value"]))
+
+    def run_killed(self, request: int) -> None:
+        """Kill the tap while its `request`-th request is under way; all that it wrote is lost."""
+        hold = Hold()
+        self._sandbox.faults.add(Fault(hold=hold), on=request)
+        nowhere = subprocess.DEVNULL
+        with subprocess.Popen(self._command, stdout=nowhere, stderr=nowhere) as process:  # noqa: S603
+            hold.wait(60)
+            process.kill()
+        hold.release()
+        while self._sandbox.open_requests:  # the request is billed, though nobody hears of it
+            time.sleep(0.01)
+
+    def change(self, count: int) -> None:
+        """Let so many career sites change."""
+        for company in islice(self._sandbox.world.rows(), count):
+            self._sandbox.world.touch(company)
+
+    def bill(self, what: str) -> str:
+        """Return a line of the table about what was billed since the last look."""
+        entries = self._sandbox.feed_requests[self._seen :]
+        self._seen += len(entries)
+        rows = sum(len(entry.row_ids) for entry in entries)
+        dollars = sum(entry.credits for entry in entries) / 1_000
+        return f"| {what} | {len(entries):,} | {rows:,} | ${dollars:,.2f} |"
+
+
+def table() -> Iterator[str]:
+    """Yield the lines of the table."""
+    yield "| | requests | rows bought | cost |"
+    yield "|---|---|---|---|"
+    with _account(100_000) as account:
+        account.run("--test")
+        yield account.bill("`tap-jobo --test`")
+        account.run()
+        yield account.bill("first run (backfill), 100,000 career sites")
+        account.run()
+        yield account.bill("a run with nothing new")
+        account.change(CHANGED)
+        account.run()
+        yield account.bill(f"a run six hours later, {CHANGED} of them have changed")
+    with _account(10_000) as account:
+        account.run()
+        yield account.bill("first run (backfill), 10,000 career sites")
+    for journal in (True, False):
+        with _account(10_000, journal=journal) as account:
+            account.run_killed(101)
+            account.run()
+            without = "" if journal else ", without the journal"
+            yield account.bill(f"the same, tap and target killed halfway, started again{without}")
+
+
+@contextmanager
+def _account(size: int, **settings: Any) -> Iterator[Account]:
+    with Sandbox(size=size, balance=10**9) as sandbox, TemporaryDirectory() as folder:
+        yield Account(sandbox, Path(folder), settings)
+
+
+def readme() -> str:
+    """Return README.md with the table as it should be."""
+    start, end = "<!-- generated: costs -->\n", "<!-- end of costs -->\n"
+    before, rest = README.read_text("utf-8").split(start)
+    after = rest.split(end)[1]
+    return "".join([before, start, *(f"{line}\n" for line in table()), end, after])
+
+
+if __name__ == "__main__":
+    README.write_text(readme(), "utf-8")
