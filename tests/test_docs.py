@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 import shutil
@@ -11,13 +12,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import execute
+from tests.support import execute, psql
 from tests.test_meltano import environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 REPOSITORY = Path(__file__).parents[1]
+README = (REPOSITORY / "README.md").read_text("utf-8")
 GENERATED: Mapping[Path, str] = runpy.run_path(str(REPOSITORY / "tools/generate.py"))["generated"]()
 
 
@@ -26,32 +28,88 @@ def test_generated_parts_are_up_to_date(path: Path) -> None:
     assert path.read_text("utf-8") == GENERATED[path], "run: uv run tools/generate.py"
 
 
-def test_first_command_fills_postgres_and_the_second_run_buys_next_to_nothing(
-    open_folder: Path,
-) -> None:
+def test_costs_are_what_the_sandbox_bills() -> None:
+    readme = runpy.run_path(str(REPOSITORY / "tools/costs.py"))["readme"]()
+    assert readme == README, "run: uv run tools/costs.py"
+
+
+def test_every_command_of_the_readme_runs(open_folder: Path) -> None:
+    first, tests, *others = _blocks("shell")
+    assert tests == "pip install uv && uv run pytest\n"  # which runs this
     _copy_of_the_repository(open_folder)
-    command = ["bash", "-euc", _shell_blocks()[0]]
 
-    first = execute(command, environment(), cwd=open_folder)
-    assert first.returncode == 0, first.stderr
-    (rows, billed) = _figures(first.stdout + first.stderr)
+    (rows, billed) = _figures(_run(open_folder, first))
     assert rows == billed >= 300
-
-    second = execute(command, environment(), cwd=open_folder)
-    assert second.returncode == 0, second.stderr
-    (rows_after, billed_after) = _figures(second.stdout + second.stderr)
+    (rows_after, billed_after) = _figures(_run(open_folder, first))
     assert rows <= rows_after <= rows + 5
     assert billed_after <= 20
 
+    output = _run(open_folder, _against_the_sandbox(open_folder, others))
+    assert output.count("This block has run.") == len(others)
+    for state in ("", ":dach", ":fintech"):
+        assert f"sandbox:tap-jobo-to-target-postgres{state}\n" in output
+    assert " 0 skipped" in output
+    state = json.loads((open_folder / "state.json").read_text())
+    assert state["bookmarks"]["career_sites"]["replication_key_value"]
 
-def test_second_command_runs_the_tests() -> None:
-    assert _shell_blocks()[1].strip() == "pip install uv && uv run pytest"
+
+def test_python_of_the_readme_is_python() -> None:
+    blocks = _blocks("python")
+    assert len(blocks) == 2
+    for block in blocks:
+        compile(block, "README.md", "exec")
 
 
-def _shell_blocks() -> list[str]:
-    return re.findall(
-        r"(?s)^```shell\n(.*?)^```$", (REPOSITORY / "README.md").read_text(), re.MULTILINE
-    )
+def test_troubleshooting_quotes_what_the_tap_says() -> None:
+    table = README.split("## Troubleshooting")[1].split("\n## ")[0].split("|---|---|\n")[1].strip()
+    sources = "".join(path.read_text() for path in (REPOSITORY / "tap_jobo").glob("*.py"))
+    said = re.sub(r'"\n\s+f?"', "", sources)
+    quoted = _quoted(table, column=1)
+    assert len(quoted) == len(table.splitlines())
+    assert [text for text in quoted if text not in said] == []
+
+
+def test_links_lead_somewhere() -> None:
+    headings = re.findall(r"^#+ (.*)", README, re.MULTILINE)
+    anchors = {re.sub(r"[^a-z0-9_ -]", "", each.lower()).replace(" ", "-") for each in headings}
+    for target in re.findall(r"\]\((?!http)(.+?)\)", README):
+        if target.startswith("#"):
+            assert target[1:] in anchors
+        else:
+            assert (REPOSITORY / target).exists(), target
+
+
+def _blocks(language: str) -> list[str]:
+    return re.findall(rf"(?s)^```{language}\n(.*?)^```$", README, re.MULTILINE)
+
+
+def _run(folder: Path, script: str) -> str:
+    run = execute(["bash", "-euo", "pipefail", "-c", script], environment(), cwd=folder)
+    output = run.stdout + run.stderr
+    assert run.returncode == 0, output
+    return output
+
+
+def _against_the_sandbox(folder: Path, blocks: list[str]) -> str:
+    """Return a command that runs each block as a user would, with the sandbox's key and URLs."""
+    programs = folder / "programs"
+    programs.mkdir()
+    (target,) = re.findall(r"pip_url: (target-jsonl.*)", (REPOSITORY / "meltano.yml").read_text())
+    (programs / "target-jsonl").write_text(f'#!/bin/sh\nexec uv tool run "{target}" "$@"\n')
+    (programs / "target-jsonl").chmod(0o755)
+    script = [
+        f'export PATH="{programs}:{psql().parent}:$PATH"',
+        'export POSTGRES="${TARGET_POSTGRES_SQLALCHEMY_URL/+psycopg/}"',
+        'printf \'{"api_key": "%s", "api_url": "%s"}\' \\',
+        '  "$TAP_JOBO_API_KEY" "$TAP_JOBO_API_URL" > config.json',
+    ]
+    for number, block in enumerate(blocks):
+        file = folder / f"block{number}.sh"
+        file.write_text(re.sub(r"(?m)^export .*(\.\.\.|user:password).*\n", "", block))
+        script += [f"bash -euo pipefail {file}", "echo This block has run."]
+    whole = folder / "blocks.sh"
+    whole.write_text("\n".join([*script, "meltano state list\n"]))
+    return f"uv run -m jobo_sandbox --no-rate-limits bash -euo pipefail {whole}"
 
 
 def _copy_of_the_repository(folder: Path) -> None:

