@@ -14,11 +14,13 @@ from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from tap_jobo import settings
 from tap_jobo.career_sites import CareerSitesStream
 from tap_jobo.companies import CompaniesStream
+from tap_jobo.environment import load_dotenv_environment, read_environment
 from tap_jobo.errors import ConfigError, StateError, TapJoboError
 from tap_jobo.output import StdoutWriter
 from tap_jobo.redaction import redact_logs
 from tap_jobo.scan import STATE_KEYS, StreamState
 from tap_jobo.stopping import Stopping
+from tap_jobo.validation import check
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,10 +66,10 @@ class TapJobo(Tap):
         config = dict(config or {})
         if parse_env_config:
             self.append_builtin_config(self.config_jsonschema)
-            environ = settings.load_dotenv_environment()
-            config |= settings.read_environment(self.config_jsonschema, environ)
+            environ = load_dotenv_environment()
+            config |= read_environment(self.config_jsonschema, environ)
         if validate_config:
-            config = settings.check(config)
+            config = check(config)
             redact_logs(config["api_key"])
             self._warn_of_unknown(config)
         else:  # discovery needs no key, and the SDK would warn that there is none

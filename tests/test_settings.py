@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_jobo import settings
+from tap_jobo.environment import read_environment
 from tap_jobo.errors import ConfigError
 from tap_jobo.tap import TapJobo
+from tap_jobo.validation import check
 from tests.support import COMMAND, Run, Tap, complaint, execute, kept_signals, shows_a_key
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ def _signals() -> Iterator[None]:
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    return settings.check(settings.read_environment(SCHEMA, {"TAP_JOBO_API_KEY": "k", **environ}))
+    return check(read_environment(SCHEMA, {"TAP_JOBO_API_KEY": "k", **environ}))
 
 
 def _run_with_variables(tap: Tap, variables: Mapping[str, str], cwd: Path | None = None) -> Run:
@@ -307,7 +309,7 @@ class TestChecks:
         self, name: str, value: object
     ) -> None:
         with pytest.raises(ConfigError) as refusal:
-            settings.check({"api_key": KEY, name: value})
+            check({"api_key": KEY, name: value})
         line = str(refusal.value)
         assert line.startswith(f"Setting '{name}' must be ")
         assert line.isprintable()
@@ -319,7 +321,7 @@ class TestChecks:
     @pytest.mark.parametrize("value", [None, ""])
     def test_missing_key_is_refused(self, value: object) -> None:
         with pytest.raises(ConfigError, match="'api_key' is missing"):
-            settings.check({"api_key": value})
+            check({"api_key": value})
 
     @pytest.mark.parametrize(
         ("name", "value"),
@@ -330,7 +332,7 @@ class TestChecks:
     )
     def test_withdrawn_setting_is_refused_by_name(self, name: str, value: object) -> None:
         with pytest.raises(ConfigError, match=f"'{name}' is not supported"):
-            settings.check({"api_key": KEY, name: value})
+            check({"api_key": KEY, name: value})
 
     @pytest.mark.parametrize(
         ("name", "value"),
@@ -356,11 +358,11 @@ class TestChecks:
         ],
     )
     def test_good_value_is_kept(self, name: str, value: object) -> None:
-        assert settings.check({"api_key": KEY, name: value})[name] == value
+        assert check({"api_key": KEY, name: value})[name] == value
 
     @pytest.mark.parametrize(("text", "value"), [("true", True), ("False", False)])
     def test_text_that_reads_as_a_boolean_is_one(self, text: str, *, value: bool) -> None:
-        checked = settings.check({"api_key": KEY, "is_agency": text, "journal": text})
+        checked = check({"api_key": KEY, "is_agency": text, "journal": text})
         assert checked["is_agency"] is checked["journal"] is value
 
 
@@ -423,5 +425,5 @@ class TestVariables:
     @pytest.mark.parametrize("name", [*SCHEMA["properties"]])
     def test_empty_variable_is_as_if_not_set(self, name: str) -> None:
         given = {"api_key": "k"} if name != "api_key" else {}
-        read = settings.read_environment(SCHEMA, {f"TAP_JOBO_{name.upper()}": ""})
-        assert settings.check({"api_key": "k", **read}) == given if given else read
+        read = read_environment(SCHEMA, {f"TAP_JOBO_{name.upper()}": ""})
+        assert check({"api_key": "k", **read}) == given if given else read
