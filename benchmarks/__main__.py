@@ -15,7 +15,7 @@ import pyperf
 
 from benchmarks.commands import FLOOR, LOOP, OURS, PLAIN, Commands
 from benchmarks.limits import uses
-from benchmarks.processes import measure, page_server, rows_of
+from benchmarks.processes import figure_of, measure, page_server, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +31,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=50_000, help="rows of the feed (50000)")
     parser.add_argument("--rounds", type=int, default=9, help="runs of each command (9)")
     options = parser.parse_args()
+    if min(options.rows, options.rounds) < 1:
+        parser.error("--rows and --rounds must be 1 or more")
     _say(f"{_machine()}; {options.rows:,} rows, the median of {options.rounds} rounds.")
     with tempfile.TemporaryDirectory() as folder:
         _rows(Path(folder), options.rows, options.rounds)
@@ -85,6 +87,8 @@ def _replay_and_memory(folder: Path, rows: int, rounds: int) -> None:
     with page_server(rows) as url:
         commands = Commands(folder, url)
         timings = measure([commands.purchase(), commands.replay()], rounds)
+        if figure_of(commands.replay(), "jobo_rows_replayed") != rows:
+            sys.exit("The replay replays nothing: its time says nothing.")
     bought, replayed = (median(timings[name].seconds) - start for name in (OURS, "replay"))
     with page_server(rows * 10) as url:
         more = measure([Commands(folder, url).purchase()], 1)[OURS].memory

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -48,8 +49,10 @@ class Timing:
 
 def environment() -> dict[str, str]:
     """Return this environment without what would falsify the time of a Python process."""
-    falsifying = ("PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE")
-    return {name: value for name, value in os.environ.items() if name not in falsifying}
+    falsifying = ("PYTHON", "TAP_JOBO_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+    return {
+        name: value for name, value in os.environ.items() if not name.upper().startswith(falsifying)
+    }
 
 
 def measure(contenders: Sequence[Contender], rounds: int) -> dict[str, Timing]:
@@ -82,17 +85,27 @@ def _timing(results: Path) -> Timing:
     return Timing(seconds=benchmark.get_values(), memory=max(runs))
 
 
-def rows_of(contender: Contender) -> dict[str, object]:
-    """Run a contender once and return the rows that it printed, by their ids."""
+def rows_of(contender: Contender) -> list[object]:
+    """Run a contender once and return the rows that it printed, in their order."""
+    messages = map(json.loads, _run(contender).stdout.splitlines())
+    return [
+        message.get("record", message)
+        for message in messages
+        if message.get("type", "RECORD") == "RECORD"
+    ]
+
+
+def figure_of(contender: Contender, metric: str) -> float:
+    """Run the tap once and return a figure of its METRIC lines."""
+    points = re.findall(r"METRIC: (\{.*\})", _run(contender).stderr)
+    (value,) = (point["value"] for point in map(json.loads, points) if point["metric"] == metric)
+    return float(value)
+
+
+def _run(contender: Contender) -> subprocess.CompletedProcess[str]:
     contender.before()
-    done = subprocess.run(contender.command, env=environment(), capture_output=True, check=True)
-    rows = {}
-    for line in done.stdout.splitlines():
-        message = json.loads(line)
-        row = message if "type" not in message else message.get("record")
-        if row:
-            rows[row["id"]] = row
-    return rows
+    command, env = contender.command, environment()
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=True)
 
 
 @contextmanager

@@ -9,10 +9,12 @@ def main() -> None:
     """Load the tap, then run its command line."""
     # What is loaded stays loaded: to look for garbage in it takes a sixth of the start-up.
     gc.disable()
-    from tap_jobo.command import run  # noqa: PLC0415 - loaded here for just this
+    try:
+        from tap_jobo.command import run  # noqa: PLC0415 - loaded here for just this
 
-    gc.freeze()
-    gc.enable()
+        gc.freeze()
+    finally:
+        gc.enable()
     run()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import sys
@@ -70,15 +71,29 @@ class StdoutWriter(MsgSpecWriter):
         if records:
             self._write(encoder.encode_lines(records))
 
-    def _write(self, line: bytes | bytearray, *, flush: bool = False) -> None:
+    def _write(self, lines: bytes | bytearray, *, flush: bool = False) -> None:
         if sys.stdout is None:
             raise OutputError("Standard output is closed: the tap's messages go there.")
         try:
-            sys.stdout.buffer.write(line)
+            _write_all(lines)
             if flush:
                 sys.stdout.buffer.flush()
         except OSError as error:
             raise _give_up(str(error.strerror)) from error
+
+
+def _write_all(lines: bytes | bytearray) -> None:
+    """Write, though a signal cuts a write short where Python does not buffer (PYTHONUNBUFFERED).
+
+    Raises:
+        OSError: It cannot be written, or not at once where standard output does not block.
+    """
+    rest = memoryview(lines)
+    while rest:
+        count = sys.stdout.buffer.write(rest)
+        if count is None:  # nothing, and it was told not to wait
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        rest = rest[count:]
 
 
 def check_reader() -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from tap_jobo.errors import ApiError
 from tap_jobo.rows import storable
+
+_MOST_DIGITS: Final = 4_000
 
 
 class NotJsonError(ValueError):
@@ -51,9 +53,15 @@ def _parse(body: bytes) -> tuple[object, bool]:
     except (msgspec.DecodeError, ValueError, RecursionError):
         pass
     try:
-        return json.loads(body.decode("utf-8-sig", "replace")), False
+        text = body.decode("utf-8-sig", "replace")
+        return json.loads(text, parse_int=_integer), False
     except (ValueError, RecursionError) as error:
         raise NotJsonError from error
+
+
+def _integer(digits: str) -> float:
+    """Read an integer; one too long for Python becomes infinite, which is no field's value."""
+    return int(digits) if len(digits) <= _MOST_DIGITS else float(digits)
 
 
 def read_page(body: bytes, sent_cursor: str | None) -> Page:

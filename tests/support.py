@@ -117,14 +117,20 @@ class Tap:
         command = self.command(*args, state=state, catalog=catalog, settings=settings)
         return execute(command, env=self.environment(env))
 
-    def start(self, *args: str, state: object = None, **settings: Any) -> subprocess.Popen[str]:
+    def start(
+        self,
+        *args: str,
+        state: object = None,
+        env: Mapping[str, str] | None = None,
+        **settings: Any,
+    ) -> subprocess.Popen[str]:
         """Start it, with pipes for its output."""
         return subprocess.Popen(
             self.command(*args, state=state, settings=settings),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=self.environment(),
+            env=self.environment(env),
         )
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import subprocess
@@ -265,6 +266,27 @@ class TestOutput:
         stderr = _run_on_full_disk(tap, args)
         assert "Standard output" in complaint(Run(1, "", stderr))
         assert sandbox.ledger == []
+
+    @pytest.mark.parametrize("unbuffered", ["", "1"])
+    def test_output_that_does_not_wait_for_its_reader_is_one_line(
+        self, tap: Tap, unbuffered: str
+    ) -> None:
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(writing, bytes(1024))
+        done = subprocess.run(
+            tap.command(),
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            env=tap.environment({"PYTHONUNBUFFERED": unbuffered}),
+        )
+        os.close(writing)
+        os.close(reading)
+        assert "Standard output" in complaint(Run(done.returncode, "", done.stderr))
 
     def test_closed_output_is_one_line_and_no_request(self, tap: Tap, sandbox: Sandbox) -> None:
         command = ["sh", "-c", 'exec "$@" >&-', "sh", *tap.command()]

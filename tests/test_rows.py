@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from jobo_sandbox import Fault, Sandbox
+from tap_jobo.rows import RowCleaner
+from tap_jobo.schemas import CAREER_SITES
 from tests.support import Run, Tap, schema_message
 
 if TYPE_CHECKING:
@@ -31,6 +36,9 @@ FIELDS = [
     "updated_at",
 ]
 RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+SILENT = logging.getLogger("tests.rows")
+SILENT.propagate = False
+SILENT.addHandler(logging.NullHandler())
 TEXTS = set(FIELDS) - {"id", "industries", "updated_at"}
 
 
@@ -300,3 +308,60 @@ class TestRows:
         state = _run_with(tap, {"id": "42"}).state
         tap.run(state=state)
         assert sandbox.rows_billed == 5
+
+
+# The fast way for pages in which there is nothing to report, against the careful one.
+
+COMPANY = "2bd806c9-7b0e-4a6e-8a0b-0d5b1f1a6a11"
+DATES = st.from_regex(
+    r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)?", fullmatch=True
+)
+SANE_DATES = st.datetimes().map(lambda instant: f"{instant.isoformat()}Z")
+VALUES = st.one_of(
+    st.none(),
+    st.text(),
+    st.lists(st.none() | st.text() | st.integers(), max_size=3),
+    st.integers(),
+    st.floats(),
+    st.booleans(),
+    DATES,
+    SANE_DATES,
+)
+IDS = st.just(COMPANY) | st.uuids().map(lambda key: str(key).upper()) | VALUES
+ROWS = st.fixed_dictionaries(
+    {"id": IDS},
+    optional=dict.fromkeys([*FIELDS[1:], "unknown"], VALUES),
+)
+
+
+@given(st.lists(ROWS | VALUES, max_size=3))
+def test_the_fast_way_is_the_careful_one(rows: list[Any]) -> None:
+    emitted = []
+    for is_plain in (True, False):
+        cleaner = RowCleaner(CAREER_SITES.to_dict(), FIELDS, SILENT)
+        records = list(cleaner.clean(rows, is_plain=is_plain))
+        emitted.append((json.dumps(records), cleaner.left_out, cleaner.nulled))
+    assert emitted[0] == emitted[1]
+
+
+@given(DATES)
+def test_the_fast_way_takes_the_same_date_times(text: str) -> None:
+    cleaner = RowCleaner(CAREER_SITES.to_dict(), FIELDS, SILENT)
+    row = {"id": COMPANY, "updated_at": text}
+    assert [*cleaner.clean([row], is_plain=True)] == [*cleaner.clean([row], is_plain=False)]
+
+
+@pytest.mark.parametrize(
+    "text", ["2024-08-16T11:12:44.5427830\N{ARABIC-INDIC DIGIT ONE}Z", "0001-01-01T00:00:00+14:00"]
+)
+def test_a_date_time_that_only_looks_like_one_is_null(tap: Tap, text: str) -> None:
+    run = _run_with(tap, {"updated_at": text})
+    assert run.records[0]["updated_at"] is None
+
+
+def test_an_integer_of_any_length_is_a_wrong_value_and_no_broken_page(tap: Tap) -> None:
+    digits = "1" * 5_000
+    row = f'{{"id": "{COMPANY}", "name": {digits}, "listing_url": "https://x.example"}}'
+    run = _run_on(tap, Fault(garbage=f'{{"career_sites": [{row}], "has_more": false}}'))
+    assert [record["name"] for record in run.records] == [None]
+    assert len(tap.sandbox.ledger) == 1

@@ -43,11 +43,13 @@ def start_until(tap: Tap, fault: Fault, number: int) -> subprocess.Popen[str]:
 
 
 @both
+@pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("lines", [2, 31, 60])
 def test_a_signal_lets_the_page_go_out_whole_with_its_state(
-    tap: Tap, signum: signal.Signals, lines: int
+    tap: Tap, signum: signal.Signals, lines: int, unbuffered: str
 ) -> None:
-    run, _ = cut_after(tap, lines, signum, batch_size=20)
+    env = {"PYTHONUNBUFFERED": unbuffered}
+    run, _ = cut_after(tap, lines, signum, batch_size=20, env=env)
     assert run.returncode == CODES[signum]
     assert run.stdout.endswith("\n")
     assert len(run.messages) >= lines  # each of them is whole
