@@ -1,6 +1,7 @@
 # The commands of this project: `uv run just` lists them, `uv run just NAME` runs one.
 
 set positional-arguments
+set shell := ["bash", "-euo", "pipefail", "-c"]
 
 # list the commands
 @_default:
@@ -10,12 +11,21 @@ set positional-arguments
 setup:
     uv sync --all-groups
 
-# check format, lint and declared dependencies
+# format the code
+format:
+    uv run ruff format
+    uv run ruff check --fix
+
+# check format, lint, declared dependencies and workflows
 lint:
     uv run ruff format --check
     uv run ruff check
     uv run deptry tap_jobo
     uv run zizmor --offline --pedantic --quiet .github
+    uv run check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+    uv run check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+    uv run check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/{bug,feature}.yml
+    uv run check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
 
 # check types
 types:
@@ -35,6 +45,11 @@ coverage *arguments:
 # write what other files repeat of the code: tables, settings, catalog snapshots
 generate:
     uv run tools/generate.py
+
+# write the README's table of costs and the charts of examples, from runs against the sandbox
+measure:
+    uv run tools/costs.py
+    uv run tools/draw_charts.py
 
 # measure speed and memory
 bench *arguments:

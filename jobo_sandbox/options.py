@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 _DESCRIPTION = """\
 Run a command against a stand-in of the Jobo API and, unless told not to, a Postgres: its
 environment points the tap, the loader and Meltano at them. All that outlives a run is in the
-folder .sandbox here; nothing else is touched.
+folder .sandbox here; nothing else is touched. For a Meltano project of your own, unset
+MELTANO_ENVIRONMENT and MELTANO_DATABASE_URI in the command.
 """
 
 

@@ -62,7 +62,7 @@ class JoboStream(RESTStream[Any]):
         """The User-Agent of every request."""
         return self._user_agent
 
-    def check_key(self) -> None:
+    def require_primary_key(self) -> None:
         """See that the catalog keeps the primary key, without which a target cannot upsert.
 
         Raises:

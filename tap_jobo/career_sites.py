@@ -1,4 +1,4 @@
-"""The stream of career sites: the wiring of a run, and the SDK kept away from its state."""
+"""The stream of career sites: the wiring of a run."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from tap_jobo import feed, schemas
-from tap_jobo.base import JoboStream
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.delivery import Delivery
 from tap_jobo.errors import ConfigError
@@ -22,6 +20,7 @@ from tap_jobo.output import check_reader
 from tap_jobo.plan import Plan
 from tap_jobo.report import Report
 from tap_jobo.scan import REPLICATION_KEY, StreamState, filters_of
+from tap_jobo.scanned import QuickStream
 from tap_jobo.spending import Spending
 
 if TYPE_CHECKING:
@@ -39,62 +38,7 @@ if TYPE_CHECKING:
     from tap_jobo.stopping import Stopping
 
 
-class _ScannedStream(JoboStream):
-    """A stream whose bookmark is the start of its last complete scan, not a row's value.
-
-    The SDK keeps the largest replication key seen, warns where a row has none, and writes the
-    result into the state at the end of every sync, however it ended. Here `tap_jobo.delivery`
-    alone writes the state; the two private hooks below are the places where the SDK would.
-    `tests/test_sdk.py` fails when the SDK changes them.
-    """
-
-    def _increment_stream_state(
-        self, latest_record: Record, *, context: Context | None = None
-    ) -> None:
-        """Leave the state as it is: no row moves it."""
-
-    def _write_starting_replication_value(self, context: Context | None) -> None:
-        """Leave the state as it is: the scan knows where it starts."""
-
-    def get_replication_key_signpost(
-        self,
-        context: Context | None = None,  # noqa: ARG002 - the SDK's signature
-    ) -> None:
-        """Return none: no row's value becomes a bookmark, so none needs a limit."""
-        return
-
-
-class _QuickStream(_ScannedStream):
-    """A stream whose records are written as they are, where the catalog and the maps let them be.
-
-    For each record the SDK looks up each field's selection, applies the maps and makes an object
-    of the message, which takes as long as all the rest of a run. Where no field is deselected and
-    the only map is the one that changes nothing, none of that has an effect. `tests/test_hooks.py`
-    fails when the SDK changes the hook.
-    """
-
-    _writer: StdoutWriter
-
-    def _write_record_message(self, record: Record) -> None:
-        """Write a record."""
-        if self._is_as_it_is:
-            self._writer.write_record(self.name, record)
-        else:
-            super()._write_record_message(record)
-
-    @cached_property
-    def _is_as_it_is(self) -> bool:
-        maps = self.stream_maps
-        return (
-            len(maps) == 1
-            and type(maps[0]) is SameRecordTransform
-            and not maps[0].flattening_enabled
-            and maps[0].stream_alias == self.name
-            and all(self.mask["properties", field] for field in self.schema["properties"])
-        )
-
-
-class CareerSitesStream(_QuickStream):
+class CareerSitesStream(QuickStream):
     """Career sites: companies together with the place where their jobs are listed."""
 
     name = "career_sites"
@@ -130,7 +74,7 @@ class CareerSitesStream(_QuickStream):
         Raises:
             ConfigError: Companies are named, whose stream is not selected.
         """
-        self.check_key()
+        self.require_primary_key()
         if self._companies.names_companies:
             self._leave_the_feed_alone()
             return iter(())
@@ -141,7 +85,7 @@ class CareerSitesStream(_QuickStream):
             return iter(())
         self._wants_profiles = self._companies.selected and not self._companies.is_taken_out
         if self._wants_profiles:
-            self._companies.check_key()
+            self._companies.require_primary_key()
             self._companies.follow_career_sites()
         return self._delivery().records()
 
@@ -192,9 +136,15 @@ class CareerSitesStream(_QuickStream):
         self._report.page_delivered(len(page.rows), is_replayed=False)
 
     def _delivery(self) -> Delivery:
+        state = StreamState(self.stream_state)
+        bookmark = self._plan.bookmark(state)
+        if bookmark and bookmark > self._clock.now():
+            # One of the two is wrong. To ask the API costs nothing, other than to see it from a
+            # page that was bought with such a bookmark.
+            feed.refuse_future(bookmark, self._companies.profiles.api_time())
         return Delivery(
             plan=self._plan,
-            state=StreamState(self.stream_state),
+            state=state,
             journal=self._journal(),
             feed=self._feed,
             cleaner=self._cleaner,

@@ -227,7 +227,8 @@ def _refusal(response: requests.Response, body: bytes) -> Exception:
     if _is_cursor_rejected(status, data):
         return CursorRejectedError(said)
     if status == HTTPStatus.NOT_FOUND:
-        return NotFoundError(f"{said}. Check the setting api_url.")
+        date = parse_http_date(response.headers.get("Date"))
+        return NotFoundError(f"{said}. Check the setting api_url.", date)
     if status == HTTPStatus.PAYMENT_REQUIRED:
         return ApiError(f"{said}. {_top_up(data)}")
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:

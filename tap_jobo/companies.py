@@ -78,7 +78,7 @@ class CompaniesStream(JoboStream):
                 "company_ids_file."
             )
         if self.names_companies:
-            self.check_key()
+            self.require_primary_key()
         yield from self.profiles.read(islice(self._named(), self.ABORT_AT_RECORD_COUNT))
 
     def _named(self) -> Iterable[str]:

@@ -7,7 +7,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from tap_jobo.settings import WITHDRAWN
+from tap_jobo.settings import UNSUPPORTED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,9 +31,19 @@ def read_environment(schema: Mapping[str, Any], environ: Mapping[str, str]) -> d
     kinds = {name: str(item.get("type")) for name, item in schema["properties"].items()}
     return {
         name: _read(environ[variable], kind)
-        for name, kind in (WITHDRAWN | kinds).items()
+        for name, kind in (UNSUPPORTED | kinds).items()
         if (variable := ENV_PREFIX + name.upper()) in environ
     }
+
+
+def unknown_in(environ: Mapping[str, str], schema: Mapping[str, Any]) -> list[str]:
+    """Return the variables that look like a setting and are none, such as `TAP_JOBO_MAXCREDITS`.
+
+    Those with a second underscore, such as `TAP_JOBO__SELECT`, are Meltano's.
+    """
+    known = {ENV_PREFIX + name.upper() for name in [*schema["properties"], *UNSUPPORTED]}
+    looks = re.compile(f"{ENV_PREFIX}(?!_)")
+    return [name for name in environ if looks.match(name) and name not in known]
 
 
 def _read(text: str, kind: str) -> object:

@@ -1,5 +1,12 @@
 """The errors that we foresee: each is one sentence to the user, never a traceback."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
 
 class TapJoboError(Exception):
     """Ends the run with one line and `exit_code`; it names what is at fault and what to do."""
@@ -40,7 +47,15 @@ class GaveUpError(ApiError):
 
 
 class NotFoundError(ApiError):
-    """Jobo answered 404."""
+    """Jobo answered 404.
+
+    Attributes:
+        date: The API's clock in the answer, in whole seconds; None where it gave none.
+    """
+
+    def __init__(self, message: str, date: datetime | None) -> None:
+        super().__init__(message)
+        self.date = date
 
 
 class BudgetReachedError(TapJoboError):

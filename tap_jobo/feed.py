@@ -101,13 +101,7 @@ class Feed:
                 "alone, which must not be ahead."
             )
             return
-        if bookmark and bookmark > answer.date + _DATE_RESOLUTION:
-            raise StateError(
-                f"The bookmark {format_timestamp(bookmark)} lies in the future: the API's clock "
-                f"says {format_timestamp(answer.date)}. Rows would be left out, so the run stops "
-                "and the state stays as it is: correct replication_key_value in the state, or "
-                "run a full refresh."
-            )
+        refuse_future(bookmark, answer.date)
         skew = answer.date - answer.sent_at - timedelta(seconds=answer.elapsed)
         if abs(skew) > _TOLERATED_SKEW:
             self._logger.warning(
@@ -119,6 +113,25 @@ class Feed:
                 if skew > timedelta(0)
                 else "The bookmark goes by the API's clock, and nothing is lost.",
             )
+
+
+def refuse_future(bookmark: datetime | None, api_time: datetime | None) -> None:
+    """See that a bookmark does not lie in the future, so that a scan from it would leave rows out.
+
+    Args:
+        bookmark: The bookmark, if there is one.
+        api_time: The API's clock, in whole seconds; None if it is not known.
+
+    Raises:
+        StateError: It does.
+    """
+    if bookmark and api_time and bookmark > api_time + _DATE_RESOLUTION:
+        raise StateError(
+            f"The bookmark {format_timestamp(bookmark)} lies in the future: the API's clock says "
+            f"{format_timestamp(api_time)}. Rows would be left out, so the run stops and the "
+            "state stays as it is: correct replication_key_value in the state, or run a full "
+            "refresh."
+        )
 
 
 def _started_at(answer: Answer[Page]) -> datetime:

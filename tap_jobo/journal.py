@@ -130,15 +130,12 @@ class Journal:
                 db.close()
 
     @_never_fatal
-    def adopt(self, scan: Scan, passed_over: Collection[str]) -> bool:
+    def adopt(self, scan: Scan, passed_over: Collection[str]) -> None:
         """Let a new scan go on as the newest journaled one of its window, if there is one.
 
         Args:
             scan: A scan without a start; it gets the start and the page size of the journaled one.
             passed_over: Starts of scans that this run is through with.
-
-        Returns:
-            Whether one was found.
         """
         found = self._execute(
             "SELECT started_at, batch_size FROM pages WHERE owner = ? AND updated_after = ? "
@@ -148,8 +145,7 @@ class Journal:
         for started_at, batch_size in found:
             if started_at not in passed_over:
                 scan.started_at, scan.batch_size = started_at, batch_size
-                return True
-        return False
+                return
 
     @_never_fatal
     def tell_of_replay(self, scan: Scan) -> None:

@@ -13,6 +13,7 @@ from tap_jobo.page import parse_json
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Iterable, Iterator
+    from datetime import datetime
     from multiprocessing.pool import AsyncResult
 
     from requests import PreparedRequest
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 PATIENCE: Final = 60.0
 """Seconds of waits for one profile. It costs nothing to get it later, so less than for a page."""
 _NOBODY: Final = "00000000-0000-0000-0000-000000000000"
-"""No company has this id: a 404 for it shows that the API is there."""
+"""No company has this id: a 404 for it shows that the API is there, and what time it is there."""
 _AHEAD: Final = 50
 """Profiles that are asked for or wait to be written, at the most."""
 _POLL: Final = 0.2
@@ -112,6 +113,16 @@ class Profiles:
             error.why,
         )
 
+    def api_time(self) -> datetime | None:
+        """Ask for the API's clock, at no cost; None where it does not tell."""
+        try:
+            request = self._prepare(_NOBODY)
+            return self._client.fetch(request, rows=0, read=_read_profile).date
+        except NotFoundError as gone:
+            return gone.date
+        except ApiError:
+            return None
+
     def figures(self) -> str:
         """Return the counts, as a part of the run's summary."""
         return f"{self.count:,} profiles, {self.gone:,} companies gone, {self.skipped:,} skipped"
@@ -148,6 +159,10 @@ class Profiles:
             return self._client.fetch(request, rows=0, read=_read_profile).content
         except NotFoundError:
             return None
+        except GaveUpError:
+            raise
+        except ApiError as error:
+            raise ApiError(f"The profile of company {company_id} cannot be had. {error}") from error
 
 
 def _read_profile(body: bytes) -> Row:

@@ -180,5 +180,5 @@ SETTINGS: Final = th.PropertiesList(
         ),
     ),
 )
-WITHDRAWN: Final = {"batch_config": "object", "emit_activate_version_messages": "boolean"}
+UNSUPPORTED: Final = {"batch_config": "object", "emit_activate_version_messages": "boolean"}
 """Settings, with their types, of other SDK taps that cannot hold the promises of this one."""

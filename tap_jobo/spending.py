@@ -63,15 +63,14 @@ class Spending:
                 "The scan is kept: the next run goes on from here."
             )
 
-    def page_received(self, headers: Mapping[str, str], rows: int) -> int:
-        """Count a page that arrived, return its credits: what the answer says, else rows x 50."""
+    def page_received(self, headers: Mapping[str, str], rows: int) -> None:
+        """Count a page that arrived: what its answer says, else its rows at the last price."""
         deducted = _credits(headers.get("X-Credits-Deducted"))
-        cost = rows * CREDITS_A_ROW if deducted is None else deducted
-        if rows and deducted is not None:
+        cost = math.ceil(rows * self.price) if deducted is None else deducted
+        if rows and deducted:  # a page for nothing is no price for the next
             self.price = deducted / rows
         self.credits += cost
         self._note_balance(_credits(headers.get("X-Credits-Balance")))
-        return cost
 
     def page_unknown(self, rows: int) -> None:
         """Count a request whose answer broke off or never came: it may be paid for, all of it."""

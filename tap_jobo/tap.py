@@ -14,7 +14,7 @@ from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from tap_jobo import settings
 from tap_jobo.career_sites import CareerSitesStream
 from tap_jobo.companies import CompaniesStream
-from tap_jobo.environment import load_dotenv_environment, read_environment
+from tap_jobo.environment import load_dotenv_environment, read_environment, unknown_in
 from tap_jobo.errors import ConfigError, StateError, TapJoboError
 from tap_jobo.output import StdoutWriter
 from tap_jobo.redaction import redact_logs
@@ -23,7 +23,7 @@ from tap_jobo.stopping import Stopping
 from tap_jobo.validation import check
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from typing import IO
 
     import click
@@ -68,6 +68,7 @@ class TapJobo(Tap):
             self.append_builtin_config(self.config_jsonschema)
             environ = load_dotenv_environment()
             config |= read_environment(self.config_jsonschema, environ)
+            self._warn_of_unknown(unknown_in(environ, self.config_jsonschema))
         if validate_config:
             config = check(config)
             redact_logs(config["api_key"])
@@ -121,10 +122,10 @@ class TapJobo(Tap):
         StreamState(self.state.get("bookmarks", {}).get(CareerSitesStream.name, {}))
 
     @classmethod
-    def _warn_of_unknown(cls, config: dict[str, Any]) -> None:
+    def _warn_of_unknown(cls, names: Iterable[str]) -> None:
         cls.append_builtin_config(cls.config_jsonschema)
-        for name in sorted(config.keys() - cls.config_jsonschema["properties"].keys()):
-            if name not in settings.WITHDRAWN:
+        for name in sorted(set(names) - cls.config_jsonschema["properties"].keys()):
+            if name not in settings.UNSUPPORTED:
                 cls.logger.warning("Setting %s is unknown and has no effect.", ascii(name))
 
     @classmethod

@@ -14,7 +14,7 @@ from tap_jobo.clock import parse_timestamp
 from tap_jobo.environment import BOOLEANS, ENV_PREFIX
 from tap_jobo.errors import ConfigError
 from tap_jobo.redaction import REPLACEMENT
-from tap_jobo.settings import SWITCHES, WITHDRAWN
+from tap_jobo.settings import SWITCHES, UNSUPPORTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -171,7 +171,7 @@ def check(config: Mapping[str, Any]) -> dict[str, Any]:
             f"Setting 'api_key' is missing: set {ENV_PREFIX}API_KEY, or api_key in the "
             "configuration, to the key of your Jobo account."
         )
-    for name in WITHDRAWN:
+    for name in UNSUPPORTED:
         if given.get(name):
             raise ConfigError(
                 f"Setting '{name}' is not supported: take it out. A row must be written before "

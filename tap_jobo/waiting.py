@@ -69,7 +69,7 @@ class Patience:
             why: What happened, for the text of the error.
 
         Raises:
-            ApiError: It makes no sense to wait on.
+            GaveUpError: It makes no sense to wait on.
         """
         if asked:
             asked = max(asked, _FIRST_WAIT)

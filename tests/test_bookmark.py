@@ -255,6 +255,15 @@ class TestClocks:
         assert all(emitted == state for emitted in run.states)
         assert len(sandbox.ledger) == 1
 
+    def test_bookmark_in_the_future_buys_no_page_of_a_pending_scan(
+        self, tap: Tap, sandbox: Sandbox
+    ) -> None:
+        pending = {"started_at": OLD, "batch_size": 50, "rows": 0, "restarts": 0}
+        scan = {**NO_SCAN, **pending, "cursor": "opaque"}
+        state = state_at("2999-01-01T00:00:00.000000Z", filters=NO_FILTERS, scan=scan)
+        assert "future" in complaint(tap.run(state=state))
+        assert sandbox.feed_requests == []
+
     def test_bookmark_in_the_future_by_the_local_clock_alone_is_a_warning_and_never_moves_back(
         self, tap: Tap, sandbox: Sandbox
     ) -> None:

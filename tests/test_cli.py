@@ -93,7 +93,7 @@ class TestWithoutSettings:
         assert shown["on_filter_change"]["default"] == "error"
         assert shown["journal"]["default"] is True
         assert not any("default" in shown[name] for name in settings.FILTERS)
-        assert not set(shown) & set(settings.WITHDRAWN)
+        assert not set(shown) & set(settings.UNSUPPORTED)
         assert not set(about["capabilities"]) & {"batch", "activate-version"}
 
     def test_about_as_markdown_describes_every_setting(self, tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ OBJECTS = {
     "featured_lists": "title org_num:integer funding_total_formatted funding_total_usd:integer",
     "event_appearances": "appearance_type event event_starts_on image",
 }
-"""The fields of Jobo's documentation, from shared/api.md."""
+"""The fields that Jobo documents."""
 FIELDS = {
     "id": "string",
     "name": "string",

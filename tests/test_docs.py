@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import execute, psql
+from tap_jobo.settings import SETTINGS
+from tests.support import COMMAND, execute, psql
+from tests.support import environment as tap_environment
 from tests.test_meltano import environment
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text("utf-8")
+SOURCES = [*REPOSITORY.glob("tap_jobo/*.py"), *REPOSITORY.glob("jobo_sandbox/*.py")]
+TESTS = {path.stem for path in REPOSITORY.glob("tests/test_*.py")}
 GENERATED: Mapping[Path, str] = runpy.run_path(str(REPOSITORY / "tools/generate.py"))["generated"]()
 
 
@@ -53,6 +57,16 @@ def test_every_command_of_the_readme_runs(open_folder: Path) -> None:
     assert state["bookmarks"]["career_sites"]["replication_key_value"]
 
 
+def test_the_script_for_cron_fails_when_the_tap_does(tmp_path: Path) -> None:
+    (script,) = (block for block in _blocks("shell") if "states.jsonl" in block)
+    (tmp_path / "config.json").write_text('{"api_key": ""}')
+    commands = f'tap-jobo() {{ {COMMAND} "$@"; }}\ntarget-jsonl() {{ cat; }}\n'
+    run = execute(["bash", "-c", commands + script], tap_environment(tmp_path), cwd=tmp_path)
+    assert run.returncode == 1
+    assert "api_key" in run.stderr
+    assert (tmp_path / "state.json").read_text() == "{}\n"
+
+
 def test_python_of_the_readme_is_python() -> None:
     blocks = _blocks("python")
     assert len(blocks) == 2
@@ -67,6 +81,16 @@ def test_troubleshooting_quotes_what_the_tap_says() -> None:
     quoted = _quoted(table, column=1)
     assert len(quoted) == len(table.splitlines())
     assert [text for text in quoted if text not in said] == []
+
+
+@pytest.mark.parametrize("path", sorted(REPOSITORY.glob("*.md")), ids=lambda path: path.name)
+def test_names_in_the_documents_are_those_of_the_code(path: Path) -> None:
+    text = path.read_text("utf-8")
+    variables = set(re.findall(r"\bTAP_JOBO_([A-Z][A-Z_]*)", text))
+    assert {name.lower() for name in variables} <= SETTINGS.to_dict()["properties"].keys()
+    # What has an underscore, is quoted by itself, and is no setting, field, state key or figure.
+    known = set(re.findall(r"\w+_\w+", "".join(map(Path.read_text, SOURCES))))
+    assert set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", text)) <= known | TESTS
 
 
 def test_links_lead_somewhere() -> None:
@@ -106,7 +130,7 @@ def _against_the_sandbox(folder: Path, blocks: list[str]) -> str:
     for number, block in enumerate(blocks):
         file = folder / f"block{number}.sh"
         file.write_text(re.sub(r"(?m)^export .*(\.\.\.|user:password).*\n", "", block))
-        script += [f"bash -euo pipefail {file}", "echo This block has run."]
+        script += [f"bash -eu {file}", "echo This block has run."]
     whole = folder / "blocks.sh"
     whole.write_text("\n".join([*script, "meltano state list\n"]))
     return f"uv run -m jobo_sandbox --no-rate-limits bash -euo pipefail {whole}"

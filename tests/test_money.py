@@ -12,6 +12,7 @@ from tests.crash_support import cut_after, cut_in_request
 from tests.support import complaint
 
 if TYPE_CHECKING:
+    from jobo_sandbox.ledger import Entry
     from tests.support import Run, Tap
 
 METRICS = {
@@ -63,6 +64,14 @@ def test_a_price_that_changes_is_followed(tap: Tap) -> None:
     tap.sandbox.before_page = dearer
     run = tap.run()
     assert run.metrics["jobo_credits"] == tap.sandbox.credits_billed == 50 * 50 + 50 * 60 + 20 * 70
+
+
+def test_a_page_without_headers_costs_what_the_one_before_it_did(tap: Tap) -> None:
+    def silent(entry: Entry) -> None:
+        tap.sandbox.omit_credit_headers = entry.number > 1
+
+    tap.sandbox.price, tap.sandbox.before_page = 80, silent
+    assert tap.run().metrics["jobo_credits"] == tap.sandbox.credits_billed == 120 * 80
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from tap_jobo import settings
 from tap_jobo.environment import read_environment
 from tap_jobo.errors import ConfigError
 from tap_jobo.tap import TapJobo
-from tap_jobo.validation import check
+from tap_jobo.validation import _RULES, check
 from tests.support import COMMAND, Run, Tap, complaint, execute, kept_signals, shows_a_key
 
 if TYPE_CHECKING:
@@ -217,6 +217,13 @@ class TestUnknown:
         assert len(warnings) == 2
         assert "'batchsize'" in warnings[0]
         assert "'streammaps'" in warnings[1]
+
+    def test_unknown_variable_is_a_warning(self, tap: Tap) -> None:
+        variables = {"TAP_JOBO_MAXCREDITS": "5", "TAP_JOBO__SELECT": "[]"}
+        run = _run_with_variables(tap, variables)
+        assert run.returncode == 0
+        (warning,) = run.lines("WARNING")
+        assert "TAP_JOBO_MAXCREDITS" in warning
 
     def test_settings_of_the_sdk_are_known(self, tap: Tap) -> None:
         run = tap.run(stream_maps={}, flattening_enabled=False, stream_map_config={})
@@ -427,3 +434,7 @@ class TestVariables:
         given = {"api_key": "k"} if name != "api_key" else {}
         read = read_environment(SCHEMA, {f"TAP_JOBO_{name.upper()}": ""})
         assert check({"api_key": "k", **read}) == given if given else read
+
+
+def test_each_setting_has_a_rule() -> None:
+    assert _RULES.keys() == SCHEMA["properties"].keys()
