@@ -42,6 +42,10 @@ coverage *arguments:
     uv run coverage combine --quiet
     uv run coverage report
 
+# change line by line what scan and money rest on, and show the changes that no test notices
+mutation *modules:
+    uv run --group mutation tools/mutation.py "$@"
+
 # write what other files repeat of the code: tables, settings, catalog snapshots
 generate:
     uv run tools/generate.py

@@ -14,7 +14,7 @@ from tap_jobo.clock import parse_http_date
 from tap_jobo.errors import ApiError, CursorRejectedError, InterruptedRunError, NotFoundError
 from tap_jobo.page import NotJsonError, parse_json
 from tap_jobo.redaction import redact_body
-from tap_jobo.waiting import Pace, Patience, asked_wait
+from tap_jobo.waiting import PATIENCE, Pace, Patience, asked_wait
 
 if TYPE_CHECKING:
     import logging
@@ -94,7 +94,7 @@ class Client:
         clock: Clock,
         logger: logging.Logger,
         workers: int = 1,
-        patience: float = 300.0,
+        patience: float = PATIENCE,
     ) -> None:
         self._session = session
         self._key = key

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+PATIENCE: Final = 300.0
+"""Seconds of our own waits for one page."""
 _FIRST_WAIT: Final = 0.5
 _LONGEST_WAIT: Final = 30.0
-_PATIENCE: Final = 300.0
-"""Seconds of our own waits for one page."""
 _OBEDIENCE: Final = 3_600.0
 """Seconds of waits that the server asked for, for one page."""
 _PAID_TRIES: Final = 2
@@ -50,7 +50,7 @@ class Patience:
         seconds: Of our own waits, all in all.
     """
 
-    def __init__(self, seconds: float = _PATIENCE) -> None:
+    def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._tries = 0
         self._own = 0.0
@@ -106,7 +106,7 @@ class Patience:
         return self._next_own()
 
     def _next_own(self) -> float:
-        longest = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** min(self._tries, 10))
+        longest = min(_LONGEST_WAIT, _FIRST_WAIT * 2**self._tries)
         self._tries += 1
         return float(max(_FIRST_WAIT, longest * random.uniform(0.5, 1)))  # noqa: S311 - jitter
 
@@ -121,7 +121,7 @@ class Pace:
         workers: How many requests may be open at once: an answer does not know of the others.
     """
 
-    def __init__(self, workers: int = 1) -> None:
+    def __init__(self, workers: int) -> None:
         self._lock = threading.Lock()
         self._others = workers - 1
         self._last_slot = 0.0

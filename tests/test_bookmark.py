@@ -1,20 +1,30 @@
 from __future__ import annotations
 
+import logging
 import re
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
+from tap_jobo.client import Answer
 from tap_jobo.errors import StateError
+from tap_jobo.feed import Feed
+from tap_jobo.page import Page
+from tap_jobo.scan import Scan, StreamState, window
+from tap_jobo.spending import Spending
 from tap_jobo.tap import TapJobo
 from tests.support import Tap, complaint, discover, entry_of, kept_signals, schema_message, state_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+LOGGER = logging.getLogger("tests.bookmark")
 HOUR = 3600
+SECOND = timedelta(seconds=1)
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 OLD = "2020-01-01T00:00:00.000000Z"
 KEYS = {"replication_key", "replication_key_value", "filters", "scan"}
 NO_FILTERS = dict.fromkeys(
@@ -191,6 +201,10 @@ class TestWindow:
         assert _window(sandbox) == "2020-01-31T23:59:59.999000Z"
         assert any("start_date" in line and OLD in line for line in run.lines("INFO"))
 
+    def test_start_date_at_the_bookmark_leaves_the_lookback(self) -> None:
+        noon = datetime(2020, 1, 1, 12, tzinfo=UTC)
+        assert window(noon, noon, 15) == "2020-01-01T11:45:00.000000Z"
+
     def test_start_date_earlier_than_the_bookmark_makes_no_difference(
         self, tap: Tap, sandbox: Sandbox
     ) -> None:
@@ -282,6 +296,74 @@ class TestClocks:
         (warning,) = run.lines("WARNING")
         assert "Date" in warning
         assert before <= _instant(run.bookmark) <= sandbox.ledger[0].time
+
+
+@dataclass
+class _Answering:
+    """Stands in for the client and answers with an empty page.
+
+    Attributes:
+        ahead: Seconds that the local clock is ahead of the API's, which says noon.
+    """
+
+    ahead: float = 0.0
+
+    def fetch(self, *_: object, **__: object) -> Answer[Page]:
+        sent_at = NOON + timedelta(seconds=self.ahead) - 4 * SECOND
+        return Answer(
+            content=Page(b"", [], None, has_more=False, is_plain=True),
+            headers={},
+            first_sent_at=sent_at - 9 * SECOND,
+            sent_at=sent_at,
+            elapsed=4.0,
+            date=NOON,
+        )
+
+    def buy(self, bookmark: datetime | None = None) -> Scan:
+        """Buy a scan's first page, which sets its start."""
+        scan = Scan(None, 50)
+        feed = Feed(
+            client=self,  # type: ignore[arg-type]
+            prepare=lambda body: body,  # type: ignore[arg-type, return-value]
+            filters={},
+            spending=Spending(max_credits=None, alert_threshold=None, logger=LOGGER),
+            logger=LOGGER,
+        )
+        feed.buy(scan, bookmark)
+        return scan
+
+
+class TestClocksToTheSecond:
+    @pytest.mark.parametrize(
+        ("ahead", "before_noon"), [(0, 13), (-60, 73), (8, 5), (8.5, 5), (7_200, 5)]
+    )
+    def test_a_scan_starts_with_its_first_request_by_the_slower_clock(
+        self, ahead: float, before_noon: int
+    ) -> None:
+        assert _Answering(ahead).buy().started_at == _text(NOON - before_noon * SECOND)
+
+    def test_a_bookmark_is_in_the_future_a_second_after_the_answer(self) -> None:
+        client = _Answering()
+        client.buy(NOON + SECOND)
+        with pytest.raises(StateError, match="future"):
+            client.buy(NOON + SECOND + timedelta(microseconds=1))
+
+    @pytest.mark.parametrize(
+        ("ahead", "told"),
+        [
+            (300, []),
+            (-300, []),
+            (420, ["7 minutes ahead of"]),
+            (300.001, ["5 minutes ahead of"]),
+            (-300.001, ["5 minutes behind"]),
+        ],
+    )
+    def test_clocks_that_are_more_than_five_minutes_apart_are_told(
+        self, caplog: pytest.LogCaptureFixture, ahead: float, told: list[str]
+    ) -> None:
+        _Answering(ahead).buy()
+        found = [re.findall(r"\d+ minutes [a-z ]+(?= the API)", text) for text in caplog.messages]
+        assert found == ([told] if told else [])
 
 
 class TestCatalog:
@@ -406,6 +488,12 @@ class TestState:
         with pytest.raises(StateError, match=f"'{named}'") as refusal:
             TapJobo(config={"api_key": "k"}, state=state)
         assert "\n" not in str(refusal.value)
+
+    @pytest.mark.parametrize("batch_size", [1, 50])
+    def test_member_at_the_end_of_its_range_is_taken(self, batch_size: int) -> None:
+        scan = {"started_at": OLD, "cursor": "c", "batch_size": batch_size, "rows": 0}
+        pending = StreamState({"scan": {**scan, "restarts": 0}}).pending
+        assert pending == Scan(None, batch_size, started_at=OLD, cursor="c")
 
     @pytest.mark.parametrize(
         "bookmarks", [[], None, "x", {"career_sites": []}, {"career_sites": None}]

@@ -9,7 +9,7 @@ import pytest
 
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.errors import ApiError
-from tap_jobo.page import read_page
+from tap_jobo.page import NotJsonError, parse_json, read_page
 from tests.support import Tap, complaint, state_at
 
 if TYPE_CHECKING:
@@ -157,6 +157,8 @@ BROKEN: dict[str, Callable[[Body], object]] = {
     "next_cursor null": _with(next_cursor=None),
     "next_cursor empty": _with(next_cursor=""),
     "next_cursor number": _with(next_cursor=7),
+    "next_cursor with NUL": _with(next_cursor="a\0"),
+    "next_cursor with half a character": _with(next_cursor="a\ud800"),
     "no career_sites": _without("career_sites"),
     "career_sites null": _with(career_sites=None),
     "career_sites object": _with(career_sites={}),
@@ -172,6 +174,16 @@ def test_broken_envelope_is_no_page(broken: Callable[[Body], object]) -> None:
     assert read_page(json.dumps(body).encode(), None).next_cursor == "next"
     with pytest.raises(ApiError, match="Jobo's answer"):
         read_page(json.dumps(broken(body)).encode(), None)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b'{"career_sites": [', b"[" * 100_000])
+def test_body_that_is_not_json_may_have_broken_on_its_way(body: bytes) -> None:
+    with pytest.raises(NotJsonError):
+        read_page(body, None)
+
+
+def test_json_is_read_though_some_of_it_is_not_utf_8() -> None:
+    assert parse_json(b'{"detail": "Caf\xe9"}') == {"detail": "Caf\ufffd"}
 
 
 @pytest.mark.parametrize(

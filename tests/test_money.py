@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from jobo_sandbox import Fault
+from tap_jobo.spending import Spending
 from tests.crash_support import cut_after, cut_in_request
 from tests.support import complaint
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from jobo_sandbox.ledger import Entry
     from tests.support import Run, Tap
 
+LOGGER = logging.getLogger("tests.money")
 METRICS = {
     "jobo_rows",
     "jobo_pages",
@@ -55,6 +58,15 @@ def test_a_header_that_is_no_number_of_credits_counts_as_missing(tap: Tap, nonse
     run = tap.run()
     assert run.returncode == 0
     assert run.metrics["jobo_credits"] == 6_000
+
+
+@pytest.mark.parametrize(
+    ("said", "cost"), [("0", 0), ("0.2", 1), ("120", 120), ("-0.5", 150), ("1e15", 150)]
+)
+def test_credits_are_whole_and_in_the_bounds_of_sense(said: str, cost: int) -> None:
+    spending = Spending(max_credits=None, alert_threshold=None, logger=LOGGER)
+    assert spending.page_received({"X-Credits-Deducted": said}, 3) == cost
+    assert spending.credits == cost
 
 
 def test_a_price_that_changes_is_followed(tap: Tap) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
+from tap_jobo.clock import Clock, format_timestamp
+from tap_jobo.plan import Plan
+from tap_jobo.scan import StreamState
 from tests.crash_support import cut_in_request, merge
 from tests.support import complaint, discover, entry_of, state_at
 
@@ -196,6 +200,53 @@ def test_a_pending_full_refresh_over_a_bookmark_is_not_warned_of(tap: Tap) -> No
     cut = cut_in_request(tap, 2, billed=False, journal=False)
     merged = merge(complete.state, cut.state)
     assert tap.run(state=merged, journal=False).lines("WARNING") == []
+
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+
+
+class _Noon(Clock):
+    def now(self) -> datetime:
+        return NOON
+
+
+def told(caplog: pytest.LogCaptureFixture, state: Any, **settings: Any) -> list[str]:
+    """What is logged when a run begins with this part of the state, at noon."""
+    usual: dict[str, Any] = {
+        "filters": dict.fromkeys(FILTERS),
+        "on_filter_change": "error",
+        "start_date": None,
+        "lookback_minutes": 15,
+        "batch_size": 50,
+        "is_full_table": False,
+        "clock": _Noon(),
+        "logger": logging.getLogger("tests.scan"),
+    }
+    caplog.set_level(logging.INFO)
+    Plan(**{**usual, **settings}).first_scan(StreamState(state))
+    return caplog.messages
+
+
+@pytest.mark.parametrize(("seconds", "lines"), [(0, 0), (1, 1)])
+def test_a_bookmark_is_in_the_future_right_after_now(
+    caplog: pytest.LogCaptureFixture, seconds: int, lines: int
+) -> None:
+    bookmark = format_timestamp(NOON + seconds * SECOND)
+    state = {"replication_key_value": bookmark, "filters": dict.fromkeys(FILTERS)}
+    assert len(told(caplog, state)) == lines
+
+
+@pytest.mark.parametrize(("seconds", "lines"), [(0, 0), (1, 1)])
+def test_a_start_date_is_later_than_the_bookmark_right_after_it(
+    caplog: pytest.LogCaptureFixture, seconds: int, lines: int
+) -> None:
+    bookmark = NOON - 60 * SECOND
+    state = {
+        "replication_key_value": format_timestamp(bookmark),
+        "filters": dict.fromkeys(FILTERS),
+    }
+    assert len(told(caplog, state, start_date=bookmark + seconds * SECOND)) == lines
 
 
 # A rejected cursor

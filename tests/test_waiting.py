@@ -27,13 +27,14 @@ from tap_jobo.errors import ApiError
 from tap_jobo.page import Page, read_page
 from tap_jobo.spending import Spending
 from tap_jobo.stopping import Stopping
+from tap_jobo.waiting import Patience
 
 if TYPE_CHECKING:
     from jobo_sandbox.limits import Limits
 
 LOGGER = logging.getLogger("tests.waiting")
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-GARBAGE = ["", "soon", "-5", "nan", "inf", "-inf", "1e999", "99999999999999999999", "0x10", "١٢"]
+GARBAGE = ["", "soon", "-5", "nan", "inf", "-inf", "1e999", "1e12", "0x10", "١٢"]
 
 
 @dataclass
@@ -172,6 +173,13 @@ def test_the_reset_of_the_rate_limit_is_read_against_the_answers_date(
     assert feed.waited() == pytest.approx(40, abs=1e-3)
 
 
+def test_the_reset_of_the_rate_limit_says_nothing_of_another_failure(
+    sandbox: Sandbox, feed: Feed
+) -> None:
+    fail(sandbox, 503, X_RateLimit_Reset=str(int(NOON.timestamp() + 40)))
+    assert feed.waited() == pytest.approx(0.5, abs=1e-3)
+
+
 @pytest.mark.parametrize("text", GARBAGE)
 def test_a_wait_that_makes_no_sense_is_as_none(sandbox: Sandbox, feed: Feed, text: str) -> None:
     fail(sandbox, Retry_After=text)
@@ -184,9 +192,23 @@ def test_a_body_that_makes_no_sense_is_as_none(sandbox: Sandbox, feed: Feed, val
     assert feed.waited() <= 1.01
 
 
-def test_a_wait_of_no_time_is_as_none(sandbox: Sandbox, feed: Feed) -> None:
-    fail(sandbox, Retry_After="0")
-    assert feed.waited() == pytest.approx(0.5, abs=1e-3)
+PASSED = NOON - timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Retry-After", "0"),
+        ("Retry-After", format_datetime(PASSED, usegmt=True)),
+        ("X-RateLimit-Reset", str(int(PASSED.timestamp()))),
+    ],
+    ids=["none", "a date that has passed", "a reset that has passed"],
+)
+def test_a_wait_of_no_time_leaves_our_own_which_grow(
+    sandbox: Sandbox, feed: Feed, name: str, text: str
+) -> None:
+    fail(sandbox, 429, times=8, **{name: text})
+    assert 46 <= feed.waited() <= 92
 
 
 def test_a_date_without_one_of_the_answer_is_as_none(sandbox: Sandbox, feed: Feed) -> None:
@@ -206,7 +228,7 @@ def test_waits_that_were_asked_for_leave_our_own_patience(sandbox: Sandbox, feed
     assert feed.waited() > 3_000
 
 
-@pytest.mark.parametrize("asked", [["3601"], ["1800", "1801"], ["5e11"]])
+@pytest.mark.parametrize("asked", [["3601"], ["1800", "1801"], ["999999999999"]])
 def test_beyond_an_hour_the_run_ends_and_says_when_a_new_one_makes_sense(
     sandbox: Sandbox, feed: Feed, asked: list[str]
 ) -> None:
@@ -240,10 +262,36 @@ def test_own_waits_grow_from_half_a_second_to_30_with_jitter_for_five_minutes(
     assert min(took) >= 0.499
     assert max(took) <= 30.001
     for n, wait in enumerate(took):
-        assert min(30, 0.5 * 2**n) / 2 <= wait + 0.001
+        longest = min(30, 0.5 * 2**n)
+        assert longest / 2 - 0.001 <= wait <= longest + 0.001
     assert len(set(took[7:])) == len(took[7:])  # no two alike
     assert 240 <= sum(took) <= 300
     assert feed.spending.credits == 0
+
+
+def test_own_waits_without_jitter_double_up_to_30_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("random.uniform", lambda _, most: most)
+    patience = Patience(120)
+    took = [
+        patience.after_no_answer(asked=None, spent=0, now=NOON, why="Jobo answered 503")
+        for _ in range(8)
+    ]
+    assert took == [0.5, 1, 2, 4, 8, 16, 30, 30]
+
+
+@pytest.mark.parametrize(("seconds", "tries"), [(299.5, 2), (299.6, 1)])
+def test_patience_of_five_minutes_ends_to_the_second(
+    sandbox: Sandbox, feed: Feed, seconds: float, tries: int
+) -> None:
+    def take_time(response: requests.Response, **_: object) -> requests.Response:
+        feed.clock.passed += seconds
+        return response
+
+    fail(sandbox, times=None)
+    feed.session.hooks["response"] = [take_time]
+    with pytest.raises(ApiError, match=f" {tries} tries"):
+        feed.page()
+    assert len(sandbox.feed_requests) == tries
 
 
 def test_the_time_that_tries_take_is_counted(sandbox: Sandbox, feed: Feed) -> None:
@@ -442,6 +490,18 @@ def test_without_headers_nothing_is_paced() -> None:
     for _ in range(120):
         feed.page(rows=1)
     assert feed.clock.passed == pytest.approx(12)
+
+
+@pytest.mark.parametrize(("seconds", "waited"), [(3_600, 1_800), (3_601, 0), (-1, 0)])
+def test_the_rest_of_an_allowance_is_spread_over_an_hour_at_most(
+    sandbox: Sandbox, feed: Feed, seconds: int, waited: float
+) -> None:
+    reset = str(int(NOON.timestamp()) + seconds)
+    allowance = {"X-RateLimit-Limit": "9", "X-RateLimit-Remaining": "1", "X-RateLimit-Reset": reset}
+    sandbox.faults.add(Fault(headers=allowance))
+    cursor = feed.page().next_cursor
+    feed.page(cursor)
+    assert feed.clock.passed == pytest.approx(waited, abs=1e-3)
 
 
 @pytest.mark.parametrize("text", GARBAGE)
