@@ -65,7 +65,7 @@ def test_a_header_that_is_no_number_of_credits_counts_as_missing(tap: Tap, nonse
 )
 def test_credits_are_whole_and_in_the_bounds_of_sense(said: str, cost: int) -> None:
     spending = Spending(max_credits=None, alert_threshold=None, logger=LOGGER)
-    assert spending.page_received({"X-Credits-Deducted": said}, 3) == cost
+    spending.page_received({"X-Credits-Deducted": said}, 3)
     assert spending.credits == cost
 
 
