@@ -228,6 +228,15 @@ def told(caplog: pytest.LogCaptureFixture, state: Any, **settings: Any) -> list[
     return caplog.messages
 
 
+@pytest.mark.parametrize(("batch_size", "lines"), [(39, 2), (40, 1), (41, 2)])
+def test_any_other_page_size_than_the_pending_scans_is_told(
+    caplog: pytest.LogCaptureFixture, batch_size: int, lines: int
+) -> None:
+    scan = {"started_at": "2026-01-01T08:00:00Z", "cursor": "c", "batch_size": 40, "rows": 80}
+    state = {"filters": dict.fromkeys(FILTERS), "scan": {**scan, "restarts": 0}}
+    assert len(told(caplog, state, batch_size=batch_size)) == lines
+
+
 @pytest.mark.parametrize(("seconds", "lines"), [(0, 0), (1, 1)])
 def test_a_bookmark_is_in_the_future_right_after_now(
     caplog: pytest.LogCaptureFixture, seconds: int, lines: int
