@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
@@ -18,9 +18,10 @@ from tap_jobo.feed import Feed
 from tap_jobo.journal import Journal, default_folder
 from tap_jobo.output import check_reader
 from tap_jobo.plan import Plan
+from tap_jobo.quick import QuickStream
 from tap_jobo.report import Report
 from tap_jobo.scan import REPLICATION_KEY, StreamState, filters_of
-from tap_jobo.scanned import QuickStream
+from tap_jobo.scanned import ScannedStream
 from tap_jobo.spending import Spending
 
 if TYPE_CHECKING:
@@ -32,13 +33,12 @@ if TYPE_CHECKING:
     from singer_sdk.singerlib import Catalog
 
     from tap_jobo.companies import CompaniesStream
-    from tap_jobo.output import StdoutWriter
     from tap_jobo.rows import Row
     from tap_jobo.scan import Filters
     from tap_jobo.stopping import Stopping
 
 
-class CareerSitesStream(QuickStream):
+class CareerSitesStream(ScannedStream, QuickStream):
     """Career sites: companies together with the place where their jobs are listed."""
 
     name = "career_sites"
@@ -51,7 +51,6 @@ class CareerSitesStream(QuickStream):
     def __init__(self, tap: Tap, *, stopping: Stopping, companies: CompaniesStream) -> None:
         super().__init__(tap, stopping=stopping)
         self._state_writer = tap.state_writer
-        self._writer = cast("StdoutWriter", tap.message_writer)
         self._companies = companies
         self._wants_profiles = False
         self._ids_of_page: list[str] = []
@@ -120,13 +119,10 @@ class CareerSitesStream(QuickStream):
     def finish_run(self) -> None:
         """Write what is left to be written, and the run's summary if the feed was read."""
         try:
-            self._writer.write_waiting_records()
+            super().finish_run()
         finally:
-            self._tell()
-
-    def _tell(self) -> None:
-        if not self._companies.names_companies:
-            self._report.finish(self._companies.profiles if self._companies.selected else None)
+            if not self._companies.names_companies:
+                self._report.finish(self._companies.profiles if self._companies.selected else None)
 
     def _sample(self, limit: int) -> Iterator[Row]:
         """Buy `limit` rows at the most, with one request that leaves no trace."""

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tap_jobo import schemas
-from tap_jobo.base import JoboStream
 from tap_jobo.errors import ConfigError
 from tap_jobo.profiles import PATIENCE, Profiles
+from tap_jobo.quick import QuickStream
 from tap_jobo.rows import is_uuid
 from tap_jobo.spending import Spending
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tap_jobo.rows import Row
 
 
-class CompaniesStream(JoboStream):
+class CompaniesStream(QuickStream):
     """Company profiles, which cost nothing and join `career_sites` by `id`.
 
     The stream has no state of its own. Of the career sites' companies it is written page by page,
@@ -91,8 +91,11 @@ class CompaniesStream(JoboStream):
 
     def finish_run(self) -> None:
         """Tell how many profiles there were, unless the summary of `career_sites` has."""
-        if self.names_companies:
-            self.logger.info("Summary: %s.", self.profiles.figures())
+        try:
+            super().finish_run()
+        finally:
+            if self.names_companies:
+                self.logger.info("Summary: %s.", self.profiles.figures())
 
     # Nothing of this stream is in the state, which the SDK would fill with empty entries.
 

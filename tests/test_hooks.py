@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 OVERRIDDEN = [
     (Stream, CareerSitesStream, "_write_record_message"),
+    (Stream, CompaniesStream, "_write_record_message"),
     (Stream, CompaniesStream, "_write_schema_message"),
     (PluginBase, TapJobo, "_setup_signal_handlers"),
 ]

@@ -34,7 +34,7 @@ TESTS: Final = {
     "plan": ("scan", "bookmark"),
     "delivery": ("promises", "feed", "scan", "money"),
     "spending": ("money",),
-    "feed": ("bookmark", "feed"),
+    "feed": ("bookmark", "feed", "money"),
     "journal": ("journal", "promises"),
     "page": ("feed", "rows"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from typing import TYPE_CHECKING
 
 from hypothesis import Phase, settings
@@ -9,6 +10,8 @@ from hypothesis import Phase, settings
 if TYPE_CHECKING:
     import pytest
 
+# A changed tap may write for ever to a test that keeps all of it.
+resource.setrlimit(resource.RLIMIT_AS, (4 * 1024**3, 4 * 1024**3))
 # The shortest way to a failure is not needed, and takes minutes to find.
 settings.register_profile("mutation", phases=[Phase.generate])
 settings.load_profile("mutation")
