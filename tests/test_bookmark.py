@@ -278,6 +278,13 @@ class TestClocks:
         assert "future" in complaint(tap.run(state=state))
         assert sandbox.feed_requests == []
 
+    def test_bookmark_in_the_future_is_seen_though_the_api_shows_no_profiles(
+        self, tap: Tap, sandbox: Sandbox
+    ) -> None:
+        sandbox.faults.add(Fault(status=403, times=None), endpoint="profile")
+        assert "future" in complaint(tap.run(state=state_at("2999-01-01T00:00:00.000000Z")))
+        assert sandbox.rows_billed == 0
+
     def test_bookmark_in_the_future_by_the_local_clock_alone_is_a_warning_and_never_moves_back(
         self, tap: Tap, sandbox: Sandbox
     ) -> None:

@@ -352,7 +352,12 @@ def test_the_fast_way_takes_the_same_date_times(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["2024-08-16T11:12:44.5427830\N{ARABIC-INDIC DIGIT ONE}Z", "0001-01-01T00:00:00+14:00"]
+    "text",
+    [
+        "2024-08-16T11:12:44.5427830\N{ARABIC-INDIC DIGIT ONE}Z",
+        "2026-02-30T08:00:00Z",
+        "0001-01-01T00:00:00+14:00",
+    ],
 )
 def test_a_date_time_that_only_looks_like_one_is_null(tap: Tap, text: str) -> None:
     run = _run_with(tap, {"updated_at": text})
