@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from tap_jobo.errors import ApiError
 from tap_jobo.rows import storable
-
-_MOST_DIGITS: Final = 4_000
 
 
 class NotJsonError(ValueError):
@@ -61,7 +59,10 @@ def _parse(body: bytes) -> tuple[object, bool]:
 
 def _integer(digits: str) -> float:
     """Read an integer; one too long for Python becomes infinite, which is no field's value."""
-    return int(digits) if len(digits) <= _MOST_DIGITS else float(digits)
+    try:
+        return int(digits)
+    except ValueError:
+        return float(digits)
 
 
 def read_page(body: bytes, sent_cursor: str | None) -> Page:
