@@ -10,7 +10,7 @@ def main() -> None:
     # What is loaded stays loaded: to look for garbage in it takes a sixth of the start-up.
     gc.disable()
     try:
-        from tap_jobo.command import run  # noqa: PLC0415 - loaded here for just this
+        from tap_jobo.cli import run  # noqa: PLC0415 - loaded here for just this
 
         gc.freeze()
     finally:

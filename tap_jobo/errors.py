@@ -34,7 +34,7 @@ class CursorRejectedError(ApiError):
     """Jobo cannot continue the scan from this cursor (400 `Invalid cursor`, or its 409)."""
 
 
-class GaveUpError(ApiError):
+class RetriesExhaustedError(ApiError):
     """Jobo gave no answer, or one that means to try again later, as often as it was tried.
 
     Attributes:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.errors import StateError
-from tap_jobo.settings import FILTERS
+from tap_jobo.settings.common import FILTERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,16 +11,16 @@ from singer_sdk import Tap
 from singer_sdk.exceptions import ConfigValidationError, MappingError
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 
-from tap_jobo import settings
-from tap_jobo.career_sites import CareerSitesStream
-from tap_jobo.companies import CompaniesStream
-from tap_jobo.environment import load_dotenv_environment, read_environment, unknown_in
 from tap_jobo.errors import ConfigError, StateError, TapJoboError
-from tap_jobo.output import StdoutWriter
 from tap_jobo.redaction import redact_logs
 from tap_jobo.scan import STATE_KEYS, StreamState
-from tap_jobo.stopping import Stopping
-from tap_jobo.validation import check
+from tap_jobo.settings import common as settings
+from tap_jobo.settings.environment import load_dotenv_environment, read_environment, unknown_in
+from tap_jobo.settings.validation import check
+from tap_jobo.signals import ShutdownSignal
+from tap_jobo.singer.companies_stream import CompaniesStream
+from tap_jobo.singer.feed_stream import CareerSitesStream
+from tap_jobo.singer.writer import StdoutWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -62,7 +62,7 @@ class TapJobo(Tap):
             ConfigError: A setting is not what it should be.
             StateError: The state is not one.
         """
-        self._stopping = Stopping()
+        self._shutdown = ShutdownSignal()
         config = dict(config or {})
         if parse_env_config:
             self.append_builtin_config(self.config_jsonschema)
@@ -90,12 +90,12 @@ class TapJobo(Tap):
         There is no public hook: after `__init__` a signal could meet the SDK's handler first.
         `tests/test_hooks.py` fails when the SDK changes this one.
         """
-        self._stopping.install()
+        self._shutdown.install()
 
     def discover_streams(self) -> Sequence[Stream]:
         """Return the streams."""
-        companies = CompaniesStream(self, stopping=self._stopping)
-        return [CareerSitesStream(self, stopping=self._stopping, companies=companies), companies]
+        companies = CompaniesStream(self, shutdown=self._shutdown)
+        return [CareerSitesStream(self, shutdown=self._shutdown, companies=companies), companies]
 
     def setup_mapper(self) -> None:
         """Set up the stream maps, after the streams have completed the catalog that they go by."""

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tap_jobo.client import Answer
+from tap_jobo.api.budget import Budget
+from tap_jobo.api.client import ApiResponse
+from tap_jobo.api.feed_reader import FeedReader
+from tap_jobo.api.page import Page
 from tap_jobo.errors import StateError
-from tap_jobo.feed import Feed
-from tap_jobo.page import Page
 from tap_jobo.scan import Scan, StreamState, window
-from tap_jobo.spending import Spending
 from tap_jobo.tap import TapJobo
 from tests.support import Tap, complaint, discover, entry_of, kept_signals, schema_message, state_at
 
@@ -315,9 +315,9 @@ class _Answering:
 
     ahead: float = 0.0
 
-    def fetch(self, *_: object, **__: object) -> Answer[Page]:
+    def fetch(self, *_: object, **__: object) -> ApiResponse[Page]:
         sent_at = NOON + timedelta(seconds=self.ahead) - 4 * SECOND
-        return Answer(
+        return ApiResponse(
             content=Page(b"", [], None, has_more=False, is_plain=True),
             headers={},
             first_sent_at=sent_at - 9 * SECOND,
@@ -326,17 +326,17 @@ class _Answering:
             date=NOON,
         )
 
-    def buy(self, bookmark: datetime | None = None) -> Scan:
+    def fetch_page(self, bookmark: datetime | None = None) -> Scan:
         """Buy a scan's first page, which sets its start."""
         scan = Scan(None, 50)
-        feed = Feed(
+        feed = FeedReader(
             client=self,  # type: ignore[arg-type]
             prepare=lambda body: body,  # type: ignore[arg-type, return-value]
             filters={},
-            spending=Spending(max_credits=None, alert_threshold=None, logger=LOGGER),
+            budget=Budget(max_credits=None, alert_threshold=None, logger=LOGGER),
             logger=LOGGER,
         )
-        feed.buy(scan, bookmark)
+        feed.fetch_page(scan, bookmark)
         return scan
 
 
@@ -347,13 +347,13 @@ class TestClocksToTheSecond:
     def test_a_scan_starts_with_its_first_request_by_the_slower_clock(
         self, ahead: float, before_noon: int
     ) -> None:
-        assert _Answering(ahead).buy().started_at == _text(NOON - before_noon * SECOND)
+        assert _Answering(ahead).fetch_page().started_at == _text(NOON - before_noon * SECOND)
 
     def test_a_bookmark_is_in_the_future_a_second_after_the_answer(self) -> None:
         client = _Answering()
-        client.buy(NOON + SECOND)
+        client.fetch_page(NOON + SECOND)
         with pytest.raises(StateError, match="future"):
-            client.buy(NOON + SECOND + timedelta(microseconds=1))
+            client.fetch_page(NOON + SECOND + timedelta(microseconds=1))
 
     @pytest.mark.parametrize(
         ("ahead", "told"),
@@ -368,7 +368,7 @@ class TestClocksToTheSecond:
     def test_clocks_that_are_more_than_five_minutes_apart_are_told(
         self, caplog: pytest.LogCaptureFixture, ahead: float, told: list[str]
     ) -> None:
-        _Answering(ahead).buy()
+        _Answering(ahead).fetch_page()
         found = [re.findall(r"\d+ minutes [a-z ]+(?= the API)", text) for text in caplog.messages]
         assert found == ([told] if told else [])
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tap_jobo import settings
+from tap_jobo.settings import common as settings
 from tests.support import (
     COMMAND,
     Run,

@@ -13,12 +13,12 @@ import pytest
 import requests
 
 from jobo_sandbox import Fault, Hold, Sandbox
-from tap_jobo.client import Client
+from tap_jobo.api.budget import Budget
+from tap_jobo.api.client import Client
 from tap_jobo.clock import Clock
 from tap_jobo.errors import ApiError, OutputError
-from tap_jobo.output import check_reader
-from tap_jobo.spending import Spending
-from tap_jobo.stopping import Stopping
+from tap_jobo.signals import ShutdownSignal
+from tap_jobo.singer.writer import check_reader
 from tests.support import Run, Tap, complaint, shows_a_key
 
 if TYPE_CHECKING:
@@ -195,8 +195,8 @@ class TestConnection:
             client = Client(
                 session=session,
                 key="k",
-                spending=Spending(max_credits=None, alert_threshold=None, logger=logger),
-                stopping=Stopping(clock),
+                budget=Budget(max_credits=None, alert_threshold=None, logger=logger),
+                shutdown=ShutdownSignal(clock),
                 clock=clock,
                 logger=logger,
             )

@@ -10,8 +10,8 @@ import pytest
 from singer_sdk import Stream, Tap
 from singer_sdk.plugin_base import PluginBase
 
-from tap_jobo.career_sites import CareerSitesStream
-from tap_jobo.companies import CompaniesStream
+from tap_jobo.singer.companies_stream import CompaniesStream
+from tap_jobo.singer.feed_stream import CareerSitesStream
 from tap_jobo.tap import TapJobo
 from tests.support import Tap as TapProcess
 from tests.support import kept_signals, schema_message

@@ -19,13 +19,16 @@ if TYPE_CHECKING:
     from jobo_sandbox import Sandbox
 
 UV = Path(sys.executable).with_name("uv")
-MODULES = {path.stem for path in (REPOSITORY / "tap_jobo").glob("*.py")}
+MODULES = {
+    path.relative_to(REPOSITORY).with_suffix("").as_posix().replace("/", ".")
+    for path in (REPOSITORY / "tap_jobo").rglob("*.py")
+}
 IMPORT_EACH = """
 import importlib, pkgutil, tap_jobo
 
-for module in pkgutil.iter_modules(tap_jobo.__path__):
-    importlib.import_module(f"tap_jobo.{module.name}")
-    print(module.name)
+for module in pkgutil.walk_packages(tap_jobo.__path__, "tap_jobo."):
+    importlib.import_module(module.name)
+    print(module.name + ".__init__" * module.ispkg)
 """
 
 
@@ -57,7 +60,7 @@ def test_wheel_holds_the_tap_alone(wheel: Path) -> None:
     assert {name.split("/")[0] for name in names} == {"tap_jobo", metadata}
     assert {name for name in names if not name.startswith(metadata)} == {
         "tap_jobo/py.typed",
-        *(f"tap_jobo/{module}.py" for module in MODULES),
+        *(f"{module.replace('.', '/')}.py" for module in MODULES),
     }
 
 
@@ -67,7 +70,7 @@ def test_declared_dependencies_are_enough(wheel: Path, sandbox: Sandbox, tmp_pat
     succeed(UV, "pip", "install", "--python", scripts / "python", wheel, cwd=tmp_path)
 
     imported = succeed(scripts / "python", "-c", IMPORT_EACH, cwd=tmp_path).stdout.split()
-    assert {"__init__", *imported} == MODULES
+    assert {"tap_jobo.__init__", *imported} == MODULES
 
     tap = scripts / "tap-jobo"
     version = succeed(tap, "--version", cwd=tmp_path).stdout

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jobo_sandbox import Fault
-from tap_jobo.spending import Spending
+from tap_jobo.api.budget import Budget
 from tests.crash_support import cut_after, cut_in_request
 from tests.support import complaint
 
@@ -64,9 +64,9 @@ def test_a_header_that_is_no_number_of_credits_counts_as_missing(tap: Tap, nonse
     ("said", "cost"), [("0", 0), ("0.2", 1), ("120", 120), ("-0.5", 150), ("1e15", 150)]
 )
 def test_credits_are_whole_and_in_the_bounds_of_sense(said: str, cost: int) -> None:
-    spending = Spending(max_credits=None, alert_threshold=None, logger=LOGGER)
-    spending.page_received({"X-Credits-Deducted": said}, 3)
-    assert spending.credits == cost
+    budget = Budget(max_credits=None, alert_threshold=None, logger=LOGGER)
+    budget.charge({"X-Credits-Deducted": said}, 3)
+    assert budget.credits == cost
 
 
 def test_a_price_that_changes_is_followed(tap: Tap) -> None:

@@ -15,14 +15,14 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from jobo_sandbox import Fault, Hold, Sandbox
-from tap_jobo.client import Client
+from tap_jobo.api.budget import Budget
+from tap_jobo.api.client import Client
+from tap_jobo.api.profiles import Profiles
 from tap_jobo.clock import Clock
-from tap_jobo.errors import GaveUpError
-from tap_jobo.profiles import Profiles
-from tap_jobo.rows import RowCleaner
-from tap_jobo.schemas import COMPANIES
-from tap_jobo.spending import Spending
-from tap_jobo.stopping import Stopping
+from tap_jobo.errors import RetriesExhaustedError
+from tap_jobo.records.converter import RecordConverter
+from tap_jobo.signals import ShutdownSignal
+from tap_jobo.streams.schemas import COMPANIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 LOGGER = logging.getLogger("tests.profiles")
 START = datetime(2026, 1, 1, 0, 0, 0, 370_000, tzinfo=UTC)
 SCHEMA = COMPANIES.to_dict()
-PATIENCE = 60.0
+RETRY_FOR = 60.0
 
 
 class FakeClock(Clock):
@@ -55,32 +55,32 @@ class FakeClock(Clock):
 
 @contextlib.contextmanager
 def _client(sandbox: Sandbox, clock: Clock, workers: int) -> Iterator[Client]:
-    """A client for so many threads, with the patience that profiles are worth."""
+    """A client for so many threads, with the retry that profiles are worth."""
     with requests.Session() as session:
         session.mount("http://", HTTPAdapter(pool_maxsize=workers))
         yield Client(
             session=session,
             key=sandbox.api_key,
-            spending=Spending(max_credits=None, alert_threshold=None, logger=LOGGER),
-            stopping=Stopping(clock),
+            budget=Budget(max_credits=None, alert_threshold=None, logger=LOGGER),
+            shutdown=ShutdownSignal(clock),
             clock=clock,
             logger=LOGGER,
             workers=workers,
-            patience=PATIENCE,
+            retry=RETRY_FOR,
         )
 
 
 @contextlib.contextmanager
 def _profiles(
-    sandbox: Sandbox, clock: Clock, workers: int, stopping: Stopping | None = None
+    sandbox: Sandbox, clock: Clock, workers: int, shutdown: ShutdownSignal | None = None
 ) -> Iterator[Profiles]:
     with _client(sandbox, clock, workers) as client:
         yield Profiles(
             client=client,
             prepare=lambda company_id: _request(sandbox, company_id),
-            cleaner=RowCleaner(SCHEMA, SCHEMA["properties"], LOGGER),
+            cleaner=RecordConverter(SCHEMA, SCHEMA["properties"], LOGGER),
             workers=workers,
-            stopping=stopping or Stopping(clock),
+            shutdown=shutdown or ShutdownSignal(clock),
             logger=LOGGER,
         )
 
@@ -215,10 +215,10 @@ def test_a_failing_profile_is_given_a_minute_of_waits() -> None:
         sandbox.faults.add(Fault(status=502, times=None), company_id=victim)
         assert victim not in _read(profiles, sandbox)
         assert (profiles.count, profiles.gone, profiles.skipped) == (4, 0, 1)
-        assert 30 < clock.seconds <= PATIENCE
+        assert 30 < clock.seconds <= RETRY_FOR
 
 
-class _CountingStopping(Stopping):
+class _CountingStopping(ShutdownSignal):
     """Counts how often the reader looks for a signal, which it does as long as it waits."""
 
     looks = 0
@@ -230,8 +230,8 @@ class _CountingStopping(Stopping):
 
 def test_no_more_requests_are_open_when_a_profile_failed() -> None:
     clock, holds = FakeClock(), [Hold(), Hold()]
-    stopping = _CountingStopping(clock)
-    with _sandbox(clock, 3) as sandbox, _profiles(sandbox, clock, 2, stopping) as profiles:
+    shutdown = _CountingStopping(clock)
+    with _sandbox(clock, 3) as sandbox, _profiles(sandbox, clock, 2, shutdown) as profiles:
         victim, *others = sandbox.world.rows()
         sandbox.faults.add(Fault(status=502, times=None), company_id=victim)
         for company_id, hold in zip(others, holds, strict=True):
@@ -242,8 +242,8 @@ def test_no_more_requests_are_open_when_a_profile_failed() -> None:
             ids = executor.submit(_read, profiles, sandbox)
             for hold in holds:  # the second worker is at it once the victim is given up
                 hold.wait()
-            then, end = stopping.looks, time.monotonic() + 10
-            while stopping.looks < then + 6 and sandbox.max_open_requests < 3:
+            then, end = shutdown.looks, time.monotonic() + 10
+            while shutdown.looks < then + 6 and sandbox.max_open_requests < 3:
                 assert time.monotonic() < end
                 time.sleep(0.001)
         assert ids.result() == others
@@ -254,6 +254,6 @@ def test_an_api_without_any_profile_is_an_error_and_nothing_is_skipped() -> None
     clock = FakeClock()
     with _sandbox(clock, 5) as sandbox, _profiles(sandbox, clock, 4) as profiles:
         sandbox.faults.add(Fault(status=502, times=None))
-        with pytest.raises(GaveUpError, match="502"):
+        with pytest.raises(RetriesExhaustedError, match="502"):
             _read(profiles, sandbox)
         assert (profiles.count, profiles.gone, profiles.skipped) == (0, 0, 0)

@@ -20,24 +20,24 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from tap_jobo.client import Answer
+from tap_jobo.api.budget import Budget
+from tap_jobo.api.client import ApiResponse
+from tap_jobo.api.feed_reader import FeedReader
 from tap_jobo.clock import Clock, parse_timestamp
-from tap_jobo.delivery import Delivery
 from tap_jobo.errors import ApiError, BudgetReachedError, CursorRejectedError
-from tap_jobo.feed import Feed
-from tap_jobo.journal import Journal
-from tap_jobo.plan import Plan
-from tap_jobo.report import Report
-from tap_jobo.rows import RowCleaner
+from tap_jobo.journal.journal import Journal
+from tap_jobo.records.converter import RecordConverter
 from tap_jobo.scan import StreamState, filters_of
-from tap_jobo.schemas import CAREER_SITES
-from tap_jobo.spending import Spending
+from tap_jobo.streams.schemas import CAREER_SITES
+from tap_jobo.sync.delivery import Delivery
+from tap_jobo.sync.report import Report
+from tap_jobo.sync.start import SyncStart
 from tests.crash_support import merge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tap_jobo.page import Page
+    from tap_jobo.api.page import Page
     from tap_jobo.scan import Filters, Scan
 
 LOGGER = logging.getLogger("tests.promises")
@@ -92,7 +92,7 @@ class FakeApi:
         """Reject from now on every cursor issued before."""
         self.dead_before = self._issued + 1
 
-    def answer(self, body: dict[str, Any], read: Callable[[bytes], Page]) -> Answer[Page]:
+    def answer(self, body: dict[str, Any], read: Callable[[bytes], Page]) -> ApiResponse[Page]:
         """Sell a page."""
         sent_at = self.clock.now()
         asked: dict[str, Any] = json.loads(body.get("cursor", "{}"))
@@ -118,7 +118,7 @@ class FakeApi:
         content = read(
             json.dumps({"career_sites": rows, "next_cursor": cursor, "has_more": more}).encode()
         )
-        return Answer(content, {}, sent_at, sent_at, 0.0, date)
+        return ApiResponse(content, {}, sent_at, sent_at, 0.0, date)
 
 
 class Target:
@@ -189,14 +189,14 @@ class CrashingJournal(Journal):
         self.page_bought = False
         self._step()
 
-    def confirm(self, *, bookmark: datetime | None, pending: Scan | None) -> None:
+    def acknowledge(self, *, bookmark: datetime | None, pending: Scan | None) -> None:
         self._step()
-        super().confirm(bookmark=bookmark, pending=pending)
+        super().acknowledge(bookmark=bookmark, pending=pending)
         self._step()
 
-    def drop(self, scan: Scan) -> None:
+    def discard(self, scan: Scan) -> None:
         self._step()
-        super().drop(scan)
+        super().discard(scan)
         self._step()
 
     def _look(self) -> None:
@@ -259,7 +259,7 @@ class OneRun:
 
     def fetch(
         self, request: dict[str, Any], *, rows: int, read: Callable[[bytes], Page]
-    ) -> Answer[Page]:
+    ) -> ApiResponse[Page]:
         assert rows == request["batch_size"]
         assert not self._journal.holds(request), "bought again though it is on disk"
         assert not self._is_pending or request.get("cursor"), "begun again though it could go on"
@@ -293,10 +293,10 @@ class OneRun:
 
     def _delivery(self) -> Delivery:
         clock = self._machine.clock
-        spending = Spending(max_credits=None, alert_threshold=None, logger=LOGGER)
-        cleaner = RowCleaner(SCHEMA, SCHEMA["properties"], LOGGER)
+        budget = Budget(max_credits=None, alert_threshold=None, logger=LOGGER)
+        cleaner = RecordConverter(SCHEMA, SCHEMA["properties"], LOGGER)
         return Delivery(
-            plan=Plan(
+            plan=SyncStart(
                 filters=self._filters,
                 on_filter_change="resync",
                 start_date=None,
@@ -308,18 +308,18 @@ class OneRun:
             ),
             state=StreamState(self._state),
             journal=self._journal,
-            feed=Feed(
+            feed=FeedReader(
                 client=self,  # type: ignore[arg-type]
                 prepare=lambda body: body,  # type: ignore[arg-type, return-value]
                 filters=self._filters,
-                spending=spending,
+                budget=budget,
                 logger=LOGGER,
             ),
             cleaner=cleaner,
-            spending=spending,
+            budget=budget,
             report=Report(
                 stream="career_sites",
-                spending=spending,
+                budget=budget,
                 cleaner=cleaner,
                 clock=clock,
                 logger=LOGGER,

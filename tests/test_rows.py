@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from jobo_sandbox import Fault, Sandbox
-from tap_jobo.rows import RowCleaner
-from tap_jobo.schemas import CAREER_SITES
+from tap_jobo.records.converter import RecordConverter
+from tap_jobo.streams.schemas import CAREER_SITES
 from tests.support import Run, Tap, schema_message
 
 if TYPE_CHECKING:
@@ -338,15 +338,15 @@ ROWS = st.fixed_dictionaries(
 def test_the_fast_way_is_the_careful_one(rows: list[Any]) -> None:
     emitted = []
     for is_plain in (True, False):
-        cleaner = RowCleaner(CAREER_SITES.to_dict(), FIELDS, SILENT)
+        cleaner = RecordConverter(CAREER_SITES.to_dict(), FIELDS, SILENT)
         records = list(cleaner.clean(rows, is_plain=is_plain))
-        emitted.append((json.dumps(records), cleaner.left_out, cleaner.nulled))
+        emitted.append((json.dumps(records), cleaner.skipped, cleaner.nulled))
     assert emitted[0] == emitted[1]
 
 
 @given(DATES)
 def test_the_fast_way_takes_the_same_date_times(text: str) -> None:
-    cleaner = RowCleaner(CAREER_SITES.to_dict(), FIELDS, SILENT)
+    cleaner = RecordConverter(CAREER_SITES.to_dict(), FIELDS, SILENT)
     row = {"id": COMPANY, "updated_at": text}
     assert [*cleaner.clean([row], is_plain=True)] == [*cleaner.clean([row], is_plain=False)]
 

@@ -10,8 +10,8 @@ import pytest
 
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.clock import Clock, format_timestamp
-from tap_jobo.plan import Plan
 from tap_jobo.scan import StreamState
+from tap_jobo.sync.start import SyncStart
 from tests.crash_support import cut_in_request, merge
 from tests.support import complaint, discover, entry_of, state_at
 
@@ -224,7 +224,7 @@ def told(caplog: pytest.LogCaptureFixture, state: Any, **settings: Any) -> list[
         "logger": logging.getLogger("tests.scan"),
     }
     caplog.set_level(logging.INFO)
-    Plan(**{**usual, **settings}).first_scan(StreamState(state))
+    SyncStart(**{**usual, **settings}).first_scan(StreamState(state))
     return caplog.messages
 
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_jobo import settings
-from tap_jobo.environment import read_environment
 from tap_jobo.errors import ConfigError
+from tap_jobo.settings import common as settings
+from tap_jobo.settings.environment import read_environment
+from tap_jobo.settings.validation import _RULES, check
 from tap_jobo.tap import TapJobo
-from tap_jobo.validation import _RULES, check
 from tests.support import COMMAND, Run, Tap, complaint, execute, kept_signals, shows_a_key
 
 if TYPE_CHECKING:

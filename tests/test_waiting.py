@@ -20,14 +20,14 @@ from requests.adapters import BaseAdapter
 from jobo_sandbox import FEED_LIMITS, Fault, Sandbox
 from jobo_sandbox.core import Core
 from jobo_sandbox.endpoints import answer
-from tap_jobo import client as client_module
-from tap_jobo.client import Client
+from tap_jobo.api import client as client_module
+from tap_jobo.api.budget import Budget
+from tap_jobo.api.client import Client
+from tap_jobo.api.page import Page, read_page
+from tap_jobo.api.retry import Retry
 from tap_jobo.clock import Clock
 from tap_jobo.errors import ApiError
-from tap_jobo.page import Page, read_page
-from tap_jobo.spending import Spending
-from tap_jobo.stopping import Stopping
-from tap_jobo.waiting import Patience
+from tap_jobo.signals import ShutdownSignal
 
 if TYPE_CHECKING:
     from jobo_sandbox.limits import Limits
@@ -60,7 +60,7 @@ class FakeClock(Clock):
 
 
 @dataclass
-class Feed:
+class FeedReader:
     """The tap's client for the feed, with a clock of the test's.
 
     Attributes:
@@ -68,23 +68,23 @@ class Feed:
         key: The API key.
         session: Sends the requests.
         clock: Its clock.
-        spending: What it has cost, but for pages that arrived: their reader counts them.
+        budget: What it has cost, but for pages that arrived: their reader counts them.
     """
 
     url: str
     key: str
     session: requests.Session
     clock: FakeClock = field(default_factory=FakeClock)
-    spending: Spending = field(
-        default_factory=lambda: Spending(max_credits=None, alert_threshold=None, logger=LOGGER)
+    budget: Budget = field(
+        default_factory=lambda: Budget(max_credits=None, alert_threshold=None, logger=LOGGER)
     )
 
     def __post_init__(self) -> None:
         self._client = Client(
             session=self.session,
             key=self.key,
-            spending=self.spending,
-            stopping=Stopping(self.clock),
+            budget=self.budget,
+            shutdown=ShutdownSignal(self.clock),
             clock=self.clock,
             logger=LOGGER,
         )
@@ -110,11 +110,11 @@ class Feed:
 
 
 @pytest.fixture
-def feed(sandbox: Sandbox) -> Feed:
+def feed(sandbox: Sandbox) -> FeedReader:
     """The client against the sandbox over HTTP, both with the same clock."""
     session = requests.Session()
     session.trust_env = False
-    feed = Feed(sandbox.url, sandbox.api_key, session)
+    feed = FeedReader(sandbox.url, sandbox.api_key, session)
     sandbox.clock = lambda: feed.clock.time
     return feed
 
@@ -136,7 +136,7 @@ def fail(sandbox: Sandbox, status: int = 503, *, times: int | None = 1, **header
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize(("text", "seconds"), [("7", 7), ("2.5", 2.5), ("3600", 3600)])
 def test_retry_after_in_seconds_is_waited(
-    sandbox: Sandbox, feed: Feed, status: int, text: str, seconds: float
+    sandbox: Sandbox, feed: FeedReader, status: int, text: str, seconds: float
 ) -> None:
     fail(sandbox, status, Retry_After=text)
     assert feed.waited() == pytest.approx(seconds, abs=1e-3)
@@ -144,7 +144,7 @@ def test_retry_after_in_seconds_is_waited(
 
 @pytest.mark.parametrize("offset", [0, 86_400, -86_400])
 def test_a_date_is_read_against_the_answers_own(
-    sandbox: Sandbox, feed: Feed, offset: float
+    sandbox: Sandbox, feed: FeedReader, offset: float
 ) -> None:
     sandbox.clock_offset = offset
     then = NOON + timedelta(seconds=offset + 90)
@@ -152,12 +152,12 @@ def test_a_date_is_read_against_the_answers_own(
     assert feed.waited() == pytest.approx(90, abs=1e-3)
 
 
-def test_retry_after_seconds_of_the_body_are_waited(sandbox: Sandbox, feed: Feed) -> None:
+def test_retry_after_seconds_of_the_body_are_waited(sandbox: Sandbox, feed: FeedReader) -> None:
     sandbox.faults.add(Fault(status=429, body={"retry_after_seconds": 12}))
     assert feed.waited() == pytest.approx(12, abs=1e-3)
 
 
-def test_the_header_wins_over_the_body(sandbox: Sandbox, feed: Feed) -> None:
+def test_the_header_wins_over_the_body(sandbox: Sandbox, feed: FeedReader) -> None:
     sandbox.faults.add(
         Fault(status=429, headers={"Retry-After": "5"}, body={"retry_after_seconds": 12})
     )
@@ -166,7 +166,7 @@ def test_the_header_wins_over_the_body(sandbox: Sandbox, feed: Feed) -> None:
 
 @pytest.mark.parametrize("offset", [0, 86_400])
 def test_the_reset_of_the_rate_limit_is_read_against_the_answers_date(
-    sandbox: Sandbox, feed: Feed, offset: float
+    sandbox: Sandbox, feed: FeedReader, offset: float
 ) -> None:
     sandbox.clock_offset = offset
     fail(sandbox, 429, X_RateLimit_Reset=str(int(NOON.timestamp() + offset + 40)))
@@ -174,20 +174,24 @@ def test_the_reset_of_the_rate_limit_is_read_against_the_answers_date(
 
 
 def test_the_reset_of_the_rate_limit_says_nothing_of_another_failure(
-    sandbox: Sandbox, feed: Feed
+    sandbox: Sandbox, feed: FeedReader
 ) -> None:
     fail(sandbox, 503, X_RateLimit_Reset=str(int(NOON.timestamp() + 40)))
     assert feed.waited() == pytest.approx(0.5, abs=1e-3)
 
 
 @pytest.mark.parametrize("text", GARBAGE)
-def test_a_wait_that_makes_no_sense_is_as_none(sandbox: Sandbox, feed: Feed, text: str) -> None:
+def test_a_wait_that_makes_no_sense_is_as_none(
+    sandbox: Sandbox, feed: FeedReader, text: str
+) -> None:
     fail(sandbox, Retry_After=text)
     assert feed.waited() == pytest.approx(0.5, abs=1e-3)
 
 
 @pytest.mark.parametrize("value", [None, "soon", -1, True, [1], 10**400, float("nan")])
-def test_a_body_that_makes_no_sense_is_as_none(sandbox: Sandbox, feed: Feed, value: object) -> None:
+def test_a_body_that_makes_no_sense_is_as_none(
+    sandbox: Sandbox, feed: FeedReader, value: object
+) -> None:
     sandbox.faults.add(Fault(status=503, body={"retry_after_seconds": value}))
     assert feed.waited() <= 1.01
 
@@ -205,24 +209,28 @@ PASSED = NOON - timedelta(hours=1)
     ids=["none", "a date that has passed", "a reset that has passed"],
 )
 def test_a_wait_of_no_time_leaves_our_own_which_grow(
-    sandbox: Sandbox, feed: Feed, name: str, text: str
+    sandbox: Sandbox, feed: FeedReader, name: str, text: str
 ) -> None:
     fail(sandbox, 429, times=8, **{name: text})
     assert 46 <= feed.waited() <= 92
 
 
-def test_a_date_without_one_of_the_answer_is_as_none(sandbox: Sandbox, feed: Feed) -> None:
+def test_a_date_without_one_of_the_answer_is_as_none(sandbox: Sandbox, feed: FeedReader) -> None:
     sandbox.omit_date_header = True
     fail(sandbox, Retry_After=format_datetime(NOON + timedelta(hours=20), usegmt=True))
     assert feed.waited() == pytest.approx(0.5, abs=1e-3)
 
 
-def test_waits_that_were_asked_for_are_honoured_for_an_hour(sandbox: Sandbox, feed: Feed) -> None:
+def test_waits_that_were_asked_for_are_honoured_for_an_hour(
+    sandbox: Sandbox, feed: FeedReader
+) -> None:
     fail(sandbox, Retry_After="1200", times=3)
     assert feed.waited() == pytest.approx(3_600, abs=1e-3)
 
 
-def test_waits_that_were_asked_for_leave_our_own_patience(sandbox: Sandbox, feed: Feed) -> None:
+def test_waits_that_were_asked_for_leave_our_own_patience(
+    sandbox: Sandbox, feed: FeedReader
+) -> None:
     fail(sandbox, Retry_After="1000", times=3)
     fail(sandbox, times=6)
     assert feed.waited() > 3_000
@@ -230,7 +238,7 @@ def test_waits_that_were_asked_for_leave_our_own_patience(sandbox: Sandbox, feed
 
 @pytest.mark.parametrize("asked", [["3601"], ["1800", "1801"], ["999999999999"]])
 def test_beyond_an_hour_the_run_ends_and_says_when_a_new_one_makes_sense(
-    sandbox: Sandbox, feed: Feed, asked: list[str]
+    sandbox: Sandbox, feed: FeedReader, asked: list[str]
 ) -> None:
     for text in asked:
         fail(sandbox, 429, Retry_After=text)
@@ -245,14 +253,14 @@ def test_beyond_an_hour_the_run_ends_and_says_when_a_new_one_makes_sense(
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-def test_a_passing_failure_is_tried_again(sandbox: Sandbox, feed: Feed, status: int) -> None:
+def test_a_passing_failure_is_tried_again(sandbox: Sandbox, feed: FeedReader, status: int) -> None:
     fail(sandbox, status)
     assert len(feed.page().rows) == 50
-    assert feed.spending.credits == 0
+    assert feed.budget.credits == 0
 
 
 def test_own_waits_grow_from_half_a_second_to_30_with_jitter_for_five_minutes(
-    sandbox: Sandbox, feed: Feed
+    sandbox: Sandbox, feed: FeedReader
 ) -> None:
     fail(sandbox, times=None)
     with pytest.raises(ApiError, match="503"):
@@ -266,14 +274,14 @@ def test_own_waits_grow_from_half_a_second_to_30_with_jitter_for_five_minutes(
         assert longest / 2 - 0.001 <= wait <= longest + 0.001
     assert len(set(took[7:])) == len(took[7:])  # no two alike
     assert 240 <= sum(took) <= 300
-    assert feed.spending.credits == 0
+    assert feed.budget.credits == 0
 
 
 def test_own_waits_without_jitter_double_up_to_30_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("random.uniform", lambda _, most: most)
-    patience = Patience(120)
+    retry = Retry(120)
     took = [
-        patience.after_no_answer(asked=None, spent=0, now=NOON, why="Jobo answered 503")
+        retry.after_no_answer(asked=None, spent=0, now=NOON, why="Jobo answered 503")
         for _ in range(8)
     ]
     assert took == [0.5, 1, 2, 4, 8, 16, 30, 30]
@@ -281,7 +289,7 @@ def test_own_waits_without_jitter_double_up_to_30_seconds(monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize(("seconds", "tries"), [(299.5, 2), (299.6, 1)])
 def test_patience_of_five_minutes_ends_to_the_second(
-    sandbox: Sandbox, feed: Feed, seconds: float, tries: int
+    sandbox: Sandbox, feed: FeedReader, seconds: float, tries: int
 ) -> None:
     def take_time(response: requests.Response, **_: object) -> requests.Response:
         feed.clock.passed += seconds
@@ -294,7 +302,7 @@ def test_patience_of_five_minutes_ends_to_the_second(
     assert len(sandbox.feed_requests) == tries
 
 
-def test_the_time_that_tries_take_is_counted(sandbox: Sandbox, feed: Feed) -> None:
+def test_the_time_that_tries_take_is_counted(sandbox: Sandbox, feed: FeedReader) -> None:
     def take_time(response: requests.Response, **_: object) -> requests.Response:
         feed.clock.passed += 100
         return response
@@ -306,25 +314,27 @@ def test_the_time_that_tries_take_is_counted(sandbox: Sandbox, feed: Feed) -> No
     assert len(sandbox.feed_requests) == 3
 
 
-def test_each_page_has_patience_of_its_own(sandbox: Sandbox, feed: Feed) -> None:
+def test_each_page_has_patience_of_its_own(sandbox: Sandbox, feed: FeedReader) -> None:
     fail(sandbox, times=10)
     page = feed.page()
     fail(sandbox, times=10)
     assert len(feed.page(page.next_cursor).rows) == 50
 
 
-def test_a_dropped_connection_is_tried_again_and_free(sandbox: Sandbox, feed: Feed) -> None:
+def test_a_dropped_connection_is_tried_again_and_free(sandbox: Sandbox, feed: FeedReader) -> None:
     sandbox.faults.add(Fault(drop=True, times=5))
     assert feed.waited() > 5
-    assert feed.spending.credits == 0
+    assert feed.budget.credits == 0
 
 
-def test_an_api_that_is_away_is_given_up_after_five_minutes(sandbox: Sandbox, feed: Feed) -> None:
+def test_an_api_that_is_away_is_given_up_after_five_minutes(
+    sandbox: Sandbox, feed: FeedReader
+) -> None:
     sandbox.close()
     with pytest.raises(ApiError, match="cannot be reached"):
         feed.page()
     assert 240 <= feed.clock.passed <= 300
-    assert feed.spending.credits == 0
+    assert feed.budget.credits == 0
 
 
 # Answers that may be paid for
@@ -341,19 +351,19 @@ BROKEN = {
 
 @pytest.mark.parametrize("fault", BROKEN.values(), ids=BROKEN)
 def test_an_answer_that_broke_is_tried_twice_more_and_counted_as_paid(
-    sandbox: Sandbox, feed: Feed, fault: Fault, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, feed: FeedReader, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client_module, "_TIMEOUT", (10, 0.1))
     sandbox.faults.add(fault)
     with pytest.raises(ApiError, match="paid"):
         feed.page()
     assert len(sandbox.feed_requests) == 3
-    assert feed.spending.credits == sandbox.credits_billed == 7_500
+    assert feed.budget.credits == sandbox.credits_billed == 7_500
 
 
 @pytest.mark.parametrize("fault", BROKEN.values(), ids=BROKEN)
 def test_an_answer_that_broke_once_costs_a_page(
-    sandbox: Sandbox, feed: Feed, fault: Fault, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, feed: FeedReader, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client_module, "_TIMEOUT", (10, 0.1))
     sandbox.faults.add(fault)
@@ -363,11 +373,11 @@ def test_an_answer_that_broke_once_costs_a_page(
         sandbox.faults, "take", lambda entry: None if next(answers) else original(entry)
     )
     assert len(feed.page().rows) == 50
-    assert feed.spending.credits == 2_500
+    assert feed.budget.credits == 2_500
 
 
 def test_failures_in_between_leave_the_tries_that_may_be_paid_at_two(
-    sandbox: Sandbox, feed: Feed
+    sandbox: Sandbox, feed: FeedReader
 ) -> None:
     for _ in range(3):
         sandbox.faults.add(Fault(truncate=0.5))
@@ -375,7 +385,7 @@ def test_failures_in_between_leave_the_tries_that_may_be_paid_at_two(
     with pytest.raises(ApiError, match="paid"):
         feed.page()
     assert len(sandbox.feed_requests) == 5
-    assert feed.spending.credits == 7_500
+    assert feed.budget.credits == 7_500
 
 
 def test_jobos_timeouts_are_those_it_asks_for() -> None:
@@ -383,7 +393,7 @@ def test_jobos_timeouts_are_those_it_asks_for() -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 405, 410, 422, 451])
-def test_any_other_refusal_is_final(sandbox: Sandbox, feed: Feed, status: int) -> None:
+def test_any_other_refusal_is_final(sandbox: Sandbox, feed: FeedReader, status: int) -> None:
     fail(sandbox, status, times=None, Retry_After="1")
     with pytest.raises(ApiError, match=str(status)):
         feed.page()
@@ -392,12 +402,12 @@ def test_any_other_refusal_is_final(sandbox: Sandbox, feed: Feed, status: int) -
 
 
 def test_an_error_whose_text_breaks_off_is_judged_by_its_status(
-    sandbox: Sandbox, feed: Feed
+    sandbox: Sandbox, feed: FeedReader
 ) -> None:
     sandbox.faults.add(Fault(status=401, truncate=0.5))
     with pytest.raises(ApiError, match="401"):
         feed.page()
-    assert feed.spending.credits == 0
+    assert feed.budget.credits == 0
 
 
 # Pacing
@@ -439,14 +449,14 @@ class InProcess(BaseAdapter):
         pass
 
 
-def paced(limits: Limits | None, latency: float, **options: Any) -> tuple[Feed, Core]:
+def paced(limits: Limits | None, latency: float, **options: Any) -> tuple[FeedReader, Core]:
     """A client and an API with rate limits, both by the same made-up clock."""
     clock = FakeClock()
     core = Core(size=1, clock=lambda: clock.time, rate_limits=limits, balance=10**9, **options)
     session = requests.Session()
     session.mount("https://", InProcess(core, clock, latency))
     session.trust_env = False
-    return Feed("https://jobo.example", core.api_key, session, clock), core
+    return FeedReader("https://jobo.example", core.api_key, session, clock), core
 
 
 @pytest.mark.parametrize(("latency", "offset"), [(0.05, 0), (0.2, 0.5), (0.45, 7200.3)])
@@ -494,7 +504,7 @@ def test_without_headers_nothing_is_paced() -> None:
 
 @pytest.mark.parametrize(("seconds", "waited"), [(3_600, 1_800), (3_601, 0), (-1, 0)])
 def test_the_rest_of_an_allowance_is_spread_over_an_hour_at_most(
-    sandbox: Sandbox, feed: Feed, seconds: int, waited: float
+    sandbox: Sandbox, feed: FeedReader, seconds: int, waited: float
 ) -> None:
     reset = str(int(NOON.timestamp()) + seconds)
     allowance = {"X-RateLimit-Limit": "9", "X-RateLimit-Remaining": "1", "X-RateLimit-Reset": reset}
@@ -507,7 +517,7 @@ def test_the_rest_of_an_allowance_is_spread_over_an_hour_at_most(
 @pytest.mark.parametrize("text", GARBAGE)
 @pytest.mark.parametrize("name", ["X-RateLimit-Remaining", "X-RateLimit-Reset"])
 def test_headers_that_make_no_sense_pace_nothing(
-    sandbox: Sandbox, feed: Feed, name: str, text: str
+    sandbox: Sandbox, feed: FeedReader, name: str, text: str
 ) -> None:
     sensible = {"X-RateLimit-Limit": "9", "X-RateLimit-Remaining": "1"}
     reset = {"X-RateLimit-Reset": str(int(NOON.timestamp()) + 60)}

@@ -14,7 +14,8 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tap_jobo import schemas, settings
+from tap_jobo.settings import common as settings
+from tap_jobo.streams import schemas
 from tap_jobo.tap import TapJobo
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def _settings_yaml(properties: Mapping[str, Any]) -> Iterator[str]:
 def _kind(name: str, definition: Mapping[str, Any]) -> str:
     if name == "start_date":
         return "date_iso8601"
-    if name in settings.SWITCHES:
+    if name in settings.BOOLEAN_SETTINGS:
         return "string # as a boolean, Meltano would read any odd text as false"
     if "enum" in definition:
         return "options"

@@ -1,6 +1,6 @@
 """Shows which changed lines the tests would not notice: mutation testing with cosmic-ray.
 
-`uv run just mutation` for all the modules below, `uv run just mutation spending` for some. Each
+`uv run just mutation` for all the modules below, `uv run just mutation budget` for some. Each
 processor works on a module of its own, in a copy of the project with an environment of its own, so
 that the tap that tests start as a process is the changed one and your files stay as they are.
 """
@@ -33,7 +33,7 @@ TESTS: Final = {
     "scan": ("bookmark", "scan"),
     "plan": ("scan", "bookmark"),
     "delivery": ("promises", "feed", "scan", "money"),
-    "spending": ("money",),
+    "budget": ("money",),
     "feed": ("bookmark", "feed", "money"),
     "journal": ("journal", "promises"),
     "page": ("feed", "rows"),

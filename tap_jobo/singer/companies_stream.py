@@ -7,12 +7,12 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tap_jobo import schemas
+from tap_jobo.api.budget import Budget
+from tap_jobo.api.profiles import RETRY_FOR, Profiles
 from tap_jobo.errors import ConfigError
-from tap_jobo.profiles import PATIENCE, Profiles
-from tap_jobo.quick import QuickStream
-from tap_jobo.rows import is_uuid
-from tap_jobo.spending import Spending
+from tap_jobo.records.converter import is_uuid
+from tap_jobo.singer.stream import JoboStream
+from tap_jobo.streams import schemas
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from requests import PreparedRequest
     from singer_sdk.helpers.types import Context
 
-    from tap_jobo.rows import Row
+    from tap_jobo.records.converter import Row
 
 
-class CompaniesStream(QuickStream):
+class CompaniesStream(JoboStream):
     """Company profiles, which cost nothing and join `career_sites` by `id`.
 
     The stream has no state of its own. Of the career sites' companies it is written page by page,
@@ -46,7 +46,7 @@ class CompaniesStream(QuickStream):
         self._follows_career_sites = False
 
     @property
-    def names_companies(self) -> bool:
+    def has_explicit_ids(self) -> bool:
         """Whether the settings name the companies, so that the feed is not read."""
         return bool(self.config.get("company_ids") or self.config.get("company_ids_file"))
 
@@ -71,13 +71,15 @@ class CompaniesStream(QuickStream):
             ConfigError: The profiles are of no company: neither are career sites read.
         """
         is_test = self.ABORT_AT_RECORD_COUNT is not None
-        if not (self.names_companies or self._follows_career_sites or is_test or self.is_taken_out):
+        if not (
+            self.has_explicit_ids or self._follows_career_sites or is_test or self.is_mapped_out
+        ):
             raise ConfigError(
                 "The stream companies alone is refused: the feed would be paid for and its rows "
                 "thrown away. Select career_sites too, or name the companies in company_ids or "
                 "company_ids_file."
             )
-        if self.names_companies:
+        if self.has_explicit_ids:
             self.require_primary_key()
         yield from self.profiles.read(islice(self._named(), self.ABORT_AT_RECORD_COUNT))
 
@@ -94,7 +96,7 @@ class CompaniesStream(QuickStream):
         try:
             super().finish_run()
         finally:
-            if self.names_companies:
+            if self.has_explicit_ids:
                 self.logger.info("Summary: %s.", self.profiles.figures())
 
     # Nothing of this stream is in the state, which the SDK would fill with empty entries.
@@ -121,13 +123,13 @@ class CompaniesStream(QuickStream):
     def profiles(self) -> Profiles:
         """The reader of profiles."""
         workers = self.config["companies_concurrency"]
-        free = Spending(max_credits=None, alert_threshold=None, logger=self.logger)
+        free = Budget(max_credits=None, alert_threshold=None, logger=self.logger)
         return Profiles(
-            client=self._client(free, workers=workers, patience=PATIENCE),
+            client=self._client(free, workers=workers, retry=RETRY_FOR),
             prepare=self._prepare,
             cleaner=self._cleaner,
             workers=workers,
-            stopping=self._stopping,
+            shutdown=self._shutdown,
             logger=self.logger,
         )
 

@@ -21,26 +21,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from tap_jobo.api.budget import dollars
 from tap_jobo.errors import ApiError, BudgetReachedError, CursorRejectedError
 from tap_jobo.scan import Scan
-from tap_jobo.spending import dollars
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Generator, Iterator
     from datetime import datetime
 
-    from tap_jobo.journal import Journal
-    from tap_jobo.page import Page
-    from tap_jobo.plan import Plan
-    from tap_jobo.report import Report
-    from tap_jobo.rows import Row, RowCleaner
+    from tap_jobo.api.budget import Budget
+    from tap_jobo.api.page import Page
+    from tap_jobo.journal.journal import Journal
+    from tap_jobo.records.converter import RecordConverter, Row
     from tap_jobo.scan import StreamState
-    from tap_jobo.spending import Spending
+    from tap_jobo.sync.report import Report
+    from tap_jobo.sync.start import SyncStart
 
 
 class _Buys(Protocol):
-    def buy(self, scan: Scan, bookmark: datetime | None) -> Page: ...
+    def fetch_page(self, scan: Scan, bookmark: datetime | None) -> Page: ...
 
 
 class Delivery:
@@ -52,7 +52,7 @@ class Delivery:
         journal: The pages that are paid for.
         feed: Where pages are bought.
         cleaner: Makes records of rows.
-        spending: What the run has cost.
+        budget: What the run has cost.
         report: Counts what was delivered.
         write_state: Writes a STATE message with the state as it is.
         check: Raises if the run must not go on: a signal came, or the target went away.
@@ -63,12 +63,12 @@ class Delivery:
     def __init__(  # noqa: PLR0913 - the parts of a run, each with a purpose of its own
         self,
         *,
-        plan: Plan,
+        plan: SyncStart,
         state: StreamState,
         journal: Journal,
         feed: _Buys,
-        cleaner: RowCleaner,
-        spending: Spending,
+        cleaner: RecordConverter,
+        budget: Budget,
         report: Report,
         write_state: Callable[[], None],
         check: Callable[[], None],
@@ -80,7 +80,7 @@ class Delivery:
         self._journal = journal
         self._feed = feed
         self._cleaner = cleaner
-        self._spending = spending
+        self._budget = budget
         self._report = report
         self._finish_page = finish_page
         self._write_state = write_state
@@ -124,8 +124,8 @@ class Delivery:
             page = self._journal.read(scan)
             is_replayed = page is not None
             if page is None:
-                page = self._feed.buy(scan, self._plan.bookmark(self._state))
-            _refuse_circle(scan, page, used)
+                page = self._feed.fetch_page(scan, self._plan.bookmark(self._state))
+            detect_pagination_loop(scan, page, used)
             if not is_replayed:
                 self._journal.write(scan, page)
             yield from self._cleaner.clean(page.rows, is_plain=page.is_plain)
@@ -148,12 +148,12 @@ class Delivery:
 
     def _first_scan(self) -> Scan:
         scan = self._plan.first_scan(self._state)
-        self._journal.confirm(bookmark=self._state.bookmark, pending=self._state.pending)
+        self._journal.acknowledge(bookmark=self._state.bookmark, pending=self._state.pending)
         return scan if self._state.pending else self._adopt(scan)
 
     def _adopt(self, scan: Scan) -> Scan:
         """Let a scan that would begin go on as one that was paid for but is not in the state."""
-        self._journal.adopt(scan, self._passed)
+        self._journal.resume(scan, self._passed)
         return scan
 
     def _catch_up(self, scan: Scan) -> Scan:
@@ -165,7 +165,7 @@ class Delivery:
         """Return the scan that begins again what the API cannot continue, once a scan."""
         if scan.cursor is None:
             raise rejection
-        cost = dollars(scan.rows * self._spending.price)
+        cost = dollars(scan.rows * self._budget.price)
         if scan.restarts:
             raise ApiError(
                 f"{rejection}, again in a scan that was started over once. To start over costs "
@@ -178,7 +178,7 @@ class Delivery:
             f"{scan.rows:,}",
             cost,
         )
-        self._journal.drop(scan)
+        self._journal.discard(scan)
         self._pass(scan)
         again = Scan(scan.updated_after, self._plan.batch_size, restarts=scan.restarts + 1)
         return self._adopt(again)
@@ -188,7 +188,7 @@ class Delivery:
             self._passed.add(scan.started_at)
 
 
-def _refuse_circle(scan: Scan, page: Page, used: set[int]) -> None:
+def detect_pagination_loop(scan: Scan, page: Page, used: set[int]) -> None:
     """See that a page does not lead back to one before it, which would be bought for ever.
 
     Args:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from tap_jobo.errors import ApiError
-from tap_jobo.rows import storable
+from tap_jobo.records.converter import sanitize_text
 
 
 class NotJsonError(ValueError):
@@ -87,7 +87,7 @@ def read_page(body: bytes, sent_cursor: str | None) -> Page:
         raise _broken("has no boolean 'has_more'")
     if not isinstance(cursor, str | None):
         raise _broken("has a 'next_cursor' that is not a text")
-    if cursor and storable(cursor) != cursor:
+    if cursor and sanitize_text(cursor) != cursor:
         raise _broken("has a 'next_cursor' that is no text to send back")
     if has_more and not cursor:
         raise _broken("says has_more without a 'next_cursor'")

@@ -21,7 +21,7 @@ def dollars(credits_: float) -> str:
     return f"${credits_ / CREDITS_A_DOLLAR:,.2f}"
 
 
-class Spending:
+class Budget:
     """The credits of one run.
 
     Attributes:
@@ -63,7 +63,7 @@ class Spending:
                 "The scan is kept: the next run goes on from here."
             )
 
-    def page_received(self, headers: Mapping[str, str], rows: int) -> None:
+    def charge(self, headers: Mapping[str, str], rows: int) -> None:
         """Count a page that arrived: what its answer says, else its rows at the last price."""
         deducted = _credits(headers.get("X-Credits-Deducted"))
         cost = math.ceil(rows * self.price) if deducted is None else deducted
@@ -72,7 +72,7 @@ class Spending:
         self.credits += cost
         self._note_balance(_credits(headers.get("X-Credits-Balance")))
 
-    def page_unknown(self, rows: int) -> None:
+    def charge_worst_case(self, rows: int) -> None:
         """Count a request whose answer broke off or never came: it may be paid for, all of it."""
         self.credits += math.ceil(rows * self.price)
 

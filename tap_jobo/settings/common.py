@@ -6,7 +6,7 @@ from typing import Final
 
 from singer_sdk import typing as th
 
-SWITCHES: Final = ("is_agency", "journal")
+BOOLEAN_SETTINGS: Final = ("is_agency", "journal")
 """The boolean settings, which are read from text too."""
 FILTERS: Final = (
     "industries",

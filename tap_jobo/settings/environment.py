@@ -7,7 +7,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from tap_jobo.settings import UNSUPPORTED
+from tap_jobo.settings.common import UNSUPPORTED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from tap_jobo.clock import parse_timestamp
-from tap_jobo.environment import BOOLEANS, ENV_PREFIX
 from tap_jobo.errors import ConfigError
 from tap_jobo.redaction import REPLACEMENT
-from tap_jobo.settings import SWITCHES, UNSUPPORTED
+from tap_jobo.settings.common import BOOLEAN_SETTINGS, UNSUPPORTED
+from tap_jobo.settings.environment import BOOLEANS, ENV_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -162,7 +162,7 @@ def check(config: Mapping[str, Any]) -> dict[str, Any]:
             what is allowed; it never shows the value of `api_key`.
     """
     given = {
-        name: BOOLEANS.get(str(value).strip().lower(), value) if name in SWITCHES else value
+        name: BOOLEANS.get(str(value).strip().lower(), value) if name in BOOLEAN_SETTINGS else value
         for name, value in config.items()
         if value not in (None, "", [])
     }

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 import requests
 import urllib3
 
+from tap_jobo.api.page import NotJsonError, parse_json
+from tap_jobo.api.retry import RETRY_FOR, RateLimiter, Retry, parse_retry_after
 from tap_jobo.clock import parse_http_date
 from tap_jobo.errors import ApiError, CursorRejectedError, InterruptedRunError, NotFoundError
-from tap_jobo.page import NotJsonError, parse_json
 from tap_jobo.redaction import redact_body
-from tap_jobo.waiting import PATIENCE, Pace, Patience, asked_wait
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
+    from tap_jobo.api.budget import Budget
     from tap_jobo.clock import Clock
-    from tap_jobo.spending import Spending
-    from tap_jobo.stopping import Stopping
+    from tap_jobo.signals import ShutdownSignal
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ _ADVICE: Final[dict[int, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answer(Generic[T]):
+class ApiResponse(Generic[T]):
     """A 200 of the API.
 
     Attributes:
@@ -57,7 +57,7 @@ class Answer(Generic[T]):
     date: datetime | None
 
 
-class _NoAnswerError(Exception):
+class RetryableError(Exception):
     """The request failed in a way that costs nothing; `asked` is the wait that it asks for."""
 
     def __init__(self, why: str, asked: float | None = None) -> None:
@@ -65,7 +65,7 @@ class _NoAnswerError(Exception):
         self.asked = asked
 
 
-class _BrokenAnswerError(Exception):
+class IncompleteResponseError(Exception):
     """The answer broke off or did not come in time: it may have been paid for."""
 
 
@@ -76,12 +76,12 @@ class Client:
         session: The session to send with. Redirects are never followed: a header such as
             X-Api-Key would go along to another host.
         key: The API key, to take it out of what comes back.
-        spending: Counts what requests cost and holds the budget.
-        stopping: Ends waits and requests when a signal comes.
+        budget: Counts what requests cost and holds the budget.
+        shutdown: Ends waits and requests when a signal comes.
         clock: The clocks to read.
         logger: Where retries are reported.
         workers: How many threads use the client at once; a wait holds all of them.
-        patience: Seconds of waits for one request that the server did not ask for.
+        retry: Seconds of waits for one request that the server did not ask for.
     """
 
     def __init__(  # noqa: PLR0913 - each is a separate concern, handed in
@@ -89,26 +89,26 @@ class Client:
         *,
         session: requests.Session,
         key: str,
-        spending: Spending,
-        stopping: Stopping,
+        budget: Budget,
+        shutdown: ShutdownSignal,
         clock: Clock,
         logger: logging.Logger,
         workers: int = 1,
-        patience: float = PATIENCE,
+        retry: float = RETRY_FOR,
     ) -> None:
         self._session = session
         self._key = key
-        self._spending = spending
-        self._stopping = stopping
+        self._budget = budget
+        self._shutdown = shutdown
         self._clock = clock
         self._logger = logger
-        self._patience = patience
-        self._pace = Pace(workers)
+        self._patience = retry
+        self._pace = RateLimiter(workers)
         self._environment: dict[str, Any] | None = None
 
     def fetch(
         self, request: requests.PreparedRequest, *, rows: int, read: Callable[[bytes], T]
-    ) -> Answer[T]:
+    ) -> ApiResponse[T]:
         """Return the answer to a request for a page.
 
         Args:
@@ -122,44 +122,44 @@ class Client:
             BudgetReachedError: The page may cost more than the budget leaves.
             InterruptedRunError: A signal came.
         """
-        patience = Patience(self._patience)
+        retry = Retry(self._patience)
         first_sent_at = self._clock.now()
         while True:
             self._wait_for_turn()
-            self._spending.reserve(rows)
+            self._budget.reserve(rows)
             started = self._clock.monotonic()
             try:
                 return replace(self._try(request, rows, read), first_sent_at=first_sent_at)
-            except _NoAnswerError as failure:
+            except RetryableError as failure:
                 spent = self._clock.monotonic() - started
-                wait = patience.after_no_answer(
+                wait = retry.after_no_answer(
                     asked=failure.asked, spent=spent, now=self._clock.now(), why=str(failure)
                 )
                 self._logger.warning("%s: trying again in %.1f seconds.", failure, wait)
-            except _BrokenAnswerError as failure:
-                self._spending.page_unknown(rows)
-                wait = patience.after_broken_answer(str(failure), may_be_paid=rows > 0)
+            except IncompleteResponseError as failure:
+                self._budget.charge_worst_case(rows)
+                wait = retry.after_broken_answer(str(failure), may_be_paid=rows > 0)
                 self._logger.warning("%s. Trying again in %.1f seconds.", failure, wait)
             self._pace.pause(wait, self._clock.monotonic())
 
     def _wait_for_turn(self) -> None:
         wait = self._pace.wait(self._clock.monotonic())
-        self._stopping.wait(wait)
+        self._shutdown.wait(wait)
         while wait > 0:  # another thread may have been asked to wait meanwhile
             wait = self._pace.pause_left(self._clock.monotonic())
-            self._stopping.wait(wait)
+            self._shutdown.wait(wait)
 
     def _try(
         self, request: requests.PreparedRequest, rows: int, read: Callable[[bytes], T]
-    ) -> Answer[T]:
+    ) -> ApiResponse[T]:
         sent_at, started = self._clock.now(), self._clock.monotonic()
         try:
-            with self._stopping.request():
+            with self._shutdown.request():
                 response = self._send(request)
                 elapsed = self._clock.monotonic() - started
                 body = self._read(response)
         except InterruptedRunError:
-            self._spending.page_unknown(rows)
+            self._budget.charge_worst_case(rows)
             raise
         self._pace.answered(response.headers, self._clock.monotonic())
         if response.status_code != HTTPStatus.OK:
@@ -167,12 +167,12 @@ class Client:
         try:
             content = read(body)
         except NotJsonError as error:
-            raise _BrokenAnswerError("Jobo's answer is not JSON") from error
+            raise IncompleteResponseError("Jobo's answer is not JSON") from error
         except ApiError:
-            self._spending.page_received(response.headers, rows)
+            self._budget.charge(response.headers, rows)
             raise
         date = parse_http_date(response.headers.get("Date"))
-        return Answer(content, response.headers, sent_at, sent_at, elapsed, date)
+        return ApiResponse(content, response.headers, sent_at, sent_at, elapsed, date)
 
     def _send(self, request: requests.PreparedRequest) -> requests.Response:
         if self._environment is None:  # its proxies and certificates, looked up once a run
@@ -185,7 +185,7 @@ class Client:
                 request, timeout=_TIMEOUT, allow_redirects=False, **self._environment
             )
         except requests.ReadTimeout as error:
-            raise _BrokenAnswerError("Jobo did not answer in time") from error
+            raise IncompleteResponseError("Jobo did not answer in time") from error
         except requests.exceptions.SSLError as error:
             raise ApiError(
                 "The certificate of api_url cannot be verified: check api_url, the machine's "
@@ -193,8 +193,8 @@ class Client:
             ) from error
         except (requests.ConnectionError, requests.Timeout) as error:
             if _answer_began(error):
-                raise _BrokenAnswerError("Jobo's answer is not HTTP") from error
-            raise _NoAnswerError("Jobo cannot be reached, or closed the connection") from error
+                raise IncompleteResponseError("Jobo's answer is not HTTP") from error
+            raise RetryableError("Jobo cannot be reached, or closed the connection") from error
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise ApiError(
                 f"The request cannot be sent ({type(error).__name__}): check api_url and the "
@@ -206,7 +206,7 @@ class Client:
             return redact_body(response.content, self._key)
         except requests.RequestException as error:
             if response.status_code == HTTPStatus.OK:
-                raise _BrokenAnswerError("Jobo's answer broke off") from error
+                raise IncompleteResponseError("Jobo's answer broke off") from error
             return b""  # an error's text is worth nothing: its status says what to do
 
 
@@ -223,7 +223,7 @@ def _refusal(response: requests.Response, body: bytes) -> Exception:
     status, data = response.status_code, _json_or_none(body)
     said = f"Jobo answered {status}{_sentence(data)}"
     if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return _NoAnswerError(said, asked_wait(status, response.headers, data))
+        return RetryableError(said, parse_retry_after(status, response.headers, data))
     if _is_cursor_rejected(status, data):
         return CursorRejectedError(said)
     if status == HTTPStatus.NOT_FOUND:

@@ -20,7 +20,7 @@ _SLICE: Final = 0.2
 """Seconds after which a wait looks whether a signal came."""
 
 
-class Stopping:
+class ShutdownSignal:
     """Notes a signal and raises `InterruptedRunError` where the run can end without loss.
 
     The handler only takes a note: a page whose rows are on their way goes out whole, with its

@@ -6,9 +6,9 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from tap_jobo.api.page import read_page
 from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import StateError
-from tap_jobo.page import read_page
 
 if TYPE_CHECKING:
     import logging
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from requests import PreparedRequest
 
-    from tap_jobo.client import Answer, Client
-    from tap_jobo.page import Page
+    from tap_jobo.api.budget import Budget
+    from tap_jobo.api.client import ApiResponse, Client
+    from tap_jobo.api.page import Page
     from tap_jobo.scan import Filters, Scan
-    from tap_jobo.spending import Spending
 
 PATH: Final = "/api/career-sites/feed"
 _TOLERATED_SKEW: Final = timedelta(minutes=5)
@@ -42,14 +42,14 @@ def request_body(scan: Scan, filters: Filters) -> dict[str, Any]:
     return {name: value for name, value in body.items() if value is not None}
 
 
-class Feed:
+class FeedReader:
     """Buys pages.
 
     Args:
         client: Sends the requests.
         prepare: Makes a request of a body.
         filters: The filters of every scan.
-        spending: Where the cost of each page is counted.
+        budget: Where the cost of each page is counted.
         logger: Where a clock that is off is reported.
     """
 
@@ -59,17 +59,17 @@ class Feed:
         client: Client,
         prepare: Callable[[dict[str, Any]], PreparedRequest],
         filters: Filters,
-        spending: Spending,
+        budget: Budget,
         logger: logging.Logger,
     ) -> None:
         self._client = client
         self._prepare = prepare
         self._filters = filters
-        self._spending = spending
+        self._budget = budget
         self._logger = logger
         self._clocks_compared = False
 
-    def buy(self, scan: Scan, bookmark: datetime | None) -> Page:
+    def fetch_page(self, scan: Scan, bookmark: datetime | None) -> Page:
         """Buy the scan's next page; the first one sets when the scan started.
 
         Args:
@@ -85,13 +85,13 @@ class Feed:
             rows=scan.batch_size,
             read=partial(read_page, sent_cursor=scan.cursor),
         )
-        self._spending.page_received(answer.headers, len(answer.content.rows))
+        self._budget.charge(answer.headers, len(answer.content.rows))
         self._compare_clocks(answer, bookmark)
         if scan.started_at is None:
             scan.started_at = format_timestamp(_started_at(answer))
         return answer.content
 
-    def _compare_clocks(self, answer: Answer[Page], bookmark: datetime | None) -> None:
+    def _compare_clocks(self, answer: ApiResponse[Page], bookmark: datetime | None) -> None:
         if self._clocks_compared:
             return
         self._clocks_compared = True
@@ -101,7 +101,7 @@ class Feed:
                 "alone, which must not be ahead."
             )
             return
-        refuse_future(bookmark, answer.date)
+        reject_future_bookmark(bookmark, answer.date)
         skew = answer.date - answer.sent_at - timedelta(seconds=answer.elapsed)
         if abs(skew) > _TOLERATED_SKEW:
             self._logger.warning(
@@ -115,7 +115,7 @@ class Feed:
             )
 
 
-def refuse_future(bookmark: datetime | None, api_time: datetime | None) -> None:
+def reject_future_bookmark(bookmark: datetime | None, api_time: datetime | None) -> None:
     """See that a bookmark does not lie in the future, so that a scan from it would leave rows out.
 
     Args:
@@ -134,7 +134,7 @@ def refuse_future(bookmark: datetime | None, api_time: datetime | None) -> None:
         )
 
 
-def _started_at(answer: Answer[Page]) -> datetime:
+def _started_at(answer: ApiResponse[Page]) -> datetime:
     """Return the instant before the scan's first request, by the slower of the two clocks.
 
     A local clock that is ahead would move the bookmark past updates that come later. The API's

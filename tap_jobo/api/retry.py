@@ -9,23 +9,23 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from tap_jobo.clock import parse_http_date
-from tap_jobo.errors import ApiError, GaveUpError
+from tap_jobo.errors import ApiError, RetriesExhaustedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-PATIENCE: Final = 300.0
+RETRY_FOR: Final = 300.0
 """Seconds of our own waits for one page."""
-_FIRST_WAIT: Final = 0.5
-_LONGEST_WAIT: Final = 30.0
-_OBEDIENCE: Final = 3_600.0
+BACKOFF_MIN: Final = 0.5
+BACKOFF_MAX: Final = 30.0
+RETRY_AFTER_MAX: Final = 3_600.0
 """Seconds of waits that the server asked for, for one page."""
 _PAID_TRIES: Final = 2
 """Further tries after an answer that broke off: each may be paid for."""
 
 
-def asked_wait(status: int, headers: Mapping[str, str], body: object) -> float | None:
+def parse_retry_after(status: int, headers: Mapping[str, str], body: object) -> float | None:
     """Return the seconds that an answer asks to wait; None where it does not say.
 
     `Retry-After` (seconds or a date), then `retry_after_seconds` of the body, then, where the
@@ -43,7 +43,7 @@ def asked_wait(status: int, headers: Mapping[str, str], body: object) -> float |
     return seconds
 
 
-class Patience:
+class Retry:
     """The waits between the tries for one page or profile.
 
     Args:
@@ -69,14 +69,14 @@ class Patience:
             why: What happened, for the text of the error.
 
         Raises:
-            GaveUpError: It makes no sense to wait on.
+            RetriesExhaustedError: It makes no sense to wait on.
         """
         if asked:
-            asked = max(asked, _FIRST_WAIT)
+            asked = max(asked, BACKOFF_MIN)
             self._asked += asked
-            if self._asked > _OBEDIENCE:
+            if self._asked > RETRY_AFTER_MAX:
                 then = (now + timedelta(seconds=min(asked, 1e9))).isoformat(timespec="minutes")
-                raise GaveUpError(
+                raise RetriesExhaustedError(
                     f"{why}, and asks to wait {asked:,.0f} seconds: a new run makes sense from "
                     f"{then} on"
                 )
@@ -84,7 +84,9 @@ class Patience:
         wait = self._next_own()
         self._own += wait + spent
         if self._own > self._seconds:
-            raise GaveUpError(f"{why}, for {self._own:.0f} seconds and {self._tries} tries now")
+            raise RetriesExhaustedError(
+                f"{why}, for {self._own:.0f} seconds and {self._tries} tries now"
+            )
         return wait
 
     def after_broken_answer(self, why: str, *, may_be_paid: bool) -> float:
@@ -106,12 +108,12 @@ class Patience:
         return self._next_own()
 
     def _next_own(self) -> float:
-        longest = min(_LONGEST_WAIT, _FIRST_WAIT * 2**self._tries)
+        longest = min(BACKOFF_MAX, BACKOFF_MIN * 2**self._tries)
         self._tries += 1
-        return float(max(_FIRST_WAIT, longest * random.uniform(0.5, 1)))  # noqa: S311 - jitter
+        return float(max(BACKOFF_MIN, longest * random.uniform(0.5, 1)))  # noqa: S311 - jitter
 
 
-class Pace:
+class RateLimiter:
     """Keeps within the announced rate, so that a 429 is the exception; for several threads.
 
     The first half of the allowance is used at full speed, so that a small sync does not wait;
@@ -149,7 +151,7 @@ class Pace:
         remaining = _seconds(headers.get("X-RateLimit-Remaining"))
         until_reset = _until_reset(headers)
         self._interval = 0.0
-        if remaining is None or until_reset is None or until_reset > _OBEDIENCE:
+        if remaining is None or until_reset is None or until_reset > RETRY_AFTER_MAX:
             return
         limit = _seconds(headers.get("X-RateLimit-Limit"))
         left = max(0.0, remaining - self._others)

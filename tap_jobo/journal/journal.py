@@ -20,16 +20,16 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
+from tap_jobo.api.page import read_page
 from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import ApiError
-from tap_jobo.page import read_page
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Collection
     from pathlib import Path
 
-    from tap_jobo.page import Page
+    from tap_jobo.api.page import Page
     from tap_jobo.scan import Filters, Scan
 
 _FILE: Final = "journal.sqlite3"
@@ -68,7 +68,7 @@ def _never_fatal(
         try:
             return method(journal, *args, **kwargs) if journal.is_on else None
         except (sqlite3.Error, zlib.error, OSError, ValueError, ApiError) as error:
-            journal.give_up(error)
+            journal.disable(error)
             return None
 
     return guarded
@@ -109,7 +109,7 @@ class Journal:
         """Whether pages are kept."""
         return self._folder is not None
 
-    def give_up(self, error: Exception) -> None:
+    def disable(self, error: Exception) -> None:
         """Go on without a journal, with one warning."""
         self._logger.warning(
             "The journal in %s cannot be used (%s: %s); the run goes on without it, and a crash "
@@ -130,7 +130,7 @@ class Journal:
                 db.close()
 
     @_never_fatal
-    def adopt(self, scan: Scan, passed_over: Collection[str]) -> None:
+    def resume(self, scan: Scan, passed_over: Collection[str]) -> None:
         """Let a new scan go on as the newest journaled one of its window, if there is one.
 
         Args:
@@ -193,7 +193,7 @@ class Journal:
         )
 
     @_never_fatal
-    def confirm(self, *, bookmark: datetime | None, pending: Scan | None) -> None:
+    def acknowledge(self, *, bookmark: datetime | None, pending: Scan | None) -> None:
         """Drop what the state of a later run shows to have arrived.
 
         Args:
@@ -213,7 +213,7 @@ class Journal:
             )
 
     @_never_fatal
-    def drop(self, scan: Scan) -> None:
+    def discard(self, scan: Scan) -> None:
         """Drop a scan's pages: the API cannot continue it, so nothing leads on from them."""
         self._execute(f"DELETE FROM pages WHERE {_OF_SCAN}", self._key(scan))  # noqa: S608
 

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
-from tap_jobo import feed, schemas
+from tap_jobo.api import feed_reader as feed
+from tap_jobo.api.budget import Budget
+from tap_jobo.api.feed_reader import FeedReader
 from tap_jobo.clock import parse_timestamp
-from tap_jobo.delivery import Delivery
 from tap_jobo.errors import ConfigError
-from tap_jobo.feed import Feed
-from tap_jobo.journal import Journal, default_folder
-from tap_jobo.output import check_reader
-from tap_jobo.plan import Plan
-from tap_jobo.quick import QuickStream
-from tap_jobo.report import Report
+from tap_jobo.journal.journal import Journal, default_folder
 from tap_jobo.scan import REPLICATION_KEY, StreamState, filters_of
-from tap_jobo.scanned import ScannedStream
-from tap_jobo.spending import Spending
+from tap_jobo.singer.stream import JoboStream
+from tap_jobo.singer.writer import check_reader
+from tap_jobo.streams import schemas
+from tap_jobo.sync.delivery import Delivery
+from tap_jobo.sync.report import Report
+from tap_jobo.sync.start import SyncStart
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context, Record
     from singer_sdk.singerlib import Catalog
 
-    from tap_jobo.companies import CompaniesStream
-    from tap_jobo.rows import Row
+    from tap_jobo.records.converter import Row
     from tap_jobo.scan import Filters
-    from tap_jobo.stopping import Stopping
+    from tap_jobo.signals import ShutdownSignal
+    from tap_jobo.singer.companies_stream import CompaniesStream
 
 
-class CareerSitesStream(ScannedStream, QuickStream):
+class CareerSitesStream(JoboStream):
     """Career sites: companies together with the place where their jobs are listed."""
 
     name = "career_sites"
@@ -48,8 +48,8 @@ class CareerSitesStream(ScannedStream, QuickStream):
     replication_key = REPLICATION_KEY
     schema = schemas.CAREER_SITES.to_dict()
 
-    def __init__(self, tap: Tap, *, stopping: Stopping, companies: CompaniesStream) -> None:
-        super().__init__(tap, stopping=stopping)
+    def __init__(self, tap: Tap, *, shutdown: ShutdownSignal, companies: CompaniesStream) -> None:
+        super().__init__(tap, shutdown=shutdown)
         self._state_writer = tap.state_writer
         self._companies = companies
         self._wants_profiles = False
@@ -74,15 +74,15 @@ class CareerSitesStream(ScannedStream, QuickStream):
             ConfigError: Companies are named, whose stream is not selected.
         """
         self.require_primary_key()
-        if self._companies.names_companies:
+        if self._companies.has_explicit_ids:
             self._leave_the_feed_alone()
             return iter(())
         if self.ABORT_AT_RECORD_COUNT is not None:
             return self._sample(self.ABORT_AT_RECORD_COUNT)
-        if self.is_taken_out:
+        if self.is_mapped_out:
             self.logger.warning("Setting 'stream_maps' takes career_sites out: nothing is read.")
             return iter(())
-        self._wants_profiles = self._companies.selected and not self._companies.is_taken_out
+        self._wants_profiles = self._companies.selected and not self._companies.is_mapped_out
         if self._wants_profiles:
             self._companies.require_primary_key()
             self._companies.follow_career_sites()
@@ -121,13 +121,13 @@ class CareerSitesStream(ScannedStream, QuickStream):
         try:
             super().finish_run()
         finally:
-            if not self._companies.names_companies:
+            if not self._companies.has_explicit_ids:
                 self._report.finish(self._companies.profiles if self._companies.selected else None)
 
     def _sample(self, limit: int) -> Iterator[Row]:
         """Buy `limit` rows at the most, with one request that leaves no trace."""
         scan = replace(self._plan.new_scan(None), batch_size=min(limit, self.config["batch_size"]))
-        page = self._feed.buy(scan, None)
+        page = self._feed.fetch_page(scan, None)
         yield from islice(self._cleaner.clean(page.rows), limit)
         self._report.page_delivered(len(page.rows), is_replayed=False)
 
@@ -137,14 +137,14 @@ class CareerSitesStream(ScannedStream, QuickStream):
         if bookmark and bookmark > self._clock.now():
             # One of the two is wrong. To ask the API costs nothing, other than to see it from a
             # page that was bought with such a bookmark.
-            feed.refuse_future(bookmark, self._companies.profiles.api_time())
+            feed.reject_future_bookmark(bookmark, self._companies.profiles.api_time())
         return Delivery(
             plan=self._plan,
             state=state,
             journal=self._journal(),
             feed=self._feed,
             cleaner=self._cleaner,
-            spending=self._spending,
+            budget=self._budget,
             report=self._report,
             finish_page=self._finish_page,
             write_state=lambda: self._state_writer.write_state(self.tap_state),
@@ -153,7 +153,7 @@ class CareerSitesStream(ScannedStream, QuickStream):
         )
 
     def _check(self) -> None:
-        self._stopping.check()
+        self._shutdown.check()
         check_reader()
 
     @cached_property
@@ -161,9 +161,9 @@ class CareerSitesStream(ScannedStream, QuickStream):
         return filters_of(self.config)
 
     @cached_property
-    def _plan(self) -> Plan:
+    def _plan(self) -> SyncStart:
         start_date = self.config.get("start_date")
-        return Plan(
+        return SyncStart(
             filters=self._filters,
             on_filter_change=self.config["on_filter_change"],
             start_date=parse_timestamp(start_date) if start_date else None,
@@ -187,8 +187,8 @@ class CareerSitesStream(ScannedStream, QuickStream):
         )
 
     @cached_property
-    def _spending(self) -> Spending:
-        return Spending(
+    def _budget(self) -> Budget:
+        return Budget(
             max_credits=self.config.get("max_credits"),
             alert_threshold=self.config.get("credits_alert_threshold"),
             logger=self.logger,
@@ -198,7 +198,7 @@ class CareerSitesStream(ScannedStream, QuickStream):
     def _report(self) -> Report:
         return Report(
             stream=self.name,
-            spending=self._spending,
+            budget=self._budget,
             cleaner=self._cleaner,
             clock=self._clock,
             logger=self.logger,
@@ -206,12 +206,12 @@ class CareerSitesStream(ScannedStream, QuickStream):
         )
 
     @cached_property
-    def _feed(self) -> Feed:
-        return Feed(
-            client=self._client(self._spending),
+    def _feed(self) -> FeedReader:
+        return FeedReader(
+            client=self._client(self._budget),
             prepare=self._prepare,
             filters=self._filters,
-            spending=self._spending,
+            budget=self._budget,
             logger=self.logger,
         )
 

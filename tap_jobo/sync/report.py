@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Final, cast
 
 from singer_sdk import metrics
 
-from tap_jobo.spending import CREDITS_A_DOLLAR, dollars
+from tap_jobo.api.budget import CREDITS_A_DOLLAR, dollars
 
 if TYPE_CHECKING:
     import logging
 
+    from tap_jobo.api.budget import Budget
+    from tap_jobo.api.profiles import Profiles
     from tap_jobo.clock import Clock
-    from tap_jobo.profiles import Profiles
-    from tap_jobo.rows import RowCleaner
-    from tap_jobo.spending import Spending
+    from tap_jobo.records.converter import RecordConverter
 
 _PROGRESS_INTERVAL: Final = 10.0
 """Seconds between two lines of progress, at least."""
@@ -27,7 +27,7 @@ class Metric(enum.StrEnum):
     ROWS = "jobo_rows"
     PAGES = "jobo_pages"
     ROWS_REPLAYED = "jobo_rows_replayed"
-    ROWS_LEFT_OUT = "jobo_rows_left_out"
+    ROWS_SKIPPED = "jobo_rows_left_out"
     CREDITS = "jobo_credits"
     DOLLARS = "jobo_dollars"
     BALANCE = "jobo_credits_balance"
@@ -47,14 +47,14 @@ class Report:
         self,
         *,
         stream: str,
-        spending: Spending,
-        cleaner: RowCleaner,
+        budget: Budget,
+        cleaner: RecordConverter,
         clock: Clock,
         logger: logging.Logger,
         metrics_logger: logging.Logger,
     ) -> None:
         self._stream = stream
-        self._spending = spending
+        self._budget = budget
         self._cleaner = cleaner
         self._clock = clock
         self._logger = logger
@@ -62,15 +62,15 @@ class Report:
         self._started = self._last_line = clock.monotonic()
         self._pages = 0
         self._rows = 0
-        self._left_out = 0
+        self._skipped = 0
         self._rows_replayed = 0
         self.is_complete = False
 
     def page_delivered(self, rows: int, *, is_replayed: bool) -> None:
         """Count a page whose rows and state are out, and show progress now and then."""
         self._pages += 1
-        self._rows += rows - (self._cleaner.left_out - self._left_out)
-        self._left_out = self._cleaner.left_out
+        self._rows += rows - (self._cleaner.skipped - self._skipped)
+        self._skipped = self._cleaner.skipped
         self._rows_replayed += rows if is_replayed else 0
         now = self._clock.monotonic()
         if now - self._last_line >= _PROGRESS_INTERVAL:
@@ -89,12 +89,12 @@ class Report:
             f"; {profiles.figures()}" if profiles else "",
             "" if self.is_complete else "not ",
         )
-        spent = self._spending
+        spent = self._budget
         figures: dict[Metric, float | None] = {
             Metric.ROWS: self._rows,
             Metric.PAGES: self._pages,
             Metric.ROWS_REPLAYED: self._rows_replayed,
-            Metric.ROWS_LEFT_OUT: self._cleaner.left_out,
+            Metric.ROWS_SKIPPED: self._cleaner.skipped,
             Metric.CREDITS: spent.credits,
             Metric.DOLLARS: spent.credits / CREDITS_A_DOLLAR,
             Metric.BALANCE: spent.balance,
@@ -116,10 +116,10 @@ class Report:
         return self._rows / max(now - self._started, 1e-9)
 
     def _figures(self) -> str:
-        spent = self._spending
+        spent = self._budget
         balance = "unknown" if spent.balance is None else f"{spent.balance:,}"
         return (
             f"{self._rows:,} rows in {self._pages:,} pages, {self._rows_replayed:,} of them "
-            f"replayed, {self._cleaner.left_out:,} left out; {spent.credits:,} credits "
+            f"replayed, {self._cleaner.skipped:,} left out; {spent.credits:,} credits "
             f"({dollars(spent.credits)}), balance {balance}"
         )

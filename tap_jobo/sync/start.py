@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Plan:
+class SyncStart:
     """What the settings and the catalog ask of a run.
 
     Attributes:

@@ -7,8 +7,8 @@ from contextlib import suppress
 from multiprocessing import TimeoutError as NotYet
 from typing import TYPE_CHECKING, Final
 
-from tap_jobo.errors import ApiError, GaveUpError, NotFoundError
-from tap_jobo.page import parse_json
+from tap_jobo.api.page import parse_json
+from tap_jobo.errors import ApiError, NotFoundError, RetriesExhaustedError
 
 if TYPE_CHECKING:
     import logging
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
     from requests import PreparedRequest
 
-    from tap_jobo.client import Client
-    from tap_jobo.rows import Row, RowCleaner
-    from tap_jobo.stopping import Stopping
+    from tap_jobo.api.client import Client
+    from tap_jobo.records.converter import RecordConverter, Row
+    from tap_jobo.signals import ShutdownSignal
 
-    _Outcome = Row | GaveUpError | None
+    _Outcome = Row | RetriesExhaustedError | None
 
-PATIENCE: Final = 60.0
+RETRY_FOR: Final = 60.0
 """Seconds of waits for one profile. It costs nothing to get it later, so less than for a page."""
 _NOBODY: Final = "00000000-0000-0000-0000-000000000000"
 """No company has this id: a 404 for it shows that the API is there, and what time it is there."""
@@ -42,7 +42,7 @@ class Profiles:
         prepare: Makes a request of a company's id.
         cleaner: Makes a record of a profile.
         workers: How many requests are open at the most.
-        stopping: Ends the wait for profiles when a signal comes.
+        shutdown: Ends the wait for profiles when a signal comes.
         logger: Where missing profiles are reported.
 
     Attributes:
@@ -56,16 +56,16 @@ class Profiles:
         *,
         client: Client,
         prepare: Callable[[str], PreparedRequest],
-        cleaner: RowCleaner,
+        cleaner: RecordConverter,
         workers: int,
-        stopping: Stopping,
+        shutdown: ShutdownSignal,
         logger: logging.Logger,
     ) -> None:
         self._client = client
         self._prepare = prepare
         self._cleaner = cleaner
         self._workers = workers
-        self._stopping = stopping
+        self._shutdown = shutdown
         self._logger = logger
         self.count = 0
         self.gone = 0
@@ -78,7 +78,7 @@ class Profiles:
         ERROR, if the others' can be had.
 
         Raises:
-            GaveUpError: Neither can the others' be had.
+            RetriesExhaustedError: Neither can the others' be had.
             TapJoboError: As `Client.fetch`, for all but 404, 429 and 5xx.
         """
         from multiprocessing.pool import ThreadPool  # noqa: PLC0415 - costs time at start-up
@@ -96,7 +96,7 @@ class Profiles:
     def _records(self, company_id: str, asked: AsyncResult[_Outcome]) -> Iterator[Row]:
         """Yield the record of a company, if it has one, once its profile is there."""
         outcome = self._wait_for(asked)
-        if isinstance(outcome, GaveUpError):
+        if isinstance(outcome, RetriesExhaustedError):
             self._skip(company_id, outcome)
         elif outcome is None:
             self.gone += 1
@@ -104,7 +104,7 @@ class Profiles:
         else:
             yield from self._record(company_id, outcome)
 
-    def _skip(self, company_id: str, error: GaveUpError) -> None:
+    def _skip(self, company_id: str, error: RetriesExhaustedError) -> None:
         self.skipped += 1
         self._logger.error(
             "The profile of company %s is skipped: %s. Name it in company_ids to get it later, at "
@@ -137,7 +137,7 @@ class Profiles:
 
     def _wait_for(self, asked: AsyncResult[_Outcome]) -> _Outcome:
         while True:
-            self._stopping.check()
+            self._shutdown.check()
             with suppress(NotYet):
                 return asked.get(_POLL)
 
@@ -145,11 +145,11 @@ class Profiles:
         """Return a profile, the error that it could not be had with, or None if it is gone.
 
         Raises:
-            GaveUpError: Nor can others be had: the API itself is down, and the run has to end.
+            RetriesExhaustedError: Others cannot be fetched either: the API itself is down.
         """
         try:
             return self._fetch_once(company_id)
-        except GaveUpError as error:
+        except RetriesExhaustedError as error:
             self._fetch_once(_NOBODY)
             return error
 
@@ -159,7 +159,7 @@ class Profiles:
             return self._client.fetch(request, rows=0, read=_read_profile).content
         except NotFoundError:
             return None
-        except GaveUpError:
+        except RetriesExhaustedError:
             raise
         except ApiError as error:
             raise ApiError(f"The profile of company {company_id} cannot be had. {error}") from error

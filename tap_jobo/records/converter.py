@@ -36,7 +36,7 @@ Converter = Callable[[Any], Any]
 """Makes of a value what is emitted: the value, fit for databases, or null."""
 
 
-class RowCleaner:
+class RecordConverter:
     """Turns what the API returns into records of a schema, and counts what it leaves out.
 
     Args:
@@ -45,7 +45,7 @@ class RowCleaner:
         logger: Where bad rows and fields are reported.
 
     Attributes:
-        left_out: Rows without a usable id, so far; they are not emitted.
+        skipped: Rows without a usable id, so far; they are not emitted.
         nulled: Values of a wrong type, so far; they are emitted as null.
     """
 
@@ -57,7 +57,7 @@ class RowCleaner:
         self._unknown_seen = False
         self._record = self._object_converter(schema["properties"], "", emitted)
         self._plain = _PlainRows(schema["properties"], emitted)
-        self.left_out = 0
+        self.skipped = 0
         self.nulled = 0
 
     def clean(self, rows: Sequence[object], *, is_plain: bool = False) -> Iterable[Row]:
@@ -77,8 +77,8 @@ class RowCleaner:
                 self._row_id = row["id"]
                 yield self._record(row)
             else:
-                self.left_out += 1
-                self._report(self.left_out, "A row is left out: its id is not a uuid: %s", row)
+                self.skipped += 1
+                self._report(self.skipped, "A row is left out: its id is not a uuid: %s", row)
 
     def _converter(self, definition: Mapping[str, Any], path: str) -> Converter:
         """Return the converter of a field, or of an item of a list, by its schema."""
@@ -88,7 +88,7 @@ class RowCleaner:
         if kind == "array":
             return self._array_converter(definition["items"], path)
         is_valid = _CHECKS[definition.get("format", kind)]
-        finish = _with_zone if definition.get("format") == "date-time" else storable
+        finish = _with_zone if definition.get("format") == "date-time" else sanitize_text
 
         def convert(value: Any) -> Any:
             if value is None:
@@ -223,7 +223,7 @@ def is_uuid(value: object) -> bool:
     return isinstance(value, str) and _UUID.fullmatch(value) is not None
 
 
-def storable(value: Any) -> Any:
+def sanitize_text(value: Any) -> Any:
     """Take out of text what databases and JSON writers refuse.
 
     NUL characters go, halves of surrogate pairs become U+FFFD; other values stay as they are.

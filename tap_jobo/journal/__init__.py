@@ -1,0 +1,1 @@
+"""Paid pages on disk until a later run's state shows that they arrived."""

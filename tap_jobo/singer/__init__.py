@@ -1,0 +1,1 @@
+"""Every seam to the Singer SDK: streams, the message writer, checks of input files."""

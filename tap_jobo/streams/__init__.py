@@ -1,0 +1,1 @@
+"""What each stream is: its declaration and its schema."""
