@@ -31,7 +31,7 @@ lint:
 types:
     uv run mypy
 
-# run the tests, or those named: just test tests/test_cli.py -k about
+# run the tests, or those named: just test tests/cli/test_cli.py -k about
 test *arguments:
     uv run pytest "$@"
 

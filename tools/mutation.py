@@ -29,14 +29,17 @@ COPIED: Final = (
     *("pyproject.toml", "uv.lock", "README.md", "CHANGELOG.md", "LICENSE"),
 )
 TESTS: Final = {
-    "waiting": ("waiting", "profiles"),
-    "scan": ("bookmark", "scan"),
-    "plan": ("scan", "bookmark"),
-    "delivery": ("promises", "feed", "scan", "money"),
-    "budget": ("money",),
-    "feed": ("bookmark", "feed", "money"),
-    "journal": ("journal", "promises"),
-    "page": ("feed", "rows"),
+    "api/retry": ("api/test_retry", "api/test_profiles"),
+    "scan": ("sync/test_bookmark", "sync/test_scan"),
+    "sync/start": ("sync/test_scan", "sync/test_bookmark"),
+    "sync/delivery": (
+        *("sync/test_promises", "sync/test_scan"),
+        *("api/test_feed", "api/test_budget"),
+    ),
+    "api/budget": ("api/test_budget",),
+    "api/feed_reader": ("sync/test_bookmark", "api/test_feed", "api/test_budget"),
+    "journal/journal": ("journal/test_journal", "sync/test_promises"),
+    "api/page": ("api/test_feed", "records/test_rows"),
 }
 """The tests of each module, those that notice most first; the longest module first."""
 JUSTIFIED: Final = {
@@ -131,9 +134,10 @@ def _test(module: str, copies: SimpleQueue[Path]) -> Outcome:
     """Let cosmic-ray change a module in a free copy, line by line."""
     folder = copies.get()
     try:
-        tests = " ".join(f"tests/test_{name}.py" for name in TESTS[module])
+        tests = " ".join(f"tests/{name}.py" for name in TESTS[module])
         tools = folder / ".venv" / "bin"
-        config, session = f"{module}.toml", f"{module}.sqlite"
+        name = module.replace("/", "-")
+        config, session = f"{name}.toml", f"{name}.sqlite"
         (folder / config).write_text(
             CONFIG.format(module=module, tests=tests, python=tools / "python")
         )

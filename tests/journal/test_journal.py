@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tests.crash_support import cut_in_request, rows_bought_twice
 from tests.support import Run, Tap, execute
+from tests.support.crash import cut_in_request, rows_bought_twice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

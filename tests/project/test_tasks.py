@@ -11,7 +11,7 @@ from typing import Any
 from tests.support import execute
 
 JUST = Path(sys.executable).with_name("just")
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 
 
 def _recipes() -> dict[str, Any]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from tests.support import Run
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 _NO_SCAN = dict.fromkeys(
     ("started_at", "updated_after", "batch_size", "cursor", "rows", "restarts")
 )

@@ -10,8 +10,8 @@ import pytest
 
 from jobo_sandbox import Fault, Hold
 from tap_jobo.tap import TapJobo
-from tests.crash_support import cut_after, cut_in_request, finish, rows_bought_twice
 from tests.support import Run, kept_signals
+from tests.support.crash import cut_after, cut_in_request, finish, rows_bought_twice
 
 if TYPE_CHECKING:
     import subprocess

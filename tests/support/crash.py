@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from jobo_sandbox import Fault, Hold
-from tests.support import Run
+from tests.support.process import Run
 
 if TYPE_CHECKING:
     import subprocess
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from jobo_sandbox import Sandbox
-    from tests.support import Tap
+    from tests.support.process import Tap
 
 Message = dict[str, Any]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 CI: dict[str, Any] = yaml.safe_load((REPOSITORY / ".github/workflows/ci.yml").read_text("utf-8"))
 
 

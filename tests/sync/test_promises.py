@@ -32,7 +32,7 @@ from tap_jobo.streams.schemas import CAREER_SITES
 from tap_jobo.sync.delivery import Delivery
 from tap_jobo.sync.report import Report
 from tap_jobo.sync.start import SyncStart
-from tests.crash_support import merge
+from tests.support.crash import merge
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.support import discover
 
-SNAPSHOTS = Path(__file__).with_name("snapshots")
+SNAPSHOTS = Path(__file__).parents[1] / "snapshots"
 
 
 def test_catalog_is_as_its_snapshots(tmp_path: Path) -> None:

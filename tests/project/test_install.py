@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
+from tests.project.test_meltano import REPOSITORY, environment
 from tests.support import Run, execute
-from tests.test_meltano import REPOSITORY, environment
 
 if TYPE_CHECKING:
     from jobo_sandbox import Sandbox

@@ -10,8 +10,8 @@ import pytest
 
 from jobo_sandbox import Fault
 from tap_jobo.api.budget import Budget
-from tests.crash_support import cut_after, cut_in_request
 from tests.support import complaint
+from tests.support.crash import cut_after, cut_in_request
 
 if TYPE_CHECKING:
     from jobo_sandbox.ledger import Entry

@@ -27,22 +27,22 @@ from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 from jobo_sandbox import Fault, Hold, Sandbox
 from jobo_sandbox.profiles import make_profile
 from tap_jobo.clock import format_timestamp
-from tests.crash_support import (
-    cut_after,
-    finish,
-    parse,
-    rows_bought_twice,
-    some_signal,
-    wait_until_quiet,
-)
-from tests.support import Run, Tap, complaint, discover, entry_of, execute, schema_message, state_at
-from tests.test_meltano import (
+from tests.project.test_meltano import (
     PIPELINE,
     REPOSITORY,
     Project,
     folder,
     port,
     project,
+)
+from tests.support import Run, Tap, complaint, discover, entry_of, execute, schema_message, state_at
+from tests.support.crash import (
+    cut_after,
+    finish,
+    parse,
+    rows_bought_twice,
+    some_signal,
+    wait_until_quiet,
 )
 
 if TYPE_CHECKING:

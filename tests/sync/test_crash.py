@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jobo_sandbox import Sandbox
-from tests.crash_support import (
+from tests.support import Tap
+from tests.support.crash import (
     Target,
     cut_after,
     cut_in_request,
@@ -19,14 +20,13 @@ from tests.crash_support import (
     some_signal,
     wait_until_quiet,
 )
-from tests.support import Tap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from jobo_sandbox import Entry
-    from tests.crash_support import Message
+    from tests.support.crash import Message
 
 PAGE = 20
 

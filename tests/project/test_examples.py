@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     Row = dict[str, Any]
     Database = psycopg.Connection[Row]
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 EXAMPLES = REPOSITORY / "examples"
 FILES = sorted(path.name for path in EXAMPLES.glob("*.sql"))
 

@@ -12,8 +12,8 @@ from jobo_sandbox import Fault, Sandbox
 from tap_jobo.clock import Clock, format_timestamp
 from tap_jobo.scan import StreamState
 from tap_jobo.sync.start import SyncStart
-from tests.crash_support import cut_in_request, merge
 from tests.support import complaint, discover, entry_of, state_at
+from tests.support.crash import cut_in_request, merge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,33 @@
+"""What tests share: the tap as a process, what it is given, and what is made of its output."""
+
+from tests.support.process import (
+    COMMAND,
+    Run,
+    Tap,
+    complaint,
+    discover,
+    entry_of,
+    environment,
+    execute,
+    kept_signals,
+    psql,
+    schema_message,
+    shows_a_key,
+    state_at,
+)
+
+__all__ = [
+    "COMMAND",
+    "Run",
+    "Tap",
+    "complaint",
+    "discover",
+    "entry_of",
+    "environment",
+    "execute",
+    "kept_signals",
+    "psql",
+    "schema_message",
+    "shows_a_key",
+    "state_at",
+]
