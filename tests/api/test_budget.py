@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,12 +11,12 @@ from jobo_sandbox import Fault
 from tap_jobo.api.budget import Budget
 from tests.support import complaint
 from tests.support.crash import cut_after, cut_in_request
+from tests.support.loggers import LOGGER
 
 if TYPE_CHECKING:
     from jobo_sandbox.ledger import Entry
     from tests.support import Run, Tap
 
-LOGGER = logging.getLogger("tests.money")
 METRICS = {
     "jobo_rows",
     "jobo_pages",

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +13,12 @@ import requests
 from jobo_sandbox import Fault, Hold, Sandbox
 from tap_jobo.api.budget import Budget
 from tap_jobo.api.client import Client
-from tap_jobo.clock import Clock
 from tap_jobo.errors import ApiError, OutputError
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.singer.writer import check_reader
 from tests.support import Run, Tap, complaint, shows_a_key
+from tests.support.clock import FakeClock
+from tests.support.loggers import LOGGER
 
 if TYPE_CHECKING:
     from jobo_sandbox.replies import Shape
@@ -169,41 +168,24 @@ class TestKey:
         assert not shows_a_key(run)
 
 
-class _Clock(Clock):
-    """A clock on which only waits take time."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def now(self) -> datetime:
-        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.seconds)
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-    def sleep(self, seconds: float) -> None:
-        self.seconds += seconds
-
-
 class TestConnection:
     def test_host_that_cannot_be_reached_is_given_up_after_five_minutes(self) -> None:
         with Sandbox(size=0) as sandbox:
             gone = sandbox.url
-        clock = _Clock()
-        logger = logging.getLogger(__name__)
+        clock = FakeClock()
         with requests.Session() as session:
             client = Client(
                 session=session,
                 key="k",
-                budget=Budget(max_credits=None, alert_threshold=None, logger=logger),
+                budget=Budget(max_credits=None, alert_threshold=None, logger=LOGGER),
                 shutdown=ShutdownSignal(clock),
                 clock=clock,
-                logger=logger,
+                logger=LOGGER,
             )
             request = requests.Request("POST", gone, headers={"X-Api-Key": "k"}).prepare()
             with pytest.raises(ApiError, match="cannot be reached") as failure:
                 client.fetch(request, rows=50, read=bytes)
-        assert 240 < clock.seconds <= 300
+        assert 240 < clock.passed <= 300
         assert "\n" not in str(failure.value)
 
     def test_host_without_a_valid_certificate_is_an_error_at_once(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -18,39 +17,21 @@ from jobo_sandbox import Fault, Hold, Sandbox
 from tap_jobo.api.budget import Budget
 from tap_jobo.api.client import Client
 from tap_jobo.api.profiles import Profiles
-from tap_jobo.clock import Clock
 from tap_jobo.errors import RetriesExhaustedError
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.streams.schemas import COMPANIES
+from tests.support.clock import FakeClock
+from tests.support.loggers import LOGGER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-LOGGER = logging.getLogger("tests.profiles")
+    from tap_jobo.clock import Clock
+
 START = datetime(2026, 1, 1, 0, 0, 0, 370_000, tzinfo=UTC)
 SCHEMA = COMPANIES.to_dict()
 RETRY_FOR = 60.0
-
-
-class FakeClock(Clock):
-    """Waits put it forward; those of several threads overlap as they do on a true clock."""
-
-    def __init__(self, on_sleep: Callable[[], None] = lambda: None) -> None:
-        self.seconds = 0.0
-        self._on_sleep = on_sleep
-        self._lock = threading.Lock()
-
-    def now(self) -> datetime:
-        return START + timedelta(seconds=self.seconds)
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-    def sleep(self, seconds: float) -> None:
-        self._on_sleep()
-        with self._lock:
-            self.seconds += seconds
 
 
 @contextlib.contextmanager
@@ -93,7 +74,7 @@ def _request(sandbox: Sandbox, company_id: str) -> requests.PreparedRequest:
 @contextlib.contextmanager
 def _sandbox(clock: FakeClock, size: int) -> Iterator[Sandbox]:
     """A sandbox whose time is that of the clock."""
-    with Sandbox(size=size, clock=lambda: START.timestamp() + clock.seconds) as sandbox:
+    with Sandbox(size=size, clock=clock.unix_time) as sandbox:
         yield sandbox
 
 
@@ -113,7 +94,7 @@ def test_a_wait_that_one_answer_asks_for_is_kept_by_all_workers() -> None:
         if not met.is_set():
             meeting.wait(10)
 
-    clock = FakeClock(wait_for_all)
+    clock = FakeClock(START, on_sleep=wait_for_all)
     with _sandbox(clock, 12) as sandbox, _profiles(sandbox, clock, 4) as profiles:
         refusal = Fault(hold=first, status=429, headers={"Retry-After": "40"})
         for fault in (refusal, *(Fault(hold=hold) for hold in others)):
@@ -143,7 +124,7 @@ def test_a_worker_that_waits_for_its_turn_keeps_the_wait_that_another_was_asked_
             refused.set()
             assert answered.wait(10)
 
-    clock = FakeClock(on_sleep)
+    clock = FakeClock(START, on_sleep=on_sleep)
     with _sandbox(clock, 3) as sandbox, _client(sandbox, clock, 2) as client:
         first, second, third = sandbox.world.rows()
 
@@ -179,7 +160,7 @@ def test_a_worker_that_waits_for_its_turn_keeps_the_wait_that_another_was_asked_
 def test_the_announced_rate_is_exceeded_by_the_requests_that_are_open_at_the_most(
     allowed: int, workers: int
 ) -> None:
-    clock, size = FakeClock(), 3 * allowed + 20
+    clock, size = FakeClock(START), 3 * allowed + 20
     with _sandbox(clock, size) as sandbox, _profiles(sandbox, clock, workers) as profiles:
         sandbox.profile_rate_limits = ((allowed, 60), (1_000, 3_600))
         assert _read(profiles, sandbox) == list(sandbox.world.rows())
@@ -190,15 +171,15 @@ def test_the_announced_rate_is_exceeded_by_the_requests_that_are_open_at_the_mos
 
 
 def test_the_announced_rate_is_used() -> None:
-    clock = FakeClock()
+    clock = FakeClock(START)
     with _sandbox(clock, 200) as sandbox, _profiles(sandbox, clock, 1) as profiles:
         sandbox.profile_rate_limits = ((60, 60),)
         assert _read(profiles, sandbox) == list(sandbox.world.rows())
-        assert 180 <= clock.seconds < 220
+        assert 180 <= clock.passed < 220
 
 
 def test_the_rate_is_kept_if_no_answer_announces_it() -> None:
-    clock = FakeClock()
+    clock = FakeClock(START)
     with _sandbox(clock, 60) as sandbox, _profiles(sandbox, clock, 4) as profiles:
         sandbox.profile_rate_limits, sandbox.omit_rate_headers = ((20, 60),), True
         assert _read(profiles, sandbox) == list(sandbox.world.rows())
@@ -209,13 +190,13 @@ def test_the_rate_is_kept_if_no_answer_announces_it() -> None:
 
 
 def test_a_failing_profile_is_given_a_minute_of_waits() -> None:
-    clock = FakeClock()
+    clock = FakeClock(START)
     with _sandbox(clock, 5) as sandbox, _profiles(sandbox, clock, 1) as profiles:
         victim = list(sandbox.world.rows())[2]
         sandbox.faults.add(Fault(status=502, times=None), company_id=victim)
         assert victim not in _read(profiles, sandbox)
         assert (profiles.count, profiles.gone, profiles.skipped) == (4, 0, 1)
-        assert 30 < clock.seconds <= RETRY_FOR
+        assert 30 < clock.passed <= RETRY_FOR
 
 
 class _CountingStopping(ShutdownSignal):
@@ -229,7 +210,7 @@ class _CountingStopping(ShutdownSignal):
 
 
 def test_no_more_requests_are_open_when_a_profile_failed() -> None:
-    clock, holds = FakeClock(), [Hold(), Hold()]
+    clock, holds = FakeClock(START), [Hold(), Hold()]
     shutdown = _CountingStopping(clock)
     with _sandbox(clock, 3) as sandbox, _profiles(sandbox, clock, 2, shutdown) as profiles:
         victim, *others = sandbox.world.rows()
@@ -251,7 +232,7 @@ def test_no_more_requests_are_open_when_a_profile_failed() -> None:
 
 
 def test_an_api_without_any_profile_is_an_error_and_nothing_is_skipped() -> None:
-    clock = FakeClock()
+    clock = FakeClock(START)
     with _sandbox(clock, 5) as sandbox, _profiles(sandbox, clock, 4) as profiles:
         sandbox.faults.add(Fault(status=502, times=None))
         with pytest.raises(RetriesExhaustedError, match="502"):

@@ -5,9 +5,8 @@ from __future__ import annotations
 import io
 import itertools
 import json
-import logging
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from email.utils import format_datetime
 from functools import partial
 from itertools import pairwise
@@ -25,38 +24,15 @@ from tap_jobo.api.budget import Budget
 from tap_jobo.api.client import Client
 from tap_jobo.api.page import Page, read_page
 from tap_jobo.api.retry import Retry
-from tap_jobo.clock import Clock
 from tap_jobo.errors import ApiError
 from tap_jobo.signals import ShutdownSignal
+from tests.support.clock import NOON, FakeClock
+from tests.support.loggers import LOGGER
 
 if TYPE_CHECKING:
     from jobo_sandbox.limits import Limits
 
-LOGGER = logging.getLogger("tests.waiting")
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 GARBAGE = ["", "soon", "-5", "nan", "inf", "-inf", "1e999", "1e12", "0x10", "١٢"]
-
-
-@dataclass
-class FakeClock(Clock):
-    """Time that passes only by sleeping; `passed` is in seconds since noon."""
-
-    passed: float = 0.0
-
-    @property
-    def time(self) -> float:
-        """Unix seconds."""
-        return NOON.timestamp() + self.passed
-
-    def now(self) -> datetime:
-        return NOON + timedelta(seconds=self.passed)
-
-    def monotonic(self) -> float:
-        return self.passed
-
-    def sleep(self, seconds: float) -> None:
-        assert seconds > 0
-        self.passed += seconds
 
 
 @dataclass
@@ -115,7 +91,7 @@ def feed(sandbox: Sandbox) -> FeedReader:
     session = requests.Session()
     session.trust_env = False
     feed = FeedReader(sandbox.url, sandbox.api_key, session)
-    sandbox.clock = lambda: feed.clock.time
+    sandbox.clock = feed.clock.unix_time
     return feed
 
 
@@ -452,7 +428,7 @@ class InProcess(BaseAdapter):
 def paced(limits: Limits | None, latency: float, **options: Any) -> tuple[FeedReader, Core]:
     """A client and an API with rate limits, both by the same made-up clock."""
     clock = FakeClock()
-    core = Core(size=1, clock=lambda: clock.time, rate_limits=limits, balance=10**9, **options)
+    core = Core(size=1, clock=clock.unix_time, rate_limits=limits, balance=10**9, **options)
     session = requests.Session()
     session.mount("https://", InProcess(core, clock, latency))
     session.trust_env = False

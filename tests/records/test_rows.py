@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from jobo_sandbox import Fault, Sandbox
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.streams.schemas import CAREER_SITES
 from tests.support import Run, Tap, schema_message
+from tests.support.loggers import LOGGER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,9 +36,6 @@ FIELDS = [
     "updated_at",
 ]
 RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
-SILENT = logging.getLogger("tests.rows")
-SILENT.propagate = False
-SILENT.addHandler(logging.NullHandler())
 TEXTS = set(FIELDS) - {"id", "industries", "updated_at"}
 
 
@@ -338,7 +335,7 @@ ROWS = st.fixed_dictionaries(
 def test_the_fast_way_is_the_careful_one(rows: list[Any]) -> None:
     emitted = []
     for is_plain in (True, False):
-        cleaner = RecordConverter(CAREER_SITES.to_dict(), FIELDS, SILENT)
+        cleaner = RecordConverter(CAREER_SITES.to_dict(), FIELDS, LOGGER)
         records = list(cleaner.clean(rows, is_plain=is_plain))
         emitted.append((json.dumps(records), cleaner.skipped, cleaner.nulled))
     assert emitted[0] == emitted[1]
@@ -346,7 +343,7 @@ def test_the_fast_way_is_the_careful_one(rows: list[Any]) -> None:
 
 @given(DATES)
 def test_the_fast_way_takes_the_same_date_times(text: str) -> None:
-    cleaner = RecordConverter(CAREER_SITES.to_dict(), FIELDS, SILENT)
+    cleaner = RecordConverter(CAREER_SITES.to_dict(), FIELDS, LOGGER)
     row = {"id": COMPANY, "updated_at": text}
     assert [*cleaner.clean([row], is_plain=True)] == [*cleaner.clean([row], is_plain=False)]
 

@@ -1,4 +1,4 @@
-"""Runs that are cut short, and what a target would have kept of them."""
+"""Runs that are cut short, and what they cost."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import fcntl
 import json
 import signal
 import time
-from copy import deepcopy
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from jobo_sandbox import Fault, Hold
@@ -20,35 +18,12 @@ if TYPE_CHECKING:
 
     from jobo_sandbox import Sandbox
     from tests.support.process import Tap
-
-Message = dict[str, Any]
+    from tests.support.target import Message
 
 _SMALL_PIPE = 4096
 """Bytes: the tap cannot run far ahead of its reader, so that a kill meets it anywhere."""
 _BIG_PIPE = 1 << 20
 """Bytes: nobody needs to read while the tap runs."""
-
-
-@dataclass
-class Target:
-    """Stores rows with the STATE behind them; what no STATE follows is forgotten at a crash."""
-
-    rows: dict[str, dict[str, Any]] = field(default_factory=dict)
-    state: Any = None
-
-    def receive(self, messages: Iterable[Message], *, states_lost: int = 0) -> None:
-        """Store messages, but for those behind the last state that was not lost."""
-        rows: list[dict[str, Any]] = []
-        drains = []
-        for message in messages:
-            if message["type"] == "RECORD":
-                rows.append(message["record"])
-            elif message["type"] == "STATE":
-                drains.append((rows, message["value"]))
-                rows = []
-        for arrived, state in drains[: len(drains) - states_lost]:
-            self.rows |= {row["id"]: row for row in arrived}
-            self.state = deepcopy(state)
 
 
 def parse(lines: Iterable[str]) -> list[Message]:
@@ -137,12 +112,3 @@ def rows_bought_twice(sandbox: Sandbox) -> int:
 def some_signal(rng: Random) -> signal.Signals:
     """SIGKILL mostly, else SIGTERM or SIGINT."""
     return rng.choice([signal.SIGKILL] * 4 + [signal.SIGTERM, signal.SIGINT])
-
-
-def merge(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """Merge two states as Meltano does: key by key, objects united."""
-    merged = dict(old)
-    for name, value in new.items():
-        assert isinstance(value, dict) == isinstance(old.get(name, value), dict), name
-        merged[name] = merge(old.get(name, {}), value) if isinstance(value, dict) else value
-    return merged

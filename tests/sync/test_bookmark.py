@@ -17,6 +17,7 @@ from tap_jobo.errors import StateError
 from tap_jobo.scan import Scan, StreamState, window
 from tap_jobo.tap import TapJobo
 from tests.support import Tap, complaint, discover, entry_of, kept_signals, schema_message, state_at
+from tests.support.clock import NOON
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 LOGGER = logging.getLogger("tests.bookmark")
 HOUR = 3600
 SECOND = timedelta(seconds=1)
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 OLD = "2020-01-01T00:00:00.000000Z"
 KEYS = {"replication_key", "replication_key_value", "filters", "scan"}
 NO_FILTERS = dict.fromkeys(

@@ -11,7 +11,6 @@ import pytest
 from jobo_sandbox import Sandbox
 from tests.support import Tap
 from tests.support.crash import (
-    Target,
     cut_after,
     cut_in_request,
     pages_bought_twice,
@@ -20,13 +19,14 @@ from tests.support.crash import (
     some_signal,
     wait_until_quiet,
 )
+from tests.support.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from jobo_sandbox import Entry
-    from tests.support.crash import Message
+    from tests.support.target import Message
 
 PAGE = 20
 

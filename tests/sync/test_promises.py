@@ -8,10 +8,9 @@ may come between any two side effects.
 from __future__ import annotations
 
 import json
-import logging
 import tempfile
 from copy import deepcopy
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -23,7 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from tap_jobo.api.budget import Budget
 from tap_jobo.api.client import ApiResponse
 from tap_jobo.api.feed_reader import FeedReader
-from tap_jobo.clock import Clock, parse_timestamp
+from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import ApiError, BudgetReachedError, CursorRejectedError
 from tap_jobo.journal.journal import Journal
 from tap_jobo.records.converter import RecordConverter
@@ -32,7 +31,9 @@ from tap_jobo.streams.schemas import CAREER_SITES
 from tap_jobo.sync.delivery import Delivery
 from tap_jobo.sync.report import Report
 from tap_jobo.sync.start import SyncStart
-from tests.support.crash import merge
+from tests.support.clock import FakeClock
+from tests.support.loggers import LOGGER
+from tests.support.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,30 +41,12 @@ if TYPE_CHECKING:
     from tap_jobo.api.page import Page
     from tap_jobo.scan import Filters, Scan
 
-LOGGER = logging.getLogger("tests.promises")
-LOGGER.propagate = False
-LOGGER.addHandler(logging.NullHandler())
 SCHEMA = CAREER_SITES.to_dict()
-SECOND = timedelta(seconds=1)
 NEVER = 10**9
 
 
 class CrashError(BaseException):
     """The process dies here: nothing that catches errors may catch it."""
-
-
-class FakeClock(Clock):
-    """The machine's clock, which may be off by `skew`; `true` is the API's."""
-
-    def __init__(self) -> None:
-        self.true = datetime(2026, 1, 1, tzinfo=UTC)
-        self.skew = timedelta(0)
-
-    def now(self) -> datetime:
-        return self.true + self.skew
-
-    def monotonic(self) -> float:
-        return self.true.timestamp()
 
 
 class FakeApi:
@@ -84,7 +67,7 @@ class FakeApi:
 
     def touch(self, number: int) -> None:
         """Change the row of this number, or add it."""
-        self.clock.true += timedelta(milliseconds=300)
+        self.clock.passed += 0.3
         key = str(UUID(int=number))
         self.rows[key] = (self.clock.true, self.rows.get(key, (None, 0))[1] + 1)
 
@@ -119,30 +102,6 @@ class FakeApi:
             json.dumps({"career_sites": rows, "next_cursor": cursor, "has_more": more}).encode()
         )
         return ApiResponse(content, {}, sent_at, sent_at, 0.0, date)
-
-
-class Target:
-    """Stores rows with the state behind them; until then it may lose them."""
-
-    def __init__(self) -> None:
-        self.state: dict[str, Any] = {}
-        self.rows: dict[str, str] = {}
-        self._received: list[dict[str, Any] | tuple[str, str]] = []
-
-    def receive(self, message: dict[str, Any] | tuple[str, str]) -> None:
-        """Take a row (id, name) or a state."""
-        self._received.append(deepcopy(message))
-
-    def drain(self, lost: int) -> None:
-        """Store what came, but for that behind the last states but `lost`."""
-        ends = [n for n, message in enumerate(self._received) if isinstance(message, dict)]
-        kept = ends[: max(0, len(ends) - lost)]
-        for message in self._received[: kept[-1] + 1 if kept else 0]:
-            if isinstance(message, dict):
-                self.state = merge(self.state, message)
-            else:
-                self.rows[message[0]] = message[1]
-        self._received = []
 
 
 class Step:
@@ -251,7 +210,9 @@ class OneRun:
             for row in self._delivery().records():
                 assert not self._journal.page_bought, "rows are out before the page is on disk"
                 self._step()
-                self._machine.target.receive((row["id"], row["name"]))
+                self._machine.target.take(
+                    {"type": "RECORD", "stream": "career_sites", "record": row}
+                )
         except CrashError:
             self._machine.in_flight += self._journal.page_bought
         finally:
@@ -282,7 +243,7 @@ class OneRun:
         assert self._bookmark() >= self._bookmark_before, "the bookmark moved back"
         self._is_pending = self._is_pending and self._is_under_way()
         self._step()
-        self._machine.target.receive(self._state)
+        self._machine.target.take({"type": "STATE", "value": self._state})
         self._step()
 
     def _is_under_way(self) -> bool:
@@ -343,7 +304,7 @@ class Promises(RuleBasedStateMachine):
         self.folder = Path(self._temporary.name)
         self.clock = FakeClock()
         self.api = FakeApi(self.clock)
-        self.target = Target()
+        self.target = Target(merges_states=True, state={})
         self.in_flight = 0
         self.country = "DE"
         self.is_full_table = False
@@ -362,7 +323,7 @@ class Promises(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.1, 1, 60, 100_000]))
     def pass_time(self, seconds: float) -> None:
-        self.clock.true += timedelta(seconds=seconds)
+        self.clock.passed += seconds
 
     @rule(hours=st.sampled_from([-30, -1, 0, 3]))
     def set_local_clock(self, hours: int) -> None:
@@ -381,7 +342,8 @@ class Promises(RuleBasedStateMachine):
     @rule(keep_rows=st.booleans())
     def lose_state(self, *, keep_rows: bool) -> None:
         self.target.state = {}
-        self.target.rows = self.target.rows if keep_rows else {}
+        if not keep_rows:
+            self.target.rows.clear()
 
     @rule(
         crash_at=st.integers(0, 60),
@@ -406,7 +368,7 @@ class Promises(RuleBasedStateMachine):
         while not self.run_tap(OneRun(self, self.target.state)):
             pass
         assert self.run_tap(OneRun(self, self.target.state))
-        assert self.target.rows == {
+        assert {key: row["name"] for key, row in self.target.rows.items()} == {
             key: str(version) for key, (_, version) in self.api.rows.items()
         }
         cursors = [cursor for cursor in self.api.bought if cursor]
@@ -418,10 +380,10 @@ class Promises(RuleBasedStateMachine):
             run.go()
         except ApiError as error:
             assert "full refresh" in str(error)  # noqa: PT017 - what else it says is tested elsewhere
-            self.target.drain(lost)
+            self.target.drain(states_lost=lost)
             self.target.state = {}
             return False
-        self.target.drain(lost)
+        self.target.drain(states_lost=lost)
         return True
 
     def teardown(self) -> None:

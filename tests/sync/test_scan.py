@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tap_jobo.clock import Clock, format_timestamp
+from tap_jobo.clock import format_timestamp
 from tap_jobo.scan import StreamState
 from tap_jobo.sync.start import SyncStart
 from tests.support import complaint, discover, entry_of, state_at
-from tests.support.crash import cut_in_request, merge
+from tests.support.clock import NOON, FakeClock
+from tests.support.crash import cut_in_request
+from tests.support.target import merge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -202,13 +204,7 @@ def test_a_pending_full_refresh_over_a_bookmark_is_not_warned_of(tap: Tap) -> No
     assert tap.run(state=merged, journal=False).lines("WARNING") == []
 
 
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
-
-
-class _Noon(Clock):
-    def now(self) -> datetime:
-        return NOON
 
 
 def told(caplog: pytest.LogCaptureFixture, state: Any, **settings: Any) -> list[str]:
@@ -220,7 +216,7 @@ def told(caplog: pytest.LogCaptureFixture, state: Any, **settings: Any) -> list[
         "lookback_minutes": 15,
         "batch_size": 50,
         "is_full_table": False,
-        "clock": _Noon(),
+        "clock": FakeClock(),
         "logger": logging.getLogger("tests.scan"),
     }
     caplog.set_level(logging.INFO)

@@ -1,0 +1,9 @@
+"""The logger of tests that look at no log line."""
+
+from __future__ import annotations
+
+import logging
+
+LOGGER = logging.getLogger("tests.silent")
+LOGGER.propagate = False
+LOGGER.addHandler(logging.NullHandler())

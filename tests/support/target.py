@@ -1,0 +1,67 @@
+"""The one target of tests: what a loader has stored, and which state it hands back."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Message = dict[str, Any]
+Row = dict[str, Any]
+
+
+@dataclass
+class Target:
+    """Stores rows once the STATE behind them arrived; a crash loses rows without one.
+
+    Attributes:
+        merges_states: Whether a state is merged into the one before it, as Meltano does, or
+            replaces it, as in a pipe to a file.
+        tables: The rows stored of each stream, by id.
+        state: The state stored last.
+    """
+
+    merges_states: bool = False
+    tables: dict[str, dict[str, Row]] = field(default_factory=lambda: defaultdict(dict))
+    state: Any = None
+    _received: list[Message] = field(default_factory=list)
+
+    @property
+    def rows(self) -> dict[str, Row]:
+        """The rows of the career sites, by id."""
+        return self.tables["career_sites"]
+
+    def take(self, message: Message) -> None:
+        """Take a message, without storing anything yet."""
+        self._received.append(deepcopy(message))
+
+    def drain(self, *, states_lost: int = 0) -> None:
+        """Store the messages up to the last state that was not lost, and forget the others."""
+        states = [n for n, message in enumerate(self._received) if message["type"] == "STATE"]
+        kept = states[: max(0, len(states) - states_lost)]
+        for message in self._received[: kept[-1] + 1 if kept else 0]:
+            if message["type"] == "RECORD":
+                self.tables[message["stream"]][message["record"]["id"]] = message["record"]
+            elif message["type"] == "STATE":
+                new = message["value"]
+                self.state = merge(self.state, new) if self.merges_states else new
+        self._received = []
+
+    def receive(self, messages: Iterable[Message], *, states_lost: int = 0) -> None:
+        """Take the messages of a run that is over, and store them."""
+        for message in messages:
+            self.take(message)
+        self.drain(states_lost=states_lost)
+
+
+def merge(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Merge two states as Meltano does: key by key, objects united."""
+    merged = dict(old)
+    for name, value in new.items():
+        assert isinstance(value, dict) == isinstance(old.get(name, value), dict), name
+        merged[name] = merge(old.get(name, {}), value) if isinstance(value, dict) else value
+    return merged
