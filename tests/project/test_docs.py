@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tap_jobo.settings.common import SETTINGS
-from tests.project.test_meltano import environment
 from tests.support import COMMAND, execute, psql
 from tests.support import environment as tap_environment
+from tests.support.meltano import environment
+from tests.support.repository import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-REPOSITORY = Path(__file__).parents[2]
 README = (REPOSITORY / "README.md").read_text("utf-8")
 SOURCES = [*REPOSITORY.glob("tap_jobo/**/*.py"), *REPOSITORY.glob("jobo_sandbox/*.py")]
 TESTS = {

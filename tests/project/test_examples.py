@@ -9,7 +9,6 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -24,14 +23,15 @@ from jobo_sandbox.pipeline import Pipeline
 from jobo_sandbox.postgres import running_postgres
 from jobo_sandbox.profiles import make_profile
 from tests.support import environment, execute, psql
+from tests.support.repository import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     Row = dict[str, Any]
     Database = psycopg.Connection[Row]
 
-REPOSITORY = Path(__file__).parents[2]
 EXAMPLES = REPOSITORY / "examples"
 FILES = sorted(path.name for path in EXAMPLES.glob("*.sql"))
 

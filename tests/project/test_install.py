@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from tests.project.test_meltano import REPOSITORY, environment
 from tests.support import Run, execute
+from tests.support.meltano import environment
+from tests.support.repository import REPOSITORY
 
 if TYPE_CHECKING:
     from jobo_sandbox import Sandbox

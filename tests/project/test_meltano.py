@@ -3,148 +3,27 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import signal
-import subprocess
-from dataclasses import dataclass
-from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import psycopg
 import pytest
 import yaml
-from psycopg.rows import dict_row
 from singer_sdk.helpers.capabilities import PluginCapabilities
 
-from jobo_sandbox import Fault, Hold, Sandbox
-from jobo_sandbox.postgres import running_postgres
-from tests.support import COMMAND, execute
-from tests.support import environment as tap_environment
+from tests.support import COMMAND, environment, execute
+from tests.support.companies import FIELDS, OBJECTS, expected_profile
+from tests.support.meltano import PIPELINE
+from tests.support.repository import REPOSITORY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
-    from tests.support import Run
+    from tests.support.meltano import Project
 
-REPOSITORY = Path(__file__).parents[2]
 _NO_SCAN = dict.fromkeys(
     ("started_at", "updated_after", "batch_size", "cursor", "rows", "restarts")
 )
-PIPELINE = ("run", "tap-jobo", "target-postgres")
-
-
-def environment() -> dict[str, str]:
-    """This process's environment, without the settings of the plugins and of Meltano."""
-    settings = ("TAP_JOBO_", "TARGET_", "MELTANO_", "PYTHON", "LOGLEVEL", "VIRTUAL_ENV")
-    return {name: value for name, value in os.environ.items() if not name.startswith(settings)}
-
-
-@dataclass
-class Project:
-    """The repository's meltano.yml in a folder of its own, against a sandbox and a schema."""
-
-    folder: Path
-    port: int
-    sandbox: Sandbox
-    name: str
-
-    @property
-    def url(self) -> str:
-        return f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/postgres"
-
-    def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-        return {
-            **environment(),
-            "TAP_JOBO_API_KEY": self.sandbox.api_key,
-            "TAP_JOBO_API_URL": self.sandbox.url,
-            "TAP_JOBO_JOURNAL_DIR": str(self.folder / f"journal-{self.name}"),
-            "TARGET_POSTGRES_SQLALCHEMY_URL": self.url,
-            "TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": self.name,
-            "MELTANO_DATABASE_URI": f"sqlite:///{self.folder}/{self.name}.db",
-            **(extra or {}),
-        }
-
-    def meltano(self, *args: str, env: Mapping[str, str] | None = None) -> Run:
-        command = [shutil.which("meltano") or "meltano", *args]
-        return execute(command, self.environment(env), cwd=self.folder)
-
-    def run(self) -> Run:
-        run = self.meltano(*PIPELINE)
-        assert run.returncode == 0, run.stderr
-        return run
-
-    def start(self, *args: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [shutil.which("meltano") or "meltano", *args],
-            env=self.environment(),
-            cwd=self.folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-
-    def run_and_kill(self, plugin: str, *args: str, at_request: int) -> None:
-        """Run, and kill a plugin's process while the feed's n-th request waits for its answer."""
-        hold = Hold()
-        self.sandbox.faults.add(Fault(hold=hold), on=at_request)
-        meltano = self.start(*args)
-        hold.wait(60)
-        for process in psutil.Process(meltano.pid).children(recursive=True):
-            if any(part.endswith(f"/{plugin}") for part in process.cmdline()):
-                process.send_signal(signal.SIGKILL)
-        hold.release()
-        assert meltano.wait(60) != 0
-
-    def table(self) -> dict[str, dict[str, Any]]:
-        with psycopg.connect(self.url.replace("+psycopg", ""), row_factory=dict_row) as database:
-            rows = database.execute(f'SELECT * FROM "{self.name}".career_sites').fetchall()
-        return {str(row["id"]): row for row in rows}
-
-    def column_types(self) -> dict[str, str]:
-        with psycopg.connect(self.url.replace("+psycopg", "")) as database:
-            return dict(
-                database.execute(
-                    "SELECT column_name, data_type FROM information_schema.columns "
-                    "WHERE table_schema = %s AND table_name = 'career_sites'",
-                    [self.name],
-                ).fetchall()
-            )
-
-    def is_current(self) -> bool:
-        """Whether the table holds every row of the feed as it is now."""
-        expected = self.sandbox.world.rows()
-        table = self.table()
-        return table.keys() == expected.keys() and all(
-            table[key][field] == value
-            for key, row in expected.items()
-            for field, value in row.items()
-            if field not in ("id", "updated_at")
-        )
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project folder, whose plugins are installed once."""
-    folder = tmp_path_factory.mktemp("project")
-    text = (REPOSITORY / "meltano.yml").read_text()
-    (folder / "meltano.yml").write_text(text.replace("pip_url: -e .", f"pip_url: -e {REPOSITORY}"))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def port(open_folder: Path) -> Iterator[int]:
-    """A Postgres, by its port."""
-    with running_postgres(open_folder / "data", 0) as port:
-        yield port
-
-
-@pytest.fixture
-def project(folder: Path, port: int, request: pytest.FixtureRequest) -> Iterator[Project]:
-    """A sandbox of 300 companies, and a schema and a state of the test's own."""
-    with Sandbox(size=300, seed=1) as sandbox:
-        yield Project(folder, port, sandbox, request.node.name.removeprefix("test_")[:40])
 
 
 def test_second_run_brings_what_changed(project: Project) -> None:
@@ -210,11 +89,42 @@ def test_odd_boolean_is_refused_through_meltano(project: Project) -> None:
     assert not project.sandbox.ledger
 
 
+def test_meltano_fills_both_tables(project: Project) -> None:
+    sandbox = project.sandbox
+    gone = set(Random(2).sample(list(sandbox.world.rows()), 30))
+    for key in gone:
+        sandbox.company_gone(key)
+    select = {"TAP_JOBO__SELECT": '["career_sites.*", "companies.*"]'}
+    run = project.meltano(*PIPELINE, env=select)
+    assert run.returncode == 0, run.stderr
+    assert project.is_current()
+    with psycopg.connect(project.url.replace("+psycopg", "")) as database:
+        rows = database.execute(
+            f'SELECT id, name, funding_rounds, leadership FROM "{project.name}".companies'
+        ).fetchall()
+        types: dict[str, str] = dict(
+            database.execute(
+                "SELECT column_name, udt_name FROM information_schema.columns "
+                "WHERE table_schema = %s AND table_name = 'companies'",
+                [project.name],
+            ).fetchall()
+        )
+    assert {str(key) for key, *_ in rows} == sandbox.world.rows().keys() - gone
+    for key, *values in rows:
+        expected = expected_profile(sandbox, str(key))
+        assert values == [expected[name] for name in ("name", "funding_rounds", "leadership")]
+    assert {types[name] for name in OBJECTS} <= {"jsonb", "_jsonb"}
+    assert types["is_agency"] == "bool"
+    assert types["page_rank"] in ("numeric", "float8")
+    assert types.keys() >= FIELDS.keys()
+    assert sandbox.rows_billed == 300
+
+
 @pytest.fixture(scope="module")
 def about(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the tap says of itself."""
     command = [str(COMMAND), "--about", "--format", "json"]
-    run = execute(command, tap_environment(tmp_path_factory.mktemp("about")))
+    run = execute(command, environment(tmp_path_factory.mktemp("about")))
     content: dict[str, Any] = json.loads(run.stdout)
     return content
 

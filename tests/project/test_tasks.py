@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.support import execute
+from tests.support.repository import REPOSITORY
 
 JUST = Path(sys.executable).with_name("just")
-REPOSITORY = Path(__file__).parents[2]
 
 
 def _recipes() -> dict[str, Any]:

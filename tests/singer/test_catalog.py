@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.support import discover
+from tests.support.repository import REPOSITORY
 
-SNAPSHOTS = Path(__file__).parents[1] / "snapshots"
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SNAPSHOTS = REPOSITORY / "tests/snapshots"
 
 
 def test_catalog_is_as_its_snapshots(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from tests.support.process import Run
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from random import Random
 
     from jobo_sandbox import Sandbox
@@ -69,8 +69,7 @@ def cut_in_request(
     fault = Fault(hold=hold) if billed else Fault(hold=hold, status=503)
     tap.sandbox.faults.add(fault, on=len(tap.sandbox.ledger) + number)
     process = tap.start(state=state, **settings)
-    assert process.stdout
-    fcntl.fcntl(process.stdout.fileno(), fcntl.F_SETPIPE_SZ, _BIG_PIPE)
+    widen_pipe(process)
     hold.wait()
     process.send_signal(signum)
     if signum == signal.SIGKILL:
@@ -79,6 +78,12 @@ def cut_in_request(
     run, _ = finish(process, [])
     wait_until_quiet(tap.sandbox)
     return run
+
+
+def widen_pipe(process: subprocess.Popen[str]) -> None:
+    """Let the tap write all it wants though nobody reads."""
+    assert process.stdout
+    fcntl.fcntl(process.stdout.fileno(), fcntl.F_SETPIPE_SZ, _BIG_PIPE)
 
 
 def finish(process: subprocess.Popen[str], read: list[str]) -> tuple[Run, list[str]]:
@@ -93,7 +98,14 @@ def finish(process: subprocess.Popen[str], read: list[str]) -> tuple[Run, list[s
 
 def wait_until_quiet(sandbox: Sandbox) -> None:
     """Let the sandbox bill what a client that is gone has asked for."""
-    while sandbox.open_requests:
+    wait_for(lambda: not sandbox.open_requests)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until it holds; a condition that never does fails the test."""
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
         time.sleep(0.001)
 
 

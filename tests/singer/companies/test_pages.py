@@ -1,0 +1,159 @@
+"""Profiles page by page: their order, the state, concurrency, companies without a profile."""
+
+from __future__ import annotations
+
+import json
+from random import Random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jobo_sandbox import Fault, Hold, Sandbox
+from tests.support import complaint, schema_message
+from tests.support.companies import (
+    CompaniesTap,
+    Json,
+    Plain,
+    asked_for,
+    ids_of,
+    ids_of_page,
+    profiles_of,
+    selecting,
+)
+from tests.support.crash import (
+    finish,
+    wait_for,
+)
+from tests.support.proxy import Proxy
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class TestOrder:
+    def test_profiles_of_a_page_come_in_its_order_before_the_state_moves_past_it(
+        self, plain: Plain
+    ) -> None:
+        pages: list[list[Json]] = [[]]
+        for message in plain.run.messages:
+            if message["type"] == "RECORD":
+                pages[-1].append(message)
+            elif message["type"] == "STATE":
+                pages.append([])
+        full = [page for page in pages if page]
+        assert len(full) == 5
+        for number, page in enumerate(full, 1):
+            ids = ids_of_page(plain.sandbox, number)
+            streams = ["career_sites"] * len(ids) + ["companies"] * len(ids)
+            assert [message["stream"] for message in page] == streams
+            assert [message["record"]["id"] for message in page] == ids * 2
+        rows = plain.sandbox.world.rows()
+        assert sorted(map(str, asked_for(plain.sandbox))) == sorted(rows)
+
+    def test_there_is_one_schema_a_run_ahead_of_its_records(self, plain: Plain) -> None:
+        kinds = [m["type"] for m in plain.run.messages if m.get("stream") == "companies"]
+        assert kinds == ["SCHEMA"] + ["RECORD"] * 120
+
+    def test_a_profile_that_takes_long_holds_no_other_back_but_their_order(
+        self, tap: CompaniesTap, sandbox: Sandbox
+    ) -> None:
+        hold = Hold()
+        sandbox.faults.add(Fault(hold=hold), endpoint="profile")
+        process = tap.start()
+        hold.wait()
+        wait_for(lambda: len(sandbox.profile_requests) == 50 and sandbox.open_requests == 1)
+        hold.release()
+        run, _ = finish(process, [])
+        assert run.returncode == 0, run.stderr
+        assert ids_of(run) == ids_of(run, "career_sites")
+        assert len(ids_of(run)) == 120
+
+
+class TestState:
+    def test_it_does_not_grow_and_knows_nothing_of_companies(
+        self, tmp_path: Path, discovered: Json
+    ) -> None:
+        with Sandbox(size=260, seed=4) as sandbox:
+            tap = CompaniesTap(sandbox, tmp_path, catalog=selecting(discovered, companies=True))
+            run = tap.run(batch_size=13)
+            assert run.returncode == 0, run.stderr
+            assert len(profiles_of(run)) == 260
+            assert len(run.states) >= 20
+            assert max(len(json.dumps(state)) for state in run.states) < 1_500
+            assert all(state.keys() == {"bookmarks"} for state in run.states)
+            assert all(state["bookmarks"].keys() == {"career_sites"} for state in run.states)
+            assert all("partitions" not in json.dumps(state) for state in run.states)
+
+            sandbox.world.touch(next(iter(sandbox.world.rows())), summary="Changed since.")
+            again = tap.run(state=run.state)
+            assert len(ids_of(again)) == 1
+            assert ids_of(again) == ids_of(again, "career_sites")
+            assert len(json.dumps(again.state)) < 1_500
+
+
+class TestConcurrency:
+    @pytest.mark.parametrize(
+        ("settings", "workers"),
+        [({"companies_concurrency": 1}, 1), ({}, 4), ({"companies_concurrency": 16}, 16)],
+        ids=["1", "4_by_default", "16"],
+    )
+    def test_as_many_requests_are_open_as_are_allowed_on_connections_that_are_kept(
+        self, tap: CompaniesTap, sandbox: Sandbox, settings: Json, workers: int
+    ) -> None:
+        holds = [Hold() for _ in range(workers)]
+        for hold in holds:
+            sandbox.faults.add(Fault(hold=hold), endpoint="profile")
+        for number, status in enumerate((404, 429, 503)):
+            headers = {"Retry-After": "0.01"}
+            fault = Fault(status=status, headers=headers)
+            sandbox.faults.add(fault, endpoint="profile", on=20 + 9 * number)
+        with Proxy(sandbox.port) as proxy:
+            process = tap.start(api_url=proxy.url, **settings)
+            for hold in holds:
+                hold.wait()
+            assert sandbox.open_requests == workers
+            for hold in holds:
+                hold.release()
+            run, _ = finish(process, [])
+        assert run.returncode == 0, run.stderr
+        assert len(profiles_of(run)) == 119
+        assert sandbox.max_open_requests == workers
+        assert proxy.connections <= workers + 1  # the feed has one of its own
+
+    def test_more_than_16_are_refused(self, tap: CompaniesTap, sandbox: Sandbox) -> None:
+        assert "'companies_concurrency'" in complaint(tap.run(companies_concurrency=17))
+        assert sandbox.ledger == []
+
+
+class TestGone:
+    def test_company_that_is_gone_is_a_line_at_info_and_counted(
+        self, tap: CompaniesTap, sandbox: Sandbox
+    ) -> None:
+        gone = set(Random(1).sample(list(sandbox.world.rows()), 12))
+        for key in gone:
+            sandbox.company_gone(key)
+        run = tap.run()
+        assert run.returncode == 0, run.stderr
+        assert ids_of(run) == [key for key in ids_of(run, "career_sites") if key not in gone]
+        assert len(ids_of(run, "career_sites")) == 120
+        lines = [line for line in run.lines("INFO") if line.startswith("Company ")]
+        assert len(lines) == 12
+        assert {key for key in gone for line in lines if key in line} == gone
+        assert run.lines("WARNING") == run.lines("ERROR") == []
+        (summary,) = (line for line in run.lines("INFO") if line.startswith("Summary"))
+        assert "108 profiles, 12 companies gone, 0 skipped" in summary
+        assert run.metrics["jobo_profiles"] == 108
+        assert run.metrics["jobo_profiles_gone"] == 12
+        assert run.metrics["jobo_profiles_skipped"] == 0
+        assert len(sandbox.profile_requests) == 120
+
+    def test_pages_of_nothing_but_gone_companies_are_pages_like_others(
+        self, tap: CompaniesTap, sandbox: Sandbox
+    ) -> None:
+        for key in sandbox.world.rows():
+            sandbox.company_gone(key)
+        run = tap.run()
+        assert run.returncode == 0, run.stderr
+        assert run.bookmark["replication_key_value"]
+        assert len(sandbox.profile_requests) == 120
+        assert schema_message(run, "companies")["key_properties"] == ["id"]

@@ -1,0 +1,144 @@
+"""The tap with the stream of company profiles, and what its profiles have to be."""
+
+from __future__ import annotations
+
+import sys
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
+
+from jobo_sandbox.profiles import make_profile
+from tests.support.process import Run, Tap, entry_of, execute, schema_message
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from jobo_sandbox import Sandbox
+
+Json = dict[str, Any]
+
+_QUICK_TAP = Path(__file__).with_name("quick_tap.py")
+
+TEXTS = """
+    legal_name summary description website listing_url logo_url linkedin_url linkedin_company_id
+    twitter_url facebook_url instagram_url angellist_url youtube_url github_url g2_url
+    crunchbase_url headquarters_location headquarters_region country_code continent phone_number
+    email_address founding_year company_size revenue primary_industry operating_status ipo_status
+    company_type stock_symbol stock_exchange acquired_by_company parent_company_url funding_stage
+    total_funding funds_total_formatted
+"""
+LISTS = """
+    headquarters_regions industries categories naics_codes investors founders technology_list
+    research_focus_areas subsidiary_list investor_types
+"""
+OBJECTS = {
+    "funding_rounds": "investment_type announced_on raised_amount post_money_valuation "
+    "investor_count:integer lead_investor",
+    "leadership": "name title linkedin_url avatar_url",
+    "leadership_hires": "date",
+    "layoffs": "date",
+    "ratings": "source rating url review_count:integer",
+    "press_references": "url posted_on title publisher",
+    "h1b_annual_job_counts": "year count:integer",
+    "h1b_title_distribution": "title count:integer",
+    "tech_stack": "name categories:array",
+    "products": "name description",
+    "software_used": "name description",
+    "acquisitions": "acquiree_name title",
+    "exits": "name description",
+    "sub_organizations": "name ownership_type title",
+    "featured_lists": "title org_num:integer funding_total_formatted funding_total_usd:integer",
+    "event_appearances": "appearance_type event event_starts_on image",
+}
+"""The fields that Jobo documents."""
+FIELDS = {
+    "id": "string",
+    "name": "string",
+    **dict.fromkeys(TEXTS.split(), "string"),
+    **dict.fromkeys(("is_agency", "is_acquired"), "boolean"),
+    "page_rank": "number",
+    **dict.fromkeys((*LISTS.split(), *OBJECTS), "array"),
+}
+
+
+@dataclass
+class CompaniesTap(Tap):
+    """The tap with a catalog."""
+
+    catalog: Json = field(default_factory=dict)
+
+    def command(
+        self,
+        *args: str,
+        state: object = None,
+        catalog: object = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> list[str]:
+        catalog = self.catalog if catalog is None else catalog
+        return super().command(*args, state=state, catalog=catalog, settings=settings)
+
+    def run_quickly(self, *, state: object = None, **settings: Any) -> Run:
+        """Run it to its end without the time that waits take."""
+        command = self.command(state=state, settings=settings)
+        # -P: the program's folder is no place to import from.
+        program = [sys.executable, "-P", str(_QUICK_TAP)]
+        return execute([*program, *command[1:]], self.environment())
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A run of both streams in which nothing happens, and what it ran against."""
+
+    sandbox: Sandbox
+    run: Run
+
+
+def selecting(discovered: Json, **streams: bool) -> Json:
+    catalog = deepcopy(discovered)
+    for stream, selected in streams.items():
+        for entry in entry_of(catalog, stream)["metadata"]:
+            if entry["breadcrumb"] == []:
+                entry["metadata"]["selected"] = selected
+    return catalog
+
+
+def records_of(messages: Iterable[Json], stream: str) -> list[Json]:
+    return [m["record"] for m in messages if m["type"] == "RECORD" and m["stream"] == stream]
+
+
+def profiles_of(run: Run) -> list[Json]:
+    return records_of(run.messages, "companies")
+
+
+def ids_of(run: Run, stream: str = "companies") -> list[str]:
+    return [record["id"] for record in records_of(run.messages, stream)]
+
+
+def asked_for(sandbox: Sandbox) -> list[str | None]:
+    return [entry.company_id for entry in sandbox.profile_requests]
+
+
+def expected_profile(sandbox: Sandbox, company_id: str) -> Json:
+    company = sandbox.world.company(company_id)
+    assert company
+    profile = make_profile(sandbox.seed, company)
+    return {name: profile.get(name) for name in FIELDS}
+
+
+def validate_profiles(run: Run) -> None:
+    validator = DEFAULT_JSONSCHEMA_VALIDATOR(schema_message(run, "companies")["schema"])
+    for record in profiles_of(run):
+        validator.validate(record)
+
+
+def ids_of_page(sandbox: Sandbox, number: int) -> list[str]:
+    """The companies of a page that was bought, in its order."""
+    return sandbox.feed_requests[number - 1].row_ids
+
+
+def is_kept_at(run: Run, rows: int) -> bool:
+    """Whether the state's scan stands after so many rows."""
+    return bool(run.bookmark["scan"]["rows"] == rows)
