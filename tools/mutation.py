@@ -29,17 +29,20 @@ COPIED: Final = (
     *("pyproject.toml", "uv.lock", "README.md", "CHANGELOG.md", "LICENSE"),
 )
 TESTS: Final = {
-    "api/retry": ("api/test_retry", "api/test_profiles"),
+    "api/retry": ("api/test_retry", "api/test_rate_limit", "api/test_profiles"),
     "scan": ("sync/test_bookmark", "sync/test_scan"),
     "sync/start": ("sync/test_scan", "sync/test_bookmark"),
     "sync/delivery": (
-        *("sync/test_promises", "sync/test_scan"),
-        *("api/test_feed", "api/test_budget"),
+        *("sync/test_promises", "streams/test_career_sites", "api/test_page"),
+        *("sync/test_scan", "api/test_budget"),
     ),
     "api/budget": ("api/test_budget",),
-    "api/feed_reader": ("sync/test_bookmark", "api/test_feed", "api/test_budget"),
+    "api/feed_reader": (
+        *("sync/test_bookmark", "streams/test_career_sites", "api/test_page"),
+        "api/test_budget",
+    ),
     "journal/journal": ("journal/test_journal", "sync/test_promises"),
-    "api/page": ("api/test_feed", "records/test_rows"),
+    "api/page": ("api/test_page", "streams/test_career_sites", "records/test_rows"),
 }
 """The tests of each module, those that notice most first; the longest module first."""
 JUSTIFIED: Final = {

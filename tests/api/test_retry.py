@@ -2,97 +2,23 @@
 
 from __future__ import annotations
 
-import io
 import itertools
-import json
-from dataclasses import dataclass, field
 from datetime import timedelta
 from email.utils import format_datetime
-from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-import requests
-from requests.adapters import BaseAdapter
 
-from jobo_sandbox import FEED_LIMITS, Fault, Sandbox
-from jobo_sandbox.core import Core
-from jobo_sandbox.endpoints import answer
+from jobo_sandbox import Fault, Sandbox
 from tap_jobo.api import client as client_module
-from tap_jobo.api.budget import Budget
-from tap_jobo.api.client import Client
-from tap_jobo.api.page import Page, read_page
 from tap_jobo.api.retry import Retry
 from tap_jobo.errors import ApiError
-from tap_jobo.signals import ShutdownSignal
-from tests.support.clock import NOON, FakeClock
-from tests.support.loggers import LOGGER
+from tests.support.client import GARBAGE, FeedClient
+from tests.support.clock import NOON
 
 if TYPE_CHECKING:
-    from jobo_sandbox.limits import Limits
-
-GARBAGE = ["", "soon", "-5", "nan", "inf", "-inf", "1e999", "1e12", "0x10", "١٢"]
-
-
-@dataclass
-class FeedReader:
-    """The tap's client for the feed, with a clock of the test's.
-
-    Attributes:
-        url: Where the API is.
-        key: The API key.
-        session: Sends the requests.
-        clock: Its clock.
-        budget: What it has cost, but for pages that arrived: their reader counts them.
-    """
-
-    url: str
-    key: str
-    session: requests.Session
-    clock: FakeClock = field(default_factory=FakeClock)
-    budget: Budget = field(
-        default_factory=lambda: Budget(max_credits=None, alert_threshold=None, logger=LOGGER)
-    )
-
-    def __post_init__(self) -> None:
-        self._client = Client(
-            session=self.session,
-            key=self.key,
-            budget=self.budget,
-            shutdown=ShutdownSignal(self.clock),
-            clock=self.clock,
-            logger=LOGGER,
-        )
-
-    def page(self, cursor: str | None = None, rows: int = 50) -> Page:
-        """Fetch a page; `TapJoboError` if the client gives up."""
-        request = requests.Request(
-            "POST",
-            f"{self.url}/api/career-sites/feed",
-            headers={"X-Api-Key": self.key},
-            json={"batch_size": rows, "cursor": cursor},
-        )
-        read = partial(read_page, sent_cursor=cursor)
-        return self._client.fetch(
-            self.session.prepare_request(request), rows=rows, read=read
-        ).content
-
-    def waited(self) -> float:
-        """Fetch a page and return the seconds that it took."""
-        before = self.clock.passed
-        assert len(self.page().rows) == 50
-        return self.clock.passed - before
-
-
-@pytest.fixture
-def feed(sandbox: Sandbox) -> FeedReader:
-    """The client against the sandbox over HTTP, both with the same clock."""
-    session = requests.Session()
-    session.trust_env = False
-    feed = FeedReader(sandbox.url, sandbox.api_key, session)
-    sandbox.clock = feed.clock.unix_time
-    return feed
+    import requests
 
 
 def waits(sandbox: Sandbox) -> list[float]:
@@ -112,7 +38,7 @@ def fail(sandbox: Sandbox, status: int = 503, *, times: int | None = 1, **header
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize(("text", "seconds"), [("7", 7), ("2.5", 2.5), ("3600", 3600)])
 def test_retry_after_in_seconds_is_waited(
-    sandbox: Sandbox, feed: FeedReader, status: int, text: str, seconds: float
+    sandbox: Sandbox, feed: FeedClient, status: int, text: str, seconds: float
 ) -> None:
     fail(sandbox, status, Retry_After=text)
     assert feed.waited() == pytest.approx(seconds, abs=1e-3)
@@ -120,7 +46,7 @@ def test_retry_after_in_seconds_is_waited(
 
 @pytest.mark.parametrize("offset", [0, 86_400, -86_400])
 def test_a_date_is_read_against_the_answers_own(
-    sandbox: Sandbox, feed: FeedReader, offset: float
+    sandbox: Sandbox, feed: FeedClient, offset: float
 ) -> None:
     sandbox.clock_offset = offset
     then = NOON + timedelta(seconds=offset + 90)
@@ -128,12 +54,12 @@ def test_a_date_is_read_against_the_answers_own(
     assert feed.waited() == pytest.approx(90, abs=1e-3)
 
 
-def test_retry_after_seconds_of_the_body_are_waited(sandbox: Sandbox, feed: FeedReader) -> None:
+def test_retry_after_seconds_of_the_body_are_waited(sandbox: Sandbox, feed: FeedClient) -> None:
     sandbox.faults.add(Fault(status=429, body={"retry_after_seconds": 12}))
     assert feed.waited() == pytest.approx(12, abs=1e-3)
 
 
-def test_the_header_wins_over_the_body(sandbox: Sandbox, feed: FeedReader) -> None:
+def test_the_header_wins_over_the_body(sandbox: Sandbox, feed: FeedClient) -> None:
     sandbox.faults.add(
         Fault(status=429, headers={"Retry-After": "5"}, body={"retry_after_seconds": 12})
     )
@@ -142,7 +68,7 @@ def test_the_header_wins_over_the_body(sandbox: Sandbox, feed: FeedReader) -> No
 
 @pytest.mark.parametrize("offset", [0, 86_400])
 def test_the_reset_of_the_rate_limit_is_read_against_the_answers_date(
-    sandbox: Sandbox, feed: FeedReader, offset: float
+    sandbox: Sandbox, feed: FeedClient, offset: float
 ) -> None:
     sandbox.clock_offset = offset
     fail(sandbox, 429, X_RateLimit_Reset=str(int(NOON.timestamp() + offset + 40)))
@@ -150,7 +76,7 @@ def test_the_reset_of_the_rate_limit_is_read_against_the_answers_date(
 
 
 def test_the_reset_of_the_rate_limit_says_nothing_of_another_failure(
-    sandbox: Sandbox, feed: FeedReader
+    sandbox: Sandbox, feed: FeedClient
 ) -> None:
     fail(sandbox, 503, X_RateLimit_Reset=str(int(NOON.timestamp() + 40)))
     assert feed.waited() == pytest.approx(0.5, abs=1e-3)
@@ -158,7 +84,7 @@ def test_the_reset_of_the_rate_limit_says_nothing_of_another_failure(
 
 @pytest.mark.parametrize("text", GARBAGE)
 def test_a_wait_that_makes_no_sense_is_as_none(
-    sandbox: Sandbox, feed: FeedReader, text: str
+    sandbox: Sandbox, feed: FeedClient, text: str
 ) -> None:
     fail(sandbox, Retry_After=text)
     assert feed.waited() == pytest.approx(0.5, abs=1e-3)
@@ -166,7 +92,7 @@ def test_a_wait_that_makes_no_sense_is_as_none(
 
 @pytest.mark.parametrize("value", [None, "soon", -1, True, [1], 10**400, float("nan")])
 def test_a_body_that_makes_no_sense_is_as_none(
-    sandbox: Sandbox, feed: FeedReader, value: object
+    sandbox: Sandbox, feed: FeedClient, value: object
 ) -> None:
     sandbox.faults.add(Fault(status=503, body={"retry_after_seconds": value}))
     assert feed.waited() <= 1.01
@@ -185,27 +111,27 @@ PASSED = NOON - timedelta(hours=1)
     ids=["none", "a date that has passed", "a reset that has passed"],
 )
 def test_a_wait_of_no_time_leaves_our_own_which_grow(
-    sandbox: Sandbox, feed: FeedReader, name: str, text: str
+    sandbox: Sandbox, feed: FeedClient, name: str, text: str
 ) -> None:
     fail(sandbox, 429, times=8, **{name: text})
     assert 46 <= feed.waited() <= 92
 
 
-def test_a_date_without_one_of_the_answer_is_as_none(sandbox: Sandbox, feed: FeedReader) -> None:
+def test_a_date_without_one_of_the_answer_is_as_none(sandbox: Sandbox, feed: FeedClient) -> None:
     sandbox.omit_date_header = True
     fail(sandbox, Retry_After=format_datetime(NOON + timedelta(hours=20), usegmt=True))
     assert feed.waited() == pytest.approx(0.5, abs=1e-3)
 
 
 def test_waits_that_were_asked_for_are_honoured_for_an_hour(
-    sandbox: Sandbox, feed: FeedReader
+    sandbox: Sandbox, feed: FeedClient
 ) -> None:
     fail(sandbox, Retry_After="1200", times=3)
     assert feed.waited() == pytest.approx(3_600, abs=1e-3)
 
 
 def test_waits_that_were_asked_for_leave_our_own_patience(
-    sandbox: Sandbox, feed: FeedReader
+    sandbox: Sandbox, feed: FeedClient
 ) -> None:
     fail(sandbox, Retry_After="1000", times=3)
     fail(sandbox, times=6)
@@ -214,7 +140,7 @@ def test_waits_that_were_asked_for_leave_our_own_patience(
 
 @pytest.mark.parametrize("asked", [["3601"], ["1800", "1801"], ["999999999999"]])
 def test_beyond_an_hour_the_run_ends_and_says_when_a_new_one_makes_sense(
-    sandbox: Sandbox, feed: FeedReader, asked: list[str]
+    sandbox: Sandbox, feed: FeedClient, asked: list[str]
 ) -> None:
     for text in asked:
         fail(sandbox, 429, Retry_After=text)
@@ -229,14 +155,14 @@ def test_beyond_an_hour_the_run_ends_and_says_when_a_new_one_makes_sense(
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-def test_a_passing_failure_is_tried_again(sandbox: Sandbox, feed: FeedReader, status: int) -> None:
+def test_a_passing_failure_is_tried_again(sandbox: Sandbox, feed: FeedClient, status: int) -> None:
     fail(sandbox, status)
     assert len(feed.page().rows) == 50
     assert feed.budget.credits == 0
 
 
 def test_own_waits_grow_from_half_a_second_to_30_with_jitter_for_five_minutes(
-    sandbox: Sandbox, feed: FeedReader
+    sandbox: Sandbox, feed: FeedClient
 ) -> None:
     fail(sandbox, times=None)
     with pytest.raises(ApiError, match="503"):
@@ -265,7 +191,7 @@ def test_own_waits_without_jitter_double_up_to_30_seconds(monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize(("seconds", "tries"), [(299.5, 2), (299.6, 1)])
 def test_patience_of_five_minutes_ends_to_the_second(
-    sandbox: Sandbox, feed: FeedReader, seconds: float, tries: int
+    sandbox: Sandbox, feed: FeedClient, seconds: float, tries: int
 ) -> None:
     def take_time(response: requests.Response, **_: object) -> requests.Response:
         feed.clock.passed += seconds
@@ -278,7 +204,7 @@ def test_patience_of_five_minutes_ends_to_the_second(
     assert len(sandbox.feed_requests) == tries
 
 
-def test_the_time_that_tries_take_is_counted(sandbox: Sandbox, feed: FeedReader) -> None:
+def test_the_time_that_tries_take_is_counted(sandbox: Sandbox, feed: FeedClient) -> None:
     def take_time(response: requests.Response, **_: object) -> requests.Response:
         feed.clock.passed += 100
         return response
@@ -290,21 +216,21 @@ def test_the_time_that_tries_take_is_counted(sandbox: Sandbox, feed: FeedReader)
     assert len(sandbox.feed_requests) == 3
 
 
-def test_each_page_has_patience_of_its_own(sandbox: Sandbox, feed: FeedReader) -> None:
+def test_each_page_has_patience_of_its_own(sandbox: Sandbox, feed: FeedClient) -> None:
     fail(sandbox, times=10)
     page = feed.page()
     fail(sandbox, times=10)
     assert len(feed.page(page.next_cursor).rows) == 50
 
 
-def test_a_dropped_connection_is_tried_again_and_free(sandbox: Sandbox, feed: FeedReader) -> None:
+def test_a_dropped_connection_is_tried_again_and_free(sandbox: Sandbox, feed: FeedClient) -> None:
     sandbox.faults.add(Fault(drop=True, times=5))
     assert feed.waited() > 5
     assert feed.budget.credits == 0
 
 
 def test_an_api_that_is_away_is_given_up_after_five_minutes(
-    sandbox: Sandbox, feed: FeedReader
+    sandbox: Sandbox, feed: FeedClient
 ) -> None:
     sandbox.close()
     with pytest.raises(ApiError, match="cannot be reached"):
@@ -327,7 +253,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("fault", BROKEN.values(), ids=BROKEN)
 def test_an_answer_that_broke_is_tried_twice_more_and_counted_as_paid(
-    sandbox: Sandbox, feed: FeedReader, fault: Fault, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, feed: FeedClient, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client_module, "_TIMEOUT", (10, 0.1))
     sandbox.faults.add(fault)
@@ -339,7 +265,7 @@ def test_an_answer_that_broke_is_tried_twice_more_and_counted_as_paid(
 
 @pytest.mark.parametrize("fault", BROKEN.values(), ids=BROKEN)
 def test_an_answer_that_broke_once_costs_a_page(
-    sandbox: Sandbox, feed: FeedReader, fault: Fault, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, feed: FeedClient, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client_module, "_TIMEOUT", (10, 0.1))
     sandbox.faults.add(fault)
@@ -353,7 +279,7 @@ def test_an_answer_that_broke_once_costs_a_page(
 
 
 def test_failures_in_between_leave_the_tries_that_may_be_paid_at_two(
-    sandbox: Sandbox, feed: FeedReader
+    sandbox: Sandbox, feed: FeedClient
 ) -> None:
     for _ in range(3):
         sandbox.faults.add(Fault(truncate=0.5))
@@ -369,7 +295,7 @@ def test_jobos_timeouts_are_those_it_asks_for() -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 405, 410, 422, 451])
-def test_any_other_refusal_is_final(sandbox: Sandbox, feed: FeedReader, status: int) -> None:
+def test_any_other_refusal_is_final(sandbox: Sandbox, feed: FeedClient, status: int) -> None:
     fail(sandbox, status, times=None, Retry_After="1")
     with pytest.raises(ApiError, match=str(status)):
         feed.page()
@@ -378,126 +304,9 @@ def test_any_other_refusal_is_final(sandbox: Sandbox, feed: FeedReader, status: 
 
 
 def test_an_error_whose_text_breaks_off_is_judged_by_its_status(
-    sandbox: Sandbox, feed: FeedReader
+    sandbox: Sandbox, feed: FeedClient
 ) -> None:
     sandbox.faults.add(Fault(status=401, truncate=0.5))
     with pytest.raises(ApiError, match="401"):
         feed.page()
     assert feed.budget.credits == 0
-
-
-# Pacing
-
-
-class InProcess(BaseAdapter):
-    """Brings requests to the sandbox's API without HTTP: hours of them in a moment.
-
-    Args:
-        core: The API.
-        clock: The clock of both sides.
-        latency: Seconds that an answer takes.
-    """
-
-    def __init__(self, core: Core, clock: FakeClock, latency: float) -> None:
-        super().__init__()
-        self._core = core
-        self._clock = clock
-        self._latency = latency
-
-    def send(self, request: requests.PreparedRequest, **_: Any) -> requests.Response:  # type: ignore[override]
-        self._clock.passed += self._latency / 2
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        body = json.loads(request.body or b"null")
-        entry = self._core.book.open(self._core.now(), "feed", headers, body=body)
-        reply = answer(self._core, entry, None)
-        self._core.book.close()
-        assert reply
-        date = format_datetime(self._core.now(), usegmt=True)
-        self._clock.passed += self._latency / 2
-        response = requests.Response()
-        response.status_code = reply.status
-        response.headers.update({"Date": date} | reply.headers)
-        response.raw = io.BytesIO(reply.payload())
-        response.url = request.url or ""
-        return response
-
-    def close(self) -> None:
-        pass
-
-
-def paced(limits: Limits | None, latency: float, **options: Any) -> tuple[FeedReader, Core]:
-    """A client and an API with rate limits, both by the same made-up clock."""
-    clock = FakeClock()
-    core = Core(size=1, clock=clock.unix_time, rate_limits=limits, balance=10**9, **options)
-    session = requests.Session()
-    session.mount("https://", InProcess(core, clock, latency))
-    session.trust_env = False
-    return FeedReader("https://jobo.example", core.api_key, session, clock), core
-
-
-@pytest.mark.parametrize(("latency", "offset"), [(0.05, 0), (0.2, 0.5), (0.45, 7200.3)])
-def test_pacing_uses_95_percent_of_a_minutes_rate_and_next_to_no_429(
-    latency: float, offset: float
-) -> None:
-    minutes = 10
-    feed, core = paced([(120, 60)], latency, clock_offset=offset)
-    end = minutes * 60
-    while feed.clock.passed < end:
-        feed.page(rows=1)
-    answered = [entry.status for entry in core.feed_requests]
-    assert answered.count(200) >= 0.95 * 120 * minutes
-    assert answered.count(429) <= 0.01 * len(answered)
-
-
-def test_pacing_uses_95_percent_of_an_hours_rate_and_next_to_no_429() -> None:
-    hours = 2
-    feed, core = paced(FEED_LIMITS, 0.1)
-    end = hours * 3_600
-    while feed.clock.passed < end:
-        feed.page(rows=1)
-    answered = [entry.status for entry in core.feed_requests]
-    assert answered.count(200) >= 0.95 * 5_000 * hours
-    assert answered.count(429) <= 0.01 * len(answered)
-
-
-def test_the_first_half_of_an_allowance_is_not_paced() -> None:
-    feed, core = paced([(120, 60)], 0.1)
-    for _ in range(60):
-        feed.page(rows=1)
-    assert len(core.feed_requests) == 60
-    assert feed.clock.passed == pytest.approx(6)
-    for _ in range(10):
-        feed.page(rows=1)
-    assert feed.clock.passed > 10
-
-
-def test_without_headers_nothing_is_paced() -> None:
-    feed, _ = paced([(120, 60)], 0.1, omit_rate_headers=True)
-    for _ in range(120):
-        feed.page(rows=1)
-    assert feed.clock.passed == pytest.approx(12)
-
-
-@pytest.mark.parametrize(("seconds", "waited"), [(3_600, 1_800), (3_601, 0), (-1, 0)])
-def test_the_rest_of_an_allowance_is_spread_over_an_hour_at_most(
-    sandbox: Sandbox, feed: FeedReader, seconds: int, waited: float
-) -> None:
-    reset = str(int(NOON.timestamp()) + seconds)
-    allowance = {"X-RateLimit-Limit": "9", "X-RateLimit-Remaining": "1", "X-RateLimit-Reset": reset}
-    sandbox.faults.add(Fault(headers=allowance))
-    cursor = feed.page().next_cursor
-    feed.page(cursor)
-    assert feed.clock.passed == pytest.approx(waited, abs=1e-3)
-
-
-@pytest.mark.parametrize("text", GARBAGE)
-@pytest.mark.parametrize("name", ["X-RateLimit-Remaining", "X-RateLimit-Reset"])
-def test_headers_that_make_no_sense_pace_nothing(
-    sandbox: Sandbox, feed: FeedReader, name: str, text: str
-) -> None:
-    sensible = {"X-RateLimit-Limit": "9", "X-RateLimit-Remaining": "1"}
-    reset = {"X-RateLimit-Reset": str(int(NOON.timestamp()) + 60)}
-    sandbox.faults.add(Fault(headers=sensible | reset | {name: text}))
-    cursor = feed.page().next_cursor
-    feed.page(cursor)
-    assert feed.clock.passed == 0

@@ -1,0 +1,128 @@
+"""The envelope of a page: JSON, its members, and cursors that lead in circles."""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from jobo_sandbox import Fault, Sandbox
+from tap_jobo.api.page import NotJsonError, parse_json, read_page
+from tap_jobo.errors import ApiError
+from tests.support import Tap, complaint, state_at
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Body = dict[str, Any]
+
+OLD = "2020-01-01T00:00:00.000000Z"
+
+
+def _without(name: str) -> Callable[[Body], Body]:
+    return lambda body: {key: value for key, value in body.items() if key != name}
+
+
+def _with(**members: object) -> Callable[[Body], Body]:
+    return lambda body: {**body, **members}
+
+
+BROKEN: dict[str, Callable[[Body], object]] = {
+    "no has_more": _without("has_more"),
+    "has_more null": _with(has_more=None),
+    "has_more text": _with(has_more="false"),
+    "has_more number": _with(has_more=0),
+    "no next_cursor": _without("next_cursor"),
+    "next_cursor null": _with(next_cursor=None),
+    "next_cursor empty": _with(next_cursor=""),
+    "next_cursor number": _with(next_cursor=7),
+    "next_cursor with NUL": _with(next_cursor="a\0"),
+    "next_cursor with half a character": _with(next_cursor="a\ud800"),
+    "no career_sites": _without("career_sites"),
+    "career_sites null": _with(career_sites=None),
+    "career_sites object": _with(career_sites={}),
+    "a list": lambda body: [body],
+    "a text": lambda _: "rows",
+    "null": lambda _: None,
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN.keys())
+def test_broken_envelope_is_no_page(broken: Callable[[Body], object]) -> None:
+    body = {"career_sites": [], "next_cursor": "next", "has_more": True}
+    assert read_page(json.dumps(body).encode(), None).next_cursor == "next"
+    with pytest.raises(ApiError, match="Jobo's answer"):
+        read_page(json.dumps(broken(body)).encode(), None)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b'{"career_sites": [', b"[" * 100_000])
+def test_body_that_is_not_json_may_have_broken_on_its_way(body: bytes) -> None:
+    with pytest.raises(NotJsonError):
+        read_page(body, None)
+
+
+def test_json_is_read_though_some_of_it_is_not_utf_8() -> None:
+    assert parse_json(b'{"detail": "Caf\xe9"}') == {"detail": "Caf\ufffd"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["no has_more", "next_cursor null", "no career_sites", "null"],
+)
+def test_broken_envelope_ends_the_run_with_the_bookmark_where_it_was(
+    tap: Tap, sandbox: Sandbox, name: str
+) -> None:
+    sandbox.faults.add(Fault(replace=BROKEN[name]), on=2)
+    run = tap.run(state=state_at(OLD))
+    assert "Jobo's answer" in complaint(run)
+    assert len(sandbox.ledger) == 2
+    assert len(run.ids) == 50
+    assert run.bookmark["replication_key_value"] == OLD
+    assert run.bookmark["scan"]["cursor"] == sandbox.ledger[1].cursor
+
+
+def test_broken_envelope_on_the_first_page_leaves_no_bookmark(tap: Tap, sandbox: Sandbox) -> None:
+    sandbox.faults.add(Fault(replace=_without("has_more")))
+    run = tap.run()
+    complaint(run)
+    assert run.ids == []
+    assert not any(state["bookmarks"].get("career_sites") for state in run.states)
+
+
+def test_cursor_that_was_just_used_ends_the_run(tap: Tap, sandbox: Sandbox) -> None:
+    def same(body: Body) -> Body:
+        return {**body, "next_cursor": sandbox.ledger[1].cursor}
+
+    sandbox.faults.add(Fault(replace=same), on=2)
+    run = tap.run(state=state_at(OLD))
+    assert "just used" in complaint(run)
+    assert len(sandbox.ledger) == 2
+    assert run.bookmark["replication_key_value"] == OLD
+
+
+def _lead_back_to_the_second_page(sandbox: Sandbox) -> None:
+    def first_cursor(body: Body) -> Body:
+        return {**body, "next_cursor": sandbox.ledger[1].cursor}
+
+    sandbox.faults.add(Fault(replace=first_cursor), on=3)
+
+
+def test_cursor_of_an_earlier_page_ends_the_run(tap: Tap, sandbox: Sandbox) -> None:
+    _lead_back_to_the_second_page(sandbox)
+    run = tap.run(state=state_at(OLD), batch_size=20, journal=False)
+    assert "cursor" in complaint(run)
+    assert len(sandbox.ledger) == 3
+    assert run.bookmark["replication_key_value"] == OLD
+
+
+def test_cursor_of_an_earlier_page_does_not_replay_the_journal_for_ever(
+    tap: Tap, sandbox: Sandbox
+) -> None:
+    _lead_back_to_the_second_page(sandbox)
+    with tap.start(batch_size=20) as process:
+        assert process.stdout
+        lines = list(islice(process.stdout, 200))
+        process.kill()
+    assert sum('"RECORD"' in line for line in lines) <= 60

@@ -1,0 +1,135 @@
+"""How the tap spreads its requests over a rate limit, on a clock that is made up."""
+
+from __future__ import annotations
+
+import io
+import json
+from email.utils import format_datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+from requests.adapters import BaseAdapter
+
+from jobo_sandbox import FEED_LIMITS, Fault, Sandbox
+from jobo_sandbox.core import Core
+from jobo_sandbox.endpoints import answer
+from tests.support.client import GARBAGE, FeedClient
+from tests.support.clock import NOON, FakeClock
+
+if TYPE_CHECKING:
+    from jobo_sandbox.limits import Limits
+
+
+class InProcess(BaseAdapter):
+    """Brings requests to the sandbox's API without HTTP: hours of them in a moment.
+
+    Args:
+        core: The API.
+        clock: The clock of both sides.
+        latency: Seconds that an answer takes.
+    """
+
+    def __init__(self, core: Core, clock: FakeClock, latency: float) -> None:
+        super().__init__()
+        self._core = core
+        self._clock = clock
+        self._latency = latency
+
+    def send(self, request: requests.PreparedRequest, **_: Any) -> requests.Response:  # type: ignore[override]
+        self._clock.passed += self._latency / 2
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        body = json.loads(request.body or b"null")
+        entry = self._core.book.open(self._core.now(), "feed", headers, body=body)
+        reply = answer(self._core, entry, None)
+        self._core.book.close()
+        assert reply
+        date = format_datetime(self._core.now(), usegmt=True)
+        self._clock.passed += self._latency / 2
+        response = requests.Response()
+        response.status_code = reply.status
+        response.headers.update({"Date": date} | reply.headers)
+        response.raw = io.BytesIO(reply.payload())
+        response.url = request.url or ""
+        return response
+
+    def close(self) -> None:
+        pass
+
+
+def paced(limits: Limits | None, latency: float, **options: Any) -> tuple[FeedClient, Core]:
+    """A client and an API with rate limits, both by the same made-up clock."""
+    clock = FakeClock()
+    core = Core(size=1, clock=clock.unix_time, rate_limits=limits, balance=10**9, **options)
+    session = requests.Session()
+    session.mount("https://", InProcess(core, clock, latency))
+    session.trust_env = False
+    return FeedClient("https://jobo.example", core.api_key, session, clock), core
+
+
+@pytest.mark.parametrize(("latency", "offset"), [(0.05, 0), (0.2, 0.5), (0.45, 7200.3)])
+def test_pacing_uses_95_percent_of_a_minutes_rate_and_next_to_no_429(
+    latency: float, offset: float
+) -> None:
+    minutes = 10
+    feed, core = paced([(120, 60)], latency, clock_offset=offset)
+    end = minutes * 60
+    while feed.clock.passed < end:
+        feed.page(rows=1)
+    answered = [entry.status for entry in core.feed_requests]
+    assert answered.count(200) >= 0.95 * 120 * minutes
+    assert answered.count(429) <= 0.01 * len(answered)
+
+
+def test_pacing_uses_95_percent_of_an_hours_rate_and_next_to_no_429() -> None:
+    hours = 2
+    feed, core = paced(FEED_LIMITS, 0.1)
+    end = hours * 3_600
+    while feed.clock.passed < end:
+        feed.page(rows=1)
+    answered = [entry.status for entry in core.feed_requests]
+    assert answered.count(200) >= 0.95 * 5_000 * hours
+    assert answered.count(429) <= 0.01 * len(answered)
+
+
+def test_the_first_half_of_an_allowance_is_not_paced() -> None:
+    feed, core = paced([(120, 60)], 0.1)
+    for _ in range(60):
+        feed.page(rows=1)
+    assert len(core.feed_requests) == 60
+    assert feed.clock.passed == pytest.approx(6)
+    for _ in range(10):
+        feed.page(rows=1)
+    assert feed.clock.passed > 10
+
+
+def test_without_headers_nothing_is_paced() -> None:
+    feed, _ = paced([(120, 60)], 0.1, omit_rate_headers=True)
+    for _ in range(120):
+        feed.page(rows=1)
+    assert feed.clock.passed == pytest.approx(12)
+
+
+@pytest.mark.parametrize(("seconds", "waited"), [(3_600, 1_800), (3_601, 0), (-1, 0)])
+def test_the_rest_of_an_allowance_is_spread_over_an_hour_at_most(
+    sandbox: Sandbox, feed: FeedClient, seconds: int, waited: float
+) -> None:
+    reset = str(int(NOON.timestamp()) + seconds)
+    allowance = {"X-RateLimit-Limit": "9", "X-RateLimit-Remaining": "1", "X-RateLimit-Reset": reset}
+    sandbox.faults.add(Fault(headers=allowance))
+    cursor = feed.page().next_cursor
+    feed.page(cursor)
+    assert feed.clock.passed == pytest.approx(waited, abs=1e-3)
+
+
+@pytest.mark.parametrize("text", GARBAGE)
+@pytest.mark.parametrize("name", ["X-RateLimit-Remaining", "X-RateLimit-Reset"])
+def test_headers_that_make_no_sense_pace_nothing(
+    sandbox: Sandbox, feed: FeedClient, name: str, text: str
+) -> None:
+    sensible = {"X-RateLimit-Limit": "9", "X-RateLimit-Remaining": "1"}
+    reset = {"X-RateLimit-Reset": str(int(NOON.timestamp()) + 60)}
+    sandbox.faults.add(Fault(headers=sensible | reset | {name: text}))
+    cursor = feed.page().next_cursor
+    feed.page(cursor)
+    assert feed.clock.passed == 0

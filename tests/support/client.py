@@ -1,0 +1,68 @@
+"""The tap's client for the feed, in this process and on the clock of tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+
+import requests
+
+from tap_jobo.api.budget import Budget
+from tap_jobo.api.client import Client
+from tap_jobo.api.page import Page, read_page
+from tap_jobo.signals import ShutdownSignal
+from tests.support.clock import FakeClock
+from tests.support.loggers import LOGGER
+
+GARBAGE = ["", "soon", "-5", "nan", "inf", "-inf", "1e999", "1e12", "0x10", "١٢"]
+"""Texts that are no number of seconds."""
+
+
+@dataclass
+class FeedClient:
+    """The tap's client for the feed, with a clock of the test's.
+
+    Attributes:
+        url: Where the API is.
+        key: The API key.
+        session: Sends the requests.
+        clock: Its clock.
+        budget: What it has cost, but for pages that arrived: their reader counts them.
+    """
+
+    url: str
+    key: str
+    session: requests.Session
+    clock: FakeClock = field(default_factory=FakeClock)
+    budget: Budget = field(
+        default_factory=lambda: Budget(max_credits=None, alert_threshold=None, logger=LOGGER)
+    )
+
+    def __post_init__(self) -> None:
+        self._client = Client(
+            session=self.session,
+            key=self.key,
+            budget=self.budget,
+            shutdown=ShutdownSignal(self.clock),
+            clock=self.clock,
+            logger=LOGGER,
+        )
+
+    def page(self, cursor: str | None = None, rows: int = 50) -> Page:
+        """Fetch a page; `TapJoboError` if the client gives up."""
+        request = requests.Request(
+            "POST",
+            f"{self.url}/api/career-sites/feed",
+            headers={"X-Api-Key": self.key},
+            json={"batch_size": rows, "cursor": cursor},
+        )
+        read = partial(read_page, sent_cursor=cursor)
+        return self._client.fetch(
+            self.session.prepare_request(request), rows=rows, read=read
+        ).content
+
+    def waited(self) -> float:
+        """Fetch a page and return the seconds that it took."""
+        before = self.clock.passed
+        assert len(self.page().rows) == 50
+        return self.clock.passed - before
