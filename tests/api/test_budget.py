@@ -37,13 +37,13 @@ def summary(run: Run) -> str:
 # What a page costs
 
 
-def test_a_page_costs_what_its_answer_says(tap: Tap) -> None:
+def test_page_costs_what_its_response_says(tap: Tap) -> None:
     tap.sandbox.price = 70
     run = tap.run()
     assert run.metrics["jobo_credits"] == tap.sandbox.credits_billed == 120 * 70
 
 
-def test_a_page_without_headers_costs_50_credits_a_row(tap: Tap) -> None:
+def test_page_without_headers_costs_50_credits_per_row(tap: Tap) -> None:
     tap.sandbox.omit_credit_headers = True
     run = tap.run()
     assert run.metrics["jobo_credits"] == 6_000
@@ -52,7 +52,7 @@ def test_a_page_without_headers_costs_50_credits_a_row(tap: Tap) -> None:
 
 
 @pytest.mark.parametrize("nonsense", ["", "free", "-50", "nan", "inf", "1e400"])
-def test_a_header_that_is_no_number_of_credits_counts_as_missing(tap: Tap, nonsense: str) -> None:
+def test_invalid_credit_header_counts_as_missing(tap: Tap, nonsense: str) -> None:
     tap.sandbox.faults.add(Fault(headers={"X-Credits-Deducted": nonsense}, times=None))
     run = tap.run()
     assert run.returncode == 0
@@ -62,13 +62,13 @@ def test_a_header_that_is_no_number_of_credits_counts_as_missing(tap: Tap, nonse
 @pytest.mark.parametrize(
     ("said", "cost"), [("0", 0), ("0.2", 1), ("120", 120), ("-0.5", 150), ("1e15", 150)]
 )
-def test_credits_are_whole_and_in_the_bounds_of_sense(said: str, cost: int) -> None:
+def test_credits_are_whole_and_within_limits(said: str, cost: int) -> None:
     budget = Budget(max_credits=None, alert_threshold=None, logger=LOGGER)
     budget.charge({"X-Credits-Deducted": said}, 3)
     assert budget.credits == cost
 
 
-def test_a_price_that_changes_is_followed(tap: Tap) -> None:
+def test_price_change_is_followed(tap: Tap) -> None:
     def dearer(_: object) -> None:
         tap.sandbox.price += 10
 
@@ -77,7 +77,7 @@ def test_a_price_that_changes_is_followed(tap: Tap) -> None:
     assert run.metrics["jobo_credits"] == tap.sandbox.credits_billed == 50 * 50 + 50 * 60 + 20 * 70
 
 
-def test_a_page_without_headers_costs_what_the_one_before_it_did(tap: Tap) -> None:
+def test_page_without_headers_costs_the_latest_price(tap: Tap) -> None:
     def silent(entry: Entry) -> None:
         tap.sandbox.omit_credit_headers = entry.number > 1
 
@@ -90,7 +90,7 @@ def test_a_page_without_headers_costs_what_the_one_before_it_did(tap: Tap) -> No
     [Fault(truncate=0.5), Fault(garbage="<html>")],
     ids=["truncated", "garbage"],
 )
-def test_an_answer_that_broke_counts_as_the_whole_page(tap: Tap, fault: Fault) -> None:
+def test_broken_response_counts_as_a_whole_page(tap: Tap, fault: Fault) -> None:
     tap.sandbox.faults.add(fault, on=3)  # a page of twenty rows
     run = tap.run()
     assert run.returncode == 0
@@ -98,7 +98,7 @@ def test_an_answer_that_broke_counts_as_the_whole_page(tap: Tap, fault: Fault) -
     assert run.metrics["jobo_credits"] == 6_000 + 2_500
 
 
-def test_a_request_that_failed_before_an_answer_costs_nothing(tap: Tap) -> None:
+def test_request_without_a_response_costs_nothing(tap: Tap) -> None:
     tap.sandbox.faults.add(Fault(status=503, headers={"Retry-After": "0"}), on=2)
     tap.sandbox.faults.add(Fault(drop=True), on=3)
     assert tap.run().metrics["jobo_credits"] == tap.sandbox.credits_billed == 6_000
@@ -108,7 +108,7 @@ def test_a_request_that_failed_before_an_answer_costs_nothing(tap: Tap) -> None:
 
 
 @pytest.mark.parametrize("budget", [2_500, 2_501, 4_999, 5_000, 5_999])
-def test_the_budget_is_never_exceeded_and_the_run_ends_well(tap: Tap, budget: int) -> None:
+def test_budget_is_never_exceeded_and_the_run_exits_with_0(tap: Tap, budget: int) -> None:
     run = tap.run(max_credits=budget)
     assert run.returncode == 0
     assert tap.sandbox.credits_billed == budget // 2_500 * 2_500
@@ -119,7 +119,7 @@ def test_the_budget_is_never_exceeded_and_the_run_ends_well(tap: Tap, budget: in
     assert "replication_key_value" not in run.bookmark
 
 
-def test_a_budget_that_covers_the_whole_pages_is_not_reached(tap: Tap) -> None:
+def test_budget_that_covers_all_pages_is_not_reached(tap: Tap) -> None:
     run = tap.run(max_credits=7_500)
     assert run.lines("WARNING") == []
     assert len(run.ids) == 120
@@ -138,14 +138,14 @@ def test_a_backfill_is_spread_over_days_with_every_row_once(tap: Tap, *, journal
     assert tap.sandbox.rows_billed == 120
 
 
-def test_a_price_that_rose_is_reckoned_with(tap: Tap) -> None:
+def test_budget_uses_the_latest_price(tap: Tap) -> None:
     tap.sandbox.price = 60
     run = tap.run(max_credits=5_900)  # a second page would pass it at 60, not at 50
     assert run.returncode == 0
     assert tap.sandbox.credits_billed == 3_000
 
 
-def test_answers_that_broke_are_within_the_budget(tap: Tap) -> None:
+def test_broken_responses_count_toward_the_budget(tap: Tap) -> None:
     tap.sandbox.faults.add(Fault(truncate=0.9, times=2), on=2)
     run = tap.run(max_credits=7_500)
     assert run.returncode == 0
@@ -165,7 +165,7 @@ def test_a_budget_below_a_page_is_refused_before_any_request(
     assert tap.sandbox.ledger == []
 
 
-def test_a_used_up_budget_still_replays(tap: Tap) -> None:
+def test_exhausted_budget_still_replays(tap: Tap) -> None:
     cut_in_request(tap, 3, billed=False)
     run = tap.run(max_credits=2_499)
     assert len(run.ids) == 100
@@ -173,7 +173,7 @@ def test_a_used_up_budget_still_replays(tap: Tap) -> None:
     assert run.bookmark["scan"]["rows"] == 100
 
 
-def test_the_test_command_keeps_to_the_budget(tap: Tap) -> None:
+def test_test_mode_respects_the_budget(tap: Tap) -> None:
     assert tap.run("--test", max_credits=50).returncode == 0
     assert "max_credits" in complaint(tap.run("--test", max_credits=49))
     assert tap.sandbox.rows_billed == 1
@@ -182,7 +182,7 @@ def test_the_test_command_keeps_to_the_budget(tap: Tap) -> None:
 # The balance
 
 
-def test_a_low_balance_is_warned_of_once_with_the_rows_it_buys(tap: Tap) -> None:
+def test_low_balance_logs_one_warning_with_the_rows_left(tap: Tap) -> None:
     tap.sandbox.balance = 10_020
     run = tap.run(credits_alert_threshold=8_000)
     (warning,) = run.lines("WARNING")
@@ -192,16 +192,14 @@ def test_a_low_balance_is_warned_of_once_with_the_rows_it_buys(tap: Tap) -> None
 
 
 @pytest.mark.parametrize("threshold", [4_020, None])
-def test_a_balance_that_is_not_below_the_threshold_is_not_warned_of(
-    tap: Tap, threshold: int | None
-) -> None:
+def test_balance_at_or_above_threshold_logs_no_warning(tap: Tap, threshold: int | None) -> None:
     tap.sandbox.balance = 10_020
     run = tap.run(credits_alert_threshold=threshold)
     assert run.metrics["jobo_credits_balance"] == 4_020
     assert run.lines("WARNING") == []
 
 
-def test_the_rows_that_a_balance_buys_are_at_the_price_last_seen(tap: Tap) -> None:
+def test_rows_left_are_counted_at_the_latest_price(tap: Tap) -> None:
     tap.sandbox.balance, tap.sandbox.price = 10_000, 100
     run = tap.run(credits_alert_threshold=6_000, batch_size=50)
     assert "50 rows" in run.lines("WARNING")[0]
@@ -232,12 +230,12 @@ def test_a_run_that_fails_ends_with_a_summary(tap: Tap) -> None:
     assert "the scan is not complete" in summary(run)
 
 
-def test_a_run_that_is_refused_at_once_ends_with_a_summary(tap: Tap) -> None:
+def test_run_rejected_at_once_ends_with_a_summary(tap: Tap) -> None:
     tap.sandbox.faults.add(Fault(status=401))
     assert "0 credits" in summary(tap.run())
 
 
-def test_a_run_that_ends_with_its_budget_has_a_summary(tap: Tap) -> None:
+def test_run_stopped_by_its_budget_has_a_summary(tap: Tap) -> None:
     line = summary(tap.run(max_credits=2_500))
     assert "2,500 credits ($2.50)" in line
     assert "the scan is not complete" in line
@@ -249,7 +247,7 @@ def test_an_interrupted_run_has_a_summary(tap: Tap) -> None:
     assert "the scan is not complete" in summary(run)
 
 
-def test_a_run_whose_catch_up_fails_is_not_told_to_be_complete(tap: Tap) -> None:
+def test_failed_catch_up_is_not_reported_as_complete(tap: Tap) -> None:
     tap.run()
     tap.sandbox.faults.add(Fault(status=401))
     run = tap.run()
@@ -265,7 +263,7 @@ def test_replays_cost_nothing(tap: Tap) -> None:
     assert "1,000 credits ($1.00)" in summary(run)
 
 
-def test_rows_left_out_are_told_and_paid_for(tap: Tap) -> None:
+def test_skipped_rows_are_reported_and_billed(tap: Tap) -> None:
     tap.sandbox.world.touch(next(iter(tap.sandbox.world.rows())), id="no uuid")
     run = tap.run()
     assert "119 rows" in summary(run)
@@ -274,7 +272,7 @@ def test_rows_left_out_are_told_and_paid_for(tap: Tap) -> None:
     assert run.metrics["jobo_credits"] == 6_000
 
 
-def test_the_figures_are_metrics_too(tap: Tap) -> None:
+def test_summary_figures_are_metrics_too(tap: Tap) -> None:
     metrics = tap.run().metrics
     assert {name: metrics[name] for name in METRICS} == {
         "jobo_rows": 120,
@@ -298,7 +296,7 @@ def test_metrics_name_their_stream(tap: Tap) -> None:
     assert {point["tags"]["stream"] for point in ours} == {"career_sites"}
 
 
-def test_a_request_has_no_line_of_its_own(tap: Tap) -> None:
+def test_requests_log_no_lines(tap: Tap) -> None:
     few, many = tap.run(journal=False), tap.run(journal=False, batch_size=2)
     assert "http_request" not in many.stderr
     assert len(many.stderr.splitlines()) == len(few.stderr.splitlines())

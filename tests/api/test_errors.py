@@ -34,7 +34,7 @@ class TestRefusals:
             (418, "message", "api_url"),
         ],
     )
-    def test_status_what_jobo_said_and_what_to_do_in_one_line(
+    def test_error_gives_status_message_and_advice_in_one_line(
         self, tap: Tap, sandbox: Sandbox, status: int, shape: Shape, advice: str
     ) -> None:
         sandbox.faults.add(Fault(status=status, shape=shape))
@@ -44,19 +44,19 @@ class TestRefusals:
         assert advice in line
         assert len(sandbox.ledger) == 1
 
-    def test_page_of_a_gateway_is_not_shown(self, tap: Tap, sandbox: Sandbox) -> None:
+    def test_gateway_error_page_is_not_shown(self, tap: Tap, sandbox: Sandbox) -> None:
         sandbox.faults.add(Fault(status=402, body=PAGE))
         run = tap.run()
         assert "402" in complaint(run)
         assert "gateway" not in run.stderr
         assert len(sandbox.ledger) == 1
 
-    def test_body_that_says_nothing_leaves_the_status(self, tap: Tap, sandbox: Sandbox) -> None:
+    def test_body_without_a_message_leaves_the_status(self, tap: Tap, sandbox: Sandbox) -> None:
         body: dict[str, Any] = {"detail": None, "title": ["x"], "message": " ", "error": {}}
         sandbox.faults.add(Fault(status=403, body=body))
         assert "403" in complaint(tap.run())
 
-    def test_sentence_of_many_lines_is_one(self, tap: Tap, sandbox: Sandbox) -> None:
+    def test_multiline_message_becomes_one_line(self, tap: Tap, sandbox: Sandbox) -> None:
         said = "First line\r\nsecond\u2028third\x1b[31m " + "x" * 5_000
         sandbox.faults.add(Fault(status=400, body={"detail": said}))
         line = complaint(tap.run())
@@ -64,7 +64,7 @@ class TestRefusals:
         assert "\x1b" not in line
         assert len(line) < 1_000
 
-    def test_empty_wallet_tells_the_required_and_the_present_credits(
+    def test_empty_balance_names_required_and_available_credits(
         self, tap: Tap, sandbox: Sandbox
     ) -> None:
         sandbox.error_shape, sandbox.balance = "message", 1_234
@@ -75,7 +75,7 @@ class TestRefusals:
         assert "top up" in line
         assert len(sandbox.ledger) == 1
 
-    def test_empty_wallet_in_the_middle_keeps_the_scan(self, tap: Tap, sandbox: Sandbox) -> None:
+    def test_empty_balance_in_the_middle_keeps_the_scan(self, tap: Tap, sandbox: Sandbox) -> None:
         sandbox.balance = 3_000
         run = tap.run()
         assert "402" in complaint(run)
@@ -83,7 +83,7 @@ class TestRefusals:
         assert len(run.ids) == 50
         assert run.bookmark["scan"]["rows"] == 50
 
-    def test_wrong_key_is_refused_by_the_api(self, tap: Tap, sandbox: Sandbox) -> None:
+    def test_wrong_key_is_rejected_by_the_api(self, tap: Tap, sandbox: Sandbox) -> None:
         line = complaint(tap.run(api_key="jbe_live_wrong"))
         assert "401" in line
         assert "api_key" in line
@@ -165,7 +165,7 @@ class TestKey:
 
 
 class TestConnection:
-    def test_host_that_cannot_be_reached_is_given_up_after_five_minutes(self) -> None:
+    def test_unreachable_host_fails_after_five_minutes(self) -> None:
         with Sandbox(size=0) as sandbox:
             gone = sandbox.url
         clock = FakeClock()
@@ -184,9 +184,7 @@ class TestConnection:
         assert 240 < clock.passed <= 300
         assert "\n" not in str(failure.value)
 
-    def test_host_without_a_valid_certificate_is_an_error_at_once(
-        self, tap: Tap, sandbox: Sandbox
-    ) -> None:
+    def test_invalid_certificate_fails_at_once(self, tap: Tap, sandbox: Sandbox) -> None:
         line = complaint(tap.run(api_url=sandbox.url.replace("http:", "https:")))
         assert "api_url" in line
         assert "certificate" in line

@@ -50,7 +50,7 @@ BROKEN: dict[str, Callable[[Body], object]] = {
 
 
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN.keys())
-def test_broken_envelope_is_no_page(broken: Callable[[Body], object]) -> None:
+def test_broken_envelope_is_rejected(broken: Callable[[Body], object]) -> None:
     body = {"career_sites": [], "next_cursor": "next", "has_more": True}
     assert read_page(json.dumps(body).encode(), None).next_cursor == "next"
     with pytest.raises(ApiError, match="Jobo's answer"):
@@ -58,12 +58,12 @@ def test_broken_envelope_is_no_page(broken: Callable[[Body], object]) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"career_sites": [', b"[" * 100_000])
-def test_body_that_is_not_json_may_have_broken_on_its_way(body: bytes) -> None:
+def test_body_that_is_not_json_raises_not_json_error(body: bytes) -> None:
     with pytest.raises(NotJsonError):
         read_page(body, None)
 
 
-def test_json_is_read_though_some_of_it_is_not_utf_8() -> None:
+def test_json_with_invalid_utf_8_is_read() -> None:
     assert parse_json(b'{"detail": "Caf\xe9"}') == {"detail": "Caf\ufffd"}
 
 
@@ -71,7 +71,7 @@ def test_json_is_read_though_some_of_it_is_not_utf_8() -> None:
     "name",
     ["no has_more", "next_cursor null", "no career_sites", "null"],
 )
-def test_broken_envelope_ends_the_run_with_the_bookmark_where_it_was(
+def test_broken_envelope_ends_the_run_and_keeps_the_bookmark(
     tap: Tap, sandbox: Sandbox, name: str
 ) -> None:
     sandbox.faults.add(Fault(replace=BROKEN[name]), on=2)
@@ -109,7 +109,7 @@ def _lead_back_to_the_second_page(sandbox: Sandbox) -> None:
     sandbox.faults.add(Fault(replace=first_cursor), on=3)
 
 
-def test_cursor_of_an_earlier_page_ends_the_run(tap: Tap, sandbox: Sandbox) -> None:
+def test_pagination_loop_ends_the_run(tap: Tap, sandbox: Sandbox) -> None:
     _lead_back_to_the_second_page(sandbox)
     run = tap.run(state=state_at(OLD), batch_size=20, journal=False)
     assert "cursor" in complaint(run)
@@ -117,9 +117,7 @@ def test_cursor_of_an_earlier_page_ends_the_run(tap: Tap, sandbox: Sandbox) -> N
     assert run.bookmark["replication_key_value"] == OLD
 
 
-def test_cursor_of_an_earlier_page_does_not_replay_the_journal_for_ever(
-    tap: Tap, sandbox: Sandbox
-) -> None:
+def test_pagination_loop_does_not_replay_the_journal_forever(tap: Tap, sandbox: Sandbox) -> None:
     _lead_back_to_the_second_page(sandbox)
     with tap.start(batch_size=20) as process:
         assert process.stdout

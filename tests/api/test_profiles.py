@@ -82,7 +82,7 @@ def _read(profiles: Profiles, sandbox: Sandbox) -> list[str]:
     return [profile["id"] for profile in profiles.read(list(sandbox.world.rows()))]
 
 
-def test_a_wait_that_one_answer_asks_for_is_kept_by_all_workers() -> None:
+def test_retry_after_of_one_response_holds_all_workers() -> None:
     first, *others = holds = [Hold() for _ in range(4)]
     met = threading.Event()
     meeting = threading.Barrier(4, action=met.set)
@@ -112,7 +112,7 @@ def test_a_wait_that_one_answer_asks_for_is_kept_by_all_workers() -> None:
         assert times[4] >= START + timedelta(seconds=40)
 
 
-def test_a_worker_that_waits_for_its_turn_keeps_the_wait_that_another_was_asked_for() -> None:
+def test_worker_waiting_its_turn_honors_another_workers_wait() -> None:
     hold, refused, answered = Hold(), threading.Event(), threading.Event()
 
     def on_sleep() -> None:
@@ -157,9 +157,7 @@ def test_a_worker_that_waits_for_its_turn_keeps_the_wait_that_another_was_asked_
 
 @pytest.mark.parametrize("workers", [1, 4, 16])
 @pytest.mark.parametrize("allowed", [10, 60])
-def test_the_announced_rate_is_exceeded_by_the_requests_that_are_open_at_the_most(
-    allowed: int, workers: int
-) -> None:
+def test_rate_limit_is_exceeded_at_most_by_open_requests(allowed: int, workers: int) -> None:
     clock, size = FakeClock(START), 3 * allowed + 20
     with _sandbox(clock, size) as sandbox, _profiles(sandbox, clock, workers) as profiles:
         sandbox.profile_rate_limits = ((allowed, 60), (1_000, 3_600))
@@ -170,7 +168,7 @@ def test_the_announced_rate_is_exceeded_by_the_requests_that_are_open_at_the_mos
         assert len(sandbox.profile_requests) == size + len(refused)
 
 
-def test_the_announced_rate_is_used() -> None:
+def test_announced_rate_is_used() -> None:
     clock = FakeClock(START)
     with _sandbox(clock, 200) as sandbox, _profiles(sandbox, clock, 1) as profiles:
         sandbox.profile_rate_limits = ((60, 60),)
@@ -178,7 +176,7 @@ def test_the_announced_rate_is_used() -> None:
         assert 180 <= clock.passed < 220
 
 
-def test_the_rate_is_kept_if_no_answer_announces_it() -> None:
+def test_rate_is_kept_without_rate_limit_headers() -> None:
     clock = FakeClock(START)
     with _sandbox(clock, 60) as sandbox, _profiles(sandbox, clock, 4) as profiles:
         sandbox.profile_rate_limits, sandbox.omit_rate_headers = ((20, 60),), True
@@ -189,7 +187,7 @@ def test_the_rate_is_kept_if_no_answer_announces_it() -> None:
         assert profiles.skipped == 0
 
 
-def test_a_failing_profile_is_given_a_minute_of_waits() -> None:
+def test_failing_profile_is_retried_for_a_minute() -> None:
     clock = FakeClock(START)
     with _sandbox(clock, 5) as sandbox, _profiles(sandbox, clock, 1) as profiles:
         victim = list(sandbox.world.rows())[2]
@@ -209,7 +207,7 @@ class _CountingStopping(ShutdownSignal):
         self.looks += 1
 
 
-def test_no_more_requests_are_open_when_a_profile_failed() -> None:
+def test_failed_profile_opens_no_extra_requests() -> None:
     clock, holds = FakeClock(START), [Hold(), Hold()]
     shutdown = _CountingStopping(clock)
     with _sandbox(clock, 3) as sandbox, _profiles(sandbox, clock, 2, shutdown) as profiles:
@@ -231,7 +229,7 @@ def test_no_more_requests_are_open_when_a_profile_failed() -> None:
         assert sandbox.max_open_requests == 2
 
 
-def test_an_api_without_any_profile_is_an_error_and_nothing_is_skipped() -> None:
+def test_api_without_any_profile_is_an_error_and_skips_none() -> None:
     clock = FakeClock(START)
     with _sandbox(clock, 5) as sandbox, _profiles(sandbox, clock, 4) as profiles:
         sandbox.faults.add(Fault(status=502, times=None))

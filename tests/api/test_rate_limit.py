@@ -68,9 +68,7 @@ def paced(limits: Limits | None, latency: float, **options: Any) -> tuple[FeedCl
 
 
 @pytest.mark.parametrize(("latency", "offset"), [(0.05, 0), (0.2, 0.5), (0.45, 7200.3)])
-def test_pacing_uses_95_percent_of_a_minutes_rate_and_next_to_no_429(
-    latency: float, offset: float
-) -> None:
+def test_pacing_uses_a_minutes_rate_with_almost_no_429(latency: float, offset: float) -> None:
     minutes = 10
     feed, core = paced([(120, 60)], latency, clock_offset=offset)
     end = minutes * 60
@@ -81,7 +79,7 @@ def test_pacing_uses_95_percent_of_a_minutes_rate_and_next_to_no_429(
     assert answered.count(429) <= 0.01 * len(answered)
 
 
-def test_pacing_uses_95_percent_of_an_hours_rate_and_next_to_no_429() -> None:
+def test_pacing_uses_an_hours_rate_with_almost_no_429() -> None:
     hours = 2
     feed, core = paced(FEED_LIMITS, 0.1)
     end = hours * 3_600
@@ -92,7 +90,7 @@ def test_pacing_uses_95_percent_of_an_hours_rate_and_next_to_no_429() -> None:
     assert answered.count(429) <= 0.01 * len(answered)
 
 
-def test_the_first_half_of_an_allowance_is_not_paced() -> None:
+def test_first_half_of_an_allowance_is_not_paced() -> None:
     feed, core = paced([(120, 60)], 0.1)
     for _ in range(60):
         feed.page(rows=1)
@@ -111,7 +109,7 @@ def test_without_headers_nothing_is_paced() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "waited"), [(3_600, 1_800), (3_601, 0), (-1, 0)])
-def test_the_rest_of_an_allowance_is_spread_over_an_hour_at_most(
+def test_rest_of_an_allowance_is_spread_over_at_most_an_hour(
     sandbox: Sandbox, feed: FeedClient, seconds: int, waited: float
 ) -> None:
     reset = str(int(NOON.timestamp()) + seconds)
@@ -124,7 +122,7 @@ def test_the_rest_of_an_allowance_is_spread_over_an_hour_at_most(
 
 @pytest.mark.parametrize("text", GARBAGE)
 @pytest.mark.parametrize("name", ["X-RateLimit-Remaining", "X-RateLimit-Reset"])
-def test_headers_that_make_no_sense_pace_nothing(
+def test_invalid_headers_pace_nothing(
     sandbox: Sandbox, feed: FeedClient, name: str, text: str
 ) -> None:
     sensible = {"X-RateLimit-Limit": "9", "X-RateLimit-Remaining": "1"}

@@ -37,7 +37,7 @@ def fail(sandbox: Sandbox, status: int = 503, *, times: int | None = 1, **header
 
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize(("text", "seconds"), [("7", 7), ("2.5", 2.5), ("3600", 3600)])
-def test_retry_after_in_seconds_is_waited(
+def test_retry_after_in_seconds_is_honored(
     sandbox: Sandbox, feed: FeedClient, status: int, text: str, seconds: float
 ) -> None:
     fail(sandbox, status, Retry_After=text)
@@ -45,7 +45,7 @@ def test_retry_after_in_seconds_is_waited(
 
 
 @pytest.mark.parametrize("offset", [0, 86_400, -86_400])
-def test_a_date_is_read_against_the_answers_own(
+def test_retry_after_date_is_relative_to_the_response(
     sandbox: Sandbox, feed: FeedClient, offset: float
 ) -> None:
     sandbox.clock_offset = offset
@@ -54,12 +54,12 @@ def test_a_date_is_read_against_the_answers_own(
     assert feed.waited() == pytest.approx(90, abs=1e-3)
 
 
-def test_retry_after_seconds_of_the_body_are_waited(sandbox: Sandbox, feed: FeedClient) -> None:
+def test_retry_after_seconds_in_the_body_are_honored(sandbox: Sandbox, feed: FeedClient) -> None:
     sandbox.faults.add(Fault(status=429, body={"retry_after_seconds": 12}))
     assert feed.waited() == pytest.approx(12, abs=1e-3)
 
 
-def test_the_header_wins_over_the_body(sandbox: Sandbox, feed: FeedClient) -> None:
+def test_header_overrides_the_body(sandbox: Sandbox, feed: FeedClient) -> None:
     sandbox.faults.add(
         Fault(status=429, headers={"Retry-After": "5"}, body={"retry_after_seconds": 12})
     )
@@ -67,7 +67,7 @@ def test_the_header_wins_over_the_body(sandbox: Sandbox, feed: FeedClient) -> No
 
 
 @pytest.mark.parametrize("offset", [0, 86_400])
-def test_the_reset_of_the_rate_limit_is_read_against_the_answers_date(
+def test_rate_limit_reset_is_relative_to_the_response(
     sandbox: Sandbox, feed: FeedClient, offset: float
 ) -> None:
     sandbox.clock_offset = offset
@@ -75,23 +75,19 @@ def test_the_reset_of_the_rate_limit_is_read_against_the_answers_date(
     assert feed.waited() == pytest.approx(40, abs=1e-3)
 
 
-def test_the_reset_of_the_rate_limit_says_nothing_of_another_failure(
-    sandbox: Sandbox, feed: FeedClient
-) -> None:
+def test_rate_limit_reset_applies_only_to_429(sandbox: Sandbox, feed: FeedClient) -> None:
     fail(sandbox, 503, X_RateLimit_Reset=str(int(NOON.timestamp() + 40)))
     assert feed.waited() == pytest.approx(0.5, abs=1e-3)
 
 
 @pytest.mark.parametrize("text", GARBAGE)
-def test_a_wait_that_makes_no_sense_is_as_none(
-    sandbox: Sandbox, feed: FeedClient, text: str
-) -> None:
+def test_invalid_retry_after_is_ignored(sandbox: Sandbox, feed: FeedClient, text: str) -> None:
     fail(sandbox, Retry_After=text)
     assert feed.waited() == pytest.approx(0.5, abs=1e-3)
 
 
 @pytest.mark.parametrize("value", [None, "soon", -1, True, [1], 10**400, float("nan")])
-def test_a_body_that_makes_no_sense_is_as_none(
+def test_invalid_wait_in_the_body_is_ignored(
     sandbox: Sandbox, feed: FeedClient, value: object
 ) -> None:
     sandbox.faults.add(Fault(status=503, body={"retry_after_seconds": value}))
@@ -110,36 +106,34 @@ PASSED = NOON - timedelta(hours=1)
     ],
     ids=["none", "a date that has passed", "a reset that has passed"],
 )
-def test_a_wait_of_no_time_leaves_our_own_which_grow(
+def test_wait_of_zero_leaves_our_own_growing_backoff(
     sandbox: Sandbox, feed: FeedClient, name: str, text: str
 ) -> None:
     fail(sandbox, 429, times=8, **{name: text})
     assert 46 <= feed.waited() <= 92
 
 
-def test_a_date_without_one_of_the_answer_is_as_none(sandbox: Sandbox, feed: FeedClient) -> None:
+def test_retry_after_date_without_a_date_header_is_ignored(
+    sandbox: Sandbox, feed: FeedClient
+) -> None:
     sandbox.omit_date_header = True
     fail(sandbox, Retry_After=format_datetime(NOON + timedelta(hours=20), usegmt=True))
     assert feed.waited() == pytest.approx(0.5, abs=1e-3)
 
 
-def test_waits_that_were_asked_for_are_honoured_for_an_hour(
-    sandbox: Sandbox, feed: FeedClient
-) -> None:
+def test_requested_waits_are_honored_for_an_hour(sandbox: Sandbox, feed: FeedClient) -> None:
     fail(sandbox, Retry_After="1200", times=3)
     assert feed.waited() == pytest.approx(3_600, abs=1e-3)
 
 
-def test_waits_that_were_asked_for_leave_our_own_patience(
-    sandbox: Sandbox, feed: FeedClient
-) -> None:
+def test_requested_waits_do_not_use_up_our_own_retries(sandbox: Sandbox, feed: FeedClient) -> None:
     fail(sandbox, Retry_After="1000", times=3)
     fail(sandbox, times=6)
     assert feed.waited() > 3_000
 
 
 @pytest.mark.parametrize("asked", [["3601"], ["1800", "1801"], ["999999999999"]])
-def test_beyond_an_hour_the_run_ends_and_says_when_a_new_one_makes_sense(
+def test_wait_over_an_hour_ends_the_run_and_says_when_to_retry(
     sandbox: Sandbox, feed: FeedClient, asked: list[str]
 ) -> None:
     for text in asked:
@@ -155,15 +149,13 @@ def test_beyond_an_hour_the_run_ends_and_says_when_a_new_one_makes_sense(
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-def test_a_passing_failure_is_tried_again(sandbox: Sandbox, feed: FeedClient, status: int) -> None:
+def test_temporary_failure_is_retried(sandbox: Sandbox, feed: FeedClient, status: int) -> None:
     fail(sandbox, status)
     assert len(feed.page().rows) == 50
     assert feed.budget.credits == 0
 
 
-def test_own_waits_grow_from_half_a_second_to_30_with_jitter_for_five_minutes(
-    sandbox: Sandbox, feed: FeedClient
-) -> None:
+def test_backoff_grows_to_30_seconds_with_jitter(sandbox: Sandbox, feed: FeedClient) -> None:
     fail(sandbox, times=None)
     with pytest.raises(ApiError, match="503"):
         feed.page()
@@ -179,7 +171,7 @@ def test_own_waits_grow_from_half_a_second_to_30_with_jitter_for_five_minutes(
     assert feed.budget.credits == 0
 
 
-def test_own_waits_without_jitter_double_up_to_30_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_backoff_without_jitter_doubles_up_to_30_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("random.uniform", lambda _, most: most)
     retry = Retry(120)
     took = [
@@ -190,7 +182,7 @@ def test_own_waits_without_jitter_double_up_to_30_seconds(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(("seconds", "tries"), [(299.5, 2), (299.6, 1)])
-def test_patience_of_five_minutes_ends_to_the_second(
+def test_retries_end_after_five_minutes_to_the_second(
     sandbox: Sandbox, feed: FeedClient, seconds: float, tries: int
 ) -> None:
     def take_time(response: requests.Response, **_: object) -> requests.Response:
@@ -204,7 +196,7 @@ def test_patience_of_five_minutes_ends_to_the_second(
     assert len(sandbox.feed_requests) == tries
 
 
-def test_the_time_that_tries_take_is_counted(sandbox: Sandbox, feed: FeedClient) -> None:
+def test_time_spent_on_attempts_counts(sandbox: Sandbox, feed: FeedClient) -> None:
     def take_time(response: requests.Response, **_: object) -> requests.Response:
         feed.clock.passed += 100
         return response
@@ -216,22 +208,20 @@ def test_the_time_that_tries_take_is_counted(sandbox: Sandbox, feed: FeedClient)
     assert len(sandbox.feed_requests) == 3
 
 
-def test_each_page_has_patience_of_its_own(sandbox: Sandbox, feed: FeedClient) -> None:
+def test_each_page_has_its_own_retry_time(sandbox: Sandbox, feed: FeedClient) -> None:
     fail(sandbox, times=10)
     page = feed.page()
     fail(sandbox, times=10)
     assert len(feed.page(page.next_cursor).rows) == 50
 
 
-def test_a_dropped_connection_is_tried_again_and_free(sandbox: Sandbox, feed: FeedClient) -> None:
+def test_dropped_connection_is_retried_and_free(sandbox: Sandbox, feed: FeedClient) -> None:
     sandbox.faults.add(Fault(drop=True, times=5))
     assert feed.waited() > 5
     assert feed.budget.credits == 0
 
 
-def test_an_api_that_is_away_is_given_up_after_five_minutes(
-    sandbox: Sandbox, feed: FeedClient
-) -> None:
+def test_unreachable_api_fails_after_five_minutes(sandbox: Sandbox, feed: FeedClient) -> None:
     sandbox.close()
     with pytest.raises(ApiError, match="cannot be reached"):
         feed.page()
@@ -252,7 +242,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("fault", BROKEN.values(), ids=BROKEN)
-def test_an_answer_that_broke_is_tried_twice_more_and_counted_as_paid(
+def test_broken_response_is_retried_twice_and_counted_as_billed(
     sandbox: Sandbox, feed: FeedClient, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client_module, "_TIMEOUT", (10, 0.1))
@@ -264,7 +254,7 @@ def test_an_answer_that_broke_is_tried_twice_more_and_counted_as_paid(
 
 
 @pytest.mark.parametrize("fault", BROKEN.values(), ids=BROKEN)
-def test_an_answer_that_broke_once_costs_a_page(
+def test_response_that_broke_once_costs_a_page(
     sandbox: Sandbox, feed: FeedClient, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client_module, "_TIMEOUT", (10, 0.1))
@@ -278,7 +268,7 @@ def test_an_answer_that_broke_once_costs_a_page(
     assert feed.budget.credits == 2_500
 
 
-def test_failures_in_between_leave_the_tries_that_may_be_paid_at_two(
+def test_other_failures_add_no_retries_of_broken_responses(
     sandbox: Sandbox, feed: FeedClient
 ) -> None:
     for _ in range(3):
@@ -290,12 +280,12 @@ def test_failures_in_between_leave_the_tries_that_may_be_paid_at_two(
     assert feed.budget.credits == 7_500
 
 
-def test_jobos_timeouts_are_those_it_asks_for() -> None:
+def test_timeouts_are_those_that_jobo_asks_for() -> None:
     assert client_module._TIMEOUT == (10, 120)
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 405, 410, 422, 451])
-def test_any_other_refusal_is_final(sandbox: Sandbox, feed: FeedClient, status: int) -> None:
+def test_other_errors_are_final(sandbox: Sandbox, feed: FeedClient, status: int) -> None:
     fail(sandbox, status, times=None, Retry_After="1")
     with pytest.raises(ApiError, match=str(status)):
         feed.page()
@@ -303,9 +293,7 @@ def test_any_other_refusal_is_final(sandbox: Sandbox, feed: FeedClient, status: 
     assert feed.clock.passed == 0
 
 
-def test_an_error_whose_text_breaks_off_is_judged_by_its_status(
-    sandbox: Sandbox, feed: FeedClient
-) -> None:
+def test_truncated_error_is_judged_by_its_status(sandbox: Sandbox, feed: FeedClient) -> None:
     sandbox.faults.add(Fault(status=401, truncate=0.5))
     with pytest.raises(ApiError, match="401"):
         feed.page()

@@ -77,7 +77,7 @@ class TestWithoutSettings:
         for name in SETTINGS:
             assert f"TAP_JOBO_{name.upper()}" in run.stdout
 
-    def test_about_as_json_has_title_and_description_of_every_setting(self, tmp_path: Path) -> None:
+    def test_about_as_json_describes_every_setting(self, tmp_path: Path) -> None:
         run = _offline(tmp_path, "--about", "--format", "json")
         assert run.returncode == 0, run.stderr
         about = json.loads(run.stdout)
@@ -136,7 +136,7 @@ class TestOptions:
 
 
 class TestTestMode:
-    def test_it_buys_exactly_one_row_with_one_request(self, tap: Tap, sandbox: Sandbox) -> None:
+    def test_it_bills_exactly_one_row_with_one_request(self, tap: Tap, sandbox: Sandbox) -> None:
         run = tap.run("--test")
         assert run.returncode == 0, run.stderr
         (request,) = sandbox.ledger
@@ -164,14 +164,12 @@ class TestTestMode:
         assert sandbox.rows_billed == 0
         assert len(sandbox.ledger) == 1
 
-    def test_it_passes_with_a_page_that_is_empty_though_there_are_more(
-        self, tap: Tap, sandbox: Sandbox
-    ) -> None:
+    def test_it_passes_with_an_empty_page_that_has_more(self, tap: Tap, sandbox: Sandbox) -> None:
         sandbox.faults.add(Fault(replace=lambda body: {**body, "career_sites": []}))
         assert tap.run("--test").returncode == 0
         assert len(sandbox.ledger) == 1
 
-    def test_it_emits_one_row_though_more_came(self, tap: Tap, sandbox: Sandbox) -> None:
+    def test_it_emits_one_row_even_if_more_arrive(self, tap: Tap, sandbox: Sandbox) -> None:
         rows = list(sandbox.world.rows().values())[:3]
         sandbox.faults.add(Fault(replace=lambda body: {**body, "career_sites": rows}))
         run = tap.run("--test")
@@ -179,9 +177,7 @@ class TestTestMode:
         assert len(run.records) == 1
         assert len(sandbox.ledger) == 1
 
-    def test_it_leaves_a_bad_row_out_without_buying_another(
-        self, tap: Tap, sandbox: Sandbox
-    ) -> None:
+    def test_it_skips_a_bad_row_without_fetching_another(self, tap: Tap, sandbox: Sandbox) -> None:
         sandbox.faults.add(Fault(replace=lambda body: {**body, "career_sites": [{"id": 5}]}))
         run = tap.run("--test")
         assert run.returncode == 0, run.stderr

@@ -14,7 +14,7 @@ import pytest
 
 from jobo_sandbox import Fault, Sandbox
 from tests.support import Run, Tap, execute
-from tests.support.crash import cut_in_request, rows_bought_twice
+from tests.support.crash import cut_in_request, rows_billed_twice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +47,7 @@ def warned_once_of_the_journal(run: Run) -> bool:
 # What is replayed
 
 
-def test_a_state_older_than_the_journal_replays_free_and_then_buys_on(tap: Tap) -> None:
+def test_older_state_replays_for_free_and_then_fetches(tap: Tap) -> None:
     cut = cut_in_request(tap, 3, billed=False)
     again = tap.run(state=cut.states[0])
     assert replayed(again) == 50
@@ -57,7 +57,7 @@ def test_a_state_older_than_the_journal_replays_free_and_then_buys_on(tap: Tap) 
     assert again.metrics["jobo_credits"] == 20 * 50
 
 
-def test_the_log_says_what_is_replayed_from_when_and_how_to_avoid_it(tap: Tap, path: Path) -> None:
+def test_log_says_what_is_replayed_and_how_to_avoid_it(tap: Tap, path: Path) -> None:
     cut = cut_in_request(tap, 3, billed=False)
     with opened(path) as db:
         ((bought_at,),) = db.execute("SELECT MAX(bought_at) FROM pages").fetchall()
@@ -68,7 +68,7 @@ def test_the_log_says_what_is_replayed_from_when_and_how_to_avoid_it(tap: Tap, p
     assert "journal to false" in line
 
 
-def test_a_whole_scan_is_completed_and_caught_up_in_the_same_run(tap: Tap) -> None:
+def test_whole_scan_is_replayed_and_caught_up_in_one_run(tap: Tap) -> None:
     first = tap.run()
     key = first.ids[0]
     tap.sandbox.world.touch(key, name="Changed since")
@@ -82,7 +82,7 @@ def test_a_whole_scan_is_completed_and_caught_up_in_the_same_run(tap: Tap) -> No
     assert set(again.bookmark["scan"].values()) == {None}
 
 
-def test_a_catch_up_that_was_cut_goes_on(tap: Tap) -> None:
+def test_interrupted_catch_up_resumes(tap: Tap) -> None:
     lost = tap.run()
     for key in lost.ids[:60]:
         tap.sandbox.world.touch(key, name="Changed since")
@@ -96,23 +96,23 @@ def test_a_catch_up_that_was_cut_goes_on(tap: Tap) -> None:
     assert tap.sandbox.rows_billed == 180
 
 
-def test_a_lost_state_adopts_the_scan_with_its_start_and_page_size(tap: Tap) -> None:
+def test_lost_state_resumes_the_scan_with_start_and_page_size(tap: Tap) -> None:
     cut = cut_in_request(tap, 3, billed=False, batch_size=20)
     again = tap.run()
     assert replayed(again) == 40
     assert len(again.ids) == 120
-    assert rows_bought_twice(tap.sandbox) == 0
+    assert rows_billed_twice(tap.sandbox) == 0
     assert tap.sandbox.feed_requests[-1].body["batch_size"] == 20
     started_at = cut.bookmark["scan"]["started_at"]
     assert again.bookmark["replication_key_value"] == started_at
 
 
-def test_a_page_that_arrived_before_any_state_is_adopted(tap: Tap) -> None:
+def test_page_without_any_state_is_resumed(tap: Tap) -> None:
     cut_in_request(tap, 2, billed=False)
     assert replayed(tap.run()) == 50
 
 
-def test_the_newest_scan_is_adopted(tap: Tap, path: Path) -> None:
+def test_newest_scan_is_resumed(tap: Tap, path: Path) -> None:
     first = tap.run()
     with opened(path) as db:
         db.execute("UPDATE pages SET owner = 'set aside ' || owner")
@@ -127,7 +127,7 @@ def test_the_newest_scan_is_adopted(tap: Tap, path: Path) -> None:
 
 
 @pytest.mark.parametrize("other", ["key", "url", "filters", "window"])
-def test_a_scan_of_another_kind_is_not_adopted(tap: Tap, other: str) -> None:
+def test_scan_of_another_kind_is_not_resumed(tap: Tap, other: str) -> None:
     cut_in_request(tap, 3, billed=False)
     others: dict[str, dict[str, Any]] = {
         "key": {"api_key": "jbe_test_another"},
@@ -150,7 +150,7 @@ def test_the_order_of_a_filters_values_does_not_matter(tap: Tap) -> None:
 # What is dropped
 
 
-def test_a_full_refresh_replays_until_a_run_confirms_and_then_buys_afresh(tap: Tap) -> None:
+def test_full_refresh_replays_until_a_later_run_acknowledges(tap: Tap) -> None:
     first = tap.run()
     assert replayed(tap.run()) == 120
     assert tap.sandbox.rows_billed == 120
@@ -159,22 +159,22 @@ def test_a_full_refresh_replays_until_a_run_confirms_and_then_buys_afresh(tap: T
     assert tap.sandbox.rows_billed == 240
 
 
-def test_pages_before_the_cursor_of_a_later_run_are_dropped(tap: Tap) -> None:
+def test_pages_before_a_later_runs_cursor_are_removed(tap: Tap) -> None:
     cut = cut_in_request(tap, 3, billed=False)
     assert replayed(tap.run(state=cut.state)) == 0
     # Had the second page been kept, this would be free but for the catch-up.
     assert replayed(tap.run(state=cut.states[0])) == 0
-    assert rows_bought_twice(tap.sandbox) == 70
+    assert rows_billed_twice(tap.sandbox) == 70
 
 
-def test_only_the_runs_own_pages_are_dropped(tap: Tap) -> None:
+def test_only_the_runs_own_pages_are_removed(tap: Tap) -> None:
     other = tap.run(founded_after=1980)
     mine = tap.run()
     tap.run(state=mine.state)
     assert replayed(tap.run(founded_after=1980)) == len(other.ids)
 
 
-def test_a_rejected_cursor_drops_its_scan_alone(tap: Tap) -> None:
+def test_rejected_cursor_discards_only_its_scan(tap: Tap) -> None:
     other = tap.run(founded_after=1980)
     billed = tap.sandbox.rows_billed
     cut = cut_in_request(tap, 3, billed=False)
@@ -187,7 +187,7 @@ def test_a_rejected_cursor_drops_its_scan_alone(tap: Tap) -> None:
 
 
 @pytest.mark.parametrize(("days", "rows"), [(29, 120), (31, 0)])
-def test_pages_older_than_30_days_are_dropped(tap: Tap, path: Path, days: int, rows: int) -> None:
+def test_pages_older_than_30_days_are_removed(tap: Tap, path: Path, days: int, rows: int) -> None:
     tap.run()
     then = datetime.now(UTC) - timedelta(days=days)
     with opened(path) as db:
@@ -198,7 +198,7 @@ def test_pages_older_than_30_days_are_dropped(tap: Tap, path: Path, days: int, r
 # The file
 
 
-def test_two_taps_share_the_file_at_the_same_time(tap: Tap) -> None:
+def test_two_taps_share_the_file(tap: Tap) -> None:
     several = [{"founded_after": 1900}, {"is_agency": False}]
     folders = [tap.folder / name for name in "ab"]
     runs: list[Run] = []
@@ -234,7 +234,7 @@ def test_only_the_owner_can_read_the_files(tap: Tap, path: Path) -> None:
 
 
 @pytest.mark.parametrize("api_key", ["", 'quoted"and\\escaped/key'], ids=["usual", "escaped"])
-def test_no_file_holds_the_key_even_if_an_answer_quotes_it(tmp_path: Path, api_key: str) -> None:
+def test_no_file_holds_the_key_even_if_a_response_quotes_it(tmp_path: Path, api_key: str) -> None:
     with Sandbox(size=60, api_key=api_key) as sandbox:
 
         def quote(body: dict[str, Any]) -> dict[str, Any]:
@@ -277,7 +277,7 @@ def test_a_journal_that_is_off_reads_nothing(tap: Tap) -> None:
     assert replayed(tap.run(journal=False)) == 0
 
 
-def test_the_test_command_does_not_touch_it(tap: Tap, path: Path) -> None:
+def test_test_mode_does_not_touch_it(tap: Tap, path: Path) -> None:
     assert tap.run("--test").returncode == 0
     assert not path.parent.exists()
     tap.run()
@@ -306,7 +306,7 @@ def test_a_corrupt_file_costs_a_warning(tap: Tap, path: Path) -> None:
     assert len(run.ids) == 120
 
 
-def test_a_file_that_was_damaged_in_the_middle_costs_a_warning(tap: Tap, path: Path) -> None:
+def test_file_damaged_in_the_middle_costs_a_warning(tap: Tap, path: Path) -> None:
     cut = cut_in_request(tap, 3, billed=False)
     with opened(path) as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -319,7 +319,7 @@ def test_a_file_that_was_damaged_in_the_middle_costs_a_warning(tap: Tap, path: P
 
 
 @pytest.mark.parametrize("body", [b"", b"not compressed", zlib.compress(b"{")])
-def test_a_page_that_was_damaged_costs_a_warning_and_is_bought(
+def test_damaged_page_costs_a_warning_and_is_fetched_again(
     tap: Tap, path: Path, body: bytes
 ) -> None:
     cut = cut_in_request(tap, 3, billed=False)
@@ -347,7 +347,7 @@ def test_a_folder_in_place_of_the_file_costs_a_warning(tap: Tap, path: Path) -> 
     assert len(run.ids) == 120
 
 
-def test_a_folder_that_cannot_be_made_costs_a_warning(tap: Tap) -> None:
+def test_folder_that_cannot_be_created_costs_a_warning(tap: Tap) -> None:
     run = tap.run(journal_dir="/proc/tap-jobo")
     assert run.returncode == 0
     assert warned_once_of_the_journal(run)

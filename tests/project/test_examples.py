@@ -92,7 +92,7 @@ def percent(count: int, whole: int) -> Decimal:
     return (Decimal(100 * count) / whole).quantize(Decimal("0.1"), ROUND_HALF_UP)
 
 
-def test_current_directory_has_a_row_a_site(warehouse: Warehouse, database: Database) -> None:
+def test_current_directory_has_one_row_per_site(warehouse: Warehouse, database: Database) -> None:
     run(database, "current_directory.sql")
     directory = by_id(database.execute("SELECT * FROM current_directory"))
     stored = by_id(database.execute("SELECT id, _sdc_extracted_at FROM career_sites"))
@@ -177,7 +177,7 @@ def test_ats_share_by_industry(warehouse: Warehouse, database: Database) -> None
     ]
 
 
-def test_site_without_ats_counts_once_a_tag(warehouse: Warehouse, database: Database) -> None:
+def test_site_without_ats_counts_once_per_tag(warehouse: Warehouse, database: Database) -> None:
     key = next(iter(warehouse.rows))
     database.execute(
         "UPDATE career_sites SET ats = NULL, industries = '{new,new,NULL}' WHERE id = %s", [key]
@@ -226,7 +226,7 @@ def test_funding_by_ats(warehouse: Warehouse, database: Database) -> None:
         ([], None, 0),
     ],
 )
-def test_amounts_that_are_no_dollars_are_counted_and_left_out(
+def test_amounts_not_in_dollars_are_counted_and_excluded(
     warehouse: Warehouse,
     database: Database,
     amounts: list[str | None],
@@ -259,7 +259,7 @@ def test_profiles_are_needed_where_the_file_says_so(database: Database, file: st
         run(database, file)
 
 
-def test_what_a_later_run_brings_is_new(warehouse: Warehouse) -> None:
+def test_sites_of_a_later_run_are_new(warehouse: Warehouse) -> None:
     pipeline = replace(warehouse.pipeline, url=warehouse.copy("later"))
     world = pipeline.sandbox.world
     known, moved = list(warehouse.rows)[:2]

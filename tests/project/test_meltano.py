@@ -26,7 +26,7 @@ _NO_SCAN = dict.fromkeys(
 )
 
 
-def test_second_run_brings_what_changed(project: Project) -> None:
+def test_second_run_delivers_what_changed(project: Project) -> None:
     project.run()
     assert project.is_current()
     assert project.sandbox.rows_billed == 300
@@ -44,7 +44,7 @@ def test_second_run_brings_what_changed(project: Project) -> None:
     assert types["id"] in ("uuid", "text", "character varying")
 
 
-def test_killed_loader_costs_one_page_at_the_most(project: Project) -> None:
+def test_killed_loader_costs_at_most_one_page(project: Project) -> None:
     project.run_and_kill("target-postgres", *PIPELINE, at_request=4)
     project.run()
     assert project.is_current()
@@ -61,7 +61,7 @@ def test_lost_state_costs_nothing(project: Project) -> None:
     assert project.sandbox.rows_billed == 301
 
 
-def test_killed_full_refresh_goes_on_from_the_merged_state(project: Project) -> None:
+def test_killed_full_refresh_resumes_from_the_merged_state(project: Project) -> None:
     project.run()
     project.run()  # whose state confirms the first, so that a full refresh buys afresh
     requests = len(project.sandbox.ledger)
@@ -82,7 +82,7 @@ def test_killed_full_refresh_goes_on_from_the_merged_state(project: Project) -> 
     assert project.sandbox.rows_billed <= before + 1  # the lookback
 
 
-def test_odd_boolean_is_refused_through_meltano(project: Project) -> None:
+def test_invalid_boolean_is_rejected_through_meltano(project: Project) -> None:
     run = project.meltano(*PIPELINE, env={"TAP_JOBO_IS_AGENCY": "ja"})
     assert run.returncode != 0
     assert "Setting 'is_agency' must be true or false" in run.stderr + run.stdout
@@ -167,7 +167,7 @@ def test_definition_says_what_about_says(
         )
 
 
-def test_definitions_differ_in_nothing_that_both_have(about: dict[str, Any]) -> None:
+def test_definitions_agree_on_what_both_have(about: dict[str, Any]) -> None:
     project, plugin = project_file(), plugin_file()
     assert {name: plugin[name] for name in project if name != "pip_url"} == {
         name: project[name] for name in project if name != "pip_url"

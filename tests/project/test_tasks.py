@@ -25,7 +25,7 @@ def test_each_command_says_what_it_does() -> None:
     assert all(recipe["doc"] for recipe in _recipes().values())
 
 
-def test_contributing_names_each_command_that_there_is() -> None:
+def test_contributing_lists_every_command() -> None:
     text = (REPOSITORY / "CONTRIBUTING.md").read_text("utf-8")
     named = set(re.findall(r"`uv run just ([a-z]+)", text))
     assert named == {name for name in _recipes() if not name.startswith("_")}

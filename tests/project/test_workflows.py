@@ -33,7 +33,7 @@ def test_pythons_are_those_that_the_package_names() -> None:
     assert pythons == {"linux": versions, "macos": ends, "windows": ends}
 
 
-def test_every_test_file_that_is_named_is_there() -> None:
+def test_every_named_test_file_exists() -> None:
     named = re.findall(r"tests/\S+", " ".join(_commands("macos") + _commands("windows")))
     assert len(named) > 10
     assert [name for name in named if not (REPOSITORY / name).is_file()] == []

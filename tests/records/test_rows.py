@@ -139,9 +139,7 @@ class TestUpdatedAt:
         assert [record["updated_at"] for record in run.records] == [sent] + [None] * 4
         assert run.lines("WARNING") == run.lines("ERROR") == []
 
-    def test_whatever_its_form_it_goes_out_as_a_date_time_of_the_same_instant(
-        self, tap: Tap
-    ) -> None:
+    def test_every_form_becomes_a_date_time_of_the_same_instant(self, tap: Tap) -> None:
         instant = datetime(2026, 1, 31, 8, 0, 0, 123456, tzinfo=UTC)
         forms = (
             "2026-01-31T08:00:00.1234567Z",
@@ -154,7 +152,7 @@ class TestUpdatedAt:
         assert [datetime.fromisoformat(text) for text in emitted] == [instant] * len(forms)
         assert run.lines("ERROR") == []
 
-    def test_what_is_no_date_time_becomes_null_with_an_error(self, tap: Tap) -> None:
+    def test_invalid_date_time_becomes_null_with_an_error(self, tap: Tap) -> None:
         wrong: list[object] = ["yesterday", "2026-02-30T00:00:00Z", "", 1769846400, True]
         run = _run_with(tap, *({"updated_at": value} for value in wrong))
         assert [record["updated_at"] for record in run.records] == [None] * 5
@@ -166,7 +164,7 @@ class TestUpdatedAt:
 
 
 class TestFields:
-    def test_unknown_field_is_left_out_with_one_warning_a_run(
+    def test_unknown_field_is_skipped_with_one_warning_per_run(
         self, tap: Tap, sandbox: Sandbox
     ) -> None:
         for key in sandbox.world.rows():
@@ -180,7 +178,7 @@ class TestFields:
         assert "score" in warning
         assert "tags" in warning
 
-    def test_field_of_a_wrong_type_becomes_null_with_an_error_that_shows_it(self, tap: Tap) -> None:
+    def test_field_of_a_wrong_type_becomes_null_with_an_error(self, tap: Tap) -> None:
         wrong: list[dict[str, Any]] = [
             {"name": 5, "website": True},
             {"summary": ["text"]},
@@ -214,7 +212,7 @@ class TestFields:
         assert [record["industries"] for record in run.records[:2]] == [["fintech", None], []]
         assert run.lines("ERROR") == []
 
-    def test_nul_characters_are_taken_out(self, tap: Tap) -> None:
+    def test_nul_characters_are_removed(self, tap: Tap) -> None:
         run = _run_with(tap, {"name": "A\0B\0", "industries": ["fin\0tech", "\0"]})
         assert run.records[0]["name"] == "AB"
         assert run.records[0]["industries"] == ["fintech", ""]
@@ -242,9 +240,7 @@ class TestFields:
 
 
 class TestRows:
-    def test_row_whose_id_is_not_a_uuid_is_left_out_with_an_error_and_counted(
-        self, tap: Tap
-    ) -> None:
+    def test_row_without_a_uuid_is_skipped_with_an_error_and_counted(self, tap: Tap) -> None:
         wrong = [
             None,
             "",
@@ -267,7 +263,7 @@ class TestRows:
         assert run.metrics["jobo_rows_left_out"] == len(wrong)
         assert run.metrics["jobo_rows"] == 5
 
-    def test_row_without_an_id_is_left_out(self, tap: Tap, sandbox: Sandbox) -> None:
+    def test_row_without_an_id_is_skipped(self, tap: Tap, sandbox: Sandbox) -> None:
         good = next(iter(sandbox.world.rows()))
         answer = {
             "career_sites": [{"name": "Nameless Inc."}, {"id": good}],
@@ -278,14 +274,14 @@ class TestRows:
         assert run.ids == [good]
         assert "Nameless Inc." in "".join(run.lines("ERROR"))
 
-    def test_what_is_not_an_object_is_left_out(self, tap: Tap) -> None:
+    def test_row_that_is_not_an_object_is_skipped(self, tap: Tap) -> None:
         odd: list[Any] = [None, "row", 5, ["row"]]
         run = _run_on(tap, Fault(replace=lambda body: _before(body, odd)))
         assert len(run.records) == 5
         assert len(run.lines("ERROR")) == 4
         assert run.metrics["jobo_rows_left_out"] == 4
 
-    def test_feed_of_bad_rows_alone_completes_without_filling_the_log(self, tmp_path: Path) -> None:
+    def test_feed_of_only_bad_rows_completes_with_a_short_log(self, tmp_path: Path) -> None:
         def without_ids(body: dict[str, Any]) -> dict[str, Any]:
             return {**body, "career_sites": [{"name": "x" * 10_000}] * 50}
 
@@ -297,11 +293,11 @@ class TestRows:
         assert run.metrics["jobo_rows_left_out"] == 150
         assert 0 < len(run.stderr) < 100_000
 
-    def test_id_in_capitals_is_a_uuid_too(self, tap: Tap) -> None:
+    def test_uppercase_id_is_a_uuid_too(self, tap: Tap) -> None:
         upper = "013BC6BA-D8A9-48F4-970C-4B00ECD78663"
         assert _run_with(tap, {"id": upper}).ids[0] == upper
 
-    def test_bad_row_is_not_bought_again(self, tap: Tap, sandbox: Sandbox) -> None:
+    def test_bad_row_is_not_billed_again(self, tap: Tap, sandbox: Sandbox) -> None:
         state = _run_with(tap, {"id": "42"}).state
         tap.run(state=state)
         assert sandbox.rows_billed == 5
@@ -332,7 +328,7 @@ ROWS = st.fixed_dictionaries(
 
 
 @given(st.lists(ROWS | VALUES, max_size=3))
-def test_the_fast_way_is_the_careful_one(rows: list[Any]) -> None:
+def test_fast_path_gives_the_same_records_as_the_careful_one(rows: list[Any]) -> None:
     emitted = []
     for is_plain in (True, False):
         cleaner = RecordConverter(CAREER_SITES.to_dict(), FIELDS, LOGGER)
@@ -342,7 +338,7 @@ def test_the_fast_way_is_the_careful_one(rows: list[Any]) -> None:
 
 
 @given(DATES)
-def test_the_fast_way_takes_the_same_date_times(text: str) -> None:
+def test_fast_path_accepts_the_same_date_times(text: str) -> None:
     cleaner = RecordConverter(CAREER_SITES.to_dict(), FIELDS, LOGGER)
     row = {"id": COMPANY, "updated_at": text}
     assert [*cleaner.clean([row], is_plain=True)] == [*cleaner.clean([row], is_plain=False)]
@@ -356,12 +352,12 @@ def test_the_fast_way_takes_the_same_date_times(text: str) -> None:
         "0001-01-01T00:00:00+14:00",
     ],
 )
-def test_a_date_time_that_only_looks_like_one_is_null(tap: Tap, text: str) -> None:
+def test_date_time_in_form_only_is_null(tap: Tap, text: str) -> None:
     run = _run_with(tap, {"updated_at": text})
     assert run.records[0]["updated_at"] is None
 
 
-def test_an_integer_of_any_length_is_a_wrong_value_and_no_broken_page(tap: Tap) -> None:
+def test_huge_integer_is_a_wrong_value_and_not_a_broken_page(tap: Tap) -> None:
     digits = "1" * 5_000
     row = f'{{"id": "{COMPANY}", "name": {digits}, "listing_url": "https://x.example"}}'
     run = _run_on(tap, Fault(garbage=f'{{"career_sites": [{row}], "has_more": false}}'))

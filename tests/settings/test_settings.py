@@ -312,9 +312,7 @@ class TestChecks:
     @pytest.mark.parametrize(
         ("name", "value"), [(name, value) for name, values in BAD for value in values]
     )
-    def test_bad_value_is_refused_by_name_in_one_line_without_the_key(
-        self, name: str, value: object
-    ) -> None:
+    def test_bad_value_is_rejected_by_name_without_the_key(self, name: str, value: object) -> None:
         with pytest.raises(ConfigError) as refusal:
             check({"api_key": KEY, name: value})
         line = str(refusal.value)

@@ -22,14 +22,14 @@ STATE = state_at("2026-01-31T08:00:00Z")
 @pytest.mark.parametrize(
     "state", [{"type": "STATE", "value": STATE}, {"singer_state": STATE}, {"career_sites": {}}]
 )
-def test_a_state_in_a_wrapping_is_refused_and_does_not_buy_everything(
+def test_wrapped_state_is_rejected_and_bills_nothing(
     tap: Tap, sandbox: Sandbox, state: object
 ) -> None:
     assert "'bookmarks'" in complaint(tap.run(state=state))
     assert sandbox.ledger == []
 
 
-def test_a_state_of_another_stream_is_told_of(tap: Tap) -> None:
+def test_state_of_another_stream_logs_a_warning(tap: Tap) -> None:
     run = tap.run(state={"bookmarks": {"career-sites": {}}})
     assert "no bookmark of career_sites" in run.lines("WARNING")[0]
 
@@ -70,7 +70,7 @@ def test_a_catalog_that_would_break_the_run_is_refused(
 
 
 @pytest.mark.parametrize("streams", ["x", None, ["x"], [{}]])
-def test_what_is_no_catalog_is_refused(tap: Tap, sandbox: Sandbox, streams: object) -> None:
+def test_invalid_catalog_is_rejected(tap: Tap, sandbox: Sandbox, streams: object) -> None:
     assert "'streams'" in complaint(tap.run(catalog={"streams": streams}))
     assert sandbox.ledger == []
 
@@ -81,14 +81,12 @@ def test_settings_in_place_of_their_file_are_not_shown(tap: Tap, sandbox: Sandbo
     assert "--config" in complaint(run)
 
 
-def test_a_cursor_that_cannot_be_sent_back_is_a_broken_answer(tap: Tap, sandbox: Sandbox) -> None:
+def test_cursor_that_cannot_be_sent_back_is_a_broken_response(tap: Tap, sandbox: Sandbox) -> None:
     sandbox.faults.add(Fault(replace=lambda body: {**body, "next_cursor": "\ud800"}))
     assert "'next_cursor'" in complaint(tap.run())
 
 
-def test_bad_rows_of_a_page_that_never_went_out_are_not_taken_from_the_others(
-    tap: Tap, sandbox: Sandbox
-) -> None:
+def test_undelivered_bad_rows_do_not_reduce_the_row_count(tap: Tap, sandbox: Sandbox) -> None:
     catalog = discover(tap.folder)
     for item in entry_of(catalog, "companies")["metadata"]:
         if not item["breadcrumb"]:
@@ -103,15 +101,13 @@ def test_bad_rows_of_a_page_that_never_went_out_are_not_taken_from_the_others(
     assert run.metrics["jobo_rows_left_out"] == 1
 
 
-def test_a_state_with_a_misspelt_member_is_refused_and_does_not_buy_everything(
-    tap: Tap, sandbox: Sandbox
-) -> None:
+def test_state_with_a_misspelled_member_is_rejected(tap: Tap, sandbox: Sandbox) -> None:
     state = {"bookmarks": {"career_sites": {"bookmark": "2026-01-31T08:00:00Z"}}}
     assert "career_sites" in complaint(tap.run(state=state))
     assert sandbox.ledger == []
 
 
-def test_what_the_sdk_left_in_a_state_is_passed_over(tap: Tap) -> None:
+def test_leftovers_of_the_sdk_in_a_state_are_ignored(tap: Tap) -> None:
     junk = {"partitions": 5, "progress_markers": "x"}
     run = tap.run(state=state_at("2026-01-31T08:00:00Z", **junk))
     assert run.returncode == 0, run.stderr

@@ -41,7 +41,7 @@ def test_an_overridden_method_has_the_parameters_of_the_sdk(
     ]
 
 
-def test_the_sdk_writes_each_schema_and_record_through_the_overridden_methods() -> None:
+def test_the_sdk_writes_through_the_overridden_methods() -> None:
     calls: list[object] = []
 
     class Rows(Stream):
@@ -72,7 +72,7 @@ def test_the_sdk_writes_each_schema_and_record_through_the_overridden_methods() 
     assert calls == ["signals", "SCHEMA", "1", "2"]
 
 
-def test_the_quick_way_writes_the_records_of_the_sdks_own_way(tap: TapProcess) -> None:
+def test_fast_path_writes_the_same_records_as_the_sdk(tap: TapProcess) -> None:
     quick = tap.run(journal=False)
     # A map that changes nothing, but is one: each record then takes the SDK's way.
     slow = tap.run(journal=False, stream_maps={"career_sites": {"id": "id"}})

@@ -18,7 +18,7 @@ from tests.support import Run, Tap, complaint
 
 class TestOutput:
     @pytest.mark.parametrize("pages", [1, 2])
-    def test_target_that_went_away_is_one_line_and_no_further_request(
+    def test_closed_pipe_is_one_line_and_no_further_request(
         self, tap: Tap, sandbox: Sandbox, pages: int
     ) -> None:
         hold = Hold()
@@ -35,7 +35,7 @@ class TestOutput:
         assert run.lines("ERROR") == []
         assert len(sandbox.ledger) == pages
 
-    def test_target_that_went_away_before_an_empty_page(self, tap: Tap, sandbox: Sandbox) -> None:
+    def test_closed_pipe_before_an_empty_page(self, tap: Tap, sandbox: Sandbox) -> None:
         hold = Hold()
         sandbox.empty_every = 2
         sandbox.faults.add(Fault(hold=hold), on=2)
@@ -49,9 +49,7 @@ class TestOutput:
         assert "Standard output" in complaint(Run(process.returncode, "", stderr))
         assert len(sandbox.ledger) == 2
 
-    def test_target_that_went_away_is_seen_before_a_request(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_closed_pipe_is_noticed_before_a_request(self, monkeypatch: pytest.MonkeyPatch) -> None:
         reading, writing = os.pipe()
         with os.fdopen(writing, "w") as stdout:
             monkeypatch.setattr(sys, "stdout", stdout)
@@ -69,9 +67,7 @@ class TestOutput:
         assert sandbox.ledger == []
 
     @pytest.mark.parametrize("unbuffered", ["", "1"])
-    def test_output_that_does_not_wait_for_its_reader_is_one_line(
-        self, tap: Tap, unbuffered: str
-    ) -> None:
+    def test_nonblocking_output_fails_with_one_line(self, tap: Tap, unbuffered: str) -> None:
         reading, writing = os.pipe()
         os.set_blocking(writing, False)
         with contextlib.suppress(BlockingIOError):

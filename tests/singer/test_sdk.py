@@ -104,7 +104,7 @@ def _state_after_sync(tap_class: type[_RowsTap]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("hook", HOOKS)
-def test_private_hook_of_the_sdk_has_the_parameters_that_the_tap_overrides(hook: str) -> None:
+def test_private_hook_of_the_sdk_has_the_expected_parameters(hook: str) -> None:
     theirs = inspect.signature(getattr(Stream, hook)).parameters.values()
     ours = inspect.signature(getattr(OURS, hook)).parameters.values()
     assert getattr(OURS, hook) is not getattr(Stream, hook)
@@ -117,7 +117,7 @@ def test_without_the_hooks_the_sdk_would_move_the_state_by_rows() -> None:
     assert _state_after_sync(_RowsTap)["replication_key_value"] == "2026-01-31T00:00:00Z"
 
 
-def test_the_hooks_are_all_by_which_the_sdk_would_move_the_state() -> None:
+def test_the_sdk_moves_the_state_only_through_the_hooks() -> None:
     _HookedRows.calls.clear()
     assert _state_after_sync(_HookedRowsTap) == {}
     assert _HookedRows.calls == [

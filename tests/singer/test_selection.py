@@ -40,7 +40,7 @@ def test_discovered_catalog_changes_nothing(
     assert len(schema_message(run)["schema"]["properties"]) == 12
 
 
-def test_deselected_field_is_neither_in_the_schema_nor_in_a_record(
+def test_deselected_field_is_in_neither_schema_nor_records(
     tap: Tap, sandbox: Sandbox, discovered: Catalog
 ) -> None:
     out: dict[tuple[str, ...], bool] = {
@@ -57,7 +57,7 @@ def test_deselected_field_is_neither_in_the_schema_nor_in_a_record(
     assert {record["id"]: record["name"] for record in run.records} == names
 
 
-def test_field_that_the_catalog_does_not_know_is_left_out(tap: Tap, discovered: Catalog) -> None:
+def test_field_unknown_to_the_catalog_is_skipped(tap: Tap, discovered: Catalog) -> None:
     catalog = deepcopy(discovered)
     del entry_of(catalog)["schema"]["properties"]["summary"]
     run = tap.run(catalog=catalog)
@@ -94,7 +94,7 @@ def test_catalog_without_the_stream_sends_no_request(tap: Tap, sandbox: Sandbox)
 
 
 class TestStreamMaps:
-    def test_field_is_renamed_computed_and_taken_out(self, tap: Tap, sandbox: Sandbox) -> None:
+    def test_field_is_renamed_computed_and_removed(self, tap: Tap, sandbox: Sandbox) -> None:
         fields = {"company": "name", "name": None, "hash": "md5(config['salt'] + id)"}
         run = tap.run(stream_maps={"career_sites": fields}, stream_map_config={"salt": "pepper"})
         assert run.returncode == 0, run.stderr
@@ -115,7 +115,7 @@ class TestStreamMaps:
         assert {m["stream"] for m in run.messages if m["type"] == "RECORD"} == {"employers"}
         assert run.bookmark["replication_key_value"]
 
-    def test_rows_are_filtered_and_the_scan_is_complete_all_the_same(
+    def test_rows_are_filtered_and_the_scan_still_completes(
         self, tap: Tap, sandbox: Sandbox
     ) -> None:
         run = tap.run(stream_maps={"career_sites": {"__filter__": "ats == 'lever'"}})
@@ -131,7 +131,7 @@ class TestStreamMaps:
         assert run.returncode == 0, run.stderr
         assert [sorted(record) for record in run.records] == [["company", "id"]] * 120
 
-    def test_stream_that_is_taken_out_sends_no_request(self, tap: Tap, sandbox: Sandbox) -> None:
+    def test_stream_that_is_mapped_out_sends_no_request(self, tap: Tap, sandbox: Sandbox) -> None:
         run = tap.run(stream_maps={"career_sites": None})
         assert run.returncode == 0, run.stderr
         assert run.records == []
@@ -140,13 +140,13 @@ class TestStreamMaps:
     @pytest.mark.parametrize(
         "maps", ["name", {"career_sites": {"x": "no such("}}, {"career_sites": {"id": None}}]
     )
-    def test_what_is_no_map_is_one_line_before_any_request(
+    def test_invalid_map_is_one_line_before_any_request(
         self, tap: Tap, sandbox: Sandbox, maps: object
     ) -> None:
         assert "stream_maps" in complaint(tap.run(stream_maps=maps))
         assert sandbox.ledger == []
 
-    def test_map_that_fails_on_a_row_is_one_line_and_no_further_request(
+    def test_failing_map_is_one_line_and_no_further_request(
         self, tap: Tap, sandbox: Sandbox
     ) -> None:
         line = complaint(tap.run(stream_maps={"career_sites": {"x": "no_such_field"}}))

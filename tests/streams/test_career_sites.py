@@ -53,22 +53,20 @@ def test_request_is_as_documented(tap: Tap, sandbox: Sandbox) -> None:
     assert request.body == {"batch_size": 50}
 
 
-def test_slash_at_the_end_of_api_url_makes_no_difference(tap: Tap, sandbox: Sandbox) -> None:
+def test_trailing_slash_in_api_url_makes_no_difference(tap: Tap, sandbox: Sandbox) -> None:
     run = tap.run(api_url=sandbox.url + "/")
     assert run.returncode == 0
     assert len(run.ids) == 120
 
 
-def test_proxy_of_the_environment_does_not_see_requests_to_this_machine(tap: Tap) -> None:
+def test_requests_to_localhost_bypass_the_proxy(tap: Tap) -> None:
     dead = "http://127.0.0.1:1"
     run = tap.run(env={"http_proxy": dead, "HTTP_PROXY": dead, "ALL_PROXY": dead, "no_proxy": ""})
     assert run.returncode == 0
     assert len(run.ids) == 120
 
 
-def test_every_page_repeats_filters_window_and_page_size_beside_the_cursor(
-    tap: Tap, sandbox: Sandbox
-) -> None:
+def test_every_page_repeats_filters_window_and_page_size(tap: Tap, sandbox: Sandbox) -> None:
     tap.run(**FILTERS, start_date="2020-01-01", batch_size=2)
     bodies = [request.body for request in sandbox.ledger]
     cursors = [body.pop("cursor", None) for body in bodies]
@@ -80,7 +78,7 @@ def test_every_page_repeats_filters_window_and_page_size_beside_the_cursor(
     assert bodies == [repeated] * len(bodies)
 
 
-def test_filters_choose_the_rows(tap: Tap, sandbox: Sandbox) -> None:
+def test_filters_select_the_rows(tap: Tap, sandbox: Sandbox) -> None:
     run = tap.run(**FILTERS)
     companies = {key: sandbox.world.company(key) for key in sandbox.world.rows()}
     expected = {key for key, company in companies.items() if company and _matches(company.traits)}
@@ -103,7 +101,7 @@ def _without_updated_at(records: list[Body]) -> list[Body]:
     return [{k: v for k, v in record.items() if k != "updated_at"} for record in records]
 
 
-def test_feed_without_any_row_is_a_complete_scan(tmp_path: Path) -> None:
+def test_feed_without_rows_is_a_complete_scan(tmp_path: Path) -> None:
     with Sandbox(size=0) as sandbox:
         run = Tap(sandbox, tmp_path).run()
     assert run.returncode == 0
@@ -128,7 +126,7 @@ def test_empty_page_without_more_is_the_end(tap: Tap, sandbox: Sandbox) -> None:
     assert len(sandbox.ledger) == 2
 
 
-def test_page_without_more_is_the_end_though_it_has_a_cursor(tap: Tap, sandbox: Sandbox) -> None:
+def test_page_without_more_is_the_end_despite_a_cursor(tap: Tap, sandbox: Sandbox) -> None:
     sandbox.faults.add(Fault(replace=lambda body: {**body, "has_more": False}), on=2)
     run = tap.run()
     assert run.returncode == 0

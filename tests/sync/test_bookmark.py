@@ -75,7 +75,7 @@ class TestMoves:
         assert before - timedelta(seconds=10) < _instant(run.bookmark)
         assert _instant(run.bookmark) <= sandbox.ledger[0].time
 
-    def test_it_comes_before_the_request_however_long_the_answer_takes(
+    def test_it_precedes_the_request_even_if_the_response_is_slow(
         self, tap: Tap, sandbox: Sandbox
     ) -> None:
         sandbox.clock_offset = -HOUR  # so that the API's clock decides, read after the answer
@@ -108,7 +108,7 @@ class TestMoves:
             assert bookmark["replication_key_value"] == OLD
         assert run.bookmark.keys() == KEYS
 
-    def test_quiet_run_buys_nothing(self, tap: Tap, sandbox: Sandbox) -> None:
+    def test_quiet_run_bills_nothing(self, tap: Tap, sandbox: Sandbox) -> None:
         state = tap.run().state
         bought = sandbox.rows_billed, len(sandbox.ledger)
         run = tap.run(state=state)
@@ -117,7 +117,7 @@ class TestMoves:
         assert (sandbox.rows_billed, len(sandbox.ledger) - 1) == bought
         assert _instant(run.bookmark) >= _instant(state["bookmarks"]["career_sites"])
 
-    def test_next_run_brings_what_changed(self, tap: Tap, sandbox: Sandbox) -> None:
+    def test_next_run_delivers_what_changed(self, tap: Tap, sandbox: Sandbox) -> None:
         state = tap.run().state
         changed = list(sandbox.world.rows())[7]
         sandbox.world.touch(changed, name="Changed")
@@ -145,14 +145,14 @@ class TestWindow:
         ("settings", "minutes"),
         [({}, 15), ({"lookback_minutes": 90}, 90)],
     )
-    def test_run_asks_from_the_bookmark_less_lookback(
+    def test_run_starts_at_the_bookmark_minus_lookback(
         self, tap: Tap, sandbox: Sandbox, recent: str, settings: dict[str, Any], minutes: int
     ) -> None:
         tap.run(state=state_at(recent), **settings)
         expected = datetime.fromisoformat(recent) - timedelta(minutes=minutes)
         assert _window(sandbox) == _text(expected)
 
-    def test_lookback_of_ages_reads_everything(self, tap: Tap, recent: str) -> None:
+    def test_huge_lookback_reads_everything(self, tap: Tap, recent: str) -> None:
         run = tap.run(state=state_at(recent), lookback_minutes=10**13)
         assert run.returncode == 0, run.stderr
         assert len(run.ids) == 120
@@ -171,18 +171,20 @@ class TestWindow:
             ("2020-02-01T08:30:00+02:00", "2020-02-01T06:29:59.999000Z"),
         ],
     )
-    def test_first_run_asks_from_start_date_without_lookback(
+    def test_first_run_starts_at_start_date_without_lookback(
         self, tap: Tap, sandbox: Sandbox, start_date: str, asked: str
     ) -> None:
         assert tap.run(start_date=start_date).returncode == 0
         assert _window(sandbox) == asked
 
-    def test_start_date_at_the_beginning_of_time_reads_everything(self, tap: Tap) -> None:
+    def test_earliest_start_date_reads_everything(self, tap: Tap) -> None:
         run = tap.run(start_date="0001-01-01")
         assert run.returncode == 0, run.stderr
         assert len(run.ids) == 120
 
-    def test_row_updated_exactly_at_start_date_belongs_in(self, tap: Tap, sandbox: Sandbox) -> None:
+    def test_row_updated_exactly_at_start_date_is_included(
+        self, tap: Tap, sandbox: Sandbox
+    ) -> None:
         start = (sandbox.now() - timedelta(hours=2)).replace(microsecond=0)
         exactly, before, *_ = sandbox.world.rows()
         sandbox.world.touch(exactly, at=start)
@@ -194,20 +196,18 @@ class TestWindow:
         assert "start_date" in complaint(run)
         assert sandbox.ledger == []
 
-    def test_start_date_later_than_the_bookmark_wins_with_a_log_line(
+    def test_later_start_date_overrides_the_bookmark_and_is_logged(
         self, tap: Tap, sandbox: Sandbox
     ) -> None:
         run = tap.run(state=state_at(OLD), start_date="2020-02-01")
         assert _window(sandbox) == "2020-01-31T23:59:59.999000Z"
         assert any("start_date" in line and OLD in line for line in run.lines("INFO"))
 
-    def test_start_date_at_the_bookmark_leaves_the_lookback(self) -> None:
+    def test_start_date_equal_to_the_bookmark_keeps_the_lookback(self) -> None:
         noon = datetime(2020, 1, 1, 12, tzinfo=UTC)
         assert window(noon, noon, 15) == "2020-01-01T11:45:00.000000Z"
 
-    def test_start_date_earlier_than_the_bookmark_makes_no_difference(
-        self, tap: Tap, sandbox: Sandbox
-    ) -> None:
+    def test_earlier_start_date_makes_no_difference(self, tap: Tap, sandbox: Sandbox) -> None:
         run = tap.run(state=state_at("2020-03-01T00:00:00Z"), start_date="2020-02-01")
         assert _window(sandbox) == "2020-02-29T23:45:00.000000Z"
         assert "start_date" not in run.stderr
@@ -225,7 +225,7 @@ class TestClocks:
         sandbox.world.touch(updated)
         assert tap.run(state=run.state, lookback_minutes=0).ids == [updated]
 
-    def test_slow_local_clock_buys_the_overlap_again_and_says_so(
+    def test_slow_local_clock_fetches_the_overlap_again_and_says_so(
         self, tap: Tap, sandbox: Sandbox
     ) -> None:
         sandbox.clock_offset = 3 * HOUR
@@ -240,7 +240,7 @@ class TestClocks:
         assert second.ids == third.ids == [updated]
 
     @pytest.mark.parametrize("offset", [-240, 240])
-    def test_clocks_a_few_minutes_apart_are_no_warning(
+    def test_clocks_a_few_minutes_apart_log_no_warning(
         self, tap: Tap, sandbox: Sandbox, offset: int
     ) -> None:
         sandbox.clock_offset = offset
@@ -248,7 +248,7 @@ class TestClocks:
         assert run.lines("WARNING") == []
         assert _instant(run.bookmark) <= sandbox.ledger[0].time
 
-    def test_bookmark_in_the_future_by_the_apis_clock_ends_the_run(
+    def test_future_bookmark_by_the_apis_clock_ends_the_run(
         self, tap: Tap, sandbox: Sandbox
     ) -> None:
         sandbox.clock_offset = -2 * HOUR
@@ -260,16 +260,14 @@ class TestClocks:
         assert sandbox.rows_billed == 0
         assert all(emitted == state for emitted in run.states)
 
-    def test_bookmark_in_the_future_by_both_clocks_ends_the_run(
-        self, tap: Tap, sandbox: Sandbox
-    ) -> None:
+    def test_future_bookmark_by_both_clocks_ends_the_run(self, tap: Tap, sandbox: Sandbox) -> None:
         state = state_at("2999-01-01T00:00:00.000000Z", filters=NO_FILTERS, scan=NO_SCAN)
         run = tap.run(state=state)
         assert "future" in complaint(run)
         assert all(emitted == state for emitted in run.states)
         assert len(sandbox.ledger) == 1
 
-    def test_bookmark_in_the_future_buys_no_page_of_a_pending_scan(
+    def test_future_bookmark_fetches_no_page_of_a_pending_scan(
         self, tap: Tap, sandbox: Sandbox
     ) -> None:
         pending = {"started_at": OLD, "batch_size": 50, "rows": 0, "restarts": 0}
@@ -278,14 +276,14 @@ class TestClocks:
         assert "future" in complaint(tap.run(state=state))
         assert sandbox.feed_requests == []
 
-    def test_bookmark_in_the_future_is_seen_though_the_api_shows_no_profiles(
+    def test_future_bookmark_is_detected_without_access_to_profiles(
         self, tap: Tap, sandbox: Sandbox
     ) -> None:
         sandbox.faults.add(Fault(status=403, times=None), endpoint="profile")
         assert "future" in complaint(tap.run(state=state_at("2999-01-01T00:00:00.000000Z")))
         assert sandbox.rows_billed == 0
 
-    def test_bookmark_in_the_future_by_the_local_clock_alone_is_a_warning_and_never_moves_back(
+    def test_future_bookmark_by_the_local_clock_alone_is_a_warning(
         self, tap: Tap, sandbox: Sandbox
     ) -> None:
         sandbox.clock_offset = 2 * HOUR
@@ -296,7 +294,9 @@ class TestClocks:
         assert run.bookmark["replication_key_value"] == bookmark
         assert run.bookmark["scan"] == NO_SCAN
 
-    def test_answer_without_a_date_leaves_the_local_clock(self, tap: Tap, sandbox: Sandbox) -> None:
+    def test_response_without_a_date_leaves_the_local_clock(
+        self, tap: Tap, sandbox: Sandbox
+    ) -> None:
         sandbox.omit_date_header = True
         before = sandbox.now()
         run = tap.run()
@@ -344,12 +344,12 @@ class TestClocksToTheSecond:
     @pytest.mark.parametrize(
         ("ahead", "before_noon"), [(0, 13), (-60, 73), (8, 5), (8.5, 5), (7_200, 5)]
     )
-    def test_a_scan_starts_with_its_first_request_by_the_slower_clock(
+    def test_scan_starts_at_its_first_request_by_the_slower_clock(
         self, ahead: float, before_noon: int
     ) -> None:
         assert _Answering(ahead).fetch_page().started_at == _text(NOON - before_noon * SECOND)
 
-    def test_a_bookmark_is_in_the_future_a_second_after_the_answer(self) -> None:
+    def test_bookmark_is_in_the_future_a_second_after_the_response(self) -> None:
         client = _Answering()
         client.fetch_page(NOON + SECOND)
         with pytest.raises(StateError, match="future"):
@@ -365,7 +365,7 @@ class TestClocksToTheSecond:
             (-300.001, ["5 minutes behind"]),
         ],
     )
-    def test_clocks_that_are_more_than_five_minutes_apart_are_told(
+    def test_clocks_over_five_minutes_apart_are_reported(
         self, caplog: pytest.LogCaptureFixture, ahead: float, told: list[str]
     ) -> None:
         _Answering(ahead).fetch_page()
@@ -420,7 +420,7 @@ class TestState:
         run = tap.run(state={"bookmarks": {"other": other}})
         assert run.state["bookmarks"]["other"] == other
 
-    def test_plain_state_of_an_sdk_tap_is_taken_as_it_is(
+    def test_plain_state_of_an_sdk_tap_is_accepted(
         self, tap: Tap, sandbox: Sandbox, recent: str
     ) -> None:
         run = tap.run(state=state_at(recent), country_codes=["US"])
@@ -429,13 +429,13 @@ class TestState:
         assert any("filters" in line for line in run.lines("INFO"))
         assert run.bookmark["filters"] == {**NO_FILTERS, "country_codes": ["US"]}
 
-    def test_state_that_says_nothing_is_none(self, tap: Tap) -> None:
+    def test_empty_state_of_the_stream_is_no_state(self, tap: Tap) -> None:
         run = tap.run(state={"bookmarks": {"career_sites": {}}})
         assert run.returncode == 0
         assert len(run.ids) == 120
 
     @pytest.mark.parametrize("text", ["[]", '{"bookmarks": []}', "[" * 100_000])
-    def test_file_that_is_no_state_is_refused_before_any_request(
+    def test_file_that_is_no_state_is_rejected_before_any_request(
         self, tap: Tap, sandbox: Sandbox, text: str
     ) -> None:
         path = tap.folder / "given.json"
@@ -497,7 +497,7 @@ class TestState:
         assert "\n" not in str(refusal.value)
 
     @pytest.mark.parametrize("batch_size", [1, 50])
-    def test_member_at_the_end_of_its_range_is_taken(self, batch_size: int) -> None:
+    def test_member_at_the_end_of_its_range_is_accepted(self, batch_size: int) -> None:
         scan = {"started_at": OLD, "cursor": "c", "batch_size": batch_size, "rows": 0}
         pending = StreamState({"scan": {**scan, "restarts": 0}}).pending
         assert pending == Scan(None, batch_size, started_at=OLD, cursor="c")

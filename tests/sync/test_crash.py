@@ -13,9 +13,9 @@ from tests.support import Tap
 from tests.support.crash import (
     cut_after,
     cut_in_request,
-    pages_bought_twice,
+    pages_billed_twice,
     parse,
-    rows_bought_twice,
+    rows_billed_twice,
     some_signal,
     wait_until_quiet,
 )
@@ -61,7 +61,7 @@ def crash_until_full(
 
 
 @pytest.mark.parametrize("journal", [True, False], ids=["journal", "no_journal"])
-def test_36_kills_lose_no_row_and_cost_a_page_each_at_most(
+def test_36_kills_lose_no_row_and_cost_at_most_a_page_each(
     tmp_path: Path, *, journal: bool
 ) -> None:
     with Sandbox(size=1_500, seed=2) as sandbox:
@@ -69,12 +69,12 @@ def test_36_kills_lose_no_row_and_cost_a_page_each_at_most(
         killed = crash_until_full(Tap(sandbox, tmp_path), target, kills=36, journal=journal)
         assert target.rows.keys() == sandbox.world.rows().keys()
         # SIGTERM and SIGINT cost nothing: the page in flight still goes out.
-        assert rows_bought_twice(sandbox) <= killed * PAGE
+        assert rows_billed_twice(sandbox) <= killed * PAGE
 
 
 @pytest.mark.parametrize("journal", [True, False], ids=["journal", "no_journal"])
 @pytest.mark.parametrize("order", ["updated_asc", "updated_desc"])
-def test_rows_that_change_between_the_crashes_arrive_as_they_are_now(
+def test_rows_changed_between_crashes_arrive_as_they_are_now(
     tmp_path: Path, order: Any, *, journal: bool
 ) -> None:
     rng = Random(f"{order} {journal}")
@@ -88,7 +88,7 @@ def test_rows_that_change_between_the_crashes_arrive_as_they_are_now(
     with Sandbox(size=300, seed=3, order=order, before_page=change) as sandbox:
         tap, target = Tap(sandbox, tmp_path, {"journal": journal, "lookback_minutes": 0}), Target()
         killed = crash_until_full(tap, target, kills=6)
-        assert pages_bought_twice(sandbox) <= killed
+        assert pages_billed_twice(sandbox) <= killed
         sandbox.before_page = None
         target.receive(tap.run(state=target.state).messages)
         stored = {key: row["name"] for key, row in target.rows.items()}
@@ -96,17 +96,17 @@ def test_rows_that_change_between_the_crashes_arrive_as_they_are_now(
         assert any("changed" in name for name in stored.values())
 
 
-def test_a_target_that_loses_everything_each_time_costs_the_pages_in_flight(
+def test_target_that_loses_everything_costs_the_pages_in_flight(
     tmp_path: Path,
 ) -> None:
     with Sandbox(size=300, seed=4) as sandbox:
         target = Target()
         killed = crash_until_full(Tap(sandbox, tmp_path), target, kills=8, receive=lambda *_: None)
         assert target.rows.keys() == sandbox.world.rows().keys()
-        assert rows_bought_twice(sandbox) <= killed * PAGE
+        assert rows_billed_twice(sandbox) <= killed * PAGE
 
 
-def test_a_target_that_drains_late_costs_the_pages_in_flight(tmp_path: Path) -> None:
+def test_target_that_drains_late_costs_the_pages_in_flight(tmp_path: Path) -> None:
     rng = Random(10)
 
     def receive_some(target: Target, messages: list[Message]) -> None:
@@ -117,25 +117,25 @@ def test_a_target_that_drains_late_costs_the_pages_in_flight(tmp_path: Path) -> 
         target = Target()
         killed = crash_until_full(Tap(sandbox, tmp_path), target, kills=8, receive=receive_some)
         assert target.rows.keys() == sandbox.world.rows().keys()
-        assert rows_bought_twice(sandbox) <= killed * PAGE
+        assert rows_billed_twice(sandbox) <= killed * PAGE
 
 
-def test_a_kill_while_no_request_is_billed_costs_nothing_even_if_all_is_lost(tap: Tap) -> None:
+def test_kill_without_a_billed_request_costs_nothing(tap: Tap) -> None:
     run = cut_in_request(tap, 3, billed=False)
     assert len(run.ids) == 100
     again = tap.run()
     assert set(again.ids) == tap.sandbox.world.rows().keys()
-    assert rows_bought_twice(tap.sandbox) == 0
+    assert rows_billed_twice(tap.sandbox) == 0
 
 
-def test_a_kill_while_a_page_is_bought_costs_that_page(tap: Tap) -> None:
+def test_kill_while_a_page_is_billed_costs_that_page(tap: Tap) -> None:
     run = cut_in_request(tap, 2)
     again = tap.run(state=run.state)
     assert len(run.ids + again.ids) == 120
-    assert rows_bought_twice(tap.sandbox) == 50
+    assert rows_billed_twice(tap.sandbox) == 50
 
 
-def test_without_a_journal_a_lost_state_is_all_bought_again(tap: Tap) -> None:
+def test_lost_state_without_a_journal_fetches_all_again(tap: Tap) -> None:
     cut_in_request(tap, 3, billed=False, journal=False)
     assert len(tap.run(journal=False).ids) == 120
-    assert rows_bought_twice(tap.sandbox) == 100
+    assert rows_billed_twice(tap.sandbox) == 100

@@ -90,7 +90,7 @@ def test_every_state_has_all_keys_so_that_meltano_can_merge_it(tap: Tap) -> None
     assert run.bookmark.keys() == {"replication_key", "replication_key_value", "filters", "scan"}
 
 
-def test_a_state_comes_only_after_the_last_row_of_its_page(tap: Tap) -> None:
+def test_state_follows_the_last_row_of_its_page(tap: Tap) -> None:
     rows, counts = 0, []
     for message in tap.run().messages:
         rows += message["type"] == "RECORD"
@@ -117,16 +117,14 @@ def test_the_start_of_the_scan_becomes_the_bookmark(tap: Tap) -> None:
     assert instant(started_at) == bookmark
 
 
-def test_a_resumed_scan_has_its_own_start_as_the_bookmark_to_come(tap: Tap) -> None:
+def test_resumed_scan_keeps_its_start_as_the_next_bookmark(tap: Tap) -> None:
     cut = cut_in_request(tap, 2, billed=False)
     resumed = tap.run(state=cut.state)
     assert resumed.bookmark["replication_key_value"] == cut.bookmark["scan"]["started_at"]
 
 
 @pytest.mark.parametrize("journal", [True, False])
-def test_what_changed_between_crash_and_resumption_is_found_by_the_next_run(
-    tap: Tap, *, journal: bool
-) -> None:
+def test_change_before_resumption_is_found_by_the_next_run(tap: Tap, *, journal: bool) -> None:
     tap.settings |= {"journal": journal, "lookback_minutes": 0}
     cut = cut_in_request(tap, 2, billed=False)
     tap.sandbox.world.touch(cut.ids[0], name="Changed in between")
@@ -137,7 +135,7 @@ def test_what_changed_between_crash_and_resumption_is_found_by_the_next_run(
 
 
 @pytest.mark.parametrize("journal", [True, False])
-def test_what_ends_early_never_moves_the_bookmark(tap: Tap, *, journal: bool) -> None:
+def test_run_that_ends_early_never_moves_the_bookmark(tap: Tap, *, journal: bool) -> None:
     state = state_at("2025-01-01T00:00:00Z")
     for fault in Fault(status=401), Fault(garbage="{}"), Fault(status=400):
         tap.sandbox.faults.add(fault, on=len(tap.sandbox.ledger) + 2)
@@ -147,7 +145,7 @@ def test_what_ends_early_never_moves_the_bookmark(tap: Tap, *, journal: bool) ->
         assert run.bookmark["scan"]["cursor"]
 
 
-def test_the_test_command_never_completes_a_scan(tap: Tap) -> None:
+def test_test_mode_never_completes_a_scan(tap: Tap) -> None:
     run = tap.run("--test", state=state_at("2025-01-01T00:00:00Z"))
     assert run.returncode == 0
     assert all(state == {"bookmarks": {"career_sites": {}}} for state in run.states)
@@ -164,7 +162,7 @@ def test_the_bookmark_never_moves_back(tap: Tap) -> None:
 # Going on
 
 
-def test_a_pending_scan_goes_on_with_its_window_and_page_size_and_a_warning(tap: Tap) -> None:
+def test_pending_scan_keeps_window_and_page_size_with_a_warning(tap: Tap) -> None:
     cut = cut_in_request(tap, 2, billed=False, batch_size=40)
     resumed = tap.run(
         state=cut.state, batch_size=10, start_date="2026-01-01", lookback_minutes=5, journal=False
@@ -181,23 +179,23 @@ def test_a_pending_scan_goes_on_with_its_window_and_page_size_and_a_warning(tap:
 @pytest.mark.parametrize(
     "change", [{"batch_size": 10}, {"start_date": "2026-01-01"}], ids=["batch_size", "start_date"]
 )
-def test_each_setting_that_would_matter_is_warned_of(tap: Tap, change: dict[str, Any]) -> None:
+def test_each_ignored_setting_logs_a_warning(tap: Tap, change: dict[str, Any]) -> None:
     cut = cut_in_request(tap, 2, billed=False)
     assert len(tap.run(state=cut.state, **change).lines("WARNING")) == 1
 
 
-def test_a_lookback_that_would_matter_is_warned_of(tap: Tap) -> None:
+def test_ignored_lookback_logs_a_warning(tap: Tap) -> None:
     cut = cut_in_request(tap, 2, billed=False, state=state_at("2020-01-01T00:00:00Z"))
     assert "lookback" in "".join(tap.run(state=cut.state, lookback_minutes=5).lines("WARNING"))
 
 
-def test_settings_that_are_as_they_were_are_not_warned_of(tap: Tap) -> None:
+def test_unchanged_settings_log_no_warning(tap: Tap) -> None:
     settings: dict[str, Any] = {"batch_size": 40, "start_date": "2020-01-01", "lookback_minutes": 5}
     cut = cut_in_request(tap, 2, billed=False, **settings)
     assert tap.run(state=cut.state, **settings).lines("WARNING") == []
 
 
-def test_a_pending_full_refresh_over_a_bookmark_is_not_warned_of(tap: Tap) -> None:
+def test_pending_full_refresh_over_a_bookmark_logs_no_warning(tap: Tap) -> None:
     complete = tap.run()
     cut = cut_in_request(tap, 2, billed=False, journal=False)
     merged = merge(complete.state, cut.state)
@@ -225,7 +223,7 @@ def told(caplog: pytest.LogCaptureFixture, state: Any, **settings: Any) -> list[
 
 
 @pytest.mark.parametrize(("batch_size", "lines"), [(39, 2), (40, 1), (41, 2)])
-def test_any_other_page_size_than_the_pending_scans_is_told(
+def test_page_size_other_than_the_pending_scans_is_logged(
     caplog: pytest.LogCaptureFixture, batch_size: int, lines: int
 ) -> None:
     scan = {"started_at": "2026-01-01T08:00:00Z", "cursor": "c", "batch_size": 40, "rows": 80}
@@ -234,7 +232,7 @@ def test_any_other_page_size_than_the_pending_scans_is_told(
 
 
 @pytest.mark.parametrize(("seconds", "lines"), [(0, 0), (1, 1)])
-def test_a_bookmark_is_in_the_future_right_after_now(
+def test_bookmark_right_after_now_is_in_the_future(
     caplog: pytest.LogCaptureFixture, seconds: int, lines: int
 ) -> None:
     bookmark = format_timestamp(NOON + seconds * SECOND)
@@ -243,7 +241,7 @@ def test_a_bookmark_is_in_the_future_right_after_now(
 
 
 @pytest.mark.parametrize(("seconds", "lines"), [(0, 0), (1, 1)])
-def test_a_start_date_is_later_than_the_bookmark_right_after_it(
+def test_start_date_right_after_the_bookmark_is_later(
     caplog: pytest.LogCaptureFixture, seconds: int, lines: int
 ) -> None:
     bookmark = NOON - 60 * SECOND
@@ -258,9 +256,7 @@ def test_a_start_date_is_later_than_the_bookmark_right_after_it(
 
 
 @pytest.mark.parametrize("form", ["400", "400-message", "409"])
-def test_a_rejected_cursor_starts_the_scan_over_once_and_says_what_it_costs(
-    tap: Tap, form: str
-) -> None:
+def test_rejected_cursor_restarts_once_and_states_the_cost(tap: Tap, form: str) -> None:
     reject(tap, form, on=3)
     run = tap.run()
     assert run.returncode == 0
@@ -276,13 +272,13 @@ def test_a_rejected_cursor_starts_the_scan_over_once_and_says_what_it_costs(
     assert run.bookmark["replication_key_value"] == parts[2]["started_at"]
 
 
-def test_the_cost_of_starting_over_is_at_the_price_last_seen(tap: Tap) -> None:
+def test_restart_cost_uses_the_latest_price(tap: Tap) -> None:
     tap.sandbox.price = 80
     reject(tap, on=2)
     assert "$4.00" in tap.run().lines("WARNING")[0]
 
 
-def test_a_resumed_scan_whose_cursor_died_starts_over(tap: Tap) -> None:
+def test_resumed_scan_with_an_expired_cursor_restarts(tap: Tap) -> None:
     cut = cut_in_request(tap, 3, billed=False)
     tap.sandbox.expire_cursors()
     resumed = tap.run(state=cut.state)
@@ -292,7 +288,7 @@ def test_a_resumed_scan_whose_cursor_died_starts_over(tap: Tap) -> None:
     assert "$5.00" in resumed.lines("WARNING")[0]
 
 
-def test_a_scan_that_starts_over_keeps_its_window(tap: Tap) -> None:
+def test_restarted_scan_keeps_its_window(tap: Tap) -> None:
     reject(tap, on=2)
     run = tap.run(start_date="2020-01-01", batch_size=10)
     assert run.returncode == 0
@@ -300,7 +296,7 @@ def test_a_scan_that_starts_over_keeps_its_window(tap: Tap) -> None:
     assert first == second
 
 
-def test_a_second_rejection_is_an_error_that_says_what_a_full_refresh_costs(tap: Tap) -> None:
+def test_second_rejection_states_the_cost_of_a_full_refresh(tap: Tap) -> None:
     reject(tap, on=2, times=1)
     reject(tap, on=5, times=1)
     run = tap.run()
@@ -325,9 +321,7 @@ def test_a_second_rejection_in_a_later_run_is_an_error_too(tap: Tap) -> None:
 
 
 @pytest.mark.parametrize("journal", [True, False])
-def test_a_full_refresh_gets_past_a_cursor_that_was_rejected_twice(
-    tap: Tap, *, journal: bool
-) -> None:
+def test_full_refresh_recovers_from_a_cursor_rejected_twice(tap: Tap, *, journal: bool) -> None:
     reject(tap, on=2)
     reject(tap, on=4)
     assert tap.run(journal=journal).returncode == 1
@@ -337,7 +331,7 @@ def test_a_full_refresh_gets_past_a_cursor_that_was_rejected_twice(
     assert set(again.ids) == tap.sandbox.world.rows().keys()
 
 
-def test_the_next_scan_may_start_over_again(tap: Tap) -> None:
+def test_next_scan_may_restart_again(tap: Tap) -> None:
     reject(tap, on=2)
     first = tap.run()
     for key in first.ids[:60]:
@@ -346,14 +340,14 @@ def test_the_next_scan_may_start_over_again(tap: Tap) -> None:
     assert tap.run(state=first.state).returncode == 0
 
 
-def test_a_rejection_of_a_page_without_a_cursor_is_an_error(tap: Tap) -> None:
+def test_rejected_page_without_a_cursor_is_an_error(tap: Tap) -> None:
     tap.sandbox.faults.add(Fault(status=400, body={"detail": "Invalid cursor"}, times=None))
     assert "Invalid cursor" in complaint(tap.run())
     assert len(tap.sandbox.feed_requests) == 1
 
 
 @pytest.mark.parametrize("status", [400, 409])
-def test_any_other_refusal_of_a_page_is_an_error_at_once(tap: Tap, status: int) -> None:
+def test_other_errors_of_a_page_are_final(tap: Tap, status: int) -> None:
     tap.sandbox.faults.add(Fault(status=status, body={"detail": "Something else"}), on=2)
     assert "Something else" in complaint(tap.run())
     assert len(tap.sandbox.feed_requests) == 2
@@ -384,7 +378,7 @@ def test_a_full_table_resumes(tap: Tap) -> None:
     assert tap.sandbox.rows_billed == 120
 
 
-def test_a_full_table_that_was_lost_is_replayed(tap: Tap) -> None:
+def test_lost_full_table_is_replayed(tap: Tap) -> None:
     catalog, state = full_table(tap), state_at("2026-01-01T00:00:00Z")
     tap.run(state=state, catalog=catalog)
     again = tap.run(state=state, catalog=catalog)
@@ -414,17 +408,17 @@ def test_other_filters_are_an_error_that_shows_the_difference(tap: Tap, german: 
     assert all(state == german.state for state in run.states)
 
 
-def test_a_filter_that_was_taken_away_is_an_error(tap: Tap, german: Run) -> None:
+def test_removed_filter_is_an_error(tap: Tap, german: Run) -> None:
     assert "country_codes was DE, US and is not set" in complaint(tap.run(state=german.state))
 
 
-def test_the_order_of_values_is_no_change(tap: Tap, german: Run) -> None:
+def test_order_of_values_is_no_filter_change(tap: Tap, german: Run) -> None:
     again = tap.run(state=german.state, country_codes=["US", "DE", "US"])
     assert again.returncode == 0
     assert again.ids == []
 
 
-def test_a_resync_reads_all_that_matches_once(tap: Tap, german: Run) -> None:
+def test_resync_reads_every_match_once(tap: Tap, german: Run) -> None:
     first = tap.run(state=german.state, on_filter_change="resync")
     assert set(first.ids) == tap.sandbox.world.rows().keys()
     assert first.bookmark["filters"] == dict.fromkeys(FILTERS)
@@ -432,7 +426,7 @@ def test_a_resync_reads_all_that_matches_once(tap: Tap, german: Run) -> None:
     assert tap.run(state=first.state, on_filter_change="resync").ids == []
 
 
-def test_a_resync_that_was_cut_goes_on(tap: Tap, german: Run) -> None:
+def test_interrupted_resync_resumes(tap: Tap, german: Run) -> None:
     number = len(tap.sandbox.ledger) + 2
     tap.sandbox.faults.add(Fault(status=401), on=number)
     cut = tap.run(state=german.state, on_filter_change="resync")
@@ -443,7 +437,7 @@ def test_a_resync_that_was_cut_goes_on(tap: Tap, german: Run) -> None:
     assert resumed.lines("WARNING") == []
 
 
-def test_keep_goes_on_from_the_bookmark(tap: Tap, german: Run) -> None:
+def test_keep_resumes_from_the_bookmark(tap: Tap, german: Run) -> None:
     key = tap.sandbox.world.add(country_code="FR")
     run = tap.run(state=german.state, on_filter_change="keep", country_codes=["FR"])
     assert run.ids == [key]
@@ -452,7 +446,7 @@ def test_keep_goes_on_from_the_bookmark(tap: Tap, german: Run) -> None:
 
 
 @pytest.mark.parametrize("way", ["resync", "keep"])
-def test_a_pending_scan_of_other_filters_is_dropped(tap: Tap, way: str) -> None:
+def test_pending_scan_of_other_filters_is_discarded(tap: Tap, way: str) -> None:
     tap.sandbox.faults.add(Fault(status=401), on=2)
     cut = tap.run(country_codes=["DE", "US"], batch_size=5)
     assert cut.bookmark["scan"]["cursor"]
@@ -462,14 +456,14 @@ def test_a_pending_scan_of_other_filters_is_dropped(tap: Tap, way: str) -> None:
     assert set(run.bookmark["scan"].values()) == {None}
 
 
-def test_a_state_without_filters_is_taken_with_a_line(tap: Tap) -> None:
+def test_state_without_filters_is_accepted_and_logged(tap: Tap) -> None:
     run = tap.run(state=state_at("2026-01-01T00:00:00Z"), country_codes=["DE"])
     assert run.returncode == 0
     assert any("filters" in line for line in run.lines("INFO"))
     assert run.lines("WARNING") == []
 
 
-def test_without_a_state_any_filters_are_taken(tap: Tap) -> None:
+def test_without_a_state_any_filters_are_accepted(tap: Tap) -> None:
     run = tap.run(country_codes=["DE"])
     assert run.returncode == 0
     assert not any("filters" in line for line in run.lines("INFO"))
@@ -479,7 +473,7 @@ def test_without_a_state_any_filters_are_taken(tap: Tap) -> None:
 
 
 @pytest.mark.parametrize("journal", [True, False])
-def test_a_killed_full_refresh_over_a_complete_state_goes_on(tap: Tap, *, journal: bool) -> None:
+def test_killed_full_refresh_over_a_complete_state_resumes(tap: Tap, *, journal: bool) -> None:
     tap.settings |= {"journal": journal, "lookback_minutes": 0}
     complete = tap.run()
     tap.run(state=complete.state)  # confirms
@@ -499,7 +493,7 @@ def test_a_killed_full_refresh_over_a_complete_state_goes_on(tap: Tap, *, journa
     assert tap.run(state=merged).ids == [cut.ids[0]]
 
 
-def test_a_state_that_was_merged_with_a_later_complete_one_is_that(tap: Tap) -> None:
+def test_state_merged_with_a_later_complete_one_equals_it(tap: Tap) -> None:
     cut = cut_in_request(tap, 2, billed=False)
     complete = tap.run(state=cut.state)
     assert merge(cut.state, complete.state) == complete.state

@@ -11,7 +11,7 @@ import pytest
 from jobo_sandbox import Fault, Hold
 from tap_jobo.tap import TapJobo
 from tests.support import Run, kept_signals
-from tests.support.crash import cut_after, cut_in_request, finish, rows_bought_twice
+from tests.support.crash import cut_after, cut_in_request, finish, rows_billed_twice
 
 if TYPE_CHECKING:
     import subprocess
@@ -45,7 +45,7 @@ def start_until(tap: Tap, fault: Fault, number: int) -> subprocess.Popen[str]:
 @both
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("lines", [2, 31, 60])
-def test_a_signal_lets_the_page_go_out_whole_with_its_state(
+def test_signal_lets_the_page_finish_with_its_state(
     tap: Tap, signum: signal.Signals, lines: int, unbuffered: str
 ) -> None:
     env = {"PYTHONUNBUFFERED": unbuffered}
@@ -69,7 +69,7 @@ def test_a_request_in_flight_is_answered_journaled_and_delivered(
     assert run.bookmark["scan"]["rows"] == 100
     again = tap.run(state=None)  # all of it is on disk
     assert again.metrics["jobo_rows_replayed"] == 100
-    assert rows_bought_twice(tap.sandbox) == 0
+    assert rows_billed_twice(tap.sandbox) == 0
 
 
 def test_a_request_in_flight_before_the_first_page_is_kept_too(tap: Tap) -> None:
@@ -79,14 +79,14 @@ def test_a_request_in_flight_before_the_first_page_is_kept_too(tap: Tap) -> None
     assert run.bookmark["scan"]["cursor"]
 
 
-def test_a_request_that_fails_after_the_signal_is_not_tried_again(tap: Tap) -> None:
+def test_request_that_fails_after_the_signal_is_not_retried(tap: Tap) -> None:
     run = cut_in_request(tap, 2, signal.SIGTERM, billed=False)
     assert run.returncode == 143
     assert len(run.ids) == 50
     assert len(tap.sandbox.ledger) == 2
 
 
-def test_a_request_that_is_not_answered_within_ten_seconds_is_broken_off(tap: Tap) -> None:
+def test_request_without_a_response_in_ten_seconds_is_aborted(tap: Tap) -> None:
     process = start_until(tap, Fault(hang=True), 3)
     process.send_signal(signal.SIGTERM)
     sent = time.monotonic()
@@ -97,7 +97,7 @@ def test_a_request_that_is_not_answered_within_ten_seconds_is_broken_off(tap: Ta
     assert counts_of_states(run)[-1] == 20
 
 
-def test_a_second_signal_breaks_a_request_off_at_once(tap: Tap) -> None:
+def test_second_signal_aborts_a_request_at_once(tap: Tap) -> None:
     process = start_until(tap, Fault(hang=True), 3)
     # Python handles the lower number first, should both be there at once.
     process.send_signal(signal.SIGINT)
@@ -128,7 +128,7 @@ def test_a_signal_ends_a_wait(tap: Tap, signum: signal.Signals) -> None:
 
 
 @both
-def test_an_interrupted_run_says_so_in_one_line_and_sums_up(
+def test_interrupted_run_says_so_in_one_line_with_a_summary(
     tap: Tap, signum: signal.Signals
 ) -> None:
     run = cut_in_request(tap, 2, signum)
@@ -142,7 +142,7 @@ def test_an_interrupted_run_says_so_in_one_line_and_sums_up(
     assert "Traceback" not in run.stderr
 
 
-def test_the_next_run_goes_on_where_the_signal_came(tap: Tap) -> None:
+def test_next_run_resumes_where_the_signal_came(tap: Tap) -> None:
     run = cut_in_request(tap, 2, signal.SIGINT)
     again = tap.run(state=run.state)
     assert len(run.ids + again.ids) == 120
@@ -157,7 +157,9 @@ def test_a_signal_in_the_last_page_does_not_undo_its_completion(tap: Tap) -> Non
     assert tap.run(state=run.state).ids == []
 
 
-def test_no_handler_of_the_sdk_is_ever_in_force(tap: Tap, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_signal_handler_of_the_sdk_is_ever_installed(
+    tap: Tap, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The SDK's exits with 0, and would do so between its setting up and ours."""
     during: list[Any] = []
     load_state = TapJobo.load_state
@@ -177,7 +179,7 @@ def test_no_handler_of_the_sdk_is_ever_in_force(tap: Tap, monkeypatch: pytest.Mo
     assert made._handle_termination not in during
 
 
-def test_a_signal_while_a_page_is_held_back_is_not_taken_for_success(tap: Tap) -> None:
+def test_signal_while_a_response_is_pending_is_not_a_success(tap: Tap) -> None:
     hold = Hold()
     tap.sandbox.faults.add(Fault(hold=hold))
     process = tap.start()

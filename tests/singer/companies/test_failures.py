@@ -13,7 +13,7 @@ from tests.support.companies import CompaniesTap, asked_for, ids_of, ids_of_page
 
 
 class TestFailures:
-    def test_429_and_503_in_the_middle_are_waited_for_and_cost_no_profile(
+    def test_429_and_503_are_retried_without_losing_a_profile(
         self, tap: CompaniesTap, sandbox: Sandbox
     ) -> None:
         for on, status in ((30, 429), (70, 503)):
@@ -38,7 +38,7 @@ class TestFailures:
         [(500, {}), (503, {"Retry-After": "60"})],
         ids=["500", "503_with_retry_after"],
     )
-    def test_profile_that_fails_for_ever_is_skipped_and_told_of(
+    def test_profile_that_keeps_failing_is_skipped_and_reported(
         self, tap: CompaniesTap, sandbox: Sandbox, status: int, headers: dict[str, str]
     ) -> None:
         victim = list(sandbox.world.rows())[60]
@@ -57,7 +57,7 @@ class TestFailures:
         assert asked_for(sandbox).count(victim) >= 2
         assert run.bookmark["replication_key_value"]
 
-    def test_only_profile_of_a_page_is_skipped_if_the_api_is_there(
+    def test_failing_only_profile_of_a_page_is_skipped(
         self, tap: CompaniesTap, sandbox: Sandbox
     ) -> None:
         state = state_at(format_timestamp(datetime.now(UTC)))
@@ -71,7 +71,7 @@ class TestFailures:
         (error,) = run.lines("ERROR")
         assert victim in error
 
-    def test_when_all_profiles_fail_the_run_ends_with_the_scan_kept(
+    def test_failure_of_all_profiles_ends_the_run_and_keeps_the_scan(
         self, tap: CompaniesTap, sandbox: Sandbox
     ) -> None:
         sandbox.faults.add(Fault(status=503, times=None), endpoint="profile", on=51)
@@ -90,7 +90,7 @@ class TestFailures:
         assert sandbox.rows_billed == 120
 
     @pytest.mark.parametrize("status", [429, 503])
-    def test_outage_that_begins_in_the_middle_of_a_page_skips_nothing(
+    def test_outage_in_the_middle_of_a_page_skips_nothing(
         self, tap: CompaniesTap, sandbox: Sandbox, status: int
     ) -> None:
         sandbox.faults.add(Fault(status=status, times=None), endpoint="profile", on=80)
@@ -99,7 +99,7 @@ class TestFailures:
         assert is_kept_at(run, 50)
         assert run.metrics["jobo_profiles_skipped"] == 0
 
-    def test_other_refusal_ends_the_run_with_the_scan_kept(
+    def test_other_error_ends_the_run_and_keeps_the_scan(
         self, tap: CompaniesTap, sandbox: Sandbox
     ) -> None:
         sandbox.faults.add(Fault(status=401), endpoint="profile", on=60)
@@ -119,7 +119,7 @@ class TestFailures:
         [(Fault(truncate=0.5, times=None), 3), (Fault(replace=["a list"]), 1)],
         ids=["truncate", "list"],
     )
-    def test_answer_that_is_no_profile_ends_the_run_with_the_scan_kept(
+    def test_invalid_profile_ends_the_run_and_keeps_the_scan(
         self, tap: CompaniesTap, sandbox: Sandbox, fault: Fault, tries: int
     ) -> None:
         victim = list(sandbox.world.rows())[60]
@@ -130,7 +130,7 @@ class TestFailures:
         assert asked_for(sandbox).count(victim) == tries
         assert sandbox.rows_billed == 100
 
-    def test_an_answer_that_broke_off_once_is_asked_for_again(
+    def test_response_that_broke_once_is_requested_again(
         self, tap: CompaniesTap, sandbox: Sandbox
     ) -> None:
         for number, fault in enumerate((Fault(truncate=0.5), Fault(drop=True), Fault(garbage=""))):

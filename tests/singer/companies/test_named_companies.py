@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class TestNamedCompanies:
-    def test_just_these_profiles_are_read_and_no_feed(
+    def test_only_these_profiles_are_read_and_no_feed(
         self, alone: CompaniesTap, sandbox: Sandbox
     ) -> None:
         ids = list(sandbox.world.rows())[10:90:3]
@@ -78,11 +78,13 @@ class TestNamedCompanies:
         assert sandbox.feed_requests == []
         assert len(sandbox.profile_requests) == 70
 
-    def test_capitals_make_no_other_company(self, alone: CompaniesTap, sandbox: Sandbox) -> None:
+    def test_uppercase_ids_are_the_same_companies(
+        self, alone: CompaniesTap, sandbox: Sandbox
+    ) -> None:
         ids = list(sandbox.world.rows())[:3]
         assert alone.run(company_ids=[*map(str.upper, ids), ids[0]]).ids == ids
 
-    def test_a_file_of_any_length_is_read_a_page_at_a_time(
+    def test_file_of_any_length_is_read_page_by_page(
         self, alone: CompaniesTap, sandbox: Sandbox
     ) -> None:
         ids = list(sandbox.world.rows())
@@ -113,7 +115,7 @@ class TestNamedCompanies:
         assert all(state == pending for state in run.states)
         assert not any(state.get("bookmarks") for state in alone.run(company_ids=ids).states)
 
-    def test_career_sites_beside_them_are_not_read_with_a_warning(
+    def test_career_sites_are_not_read_and_a_warning_says_so(
         self, tap: CompaniesTap, sandbox: Sandbox, plain: Plain
     ) -> None:
         ids, pending = list(sandbox.world.rows())[:3], plain.run.states[0]
@@ -142,7 +144,7 @@ class TestNamedCompanies:
         ],
         ids=["word", "path", "1001"],
     )
-    def test_what_is_no_list_of_at_most_a_thousand_uuids_is_refused(
+    def test_invalid_or_too_long_list_of_ids_is_rejected(
         self, alone: CompaniesTap, sandbox: Sandbox, ids: object
     ) -> None:
         assert "'company_ids'" in complaint(alone.run(company_ids=ids))
@@ -167,7 +169,7 @@ class TestNamedCompanies:
         assert str(path) in line
         assert sandbox.ledger == []
 
-    def test_file_that_can_be_read_but_once_is_not_passed_over(
+    def test_file_that_can_be_read_only_once_is_not_ignored(
         self, alone: CompaniesTap, sandbox: Sandbox
     ) -> None:
         ids = list(sandbox.world.rows())[:3]
@@ -182,7 +184,7 @@ class TestNamedCompanies:
         run = Run(done.returncode, done.stdout, done.stderr)
         assert run.ids == ids or "'company_ids_file'" in complaint(run)
 
-    def test_bad_line_far_down_is_told_by_its_number_before_any_request(
+    def test_bad_line_is_named_by_its_number_before_any_request(
         self, alone: CompaniesTap, sandbox: Sandbox
     ) -> None:
         ids = list(sandbox.world.rows())
@@ -202,7 +204,7 @@ class TestNamedCompanies:
         assert ids[1] in error
         assert "4 profiles, 0 companies gone, 1 skipped" in run.stderr
 
-    def test_failing_api_ends_the_run_though_a_file_names_a_company_twice(
+    def test_failing_api_ends_the_run_despite_a_repeated_company(
         self, alone: CompaniesTap, sandbox: Sandbox
     ) -> None:
         first, second, *_ = sandbox.world.rows()
@@ -220,7 +222,7 @@ def file_of_ids(tap: Tap, lines: Iterable[str]) -> str:
 
 
 class TestTestMode:
-    def test_it_asks_for_no_profile(self, tap: CompaniesTap, sandbox: Sandbox) -> None:
+    def test_it_requests_no_profile(self, tap: CompaniesTap, sandbox: Sandbox) -> None:
         run = tap.run("--test")
         assert run.returncode == 0, run.stderr
         assert sandbox.profile_requests == []
@@ -228,7 +230,7 @@ class TestTestMode:
         assert sandbox.rows_billed == 1
         assert run.lines("WARNING") == run.lines("ERROR") == []
 
-    def test_with_named_companies_it_asks_for_one_profile_and_no_row(
+    def test_with_named_companies_it_requests_one_profile_and_no_row(
         self, alone: CompaniesTap, sandbox: Sandbox
     ) -> None:
         ids = list(sandbox.world.rows())[:7]

@@ -31,9 +31,7 @@ if TYPE_CHECKING:
 
 
 class TestOrder:
-    def test_profiles_of_a_page_come_in_its_order_before_the_state_moves_past_it(
-        self, plain: Plain
-    ) -> None:
+    def test_profiles_follow_their_page_in_order_before_the_state(self, plain: Plain) -> None:
         pages: list[list[Json]] = [[]]
         for message in plain.run.messages:
             if message["type"] == "RECORD":
@@ -50,11 +48,11 @@ class TestOrder:
         rows = plain.sandbox.world.rows()
         assert sorted(map(str, asked_for(plain.sandbox))) == sorted(rows)
 
-    def test_there_is_one_schema_a_run_ahead_of_its_records(self, plain: Plain) -> None:
+    def test_one_schema_per_run_precedes_its_records(self, plain: Plain) -> None:
         kinds = [m["type"] for m in plain.run.messages if m.get("stream") == "companies"]
         assert kinds == ["SCHEMA"] + ["RECORD"] * 120
 
-    def test_a_profile_that_takes_long_holds_no_other_back_but_their_order(
+    def test_slow_profile_holds_back_no_other_request(
         self, tap: CompaniesTap, sandbox: Sandbox
     ) -> None:
         hold = Hold()
@@ -70,7 +68,7 @@ class TestOrder:
 
 
 class TestState:
-    def test_it_does_not_grow_and_knows_nothing_of_companies(
+    def test_it_does_not_grow_and_says_nothing_of_companies(
         self, tmp_path: Path, discovered: Json
     ) -> None:
         with Sandbox(size=260, seed=4) as sandbox:
@@ -97,7 +95,7 @@ class TestConcurrency:
         [({"companies_concurrency": 1}, 1), ({}, 4), ({"companies_concurrency": 16}, 16)],
         ids=["1", "4_by_default", "16"],
     )
-    def test_as_many_requests_are_open_as_are_allowed_on_connections_that_are_kept(
+    def test_concurrency_is_used_in_full_on_kept_connections(
         self, tap: CompaniesTap, sandbox: Sandbox, settings: Json, workers: int
     ) -> None:
         holds = [Hold() for _ in range(workers)]
@@ -126,7 +124,7 @@ class TestConcurrency:
 
 
 class TestGone:
-    def test_company_that_is_gone_is_a_line_at_info_and_counted(
+    def test_company_not_found_is_an_info_line_and_counted(
         self, tap: CompaniesTap, sandbox: Sandbox
     ) -> None:
         gone = set(Random(1).sample(list(sandbox.world.rows()), 12))
@@ -147,7 +145,7 @@ class TestGone:
         assert run.metrics["jobo_profiles_skipped"] == 0
         assert len(sandbox.profile_requests) == 120
 
-    def test_pages_of_nothing_but_gone_companies_are_pages_like_others(
+    def test_page_without_any_profile_is_an_ordinary_page(
         self, tap: CompaniesTap, sandbox: Sandbox
     ) -> None:
         for key in sandbox.world.rows():

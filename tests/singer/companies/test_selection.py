@@ -40,7 +40,7 @@ class TestSelection:
         assert "profiles" not in run.stderr
         assert sandbox.profile_requests == []
 
-    def test_meltanos_project_file_leaves_it_out_and_has_a_line_that_takes_it_in(self) -> None:
+    def test_meltano_yml_has_a_line_that_selects_it(self) -> None:
         text = (REPOSITORY / "meltano.yml").read_text()
         taken_in = re.sub(r"(?m)^(\s+)# ?(- companies\.\*)", r"\1\2", text)
         selections = [
@@ -57,7 +57,7 @@ class TestSelection:
         assert sandbox.ledger == []
         assert run.records == []
 
-    def test_deselected_fields_are_neither_in_the_schema_nor_in_a_record(
+    def test_deselected_fields_are_in_neither_schema_nor_records(
         self, tap: CompaniesTap, sandbox: Sandbox
     ) -> None:
         out = {"funding_rounds", "summary", "investors"}
@@ -84,7 +84,7 @@ class TestSelection:
         assert sorted(ids_of(run)) == sorted(lever)
         assert sorted(map(str, asked_for(sandbox))) == sorted(lever)
 
-    def test_stream_maps_of_its_own_hold(self, tap: CompaniesTap, sandbox: Sandbox) -> None:
+    def test_stream_maps_of_its_own_apply(self, tap: CompaniesTap, sandbox: Sandbox) -> None:
         maps = {"companies": {"id": "id", "label": "name + '!'", "__else__": None}}
         run = tap.run(stream_maps=maps, batch_size=20)
         assert run.returncode == 0, run.stderr
@@ -92,7 +92,7 @@ class TestSelection:
         assert {record["id"]: record["label"] for record in profiles_of(run)} == names
         assert schema_message(run, "companies")["schema"]["properties"].keys() == {"id", "label"}
 
-    def test_stream_map_that_emits_career_sites_under_another_name_wants_their_profiles(
+    def test_stream_map_that_copies_career_sites_fetches_profiles(
         self, tap: CompaniesTap, sandbox: Sandbox
     ) -> None:
         maps = {
@@ -104,7 +104,7 @@ class TestSelection:
         assert len(ids_of(run, "employers")) == 120
         assert sorted(ids_of(run)) == sorted(sandbox.world.rows())
 
-    def test_stream_map_that_takes_it_out_asks_for_no_profile(
+    def test_stream_map_that_removes_it_requests_no_profile(
         self, tap: CompaniesTap, sandbox: Sandbox
     ) -> None:
         run = tap.run(stream_maps={"companies": None})
