@@ -1,24 +1,25 @@
-"""The API's two endpoints: from a request in the ledger to a reply, without HTTP."""
+"""The endpoints of the API: from a request in the ledger to a reply. No HTTP."""
 
 import math
 from dataclasses import replace
+from itertools import islice
+from typing import NamedTuple
 
+from jobo_sandbox.company_data import Json, make_profile
 from jobo_sandbox.core import Core
-from jobo_sandbox.cursors import Cursor, read_cursor, write_cursor
 from jobo_sandbox.faults import Fault
-from jobo_sandbox.feed import read_page
 from jobo_sandbox.instants import SECOND
 from jobo_sandbox.ledger import Entry
-from jobo_sandbox.profiles import make_profile
-from jobo_sandbox.query import read_query
-from jobo_sandbox.replies import Reply, error, invalid_cursor
+from jobo_sandbox.queries import Cursor, read_cursor, read_query, write_cursor
+from jobo_sandbox.wire import Reply, error, invalid_cursor
+from jobo_sandbox.world import World
 
 
 def answer(core: Core, entry: Entry, fault: Fault | None) -> Reply | None:
-    """Answer a request: bill it, and complete its entry.
+    """Answer a request, bill it and complete its ledger entry.
 
     Returns:
-        The reply; None if the client gets none.
+        The reply, or None if the client gets none.
     """
     reply = _reply(core, entry, fault)
     entry.status = None if reply is None else reply.status
@@ -40,7 +41,7 @@ def _reply(core: Core, entry: Entry, fault: Fault | None) -> Reply | None:
 
 
 def _usual(core: Core, entry: Entry) -> Reply:
-    """The reply when nothing is wrong with the API: who may not, or not yet, is turned away."""
+    """Reply as a healthy API does: check the key and the rate limit, then call the endpoint."""
     if entry.headers.get("x-api-key") != core.api_key:
         return error(401, "The API key is missing, wrong or revoked.", core.error_shape)
     if entry.endpoint == "feed":
@@ -62,16 +63,16 @@ def _usual(core: Core, entry: Entry) -> Reply:
 
 
 def _feed(core: Core, entry: Entry) -> Reply:
-    """A page of the feed, unless the request is bad or the wallet does not cover it."""
+    """Return a page of the feed, unless the request is bad or the balance too low."""
     cursor = _start(core, entry)
     if isinstance(cursor, Reply):
         return cursor
-    # The price of this page, even if the hook changes it for the next.
+    # Read now: the hook may change the price of the next page.
     price, required = core.price, cursor.query.batch_size * core.price
     if required > core.balance:
         reply = error(
             402,
-            f"{required} credits are required, {core.balance} are left.",
+            f"This request requires {required} credits; the balance is {core.balance}.",
             core.error_shape,
             credits_required=required,
             credits_balance=core.balance,
@@ -94,7 +95,7 @@ def _feed(core: Core, entry: Entry) -> Reply:
 
 
 def _start(core: Core, entry: Entry) -> Cursor | Reply:
-    """Where the page starts, or what is wrong with the request."""
+    """Return where the page starts, or the error if the request is bad."""
     body = {} if entry.body is None else entry.body
     now = core.micros()
     if not isinstance(body, dict):
@@ -127,9 +128,41 @@ def _with_money(core: Core, reply: Reply, deducted: int, required: int) -> Reply
 
 
 def _profile(core: Core, entry: Entry) -> Reply:
-    """A company's profile; it costs nothing."""
+    """Return a company's profile, which is free."""
     key = entry.company_id or ""
     company = core.world.company(key)
     if company is None or key in core.gone:
-        return error(404, "There is no such company.", core.error_shape)
+        return error(404, "Company not found.", core.error_shape)
     return Reply(200, make_profile(core.seed, company))
+
+
+class Page(NamedTuple):
+    """Rows, their ids, and where the next page starts (None after the last page)."""
+
+    rows: list[Json]
+    ids: list[str]
+    following: Cursor | None
+
+
+def read_page(world: World, cursor: Cursor, *, empty: bool) -> Page:
+    """Read the page that starts at a cursor.
+
+    Args:
+        world: The world to read from.
+        cursor: Where to start. The next cursor inherits its `issued_at`.
+        empty: Return no rows, but say that there are more.
+    """
+    query = cursor.query
+    if empty:
+        return Page([], [], replace(cursor, pages=cursor.pages + 1))
+    with world.still():
+        walk = world.walk(cursor.order, cursor.after, query.newer_than)
+        matching = (position for position, company in walk if query.matches(company.traits))
+        # One row more than requested tells whether there is a next page.
+        positions = list(islice(matching, query.batch_size + 1))
+        ids = [key for _, key in positions[: query.batch_size]]
+        rows = [world.row(key) for key in ids]
+    if len(positions) <= query.batch_size:
+        return Page(rows, ids, None)
+    following = replace(cursor, after=positions[query.batch_size - 1], pages=cursor.pages + 1)
+    return Page(rows, ids, following)

@@ -1,4 +1,4 @@
-"""The words that the sandbox's companies are made of."""
+"""The words that companies and jobs are made of."""
 
 
 def _words(text: str) -> list[str]:
@@ -54,7 +54,7 @@ COMPANY_SIZES = (
 )
 FUNDING_STAGES = ("pre_seed", "seed", "series_a", "series_b", "series_c", "series_d", "ipo")
 
-# Where the jobs of a company are listed, by the system that it runs on.
+# Where a company's jobs are listed, by applicant tracking system.
 LISTING_URLS = {
     "greenhouse": "https://boards.greenhouse.io/{slug}",
     "lever": "https://jobs.lever.co/{slug}",

@@ -25,7 +25,7 @@ import yaml
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from jobo_sandbox import Fault, Hold, Sandbox
-from jobo_sandbox.profiles import make_profile
+from jobo_sandbox.company_data import make_profile
 from tap_jobo.clock import format_timestamp
 from tests.crash_support import (
     cut_after,

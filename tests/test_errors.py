@@ -22,7 +22,7 @@ from tap_jobo.stopping import Stopping
 from tests.support import Run, Tap, complaint, shows_a_key
 
 if TYPE_CHECKING:
-    from jobo_sandbox.replies import Shape
+    from jobo_sandbox import Shape
 
 PAGE = "<html><head><title>Oops</title></head><body>\n<h1>Bad\ngateway</h1></body></html>"
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from jobo_sandbox.order import Order
+    from jobo_sandbox import Order
 
     Body = dict[str, Any]
 

@@ -14,7 +14,7 @@ from tests.crash_support import cut_after, cut_in_request
 from tests.support import complaint
 
 if TYPE_CHECKING:
-    from jobo_sandbox.ledger import Entry
+    from jobo_sandbox import Entry
     from tests.support import Run, Tap
 
 LOGGER = logging.getLogger("tests.money")

@@ -30,7 +30,7 @@ from tap_jobo.stopping import Stopping
 from tap_jobo.waiting import Patience
 
 if TYPE_CHECKING:
-    from jobo_sandbox.limits import Limits
+    from jobo_sandbox import Limits
 
 LOGGER = logging.getLogger("tests.waiting")
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -5,8 +5,7 @@ from typing import Any, Literal
 import pytest
 import requests
 
-from jobo_sandbox import Fault, Hold, Sandbox
-from jobo_sandbox.replies import Shape
+from jobo_sandbox import Fault, Hold, Sandbox, Shape
 
 from .helpers import page, post, profile
 

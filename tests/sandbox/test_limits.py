@@ -3,8 +3,7 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
-from jobo_sandbox import FEED_LIMITS, PROFILE_LIMITS, Sandbox
-from jobo_sandbox.replies import Shape
+from jobo_sandbox import FEED_LIMITS, PROFILE_LIMITS, Sandbox, Shape
 
 from .helpers import Clock, page, post, profile
 

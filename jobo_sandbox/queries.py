@@ -1,14 +1,19 @@
-"""What a request for a page of the feed asks for, and what the API refuses in it."""
+"""What a request asks for, and the cursor that carries it from page to page."""
 
+import base64
+import hashlib
+import hmac
+import json
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from jobo_sandbox.companies import Json
+from jobo_sandbox.company_data import Json
 from jobo_sandbox.instants import parse
+from jobo_sandbox.world import Order, Position
 
 MAX_BATCH_SIZE = 50
-# Each list filter, and the trait that must be (or hold) one of its values.
+# Each list filter, and the trait that must equal (or contain) one of its values.
 _LISTS = {
     "industries": "industries",
     "company_sizes": "company_size",
@@ -17,8 +22,9 @@ _LISTS = {
     "company_types": "company_type",
 }
 _ALLOWED = {"country_codes": "[A-Z]{2}", "company_types": "for_profit|non_profit"}
-# An instant before every update.
+# Earlier than every update.
 _ALWAYS = 0
+_SIGNATURE_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +32,9 @@ class Query:
     """A scan through the feed.
 
     Attributes:
-        filters: The filters that were given, by their names in the body.
-        newer_than: Rows updated at this instant (microseconds since 1970) or before are left out.
-        batch_size: Rows a page.
+        filters: The filters that were sent, by their names in the body.
+        newer_than: Only rows updated after this instant (microseconds since 1970).
+        batch_size: Rows per page.
     """
 
     filters: Json
@@ -36,7 +42,7 @@ class Query:
     batch_size: int
 
     def matches(self, traits: Json) -> bool:
-        """Whether a company with these traits belongs into the scan."""
+        """Whether a company with these traits passes the filters."""
         return all(_passes(name, wanted, traits) for name, wanted in self.filters.items())
 
 
@@ -44,7 +50,7 @@ def read_query(body: Json) -> Query:
     """Read the first request of a scan.
 
     Raises:
-        ValueError: With a sentence for the user, if the API would refuse it.
+        ValueError: If the API would reject it. The message is meant for the user.
     """
     filters = {name: _list(body, name) for name in _LISTS}
     filters["founded_after"] = _typed(body, "founded_after", int, "an integer")
@@ -62,9 +68,53 @@ def read_query(body: Json) -> Query:
     return Query(given, newer_than, size)
 
 
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where the next page of a scan starts. Opaque to the client, and signed.
+
+    Attributes:
+        query: What the scan asks for.
+        order: The order of its rows.
+        after: The position of the last row delivered.
+        pages: Number of pages before this one.
+        issued_at: When the cursor was issued, in microseconds since 1970.
+    """
+
+    query: Query
+    order: Order
+    after: Position | None
+    pages: int
+    issued_at: int
+
+
+def write_cursor(cursor: Cursor, secret: bytes) -> str:
+    """Encode a cursor as URL-safe text."""
+    payload = json.dumps(asdict(cursor), separators=(",", ":")).encode()
+    return base64.urlsafe_b64encode(_sign(payload, secret) + payload).decode().rstrip("=")
+
+
+def read_cursor(text: str, secret: bytes) -> Cursor:
+    """Decode a cursor.
+
+    Raises:
+        ValueError: If it was not signed with this secret.
+    """
+    raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    signature, payload = raw[:_SIGNATURE_BYTES], raw[_SIGNATURE_BYTES:]
+    if not hmac.compare_digest(signature, _sign(payload, secret)):
+        raise ValueError("not a cursor of this sandbox")
+    fields = json.loads(payload)
+    after = fields["after"] and (fields["after"][0], fields["after"][1])
+    return Cursor(**fields | {"query": Query(**fields["query"]), "after": after})
+
+
+def _sign(payload: bytes, secret: bytes) -> bytes:
+    return hmac.digest(secret, payload, hashlib.sha256)[:_SIGNATURE_BYTES]
+
+
 def _typed(body: Json, name: str, kind: type, what: str) -> Any:
     value = body.get(name)
-    if value is not None and type(value) is not kind:  # a bool is no integer here
+    if value is not None and type(value) is not kind:  # a bool is not an integer here
         raise ValueError(f"{name} must be {what}.")
     return value
 
