@@ -129,11 +129,14 @@ def _saved(folder: Folder, options: Options) -> Saved:
     if saved is None:
         saved = Saved()
         saved.size = saved.size if options.size is None else options.size
+        saved.jobs = saved.jobs if options.jobs is None else options.jobs
         saved.seed = saved.seed if options.seed is None else options.seed
-    if options.size not in {None, saved.size} or options.seed not in {None, saved.seed}:
+    wanted = (options.size, options.jobs, options.seed)
+    actual = (saved.size, saved.jobs, saved.seed)
+    if any(want not in {None, have} for want, have in zip(wanted, actual, strict=True)):
         raise RefusedError(
-            f"This folder has a world of size {saved.size} and seed {saved.seed}. "
-            "Use --reset to start over with another one."
+            f"This folder has a world of size {saved.size} with {saved.jobs} jobs and seed "
+            f"{saved.seed}. Use --reset to start over with another one."
         )
     return saved
 
@@ -141,6 +144,8 @@ def _saved(folder: Folder, options: Options) -> Saved:
 def _make_sandbox(saved: Saved, options: Options) -> Sandbox:
     sandbox = Sandbox(
         size=saved.size,
+        jobs=saved.jobs,
+        description_bytes=options.description_bytes,
         seed=saved.seed,
         life=True,
         created_at=datetime.fromisoformat(saved.created_at),

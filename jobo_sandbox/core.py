@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
 from string import ascii_letters, digits
+from typing import Literal
 
 from jobo_sandbox.company_data import Json
 from jobo_sandbox.faults import Faults
 from jobo_sandbox.instants import SECOND, from_micros
 from jobo_sandbox.ledger import Endpoint, Entry, Ledger
 from jobo_sandbox.limits import Limits, Meter
+from jobo_sandbox.pricing import JobsPlan
 from jobo_sandbox.wire import Shape
 from jobo_sandbox.world import Order, World
 
@@ -35,23 +37,39 @@ class Core:
         seed: Determines everything that looks random, including the API key.
         life: Whether companies are added and updated as time passes.
         rows_with_updated_at: Whether rows have an `updated_at` field.
+        jobs: Number of active jobs at the start.
+        description_bytes: Size of the jobs' descriptions; 0 for a few hundred characters.
         created_at: When the world was created. Defaults to now.
         changes: The `world.changes` of an earlier sandbox with the same seed, size and creation.
         secret: The key that signs cursors. Random by default.
         api_key: The only accepted API key. Derived from the seed by default.
         clock: Returns the time in Unix seconds.
         clock_offset: Seconds by which the server's clock is ahead of `clock`.
-        order: The order of rows in new scans.
-        price: Credits per row.
+        order: The order of career sites in new scans.
+        price: Credits per career site.
+        jobs_price: Credits per job.
+        jobs_plan: `pay_as_you_go`; `included`, where `jobs_quota` rows are free and send only quota
+            headers; `unlimited`, where all rows are free and only the balance is sent; or
+            `no_headers`, which bills like `pay_as_you_go` without saying so.
+        jobs_quota: Free rows of the plan `included`.
+        jobs_quota_used: How many of them have been used.
+        managed_sources: Whether the account may use the managed jobs feed. It also needs jobs.
         balance: Credits in the account.
-        rate_limits: Limits of the feed. None means no limits and no rate limit headers.
-        profile_rate_limits: Limits of the profile endpoint.
+        rate_limits: Limits of the feeds together, including the ids of expired jobs. None means no
+            limits and no rate limit headers.
+        profile_rate_limits: Limits of the other endpoints.
         latency: Seconds to wait before sending a finished response.
         error_shape: The shape of error bodies.
         empty_every: Every n-th page of a scan is empty although there are more (2 or greater;
             0 turns this off).
         expire_cursors_after: Lifetime of a cursor in seconds. None means no expiry.
-        omit_credit_headers: Leave out the credit headers.
+        cursor_rejection: How a cursor is rejected: with a 400, or a 409 that asks for a restart.
+        repeat_rows_forever: Every page repeats the same rows, with a new cursor.
+        empty_forever: Every page is empty, with a new cursor.
+        cursor_rejection: Literal["400", "409"] = "400"
+    repeat_rows_forever: bool = False
+    empty_forever: bool = False
+    omit_credit_headers: Leave out the credit headers.
         omit_rate_headers: Leave out the rate limit headers.
         omit_date_header: Leave out the `Date` header.
         before_page: Called with the ledger entry before a page is built, in the server's thread.
@@ -62,6 +80,8 @@ class Core:
     seed: int = 1
     life: bool = False
     rows_with_updated_at: bool = False
+    jobs: int = 0
+    description_bytes: int = 0
     created_at: datetime | None = None
     changes: Iterable[Json] = ()
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32))
@@ -70,6 +90,11 @@ class Core:
     clock_offset: float = 0
     order: Order = "id"
     price: int = 50
+    jobs_price: int = 3
+    jobs_plan: JobsPlan = "pay_as_you_go"
+    jobs_quota: int = 1_000
+    jobs_quota_used: int = 0
+    managed_sources: bool = True
     balance: int = 10_000_000
     rate_limits: Limits | None = None
     profile_rate_limits: Limits | None = None
@@ -77,6 +102,9 @@ class Core:
     error_shape: Shape = "problem"
     empty_every: int = 0
     expire_cursors_after: float | None = None
+    cursor_rejection: Literal["400", "409"] = "400"
+    repeat_rows_forever: bool = False
+    empty_forever: bool = False
     omit_credit_headers: bool = False
     omit_rate_headers: bool = False
     omit_date_header: bool = False
@@ -96,6 +124,8 @@ class Core:
             clock=self.micros,
             life=self.life,
             rows_with_updated_at=self.rows_with_updated_at,
+            jobs=self.jobs,
+            description_bytes=self.description_bytes,
             changes=self.changes,
         )
 
@@ -136,7 +166,7 @@ class Core:
 
     @property
     def rows_billed(self) -> int:
-        """Number of rows billed. A row billed twice counts twice."""
+        """Number of rows delivered by the feeds that have a price, with repetitions."""
         return self.billed_ids().total()
 
     @property
@@ -145,8 +175,9 @@ class Core:
         return sum(entry.credits for entry in self.ledger)
 
     def billed_ids(self) -> Counter[str]:
-        """How often the row with each id was billed."""
-        return Counter(key for entry in self.ledger for key in entry.row_ids)
+        """How often the feeds that have a price delivered the row with each id."""
+        priced = (entry for entry in self.ledger if entry.endpoint != "expired_jobs")
+        return Counter(key for entry in priced for key in entry.row_ids)
 
     @property
     def open_requests(self) -> int:

@@ -48,6 +48,7 @@ class Fault:
     Attributes:
         times: Number of requests affected; None for all from then on.
         hold: Wait for the test's release before processing the request.
+        send_as: Send the API's own reply, billed as usual, under this status: a 206, say.
         delay: Seconds to wait before sending the finished (and billed) response.
         status: Respond with this status, unbilled, with `headers` and `body`: an object is sent
             as JSON, text as HTML, and None as an error in the usual shape.
@@ -68,6 +69,7 @@ class Fault:
     hold: Hold | None = None
     delay: float = 0
     status: int | None = None
+    send_as: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     body: dict[str, Any] | str | None = None
     shape: Shape | None = None
@@ -88,6 +90,8 @@ class Fault:
             names.append("delay")
         if self.status is not None:
             names.append(f"status {self.status}")
+        if self.send_as is not None:
+            names.append(f"sent as {self.send_as}")
         return ", ".join(names)
 
     @property
@@ -117,6 +121,7 @@ class Fault:
     def spoil(self, reply: Reply) -> Reply:
         """Change the API's own reply, which has been billed."""
         reply.headers |= self.headers
+        reply.status = self.send_as or reply.status
         if self.garbage is not None:
             return Reply(200, self.garbage, reply.headers, HTML)
         if self.replace is not None:

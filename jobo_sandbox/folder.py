@@ -29,6 +29,7 @@ class Saved:
     Attributes:
         seed: The world's seed.
         size: The world's size.
+        jobs: Number of jobs at its creation.
         created_at: When the world was created, in ISO 8601.
         changes: `World.changes`.
         secret: The key that signs cursors, in hexadecimal.
@@ -39,6 +40,7 @@ class Saved:
 
     seed: int = 1
     size: int = 300
+    jobs: int = 600
     created_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
     changes: list[Json] = field(default_factory=list)
     secret: str = field(default_factory=lambda: secrets.token_hex(32))

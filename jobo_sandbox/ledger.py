@@ -6,7 +6,7 @@ from datetime import datetime
 from threading import Lock
 from typing import Any, Literal
 
-Endpoint = Literal["feed", "profile"]
+Endpoint = Literal["feed", "profile", "jobs", "managed_jobs", "expired_jobs", "filters"]
 
 
 @dataclass
@@ -19,10 +19,12 @@ class Entry:
         time: When it arrived, by the server's clock, in UTC.
         endpoint: The endpoint.
         headers: The request's headers, with names in lowercase.
-        body: The request's body, parsed; None if it is empty, text if it is not JSON.
+        body: The request's body, parsed; None if it is empty, text if it is not JSON. For a GET,
+            the parameters of its query.
         company_id: The requested company, for a profile.
         status: The response's status; None if there is no response, or not yet.
-        row_ids: Ids of the rows delivered and billed, in order.
+        row_ids: Ids of the rows delivered, in order. They are billed, unless the plan includes
+            them or they are ids of expired jobs.
         credits: Credits billed.
         fault: The name of the fault that was injected.
     """

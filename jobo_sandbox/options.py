@@ -20,9 +20,11 @@ class Options:
     reset: bool = False
     postgres: bool = True
     size: int | None = None
+    jobs: int | None = None
     seed: int | None = None
     port: int | None = None
     balance: int | None = None
+    description_bytes: int = 0
     updated_at: bool = False
     latency: float = 0
     status: list[tuple[int, int]] = field(default_factory=list)
@@ -58,6 +60,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--reset", action="store_true", help="start over: delete everything from earlier runs")
     add("--no-postgres", dest="postgres", action="store_false", help="do not start Postgres")
     add("--size", type=_count, metavar="N", help="number of companies at the start (default: 300)")
+    add("--jobs", type=_count, metavar="N", help="number of jobs at the start (default: 600)")
+    add(
+        "--description-bytes",
+        type=_count,
+        metavar="N",
+        help="lengthen the jobs' descriptions to this size",
+    )
     add("--seed", type=int, metavar="N", help="seed of the generated data (default: 1)")
     add("--port", type=_count, metavar="N", help="port of the API (default: as in the last run)")
     add("--balance", type=_count, metavar="N", help="set the account balance, in credits")

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from jobo_sandbox.core import Core
 from jobo_sandbox.endpoints import answer
-from jobo_sandbox.ledger import Entry
+from jobo_sandbox.ledger import Endpoint, Entry
 from jobo_sandbox.wire import Reply
 
 HOST = "127.0.0.1"
@@ -81,9 +81,13 @@ class Sandbox(Core):
 
 
 def _make_app(core: Core) -> web.Application:
-    async def feed(request: web.Request) -> web.StreamResponse:
-        entry = core.book.open(core.now(), "feed", _headers(request), body=await _body(request))
-        return await _handle(core, request, entry)
+    def add(method: str, path: str, endpoint: Endpoint) -> None:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            body = dict(request.query) if method == "GET" else await _body(request)
+            entry = core.book.open(core.now(), endpoint, _headers(request), body=body)
+            return await _handle(core, request, entry)
+
+        app.router.add_route(method, path, handle)
 
     async def profile(request: web.Request) -> web.StreamResponse:
         key = request.match_info["id"]
@@ -97,7 +101,11 @@ def _make_app(core: Core) -> web.Application:
 
     app = web.Application()
     app.on_response_prepare.append(omit_date)
-    app.router.add_post("/api/career-sites/feed", feed)
+    add("POST", "/api/career-sites/feed", "feed")
+    add("POST", "/api/jobs/feed", "jobs")
+    add("POST", "/api/jobs/feed/managed", "managed_jobs")
+    add("GET", "/api/jobs/expired", "expired_jobs")
+    add("GET", "/api/connectors/filters", "filters")
     app.router.add_get("/api/companies/{id}", profile)
     return app
 

@@ -1,4 +1,4 @@
-"""The world: companies that are discovered and updated as time passes."""
+"""The world: companies and their jobs, which change as time passes."""
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable, Iterator
@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from jobo_sandbox.company_data import Company, Json, make_change, make_company
 from jobo_sandbox.instants import DAY, SECOND, from_micros, to_micros, to_text
+from jobo_sandbox.job_board import JobBoard
 
 Order = Literal["id", "updated_asc", "updated_desc"]
 # A row's place in a scan: when it was updated (microseconds since 1970), and its id.
@@ -20,7 +21,7 @@ UPDATES_PER_DISCOVERY = 3
 
 
 class World:
-    """Companies. The same seed, size and time of creation make the same world. Thread-safe.
+    """Companies and jobs. Equal arguments make an equal world. Thread-safe.
 
     Args:
         seed: Determines everything that looks random.
@@ -29,8 +30,11 @@ class World:
         created_at: When the world was created.
         clock: Returns the server's time in microseconds since 1970.
         life: Whether, as time passes, a company is updated every 20 seconds and a new one is
-            discovered every 60.
+            discovered every 60. Likewise a job, and one expires every 60 seconds; this takes
+            `jobs`.
         rows_with_updated_at: Whether rows have an `updated_at` field.
+        jobs: Number of active jobs at creation.
+        description_bytes: Size of the jobs' descriptions; 0 for a few hundred characters.
         changes: The `changes` of an earlier world, to be repeated in this one.
     """
 
@@ -43,6 +47,8 @@ class World:
         clock: Callable[[], int],
         life: bool = False,
         rows_with_updated_at: bool = False,
+        jobs: int = 0,
+        description_bytes: int = 0,
         changes: Iterable[Json] = (),
     ) -> None:
         self.seed = seed
@@ -61,6 +67,13 @@ class World:
         self._companies = {company.row["id"]: company for company in made}
         self._ids = list(self._companies)
         self._sorted = Sorted((c.updated_at, key) for key, c in self._companies.items())
+        self.board = JobBoard(
+            seed,
+            jobs,
+            companies=self._companies,
+            created_at=self._created_at,
+            description_bytes=description_bytes,
+        )
         for change in changes:
             self._live_until(change["at"])
             self._do(change)
@@ -130,8 +143,68 @@ class World:
             now = self._clock()
             return self._do({"at": now, "to": now, "id": None, "changes": changes})
 
+    def jobs(self) -> dict[str, Json]:
+        """The rows of all active jobs as the feed would return them now, by id."""
+        with self.still():
+            return {key: self.board.row(key) for key, _ in self.board.active()}
+
+    def managed_jobs(self) -> dict[str, Json]:
+        """Those of the jobs that the managed feed returns: jobs of about every third company."""
+        with self.still():
+            managed = (key for key, job in self.board.active() if self.board.is_managed(job))
+            return {key: self.board.row(key) for key in managed}
+
+    def expired_jobs(self) -> dict[str, datetime]:
+        """When each expired job expired, by id."""
+        with self.still():
+            return {key: from_micros(when) for when, key in self.board.expired()}
+
+    def add_job(
+        self, *, company_id: str | None = None, at: datetime | None = None, **changes: Any
+    ) -> str:
+        """Add a job.
+
+        Args:
+            company_id: Its company. Defaults to a random one.
+            at: When it was first indexed. Defaults to now.
+            changes: Its values, as in `touch_job`.
+
+        Returns:
+            Its id.
+
+        Raises:
+            KeyError: If there is no such company.
+        """
+        return self._change_job("add", None, at, changes, company_id)
+
+    def touch_job(self, key: str, /, *, at: datetime | None = None, **changes: Any) -> None:
+        """Update a job. An expired job becomes active again.
+
+        Args:
+            key: The job's id.
+            at: The time of the update. Defaults to now.
+            changes: New values for fields of the row, documented or not, and for what the filters
+                look at: `work_model`, `employment`, `experience`, in the filters' spelling.
+
+        Raises:
+            KeyError: If there is no such job.
+        """
+        self._change_job("touch", key, at, changes)
+
+    def expire_job(self, key: str, /, *, at: datetime | None = None) -> None:
+        """Expire a job.
+
+        Args:
+            key: The job's id.
+            at: When it expired. Defaults to now.
+
+        Raises:
+            KeyError: If there is no such job, or it has expired.
+        """
+        self._change_job("expire", key, at, {})
+
     def walk(
-        self, order: Order, after: Position | None, newer_than: int
+        self, order: str, after: Position | None, newer_than: int
     ) -> Iterator[tuple[Position, Company]]:
         """Iterate over companies (see `Sorted.walk`). Only valid within `still`."""
         for position in self._sorted.walk(order, after, newer_than):
@@ -144,14 +217,44 @@ class World:
             self._live_until(self._clock())
             yield
 
+    def _change_job(
+        self,
+        what: str,
+        key: str | None,
+        at: datetime | None,
+        changes: Json,
+        company_id: str | None = None,
+    ) -> str:
+        with self.still():
+            now = self._clock()
+            to = now if at is None else to_micros(at)
+            change = {"at": now, "to": to, "id": key, "changes": changes}
+            return self._do(change | {"job": what, "company_id": company_id})
+
     def _do(self, change: Json) -> str:
         """Apply a change made by the user, and record it so that it can be repeated."""
+        key = self._do_to_job(change) if "job" in change else self._do_to_company(change)
+        self.changes.append(change)
+        return key
+
+    def _do_to_job(self, change: Json) -> str:
+        key, when = change["id"], change["to"]
+        if change["job"] == "expire":
+            self.board.expire(key, when)
+            return str(key)
+        if key is None:
+            # Not counted as an addition, which would change the companies that are added later.
+            seed = f"job-addition:{len(self.changes)}"
+            key = self.board.create(seed, change["company_id"], when)
+        self.board.update(key, change["changes"], when)
+        return str(key)
+
+    def _do_to_company(self, change: Json) -> str:
         key = change["id"]
         if key is None:
             self._additions += 1
             key = self._discover(f"{self.seed}:addition:{self._additions}", change["to"])
         self._update(key, change["changes"], change["to"])
-        self.changes.append(change)
         return str(key)
 
     def _live_until(self, now: int) -> None:
@@ -165,6 +268,8 @@ class World:
                 self._update(key, make_change(rng, self._companies[key]), when)
             if self._ticks % UPDATES_PER_DISCOVERY == 0:
                 self._discover(f"{self.seed}:discovery:{self._ticks}", when)
+            if self.board.lives:
+                self.board.tick(self._ticks, when)
 
     def _discover(self, seed: str, when: int) -> str:
         company = make_company(Random(seed), when)  # noqa: S311
@@ -201,7 +306,7 @@ class Sorted:
         del self._by_id[bisect_left(self._by_id, (key, when))]
         self.add(new)
 
-    def walk(self, order: Order, after: Position | None, newer_than: int) -> Iterator[Position]:
+    def walk(self, order: str, after: Position | None, newer_than: int) -> Iterator[Position]:
         """Iterate over the companies.
 
         Args:

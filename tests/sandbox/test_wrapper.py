@@ -33,6 +33,7 @@ with psycopg.connect(url.replace("+psycopg", "")) as connection:
     connection.execute("CREATE TABLE IF NOT EXISTS jobs.career_sites "
         "(id text PRIMARY KEY, name text, ats text, industries jsonb, listing_url text)")
     number = connection.execute("SELECT count(*) FROM jobs.career_sites").fetchone()[0]
+    connection.execute("CREATE TABLE IF NOT EXISTS jobs.jobs AS SELECT 1 AS id")
     connection.execute("INSERT INTO jobs.career_sites VALUES (%s, %s, 'lever', %s, %s)",
         [str(number), f"Company {number}", '["fintech", "saas"]',
          "https://jobs.lever.co/" + "x" * 99])
@@ -83,6 +84,23 @@ def test_the_summary_tells_of_money_and_stays_off_stdout(tmp_path: Path) -> None
     )
     assert "Balance:   $9,999.75 (9,999,750 credits)" in result.stderr
     assert "Warehouse" not in result.stderr
+
+
+def test_it_says_when_no_table_was_written(tmp_path: Path) -> None:
+    result = wrap(tmp_path, "false")
+    assert "FAILED with exit code 1: false (its error message is above)\n" in result.stderr
+    assert "Warehouse: no tables written\n" in result.stderr
+
+
+def test_jobs_are_served(tmp_path: Path) -> None:
+    ask = BUY.replace("career-sites", "jobs") + "print(answer.json()['estimated_total'])"
+    options = ("--no-postgres", "--jobs", "30", "--description-bytes", "5000")
+    result = wrap(tmp_path, *options, sys.executable, "-c", ask)
+    assert result.stdout.endswith(" 200\n30\n")
+    assert "1 request, 5 rows billed: would have cost $0.01 at Jobo" in result.stderr
+    refused = wrap(tmp_path, "--jobs", "31", "true")
+    assert refused.returncode == 1
+    assert "with 30 jobs" in refused.stderr
 
 
 def test_wallet_and_port_outlive_a_run_until_a_reset(tmp_path: Path) -> None:
@@ -170,9 +188,13 @@ def test_a_second_run_goes_on_in_the_same_warehouse(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     first = wrap(folder, sys.executable, "-c", LOAD)
     assert first.returncode == 0, first.stderr
-    assert "1 row in jobs.career_sites, 1 written in this run" in first.stderr
+    assert (
+        "Warehouse: 1 row in jobs.career_sites, 1 written in this run\n"
+        "           1 row in jobs.jobs, 1 written in this run\n"
+    ) in first.stderr
     second = wrap(folder, sys.executable, "-c", LOAD)
     assert "2 rows in jobs.career_sites, 1 written in this run" in second.stderr
+    assert "jobs.jobs" not in second.stderr  # nothing was written there
     [row] = [line for line in second.stderr.splitlines() if "Company 1" in line]
     assert row.split() == [
         "Company", "1", "lever", "fintech,", "saas", "jobs.lever.co/xxxxxxxxxxxxxx...",
