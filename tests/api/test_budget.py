@@ -14,7 +14,7 @@ from tests.support.crash import cut_after, cut_in_request
 from tests.support.loggers import LOGGER
 
 if TYPE_CHECKING:
-    from jobo_sandbox.ledger import Entry
+    from jobo_sandbox import Entry
     from tests.support import Run, Tap
 
 METRICS = {

@@ -17,7 +17,7 @@ from tests.support.clock import FakeClock
 from tests.support.loggers import LOGGER
 
 if TYPE_CHECKING:
-    from jobo_sandbox.replies import Shape
+    from jobo_sandbox import Shape
 
 PAGE = "<html><head><title>Oops</title></head><body>\n<h1>Bad\ngateway</h1></body></html>"
 

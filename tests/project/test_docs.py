@@ -150,8 +150,8 @@ def _copy_of_the_repository(folder: Path) -> None:
 
 def _figures(output: str) -> tuple[int, int]:
     """Return the rows in the warehouse and the rows billed, of the sandbox's summary."""
-    rows = re.search(r"Warehouse: ([\d,]+) rows", output)
-    billed = re.search(r"([\d,]+) rows billed", output)
+    rows = re.search(r"Warehouse: ([\d,]+) rows? in", output)
+    billed = re.search(r"([\d,]+) rows? billed", output)
     assert rows, output
     assert billed, output
     return int(rows[1].replace(",", "")), int(billed[1].replace(",", ""))
