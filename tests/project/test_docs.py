@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tap_jobo.settings.common import SETTINGS
+from tap_jobo.streams.registry import SETTINGS
 from tests.support import COMMAND, execute, psql
 from tests.support import environment as tap_environment
 from tests.support.meltano import environment
@@ -91,7 +91,7 @@ def test_troubleshooting_quotes_what_the_tap_says() -> None:
 def test_names_in_the_documents_are_those_of_the_code(path: Path) -> None:
     text = path.read_text("utf-8")
     variables = set(re.findall(r"\bTAP_JOBO_([A-Z][A-Z_]*)", text))
-    assert {name.lower() for name in variables} <= SETTINGS.to_dict()["properties"].keys()
+    assert {name.lower() for name in variables} <= {setting.name for setting in SETTINGS}
     # What has an underscore, is quoted by itself, and is no setting, field, state key or figure.
     known = set(re.findall(r"\w+_\w+", "".join(map(Path.read_text, SOURCES))))
     assert set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", text)) <= known | TESTS
