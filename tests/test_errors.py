@@ -13,7 +13,6 @@ import pytest
 import requests
 
 from jobo_sandbox import Fault, Hold, Sandbox
-from tap_jobo.api.budget import Budget
 from tap_jobo.api.client import Client
 from tap_jobo.clock import Clock
 from tap_jobo.errors import ApiError, OutputError
@@ -195,14 +194,13 @@ class TestConnection:
             client = Client(
                 session=session,
                 key="k",
-                budget=Budget(max_credits=None, alert_threshold=None, logger=logger),
                 shutdown=ShutdownSignal(clock),
                 clock=clock,
                 logger=logger,
             )
             request = requests.Request("POST", gone, headers={"X-Api-Key": "k"}).prepare()
             with pytest.raises(ApiError, match="cannot be reached") as failure:
-                client.fetch(request, rows=50, read=bytes)
+                client.fetch(request)
         assert 240 < clock.seconds <= 300
         assert "\n" not in str(failure.value)
 

@@ -65,7 +65,7 @@ def test_a_header_that_is_no_number_of_credits_counts_as_missing(tap: Tap, nonse
 )
 def test_credits_are_whole_and_in_the_bounds_of_sense(said: str, cost: int) -> None:
     budget = Budget(max_credits=None, alert_threshold=None, logger=LOGGER)
-    budget.charge({"X-Credits-Deducted": said}, 3)
+    budget.account("career_sites", list_price=50).charge({"X-Credits-Deducted": said}, 3)
     assert budget.credits == cost
 
 

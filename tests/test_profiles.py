@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
-from requests.adapters import HTTPAdapter
 
 from jobo_sandbox import Fault, Hold, Sandbox
-from tap_jobo.api.budget import Budget
 from tap_jobo.api.client import Client
 from tap_jobo.api.profiles import Profiles
+from tap_jobo.api.transport import Transport
 from tap_jobo.clock import Clock
 from tap_jobo.errors import RetriesExhaustedError
 from tap_jobo.records.converter import RecordConverter
@@ -57,11 +56,10 @@ class FakeClock(Clock):
 def _client(sandbox: Sandbox, clock: Clock, workers: int) -> Iterator[Client]:
     """A client for so many threads, with the retry that profiles are worth."""
     with requests.Session() as session:
-        session.mount("http://", HTTPAdapter(pool_maxsize=workers))
+        session.mount("http://", Transport(workers))
         yield Client(
             session=session,
             key=sandbox.api_key,
-            budget=Budget(max_credits=None, alert_threshold=None, logger=LOGGER),
             shutdown=ShutdownSignal(clock),
             clock=clock,
             logger=LOGGER,
@@ -148,7 +146,7 @@ def test_a_worker_that_waits_for_its_turn_keeps_the_wait_that_another_was_asked_
         first, second, third = sandbox.world.rows()
 
         def fetch(company_id: str) -> None:
-            client.fetch(_request(sandbox, company_id), rows=0, read=bytes)
+            client.fetch(_request(sandbox, company_id))
             if company_id == third:
                 answered.set()
 

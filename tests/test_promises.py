@@ -20,9 +20,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from tap_jobo.api.budget import Budget
-from tap_jobo.api.client import ApiResponse
+from tap_jobo.api.budget import Account, Budget
 from tap_jobo.api.feed_reader import FeedReader
+from tap_jobo.api.responses import ApiResponse
 from tap_jobo.clock import Clock, parse_timestamp
 from tap_jobo.errors import ApiError, BudgetReachedError, CursorRejectedError
 from tap_jobo.journal.journal import Journal
@@ -35,8 +35,6 @@ from tap_jobo.sync.start import SyncStart
 from tests.crash_support import merge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tap_jobo.api.page import Page
     from tap_jobo.scan import Filters, Scan
 
@@ -92,7 +90,7 @@ class FakeApi:
         """Reject from now on every cursor issued before."""
         self.dead_before = self._issued + 1
 
-    def answer(self, body: dict[str, Any], read: Callable[[bytes], Page]) -> ApiResponse[Page]:
+    def answer(self, body: dict[str, Any]) -> ApiResponse:
         """Sell a page."""
         sent_at = self.clock.now()
         asked: dict[str, Any] = json.loads(body.get("cursor", "{}"))
@@ -115,10 +113,8 @@ class FakeApi:
         self.bought.append(body.get("cursor"))
         date = self.clock.true.replace(microsecond=0)
         rows = [{"id": key, "name": str(self.rows[key][1])} for _, key in page]
-        content = read(
-            json.dumps({"career_sites": rows, "next_cursor": cursor, "has_more": more}).encode()
-        )
-        return ApiResponse(content, {}, sent_at, sent_at, 0.0, date)
+        content = json.dumps({"career_sites": rows, "next_cursor": cursor, "has_more": more})
+        return ApiResponse(content.encode(), 200, {}, sent_at, sent_at, 0.0, date)
 
 
 class Target:
@@ -257,9 +253,7 @@ class OneRun:
         finally:
             self._journal.close()
 
-    def fetch(
-        self, request: dict[str, Any], *, rows: int, read: Callable[[bytes], Page]
-    ) -> ApiResponse[Page]:
+    def fetch(self, request: dict[str, Any], *, rows: int, **_: Account) -> ApiResponse:
         assert rows == request["batch_size"]
         assert not self._journal.holds(request), "bought again though it is on disk"
         assert not self._is_pending or request.get("cursor"), "begun again though it could go on"
@@ -270,7 +264,7 @@ class OneRun:
             self._machine.api.touch(number)
         self._step()
         try:
-            answer = self._machine.api.answer(request, read)
+            answer = self._machine.api.answer(request)
         except CursorRejectedError:
             self._is_pending = False
             raise
@@ -294,6 +288,7 @@ class OneRun:
     def _delivery(self) -> Delivery:
         clock = self._machine.clock
         budget = Budget(max_credits=None, alert_threshold=None, logger=LOGGER)
+        account = budget.account("career_sites", list_price=50)
         cleaner = RecordConverter(SCHEMA, SCHEMA["properties"], LOGGER)
         return Delivery(
             plan=SyncStart(
@@ -312,11 +307,11 @@ class OneRun:
                 client=self,  # type: ignore[arg-type]
                 prepare=lambda body: body,  # type: ignore[arg-type, return-value]
                 filters=self._filters,
-                budget=budget,
+                account=account,
                 logger=LOGGER,
             ),
             cleaner=cleaner,
-            budget=budget,
+            account=account,
             report=Report(
                 stream="career_sites",
                 budget=budget,

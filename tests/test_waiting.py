@@ -9,7 +9,6 @@ import logging
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +20,11 @@ from jobo_sandbox import FEED_LIMITS, Fault, Sandbox
 from jobo_sandbox.core import Core
 from jobo_sandbox.endpoints import answer
 from tap_jobo.api import client as client_module
-from tap_jobo.api.budget import Budget
+from tap_jobo.api.budget import Account, Budget
 from tap_jobo.api.client import Client
 from tap_jobo.api.page import Page, read_page
-from tap_jobo.api.retry import Retry
+from tap_jobo.api.retry import Retry, RetryableError
+from tap_jobo.api.transport import Transport
 from tap_jobo.clock import Clock
 from tap_jobo.errors import ApiError
 from tap_jobo.signals import ShutdownSignal
@@ -80,10 +80,10 @@ class FeedReader:
     )
 
     def __post_init__(self) -> None:
+        self._account: Account = self.budget.account("career_sites", list_price=50)
         self._client = Client(
             session=self.session,
             key=self.key,
-            budget=self.budget,
             shutdown=ShutdownSignal(self.clock),
             clock=self.clock,
             logger=LOGGER,
@@ -97,10 +97,10 @@ class FeedReader:
             headers={"X-Api-Key": self.key},
             json={"batch_size": rows, "cursor": cursor},
         )
-        read = partial(read_page, sent_cursor=cursor)
-        return self._client.fetch(
-            self.session.prepare_request(request), rows=rows, read=read
-        ).content
+        prepared = self.session.prepare_request(request)
+        return read_page(
+            self._client.fetch(prepared, rows=rows, account=self._account).body, cursor
+        )
 
     def waited(self) -> float:
         """Fetch a page and return the seconds that it took."""
@@ -114,6 +114,7 @@ def feed(sandbox: Sandbox) -> FeedReader:
     """The client against the sandbox over HTTP, both with the same clock."""
     session = requests.Session()
     session.trust_env = False
+    session.mount("http://", Transport(1))
     feed = FeedReader(sandbox.url, sandbox.api_key, session)
     sandbox.clock = lambda: feed.clock.time
     return feed
@@ -279,9 +280,9 @@ def test_own_waits_grow_from_half_a_second_to_30_with_jitter_for_five_minutes(
 
 def test_own_waits_without_jitter_double_up_to_30_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("random.uniform", lambda _, most: most)
-    retry = Retry(120)
+    retry = Retry(120, is_paid=True)
     took = [
-        retry.after_no_answer(asked=None, spent=0, now=NOON, why="Jobo answered 503")
+        retry.after_failure(RetryableError("Jobo answered 503"), spent=0, now=NOON)
         for _ in range(8)
     ]
     assert took == [0.5, 1, 2, 4, 8, 16, 30, 30]
