@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from singer_sdk import Tap
 from singer_sdk.exceptions import ConfigValidationError, MappingError
@@ -22,7 +22,7 @@ from tap_jobo.settings.unknown import mistyped_variables, unknown_settings, unkn
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.singer.companies_stream import CompaniesStream
 from tap_jobo.singer.feed_stream import CareerSitesStream
-from tap_jobo.singer.writer import StdoutWriter
+from tap_jobo.singer.writer import StdoutWriter, check_reader
 from tap_jobo.streams.registry import SETTINGS
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class TapJobo(Tap):
             ConfigError: A setting is not what it should be.
             StateError: The state is not one.
         """
-        self._shutdown = ShutdownSignal()
+        self._shutdown = ShutdownSignal(check_reader=check_reader)
         config = dict(config or {})
         self.append_builtin_config(self.config_jsonschema)
         known = {*self.config_jsonschema["properties"], *UNSUPPORTED}
@@ -89,6 +89,7 @@ class TapJobo(Tap):
             raise ConfigError("\n".join(error.errors)) from error
         except MappingError as error:
             raise ConfigError(f"Setting 'stream_maps' is no map: {error}") from error
+        cast("StdoutWriter", self.message_writer).end_with(self._shutdown)
 
     def _setup_signal_handlers(self) -> None:
         """Take SIGTERM and SIGINT, instead of the SDK's handler, which exits at once and with 0.

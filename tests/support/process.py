@@ -185,10 +185,13 @@ def discover(folder: Path) -> dict[str, Any]:
     return catalog
 
 
+_TAKEN = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
+
+
 @contextlib.contextmanager
 def kept_signals() -> Iterator[None]:
     """Give pytest its signal handlers back, which a tap within this process takes over."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in _TAKEN}
     try:
         yield
     finally:
