@@ -17,6 +17,14 @@ class StateError(TapJoboError):
     """The state is not one that this tap can go on from."""
 
 
+class JournalError(TapJoboError):
+    """The journal is there and cannot be used, or another run holds its lock."""
+
+
+class FormatError(TapJoboError):
+    """The API's format has changed, so a page cannot be delivered; it stays in the journal."""
+
+
 class OutputError(TapJoboError):
     """Standard output cannot be written: the target went away, or a disk is full."""
 

@@ -1,54 +1,72 @@
-"""One page of the feed: the envelope that the API documents, read strictly."""
+"""One page of a feed: the envelope that the API documents, read strictly."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tap_jobo.api.json_body import parse_json_checked
+from tap_jobo.api.json_body import NotJsonError, parse_json_checked
 from tap_jobo.errors import ApiError
-from tap_jobo.records.converter import sanitize_text
+from tap_jobo.records.text import sanitize_text
+
+if TYPE_CHECKING:
+    from tap_jobo.streams.feed_spec import FeedSpec
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What one request of the feed returns.
+    """What one request of a feed returns.
 
     Attributes:
-        body: The answer as it came, UTF-8 JSON; the journal keeps this.
-        rows: The member `career_sites`, unchecked: the rows are cleaned one by one.
+        items: What the page holds, unchecked: each is looked at when it becomes a record.
         next_cursor: Where the next page starts; a text whenever `has_more`.
         has_more: Whether another page follows. An empty page says nothing about that.
         is_plain: Whether no text of it can hold what databases refuse.
+        estimated_total: About how many items the whole scan has, where the answer says so.
     """
 
-    body: bytes
-    rows: list[Any]
+    items: list[Any]
     next_cursor: str | None
     has_more: bool
     is_plain: bool
+    estimated_total: int | None = None
 
 
-def read_page(body: bytes, sent_cursor: str | None) -> Page:
-    """Read an answer of `POST /api/career-sites/feed`.
+def read_page(body: bytes, spec: FeedSpec, sent_cursor: str | None) -> Page:
+    """Read the body of a page.
 
     Args:
-        body: The body of a 200.
+        body: The body of a successful answer.
+        spec: The feed.
         sent_cursor: The cursor that was asked for, None on the first page.
 
     Raises:
-        NotJsonError: The body is not JSON.
         ApiError: It is not the documented envelope, or says that more follows without saying
-            where. Going on by guess could end a scan too early, or buy one page for ever.
+            where. Carrying on by guess could end a scan too early, or bill one page for ever.
     """
-    data, is_strict = parse_json_checked(body)
+    try:
+        data, is_strict = parse_json_checked(body)
+    except NotJsonError:
+        raise _broken("is not JSON that can be read") from None
+    except MemoryError:
+        raise _broken("needs more memory than there is") from None
     if not isinstance(data, dict):
         raise _broken("is not a JSON object")
-    rows, has_more, cursor = data.get("career_sites"), data.get("has_more"), data.get("next_cursor")
-    if not isinstance(rows, list):
-        raise _broken("has no list 'career_sites'")
+    items, has_more = data.get(spec.item_key), data.get("has_more")
+    if not isinstance(items, list):
+        raise _broken(f"has no list '{spec.item_key}'")
     if not isinstance(has_more, bool):
         raise _broken("has no boolean 'has_more'")
+    return Page(
+        items=items,
+        next_cursor=_next_cursor(data.get("next_cursor"), sent_cursor, has_more=has_more),
+        has_more=has_more,
+        is_plain=is_strict and b"\\u0000" not in body,
+        estimated_total=_estimate(data.get("estimated_total")),
+    )
+
+
+def _next_cursor(cursor: object, sent_cursor: str | None, *, has_more: bool) -> str | None:
     if not isinstance(cursor, str | None):
         raise _broken("has a 'next_cursor' that is not a text")
     if cursor and sanitize_text(cursor) != cursor:
@@ -56,12 +74,13 @@ def read_page(body: bytes, sent_cursor: str | None) -> Page:
     if has_more and not cursor:
         raise _broken("says has_more without a 'next_cursor'")
     if has_more and cursor == sent_cursor:
-        raise _broken("gives the cursor as 'next_cursor' that was just used")
-    return Page(body, rows, cursor, has_more, is_plain=is_strict and b"\\u0000" not in body)
+        raise _broken("repeats the cursor that was just used as 'next_cursor'")
+    return cursor
+
+
+def _estimate(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def _broken(what: str) -> ApiError:
-    return ApiError(
-        f"Jobo's answer {what}, which its documentation rules out: the run stops here and the "
-        "state stays where it was. Try again later, or look for a newer tap-jobo."
-    )
+    return ApiError(f"Jobo's answer {what}, which its documentation rules out")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import wait
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from tap_jobo.api.json_body import parse_json
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Future
-    from datetime import datetime
 
     from requests import PreparedRequest
 
@@ -27,7 +25,8 @@ if TYPE_CHECKING:
 
 RETRY_FOR: Final = 60.0
 """Seconds of waits for one profile. It costs nothing to get it later, so less than for a page."""
-_NOBODY: Final = "00000000-0000-0000-0000-000000000000"
+PROFILE_PATH: Final = "/api/companies"
+NOBODY: Final = "00000000-0000-0000-0000-000000000000"
 """No company has this id: a 404 for it shows that the API is there, and what time it is there."""
 _AHEAD: Final = 50
 """Profiles that are asked for or wait to be written, at the most."""
@@ -41,7 +40,7 @@ class Profiles:
     Args:
         client: Sends the requests, for `workers` threads at once.
         prepare: Makes a request of a company's id.
-        cleaner: Makes a record of a profile.
+        converter: Makes a record of a profile.
         workers: How many requests are open at the most.
         shutdown: Ends the wait for profiles when a signal comes.
         logger: Where missing profiles are reported.
@@ -57,14 +56,14 @@ class Profiles:
         *,
         client: Client,
         prepare: Callable[[str], PreparedRequest],
-        cleaner: RecordConverter,
+        converter: RecordConverter,
         workers: int,
         shutdown: ShutdownSignal,
         logger: logging.Logger,
     ) -> None:
         self._client = client
         self._prepare = prepare
-        self._cleaner = cleaner
+        self._converter = converter
         self._workers = workers
         self._shutdown = shutdown
         self._logger = logger
@@ -111,12 +110,6 @@ class Profiles:
             error.why,
         )
 
-    def api_time(self) -> datetime | None:
-        """Ask for the API's clock, at no cost; None where it does not tell."""
-        with suppress(ApiError):  # whose answer tells it too
-            self._client.fetch(self._prepare(_NOBODY))
-        return self._client.api_now()
-
     def figures(self) -> str:
         """Return the counts, as a part of the run's summary."""
         return f"{self.count:,} profiles, {self.gone:,} companies gone, {self.skipped:,} skipped"
@@ -127,7 +120,7 @@ class Profiles:
             self.skipped += 1
             return
         self.count += 1
-        yield from self._cleaner.clean([profile])
+        yield from self._converter.convert([profile]).records
 
     def _wait_for(self, asked: Future[_Outcome]) -> _Outcome:
         while not asked.done():
@@ -144,7 +137,7 @@ class Profiles:
         try:
             return self._fetch_once(company_id)
         except RetriesExhaustedError as error:
-            self._fetch_once(_NOBODY)
+            self._fetch_once(NOBODY)
             return error
 
     def _fetch_once(self, company_id: str) -> Row | None:

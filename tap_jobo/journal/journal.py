@@ -1,252 +1,319 @@
-"""The journal: paid pages on disk, until a later run's state shows that they arrived.
+"""The journal: which paid pages are replayed, which have arrived, and which are kept for later.
 
 A target forgets rows that it has not stored yet when it is killed, and its state is then older
-than what was paid for. The pages in between are read from here instead of being bought again.
-
-The file outlives the process, not a power cut (SQLite's WAL with `synchronous=NORMAL`). Its owner
-alone can read it. It holds bodies of answers, in which the key does not occur, and a hash that
-tells scans of different keys apart.
+than what was paid for. The pages in between are read from here instead of being billed again. A
+page leaves the journal only by the identity of its scan: when the state of a later run names that
+scan, or one that came after it. No comparison of clocks decides what is dropped.
 """
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import json
-import os
-import sqlite3
-import zlib
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
-from tap_jobo.api.page import read_page
-from tap_jobo.clock import format_timestamp
-from tap_jobo.errors import ApiError
+from tap_jobo.clock import format_timestamp, parse_timestamp
+from tap_jobo.errors import JournalError
+from tap_jobo.journal.page_store import Entry, NoStore, StoreError
+from tap_jobo.journal.schema import hash_cursor
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Collection
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from datetime import datetime
 
-    from tap_jobo.api.page import Page
-    from tap_jobo.scan import Filters, Scan
+    from tap_jobo.journal.page_store import PageStore
+    from tap_jobo.scan import Scan
 
-_FILE: Final = "journal.sqlite3"
 _KEPT_FOR: Final = timedelta(days=30)
-_LOCK_WAIT: Final = 5.0
-"""Seconds to wait for another tap that writes to the same file."""
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS pages (
-    owner TEXT NOT NULL,          -- hash of key, URL and filters
-    updated_after TEXT NOT NULL,  -- of the scan, '' for everything
-    started_at TEXT NOT NULL,     -- of the scan
-    batch_size INTEGER NOT NULL,  -- of the scan
-    cursor TEXT NOT NULL,         -- that the page was asked for with, '' for the first page
-    next_cursor TEXT,             -- that the answer gave
-    row_count INTEGER NOT NULL,
-    bought_at TEXT NOT NULL,
-    body BLOB NOT NULL,           -- the answer, compressed
-    number INTEGER PRIMARY KEY,   -- in the order in which pages were bought
-    UNIQUE (owner, updated_after, started_at, cursor)
-)
-"""
-_OF_SCAN: Final = "owner = ? AND updated_after = ? AND started_at = ?"
-
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-def _never_fatal(
-    method: Callable[Concatenate[Journal, P], T],
-) -> Callable[Concatenate[Journal, P], T | None]:
-    """Let a method of a journal that is off, or whose file fails it, do nothing."""
-
-    @functools.wraps(method)
-    def guarded(journal: Journal, /, *args: P.args, **kwargs: P.kwargs) -> T | None:
-        try:
-            return method(journal, *args, **kwargs) if journal.is_on else None
-        except (sqlite3.Error, zlib.error, OSError, ValueError, ApiError) as error:
-            journal.disable(error)
-            return None
-
-    return guarded
 
 
 class Journal:
-    """The paid pages of one key, URL and set of filters.
-
-    Whatever happens to the file (corrupt, locked, read-only, the disk full) costs one warning and
-    what the journal could have saved, never the run: it is off from then on.
+    """The paid pages of one owner.
 
     Args:
-        folder: Where the file is, made if need be; None for a journal that is off.
-        api_key: Only its hash is kept, together with `api_url` and `filters`.
-        api_url: The API's address.
-        filters: The filters of the scans.
-        logger: Where the warning goes.
+        store: Where they are.
+        owner: Hash of feed, address, filters and kind of key.
+        logger: Where replays and a store that fails are reported.
     """
 
-    def __init__(
-        self,
-        folder: Path | None,
-        *,
-        api_key: str,
-        api_url: str,
-        filters: Filters,
-        logger: logging.Logger,
-    ) -> None:
-        self._folder = folder
+    def __init__(self, store: PageStore, owner: str, logger: logging.Logger) -> None:
+        self._store = store
+        self._owner = owner
         self._logger = logger
-        self._db: sqlite3.Connection | None = None
-        identity = json.dumps([api_key, api_url, filters], sort_keys=True)
-        self._owner = hashlib.sha256(identity.encode()).hexdigest()
-        self._drop_old()
+        self._is_failing = False
+        self._pages = {_key(entry): entry for entry in self._read_entries()}
+        self._count = max((entry.number for entry in self._pages.values()), default=0)
+        self.quarantined = 0
+        """Rows that this run has put into quarantine."""
 
-    @property
-    def is_on(self) -> bool:
-        """Whether pages are kept."""
-        return self._folder is not None
+    def _read_entries(self) -> list[Entry]:
+        try:
+            return sorted(self._store.entries(), key=lambda entry: entry.number)
+        except StoreError as error:
+            raise self._unreadable(error) from error
 
-    def disable(self, error: Exception) -> None:
-        """Go on without a journal, with one warning."""
-        self._logger.warning(
-            "The journal in %s cannot be used (%s: %s); the run goes on without it, and a crash "
-            "may buy pages again. Make room or set journal_dir to a folder that can be written; "
-            "a damaged journal.sqlite3 may be deleted.",
-            self._folder,
-            type(error).__name__,
-            error,
-        )
-        self._folder = None
-        self.close()
+    def take_over(self, old_owner: str) -> None:
+        """Let the pages that an earlier version kept for this owner be this owner's."""
+        old = [entry for entry in self._pages.values() if entry.owner == old_owner]
+        if old and self._try_to_write(lambda: self._store.rename_owner(old_owner, self._owner)):
+            self._forget(old)
+            self._pages |= {
+                _key(each): each for e in old if (each := replace(e, owner=self._owner))
+            }
 
-    def close(self) -> None:
-        """Close the file."""
-        if self._db is not None:
-            db, self._db = self._db, None
-            with suppress(sqlite3.Error):
-                db.close()
-
-    @_never_fatal
-    def resume(self, scan: Scan, passed_over: Collection[str]) -> None:
-        """Let a new scan go on as the newest journaled one of its window, if there is one.
+    def acknowledge(self, completed: str, pending: Scan | None) -> None:
+        """Drop what the state shows to have arrived, whatever the filters are now.
 
         Args:
-            scan: A scan without a start; it gets the start and the page size of the journaled one.
-            passed_over: Starts of scans that this run is through with.
+            completed: Id of the last complete scan: it has arrived, and those before it.
+            pending: The scan under way: its pages before its cursor have arrived, and the scans
+                before it.
         """
-        found = self._execute(
-            "SELECT started_at, batch_size FROM pages WHERE owner = ? AND updated_after = ? "
-            "AND cursor = '' ORDER BY number DESC",
-            (self._owner, scan.updated_after or ""),
-        )
-        for started_at, batch_size in found:
-            if started_at not in passed_over:
-                scan.started_at, scan.batch_size = started_at, batch_size
-                return
-
-    @_never_fatal
-    def tell_of_replay(self, scan: Scan) -> None:
-        """Say in the log what of the scan will be read from here, if anything."""
-        pages, rows, bought_at = self._execute(
-            f"SELECT COUNT(*), SUM(row_count), MIN(bought_at) FROM pages WHERE {_OF_SCAN} "  # noqa: S608
-            f"AND number >= (SELECT number FROM pages WHERE {_OF_SCAN} AND cursor = ?)",
-            (*self._key(scan), *self._key(scan), scan.cursor or ""),
-        )[0]
-        if pages:
-            self._logger.info(
-                "Replaying %s rows in %s pages from the journal, at no cost: they were paid for "
-                "since %s, and the state does not show that they arrived. To buy them afresh "
-                "instead, delete %s or set journal to false.",
-                f"{rows:,}",
-                f"{pages:,}",
-                bought_at,
-                self._folder and self._folder / _FILE,
-            )
-
-    @_never_fatal
-    def read(self, scan: Scan) -> Page | None:
-        """Return the scan's next page if it was paid for already."""
-        found = self._execute(
-            f"SELECT body FROM pages WHERE {_OF_SCAN} AND cursor = ?",  # noqa: S608
-            (*self._key(scan), scan.cursor or ""),
-        )
-        return read_page(zlib.decompress(found[0][0]), scan.cursor) if found else None
-
-    @_never_fatal
-    def write(self, scan: Scan, page: Page) -> None:
-        """Keep a page that was just paid for, under the cursor that it was asked for with."""
-        self._execute(
-            "INSERT OR REPLACE INTO pages (owner, updated_after, started_at, cursor, next_cursor, "
-            "row_count, batch_size, bought_at, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                *self._key(scan),
-                scan.cursor or "",
-                page.next_cursor,
-                len(page.rows),
-                scan.batch_size,
-                format_timestamp(datetime.now(UTC)),
-                zlib.compress(page.body, 1),
-            ),
-        )
-
-    @_never_fatal
-    def acknowledge(self, *, bookmark: datetime | None, pending: Scan | None) -> None:
-        """Drop what the state of a later run shows to have arrived.
-
-        Args:
-            bookmark: Whole scans that started at or before it have arrived.
-            pending: The scan under way: its pages before its cursor have arrived.
-        """
-        if bookmark:
-            self._execute(
-                "DELETE FROM pages WHERE owner = ? AND started_at <= ? AND started_at <> ?",
-                (self._owner, format_timestamp(bookmark), (pending and pending.started_at) or ""),
-            )
+        seeds = {completed} if completed else set()
+        arrived: list[Entry] = []
         if pending:
-            self._execute(
-                f"DELETE FROM pages WHERE {_OF_SCAN} AND number <= "  # noqa: S608
-                f"(SELECT number FROM pages WHERE {_OF_SCAN} AND next_cursor = ?)",
-                (*self._key(pending), *self._key(pending), pending.cursor),
+            seeds |= self._before(pending.id)
+            arrived += self._pages_before(pending)
+        scans = self._with_ancestors(seeds) - {pending.id if pending else ""}
+        arrived += [entry for entry in self._pages.values() if entry.scan in scans]
+        self._remove(arrived)
+
+    def resume(self, scan: Scan, bookmark: datetime | None) -> Scan:
+        """Return the journaled scan that a new one can go on as, or the new one.
+
+        That is the newest one which went on from the same completed scan as the new one would,
+        with the same window or one that is wider by the lookback alone. Any other is never
+        resumed: its rows may be older than what arrived since, and the rest of it may cost a
+        whole backfill.
+
+        Args:
+            scan: The new scan.
+            bookmark: The bookmark that it goes on from, None for a full read.
+        """
+        for entry in reversed(self._first_pages()):
+            is_successor = not scan.replaces or entry.replaces == scan.replaces
+            if is_successor and _can_stand_for(entry, scan, bookmark):
+                return replace(
+                    scan,
+                    id=entry.scan,
+                    since=entry.since or None,
+                    batch_size=entry.batch_size,
+                    started_at=entry.started_at,
+                    restarts=max(scan.restarts, entry.restarts),
+                    replaces=entry.replaces,
+                )
+        return scan
+
+    def find(self, scan: Scan) -> Entry | None:
+        """Return the scan's next page if it was paid for already."""
+        return self._pages.get((self._owner, scan.id, hash_cursor(scan.cursor)))
+
+    def load(self, entry: Entry) -> bytes:
+        """Return the raw body of a page.
+
+        Raises:
+            JournalError: It cannot be read. To ask the API for it again would bill it again.
+        """
+        try:
+            return self._store.load(entry)
+        except StoreError as error:
+            raise self._unreadable(error) from error
+
+    def put(self, scan: Scan, body: bytes, *, cost: int, received_at: datetime) -> Entry:
+        """Keep a page that was just paid for, before anything looks at it.
+
+        Where it cannot be written, the run carries on, with one warning; the next page is tried
+        again.
+        """
+        entry = Entry(
+            owner=self._owner,
+            scan=scan.id,
+            base=scan.base,
+            replaces=scan.replaces,
+            restarts=scan.restarts,
+            since=scan.since or "",
+            started_at=scan.started_at or "",
+            batch_size=scan.batch_size,
+            number=self._count + 1,
+            cursor=hash_cursor(scan.cursor),
+            following=None,
+            rows=None,
+            credits=cost,
+            received_at=format_timestamp(received_at),
+        )
+        if self._try_to_write(lambda: self._store.save(entry, body)):
+            self._pages[_key(entry)] = entry
+            self._count = entry.number
+        return entry
+
+    def holds(self, entry: Entry) -> bool:
+        """Tell whether a page is kept, so that a later run can read it again."""
+        return _key(entry) in self._pages and not isinstance(self._store, NoStore)
+
+    def note(self, entry: Entry, *, following: str | None, rows: int, tally: str) -> None:
+        """Note what reading a page has shown, so that later runs need not read it to know."""
+        noted = replace(entry, following=hash_cursor(following), rows=rows, tally=tally)
+        if _key(entry) in self._pages and noted != entry:
+            self._pages[_key(entry)] = noted
+            self._try_to_write(lambda: self._store.annotate(noted))
+
+    def quarantine(self, rows: Sequence[bytes]) -> None:
+        """Keep raw rows that could not be delivered, until the user exports or drops them."""
+        if rows:
+            self._try_to_write(lambda: self._quarantine(rows))
+
+    def _quarantine(self, rows: Sequence[bytes]) -> None:
+        self.quarantined += self._store.quarantine(self._owner, rows)
+
+    def tally(self) -> str:
+        """Return the gate's count of the runs before."""
+        try:
+            return self._store.tally(self._owner)
+        except StoreError as error:
+            raise self._unreadable(error) from error
+
+    def set_tally(self, tally: str) -> None:
+        """Keep the gate's count."""
+        self._try_to_write(lambda: self._store.set_tally(self._owner, tally))
+
+    def expire(self, now: datetime, api_now: datetime | None) -> None:
+        """Drop pages that are older than 30 days by the local clock and by the API's.
+
+        A clock that is wrong must not wipe the journal, so one of them alone decides nothing.
+        """
+        if api_now is None:
+            return
+        oldest = min(now, api_now) - _KEPT_FOR
+        old = [entry for entry in self._mine() if parse_timestamp(entry.received_at) < oldest]
+        if old:
+            rows = sum(entry.rows or 0 for entry in old)
+            self._logger.warning(
+                "Dropping %s rows in %s pages from the journal: they are older than 30 days, and "
+                "no state has shown that they arrived.",
+                f"{rows:,}",
+                f"{len(old):,}",
+            )
+            self._remove(old)
+
+    def report_replay(self, scan: Scan) -> None:
+        """Say in the log what of the scan will be read from here, if anything."""
+        pages = list(self._chain(scan))
+        if pages:
+            known = sum(entry.rows or 0 for entry in pages)
+            self._logger.info(
+                "Replaying %s rows in %s %s from the journal, free of charge: they were paid for "
+                "since %s, and the state does not show that they arrived. To be billed for them "
+                "again instead, delete %s or set journal to false.",
+                f"{known:,}",
+                f"{len(pages):,}",
+                "page" if len(pages) == 1 else "pages",
+                min(entry.received_at for entry in pages),
+                self._store.place,
             )
 
-    @_never_fatal
-    def discard(self, scan: Scan) -> None:
-        """Drop a scan's pages: the API cannot continue it, so nothing leads on from them."""
-        self._execute(f"DELETE FROM pages WHERE {_OF_SCAN}", self._key(scan))  # noqa: S608
+    def unused(self, chosen: Scan, previous: Scan | None) -> tuple[int, int]:
+        """Return how many rows that were paid for this run does not use, and their credits.
 
-    @_never_fatal
-    def _drop_old(self) -> None:
-        oldest = format_timestamp(datetime.now(UTC) - _KEPT_FOR)
-        self._execute("DELETE FROM pages WHERE bought_at < ?", (oldest,))
+        Args:
+            chosen: The scan that the run begins with; those that went on from it are used too.
+            previous: The scan of the state that other filters rule out, if any.
+        """
+        used = {chosen.id, chosen.replaces}
+        for entry in self._mine():  # in the order in which they came
+            if entry.base in used or entry.replaces in used:
+                used.add(entry.scan)
+        left = [entry for entry in self._mine() if entry.scan not in used]
+        if previous:
+            left += [entry for entry in self._pages.values() if entry.scan == previous.id]
+        return sum(entry.rows or 0 for entry in left), sum(entry.credits for entry in left)
 
-    def _key(self, scan: Scan) -> tuple[str, str, str]:
-        return self._owner, scan.updated_after or "", scan.started_at or ""
+    def _chain(self, scan: Scan) -> Iterator[Entry]:
+        """Yield the scan's journaled pages from its cursor on, as far as they lead."""
+        pages = {entry.cursor: entry for entry in self._mine() if entry.scan == scan.id}
+        entry = pages.pop(hash_cursor(scan.cursor), None)
+        while entry:
+            yield entry
+            entry = pages.pop(entry.following, None) if entry.following else None
 
-    def _execute(self, sql: str, values: tuple[object, ...]) -> list[Any]:
-        if self._db is None and self._folder:
-            self._db = _open(self._folder)
-        assert self._db  # noqa: S101 - a journal that is off executes nothing
-        return self._db.execute(sql, values).fetchall()
+    def _pages_before(self, pending: Scan) -> list[Entry]:
+        """Return the pages that lead to the cursor of a scan, from the last one back."""
+        leading = {
+            entry.following: entry for entry in self._pages.values() if entry.scan == pending.id
+        }
+        found: list[Entry] = []
+        entry = leading.pop(hash_cursor(pending.cursor), None)
+        while entry:
+            found.append(entry)
+            entry = leading.pop(entry.cursor, None) if entry.cursor else None
+        return found
+
+    def _before(self, scan: str) -> set[str]:
+        """Return the ids of the scans that one went on from, or started over."""
+        pages = [entry for entry in self._pages.values() if entry.scan == scan]
+        return {link for entry in pages for link in (entry.base, entry.replaces) if link}
+
+    def _with_ancestors(self, scans: Iterable[str]) -> set[str]:
+        known: set[str] = set()
+        left = set(scans)
+        while left:
+            scan = left.pop()
+            known.add(scan)
+            left |= self._before(scan) - known
+        return known
+
+    def _mine(self) -> Iterator[Entry]:
+        return (entry for entry in self._pages.values() if entry.owner == self._owner)
+
+    def _first_pages(self) -> list[Entry]:
+        return [entry for entry in self._mine() if not entry.cursor]
+
+    def _remove(self, entries: list[Entry]) -> None:
+        if entries and self._try_to_write(lambda: self._store.remove(entries)):
+            self._forget(entries)
+
+    def _forget(self, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            self._pages.pop(_key(entry), None)
+
+    def _try_to_write(self, write: Callable[[], object]) -> bool:
+        """Write, and say once when that stops working and once when it works again."""
+        try:
+            write()
+        except StoreError as error:
+            if not self._is_failing:
+                self._logger.warning(
+                    "The journal %s cannot be written (%s). The run goes on and tries again with "
+                    "each page; until then a crash may bill pages again. Make room, or set "
+                    "journal_dir to a folder that can be written.",
+                    self._store.place,
+                    error,
+                )
+            self._is_failing = True
+            return False
+        if self._is_failing:
+            self._logger.info("The journal %s can be written again.", self._store.place)
+        self._is_failing = False
+        return True
+
+    def _unreadable(self, error: StoreError) -> JournalError:
+        return JournalError(
+            f"The journal {self._store.place} cannot be read ({error}). The run ends, since what "
+            "is in it would be billed again. Repair it, drop the page with `python -m "
+            "tap_jobo.journal drop`, move the file away, or set journal to false."
+        )
 
 
-def default_folder() -> Path:
-    """Return the user's state folder for this tap, as the platform has it."""
-    from platformdirs import user_state_path  # noqa: PLC0415 - only where journal_dir is not set
-
-    return user_state_path("tap-jobo", appauthor=False)
+def _key(entry: Entry) -> tuple[str, str, str]:
+    return entry.owner, entry.scan, entry.cursor
 
 
-def _open(folder: Path) -> sqlite3.Connection:
-    path = folder / _FILE
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # SQLite gives its side files the mode of the main one, so this decides for all.
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    path.chmod(0o600)
-    db = sqlite3.connect(path, timeout=_LOCK_WAIT, isolation_level=None)
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = NORMAL")
-    db.execute(_SCHEMA)
-    return db
+def _can_stand_for(entry: Entry, scan: Scan, bookmark: datetime | None) -> bool:
+    """Tell whether the scan of a first page may be resumed in place of a new one."""
+    since, wanted = entry.since, scan.since or ""
+    if entry.base is None:  # of a version that did not note it
+        return since == wanted
+    if entry.base != scan.base:
+        return False
+    is_lookback = bookmark is not None and since and wanted <= format_timestamp(bookmark)
+    return since == wanted or bool(is_lookback and since < wanted)

@@ -1,275 +1,119 @@
-"""Rows as they go out: every documented field, of its documented type, or null.
+"""From rows to records: every field of the schema, of its documented type, or null.
 
-A row or a field that is not what it should be is reported and left out, and never stops the run:
-it would be bought again for ever.
+A single row or field that is not as documented is reported and never stops the run: it would be
+billed again and again. Whether a whole page is damaged is for the caller to judge.
 """
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Callable
-from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Final, Required, TypedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from tap_jobo.clock import format_timestamp, parse_timestamp
+from tap_jobo.records.fields import Problem, field_converter, object_converter, unknown_fields
+from tap_jobo.records.rescue import RESCUED_DATA, rescue
+from tap_jobo.records.row_check import RowCheck
+from tap_jobo.records.row_log import RowLog
+from tap_jobo.records.uuids import parse_uuid
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-
-_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
-_RFC_3339: Final = re.compile(
-    "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})"
-)
-"""Without a flag, which would not go along to msgspec."""
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
-_MOST_LINES: Final = 20
-"""Lines about bad rows and fields a run; a feed that changed a type would fill the log."""
-_MOST_SHOWN: Final = 500
-"""Characters of a bad row or field that a line shows."""
+    from collections.abc import Container, Mapping, Sequence
 
 Row = dict[str, Any]
-Converter = Callable[[Any], Any]
-"""Makes of a value what is emitted: the value, fit for databases, or null."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What the rows of a page became. Nothing of it has been emitted yet.
+
+    Attributes:
+        records: One per row with a usable id, in their order.
+        skipped: The rows without a usable id, as they came.
+        damaged: In how many rows `id` and each field that is never null is missing, null or of
+            the wrong type. A row that is no JSON object counts for all of them.
+        rows: How many rows there were.
+    """
+
+    records: Sequence[Row]
+    skipped: Sequence[object]
+    damaged: Mapping[str, int]
+    rows: int
 
 
 class RecordConverter:
-    """Turns what the API returns into records of a schema, and counts what it leaves out.
+    """Converts the rows of a stream to records, and reports what is not as documented.
 
     Args:
-        schema: The stream's own schema.
-        emitted: The fields that the catalog's schema has; the others are left out.
-        logger: Where bad rows and fields are reported.
-
-    Attributes:
-        skipped: Rows without a usable id, so far; they are not emitted.
-        nulled: Values of a wrong type, so far; they are emitted as null.
+        schema: The stream's own schema. What does not fit it is kept in its field
+            `_rescued_data`, if it has one.
+        emitted: The fields that the catalog selects, `id` among them.
+        logger: Where single rows and fields are reported.
+        never_null: The fields besides `id` that the API documents as never null.
     """
 
     def __init__(
-        self, schema: Mapping[str, Any], emitted: Container[str], logger: logging.Logger
+        self,
+        schema: Mapping[str, Any],
+        emitted: Container[str],
+        logger: logging.Logger,
+        *,
+        never_null: Sequence[str] = (),
     ) -> None:
-        self._logger = logger
-        self._row_id = ""
-        self._unknown_seen = False
-        self._record = self._object_converter(schema["properties"], "", emitted)
-        self._plain = _PlainRows(schema["properties"], emitted)
-        self.skipped = 0
-        self.nulled = 0
+        # A row's own field of the name _rescued_data is unknown like any other.
+        fields = {name: kind for name, kind in schema["properties"].items() if name != RESCUED_DATA}
+        self._known = frozenset(fields)
+        self._is_rescuing = RESCUED_DATA in schema["properties"] and RESCUED_DATA in emitted
+        self._convert_row = object_converter(fields, "", emitted)
+        self._check = RowCheck({name: fields[name] for name in fields if name in emitted})
+        self._never_null = {name: field_converter(fields[name], name) for name in never_null}
+        self._log = RowLog(logger, is_rescuing=self._is_rescuing)
 
-    def clean(self, rows: Sequence[object], *, is_plain: bool = False) -> Iterable[Row]:
-        """Return a record for each row that has a uuid as its id.
+    @property
+    def skipped(self) -> int:
+        """Rows without a usable id, so far; they are not emitted."""
+        return self._log.skipped
+
+    @property
+    def nulled(self) -> int:
+        """Values of the wrong type, so far; they are emitted as null."""
+        return self._log.nulled
+
+    def convert(self, rows: Sequence[object], *, is_plain: bool = False) -> Conversion:
+        """Convert the rows of a page.
 
         Args:
-            rows: The rows as they came.
-            is_plain: Whether no text in them can hold what databases refuse. All rows at once are
-                then taken the fast way, if there is nothing in them to report.
+            rows: The rows, as they were parsed from JSON.
+            is_plain: Whether they cannot hold NUL characters, lone surrogates, infinities or NaN.
+                Only then can a row be checked as a whole, which is much faster.
         """
-        records = self._plain.records(rows) if is_plain else None
-        return self._clean_each(rows) if records is None else records
-
-    def _clean_each(self, rows: Sequence[object]) -> Iterator[Row]:
+        records: list[Row] = []
+        skipped: list[object] = []
         for row in rows:
-            if isinstance(row, dict) and is_uuid(row.get("id")):
-                self._row_id = row["id"]
-                yield self._record(row)
+            record = self._record(row, is_plain=is_plain)
+            if record is None:
+                skipped.append(row)
             else:
-                self.skipped += 1
-                self._report(self.skipped, "A row is left out: its id is not a uuid: %s", row)
+                records.append(record)
+        damaged = {name: self._damage(name, rows) for name in self._never_null}
+        return Conversion(records, skipped, {"id": len(skipped), **damaged}, len(rows))
 
-    def _converter(self, definition: Mapping[str, Any], path: str) -> Converter:
-        """Return the converter of a field, or of an item of a list, by its schema."""
-        kind = next(kind for kind in definition["type"] if kind != "null")
-        if kind == "object":
-            return self._object_converter(definition["properties"], f"{path}.")
-        if kind == "array":
-            return self._array_converter(definition["items"], path)
-        is_valid = _CHECKS[definition.get("format", kind)]
-        finish = _with_zone if definition.get("format") == "date-time" else sanitize_text
-
-        def convert(value: Any) -> Any:
-            if value is None:
+    def _record(self, row: Any, *, is_plain: bool) -> Row | None:
+        """Return the record of a row, None if it has no usable id."""
+        problems: list[Problem] = []
+        record: Row | None = self._check.record(row) if is_plain else None
+        if record is None:
+            if not isinstance(row, dict) or parse_uuid(row.get("id")) is None:
+                self._log.row_skipped(row)
                 return None
-            return finish(value) if is_valid(value) else self._wrong(value, path)
+            record = self._convert_row(row, problems)
+        elif not self._known.issuperset(row):
+            problems = unknown_fields(row, self._known, "")
+        if problems:
+            self._log.problems_found(problems, str(parse_uuid(row["id"])))
+        if self._is_rescuing:
+            record[RESCUED_DATA] = rescue(problems)
+        return record
 
-        return convert
-
-    def _array_converter(self, items: Mapping[str, Any], path: str) -> Converter:
-        convert_item = self._converter(items, f"{path}[]")
-        is_text = "string" in items["type"]
-
-        def convert(value: Any) -> Any:
-            if value is None:
-                return None
-            if not isinstance(value, list) or (
-                is_text and not all(item is None or isinstance(item, str) for item in value)
-            ):
-                return self._wrong(value, path)
-            return [convert_item(item) for item in value]
-
-        return convert
-
-    def _object_converter(
-        self, properties: Mapping[str, Any], prefix: str, emitted: Container[str] | None = None
-    ) -> Converter:
-        known = properties.keys()
-        converters = {
-            name: self._converter(definition, prefix + name)
-            for name, definition in properties.items()
-            if emitted is None or name in emitted
-        }
-
-        def convert(value: Any) -> Any:
-            if value is None:
-                return None
-            if not isinstance(value, dict):
-                return self._wrong(value, prefix.rstrip("."))
-            if not value.keys() <= known:
-                self._report_unknown(prefix + name for name in value.keys() - known)
-            return {name: convert(value.get(name)) for name, convert in converters.items()}
-
-        return convert
-
-    def _wrong(self, value: object, path: str) -> None:
-        self.nulled += 1
-        self._report(
-            self.nulled,
-            f"Field '{path}' of company {self._row_id} has a wrong type and becomes null: %s",
-            value,
-        )
-
-    def _report(self, count: int, message: str, shown: object) -> None:
-        if count <= _MOST_LINES:
-            text = ascii(shown)
-            self._logger.error(message, text[:_MOST_SHOWN] + "..." * (len(text) > _MOST_SHOWN))
-        if count == _MOST_LINES:
-            self._logger.error("Further ones are counted, not shown.")
-
-    def _report_unknown(self, names: Iterable[str]) -> None:
-        if not self._unknown_seen:
-            self._unknown_seen = True
-            self._logger.warning(
-                "The API sends fields that this version of tap-jobo does not know; they are left "
-                "out: %s. A newer version may know them.",
-                ", ".join(map(ascii, sorted(names))),
-            )
-
-
-class _PlainRows:
-    """The fast way for rows in which all is as documented: one check of all rows, in C.
-
-    Args:
-        properties: The fields of the stream's schema.
-        emitted: Those that are emitted.
-    """
-
-    def __init__(self, properties: Mapping[str, Any], emitted: Container[str]) -> None:
-        names = [name for name in properties if name in emitted]
-        self._nulls: Row = dict.fromkeys(names)
-        self._timestamps = [n for n in names if properties[n].get("format") == "date-time"]
-        self._known = properties.keys()
-        types = {name: _TYPES.get(_kind(properties[name])) for name in names}
-        # A schema with other fields, such as lists of objects, has no fast way.
-        self._type = list[TypedDict("Row", types, total=False)] if all(types.values()) else None  # type: ignore[misc,operator]
-
-    def records(self, rows: Sequence[object]) -> list[Row] | None:
-        """Return the records, None where a row has anything that must be looked at closely."""
-        if self._type is None:
-            return None
-        try:
-            records: list[Row] = msgspec.convert(rows, self._type)
-        except msgspec.ValidationError:
-            return None
-        if any(not row.keys() <= self._known for row in rows):  # type: ignore[attr-defined]
-            return None
-        if not all(self._is_timely(record) for record in records):
-            return None
-        return [self._nulls | record for record in records]
-
-    def _is_timely(self, record: Row) -> bool:
-        """Tell whether date-times, of which the pattern was checked, are days of the calendar."""
-        for name in self._timestamps:
-            if value := record.get(name):
-                try:
-                    datetime.fromisoformat(value)
-                except ValueError:
-                    return False
-        return True
-
-
-def _kind(definition: Mapping[str, Any]) -> str:
-    """Return a field's format, or its type, with that of its items where it is a list."""
-    kind = next(kind for kind in definition["type"] if kind != "null")
-    if kind == "array":
-        return f"list of {_kind(definition['items'])}"
-    return str(definition.get("format", kind))
-
-
-_TYPES: Final[dict[str, Any]] = {
-    "string": str | None,
-    "list of string": list[str | None] | None,
-    "uuid": Required[Annotated[str, msgspec.Meta(pattern=rf"^(?i:{_UUID.pattern})\Z")]],
-    # Years that no offset leads out of the calendar.
-    "date-time": Annotated[str, msgspec.Meta(pattern=rf"^(?=[12]){_RFC_3339.pattern}\Z")] | None,
-}
-"""The types of msgspec that accept just what needs no change, by `_kind`."""
-
-
-def is_uuid(value: object) -> bool:
-    """Tell whether a value is a uuid in its usual text form."""
-    return isinstance(value, str) and _UUID.fullmatch(value) is not None
-
-
-def sanitize_text(value: Any) -> Any:
-    """Take out of text what databases and JSON writers refuse.
-
-    NUL characters go, halves of surrogate pairs become U+FFFD; other values stay as they are.
-    """
-    if isinstance(value, str):
-        if "\0" in value:
-            value = value.replace("\0", "")
-        if not value.isascii() and _SURROGATE.search(value):
-            value = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", value)
-    return value
-
-
-def _with_zone(text: str) -> str:
-    """Pass a date-time on as it is, but for one without a zone, which would not be one."""
-    return text if _RFC_3339.fullmatch(text) else format_timestamp(parse_timestamp(text))
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _is_timestamp(value: object) -> bool:
-    try:
-        return isinstance(value, str) and ":" in value and bool(parse_timestamp(value))
-    except ValueError:
-        return False
-
-
-def _is_integer(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: object) -> bool:
-    return _is_integer(value) or (isinstance(value, float) and math.isfinite(value))
-
-
-def _is_boolean(value: object) -> bool:
-    return isinstance(value, bool)
-
-
-_CHECKS: Final[dict[str, Callable[[Any], bool]]] = {
-    "string": _is_text,
-    "uuid": is_uuid,
-    "date-time": _is_timestamp,
-    "integer": _is_integer,
-    "number": _is_number,
-    "boolean": _is_boolean,
-}
-"""The check of each JSON schema format, or type where there is no format."""
+    def _damage(self, name: str, rows: Sequence[object]) -> int:
+        convert = self._never_null[name]
+        return sum(not isinstance(row, dict) or convert(row.get(name), []) is None for row in rows)

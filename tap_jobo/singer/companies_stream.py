@@ -7,9 +7,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tap_jobo.api.profiles import RETRY_FOR, Profiles
+from tap_jobo.api.profiles import PROFILE_PATH, Profiles
 from tap_jobo.errors import ConfigError
-from tap_jobo.records.converter import is_uuid
+from tap_jobo.records.uuids import parse_uuid
 from tap_jobo.singer.stream import JoboStream
 from tap_jobo.streams import schemas
 
@@ -29,12 +29,12 @@ class CompaniesStream(JoboStream):
     from within the sync of `career_sites`, before the state moves past the page; the SDK's own
     mechanism for child streams would read one profile at a time, repeat the SCHEMA and keep a
     bookmark for each. When the SDK syncs this stream, after `career_sites`, nothing is left to do
-    but for companies that the settings name. `tests/test_hooks.py` fails when the SDK changes the
-    two private methods that are used here.
+    but for companies that the settings name. `tests/singer/test_hooks.py` fails when the SDK
+    changes the two private methods that are used here.
     """
 
     name = "companies"
-    path = "/api/companies"
+    path = PROFILE_PATH
     primary_keys: Sequence[str] = ("id",)
     selected_by_default = False
     schema = schemas.COMPANIES.to_dict()
@@ -42,16 +42,24 @@ class CompaniesStream(JoboStream):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._is_schema_written = False
-        self._follows_career_sites = False
+        self._is_following = False
 
     @property
     def has_explicit_ids(self) -> bool:
         """Whether the settings name the companies, so that the feed is not read."""
         return bool(self.config.get("company_ids") or self.config.get("company_ids_file"))
 
-    def follow_career_sites(self) -> None:
-        """Note that the profiles are those of the career sites of this run."""
-        self._follows_career_sites = True
+    def follow(self) -> bool:
+        """Let the profiles be those of the companies of a feed, page by page, if they are wanted.
+
+        Raises:
+            ConfigError: The catalog deselects the primary key.
+        """
+        if not self.selected or self.is_mapped_out:
+            return False
+        self.require_primary_key()
+        self._is_following = True
+        return True
 
     def write_profiles(self, ids: Sequence[str]) -> None:
         """Write the profiles of a page's companies.
@@ -70,9 +78,9 @@ class CompaniesStream(JoboStream):
             ConfigError: The profiles are of no company: neither are career sites read.
         """
         is_test = self.ABORT_AT_RECORD_COUNT is not None
-        if not (
-            self.has_explicit_ids or self._follows_career_sites or is_test or self.is_mapped_out
-        ):
+        if not is_test:
+            self._run.start()
+        if not (self.has_explicit_ids or self._is_following or is_test or self.is_mapped_out):
             raise ConfigError(
                 "The stream companies alone is refused: the feed would be paid for and its rows "
                 "thrown away. Select career_sites too, or name the companies in company_ids or "
@@ -123,11 +131,11 @@ class CompaniesStream(JoboStream):
         """The reader of profiles."""
         workers = self.config["companies_concurrency"]
         return Profiles(
-            client=self._client(workers=workers, retry=RETRY_FOR),
+            client=self._run.profile_client,
             prepare=self._prepare,
-            cleaner=self._cleaner,
+            converter=self._converter,
             workers=workers,
-            shutdown=self._shutdown,
+            shutdown=self._run.shutdown,
             logger=self.logger,
         )
 
@@ -151,13 +159,13 @@ def read_ids(path: Path) -> Iterator[str]:
         with path.open(encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, 1):
                 company_id = line.strip()
-                if company_id and not is_uuid(company_id):
+                if company_id and not parse_uuid(company_id):
                     raise ConfigError(
                         f"Setting 'company_ids_file': line {number} of {path} must be the uuid of "
                         f"a company, not {company_id[:60]!a}."
                     )
                 if company_id:
-                    yield company_id.lower()
+                    yield parse_uuid(company_id) or company_id
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"Setting 'company_ids_file' must be the path of a text file that can be read: {path} "

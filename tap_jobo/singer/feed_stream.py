@@ -1,91 +1,103 @@
-"""The stream of career sites: the wiring of a run."""
+"""The stream of a feed: a `RESTStream` whose records come from a `Delivery`."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
-from tap_jobo.api import feed_reader as feed
-from tap_jobo.api.budget import Account, Budget
 from tap_jobo.api.feed_reader import FeedReader
+from tap_jobo.api.page import read_page
+from tap_jobo.api.profiles import NOBODY, PROFILE_PATH
 from tap_jobo.clock import parse_timestamp
-from tap_jobo.errors import ConfigError
-from tap_jobo.journal.journal import Journal, default_folder
-from tap_jobo.scan import REPLICATION_KEY, StreamState, filters_of
+from tap_jobo.errors import ApiError, ConfigError
 from tap_jobo.singer.stream import JoboStream
-from tap_jobo.singer.writer import check_reader
-from tap_jobo.streams import schemas
+from tap_jobo.sync.clocks import reject_future_bookmark
 from tap_jobo.sync.delivery import Delivery
 from tap_jobo.sync.report import Report
 from tap_jobo.sync.start import SyncStart
+from tap_jobo.sync.state import StreamState, read_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime
 
     from requests import PreparedRequest
     from singer_sdk import Tap
     from singer_sdk.helpers.types import Context, Record
     from singer_sdk.singerlib import Catalog
 
+    from tap_jobo.api.budget import Account
     from tap_jobo.records.converter import Row
     from tap_jobo.scan import Filters
-    from tap_jobo.signals import ShutdownSignal
     from tap_jobo.singer.companies_stream import CompaniesStream
+    from tap_jobo.singer.run import RunContext
+    from tap_jobo.streams.feed_spec import FeedSpec
 
 
-class CareerSitesStream(JoboStream):
-    """Career sites: companies together with the place where their jobs are listed."""
+class FeedStream(JoboStream):
+    """A feed of the API.
 
-    name = "career_sites"
-    path = feed.PATH
-    http_method = "POST"
-    primary_keys: Sequence[str] = ("id",)
-    replication_key = REPLICATION_KEY
-    schema = schemas.CAREER_SITES.to_dict()
+    Args:
+        tap: The tap.
+        run: What the streams of the run share.
+        spec: What the feed is.
+        follower: The stream of the profiles of this feed's companies, if it follows this feed.
+    """
 
-    def __init__(self, tap: Tap, *, shutdown: ShutdownSignal, companies: CompaniesStream) -> None:
-        super().__init__(tap, shutdown=shutdown)
+    def __init__(
+        self, tap: Tap, run: RunContext, spec: FeedSpec, follower: CompaniesStream | None = None
+    ) -> None:
+        super().__init__(tap, run, name=spec.name, schema=spec.schema.to_dict(), path=spec.path)
+        self.http_method = spec.method
+        self.primary_keys: Sequence[str] = ("id",)
+        self.replication_key = spec.replication_key
+        self.selected_by_default = spec.is_selected_by_default
+        self.never_null = spec.never_null
+        self._spec = spec
+        self._follower = follower
         self._state_writer = tap.state_writer
-        self._companies = companies
         self._wants_profiles = False
         self._ids_of_page: list[str] = []
+        run.before_start(self._prepare_run)
 
     def apply_catalog(self, catalog: Catalog) -> None:
         """Apply a catalog, but for keys that it leaves out.
 
-        Without its replication key the SDK would take the stream for FULL_TABLE, which buys
-        everything at every run.
+        Without its replication key the SDK would take the stream for FULL_TABLE, which is billed
+        for everything at every run.
         """
         super().apply_catalog(catalog)
-        self.replication_key = self.replication_key or REPLICATION_KEY
+        self.replication_key = self.replication_key or self._spec.replication_key
         self.primary_keys = self.primary_keys or ("id",)
         if entry := catalog.get_stream(self.name):  # which the SCHEMA message is made of
             entry.key_properties = self.primary_keys
 
     def get_records(self, context: Context | None) -> Iterator[Row]:  # noqa: ARG002 - no partitions
-        """Return the records of a run, or of `--test` the few that it asks for.
-
-        Raises:
-            ConfigError: Companies are named, whose stream is not selected.
-        """
+        """Return the records of a run, or of `--test` the few that it asks for."""
         self.require_primary_key()
-        if self._companies.has_explicit_ids:
-            self._leave_the_feed_alone()
+        if self._is_replaced_by_ids:
+            self._require_follower()
+            self.logger.warning(
+                "Companies are named: their profiles are read, and no %s. Deselect %s to silence "
+                "this warning.",
+                self.name.replace("_", " "),
+                self.name,
+            )
             return iter(())
         if self.ABORT_AT_RECORD_COUNT is not None:
             return self._sample(self.ABORT_AT_RECORD_COUNT)
+        self._run.start()
         if self.is_mapped_out:
-            self.logger.warning("Setting 'stream_maps' takes career_sites out: nothing is read.")
+            self.logger.warning(
+                "Setting 'stream_maps' removes %s: nothing is read for it.", self.name
+            )
             return iter(())
-        self._wants_profiles = self._companies.selected and not self._companies.is_mapped_out
-        if self._wants_profiles:
-            self._companies.require_primary_key()
-            self._companies.follow_career_sites()
+        self._wants_profiles = bool(self._follower and self._follower.follow())
         return self._delivery().records()
 
     def generate_child_contexts(
@@ -100,131 +112,154 @@ class CareerSitesStream(JoboStream):
             self._ids_of_page.append(record["id"])
         return ()
 
-    def _finish_page(self) -> None:
-        ids, self._ids_of_page = self._ids_of_page, []
-        if ids:
-            self._companies.write_profiles(ids)
-
-    def _leave_the_feed_alone(self) -> None:
-        if not self._companies.selected:
-            raise ConfigError(
-                "Setting 'company_ids' or 'company_ids_file' names companies, but the stream "
-                "companies is not selected: select it, or take the setting out."
-            )
-        self.logger.warning(
-            "Companies are named: their profiles are read, and no career sites. Deselect "
-            "career_sites to be rid of this line."
-        )
-
     def finish_run(self) -> None:
-        """Write what is left to be written, and the run's summary if the feed was read."""
+        """Write what is left to be written, and the sync's summary if the feed was read."""
         try:
             super().finish_run()
         finally:
-            if not self._companies.has_explicit_ids:
-                self._report.finish(self._companies.profiles if self._companies.selected else None)
+            if not self._is_replaced_by_ids:
+                follower = self._follower
+                self._report.finish(follower.profiles if follower and follower.selected else None)
+
+    @property
+    def _is_replaced_by_ids(self) -> bool:
+        return bool(self._follower and self._follower.has_explicit_ids)
+
+    def _require_follower(self) -> None:
+        if self._follower and not self._follower.selected:
+            raise ConfigError(
+                "Setting 'company_ids' or 'company_ids_file' names companies, but the stream "
+                "companies is not selected: select it, or remove the setting."
+            )
+
+    def _prepare_run(self) -> None:
+        """Do what must be done for all feeds before the run's first request.
+
+        Raises:
+            ConfigError: The budget does not cover one page.
+            JournalError: Another run reads the same feed.
+        """
+        if self.selected and not self.is_mapped_out and not self._is_replaced_by_ids:
+            self.require_primary_key()
+            self._account.check_first_page(self._spec.page_size(self.config))
+            self._run.lock(self._spec, self._filters)
+
+    def _after_page(self) -> None:
+        ids, self._ids_of_page = self._ids_of_page, []
+        if ids and self._follower:
+            self._follower.write_profiles(ids)
 
     def _sample(self, limit: int) -> Iterator[Row]:
-        """Buy `limit` rows at the most, with one request that leaves no trace."""
-        scan = replace(self._plan.new_scan(None), batch_size=min(limit, self.config["batch_size"]))
-        page = self._feed.fetch_page(scan, None)
-        yield from islice(self._cleaner.clean(page.rows), limit)
-        self._report.page_delivered(len(page.rows), is_replayed=False)
+        """Request `limit` rows at the most, with one request that leaves no trace."""
+        scan = self._start.new_scan(StreamState())
+        scan = replace(scan, batch_size=min(limit, scan.batch_size))
+        raw = self._reader.fetch_page(scan)
+        page = read_page(raw.body, self._spec, None)
+        self._reader.settle(raw, len(page.items))
+        rows = [self._spec.to_row(item, raw.started_at) for item in page.items]
+        conversion = self._converter.convert(rows, is_plain=page.is_plain)
+        yield from islice(conversion.records, limit)
+        self._report.page_delivered(
+            len(conversion.records), len(conversion.skipped), is_replayed=False
+        )
 
     def _delivery(self) -> Delivery:
-        state = StreamState(self.stream_state)
-        bookmark = self._plan.bookmark(state)
-        if bookmark and bookmark > self._clock.now():
-            # One of the two is wrong. To ask the API costs nothing, other than to see it from a
-            # page that was bought with such a bookmark.
-            feed.reject_future_bookmark(bookmark, self._companies.profiles.api_time())
+        state = read_state(self.stream_state, self._spec)
+        self._reject_future(state)
         return Delivery(
-            plan=self._plan,
+            spec=self._spec,
+            start=self._start,
             state=state,
-            journal=self._journal(),
-            feed=self._feed,
-            cleaner=self._cleaner,
+            journal=self._run.journal(self._spec, self._filters),
+            reader=self._reader,
+            converter=self._converter,
             account=self._account,
             report=self._report,
-            finish_page=self._finish_page,
-            write_state=lambda: self._state_writer.write_state(self.tap_state),
-            check=self._check,
+            write_state=self._write_state,
+            check=self._run.shutdown.check,
+            after_page=self._after_page,
             logger=self.logger,
         )
 
-    def _check(self) -> None:
-        self._shutdown.check()
-        check_reader()
+    def _reject_future(self, state: StreamState) -> None:
+        """Ask for the API's clock, free of charge, where the state is ahead of the local one.
+
+        One of the two is wrong; otherwise the page that is paid for would tell.
+        """
+        pending = state.pending and parse_timestamp(state.pending.started_at or "")
+        for instant in (self._start.bookmark(state), pending):
+            if instant and instant > self._run.clock.now():
+                reject_future_bookmark(instant, self._ask_api_time())
+
+    def _ask_api_time(self) -> datetime | None:
+        with suppress(ApiError):  # whose answer tells it too
+            url = f"{self.url_base}{PROFILE_PATH}/{NOBODY}"
+            self._run.profile_client.fetch(self.build_prepared_request(method="GET", url=url))
+        return self._run.api_now()
+
+    def _write_state(self, state: StreamState) -> None:
+        self.stream_state.update(state.as_raw(self._spec.replication_key))
+        self._state_writer.write_state(self.tap_state)
 
     @cached_property
     def _filters(self) -> Filters:
-        return filters_of(self.config)
+        return self._spec.filters_of(self.config)
 
     @cached_property
-    def _plan(self) -> SyncStart:
+    def _account(self) -> Account:
+        page_size = self._spec.page_size_setting
+        return self._run.budget.account(
+            self.name,
+            list_price=self._spec.list_price,
+            silent_is_free=self._spec.silent_is_free,
+            page_size_setting=page_size.name if page_size else "",
+        )
+
+    @cached_property
+    def _start(self) -> SyncStart:
         start_date = self.config.get("start_date")
         return SyncStart(
+            spec=self._spec,
             filters=self._filters,
             on_filter_change=self.config["on_filter_change"],
             start_date=parse_timestamp(start_date) if start_date else None,
             lookback_minutes=self.config["lookback_minutes"],
-            batch_size=self.config["batch_size"],
+            batch_size=self._spec.page_size(self.config),
             is_full_table=self.replication_method == REPLICATION_FULL_TABLE,
-            clock=self._clock,
+            clock=self._run.clock,
             logger=self.logger,
         )
-
-    def _journal(self) -> Journal:
-        folder = self.config.get("journal_dir")
-        return Journal(
-            (Path(folder).expanduser() if folder else default_folder())
-            if self.config["journal"]
-            else None,
-            api_key=self.config["api_key"],
-            api_url=self.url_base,
-            filters=self._filters,
-            logger=self.logger,
-        )
-
-    @cached_property
-    def _budget(self) -> Budget:
-        return Budget(
-            max_credits=self.config.get("max_credits"),
-            alert_threshold=self.config.get("credits_alert_threshold"),
-            logger=self.logger,
-        )
-
-    @cached_property
-    def _account(self) -> Account:
-        return self._budget.account(self.name, list_price=50)
 
     @cached_property
     def _report(self) -> Report:
         return Report(
             stream=self.name,
-            budget=self._budget,
-            cleaner=self._cleaner,
-            clock=self._clock,
+            budget=self._run.budget,
+            account=self._account,
+            clock=self._run.clock,
             logger=self.logger,
             metrics_logger=self.metrics_logger,
         )
 
     @cached_property
-    def _feed(self) -> FeedReader:
+    def _reader(self) -> FeedReader:
         return FeedReader(
-            client=self._client(),
+            spec=self._spec,
+            client=self._run.feed_client,
             prepare=self._prepare,
             filters=self._filters,
             account=self._account,
-            logger=self.logger,
         )
 
-    def _prepare(self, body: dict[str, Any]) -> PreparedRequest:
+    def _prepare(self, parameters: dict[str, Any]) -> PreparedRequest:
         request = self._template.copy()
-        request.prepare_body(None, None, json=body)
+        if self.http_method == "GET":
+            request.prepare_url(request.url, parameters)
+        else:
+            request.prepare_body(None, None, json=parameters)
         return request
 
     @cached_property
     def _template(self) -> PreparedRequest:
-        """The request of every page but for its body: the SDK makes it, once."""
+        """The request of every page but for its parameters: the SDK makes it, once."""
         return self.build_prepared_request(method=self.http_method, url=self.url_base + self.path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from singer_sdk import RESTStream, metrics
 from singer_sdk.authenticators import APIKeyAuthenticator
@@ -13,22 +13,18 @@ from singer_sdk.exceptions import MappingError
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
 
-from tap_jobo.api.client import Client
-from tap_jobo.api.transport import Transport
-from tap_jobo.clock import Clock
 from tap_jobo.errors import ConfigError, TapJoboError
 from tap_jobo.records.converter import RecordConverter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    import requests
     from singer_sdk import Tap
     from singer_sdk.helpers.types import Context, Record
 
-    from tap_jobo.signals import ShutdownSignal
+    from tap_jobo.singer.run import RunContext
     from tap_jobo.singer.writer import StdoutWriter
-
-_MOST_WORKERS: Final = 16
 
 
 class JoboStream(RESTStream[Any]):
@@ -36,23 +32,30 @@ class JoboStream(RESTStream[Any]):
 
     Args:
         tap: The tap.
-        shutdown: Ends waits and requests when a signal comes.
+        run: What the streams of the run share.
     """
 
     # Records are made of JSON and cleaned by the schema: there is nothing left to conform.
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
 
-    def __init__(self, tap: Tap, *, shutdown: ShutdownSignal) -> None:
-        super().__init__(tap)
-        self._clock = Clock()
-        self._shutdown = shutdown
+    never_null: Sequence[str] = ()
+    """Fields that the API never leaves null."""
+
+    def __init__(self, tap: Tap, run: RunContext, **kwargs: Any) -> None:
+        super().__init__(tap, **kwargs)
+        self._run = run
         self._user_agent = f"{tap.name}/{tap.plugin_version}"
         self._writer = cast("StdoutWriter", tap.message_writer)
 
     @property
     def url_base(self) -> str:
         """The API's address, without a slash at its end."""
-        return str(self.config["api_url"]).rstrip("/")
+        return self._run.url
+
+    @property
+    def requests_session(self) -> requests.Session:
+        """The HTTP session, which all streams share."""
+        return self._run.session
 
     @cached_property
     def authenticator(self) -> APIKeyAuthenticator:
@@ -75,8 +78,7 @@ class JoboStream(RESTStream[Any]):
             or not (self.mask["properties", "id"])
         ):
             raise ConfigError(
-                f"The catalog leaves out the field 'id' of {self.name}, its primary key: take it "
-                "in again."
+                f"The catalog deselects the field 'id' of {self.name}, its primary key: select it."
             )
 
     @property
@@ -85,7 +87,7 @@ class JoboStream(RESTStream[Any]):
         return all(isinstance(each, RemoveRecordTransform) for each in self.stream_maps)
 
     def log(self, message: str, *args: object, level: int = logging.INFO, **kwargs: Any) -> None:
-        """Log a line, but not that an error is unhandled which `main` tells the user of."""
+        """Log a line, unless it says that an error is unhandled which `cli` reports."""
         if not isinstance(sys.exception(), TapJoboError | MappingError):
             super().log(message, *args, level=level, **kwargs)
 
@@ -97,7 +99,7 @@ class JoboStream(RESTStream[Any]):
         """Write the records that wait to be written; streams add their summary."""
         self._writer.write_waiting_records()
 
-    # The private hooks of the SDK. `tests/test_hooks.py` fails when the SDK changes one.
+    # The private hooks of the SDK. `tests/singer/test_hooks.py` fails when the SDK changes one.
 
     def _write_record_message(self, record: Record) -> None:
         """Write a record without the SDK's work on each, where that would change nothing.
@@ -143,24 +145,12 @@ class JoboStream(RESTStream[Any]):
         return
 
     @cached_property
-    def _cleaner(self) -> RecordConverter:
+    def _converter(self) -> RecordConverter:
         return RecordConverter(
-            self.schema, self.effective_schema.get("properties", {}), self.logger
-        )
-
-    def _client(self, **options: Any) -> Client:
-        session = self.requests_session
-        # On this machine a proxy of the environment has no business, and would see the key.
-        session.trust_env = self.url_base.startswith("https:")
-        for scheme in ("https://", "http://"):
-            session.mount(scheme, Transport(_MOST_WORKERS))
-        return Client(
-            session=session,
-            key=self.config["api_key"],
-            shutdown=self._shutdown,
-            clock=self._clock,
-            logger=self.logger,
-            **options,
+            self.schema,
+            self.effective_schema.get("properties", {}),
+            self.logger,
+            never_null=self.never_null,
         )
 
 

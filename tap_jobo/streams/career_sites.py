@@ -7,6 +7,8 @@ from typing import Final
 from tap_jobo.settings.formats import matches
 from tap_jobo.settings.kinds import Boolean, Integer, ListOf
 from tap_jobo.settings.setting import Setting
+from tap_jobo.streams import schemas
+from tap_jobo.streams.feed_spec import FeedSpec
 
 PAGE_CAP: Final = 50
 LIST_PRICE: Final = 50
@@ -68,3 +70,18 @@ FILTERS: Final = (
     ),
 )
 """The settings that select rows, named as in the body of the request."""
+
+CAREER_SITES: Final = FeedSpec(
+    name="career_sites",
+    path="/api/career-sites/feed",
+    item_key="career_sites",
+    schema=schemas.CAREER_SITES,
+    since="updated_after",
+    filters=FILTERS,
+    page_cap=PAGE_CAP,
+    page_size_setting=BATCH_SIZE,
+    list_price=LIST_PRICE,
+    never_null=("name", "ats", "listing_url"),
+    is_selected_by_default=True,
+    has_unversioned_pages=True,
+)

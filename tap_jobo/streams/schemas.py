@@ -6,10 +6,22 @@ from typing import Any, Final
 
 from singer_sdk import typing as th
 
+from tap_jobo.records import rescue
+
 _TEXT = th.StringType(nullable=True)
 _INTEGER = th.IntegerType(nullable=True)
 _BOOLEAN = th.BooleanType(nullable=True)
 _TEXTS = th.ArrayType(th.StringType(nullable=True), nullable=True)
+
+RESCUED_DATA: Final = th.Property(
+    rescue.RESCUED_DATA,
+    _TEXT,
+    description=(
+        "JSON object of what the other fields cannot hold: fields that this version does not know, "
+        "and values of the wrong type by their path, such as funding_rounds[0].raised_amount. "
+        "Null if there is nothing of the kind."
+    ),
+)
 
 CAREER_SITES: Final = th.PropertiesList(
     th.Property(
@@ -45,8 +57,9 @@ CAREER_SITES: Final = th.PropertiesList(
             "stream's bookmark is the start of the last complete scan, not a row's value."
         ),
     ),
+    RESCUED_DATA,
 )
-"""`CareerSiteDto` of Jobo's documentation, and the replication key beside it."""
+"""`CareerSiteDto` of Jobo's documentation, the replication key and what does not fit."""
 
 
 def _objects(*members: th.Property[Any]) -> th.ArrayType[Any]:
@@ -225,5 +238,6 @@ COMPANIES: Final = th.PropertiesList(
         ),
         description="Appearances at events.",
     ),
+    RESCUED_DATA,
 )
 """The company profile of Jobo's documentation."""

@@ -1,16 +1,16 @@
-"""The two promises: no row is lost, and no row is bought twice.
+"""The two promises: no row is lost, and no row is billed twice.
 
 `Delivery._pages` below is the one place that shows why they hold. For each page, in this order:
 
-1. the journal: a page that was paid for before is read from disk; one that was not is bought,
-   and on disk before anything else happens;
-2. the rows: all of them are written, and the profiles of their companies if these are wanted,
-   before
-3. the state says so.
+1. the raw page: one that was paid for before is read from the journal; one that was not is
+   requested, and its raw body is on disk, synced, before anything looks at it;
+2. it is parsed, and passes the gate, or it stays in the journal for a newer version of the tap;
+3. its rows are written, and the profiles of their companies if these are wanted, before
+4. the state says so.
 
-A crash between two of these steps repeats what follows it, for nothing: rows that are written
-twice are the same row to an upsert. A page that is bought but not yet on disk is the only one
-that a crash can make the user pay for again.
+A crash between two of these steps repeats what follows it, free of charge: rows that are written
+twice are the same row to an upsert. A page that was requested but is not yet on disk is the only
+one that a crash can make the user pay for again.
 
 The bookmark becomes the start of the scan, an instant before its first request by the slower of
 two clocks, and only when the scan has reached its end: whatever changed since is newer than the
@@ -19,78 +19,101 @@ bookmark and found by the next run. Nothing but `StreamState.complete` moves it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tap_jobo.api.budget import dollars
-from tap_jobo.errors import ApiError, BudgetReachedError, CursorRejectedError
-from tap_jobo.scan import Scan
+from tap_jobo.api.page import read_page
+from tap_jobo.clock import parse_timestamp
+from tap_jobo.errors import ApiError, BudgetReachedError, CursorRejectedError, FormatError
+from tap_jobo.sync.clocks import reject_future_bookmark, report_clocks
+from tap_jobo.sync.gate import pass_gate
+from tap_jobo.sync.loop_guard import LoopGuard
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Generator, Iterator
-    from datetime import datetime
 
     from tap_jobo.api.budget import Account
+    from tap_jobo.api.feed_reader import RawPage
     from tap_jobo.api.page import Page
     from tap_jobo.journal.journal import Journal
-    from tap_jobo.records.converter import RecordConverter, Row
-    from tap_jobo.scan import StreamState
+    from tap_jobo.journal.page_store import Entry
+    from tap_jobo.records.converter import Conversion, RecordConverter, Row
+    from tap_jobo.scan import Scan
+    from tap_jobo.streams.feed_spec import FeedSpec
     from tap_jobo.sync.report import Report
     from tap_jobo.sync.start import SyncStart
+    from tap_jobo.sync.state import StreamState
 
 
-class _Buys(Protocol):
-    def fetch_page(self, scan: Scan, bookmark: datetime | None) -> Page: ...
+class _FetchesPages(Protocol):
+    def fetch_page(self, scan: Scan) -> RawPage: ...
+
+    def settle(self, page: RawPage, rows: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _StoredPage:
+    """A page on disk that nothing has looked at; `raw` is set if this run paid for it."""
+
+    entry: Entry
+    body: bytes
+    raw: RawPage | None = None
 
 
 class Delivery:
-    """One run: scans, from the journal and the feed, to standard output and the state.
+    """One sync of a feed: scans, from the journal and the API, to standard output and the state.
 
     Args:
-        plan: What the settings ask for.
-        state: The stream's state, written to after each page.
+        spec: The feed.
+        start: What the settings ask for.
+        state: The stream's state as the run was given it.
         journal: The pages that are paid for.
-        feed: Where pages are bought.
-        cleaner: Makes records of rows.
-        account: What the feed costs.
+        reader: Where other pages come from.
+        converter: Makes records of rows.
+        account: What the feed has cost.
         report: Counts what was delivered.
-        write_state: Writes a STATE message with the state as it is.
+        write_state: Writes a STATE message.
         check: Raises if the run must not go on: a signal came, or the target went away.
+        after_page: Does what remains to be done for a page whose rows are out.
         logger: Where the course of the run is told.
-        finish_page: Does what remains to be done for a page whose rows are out.
     """
 
-    def __init__(  # noqa: PLR0913 - the parts of a run, each with a purpose of its own
+    def __init__(  # noqa: PLR0913 - the parts of a sync, each with a purpose of its own
         self,
         *,
-        plan: SyncStart,
+        spec: FeedSpec,
+        start: SyncStart,
         state: StreamState,
         journal: Journal,
-        feed: _Buys,
-        cleaner: RecordConverter,
+        reader: _FetchesPages,
+        converter: RecordConverter,
         account: Account,
         report: Report,
-        write_state: Callable[[], None],
+        write_state: Callable[[StreamState], None],
         check: Callable[[], None],
+        after_page: Callable[[], None],
         logger: logging.Logger,
-        finish_page: Callable[[], None] = lambda: None,
     ) -> None:
-        self._plan = plan
+        self._spec = spec
+        self._start = start
         self._state = state
         self._journal = journal
-        self._feed = feed
-        self._cleaner = cleaner
+        self._reader = reader
+        self._converter = converter
         self._account = account
         self._report = report
-        self._finish_page = finish_page
         self._write_state = write_state
         self._check = check
+        self._after_page = after_page
         self._logger = logger
-        self._passed: set[str] = set()
-        """Starts of the scans that this run is through with."""
+        self._tally = journal.tally()
+        self._are_clocks_reported = False
 
     def records(self) -> Iterator[Row]:
-        """Yield the records of the run; each must be written before the next is asked for.
+        """Yield the records of the sync; each must be written before the next is asked for.
 
         Raises:
             TapJoboError: The run cannot go on. What was delivered is in the state.
@@ -98,111 +121,164 @@ class Delivery:
         scan: Scan | None = self._first_scan()
         try:
             while scan:
-                scan = yield from self._scan(scan)
+                scan = yield from self._deliver(scan)
         except BudgetReachedError as reached:
             self._logger.warning("%s", reached)
 
-    def _scan(self, scan: Scan) -> Generator[Row, None, Scan | None]:
+    def _deliver(self, scan: Scan) -> Generator[Row, None, Scan | None]:
         """Deliver a scan as far as it goes, and return the one to follow it, if any."""
-        self._journal.tell_of_replay(scan)
-        try:
-            is_fresh = yield from self._pages(scan)
-        except CursorRejectedError as rejection:
+        self._journal.report_replay(scan)
+        is_fresh, scan, rejection = yield from self._pages(scan)
+        if rejection:
             return self._start_over(scan, rejection)
-        return None if is_fresh else self._catch_up(scan)
+        if is_fresh:
+            return None
+        following = self._start.catch_up(scan)
+        return self._journal.resume(following, parse_timestamp(scan.started_at or ""))
 
-    def _pages(self, scan: Scan) -> Generator[Row, None, bool]:
-        """Deliver the scan's pages to its end: journal, rows, state.
+    def _pages(
+        self, scan: Scan
+    ) -> Generator[Row, None, tuple[bool, Scan, CursorRejectedError | None]]:
+        """Deliver a scan's pages: raw page on disk, gate, rows, profiles, state.
 
         Returns:
-            Whether the last page was bought now, so that the rows are as fresh as they can be.
+            Whether the last page was fetched now, so that the rows are as fresh as they can be;
+            the scan as far as it got; why the API does not continue it, if it does not.
         """
-        self._report.is_complete = False
-        used: set[int] = set()
+        guard = LoopGuard()
         while True:
             self._check()
-            page = self._journal.read(scan)
-            is_replayed = page is not None
-            if page is None:
-                page = self._feed.fetch_page(scan, self._plan.bookmark(self._state))
-            detect_pagination_loop(scan, page, used)
-            if not is_replayed:
-                self._journal.write(scan, page)
-            yield from self._cleaner.clean(page.rows, is_plain=page.is_plain)
-            self._finish_page()
-            self._note(scan, page)
-            self._write_state()
-            self._report.page_delivered(len(page.rows), is_replayed=is_replayed)
+            try:
+                scan, stored = self._stored(scan) or self._fetch(scan)
+            except CursorRejectedError as rejection:
+                return False, scan, rejection
+            page, conversion = self._open(scan, stored, guard)
+            yield from conversion.records
+            self._after_page()
+            scan = self._checkpoint(scan, page)
+            self._write_state(self._state)
+            self._report.page_delivered(
+                len(conversion.records), len(conversion.skipped), is_replayed=stored.raw is None
+            )
             if not page.has_more:
-                return not is_replayed
+                return stored.raw is not None, scan, None
+            guard.detect_stall(str(record["id"]) for record in conversion.records)
 
-    def _note(self, scan: Scan, page: Page) -> None:
+    def _stored(self, scan: Scan) -> tuple[Scan, _StoredPage] | None:
+        """Return the scan's next page if it was paid for already."""
+        entry = self._journal.find(scan)
+        return (scan, _StoredPage(entry, self._journal.load(entry))) if entry else None
+
+    def _fetch(self, scan: Scan) -> tuple[Scan, _StoredPage]:
+        """Request the scan's next page, and put it on disk before anything looks at it."""
+        raw = self._reader.fetch_page(scan)
+        if scan.started_at is None:
+            scan = replace(scan, started_at=raw.started_at)
+        entry = self._journal.put(scan, raw.body, cost=raw.cost, received_at=raw.received_at)
+        self._look_at_clocks(raw)
+        return scan, _StoredPage(entry, raw.body, raw)
+
+    def _look_at_clocks(self, raw: RawPage) -> None:
+        if not self._are_clocks_reported:
+            self._are_clocks_reported = True
+            report_clocks(raw, self._logger)
+            reject_future_bookmark(self._start.bookmark(self._state), raw.api_time)
+            self._journal.expire(self._start.clock.now(), raw.api_time)
+
+    def _open(self, scan: Scan, stored: _StoredPage, guard: LoopGuard) -> tuple[Page, Conversion]:
+        """Parse a page and let it pass the gate.
+
+        Raises:
+            FormatError: It cannot be delivered. It stays in the journal.
+        """
+        entry = stored.entry
+        tally = self._tally if entry.rows is None else entry.tally
+        try:
+            page = read_page(stored.body, self._spec, scan.cursor)
+            if stored.raw:
+                self._reader.settle(stored.raw, len(page.items))
+            guard.detect_pagination_loop(scan, page)
+            conversion = self._convert(scan, page)
+            following_tally = pass_gate(conversion, tally, self._spec.name)
+        except (ApiError, FormatError) as error:
+            raise FormatError(f"{error}. {self._ways_out(entry)}") from error
+        self._journal.quarantine([json.dumps(row).encode() for row in conversion.skipped])
+        self._journal.note(
+            entry,
+            following=page.next_cursor if page.has_more else None,
+            rows=len(page.items),
+            tally=tally,
+        )
+        if following_tally != self._tally:
+            self._tally = following_tally
+            self._journal.set_tally(following_tally)
+        return page, conversion
+
+    def _convert(self, scan: Scan, page: Page) -> Conversion:
+        rows: list[Any] = [self._spec.to_row(item, scan.started_at or "") for item in page.items]
+        return self._converter.convert(rows, is_plain=page.is_plain)
+
+    def _ways_out(self, entry: Entry) -> str:
+        if not self._journal.holds(entry):
+            return (
+                "The state stays as it was. Run again later, or look for a newer tap-jobo; the "
+                "page is then billed again."
+            )
+        return (
+            f"The page stays in the journal as {entry.name}, and the state as it was: a newer "
+            "tap-jobo will replay it free of charge. Or drop it with `python -m tap_jobo.journal "
+            f"drop {entry.name}`; it is then requested again at its price, "
+            f"{dollars(entry.credits)}."
+        )
+
+    def _checkpoint(self, scan: Scan, page: Page) -> Scan:
         """Put into the state, not yet written, that a page's rows are out."""
-        scan.rows += len(page.rows)
-        scan.cursor = page.next_cursor
+        cursor = page.next_cursor if page.has_more else None
+        scan = replace(scan, rows=scan.rows + len(page.items), cursor=cursor)
         self._report.is_complete = not page.has_more
         if page.has_more:
-            self._state.checkpoint(scan, self._plan.filters)
+            self._state = self._state.checkpoint(scan, self._start.filters)
         else:
-            self._state.complete(scan, self._plan.filters)
-
-    def _first_scan(self) -> Scan:
-        scan = self._plan.first_scan(self._state)
-        self._journal.acknowledge(bookmark=self._state.bookmark, pending=self._state.pending)
-        return scan if self._state.pending else self._adopt(scan)
-
-    def _adopt(self, scan: Scan) -> Scan:
-        """Let a scan that would begin go on as one that was paid for but is not in the state."""
-        self._journal.resume(scan, self._passed)
+            self._state = self._state.complete(scan, self._start.filters)
         return scan
 
-    def _catch_up(self, scan: Scan) -> Scan:
-        """Return the scan that follows one which came from the journal and may be old."""
-        self._pass(scan)
-        return self._adopt(self._plan.new_scan(self._state.bookmark))
+    def _first_scan(self) -> Scan:
+        state = self._state
+        scan = self._start.first_scan(state)
+        self._journal.acknowledge(state.completed, state.pending)
+        is_pending = state.pending is not None and scan.id == state.pending.id
+        if not is_pending:
+            scan = self._journal.resume(scan, self._start.bookmark(state))
+        self._report_unused(scan, None if is_pending else state.pending)
+        return scan
+
+    def _report_unused(self, scan: Scan, previous: Scan | None) -> None:
+        rows, cost = self._journal.unused(scan, previous)
+        if rows or cost:
+            self._logger.warning(
+                "The journal holds %s rows of %s, worth %s, that this run does not use: they "
+                "belong to a sync of other filters, or to one that went on from another state. "
+                "Run with those filters, or with the state that was written then, to use them.",
+                f"{rows:,}",
+                self._spec.name,
+                dollars(cost or rows * self._account.price),
+            )
 
     def _start_over(self, scan: Scan, rejection: CursorRejectedError) -> Scan:
-        """Return the scan that begins again what the API cannot continue, once a scan."""
+        """Return the scan that starts over one that the API does not continue, once per sync."""
         if scan.cursor is None:
             raise rejection
         cost = dollars(scan.rows * self._account.price)
         if scan.restarts:
             raise ApiError(
-                f"{rejection}, again in a scan that was started over once. To start over costs "
+                f"{rejection}, again in a sync that was started over once. To start over costs "
                 f"{cost} for the {scan.rows:,} rows so far: run a full refresh (without state) "
                 "to do so."
             ) from rejection
         self._logger.warning(
-            "%s: the scan starts over, and the %s rows so far are bought again for %s.",
+            "%s: the sync starts over, and the %s rows so far are billed again for %s.",
             rejection,
             f"{scan.rows:,}",
             cost,
         )
-        self._journal.discard(scan)
-        self._pass(scan)
-        again = Scan(scan.updated_after, self._plan.batch_size, restarts=scan.restarts + 1)
-        return self._adopt(again)
-
-    def _pass(self, scan: Scan) -> None:
-        if scan.started_at:
-            self._passed.add(scan.started_at)
-
-
-def detect_pagination_loop(scan: Scan, page: Page, used: set[int]) -> None:
-    """See that a page does not lead back to one before it, which would be bought for ever.
-
-    Args:
-        scan: The scan, whose cursor asked for the page.
-        page: The page.
-        used: Hashes of the cursors used so far, to which the scan's is added.
-
-    Raises:
-        ApiError: It does.
-    """
-    used.add(hash(scan.cursor))
-    if page.has_more and hash(page.next_cursor) in used:
-        raise ApiError(
-            "Jobo's answer gives a cursor as 'next_cursor' that was used before, so that the scan "
-            "would go round for ever: the run stops here and the state stays where it was. Try "
-            "again later; if it stays so, run a full refresh."
-        )
+        return self._journal.resume(self._start.restarted(scan), None)

@@ -1,4 +1,4 @@
-"""What a run tells of itself: progress on the way, a summary and metrics at its end."""
+"""What a sync tells of itself: progress on the way, a summary and metrics at its end."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from tap_jobo.api.budget import CREDITS_PER_DOLLAR, dollars
 if TYPE_CHECKING:
     import logging
 
-    from tap_jobo.api.budget import Budget
+    from tap_jobo.api.budget import Account, Budget
     from tap_jobo.api.profiles import Profiles
     from tap_jobo.clock import Clock
-    from tap_jobo.records.converter import RecordConverter
 
 _PROGRESS_INTERVAL: Final = 10.0
 """Seconds between two lines of progress, at least."""
@@ -28,19 +27,27 @@ class Metric(enum.StrEnum):
     PAGES = "jobo_pages"
     ROWS_REPLAYED = "jobo_rows_replayed"
     ROWS_SKIPPED = "jobo_rows_left_out"
+    ROWS_QUARANTINED = "jobo_rows_quarantined"
     CREDITS = "jobo_credits"
+    CREDITS_PERHAPS = "jobo_credits_perhaps"
     DOLLARS = "jobo_dollars"
     BALANCE = "jobo_credits_balance"
     PROFILES = "jobo_profiles"
-    PROFILES_GONE = "jobo_profiles_gone"
+    PROFILES_NOT_FOUND = "jobo_profiles_gone"
     PROFILES_SKIPPED = "jobo_profiles_skipped"
 
 
+def plural(count: int, noun: str) -> str:
+    """Write a count with its noun, such as `1 page` or `1,200 rows`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 class Report:
-    """Counts the pages and rows of a run.
+    """Counts the pages and rows of a sync.
 
     Attributes:
-        is_complete: Whether the run reached the end of a scan, with nothing pending.
+        is_complete: Whether the sync reached its end, with nothing pending.
+        quarantined: Rows put into quarantine.
     """
 
     def __init__(  # noqa: PLR0913 - each is a separate concern, handed in
@@ -48,14 +55,14 @@ class Report:
         *,
         stream: str,
         budget: Budget,
-        cleaner: RecordConverter,
+        account: Account,
         clock: Clock,
         logger: logging.Logger,
         metrics_logger: logging.Logger,
     ) -> None:
         self._stream = stream
         self._budget = budget
-        self._cleaner = cleaner
+        self._account = account
         self._clock = clock
         self._logger = logger
         self._metrics_logger = metrics_logger
@@ -63,63 +70,77 @@ class Report:
         self._pages = 0
         self._rows = 0
         self._skipped = 0
-        self._rows_replayed = 0
+        self._replayed = 0
+        self.quarantined = 0
         self.is_complete = False
 
-    def page_delivered(self, rows: int, *, is_replayed: bool) -> None:
+    def page_delivered(self, rows: int, skipped: int, *, is_replayed: bool) -> None:
         """Count a page whose rows and state are out, and show progress now and then."""
         self._pages += 1
-        self._rows += rows - (self._cleaner.skipped - self._skipped)
-        self._skipped = self._cleaner.skipped
-        self._rows_replayed += rows if is_replayed else 0
+        self._rows += rows
+        self._skipped += skipped
+        self._replayed += rows + skipped if is_replayed else 0
         now = self._clock.monotonic()
         if now - self._last_line >= _PROGRESS_INTERVAL:
             self._last_line = now
-            self._logger.info("Progress: %s; %.0f rows a second.", self._figures(), self._rate(now))
+            rate = self._rows / max(now - self._started, 1e-9)
+            self._logger.info(
+                "Progress: %s: %s; %.0f rows per second.", self._stream, self._figures(), rate
+            )
 
     def finish(self, profiles: Profiles | None) -> None:
-        """Write the summary and the metrics, however the run ended.
+        """Write the summary and the metrics, however the sync ended.
 
         Args:
             profiles: The reader of profiles, if they are wanted.
         """
+        balance = self._budget.balance
         self._logger.info(
-            "Summary: %s%s; the scan is %scomplete.",
+            "Summary: %s: %s%s; sync %s.%s",
+            self._stream,
             self._figures(),
             f"; {profiles.figures()}" if profiles else "",
-            "" if self.is_complete else "not ",
+            "complete" if self.is_complete else "not complete",
+            "" if balance is None else f" Balance {dollars(balance)}.",
         )
-        spent = self._budget
+        for metric, value in self._metrics(profiles).items():
+            tags = {metrics.Tag.STREAM.value: self._stream}
+            # Point wants a metric of the SDK's own list, but only ever takes its value.
+            point = metrics.Point("counter", cast("metrics.Metric", metric), value, tags)
+            metrics.log(self._metrics_logger, point)
+
+    def _metrics(self, profiles: Profiles | None) -> dict[Metric, float]:
         figures: dict[Metric, float | None] = {
             Metric.ROWS: self._rows,
             Metric.PAGES: self._pages,
-            Metric.ROWS_REPLAYED: self._rows_replayed,
-            Metric.ROWS_SKIPPED: self._cleaner.skipped,
-            Metric.CREDITS: spent.credits,
-            Metric.DOLLARS: spent.credits / CREDITS_PER_DOLLAR,
-            Metric.BALANCE: spent.balance,
+            Metric.ROWS_REPLAYED: self._replayed,
+            Metric.ROWS_SKIPPED: self._skipped,
+            Metric.ROWS_QUARANTINED: self.quarantined,
+            Metric.CREDITS: self._account.credits,
+            Metric.CREDITS_PERHAPS: self._account.perhaps,
+            Metric.DOLLARS: self._account.credits / CREDITS_PER_DOLLAR,
+            Metric.BALANCE: self._budget.balance,
         }
         if profiles:
             figures |= {
                 Metric.PROFILES: profiles.count,
-                Metric.PROFILES_GONE: profiles.gone,
+                Metric.PROFILES_NOT_FOUND: profiles.gone,
                 Metric.PROFILES_SKIPPED: profiles.skipped,
             }
-        for metric, value in figures.items():
-            if value is not None:
-                tags = {metrics.Tag.STREAM.value: self._stream}
-                # Point wants a metric of the SDK's own list, but only ever takes its value.
-                point = metrics.Point("counter", cast("metrics.Metric", metric), value, tags)
-                metrics.log(self._metrics_logger, point)
-
-    def _rate(self, now: float) -> float:
-        return self._rows / max(now - self._started, 1e-9)
+        return {metric: value for metric, value in figures.items() if value is not None}
 
     def _figures(self) -> str:
-        spent = self._budget
-        balance = "unknown" if spent.balance is None else f"{spent.balance:,}"
-        return (
-            f"{self._rows:,} rows in {self._pages:,} pages, {self._rows_replayed:,} of them "
-            f"replayed, {self._cleaner.skipped:,} left out; {spent.credits:,} credits "
-            f"({dollars(spent.credits)}), balance {balance}"
-        )
+        spent = self._account.credits
+        others = {
+            "replayed": self._replayed,
+            "skipped": self._skipped,
+            "quarantined": self.quarantined,
+        }
+        parts = [
+            f"{plural(self._rows, 'row')} in {plural(self._pages, 'page')}",
+            *(f"{count:,} {what}" for what, count in others.items() if count),
+            f"{plural(spent, 'credit')} ({dollars(spent)})",
+        ]
+        if self._account.perhaps:
+            parts.append(f"{dollars(self._account.perhaps)} of it perhaps billed")
+        return ", ".join(parts)

@@ -1,37 +1,41 @@
-"""What a run begins with: the pending scan, or a new one from the bookmark or the start date."""
+"""Where a sync starts: the pending scan, or a new one from the bookmark or the start date."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from tap_jobo.clock import format_timestamp
+from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.errors import StateError
-from tap_jobo.scan import Scan, window
+from tap_jobo.scan import Scan, new_id
 
 if TYPE_CHECKING:
     import logging
-    from datetime import datetime
 
     from tap_jobo.clock import Clock
-    from tap_jobo.scan import Filters, StreamState
+    from tap_jobo.scan import Filters
+    from tap_jobo.streams.feed_spec import FeedSpec
+    from tap_jobo.sync.state import StreamState
 
 
 @dataclass(frozen=True)
 class SyncStart:
-    """What the settings and the catalog ask of a run.
+    """What the settings and the catalog ask of a sync.
 
     Attributes:
-        filters: The filters, as `filters_of` gives them.
+        spec: The feed.
+        filters: The filters, as `FeedSpec.filters_of` gives them.
         on_filter_change: `error`, `resync` or `keep`.
-        start_date: Where the first run starts, if set.
+        start_date: Where the first sync starts, if set.
         lookback_minutes: How far before the bookmark a scan starts.
-        batch_size: Rows a page of a new scan.
+        batch_size: Rows per page of a new scan.
         is_full_table: Whether the catalog says FULL_TABLE, which ignores the bookmark.
-        clock: The local clock, against which a bookmark is only warned of.
-        logger: Where decisions are told.
+        clock: The local clock; a bookmark that lies in its future is only warned about.
+        logger: Where decisions are reported.
     """
 
+    spec: FeedSpec
     filters: Filters
     on_filter_change: str
     start_date: datetime | None
@@ -41,28 +45,52 @@ class SyncStart:
     clock: Clock
     logger: logging.Logger
 
-    def new_scan(self, bookmark: datetime | None) -> Scan:
-        """Return a scan of what was updated since the bookmark or the start date."""
-        return Scan(window(bookmark, self.start_date, self.lookback_minutes), self.batch_size)
-
     def bookmark(self, state: StreamState) -> datetime | None:
-        """Return the bookmark that a scan goes on from."""
-        return None if self.is_full_table else state.bookmark
+        """Return the bookmark that a new scan goes on from, None for a full read."""
+        if self.is_full_table or self._must_resync(state):
+            return None
+        return state.bookmark
+
+    def new_scan(self, state: StreamState) -> Scan:
+        """Return a new scan of what was updated since the bookmark or the start date."""
+        bookmark = self.bookmark(state)
+        # A full read over a state is told from one without: what it may resume differs.
+        base = state.completed if bookmark or not state.completed else f"full-{state.completed}"
+        return self._scan(bookmark, base)
+
+    def catch_up(self, replayed: Scan) -> Scan:
+        """Return the scan of what may have changed since one that came from the journal began."""
+        return self._scan(parse_timestamp(replayed.started_at or ""), replayed.id)
+
+    def _scan(self, bookmark: datetime | None, base: str) -> Scan:
+        since = window(self.spec, bookmark, self.start_date, self.lookback_minutes)
+        return Scan(id=new_id(), since=since, batch_size=self.batch_size, base=base)
+
+    def restarted(self, scan: Scan) -> Scan:
+        """Return the scan that starts over one whose cursor was rejected."""
+        return Scan(
+            id=new_id(),
+            since=scan.since,
+            batch_size=self.batch_size,
+            restarts=scan.restarts + 1,
+            base=scan.base,
+            replaces=scan.id,
+        )
 
     def first_scan(self, state: StreamState) -> Scan:
-        """Return the scan that the run begins with, the pending one if there is one.
+        """Return the scan that the run begins with, the pending one if it can be resumed.
 
         Raises:
             StateError: The filters are not those of the state, and `on_filter_change` is `error`.
         """
-        bookmark = self.bookmark(state)
-        if self._filters_changed(state):
-            state.pending = None
-            if self.on_filter_change == "resync":
-                bookmark = None
-        if state.pending:
-            self._tell_of_pending(state.pending, state.bookmark)
+        if self.have_filters_changed(state):
+            self._report_changed_filters(state)
+        elif state.pending:
+            self._report_pending(state.pending, state)
             return state.pending
+        elif state.filters is None and state.bookmark:
+            self.logger.info("The state does not name its filters; assuming the current ones.")
+        bookmark = self.bookmark(state)
         if bookmark and bookmark > self.clock.now():
             self.logger.warning(
                 "The bookmark %s lies in the future by the local clock: it is kept unless the "
@@ -71,53 +99,78 @@ class SyncStart:
             )
         if bookmark and self.start_date and self.start_date > bookmark:
             self.logger.info(
-                "start_date is later than the bookmark %s and wins: rows updated in between are "
-                "not read.",
+                "start_date is later than the bookmark %s and overrides it: rows updated in "
+                "between are not read.",
                 format_timestamp(bookmark),
             )
-        return self.new_scan(bookmark)
+        return self.new_scan(state)
 
-    def _filters_changed(self, state: StreamState) -> bool:
+    def have_filters_changed(self, state: StreamState) -> bool:
+        """Tell whether the state was reached with other filters."""
         if state.bookmark is None and state.pending is None:
             return False
-        if state.filters is None:
-            self.logger.info("The state says nothing of filters and is taken to be of these.")
-            return False
-        if state.filters == self.filters:
-            return False
+        return state.filters is not None and state.filters != self.filters
+
+    def _must_resync(self, state: StreamState) -> bool:
+        return self.on_filter_change == "resync" and self.have_filters_changed(state)
+
+    def _report_changed_filters(self, state: StreamState) -> None:
+        before = state.filters or {}
         difference = "; ".join(
-            f"{name} was {_show(state.filters[name])} and is {_show(self.filters[name])}"
-            for name in self.filters
-            if state.filters[name] != self.filters[name]
+            f"{name} was {_show(before.get(name))} and is {_show(value)}"
+            for name, value in self.filters.items()
+            if before.get(name) != value
         )
         if self.on_filter_change == "error":
             raise StateError(
-                f"The filters have changed since the state was written ({difference}), so that "
-                "rows would silently be left out. Set on_filter_change to 'resync' to read all "
-                "that matches from the start (each row costs), or to 'keep' to go on from the "
-                "bookmark without what matched before; or change the filters back."
+                f"The filters of {self.spec.name} have changed since the state was written "
+                f"({difference}), so rows would be missing without a word. Set on_filter_change "
+                "to 'resync' to read everything that matches from the start (each row costs), or "
+                "to 'keep' to resume from the bookmark (rows last changed before it that match "
+                "only the new filters are missing); or change the filters back."
             )
         self.logger.info(
             "The filters have changed (%s): on_filter_change is %s.",
             difference,
             self.on_filter_change,
         )
-        return True
 
-    def _tell_of_pending(self, pending: Scan, bookmark: datetime | None) -> None:
+    def _report_pending(self, pending: Scan, state: StreamState) -> None:
         self.logger.info(
-            "Going on with the scan of %s after %s rows.",
-            pending.started_at,
-            f"{pending.rows:,}",
+            "Resuming the sync of %s after %s rows.", pending.started_at, f"{pending.rows:,}"
         )
-        usual = {self.new_scan(bookmark).updated_after, self.new_scan(None).updated_after}
-        if pending.batch_size != self.batch_size or pending.updated_after not in usual:
+        usual = {
+            window(self.spec, bookmark, self.start_date, self.lookback_minutes)
+            for bookmark in (self.bookmark(state), None)
+        }
+        if pending.batch_size != self.batch_size or pending.since not in usual:
             self.logger.warning(
-                "It goes on as it began, with updated_after %s and batch_size %s; start_date, "
-                "lookback_minutes and batch_size as they are set now apply to the next scan.",
-                pending.updated_after,
+                "It resumes as it began, with %s %s and batch_size %s; start_date, "
+                "lookback_minutes and the page size as they are set now apply to the next sync.",
+                self.spec.since,
+                pending.since,
                 pending.batch_size,
             )
+
+
+def window(
+    spec: FeedSpec, bookmark: datetime | None, start_date: datetime | None, lookback_minutes: int
+) -> str | None:
+    """Return the `since` of a new scan, None for everything.
+
+    From a bookmark the scan looks back, as Jobo's documentation asks; from a start date it does
+    not, but a row updated exactly at it belongs in, also where the API leaves it out. A start date
+    later than the bookmark overrides it.
+    """
+    try:
+        if start_date and (bookmark is None or start_date > bookmark):
+            margin = timedelta(0) if spec.since_is_inclusive else timedelta(milliseconds=1)
+            return format_timestamp(start_date - margin)
+        if bookmark is None:
+            return None
+        return format_timestamp(bookmark - timedelta(minutes=lookback_minutes))
+    except OverflowError:  # before the year 1
+        return None
 
 
 def _show(value: object) -> str:

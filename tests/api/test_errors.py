@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from jobo_sandbox import Fault, Hold, Sandbox
+from jobo_sandbox import Fault, Sandbox
 from tap_jobo.api.client import Client
 from tap_jobo.errors import ApiError
 from tap_jobo.signals import ShutdownSignal

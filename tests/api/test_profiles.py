@@ -26,14 +26,14 @@ from tests.support.loggers import LOGGER
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    
+
 START = datetime(2026, 1, 1, 0, 0, 0, 370_000, tzinfo=UTC)
 SCHEMA = COMPANIES.to_dict()
 RETRY_FOR = 60.0
 
 
 @contextlib.contextmanager
-def _client(sandbox: Sandbox, clock: Clock, workers: int) -> Iterator[Client]:
+def _client(sandbox: Sandbox, clock: FakeClock, workers: int) -> Iterator[Client]:
     """A client for so many threads, with the retry that profiles are worth."""
     with requests.Session() as session:
         session.mount("http://", Transport(workers))
@@ -50,7 +50,7 @@ def _client(sandbox: Sandbox, clock: Clock, workers: int) -> Iterator[Client]:
 
 @contextlib.contextmanager
 def _profiles(
-    sandbox: Sandbox, clock: Clock, workers: int, shutdown: ShutdownSignal | None = None
+    sandbox: Sandbox, clock: FakeClock, workers: int, shutdown: ShutdownSignal | None = None
 ) -> Iterator[Profiles]:
     with _client(sandbox, clock, workers) as client:
         yield Profiles(

@@ -12,7 +12,7 @@ import pytest
 
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.api import client as client_module
-from tap_jobo.api.retry import Retry
+from tap_jobo.api.retry import Retry, RetryableError
 from tap_jobo.errors import ApiError
 from tests.support.client import GARBAGE, FeedClient
 from tests.support.clock import NOON

@@ -21,8 +21,8 @@ from psycopg.types.json import Jsonb
 from jobo_sandbox import Sandbox
 from jobo_sandbox.company_data import make_profile
 from jobo_sandbox.postgres import running_postgres
-from tests.support.pipeline import Pipeline
 from tests.support import environment, execute, psql
+from tests.support.pipeline import Pipeline
 from tests.support.repository import REPOSITORY
 
 if TYPE_CHECKING:

@@ -1,0 +1,87 @@
+"""One run at a time: a lock per owner of pages, held from before the first request to the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from tap_jobo.clock import format_timestamp
+from tap_jobo.errors import JournalError
+
+if TYPE_CHECKING:
+    import logging
+    from pathlib import Path
+
+    from tap_jobo.clock import Clock
+
+
+class RunLock:
+    """The lock of one owner's pages in a folder. The operating system frees it at a crash.
+
+    Args:
+        folder: The journal's folder.
+        owner: Whose pages it is about.
+        stream: The feed's name, for messages.
+    """
+
+    def __init__(self, folder: Path, owner: str, stream: str) -> None:
+        self._path = folder / f"{owner[:24]}.lock"
+        self._holder = self._path.with_suffix(".json")
+        self._stream = stream
+        self._lock = FileLock(self._path, timeout=0, mode=0o600)
+
+    def acquire(self, clock: Clock, logger: logging.Logger) -> None:
+        """Take the lock; where none can be taken, warn and carry on.
+
+        Raises:
+            JournalError: Another run holds it.
+        """
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock.acquire()
+        except Timeout:
+            raise JournalError(
+                f"Another run of {self._stream} with the same address and filters is under way"
+                f"{self._who()}: two at once would be billed for the same pages. Wait until it "
+                "has ended, or give this pipeline a journal_dir of its own."
+            ) from None
+        except (OSError, NotImplementedError) as error:
+            logger.warning(
+                "No lock can be taken in %s (%s: %s): make sure that no second run of this "
+                "pipeline starts while this one is under way.",
+                self._path.parent,
+                type(error).__name__,
+                error,
+            )
+            return
+        self._note_holder(clock)
+
+    def release(self) -> None:
+        """Release the lock, if it was taken."""
+        if self._lock.is_locked:
+            self._holder.unlink(missing_ok=True)
+            self._lock.release()
+
+    def _note_holder(self, clock: Clock) -> None:
+        holder = {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "since": format_timestamp(clock.now()),
+        }
+        try:
+            descriptor = os.open(self._holder, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                json.dump(holder, file)
+        except OSError:
+            pass  # only messages need it
+
+    def _who(self) -> str:
+        try:
+            holder = json.loads(self._holder.read_text("utf-8"))
+            return f" (process {holder['pid']} on {holder['host']}, since {holder['since']})"
+        except (OSError, ValueError, KeyError, TypeError):
+            return ""

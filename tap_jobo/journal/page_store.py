@@ -1,0 +1,159 @@
+"""Where paid pages are kept: the protocol of a store of pages, whatever it is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+class StoreError(Exception):
+    """The store cannot do now what it was asked to: the disk is full, read-only, away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the journal knows of a page without reading it.
+
+    Attributes:
+        owner: Hash of what a scan belongs to: feed, address, filters, kind of key.
+        scan: Id of the page's scan.
+        base: Id of the completed scan that it went on from; empty for a full read, None where the
+            version that kept the page did not note it.
+        replaces: Id of the scan that it started over, if it did.
+        restarts: How often the sync was started over.
+        since: Where its window starts, empty for all rows.
+        started_at: When it started (ISO 8601 UTC), which becomes the bookmark.
+        batch_size: Rows per page.
+        number: Its place in the order in which the owner's pages came.
+        cursor: Hash of the cursor that it was requested with, empty for a first page.
+        following: Hash of the cursor that it leads to, empty at the end of the scan; None until
+            the page has been read.
+        rows: How many rows it has; None until the page has been read.
+        credits: What it cost.
+        received_at: When it came (ISO 8601 UTC), by the API's clock where that is known.
+        tally: The gate's count before the page, for reading it again.
+    """
+
+    owner: str
+    scan: str
+    base: str | None
+    replaces: str
+    restarts: int
+    since: str
+    started_at: str
+    batch_size: int
+    number: int
+    cursor: str
+    following: str | None
+    rows: int | None
+    credits: int
+    received_at: str
+    tally: str = ""
+
+    @property
+    def name(self) -> str:
+        """What the journal command and messages call the page."""
+        return f"{self.scan}.{self.number}"
+
+
+class PageStore(Protocol):
+    """Keeps pages, quarantined rows and the gate's counts.
+
+    Every method may raise `StoreError`. A page that `save` was given is safe, also from a power
+    failure, when it returns.
+    """
+
+    @property
+    def place(self) -> str:
+        """Where it is, for messages."""
+
+    def entries(self) -> list[Entry]:
+        """Return all pages of all owners, in the order of their numbers."""
+
+    def load(self, entry: Entry) -> bytes:
+        """Return a page's raw body."""
+
+    def save(self, entry: Entry, body: bytes) -> None:
+        """Keep a page."""
+
+    def annotate(self, entry: Entry) -> None:
+        """Note what reading a page has shown: `following`, `rows` and `tally`."""
+
+    def remove(self, entries: Sequence[Entry]) -> None:
+        """Remove pages."""
+
+    def rename_owner(self, old: str, new: str) -> None:
+        """Let the pages of one owner be those of another."""
+
+    def quarantine(self, owner: str, rows: Iterable[bytes]) -> int:
+        """Keep rows that could not be delivered, the same raw row once; return how many are new."""
+
+    def quarantined(self, owner: str | None = None) -> list[bytes]:
+        """Return the quarantined rows, of one owner or of all."""
+
+    def drop_quarantined(self) -> int:
+        """Remove all quarantined rows, and return how many there were."""
+
+    def tally(self, owner: str) -> str:
+        """Return the gate's count, empty if there is none."""
+
+    def set_tally(self, owner: str, tally: str) -> None:
+        """Keep the gate's count."""
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+
+
+class NoStore:
+    """Keeps nothing: for a journal that is off and for feeds that are free."""
+
+    place = "nowhere"
+
+    def entries(self) -> list[Entry]:
+        """Return nothing."""
+        return []
+
+    def load(self, entry: Entry) -> bytes:
+        """Return no page, since there is none.
+
+        Raises:
+            StoreError: Always.
+        """
+        raise StoreError(entry.name)
+
+    def save(self, entry: Entry, body: bytes) -> None:
+        """Keep nothing."""
+
+    def annotate(self, entry: Entry) -> None:
+        """Note nothing."""
+
+    def remove(self, entries: Sequence[Entry]) -> None:
+        """Remove nothing."""
+
+    def rename_owner(self, old: str, new: str) -> None:
+        """Rename nothing."""
+
+    def quarantine(self, owner: str, rows: Iterable[bytes]) -> int:  # noqa: ARG002
+        """Keep nothing."""
+        return 0
+
+    def quarantined(self, owner: str | None = None) -> list[bytes]:  # noqa: ARG002
+        """Return nothing."""
+        return []
+
+    def drop_quarantined(self) -> int:
+        """Remove nothing."""
+        return 0
+
+    def tally(self, owner: str) -> str:  # noqa: ARG002
+        """Return nothing."""
+        return ""
+
+    def set_tally(self, owner: str, tally: str) -> None:
+        """Keep nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""

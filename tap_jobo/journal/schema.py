@@ -1,0 +1,121 @@
+"""The schema of the journal's SQLite file: made, checked, and migrated from earlier versions."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final
+
+from tap_jobo.errors import JournalError
+from tap_jobo.scan import id_by_start
+
+if TYPE_CHECKING:
+    import sqlite3
+
+VERSION: Final = 2
+"""`PRAGMA user_version`; files of the first version say 0."""
+UNVERSIONED: Final = "v1:"
+"""Stands before the owner of pages of the first version, which hashed other things (see below)."""
+_TABLES: Final = """
+CREATE TABLE pages (
+    owner TEXT NOT NULL,
+    scan TEXT NOT NULL,
+    base TEXT,
+    replaces TEXT NOT NULL,
+    restarts INTEGER NOT NULL,
+    since TEXT NOT NULL,
+    started_at TEXT NOT NULL,
+    batch_size INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    cursor TEXT NOT NULL,
+    following TEXT,
+    rows INTEGER,
+    credits INTEGER NOT NULL,
+    received_at TEXT NOT NULL,
+    tally TEXT NOT NULL,
+    body BLOB NOT NULL,  -- last, so that listing the others does not read it
+    UNIQUE (owner, scan, cursor)
+);
+CREATE TABLE quarantine (
+    owner TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    row BLOB NOT NULL,
+    UNIQUE (owner, digest)
+);
+CREATE TABLE tallies (owner TEXT PRIMARY KEY, tally TEXT NOT NULL);
+"""
+_FROM_VERSION_1: Final = """
+INSERT INTO pages
+SELECT 'v1:' || owner, id_by_start(started_at), NULL, '', 0, updated_after, started_at,
+    batch_size, number, hash_cursor(cursor), hash_cursor(COALESCE(next_cursor, '')), row_count, 0,
+    bought_at, '', body
+FROM old_pages;
+"""
+
+
+def hash_cursor(cursor: str | None) -> str:
+    """Return what stands for a cursor in the journal: a hash, empty for none."""
+    return hashlib.sha256(cursor.encode()).hexdigest()[:24] if cursor else ""
+
+
+def prepare(db: sqlite3.Connection) -> None:
+    """Set a connection up, and make or migrate the tables.
+
+    Raises:
+        JournalError: The file is of a newer version, or of none that this tap knows.
+        sqlite3.Error: It cannot be read, or not be written where that is needed.
+    """
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA fullfsync = 1")  # macOS: to the disk, not to its cache
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version == VERSION:
+        return
+    if version > VERSION:
+        raise JournalError(
+            f"The journal is of a newer version of tap-jobo (schema {version}; this one knows "
+            f"{VERSION}). Install the newer version, or set journal_dir to another folder (what "
+            "is in the journal is then billed again)."
+        )
+    if _columns(db) == set():
+        # Before the first table: room that pages leave can then be given back.
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        db.execute("PRAGMA journal_mode = WAL")
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        _make_tables(db)
+        db.execute("COMMIT")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+
+
+def _make_tables(db: sqlite3.Connection) -> None:
+    """Make the tables, within a transaction; pages of the first version move into them."""
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version == VERSION:  # another tap was faster
+        return
+    columns = _columns(db)
+    if columns and not {"owner", "updated_after", "bought_at", "next_cursor"} <= columns:
+        raise JournalError(
+            "The journal has a schema that this version of tap-jobo does not know. Move the file "
+            "away (its pages are then billed again), or set journal to false."
+        )
+    if columns:
+        db.execute("ALTER TABLE pages RENAME TO old_pages")
+    _execute_each(db, _TABLES)
+    if columns:
+        db.create_function("hash_cursor", 1, hash_cursor, deterministic=True)
+        db.create_function("id_by_start", 1, id_by_start, deterministic=True)
+        _execute_each(db, _FROM_VERSION_1)
+        db.execute("DROP TABLE old_pages")
+    db.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _execute_each(db: sqlite3.Connection, script: str) -> None:
+    """Execute statements; `executescript` would end the transaction first."""
+    for statement in script.split(";"):
+        if statement.strip():
+            db.execute(statement)
+
+
+def _columns(db: sqlite3.Connection) -> set[str]:
+    return {name for _, name, *_ in db.execute("PRAGMA table_info(pages)")}

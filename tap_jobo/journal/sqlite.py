@@ -1,0 +1,278 @@
+"""The store of pages on the local disk: one SQLite file, which survives a power failure.
+
+Each page is synced to the disk before `save` returns (`synchronous=FULL`; `fullfsync` where the
+platform has it). The owner of the file alone can read it.
+
+Reading and writing fail apart. A file that cannot be written is still read, from a copy if need
+be, and writing is tried again with each page. A file that exists and cannot be read at all is an
+error: what it holds would be billed again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sqlite3
+import tempfile
+import time
+import zlib
+from contextlib import contextmanager, suppress
+from dataclasses import astuple, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tap_jobo.errors import JournalError
+from tap_jobo.journal.page_store import Entry, StoreError
+from tap_jobo.journal.schema import prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+FILE: Final = "journal.sqlite3"
+_LOCK_WAIT: Final = 5.0
+"""Seconds to wait for another tap that writes to the same file."""
+_OPEN_WAIT: Final = 15.0
+"""Seconds to wait for a file that is locked when it is opened."""
+_RETRY_EVERY: Final = 0.1
+_COLUMNS: Final = ", ".join(field.name for field in fields(Entry))
+_PAGE: Final = "owner = ? AND scan = ? AND cursor = ?"
+
+
+class SqliteStore:
+    """Pages in `journal.sqlite3` of a folder.
+
+    Args:
+        folder: Where the file is; made if need be.
+
+    Raises:
+        JournalError: The file is there and cannot be read, or is of a newer version.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._path = folder / FILE
+        self._copy: tempfile.TemporaryDirectory[str] | None = None
+        self._file: tuple[int, int] | None = None
+        self._db: sqlite3.Connection | None = None
+        try:
+            self._open()
+        except (sqlite3.Error, OSError) as error:
+            if _holds_something(self._path):
+                self._open_to_read(error)
+            self._failure: Exception | None = error
+
+    @property
+    def place(self) -> str:
+        """The path of the file."""
+        return str(self._path)
+
+    def entries(self) -> list[Entry]:
+        """Return all pages of all owners, in the order of their numbers."""
+        if self._db is None:
+            return []
+        with _store_errors():
+            found = self._db.execute(f"SELECT {_COLUMNS} FROM pages ORDER BY number")  # noqa: S608
+            return [Entry(*row) for row in found]
+
+    def load(self, entry: Entry) -> bytes:
+        """Return a page's raw body."""
+        if self._db is None:
+            raise StoreError(f"{entry.name} is not there")
+        with _store_errors():
+            found = self._db.execute(
+                f"SELECT body FROM pages WHERE {_PAGE}",  # noqa: S608
+                (entry.owner, entry.scan, entry.cursor),
+            ).fetchone()
+            if found is None:
+                raise StoreError(f"{entry.name} is not there")
+            return zlib.decompress(found[0])
+
+    def save(self, entry: Entry, body: bytes) -> None:
+        """Keep a page, synced to the disk."""
+        marks = ", ".join("?" * (len(fields(Entry)) + 1))
+        self._write(
+            f"INSERT OR REPLACE INTO pages ({_COLUMNS}, body) VALUES ({marks})",  # noqa: S608
+            (*astuple(entry), zlib.compress(body, 1)),
+        )
+
+    def annotate(self, entry: Entry) -> None:
+        """Note what reading a page has shown. It can be read again, so the disk need not sync."""
+        with self._unsynced():
+            self._write(
+                f"UPDATE pages SET following = ?, rows = ?, tally = ? WHERE {_PAGE}",  # noqa: S608
+                (entry.following, entry.rows, entry.tally, entry.owner, entry.scan, entry.cursor),
+            )
+
+    def remove(self, entries: Sequence[Entry]) -> None:
+        """Remove pages, and give their room on the disk back."""
+        if not entries:
+            return
+        with _store_errors():
+            db = self._writable()
+            with db:
+                db.executemany(
+                    f"DELETE FROM pages WHERE {_PAGE}",  # noqa: S608
+                    [(each.owner, each.scan, each.cursor) for each in entries],
+                )
+            db.execute("PRAGMA incremental_vacuum").fetchall()
+
+    def rename_owner(self, old: str, new: str) -> None:
+        """Let the pages of one owner be those of another."""
+        self._write("UPDATE OR IGNORE pages SET owner = ? WHERE owner = ?", (new, old))
+
+    def quarantine(self, owner: str, rows: Iterable[bytes]) -> int:
+        """Keep rows that could not be delivered, the same raw row once; return how many are new."""
+        sql = "INSERT OR IGNORE INTO quarantine VALUES (?, ?, ?)"
+        return sum(self._write(sql, (owner, hashlib.sha256(row).hexdigest(), row)) for row in rows)
+
+    def quarantined(self, owner: str | None = None) -> list[bytes]:
+        """Return the quarantined rows, of one owner or of all."""
+        if self._db is None:
+            return []
+        with _store_errors():
+            found = self._db.execute(
+                "SELECT row FROM quarantine WHERE ? IN (owner, '') ORDER BY rowid", (owner or "",)
+            )
+            return [bytes(row) for (row,) in found]
+
+    def drop_quarantined(self) -> int:
+        """Remove all quarantined rows, and return how many there were."""
+        return self._write("DELETE FROM quarantine", ())
+
+    def tally(self, owner: str) -> str:
+        """Return the gate's count, empty if there is none."""
+        if self._db is None:
+            return ""
+        with _store_errors():
+            found = self._db.execute("SELECT tally FROM tallies WHERE owner = ?", (owner,))
+            row = found.fetchone()
+            return str(row[0]) if row else ""
+
+    def set_tally(self, owner: str, tally: str) -> None:
+        """Keep the gate's count."""
+        with self._unsynced():
+            self._write("INSERT OR REPLACE INTO tallies VALUES (?, ?)", (owner, tally))
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._db is not None:
+            db, self._db = self._db, None
+            with suppress(sqlite3.Error):
+                db.close()
+        if self._copy is not None:
+            self._copy.cleanup()
+            self._copy = None
+
+    def _write(self, sql: str, values: tuple[object, ...]) -> int:
+        with _store_errors():
+            return self._writable().execute(sql, values).rowcount
+
+    def _writable(self) -> sqlite3.Connection:
+        """Return the connection, made anew where the file was deleted, replaced or not writable."""
+        if self._db is None or self._copy is not None or _identity(self._path) != self._file:
+            self.close()
+            self._open()
+        assert self._db is not None  # noqa: S101 - _open sets it or raises
+        return self._db
+
+    @contextmanager
+    def _unsynced(self) -> Iterator[None]:
+        """Let writes survive a crash of the process alone: for what can be found out again."""
+        if self._db is not None:
+            self._db.execute("PRAGMA synchronous = NORMAL")
+        try:
+            yield
+        finally:
+            if self._db is not None:
+                self._db.execute("PRAGMA synchronous = FULL")
+
+    def _open(self) -> None:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # SQLite gives its side files the mode of the main one, so this decides for all. A link
+        # that someone put there is not followed: the mode of another file is not ours to change.
+        descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            if not self._path.is_symlink():
+                os.fchmod(descriptor, 0o600)
+        finally:
+            os.close(descriptor)
+        self._db = _connect(self._path)
+        self._file = _identity(self._path)
+
+    def _open_to_read(self, cause: Exception) -> None:
+        """Open a file that cannot be written as it is or, where that fails, a copy of it.
+
+        Raises:
+            JournalError: It cannot be read at all.
+        """
+        try:
+            self._db = _connect(self._path, is_writable=False)
+            self._db.execute(f"SELECT {_COLUMNS} FROM pages LIMIT 1").fetchone()  # noqa: S608
+        except (sqlite3.Error, OSError):
+            self.close()
+            self._open_copy(cause)
+
+    def _open_copy(self, cause: Exception) -> None:
+        self._copy = tempfile.TemporaryDirectory(prefix="tap-jobo-journal-")
+        copy = Path(self._copy.name) / FILE
+        try:
+            for suffix in ("", "-wal"):
+                if Path(f"{self._path}{suffix}").exists():
+                    shutil.copyfile(f"{self._path}{suffix}", f"{copy}{suffix}")
+            self._db = _connect(copy)
+        except (sqlite3.Error, OSError) as error:
+            self.close()
+            raise JournalError(
+                f"The journal {self._path} cannot be read ({type(cause).__name__}: {cause}; "
+                f"{error}). The run ends before anything is billed, since the pages in it would "
+                "be billed again. Repair it, move it away (its pages are then billed again), or "
+                "set journal to false."
+            ) from error
+
+
+def _connect(path: Path, *, is_writable: bool = True) -> sqlite3.Connection:
+    """Open a file whose schema is the current one, waiting while another tap has it locked."""
+    deadline = time.monotonic() + _OPEN_WAIT
+    while True:
+        mode = "rwc" if is_writable else "ro"
+        db = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode={mode}",
+            uri=True,
+            timeout=_LOCK_WAIT,
+            isolation_level=None,
+        )
+        try:
+            if is_writable:
+                prepare(db)
+        except sqlite3.OperationalError as error:
+            db.close()
+            # SQLite does not wait for a lock in every statement that meets one.
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(_RETRY_EVERY)
+        except BaseException:
+            db.close()
+            raise
+        else:
+            return db
+
+
+def _holds_something(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 0
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+@contextmanager
+def _store_errors() -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, zlib.error, OSError) as error:
+        raise StoreError(f"{type(error).__name__}: {error}") from error

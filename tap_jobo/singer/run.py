@@ -1,0 +1,158 @@
+"""What the streams of a run share, made once: clock, session, clients, budget, journal store."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import requests
+
+from tap_jobo.api.budget import Budget
+from tap_jobo.api.client import Client
+from tap_jobo.api.profiles import RETRY_FOR as PROFILE_RETRY_FOR
+from tap_jobo.api.transport import Transport
+from tap_jobo.clock import Clock
+from tap_jobo.journal.identity import owner_of, unversioned_owner
+from tap_jobo.journal.journal import Journal
+from tap_jobo.journal.lock import RunLock
+from tap_jobo.journal.page_store import NoStore
+from tap_jobo.journal.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from tap_jobo.journal.page_store import PageStore
+    from tap_jobo.scan import Filters
+    from tap_jobo.signals import ShutdownSignal
+    from tap_jobo.streams.feed_spec import FeedSpec
+
+_MOST_WORKERS: Final = 16
+
+
+class RunContext:
+    """What the streams of a run share. A stream wires nothing of this itself.
+
+    Args:
+        config: The settings, checked.
+        shutdown: Ends waits and requests when a signal comes.
+        logger: The tap's logger.
+    """
+
+    def __init__(
+        self, config: Mapping[str, Any], *, shutdown: ShutdownSignal, logger: logging.Logger
+    ) -> None:
+        self._config = config
+        self._logger = logger
+        self._locks: list[RunLock] = []
+        self._preparations: list[Callable[[], None]] = []
+        self.shutdown = shutdown
+        self.clock = Clock()
+
+    @property
+    def url(self) -> str:
+        """The API's address, without a slash at its end."""
+        return str(self._config["api_url"]).rstrip("/")
+
+    @cached_property
+    def session(self) -> requests.Session:
+        """The one HTTP session."""
+        session = requests.Session()
+        # On this machine a proxy of the environment has no business, and would see the key.
+        session.trust_env = self.url.startswith("https:")
+        for scheme in ("https://", "http://"):
+            session.mount(scheme, Transport(_MOST_WORKERS))
+        return session
+
+    @cached_property
+    def feed_client(self) -> Client:
+        """Sends the requests of all feeds, which share one rate limit."""
+        return self._client()
+
+    @cached_property
+    def profile_client(self) -> Client:
+        """Sends the requests for profiles, several at a time."""
+        workers = self._config["companies_concurrency"]
+        return self._client(workers=workers, retry=PROFILE_RETRY_FOR)
+
+    @cached_property
+    def budget(self) -> Budget:
+        """The budget of the run, over all streams."""
+        return Budget(
+            max_credits=self._config.get("max_credits"),
+            alert_threshold=self._config.get("credits_alert_threshold"),
+            logger=self._logger,
+        )
+
+    def before_start(self, prepare: Callable[[], None]) -> None:
+        """Let something be done once, before the run's first request."""
+        self._preparations.append(prepare)
+
+    def start(self) -> None:
+        """Do what all streams have to do before the run's first request, once.
+
+        Raises:
+            TapJoboError: The run must not begin.
+        """
+        preparations, self._preparations = self._preparations, []
+        for prepare in preparations:
+            prepare()
+
+    def api_now(self) -> datetime | None:
+        """Return what the API's clock says now, None where no answer of the run has told."""
+        return self.feed_client.api_now() or self.profile_client.api_now()
+
+    def journal(self, spec: FeedSpec, filters: Filters) -> Journal:
+        """Return the journal of a feed."""
+        store = self._store if spec.is_journaled else NoStore()
+        identity = {"api_key": self._config["api_key"], "filters": filters}
+        owner = owner_of(spec, api_url=self.url, **identity)
+        journal = Journal(store, owner, self._logger)
+        if spec.has_unversioned_pages:
+            journal.take_over(unversioned_owner(api_url=self.url, **identity))
+        return journal
+
+    def lock(self, spec: FeedSpec, filters: Filters) -> None:
+        """Take the lock of a feed, held to the end of the run.
+
+        Raises:
+            JournalError: Another run holds it.
+        """
+        if not (spec.is_journaled and self._config["journal"]):
+            return
+        owner = owner_of(spec, api_key=self._config["api_key"], api_url=self.url, filters=filters)
+        lock = RunLock(self._folder, owner, spec.name)
+        lock.acquire(self.clock, self._logger)
+        self._locks.append(lock)
+
+    def close(self) -> None:
+        """Release what the run held."""
+        if "_store" in self.__dict__:
+            self._store.close()
+        for lock in self._locks:
+            lock.release()
+        self._locks = []
+
+    @cached_property
+    def _store(self) -> PageStore:
+        return SqliteStore(self._folder) if self._config["journal"] else NoStore()
+
+    @cached_property
+    def _folder(self) -> Path:
+        if folder := self._config.get("journal_dir"):
+            return Path(folder).expanduser()
+        from platformdirs import user_state_path  # noqa: PLC0415 - only where it is not set
+
+        return user_state_path("tap-jobo", appauthor=False)
+
+    def _client(self, **options: Any) -> Client:
+        return Client(
+            session=self.session,
+            key=self._config["api_key"],
+            shutdown=self.shutdown,
+            clock=self.clock,
+            logger=self._logger,
+            **options,
+        )

@@ -1,0 +1,97 @@
+"""What a feed is: everything that tells one feed of the API from another, in one declaration."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import timedelta
+
+    from singer_sdk import typing as th
+
+    from tap_jobo.scan import Filters
+    from tap_jobo.settings.setting import Setting
+
+
+class Continuation(enum.Enum):
+    """How the request for a further page is made."""
+
+    BODY_REPEATED = "the first request's body, with the cursor beside it"
+    CURSOR_ALONE = "a body with nothing but the cursor"
+    QUERY_REPEATED = "the first request's query parameters, with the cursor beside them"
+
+
+def _as_it_is(item: Any, _started_at: str) -> Any:
+    return item
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeedSpec:
+    """A feed of the API: a new feed is one of these, and one line in the registry.
+
+    Attributes:
+        name: The stream's name.
+        path: The endpoint's path.
+        item_key: The member of the response that holds the page's items.
+        schema: The stream's schema, `id` included.
+        since: The request parameter that names the start of the window.
+        method: The HTTP method.
+        since_is_inclusive: Whether rows updated exactly at `since` are returned.
+        longest_lookback: How far back `since` may lie at most, None for any time.
+        filters: The settings that choose the rows.
+        page_cap: Rows per page at the most, and by default.
+        page_size_setting: The setting for fewer rows per page, if there is one.
+        list_price: Credits per row, until an answer tells otherwise.
+        silent_is_free: Whether an answer that tells a balance or quota, but no deduction, is free.
+        continuation: How the request for a further page is made.
+        never_null: The fields that the API never leaves null; where none of a page's rows has one,
+            the format has changed.
+        is_journaled: Whether pages are kept in the journal; a free feed needs none.
+        is_account_bound: Whether what the feed returns depends on the account.
+        is_selected_by_default: Whether the stream is selected where the catalog does not say.
+        replication_key: The field by which rows are newer than others.
+        to_row: Makes a row of an item, given the start of the scan (ISO 8601 UTC).
+        forbidden: What a 403 of this feed means, if it means something special.
+        has_unversioned_pages: Whether journals from before feeds were told apart hold its pages.
+    """
+
+    name: str
+    path: str
+    item_key: str
+    schema: th.PropertiesList
+    since: str
+    method: str = "POST"
+    since_is_inclusive: bool = False
+    longest_lookback: timedelta | None = None
+    filters: tuple[Setting, ...] = ()
+    page_cap: int
+    page_size_setting: Setting | None = None
+    list_price: float
+    silent_is_free: bool = False
+    continuation: Continuation = Continuation.BODY_REPEATED
+    never_null: tuple[str, ...] = ()
+    is_journaled: bool = True
+    is_account_bound: bool = False
+    is_selected_by_default: bool = False
+    replication_key: str = "updated_at"
+    to_row: Callable[[Any, str], Any] = _as_it_is
+    forbidden: str | None = None
+    has_unversioned_pages: bool = False
+
+    @property
+    def settings(self) -> tuple[Setting, ...]:
+        """The settings that belong to this feed."""
+        page_size = (self.page_size_setting,) if self.page_size_setting else ()
+        return (*page_size, *self.filters)
+
+    def page_size(self, config: Mapping[str, Any]) -> int:
+        """Return the rows per page that the settings ask for."""
+        name = self.page_size_setting and self.page_size_setting.name
+        return int(config.get(name, self.page_cap)) if name else self.page_cap
+
+    def filters_of(self, config: Mapping[str, Any]) -> Filters:
+        """Return the filters that the settings ask for, each in one form whatever its order."""
+        return {each.name: each.normalize(config.get(each.name)) for each in self.filters}

@@ -1,0 +1,79 @@
+"""Scans that never end: cursors that lead back, pages that repeat, pages that stay empty."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from tap_jobo.errors import ApiError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tap_jobo.api.page import Page
+    from tap_jobo.scan import Scan
+
+MAX_REPEATED: Final = 10
+"""Pages in a row without an id that the pages before did not have."""
+REMEMBERED: Final = 20
+"""Pages whose ids are compared."""
+MAX_EMPTY: Final = 100
+"""Empty pages in a row."""
+
+
+class LoopGuard:
+    """Watches the pages of one pass over a feed."""
+
+    def __init__(self) -> None:
+        self._used: set[int] = set()
+        self._recent: deque[frozenset[str]] = deque(maxlen=REMEMBERED)
+        self._repeated = 0
+        self._empty = 0
+
+    def detect_pagination_loop(self, scan: Scan, page: Page) -> None:
+        """Check that a page does not lead back to one before it, which would be billed for ever.
+
+        Args:
+            scan: The scan, whose cursor asked for the page.
+            page: The page.
+
+        Raises:
+            ApiError: It does.
+        """
+        self._used.add(hash(scan.cursor))
+        if page.has_more and hash(page.next_cursor) in self._used:
+            raise ApiError(
+                "Jobo's answer has a 'next_cursor' that was used before, so the pages would "
+                "repeat in a pagination loop"
+            )
+
+    def detect_stall(self, ids: Iterable[str]) -> None:
+        """Check, once a page is delivered, that the scan still makes progress.
+
+        Args:
+            ids: The ids of the page's rows.
+
+        Raises:
+            ApiError: It does not.
+        """
+        found = frozenset(ids)
+        self._empty = 0 if found else self._empty + 1
+        if self._empty >= MAX_EMPTY:
+            raise _stalled(f"{MAX_EMPTY} pages in a row are empty, and each says that more follow")
+        if not found:
+            return
+        is_repeated = bool(self._recent) and found <= frozenset().union(*self._recent)
+        self._repeated = self._repeated + 1 if is_repeated else 0
+        self._recent.append(found)
+        if self._repeated >= MAX_REPEATED:
+            raise _stalled(
+                f"{MAX_REPEATED} pages in a row have no row that the {REMEMBERED} pages before "
+                "did not have"
+            )
+
+
+def _stalled(what: str) -> ApiError:
+    return ApiError(
+        f"The feed makes no progress: {what}. The run ends here; what came so far is delivered, "
+        "and the next run resumes from its cursor. If it stays so, run a full refresh or ask Jobo."
+    )

@@ -1,0 +1,182 @@
+"""The state of a feed: the bookmark, the filters it was reached with, and the scan under way.
+
+    {"replication_key": "updated_at", "replication_key_value": "2026-01-31T08:00:00.000000Z",
+     "completed_scan": "5f0c…", "filters": {"industries": null, …},
+     "scan": {"id": null, "started_at": null, "updated_after": null, "batch_size": null,
+              "cursor": null, "rows": null, "restarts": null}}
+
+Meltano merges states key by key: it never removes a key, and it fails where a key is an object in
+one state and null in the other. So `filters` and `scan` are always objects with all their keys,
+and only their leaves change. A scan is pending if `started_at` is set; its `id` counts only then.
+`completed_scan` is written wherever `replication_key_value` is, and nowhere else, so that a merged
+state keeps the pair.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from tap_jobo.clock import format_timestamp, parse_timestamp
+from tap_jobo.errors import StateError
+from tap_jobo.scan import Scan, id_by_start
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from tap_jobo.scan import Filters
+    from tap_jobo.streams.feed_spec import FeedSpec
+
+STATE_KEYS: Final = (
+    "replication_key",
+    "replication_key_value",
+    "completed_scan",
+    "filters",
+    "scan",
+)
+_NO_SCAN: Final = dict.fromkeys(
+    ("id", "started_at", "updated_after", "batch_size", "cursor", "rows", "restarts")
+)
+_ID: Final = re.compile(r"[0-9a-z-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class StreamState:
+    """What the state says of a feed.
+
+    Attributes:
+        bookmark: The start of the last complete scan, None before the first one.
+        completed: The id of that scan, empty before the first one.
+        filters: The filters that the state was reached with, None where it does not say.
+        pending: The scan under way, if there is one.
+    """
+
+    bookmark: datetime | None = None
+    completed: str = ""
+    filters: Filters | None = None
+    pending: Scan | None = None
+
+    def checkpoint(self, scan: Scan, filters: Filters) -> StreamState:
+        """Return the state in which all before `scan.cursor` is delivered."""
+        return replace(self, pending=scan, filters=filters)
+
+    def complete(self, scan: Scan, filters: Filters) -> StreamState:
+        """Return the state after a scan's end: the bookmark is its start, and never moves back."""
+        started_at = parse_timestamp(scan.started_at or "")
+        bookmark = max(self.bookmark, started_at) if self.bookmark else started_at
+        return StreamState(bookmark=bookmark, completed=scan.id, filters=filters)
+
+    def as_raw(self, replication_key: str) -> dict[str, Any]:
+        """Return the stream's part of the Singer state."""
+        raw: dict[str, Any] = {"replication_key": replication_key}
+        if self.bookmark:
+            raw["replication_key_value"] = format_timestamp(self.bookmark)
+            raw["completed_scan"] = self.completed
+        raw["filters"] = dict(self.filters or {})
+        raw["scan"] = dict(_NO_SCAN)
+        if scan := self.pending:
+            raw["scan"] |= {
+                "id": scan.id,
+                "started_at": scan.started_at,
+                "updated_after": scan.since,
+                "batch_size": scan.batch_size,
+                "cursor": scan.cursor,
+                "rows": scan.rows,
+                "restarts": scan.restarts,
+            }
+        return raw
+
+
+def read_state(raw: Mapping[str, Any], spec: FeedSpec) -> StreamState:
+    """Read the stream's part of a Singer state.
+
+    Raises:
+        StateError: It is not what this tap wrote. The text names the member at fault.
+    """
+    return _Reader(raw, spec).read()
+
+
+class _Reader:
+    """Reads one stream's part of the state, and names the stream in its errors."""
+
+    def __init__(self, raw: Mapping[str, Any], spec: FeedSpec) -> None:
+        self._raw = raw
+        self._spec = spec
+
+    def read(self) -> StreamState:
+        bookmark = self._timestamp(self._raw, "replication_key_value")
+        completed = self._identifier(self._raw, "completed_scan")
+        if bookmark is None:
+            completed = ""
+        elif not completed:
+            completed = id_by_start(format_timestamp(bookmark))
+        return StreamState(bookmark, completed, self._filters(), self._scan(completed))
+
+    def _filters(self) -> Filters | None:
+        filters = self._object("filters")
+        try:
+            return self._spec.filters_of(filters) if filters else None
+        except TypeError:
+            raise self._error("filters", "an object of texts and lists of texts") from None
+
+    def _scan(self, completed: str) -> Scan | None:
+        raw = self._object("scan")
+        started_at = self._timestamp(raw, "started_at")
+        since = self._timestamp(raw, "updated_after")
+        if started_at is None:
+            return None
+        cursor = raw.get("cursor")
+        if not isinstance(cursor, str) or not cursor:
+            raise self._error("cursor", "a text")
+        start = format_timestamp(started_at)
+        return Scan(
+            id=self._identifier(raw, "id") or id_by_start(start),
+            since=format_timestamp(since) if since else None,
+            batch_size=self._count(raw, "batch_size", 1, self._spec.page_cap),
+            started_at=start,
+            cursor=cursor,
+            rows=self._count(raw, "rows"),
+            restarts=self._count(raw, "restarts"),
+            base=completed,
+        )
+
+    def _object(self, name: str) -> dict[str, Any]:
+        value = self._raw.get(name) or {}
+        if not isinstance(value, dict):
+            raise self._error(name, "an object")
+        return value
+
+    def _timestamp(self, raw: Mapping[str, Any], name: str) -> datetime | None:
+        value = raw.get(name)
+        if value is None:
+            return None
+        try:
+            return parse_timestamp(value)
+        except (TypeError, ValueError):
+            raise self._error(name, "an ISO 8601 timestamp") from None
+
+    def _identifier(self, raw: Mapping[str, Any], name: str) -> str:
+        value = raw.get(name)
+        if value in (None, ""):
+            return ""
+        if not isinstance(value, str) or not _ID.fullmatch(value):
+            raise self._error(name, "the id of a scan, in lower case letters and digits")
+        return value
+
+    def _count(
+        self, raw: Mapping[str, Any], name: str, minimum: int = 0, maximum: float = math.inf
+    ) -> int:
+        value = raw.get(name)
+        if not isinstance(value, int) or isinstance(value, bool) or not minimum <= value <= maximum:
+            limit = f"{minimum} or more" if maximum == math.inf else f"from {minimum} to {maximum}"
+            raise self._error(name, f"a whole number, {limit}")
+        return value
+
+    def _error(self, name: str, allowed: str) -> StateError:
+        return StateError(
+            f"The state is not one of this tap: '{name}' of bookmarks.{self._spec.name} must be "
+            f"{allowed}. Pass the state that the last run wrote, or none."
+        )
