@@ -1,13 +1,13 @@
-# The commands of this project: `uv run just` lists them, `uv run just NAME` runs one.
+# Tasks of this project: `uv run just` lists them, `uv run just NAME` runs one.
 
 set positional-arguments
 set shell := ["bash", "-euo", "pipefail", "-c"]
 
-# list the commands
+# list the tasks
 @_default:
     just --list --unsorted
 
-# install everything that the other commands need
+# install everything that the other tasks need
 setup:
     uv sync --all-groups
 
@@ -32,26 +32,26 @@ lint:
 types:
     uv run mypy
 
-# run the tests, or those named: just test tests/cli/test_cli.py -k about
+# run all tests, or some: just test tests/cli/test_cli.py -k about
 test *arguments:
     uv run pytest "$@"
 
-# run the tests, or those named, and show which branches of the tap they leave out
+# run all tests, or some, and show branches of the tap that they do not reach
 coverage *arguments:
     uv run coverage erase
     uv run coverage run -m pytest "$@"
     uv run coverage combine --quiet
     uv run coverage report
 
-# change line by line what scan and money rest on, and show the changes that no test notices
+# change the code line by line and show the changes that no test notices
 mutation *modules:
     uv run --group mutation tools/mutation.py "$@"
 
-# write what other files repeat of the code: tables, settings, catalog snapshots
+# write tables, settings and catalog snapshots from the code
 generate:
     uv run tools/generate.py
 
-# write the README's table of costs and the charts of examples, from runs against the sandbox
+# write the README's cost table and the charts in examples from sandbox runs
 measure:
     uv run tools/costs.py
     uv run tools/draw_charts.py
@@ -64,6 +64,6 @@ bench *arguments:
 build:
     uv build
 
-# run a command against the stand-in of the API: just sandbox meltano run tap-jobo target-postgres
+# run a command against the sandbox: just sandbox meltano run tap-jobo target-postgres
 sandbox *arguments:
     uv run -m jobo_sandbox "$@"

@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.processes import environment
 from benchmarks.quick_clock import quick
-from jobo_sandbox import Sandbox
-from jobo_sandbox.limits import FEED_LIMITS, PROFILE_LIMITS
+from jobo_sandbox import FEED_LIMITS, PROFILE_LIMITS, Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from jobo_sandbox.ledger import Entry
+    from jobo_sandbox import Entry
 
 _QUICKER: Final = 20
 _MINUTES: Final = 5

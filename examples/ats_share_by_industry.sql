@@ -1,10 +1,10 @@
--- Which applicant tracking systems do the career sites of an industry run on?
+-- Which applicant tracking systems do the career sites of each industry use?
 --
 -- Needs: the table career_sites.
--- Gives: one row an industry and ATS, the largest industries first, then the largest shares.
+-- Gives: one row per industry and ATS, with the largest industries and shares first.
 --
--- A site with several industry tags counts in each of them: within an industry the shares add up
--- to 100 percent, but sites must not be added up across industries.
+-- A site with several industry tags counts in each of them. The shares of one industry add up to
+-- 100 percent, but do not add up sites across industries.
 
 WITH tagged AS (
     SELECT DISTINCT id, coalesce(ats, 'unknown') AS ats, unnest(industries) AS industry

@@ -1,12 +1,12 @@
--- The current directory of career sites: one row a site, with columns ready for a BI tool.
+-- The current directory of career sites: one row per site, with columns ready for a BI tool.
 --
--- Needs: the table career_sites. For profiles beside it, see current_directory_profiles.sql.
--- Makes: the view current_directory. While it is there, Postgres drops no table and changes no
---        type of a column under it: DROP VIEW current_directory first, run this file afterwards.
+-- Needs: the table career_sites. To add profiles, see current_directory_profiles.sql.
+-- Creates: the view current_directory. While it exists, Postgres cannot drop its tables or change
+--          the type of a column: run DROP VIEW current_directory first, then this file again.
 --
--- domain is what to match companies of your own by. Career sites are updated, never expired: a
--- row says what Jobo knew when the tap last read it. That is read_at, in the time zone of the
--- loader's session (SHOW timezone). updated_at is null as long as the API does not send it.
+-- Use domain to match your own list of companies. Career sites are updated, never expired: a row
+-- says what Jobo knew when the tap last read it. That time is read_at, in the time zone of the
+-- loader's session (SHOW timezone). updated_at is null unless the API sends it.
 
 CREATE OR REPLACE VIEW current_directory AS
 SELECT

@@ -1,13 +1,13 @@
--- The current directory, joined to the company's profile where there is one: one row a site.
+-- The current directory, joined to the company's profile if there is one: one row per site.
 --
--- Needs: the tables career_sites and companies (select companies.* too; profiles cost nothing).
--- Makes: the view current_directory_profiles. While it is there, Postgres drops no table and
---        changes no type of a column under it: DROP VIEW current_directory_profiles first, run
---        this file afterwards.
+-- Needs: the tables career_sites and companies (select companies.*; profiles are free).
+-- Creates: the view current_directory_profiles. While it exists, Postgres cannot drop its tables or
+--          change the type of a column: run DROP VIEW current_directory_profiles first, then this
+--          file again.
 --
--- The API gives years, sizes and sums as text. employees_from is the lower end of the band of
--- employees, to sort and filter by. What does not read as a number is null here; the text stays
--- in companies. has_profile is false where no profile was ever read.
+-- The API sends years, sizes and amounts as text. employees_from is the lower end of the size band,
+-- to sort and filter by. Text that is not a number is null here and unchanged in companies.
+-- has_profile is false if no profile was ever read.
 
 CREATE OR REPLACE VIEW current_directory_profiles AS
 SELECT

@@ -1,11 +1,11 @@
--- What companies run on each ATS: their countries, their size, the money that they raised?
+-- Which companies use each ATS: in how many countries, how large, and how well funded?
 --
--- Needs: the tables career_sites and companies (select companies.* too; profiles cost nothing).
--- Gives: one row an ATS, over the companies with a profile, the most companies first.
+-- Needs: the tables career_sites and companies (select companies.*; profiles are free).
+-- Gives: one row per ATS, for companies with a profile, sorted by the number of companies.
 --
--- funding_rounds is an array of JSONB objects, so unnest gives a row a round. Amounts are text in
--- the API: those like $330M, $1.5B or 1,200,000 are read, in millions, and taken as US dollars;
--- the column unread counts the others, which are in no median.
+-- funding_rounds is an array of JSONB objects, so unnest gives one row per round. The API sends
+-- amounts as text. Amounts such as $330M, $1.5B or 1,200,000 are read as millions of US dollars.
+-- The column unread counts the other ones, which the median does not include.
 
 WITH profiles AS (
     SELECT

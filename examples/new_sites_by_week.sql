@@ -1,10 +1,10 @@
--- How many new career sites came up each week, by ATS?
+-- How many new career sites appeared each week, by ATS?
 --
 -- Needs: the table career_sites_first_seen, filled by first_seen.sql after every run of the
---        pipeline: see there what "new" can and cannot mean.
--- Gives: one row a week and ATS, the newest weeks first. A week is named by its Monday; one
---        without new sites has no row. Sites that the first filling found are not counted, so it
---        is empty until a later run brings new ones.
+--        pipeline. That file explains what "new" can and cannot mean.
+-- Gives: one row per week and ATS, the latest weeks first. A week is named by its Monday; a week
+--        without new sites has no row. Sites found by the first run of first_seen.sql are not
+--        counted, so the result is empty until a later run finds new ones.
 
 SELECT
     date_trunc('week', first_seen_at)::date AS week,

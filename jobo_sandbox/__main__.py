@@ -1,25 +1,45 @@
-"""`python -m jobo_sandbox [options] COMMAND ...`: run a command against the sandbox."""
+"""`python -m jobo_sandbox [options] COMMAND ...`: run a command against the mock API server."""
 
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from threading import Event
 from types import FrameType
 from typing import NoReturn
 
-from jobo_sandbox.command import BY_SIGNAL, environment, run
-from jobo_sandbox.folder import Folder, InUseError
+from jobo_sandbox.child import BY_SIGNAL, environment, run
+from jobo_sandbox.faults import Fault
+from jobo_sandbox.folder import Folder, InUseError, Saved
+from jobo_sandbox.limits import FEED_LIMITS, PROFILE_LIMITS
 from jobo_sandbox.options import Options, read_options
 from jobo_sandbox.postgres import running_postgres, stop_postgres
-from jobo_sandbox.report import report
-from jobo_sandbox.serving import serve
-from jobo_sandbox.session import RefusalError, opened, world_of
-from jobo_sandbox.warehouse import Warehouse
+from jobo_sandbox.server import Sandbox
+from jobo_sandbox.summary import Warehouse, outcome, summary
+
+_GUIDE = """\
+The Jobo sandbox is listening on {url}. Press Ctrl-C to stop it. Its API key is
+  {key}
+
+To use it from another shell:
+{exports}
+
+To fetch a page of two rows:
+  curl -s {url}/api/career-sites/feed -H 'X-Api-Key: {key}' \\
+    -H 'Content-Type: application/json' -d '{{"batch_size": 2}}'
+"""
+
+
+class RefusedError(Exception):
+    """The options cannot be met; the message says why."""
 
 
 def main(arguments: list[str]) -> int:
-    """Do what the command line asks for.
+    """Run the sandbox.
 
     Returns:
-        The exit code: that of the command, or 1 if it could not be run.
+        The exit code: the command's, or 1 if it could not be run.
     """
     options = read_options(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
@@ -32,7 +52,7 @@ def main(arguments: list[str]) -> int:
             if options.serve:
                 return _serve(folder, options)
             return _wrap(folder, options) if options.command else 0
-    except (InUseError, RefusalError, RuntimeError) as error:
+    except (InUseError, RefusedError, RuntimeError) as error:
         sys.stderr.write(f"jobo_sandbox: {error}\n")
         return 1
     except KeyboardInterrupt as interrupt:
@@ -40,33 +60,108 @@ def main(arguments: list[str]) -> int:
 
 
 def _serve(folder: Folder, options: Options) -> int:
-    state = world_of(folder.load(), options)
-    with opened(folder, state, options) as sandbox:
+    with _opened(folder, _saved(folder, options), options) as sandbox:
+        settings = environment(folder, sandbox.url, sandbox.api_key)
+        exports = "\n".join(f"  export {name}='{value}'" for name, value in settings.items())
+        guide = _GUIDE.format(url=sandbox.url, key=sandbox.api_key, exports=exports)
+        print(guide, flush=True)  # noqa: T201 - what it is for
         try:
-            serve(folder, sandbox)
+            Event().wait()
         except KeyboardInterrupt:
-            sys.stderr.write(report(sandbox, None))
+            sys.stderr.write(summary(sandbox))
     return 0
 
 
 def _wrap(folder: Folder, options: Options) -> int:
-    state = world_of(folder.load(), options)
-    with opened(folder, state, options) as sandbox:
+    saved = _saved(folder, options)
+    with _opened(folder, saved, options) as sandbox:
         settings = environment(folder, sandbox.url, sandbox.api_key)
         if options.postgres:
-            with running_postgres(folder.postgres, state.postgres_port) as port:
-                state.postgres_port = port
+            with running_postgres(folder.postgres, saved.postgres_port) as port:
+                saved.postgres_port = port
                 url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
                 warehouse = Warehouse(url)
-                # The loader's own driver, by SQLAlchemy's name for it.
-                loaders = url.replace("postgresql:", "postgresql+psycopg:")
-                settings["TARGET_POSTGRES_SQLALCHEMY_URL"] = loaders
+                # SQLAlchemy's name for the loader's driver.
+                driver = url.replace("postgresql:", "postgresql+psycopg:")
+                settings["TARGET_POSTGRES_SQLALCHEMY_URL"] = driver
                 code = run(options.command, settings)
-                arrivals = warehouse.arrivals()
+                tables = warehouse.tables()
         else:
-            code, arrivals = run(options.command, settings), None
-    sys.stderr.write(report(sandbox, arrivals))
+            code, tables = run(options.command, settings), None
+    sys.stderr.write(summary(sandbox, outcome(options.command, code), tables))
     return code
+
+
+@contextmanager
+def _opened(folder: Folder, saved: Saved, options: Options) -> Iterator[Sandbox]:
+    """Run the server within a `with` block, and save what the next run needs.
+
+    Raises:
+        RefusedError: If the port is taken.
+    """
+    sandbox = _make_sandbox(saved, options)
+    try:
+        sandbox.__enter__()
+    except OSError as error:
+        if options.port is not None:
+            raise RefusedError(f"Port {sandbox.port} is already in use.") from error
+        sandbox.port = 0
+        sandbox.__enter__()
+    try:
+        saved.api_port = sandbox.port
+        folder.save(saved)  # now too: the cursors of a run that is killed stay valid
+        yield sandbox
+    finally:
+        sandbox.close()
+        saved.changes = sandbox.world.changes
+        saved.secret = sandbox.secret.hex()
+        saved.balance = sandbox.balance
+        folder.save(saved)
+
+
+def _saved(folder: Folder, options: Options) -> Saved:
+    """Return what the last run saved, or defaults with the options applied.
+
+    Raises:
+        RefusedError: If the options ask for another world than the saved one.
+    """
+    saved = folder.load()
+    if saved is None:
+        saved = Saved()
+        saved.size = saved.size if options.size is None else options.size
+        saved.jobs = saved.jobs if options.jobs is None else options.jobs
+        saved.seed = saved.seed if options.seed is None else options.seed
+    wanted = (options.size, options.jobs, options.seed)
+    actual = (saved.size, saved.jobs, saved.seed)
+    if any(want not in {None, have} for want, have in zip(wanted, actual, strict=True)):
+        raise RefusedError(
+            f"This folder has a world of size {saved.size} with {saved.jobs} jobs and seed "
+            f"{saved.seed}. Use --reset to start over with another one."
+        )
+    return saved
+
+
+def _make_sandbox(saved: Saved, options: Options) -> Sandbox:
+    sandbox = Sandbox(
+        size=saved.size,
+        jobs=saved.jobs,
+        description_bytes=options.description_bytes,
+        seed=saved.seed,
+        life=True,
+        created_at=datetime.fromisoformat(saved.created_at),
+        changes=saved.changes,
+        secret=bytes.fromhex(saved.secret),
+        rows_with_updated_at=options.updated_at,
+        balance=saved.balance if options.balance is None else options.balance,
+        latency=options.latency,
+        clock_offset=options.clock_offset,
+        port=saved.api_port if options.port is None else options.port,
+    )
+    if options.rate_limits:
+        sandbox.rate_limits, sandbox.profile_rate_limits = FEED_LIMITS, PROFILE_LIMITS
+    for number, code in options.status:
+        sandbox.faults.add(Fault(status=code), on=number)
+    return sandbox
 
 
 def _interrupt(number: int, _: FrameType | None) -> NoReturn:

@@ -1,52 +1,114 @@
-"""Everything that the sandbox knows and can be asked about, without any HTTP."""
+"""The state of the mock API server: its options, world, ledger and faults. No HTTP."""
 
 import secrets
+import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
 from string import ascii_letters, digits
+from typing import Literal
 
-from jobo_sandbox.companies import Json
+from jobo_sandbox.company_data import Json
+from jobo_sandbox.faults import Faults
 from jobo_sandbox.instants import SECOND, from_micros
-from jobo_sandbox.ledger import Entry, Ledger
-from jobo_sandbox.limits import Meter
-from jobo_sandbox.plan import Faults
-from jobo_sandbox.switches import Switches
-from jobo_sandbox.world import World
+from jobo_sandbox.ledger import Endpoint, Entry, Ledger
+from jobo_sandbox.limits import Limits, Meter
+from jobo_sandbox.pricing import JobsPlan
+from jobo_sandbox.wire import Shape
+from jobo_sandbox.world import Order, World
 
 
 def make_api_key(seed: int) -> str:
-    """A key of the documented look, the same for the same seed."""
+    """Make an API key in the documented format. The same seed makes the same key."""
     rng = Random(f"{seed}:key")  # noqa: S311 - it opens nothing but the sandbox
     characters = rng.choices(ascii_letters + digits, k=21 + 43)
     return f"jbe_test_{''.join(characters[:21])}_{''.join(characters[21:])}"
 
 
 @dataclass(kw_only=True, eq=False)
-class Core(Switches):
-    """The world, the ledger, the faults to come; all `Switches` besides.
+class Core:
+    """Everything the mock API server knows. Options can be changed while it runs.
 
     Attributes:
-        size: How many companies there are at first.
-        seed: Decides everything that looks like chance, the API key too.
-        life: Whether companies are discovered and updated as time passes.
-        rows_with_updated_at: Whether rows carry `updated_at`.
-        created_at: When the world was created; now unless given.
-        changes: The `world.changes` of an earlier sandbox of the same seed, size and creation.
-        secret: Signs cursors; by chance unless given.
-        api_key: The only key that is let in; made from the seed unless given.
+        size: Number of companies at the start. Fixed once created, like all options up to
+            `secret`.
+        seed: Determines everything that looks random, including the API key.
+        life: Whether companies are added and updated as time passes.
+        rows_with_updated_at: Whether rows have an `updated_at` field.
+        jobs: Number of active jobs at the start.
+        description_bytes: Size of the jobs' descriptions; 0 for a few hundred characters.
+        created_at: When the world was created. Defaults to now.
+        changes: The `world.changes` of an earlier sandbox with the same seed, size and creation.
+        secret: The key that signs cursors. Random by default.
+        api_key: The only accepted API key. Derived from the seed by default.
+        clock: Returns the time in Unix seconds.
+        clock_offset: Seconds by which the server's clock is ahead of `clock`.
+        order: The order of career sites in new scans.
+        price: Credits per career site.
+        jobs_price: Credits per job.
+        jobs_plan: `pay_as_you_go`; `included`, where `jobs_quota` rows are free and send only quota
+            headers; `unlimited`, where all rows are free and only the balance is sent; or
+            `no_headers`, which bills like `pay_as_you_go` without saying so.
+        jobs_quota: Free rows of the plan `included`.
+        jobs_quota_used: How many of them have been used.
+        managed_sources: Whether the account may use the managed jobs feed. It also needs jobs.
+        balance: Credits in the account.
+        rate_limits: Limits of the feeds together, including the ids of expired jobs. None means no
+            limits and no rate limit headers.
+        profile_rate_limits: Limits of the other endpoints.
+        latency: Seconds to wait before sending a finished response.
+        error_shape: The shape of error bodies.
+        empty_every: Every n-th page of a scan is empty although there are more (2 or greater;
+            0 turns this off).
+        expire_cursors_after: Lifetime of a cursor in seconds. None means no expiry.
+        cursor_rejection: How a cursor is rejected: with a 400, or a 409 that asks for a restart.
+        repeat_rows_forever: Every page repeats the same rows, with a new cursor.
+        empty_forever: Every page is empty, with a new cursor.
+        cursor_rejection: Literal["400", "409"] = "400"
+    repeat_rows_forever: bool = False
+    empty_forever: bool = False
+    omit_credit_headers: Leave out the credit headers.
+        omit_rate_headers: Leave out the rate limit headers.
+        omit_date_header: Leave out the `Date` header.
+        before_page: Called with the ledger entry before a page is built, in the server's thread.
+            May change the world.
     """
 
     size: int = 300
     seed: int = 1
     life: bool = False
     rows_with_updated_at: bool = False
+    jobs: int = 0
+    description_bytes: int = 0
     created_at: datetime | None = None
     changes: Iterable[Json] = ()
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32))
     api_key: str = ""
+    clock: Callable[[], float] = time.time
+    clock_offset: float = 0
+    order: Order = "id"
+    price: int = 50
+    jobs_price: int = 3
+    jobs_plan: JobsPlan = "pay_as_you_go"
+    jobs_quota: int = 1_000
+    jobs_quota_used: int = 0
+    managed_sources: bool = True
+    balance: int = 10_000_000
+    rate_limits: Limits | None = None
+    profile_rate_limits: Limits | None = None
+    latency: float = 0
+    error_shape: Shape = "problem"
+    empty_every: int = 0
+    expire_cursors_after: float | None = None
+    cursor_rejection: Literal["400", "409"] = "400"
+    repeat_rows_forever: bool = False
+    empty_forever: bool = False
+    omit_credit_headers: bool = False
+    omit_rate_headers: bool = False
+    omit_date_header: bool = False
+    before_page: Callable[[Entry], None] | None = None
 
     def __post_init__(self) -> None:
         self.api_key = self.api_key or make_api_key(self.seed)
@@ -62,60 +124,67 @@ class Core(Switches):
             clock=self.micros,
             life=self.life,
             rows_with_updated_at=self.rows_with_updated_at,
+            jobs=self.jobs,
+            description_bytes=self.description_bytes,
             changes=self.changes,
         )
 
     def micros(self) -> int:
-        """The sandbox's time in microseconds since 1970."""
+        """The server's time in microseconds since 1970."""
         return round((self.clock() + self.clock_offset) * SECOND)
 
     def now(self) -> datetime:
-        """The sandbox's time, in UTC."""
+        """The server's time in UTC."""
         return from_micros(self.micros())
 
     def expire_cursors(self) -> None:
-        """Reject from now on every cursor issued before."""
+        """Invalidate every cursor issued so far."""
         self.secret = secrets.token_bytes(32)
 
     def company_gone(self, key: str) -> None:
-        """Let the profile of a company be gone."""
+        """Make a company's profile respond with 404."""
         self.gone.add(key)
 
     @property
     def ledger(self) -> list[Entry]:
-        """All requests to the API so far, in the order of their arrival."""
+        """All API requests so far, in order of arrival."""
         return self.book.entries()
+
+    def requests_to(self, endpoint: Endpoint) -> list[Entry]:
+        """The requests to one endpoint so far."""
+        return self.book.entries(endpoint)
 
     @property
     def feed_requests(self) -> list[Entry]:
-        """Those for pages of the feed."""
-        return self.book.entries("feed")
+        """The requests for pages of career sites so far."""
+        return self.requests_to("feed")
 
     @property
     def profile_requests(self) -> list[Entry]:
-        """Those for profiles."""
-        return self.book.entries("profile")
+        """The requests for company profiles so far."""
+        return self.requests_to("profile")
 
     @property
     def rows_billed(self) -> int:
-        """How many rows were billed, a row that was billed twice counted twice."""
-        return sum(len(entry.row_ids) for entry in self.ledger)
+        """Number of rows delivered by the feeds that have a price, with repetitions."""
+        return self.billed_ids().total()
 
     @property
     def credits_billed(self) -> int:
-        """What was billed in all."""
+        """Total credits billed."""
         return sum(entry.credits for entry in self.ledger)
 
     def billed_ids(self) -> Counter[str]:
-        """How often each company's row was billed."""
-        return Counter(key for entry in self.ledger for key in entry.row_ids)
+        """How often the feeds that have a price delivered the row with each id."""
+        priced = (entry for entry in self.ledger if entry.endpoint != "expired_jobs")
+        return Counter(key for entry in priced for key in entry.row_ids)
 
     @property
     def open_requests(self) -> int:
-        """How many requests are being answered now."""
+        """Number of requests in progress."""
         return self.book.open_requests
 
     @property
     def max_open_requests(self) -> int:
-        """The most requests that were ever being answered at a time."""
+        """Largest number of requests that were ever in progress at once."""
         return self.book.max_open_requests

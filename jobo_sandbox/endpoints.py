@@ -1,24 +1,38 @@
-"""The API's two endpoints: from a request in the ledger to a reply, without HTTP."""
+"""The endpoints of the API: from a request in the ledger to a reply. No HTTP."""
 
 import math
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any, NamedTuple
 
+from jobo_sandbox import vocabulary as words
+from jobo_sandbox.company_data import Json, make_profile
 from jobo_sandbox.core import Core
-from jobo_sandbox.cursors import Cursor, read_cursor, write_cursor
 from jobo_sandbox.faults import Fault
-from jobo_sandbox.feed import read_page
 from jobo_sandbox.instants import SECOND
-from jobo_sandbox.ledger import Entry
-from jobo_sandbox.profiles import make_profile
-from jobo_sandbox.query import read_query
-from jobo_sandbox.replies import Reply, error, invalid_cursor
+from jobo_sandbox.ledger import Endpoint, Entry
+from jobo_sandbox.pricing import charge, money_headers, price_now
+from jobo_sandbox.queries import (
+    Cursor,
+    Query,
+    read_cursor,
+    read_expired_query,
+    read_jobs_query,
+    read_query,
+    read_stable_scan,
+    write_cursor,
+)
+from jobo_sandbox.wire import Reply, error, invalid_cursor, restart_required
+from jobo_sandbox.world import Position, World
 
 
 def answer(core: Core, entry: Entry, fault: Fault | None) -> Reply | None:
-    """Answer a request: bill it, and complete its entry.
+    """Answer a request, bill it and complete its ledger entry.
 
     Returns:
-        The reply; None if the client gets none.
+        The reply, or None if the client gets none.
     """
     reply = _reply(core, entry, fault)
     entry.status = None if reply is None else reply.status
@@ -40,13 +54,14 @@ def _reply(core: Core, entry: Entry, fault: Fault | None) -> Reply | None:
 
 
 def _usual(core: Core, entry: Entry) -> Reply:
-    """The reply when nothing is wrong with the API: who may not, or not yet, is turned away."""
+    """Reply as a healthy API does: check the key and the rate limit, then call the endpoint."""
     if entry.headers.get("x-api-key") != core.api_key:
         return error(401, "The API key is missing, wrong or revoked.", core.error_shape)
-    if entry.endpoint == "feed":
-        meter, limits, endpoint = core.feed_meter, core.rate_limits, _feed
+    endpoint = _OTHERS.get(entry.endpoint, _page)
+    if entry.endpoint in _FEEDS:
+        meter, limits = core.feed_meter, core.rate_limits
     else:
-        meter, limits, endpoint = core.profile_meter, core.profile_rate_limits, _profile
+        meter, limits = core.profile_meter, core.profile_rate_limits
     if limits is None:
         return endpoint(core, entry)
     wait = math.ceil(meter.wait(limits))
@@ -61,40 +76,67 @@ def _usual(core: Core, entry: Entry) -> Reply:
     return reply
 
 
-def _feed(core: Core, entry: Entry) -> Reply:
-    """A page of the feed, unless the request is bad or the wallet does not cover it."""
-    cursor = _start(core, entry)
+def _profile(core: Core, entry: Entry) -> Reply:
+    """Return a company's profile, which is free."""
+    key = entry.company_id or ""
+    company = core.world.company(key)
+    if company is None or key in core.gone:
+        return error(404, "Company not found.", core.error_shape)
+    return Reply(200, make_profile(core.seed, company))
+
+
+def _filters(core: Core, _: Entry) -> Reply:
+    """Return the values that the filters of the jobs feed take."""
+    with core.world.still():
+        sources = Counter(job.row["source"] for _, job in core.world.board.active())
+    enums = {
+        "work_models": list(words.WORK_MODELS),
+        "employment_types": list(words.EMPLOYMENT_TYPES),
+        "experience_levels": list(words.EXPERIENCE_LEVELS),
+    }
+    counts = [{"key": key, "count": count} for key, count in sources.most_common()]
+    return Reply(200, {"enums": enums, "sources": counts})
+
+
+def _page(core: Core, entry: Entry) -> Reply:
+    """Return a page of a feed, unless the request is bad or the balance too low."""
+    feed = _FEEDS[entry.endpoint]
+    if entry.endpoint == "managed_jobs" and not (core.managed_sources and len(core.world.board)):
+        return error(403, "This API key has no managed job sources.", core.error_shape)
+    cursor = _start(core, entry, feed)
     if isinstance(cursor, Reply):
         return cursor
-    # The price of this page, even if the hook changes it for the next.
-    price, required = core.price, cursor.query.batch_size * core.price
+    # Read now: the hook may change the price of the next page.
+    price = price_now(core, entry.endpoint)
+    required = price.of(cursor.query.batch_size)
     if required > core.balance:
         reply = error(
             402,
-            f"{required} credits are required, {core.balance} are left.",
+            f"This request requires {required} credits; the balance is {core.balance}.",
             core.error_shape,
             credits_required=required,
             credits_balance=core.balance,
         )
-        return _with_money(core, reply, 0, required)
+        return _with_money(core, entry, reply, required, None)
     if core.before_page is not None:
         core.before_page(entry)
-    empty = core.empty_every > 0 and (cursor.pages + 1) % core.empty_every == 0
-    page = read_page(core.world, cursor, empty=empty)
-    entry.row_ids, entry.credits = page.ids, len(page.ids) * price
-    core.balance -= entry.credits
+    page = _read_page(core, cursor, feed)
+    entry.row_ids, entry.credits = page.ids, charge(core, price, len(page.ids))
     more = page.following is not None
-    body = {
-        "career_sites": page.rows,
+    body: Json = {
+        feed.key: page.rows,
         "next_cursor": page.following and write_cursor(page.following, core.secret),
         "has_more": more,
     }
+    if feed.estimates and cursor.pages == 0:
+        with core.world.still():
+            body["estimated_total"] = sum(1 for _ in feed.walk(core.world, cursor))
     reply = Reply(200, body, {"X-Has-More": str(more).lower()})
-    return _with_money(core, reply, entry.credits, required)
+    return _with_money(core, entry, reply, required, entry.credits)
 
 
-def _start(core: Core, entry: Entry) -> Cursor | Reply:
-    """Where the page starts, or what is wrong with the request."""
+def _start(core: Core, entry: Entry, feed: "_Feed") -> Cursor | Reply:
+    """Return where the page starts, or the error if the request is bad."""
     body = {} if entry.body is None else entry.body
     now = core.micros()
     if not isinstance(body, dict):
@@ -102,34 +144,126 @@ def _start(core: Core, entry: Entry) -> Cursor | Reply:
     text = body.get("cursor")
     if text is None:
         try:
-            return Cursor(read_query(body), core.order, None, 0, now)
+            query, order = feed.read(core, body)
         except ValueError as refusal:
             return error(400, str(refusal), core.error_shape)
+        return Cursor(entry.endpoint, query, order, None, 0, now)
     try:
         cursor = read_cursor(str(text), core.secret)
     except ValueError:
-        return invalid_cursor(core.error_shape)
+        return _rejected(core)
     life = core.expire_cursors_after
-    if life is not None and now > cursor.issued_at + life * SECOND:
-        return invalid_cursor(core.error_shape)
+    expired = life is not None and now > cursor.issued_at + life * SECOND
+    if expired or cursor.endpoint != entry.endpoint:
+        return _rejected(core)
     return replace(cursor, issued_at=now)
 
 
-def _with_money(core: Core, reply: Reply, deducted: int, required: int) -> Reply:
+def _rejected(core: Core) -> Reply:
+    reject = restart_required if core.cursor_rejection == "409" else invalid_cursor
+    return reject(core.error_shape)
+
+
+def _with_money(
+    core: Core, entry: Entry, reply: Reply, required: int, deducted: int | None
+) -> Reply:
     if core.omit_credit_headers:
         return replace(reply, headers={})
-    reply.headers |= {
-        "X-Credits-Deducted": str(deducted),
-        "X-Credits-Required": str(required),
-        "X-Credits-Balance": str(core.balance),
-    }
+    reply.headers |= money_headers(core, entry.endpoint, required=required, deducted=deducted)
     return reply
 
 
-def _profile(core: Core, entry: Entry) -> Reply:
-    """A company's profile; it costs nothing."""
-    key = entry.company_id or ""
-    company = core.world.company(key)
-    if company is None or key in core.gone:
-        return error(404, "There is no such company.", core.error_shape)
-    return Reply(200, make_profile(core.seed, company))
+class _Page(NamedTuple):
+    """Rows, their ids, and where the next page starts (None after the last page)."""
+
+    rows: list[Any]
+    ids: list[str]
+    following: Cursor | None
+
+
+def _read_page(core: Core, cursor: Cursor, feed: "_Feed") -> _Page:
+    """Read the page that starts at a cursor. The next cursor inherits its `issued_at`."""
+    again = replace(cursor, pages=cursor.pages + 1)
+    every = core.empty_every
+    if core.empty_forever or (every > 0 and again.pages % every == 0):
+        return _Page([], [], again)
+    size = cursor.query.batch_size
+    with core.world.still():
+        # One row more than requested tells whether there is a next page.
+        positions = list(islice(feed.walk(core.world, cursor), size + 1))
+        ids = [key for _, key in positions[:size]]
+        rows = [feed.row(core.world, key) for key in ids]
+    if core.repeat_rows_forever:
+        return _Page(rows, ids, again)
+    if len(positions) <= size:
+        return _Page(rows, ids, None)
+    return _Page(rows, ids, replace(again, after=positions[size - 1]))
+
+
+@dataclass(frozen=True)
+class _Feed:
+    """An endpoint with pages.
+
+    Attributes:
+        key: What the body calls the rows.
+        read: Reads the first request of a scan: its query and its order.
+        walk: Iterates over the rows that match, from a cursor on.
+        row: Makes a row.
+        estimates: Whether the first page has an `estimated_total`.
+    """
+
+    key: str
+    read: Callable[[Core, Json], tuple[Query, str]]
+    walk: Callable[[World, Cursor], Iterator[Position]]
+    row: Callable[[World, str], Any]
+    estimates: bool = False
+
+
+def _walk_career_sites(world: World, cursor: Cursor) -> Iterator[Position]:
+    query = cursor.query
+    for position, company in world.walk(cursor.order, cursor.after, query.newer_than):
+        if query.matches(company.traits):
+            yield position
+
+
+def _walk_jobs(world: World, cursor: Cursor) -> Iterator[Position]:
+    managed = cursor.endpoint == "managed_jobs"
+    for position, job in world.board.walk(cursor.order, cursor.after):
+        if cursor.query.matches_job(job) and (not managed or world.board.is_managed(job)):
+            yield position
+
+
+def _read_jobs(body: Json, *, managed: bool) -> tuple[Query, str]:
+    order = "created_asc" if read_stable_scan(body) else "updated_desc"
+    return read_jobs_query(body, managed=managed), order
+
+
+_FEEDS: dict[Endpoint, _Feed] = {
+    "feed": _Feed(
+        "career_sites",
+        lambda core, body: (read_query(body), core.order),
+        _walk_career_sites,
+        lambda world, key: world.row(key),
+    ),
+    "jobs": _Feed(
+        "jobs",
+        lambda _, body: _read_jobs(body, managed=False),
+        _walk_jobs,
+        lambda world, key: world.board.row(key),
+        estimates=True,
+    ),
+    "managed_jobs": _Feed(
+        "jobs",
+        lambda _, body: _read_jobs(body, managed=True),
+        _walk_jobs,
+        lambda world, key: world.board.row(key),
+        estimates=True,
+    ),
+    "expired_jobs": _Feed(
+        "job_ids",
+        lambda core, query: (read_expired_query(query, core.micros()), "expired_asc"),
+        lambda world, cursor: world.board.walk_expired(cursor.after, cursor.query.newer_than),
+        lambda _, key: key,
+    ),
+}
+_OTHERS: dict[Endpoint, Callable[[Core, Entry], Reply]] = {"profile": _profile, "filters": _filters}

@@ -1,39 +1,41 @@
-"""The ways in which the sandbox misbehaves on request."""
+"""Fault injection: how the mock API server misbehaves, and on which requests."""
 
 import asyncio
 from collections.abc import Mapping
 from concurrent.futures import Future
 from copy import deepcopy
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any, Literal
 
-from jobo_sandbox.replies import HTML, Reply, Shape, error, invalid_cursor, restart_required
+from jobo_sandbox.ledger import Endpoint, Entry
+from jobo_sandbox.wire import HTML, Reply, Shape, error, invalid_cursor, restart_required
 
 _KINDS = ("hold", "redirect", "reject_cursor", "drop", "hang", "truncate", "garbage", "replace")
 
 
 class Hold:
-    """Hold a request back before it is looked at: `Fault(hold=Hold())`."""
+    """Holds a request before it is processed: `Fault(hold=Hold())`."""
 
     def __init__(self) -> None:
         self._arrived: Future[None] = Future()
         self._released: Future[None] = Future()
 
     def wait(self, timeout: float = 10) -> None:
-        """Wait, at most so many seconds, until the request has arrived.
+        """Wait until the request has arrived, at most `timeout` seconds.
 
         Raises:
-            TimeoutError: If it does not arrive.
+            TimeoutError: If the request does not arrive.
         """
         self._arrived.result(timeout)
 
     def release(self) -> None:
-        """Let the request go on."""
+        """Let the request continue."""
         if not self._released.done():
             self._released.set_result(None)
 
     async def pause(self) -> None:
-        """Stay here until released. For the server."""
+        """Wait for the release. Called by the server."""
         if not self._arrived.done():
             self._arrived.set_result(None)
         await asyncio.wrap_future(self._released)
@@ -41,31 +43,33 @@ class Hold:
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """A way to misbehave. What is not given does not happen; most things can be combined.
+    """A fault. Only what is set happens; most attributes can be combined.
 
     Attributes:
-        times: How many requests it meets; None for all from then on.
-        hold: Wait before the request is looked at until the test lets go.
-        delay: Seconds between the finished (and billed) answer and its sending.
-        status: Answer with this status and nothing billed, with `headers` and `body`: an object
-            is sent as JSON, text as HTML; without one it is an error in the usual shape.
-        shape: The shape of the error's body, instead of the sandbox's.
-        redirect: Answer 302 with this URL.
-        reject_cursor: Reject the cursor: with a 400 problem document, a 400 of the other shape,
-            or a 409. Meets only requests that carry one.
-        drop: Close the connection before any byte of an answer.
-        hang: Never answer.
-        billed: Whether a request that is dropped or hangs is billed all the same.
-        truncate: Declare the whole body, send this share of it (0 to 1), close. Billed.
-        garbage: Answer 200 with this body. Billed.
-        replace: Send this JSON instead of the body; a callable is given the body (a copy, its own)
-            and returns what to send. Billed as usual.
+        times: Number of requests affected; None for all from then on.
+        hold: Wait for the test's release before processing the request.
+        send_as: Send the API's own reply, billed as usual, under this status: a 206, say.
+        delay: Seconds to wait before sending the finished (and billed) response.
+        status: Respond with this status, unbilled, with `headers` and `body`: an object is sent
+            as JSON, text as HTML, and None as an error in the usual shape.
+        shape: The shape of the error body, instead of the server's default.
+        redirect: Respond with a 302 to this URL.
+        reject_cursor: Reject the cursor with a 400 problem document, a 400 in the other shape, or
+            a 409. Affects only requests that have a cursor.
+        drop: Close the connection before the first byte of a response.
+        hang: Never respond.
+        billed: Bill a request that is dropped or hangs.
+        truncate: Declare the full length, send this fraction of the body (0 to 1), close. Billed.
+        garbage: Respond with a 200 and this body. Billed.
+        replace: Send this JSON instead of the body. A callable gets a copy of the body and returns
+            what to send. Billed as usual.
     """
 
     times: int | None = 1
     hold: Hold | None = None
     delay: float = 0
     status: int | None = None
+    send_as: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     body: dict[str, Any] | str | None = None
     shape: Shape | None = None
@@ -80,21 +84,23 @@ class Fault:
 
     @property
     def name(self) -> str:
-        """What the ledger calls it: the attributes that are set, with the status."""
+        """The fault's name in the ledger: the attributes that are set, and the status."""
         names = [kind for kind in _KINDS if getattr(self, kind) not in (None, False)]
         if self.delay:
             names.append("delay")
         if self.status is not None:
             names.append(f"status {self.status}")
+        if self.send_as is not None:
+            names.append(f"sent as {self.send_as}")
         return ", ".join(names)
 
     @property
     def silent(self) -> bool:
-        """Whether the client gets no answer at all."""
+        """Whether the client gets no response."""
         return self.drop or self.hang
 
     def instead(self, shape: Shape) -> Reply | None:
-        """The reply that takes the place of the API's, if any. Nothing is billed then."""
+        """Make the reply that replaces the API's, if any. Nothing is billed then."""
         shape = self.shape or shape
         if self.redirect is not None:
             return Reply(302, "", {"Location": self.redirect}, HTML)
@@ -104,7 +110,7 @@ class Fault:
             return invalid_cursor("message" if self.reject_cursor == "400-message" else "problem")
         if self.status is None:
             return None
-        reply = error(self.status, "The sandbox was asked to fail.", shape)
+        reply = error(self.status, "This failure was injected.", shape)
         if isinstance(self.body, str):
             reply.body, reply.content_type = self.body, HTML
         elif self.body is not None:
@@ -113,11 +119,74 @@ class Fault:
         return reply
 
     def spoil(self, reply: Reply) -> Reply:
-        """Change the API's own reply. It has been billed."""
+        """Change the API's own reply, which has been billed."""
         reply.headers |= self.headers
+        reply.status = self.send_as or reply.status
         if self.garbage is not None:
             return Reply(200, self.garbage, reply.headers, HTML)
         if self.replace is not None:
             body = deepcopy(reply.body)
             reply.body = self.replace(body) if callable(self.replace) else self.replace
         return reply
+
+
+@dataclass
+class _Queued:
+    fault: Fault
+    on: int
+    endpoint: Endpoint | None
+    company_id: str | None
+    left: float
+
+    def affects(self, entry: Entry) -> bool:
+        number = entry.number if self.endpoint is None else entry.endpoint_number
+        return (
+            self.left > 0
+            and number >= self.on
+            and self.endpoint in {None, entry.endpoint}
+            and self.company_id in {None, entry.company_id}
+            and (self.fault.reject_cursor is None or entry.cursor is not None)
+        )
+
+
+class Faults:
+    """The pending faults. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._queue: list[_Queued] = []
+        self._lock = Lock()
+
+    def add(
+        self,
+        fault: Fault,
+        *,
+        on: int | None = None,
+        endpoint: Endpoint | None = None,
+        company_id: str | None = None,
+    ) -> None:
+        """Inject a fault. If several apply to a request, it gets the one added first.
+
+        Args:
+            fault: What happens.
+            on: The first request affected. Numbers count from 1 since the start of the server,
+                within `endpoint` if one is given. None means the next request.
+            endpoint: Affect only requests to this endpoint.
+            company_id: Affect only requests for this company's profile.
+        """
+        left = float("inf") if fault.times is None else fault.times
+        with self._lock:
+            self._queue.append(_Queued(fault, on or 1, endpoint, company_id, left))
+
+    def clear(self) -> None:
+        """Remove all faults."""
+        with self._lock:
+            self._queue.clear()
+
+    def take(self, entry: Entry) -> Fault | None:
+        """Take the fault for a request, if any."""
+        with self._lock:
+            for queued in self._queue:
+                if queued.affects(entry):
+                    queued.left -= 1
+                    return queued.fault
+        return None

@@ -1,4 +1,4 @@
-"""The folder `.sandbox`: all that outlives a run."""
+"""The folder `.sandbox`: everything that is kept between runs."""
 
 import json
 import secrets
@@ -11,67 +11,63 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from jobo_sandbox.companies import Json
-from jobo_sandbox.switches import Switches
+from jobo_sandbox.company_data import Json
+from jobo_sandbox.core import Core
 
 _LOCK = "lock"
 _IGNORE = ".gitignore"
 
 
 class InUseError(Exception):
-    """Another run uses the folder."""
+    """Another run is using the folder."""
 
 
 @dataclass
-class State:
-    """What a later run needs to go on in the same world.
+class Saved:
+    """What the next run needs to continue in the same world.
 
     Attributes:
-        seed: Of the world.
-        size: Of the world.
-        created_at: Of the world, in ISO 8601.
-        changes: What was done to the world from outside (`World.changes`).
-        secret: Signs cursors, in hexadecimal.
-        balance: Credits in the wallet.
-        requests: All ever, as are `rows` and `credits`.
-        rows: Rows billed.
-        credits: Credits billed.
-        api_port: Where the API listened; 0 if it never did.
-        postgres_port: Where Postgres listened.
+        seed: The world's seed.
+        size: The world's size.
+        jobs: Number of jobs at its creation.
+        created_at: When the world was created, in ISO 8601.
+        changes: `World.changes`.
+        secret: The key that signs cursors, in hexadecimal.
+        balance: Credits in the account.
+        api_port: The port of the API; 0 before the first run.
+        postgres_port: The port of Postgres; 0 before the first run.
     """
 
     seed: int = 1
     size: int = 300
+    jobs: int = 600
     created_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
     changes: list[Json] = field(default_factory=list)
     secret: str = field(default_factory=lambda: secrets.token_hex(32))
-    balance: int = Switches.balance
-    requests: int = 0
-    rows: int = 0
-    credits: int = 0
+    balance: int = Core.balance
     api_port: int = 0
     postgres_port: int = 0
 
 
 @dataclass(frozen=True)
 class Folder:
-    """The folder and where things are in it. All paths are absolute."""
+    """The folder and the paths in it. All paths are absolute."""
 
     path: Path
 
     @classmethod
     def here(cls) -> Self:
-        """The folder in the current directory; it need not exist."""
+        """The folder in the current directory, which may not exist yet."""
         return cls(Path.cwd() / ".sandbox")
 
     @property
     def journal(self) -> Path:
-        """Where the tap keeps its journal."""
+        """The tap's journal."""
         return self.path / "journal"
 
     @property
     def postgres(self) -> Path:
-        """Where Postgres keeps its data."""
+        """The data of Postgres."""
         return self.path / "postgres"
 
     @property
@@ -81,38 +77,38 @@ class Folder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Make the folder if need be, and have it for oneself.
+        """Create the folder if necessary, and lock it.
 
         Raises:
-            InUseError: If another run has it.
+            InUseError: If another run is using it.
         """
         self.path.mkdir(exist_ok=True)
         (self.path / _IGNORE).write_text("*\n")
-        # SQLite's lock works everywhere, and dies with its process.
+        # SQLite's lock works on every system and ends with its process.
         with closing(sqlite3.connect(self.path / _LOCK, timeout=0)) as lock:
             try:
                 lock.execute("BEGIN EXCLUSIVE")
             except sqlite3.OperationalError as error:
-                raise InUseError(f"another sandbox uses {self.path}") from error
+                raise InUseError(f"another sandbox is using {self.path}") from error
             yield
 
     def reset(self) -> None:
-        """Remove what earlier runs left; the lock stays held."""
+        """Delete everything from earlier runs. The lock stays held."""
         for path in self.path.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
             elif path.name not in {_LOCK, _IGNORE}:
                 path.unlink()
 
-    def load(self) -> State | None:
-        """The state that the last run left, if one did."""
+    def load(self) -> Saved | None:
+        """Load what the last run saved, if there was one."""
         path = self._state
-        return State(**json.loads(path.read_text())) if path.exists() else None
+        return Saved(**json.loads(path.read_text())) if path.exists() else None
 
-    def save(self, state: State) -> None:
-        """Keep the state, as a whole or not at all."""
+    def save(self, saved: Saved) -> None:
+        """Save atomically."""
         draft = self._state.with_suffix(".new")
-        draft.write_text(json.dumps(asdict(state), indent=1))
+        draft.write_text(json.dumps(asdict(saved), indent=1))
         draft.replace(self._state)
 
     @property

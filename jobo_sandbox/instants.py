@@ -1,4 +1,4 @@
-"""Instants as whole microseconds since 1970: exact to compare, cheap to sort."""
+"""Instants as integer microseconds since 1970: exact to compare, cheap to sort."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -13,26 +13,26 @@ _RFC_3339 = re.compile(
 
 
 def to_micros(instant: datetime) -> int:
-    """Microseconds since 1970 of an aware datetime."""
+    """Convert an aware datetime to microseconds since 1970."""
     return (instant - _EPOCH) // timedelta(microseconds=1)
 
 
 def from_micros(micros: int) -> datetime:
-    """The aware UTC datetime of microseconds since 1970."""
+    """Convert microseconds since 1970 to an aware UTC datetime."""
     return _EPOCH + timedelta(microseconds=micros)
 
 
 def to_text(micros: int) -> str:
-    """The instant as RFC 3339 with microseconds and a `Z`."""
+    """Format an instant as RFC 3339, with microseconds and `Z`."""
     return from_micros(micros).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def parse(text: str) -> int:
-    """Read an RFC 3339 date-time, which must name its zone.
+    """Parse an RFC 3339 date-time. The time zone is required.
 
     Raises:
-        ValueError: If it is anything else.
+        ValueError: If the text is anything else.
     """
     if not _RFC_3339.fullmatch(text):
-        raise ValueError(f"not a date-time with a zone: {text}")
+        raise ValueError(f"not a date-time with a time zone: {text}")
     return to_micros(datetime.fromisoformat(text.upper()))

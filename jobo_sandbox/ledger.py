@@ -1,4 +1,4 @@
-"""What was asked of the sandbox, and what it billed for it."""
+"""The ledger: every request to the API, and what it was billed."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -6,25 +6,27 @@ from datetime import datetime
 from threading import Lock
 from typing import Any, Literal
 
-Endpoint = Literal["feed", "profile"]
+Endpoint = Literal["feed", "profile", "jobs", "managed_jobs", "expired_jobs", "filters"]
 
 
 @dataclass
 class Entry:
-    """One request. It is noted as it arrives, and completed as it is answered.
+    """One request. Recorded when it arrives, completed when it is answered.
 
     Attributes:
-        number: 1 for the first request to the API.
-        endpoint_number: 1 for the first request to this endpoint.
-        time: When it arrived, by the sandbox's clock, in UTC.
-        endpoint: Which one was asked.
-        headers: Those of the request, their names in lower case.
-        body: That of the request, parsed; None if it is not JSON.
-        company_id: Of a profile, the company asked for.
-        status: Of the answer; None as long as, or if, there is none.
-        row_ids: The companies whose rows were delivered and billed, in their order.
-        credits: What was billed.
-        fault: The name of the fault that it met.
+        number: Counts requests to the API, from 1.
+        endpoint_number: Counts requests to this endpoint, from 1.
+        time: When it arrived, by the server's clock, in UTC.
+        endpoint: The endpoint.
+        headers: The request's headers, with names in lowercase.
+        body: The request's body, parsed; None if it is empty, text if it is not JSON. For a GET,
+            the parameters of its query.
+        company_id: The requested company, for a profile.
+        status: The response's status; None if there is no response, or not yet.
+        row_ids: Ids of the rows delivered, in order. They are billed, unless the plan includes
+            them or they are ids of expired jobs.
+        credits: Credits billed.
+        fault: The name of the fault that was injected.
     """
 
     number: int
@@ -41,14 +43,14 @@ class Entry:
 
     @property
     def cursor(self) -> str | None:
-        """The cursor that was sent, if one was."""
+        """The cursor sent, if any."""
         cursor = self.body.get("cursor") if isinstance(self.body, dict) else None
         return cursor if isinstance(cursor, str) else None
 
 
 @dataclass
 class Ledger:
-    """All requests, in the order of their arrival. Safe to use from several threads."""
+    """All requests, in order of arrival. Thread-safe."""
 
     open_requests: int = 0
     max_open_requests: int = 0
@@ -65,7 +67,7 @@ class Ledger:
         body: Any = None,
         company_id: str | None = None,
     ) -> Entry:
-        """Note a request that has arrived; `close` is due when it is over."""
+        """Record a request. Call `close` when it is over."""
         with self._lock:
             self._numbers[endpoint] += 1
             number = len(self._entries) + 1
@@ -78,11 +80,11 @@ class Ledger:
             return entry
 
     def close(self) -> None:
-        """A request is over."""
+        """Record that a request is over."""
         with self._lock:
             self.open_requests -= 1
 
     def entries(self, endpoint: Endpoint | None = None) -> list[Entry]:
-        """The entries so far: all, or those of one endpoint."""
+        """The entries so far, of all endpoints or one."""
         with self._lock:
             return [e for e in self._entries if endpoint in {None, e.endpoint}]

@@ -4,7 +4,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
-# (requests, seconds) each; at most so many requests within any such span of time.
+# Pairs of (requests, seconds): at most so many requests in any window of that length.
 Limits = Sequence[tuple[int, float]]
 
 FEED_LIMITS: Limits = ((120, 60), (5_000, 3_600), (50_000, 86_400))
@@ -12,11 +12,11 @@ PROFILE_LIMITS: Limits = ((360, 60), (10_000, 3_600), (100_000, 86_400))
 
 
 class Meter:
-    """Count the requests of a group of endpoints.
+    """Counts the requests to a group of endpoints.
 
     Args:
-        group: What `X-RateLimit-Group` says.
-        time: Tells the time in Unix seconds, by a clock that nobody turns.
+        group: The value of `X-RateLimit-Group`.
+        time: Returns the time in Unix seconds, unaffected by `clock_offset`.
     """
 
     def __init__(self, group: str, time: Callable[[], float]) -> None:
@@ -25,11 +25,11 @@ class Meter:
         self._counted: list[float] = []
 
     def count(self) -> None:
-        """Count a request made now."""
+        """Count a request."""
         self._counted.append(self._time())
 
     def wait(self, limits: Limits) -> float:
-        """Seconds until the next request is allowed; 0 if it is allowed now."""
+        """Seconds until the next request is allowed; 0 if it is now."""
         now = self._time()
         waits = [0.0]
         for count, seconds in limits:
@@ -38,11 +38,11 @@ class Meter:
         return max(waits)
 
     def headers(self, limits: Limits, offset: float) -> dict[str, str]:
-        """The headers about the window that has the fewest requests left.
+        """The rate limit headers, for the window with the fewest requests left.
 
         Args:
-            limits: The limits in force, at least one.
-            offset: Seconds by which the API's clock is ahead of `time`.
+            limits: The limits in force; at least one.
+            offset: Seconds by which the server's clock is ahead of `time`.
         """
         now = self._time()
         count, seconds = min(limits, key=lambda limit: limit[0] - self._used(limit[1], now))

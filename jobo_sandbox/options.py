@@ -4,25 +4,27 @@ import argparse
 from dataclasses import dataclass, field
 
 _DESCRIPTION = """\
-Run a command against a stand-in of the Jobo API and, unless told not to, a Postgres: its
-environment points the tap, the loader and Meltano at them. All that outlives a run is in the
-folder .sandbox here; nothing else is touched. For a Meltano project of your own, unset
-MELTANO_ENVIRONMENT and MELTANO_DATABASE_URI in the command.
+Run a command against a mock Jobo API server and a real Postgres. Environment variables point the
+tap, the loader and Meltano at them. Everything that is kept between runs is in the folder .sandbox
+in the current directory. To use a Meltano project of your own, unset MELTANO_ENVIRONMENT and
+MELTANO_DATABASE_URI in the command.
 """
 
 
 @dataclass
 class Options:
-    """What was asked for on the command line; None for what was not said."""
+    """The command line. None means not given."""
 
     command: list[str] = field(default_factory=list)
     serve: bool = False
     reset: bool = False
     postgres: bool = True
     size: int | None = None
+    jobs: int | None = None
     seed: int | None = None
     port: int | None = None
     balance: int | None = None
+    description_bytes: int = 0
     updated_at: bool = False
     latency: float = 0
     status: list[tuple[int, int]] = field(default_factory=list)
@@ -31,13 +33,13 @@ class Options:
 
 
 def read_options(arguments: list[str]) -> Options:
-    """Read the command line; a mistake in it ends the program with status 2."""
+    """Parse the command line. A mistake exits with code 2."""
     parser = _parser()
     options = parser.parse_args(arguments, namespace=Options())
     if options.serve and options.command:
         parser.error("--serve takes no command")
     if not (options.serve or options.reset or options.command):
-        parser.error("a command is missing (or --serve)")
+        parser.error("specify a command or --serve")
     return options
 
 
@@ -50,40 +52,51 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--serve", action="store_true", help="serve the API until Ctrl-C, and say how to use it")
-    add("--reset", action="store_true", help="start afresh: remove all that earlier runs left")
-    add("--no-postgres", dest="postgres", action="store_false", help="start no Postgres")
-    add("--size", type=_count, metavar="N", help="companies at first (300)")
-    add("--seed", type=int, metavar="N", help="another seed, another world (1)")
-    add("--port", type=_count, metavar="N", help="the API's port (the last one, else any)")
-    add("--balance", type=_count, metavar="N", help="put so many credits into the wallet")
-    add("--updated-at", action="store_true", help="rows carry updated_at")
-    add("--latency", type=float, metavar="SECONDS", help="wait before every answer")
+    add(
+        "--serve",
+        action="store_true",
+        help="only run the server, until Ctrl-C, and print how to use it",
+    )
+    add("--reset", action="store_true", help="start over: delete everything from earlier runs")
+    add("--no-postgres", dest="postgres", action="store_false", help="do not start Postgres")
+    add("--size", type=_count, metavar="N", help="number of companies at the start (default: 300)")
+    add("--jobs", type=_count, metavar="N", help="number of jobs at the start (default: 600)")
+    add(
+        "--description-bytes",
+        type=_count,
+        metavar="N",
+        help="lengthen the jobs' descriptions to this size",
+    )
+    add("--seed", type=int, metavar="N", help="seed of the generated data (default: 1)")
+    add("--port", type=_count, metavar="N", help="port of the API (default: as in the last run)")
+    add("--balance", type=_count, metavar="N", help="set the account balance, in credits")
+    add("--updated-at", action="store_true", help="include updated_at in career site rows")
+    add("--latency", type=float, metavar="SECONDS", help="wait this long before every response")
     add(
         "--status",
         type=_status,
         action="append",
         metavar="N:CODE",
-        help="answer the N-th request with this HTTP status (may be repeated)",
+        help="respond to the N-th request with this HTTP status (can be repeated)",
     )
     add(
         "--rate-limits",
         action=argparse.BooleanOptionalAction,
-        help="keep to Jobo's documented rate limits (yes)",
+        help="enforce Jobo's documented rate limits (default: yes)",
     )
-    add("--clock-offset", type=float, metavar="SECONDS", help="the API's clock is ahead by so much")
-    add("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="what to run")
+    add("--clock-offset", type=float, metavar="SECONDS", help="set the API's clock ahead")
+    add("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="the command to run")
     return parser
 
 
 def _count(text: str) -> int:
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
     return int(text)
 
 
 def _status(text: str) -> tuple[int, int]:
     number, _, code = text.partition(":")
     if not (number.isdecimal() and code.isdecimal() and 400 <= int(code) <= 599):  # noqa: PLR2004
-        raise argparse.ArgumentTypeError(f"{text!r} is not like 3:503")
+        raise argparse.ArgumentTypeError(f"{text!r} does not look like 3:503")
     return int(number), int(code)

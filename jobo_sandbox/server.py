@@ -1,70 +1,139 @@
-"""The sandbox over HTTP, on aiohttp."""
+"""The mock API server: HTTP by aiohttp, in a thread of its own, on the loopback interface."""
 
 import asyncio
 import json
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 from email.utils import format_datetime
-from typing import Any
+from threading import Thread
+from types import TracebackType
+from typing import Any, Self
 
 from aiohttp import web
 
-from jobo_sandbox.control import add_control
 from jobo_sandbox.core import Core
 from jobo_sandbox.endpoints import answer
-from jobo_sandbox.ledger import Entry
-from jobo_sandbox.replies import Reply
+from jobo_sandbox.ledger import Endpoint, Entry
+from jobo_sandbox.wire import Reply
 
-_LOOK_EVERY = 0.02
+HOST = "127.0.0.1"
+# Seconds that open requests get when the server shuts down.
+_GRACE = 0.05
+_POLL_INTERVAL = 0.02
 
 
-def make_app(core: Core) -> web.Application:
-    """Make the application that serves the API, and the sandbox's own controls."""
+@dataclass(kw_only=True, eq=False)
+class Sandbox(Core):
+    """A mock API server: `with Sandbox(size=300, seed=1, price=40) as sandbox: ...`.
 
-    async def feed(request: web.Request) -> web.StreamResponse:
-        entry = core.book.open(core.now(), "feed", _headers(request), body=await _body(request))
-        return await _serve(core, request, entry)
+    Accepts all options of `Core`.
+
+    Attributes:
+        port: The port to listen on. With 0, the port that was picked.
+    """
+
+    port: int = 0
+    _stop: Future[None] = field(default_factory=Future, init=False)
+    _thread: Thread | None = field(default=None, init=False)
+
+    @property
+    def url(self) -> str:
+        """The API's base URL, without a trailing slash."""
+        return f"http://{HOST}:{self.port}"
+
+    def __enter__(self) -> Self:
+        started: Future[int] = Future()
+        self._thread = Thread(target=self._run, args=[started], name="jobo-sandbox", daemon=True)
+        self._thread.start()
+        self.port = started.result()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Shut down without waiting for open requests."""
+        if self._thread is not None:
+            self._stop.set_result(None)
+            self._thread.join()
+            self._thread = None
+
+    def _run(self, started: Future[int]) -> None:
+        try:
+            asyncio.run(self._listen(started))
+        except OSError as error:  # the port is taken
+            started.set_exception(error)
+
+    async def _listen(self, started: Future[int]) -> None:
+        runner = web.AppRunner(_make_app(self), access_log=None, shutdown_timeout=_GRACE)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, HOST, self.port).start()
+            started.set_result(runner.addresses[0][1])
+            await asyncio.wrap_future(self._stop)
+        finally:
+            await runner.cleanup()
+
+
+def _make_app(core: Core) -> web.Application:
+    def add(method: str, path: str, endpoint: Endpoint) -> None:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            body = dict(request.query) if method == "GET" else await _body(request)
+            entry = core.book.open(core.now(), endpoint, _headers(request), body=body)
+            return await _handle(core, request, entry)
+
+        app.router.add_route(method, path, handle)
 
     async def profile(request: web.Request) -> web.StreamResponse:
         key = request.match_info["id"]
         entry = core.book.open(core.now(), "profile", _headers(request), company_id=key)
-        return await _serve(core, request, entry)
+        return await _handle(core, request, entry)
 
     async def omit_date(_: web.Request, response: web.StreamResponse) -> None:
-        # Only here: aiohttp adds the date where it is missing.
+        # This late because aiohttp adds the header if it is missing.
         if core.omit_date_header:
             response.headers.popall("Date")
 
     app = web.Application()
     app.on_response_prepare.append(omit_date)
-    app.router.add_post("/api/career-sites/feed", feed)
+    add("POST", "/api/career-sites/feed", "feed")
+    add("POST", "/api/jobs/feed", "jobs")
+    add("POST", "/api/jobs/feed/managed", "managed_jobs")
+    add("GET", "/api/jobs/expired", "expired_jobs")
+    add("GET", "/api/connectors/filters", "filters")
     app.router.add_get("/api/companies/{id}", profile)
-    add_control(app, core)
     return app
 
 
-async def _serve(core: Core, request: web.Request, entry: Entry) -> web.StreamResponse:
+async def _handle(core: Core, request: web.Request, entry: Entry) -> web.StreamResponse:
     try:
         fault = core.faults.take(entry)
         if fault is not None and fault.hold is not None:
             await fault.hold.pause()
-        # From here to the answer nothing waits: a page is billed even if its client has left.
+        # Nothing awaits between here and the reply: a page is billed even if the client has left.
         reply = answer(core, entry, fault)
         await asyncio.sleep(core.latency + (fault.delay if fault else 0))
         if reply is None:
-            return await _say_nothing(request, hang=fault is not None and fault.hang)
+            return await _send_nothing(request, hang=fault is not None and fault.hang)
         reply.headers.setdefault("Date", format_datetime(core.now(), usegmt=True))
         return await _send(request, reply, None if fault is None else fault.truncate)
     finally:
         core.book.close()
 
 
-async def _say_nothing(request: web.Request, *, hang: bool) -> web.StreamResponse:
+async def _send_nothing(request: web.Request, *, hang: bool) -> web.StreamResponse:
     transport = request.transport
-    # Nothing wakes a handler when its client leaves, so it has to look.
+    # A handler is not notified when its client disconnects, so it has to poll.
     while hang and transport is not None and not transport.is_closing():  # noqa: ASYNC110
-        await asyncio.sleep(_LOOK_EVERY)
+        await asyncio.sleep(_POLL_INTERVAL)
     if transport is not None:
         transport.close()
-    return web.Response()  # to nobody
+    return web.Response()  # never sent
 
 
 async def _send(request: web.Request, reply: Reply, share: float | None) -> web.StreamResponse:
@@ -86,7 +155,7 @@ def _headers(request: web.Request) -> dict[str, str]:
 
 
 async def _body(request: web.Request) -> Any:
-    """The body, or what stands for none: None if it is empty, its text if it is not JSON."""
+    """Return the parsed body: None if it is empty, its text if it is not JSON."""
     text = await request.text()
     try:
         return json.loads(text) if text else None

@@ -1,4 +1,4 @@
-"""The words that the sandbox's companies are made of."""
+"""The words that companies and jobs are made of."""
 
 
 def _words(text: str) -> list[str]:
@@ -54,7 +54,7 @@ COMPANY_SIZES = (
 )
 FUNDING_STAGES = ("pre_seed", "seed", "series_a", "series_b", "series_c", "series_d", "ipo")
 
-# Where the jobs of a company are listed, by the system that it runs on.
+# Where a company's jobs are listed, by applicant tracking system.
 LISTING_URLS = {
     "greenhouse": "https://boards.greenhouse.io/{slug}",
     "lever": "https://jobs.lever.co/{slug}",
@@ -100,4 +100,94 @@ TECHNOLOGIES = {
     "React": ["web"],
     "Kafka": ["streaming"],
     "Snowflake": ["databases", "analytics"],
+}
+
+# City, region, country, latitude and longitude.
+JOB_LOCATIONS = (
+    ("San Francisco", "California", "United States", 37.7749, -122.4194),
+    ("Austin", "Texas", "United States", 30.2672, -97.7431),
+    ("New York", "New York", "United States", 40.7128, -74.006),
+    ("London", "England", "United Kingdom", 51.5074, -0.1278),
+    ("Berlin", "Berlin", "Germany", 52.52, 13.405),
+    ("München", "Bavaria", "Germany", 48.1351, 11.582),
+    ("Paris", "Île-de-France", "France", 48.8566, 2.3522),
+    ("Amsterdam", "North Holland", "Netherlands", 52.3676, 4.9041),
+    ("Zürich", "Zürich", "Switzerland", 47.3769, 8.5417),
+    ("Toronto", "Ontario", "Canada", 43.6532, -79.3832),
+    ("Bengaluru", "Karnataka", "India", 12.9716, 77.5946),
+    ("Singapore", "Singapore", "Singapore", 1.3521, 103.8198),
+)
+CURRENCIES = {
+    "United Kingdom": "GBP",
+    "Germany": "EUR",
+    "France": "EUR",
+    "Netherlands": "EUR",
+    "Switzerland": "CHF",
+    "Canada": "CAD",
+    "India": "INR",
+    "Singapore": "SGD",
+}
+JOB_TITLES = (
+    "Software Engineer",
+    "Data Engineer",
+    "Data Analyst",
+    "Product Manager",
+    "UX Designer",
+    "Account Executive",
+    "Customer Success Manager",
+    "Recruiter",
+    "Financial Analyst",
+    "Site Reliability Engineer",
+    "Marketing Manager",
+    "Mechanical Engineer",
+    "Registered Nurse",
+    "Warehouse Associate",
+)
+# The values that the filters take, with the spellings that rows use.
+WORK_MODELS = {"remote": ("Remote",), "hybrid": ("Hybrid",), "onsite": ("On-site", "Onsite")}
+EMPLOYMENT_TYPES = {
+    "full-time": ("Full-time",),
+    "part-time": ("Part-time",),
+    "contract": ("Contract",),
+    "internship": ("Internship",),
+    "freelance": ("Freelance",),
+    "temporary": ("Temporary",),
+}
+EMPLOYMENT_WEIGHTS = (75, 8, 8, 4, 2, 3)
+EXPERIENCE_LEVELS = {
+    "intern": ("Intern", "Internship"),
+    "entry": ("Entry", "Entry Level"),
+    "mid": ("Mid", "Mid Level"),
+    "senior": ("Senior", "Senior Level"),
+    "lead": ("Lead",),
+    "executive": ("Executive",),
+}
+TASKS = (
+    "Own projects from the first idea to production.",
+    "Work with customers to understand what they need.",
+    "Review the work of others and share what you know.",
+    "Improve how we measure quality.",
+    "Plan and document the next quarter with your team.",
+    "Keep our services reliable and our costs in check.",
+)
+BENEFITS = (
+    "30 days of vacation",
+    "Health insurance",
+    "Learning budget",
+    "Stock options",
+    "Flexible hours",
+    "Parental leave",
+    "Relocation support",
+)
+EDUCATION = ("Bachelor's degree", "Master's degree", "Vocational training")
+CERTIFICATIONS = ("PMP", "AWS Certified Developer", "CPA", "Scrum Master")
+SKILLS = {
+    "Python": "hard",
+    "SQL": "hard",
+    "Kubernetes": "hard",
+    "Salesforce": "hard",
+    "Forklift operation": "hard",
+    "Communication": "soft",
+    "Teamwork": "soft",
+    "Problem solving": "soft",
 }

@@ -13,11 +13,12 @@ from tap_jobo.tap import TapJobo
 
 
 def run() -> None:
-    """Run the command line; an error that we foresee is one line, never a traceback."""
+    """Run the command line; an error that we foresee is a line or a few, never a traceback."""
     try:
         sys.exit(TapJobo.cli.main(prog_name=TapJobo.name, standalone_mode=False))
     except TapJoboError as error:
-        TapJobo.logger.critical("%s", error)
+        for line in str(error).splitlines():
+            TapJobo.logger.critical("%s", line)
         sys.exit(error.exit_code)
     except MappingError as error:
         TapJobo.logger.critical("Setting 'stream_maps' does not fit a row: %s", error)

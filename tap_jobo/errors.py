@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
 
 class TapJoboError(Exception):
     """Ends the run with one line and `exit_code`; it names what is at fault and what to do."""
@@ -31,40 +26,32 @@ class ApiError(TapJoboError):
 
 
 class CursorRejectedError(ApiError):
-    """Jobo cannot continue the scan from this cursor (400 `Invalid cursor`, or its 409)."""
+    """Jobo cannot continue the sync from this cursor (400 `Invalid cursor`, or its 409)."""
 
 
 class RetriesExhaustedError(ApiError):
-    """Jobo gave no answer, or one that means to try again later, as often as it was tried.
+    """Jobo gave no answer, or one that means to try again later, at every try.
 
     Attributes:
         why: What happened, without what it means for the run.
     """
 
     def __init__(self, why: str) -> None:
-        super().__init__(f"{why}. The scan is kept: run again later.")
+        super().__init__(f"{why}. Run again later: the next run resumes from here.")
         self.why = why
 
 
 class NotFoundError(ApiError):
-    """Jobo answered 404.
-
-    Attributes:
-        date: The API's clock in the answer, in whole seconds; None where it gave none.
-    """
-
-    def __init__(self, message: str, date: datetime | None) -> None:
-        super().__init__(message)
-        self.date = date
+    """Jobo answered 404."""
 
 
 class BudgetReachedError(TapJoboError):
-    """The next request could cost more than `max_credits` leaves; the run ends well."""
+    """The next request could cost more than `max_credits` leaves; the run stops cleanly."""
 
 
 class InterruptedRunError(TapJoboError):
     """A signal asked the run to end; exit code 128 + signal number, as a shell gives it."""
 
     def __init__(self, signum: int) -> None:
-        super().__init__(f"Stopped by signal {signum}; the next run goes on from here.")
+        super().__init__(f"Stopped by signal {signum}; the next run resumes from here.")
         self.exit_code = 128 + signum

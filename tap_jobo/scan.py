@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.errors import StateError
-from tap_jobo.settings.common import FILTERS
+from tap_jobo.streams.career_sites import FILTERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,11 +59,7 @@ _NO_SCAN: Final = dict.fromkeys(field.name for field in fields(Scan))
 
 def filters_of(settings: Mapping[str, Any]) -> Filters:
     """Return the filters that the settings ask for, in one order whatever order they came in."""
-    filters: Filters = {}
-    for name in FILTERS:
-        value = settings.get(name)
-        filters[name] = (sorted(set(value)) or None) if isinstance(value, list) else value
-    return filters
+    return {setting.name: setting.normalize(settings.get(setting.name)) for setting in FILTERS}
 
 
 def window(

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT end a run in order: between two pages, never inside one."""
+"""SIGTERM, SIGINT and SIGHUP end a run in order: between two pages, never inside one."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from tap_jobo.clock import Clock
 from tap_jobo.errors import InterruptedRunError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
 _GRACE: Final = 10.0
-"""Seconds that a request in flight has left to be answered, since it may be paid for."""
+"""Seconds that a request in flight has left to be answered, since it may be billed."""
+_OUTPUT_GRACE: Final = 5.0
+"""Seconds that a reader of our output has left to read on."""
 _SLICE: Final = 0.2
 """Seconds after which a wait looks whether a signal came."""
 
@@ -25,30 +27,59 @@ class ShutdownSignal:
 
     The handler only takes a note: a page whose rows are on their way goes out whole, with its
     state, and a wait ends at once. A request in flight is given 10 seconds, then the alarm
-    breaks it off; so does a second signal. (Windows has no such alarm, there the request ends
-    by its own timeout.)
+    breaks it off; a reader that does not read on is given 5. A second signal ends both at once.
+    (Windows has no such alarm, there the request ends by its own timeout.)
+
+    Args:
+        clock: The clock of the waits.
+        check_reader: Raises if nobody reads the tap's output any more; called wherever the main
+            thread looks for a signal.
     """
 
-    def __init__(self, clock: Clock | None = None) -> None:
+    def __init__(
+        self, clock: Clock | None = None, *, check_reader: Callable[[], None] = lambda: None
+    ) -> None:
         self._clock = clock or Clock()
+        self._check_reader = check_reader
         self._signum: int | None = None
+        self._noted_at = 0.0
+        self._is_urgent = False
         self._in_flight = False
 
     def install(self) -> None:
-        """Take the two signals over."""
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, self._note)
-            signal.signal(signal.SIGTERM, self._note)
-            if hasattr(signal, "SIGALRM"):
-                signal.signal(signal.SIGALRM, self._break_off)
+        """Take the signals over; SIGHUP only where it is not ignored, as `nohup` does."""
+        if not _is_main_thread():
+            return
+        for signum in _numbers():
+            signal.signal(signum, self._note)
+        if hasattr(signal, "SIGALRM"):
+            signal.signal(signal.SIGALRM, self._break_off)
 
     def check(self) -> None:
-        """Raise if a signal came.
+        """Raise if the run must not go on.
 
         Raises:
             InterruptedRunError: A signal came.
+            OutputError: Nobody reads the output any more.
         """
         if self._signum is not None:
+            raise self._end(self._signum)
+        if _is_main_thread():  # in any other nobody would see the error at once
+            self._check_reader()
+
+    def check_blocked(self, since: float) -> None:
+        """Raise if a signal came and standard output has been blocked for too long since.
+
+        Args:
+            since: When it last took something, in monotonic seconds.
+
+        Raises:
+            InterruptedRunError: It has.
+        """
+        if self._signum is None:
+            return
+        blocked = self._clock.monotonic() - max(since, self._noted_at)
+        if self._is_urgent or blocked >= _OUTPUT_GRACE:
             raise self._end(self._signum)
 
     def wait(self, seconds: float) -> None:
@@ -56,6 +87,7 @@ class ShutdownSignal:
 
         Raises:
             InterruptedRunError: A signal came.
+            OutputError: Nobody reads the output any more.
         """
         self.check()
         end = self._clock.monotonic() + seconds
@@ -67,12 +99,12 @@ class ShutdownSignal:
     def request(self) -> Iterator[None]:
         """Hold while a request is in flight.
 
-        Other threads than the main one send requests that cost nothing: nothing waits for them.
+        Other threads than the main one send requests that are free: nothing waits for them.
 
         Raises:
             InterruptedRunError: A signal came and the answer did not within the grace period.
         """
-        if threading.current_thread() is not threading.main_thread():
+        if not _is_main_thread():
             self.check()
             yield
             return
@@ -87,9 +119,11 @@ class ShutdownSignal:
 
     def _note(self, signum: int, _frame: FrameType | None) -> None:
         if self._signum is not None:
+            self._is_urgent = True
             self._break_off(signum, _frame)
             return
         self._signum = signum
+        self._noted_at = self._clock.monotonic()
         if self._in_flight and hasattr(signal, "setitimer"):
             # Again every second after that: an alarm that comes just before the socket is read
             # would not wake it.
@@ -103,7 +137,19 @@ class ShutdownSignal:
     @staticmethod
     def _end(signum: int) -> InterruptedRunError:
         """Return the error that ends the run; a further signal would only spoil its exit code."""
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if _is_main_thread():
+            for number in _numbers():
+                signal.signal(number, signal.SIG_IGN)
         return InterruptedRunError(signum)
+
+
+def _numbers() -> list[int]:
+    """Return the signals that end a run."""
+    numbers: list[int] = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    return numbers
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from singer_sdk import Tap
 from singer_sdk.exceptions import ConfigValidationError, MappingError
@@ -14,16 +14,19 @@ from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from tap_jobo.errors import ConfigError, StateError, TapJoboError
 from tap_jobo.redaction import redact_logs
 from tap_jobo.scan import STATE_KEYS, StreamState
-from tap_jobo.settings import common as settings
-from tap_jobo.settings.environment import load_dotenv_environment, read_environment, unknown_in
-from tap_jobo.settings.validation import check
+from tap_jobo.settings.check import check
+from tap_jobo.settings.common import UNSUPPORTED
+from tap_jobo.settings.environment import load_dotenv_environment, read_environment
+from tap_jobo.settings.setting import config_schema
+from tap_jobo.settings.unknown import mistyped_variables, unknown_settings, unknown_variables
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.singer.companies_stream import CompaniesStream
 from tap_jobo.singer.feed_stream import CareerSitesStream
-from tap_jobo.singer.writer import StdoutWriter
+from tap_jobo.singer.writer import StdoutWriter, check_reader
+from tap_jobo.streams.registry import SETTINGS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from typing import IO
 
     import click
@@ -35,7 +38,7 @@ class TapJobo(Tap):
     """Singer tap for the Jobo API: a directory of career sites, kept current."""
 
     name = "tap-jobo"
-    config_jsonschema: ClassVar[dict[str, Any]] = settings.SETTINGS.to_dict()
+    config_jsonschema: ClassVar[dict[str, Any]] = config_schema(SETTINGS)
     message_writer_class = StdoutWriter
     # Neither BATCH nor ACTIVATE_VERSION: both would let the state run ahead of the rows.
     capabilities: ClassVar[list[CapabilitiesEnum]] = [
@@ -62,17 +65,20 @@ class TapJobo(Tap):
             ConfigError: A setting is not what it should be.
             StateError: The state is not one.
         """
-        self._shutdown = ShutdownSignal()
+        self._shutdown = ShutdownSignal(check_reader=check_reader)
         config = dict(config or {})
+        self.append_builtin_config(self.config_jsonschema)
+        known = {*self.config_jsonschema["properties"], *UNSUPPORTED}
+        problems = unknown_settings(config, known)
         if parse_env_config:
-            self.append_builtin_config(self.config_jsonschema)
             environ = load_dotenv_environment()
             config |= read_environment(self.config_jsonschema, environ)
-            self._warn_of_unknown(unknown_in(environ, self.config_jsonschema))
+            problems += mistyped_variables(environ, known)
+            for variable in unknown_variables(environ, known):
+                self.logger.warning("Variable %s is not a setting and has no effect.", variable)
         if validate_config:
-            config = check(config)
+            config = check(config, SETTINGS, problems)
             redact_logs(config["api_key"])
-            self._warn_of_unknown(config)
         else:  # discovery needs no key, and the SDK would warn that there is none
             config.setdefault("api_key", "")
         if isinstance(catalog := kwargs.get("catalog"), dict):
@@ -80,9 +86,10 @@ class TapJobo(Tap):
         try:
             super().__init__(config=config, validate_config=validate_config, **kwargs)
         except ConfigValidationError as error:  # of the SDK's own settings
-            raise ConfigError("; ".join(error.errors)) from error
+            raise ConfigError("\n".join(error.errors)) from error
         except MappingError as error:
             raise ConfigError(f"Setting 'stream_maps' is no map: {error}") from error
+        cast("StdoutWriter", self.message_writer).end_with(self._shutdown)
 
     def _setup_signal_handlers(self) -> None:
         """Take SIGTERM and SIGINT, instead of the SDK's handler, which exits at once and with 0.
@@ -120,13 +127,6 @@ class TapJobo(Tap):
             self.logger.warning("The state has no bookmark of career_sites: it is read anew.")
         super().load_state({"bookmarks": {**bookmarks, **_known_part(bookmarks)}})
         StreamState(self.state.get("bookmarks", {}).get(CareerSitesStream.name, {}))
-
-    @classmethod
-    def _warn_of_unknown(cls, names: Iterable[str]) -> None:
-        cls.append_builtin_config(cls.config_jsonschema)
-        for name in sorted(set(names) - cls.config_jsonschema["properties"].keys()):
-            if name not in settings.UNSUPPORTED:
-                cls.logger.warning("Setting %s is unknown and has no effect.", ascii(name))
 
     @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:

@@ -1,4 +1,4 @@
-"""Writes the table of costs in README.md: what the sandbox bills for runs of the installed tap.
+"""Writes the cost table in README.md: what the sandbox bills for runs of the installed tap.
 
 `uv run tools/costs.py`; a test fails when the table is not what this writes.
 """
@@ -74,28 +74,30 @@ class Account:
 
 def table() -> Iterator[str]:
     """Yield the lines of the table."""
-    yield "| | requests | rows bought | cost |"
+    yield "| run | requests | rows billed | cost |"
     yield "|---|---|---|---|"
     with _account(100_000) as account:
         account.run("--test")
         yield account.bill("`tap-jobo --test`")
         account.run()
-        yield account.bill("first run (backfill), 100,000 career sites")
+        yield account.bill("backfill of 100,000 career sites")
         account.run()
-        yield account.bill("a run with nothing new")
+        yield account.bill("incremental run, nothing changed")
         account.change(CHANGED)
         account.run()
-        yield account.bill(f"a run six hours later, {CHANGED} of them have changed")
+        yield account.bill(f"incremental run, {CHANGED} rows have changed")
+        account.run()
+        yield account.bill("another run within the lookback: the same rows again")
     with _account(10_000) as account:
         account.run()
-        yield account.bill("first run (backfill), 10,000 career sites")
+        yield account.bill("backfill of 10,000 career sites")
     for journal in (True, False):
         with _account(10_000, journal=journal) as account:
             account.run_killed(101)
             account.run()
             without = "" if journal else ", without the journal"
             yield account.bill(
-                f"the same, killed halfway before anything was stored, started again{without}"
+                f"the same, killed halfway before the target stored anything, then rerun{without}"
             )
 
 

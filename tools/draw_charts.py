@@ -17,8 +17,8 @@ import psycopg
 from psycopg.rows import dict_row
 
 from jobo_sandbox import Sandbox
-from jobo_sandbox.pipeline import Pipeline
 from jobo_sandbox.postgres import running_postgres
+from tests.support.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,14 +14,17 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tap_jobo.settings import common as settings
+from tap_jobo.settings.kinds import Boolean, PastDate
+from tap_jobo.settings.setting import config_schema
 from tap_jobo.streams import schemas
+from tap_jobo.streams.registry import SETTINGS
 from tap_jobo.tap import TapJobo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 ROOT = Path(__file__).parents[1]
+KINDS = {setting.name: setting.kind for setting in SETTINGS}
 SNAPSHOTS = ROOT / "tests/snapshots"
 TABLE_HEAD = 2  # lines: titles and rule
 STREAMS = {"career_sites": schemas.CAREER_SITES, "companies": schemas.COMPANIES}
@@ -80,10 +83,12 @@ def _all_settings() -> dict[str, Any]:
 def _settings_table() -> Iterator[str]:
     yield "| setting | type | default | |"
     yield "|---|---|---|---|"
-    for name, definition in settings.SETTINGS.to_dict()["properties"].items():
-        default = f"`{json.dumps(definition['default'])}`" if "default" in definition else "-"
-        default = "required" if name == "api_key" else default
-        yield f"| `{name}` | {_type(definition)} | {default} | {definition['description']} |"
+    properties = config_schema(SETTINGS)["properties"]
+    for setting in SETTINGS:
+        default = "-" if setting.default is None else f"`{json.dumps(setting.default)}`"
+        default = "required" if setting.required else default
+        type_ = _type(properties[setting.name])
+        yield f"| `{setting.name}` | {type_} | {default} | {setting.description} |"
 
 
 def _fields_table(schema: Mapping[str, Any]) -> Iterator[str]:
@@ -122,9 +127,10 @@ def _settings_yaml(properties: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _kind(name: str, definition: Mapping[str, Any]) -> str:
-    if name == "start_date":
+    kind = KINDS.get(name)
+    if isinstance(kind, PastDate):
         return "date_iso8601"
-    if name in settings.BOOLEAN_SETTINGS:
+    if isinstance(kind, Boolean):
         return "string # as a boolean, Meltano would read any odd text as false"
     if "enum" in definition:
         return "options"

@@ -2,85 +2,57 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from datetime import timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
-import requests
 import urllib3
 
-from tap_jobo.api.page import NotJsonError, parse_json
-from tap_jobo.api.retry import RETRY_FOR, RateLimiter, Retry, parse_retry_after
+from tap_jobo.api.failures import reading_failed, sending_failed
+from tap_jobo.api.rate_limit import RateLimiter
+from tap_jobo.api.responses import ApiResponse, is_json, is_page, refusal
+from tap_jobo.api.retry import RETRY_FOR, IncompleteResponseError, Retry, RetryableError
+from tap_jobo.api.transport import Exchange
 from tap_jobo.clock import parse_http_date
-from tap_jobo.errors import ApiError, CursorRejectedError, InterruptedRunError, NotFoundError
+from tap_jobo.errors import ApiError, InterruptedRunError
 from tap_jobo.redaction import redact_body
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
 
-    from tap_jobo.api.budget import Budget
+    import requests
+
+    from tap_jobo.api.budget import Account
     from tap_jobo.clock import Clock
     from tap_jobo.signals import ShutdownSignal
 
-T = TypeVar("T")
-
 _TIMEOUT: Final = (10.0, 120.0)
 """Seconds to connect, and between two parts of an answer: Jobo asks for at least 120."""
-_ADVICE: Final[dict[int, str]] = {
-    HTTPStatus.BAD_REQUEST: "Check the settings that this names.",
-    HTTPStatus.UNAUTHORIZED: "Check the setting api_key: the key is missing, wrong or revoked.",
-    HTTPStatus.FORBIDDEN: "The plan or the key does not include this: ask Jobo.",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class ApiResponse(Generic[T]):
-    """A 200 of the API.
-
-    Attributes:
-        content: What was read from its body, from which the key is taken out should it be there.
-        headers: Its headers, whose names are case-insensitive.
-        first_sent_at: The local clock before the request was first tried, in UTC.
-        sent_at: The local clock before the try that was answered, in UTC.
-        elapsed: Seconds between that and the answer's headers.
-        date: The API's clock in the answer, in whole seconds; None where it gave none.
-    """
-
-    content: T
-    headers: Mapping[str, str]
-    first_sent_at: datetime
-    sent_at: datetime
-    elapsed: float
-    date: datetime | None
-
-
-class RetryableError(Exception):
-    """The request failed in a way that costs nothing; `asked` is the wait that it asks for."""
-
-    def __init__(self, why: str, asked: float | None = None) -> None:
-        super().__init__(why)
-        self.asked = asked
-
-
-class IncompleteResponseError(Exception):
-    """The answer broke off or did not come in time: it may have been paid for."""
+_REQUEST_MAX: Final = 900.0
+"""Seconds for a try as a whole, however steadily its bytes trickle in."""
+_BODY_MAX: Final = 512 * 1024 * 1024
+"""Bytes of a decoded body."""
+_CHUNK: Final = 64 * 1024
+_IDLE_MAX: Final = 60.0
+"""Seconds after which a connection is not used again: a gateway on the way may have forgotten it,
+and a request that gets lost there may be billed, as far as the tap can tell."""
 
 
 class Client:
-    """Sends requests for pages of the feed, and decides which failures are worth another try.
+    """Sends requests, and decides which failures are worth another try.
 
     Args:
-        session: The session to send with. Redirects are never followed: a header such as
-            X-Api-Key would go along to another host.
+        session: The session to send with, over `Transport` so that connections tell what was
+            sent. Redirects are never followed: a header such as X-Api-Key would go along to
+            another host.
         key: The API key, to take it out of what comes back.
-        budget: Counts what requests cost and holds the budget.
         shutdown: Ends waits and requests when a signal comes.
         clock: The clocks to read.
         logger: Where retries are reported.
-        workers: How many threads use the client at once; a wait holds all of them.
+        workers: How many threads use the client at once; a rate limit holds all of them.
         retry: Seconds of waits for one request that the server did not ask for.
     """
 
@@ -89,7 +61,6 @@ class Client:
         *,
         session: requests.Session,
         key: str,
-        budget: Budget,
         shutdown: ShutdownSignal,
         clock: Clock,
         logger: logging.Logger,
@@ -98,23 +69,42 @@ class Client:
     ) -> None:
         self._session = session
         self._key = key
-        self._budget = budget
         self._shutdown = shutdown
         self._clock = clock
         self._logger = logger
         self._patience = retry
-        self._pace = RateLimiter(workers)
+        self._limiter = RateLimiter(workers)
         self._environment: dict[str, Any] | None = None
+        self._last_used = clock.monotonic()
+        self.api_time: tuple[datetime, float] | None = None
+        """The API's clock as last seen, and the monotonic time of that; None if not yet."""
+
+    def api_now(self) -> datetime | None:
+        """Return what the API's clock says now, None where no answer has told."""
+        if self.api_time is None:
+            return None
+        date, seen = self.api_time
+        return date + timedelta(seconds=self._clock.monotonic() - seen)
 
     def fetch(
-        self, request: requests.PreparedRequest, *, rows: int, read: Callable[[bytes], T]
-    ) -> ApiResponse[T]:
-        """Return the answer to a request for a page.
+        self,
+        request: requests.PreparedRequest,
+        *,
+        rows: int = 0,
+        account: Account | None = None,
+        forbidden: str | None = None,
+    ) -> ApiResponse:
+        """Return the complete answer to a request.
+
+        With an `account` a page is reserved before each try, and each try without a complete
+        answer is charged. The page that is returned is not: its reader charges and settles it.
 
         Args:
             request: What to send, key and all.
-            rows: The most rows that the answer may hold and cost; 0 if it is free.
-            read: Reads the body; `NotJsonError` from it counts as an answer that broke off.
+            rows: The most rows that the answer may hold and cost.
+            account: Where they are charged; None for a free request, whose answer is a JSON body
+                with status 200.
+            forbidden: What to advise on a 403, instead of the usual.
 
         Raises:
             ApiError: Jobo refused it, or gave no usable answer however often it was tried.
@@ -122,160 +112,132 @@ class Client:
             BudgetReachedError: The page may cost more than the budget leaves.
             InterruptedRunError: A signal came.
         """
-        retry = Retry(self._patience)
+        retry = Retry(self._patience, is_paid=account is not None)
         first_sent_at = self._clock.now()
+        wait = 0.0
         while True:
-            self._wait_for_turn()
-            self._budget.reserve(rows)
+            if account:
+                account.reserve(rows)
+            self._wait(wait)
             started = self._clock.monotonic()
             try:
-                return replace(self._try(request, rows, read), first_sent_at=first_sent_at)
+                response = self._try(request, rows, account, forbidden)
+                return replace(response, first_sent_at=first_sent_at)
             except RetryableError as failure:
                 spent = self._clock.monotonic() - started
-                wait = retry.after_no_answer(
-                    asked=failure.asked, spent=spent, now=self._clock.now(), why=str(failure)
-                )
+                wait = retry.after_failure(failure, spent=spent, now=self._clock.now())
                 self._logger.warning("%s: trying again in %.1f seconds.", failure, wait)
+                if failure.is_rate_limit:  # which all workers share
+                    self._limiter.pause(wait, self._clock.monotonic())
+                    wait = 0.0
             except IncompleteResponseError as failure:
-                self._budget.charge_worst_case(rows)
-                wait = retry.after_broken_answer(str(failure), may_be_paid=rows > 0)
-                self._logger.warning("%s. Trying again in %.1f seconds.", failure, wait)
-            self._pace.pause(wait, self._clock.monotonic())
+                if account:
+                    account.charge_worst_case(rows)
+                wait = retry.after_incomplete(failure)
+                self._logger.warning("%s: trying again in %.1f seconds.", failure, wait)
 
-    def _wait_for_turn(self) -> None:
-        wait = self._pace.wait(self._clock.monotonic())
-        self._shutdown.wait(wait)
-        while wait > 0:  # another thread may have been asked to wait meanwhile
-            wait = self._pace.pause_left(self._clock.monotonic())
+    def _wait(self, seconds: float) -> None:
+        """Wait for so long, and then for the rate limit."""
+        self._shutdown.wait(seconds)
+        wait = self._limiter.wait(self._clock.monotonic())
+        while True:  # another thread may have been asked to wait meanwhile
+            if told := self._limiter.describe(wait, self._clock.monotonic()):
+                self._logger.info("%s.", told)
             self._shutdown.wait(wait)
+            if wait <= 0:
+                return
+            wait = self._limiter.pause_left(self._clock.monotonic())
 
     def _try(
-        self, request: requests.PreparedRequest, rows: int, read: Callable[[bytes], T]
-    ) -> ApiResponse[T]:
+        self,
+        request: requests.PreparedRequest,
+        rows: int,
+        account: Account | None,
+        forbidden: str | None,
+    ) -> ApiResponse:
+        exchange = Exchange(self._clock, _REQUEST_MAX)
         sent_at, started = self._clock.now(), self._clock.monotonic()
+        is_begun = False
         try:
-            with self._shutdown.request():
-                response = self._send(request)
+            with self._shutdown.request(), exchange.on_the_way():
+                is_begun = True
+                response = self._send(request, exchange, is_paid=account is not None)
                 elapsed = self._clock.monotonic() - started
-                body = self._read(response)
-        except InterruptedRunError:
-            self._budget.charge_worst_case(rows)
+                body = self._read(response, exchange)
+        except (InterruptedRunError, _TooLargeError):
+            if account and is_begun and exchange.is_sent:
+                account.charge_worst_case(rows)
             raise
-        self._pace.answered(response.headers, self._clock.monotonic())
-        if response.status_code != HTTPStatus.OK:
-            raise _refusal(response, body)
-        try:
-            content = read(body)
-        except NotJsonError as error:
-            raise IncompleteResponseError("Jobo's answer is not JSON") from error
-        except ApiError:
-            self._budget.charge(response.headers, rows)
-            raise
-        date = parse_http_date(response.headers.get("Date"))
-        return ApiResponse(content, response.headers, sent_at, sent_at, elapsed, date)
+        date = self._note(response.headers)
+        status, headers = response.status_code, response.headers
+        if not _is_success(status, is_paid=account is not None):
+            setting = account.page_size_setting if account else None
+            raise refusal(status, headers, body, page_size_setting=setting, forbidden=forbidden)
+        if not (is_page(body, headers) if account else is_json(body)):
+            raise IncompleteResponseError(f"Jobo answered {status} without a JSON body")
+        return ApiResponse(body, status, headers, sent_at, sent_at, elapsed, date)
 
-    def _send(self, request: requests.PreparedRequest) -> requests.Response:
+    def _note(self, headers: Mapping[str, str]) -> datetime | None:
+        now = self._clock.monotonic()
+        self._last_used = now
+        self._limiter.note_answer(headers, now)
+        date = parse_http_date(headers.get("Date"))
+        self.api_time = self.api_time if date is None else (date, now)
+        return date
+
+    def _send(
+        self, request: requests.PreparedRequest, exchange: Exchange, *, is_paid: bool
+    ) -> requests.Response:
+        url = request.url or ""
         if self._environment is None:  # its proxies and certificates, looked up once a run
             merged = self._session.merge_environment_settings(
-                request.url or "", {}, stream=True, verify=None, cert=None
+                url, {}, stream=True, verify=None, cert=None
             )
             self._environment = dict(merged)
+        if is_paid and self._clock.monotonic() - self._last_used > _IDLE_MAX:
+            self._session.close()  # its connections; it opens new ones
         try:
             return self._session.send(
                 request, timeout=_TIMEOUT, allow_redirects=False, **self._environment
             )
-        except requests.ReadTimeout as error:
-            raise IncompleteResponseError("Jobo did not answer in time") from error
-        except requests.exceptions.SSLError as error:
-            raise ApiError(
-                "The certificate of api_url cannot be verified: check api_url, the machine's "
-                "certificates, or the proxy in between."
-            ) from error
-        except (requests.ConnectionError, requests.Timeout) as error:
-            if _answer_began(error):
-                raise IncompleteResponseError("Jobo's answer is not HTTP") from error
-            raise RetryableError("Jobo cannot be reached, or closed the connection") from error
-        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise ApiError(
-                f"The request cannot be sent ({type(error).__name__}): check api_url and the "
-                "proxy settings of the environment."
-            ) from error
+        except (OSError, urllib3.exceptions.HTTPError) as error:  # requests' own are OSErrors
+            raise sending_failed(error, url, exchange, is_paid=is_paid) from error
 
-    def _read(self, response: requests.Response) -> bytes:
+    def _read(self, response: requests.Response, exchange: Exchange) -> bytes:
+        """Return the body; that of a refusal may be missing, since its status says what to do."""
+        is_success = response.status_code < HTTPStatus.MULTIPLE_CHOICES
         try:
-            return redact_body(response.content, self._key)
-        except requests.RequestException as error:
-            if response.status_code == HTTPStatus.OK:
-                raise IncompleteResponseError("Jobo's answer broke off") from error
-            return b""  # an error's text is worth nothing: its status says what to do
+            with response:
+                return redact_body(_read_limited(response), self._key)
+        except (OSError, urllib3.exceptions.HTTPError) as error:
+            if not is_success:
+                return b""
+            raise reading_failed(error, exchange) from error
+        except _TooLargeError:
+            if not is_success:
+                return b""
+            raise
 
 
-def _answer_began(error: requests.RequestException) -> bool:
-    """Tell bytes that are no answer from a connection that was refused, lost or never made."""
-    cause = error.args[0] if error.args else None
-    return isinstance(cause, urllib3.exceptions.ProtocolError) and not any(
-        isinstance(part, OSError) for part in cause.args
-    )
+class _TooLargeError(ApiError):
+    """A body is larger than what a page can be."""
 
 
-def _refusal(response: requests.Response, body: bytes) -> Exception:
-    """Return what an answer other than 200 means for the run."""
-    status, data = response.status_code, _json_or_none(body)
-    said = f"Jobo answered {status}{_sentence(data)}"
-    if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return RetryableError(said, parse_retry_after(status, response.headers, data))
-    if _is_cursor_rejected(status, data):
-        return CursorRejectedError(said)
-    if status == HTTPStatus.NOT_FOUND:
-        date = parse_http_date(response.headers.get("Date"))
-        return NotFoundError(f"{said}. Check the setting api_url.", date)
-    if status == HTTPStatus.PAYMENT_REQUIRED:
-        return ApiError(f"{said}. {_top_up(data)}")
-    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-        advice = "The key must not follow a redirect: set api_url to the address of the API itself."
-    else:
-        advice = _ADVICE.get(status, "Check the setting api_url, or ask Jobo.")
-    return ApiError(f"{said}. {advice}")
+def _read_limited(response: requests.Response) -> bytes:
+    chunks, size = [], 0
+    for chunk in response.iter_content(_CHUNK):
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > _BODY_MAX:
+            raise _TooLargeError(
+                f"Jobo's answer is larger than {_BODY_MAX // 1024**2} MB, which no page can be: "
+                "lower the page size, or ask Jobo. The answer may have been billed."
+            )
+    return b"".join(chunks)
 
 
-def _json_or_none(body: bytes) -> object:
-    try:
-        return parse_json(body)
-    except NotJsonError:
-        return None
-
-
-def _sentence(data: object) -> str:
-    """Return what Jobo said, of either error body, as one short line of printable text."""
-    said: list[str] = []
-    if isinstance(data, dict):
-        said = [
-            data[name]
-            for name in ("detail", "message", "title", "error")
-            if isinstance(data.get(name), str) and data[name].strip()
-        ]
-    if not said:
-        return ""
-    line = re.sub(r"[^\x20-\x7e]+", " ", said[0]).strip().rstrip(".")
-    return f" ({line[:300]})"
-
-
-def _is_cursor_rejected(status: int, data: object) -> bool:
-    if not isinstance(data, dict):
-        return False
-    if status == HTTPStatus.CONFLICT:
-        return data.get("code") == "feed_cursor_restart_required"
-    return status == HTTPStatus.BAD_REQUEST and any(
-        isinstance(text, str) and "invalid cursor" in text.lower() for text in data.values()
-    )
-
-
-def _top_up(data: object) -> str:
-    facts = data if isinstance(data, dict) else {}
-    needed, present = facts.get("credits_required"), facts.get("credits_balance")
-    if not isinstance(needed, int | float) or not isinstance(present, int | float):
-        return "The balance does not cover the next page: top up the account at Jobo."
-    return (
-        f"The next page needs {needed:,} credits and the balance is {present:,}: top up the "
-        "account at Jobo."
-    )
+def _is_success(status: int, *, is_paid: bool) -> bool:
+    """Whether an answer may be one; a page may come with any 2xx."""
+    if is_paid:
+        return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
+    return status == HTTPStatus.OK

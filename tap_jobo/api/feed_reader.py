@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from tap_jobo.api.json_body import NotJsonError
 from tap_jobo.api.page import read_page
 from tap_jobo.clock import format_timestamp
-from tap_jobo.errors import StateError
+from tap_jobo.errors import ApiError, StateError
 
 if TYPE_CHECKING:
     import logging
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
     from requests import PreparedRequest
 
-    from tap_jobo.api.budget import Budget
-    from tap_jobo.api.client import ApiResponse, Client
+    from tap_jobo.api.budget import Account
+    from tap_jobo.api.client import Client
     from tap_jobo.api.page import Page
+    from tap_jobo.api.responses import ApiResponse
     from tap_jobo.scan import Filters, Scan
 
 PATH: Final = "/api/career-sites/feed"
@@ -49,7 +50,7 @@ class FeedReader:
         client: Sends the requests.
         prepare: Makes a request of a body.
         filters: The filters of every scan.
-        budget: Where the cost of each page is counted.
+        account: Where the cost of each page is counted.
         logger: Where a clock that is off is reported.
     """
 
@@ -59,13 +60,13 @@ class FeedReader:
         client: Client,
         prepare: Callable[[dict[str, Any]], PreparedRequest],
         filters: Filters,
-        budget: Budget,
+        account: Account,
         logger: logging.Logger,
     ) -> None:
         self._client = client
         self._prepare = prepare
         self._filters = filters
-        self._budget = budget
+        self._account = account
         self._logger = logger
         self._clocks_compared = False
 
@@ -83,15 +84,20 @@ class FeedReader:
         answer = self._client.fetch(
             self._prepare(request_body(scan, self._filters)),
             rows=scan.batch_size,
-            read=partial(read_page, sent_cursor=scan.cursor),
+            account=self._account,
         )
-        self._budget.charge(answer.headers, len(answer.content.rows))
+        charged = self._account.charge(answer.headers, scan.batch_size)
+        try:
+            page = read_page(answer.body, scan.cursor)
+        except NotJsonError as error:
+            raise ApiError("Jobo's answer is not JSON: the run stops here.") from error
+        self._account.settle(charged, answer.headers, len(page.rows))
         self._compare_clocks(answer, bookmark)
         if scan.started_at is None:
             scan.started_at = format_timestamp(_started_at(answer))
-        return answer.content
+        return page
 
-    def _compare_clocks(self, answer: ApiResponse[Page], bookmark: datetime | None) -> None:
+    def _compare_clocks(self, answer: ApiResponse, bookmark: datetime | None) -> None:
         if self._clocks_compared:
             return
         self._clocks_compared = True
@@ -134,7 +140,7 @@ def reject_future_bookmark(bookmark: datetime | None, api_time: datetime | None)
         )
 
 
-def _started_at(answer: ApiResponse[Page]) -> datetime:
+def _started_at(answer: ApiResponse) -> datetime:
     """Return the instant before the scan's first request, by the slower of the two clocks.
 
     A local clock that is ahead would move the bookmark past updates that come later. The API's

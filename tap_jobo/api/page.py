@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
+from tap_jobo.api.json_body import parse_json_checked
 from tap_jobo.errors import ApiError
 from tap_jobo.records.converter import sanitize_text
-
-
-class NotJsonError(ValueError):
-    """A body is not JSON at all: an answer that broke on its way, worth another try."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,36 +29,6 @@ class Page:
     is_plain: bool
 
 
-def parse_json(body: bytes) -> object:
-    """Read a JSON body; bytes that are not UTF-8 become U+FFFD rather than an error.
-
-    Raises:
-        NotJsonError: It is not JSON.
-    """
-    return _parse(body)[0]
-
-
-def _parse(body: bytes) -> tuple[object, bool]:
-    """Read a JSON body, and say whether it passed the strict reader, which is also the fast one."""
-    try:
-        return msgspec.json.decode(body), True
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        pass
-    try:
-        text = body.decode("utf-8-sig", "replace")
-        return json.loads(text, parse_int=_integer), False
-    except (ValueError, RecursionError) as error:
-        raise NotJsonError from error
-
-
-def _integer(digits: str) -> float:
-    """Read an integer; one too long for Python becomes infinite, which is no field's value."""
-    try:
-        return int(digits)
-    except ValueError:
-        return float(digits)
-
-
 def read_page(body: bytes, sent_cursor: str | None) -> Page:
     """Read an answer of `POST /api/career-sites/feed`.
 
@@ -77,7 +41,7 @@ def read_page(body: bytes, sent_cursor: str | None) -> Page:
         ApiError: It is not the documented envelope, or says that more follows without saying
             where. Going on by guess could end a scan too early, or buy one page for ever.
     """
-    data, is_strict = _parse(body)
+    data, is_strict = parse_json_checked(body)
     if not isinstance(data, dict):
         raise _broken("is not a JSON object")
     rows, has_more, cursor = data.get("career_sites"), data.get("has_more"), data.get("next_cursor")

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
+from concurrent.futures import wait
 from contextlib import suppress
-from multiprocessing import TimeoutError as NotYet
 from typing import TYPE_CHECKING, Final
 
-from tap_jobo.api.page import parse_json
+from tap_jobo.api.json_body import parse_json
+from tap_jobo.api.worker_pool import WorkerPool
 from tap_jobo.errors import ApiError, NotFoundError, RetriesExhaustedError
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Future
     from datetime import datetime
-    from multiprocessing.pool import AsyncResult
 
     from requests import PreparedRequest
 
@@ -81,19 +82,16 @@ class Profiles:
             RetriesExhaustedError: Neither can the others' be had.
             TapJoboError: As `Client.fetch`, for all but 404, 429 and 5xx.
         """
-        from multiprocessing.pool import ThreadPool  # noqa: PLC0415 - costs time at start-up
-
-        # Its threads are daemons: a request that hangs does not keep the process alive.
-        with ThreadPool(self._workers) as pool:
-            asked: deque[tuple[str, AsyncResult[_Outcome]]] = deque()
+        with WorkerPool(self._fetch, self._workers) as pool:
+            asked: deque[tuple[str, Future[_Outcome]]] = deque()
             for company_id in ids:
-                asked.append((company_id, pool.apply_async(self._fetch, [company_id])))
+                asked.append((company_id, pool.submit(company_id)))
                 if len(asked) == _AHEAD:
                     yield from self._records(*asked.popleft())
             while asked:
                 yield from self._records(*asked.popleft())
 
-    def _records(self, company_id: str, asked: AsyncResult[_Outcome]) -> Iterator[Row]:
+    def _records(self, company_id: str, asked: Future[_Outcome]) -> Iterator[Row]:
         """Yield the record of a company, if it has one, once its profile is there."""
         outcome = self._wait_for(asked)
         if isinstance(outcome, RetriesExhaustedError):
@@ -115,13 +113,9 @@ class Profiles:
 
     def api_time(self) -> datetime | None:
         """Ask for the API's clock, at no cost; None where it does not tell."""
-        try:
-            request = self._prepare(_NOBODY)
-            return self._client.fetch(request, rows=0, read=_read_profile).date
-        except NotFoundError as gone:
-            return gone.date
-        except ApiError:
-            return None
+        with suppress(ApiError):  # whose answer tells it too
+            self._client.fetch(self._prepare(_NOBODY))
+        return self._client.api_now()
 
     def figures(self) -> str:
         """Return the counts, as a part of the run's summary."""
@@ -135,11 +129,11 @@ class Profiles:
         self.count += 1
         yield from self._cleaner.clean([profile])
 
-    def _wait_for(self, asked: AsyncResult[_Outcome]) -> _Outcome:
-        while True:
+    def _wait_for(self, asked: Future[_Outcome]) -> _Outcome:
+        while not asked.done():
             self._shutdown.check()
-            with suppress(NotYet):
-                return asked.get(_POLL)
+            wait([asked], _POLL)
+        return asked.result()
 
     def _fetch(self, company_id: str) -> _Outcome:
         """Return a profile, the error that it could not be had with, or None if it is gone.
@@ -155,8 +149,7 @@ class Profiles:
 
     def _fetch_once(self, company_id: str) -> Row | None:
         try:
-            request = self._prepare(company_id)
-            return self._client.fetch(request, rows=0, read=_read_profile).content
+            return _read_profile(self._client.fetch(self._prepare(company_id)).body)
         except NotFoundError:
             return None
         except RetriesExhaustedError:

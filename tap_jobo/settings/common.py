@@ -1,184 +1,138 @@
-"""The settings: what each is called and means. What each allows is in `tap_jobo.validation`."""
+"""The settings that do not belong to one stream."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from singer_sdk import typing as th
+from tap_jobo.settings.formats import is_path, is_printable_ascii, is_uuid
+from tap_jobo.settings.kinds import Boolean, Choice, Integer, ListOf, PastDate, Text, Url
+from tap_jobo.settings.setting import Setting
 
-BOOLEAN_SETTINGS: Final = ("is_agency", "journal")
-"""The boolean settings, which are read from text too."""
-FILTERS: Final = (
-    "industries",
-    "company_sizes",
-    "country_codes",
-    "funding_stages",
-    "company_types",
-    "founded_after",
-    "is_agency",
-)
-"""The settings that choose which rows the feed returns, named as in the request's body."""
+_MOST_CONCURRENT: Final = 16
+_MOST_IDS: Final = 1_000
+"""Meltano exports settings as environment variables, whose size is limited."""
 
-_TEXTS = th.ArrayType(th.StringType)
-
-SETTINGS: Final = th.PropertiesList(
-    th.Property(
-        "api_key",
-        th.StringType,
+SOURCE: Final = (
+    Setting(
+        name="api_key",
+        title="API key",
+        description="API key of your Jobo account (jbe_live_... or jbe_test_...).",
+        kind=Text(is_printable_ascii, "one line of printable ASCII characters without spaces"),
         required=True,
         secret=True,
-        title="API key",
-        description="Key of your Jobo account (jbe_live_... or jbe_test_...).",
     ),
-    th.Property(
-        "api_url",
-        th.StringType,
-        default="https://connect.jobo.world",
+    Setting(
+        name="api_url",
         title="API URL",
         description=(
-            "Where the Jobo API is: https, or http on this machine alone (127.0.0.1, [::1], "
+            "Base URL of the Jobo API: https, or http on this machine only (127.0.0.1, [::1], "
             "localhost). The key is sent to no other host."
         ),
+        kind=Url(),
+        default="https://connect.jobo.world",
     ),
-    th.Property(
-        "start_date",
-        th.StringType,
+    Setting(
+        name="start_date",
         title="Start date",
         description=(
-            "Where the first run starts: an ISO 8601 date or date-time, UTC where no zone is "
-            "given. Rows updated before it are not read; without it everything is. Wins over an "
-            "earlier bookmark."
+            "Where the first sync starts: an ISO 8601 date or date-time, in UTC if it has no time "
+            "zone. Rows last updated before it are not read; without it, all rows are. A start "
+            "date overrides an earlier bookmark."
         ),
+        kind=PastDate(),
     ),
-    th.Property(
-        "lookback_minutes",
-        th.IntegerType(minimum=0),
-        default=15,
+    Setting(
+        name="lookback_minutes",
         title="Lookback",
         description=(
-            "Minutes before the bookmark from which the next run reads again, in case a row came "
-            "late."
+            "How many minutes before the bookmark the next sync starts, in case a row arrived "
+            "late. Rows that changed within that time before the last sync are billed again: "
+            "with 15 minutes, about 4% extra for a run every six hours, and up to 100% for a run "
+            "every 15 minutes."
         ),
-    ),
-    th.Property(
-        "batch_size",
-        th.IntegerType(minimum=1, maximum=50),
-        default=50,
-        title="Batch size",
-        description="Rows a page, 1 to 50. A full page of 50 costs 2,500 credits ($2.50).",
-    ),
-    th.Property(
-        "industries",
-        _TEXTS,
-        title="Industries",
-        description="Read only companies with one of these industry tags, such as fintech.",
-    ),
-    th.Property(
-        "company_sizes",
-        _TEXTS,
-        title="Company sizes",
-        description="Read only companies in one of these bands of employees, such as 11-50.",
-    ),
-    th.Property(
-        "country_codes",
-        _TEXTS,
-        title="Country codes",
-        description="Read only companies of these countries: ISO 3166-1 alpha-2, such as DE.",
-    ),
-    th.Property(
-        "funding_stages",
-        _TEXTS,
-        title="Funding stages",
-        description="Read only companies at one of these stages, such as seed or series_a.",
-    ),
-    th.Property(
-        "company_types",
-        th.ArrayType(th.StringType(allowed_values=["for_profit", "non_profit"])),
-        title="Company types",
-        description="Read only companies of these types: `for_profit`, `non_profit`.",
-    ),
-    th.Property(
-        "founded_after",
-        th.IntegerType,
-        title="Founded after",
-        description="Read only companies founded in or after this calendar year.",
-    ),
-    th.Property(
-        "is_agency",
-        th.BooleanType,
-        title="Agencies",
-        description="Read only recruiting agencies (`true`) or only others (`false`).",
-    ),
-    th.Property(
-        "on_filter_change",
-        th.StringType(allowed_values=["error", "resync", "keep"]),
-        default="error",
-        title="On filter change",
-        description=(
-            "What to do when the filters are not those of the state, so that rows would be "
-            "missing: `error` stops before any request, `resync` reads all that matches from the "
-            "start (each row costs), `keep` goes on from the bookmark."
-        ),
-    ),
-    th.Property(
-        "max_credits",
-        th.IntegerType(minimum=1),
-        title="Budget",
-        description=(
-            "The most credits that a run may spend (1,000 are $1). Reached, the run ends well "
-            "and the next one goes on from there."
-        ),
-    ),
-    th.Property(
-        "credits_alert_threshold",
-        th.IntegerType(minimum=0),
-        title="Balance alert",
-        description="Warn once a run when the account's balance of credits is below this.",
-    ),
-    th.Property(
-        "journal",
-        th.BooleanType,
-        default=True,
-        title="Journal",
-        description=(
-            "Keep paid pages on disk until they have arrived in the target, so that a crash does "
-            "not buy them again."
-        ),
-    ),
-    th.Property(
-        "journal_dir",
-        th.StringType,
-        title="Journal folder",
-        description=(
-            "Folder of the journal; by default the user's state folder. Pipelines with the same "
-            "key and filters need folders of their own."
-        ),
-    ),
-    th.Property(
-        "companies_concurrency",
-        th.IntegerType(minimum=1, maximum=16),
-        default=4,
-        title="Concurrent profiles",
-        description="How many company profiles are asked for at once, 1 to 16.",
-    ),
-    th.Property(
-        "company_ids",
-        _TEXTS,
-        title="Company ids",
-        description=(
-            "At most 1,000 ids of companies: the stream `companies` reads just these profiles, "
-            "at no cost, and no career sites are read."
-        ),
-    ),
-    th.Property(
-        "company_ids_file",
-        th.StringType,
-        title="File of company ids",
-        description=(
-            "Path of a file with an id of a company on each line, instead of `company_ids` and "
-            "without its limit."
-        ),
+        kind=Integer(0, unit="minutes"),
+        default=15,
     ),
 )
+"""What is read, from where: the first of the settings, before those of the feeds."""
+
+CONTROL: Final = (
+    Setting(
+        name="on_filter_change",
+        title="On filter change",
+        description=(
+            "What to do if the filters differ from those in the state, so that rows would be "
+            "missing: `error` stops before any request, `resync` reads all matching rows from the "
+            "start (each is billed), `keep` resumes from the bookmark (rows that match only the "
+            "new filters and last changed before it stay missing)."
+        ),
+        kind=Choice(("error", "resync", "keep")),
+        default="error",
+    ),
+    Setting(
+        name="max_credits",
+        title="Maximum credits",
+        description=(
+            "Maximum credits per run (1,000 credits are $1). When it is reached, the run stops "
+            "cleanly (exit code 0) and the next run resumes from there."
+        ),
+        kind=Integer(1, unit="credits"),
+    ),
+    Setting(
+        name="credits_alert_threshold",
+        title="Balance alert",
+        description=(
+            "Log a warning, once per run, if the account's balance is below this many credits."
+        ),
+        kind=Integer(0, unit="credits"),
+    ),
+    Setting(
+        name="journal",
+        title="Journal",
+        description=(
+            "Keep billed pages on disk until the target has stored their rows, so that they are "
+            "not billed again after a crash."
+        ),
+        kind=Boolean(),
+        default=True,
+    ),
+    Setting(
+        name="journal_dir",
+        title="Journal folder",
+        description=(
+            "Folder of the journal; by default in the user's state folder. Pipelines with the "
+            "same key and filters need separate folders."
+        ),
+        kind=Text(is_path, "the path of a folder"),
+    ),
+    Setting(
+        name="companies_concurrency",
+        title="Concurrent profiles",
+        description=f"How many company profiles are requested at once, 1 to {_MOST_CONCURRENT}.",
+        kind=Integer(1, _MOST_CONCURRENT),
+        default=4,
+    ),
+    Setting(
+        name="company_ids",
+        title="Company ids",
+        description=(
+            f"Up to {_MOST_IDS:,} company ids: the stream `companies` reads only these profiles, "
+            "free of charge, and no career sites are read."
+        ),
+        kind=ListOf("uuids (company_ids_file takes more)", is_uuid, most=_MOST_IDS),
+    ),
+    Setting(
+        name="company_ids_file",
+        title="File of company ids",
+        description=(
+            "Path of a text file with one company id per line: like `company_ids`, without its "
+            "limit."
+        ),
+        kind=Text(is_path, "the path of a text file with a uuid on each line"),
+    ),
+)
+"""How a run goes, and the profiles of companies: the last of the settings."""
+
+COMMON: Final = (*SOURCE, *CONTROL)
 UNSUPPORTED: Final = {"batch_config": "object", "emit_activate_version_messages": "boolean"}
 """Settings, with their types, of other SDK taps that cannot hold the promises of this one."""

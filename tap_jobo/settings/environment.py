@@ -1,4 +1,4 @@
-"""Settings from environment variables, and from a file `.env`: for `--config ENV`."""
+"""Settings from environment variables and from a `.env` file: for `--config ENV`."""
 
 from __future__ import annotations
 
@@ -19,31 +19,26 @@ BOOLEANS: Final = {"true": True, "1": True, "yes": True, "on": True} | {
 """The texts that are read as booleans, in lower case."""
 
 
-def read_environment(schema: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
-    """Read settings from variables `TAP_JOBO_...`, each by its type in `schema`.
+def variable_of(name: str) -> str:
+    """Return the environment variable of a setting, such as `TAP_JOBO_MAX_CREDITS`."""
+    return ENV_PREFIX + name.upper()
 
-    What does not read as its type stays the text it is, for `check` to refuse.
+
+def read_environment(schema: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+    """Read settings from `TAP_JOBO_...` variables, each as its type in `schema`.
+
+    A text that does not read as its type stays a text, which `check` refuses.
 
     Args:
-        schema: The JSON schema of all settings.
+        schema: The JSON schema of all settings, those of the SDK included.
         environ: The environment.
     """
     kinds = {name: str(item.get("type")) for name, item in schema["properties"].items()}
     return {
         name: _read(environ[variable], kind)
         for name, kind in (UNSUPPORTED | kinds).items()
-        if (variable := ENV_PREFIX + name.upper()) in environ
+        if (variable := variable_of(name)) in environ
     }
-
-
-def unknown_in(environ: Mapping[str, str], schema: Mapping[str, Any]) -> list[str]:
-    """Return the variables that look like a setting and are none, such as `TAP_JOBO_MAXCREDITS`.
-
-    Those with a second underscore, such as `TAP_JOBO__SELECT`, are Meltano's.
-    """
-    known = {ENV_PREFIX + name.upper() for name in [*schema["properties"], *UNSUPPORTED]}
-    looks = re.compile(f"{ENV_PREFIX}(?!_)")
-    return [name for name in environ if looks.match(name) and name not in known]
 
 
 def _read(text: str, kind: str) -> object:
@@ -62,7 +57,7 @@ def _read(text: str, kind: str) -> object:
 
 
 def load_dotenv_environment() -> dict[str, str]:
-    """Return the process's environment over that of a `.env` file here or in a folder above."""
+    """Return the environment, with that of a `.env` file here or in a folder above beneath it."""
     from dotenv import dotenv_values, find_dotenv  # noqa: PLC0415 - only for --config ENV
 
     path = find_dotenv(usecwd=True)

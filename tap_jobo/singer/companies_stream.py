@@ -7,7 +7,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tap_jobo.api.budget import Budget
 from tap_jobo.api.profiles import RETRY_FOR, Profiles
 from tap_jobo.errors import ConfigError
 from tap_jobo.records.converter import is_uuid
@@ -123,9 +122,8 @@ class CompaniesStream(JoboStream):
     def profiles(self) -> Profiles:
         """The reader of profiles."""
         workers = self.config["companies_concurrency"]
-        free = Budget(max_credits=None, alert_threshold=None, logger=self.logger)
         return Profiles(
-            client=self._client(free, workers=workers, retry=RETRY_FOR),
+            client=self._client(workers=workers, retry=RETRY_FOR),
             prepare=self._prepare,
             cleaner=self._cleaner,
             workers=workers,

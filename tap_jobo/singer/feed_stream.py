@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from tap_jobo.api import feed_reader as feed
-from tap_jobo.api.budget import Budget
+from tap_jobo.api.budget import Account, Budget
 from tap_jobo.api.feed_reader import FeedReader
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import ConfigError
@@ -144,7 +144,7 @@ class CareerSitesStream(JoboStream):
             journal=self._journal(),
             feed=self._feed,
             cleaner=self._cleaner,
-            budget=self._budget,
+            account=self._account,
             report=self._report,
             finish_page=self._finish_page,
             write_state=lambda: self._state_writer.write_state(self.tap_state),
@@ -195,6 +195,10 @@ class CareerSitesStream(JoboStream):
         )
 
     @cached_property
+    def _account(self) -> Account:
+        return self._budget.account(self.name, list_price=50)
+
+    @cached_property
     def _report(self) -> Report:
         return Report(
             stream=self.name,
@@ -208,10 +212,10 @@ class CareerSitesStream(JoboStream):
     @cached_property
     def _feed(self) -> FeedReader:
         return FeedReader(
-            client=self._client(self._budget),
+            client=self._client(),
             prepare=self._prepare,
             filters=self._filters,
-            budget=self._budget,
+            account=self._account,
             logger=self.logger,
         )
 

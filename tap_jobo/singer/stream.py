@@ -7,7 +7,6 @@ import sys
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from requests.adapters import HTTPAdapter
 from singer_sdk import RESTStream, metrics
 from singer_sdk.authenticators import APIKeyAuthenticator
 from singer_sdk.exceptions import MappingError
@@ -15,6 +14,7 @@ from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
 
 from tap_jobo.api.client import Client
+from tap_jobo.api.transport import Transport
 from tap_jobo.clock import Clock
 from tap_jobo.errors import ConfigError, TapJoboError
 from tap_jobo.records.converter import RecordConverter
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from singer_sdk import Tap
     from singer_sdk.helpers.types import Context, Record
 
-    from tap_jobo.api.budget import Budget
     from tap_jobo.signals import ShutdownSignal
     from tap_jobo.singer.writer import StdoutWriter
 
@@ -149,16 +148,15 @@ class JoboStream(RESTStream[Any]):
             self.schema, self.effective_schema.get("properties", {}), self.logger
         )
 
-    def _client(self, budget: Budget, **options: Any) -> Client:
+    def _client(self, **options: Any) -> Client:
         session = self.requests_session
         # On this machine a proxy of the environment has no business, and would see the key.
         session.trust_env = self.url_base.startswith("https:")
         for scheme in ("https://", "http://"):
-            session.mount(scheme, HTTPAdapter(pool_maxsize=_MOST_WORKERS))
+            session.mount(scheme, Transport(_MOST_WORKERS))
         return Client(
             session=session,
             key=self.config["api_key"],
-            budget=budget,
             shutdown=self._shutdown,
             clock=self._clock,
             logger=self.logger,

@@ -1,11 +1,7 @@
-"""Standard output: Singer messages, a line each."""
+"""Singer messages, a line each."""
 
 from __future__ import annotations
 
-import errno
-import os
-import select
-import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,13 +9,18 @@ from singer_sdk.contrib.msgspec import MsgSpecWriter, encoder, serialize_jsonl
 from singer_sdk.singerlib.encoding.base import SingerMessageType
 from singer_sdk.singerlib.encoding.simple import StateMessage
 
-from tap_jobo.errors import OutputError
+from tap_jobo.singer.output import Output, check_reader
 
 if TYPE_CHECKING:
     from singer_sdk.singerlib.encoding.simple import Message
 
+    from tap_jobo.signals import ShutdownSignal
+
+__all__ = ["StdoutWriter", "check_reader"]
 
 _RECORDS_AT_A_TIME: Final = 100
+_BUFFER: Final = 64 * 1024
+"""Bytes of single records that are written at once."""
 
 
 class StdoutWriter(MsgSpecWriter):
@@ -30,7 +31,13 @@ class StdoutWriter(MsgSpecWriter):
 
     def __init__(self) -> None:
         super().__init__()
+        self._output = Output()
         self._records: list[dict[str, Any]] = []
+        self._lines = bytearray()
+
+    def end_with(self, shutdown: ShutdownSignal) -> None:
+        """Let a signal end a write that blocks because nobody reads."""
+        self._output.check_blocked = shutdown.check_blocked
 
     def serialize_message(self, message: Message) -> bytearray:
         """Make a line of a message; the SDK would copy a state leaf by leaf to do so."""
@@ -43,16 +50,19 @@ class StdoutWriter(MsgSpecWriter):
 
         Raises:
             OutputError: Standard output is gone, or the disk behind it full.
+            InterruptedRunError: A signal came, and nobody reads.
         """
-        self.write_waiting_records()
-        is_record = message.type is SingerMessageType.RECORD
-        self._write(self.format_message(message), flush=not is_record)
+        self._encode_records()
+        self._lines += self.format_message(message)
+        if message.type is not SingerMessageType.RECORD or len(self._lines) >= _BUFFER:
+            self._flush()
 
     def write_record(self, stream: str, record: dict[str, Any]) -> None:
         """Write a RECORD message, soon, without the objects that stand for it in between.
 
         Raises:
             OutputError: As `write_message`.
+            InterruptedRunError: As `write_message`.
         """
         now = datetime.now(UTC)
         self._records.append(
@@ -62,61 +72,21 @@ class StdoutWriter(MsgSpecWriter):
             self.write_waiting_records()
 
     def write_waiting_records(self) -> None:
-        """Write the records of `write_record` that are not written yet.
+        """Write the records that are not written yet.
 
         Raises:
             OutputError: As `write_message`.
+            InterruptedRunError: As `write_message`.
         """
+        self._encode_records()
+        self._flush()
+
+    def _encode_records(self) -> None:
         records, self._records = self._records, []
         if records:
-            self._write(encoder.encode_lines(records))
+            self._lines += encoder.encode_lines(records)
 
-    def _write(self, lines: bytes | bytearray, *, flush: bool = False) -> None:
-        if sys.stdout is None:
-            raise OutputError("Standard output is closed: the tap's messages go there.")
-        try:
-            _write_all(lines)
-            if flush:
-                sys.stdout.buffer.flush()
-        except OSError as error:
-            raise _give_up(str(error.strerror)) from error
-
-
-def _write_all(lines: bytes | bytearray) -> None:
-    """Write, though a signal cuts a write short where Python does not buffer (PYTHONUNBUFFERED).
-
-    Raises:
-        OSError: It cannot be written, or not at once where standard output does not block.
-    """
-    rest = memoryview(lines)
-    while rest:
-        count = sys.stdout.buffer.write(rest)
-        if count is None:  # nothing, and it was told not to wait
-            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-        rest = rest[count:]
-
-
-def check_reader() -> None:
-    """See, before a page is bought, whether the target is still there to read it.
-
-    Raises:
-        OutputError: It is not. (Where the platform cannot tell, the next write does.)
-    """
-    try:
-        poll = select.poll()
-        poll.register(sys.stdout.fileno(), 0)
-        events = poll.poll(0)
-    except (AttributeError, OSError, ValueError):
-        return
-    if any(event & (select.POLLERR | select.POLLNVAL) for _, event in events):
-        raise _give_up("the reading end is closed")
-
-
-def _give_up(why: str) -> OutputError:
-    # What is still buffered would fail again when the interpreter flushes at exit.
-    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
-        os.dup2(nowhere.fileno(), sys.stdout.fileno())
-    return OutputError(
-        f"Standard output cannot be written ({why}): the target went away, or its disk is full. "
-        "Its own log says more. The next run goes on from the last state that arrived."
-    )
+    def _flush(self) -> None:
+        lines, self._lines = self._lines, bytearray()
+        if lines:
+            self._output.write(lines)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from datetime import datetime
 
-    from tap_jobo.api.budget import Budget
+    from tap_jobo.api.budget import Account
     from tap_jobo.api.page import Page
     from tap_jobo.journal.journal import Journal
     from tap_jobo.records.converter import RecordConverter, Row
@@ -52,7 +52,7 @@ class Delivery:
         journal: The pages that are paid for.
         feed: Where pages are bought.
         cleaner: Makes records of rows.
-        budget: What the run has cost.
+        account: What the feed costs.
         report: Counts what was delivered.
         write_state: Writes a STATE message with the state as it is.
         check: Raises if the run must not go on: a signal came, or the target went away.
@@ -68,7 +68,7 @@ class Delivery:
         journal: Journal,
         feed: _Buys,
         cleaner: RecordConverter,
-        budget: Budget,
+        account: Account,
         report: Report,
         write_state: Callable[[], None],
         check: Callable[[], None],
@@ -80,7 +80,7 @@ class Delivery:
         self._journal = journal
         self._feed = feed
         self._cleaner = cleaner
-        self._budget = budget
+        self._account = account
         self._report = report
         self._finish_page = finish_page
         self._write_state = write_state
@@ -165,7 +165,7 @@ class Delivery:
         """Return the scan that begins again what the API cannot continue, once a scan."""
         if scan.cursor is None:
             raise rejection
-        cost = dollars(scan.rows * self._budget.price)
+        cost = dollars(scan.rows * self._account.price)
         if scan.restarts:
             raise ApiError(
                 f"{rejection}, again in a scan that was started over once. To start over costs "

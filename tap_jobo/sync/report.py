@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from singer_sdk import metrics
 
-from tap_jobo.api.budget import CREDITS_A_DOLLAR, dollars
+from tap_jobo.api.budget import CREDITS_PER_DOLLAR, dollars
 
 if TYPE_CHECKING:
     import logging
@@ -96,7 +96,7 @@ class Report:
             Metric.ROWS_REPLAYED: self._rows_replayed,
             Metric.ROWS_SKIPPED: self._cleaner.skipped,
             Metric.CREDITS: spent.credits,
-            Metric.DOLLARS: spent.credits / CREDITS_A_DOLLAR,
+            Metric.DOLLARS: spent.credits / CREDITS_PER_DOLLAR,
             Metric.BALANCE: spent.balance,
         }
         if profiles:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
+from tap_jobo.api.transport import Transport
 from tests.support.client import FeedClient
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ def feed(sandbox: Sandbox) -> FeedClient:
     """The client against the sandbox over HTTP, both with the same clock."""
     session = requests.Session()
     session.trust_env = False
+    session.mount("http://", Transport(1))
     feed = FeedClient(sandbox.url, sandbox.api_key, session)
     sandbox.clock = feed.clock.unix_time
     return feed

@@ -14,7 +14,7 @@ from tests.support.crash import cut_after, cut_in_request
 from tests.support.loggers import LOGGER
 
 if TYPE_CHECKING:
-    from jobo_sandbox.ledger import Entry
+    from jobo_sandbox import Entry
     from tests.support import Run, Tap
 
 METRICS = {
@@ -64,7 +64,7 @@ def test_invalid_credit_header_counts_as_missing(tap: Tap, nonsense: str) -> Non
 )
 def test_credits_are_whole_and_within_limits(said: str, cost: int) -> None:
     budget = Budget(max_credits=None, alert_threshold=None, logger=LOGGER)
-    budget.charge({"X-Credits-Deducted": said}, 3)
+    budget.account("career_sites", list_price=50).charge({"X-Credits-Deducted": said}, 3)
     assert budget.credits == cost
 
 

@@ -8,7 +8,6 @@ import pytest
 import requests
 
 from jobo_sandbox import Fault, Sandbox
-from tap_jobo.api.budget import Budget
 from tap_jobo.api.client import Client
 from tap_jobo.errors import ApiError
 from tap_jobo.signals import ShutdownSignal
@@ -17,7 +16,7 @@ from tests.support.clock import FakeClock
 from tests.support.loggers import LOGGER
 
 if TYPE_CHECKING:
-    from jobo_sandbox.replies import Shape
+    from jobo_sandbox import Shape
 
 PAGE = "<html><head><title>Oops</title></head><body>\n<h1>Bad\ngateway</h1></body></html>"
 
@@ -173,14 +172,13 @@ class TestConnection:
             client = Client(
                 session=session,
                 key="k",
-                budget=Budget(max_credits=None, alert_threshold=None, logger=LOGGER),
                 shutdown=ShutdownSignal(clock),
                 clock=clock,
                 logger=LOGGER,
             )
             request = requests.Request("POST", gone, headers={"X-Api-Key": "k"}).prepare()
             with pytest.raises(ApiError, match="cannot be reached") as failure:
-                client.fetch(request, rows=50, read=bytes)
+                client.fetch(request)
         assert 240 < clock.passed <= 300
         assert "\n" not in str(failure.value)
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tap_jobo.api.page import NotJsonError, parse_json, read_page
+from tap_jobo.api.json_body import NotJsonError, parse_json
+from tap_jobo.api.page import read_page
 from tap_jobo.errors import ApiError
 from tests.support import Tap, complaint, state_at
 

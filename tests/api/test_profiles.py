@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
-from requests.adapters import HTTPAdapter
 
 from jobo_sandbox import Fault, Hold, Sandbox
-from tap_jobo.api.budget import Budget
 from tap_jobo.api.client import Client
 from tap_jobo.api.profiles import Profiles
+from tap_jobo.api.transport import Transport
 from tap_jobo.errors import RetriesExhaustedError
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.signals import ShutdownSignal
@@ -27,7 +26,6 @@ from tests.support.loggers import LOGGER
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tap_jobo.clock import Clock
 
 START = datetime(2026, 1, 1, 0, 0, 0, 370_000, tzinfo=UTC)
 SCHEMA = COMPANIES.to_dict()
@@ -35,14 +33,13 @@ RETRY_FOR = 60.0
 
 
 @contextlib.contextmanager
-def _client(sandbox: Sandbox, clock: Clock, workers: int) -> Iterator[Client]:
+def _client(sandbox: Sandbox, clock: FakeClock, workers: int) -> Iterator[Client]:
     """A client for so many threads, with the retry that profiles are worth."""
     with requests.Session() as session:
-        session.mount("http://", HTTPAdapter(pool_maxsize=workers))
+        session.mount("http://", Transport(workers))
         yield Client(
             session=session,
             key=sandbox.api_key,
-            budget=Budget(max_credits=None, alert_threshold=None, logger=LOGGER),
             shutdown=ShutdownSignal(clock),
             clock=clock,
             logger=LOGGER,
@@ -53,7 +50,7 @@ def _client(sandbox: Sandbox, clock: Clock, workers: int) -> Iterator[Client]:
 
 @contextlib.contextmanager
 def _profiles(
-    sandbox: Sandbox, clock: Clock, workers: int, shutdown: ShutdownSignal | None = None
+    sandbox: Sandbox, clock: FakeClock, workers: int, shutdown: ShutdownSignal | None = None
 ) -> Iterator[Profiles]:
     with _client(sandbox, clock, workers) as client:
         yield Profiles(
@@ -129,7 +126,7 @@ def test_worker_waiting_its_turn_honors_another_workers_wait() -> None:
         first, second, third = sandbox.world.rows()
 
         def fetch(company_id: str) -> None:
-            client.fetch(_request(sandbox, company_id), rows=0, read=bytes)
+            client.fetch(_request(sandbox, company_id))
             if company_id == third:
                 answered.set()
 

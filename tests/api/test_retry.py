@@ -12,7 +12,7 @@ import pytest
 
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.api import client as client_module
-from tap_jobo.api.retry import Retry
+from tap_jobo.api.retry import Retry, RetryableError
 from tap_jobo.errors import ApiError
 from tests.support.client import GARBAGE, FeedClient
 from tests.support.clock import NOON
@@ -173,9 +173,9 @@ def test_backoff_grows_to_30_seconds_with_jitter(sandbox: Sandbox, feed: FeedCli
 
 def test_backoff_without_jitter_doubles_up_to_30_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("random.uniform", lambda _, most: most)
-    retry = Retry(120)
+    retry = Retry(120, is_paid=True)
     took = [
-        retry.after_no_answer(asked=None, spent=0, now=NOON, why="Jobo answered 503")
+        retry.after_failure(RetryableError("Jobo answered 503"), spent=0, now=NOON)
         for _ in range(8)
     ]
     assert took == [0.5, 1, 2, 4, 8, 16, 30, 30]

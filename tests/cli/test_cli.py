@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tap_jobo.settings import common as settings
+from tap_jobo.settings.common import UNSUPPORTED
+from tap_jobo.streams.career_sites import FILTERS
+from tap_jobo.streams.registry import SETTINGS
 from tests.support import (
     COMMAND,
     Run,
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SETTINGS = settings.SETTINGS.to_dict()["properties"]
 OFFLINE = """
 import os, sys
 
@@ -74,17 +75,17 @@ class TestWithoutSettings:
     def test_about_as_text_names_every_setting(self, tmp_path: Path) -> None:
         run = _offline(tmp_path, "--about")
         assert run.returncode == 0, run.stderr
-        for name in SETTINGS:
-            assert f"TAP_JOBO_{name.upper()}" in run.stdout
+        for setting in SETTINGS:
+            assert f"TAP_JOBO_{setting.name.upper()}" in run.stdout
 
     def test_about_as_json_describes_every_setting(self, tmp_path: Path) -> None:
         run = _offline(tmp_path, "--about", "--format", "json")
         assert run.returncode == 0, run.stderr
         about = json.loads(run.stdout)
         shown = about["settings"]["properties"]
-        for name in SETTINGS:
-            assert shown[name]["title"]
-            assert shown[name]["description"]
+        for setting in SETTINGS:
+            assert shown[setting.name]["title"]
+            assert shown[setting.name]["description"]
         assert about["settings"]["required"] == ["api_key"]
         assert shown["api_key"]["secret"] is True
         assert shown["api_url"]["default"] == "https://connect.jobo.world"
@@ -92,16 +93,16 @@ class TestWithoutSettings:
         assert shown["batch_size"]["default"] == 50
         assert shown["on_filter_change"]["default"] == "error"
         assert shown["journal"]["default"] is True
-        assert not any("default" in shown[name] for name in settings.FILTERS)
-        assert not set(shown) & set(settings.UNSUPPORTED)
+        assert not any("default" in shown[setting.name] for setting in FILTERS)
+        assert not set(shown) & set(UNSUPPORTED)
         assert not set(about["capabilities"]) & {"batch", "activate-version"}
 
     def test_about_as_markdown_describes_every_setting(self, tmp_path: Path) -> None:
         run = _offline(tmp_path, "--about", "--format", "markdown")
         assert run.returncode == 0, run.stderr
-        for name, setting in SETTINGS.items():
-            assert f"| {name} |" in run.stdout
-            assert setting["description"] in run.stdout
+        for setting in SETTINGS:
+            assert f"| {setting.name} |" in run.stdout
+            assert setting.description in run.stdout
 
     def test_about_shows_no_key(self, tap: Tap, sandbox: Sandbox) -> None:
         run = tap.run("--about")

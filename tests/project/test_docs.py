@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tap_jobo.settings.common import SETTINGS
+from jobo_sandbox import vocabulary
+from tap_jobo.streams.registry import SETTINGS
 from tests.support import COMMAND, execute, psql
 from tests.support import environment as tap_environment
 from tests.support.meltano import environment
@@ -23,7 +24,16 @@ if TYPE_CHECKING:
 
 README = (REPOSITORY / "README.md").read_text("utf-8")
 SOURCES = [*files("tap_jobo"), *files("jobo_sandbox")]
-TESTS = {path.stem for path in files("tests", "test_*.py")}
+TESTS = {
+    path.stem
+    for path in files("tests", "test_*.py")
+    if path.parent.name != "sandbox"  # whose names are those of other files
+}
+DOCUMENTS = [
+    str(path.relative_to(REPOSITORY))
+    for pattern in ("*.md", "docs/*.md", "examples/*.md")
+    for path in sorted(REPOSITORY.glob(pattern))
+]
 GENERATED: Mapping[Path, str] = runpy.run_path(str(REPOSITORY / "tools/generate.py"))["generated"]()
 
 
@@ -83,24 +93,33 @@ def test_troubleshooting_quotes_what_the_tap_says() -> None:
     assert [text for text in quoted if text not in said] == []
 
 
-@pytest.mark.parametrize("path", sorted(REPOSITORY.glob("*.md")), ids=lambda path: path.name)
-def test_names_in_the_documents_are_those_of_the_code(path: Path) -> None:
-    text = path.read_text("utf-8")
+def test_filter_values_of_the_sandbox_are_in_the_readme() -> None:
+    table = README.split("### Filter values")[1].split("\n## ")[0]
+    known = [*vocabulary.INDUSTRIES, *vocabulary.COMPANY_SIZES, *vocabulary.FUNDING_STAGES]
+    assert [value for value in known if f"`{value}`" not in table] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_names_in_the_documents_are_those_of_the_code(document: str) -> None:
+    text = (REPOSITORY / document).read_text("utf-8")
     variables = set(re.findall(r"\bTAP_JOBO_([A-Z][A-Z_]*)", text))
-    assert {name.lower() for name in variables} <= SETTINGS.to_dict()["properties"].keys()
+    assert {name.lower() for name in variables} <= {setting.name for setting in SETTINGS}
     # What has an underscore, is quoted by itself, and is no setting, field, state key or figure.
     known = set(re.findall(r"\w+_\w+", "".join(map(Path.read_text, SOURCES))))
     assert set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", text)) <= known | TESTS
 
 
-def test_links_lead_somewhere() -> None:
-    headings = re.findall(r"^#+ (.*)", README, re.MULTILINE)
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_lead_somewhere(document: str) -> None:
+    folder = (REPOSITORY / document).parent
+    text = (REPOSITORY / document).read_text("utf-8")
+    headings = re.findall(r"^#+ (.*)", text, re.MULTILINE)
     anchors = {re.sub(r"[^a-z0-9_ -]", "", each.lower()).replace(" ", "-") for each in headings}
-    for target in re.findall(r"\]\((?!http)(.+?)\)", README):
+    for target in re.findall(r"\]\((?!http)(.+?)\)", text):
         if target.startswith("#"):
             assert target[1:] in anchors
         else:
-            assert (REPOSITORY / target).exists(), target
+            assert (folder / target).exists(), target
 
 
 def _blocks(language: str) -> list[str]:
@@ -146,8 +165,8 @@ def _copy_of_the_repository(folder: Path) -> None:
 
 def _figures(output: str) -> tuple[int, int]:
     """Return the rows in the warehouse and the rows billed, of the sandbox's summary."""
-    rows = re.search(r"Warehouse: ([\d,]+) rows", output)
-    billed = re.search(r"([\d,]+) rows billed", output)
+    rows = re.search(r"Warehouse: ([\d,]+) rows? in", output)
+    billed = re.search(r"([\d,]+) rows? billed", output)
     assert rows, output
     assert billed, output
     return int(rows[1].replace(",", "")), int(billed[1].replace(",", ""))
@@ -156,13 +175,19 @@ def _figures(output: str) -> tuple[int, int]:
 def test_architecture_names_what_there_is() -> None:
     text = (REPOSITORY / "ARCHITECTURE.md").read_text("utf-8")
     modules, invariants = (table.split("\n\n")[0] for table in text.split("|---|\n")[1:])
-    sources = {path.stem: path.read_text() for path in files("tap_jobo", "[a-z]*.py")}
-    assert set(_quoted(modules, column=1)) == sources.keys()
+    sources = {path: path.read_text() for path in files("tap_jobo", "[a-z]*.py")}
+    named = [
+        REPOSITORY / package / f"{module}.py"
+        for row in modules.splitlines()
+        for package in _quoted(row, column=1)
+        for module in _quoted(row, column=2)
+    ]
+    assert sorted(named) == sorted(sources)
     for name in _quoted(invariants, column=2):
         definition = rf"(def|class) {name.split('.')[-1]}\b"
-        assert name in sources or any(re.search(definition, code) for code in sources.values())
-    for name in _quoted(invariants, column=3):
-        assert not name.startswith("test_") or name in TESTS
+        is_module = name in {path.stem for path in sources}
+        assert is_module or any(re.search(definition, code) for code in sources.values())
+    assert set(_quoted(invariants, column=3)) <= TESTS
 
 
 def _quoted(table: str, column: int) -> list[str]:

@@ -19,10 +19,10 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from jobo_sandbox import Sandbox
-from jobo_sandbox.pipeline import Pipeline
+from jobo_sandbox.company_data import make_profile
 from jobo_sandbox.postgres import running_postgres
-from jobo_sandbox.profiles import make_profile
 from tests.support import environment, execute, psql
+from tests.support.pipeline import Pipeline
 from tests.support.repository import REPOSITORY
 
 if TYPE_CHECKING:

@@ -20,10 +20,18 @@ class Clock:
         return self.now
 
 
-def post(sandbox: Sandbox, body: object, *, key: str | None = None) -> requests.Response:
-    """Send any body to the feed."""
+CAREER_SITES = "/api/career-sites/feed"
+JOBS = "/api/jobs/feed"
+MANAGED = "/api/jobs/feed/managed"
+EXPIRED = "/api/jobs/expired"
+
+
+def post(
+    sandbox: Sandbox, body: object, *, key: str | None = None, path: str = CAREER_SITES
+) -> requests.Response:
+    """Send any body to a feed."""
     return requests.post(
-        f"{sandbox.url}/api/career-sites/feed",
+        sandbox.url + path,
         json=body,
         headers={"X-Api-Key": key or sandbox.api_key},
         timeout=TIMEOUT,
@@ -31,33 +39,51 @@ def post(sandbox: Sandbox, body: object, *, key: str | None = None) -> requests.
     )
 
 
-def page(sandbox: Sandbox, **body: Any) -> dict[str, Any]:
-    """One page of the feed, which must succeed."""
-    response = post(sandbox, body)
+def get(sandbox: Sandbox, path: str, **parameters: Any) -> requests.Response:
+    """Send a GET request."""
+    return requests.get(
+        sandbox.url + path,
+        params=parameters,
+        headers={"X-Api-Key": sandbox.api_key},
+        timeout=TIMEOUT,
+    )
+
+
+def page(sandbox: Sandbox, *, path: str = CAREER_SITES, **body: Any) -> dict[str, Any]:
+    """One page of a feed, which must succeed."""
+    response = get(sandbox, path, **body) if path == EXPIRED else post(sandbox, body, path=path)
     assert response.status_code == 200, response.text
     answer: dict[str, Any] = response.json()
     return answer
 
 
-def pages(sandbox: Sandbox, **body: Any) -> Iterator[dict[str, Any]]:
-    """A scan to its end, as Jobo's example does it."""
-    answer = page(sandbox, **body)
+def pages(sandbox: Sandbox, *, path: str = CAREER_SITES, **body: Any) -> Iterator[dict[str, Any]]:
+    """A scan to its end, as Jobo's examples do it."""
+    answer = page(sandbox, path=path, **body)
     yield answer
     while answer["has_more"]:
-        answer = page(sandbox, **body, cursor=answer["next_cursor"])
+        beside = {} if path in {JOBS, MANAGED} else body
+        answer = page(sandbox, path=path, **beside, cursor=answer["next_cursor"])
         yield answer
     assert answer["next_cursor"] is None
 
 
 def ids(sandbox: Sandbox, **body: Any) -> list[str]:
-    """The ids of all rows of a scan."""
+    """The ids of all career sites of a scan."""
     return [row["id"] for answer in pages(sandbox, **body) for row in answer["career_sites"]]
+
+
+def job_ids(sandbox: Sandbox, *, path: str = JOBS, **body: Any) -> list[str]:
+    """The ids of all jobs of a scan."""
+    return [row["id"] for answer in pages(sandbox, path=path, **body) for row in answer["jobs"]]
+
+
+def expired_ids(sandbox: Sandbox, **parameters: Any) -> list[str]:
+    """The ids of all expired jobs of a scan."""
+    scan = pages(sandbox, path=EXPIRED, **parameters)
+    return [key for answer in scan for key in answer["job_ids"]]
 
 
 def profile(sandbox: Sandbox, key: str) -> requests.Response:
     """Ask for a profile."""
-    return requests.get(
-        f"{sandbox.url}/api/companies/{key}",
-        headers={"X-Api-Key": sandbox.api_key},
-        timeout=TIMEOUT,
-    )
+    return get(sandbox, f"/api/companies/{key}")

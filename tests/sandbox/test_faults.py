@@ -5,10 +5,9 @@ from typing import Any, Literal
 import pytest
 import requests
 
-from jobo_sandbox import Fault, Hold, Sandbox
-from jobo_sandbox.replies import Shape
+from jobo_sandbox import Fault, Hold, Sandbox, Shape
 
-from .helpers import page, post, profile
+from .helpers import CAREER_SITES, EXPIRED, JOBS, MANAGED, get, page, post, profile
 
 
 def test_a_status_on_the_nth_request(sandbox: Sandbox) -> None:
@@ -42,6 +41,18 @@ def test_faults_for_an_endpoint_or_a_company(sandbox: Sandbox) -> None:
     page(sandbox)
     assert [profile(sandbox, one).status_code for _ in range(3)] == [200, 500, 200]
     assert [profile(sandbox, other).status_code for _ in range(2)] == [502, 200]
+
+
+def test_faults_are_counted_within_their_endpoint(hiring: Sandbox) -> None:
+    hiring.faults.add(Fault(status=500), endpoint="jobs", on=2)
+    hiring.faults.add(Fault(reject_cursor="400"), endpoint="expired_jobs")
+    page(hiring)
+    answers = [post(hiring, {}, path=path) for path in (JOBS, MANAGED, JOBS, JOBS)]
+    assert [answer.status_code for answer in answers] == [200, 200, 500, 200]
+    assert get(hiring, EXPIRED).status_code == 200
+    assert get(hiring, EXPIRED, cursor="any").json()["detail"] == "Invalid cursor"
+    faults = [entry.fault for entry in hiring.ledger if entry.fault]
+    assert faults == ["status 500", "reject_cursor"]
 
 
 @pytest.mark.parametrize("shape", ["problem", "message"])
@@ -78,6 +89,55 @@ def test_dropped_before_the_answer(sandbox: Sandbox) -> None:
     assert (entry.status, entry.credits, entry.fault) == (None, 0, "drop")
 
 
+def test_billed_and_dropped_before_the_answer(sandbox: Sandbox) -> None:
+    sandbox.faults.add(Fault(drop=True, billed=True))
+    with pytest.raises(requests.ConnectionError, match="without response"):
+        post(sandbox, {})
+    assert (sandbox.rows_billed, sandbox.credits_billed) == (50, 2_500)
+
+
+def test_rows_under_another_status(sandbox: Sandbox) -> None:
+    sandbox.faults.add(Fault(send_as=206))
+    answer = post(sandbox, {})
+    assert (answer.status_code, len(answer.json()["career_sites"])) == (206, 50)
+    assert answer.headers["X-Credits-Deducted"] == "2500"
+    [entry] = sandbox.ledger
+    assert (entry.status, entry.credits, entry.fault) == (206, 2_500, "sent as 206")
+
+
+@pytest.mark.parametrize("path", [CAREER_SITES, JOBS])
+def test_the_same_rows_for_ever(hiring: Sandbox, path: str) -> None:
+    key = "career_sites" if path == CAREER_SITES else "jobs"
+    first = page(hiring, path=path, batch_size=8)
+    hiring.repeat_rows_forever = True
+    answers = [page(hiring, path=path, cursor=first["next_cursor"])]
+    for _ in range(2):
+        answers.append(page(hiring, path=path, cursor=answers[-1]["next_cursor"]))
+    assert answers[0][key] != first[key]
+    assert all(answer[key] == answers[0][key] for answer in answers)
+    assert all(answer["has_more"] for answer in answers)
+    assert len({answer["next_cursor"] for answer in answers}) == 3
+    assert hiring.rows_billed == 32
+
+
+@pytest.mark.parametrize(
+    ("path", "key"), [(CAREER_SITES, "career_sites"), (JOBS, "jobs"), (EXPIRED, "job_ids")]
+)
+def test_empty_pages_for_ever(hiring: Sandbox, path: str, key: str) -> None:
+    hiring.world.expire_job(next(iter(hiring.world.jobs())))
+    hiring.empty_forever = True
+    cursors: list[str] = []
+    for _ in range(4):
+        cursor = {"cursor": cursors[-1]} if cursors else {}
+        answer = page(hiring, path=path, **cursor)
+        assert (answer[key], answer["has_more"]) == ([], True)
+        cursors.append(answer["next_cursor"])
+    assert len(set(cursors)) == 4
+    assert hiring.credits_billed == 0
+    hiring.empty_forever = False
+    assert page(hiring, path=path, cursor=cursors[-1])[key]
+
+
 def test_truncated_in_the_middle(sandbox: Sandbox) -> None:
     sandbox.faults.add(Fault(truncate=0.5))
     with pytest.raises(requests.exceptions.ChunkedEncodingError, match="IncompleteRead"):
@@ -90,6 +150,12 @@ def test_garbage(sandbox: Sandbox) -> None:
     answer = post(sandbox, {})
     assert (answer.status_code, answer.text) == (200, "<html>sorry</html>")
     assert answer.headers["X-Credits-Deducted"] == "2500"
+    assert sandbox.credits_billed == 2_500
+
+
+def test_any_bytes(sandbox: Sandbox) -> None:
+    sandbox.faults.add(Fault(garbage=b"\xff\xfe{"))
+    assert post(sandbox, {}).content == b"\xff\xfe{"
     assert sandbox.credits_billed == 2_500
 
 

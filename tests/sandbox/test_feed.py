@@ -3,8 +3,7 @@ from typing import Any, get_args
 
 import pytest
 
-from jobo_sandbox import Sandbox
-from jobo_sandbox.order import Order
+from jobo_sandbox import Order, Sandbox
 
 from .helpers import ids, page, pages, post
 

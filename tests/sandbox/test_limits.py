@@ -3,10 +3,9 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
-from jobo_sandbox import FEED_LIMITS, PROFILE_LIMITS, Sandbox
-from jobo_sandbox.replies import Shape
+from jobo_sandbox import FEED_LIMITS, PROFILE_LIMITS, Sandbox, Shape
 
-from .helpers import Clock, page, post, profile
+from .helpers import CAREER_SITES, EXPIRED, JOBS, MANAGED, Clock, get, page, post, profile
 
 
 def test_there_are_none_unless_asked_for(sandbox: Sandbox) -> None:
@@ -91,6 +90,18 @@ def test_profiles_have_limits_of_their_own() -> None:
         answers = [profile(sandbox, key) for _ in range(3)]
         assert [answer.status_code for answer in answers] == [200, 200, 429]
         assert answers[0].headers["X-RateLimit-Group"] == "general"
+
+
+def test_feeds_share_a_limit_and_filter_values_that_of_profiles() -> None:
+    limits = [(4, 60)]
+    with Sandbox(size=1, jobs=4, rate_limits=limits, profile_rate_limits=limits) as sandbox:
+        paths = (JOBS, EXPIRED, CAREER_SITES, MANAGED, JOBS, EXPIRED)
+        answers = [get(sandbox, p) if p == EXPIRED else post(sandbox, {}, path=p) for p in paths]
+        assert [answer.status_code == 429 for answer in answers] == [False] * 4 + [True] * 2
+        assert {answer.headers["X-RateLimit-Group"] for answer in answers} == {"feed"}
+        values = get(sandbox, "/api/connectors/filters")
+        assert values.headers["X-RateLimit-Group"] == "general"
+        assert values.headers["X-RateLimit-Remaining"] == "3"
 
 
 def test_headers_about_limits_can_be_missing() -> None:

@@ -12,7 +12,7 @@ import requests
 
 from .helpers import TIMEOUT
 
-# Buys one page and says where from; the answer's status comes last.
+# Fetches a page, and prints the URL and the status.
 BUY = """
 import os, requests
 url = os.environ["TAP_JOBO_API_URL"]
@@ -33,6 +33,7 @@ with psycopg.connect(url.replace("+psycopg", "")) as connection:
     connection.execute("CREATE TABLE IF NOT EXISTS jobs.career_sites "
         "(id text PRIMARY KEY, name text, ats text, industries jsonb, listing_url text)")
     number = connection.execute("SELECT count(*) FROM jobs.career_sites").fetchone()[0]
+    connection.execute("CREATE TABLE IF NOT EXISTS jobs.jobs AS SELECT 1 AS id")
     connection.execute("INSERT INTO jobs.career_sites VALUES (%s, %s, 'lever', %s, %s)",
         [str(number), f"Company {number}", '["fintech", "saas"]',
          "https://jobs.lever.co/" + "x" * 99])
@@ -78,23 +79,42 @@ def test_the_command_meets_the_sandbox_and_nothing_real(tmp_path: Path) -> None:
 def test_the_summary_tells_of_money_and_stays_off_stdout(tmp_path: Path) -> None:
     result = wrap(tmp_path, "--no-postgres", sys.executable, "-c", BUY)
     assert result.stdout.endswith(" 200\n")
-    assert "1 requests, 5 rows billed, 250 credits: $0.25" in result.stderr
-    assert "9,999,750 credits left" in result.stderr
+    assert "1 request, 5 rows billed: would have cost $0.25 at Jobo; the sandbox is free" in (
+        result.stderr
+    )
+    assert "Balance:   $9,999.75 (9,999,750 credits)" in result.stderr
     assert "Warehouse" not in result.stderr
+
+
+def test_it_says_when_no_table_was_written(tmp_path: Path) -> None:
+    result = wrap(tmp_path, "false")
+    assert "FAILED with exit code 1: false (its error message is above)\n" in result.stderr
+    assert "Warehouse: no tables written\n" in result.stderr
+
+
+def test_jobs_are_served(tmp_path: Path) -> None:
+    ask = BUY.replace("career-sites", "jobs") + "print(answer.json()['estimated_total'])"
+    options = ("--no-postgres", "--jobs", "30", "--description-bytes", "5000")
+    result = wrap(tmp_path, *options, sys.executable, "-c", ask)
+    assert result.stdout.endswith(" 200\n30\n")
+    assert "1 request, 5 rows billed: would have cost $0.01 at Jobo" in result.stderr
+    refused = wrap(tmp_path, "--jobs", "31", "true")
+    assert refused.returncode == 1
+    assert "with 30 jobs" in refused.stderr
 
 
 def test_wallet_and_port_outlive_a_run_until_a_reset(tmp_path: Path) -> None:
     buy = ("--no-postgres", sys.executable, "-c", BUY)
     first, second = wrap(tmp_path, "--size", "20", *buy), wrap(tmp_path, *buy)
     assert first.stdout == second.stdout
-    assert "9,999,500 credits left" in second.stderr
+    assert "9,999,500 credits" in second.stderr
     other = wrap(tmp_path, "--size", "21", *buy)
     assert other.returncode == 1
     assert "size 20" in other.stderr
     assert "--reset" in other.stderr
     again = wrap(tmp_path, "--reset", "--size", "21", *buy)
     assert again.returncode == 0
-    assert "9,999,750 credits left" in again.stderr
+    assert "9,999,750 credits" in again.stderr
 
 
 def test_a_taken_port_is_given_up_unless_it_was_asked_for(tmp_path: Path) -> None:
@@ -106,7 +126,10 @@ def test_a_taken_port_is_given_up_unless_it_was_asked_for(tmp_path: Path) -> Non
         refused = wrap(tmp_path, "--port", port, *buy)
     assert elsewhere.stdout.endswith(" 200\n")
     assert url not in elsewhere.stdout
-    assert (refused.returncode, refused.stderr) == (1, f"jobo_sandbox: Port {port} is taken.\n")
+    assert (refused.returncode, refused.stderr) == (
+        1,
+        f"jobo_sandbox: Port {port} is already in use.\n",
+    )
 
 
 def test_it_misbehaves_as_its_options_say(tmp_path: Path) -> None:
@@ -125,7 +148,15 @@ def test_it_misbehaves_as_its_options_say(tmp_path: Path) -> None:
     ],
 )
 def test_the_exit_code_is_the_command_s(tmp_path: Path, command: list[str], code: int) -> None:
-    assert wrap(tmp_path, "--no-postgres", *command).returncode == code
+    result = wrap(tmp_path, "--no-postgres", *command)
+    assert result.returncode == code
+    assert f"FAILED with exit code {code}: {command[0][:20]}" in result.stderr
+
+
+def test_success_is_told_from_failure(tmp_path: Path) -> None:
+    result = wrap(tmp_path, "--no-postgres", "true")
+    assert "Succeeded: true\n" in result.stderr
+    assert "FAILED" not in result.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -149,7 +180,7 @@ def test_signals_are_passed_on(tmp_path: Path, number: signal.Signals) -> None:
         process.send_signal(number)
         _, errors = process.communicate(timeout=10)
     assert process.returncode == 42
-    assert "credits left" in errors
+    assert "FAILED with exit code 42" in errors
 
 
 def test_a_second_run_goes_on_in_the_same_warehouse(tmp_path: Path) -> None:
@@ -157,9 +188,13 @@ def test_a_second_run_goes_on_in_the_same_warehouse(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     first = wrap(folder, sys.executable, "-c", LOAD)
     assert first.returncode == 0, first.stderr
-    assert "1 rows in jobs.career_sites, 1 written in this run" in first.stderr
+    assert (
+        "Warehouse: 1 row in jobs.career_sites, 1 written in this run\n"
+        "           1 row in jobs.jobs, 1 written in this run\n"
+    ) in first.stderr
     second = wrap(folder, sys.executable, "-c", LOAD)
     assert "2 rows in jobs.career_sites, 1 written in this run" in second.stderr
+    assert "jobs.jobs" not in second.stderr  # nothing was written there
     [row] = [line for line in second.stderr.splitlines() if "Company 1" in line]
     assert row.split() == [
         "Company", "1", "lever", "fintech,", "saas", "jobs.lever.co/xxxxxxxxxxxxxx...",
@@ -181,18 +216,21 @@ def test_serving_says_how_and_refuses_company(tmp_path: Path) -> None:
         start_new_session=True,
     ) as process:
         assert process.stdout is not None
-        url = process.stdout.readline().split()[5]
-        guide = [process.stdout.readline() for _ in range(25)]
+        url = process.stdout.readline().split()[6].rstrip(".")
+        guide = [process.stdout.readline() for _ in range(12)]
         key = guide[0].strip()
-        answer = requests.get(f"{url}/_sandbox/ledger", timeout=TIMEOUT)
-        assert answer.json()["companies"] == 300
+        answer = requests.post(
+            f"{url}/api/career-sites/feed", json={}, headers={"X-Api-Key": key}, timeout=TIMEOUT
+        )
+        assert len(answer.json()["career_sites"]) == 50
         assert f"  export TAP_JOBO_API_KEY='{key}'\n" in guide
         busy = wrap(tmp_path, "--no-postgres", "true")
         assert busy.returncode == 1
         assert "another sandbox" in busy.stderr
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=10)
+        _, errors = process.communicate(timeout=10)
     assert process.returncode == 0
+    assert "1 request, 50 rows billed" in errors
 
 
 def test_a_command_is_needed(tmp_path: Path) -> None:

@@ -2,16 +2,40 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tap_jobo.errors import ConfigError
-from tap_jobo.settings import common as settings
+from tap_jobo.settings.check import check as check_settings
 from tap_jobo.settings.environment import read_environment
-from tap_jobo.settings.validation import _RULES, check
+from tap_jobo.settings.kinds import (
+    Boolean,
+    Choice,
+    Integer,
+    Kind,
+    ListOf,
+    ListOfObjects,
+    PastDate,
+    Text,
+    Url,
+)
+from tap_jobo.settings.setting import Setting, config_schema
+from tap_jobo.settings.unknown import mistyped_variables, unknown_settings, unknown_variables
+from tap_jobo.streams.career_sites import FILTERS
+from tap_jobo.streams.registry import SETTINGS
 from tap_jobo.tap import TapJobo
-from tests.support import COMMAND, Run, Tap, complaint, execute, kept_signals, shows_a_key
+from tests.support import (
+    COMMAND,
+    Run,
+    Tap,
+    complaint,
+    complaints,
+    execute,
+    kept_signals,
+    shows_a_key,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,8 +43,11 @@ if TYPE_CHECKING:
 
     from jobo_sandbox import Sandbox
 
+GUID = "01234567-89ab-cdef-0123-456789abcdef"
 KEY = "jbe_test_" + "a1B" * 7 + "_" + "c3D" * 14 + "e"
-SCHEMA = settings.SETTINGS.to_dict()
+SCHEMA = config_schema(SETTINGS)
+NAMES = [setting.name for setting in SETTINGS]
+FILTER_NAMES = [setting.name for setting in FILTERS]
 LISTS = ("industries", "company_sizes", "country_codes", "funding_stages", "company_types")
 VALUES: dict[str, Any] = {
     "start_date": "2020-02-01",
@@ -39,7 +66,7 @@ VALUES: dict[str, Any] = {
     "journal": False,
 }
 BODY = {
-    **{name: VALUES[name] for name in settings.FILTERS},
+    **{name: VALUES[name] for name in FILTER_NAMES},
     "batch_size": 7,
     "updated_after": "2020-01-31T23:59:59.999000Z",
 }
@@ -49,6 +76,10 @@ BODY = {
 def _signals() -> Iterator[None]:
     with kept_signals():
         yield
+
+
+def check(config: Mapping[str, Any]) -> dict[str, Any]:
+    return check_settings(config, SETTINGS)
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -113,7 +144,7 @@ class TestSources:
         assert config["batch_size"] == 50
         assert config["on_filter_change"] == "error"
         assert config["journal"] is True
-        for name in ("start_date", *settings.FILTERS, "max_credits", "journal_dir"):
+        for name in ("start_date", *FILTER_NAMES, "max_credits", "journal_dir"):
             assert config.get(name) is None
 
     def test_journal_is_in_the_users_state_folder_by_default(self, tap: Tap) -> None:
@@ -209,26 +240,164 @@ class TestRefusedByTheProcess:
 
 
 class TestUnknown:
-    def test_unknown_setting_is_a_warning(self, tap: Tap) -> None:
-        run = tap.run(batchsize=7, streammaps={})
-        assert run.returncode == 0
-        assert len(run.ids) == 120
-        warnings = run.lines("WARNING")
-        assert len(warnings) == 2
-        assert "'batchsize'" in warnings[0]
-        assert "'streammaps'" in warnings[1]
+    def test_unknown_setting_in_a_file(self, tap: Tap, sandbox: Sandbox) -> None:
+        run = tap.run(max_credit=10, nonsense=1)
+        assert complaints(run) == [
+            "Setting 'max_credit' does not exist: did you mean max_credits?",
+            "Setting 'nonsense' does not exist: remove it.",
+        ]
+        assert sandbox.ledger == []
 
-    def test_unknown_variable_is_a_warning(self, tap: Tap) -> None:
-        variables = {"TAP_JOBO_MAXCREDITS": "5", "TAP_JOBO__SELECT": "[]"}
+    def test_mistyped_variable(self, tap: Tap, sandbox: Sandbox) -> None:
+        run = _run_with_variables(tap, {"TAP_JOBO_MAXCREDITS": "5"})
+        assert complaint(run) == (
+            "Variable TAP_JOBO_MAXCREDITS is not a setting: did you mean TAP_JOBO_MAX_CREDITS?"
+        )
+        assert sandbox.ledger == []
+
+    def test_mistyped_variable_of_the_key(self, tap: Tap) -> None:
+        env = tap.environment({"TAP_JOBO_APIKEY": "k"})
+        lines = complaints(execute([str(COMMAND), "--config", "ENV"], env, tap.folder))
+        assert len(lines) == 2
+        assert lines[0].startswith("Setting 'api_key' is missing")
+        assert "did you mean TAP_JOBO_API_KEY?" in lines[1]
+
+    def test_other_variables_do_not_stop_a_run(self, tap: Tap) -> None:
+        variables = {
+            "TAP_JOBO_FREQUENT_API_KEY": "k",
+            "TAP_JOBO__SELECT": "[]",
+            "TAP_JOBO_LOGLEVEL": "INFO",
+        }
         run = _run_with_variables(tap, variables)
-        assert run.returncode == 0
+        assert run.returncode == 0, run.stderr
+        assert len(run.ids) == 120
         (warning,) = run.lines("WARNING")
-        assert "TAP_JOBO_MAXCREDITS" in warning
+        assert "TAP_JOBO_FREQUENT_API_KEY" in warning
 
     def test_settings_of_the_sdk_are_known(self, tap: Tap) -> None:
         run = tap.run(stream_maps={}, flattening_enabled=False, stream_map_config={})
         assert run.returncode == 0
         assert run.lines("WARNING") == []
+
+    @pytest.mark.parametrize("name", ["batchsize", "batch-size", "Batch_Size", "batch_siez"])
+    def test_hint(self, name: str) -> None:
+        assert unknown_settings({name: 7}, NAMES)[0].endswith("did you mean batch_size?")
+        (line,) = mistyped_variables({f"TAP_JOBO_{name}": "7"}, NAMES)
+        assert line.endswith("did you mean TAP_JOBO_BATCH_SIZE?")
+
+    @pytest.mark.parametrize("value", [None, "", []])
+    def test_unknown_setting_without_a_value(self, value: object) -> None:
+        assert unknown_settings({"max_credit": value}, NAMES) == []
+
+    @pytest.mark.parametrize(
+        "variable",
+        [
+            *(
+                f"TAP_JOBO_{plugin}_{name.upper()}"
+                for plugin in ("FREQUENT", "2")
+                for name in NAMES
+            ),
+            "TAP_JOBO_PORT_8080_TCP",
+            "TAP_JOBO_SERVICE_HOST",
+        ],
+    )
+    def test_variable_that_may_have_a_use_elsewhere(self, variable: str) -> None:
+        assert mistyped_variables({variable: "5"}, NAMES) == []
+        assert unknown_variables({variable: "5"}, NAMES) == [variable]
+
+    @pytest.mark.parametrize(
+        "variable",
+        [
+            "TAP_JOBO__SELECT",
+            "TAP_JOBO__SELECT_FILTER",
+            "TAP_JOBO__METADATA",
+            "TAP_JOBO__CATALOG",
+            "TAP_JOBO__STATE",
+            "TAP_JOBO__SCHEMA",
+            "TAP_JOBO__LOAD_SCHEMA",
+            "TAP_JOBO__USE_CACHED_CATALOG",
+            "TAP_JOBO_FREQUENT__SELECT",
+            "TAP_JOBO_LOGLEVEL",
+            "TAP_JOBO_MAX_CREDITS",
+            "TAP_JOBOMAX_CREDITS",
+            "MAX_CREDIT",
+        ],
+    )
+    def test_variable_without_a_word(self, variable: str) -> None:
+        assert mistyped_variables({variable: "5"}, NAMES) == []
+        assert unknown_variables({variable: "5"}, NAMES) == []
+
+    @pytest.mark.parametrize("name", ["_MAX_CREDITS", "MAX__CREDITS", "max_credits"])
+    def test_variable_that_is_nearly_a_setting(self, name: str) -> None:
+        (line,) = mistyped_variables({f"TAP_JOBO_{name}": "5"}, NAMES)
+        assert "TAP_JOBO_MAX_CREDITS?" in line
+
+    def test_key_as_a_name_is_not_shown(self) -> None:
+        (line,) = unknown_settings({f"{KEY}\n": 1}, NAMES)
+        assert "jbe_" not in line
+        assert line.isprintable()
+
+
+class TestAllAtOnce:
+    def test_one_line_each_the_keys_first(self, tap: Tap, sandbox: Sandbox) -> None:
+        run = tap.run(
+            nonsense=1,
+            company_ids=[GUID],
+            company_ids_file="ids.txt",
+            max_credits=0,
+            batch_size=sandbox.api_key,
+            batch_config={"encoding": {}},
+            api_key="a b",
+        )
+        starts = [line.split(" ", 3)[:3] for line in complaints(run)]
+        assert starts == [
+            ["Setting", "'api_key'", "must"],
+            ["Setting", "'batch_size'", "must"],
+            ["Setting", "'max_credits'", "must"],
+            ["Setting", "'batch_config'", "is"],
+            ["Settings", "'company_ids'", "and"],
+            ["Setting", "'nonsense'", "does"],
+        ]
+        assert run.stdout == ""
+        assert sandbox.ledger == []
+
+    def test_missing_key_comes_first(self) -> None:
+        with pytest.raises(ConfigError) as refusal:
+            check({"batch_size": 51, "api_url": KEY})
+        first, *others = str(refusal.value).splitlines()
+        assert "'api_key' is missing" in first
+        assert len(others) == 2
+
+    @pytest.mark.parametrize("key", [KEY, 'quote"in\\it', "other'quote"])
+    def test_key_in_other_settings_is_not_shown(self, key: str) -> None:
+        config = {
+            "batch_size": key,
+            "is_agency": f"x{key}x",
+            "max_credits": [key],
+            "founded_after": {key: {"a": key}},
+            "api_url": key,
+        }
+        with pytest.raises(ConfigError) as refusal:
+            check({"api_key": key, **config})
+        assert len(str(refusal.value).splitlines()) == len(config)
+        assert key not in str(refusal.value)
+        assert json.dumps(key)[1:-1] not in str(refusal.value)
+
+    @pytest.mark.parametrize(
+        ("value", "shown"),
+        [
+            (Decimal("12.5"), "12.5"),
+            ("ja", '"ja"'),
+            ({"a": None}, '{"a": null}'),
+            (KEY, '"[api_key]'),
+        ],
+    )
+    def test_value_is_shown_as_in_the_file(self, value: object, shown: str) -> None:
+        with pytest.raises(ConfigError) as refusal:
+            check({"api_key": "k", "max_credits": value})
+        assert str(refusal.value) == (
+            f"Setting 'max_credits' must be a whole number of credits, 1 or more, not {shown}."
+        )
 
 
 # The same in every process that collects the tests.
@@ -427,12 +596,136 @@ class TestVariables:
         with pytest.raises(ConfigError, match="'country_codes' must be a list"):
             _from_environment({"TAP_JOBO_COUNTRY_CODES": text})
 
-    @pytest.mark.parametrize("name", [*SCHEMA["properties"]])
+    @pytest.mark.parametrize("name", NAMES)
     def test_empty_variable_is_as_if_not_set(self, name: str) -> None:
         given = {"api_key": "k"} if name != "api_key" else {}
         read = read_environment(SCHEMA, {f"TAP_JOBO_{name.upper()}": ""})
         assert check({"api_key": "k", **read}) == given if given else read
 
 
-def test_each_setting_has_a_rule() -> None:
-    assert _RULES.keys() == SCHEMA["properties"].keys()
+COUNTRY = {"country": "Germany"}
+CITY = {"country": "Germany", "city": "Berlin"}
+PLACES = ListOfObjects(("country", "region", "city"), example=COUNTRY)
+
+
+class TestKinds:
+    @pytest.mark.parametrize(
+        ("kind", "words"),
+        [
+            (Integer(), "a whole number"),
+            (Integer(0, unit="minutes"), "a whole number of minutes, 0 or more"),
+            (Integer(1, 10_000), "a whole number from 1 to 10,000"),
+            (Integer(meaning="a calendar year"), "a whole number: a calendar year"),
+            (Boolean(), "true or false"),
+            (Choice(("error", "resync", "keep")), "error, resync or keep"),
+            (ListOf(), "a list of texts"),
+            (ListOf(example="fintech"), "a list of texts, such as fintech"),
+            (ListOf("ids", most=1_000), "a list of at most 1,000 ids"),
+            (ListOf(allowed=("a", "b")), "a list of one or more of a, b"),
+            (
+                PLACES,
+                'a list of objects with country, region or city, such as [{"country": "Germany"}]',
+            ),
+            (Text(str.isupper, "capital letters"), "capital letters"),
+        ],
+    )
+    def test_words(self, kind: Kind, words: str) -> None:
+        assert kind.words == words
+
+    @pytest.mark.parametrize(
+        ("minimum", "maximum"), [(None, None), (0, None), (1, None), (1, 50), (-5, 50)]
+    )
+    def test_limits_of_an_integer(self, minimum: int | None, maximum: int | None) -> None:
+        kind = Integer(minimum, maximum)
+        schema = kind.json_type.to_dict()
+        assert schema.get("minimum") == minimum
+        assert schema.get("maximum") == maximum
+        assert kind.allows(minimum or 0)
+        assert kind.allows((minimum or 0) - 1) is (minimum is None)
+        assert kind.allows(50)
+        assert kind.allows(51) is (maximum is None)
+
+    def test_allowed_values_are_in_the_schema(self) -> None:
+        assert Choice(("a", "b")).json_type.to_dict()["enum"] == ["a", "b"]
+        kind = ListOf(allowed=("a", "b"))
+        assert kind.json_type.to_dict()["items"]["enum"] == ["a", "b"]
+        assert kind.allows(["b"])
+        assert not kind.allows(["b", "c"])
+
+    def test_longest_list(self) -> None:
+        kind = ListOf(most=2)
+        assert kind.allows(["a", "b"])
+        assert not kind.allows(["a", "b", "c"])
+
+    @pytest.mark.parametrize(
+        "value", [[COUNTRY], [CITY, {"region": "Bavaria"}], [{"city": "Paris", "region": "x"}]]
+    )
+    def test_objects(self, value: object) -> None:
+        assert PLACES.allows(value)
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            COUNTRY,
+            "Germany",
+            ["Germany"],
+            [{}],
+            [COUNTRY, {}],
+            [{"country": "Germany", "town": "Berlin"}],
+            [{"country": " "}],
+            [{"country": None}],
+            [{"country": "\ud800"}],
+            [[COUNTRY]],
+        ],
+    )
+    def test_what_is_no_list_of_such_objects(self, value: object) -> None:
+        assert not PLACES.allows(value)
+
+    def test_schema_of_objects(self) -> None:
+        items = PLACES.json_type.to_dict()["items"]
+        assert items["type"] == "object"
+        assert [*items["properties"]] == ["country", "region", "city"]
+        assert items["additionalProperties"] is False
+
+    @pytest.mark.parametrize(
+        ("kind", "value", "normal"),
+        [
+            (ListOf(), ["b", "a", "b"], ["a", "b"]),
+            (ListOf(), [], None),
+            (ListOf(), None, None),
+            (PLACES, [COUNTRY, CITY, dict(reversed(CITY.items()))], [CITY, COUNTRY]),
+            (PLACES, [], None),
+            (PLACES, None, None),
+            (PastDate(), "2026-01-31", "2026-01-31T00:00:00.000000Z"),
+            (PastDate(), "2026-01-31T01:00:00+01:00", "2026-01-31T00:00:00.000000Z"),
+            (PastDate(), None, None),
+            (Integer(), 5, 5),
+            (Boolean(), False, False),
+            (Url(), None, None),
+        ],
+    )
+    def test_normal_form(self, kind: Kind, value: object, normal: object) -> None:
+        assert Setting("x", "X", "An x.", kind).normalize(value) == normal
+
+    @pytest.mark.parametrize(
+        ("kind", "value"), [(ListOf(), [1, "a"]), (ListOf(), [["a"]]), (PastDate(), 5)]
+    )
+    def test_normal_form_of_a_wrong_type(self, kind: Kind, value: object) -> None:
+        with pytest.raises(TypeError):
+            kind.normalize(value)
+
+
+class TestSetting:
+    def test_parameter_of_the_request(self) -> None:
+        assert Setting("x", "X", "An x.", Boolean()).request_parameter == "x"
+        assert Setting("x", "X", "An x.", Boolean(), parameter="y").request_parameter == "y"
+
+    def test_schema_keeps_the_order(self) -> None:
+        assert [*SCHEMA["properties"]] == NAMES
+        assert NAMES[:5] == ["api_key", "api_url", "start_date", "lookback_minutes", "batch_size"]
+        assert NAMES[5:13] == [*FILTER_NAMES, "on_filter_change"]
+        assert len(set(NAMES)) == len(NAMES) == 20
+
+    @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+    def test_default_is_allowed(self, setting: Setting) -> None:
+        assert setting.default is None or setting.allows(setting.default)

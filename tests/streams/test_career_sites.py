@@ -13,7 +13,7 @@ from tests.support import Tap
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from jobo_sandbox.order import Order
+    from jobo_sandbox import Order
 
     Body = dict[str, Any]
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
 
 import requests
 
-from tap_jobo.api.budget import Budget
+from tap_jobo.api.budget import Account, Budget
 from tap_jobo.api.client import Client
 from tap_jobo.api.page import Page, read_page
 from tap_jobo.signals import ShutdownSignal
+from tap_jobo.streams.career_sites import CAREER_SITES
 from tests.support.clock import FakeClock
 from tests.support.loggers import LOGGER
 
@@ -39,10 +39,10 @@ class FeedClient:
     )
 
     def __post_init__(self) -> None:
+        self._account: Account = self.budget.account("career_sites", list_price=50)
         self._client = Client(
             session=self.session,
             key=self.key,
-            budget=self.budget,
             shutdown=ShutdownSignal(self.clock),
             clock=self.clock,
             logger=LOGGER,
@@ -56,13 +56,12 @@ class FeedClient:
             headers={"X-Api-Key": self.key},
             json={"batch_size": rows, "cursor": cursor},
         )
-        read = partial(read_page, sent_cursor=cursor)
-        return self._client.fetch(
-            self.session.prepare_request(request), rows=rows, read=read
-        ).content
+        prepared = self.session.prepare_request(request)
+        response = self._client.fetch(prepared, rows=rows, account=self._account)
+        return read_page(response.body, CAREER_SITES, cursor)
 
     def waited(self) -> float:
         """Fetch a page and return the seconds that it took."""
         before = self.clock.passed
-        assert len(self.page().rows) == 50
+        assert len(self.page().items) == 50
         return self.clock.passed - before

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
-from jobo_sandbox.profiles import make_profile
+from jobo_sandbox.company_data import make_profile
 from tests.support.process import Run, Tap, entry_of, execute, schema_message
 
 if TYPE_CHECKING:

@@ -159,11 +159,16 @@ def execute(command: Iterable[str], env: Mapping[str, str], cwd: Path | None = N
 
 def complaint(run: Run) -> str:
     """The one line with which a run that failed in order says why, without the key."""
+    (line,) = complaints(run)
+    return line
+
+
+def complaints(run: Run) -> list[str]:
+    """The lines with which a run that failed in order says why, without the key."""
     assert run.returncode == 1, run.stderr
     assert not shows_a_key(run)
     assert all(line.count(" | ") >= 3 for line in run.stderr.splitlines()), run.stderr
-    (line,) = run.lines("CRITICAL")
-    return line
+    return run.lines("CRITICAL")
 
 
 def state_at(bookmark: object, **more: object) -> dict[str, Any]:
@@ -180,10 +185,13 @@ def discover(folder: Path) -> dict[str, Any]:
     return catalog
 
 
+_TAKEN = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
+
+
 @contextlib.contextmanager
 def kept_signals() -> Iterator[None]:
     """Give pytest its signal handlers back, which a tap within this process takes over."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in _TAKEN}
     try:
         yield
     finally:

@@ -10,9 +10,8 @@ import pytest
 
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.api.budget import Budget
-from tap_jobo.api.client import ApiResponse
 from tap_jobo.api.feed_reader import FeedReader
-from tap_jobo.api.page import Page
+from tap_jobo.api.responses import ApiResponse
 from tap_jobo.errors import StateError
 from tap_jobo.scan import Scan, StreamState, window
 from tap_jobo.tap import TapJobo
@@ -315,10 +314,11 @@ class _Answering:
 
     ahead: float = 0.0
 
-    def fetch(self, *_: object, **__: object) -> ApiResponse[Page]:
+    def fetch(self, *_: object, **__: object) -> ApiResponse:
         sent_at = NOON + timedelta(seconds=self.ahead) - 4 * SECOND
         return ApiResponse(
-            content=Page(b"", [], None, has_more=False, is_plain=True),
+            body=b'{"career_sites": [], "has_more": false}',
+            status=200,
             headers={},
             first_sent_at=sent_at - 9 * SECOND,
             sent_at=sent_at,
@@ -333,7 +333,9 @@ class _Answering:
             client=self,  # type: ignore[arg-type]
             prepare=lambda body: body,  # type: ignore[arg-type, return-value]
             filters={},
-            budget=Budget(max_credits=None, alert_threshold=None, logger=LOGGER),
+            account=Budget(max_credits=None, alert_threshold=None, logger=LOGGER).account(
+                "career_sites", list_price=50
+            ),
             logger=LOGGER,
         )
         feed.fetch_page(scan, bookmark)

@@ -19,9 +19,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from tap_jobo.api.budget import Budget
-from tap_jobo.api.client import ApiResponse
+from tap_jobo.api.budget import Account, Budget
 from tap_jobo.api.feed_reader import FeedReader
+from tap_jobo.api.responses import ApiResponse
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import ApiError, BudgetReachedError, CursorRejectedError
 from tap_jobo.journal.journal import Journal
@@ -36,8 +36,6 @@ from tests.support.loggers import LOGGER
 from tests.support.target import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tap_jobo.api.page import Page
     from tap_jobo.scan import Filters, Scan
 
@@ -75,7 +73,7 @@ class FakeApi:
         """Reject from now on every cursor issued before."""
         self.dead_before = self._issued + 1
 
-    def answer(self, body: dict[str, Any], read: Callable[[bytes], Page]) -> ApiResponse[Page]:
+    def answer(self, body: dict[str, Any]) -> ApiResponse:
         """Sell a page."""
         sent_at = self.clock.now()
         asked: dict[str, Any] = json.loads(body.get("cursor", "{}"))
@@ -98,10 +96,8 @@ class FakeApi:
         self.bought.append(body.get("cursor"))
         date = self.clock.true.replace(microsecond=0)
         rows = [{"id": key, "name": str(self.rows[key][1])} for _, key in page]
-        content = read(
-            json.dumps({"career_sites": rows, "next_cursor": cursor, "has_more": more}).encode()
-        )
-        return ApiResponse(content, {}, sent_at, sent_at, 0.0, date)
+        content = json.dumps({"career_sites": rows, "next_cursor": cursor, "has_more": more})
+        return ApiResponse(content.encode(), 200, {}, sent_at, sent_at, 0.0, date)
 
 
 class Step:
@@ -218,9 +214,7 @@ class OneRun:
         finally:
             self._journal.close()
 
-    def fetch(
-        self, request: dict[str, Any], *, rows: int, read: Callable[[bytes], Page]
-    ) -> ApiResponse[Page]:
+    def fetch(self, request: dict[str, Any], *, rows: int, **_: Account) -> ApiResponse:
         assert rows == request["batch_size"]
         assert not self._journal.holds(request), "bought again though it is on disk"
         assert not self._is_pending or request.get("cursor"), "begun again though it could go on"
@@ -231,7 +225,7 @@ class OneRun:
             self._machine.api.touch(number)
         self._step()
         try:
-            answer = self._machine.api.answer(request, read)
+            answer = self._machine.api.answer(request)
         except CursorRejectedError:
             self._is_pending = False
             raise
@@ -255,6 +249,7 @@ class OneRun:
     def _delivery(self) -> Delivery:
         clock = self._machine.clock
         budget = Budget(max_credits=None, alert_threshold=None, logger=LOGGER)
+        account = budget.account("career_sites", list_price=50)
         cleaner = RecordConverter(SCHEMA, SCHEMA["properties"], LOGGER)
         return Delivery(
             plan=SyncStart(
@@ -273,11 +268,11 @@ class OneRun:
                 client=self,  # type: ignore[arg-type]
                 prepare=lambda body: body,  # type: ignore[arg-type, return-value]
                 filters=self._filters,
-                budget=budget,
+                account=account,
                 logger=LOGGER,
             ),
             cleaner=cleaner,
-            budget=budget,
+            account=account,
             report=Report(
                 stream="career_sites",
                 budget=budget,

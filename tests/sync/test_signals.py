@@ -134,7 +134,7 @@ def test_interrupted_run_says_so_in_one_line_with_a_summary(
     run = cut_in_request(tap, 2, signum)
     (line,) = run.lines("CRITICAL")
     assert str(signum.value) in line
-    assert "goes on from here" in line
+    assert "resumes from here" in line
     assert "100 rows in 2 pages" in "".join(run.lines("INFO"))
     assert "the scan is not complete" in "".join(run.lines("INFO"))
     assert run.metrics["jobo_credits"] == tap.sandbox.credits_billed == 5_000

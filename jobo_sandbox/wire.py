@@ -1,4 +1,4 @@
-"""What the API answers: replies, and errors in both of its body shapes."""
+"""What goes over the wire: replies, and error bodies in both shapes."""
 
 import json
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ HTML = "text/html"
 
 @dataclass
 class Reply:
-    """A status, a body (JSON, unless it is text or bytes by its type), and headers."""
+    """A status, a body (JSON, unless the content type says otherwise) and headers."""
 
     status: int
     body: Any = None
@@ -22,23 +22,23 @@ class Reply:
     content_type: str = JSON
 
     def payload(self) -> bytes:
-        """The body as it goes over the wire."""
+        """Encode the body."""
         if self.content_type not in {JSON, PROBLEM}:
             return self.body if isinstance(self.body, bytes) else str(self.body).encode()
         try:
             return json.dumps(self.body, ensure_ascii=False).encode()
-        except UnicodeEncodeError:  # lone surrogates have no UTF-8, only an escape
+        except UnicodeEncodeError:  # UTF-8 cannot encode lone surrogates; JSON can escape them
             return json.dumps(self.body).encode()
 
 
 def error(status: int, detail: str, shape: Shape, **members: Any) -> Reply:
-    """An error of the API.
+    """Make an error reply.
 
     Args:
         status: The HTTP status.
-        detail: A sentence for the user.
+        detail: A message for the user.
         shape: An RFC 9457 problem document, or `{"status", "error", "message"}`.
-        members: What the body has besides.
+        members: Further members of the body.
     """
     title = HTTPStatus(status).phrase
     if shape == "problem":
@@ -48,11 +48,11 @@ def error(status: int, detail: str, shape: Shape, **members: Any) -> Reply:
 
 
 def invalid_cursor(shape: Shape) -> Reply:
-    """What a cursor gets that was never issued, was issued elsewhere, or has expired."""
+    """Make the reply to a cursor that is malformed, foreign or expired."""
     return error(400, "Invalid cursor", shape)
 
 
 def restart_required(shape: Shape) -> Reply:
-    """What a cursor gets that can no longer be continued."""
-    detail = "The feed has changed; start it over without a cursor."
+    """Make the reply to a cursor that can no longer be continued."""
+    detail = "The feed has changed. Start over without a cursor."
     return error(409, detail, shape, code="feed_cursor_restart_required")

@@ -1,4 +1,4 @@
-"""Run the command: its environment, its signals, its exit code."""
+"""The wrapped command: its environment, signals and exit code."""
 
 import os
 import signal
@@ -16,12 +16,12 @@ BY_SIGNAL = 128
 
 
 def environment(folder: Folder, api_url: str, api_key: str) -> dict[str, str]:
-    """What the command finds set, so that it meets the sandbox and nothing real.
+    """Return the variables that point the command at the sandbox instead of anything real.
 
     Args:
-        folder: Where Meltano's state and the tap's journal go.
-        api_url: The stand-in's base URL.
-        api_key: The key that it lets in.
+        folder: Where to keep Meltano's state and the tap's journal.
+        api_url: Base URL of the mock API server.
+        api_key: The key that it accepts.
     """
     settings = {
         "TAP_JOBO_API_URL": api_url,
@@ -38,13 +38,13 @@ def environment(folder: Folder, api_url: str, api_key: str) -> dict[str, str]:
 
 
 def run(command: Sequence[str], settings: Mapping[str, str]) -> int:
-    """Run a command to its end, with these settings on top of the environment.
+    """Run a command, with these settings added to the environment.
 
-    SIGINT and SIGTERM are passed on to it.
+    SIGINT and SIGTERM are forwarded to it.
 
     Returns:
-        Its exit code as a shell would tell it: 128 and the signal's number for a signal, 127 if
-        it is not found, 126 if it cannot be run.
+        Its exit code as a shell reports it: 128 plus the signal number if a signal ended it, 127
+        if it was not found, 126 if it is not executable.
     """
     with _Relay() as relay:
         try:
@@ -53,7 +53,7 @@ def run(command: Sequence[str], settings: Mapping[str, str]) -> int:
             sys.stderr.write(f"{command[0]}: not found\n")
             return NOT_FOUND
         except PermissionError:
-            sys.stderr.write(f"{command[0]}: cannot be run\n")
+            sys.stderr.write(f"{command[0]}: not executable\n")
             return NOT_EXECUTABLE
         relay.to(process)
         code = process.wait()
@@ -61,7 +61,7 @@ def run(command: Sequence[str], settings: Mapping[str, str]) -> int:
 
 
 class _Relay:
-    """Pass SIGINT and SIGTERM on to a process, those too that come before it is there."""
+    """Forwards SIGINT and SIGTERM to a process, including those that arrive before it starts."""
 
     _signals = (signal.SIGINT, signal.SIGTERM)
 
@@ -75,7 +75,7 @@ class _Relay:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # What is left to do after the command is brief, and must be done.
+        # The cleanup after the command is short and must not be interrupted.
         for number in self._signals:
             signal.signal(number, signal.SIG_IGN)
 
@@ -94,7 +94,7 @@ class _Relay:
 
 
 def _in_the_foreground() -> bool:
-    """Whether Ctrl-C reaches the command by itself, as all in the terminal's foreground."""
+    """Whether the terminal sends Ctrl-C to the command itself, as part of the foreground group."""
     try:
         terminal = os.open(os.ctermid(), os.O_RDONLY)
     except OSError:

@@ -1,4 +1,4 @@
-"""The tap and the loader from a sandbox into a Postgres, without Meltano, which is quicker."""
+"""The tap and the loader, from a sandbox into a Postgres. Without Meltano, which is slower."""
 
 import json
 import subprocess
@@ -9,22 +9,22 @@ from pathlib import Path
 import yaml
 from uv import find_uv_bin
 
-from jobo_sandbox.companies import Json
-from jobo_sandbox.sandbox import Sandbox
+from jobo_sandbox import Sandbox
+from jobo_sandbox.company_data import Json
 
-_PROJECT = Path(__file__).parents[1] / "meltano.yml"
+_PROJECT = Path(__file__).parents[2] / "meltano.yml"
 _TAP = [sys.executable, "-m", "tap_jobo"]
 _TIMEOUT = 120
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """What `meltano run tap-jobo target-postgres` runs, with both streams selected.
+    """What `meltano run tap-jobo target-postgres` runs, with all streams selected.
 
     Attributes:
-        sandbox: What the tap reads.
-        url: The Postgres to fill, as a libpq URL.
-        folder: Where the two keep their files, the state too: a second run goes on from the first.
+        sandbox: The source.
+        url: The libpq URL of the destination.
+        folder: Holds the files of both, and the state: a second run continues the first.
     """
 
     sandbox: Sandbox
@@ -32,21 +32,21 @@ class Pipeline:
     folder: Path
 
     def run(self) -> None:
-        """Run the tap into the loader, to the end.
+        """Run the tap into the loader, until both exit.
 
         Raises:
-            RuntimeError: If one of them fails; the text has the end of their log.
+            RuntimeError: If one of them fails, with the end of their log.
         """
         log = self.folder / "log"
         with (
             log.open("w") as stderr,
-            subprocess.Popen(self._tap(), stdout=subprocess.PIPE, stderr=stderr) as tap,  # noqa: S603
-            subprocess.Popen(  # noqa: S603
+            subprocess.Popen(self._tap(), stdout=subprocess.PIPE, stderr=stderr) as tap,
+            subprocess.Popen(
                 self._loader(), stdin=tap.stdout, stdout=subprocess.PIPE, stderr=stderr, text=True
             ) as loader,
         ):
             if tap.stdout:
-                tap.stdout.close()  # so that the tap is told if the loader is gone
+                tap.stdout.close()  # so that the tap notices if the loader exits
             states, _ = loader.communicate(timeout=_TIMEOUT)
         if tap.returncode or loader.returncode:
             raise RuntimeError(f"The pipeline failed: {log.read_text('utf-8')[-2000:]}")
@@ -70,7 +70,7 @@ class Pipeline:
     def _loader(self) -> list[str]:
         plugins = yaml.safe_load(_PROJECT.read_text("utf-8"))["plugins"]["loaders"]
         (plugin,) = (plugin for plugin in plugins if plugin["name"] == "target-postgres")
-        # The loader's own driver, by SQLAlchemy's name for it.
+        # SQLAlchemy's name for the loader's driver.
         url = self.url.replace("postgresql:", "postgresql+psycopg:")
         config = self._write("loader", {**plugin["config"], "sqlalchemy_url": url})
         uv = [find_uv_bin(), "tool", "run", "--quiet", "--from", plugin["pip_url"]]
@@ -86,8 +86,8 @@ class Pipeline:
 
 
 def _catalog() -> Json:
-    """What the tap discovers, with everything selected."""
-    discovery = subprocess.run(  # noqa: S603
+    """Return the discovered catalog, with everything selected."""
+    discovery = subprocess.run(
         [*_TAP, "--discover"], capture_output=True, timeout=_TIMEOUT, check=True
     )
     catalog: Json = json.loads(discovery.stdout)

@@ -1,0 +1,83 @@
+"""The account's balance at Jobo, as the answers of a run report it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    import logging
+
+CREDITS_PER_DOLLAR: Final = 1_000
+
+
+def dollars(credits_: float) -> str:
+    """Write credits as US dollars, such as `$2.50`."""
+    return f"${credits_ / CREDITS_PER_DOLLAR:,.2f}"
+
+
+class _Reading(NamedTuple):
+    """A balance, with what the run had been charged by then."""
+
+    balance: int
+    certain: int
+    perhaps: int
+
+
+class Balance:
+    """The balances that a run sees.
+
+    Args:
+        alert_threshold: Balance below which a WARNING is logged, once a run; None for never.
+        logger: Where it goes.
+    """
+
+    def __init__(self, alert_threshold: int | None, logger: logging.Logger) -> None:
+        self._alert_threshold = alert_threshold
+        self._logger = logger
+        self._first: _Reading | None = None
+        self._last: _Reading | None = None
+        self._has_risen = False
+
+    @property
+    def first(self) -> int | None:
+        """The balance that the API reported first, None where it did not."""
+        return self._first and self._first.balance
+
+    def note(self, balance: int, *, certain: int, perhaps: int, price: float) -> None:
+        """Take note of a balance.
+
+        Args:
+            balance: The credits left.
+            certain: The credits of all complete answers so far.
+            perhaps: The credits charged for incomplete ones so far.
+            price: Credits per row, to say how many rows the balance buys.
+        """
+        self._has_risen |= self._last is not None and balance > self._last.balance
+        self._last = _Reading(balance, certain, perhaps)
+        self._first = self._first or self._last
+        if self._alert_threshold is not None and balance < self._alert_threshold:
+            self._logger.warning(
+                "The balance of %s credits (%s) is below credits_alert_threshold %s: it still "
+                "buys %s rows.",
+                f"{balance:,}",
+                dollars(balance),
+                f"{self._alert_threshold:,}",
+                f"{math.floor(balance / price):,}" if price else "any number of",
+            )
+            self._alert_threshold = None  # once a run
+
+    def settle(self, perhaps: int) -> int | None:
+        """Return how many of the credits charged for incomplete answers were billed.
+
+        Those between two known balances are settled by the difference; the others count in full.
+        None where no balance is known, or where it rose because the account was topped up.
+        """
+        if not perhaps:
+            return 0
+        first, last = self._first, self._last
+        if first is None or last is None or self._has_risen:
+            return None
+        between = last.perhaps - first.perhaps
+        unexplained = (first.balance - last.balance) - (last.certain - first.certain)
+        return perhaps - between + min(max(unexplained, 0), between)

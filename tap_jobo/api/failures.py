@@ -1,0 +1,105 @@
+"""What it means that a request failed without a status: whether it was sent, and why."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import requests
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, ProtocolError
+
+from tap_jobo.api.retry import IncompleteResponseError, RetryableError
+from tap_jobo.errors import ApiError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tap_jobo.api.transport import Exchange
+
+_CONNECTION_CLOSED = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
+_CAUSES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
+    ((socket.gaierror, NameResolutionError), "unknown host name"),
+    ((TimeoutError, ConnectTimeoutError, requests.Timeout), "timed out"),
+    (ConnectionRefusedError, "connection refused"),
+    (_CONNECTION_CLOSED, "connection closed"),
+)
+
+
+def sending_failed(error: Exception, url: str, exchange: Exchange, *, is_paid: bool) -> Exception:
+    """Return what it means that no answer came.
+
+    Args:
+        error: What requests raised.
+        url: Where the request was to go.
+        exchange: The try.
+        is_paid: Whether an answer is billed.
+    """
+    causes = list(_causes(error))
+    if exchange.is_sent:
+        return _unanswered(causes, exchange, is_paid=is_paid)
+    if isinstance(error, requests.exceptions.SSLError) and not _any(causes, _CONNECTION_CLOSED):
+        return ApiError(
+            "The certificate of api_url cannot be verified: check api_url, the machine's "
+            "certificates, or the proxy in between."
+        )
+    if isinstance(error, requests.ConnectionError | requests.Timeout):
+        proxy = " through the proxy" if isinstance(error, requests.exceptions.ProxyError) else ""
+        return RetryableError(f"{_host(url)} cannot be reached{proxy} ({_cause(causes)})")
+    return ApiError(
+        f"The request cannot be sent ({type(error).__name__}): check api_url, and the proxy and "
+        "certificate settings of the environment."
+    )
+
+
+def reading_failed(error: Exception, exchange: Exchange) -> Exception:
+    """Return what it means that an answer began and did not end."""
+    if exchange.is_overdue:
+        return IncompleteResponseError("Jobo's answer took longer than 15 minutes")
+    if _any(list(_causes(error)), TimeoutError):
+        return IncompleteResponseError("Jobo's answer stopped halfway")
+    return IncompleteResponseError("Jobo's answer broke off")
+
+
+def _unanswered(causes: list[BaseException], exchange: Exchange, *, is_paid: bool) -> Exception:
+    if exchange.is_overdue:
+        return IncompleteResponseError("Jobo's answer took longer than 15 minutes")
+    if _any(causes, (TimeoutError, requests.Timeout)):
+        return IncompleteResponseError("Jobo did not answer in time")
+    if _any(causes, ProtocolError) and not _any(causes, _CONNECTION_CLOSED):
+        return IncompleteResponseError("Jobo's answer is not HTTP")
+    lost = "The connection to Jobo was lost before the answer"
+    return IncompleteResponseError(lost) if is_paid else RetryableError(lost)
+
+
+def _host(url: str) -> str:
+    """Return the host of a URL, with its port if it names one."""
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def _cause(causes: list[BaseException]) -> str:
+    for kinds, text in _CAUSES:
+        if _any(causes, kinds):
+            return text
+    said = [each.strerror for each in causes if isinstance(each, OSError) and each.strerror]
+    return said[-1] if said else "connection failed"
+
+
+def _any(
+    causes: list[BaseException], kinds: type[BaseException] | tuple[type[BaseException], ...]
+) -> bool:
+    return any(isinstance(each, kinds) for each in causes)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and all that it was raised from or holds; urllib3 nests in all these ways."""
+    seen: set[int] = set()
+    left: list[object] = [error]
+    while left:
+        each = left.pop(0)
+        if isinstance(each, BaseException) and id(each) not in seen:
+            seen.add(id(each))
+            yield each
+            reason = getattr(each, "reason", None)
+            left += [*each.args, reason, each.__cause__, each.__context__]

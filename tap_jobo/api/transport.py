@@ -1,0 +1,145 @@
+"""Connections that know whether a request was sent, and how long it may take.
+
+The answer to "is it billed?" hangs on whether a request was sent completely before it failed.
+No exception of requests or urllib3 tells: a connection that is reset during the TLS handshake
+and one that is reset while Jobo prepares the page look alike. So the connection itself notes it.
+"""
+
+from __future__ import annotations
+
+import io
+from contextlib import contextmanager
+from contextvars import ContextVar
+from http.client import HTTPResponse
+from typing import TYPE_CHECKING, Any, Final
+
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.poolmanager import PoolManager, ProxyManager
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tap_jobo.clock import Clock
+
+
+class Exchange:
+    """One try of a request.
+
+    Args:
+        clock: The clock to read.
+        seconds: How long the try may take as a whole.
+
+    Attributes:
+        is_sent: Whether the request may have been sent completely. Only a connection of this
+            module can tell that it was not, so any other leaves this true.
+    """
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        self._clock = clock
+        self._end = clock.monotonic() + seconds
+        self.is_sent = True
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether the time is over."""
+        return self._clock.monotonic() >= self._end
+
+    @contextmanager
+    def on_the_way(self) -> Iterator[None]:
+        """Let the connections that this thread uses take note here."""
+        token = _current.set(self)
+        try:
+            yield
+        finally:
+            _current.reset(token)
+
+
+_current: ContextVar[Exchange | None] = ContextVar("exchange", default=None)
+
+
+class Transport(HTTPAdapter):
+    """Sends requests over connections that report to the `Exchange` under way.
+
+    Args:
+        workers: How many connections to keep open.
+    """
+
+    def __init__(self, workers: int) -> None:
+        super().__init__(pool_maxsize=workers)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Make connection pools of this module."""
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> PoolManager:
+        """Make connection pools of this module, but for SOCKS, whose own cannot report."""
+        manager: PoolManager = super().proxy_manager_for(*args, **kwargs)
+        if type(manager) is ProxyManager:
+            manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+
+class _TimedReader(io.RawIOBase):
+    """Reads from a socket until the exchange's time is over, however slowly bytes trickle in."""
+
+    def __init__(self, raw: io.RawIOBase, exchange: Exchange) -> None:
+        self._raw = raw
+        self._exchange = exchange
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if self._exchange.is_overdue:
+            raise TimeoutError
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _TimedResponse(HTTPResponse):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if exchange := _current.get():
+            raw: Any = self.fp.detach()
+            self.fp = io.BufferedReader(_TimedReader(raw, exchange))
+
+
+class _Sending:
+    """What both kinds of connections report."""
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        super().request(*args, **kwargs)  # type: ignore[misc]
+        if exchange := _current.get():
+            exchange.is_sent = True
+
+
+class _HttpConnection(_Sending, HTTPConnection):
+    response_class = _TimedResponse
+
+
+class _HttpsConnection(_Sending, HTTPSConnection):
+    response_class = _TimedResponse
+
+
+class _Pooling:
+    def urlopen(self, *args: Any, **kwargs: Any) -> Any:
+        if exchange := _current.get():
+            exchange.is_sent = False
+        return super().urlopen(*args, **kwargs)  # type: ignore[misc]
+
+
+class _HttpPool(_Pooling, HTTPConnectionPool):
+    ConnectionCls = _HttpConnection
+
+
+class _HttpsPool(_Pooling, HTTPSConnectionPool):
+    ConnectionCls = _HttpsConnection
+
+
+_POOLS: Final = {"http": _HttpPool, "https": _HttpsPool}

@@ -1,0 +1,63 @@
+"""Threads that work off tasks, and that nothing waits for at the end of the process."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+A = TypeVar("A")
+R = TypeVar("R")
+
+
+class WorkerPool(Generic[A, R]):
+    """Calls a function in several daemon threads.
+
+    `concurrent.futures` waits at exit for a thread that hangs in a request, and
+    `multiprocessing.pool` needs semaphores, which a container may not have.
+
+    Args:
+        call: The function.
+        workers: How many threads.
+    """
+
+    def __init__(self, call: Callable[[A], R], workers: int) -> None:
+        self._call = call
+        self._tasks: SimpleQueue[tuple[A, Future[R]] | None] = SimpleQueue()
+        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(workers)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End the threads: each when it is done with its task, and nobody waits for that."""
+        while not self._tasks.empty():
+            self._tasks.get()
+        for _ in self._threads:
+            self._tasks.put(None)
+
+    def submit(self, argument: A) -> Future[R]:
+        """Have the function called; its result or exception will be in the future."""
+        future: Future[R] = Future()
+        self._tasks.put((argument, future))
+        return future
+
+    def _work(self) -> None:
+        while task := self._tasks.get():
+            argument, future = task
+            try:
+                future.set_result(self._call(argument))
+            except BaseException as error:  # noqa: BLE001 - it is raised where the result is read
+                future.set_exception(error)

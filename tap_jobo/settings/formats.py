@@ -1,0 +1,77 @@
+"""The formats that text settings must have: each is a test of a string."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from tap_jobo.clock import parse_timestamp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
+
+
+def matches(pattern: str) -> Callable[[str], bool]:
+    """Return a test of whether a regular expression matches a whole text."""
+    compiled = re.compile(pattern)
+    return lambda text: compiled.fullmatch(text) is not None
+
+
+is_printable_ascii: Final = matches(r"[!-~]+")
+"""Printable ASCII without spaces: what fits in a header."""
+is_text: Final = matches(r"(?=\s*\S)[^\ud800-\udfff]*")
+"""Not blank, and without lone surrogates, which UTF-8 cannot encode."""
+is_uuid: Final = matches(r"(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def is_url(text: str) -> bool:
+    """Tell whether a text is a base URL to which the key may be sent."""
+    if not is_printable_ascii(text):
+        return False
+    try:
+        url = urlsplit(text)
+        host, port = url.hostname or "", url.port
+    except ValueError:
+        return False
+    if not _is_host(host) or port == 0 or "@" in url.netloc or set("?#{}\\") & set(text):
+        return False
+    return url.scheme == "https" or (url.scheme == "http" and _is_loopback(host))
+
+
+def _is_host(host: str) -> bool:
+    return _HOST.fullmatch(host) is not None or _is_address(host)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_loopback(host: str) -> bool:
+    return ipaddress.ip_address(host).is_loopback if _is_address(host) else host == "localhost"
+
+
+def is_past_date(text: str) -> bool:
+    """Tell whether a text is an ISO 8601 date or date-time that is not in the future."""
+    try:
+        return parse_timestamp(text) <= datetime.now(UTC)
+    except ValueError:
+        return False
+
+
+def is_path(text: str) -> bool:
+    """Tell whether a text can be a path; whether anything is there is not looked at."""
+    try:
+        return "\0" not in text and bool(Path(text).expanduser())
+    except RuntimeError:  # `~name` of a user who does not exist
+        return False

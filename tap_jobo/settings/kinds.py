@@ -1,0 +1,202 @@
+"""The kinds of settings: each knows its JSON type, its check, and how to say what it allows."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk import typing as th
+
+from tap_jobo.clock import format_timestamp, parse_timestamp
+from tap_jobo.settings.formats import is_past_date, is_text, is_url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What values a setting takes.
+
+    Attributes:
+        json_type: Their type in the JSON schema of the configuration.
+        words: What is allowed, in words that complete "must be ...".
+        allows: Tells whether a value is allowed.
+    """
+
+    json_type: th.JSONTypeHelper[Any]
+    words: str
+    allows: Callable[[object], bool]
+
+    def normalize(self, value: Any) -> Any:
+        """Return a value in the one form that equivalent values share; None if it is empty.
+
+        Raises:
+            TypeError: The value is not one that this kind allows.
+            ValueError: The same.
+        """
+        return value
+
+
+class Text(Kind):
+    """A text of a certain form, such as a path."""
+
+    def __init__(self, check: Callable[[str], bool], words: str) -> None:
+        super().__init__(
+            th.StringType(), words, lambda value: isinstance(value, str) and check(value)
+        )
+
+
+class Url(Text):
+    """The base URL of an API, to which the key may be sent."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            is_url,
+            "an https:// URL without user, query or fragment; "
+            "http:// only on this machine (127.0.0.1, [::1], localhost)",
+        )
+
+
+class PastDate(Text):
+    """A date or a date-time that is not in the future."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            is_past_date,
+            "an ISO 8601 date or date-time that is not in the future, such as 2026-01-31 or "
+            "2026-01-31T08:00:00Z",
+        )
+
+    def normalize(self, value: Any) -> Any:
+        """Return it as ISO 8601 UTC."""
+        return None if value is None else format_timestamp(parse_timestamp(value))
+
+
+class Integer(Kind):
+    """A whole number; a unit, such as credits, or a meaning helps to word it.
+
+    Args:
+        minimum: The smallest that is allowed; a maximum needs one.
+        maximum: The largest that is allowed.
+        unit: What it counts, in the plural.
+        meaning: What it is.
+    """
+
+    def __init__(
+        self,
+        minimum: int | None = None,
+        maximum: int | None = None,
+        *,
+        unit: str = "",
+        meaning: str = "",
+    ) -> None:
+        limits = "" if minimum is None else f", {minimum} or more"
+        if maximum is not None:
+            limits = f" from {minimum:,} to {maximum:,}"
+        super().__init__(
+            th.IntegerType(minimum=minimum, maximum=maximum),
+            "a whole number"
+            + (f" of {unit}" if unit else "")
+            + limits
+            + (f": {meaning}" if meaning else ""),
+            lambda value: (
+                isinstance(value, int)
+                and not isinstance(value, bool)
+                and (minimum is None or value >= minimum)
+                and (maximum is None or value <= maximum)
+            ),
+        )
+
+
+class Boolean(Kind):
+    """True or false; `check` also takes the usual texts for them."""
+
+    def __init__(self) -> None:
+        super().__init__(th.BooleanType(), "true or false", lambda value: isinstance(value, bool))
+
+
+class Choice(Kind):
+    """One of a few texts."""
+
+    def __init__(self, values: Sequence[str]) -> None:
+        super().__init__(
+            th.StringType(allowed_values=[*values]),
+            _either(values),
+            lambda value: isinstance(value, str) and value in values,
+        )
+
+
+class ListOf(Kind):
+    """A list of texts of a certain form.
+
+    Args:
+        items: What the texts are, in the plural.
+        check: Tells whether a text is allowed.
+        example: One of them.
+        allowed: All texts that are allowed, if they are few.
+        most: How many there may be.
+    """
+
+    def __init__(
+        self,
+        items: str = "texts",
+        check: Callable[[str], bool] = is_text,
+        *,
+        example: str = "",
+        allowed: Sequence[str] = (),
+        most: int | None = None,
+    ) -> None:
+        super().__init__(
+            th.ArrayType(th.StringType(allowed_values=[*allowed] or None)),
+            "a list of "
+            + (f"at most {most:,} " if most else "")
+            + (f"one or more of {', '.join(allowed)}" if allowed else items)
+            + (f", such as {example}" if example else ""),
+            lambda value: (
+                isinstance(value, list)
+                and (most is None or len(value) <= most)
+                and all(
+                    isinstance(item, str) and check(item) and (not allowed or item in allowed)
+                    for item in value
+                )
+            ),
+        )
+
+    def normalize(self, value: Any) -> Any:
+        """Return the list sorted, without repeated items."""
+        return sorted(set(value)) or None if isinstance(value, list) else value
+
+
+class ListOfObjects(Kind):
+    """A list of objects, each with at least one of a few members, which are texts."""
+
+    def __init__(self, members: Sequence[str], *, example: Mapping[str, str]) -> None:
+        def is_item(item: object) -> bool:
+            return (
+                isinstance(item, dict)
+                and bool(item)
+                and item.keys() <= {*members}
+                and all(isinstance(text, str) and is_text(text) for text in item.values())
+            )
+
+        properties = [th.Property(member, th.StringType) for member in members]
+        super().__init__(
+            th.ArrayType(th.ObjectType(*properties, additional_properties=False)),
+            f"a list of objects with {_either(members)}, such as {json.dumps([example])}",
+            lambda value: isinstance(value, list) and all(map(is_item, value)),
+        )
+
+    def normalize(self, value: Any) -> Any:
+        """Return the list sorted by its items' JSON, without repeated items."""
+        if not isinstance(value, list):
+            return value
+        return [
+            json.loads(item)
+            for item in sorted({json.dumps(item, sort_keys=True) for item in value})
+        ] or None
+
+
+def _either(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"

@@ -1,0 +1,89 @@
+"""Settings that do not exist: a mistyped `max_credits` must not let a run spend without limit."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Final
+
+from tap_jobo.redaction import without_key
+from tap_jobo.settings.check import has_value
+from tap_jobo.settings.environment import ENV_PREFIX, variable_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+_MISTYPED: Final = 0.8
+"""How alike a variable and a setting are if one is taken for the other, mistyped."""
+_NO_SETTINGS: Final = frozenset({"LOGLEVEL"})
+"""Variables that the SDK reads itself."""
+
+
+def unknown_settings(config: Mapping[str, Any], known: Collection[str]) -> list[str]:
+    """Return a line on each setting of a configuration that does not exist.
+
+    Args:
+        config: What the configuration files hold.
+        known: The names of all settings, those of the SDK included.
+    """
+    return [
+        f"Setting '{_shown(name)}' does not exist: "
+        + (f"did you mean {like}?" if (like := _closest(name, known)) else "remove it.")
+        for name in sorted(config)
+        if name not in known and has_value(config[name])
+    ]
+
+
+def mistyped_variables(environ: Mapping[str, str], known: Collection[str]) -> list[str]:
+    """Return a line on each environment variable that is a mistyped setting.
+
+    Args:
+        environ: The environment.
+        known: The names of all settings, those of the SDK included.
+    """
+    return [
+        f"Variable {_shown(variable)} is not a setting: did you mean {variable_of(like)}?"
+        for variable, like in _unknown_variables(environ, known)
+        if like
+    ]
+
+
+def unknown_variables(environ: Mapping[str, str], known: Collection[str]) -> list[str]:
+    """Return the variables that are no setting, and no mistyped one either.
+
+    Those with two underscores, such as `TAP_JOBO__SELECT`, are Meltano's and not among them.
+    """
+    return [
+        _shown(variable)
+        for variable, like in _unknown_variables(environ, known)
+        if not like and "__" not in variable
+    ]
+
+
+def _unknown_variables(
+    environ: Mapping[str, str], known: Collection[str]
+) -> Iterator[tuple[str, str | None]]:
+    """Yield each variable that is no setting, with the setting that it may be meant for."""
+    for variable in sorted(environ):
+        name = variable.removeprefix(ENV_PREFIX)
+        if name in (variable, *_NO_SETTINGS, *map(str.upper, known)):
+            continue
+        inherited = _is_inherited(name.lower(), known)
+        yield variable, None if inherited else _closest(name, known, _MISTYPED)
+
+
+def _is_inherited(name: str, known: Collection[str]) -> bool:
+    """Tell whether a variable may be that of a Meltano plugin that inherits from this tap.
+
+    Those of `tap-jobo-frequent` are named as `TAP_JOBO_FREQUENT_API_KEY`.
+    """
+    return any(
+        name.endswith(f"_{setting}") and name.removesuffix(setting).strip("_") for setting in known
+    )
+
+
+def _closest(name: str, known: Collection[str], cutoff: float = 0.6) -> str | None:
+    return next(iter(get_close_matches(name.lower(), known, 1, cutoff)), None)
+
+
+def _shown(name: str) -> str:
+    return without_key(ascii(name)[1:-1])

@@ -1,0 +1,133 @@
+"""Standard output: written so that a signal is heard also while nobody reads it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import stat
+import sys
+import time
+from typing import TYPE_CHECKING, Final
+
+from tap_jobo.errors import InterruptedRunError, OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_POLL: Final = 200
+"""Milliseconds after which a write that waits looks whether a signal came."""
+_PIPE_BUF: Final = getattr(select, "PIPE_BUF", 512)
+"""Bytes that a pipe takes as a whole, or not at all."""
+
+
+class Output:
+    """Standard output, on which every write goes out at once.
+
+    Attributes:
+        check_blocked: Raises if the write must end; called with the time when the output last
+            took something.
+    """
+
+    def __init__(self) -> None:
+        self.check_blocked: Callable[[float], None] = lambda _: None
+        self._is_over = False
+
+    def write(self, lines: bytes | bytearray) -> None:
+        """Write lines; nothing more once a signal ended a write, which may have torn a line.
+
+        Raises:
+            OutputError: Standard output is gone, or the disk behind it full.
+            InterruptedRunError: A signal came, and nobody reads.
+        """
+        if self._is_over:
+            return
+        if sys.stdout is None:
+            raise OutputError("Standard output is closed: the tap's messages go there.")
+        try:
+            if (number := _pipe()) is None:
+                _write_through(lines)
+            else:
+                self._write_to_pipe(number, lines)
+        except InterruptedRunError:
+            self._is_over = True
+            raise
+        except OSError as error:
+            raise _give_up(str(error.strerror)) from error
+
+    def _write_to_pipe(self, number: int, lines: bytes | bytearray) -> None:
+        """Write as much at a time as a pipe takes without blocking, whole lines if they fit.
+
+        Raises:
+            OSError: It cannot be written, or not at once where standard output does not block.
+        """
+        poll = select.poll()
+        poll.register(number, select.POLLOUT)
+        rest = memoryview(lines)
+        since = time.monotonic()
+        while rest:
+            if not poll.poll(_POLL):
+                if not os.get_blocking(number):
+                    raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+                self.check_blocked(since)
+                continue
+            rest = rest[os.write(number, _whole_lines(rest)) :]
+            since = time.monotonic()
+
+
+def _whole_lines(rest: memoryview) -> memoryview:
+    piece = rest[:_PIPE_BUF]
+    end = bytes(piece).rfind(b"\n") + 1
+    return piece[:end] if end else piece
+
+
+def _pipe() -> int | None:
+    """Return the number of standard output if it is a pipe or socket that can be polled."""
+    try:
+        number = sys.stdout.fileno()
+        mode = os.fstat(number).st_mode
+    except (OSError, ValueError):  # not a file at all
+        return None
+    is_pipe = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+    return number if is_pipe and hasattr(select, "poll") else None
+
+
+def _write_through(lines: bytes | bytearray) -> None:
+    """Write, though a signal cuts a write short where Python does not buffer (PYTHONUNBUFFERED).
+
+    Raises:
+        OSError: It cannot be written, or not at once where standard output does not block.
+    """
+    rest = memoryview(lines)
+    while rest:
+        count = sys.stdout.buffer.write(rest)
+        if count is None:  # nothing, and it was told not to wait
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        rest = rest[count:]
+    sys.stdout.buffer.flush()
+
+
+def check_reader() -> None:
+    """See, before a page is billed, whether the target is still there to read it.
+
+    Raises:
+        OutputError: It is not. (Where the platform cannot tell, the next write does.)
+    """
+    try:
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)
+        events = poll.poll(0)
+    except (AttributeError, OSError, ValueError):
+        return
+    if any(event & (select.POLLERR | select.POLLNVAL) for _, event in events):
+        raise _give_up("the reading end is closed")
+
+
+def _give_up(why: str) -> OutputError:
+    # What is still buffered would fail again when the interpreter flushes at exit.
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+    return OutputError(
+        f"Standard output cannot be written ({why}): the target went away, or its disk is full. "
+        "Its own log says more. The next run resumes from the last state that arrived."
+    )

@@ -1,0 +1,131 @@
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import requests
+
+from jobo_sandbox import JobsPlan, Sandbox
+
+from .helpers import EXPIRED, JOBS, MANAGED, expired_ids, get, job_ids, page, post
+
+BOTH = pytest.mark.parametrize("path", [JOBS, MANAGED])
+
+
+def money(response: requests.Response) -> Mapping[str, str]:
+    headers = response.headers.items()
+    return {name: value for name, value in headers if name.startswith(("X-Credits", "X-Quota"))}
+
+
+@BOTH
+def test_pay_as_you_go_bills_each_row(hiring: Sandbox, path: str) -> None:
+    hiring.balance = 1_000
+    response = post(hiring, {"batch_size": 10}, path=path)
+    assert money(response) == {
+        "X-Credits-Deducted": "30",
+        "X-Credits-Required": "30",
+        "X-Credits-Balance": "970",
+    }
+    assert response.headers["X-Has-More"] == "true"
+    assert (hiring.balance, hiring.credits_billed, hiring.rows_billed) == (970, 30, 10)
+
+
+def test_the_price_can_change(hiring: Sandbox) -> None:
+    hiring.jobs_price = 1
+    assert post(hiring, {"batch_size": 10}, path=JOBS).headers["X-Credits-Deducted"] == "10"
+    assert post(hiring, {"batch_size": 10}).headers["X-Credits-Deducted"] == "500"
+
+
+@pytest.mark.parametrize("plan", ["pay_as_you_go", "no_headers"])
+def test_the_balance_must_cover_the_requested_page(hiring: Sandbox, plan: JobsPlan) -> None:
+    hiring.jobs_plan, hiring.balance = plan, 2_999
+    response = post(hiring, {"batch_size": 1_000}, path=JOBS)
+    assert response.status_code == 402
+    assert response.json()["credits_required"] == 3_000
+    assert response.json()["credits_balance"] == 2_999
+    assert hiring.credits_billed == 0
+    hiring.balance = 3_000
+    assert post(hiring, {"batch_size": 1_000}, path=JOBS).status_code == 200
+    assert hiring.balance == 3_000 - 90 * 3
+
+
+@BOTH
+def test_rows_within_the_plan_are_free_and_beyond_it_are_not(hiring: Sandbox, path: str) -> None:
+    hiring.jobs_plan, hiring.jobs_quota, hiring.balance = "included", 15, 100
+
+    def ask() -> Any:
+        return money(post(hiring, {"batch_size": 10}, path=path))
+
+    assert ask() == {"X-Quota-Limit": "15", "X-Quota-Remaining": "5"}
+    assert hiring.credits_billed == 0
+    assert ask() == {
+        "X-Quota-Limit": "15",
+        "X-Quota-Remaining": "0",
+        "X-Credits-Deducted": "15",
+        "X-Credits-Required": "15",
+        "X-Credits-Balance": "85",
+    }
+    assert ask()["X-Credits-Deducted"] == "30"
+    assert [entry.credits for entry in hiring.ledger] == [0, 15, 30]
+    hiring.balance = 29
+    refused = post(hiring, {"batch_size": 10}, path=path)
+    assert refused.status_code == 402
+    assert money(refused)["X-Credits-Required"] == "30"
+    assert money(refused)["X-Credits-Deducted"] == "0"
+    hiring.jobs_quota_used = 0
+    assert post(hiring, {"batch_size": 10}, path=path).status_code == 200
+
+
+def test_an_unlimited_plan_deducts_nothing_and_tells_the_balance(hiring: Sandbox) -> None:
+    hiring.jobs_plan, hiring.balance = "unlimited", 0
+    response = post(hiring, {"batch_size": 1_000}, path=JOBS)
+    assert response.status_code == 200
+    assert money(response) == {"X-Credits-Balance": "0"}
+    assert (hiring.credits_billed, hiring.rows_billed) == (0, 90)
+    assert post(hiring, {}).status_code == 402  # career sites are not part of the plan
+
+
+def test_a_plan_may_say_nothing_and_bill_all_the_same(hiring: Sandbox) -> None:
+    hiring.jobs_plan = "no_headers"
+    response = post(hiring, {"batch_size": 10}, path=JOBS)
+    assert money(response) == {}
+    assert response.headers["X-Has-More"] == "true"
+    assert hiring.credits_billed == 30
+    assert money(post(hiring, {"batch_size": 1}))["X-Credits-Deducted"] == "50"
+
+
+def test_headers_about_money_can_be_missing(hiring: Sandbox) -> None:
+    hiring.omit_credit_headers = True
+    assert money(post(hiring, {}, path=JOBS)) == {}
+
+
+def test_the_ids_of_expired_jobs_are_free(hiring: Sandbox) -> None:
+    hiring.balance = 0
+    response = get(hiring, EXPIRED, expired_since=None)
+    assert response.status_code == 200
+    assert money(response) == {}
+    assert (hiring.credits_billed, hiring.rows_billed) == (0, 0)
+
+
+def test_the_ledger_knows_each_endpoint(hiring: Sandbox) -> None:
+    since = hiring.now().replace(microsecond=0).isoformat()
+    key = next(iter(hiring.world.jobs()))
+    hiring.world.expire_job(key)
+    page(hiring, batch_size=2)
+    jobs = job_ids(hiring, batch_size=80)
+    managed = job_ids(hiring, path=MANAGED)
+    assert expired_ids(hiring, expired_since=since) == [key]
+    get(hiring, "/api/connectors/filters")
+    endpoints = ["feed", "jobs", "jobs", "managed_jobs", "expired_jobs", "filters"]
+    assert [entry.endpoint for entry in hiring.ledger] == endpoints
+    first, second = hiring.requests_to("jobs")
+    assert first.row_ids + second.row_ids == jobs
+    assert (first.credits, second.credits) == (240, 27)
+    assert (first.endpoint_number, second.endpoint_number) == (1, 2)
+    assert (first.cursor, second.body) == (None, {"cursor": second.cursor})
+    assert hiring.requests_to("managed_jobs")[0].row_ids == managed
+    [expired] = hiring.requests_to("expired_jobs")
+    assert (expired.row_ids, expired.credits) == ([key], 0)
+    assert expired.body == {"expired_since": since}
+    assert hiring.rows_billed == 2 + 89 + len(managed)
+    assert hiring.credits_billed == 100 + 3 * 89 + 3 * len(managed)
+    assert hiring.billed_ids()[managed[0]] == 2
