@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.support.repository import REPOSITORY, files
 
-_JUSTFILE = REPOSITORY / "justfile"
+_DOCUMENTS = [*REPOSITORY.glob("*.md"), *files("docs", "*.md"), REPOSITORY / "justfile"]
 MUTATION: dict[str, Any] = runpy.run_path(str(REPOSITORY / "tools/mutation.py"))
 
 
@@ -38,7 +38,7 @@ def test_every_package_of_the_tap_has_tests() -> None:
 
 
 def test_paths_of_tests_in_the_documents_exist() -> None:
-    text = "".join(path.read_text("utf-8") for path in [*REPOSITORY.glob("*.md"), _JUSTFILE])
+    text = "".join(path.read_text("utf-8") for path in _DOCUMENTS)
     named = set(re.findall(r"tests/[\w/]*\w(?:\.py)?", text))
     assert named
     assert [name for name in sorted(named) if not (REPOSITORY / name).exists()] == []
