@@ -20,6 +20,7 @@ format:
 lint:
     uv run ruff format --check
     uv run ruff check
+    uv run lint-imports
     uv run deptry tap_jobo
     uv run zizmor --offline --pedantic --quiet .github
     uv run check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 KINDS = {setting.name: setting.kind for setting in SETTINGS}
 SNAPSHOTS = ROOT / "tests/snapshots"
+TABLE_HEAD = 2  # lines: titles and rule
 STREAMS = {"career_sites": schemas.CAREER_SITES, "companies": schemas.COMPANIES}
 
 
@@ -45,10 +46,15 @@ def generated() -> dict[Path, str]:
 
 def snapshots() -> dict[Path, str]:
     """Return the catalog's entry of each stream, as `tap-jobo --discover` has it, by its file."""
-    catalog = TapJobo(validate_config=False).catalog_dict
+    entries = {
+        entry["tap_stream_id"]: entry
+        for entry in TapJobo(validate_config=False).catalog_dict["streams"]
+    }
+    if entries.keys() != STREAMS.keys():
+        sys.exit(f"The streams are {', '.join(entries)}, but there are tables of other ones.")
     return {
-        SNAPSHOTS / f"{entry['tap_stream_id']}.json": json.dumps(entry, indent=2) + "\n"
-        for entry in catalog["streams"]
+        SNAPSHOTS / f"{name}.json": json.dumps(entry, indent=2) + "\n"
+        for name, entry in entries.items()
     }
 
 
@@ -57,6 +63,8 @@ def _between(name: str, text: str, content: str) -> str:
 
     The marks are comments, in a line of their own each.
     """
+    if len(content.splitlines()) <= TABLE_HEAD:
+        sys.exit(f"There is nothing to write between the marks of {name}.")
     pattern = rf"(?sm)(^( *)[^\n]*generated: {name}\b[^\n]*\n).*?(^[^\n]*end of {name}\b)"
     replaced, count = re.subn(
         pattern, lambda found: f"{found[1]}{textwrap.indent(content, found[2])}\n{found[3]}", text

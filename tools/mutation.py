@@ -1,8 +1,9 @@
 """Shows which changed lines the tests would not notice: mutation testing with cosmic-ray.
 
-`uv run just mutation` for all the modules below, `uv run just mutation budget` for some. Each
-processor works on a module of its own, in a copy of the project with an environment of its own, so
-that the tap that tests start as a process is the changed one and your files stay as they are.
+`uv run just mutation` for every module of the packages below, `uv run just mutation api/budget` for
+some. Each processor works on a module of its own, in a copy of the project with an environment of
+its own, so that the tap that tests start as a process is the changed one and your files stay as
+they are.
 """
 
 from __future__ import annotations
@@ -29,22 +30,26 @@ COPIED: Final = (
     *("pyproject.toml", "uv.lock", "README.md", "CHANGELOG.md", "LICENSE"),
 )
 TESTS: Final = {
-    "api/retry": ("api/test_retry", "api/test_rate_limit", "api/test_profiles"),
-    "scan": ("sync/test_bookmark", "sync/test_scan"),
-    "sync/start": ("sync/test_scan", "sync/test_bookmark"),
-    "sync/delivery": (
-        *("sync/test_promises", "streams/test_career_sites", "api/test_page"),
-        *("sync/test_scan", "api/test_budget"),
-    ),
+    "api": ("api",),
+    "api/balance": ("api/test_budget",),
     "api/budget": ("api/test_budget",),
     "api/feed_reader": (
         *("sync/test_bookmark", "streams/test_career_sites", "api/test_page"),
         "api/test_budget",
     ),
-    "journal/journal": ("journal/test_journal", "sync/test_promises"),
     "api/page": ("api/test_page", "streams/test_career_sites", "records/test_rows"),
+    "api/rate_limit": ("api/test_rate_limit", "api/test_profiles"),
+    "api/retry": ("api/test_retry", "api/test_profiles"),
+    "journal": ("journal", "sync/test_promises"),
+    "scan": ("sync/test_bookmark", "sync/test_scan"),
+    "sync": ("sync",),
+    "sync/delivery": (
+        *("sync/test_promises", "streams/test_career_sites", "api/test_page"),
+        *("sync/test_scan", "api/test_budget"),
+    ),
+    "sync/start": ("sync/test_scan", "sync/test_bookmark"),
 }
-"""The tests of each module, those that notice most first; the longest module first."""
+"""The tests of each package and, where others notice sooner, of a module in it."""
 JUSTIFIED: Final = {
     r"if not TYPE_CHECKING:": "what only types need may be imported",
     r"@dataclass\(.*False": "it keeps us from mistakes, mypy does so too",
@@ -101,22 +106,53 @@ class Outcome:
 
 def main() -> int:
     """Test the modules named on the command line, or all of them."""
-    modules = sys.argv[1:] or list(TESTS)
-    if unknown := set(modules) - TESTS.keys():
-        sys.exit(f"No tests are named for {', '.join(unknown)}: there are {', '.join(TESTS)}.")
+    chosen = sys.argv[1:] or modules()
+    if unknown_names():
+        sys.exit(f"TESTS names what is not there: {', '.join(unknown_names())}.")
+    if unknown := set(chosen) - {*modules()}:
+        sys.exit(f"No tests are named for {', '.join(unknown)}: there are {', '.join(modules())}.")
     survived = False
     with TemporaryDirectory(prefix="tap-jobo-mutation-") as folder:
         copies: SimpleQueue[Path] = SimpleQueue()
-        workers = min(len(modules), os.cpu_count() or 1)
+        workers = min(len(chosen), os.cpu_count() or 1)
         for number in range(workers):
             copies.put(_copy(Path(folder) / str(number)))
         with ThreadPoolExecutor(workers) as pool:
-            for done in as_completed(pool.submit(_test, module, copies) for module in modules):
+            for done in as_completed(pool.submit(_test, module, copies) for module in chosen):
                 outcome = done.result()
-                survived = survived or bool(outcome.survivors)
+                survived = survived or bool(outcome.survivors) or not outcome.killed
                 sys.stdout.write("\n".join([str(outcome), *outcome.survivors, ""]))
                 sys.stdout.flush()
     return int(survived)
+
+
+def modules() -> list[str]:
+    """Return the modules of the packages that have tests here, the longest first."""
+    found: dict[str, int] = {}
+    for path in (ROOT / "tap_jobo").rglob("*.py"):
+        module = path.relative_to(ROOT / "tap_jobo").with_suffix("").as_posix()
+        if module.split("/")[0] in TESTS and path.name != "__init__.py":
+            found[module] = path.stat().st_size
+    return sorted(found, key=lambda module: -found[module])
+
+
+def unknown_names() -> list[str]:
+    """Return what `TESTS` names and that is not there, be it moved or renamed."""
+    known = [f"{module}/" for module in modules()]
+    unknown = [name for name in TESTS if not any(each.startswith(f"{name}/") for each in known)]
+    paths = {path for tests in TESTS.values() for path in map(_path_of, tests)}
+    return unknown + [str(path) for path in paths if not (ROOT / path).exists()]
+
+
+def _tests_of(module: str) -> list[Path]:
+    package = module.split("/", maxsplit=1)[0]
+    return [_path_of(test) for test in TESTS.get(module, TESTS[package])]
+
+
+def _path_of(test: str) -> Path:
+    """Return the folder or the file that an entry of `TESTS` means."""
+    folder = Path("tests") / test
+    return folder if (ROOT / folder).is_dir() else folder.with_name(f"{folder.name}.py")
 
 
 def _copy(folder: Path) -> Path:
@@ -137,12 +173,13 @@ def _test(module: str, copies: SimpleQueue[Path]) -> Outcome:
     """Let cosmic-ray change a module in a free copy, line by line."""
     folder = copies.get()
     try:
-        tests = " ".join(f"tests/{name}.py" for name in TESTS[module])
         tools = folder / ".venv" / "bin"
         name = module.replace("/", "-")
         config, session = f"{name}.toml", f"{name}.sqlite"
         (folder / config).write_text(
-            CONFIG.format(module=module, tests=tests, python=tools / "python")
+            CONFIG.format(
+                module=module, tests=" ".join(map(str, _tests_of(module))), python=tools / "python"
+            )
         )
         _run(folder, tools / "cosmic-ray", "baseline", config)
         _run(folder, tools / "cosmic-ray", "init", config, session)

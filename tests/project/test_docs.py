@@ -17,16 +17,16 @@ from tap_jobo.streams.registry import SETTINGS
 from tests.support import COMMAND, execute, psql
 from tests.support import environment as tap_environment
 from tests.support.meltano import environment
-from tests.support.repository import REPOSITORY
+from tests.support.repository import REPOSITORY, files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 README = (REPOSITORY / "README.md").read_text("utf-8")
-SOURCES = [*REPOSITORY.glob("tap_jobo/**/*.py"), *REPOSITORY.glob("jobo_sandbox/*.py")]
+SOURCES = [*files("tap_jobo"), *files("jobo_sandbox")]
 TESTS = {
     path.stem
-    for path in (REPOSITORY / "tests").rglob("test_*.py")
+    for path in files("tests", "test_*.py")
     if path.parent.name != "sandbox"  # whose names are those of other files
 }
 DOCUMENTS = [
@@ -86,7 +86,7 @@ def test_python_of_the_readme_is_python() -> None:
 
 def test_troubleshooting_quotes_what_the_tap_says() -> None:
     table = README.split("## Troubleshooting")[1].split("\n## ")[0].split("|---|---|\n")[1].strip()
-    sources = "".join(path.read_text() for path in (REPOSITORY / "tap_jobo").rglob("*.py"))
+    sources = "".join(path.read_text() for path in files("tap_jobo"))
     said = re.sub(r'"\n\s+f?"', "", sources)
     quoted = _quoted(table, column=1)
     assert len(quoted) == len(table.splitlines())
@@ -175,7 +175,7 @@ def _figures(output: str) -> tuple[int, int]:
 def test_architecture_names_what_there_is() -> None:
     text = (REPOSITORY / "ARCHITECTURE.md").read_text("utf-8")
     modules, invariants = (table.split("\n\n")[0] for table in text.split("|---|\n")[1:])
-    sources = {path: path.read_text() for path in (REPOSITORY / "tap_jobo").rglob("[a-z]*.py")}
+    sources = {path: path.read_text() for path in files("tap_jobo", "[a-z]*.py")}
     named = [
         REPOSITORY / package / f"{module}.py"
         for row in modules.splitlines()

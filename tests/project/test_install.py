@@ -14,7 +14,7 @@ import yaml
 
 from tests.support import Run, execute
 from tests.support.meltano import environment
-from tests.support.repository import REPOSITORY
+from tests.support.repository import REPOSITORY, files
 
 if TYPE_CHECKING:
     from jobo_sandbox import Sandbox
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 UV = Path(sys.executable).with_name("uv")
 MODULES = {
     path.relative_to(REPOSITORY).with_suffix("").as_posix().replace("/", ".")
-    for path in (REPOSITORY / "tap_jobo").rglob("*.py")
+    for path in files("tap_jobo")
 }
 IMPORT_EACH = """
 import importlib, pkgutil, tap_jobo

@@ -92,7 +92,7 @@ def test_profiles_have_limits_of_their_own() -> None:
         assert answers[0].headers["X-RateLimit-Group"] == "general"
 
 
-def test_all_feeds_share_their_limits_and_the_filter_values_those_of_profiles() -> None:
+def test_feeds_share_a_limit_and_filter_values_that_of_profiles() -> None:
     limits = [(4, 60)]
     with Sandbox(size=1, jobs=4, rate_limits=limits, profile_rate_limits=limits) as sandbox:
         paths = (JOBS, EXPIRED, CAREER_SITES, MANAGED, JOBS, EXPIRED)

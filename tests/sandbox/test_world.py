@@ -23,7 +23,7 @@ def test_companies_are_as_varied_as_real_ones() -> None:
     assert any(not row["name"].isascii() for row in rows)
 
 
-def test_all_were_updated_in_the_year_before_but_not_in_the_last_day() -> None:
+def test_all_were_updated_last_year_but_not_in_the_last_day() -> None:
     sandbox = Sandbox(size=300)
     ages = [sandbox.now() - sandbox.world.updated_at(key) for key in sandbox.world.rows()]
     assert min(ages) >= timedelta(days=1)
