@@ -87,6 +87,21 @@ class TestRefusals:
         assert len(run.ids) == 50
         assert run.bookmark["scan"]["rows"] == 50
 
+    def test_empty_wallet_names_the_setting_that_uses_the_last_credits(
+        self, tap: Tap, sandbox: Sandbox
+    ) -> None:
+        sandbox.balance = 1_234
+        line = complaint(tap.run())
+        assert "batch_size" in line
+        assert "keeps its page size" in line
+
+    def test_refused_key_is_told_once(self, tap: Tap, sandbox: Sandbox) -> None:
+        body = {"detail": "The API key is missing, wrong or revoked."}
+        sandbox.faults.add(Fault(status=401, body=body))
+        line = complaint(tap.run())
+        assert line.count("wrong or revoked") == 1
+        assert line.count("missing") == 1
+
     def test_wrong_key_is_refused_by_the_api(self, tap: Tap, sandbox: Sandbox) -> None:
         line = complaint(tap.run(api_key="jbe_live_wrong"))
         assert "401" in line

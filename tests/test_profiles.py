@@ -206,6 +206,57 @@ def test_the_rate_is_kept_if_no_answer_announces_it() -> None:
         assert profiles.skipped == 0
 
 
+def test_a_503_holds_back_its_own_worker_alone() -> None:
+    waiting, answered = threading.Event(), threading.Event()
+
+    def on_sleep() -> None:
+        waiting.set()
+        assert answered.wait(10)
+
+    clock = FakeClock(on_sleep)
+    with _sandbox(clock, 2) as sandbox, _client(sandbox, clock, 2) as client:
+        refused, other = sandbox.world.rows()
+        fault = Fault(status=503, headers={"Retry-After": "50"})
+        sandbox.faults.add(fault, company_id=refused)
+        with ThreadPoolExecutor(1) as executor:
+            first = executor.submit(client.fetch, _request(sandbox, refused))
+            assert waiting.wait(10)
+            assert client.fetch(_request(sandbox, other)).status == 200
+            assert clock.seconds == 0
+            answered.set()
+            assert first.result().status == 200
+        assert clock.seconds >= 50
+
+
+@pytest.mark.parametrize("asked", [["60"], ["30", "30"]], ids=str)
+def test_a_minute_of_waits_that_a_free_answer_asks_for_is_kept(asked: list[str]) -> None:
+    clock = FakeClock()
+    with _sandbox(clock, 1) as sandbox, _client(sandbox, clock, 1) as client:
+        for text in asked:
+            sandbox.faults.add(Fault(status=503, headers={"Retry-After": text}))
+        client.fetch(_request(sandbox, next(iter(sandbox.world.rows()))))
+        assert clock.seconds == pytest.approx(60)
+
+
+@pytest.mark.parametrize("asked", [["61"], ["30", "31"]], ids=str)
+def test_more_than_a_minute_of_waits_ends_a_free_request(asked: list[str]) -> None:
+    clock = FakeClock()
+    with _sandbox(clock, 1) as sandbox, _client(sandbox, clock, 1) as client:
+        for text in asked:
+            sandbox.faults.add(Fault(status=503, headers={"Retry-After": text}))
+        with pytest.raises(RetriesExhaustedError, match=f"{asked[-1]} seconds"):
+            client.fetch(_request(sandbox, next(iter(sandbox.world.rows()))))
+        assert len(sandbox.ledger) == len(asked)
+
+
+def test_a_rate_limit_of_an_hour_is_waited_for() -> None:
+    clock = FakeClock()
+    with _sandbox(clock, 1) as sandbox, _client(sandbox, clock, 1) as client:
+        sandbox.faults.add(Fault(status=429, headers={"Retry-After": "3000"}))
+        client.fetch(_request(sandbox, next(iter(sandbox.world.rows()))))
+        assert clock.seconds == pytest.approx(3_000)
+
+
 def test_a_failing_profile_is_given_a_minute_of_waits() -> None:
     clock = FakeClock()
     with _sandbox(clock, 5) as sandbox, _profiles(sandbox, clock, 1) as profiles:
@@ -246,6 +297,21 @@ def test_no_more_requests_are_open_when_a_profile_failed() -> None:
                 time.sleep(0.001)
         assert ids.result() == others
         assert sandbox.max_open_requests == 2
+
+
+def test_workers_are_daemons_and_end_with_the_reading() -> None:
+    clock = FakeClock()
+    with _sandbox(clock, 5) as sandbox, _profiles(sandbox, clock, 3) as profiles:
+        before = set(threading.enumerate())
+        found = profiles.read(list(sandbox.world.rows()))
+        next(found)
+        workers = set(threading.enumerate()) - before
+        assert len(workers) == 3
+        assert all(worker.daemon for worker in workers)
+        assert len(list(found)) == 4
+        for worker in workers:
+            worker.join(10)
+            assert not worker.is_alive()
 
 
 def test_an_api_without_any_profile_is_an_error_and_nothing_is_skipped() -> None:
