@@ -22,9 +22,12 @@ from tap_jobo.errors import RetriesExhaustedError
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.streams.schemas import COMPANIES
+from tests.support import discover, entry_of, execute
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from tests.support import Tap
 
 LOGGER = logging.getLogger("tests.profiles")
 START = datetime(2026, 1, 1, 0, 0, 0, 370_000, tzinfo=UTC)
@@ -321,3 +324,20 @@ def test_an_api_without_any_profile_is_an_error_and_nothing_is_skipped() -> None
         with pytest.raises(RetriesExhaustedError, match="502"):
             _read(profiles, sandbox)
         assert (profiles.count, profiles.gone, profiles.skipped) == (0, 0, 0)
+
+
+def test_profiles_are_read_with_next_to_no_files(tap: Tap) -> None:
+    """Where a pool of `multiprocessing` could not be made for want of semaphores."""
+    catalog = discover(tap.folder)
+    for stream in ("career_sites", "companies"):
+        (metadata,) = (
+            item for item in entry_of(catalog, stream)["metadata"] if not item["breadcrumb"]
+        )
+        metadata["metadata"]["selected"] = stream == "companies"
+    ids = list(tap.sandbox.world.rows())
+    settings = {"company_ids": ids, "companies_concurrency": 2}
+    limited = ["sh", "-c", 'ulimit -n 20; exec "$@"', "sh"]
+    command = [*limited, *tap.command(catalog=catalog, settings=settings)]
+    run = execute(command, tap.environment())
+    assert run.returncode == 0, run.stderr
+    assert run.ids == ids
