@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
     from tap_jobo.api.transport import Exchange
 
+_OF_CONNECTION = (requests.ConnectionError, requests.Timeout, requests.exceptions.InvalidHeader)
+"""What a request can fail with once there is a connection, or an attempt to make one."""
 _CONNECTION_CLOSED = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 _CAUSES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
     ((socket.gaierror, NameResolutionError), "unknown host name"),
-    ((TimeoutError, ConnectTimeoutError, requests.Timeout), "timed out"),
     (ConnectionRefusedError, "connection refused"),
     (_CONNECTION_CLOSED, "connection closed"),
+    (TimeoutError, "timed out"),
 )
 
 
@@ -37,14 +39,15 @@ def sending_failed(error: Exception, url: str, exchange: Exchange, *, is_paid: b
         is_paid: Whether an answer is billed.
     """
     causes = list(_causes(error))
-    if exchange.is_sent:
+    is_of_connection = isinstance(error, _OF_CONNECTION)
+    if exchange.is_sent and is_of_connection and not _any(causes, ConnectTimeoutError):
         return _unanswered(causes, exchange, is_paid=is_paid)
     if isinstance(error, requests.exceptions.SSLError) and not _any(causes, _CONNECTION_CLOSED):
         return ApiError(
             "The certificate of api_url cannot be verified: check api_url, the machine's "
             "certificates, or the proxy in between."
         )
-    if isinstance(error, requests.ConnectionError | requests.Timeout):
+    if is_of_connection:
         proxy = " through the proxy" if isinstance(error, requests.exceptions.ProxyError) else ""
         return RetryableError(f"{_host(url)} cannot be reached{proxy} ({_cause(causes)})")
     return ApiError(

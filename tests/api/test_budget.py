@@ -92,6 +92,7 @@ def test_page_without_headers_costs_the_latest_price(tap: Tap) -> None:
 )
 def test_broken_response_counts_as_a_whole_page(tap: Tap, fault: Fault) -> None:
     tap.sandbox.faults.add(fault, on=3)  # a page of twenty rows
+    tap.sandbox.omit_credit_headers = True  # an answer that names a price is a page
     run = tap.run()
     assert run.returncode == 0
     assert len(run.ids) == 120
@@ -100,7 +101,7 @@ def test_broken_response_counts_as_a_whole_page(tap: Tap, fault: Fault) -> None:
 
 def test_request_without_a_response_costs_nothing(tap: Tap) -> None:
     tap.sandbox.faults.add(Fault(status=503, headers={"Retry-After": "0"}), on=2)
-    tap.sandbox.faults.add(Fault(drop=True), on=3)
+    tap.sandbox.faults.add(Fault(status=408), on=3)
     assert tap.run().metrics["jobo_credits"] == tap.sandbox.credits_billed == 6_000
 
 

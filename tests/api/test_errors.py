@@ -82,6 +82,21 @@ class TestRefusals:
         assert len(run.ids) == 50
         assert run.bookmark["scan"]["rows"] == 50
 
+    def test_402_names_the_page_size_setting(
+        self, tap: Tap, sandbox: Sandbox
+    ) -> None:
+        sandbox.balance = 1_234
+        line = complaint(tap.run())
+        assert "batch_size" in line
+        assert "keeps its page size" in line
+
+    def test_rejected_key_is_reported_once(self, tap: Tap, sandbox: Sandbox) -> None:
+        body = {"detail": "The API key is missing, wrong or revoked."}
+        sandbox.faults.add(Fault(status=401, body=body))
+        line = complaint(tap.run())
+        assert line.count("wrong or revoked") == 1
+        assert line.count("missing") == 1
+
     def test_wrong_key_is_rejected_by_the_api(self, tap: Tap, sandbox: Sandbox) -> None:
         line = complaint(tap.run(api_key="jbe_live_wrong"))
         assert "401" in line

@@ -22,10 +22,13 @@ from tap_jobo.signals import ShutdownSignal
 from tap_jobo.streams.schemas import COMPANIES
 from tests.support.clock import FakeClock
 from tests.support.loggers import LOGGER
+from tests.support import discover, entry_of, execute
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+
+    from tests.support import Tap
 
 START = datetime(2026, 1, 1, 0, 0, 0, 370_000, tzinfo=UTC)
 SCHEMA = COMPANIES.to_dict()
@@ -184,6 +187,57 @@ def test_rate_is_kept_without_rate_limit_headers() -> None:
         assert profiles.skipped == 0
 
 
+def test_503_holds_back_only_its_own_worker() -> None:
+    waiting, answered = threading.Event(), threading.Event()
+
+    def on_sleep() -> None:
+        waiting.set()
+        assert answered.wait(10)
+
+    clock = FakeClock(START, on_sleep=on_sleep)
+    with _sandbox(clock, 2) as sandbox, _client(sandbox, clock, 2) as client:
+        refused, other = sandbox.world.rows()
+        fault = Fault(status=503, headers={"Retry-After": "50"})
+        sandbox.faults.add(fault, company_id=refused)
+        with ThreadPoolExecutor(1) as executor:
+            first = executor.submit(client.fetch, _request(sandbox, refused))
+            assert waiting.wait(10)
+            assert client.fetch(_request(sandbox, other)).status == 200
+            assert clock.passed == 0
+            answered.set()
+            assert first.result().status == 200
+        assert clock.passed >= 50
+
+
+@pytest.mark.parametrize("asked", [["60"], ["30", "30"]], ids=str)
+def test_free_request_waits_a_minute_if_asked(asked: list[str]) -> None:
+    clock = FakeClock(START)
+    with _sandbox(clock, 1) as sandbox, _client(sandbox, clock, 1) as client:
+        for text in asked:
+            sandbox.faults.add(Fault(status=503, headers={"Retry-After": text}))
+        client.fetch(_request(sandbox, next(iter(sandbox.world.rows()))))
+        assert clock.passed == pytest.approx(60)
+
+
+@pytest.mark.parametrize("asked", [["61"], ["30", "31"]], ids=str)
+def test_free_request_ends_after_a_minute_of_waits(asked: list[str]) -> None:
+    clock = FakeClock(START)
+    with _sandbox(clock, 1) as sandbox, _client(sandbox, clock, 1) as client:
+        for text in asked:
+            sandbox.faults.add(Fault(status=503, headers={"Retry-After": text}))
+        with pytest.raises(RetriesExhaustedError, match=f"{asked[-1]} seconds"):
+            client.fetch(_request(sandbox, next(iter(sandbox.world.rows()))))
+        assert len(sandbox.ledger) == len(asked)
+
+
+def test_rate_limit_of_an_hour_is_waited_for() -> None:
+    clock = FakeClock(START)
+    with _sandbox(clock, 1) as sandbox, _client(sandbox, clock, 1) as client:
+        sandbox.faults.add(Fault(status=429, headers={"Retry-After": "3000"}))
+        client.fetch(_request(sandbox, next(iter(sandbox.world.rows()))))
+        assert clock.passed == pytest.approx(3_000)
+
+
 def test_failing_profile_is_retried_for_a_minute() -> None:
     clock = FakeClock(START)
     with _sandbox(clock, 5) as sandbox, _profiles(sandbox, clock, 1) as profiles:
@@ -226,6 +280,21 @@ def test_failed_profile_opens_no_extra_requests() -> None:
         assert sandbox.max_open_requests == 2
 
 
+def test_workers_are_daemons_and_end_with_the_reading() -> None:
+    clock = FakeClock(START)
+    with _sandbox(clock, 5) as sandbox, _profiles(sandbox, clock, 3) as profiles:
+        before = set(threading.enumerate())
+        found = profiles.read(list(sandbox.world.rows()))
+        next(found)
+        workers = set(threading.enumerate()) - before
+        assert len(workers) == 3
+        assert all(worker.daemon for worker in workers)
+        assert len(list(found)) == 4
+        for worker in workers:
+            worker.join(10)
+            assert not worker.is_alive()
+
+
 def test_api_without_any_profile_is_an_error_and_skips_none() -> None:
     clock = FakeClock(START)
     with _sandbox(clock, 5) as sandbox, _profiles(sandbox, clock, 4) as profiles:
@@ -233,3 +302,20 @@ def test_api_without_any_profile_is_an_error_and_skips_none() -> None:
         with pytest.raises(RetriesExhaustedError, match="502"):
             _read(profiles, sandbox)
         assert (profiles.count, profiles.gone, profiles.skipped) == (0, 0, 0)
+
+
+def test_profiles_are_read_with_next_to_no_files(tap: Tap) -> None:
+    """Where a pool of `multiprocessing` could not be made for want of semaphores."""
+    catalog = discover(tap.folder)
+    for stream in ("career_sites", "companies"):
+        (metadata,) = (
+            item for item in entry_of(catalog, stream)["metadata"] if not item["breadcrumb"]
+        )
+        metadata["metadata"]["selected"] = stream == "companies"
+    ids = list(tap.sandbox.world.rows())
+    settings = {"company_ids": ids, "companies_concurrency": 2}
+    limited = ["sh", "-c", 'ulimit -n 20; exec "$@"', "sh"]
+    command = [*limited, *tap.command(catalog=catalog, settings=settings)]
+    run = execute(command, tap.environment())
+    assert run.returncode == 0, run.stderr
+    assert run.ids == ids

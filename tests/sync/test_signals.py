@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import signal
+import struct
+import subprocess
+import termios
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from jobo_sandbox import Fault, Hold
+from tap_jobo.clock import Clock
+from tap_jobo.errors import InterruptedRunError, OutputError
+from tap_jobo.signals import ShutdownSignal
 from tap_jobo.tap import TapJobo
 from tests.support import Run, kept_signals
-from tests.support.crash import cut_after, cut_in_request, finish, rows_billed_twice
+from tests.support.crash import cut_after, cut_in_request, finish, parse, rows_billed_twice
 
 if TYPE_CHECKING:
-    import subprocess
+    from collections.abc import Iterator
 
     from tests.support import Tap
 
-CODES = {signal.SIGTERM: 143, signal.SIGINT: 130}
-both = pytest.mark.parametrize("signum", CODES, ids=["SIGTERM", "SIGINT"])
+CODES = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129}
+each = pytest.mark.parametrize("signum", CODES, ids=["SIGTERM", "SIGINT", "SIGHUP"])
 
 
 def counts_of_states(run: Run) -> list[int]:
@@ -42,7 +50,7 @@ def start_until(tap: Tap, fault: Fault, number: int) -> subprocess.Popen[str]:
     return process
 
 
-@both
+@each
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("lines", [2, 31, 60])
 def test_signal_lets_the_page_finish_with_its_state(
@@ -59,7 +67,7 @@ def test_signal_lets_the_page_finish_with_its_state(
     assert run.bookmark["scan"]["rows"] == len(run.ids)
 
 
-@both
+@each
 def test_a_request_in_flight_is_answered_journaled_and_delivered(
     tap: Tap, signum: signal.Signals
 ) -> None:
@@ -112,7 +120,7 @@ def test_second_signal_aborts_a_request_at_once(tap: Tap) -> None:
     assert "Traceback" not in run.stderr
 
 
-@both
+@each
 def test_a_signal_ends_a_wait(tap: Tap, signum: signal.Signals) -> None:
     fault = Fault(status=503, headers={"Retry-After": "3000"})
     process = start_until(tap, fault, 3)
@@ -127,7 +135,7 @@ def test_a_signal_ends_a_wait(tap: Tap, signum: signal.Signals) -> None:
     assert len(tap.sandbox.ledger) == 3
 
 
-@both
+@each
 def test_interrupted_run_says_so_in_one_line_with_a_summary(
     tap: Tap, signum: signal.Signals
 ) -> None:
@@ -188,3 +196,146 @@ def test_signal_while_a_response_is_pending_is_not_a_success(tap: Tap) -> None:
     hold.release()
     run, _ = finish(process, [])
     assert run.returncode == 143
+
+
+def test_sighup_that_is_ignored_stays_so(tap: Tap) -> None:
+    """As `nohup` starts its command."""
+    hold = Hold()
+    tap.sandbox.faults.add(Fault(hold=hold), on=2)
+    command = ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh", *tap.command()]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=tap.environment(),
+    )
+    hold.wait()
+    process.send_signal(signal.SIGHUP)
+    hold.release()
+    run, _ = finish(process, [])
+    assert run.returncode == 0, run.stderr
+    assert len(run.ids) == 120
+
+
+# Output that nobody reads
+
+
+def start_blocked(tap: Tap) -> subprocess.Popen[str]:
+    """Start the tap, and return when its output fills a pipe that nobody reads."""
+    process = tap.start(journal=False)
+    assert process.stdout
+    number = process.stdout.fileno()
+    fcntl.fcntl(number, fcntl.F_SETPIPE_SZ, 4_096)
+    while not tap.sandbox.ledger or tap.sandbox.open_requests:
+        assert process.poll() is None
+        time.sleep(0.001)
+    held = -1  # what is in the pipe no longer changes once the tap waits
+    while held != (held := _bytes_in(number)) or not held:
+        time.sleep(0.05)
+    return process
+
+
+def _bytes_in(pipe: int) -> int:
+    held: int
+    (held,) = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))
+    return held
+
+
+@each
+def test_a_signal_ends_a_run_whose_output_is_not_read(tap: Tap, signum: signal.Signals) -> None:
+    process = start_blocked(tap)
+    process.send_signal(signum)
+    assert process.wait(60) == CODES[signum]
+    run, lines = finish(process, [])
+    assert f"signal {signum.value}" in run.lines("CRITICAL")[0]
+    assert "Traceback" not in run.stderr
+    assert parse(lines)[0]["type"] == "SCHEMA"
+    assert len(lines) < 50
+    assert len(tap.sandbox.ledger) == 1
+
+
+def test_a_reader_that_reads_on_gets_the_page_whole(tap: Tap) -> None:
+    process = start_blocked(tap)
+    process.send_signal(signal.SIGTERM)
+    run, _ = finish(process, [])
+    assert run.returncode == 143
+    assert len(run.ids) == 50
+    assert run.messages[-1]["type"] == "STATE"
+
+
+def test_a_reader_that_went_away_ends_a_wait(tap: Tap) -> None:
+    process = start_until(tap, Fault(status=503, headers={"Retry-After": "3000"}), 3)
+    assert process.stdout
+    assert process.stderr
+    log = ""
+    while "trying again" not in log:
+        log += process.stderr.readline()
+    process.stdout.close()
+    with process:
+        assert "Standard output" in process.stderr.read()
+    assert process.returncode == 1
+    assert len(tap.sandbox.ledger) == 3
+
+
+class FakeClock(Clock):
+    """Time that passes only by sleeping, and where a test puts it forward."""
+
+    seconds = 0.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@contextlib.contextmanager
+def installed(clock: FakeClock) -> Iterator[ShutdownSignal]:
+    """The signals of this process, for the time being."""
+    with kept_signals():
+        shutdown = ShutdownSignal(clock)
+        shutdown.install()
+        yield shutdown
+
+
+def test_without_a_signal_output_may_block_for_ever(clock: FakeClock) -> None:
+    clock.seconds = 9_999
+    ShutdownSignal(clock).check_blocked(0)
+
+
+@each
+def test_blocked_output_is_given_five_seconds(clock: FakeClock, signum: signal.Signals) -> None:
+    with installed(clock) as shutdown:
+        clock.seconds = 100
+        signal.raise_signal(signum)
+        clock.seconds = 104.9
+        shutdown.check_blocked(0)
+        clock.seconds = 105
+        shutdown.check_blocked(100.1)  # which took something since
+        with pytest.raises(InterruptedRunError):
+            shutdown.check_blocked(0)
+
+
+def test_a_second_signal_ends_blocked_output_at_once(clock: FakeClock) -> None:
+    with installed(clock) as shutdown:
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(InterruptedRunError):
+            shutdown.check_blocked(0)
+
+
+def test_a_wait_ends_within_a_second_of_its_readers_end(clock: FakeClock) -> None:
+    def check_reader() -> None:
+        if clock.seconds > 50:
+            raise OutputError
+
+    shutdown = ShutdownSignal(clock, check_reader=check_reader)
+    with pytest.raises(OutputError):
+        shutdown.wait(3_600)
+    assert clock.seconds < 51

@@ -1,0 +1,518 @@
+"""Requests that fail without a status: which are free, which are charged, and what is said."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import logging
+import socket
+import struct
+import threading
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+
+from tap_jobo.api import client as client_module
+from tap_jobo.api.budget import Budget
+from tap_jobo.api.client import Client
+from tap_jobo.api.transport import Transport
+from tap_jobo.clock import Clock
+from tap_jobo.errors import ApiError, CursorRejectedError, RetriesExhaustedError
+from tap_jobo.signals import ShutdownSignal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tap_jobo.api.responses import ApiResponse
+
+    Handler = Callable[[socket.socket], None]
+
+LOGGER = logging.getLogger("tests.transport")
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+PAGE = b'{"career_sites": [], "has_more": false}'
+WORST_CASE = 2_500
+
+
+class FakeClock(Clock):
+    """Time that passes only by sleeping, and where a test puts it forward."""
+
+    seconds = 0.0
+
+    def now(self) -> datetime:
+        return NOON + timedelta(seconds=self.seconds)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+class Server:
+    """Serves each connection with the next of its handlers, the last one for all that follow.
+
+    Attributes:
+        connections: How many there were.
+        times: When each request came.
+    """
+
+    def __init__(self, clock: FakeClock, *handlers: Handler) -> None:
+        self._clock = clock
+        self._handlers = handlers
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
+        self.connections = 0
+        self.times: list[float] = []
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._socket.accept()
+                self.times.append(self._clock.seconds)
+                handler = self._handlers[min(self.connections, len(self._handlers) - 1)]
+                self.connections += 1
+                with connection, contextlib.suppress(OSError):
+                    handler(connection)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+
+class Api:
+    """The client against a server of sockets, with the account of a feed."""
+
+    def __init__(self, clock: FakeClock, session: requests.Session) -> None:
+        self.clock = clock
+        self.session = session
+        self.budget = Budget(max_credits=None, alert_threshold=None, logger=LOGGER)
+        self.account = self.budget.account("career_sites", list_price=50)
+        self.client = Client(
+            session=session,
+            key="jbe_test_key",
+            shutdown=ShutdownSignal(clock),
+            clock=clock,
+            logger=LOGGER,
+        )
+        self._servers: list[Server] = []
+
+    def serve(self, *handlers: Handler) -> Server:
+        self._servers.append(Server(self.clock, *handlers))
+        return self._servers[-1]
+
+    def fetch(self, server: Server | str, scheme: str = "http", body: bytes = b"{}") -> ApiResponse:
+        """Request a page of 50 rows."""
+        return self.client.fetch(self.request(server, scheme, body), rows=50, account=self.account)
+
+    def fetch_free(self, server: Server) -> ApiResponse:
+        return self.client.fetch(self.request(server))
+
+    def request(
+        self, server: Server | str, scheme: str = "http", body: bytes = b"{}"
+    ) -> requests.PreparedRequest:
+        address = server if isinstance(server, str) else server.address
+        return requests.Request("POST", f"{scheme}://{address}/feed", data=body).prepare()
+
+    def close(self) -> None:
+        for server in self._servers:
+            server.close()
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    with requests.Session() as session:
+        session.trust_env = False
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, Transport(1))
+        api = Api(FakeClock(), session)
+        yield api
+        api.close()
+
+
+def read_request(connection: socket.socket) -> None:
+    """Read a request, whose body ends with {}."""
+    received = b""
+    while received != b"{}":
+        if not (part := connection.recv(65_536)):
+            raise OSError
+        received = (received + part)[-2:]
+
+
+def reset(connection: socket.socket) -> None:
+    """Break a connection off with an RST."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def drop_request(connection: socket.socket) -> None:
+    read_request(connection)
+
+
+def reset_request(connection: socket.socket) -> None:
+    read_request(connection)
+    reset(connection)
+
+
+def drop_hello(connection: socket.socket) -> None:
+    connection.recv(65_536)
+
+
+def reset_hello(connection: socket.socket) -> None:
+    connection.recv(65_536)
+    reset(connection)
+
+
+def stay_silent(connection: socket.socket) -> None:
+    while connection.recv(65_536):
+        pass
+
+
+def answer(
+    body: bytes = PAGE,
+    status: str = "200 OK",
+    *headers: str,
+    is_sized: bool = True,
+    is_last: bool = True,
+) -> Handler:
+    """Answer one request."""
+    sized = [f"Content-Length: {len(body)}"] if is_sized else []
+    last = ["Connection: close"] if is_last else []
+    lines = [f"HTTP/1.1 {status}", *sized, *last, *headers, "", ""]
+
+    def handle(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall("\r\n".join(lines).encode() + body)
+
+    return handle
+
+
+class TestNotSent:
+    def test_refused_connection_names_host_and_cause(
+        self, api: Api, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        server = api.serve(drop_request)
+        server.close()
+        with pytest.raises(RetriesExhaustedError, match="connection refused") as error:
+            api.fetch(server)
+        assert server.address in str(error.value)
+        assert f"{server.address} cannot be reached (connection refused)" in caplog.messages[0]
+        assert api.account.credits == 0
+
+    def test_time_spent_is_told_as_it_was(self, api: Api) -> None:
+        server = api.serve(drop_request)
+        server.close()
+        with pytest.raises(RetriesExhaustedError, match=r"in \d+ seconds") as error:
+            api.fetch(server)
+        assert f"in {api.clock.seconds:.0f} seconds" in str(error.value)
+        assert 240 < api.clock.seconds <= 300
+
+    def test_unknown_host_names_host_and_cause(self, api: Api) -> None:
+        with pytest.raises(RetriesExhaustedError, match=r"jobo\.invalid") as error:
+            api.fetch("jobo.invalid")
+        assert "(unknown host name)" in str(error.value)
+        assert api.account.credits == 0
+
+    @pytest.mark.parametrize("handler", [drop_hello, reset_hello])
+    def test_tls_handshake_that_breaks_off_is_a_lost_connection(
+        self, api: Api, handler: Handler
+    ) -> None:
+        server = api.serve(handler)
+        with pytest.raises(RetriesExhaustedError, match="connection closed"):
+            api.fetch(server, "https")
+        assert server.connections > 3
+        assert api.account.credits == 0
+
+    def test_tls_handshake_that_hangs_timed_out_and_is_free(
+        self, api: Api, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(client_module, "_TIMEOUT", (0.05, 120))
+        server = api.serve(stay_silent)
+        with pytest.raises(RetriesExhaustedError, match="timed out"):
+            api.fetch(server, "https")
+        assert api.account.credits == 0
+
+    def test_server_that_speaks_no_tls_is_an_error_at_once(self, api: Api) -> None:
+        def speak_http(connection: socket.socket) -> None:
+            connection.recv(65_536)
+            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        server = api.serve(speak_http)
+        with pytest.raises(ApiError, match="certificate"):
+            api.fetch(server, "https")
+        assert server.connections == 1
+
+    def test_request_that_is_sent_in_part_is_free(self, api: Api) -> None:
+        def break_off(connection: socket.socket) -> None:
+            connection.recv(1_000)
+            reset(connection)
+
+        server = api.serve(break_off, answer())
+        assert api.fetch(server, body=b" " * 20_000_000 + b"{}").body == PAGE
+        assert server.connections == 2
+        assert api.account.credits == 0
+
+    def test_missing_certificates_of_the_machine_are_an_error(self, api: Api) -> None:
+        api.session.verify = "/nowhere/certificates.pem"
+        with pytest.raises(ApiError, match="certificate settings"):
+            api.fetch(api.serve(drop_hello), "https")
+
+    def test_proxy_that_refuses_is_named_as_the_reason(self, api: Api) -> None:
+        proxy = api.serve(drop_request)
+        proxy.close()
+        api.session.proxies = {"http": f"http://{proxy.address}"}
+        with pytest.raises(RetriesExhaustedError, match="through the proxy"):
+            api.fetch("jobo.invalid")
+        assert api.account.credits == 0
+
+
+class TestSent:
+    @pytest.mark.parametrize("handler", [drop_request, reset_request])
+    def test_lost_answer_is_charged_and_tried_twice_more(self, api: Api, handler: Handler) -> None:
+        server = api.serve(handler)
+        with pytest.raises(ApiError, match="billed"):
+            api.fetch(server)
+        assert server.connections == 3
+        assert api.account.credits == api.account.perhaps == 3 * WORST_CASE
+        first, second = (later - earlier for earlier, later in pairwise(server.times))
+        assert 4 <= first <= 6
+        assert 26 <= second <= 34
+
+    def test_lost_answer_through_a_proxy_is_charged_too(self, api: Api) -> None:
+        proxy = api.serve(drop_request, answer())
+        api.session.proxies = {"http": f"http://{proxy.address}"}
+        assert api.fetch("jobo.invalid").body == PAGE
+        assert api.account.perhaps == WORST_CASE
+
+    def test_lost_answer_over_an_unknown_transport_is_charged(self, api: Api) -> None:
+        api.session.mount("http://", requests.adapters.HTTPAdapter())
+        assert api.fetch(api.serve(drop_request, answer())).body == PAGE
+        assert api.account.perhaps == WORST_CASE
+
+    def test_budget_holds_though_answers_are_lost(self, api: Api) -> None:
+        budget = Budget(max_credits=5_000, alert_threshold=None, logger=LOGGER)
+        api.account = budget.account("career_sites", list_price=50)
+        server = api.serve(drop_request)
+        with pytest.raises(Exception, match="max_credits"):
+            api.fetch(server)
+        assert server.connections == 2
+        assert budget.credits == budget.perhaps == 5_000
+
+    def test_lost_answer_to_a_free_request_is_tried_for_minutes(self, api: Api) -> None:
+        server = api.serve(drop_request)
+        with pytest.raises(RetriesExhaustedError, match="lost"):
+            api.fetch_free(server)
+        assert server.connections > 3
+        assert api.budget.credits == 0
+
+    def test_answer_that_is_not_http_is_charged(self, api: Api) -> None:
+        def babble(connection: socket.socket) -> None:
+            read_request(connection)
+            connection.sendall(b"220 smtp.example ESMTP\r\n")
+
+        with pytest.raises(ApiError, match="not HTTP"):
+            api.fetch(api.serve(babble))
+        assert api.account.credits == 3 * WORST_CASE
+
+    def test_connection_closed_between_pages_is_replaced_for_free(self, api: Api) -> None:
+        closed = threading.Event()
+
+        def answer_and_close(connection: socket.socket) -> None:
+            answer(is_last=False)(connection)
+            connection.close()
+            closed.set()
+
+        server = api.serve(answer_and_close)
+        api.fetch(server)
+        assert closed.wait(10)
+        assert api.fetch(server).body == PAGE
+        assert server.connections == 2
+        assert api.account.credits == 0
+
+    @pytest.mark.parametrize(("idle", "connections"), [(60, 1), (61, 2)])
+    def test_connection_idle_for_a_minute_is_not_used_again(
+        self, api: Api, idle: float, connections: int
+    ) -> None:
+        def answer_all(connection: socket.socket) -> None:
+            while True:
+                answer(is_last=False)(connection)
+
+        server = api.serve(answer_all)
+        api.fetch(server)
+        api.clock.seconds += idle
+        api.fetch(server)
+        assert server.connections == connections
+
+
+class TestLimits:
+    @pytest.mark.parametrize(
+        "head", ["HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", "HTTP/1.1 200 OK\r\nX: "]
+    )
+    def test_answer_that_trickles_in_ends_after_15_minutes(self, api: Api, head: str) -> None:
+        def trickle(connection: socket.socket) -> None:
+            read_request(connection)
+            connection.sendall(head.encode())
+            start = api.clock.seconds
+            while api.clock.seconds < start + 3_600:  # a byte a minute
+                api.clock.seconds += 60
+                connection.sendall(b"x")
+                # Answered by the client's closing, or not at all.
+                connection.settimeout(0.02)
+                with contextlib.suppress(TimeoutError):
+                    if not connection.recv(1):
+                        return
+
+        server = api.serve(trickle)
+        with pytest.raises(ApiError, match="15 minutes"):
+            api.fetch(server)
+        assert server.connections == 3
+        assert api.account.credits == 3 * WORST_CASE
+        assert api.clock.seconds < 3 * 1_100
+
+    @pytest.mark.parametrize("is_compressed", [False, True])
+    def test_body_beyond_the_limit_is_charged_and_not_tried_again(
+        self, api: Api, monkeypatch: pytest.MonkeyPatch, *, is_compressed: bool
+    ) -> None:
+        monkeypatch.setattr(client_module, "_BODY_MAX", 1024**2)
+        body = b'{"career_sites": [' + b" " * 1024**2
+        encoding = []
+        if is_compressed:
+            body, encoding = gzip.compress(body), ["Content-Encoding: gzip"]
+        server = api.serve(answer(body, "200 OK", *encoding))
+        with pytest.raises(ApiError, match="larger than 1 MB"):
+            api.fetch(server)
+        assert server.connections == 1
+        assert api.account.credits == api.account.perhaps == WORST_CASE
+
+    def test_body_limit_is_512_mb(self) -> None:
+        assert client_module._BODY_MAX == 512 * 1024**2
+        assert client_module._REQUEST_MAX == 15 * 60
+
+    def test_refusal_beyond_the_limit_is_judged_by_its_status(
+        self, api: Api, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(client_module, "_BODY_MAX", 10)
+        with pytest.raises(ApiError, match="401"):
+            api.fetch(api.serve(answer(PAGE, "401 Unauthorized")))
+        assert api.account.credits == 0
+
+
+class TestRefusals:
+    def test_403_has_the_advice_of_the_caller(self, api: Api) -> None:
+        request = api.request(api.serve(answer(b"", "403 Forbidden")))
+        with pytest.raises(ApiError) as error:
+            api.client.fetch(request, forbidden="The key has no managed sources.")
+        assert str(error.value) == "Jobo answered 403. The key has no managed sources."
+
+    def test_403_has_the_usual_advice_otherwise(self, api: Api) -> None:
+        with pytest.raises(ApiError, match="plan"):
+            api.fetch(api.serve(answer(b"", "403 Forbidden")))
+
+    def test_402_names_the_setting_of_the_feed(self, api: Api) -> None:
+        api.account = api.budget.account("jobs", list_price=3, page_size_setting="jobs_batch_size")
+        with pytest.raises(ApiError, match="lower jobs_batch_size") as error:
+            api.fetch(api.serve(answer(b"", "402 Payment Required")))
+        assert "keeps its page size" in str(error.value)
+
+    def test_402_of_a_free_request_names_none(self, api: Api) -> None:
+        with pytest.raises(ApiError, match=r"top up the account at Jobo\.$"):
+            api.fetch_free(api.serve(answer(b"", "402 Payment Required")))
+
+    @pytest.mark.parametrize(
+        ("status", "body"),
+        [
+            ("400 Bad Request", b'{"detail": "Invalid cursor"}'),
+            ("409 Conflict", b'{"code": "feed_cursor_restart_required"}'),
+        ],
+    )
+    def test_dead_cursor_is_told_apart(self, api: Api, status: str, body: bytes) -> None:
+        with pytest.raises(CursorRejectedError):
+            api.fetch(api.serve(answer(body, status)))
+        assert api.account.credits == 0
+
+    @pytest.mark.parametrize("status", ["301 Moved", "404 Not Found", "409 Conflict", "451 No"])
+    def test_refusals_are_free(self, api: Api, status: str) -> None:
+        with pytest.raises(ApiError, match=status[:3]):
+            api.fetch(api.serve(answer(b"{}", status)))
+        assert api.account.credits == 0
+
+
+DEDUCTED = "X-Credits-Deducted: 2500"
+
+
+class TestPages:
+    @pytest.mark.parametrize(
+        "handler",
+        [
+            answer(PAGE),
+            answer(b"\xef\xbb\xbf \r\n" + PAGE),
+            answer(b'{"career_sites": ['),
+            answer(PAGE, "206 Partial Content", DEDUCTED),
+            answer(PAGE, "206 Partial Content"),
+            answer(PAGE, "201 Created"),
+            answer(b"<html>", "200 OK", DEDUCTED),
+            answer(b"[1]", "200 OK", DEDUCTED),
+            answer(PAGE + b"\n", is_sized=False),
+        ],
+        ids=["json", "bom", "half", "206 billed", "206", "201", "html", "list", "unsized"],
+    )
+    def test_body_that_was_billed_is_returned_as_it_came(self, api: Api, handler: Handler) -> None:
+        server = api.serve(handler)
+        response = api.fetch(server)
+        assert response.body
+        assert server.connections == 1
+        assert api.account.credits == 0  # its reader charges it
+
+    @pytest.mark.parametrize(
+        "handler",
+        [
+            answer(b"<html>maintenance</html>"),
+            answer(b"<html>", "200 OK", "X-Credits-Deducted: 0"),
+            answer(b"[]"),
+            answer(b""),
+            answer(b"", "200 OK", DEDUCTED),
+            answer(b"\n"),
+            answer(b"", "204 No Content"),
+            answer(PAGE[:-1], is_sized=False),
+            answer(b"<html>", "200 OK", DEDUCTED, is_sized=False),
+        ],
+        ids=["html", "free", "list", "empty", "billed", "blank", "204", "cut off", "cut html"],
+    )
+    def test_body_that_is_no_page_is_charged_and_tried_twice_more(
+        self, api: Api, handler: Handler
+    ) -> None:
+        server = api.serve(handler)
+        with pytest.raises(ApiError, match="billed"):
+            api.fetch(server)
+        assert server.connections == 3
+        assert api.account.credits == api.account.perhaps == 3 * WORST_CASE
+
+    def test_response_tells_status_headers_and_times(self, api: Api) -> None:
+        def take_time(connection: socket.socket) -> None:
+            api.clock.seconds += 3
+            answer(PAGE, "206 Partial", DEDUCTED, "Date: Thu, 01 Jan 2026 13:00:00 GMT")(connection)
+
+        response = api.fetch(api.serve(answer(b"", "503 Busy", "Retry-After: 7"), take_time))
+        assert response.status == 206
+        assert response.headers["x-credits-deducted"] == "2500"
+        assert response.first_sent_at == NOON
+        assert NOON + timedelta(seconds=7) <= response.sent_at < NOON + timedelta(seconds=8)
+        assert response.elapsed == 3
+        assert response.date == NOON + timedelta(hours=1)
+
+    def test_key_is_taken_out_of_the_body(self, api: Api) -> None:
+        body = api.fetch(api.serve(answer(b'{"name": "jbe_test_key"}'))).body
+        assert body == b'{"name": "[api_key]"}'
+
+    def test_clock_of_the_api_goes_on_from_the_last_answer(self, api: Api) -> None:
+        assert api.client.api_now() is None
+        refused = answer(b"", "404 Not Found", "Date: Thu, 01 Jan 2026 13:00:00 GMT")
+        with pytest.raises(ApiError):
+            api.fetch_free(api.serve(refused))
+        api.fetch(api.serve(answer()))  # which tells no time
+        api.clock.seconds += 90
+        assert api.client.api_now() == NOON + timedelta(hours=1, seconds=90)
