@@ -93,7 +93,8 @@ class FeedReader:
         response = self._client.fetch(
             self._prepare(request_parameters(self._spec, scan, self._filters)),
             rows=scan.batch_size,
-            account=self._account,
+            account=None if self._spec.is_free else self._account,
+            forbidden=self._spec.forbidden,
         )
         api_time = response.date or self._client.api_now()
         return RawPage(

@@ -11,7 +11,7 @@ from tap_jobo.api.profiles import PROFILE_PATH, Profiles
 from tap_jobo.errors import ConfigError
 from tap_jobo.records.uuids import parse_uuid
 from tap_jobo.singer.stream import JoboStream
-from tap_jobo.streams import schemas
+from tap_jobo.streams.companies import SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -37,7 +37,7 @@ class CompaniesStream(JoboStream):
     path = PROFILE_PATH
     primary_keys: Sequence[str] = ("id",)
     selected_by_default = False
-    schema = schemas.COMPANIES.to_dict()
+    schema = SCHEMA.to_dict()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -82,9 +82,9 @@ class CompaniesStream(JoboStream):
             self._run.start()
         if not (self.has_explicit_ids or self._is_following or is_test or self.is_mapped_out):
             raise ConfigError(
-                "The stream companies alone is refused: the feed would be paid for and its rows "
-                "thrown away. Select career_sites too, or name the companies in company_ids or "
-                "company_ids_file."
+                "The stream companies follows career_sites alone, which is not selected (no other "
+                "stream leads to it): select career_sites too, or name the companies in "
+                "company_ids or company_ids_file."
             )
         if self.has_explicit_ids:
             self.require_primary_key()

@@ -63,6 +63,7 @@ class FeedStream(JoboStream):
         self._state_writer = tap.state_writer
         self._wants_profiles = False
         self._ids_of_page: list[str] = []
+        self._was_selected = spec.is_selected_by_default  # --test selects all streams
         run.before_start(self._prepare_run)
 
     def apply_catalog(self, catalog: Catalog) -> None:
@@ -72,6 +73,7 @@ class FeedStream(JoboStream):
         for everything at every run.
         """
         super().apply_catalog(catalog)
+        self._was_selected = self.selected
         self.replication_key = self.replication_key or self._spec.replication_key
         self.primary_keys = self.primary_keys or ("id",)
         if entry := catalog.get_stream(self.name):  # which the SCHEMA message is made of
@@ -90,7 +92,7 @@ class FeedStream(JoboStream):
             )
             return iter(())
         if self.ABORT_AT_RECORD_COUNT is not None:
-            return self._sample(self.ABORT_AT_RECORD_COUNT)
+            return self._sample(self.ABORT_AT_RECORD_COUNT) if self._was_selected else iter(())
         self._run.start()
         if self.is_mapped_out:
             self.logger.warning(
@@ -227,6 +229,7 @@ class FeedStream(JoboStream):
             batch_size=self._spec.page_size(self.config),
             is_full_table=self.replication_method == REPLICATION_FULL_TABLE,
             clock=self._run.clock,
+            api_now=self._run.api_now,
             logger=self.logger,
         )
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from singer_sdk import typing as th
+
 from tap_jobo.settings.formats import matches
 from tap_jobo.settings.kinds import Boolean, Integer, ListOf
 from tap_jobo.settings.setting import Setting
-from tap_jobo.streams import schemas
 from tap_jobo.streams.feed_spec import FeedSpec
+from tap_jobo.streams.fields import RESCUED_DATA, instant, key, text, texts
 
 PAGE_CAP: Final = 50
 LIST_PRICE: Final = 50
@@ -71,11 +73,36 @@ FILTERS: Final = (
 )
 """The settings that select rows, named as in the body of the request."""
 
+SCHEMA: Final = th.PropertiesList(
+    key("Stable id of the company: upsert by it, and join profiles by it."),
+    text("name", "Display name of the company."),
+    text("website", "URL of the company's own site."),
+    text("logo_url", "URL of the company's logo, hosted by Jobo."),
+    text("summary", "What the company does, in one short paragraph."),
+    texts("industries", "One to three industry tags, such as fintech."),
+    text("linkedin_url", "URL of the company's page on LinkedIn."),
+    text("crunchbase_url", "URL of the company's page on Crunchbase."),
+    text(
+        "ats",
+        "The applicant tracking system or job board that the career site runs on, such as "
+        "greenhouse, lever or workday; an open set.",
+    ),
+    text("listing_url", "URL where the company's jobs are listed."),
+    text("details_url", "URL of the company's full profile in the Jobo API."),
+    instant(
+        "updated_at",
+        "When Jobo last changed the row. Null as long as the API does not send it: the stream's "
+        "bookmark is the start of the last complete sync, not a row's value.",
+    ),
+    RESCUED_DATA,
+)
+"""`CareerSiteDto` of Jobo's documentation, the replication key and what does not fit."""
+
 CAREER_SITES: Final = FeedSpec(
     name="career_sites",
     path="/api/career-sites/feed",
     item_key="career_sites",
-    schema=schemas.CAREER_SITES,
+    schema=SCHEMA,
     since="updated_after",
     filters=FILTERS,
     page_cap=PAGE_CAP,

@@ -41,6 +41,7 @@ class FeedSpec:
         method: The HTTP method.
         since_is_inclusive: Whether rows updated exactly at `since` are returned.
         longest_lookback: How far back `since` may lie at most, None for any time.
+        gap_advice: What to do about rows that lie further back than that.
         filters: The settings that choose the rows.
         page_cap: Rows per page at the most, and by default.
         page_size_setting: The setting for fewer rows per page, if there is one.
@@ -66,6 +67,7 @@ class FeedSpec:
     method: str = "POST"
     since_is_inclusive: bool = False
     longest_lookback: timedelta | None = None
+    gap_advice: str = ""
     filters: tuple[Setting, ...] = ()
     page_cap: int
     page_size_setting: Setting | None = None
@@ -80,6 +82,11 @@ class FeedSpec:
     to_row: Callable[[Any, str], Any] = _as_it_is
     forbidden: str | None = None
     has_unversioned_pages: bool = False
+
+    @property
+    def is_free(self) -> bool:
+        """Whether its rows never cost anything."""
+        return self.list_price == 0
 
     @property
     def settings(self) -> tuple[Setting, ...]:

@@ -6,13 +6,12 @@ from typing import Final
 
 from tap_jobo.settings.common import CONTROL, SOURCE
 from tap_jobo.streams.career_sites import CAREER_SITES
+from tap_jobo.streams.expired_jobs import EXPIRED_JOBS
+from tap_jobo.streams.jobs import JOBS, MANAGED_JOBS
 
-FEEDS: Final = (CAREER_SITES,)
+FEEDS: Final = (CAREER_SITES, JOBS, MANAGED_JOBS, EXPIRED_JOBS)
 FOLLOWED: Final = CAREER_SITES
 """The feed whose companies the stream `companies` follows."""
-SETTINGS: Final = (
-    *SOURCE,
-    *(setting for feed in FEEDS for setting in feed.settings),
-    *CONTROL,
-)
+_OF_FEEDS: Final = {setting.name: setting for feed in FEEDS for setting in feed.settings}
+SETTINGS: Final = (*SOURCE, *_OF_FEEDS.values(), *CONTROL)
 """All settings, in the order in which users see them."""

@@ -111,6 +111,7 @@ class Delivery:
         self._logger = logger
         self._tally = journal.tally()
         self._are_clocks_reported = False
+        self._is_first_sync = state.bookmark is None and state.pending is None
 
     def records(self) -> Iterator[Row]:
         """Yield the records of the sync; each must be written before the next is asked for.
@@ -161,7 +162,10 @@ class Delivery:
                 len(conversion.records), len(conversion.skipped), is_replayed=stored.raw is None
             )
             if not page.has_more:
+                self._report_no_rows(scan)
                 return stored.raw is not None, scan, None
+            if page.estimated_total is not None and scan.rows == len(page.items):
+                self._report.estimate(page.estimated_total, scan.batch_size)
             guard.detect_stall(str(record["id"]) for record in conversion.records)
 
     def _stored(self, scan: Scan) -> tuple[Scan, _StoredPage] | None:
@@ -241,6 +245,17 @@ class Delivery:
         else:
             self._state = self._state.complete(scan, self._start.filters)
         return scan
+
+    def _report_no_rows(self, scan: Scan) -> None:
+        """Warn if the first sync ever matched nothing: a filter may be misspelled."""
+        filters = {name: value for name, value in self._start.filters.items() if value is not None}
+        if self._is_first_sync and not scan.rows and filters:
+            self._logger.warning(
+                "No row of %s matches the filters %s. A value that Jobo does not have matches "
+                "nothing: check their spelling.",
+                self._spec.name,
+                ", ".join(filters),
+            )
 
     def _first_scan(self) -> Scan:
         state = self._state

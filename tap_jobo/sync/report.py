@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _PROGRESS_INTERVAL: Final = 10.0
 """Seconds between two lines of progress, at least."""
+PAGES_PER_MINUTE: Final = 120
+"""The documented rate limit of all feeds together."""
 
 
 class Metric(enum.StrEnum):
@@ -32,6 +34,7 @@ class Metric(enum.StrEnum):
     CREDITS_PERHAPS = "jobo_credits_perhaps"
     DOLLARS = "jobo_dollars"
     BALANCE = "jobo_credits_balance"
+    ROWS_ESTIMATED = "jobo_rows_estimated"
     PROFILES = "jobo_profiles"
     PROFILES_NOT_FOUND = "jobo_profiles_gone"
     PROFILES_SKIPPED = "jobo_profiles_skipped"
@@ -40,6 +43,13 @@ class Metric(enum.StrEnum):
 def plural(count: int, noun: str) -> str:
     """Write a count with its noun, such as `1 page` or `1,200 rows`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _duration(seconds: float) -> str:
+    minutes = seconds / 60
+    if minutes < 1:
+        return f"{max(seconds, 1):.0f} s"
+    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"  # noqa: PLR2004
 
 
 class Report:
@@ -71,8 +81,28 @@ class Report:
         self._rows = 0
         self._skipped = 0
         self._replayed = 0
+        self._estimate: int | None = None
         self.quarantined = 0
         self.is_complete = False
+
+    def estimate(self, rows: int, page_size: int) -> None:
+        """Say about how many rows the sync holds, what they cost, and how long they take.
+
+        Args:
+            rows: The API's estimate.
+            page_size: Rows per page.
+        """
+        self._estimate = rows
+        seconds = rows / page_size * 60 / PAGES_PER_MINUTE
+        self._logger.info(
+            "This sync holds about %s rows (estimated): %s at the price seen (%g credits per "
+            "row), and at least %s at the rate limit of %s pages per minute.",
+            f"{rows:,}",
+            dollars(rows * self._account.price),
+            self._account.price,
+            _duration(seconds),
+            PAGES_PER_MINUTE,
+        )
 
     def page_delivered(self, rows: int, skipped: int, *, is_replayed: bool) -> None:
         """Count a page whose rows and state are out, and show progress now and then."""
@@ -85,7 +115,11 @@ class Report:
             self._last_line = now
             rate = self._rows / max(now - self._started, 1e-9)
             self._logger.info(
-                "Progress: %s: %s; %.0f rows per second.", self._stream, self._figures(), rate
+                "Progress: %s: %s; %.0f rows per second%s.",
+                self._stream,
+                self._figures(),
+                rate,
+                self._left(rate),
             )
 
     def finish(self, profiles: Profiles | None) -> None:
@@ -109,6 +143,13 @@ class Report:
             point = metrics.Point("counter", cast("metrics.Metric", metric), value, tags)
             metrics.log(self._metrics_logger, point)
 
+    def _left(self, rate: float) -> str:
+        if not self._estimate or not rate:
+            return ""
+        share = min(self._rows / self._estimate, 0.99)
+        left = _duration(max(self._estimate - self._rows, 0) / rate)
+        return f"; {share:.0%}, about {left} left"
+
     def _metrics(self, profiles: Profiles | None) -> dict[Metric, float]:
         figures: dict[Metric, float | None] = {
             Metric.ROWS: self._rows,
@@ -120,6 +161,7 @@ class Report:
             Metric.CREDITS_PERHAPS: self._account.perhaps,
             Metric.DOLLARS: self._account.credits / CREDITS_PER_DOLLAR,
             Metric.BALANCE: self._budget.balance,
+            Metric.ROWS_ESTIMATED: self._estimate,
         }
         if profiles:
             figures |= {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.errors import StateError
@@ -12,11 +12,15 @@ from tap_jobo.scan import Scan, new_id
 
 if TYPE_CHECKING:
     import logging
+    from collections.abc import Callable
 
     from tap_jobo.clock import Clock
     from tap_jobo.scan import Filters
     from tap_jobo.streams.feed_spec import FeedSpec
     from tap_jobo.sync.state import StreamState
+
+_IN_HAND: Final = timedelta(hours=1)
+_IN_HAND_UNKNOWN_CLOCK: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class SyncStart:
         batch_size: Rows per page of a new scan.
         is_full_table: Whether the catalog says FULL_TABLE, which ignores the bookmark.
         clock: The local clock; a bookmark that lies in its future is only warned about.
+        api_now: Tells the API's clock, None where no answer of the run has.
         logger: Where decisions are reported.
     """
 
@@ -43,6 +48,7 @@ class SyncStart:
     batch_size: int
     is_full_table: bool
     clock: Clock
+    api_now: Callable[[], datetime | None]
     logger: logging.Logger
 
     def bookmark(self, state: StreamState) -> datetime | None:
@@ -64,7 +70,21 @@ class SyncStart:
 
     def _scan(self, bookmark: datetime | None, base: str) -> Scan:
         since = window(self.spec, bookmark, self.start_date, self.lookback_minutes)
+        if oldest := self._oldest():
+            since = max(since or "", format_timestamp(oldest))
         return Scan(id=new_id(), since=since, batch_size=self.batch_size, base=base)
+
+    def _oldest(self) -> datetime | None:
+        """Return how far back the feed may be asked for, None for any time.
+
+        An hour in hand covers the time that a sync takes; where the API's clock is not known, a
+        day covers a local one that is behind.
+        """
+        if self.spec.longest_lookback is None:
+            return None
+        if api_now := self.api_now():
+            return api_now - self.spec.longest_lookback + _IN_HAND
+        return self.clock.now() - self.spec.longest_lookback + _IN_HAND_UNKNOWN_CLOCK
 
     def restarted(self, scan: Scan) -> Scan:
         """Return the scan that starts over one whose cursor was rejected."""
@@ -85,12 +105,13 @@ class SyncStart:
         """
         if self.have_filters_changed(state):
             self._report_changed_filters(state)
-        elif state.pending:
+        elif state.pending and not self._is_too_old(state.pending):
             self._report_pending(state.pending, state)
             return state.pending
-        elif state.filters is None and state.bookmark:
+        elif state.filters is None and state.bookmark and self.filters:
             self.logger.info("The state does not name its filters; assuming the current ones.")
         bookmark = self.bookmark(state)
+        self._report_gap(state, bookmark)
         if bookmark and bookmark > self.clock.now():
             self.logger.warning(
                 "The bookmark %s lies in the future by the local clock: it is kept unless the "
@@ -104,6 +125,29 @@ class SyncStart:
                 format_timestamp(bookmark),
             )
         return self.new_scan(state)
+
+    def _is_too_old(self, pending: Scan) -> bool:
+        """Tell whether the API would refuse the window of a scan by now."""
+        oldest = self._oldest()
+        return oldest is not None and (pending.since or "") < format_timestamp(oldest - _IN_HAND)
+
+    def _report_gap(self, state: StreamState, bookmark: datetime | None) -> None:
+        """Warn where a feed cannot be asked for all that happened since the last sync."""
+        oldest = self._oldest()
+        known = [bookmark] if bookmark else []
+        if state.pending and state.pending.since:
+            known.append(parse_timestamp(state.pending.since))
+        if oldest and known and min(known) < oldest:
+            days = (self.spec.longest_lookback or timedelta()).days
+            self.logger.warning(
+                "The API lists %s of the last %s only, so those from %s to %s cannot be known "
+                "any more. %s",
+                self.spec.name.replace("_", " "),
+                f"{days} days",
+                format_timestamp(min(known)),
+                format_timestamp(oldest),
+                self.spec.gap_advice,
+            )
 
     def have_filters_changed(self, state: StreamState) -> bool:
         """Tell whether the state was reached with other filters."""

@@ -1,0 +1,46 @@
+"""The expired jobs: ids of jobs that are gone, free of charge."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Final
+
+from singer_sdk import typing as th
+
+from tap_jobo.streams.feed_spec import Continuation, FeedSpec
+from tap_jobo.streams.fields import instant, key
+
+SCHEMA: Final = th.PropertiesList(
+    key("Id of the job, the same as in jobs."),
+    instant(
+        "reported_at",
+        "Start of the sync that reported the job as expired. The job is gone if this is later "
+        "than its updated_at in jobs: jobs may come back.",
+    ),
+)
+
+
+def _to_row(item: Any, started_at: str) -> Any:
+    return {"id": item, "reported_at": started_at}
+
+
+EXPIRED_JOBS: Final = FeedSpec(
+    name="expired_jobs",
+    path="/api/jobs/expired",
+    item_key="job_ids",
+    schema=SCHEMA,
+    method="GET",
+    since="expired_since",
+    since_is_inclusive=True,
+    longest_lookback=timedelta(days=7),
+    gap_advice=(
+        "To find these, run a full refresh of jobs (each row is billed, $3.00 per 1,000 at list "
+        "price) and drop the rows that did not come again."
+    ),
+    page_cap=10_000,
+    list_price=0,
+    continuation=Continuation.QUERY_REPEATED,
+    is_journaled=False,
+    replication_key="reported_at",
+    to_row=_to_row,
+)

@@ -1,0 +1,217 @@
+"""The jobs: full postings, of the whole index or of the account's managed sources."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from singer_sdk import typing as th
+
+from tap_jobo.settings.kinds import Integer, ListOf, ListOfObjects, PastDate
+from tap_jobo.settings.setting import Setting
+from tap_jobo.streams.feed_spec import Continuation, FeedSpec
+from tap_jobo.streams.fields import (
+    RESCUED_DATA,
+    boolean,
+    instant,
+    key,
+    number,
+    object_of,
+    objects,
+    text,
+    texts,
+)
+
+PAGE_CAP: Final = 1_000
+LIST_PRICE: Final = 3
+"""Credits per row; nothing on some plans."""
+
+BATCH_SIZE: Final = Setting(
+    name="jobs_batch_size",
+    title="Jobs batch size",
+    description=(
+        f"Jobs per page, 1 to {PAGE_CAP:,}. A full page of {PAGE_CAP:,} costs "
+        f"{PAGE_CAP * LIST_PRICE:,} credits (${PAGE_CAP * LIST_PRICE / 1000:.2f}) at list price."
+    ),
+    kind=Integer(1, PAGE_CAP),
+    default=PAGE_CAP,
+)
+_LOCATIONS: Final = Setting(
+    name="jobs_locations",
+    title="Job locations",
+    description=(
+        "Read only jobs in one of these places, each with a country, region or city; what an "
+        "entry leaves out matches everything. Use full names, such as Germany."
+    ),
+    kind=ListOfObjects(("country", "region", "city"), example={"country": "Germany"}),
+    parameter="locations",
+)
+_SOURCES: Final = Setting(
+    name="jobs_sources",
+    title="Job sources",
+    description=(
+        "Read only jobs from these applicant tracking systems, by Jobo's ids, such as greenhouse "
+        "or lever_co. A value that Jobo does not have matches nothing."
+    ),
+    kind=ListOf(example="greenhouse"),
+    parameter="sources",
+)
+_WORK_MODELS: Final = Setting(
+    name="jobs_work_models",
+    title="Work models",
+    description="Read only jobs with these work models: `remote`, `hybrid`, `onsite`.",
+    kind=ListOf(allowed=("remote", "hybrid", "onsite")),
+    parameter="work_models",
+)
+_EMPLOYMENT_TYPES: Final = Setting(
+    name="jobs_employment_types",
+    title="Employment types",
+    description=(
+        "Read only jobs with these employment types: `full-time`, `part-time`, `contract`, "
+        "`internship`, `freelance`, `temporary`."
+    ),
+    kind=ListOf(
+        allowed=("full-time", "part-time", "contract", "internship", "freelance", "temporary")
+    ),
+    parameter="employment_types",
+)
+_EXPERIENCE_LEVELS: Final = Setting(
+    name="jobs_experience_levels",
+    title="Experience levels",
+    description=(
+        "Read only jobs of these experience levels: `intern`, `entry`, `mid`, `senior`, `lead`, "
+        "`executive`."
+    ),
+    kind=ListOf(allowed=("intern", "entry", "mid", "senior", "lead", "executive")),
+    parameter="experience_levels",
+)
+_POSTED_AFTER: Final = Setting(
+    name="jobs_posted_after",
+    title="Posted after",
+    description=(
+        "Read only jobs posted or first indexed at or after this ISO 8601 date or date-time, in "
+        "UTC if it has no time zone."
+    ),
+    kind=PastDate(),
+    parameter="posted_after",
+)
+
+_SKILLS: Final = objects(
+    "skills",
+    "Skills.",
+    text("name", "Name of the skill."),
+    text("type", "hard or soft."),
+)
+_QUALIFICATIONS: Final = object_of(
+    texts("education", "Degrees and fields of study."),
+    texts("certifications", "Certificates."),
+    _SKILLS,
+)
+SCHEMA: Final = th.PropertiesList(
+    key("Stable id of the job: upsert by it, and join expired_jobs by it."),
+    text("title", "Title as posted."),
+    text("normalized_title", "Title in one form for all postings, such as software_engineer."),
+    th.Property(
+        "company",
+        object_of(
+            text("id", "Id of the company: join companies and career_sites by it."),
+            text("name", "Display name."),
+            text("website", "URL of the company's own site."),
+            text("logo_url", "URL of the company's logo, hosted by Jobo."),
+            text("summary", "What the company does, in one short paragraph."),
+            texts("industries", "Industry tags, such as fintech."),
+            texts("categories", "Categories of the business."),
+            text("linkedin_url", "URL of the company's page on LinkedIn."),
+            text("crunchbase_url", "URL of the company's page on Crunchbase."),
+            text("details_url", "URL of the company's full profile in the Jobo API."),
+        ),
+        description="The company that is hiring.",
+    ),
+    text("description", "The posting as sanitized HTML, several kB."),
+    text("summary", "Summary of the posting. Null while it was indexed recently."),
+    text("listing_url", "URL of the posting."),
+    text("apply_url", "URL to apply at."),
+    objects(
+        "locations",
+        "Where the job is.",
+        text("location", "The place as posted."),
+        text("city", "City."),
+        text("region", "Region or state."),
+        text("country", "Country."),
+        number("latitude", "Latitude in degrees."),
+        number("longitude", "Longitude in degrees."),
+    ),
+    th.Property(
+        "compensation",
+        object_of(
+            number("min", "Lower end of the range."),
+            number("max", "Upper end of the range."),
+            text("currency", "Currency, such as USD."),
+            text("period", "hourly, daily, weekly, monthly, yearly or per-diem."),
+        ),
+        description="Pay, where the posting says so.",
+    ),
+    text("employment_type", "Employment type as shown to people, such as Full-time; an open set."),
+    text("workplace_type", "Work model as shown to people, such as On-site; an open set."),
+    text("experience_level", "Experience level as shown to people, such as Senior; an open set."),
+    text("source", "Id of the applicant tracking system, such as greenhouse."),
+    instant("created_at", "When Jobo first indexed the job."),
+    instant("updated_at", "When Jobo last changed the row."),
+    instant("date_posted", "When the employer posted the job."),
+    instant("valid_through", "Until when the job is open, as the employer says."),
+    th.Property(
+        "qualifications",
+        object_of(
+            th.Property("must_have", _QUALIFICATIONS, description="What is required."),
+            th.Property("preferred", _QUALIFICATIONS, description="What is welcome."),
+        ),
+        description="Qualifications that the posting asks for.",
+    ),
+    texts("responsibilities", "What the job involves."),
+    texts("benefits", "What the employer offers."),
+    boolean("is_work_auth_required", "Whether a work permit is required; null if not mentioned."),
+    boolean("is_h1b_sponsor", "Whether H-1B visas are sponsored; null if not mentioned."),
+    boolean("is_clearance_required", "Whether a clearance is required; null if not mentioned."),
+    RESCUED_DATA,
+)
+"""`JobDto` of Jobo's documentation, and what does not fit."""
+
+JOBS: Final = FeedSpec(
+    name="jobs",
+    path="/api/jobs/feed",
+    item_key="jobs",
+    schema=SCHEMA,
+    since="updated_after",
+    since_is_inclusive=True,
+    filters=(
+        _LOCATIONS,
+        _SOURCES,
+        _WORK_MODELS,
+        _EMPLOYMENT_TYPES,
+        _EXPERIENCE_LEVELS,
+        _POSTED_AFTER,
+    ),
+    page_cap=PAGE_CAP,
+    page_size_setting=BATCH_SIZE,
+    list_price=LIST_PRICE,
+    silent_is_free=True,
+    continuation=Continuation.CURSOR_ALONE,
+)
+MANAGED_JOBS: Final = FeedSpec(
+    name="managed_jobs",
+    path="/api/jobs/feed/managed",
+    item_key="jobs",
+    schema=SCHEMA,
+    since="updated_after",
+    since_is_inclusive=True,
+    filters=(_SOURCES, _WORK_MODELS, _POSTED_AFTER),
+    page_cap=PAGE_CAP,
+    page_size_setting=BATCH_SIZE,
+    list_price=LIST_PRICE,
+    silent_is_free=True,
+    continuation=Continuation.CURSOR_ALONE,
+    is_account_bound=True,
+    forbidden=(
+        "The key has no managed sources: set up Managed Job Scraping at Jobo, or deselect "
+        "managed_jobs."
+    ),
+)
