@@ -151,6 +151,10 @@ class Journal:
         """Tell whether a page is kept, so that a later run can read it again."""
         return _key(entry) in self._pages and not isinstance(self._store, NoStore)
 
+    def holds_any(self, scan: Scan) -> bool:
+        """Tell whether pages of a scan are kept, so that a later run could resume it."""
+        return any(entry.scan == scan.id and self.holds(entry) for entry in self._mine())
+
     def note(self, entry: Entry, *, following: str | None, rows: int, tally: str) -> None:
         """Note what reading a page has shown, so that later runs need not read it to know."""
         noted = replace(entry, following=hash_cursor(following), rows=rows, tally=tally)

@@ -286,10 +286,12 @@ class Delivery:
             raise rejection
         cost = dollars(scan.rows * self._account.price)
         if scan.restarts:
+            is_kept = self._journal.holds_any(scan)
+            drop = f"`python -m tap_jobo.journal drop {scan.id}`, then " if is_kept else ""
             raise ApiError(
                 f"{rejection}, again in a sync that was started over once. To start over costs "
-                f"{cost} for the {scan.rows:,} rows so far: run a full refresh (without state) "
-                "to do so."
+                f"{cost} for the {scan.rows:,} rows so far: run {drop}a full refresh (without "
+                "state) to do so."
             ) from rejection
         self._logger.warning(
             "%s: the sync starts over, and the %s rows so far are billed again for %s.",
