@@ -250,7 +250,7 @@ class Delivery:
     def _report_no_rows(self, scan: Scan) -> None:
         """Warn if the first sync ever matched nothing: a filter may be misspelled."""
         filters = {name: value for name, value in self._start.filters.items() if value is not None}
-        if self._is_first_sync and not scan.rows and filters:
+        if self._is_first_sync and not (scan.rows or scan.base) and filters:
             self._logger.warning(
                 "No row of %s matches the filters %s. A value that Jobo does not have matches "
                 "nothing: check their spelling.",
