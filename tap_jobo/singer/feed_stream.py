@@ -166,6 +166,11 @@ class FeedStream(JoboStream):
         )
 
     def _delivery(self) -> Delivery:
+        others = self.tap_state.get("bookmarks", {}).keys() - {self.name}
+        if others and not self.stream_state and self._spec.is_selected_by_default:
+            self.logger.warning(
+                "The state has no bookmark of %s: everything is read, and billed.", self.name
+            )
         state = read_state(self.stream_state, self._spec)
         self._reject_future(state)
         return Delivery(

@@ -207,6 +207,7 @@ class Delivery:
         except (ApiError, FormatError) as error:
             raise FormatError(f"{error}. {self._ways_out(entry)}") from error
         self._journal.quarantine([json.dumps(row).encode() for row in conversion.skipped])
+        self._report.quarantined = self._journal.quarantined
         self._journal.note(
             entry,
             following=page.next_cursor if page.has_more else None,

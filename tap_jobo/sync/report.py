@@ -184,5 +184,11 @@ class Report:
             f"{plural(spent, 'credit')} ({dollars(spent)})",
         ]
         if self._account.perhaps:
-            parts.append(f"{dollars(self._account.perhaps)} of it perhaps billed")
+            parts.append(self._perhaps())
         return ", ".join(parts)
+
+    def _perhaps(self) -> str:
+        """Tell what was charged for answers that were lost, and what the balances say of it."""
+        settled = self._budget.settled_perhaps()
+        known = "" if settled is None else f" (by the balances, {dollars(settled)} was)"
+        return f"{dollars(self._account.perhaps)} of it perhaps billed{known}"
