@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.errors import JournalError
-from tap_jobo.journal.page_store import Entry, NoStore, StoreError
+from tap_jobo.journal.page_store import Entry, NoStore, StoreError, summary
 from tap_jobo.journal.schema import hash_cursor
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class Journal:
         self._owner = owner
         self._logger = logger
         self._is_failing = False
+        self._replayed: set[tuple[str, str, str]] = set()
         self._pages = {_key(entry): entry for entry in self._read_entries()}
         self._count = max((entry.number for entry in self._pages.values()), default=0)
         self.quarantined = 0
@@ -115,6 +116,7 @@ class Journal:
         Raises:
             JournalError: It cannot be read. To ask the API for it again would bill it again.
         """
+        self._replayed.add(_key(entry))
         try:
             return self._store.load(entry)
         except StoreError as error:
@@ -151,6 +153,10 @@ class Journal:
         """Tell whether a page is kept, so that a later run can read it again."""
         return _key(entry) in self._pages and not isinstance(self._store, NoStore)
 
+    def holds_any(self, scan: Scan) -> bool:
+        """Tell whether pages of a scan are kept, so that a later run could resume it."""
+        return any(entry.scan == scan.id and self.holds(entry) for entry in self._mine())
+
     def note(self, entry: Entry, *, following: str | None, rows: int, tally: str) -> None:
         """Note what reading a page has shown, so that later runs need not read it to know."""
         noted = replace(entry, following=hash_cursor(following), rows=rows, tally=tally)
@@ -181,18 +187,21 @@ class Journal:
         """Drop pages that are older than 30 days by the local clock and by the API's.
 
         A clock that is wrong must not wipe the journal, so one of them alone decides nothing.
+        Pages that this run has replayed stay until a later state shows that they arrived.
         """
         if api_now is None:
             return
         oldest = min(now, api_now) - _KEPT_FOR
-        old = [entry for entry in self._mine() if parse_timestamp(entry.received_at) < oldest]
+        old = [
+            entry
+            for key, entry in self._pages.items()
+            if key not in self._replayed and parse_timestamp(entry.received_at) < oldest
+        ]
         if old:
-            rows = sum(entry.rows or 0 for entry in old)
             self._logger.warning(
-                "Dropping %s rows in %s pages from the journal: they are older than 30 days, and "
-                "no state has shown that they arrived.",
-                f"{rows:,}",
-                f"{len(old):,}",
+                "Dropping %s from the journal: older than 30 days, and no state has shown that "
+                "they arrived.",
+                summary(old),
             )
             self._remove(old)
 
@@ -283,8 +292,8 @@ class Journal:
         except StoreError as error:
             if not self._is_failing:
                 self._logger.warning(
-                    "The journal %s cannot be written (%s). The run goes on and tries again with "
-                    "each page; until then a crash may bill pages again. Make room, or set "
+                    "The journal %s cannot be written (%s). The run continues and tries again "
+                    "with each page; until then a crash may bill pages again. Make room, or set "
                     "journal_dir to a folder that can be written.",
                     self._store.place,
                     error,

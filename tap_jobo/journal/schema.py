@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Final
+import sqlite3
+from typing import Final
 
 from tap_jobo.errors import JournalError
 from tap_jobo.scan import id_by_start
-
-if TYPE_CHECKING:
-    import sqlite3
 
 VERSION: Final = 2
 """`PRAGMA user_version`; files of the first version say 0."""
@@ -55,6 +53,17 @@ FROM old_pages;
 def hash_cursor(cursor: str | None) -> str:
     """Return what stands for a cursor in the journal: a hash, empty for none."""
     return hashlib.sha256(cursor.encode()).hexdigest()[:24] if cursor else ""
+
+
+def require_current(db: sqlite3.Connection) -> None:
+    """See that a file can be read without a migration.
+
+    Raises:
+        sqlite3.Error: It cannot.
+    """
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version != VERSION:
+        raise sqlite3.DatabaseError(f"schema {version}")
 
 
 def prepare(db: sqlite3.Connection) -> None:
