@@ -40,6 +40,7 @@ class Journal:
     def __init__(self, store: PageStore, owner: str, logger: logging.Logger) -> None:
         self._store = store
         self._owner = owner
+        self._owners = [owner]
         self._logger = logger
         self._is_failing = False
         self._replayed: set[tuple[str, str, str]] = set()
@@ -57,11 +58,14 @@ class Journal:
     def take_over(self, old_owner: str) -> None:
         """Let the pages that an earlier version kept for this owner be this owner's."""
         old = [entry for entry in self._pages.values() if entry.owner == old_owner]
-        if old and self._try_to_write(lambda: self._store.rename_owner(old_owner, self._owner)):
+        if not old:
+            return
+        if self._try_to_write(lambda: self._store.rename_owner(old_owner, self._owner)):
             self._forget(old)
-            self._pages |= {
-                _key(each): each for e in old if (each := replace(e, owner=self._owner))
-            }
+            renamed = [replace(entry, owner=self._owner) for entry in old]
+            self._pages |= {_key(entry): entry for entry in renamed}
+        else:
+            self._owners.append(old_owner)
 
     def acknowledge(self, completed: str, pending: Scan | None) -> None:
         """Drop what the state shows to have arrived, whatever the filters are now.
@@ -108,7 +112,8 @@ class Journal:
 
     def find(self, scan: Scan) -> Entry | None:
         """Return the scan's next page if it was paid for already."""
-        return self._pages.get((self._owner, scan.id, hash_cursor(scan.cursor)))
+        keys = [(owner, scan.id, hash_cursor(scan.cursor)) for owner in self._owners]
+        return next((self._pages[key] for key in keys if key in self._pages), None)
 
     def load(self, entry: Entry) -> bytes:
         """Return the raw body of a page.
@@ -272,7 +277,7 @@ class Journal:
         return known
 
     def _mine(self) -> Iterator[Entry]:
-        return (entry for entry in self._pages.values() if entry.owner == self._owner)
+        return (entry for entry in self._pages.values() if entry.owner in self._owners)
 
     def _first_pages(self) -> list[Entry]:
         return [entry for entry in self._mine() if not entry.cursor]

@@ -158,6 +158,7 @@ class SqliteStore:
 
     def close(self) -> None:
         """Close the file."""
+        self._file = None
         if self._db is not None:
             db, self._db = self._db, None
             with suppress(sqlite3.Error):
@@ -172,7 +173,9 @@ class SqliteStore:
 
     def _writable(self) -> sqlite3.Connection:
         """Return the connection, made anew where the file was deleted, replaced or not writable."""
-        if self._file is None or _identity(self._path) != self._file:
+        if self._file and _identity(self._path) != self._file:
+            self.close()
+        if self._file is None:
             self._open(_REOPEN_WAIT)
         assert self._db is not None  # noqa: S101 - _open sets it or raises
         return self._db
