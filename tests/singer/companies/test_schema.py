@@ -143,6 +143,14 @@ class TestSchema:
         assert run.lines("ERROR") == []
         assert len(profiles_of(run)) == 120
 
+    def test_profile_id_may_have_another_form(self, tap: CompaniesTap, sandbox: Sandbox) -> None:
+        asked = next(iter(sandbox.world.rows()))
+        bare = asked.replace("-", "").upper()
+        sandbox.faults.add(Fault(replace=lambda p: {**p, "id": bare}), company_id=asked)
+        run = tap.run()
+        assert sorted(ids_of(run)) == sorted(sandbox.world.rows())
+        assert run.lines("ERROR") == []
+
     def test_profile_with_another_id_is_skipped(self, tap: CompaniesTap, sandbox: Sandbox) -> None:
         asked, other, nobody, *_ = sandbox.world.rows()
         sandbox.faults.add(Fault(replace=lambda p: {**p, "id": other}), company_id=asked)
