@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from tap_jobo.api.budget import Account, Budget
+from tap_jobo.api.budget import Budget
 from tap_jobo.api.feed_reader import FeedReader, RawPage
 from tap_jobo.api.responses import ApiResponse
 from tap_jobo.clock import parse_timestamp
@@ -50,6 +50,7 @@ from tests.support.target import Row, Target
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from tap_jobo.api.account import Account
     from tap_jobo.journal.page_store import Entry
     from tap_jobo.scan import Scan
 
