@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from tap_jobo.api.budget import deducted_credits
+from tap_jobo.api.account import deducted_credits
 from tap_jobo.api.json_body import NotJsonError, parse_json
 from tap_jobo.api.rate_limit import parse_retry_after
 from tap_jobo.api.retry import RetryableError
@@ -39,7 +39,7 @@ class ApiResponse:
     """A complete answer.
 
     Attributes:
-        body: Its body, decoded; the key is taken out should it be there.
+        body: Its body, decoded, without the key should it be there.
         status: Its status, 200 unless rows came with another 2xx.
         headers: Its headers, whose names are case-insensitive.
         first_sent_at: The local clock before the request was first tried, in UTC.

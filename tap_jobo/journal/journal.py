@@ -94,7 +94,7 @@ class Journal:
 
         Args:
             scan: The new scan.
-            bookmark: The bookmark that it goes on from, None for a full read.
+            bookmark: The bookmark that it continues from, None for a full read.
         """
         for entry in reversed(self._first_pages()):
             is_successor = not scan.replaces or entry.replaces == scan.replaces
@@ -157,6 +157,10 @@ class Journal:
     def holds(self, entry: Entry) -> bool:
         """Tell whether a page is kept, so that a later run can read it again."""
         return _key(entry) in self._pages and not isinstance(self._store, NoStore)
+
+    def holds_any(self, scan: Scan) -> bool:
+        """Tell whether pages of a scan are kept, so that a later run could resume it."""
+        return any(entry.scan == scan.id and self.holds(entry) for entry in self._mine())
 
     def note(self, entry: Entry, *, following: str | None, rows: int, tally: str) -> None:
         """Note what reading a page has shown, so that later runs need not read it to know."""
@@ -229,7 +233,7 @@ class Journal:
             chosen: The scan that the run begins with; those that went on from it are used too.
             previous: The scan of the state that other filters rule out, if any.
         """
-        used = {chosen.id, chosen.replaces}
+        used = {chosen.id, chosen.replaces} - {""}
         for entry in self._mine():  # in the order in which they came
             if entry.base in used or entry.replaces in used:
                 used.add(entry.scan)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context, Record
     from singer_sdk.singerlib import Catalog
 
-    from tap_jobo.api.budget import Account
+    from tap_jobo.api.account import Account
     from tap_jobo.records.converter import Row
     from tap_jobo.scan import Filters
     from tap_jobo.singer.companies_stream import CompaniesStream
@@ -70,7 +70,7 @@ class FeedStream(JoboStream):
         """Apply a catalog, but for keys that it leaves out.
 
         Without its replication key the SDK would take the stream for FULL_TABLE, which is billed
-        for everything at every run.
+        for all rows in every run.
         """
         super().apply_catalog(catalog)
         self._was_selected = self.selected
@@ -143,7 +143,7 @@ class FeedStream(JoboStream):
         """
         if self.selected and not self.is_mapped_out and not self._is_replaced_by_ids:
             self.require_primary_key()
-            self._account.check_first_page(self._spec.page_size(self.config))
+            self._account.expect_page(self._spec.page_size(self.config))
             self._run.lock(self._spec, self._filters)
 
     def _after_page(self) -> None:
@@ -166,6 +166,11 @@ class FeedStream(JoboStream):
         )
 
     def _delivery(self) -> Delivery:
+        others = self.tap_state.get("bookmarks", {}).keys() - {self.name}
+        if others and not self.stream_state and self._spec.is_selected_by_default:
+            self.logger.warning(
+                "The state has no bookmark of %s: everything is read, and billed.", self.name
+            )
         state = read_state(self.stream_state, self._spec)
         self._reject_future(state)
         return Delivery(
