@@ -103,7 +103,7 @@ def test_export_writes_each_raw_page_as_a_line(tap: Tap) -> None:
 
 
 def test_export_puts_a_page_of_many_lines_on_one(tap: Tap) -> None:
-    page = {"career_sites": [], "next_cursor": None, "has_more": False}
+    page: dict[str, Any] = {"career_sites": [], "next_cursor": None, "has_more": False}
     body = json.dumps(page, indent=2).replace("\n", "\r\n")
     tap.sandbox.faults.add(Fault(garbage=body))
     tap.run()
