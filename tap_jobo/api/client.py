@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     import requests
 
-    from tap_jobo.api.budget import Account
+    from tap_jobo.api.account import Account
     from tap_jobo.clock import Clock
     from tap_jobo.signals import ShutdownSignal
 

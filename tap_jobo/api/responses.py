@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from tap_jobo.api.budget import deducted_credits
+from tap_jobo.api.account import deducted_credits
 from tap_jobo.api.json_body import NotJsonError, parse_json
 from tap_jobo.api.rate_limit import parse_retry_after
 from tap_jobo.api.retry import RetryableError

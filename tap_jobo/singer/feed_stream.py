@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context, Record
     from singer_sdk.singerlib import Catalog
 
-    from tap_jobo.api.budget import Account
+    from tap_jobo.api.account import Account
     from tap_jobo.records.converter import Row
     from tap_jobo.scan import Filters
     from tap_jobo.singer.companies_stream import CompaniesStream
@@ -143,7 +143,7 @@ class FeedStream(JoboStream):
         """
         if self.selected and not self.is_mapped_out and not self._is_replaced_by_ids:
             self.require_primary_key()
-            self._account.check_first_page(self._spec.page_size(self.config))
+            self._account.expect_page(self._spec.page_size(self.config))
             self._run.lock(self._spec, self._filters)
 
     def _after_page(self) -> None:
