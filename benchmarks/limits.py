@@ -18,7 +18,7 @@ from benchmarks.quick_clock import quick
 from jobo_sandbox import FEED_LIMITS, PROFILE_LIMITS, Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence, Set
+    from collections.abc import Container, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from jobo_sandbox import Entry
@@ -109,7 +109,7 @@ def _run(
     sandbox: Sandbox,
     folder: Path,
     settings: Mapping[str, Any],
-    streams: Set[str],
+    streams: Container[str],
     began: float | None = None,
 ) -> None:
     """Run the tap; in the sandbox's quicker time, if it says since when that passes."""
@@ -128,7 +128,7 @@ def _run(
     )
 
 
-def _catalog(streams: Set[str]) -> dict[str, Any]:
+def _catalog(streams: Container[str]) -> dict[str, Any]:
     command = [sys.executable, "-m", "tap_jobo", "--discover"]
     done = subprocess.run(command, env=environment(), capture_output=True, check=True)
     catalog: dict[str, Any] = json.loads(done.stdout)
