@@ -41,7 +41,7 @@ class ApiResponse:
     """A complete answer.
 
     Attributes:
-        body: Its body, decoded; the key is taken out should it be there.
+        body: Its body, decoded, without the key should it be there.
         status: Its status, 200 unless rows came with another 2xx.
         headers: Its headers, whose names are case-insensitive.
         first_sent_at: The local clock before the request was first tried, in UTC.

@@ -70,7 +70,7 @@ class FeedStream(JoboStream):
         """Apply a catalog, but for keys that it leaves out.
 
         Without its replication key the SDK would take the stream for FULL_TABLE, which is billed
-        for everything at every run.
+        for all rows in every run.
         """
         super().apply_catalog(catalog)
         self._was_selected = self.selected
