@@ -16,7 +16,7 @@ from jobo_sandbox import Fault, Hold, Sandbox
 from tap_jobo.api.client import Client
 from tap_jobo.api.profiles import Profiles
 from tap_jobo.api.transport import Transport
-from tap_jobo.errors import RetriesExhaustedError
+from tap_jobo.errors import ApiError, RetriesExhaustedError
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.streams.companies import SCHEMA as COMPANIES
@@ -312,6 +312,34 @@ def test_api_without_any_profile_is_an_error_and_skips_none() -> None:
         with pytest.raises(RetriesExhaustedError, match="502"):
             _read(profiles, sandbox)
         assert (profiles.count, profiles.not_found, profiles.skipped) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("allowed", [0, 2])
+def test_threads_that_cannot_start_are_one_clear_error(
+    monkeypatch: pytest.MonkeyPatch, allowed: int
+) -> None:
+    started: list[threading.Thread] = []
+    start = threading.Thread.start
+
+    def start_some(thread: threading.Thread) -> None:
+        if len(started) == allowed:
+            message = "can't start new thread"
+            raise RuntimeError(message)
+        started.append(thread)
+        start(thread)
+
+    clock = FakeClock(START)
+    with _sandbox(clock, 5) as sandbox, _profiles(sandbox, clock, 4) as profiles:
+        monkeypatch.setattr(threading.Thread, "start", start_some)
+        with pytest.raises(ApiError, match=f"Only {allowed} of 4 threads") as error:
+            _read(profiles, sandbox)
+        monkeypatch.undo()
+        for part in ("can't start new thread", "companies_concurrency", "ulimit -u"):
+            assert part in str(error.value)
+        for thread in started:
+            thread.join(10)
+            assert not thread.is_alive()
+        assert sandbox.ledger == []
 
 
 def test_profiles_are_read_with_next_to_no_files(tap: Tap) -> None:
