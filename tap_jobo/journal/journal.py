@@ -94,7 +94,7 @@ class Journal:
 
         Args:
             scan: The new scan.
-            bookmark: The bookmark that it goes on from, None for a full read.
+            bookmark: The bookmark that it continues from, None for a full read.
         """
         for entry in reversed(self._first_pages()):
             is_successor = not scan.replaces or entry.replaces == scan.replaces

@@ -23,7 +23,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tap_jobo.api.budget import dollars
+from tap_jobo.api.balance import dollars
 from tap_jobo.api.page import read_page
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import ApiError, BudgetReachedError, CursorRejectedError, FormatError
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from datetime import datetime
 
-    from tap_jobo.api.budget import Account
+    from tap_jobo.api.account import Account
     from tap_jobo.api.feed_reader import RawPage
     from tap_jobo.api.page import Page
     from tap_jobo.journal.journal import Journal
@@ -124,6 +124,7 @@ class Delivery:
         try:
             while scan:
                 scan = yield from self._deliver(scan)
+            self._report.is_complete = True
         except BudgetReachedError as reached:
             self._logger.warning("%s", reached)
 
@@ -242,7 +243,6 @@ class Delivery:
         """Put into the state, not yet written, that a page's rows are out."""
         cursor = page.next_cursor if page.has_more else None
         scan = replace(scan, rows=scan.rows + len(page.items), cursor=cursor)
-        self._report.is_complete = not page.has_more
         if page.has_more:
             self._state = self._state.checkpoint(scan, self._start.filters)
         else:

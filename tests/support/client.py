@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 
 import requests
 
-from tap_jobo.api.budget import Account, Budget
+from tap_jobo.api.account import Account
+from tap_jobo.api.budget import Budget
 from tap_jobo.api.client import Client
 from tap_jobo.api.page import Page, read_page
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tests.support.clock import FakeClock
-from tests.support.loggers import LOGGER
 
+LOGGER = logging.getLogger("tests.client")
 GARBAGE = ["", "soon", "-5", "nan", "inf", "-inf", "1e999", "1e12", "0x10", "١٢"]
 """Texts that are no number of seconds."""
 
@@ -39,7 +41,7 @@ class FeedClient:
     )
 
     def __post_init__(self) -> None:
-        self._account: Account = self.budget.account("career_sites", list_price=50)
+        self._account = Account(self.budget, "career_sites", list_price=50)
         self._client = Client(
             session=self.session,
             key=self.key,

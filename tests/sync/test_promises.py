@@ -22,7 +22,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from tap_jobo.api.budget import Account, Budget
+from tap_jobo.api.account import Account
+from tap_jobo.api.budget import Budget
 from tap_jobo.api.feed_reader import FeedReader, RawPage
 from tap_jobo.api.responses import ApiResponse
 from tap_jobo.clock import parse_timestamp
@@ -388,7 +389,7 @@ class OneRun:
     def _delivery(self) -> Delivery:
         clock = self._machine.clock
         budget = Budget(max_credits=None, alert_threshold=None, logger=LOGGER)
-        self._account = budget.account("career_sites", list_price=50)
+        self._account = Account(budget, "career_sites", list_price=50)
         return Delivery(
             spec=CAREER_SITES,
             start=SyncStart(

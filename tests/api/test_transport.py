@@ -8,7 +8,7 @@ import logging
 import socket
 import struct
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -16,12 +16,14 @@ import pytest
 import requests
 
 from tap_jobo.api import client as client_module
+from tap_jobo.api import sender as sender_module
+from tap_jobo.api.account import Account
 from tap_jobo.api.budget import Budget
 from tap_jobo.api.client import Client
 from tap_jobo.api.transport import Transport
-from tap_jobo.clock import Clock
 from tap_jobo.errors import ApiError, CursorRejectedError, RetriesExhaustedError
 from tap_jobo.signals import ShutdownSignal
+from tests.support.clock import NOON, FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,24 +33,8 @@ if TYPE_CHECKING:
     Handler = Callable[[socket.socket], None]
 
 LOGGER = logging.getLogger("tests.transport")
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 PAGE = b'{"career_sites": [], "has_more": false}'
 WORST_CASE = 2_500
-
-
-class FakeClock(Clock):
-    """Time that passes only by sleeping, and where a test puts it forward."""
-
-    seconds = 0.0
-
-    def now(self) -> datetime:
-        return NOON + timedelta(seconds=self.seconds)
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-    def sleep(self, seconds: float) -> None:
-        self.seconds += seconds
 
 
 class Server:
@@ -72,7 +58,7 @@ class Server:
         with contextlib.suppress(OSError):
             while True:
                 connection, _ = self._socket.accept()
-                self.times.append(self._clock.seconds)
+                self.times.append(self._clock.passed)
                 handler = self._handlers[min(self.connections, len(self._handlers) - 1)]
                 self.connections += 1
                 with connection, contextlib.suppress(OSError):
@@ -91,7 +77,7 @@ class Api:
         self.clock = clock
         self.session = session
         self.budget = Budget(max_credits=None, alert_threshold=None, logger=LOGGER)
-        self.account = self.budget.account("career_sites", list_price=50)
+        self.account = Account(self.budget, "career_sites", list_price=50)
         self.client = Client(
             session=session,
             key="jbe_test_key",
@@ -208,8 +194,8 @@ class TestNotSent:
         server.close()
         with pytest.raises(RetriesExhaustedError, match=r"in \d+ seconds") as error:
             api.fetch(server)
-        assert f"in {api.clock.seconds:.0f} seconds" in str(error.value)
-        assert 240 < api.clock.seconds <= 300
+        assert f"in {api.clock.passed:.0f} seconds" in str(error.value)
+        assert 240 < api.clock.passed <= 300
 
     def test_unknown_host_names_host_and_cause(self, api: Api) -> None:
         with pytest.raises(RetriesExhaustedError, match=r"jobo\.invalid") as error:
@@ -230,7 +216,7 @@ class TestNotSent:
     def test_tls_handshake_that_hangs_timed_out_and_is_free(
         self, api: Api, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(client_module, "_TIMEOUT", (0.05, 120))
+        monkeypatch.setattr(sender_module, "_TIMEOUT", (0.05, 120))
         server = api.serve(stay_silent)
         with pytest.raises(RetriesExhaustedError, match="timed out"):
             api.fetch(server, "https")
@@ -295,7 +281,7 @@ class TestSent:
 
     def test_budget_holds_though_answers_are_lost(self, api: Api) -> None:
         budget = Budget(max_credits=5_000, alert_threshold=None, logger=LOGGER)
-        api.account = budget.account("career_sites", list_price=50)
+        api.account = Account(budget, "career_sites", list_price=50)
         server = api.serve(drop_request)
         with pytest.raises(Exception, match="max_credits"):
             api.fetch(server)
@@ -343,9 +329,13 @@ class TestSent:
 
         server = api.serve(answer_all)
         api.fetch(server)
-        api.clock.seconds += idle
+        api.clock.passed += idle
         api.fetch(server)
         assert server.connections == connections
+
+
+def _raise_memory_error(*_: object) -> Iterator[bytes]:
+    raise MemoryError
 
 
 class TestLimits:
@@ -356,9 +346,9 @@ class TestLimits:
         def trickle(connection: socket.socket) -> None:
             read_request(connection)
             connection.sendall(head.encode())
-            start = api.clock.seconds
-            while api.clock.seconds < start + 3_600:  # a byte a minute
-                api.clock.seconds += 60
+            start = api.clock.passed
+            while api.clock.passed < start + 3_600:  # a byte a minute
+                api.clock.passed += 60
                 connection.sendall(b"x")
                 # Answered by the client's closing, or not at all.
                 connection.settimeout(0.02)
@@ -371,13 +361,13 @@ class TestLimits:
             api.fetch(server)
         assert server.connections == 3
         assert api.account.credits == 3 * WORST_CASE
-        assert api.clock.seconds < 3 * 1_100
+        assert api.clock.passed < 3 * 1_100
 
     @pytest.mark.parametrize("is_compressed", [False, True])
     def test_body_beyond_the_limit_is_charged_and_not_tried_again(
         self, api: Api, monkeypatch: pytest.MonkeyPatch, *, is_compressed: bool
     ) -> None:
-        monkeypatch.setattr(client_module, "_BODY_MAX", 1024**2)
+        monkeypatch.setattr(sender_module, "_BODY_MAX", 1024**2)
         body = b'{"career_sites": [' + b" " * 1024**2
         encoding = []
         if is_compressed:
@@ -388,14 +378,47 @@ class TestLimits:
         assert server.connections == 1
         assert api.account.credits == api.account.perhaps == WORST_CASE
 
+    def test_body_beyond_memory_is_charged_and_not_tried_again(
+        self, api: Api, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(requests.Response, "iter_content", _raise_memory_error)
+        server = api.serve(answer())
+        with pytest.raises(ApiError, match="more memory than there is") as error:
+            api.fetch(server)
+        assert "may have been billed" in str(error.value)
+        assert server.connections == 1
+        assert api.account.credits == api.account.perhaps == WORST_CASE
+
+    def test_refusal_beyond_memory_is_judged_by_its_status(
+        self, api: Api, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(requests.Response, "iter_content", _raise_memory_error)
+        with pytest.raises(ApiError, match="401"):
+            api.fetch(api.serve(answer(PAGE, "401 Unauthorized")))
+        assert api.account.credits == 0
+
+    def test_request_tried_once_has_a_limit_of_its_own(self, api: Api) -> None:
+        def trickle(connection: socket.socket) -> None:
+            read_request(connection)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n")
+            api.clock.passed += 5
+            with contextlib.suppress(OSError):
+                connection.sendall(b"x")
+                connection.recv(1)
+
+        server = api.serve(trickle)
+        with pytest.raises(ApiError, match="longer than 5 seconds"):
+            api.client.fetch_once(api.request(server), 5)
+        assert server.connections == 1
+
     def test_body_limit_is_512_mb(self) -> None:
-        assert client_module._BODY_MAX == 512 * 1024**2
+        assert sender_module._BODY_MAX == 512 * 1024**2
         assert client_module._REQUEST_MAX == 15 * 60
 
     def test_refusal_beyond_the_limit_is_judged_by_its_status(
         self, api: Api, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(client_module, "_BODY_MAX", 10)
+        monkeypatch.setattr(sender_module, "_BODY_MAX", 10)
         with pytest.raises(ApiError, match="401"):
             api.fetch(api.serve(answer(PAGE, "401 Unauthorized")))
         assert api.account.credits == 0
@@ -413,7 +436,7 @@ class TestRefusals:
             api.fetch(api.serve(answer(b"", "403 Forbidden")))
 
     def test_402_names_the_setting_of_the_feed(self, api: Api) -> None:
-        api.account = api.budget.account("jobs", list_price=3, page_size_setting="jobs_batch_size")
+        api.account = Account(api.budget, "jobs", list_price=3, page_size_setting="jobs_batch_size")
         with pytest.raises(ApiError, match="lower jobs_batch_size") as error:
             api.fetch(api.serve(answer(b"", "402 Payment Required")))
         assert "keeps its page size" in str(error.value)
@@ -493,7 +516,7 @@ class TestPages:
 
     def test_response_tells_status_headers_and_times(self, api: Api) -> None:
         def take_time(connection: socket.socket) -> None:
-            api.clock.seconds += 3
+            api.clock.passed += 3
             answer(PAGE, "206 Partial", DEDUCTED, "Date: Thu, 01 Jan 2026 13:00:00 GMT")(connection)
 
         response = api.fetch(api.serve(answer(b"", "503 Busy", "Retry-After: 7"), take_time))
@@ -514,5 +537,5 @@ class TestPages:
         with pytest.raises(ApiError):
             api.fetch_free(api.serve(refused))
         api.fetch(api.serve(answer()))  # which tells no time
-        api.clock.seconds += 90
+        api.clock.passed += 90
         assert api.client.api_now() == NOON + timedelta(hours=1, seconds=90)
