@@ -233,7 +233,7 @@ class Journal:
             chosen: The scan that the run begins with; those that went on from it are used too.
             previous: The scan of the state that other filters rule out, if any.
         """
-        used = {chosen.id, chosen.replaces}
+        used = {chosen.id, chosen.replaces} - {""}
         for entry in self._mine():  # in the order in which they came
             if entry.base in used or entry.replaces in used:
                 used.add(entry.scan)
