@@ -82,9 +82,7 @@ class TestRefusals:
         assert len(run.ids) == 50
         assert run.bookmark["scan"]["rows"] == 50
 
-    def test_402_names_the_page_size_setting(
-        self, tap: Tap, sandbox: Sandbox
-    ) -> None:
+    def test_402_names_the_page_size_setting(self, tap: Tap, sandbox: Sandbox) -> None:
         sandbox.balance = 1_234
         line = complaint(tap.run())
         assert "batch_size" in line

@@ -27,7 +27,6 @@ from tests.support import discover, entry_of, execute
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
     from tests.support import Tap
 
 START = datetime(2026, 1, 1, 0, 0, 0, 370_000, tzinfo=UTC)

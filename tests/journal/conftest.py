@@ -1,0 +1,21 @@
+"""What the tests of the journal share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.s3 import S3, serve_s3
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
+    """An empty bucket, which the environment says how to reach."""
+    with serve_s3() as server:
+        for name, value in server.env.items():
+            monkeypatch.setenv(name, value)
+        yield server
