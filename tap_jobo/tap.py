@@ -132,7 +132,15 @@ class TapJobo(Tap):
         Raises:
             StateError: It is not.
         """
-        super().load_state(check_state(state, self.feeds))
+        checked = check_state(state, self.feeds)
+        known = {CompaniesStream.name, *(spec.name for spec in self.feeds)}
+        if unknown := checked["bookmarks"].keys() - known:
+            self.logger.warning(
+                "The state has bookmarks of streams that this tap does not have (%s). A stream "
+                "that it does not name is read from the start.",
+                ", ".join(map(ascii, sorted(unknown))),
+            )
+        super().load_state(checked)
 
     @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:

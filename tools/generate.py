@@ -16,18 +16,20 @@ from typing import TYPE_CHECKING, Any
 
 from tap_jobo.settings.kinds import Boolean, PastDate
 from tap_jobo.settings.setting import config_schema
-from tap_jobo.streams import schemas
-from tap_jobo.streams.registry import SETTINGS
+from tap_jobo.streams import companies
+from tap_jobo.streams.registry import FEEDS, SETTINGS
 from tap_jobo.tap import TapJobo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from singer_sdk import typing as th
+
 ROOT = Path(__file__).parents[1]
 KINDS = {setting.name: setting.kind for setting in SETTINGS}
 SNAPSHOTS = ROOT / "tests/snapshots"
 TABLE_HEAD = 2  # lines: titles and rule
-STREAMS = {"career_sites": schemas.CAREER_SITES, "companies": schemas.COMPANIES}
+STREAMS = {spec.name: spec.schema for spec in FEEDS} | {"companies": companies.SCHEMA}
 
 
 def generated() -> dict[Path, str]:
@@ -35,7 +37,7 @@ def generated() -> dict[Path, str]:
     readme = ROOT / "README.md"
     text = readme.read_text("utf-8")
     text = _between("settings", text, "\n".join(_settings_table()))
-    for name, schema in STREAMS.items():
+    for name, schema in _tables().items():
         text = _between(name, text, "\n".join(_fields_table(schema.to_dict())))
     yaml = "\n".join(_settings_yaml(_all_settings()))
     definitions = (ROOT / "meltano.yml", ROOT / "plugin.yaml")
@@ -72,6 +74,12 @@ def _between(name: str, text: str, content: str) -> str:
     if count != 1:
         sys.exit(f"The marks of {name} are not there once.")
     return replaced
+
+
+def _tables() -> dict[str, th.PropertiesList]:
+    """Return the streams whose fields have a table: one for those that share a schema."""
+    first = {id(schema): name for name, schema in reversed(STREAMS.items())}
+    return {name: schema for name, schema in STREAMS.items() if first[id(schema)] == name}
 
 
 def _all_settings() -> dict[str, Any]:

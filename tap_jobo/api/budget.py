@@ -72,7 +72,8 @@ class Budget:
             list_price: Credits per row as documented, until an answer says otherwise.
             silent_is_free: Whether an answer that names a balance or a quota but no deduction
                 deducted nothing.
-            page_size_setting: The setting that makes a page smaller, for messages.
+            page_size_setting: The setting that makes a page smaller, for messages; empty if
+                there is none.
         """
         return Account(self, name, list_price, page_size_setting, silent_is_free=silent_is_free)
 
@@ -85,11 +86,15 @@ class Budget:
             ConfigError: It does not.
         """
         if cost > self._max_credits:
+            smaller = (
+                f", or lower {page_size_setting} (a sync under way keeps its page size)"
+                if page_size_setting
+                else ""
+            )
             raise ConfigError(
                 f"Setting 'max_credits' ({self._max_credits:,}) is below the {cost:,} credits of "
-                f"one page of {page}, so no run could make progress: set it to {cost:,} or more, "
-                f"or lower {page_size_setting} (a sync under way keeps its page size). A plan "
-                "whose rows are free needs no max_credits."
+                f"one page of {page}, so no run could make progress: set it to {cost:,} or more"
+                f"{smaller}. A plan whose rows are free needs no max_credits."
             )
 
     def reserve(self, cost: int, page: str, page_size_setting: str) -> None:

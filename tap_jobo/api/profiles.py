@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from tap_jobo.api.json_body import parse_json
 from tap_jobo.api.worker_pool import WorkerPool
 from tap_jobo.errors import ApiError, NotFoundError, RetriesExhaustedError
+from tap_jobo.records.uuids import parse_uuid
 
 if TYPE_CHECKING:
     import logging
@@ -115,7 +116,7 @@ class Profiles:
         return f"{self.count:,} profiles, {self.gone:,} companies gone, {self.skipped:,} skipped"
 
     def _record(self, company_id: str, profile: Row) -> Iterator[Row]:
-        if str(profile.get("id")).lower() != company_id.lower():
+        if parse_uuid(profile.get("id")) != company_id.lower():
             self._logger.error("The profile of company %s has another id.", company_id)
             self.skipped += 1
             return

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.errors import JournalError
-from tap_jobo.journal.page_store import Entry, NoStore, StoreError
+from tap_jobo.journal.page_store import Entry, NoStore, StoreError, summary
 from tap_jobo.journal.schema import hash_cursor
 
 if TYPE_CHECKING:
@@ -40,8 +40,10 @@ class Journal:
     def __init__(self, store: PageStore, owner: str, logger: logging.Logger) -> None:
         self._store = store
         self._owner = owner
+        self._owners = [owner]
         self._logger = logger
         self._is_failing = False
+        self._replayed: set[tuple[str, str, str]] = set()
         self._pages = {_key(entry): entry for entry in self._read_entries()}
         self._count = max((entry.number for entry in self._pages.values()), default=0)
         self.quarantined = 0
@@ -56,11 +58,14 @@ class Journal:
     def take_over(self, old_owner: str) -> None:
         """Let the pages that an earlier version kept for this owner be this owner's."""
         old = [entry for entry in self._pages.values() if entry.owner == old_owner]
-        if old and self._try_to_write(lambda: self._store.rename_owner(old_owner, self._owner)):
+        if not old:
+            return
+        if self._try_to_write(lambda: self._store.rename_owner(old_owner, self._owner)):
             self._forget(old)
-            self._pages |= {
-                _key(each): each for e in old if (each := replace(e, owner=self._owner))
-            }
+            renamed = [replace(entry, owner=self._owner) for entry in old]
+            self._pages |= {_key(entry): entry for entry in renamed}
+        else:
+            self._owners.append(old_owner)
 
     def acknowledge(self, completed: str, pending: Scan | None) -> None:
         """Drop what the state shows to have arrived, whatever the filters are now.
@@ -107,7 +112,8 @@ class Journal:
 
     def find(self, scan: Scan) -> Entry | None:
         """Return the scan's next page if it was paid for already."""
-        return self._pages.get((self._owner, scan.id, hash_cursor(scan.cursor)))
+        keys = [(owner, scan.id, hash_cursor(scan.cursor)) for owner in self._owners]
+        return next((self._pages[key] for key in keys if key in self._pages), None)
 
     def load(self, entry: Entry) -> bytes:
         """Return the raw body of a page.
@@ -115,6 +121,7 @@ class Journal:
         Raises:
             JournalError: It cannot be read. To ask the API for it again would bill it again.
         """
+        self._replayed.add(_key(entry))
         try:
             return self._store.load(entry)
         except StoreError as error:
@@ -151,6 +158,10 @@ class Journal:
         """Tell whether a page is kept, so that a later run can read it again."""
         return _key(entry) in self._pages and not isinstance(self._store, NoStore)
 
+    def holds_any(self, scan: Scan) -> bool:
+        """Tell whether pages of a scan are kept, so that a later run could resume it."""
+        return any(entry.scan == scan.id and self.holds(entry) for entry in self._mine())
+
     def note(self, entry: Entry, *, following: str | None, rows: int, tally: str) -> None:
         """Note what reading a page has shown, so that later runs need not read it to know."""
         noted = replace(entry, following=hash_cursor(following), rows=rows, tally=tally)
@@ -181,18 +192,21 @@ class Journal:
         """Drop pages that are older than 30 days by the local clock and by the API's.
 
         A clock that is wrong must not wipe the journal, so one of them alone decides nothing.
+        Pages that this run has replayed stay until a later state shows that they arrived.
         """
         if api_now is None:
             return
         oldest = min(now, api_now) - _KEPT_FOR
-        old = [entry for entry in self._mine() if parse_timestamp(entry.received_at) < oldest]
+        old = [
+            entry
+            for key, entry in self._pages.items()
+            if key not in self._replayed and parse_timestamp(entry.received_at) < oldest
+        ]
         if old:
-            rows = sum(entry.rows or 0 for entry in old)
             self._logger.warning(
-                "Dropping %s rows in %s pages from the journal: they are older than 30 days, and "
-                "no state has shown that they arrived.",
-                f"{rows:,}",
-                f"{len(old):,}",
+                "Dropping %s from the journal: older than 30 days, and no state has shown that "
+                "they arrived.",
+                summary(old),
             )
             self._remove(old)
 
@@ -263,7 +277,7 @@ class Journal:
         return known
 
     def _mine(self) -> Iterator[Entry]:
-        return (entry for entry in self._pages.values() if entry.owner == self._owner)
+        return (entry for entry in self._pages.values() if entry.owner in self._owners)
 
     def _first_pages(self) -> list[Entry]:
         return [entry for entry in self._mine() if not entry.cursor]
@@ -283,8 +297,8 @@ class Journal:
         except StoreError as error:
             if not self._is_failing:
                 self._logger.warning(
-                    "The journal %s cannot be written (%s). The run goes on and tries again with "
-                    "each page; until then a crash may bill pages again. Make room, or set "
+                    "The journal %s cannot be written (%s). The run continues and tries again "
+                    "with each page; until then a crash may bill pages again. Make room, or set "
                     "journal_dir to a folder that can be written.",
                     self._store.place,
                     error,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
@@ -14,6 +15,7 @@ from tap_jobo.errors import JournalError
 
 if TYPE_CHECKING:
     import logging
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tap_jobo.clock import Clock
@@ -46,8 +48,8 @@ class RunLock:
         except Timeout:
             raise JournalError(
                 f"Another run of {self._stream} with the same address and filters is under way"
-                f"{self._who()}: two at once would be billed for the same pages. Wait until it "
-                "has ended, or give this pipeline a journal_dir of its own."
+                f"{_who(self._holder)}: two at once would be billed for the same pages. Wait until "
+                "it has ended, or give this pipeline a journal_dir of its own."
             ) from None
         except (OSError, NotImplementedError) as error:
             logger.warning(
@@ -63,7 +65,8 @@ class RunLock:
     def release(self) -> None:
         """Release the lock, if it was taken."""
         if self._lock.is_locked:
-            self._holder.unlink(missing_ok=True)
+            with suppress(OSError):
+                self._holder.unlink(missing_ok=True)
             self._lock.release()
 
     def _note_holder(self, clock: Clock) -> None:
@@ -79,9 +82,32 @@ class RunLock:
         except OSError:
             pass  # only messages need it
 
-    def _who(self) -> str:
-        try:
-            holder = json.loads(self._holder.read_text("utf-8"))
-            return f" (process {holder['pid']} on {holder['host']}, since {holder['since']})"
-        except (OSError, ValueError, KeyError, TypeError):
-            return ""
+
+@contextmanager
+def no_run(folder: Path) -> Iterator[None]:
+    """Keep runs from starting in a folder, while nothing may change its pages.
+
+    Raises:
+        JournalError: A run holds a lock in it.
+    """
+    with ExitStack() as held:
+        for path in sorted(folder.glob("*.lock")):
+            try:
+                held.enter_context(FileLock(path, timeout=0, mode=0o600))
+            except Timeout:
+                who = _who(path.with_suffix(".json"))
+                raise JournalError(
+                    f"A run is under way{who}, which may need the pages in {folder}: wait until "
+                    "it has ended. Nothing is dropped."
+                ) from None
+            except (OSError, NotImplementedError):
+                continue  # where no lock can be taken, no run has one
+        yield
+
+
+def _who(holder: Path) -> str:
+    try:
+        found = json.loads(holder.read_text("utf-8"))
+        return f" (process {found['pid']} on {found['host']}, since {found['since']})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+
+_CREDITS_PER_DOLLAR: Final = 1_000
+"""As in `api.balance`, which the journal must not import."""
 
 
 class StoreError(Exception):
@@ -57,6 +61,14 @@ class Entry:
     def name(self) -> str:
         """What the journal command and messages call the page."""
         return f"{self.scan}.{self.number}"
+
+
+def summary(entries: Sequence[Entry]) -> str:
+    """Write how much some pages are, such as `2 pages (100 rows, worth $5.00)`."""
+    rows = sum(entry.rows or 0 for entry in entries)
+    dollars = sum(entry.credits for entry in entries) / _CREDITS_PER_DOLLAR
+    pages = "page" if len(entries) == 1 else "pages"
+    return f"{len(entries):,} {pages} ({rows:,} rows, worth ${dollars:,.2f})"
 
 
 class PageStore(Protocol):

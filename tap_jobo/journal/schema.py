@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Final
+import sqlite3
+from typing import Final
 
 from tap_jobo.errors import JournalError
 from tap_jobo.scan import id_by_start
-
-if TYPE_CHECKING:
-    import sqlite3
 
 VERSION: Final = 2
 """`PRAGMA user_version`; files of the first version say 0."""
@@ -57,6 +55,17 @@ def hash_cursor(cursor: str | None) -> str:
     return hashlib.sha256(cursor.encode()).hexdigest()[:24] if cursor else ""
 
 
+def require_current(db: sqlite3.Connection) -> None:
+    """See that a file can be read without a migration.
+
+    Raises:
+        sqlite3.Error: It cannot.
+    """
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version != VERSION:
+        raise sqlite3.DatabaseError(f"schema {version}")
+
+
 def prepare(db: sqlite3.Connection) -> None:
     """Set a connection up, and make or migrate the tables.
 
@@ -75,7 +84,7 @@ def prepare(db: sqlite3.Connection) -> None:
             f"{VERSION}). Install the newer version, or set journal_dir to another folder (what "
             "is in the journal is then billed again)."
         )
-    if _columns(db) == set():
+    if not _has_tables(db):
         # Before the first table: room that pages leave can then be given back.
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         db.execute("PRAGMA journal_mode = WAL")
@@ -94,7 +103,7 @@ def _make_tables(db: sqlite3.Connection) -> None:
     if version == VERSION:  # another tap was faster
         return
     columns = _columns(db)
-    if columns and not {"owner", "updated_after", "bought_at", "next_cursor"} <= columns:
+    if _has_tables(db) and not {"owner", "updated_after", "bought_at", "next_cursor"} <= columns:
         raise JournalError(
             "The journal has a schema that this version of tap-jobo does not know. Move the file "
             "away (its pages are then billed again), or set journal to false."
@@ -115,6 +124,10 @@ def _execute_each(db: sqlite3.Connection, script: str) -> None:
     for statement in script.split(";"):
         if statement.strip():
             db.execute(statement)
+
+
+def _has_tables(db: sqlite3.Connection) -> bool:
+    return db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is not None
 
 
 def _columns(db: sqlite3.Connection) -> set[str]:

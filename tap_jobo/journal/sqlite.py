@@ -10,6 +10,7 @@ error: what it holds would be billed again.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, Final
 
 from tap_jobo.errors import JournalError
 from tap_jobo.journal.page_store import Entry, StoreError
-from tap_jobo.journal.schema import prepare
+from tap_jobo.journal.schema import prepare, require_current
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -34,6 +35,8 @@ _LOCK_WAIT: Final = 5.0
 """Seconds to wait for another tap that writes to the same file."""
 _OPEN_WAIT: Final = 15.0
 """Seconds to wait for a file that is locked when it is opened."""
+_REOPEN_WAIT: Final = 1.0
+"""Seconds to wait for it when it is opened again, which is tried with each page."""
 _RETRY_EVERY: Final = 0.1
 _COLUMNS: Final = ", ".join(field.name for field in fields(Entry))
 _PAGE: Final = "owner = ? AND scan = ? AND cursor = ?"
@@ -56,11 +59,10 @@ class SqliteStore:
         self._file: tuple[int, int] | None = None
         self._db: sqlite3.Connection | None = None
         try:
-            self._open()
+            self._open(_OPEN_WAIT)
         except (sqlite3.Error, OSError) as error:
             if _holds_something(self._path):
                 self._open_to_read(error)
-            self._failure: Exception | None = error
 
     @property
     def place(self) -> str:
@@ -98,8 +100,8 @@ class SqliteStore:
 
     def annotate(self, entry: Entry) -> None:
         """Note what reading a page has shown. It can be read again, so the disk need not sync."""
-        with self._unsynced():
-            self._write(
+        with self._unsynced() as db:
+            db.execute(
                 f"UPDATE pages SET following = ?, rows = ?, tally = ? WHERE {_PAGE}",  # noqa: S608
                 (entry.following, entry.rows, entry.tally, entry.owner, entry.scan, entry.cursor),
             )
@@ -151,11 +153,12 @@ class SqliteStore:
 
     def set_tally(self, owner: str, tally: str) -> None:
         """Keep the gate's count."""
-        with self._unsynced():
-            self._write("INSERT OR REPLACE INTO tallies VALUES (?, ?)", (owner, tally))
+        with self._unsynced() as db:
+            db.execute("INSERT OR REPLACE INTO tallies VALUES (?, ?)", (owner, tally))
 
     def close(self) -> None:
         """Close the file."""
+        self._file = None
         if self._db is not None:
             db, self._db = self._db, None
             with suppress(sqlite3.Error):
@@ -170,35 +173,33 @@ class SqliteStore:
 
     def _writable(self) -> sqlite3.Connection:
         """Return the connection, made anew where the file was deleted, replaced or not writable."""
-        if self._db is None or self._copy is not None or _identity(self._path) != self._file:
+        if self._file and _identity(self._path) != self._file:
             self.close()
-            self._open()
+        if self._file is None:
+            self._open(_REOPEN_WAIT)
         assert self._db is not None  # noqa: S101 - _open sets it or raises
         return self._db
 
     @contextmanager
-    def _unsynced(self) -> Iterator[None]:
+    def _unsynced(self) -> Iterator[sqlite3.Connection]:
         """Let writes survive a crash of the process alone: for what can be found out again."""
-        if self._db is not None:
-            self._db.execute("PRAGMA synchronous = NORMAL")
-        try:
-            yield
-        finally:
-            if self._db is not None:
-                self._db.execute("PRAGMA synchronous = FULL")
+        with _store_errors():
+            db = self._writable()
+            db.execute("PRAGMA synchronous = NORMAL")
+            try:
+                yield db
+            finally:
+                db.execute("PRAGMA synchronous = FULL")
 
-    def _open(self) -> None:
+    def _open(self, wait: float) -> None:
+        """Open the file to read and write. Where that fails, what is open stays open."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # SQLite gives its side files the mode of the main one, so this decides for all. A link
-        # that someone put there is not followed: the mode of another file is not ours to change.
-        descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600)
-        try:
-            if not self._path.is_symlink():
-                os.fchmod(descriptor, 0o600)
-        finally:
-            os.close(descriptor)
-        self._db = _connect(self._path)
-        self._file = _identity(self._path)
+        _make_private(self._path)
+        if not os.access(self._path, os.W_OK):  # SQLite would open it all the same, to read
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self._path))
+        db = _connect(self._path, wait=wait)
+        self.close()
+        self._db, self._file = db, _identity(self._path)
 
     def _open_to_read(self, cause: Exception) -> None:
         """Open a file that cannot be written as it is or, where that fails, a copy of it.
@@ -207,10 +208,8 @@ class SqliteStore:
             JournalError: It cannot be read at all.
         """
         try:
-            self._db = _connect(self._path, is_writable=False)
-            self._db.execute(f"SELECT {_COLUMNS} FROM pages LIMIT 1").fetchone()  # noqa: S608
+            self._db = _connect(self._path, is_writable=False, wait=0)
         except (sqlite3.Error, OSError):
-            self.close()
             self._open_copy(cause)
 
     def _open_copy(self, cause: Exception) -> None:
@@ -220,7 +219,7 @@ class SqliteStore:
             for suffix in ("", "-wal"):
                 if Path(f"{self._path}{suffix}").exists():
                     shutil.copyfile(f"{self._path}{suffix}", f"{copy}{suffix}")
-            self._db = _connect(copy)
+            self._db = _connect(copy, wait=0)
         except (sqlite3.Error, OSError) as error:
             self.close()
             raise JournalError(
@@ -231,20 +230,35 @@ class SqliteStore:
             ) from error
 
 
-def _connect(path: Path, *, is_writable: bool = True) -> sqlite3.Connection:
+def _make_private(path: Path) -> None:
+    """Make the file if need be, and let its owner alone read it.
+
+    SQLite gives its side files the mode of the main one, so this decides for all. A link that
+    someone put there is not followed: the mode of another file is not ours to change. An existing
+    file is not opened: to close it again would undo the locks that SQLite holds on it.
+    """
+    if not path.exists():
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    elif not path.is_symlink() and path.is_file() and (mode := path.stat().st_mode) & 0o077:
+        path.chmod(mode & 0o600)
+
+
+def _connect(path: Path, *, wait: float, is_writable: bool = True) -> sqlite3.Connection:
     """Open a file whose schema is the current one, waiting while another tap has it locked."""
-    deadline = time.monotonic() + _OPEN_WAIT
+    deadline = time.monotonic() + wait
     while True:
         mode = "rwc" if is_writable else "ro"
         db = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode={mode}",
             uri=True,
-            timeout=_LOCK_WAIT,
+            timeout=min(wait, _LOCK_WAIT),
             isolation_level=None,
         )
         try:
             if is_writable:
                 prepare(db)
+            else:
+                require_current(db)
         except sqlite3.OperationalError as error:
             db.close()
             # SQLite does not wait for a lock in every statement that meets one.
@@ -255,6 +269,7 @@ def _connect(path: Path, *, is_writable: bool = True) -> sqlite3.Connection:
             db.close()
             raise
         else:
+            db.execute(f"PRAGMA busy_timeout = {_LOCK_WAIT * 1000:.0f}")
             return db
 
 
@@ -274,5 +289,5 @@ def _identity(path: Path) -> tuple[int, int] | None:
 def _store_errors() -> Iterator[None]:
     try:
         yield
-    except (sqlite3.Error, zlib.error, OSError) as error:
+    except (sqlite3.Error, zlib.error, OSError, JournalError) as error:
         raise StoreError(f"{type(error).__name__}: {error}") from error

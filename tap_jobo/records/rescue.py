@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from tap_jobo.records.text import sanitize_json
+from tap_jobo.records.text import sanitize_json, sanitize_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,8 +29,13 @@ def rescue(problems: Sequence[Problem]) -> str | None:
     """
     if not problems:
         return None
-    values = {problem.path: problem.value for problem in problems}
+    return _ENCODER.encode(
+        {sanitize_text(problem.path): _storable(problem.value) for problem in problems}
+    )
+
+
+def _storable(value: object) -> object:
     try:
-        return _ENCODER.encode(sanitize_json(values))
+        return sanitize_json(value)
     except RecursionError:
-        return _ENCODER.encode(sanitize_json(dict.fromkeys(values, _TOO_DEEP)))
+        return _TOO_DEEP

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import requests
@@ -13,6 +12,7 @@ from tap_jobo.api.client import Client
 from tap_jobo.api.profiles import RETRY_FOR as PROFILE_RETRY_FOR
 from tap_jobo.api.transport import Transport
 from tap_jobo.clock import Clock
+from tap_jobo.journal.folder import folder_of
 from tap_jobo.journal.identity import owner_of, unversioned_owner
 from tap_jobo.journal.journal import Journal
 from tap_jobo.journal.lock import RunLock
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Mapping
     from datetime import datetime
+    from pathlib import Path
 
     from tap_jobo.journal.page_store import PageStore
     from tap_jobo.scan import Filters
@@ -141,11 +142,7 @@ class RunContext:
 
     @cached_property
     def _folder(self) -> Path:
-        if folder := self._config.get("journal_dir"):
-            return Path(folder).expanduser()
-        from platformdirs import user_state_path  # noqa: PLC0415 - only where it is not set
-
-        return user_state_path("tap-jobo", appauthor=False)
+        return folder_of(self._config.get("journal_dir"))
 
     def _client(self, **options: Any) -> Client:
         return Client(

@@ -113,7 +113,11 @@ SCHEMA: Final = th.PropertiesList(
     th.Property(
         "company",
         object_of(
-            text("id", "Id of the company: join companies and career_sites by it."),
+            th.Property(
+                "id",
+                th.UUIDType(nullable=True),
+                description="Id of the company: join companies and career_sites by it.",
+            ),
             text("name", "Display name."),
             text("website", "URL of the company's own site."),
             text("logo_url", "URL of the company's logo, hosted by Jobo."),

@@ -250,7 +250,7 @@ class Delivery:
     def _report_no_rows(self, scan: Scan) -> None:
         """Warn if the first sync ever matched nothing: a filter may be misspelled."""
         filters = {name: value for name, value in self._start.filters.items() if value is not None}
-        if self._is_first_sync and not scan.rows and filters:
+        if self._is_first_sync and not (scan.rows or scan.base) and filters:
             self._logger.warning(
                 "No row of %s matches the filters %s. A value that Jobo does not have matches "
                 "nothing: check their spelling.",
@@ -286,10 +286,12 @@ class Delivery:
             raise rejection
         cost = dollars(scan.rows * self._account.price)
         if scan.restarts:
+            is_kept = self._journal.holds_any(scan)
+            drop = f"`python -m tap_jobo.journal drop {scan.id}`, then " if is_kept else ""
             raise ApiError(
                 f"{rejection}, again in a sync that was started over once. To start over costs "
-                f"{cost} for the {scan.rows:,} rows so far: run a full refresh (without state) "
-                "to do so."
+                f"{cost} for the {scan.rows:,} rows so far: run {drop}a full refresh (without "
+                "state) to do so."
             ) from rejection
         self._logger.warning(
             "%s: the sync starts over, and the %s rows so far are billed again for %s.",

@@ -6,6 +6,7 @@ and carrying on would throw away what was paid for, or overwrite good values wit
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import TYPE_CHECKING, Final
 
@@ -15,16 +16,17 @@ if TYPE_CHECKING:
     from tap_jobo.records.converter import Conversion
 
 ENOUGH: Final = 5
-"""Rows in a row that are bad in the same way, until it is no accident."""
+"""Different rows in a row that are bad in the same way, until it is no accident."""
 
 
 def pass_gate(conversion: Conversion, tally: str, stream: str) -> str:
-    """Check a page's rows, and return the count to go on with.
+    """Check a page's rows, and return the tally to go on with.
 
     Args:
         conversion: What became of the page's rows.
-        tally: The count before the page, so that small pages add up: how many rows in a row, also
-            of earlier runs, were bad in the same way. Empty for none.
+        tally: The tally before the page, so that small pages add up: which rows in a row, also of
+            earlier runs, were bad in the same way. A row that is read again, as every sync reads
+            those within the lookback, counts once. Empty for none.
         stream: The feed's name, for the error.
 
     Raises:
@@ -33,15 +35,25 @@ def pass_gate(conversion: Conversion, tally: str, stream: str) -> str:
     if not conversion.rows:
         return tally
     before = json.loads(tally) if tally else {}
-    counts: dict[str, int] = {}
+    rows = _names(conversion)
+    bad: dict[str, list[str]] = {}
     for field, count in conversion.damaged.items():
         if count < conversion.rows:
             continue
-        counts[field] = before.get(field, 0) + count
-        if counts[field] >= ENOUGH:
+        bad[field] = sorted(rows.union(before.get(field, ())))
+        if len(bad[field]) >= ENOUGH:
             problem = "a usable 'id' (a UUID)" if field == "id" else f"a usable '{field}'"
             raise FormatError(
-                f"None of the last {counts[field]:,} rows of {stream} has {problem}, which the "
+                f"None of the last {len(bad[field]):,} rows of {stream} has {problem}, which the "
                 "API never leaves out: its format has changed. Nothing of this page was emitted"
             )
-    return json.dumps(counts) if counts else ""
+    return json.dumps(bad) if bad else ""
+
+
+def _names(conversion: Conversion) -> set[str]:
+    """Return what tells a page's rows apart: their ids, and a hash of each row without one."""
+    skipped = (json.dumps(row).encode() for row in conversion.skipped)
+    return {
+        *(str(record["id"]) for record in conversion.records),
+        *(hashlib.sha256(row).hexdigest()[:24] for row in skipped),
+    }

@@ -12,6 +12,7 @@ from jobo_sandbox import Fault, Sandbox
 from tap_jobo.api.json_body import NotJsonError, parse_json
 from tap_jobo.api.page import read_page
 from tap_jobo.errors import ApiError
+from tap_jobo.streams.career_sites import CAREER_SITES
 from tests.support import Tap, complaint, state_at
 
 if TYPE_CHECKING:
@@ -53,15 +54,17 @@ BROKEN: dict[str, Callable[[Body], object]] = {
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN.keys())
 def test_broken_envelope_is_rejected(broken: Callable[[Body], object]) -> None:
     body = {"career_sites": [], "next_cursor": "next", "has_more": True}
-    assert read_page(json.dumps(body).encode(), None).next_cursor == "next"
+    assert read_page(json.dumps(body).encode(), CAREER_SITES, None).next_cursor == "next"
     with pytest.raises(ApiError, match="Jobo's answer"):
-        read_page(json.dumps(broken(body)).encode(), None)
+        read_page(json.dumps(broken(body)).encode(), CAREER_SITES, None)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"career_sites": [', b"[" * 100_000])
-def test_body_that_is_not_json_raises_not_json_error(body: bytes) -> None:
+def test_body_that_is_not_json_is_rejected(body: bytes) -> None:
     with pytest.raises(NotJsonError):
-        read_page(body, None)
+        parse_json(body)
+    with pytest.raises(ApiError, match="is not JSON that can be read"):
+        read_page(body, CAREER_SITES, None)
 
 
 def test_json_with_invalid_utf_8_is_read() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
+from tap_jobo.streams.schemas import COMPANIES
 
 from jobo_sandbox import Fault, Hold, Sandbox
 from tap_jobo.api.client import Client
@@ -19,10 +20,9 @@ from tap_jobo.api.transport import Transport
 from tap_jobo.errors import RetriesExhaustedError
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.signals import ShutdownSignal
-from tap_jobo.streams.schemas import COMPANIES
+from tests.support import discover, entry_of, execute
 from tests.support.clock import FakeClock
 from tests.support.loggers import LOGGER
-from tests.support import discover, entry_of, execute
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

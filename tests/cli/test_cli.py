@@ -69,7 +69,7 @@ class TestWithoutSettings:
         assert stream["key_properties"] == ["id"]
         assert stream["replication_key"] == "updated_at"
         assert stream["replication_method"] == "INCREMENTAL"
-        assert len(stream["schema"]["properties"]) == 12
+        assert len(stream["schema"]["properties"]) == 13
         assert list(tmp_path.iterdir()) == []
 
     def test_about_as_text_names_every_setting(self, tmp_path: Path) -> None:

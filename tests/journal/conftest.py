@@ -10,6 +10,15 @@ from tests.support.s3 import S3, serve_s3
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.support import Tap
+
+
+@pytest.fixture
+def path(tap: Tap) -> Path:
+    """The journal's file."""
+    return tap.folder / "journal" / "journal.sqlite3"
 
 
 @pytest.fixture

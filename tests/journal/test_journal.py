@@ -3,45 +3,35 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import threading
 import zlib
-from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tests.support import Run, Tap, execute
+from tests.journal.helpers import opened, replayed, select
+from tests.support import Run, Tap
 from tests.support.crash import cut_in_request, rows_billed_twice
+from tests.support.proxy import Proxy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 
-@pytest.fixture
-def path(tap: Tap) -> Path:
-    """The journal's file."""
-    return tap.folder / "journal" / "journal.sqlite3"
+def make_older(path: Path, days: int) -> None:
+    """Let all pages have come so many days ago."""
+    then = datetime.now(UTC) - timedelta(days=days)
+    with opened(path) as db:
+        db.execute("UPDATE pages SET received_at = ?", (then.isoformat(),))
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[sqlite3.Connection]:
-    with closing(sqlite3.connect(path, isolation_level=None)) as db:
-        yield db
-
-
-def replayed(run: Run) -> float:
-    """The rows that a run which ended well read from the journal."""
-    assert run.returncode == 0, run.stderr
-    return run.metrics["jobo_rows_replayed"]
-
-
-def warned_once_of_the_journal(run: Run) -> bool:
-    warnings = run.lines("WARNING")
-    return len(warnings) == 1 and "journal" in warnings[0] and "goes on" in warnings[0]
+def count_older_pages(path: Path) -> int:
+    """How many pages `make_older` has made older than a week, as pages of the test never are."""
+    week_ago = (datetime.now(UTC) - timedelta(days=7)).isoformat()
+    times: list[str] = select(path, "SELECT received_at FROM pages")
+    return sum(time < week_ago for time in times)
 
 
 # What is replayed
@@ -60,10 +50,10 @@ def test_older_state_replays_for_free_and_then_fetches(tap: Tap) -> None:
 def test_log_says_what_is_replayed_and_how_to_avoid_it(tap: Tap, path: Path) -> None:
     cut = cut_in_request(tap, 3, billed=False)
     with opened(path) as db:
-        ((bought_at,),) = db.execute("SELECT MAX(bought_at) FROM pages").fetchall()
+        ((received_at,),) = db.execute("SELECT MAX(received_at) FROM pages").fetchall()
     (line,) = [line for line in tap.run(state=cut.states[0]).lines("INFO") if "eplay" in line][:1]
     assert "50 rows in 1 page" in line
-    assert bought_at in line
+    assert received_at in line
     assert str(path) in line
     assert "journal to false" in line
 
@@ -126,20 +116,45 @@ def test_newest_scan_is_resumed(tap: Tap, path: Path) -> None:
     assert tap.sandbox.rows_billed == 241  # the catch-up finds the change again
 
 
-@pytest.mark.parametrize("other", ["key", "url", "filters", "window"])
-def test_scan_of_another_kind_is_not_resumed(tap: Tap, other: str) -> None:
+@pytest.mark.parametrize(
+    "settings", [{"founded_after": 1900}, {"start_date": "2020-01-01"}], ids=["filters", "window"]
+)
+def test_scan_of_another_kind_is_not_resumed(tap: Tap, settings: dict[str, Any]) -> None:
     cut_in_request(tap, 3, billed=False)
-    others: dict[str, dict[str, Any]] = {
-        "key": {"api_key": "jbe_test_another"},
-        "url": {"api_url": tap.sandbox.url.replace("127.0.0.1", "localhost")},
-        "filters": {"founded_after": 1900},
-        "window": {"start_date": "2020-01-01"},
-    }
-    settings = others[other]
-    tap.sandbox.api_key = settings.get("api_key", tap.sandbox.api_key)
     again = tap.run(**settings)
     assert replayed(again) == 0
     assert tap.sandbox.rows_billed == 100 + len(again.ids)
+
+
+def test_scan_of_another_address_is_not_resumed(tap: Tap) -> None:
+    cut_in_request(tap, 3, billed=False)
+    with Proxy(tap.sandbox.port) as proxy:
+        again = tap.run(api_url=proxy.url)
+    assert replayed(again) == 0
+    assert tap.sandbox.rows_billed == 100 + len(again.ids)
+
+
+def test_a_test_key_does_not_replay_into_production(tap: Tap) -> None:
+    cut_in_request(tap, 3, billed=False)
+    tap.sandbox.api_key = "jbe_live_another"
+    again = tap.run(api_key="jbe_live_another")
+    assert replayed(again) == 0
+    assert tap.sandbox.rows_billed == 100 + len(again.ids)
+
+
+@pytest.mark.parametrize("change", ["rotated key", "name of this machine", "slash at the end"])
+def test_pages_are_found_under_another_spelling(tap: Tap, change: str) -> None:
+    cut_in_request(tap, 3, billed=False)
+    settings: dict[str, Any] = {
+        "rotated key": {"api_key": "jbe_test_another"},
+        "name of this machine": {"api_url": tap.sandbox.url.replace("127.0.0.1", "LOCALHOST")},
+        "slash at the end": {"api_url": f"{tap.sandbox.url}/"},
+    }[change]
+    tap.sandbox.api_key = settings.get("api_key", tap.sandbox.api_key)
+    again = tap.run(**settings)
+    assert replayed(again) == 100
+    assert len(again.ids) == 120
+    assert rows_billed_twice(tap.sandbox) == 0
 
 
 def test_the_order_of_a_filters_values_does_not_matter(tap: Tap) -> None:
@@ -186,13 +201,42 @@ def test_rejected_cursor_discards_only_its_scan(tap: Tap) -> None:
     assert replayed(tap.run(founded_after=1980)) == len(other.ids)
 
 
-@pytest.mark.parametrize(("days", "rows"), [(29, 120), (31, 0)])
-def test_pages_older_than_30_days_are_removed(tap: Tap, path: Path, days: int, rows: int) -> None:
+@pytest.mark.parametrize(
+    ("days", "api_ahead", "kept"),
+    [(29, 0, 3), (31, 0, 0), (31, -2, 3), (29, 2, 3)],
+    ids=["29 days", "31 days", "31 days by the local clock", "31 days by the API's clock"],
+)
+def test_pages_older_than_30_days_by_both_clocks_are_removed(
+    tap: Tap, path: Path, days: int, api_ahead: int, kept: int
+) -> None:
     tap.run()
-    then = datetime.now(UTC) - timedelta(days=days)
-    with opened(path) as db:
-        db.execute("UPDATE pages SET bought_at = ?", (then.isoformat(),))
-    assert replayed(tap.run()) == rows
+    make_older(path, days)
+    tap.sandbox.clock_offset = timedelta(days=api_ahead).total_seconds()
+    run = tap.run(founded_after=1980)
+    assert run.returncode == 0, run.stderr
+    assert count_older_pages(path) == kept
+    dropped = [line for line in run.lines("WARNING") if "30 days" in line]
+    assert len(dropped) == (kept == 0)
+    assert all("3 pages (120 rows, worth $6.00)" in line for line in dropped)
+
+
+def test_without_a_date_no_page_is_too_old(tap: Tap, path: Path) -> None:
+    tap.run()
+    make_older(path, 31)
+    tap.sandbox.omit_date_header = True
+    assert tap.run(founded_after=1980).returncode == 0
+    assert replayed(tap.run()) == 120
+
+
+def test_old_pages_are_replayed_and_stay_until_acknowledged(tap: Tap, path: Path) -> None:
+    tap.run()
+    make_older(path, 31)
+    assert replayed(tap.run()) == 120
+    last = tap.run()
+    assert replayed(last) == 120
+    assert tap.sandbox.rows_billed == 120
+    tap.run(state=last.state)
+    assert count_older_pages(path) == 0
 
 
 # The file
@@ -228,7 +272,8 @@ def test_only_the_owner_can_read_the_files(tap: Tap, path: Path) -> None:
     finally:
         os.umask(before)
     files = list(path.parent.iterdir())
-    assert len(files) == 3  # with those of the write-ahead log
+    # With those of the write-ahead log, the lock, and who held it when it was killed.
+    assert len(files) == 5
     assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
     assert path.parent.stat().st_mode & 0o777 == 0o700
 
@@ -285,89 +330,3 @@ def test_test_mode_does_not_touch_it(tap: Tap, path: Path) -> None:
     assert tap.run("--test").returncode == 0
     assert {file: file.read_bytes() for file in path.parent.iterdir()} == before
     assert tap.sandbox.rows_billed == 122
-
-
-def test_a_broken_envelope_is_not_kept(tap: Tap) -> None:
-    tap.sandbox.faults.add(Fault(replace={"career_sites": [], "next_cursor": None}))
-    assert tap.run().returncode == 1
-    assert replayed(again := tap.run()) == 0
-    assert len(again.ids) == 120
-
-
-# A disk that fails
-
-
-def test_a_corrupt_file_costs_a_warning(tap: Tap, path: Path) -> None:
-    path.parent.mkdir()
-    path.write_bytes(b"not a database" * 100)
-    run = tap.run()
-    assert run.returncode == 0
-    assert warned_once_of_the_journal(run)
-    assert len(run.ids) == 120
-
-
-def test_file_damaged_in_the_middle_costs_a_warning(tap: Tap, path: Path) -> None:
-    cut = cut_in_request(tap, 3, billed=False)
-    with opened(path) as db:
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    content = path.read_bytes()
-    path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
-    run = tap.run(state=cut.states[0])
-    assert run.returncode == 0
-    assert warned_once_of_the_journal(run)
-    assert len(run.ids) == 70
-
-
-@pytest.mark.parametrize("body", [b"", b"not compressed", zlib.compress(b"{")])
-def test_damaged_page_costs_a_warning_and_is_fetched_again(
-    tap: Tap, path: Path, body: bytes
-) -> None:
-    cut = cut_in_request(tap, 3, billed=False)
-    with opened(path) as db:
-        db.execute("UPDATE pages SET body = ?", (body,))
-    run = tap.run(state=cut.states[0])
-    assert run.returncode == 0
-    assert warned_once_of_the_journal(run)
-    assert len(run.ids) == 70
-
-
-def test_a_file_in_place_of_the_folder_costs_a_warning(tap: Tap, path: Path) -> None:
-    path.parent.touch()
-    run = tap.run()
-    assert run.returncode == 0
-    assert warned_once_of_the_journal(run)
-    assert len(run.ids) == 120
-
-
-def test_a_folder_in_place_of_the_file_costs_a_warning(tap: Tap, path: Path) -> None:
-    path.mkdir(parents=True)
-    run = tap.run()
-    assert run.returncode == 0
-    assert warned_once_of_the_journal(run)
-    assert len(run.ids) == 120
-
-
-def test_folder_that_cannot_be_created_costs_a_warning(tap: Tap) -> None:
-    run = tap.run(journal_dir="/proc/tap-jobo")
-    assert run.returncode == 0
-    assert warned_once_of_the_journal(run)
-    assert len(run.ids) == 120
-
-
-def test_a_locked_file_costs_a_warning(tap: Tap, path: Path) -> None:
-    path.parent.mkdir()
-    with opened(path) as db:
-        db.execute("BEGIN EXCLUSIVE")
-        run = tap.run()
-    assert run.returncode == 0
-    assert warned_once_of_the_journal(run)
-    assert len(run.ids) == 120
-
-
-@pytest.mark.parametrize("blocks", [1, 100])
-def test_a_full_disk_costs_a_warning(tap: Tap, blocks: int) -> None:
-    limited = ["sh", "-c", f'ulimit -f {blocks}; exec "$@"', "sh", *tap.command()]
-    run = execute(limited, tap.environment())
-    assert run.returncode == 0, run.stderr
-    assert warned_once_of_the_journal(run)
-    assert len(run.ids) == 120

@@ -11,7 +11,7 @@ from singer_sdk import Stream, Tap
 from singer_sdk.plugin_base import PluginBase
 
 from tap_jobo.singer.companies_stream import CompaniesStream
-from tap_jobo.singer.feed_stream import CareerSitesStream
+from tap_jobo.singer.feed_stream import FeedStream
 from tap_jobo.tap import TapJobo
 from tests.support import Tap as TapProcess
 from tests.support import kept_signals, schema_message
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 OVERRIDDEN = [
-    (Stream, CareerSitesStream, "_write_record_message"),
+    (Stream, FeedStream, "_write_record_message"),
     (Stream, CompaniesStream, "_write_record_message"),
     (Stream, CompaniesStream, "_write_schema_message"),
     (PluginBase, TapJobo, "_setup_signal_handlers"),

@@ -37,7 +37,7 @@ def test_discovered_catalog_changes_nothing(
     run = tap.run(catalog=discovered)
     assert run.returncode == 0
     assert sorted(run.ids) == sorted(sandbox.world.rows())
-    assert len(schema_message(run)["schema"]["properties"]) == 12
+    assert len(schema_message(run)["schema"]["properties"]) == 13
 
 
 def test_deselected_field_is_in_neither_schema_nor_records(
@@ -49,7 +49,7 @@ def test_deselected_field_is_in_neither_schema_nor_records(
     run = tap.run(catalog=_selecting(discovered, out))
     assert run.returncode == 0
     fields = list(schema_message(run)["schema"]["properties"])
-    assert len(fields) == 10
+    assert len(fields) == 11
     assert not {"summary", "industries"} & set(fields)
     assert len(run.records) == 120
     assert all(list(record) == fields for record in run.records)

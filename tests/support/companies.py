@@ -53,7 +53,6 @@ OBJECTS = {
     "featured_lists": "title org_num:integer funding_total_formatted funding_total_usd:integer",
     "event_appearances": "appearance_type event event_starts_on image",
 }
-"""The fields that Jobo documents."""
 FIELDS = {
     "id": "string",
     "name": "string",
@@ -61,7 +60,9 @@ FIELDS = {
     **dict.fromkeys(("is_agency", "is_acquired"), "boolean"),
     "page_rank": "number",
     **dict.fromkeys((*LISTS.split(), *OBJECTS), "array"),
+    "_rescued_data": "string",
 }
+"""The fields that Jobo documents, and what holds those that it does not."""
 
 
 @dataclass

@@ -10,10 +10,14 @@ import pytest
 
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.api.budget import Budget
-from tap_jobo.api.feed_reader import FeedReader
+from tap_jobo.api.feed_reader import FeedReader, RawPage
 from tap_jobo.api.responses import ApiResponse
 from tap_jobo.errors import StateError
-from tap_jobo.scan import Scan, StreamState, window
+from tap_jobo.scan import Scan
+from tap_jobo.streams.career_sites import CAREER_SITES
+from tap_jobo.sync.clocks import reject_future_bookmark, report_clocks
+from tap_jobo.sync.start import window
+from tap_jobo.sync.state import read_state
 from tap_jobo.tap import TapJobo
 from tests.support import Tap, complaint, discover, entry_of, kept_signals, schema_message, state_at
 from tests.support.clock import NOON
@@ -25,7 +29,7 @@ LOGGER = logging.getLogger("tests.bookmark")
 HOUR = 3600
 SECOND = timedelta(seconds=1)
 OLD = "2020-01-01T00:00:00.000000Z"
-KEYS = {"replication_key", "replication_key_value", "filters", "scan"}
+KEYS = {"replication_key", "replication_key_value", "completed_scan", "filters", "scan"}
 NO_FILTERS = dict.fromkeys(
     (
         "industries",
@@ -37,7 +41,9 @@ NO_FILTERS = dict.fromkeys(
         "is_agency",
     )
 )
-NO_SCAN = dict.fromkeys(("started_at", "updated_after", "batch_size", "cursor", "rows", "restarts"))
+NO_SCAN = dict.fromkeys(
+    ("id", "started_at", "updated_after", "batch_size", "cursor", "rows", "restarts")
+)
 
 
 @pytest.fixture(scope="module")
@@ -204,7 +210,7 @@ class TestWindow:
 
     def test_start_date_equal_to_the_bookmark_keeps_the_lookback(self) -> None:
         noon = datetime(2020, 1, 1, 12, tzinfo=UTC)
-        assert window(noon, noon, 15) == "2020-01-01T11:45:00.000000Z"
+        assert window(CAREER_SITES, noon, noon, 15) == "2020-01-01T11:45:00.000000Z"
 
     def test_earlier_start_date_makes_no_difference(self, tap: Tap, sandbox: Sandbox) -> None:
         run = tap.run(state=state_at("2020-03-01T00:00:00Z"), start_date="2020-02-01")
@@ -231,7 +237,7 @@ class TestClocks:
         run = tap.run()
         (warning,) = run.lines("WARNING")
         assert "180 minutes behind" in warning
-        assert "bought again" in warning
+        assert "billed again" in warning
         updated = next(iter(sandbox.world.rows()))
         sandbox.world.touch(updated)
         second = tap.run(state=run.state, lookback_minutes=0)
@@ -293,7 +299,7 @@ class TestClocks:
         assert run.bookmark["replication_key_value"] == bookmark
         assert run.bookmark["scan"] == NO_SCAN
 
-    def test_response_without_a_date_leaves_the_local_clock(
+    def test_without_a_date_the_bookmark_is_a_day_before_the_local_clock(
         self, tap: Tap, sandbox: Sandbox
     ) -> None:
         sandbox.omit_date_header = True
@@ -301,7 +307,8 @@ class TestClocks:
         run = tap.run()
         (warning,) = run.lines("WARNING")
         assert "Date" in warning
-        assert before <= _instant(run.bookmark) <= sandbox.ledger[0].time
+        day = timedelta(days=1)
+        assert before - day <= _instant(run.bookmark) <= sandbox.ledger[0].time - day
 
 
 @dataclass
@@ -326,20 +333,20 @@ class _Answering:
             date=NOON,
         )
 
-    def fetch_page(self, bookmark: datetime | None = None) -> Scan:
-        """Buy a scan's first page, which sets its start."""
-        scan = Scan(None, 50)
+    def api_now(self) -> None:
+        """No answer before this one has told the API's clock."""
+
+    def fetch_page(self) -> RawPage:
+        """Fetch a scan's first page, which tells its start."""
+        budget = Budget(max_credits=None, alert_threshold=None, logger=LOGGER)
         feed = FeedReader(
+            spec=CAREER_SITES,
             client=self,  # type: ignore[arg-type]
             prepare=lambda body: body,  # type: ignore[arg-type, return-value]
-            filters={},
-            account=Budget(max_credits=None, alert_threshold=None, logger=LOGGER).account(
-                "career_sites", list_price=50
-            ),
-            logger=LOGGER,
+            filters={each.name: None for each in CAREER_SITES.filters},
+            account=budget.account("career_sites", list_price=50),
         )
-        feed.fetch_page(scan, bookmark)
-        return scan
+        return feed.fetch_page(Scan(id="1", since=None, batch_size=50))
 
 
 class TestClocksToTheSecond:
@@ -352,10 +359,10 @@ class TestClocksToTheSecond:
         assert _Answering(ahead).fetch_page().started_at == _text(NOON - before_noon * SECOND)
 
     def test_bookmark_is_in_the_future_a_second_after_the_response(self) -> None:
-        client = _Answering()
-        client.fetch_page(NOON + SECOND)
+        api_time = _Answering().fetch_page().api_time
+        reject_future_bookmark(NOON + SECOND, api_time)
         with pytest.raises(StateError, match="future"):
-            client.fetch_page(NOON + SECOND + timedelta(microseconds=1))
+            reject_future_bookmark(NOON + SECOND + timedelta(microseconds=1), api_time)
 
     @pytest.mark.parametrize(
         ("ahead", "told"),
@@ -370,7 +377,7 @@ class TestClocksToTheSecond:
     def test_clocks_over_five_minutes_apart_are_reported(
         self, caplog: pytest.LogCaptureFixture, ahead: float, told: list[str]
     ) -> None:
-        _Answering(ahead).fetch_page()
+        report_clocks(_Answering(ahead).fetch_page(), LOGGER)
         found = [re.findall(r"\d+ minutes [a-z ]+(?= the API)", text) for text in caplog.messages]
         assert found == ([told] if told else [])
 
@@ -413,7 +420,10 @@ class TestState:
             bookmark = state["bookmarks"]["career_sites"]
             assert bookmark["filters"] == NO_FILTERS
             assert bookmark["scan"].keys() == NO_SCAN.keys()
-        assert run.states[0]["bookmarks"]["career_sites"].keys() == KEYS - {"replication_key_value"}
+        assert run.states[0]["bookmarks"]["career_sites"].keys() == KEYS - {
+            "replication_key_value",
+            "completed_scan",
+        }
         assert run.bookmark.keys() == KEYS
         assert run.bookmark["scan"] == NO_SCAN
 
@@ -462,11 +472,15 @@ class TestState:
             ({"replication_key_value": "yesterday"}, "replication_key_value"),
             ({"replication_key_value": "2020-02-30T00:00:00Z"}, "replication_key_value"),
             ({"replication_key_value": ["2020-02-01"]}, "replication_key_value"),
+            ({"completed_scan": 5}, "completed_scan"),
+            ({"completed_scan": "Scan 5"}, "completed_scan"),
             ({"filters": "US"}, "filters"),
             ({"filters": ["US"]}, "filters"),
             ({"filters": {"country_codes": [1, "US"]}}, "filters"),
             ({"scan": ["x"]}, "scan"),
             ({"scan": "x"}, "scan"),
+            ({"scan": {"id": 5}}, "id"),
+            ({"scan": {"id": "Scan 5"}}, "id"),
             ({"scan": {"started_at": 5}}, "started_at"),
             ({"scan": {"started_at": "soon"}}, "started_at"),
             ({"scan": {"updated_after": "soon"}}, "updated_after"),
@@ -501,8 +515,8 @@ class TestState:
     @pytest.mark.parametrize("batch_size", [1, 50])
     def test_member_at_the_end_of_its_range_is_accepted(self, batch_size: int) -> None:
         scan = {"started_at": OLD, "cursor": "c", "batch_size": batch_size, "rows": 0}
-        pending = StreamState({"scan": {**scan, "restarts": 0}}).pending
-        assert pending == Scan(None, batch_size, started_at=OLD, cursor="c")
+        pending = read_state({"scan": {"id": "1", **scan, "restarts": 0}}, CAREER_SITES).pending
+        assert pending == Scan("1", None, batch_size, started_at=OLD, cursor="c")
 
     @pytest.mark.parametrize(
         "bookmarks", [[], None, "x", {"career_sites": []}, {"career_sites": None}]

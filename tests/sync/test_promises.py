@@ -1,15 +1,18 @@
-"""A model of user, feed, target and crashes: no row is lost, and none is bought twice.
+"""A model of user, API, disk, target and crashes: no row is lost, and none is billed twice.
 
-The machine drives the tap's own scan, state, journal and feed in process. What is around them is
-made up: an API with rows that change and cursors that die, and a target that stores late. A crash
-may come between any two side effects.
+The machine drives the tap's own scan, state, journal, store and feed reader in process. What is
+around them is made up: an API with rows that change and cursors that die, clocks that jump, a disk
+that forgets what was not synced when the power fails, and a target that stores late. A crash may
+come between any two side effects: request, raw page on disk, gate, quarantine, rows, state.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from copy import deepcopy
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,27 +23,40 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from tap_jobo.api.budget import Account, Budget
-from tap_jobo.api.feed_reader import FeedReader
+from tap_jobo.api.feed_reader import FeedReader, RawPage
 from tap_jobo.api.responses import ApiResponse
 from tap_jobo.clock import parse_timestamp
-from tap_jobo.errors import ApiError, BudgetReachedError, CursorRejectedError
+from tap_jobo.errors import (
+    ApiError,
+    BudgetReachedError,
+    CursorRejectedError,
+    FormatError,
+    StateError,
+)
+from tap_jobo.journal.identity import owner_of
 from tap_jobo.journal.journal import Journal
+from tap_jobo.journal.schema import hash_cursor
+from tap_jobo.journal.sqlite import SqliteStore
 from tap_jobo.records.converter import RecordConverter
-from tap_jobo.scan import StreamState, filters_of
-from tap_jobo.streams.schemas import CAREER_SITES
+from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.sync.delivery import Delivery
 from tap_jobo.sync.report import Report
 from tap_jobo.sync.start import SyncStart
+from tap_jobo.sync.state import StreamState, read_state
 from tests.support.clock import FakeClock
 from tests.support.loggers import LOGGER
-from tests.support.target import Target
+from tests.support.target import Row, Target
 
 if TYPE_CHECKING:
-    from tap_jobo.api.page import Page
-    from tap_jobo.scan import Filters, Scan
+    from collections.abc import Callable, Iterable, Sequence
 
-SCHEMA = CAREER_SITES.to_dict()
+    from tap_jobo.journal.page_store import Entry
+    from tap_jobo.scan import Scan
+
+SCHEMA = CAREER_SITES.schema.to_dict()
 NEVER = 10**9
+BROKEN = "no id"
+"""The id of row 0: it is skipped, and kept in quarantine."""
 
 
 class CrashError(BaseException):
@@ -51,31 +67,38 @@ class FakeApi:
     """Rows with the time of their last update, delivered by keyset; stands in for the client.
 
     Attributes:
-        bought: The pages billed, by the cursor that they were asked for with.
+        rows: When each row changed last, by the true time, and how often.
+        billed: The hashes of the cursors of the pages billed.
         dead_before: Cursors of a lower number are rejected.
+        date_skew: How far the `Date` header is ahead of the true time; None for no header.
     """
 
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
         self.rows: dict[str, tuple[datetime, int]] = {}
-        self.bought: list[str | None] = []
+        self.billed: list[str] = []
         self.by_time = False
         self.dead_before = 0
+        self.date_skew: timedelta | None = timedelta()
         self._issued = 0
 
     def touch(self, number: int) -> None:
         """Change the row of this number, or add it."""
         self.clock.passed += 0.3
-        key = str(UUID(int=number))
+        key = str(UUID(int=number)) if number else BROKEN
         self.rows[key] = (self.clock.true, self.rows.get(key, (None, 0))[1] + 1)
+
+    def row(self, key: str) -> Row:
+        """The row as the API writes it now."""
+        version = str(self.rows[key][1])
+        return {"id": key, "name": version, "ats": "lever", "listing_url": "https://a.example"}
 
     def kill_cursors(self) -> None:
         """Reject from now on every cursor issued before."""
         self.dead_before = self._issued + 1
 
-    def answer(self, body: dict[str, Any]) -> ApiResponse:
-        """Sell a page."""
-        sent_at = self.clock.now()
+    def answer(self, body: dict[str, Any], sent_at: datetime, sent: float) -> ApiResponse:
+        """Bill a page."""
         asked: dict[str, Any] = json.loads(body.get("cursor", "{}"))
         if asked and asked["number"] < self.dead_before:
             raise CursorRejectedError("Jobo answered 400 (Invalid cursor)")
@@ -93,11 +116,14 @@ class FakeApi:
         more = len(left) > len(page)
         place = page[-1] if page else asked.get("at", [])
         cursor = json.dumps({"number": self._issued, "at": place}) if more else None
-        self.bought.append(body.get("cursor"))
-        date = self.clock.true.replace(microsecond=0)
-        rows = [{"id": key, "name": str(self.rows[key][1])} for _, key in page]
+        self.billed.append(hash_cursor(body.get("cursor")))
+        date = None
+        if self.date_skew is not None:
+            date = (self.clock.true + self.date_skew).replace(microsecond=0)
+        rows = [self.row(key) for _, key in page]
         content = json.dumps({"career_sites": rows, "next_cursor": cursor, "has_more": more})
-        return ApiResponse(content.encode(), 200, {}, sent_at, sent_at, 0.0, date)
+        elapsed = self.clock.passed - sent
+        return ApiResponse(content.encode(), 200, {}, sent_at, sent_at, elapsed, date)
 
 
 class Step:
@@ -112,62 +138,109 @@ class Step:
         self._left -= 1
 
 
-class CrashingJournal(Journal):
-    """The tap's journal, with crashes around what it does.
+class CrashingStore(SqliteStore):
+    """The tap's store, with crashes around what it writes, and a disk that may lose power.
+
+    Args:
+        folder: Where the file is.
+        step: Crashes when its time has come.
+        unsynced: How to undo what was written since the last sync, kept across runs.
 
     Attributes:
-        starts: Those of the scans that this run has come to.
-        page_bought: Whether a page is bought and not yet on disk.
+        is_page_in_flight: Whether a page is billed and not yet on disk.
+        removed: The hashes of the cursors of the pages that were removed.
     """
 
-    def __init__(self, folder: Path, filters: Filters, step: Step) -> None:
-        self.starts: set[str | None] = set()
-        self.page_bought = False
+    def __init__(
+        self, folder: Path, step: Step, unsynced: list[Callable[[SqliteStore], None]]
+    ) -> None:
         self._step = step
-        self._looks = 0
-        super().__init__(
-            folder, api_key="key", api_url="https://api", filters=filters, logger=LOGGER
+        self._unsynced_writes = unsynced
+        self.is_page_in_flight = False
+        self.removed: set[str] = set()
+        super().__init__(folder)
+
+    def save(self, entry: Entry, body: bytes) -> None:
+        self._step()
+        super().save(entry, body)
+        self._unsynced_writes.clear()
+        self.is_page_in_flight = False
+        self._step()
+
+    def annotate(self, entry: Entry) -> None:
+        (before,) = (each for each in self.entries() if _place(each) == _place(entry))
+        self._step()
+        super().annotate(entry)
+        self._unsynced_writes.append(lambda store: SqliteStore.annotate(store, before))
+        self._step()
+
+    def set_tally(self, owner: str, tally: str) -> None:
+        before = self.tally(owner)
+        self._step()
+        super().set_tally(owner, tally)
+        self._unsynced_writes.append(lambda store: SqliteStore.set_tally(store, owner, before))
+        self._step()
+
+    def remove(self, entries: Sequence[Entry]) -> None:
+        self._step()
+        super().remove(entries)
+        self._unsynced_writes.clear()
+        self.removed |= {entry.cursor for entry in entries}
+        self._step()
+
+    def quarantine(self, owner: str, rows: Iterable[bytes]) -> int:
+        self._step()
+        new = super().quarantine(owner, rows)
+        self._unsynced_writes.clear()
+        self._step()
+        return new
+
+    def lose_power(self, kept: int) -> None:
+        """Lose all but the first `kept` of the writes that were not synced."""
+        while len(self._unsynced_writes) > kept:
+            self._unsynced_writes.pop()(self)
+        self._unsynced_writes.clear()
+
+
+def _place(entry: Entry) -> tuple[str, str, str]:
+    return entry.owner, entry.scan, entry.cursor
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user sets; each filter lets all rows through."""
+
+    country: str = "DE"
+    on_filter_change: str = "resync"
+    is_full_table: bool = False
+    lookback_minutes: int = 0
+    batch_size: int = 2
+    api_key: str = "jbe_live_1"
+
+    @property
+    def filters(self) -> dict[str, object]:
+        return CAREER_SITES.filters_of({"country_codes": [self.country]})
+
+    @property
+    def owner(self) -> str:
+        return owner_of(
+            CAREER_SITES, api_key=self.api_key, api_url="https://api", filters=self.filters
         )
 
-    def tell_of_replay(self, scan: Scan) -> None:
-        self._look()
-        super().tell_of_replay(scan)
 
-    def read(self, scan: Scan) -> Page | None:
-        self._look()
-        self.starts.add(scan.started_at)
-        return super().read(scan)
+@dataclass
+class Accident:
+    """How a run goes wrong.
 
-    def write(self, scan: Scan, page: Page) -> None:
-        self.starts.add(scan.started_at)
-        super().write(scan, page)
-        self.page_bought = False
-        self._step()
+    Attributes:
+        crash_at: After how many side effects it dies.
+        pages: After how many requests its budget is reached, or a signal comes.
+        events: What happens while the n-th request is under way.
+    """
 
-    def acknowledge(self, *, bookmark: datetime | None, pending: Scan | None) -> None:
-        self._step()
-        super().acknowledge(bookmark=bookmark, pending=pending)
-        self._step()
-
-    def discard(self, scan: Scan) -> None:
-        self._step()
-        super().discard(scan)
-        self._step()
-
-    def _look(self) -> None:
-        """Count scans and pages, of which nine rows make but a few."""
-        self._looks += 1
-        assert self._looks < 100, "the run goes round for ever"
-
-    def holds(self, body: dict[str, Any]) -> bool:
-        """Whether a page that is asked for could be had from here."""
-        window, cursor = body.get("updated_after", ""), body.get("cursor")
-        if cursor:
-            sql = "SELECT 1 FROM pages WHERE owner = ? AND updated_after = ? AND cursor = ?"
-            return bool(self._execute(sql, (self._owner, window, cursor)))
-        sql = "SELECT started_at FROM pages WHERE owner = ? AND updated_after = ? AND cursor = ''"
-        starts = self._execute(sql, (self._owner, window))
-        return any(start not in self.starts for (start,) in starts)
+    crash_at: int = NEVER
+    pages: int = NEVER
+    events: Sequence[Callable[[Promises], None]] = ()
 
 
 class OneRun:
@@ -176,118 +249,189 @@ class OneRun:
     Args:
         machine: The world around it.
         state: The state that it is given.
-        crash_at: After how many side effects it dies.
-        pages: After how many requests its budget is reached, or a signal comes.
-        changes: Rows that change before the n-th request is answered.
+        accident: How it goes wrong.
     """
 
-    def __init__(
-        self,
-        machine: Promises,
-        state: dict[str, Any],
-        *,
-        crash_at: int = NEVER,
-        pages: int = NEVER,
-        changes: list[int] | None = None,
-    ) -> None:
+    def __init__(self, machine: Promises, state: dict[str, Any], accident: Accident) -> None:
         self._machine = machine
-        self._filters = filters_of({"country_codes": [machine.country]})
-        self._state = deepcopy(state)
-        self._bookmark_before = self._bookmark()
-        self._is_pending = self._is_under_way() and state["filters"] == self._filters
-        self._step = Step(crash_at)
-        self._pages = pages
-        self._changes = iter(changes or [])
-        self._journal = CrashingJournal(machine.folder, self._filters, self._step)
+        self._settings = machine.settings
+        self._state = read_state(state, CAREER_SITES)
+        is_same = self._state.filters in (None, self._settings.filters)
+        self._is_pending = self._state.pending is not None and is_same
+        step = Step(accident.crash_at)
+        self._step = step
+        self._pages = accident.pages
+        self._events = iter(accident.events)
+        self._seen: set[str] = set()
+        self._api_time: tuple[datetime, float] | None = None
+        self.store = CrashingStore(machine.folder, step, machine.unsynced)
 
     def go(self) -> None:
-        """Run it, and count a page that a crash took before it was on disk."""
+        """Run it, and note a page that a crash took before it was on disk."""
         try:
             for row in self._delivery().records():
-                assert not self._journal.page_bought, "rows are out before the page is on disk"
+                assert not self.store.is_page_in_flight, "rows are out before the page is on disk"
                 self._step()
                 self._machine.target.take(
                     {"type": "RECORD", "stream": "career_sites", "record": row}
                 )
         except CrashError:
-            self._machine.in_flight += self._journal.page_bought
+            if self.store.is_page_in_flight:
+                self._machine.may_bill_again.add(self._machine.api.billed[-1])
         finally:
-            self._journal.close()
+            self._machine.removed |= self.store.removed
 
-    def fetch(self, request: dict[str, Any], *, rows: int, **_: Account) -> ApiResponse:
+    # In place of the reader and the client.
+
+    def fetch_page(self, scan: Scan) -> RawPage:
+        self._check_that_page_is_not_on_disk(scan)
+        return self._reader().fetch_page(scan)
+
+    def settle(self, page: RawPage, rows: int) -> None:
+        self._reader().settle(page, rows)
+
+    def fetch(
+        self,
+        request: dict[str, Any],
+        *,
+        rows: int,
+        account: Account | None,
+        forbidden: str | None,
+    ) -> ApiResponse:
         assert rows == request["batch_size"]
-        assert not self._journal.holds(request), "bought again though it is on disk"
+        assert account
+        assert forbidden is None
         assert not self._is_pending or request.get("cursor"), "begun again though it could go on"
         if self._pages == 0:
             raise BudgetReachedError
         self._pages -= 1
-        if number := next(self._changes, 0):
-            self._machine.api.touch(number)
         self._step()
+        clock = self._machine.clock
+        sent_at, sent = clock.now(), clock.passed
+        if event := next(self._events, None):
+            event(self._machine)
         try:
-            answer = self._machine.api.answer(request)
+            response = self._machine.api.answer(request, sent_at, sent)
         except CursorRejectedError:
             self._is_pending = False
             raise
-        self._journal.page_bought = True
+        self.store.is_page_in_flight = True
+        self._machine.check_bill()
+        if response.date:
+            self._api_time = response.date, clock.passed
         self._step()
-        return answer
+        return response
 
-    def _write_state(self) -> None:
-        assert self._bookmark() >= self._bookmark_before, "the bookmark moved back"
-        self._is_pending = self._is_pending and self._is_under_way()
+    def api_now(self) -> datetime | None:
+        if self._api_time is None:
+            return None
+        date, seen = self._api_time
+        return date + timedelta(seconds=self._machine.clock.passed - seen)
+
+    def _check_that_page_is_not_on_disk(self, scan: Scan) -> None:
+        self._seen.add(scan.id)
+        for entry in self.store.entries():
+            if entry.owner != self._settings.owner:
+                continue
+            assert _place(entry) != (
+                self._settings.owner,
+                scan.id,
+                hash_cursor(scan.cursor),
+            ), "billed again though it is on disk"
+            can_be_resumed = (
+                not scan.cursor
+                and not entry.cursor
+                and entry.scan not in self._seen
+                and entry.base == scan.base
+                and entry.since == (scan.since or "")
+                and scan.replaces in ("", entry.replaces)
+            )
+            assert not can_be_resumed, "begun again though a scan on disk could be resumed"
+
+    # What the run is made of.
+
+    def _write_state(self, state: StreamState) -> None:
+        before, self._state = self._state, state
+        if before.bookmark:
+            assert state.bookmark, "the bookmark is gone"
+            assert state.bookmark >= before.bookmark, "the bookmark moved back"
+        assert not self.store.is_page_in_flight
+        self._is_pending = self._is_pending and state.pending is not None
         self._step()
-        self._machine.target.take({"type": "STATE", "value": self._state})
+        self._machine.target.take({"type": "STATE", "value": state.as_raw("updated_at")})
         self._step()
 
-    def _is_under_way(self) -> bool:
-        return self._state.get("scan", {}).get("started_at") is not None
-
-    def _bookmark(self) -> str:
-        return str(self._state.get("replication_key_value", ""))
+    def _reader(self) -> FeedReader:
+        return FeedReader(
+            spec=CAREER_SITES,
+            client=self,  # type: ignore[arg-type]
+            prepare=lambda body: body,  # type: ignore[arg-type, return-value]
+            filters=self._settings.filters,
+            account=self._account,
+        )
 
     def _delivery(self) -> Delivery:
         clock = self._machine.clock
         budget = Budget(max_credits=None, alert_threshold=None, logger=LOGGER)
-        account = budget.account("career_sites", list_price=50)
-        cleaner = RecordConverter(SCHEMA, SCHEMA["properties"], LOGGER)
+        self._account = budget.account("career_sites", list_price=50)
         return Delivery(
-            plan=SyncStart(
-                filters=self._filters,
-                on_filter_change="resync",
+            spec=CAREER_SITES,
+            start=SyncStart(
+                spec=CAREER_SITES,
+                filters=self._settings.filters,
+                on_filter_change=self._settings.on_filter_change,
                 start_date=None,
-                lookback_minutes=0,
-                batch_size=2,
-                is_full_table=self._machine.is_full_table,
+                lookback_minutes=self._settings.lookback_minutes,
+                batch_size=self._settings.batch_size,
+                is_full_table=self._settings.is_full_table,
                 clock=clock,
+                api_now=self.api_now,
                 logger=LOGGER,
             ),
-            state=StreamState(self._state),
-            journal=self._journal,
-            feed=FeedReader(
-                client=self,  # type: ignore[arg-type]
-                prepare=lambda body: body,  # type: ignore[arg-type, return-value]
-                filters=self._filters,
-                account=account,
-                logger=LOGGER,
+            state=self._state,
+            journal=Journal(self.store, self._settings.owner, LOGGER),
+            reader=self,
+            converter=RecordConverter(
+                SCHEMA, SCHEMA["properties"], LOGGER, never_null=CAREER_SITES.never_null
             ),
-            cleaner=cleaner,
-            account=account,
+            account=self._account,
             report=Report(
                 stream="career_sites",
                 budget=budget,
-                cleaner=cleaner,
+                account=self._account,
                 clock=clock,
                 logger=LOGGER,
                 metrics_logger=LOGGER,
             ),
             write_state=self._write_state,
             check=lambda: None,
+            after_page=self._step,
             logger=LOGGER,
         )
 
 
-NUMBERS = st.integers(1, 9)
+NUMBERS = st.integers(0, 9)
+HOURS = st.sampled_from([-30, -1, 0, 3, 31 * 24])
+DATES = st.sampled_from([-3, 0, 0, 5, None])
+
+
+def _touch(number: int) -> Callable[[Promises], None]:
+    return lambda machine: machine.api.touch(number)
+
+
+def _jump(hours: int, date: int | None) -> Callable[[Promises], None]:
+    return lambda machine: machine.set_clocks(hours, date)
+
+
+EVENTS = st.lists(
+    st.one_of(
+        st.none().map(lambda _: lambda _: None),
+        NUMBERS.map(_touch),
+        st.builds(_jump, HOURS, DATES),
+        st.just(lambda machine: machine.api.kill_cursors()),
+    ),
+    max_size=4,
+)
 
 
 class Promises(RuleBasedStateMachine):
@@ -300,35 +444,79 @@ class Promises(RuleBasedStateMachine):
         self.clock = FakeClock()
         self.api = FakeApi(self.clock)
         self.target = Target(merges_states=True, state={})
-        self.in_flight = 0
-        self.country = "DE"
-        self.is_full_table = False
+        self.settings = Settings()
+        self.unsynced: list[Callable[[SqliteStore], None]] = []
+        self.may_bill_again: set[str] = set()
+        self.removed: set[str] = set()
+        self.is_rewound = False
+        self.is_date_ahead = False
+        self._past: list[tuple[dict[str, Any], dict[str, Row]]] = []
 
-    @initialize(rows=st.integers(0, 9), by_time=st.booleans(), hours=st.sampled_from([0, 3, -1]))
-    def fill(self, *, rows: int, by_time: bool, hours: int) -> None:
-        self.set_local_clock(hours)
+    @initialize(
+        rows=st.integers(0, 9), by_time=st.booleans(), is_date_ahead=st.booleans(), hours=HOURS
+    )
+    def fill(self, *, rows: int, by_time: bool, is_date_ahead: bool, hours: int) -> None:
+        self.is_date_ahead = is_date_ahead
+        self.set_clocks(hours, 0)
         self.api.by_time = by_time
         for number in range(1, rows + 1):
             self.api.touch(number)
+
+    def check_bill(self) -> None:
+        """See that the page that was just billed was not billed before without need."""
+        *earlier, cursor = self.api.billed
+        if cursor and cursor in earlier:
+            is_acknowledged = self.is_rewound and cursor in self.removed
+            assert cursor in self.may_bill_again or is_acknowledged, "a page is billed twice"
 
     @rule(numbers=st.lists(NUMBERS, min_size=1, max_size=4))
     def change(self, numbers: list[int]) -> None:
         for number in numbers:
             self.api.touch(number)
 
-    @rule(seconds=st.sampled_from([0.1, 1, 60, 100_000]))
+    @rule(seconds=st.sampled_from([0.1, 1, 60, 100_000, 40 * 86_400]))
     def pass_time(self, seconds: float) -> None:
         self.clock.passed += seconds
 
-    @rule(hours=st.sampled_from([-30, -1, 0, 3]))
-    def set_local_clock(self, hours: int) -> None:
-        self.clock.skew = timedelta(hours=hours)
+    @rule(hours=HOURS, date=DATES)
+    def set_clocks(self, hours: int, date: int | None) -> None:
+        """Let the clocks jump, but never so that both are ahead: nobody could tell.
 
-    @rule(country=st.sampled_from(["DE", "US"]), is_full_table=st.booleans())
-    def change_settings(self, country: str, *, is_full_table: bool) -> None:
-        """Filters that differ read all again; here every row passes them."""
-        self.country = country
-        self.is_full_table = is_full_table
+        Args:
+            hours: How far the local clock is ahead.
+            date: How far that of the API's answers is; None if they do not tell it, where the tap
+                allows for a local clock that is up to a day ahead.
+        """
+        if date is None:
+            hours = min(hours, 3)
+        elif self.is_date_ahead:
+            hours = min(hours, 0)
+        else:
+            date = min(date, 0)
+        self.clock.skew = timedelta(hours=hours)
+        self.api.date_skew = None if date is None else timedelta(hours=date)
+
+    @rule(
+        country=st.sampled_from(["DE", "US"]),
+        on_filter_change=st.sampled_from(["resync", "keep"]),
+        is_full_table=st.booleans(),
+    )
+    def change_filters(self, country: str, on_filter_change: str, *, is_full_table: bool) -> None:
+        self.settings = replace(
+            self.settings,
+            country=country,
+            on_filter_change=on_filter_change,
+            is_full_table=is_full_table,
+        )
+
+    @rule(lookback=st.sampled_from([0, 15, 3_000]), size=st.integers(1, 3), key=st.integers(1, 2))
+    def change_settings(self, lookback: int, size: int, key: int) -> None:
+        self.settings = replace(
+            self.settings,
+            lookback_minutes=lookback,
+            batch_size=size,
+            api_key=f"jbe_live_{key}",
+        )
 
     @rule()
     def kill_cursors(self) -> None:
@@ -336,50 +524,121 @@ class Promises(RuleBasedStateMachine):
 
     @rule(keep_rows=st.booleans())
     def lose_state(self, *, keep_rows: bool) -> None:
+        self.is_rewound = True
         self.target.state = {}
         if not keep_rows:
             self.target.rows.clear()
 
+    @rule(back=st.integers(1, 6), keep_rows=st.booleans())
+    def restore_backup(self, back: int, *, keep_rows: bool) -> None:
+        """Go back to an older state, of the pipeline alone or of the warehouse too."""
+        if back > len(self._past):
+            return
+        self.is_rewound = True
+        state, rows = self._past[-back]
+        self.target.state = deepcopy(state)
+        if not keep_rows:
+            self.target.rows.clear()
+            self.target.rows.update(rows)
+
     @rule(
-        crash_at=st.integers(0, 60),
+        crash_at=st.integers(0, 80),
+        power=st.none() | st.integers(0, 2),
         lost=st.integers(0, 3),
-        changes=st.lists(st.integers(0, 9), max_size=4),
+        events=EVENTS,
         full_refresh=st.booleans(),
     )
-    def crash(self, *, crash_at: int, lost: int, changes: list[int], full_refresh: bool) -> None:
+    def crash(
+        self,
+        *,
+        crash_at: int,
+        power: int | None,
+        lost: int,
+        events: list[Any],
+        full_refresh: bool,
+    ) -> None:
+        """Kill the tap, or the whole machine with what it had not synced."""
+        self.is_rewound = self.is_rewound or full_refresh
         state = {} if full_refresh else self.target.state
-        self.run_tap(OneRun(self, state, crash_at=crash_at, changes=changes), lost=lost)
+        accident = Accident(crash_at=crash_at, events=events)
+        self.run_tap(state, accident, power=power, lost=lost)
 
-    @rule(pages=st.integers(0, 4), lost=st.integers(0, 3), changes=st.lists(NUMBERS, max_size=4))
-    def run_to_budget(self, pages: int, lost: int, changes: list[int]) -> None:
-        self.run_tap(OneRun(self, self.target.state, pages=pages, changes=changes), lost=lost)
+    @rule(pages=st.integers(0, 4), lost=st.integers(0, 3), events=EVENTS)
+    def run_to_budget(self, pages: int, lost: int, events: list[Any]) -> None:
+        self.run_tap(self.target.state, Accident(pages=pages, events=events), lost=lost)
 
-    @rule(changes=st.lists(st.integers(0, 9), max_size=4))
-    def run_to_end(self, changes: list[int]) -> None:
-        self.run_tap(OneRun(self, self.target.state, changes=changes))
+    @rule(events=EVENTS)
+    def run_to_end(self, events: list[Any]) -> None:
+        self.run_tap(self.target.state, Accident(events=events))
 
     @rule()
     def settle(self) -> None:
-        while not self.run_tap(OneRun(self, self.target.state)):
+        self.set_clocks(0, 0)
+        while not self.run_tap(self.target.state):
             pass
-        assert self.run_tap(OneRun(self, self.target.state))
+        assert self.run_tap(self.target.state)
         assert {key: row["name"] for key, row in self.target.rows.items()} == {
-            key: str(version) for key, (_, version) in self.api.rows.items()
+            key: str(version) for key, (_, version) in self.api.rows.items() if key != BROKEN
         }
-        cursors = [cursor for cursor in self.api.bought if cursor]
-        assert len(cursors) - len(set(cursors)) <= self.in_flight
+        store = SqliteStore(self.folder)
+        quarantined = store.quarantined(self.settings.owner)
+        store.close()
+        assert len(set(quarantined)) == len(quarantined)
+        if BROKEN in self.api.rows:
+            assert json.dumps(self.api.row(BROKEN)).encode() in quarantined
 
-    def run_tap(self, run: OneRun, *, lost: int = 0) -> bool:
-        """Run it; a user whose scan cannot go on asks for a full refresh, as the error says."""
+    def run_tap(
+        self,
+        state: dict[str, Any],
+        accident: Accident | None = None,
+        *,
+        power: int | None = None,
+        lost: int = 0,
+    ) -> bool:
+        """Run it; where it ends with an error, do what the error says."""
+        run = OneRun(self, deepcopy(state), accident or Accident())
+        advice: ApiError | FormatError | StateError | None = None
         try:
             run.go()
-        except ApiError as error:
-            assert "full refresh" in str(error)  # noqa: PT017 - what else it says is tested elsewhere
-            self.target.drain(states_lost=lost)
-            self.target.state = {}
-            return False
+        except (ApiError, FormatError, StateError) as error:
+            advice = error
+        if power is not None:
+            run.store.lose_power(power)
+        run.store.close()
         self.target.drain(states_lost=lost)
-        return True
+        self._past.append((deepcopy(self.target.state), dict(self.target.rows)))
+        if advice:
+            self._follow(advice)
+        return advice is None
+
+    def _follow(self, advice: ApiError | FormatError | StateError) -> None:
+        """Do what an error asks the user to do."""
+        text = str(advice)
+        if isinstance(advice, FormatError):
+            assert "has a usable 'id'" in text
+            self._drop(lambda entry: entry.name, text)
+            del self.api.rows[BROKEN]  # which Jobo has mended
+        elif isinstance(advice, StateError):
+            assert "lies in the future" in text
+            assert self.api.date_skew
+            assert self.api.date_skew < timedelta(0)
+        else:
+            assert "a full refresh (without state)" in text
+            self._drop(lambda entry: entry.scan, text)
+            self.is_rewound = True
+            self.target.state = {}
+
+    def _drop(self, name: Callable[[Entry], str], text: str) -> None:
+        """Drop the pages that a message names, if it names any."""
+        command = re.search(r"`python -m tap_jobo.journal drop (\S+)`", text)
+        if not command:
+            return
+        store = SqliteStore(self.folder)
+        found = [entry for entry in store.entries() if name(entry) == command[1]]
+        assert found, "the message names a page that is not there"
+        store.remove(found)
+        store.close()
+        self.may_bill_again |= {entry.cursor for entry in found}
 
     def teardown(self) -> None:
         self.settle()

@@ -10,8 +10,10 @@ import pytest
 
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.clock import format_timestamp
-from tap_jobo.scan import StreamState
+from tap_jobo.journal.sqlite import SqliteStore
+from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.sync.start import SyncStart
+from tap_jobo.sync.state import read_state
 from tests.support import complaint, discover, entry_of, state_at
 from tests.support.clock import NOON, FakeClock
 from tests.support.crash import cut_in_request
@@ -31,7 +33,7 @@ FILTERS = (
     "founded_after",
     "is_agency",
 )
-LEAVES = {"started_at", "updated_after", "batch_size", "cursor", "rows", "restarts"}
+LEAVES = {"id", "started_at", "updated_after", "batch_size", "cursor", "rows", "restarts"}
 
 
 def full_table(tap: Tap) -> dict[str, Any]:
@@ -52,6 +54,15 @@ def instant(text: str) -> datetime:
 
 def reject(tap: Tap, form: Any = "400", *, on: int | None = None, times: int = 1) -> None:
     tap.sandbox.faults.add(Fault(reject_cursor=form, times=times), on=on)
+
+
+def drop(tap: Tap, scan: str) -> None:
+    """Drop the journal's pages of a scan."""
+    store = SqliteStore(tap.folder / "journal")
+    pages = [entry for entry in store.entries() if entry.scan == scan]
+    assert pages
+    store.remove(pages)
+    store.close()
 
 
 def scans(tap: Tap) -> Iterator[Any]:
@@ -87,7 +98,13 @@ def test_every_state_has_all_keys_so_that_meltano_can_merge_it(tap: Tap) -> None
         }
         assert part["scan"].keys() == LEAVES
     assert set(run.bookmark["scan"].values()) == {None}
-    assert run.bookmark.keys() == {"replication_key", "replication_key_value", "filters", "scan"}
+    assert run.bookmark.keys() == {
+        "replication_key",
+        "replication_key_value",
+        "completed_scan",
+        "filters",
+        "scan",
+    }
 
 
 def test_state_follows_the_last_row_of_its_page(tap: Tap) -> None:
@@ -148,7 +165,10 @@ def test_run_that_ends_early_never_moves_the_bookmark(tap: Tap, *, journal: bool
 def test_test_mode_never_completes_a_scan(tap: Tap) -> None:
     run = tap.run("--test", state=state_at("2025-01-01T00:00:00Z"))
     assert run.returncode == 0
-    assert all(state == {"bookmarks": {"career_sites": {}}} for state in run.states)
+    for state in run.states:
+        assert state.keys() == {"bookmarks"}
+        assert "career_sites" in state["bookmarks"]
+        assert all(part == {} for part in state["bookmarks"].values())
 
 
 def test_the_bookmark_never_moves_back(tap: Tap) -> None:
@@ -208,6 +228,7 @@ SECOND = timedelta(seconds=1)
 def told(caplog: pytest.LogCaptureFixture, state: Any, **settings: Any) -> list[str]:
     """What is logged when a run begins with this part of the state, at noon."""
     usual: dict[str, Any] = {
+        "spec": CAREER_SITES,
         "filters": dict.fromkeys(FILTERS),
         "on_filter_change": "error",
         "start_date": None,
@@ -215,10 +236,11 @@ def told(caplog: pytest.LogCaptureFixture, state: Any, **settings: Any) -> list[
         "batch_size": 50,
         "is_full_table": False,
         "clock": FakeClock(),
+        "api_now": lambda: None,
         "logger": logging.getLogger("tests.scan"),
     }
     caplog.set_level(logging.INFO)
-    SyncStart(**{**usual, **settings}).first_scan(StreamState(state))
+    SyncStart(**{**usual, **settings}).first_scan(read_state(state, CAREER_SITES))
     return caplog.messages
 
 
@@ -320,15 +342,45 @@ def test_a_second_rejection_in_a_later_run_is_an_error_too(tap: Tap) -> None:
     assert tap.sandbox.credits_billed == billed
 
 
-@pytest.mark.parametrize("journal", [True, False])
-def test_full_refresh_recovers_from_a_cursor_rejected_twice(tap: Tap, *, journal: bool) -> None:
+def test_full_refresh_recovers_from_a_cursor_rejected_twice(tap: Tap) -> None:
     reject(tap, on=2)
     reject(tap, on=4)
-    assert tap.run(journal=journal).returncode == 1
+    line = complaint(tap.run(journal=False))
+    assert "full refresh" in line
+    assert "drop" not in line
     tap.sandbox.expire_cursors()
-    again = tap.run(journal=journal)
+    again = tap.run(journal=False)
     assert again.returncode == 0
     assert set(again.ids) == tap.sandbox.world.rows().keys()
+
+
+def test_restarts_are_counted_in_the_journal_when_the_state_is_lost(tap: Tap) -> None:
+    reject(tap, on=2)
+    reject(tap, on=4)
+    assert tap.run().returncode == 1
+    billed = tap.sandbox.credits_billed
+    tap.sandbox.expire_cursors()
+    for _ in range(2):
+        run = tap.run()
+        # A full refresh looks the same as a lost state: only the user can tell them apart.
+        scan = run.bookmark["scan"]["id"]
+        assert f"`python -m tap_jobo.journal drop {scan}`, then a full refresh" in complaint(run)
+        assert run.bookmark["scan"]["restarts"] == 1
+        assert run.metrics["jobo_rows_replayed"] == len(run.ids) == 50
+    assert tap.sandbox.credits_billed == billed
+
+
+def test_full_refresh_after_the_pages_are_dropped_recovers(tap: Tap) -> None:
+    reject(tap, on=2)
+    reject(tap, on=4)
+    cut = tap.run()
+    tap.sandbox.expire_cursors()
+    drop(tap, cut.bookmark["scan"]["id"])
+    again = tap.run()
+    assert again.returncode == 0
+    assert set(again.ids) == tap.sandbox.world.rows().keys()
+    assert again.metrics["jobo_rows_replayed"] == 50  # the pages of the scan before are kept
+    assert again.metrics["jobo_credits"] == 120 * 50
 
 
 def test_next_scan_may_restart_again(tap: Tap) -> None:

@@ -144,7 +144,7 @@ def test_interrupted_run_says_so_in_one_line_with_a_summary(
     assert str(signum.value) in line
     assert "resumes from here" in line
     assert "100 rows in 2 pages" in "".join(run.lines("INFO"))
-    assert "the scan is not complete" in "".join(run.lines("INFO"))
+    assert "sync not complete" in "".join(run.lines("INFO"))
     assert run.metrics["jobo_credits"] == tap.sandbox.credits_billed == 5_000
     assert run.lines("ERROR") == []
     assert "Traceback" not in run.stderr

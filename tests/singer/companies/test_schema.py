@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from jobo_sandbox import Fault, Sandbox
@@ -67,10 +68,11 @@ class TestSchema:
         assert len(records) == 120
         for record in records:
             assert record == expected_profile(plain.sandbox, record["id"])
-        assert {name for record in records for name in FIELDS if record[name]} == FIELDS.keys()
+        filled = {name for record in records for name in FIELDS if record[name]}
+        assert filled == FIELDS.keys() - {"_rescued_data"}
         assert plain.run.lines("WARNING") == plain.run.lines("ERROR") == []
 
-    def test_unknown_fields_are_skipped_with_one_warning(
+    def test_unknown_fields_are_rescued_with_one_warning(
         self, tap: CompaniesTap, sandbox: Sandbox
     ) -> None:
         def add(profile: Json) -> None:
@@ -84,9 +86,14 @@ class TestSchema:
         (warning,) = run.lines("WARNING")
         assert "'brand_new'" in warning
         validate_profiles(run)
-        assert profiles_of(run) == [
-            expected_profile(sandbox, key) for key in ids_of(run, "career_sites")
-        ]
+        for record, key in zip(profiles_of(run), ids_of(run, "career_sites"), strict=True):
+            expected = expected_profile(sandbox, key)
+            rescued = {"brand_new": {"a": 1}} | {
+                f"leadership[{number}].shoe_size": 43
+                for number, _ in enumerate(expected["leadership"])
+            }
+            assert json.loads(record.pop("_rescued_data")) == rescued
+            assert record == {k: v for k, v in expected.items() if k != "_rescued_data"}
 
     def test_wrong_types_become_null_with_an_error_each(
         self, tap: CompaniesTap, sandbox: Sandbox
@@ -115,8 +122,14 @@ class TestSchema:
         for name in wrong:
             assert any(f"'{name}'" in line for line in errors)
         (record,) = (record for record in profiles_of(run) if record["id"] == victim)
+        rescued = json.loads(record["_rescued_data"])
+        assert rescued == wrong | {
+            "ratings[0].review_count": "12",
+            "ratings[1]": 7,
+        }
         assert record == expected_profile(sandbox, victim) | dict.fromkeys(wrong) | {
-            "ratings": [{"source": "g2", "rating": None, "url": None, "review_count": None}, None]
+            "ratings": [{"source": "g2", "rating": None, "url": None, "review_count": None}, None],
+            "_rescued_data": record["_rescued_data"],
         }
 
     def test_profile_with_only_an_id_has_null_fields(
@@ -129,6 +142,14 @@ class TestSchema:
         assert {name for name, value in record.items() if value is not None} == {"id"}
         assert run.lines("ERROR") == []
         assert len(profiles_of(run)) == 120
+
+    def test_profile_id_may_have_another_form(self, tap: CompaniesTap, sandbox: Sandbox) -> None:
+        asked = next(iter(sandbox.world.rows()))
+        bare = asked.replace("-", "").upper()
+        sandbox.faults.add(Fault(replace=lambda p: {**p, "id": bare}), company_id=asked)
+        run = tap.run()
+        assert sorted(ids_of(run)) == sorted(sandbox.world.rows())
+        assert run.lines("ERROR") == []
 
     def test_profile_with_another_id_is_skipped(self, tap: CompaniesTap, sandbox: Sandbox) -> None:
         asked, other, nobody, *_ = sandbox.world.rows()

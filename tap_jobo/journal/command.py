@@ -1,0 +1,155 @@
+"""The commands `list`, `export` and `drop`, which show and change what the journal holds."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from tap_jobo.errors import JournalError
+from tap_jobo.journal.export import UnreadableError, as_line, rows_of
+from tap_jobo.journal.folder import folder_of
+from tap_jobo.journal.lock import no_run
+from tap_jobo.journal.page_store import StoreError, summary
+from tap_jobo.journal.schema import UNVERSIONED
+from tap_jobo.journal.sqlite import FILE, SqliteStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from tap_jobo.journal.page_store import Entry
+
+_OWNER_SHOWN: Final = 8
+"""Characters of an owner's hash that tell it from others."""
+
+
+@click.group(name="python -m tap_jobo.journal")
+@click.option(
+    "--journal-dir",
+    envvar="TAP_JOBO_JOURNAL_DIR",
+    help="Folder of the journal. Default: the variable TAP_JOBO_JOURNAL_DIR or, where that is not "
+    "set, tap-jobo in the user's state folder.",
+)
+@click.pass_context
+def main(context: click.Context, journal_dir: str | None) -> None:
+    """Show, export or drop the pages that were paid for and have not been acknowledged."""
+    with _one_line_errors():
+        context.obj = folder_of(journal_dir)
+
+
+@main.command(name="list")
+@click.option("--pages", "with_pages", is_flag=True, help="List the pages of each sync, too.")
+@click.pass_obj
+def list_(folder: Path, *, with_pages: bool) -> None:
+    """List the syncs in the journal, and what is quarantined.
+
+    Each begins with what tells its feed, address and filters from others, and its name.
+    """
+    with _opened(folder) as store:
+        syncs: dict[tuple[str, str], list[Entry]] = {}
+        for entry in store.entries():
+            syncs.setdefault((entry.owner, entry.scan), []).append(entry)
+        for (owner, scan), pages in syncs.items():
+            shown = owner.removeprefix(UNVERSIONED)[:_OWNER_SHOWN]
+            since = min(page.received_at for page in pages)
+            click.echo(f"{shown}  {scan}  {summary(pages)}, received since {since}")
+            for page in pages if with_pages else ():
+                rows = "not read yet" if page.rows is None else f"{page.rows:,} rows"
+                click.echo(f"  {page.name}  {rows}")
+        if not syncs:
+            click.echo(f"No pages in {store.place}.")
+        if count := len(store.quarantined()):
+            click.echo(_rows(count))
+
+
+@main.command()
+@click.option("--rows", "what", flag_value="rows", help="One row per line, not one page.")
+@click.option("--quarantined", "what", flag_value="quarantined", help="The quarantined rows.")
+@click.pass_obj
+def export(folder: Path, what: str | None) -> None:
+    """Write what the journal holds to standard output, as JSON Lines: raw pages by default."""
+    unreadable: list[str] = []
+    with _opened(folder) as store:
+        if what == "quarantined":
+            _write(store.quarantined())
+            return
+        for entry in store.entries():
+            body = store.load(entry)
+            try:
+                _write(rows_of(body) if what == "rows" else [body])
+            except UnreadableError:
+                unreadable.append(entry.name)
+    if unreadable:
+        raise click.ClickException(
+            f"No rows can be read from {', '.join(unreadable)}: export without --rows has them."
+        )
+
+
+@main.command()
+@click.argument("names", nargs=-1, metavar="[PAGE|SYNC]...")
+@click.option("--quarantined", is_flag=True, help="Drop all quarantined rows.")
+@click.option("--all", "everything", is_flag=True, help="Drop all pages and quarantined rows.")
+@click.pass_obj
+def drop(folder: Path, names: Sequence[str], *, quarantined: bool, everything: bool) -> None:
+    """Drop pages or whole syncs, named as `list` names them. A sync is billed for them again."""
+    if not (names or quarantined or everything):
+        raise click.UsageError("Name pages or syncs, or give --quarantined or --all.")
+    with _opened(folder) as store, no_run(folder):
+        pages = store.entries()
+        if not everything:
+            pages = _chosen(pages, names)
+        store.remove(pages)
+        if pages:
+            click.echo(f"Dropped {summary(pages)}.")
+        if quarantined or everything:
+            click.echo(f"Dropped {_rows(store.drop_quarantined())}.")
+
+
+def _chosen(entries: Sequence[Entry], names: Sequence[str]) -> list[Entry]:
+    """Return the pages of these names and of these syncs.
+
+    Raises:
+        ClickException: There is none of one of the names.
+    """
+    known = {name for entry in entries for name in (entry.name, entry.scan)}
+    if unknown := [name for name in names if name not in known]:
+        raise click.ClickException(
+            f"The journal has no page or sync {', '.join(unknown)}: `list` shows what it has. "
+            "Nothing is dropped."
+        )
+    return [entry for entry in entries if not {entry.name, entry.scan}.isdisjoint(names)]
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} quarantined {'row' if count == 1 else 'rows'}"
+
+
+def _write(contents: Sequence[bytes]) -> None:
+    for content in contents:
+        sys.stdout.buffer.write(as_line(content))
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[SqliteStore]:
+    """Open the journal, if there is one."""
+    with _one_line_errors():
+        if not (folder / FILE).exists():
+            raise click.ClickException(
+                f"There is no journal in {folder}. Name its folder with --journal-dir."
+            )
+        store = SqliteStore(folder)
+        try:
+            yield store
+        finally:
+            store.close()
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    try:
+        yield
+    except (JournalError, StoreError) as error:
+        raise click.ClickException(str(error)) from None

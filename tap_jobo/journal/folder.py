@@ -1,0 +1,31 @@
+"""Where the journal is: the folder of the setting, or the user's state folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tap_jobo.errors import JournalError
+
+
+def folder_of(setting: str | None) -> Path:
+    """Return the journal's folder.
+
+    Args:
+        setting: `journal_dir`; None or empty for the state folder of the platform.
+
+    Raises:
+        JournalError: Nothing tells where the user's home is.
+    """
+    try:
+        return (Path(setting) if setting else _state_folder()).expanduser()
+    except RuntimeError:
+        raise JournalError(
+            "The journal has no folder, since neither HOME nor the user's account tells the home "
+            "folder: set journal_dir to a folder that lasts, or set journal to false."
+        ) from None
+
+
+def _state_folder() -> Path:
+    from platformdirs import user_state_path  # noqa: PLC0415 - only where it is not set
+
+    return user_state_path("tap-jobo", appauthor=False)

@@ -1,0 +1,100 @@
+"""Rows for hypothesis: as a schema documents them, and with a few things wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import strategies as st
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from hypothesis.strategies import DrawFn, SearchStrategy
+
+PLAIN = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=5)
+"""Text that every database takes."""
+ANY_TEXT = st.text(st.characters(exclude_categories=[]) | st.sampled_from("\0\ud800"), max_size=5)
+TIMES = st.from_regex(
+    r"[0-9]{4}-[01][0-9]-[0-3][0-9][T ][0-2][0-9]:[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?"
+    r"(Z|[+-][0-2][0-9]:[0-5][0-9])?",
+    fullmatch=True,
+)
+"""Date-times of every form, and some that only look like one."""
+SCALARS: dict[str, SearchStrategy[Any]] = {
+    "string": PLAIN,
+    "uuid": st.uuids().map(str),
+    "date-time": st.datetimes().map(lambda instant: f"{instant.isoformat()}Z") | TIMES,
+    "integer": st.integers(),
+    "number": st.integers() | st.floats(allow_nan=False, allow_infinity=False),
+    "boolean": st.booleans(),
+}
+
+
+def json_values(texts: SearchStrategy[str], floats: SearchStrategy[float]) -> SearchStrategy[Any]:
+    """Any JSON value."""
+    leaves = st.none() | st.booleans() | st.integers() | floats | texts | TIMES
+    return st.recursive(
+        leaves,
+        lambda inner: st.lists(inner, max_size=2) | st.dictionaries(texts, inner, max_size=2),
+        max_leaves=4,
+    )
+
+
+PLAIN_JSON = json_values(PLAIN, st.floats(allow_nan=False, allow_infinity=False))
+ANY_JSON = json_values(ANY_TEXT, st.floats())
+
+
+def documented(definition: Mapping[str, Any]) -> SearchStrategy[Any]:
+    """Values as a schema documents them."""
+    kind = next(kind for kind in definition["type"] if kind != "null")
+    if kind == "array":
+        values: SearchStrategy[Any] = st.lists(documented(definition["items"]), max_size=2)
+    elif kind == "object" and definition.get("properties"):
+        values = documented_object(definition["properties"])
+    elif kind == "object":
+        values = st.dictionaries(PLAIN, PLAIN_JSON, max_size=2)
+    else:
+        values = SCALARS[definition.get("format", kind)]
+    return values | st.none() if "null" in definition["type"] else values
+
+
+def documented_object(properties: Mapping[str, Any]) -> SearchStrategy[dict[str, Any]]:
+    """Objects as a schema documents them; fields that may be null may be missing."""
+    members = {name: documented(definition) for name, definition in properties.items()}
+    required = {name: members.pop(name) for name in ["id"] if len(properties) > 10}
+    return st.fixed_dictionaries(required, optional=members)
+
+
+def rows_of(properties: Mapping[str, Any], junk: SearchStrategy[Any]) -> SearchStrategy[Any]:
+    """Rows as a schema documents them, of which some are spoiled in up to three places."""
+    rows = documented_object(properties)
+
+    @st.composite
+    def spoiled(draw: DrawFn) -> Any:
+        row = draw(rows)
+        for _ in range(draw(st.integers(0, 3))):
+            _spoil(draw, draw(st.sampled_from([*_containers(row)])), junk)
+        return row
+
+    return st.integers(0, 9).flatmap(lambda number: junk if number == 0 else spoiled())
+
+
+def _containers(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict | list):
+        yield value
+        for member in value.values() if isinstance(value, dict) else value:
+            yield from _containers(member)
+
+
+def _spoil(
+    draw: Callable[[SearchStrategy[Any]], Any], value: Any, junk: SearchStrategy[Any]
+) -> None:
+    """Change an object or a list in one place."""
+    if isinstance(value, list):
+        value.append(draw(junk))
+        return
+    name = draw(st.sampled_from([*value, "unknown", "_rescued_data"]))
+    if draw(st.booleans()):
+        value[name] = draw(junk)
+    else:
+        value.pop(name, None)

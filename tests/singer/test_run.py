@@ -1,0 +1,143 @@
+"""What the streams of a run share: one budget, and the locks of all feeds."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from jobo_sandbox import Fault, Hold, Sandbox
+from tests.support import complaint, discover
+from tests.support.companies import CompaniesTap, ids_of, selecting
+from tests.support.crash import finish, widen_pipe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """120 companies and 40 jobs."""
+    with Sandbox(size=120, seed=1, jobs=40) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def tap(sandbox: Sandbox, tmp_path: Path) -> CompaniesTap:
+    """The tap with two feeds that cost something."""
+    catalog = selecting(discover(tmp_path), jobs=True)
+    return CompaniesTap(sandbox, tmp_path, {"jobs_batch_size": 10}, catalog=catalog)
+
+
+def _read(sandbox: Sandbox) -> list[str]:
+    return [entry.endpoint for entry in sandbox.ledger]
+
+
+class TestBudget:
+    def test_it_is_one_for_all_streams(self, tap: CompaniesTap, sandbox: Sandbox) -> None:
+        # 2,000 for each page of career sites, 30 for each page of jobs.
+        run = tap.run(max_credits=3 * 2_000 + 30 + 29, batch_size=40)
+        assert run.returncode == 0, run.stderr
+        assert _read(sandbox) == ["feed", "feed", "feed", "jobs"]
+        (warning,) = run.lines("WARNING")
+        assert "The budget is reached: another page of 10 rows of jobs may cost 30" in warning
+        assert "6,030 of max_credits 6,059 are used" in warning
+        assert run.bookmark["replication_key_value"]
+        assert run.state["bookmarks"]["jobs"]["scan"]["rows"] == 10
+
+        again = tap.run(state=run.state)
+        assert again.returncode == 0, again.stderr
+        assert len({*ids_of(run, "jobs"), *ids_of(again, "jobs")}) == 40
+        assert sandbox.requests_to("jobs")[1].credits == 30
+        assert len(sandbox.requests_to("jobs")) == 4
+
+    def test_a_feed_that_uses_it_up_leaves_the_next_untouched(
+        self, tap: CompaniesTap, sandbox: Sandbox
+    ) -> None:
+        run = tap.run(max_credits=2_529)
+        assert run.returncode == 0, run.stderr
+        assert _read(sandbox) == ["feed"]
+        lines = run.lines("WARNING")
+        assert ["career_sites" in line for line in lines] == [True, False]
+        assert ["jobs" in line for line in lines] == [False, True]
+        summaries = [line for line in run.lines("INFO") if line.startswith("Summary")]
+        incomplete = "; sync not complete. Balance $9,997.50."
+        assert summaries == [
+            f"Summary: career_sites: 50 rows in 1 page, 2,500 credits ($2.50){incomplete}",
+            f"Summary: jobs: 0 rows in 0 pages, 0 credits ($0.00){incomplete}",
+        ]
+
+    @pytest.mark.parametrize(
+        ("settings", "page", "advice"),
+        [
+            (
+                {"max_credits": 2_499},
+                "the 2,500 credits of one page of 50 rows of career_sites,",
+                "set it to 2,500 or more, or lower batch_size (",
+            ),
+            (
+                {"max_credits": 2_999, "jobs_batch_size": 1_000},
+                "the 3,000 credits of one page of 1,000 rows of jobs,",
+                "set it to 3,000 or more, or lower jobs_batch_size (",
+            ),
+        ],
+        ids=["the first feed", "a later feed"],
+    )
+    def test_one_that_covers_no_page_is_refused_before_a_request(
+        self, tap: CompaniesTap, settings: dict[str, Any], page: str, advice: str
+    ) -> None:
+        line = complaint(tap.run(**settings))
+        assert page in line
+        assert advice in line
+        assert "A plan whose rows are free needs no max_credits." in line
+        assert tap.sandbox.ledger == []
+
+    def test_streams_that_are_not_selected_need_none(self, tap: CompaniesTap) -> None:
+        tap.catalog = selecting(tap.catalog, jobs=False)
+        assert tap.run(max_credits=2_999, jobs_batch_size=1_000).returncode == 0
+
+    def test_free_streams_need_none(self, tap: CompaniesTap, sandbox: Sandbox) -> None:
+        tap.catalog = selecting(tap.catalog, career_sites=False, jobs=False, expired_jobs=True)
+        run = tap.run(max_credits=1)
+        assert run.returncode == 0, run.stderr
+        assert _read(sandbox) == ["expired_jobs"]
+
+
+class TestLocks:
+    def test_those_of_all_feeds_are_taken_before_a_request(
+        self, tap: CompaniesTap, sandbox: Sandbox
+    ) -> None:
+        both = tap.catalog
+        tap.catalog = selecting(both, career_sites=False)
+        hold = Hold()
+        sandbox.faults.add(Fault(hold=hold), endpoint="jobs")
+        process = tap.start()
+        widen_pipe(process)
+        hold.wait()
+
+        tap.catalog = both
+        line = complaint(tap.run())
+        assert "Another run of jobs" in line
+        assert f"process {process.pid}" in line
+        assert _read(sandbox) == ["jobs"]
+
+        tap.catalog = selecting(both, jobs=False)
+        assert tap.run().returncode == 0
+        hold.release()
+        run, _ = finish(process, [])
+        assert run.returncode == 0, run.stderr
+        tap.catalog = both
+        assert tap.run().returncode == 0
+
+    def test_a_killed_run_leaves_none(self, tap: CompaniesTap, sandbox: Sandbox) -> None:
+        hold = Hold()
+        sandbox.faults.add(Fault(hold=hold))
+        process = tap.start()
+        hold.wait()
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        hold.release()
+        finish(process, [])
+        assert tap.run().returncode == 0
