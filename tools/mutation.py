@@ -31,8 +31,8 @@ COPIED: Final = (
 )
 TESTS: Final = {
     "api": ("api",),
-    "api/balance": ("api/test_budget",),
-    "api/budget": ("api/test_budget",),
+    "api/balance": ("api/test_account", "api/test_budget"),
+    "api/budget": ("api/test_account", "api/test_budget"),
     "api/feed_reader": (
         *("sync/test_bookmark", "streams/test_career_sites", "api/test_page"),
         "api/test_budget",

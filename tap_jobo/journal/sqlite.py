@@ -117,7 +117,8 @@ class SqliteStore:
                     f"DELETE FROM pages WHERE {_PAGE}",  # noqa: S608
                     [(each.owner, each.scan, each.cursor) for each in entries],
                 )
-            db.execute("PRAGMA incremental_vacuum").fetchall()
+            # Its steps are no rows: `execute` would stop after the first and free one page of many.
+            db.executescript("PRAGMA incremental_vacuum")
 
     def rename_owner(self, old: str, new: str) -> None:
         """Let the pages of one owner be those of another."""

@@ -70,9 +70,14 @@ class SyncStart:
 
     def _scan(self, bookmark: datetime | None, base: str) -> Scan:
         since = window(self.spec, bookmark, self.start_date, self.lookback_minutes)
-        if oldest := self._oldest():
-            since = max(since or "", format_timestamp(oldest))
-        return Scan(id=new_id(), since=since, batch_size=self.batch_size, base=base)
+        return Scan(
+            id=new_id(), since=self._reachable(since), batch_size=self.batch_size, base=base
+        )
+
+    def _reachable(self, since: str | None) -> str | None:
+        """Return the start of a window, no earlier than the API lets the feed be asked for."""
+        oldest = self._oldest()
+        return max(since or "", format_timestamp(oldest)) if oldest else since
 
     def _oldest(self) -> datetime | None:
         """Return how far back the feed may be asked for, None for any time.
@@ -90,7 +95,7 @@ class SyncStart:
         """Return the scan that starts over one whose cursor was rejected."""
         return Scan(
             id=new_id(),
-            since=scan.since,
+            since=self._reachable(scan.since),
             batch_size=self.batch_size,
             restarts=scan.restarts + 1,
             base=scan.base,
@@ -111,7 +116,7 @@ class SyncStart:
         elif state.filters is None and state.bookmark and self.filters:
             self.logger.info("The state does not name its filters; assuming the current ones.")
         bookmark = self.bookmark(state)
-        self._report_gap(state, bookmark)
+        self._report_gap(state)
         if bookmark and bookmark > self.clock.now():
             self.logger.warning(
                 "The bookmark %s lies in the future by the local clock: it is kept unless the "
@@ -131,20 +136,22 @@ class SyncStart:
         oldest = self._oldest()
         return oldest is not None and (pending.since or "") < format_timestamp(oldest - _IN_HAND)
 
-    def _report_gap(self, state: StreamState, bookmark: datetime | None) -> None:
-        """Warn where a feed cannot be asked for all that happened since the last sync."""
-        oldest = self._oldest()
-        known = [bookmark] if bookmark else []
-        if state.pending and state.pending.since:
-            known.append(parse_timestamp(state.pending.since))
-        if oldest and known and min(known) < oldest:
-            days = (self.spec.longest_lookback or timedelta()).days
+    def _report_gap(self, state: StreamState) -> None:
+        """Warn where a feed cannot be asked for all that happened since the last sync.
+
+        A first sync that did not end is no more than its start: what lay before that is what a
+        first sync does not reach anyway.
+        """
+        oldest, known = self._oldest(), state.bookmark
+        if known is None and state.pending:
+            known = parse_timestamp(state.pending.started_at or "")
+        if self.spec.longest_lookback and oldest and known and known < oldest:
             self.logger.warning(
-                "The API lists %s of the last %s only, so those from %s to %s cannot be known "
+                "The API lists %s of the last %d days only, so those from %s to %s cannot be known "
                 "any more. %s",
                 self.spec.name.replace("_", " "),
-                f"{days} days",
-                format_timestamp(min(known)),
+                self.spec.longest_lookback.days,
+                format_timestamp(known),
                 format_timestamp(oldest),
                 self.spec.gap_advice,
             )

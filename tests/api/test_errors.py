@@ -39,7 +39,7 @@ class TestRefusals:
         sandbox.faults.add(Fault(status=status, shape=shape))
         line = complaint(tap.run())
         assert str(status) in line
-        assert "The sandbox was asked to fail" in line
+        assert "This failure was injected" in line
         assert advice in line
         assert len(sandbox.ledger) == 1
 

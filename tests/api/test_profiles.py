@@ -58,7 +58,7 @@ def _profiles(
         yield Profiles(
             client=client,
             prepare=lambda company_id: _request(sandbox, company_id),
-            cleaner=RecordConverter(SCHEMA, SCHEMA["properties"], LOGGER),
+            converter=RecordConverter(SCHEMA, SCHEMA["properties"], LOGGER),
             workers=workers,
             shutdown=shutdown or ShutdownSignal(clock),
             logger=LOGGER,
@@ -247,7 +247,7 @@ def test_failing_profile_is_retried_for_a_minute() -> None:
         assert 30 < clock.passed <= RETRY_FOR
 
 
-class _CountingStopping(ShutdownSignal):
+class _CountingShutdown(ShutdownSignal):
     """Counts how often the reader looks for a signal, which it does as long as it waits."""
 
     looks = 0
@@ -259,7 +259,7 @@ class _CountingStopping(ShutdownSignal):
 
 def test_failed_profile_opens_no_extra_requests() -> None:
     clock, holds = FakeClock(START), [Hold(), Hold()]
-    shutdown = _CountingStopping(clock)
+    shutdown = _CountingShutdown(clock)
     with _sandbox(clock, 3) as sandbox, _profiles(sandbox, clock, 2, shutdown) as profiles:
         victim, *others = sandbox.world.rows()
         sandbox.faults.add(Fault(status=502, times=None), company_id=victim)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,11 @@ class InProcess(BaseAdapter):
 
     def close(self) -> None:
         pass
+
+
+def fail(sandbox: Sandbox, status: int, **headers: str) -> None:
+    named = {name.replace("_", "-"): text for name, text in headers.items()}
+    sandbox.faults.add(Fault(status=status, headers=named))
 
 
 def paced(limits: Limits | None, latency: float, **options: Any) -> tuple[FeedClient, Core]:
@@ -131,3 +137,74 @@ def test_invalid_headers_pace_nothing(
     cursor = feed.page().next_cursor
     feed.page(cursor)
     assert feed.clock.passed == 0
+
+
+# What the log says of a pause
+
+
+@pytest.mark.parametrize(
+    ("named", "seconds"),
+    [
+        ("60 requests per minute", 20),
+        ("120 requests per minute", 60),
+        ("360 requests per minute", 6),
+        ("1,000 requests per hour", 61),
+        ("5,000 requests per hour", 20),
+        ("10,000 requests per hour", 3_600),
+        ("50,000 requests per day", 20),
+    ],
+)
+def test_pause_for_the_rate_limit_is_logged(
+    sandbox: Sandbox, feed: FeedClient, caplog: pytest.LogCaptureFixture, named: str, seconds: int
+) -> None:
+    caplog.set_level(logging.INFO)
+    allowance = {
+        "X-RateLimit-Limit": named.split(maxsplit=1)[0].replace(",", ""),
+        "X-RateLimit-Remaining": "0",
+        "X-RateLimit-Reset": str(int(NOON.timestamp()) + seconds),
+    }
+    sandbox.faults.add(Fault(headers=allowance))
+    feed.page(feed.page().next_cursor)
+    assert caplog.messages == [f"Jobo's rate limit reached ({named}): waiting {seconds:,} s."]
+
+
+def test_refused_request_names_the_limit_too(
+    sandbox: Sandbox, feed: FeedClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    fail(sandbox, 429, Retry_After="20", X_RateLimit_Limit="120")
+    feed.page()
+    refused, told = caplog.messages
+    assert "429" in refused
+    assert told == "Jobo's rate limit reached (120 requests per minute): waiting 20 s."
+
+
+def test_refused_request_without_a_limit_names_the_wait(
+    sandbox: Sandbox, feed: FeedClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    fail(sandbox, 429, Retry_After="20")
+    feed.page()
+    assert caplog.messages[1] == "Jobo's rate limit reached: waiting 20 s."
+
+
+def test_pause_of_five_seconds_is_not_logged(
+    sandbox: Sandbox, feed: FeedClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    reset = str(int(NOON.timestamp()) + 5)
+    used_up = {"X-RateLimit-Limit": "120", "X-RateLimit-Remaining": "0"}
+    sandbox.faults.add(Fault(headers=used_up | {"X-RateLimit-Reset": reset}))
+    feed.page(feed.page().next_cursor)
+    assert feed.clock.passed == 5
+    assert caplog.messages == []
+
+
+def test_wait_for_another_failure_is_no_rate_limit(
+    sandbox: Sandbox, feed: FeedClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    fail(sandbox, 503, Retry_After="20", X_RateLimit_Limit="120")
+    feed.page()
+    assert len(caplog.messages) == 1
+    assert "rate limit" not in caplog.text

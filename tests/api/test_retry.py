@@ -148,10 +148,10 @@ def test_wait_over_an_hour_ends_the_run_and_says_when_to_retry(
 # Our own waits
 
 
-@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
 def test_temporary_failure_is_retried(sandbox: Sandbox, feed: FeedClient, status: int) -> None:
     fail(sandbox, status)
-    assert len(feed.page().rows) == 50
+    assert len(feed.page().items) == 50
     assert feed.budget.credits == 0
 
 
@@ -181,9 +181,9 @@ def test_backoff_without_jitter_doubles_up_to_30_seconds(monkeypatch: pytest.Mon
     assert took == [0.5, 1, 2, 4, 8, 16, 30, 30]
 
 
-@pytest.mark.parametrize(("seconds", "tries"), [(299.5, 2), (299.6, 1)])
+@pytest.mark.parametrize(("seconds", "tries"), [(299.5, "2 tries"), (299.6, "1 try")])
 def test_retries_end_after_five_minutes_to_the_second(
-    sandbox: Sandbox, feed: FeedClient, seconds: float, tries: int
+    sandbox: Sandbox, feed: FeedClient, seconds: float, tries: str
 ) -> None:
     def take_time(response: requests.Response, **_: object) -> requests.Response:
         feed.clock.passed += seconds
@@ -191,9 +191,9 @@ def test_retries_end_after_five_minutes_to_the_second(
 
     fail(sandbox, times=None)
     feed.session.hooks["response"] = [take_time]
-    with pytest.raises(ApiError, match=f" {tries} tries"):
+    with pytest.raises(ApiError, match=f" {tries} "):
         feed.page()
-    assert len(sandbox.feed_requests) == tries
+    assert len(sandbox.feed_requests) == int(tries[0])
 
 
 def test_time_spent_on_attempts_counts(sandbox: Sandbox, feed: FeedClient) -> None:
@@ -212,13 +212,7 @@ def test_each_page_has_its_own_retry_time(sandbox: Sandbox, feed: FeedClient) ->
     fail(sandbox, times=10)
     page = feed.page()
     fail(sandbox, times=10)
-    assert len(feed.page(page.next_cursor).rows) == 50
-
-
-def test_dropped_connection_is_retried_and_free(sandbox: Sandbox, feed: FeedClient) -> None:
-    sandbox.faults.add(Fault(drop=True, times=5))
-    assert feed.waited() > 5
-    assert feed.budget.credits == 0
+    assert len(feed.page(page.next_cursor).items) == 50
 
 
 def test_unreachable_api_fails_after_five_minutes(sandbox: Sandbox, feed: FeedClient) -> None:
@@ -236,7 +230,7 @@ BROKEN = {
     "truncated": Fault(truncate=0.5, times=None),
     "empty": Fault(garbage=b"", times=None),
     "garbage": Fault(garbage="<html>Welcome</html>", times=None),
-    "half": Fault(garbage='{"career_sites": [', times=None),
+    "drop": Fault(drop=True, billed=True, times=None),
     "hang": Fault(hang=True, billed=True, times=None),
 }
 
@@ -247,7 +241,8 @@ def test_broken_response_is_retried_twice_and_counted_as_billed(
 ) -> None:
     monkeypatch.setattr(client_module, "_TIMEOUT", (10, 0.1))
     sandbox.faults.add(fault)
-    with pytest.raises(ApiError, match="paid"):
+    sandbox.omit_credit_headers = True  # an answer that names a price is a page
+    with pytest.raises(ApiError, match="billed"):
         feed.page()
     assert len(sandbox.feed_requests) == 3
     assert feed.budget.credits == sandbox.credits_billed == 7_500
@@ -259,12 +254,13 @@ def test_response_that_broke_once_costs_a_page(
 ) -> None:
     monkeypatch.setattr(client_module, "_TIMEOUT", (10, 0.1))
     sandbox.faults.add(fault)
+    sandbox.omit_credit_headers = True
     original = sandbox.faults.take
     answers = itertools.count()
     monkeypatch.setattr(
         sandbox.faults, "take", lambda entry: None if next(answers) else original(entry)
     )
-    assert len(feed.page().rows) == 50
+    assert len(feed.page().items) == 50
     assert feed.budget.credits == 2_500
 
 
@@ -274,7 +270,7 @@ def test_other_failures_add_no_retries_of_broken_responses(
     for _ in range(3):
         sandbox.faults.add(Fault(truncate=0.5))
         fail(sandbox, 503)
-    with pytest.raises(ApiError, match="paid"):
+    with pytest.raises(ApiError, match="billed"):
         feed.page()
     assert len(sandbox.feed_requests) == 5
     assert feed.budget.credits == 7_500

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 
 import requests
@@ -12,8 +13,8 @@ from tap_jobo.api.page import Page, read_page
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tests.support.clock import FakeClock
-from tests.support.loggers import LOGGER
 
+LOGGER = logging.getLogger("tests.client")
 GARBAGE = ["", "soon", "-5", "nan", "inf", "-inf", "1e999", "1e12", "0x10", "١٢"]
 """Texts that are no number of seconds."""
 

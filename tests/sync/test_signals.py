@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jobo_sandbox import Fault, Hold
-from tap_jobo.clock import Clock
 from tap_jobo.errors import InterruptedRunError, OutputError
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.tap import TapJobo
 from tests.support import Run, kept_signals
+from tests.support.clock import FakeClock
 from tests.support.crash import cut_after, cut_in_request, finish, parse, rows_billed_twice
 
 if TYPE_CHECKING:
@@ -278,18 +278,6 @@ def test_a_reader_that_went_away_ends_a_wait(tap: Tap) -> None:
     assert len(tap.sandbox.ledger) == 3
 
 
-class FakeClock(Clock):
-    """Time that passes only by sleeping, and where a test puts it forward."""
-
-    seconds = 0.0
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-    def sleep(self, seconds: float) -> None:
-        self.seconds += seconds
-
-
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()
@@ -305,18 +293,18 @@ def installed(clock: FakeClock) -> Iterator[ShutdownSignal]:
 
 
 def test_without_a_signal_output_may_block_for_ever(clock: FakeClock) -> None:
-    clock.seconds = 9_999
+    clock.passed = 9_999
     ShutdownSignal(clock).check_blocked(0)
 
 
 @each
 def test_blocked_output_is_given_five_seconds(clock: FakeClock, signum: signal.Signals) -> None:
     with installed(clock) as shutdown:
-        clock.seconds = 100
+        clock.passed = 100
         signal.raise_signal(signum)
-        clock.seconds = 104.9
+        clock.passed = 104.9
         shutdown.check_blocked(0)
-        clock.seconds = 105
+        clock.passed = 105
         shutdown.check_blocked(100.1)  # which took something since
         with pytest.raises(InterruptedRunError):
             shutdown.check_blocked(0)
@@ -332,10 +320,10 @@ def test_a_second_signal_ends_blocked_output_at_once(clock: FakeClock) -> None:
 
 def test_a_wait_ends_within_a_second_of_its_readers_end(clock: FakeClock) -> None:
     def check_reader() -> None:
-        if clock.seconds > 50:
+        if clock.passed > 50:
             raise OutputError
 
     shutdown = ShutdownSignal(clock, check_reader=check_reader)
     with pytest.raises(OutputError):
         shutdown.wait(3_600)
-    assert clock.seconds < 51
+    assert clock.passed < 51

@@ -13,7 +13,7 @@ from tap_jobo.errors import BudgetReachedError, ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-LOGGER = logging.getLogger("tests.budget")
+LOGGER = logging.getLogger("tests.account")
 PLAN_HEADERS = [
     {"X-Credits-Balance": "9000"},
     {"X-Quota-Limit": "1000"},

@@ -8,7 +8,7 @@ import logging
 import socket
 import struct
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -19,9 +19,9 @@ from tap_jobo.api import client as client_module
 from tap_jobo.api.budget import Budget
 from tap_jobo.api.client import Client
 from tap_jobo.api.transport import Transport
-from tap_jobo.clock import Clock
 from tap_jobo.errors import ApiError, CursorRejectedError, RetriesExhaustedError
 from tap_jobo.signals import ShutdownSignal
+from tests.support.clock import NOON, FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,24 +31,8 @@ if TYPE_CHECKING:
     Handler = Callable[[socket.socket], None]
 
 LOGGER = logging.getLogger("tests.transport")
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 PAGE = b'{"career_sites": [], "has_more": false}'
 WORST_CASE = 2_500
-
-
-class FakeClock(Clock):
-    """Time that passes only by sleeping, and where a test puts it forward."""
-
-    seconds = 0.0
-
-    def now(self) -> datetime:
-        return NOON + timedelta(seconds=self.seconds)
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-    def sleep(self, seconds: float) -> None:
-        self.seconds += seconds
 
 
 class Server:
@@ -72,7 +56,7 @@ class Server:
         with contextlib.suppress(OSError):
             while True:
                 connection, _ = self._socket.accept()
-                self.times.append(self._clock.seconds)
+                self.times.append(self._clock.passed)
                 handler = self._handlers[min(self.connections, len(self._handlers) - 1)]
                 self.connections += 1
                 with connection, contextlib.suppress(OSError):
@@ -208,8 +192,8 @@ class TestNotSent:
         server.close()
         with pytest.raises(RetriesExhaustedError, match=r"in \d+ seconds") as error:
             api.fetch(server)
-        assert f"in {api.clock.seconds:.0f} seconds" in str(error.value)
-        assert 240 < api.clock.seconds <= 300
+        assert f"in {api.clock.passed:.0f} seconds" in str(error.value)
+        assert 240 < api.clock.passed <= 300
 
     def test_unknown_host_names_host_and_cause(self, api: Api) -> None:
         with pytest.raises(RetriesExhaustedError, match=r"jobo\.invalid") as error:
@@ -343,7 +327,7 @@ class TestSent:
 
         server = api.serve(answer_all)
         api.fetch(server)
-        api.clock.seconds += idle
+        api.clock.passed += idle
         api.fetch(server)
         assert server.connections == connections
 
@@ -356,9 +340,9 @@ class TestLimits:
         def trickle(connection: socket.socket) -> None:
             read_request(connection)
             connection.sendall(head.encode())
-            start = api.clock.seconds
-            while api.clock.seconds < start + 3_600:  # a byte a minute
-                api.clock.seconds += 60
+            start = api.clock.passed
+            while api.clock.passed < start + 3_600:  # a byte a minute
+                api.clock.passed += 60
                 connection.sendall(b"x")
                 # Answered by the client's closing, or not at all.
                 connection.settimeout(0.02)
@@ -371,7 +355,7 @@ class TestLimits:
             api.fetch(server)
         assert server.connections == 3
         assert api.account.credits == 3 * WORST_CASE
-        assert api.clock.seconds < 3 * 1_100
+        assert api.clock.passed < 3 * 1_100
 
     @pytest.mark.parametrize("is_compressed", [False, True])
     def test_body_beyond_the_limit_is_charged_and_not_tried_again(
@@ -493,7 +477,7 @@ class TestPages:
 
     def test_response_tells_status_headers_and_times(self, api: Api) -> None:
         def take_time(connection: socket.socket) -> None:
-            api.clock.seconds += 3
+            api.clock.passed += 3
             answer(PAGE, "206 Partial", DEDUCTED, "Date: Thu, 01 Jan 2026 13:00:00 GMT")(connection)
 
         response = api.fetch(api.serve(answer(b"", "503 Busy", "Retry-After: 7"), take_time))
@@ -514,5 +498,5 @@ class TestPages:
         with pytest.raises(ApiError):
             api.fetch_free(api.serve(refused))
         api.fetch(api.serve(answer()))  # which tells no time
-        api.clock.seconds += 90
+        api.clock.passed += 90
         assert api.client.api_now() == NOON + timedelta(hours=1, seconds=90)
