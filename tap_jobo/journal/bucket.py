@@ -67,6 +67,11 @@ def store_errors() -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """Return the first line of an error, without queries, which may hold a signature."""
-    line = next(iter(str(error).splitlines()), "") or type(error).__name__
-    return re.sub(r"\?\S*", "", line)[:_LONGEST]
+    """Return the first line of an error, without queries, which may hold a signature.
+
+    The code that the store answered with, such as `NoSuchBucket`, comes first.
+    """
+    text = str(error) or type(error).__name__
+    line = re.sub(r"\?\S*", "", text.splitlines()[0].partition(": <?xml")[0])
+    code = re.search(r"<Code>(\w+)</Code>", text)
+    return (f"{code[1]}: {line}" if code else line)[:_LONGEST]

@@ -12,7 +12,7 @@ from tap_jobo.errors import JournalError
 from tap_jobo.journal import lock
 from tap_jobo.journal.folder import folder_of
 from tap_jobo.journal.sqlite import FILE, SqliteStore
-from tap_jobo.settings.bucket_url import parse_bucket_url
+from tap_jobo.settings.bucket_url import is_like_url, parse_bucket_url
 
 if TYPE_CHECKING:
     import logging
@@ -109,7 +109,14 @@ def name_of(place: str | None) -> str:
 
 
 def _url_of(place: str | None) -> BucketUrl | None:
-    return parse_bucket_url(place) if place else None
+    if place is None or not is_like_url(place):
+        return None
+    if url := parse_bucket_url(place):
+        return url
+    raise JournalError(  # without showing it: it may hold credentials
+        "The URL of the journal must be s3://bucket/prefix, gs://bucket/prefix or "
+        "azure://container/prefix, without credentials or a query: the environment has those."
+    )
 
 
 def _open_bucket(url: BucketUrl) -> Bucket:

@@ -36,7 +36,7 @@ class BucketUrl:
 
 def is_like_url(text: str) -> bool:
     """Tell whether a text is meant as a URL rather than as a path (`C:/folder` is a path)."""
-    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", text) is not None
+    return re.match(rf"(?i)[a-z][a-z0-9+.-]+:/|({'|'.join(SCHEMES)}):", text) is not None
 
 
 def parse_bucket_url(text: str) -> BucketUrl | None:

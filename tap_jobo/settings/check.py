@@ -73,9 +73,9 @@ def _problems(given: Mapping[str, Any], settings: Sequence[Setting]) -> Iterator
 
 def _instead_of(setting: Setting, given: Mapping[str, Any]) -> str:
     """Return what was given, without the key, which may have been put into any setting."""
-    if setting.secret or isinstance(setting.kind, Url):  # a URL may hold a password
-        return ""
     shown = _as_json(given[setting.name])
+    if setting.secret or isinstance(setting.kind, Url) or ":/" in shown:
+        return ""  # a URL may hold a password
     if key := given.get("api_key"):
         shown = shown.replace(_as_json(str(key))[1:-1], REPLACEMENT)
     return f", not {_shorten(without_key(shown))}"
