@@ -89,12 +89,12 @@ def _replay_and_memory(folder: Path, rows: int, rounds: int) -> None:
         timings = measure([commands.purchase(), commands.replay()], rounds)
         if figure_of(commands.replay(), "jobo_rows_replayed") != rows:
             sys.exit("The replay replays nothing: its time says nothing.")
-    bought, replayed = (median(timings[name].seconds) - start for name in (OURS, "replay"))
+    fetched, replayed = (median(timings[name].seconds) - start for name in (OURS, "replay"))
     with page_server(rows * 10) as url:
         more = measure([Commands(folder, url).purchase()], 1)[OURS].memory
     few = timings[OURS].memory
     _say("\n| | |\n|---|---|")
-    _say(f"| to buy {rows:,} rows, start-up apart | {bought:.2f} s |")
+    _say(f"| to fetch {rows:,} rows, start-up apart | {fetched:.2f} s |")
     _say(f"| to replay them from the journal, start-up apart | {replayed:.2f} s |")
     _say(f"| peak memory, {rows:,} rows | {few / _MEGABYTE:.1f} MB |")
     _say(f"| peak memory, {rows * 10:,} rows | {more / _MEGABYTE:.1f} MB |")

@@ -46,7 +46,7 @@ class Commands:
         ]
 
     def purchase(self) -> Contender:
-        """Return a run of the tap that buys all pages and keeps them in the journal."""
+        """Return a run of the tap that fetches all pages and keeps them in the journal."""
         tap = self._tap("--config", self._ours)
         return Contender(OURS, tap.command, self._forget)
 

@@ -1,4 +1,4 @@
-"""The command line: the SDK's, with an end of one line for every error that we foresee."""
+"""The command line: the SDK's, where every error that we foresee is one line."""
 
 from __future__ import annotations
 

@@ -57,5 +57,5 @@ def _after_backslash(character: str) -> str:
 
 
 def without_key(text: str) -> str:
-    """Return what the command line is told of itself, without keys that were put into it."""
+    """Return a message of the command line without keys that were typed into it."""
     return re.sub(r"jbe_(live|test)_\S+", REPLACEMENT, text)

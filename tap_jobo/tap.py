@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import json
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from singer_sdk import Tap
 from singer_sdk.exceptions import ConfigValidationError, MappingError
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
+from singer_sdk.tap_base import CliTestOptionValue
 
 from tap_jobo.errors import ConfigError, StateError
 from tap_jobo.redaction import redact_logs
@@ -141,6 +143,33 @@ class TapJobo(Tap):
                 ", ".join(map(ascii, sorted(unknown))),
             )
         super().load_state(checked)
+
+    @classmethod
+    def get_singer_command(cls) -> click.Command:
+        """Return the command line, on which the catalog is read before `--test` is obeyed."""
+        command = super().get_singer_command()
+        for parameter in command.params:
+            parameter.is_eager |= parameter.name == "catalog"
+        return command
+
+    @classmethod
+    def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
+        """Test the streams that the catalog selects; the SDK looks at no catalog here.
+
+        Raises:
+            ConfigError: The catalog is not a file with a JSON object.
+        """
+        file: IO[str] | None = ctx.params.get("catalog")
+        if value != CliTestOptionValue.All.value or file is None:
+            super().cb_test(ctx, param, value)
+            return
+        tap = cls(
+            config=ctx.params["config"].config,
+            parse_env_config=ctx.params["config"].parse_env,
+            catalog=json.loads(read_object(file.name, "--catalog", ConfigError).read()),
+        )
+        tap.run_connection_test()
+        ctx.exit()
 
     @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:

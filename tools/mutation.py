@@ -56,7 +56,7 @@ JUSTIFIED: Final = {
     r"(?m)^\+.*\bself, .*/, |^\+ +/,$": "it only asks for names",
     r"return msgspec\.json\.decode\(body\), False": "the slow way leads to the same rows",
     r"on_filter_change (>= \"resync\"|<= \"error\")": "the three words have this order",
-    r"skew >= timedelta\(0\)": "it is told of a skew of minutes only",
+    r"skew >= timedelta\(0\)": "only a skew of minutes is reported",
     r"min\(asked, 999999999\.0\)": "a second of 30 years",
     r"self\._(last_slot|interval) = -1\.0": "a turn that is over is no turn",
 }

@@ -10,7 +10,7 @@ from hypothesis import Phase, settings
 if TYPE_CHECKING:
     import pytest
 
-# A changed tap may write for ever to a test that keeps all of it.
+# A changed tap may write forever to a test that keeps all of it.
 resource.setrlimit(resource.RLIMIT_AS, (4 * 1024**3, 4 * 1024**3))
 # The shortest way to a failure is not needed, and takes minutes to find.
 settings.register_profile("mutation", phases=[Phase.generate])

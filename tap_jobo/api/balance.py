@@ -59,7 +59,7 @@ class Balance:
         if self._alert_threshold is not None and balance < self._alert_threshold:
             self._logger.warning(
                 "The balance of %s credits (%s) is below credits_alert_threshold %s: it still "
-                "buys %s rows.",
+                "covers %s rows.",
                 f"{balance:,}",
                 dollars(balance),
                 f"{self._alert_threshold:,}",

@@ -59,7 +59,7 @@ def sending_failed(error: Exception, url: str, exchange: Exchange, *, is_paid: b
 def reading_failed(error: Exception, exchange: Exchange) -> Exception:
     """Return what it means that an answer began and did not end."""
     if exchange.is_overdue:
-        return IncompleteResponseError("Jobo's answer took longer than 15 minutes")
+        return _overdue(exchange)
     if _any(list(_causes(error)), TimeoutError):
         return IncompleteResponseError("Jobo's answer stopped halfway")
     return IncompleteResponseError("Jobo's answer broke off")
@@ -67,13 +67,19 @@ def reading_failed(error: Exception, exchange: Exchange) -> Exception:
 
 def _unanswered(causes: list[BaseException], exchange: Exchange, *, is_paid: bool) -> Exception:
     if exchange.is_overdue:
-        return IncompleteResponseError("Jobo's answer took longer than 15 minutes")
+        return _overdue(exchange)
     if _any(causes, (TimeoutError, requests.Timeout)):
         return IncompleteResponseError("Jobo did not answer in time")
     if _any(causes, ProtocolError) and not _any(causes, _CONNECTION_CLOSED):
         return IncompleteResponseError("Jobo's answer is not HTTP")
     lost = "The connection to Jobo was lost before the answer"
     return IncompleteResponseError(lost) if is_paid else RetryableError(lost)
+
+
+def _overdue(exchange: Exchange) -> IncompleteResponseError:
+    minutes = exchange.seconds / 60
+    limit = f"{minutes:g} minutes" if minutes >= 1 else f"{exchange.seconds:g} seconds"
+    return IncompleteResponseError(f"Jobo's answer took longer than {limit}")
 
 
 def _host(url: str) -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from requests import PreparedRequest
 
-    from tap_jobo.api.budget import Account
+    from tap_jobo.api.account import Account
     from tap_jobo.api.client import Client
     from tap_jobo.api.responses import ApiResponse
     from tap_jobo.scan import Filters, Scan

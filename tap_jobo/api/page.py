@@ -42,7 +42,7 @@ def read_page(body: bytes, spec: FeedSpec, sent_cursor: str | None) -> Page:
 
     Raises:
         ApiError: It is not the documented envelope, or says that more follows without saying
-            where. Carrying on by guess could end a scan too early, or bill one page for ever.
+            where. Guessing could end a scan too early, or bill one page forever.
     """
     try:
         data, is_strict = parse_json_checked(body)

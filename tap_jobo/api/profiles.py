@@ -48,7 +48,7 @@ class Profiles:
 
     Attributes:
         count: Profiles read so far.
-        gone: Companies that are gone, so far.
+        not_found: Companies without a profile, so far.
         skipped: Profiles that could not be had although others could, so far.
     """
 
@@ -69,14 +69,14 @@ class Profiles:
         self._shutdown = shutdown
         self._logger = logger
         self.count = 0
-        self.gone = 0
+        self.not_found = 0
         self.skipped = 0
 
     def read(self, ids: Iterable[str]) -> Iterator[Row]:
         """Yield the profiles of companies, in their order; few are in memory at once.
 
-        A company that is gone has none. One whose profile Jobo fails to give is skipped, with an
-        ERROR, if the others' can be had.
+        A company that is not found has none. One whose profile Jobo fails to give is skipped,
+        with an ERROR, if the others' can be had.
 
         Raises:
             RetriesExhaustedError: Neither can the others' be had.
@@ -97,8 +97,8 @@ class Profiles:
         if isinstance(outcome, RetriesExhaustedError):
             self._skip(company_id, outcome)
         elif outcome is None:
-            self.gone += 1
-            self._logger.info("Company %s is gone: it has no profile.", company_id)
+            self.not_found += 1
+            self._logger.info("Company %s was not found: it has no profile.", company_id)
         else:
             yield from self._record(company_id, outcome)
 
@@ -113,7 +113,10 @@ class Profiles:
 
     def figures(self) -> str:
         """Return the counts, as a part of the run's summary."""
-        return f"{self.count:,} profiles, {self.gone:,} companies gone, {self.skipped:,} skipped"
+        return (
+            f"{self.count:,} profiles, {self.not_found:,} companies not found, "
+            f"{self.skipped:,} skipped"
+        )
 
     def _record(self, company_id: str, profile: Row) -> Iterator[Row]:
         if parse_uuid(profile.get("id")) != company_id.lower():
@@ -130,7 +133,7 @@ class Profiles:
         return asked.result()
 
     def _fetch(self, company_id: str) -> _Outcome:
-        """Return a profile, the error that it could not be had with, or None if it is gone.
+        """Return a profile, the error that it could not be had with, or None if there is none.
 
         Raises:
             RetriesExhaustedError: Others cannot be fetched either: the API itself is down.

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from tap_jobo.api.budget import deducted_credits
+from tap_jobo.api.account import deducted_credits
 from tap_jobo.api.json_body import NotJsonError, parse_json
 from tap_jobo.api.rate_limit import parse_retry_after
-from tap_jobo.api.retry import RetryableError
+from tap_jobo.api.retry import IncompleteResponseError, RetryableError
 from tap_jobo.errors import ApiError, CursorRejectedError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
+
+    from tap_jobo.api.account import Account
 
 _BOM: Final = b"\xef\xbb\xbf"
 _RETRIED: Final = frozenset(
@@ -39,7 +41,7 @@ class ApiResponse:
     """A complete answer.
 
     Attributes:
-        body: Its body, decoded; the key is taken out should it be there.
+        body: Its body, decoded, without the key should it be there.
         status: Its status, 200 unless rows came with another 2xx.
         headers: Its headers, whose names are case-insensitive.
         first_sent_at: The local clock before the request was first tried, in UTC.
@@ -57,7 +59,38 @@ class ApiResponse:
     date: datetime | None
 
 
-def is_page(body: bytes, headers: Mapping[str, str]) -> bool:
+def require_success(
+    response: ApiResponse, account: Account | None = None, forbidden: str | None = None
+) -> ApiResponse:
+    """Return an answer that is what was asked for: a page, or JSON if it is free.
+
+    Args:
+        response: The answer.
+        account: Where a page is charged; None for a free request.
+        forbidden: What to advise on a 403, instead of the usual.
+
+    Raises:
+        RetryableError: Jobo refused it for now.
+        IncompleteResponseError: It is no page, or no JSON.
+        ApiError: Jobo refused it.
+    """
+    status, headers, body = response.status, response.headers, response.body
+    if not _is_success(status, is_paid=account is not None):
+        setting = account.page_size_setting if account else None
+        raise _refusal(status, headers, body, page_size_setting=setting, forbidden=forbidden)
+    if not (_is_page(body, headers) if account else _is_json(body)):
+        raise IncompleteResponseError(f"Jobo answered {status} without a JSON body")
+    return response
+
+
+def _is_success(status: int, *, is_paid: bool) -> bool:
+    """Whether an answer may be one; a page may come with any 2xx."""
+    if is_paid:
+        return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
+    return status == HTTPStatus.OK
+
+
+def _is_page(body: bytes, headers: Mapping[str, str]) -> bool:
     """Whether a complete 2xx body is a page that was billed, rather than, say, a gateway's HTML.
 
     It is one if it starts like a JSON object, or if its answer says that it deducted credits.
@@ -70,7 +103,7 @@ def is_page(body: bytes, headers: Mapping[str, str]) -> bool:
     return has_known_end and bool(deducted_credits(headers))
 
 
-def is_json(body: bytes) -> bool:
+def _is_json(body: bytes) -> bool:
     """Whether a body is JSON."""
     try:
         parse_json(body)
@@ -79,7 +112,7 @@ def is_json(body: bytes) -> bool:
     return True
 
 
-def refusal(
+def _refusal(
     status: int,
     headers: Mapping[str, str],
     body: bytes,

@@ -32,12 +32,14 @@ class Exchange:
         seconds: How long the try may take as a whole.
 
     Attributes:
+        seconds: How long the try may take as a whole.
         is_sent: Whether the request may have been sent completely. Only a connection of this
             module can tell that it was not, so any other leaves this true.
     """
 
     def __init__(self, clock: Clock, seconds: float) -> None:
         self._clock = clock
+        self.seconds = seconds
         self._end = clock.monotonic() + seconds
         self.is_sent = True
 

@@ -7,6 +7,8 @@ from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
+from tap_jobo.errors import ApiError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
@@ -32,8 +34,21 @@ class WorkerPool(Generic[A, R]):
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(workers)]
 
     def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
+        """Start the threads.
+
+        Raises:
+            ApiError: The machine allows no more of them.
+        """
+        for started, thread in enumerate(self._threads):
+            try:
+                thread.start()
+            except RuntimeError as error:
+                self._end(started)
+                raise ApiError(
+                    f"Only {started} of {len(self._threads)} threads for profiles can be started "
+                    f"({error}): lower companies_concurrency, or raise the machine's limit of "
+                    "processes (ulimit -u)."
+                ) from error
         return self
 
     def __exit__(
@@ -45,14 +60,17 @@ class WorkerPool(Generic[A, R]):
         """End the threads: each when it is done with its task, and nobody waits for that."""
         while not self._tasks.empty():
             self._tasks.get()
-        for _ in self._threads:
-            self._tasks.put(None)
+        self._end(len(self._threads))
 
     def submit(self, argument: A) -> Future[R]:
         """Have the function called; its result or exception will be in the future."""
         future: Future[R] = Future()
         self._tasks.put((argument, future))
         return future
+
+    def _end(self, threads: int) -> None:
+        for _ in range(threads):
+            self._tasks.put(None)
 
     def _work(self) -> None:
         while task := self._tasks.get():

@@ -20,8 +20,9 @@ def folder_of(setting: str | None) -> Path:
         return (Path(setting) if setting else _state_folder()).expanduser()
     except RuntimeError:
         raise JournalError(
-            "The journal has no folder, since neither HOME nor the user's account tells the home "
-            "folder: set journal_dir to a folder that lasts, or set journal to false."
+            "The journal has no folder: neither HOME nor the user's account names a home folder. "
+            "Set HOME, set journal_dir (--journal-dir of the command) to a folder that lasts, or "
+            "set journal to false."
         ) from None
 
 

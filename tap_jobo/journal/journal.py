@@ -94,7 +94,7 @@ class Journal:
 
         Args:
             scan: The new scan.
-            bookmark: The bookmark that it goes on from, None for a full read.
+            bookmark: The bookmark that it continues from, None for a full read.
         """
         for entry in reversed(self._first_pages()):
             is_successor = not scan.replaces or entry.replaces == scan.replaces
@@ -233,7 +233,7 @@ class Journal:
             chosen: The scan that the run begins with; those that went on from it are used too.
             previous: The scan of the state that other filters rule out, if any.
         """
-        used = {chosen.id, chosen.replaces}
+        used = {chosen.id, chosen.replaces} - {""}
         for entry in self._mine():  # in the order in which they came
             if entry.base in used or entry.replaces in used:
                 used.add(entry.scan)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from tap_jobo.journal.bucket import store_errors
@@ -67,7 +68,9 @@ class ObjectStore:
                 self._names.setdefault(key, set()).add(name)
             else:
                 self._orphans.add(name)
-        return sorted(pages.values(), key=lambda entry: entry.number)
+        by_number = sorted(pages.values(), key=lambda entry: entry.number)
+        newest = {_key(entry): entry for entry in by_number}  # of pages that were saved twice
+        return [entry for entry in by_number if newest[_key(entry)] is entry]
 
     def load(self, entry: Entry) -> bytes:
         """Return a page's raw body."""
@@ -82,6 +85,8 @@ class ObjectStore:
         name = page_name(entry)
         self._names.setdefault(_key(entry), set()).add(name)
         self._write(name, zlib.compress(body, 1))
+        if entry.rows is not None:
+            self.annotate(entry)
 
     def annotate(self, entry: Entry) -> None:
         """Note what reading a page has shown."""
@@ -99,27 +104,31 @@ class ObjectStore:
             self._names.pop(key, None)
 
     def rename_owner(self, old: str, new: str) -> None:
-        """Do nothing: the pages of an earlier version are in files, never in a bucket."""
+        """Let the pages of one owner be those of another."""
+        for entry in self.entries():
+            if entry.owner == old:
+                self.save(replace(entry, owner=new), self.load(entry))
+                self.remove([entry])
 
     def quarantine(self, owner: str, rows: Iterable[bytes]) -> int:
         """Keep rows that could not be delivered, the same raw row once; return how many are new."""
         folder = f"{_QUARANTINE}/{owner}"
-        new = {f"{folder}/{hashlib.sha256(row).hexdigest()}": row for row in rows}
-        if not self._waiting:
-            for name in self._listed(folder):
-                new.pop(name, None)
-        self._write_later(new)
+        known = [] if self._waiting else self._listed(folder)
+        new = {hashlib.sha256(row).hexdigest(): row for row in rows}
+        for name in known:
+            new.pop(name.rpartition(".")[2], None)
+        first = len(known) + 1
+        self._write_later(
+            {f"{folder}/{n:010}.{digest}": new[digest] for n, digest in enumerate(new, first)}
+        )
         return len(new)
 
     def quarantined(self, owner: str | None = None) -> list[bytes]:
         """Return the quarantined rows, of one owner or of all."""
         folder = f"{_QUARANTINE}/{owner}" if owner else _QUARANTINE
         with store_errors():
-            found = sorted(
-                (each["last_modified"], each["path"])
-                for each in self._bucket.list(folder).collect()
-            )
-            return [bytes(self._bucket.get(name).bytes()) for _, name in found]
+            names = sorted(self._listed(folder))
+            return [bytes(self._bucket.get(name).bytes()) for name in names]
 
     def drop_quarantined(self) -> int:
         """Remove all quarantined rows, and return how many there were."""

@@ -38,6 +38,10 @@ _OPEN_WAIT: Final = 15.0
 _REOPEN_WAIT: Final = 1.0
 """Seconds to wait for it when it is opened again, which is tried with each page."""
 _RETRY_EVERY: Final = 0.1
+_WRITABLE: Final = "rwc"
+"""SQLite's mode of a connection that may also make the file."""
+_WAL: Final = "-wal"
+"""What SQLite appends to the file's name for its write-ahead log."""
 _COLUMNS: Final = ", ".join(field.name for field in fields(Entry))
 _PAGE: Final = "owner = ? AND scan = ? AND cursor = ?"
 
@@ -203,32 +207,41 @@ class SqliteStore:
         self._db, self._file = db, _identity(self._path)
 
     def _open_to_read(self, cause: Exception) -> None:
-        """Open a file that cannot be written as it is or, where that fails, a copy of it.
+        """Open a file that cannot be written: as it is or, where that fails, a copy of it.
 
         Raises:
             JournalError: It cannot be read at all.
         """
-        try:
-            self._db = _connect(self._path, is_writable=False, wait=0)
-        except (sqlite3.Error, OSError):
-            self._open_copy(cause)
+        for connect in (self._connect_read_only, self._connect_to_copy, self._connect_immutable):
+            try:
+                self._db = connect()
+            except (sqlite3.Error, OSError):
+                self.close()
+            else:
+                return
+        raise JournalError(
+            f"The journal {self._path} cannot be read ({type(cause).__name__}: {cause}). The run "
+            "ends before anything is billed, since the pages in it would be billed again. Repair "
+            "it, move it away (its pages are then billed again), or set journal to false."
+        ) from cause
 
-    def _open_copy(self, cause: Exception) -> None:
+    def _connect_read_only(self) -> sqlite3.Connection:
+        return _connect(self._path, wait=0, mode="ro")
+
+    def _connect_to_copy(self) -> sqlite3.Connection:
+        """Connect to a copy, where SQLite needs side files that it cannot make or open."""
         self._copy = tempfile.TemporaryDirectory(prefix="tap-jobo-journal-")
         copy = Path(self._copy.name) / FILE
-        try:
-            for suffix in ("", "-wal"):
-                if Path(f"{self._path}{suffix}").exists():
-                    shutil.copyfile(f"{self._path}{suffix}", f"{copy}{suffix}")
-            self._db = _connect(copy, wait=0)
-        except (sqlite3.Error, OSError) as error:
-            self.close()
-            raise JournalError(
-                f"The journal {self._path} cannot be read ({type(cause).__name__}: {cause}; "
-                f"{error}). The run ends before anything is billed, since the pages in it would "
-                "be billed again. Repair it, move it away (its pages are then billed again), or "
-                "set journal to false."
-            ) from error
+        for suffix in ("", _WAL):
+            if Path(f"{self._path}{suffix}").exists():
+                shutil.copyfile(f"{self._path}{suffix}", f"{copy}{suffix}")
+        return _connect(copy, wait=0)
+
+    def _connect_immutable(self) -> sqlite3.Connection:
+        """Connect without side files, where there is no room for a copy either."""
+        if _holds_something(Path(f"{self._path}{_WAL}")):  # which would be ignored
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+        return _connect(self._path, wait=0, mode="ro&immutable=1")
 
 
 def _make_private(path: Path) -> None:
@@ -244,11 +257,10 @@ def _make_private(path: Path) -> None:
         path.chmod(mode & 0o600)
 
 
-def _connect(path: Path, *, wait: float, is_writable: bool = True) -> sqlite3.Connection:
+def _connect(path: Path, *, wait: float, mode: str = _WRITABLE) -> sqlite3.Connection:
     """Open a file whose schema is the current one, waiting while another tap has it locked."""
     deadline = time.monotonic() + wait
     while True:
-        mode = "rwc" if is_writable else "ro"
         db = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode={mode}",
             uri=True,
@@ -256,7 +268,7 @@ def _connect(path: Path, *, wait: float, is_writable: bool = True) -> sqlite3.Co
             isolation_level=None,
         )
         try:
-            if is_writable:
+            if mode == _WRITABLE:
                 prepare(db)
             else:
                 require_current(db)

@@ -25,7 +25,7 @@ def rescue(problems: Sequence[Problem]) -> str | None:
 
     It is text that Postgres takes, also as JSONB: NUL characters are removed before it is
     encoded, so that it has no escape `\u0000`, and lone surrogates are U+FFFD. Everything beyond
-    ASCII stands for itself, so that no surrogate is escaped either.
+    ASCII stands for itself; no surrogate is escaped either.
     """
     if not problems:
         return None

@@ -23,7 +23,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tap_jobo.api.budget import dollars
+from tap_jobo.api.balance import dollars
 from tap_jobo.api.page import read_page
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import ApiError, BudgetReachedError, CursorRejectedError, FormatError
@@ -34,8 +34,9 @@ from tap_jobo.sync.loop_guard import LoopGuard
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Generator, Iterator
+    from datetime import datetime
 
-    from tap_jobo.api.budget import Account
+    from tap_jobo.api.account import Account
     from tap_jobo.api.feed_reader import RawPage
     from tap_jobo.api.page import Page
     from tap_jobo.journal.journal import Journal
@@ -123,6 +124,7 @@ class Delivery:
         try:
             while scan:
                 scan = yield from self._deliver(scan)
+            self._report.is_complete = True
         except BudgetReachedError as reached:
             self._logger.warning("%s", reached)
 
@@ -135,7 +137,7 @@ class Delivery:
         if is_fresh:
             return None
         following = self._start.catch_up(scan)
-        return self._journal.resume(following, parse_timestamp(scan.started_at or ""))
+        return self._journal.resume(following, _start_of(scan))
 
     def _pages(
         self, scan: Scan
@@ -179,14 +181,15 @@ class Delivery:
         if scan.started_at is None:
             scan = replace(scan, started_at=raw.started_at)
         entry = self._journal.put(scan, raw.body, cost=raw.cost, received_at=raw.received_at)
-        self._look_at_clocks(raw)
+        self._look_at_clocks(raw, scan)
         return scan, _StoredPage(entry, raw.body, raw)
 
-    def _look_at_clocks(self, raw: RawPage) -> None:
+    def _look_at_clocks(self, raw: RawPage, scan: Scan) -> None:
         if not self._are_clocks_reported:
             self._are_clocks_reported = True
             report_clocks(raw, self._logger)
-            reject_future_bookmark(self._start.bookmark(self._state), raw.api_time)
+            for instant in (self._start.bookmark(self._state), _start_of(scan)):
+                reject_future_bookmark(instant, raw.api_time)
             self._journal.expire(self._start.clock.now(), raw.api_time)
 
     def _open(self, scan: Scan, stored: _StoredPage, guard: LoopGuard) -> tuple[Page, Conversion]:
@@ -240,7 +243,6 @@ class Delivery:
         """Put into the state, not yet written, that a page's rows are out."""
         cursor = page.next_cursor if page.has_more else None
         scan = replace(scan, rows=scan.rows + len(page.items), cursor=cursor)
-        self._report.is_complete = not page.has_more
         if page.has_more:
             self._state = self._state.checkpoint(scan, self._start.filters)
         else:
@@ -273,8 +275,9 @@ class Delivery:
         if rows or cost:
             self._logger.warning(
                 "The journal holds %s rows of %s, worth %s, that this run does not use: they "
-                "belong to a sync of other filters, or to one that went on from another state. "
-                "Run with those filters, or with the state that was written then, to use them.",
+                "belong to a sync with other filters, with a shorter lookback_minutes or a later "
+                "start_date, or to one that went on from another state. Run with those settings, "
+                "or with the state that was written then, to use them.",
                 f"{rows:,}",
                 self._spec.name,
                 dollars(cost or rows * self._account.price),
@@ -300,3 +303,7 @@ class Delivery:
             cost,
         )
         return self._journal.resume(self._start.restarted(scan), None)
+
+
+def _start_of(scan: Scan) -> datetime | None:
+    return parse_timestamp(scan.started_at) if scan.started_at else None

@@ -31,7 +31,7 @@ class LoopGuard:
         self._empty = 0
 
     def detect_pagination_loop(self, scan: Scan, page: Page) -> None:
-        """Check that a page does not lead back to one before it, which would be billed for ever.
+        """Check that a page does not lead back to one before it, which would be billed forever.
 
         Args:
             scan: The scan, whose cursor asked for the page.

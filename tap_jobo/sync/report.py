@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Final, cast
 
 from singer_sdk import metrics
 
-from tap_jobo.api.budget import CREDITS_PER_DOLLAR, dollars
+from tap_jobo.api.balance import CREDITS_PER_DOLLAR, dollars
 
 if TYPE_CHECKING:
     import logging
 
-    from tap_jobo.api.budget import Account, Budget
+    from tap_jobo.api.account import Account
+    from tap_jobo.api.budget import Budget
     from tap_jobo.api.profiles import Profiles
     from tap_jobo.clock import Clock
 
@@ -166,7 +167,7 @@ class Report:
         if profiles:
             figures |= {
                 Metric.PROFILES: profiles.count,
-                Metric.PROFILES_NOT_FOUND: profiles.gone,
+                Metric.PROFILES_NOT_FOUND: profiles.not_found,
                 Metric.PROFILES_SKIPPED: profiles.skipped,
             }
         return {metric: value for metric, value in figures.items() if value is not None}

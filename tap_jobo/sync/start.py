@@ -52,7 +52,7 @@ class SyncStart:
     logger: logging.Logger
 
     def bookmark(self, state: StreamState) -> datetime | None:
-        """Return the bookmark that a new scan goes on from, None for a full read."""
+        """Return the bookmark that a new scan continues from, None for a full read."""
         if self.is_full_table or self._must_resync(state):
             return None
         return state.bookmark

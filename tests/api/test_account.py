@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tap_jobo.api.budget import Account, Budget, dollars
+from tap_jobo.api.balance import dollars
+from tap_jobo.api.budget import Budget
 from tap_jobo.errors import BudgetReachedError, ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from tap_jobo.api.account import Account
 
 LOGGER = logging.getLogger("tests.account")
 PLAN_HEADERS = [
@@ -53,7 +56,7 @@ class TestCharge:
         assert account.credits == budget.credits == 120
         assert account.price == 40
 
-    def test_without_header_the_requested_page_is_settled_by_its_rows(self) -> None:
+    def test_without_header_a_page_is_settled_by_its_rows(self) -> None:
         account = sites(budget := make_budget())
         assert account.charge({}, 50) == 2_500
         assert account.settle(2_500, {}, 20) == 1_000
@@ -131,18 +134,32 @@ class TestFreePlan:
 
 class TestMaxCredits:
     def test_first_page_is_checked_at_list_price(self) -> None:
-        jobs(make_budget(max_credits=3_000)).check_first_page(1_000)
+        account = jobs(make_budget(max_credits=3_000))
+        account.expect_page(1_000)
+        account.reserve(1_000)
+        account = jobs(make_budget(max_credits=2_999))
+        account.expect_page(1_000)
         with pytest.raises(ConfigError) as error:
-            jobs(make_budget(max_credits=2_999)).check_first_page(1_000)
+            account.reserve(1)
         for part in ("max_credits", "2,999", "3,000", "jobs_batch_size", "free needs no"):
             assert part in str(error.value)
+
+    def test_page_of_a_later_feed_is_checked_before_the_first(self) -> None:
+        budget = make_budget(max_credits=2_999)
+        first, later = sites(budget), jobs(budget)
+        first.expect_page(50)
+        later.expect_page(1_000)
+        with pytest.raises(ConfigError, match="1,000 rows of jobs"):
+            first.reserve(50)
 
     def test_first_page_is_checked_whatever_the_run_has_used(self) -> None:
         budget = make_budget(max_credits=2_999)
         receive(sites(budget), 1, deducted(50))
+        jobs(budget).expect_page(999)
+        jobs(budget).reserve(1)
+        jobs(budget).expect_page(1_000)
         with pytest.raises(ConfigError):
-            jobs(budget).check_first_page(1_000)
-        jobs(budget).check_first_page(999)
+            jobs(budget).reserve(1)
 
     def test_reserved_at_list_price_then_at_the_price_last_seen(self) -> None:
         account = sites(make_budget(max_credits=5_000))

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
-from tap_jobo.streams.schemas import COMPANIES
 
 from jobo_sandbox import Fault, Hold, Sandbox
 from tap_jobo.api.client import Client
 from tap_jobo.api.profiles import Profiles
 from tap_jobo.api.transport import Transport
-from tap_jobo.errors import RetriesExhaustedError
+from tap_jobo.errors import ApiError, RetriesExhaustedError
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.signals import ShutdownSignal
+from tap_jobo.streams.companies import SCHEMA as COMPANIES
 from tests.support import discover, entry_of, execute
 from tests.support.clock import FakeClock
 from tests.support.loggers import LOGGER
@@ -54,7 +54,7 @@ def _client(sandbox: Sandbox, clock: FakeClock, workers: int) -> Iterator[Client
 def _profiles(
     sandbox: Sandbox, clock: FakeClock, workers: int, shutdown: ShutdownSignal | None = None
 ) -> Iterator[Profiles]:
-    with _client(sandbox, clock, workers) as client:
+    with _client(sandbox, clock, workers) as client, _workers_joined():
         yield Profiles(
             client=client,
             prepare=lambda company_id: _request(sandbox, company_id),
@@ -63,6 +63,17 @@ def _profiles(
             shutdown=shutdown or ShutdownSignal(clock),
             logger=LOGGER,
         )
+
+
+@contextlib.contextmanager
+def _workers_joined() -> Iterator[None]:
+    """Wait for the workers, which the reader does not: the sandbox closes after them."""
+    before = set(threading.enumerate())
+    yield
+    for thread in set(threading.enumerate()) - before:
+        if "(_work)" in thread.name:
+            thread.join(10)
+            assert not thread.is_alive()
 
 
 def _request(sandbox: Sandbox, company_id: str) -> requests.PreparedRequest:
@@ -243,7 +254,7 @@ def test_failing_profile_is_retried_for_a_minute() -> None:
         victim = list(sandbox.world.rows())[2]
         sandbox.faults.add(Fault(status=502, times=None), company_id=victim)
         assert victim not in _read(profiles, sandbox)
-        assert (profiles.count, profiles.gone, profiles.skipped) == (4, 0, 1)
+        assert (profiles.count, profiles.not_found, profiles.skipped) == (4, 0, 1)
         assert 30 < clock.passed <= RETRY_FOR
 
 
@@ -300,7 +311,35 @@ def test_api_without_any_profile_is_an_error_and_skips_none() -> None:
         sandbox.faults.add(Fault(status=502, times=None))
         with pytest.raises(RetriesExhaustedError, match="502"):
             _read(profiles, sandbox)
-        assert (profiles.count, profiles.gone, profiles.skipped) == (0, 0, 0)
+        assert (profiles.count, profiles.not_found, profiles.skipped) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("allowed", [0, 2])
+def test_threads_that_cannot_start_are_one_clear_error(
+    monkeypatch: pytest.MonkeyPatch, allowed: int
+) -> None:
+    started: list[threading.Thread] = []
+    start = threading.Thread.start
+
+    def start_some(thread: threading.Thread) -> None:
+        if len(started) == allowed:
+            message = "can't start new thread"
+            raise RuntimeError(message)
+        started.append(thread)
+        start(thread)
+
+    clock = FakeClock(START)
+    with _sandbox(clock, 5) as sandbox, _profiles(sandbox, clock, 4) as profiles:
+        monkeypatch.setattr(threading.Thread, "start", start_some)
+        with pytest.raises(ApiError, match=f"Only {allowed} of 4 threads") as error:
+            _read(profiles, sandbox)
+        monkeypatch.undo()
+        for part in ("can't start new thread", "companies_concurrency", "ulimit -u"):
+            assert part in str(error.value)
+        for thread in started:
+            thread.join(10)
+            assert not thread.is_alive()
+        assert sandbox.ledger == []
 
 
 def test_profiles_are_read_with_next_to_no_files(tap: Tap) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tap_jobo.api import client as client_module
+from tap_jobo.api import sender as sender_module
 from tap_jobo.api.retry import Retry, RetryableError
 from tap_jobo.errors import ApiError
 from tests.support.client import GARBAGE, FeedClient
@@ -239,7 +239,7 @@ BROKEN = {
 def test_broken_response_is_retried_twice_and_counted_as_billed(
     sandbox: Sandbox, feed: FeedClient, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "_TIMEOUT", (10, 0.1))
+    monkeypatch.setattr(sender_module, "_TIMEOUT", (10, 0.1))
     sandbox.faults.add(fault)
     sandbox.omit_credit_headers = True  # an answer that names a price is a page
     with pytest.raises(ApiError, match="billed"):
@@ -252,7 +252,7 @@ def test_broken_response_is_retried_twice_and_counted_as_billed(
 def test_response_that_broke_once_costs_a_page(
     sandbox: Sandbox, feed: FeedClient, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "_TIMEOUT", (10, 0.1))
+    monkeypatch.setattr(sender_module, "_TIMEOUT", (10, 0.1))
     sandbox.faults.add(fault)
     sandbox.omit_credit_headers = True
     original = sandbox.faults.take
@@ -277,7 +277,7 @@ def test_other_failures_add_no_retries_of_broken_responses(
 
 
 def test_timeouts_are_those_that_jobo_asks_for() -> None:
-    assert client_module._TIMEOUT == (10, 120)
+    assert sender_module._TIMEOUT == (10, 120)
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 405, 410, 422, 451])

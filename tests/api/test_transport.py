@@ -16,6 +16,7 @@ import pytest
 import requests
 
 from tap_jobo.api import client as client_module
+from tap_jobo.api import sender as sender_module
 from tap_jobo.api.budget import Budget
 from tap_jobo.api.client import Client
 from tap_jobo.api.transport import Transport
@@ -214,7 +215,7 @@ class TestNotSent:
     def test_tls_handshake_that_hangs_timed_out_and_is_free(
         self, api: Api, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(client_module, "_TIMEOUT", (0.05, 120))
+        monkeypatch.setattr(sender_module, "_TIMEOUT", (0.05, 120))
         server = api.serve(stay_silent)
         with pytest.raises(RetriesExhaustedError, match="timed out"):
             api.fetch(server, "https")
@@ -332,6 +333,10 @@ class TestSent:
         assert server.connections == connections
 
 
+def _raise_memory_error(*_: object) -> Iterator[bytes]:
+    raise MemoryError
+
+
 class TestLimits:
     @pytest.mark.parametrize(
         "head", ["HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", "HTTP/1.1 200 OK\r\nX: "]
@@ -361,7 +366,7 @@ class TestLimits:
     def test_body_beyond_the_limit_is_charged_and_not_tried_again(
         self, api: Api, monkeypatch: pytest.MonkeyPatch, *, is_compressed: bool
     ) -> None:
-        monkeypatch.setattr(client_module, "_BODY_MAX", 1024**2)
+        monkeypatch.setattr(sender_module, "_BODY_MAX", 1024**2)
         body = b'{"career_sites": [' + b" " * 1024**2
         encoding = []
         if is_compressed:
@@ -372,14 +377,47 @@ class TestLimits:
         assert server.connections == 1
         assert api.account.credits == api.account.perhaps == WORST_CASE
 
+    def test_body_beyond_memory_is_charged_and_not_tried_again(
+        self, api: Api, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(requests.Response, "iter_content", _raise_memory_error)
+        server = api.serve(answer())
+        with pytest.raises(ApiError, match="more memory than there is") as error:
+            api.fetch(server)
+        assert "may have been billed" in str(error.value)
+        assert server.connections == 1
+        assert api.account.credits == api.account.perhaps == WORST_CASE
+
+    def test_refusal_beyond_memory_is_judged_by_its_status(
+        self, api: Api, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(requests.Response, "iter_content", _raise_memory_error)
+        with pytest.raises(ApiError, match="401"):
+            api.fetch(api.serve(answer(PAGE, "401 Unauthorized")))
+        assert api.account.credits == 0
+
+    def test_request_tried_once_has_a_limit_of_its_own(self, api: Api) -> None:
+        def trickle(connection: socket.socket) -> None:
+            read_request(connection)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n")
+            api.clock.passed += 5
+            with contextlib.suppress(OSError):
+                connection.sendall(b"x")
+                connection.recv(1)
+
+        server = api.serve(trickle)
+        with pytest.raises(ApiError, match="longer than 5 seconds"):
+            api.client.fetch_once(api.request(server), 5)
+        assert server.connections == 1
+
     def test_body_limit_is_512_mb(self) -> None:
-        assert client_module._BODY_MAX == 512 * 1024**2
+        assert sender_module._BODY_MAX == 512 * 1024**2
         assert client_module._REQUEST_MAX == 15 * 60
 
     def test_refusal_beyond_the_limit_is_judged_by_its_status(
         self, api: Api, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(client_module, "_BODY_MAX", 10)
+        monkeypatch.setattr(sender_module, "_BODY_MAX", 10)
         with pytest.raises(ApiError, match="401"):
             api.fetch(api.serve(answer(PAGE, "401 Unauthorized")))
         assert api.account.credits == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import sys
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +68,12 @@ def unprivileged(command: list[str]) -> list[str]:
 def run_unprivileged(tap: Tap, *, state: object = None, **settings: Any) -> Run:
     command = tap.command(state=state, settings=settings)
     return execute(unprivileged(command), tap.environment())
+
+
+def journal_command(tap: Tap, *args: str) -> Run:
+    """Run `python -m tap_jobo.journal` on the tap's journal."""
+    folder = {"TAP_JOBO_JOURNAL_DIR": str(tap.folder / "journal")}
+    return execute([sys.executable, "-m", "tap_jobo.journal", *args], tap.environment(folder))
 
 
 def run_with_file_limit(tap: Tap, kilobytes: int, *, state: object = None) -> Run:

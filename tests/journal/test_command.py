@@ -8,11 +8,13 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
 from jobo_sandbox import Fault, Hold
-from tests.journal.helpers import opened, replayed, select
+from tests.journal.helpers import journal_command, opened, replayed, select
 from tests.support import execute
 from tests.support.crash import cut_in_request, finish, wait_for
+from tests.support.repository import REPOSITORY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,15 +22,9 @@ if TYPE_CHECKING:
     from tests.support import Run, Tap
 
 
-def command(tap: Tap, *args: str) -> Run:
-    """Run the command on the tap's journal."""
-    folder = {"TAP_JOBO_JOURNAL_DIR": str(tap.folder / "journal")}
-    return execute([sys.executable, "-m", "tap_jobo.journal", *args], tap.environment(folder))
-
-
 def written(tap: Tap, *args: str) -> list[str]:
     """The lines that the command writes, when it does as it is told."""
-    run = command(tap, *args)
+    run = journal_command(tap, *args)
     assert run.returncode == 0, run.stderr
     assert run.stderr == ""
     return run.stdout.splitlines()
@@ -103,7 +99,7 @@ def test_export_writes_each_raw_page_as_a_line(tap: Tap) -> None:
 
 
 def test_export_puts_a_page_of_many_lines_on_one(tap: Tap) -> None:
-    page = {"career_sites": [], "next_cursor": None, "has_more": False}
+    page: dict[str, Any] = {"career_sites": [], "next_cursor": None, "has_more": False}
     body = json.dumps(page, indent=2).replace("\n", "\r\n")
     tap.sandbox.faults.add(Fault(garbage=body))
     tap.run()
@@ -133,7 +129,7 @@ def test_export_of_rows_names_pages_without_any(tap: Tap, path: Path, body: str)
     tap.sandbox.faults.add(Fault(garbage=body))
     assert tap.run().returncode == 1
     (name,) = select(path, "SELECT scan || '.' || number FROM pages WHERE rows IS NULL")
-    run = command(tap, "export", "--rows")
+    run = journal_command(tap, "export", "--rows")
     assert run.returncode == 1
     assert len(run.stdout.splitlines()) == 50
     assert run.stderr.startswith(f"Error: No rows can be read from {name}: ")
@@ -183,13 +179,13 @@ def test_drop_of_all_empties_the_journal(tap: Tap) -> None:
 def test_drop_of_an_unknown_name_drops_nothing(tap: Tap, path: Path) -> None:
     cut_in_request(tap, 3, billed=False)
     (name,) = select(path, "SELECT scan || '.' || number FROM pages WHERE number = 2")
-    assert "no page or sync nobody" in refusal(command(tap, "drop", name, "nobody"))
+    assert "no page or sync nobody" in refusal(journal_command(tap, "drop", name, "nobody"))
     assert len(written(tap, "export")) == 2
 
 
 def test_drop_of_nothing_is_a_mistake(tap: Tap) -> None:
     tap.run()
-    run = command(tap, "drop")
+    run = journal_command(tap, "drop")
     assert run.returncode == 2
     assert "--quarantined or --all" in run.stderr
     assert len(written(tap, "export")) == 3
@@ -201,7 +197,7 @@ def test_drop_refuses_while_a_run_is_under_way(tap: Tap, path: Path) -> None:
     process = tap.start()
     hold.wait()
     wait_for(lambda: select(path, "SELECT COUNT(*) FROM pages WHERE rows = 50") == [1])
-    line = refusal(command(tap, "drop", "--all"))
+    line = refusal(journal_command(tap, "drop", "--all"))
     assert re.search(rf"\(process {process.pid} on \S+, since 20\S+Z\)", line)
     assert len(written(tap, "export")) == 1
     hold.release()
@@ -217,7 +213,7 @@ def test_drop_after_a_kill_needs_no_lock(tap: Tap) -> None:
 
 @pytest.mark.parametrize("args", [["list"], ["export"], ["drop", "--all"]])
 def test_a_journal_that_does_not_exist(tap: Tap, args: list[str]) -> None:
-    line = refusal(command(tap, *args))
+    line = refusal(journal_command(tap, *args))
     assert str(tap.folder / "journal") in line
     assert "--journal-dir" in line
     assert not (tap.folder / "journal").exists()
@@ -249,4 +245,17 @@ def test_a_journal_that_cannot_be_read_is_one_line(
     else:
         with opened(path) as db:
             db.execute("PRAGMA user_version = 99")
-    assert "journal" in refusal(command(tap, "list"))
+    assert "journal" in refusal(journal_command(tap, "list"))
+
+
+@pytest.mark.parametrize("file", ["meltano.yml", "plugin.yaml"])
+def test_the_plugin_has_each_command(tap: Tap, file: str) -> None:
+    definition = yaml.safe_load((REPOSITORY / file).read_text("utf-8"))
+    (plugin,) = definition.get("variants") or definition["plugins"]["extractors"]
+    commands = plugin["commands"]
+    assert list(commands) == ["journal-list", "journal-export", "journal-drop"]
+    for command in commands.values():
+        assert command["executable"] == "python"  # Meltano takes it from the plugin's own folder
+        run = execute([sys.executable, *command["args"].split(), "--help"], tap.environment())
+        assert run.returncode == 0, run.stderr
+        assert run.stdout.startswith(f"Usage: {command['args'].replace('-m', 'python -m')}")

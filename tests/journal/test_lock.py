@@ -61,7 +61,7 @@ def test_a_second_run_is_refused(tap: Tap) -> None:
 
 @pytest.mark.parametrize("change", ["rotated key", "name of this machine"])
 def test_a_second_run_is_refused_under_another_spelling(tap: Tap, change: str) -> None:
-    settings = {
+    settings: dict[str, Any] = {
         "rotated key": {"api_key": "jbe_test_another"},
         "name of this machine": {"api_url": tap.sandbox.url.replace("127.0.0.1", "localhost")},
     }[change]

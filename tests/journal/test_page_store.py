@@ -1,222 +1,258 @@
-"""The contract that every store of pages keeps: files, object storage."""
+"""What every store of pages does, whatever it is made of."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from obstore.store import MemoryStore
 
 from tap_jobo.journal.bucket import open_bucket
-from tap_jobo.journal.object_names import note_name, page_name
 from tap_jobo.journal.object_store import ObjectStore
-from tap_jobo.journal.page_store import Entry, PageStore, StoreError
+from tap_jobo.journal.page_store import Entry, NoStore, PageStore, StoreError, summary
 from tap_jobo.journal.sqlite import SqliteStore
 from tap_jobo.settings.bucket_url import parse_bucket_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
     from pathlib import Path
 
-_OWNER = "a1" * 32
-_BODY = b'{"career_sites": []}' * 50
+Opens = Callable[[], PageStore]
+"""Opens the store anew, as another process does later."""
+
+_BUCKETS: dict[Path, MemoryStore] = {}
 
 
-def entry(number: int = 1, **changes: Any) -> Entry:
-    """A page's entry; each number is a page of its own."""
-    given: dict[str, Any] = {
-        "owner": _OWNER,
-        "scan": "0123456789abcdef",
-        "base": "",
-        "replaces": "",
-        "restarts": 0,
-        "since": "2026-01-31T08:00:00.000001Z",
-        "started_at": "2026-02-01T08:00:00.123456Z",
-        "batch_size": 50,
-        "number": number,
-        "cursor": f"c{number}",
-        "following": None,
-        "rows": None,
-        "credits": 2500,
-        "received_at": "2026-02-01T08:00:01.000000Z",
-    }
-    return Entry(**(given | changes))
+def _in_memory(folder: Path) -> PageStore:
+    return ObjectStore(_BUCKETS.setdefault(folder, MemoryStore()), f"memory:{folder}")
 
 
-@pytest.fixture(params=["sqlite", "memory", "s3"])
-def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], PageStore]:
-    """What opens the same store, as each run does."""
-    if request.param == "sqlite":
-        return lambda: SqliteStore(tmp_path / "journal")
-    if request.param == "memory":
-        bucket = MemoryStore()
-        return lambda: ObjectStore(bucket, "memory")
-    url = parse_bucket_url(request.getfixturevalue("s3").url)
+def _in_s3(folder: Path) -> PageStore:
+    url = parse_bucket_url(f"s3://journals{folder}")
     assert url
-    return lambda: ObjectStore(open_bucket(url), str(url))
+    return ObjectStore(open_bucket(url), str(url))
+
+
+STORES: dict[str, Callable[[Path], PageStore]] = {
+    "sqlite": SqliteStore,
+    "memory": _in_memory,
+    "s3": _in_s3,
+}
+"""Each kind of store, opened for a folder of the test's. A new store needs one line here."""
+
+PAGE = Entry(
+    owner="owner",
+    scan="scan",
+    base=None,
+    replaces="",
+    restarts=0,
+    since="",
+    started_at="2026-01-01T12:00:00.000000Z",
+    batch_size=50,
+    number=1,
+    cursor="",
+    following=None,
+    rows=None,
+    credits=2_500,
+    received_at="2026-01-01T12:00:01.000000Z",
+)
+SECOND = replace(
+    PAGE,
+    base="before",
+    replaces="dead",
+    restarts=1,
+    since="2025-12-31T00:00:00.000000Z",
+    number=2,
+    cursor="c1",
+    following="c2",
+    rows=50,
+    tally='{"id": 2}',
+)
+
+
+@pytest.fixture(params=STORES)
+def opens(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opens]:
+    opened: list[PageStore] = []
+    if request.param == "s3":
+        request.getfixturevalue("s3")
+
+    def open_() -> PageStore:
+        opened.append(STORES[request.param](tmp_path / "journal"))
+        return opened[-1]
+
+    yield open_
+    for store in opened:
+        store.close()
 
 
 @pytest.fixture
-def store(reopen: Callable[[], PageStore]) -> PageStore:
-    return reopen()
+def store(opens: Opens) -> PageStore:
+    return opens()
 
 
-_UNUSUAL = {
-    "of an earlier version": {"base": None, "scan": "at-20260131080000000000"},
-    "a first page of everything": {"cursor": "", "since": ""},
-    "a full read that started over": {"base": "full-0a", "replaces": "0b", "restarts": 1},
-    "characters of every kind": {"since": "a/b.c_d%2F~é 日?#\\", "owner": "v1:../x"},
-    "free": {"credits": 0, "batch_size": 1000, "number": 9_999_999},
-}
+def test_a_new_store_is_empty(store: PageStore) -> None:
+    assert store.entries() == []
+    assert store.quarantined() == []
+    assert store.tally("owner") == ""
+    assert store.drop_quarantined() == 0
 
 
-@pytest.mark.parametrize("changes", _UNUSUAL.values(), ids=_UNUSUAL)
-def test_a_later_run_finds_what_was_saved(
-    reopen: Callable[[], PageStore], changes: dict[str, Any]
-) -> None:
-    page = entry(**changes)
-    reopen().save(page, _BODY)
-    assert reopen().entries() == [page]
-    assert reopen().load(page) == _BODY
+def test_a_page_is_read_as_it_was_saved(store: PageStore) -> None:
+    body = b'{"a":\n"\\u0000 \xff"}'
+    store.save(PAGE, body)
+    store.save(SECOND, b"")
+    assert store.entries() == [PAGE, SECOND]
+    assert store.load(PAGE) == body
+    assert store.load(SECOND) == b""
 
 
-_NOTES = [
-    {"following": "f2", "rows": 50, "tally": ""},
-    {"following": "", "rows": 0, "tally": '{"id": 4, "listing_url": 4}'},
-]
+def test_a_page_lasts(opens: Opens) -> None:
+    first = opens()
+    first.save(PAGE, b"body")
+    first.quarantine("owner", [b"row"])
+    first.set_tally("owner", "3")
+    first.close()
+    store = opens()
+    assert store.entries() == [PAGE]
+    assert store.load(PAGE) == b"body"
+    assert store.quarantined() == [b"row"]
+    assert store.tally("owner") == "3"
 
 
-@pytest.mark.parametrize("shown", _NOTES, ids=["in the middle", "the last"])
-def test_a_later_run_finds_what_reading_has_shown(
-    reopen: Callable[[], PageStore], shown: dict[str, Any]
-) -> None:
-    store = reopen()
-    store.save(entry(), _BODY)
-    store.save(entry(2), _BODY)
-    store.annotate(replace(entry(), **shown))
-    assert reopen().entries() == [replace(entry(), **shown), entry(2)]
-    assert reopen().load(replace(entry(), **shown)) == _BODY
+def test_another_process_sees_a_page_at_once(opens: Opens) -> None:
+    store, other = opens(), opens()
+    store.save(PAGE, b"body")
+    assert other.load(PAGE) == b"body"
+    other.save(SECOND, b"second")
+    assert store.entries() == [PAGE, SECOND]
 
 
-def test_entries_come_in_the_order_of_their_numbers(store: PageStore) -> None:
-    for number in (10, 9, 100, 1):
-        store.save(entry(number, scan=f"{number}aa"), _BODY)
-    assert [each.number for each in store.entries()] == [1, 9, 10, 100]
+def test_pages_are_listed_by_their_numbers(store: PageStore) -> None:
+    pages = [replace(PAGE, number=n, cursor=f"c{n}", scan=f"s{n % 3}") for n in (3, 11, 1, 2)]
+    for page in pages:
+        store.save(page, b"body")
+    assert [page.number for page in store.entries()] == [1, 2, 3, 11]
 
 
-def test_removed_pages_are_gone_and_others_are_not(reopen: Callable[[], PageStore]) -> None:
-    store = reopen()
-    for number in (1, 2, 3):
-        store.save(entry(number), _BODY)
-        store.annotate(entry(number, following="f", rows=50))
-    last = reopen()
-    first, second, third = last.entries()
-    last.remove([first, third])
-    assert reopen().entries() == [second]
+def test_a_page_that_is_saved_again_is_replaced(store: PageStore) -> None:
+    store.save(PAGE, b"old")
+    again = replace(PAGE, number=5, received_at="2026-01-02T00:00:00.000000Z")
+    store.save(again, b"new")
+    assert store.entries() == [again]
+    assert store.load(again) == b"new"
+
+
+def test_a_page_that_is_not_there_cannot_be_loaded(store: PageStore) -> None:
+    store.save(PAGE, b"body")
+    for other in (SECOND, replace(PAGE, owner="other"), replace(PAGE, scan="other")):
+        with pytest.raises(StoreError):
+            store.load(other)
+
+
+def test_a_page_is_annotated_with_what_was_read(store: PageStore) -> None:
+    store.save(PAGE, b"body")
+    store.save(SECOND, b"second")
+    noted = replace(PAGE, following="", rows=20, tally='{"id": 3}')
+    store.annotate(noted)
+    assert store.entries() == [noted, SECOND]
+    assert store.load(noted) == b"body"
+
+
+def test_pages_are_removed(opens: Opens) -> None:
+    store = opens()
+    third = replace(PAGE, number=3, cursor="c2")
+    for page in (PAGE, SECOND, third):
+        store.save(page, b"body")
+    store.remove([PAGE, third])
+    assert store.entries() == [SECOND]
+    assert opens().entries() == [SECOND]
     with pytest.raises(StoreError):
-        reopen().load(first)
+        store.load(PAGE)
 
 
-def test_pages_are_removed_by_the_run_that_saved_them(reopen: Callable[[], PageStore]) -> None:
-    store = reopen()
-    store.save(entry(), _BODY)
-    store.annotate(entry(following="f", rows=50))
-    store.remove([entry(following="f", rows=50)])
-    assert reopen().entries() == []
+def test_the_removal_of_nothing_removes_nothing(store: PageStore) -> None:
+    store.save(PAGE, b"body")
+    store.remove([])
+    store.remove([SECOND])
+    assert store.entries() == [PAGE]
 
 
-def test_removing_twice_is_no_error(reopen: Callable[[], PageStore]) -> None:
-    reopen().save(entry(), _BODY)
-    one, other = reopen(), reopen()
-    page, same = one.entries(), other.entries()
-    one.remove(page)
-    other.remove(same)
-    assert reopen().entries() == []
+def test_pages_get_another_owner(store: PageStore) -> None:
+    others = replace(PAGE, owner="third", scan="s2", number=3)
+    for page in (PAGE, SECOND, others):
+        store.save(page, page.cursor.encode())
+    store.rename_owner("owner", "new")
+    renamed = [replace(PAGE, owner="new"), replace(SECOND, owner="new")]
+    assert store.entries() == [*renamed, others]
+    assert [store.load(page) for page in renamed] == [b"", b"c1"]
 
 
-def test_a_page_saved_again_is_one_page(reopen: Callable[[], PageStore]) -> None:
-    reopen().save(entry(), b"first")
-    reopen().save(entry(), b"second")
-    assert reopen().entries() == [entry()]
-    assert reopen().load(entry()) == b"second"
+def test_the_same_row_is_quarantined_once(store: PageStore) -> None:
+    assert store.quarantine("owner", [b"one", b"two", b"one"]) == 2
+    assert store.quarantine("owner", [b"two", b"three"]) == 1
+    assert store.quarantined() == [b"one", b"two", b"three"]
 
 
-def test_the_same_row_is_quarantined_once(reopen: Callable[[], PageStore]) -> None:
-    assert reopen().quarantine(_OWNER, [b"one", b"two"]) == 2
-    assert reopen().quarantine(_OWNER, [b"two", b"three"]) == 1
-    assert reopen().quarantine("b2" * 32, [b"one"]) == 1
-    store = reopen()
-    assert sorted(store.quarantined(_OWNER)) == [b"one", b"three", b"two"]
-    assert sorted(store.quarantined()) == [b"one", b"one", b"three", b"two"]
-    assert store.drop_quarantined() == 4
-    assert reopen().quarantined() == []
+def test_quarantined_rows_have_owners(store: PageStore) -> None:
+    assert store.quarantine("owner", [b"one"]) == 1
+    assert store.quarantine("other", [b"one", b"two"]) == 2
+    assert store.quarantined("owner") == [b"one"]
+    assert store.quarantined("other") == [b"one", b"two"]
+    assert store.quarantined("nobody") == []
 
 
-def test_each_owner_has_a_tally(reopen: Callable[[], PageStore]) -> None:
-    assert reopen().tally(_OWNER) == ""
-    reopen().set_tally(_OWNER, '{"id": 3}')
-    reopen().set_tally("b2" * 32, '{"id": 4}')
-    reopen().set_tally(_OWNER, "")
-    assert [reopen().tally(_OWNER), reopen().tally("b2" * 32)] == ["", '{"id": 4}']
+def test_quarantined_rows_outlive_pages(store: PageStore) -> None:
+    store.save(PAGE, b"body")
+    store.quarantine("owner", [b"one"])
+    store.remove([PAGE])
+    assert store.quarantined() == [b"one"]
 
 
-# Object storage alone
+def test_quarantined_rows_are_dropped_alone(store: PageStore) -> None:
+    store.save(PAGE, b"body")
+    store.quarantine("owner", [b"one", b"two"])
+    assert store.drop_quarantined() == 2
+    assert store.quarantined() == []
+    assert store.entries() == [PAGE]
 
 
-def test_a_name_stays_short_enough_for_every_store() -> None:
-    page = entry(
-        scan="at-20260131080000000000",
-        base=f"full-{'a' * 16}",
-        replaces="b" * 16,
-        cursor="c" * 24,
-        following="d" * 24,
-        rows=1000,
-        tally='{"name": 1000, "ats": 1000, "listing_url": 1000, "id": 1000}',
-    )
-    # With hierarchical names, Azure allows 255 characters between two slashes.
-    for name in (page_name(page), note_name(page)):
-        assert len(name) < 500
-        assert max(map(len, name.split("/"))) < 255
+def test_a_tally_is_kept_for_each_owner(store: PageStore) -> None:
+    store.set_tally("owner", "1")
+    store.set_tally("other", "2")
+    store.set_tally("owner", "3")
+    assert [store.tally(owner) for owner in ("owner", "other", "nobody")] == ["3", "2", ""]
 
 
-def test_a_note_too_long_for_a_name_is_not_written() -> None:
-    bucket = MemoryStore()
-    store = ObjectStore(bucket, "memory")
-    store.save(entry(), _BODY)
-    store.annotate(entry(rows=50, following="f", tally="long" * 200))
-    assert ObjectStore(bucket, "memory").entries() == [entry()]
+def test_a_store_tells_its_place(store: PageStore, tmp_path: Path) -> None:
+    assert str(tmp_path) in store.place
 
 
-_STRANGE = [
-    "pages/readme.txt",
-    "pages/a/b/c.page",
-    f"{page_name(entry())}2",
-    page_name(entry()).replace("0000000001", "one"),
-]
+# The store that keeps nothing
 
 
-@pytest.mark.parametrize("name", _STRANGE)
-def test_an_object_that_is_no_page_of_ours_is_an_error(name: str) -> None:
-    bucket = MemoryStore()
-    bucket.put(name, b"")
-    with pytest.raises(StoreError, match="no page of this version"):
-        ObjectStore(bucket, "memory").entries()
-
-
-def test_a_note_whose_page_is_gone_goes_with_the_next_page() -> None:
-    bucket = MemoryStore()
-    bucket.put(note_name(entry(2, rows=1, following="")), b"")
-    store = ObjectStore(bucket, "memory")
-    store.save(entry(), _BODY)
-    assert store.entries() == [entry()]
-    store.remove([entry()])
-    assert bucket.list().collect() == []
-
-
-@pytest.mark.parametrize("damage", [b"", b"not zlib"])
-def test_a_damaged_page_is_an_error(damage: bytes) -> None:
-    bucket = MemoryStore()
-    bucket.put(page_name(entry()), damage)
+def test_no_store_keeps_nothing() -> None:
+    store = NoStore()
+    store.save(PAGE, b"body")
+    store.set_tally("owner", "1")
+    assert store.quarantine("owner", [b"row"]) == 0
+    assert (store.entries(), store.quarantined(), store.tally("owner")) == ([], [], "")
     with pytest.raises(StoreError):
-        ObjectStore(bucket, "memory").load(entry())
+        store.load(PAGE)
+
+
+def test_a_page_is_named_by_its_scan_and_number() -> None:
+    assert SECOND.name == "scan.2"
+
+
+@pytest.mark.parametrize(
+    ("pages", "text"),
+    [
+        ([SECOND], "1 page (50 rows, worth $2.50)"),
+        ([PAGE, SECOND], "2 pages (50 rows, worth $5.00)"),
+        ([replace(SECOND, rows=1_000)] * 1_000, "1,000 pages (1,000,000 rows, worth $2,500.00)"),
+    ],
+)
+def test_pages_are_summed_up(pages: list[Entry], text: str) -> None:
+    assert summary(pages) == text

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 README = (REPOSITORY / "README.md").read_text("utf-8")
-SOURCES = [*files("tap_jobo"), *files("jobo_sandbox")]
+NAMING = [*files("tap_jobo"), *files("jobo_sandbox"), REPOSITORY / "meltano.yml"]
+"""Where names come from that the documents may quote."""
 TESTS = {
     path.stem
     for path in files("tests", "test_*.py")
@@ -105,7 +106,7 @@ def test_names_in_the_documents_are_those_of_the_code(document: str) -> None:
     variables = set(re.findall(r"\bTAP_JOBO_([A-Z][A-Z_]*)", text))
     assert {name.lower() for name in variables} <= {setting.name for setting in SETTINGS}
     # What has an underscore, is quoted by itself, and is no setting, field, state key or figure.
-    known = set(re.findall(r"\w+_\w+", "".join(map(Path.read_text, SOURCES))))
+    known = set(re.findall(r"\w+_\w+", "".join(map(Path.read_text, NAMING))))
     assert set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", text)) <= known | TESTS
 
 

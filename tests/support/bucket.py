@@ -71,6 +71,8 @@ class Bucket:
     def delete(self, names: Any) -> None:
         self._answer()
         for name in [names] if isinstance(names, str) else names:
+            if name not in self.objects:  # as Azure has it
+                raise FileNotFoundError(name)
             del self.objects[name]
 
     def _answer(self) -> None:

@@ -1,17 +1,21 @@
-"""The one clock of tests that run the tap's code in this process: no test waits."""
+"""The clocks of tests: one for the tap's code in this process, and wrong ones for the tap."""
 
 from __future__ import annotations
 
+import sys
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tap_jobo.clock import Clock
+from tests.support.process import Tap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+_SHIFTED_TAP = Path(__file__).with_name("shifted_tap.py")
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
@@ -52,3 +56,25 @@ class FakeClock(Clock):
         self.on_sleep()
         with self._lock:
             self.passed += seconds
+
+
+@dataclass
+class TapWithClock(Tap):
+    """The tap as a process whose local clock is wrong: so far ahead, or standing still."""
+
+    local_clock: timedelta | datetime = timedelta()
+
+    def command(self, *args: str, **kwargs: Any) -> list[str]:
+        _, *others = super().command(*args, **kwargs)
+        return [sys.executable, str(_SHIFTED_TAP), *others]
+
+    def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+        shift = self.local_clock
+        told = str(shift.total_seconds()) if isinstance(shift, timedelta) else shift.isoformat()
+        return super().environment({"TEST_CLOCK": told, **(extra or {})})
+
+
+def with_clock(tap: Tap, local_clock: timedelta | datetime) -> TapWithClock:
+    """The same tap with another local clock."""
+    parts = {part.name: getattr(tap, part.name) for part in fields(Tap)}
+    return TapWithClock(**parts, local_clock=local_clock)

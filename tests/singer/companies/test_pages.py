@@ -139,7 +139,7 @@ class TestGone:
         assert {key for key in gone for line in lines if key in line} == gone
         assert run.lines("WARNING") == run.lines("ERROR") == []
         (summary,) = (line for line in run.lines("INFO") if line.startswith("Summary"))
-        assert "108 profiles, 12 companies gone, 0 skipped" in summary
+        assert "108 profiles, 12 companies not found, 0 skipped" in summary
         assert run.metrics["jobo_profiles"] == 108
         assert run.metrics["jobo_profiles_gone"] == 12
         assert run.metrics["jobo_profiles_skipped"] == 0

@@ -1,0 +1,98 @@
+"""Which filter values Jobo knows now: a value that it does not know silently matches nothing.
+
+The list comes from an endpoint that may change without notice, so nothing depends on it: where it
+is missing, slow or broken, nothing is checked.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Final
+
+from tap_jobo.api.json_body import parse_json
+from tap_jobo.errors import ApiError
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Iterable
+
+    from requests import PreparedRequest
+
+    from tap_jobo.api.client import Client
+
+    KnownValues = dict[str, frozenset[str] | None]
+    """The values of each filter, None where they are not known."""
+
+FILTERS_PATH: Final = "/api/connectors/filters"
+_SECONDS: Final = 5.0
+_ENUMS: Final = ("work_models", "employment_types", "experience_levels")
+_SUGGESTIONS: Final = 3
+
+
+def fetch_known_values(
+    client: Client, prepare: Callable[[], PreparedRequest], logger: logging.Logger
+) -> KnownValues:
+    """Fetch the values of the jobs filters, free of charge, with one request of a few seconds.
+
+    Args:
+        client: Sends the request.
+        prepare: Makes it.
+        logger: Where one DEBUG line tells that not all of them can be had.
+
+    Raises:
+        InterruptedRunError: A signal came.
+    """
+    try:
+        known = _read(parse_json(client.fetch_once(prepare(), _SECONDS).body))
+        missing = ", ".join(name for name, values in known.items() if values is None)
+        why = f"the answer has no {missing}" if missing else ""
+    except ApiError as error:
+        known, why = _read(None), str(error)
+    if why:
+        logger.debug("Filter values are not checked against Jobo's (%s).", why.rstrip("."))
+    return known
+
+
+def describe_unknown_values(
+    setting: str, values: Iterable[str], known: frozenset[str] | None
+) -> list[str]:
+    """Return a warning for each value of a setting that Jobo does not know.
+
+    Args:
+        setting: Its name, such as `jobs_sources`.
+        values: What it is set to.
+        known: What Jobo knows, None to check nothing.
+    """
+    if known is None:
+        return []
+    what = setting.removeprefix("jobs_").replace("_", " ")
+    return [
+        f"Setting '{setting}': {value!r} is none of Jobo's {what}{_question(value, known)} Such a "
+        "value matches nothing."
+        for value in values
+        if value not in known
+    ]
+
+
+def _question(value: str, known: frozenset[str]) -> str:
+    near = get_close_matches(value.lower(), sorted(known), _SUGGESTIONS)
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else "."
+
+
+def _read(data: Any) -> KnownValues:
+    """Read an answer as far as it can be understood."""
+    answer = data if isinstance(data, dict) else {}
+    enums, sources = answer.get("enums"), answer.get("sources")
+    keys = [_get(each, "key") for each in sources] if isinstance(sources, list) else None
+    return {"sources": _texts(keys)} | {name: _texts(_get(enums, name)) for name in _ENUMS}
+
+
+def _get(data: Any, name: str) -> Any:
+    return data.get(name) if isinstance(data, dict) else None
+
+
+def _texts(values: Any) -> frozenset[str] | None:
+    """Return a list's texts; None unless it has some and nothing else."""
+    if isinstance(values, list) and values and all(isinstance(each, str) for each in values):
+        return frozenset(values)
+    return None

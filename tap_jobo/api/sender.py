@@ -1,0 +1,116 @@
+"""One try of a request: how it is sent, and how its answer is read, within limits."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+import urllib3
+
+from tap_jobo.api.failures import reading_failed, sending_failed
+from tap_jobo.errors import ApiError
+from tap_jobo.redaction import redact_body
+
+if TYPE_CHECKING:
+    import requests
+
+    from tap_jobo.api.transport import Exchange
+    from tap_jobo.clock import Clock
+
+_TIMEOUT: Final = (10.0, 120.0)
+"""Seconds to connect, and between two parts of an answer: Jobo asks for at least 120."""
+_BODY_MAX: Final = 512 * 1024 * 1024
+"""Bytes of a decoded body."""
+_CHUNK: Final = 64 * 1024
+_IDLE_MAX: Final = 60.0
+"""Seconds after which a connection is not used again: a gateway on the way may have forgotten it,
+and a request that gets lost there may be billed, as far as the tap can tell."""
+
+
+class BodyTooLargeError(ApiError):
+    """A body is larger than a page can be, or than memory: another try would fail as well."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"Jobo's answer {what}: lower the page size, or ask Jobo. The answer may have been "
+            "billed."
+        )
+
+
+class Sender:
+    """Sends requests, one try each.
+
+    Args:
+        session: The session to send with. Redirects are never followed: a header such as
+            X-Api-Key would go along to another host.
+        key: The API key, to take it out of what comes back.
+        clock: The clock to read.
+    """
+
+    def __init__(self, session: requests.Session, key: str, clock: Clock) -> None:
+        self._session = session
+        self._key = key
+        self._clock = clock
+        self._environment: dict[str, Any] | None = None
+        self._last_used = clock.monotonic()
+
+    def send(
+        self, request: requests.PreparedRequest, exchange: Exchange, *, is_paid: bool
+    ) -> requests.Response:
+        """Send a request and return the answer, whose body is still to be read.
+
+        Raises:
+            RetryableError: It failed in a way that is free.
+            IncompleteResponseError: It was sent, and no answer came.
+            ApiError: It cannot be sent.
+        """
+        url = request.url or ""
+        if self._environment is None:  # its proxies and certificates, looked up once a run
+            merged = self._session.merge_environment_settings(
+                url, {}, stream=True, verify=None, cert=None
+            )
+            self._environment = dict(merged)
+        if is_paid and self._clock.monotonic() - self._last_used > _IDLE_MAX:
+            self._session.close()  # its connections; it opens new ones
+        connect, read = _TIMEOUT
+        timeout: Any = urllib3.Timeout(exchange.seconds, connect, read)
+        try:
+            return self._session.send(
+                request, timeout=timeout, allow_redirects=False, **self._environment
+            )
+        except (OSError, urllib3.exceptions.HTTPError) as error:  # requests' own are OSErrors
+            raise sending_failed(error, url, exchange, is_paid=is_paid) from error
+
+    def read(self, response: requests.Response, exchange: Exchange) -> bytes:
+        """Return the body; that of a refusal may be missing, since its status says what to do.
+
+        Raises:
+            IncompleteResponseError: It broke off.
+            BodyTooLargeError: It cannot be taken in.
+        """
+        try:
+            with response:
+                return redact_body(_read_limited(response), self._key)
+        except (OSError, urllib3.exceptions.HTTPError) as error:
+            failure = reading_failed(error, exchange)
+        except MemoryError:
+            failure = BodyTooLargeError("needs more memory than there is")
+        except BodyTooLargeError as error:
+            failure = error
+        finally:
+            self._last_used = self._clock.monotonic()
+        if response.status_code < HTTPStatus.MULTIPLE_CHOICES:
+            raise failure
+        return b""
+
+
+def _read_limited(response: requests.Response) -> bytes:
+    chunks, size = [], 0
+    for chunk in response.iter_content(_CHUNK):
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > _BODY_MAX:
+            raise BodyTooLargeError(
+                f"is larger than {_BODY_MAX // 1024**2} MB, which no page can be"
+            )
+    return b"".join(chunks)

@@ -1,0 +1,99 @@
+"""Pages that cannot be parsed: billed once, replayed free with the same error, then dropped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from jobo_sandbox import Fault
+from tests.journal.helpers import journal_command, select
+from tests.support import complaint
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support import Tap
+
+DEEP = b'{"career_sites":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+
+
+def changed(**changes: Any) -> Fault:
+    return Fault(replace=lambda body: {**body, **changes})
+
+
+def without(name: str) -> Fault:
+    return Fault(replace=lambda body: {key: body[key] for key in body if key != name})
+
+
+BROKEN = {
+    "numeric next_cursor": changed(next_cursor=12),
+    "no has_more": without("has_more"),
+    "no rows": without("career_sites"),
+    "rows in an object": changed(career_sites={}),
+    "has_more without a cursor": changed(next_cursor=None),
+    "cut short": Fault(garbage=b'{"career_sites": [{"id": "'),
+    "deep nesting": Fault(garbage=DEEP),
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_broken_page_is_billed_once(tap: Tap, path: Path, broken: str) -> None:
+    tap.sandbox.faults.add(BROKEN[broken])
+    first = tap.run()
+    line = complaint(first)
+    assert first.records == []
+    assert first.states == []
+    for _ in range(2):
+        assert complaint(tap.run()) == line
+    assert tap.sandbox.rows_billed == 50
+    (name,) = select(path, "SELECT scan || '.' || number FROM pages")
+    assert f"The page stays in the journal as {name}" in line
+    assert "newer tap-jobo" in line
+    assert f"`python -m tap_jobo.journal drop {name}`" in line
+    assert "requested again at its price, $2.50" in line
+
+
+@pytest.mark.parametrize("broken", ["numeric next_cursor", "deep nesting"])
+def test_a_dropped_page_is_requested_again(tap: Tap, path: Path, broken: str) -> None:
+    tap.sandbox.faults.add(BROKEN[broken], on=2)
+    first = tap.run()
+    assert first.returncode == 1
+    (name,) = select(path, "SELECT scan || '.' || number FROM pages WHERE rows IS NULL")
+    assert journal_command(tap, "drop", name).returncode == 0
+    again = tap.run(state=first.state)
+    assert again.returncode == 0, again.stderr
+    assert set(first.ids + again.ids) == tap.sandbox.world.rows().keys()
+    assert len(again.ids) == 70
+    assert tap.sandbox.rows_billed == 170
+
+
+def test_a_broken_page_without_a_journal_says_what_it_costs(tap: Tap) -> None:
+    tap.sandbox.faults.add(BROKEN["no has_more"])
+    line = complaint(tap.run(journal=False))
+    assert "the page is then billed again" in line
+    assert "drop" not in line
+
+
+def test_a_page_that_leads_back_is_billed_once(tap: Tap) -> None:
+    cursors: list[str] = []
+
+    def lead_back(body: dict[str, Any]) -> dict[str, Any]:
+        cursors.append(body["next_cursor"])
+        return {**body, "next_cursor": cursors[0], "has_more": True}
+
+    tap.sandbox.faults.add(Fault(replace=lead_back, times=None))
+    first = tap.run()
+    line = complaint(first)
+    billed = tap.sandbox.rows_billed
+    assert complaint(tap.run(state=first.state)) == line
+    assert tap.sandbox.rows_billed == billed == 100
+
+
+def test_a_page_sent_as_206_is_a_page(tap: Tap) -> None:
+    tap.sandbox.faults.add(Fault(send_as=206), on=2)
+    run = tap.run()
+    assert run.returncode == 0, run.stderr
+    assert len(run.ids) == 120
+    assert run.metrics["jobo_credits"] == 6_000
+    assert tap.sandbox.rows_billed == 120

@@ -1,0 +1,82 @@
+"""Where the journal is, and what the tap says if nothing tells."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tap_jobo.journal.identity import normalize_url
+from tests.support import complaint, execute
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.support import Run, Tap
+
+_WITHOUT_ACCOUNT = """
+import pwd, runpy, sys
+def getpwuid(uid):
+    raise KeyError(uid)
+pwd.getpwuid = getpwuid
+runpy.run_module(sys.argv.pop(1), run_name="__main__")
+"""
+"""A program that runs a module as a user whom the system does not know, as in some containers."""
+
+
+def run_without_account(tap: Tap, module: str, args: Sequence[str]) -> Run:
+    env = tap.environment()
+    del env["HOME"], env["XDG_STATE_HOME"]
+    return execute([sys.executable, "-c", _WITHOUT_ACCOUNT, module, *args], env, cwd=tap.folder)
+
+
+def test_without_a_home_the_tap_asks_for_a_folder(tap: Tap) -> None:
+    args = tap.command(settings={"journal_dir": None})[1:]
+    line = complaint(run_without_account(tap, "tap_jobo", args))
+    assert "HOME" in line
+    assert "set journal_dir" in line
+    assert "journal to false" in line
+    assert not tap.sandbox.ledger
+    assert [file.name for file in tap.folder.iterdir()] == ["config.json"]
+
+
+def test_without_a_home_a_tilde_is_no_folder(tap: Tap) -> None:
+    args = tap.command(settings={"journal_dir": "~/paid"})[1:]
+    assert "'journal_dir' must be" in complaint(run_without_account(tap, "tap_jobo", args))
+    assert not tap.sandbox.ledger
+
+
+def test_without_a_home_a_given_folder_works(tap: Tap) -> None:
+    run = run_without_account(tap, "tap_jobo", tap.command()[1:])
+    assert run.returncode == 0, run.stderr
+    assert (tap.folder / "journal" / "journal.sqlite3").is_file()
+
+
+def test_without_a_home_a_journal_that_is_off_works(tap: Tap) -> None:
+    args = tap.command(settings={"journal_dir": None, "journal": False})[1:]
+    assert len(run_without_account(tap, "tap_jobo", args).ids) == 120
+
+
+def test_without_a_home_the_command_says_so(tap: Tap) -> None:
+    run = run_without_account(tap, "tap_jobo.journal", ["list"])
+    assert run.returncode == 1
+    (line,) = run.stderr.splitlines()
+    assert "--journal-dir" in line
+
+
+@pytest.mark.parametrize(
+    ("url", "form"),
+    [
+        ("https://Connect.Jobo.World/", "https://connect.jobo.world"),
+        ("https://connect.jobo.world:443", "https://connect.jobo.world"),
+        ("https://connect.jobo.world./v1/", "https://connect.jobo.world/v1"),
+        ("https://connect.jobo.world:8443/v1", "https://connect.jobo.world:8443/v1"),
+        ("http://localhost:80", "http://127.0.0.1"),
+        ("http://LOCALHOST:8000/", "http://127.0.0.1:8000"),
+        ("http://[::1]:8000", "http://127.0.0.1:8000"),
+        ("http://127.0.0.1:8000", "http://127.0.0.1:8000"),
+    ],
+)
+def test_an_address_has_one_form(url: str, form: str) -> None:
+    assert normalize_url(url) == form

@@ -1,0 +1,251 @@
+"""The gate: a page whose format has changed stays in the journal, and nothing of it goes out."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from jobo_sandbox import Fault
+from tests.journal.helpers import journal_command, replayed, select
+from tests.support import complaint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.support import Run, Tap
+
+Row = dict[str, Any]
+Body = dict[str, Any]
+
+
+def each_row(change: Callable[[Row], object]) -> Fault:
+    """Every page from now on, with a change in all of its rows."""
+
+    def replace(body: Body) -> Body:
+        for row in body["career_sites"]:
+            change(row)
+        return body
+
+    return Fault(replace=replace, times=None)
+
+
+def rename(row: Row, old: str, new: str) -> None:
+    row[new] = row.pop(old)
+
+
+def pages_of(*pages: list[Row]) -> Fault:
+    """A feed of these pages, one per scan; after them, empty ones."""
+    left = list(pages)
+
+    def replace(_: Body) -> Body:
+        rows = left.pop(0) if left else []
+        return {"career_sites": rows, "next_cursor": None, "has_more": False}
+
+    return Fault(replace=replace, times=None)
+
+
+def rows_without_id(*numbers: int) -> list[Row]:
+    return [{"id": number, "name": "N", "ats": "a", "listing_url": "l"} for number in numbers]
+
+
+CHANGES: dict[str, tuple[str, Callable[[Row], object]]] = {
+    "id is an integer": ("id", lambda row: row.update(id=int(row["id"][:8], 16))),
+    "id is renamed": ("id", lambda row: rename(row, "id", "company_id")),
+    "id is null": ("id", lambda row: row.update(id=None)),
+    "id is another text": ("id", lambda row: row.update(id=f"cs_{row['id'][:8]}")),
+    "name is an object": ("name", lambda row: row.update(name={"en": row["name"]})),
+    "name is renamed": ("name", lambda row: rename(row, "name", "title")),
+    "ats is null": ("ats", lambda row: row.update(ats=None)),
+    "listing_url is missing": ("listing_url", lambda row: row.pop("listing_url")),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_in_all_rows_stops_the_run_and_is_kept(tap: Tap, path: Path, change: str) -> None:
+    field, spoil = CHANGES[change]
+    tap.sandbox.faults.add(each_row(spoil))
+    first = tap.run()
+    line = complaint(first)
+    assert f"a usable '{field}'" in line if field != "id" else "a usable 'id' (a UUID)" in line
+    assert "None of the last 50 rows of career_sites" in line
+    assert first.records == []
+    assert first.states == []
+    (name,) = select(path, "SELECT scan || '.' || number FROM pages")
+    assert f"drop {name}`" in line
+    assert "$2.50" in line
+    assert complaint(tap.run()) == line
+    assert tap.sandbox.rows_billed == 50
+
+
+def test_a_change_in_the_middle_keeps_what_was_delivered(tap: Tap, path: Path) -> None:
+    _, spoil = CHANGES["name is an object"]
+    fault = each_row(spoil)
+    tap.sandbox.faults.add(fault, on=2)
+    first = tap.run()
+    line = complaint(first)
+    assert len(first.ids) == 50
+    again = tap.run(state=first.state)
+    assert complaint(again) == line
+    assert again.records == []
+    assert tap.sandbox.rows_billed == 100
+    (name,) = select(path, "SELECT scan || '.' || number FROM pages ORDER BY number DESC LIMIT 1")
+    assert name in line
+    tap.sandbox.faults.clear()
+    assert journal_command(tap, "drop", name).returncode == 0
+    last = tap.run(state=first.state)
+    assert len(last.ids) == 70
+    assert tap.sandbox.rows_billed == 170
+
+
+def test_a_page_behind_the_gate_is_replayed_by_a_newer_tap(tap: Tap, path: Path) -> None:
+    """The page itself is as it came: a tap that knows the format needs no other request."""
+    bodies: list[Body] = []
+
+    def replace(body: Body) -> Body:
+        for row in body["career_sites"]:
+            rename(row, "id", "company_id")
+        bodies.append(body)
+        return body
+
+    tap.sandbox.faults.add(Fault(replace=replace))
+    assert tap.run().returncode == 1
+    (line,) = journal_command(tap, "export").stdout.splitlines()
+    assert [json.loads(line)] == bodies
+    assert select(path, "SELECT rows FROM pages") == [None]
+
+
+@pytest.mark.parametrize("form", ["{0}", "urn:uuid:{0}", "{{{0}}}", "upper", "no dashes"])
+def test_ids_of_another_form_are_taken(tap: Tap, form: str) -> None:
+    forms: dict[str, Callable[[str], str]] = {
+        "upper": str.upper,
+        "no dashes": lambda key: key.replace("-", ""),
+    }
+    write = forms.get(form, form.format)
+    tap.sandbox.faults.add(each_row(lambda row: row.update(id=write(row["id"]))))
+    run = tap.run()
+    assert run.returncode == 0, run.stderr
+    assert set(run.ids) == tap.sandbox.world.rows().keys()
+
+
+def test_a_change_of_another_field_is_rescued(tap: Tap) -> None:
+    tap.sandbox.faults.add(each_row(lambda row: row.update(summary={"en": row["summary"]})))
+    run = tap.run()
+    assert run.returncode == 0, run.stderr
+    rows = tap.sandbox.world.rows()
+    assert len(run.records) == 120
+    for record in run.records:
+        rescued = json.loads(record["_rescued_data"])
+        assert rescued == {"summary": {"en": rows[record["id"]]["summary"]}}
+        assert record["summary"] is None
+    assert any("'summary'" in line for line in run.lines("ERROR"))
+
+
+def test_unknown_fields_are_rescued(tap: Tap) -> None:
+    tap.sandbox.faults.add(each_row(lambda row: row.update(score=row["name"])))
+    run = tap.run()
+    assert run.returncode == 0, run.stderr
+    names = [json.loads(record["_rescued_data"])["score"] for record in run.records]
+    assert names == [record["name"] for record in run.records]
+    assert len(names) == 120
+    (warning,) = run.lines("WARNING")
+    assert "'score'" in warning
+
+
+# Small pages add up
+
+
+def test_small_pages_of_several_runs_add_up(tap: Tap) -> None:
+    tap.sandbox.faults.add(
+        pages_of(rows_without_id(1, 2), rows_without_id(3, 4), rows_without_id(5))
+    )
+    state: Any = None
+    for _ in range(2):
+        run = tap.run(state=state)
+        assert run.returncode == 0, run.stderr
+        assert run.records == []
+        state = run.state
+    line = complaint(tap.run(state=state))
+    assert "None of the last 5 rows of career_sites has a usable 'id'" in line
+    assert complaint(tap.run(state=state)) == line
+
+
+def test_small_pages_of_one_sync_add_up(tap: Tap) -> None:
+    _, spoil = CHANGES["id is an integer"]
+    tap.sandbox.faults.add(each_row(spoil))
+    run = tap.run(batch_size=2)
+    assert "None of the last 6 rows" in complaint(run)
+    assert run.bookmark["scan"]["rows"] == 4
+
+
+def test_a_good_row_starts_the_count_again(tap: Tap) -> None:
+    good = {"id": "6f1b7a52-0c3d-4e5f-8a9b-0c1d2e3f4a5b", "name": "N", "ats": "a"}
+    good["listing_url"] = "https://example.com"
+    tap.sandbox.faults.add(
+        pages_of(rows_without_id(1, 2, 3, 4), [good], rows_without_id(5, 6, 7, 8))
+    )
+    state: Any = None
+    for _ in range(3):
+        run = tap.run(state=state)
+        assert run.returncode == 0, run.stderr
+        state = run.state
+
+
+def test_a_replayed_page_does_not_count_twice(tap: Tap) -> None:
+    empty: list[Row] = []
+    tap.sandbox.faults.add(
+        pages_of(rows_without_id(1, 2, 3), empty, empty, rows_without_id(4), rows_without_id(5))
+    )
+    for _ in range(3):  # the first fetches the page, the others replay it, and catch up
+        run = tap.run()
+        assert run.returncode == 0, run.stderr
+    assert run.metrics["jobo_rows_replayed"] == 3
+    run = tap.run(state=run.state)
+    assert run.returncode == 0, run.stderr
+    assert "None of the last 5 rows" in complaint(tap.run(state=run.state))
+
+
+# Single rows
+
+
+def run_with_a_bad_row(tap: Tap) -> tuple[Run, Row]:
+    """Run the tap over pages of which one has a row without a usable id."""
+
+    def replace(body: Body) -> Body:
+        body["career_sites"][7]["id"] = 7
+        spoiled.update(body["career_sites"][7])
+        return body
+
+    spoiled: Row = {}
+    tap.sandbox.faults.add(Fault(replace=replace))
+    run = tap.run()
+    assert run.returncode == 0, run.stderr
+    return run, spoiled
+
+
+def test_a_single_bad_row_is_skipped_and_quarantined(tap: Tap, path: Path) -> None:
+    run, row = run_with_a_bad_row(tap)
+    assert len(run.ids) == 119
+    assert len(run.lines("ERROR")) == 1
+    assert [json.loads(kept) for kept in select(path, "SELECT row FROM quarantine")] == [row]
+    assert run.metrics["jobo_rows_quarantined"] == 1
+    (summary,) = [line for line in run.lines("INFO") if line.startswith("Summary: career_sites")]
+    assert "1 quarantined" in summary
+
+
+def test_a_row_is_quarantined_once(tap: Tap, path: Path) -> None:
+    run_with_a_bad_row(tap)
+    again = tap.run()
+    assert replayed(again) == 120
+    assert again.metrics["jobo_rows_quarantined"] == 0
+    assert select(path, "SELECT COUNT(*) FROM quarantine") == [1]
+
+
+def test_a_quarantined_row_survives_acknowledgement(tap: Tap, path: Path) -> None:
+    run, row = run_with_a_bad_row(tap)
+    assert tap.run(state=run.state).returncode == 0
+    assert select(path, "SELECT COUNT(*) FROM pages WHERE rows = 50") == [0]
+    (line,) = journal_command(tap, "export", "--quarantined").stdout.splitlines()
+    assert json.loads(line) == row

@@ -1,0 +1,37 @@
+"""A sandbox that hires, and the tap with the stream of jobs alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jobo_sandbox import Sandbox
+from tests.support import discover
+from tests.support.jobs import tap_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.support.companies import CompaniesTap, Json
+
+
+@pytest.fixture(scope="session")
+def discovered(tmp_path_factory: pytest.TempPathFactory) -> Json:
+    return discover(tmp_path_factory.mktemp("catalog"))
+
+
+@pytest.fixture
+def hiring() -> Iterator[Sandbox]:
+    """A still world of 20 companies with 90 jobs, of which 4 more have expired."""
+    with Sandbox(size=20, jobs=90, seed=7) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def jobs_tap(hiring: Sandbox, tmp_path: Path, discovered: Json) -> CompaniesTap:
+    """The tap with jobs alone, in pages of 40."""
+    tap = tap_of(hiring, tmp_path, discovered, "jobs")
+    tap.settings["jobs_batch_size"] = 40
+    return tap

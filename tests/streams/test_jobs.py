@@ -1,0 +1,435 @@
+"""The feed of jobs: what the tap asks for, what it makes of it, and where its bookmark stands."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
+
+from jobo_sandbox import Fault, Sandbox
+from tests.support import Tap, complaint, entry_of, schema_message
+from tests.support.companies import selecting
+from tests.support.jobs import (
+    FILTERS,
+    POSTED_AFTER,
+    STREAMS,
+    bookmark_of,
+    instant,
+    rows_of,
+    state_of,
+    tap_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from jobo_sandbox import Entry
+    from jobo_sandbox.job_data import Job
+    from tests.support.companies import CompaniesTap, Json
+
+TEXTS = """
+    title normalized_title description summary listing_url apply_url employment_type
+    workplace_type experience_level source
+"""
+TIMES = ("created_at", "updated_at", "date_posted", "valid_through")
+_LINKS = ("linkedin_url", "crunchbase_url", "details_url")
+_SKILLS = [{"name": "string", "type": "string"}]
+_QUALIFICATIONS = {"education": ["string"], "certifications": ["string"], "skills": _SKILLS}
+FIELDS: dict[str, Any] = {
+    "id": "string",
+    **dict.fromkeys(TEXTS.split(), "string"),
+    "company": {
+        **dict.fromkeys(("id", "name", "website", "logo_url", "summary", *_LINKS), "string"),
+        "industries": ["string"],
+        "categories": ["string"],
+    },
+    "locations": [
+        {
+            **dict.fromkeys(("location", "city", "region", "country"), "string"),
+            **dict.fromkeys(("latitude", "longitude"), "number"),
+        }
+    ],
+    "compensation": {"min": "number", "max": "number", "currency": "string", "period": "string"},
+    **dict.fromkeys(TIMES, "date-time"),
+    "qualifications": {"must_have": _QUALIFICATIONS, "preferred": _QUALIFICATIONS},
+    "responsibilities": ["string"],
+    "benefits": ["string"],
+    **dict.fromkeys(
+        ("is_work_auth_required", "is_h1b_sponsor", "is_clearance_required"), "boolean"
+    ),
+}
+"""The fields that Jobo documents: a list stands for a list, an object for an object."""
+PARAMETERS = {
+    "locations": FILTERS["jobs_locations"],
+    "sources": FILTERS["jobs_sources"],
+    "work_models": FILTERS["jobs_work_models"],
+    "employment_types": FILTERS["jobs_employment_types"],
+    "experience_levels": FILTERS["jobs_experience_levels"],
+    "posted_after": POSTED_AFTER,
+}
+
+
+# The schema
+
+
+def _shape(definition: Mapping[str, Any]) -> Any:
+    kind = next(kind for kind in definition["type"] if kind != "null")
+    if kind == "array":
+        return [_shape(definition["items"])]
+    if kind == "object":
+        return {name: _shape(each) for name, each in definition["properties"].items()}
+    is_time = definition.get("format") == "date-time"
+    return "date-time" if is_time else kind
+
+
+def _fields(schema: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for name, definition in schema.get("properties", {}).items():
+        yield path + name, definition
+        yield from _fields(definition, f"{path}{name}.")
+        yield from _fields(definition.get("items", {}), f"{path}{name}[].")
+
+
+@pytest.fixture(scope="module", params=["jobs", "managed_jobs"])
+def schema(request: pytest.FixtureRequest, discovered: Json) -> Json:
+    content: Json = entry_of(discovered, request.param)["schema"]
+    return content
+
+
+def test_schema_has_the_24_documented_fields(schema: Json) -> None:
+    shape = {name: _shape(each) for name, each in schema["properties"].items()}
+    assert shape.pop("_rescued_data") == "string"
+    assert len(shape) == 24
+    assert shape == FIELDS
+
+
+def test_every_field_and_member_is_described(schema: Json) -> None:
+    fields = dict(_fields(schema))
+    assert len(fields) > 50
+    assert [name for name, each in fields.items() if not each.get("description")] == []
+
+
+def test_everything_but_id_may_be_null(schema: Json) -> None:
+    strict = [name for name, each in _fields(schema) if "null" not in each["type"]]
+    assert strict == ["id"]
+    assert schema["required"] == ["id"]
+
+
+def test_output_values_are_text_and_no_closed_sets(schema: Json) -> None:
+    assert [name for name, each in _fields(schema) if "enum" in each] == []
+
+
+def test_catalog_names_keys_and_leaves_jobs_off(discovered: Json) -> None:
+    for stream in ("jobs", "managed_jobs"):
+        (about,) = (
+            each["metadata"]
+            for each in entry_of(discovered, stream)["metadata"]
+            if each["breadcrumb"] == []
+        )
+        assert about["table-key-properties"] == ["id"]
+        assert about["valid-replication-keys"] == ["updated_at"]
+        assert about["selected-by-default"] is False
+
+
+# The rows
+
+
+def test_rows_arrive_as_the_api_sends_them(jobs_tap: CompaniesTap, hiring: Sandbox) -> None:
+    run = jobs_tap.run()
+    assert run.returncode == 0, run.stderr
+    expected = hiring.world.jobs()
+    assert rows_of(run, "jobs") == {
+        key: {**row, "_rescued_data": None} for key, row in expected.items()
+    }
+    assert any(row["qualifications"]["must_have"]["skills"] for row in expected.values())
+    assert any(row["company"]["categories"] for row in expected.values())
+    validator = DEFAULT_JSONSCHEMA_VALIDATOR(schema_message(run, "jobs")["schema"])
+    for record in run.records:
+        validator.validate(record)
+    assert schema_message(run, "jobs")["key_properties"] == ["id"]
+
+
+def test_null_in_every_field_but_id_is_delivered(jobs_tap: CompaniesTap, hiring: Sandbox) -> None:
+    key, *others = hiring.world.jobs()
+    for other in others:
+        hiring.world.expire_job(other)
+    hiring.world.touch_job(key, **dict.fromkeys(name for name in FIELDS if name != "id"))
+    run = jobs_tap.run()
+    assert rows_of(run, "jobs")[key] == {**dict.fromkeys(FIELDS), "id": key, "_rescued_data": None}
+
+
+def test_what_does_not_fit_is_rescued(jobs_tap: CompaniesTap, hiring: Sandbox) -> None:
+    key = next(iter(hiring.world.jobs()))
+    pay = {"min": "a lot", "max": 9, "currency": "EUR", "period": "yearly"}
+    hiring.world.touch_job(key, compensation=pay, is_urgent=True)
+    record = rows_of(jobs_tap.run(), "jobs")[key]
+    assert record["compensation"] == {**pay, "min": None}
+    assert record["_rescued_data"] == '{"compensation.min":"a lot","is_urgent":true}'
+
+
+# The requests
+
+
+def test_first_request_has_all_and_others_the_cursor(
+    jobs_tap: CompaniesTap, hiring: Sandbox
+) -> None:
+    run = jobs_tap.run(**FILTERS, start_date="2020-01-01", jobs_batch_size=1)
+    assert run.returncode == 0, run.stderr
+    first, *others = (request.body for request in hiring.requests_to("jobs"))
+    assert first == {
+        **PARAMETERS,
+        "updated_after": "2020-01-01T00:00:00.000000Z",
+        "batch_size": 1,
+    }
+    assert len(others) >= 2
+    assert all(body.keys() == {"cursor"} for body in others)
+    assert len({body["cursor"] for body in others}) == len(others)
+    assert all(request.headers["x-api-key"] == hiring.api_key for request in hiring.ledger)
+
+
+def test_request_without_filters_has_the_page_size_alone(
+    hiring: Sandbox, tmp_path: Path, discovered: Json
+) -> None:
+    tap_of(hiring, tmp_path, discovered, "jobs").run()
+    (request,) = hiring.requests_to("jobs")
+    assert request.body == {"batch_size": 1_000}
+
+
+def test_stable_scan_is_never_sent(jobs_tap: CompaniesTap, hiring: Sandbox) -> None:
+    state = jobs_tap.run(**FILTERS).state
+    jobs_tap.run(state=state, **FILTERS)
+    hiring.faults.add(Fault(reject_cursor="409"), endpoint="jobs")
+    jobs_tap.run(jobs_batch_size=20)
+    bodies = [request.body for request in hiring.requests_to("jobs")]
+    assert len(bodies) > 5
+    assert [body for body in bodies if "stable_scan" in body] == []
+
+
+def _matches(job: Job) -> bool:
+    places = job.row["locations"]
+    return (
+        any(
+            place["country"] == "Germany"
+            or (place["city"], place["country"]) == ("London", "United Kingdom")
+            for place in places
+        )
+        and job.row["source"] in FILTERS["jobs_sources"]
+        and job.traits["work_model"] in FILTERS["jobs_work_models"]
+        and job.traits["employment"] in FILTERS["jobs_employment_types"]
+        and job.traits["experience"] in FILTERS["jobs_experience_levels"]
+    )
+
+
+def test_filters_select_the_rows(tmp_path: Path, discovered: Json) -> None:
+    with Sandbox(size=40, jobs=400, seed=3) as sandbox:
+        run = tap_of(sandbox, tmp_path, discovered, "jobs").run(**FILTERS)
+        expected = {key for key, job in sandbox.world.board.active() if _matches(job)}
+        assert 0 < len(expected) < 100
+        assert rows_of(run, "jobs").keys() == expected
+
+
+# Bookmark and state
+
+
+def test_bookmark_is_the_start_of_the_sync(jobs_tap: CompaniesTap, hiring: Sandbox) -> None:
+    def touch(_: Entry) -> None:
+        hiring.world.touch_job(hiring.world.add_job(), benefits=["During the sync."])
+
+    hiring.before_page = touch
+    run = jobs_tap.run()
+    bookmark = instant(bookmark_of(run, "jobs")["replication_key_value"])
+    newest = max(instant(row["updated_at"]) for row in rows_of(run, "jobs").values())
+    first = hiring.requests_to("jobs")[0].time
+    assert first - timedelta(seconds=60) < bookmark <= first
+    assert newest > first
+
+
+def test_next_sync_asks_from_the_lookback_on(jobs_tap: CompaniesTap, hiring: Sandbox) -> None:
+    first = jobs_tap.run()
+    changed, gone = list(hiring.world.jobs())[:2]
+    hiring.world.touch_job(changed, benefits=["Changed since."])
+    hiring.world.expire_job(gone)
+    added = hiring.world.add_job()
+    second = jobs_tap.run(state=first.state)
+    bookmark = instant(bookmark_of(first, "jobs")["replication_key_value"])
+    body = hiring.requests_to("jobs")[-1].body
+    assert instant(body["updated_after"]) == bookmark - timedelta(minutes=15)
+    assert rows_of(second, "jobs").keys() == {changed, added}
+
+
+@pytest.mark.parametrize("way", ["start_date", "bookmark"])
+def test_row_updated_exactly_at_the_start_arrives(
+    jobs_tap: CompaniesTap, hiring: Sandbox, way: str
+) -> None:
+    at = datetime.now(UTC).replace(microsecond=123_456) - timedelta(hours=2)
+    key, other = list(hiring.world.jobs())[:2]
+    hiring.world.touch_job(key, at=at)
+    hiring.world.touch_job(other, at=at - timedelta(microseconds=1))
+    text = at.isoformat().replace("+00:00", "Z")
+    if way == "start_date":
+        run = jobs_tap.run(start_date=text)
+    else:
+        run = jobs_tap.run(state=state_of("jobs", at), lookback_minutes=0)
+    assert hiring.requests_to("jobs")[0].body["updated_after"] == text
+    assert rows_of(run, "jobs").keys() == {key}
+
+
+def test_state_keeps_filters_under_the_settings_names(jobs_tap: CompaniesTap) -> None:
+    run = jobs_tap.run(**FILTERS)
+    assert bookmark_of(run, "jobs")["filters"] == {**FILTERS, "jobs_posted_after": POSTED_AFTER}
+
+
+def test_order_of_filter_values_is_no_change(jobs_tap: CompaniesTap) -> None:
+    state = jobs_tap.run(**FILTERS).state
+    turned: Json = {
+        name: value[::-1] if isinstance(value, list) else value for name, value in FILTERS.items()
+    }
+    assert jobs_tap.run(state=state, **turned).returncode == 0
+
+
+@pytest.mark.parametrize("choice", ["error", "resync", "keep"])
+def test_changed_filters_follow_on_filter_change(
+    jobs_tap: CompaniesTap, hiring: Sandbox, choice: str
+) -> None:
+    state = jobs_tap.run(jobs_work_models=["remote"]).state
+    before = len(hiring.requests_to("jobs"))
+    run = jobs_tap.run(state=state, jobs_work_models=["hybrid"], on_filter_change=choice)
+    asked = hiring.requests_to("jobs")[before:]
+    if choice == "error":
+        line = complaint(run)
+        assert "The filters of jobs have changed" in line
+        assert "jobs_work_models was remote and is hybrid" in line
+        assert asked == []
+    else:
+        assert run.returncode == 0, run.stderr
+        assert ("updated_after" in asked[0].body) == (choice == "keep")
+
+
+def test_filters_of_other_feeds_are_no_change(
+    hiring: Sandbox, tmp_path: Path, discovered: Json
+) -> None:
+    tap = tap_of(hiring, tmp_path, discovered, "career_sites", "jobs", "managed_jobs")
+    state = tap.run().state
+    run = tap.run(state=state, industries=["saas"])
+    assert "The filters of career_sites have changed" in complaint(run)
+    tap.catalog = selecting(tap.catalog, career_sites=False)
+    assert tap.run(state=state, industries=["saas"]).returncode == 0
+
+
+# Cursors
+
+
+@pytest.mark.parametrize("answer", ["400", "400-message", "409"])
+def test_rejected_cursor_starts_the_sync_over(
+    jobs_tap: CompaniesTap, hiring: Sandbox, answer: Any
+) -> None:
+    hiring.faults.add(Fault(reject_cursor=answer), on=3, endpoint="jobs")
+    run = jobs_tap.run()
+    assert run.returncode == 0, run.stderr
+    (warning,) = (line for line in run.lines("WARNING") if "starts over" in line)
+    assert "the 80 rows so far are billed again for $0.24" in warning
+    bodies = [request.body for request in hiring.requests_to("jobs")]
+    firsts = [body for body in bodies if "cursor" not in body]
+    assert firsts == [{"batch_size": 40}] * 2
+    assert {record["id"] for record in run.records} == hiring.world.jobs().keys()
+    assert bookmark_of(run, "jobs")["replication_key_value"]
+
+
+@pytest.mark.parametrize("answer", ["400", "409"])
+def test_cursor_rejected_again_ends_the_run(
+    jobs_tap: CompaniesTap, hiring: Sandbox, answer: Any
+) -> None:
+    hiring.faults.add(Fault(reject_cursor=answer, times=None), endpoint="jobs")
+    run = jobs_tap.run()
+    assert "in a sync that was started over once" in complaint(run)
+    assert len(hiring.requests_to("jobs")) == 4
+    assert "replication_key_value" not in bookmark_of(run, "jobs")
+
+
+def test_cursor_that_expired_between_runs_starts_over(
+    jobs_tap: CompaniesTap, hiring: Sandbox
+) -> None:
+    hiring.cursor_rejection = "409"
+    hiring.faults.add(Fault(status=403), on=3, endpoint="jobs")
+    first = jobs_tap.run()
+    assert first.returncode == 1
+    hiring.expire_cursors()
+    second = jobs_tap.run(state=first.state)
+    assert second.returncode == 0, second.stderr
+    assert rows_of(second, "jobs").keys() == hiring.world.jobs().keys()
+
+
+# With other streams
+
+
+def test_streams_are_read_in_their_order(hiring: Sandbox, tmp_path: Path, discovered: Json) -> None:
+    run = tap_of(hiring, tmp_path, discovered, *STREAMS).run()
+    assert run.returncode == 0, run.stderr
+    seen = [each["stream"] for each in run.messages if each["type"] == "SCHEMA"]
+    assert list(dict.fromkeys(seen)) == list(STREAMS)
+    asked = dict.fromkeys(entry.endpoint for entry in hiring.ledger)
+    assert list(asked) == ["feed", "profile", "jobs", "managed_jobs", "expired_jobs"]
+    for stream in STREAMS:
+        assert rows_of(run, stream), stream
+
+
+def test_ids_join_the_streams(hiring: Sandbox, tmp_path: Path, discovered: Json) -> None:
+    hiring.world.expire_job(next(iter(hiring.world.jobs())))
+    tap = tap_of(hiring, tmp_path, discovered, *STREAMS)
+    run = tap.run()
+    companies = {row["company"]["id"] for row in rows_of(run, "jobs").values()}
+    assert companies
+    assert companies <= rows_of(run, "career_sites").keys()
+    assert companies <= rows_of(run, "companies").keys()
+    gone = next(iter(rows_of(run, "jobs")))
+    hiring.world.expire_job(gone)
+    again = tap.run(state=run.state)
+    assert gone in rows_of(again, "expired_jobs")
+
+
+def test_career_sites_alone_are_the_default(hiring: Sandbox, tmp_path: Path) -> None:
+    Tap(hiring, tmp_path).run()
+    assert {entry.endpoint for entry in hiring.ledger} == {"feed"}
+
+
+def test_companies_do_not_follow_jobs(hiring: Sandbox, tmp_path: Path, discovered: Json) -> None:
+    run = tap_of(hiring, tmp_path, discovered, "companies", "jobs").run()
+    line = complaint(run)
+    assert "The stream companies follows career_sites alone, which is not selected" in line
+    assert "select career_sites too" in line
+    assert hiring.credits_billed == 0
+
+
+# The first sync
+
+
+def test_first_sync_without_a_row_names_the_filters(
+    jobs_tap: CompaniesTap, hiring: Sandbox
+) -> None:
+    filters: Json = {"jobs_locations": [{"city": "Atlantis"}], "jobs_work_models": ["remote"]}
+    run = jobs_tap.run(**filters)
+    assert run.returncode == 0, run.stderr
+    (warning,) = (line for line in run.lines("WARNING") if "No row of jobs matches" in line)
+    assert "jobs_locations, jobs_work_models" in warning
+    assert "jobs_sources" not in warning
+    again = jobs_tap.run(state=run.state, **filters)
+    assert [line for line in again.lines("WARNING") if "No row of" in line] == []
+    assert hiring.credits_billed == 0
+
+
+def test_first_sync_without_filters_or_rows_is_no_warning(tmp_path: Path, discovered: Json) -> None:
+    with Sandbox(size=5, jobs=0) as sandbox:
+        run = tap_of(sandbox, tmp_path, discovered, "jobs").run()
+    assert run.returncode == 0
+    assert run.lines("WARNING") == []
+
+
+def test_career_sites_without_a_row_name_their_filters(
+    hiring: Sandbox, tmp_path: Path, discovered: Json
+) -> None:
+    tap = tap_of(hiring, tmp_path, discovered, "career_sites", "jobs")
+    run = tap.run(industries=["no_such_industry"])
+    (warning,) = (line for line in run.lines("WARNING") if "No row of" in line)
+    assert "No row of career_sites matches the filters industries." in warning

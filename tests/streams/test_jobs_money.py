@@ -1,0 +1,326 @@
+"""What jobs cost: prices, one budget over all streams, estimates, and crashes."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from jobo_sandbox import Fault, Sandbox
+from tests.support import complaint
+from tests.support.crash import (
+    cut_after,
+    cut_in_request,
+    parse,
+    rows_billed_twice,
+    some_signal,
+    wait_until_quiet,
+)
+from tests.support.jobs import STREAMS, bookmark_of, metrics_of, rows_of, tap_of
+from tests.support.target import Target
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support import Run
+    from tests.support.companies import CompaniesTap, Json
+
+PRICE = 3
+
+
+# Prices
+
+
+@pytest.mark.parametrize(
+    ("plan", "billed"),
+    [("pay_as_you_go", 270), ("included", 150), ("unlimited", 0), ("no_headers", 270)],
+)
+def test_cost_is_what_the_plan_bills(
+    jobs_tap: CompaniesTap, hiring: Sandbox, plan: Any, billed: int
+) -> None:
+    hiring.jobs_plan, hiring.jobs_quota = plan, 40
+    run = jobs_tap.run()
+    assert run.returncode == 0, run.stderr
+    assert hiring.credits_billed == billed
+    assert metrics_of(run, "jobs")["jobo_credits"] == billed
+    assert f"{billed:,} credits (${billed / 1000:.2f})" in _summary(run, "jobs")
+
+
+def _summary(run: Run, stream: str) -> str:
+    (line,) = (line for line in run.lines("INFO") if line.startswith(f"Summary: {stream}:"))
+    return line
+
+
+def test_header_decides_the_price(jobs_tap: CompaniesTap, hiring: Sandbox) -> None:
+    hiring.jobs_price = 5
+    assert metrics_of(jobs_tap.run(), "jobs")["jobo_credits"] == hiring.credits_billed == 450
+
+
+@pytest.mark.parametrize("header", ["X-Credits-Balance", "X-Quota-Limit", "X-Quota-Remaining"])
+def test_balance_or_quota_without_a_deduction_is_free(
+    jobs_tap: CompaniesTap, hiring: Sandbox, header: str
+) -> None:
+    hiring.jobs_plan = "no_headers"
+    hiring.faults.add(Fault(headers={header: "1000"}, times=None), endpoint="jobs")
+    assert metrics_of(jobs_tap.run(), "jobs")["jobo_credits"] == 0
+
+
+def test_career_sites_go_on_counting_rows(
+    hiring: Sandbox, tmp_path: Path, discovered: Json
+) -> None:
+    hiring.omit_credit_headers = True
+    hiring.faults.add(Fault(headers={"X-Credits-Balance": "500000"}, times=None), endpoint="feed")
+    run = tap_of(hiring, tmp_path, discovered, "career_sites", "jobs").run()
+    assert metrics_of(run, "career_sites")["jobo_credits"] == 20 * 50
+    assert metrics_of(run, "jobs")["jobo_credits"] == 90 * PRICE
+
+
+def test_managed_jobs_are_counted_like_jobs(
+    hiring: Sandbox, tmp_path: Path, discovered: Json
+) -> None:
+    rows = len(hiring.world.managed_jobs())
+    tap = tap_of(hiring, tmp_path, discovered, "managed_jobs")
+    assert metrics_of(tap.run(), "managed_jobs")["jobo_credits"] == rows * PRICE
+    hiring.jobs_plan = "unlimited"
+    assert metrics_of(tap.run(journal=False), "managed_jobs")["jobo_credits"] == 0
+
+
+# The budget
+
+
+@pytest.fixture
+def everything(hiring: Sandbox, tmp_path: Path, discovered: Json) -> CompaniesTap:
+    """The tap with all streams, in pages of 30 jobs."""
+    tap = tap_of(hiring, tmp_path, discovered, *STREAMS)
+    tap.settings |= {"jobs_batch_size": 30, "batch_size": 20}
+    return tap
+
+
+def test_one_budget_covers_all_streams(everything: CompaniesTap, hiring: Sandbox) -> None:
+    # 20 career sites are 1,000 credits, a page of jobs is 90: the third does not fit.
+    first = everything.run(max_credits=1_250)
+    assert first.returncode == 0, first.stderr
+    assert hiring.credits_billed == 1_180
+    reached = [line for line in first.lines("WARNING") if "The budget is reached" in line]
+    assert len(reached) == 2
+    assert "another page of 30 rows of jobs may cost 90 credits" in reached[0]
+    assert "30 rows of managed_jobs" in reached[1]
+    assert len(rows_of(first, "jobs")) == 60
+    assert rows_of(first, "expired_jobs")
+
+    second = everything.run(state=first.state, max_credits=2_500)
+    assert second.returncode == 0, second.stderr
+    assert rows_of(first, "jobs").keys() | rows_of(second, "jobs").keys() == (
+        hiring.world.jobs().keys()
+    )
+    assert rows_of(second, "managed_jobs").keys() == hiring.world.managed_jobs().keys()
+    billed = hiring.billed_ids()
+    assert all(billed[key] <= 2 for key in hiring.world.managed_jobs())
+    assert all(billed[key] == 1 for key in hiring.world.jobs().keys() - hiring.world.managed_jobs())
+
+
+def test_budget_below_a_page_names_jobs_batch_size(jobs_tap: CompaniesTap, hiring: Sandbox) -> None:
+    line = complaint(jobs_tap.run(max_credits=119))
+    assert "'max_credits' (119) is below the 120 credits of one page of 40 rows of jobs" in line
+    assert "lower jobs_batch_size" in line
+    assert hiring.ledger == []
+
+
+def test_budget_is_checked_for_all_feeds_before_any_request(
+    everything: CompaniesTap, hiring: Sandbox
+) -> None:
+    line = complaint(everything.run(max_credits=1_000, jobs_batch_size=500))
+    assert "one page of 500 rows of jobs" in line
+    assert hiring.ledger == []
+
+
+def test_free_pages_use_no_budget(jobs_tap: CompaniesTap, hiring: Sandbox) -> None:
+    hiring.jobs_plan = "unlimited"
+    run = jobs_tap.run(max_credits=120)
+    assert run.returncode == 0, run.stderr
+    assert rows_of(run, "jobs").keys() == hiring.world.jobs().keys()
+    assert [line for line in run.lines("WARNING") if "budget" in line] == []
+
+
+def test_first_page_is_reserved_at_list_price(everything: CompaniesTap, hiring: Sandbox) -> None:
+    hiring.jobs_plan = "unlimited"  # which nobody knows before the first answer
+    run = everything.run(max_credits=1_050)
+    assert run.returncode == 0, run.stderr
+    assert hiring.requests_to("jobs") == []
+
+
+@pytest.mark.parametrize("stream", ["jobs", "managed_jobs"])
+def test_402_names_jobs_batch_size(
+    hiring: Sandbox, tmp_path: Path, discovered: Json, stream: str
+) -> None:
+    hiring.balance = 2_999
+    tap = tap_of(hiring, tmp_path, discovered, stream)
+    line = complaint(tap.run())
+    assert "The next page needs 3,000 credits and the balance is 2,999" in line
+    assert "lower jobs_batch_size to use the last credits" in line
+    assert "in a new sync: one under way keeps its page size" in line
+    run = tap.run(jobs_batch_size=900)
+    assert run.returncode == 0, run.stderr
+    assert rows_of(run, stream)
+
+
+def test_test_costs_a_row_per_selected_feed(
+    everything: CompaniesTap, hiring: Sandbox, tmp_path: Path, discovered: Json
+) -> None:
+    run = everything.run("--test")
+    assert run.returncode == 0, run.stderr
+    assert [len(entry.row_ids) for entry in hiring.ledger if entry.credits] == [1, 1, 1]
+    assert hiring.credits_billed == 50 + 2 * PRICE
+    (request,) = hiring.requests_to("expired_jobs")
+    assert request.body["batch_size"] == "1"
+
+    before = len(hiring.ledger)
+    run = tap_of(hiring, tmp_path, discovered, "jobs").run("--test")
+    assert run.returncode == 0, run.stderr
+    (request,) = hiring.ledger[before:]
+    assert request.endpoint == "jobs"
+    assert request.credits == PRICE
+
+
+def test_test_with_a_broken_catalog_costs_nothing(jobs_tap: CompaniesTap, hiring: Sandbox) -> None:
+    line = complaint(jobs_tap.run("--test", catalog={"streams": "jobs"}))
+    assert "The catalog is not a Singer catalog" in line
+    assert hiring.ledger == []
+
+
+# The estimate
+
+
+def test_estimate_is_told_before_the_second_request(
+    jobs_tap: CompaniesTap, hiring: Sandbox
+) -> None:
+    hiring.jobs_price = 5
+    run = cut_in_request(jobs_tap, 2)
+    (line,) = (line for line in run.lines("INFO") if "(estimated)" in line)
+    assert "This sync holds about 90 rows (estimated)" in line
+    assert "$0.45 at the price seen (5 credits per row)" in line
+    assert "at the rate limit of 120 pages per minute" in line
+    assert len(hiring.requests_to("jobs")) == 2
+
+
+def test_estimate_is_a_metric(jobs_tap: CompaniesTap, hiring: Sandbox) -> None:
+    run = jobs_tap.run()
+    assert metrics_of(run, "jobs")["jobo_rows_estimated"] == 90
+    assert len([line for line in run.lines("INFO") if "(estimated)" in line]) == 1
+    hiring.faults.add(Fault(replace=lambda body: {**body, "estimated_total": "many"}))
+    odd = jobs_tap.run(journal=False)
+    assert odd.returncode == 0, odd.stderr
+    assert "jobo_rows_estimated" not in metrics_of(odd, "jobs")
+
+
+def test_time_left_is_told_at_the_rate_limit(jobs_tap: CompaniesTap, hiring: Sandbox) -> None:
+    hiring.faults.add(
+        Fault(replace=lambda body: {**body, "estimated_total": 480_000}), endpoint="jobs"
+    )
+    run = jobs_tap.run()
+    (line,) = (line for line in run.lines("INFO") if "(estimated)" in line)
+    assert "480,000 rows" in line
+    assert "$1,440.00" in line
+    assert "at least 1.7 h" in line  # 12,000 pages of 40
+
+
+def test_progress_has_percent_and_time_left(jobs_tap: CompaniesTap, hiring: Sandbox) -> None:
+    hiring.faults.add(Fault(status=429, headers={"Retry-After": "30"}), on=2, endpoint="jobs")
+    run = jobs_tap.run_quickly()
+    assert run.returncode == 0, run.stderr
+    (line, *_) = (line for line in run.lines("INFO") if line.startswith("Progress: jobs:"))
+    assert "80 rows in 2 pages" in line
+    assert "; 89%, about " in line
+    assert line.endswith(" left.")
+
+
+# Crashes
+
+
+def _crash_until_full(tap: CompaniesTap, target: Target, *, kills: int, page: int) -> int:
+    """Kill so many runs, then run to the end; return how many of the kills were SIGKILLs."""
+    rng = Random(kills)
+    killed = 0
+    for _ in range(kills):
+        signum = some_signal(rng)
+        lines = rng.choice([0, 1, *range(2, 3 * page)])
+        run, read = cut_after(tap, lines, signum, state=target.state)
+        assert run.returncode != 0, run.stderr
+        killed += signum.name == "SIGKILL"
+        target.receive(parse(read), states_lost=rng.randint(0, 2))
+        wait_until_quiet(tap.sandbox)
+    last = tap.run(state=target.state)
+    assert last.returncode == 0, last.stderr
+    target.receive(last.messages)
+    return killed
+
+
+def test_random_kills_lose_no_job_and_cost_at_most_a_page(tmp_path: Path, discovered: Json) -> None:
+    page = 100
+    with Sandbox(size=100, jobs=3_000, seed=4) as sandbox:
+        tap, target = tap_of(sandbox, tmp_path, discovered, "jobs"), Target()
+        tap.settings["jobs_batch_size"] = page
+        killed = _crash_until_full(tap, target, kills=16, page=page)
+        assert killed > 5
+        assert target.tables["jobs"].keys() == sandbox.world.jobs().keys()
+        assert rows_billed_twice(sandbox) <= killed * page
+
+
+def test_kill_while_a_page_is_billed_costs_that_page_of_jobs(
+    jobs_tap: CompaniesTap, hiring: Sandbox
+) -> None:
+    run = cut_in_request(jobs_tap, 2)
+    again = jobs_tap.run(state=run.state)
+    assert rows_of(run, "jobs").keys() | rows_of(again, "jobs").keys() == hiring.world.jobs().keys()
+    assert rows_billed_twice(hiring) == 40
+
+
+def test_lost_state_costs_no_job_twice(jobs_tap: CompaniesTap, hiring: Sandbox) -> None:
+    jobs_tap.run()
+    again = jobs_tap.run()
+    assert rows_of(again, "jobs").keys() == hiring.world.jobs().keys()
+    assert hiring.rows_billed == 90
+    assert metrics_of(again, "jobs")["jobo_rows_replayed"] == 90
+
+
+def test_jobs_and_managed_jobs_have_journals_of_their_own(
+    hiring: Sandbox, tmp_path: Path, discovered: Json
+) -> None:
+    tap = tap_of(hiring, tmp_path, discovered, "jobs", "managed_jobs")
+    first = tap.run()
+    rows = hiring.rows_billed
+    again = tap.run()
+    for stream in ("jobs", "managed_jobs"):
+        assert rows_of(again, stream) == rows_of(first, stream)
+    assert hiring.rows_billed == rows
+    assert bookmark_of(again, "jobs").keys() == bookmark_of(first, "jobs").keys()
+
+
+def test_another_account_replays_no_managed_jobs(
+    hiring: Sandbox, tmp_path: Path, discovered: Json
+) -> None:
+    tap = tap_of(hiring, tmp_path, discovered, "jobs", "managed_jobs")
+    tap.run()
+    hiring.api_key = hiring.api_key[:-1] + "x"
+    again = tap.run()
+    assert metrics_of(again, "jobs")["jobo_rows_replayed"] == 90
+    assert metrics_of(again, "managed_jobs")["jobo_rows_replayed"] == 0
+    assert len(hiring.requests_to("managed_jobs")) == 2
+
+
+def test_journal_file_shrinks_after_acknowledgement(tmp_path: Path, discovered: Json) -> None:
+    with Sandbox(size=20, jobs=2_000, seed=5, description_bytes=4_000) as sandbox:
+        tap = tap_of(sandbox, tmp_path, discovered, "jobs")
+        tap.settings["jobs_batch_size"] = 200
+        first = tap.run()
+        full = _size(tmp_path)
+        assert full > 500_000
+        sandbox.world.touch_job(next(iter(sandbox.world.jobs())))
+        second = tap.run(state=first.state)
+        assert second.returncode == 0, second.stderr
+        assert _size(tmp_path) < full / 5
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("journal.sqlite3*"))

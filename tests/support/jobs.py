@@ -1,0 +1,89 @@
+"""The tap with the streams of jobs, and what a run says of one stream."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from tests.support.companies import CompaniesTap, Json, records_of, selecting
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from jobo_sandbox import Sandbox
+    from tests.support.process import Run
+
+STREAMS = ("career_sites", "companies", "jobs", "managed_jobs", "expired_jobs")
+"""All streams, in the order in which a run reads them."""
+FILTERS: Json = {
+    "jobs_locations": [{"city": "London", "country": "United Kingdom"}, {"country": "Germany"}],
+    "jobs_sources": ["ashby", "greenhouse", "lever_co", "personio", "recruitee", "workday"],
+    "jobs_work_models": ["onsite", "remote"],
+    "jobs_employment_types": ["contract", "full-time"],
+    "jobs_experience_levels": ["lead", "mid", "senior"],
+    "jobs_posted_after": "2020-01-31",
+}
+"""A value of each filter of the jobs, as the state keeps it but for the date."""
+POSTED_AFTER = "2020-01-31T00:00:00.000000Z"
+
+
+def tap_of(sandbox: Sandbox, folder: Path, discovered: Json, *streams: str) -> CompaniesTap:
+    """The tap with these streams selected and no others."""
+    selected = {name: name in streams for name in STREAMS}
+    return CompaniesTap(sandbox, folder, catalog=selecting(discovered, **selected))
+
+
+def bookmark_of(run: Run, stream: str) -> Json:
+    """A stream's part of the last state."""
+    part: Json = run.state["bookmarks"][stream]
+    return part
+
+
+def rows_of(run: Run, stream: str) -> dict[str, Json]:
+    """The rows of a stream, by id; none may come twice."""
+    records = records_of(run.messages, stream)
+    rows = {record["id"]: record for record in records}
+    assert len(rows) == len(records)
+    return rows
+
+
+def state_of(stream: str, bookmark: datetime | str | None, **more: Any) -> Json:
+    """A state of one stream."""
+    part: Json = {"replication_key": "updated_at", **more}
+    if bookmark:
+        part["replication_key_value"] = _text(bookmark)
+    return {"bookmarks": {stream: part}}
+
+
+def pending_of(stream: str, started_at: datetime, since: datetime) -> Json:
+    """A state of a first sync that was interrupted after a page."""
+    scan = {
+        "id": "abc123",
+        "started_at": _text(started_at),
+        "updated_after": _text(since),
+        "batch_size": 10_000,
+        "cursor": "a-cursor",
+        "rows": 10_000,
+        "restarts": 0,
+    }
+    return state_of(stream, None, filters={}, scan=scan)
+
+
+def instant(text: str) -> datetime:
+    """Read an instant of the API or of the state."""
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def metrics_of(run: Run, stream: str) -> dict[str, float]:
+    """The figures of a stream's METRIC lines, by name."""
+    points = (
+        json.loads(line.split("METRIC: ", 1)[1])
+        for line in run.stderr.splitlines()
+        if "METRIC: " in line
+    )
+    return {each["metric"]: each["value"] for each in points if each["tags"]["stream"] == stream}
+
+
+def _text(at: datetime | str) -> str:
+    return at if isinstance(at, str) else at.astimezone(UTC).isoformat().replace("+00:00", "Z")
