@@ -38,6 +38,12 @@ class S3:
     def get(self, key: str) -> bytes:
         return requests.get(f"{self.address}/{self.bucket}/{key}", timeout=10).content
 
+    def delete(self, part: str) -> None:
+        """Delete the objects whose names have a part in them."""
+        for key in self.keys:
+            if part in key:
+                assert requests.delete(f"{self.address}/{self.bucket}/{key}", timeout=10).ok
+
 
 def environment(address: str) -> dict[str, str]:
     """What a process needs to take an address for S3's."""
