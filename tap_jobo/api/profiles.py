@@ -31,6 +31,8 @@ NOBODY: Final = "00000000-0000-0000-0000-000000000000"
 """No company has this id: a 404 for it shows that the API is there, and what time it is there."""
 _AHEAD: Final = 50
 """Profiles that are asked for or wait to be written, at the most."""
+_ENOUGH: Final = 5
+"""Damaged profiles in a row until the format must have changed."""
 _POLL: Final = 0.2
 """Seconds after which the wait for a profile looks whether a signal came."""
 
@@ -71,6 +73,7 @@ class Profiles:
         self.count = 0
         self.not_found = 0
         self.skipped = 0
+        self._damaged: dict[str, int] = {}
 
     def read(self, ids: Iterable[str]) -> Iterator[Row]:
         """Yield the profiles of companies, in their order; few are in memory at once.
@@ -122,9 +125,28 @@ class Profiles:
         if parse_uuid(profile.get("id")) != company_id.lower():
             self._logger.error("The profile of company %s has another id.", company_id)
             self.skipped += 1
+            self._note_damage("id", is_damaged=True)
             return
+        conversion = self._converter.convert([profile])
+        self._note_damage("id", is_damaged=False)
+        self._note_damage("name", is_damaged=bool(conversion.damaged.get("name")))
         self.count += 1
-        yield from self._converter.convert([profile]).records
+        yield from conversion.records
+
+    def _note_damage(self, field: str, *, is_damaged: bool) -> None:
+        """Count profiles in a row that lack a field which the API never leaves out.
+
+        Raises:
+            ApiError: They are enough to be no accident. The state is not past their page, so a
+                newer version gets these profiles.
+        """
+        self._damaged[field] = self._damaged.get(field, 0) + 1 if is_damaged else 0
+        if self._damaged[field] >= _ENOUGH:
+            raise ApiError(
+                f"None of the last {_ENOUGH} profiles of companies has a usable '{field}', which "
+                "the API never leaves out: its format has changed. The run stops before this page "
+                "counts as delivered. Look for a newer tap-jobo, or deselect companies."
+            )
 
     def _wait_for(self, asked: Future[_Outcome]) -> _Outcome:
         while not asked.done():
