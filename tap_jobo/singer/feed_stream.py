@@ -12,6 +12,7 @@ from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from tap_jobo.api.account import Account
 from tap_jobo.api.feed_reader import FeedReader
+from tap_jobo.api.known_values import FILTERS_PATH, describe_unknown_values
 from tap_jobo.api.page import read_page
 from tap_jobo.api.profiles import NOBODY, PROFILE_PATH
 from tap_jobo.clock import parse_timestamp
@@ -64,7 +65,7 @@ class FeedStream(JoboStream):
         self._wants_profiles = False
         self._ids_of_page: list[str] = []
         self._was_selected = spec.is_selected_by_default  # --test selects all streams
-        run.before_start(self._prepare_run)
+        run.before_start(self._prepare_run, self._check_values)
 
     def apply_catalog(self, catalog: Catalog) -> None:
         """Apply a catalog, but for keys that it leaves out.
@@ -141,10 +142,27 @@ class FeedStream(JoboStream):
             ConfigError: The budget does not cover one page.
             JournalError: Another run reads the same feed.
         """
-        if self.selected and not self.is_mapped_out and not self._is_replaced_by_ids:
+        if self._will_read:
             self.require_primary_key()
             self._account.expect_page(self._spec.page_size(self.config))
             self._run.lock(self._spec, self._filters)
+
+    def _check_values(self) -> None:
+        """Warn of filter values that Jobo does not have, before the run's first billed request."""
+        for setting in self._spec.filters:
+            values = self.config.get(setting.name)
+            parameter = setting.request_parameter
+            if values and self._will_read and parameter in self._spec.listed_parameters:
+                known = self._run.known_values(self._prepare_known_values)
+                for warning in describe_unknown_values(setting.name, values, known[parameter]):
+                    self._run.warn_once(warning)
+
+    def _prepare_known_values(self) -> PreparedRequest:
+        return self.build_prepared_request(method="GET", url=self.url_base + FILTERS_PATH)
+
+    @property
+    def _will_read(self) -> bool:
+        return self.selected and not self.is_mapped_out and not self._is_replaced_by_ids
 
     def _after_page(self) -> None:
         ids, self._ids_of_page = self._ids_of_page, []

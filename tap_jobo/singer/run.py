@@ -9,6 +9,7 @@ import requests
 
 from tap_jobo.api.budget import Budget
 from tap_jobo.api.client import Client
+from tap_jobo.api.known_values import fetch_known_values
 from tap_jobo.api.profiles import RETRY_FOR as PROFILE_RETRY_FOR
 from tap_jobo.api.transport import Transport
 from tap_jobo.clock import Clock
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from requests import PreparedRequest
+
+    from tap_jobo.api.known_values import KnownValues
     from tap_jobo.journal.page_store import PageStore
     from tap_jobo.scan import Filters
     from tap_jobo.signals import ShutdownSignal
@@ -49,6 +53,9 @@ class RunContext:
         self._logger = logger
         self._locks: list[RunLock] = []
         self._preparations: list[Callable[[], None]] = []
+        self._checks: list[Callable[[], None]] = []
+        self._known_values: KnownValues | None = None
+        self._warnings: set[str] = set()
         self.shutdown = shutdown
         self.clock = Clock()
 
@@ -87,9 +94,15 @@ class RunContext:
             logger=self._logger,
         )
 
-    def before_start(self, prepare: Callable[[], None]) -> None:
-        """Let something be done once, before the run's first request."""
+    def before_start(self, prepare: Callable[[], None], check: Callable[[], None]) -> None:
+        """Let something be done once, before the run's first billed request.
+
+        Args:
+            prepare: What comes before any request.
+            check: What may send a free one, once everything is prepared.
+        """
         self._preparations.append(prepare)
+        self._checks.append(check)
 
     def start(self) -> None:
         """Do what all streams have to do before the run's first request, once.
@@ -97,9 +110,22 @@ class RunContext:
         Raises:
             TapJoboError: The run must not begin.
         """
-        preparations, self._preparations = self._preparations, []
-        for prepare in preparations:
-            prepare()
+        steps = [*self._preparations, *self._checks]
+        self._preparations, self._checks = [], []
+        for step in steps:
+            step()
+
+    def known_values(self, prepare: Callable[[], PreparedRequest]) -> KnownValues:
+        """Return the filter values that Jobo knows, requested once a run and free of charge."""
+        if self._known_values is None:
+            self._known_values = fetch_known_values(self.feed_client, prepare, self._logger)
+        return self._known_values
+
+    def warn_once(self, text: str) -> None:
+        """Log a warning that several streams may give."""
+        if text not in self._warnings:
+            self._warnings.add(text)
+            self._logger.warning("%s", text)
 
     def api_now(self) -> datetime | None:
         """Return what the API's clock says now, None where no answer of the run has told."""

@@ -43,6 +43,7 @@ class FeedSpec:
         longest_lookback: How far back `since` may lie at most, None for any time.
         gap_advice: What to do about rows that lie further back than that.
         filters: The settings that choose the rows.
+        listed_parameters: The filters' request parameters whose values the API lists.
         page_cap: Rows per page at the most, and by default.
         page_size_setting: The setting for fewer rows per page, if there is one.
         list_price: Credits per row, until an answer tells otherwise.
@@ -69,6 +70,7 @@ class FeedSpec:
     longest_lookback: timedelta | None = None
     gap_advice: str = ""
     filters: tuple[Setting, ...] = ()
+    listed_parameters: tuple[str, ...] = ()
     page_cap: int
     page_size_setting: Setting | None = None
     list_price: float

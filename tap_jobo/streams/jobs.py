@@ -94,6 +94,8 @@ _POSTED_AFTER: Final = Setting(
     kind=PastDate(),
     parameter="posted_after",
 )
+_LISTED: Final = ("sources", "work_models", "employment_types", "experience_levels")
+"""Those of `GET /api/connectors/filters`."""
 
 _SKILLS: Final = objects(
     "skills",
@@ -198,6 +200,7 @@ JOBS: Final = FeedSpec(
     page_size_setting=BATCH_SIZE,
     list_price=LIST_PRICE,
     silent_is_free=True,
+    listed_parameters=_LISTED,
     continuation=Continuation.CURSOR_ALONE,
 )
 MANAGED_JOBS: Final = FeedSpec(
@@ -212,6 +215,7 @@ MANAGED_JOBS: Final = FeedSpec(
     page_size_setting=BATCH_SIZE,
     list_price=LIST_PRICE,
     silent_is_free=True,
+    listed_parameters=_LISTED,
     continuation=Continuation.CURSOR_ALONE,
     is_account_bound=True,
     forbidden=(

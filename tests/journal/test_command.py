@@ -8,11 +8,13 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
 from jobo_sandbox import Fault, Hold
 from tests.journal.helpers import journal_command, opened, replayed, select
 from tests.support import execute
 from tests.support.crash import cut_in_request, finish, wait_for
+from tests.support.repository import REPOSITORY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -244,3 +246,16 @@ def test_a_journal_that_cannot_be_read_is_one_line(
         with opened(path) as db:
             db.execute("PRAGMA user_version = 99")
     assert "journal" in refusal(journal_command(tap, "list"))
+
+
+@pytest.mark.parametrize("file", ["meltano.yml", "plugin.yaml"])
+def test_the_plugin_has_each_command(tap: Tap, file: str) -> None:
+    definition = yaml.safe_load((REPOSITORY / file).read_text("utf-8"))
+    (plugin,) = definition.get("variants") or definition["plugins"]["extractors"]
+    commands = plugin["commands"]
+    assert list(commands) == ["journal-list", "journal-export", "journal-drop"]
+    for command in commands.values():
+        assert command["executable"] == "python"  # Meltano takes it from the plugin's own folder
+        run = execute([sys.executable, *command["args"].split(), "--help"], tap.environment())
+        assert run.returncode == 0, run.stderr
+        assert run.stdout.startswith(f"Usage: {command['args'].replace('-m', 'python -m')}")

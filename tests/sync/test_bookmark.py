@@ -300,9 +300,7 @@ class TestClocks:
         assert run.bookmark["replication_key_value"] == bookmark
         assert run.bookmark["scan"] == NO_SCAN
 
-    def test_without_a_date_the_bookmark_is_a_day_before_the_local_clock(
-        self, tap: Tap, sandbox: Sandbox
-    ) -> None:
+    def test_without_a_date_the_bookmark_is_a_day_earlier(self, tap: Tap, sandbox: Sandbox) -> None:
         sandbox.omit_date_header = True
         before = sandbox.now()
         run = tap.run()
