@@ -201,7 +201,7 @@ class FeedStream(JoboStream):
             account=self._account,
             report=self._report,
             write_state=self._write_state,
-            check=self._run.shutdown.check,
+            check=self._run.check,
             after_page=self._after_page,
             logger=self.logger,
         )

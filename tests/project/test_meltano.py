@@ -133,7 +133,7 @@ def project_file() -> dict[str, Any]:
     """The tap's definition in meltano.yml."""
     plugins = yaml.safe_load((REPOSITORY / "meltano.yml").read_text("utf-8"))["plugins"]
     extractor: dict[str, Any]
-    (extractor,) = plugins["extractors"]
+    (extractor,) = (each for each in plugins["extractors"] if "inherit_from" not in each)
     return extractor
 
 
