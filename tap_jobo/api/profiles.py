@@ -51,7 +51,7 @@ class Profiles:
     Attributes:
         count: Profiles read so far.
         not_found: Companies without a profile, so far.
-        skipped: Profiles that could not be had although others could, so far.
+        skipped: Profiles that could not be fetched although others could, so far.
     """
 
     def __init__(  # noqa: PLR0913 - each is a separate concern, handed in
@@ -79,10 +79,10 @@ class Profiles:
         """Yield the profiles of companies, in their order; few are in memory at once.
 
         A company that is not found has none. One whose profile Jobo fails to give is skipped,
-        with an ERROR, if the others' can be had.
+        with an ERROR, if the others can be fetched.
 
         Raises:
-            RetriesExhaustedError: Neither can the others' be had.
+            RetriesExhaustedError: The others cannot be fetched either.
             TapJoboError: As `Client.fetch`, for all but 404, 429 and 5xx.
         """
         with WorkerPool(self._fetch, self._workers) as pool:
@@ -155,7 +155,7 @@ class Profiles:
         return asked.result()
 
     def _fetch(self, company_id: str) -> _Outcome:
-        """Return a profile, the error that it could not be had with, or None if there is none.
+        """Return a profile, the error that it failed with, or None if there is none.
 
         Raises:
             RetriesExhaustedError: Others cannot be fetched either: the API itself is down.
@@ -174,7 +174,9 @@ class Profiles:
         except RetriesExhaustedError:
             raise
         except ApiError as error:
-            raise ApiError(f"The profile of company {company_id} cannot be had. {error}") from error
+            raise ApiError(
+                f"The profile of company {company_id} cannot be fetched. {error}"
+            ) from error
 
 
 def _read_profile(body: bytes) -> Row:
