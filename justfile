@@ -22,8 +22,8 @@ lint:
     uv run ruff check
     uv run lint-imports
     uv run deptry tap_jobo
-    uv run zizmor --offline --pedantic --quiet .github
-    uv run check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+    uv run zizmor --offline --pedantic --quiet .github examples/github-actions/jobo.yml
+    uv run check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml examples/github-actions/*.yml
     uv run check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
     uv run check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/{bug,feature}.yml
     uv run check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml

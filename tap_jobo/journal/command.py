@@ -10,17 +10,14 @@ import click
 
 from tap_jobo.errors import JournalError
 from tap_jobo.journal.export import UnreadableError, as_line, rows_of
-from tap_jobo.journal.folder import folder_of
-from tap_jobo.journal.lock import no_run
 from tap_jobo.journal.page_store import StoreError, summary
+from tap_jobo.journal.places import is_there, name_of, no_run, open_store
 from tap_jobo.journal.schema import UNVERSIONED
-from tap_jobo.journal.sqlite import FILE, SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
-    from tap_jobo.journal.page_store import Entry
+    from tap_jobo.journal.page_store import Entry, PageStore
 
 _OWNER_SHOWN: Final = 8
 """Characters of an owner's hash that tell it from others."""
@@ -30,25 +27,26 @@ _OWNER_SHOWN: Final = 8
 @click.option(
     "--journal-dir",
     envvar="TAP_JOBO_JOURNAL_DIR",
-    help="Folder of the journal. Default: the variable TAP_JOBO_JOURNAL_DIR or, where that is not "
-    "set, tap-jobo in the user's state folder.",
+    help="Folder or URL of the journal. Default: the variable TAP_JOBO_JOURNAL_DIR or, where that "
+    "is not set, tap-jobo in the user's state folder.",
 )
 @click.pass_context
 def main(context: click.Context, journal_dir: str | None) -> None:
     """Show, export or drop the pages that were paid for and have not been acknowledged."""
     with _one_line_errors():
-        context.obj = folder_of(journal_dir)
+        name_of(journal_dir)  # which checks it
+        context.obj = journal_dir
 
 
 @main.command(name="list")
 @click.option("--pages", "with_pages", is_flag=True, help="List the pages of each sync, too.")
 @click.pass_obj
-def list_(folder: Path, *, with_pages: bool) -> None:
+def list_(place: str | None, *, with_pages: bool) -> None:
     """List the syncs in the journal, and what is quarantined.
 
     Each begins with what tells its feed, address and filters from others, and its name.
     """
-    with _opened(folder) as store:
+    with _opened(place) as store:
         syncs: dict[tuple[str, str], list[Entry]] = {}
         for entry in store.entries():
             syncs.setdefault((entry.owner, entry.scan), []).append(entry)
@@ -69,10 +67,10 @@ def list_(folder: Path, *, with_pages: bool) -> None:
 @click.option("--rows", "what", flag_value="rows", help="One row per line, not one page.")
 @click.option("--quarantined", "what", flag_value="quarantined", help="The quarantined rows.")
 @click.pass_obj
-def export(folder: Path, what: str | None) -> None:
+def export(place: str | None, what: str | None) -> None:
     """Write what the journal holds to standard output, as JSON Lines: raw pages by default."""
     unreadable: list[str] = []
-    with _opened(folder) as store:
+    with _opened(place) as store:
         if what == "quarantined":
             _write(store.quarantined())
             return
@@ -93,11 +91,11 @@ def export(folder: Path, what: str | None) -> None:
 @click.option("--quarantined", is_flag=True, help="Drop all quarantined rows.")
 @click.option("--all", "everything", is_flag=True, help="Drop all pages and quarantined rows.")
 @click.pass_obj
-def drop(folder: Path, names: Sequence[str], *, quarantined: bool, everything: bool) -> None:
+def drop(place: str | None, names: Sequence[str], *, quarantined: bool, everything: bool) -> None:
     """Drop pages or whole syncs, named as `list` names them. A sync is billed for them again."""
     if not (names or quarantined or everything):
         raise click.UsageError("Name pages or syncs, or give --quarantined or --all.")
-    with _opened(folder) as store, no_run(folder):
+    with _opened(place) as store, no_run(place):
         pages = store.entries()
         if not everything:
             pages = _chosen(pages, names)
@@ -133,14 +131,14 @@ def _write(contents: Sequence[bytes]) -> None:
 
 
 @contextmanager
-def _opened(folder: Path) -> Iterator[SqliteStore]:
+def _opened(place: str | None) -> Iterator[PageStore]:
     """Open the journal, if there is one."""
     with _one_line_errors():
-        if not (folder / FILE).exists():
+        if not is_there(place):
             raise click.ClickException(
-                f"There is no journal in {folder}. Name its folder with --journal-dir."
+                f"There is no journal in {name_of(place)}. Name its folder with --journal-dir."
             )
-        store = SqliteStore(folder)
+        store = open_store(place)
         try:
             yield store
         finally:

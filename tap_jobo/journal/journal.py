@@ -299,7 +299,7 @@ class Journal:
                 self._logger.warning(
                     "The journal %s cannot be written (%s). The run continues and tries again "
                     "with each page; until then a crash may bill pages again. Make room, or set "
-                    "journal_dir to a folder that can be written.",
+                    "journal_dir to a place that can be written.",
                     self._store.place,
                     error,
                 )
@@ -313,7 +313,8 @@ class Journal:
     def _unreadable(self, error: StoreError) -> JournalError:
         return JournalError(
             f"The journal {self._store.place} cannot be read ({error}). The run ends, since what "
-            "is in it would be billed again. Repair it, drop the page with `python -m "
+            "is in it would be billed again. Repair it, or run again later if it is only out of reach; "
+            "or drop the page with `python -m "
             "tap_jobo.journal drop`, move the file away, or set journal to false."
         )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tap_jobo.errors import ConfigError
 from tap_jobo.redaction import REPLACEMENT, without_key
+from tap_jobo.settings.bucket_url import is_like_url
 from tap_jobo.settings.common import UNSUPPORTED
 from tap_jobo.settings.environment import BOOLEANS, variable_of
 from tap_jobo.settings.kinds import Url
@@ -73,9 +74,10 @@ def _problems(given: Mapping[str, Any], settings: Sequence[Setting]) -> Iterator
 
 def _instead_of(setting: Setting, given: Mapping[str, Any]) -> str:
     """Return what was given, without the key, which may have been put into any setting."""
-    if setting.secret or isinstance(setting.kind, Url):  # a URL may hold a password
-        return ""
-    shown = _as_json(given[setting.name])
+    value = given[setting.name]
+    if setting.secret or isinstance(setting.kind, Url) or is_like_url(str(value)):
+        return ""  # a URL may hold a password
+    shown = _as_json(value)
     if key := given.get("api_key"):
         shown = shown.replace(_as_json(str(key))[1:-1], REPLACEMENT)
     return f", not {_shorten(without_key(shown))}"

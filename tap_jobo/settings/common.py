@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tap_jobo.settings.formats import is_path, is_printable_ascii, is_uuid
+from tap_jobo.settings.formats import is_journal_place, is_path, is_printable_ascii, is_uuid
 from tap_jobo.settings.kinds import Boolean, Choice, Integer, ListOf, PastDate, Text, Url
 from tap_jobo.settings.setting import Setting
 
@@ -100,10 +100,16 @@ CONTROL: Final = (
         name="journal_dir",
         title="Journal folder",
         description=(
-            "Folder of the journal; by default in the user's state folder. Pipelines with the "
-            "same key and filters need separate folders."
+            "Folder of the journal, by default in the user's state folder; or, with the extra "
+            "`tap-jobo[cloud]`, s3://bucket/prefix, gs://bucket/prefix or azure://container/prefix "
+            "(credentials from the environment). Pipelines with the same key and filters need "
+            "separate ones."
         ),
-        kind=Text(is_path, "the path of a folder"),
+        kind=Text(
+            is_journal_place,
+            "the path of a folder, or a URL such as s3://bucket/prefix, gs://bucket/prefix or "
+            "azure://container/prefix without credentials or a query: the environment has those",
+        ),
     ),
     Setting(
         name="companies_concurrency",

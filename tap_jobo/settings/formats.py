@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from tap_jobo.clock import parse_timestamp
+from tap_jobo.settings.bucket_url import is_like_url, parse_bucket_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,6 +68,11 @@ def is_past_date(text: str) -> bool:
         return parse_timestamp(text) <= datetime.now(UTC)
     except ValueError:
         return False
+
+
+def is_journal_place(text: str) -> bool:
+    """Tell whether a text can be the path of a folder, or is the URL of a bucket."""
+    return parse_bucket_url(text) is not None if is_like_url(text) else is_path(text)
 
 
 def is_path(text: str) -> bool:

@@ -13,23 +13,21 @@ from tap_jobo.api.known_values import fetch_known_values
 from tap_jobo.api.profiles import RETRY_FOR as PROFILE_RETRY_FOR
 from tap_jobo.api.transport import Transport
 from tap_jobo.clock import Clock
-from tap_jobo.journal.folder import folder_of
 from tap_jobo.journal.identity import owner_of, unversioned_owner
 from tap_jobo.journal.journal import Journal
-from tap_jobo.journal.lock import RunLock
 from tap_jobo.journal.page_store import NoStore
-from tap_jobo.journal.sqlite import SqliteStore
+from tap_jobo.journal.places import open_store, run_lock
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Mapping
     from datetime import datetime
-    from pathlib import Path
 
     from requests import PreparedRequest
 
     from tap_jobo.api.known_values import KnownValues
     from tap_jobo.journal.page_store import PageStore
+    from tap_jobo.journal.places import Lock
     from tap_jobo.scan import Filters
     from tap_jobo.signals import ShutdownSignal
     from tap_jobo.streams.feed_spec import FeedSpec
@@ -51,7 +49,7 @@ class RunContext:
     ) -> None:
         self._config = config
         self._logger = logger
-        self._locks: list[RunLock] = []
+        self._locks: list[Lock] = []
         self._preparations: list[Callable[[], None]] = []
         self._checks: list[Callable[[], None]] = []
         self._known_values: KnownValues | None = None
@@ -150,9 +148,19 @@ class RunContext:
         if not (spec.is_journaled and self._config["journal"]):
             return
         owner = owner_of(spec, api_key=self._config["api_key"], api_url=self.url, filters=filters)
-        lock = RunLock(self._folder, owner, spec.name)
+        lock = run_lock(self._place, owner, spec.name, self.shutdown.wait)
         lock.acquire(self.clock, self._logger)
         self._locks.append(lock)
+
+    def check(self) -> None:
+        """Raise if the run must not go on to another page.
+
+        Raises:
+            TapJoboError: A signal came, the target went away, or another run has its lock.
+        """
+        self.shutdown.check()
+        for lock in self._locks:
+            lock.check()
 
     def close(self) -> None:
         """Release what the run held."""
@@ -164,11 +172,12 @@ class RunContext:
 
     @cached_property
     def _store(self) -> PageStore:
-        return SqliteStore(self._folder) if self._config["journal"] else NoStore()
+        return open_store(self._place) if self._config["journal"] else NoStore()
 
-    @cached_property
-    def _folder(self) -> Path:
-        return folder_of(self._config.get("journal_dir"))
+    @property
+    def _place(self) -> str | None:
+        place: str | None = self._config.get("journal_dir")
+        return place
 
     def _client(self, **options: Any) -> Client:
         return Client(

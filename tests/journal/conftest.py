@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.s3 import S3, serve_s3
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.support import Tap
@@ -16,3 +19,12 @@ if TYPE_CHECKING:
 def path(tap: Tap) -> Path:
     """The journal's file."""
     return tap.folder / "journal" / "journal.sqlite3"
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
+    """An empty bucket, which the environment says how to reach."""
+    with serve_s3() as server:
+        for name, value in server.env.items():
+            monkeypatch.setenv(name, value)
+        yield server

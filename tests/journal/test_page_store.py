@@ -7,9 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from obstore.store import MemoryStore
 
+from tap_jobo.journal.bucket import open_bucket
+from tap_jobo.journal.object_store import ObjectStore
 from tap_jobo.journal.page_store import Entry, NoStore, PageStore, StoreError, summary
 from tap_jobo.journal.sqlite import SqliteStore
+from tap_jobo.settings.bucket_url import parse_bucket_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +22,24 @@ if TYPE_CHECKING:
 Opens = Callable[[], PageStore]
 """Opens the store anew, as another process does later."""
 
-STORES: dict[str, Callable[[Path], PageStore]] = {"sqlite": SqliteStore}
+_BUCKETS: dict[Path, MemoryStore] = {}
+
+
+def _in_memory(folder: Path) -> PageStore:
+    return ObjectStore(_BUCKETS.setdefault(folder, MemoryStore()), f"memory:{folder}")
+
+
+def _in_s3(folder: Path) -> PageStore:
+    url = parse_bucket_url(f"s3://journals{folder}")
+    assert url
+    return ObjectStore(open_bucket(url), str(url))
+
+
+STORES: dict[str, Callable[[Path], PageStore]] = {
+    "sqlite": SqliteStore,
+    "memory": _in_memory,
+    "s3": _in_s3,
+}
 """Each kind of store, opened for a folder of the test's. A new store needs one line here."""
 
 PAGE = Entry(
@@ -54,6 +75,8 @@ SECOND = replace(
 @pytest.fixture(params=STORES)
 def opens(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opens]:
     opened: list[PageStore] = []
+    if request.param == "s3":
+        request.getfixturevalue("s3")
 
     def open_() -> PageStore:
         opened.append(STORES[request.param](tmp_path / "journal"))

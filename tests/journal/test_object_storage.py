@@ -1,0 +1,380 @@
+"""The journal in a bucket: what survives when nothing of the machine does."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from jobo_sandbox import Fault, Hold, Sandbox
+from tests.support import Tap, complaint, execute
+from tests.support.crash import (
+    cut_in_request,
+    finish,
+    rows_billed_twice,
+    wait_for,
+    widen_pipe,
+)
+from tests.support.process import environment
+from tests.support.s3_weather import Weather, weather_before
+from tests.support.target import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support import Run
+    from tests.support.s3 import S3
+
+_SUPPORT = Path(__file__).parents[1] / "support"
+
+
+class Container(Tap):
+    """The tap in a container: what it leaves on disk, the next one does not see."""
+
+    program = (sys.executable, str(_SUPPORT / "short_waits_tap.py"))
+    count = 0
+
+    def command(self, *args: str, **given: Any) -> list[str]:
+        self.count += 1
+        self.folder = self.folder.parent / f"container-{self.count}"
+        self.folder.mkdir()
+        return [*self.program, *super().command(*args, **given)[1:]]
+
+
+class LaterContainer(Container):
+    """One that does not wait for the lease of a killed run: its clock is put forward instead."""
+
+    program = (sys.executable, str(_SUPPORT / "quick_tap.py"))
+
+
+@pytest.fixture
+def tap(sandbox: Sandbox, tmp_path: Path, s3: S3) -> Container:
+    return Container(sandbox, tmp_path / "container-0", {"journal_dir": s3.url})
+
+
+@pytest.fixture
+def later(tap: Container, tmp_path: Path) -> LaterContainer:
+    (tmp_path / "later").mkdir()
+    return LaterContainer(tap.sandbox, tmp_path / "later" / "container-0", tap.settings)
+
+
+@pytest.fixture
+def weather(s3: S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[Weather]:
+    with weather_before(s3) as weather:
+        for name, value in weather.env.items():
+            monkeypatch.setenv(name, value)
+        yield weather
+
+
+def pages(s3: S3) -> list[str]:
+    return [key for key in s3.keys if key.endswith(".page")]
+
+
+# What survives
+
+
+def test_three_destroyed_containers_cost_the_pages_in_flight(tmp_path: Path, s3: S3) -> None:
+    rng = Random(3)
+    with Sandbox(size=3_000, seed=6) as sandbox:
+        tap = LaterContainer(sandbox, tmp_path / "container-0", {"journal_dir": s3.url})
+        target = Target()
+        for request in (9, 13, 11):
+            run = cut_in_request(tap, request, state=target.state)
+            target.receive(run.messages, states_lost=rng.randint(1, 4))
+        last = tap.run(state=target.state)
+        assert last.returncode == 0, last.stderr
+        target.receive(last.messages)
+        assert target.rows.keys() == sandbox.world.rows().keys()
+        assert last.metrics["jobo_rows_replayed"] > 0
+        assert rows_billed_twice(sandbox) == 3 * 50
+        tap.run(state=target.state)
+        assert rows_billed_twice(sandbox) == 3 * 50
+
+
+def test_a_page_is_in_the_bucket_before_its_first_record(tap: Container, s3: S3) -> None:
+    hold = Hold()
+    tap.sandbox.faults.add(Fault(hold=hold), on=2)
+    process = tap.start()
+    widen_pipe(process)
+    hold.wait()
+    assert len(pages(s3)) == 1
+    hold.release()
+    finish(process, [])
+    assert len(pages(s3)) == 3
+
+
+def test_an_acknowledged_journal_leaves_the_bucket(tap: Container, s3: S3) -> None:
+    first = tap.run()
+    assert len(pages(s3)) == 3
+    tap.run(state=first.state)
+    (left,) = pages(s3)  # what the second run fetched
+    assert sorted(s3.keys)[1:] == [left.rpartition("/")[0] + "/0000000004...0..note", left]
+
+
+def test_resuming_takes_one_listing_and_reads_what_it_replays(
+    tap: Container, later: Container, weather: Weather
+) -> None:
+    cut_in_request(tap, 3, billed=False)
+    weather.requests.clear()
+    assert later.run().metrics["jobo_rows_replayed"] == 100
+    listings = [path for _, path in weather.requests if "list-type" in path]
+    assert len(listings) == 1
+    read = [path for method, path in weather.requests if method == "GET" and ".page" in path]
+    assert len(read) == 2
+
+
+def test_nothing_in_the_bucket_or_log_tells_a_secret(tap: Container, s3: S3) -> None:
+    run = tap.run(env={"LOGLEVEL": "DEBUG"})
+    assert run.returncode == 0, run.stderr
+    assert s3.keys
+    for secret in (tap.sandbox.api_key, s3.env["AWS_SECRET_ACCESS_KEY"]):
+        assert secret not in run.stderr + run.stdout
+        assert not any(secret in key or secret.encode() in s3.get(key) for key in s3.keys)
+
+
+def test_what_is_on_disk_is_nothing_of_the_journal(tap: Container) -> None:
+    tap.run()
+    assert [path.name for path in tap.folder.iterdir()] == ["config.json"]
+
+
+# One run at a time
+
+
+def test_of_two_runs_at_once_one_refuses(tap: Container) -> None:
+    hold = Hold()
+    tap.sandbox.faults.add(Fault(hold=hold), on=2)
+    first = tap.start()
+    widen_pipe(first)
+    hold.wait()
+    line = complaint(tap.run())
+    assert len(tap.sandbox.ledger) == 2
+    hold.release()
+    run, _ = finish(first, [])
+    assert run.returncode == 0, run.stderr
+    assert "Another run of career_sites in s3://journals/pipelines/jobo" in line
+    assert f"(process {first.pid} on " in line
+    assert tap.run(state=run.state).returncode == 0
+
+
+def test_a_run_after_one_that_ended_does_not_wait(tap: Container) -> None:
+    state = None
+    for _ in range(3):
+        run = tap.run(state=state)
+        assert run.returncode == 0, run.stderr
+        assert "Waiting for" not in run.stderr
+        state = run.state
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_was_stopped_leaves_no_lease(tap: Container, signum: signal.Signals) -> None:
+    cut = cut_in_request(tap, 2, signum)
+    again = tap.run(state=cut.state)
+    assert again.returncode == 0, again.stderr
+    assert "Waiting for" not in again.stderr
+
+
+def test_a_paused_run_stops_once_another_has_its_lease(
+    tap: Container, later: Container, weather: Weather
+) -> None:
+    hold = Hold()
+    tap.sandbox.faults.add(Fault(hold=hold), on=2)
+    paused = tap.start()
+    widen_pipe(paused)
+    hold.wait()
+    paused.send_signal(signal.SIGSTOP)
+    other = later.run()
+    assert other.returncode == 0, other.stderr
+    assert other.metrics["jobo_rows_replayed"] == 50
+    billed = tap.sandbox.rows_billed
+    weather.requests.clear()
+    paused.send_signal(signal.SIGCONT)
+    wait_for(
+        lambda: any("/leases/" in path for method, path in weather.requests if method == "GET")
+    )
+    hold.release()
+    run, _ = finish(paused, [])
+    assert "lease of career_sites in s3://journals/pipelines/jobo was lost" in complaint(run)
+    assert tap.sandbox.rows_billed == billed + 50
+    assert run.bookmark["scan"]["rows"] == 100  # the page in flight went out whole
+
+
+# A store that does not answer
+
+
+@pytest.mark.parametrize("failure", ["503", "black hole"])
+def test_a_store_out_of_reach_ends_a_run_before_it_costs(
+    tap: Container, weather: Weather, failure: str
+) -> None:
+    weather.decide = lambda *_: failure
+    line = complaint(tap.run())
+    assert "before anything is billed" in line
+    assert "s3://journals/pipelines/jobo" in line
+    assert not tap.sandbox.ledger
+
+
+def test_a_journal_that_cannot_be_read_ends_a_run_before_it_costs(
+    tap: Container, weather: Weather
+) -> None:
+    weather.decide = lambda _, path: "503" if "list-type" in path else ""
+    assert "cannot be read" in complaint(tap.run())
+    assert not tap.sandbox.ledger
+
+
+def test_pages_wait_while_the_store_does_not_take_them(
+    tap: Container, s3: S3, weather: Weather
+) -> None:
+    def decide(method: str, path: str) -> str:
+        return "503" if method == "PUT" and ".page" in path else ""
+
+    def clear_up(entry: Any) -> None:
+        if entry.number == 5:
+            weather.decide = lambda *_: ""
+
+    weather.decide = decide
+    tap.sandbox.before_page = clear_up
+    run = tap.run(batch_size=24)
+    assert run.returncode == 0, run.stderr
+    (warning,) = run.lines("WARNING")
+    assert "cannot be written" in warning
+    assert any("can be written again" in line for line in run.lines("INFO"))
+    assert len(pages(s3)) == 5
+    again = tap.run()
+    assert again.metrics["jobo_rows_replayed"] == 120
+    assert rows_billed_twice(tap.sandbox) == 0
+
+
+def test_what_still_waits_at_the_end_is_tried_once_more(
+    tap: Container, s3: S3, weather: Weather
+) -> None:
+    refused: list[str] = []
+
+    def decide(method: str, path: str) -> str:
+        if method == "PUT" and ".page" in path and len(refused) < 3 * 3:
+            refused.append(path)
+            return "503"
+        return ""
+
+    weather.decide = decide
+    run = tap.run()
+    assert run.returncode == 0, run.stderr
+    assert len(pages(s3)) == 3
+
+
+@pytest.mark.parametrize("failure", ["503", "black hole"])
+def test_a_run_that_cannot_renew_its_lease_ends_between_pages(
+    tap: Container, later: Container, weather: Weather, failure: str
+) -> None:
+    def break_off(entry: Any) -> None:
+        if entry.number == 3:
+            weather.decide = lambda *_: failure
+
+    tap.sandbox.before_page = break_off
+    run = tap.run(batch_size=2)
+    weather.decide = lambda *_: ""
+    assert "could not be renewed in time" in complaint(run)
+    (warning,) = run.lines("WARNING")
+    assert "cannot be written" in warning
+    assert run.bookmark["scan"]["rows"] == len(run.ids) == tap.sandbox.rows_billed
+    assert len(run.ids) < 120
+    rest = later.run(state=run.state)
+    assert rest.returncode == 0, rest.stderr
+    assert {*run.ids, *rest.ids} == tap.sandbox.world.rows().keys()
+    assert rows_billed_twice(tap.sandbox) == 0
+
+
+# What is said
+
+
+def test_without_the_extra_the_error_says_what_to_install(sandbox: Sandbox, tmp_path: Path) -> None:
+    tap = Tap(sandbox, tmp_path)
+    (tmp_path / "obstore.py").write_text("raise ModuleNotFoundError(name='obstore')")
+    run = tap.run(env={"PYTHONPATH": str(tmp_path)}, journal_dir="s3://bucket/prefix")
+    assert "install tap-jobo[cloud]" in complaint(run)
+    assert not tap.sandbox.ledger
+
+
+def test_a_folder_does_not_import_obstore(sandbox: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "obstore.py").write_text("raise AssertionError")
+    run = Tap(sandbox, tmp_path).run(env={"PYTHONPATH": str(tmp_path)})
+    assert run.returncode == 0, run.stderr
+
+
+_BAD = [
+    "s3://an-id:a-secret@bucket/prefix",
+    "s3://bucket/prefix?token=a-secret",
+    "s3://bucket/a-secret#x",
+    "ftp://a-secret/prefix",
+    "file:///a-secret",
+    "S3:/a-secret/prefix",
+    "gs:a-secret",
+    "azure://bucket/../a-secret",
+    f"s3://bucket/{'a-secret' * 50}",
+]
+
+
+@pytest.mark.parametrize("url", _BAD)
+def test_a_url_that_is_none_is_refused_without_being_shown(tap: Tap, url: str) -> None:
+    run = tap.run(journal_dir=url)
+    line = complaint(run)
+    assert line.startswith("Setting 'journal_dir' must be ")
+    assert all(scheme in line for scheme in ("s3://", "gs://", "azure://"))
+    assert "a-secret" not in run.stderr
+
+
+def test_azure_without_an_account_is_an_error_of_one_line(tap: Tap) -> None:
+    line = complaint(tap.run(journal_dir="azure://container/prefix"))
+    assert "azure://container/prefix cannot be opened" in line
+    assert not tap.sandbox.ledger
+
+
+def test_a_missing_bucket_is_named(tap: Tap) -> None:
+    line = complaint(tap.run(journal_dir="s3://no-such-bucket"))
+    assert "s3://no-such-bucket" in line
+    assert "NoSuchBucket" in line
+
+
+# The journal command
+
+
+def journal(tap: Tap, *args: str, url: str) -> Run:
+    command = [sys.executable, "-m", "tap_jobo.journal", "--journal-dir", url, *args]
+    return execute(command, environment(tap.folder.parent))
+
+
+def test_the_command_lists_exports_and_drops(tap: Tap, s3: S3) -> None:
+    first = tap.run()
+    listed = journal(tap, "list", "--pages", url=s3.url)
+    assert "3 pages (120 rows, worth $6.00)" in listed.stdout
+    rows = journal(tap, "export", "--rows", url=s3.url)
+    assert [json.loads(line)["id"] for line in rows.stdout.splitlines()] == first.ids
+    dropped = journal(tap, "drop", "--all", url=s3.url)
+    assert "Dropped 3 pages" in dropped.stdout, dropped.stderr
+    assert pages(s3) == []
+    assert "No pages in s3://journals/pipelines/jobo" in journal(tap, "list", url=s3.url).stdout
+
+
+def test_the_command_drops_nothing_under_a_run(tap: Container, s3: S3) -> None:
+    hold = Hold()
+    tap.sandbox.faults.add(Fault(hold=hold), on=2)
+    process = tap.start()
+    widen_pipe(process)
+    hold.wait()
+    refused = journal(tap, "drop", "--all", url=s3.url)
+    assert refused.returncode == 1
+    assert f"A run is under way (process {process.pid} on " in refused.stderr
+    assert len(pages(s3)) == 1
+    hold.release()
+    finish(process, [])
+
+
+@pytest.mark.parametrize("url", _BAD[:4])
+def test_the_command_refuses_a_url_without_showing_it(tap: Tap, url: str) -> None:
+    run = journal(tap, "list", url=url)
+    assert run.returncode == 1
+    assert "azure://container/prefix" in run.stderr
+    assert "a-secret" not in run.stderr
