@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from tap_jobo.streams.feed_spec import FeedSpec
 
 DATE_RESOLUTION: Final = timedelta(seconds=1)
-"""Of the `Date` header."""
+"""Resolution of the `Date` header."""
 UNKNOWN_CLOCK_MARGIN: Final = timedelta(days=1)
-"""How far ahead the local clock may be where no answer tells the API's time."""
+"""How far ahead the local clock may be if no response gives the API's time."""
 
 
 def request_parameters(spec: FeedSpec, scan: Scan, filters: Filters) -> dict[str, Any]:
-    """Return the parameters that ask for a scan's next page."""
+    """Return the request parameters for a scan's next page."""
     if spec.continuation is Continuation.CURSOR_ALONE and scan.cursor:
         return {"cursor": scan.cursor}
     parameters = {each.request_parameter: filters[each.name] for each in spec.filters}
@@ -37,16 +37,16 @@ def request_parameters(spec: FeedSpec, scan: Scan, filters: Filters) -> dict[str
 
 @dataclass(frozen=True, slots=True)
 class RawPage:
-    """A page as it came, before anything looks at it.
+    """A page as received, before anything parses it.
 
     Attributes:
         body: The decoded body, without the key.
         cost: Credits charged for it so far.
-        headers: The answer's headers, whose names are case-insensitive.
+        headers: The response headers, with case-insensitive names.
         started_at: The instant before the request by the slower clock (ISO 8601 UTC).
-        received_at: When it came, by the API's clock where that is known.
-        skew: How far the API's clock is ahead of the local one, None where that is not known.
-        api_time: The API's clock, in whole seconds, None where it is not known.
+        received_at: When it arrived, by the API's clock if known.
+        skew: How far the API's clock is ahead of the local one, None if unknown.
+        api_time: The API's clock, in whole seconds, None if unknown.
     """
 
     body: bytes
@@ -64,7 +64,7 @@ class FeedReader:
     Args:
         spec: The feed.
         client: Sends the requests.
-        prepare: Makes a request of its parameters.
+        prepare: Builds a request from its parameters.
         filters: The filters of every scan.
         account: Where the cost of each page is counted.
     """
@@ -85,10 +85,10 @@ class FeedReader:
         self._account = account
 
     def fetch_page(self, scan: Scan) -> RawPage:
-        """Fetch a scan's next page, and charge it.
+        """Fetch and charge a scan's next page.
 
         Raises:
-            TapJoboError: As `Client.fetch`.
+            TapJoboError: As for `Client.fetch`.
         """
         response = self._client.fetch(
             self._prepare(request_parameters(self._spec, scan, self._filters)),
@@ -108,7 +108,7 @@ class FeedReader:
         )
 
     def settle(self, page: RawPage, rows: int) -> None:
-        """Correct what was charged, once the page's number of rows is known."""
+        """Correct the charge, once the page's number of rows is known."""
         self._account.settle(page.cost, page.headers, rows)
 
 
@@ -121,10 +121,9 @@ def _skew(response: ApiResponse) -> timedelta | None:
 def _started_at(response: ApiResponse, api_time: datetime | None) -> datetime:
     """Return the instant before a scan's first request, by the slower of the two clocks.
 
-    A local clock that is ahead would move the bookmark past updates that come later. The API's
-    clock is read from the `Date` of the answer, less the time that the answer took and a second
-    for the header's resolution. Where no answer of the run told it, the local clock counts, less
-    a day in case it is ahead.
+    A local clock that is ahead would move the bookmark past later updates. The API's clock is the
+    `Date` of the response, minus the response time and a second for the header's resolution. If
+    no response of the run has a `Date`, the local clock is used, minus a day in case it is ahead.
     """
     if api_time is None:
         return response.first_sent_at - UNKNOWN_CLOCK_MARGIN

@@ -1,4 +1,4 @@
-"""Company profiles: several are read at once, and come in the order they were asked for."""
+"""Company profiles: fetched concurrently, returned in the order requested."""
 
 from __future__ import annotations
 
@@ -25,34 +25,34 @@ if TYPE_CHECKING:
     _Outcome = Row | RetriesExhaustedError | None
 
 RETRY_FOR: Final = 60.0
-"""Seconds of waits for one profile. It costs nothing to get it later, so less than for a page."""
+"""Seconds of waits for one profile: less than for a page, since it can be fetched later, free."""
 PROFILE_PATH: Final = "/api/companies"
 NOBODY: Final = "00000000-0000-0000-0000-000000000000"
-"""No company has this id: a 404 for it shows that the API is there, and what time it is there."""
+"""No company has this id: a 404 for it shows that the API is up, and what its clock says."""
 _AHEAD: Final = 50
-"""Profiles that are asked for or wait to be written, at the most."""
+"""Maximum profiles that are being fetched or waiting to be written."""
 _POLL: Final = 0.2
-"""Seconds after which the wait for a profile looks whether a signal came."""
+"""Seconds between checks for a signal while waiting for a profile."""
 
 
 class Profiles:
-    """Reads `GET /api/companies/{id}`, at no cost.
+    """Reads `GET /api/companies/{id}`, which is free.
 
     Args:
         client: Sends the requests, for `workers` threads at once.
-        prepare: Makes a request of a company's id.
-        converter: Makes a record of a profile.
-        workers: How many requests are open at the most.
-        shutdown: Ends the wait for profiles when a signal comes.
+        prepare: Builds a request from a company id.
+        converter: Converts a profile to a record.
+        workers: Maximum concurrent requests.
+        shutdown: Ends the wait for profiles when a signal arrives.
         logger: Where missing profiles are reported.
 
     Attributes:
         count: Profiles read so far.
         not_found: Companies without a profile, so far.
-        skipped: Profiles that could not be had although others could, so far.
+        skipped: Profiles that could not be fetched although others could, so far.
     """
 
-    def __init__(  # noqa: PLR0913 - each is a separate concern, handed in
+    def __init__(  # noqa: PLR0913 - each is a separate dependency
         self,
         *,
         client: Client,
@@ -73,14 +73,14 @@ class Profiles:
         self.skipped = 0
 
     def read(self, ids: Iterable[str]) -> Iterator[Row]:
-        """Yield the profiles of companies, in their order; few are in memory at once.
+        """Yield the profiles of companies in order, with only a few in memory at once.
 
-        A company that is not found has none. One whose profile Jobo fails to give is skipped,
-        with an ERROR, if the others' can be had.
+        A company that is not found has no profile. If one profile cannot be fetched but others
+        can, it is skipped with an ERROR.
 
         Raises:
-            RetriesExhaustedError: Neither can the others' be had.
-            TapJoboError: As `Client.fetch`, for all but 404, 429 and 5xx.
+            RetriesExhaustedError: No profile can be fetched.
+            TapJoboError: As for `Client.fetch`, except for 404, 429, and 5xx.
         """
         with WorkerPool(self._fetch, self._workers) as pool:
             asked: deque[tuple[str, Future[_Outcome]]] = deque()
@@ -92,7 +92,7 @@ class Profiles:
                 yield from self._records(*asked.popleft())
 
     def _records(self, company_id: str, asked: Future[_Outcome]) -> Iterator[Row]:
-        """Yield the record of a company, if it has one, once its profile is there."""
+        """Wait for a company's profile and yield its record, if it has one."""
         outcome = self._wait_for(asked)
         if isinstance(outcome, RetriesExhaustedError):
             self._skip(company_id, outcome)
@@ -105,14 +105,14 @@ class Profiles:
     def _skip(self, company_id: str, error: RetriesExhaustedError) -> None:
         self.skipped += 1
         self._logger.error(
-            "The profile of company %s is skipped: %s. Name it in company_ids to get it later, at "
-            "no cost.",
+            "The profile of company %s is skipped: %s. Add it to company_ids to fetch it later, "
+            "free of charge.",
             company_id,
             error.why,
         )
 
     def figures(self) -> str:
-        """Return the counts, as a part of the run's summary."""
+        """Return the counts for the run's summary."""
         return (
             f"{self.count:,} profiles, {self.not_found:,} companies not found, "
             f"{self.skipped:,} skipped"
@@ -133,10 +133,10 @@ class Profiles:
         return asked.result()
 
     def _fetch(self, company_id: str) -> _Outcome:
-        """Return a profile, the error that it could not be had with, or None if there is none.
+        """Return a profile, the error that it failed with, or None if there is none.
 
         Raises:
-            RetriesExhaustedError: Others cannot be fetched either: the API itself is down.
+            RetriesExhaustedError: Other profiles cannot be fetched either: the API itself is down.
         """
         try:
             return self._fetch_once(company_id)
@@ -152,7 +152,9 @@ class Profiles:
         except RetriesExhaustedError:
             raise
         except ApiError as error:
-            raise ApiError(f"The profile of company {company_id} cannot be had. {error}") from error
+            raise ApiError(
+                f"The profile of company {company_id} cannot be fetched. {error}"
+            ) from error
 
 
 def _read_profile(body: bytes) -> Row:
