@@ -1,4 +1,4 @@
-"""The commands `list`, `export` and `drop`, which show and change what the journal holds."""
+"""The commands `list`, `export`, and `drop`, which show and change the journal's contents."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     from tap_jobo.journal.page_store import Entry
 
 _OWNER_SHOWN: Final = 8
-"""Characters of an owner's hash that tell it from others."""
+"""Characters of an owner's hash that identify it."""
 
 
 @click.group(name="python -m tap_jobo.journal")
 @click.option(
     "--journal-dir",
     envvar="TAP_JOBO_JOURNAL_DIR",
-    help="Folder of the journal. Default: the variable TAP_JOBO_JOURNAL_DIR or, where that is not "
-    "set, tap-jobo in the user's state folder.",
+    help="Folder of the journal. Default: the variable TAP_JOBO_JOURNAL_DIR or, if it is not set, "
+    "tap-jobo in the user's state folder.",
 )
 @click.pass_context
 def main(context: click.Context, journal_dir: str | None) -> None:
-    """Show, export or drop the pages that were paid for and have not been acknowledged."""
+    """Show, export, or drop billed pages that have not been acknowledged yet."""
     with _one_line_errors():
         context.obj = folder_of(journal_dir)
 
@@ -44,9 +44,9 @@ def main(context: click.Context, journal_dir: str | None) -> None:
 @click.option("--pages", "with_pages", is_flag=True, help="List the pages of each sync, too.")
 @click.pass_obj
 def list_(folder: Path, *, with_pages: bool) -> None:
-    """List the syncs in the journal, and what is quarantined.
+    """List the syncs in the journal, and the number of quarantined rows.
 
-    Each begins with what tells its feed, address and filters from others, and its name.
+    Each line starts with a hash of the feed, address, and filters, then the name of the sync.
     """
     with _opened(folder) as store:
         syncs: dict[tuple[str, str], list[Entry]] = {}
@@ -70,7 +70,7 @@ def list_(folder: Path, *, with_pages: bool) -> None:
 @click.option("--quarantined", "what", flag_value="quarantined", help="The quarantined rows.")
 @click.pass_obj
 def export(folder: Path, what: str | None) -> None:
-    """Write what the journal holds to standard output, as JSON Lines: raw pages by default."""
+    """Write the journal's contents to standard output as JSON Lines: raw pages by default."""
     unreadable: list[str] = []
     with _opened(folder) as store:
         if what == "quarantined":
@@ -84,7 +84,7 @@ def export(folder: Path, what: str | None) -> None:
                 unreadable.append(entry.name)
     if unreadable:
         raise click.ClickException(
-            f"No rows can be read from {', '.join(unreadable)}: export without --rows has them."
+            f"No rows can be read from {', '.join(unreadable)}: export them without --rows."
         )
 
 
@@ -94,7 +94,7 @@ def export(folder: Path, what: str | None) -> None:
 @click.option("--all", "everything", is_flag=True, help="Drop all pages and quarantined rows.")
 @click.pass_obj
 def drop(folder: Path, names: Sequence[str], *, quarantined: bool, everything: bool) -> None:
-    """Drop pages or whole syncs, named as `list` names them. A sync is billed for them again."""
+    """Drop pages or whole syncs by their names in `list`. They will be billed again."""
     if not (names or quarantined or everything):
         raise click.UsageError("Name pages or syncs, or give --quarantined or --all.")
     with _opened(folder) as store, no_run(folder):
@@ -112,7 +112,7 @@ def _chosen(entries: Sequence[Entry], names: Sequence[str]) -> list[Entry]:
     """Return the pages of these names and of these syncs.
 
     Raises:
-        ClickException: There is none of one of the names.
+        ClickException: One of the names does not exist.
     """
     known = {name for entry in entries for name in (entry.name, entry.scan)}
     if unknown := [name for name in names if name not in known]:

@@ -51,7 +51,7 @@ def asked_since(sandbox: Sandbox) -> datetime:
 
 
 def gaps(run: Run) -> list[str]:
-    return [line for line in run.lines("WARNING") if "cannot be known any more" in line]
+    return [line for line in run.lines("WARNING") if "can no longer be fetched" in line]
 
 
 def interval(warning: str) -> tuple[datetime, datetime]:
