@@ -18,7 +18,7 @@ _TOLERATED_SKEW: Final = timedelta(minutes=5)
 
 def judge_clocks(
     api_time: datetime | None, local: datetime, *, trusts_local: bool, logger: logging.Logger
-) -> None:
+) -> datetime | None:
     """Check that the API's clock is known and near the local one; warn if it is not quite.
 
     The bookmark follows the earlier of the two, so a clock that is wrong by days would either lose
@@ -30,11 +30,16 @@ def judge_clocks(
         trusts_local: Whether the user vouches for the local clock.
         logger: Where a small difference is reported.
 
+    Returns:
+        The API's clock; None if the local one counts instead.
+
     Raises:
         ClockError: It is not known, or more than a day apart.
     """
     said = "is not known" if api_time is None else f"says {format_timestamp(api_time)}"
-    if (api_time is None or abs(api_time - local) > MAX_SKEW) and not trusts_local:
+    if api_time is None or abs(api_time - local) > MAX_SKEW:
+        if trusts_local:
+            return None
         raise ClockError(
             f"The API's clock {said} (the Date header of its answers), and the local clock says "
             f"{format_timestamp(local)}. A bookmark set by a wrong clock would lose rows, or bill "
@@ -42,7 +47,7 @@ def judge_clocks(
             "clock, look for a proxy that changes the header, or set trust_local_clock to true if "
             "the local clock is right."
         )
-    if api_time and _TOLERATED_SKEW < abs(api_time - local) <= MAX_SKEW:
+    if abs(api_time - local) > _TOLERATED_SKEW:
         is_behind = api_time > local
         logger.warning(
             "The local clock is %.0f minutes %s the API's. %s Set the local clock.",
@@ -52,6 +57,7 @@ def judge_clocks(
             if is_behind
             else "The bookmark follows the API's clock, so nothing is lost.",
         )
+    return api_time
 
 
 def reject_future_bookmark(bookmark: datetime | None, api_time: datetime | None) -> None:

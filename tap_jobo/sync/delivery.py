@@ -187,15 +187,15 @@ class Delivery:
     def _look_at_clocks(self, raw: RawPage, scan: Scan) -> None:
         if not self._are_clocks_reported:
             self._are_clocks_reported = True
-            judge_clocks(
+            api_time = judge_clocks(
                 raw.api_time,
                 raw.local_time,
                 trusts_local=self._start.trusts_local_clock,
                 logger=self._logger,
             )
             for instant in (self._start.bookmark(self._state), _start_of(scan)):
-                reject_future_bookmark(instant, raw.api_time)
-            self._journal.expire(self._start.clock.now(), raw.api_time)
+                reject_future_bookmark(instant, api_time)
+            self._journal.expire(self._start.clock.now(), api_time)
 
     def _open(self, scan: Scan, stored: _StoredPage, guard: LoopGuard) -> tuple[Page, Conversion]:
         """Parse a page and check it at the gate.
@@ -314,8 +314,8 @@ class Delivery:
         if not scan.since:
             return f"run {drop}a full refresh (without state)"
         return (
-            f"run {drop}the tap with a state in which 'started_at' of 'scan' is null. (A full "
-            "refresh, without state, is billed for all rows.)"
+            f"run {drop}the tap with a state in which 'started_at' of 'scan' is null; a full "
+            "refresh (without state) is billed for all rows"
         )
 
 

@@ -16,7 +16,7 @@ from tap_jobo.api.responses import ApiResponse
 from tap_jobo.errors import StateError
 from tap_jobo.scan import Scan
 from tap_jobo.streams.career_sites import CAREER_SITES
-from tap_jobo.sync.clocks import reject_future_bookmark, report_clocks
+from tap_jobo.sync.clocks import judge_clocks, reject_future_bookmark
 from tap_jobo.sync.start import window
 from tap_jobo.sync.state import read_state
 from tap_jobo.tap import TapJobo
@@ -238,7 +238,7 @@ class TestClocks:
         run = tap.run()
         (warning,) = run.lines("WARNING")
         assert "180 minutes behind" in warning
-        assert "billed again" in warning
+        assert "every run bills the rows that changed in between again" in warning
         updated = next(iter(sandbox.world.rows()))
         sandbox.world.touch(updated)
         second = tap.run(state=run.state, lookback_minutes=0)
@@ -300,14 +300,25 @@ class TestClocks:
         assert run.bookmark["replication_key_value"] == bookmark
         assert run.bookmark["scan"] == NO_SCAN
 
-    def test_without_a_date_the_bookmark_is_a_day_earlier(self, tap: Tap, sandbox: Sandbox) -> None:
+    @pytest.mark.parametrize("journal", [True, False])
+    def test_without_a_date_the_run_ends(
+        self, tap: Tap, sandbox: Sandbox, *, journal: bool
+    ) -> None:
+        sandbox.omit_date_header = True
+        line = complaint(tap.run(journal=journal))
+        assert "The API's clock is not known" in line
+        assert "trust_local_clock" in line
+        # With the journal off, a free request asks for the time before anything is billed.
+        assert sandbox.rows_billed == (50 if journal else 0)
+
+    def test_trusted_local_clock_counts_where_there_is_no_date(
+        self, tap: Tap, sandbox: Sandbox
+    ) -> None:
         sandbox.omit_date_header = True
         before = sandbox.now()
-        run = tap.run()
-        (warning,) = run.lines("WARNING")
-        assert "Date" in warning
-        day = timedelta(days=1)
-        assert before - day <= _instant(run.bookmark) <= sandbox.ledger[0].time - day
+        run = tap.run(trust_local_clock=True)
+        assert run.lines("WARNING") == []
+        assert before <= _instant(run.bookmark) <= sandbox.ledger[0].time
 
 
 @dataclass
@@ -376,7 +387,8 @@ class TestClocksToTheSecond:
     def test_clocks_over_five_minutes_apart_are_reported(
         self, caplog: pytest.LogCaptureFixture, ahead: float, told: list[str]
     ) -> None:
-        report_clocks(_Answering(ahead).fetch_page(), LOGGER)
+        page = _Answering(ahead).fetch_page()
+        judge_clocks(page.api_time, page.local_time, trusts_local=False, logger=LOGGER)
         found = [re.findall(r"\d+ minutes [a-z ]+(?= the API)", text) for text in caplog.messages]
         assert found == ([told] if told else [])
 

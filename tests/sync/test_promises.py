@@ -30,6 +30,7 @@ from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import (
     ApiError,
     BudgetReachedError,
+    ClockError,
     CursorRejectedError,
     FormatError,
     StateError,
@@ -400,6 +401,7 @@ class OneRun:
                 lookback_minutes=self._settings.lookback_minutes,
                 batch_size=self._settings.batch_size,
                 is_full_table=self._settings.is_full_table,
+                trusts_local_clock=False,
                 clock=clock,
                 api_now=self.api_now,
                 logger=LOGGER,
@@ -619,10 +621,10 @@ class Promises(RuleBasedStateMachine):
     ) -> bool:
         """Run it; where it ends with an error, do what the error says."""
         run = OneRun(self, deepcopy(state), accident or Accident())
-        advice: ApiError | FormatError | StateError | None = None
+        advice: ApiError | ClockError | FormatError | StateError | None = None
         try:
             run.go()
-        except (ApiError, FormatError, StateError) as error:
+        except (ApiError, ClockError, FormatError, StateError) as error:
             advice = error
         if power is not None:
             run.store.lose_power(power)
@@ -633,10 +635,13 @@ class Promises(RuleBasedStateMachine):
             self._follow(advice)
         return advice is None
 
-    def _follow(self, advice: ApiError | FormatError | StateError) -> None:
+    def _follow(self, advice: ApiError | ClockError | FormatError | StateError) -> None:
         """Do what an error asks the user to do."""
         text = str(advice)
-        if isinstance(advice, FormatError):
+        if isinstance(advice, ClockError):
+            assert "trust_local_clock" in text
+            self.set_clocks(0, 0)
+        elif isinstance(advice, FormatError):
             assert "has a usable 'id'" in text
             assert self.api.rows[BROKEN][1] >= ENOUGH, "one bad row is no change of format"
             self._drop(lambda entry: entry.name, text)

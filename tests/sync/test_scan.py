@@ -235,6 +235,7 @@ def told(caplog: pytest.LogCaptureFixture, state: Any, **settings: Any) -> list[
         "lookback_minutes": 15,
         "batch_size": 50,
         "is_full_table": False,
+        "trusts_local_clock": False,
         "clock": FakeClock(),
         "api_now": lambda: None,
         "logger": logging.getLogger("tests.scan"),

@@ -73,7 +73,7 @@ class TestCrash:
     ) -> None:
         cut_in_request(tap, 2, billed=False)
         tap.settings["country_codes"] = ["US"]  # so that the pages of the crash lie unused
-        assert with_clock(tap, ahead).run().returncode == 0
+        assert "trust_local_clock" in complaint(with_clock(tap, ahead).run())
         del tap.settings["country_codes"]
         billed = tap.sandbox.rows_billed
         again = tap.run()
@@ -83,10 +83,12 @@ class TestCrash:
     def test_a_local_clock_31_days_ahead_replays_at_once(self, tap: Tap) -> None:
         cut_in_request(tap, 3, billed=False)
         again = with_clock(tap, MONTH).run()
+        assert "says" in complaint(again)
         assert again.metrics["jobo_rows_replayed"] == 100
-        assert set(again.ids) == tap.sandbox.world.rows().keys()
-        assert tap.sandbox.rows_billed == 120
         assert not any("Dropping" in line for line in again.lines("WARNING"))
+        last = tap.run(state=again.state)
+        assert set(again.ids + last.ids) == tap.sandbox.world.rows().keys()
+        assert tap.sandbox.rows_billed == 120
 
 
 class TestLookback:
@@ -124,12 +126,27 @@ class TestNoDate:
         tap.sandbox.omit_date_header = True
         fast = with_clock(tap, 3 * HOUR)
         first = fast.run()
-        assert first.returncode == 0
+        assert "The API's clock is not known" in complaint(first)
+        assert "The API's clock is not known" in complaint(fast.run())
+        tap.sandbox.omit_date_header = False
+        second = fast.run()
+        assert second.ids == sorted(tap.sandbox.world.rows())
+        assert tap.sandbox.rows_billed == 120
         changed = change(tap.sandbox, 1)
-        assert datetime.fromisoformat(first.bookmark["replication_key_value"]) < datetime.now(UTC)
-        second = fast.run(state=first.state)
-        assert changed[0] in second.ids
-        assert [row["name"] for row in second.records if row["id"] == changed[0]] == ["changed"]
+        assert changed[0] in fast.run(state=second.state).ids
+
+    def test_clocks_more_than_a_day_apart_end_the_run(self, tap: Tap) -> None:
+        line = complaint(with_clock(tap, 25 * HOUR).run())
+        assert line.count(" says 20") == 2  # what each clock says
+        assert "trust_local_clock" in line
+        assert tap.sandbox.rows_billed == 50
+
+    def test_a_trusted_local_clock_counts(self, tap: Tap) -> None:
+        tap.sandbox.clock_offset = -3 * 24 * 3600
+        run = tap.run(trust_local_clock=True)
+        assert run.returncode == 0
+        bookmark = datetime.fromisoformat(run.bookmark["replication_key_value"])
+        assert abs(bookmark - datetime.now(UTC)) < HOUR
 
 
 class TestFuture:
