@@ -313,9 +313,9 @@ class Journal:
     def _unreadable(self, error: StoreError) -> JournalError:
         return JournalError(
             f"The journal {self._store.place} cannot be read ({error}). The run ends, since what "
-            "is in it would be billed again. Repair it, or run again later if it is only out of reach; "
-            "or drop the page with `python -m "
-            "tap_jobo.journal drop`, move the file away, or set journal to false."
+            "is in it would be billed again. Repair it, or run again later if it is only out of "
+            "reach; or drop the page with `python -m tap_jobo.journal drop`, move the file away, "
+            "or set journal to false."
         )
 
 
