@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from benchmarks.processes import Contender, Timing
 
 _MEGABYTE: Final = 1_000_000
+_JOB_BYTES: Final = (4_000, 8_000)
+_BACKFILL: Final = 100_000
+"""Jobs of a backfill whose memory and journal are measured."""
 
 
 def main() -> None:
@@ -30,24 +33,36 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=main.__doc__)
     parser.add_argument("--rows", type=int, default=50_000, help="rows of the feed (50000)")
     parser.add_argument("--rounds", type=int, default=9, help="runs of each command (9)")
+    parser.add_argument("--jobs", type=int, default=50_000, help="rows of the jobs feed (50000)")
+    parser.add_argument(
+        "--only", choices=("career_sites", "jobs", "limits"), help="measure only this"
+    )
     options = parser.parse_args()
-    if min(options.rows, options.rounds) < 1:
-        parser.error("--rows and --rounds must be 1 or more")
+    if min(options.rows, options.rounds, options.jobs) < 1:
+        parser.error("--rows, --rounds and --jobs must be 1 or more")
     _say(f"{_machine()}; {options.rows:,} rows, the median of {options.rounds} rounds.")
     with tempfile.TemporaryDirectory() as folder:
-        _rows(Path(folder), options.rows, options.rounds)
-        _start_up(Path(folder), options.rounds)
-        _replay_and_memory(Path(folder), options.rows, options.rounds)
-        _limits(Path(folder))
+        if options.only in {None, "career_sites"}:
+            _rows(Path(folder), options.rows, options.rounds)
+            _start_up(Path(folder), options.rounds)
+            _replay_and_memory(Path(folder), options.rows, options.rounds)
+        if options.only in {None, "jobs"}:
+            for job_bytes in _JOB_BYTES:
+                _say(f"\n{options.jobs:,} jobs of {job_bytes:,} bytes")
+                _rows(Path(folder), options.jobs, options.rounds, job_bytes)
+            _memory_and_disk(Path(folder))
+        if options.only in {None, "limits"}:
+            _limits(Path(folder))
 
 
-def _rows(folder: Path, rows: int, rounds: int) -> None:
-    with page_server(rows) as url:
-        contenders = Commands(folder, url).whole_feed()
+def _rows(folder: Path, rows: int, rounds: int, job_bytes: int = 0) -> None:
+    stream = "jobs" if job_bytes else "career_sites"
+    with page_server(rows, job_bytes) as url:
+        contenders = Commands(folder, url, stream).whole_feed()
         _see_that_rows_are_the_same(contenders)
         full = measure(contenders, rounds)
-    with page_server(0) as url:
-        empty = measure(Commands(folder, url).whole_feed(), rounds)
+    with page_server(0, job_bytes) as url:
+        empty = measure(Commands(folder, url, stream).whole_feed(), rounds)
     _say("\n| | seconds | x floor | x loop | rows a second | start-up, 0 rows |")
     _say("|---|---|---|---|---|---|")
     for name, timing in full.items():
@@ -98,6 +113,19 @@ def _replay_and_memory(folder: Path, rows: int, rounds: int) -> None:
     _say(f"| to replay them from the journal, start-up apart | {replayed:.2f} s |")
     _say(f"| peak memory, {rows:,} rows | {few / _MEGABYTE:.1f} MB |")
     _say(f"| peak memory, {rows * 10:,} rows | {more / _MEGABYTE:.1f} MB |")
+
+
+def _memory_and_disk(folder: Path) -> None:
+    """Tell what a backfill of jobs takes: once each, as neither depends on other processes."""
+    _say("\n| jobs | bytes each | peak memory | journal |\n|---|---|---|---|")
+    for job_bytes in _JOB_BYTES:
+        for jobs in (_BACKFILL // 10, _BACKFILL):
+            with page_server(jobs, job_bytes) as url:
+                commands = Commands(folder, url, "jobs")
+                memory = measure([commands.purchase()], 1)[OURS].memory
+            disk = sum(path.stat().st_size for path in commands.journal.iterdir())
+            figures = f"{memory / _MEGABYTE:.0f} MB | {disk / _MEGABYTE:.0f} MB"
+            _say(f"| {jobs:,} | {job_bytes:,} | {figures} |")
 
 
 def _limits(folder: Path) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from benchmarks.processes import Contender
+from benchmarks.processes import Contender, environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,14 +23,18 @@ _KEY: Final = f"jbe_test_{'a' * 21}_{'b' * 43}"
 
 
 class Commands:
-    """Commands for the feed at `url`, with their settings in files of a folder."""
+    """Commands for a feed at `url`, with their settings in files of a folder."""
 
-    def __init__(self, folder: Path, url: str) -> None:
+    def __init__(self, folder: Path, url: str, stream: str = "career_sites") -> None:
         self._url = url
-        self._journal = folder / "journal"
+        self._stream = stream
+        self._selection: tuple[str, ...] = ()
+        if stream != "career_sites":
+            self._selection = ("--catalog", _write(folder / "catalog.json", catalog(stream)))
+        self.journal = folder / "journal"
         settings = {"api_key": _KEY, "api_url": url}
-        self._plain = _write(folder / "plain.json", settings)
-        self._ours = _write(folder / "ours.json", {**settings, "journal_dir": str(self._journal)})
+        self._plain = _write(folder / "plain.json", {**settings, "stream": stream})
+        self._ours = _write(folder / "ours.json", {**settings, "journal_dir": str(self.journal)})
         bookmark = {
             "replication_key": "updated_at",
             "replication_key_value": "2026-01-31T08:00:00Z",
@@ -39,20 +44,20 @@ class Commands:
     def whole_feed(self) -> list[Contender]:
         """Return all contenders, each of which reads the whole feed."""
         return [
-            Contender(FLOOR, [sys.executable, str(_CONTENDERS / "floor.py"), self._url]),
-            Contender(LOOP, [sys.executable, str(_CONTENDERS / "requests_loop.py"), self._url]),
+            self._script(FLOOR, "floor.py"),
+            self._script(LOOP, "requests_loop.py"),
             self._plain_tap("--config", self._plain),
             self.purchase(),
         ]
 
     def purchase(self) -> Contender:
         """Return a run of the tap that fetches all pages and keeps them in the journal."""
-        tap = self._tap("--config", self._ours)
+        tap = self._tap("--config", self._ours, *self._selection)
         return Contender(OURS, tap.command, self._forget)
 
     def replay(self) -> Contender:
         """Return a run without a state, for which the run before it left all in the journal."""
-        tap = self._tap("--config", self._ours)
+        tap = self._tap("--config", self._ours, *self._selection)
         return Contender("replay", tap.command)
 
     def quiet(self) -> list[Contender]:
@@ -64,6 +69,10 @@ class Commands:
         """Return the two taps with an option that needs no API."""
         return [self._plain_tap(option), self._tap(option)]
 
+    def _script(self, name: str, file: str) -> Contender:
+        script = str(_CONTENDERS / file)
+        return Contender(name, [sys.executable, script, self._url, self._stream])
+
     def _plain_tap(self, *arguments: str) -> Contender:
         script = str(_CONTENDERS / "plain_sdk_tap.py")
         return Contender(PLAIN, [sys.executable, script, *arguments])
@@ -72,7 +81,19 @@ class Commands:
         return Contender(OURS, [str(Path(sys.executable).with_name("tap-jobo")), *arguments])
 
     def _forget(self) -> None:
-        shutil.rmtree(self._journal, ignore_errors=True)
+        shutil.rmtree(self.journal, ignore_errors=True)
+
+
+def catalog(*streams: str) -> dict[str, Any]:
+    """Return the discovered catalog, with these streams selected and no others."""
+    command = [sys.executable, "-m", "tap_jobo", "--discover"]
+    done = subprocess.run(command, env=environment(), capture_output=True, check=True)
+    content: dict[str, Any] = json.loads(done.stdout)
+    for stream in content["streams"]:
+        for entry in stream["metadata"]:
+            if not entry["breadcrumb"]:
+                entry["metadata"]["selected"] = stream["tap_stream_id"] in streams
+    return content
 
 
 def _write(path: Path, content: Mapping[str, object]) -> str:

@@ -13,12 +13,13 @@ from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
+from benchmarks.commands import catalog
 from benchmarks.processes import environment
 from benchmarks.quick_clock import quick
 from jobo_sandbox import FEED_LIMITS, PROFILE_LIMITS, Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from jobo_sandbox import Entry
@@ -58,7 +59,7 @@ def _feed_limit(folder: Path) -> Use:
     began = time.time()
     clock = partial(quick, began, _QUICKER)
     with Sandbox(size=limit * (_MINUTES + 1), rate_limits=FEED_LIMITS, clock=clock) as sandbox:
-        _run(sandbox, folder, {"batch_size": 1}, {"career_sites"}, began)
+        _run(sandbox, folder, {"batch_size": 1}, ["career_sites"], began)
         return _by_the_minute(f"{limit} pages a minute", sandbox.feed_requests, limit)
 
 
@@ -68,7 +69,7 @@ def _profile_limit(folder: Path) -> Use:
     began = time.time()
     clock = partial(quick, began, _QUICKER)
     with Sandbox(size=size, profile_rate_limits=PROFILE_LIMITS, clock=clock) as sandbox:
-        _run(sandbox, folder, _named(sandbox, folder), {"companies"}, began)
+        _run(sandbox, folder, _named(sandbox, folder), ["companies"], began)
         return _by_the_minute(f"{limit} profiles a minute", sandbox.profile_requests, limit)
 
 
@@ -89,8 +90,9 @@ def _concurrency(folder: Path, workers: int, *, is_named: bool) -> Use:
     with Sandbox(size=400, latency=_ROUND_TRIP) as sandbox:
         settings: dict[str, Any] = {"companies_concurrency": workers}
         settings |= _named(sandbox, folder) if is_named else {}
-        streams = {"companies"} if is_named else {"career_sites", "companies"}
-        _run(sandbox, folder, settings, streams)
+        _run(
+            sandbox, folder, settings, ["companies"] if is_named else ["career_sites", "companies"]
+        )
         pages = [len(entry.row_ids) for entry in sandbox.feed_requests] or [len(sandbox.world)]
         last = max(entry.time for entry in sandbox.ledger)
         took = (last - sandbox.ledger[0].time).total_seconds() + _ROUND_TRIP
@@ -109,31 +111,20 @@ def _run(
     sandbox: Sandbox,
     folder: Path,
     settings: Mapping[str, Any],
-    streams: Container[str],
+    streams: Sequence[str],
     began: float | None = None,
 ) -> None:
     """Run the tap; in the sandbox's quicker time, if it says since when that passes."""
-    config, catalog = folder / "config.json", folder / "catalog.json"
+    config, selection = folder / "config.json", folder / "catalog.json"
     base = {"api_key": sandbox.api_key, "api_url": sandbox.url, "journal": False}
     config.write_text(json.dumps(base | dict(settings)))
-    catalog.write_text(json.dumps(_catalog(streams)))
+    selection.write_text(json.dumps(catalog(*streams)))
     factor = "1" if began is None else str(_QUICKER)
     clock = [sys.executable, "-m", "benchmarks.quick_clock", str(began or 0), factor]
     subprocess.run(
-        [*clock, "--config", str(config), "--catalog", str(catalog)],
+        [*clock, "--config", str(config), "--catalog", str(selection)],
         env=environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         check=True,
     )
-
-
-def _catalog(streams: Container[str]) -> dict[str, Any]:
-    command = [sys.executable, "-m", "tap_jobo", "--discover"]
-    done = subprocess.run(command, env=environment(), capture_output=True, check=True)
-    catalog: dict[str, Any] = json.loads(done.stdout)
-    for stream in catalog["streams"]:
-        for entry in stream["metadata"]:
-            if not entry["breadcrumb"]:
-                entry["metadata"]["selected"] = stream["tap_stream_id"] in streams
-    return catalog

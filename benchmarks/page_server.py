@@ -1,8 +1,9 @@
-"""A server of the feed that is quick enough not to count: `python -m benchmarks.page_server ROWS`.
+"""A server of a feed that is quick enough not to count: `python -m benchmarks.page_server ROWS`.
 
 Pages are made beforehand and sent from memory; nothing is checked but where the page starts. It
 prints its address and serves until it is ended. A request with `updated_after` gets an empty
-page, as a quiet feed would give.
+page, as a quiet feed would give. With a second argument it serves jobs of so many bytes each
+instead of career sites.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from email.utils import formatdate
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
+
+from benchmarks import job_pages
+from benchmarks.job_pages import JobPages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +51,30 @@ def _pages(rows: int) -> Iterator[bytes]:
     numbers = iter(range(min(rows, _DISTINCT_ROWS)))
     while page := list(islice(numbers, PAGE)):
         listed = json.dumps([_row(number) for number in page], ensure_ascii=False)
-        yield f'{{"career_sites": {listed}, "has_more": '.encode()
+        yield f'{{"career_sites": {listed}'.encode()
+
+
+class _CareerSites:
+    """The pages of career sites."""
+
+    size = PAGE
+    price = 50
+    empty = b'{"career_sites": []'
+
+    def __init__(self, rows: int) -> None:
+        self._pages = list(_pages(rows))
+
+    def page(self, number: int, _rows: int) -> bytes:
+        """Return the body of a page, but for what follows its rows."""
+        return self._pages[number % len(self._pages)]
+
+
+class _Jobs(JobPages):
+    """The pages of jobs."""
+
+    size = job_pages.PAGE
+    price = 3
+    empty = b'{"jobs": []'
 
 
 class _Handler(socketserver.StreamRequestHandler):
@@ -64,20 +91,20 @@ class _Handler(socketserver.StreamRequestHandler):
             self._answer(json.loads(self.rfile.read(length)))
 
     def _answer(self, request: dict[str, Any]) -> None:
-        rows = 0 if request.get("updated_after") else self.server.rows
+        feed = self.server.feed
         number = int(request.get("cursor") or 0)
-        end = b"false}"
-        if (number + 1) * PAGE < rows:
-            end = b'true, "next_cursor": "%d"}' % (number + 1)
-        start = b'{"career_sites": [], "has_more": '
-        if number * PAGE < rows:
-            start = self.server.pages[number % len(self.server.pages)]
+        before = number * feed.size
+        rows = 0 if request.get("updated_after") else max(self.server.rows - before, 0)
+        start = feed.page(number, min(rows, feed.size)) if rows else feed.empty
+        end = b', "has_more": false}'
+        if rows > feed.size:
+            end = b', "has_more": true, "next_cursor": "%d"}' % (number + 1)
         headers = (
             b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
             b"X-Credits-Deducted: %d\r\nX-Credits-Balance: 1000000000\r\nDate: %s\r\n\r\n"
             % (
                 len(start) + len(end),
-                50 * min(PAGE, max(0, rows - number * PAGE)),
+                feed.price * min(rows, feed.size),
                 formatdate(usegmt=True).encode(),
             )
         )
@@ -88,13 +115,13 @@ class _Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
 
-    def __init__(self, rows: int) -> None:
+    def __init__(self, rows: int, job_bytes: int) -> None:
         self.rows = rows
-        self.pages = list(_pages(rows))
+        self.feed: _CareerSites | _Jobs = _Jobs(job_bytes) if job_bytes else _CareerSites(rows)
         super().__init__(("127.0.0.1", 0), _Handler)
 
 
 if __name__ == "__main__":
-    with _Server(int(sys.argv[1])) as server:
+    with _Server(int(sys.argv[1]), int(sys.argv[2]) if sys.argv[2:] else 0) as server:
         print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)  # noqa: T201
         server.serve_forever()

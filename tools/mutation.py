@@ -31,6 +31,7 @@ COPIED: Final = (
 )
 TESTS: Final = {
     "api": ("api",),
+    "api/account": ("api/test_account", "api/test_budget"),
     "api/balance": ("api/test_account", "api/test_budget"),
     "api/budget": ("api/test_account", "api/test_budget"),
     "api/feed_reader": (

@@ -22,21 +22,29 @@ _PLAN_HEADERS: Final = (_BALANCE, "X-Quota-Limit", "X-Quota-Remaining")
 class Account:
     """What one feed costs, within the budget of the run.
 
+    Args:
+        budget: The budget of the run.
+        name: The stream, for messages.
+        list_price: Credits per row as documented, until an answer says otherwise.
+        silent_is_free: Whether an answer that names a balance or a quota but no deduction
+            deducted nothing.
+        page_size_setting: The setting that makes a page smaller, for messages; empty if there is
+            none.
+
     Attributes:
         price: Credits per row at the price last seen, the list price before that.
         credits: Credits charged so far, worst cases included.
         perhaps: How many of these were charged for requests without a complete answer.
-        page_size_setting: The setting that makes a page smaller.
     """
 
     def __init__(
         self,
         budget: Budget,
         name: str,
-        list_price: float,
-        page_size_setting: str,
         *,
-        silent_is_free: bool,
+        list_price: float,
+        silent_is_free: bool = False,
+        page_size_setting: str = "batch_size",
     ) -> None:
         self._budget = budget
         self._name = name

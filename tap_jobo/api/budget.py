@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from tap_jobo.api.account import Account
 from tap_jobo.api.balance import Balance
 from tap_jobo.errors import BudgetReachedError, ConfigError
 
@@ -47,26 +46,6 @@ class Budget:
     def settled_perhaps(self) -> int | None:
         """Return how many of the `perhaps` credits the balances show to be billed, if they do."""
         return self._balances.settle(self.perhaps)
-
-    def account(
-        self,
-        name: str,
-        *,
-        list_price: float,
-        silent_is_free: bool = False,
-        page_size_setting: str = "batch_size",
-    ) -> Account:
-        """Open the account of a feed.
-
-        Args:
-            name: The stream, for messages.
-            list_price: Credits per row as documented, until an answer says otherwise.
-            silent_is_free: Whether an answer that names a balance or a quota but no deduction
-                deducted nothing.
-            page_size_setting: The setting that makes a page smaller, for messages; empty if
-                there is none.
-        """
-        return Account(self, name, list_price, page_size_setting, silent_is_free=silent_is_free)
 
     # What follows is for accounts.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
+from tap_jobo.api.account import Account
 from tap_jobo.api.feed_reader import FeedReader
 from tap_jobo.api.known_values import FILTERS_PATH, describe_unknown_values
 from tap_jobo.api.page import read_page
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context, Record
     from singer_sdk.singerlib import Catalog
 
-    from tap_jobo.api.account import Account
     from tap_jobo.records.converter import Row
     from tap_jobo.scan import Filters
     from tap_jobo.singer.companies_stream import CompaniesStream
@@ -233,7 +233,8 @@ class FeedStream(JoboStream):
     @cached_property
     def _account(self) -> Account:
         page_size = self._spec.page_size_setting
-        return self._run.budget.account(
+        return Account(
+            self._run.budget,
             self.name,
             list_price=self._spec.list_price,
             silent_is_free=self._spec.silent_is_free,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tap_jobo.api.account import Account
 from tap_jobo.api.balance import dollars
 from tap_jobo.api.budget import Budget
 from tap_jobo.errors import BudgetReachedError, ConfigError
@@ -14,7 +15,6 @@ from tap_jobo.errors import BudgetReachedError, ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tap_jobo.api.account import Account
 
 LOGGER = logging.getLogger("tests.account")
 PLAN_HEADERS = [
@@ -29,12 +29,12 @@ def make_budget(max_credits: int | None = None, alert_threshold: int | None = No
 
 
 def sites(budget: Budget) -> Account:
-    return budget.account("career_sites", list_price=50)
+    return Account(budget, "career_sites", list_price=50)
 
 
 def jobs(budget: Budget) -> Account:
-    return budget.account(
-        "jobs", list_price=3, silent_is_free=True, page_size_setting="jobs_batch_size"
+    return Account(
+        budget, "jobs", list_price=3, silent_is_free=True, page_size_setting="jobs_batch_size"
     )
 
 

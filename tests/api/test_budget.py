@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jobo_sandbox import Fault
+from tap_jobo.api.account import Account
 from tap_jobo.api.budget import Budget
 from tests.support import complaint
 from tests.support.crash import cut_after, cut_in_request
@@ -64,7 +65,7 @@ def test_invalid_credit_header_counts_as_missing(tap: Tap, nonsense: str) -> Non
 )
 def test_credits_are_whole_and_within_limits(said: str, cost: int) -> None:
     budget = Budget(max_credits=None, alert_threshold=None, logger=LOGGER)
-    budget.account("career_sites", list_price=50).charge({"X-Credits-Deducted": said}, 3)
+    Account(budget, "career_sites", list_price=50).charge({"X-Credits-Deducted": said}, 3)
     assert budget.credits == cost
 
 

@@ -73,13 +73,13 @@ class TestFetch:
         known = fetch(sandbox)
         jobs = [job.row for _, job in sandbox.world.board.active()]
         types = "full-time part-time contract internship freelance temporary"
-        expected = {
+        expected: dict[str, frozenset[str] | set[str] | None] = {
             "sources": {row["source"] for row in jobs},
             "work_models": {"remote", "hybrid", "onsite"},
             "employment_types": {*types.split()},
             "experience_levels": {"intern", "entry", "mid", "senior", "lead", "executive"},
         }
-        assert {name: set(values or ()) for name, values in known.items()} == expected
+        assert expected == known
         assert [record for record in caplog.records if record.name == LOGGER.name] == []
         assert sandbox.credits_billed == 0
 

@@ -17,6 +17,7 @@ import requests
 
 from tap_jobo.api import client as client_module
 from tap_jobo.api import sender as sender_module
+from tap_jobo.api.account import Account
 from tap_jobo.api.budget import Budget
 from tap_jobo.api.client import Client
 from tap_jobo.api.transport import Transport
@@ -76,7 +77,7 @@ class Api:
         self.clock = clock
         self.session = session
         self.budget = Budget(max_credits=None, alert_threshold=None, logger=LOGGER)
-        self.account = self.budget.account("career_sites", list_price=50)
+        self.account = Account(self.budget, "career_sites", list_price=50)
         self.client = Client(
             session=session,
             key="jbe_test_key",
@@ -280,7 +281,7 @@ class TestSent:
 
     def test_budget_holds_though_answers_are_lost(self, api: Api) -> None:
         budget = Budget(max_credits=5_000, alert_threshold=None, logger=LOGGER)
-        api.account = budget.account("career_sites", list_price=50)
+        api.account = Account(budget, "career_sites", list_price=50)
         server = api.serve(drop_request)
         with pytest.raises(Exception, match="max_credits"):
             api.fetch(server)
@@ -435,7 +436,7 @@ class TestRefusals:
             api.fetch(api.serve(answer(b"", "403 Forbidden")))
 
     def test_402_names_the_setting_of_the_feed(self, api: Api) -> None:
-        api.account = api.budget.account("jobs", list_price=3, page_size_setting="jobs_batch_size")
+        api.account = Account(api.budget, "jobs", list_price=3, page_size_setting="jobs_batch_size")
         with pytest.raises(ApiError, match="lower jobs_batch_size") as error:
             api.fetch(api.serve(answer(b"", "402 Payment Required")))
         assert "keeps its page size" in str(error.value)

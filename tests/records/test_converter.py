@@ -111,7 +111,7 @@ class TestBothWays:
             log = Log()
             converter = _converter(stream, log)
             page = converter.convert(rows, is_plain=is_plain)
-            order = json.dumps(page.records)
+            order = [list(record) for record in page.records]  # not that within objects
             results.append((order, page, converter.skipped, converter.nulled, log.lines))
         assert results[0] == results[1]
 

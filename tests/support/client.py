@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import requests
 
+from tap_jobo.api.account import Account
 from tap_jobo.api.budget import Budget
 from tap_jobo.api.client import Client
 from tap_jobo.api.page import Page, read_page
@@ -40,7 +41,7 @@ class FeedClient:
     )
 
     def __post_init__(self) -> None:
-        self._account = self.budget.account("career_sites", list_price=50)
+        self._account = Account(self.budget, "career_sites", list_price=50)
         self._client = Client(
             session=self.session,
             key=self.key,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
+from tap_jobo.api.account import Account
 from tap_jobo.api.budget import Budget
 from tap_jobo.api.feed_reader import FeedReader, RawPage
 from tap_jobo.api.responses import ApiResponse
@@ -299,9 +300,7 @@ class TestClocks:
         assert run.bookmark["replication_key_value"] == bookmark
         assert run.bookmark["scan"] == NO_SCAN
 
-    def test_without_a_date_the_bookmark_is_a_day_before_the_local_clock(
-        self, tap: Tap, sandbox: Sandbox
-    ) -> None:
+    def test_without_a_date_the_bookmark_is_a_day_earlier(self, tap: Tap, sandbox: Sandbox) -> None:
         sandbox.omit_date_header = True
         before = sandbox.now()
         run = tap.run()
@@ -344,7 +343,7 @@ class _Answering:
             client=self,  # type: ignore[arg-type]
             prepare=lambda body: body,  # type: ignore[arg-type, return-value]
             filters={each.name: None for each in CAREER_SITES.filters},
-            account=budget.account("career_sites", list_price=50),
+            account=Account(budget, "career_sites", list_price=50),
         )
         return feed.fetch_page(Scan(id="1", since=None, batch_size=50))
 

@@ -59,7 +59,7 @@ def test_the_run_after_repeated_pages_completes_once_they_end(tap: Tap) -> None:
     assert second.bookmark["replication_key_value"] == first.bookmark["scan"]["started_at"]
 
 
-def test_repeated_pages_are_not_billed_again_when_the_state_is_lost(tap: Tap) -> None:
+def test_repeated_pages_are_not_billed_again_without_a_state(tap: Tap) -> None:
     tap.sandbox.repeat_rows_forever = True
     tap.run()
     billed = tap.sandbox.credits_billed

@@ -354,7 +354,7 @@ def test_full_refresh_recovers_from_a_cursor_rejected_twice(tap: Tap) -> None:
     assert set(again.ids) == tap.sandbox.world.rows().keys()
 
 
-def test_restarts_are_counted_in_the_journal_when_the_state_is_lost(tap: Tap) -> None:
+def test_restarts_are_counted_in_the_journal_without_a_state(tap: Tap) -> None:
     reject(tap, on=2)
     reject(tap, on=4)
     assert tap.run().returncode == 1
