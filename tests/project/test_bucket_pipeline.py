@@ -54,7 +54,7 @@ class Machine:
             "MELTANO_STATE_BACKEND_S3_ENDPOINT_URL": self.s3.address,
             "TAP_JOBO_API_KEY": self.sandbox.api_key,
             "TAP_JOBO_API_URL": self.sandbox.url,
-            "TAP_JOBO_PIP_URL": f"-e {REPOSITORY}[cloud]",
+            "JOBO_TAP_PIP_URL": f"-e {REPOSITORY}[cloud]",
             "TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": "in_a_bucket",
             "TARGET_POSTGRES_SQLALCHEMY_URL": self.url.replace("postgresql", "postgresql+psycopg"),
         }
