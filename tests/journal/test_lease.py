@@ -8,8 +8,10 @@ import threading
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
+from unittest.mock import Mock
 
 import pytest
+from obstore.exceptions import AlreadyExistsError
 from obstore.store import MemoryStore
 
 from tap_jobo.clock import Clock
@@ -204,6 +206,22 @@ def test_a_lost_answer_does_not_make_the_lease_look_newer(
     renew(lease)  # which only finds that the one before had come through
     with pytest.raises(JournalError):
         lease.check()
+
+
+def test_a_conflict_is_no_renewal_and_no_loss(
+    run: Any, clock: FakeClock, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = run()
+    lease.acquire(clock, LOGGER)
+    clock.passed += 50
+    with monkeypatch.context() as patched:  # S3's 409
+        patched.setattr(bucket, "put", Mock(side_effect=AlreadyExistsError("in conflict")))
+        assert not renew(lease)
+    lease.check()
+    clock.passed += 5
+    assert renew(lease)
+    clock.passed += 50
+    lease.check()
 
 
 def test_a_first_write_whose_answer_was_lost_is_ours(

@@ -178,6 +178,24 @@ def test_a_run_that_was_stopped_leaves_no_lease(tap: Container, signum: signal.S
     assert "Waiting for" not in again.stderr
 
 
+def test_a_signal_ends_the_wait_for_a_lease(tap: Container, later: Container) -> None:
+    cut_in_request(later, 2, billed=False)
+    requests = len(tap.sandbox.ledger)
+    process = tap.start()
+    assert process.stderr
+    assert process.stdout
+    log = ""
+    for line in process.stderr:
+        log += line
+        if "Waiting for up to" in line:
+            process.send_signal(signal.SIGTERM)
+    process.stdout.close()
+    process.stderr.close()
+    assert process.wait() == 128 + signal.SIGTERM
+    assert "Stopped by signal 15" in log
+    assert len(tap.sandbox.ledger) == requests
+
+
 def test_a_paused_run_stops_once_another_has_its_lease(
     tap: Container, later: Container, weather: Weather
 ) -> None:
