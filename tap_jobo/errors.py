@@ -21,6 +21,10 @@ class JournalError(TapJoboError):
     """The journal is there and cannot be used, or another run holds its lock."""
 
 
+class ClockError(TapJoboError):
+    """The API's clock is not known, or too far from the local one to set a bookmark."""
+
+
 class FormatError(TapJoboError):
     """The API's format has changed, so a page cannot be delivered; it stays in the journal."""
 

@@ -71,7 +71,9 @@ class Account:
             BudgetReachedError: It may not fit any more.
             ConfigError: It would not fit into any run.
         """
-        cost = math.ceil(rows * self.price)
+        # After a lost answer a free page may not stay free: the next one is reserved at list price.
+        price = max(self.price, self._list_price) if self.perhaps else self.price
+        cost = math.ceil(rows * price)
         self._budget.reserve(cost, self._page(rows), self.page_size_setting)
 
     def charge(self, headers: Mapping[str, str], rows: int) -> int:
@@ -113,8 +115,11 @@ class Account:
         return cost
 
     def charge_worst_case(self, rows: int) -> None:
-        """Count a request that was sent and whose answer did not come completely."""
-        cost = math.ceil(rows * self.price)
+        """Count a request that was sent and whose answer did not come completely.
+
+        A page may cost its list price although those before it were free, or cheaper.
+        """
+        cost = math.ceil(rows * max(self.price, self._list_price))
         self._add(cost, perhaps=True)
         self.perhaps += cost
 

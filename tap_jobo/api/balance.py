@@ -51,7 +51,7 @@ class Balance:
             balance: The credits left.
             certain: The credits of all complete answers so far.
             perhaps: The credits charged for incomplete ones so far.
-            price: Credits per row, to say how many rows the balance buys.
+            price: Credits per row, to say how many rows the balance covers.
         """
         self._has_risen |= self._last is not None and balance > self._last.balance
         self._last = _Reading(balance, certain, perhaps)

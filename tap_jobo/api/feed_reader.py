@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 DATE_RESOLUTION: Final = timedelta(seconds=1)
 """Of the `Date` header."""
-UNKNOWN_CLOCK_MARGIN: Final = timedelta(days=1)
-"""How far ahead the local clock may be where no answer tells the API's time."""
+MAX_SKEW: Final = timedelta(days=1)
+"""How far the two clocks may be apart."""
+_UNKNOWN_CLOCK_MARGIN: Final = timedelta(days=30)
+"""How far ahead the local clock may be where no answer shows the API's."""
 
 
 def request_parameters(spec: FeedSpec, scan: Scan, filters: Filters) -> dict[str, Any]:
@@ -45,7 +47,7 @@ class RawPage:
         headers: The answer's headers, whose names are case-insensitive.
         started_at: The instant before the request by the slower clock (ISO 8601 UTC).
         received_at: When it came, by the API's clock where that is known.
-        skew: How far the API's clock is ahead of the local one, None where that is not known.
+        local_time: The local clock at the same instant.
         api_time: The API's clock, in whole seconds, None where it is not known.
     """
 
@@ -54,7 +56,7 @@ class RawPage:
     headers: Mapping[str, str]
     started_at: str
     received_at: datetime
-    skew: timedelta | None
+    local_time: datetime
     api_time: datetime | None
 
 
@@ -67,9 +69,10 @@ class FeedReader:
         prepare: Makes a request of its parameters.
         filters: The filters of every scan.
         account: Where the cost of each page is counted.
+        trusts_local: Whether the local clock counts where the API's is not known or far off.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a separate concern, handed in
         self,
         *,
         spec: FeedSpec,
@@ -77,8 +80,10 @@ class FeedReader:
         prepare: Callable[[dict[str, Any]], PreparedRequest],
         filters: Filters,
         account: Account,
+        trusts_local: bool = False,
     ) -> None:
         self._spec = spec
+        self._trusts_local = trusts_local
         self._client = client
         self._prepare = prepare
         self._filters = filters
@@ -101,9 +106,11 @@ class FeedReader:
             body=response.body,
             cost=self._account.charge(response.headers, scan.batch_size),
             headers=response.headers,
-            started_at=format_timestamp(_started_at(response, api_time)),
+            started_at=format_timestamp(
+                _started_at(response, api_time, trusts_local=self._trusts_local)
+            ),
             received_at=api_time or response.sent_at,
-            skew=_skew(response),
+            local_time=_local_time(response),
             api_time=api_time,
         )
 
@@ -112,21 +119,24 @@ class FeedReader:
         self._account.settle(page.cost, page.headers, rows)
 
 
-def _skew(response: ApiResponse) -> timedelta | None:
-    if response.date is None:
-        return None
-    return response.date - response.sent_at - timedelta(seconds=response.elapsed)
+def _local_time(response: ApiResponse) -> datetime:
+    """Return the local clock at the instant at which the answer was dated."""
+    return response.sent_at + timedelta(seconds=response.elapsed)
 
 
-def _started_at(response: ApiResponse, api_time: datetime | None) -> datetime:
-    """Return the instant before a scan's first request, by the slower of the two clocks.
+def _started_at(
+    response: ApiResponse, api_time: datetime | None, *, trusts_local: bool
+) -> datetime:
+    """Return the instant before a scan's first request, by the earlier of the two clocks.
 
     A local clock that is ahead would move the bookmark past updates that come later. The API's
     clock is read from the `Date` of the answer, less the time that the answer took and a second
-    for the header's resolution. Where no answer of the run told it, the local clock counts, less
-    a day in case it is ahead.
+    for the header's resolution. Where it is not known, or too far off, the local clock counts if
+    the user vouches for it; else the run ends, and the scan has a start that is early enough.
     """
+    local = response.first_sent_at
     if api_time is None:
-        return response.first_sent_at - UNKNOWN_CLOCK_MARGIN
-    by_api = api_time - timedelta(seconds=response.elapsed) - DATE_RESOLUTION
-    return min(response.first_sent_at, by_api)
+        return local if trusts_local else local - _UNKNOWN_CLOCK_MARGIN
+    if trusts_local and abs(api_time - _local_time(response)) > MAX_SKEW:
+        return local
+    return min(local, api_time - timedelta(seconds=response.elapsed) - DATE_RESOLUTION)

@@ -37,7 +37,7 @@ def fetch_known_values(
     Args:
         client: Sends the request.
         prepare: Makes it.
-        logger: Where one DEBUG line tells that not all of them can be had.
+        logger: Where one DEBUG line says that not all of them are known.
 
     Raises:
         InterruptedRunError: A signal came.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tap_jobo.api.json_body import NotJsonError, parse_json_checked
 from tap_jobo.errors import ApiError
@@ -11,6 +11,9 @@ from tap_jobo.records.text import sanitize_text
 
 if TYPE_CHECKING:
     from tap_jobo.streams.feed_spec import FeedSpec
+
+
+_MAX_ESTIMATE: Final = 10**12
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,8 @@ def _next_cursor(cursor: object, sent_cursor: str | None, *, has_more: bool) -> 
 
 
 def _estimate(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return int(value) if is_number and 0 <= value < _MAX_ESTIMATE else None  # type: ignore[operator,call-overload]
 
 
 def _broken(what: str) -> ApiError:

@@ -31,6 +31,8 @@ NOBODY: Final = "00000000-0000-0000-0000-000000000000"
 """No company has this id: a 404 for it shows that the API is there, and what time it is there."""
 _AHEAD: Final = 50
 """Profiles that are asked for or wait to be written, at the most."""
+_ENOUGH: Final = 5
+"""Damaged profiles in a row until the format must have changed."""
 _POLL: Final = 0.2
 """Seconds after which the wait for a profile looks whether a signal came."""
 
@@ -49,7 +51,7 @@ class Profiles:
     Attributes:
         count: Profiles read so far.
         not_found: Companies without a profile, so far.
-        skipped: Profiles that could not be had although others could, so far.
+        skipped: Profiles that could not be fetched although others could, so far.
     """
 
     def __init__(  # noqa: PLR0913 - each is a separate concern, handed in
@@ -71,15 +73,16 @@ class Profiles:
         self.count = 0
         self.not_found = 0
         self.skipped = 0
+        self._damaged: dict[str, int] = {}
 
     def read(self, ids: Iterable[str]) -> Iterator[Row]:
         """Yield the profiles of companies, in their order; few are in memory at once.
 
         A company that is not found has none. One whose profile Jobo fails to give is skipped,
-        with an ERROR, if the others' can be had.
+        with an ERROR, if the others can be fetched.
 
         Raises:
-            RetriesExhaustedError: Neither can the others' be had.
+            RetriesExhaustedError: The others cannot be fetched either.
             TapJoboError: As `Client.fetch`, for all but 404, 429 and 5xx.
         """
         with WorkerPool(self._fetch, self._workers) as pool:
@@ -122,9 +125,28 @@ class Profiles:
         if parse_uuid(profile.get("id")) != company_id.lower():
             self._logger.error("The profile of company %s has another id.", company_id)
             self.skipped += 1
+            self._note_damage("id", is_damaged=True)
             return
+        conversion = self._converter.convert([profile])
+        self._note_damage("id", is_damaged=False)
+        self._note_damage("name", is_damaged=bool(conversion.damaged.get("name")))
         self.count += 1
-        yield from self._converter.convert([profile]).records
+        yield from conversion.records
+
+    def _note_damage(self, field: str, *, is_damaged: bool) -> None:
+        """Count profiles in a row that lack a field which the API never leaves out.
+
+        Raises:
+            ApiError: They are enough to be no accident. The state is not past their page, so a
+                newer version gets these profiles.
+        """
+        self._damaged[field] = self._damaged.get(field, 0) + 1 if is_damaged else 0
+        if self._damaged[field] >= _ENOUGH:
+            raise ApiError(
+                f"None of the last {_ENOUGH} profiles of companies has a usable '{field}', which "
+                "the API never leaves out: its format has changed. The run stops before this page "
+                "counts as delivered. Look for a newer tap-jobo, or deselect companies."
+            )
 
     def _wait_for(self, asked: Future[_Outcome]) -> _Outcome:
         while not asked.done():
@@ -133,7 +155,7 @@ class Profiles:
         return asked.result()
 
     def _fetch(self, company_id: str) -> _Outcome:
-        """Return a profile, the error that it could not be had with, or None if there is none.
+        """Return a profile, the error that it failed with, or None if there is none.
 
         Raises:
             RetriesExhaustedError: Others cannot be fetched either: the API itself is down.
@@ -152,7 +174,9 @@ class Profiles:
         except RetriesExhaustedError:
             raise
         except ApiError as error:
-            raise ApiError(f"The profile of company {company_id} cannot be had. {error}") from error
+            raise ApiError(
+                f"The profile of company {company_id} cannot be fetched. {error}"
+            ) from error
 
 
 def _read_profile(body: bytes) -> Row:

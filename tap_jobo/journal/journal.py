@@ -125,7 +125,7 @@ class Journal:
         try:
             return self._store.load(entry)
         except StoreError as error:
-            raise self._unreadable(error) from error
+            raise self._unreadable(error, entry) from error
 
     def put(self, scan: Scan, body: bytes, *, cost: int, received_at: datetime) -> Entry:
         """Keep a page that was just paid for, before anything looks at it.
@@ -196,11 +196,14 @@ class Journal:
         """
         if api_now is None:
             return
-        oldest = min(now, api_now) - _KEPT_FOR
+        age = min(now, api_now) - _KEPT_FOR
         old = [
             entry
             for key, entry in self._pages.items()
-            if key not in self._replayed and parse_timestamp(entry.received_at) < oldest
+            if key not in self._replayed
+            # Another feed of this run may be about to replay its own: those get twice as long.
+            and parse_timestamp(entry.received_at)
+            < (age if entry.owner in self._owners else age - _KEPT_FOR)
         ]
         if old:
             self._logger.warning(
@@ -310,12 +313,13 @@ class Journal:
         self._is_failing = False
         return True
 
-    def _unreadable(self, error: StoreError) -> JournalError:
+    def _unreadable(self, error: StoreError, entry: Entry | None = None) -> JournalError:
+        what, name = ("the page", entry.name) if entry else ("its pages", "--all")
         return JournalError(
             f"The journal {self._store.place} cannot be read ({error}). The run ends, since what "
             "is in it would be billed again. Repair it, or run again later if it is only out of "
-            "reach; or drop the page with `python -m tap_jobo.journal drop`, move the file away, "
-            "or set journal to false."
+            f"reach; or drop {what} with `python -m tap_jobo.journal drop {name}`, move the file "
+            "away, or set journal to false."
         )
 
 

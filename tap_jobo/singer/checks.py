@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from tap_jobo.errors import ConfigError, StateError, TapJoboError
 from tap_jobo.sync.state import STATE_KEYS, read_state
@@ -25,7 +25,7 @@ def read_object(path: str, option: str, error_class: type[TapJoboError]) -> IO[s
     """
     try:
         text = Path(path).read_text("utf-8")
-        is_object = isinstance(json.loads(text), dict)
+        is_object = isinstance(json.loads(text, parse_constant=_refuse), dict)
     except (OSError, ValueError, RecursionError):
         is_object = False
     if not is_object:
@@ -35,6 +35,11 @@ def read_object(path: str, option: str, error_class: type[TapJoboError]) -> IO[s
             f"Option {option} must be the path of a file that holds a JSON object{shown}."
         )
     return io.StringIO(text)
+
+
+def _refuse(constant: str) -> NoReturn:
+    """Refuse NaN and infinities, which Python's JSON reads and the SDK's does not."""
+    raise ValueError(constant)
 
 
 def check_catalog(catalog: dict[str, Any]) -> None:

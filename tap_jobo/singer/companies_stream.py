@@ -38,6 +38,7 @@ class CompaniesStream(JoboStream):
     primary_keys: Sequence[str] = ("id",)
     selected_by_default = False
     schema = SCHEMA.to_dict()
+    never_null = ("name",)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

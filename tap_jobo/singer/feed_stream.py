@@ -18,7 +18,7 @@ from tap_jobo.api.profiles import NOBODY, PROFILE_PATH
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import ApiError, ConfigError
 from tap_jobo.singer.stream import JoboStream
-from tap_jobo.sync.clocks import reject_future_bookmark
+from tap_jobo.sync.clocks import judge_clocks, reject_future_bookmark
 from tap_jobo.sync.delivery import Delivery
 from tap_jobo.sync.report import Report
 from tap_jobo.sync.start import SyncStart
@@ -191,6 +191,8 @@ class FeedStream(JoboStream):
             )
         state = read_state(self.stream_state, self._spec)
         self._reject_future(state)
+        if not self.config["journal"]:  # which would keep a page that ends the run
+            self._judge_clocks()
         return Delivery(
             spec=self._spec,
             start=self._start,
@@ -215,6 +217,16 @@ class FeedStream(JoboStream):
         for instant in (self._start.bookmark(state), pending):
             if instant and instant > self._run.clock.now():
                 reject_future_bookmark(instant, self._ask_api_time())
+
+    def _judge_clocks(self) -> None:
+        """Judge the clocks before anything is billed, by a free request."""
+        api_time = self._ask_api_time()
+        judge_clocks(
+            api_time,
+            self._run.clock.now(),
+            trusts_local=self.config["trust_local_clock"],
+            logger=self.logger,
+        )
 
     def _ask_api_time(self) -> datetime | None:
         with suppress(ApiError):  # whose answer tells it too
@@ -252,6 +264,7 @@ class FeedStream(JoboStream):
             lookback_minutes=self.config["lookback_minutes"],
             batch_size=self._spec.page_size(self.config),
             is_full_table=self.replication_method == REPLICATION_FULL_TABLE,
+            trusts_local_clock=self.config["trust_local_clock"],
             clock=self._run.clock,
             api_now=self._run.api_now,
             logger=self.logger,
@@ -276,6 +289,7 @@ class FeedStream(JoboStream):
             prepare=self._prepare,
             filters=self._filters,
             account=self._account,
+            trusts_local=self.config["trust_local_clock"],
         )
 
     def _prepare(self, parameters: dict[str, Any]) -> PreparedRequest:

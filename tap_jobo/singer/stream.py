@@ -109,8 +109,12 @@ class JoboStream(RESTStream[Any]):
         """
         if self._is_written_unchanged:
             self._writer.write_record(self.name, record)
-        else:
+            return
+        try:
             super()._write_record_message(record)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            # An expression of the user's that does not fit this row.
+            raise MappingError(f"{type(error).__name__}: {error}") from error
 
     @cached_property
     def _is_written_unchanged(self) -> bool:

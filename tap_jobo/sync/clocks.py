@@ -5,31 +5,48 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from tap_jobo.api.feed_reader import DATE_RESOLUTION
+from tap_jobo.api.feed_reader import DATE_RESOLUTION, MAX_SKEW
 from tap_jobo.clock import format_timestamp
-from tap_jobo.errors import StateError
+from tap_jobo.errors import ClockError, StateError
 
 if TYPE_CHECKING:
     import logging
 
-    from tap_jobo.api.feed_reader import RawPage
 
 _TOLERATED_SKEW: Final = timedelta(minutes=5)
 
 
-def report_clocks(page: RawPage, logger: logging.Logger) -> None:
-    """Warn if the API's clock is not known, or far from the local one."""
-    if page.api_time is None:
-        logger.warning(
-            "Jobo's answers have no readable Date header. The bookmark is set a day before the "
-            "local clock, in case that is ahead; what changed within that day is billed again. "
-            "Look for a proxy that strips the header."
+def judge_clocks(
+    api_time: datetime | None, local: datetime, *, trusts_local: bool, logger: logging.Logger
+) -> None:
+    """Check that the API's clock is known and near the local one; warn if it is not quite.
+
+    The bookmark follows the earlier of the two, so a clock that is wrong by days would either lose
+    rows or bill them all again.
+
+    Args:
+        api_time: The API's clock at an instant, None if no answer of the run shows it.
+        local: The local clock at the same instant.
+        trusts_local: Whether the user vouches for the local clock.
+        logger: Where a small difference is reported.
+
+    Raises:
+        ClockError: It is not known, or more than a day apart.
+    """
+    said = "is not known" if api_time is None else f"says {format_timestamp(api_time)}"
+    if (api_time is None or abs(api_time - local) > MAX_SKEW) and not trusts_local:
+        raise ClockError(
+            f"The API's clock {said} (the Date header of its answers), and the local clock says "
+            f"{format_timestamp(local)}. A bookmark set by a wrong clock would lose rows, or bill "
+            "them again, so the run ends; what was paid for is in the journal. Set the local "
+            "clock, look for a proxy that changes the header, or set trust_local_clock to true if "
+            "the local clock is right."
         )
-    elif page.skew is not None and abs(page.skew) > _TOLERATED_SKEW:
-        is_behind = page.skew > timedelta(0)
+    if api_time and _TOLERATED_SKEW < abs(api_time - local) <= MAX_SKEW:
+        is_behind = api_time > local
         logger.warning(
             "The local clock is %.0f minutes %s the API's. %s Set the local clock.",
-            abs(page.skew).total_seconds() / 60,
+            abs(api_time - local).total_seconds() / 60,
             "behind" if is_behind else "ahead of",
             "The bookmark follows it, so what changes in between is billed again by every run."
             if is_behind

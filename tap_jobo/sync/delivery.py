@@ -27,7 +27,7 @@ from tap_jobo.api.balance import dollars
 from tap_jobo.api.page import read_page
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import ApiError, BudgetReachedError, CursorRejectedError, FormatError
-from tap_jobo.sync.clocks import reject_future_bookmark, report_clocks
+from tap_jobo.sync.clocks import judge_clocks, reject_future_bookmark
 from tap_jobo.sync.gate import pass_gate
 from tap_jobo.sync.loop_guard import LoopGuard
 
@@ -187,7 +187,12 @@ class Delivery:
     def _look_at_clocks(self, raw: RawPage, scan: Scan) -> None:
         if not self._are_clocks_reported:
             self._are_clocks_reported = True
-            report_clocks(raw, self._logger)
+            judge_clocks(
+                raw.api_time,
+                raw.local_time,
+                trusts_local=self._start.trusts_local_clock,
+                logger=self._logger,
+            )
             for instant in (self._start.bookmark(self._state), _start_of(scan)):
                 reject_future_bookmark(instant, raw.api_time)
             self._journal.expire(self._start.clock.now(), raw.api_time)
@@ -228,15 +233,16 @@ class Delivery:
 
     def _ways_out(self, entry: Entry) -> str:
         if not self._journal.holds(entry):
+            again = "requested" if self._spec.is_free else "billed"
             return (
                 "The state stays as it was. Run again later, or look for a newer tap-jobo; the "
-                "page is then billed again."
+                f"page is then {again} again."
             )
         return (
             f"The page stays in the journal as {entry.name}, and the state as it was: a newer "
             "tap-jobo will replay it free of charge. Or drop it with `python -m tap_jobo.journal "
             f"drop {entry.name}`; it is then requested again at its price, "
-            f"{dollars(entry.credits)}."
+            f"{dollars(entry.credits or entry.batch_size * self._account.price)} at most."
         )
 
     def _checkpoint(self, scan: Scan, page: Page) -> Scan:
@@ -289,12 +295,9 @@ class Delivery:
             raise rejection
         cost = dollars(scan.rows * self._account.price)
         if scan.restarts:
-            is_kept = self._journal.holds_any(scan)
-            drop = f"`python -m tap_jobo.journal drop {scan.id}`, then " if is_kept else ""
             raise ApiError(
                 f"{rejection}, again in a sync that was started over once. To start over costs "
-                f"{cost} for the {scan.rows:,} rows so far: run {drop}a full refresh (without "
-                "state) to do so."
+                f"{cost} for the {scan.rows:,} rows so far: {self._how_to_start_over(scan)}."
             ) from rejection
         self._logger.warning(
             "%s: the sync starts over, and the %s rows so far are billed again for %s.",
@@ -303,6 +306,17 @@ class Delivery:
             cost,
         )
         return self._journal.resume(self._start.restarted(scan), None)
+
+    def _how_to_start_over(self, scan: Scan) -> str:
+        """Return what the user can do about a sync whose cursor was rejected twice."""
+        is_kept = self._journal.holds_any(scan)
+        drop = f"`python -m tap_jobo.journal drop {scan.id}`, then " if is_kept else ""
+        if not scan.since:
+            return f"run {drop}a full refresh (without state)"
+        return (
+            f"run {drop}the tap with a state in which 'started_at' of 'scan' is null. (A full "
+            "refresh, without state, is billed for all rows.)"
+        )
 
 
 def _start_of(scan: Scan) -> datetime | None:

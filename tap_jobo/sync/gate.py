@@ -41,10 +41,11 @@ def pass_gate(conversion: Conversion, tally: str, stream: str) -> str:
         if count < conversion.rows:
             continue
         bad[field] = sorted(rows.union(before.get(field, ())))
-        if len(bad[field]) >= ENOUGH:
+        bad_rows = max(len(bad[field]), conversion.rows)
+        if bad_rows >= ENOUGH:
             problem = "a usable 'id' (a UUID)" if field == "id" else f"a usable '{field}'"
             raise FormatError(
-                f"None of the last {len(bad[field]):,} rows of {stream} has {problem}, which the "
+                f"None of the last {bad_rows:,} rows of {stream} has {problem}, which the "
                 "API never leaves out: its format has changed. Nothing of this page was emitted"
             )
     return json.dumps(bad) if bad else ""

@@ -35,6 +35,7 @@ class SyncStart:
         lookback_minutes: How far before the bookmark a scan starts.
         batch_size: Rows per page of a new scan.
         is_full_table: Whether the catalog says FULL_TABLE, which ignores the bookmark.
+        trusts_local_clock: Whether the user vouches for the local clock.
         clock: The local clock; a bookmark that lies in its future is only warned about.
         api_now: Tells the API's clock, None where no answer of the run has.
         logger: Where decisions are reported.
@@ -47,6 +48,7 @@ class SyncStart:
     lookback_minutes: int
     batch_size: int
     is_full_table: bool
+    trusts_local_clock: bool
     clock: Clock
     api_now: Callable[[], datetime | None]
     logger: logging.Logger

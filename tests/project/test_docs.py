@@ -112,15 +112,17 @@ def test_names_in_the_documents_are_those_of_the_code(document: str) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_links_lead_somewhere(document: str) -> None:
-    folder = (REPOSITORY / document).parent
-    text = (REPOSITORY / document).read_text("utf-8")
-    headings = re.findall(r"^#+ (.*)", text, re.MULTILINE)
-    anchors = {re.sub(r"[^a-z0-9_ -]", "", each.lower()).replace(" ", "-") for each in headings}
-    for target in re.findall(r"\]\((?!http)(.+?)\)", text):
-        if target.startswith("#"):
-            assert target[1:] in anchors
-        else:
-            assert (folder / target).exists(), target
+    path = REPOSITORY / document
+    for target in re.findall(r"\]\((?!http)(.+?)\)", path.read_text("utf-8")):
+        name, _, anchor = target.partition("#")
+        linked = path.parent / name if name else path
+        assert linked.exists(), target
+        assert not anchor or anchor in _anchors(linked), target
+
+
+def _anchors(document: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.*)", document.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^a-z0-9_ -]", "", each.lower()).replace(" ", "-") for each in headings}
 
 
 def _blocks(language: str) -> list[str]:

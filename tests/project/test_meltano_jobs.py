@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -99,10 +101,90 @@ def test_frequent_extractor_has_a_state_of_its_own(hiring: Project) -> None:
 
 def test_variables_of_the_tap_reach_the_frequent_one(hiring: Project) -> None:
     """The name `tap-jobo-jobs` would take `TAP_JOBO_JOBS_BATCH_SIZE` for its `batch_size`."""
-    run(hiring, *FREQUENT, TAP_JOBO_JOBS_BATCH_SIZE="70")
+    folder = hiring.folder / "journal-of-jobs"
+    variables = {"TAP_JOBO_JOBS_BATCH_SIZE": "70", "TAP_JOBO_JOURNAL_DIR": str(folder)}
+    run(hiring, *FREQUENT, **variables)
+    assert (folder / "journal.sqlite3").exists()
     first, *others = hiring.sandbox.requests_to("jobs")
     assert first.body == {"batch_size": 70}
     assert len(others) == 1
+
+
+# The recipe of the README
+
+
+def recipe() -> tuple[str, str, str]:
+    """The SQL of the recipe: the view, and what removes expired jobs and lost ones."""
+    readme = (REPOSITORY / "README.md").read_text("utf-8")
+    text = readme.split("### Keep a job board current\n")[1].split("\n### ")[0]
+    view, delete_expired, delete_lost = re.findall(r"(?s)```sql\n(.*?)```", text)
+    return view, delete_expired, delete_lost
+
+
+def query(project: Project, sql: str, *values: object) -> list[dict[str, Any]]:
+    url = project.url.replace("+psycopg", "")
+    options = f"-c search_path={project.name} -c timezone=UTC"
+    with psycopg.connect(url, options=options, row_factory=dict_row) as database:
+        cursor = database.execute(sql.encode(), values)
+        return cursor.fetchall() if cursor.description else []
+
+
+def current_jobs(project: Project) -> set[str]:
+    return {str(row["id"]) for row in query(project, "SELECT id FROM current_jobs")}
+
+
+def test_recipe_keeps_a_job_board_current(hiring: Project) -> None:
+    world, sandbox = hiring.sandbox.world, hiring.sandbox
+    view, delete_expired, _ = recipe()
+    small = {"TAP_JOBO_MAX_CREDITS": "150", "TAP_JOBO_JOBS_BATCH_SIZE": "50"}
+    runs = 0
+    output = ""
+    while "Summary: jobs" not in output or "sync complete" not in _summary(output):
+        done = run(hiring, *FREQUENT, **small)
+        output = done.stdout + done.stderr
+        world.expire_job(next(key for key in world.jobs() if key in table(hiring, "jobs")))
+        runs += 1
+        assert runs < 10
+    assert runs > 1
+    assert sandbox.credits_billed <= runs * 150
+
+    query(hiring, view)
+    returns, leaves, *_ = (key for key in table(hiring, "jobs") if key in world.jobs())
+    for key in (returns, leaves):
+        world.expire_job(key)
+    run(hiring, *FREQUENT)
+    assert {returns, leaves}.isdisjoint(current_jobs(hiring))
+    assert current_jobs(hiring) == world.jobs().keys()
+
+    world.touch_job(returns, title="Open again")
+    added = world.add_job()
+    run(hiring, *FREQUENT)
+    assert {returns, added} <= current_jobs(hiring) == world.jobs().keys()
+    assert leaves in table(hiring, "jobs")
+
+    query(hiring, delete_expired)
+    assert table(hiring, "jobs").keys() == world.jobs().keys()
+    world.touch_job(leaves, title="Open again")
+    run(hiring, *FREQUENT)
+    assert leaves in current_jobs(hiring)
+
+
+def _summary(output: str) -> str:
+    return next(line for line in output.splitlines() if "Summary: jobs" in line)
+
+
+def test_full_refresh_of_the_recipe_finds_lost_expiries(hiring: Project) -> None:
+    world = hiring.sandbox.world
+    *_, delete_lost = recipe()
+    run(hiring, *FREQUENT)
+    lost = next(iter(world.jobs()))
+    world.expire_job(lost, at=datetime.now(UTC) - timedelta(days=8))
+    run(hiring, *FREQUENT)
+    assert lost in table(hiring, "jobs")
+    (clock,) = query(hiring, "SELECT now()::timestamp AS start")
+    run(hiring, "run", "--full-refresh", "tap-jobo-frequent", "target-postgres")
+    query(hiring, delete_lost.replace(":start", "%s"), clock["start"])
+    assert table(hiring, "jobs").keys() == world.jobs().keys()
 
 
 @pytest.mark.parametrize("file", ["meltano.yml", "plugin.yaml"])

@@ -723,8 +723,10 @@ class TestSetting:
     def test_schema_keeps_the_order(self) -> None:
         assert [*SCHEMA["properties"]] == NAMES
         assert NAMES[:5] == ["api_key", "api_url", "start_date", "lookback_minutes", "batch_size"]
-        assert NAMES[5:13] == [*FILTER_NAMES, "on_filter_change"]
-        assert len(set(NAMES)) == len(NAMES) == 20
+        assert NAMES[5:13] == [*FILTER_NAMES, "jobs_batch_size"]
+        of_jobs = [name for name in NAMES if name.startswith("jobs_")]
+        assert NAMES[12:20] == [*of_jobs, "on_filter_change"]
+        assert len(set(NAMES)) == len(NAMES) == 27
 
     @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
     def test_default_is_allowed(self, setting: Setting) -> None:
