@@ -1,4 +1,4 @@
-"""The command line: the SDK's, where every error that we foresee is one line."""
+"""The command line: the SDK's, with every expected error reported as one line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tap_jobo.tap import TapJobo
 
 
 def run() -> None:
-    """Run the command line; an error that we foresee is a line or a few, never a traceback."""
+    """Run the command line; an expected error is logged in a line or a few, without a traceback."""
     try:
         sys.exit(TapJobo.cli.main(prog_name=TapJobo.name, standalone_mode=False))
     except TapJoboError as error:
@@ -31,6 +31,6 @@ def run() -> None:
         sys.exit(error.exit_code)
     except click.Abort:
         sys.exit(130)
-    except Exception:  # noqa: BLE001 - a bug: its traceback goes through the log, which redacts
+    except Exception:  # noqa: BLE001 - a bug: its traceback goes through the redacting log
         TapJobo.logger.critical("This is a bug of tap-jobo, please report it.", exc_info=True)
         sys.exit(1)

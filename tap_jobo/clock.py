@@ -1,4 +1,4 @@
-"""Time: the clocks that the tap reads, the waits that it makes, the texts that it writes."""
+"""Time: reading clocks, waiting, and parsing and formatting timestamps."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Clock:
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Return seconds on a clock that nobody sets."""
+        """Return seconds on a clock that is never adjusted."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
@@ -29,7 +29,7 @@ class Clock:
 
 
 def parse_timestamp(text: str) -> datetime:
-    """Read an ISO 8601 date or date-time; without a zone it is UTC.
+    """Parse an ISO 8601 date or date-time; without a time zone, it is UTC.
 
     Raises:
         ValueError: The text is neither.
@@ -44,12 +44,12 @@ def parse_timestamp(text: str) -> datetime:
 
 
 def format_timestamp(instant: datetime) -> str:
-    """Write an instant as ISO 8601 UTC, such as `2026-01-31T08:00:00.000000Z`."""
+    """Format an instant as ISO 8601 UTC, such as `2026-01-31T08:00:00.000000Z`."""
     return instant.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def parse_http_date(text: str | None) -> datetime | None:
-    """Read an HTTP date (the `Date` or `Retry-After` header); None where there is none."""
+    """Parse an HTTP date (the `Date` or `Retry-After` header); None if it is not one."""
     try:
         parsed = parsedate_to_datetime(text or "")
         return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)

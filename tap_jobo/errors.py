@@ -1,24 +1,24 @@
-"""The errors that we foresee: each is one sentence to the user, never a traceback."""
+"""Expected errors: each is reported as a short message, never as a traceback."""
 
 from __future__ import annotations
 
 
 class TapJoboError(Exception):
-    """Ends the run with one line and `exit_code`; it names what is at fault and what to do."""
+    """Ends the run with `exit_code` and a message that says what is wrong and what to do."""
 
     exit_code = 1
 
 
 class ConfigError(TapJoboError):
-    """A setting, or a file given on the command line, is not what it should be."""
+    """A setting, or a file given on the command line, is invalid."""
 
 
 class StateError(TapJoboError):
-    """The state is not one that this tap can go on from."""
+    """The tap cannot resume from this state."""
 
 
 class JournalError(TapJoboError):
-    """The journal is there and cannot be used, or another run holds its lock."""
+    """The journal exists but cannot be used, or another run holds its lock."""
 
 
 class ClockError(TapJoboError):
@@ -30,11 +30,11 @@ class FormatError(TapJoboError):
 
 
 class OutputError(TapJoboError):
-    """Standard output cannot be written: the target went away, or a disk is full."""
+    """Standard output cannot be written: the target exited, or a disk is full."""
 
 
 class ApiError(TapJoboError):
-    """Jobo refused a request, or gave no usable answer."""
+    """Jobo refused a request, or returned no usable response."""
 
 
 class CursorRejectedError(ApiError):
@@ -42,10 +42,10 @@ class CursorRejectedError(ApiError):
 
 
 class RetriesExhaustedError(ApiError):
-    """Jobo gave no answer, or one that means to try again later, at every try.
+    """Every try got no response, or one that asks to try again later.
 
     Attributes:
-        why: What happened, without what it means for the run.
+        why: What happened, without the advice to run again.
     """
 
     def __init__(self, why: str) -> None:
@@ -54,7 +54,7 @@ class RetriesExhaustedError(ApiError):
 
 
 class NotFoundError(ApiError):
-    """Jobo answered 404."""
+    """Jobo returned 404."""
 
 
 class BudgetReachedError(TapJoboError):
@@ -62,7 +62,7 @@ class BudgetReachedError(TapJoboError):
 
 
 class InterruptedRunError(TapJoboError):
-    """A signal asked the run to end; exit code 128 + signal number, as a shell gives it."""
+    """A signal asked the run to end; the exit code is 128 + signal number, as in a shell."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(f"Stopped by signal {signum}; the next run resumes from here.")

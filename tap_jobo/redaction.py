@@ -1,4 +1,4 @@
-"""The key stays out of everything that leaves the process, except the request's own header."""
+"""Keeps the API key out of everything that leaves the process, except the request header."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ REPLACEMENT = "[api_key]"
 
 
 class _RedactingFormatter(logging.Formatter):
-    """Formats with another formatter, then takes the key out of the finished text."""
+    """Formats with another formatter, then redacts the key from the result."""
 
     def __init__(self, inner: logging.Formatter, key: str) -> None:
         super().__init__()
@@ -22,7 +22,7 @@ class _RedactingFormatter(logging.Formatter):
 
 
 def redact_logs(key: str) -> None:
-    """See to it that no log handler, at any level or in a traceback, writes the key."""
+    """Make every log handler redact the key, at any level and in tracebacks."""
     loggers = [logging.getLogger(), *map(logging.getLogger, logging.Logger.manager.loggerDict)]
     for handler in {handler for logger in loggers for handler in logger.handlers}:
         formatter = handler.formatter or logging.Formatter()
@@ -31,10 +31,10 @@ def redact_logs(key: str) -> None:
 
 
 def redact_body(body: bytes, key: str) -> bytes:
-    """Return an answer's body without the key, before anything else reads or stores it.
+    """Return a response body without the key, before anything else reads or stores it.
 
-    JSON may write any character of it as an escape. To look for that takes as long as half of the
-    request, so it is done only where an escape could be one of the key's characters.
+    JSON may escape any character of the key. Searching for that takes half as long as the request
+    itself, so it happens only if an escape could be one of the key's characters.
     """
     body = body.replace(key.encode(), REPLACEMENT.encode())
     any_escape, escaped_key = _escaped(key)
@@ -43,7 +43,7 @@ def redact_body(body: bytes, key: str) -> bytes:
 
 @cache
 def _escaped(key: str) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
-    """Return patterns of any escaped character of the key, and of the key with escapes in it."""
+    """Return patterns that match an escaped character of the key, and the key with escapes."""
     escapes = {character: _after_backslash(character) for character in key}
     any_escape = rf"\\(?:{'|'.join(escapes.values())})"
     escaped_key = "".join(rf"(?:{re.escape(c)}|\\(?:{escapes[c]}))" for c in key)
@@ -51,11 +51,11 @@ def _escaped(key: str) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
 
 
 def _after_backslash(character: str) -> str:
-    """Return a pattern of what JSON may write for a character, behind a backslash."""
+    """Return a pattern of how JSON may escape a character, after the backslash."""
     by_number = f"u(?i:{ord(character):04x})"
     return f"{by_number}|{re.escape(character)}" if character in '"\\/' else by_number
 
 
 def without_key(text: str) -> str:
-    """Return a message of the command line without keys that were typed into it."""
+    """Return a command-line message without any keys that the user typed."""
     return re.sub(r"jbe_(live|test)_\S+", REPLACEMENT, text)

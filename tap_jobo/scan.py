@@ -1,8 +1,8 @@
 """A scan: one pass of a sync over a feed, and how far it got.
 
-A scan has fixed filters, a fixed window and a fixed page size, and may span several runs. It is
-known by a random id, in the state and in the journal: what arrived is told by that id alone, never
-by comparing clocks.
+A scan has fixed filters, a fixed window, and a fixed page size, and may span several runs. A random
+id identifies it in the state and in the journal: this id alone shows which pages have arrived;
+clocks are never compared.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import secrets
 from dataclasses import dataclass
 
 Filters = dict[str, object]
-"""The filters of a scan, by the names of their settings; None where one is not set."""
+"""The filters of a scan by setting name; None for a filter that is not set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +20,16 @@ class Scan:
     """One pass over a feed.
 
     Attributes:
-        id: Random; never used for another scan.
-        since: Where its window starts (ISO 8601 UTC), None for all rows.
+        id: Random, and never reused.
+        since: Start of its window (ISO 8601 UTC), None for all rows.
         batch_size: Rows per page, the same on every page.
-        started_at: The instant before its first request, the bookmark to come; None before that.
+        started_at: The instant before its first request, which becomes the bookmark; None until
+            then.
         cursor: Where its next page starts, None for the first page.
         rows: Rows delivered so far.
         restarts: How often the sync was started over because the API rejected a cursor.
-        base: Id of the completed scan that it went on from, empty for a full read.
-        replaces: Id of the scan whose cursor was rejected and which this one starts over.
+        base: Id of the completed scan that it continues from, empty for a full sync.
+        replaces: Id of the scan that this one replaces because its cursor was rejected.
     """
 
     id: str
@@ -48,7 +49,7 @@ def new_id() -> str:
 
 
 def id_by_start(started_at: str) -> str:
-    """Return what stands for the id of a scan of a version that wrote none: its start.
+    """Return an id, derived from its start, for a scan of a version that wrote no ids.
 
     Args:
         started_at: ISO 8601 UTC, as `format_timestamp` writes it.

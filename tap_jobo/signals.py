@@ -1,4 +1,4 @@
-"""SIGTERM, SIGINT and SIGHUP end a run in order: between two pages, never inside one."""
+"""Graceful shutdown on SIGTERM, SIGINT, and SIGHUP: between two pages, never within one."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _GRACE: Final = 10.0
-"""Seconds that a request in flight has left to be answered, since it may be billed."""
+"""Seconds that a request in flight may still take, since it may be billed."""
 _OUTPUT_GRACE: Final = 5.0
-"""Seconds that a reader of our output has left to read on."""
+"""Seconds that the reader of our output has to read more."""
 _SLICE: Final = 0.2
-"""Seconds after which a wait looks whether a signal came."""
+"""Seconds between checks for a signal during a wait."""
 
 
 class ShutdownSignal:
-    """Notes a signal and raises `InterruptedRunError` where the run can end without loss.
+    """Records a signal and raises `InterruptedRunError` where the run can end without loss.
 
-    The handler only takes a note: a page whose rows are on their way goes out whole, with its
-    state, and a wait ends at once. A request in flight is given 10 seconds, then the alarm
-    breaks it off; a reader that does not read on is given 5. A second signal ends both at once.
-    (Windows has no such alarm, there the request ends by its own timeout.)
+    The handler only records the signal: a page that is being written is completed, with its
+    state, and a wait ends immediately. A request in flight has 10 seconds before an alarm aborts
+    it; a blocked reader has 5. A second signal ends both immediately. (Windows has no such alarm:
+    there, the request ends by its own timeout.)
 
     Args:
         clock: The clock of the waits.
-        check_reader: Raises if nobody reads the tap's output any more; called wherever the main
-            thread looks for a signal.
+        check_reader: Raises if the tap's output no longer has a reader; called wherever the main
+            thread checks for a signal.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class ShutdownSignal:
         self._in_flight = False
 
     def install(self) -> None:
-        """Take the signals over; SIGHUP only where it is not ignored, as `nohup` does."""
+        """Install the signal handlers; SIGHUP only if it is not ignored, as under `nohup`."""
         if not _is_main_thread():
             return
         for signum in _numbers():
@@ -56,25 +56,25 @@ class ShutdownSignal:
             signal.signal(signal.SIGALRM, self._break_off)
 
     def check(self) -> None:
-        """Raise if the run must not go on.
+        """Raise if the run must not continue.
 
         Raises:
-            InterruptedRunError: A signal came.
-            OutputError: Nobody reads the output any more.
+            InterruptedRunError: A signal arrived.
+            OutputError: The output no longer has a reader.
         """
         if self._signum is not None:
             raise self._end(self._signum)
-        if _is_main_thread():  # in any other nobody would see the error at once
+        if _is_main_thread():  # an error in another thread would surface only later
             self._check_reader()
 
     def check_blocked(self, since: float) -> None:
-        """Raise if a signal came and standard output has been blocked for too long since.
+        """Raise if a signal arrived and standard output has been blocked for too long.
 
         Args:
-            since: When it last took something, in monotonic seconds.
+            since: When it last accepted data, in monotonic seconds.
 
         Raises:
-            InterruptedRunError: It has.
+            InterruptedRunError: Both are true.
         """
         if self._signum is None:
             return
@@ -83,11 +83,11 @@ class ShutdownSignal:
             raise self._end(self._signum)
 
     def wait(self, seconds: float) -> None:
-        """Wait, but not past a signal.
+        """Wait until the time is up or a signal arrives.
 
         Raises:
-            InterruptedRunError: A signal came.
-            OutputError: Nobody reads the output any more.
+            InterruptedRunError: A signal arrived.
+            OutputError: The output no longer has a reader.
         """
         self.check()
         end = self._clock.monotonic() + seconds
@@ -97,12 +97,12 @@ class ShutdownSignal:
 
     @contextmanager
     def request(self) -> Iterator[None]:
-        """Hold while a request is in flight.
+        """Mark a request as in flight.
 
-        Other threads than the main one send requests that are free: nothing waits for them.
+        Threads other than the main one send only free requests: nothing waits for them.
 
         Raises:
-            InterruptedRunError: A signal came and the answer did not within the grace period.
+            InterruptedRunError: A signal arrived, and no response within the grace period.
         """
         if not _is_main_thread():
             self.check()
@@ -125,8 +125,8 @@ class ShutdownSignal:
         self._signum = signum
         self._noted_at = self._clock.monotonic()
         if self._in_flight and hasattr(signal, "setitimer"):
-            # Again every second after that: an alarm that comes just before the socket is read
-            # would not wake it.
+            # Repeat every second: an alarm that fires just before the socket is read would not
+            # interrupt the read.
             signal.setitimer(signal.ITIMER_REAL, _GRACE, 1)
 
     def _break_off(self, _signum: int, _frame: FrameType | None) -> None:
@@ -136,7 +136,7 @@ class ShutdownSignal:
 
     @staticmethod
     def _end(signum: int) -> InterruptedRunError:
-        """Return the error that ends the run; a further signal would only spoil its exit code."""
+        """Return the error that ends the run; another signal would only change its exit code."""
         if _is_main_thread():
             for number in _numbers():
                 signal.signal(number, signal.SIG_IGN)

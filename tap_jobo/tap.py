@@ -1,4 +1,4 @@
-"""The tap, as the SDK wants it: settings in, streams out."""
+"""The tap class that the SDK runs: settings in, streams out."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class TapJobo(Tap):
     feeds: ClassVar[Sequence[FeedSpec]] = FEEDS
     config_jsonschema: ClassVar[dict[str, Any]] = config_schema(SETTINGS)
     message_writer_class = StdoutWriter
-    # Neither BATCH nor ACTIVATE_VERSION: both would let the state run ahead of the rows.
+    # Neither BATCH nor ACTIVATE_VERSION: both would let the state get ahead of the rows.
     capabilities: ClassVar[list[CapabilitiesEnum]] = [
         TapCapabilities.CATALOG,
         TapCapabilities.DISCOVER,
@@ -63,11 +63,11 @@ class TapJobo(Tap):
         validate_config: bool = True,
         **kwargs: Any,
     ) -> None:
-        """Check the settings before the SDK does, whose messages may hold the key.
+        """Check the settings before the SDK does, since its messages may contain the key.
 
         Raises:
-            ConfigError: A setting is not what it should be.
-            StateError: The state is not one.
+            ConfigError: A setting is invalid.
+            StateError: The state is invalid.
         """
         self._shutdown = ShutdownSignal(check_reader=check_reader)
         config = dict(config or {})
@@ -83,28 +83,28 @@ class TapJobo(Tap):
         if validate_config:
             config = check(config, SETTINGS, problems)
             redact_logs(config["api_key"])
-        else:  # discovery needs no key, and the SDK would warn that there is none
+        else:  # discovery needs no key, and the SDK would warn that it is missing
             config.setdefault("api_key", "")
         if isinstance(catalog := kwargs.get("catalog"), dict):
             check_catalog(catalog)
         try:
             super().__init__(config=config, validate_config=validate_config, **kwargs)
-        except ConfigValidationError as error:  # of the SDK's own settings
+        except ConfigValidationError as error:  # for the SDK's own settings
             raise ConfigError("\n".join(error.errors)) from error
         except MappingError as error:
-            raise ConfigError(f"Setting 'stream_maps' is no map: {error}") from error
+            raise ConfigError(f"Setting 'stream_maps' is not a valid map: {error}") from error
         cast("StdoutWriter", self.message_writer).end_with(self._shutdown)
 
     def _setup_signal_handlers(self) -> None:
-        """Take SIGTERM and SIGINT, instead of the SDK's handler, which exits at once and with 0.
+        """Replace the SDK's handler of SIGTERM and SIGINT, which exits immediately with 0.
 
-        There is no public hook: after `__init__` a signal could meet the SDK's handler first.
-        `tests/singer/test_hooks.py` fails when the SDK changes this one.
+        There is no public hook: after `__init__`, a signal could reach the SDK's handler first.
+        `tests/singer/test_hooks.py` fails if the SDK changes this method.
         """
         self._shutdown.install()
 
     def discover_streams(self) -> Sequence[Stream]:
-        """Return the streams, in the order in which a run reads them."""
+        """Return the streams in the order in which a run syncs them."""
         run = RunContext(self.config, shutdown=self._shutdown, logger=self.logger)
         atexit.register(run.close)
         companies = CompaniesStream(self, run)
@@ -117,36 +117,36 @@ class TapJobo(Tap):
 
     @property
     def streams(self) -> dict[str, Stream]:
-        """The streams, in the order in which a run reads them; the SDK sorts them by name."""
+        """The streams in the order in which a run syncs them; the SDK would sort them by name."""
         streams = super().streams
         first = [spec.name for spec in self.feeds]
         first.insert(first.index(FOLLOWED.name) + 1, CompaniesStream.name)
         return {name: streams[name] for name in first}
 
     def setup_mapper(self) -> None:
-        """Set up the stream maps, after the streams have completed the catalog that they go by."""
+        """Set up the stream maps, after the streams have completed the catalog that maps use."""
         _ = self.streams
         super().setup_mapper()
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take the state over, if it is one.
+        """Load the state.
 
         Raises:
-            StateError: It is not.
+            StateError: It is invalid.
         """
         checked = check_state(state, self.feeds)
         known = {CompaniesStream.name, *(spec.name for spec in self.feeds)}
         if unknown := checked["bookmarks"].keys() - known:
             self.logger.warning(
-                "The state has bookmarks of streams that this tap does not have (%s). A stream "
-                "that it does not name is read from the start.",
+                "The state has bookmarks for streams that this tap does not have (%s). A stream "
+                "without a bookmark is synced from the start.",
                 ", ".join(map(ascii, sorted(unknown))),
             )
         super().load_state(checked)
 
     @classmethod
     def get_singer_command(cls) -> click.Command:
-        """Return the command line, on which the catalog is read before `--test` is obeyed."""
+        """Return the command, set up to read the catalog before it handles `--test`."""
         command = super().get_singer_command()
         for parameter in command.params:
             parameter.is_eager |= parameter.name == "catalog"
@@ -154,10 +154,10 @@ class TapJobo(Tap):
 
     @classmethod
     def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
-        """Test the streams that the catalog selects; the SDK looks at no catalog here.
+        """Test the streams that the catalog selects; the SDK ignores the catalog here.
 
         Raises:
-            ConfigError: The catalog is not a file with a JSON object.
+            ConfigError: The catalog file is missing or not a JSON object.
         """
         file: IO[str] | None = ctx.params.get("catalog")
         if value != CliTestOptionValue.All.value or file is None:
@@ -191,7 +191,7 @@ class TapJobo(Tap):
         catalog: IO[str] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Run the tap, once its files are seen to be what they should be."""
+        """Check the input files, then run the tap."""
         super().invoke(
             state=state and read_object(state.name, "--state", StateError),
             catalog=catalog and read_object(catalog.name, "--catalog", ConfigError),

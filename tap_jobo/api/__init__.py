@@ -1,1 +1,1 @@
-"""HTTP: requests to Jobo, retries, rate limits, the budget, pages and profiles."""
+"""HTTP: requests to Jobo, retries, rate limits, the budget, pages, and profiles."""

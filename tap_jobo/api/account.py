@@ -1,7 +1,7 @@
-"""What one feed costs, counted from the answers.
+"""What one feed costs, counted from the API's responses.
 
-A page is reserved before its request, charged when its answer is complete, and settled once its
-number of rows is known. A request whose answer was lost is charged at worst case.
+A page is reserved before its request, charged when its response is complete, and settled once its
+number of rows is known. A request whose response was lost is charged at the worst case.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _BALANCE: Final = "X-Credits-Balance"
 _PLAN_HEADERS: Final = (_BALANCE, "X-Quota-Limit", "X-Quota-Remaining")
-"""Where one of these is present, a missing `X-Credits-Deducted` may mean a free page."""
+"""If one of these is present, a missing `X-Credits-Deducted` may mean a free page."""
 
 
 class Account:
@@ -56,20 +56,20 @@ class Account:
         self.perhaps = 0
 
     def expect_page(self, rows: int) -> None:
-        """Let the run's first `reserve` see that the budget covers a page of this feed too.
+        """Let the run's first `reserve` check that the budget also covers a page of this feed.
 
-        What is replayed from the journal comes before that: it costs nothing.
+        Pages replayed from the journal come before that and cost nothing.
         """
         cost, page = math.ceil(rows * self._list_price), self._page(rows)
         check = self._budget.check_page
         self._budget.before_first_page(lambda: check(cost, page, self.page_size_setting))
 
     def reserve(self, rows: int) -> None:
-        """See that a page of `rows` rows fits into the budget, before it is requested.
+        """Check that a page of `rows` rows fits into the budget, before it is requested.
 
         Raises:
-            BudgetReachedError: It may not fit any more.
-            ConfigError: It would not fit into any run.
+            BudgetReachedError: It may exceed what is left.
+            ConfigError: It exceeds the budget of any run.
         """
         # After a lost answer a free page may not stay free: the next one is reserved at list price.
         price = max(self.price, self._list_price) if self.perhaps else self.price
@@ -77,11 +77,11 @@ class Account:
         self._budget.reserve(cost, self._page(rows), self.page_size_setting)
 
     def charge(self, headers: Mapping[str, str], rows: int) -> int:
-        """Count a complete answer.
+        """Charge a complete response.
 
         Args:
-            headers: Its headers; what they say was deducted decides.
-            rows: The rows to count where they do not say, at the price last seen.
+            headers: Its headers; the deduction that they report takes precedence.
+            rows: The rows to charge at the last price seen, if the headers report none.
 
         Returns:
             The credits charged.
@@ -97,11 +97,11 @@ class Account:
 
         Args:
             charged: What `charge` returned.
-            headers: The answer's headers.
-            rows: The rows that it has.
+            headers: The response headers.
+            rows: The rows in the page.
 
         Returns:
-            The credits that the page cost.
+            The cost of the page in credits.
         """
         cost, before = self._cost(headers, rows), self.price
         self._add(cost - charged)
@@ -131,7 +131,7 @@ class Account:
         return math.ceil(rows * self.price) if deducted is None else deducted
 
     def _deducted(self, headers: Mapping[str, str]) -> int | None:
-        """Return what an answer deducted; None where its headers do not tell."""
+        """Return what a response deducted; None if its headers do not say."""
         deducted = deducted_credits(headers)
         if deducted is None and self._silent_is_free:
             return 0 if any(name in headers for name in _PLAN_HEADERS) else None
@@ -143,12 +143,12 @@ class Account:
 
 
 def deducted_credits(headers: Mapping[str, str]) -> int | None:
-    """Return what an answer says that it deducted; None where it does not say."""
+    """Return the deduction that a response reports; None if it does not report one."""
     return _parse_credits(headers.get("X-Credits-Deducted"))
 
 
 def _parse_credits(text: str | None) -> int | None:
-    """Read a header's number of credits; None where it is missing or no such number."""
+    """Parse a number of credits in a header; None if it is missing or invalid."""
     try:
         value = float(text or "")
     except ValueError:

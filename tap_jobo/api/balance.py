@@ -1,4 +1,4 @@
-"""The account's balance at Jobo, as the answers of a run report it."""
+"""The account's balance at Jobo, as reported during a run."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ CREDITS_PER_DOLLAR: Final = 1_000
 
 
 def dollars(credits_: float) -> str:
-    """Write credits as US dollars, such as `$2.50`."""
+    """Format credits as US dollars, such as `$2.50`."""
     return f"${credits_ / CREDITS_PER_DOLLAR:,.2f}"
 
 
 class _Reading(NamedTuple):
-    """A balance, with what the run had been charged by then."""
+    """A balance, with the credits that the run had been charged by then."""
 
     balance: int
     certain: int
@@ -28,8 +28,8 @@ class Balance:
     """The balances that a run sees.
 
     Args:
-        alert_threshold: Balance below which a WARNING is logged, once a run; None for never.
-        logger: Where it goes.
+        alert_threshold: Balance below which a WARNING is logged, once per run; None for never.
+        logger: Where the warning is logged.
     """
 
     def __init__(self, alert_threshold: int | None, logger: logging.Logger) -> None:
@@ -41,11 +41,11 @@ class Balance:
 
     @property
     def first(self) -> int | None:
-        """The balance that the API reported first, None where it did not."""
+        """The first balance that the API reported, None if it reported none."""
         return self._first and self._first.balance
 
     def note(self, balance: int, *, certain: int, perhaps: int, price: float) -> None:
-        """Take note of a balance.
+        """Record a balance.
 
         Args:
             balance: The credits left.
@@ -65,13 +65,13 @@ class Balance:
                 f"{self._alert_threshold:,}",
                 f"{math.floor(balance / price):,}" if price else "any number of",
             )
-            self._alert_threshold = None  # once a run
+            self._alert_threshold = None  # once per run
 
     def settle(self, perhaps: int) -> int | None:
-        """Return how many of the credits charged for incomplete answers were billed.
+        """Return how many of the credits charged for incomplete responses were billed.
 
         Those between two known balances are settled by the difference; the others count in full.
-        None where no balance is known, or where it rose because the account was topped up.
+        None if no balance is known, or if it rose because the account was topped up.
         """
         if not perhaps:
             return 0

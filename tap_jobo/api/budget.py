@@ -1,4 +1,4 @@
-"""The budget of a run, over all its streams: `max_credits` holds whatever happens."""
+"""The budget of a run, shared by all its streams: it never exceeds `max_credits`."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 
 class Budget:
-    """The credits of one run, over all streams.
+    """The credits of one run, shared by all streams.
 
     Args:
         max_credits: Maximum credits per run; None for no limit.
-        alert_threshold: Balance below which a WARNING is logged, once a run; None for never.
-        logger: Where warnings go.
+        alert_threshold: Balance below which a WARNING is logged, once per run; None for never.
+        logger: Where warnings are logged.
 
     Attributes:
-        credits: Credits charged so far, worst cases included.
-        perhaps: How many of these were charged for requests without a complete answer.
-        balance: Credits left at Jobo as the API last said, None where it did not.
+        credits: Credits charged so far, including worst cases.
+        perhaps: How many of these were charged for requests without a complete response.
+        balance: Credits left at Jobo as last reported, None if not reported.
     """
 
     def __init__(
@@ -40,21 +40,21 @@ class Budget:
 
     @property
     def first_balance(self) -> int | None:
-        """The balance that the API reported first in this run, None where it did not."""
+        """The first balance that the API reported in this run, None if it reported none."""
         return self._balances.first
 
     def settled_perhaps(self) -> int | None:
-        """Return how many of the `perhaps` credits the balances show to be billed, if they do."""
+        """Return how many `perhaps` credits were billed, if the balances show it."""
         return self._balances.settle(self.perhaps)
 
     # What follows is for accounts.
 
     def before_first_page(self, check: Callable[[], None]) -> None:
-        """Let something be checked before the first page of any feed is requested."""
+        """Register a check to run before the first page of any feed is requested."""
         self._first_pages.append(check)
 
     def check_page(self, cost: int, page: str, page_size_setting: str) -> None:
-        """See that a page fits into a run at all.
+        """Check that a page fits into the budget of a run at all.
 
         Raises:
             ConfigError: It does not.
@@ -72,11 +72,11 @@ class Budget:
             )
 
     def reserve(self, cost: int, page: str, page_size_setting: str) -> None:
-        """See that a page fits into what is left; a free page always does.
+        """Check that a page fits into what is left; a free page always does.
 
         Raises:
-            BudgetReachedError: It may not fit any more.
-            ConfigError: It would not fit into any run.
+            BudgetReachedError: It may exceed what is left.
+            ConfigError: It exceeds the budget of any run.
         """
         while self._first_pages:
             self._first_pages.pop(0)()
@@ -90,17 +90,17 @@ class Budget:
             )
 
     def add(self, credits_: int, *, perhaps: bool = False) -> None:
-        """Count credits; a negative number takes back what was charged too much."""
+        """Add credits; a negative number refunds an overcharge."""
         self.credits += credits_
         self.perhaps += credits_ if perhaps else 0
 
     def note_balance(self, balance: int, price: float) -> None:
-        """Take note of a balance; what was charged before it is counted."""
+        """Record a balance; call this after the charges that it includes."""
         certain = self.credits - self.perhaps
         self._balances.note(balance, certain=certain, perhaps=self.perhaps, price=price)
 
     def warn_if_exceeded(self, name: str, before: float, price: float) -> None:
-        """Say that a price which rose has led past `max_credits`."""
+        """Warn that a price increase has exceeded `max_credits`."""
         if self.credits > self._max_credits:
             self._logger.warning(
                 "The price of %s rose from %g to %g credits per row: its last page exceeds "

@@ -1,4 +1,4 @@
-"""Requests to Jobo: sent once, or as often as it makes sense, and never past the budget."""
+"""Requests to Jobo, retried when that makes sense, and never beyond the budget."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ if TYPE_CHECKING:
     from tap_jobo.signals import ShutdownSignal
 
 _REQUEST_MAX: Final = 900.0
-"""Seconds for a try as a whole, however steadily its bytes trickle in."""
+"""Seconds for a whole try, even if bytes keep trickling in."""
 
 
 class Client:
-    """Sends requests, and decides which failures are worth another try.
+    """Sends requests and decides which failures to retry.
 
     Args:
-        session: The session to send with, over `Transport` so that connections tell what was
+        session: The session to send with; it uses `Transport`, whose connections report what was
             sent.
-        key: The API key, to take it out of what comes back.
-        shutdown: Ends waits and requests when a signal comes.
+        key: The API key, to redact it from responses.
+        shutdown: Ends waits and requests when a signal arrives.
         clock: The clocks to read.
         logger: Where retries are reported.
-        workers: How many threads use the client at once; a rate limit holds all of them.
-        retry: Seconds of waits for one request that the server did not ask for.
+        workers: How many threads use the client at once; a rate limit applies to all of them.
+        retry: Seconds of backoff for one request, not counting waits that the server asks for.
     """
 
-    def __init__(  # noqa: PLR0913 - each is a separate concern, handed in
+    def __init__(  # noqa: PLR0913 - each is a separate dependency
         self,
         *,
         session: requests.Session,
@@ -61,10 +61,10 @@ class Client:
         self._patience = retry
         self._limiter = RateLimiter(workers)
         self.api_time: tuple[datetime, float] | None = None
-        """The API's clock as last seen, and the monotonic time of that; None if not yet."""
+        """The API's clock as last seen, and the monotonic time then; None if not seen yet."""
 
     def api_now(self) -> datetime | None:
-        """Return what the API's clock says now, None where no answer has told."""
+        """Return the API's current time, None if no response has given it yet."""
         if self.api_time is None:
             return None
         date, seen = self.api_time
@@ -78,23 +78,23 @@ class Client:
         account: Account | None = None,
         forbidden: str | None = None,
     ) -> ApiResponse:
-        """Return the complete answer to a request.
+        """Return the complete response to a request.
 
-        With an `account` a page is reserved before each try, and each try without a complete
-        answer is charged. The page that is returned is not: its reader charges and settles it.
+        With an `account`, a page is reserved before each try, and each try without a complete
+        response is charged. The returned page is not: its reader charges and settles it.
 
         Args:
-            request: What to send, key and all.
-            rows: The most rows that the answer may hold and cost.
-            account: Where they are charged; None for a free request, whose answer is a JSON body
+            request: What to send, including the key.
+            rows: Maximum rows that the response may hold and cost.
+            account: Where they are charged; None for a free request, whose response is a JSON body
                 with status 200.
-            forbidden: What to advise on a 403, instead of the usual.
+            forbidden: Advice for a 403, instead of the default.
 
         Raises:
-            ApiError: Jobo refused it, or gave no usable answer however often it was tried.
+            ApiError: Jobo refused it, or no try returned a usable response.
             CursorRejectedError: The cursor cannot be continued.
             BudgetReachedError: The page may cost more than the budget leaves.
-            InterruptedRunError: A signal came.
+            InterruptedRunError: A signal arrived.
         """
         retry = Retry(self._patience, is_paid=account is not None)
         first_sent_at = self._clock.now()
@@ -122,15 +122,15 @@ class Client:
                 self._logger.warning("%s: trying again in %.1f seconds.", failure, wait)
 
     def fetch_once(self, request: requests.PreparedRequest, seconds: float) -> ApiResponse:
-        """Return the answer to a free request that the run can do without: it is tried once.
+        """Return the response to an optional, free request, without retries.
 
         Args:
-            request: What to send, key and all.
-            seconds: How long it may take to connect and to answer.
+            request: What to send, including the key.
+            seconds: How long it may take in all.
 
         Raises:
-            ApiError: There is no usable answer.
-            InterruptedRunError: A signal came.
+            ApiError: There is no usable response.
+            InterruptedRunError: A signal arrived.
         """
         try:
             return require_success(self._exchange(request, seconds=seconds))
@@ -138,7 +138,7 @@ class Client:
             raise ApiError(str(failure)) from failure
 
     def _wait(self, seconds: float) -> None:
-        """Wait for so long, and then for the rate limit."""
+        """Wait for this long, then for the rate limit."""
         self._shutdown.wait(seconds)
         wait = self._limiter.wait(self._clock.monotonic())
         while True:  # another thread may have been asked to wait meanwhile
@@ -157,7 +157,7 @@ class Client:
         account: Account | None = None,
         rows: int = 0,
     ) -> ApiResponse:
-        """Return the complete answer to one try, whatever its status."""
+        """Return the complete response to one try, whatever its status."""
         exchange = Exchange(self._clock, seconds)
         sent_at, started = self._clock.now(), self._clock.monotonic()
         is_begun = False

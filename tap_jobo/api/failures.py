@@ -1,4 +1,4 @@
-"""What it means that a request failed without a status: whether it was sent, and why."""
+"""Classifies requests that failed without a status: whether they were sent, and why they failed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tap_jobo.api.transport import Exchange
 
 _OF_CONNECTION = (requests.ConnectionError, requests.Timeout, requests.exceptions.InvalidHeader)
-"""What a request can fail with once there is a connection, or an attempt to make one."""
+"""Errors raised on a connection, or while connecting."""
 _CONNECTION_CLOSED = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 _CAUSES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
     ((socket.gaierror, NameResolutionError), "unknown host name"),
@@ -30,13 +30,13 @@ _CAUSES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str]
 
 
 def sending_failed(error: Exception, url: str, exchange: Exchange, *, is_paid: bool) -> Exception:
-    """Return what it means that no answer came.
+    """Return the error to raise when no response arrived.
 
     Args:
         error: What requests raised.
-        url: Where the request was to go.
+        url: The URL of the request.
         exchange: The try.
-        is_paid: Whether an answer is billed.
+        is_paid: Whether a response is billed.
     """
     causes = list(_causes(error))
     is_of_connection = isinstance(error, _OF_CONNECTION)
@@ -57,7 +57,7 @@ def sending_failed(error: Exception, url: str, exchange: Exchange, *, is_paid: b
 
 
 def reading_failed(error: Exception, exchange: Exchange) -> Exception:
-    """Return what it means that an answer began and did not end."""
+    """Return the error to raise when a response started but did not complete."""
     if exchange.is_overdue:
         return _overdue(exchange)
     if _any(list(_causes(error)), TimeoutError):
@@ -83,7 +83,7 @@ def _overdue(exchange: Exchange) -> IncompleteResponseError:
 
 
 def _host(url: str) -> str:
-    """Return the host of a URL, with its port if it names one."""
+    """Return the host of a URL, with its port if there is one."""
     return urlsplit(url).netloc.rpartition("@")[2]
 
 
@@ -102,7 +102,7 @@ def _any(
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and all that it was raised from or holds; urllib3 nests in all these ways."""
+    """Yield an error and every error nested in it, in all the ways that urllib3 nests them."""
     seen: set[int] = set()
     left: list[object] = [error]
     while left:

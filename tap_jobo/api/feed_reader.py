@@ -29,7 +29,7 @@ _UNKNOWN_CLOCK_MARGIN: Final = timedelta(days=30)
 
 
 def request_parameters(spec: FeedSpec, scan: Scan, filters: Filters) -> dict[str, Any]:
-    """Return the parameters that ask for a scan's next page."""
+    """Return the request parameters for a scan's next page."""
     if spec.continuation is Continuation.CURSOR_ALONE and scan.cursor:
         return {"cursor": scan.cursor}
     parameters = {each.request_parameter: filters[each.name] for each in spec.filters}
@@ -39,12 +39,12 @@ def request_parameters(spec: FeedSpec, scan: Scan, filters: Filters) -> dict[str
 
 @dataclass(frozen=True, slots=True)
 class RawPage:
-    """A page as it came, before anything looks at it.
+    """A page as received, before anything parses it.
 
     Attributes:
         body: The decoded body, without the key.
         cost: Credits charged for it so far.
-        headers: The answer's headers, whose names are case-insensitive.
+        headers: The response headers, with case-insensitive names.
         started_at: The instant before the request by the slower clock (ISO 8601 UTC).
         received_at: When it came, by the API's clock where that is known.
         local_time: The local clock at the same instant.
@@ -66,7 +66,7 @@ class FeedReader:
     Args:
         spec: The feed.
         client: Sends the requests.
-        prepare: Makes a request of its parameters.
+        prepare: Builds a request from its parameters.
         filters: The filters of every scan.
         account: Where the cost of each page is counted.
         trusts_local: Whether the local clock counts where the API's is not known or far off.
@@ -90,10 +90,10 @@ class FeedReader:
         self._account = account
 
     def fetch_page(self, scan: Scan) -> RawPage:
-        """Fetch a scan's next page, and charge it.
+        """Fetch and charge a scan's next page.
 
         Raises:
-            TapJoboError: As `Client.fetch`.
+            TapJoboError: As for `Client.fetch`.
         """
         response = self._client.fetch(
             self._prepare(request_parameters(self._spec, scan, self._filters)),
@@ -115,7 +115,7 @@ class FeedReader:
         )
 
     def settle(self, page: RawPage, rows: int) -> None:
-        """Correct what was charged, once the page's number of rows is known."""
+        """Correct the charge, once the page's number of rows is known."""
         self._account.settle(page.cost, page.headers, rows)
 
 

@@ -1,4 +1,4 @@
-"""JSON bodies, read as leniently as their rows can be checked later."""
+"""JSON bodies, parsed leniently since their rows are checked later."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import msgspec
 
 
 class NotJsonError(ValueError):
-    """A body is not JSON, or is nested more deeply than it can be read."""
+    """A body is not JSON, or is nested too deeply to parse."""
 
 
 def parse_json(body: bytes) -> object:
-    """Read a JSON body; bytes that are not UTF-8 become U+FFFD rather than an error.
+    """Parse a JSON body; bytes that are not UTF-8 become U+FFFD rather than an error.
 
     Raises:
         NotJsonError: It is not JSON.
@@ -21,7 +21,7 @@ def parse_json(body: bytes) -> object:
 
 
 def parse_json_checked(body: bytes) -> tuple[object, bool]:
-    """Read a JSON body, and say whether it passed the strict parser, which is also the fast one.
+    """Parse a JSON body, and return whether the strict (and fast) parser accepted it.
 
     Raises:
         NotJsonError: It is not JSON.
@@ -38,7 +38,7 @@ def parse_json_checked(body: bytes) -> tuple[object, bool]:
 
 
 def _integer(digits: str) -> float:
-    """Read an integer; one too long for Python becomes infinite, which is no field's value."""
+    """Parse an integer; one too long for Python becomes infinity, which no field accepts."""
     try:
         return int(digits)
     except ValueError:

@@ -1,7 +1,7 @@
-"""Which filter values Jobo knows now: a value that it does not know silently matches nothing.
+"""The filter values that Jobo currently supports: any other value silently matches nothing.
 
-The list comes from an endpoint that may change without notice, so nothing depends on it: where it
-is missing, slow or broken, nothing is checked.
+The list comes from an endpoint that may change without notice, so nothing depends on it: if it is
+missing, slow, or broken, the check is skipped.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tap_jobo.api.client import Client
 
     KnownValues = dict[str, frozenset[str] | None]
-    """The values of each filter, None where they are not known."""
+    """The values of each filter, None if unknown."""
 
 FILTERS_PATH: Final = "/api/connectors/filters"
 _SECONDS: Final = 5.0
@@ -32,7 +32,7 @@ _SUGGESTIONS: Final = 3
 def fetch_known_values(
     client: Client, prepare: Callable[[], PreparedRequest], logger: logging.Logger
 ) -> KnownValues:
-    """Fetch the values of the jobs filters, free of charge, with one request of a few seconds.
+    """Fetch the values of the jobs filters with one free request of at most a few seconds.
 
     Args:
         client: Sends the request.
@@ -40,7 +40,7 @@ def fetch_known_values(
         logger: Where one DEBUG line says that not all of them are known.
 
     Raises:
-        InterruptedRunError: A signal came.
+        InterruptedRunError: A signal arrived.
     """
     try:
         known = _read(parse_json(client.fetch_once(prepare(), _SECONDS).body))
@@ -60,15 +60,15 @@ def describe_unknown_values(
 
     Args:
         setting: Its name, such as `jobs_sources`.
-        values: What it is set to.
-        known: What Jobo knows, None to check nothing.
+        values: Its values.
+        known: The values that Jobo knows, None to skip the check.
     """
     if known is None:
         return []
     what = setting.removeprefix("jobs_").replace("_", " ")
     return [
-        f"Setting '{setting}': {value!r} is none of Jobo's {what}{_question(value, known)} Such a "
-        "value matches nothing."
+        f"Setting '{setting}': {value!r} is not one of Jobo's {what}{_question(value, known)} "
+        "Unknown values match nothing."
         for value in values
         if value not in known
     ]
@@ -80,7 +80,7 @@ def _question(value: str, known: frozenset[str]) -> str:
 
 
 def _read(data: Any) -> KnownValues:
-    """Read an answer as far as it can be understood."""
+    """Read the parts of a response that have the expected format."""
     answer = data if isinstance(data, dict) else {}
     enums, sources = answer.get("enums"), answer.get("sources")
     keys = [_get(each, "key") for each in sources] if isinstance(sources, list) else None
@@ -92,7 +92,7 @@ def _get(data: Any, name: str) -> Any:
 
 
 def _texts(values: Any) -> frozenset[str] | None:
-    """Return a list's texts; None unless it has some and nothing else."""
+    """Return the strings of a list; None if it is empty or has anything else."""
     if isinstance(values, list) and values and all(isinstance(each, str) for each in values):
         return frozenset(values)
     return None

@@ -1,4 +1,4 @@
-"""One page of a feed: the envelope that the API documents, read strictly."""
+"""One page of a feed: the documented response envelope, validated strictly."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _MAX_ESTIMATE: Final = 10**12
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What one request of a feed returns.
+    """What one request to a feed returns.
 
     Attributes:
-        items: What the page holds, unchecked: each is looked at when it becomes a record.
-        next_cursor: Where the next page starts; a text whenever `has_more`.
-        has_more: Whether another page follows. An empty page says nothing about that.
-        is_plain: Whether no text of it can hold what databases refuse.
-        estimated_total: About how many items the whole scan has, where the answer says so.
+        items: The items, unchecked: each is checked when it is converted to a record.
+        next_cursor: Where the next page starts; a string whenever `has_more`.
+        has_more: Whether another page follows, which an empty page does not rule out.
+        is_plain: Whether its strings are known to be free of characters that databases reject.
+        estimated_total: Estimated items in the whole scan, if the response has it.
     """
 
     items: list[Any]
@@ -36,23 +36,23 @@ class Page:
 
 
 def read_page(body: bytes, spec: FeedSpec, sent_cursor: str | None) -> Page:
-    """Read the body of a page.
+    """Parse the body of a page.
 
     Args:
-        body: The body of a successful answer.
+        body: The body of a successful response.
         spec: The feed.
-        sent_cursor: The cursor that was asked for, None on the first page.
+        sent_cursor: The cursor that was requested, None for the first page.
 
     Raises:
-        ApiError: It is not the documented envelope, or says that more follows without saying
-            where. Guessing could end a scan too early, or bill one page forever.
+        ApiError: It is not the documented envelope, or has more pages but no usable cursor.
+            Guessing could end a scan too early, or bill the same page forever.
     """
     try:
         data, is_strict = parse_json_checked(body)
     except NotJsonError:
-        raise _broken("is not JSON that can be read") from None
+        raise _broken("is not valid JSON") from None
     except MemoryError:
-        raise _broken("needs more memory than there is") from None
+        raise _broken("needs more memory than is available") from None
     if not isinstance(data, dict):
         raise _broken("is not a JSON object")
     items, has_more = data.get(spec.item_key), data.get("has_more")
@@ -71,9 +71,9 @@ def read_page(body: bytes, spec: FeedSpec, sent_cursor: str | None) -> Page:
 
 def _next_cursor(cursor: object, sent_cursor: str | None, *, has_more: bool) -> str | None:
     if not isinstance(cursor, str | None):
-        raise _broken("has a 'next_cursor' that is not a text")
+        raise _broken("has a 'next_cursor' that is not a string")
     if cursor and sanitize_text(cursor) != cursor:
-        raise _broken("has a 'next_cursor' that is no text to send back")
+        raise _broken("has a 'next_cursor' that cannot be sent back")
     if has_more and not cursor:
         raise _broken("says has_more without a 'next_cursor'")
     if has_more and cursor == sent_cursor:

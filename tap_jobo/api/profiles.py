@@ -1,4 +1,4 @@
-"""Company profiles: several are read at once, and come in the order they were asked for."""
+"""Company profiles: fetched concurrently, returned in the order requested."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ if TYPE_CHECKING:
     _Outcome = Row | RetriesExhaustedError | None
 
 RETRY_FOR: Final = 60.0
-"""Seconds of waits for one profile. It costs nothing to get it later, so less than for a page."""
+"""Seconds of waits for one profile: less than for a page, since it can be fetched later, free."""
 PROFILE_PATH: Final = "/api/companies"
 NOBODY: Final = "00000000-0000-0000-0000-000000000000"
-"""No company has this id: a 404 for it shows that the API is there, and what time it is there."""
+"""No company has this id: a 404 for it shows that the API is up, and what its clock says."""
 _AHEAD: Final = 50
 """Profiles that are asked for or wait to be written, at the most."""
 _ENOUGH: Final = 5
 """Damaged profiles in a row until the format must have changed."""
 _POLL: Final = 0.2
-"""Seconds after which the wait for a profile looks whether a signal came."""
+"""Seconds between checks for a signal while waiting for a profile."""
 
 
 class Profiles:
-    """Reads `GET /api/companies/{id}`, at no cost.
+    """Reads `GET /api/companies/{id}`, which is free.
 
     Args:
         client: Sends the requests, for `workers` threads at once.
-        prepare: Makes a request of a company's id.
-        converter: Makes a record of a profile.
-        workers: How many requests are open at the most.
-        shutdown: Ends the wait for profiles when a signal comes.
+        prepare: Builds a request from a company id.
+        converter: Converts a profile to a record.
+        workers: Maximum concurrent requests.
+        shutdown: Ends the wait for profiles when a signal arrives.
         logger: Where missing profiles are reported.
 
     Attributes:
@@ -54,7 +54,7 @@ class Profiles:
         skipped: Profiles that could not be fetched although others could, so far.
     """
 
-    def __init__(  # noqa: PLR0913 - each is a separate concern, handed in
+    def __init__(  # noqa: PLR0913 - each is a separate dependency
         self,
         *,
         client: Client,
@@ -76,7 +76,7 @@ class Profiles:
         self._damaged: dict[str, int] = {}
 
     def read(self, ids: Iterable[str]) -> Iterator[Row]:
-        """Yield the profiles of companies, in their order; few are in memory at once.
+        """Yield the profiles of companies in order, with only a few in memory at once.
 
         A company that is not found has none. One whose profile Jobo fails to give is skipped,
         with an ERROR, if the others can be fetched.
@@ -95,7 +95,7 @@ class Profiles:
                 yield from self._records(*asked.popleft())
 
     def _records(self, company_id: str, asked: Future[_Outcome]) -> Iterator[Row]:
-        """Yield the record of a company, if it has one, once its profile is there."""
+        """Wait for a company's profile and yield its record, if it has one."""
         outcome = self._wait_for(asked)
         if isinstance(outcome, RetriesExhaustedError):
             self._skip(company_id, outcome)
@@ -108,14 +108,14 @@ class Profiles:
     def _skip(self, company_id: str, error: RetriesExhaustedError) -> None:
         self.skipped += 1
         self._logger.error(
-            "The profile of company %s is skipped: %s. Name it in company_ids to get it later, at "
-            "no cost.",
+            "The profile of company %s is skipped: %s. Add it to company_ids to fetch it later, "
+            "free of charge.",
             company_id,
             error.why,
         )
 
     def figures(self) -> str:
-        """Return the counts, as a part of the run's summary."""
+        """Return the counts for the run's summary."""
         return (
             f"{self.count:,} profiles, {self.not_found:,} companies not found, "
             f"{self.skipped:,} skipped"
@@ -158,7 +158,7 @@ class Profiles:
         """Return a profile, the error that it failed with, or None if there is none.
 
         Raises:
-            RetriesExhaustedError: Others cannot be fetched either: the API itself is down.
+            RetriesExhaustedError: Other profiles cannot be fetched either: the API itself is down.
         """
         try:
             return self._fetch_once(company_id)

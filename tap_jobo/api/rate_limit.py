@@ -1,4 +1,4 @@
-"""Jobo's rate limits: how long an answer asks to wait, and how to avoid being asked."""
+"""Jobo's rate limits: how long a response asks to wait, and how to stay within the limits."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 RETRY_AFTER_MAX: Final = 3_600.0
 """Seconds of waits that the API may ask for, for one request."""
 _WINDOWS: Final = (("minute", 60.0, 999.0), ("hour", 3_600.0, 10_000.0))
-"""Windows of the rate limits: name, seconds, requests that a limit of it does not exceed."""
+"""Windows of the rate limits: name, seconds, maximum requests for a limit of this window."""
 _WORTH_TELLING: Final = 5.0
-"""Seconds: a longer pause is logged."""
+"""Pauses of more than this many seconds are logged."""
 
 
 def parse_retry_after(status: int, headers: Mapping[str, str], body: object) -> float | None:
-    """Return the seconds that an answer asks to wait; None where it does not say.
+    """Return the seconds that a response asks to wait; None if it does not ask.
 
-    `Retry-After` (seconds or a date), then `retry_after_seconds` of the body, then, where the
-    rate limit is the reason, `X-RateLimit-Reset`. Dates are read against the `Date` of the same
-    answer, since the local clock may be off.
+    Tries `Retry-After` (seconds or a date), then `retry_after_seconds` in the body, then, for a
+    rate limit, `X-RateLimit-Reset`. Dates are relative to the `Date` of the same response, since
+    the local clock may be wrong.
     """
     retry_after = headers.get("Retry-After")
     seconds = _number(retry_after)
@@ -39,13 +39,13 @@ def parse_retry_after(status: int, headers: Mapping[str, str], body: object) -> 
 
 
 class RateLimiter:
-    """Keeps within the announced rate, so that a 429 is the exception; for several threads.
+    """Stays within the announced rate, so that a 429 is rare; thread-safe.
 
     The first half of the allowance is used at full speed, so that a small sync does not wait;
     the rest is spread over the time until the allowance is renewed.
 
     Args:
-        workers: How many requests may be open at once: an answer does not know of the others.
+        workers: How many requests may be open at once: a response does not count the others.
     """
 
     def __init__(self, workers: int) -> None:
@@ -58,14 +58,14 @@ class RateLimiter:
         self._told_until = 0.0
 
     def wait(self, now: float) -> float:
-        """Return the seconds until the request may go out; `now` is in monotonic seconds."""
+        """Return the seconds until the request may be sent; `now` is in monotonic seconds."""
         with self._lock:
             slot = max(now, self._last_slot + self._interval, self._paused_until)
             self._last_slot = slot
             return slot - now
 
     def pause(self, seconds: float, now: float) -> None:
-        """Let no request go out for so many seconds."""
+        """Hold back all requests for this many seconds."""
         with self._lock:
             self._paused_until = max(self._paused_until, now + seconds)
 
@@ -74,7 +74,7 @@ class RateLimiter:
         return max(0.0, self._paused_until - now)
 
     def describe(self, wait: float, now: float) -> str | None:
-        """Return what to log of a wait, None if it is short or another thread has told of it."""
+        """Return a log line for a wait, None if it is short or another thread has logged it."""
         with self._lock:
             if wait <= _WORTH_TELLING or now + wait <= self._told_until + _WORTH_TELLING:
                 return None
@@ -83,7 +83,7 @@ class RateLimiter:
         return f"Jobo's rate limit reached{limit}: waiting {wait:,.0f} s"
 
     def note_answer(self, headers: Mapping[str, str], now: float) -> None:
-        """Take note of an answer's allowance."""
+        """Record the allowance that a response reports."""
         remaining = _number(headers.get("X-RateLimit-Remaining"))
         limit = _number(headers.get("X-RateLimit-Limit"))
         until_reset = _until_reset(headers)
@@ -100,7 +100,7 @@ class RateLimiter:
 
 
 def _describe_limit(limit: float, until_reset: float) -> str:
-    """Name a limit; no header tells its window, but its size and the time to its reset do."""
+    """Describe a limit; no header names its window, so infer it from its size and reset time."""
     for name, seconds, most in _WINDOWS:
         if until_reset <= seconds and limit <= most:
             return f"{limit:,.0f} requests per {name}"

@@ -1,4 +1,4 @@
-"""Answers of the API: what arrived, and what a refusal means for the run."""
+"""API responses: what arrived, and what an error response means for the run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BOM: Final = b"\xef\xbb\xbf"
 _RETRIED: Final = frozenset(
     {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 )
-"""Refusals that pass, as all from 500 on do."""
+"""Temporary errors, as are all of 500 and above."""
 _ADVICE: Final[dict[int, str]] = {
     HTTPStatus.BAD_REQUEST: "Check the settings that this names.",
     HTTPStatus.UNAUTHORIZED: "Set api_key to a valid key of your account.",
@@ -38,16 +38,16 @@ _OTHER_ADVICE: Final = "Check the setting api_url, or ask Jobo."
 
 @dataclass(frozen=True, slots=True)
 class ApiResponse:
-    """A complete answer.
+    """A complete response.
 
     Attributes:
-        body: Its body, decoded, without the key should it be there.
+        body: Its body, decoded, with the key redacted.
         status: Its status, 200 unless rows came with another 2xx.
-        headers: Its headers, whose names are case-insensitive.
-        first_sent_at: The local clock before the request was first tried, in UTC.
-        sent_at: The local clock before the try that was answered, in UTC.
-        elapsed: Seconds between that and the answer's headers.
-        date: The API's clock in the answer, in whole seconds; None where it gave none.
+        headers: Its headers, with case-insensitive names.
+        first_sent_at: The local time before the first try, in UTC.
+        sent_at: The local time before the successful try, in UTC.
+        elapsed: Seconds between `sent_at` and the response headers.
+        date: The API's clock in the response, in whole seconds; None if missing.
     """
 
     body: bytes
@@ -62,16 +62,16 @@ class ApiResponse:
 def require_success(
     response: ApiResponse, account: Account | None = None, forbidden: str | None = None
 ) -> ApiResponse:
-    """Return an answer that is what was asked for: a page, or JSON if it is free.
+    """Return the response if it succeeded: with a page, or with JSON if it is free.
 
     Args:
-        response: The answer.
+        response: The response.
         account: Where a page is charged; None for a free request.
-        forbidden: What to advise on a 403, instead of the usual.
+        forbidden: Advice for a 403, instead of the default.
 
     Raises:
-        RetryableError: Jobo refused it for now.
-        IncompleteResponseError: It is no page, or no JSON.
+        RetryableError: Jobo refused it temporarily.
+        IncompleteResponseError: It is not a page, or not JSON.
         ApiError: Jobo refused it.
     """
     status, headers, body = response.status, response.headers, response.body
@@ -84,7 +84,7 @@ def require_success(
 
 
 def _is_success(status: int, *, is_paid: bool) -> bool:
-    """Whether an answer may be one; a page may come with any 2xx."""
+    """Whether a status is a success; a page may come with any 2xx."""
     if is_paid:
         return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
     return status == HTTPStatus.OK
@@ -93,7 +93,7 @@ def _is_success(status: int, *, is_paid: bool) -> bool:
 def _is_page(body: bytes, headers: Mapping[str, str]) -> bool:
     """Whether a complete 2xx body is a page that was billed, rather than, say, a gateway's HTML.
 
-    It is one if it starts like a JSON object, or if its answer says that it deducted credits.
+    It is if it starts like a JSON object, or if the response reports a deduction.
     """
     if not (text := body.removeprefix(_BOM).strip()):
         return False
@@ -120,14 +120,14 @@ def _refusal(
     page_size_setting: str | None = None,
     forbidden: str | None = None,
 ) -> Exception:
-    """Return what an answer without a page means for the run.
+    """Return the error to raise for an error response.
 
     Args:
         status: Its status.
         headers: Its headers.
         body: Its body.
-        page_size_setting: The setting that makes a page smaller, for a 402.
-        forbidden: The advice for a 403, instead of the usual one.
+        page_size_setting: The setting that limits the page size, for a 402.
+        forbidden: Advice for a 403, instead of the default.
     """
     data = _json_or_none(body)
     said = f"Jobo answered {status}{_sentence(data)}"
@@ -159,7 +159,7 @@ def _json_or_none(body: bytes) -> object:
 
 
 def _sentence(data: object) -> str:
-    """Return what Jobo said, of either error body, as one short line of printable text."""
+    """Return Jobo's message from either kind of error body, as one short line of printable text."""
     said: list[str] = []
     if isinstance(data, dict):
         said = [

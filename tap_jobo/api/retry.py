@@ -1,4 +1,4 @@
-"""Failures that are worth another try, how long to wait before it, and when to give up."""
+"""Which failures to retry, how long to wait before each retry, and when to give up."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 RETRY_FOR: Final = 300.0
-"""Seconds of our own waits, and of failed tries, for one page."""
+"""Seconds of backoff and failed tries for one page."""
 BACKOFF_MIN: Final = 0.5
 BACKOFF_MAX: Final = 30.0
 _INCOMPLETE_BACKOFF: Final = (5.0, 30.0)
-"""Seconds before each further try after an incomplete answer: every try may be billed."""
+"""Seconds before each retry after an incomplete response: every try may be billed."""
 
 
 class RetryableError(Exception):
-    """The request failed in a way that is free.
+    """The request failed without being billed.
 
     Attributes:
-        asked: Seconds that the answer asks to wait, if it does.
-        is_rate_limit: Whether a rate limit is the reason, which holds back all workers.
+        asked: Seconds that the response asks to wait, if it does.
+        is_rate_limit: Whether the cause is a rate limit, which holds back all workers.
     """
 
     def __init__(
@@ -37,17 +37,16 @@ class RetryableError(Exception):
 
 
 class IncompleteResponseError(Exception):
-    """The request was sent, and no complete answer came back: it may have been billed."""
+    """The request was sent but got no complete response: it may have been billed."""
 
 
 class Retry:
     """The waits between the tries of one request.
 
     Args:
-        seconds: Of our own waits and failed tries, all in all.
-        is_paid: Whether an incomplete answer may be billed. Where not, a page can as well be
-            fetched later: an answer other than a rate limit may ask to wait no longer than
-            `seconds`.
+        seconds: Maximum total of backoff and failed tries.
+        is_paid: Whether an incomplete response may be billed. If not, it can also be fetched
+            later: a response other than a rate limit may ask to wait at most `seconds`.
     """
 
     def __init__(self, seconds: float, *, is_paid: bool) -> None:
@@ -60,7 +59,7 @@ class Retry:
         self._incomplete = 0
 
     def after_failure(self, failure: RetryableError, *, spent: float, now: datetime) -> float:
-        """Return the seconds to wait after a request that failed and was free.
+        """Return the seconds to wait after a request that failed without being billed.
 
         Args:
             failure: What happened.
@@ -68,7 +67,7 @@ class Retry:
             now: The local clock.
 
         Raises:
-            RetriesExhaustedError: It makes no sense to wait on.
+            RetriesExhaustedError: The waits have taken too long.
         """
         self._spent += spent
         if failure.asked:
@@ -83,10 +82,10 @@ class Retry:
         return wait
 
     def after_incomplete(self, failure: IncompleteResponseError) -> float:
-        """Return the seconds to wait after a request without a complete answer.
+        """Return the seconds to wait after a request without a complete response.
 
         Raises:
-            ApiError: It was tried often enough.
+            ApiError: All retries are used up.
         """
         if self._incomplete == len(_INCOMPLETE_BACKOFF):
             each = ", and each may have been billed" if self._is_paid else ""

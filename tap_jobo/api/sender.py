@@ -1,4 +1,4 @@
-"""One try of a request: how it is sent, and how its answer is read, within limits."""
+"""One try of a request: sends it and reads its response, within limits."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     from tap_jobo.clock import Clock
 
 _TIMEOUT: Final = (10.0, 120.0)
-"""Seconds to connect, and between two parts of an answer: Jobo asks for at least 120."""
+"""Seconds to connect, and between two parts of a response: Jobo asks for at least 120."""
 _BODY_MAX: Final = 512 * 1024 * 1024
-"""Bytes of a decoded body."""
+"""Maximum bytes of a decoded body."""
 _CHUNK: Final = 64 * 1024
 _IDLE_MAX: Final = 60.0
-"""Seconds after which a connection is not used again: a gateway on the way may have forgotten it,
-and a request that gets lost there may be billed, as far as the tap can tell."""
+"""Seconds after which an idle connection is not reused: a gateway may have dropped it, and the tap
+cannot know whether a request lost there was billed."""
 
 
 class BodyTooLargeError(ApiError):
-    """A body is larger than a page can be, or than memory: another try would fail as well."""
+    """A body is larger than a page can be, or than memory: a retry would fail as well."""
 
     def __init__(self, what: str) -> None:
         super().__init__(
-            f"Jobo's answer {what}: lower the page size, or ask Jobo. The answer may have been "
+            f"Jobo's answer {what}: lower the page size, or ask Jobo. The request may have been "
             "billed."
         )
 
@@ -41,9 +41,9 @@ class Sender:
     """Sends requests, one try each.
 
     Args:
-        session: The session to send with. Redirects are never followed: a header such as
-            X-Api-Key would go along to another host.
-        key: The API key, to take it out of what comes back.
+        session: The session to send with. Redirects are never followed: they would send a header
+            such as X-Api-Key to another host.
+        key: The API key, to redact it from responses.
         clock: The clock to read.
     """
 
@@ -57,15 +57,15 @@ class Sender:
     def send(
         self, request: requests.PreparedRequest, exchange: Exchange, *, is_paid: bool
     ) -> requests.Response:
-        """Send a request and return the answer, whose body is still to be read.
+        """Send a request and return the response, with its body still unread.
 
         Raises:
-            RetryableError: It failed in a way that is free.
-            IncompleteResponseError: It was sent, and no answer came.
+            RetryableError: It failed without being billed.
+            IncompleteResponseError: It was sent but got no response.
             ApiError: It cannot be sent.
         """
         url = request.url or ""
-        if self._environment is None:  # its proxies and certificates, looked up once a run
+        if self._environment is None:  # its proxies and certificates, looked up once per run
             merged = self._session.merge_environment_settings(
                 url, {}, stream=True, verify=None, cert=None
             )
@@ -78,15 +78,15 @@ class Sender:
             return self._session.send(
                 request, timeout=timeout, allow_redirects=False, **self._environment
             )
-        except (OSError, urllib3.exceptions.HTTPError) as error:  # requests' own are OSErrors
+        except (OSError, urllib3.exceptions.HTTPError) as error:  # requests' are OSErrors
             raise sending_failed(error, url, exchange, is_paid=is_paid) from error
 
     def read(self, response: requests.Response, exchange: Exchange) -> bytes:
-        """Return the body; that of a refusal may be missing, since its status says what to do.
+        """Return the body; for an error response it may be empty, since the status is enough.
 
         Raises:
-            IncompleteResponseError: It broke off.
-            BodyTooLargeError: It cannot be taken in.
+            IncompleteResponseError: It is incomplete.
+            BodyTooLargeError: It is too large to read.
         """
         try:
             with response:
@@ -94,7 +94,7 @@ class Sender:
         except (OSError, urllib3.exceptions.HTTPError) as error:
             failure = reading_failed(error, exchange)
         except MemoryError:
-            failure = BodyTooLargeError("needs more memory than there is")
+            failure = BodyTooLargeError("needs more memory than is available")
         except BodyTooLargeError as error:
             failure = error
         finally:

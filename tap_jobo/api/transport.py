@@ -1,8 +1,8 @@
-"""Connections that know whether a request was sent, and how long it may take.
+"""Connections that record whether a request was sent, and limit how long it may take.
 
-The answer to "is it billed?" hangs on whether a request was sent completely before it failed.
-No exception of requests or urllib3 tells: a connection that is reset during the TLS handshake
-and one that is reset while Jobo prepares the page look alike. So the connection itself notes it.
+Whether a failed request is billed depends on whether it was sent completely. No exception of
+requests or urllib3 shows that: a connection reset during the TLS handshake and one reset while
+Jobo prepares the page look the same. So the connection itself records it.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ class Exchange:
 
     Args:
         clock: The clock to read.
-        seconds: How long the try may take as a whole.
+        seconds: How long the whole try may take.
 
     Attributes:
-        seconds: How long the try may take as a whole.
-        is_sent: Whether the request may have been sent completely. Only a connection of this
-            module can tell that it was not, so any other leaves this true.
+        seconds: How long the whole try may take.
+        is_sent: Whether the request may have been sent completely. Only the connections of this
+            module can detect that it was not; any other leaves this true.
     """
 
     def __init__(self, clock: Clock, seconds: float) -> None:
@@ -45,12 +45,12 @@ class Exchange:
 
     @property
     def is_overdue(self) -> bool:
-        """Whether the time is over."""
+        """Whether the time is up."""
         return self._clock.monotonic() >= self._end
 
     @contextmanager
     def on_the_way(self) -> Iterator[None]:
-        """Let the connections that this thread uses take note here."""
+        """Make the connections of this thread report to this exchange."""
         token = _current.set(self)
         try:
             yield
@@ -62,7 +62,7 @@ _current: ContextVar[Exchange | None] = ContextVar("exchange", default=None)
 
 
 class Transport(HTTPAdapter):
-    """Sends requests over connections that report to the `Exchange` under way.
+    """Sends requests over connections that report to the current `Exchange`.
 
     Args:
         workers: How many connections to keep open.
@@ -72,12 +72,12 @@ class Transport(HTTPAdapter):
         super().__init__(pool_maxsize=workers)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Make connection pools of this module."""
+        """Use this module's connection pools."""
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> PoolManager:
-        """Make connection pools of this module, but for SOCKS, whose own cannot report."""
+        """Use this module's connection pools, except for SOCKS, whose pools cannot report."""
         manager: PoolManager = super().proxy_manager_for(*args, **kwargs)
         if type(manager) is ProxyManager:
             manager.pool_classes_by_scheme = _POOLS
@@ -85,7 +85,7 @@ class Transport(HTTPAdapter):
 
 
 class _TimedReader(io.RawIOBase):
-    """Reads from a socket until the exchange's time is over, however slowly bytes trickle in."""
+    """Reads from a socket until the exchange's time is up, even if bytes keep trickling in."""
 
     def __init__(self, raw: io.RawIOBase, exchange: Exchange) -> None:
         self._raw = raw
@@ -113,7 +113,7 @@ class _TimedResponse(HTTPResponse):
 
 
 class _Sending:
-    """What both kinds of connections report."""
+    """Reports that a request was sent, for both kinds of connections."""
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         super().request(*args, **kwargs)  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Threads that work off tasks, and that nothing waits for at the end of the process."""
+"""A pool of daemon threads: process exit does not wait for them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ R = TypeVar("R")
 class WorkerPool(Generic[A, R]):
     """Calls a function in several daemon threads.
 
-    `concurrent.futures` waits at exit for a thread that hangs in a request, and
+    At exit, `concurrent.futures` waits for a thread that hangs in a request, and
     `multiprocessing.pool` needs semaphores, which a container may not have.
 
     Args:
@@ -37,7 +37,7 @@ class WorkerPool(Generic[A, R]):
         """Start the threads.
 
         Raises:
-            ApiError: The machine allows no more of them.
+            ApiError: The machine's thread limit is reached.
         """
         for started, thread in enumerate(self._threads):
             try:
@@ -57,13 +57,13 @@ class WorkerPool(Generic[A, R]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """End the threads: each when it is done with its task, and nobody waits for that."""
+        """Tell each thread to end after its current task, without waiting for it."""
         while not self._tasks.empty():
             self._tasks.get()
         self._end(len(self._threads))
 
     def submit(self, argument: A) -> Future[R]:
-        """Have the function called; its result or exception will be in the future."""
+        """Schedule a call; the future gets its result or exception."""
         future: Future[R] = Future()
         self._tasks.put((argument, future))
         return future
@@ -77,5 +77,5 @@ class WorkerPool(Generic[A, R]):
             argument, future = task
             try:
                 future.set_result(self._call(argument))
-            except BaseException as error:  # noqa: BLE001 - it is raised where the result is read
+            except BaseException as error:  # noqa: BLE001 - raised where the result is read
                 future.set_exception(error)

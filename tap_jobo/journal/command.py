@@ -1,4 +1,4 @@
-"""The commands `list`, `export` and `drop`, which show and change what the journal holds."""
+"""The commands `list`, `export`, and `drop`, which show and change the journal's contents."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tap_jobo.journal.page_store import Entry, PageStore
 
 _OWNER_SHOWN: Final = 8
-"""Characters of an owner's hash that tell it from others."""
+"""Characters of an owner's hash that identify it."""
 
 
 @click.group(name="python -m tap_jobo.journal")
@@ -32,7 +32,7 @@ _OWNER_SHOWN: Final = 8
 )
 @click.pass_context
 def main(context: click.Context, journal_dir: str | None) -> None:
-    """Show, export or drop the pages that were paid for and have not been acknowledged."""
+    """Show, export, or drop billed pages that have not been acknowledged yet."""
     with _one_line_errors():
         name_of(journal_dir)  # which checks it
         context.obj = journal_dir
@@ -44,7 +44,7 @@ def main(context: click.Context, journal_dir: str | None) -> None:
 def list_(place: str | None, *, with_pages: bool) -> None:
     """List the syncs in the journal, and what is quarantined.
 
-    Each begins with what tells its feed, address and filters from others, and its name.
+    Each line starts with a hash of the feed, address, and filters, then the name of the sync.
     """
     with _opened(place) as store:
         syncs: dict[tuple[str, str], list[Entry]] = {}
@@ -82,7 +82,7 @@ def export(place: str | None, what: str | None) -> None:
                 unreadable.append(entry.name)
     if unreadable:
         raise click.ClickException(
-            f"No rows can be read from {', '.join(unreadable)}: export without --rows has them."
+            f"No rows can be read from {', '.join(unreadable)}: export them without --rows."
         )
 
 
@@ -110,7 +110,7 @@ def _chosen(entries: Sequence[Entry], names: Sequence[str]) -> list[Entry]:
     """Return the pages of these names and of these syncs.
 
     Raises:
-        ClickException: There is none of one of the names.
+        ClickException: One of the names does not exist.
     """
     known = {name for entry in entries for name in (entry.name, entry.scan)}
     if unknown := [name for name in names if name not in known]:

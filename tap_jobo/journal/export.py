@@ -1,4 +1,4 @@
-"""What the journal holds as JSON Lines: exactly as it came, but for line breaks."""
+"""The journal's contents as JSON Lines: exactly as received, except for line breaks."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ class UnreadableError(ValueError):
 
 
 def as_line(content: bytes) -> bytes:
-    """Return JSON as one line; a line break can only stand between its parts."""
+    """Return JSON as one line; line breaks can occur only between tokens."""
     return content.replace(b"\r", b" ").replace(b"\n", b" ") + b"\n"
 
 
 def rows_of(body: bytes) -> list[bytes]:
-    """Return the rows of a page, each as it came.
+    """Return the rows of a page, each as received.
 
     Raises:
-        UnreadableError: None can be found.
+        UnreadableError: No rows can be found.
     """
     try:
         page = msgspec.json.decode(body, type=dict[str, msgspec.Raw])

@@ -14,7 +14,7 @@ def folder_of(setting: str | None) -> Path:
         setting: `journal_dir`; None or empty for the state folder of the platform.
 
     Raises:
-        JournalError: Nothing tells where the user's home is.
+        JournalError: The user's home folder is unknown.
     """
     try:
         return (Path(setting) if setting else _state_folder()).expanduser()
@@ -27,6 +27,6 @@ def folder_of(setting: str | None) -> Path:
 
 
 def _state_folder() -> Path:
-    from platformdirs import user_state_path  # noqa: PLC0415 - only where it is not set
+    from platformdirs import user_state_path  # noqa: PLC0415 - only if it is not set
 
     return user_state_path("tap-jobo", appauthor=False)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def owner_of(spec: FeedSpec, *, api_key: str, api_url: str, filters: Filters) -> str:
     """Return the hash under which a feed's pages are kept.
 
-    A rotated key finds the pages of the one before it; a test key never replays into production.
-    Where what a feed returns depends on the account, the key itself counts too.
+    A rotated key finds the pages of the previous key; a test key never replays into production.
+    If what a feed returns depends on the account, the key itself is part of the hash.
     """
     kind = re.match(r"jbe_(live|test)_", api_key)
     account = hashlib.sha256(api_key.encode()).hexdigest() if spec.is_account_bound else ""
@@ -33,9 +33,9 @@ def unversioned_owner(*, api_key: str, api_url: str, filters: Filters) -> str:
 
 
 def normalize_url(url: str) -> str:
-    """Return one form of an address: lower-case host, no slash at the end, one name for loopback.
+    """Return an address in canonical form: lowercase host, no trailing slash, one loopback name.
 
-    `localhost`, `127.0.0.1` and `[::1]` are one machine.
+    `localhost`, `127.0.0.1`, and `[::1]` are the same machine.
     """
     parts = urlsplit(url)
     host = (parts.hostname or "").rstrip(".")

@@ -1,9 +1,9 @@
 """The journal: which paid pages are replayed, which have arrived, and which are kept for later.
 
-A target forgets rows that it has not stored yet when it is killed, and its state is then older
-than what was paid for. The pages in between are read from here instead of being billed again. A
-page leaves the journal only by the identity of its scan: when the state of a later run names that
-scan, or one that came after it. No comparison of clocks decides what is dropped.
+A target that is killed loses the rows that it has not stored yet, and its state is then older than
+what was billed. The pages in between are replayed from here instead of being billed again. A page
+is acknowledged only by the identity of its scan: when the state of a later run names that scan or
+a later one. This never depends on comparing clocks.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Journal:
     Args:
         store: Where they are.
         owner: Hash of feed, address, filters and kind of key.
-        logger: Where replays and a store that fails are reported.
+        logger: Where replays and store failures are reported.
     """
 
     def __init__(self, store: PageStore, owner: str, logger: logging.Logger) -> None:
@@ -56,7 +56,7 @@ class Journal:
             raise self._unreadable(error) from error
 
     def take_over(self, old_owner: str) -> None:
-        """Let the pages that an earlier version kept for this owner be this owner's."""
+        """Adopt the pages that an earlier version kept for this owner."""
         old = [entry for entry in self._pages.values() if entry.owner == old_owner]
         if not old:
             return
@@ -68,7 +68,7 @@ class Journal:
             self._owners.append(old_owner)
 
     def acknowledge(self, completed: str, pending: Scan | None) -> None:
-        """Drop what the state shows to have arrived, whatever the filters are now.
+        """Drop the pages that have arrived according to the state, whatever the current filters.
 
         Args:
             completed: Id of the last complete scan: it has arrived, and those before it.
@@ -85,16 +85,15 @@ class Journal:
         self._remove(arrived)
 
     def resume(self, scan: Scan, bookmark: datetime | None) -> Scan:
-        """Return the journaled scan that a new one can go on as, or the new one.
+        """Return the journaled scan to resume in place of a new one, or the new one.
 
-        That is the newest one which went on from the same completed scan as the new one would,
-        with the same window or one that is wider by the lookback alone. Any other is never
-        resumed: its rows may be older than what arrived since, and the rest of it may cost a
-        whole backfill.
+        That is the newest scan that continues from the same completed scan as the new one, with
+        the same window or one that is wider only by the lookback. No other scan is resumed: its
+        rows may be older than what arrived since, and the rest of it may cost a whole backfill.
 
         Args:
             scan: The new scan.
-            bookmark: The bookmark that it continues from, None for a full read.
+            bookmark: The bookmark that it continues from, None for a full sync.
         """
         for entry in reversed(self._first_pages()):
             is_successor = not scan.replaces or entry.replaces == scan.replaces
@@ -111,7 +110,7 @@ class Journal:
         return scan
 
     def find(self, scan: Scan) -> Entry | None:
-        """Return the scan's next page if it was paid for already."""
+        """Return the scan's next page if it has already been billed."""
         keys = [(owner, scan.id, hash_cursor(scan.cursor)) for owner in self._owners]
         return next((self._pages[key] for key in keys if key in self._pages), None)
 
@@ -119,7 +118,7 @@ class Journal:
         """Return the raw body of a page.
 
         Raises:
-            JournalError: It cannot be read. To ask the API for it again would bill it again.
+            JournalError: It cannot be read. Fetching it again would bill it again.
         """
         self._replayed.add(_key(entry))
         try:
@@ -128,10 +127,10 @@ class Journal:
             raise self._unreadable(error, entry) from error
 
     def put(self, scan: Scan, body: bytes, *, cost: int, received_at: datetime) -> Entry:
-        """Keep a page that was just paid for, before anything looks at it.
+        """Store a page that was just billed, before anything parses it.
 
-        Where it cannot be written, the run carries on, with one warning; the next page is tried
-        again.
+        If it cannot be written, the run continues with one warning, and the journal is tried
+        again with the next page.
         """
         entry = Entry(
             owner=self._owner,
@@ -155,15 +154,15 @@ class Journal:
         return entry
 
     def holds(self, entry: Entry) -> bool:
-        """Tell whether a page is kept, so that a later run can read it again."""
+        """Return whether a page is kept, so that a later run can read it again."""
         return _key(entry) in self._pages and not isinstance(self._store, NoStore)
 
     def holds_any(self, scan: Scan) -> bool:
-        """Tell whether pages of a scan are kept, so that a later run could resume it."""
+        """Return whether pages of a scan are kept, so that a later run could resume it."""
         return any(entry.scan == scan.id and self.holds(entry) for entry in self._mine())
 
     def note(self, entry: Entry, *, following: str | None, rows: int, tally: str) -> None:
-        """Note what reading a page has shown, so that later runs need not read it to know."""
+        """Record what parsing a page has shown, so that later runs need not parse it again."""
         noted = replace(entry, following=hash_cursor(following), rows=rows, tally=tally)
         if _key(entry) in self._pages and noted != entry:
             self._pages[_key(entry)] = noted
@@ -178,7 +177,7 @@ class Journal:
         self.quarantined += self._store.quarantine(self._owner, rows)
 
     def tally(self) -> str:
-        """Return the gate's count of the runs before."""
+        """Return the gate's count from earlier runs."""
         try:
             return self._store.tally(self._owner)
         except StoreError as error:
@@ -189,10 +188,10 @@ class Journal:
         self._try_to_write(lambda: self._store.set_tally(self._owner, tally))
 
     def expire(self, now: datetime, api_now: datetime | None) -> None:
-        """Drop pages that are older than 30 days by the local clock and by the API's.
+        """Drop pages that are older than 30 days by both the local and the API's clock.
 
-        A clock that is wrong must not wipe the journal, so one of them alone decides nothing.
-        Pages that this run has replayed stay until a later state shows that they arrived.
+        A wrong clock must not wipe the journal, so both must agree. Pages that this run has
+        replayed stay until a later state shows that they arrived.
         """
         if api_now is None:
             return
@@ -214,14 +213,14 @@ class Journal:
             self._remove(old)
 
     def report_replay(self, scan: Scan) -> None:
-        """Say in the log what of the scan will be read from here, if anything."""
+        """Log which pages of the scan will be replayed from the journal, if any."""
         pages = list(self._chain(scan))
         if pages:
             known = sum(entry.rows or 0 for entry in pages)
             self._logger.info(
-                "Replaying %s rows in %s %s from the journal, free of charge: they were paid for "
-                "since %s, and the state does not show that they arrived. To be billed for them "
-                "again instead, delete %s or set journal to false.",
+                "Replaying %s rows in %s %s from the journal, free of charge: they were billed "
+                "since %s, and the state does not show that they arrived. To fetch (and pay for) "
+                "them again instead, delete %s or set journal to false.",
                 f"{known:,}",
                 f"{len(pages):,}",
                 "page" if len(pages) == 1 else "pages",
@@ -230,14 +229,14 @@ class Journal:
             )
 
     def unused(self, chosen: Scan, previous: Scan | None) -> tuple[int, int]:
-        """Return how many rows that were paid for this run does not use, and their credits.
+        """Return how many billed rows this run does not use, and their credits.
 
         Args:
-            chosen: The scan that the run begins with; those that went on from it are used too.
-            previous: The scan of the state that other filters rule out, if any.
+            chosen: The scan that the run starts with; scans that continue from it are used too.
+            previous: The scan of the state that changed filters rule out, if any.
         """
         used = {chosen.id, chosen.replaces} - {""}
-        for entry in self._mine():  # in the order in which they came
+        for entry in self._mine():  # in the order in which they arrived
             if entry.base in used or entry.replaces in used:
                 used.add(entry.scan)
         left = [entry for entry in self._mine() if entry.scan not in used]
@@ -246,7 +245,7 @@ class Journal:
         return sum(entry.rows or 0 for entry in left), sum(entry.credits for entry in left)
 
     def _chain(self, scan: Scan) -> Iterator[Entry]:
-        """Yield the scan's journaled pages from its cursor on, as far as they lead."""
+        """Yield the scan's consecutive journaled pages, starting at its cursor."""
         pages = {entry.cursor: entry for entry in self._mine() if entry.scan == scan.id}
         entry = pages.pop(hash_cursor(scan.cursor), None)
         while entry:
@@ -266,7 +265,7 @@ class Journal:
         return found
 
     def _before(self, scan: str) -> set[str]:
-        """Return the ids of the scans that one went on from, or started over."""
+        """Return the ids of the scans that a scan continues from or replaces."""
         pages = [entry for entry in self._pages.values() if entry.scan == scan]
         return {link for entry in pages for link in (entry.base, entry.replaces) if link}
 
@@ -294,7 +293,7 @@ class Journal:
             self._pages.pop(_key(entry), None)
 
     def _try_to_write(self, write: Callable[[], object]) -> bool:
-        """Write, and say once when that stops working and once when it works again."""
+        """Write, and log once when writing starts to fail and once when it works again."""
         try:
             write()
         except StoreError as error:
@@ -328,9 +327,9 @@ def _key(entry: Entry) -> tuple[str, str, str]:
 
 
 def _can_stand_for(entry: Entry, scan: Scan, bookmark: datetime | None) -> bool:
-    """Tell whether the scan of a first page may be resumed in place of a new one."""
+    """Return whether the scan of a first page may be resumed in place of a new one."""
     since, wanted = entry.since, scan.since or ""
-    if entry.base is None:  # of a version that did not note it
+    if entry.base is None:  # from a version that did not record it
         return since == wanted
     if entry.base != scan.base:
         return False

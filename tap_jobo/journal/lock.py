@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class RunLock:
-    """The lock of one owner's pages in a folder. The operating system frees it at a crash.
+    """The lock of one owner's pages in a folder. The operating system releases it after a crash.
 
     Args:
         folder: The journal's folder.
@@ -37,7 +37,7 @@ class RunLock:
         self._lock = FileLock(self._path, timeout=0, mode=0o600)
 
     def acquire(self, clock: Clock, logger: logging.Logger) -> None:
-        """Take the lock; where none can be taken, warn and carry on.
+        """Take the lock; if the folder supports none, warn and continue.
 
         Raises:
             JournalError: Another run holds it.
@@ -47,14 +47,14 @@ class RunLock:
             self._lock.acquire()
         except Timeout:
             raise JournalError(
-                f"Another run of {self._stream} with the same address and filters is under way"
-                f"{_who(self._holder)}: two at once would be billed for the same pages. Wait until "
-                "it has ended, or give this pipeline a journal_dir of its own."
+                f"Another run of {self._stream} with the same address and filters is in progress"
+                f"{_who(self._holder)}: both would be billed for the same pages. Wait until it "
+                "ends, or give this pipeline its own journal_dir."
             ) from None
         except (OSError, NotImplementedError) as error:
             logger.warning(
                 "No lock can be taken in %s (%s: %s): make sure that no second run of this "
-                "pipeline starts while this one is under way.",
+                "pipeline starts while this one is in progress.",
                 self._path.parent,
                 type(error).__name__,
                 error,
@@ -88,7 +88,7 @@ class RunLock:
 
 @contextmanager
 def no_run(folder: Path) -> Iterator[None]:
-    """Keep runs from starting in a folder, while nothing may change its pages.
+    """Keep runs from starting in a folder while its pages are being changed.
 
     Raises:
         JournalError: A run holds a lock in it.
@@ -100,11 +100,11 @@ def no_run(folder: Path) -> Iterator[None]:
             except Timeout:
                 who = _who(path.with_suffix(".json"))
                 raise JournalError(
-                    f"A run is under way{who}, which may need the pages in {folder}: wait until "
-                    "it has ended. Nothing is dropped."
+                    f"A run is in progress{who} and may need the pages in {folder}: wait until it "
+                    "ends. Nothing is dropped."
                 ) from None
             except (OSError, NotImplementedError):
-                continue  # where no lock can be taken, no run has one
+                continue  # if no lock can be taken, no run holds one
         yield
 
 

@@ -1,4 +1,4 @@
-"""Where paid pages are kept: the protocol of a store of pages, whatever it is made of."""
+"""Where billed pages are kept: the protocol that every page store implements."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ _CREDITS_PER_DOLLAR: Final = 1_000
 
 
 class StoreError(Exception):
-    """The store cannot do now what it was asked to: the disk is full, read-only, away."""
+    """The store cannot complete an operation: the disk is full, read-only, or not mounted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What the journal knows of a page without reading it.
+    """What the journal knows about a page without reading it.
 
     Attributes:
         owner: Hash of what a scan belongs to: feed, address, filters, kind of key.
         scan: Id of the page's scan.
-        base: Id of the completed scan that it went on from; empty for a full read, None where the
-            version that kept the page did not note it.
-        replaces: Id of the scan that it started over, if it did.
+        base: Id of the completed scan that it continues from; empty for a full sync, None if the
+            version that kept the page did not record it.
+        replaces: Id of the scan that it replaces, if any.
         restarts: How often the sync was started over.
-        since: Where its window starts, empty for all rows.
+        since: Start of its window, empty for all rows.
         started_at: When it started (ISO 8601 UTC), which becomes the bookmark.
         batch_size: Rows per page.
-        number: Its place in the order in which the owner's pages came.
+        number: Its position in the order in which the owner's pages arrived.
         cursor: Hash of the cursor that it was requested with, empty for a first page.
         following: Hash of the cursor that it leads to, empty at the end of the scan; None until
             the page has been read.
         rows: How many rows it has; None until the page has been read.
         credits: What it cost.
-        received_at: When it came (ISO 8601 UTC), by the API's clock where that is known.
+        received_at: When it arrived (ISO 8601 UTC), by the API's clock if known.
         tally: The gate's count before the page, for reading it again.
     """
 
@@ -64,7 +64,7 @@ class Entry:
 
 
 def summary(entries: Sequence[Entry]) -> str:
-    """Write how much some pages are, such as `2 pages (100 rows, worth $5.00)`."""
+    """Summarize pages, such as `2 pages (100 rows, worth $5.00)`."""
     rows = sum(entry.rows or 0 for entry in entries)
     dollars = sum(entry.credits for entry in entries) / _CREDITS_PER_DOLLAR
     pages = "page" if len(entries) == 1 else "pages"
@@ -74,8 +74,8 @@ def summary(entries: Sequence[Entry]) -> str:
 class PageStore(Protocol):
     """Keeps pages, quarantined rows and the gate's counts.
 
-    Every method may raise `StoreError`. A page that `save` was given is safe, also from a power
-    failure, when it returns.
+    Every method may raise `StoreError`. Once `save` returns, the page survives even a power
+    failure.
     """
 
     @property
@@ -92,16 +92,16 @@ class PageStore(Protocol):
         """Keep a page."""
 
     def annotate(self, entry: Entry) -> None:
-        """Note what reading a page has shown: `following`, `rows` and `tally`."""
+        """Record what parsing a page has shown: `following`, `rows`, and `tally`."""
 
     def remove(self, entries: Sequence[Entry]) -> None:
         """Remove pages."""
 
     def rename_owner(self, old: str, new: str) -> None:
-        """Let the pages of one owner be those of another."""
+        """Move the pages of one owner to another."""
 
     def quarantine(self, owner: str, rows: Iterable[bytes]) -> int:
-        """Keep rows that could not be delivered, the same raw row once; return how many are new."""
+        """Keep rows that could not be delivered, without duplicates; return how many are new."""
 
     def quarantined(self, owner: str | None = None) -> list[bytes]:
         """Return the quarantined rows, of one owner or of all."""
@@ -116,7 +116,7 @@ class PageStore(Protocol):
         """Keep the gate's count."""
 
     def close(self) -> None:
-        """Let go of files and connections."""
+        """Close files and connections."""
 
 
 class NoStore:

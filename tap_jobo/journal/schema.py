@@ -1,4 +1,4 @@
-"""The schema of the journal's SQLite file: made, checked, and migrated from earlier versions."""
+"""The schema of the journal's SQLite file: creation, checks, and migration."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tap_jobo.scan import id_by_start
 VERSION: Final = 2
 """`PRAGMA user_version`; files of the first version say 0."""
 UNVERSIONED: Final = "v1:"
-"""Stands before the owner of pages of the first version, which hashed other things (see below)."""
+"""Prefix of the owner of pages from the first version, which hashed other values (see below)."""
 _TABLES: Final = """
 CREATE TABLE pages (
     owner TEXT NOT NULL,
@@ -51,12 +51,12 @@ FROM old_pages;
 
 
 def hash_cursor(cursor: str | None) -> str:
-    """Return what stands for a cursor in the journal: a hash, empty for none."""
+    """Return the hash that represents a cursor in the journal, empty for none."""
     return hashlib.sha256(cursor.encode()).hexdigest()[:24] if cursor else ""
 
 
 def require_current(db: sqlite3.Connection) -> None:
-    """See that a file can be read without a migration.
+    """Check that a file can be read without a migration.
 
     Raises:
         sqlite3.Error: It cannot.
@@ -67,11 +67,11 @@ def require_current(db: sqlite3.Connection) -> None:
 
 
 def prepare(db: sqlite3.Connection) -> None:
-    """Set a connection up, and make or migrate the tables.
+    """Set up a connection, and create or migrate the tables.
 
     Raises:
-        JournalError: The file is of a newer version, or of none that this tap knows.
-        sqlite3.Error: It cannot be read, or not be written where that is needed.
+        JournalError: The file is from a newer version, or has an unknown schema.
+        sqlite3.Error: It cannot be read, or cannot be written if that is needed.
     """
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA fullfsync = 1")  # macOS: to the disk, not to its cache
@@ -80,12 +80,12 @@ def prepare(db: sqlite3.Connection) -> None:
         return
     if version > VERSION:
         raise JournalError(
-            f"The journal is of a newer version of tap-jobo (schema {version}; this one knows "
-            f"{VERSION}). Install the newer version, or set journal_dir to another folder (what "
-            "is in the journal is then billed again)."
+            f"The journal is from a newer version of tap-jobo (schema {version}; this one knows "
+            f"{VERSION}). Install the newer version, or set journal_dir to another folder (the "
+            "pages in the journal are then billed again)."
         )
     if not _has_tables(db):
-        # Before the first table: room that pages leave can then be given back.
+        # Before the first table, so that the space of removed pages can be freed.
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         db.execute("PRAGMA journal_mode = WAL")
     db.execute("BEGIN IMMEDIATE")
@@ -98,7 +98,7 @@ def prepare(db: sqlite3.Connection) -> None:
 
 
 def _make_tables(db: sqlite3.Connection) -> None:
-    """Make the tables, within a transaction; pages of the first version move into them."""
+    """Create the tables in a transaction, and move pages of the first version into them."""
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version == VERSION:  # another tap was faster
         return

@@ -1,11 +1,11 @@
-"""The store of pages on the local disk: one SQLite file, which survives a power failure.
+"""The page store on the local disk: one SQLite file that survives a power failure.
 
-Each page is synced to the disk before `save` returns (`synchronous=FULL`; `fullfsync` where the
-platform has it). The owner of the file alone can read it.
+Each page is synced to disk before `save` returns (`synchronous=FULL`; `fullfsync` if the platform
+has it). Only the owner of the file can read it.
 
-Reading and writing fail apart. A file that cannot be written is still read, from a copy if need
-be, and writing is tried again with each page. A file that exists and cannot be read at all is an
-error: what it holds would be billed again.
+Read and write failures are handled separately. A file that cannot be written is still read, from a
+copy if necessary, and writing is retried with each page. A file that exists but cannot be read at
+all is an error: its pages would be billed again.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 
 FILE: Final = "journal.sqlite3"
 _LOCK_WAIT: Final = 5.0
-"""Seconds to wait for another tap that writes to the same file."""
+"""Seconds to wait for another tap that is writing to the same file."""
 _OPEN_WAIT: Final = 15.0
 """Seconds to wait for a file that is locked when it is opened."""
 _REOPEN_WAIT: Final = 1.0
-"""Seconds to wait for it when it is opened again, which is tried with each page."""
+"""Seconds to wait for it when it is reopened, which is tried with each page."""
 _RETRY_EVERY: Final = 0.1
 _WRITABLE: Final = "rwc"
-"""SQLite's mode of a connection that may also make the file."""
+"""SQLite's mode for a connection that may also create the file."""
 _WAL: Final = "-wal"
 """What SQLite appends to the file's name for its write-ahead log."""
 _COLUMNS: Final = ", ".join(field.name for field in fields(Entry))
@@ -50,10 +50,10 @@ class SqliteStore:
     """Pages in `journal.sqlite3` of a folder.
 
     Args:
-        folder: Where the file is; made if need be.
+        folder: Where the file is; created if missing.
 
     Raises:
-        JournalError: The file is there and cannot be read, or is of a newer version.
+        JournalError: The file exists but cannot be read, or is from a newer version.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -84,14 +84,14 @@ class SqliteStore:
     def load(self, entry: Entry) -> bytes:
         """Return a page's raw body."""
         if self._db is None:
-            raise StoreError(f"{entry.name} is not there")
+            raise StoreError(f"{entry.name} is missing")
         with _store_errors():
             found = self._db.execute(
                 f"SELECT body FROM pages WHERE {_PAGE}",  # noqa: S608
                 (entry.owner, entry.scan, entry.cursor),
             ).fetchone()
             if found is None:
-                raise StoreError(f"{entry.name} is not there")
+                raise StoreError(f"{entry.name} is missing")
             return zlib.decompress(found[0])
 
     def save(self, entry: Entry, body: bytes) -> None:
@@ -103,7 +103,7 @@ class SqliteStore:
         )
 
     def annotate(self, entry: Entry) -> None:
-        """Note what reading a page has shown. It can be read again, so the disk need not sync."""
+        """Record what parsing a page has shown, unsynced: it can be parsed again."""
         with self._unsynced() as db:
             db.execute(
                 f"UPDATE pages SET following = ?, rows = ?, tally = ? WHERE {_PAGE}",  # noqa: S608
@@ -111,7 +111,7 @@ class SqliteStore:
             )
 
     def remove(self, entries: Sequence[Entry]) -> None:
-        """Remove pages, and give their room on the disk back."""
+        """Remove pages, and free their disk space."""
         if not entries:
             return
         with _store_errors():
@@ -121,15 +121,15 @@ class SqliteStore:
                     f"DELETE FROM pages WHERE {_PAGE}",  # noqa: S608
                     [(each.owner, each.scan, each.cursor) for each in entries],
                 )
-            # Its steps are no rows: `execute` would stop after the first and free one page of many.
+            # It returns no rows, so `execute` would stop after freeing the first page.
             db.executescript("PRAGMA incremental_vacuum")
 
     def rename_owner(self, old: str, new: str) -> None:
-        """Let the pages of one owner be those of another."""
+        """Move the pages of one owner to another."""
         self._write("UPDATE OR IGNORE pages SET owner = ? WHERE owner = ?", (new, old))
 
     def quarantine(self, owner: str, rows: Iterable[bytes]) -> int:
-        """Keep rows that could not be delivered, the same raw row once; return how many are new."""
+        """Keep rows that could not be delivered, without duplicates; return how many are new."""
         sql = "INSERT OR IGNORE INTO quarantine VALUES (?, ?, ?)"
         return sum(self._write(sql, (owner, hashlib.sha256(row).hexdigest(), row)) for row in rows)
 
@@ -177,7 +177,7 @@ class SqliteStore:
             return self._writable().execute(sql, values).rowcount
 
     def _writable(self) -> sqlite3.Connection:
-        """Return the connection, made anew where the file was deleted, replaced or not writable."""
+        """Return the connection, reopened if the file was deleted, replaced, or not writable."""
         if self._file and _identity(self._path) != self._file:
             self.close()
         if self._file is None:
@@ -187,7 +187,7 @@ class SqliteStore:
 
     @contextmanager
     def _unsynced(self) -> Iterator[sqlite3.Connection]:
-        """Let writes survive a crash of the process alone: for what can be found out again."""
+        """Make writes survive only a process crash: for data that can be recomputed."""
         with _store_errors():
             db = self._writable()
             db.execute("PRAGMA synchronous = NORMAL")
@@ -197,17 +197,17 @@ class SqliteStore:
                 db.execute("PRAGMA synchronous = FULL")
 
     def _open(self, wait: float) -> None:
-        """Open the file to read and write. Where that fails, what is open stays open."""
+        """Open the file for reading and writing. If that fails, what is open stays open."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _make_private(self._path)
-        if not os.access(self._path, os.W_OK):  # SQLite would open it all the same, to read
+        if not os.access(self._path, os.W_OK):  # SQLite would still open it, read-only
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self._path))
         db = _connect(self._path, wait=wait)
         self.close()
         self._db, self._file = db, _identity(self._path)
 
     def _open_to_read(self, cause: Exception) -> None:
-        """Open a file that cannot be written: as it is or, where that fails, a copy of it.
+        """Open a file that cannot be written: directly or, if that fails, as a copy.
 
         Raises:
             JournalError: It cannot be read at all.
@@ -221,15 +221,15 @@ class SqliteStore:
                 return
         raise JournalError(
             f"The journal {self._path} cannot be read ({type(cause).__name__}: {cause}). The run "
-            "ends before anything is billed, since the pages in it would be billed again. Repair "
-            "it, move it away (its pages are then billed again), or set journal to false."
+            "stops before anything is billed, since its pages would be billed again. Repair it, "
+            "move it away (its pages are then billed again), or set journal to false."
         ) from cause
 
     def _connect_read_only(self) -> sqlite3.Connection:
         return _connect(self._path, wait=0, mode="ro")
 
     def _connect_to_copy(self) -> sqlite3.Connection:
-        """Connect to a copy, where SQLite needs side files that it cannot make or open."""
+        """Connect to a copy, if SQLite needs side files that it cannot create or open."""
         self._copy = tempfile.TemporaryDirectory(prefix="tap-jobo-journal-")
         copy = Path(self._copy.name) / FILE
         for suffix in ("", _WAL):
@@ -238,18 +238,18 @@ class SqliteStore:
         return _connect(copy, wait=0)
 
     def _connect_immutable(self) -> sqlite3.Connection:
-        """Connect without side files, where there is no room for a copy either."""
+        """Connect without side files, if there is no space for a copy either."""
         if _holds_something(Path(f"{self._path}{_WAL}")):  # which would be ignored
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
         return _connect(self._path, wait=0, mode="ro&immutable=1")
 
 
 def _make_private(path: Path) -> None:
-    """Make the file if need be, and let its owner alone read it.
+    """Create the file if it is missing, and make it readable only by its owner.
 
-    SQLite gives its side files the mode of the main one, so this decides for all. A link that
-    someone put there is not followed: the mode of another file is not ours to change. An existing
-    file is not opened: to close it again would undo the locks that SQLite holds on it.
+    SQLite gives its side files the mode of the main one, so this covers them all. A symbolic link
+    is not followed: the mode of another file is not ours to change. An existing file is not
+    opened: closing it would release the locks that SQLite holds on it.
     """
     if not path.exists():
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
@@ -258,7 +258,7 @@ def _make_private(path: Path) -> None:
 
 
 def _connect(path: Path, *, wait: float, mode: str = _WRITABLE) -> sqlite3.Connection:
-    """Open a file whose schema is the current one, waiting while another tap has it locked."""
+    """Open a file with the current schema, waiting while another tap has it locked."""
     deadline = time.monotonic() + wait
     while True:
         db = sqlite3.connect(
@@ -274,7 +274,7 @@ def _connect(path: Path, *, wait: float, mode: str = _WRITABLE) -> sqlite3.Conne
                 require_current(db)
         except sqlite3.OperationalError as error:
             db.close()
-            # SQLite does not wait for a lock in every statement that meets one.
+            # Not every SQLite statement waits for a lock.
             if "locked" not in str(error) or time.monotonic() > deadline:
                 raise
             time.sleep(_RETRY_EVERY)

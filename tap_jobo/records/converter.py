@@ -1,7 +1,7 @@
-"""From rows to records: every field of the schema, of its documented type, or null.
+"""Converts rows to records: each field of the schema has its documented type or is null.
 
-A single row or field that is not as documented is reported and never stops the run: it would be
-billed again and again. Whether a whole page is damaged is for the caller to judge.
+A single row or field that does not match the documentation is reported but never stops the run:
+it would be billed again and again. The caller decides whether a whole page is damaged.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """What the rows of a page became. Nothing of it has been emitted yet.
+    """The result of converting a page's rows; nothing has been emitted yet.
 
     Attributes:
-        records: One per row with a usable id, in their order.
-        skipped: The rows without a usable id, as they came.
-        damaged: In how many rows `id` and each field that is never null is missing, null or of
-            the wrong type. A row that is no JSON object counts for all of them.
-        rows: How many rows there were.
+        records: One per row with a usable id, in order.
+        skipped: The rows without a usable id, as received.
+        damaged: For `id` and each field that is never null, the number of rows in which it is
+            missing, null, or of the wrong type. A row that is not a JSON object counts for all.
+        rows: The number of rows.
     """
 
     records: Sequence[Row]
@@ -41,12 +41,12 @@ class Conversion:
 
 
 class RecordConverter:
-    """Converts the rows of a stream to records, and reports what is not as documented.
+    """Converts the rows of a stream to records, and reports what does not match its schema.
 
     Args:
-        schema: The stream's own schema. What does not fit it is kept in its field
+        schema: The stream's own schema. Values that do not fit are kept in its field
             `_rescued_data`, if it has one.
-        emitted: The fields that the catalog selects, `id` among them.
+        emitted: The fields that the catalog selects, including `id`.
         logger: Where single rows and fields are reported.
         never_null: The fields besides `id` that the API documents as never null.
     """
@@ -59,7 +59,7 @@ class RecordConverter:
         *,
         never_null: Sequence[str] = (),
     ) -> None:
-        # A row's own field of the name _rescued_data is unknown like any other.
+        # A field that a row itself calls _rescued_data is unknown, like any other.
         fields = {name: kind for name, kind in schema["properties"].items() if name != RESCUED_DATA}
         self._known = frozenset(fields)
         self._is_rescuing = RESCUED_DATA in schema["properties"] and RESCUED_DATA in emitted
@@ -83,8 +83,8 @@ class RecordConverter:
 
         Args:
             rows: The rows, as they were parsed from JSON.
-            is_plain: Whether they cannot hold NUL characters, lone surrogates, infinities or NaN.
-                Only then can a row be checked as a whole, which is much faster.
+            is_plain: Whether they are known to be free of NUL characters, lone surrogates,
+                infinities, and NaN. Only then can a whole row be checked at once, which is faster.
         """
         records: list[Row] = []
         skipped: list[object] = []

@@ -1,7 +1,7 @@
-"""Converters of fields, made from their JSON schemas: one value at a time, every problem noted.
+"""Field converters, built from JSON schemas: they convert each value and record every problem.
 
-This is what decides how a value is emitted. `row_check` is a faster way to the same result for
-rows without problems.
+They define how a value is emitted. `row_check` is a faster path to the same result for rows
+without problems.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A value that is not emitted as it came.
+    """A value that is not emitted as received.
 
     Attributes:
         path: Where it is in the row, such as `funding_rounds[0].raised_amount`.
-        value: The value as it came.
+        value: The value as received.
         is_unknown: Whether the schema does not have the field; otherwise its type is wrong.
     """
 
@@ -43,7 +43,7 @@ def field_converter(definition: Mapping[str, Any], path: str) -> FieldConverter:
 
     Args:
         definition: The field's JSON schema.
-        path: Where the field is, counted from the row or from the item of a list.
+        path: The field's path, relative to the row or to the list item.
     """
     kind = kind_of(definition)
     if kind == "array":
@@ -99,7 +99,7 @@ def _list_converter(items: Mapping[str, Any], path: str) -> FieldConverter:
     def convert(value: Any, problems: list[Problem]) -> Any:
         if value is None:
             return None
-        # A list of texts is right or wrong as a whole; in others only the items that are wrong.
+        # A list of strings is valid or invalid as a whole; in other lists, each item is judged.
         if not isinstance(value, list) or (
             is_text and not all(item is None or isinstance(item, str) for item in value)
         ):

@@ -1,4 +1,4 @@
-"""`_rescued_data`: what a record cannot hold, so that nothing that was billed is thrown away."""
+"""`_rescued_data`: values that a record cannot hold, so that no billed data is lost."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tap_jobo.records.fields import Problem
 
 RESCUED_DATA: Final = "_rescued_data"
-"""The name of the field, which other loaders made usual."""
+"""The name of the field, as is customary in other loaders."""
 _TOO_DEEP: Final = "nested too deeply"
 _ENCODER: Final = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
@@ -23,9 +23,9 @@ _ENCODER: Final = json.JSONEncoder(
 def rescue(problems: Sequence[Problem]) -> str | None:
     r"""Return a JSON object of the values by their paths, None if there are no problems.
 
-    It is text that Postgres takes, also as JSONB: NUL characters are removed before it is
-    encoded, so that it has no escape `\u0000`, and lone surrogates are U+FFFD. Everything beyond
-    ASCII stands for itself; no surrogate is escaped either.
+    Postgres accepts it as text and as JSONB: NUL characters are removed before encoding, so there
+    is no escape `\u0000`, and lone surrogates become U+FFFD. Non-ASCII characters are not escaped,
+    so no surrogate is either.
     """
     if not problems:
         return None

@@ -1,8 +1,8 @@
-"""A faster way for rows that are as documented: one check of a whole row, in C.
+"""A fast path for rows that match their schema: one check of a whole row, in C.
 
-The schema becomes a type of msgspec that accepts only what `fields` would emit unchanged. A row
-that it refuses is converted there, value by value. To check all rows of a page in one call is no
-faster, and one bad row would refuse them all.
+The schema becomes a msgspec type that accepts only what `fields` would emit unchanged. `fields`
+converts any other row, value by value. Checking all rows of a page in one call is no faster, and
+one bad row would reject them all.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _DAY: Final = (
     "|(?:0[13-9]|1[0-2])-(?:29|30)"
     "|(?:0[13578]|1[02])-31)"
 )
-"""The days that every year has; February 29 is left to `fields`."""
+"""The days of every year; `fields` handles February 29."""
 _TIME: Final = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
-# Years from 1000 to 2999, from which no offset leads out of the calendar.
+# Years 1000 to 2999, which no UTC offset can take out of Python's range.
 _TIMESTAMP: Final = rf"^[12][0-9]{{3}}-{_DAY}T{_TIME}:[0-5][0-9](?:[.][0-9]+)?(?:Z|[+-]{_TIME})\Z"
 
 _SCALARS: Final[Mapping[str, Any]] = {
@@ -40,7 +40,7 @@ _FLAT: Final[Any] = str | int | float | bool | None
 
 
 class RowCheck:
-    """Makes records of the rows that need no change.
+    """Converts rows that need no change to records.
 
     Where the objects within a row have all their members, they are emitted as they are, in the
     order in which their members came. Otherwise the row is built anew, which takes twice as long.

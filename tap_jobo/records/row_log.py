@@ -1,4 +1,4 @@
-"""What the log says about single rows and fields that are not as documented."""
+"""Log lines about single rows and fields that do not match the documentation."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class RowLog:
         self._error(self.skipped, "Row skipped because its id is not a UUID: %s", _shown(row))
 
     def problems_found(self, problems: Iterable[Problem], row_id: str) -> None:
-        """Report the values of a row that are not emitted as they came."""
+        """Report the values of a row that are not emitted as received."""
         unknown = {_INDEX.sub("[]", each.path) for each in problems if each.is_unknown}
         if unknown and not self._is_unknown_reported:
             self._is_unknown_reported = True

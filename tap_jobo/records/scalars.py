@@ -1,6 +1,6 @@
-"""Values without members: text, UUIDs, date-times, numbers and booleans.
+"""Scalar values: strings, UUIDs, date-times, numbers, and booleans.
 
-A parser returns a value as it is emitted, or None if the value has the wrong type.
+A parser returns the value to emit, or None if the value has the wrong type.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _parse_text(value: object) -> str | None:
 
 
 def _parse_timestamp(value: object) -> str | None:
-    """Return a date-time as it is if it has a zone, and in UTC if it has none."""
+    """Return a date-time unchanged if it has a time zone, in UTC if it has none."""
     if not isinstance(value, str) or ":" not in value:
         return None
     try:

@@ -19,9 +19,9 @@ def sanitize_text(text: str) -> str:
 
 
 def sanitize_json(value: Any) -> Any:
-    """Sanitize every text in a JSON value, names of members included.
+    """Sanitize every string in a JSON value, including the names of members.
 
-    Infinities and NaN, which Python's parser accepts and JSON does not have, become text.
+    Infinities and NaN, which Python's parser accepts although JSON has none, become strings.
 
     Raises:
         RecursionError: The value is nested too deeply.

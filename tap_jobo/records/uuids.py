@@ -1,4 +1,4 @@
-"""UUIDs, which may be written in several ways, in the one way in which the tap emits them."""
+"""Parses UUIDs in any notation to the one that the tap emits."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _UUID: Final = re.compile(
 
 
 def parse_uuid(value: object) -> str | None:
-    """Return a UUID in lower case with dashes, or None if the value is no UUID.
+    """Return a UUID in lowercase with dashes, or None if the value is not a UUID.
 
-    A UUID is a text in any case, with or without dashes, braces and the prefix `urn:uuid:`. A
-    number is no UUID.
+    A UUID is a string in any case, with or without dashes, braces, and the prefix `urn:uuid:`. A
+    number is not a UUID.
     """
     found = _UUID.fullmatch(value) if isinstance(value, str) else None
     return "-".join(found.group(2, 4, 5, 6, 7)).lower() if found else None

@@ -1,1 +1,1 @@
-"""What a user can set, what is allowed, and where it is read from."""
+"""The tap's settings: what they are, what they allow, and where they are read from."""

@@ -1,4 +1,4 @@
-"""The check of what a user set: all that is wrong, at once, before any request."""
+"""Checks the settings and reports all problems at once, before any request."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ def check(
 ) -> dict[str, Any]:
     """Return the settings that have a value, checked.
 
-    Null, an empty text and an empty list mean the same as no value: Meltano and shells pass
-    them for what a user left open. A text that reads as a boolean is one where a boolean is due,
-    and no other text is: `ja` must not become false.
+    Null, an empty string, and an empty list count as no value: Meltano and shells pass them for
+    settings that are not set. Boolean settings also accept the usual strings for booleans, and no
+    others: `ja` must not become false.
 
     Args:
         config: What the user set.
         settings: All settings of the tap, the key first.
-        problems: What was found wrong elsewhere, to be reported together with the rest.
+        problems: Problems found elsewhere, to report together with the rest.
 
     Raises:
-        ConfigError: Settings are missing or not what they should be. Each has a line that names
-            it and says what is allowed; none shows the key.
+        ConfigError: Settings are missing or invalid. Each has a line that names it and says what
+            is allowed; none shows the key.
     """
     given = {name: value for name, value in config.items() if has_value(value)}
     for setting in settings:
@@ -48,7 +48,7 @@ def check(
 
 
 def has_value(value: object) -> bool:
-    """Tell whether a setting is set: null, an empty text and an empty list are no values."""
+    """Return whether a setting is set: null, an empty string, and an empty list do not count."""
     return value not in (None, "", [])
 
 
@@ -65,11 +65,11 @@ def _problems(given: Mapping[str, Any], settings: Sequence[Setting]) -> Iterator
     for name in UNSUPPORTED:
         if given.get(name):
             yield (
-                f"Setting '{name}' is not supported: remove it. A row must be written before the "
-                "state says so, and a sync may span several runs."
+                f"Setting '{name}' is not supported: remove it. Rows must be written before the "
+                "state that covers them, and a sync may span several runs."
             )
     if "company_ids" in given and "company_ids_file" in given:
-        yield "Settings 'company_ids' and 'company_ids_file' exclude each other: set only one."
+        yield "Settings 'company_ids' and 'company_ids_file' are mutually exclusive: set only one."
 
 
 def _instead_of(setting: Setting, given: Mapping[str, Any]) -> str:
@@ -84,7 +84,7 @@ def _instead_of(setting: Setting, given: Mapping[str, Any]) -> str:
 
 
 def _as_json(value: object) -> str:
-    """Return a value in one printable line, as it stands in a configuration file."""
+    """Return a value as one printable line, as it appears in a configuration file."""
     text = json.dumps(
         value, default=lambda odd: float(odd) if isinstance(odd, Decimal) else str(odd)
     )

@@ -36,8 +36,8 @@ SOURCE: Final = (
         title="Start date",
         description=(
             "Where the first sync starts: an ISO 8601 date or date-time, in UTC if it has no time "
-            "zone. Rows last updated before it are not read; without it, all rows are. A start "
-            "date overrides an earlier bookmark."
+            "zone. Rows last updated before it are not read. If not set, all rows are read. A "
+            "start date overrides an earlier bookmark."
         ),
         kind=PastDate(),
     ),
@@ -45,7 +45,7 @@ SOURCE: Final = (
         name="lookback_minutes",
         title="Lookback",
         description=(
-            "How many minutes before the bookmark the next sync starts, in case a row arrived "
+            "How many minutes before the bookmark the next sync starts, to catch rows that arrive "
             "late. Rows that changed within that time before the last sync are billed again: "
             "with 15 minutes, about 4% extra for a run every six hours, and up to 100% for a run "
             "every 15 minutes."
@@ -54,14 +54,14 @@ SOURCE: Final = (
         default=15,
     ),
 )
-"""What is read, from where: the first of the settings, before those of the feeds."""
+"""What to read and from where; listed before the settings of the feeds."""
 
 CONTROL: Final = (
     Setting(
         name="on_filter_change",
         title="On filter change",
         description=(
-            "What to do if the filters differ from those in the state, so that rows would be "
+            "What to do if the filters differ from those in the state, which would leave rows "
             "missing: `error` stops before any request, `resync` reads all matching rows from the "
             "start (each is billed), `keep` resumes from the bookmark (rows that match only the "
             "new filters and last changed before it stay missing)."
@@ -141,14 +141,14 @@ CONTROL: Final = (
         name="company_ids_file",
         title="File of company ids",
         description=(
-            "Path of a text file with one company id per line: like `company_ids`, without its "
+            "Path of a text file with one company id per line: like `company_ids`, but without a "
             "limit."
         ),
         kind=Text(is_path, "the path of a text file with a uuid on each line"),
     ),
 )
-"""How a run goes, and the profiles of companies: the last of the settings."""
+"""How to run, and company profiles; listed after the settings of the feeds."""
 
 COMMON: Final = (*SOURCE, *CONTROL)
 UNSUPPORTED: Final = {"batch_config": "object", "emit_activate_version_messages": "boolean"}
-"""Settings, with their types, of other SDK taps that cannot hold the promises of this one."""
+"""Settings of other SDK taps, with their types, that would break this tap's guarantees."""

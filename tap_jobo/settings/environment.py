@@ -16,7 +16,7 @@ ENV_PREFIX: Final = "TAP_JOBO_"
 BOOLEANS: Final = {"true": True, "1": True, "yes": True, "on": True} | {
     "false": False, "0": False, "no": False, "off": False
 }  # fmt: skip
-"""The texts that are read as booleans, in lower case."""
+"""The strings that are read as booleans, in lowercase."""
 
 
 def variable_of(name: str) -> str:
@@ -27,10 +27,10 @@ def variable_of(name: str) -> str:
 def read_environment(schema: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
     """Read settings from `TAP_JOBO_...` variables, each as its type in `schema`.
 
-    A text that does not read as its type stays a text, which `check` refuses.
+    A value that cannot be parsed as its type stays a string, which `check` rejects.
 
     Args:
-        schema: The JSON schema of all settings, those of the SDK included.
+        schema: The JSON schema of all settings, including those of the SDK.
         environ: The environment.
     """
     kinds = {name: str(item.get("type")) for name, item in schema["properties"].items()}
@@ -57,7 +57,7 @@ def _read(text: str, kind: str) -> object:
 
 
 def load_dotenv_environment() -> dict[str, str]:
-    """Return the environment, with that of a `.env` file here or in a folder above beneath it."""
+    """Return the environment; a `.env` file here or in a parent folder supplies defaults."""
     from dotenv import dotenv_values, find_dotenv  # noqa: PLC0415 - only for --config ENV
 
     path = find_dotenv(usecwd=True)

@@ -1,4 +1,4 @@
-"""The formats that text settings must have: each is a test of a string."""
+"""The formats that string settings must have: each is a predicate."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
 
 
 def matches(pattern: str) -> Callable[[str], bool]:
-    """Return a test of whether a regular expression matches a whole text."""
+    """Return a predicate for whether a regular expression matches a whole string."""
     compiled = re.compile(pattern)
     return lambda text: compiled.fullmatch(text) is not None
 
@@ -33,7 +33,7 @@ is_uuid: Final = matches(r"(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def is_url(text: str) -> bool:
-    """Tell whether a text is a base URL to which the key may be sent."""
+    """Return whether a string is a base URL that the key may be sent to."""
     if not is_printable_ascii(text):
         return False
     try:
@@ -63,7 +63,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def is_past_date(text: str) -> bool:
-    """Tell whether a text is an ISO 8601 date or date-time that is not in the future."""
+    """Return whether a string is an ISO 8601 date or date-time that is not in the future."""
     try:
         return parse_timestamp(text) <= datetime.now(UTC)
     except ValueError:
@@ -76,7 +76,7 @@ def is_journal_place(text: str) -> bool:
 
 
 def is_path(text: str) -> bool:
-    """Tell whether a text can be a path; whether anything is there is not looked at."""
+    """Return whether a string can be a path, which need not exist."""
     try:
         return "\0" not in text and bool(Path(text).expanduser())
     except RuntimeError:  # `~name` of a user who does not exist

@@ -1,4 +1,4 @@
-"""The kinds of settings: each knows its JSON type, its check, and how to say what it allows."""
+"""The kinds of settings: each has a JSON type, a check, and a description of what it allows."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Kind:
-    """What values a setting takes.
+    """The values that a setting accepts.
 
     Attributes:
         json_type: Their type in the JSON schema of the configuration.
         words: What is allowed, in words that complete "must be ...".
-        allows: Tells whether a value is allowed.
+        allows: Returns whether a value is allowed.
     """
 
     json_type: th.JSONTypeHelper[Any]
@@ -40,7 +40,7 @@ class Kind:
 
 
 class Text(Kind):
-    """A text of a certain form, such as a path."""
+    """A string in a certain format, such as a path."""
 
     def __init__(self, check: Callable[[str], bool], words: str) -> None:
         super().__init__(
@@ -49,7 +49,7 @@ class Text(Kind):
 
 
 class Url(Text):
-    """The base URL of an API, to which the key may be sent."""
+    """The base URL of an API that the key may be sent to."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -75,7 +75,7 @@ class PastDate(Text):
 
 
 class Integer(Kind):
-    """A whole number; a unit, such as credits, or a meaning helps to word it.
+    """A whole number, with an optional unit, such as credits, or meaning for its description.
 
     Args:
         minimum: The smallest that is allowed; a maximum needs one.
@@ -111,14 +111,14 @@ class Integer(Kind):
 
 
 class Boolean(Kind):
-    """True or false; `check` also takes the usual texts for them."""
+    """True or false; `check` also accepts the usual strings for them."""
 
     def __init__(self) -> None:
         super().__init__(th.BooleanType(), "true or false", lambda value: isinstance(value, bool))
 
 
 class Choice(Kind):
-    """One of a few texts."""
+    """One of a few strings."""
 
     def __init__(self, values: Sequence[str]) -> None:
         super().__init__(
@@ -129,14 +129,14 @@ class Choice(Kind):
 
 
 class ListOf(Kind):
-    """A list of texts of a certain form.
+    """A list of strings in a certain format.
 
     Args:
-        items: What the texts are, in the plural.
-        check: Tells whether a text is allowed.
-        example: One of them.
-        allowed: All texts that are allowed, if they are few.
-        most: How many there may be.
+        items: What the items are, in the plural.
+        check: Returns whether an item is allowed.
+        example: An example item.
+        allowed: All allowed items, if there are few.
+        most: Maximum number of items.
     """
 
     def __init__(
@@ -170,7 +170,7 @@ class ListOf(Kind):
 
 
 class ListOfObjects(Kind):
-    """A list of objects, each with at least one of a few members, which are texts."""
+    """A list of objects, each with at least one of a few string members."""
 
     def __init__(self, members: Sequence[str], *, example: Mapping[str, str]) -> None:
         def is_item(item: object) -> bool:

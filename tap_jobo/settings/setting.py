@@ -1,4 +1,4 @@
-"""A setting, declared once: its schema, its check and its wording derive from the declaration."""
+"""A setting, declared once: its schema, check, and wording derive from the declaration."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ class Setting:
     """A setting of the tap.
 
     Attributes:
-        parameter: The parameter of the request that a filter becomes; None if it has the
-            setting's name.
+        parameter: The request parameter of a filter; None if it has the setting's name.
     """
 
     name: str
@@ -35,12 +34,12 @@ class Setting:
 
     @property
     def request_parameter(self) -> str:
-        """The parameter of the request that a filter becomes."""
+        """The request parameter of a filter."""
         return self.parameter or self.name
 
     @property
     def is_boolean(self) -> bool:
-        """Whether it takes true or false, and the usual texts for them."""
+        """Whether it accepts true or false, and the usual strings for them."""
         return isinstance(self.kind, Boolean)
 
     @property
@@ -62,7 +61,7 @@ class Setting:
         )
 
     def allows(self, value: object) -> bool:
-        """Tell whether a value is allowed."""
+        """Return whether a value is allowed."""
         return self.kind.allows(value)
 
     def normalize(self, value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Settings that do not exist: a mistyped `max_credits` must not let a run spend without limit."""
+"""Detects unknown settings: a mistyped `max_credits` must not let a run spend without limit."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
 _MISTYPED: Final = 0.8
-"""How alike a variable and a setting are if one is taken for the other, mistyped."""
+"""Similarity from which a variable counts as a mistyped setting."""
 _NO_SETTINGS: Final = frozenset({"LOGLEVEL"})
 """Variables that the SDK reads itself."""
 
 
 def unknown_settings(config: Mapping[str, Any], known: Collection[str]) -> list[str]:
-    """Return a line on each setting of a configuration that does not exist.
+    """Return a line for each setting of a configuration that does not exist.
 
     Args:
         config: What the configuration files hold.
-        known: The names of all settings, those of the SDK included.
+        known: The names of all settings, including those of the SDK.
     """
     return [
         f"Setting '{_shown(name)}' does not exist: "
@@ -34,11 +34,11 @@ def unknown_settings(config: Mapping[str, Any], known: Collection[str]) -> list[
 
 
 def mistyped_variables(environ: Mapping[str, str], known: Collection[str]) -> list[str]:
-    """Return a line on each environment variable that is a mistyped setting.
+    """Return a line for each environment variable that is a mistyped setting.
 
     Args:
         environ: The environment.
-        known: The names of all settings, those of the SDK included.
+        known: The names of all settings, including those of the SDK.
     """
     return [
         f"Variable {_shown(variable)} is not a setting: did you mean {variable_of(like)}?"
@@ -48,9 +48,9 @@ def mistyped_variables(environ: Mapping[str, str], known: Collection[str]) -> li
 
 
 def unknown_variables(environ: Mapping[str, str], known: Collection[str]) -> list[str]:
-    """Return the variables that are no setting, and no mistyped one either.
+    """Return the variables that are neither a setting nor a mistyped one.
 
-    Those with two underscores, such as `TAP_JOBO__SELECT`, are Meltano's and not among them.
+    This excludes Meltano's variables with two underscores, such as `TAP_JOBO__SELECT`.
     """
     return [
         _shown(variable)
@@ -62,7 +62,7 @@ def unknown_variables(environ: Mapping[str, str], known: Collection[str]) -> lis
 def _unknown_variables(
     environ: Mapping[str, str], known: Collection[str]
 ) -> Iterator[tuple[str, str | None]]:
-    """Yield each variable that is no setting, with the setting that it may be meant for."""
+    """Yield each variable that is not a setting, with the setting that it may be meant for."""
     for variable in sorted(environ):
         name = variable.removeprefix(ENV_PREFIX)
         if name in (variable, *_NO_SETTINGS, *map(str.upper, known)):
@@ -72,9 +72,9 @@ def _unknown_variables(
 
 
 def _is_inherited(name: str, known: Collection[str]) -> bool:
-    """Tell whether a variable may be that of a Meltano plugin that inherits from this tap.
+    """Return whether a variable may belong to a Meltano plugin that inherits from this tap.
 
-    Those of `tap-jobo-frequent` are named as `TAP_JOBO_FREQUENT_API_KEY`.
+    The variables of `tap-jobo-frequent` have names such as `TAP_JOBO_FREQUENT_API_KEY`.
     """
     return any(
         name.endswith(f"_{setting}") and name.removesuffix(setting).strip("_") for setting in known

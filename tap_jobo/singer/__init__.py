@@ -1,1 +1,1 @@
-"""Every seam to the Singer SDK: streams, the message writer, checks of input files."""
+"""All code that touches the Singer SDK: streams, the message writer, checks of input files."""

@@ -1,4 +1,4 @@
-"""Checks of the files that a run is given: `--config`, `--state`, `--catalog`."""
+"""Checks of a run's input files: `--config`, `--state`, `--catalog`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def read_object(path: str, option: str, error_class: type[TapJoboError]) -> IO[s
     except (OSError, ValueError, RecursionError):
         is_object = False
     if not is_object:
-        # By mistake the path may be the settings themselves, or the key.
+        # The user may have passed the settings themselves, or the key, by mistake.
         shown = "" if "{" in path or "jbe_" in path else f", and {path} is not"
         raise error_class(
             f"Option {option} must be the path of a file that holds a JSON object{shown}."
@@ -43,10 +43,10 @@ def _refuse(constant: str) -> NoReturn:
 
 
 def check_catalog(catalog: dict[str, Any]) -> None:
-    """Check that a catalog has the shape that the SDK takes for granted.
+    """Check that a catalog has the shape that the SDK assumes.
 
     Raises:
-        ConfigError: It has not.
+        ConfigError: It does not.
     """
     streams = catalog.get("streams")
     if not isinstance(streams, list) or not all(map(_is_catalog_entry, streams)):
@@ -72,7 +72,7 @@ def _is_catalog_entry(entry: object) -> bool:
 
 
 def check_state(state: dict[str, Any], feeds: Iterable[FeedSpec]) -> dict[str, Any]:
-    """Return a state whose feeds have no members but this tap's, once they are seen to be valid.
+    """Check a state, and return it with only this tap's members for each feed.
 
     Raises:
         StateError: It is not a state of this tap.
@@ -91,11 +91,11 @@ def check_state(state: dict[str, Any], feeds: Iterable[FeedSpec]) -> dict[str, A
 
 
 def _known_part(part: dict[str, Any], spec: FeedSpec) -> dict[str, Any]:
-    """Return the part of a feed, without what the SDK would read in it and we do not."""
+    """Return the part of a feed, without members that only the SDK would read."""
     known: dict[str, Any] = {name: part[name] for name in STATE_KEYS if name in part}
     if not known and "progress_markers" not in part and "starting_replication_value" not in part:
         raise StateError(
-            f"The state is not one of this tap: bookmarks.{spec.name} has none of "
+            f"The state is not from this tap: bookmarks.{spec.name} has none of "
             f"{', '.join(STATE_KEYS)}. Pass the state that the last run wrote, or none."
         )
     read_state(known, spec)

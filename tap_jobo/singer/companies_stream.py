@@ -1,4 +1,4 @@
-"""The stream of company profiles: those of the career sites of a run, or those that are named."""
+"""The stream of company profiles: of the career sites in a run, or of explicit company ids."""
 
 from __future__ import annotations
 
@@ -23,14 +23,13 @@ if TYPE_CHECKING:
 
 
 class CompaniesStream(JoboStream):
-    """Company profiles, which cost nothing and join `career_sites` by `id`.
+    """Company profiles, which are free and join `career_sites` by `id`.
 
-    The stream has no state of its own. Of the career sites' companies it is written page by page,
-    from within the sync of `career_sites`, before the state moves past the page; the SDK's own
-    mechanism for child streams would read one profile at a time, repeat the SCHEMA and keep a
-    bookmark for each. When the SDK syncs this stream, after `career_sites`, nothing is left to do
-    but for companies that the settings name. `tests/singer/test_hooks.py` fails when the SDK
-    changes the two private methods that are used here.
+    The stream has no state. The profiles of career sites are written page by page during the sync
+    of `career_sites`, before the state moves past the page; the SDK's own child streams would read
+    one profile at a time, repeat the SCHEMA, and keep a bookmark for each. When the SDK syncs this
+    stream, after `career_sites`, only explicit company ids are left to read.
+    `tests/singer/test_hooks.py` fails if the SDK changes the two private methods used here.
     """
 
     name = "companies"
@@ -51,7 +50,7 @@ class CompaniesStream(JoboStream):
         return bool(self.config.get("company_ids") or self.config.get("company_ids_file"))
 
     def follow(self) -> bool:
-        """Let the profiles be those of the companies of a feed, page by page, if they are wanted.
+        """Write the profiles of a feed's companies, page by page, if this stream is selected.
 
         Raises:
             ConfigError: The catalog deselects the primary key.
@@ -66,25 +65,25 @@ class CompaniesStream(JoboStream):
         """Write the profiles of a page's companies.
 
         Raises:
-            TapJoboError: As `Profiles.read`.
+            TapJoboError: As for `Profiles.read`.
         """
         self._write_schema_message()
         for record in self.profiles.read(ids):
             self._write_record_message(record)
 
     def get_records(self, context: Context | None) -> Iterator[Row]:  # noqa: ARG002 - no partitions
-        """Yield the profiles of the companies that the settings name, if they do.
+        """Yield the profiles of the companies that the settings name, if any.
 
         Raises:
-            ConfigError: The profiles are of no company: neither are career sites read.
+            ConfigError: There are no companies to read: no ids, and no career sites.
         """
         is_test = self.ABORT_AT_RECORD_COUNT is not None
         if not is_test:
             self._run.start()
         if not (self.has_explicit_ids or self._is_following or is_test or self.is_mapped_out):
             raise ConfigError(
-                "The stream companies follows career_sites alone, which is not selected (no other "
-                "stream leads to it): select career_sites too, or name the companies in "
+                "The stream companies follows career_sites, which is not selected (it does not "
+                "follow any other stream): select career_sites too, or name the companies in "
                 "company_ids or company_ids_file."
             )
         if self.has_explicit_ids:
@@ -94,35 +93,35 @@ class CompaniesStream(JoboStream):
     def _named(self) -> Iterable[str]:
         if name := self.config.get("company_ids_file"):
             path = Path(name).expanduser()
-            for _ in read_ids(path):  # all of them are seen to be uuids before the first request
+            for _ in read_ids(path):  # check all of them before the first request
                 pass
             return read_ids(path)
         return dict.fromkeys(map(str.lower, self.config.get("company_ids", ())))
 
     def finish_run(self) -> None:
-        """Tell how many profiles there were, unless the summary of `career_sites` has."""
+        """Log how many profiles were read, unless the summary of `career_sites` does."""
         try:
             super().finish_run()
         finally:
             if self.has_explicit_ids:
                 self.logger.info("Summary: %s.", self.profiles.figures())
 
-    # Nothing of this stream is in the state, which the SDK would fill with empty entries.
+    # This stream has no state; without these overrides, the SDK would add empty entries.
 
     @property
     def stream_state(self) -> dict[str, Any]:
-        """A state that is thrown away."""
+        """A state that is discarded."""
         return {}
 
     def get_context_state(self, context: Context | None) -> dict[str, Any]:  # noqa: ARG002
-        """Return a state that is thrown away."""
+        """Return a state that is discarded."""
         return {}
 
     def finalize_state_progress_markers(self, state: dict[str, Any] | None = None) -> None:
-        """Leave the state as it is."""
+        """Leave the state unchanged."""
 
     def _write_schema_message(self) -> None:
-        """Write the SCHEMA, once a run."""
+        """Write the SCHEMA, once per run."""
         if not self._is_schema_written:
             self._is_schema_written = True
             super()._write_schema_message()
@@ -141,13 +140,13 @@ class CompaniesStream(JoboStream):
         )
 
     def _prepare(self, company_id: str) -> PreparedRequest:
-        # Never the host of a row's details_url: the key would go along.
+        # Never use the host of a row's details_url: it would receive the key.
         url = f"{self.url_base}{self.path}/{company_id}"
         return self.build_prepared_request(method="GET", url=url)
 
 
 def read_ids(path: Path) -> Iterator[str]:
-    """Yield the uuids of a file, one a line; blank lines are passed over.
+    """Yield the uuids in a file, one per line; blank lines are ignored.
 
     Raises:
         ConfigError: The file cannot be read, or a line is not a uuid.
@@ -169,6 +168,6 @@ def read_ids(path: Path) -> Iterator[str]:
                     yield parse_uuid(company_id) or company_id
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"Setting 'company_ids_file' must be the path of a text file that can be read: {path} "
+            f"Setting 'company_ids_file' must be the path of a readable text file: {path} "
             f"({type(error).__name__})."
         ) from error

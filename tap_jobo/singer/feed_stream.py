@@ -46,8 +46,8 @@ class FeedStream(JoboStream):
     Args:
         tap: The tap.
         run: What the streams of the run share.
-        spec: What the feed is.
-        follower: The stream of the profiles of this feed's companies, if it follows this feed.
+        spec: The declaration of the feed.
+        follower: The stream of profiles of this feed's companies, if one follows this feed.
     """
 
     def __init__(
@@ -68,26 +68,26 @@ class FeedStream(JoboStream):
         run.before_start(self._prepare_run, self._check_values)
 
     def apply_catalog(self, catalog: Catalog) -> None:
-        """Apply a catalog, but for keys that it leaves out.
+        """Apply a catalog, and keep keys that it omits.
 
-        Without its replication key the SDK would take the stream for FULL_TABLE, which is billed
-        for all rows in every run.
+        Without a replication key, the SDK would treat the stream as FULL_TABLE, which bills all
+        rows in every run.
         """
         super().apply_catalog(catalog)
         self._was_selected = self.selected
         self.replication_key = self.replication_key or self._spec.replication_key
         self.primary_keys = self.primary_keys or ("id",)
-        if entry := catalog.get_stream(self.name):  # which the SCHEMA message is made of
+        if entry := catalog.get_stream(self.name):  # used for the SCHEMA message
             entry.key_properties = self.primary_keys
 
     def get_records(self, context: Context | None) -> Iterator[Row]:  # noqa: ARG002 - no partitions
-        """Return the records of a run, or of `--test` the few that it asks for."""
+        """Return the records of a run, or the few that `--test` asks for."""
         self.require_primary_key()
         if self._is_replaced_by_ids:
             self._require_follower()
             self.logger.warning(
-                "Companies are named: their profiles are read, and no %s. Deselect %s to silence "
-                "this warning.",
+                "Company ids are set: only their profiles are read, and no %s. Deselect %s to "
+                "silence this warning.",
                 self.name.replace("_", " "),
                 self.name,
             )
@@ -108,7 +108,7 @@ class FeedStream(JoboStream):
         record: Record,
         context: Context | None,  # noqa: ARG002 - no partitions
     ) -> Iterable[Context | None]:
-        """Note a company whose profile is due with its page; the SDK has no child to sync."""
+        """Record a company whose profile to write after the page; the SDK has no child to sync."""
         if self._wants_profiles and any(
             map_.get_filter_result(record) for map_ in self.stream_maps
         ):
@@ -116,7 +116,7 @@ class FeedStream(JoboStream):
         return ()
 
     def finish_run(self) -> None:
-        """Write what is left to be written, and the sync's summary if the feed was read."""
+        """Write the remaining records, and the sync's summary if the feed was read."""
         try:
             super().finish_run()
         finally:
@@ -136,11 +136,11 @@ class FeedStream(JoboStream):
             )
 
     def _prepare_run(self) -> None:
-        """Do what must be done for all feeds before the run's first request.
+        """Prepare this feed, as for all feeds, before the run's first request.
 
         Raises:
             ConfigError: The budget does not cover one page.
-            JournalError: Another run reads the same feed.
+            JournalError: Another run is reading the same feed.
         """
         if self._will_read:
             self.require_primary_key()
@@ -148,7 +148,7 @@ class FeedStream(JoboStream):
             self._run.lock(self._spec, self._filters)
 
     def _check_values(self) -> None:
-        """Warn of filter values that Jobo does not have, before the run's first billed request."""
+        """Warn about filter values that Jobo does not know, before the first billed request."""
         for setting in self._spec.filters:
             values = self.config.get(setting.name)
             parameter = setting.request_parameter
@@ -170,7 +170,7 @@ class FeedStream(JoboStream):
             self._follower.write_profiles(ids)
 
     def _sample(self, limit: int) -> Iterator[Row]:
-        """Request `limit` rows at the most, with one request that leaves no trace."""
+        """Fetch at most `limit` rows with one request, without using the journal or the state."""
         scan = self._start.new_scan(StreamState())
         scan = replace(scan, batch_size=min(limit, scan.batch_size))
         raw = self._reader.fetch_page(scan)
@@ -187,7 +187,7 @@ class FeedStream(JoboStream):
         others = self.tap_state.get("bookmarks", {}).keys() - {self.name}
         if others and not self.stream_state and self._spec.is_selected_by_default:
             self.logger.warning(
-                "The state has no bookmark of %s: everything is read, and billed.", self.name
+                "The state has no bookmark for %s: everything is read, and billed.", self.name
             )
         state = read_state(self.stream_state, self._spec)
         self._reject_future(state)
@@ -209,9 +209,9 @@ class FeedStream(JoboStream):
         )
 
     def _reject_future(self, state: StreamState) -> None:
-        """Ask for the API's clock, free of charge, where the state is ahead of the local one.
+        """Fetch the API's time, free of charge, if the state is ahead of the local clock.
 
-        One of the two is wrong; otherwise the page that is paid for would tell.
+        One of the two is wrong; without this check, only a billed page would show which.
         """
         pending = state.pending and parse_timestamp(state.pending.started_at or "")
         for instant in (self._start.bookmark(state), pending):
@@ -229,7 +229,7 @@ class FeedStream(JoboStream):
         )
 
     def _ask_api_time(self) -> datetime | None:
-        with suppress(ApiError):  # whose answer tells it too
+        with suppress(ApiError):  # an error response has a Date header too
             url = f"{self.url_base}{PROFILE_PATH}/{NOBODY}"
             self._run.profile_client.fetch(self.build_prepared_request(method="GET", url=url))
         return self._run.api_now()
@@ -302,5 +302,5 @@ class FeedStream(JoboStream):
 
     @cached_property
     def _template(self) -> PreparedRequest:
-        """The request of every page but for its parameters: the SDK makes it, once."""
+        """The request of every page, without its parameters: the SDK builds it once."""
         return self.build_prepared_request(method=self.http_method, url=self.url_base + self.path)

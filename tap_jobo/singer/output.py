@@ -1,4 +1,4 @@
-"""Standard output: written so that a signal is heard also while nobody reads it."""
+"""Standard output: writes that a signal can interrupt, even while the target does not read."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _POLL: Final = 200
-"""Milliseconds after which a write that waits looks whether a signal came."""
+"""Milliseconds between checks for a signal while a write is blocked."""
 _PIPE_BUF: Final = getattr(select, "PIPE_BUF", 512)
-"""Bytes that a pipe takes as a whole, or not at all."""
+"""Bytes that a pipe accepts atomically."""
 
 
 class Output:
-    """Standard output, on which every write goes out at once.
+    """Standard output, flushed on every write.
 
     Attributes:
         check_blocked: Raises if the write must end; called with the time when the output last
-            took something.
+            accepted data.
     """
 
     def __init__(self) -> None:
@@ -34,11 +34,11 @@ class Output:
         self._is_over = False
 
     def write(self, lines: bytes | bytearray) -> None:
-        """Write lines; nothing more once a signal ended a write, which may have torn a line.
+        """Write lines; write nothing after a signal has interrupted a write, maybe within a line.
 
         Raises:
-            OutputError: Standard output is gone, or the disk behind it full.
-            InterruptedRunError: A signal came, and nobody reads.
+            OutputError: Standard output is closed, or its disk is full.
+            InterruptedRunError: A signal arrived while the output was blocked.
         """
         if self._is_over:
             return
@@ -56,10 +56,10 @@ class Output:
             raise _give_up(str(error.strerror)) from error
 
     def _write_to_pipe(self, number: int, lines: bytes | bytearray) -> None:
-        """Write as much at a time as a pipe takes without blocking, whole lines if they fit.
+        """Write as much at a time as a pipe accepts without blocking, whole lines if they fit.
 
         Raises:
-            OSError: It cannot be written, or not at once where standard output does not block.
+            OSError: It cannot be written, or would block although it is non-blocking.
         """
         poll = select.poll()
         poll.register(number, select.POLLOUT)
@@ -82,7 +82,7 @@ def _whole_lines(rest: memoryview) -> memoryview:
 
 
 def _pipe() -> int | None:
-    """Return the number of standard output if it is a pipe or socket that can be polled."""
+    """Return the file descriptor of standard output if it is a pipe or socket to poll."""
     try:
         number = sys.stdout.fileno()
         mode = os.fstat(number).st_mode
@@ -93,25 +93,25 @@ def _pipe() -> int | None:
 
 
 def _write_through(lines: bytes | bytearray) -> None:
-    """Write, though a signal cuts a write short where Python does not buffer (PYTHONUNBUFFERED).
+    """Write everything, even if a signal cuts an unbuffered write short (PYTHONUNBUFFERED).
 
     Raises:
-        OSError: It cannot be written, or not at once where standard output does not block.
+        OSError: It cannot be written, or would block although it is non-blocking.
     """
     rest = memoryview(lines)
     while rest:
         count = sys.stdout.buffer.write(rest)
-        if count is None:  # nothing, and it was told not to wait
+        if count is None:  # nothing was written, and it is non-blocking
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         rest = rest[count:]
     sys.stdout.buffer.flush()
 
 
 def check_reader() -> None:
-    """See, before a page is billed, whether the target is still there to read it.
+    """Check, before a page is billed, that the target is still reading.
 
     Raises:
-        OutputError: It is not. (Where the platform cannot tell, the next write does.)
+        OutputError: It is not. (On platforms that cannot check this, the next write fails.)
     """
     try:
         poll = select.poll()
@@ -124,10 +124,10 @@ def check_reader() -> None:
 
 
 def _give_up(why: str) -> OutputError:
-    # What is still buffered would fail again when the interpreter flushes at exit.
+    # Buffered data would fail again when the interpreter flushes it at exit.
     with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
     return OutputError(
-        f"Standard output cannot be written ({why}): the target went away, or its disk is full. "
-        "Its own log says more. The next run resumes from the last state that arrived."
+        f"Standard output cannot be written ({why}): the target exited, or its disk is full. See "
+        "the target's log. The next run resumes from the last state that it emitted."
     )

@@ -1,4 +1,4 @@
-"""What the streams of a run share, made once: clock, session, clients, budget, journal store."""
+"""What the streams of a run share: clock, session, clients, budget, and journal store."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ _MOST_WORKERS: Final = 16
 
 
 class RunContext:
-    """What the streams of a run share. A stream wires nothing of this itself.
+    """What the streams of a run share. No stream creates any of this itself.
 
     Args:
-        config: The settings, checked.
-        shutdown: Ends waits and requests when a signal comes.
+        config: The checked settings.
+        shutdown: Ends waits and requests when a signal arrives.
         logger: The tap's logger.
     """
 
@@ -59,14 +59,14 @@ class RunContext:
 
     @property
     def url(self) -> str:
-        """The API's address, without a slash at its end."""
+        """The API's base URL, without a trailing slash."""
         return str(self._config["api_url"]).rstrip("/")
 
     @cached_property
     def session(self) -> requests.Session:
         """The one HTTP session."""
         session = requests.Session()
-        # On this machine a proxy of the environment has no business, and would see the key.
+        # Do not send local requests through a proxy of the environment: it would see the key.
         session.trust_env = self.url.startswith("https:")
         for scheme in ("https://", "http://"):
             session.mount(scheme, Transport(_MOST_WORKERS))
@@ -74,18 +74,18 @@ class RunContext:
 
     @cached_property
     def feed_client(self) -> Client:
-        """Sends the requests of all feeds, which share one rate limit."""
+        """The client for all feeds, which share one rate limit."""
         return self._client()
 
     @cached_property
     def profile_client(self) -> Client:
-        """Sends the requests for profiles, several at a time."""
+        """The client for profiles, with several concurrent requests."""
         workers = self._config["companies_concurrency"]
         return self._client(workers=workers, retry=PROFILE_RETRY_FOR)
 
     @cached_property
     def budget(self) -> Budget:
-        """The budget of the run, over all streams."""
+        """The budget of the run, shared by all streams."""
         return Budget(
             max_credits=self._config.get("max_credits"),
             alert_threshold=self._config.get("credits_alert_threshold"),
@@ -93,20 +93,20 @@ class RunContext:
         )
 
     def before_start(self, prepare: Callable[[], None], check: Callable[[], None]) -> None:
-        """Let something be done once, before the run's first billed request.
+        """Register steps to run once, before the run's first billed request.
 
         Args:
-            prepare: What comes before any request.
-            check: What may send a free one, once everything is prepared.
+            prepare: Runs before any request.
+            check: Runs after all preparations, and may send a free request.
         """
         self._preparations.append(prepare)
         self._checks.append(check)
 
     def start(self) -> None:
-        """Do what all streams have to do before the run's first request, once.
+        """Run the registered steps of all streams, once.
 
         Raises:
-            TapJoboError: The run must not begin.
+            TapJoboError: The run must not start.
         """
         steps = [*self._preparations, *self._checks]
         self._preparations, self._checks = [], []
@@ -114,19 +114,19 @@ class RunContext:
             step()
 
     def known_values(self, prepare: Callable[[], PreparedRequest]) -> KnownValues:
-        """Return the filter values that Jobo knows, requested once a run and free of charge."""
+        """Return the filter values that Jobo knows, fetched once per run, free of charge."""
         if self._known_values is None:
             self._known_values = fetch_known_values(self.feed_client, prepare, self._logger)
         return self._known_values
 
     def warn_once(self, text: str) -> None:
-        """Log a warning that several streams may give."""
+        """Log a warning that several streams may raise, once."""
         if text not in self._warnings:
             self._warnings.add(text)
             self._logger.warning("%s", text)
 
     def api_now(self) -> datetime | None:
-        """Return what the API's clock says now, None where no answer of the run has told."""
+        """Return the API's current time, None if no response of the run has given it."""
         return self.feed_client.api_now() or self.profile_client.api_now()
 
     def journal(self, spec: FeedSpec, filters: Filters) -> Journal:
@@ -140,7 +140,7 @@ class RunContext:
         return journal
 
     def lock(self, spec: FeedSpec, filters: Filters) -> None:
-        """Take the lock of a feed, held to the end of the run.
+        """Take the lock of a feed, held until the end of the run.
 
         Raises:
             JournalError: Another run holds it.
@@ -163,7 +163,7 @@ class RunContext:
             lock.check()
 
     def close(self) -> None:
-        """Release what the run held."""
+        """Release the journal store and the locks."""
         if "_store" in self.__dict__:
             self._store.close()
         for lock in self._locks:

@@ -1,4 +1,4 @@
-"""What the streams have in common: the API's address, the key, and the SDK's private hooks."""
+"""The base class of the streams: the API's address, the key, and the SDK's private hooks."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class JoboStream(RESTStream[Any]):
         run: What the streams of the run share.
     """
 
-    # Records are made of JSON and cleaned by the schema: there is nothing left to conform.
+    # RecordConverter has already made each record conform to the schema.
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
 
     never_null: Sequence[str] = ()
@@ -49,7 +49,7 @@ class JoboStream(RESTStream[Any]):
 
     @property
     def url_base(self) -> str:
-        """The API's address, without a slash at its end."""
+        """The API's base URL, without a trailing slash."""
         return self._run.url
 
     @property
@@ -68,7 +68,7 @@ class JoboStream(RESTStream[Any]):
         return self._user_agent
 
     def require_primary_key(self) -> None:
-        """See that the catalog keeps the primary key, without which a target cannot upsert.
+        """Check that the catalog selects the primary key, which a target needs to upsert.
 
         Raises:
             ConfigError: It does not.
@@ -83,29 +83,29 @@ class JoboStream(RESTStream[Any]):
 
     @property
     def is_mapped_out(self) -> bool:
-        """Whether stream maps let no record of the stream out, so that none need be read."""
+        """Whether stream maps remove every record of the stream, so that none need be read."""
         return all(isinstance(each, RemoveRecordTransform) for each in self.stream_maps)
 
     def log(self, message: str, *args: object, level: int = logging.INFO, **kwargs: Any) -> None:
-        """Log a line, unless it says that an error is unhandled which `cli` reports."""
+        """Log a line, except that of the SDK about an unhandled error that `cli` reports."""
         if not isinstance(sys.exception(), TapJoboError | MappingError):
             super().log(message, *args, level=level, **kwargs)
 
     def get_sync_timer(self) -> metrics.Timer:
-        """Return the SDK's timer, which also calls `finish_run`, however the sync ends."""
+        """Return a timer that also calls `finish_run`, however the sync ends."""
         return _Timer(self.finish_run, metrics.Metric.SYNC_DURATION, {"stream": self.name})
 
     def finish_run(self) -> None:
-        """Write the records that wait to be written; streams add their summary."""
+        """Write the remaining records; streams add their summary."""
         self._writer.write_waiting_records()
 
-    # The private hooks of the SDK. `tests/singer/test_hooks.py` fails when the SDK changes one.
+    # The private hooks of the SDK. `tests/singer/test_hooks.py` fails if the SDK changes one.
 
     def _write_record_message(self, record: Record) -> None:
-        """Write a record without the SDK's work on each, where that would change nothing.
+        """Write a record, bypassing the SDK's processing if that would change nothing.
 
-        For each record the SDK looks up each field's selection, applies the maps and makes a
-        message object, which takes as long as all the rest of a run.
+        For each record, the SDK looks up each field's selection, applies the maps, and creates a
+        message object, which takes as long as the rest of the run.
         """
         if self._is_written_unchanged:
             self._writer.write_record(self.name, record)
@@ -118,7 +118,7 @@ class JoboStream(RESTStream[Any]):
 
     @cached_property
     def _is_written_unchanged(self) -> bool:
-        """Whether no field is deselected and the only map is the one that changes nothing."""
+        """Whether all fields are selected and the only map is the default, a no-op."""
         maps = self.stream_maps
         return (
             len(maps) == 1
@@ -134,8 +134,8 @@ class JoboStream(RESTStream[Any]):
         """Leave the state unchanged.
 
         The SDK would keep the largest replication key seen and write it at the end of every sync,
-        however it ended. Here the bookmark is the start of the last complete sync, and
-        `tap_jobo.sync.delivery` alone writes the state.
+        even a failed one. Here, the bookmark is the start of the last complete sync, and only
+        `tap_jobo.sync.delivery` writes the state.
         """
 
     def _write_starting_replication_value(self, context: Context | None) -> None:
@@ -145,7 +145,7 @@ class JoboStream(RESTStream[Any]):
         self,
         context: Context | None = None,  # noqa: ARG002 - the SDK's signature
     ) -> None:
-        """Return none: no row's value becomes a bookmark, so none needs a limit."""
+        """Return None: no row's value becomes a bookmark, so there is nothing to limit."""
         return
 
     @cached_property
@@ -159,7 +159,7 @@ class JoboStream(RESTStream[Any]):
 
 
 class _Timer(metrics.Timer):
-    """The SDK leaves it at the end of every sync, also of one that fails."""
+    """Calls a function when the SDK exits it, at the end of every sync, even a failed one."""
 
     def __init__(self, at_exit: Callable[[], None], *args: Any) -> None:
         super().__init__(*args)

@@ -1,4 +1,4 @@
-"""Singer messages, a line each."""
+"""Writes Singer messages, one per line."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ __all__ = ["StdoutWriter", "check_reader"]
 
 _RECORDS_AT_A_TIME: Final = 100
 _BUFFER: Final = 64 * 1024
-"""Bytes of single records that are written at once."""
+"""Bytes of individually written records to buffer before a flush."""
 
 
 class StdoutWriter(MsgSpecWriter):
-    """Writes records a hundred at a time, and in any case before the next message of another kind.
+    """Writes records a hundred at a time, and always before a message of another type.
 
-    A target sees a page's rows at the latest with the STATE behind them.
+    A target receives a page's rows no later than the STATE that follows them.
     """
 
     def __init__(self) -> None:
@@ -36,21 +36,21 @@ class StdoutWriter(MsgSpecWriter):
         self._lines = bytearray()
 
     def end_with(self, shutdown: ShutdownSignal) -> None:
-        """Let a signal end a write that blocks because nobody reads."""
+        """Let a signal end a write that is blocked because the target does not read."""
         self._output.check_blocked = shutdown.check_blocked
 
     def serialize_message(self, message: Message) -> bytearray:
-        """Make a line of a message; the SDK would copy a state leaf by leaf to do so."""
+        """Serialize a message to a line; the SDK would first copy a state leaf by leaf."""
         if isinstance(message, StateMessage):
             return serialize_jsonl({"type": "STATE", "value": message.value})
         return super().serialize_message(message)
 
     def write_message(self, message: Message) -> None:
-        """Write a message, after the records that wait to be written.
+        """Write a message, after the records that are not written yet.
 
         Raises:
-            OutputError: Standard output is gone, or the disk behind it full.
-            InterruptedRunError: A signal came, and nobody reads.
+            OutputError: Standard output is closed, or its disk is full.
+            InterruptedRunError: A signal arrived while the output was blocked.
         """
         self._encode_records()
         self._lines += self.format_message(message)
@@ -58,11 +58,11 @@ class StdoutWriter(MsgSpecWriter):
             self._flush()
 
     def write_record(self, stream: str, record: dict[str, Any]) -> None:
-        """Write a RECORD message, soon, without the objects that stand for it in between.
+        """Buffer a RECORD message, without creating the SDK's message objects.
 
         Raises:
-            OutputError: As `write_message`.
-            InterruptedRunError: As `write_message`.
+            OutputError: As for `write_message`.
+            InterruptedRunError: As for `write_message`.
         """
         now = datetime.now(UTC)
         self._records.append(
@@ -75,8 +75,8 @@ class StdoutWriter(MsgSpecWriter):
         """Write the records that are not written yet.
 
         Raises:
-            OutputError: As `write_message`.
-            InterruptedRunError: As `write_message`.
+            OutputError: As for `write_message`.
+            InterruptedRunError: As for `write_message`.
         """
         self._encode_records()
         self._flush()

@@ -1,1 +1,1 @@
-"""What each stream is: its declaration and its schema."""
+"""The declaration and schema of each stream."""

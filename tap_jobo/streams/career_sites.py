@@ -1,4 +1,4 @@
-"""The career sites: a directory of companies and of where their jobs are listed."""
+"""Career sites: a directory of companies and where they list their jobs."""
 
 from __future__ import annotations
 
@@ -91,12 +91,12 @@ SCHEMA: Final = th.PropertiesList(
     text("details_url", "URL of the company's full profile in the Jobo API."),
     instant(
         "updated_at",
-        "When Jobo last changed the row. Null as long as the API does not send it: the stream's "
-        "bookmark is the start of the last complete sync, not a row's value.",
+        "When Jobo last changed the row. Null unless the API sends it: the stream's bookmark is "
+        "the start of the last complete sync, not a row's value.",
     ),
     RESCUED_DATA,
 )
-"""`CareerSiteDto` of Jobo's documentation, the replication key and what does not fit."""
+"""`CareerSiteDto` in Jobo's documentation, plus the replication key and rescued data."""
 
 CAREER_SITES: Final = FeedSpec(
     name="career_sites",

@@ -1,4 +1,4 @@
-"""The company profiles: what Jobo knows of a company, behind `GET /api/companies/{id}`."""
+"""Company profiles: what Jobo knows about a company, from `GET /api/companies/{id}`."""
 
 from __future__ import annotations
 
@@ -44,22 +44,22 @@ SCHEMA: Final = th.PropertiesList(
     text("headquarters_region", "Region of the headquarters."),
     text("country_code", "Country of the headquarters, ISO 3166-1 alpha-2."),
     text("continent", "Continent of the headquarters."),
-    text("phone_number", "Telephone number."),
-    text("email_address", "Address for mail."),
-    text("founding_year", "Calendar year of the foundation, as text."),
+    text("phone_number", "Phone number."),
+    text("email_address", "Email address."),
+    text("founding_year", "Calendar year in which the company was founded, as text."),
     text("company_size", "Band of employees, such as 11-50."),
     text("revenue", "Band of yearly revenue."),
     text("primary_industry", "Main industry."),
     text("operating_status", "Whether the company is active or closed."),
     text("ipo_status", "Whether the company is private or public."),
     text("company_type", "for_profit or non_profit."),
-    text("stock_symbol", "Symbol at the stock exchange."),
+    text("stock_symbol", "Ticker symbol."),
     text("stock_exchange", "Stock exchange."),
     text("acquired_by_company", "Name of the company that acquired this one."),
     text("parent_company_url", "URL of the parent company."),
     text("funding_stage", "Stage of the last funding, such as seed or series_a."),
     text("total_funding", "Sum of all funding."),
-    text("funds_total_formatted", "Sum of all funding, written for people."),
+    text("funds_total_formatted", "Sum of all funding, formatted for display."),
     boolean("is_agency", "Whether it is a recruiting agency."),
     boolean("is_acquired", "Whether another company acquired it."),
     number("page_rank", "Rank of the website."),
@@ -72,7 +72,7 @@ SCHEMA: Final = th.PropertiesList(
     texts("technology_list", "Technologies in use."),
     texts("research_focus_areas", "Fields of research."),
     texts("subsidiary_list", "Names of subsidiaries."),
-    texts("investor_types", "Kinds of investor, where the company is one."),
+    texts("investor_types", "Types of investor, if the company is one."),
     objects(
         "funding_rounds",
         "Rounds of funding.",
@@ -145,7 +145,7 @@ SCHEMA: Final = th.PropertiesList(
         "Lists that feature the company.",
         _TITLE,
         integer("org_num", "Number of organizations in the list."),
-        text("funding_total_formatted", "Sum of their funding, written for people."),
+        text("funding_total_formatted", "Sum of their funding, formatted for display."),
         integer("funding_total_usd", "Sum of their funding, in US dollars."),
     ),
     objects(

@@ -1,4 +1,4 @@
-"""The expired jobs: ids of jobs that are gone, free of charge."""
+"""Expired jobs: the ids of jobs that have expired, free of charge."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SCHEMA: Final = th.PropertiesList(
     key("Id of the job, the same as in jobs."),
     instant(
         "reported_at",
-        "Start of the sync that reported the job as expired. The job is gone if this is later "
+        "Start of the sync that reported the job as expired. The job has expired if this is later "
         "than its updated_at in jobs: jobs may come back.",
     ),
 )
@@ -35,7 +35,7 @@ EXPIRED_JOBS: Final = FeedSpec(
     longest_lookback=timedelta(days=7),
     gap_advice=(
         "To find these, run a full refresh of jobs (each row is billed, $3.00 per 1,000 at list "
-        "price) and drop the rows that did not come again."
+        "price) and drop the rows that it did not return."
     ),
     page_cap=10_000,
     list_price=0,

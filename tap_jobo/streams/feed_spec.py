@@ -1,4 +1,4 @@
-"""What a feed is: everything that tells one feed of the API from another, in one declaration."""
+"""The declaration of a feed: everything in which one feed of the API differs from another."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class Continuation(enum.Enum):
-    """How the request for a further page is made."""
+    """How to request the next page."""
 
     BODY_REPEATED = "the first request's body, with the cursor beside it"
-    CURSOR_ALONE = "a body with nothing but the cursor"
+    CURSOR_ALONE = "a body with only the cursor"
     QUERY_REPEATED = "the first request's query parameters, with the cursor beside them"
 
 
@@ -30,34 +30,34 @@ def _as_it_is(item: Any, _started_at: str) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class FeedSpec:
-    """A feed of the API: a new feed is one of these, and one line in the registry.
+    """A feed of the API. To add a feed, declare one of these and register it with one line.
 
     Attributes:
         name: The stream's name.
         path: The endpoint's path.
         item_key: The member of the response that holds the page's items.
-        schema: The stream's schema, `id` included.
+        schema: The stream's schema, including `id`.
         since: The request parameter that names the start of the window.
         method: The HTTP method.
         since_is_inclusive: Whether rows updated exactly at `since` are returned.
-        longest_lookback: How far back `since` may lie at most, None for any time.
-        gap_advice: What to do about rows that lie further back than that.
-        filters: The settings that choose the rows.
+        longest_lookback: How far back `since` may lie, None for no limit.
+        gap_advice: What to do about rows further back than that.
+        filters: The settings that filter rows.
         listed_parameters: The filters' request parameters whose values the API lists.
-        page_cap: Rows per page at the most, and by default.
+        page_cap: Maximum and default rows per page.
         page_size_setting: The setting for fewer rows per page, if there is one.
-        list_price: Credits per row, until an answer tells otherwise.
-        silent_is_free: Whether an answer that tells a balance or quota, but no deduction, is free.
-        continuation: How the request for a further page is made.
-        never_null: The fields that the API never leaves null; where none of a page's rows has one,
-            the format has changed.
+        list_price: Credits per row, until a response shows another price.
+        silent_is_free: Whether a response with a balance or quota, but no deduction, is free.
+        continuation: How to request the next page.
+        never_null: The fields that the API never leaves null; if one is missing in every row of a
+            page, the format has changed.
         is_journaled: Whether pages are kept in the journal; a free feed needs none.
         is_account_bound: Whether what the feed returns depends on the account.
-        is_selected_by_default: Whether the stream is selected where the catalog does not say.
-        replication_key: The field by which rows are newer than others.
-        to_row: Makes a row of an item, given the start of the scan (ISO 8601 UTC).
-        forbidden: What a 403 of this feed means, if it means something special.
-        has_unversioned_pages: Whether journals from before feeds were told apart hold its pages.
+        is_selected_by_default: Whether the stream is selected unless the catalog says otherwise.
+        replication_key: The field that orders rows by age.
+        to_row: Converts an item to a row, given the start of the scan (ISO 8601 UTC).
+        forbidden: What a 403 of this feed means, if it differs from the default.
+        has_unversioned_pages: Whether journals of the first version hold pages of this feed.
     """
 
     name: str
@@ -102,5 +102,5 @@ class FeedSpec:
         return int(config.get(name, self.page_cap)) if name else self.page_cap
 
     def filters_of(self, config: Mapping[str, Any]) -> Filters:
-        """Return the filters that the settings ask for, each in one form whatever its order."""
+        """Return the filters that the settings ask for, each normalized."""
         return {each.name: each.normalize(config.get(each.name)) for each in self.filters}

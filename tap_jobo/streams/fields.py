@@ -1,4 +1,4 @@
-"""Pieces of schemas that streams share: a field is one call, with its meaning."""
+"""Helpers for the schemas of streams: each call declares a field with its description."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def objects(name: str, description: str, *members: th.Property[Any]) -> th.Prope
 
 RESCUED_DATA: Final = text(
     rescue.RESCUED_DATA,
-    "JSON object of what the other fields cannot hold: fields that this version does not know, "
-    "and values of the wrong type by their path, such as funding_rounds[0].raised_amount. "
-    "Null if there is nothing of the kind.",
+    "JSON object of data that the other fields cannot hold: fields that this version does not "
+    "know, and values of the wrong type, by their path, such as funding_rounds[0].raised_amount. "
+    "Null if there is none.",
 )

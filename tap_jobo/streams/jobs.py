@@ -1,4 +1,4 @@
-"""The jobs: full postings, of the whole index or of the account's managed sources."""
+"""Jobs: full postings, from the whole index or from the account's managed sources."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tap_jobo.streams.fields import (
 
 PAGE_CAP: Final = 1_000
 LIST_PRICE: Final = 3
-"""Credits per row; nothing on some plans."""
+"""Credits per row; free on some plans."""
 
 BATCH_SIZE: Final = Setting(
     name="jobs_batch_size",
@@ -39,8 +39,8 @@ _LOCATIONS: Final = Setting(
     name="jobs_locations",
     title="Job locations",
     description=(
-        "Read only jobs in one of these places, each with a country, region or city; what an "
-        "entry leaves out matches everything. Use full names, such as Germany."
+        "Read only jobs in one of these places, each with a country, region, or city; a part that "
+        "is not set matches everything. Use full names, such as Germany."
     ),
     kind=ListOfObjects(("country", "region", "city"), example={"country": "Germany"}),
     parameter="locations",
@@ -50,7 +50,7 @@ _SOURCES: Final = Setting(
     title="Job sources",
     description=(
         "Read only jobs from these applicant tracking systems, by Jobo's ids, such as greenhouse "
-        "or lever_co. A value that Jobo does not have matches nothing."
+        "or lever_co. A value that Jobo does not know matches nothing."
     ),
     kind=ListOf(example="greenhouse"),
     parameter="sources",
@@ -111,7 +111,7 @@ _QUALIFICATIONS: Final = object_of(
 SCHEMA: Final = th.PropertiesList(
     key("Stable id of the job: upsert by it, and join expired_jobs by it."),
     text("title", "Title as posted."),
-    text("normalized_title", "Title in one form for all postings, such as software_engineer."),
+    text("normalized_title", "Normalized title, such as software_engineer."),
     th.Property(
         "company",
         object_of(
@@ -133,9 +133,9 @@ SCHEMA: Final = th.PropertiesList(
         description="The company that is hiring.",
     ),
     text("description", "The posting as sanitized HTML, several kB."),
-    text("summary", "Summary of the posting. Null while it was indexed recently."),
+    text("summary", "Summary of the posting. Null if the posting was indexed recently."),
     text("listing_url", "URL of the posting."),
-    text("apply_url", "URL to apply at."),
+    text("apply_url", "URL of the application form."),
     objects(
         "locations",
         "Where the job is.",
@@ -154,16 +154,16 @@ SCHEMA: Final = th.PropertiesList(
             text("currency", "Currency, such as USD."),
             text("period", "hourly, daily, weekly, monthly, yearly or per-diem."),
         ),
-        description="Pay, where the posting says so.",
+        description="Pay, if the posting states it.",
     ),
-    text("employment_type", "Employment type as shown to people, such as Full-time; an open set."),
-    text("workplace_type", "Work model as shown to people, such as On-site; an open set."),
-    text("experience_level", "Experience level as shown to people, such as Senior; an open set."),
+    text("employment_type", "Employment type for display, such as Full-time; an open set."),
+    text("workplace_type", "Work model for display, such as On-site; an open set."),
+    text("experience_level", "Experience level for display, such as Senior; an open set."),
     text("source", "Id of the applicant tracking system, such as greenhouse."),
     instant("created_at", "When Jobo first indexed the job."),
     instant("updated_at", "When Jobo last changed the row."),
     instant("date_posted", "When the employer posted the job."),
-    instant("valid_through", "Until when the job is open, as the employer says."),
+    instant("valid_through", "When the job closes, according to the employer."),
     th.Property(
         "qualifications",
         object_of(
@@ -176,10 +176,12 @@ SCHEMA: Final = th.PropertiesList(
     texts("benefits", "What the employer offers."),
     boolean("is_work_auth_required", "Whether a work permit is required; null if not mentioned."),
     boolean("is_h1b_sponsor", "Whether H-1B visas are sponsored; null if not mentioned."),
-    boolean("is_clearance_required", "Whether a clearance is required; null if not mentioned."),
+    boolean(
+        "is_clearance_required", "Whether a security clearance is required; null if not mentioned."
+    ),
     RESCUED_DATA,
 )
-"""`JobDto` of Jobo's documentation, and what does not fit."""
+"""`JobDto` in Jobo's documentation, plus rescued data."""
 
 JOBS: Final = FeedSpec(
     name="jobs",

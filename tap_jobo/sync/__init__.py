@@ -1,1 +1,1 @@
-"""The two promises: where a sync starts, how pages are delivered, and what the state says."""
+"""The two promises: where a sync starts, how pages are delivered, and what the state records."""

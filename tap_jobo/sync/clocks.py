@@ -1,4 +1,4 @@
-"""What is said of clocks that are wrong, and a bookmark that lies in the future."""
+"""Checks for wrong clocks, and for a bookmark that lies in the future."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def judge_clocks(
             "The local clock is %.0f minutes %s the API's. %s Set the local clock.",
             abs(api_time - local).total_seconds() / 60,
             "behind" if is_behind else "ahead of",
-            "The bookmark follows it, so what changes in between is billed again by every run."
+            "The bookmark follows it, so every run bills the rows that changed in between again."
             if is_behind
             else "The bookmark follows the API's clock, so nothing is lost.",
         )
 
 
 def reject_future_bookmark(bookmark: datetime | None, api_time: datetime | None) -> None:
-    """Check that a bookmark does not lie in the future, so that rows would be missing.
+    """Check that a bookmark does not lie in the future, which would skip rows.
 
     Args:
         bookmark: The bookmark or the start of the pending scan, if there is one.
@@ -67,7 +67,7 @@ def reject_future_bookmark(bookmark: datetime | None, api_time: datetime | None)
     if bookmark and api_time and bookmark > api_time + DATE_RESOLUTION:
         raise StateError(
             f"The bookmark {format_timestamp(bookmark)} lies in the future: the API's clock says "
-            f"{format_timestamp(api_time)}. Rows would be missing, so the run stops and the state "
-            "stays as it is. Correct replication_key_value (or started_at of the pending scan) in "
-            "the state, or run a full refresh."
+            f"{format_timestamp(api_time)}. Rows would be skipped, so the run stops and the state "
+            "is left unchanged. Correct replication_key_value (or started_at of the pending scan) "
+            "in the state, or run a full refresh."
         )

@@ -2,19 +2,19 @@
 
 `Delivery._pages` below is the one place that shows why they hold. For each page, in this order:
 
-1. the raw page: one that was paid for before is read from the journal; one that was not is
-   requested, and its raw body is on disk, synced, before anything looks at it;
-2. it is parsed, and passes the gate, or it stays in the journal for a newer version of the tap;
-3. its rows are written, and the profiles of their companies if these are wanted, before
-4. the state says so.
+1. The raw page is read from the journal if it has been billed before. Otherwise it is requested,
+   and its raw body is written and synced to disk before anything parses it.
+2. The page is parsed and passes the gate, or it stays in the journal for a newer tap version.
+3. Its rows are written, followed by the profiles of their companies if selected.
+4. The state moves past the page.
 
-A crash between two of these steps repeats what follows it, free of charge: rows that are written
-twice are the same row to an upsert. A page that was requested but is not yet on disk is the only
-one that a crash can make the user pay for again.
+A crash between two steps repeats the later ones, free of charge: rows that are written twice are
+the same rows to an upsert. Only a page that was requested but is not yet on disk can be billed
+again after a crash.
 
-The bookmark becomes the start of the scan, an instant before its first request by the slower of
-two clocks, and only when the scan has reached its end: whatever changed since is newer than the
-bookmark and found by the next run. Nothing but `StreamState.complete` moves it.
+The bookmark becomes the start of the scan: an instant before its first request, by the slower of
+two clocks. It moves only when the scan is complete, so later changes are newer than the bookmark
+and found by the next run. Only `StreamState.complete` moves it.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class _FetchesPages(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _StoredPage:
-    """A page on disk that nothing has looked at; `raw` is set if this run paid for it."""
+    """An unparsed page on disk; `raw` is set if it was billed in this run."""
 
     entry: Entry
     body: bytes
@@ -65,24 +65,24 @@ class _StoredPage:
 
 
 class Delivery:
-    """One sync of a feed: scans, from the journal and the API, to standard output and the state.
+    """One sync of a feed: delivers scans from the journal and the API to standard output.
 
     Args:
         spec: The feed.
         start: What the settings ask for.
-        state: The stream's state as the run was given it.
-        journal: The pages that are paid for.
-        reader: Where other pages come from.
-        converter: Makes records of rows.
+        state: The stream's state at the start of the run.
+        journal: The pages that have been billed.
+        reader: Fetches all other pages.
+        converter: Converts rows to records.
         account: What the feed has cost.
         report: Counts what was delivered.
         write_state: Writes a STATE message.
-        check: Raises if the run must not go on: a signal came, or the target went away.
-        after_page: Does what remains to be done for a page whose rows are out.
-        logger: Where the course of the run is told.
+        check: Raises if the run must not continue: a signal arrived, or the target exited.
+        after_page: Called after the rows of a page are written and before its state is.
+        logger: Where progress and problems are reported.
     """
 
-    def __init__(  # noqa: PLR0913 - the parts of a sync, each with a purpose of its own
+    def __init__(  # noqa: PLR0913 - each is a separate dependency
         self,
         *,
         spec: FeedSpec,
@@ -115,10 +115,10 @@ class Delivery:
         self._is_first_sync = state.bookmark is None and state.pending is None
 
     def records(self) -> Iterator[Row]:
-        """Yield the records of the sync; each must be written before the next is asked for.
+        """Yield the records of the sync; each must be written before the next is requested.
 
         Raises:
-            TapJoboError: The run cannot go on. What was delivered is in the state.
+            TapJoboError: The run cannot continue. The state covers what was delivered.
         """
         scan: Scan | None = self._first_scan()
         try:
@@ -129,7 +129,7 @@ class Delivery:
             self._logger.warning("%s", reached)
 
     def _deliver(self, scan: Scan) -> Generator[Row, None, Scan | None]:
-        """Deliver a scan as far as it goes, and return the one to follow it, if any."""
+        """Deliver a scan as far as possible, and return the scan to run next, if any."""
         self._journal.report_replay(scan)
         is_fresh, scan, rejection = yield from self._pages(scan)
         if rejection:
@@ -145,8 +145,8 @@ class Delivery:
         """Deliver a scan's pages: raw page on disk, gate, rows, profiles, state.
 
         Returns:
-            Whether the last page was fetched now, so that the rows are as fresh as they can be;
-            the scan as far as it got; why the API does not continue it, if it does not.
+            Whether the last page was fetched in this run, so that the rows are up to date; the
+            scan as far as it got; the error if the API rejected its cursor.
         """
         guard = LoopGuard()
         while True:
@@ -171,12 +171,12 @@ class Delivery:
             guard.detect_stall(str(record["id"]) for record in conversion.records)
 
     def _stored(self, scan: Scan) -> tuple[Scan, _StoredPage] | None:
-        """Return the scan's next page if it was paid for already."""
+        """Return the scan's next page if it has already been billed."""
         entry = self._journal.find(scan)
         return (scan, _StoredPage(entry, self._journal.load(entry))) if entry else None
 
     def _fetch(self, scan: Scan) -> tuple[Scan, _StoredPage]:
-        """Request the scan's next page, and put it on disk before anything looks at it."""
+        """Request the scan's next page, and write it to disk before anything parses it."""
         raw = self._reader.fetch_page(scan)
         if scan.started_at is None:
             scan = replace(scan, started_at=raw.started_at)
@@ -198,7 +198,7 @@ class Delivery:
             self._journal.expire(self._start.clock.now(), raw.api_time)
 
     def _open(self, scan: Scan, stored: _StoredPage, guard: LoopGuard) -> tuple[Page, Conversion]:
-        """Parse a page and let it pass the gate.
+        """Parse a page and check it at the gate.
 
         Raises:
             FormatError: It cannot be delivered. It stays in the journal.
@@ -239,14 +239,14 @@ class Delivery:
                 f"page is then {again} again."
             )
         return (
-            f"The page stays in the journal as {entry.name}, and the state as it was: a newer "
+            f"The page stays in the journal as {entry.name}, and the state is unchanged: a newer "
             "tap-jobo will replay it free of charge. Or drop it with `python -m tap_jobo.journal "
             f"drop {entry.name}`; it is then requested again at its price, "
             f"{dollars(entry.credits or entry.batch_size * self._account.price)} at most."
         )
 
     def _checkpoint(self, scan: Scan, page: Page) -> Scan:
-        """Put into the state, not yet written, that a page's rows are out."""
+        """Advance the state past a page whose rows are written, without writing the state yet."""
         cursor = page.next_cursor if page.has_more else None
         scan = replace(scan, rows=scan.rows + len(page.items), cursor=cursor)
         if page.has_more:
@@ -260,7 +260,7 @@ class Delivery:
         filters = {name: value for name, value in self._start.filters.items() if value is not None}
         if self._is_first_sync and not (scan.rows or scan.base) and filters:
             self._logger.warning(
-                "No row of %s matches the filters %s. A value that Jobo does not have matches "
+                "No row of %s matches the filters %s. A value that Jobo does not know matches "
                 "nothing: check their spelling.",
                 self._spec.name,
                 ", ".join(filters),
@@ -281,16 +281,16 @@ class Delivery:
         if rows or cost:
             self._logger.warning(
                 "The journal holds %s rows of %s, worth %s, that this run does not use: they "
-                "belong to a sync with other filters, with a shorter lookback_minutes or a later "
-                "start_date, or to one that went on from another state. Run with those settings, "
-                "or with the state that was written then, to use them.",
+                "belong to a sync with other filters, a shorter lookback_minutes, a later "
+                "start_date, or another state. To use them, run with those settings or that "
+                "state.",
                 f"{rows:,}",
                 self._spec.name,
                 dollars(cost or rows * self._account.price),
             )
 
     def _start_over(self, scan: Scan, rejection: CursorRejectedError) -> Scan:
-        """Return the scan that starts over one that the API does not continue, once per sync."""
+        """Return the scan that replaces one whose cursor was rejected, once per sync."""
         if scan.cursor is None:
             raise rejection
         cost = dollars(scan.rows * self._account.price)

@@ -1,7 +1,7 @@
-"""The gate: a page whose format has changed goes no further, before its first record is out.
+"""The gate: stops a page whose format has changed before its first record is written.
 
-A single bad row is skipped or rescued. Where all rows are bad in the same way, the API has changed,
-and carrying on would throw away what was paid for, or overwrite good values with nothing.
+A single bad row is skipped or rescued. If all rows are bad in the same way, the API has changed,
+and continuing would discard rows that were billed, or overwrite good values with null.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
     from tap_jobo.records.converter import Conversion
 
 ENOUGH: Final = 5
-"""Different rows in a row that are bad in the same way, until it is no accident."""
+"""Consecutive different rows that must be bad in the same way before the gate stops a page."""
 
 
 def pass_gate(conversion: Conversion, tally: str, stream: str) -> str:
-    """Check a page's rows, and return the tally to go on with.
+    """Check a page's rows, and return the updated tally.
 
     Args:
-        conversion: What became of the page's rows.
-        tally: The tally before the page, so that small pages add up: which rows in a row, also of
-            earlier runs, were bad in the same way. A row that is read again, as every sync reads
-            those within the lookback, counts once. Empty for none.
+        conversion: The result of converting the page's rows.
+        tally: The tally before the page, so that small pages add up: which consecutive rows, also
+            in earlier runs, were bad in the same way. A row that is read again, such as one
+            within the lookback, counts once. Empty for none.
         stream: The feed's name, for the error.
 
     Raises:
-        FormatError: All rows of the page are bad in one way, and they are enough.
+        FormatError: All rows of the page are bad in the same way, and there are enough of them.
     """
     if not conversion.rows:
         return tally
@@ -52,7 +52,7 @@ def pass_gate(conversion: Conversion, tally: str, stream: str) -> str:
 
 
 def _names(conversion: Conversion) -> set[str]:
-    """Return what tells a page's rows apart: their ids, and a hash of each row without one."""
+    """Return an identifier for each row of a page: its id, or a hash if it has none."""
     skipped = (json.dumps(row).encode() for row in conversion.skipped)
     return {
         *(str(record["id"]) for record in conversion.records),

@@ -1,4 +1,4 @@
-"""Scans that never end: cursors that lead back, pages that repeat, pages that stay empty."""
+"""Detects scans that never end: repeated cursors, repeated pages, and endless empty pages."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from tap_jobo.scan import Scan
 
 MAX_REPEATED: Final = 10
-"""Pages in a row without an id that the pages before did not have."""
+"""Consecutive pages without any new id before a scan counts as stalled."""
 REMEMBERED: Final = 20
 """Pages whose ids are compared."""
 MAX_EMPTY: Final = 100
-"""Empty pages in a row."""
+"""Consecutive empty pages before a scan counts as stalled."""
 
 
 class LoopGuard:
@@ -31,10 +31,10 @@ class LoopGuard:
         self._empty = 0
 
     def detect_pagination_loop(self, scan: Scan, page: Page) -> None:
-        """Check that a page does not lead back to one before it, which would be billed forever.
+        """Check that a page does not lead back to an earlier one, which would be billed forever.
 
         Args:
-            scan: The scan, whose cursor asked for the page.
+            scan: The scan, with the cursor that the page was requested with.
             page: The page.
 
         Raises:
@@ -67,13 +67,14 @@ class LoopGuard:
         self._recent.append(found)
         if self._repeated >= MAX_REPEATED:
             raise _stalled(
-                f"{MAX_REPEATED} pages in a row have no row that the {REMEMBERED} pages before "
-                "did not have"
+                f"{MAX_REPEATED} pages in a row have no row that was not in the {REMEMBERED} "
+                "pages before them"
             )
 
 
 def _stalled(what: str) -> ApiError:
     return ApiError(
-        f"The feed makes no progress: {what}. The run ends here; what came so far is delivered, "
-        "and the next run resumes from its cursor. If it stays so, run a full refresh or ask Jobo."
+        f"The feed makes no progress: {what}. The run stops here; everything so far is delivered, "
+        "and the next run resumes from its cursor. If this persists, run a full refresh or ask "
+        "Jobo."
     )

@@ -1,4 +1,4 @@
-"""What a sync tells of itself: progress on the way, a summary and metrics at its end."""
+"""Reporting: progress during a sync, and a summary and metrics at its end."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from tap_jobo.clock import Clock
 
 _PROGRESS_INTERVAL: Final = 10.0
-"""Seconds between two lines of progress, at least."""
+"""Minimum seconds between two progress lines."""
 PAGES_PER_MINUTE: Final = 120
-"""The documented rate limit of all feeds together."""
+"""The documented rate limit, shared by all feeds."""
 
 
 class Metric(enum.StrEnum):
-    """The figures of the summary, as Singer METRIC lines name them."""
+    """The figures of the summary, by their names in Singer METRIC lines."""
 
     ROWS = "jobo_rows"
     PAGES = "jobo_pages"
@@ -42,7 +42,7 @@ class Metric(enum.StrEnum):
 
 
 def plural(count: int, noun: str) -> str:
-    """Write a count with its noun, such as `1 page` or `1,200 rows`."""
+    """Format a count with its noun, such as `1 page` or `1,200 rows`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
@@ -61,7 +61,7 @@ class Report:
         quarantined: Rows put into quarantine.
     """
 
-    def __init__(  # noqa: PLR0913 - each is a separate concern, handed in
+    def __init__(  # noqa: PLR0913 - each is a separate dependency
         self,
         *,
         stream: str,
@@ -87,7 +87,7 @@ class Report:
         self.is_complete = False
 
     def estimate(self, rows: int, page_size: int) -> None:
-        """Say about how many rows the sync holds, what they cost, and how long they take.
+        """Log an estimate of the sync's rows, cost, and duration.
 
         Args:
             rows: The API's estimate.
@@ -96,7 +96,7 @@ class Report:
         self._estimate = rows
         seconds = rows / page_size * 60 / PAGES_PER_MINUTE
         self._logger.info(
-            "This sync holds about %s rows (estimated): %s at the price seen (%g credits per "
+            "This sync has about %s rows (estimated): %s at the current price (%g credits per "
             "row), and at least %s at the rate limit of %s pages per minute.",
             f"{rows:,}",
             dollars(rows * self._account.price),
@@ -106,7 +106,7 @@ class Report:
         )
 
     def page_delivered(self, rows: int, skipped: int, *, is_replayed: bool) -> None:
-        """Count a page whose rows and state are out, and show progress now and then."""
+        """Count a page whose rows and state are written, and log progress from time to time."""
         self._pages += 1
         self._rows += rows
         self._skipped += skipped
@@ -140,7 +140,7 @@ class Report:
         )
         for metric, value in self._metrics(profiles).items():
             tags = {metrics.Tag.STREAM.value: self._stream}
-            # Point wants a metric of the SDK's own list, but only ever takes its value.
+            # Point expects one of the SDK's own metrics, but uses only its value.
             point = metrics.Point("counter", cast("metrics.Metric", metric), value, tags)
             metrics.log(self._metrics_logger, point)
 
@@ -189,7 +189,7 @@ class Report:
         return ", ".join(parts)
 
     def _perhaps(self) -> str:
-        """Tell what was charged for answers that were lost, and what the balances say of it."""
+        """Return what was charged for lost responses, and how much of it was billed if known."""
         settled = self._budget.settled_perhaps()
         known = "" if settled is None else f" (by the balances, {dollars(settled)} was)"
         return f"{dollars(self._account.perhaps)} of it perhaps billed{known}"

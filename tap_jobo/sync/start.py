@@ -25,7 +25,7 @@ _IN_HAND_UNKNOWN_CLOCK: Final = timedelta(days=1)
 
 @dataclass(frozen=True)
 class SyncStart:
-    """What the settings and the catalog ask of a sync.
+    """What the settings and the catalog request of a sync.
 
     Attributes:
         spec: The feed.
@@ -54,20 +54,20 @@ class SyncStart:
     logger: logging.Logger
 
     def bookmark(self, state: StreamState) -> datetime | None:
-        """Return the bookmark that a new scan continues from, None for a full read."""
+        """Return the bookmark that a new scan continues from, None for a full sync."""
         if self.is_full_table or self._must_resync(state):
             return None
         return state.bookmark
 
     def new_scan(self, state: StreamState) -> Scan:
-        """Return a new scan of what was updated since the bookmark or the start date."""
+        """Return a new scan of rows updated since the bookmark or the start date."""
         bookmark = self.bookmark(state)
-        # A full read over a state is told from one without: what it may resume differs.
+        # A full sync with a state has another base than one without: they resume other scans.
         base = state.completed if bookmark or not state.completed else f"full-{state.completed}"
         return self._scan(bookmark, base)
 
     def catch_up(self, replayed: Scan) -> Scan:
-        """Return the scan of what may have changed since one that came from the journal began."""
+        """Return the scan of rows that may have changed since a replayed scan started."""
         return self._scan(parse_timestamp(replayed.started_at or ""), replayed.id)
 
     def _scan(self, bookmark: datetime | None, base: str) -> Scan:
@@ -77,15 +77,15 @@ class SyncStart:
         )
 
     def _reachable(self, since: str | None) -> str | None:
-        """Return the start of a window, no earlier than the API lets the feed be asked for."""
+        """Return the start of a window, no earlier than the API allows for the feed."""
         oldest = self._oldest()
         return max(since or "", format_timestamp(oldest)) if oldest else since
 
     def _oldest(self) -> datetime | None:
-        """Return how far back the feed may be asked for, None for any time.
+        """Return the earliest start of a window that the API allows, None for no limit.
 
-        An hour in hand covers the time that a sync takes; where the API's clock is not known, a
-        day covers a local one that is behind.
+        A margin of an hour covers the duration of a sync. If the API's clock is unknown, a margin
+        of a day covers a local clock that is behind.
         """
         if self.spec.longest_lookback is None:
             return None
@@ -94,7 +94,7 @@ class SyncStart:
         return self.clock.now() - self.spec.longest_lookback + _IN_HAND_UNKNOWN_CLOCK
 
     def restarted(self, scan: Scan) -> Scan:
-        """Return the scan that starts over one whose cursor was rejected."""
+        """Return the scan that replaces one whose cursor was rejected."""
         return Scan(
             id=new_id(),
             since=self._reachable(scan.since),
@@ -105,7 +105,7 @@ class SyncStart:
         )
 
     def first_scan(self, state: StreamState) -> Scan:
-        """Return the scan that the run begins with, the pending one if it can be resumed.
+        """Return the scan that the run starts with: the pending one if it can be resumed.
 
         Raises:
             StateError: The filters are not those of the state, and `on_filter_change` is `error`.
@@ -121,8 +121,8 @@ class SyncStart:
         self._report_gap(state)
         if bookmark and bookmark > self.clock.now():
             self.logger.warning(
-                "The bookmark %s lies in the future by the local clock: it is kept unless the "
-                "API's clock says so too.",
+                "The bookmark %s lies in the future by the local clock: it is kept unless it also "
+                "lies in the future by the API's clock.",
                 format_timestamp(bookmark),
             )
         if bookmark and self.start_date and self.start_date > bookmark:
@@ -134,23 +134,23 @@ class SyncStart:
         return self.new_scan(state)
 
     def _is_too_old(self, pending: Scan) -> bool:
-        """Tell whether the API would refuse the window of a scan by now."""
+        """Return whether the API would now reject the window of a scan."""
         oldest = self._oldest()
         return oldest is not None and (pending.since or "") < format_timestamp(oldest - _IN_HAND)
 
     def _report_gap(self, state: StreamState) -> None:
-        """Warn where a feed cannot be asked for all that happened since the last sync.
+        """Warn if a feed no longer covers everything since the last sync.
 
-        A first sync that did not end is no more than its start: what lay before that is what a
-        first sync does not reach anyway.
+        For a first sync that is not complete, only the time since its start counts: a first sync
+        does not cover anything earlier anyway.
         """
         oldest, known = self._oldest(), state.bookmark
         if known is None and state.pending:
             known = parse_timestamp(state.pending.started_at or "")
         if self.spec.longest_lookback and oldest and known and known < oldest:
             self.logger.warning(
-                "The API lists %s of the last %d days only, so those from %s to %s cannot be known "
-                "any more. %s",
+                "The API lists %s of the last %d days only, so those from %s to %s can no longer "
+                "be fetched. %s",
                 self.spec.name.replace("_", " "),
                 self.spec.longest_lookback.days,
                 format_timestamp(known),
@@ -159,7 +159,7 @@ class SyncStart:
             )
 
     def have_filters_changed(self, state: StreamState) -> bool:
-        """Tell whether the state was reached with other filters."""
+        """Return whether the state was written with other filters."""
         if state.bookmark is None and state.pending is None:
             return False
         return state.filters is not None and state.filters != self.filters
@@ -177,10 +177,10 @@ class SyncStart:
         if self.on_filter_change == "error":
             raise StateError(
                 f"The filters of {self.spec.name} have changed since the state was written "
-                f"({difference}), so rows would be missing without a word. Set on_filter_change "
-                "to 'resync' to read everything that matches from the start (each row costs), or "
+                f"({difference}), so rows would be silently missing. Set on_filter_change to "
+                "'resync' to read everything that matches from the start (each row is billed), or "
                 "to 'keep' to resume from the bookmark (rows last changed before it that match "
-                "only the new filters are missing); or change the filters back."
+                "only the new filters stay missing); or change the filters back."
             )
         self.logger.info(
             "The filters have changed (%s): on_filter_change is %s.",
@@ -198,8 +198,8 @@ class SyncStart:
         }
         if pending.batch_size != self.batch_size or pending.since not in usual:
             self.logger.warning(
-                "It resumes as it began, with %s %s and batch_size %s; start_date, "
-                "lookback_minutes and the page size as they are set now apply to the next sync.",
+                "It keeps its original %s %s and batch_size %s; the current start_date, "
+                "lookback_minutes, and page size apply to the next sync.",
                 self.spec.since,
                 pending.since,
                 pending.batch_size,
@@ -211,9 +211,9 @@ def window(
 ) -> str | None:
     """Return the `since` of a new scan, None for everything.
 
-    From a bookmark the scan looks back, as Jobo's documentation asks; from a start date it does
-    not, but a row updated exactly at it belongs in, also where the API leaves it out. A start date
-    later than the bookmark overrides it.
+    The lookback applies to a bookmark, as Jobo's documentation asks, but not to a start date. A row
+    updated exactly at the start date is included, even if the API's window excludes its start. A
+    start date later than the bookmark overrides it.
     """
     try:
         if start_date and (bookmark is None or start_date > bookmark):

@@ -1,15 +1,15 @@
-"""The state of a feed: the bookmark, the filters it was reached with, and the scan under way.
+"""The state of a feed: the bookmark, the filters that it applies to, and the scan in progress.
 
     {"replication_key": "updated_at", "replication_key_value": "2026-01-31T08:00:00.000000Z",
      "completed_scan": "5f0c…", "filters": {"industries": null, …},
      "scan": {"id": null, "started_at": null, "updated_after": null, "batch_size": null,
               "cursor": null, "rows": null, "restarts": null}}
 
-Meltano merges states key by key: it never removes a key, and it fails where a key is an object in
-one state and null in the other. So `filters` and `scan` are always objects with all their keys,
-and only their leaves change. A scan is pending if `started_at` is set; its `id` counts only then.
-`completed_scan` is written wherever `replication_key_value` is, and nowhere else, so that a merged
-state keeps the pair.
+Meltano merges states key by key: it never removes a key, and it fails if a key is an object in one
+state and null in the other. So `filters` and `scan` are always objects with all their keys, and
+only their leaves change. A scan is pending if `started_at` is set; only then does its `id` count.
+`completed_scan` is written if and only if `replication_key_value` is, so that a merged state keeps
+the pair.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ _ID: Final = re.compile(r"[0-9a-z-]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class StreamState:
-    """What the state says of a feed.
+    """What the state records about a feed.
 
     Attributes:
         bookmark: The start of the last complete scan, None before the first one.
         completed: The id of that scan, empty before the first one.
-        filters: The filters that the state was reached with, None where it does not say.
-        pending: The scan under way, if there is one.
+        filters: The filters that the state was written with, None if it has none.
+        pending: The scan in progress, if there is one.
     """
 
     bookmark: datetime | None = None
@@ -60,11 +60,11 @@ class StreamState:
     pending: Scan | None = None
 
     def checkpoint(self, scan: Scan, filters: Filters) -> StreamState:
-        """Return the state in which all before `scan.cursor` is delivered."""
+        """Return the state in which everything before `scan.cursor` is delivered."""
         return replace(self, pending=scan, filters=filters)
 
     def complete(self, scan: Scan, filters: Filters) -> StreamState:
-        """Return the state after a scan's end: the bookmark is its start, and never moves back."""
+        """Return the state after a complete scan: its start is the bookmark, if that is later."""
         started_at = parse_timestamp(scan.started_at or "")
         bookmark = max(self.bookmark, started_at) if self.bookmark else started_at
         return StreamState(bookmark=bookmark, completed=scan.id, filters=filters)
@@ -94,7 +94,7 @@ def read_state(raw: Mapping[str, Any], spec: FeedSpec) -> StreamState:
     """Read the stream's part of a Singer state.
 
     Raises:
-        StateError: It is not what this tap wrote. The text names the member at fault.
+        StateError: This tap did not write it. The message names the invalid member.
     """
     return _Reader(raw, spec).read()
 
@@ -120,7 +120,7 @@ class _Reader:
         try:
             return self._spec.filters_of(filters) if filters else None
         except TypeError:
-            raise self._error("filters", "an object of texts and lists of texts") from None
+            raise self._error("filters", "an object of strings and lists of strings") from None
 
     def _scan(self, completed: str) -> Scan | None:
         raw = self._object("scan")
@@ -130,7 +130,7 @@ class _Reader:
             return None
         cursor = raw.get("cursor")
         if not isinstance(cursor, str) or not cursor:
-            raise self._error("cursor", "a text")
+            raise self._error("cursor", "a string")
         start = format_timestamp(started_at)
         return Scan(
             id=self._identifier(raw, "id") or id_by_start(start),
@@ -163,7 +163,7 @@ class _Reader:
         if value in (None, ""):
             return ""
         if not isinstance(value, str) or not _ID.fullmatch(value):
-            raise self._error(name, "the id of a scan, in lower case letters and digits")
+            raise self._error(name, "the id of a scan, in lowercase letters and digits")
         return value
 
     def _count(
@@ -177,6 +177,6 @@ class _Reader:
 
     def _error(self, name: str, allowed: str) -> StateError:
         return StateError(
-            f"The state is not one of this tap: '{name}' of bookmarks.{self._spec.name} must be "
+            f"The state is not from this tap: '{name}' of bookmarks.{self._spec.name} must be "
             f"{allowed}. Pass the state that the last run wrote, or none."
         )

@@ -166,8 +166,8 @@ class TestDescribe:
     def test_nearest_known_value_is_suggested(self) -> None:
         (warning,) = describe_unknown_values("jobs_sources", ["workday", "lever"], self.KNOWN)
         assert warning == (
-            "Setting 'jobs_sources': 'lever' is none of Jobo's sources; did you mean 'lever_co'? "
-            "Such a value matches nothing."
+            "Setting 'jobs_sources': 'lever' is not one of Jobo's sources; did you mean "
+            "'lever_co'? Unknown values match nothing."
         )
 
     def test_at_most_three_are_suggested(self) -> None:
@@ -177,14 +177,14 @@ class TestDescribe:
 
     def test_case_matters_to_jobo_and_not_to_suggestions(self) -> None:
         (warning,) = describe_unknown_values("jobs_sources", ["GREENHOUSE"], self.KNOWN)
-        assert "'GREENHOUSE' is none" in warning
+        assert "'GREENHOUSE' is not one" in warning
         assert "did you mean 'greenhouse'?" in warning
 
     def test_without_a_near_value_nothing_is_asked(self) -> None:
         (warning,) = describe_unknown_values("jobs_work_models", ["xyz"], self.KNOWN)
         assert warning == (
-            "Setting 'jobs_work_models': 'xyz' is none of Jobo's work models. Such a value "
-            "matches nothing."
+            "Setting 'jobs_work_models': 'xyz' is not one of Jobo's work models. Unknown values "
+            "match nothing."
         )
 
     def test_each_unknown_value_has_a_warning(self) -> None:

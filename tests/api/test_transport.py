@@ -383,7 +383,7 @@ class TestLimits:
     ) -> None:
         monkeypatch.setattr(requests.Response, "iter_content", _raise_memory_error)
         server = api.serve(answer())
-        with pytest.raises(ApiError, match="more memory than there is") as error:
+        with pytest.raises(ApiError, match="more memory than is available") as error:
             api.fetch(server)
         assert "may have been billed" in str(error.value)
         assert server.connections == 1

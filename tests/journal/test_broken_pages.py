@@ -51,7 +51,7 @@ def test_a_broken_page_is_billed_once(tap: Tap, path: Path, broken: str) -> None
     assert f"The page stays in the journal as {name}" in line
     assert "newer tap-jobo" in line
     assert f"`python -m tap_jobo.journal drop {name}`" in line
-    assert "requested again at its price, $2.50" in line
+    assert "fetching it again costs $2.50" in line
 
 
 @pytest.mark.parametrize("broken", ["numeric next_cursor", "deep nesting"])

@@ -95,7 +95,7 @@ def test_a_kill_frees_the_lock(tap: Tap, path: Path) -> None:
 def test_a_second_run_is_refused_whoever_holds_the_lock(tap: Tap, path: Path, content: str) -> None:
     with under_way(tap):
         the_lock(path).with_suffix(".json").write_text(content)
-        assert "filters is under way: two at once" in complaint(tap.run())
+        assert "filters is in progress: both" in complaint(tap.run())
 
 
 def test_test_mode_takes_no_lock(tap: Tap) -> None:

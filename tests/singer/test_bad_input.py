@@ -33,7 +33,7 @@ def test_state_of_another_stream_logs_a_warning(tap: Tap) -> None:
     run = tap.run(state={"bookmarks": {"career-sites": {}}})
     (warning,) = run.lines("WARNING")
     assert "'career-sites'" in warning
-    assert "read from the start" in warning
+    assert "synced from the start" in warning
 
 
 @pytest.mark.parametrize("stream", ["jobs", "companies"])

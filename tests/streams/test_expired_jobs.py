@@ -51,7 +51,7 @@ def asked_since(sandbox: Sandbox) -> datetime:
 
 
 def gaps(run: Run) -> list[str]:
-    return [line for line in run.lines("WARNING") if "cannot be known any more" in line]
+    return [line for line in run.lines("WARNING") if "can no longer be fetched" in line]
 
 
 def interval(warning: str) -> tuple[datetime, datetime]:
@@ -167,7 +167,7 @@ def test_gap_names_interval_remedy_and_cost(
     assert "of the last 7 days" in warning
     assert "run a full refresh of jobs" in warning
     assert "$3.00 per 1,000" in warning
-    assert "drop the rows that did not come again" in warning
+    assert "drop the rows that it did not return" in warning
     again = both.run(state=run.state)
     assert gaps(again) == []
 

@@ -36,7 +36,7 @@ def catalog(tmp_path: Path) -> dict[str, Any]:
 
 def unknown_values(run: Run) -> list[str]:
     assert run.returncode == 0, run.stderr
-    return [line for line in run.lines("WARNING") if "is none of Jobo's" in line]
+    return [line for line in run.lines("WARNING") if "is not one of Jobo's" in line]
 
 
 def test_unknown_source_is_a_warning_before_anything_is_billed(
@@ -45,7 +45,7 @@ def test_unknown_source_is_a_warning_before_anything_is_billed(
     known = next(job["source"] for job in sandbox.world.jobs().values())
     run = tap.run(catalog=catalog, jobs_sources=["lever", known])
     (line,) = unknown_values(run)  # once, though two feeds have the filter
-    assert "'jobs_sources': 'lever' is none of Jobo's sources; did you mean 'lever_co'?" in line
+    assert "'jobs_sources': 'lever' is not one of Jobo's sources; did you mean 'lever_co'?" in line
     assert sandbox.ledger[0].endpoint == "filters"
     assert len(sandbox.requests_to("filters")) == 1
 

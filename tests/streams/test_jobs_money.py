@@ -198,8 +198,8 @@ def test_estimate_is_told_before_the_second_request(
     hiring.jobs_price = 5
     run = cut_in_request(jobs_tap, 2)
     (line,) = (line for line in run.lines("INFO") if "(estimated)" in line)
-    assert "This sync holds about 90 rows (estimated)" in line
-    assert "$0.45 at the price seen (5 credits per row)" in line
+    assert "This sync has about 90 rows (estimated)" in line
+    assert "$0.45 at the current price (5 credits per row)" in line
     assert "at the rate limit of 120 pages per minute" in line
     assert len(hiring.requests_to("jobs")) == 2
 
