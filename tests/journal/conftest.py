@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.gcs import serve_gcs
 from tests.support.s3 import S3, serve_s3
 
 if TYPE_CHECKING:
@@ -28,3 +29,12 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
         for name, value in server.env.items():
             monkeypatch.setenv(name, value)
         yield server
+
+
+@pytest.fixture
+def gcs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    """An empty bucket of Google's, which the environment says how to reach."""
+    with serve_gcs(tmp_path) as env:
+        for name, value in env.items():
+            monkeypatch.setenv(name, value)
+        yield "gs://journals/pipelines/jobo"

@@ -8,14 +8,18 @@ import threading
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
+from unittest.mock import Mock
 
 import pytest
+from obstore.exceptions import AlreadyExistsError
 from obstore.store import MemoryStore
 
 from tap_jobo.clock import Clock
 from tap_jobo.errors import JournalError
 from tap_jobo.journal import lease as lease_module
+from tap_jobo.journal.bucket import open_bucket
 from tap_jobo.journal.lease import Lease, refuse_if_held
+from tap_jobo.settings.bucket_url import parse_bucket_url
 from tests.support.bucket import Bucket
 from tests.support.clock import FakeClock
 from tests.support.crash import wait_for
@@ -204,6 +208,22 @@ def test_a_lost_answer_does_not_make_the_lease_look_newer(
         lease.check()
 
 
+def test_a_conflict_is_no_renewal_and_no_loss(
+    run: Any, clock: FakeClock, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = run()
+    lease.acquire(clock, LOGGER)
+    clock.passed += 50
+    with monkeypatch.context() as patched:  # S3's 409
+        patched.setattr(bucket, "put", Mock(side_effect=AlreadyExistsError("in conflict")))
+        assert not renew(lease)
+    lease.check()
+    clock.passed += 5
+    assert renew(lease)
+    clock.passed += 50
+    lease.check()
+
+
 def test_a_first_write_whose_answer_was_lost_is_ours(
     run: Any, clock: FakeClock, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -306,6 +326,35 @@ def test_of_twenty_runs_at_once_one_goes_on(monkeypatch: pytest.MonkeyPatch) -> 
         lease.release()
     assert len(refused) == 19
     assert all("Another run of jobs" in line for line in refused)
+
+
+@pytest.mark.parametrize("place", ["s3", "gcs", "memory"])
+def test_a_lease_keeps_its_promises_in(
+    place: str, request: pytest.FixtureRequest, clock: FakeClock
+) -> None:
+    bucket: Any = MemoryStore()
+    if place != "memory":
+        found = request.getfixturevalue(place)
+        url = parse_bucket_url(getattr(found, "url", found))
+        assert url
+        bucket = open_bucket(url)
+    leases = [Lease(bucket, _OWNER, "jobs", clock.sleep) for _ in range(4)]
+    first, watching, second, third = leases
+    first.acquire(clock, LOGGER)
+    watching._wait = lambda _: clock.sleep(1 + renew(first))
+    with pytest.raises(JournalError, match="Another run"):
+        watching.acquire(clock, LOGGER)
+    second.acquire(clock, LOGGER)  # after a minute in which nobody renewed it
+    assert not renew(first)
+    with pytest.raises(JournalError, match="was lost"):
+        first.check()
+    second.check()
+    second.release()
+    passed = clock.passed
+    third.acquire(clock, LOGGER)
+    third.check()
+    third.release()
+    assert clock.passed == passed
 
 
 def test_pages_are_not_dropped_under_a_run(run: Any, clock: FakeClock, bucket: Bucket) -> None:

@@ -30,7 +30,15 @@ def _in_memory(folder: Path) -> PageStore:
 
 
 def _in_s3(folder: Path) -> PageStore:
-    url = parse_bucket_url(f"s3://journals{folder}")
+    return _in_bucket(f"s3://journals{folder}")
+
+
+def _in_gcs(folder: Path) -> PageStore:
+    return _in_bucket(f"gs://journals{folder}")
+
+
+def _in_bucket(text: str) -> PageStore:
+    url = parse_bucket_url(text)
     assert url
     return ObjectStore(open_bucket(url), str(url))
 
@@ -39,6 +47,7 @@ STORES: dict[str, Callable[[Path], PageStore]] = {
     "sqlite": SqliteStore,
     "memory": _in_memory,
     "s3": _in_s3,
+    "gcs": _in_gcs,
 }
 """Each kind of store, opened for a folder of the test's. A new store needs one line here."""
 
@@ -75,8 +84,8 @@ SECOND = replace(
 @pytest.fixture(params=STORES)
 def opens(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opens]:
     opened: list[PageStore] = []
-    if request.param == "s3":
-        request.getfixturevalue("s3")
+    if request.param in ("s3", "gcs"):
+        request.getfixturevalue(request.param)
 
     def open_() -> PageStore:
         opened.append(STORES[request.param](tmp_path / "journal"))

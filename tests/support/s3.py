@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import requests
 from moto.server import ThreadedMotoServer
+from obstore.store import S3Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,9 +41,9 @@ class S3:
 
     def delete(self, part: str) -> None:
         """Delete the objects whose names have a part in them."""
-        for key in self.keys:
-            if part in key:
-                assert requests.delete(f"{self.address}/{self.bucket}/{key}", timeout=10).ok
+        config: Any = {name.lower(): value for name, value in self.env.items()}
+        store = S3Store(self.bucket, config=config)
+        store.delete([key for key in self.keys if part in key])
 
 
 def environment(address: str) -> dict[str, str]:
