@@ -155,7 +155,8 @@ def test_change_before_resumption_is_found_by_the_next_run(tap: Tap, *, journal:
 def test_run_that_ends_early_never_moves_the_bookmark(tap: Tap, *, journal: bool) -> None:
     state = state_at("2025-01-01T00:00:00Z")
     for fault in Fault(status=401), Fault(garbage="{}"), Fault(status=400):
-        tap.sandbox.faults.add(fault, on=len(tap.sandbox.ledger) + 2)
+        following = len(tap.sandbox.feed_requests) + 2
+        tap.sandbox.faults.add(fault, on=following, endpoint="feed")
         run = tap.run(state=state, batch_size=5, journal=journal)
         assert run.returncode == 1
         assert instant(run.bookmark["replication_key_value"]) == datetime(2025, 1, 1, tzinfo=UTC)
@@ -559,7 +560,8 @@ def test_a_larger_world_resumes_page_by_page(tap: Tap) -> None:
         ids: list[str] = []
         while True:
             # Each run gets one page on, and is then refused the next.
-            sandbox.faults.add(Fault(status=401), on=len(sandbox.ledger) + 2)
+            following = len(sandbox.feed_requests) + 2
+            sandbox.faults.add(Fault(status=401), on=following, endpoint="feed")
             run = tap.run(state=state, batch_size=10, journal=False)
             sandbox.faults.clear()
             ids, state = ids + run.ids, run.state
