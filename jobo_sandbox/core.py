@@ -66,10 +66,7 @@ class Core:
         cursor_rejection: How a cursor is rejected: with a 400, or a 409 that asks for a restart.
         repeat_rows_forever: Every page repeats the same rows, with a new cursor.
         empty_forever: Every page is empty, with a new cursor.
-        cursor_rejection: Literal["400", "409"] = "400"
-    repeat_rows_forever: bool = False
-    empty_forever: bool = False
-    omit_credit_headers: Leave out the credit headers.
+        omit_credit_headers: Leave out the credit headers.
         omit_rate_headers: Leave out the rate limit headers.
         omit_date_header: Leave out the `Date` header.
         before_page: Called with the ledger entry before a page is built, in the server's thread.
