@@ -241,8 +241,8 @@ class Delivery:
         return (
             f"The page stays in the journal as {entry.name}, and the state is unchanged: a newer "
             "tap-jobo will replay it free of charge. Or drop it with `python -m tap_jobo.journal "
-            f"drop {entry.name}`; it is then requested again at its price, "
-            f"{dollars(entry.credits or entry.batch_size * self._account.price)} at most."
+            f"drop {entry.name}`; fetching it again costs "
+            f"{dollars(entry.credits or entry.batch_size * self._spec.list_price)}."
         )
 
     def _checkpoint(self, scan: Scan, page: Page) -> Scan:

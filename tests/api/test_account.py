@@ -99,8 +99,16 @@ class TestFreePlan:
         for _ in range(5):
             account.reserve(50)
             receive(account, 50, deducted(0))
-        account.charge_worst_case(50)
         assert account.credits == 0
+
+    def test_lost_response_may_cost_the_list_price(self) -> None:
+        account = sites(make_budget(max_credits=2_500))
+        account.reserve(50)
+        receive(account, 50, deducted(0))
+        account.charge_worst_case(50)
+        assert account.credits == account.perhaps == 2_500
+        with pytest.raises(BudgetReachedError):
+            account.reserve(50)
 
     def test_silent_plan_makes_the_feed_free(self) -> None:
         account = jobs(make_budget(max_credits=3_000))

@@ -63,7 +63,7 @@ def test_broken_envelope_is_rejected(broken: Callable[[Body], object]) -> None:
 def test_body_that_is_not_json_is_rejected(body: bytes) -> None:
     with pytest.raises(NotJsonError):
         parse_json(body)
-    with pytest.raises(ApiError, match="Jobo's answer is not JSON"):
+    with pytest.raises(ApiError, match="Jobo's answer is not valid JSON"):
         read_page(body, CAREER_SITES, None)
 
 

@@ -69,7 +69,7 @@ def test_a_dropped_page_is_requested_again(tap: Tap, path: Path, broken: str) ->
 
 
 def test_a_broken_page_without_a_journal_says_what_it_costs(tap: Tap) -> None:
-    tap.sandbox.faults.add(BROKEN["no has_more"])
+    tap.sandbox.faults.add(BROKEN["no has_more"], endpoint="feed")
     line = complaint(tap.run(journal=False))
     assert "the page is then billed again" in line
     assert "drop" not in line

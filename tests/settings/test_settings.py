@@ -100,7 +100,7 @@ class TestSources:
     def test_all_from_a_file(self, tap: Tap, sandbox: Sandbox) -> None:
         run = tap.run(**VALUES)
         assert run.returncode == 0, run.stderr
-        assert sandbox.ledger[0].body == BODY
+        assert sandbox.feed_requests[0].body == BODY
         assert not (tap.folder / "journal").exists()
         assert any("credits_alert_threshold" in line for line in run.lines("WARNING"))
 
@@ -111,13 +111,13 @@ class TestSources:
         }
         run = _run_with_variables(tap, variables)
         assert run.returncode == 0, run.stderr
-        assert sandbox.ledger[0].body == BODY
+        assert sandbox.feed_requests[0].body == BODY
         assert not (tap.folder / "journal").exists()
         assert any("credits_alert_threshold" in line for line in run.lines("WARNING"))
 
     def test_variables_are_not_read_without_env(self, tap: Tap, sandbox: Sandbox) -> None:
         assert tap.run(env={"TAP_JOBO_BATCH_SIZE": "7"}).returncode == 0
-        assert sandbox.ledger[0].body == {"batch_size": 50}
+        assert sandbox.feed_requests[0].body == {"batch_size": 50}
 
     def test_dotenv_file_is_read_and_variables_win(self, tap: Tap, sandbox: Sandbox) -> None:
         (tap.folder / ".env").write_text(
@@ -126,7 +126,7 @@ class TestSources:
         below = tap.folder / "below"
         below.mkdir()
         assert _run_with_variables(tap, {"TAP_JOBO_IS_AGENCY": "no"}, below).returncode == 0
-        assert sandbox.ledger[0].body == {
+        assert sandbox.feed_requests[0].body == {
             "batch_size": 7,
             "country_codes": ["DE", "US"],
             "is_agency": False,
@@ -135,7 +135,7 @@ class TestSources:
     def test_variables_go_over_a_file(self, tap: Tap, sandbox: Sandbox) -> None:
         run = tap.run("--config", "ENV", env={"TAP_JOBO_BATCH_SIZE": "7"}, batch_size=9)
         assert run.returncode == 0, run.stderr
-        assert sandbox.ledger[0].body == {"batch_size": 7}
+        assert sandbox.feed_requests[0].body == {"batch_size": 7}
 
     def test_defaults(self) -> None:
         config = TapJobo(config={"api_key": "k"}).config
@@ -159,7 +159,7 @@ class TestSources:
         empty: dict[str, Any] = {name: [] for name in LISTS}
         run = tap.run(**empty, start_date="", founded_after=None, is_agency=None, batch_size=None)
         assert run.returncode == 0, run.stderr
-        assert sandbox.ledger[0].body == {"batch_size": 50}
+        assert sandbox.feed_requests[0].body == {"batch_size": 50}
         assert run.bookmark["filters"]["country_codes"] is None
 
 
@@ -726,7 +726,7 @@ class TestSetting:
         assert NAMES[5:13] == [*FILTER_NAMES, "jobs_batch_size"]
         of_jobs = [name for name in NAMES if name.startswith("jobs_")]
         assert NAMES[12:20] == [*of_jobs, "on_filter_change"]
-        assert len(set(NAMES)) == len(NAMES) == 27
+        assert len(set(NAMES)) == len(NAMES) == 28
 
     @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
     def test_default_is_allowed(self, setting: Setting) -> None:

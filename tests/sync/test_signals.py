@@ -227,7 +227,7 @@ def start_blocked(tap: Tap) -> subprocess.Popen[str]:
     assert process.stdout
     number = process.stdout.fileno()
     fcntl.fcntl(number, fcntl.F_SETPIPE_SZ, 4_096)
-    while not tap.sandbox.ledger or tap.sandbox.open_requests:
+    while not tap.sandbox.feed_requests or tap.sandbox.open_requests:
         assert process.poll() is None
         time.sleep(0.001)
     held = -1  # what is in the pipe no longer changes once the tap waits
@@ -252,7 +252,7 @@ def test_a_signal_ends_a_run_whose_output_is_not_read(tap: Tap, signum: signal.S
     assert "Traceback" not in run.stderr
     assert parse(lines)[0]["type"] == "SCHEMA"
     assert len(lines) < 50
-    assert len(tap.sandbox.ledger) == 1
+    assert len(tap.sandbox.feed_requests) == 1
 
 
 def test_a_reader_that_reads_on_gets_the_page_whole(tap: Tap) -> None:
