@@ -1,4 +1,4 @@
-"""`_rescued_data`: values that a record cannot hold, so that no billed data is lost."""
+"""`_rescued_data`: values that a record cannot hold: billed data is kept."""
 
 from __future__ import annotations
 
