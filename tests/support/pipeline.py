@@ -6,21 +6,18 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-from uv import find_uv_bin
-
 from tests.support.jobs import STREAMS
+from tests.support.plugins import plugin_of, tool_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from pathlib import Path
 
     from jobo_sandbox import Sandbox
     from jobo_sandbox.company_data import Json
 
-_PROJECT = Path(__file__).parents[2] / "meltano.yml"
 _TAP = [sys.executable, "-m", "tap_jobo"]
 _TIMEOUT = 120
 
@@ -80,13 +77,9 @@ class Pipeline:
         return [*_TAP, "--config", self._write("tap", config), *files]
 
     def _loader(self) -> list[str]:
-        plugins = yaml.safe_load(_PROJECT.read_text("utf-8"))["plugins"]["loaders"]
-        (plugin,) = (plugin for plugin in plugins if plugin["name"] == self.loader)
+        plugin = plugin_of("loaders", self.loader)
         config = self._write("loader", {**plugin["config"], **self.destination})
-        package, *others = plugin["pip_url"].split()
-        beside = [option for other in others for option in ("--with", other)]
-        uv = [find_uv_bin(), "tool", "run", "--quiet", "--from", package, *beside]
-        return [*uv, plugin["executable"], "--config", config]
+        return [*tool_of(plugin), plugin["executable"], "--config", config]
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.json"
