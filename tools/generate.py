@@ -107,7 +107,9 @@ def _fields_table(schema: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _type(definition: Mapping[str, Any]) -> str:
-    kind = next(kind for kind in definition["type"] if kind != "null")
+    types = definition["type"]
+    types = [types] if isinstance(types, str) else types
+    kind = next(kind for kind in types if kind != "null")
     if kind == "array":
         return f"list of {_type(definition['items'])}"
     if "enum" in definition:

@@ -73,6 +73,17 @@ class Setting:
         """
         return self.kind.normalize(value)
 
+    def narrows(self, old: Any, new: Any) -> bool:
+        """Return whether every row that matches a filter's new value matches the old one.
+
+        Args:
+            old: The old value, normalized; None for a filter that is not set.
+            new: The new value, likewise.
+        """
+        if old is None or old == new:
+            return True
+        return new is not None and self.kind.narrows(old, new)
+
 
 def config_schema(settings: Iterable[Setting]) -> dict[str, Any]:
     """Return the JSON schema of a configuration with these settings, in their order."""

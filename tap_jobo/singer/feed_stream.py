@@ -154,8 +154,16 @@ class FeedStream(JoboStream):
             parameter = setting.request_parameter
             if values and self._will_read and parameter in self._spec.listed_parameters:
                 known = self._run.known_values(self._prepare_known_values)
-                for warning in describe_unknown_values(setting.name, values, known[parameter]):
+                listed = known.values[parameter]
+                for warning in describe_unknown_values(setting.name, values, listed):
                     self._run.warn_once(warning)
+
+    def _most_rows(self) -> int | None:
+        """Return how many rows can match the filters, None if the API has no count of the feed."""
+        if not self._spec.listed_parameters or self._spec.is_account_bound:
+            return None
+        filters = {each.request_parameter: self._filters[each.name] for each in self._spec.filters}
+        return self._run.known_values(self._prepare_known_values).most_rows(filters)
 
     def _prepare_known_values(self) -> PreparedRequest:
         return self.build_prepared_request(method="GET", url=self.url_base + FILTERS_PATH)
@@ -268,6 +276,7 @@ class FeedStream(JoboStream):
             clock=self._run.clock,
             api_now=self._run.api_now,
             logger=self.logger,
+            most_rows=self._most_rows,
         )
 
     @cached_property

@@ -62,7 +62,7 @@ FILTERS: Final = (
         name="founded_after",
         title="Founded after",
         description="Read only companies founded in or after this calendar year.",
-        kind=Integer(meaning="a calendar year"),
+        kind=Integer(meaning="a calendar year", is_start=True),
     ),
     Setting(
         name="is_agency",

@@ -268,7 +268,9 @@ class Delivery:
 
     def _first_scan(self) -> Scan:
         state = self._state
-        scan = self._start.first_scan(state)
+        scan = self._start.first_scan(
+            state, are_pages_waiting=self._journal.has_pages_of_others_after(state.completed)
+        )
         self._journal.acknowledge(state.completed, state.pending)
         is_pending = state.pending is not None and scan.id == state.pending.id
         if not is_pending:
