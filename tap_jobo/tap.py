@@ -16,6 +16,7 @@ from tap_jobo.redaction import redact_logs
 from tap_jobo.settings.check import check
 from tap_jobo.settings.common import UNSUPPORTED
 from tap_jobo.settings.environment import load_dotenv_environment, read_environment
+from tap_jobo.settings.sdk_settings import invalid_sdk_settings
 from tap_jobo.settings.setting import config_schema
 from tap_jobo.settings.unknown import mistyped_variables, unknown_settings, unknown_variables
 from tap_jobo.signals import ShutdownSignal
@@ -81,6 +82,8 @@ class TapJobo(Tap):
             for variable in unknown_variables(environ, known):
                 self.logger.warning("Variable %s is not a setting and has no effect.", variable)
         if validate_config:
+            own = {setting.name for setting in SETTINGS}
+            problems = [*invalid_sdk_settings(config, self.config_jsonschema, own), *problems]
             config = check(config, SETTINGS, problems)
             redact_logs(config["api_key"])
         else:  # discovery needs no key, and the SDK would warn that it is missing

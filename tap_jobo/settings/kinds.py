@@ -19,6 +19,10 @@ def _never(_old: Any, _new: Any) -> bool:
     return False
 
 
+def _no_doubt(_item: str) -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class Kind:
     """The values that a setting accepts.
@@ -30,12 +34,14 @@ class Kind:
         narrows: Returns, for the old and the new value of a filter, both normalized and set,
             whether every row that matches the new one matches the old one. A wrong True loses
             rows, so the default is False: changing the value is then never only a narrowing.
+        doubt: Returns what is probably wrong with an item of a list that is allowed, or None.
     """
 
     json_type: th.JSONTypeHelper[Any]
     words: str
     allows: Callable[[object], bool]
     narrows: Callable[[Any, Any], bool] = _never
+    doubt: Callable[[str], str | None] = _no_doubt
 
     def normalize(self, value: Any) -> Any:
         """Return a value in the one form that equivalent values share; None if it is empty.
@@ -157,9 +163,10 @@ class ListOf(Kind):
         example: An example item.
         allowed: All allowed items, if there are few.
         most: Maximum number of items.
+        doubt: Returns what is probably wrong with an allowed item, or None; see `forms`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each says one thing about the items
         self,
         items: str = "texts",
         check: Callable[[str], bool] = is_text,
@@ -167,6 +174,7 @@ class ListOf(Kind):
         example: str = "",
         allowed: Sequence[str] = (),
         most: int | None = None,
+        doubt: Callable[[str], str | None] = _no_doubt,
     ) -> None:
         super().__init__(
             th.ArrayType(th.StringType(allowed_values=[*allowed] or None)),
@@ -183,6 +191,7 @@ class ListOf(Kind):
                 )
             ),
             lambda old, new: {*new} <= {*old},
+            doubt,
         )
 
     def normalize(self, value: Any) -> Any:

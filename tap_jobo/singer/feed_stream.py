@@ -149,10 +149,12 @@ class FeedStream(JoboStream):
 
     def _check_values(self) -> None:
         """Warn about filter values that Jobo does not know, before the first billed request."""
-        for setting in self._spec.filters:
+        for setting in self._spec.filters if self._will_read else ():
             values = self.config.get(setting.name)
+            for doubt in setting.doubts(values):
+                self._run.warn_once(doubt)
             parameter = setting.request_parameter
-            if values and self._will_read and parameter in self._spec.listed_parameters:
+            if values and parameter in self._spec.listed_parameters:
                 known = self._run.known_values(self._prepare_known_values)
                 listed = known.values[parameter]
                 for warning in describe_unknown_values(setting.name, values, listed):
