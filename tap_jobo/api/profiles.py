@@ -29,7 +29,7 @@ RETRY_FOR: Final = 60.0
 PROFILE_PATH: Final = "/api/companies"
 NOBODY: Final = "00000000-0000-0000-0000-000000000000"
 """No company has this id: a 404 for it shows that the API is up, and what its clock says."""
-_AHEAD: Final = 50
+AHEAD: Final = 50
 """Profiles that are asked for or wait to be written, at the most."""
 _ENOUGH: Final = 5
 """Damaged profiles in a row until the format must have changed."""
@@ -89,7 +89,7 @@ class Profiles:
             asked: deque[tuple[str, Future[_Outcome]]] = deque()
             for company_id in ids:
                 asked.append((company_id, pool.submit(company_id)))
-                if len(asked) == _AHEAD:
+                if len(asked) == AHEAD:
                     yield from self._records(*asked.popleft())
             while asked:
                 yield from self._records(*asked.popleft())

@@ -4,31 +4,33 @@ from __future__ import annotations
 
 from functools import cached_property
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tap_jobo.api.profiles import PROFILE_PATH, Profiles
+from tap_jobo.api.profiles import AHEAD, PROFILE_PATH, Profiles
 from tap_jobo.errors import ConfigError
-from tap_jobo.records.uuids import parse_uuid
+from tap_jobo.singer.named_companies import NamedCompanies
 from tap_jobo.singer.stream import JoboStream
 from tap_jobo.streams.companies import SCHEMA
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from requests import PreparedRequest
+    from singer_sdk import Tap
     from singer_sdk.helpers.types import Context
 
     from tap_jobo.records.converter import Row
+    from tap_jobo.singer.run import RunContext
 
 
 class CompaniesStream(JoboStream):
     """Company profiles, which are free and join `career_sites` by `id`.
 
-    The stream has no state. The profiles of career sites are written page by page during the sync
-    of `career_sites`, before the state moves past the page; the SDK's own child streams would read
-    one profile at a time, repeat the SCHEMA, and keep a bookmark for each. When the SDK syncs this
-    stream, after `career_sites`, only explicit company ids are left to read.
+    Only a list of explicit ids has a state: see `named_companies`. The profiles of career sites are
+    written page by page during the sync of `career_sites`, before the state moves past the page;
+    the SDK's own child streams would read one profile at a time, repeat the SCHEMA, and keep a
+    bookmark for each. When the SDK syncs this stream, after `career_sites`, only explicit company
+    ids are left to read.
     `tests/singer/test_hooks.py` fails if the SDK changes the two private methods used here.
     """
 
@@ -39,8 +41,9 @@ class CompaniesStream(JoboStream):
     schema = SCHEMA.to_dict()
     never_null = ("name",)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, tap: Tap, run: RunContext) -> None:
+        super().__init__(tap, run)
+        self._state_writer = tap.state_writer
         self._is_schema_written = False
         self._is_following = False
 
@@ -88,15 +91,26 @@ class CompaniesStream(JoboStream):
             )
         if self.has_explicit_ids:
             self.require_primary_key()
-        yield from self.profiles.read(islice(self._named(), self.ABORT_AT_RECORD_COUNT))
+        companies = NamedCompanies.of(self.config)
+        if is_test:
+            yield from self.profiles.read(islice(companies, self.ABORT_AT_RECORD_COUNT))
+        else:
+            yield from self._read_named(companies)
 
-    def _named(self) -> Iterable[str]:
-        if name := self.config.get("company_ids_file"):
-            path = Path(name).expanduser()
-            for _ in read_ids(path):  # check all of them before the first request
-                pass
-            return read_ids(path)
-        return dict.fromkeys(map(str.lower, self.config.get("company_ids", ())))
+    def _read_named(self, companies: NamedCompanies) -> Iterator[Row]:
+        """Yield the profiles of a list, from where an earlier run was interrupted.
+
+        The state follows each batch of profiles that may be in flight at once: those are read again
+        after a crash, and none before or after them.
+        """
+        bookmarks = self.tap_state.setdefault("bookmarks", {})
+        done = companies.done(bookmarks.get(self.name, {}), self.logger)
+        ids = islice(companies, done, None)
+        while batch := [*islice(ids, AHEAD)]:
+            yield from self.profiles.read(batch)
+            done += len(batch)
+            bookmarks[self.name] = companies.state(done)
+            self._state_writer.write_state(self.tap_state)
 
     def finish_run(self) -> None:
         """Log how many profiles were read, unless the summary of `career_sites` does."""
@@ -106,7 +120,7 @@ class CompaniesStream(JoboStream):
             if self.has_explicit_ids:
                 self.logger.info("Summary: %s.", self.profiles.figures())
 
-    # This stream has no state; without these overrides, the SDK would add empty entries.
+    # The SDK keeps no state for this stream; without these overrides, it would add empty entries.
 
     @property
     def stream_state(self) -> dict[str, Any]:
@@ -143,31 +157,3 @@ class CompaniesStream(JoboStream):
         # Never use the host of a row's details_url: it would receive the key.
         url = f"{self.url_base}{self.path}/{company_id}"
         return self.build_prepared_request(method="GET", url=url)
-
-
-def read_ids(path: Path) -> Iterator[str]:
-    """Yield the uuids in a file, one per line; blank lines are ignored.
-
-    Raises:
-        ConfigError: The file cannot be read, or a line is not a uuid.
-    """
-    if not path.is_file():
-        raise ConfigError(
-            f"Setting 'company_ids_file' must be the path of a file, which {path} is not."
-        )
-    try:
-        with path.open(encoding="utf-8-sig") as lines:
-            for number, line in enumerate(lines, 1):
-                company_id = line.strip()
-                if company_id and not parse_uuid(company_id):
-                    raise ConfigError(
-                        f"Setting 'company_ids_file': line {number} of {path} must be the uuid of "
-                        f"a company, not {company_id[:60]!a}."
-                    )
-                if company_id:
-                    yield parse_uuid(company_id) or company_id
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"Setting 'company_ids_file' must be the path of a readable text file: {path} "
-            f"({type(error).__name__})."
-        ) from error

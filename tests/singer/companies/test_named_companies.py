@@ -102,7 +102,7 @@ class TestNamedCompanies:
         run, _ = finish(process, [])
         assert run.ids == ids[:100]
 
-    def test_state_passes_through_as_it_is(
+    def test_state_of_career_sites_passes_through_as_it_is(
         self, alone: CompaniesTap, sandbox: Sandbox, plain: Plain
     ) -> None:
         ids = list(sandbox.world.rows())[:3]
@@ -112,8 +112,12 @@ class TestNamedCompanies:
         assert run.returncode == 0, run.stderr
         assert run.ids == ids
         assert run.states
-        assert all(state == pending for state in run.states)
-        assert not any(state.get("bookmarks") for state in alone.run(company_ids=ids).states)
+        assert run.state["bookmarks"].keys() == {"career_sites", "companies"}
+        assert all(
+            state["bookmarks"]["career_sites"] == pending["bookmarks"]["career_sites"]
+            for state in run.states
+        )
+        assert alone.run(company_ids=ids).state["bookmarks"].keys() == {"companies"}
 
     def test_career_sites_are_not_read_and_a_warning_says_so(
         self, tap: CompaniesTap, sandbox: Sandbox, plain: Plain
@@ -125,7 +129,7 @@ class TestNamedCompanies:
         (warning,) = run.lines("WARNING")
         assert "career_sites" in warning
         assert sandbox.feed_requests == []
-        assert all(state == pending for state in run.states)
+        assert run.bookmark == pending["bookmarks"]["career_sites"]
 
     def test_they_are_refused_if_companies_is_not_selected(
         self, tap: CompaniesTap, sandbox: Sandbox, discovered: Json
