@@ -107,9 +107,8 @@ def _fields_table(schema: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _type(definition: Mapping[str, Any]) -> str:
-    types = definition["type"]
-    types = [types] if isinstance(types, str) else types
-    kind = next(kind for kind in types if kind != "null")
+    kinds = [definition["type"]] if isinstance(definition["type"], str) else definition["type"]
+    kind = next(kind for kind in kinds if kind != "null")
     if kind == "array":
         return f"list of {_type(definition['items'])}"
     if "enum" in definition:
