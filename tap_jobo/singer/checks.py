@@ -55,8 +55,8 @@ def check_selection(streams: Iterable[JoboStream]) -> Iterator[str]:
         keys = {"id", stream.replication_key}
         if keys >= {*stream.emitted_fields} != {*stream.schema["properties"]}:
             yield (
-                f"Of {stream.name}, the catalog selects only {' and '.join(stream.emitted_fields)}"
-                ": rows arrive without any other field, at the full price. Select its fields too."
+                f"Only the keys of {stream.name} are selected ({', '.join(stream.emitted_fields)})"
+                ": its rows arrive without any other field, and cost as much as with them."
             )
 
 
