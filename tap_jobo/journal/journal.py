@@ -126,6 +126,15 @@ class Journal:
         except StoreError as error:
             raise self._unreadable(error, entry) from error
 
+    def sample(self) -> bytes | None:
+        """Return the raw body of a page with rows, None if there is no such page.
+
+        Raises:
+            JournalError: It cannot be read.
+        """
+        entry = next((entry for entry in self._mine() if entry.rows), None)
+        return self.load(entry) if entry else None
+
     def put(self, scan: Scan, body: bytes, *, cost: int, received_at: datetime) -> Entry:
         """Store a page that was just billed, before anything parses it.
 

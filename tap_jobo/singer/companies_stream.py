@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tap_jobo.api.profiles import AHEAD, PROFILE_PATH, Profiles
 from tap_jobo.errors import ConfigError
 from tap_jobo.singer.named_companies import NamedCompanies
-from tap_jobo.singer.stream import JoboStream
+from tap_jobo.singer.stream import JoboStream, json_schema
 from tap_jobo.streams.companies import SCHEMA
 
 if TYPE_CHECKING:
@@ -38,8 +38,9 @@ class CompaniesStream(JoboStream):
     path = PROFILE_PATH
     primary_keys: Sequence[str] = ("id",)
     selected_by_default = False
-    schema = SCHEMA.to_dict()
+    schema = json_schema(SCHEMA)
     never_null = ("name",)
+    needs_key = False  # by Jobo's pages, its endpoint may be public
 
     def __init__(self, tap: Tap, run: RunContext) -> None:
         super().__init__(tap, run)
@@ -80,10 +81,11 @@ class CompaniesStream(JoboStream):
         Raises:
             ConfigError: There are no companies to read: no ids, and no career sites.
         """
-        is_test = self.ABORT_AT_RECORD_COUNT is not None
-        if not is_test:
+        if self.is_skipped_by_test:
+            return
+        if not self.is_test:
             self._run.start()
-        if not (self.has_explicit_ids or self._is_following or is_test or self.is_mapped_out):
+        if not (self.has_explicit_ids or self._is_following or self.is_mapped_out):
             raise ConfigError(
                 "The stream companies follows career_sites, which is not selected (it does not "
                 "follow any other stream): select career_sites too, or name the companies in "
@@ -92,7 +94,7 @@ class CompaniesStream(JoboStream):
         if self.has_explicit_ids:
             self.require_primary_key()
         companies = NamedCompanies.of(self.config)
-        if is_test:
+        if self.is_test:
             yield from self.profiles.read(islice(companies, self.ABORT_AT_RECORD_COUNT))
         else:
             yield from self._read_named(companies)
@@ -117,7 +119,7 @@ class CompaniesStream(JoboStream):
         try:
             super().finish_run()
         finally:
-            if self.has_explicit_ids:
+            if self.has_explicit_ids and not self.is_test:
                 self.logger.info("Summary: %s.", self.profiles.figures())
 
     # The SDK keeps no state for this stream; without these overrides, it would add empty entries.

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import requests
     from singer_sdk import Tap
     from singer_sdk.helpers.types import Context, Record
+    from singer_sdk.singerlib import Catalog
+    from singer_sdk.typing import PropertiesList
 
     from tap_jobo.singer.run import RunContext
     from tap_jobo.singer.writer import StdoutWriter
@@ -41,11 +43,25 @@ class JoboStream(RESTStream[Any]):
     never_null: Sequence[str] = ()
     """Fields that the API never leaves null."""
 
+    needs_key = True
+    """Whether a response shows that the key is valid."""
+
     def __init__(self, tap: Tap, run: RunContext, **kwargs: Any) -> None:
         super().__init__(tap, **kwargs)
         self._run = run
         self._user_agent = f"{tap.name}/{tap.plugin_version}"
         self._writer = cast("StdoutWriter", tap.message_writer)
+        self._is_wanted = self.selected_by_default
+
+    def apply_catalog(self, catalog: Catalog) -> None:
+        """Apply a catalog, and note whether it selects the stream."""
+        super().apply_catalog(catalog)
+        self._is_wanted = self.selected
+
+    @property
+    def is_skipped_by_test(self) -> bool:
+        """Whether a test must not read it: the SDK's own dry runs select all streams."""
+        return self.is_test and not self._is_wanted
 
     @property
     def url_base(self) -> str:
@@ -73,13 +89,29 @@ class JoboStream(RESTStream[Any]):
         Raises:
             ConfigError: It does not.
         """
-        if (
-            "id" not in self.effective_schema.get("properties", {})
-            or not (self.mask["properties", "id"])
-        ):
+        if "id" not in self.emitted_fields:
             raise ConfigError(
                 f"The catalog deselects the field 'id' of {self.name}, its primary key: select it."
             )
+
+    @property
+    def emitted_fields(self) -> list[str]:
+        """The fields that records have before stream maps: those that the catalog selects."""
+        in_catalog = self.effective_schema.get("properties", {})
+        return [
+            name
+            for name in self.schema["properties"]
+            if name in in_catalog and self.mask["properties", name]
+        ]
+
+    @property
+    def is_test(self) -> bool:
+        """Whether `--test` reads the stream, and not a run."""
+        return self.ABORT_AT_RECORD_COUNT is not None
+
+    def write_schema(self) -> None:
+        """Write the SCHEMA message."""
+        self._write_schema_message()
 
     @property
     def is_mapped_out(self) -> bool:
@@ -156,6 +188,13 @@ class JoboStream(RESTStream[Any]):
             self.logger,
             never_null=self.never_null,
         )
+
+
+def json_schema(fields: PropertiesList) -> dict[str, Any]:
+    """Return a stream's schema, without the `$schema` that older targets refuse."""
+    schema = fields.to_dict()
+    del schema["$schema"]
+    return schema
 
 
 class _Timer(metrics.Timer):
