@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from tap_jobo.api.profiles import PROFILE_PATH, Profiles
 from tap_jobo.errors import ConfigError
+from tap_jobo.progress import Progress, Reading
 from tap_jobo.records.uuids import parse_uuid
+from tap_jobo.singer.metric_lines import log_figures
 from tap_jobo.singer.stream import JoboStream
 from tap_jobo.streams.companies import SCHEMA
+from tap_jobo.wording import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from requests import PreparedRequest
     from singer_sdk.helpers.types import Context
@@ -43,6 +46,8 @@ class CompaniesStream(JoboStream):
         super().__init__(*args, **kwargs)
         self._is_schema_written = False
         self._is_following = False
+        self._is_complete = False
+        self._total: int | None = None
 
     @property
     def has_explicit_ids(self) -> bool:
@@ -61,15 +66,20 @@ class CompaniesStream(JoboStream):
         self._is_following = True
         return True
 
-    def write_profiles(self, ids: Sequence[str]) -> None:
+    def write_profiles(self, ids: Sequence[str], show_progress: Callable[[], None]) -> None:
         """Write the profiles of a page's companies.
+
+        Args:
+            ids: The companies.
+            show_progress: Called after each of them.
 
         Raises:
             TapJoboError: As for `Profiles.read`.
         """
         self._write_schema_message()
-        for record in self.profiles.read(ids):
+        for record in self.profiles.read(ids, show_progress):
             self._write_record_message(record)
+            self._record_counter.increment()
 
     def get_records(self, context: Context | None) -> Iterator[Row]:  # noqa: ARG002 - no partitions
         """Yield the profiles of the companies that the settings name, if any.
@@ -88,23 +98,53 @@ class CompaniesStream(JoboStream):
             )
         if self.has_explicit_ids:
             self.require_primary_key()
-        yield from self.profiles.read(islice(self._named(), self.ABORT_AT_RECORD_COUNT))
+        ids = islice(self._named(), self.ABORT_AT_RECORD_COUNT)
+        if not is_test and self.has_explicit_ids:
+            self._progress.start()
+        yield from self.profiles.read(ids, self._progress.update)
+        self._is_complete = True
 
     def _named(self) -> Iterable[str]:
         if name := self.config.get("company_ids_file"):
             path = Path(name).expanduser()
-            for _ in read_ids(path):  # check all of them before the first request
-                pass
+            # Check all of them before the first request.
+            self._total = sum(1 for _ in read_ids(path))
             return read_ids(path)
-        return dict.fromkeys(map(str.lower, self.config.get("company_ids", ())))
+        ids = dict.fromkeys(map(str.lower, self.config.get("company_ids", ())))
+        self._total = len(ids)
+        return ids
 
-    def finish_run(self) -> None:
-        """Log how many profiles were read, unless the summary of `career_sites` does."""
+    def finish_run(self) -> bool:
+        """Log how many profiles were read; `career_sites` does if this stream follows it."""
         try:
             super().finish_run()
         finally:
+            self._progress.close()
             if self.has_explicit_ids:
-                self.logger.info("Summary: %s.", self.profiles.figures())
+                self.summarize(is_complete=self._is_complete)
+        return self.has_explicit_ids and self.profiles.done > 0
+
+    def summarize(self, *, is_complete: bool) -> None:
+        """Log a summary and METRIC lines.
+
+        Args:
+            is_complete: Whether all profiles that were to be read were read.
+        """
+        self.logger.info(
+            "Summary: %s: %s, 0 credits ($0.00); %s.",
+            self.name,
+            self.profiles.figures(),
+            "complete" if is_complete else "not complete",
+        )
+        log_figures(self.metrics_logger, self.name, self.profiles.metrics())
+        self._run.summary.add(profiles=self.profiles.count, is_complete=is_complete)
+        if self._is_following:  # the SDK did not write these records
+            self._record_counter.exit()
+
+    def log(self, *args: Any, **kwargs: Any) -> None:
+        """Log a line, but not that the sync begins when the profiles are already written."""
+        if not self._is_following:
+            super().log(*args, **kwargs)
 
     # This stream has no state; without these overrides, the SDK would add empty entries.
 
@@ -138,6 +178,15 @@ class CompaniesStream(JoboStream):
             shutdown=self._run.shutdown,
             logger=self.logger,
         )
+
+    @cached_property
+    def _progress(self) -> Progress:
+        return Progress(self.name, self._read, clock=self._run.clock, logger=self.logger)
+
+    def _read(self) -> Reading:
+        profiles = self.profiles
+        brief = plural(profiles.count, "profile")
+        return Reading(profiles.done, "profiles", self._total, brief, profiles.figures())
 
     def _prepare(self, company_id: str) -> PreparedRequest:
         # Never use the host of a row's details_url: it would receive the key.
