@@ -24,6 +24,7 @@ from tap_jobo.singer.companies_stream import CompaniesStream
 from tap_jobo.singer.feed_stream import FeedStream
 from tap_jobo.singer.map_checks import check_names, check_shape
 from tap_jobo.singer.mapper import SelectedStreamsMapper
+from tap_jobo.singer.metric_lines import keep_stream
 from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.writer import StdoutWriter, check_reader
 from tap_jobo.streams.registry import FEEDS, FOLLOWED, SETTINGS
@@ -97,6 +98,7 @@ class TapJobo(CommandLine):
         except MappingError as error:
             raise ConfigError(f"Setting 'stream_maps' is not a valid map: {error}") from error
         cast("StdoutWriter", self.message_writer).end_with(self._shutdown)
+        self.metrics_logger.addFilter(keep_stream)
 
     def _setup_signal_handlers(self) -> None:
         """Replace the SDK's handler of SIGTERM and SIGINT, which exits immediately with 0.

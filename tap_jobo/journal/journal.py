@@ -239,7 +239,7 @@ class Journal:
             known = sum(entry.rows or 0 for entry in pages)
             self._logger.info(
                 "Replaying %s rows in %s %s from the journal, free of charge: they were billed "
-                "since %s, and the state does not show that they arrived. To fetch (and pay for) "
+                "since %s, and the state of this run does not cover them. To fetch (and pay for) "
                 "them again instead, delete %s or set journal to false.",
                 f"{known:,}",
                 f"{len(pages):,}",

@@ -16,6 +16,7 @@ from tap_jobo.api.page import read_page
 from tap_jobo.api.profiles import NOBODY, PROFILE_PATH
 from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.errors import ApiError, ConfigError
+from tap_jobo.singer.metric_lines import log_figures
 from tap_jobo.singer.stream import JoboStream, json_schema
 from tap_jobo.sync.clocks import judge_clocks, reject_future_bookmark
 from tap_jobo.sync.delivery import Delivery
@@ -99,7 +100,10 @@ class FeedStream(JoboStream):
                 "Setting 'stream_maps' removes %s: nothing is read for it.", self.name
             )
             return iter(())
-        self._wants_profiles = bool(self._follower and self._follower.follow())
+        if self._follower and self._follower.follow():
+            self._wants_profiles = True
+            self._report.profiles = self._follower.profiles
+        self._report.start()
         return self._delivery().records()
 
     def generate_child_contexts(
@@ -114,14 +118,22 @@ class FeedStream(JoboStream):
             self._ids_of_page.append(record["id"])
         return ()
 
-    def finish_run(self) -> None:
-        """Write the remaining records, and the sync's summary if the feed was read."""
+    def finish_run(self) -> bool:
+        """Write the remaining records, and the sync's summary if the feed was to be read."""
         try:
             super().finish_run()
         finally:
-            if not (self._is_replaced_by_ids or self.is_test):
-                follower = self._follower
-                self._report.finish(follower.profiles if follower and follower.selected else None)
+            if self._will_read and not self.is_test:
+                self._summarize()
+        return bool(self._report.metrics())
+
+    def _summarize(self) -> None:
+        report = self._report
+        report.finish()
+        log_figures(self.metrics_logger, self.name, report.metrics())
+        self._run.summary.add(rows=report.rows, pages=report.pages, is_complete=report.is_complete)
+        if self._wants_profiles and self._follower:
+            self._follower.summarize(is_complete=report.is_complete)
 
     @property
     def _is_replaced_by_ids(self) -> bool:
@@ -176,7 +188,7 @@ class FeedStream(JoboStream):
     def _after_page(self) -> None:
         ids, self._ids_of_page = self._ids_of_page, []
         if ids and self._follower:
-            self._follower.write_profiles(ids)
+            self._follower.write_profiles(ids, self._report.show_progress)
 
     def _sample(self, limit: int) -> Iterator[Row]:
         """Fetch at most `limit` rows with one request, without changing the journal or the state.
@@ -291,11 +303,11 @@ class FeedStream(JoboStream):
     def _report(self) -> Report:
         return Report(
             stream=self.name,
+            count_rows=lambda: self._record_counter.value,
             budget=self._run.budget,
             account=self._account,
             clock=self._run.clock,
             logger=self.logger,
-            metrics_logger=self.metrics_logger,
         )
 
     @cached_property

@@ -156,13 +156,14 @@ class Delivery:
             except CursorRejectedError as rejection:
                 return False, scan, rejection
             page, conversion = self._open(scan, stored, guard)
+            self._report.page_started(
+                len(conversion.records), len(conversion.skipped), is_replayed=stored.raw is None
+            )
             yield from conversion.records
             self._after_page()
             scan = self._checkpoint(scan, page)
             self._write_state(self._state)
-            self._report.page_delivered(
-                len(conversion.records), len(conversion.skipped), is_replayed=stored.raw is None
-            )
+            self._report.show_progress()
             if not page.has_more:
                 self._report_no_rows(scan)
                 return stored.raw is not None, scan, None
