@@ -126,7 +126,8 @@ def _fields_table(schema: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _type(definition: Mapping[str, Any]) -> str:
-    kind = next(kind for kind in definition["type"] if kind != "null")
+    kinds = [definition["type"]] if isinstance(definition["type"], str) else definition["type"]
+    kind = next(kind for kind in kinds if kind != "null")
     if kind == "array":
         return f"list of {_type(definition['items'])}"
     if "enum" in definition:

@@ -156,13 +156,14 @@ class Delivery:
             except CursorRejectedError as rejection:
                 return False, scan, rejection
             page, conversion = self._open(scan, stored, guard)
+            self._report.page_started(
+                len(conversion.records), len(conversion.skipped), is_replayed=stored.raw is None
+            )
             yield from conversion.records
             self._after_page()
             scan = self._checkpoint(scan, page)
             self._write_state(self._state)
-            self._report.page_delivered(
-                len(conversion.records), len(conversion.skipped), is_replayed=stored.raw is None
-            )
+            self._report.show_progress()
             if not page.has_more:
                 self._report_no_rows(scan)
                 return stored.raw is not None, scan, None
@@ -268,7 +269,9 @@ class Delivery:
 
     def _first_scan(self) -> Scan:
         state = self._state
-        scan = self._start.first_scan(state)
+        scan = self._start.first_scan(
+            state, are_pages_waiting=self._journal.has_pages_of_others_after(state.completed)
+        )
         self._journal.acknowledge(state.completed, state.pending)
         is_pending = state.pending is not None and scan.id == state.pending.id
         if not is_pending:
