@@ -100,7 +100,7 @@ def _funding_by_ats(rows: list[Row]) -> str:
     order = sorted(medians, key=lambda ats: (-medians[ats], ats))
     largest = medians[order[0]]
     title = f"Companies on {order[0]} raise the largest rounds: a median of ${largest:.1f}M"
-    subtitle = "Median funding round of the companies on each ATS, in millions of US dollars (synthetic data)"
+    subtitle = "Median funding round by ATS, in millions of US dollars (synthetic data)"
 
     def marks() -> Iterator[str]:
         full = WIDTH - 2 * MARGIN - LABELS - 150
