@@ -67,7 +67,9 @@ def _share_by_industry(rows: list[Row]) -> str:
     order = sorted(shares, key=lambda ats: (-sum(shares[ats].values()), ats))
     best = max((share, ats, name) for ats in order for name, share in shares[ats].items())
     title = f"In {best[2]}, {best[0]:.0f} percent of career sites run on {best[1]}"
-    subtitle = f"Share of each ATS in the {INDUSTRIES} largest industries, in percent"
+    subtitle = (
+        f"Share of each ATS in the {INDUSTRIES} largest industries, in percent (synthetic data)"
+    )
 
     def marks() -> Iterator[str]:
         width = (WIDTH - 2 * MARGIN - LABELS) / INDUSTRIES
@@ -98,7 +100,7 @@ def _funding_by_ats(rows: list[Row]) -> str:
     order = sorted(medians, key=lambda ats: (-medians[ats], ats))
     largest = medians[order[0]]
     title = f"Companies on {order[0]} raise the largest rounds: a median of ${largest:.1f}M"
-    subtitle = "Median funding round of the companies on each ATS, in millions of US dollars"
+    subtitle = "Median funding round by ATS, in millions of US dollars (synthetic data)"
 
     def marks() -> Iterator[str]:
         full = WIDTH - 2 * MARGIN - LABELS - 150
@@ -118,7 +120,7 @@ def _funding_by_ats(rows: list[Row]) -> str:
 def _page(mart: str, title: str, subtitle: str, lines: int, marks: Iterator[str]) -> str:
     """Put a title over the marks, and below them where the figures come from."""
     height = TOP + lines * ROW + 52
-    source = f"Synthetic data: the {COMPANIES} companies of the sandbox. From the mart {mart}"
+    source = f"From the mart {mart}, over the {COMPANIES} made-up companies of the sandbox"
     size = f'viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"'
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-labelledby="title">',
