@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 UNUSED: Final = ("backoff", "joblib", "upath")
-"""For retries of the SDK's own, for targets, and for BATCH messages. Loading them would take a third
-of startup time."""
+"""For the SDK's own retries, for targets, and for BATCH messages: a third of startup time."""
 
 
 class _LateModule(ModuleType):
