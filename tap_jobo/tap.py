@@ -83,7 +83,7 @@ class TapJobo(CommandLine):
                 self.logger.warning("Variable %s is not a setting and has no effect.", variable)
         problems += check_shape(config.get("stream_maps"))
         if validate_config:
-            own = {setting.name for setting in SETTINGS}
+            own = {"stream_maps", *(setting.name for setting in SETTINGS)}
             problems = [*invalid_sdk_settings(config, self.config_jsonschema, own), *problems]
             config = check(config, SETTINGS, problems)
             redact_logs(config["api_key"])

@@ -221,6 +221,8 @@ class FeedStream(JoboStream):
         self._reject_future(state)
         if not self.config["journal"]:  # which would keep a page that ends the run
             self._judge_clocks()
+        if self._spec.longest_lookback and self._run.api_now() is None:
+            self._ask_api_time()  # a window by a wrong local clock is refused, or too short
         return Delivery(
             spec=self._spec,
             start=self._start,

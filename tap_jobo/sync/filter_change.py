@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -85,14 +86,14 @@ class FilterChange:
                 f" Both drop the sync in progress, whose {state.pending.rows:,} rows are billed "
                 "again if they match."
             )
-        if are_pages_waiting:
+        elif are_pages_waiting:
             ways += " Both leave pages of a sync with the old filters unused in the journal."
         return StateError(f"{self.describe()}. {ways} {self._way_back(state, are_pages_waiting)}")
 
     def _what_keep_misses(self) -> str:
         if self.only_narrows:
             return "no row is missing then"
-        return "rows last changed before it that match only the new filters are missing then"
+        return "rows that match only the new filters and last changed before it stay missing"
 
     def _cost(self, most_rows: int | None) -> str:
         if most_rows is None:
@@ -114,5 +115,5 @@ class FilterChange:
 
 def _show(value: object) -> str:
     if isinstance(value, list):
-        return ", ".join(map(str, value))
+        return ", ".join(item if isinstance(item, str) else json.dumps(item) for item in value)
     return "not set" if value is None else str(value).lower()

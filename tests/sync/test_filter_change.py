@@ -127,7 +127,7 @@ def test_error_says_what_is_missing_then_what_it_costs(tap: Tap, two: Run) -> No
     line = complaint(tap.run(state=two.state, country_codes=["FR"]))
     keep, resync = line.split("To read everything")
     assert f"resume from the bookmark {two.bookmark['replication_key_value']}" in keep
-    assert "'keep': rows last changed before it that match only the new filters are missing" in keep
+    assert "'keep': rows that match only the new filters and last changed before it stay" in keep
     assert "'resync': each row is billed, $50.00 per 1,000 at list price" in resync
     assert "does not say beforehand how many match (max_credits limits" in resync
     assert line.endswith("Or change the filters back.")
