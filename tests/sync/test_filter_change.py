@@ -64,7 +64,7 @@ def test_narrowing_matches_nothing_new(name: str, old: Any, new: Any, *, is_narr
 
 @pytest.mark.parametrize("filters", [{"jobs_posted_after": "x"}, {"jobs_sources": [{}]}])
 def test_state_with_impossible_filters_is_refused(filters: Any) -> None:
-    with pytest.raises(StateError, match="'filters' of bookmarks.jobs must be"):
+    with pytest.raises(StateError, match=r"'filters' of bookmarks\.jobs must be"):
         read_state({"filters": filters}, JOBS)
 
 
