@@ -64,6 +64,10 @@ bench *arguments:
 build:
     uv build
 
+# sync the sandbox with the lowest versions that pyproject.toml allows, or: just smoke next-sdk
+smoke versions="lowest":
+    tools/smoke.sh "$1"
+
 # run a command against the sandbox: just sandbox meltano run tap-jobo target-postgres
 sandbox *arguments:
     uv run -m jobo_sandbox "$@"

@@ -128,6 +128,15 @@ class Journal:
         except StoreError as error:
             raise self._unreadable(error, entry) from error
 
+    def sample(self) -> bytes | None:
+        """Return the raw body of a page with rows, None if there is no such page.
+
+        Raises:
+            JournalError: It cannot be read.
+        """
+        entry = next((entry for entry in self._mine() if entry.rows), None)
+        return self.load(entry) if entry else None
+
     def put(self, scan: Scan, body: bytes, *, cost: int, received_at: datetime) -> Entry:
         """Store a page that was just billed, before anything parses it.
 
@@ -247,7 +256,7 @@ class Journal:
             known = sum(entry.rows or 0 for entry in pages)
             self._logger.info(
                 "Replaying %s rows in %s %s from the journal, free of charge: they were billed "
-                "since %s, and the state does not show that they arrived. To fetch (and pay for) "
+                "since %s, and the state of this run does not cover them. To fetch (and pay for) "
                 "them again instead, delete %s or set journal to false.",
                 f"{known:,}",
                 f"{len(pages):,}",

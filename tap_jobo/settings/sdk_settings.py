@@ -28,7 +28,7 @@ def invalid_sdk_settings(
     Args:
         config: What the user set.
         schema: The JSON schema of all settings.
-        own: The names of the tap's own settings.
+        own: The names of settings that are checked elsewhere.
     """
     key = str(config.get("api_key") or "")
     lines = [
@@ -42,11 +42,8 @@ def invalid_sdk_settings(
 
 def _problems(name: str, value: Any, definition: Mapping[str, Any]) -> Iterator[str]:
     plain = json.loads(json.dumps(value, default=float))
-    try:
-        for error in th.DEFAULT_JSONSCHEMA_VALIDATOR(definition).iter_errors(plain):
-            place = ".".join(map(str, (name, *error.absolute_path)))
-            why = error.message
-            why = why if len(why) <= _LONGEST else f"{why[:_LONGEST]}..."
-            yield f"Setting '{ascii(place)[1:-1]}' is not valid: {why}."
-    except AttributeError:  # the SDK's schema of `__else__` is no valid schema
-        yield f"Setting '{name}' is not valid: '__else__' must be '__NULL__' or null."
+    for error in th.DEFAULT_JSONSCHEMA_VALIDATOR(definition).iter_errors(plain):
+        place = ".".join(map(str, (name, *error.absolute_path)))
+        why = error.message
+        why = why if len(why) <= _LONGEST else f"{why[:_LONGEST]}..."
+        yield f"Setting '{ascii(place)[1:-1]}' is not valid: {why}."

@@ -1,45 +1,17 @@
-"""Checks of a run's input files: `--config`, `--state`, `--catalog`."""
+"""Checks of what a run is given: the catalog and the state."""
 
 from __future__ import annotations
 
-import io
-import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from tap_jobo.errors import ConfigError, StateError, TapJoboError
+from tap_jobo.errors import ConfigError, StateError
 from tap_jobo.sync.state import STATE_KEYS, read_state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from typing import IO
+    from collections.abc import Iterable, Iterator
 
+    from tap_jobo.singer.stream import JoboStream
     from tap_jobo.streams.feed_spec import FeedSpec
-
-
-def read_object(path: str, option: str, error_class: type[TapJoboError]) -> IO[str]:
-    """Return the text of a file that holds a JSON object.
-
-    Raises:
-        TapJoboError: It cannot be read, or holds something else.
-    """
-    try:
-        text = Path(path).read_text("utf-8")
-        is_object = isinstance(json.loads(text, parse_constant=_refuse), dict)
-    except (OSError, ValueError, RecursionError):
-        is_object = False
-    if not is_object:
-        # The user may have passed the settings themselves, or the key, by mistake.
-        shown = "" if "{" in path or "jbe_" in path else f", and {path} is not"
-        raise error_class(
-            f"Option {option} must be the path of a file that holds a JSON object{shown}."
-        )
-    return io.StringIO(text)
-
-
-def _refuse(constant: str) -> NoReturn:
-    """Refuse NaN and infinities, which Python's JSON reads and the SDK's does not."""
-    raise ValueError(constant)
 
 
 def check_catalog(catalog: dict[str, Any]) -> None:
@@ -69,6 +41,23 @@ def _is_catalog_entry(entry: object) -> bool:
             isinstance(item, dict) and "breadcrumb" in item for item in entry.get("metadata", [])
         )
     )
+
+
+def check_selection(streams: Iterable[JoboStream]) -> Iterator[str]:
+    """Yield a warning for each selection that is legal, and hardly what the user wants."""
+    selected = [stream for stream in streams if stream.selected]
+    if not selected:
+        yield (
+            "The catalog selects no stream, so nothing is read. Select one, such as career_sites "
+            "(with Meltano: `meltano select tap-jobo career_sites '*'`)."
+        )
+    for stream in selected:
+        keys = {"id", stream.replication_key}
+        if keys >= {*stream.emitted_fields} != {*stream.schema["properties"]}:
+            yield (
+                f"Only the keys of {stream.name} are selected ({', '.join(stream.emitted_fields)})"
+                ": its rows arrive without any other field, and cost as much as with them."
+            )
 
 
 def check_state(state: dict[str, Any], feeds: Iterable[FeedSpec]) -> dict[str, Any]:

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from tap_jobo.api.profiles import AHEAD, PROFILE_PATH, Profiles
 from tap_jobo.errors import ConfigError
+from tap_jobo.progress import Progress, Reading
+from tap_jobo.singer.metric_lines import log_figures
 from tap_jobo.singer.named_companies import NamedCompanies
-from tap_jobo.singer.stream import JoboStream
+from tap_jobo.singer.stream import JoboStream, json_schema
 from tap_jobo.streams.companies import SCHEMA
+from tap_jobo.wording import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from requests import PreparedRequest
     from singer_sdk import Tap
@@ -38,14 +41,17 @@ class CompaniesStream(JoboStream):
     path = PROFILE_PATH
     primary_keys: Sequence[str] = ("id",)
     selected_by_default = False
-    schema = SCHEMA.to_dict()
+    schema = json_schema(SCHEMA)
     never_null = ("name",)
+    needs_key = False  # by Jobo's pages, its endpoint may be public
 
     def __init__(self, tap: Tap, run: RunContext) -> None:
         super().__init__(tap, run)
         self._state_writer = tap.state_writer
         self._is_schema_written = False
         self._is_following = False
+        self._is_complete = False
+        self._total: int | None = None
 
     @property
     def has_explicit_ids(self) -> bool:
@@ -64,15 +70,20 @@ class CompaniesStream(JoboStream):
         self._is_following = True
         return True
 
-    def write_profiles(self, ids: Sequence[str]) -> None:
+    def write_profiles(self, ids: Sequence[str], show_progress: Callable[[], None]) -> None:
         """Write the profiles of a page's companies.
+
+        Args:
+            ids: The companies.
+            show_progress: Called after each of them.
 
         Raises:
             TapJoboError: As for `Profiles.read`.
         """
         self._write_schema_message()
-        for record in self.profiles.read(ids):
+        for record in self.profiles.read(ids, show_progress):
             self._write_record_message(record)
+            self._record_counter.increment()
 
     def get_records(self, context: Context | None) -> Iterator[Row]:  # noqa: ARG002 - no partitions
         """Yield the profiles of the companies that the settings name, if any.
@@ -80,10 +91,11 @@ class CompaniesStream(JoboStream):
         Raises:
             ConfigError: There are no companies to read: no ids, and no career sites.
         """
-        is_test = self.ABORT_AT_RECORD_COUNT is not None
-        if not is_test:
+        if self.is_skipped_by_test:
+            return
+        if not self.is_test:
             self._run.start()
-        if not (self.has_explicit_ids or self._is_following or is_test or self.is_mapped_out):
+        if not (self.has_explicit_ids or self._is_following or self.is_mapped_out):
             raise ConfigError(
                 "The stream companies follows career_sites, which is not selected (it does not "
                 "follow any other stream): select career_sites too, or name the companies in "
@@ -92,7 +104,7 @@ class CompaniesStream(JoboStream):
         if self.has_explicit_ids:
             self.require_primary_key()
         companies = NamedCompanies.of(self.config)
-        if is_test:
+        if self.is_test:
             yield from self.profiles.read(islice(companies, self.ABORT_AT_RECORD_COUNT))
         else:
             yield from self._read_named(companies)
@@ -105,20 +117,48 @@ class CompaniesStream(JoboStream):
         """
         bookmarks = self.tap_state.setdefault("bookmarks", {})
         done = companies.done(bookmarks.get(self.name, {}), self.logger)
+        if self.has_explicit_ids:
+            self._total = companies.count - done
+            self._progress.start()
         ids = islice(companies, done, None)
         while batch := [*islice(ids, AHEAD)]:
-            yield from self.profiles.read(batch)
+            yield from self.profiles.read(batch, self._progress.update)
             done += len(batch)
             bookmarks[self.name] = companies.state(done)
             self._state_writer.write_state(self.tap_state)
+        self._is_complete = True
 
-    def finish_run(self) -> None:
-        """Log how many profiles were read, unless the summary of `career_sites` does."""
+    def finish_run(self) -> bool:
+        """Log how many profiles were read; `career_sites` does if this stream follows it."""
         try:
             super().finish_run()
         finally:
-            if self.has_explicit_ids:
-                self.logger.info("Summary: %s.", self.profiles.figures())
+            self._progress.close()
+            if self.has_explicit_ids and not self.is_test:
+                self.summarize(is_complete=self._is_complete)
+        return self.has_explicit_ids and self.profiles.done > 0
+
+    def summarize(self, *, is_complete: bool) -> None:
+        """Log a summary and METRIC lines.
+
+        Args:
+            is_complete: Whether all profiles that were to be read were read.
+        """
+        self.logger.info(
+            "Summary: %s: %s, 0 credits ($0.00); %s.",
+            self.name,
+            self.profiles.figures(),
+            "complete" if is_complete else "not complete",
+        )
+        log_figures(self.metrics_logger, self.name, self.profiles.metrics())
+        self._run.summary.add(profiles=self.profiles.count, is_complete=is_complete)
+        if self._is_following:  # the SDK did not write these records
+            self._record_counter.exit()
+
+    def log(self, *args: Any, **kwargs: Any) -> None:
+        """Log a line, but not that the sync begins when the profiles are already written."""
+        if not self._is_following:
+            super().log(*args, **kwargs)
 
     # The SDK keeps no state for this stream; without these overrides, it would add empty entries.
 
@@ -152,6 +192,15 @@ class CompaniesStream(JoboStream):
             shutdown=self._run.shutdown,
             logger=self.logger,
         )
+
+    @cached_property
+    def _progress(self) -> Progress:
+        return Progress(self.name, self._read, clock=self._run.clock, logger=self.logger)
+
+    def _read(self) -> Reading:
+        profiles = self.profiles
+        brief = plural(profiles.count, "profile")
+        return Reading(profiles.done, "profiles", self._total, brief, profiles.figures())
 
     def _prepare(self, company_id: str) -> PreparedRequest:
         # Never use the host of a row's details_url: it would receive the key.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
@@ -15,9 +14,10 @@ from tap_jobo.api.feed_reader import FeedReader
 from tap_jobo.api.known_values import FILTERS_PATH, describe_unknown_values
 from tap_jobo.api.page import read_page
 from tap_jobo.api.profiles import NOBODY, PROFILE_PATH
-from tap_jobo.clock import parse_timestamp
+from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.errors import ApiError, ConfigError
-from tap_jobo.singer.stream import JoboStream
+from tap_jobo.singer.metric_lines import log_figures
+from tap_jobo.singer.stream import JoboStream, json_schema
 from tap_jobo.sync.clocks import judge_clocks, reject_future_bookmark
 from tap_jobo.sync.delivery import Delivery
 from tap_jobo.sync.report import Report
@@ -53,18 +53,17 @@ class FeedStream(JoboStream):
     def __init__(
         self, tap: Tap, run: RunContext, spec: FeedSpec, follower: CompaniesStream | None = None
     ) -> None:
-        super().__init__(tap, run, name=spec.name, schema=spec.schema.to_dict(), path=spec.path)
+        self.selected_by_default = spec.is_selected_by_default
+        super().__init__(tap, run, name=spec.name, schema=json_schema(spec.schema), path=spec.path)
         self.http_method = spec.method
         self.primary_keys: Sequence[str] = ("id",)
         self.replication_key = spec.replication_key
-        self.selected_by_default = spec.is_selected_by_default
         self.never_null = spec.never_null
         self._spec = spec
         self._follower = follower
         self._state_writer = tap.state_writer
         self._wants_profiles = False
         self._ids_of_page: list[str] = []
-        self._was_selected = spec.is_selected_by_default  # --test selects all streams
         run.before_start(self._prepare_run, self._check_values)
 
     def apply_catalog(self, catalog: Catalog) -> None:
@@ -74,7 +73,6 @@ class FeedStream(JoboStream):
         rows in every run.
         """
         super().apply_catalog(catalog)
-        self._was_selected = self.selected
         self.replication_key = self.replication_key or self._spec.replication_key
         self.primary_keys = self.primary_keys or ("id",)
         if entry := catalog.get_stream(self.name):  # used for the SCHEMA message
@@ -92,15 +90,20 @@ class FeedStream(JoboStream):
                 self.name,
             )
             return iter(())
+        if self.is_skipped_by_test:
+            return iter(())
         if self.ABORT_AT_RECORD_COUNT is not None:
-            return self._sample(self.ABORT_AT_RECORD_COUNT) if self._was_selected else iter(())
+            return self._sample(self.ABORT_AT_RECORD_COUNT)
         self._run.start()
         if self.is_mapped_out:
             self.logger.warning(
                 "Setting 'stream_maps' removes %s: nothing is read for it.", self.name
             )
             return iter(())
-        self._wants_profiles = bool(self._follower and self._follower.follow())
+        if self._follower and self._follower.follow():
+            self._wants_profiles = True
+            self._report.profiles = self._follower.profiles
+        self._report.start()
         return self._delivery().records()
 
     def generate_child_contexts(
@@ -115,14 +118,22 @@ class FeedStream(JoboStream):
             self._ids_of_page.append(record["id"])
         return ()
 
-    def finish_run(self) -> None:
-        """Write the remaining records, and the sync's summary if the feed was read."""
+    def finish_run(self) -> bool:
+        """Write the remaining records, and the sync's summary if the feed was to be read."""
         try:
             super().finish_run()
         finally:
-            if not self._is_replaced_by_ids:
-                follower = self._follower
-                self._report.finish(follower.profiles if follower and follower.selected else None)
+            if self._will_read and not self.is_test:
+                self._summarize()
+        return bool(self._report.metrics())
+
+    def _summarize(self) -> None:
+        report = self._report
+        report.finish()
+        log_figures(self.metrics_logger, self.name, report.metrics())
+        self._run.summary.add(rows=report.rows, pages=report.pages, is_complete=report.is_complete)
+        if self._wants_profiles and self._follower:
+            self._follower.summarize(is_complete=report.is_complete)
 
     @property
     def _is_replaced_by_ids(self) -> bool:
@@ -177,21 +188,28 @@ class FeedStream(JoboStream):
     def _after_page(self) -> None:
         ids, self._ids_of_page = self._ids_of_page, []
         if ids and self._follower:
-            self._follower.write_profiles(ids)
+            self._follower.write_profiles(ids, self._report.show_progress)
 
     def _sample(self, limit: int) -> Iterator[Row]:
-        """Fetch at most `limit` rows with one request, without using the journal or the state."""
+        """Fetch at most `limit` rows with one request, without changing the journal or the state.
+
+        If the journal holds rows, they need not be billed again: one of them is emitted, and the
+        request asks only for rows that change from now on, of which there are none.
+        """
+        if self._follower and not self._follower.is_skipped_by_test:
+            self._follower.follow()
+        kept = self._run.sample(self._spec, self._filters)
         scan = self._start.new_scan(StreamState())
         scan = replace(scan, batch_size=min(limit, scan.batch_size))
+        if kept:
+            scan = replace(scan, since=format_timestamp(self._run.clock.now()))
         raw = self._reader.fetch_page(scan)
         page = read_page(raw.body, self._spec, None)
         self._reader.settle(raw, len(page.items))
-        rows = [self._spec.to_row(item, raw.started_at) for item in page.items]
-        conversion = self._converter.convert(rows, is_plain=page.is_plain)
-        yield from islice(conversion.records, limit)
-        self._report.page_delivered(
-            len(conversion.records), len(conversion.skipped), is_replayed=False
-        )
+        if kept and not page.items:
+            page = read_page(kept, self._spec, None)
+        rows = [self._spec.to_row(item, raw.started_at) for item in page.items[:limit]]
+        yield from self._converter.convert(rows, is_plain=page.is_plain).records
 
     def _delivery(self) -> Delivery:
         others = self.tap_state.get("bookmarks", {}).keys() - {self.name}
@@ -287,11 +305,11 @@ class FeedStream(JoboStream):
     def _report(self) -> Report:
         return Report(
             stream=self.name,
+            count_rows=lambda: self._record_counter.value,
             budget=self._run.budget,
             account=self._account,
             clock=self._run.clock,
             logger=self.logger,
-            metrics_logger=self.metrics_logger,
         )
 
     @cached_property

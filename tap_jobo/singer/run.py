@@ -16,7 +16,8 @@ from tap_jobo.clock import Clock
 from tap_jobo.journal.identity import owner_of, unversioned_owner
 from tap_jobo.journal.journal import Journal
 from tap_jobo.journal.page_store import NoStore
-from tap_jobo.journal.places import open_store, run_lock
+from tap_jobo.journal.places import is_there, open_store, run_lock
+from tap_jobo.sync.run_summary import RunSummary
 
 if TYPE_CHECKING:
     import logging
@@ -92,6 +93,11 @@ class RunContext:
             logger=self._logger,
         )
 
+    @cached_property
+    def summary(self) -> RunSummary:
+        """Sums up the streams."""
+        return RunSummary(self.budget, self._logger)
+
     def before_start(self, prepare: Callable[[], None], check: Callable[[], None]) -> None:
         """Register steps to run once, before the run's first billed request.
 
@@ -138,6 +144,13 @@ class RunContext:
         if spec.has_unversioned_pages:
             journal.take_over(unversioned_owner(api_url=self.url, **identity))
         return journal
+
+    def sample(self, spec: FeedSpec, filters: Filters) -> bytes | None:
+        """Return the raw body of a journaled page with rows, without changing the journal."""
+        if not (spec.is_journaled and self._config["journal"] and is_there(self._place)):
+            return None
+        owner = owner_of(spec, api_key=self._config["api_key"], api_url=self.url, filters=filters)
+        return Journal(self._store, owner, self._logger).sample()
 
     def lock(self, spec: FeedSpec, filters: Filters) -> None:
         """Take the lock of a feed, held until the end of the run.

@@ -21,7 +21,6 @@ from tap_jobo.settings.kinds import (
     Text,
     Url,
 )
-from tap_jobo.settings.sdk_settings import invalid_sdk_settings
 from tap_jobo.settings.setting import Setting, config_schema
 from tap_jobo.settings.unknown import mistyped_variables, unknown_settings, unknown_variables
 from tap_jobo.streams.career_sites import FILTERS
@@ -233,36 +232,21 @@ class TestRefusedByTheProcess:
         run = tap.run(
             flattening_max_depth=1.5,
             flattening_enabled=True,
+            stream_map_config=7,
             stream_maps={"career_sites": {"x": 2.5}},
             batch_size=0.5,
             max_credit=7,
         )
         assert [line.split(":")[0] for line in complaints(run)] == [
             "Setting 'batch_size' must be a whole number from 1 to 50, not 0.5.",
-            "Setting 'stream_maps.career_sites' is not valid",
+            "Setting 'stream_map_config' is not valid",
             "Setting 'flattening_max_depth' is not valid",
             "Setting 'max_credit' does not exist",
+            "Setting 'stream_maps'",
         ]
         assert "1.5 is not of type 'integer', 'null'." in run.stderr
         assert "Decimal" not in run.stderr
         assert sandbox.ledger == []
-
-    @pytest.mark.parametrize(
-        ("maps", "lines"),
-        [
-            ({"career_sites": None, "jobs": "__NULL__", "__else__": None}, 0),
-            ({"__else__": 5}, 1),
-            ({"a\nb": 5, "c": KEY, "d": {"e": ["x" * 200]}}, 3),
-            ("x", 1),
-        ],
-    )
-    def test_each_invalid_map_is_a_line(self, maps: object, lines: int) -> None:
-        schema = {"properties": {**TapJobo.config_jsonschema["properties"]}}
-        TapJobo.append_builtin_config(schema)
-        found = invalid_sdk_settings({"api_key": "other", "stream_maps": maps}, schema, NAMES)
-        assert len(found) == lines
-        assert all(line.isprintable() and "jbe_" not in line for line in found)
-        assert all(line.startswith("Setting 'stream_maps") and len(line) < 200 for line in found)
 
     def test_key_within_another_setting_is_not_shown(self, tap: Tap, sandbox: Sandbox) -> None:
         run = tap.run(api_url=f"https://{sandbox.api_key}@connect.jobo.world")

@@ -415,11 +415,11 @@ class OneRun:
             account=self._account,
             report=Report(
                 stream="career_sites",
+                count_rows=lambda: 0,
                 budget=budget,
                 account=self._account,
                 clock=clock,
                 logger=LOGGER,
-                metrics_logger=LOGGER,
             ),
             write_state=self._write_state,
             check=lambda: None,

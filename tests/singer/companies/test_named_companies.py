@@ -45,7 +45,10 @@ class TestNamedCompanies:
         assert sandbox.feed_requests == []
         assert sorted(map(str, asked_for(sandbox))) == sorted([*ids, nobody])
         (summary,) = (line for line in run.lines("INFO") if line.startswith("Summary"))
-        assert "26 profiles, 2 companies not found, 0 skipped" in summary
+        assert summary == (
+            "Summary: companies: 26 profiles, 2 not found, 0 credits ($0.00); complete."
+        )
+        assert run.metrics["record_count"] == run.metrics["jobo_profiles"] == 26
         assert run.lines("WARNING") == []
         assert {message.get("stream") for message in run.messages} <= {None, "companies"}
 
@@ -206,7 +209,7 @@ class TestNamedCompanies:
         assert run.ids == [ids[0], *ids[2:]]
         (error,) = run.lines("ERROR")
         assert ids[1] in error
-        assert "4 profiles, 0 companies not found, 1 skipped" in run.stderr
+        assert "4 profiles, 1 skipped, 0 credits" in run.stderr
 
     def test_failing_api_ends_the_run_despite_a_repeated_company(
         self, alone: CompaniesTap, sandbox: Sandbox
