@@ -149,13 +149,16 @@ class Delivery:
             Whether the last page was fetched in this run, so that the rows are up to date; the
             scan as far as it got; the error if the API rejected its cursor.
         """
-        guard = LoopGuard()
+        guard = LoopGuard(scan, self._journal.loop_memory() if scan.cursor else "")
         while True:
             self._check()
             try:
                 scan, stored = self._stored(scan) or self._fetch(scan)
             except CursorRejectedError as rejection:
                 return False, scan, rejection
+            except BudgetReachedError:
+                self._journal.set_loop_memory(guard.memory(scan))
+                raise
             page, conversion = self._open(scan, stored, guard)
             self._report.page_started(
                 len(conversion.records), len(conversion.skipped), is_replayed=stored.raw is None
