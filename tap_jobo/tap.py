@@ -14,6 +14,7 @@ from tap_jobo.redaction import redact_logs
 from tap_jobo.settings.check import check
 from tap_jobo.settings.common import UNSUPPORTED
 from tap_jobo.settings.environment import load_dotenv_environment, read_environment
+from tap_jobo.settings.sdk_settings import invalid_sdk_settings
 from tap_jobo.settings.setting import config_schema
 from tap_jobo.settings.unknown import mistyped_variables, unknown_settings, unknown_variables
 from tap_jobo.signals import ShutdownSignal
@@ -23,6 +24,7 @@ from tap_jobo.singer.companies_stream import CompaniesStream
 from tap_jobo.singer.feed_stream import FeedStream
 from tap_jobo.singer.map_checks import check_names, check_shape
 from tap_jobo.singer.mapper import SelectedStreamsMapper
+from tap_jobo.singer.metric_lines import keep_stream
 from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.writer import StdoutWriter, check_reader
 from tap_jobo.streams.registry import FEEDS, FOLLOWED, SETTINGS
@@ -81,6 +83,8 @@ class TapJobo(CommandLine):
                 self.logger.warning("Variable %s is not a setting and has no effect.", variable)
         problems += check_shape(config.get("stream_maps"))
         if validate_config:
+            own = {"stream_maps", *(setting.name for setting in SETTINGS)}
+            problems = [*invalid_sdk_settings(config, self.config_jsonschema, own), *problems]
             config = check(config, SETTINGS, problems)
             redact_logs(config["api_key"])
         else:  # discovery needs no key, and the SDK would warn that it is missing
@@ -94,6 +98,7 @@ class TapJobo(CommandLine):
         except MappingError as error:
             raise ConfigError(f"Setting 'stream_maps' is not a valid map: {error}") from error
         cast("StdoutWriter", self.message_writer).end_with(self._shutdown)
+        self.metrics_logger.addFilter(keep_stream)
 
     def _setup_signal_handlers(self) -> None:
         """Replace the SDK's handler of SIGTERM and SIGINT, which exits immediately with 0.

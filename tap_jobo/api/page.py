@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from tap_jobo.api.json_body import NotJsonError, parse_json_checked
 from tap_jobo.errors import ApiError
@@ -12,8 +15,10 @@ from tap_jobo.records.text import sanitize_text
 if TYPE_CHECKING:
     from tap_jobo.streams.feed_spec import FeedSpec
 
+    PageDecoder = msgspec.json.Decoder[Any]
 
 _MAX_ESTIMATE: Final = 10**12
+_ESCAPED_NUL: Final = b"\\u0000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +26,13 @@ class Page:
     """What one request to a feed returns.
 
     Attributes:
-        items: The items, unchecked: each is checked when it is converted to a record.
+        items: The items. If not `are_rows_checked`, each is checked when it is converted to a
+            record.
         next_cursor: Where the next page starts; a string whenever `has_more`.
         has_more: Whether another page follows, which an empty page does not rule out.
         is_plain: Whether its strings are known to be free of characters that databases reject.
         estimated_total: Estimated items in the whole scan, if the response has it.
+        are_rows_checked: Whether the items have been parsed as rows of the decoder's type.
     """
 
     items: list[Any]
@@ -33,22 +40,40 @@ class Page:
     has_more: bool
     is_plain: bool
     estimated_total: int | None = None
+    are_rows_checked: bool = False
 
 
-def read_page(body: bytes, spec: FeedSpec, sent_cursor: str | None) -> Page:
+def page_decoder(spec: FeedSpec, row_type: type[msgspec.Struct]) -> PageDecoder | None:
+    """Return a decoder for pages whose rows all match a type, None if the items are not rows."""
+    if not spec.items_are_rows:
+        return None
+    members: list[Any] = [
+        ("items", list[row_type]),  # type: ignore[valid-type]
+        ("has_more", bool),
+        ("next_cursor", Any, None),
+        ("estimated_total", Any, None),
+    ]
+    envelope = msgspec.defstruct("Envelope", members, rename={"items": spec.item_key})
+    return msgspec.json.Decoder(envelope)
+
+
+def read_page(
+    body: bytes, spec: FeedSpec, sent_cursor: str | None, decoder: PageDecoder | None = None
+) -> Page:
     """Parse the body of a page.
 
     Args:
         body: The body of a successful response.
         spec: The feed.
         sent_cursor: The cursor that was requested, None for the first page.
+        decoder: Parses and checks the page at once, if it can.
 
     Raises:
         ApiError: It is not the documented envelope, or has more pages but no usable cursor.
             Guessing could end a scan too early, or bill the same page forever.
     """
     try:
-        data, is_strict = parse_json_checked(body)
+        data, is_plain, are_rows_checked = _parse(body, decoder)
     except NotJsonError:
         raise _broken("is not valid JSON") from None
     except MemoryError:
@@ -64,9 +89,24 @@ def read_page(body: bytes, spec: FeedSpec, sent_cursor: str | None) -> Page:
         items=items,
         next_cursor=_next_cursor(data.get("next_cursor"), sent_cursor, has_more=has_more),
         has_more=has_more,
-        is_plain=is_strict and b"\\u0000" not in body,
+        is_plain=is_plain,
         estimated_total=_estimate(data.get("estimated_total")),
+        are_rows_checked=are_rows_checked,
     )
+
+
+def _parse(body: bytes, decoder: PageDecoder | None) -> tuple[object, bool, bool]:
+    """Return the JSON of a body, whether it is plain, and whether its rows have been checked.
+
+    Raises:
+        NotJsonError: It is not JSON.
+    """
+    has_nul = _ESCAPED_NUL in body
+    if decoder and not has_nul:
+        with suppress(msgspec.DecodeError, ValueError, RecursionError):
+            return msgspec.to_builtins(decoder.decode(body)), True, True
+    data, is_strict = parse_json_checked(body)
+    return data, is_strict and not has_nul, False
 
 
 def _next_cursor(cursor: object, sent_cursor: str | None, *, has_more: bool) -> str | None:

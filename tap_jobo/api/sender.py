@@ -41,8 +41,9 @@ class Sender:
     """Sends requests, one try each.
 
     Args:
-        session: The session to send with. Redirects are never followed: they would send a header
-            such as X-Api-Key to another host.
+        session: The session whose adapters, proxies and certificates to use. Its `send` is not
+            used (see `Transport`), so redirects are never followed: they would send a header such
+            as X-Api-Key to another host.
         key: The API key, to redact it from responses.
         clock: The clock to read.
     """
@@ -75,9 +76,8 @@ class Sender:
         connect, read = _TIMEOUT
         timeout: Any = urllib3.Timeout(exchange.seconds, connect, read)
         try:
-            return self._session.send(
-                request, timeout=timeout, allow_redirects=False, **self._environment
-            )
+            adapter = self._session.get_adapter(url)
+            return adapter.send(request, timeout=timeout, **self._environment)
         except (OSError, urllib3.exceptions.HTTPError) as error:  # requests' are OSErrors
             raise sending_failed(error, url, exchange, is_paid=is_paid) from error
 

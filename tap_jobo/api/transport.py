@@ -21,6 +21,9 @@ from urllib3.poolmanager import PoolManager, ProxyManager
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from requests import PreparedRequest
+    from urllib3.connectionpool import ConnectionPool
+
     from tap_jobo.clock import Clock
 
 
@@ -64,12 +67,33 @@ _current: ContextVar[Exchange | None] = ContextVar("exchange", default=None)
 class Transport(HTTPAdapter):
     """Sends requests over connections that report to the current `Exchange`.
 
+    It is called directly rather than through `Session.send`, which would handle redirects, cookies
+    and hooks: the tap follows no redirect, keeps no cookie and has no hook. That and the pool of
+    the last request, which is not looked up again, halve the time that requests itself takes.
+
     Args:
         workers: How many connections to keep open.
     """
 
     def __init__(self, workers: int) -> None:
+        self._last: tuple[object, ConnectionPool] | None = None
         super().__init__(pool_maxsize=workers)
+
+    def get_connection_with_tls_context(
+        self, request: PreparedRequest, *args: Any, **kwargs: Any
+    ) -> ConnectionPool:
+        """Return the connection pool of a request: the last one if nothing has changed."""
+        key = (request.url, args, kwargs)  # whose values are certificates and proxies
+        last = self._last
+        if last is None or last[0] != key:
+            last = key, super().get_connection_with_tls_context(request, *args, **kwargs)
+            self._last = last
+        return last[1]
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._last = None
+        super().close()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Use this module's connection pools."""

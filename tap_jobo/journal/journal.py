@@ -170,6 +170,17 @@ class Journal:
         """Return whether pages of a scan are kept, so that a later run could resume it."""
         return any(entry.scan == scan.id and self.holds(entry) for entry in self._mine())
 
+    def has_pages_of_others_after(self, completed: str) -> bool:
+        """Return whether scans of other filters, after a completed scan, were billed and not used.
+
+        Args:
+            completed: Id of the completed scan, empty for none.
+        """
+        bases = {completed, f"full-{completed}"}
+        return bool(completed) and any(
+            entry.base in bases for entry in self._pages.values() if entry.owner not in self._owners
+        )
+
     def note(self, entry: Entry, *, following: str | None, rows: int, tally: str) -> None:
         """Record what parsing a page has shown, so that later runs need not parse it again."""
         noted = replace(entry, following=hash_cursor(following), rows=rows, tally=tally)
@@ -228,7 +239,7 @@ class Journal:
             known = sum(entry.rows or 0 for entry in pages)
             self._logger.info(
                 "Replaying %s rows in %s %s from the journal, free of charge: they were billed "
-                "since %s, and the state does not show that they arrived. To fetch (and pay for) "
+                "since %s, and the state of this run does not cover them. To fetch (and pay for) "
                 "them again instead, delete %s or set journal to false.",
                 f"{known:,}",
                 f"{len(pages):,}",

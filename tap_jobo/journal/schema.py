@@ -9,8 +9,10 @@ from typing import Final
 from tap_jobo.errors import JournalError
 from tap_jobo.scan import id_by_start
 
-VERSION: Final = 2
+VERSION: Final = 3
 """`PRAGMA user_version`; files of the first version say 0."""
+_WITHOUT_NOTES: Final = 2
+"""The version whose pages held everything that is noted of them."""
 UNVERSIONED: Final = "v1:"
 """Prefix of the owner of pages from the first version, which hashed other values (see below)."""
 _TABLES: Final = """
@@ -40,6 +42,18 @@ CREATE TABLE quarantine (
     UNIQUE (owner, digest)
 );
 CREATE TABLE tallies (owner TEXT PRIMARY KEY, tally TEXT NOT NULL);
+"""
+_NOTES: Final = """
+CREATE TABLE notes (  -- apart from pages: to change a page would write its body once more
+    owner TEXT NOT NULL,
+    scan TEXT NOT NULL,
+    cursor TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    following TEXT NOT NULL,
+    rows INTEGER NOT NULL,
+    tally TEXT NOT NULL,
+    PRIMARY KEY (owner, scan, cursor)
+) WITHOUT ROWID;
 """
 _FROM_VERSION_1: Final = """
 INSERT INTO pages
@@ -98,10 +112,17 @@ def prepare(db: sqlite3.Connection) -> None:
 
 
 def _make_tables(db: sqlite3.Connection) -> None:
-    """Create the tables in a transaction, and move pages of the first version into them."""
+    """Create the tables that are missing in a transaction, and move older pages into them."""
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version == VERSION:  # another tap was faster
         return
+    if version != _WITHOUT_NOTES:
+        _make_pages(db)
+    _execute_each(db, _NOTES)
+    db.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _make_pages(db: sqlite3.Connection) -> None:
     columns = _columns(db)
     if _has_tables(db) and not {"owner", "updated_after", "bought_at", "next_cursor"} <= columns:
         raise JournalError(
@@ -116,7 +137,6 @@ def _make_tables(db: sqlite3.Connection) -> None:
         db.create_function("id_by_start", 1, id_by_start, deterministic=True)
         _execute_each(db, _FROM_VERSION_1)
         db.execute("DROP TABLE old_pages")
-    db.execute(f"PRAGMA user_version = {VERSION}")
 
 
 def _execute_each(db: sqlite3.Connection, script: str) -> None:

@@ -43,6 +43,13 @@ _WRITABLE: Final = "rwc"
 _WAL: Final = "-wal"
 """What SQLite appends to the file's name for its write-ahead log."""
 _COLUMNS: Final = ", ".join(field.name for field in fields(Entry))
+_NOTED: Final = ("following", "rows", "tally")
+_VALUES: Final = ", ".join(
+    f"COALESCE(notes.{field.name}, pages.{field.name})" if field.name in _NOTED else field.name
+    for field in fields(Entry)
+)
+_ENTRIES: Final = f"SELECT {_VALUES} FROM pages LEFT JOIN notes USING (owner, scan, cursor, number)"  # noqa: S608
+"""Pages with their notes; those of a page that was saved again do not count."""
 _PAGE: Final = "owner = ? AND scan = ? AND cursor = ?"
 
 
@@ -78,7 +85,7 @@ class SqliteStore:
         if self._db is None:
             return []
         with _store_errors():
-            found = self._db.execute(f"SELECT {_COLUMNS} FROM pages ORDER BY number")  # noqa: S608
+            found = self._db.execute(f"{_ENTRIES} ORDER BY number")
             return [Entry(*row) for row in found]
 
     def load(self, entry: Entry) -> bytes:
@@ -88,7 +95,7 @@ class SqliteStore:
         with _store_errors():
             found = self._db.execute(
                 f"SELECT body FROM pages WHERE {_PAGE}",  # noqa: S608
-                (entry.owner, entry.scan, entry.cursor),
+                _page(entry),
             ).fetchone()
             if found is None:
                 raise StoreError(f"{entry.name} is missing")
@@ -106,8 +113,8 @@ class SqliteStore:
         """Record what parsing a page has shown, unsynced: it can be parsed again."""
         with self._unsynced() as db:
             db.execute(
-                f"UPDATE pages SET following = ?, rows = ?, tally = ? WHERE {_PAGE}",  # noqa: S608
-                (entry.following, entry.rows, entry.tally, entry.owner, entry.scan, entry.cursor),
+                "INSERT OR REPLACE INTO notes VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (*_page(entry), entry.number, entry.following, entry.rows, entry.tally),
             )
 
     def remove(self, entries: Sequence[Entry]) -> None:
@@ -117,16 +124,21 @@ class SqliteStore:
         with _store_errors():
             db = self._writable()
             with db:
-                db.executemany(
-                    f"DELETE FROM pages WHERE {_PAGE}",  # noqa: S608
-                    [(each.owner, each.scan, each.cursor) for each in entries],
-                )
+                for table in ("pages", "notes"):
+                    db.executemany(
+                        f"DELETE FROM {table} WHERE {_PAGE}",  # noqa: S608
+                        map(_page, entries),
+                    )
             # It returns no rows, so `execute` would stop after freeing the first page.
             db.executescript("PRAGMA incremental_vacuum")
 
     def rename_owner(self, old: str, new: str) -> None:
         """Move the pages of one owner to another."""
-        self._write("UPDATE OR IGNORE pages SET owner = ? WHERE owner = ?", (new, old))
+        for table in ("pages", "notes"):
+            self._write(
+                f"UPDATE OR IGNORE {table} SET owner = ? WHERE owner = ?",  # noqa: S608
+                (new, old),
+            )
 
     def quarantine(self, owner: str, rows: Iterable[bytes]) -> int:
         """Keep rows that could not be delivered, without duplicates; return how many are new."""
@@ -242,6 +254,10 @@ class SqliteStore:
         if _holds_something(Path(f"{self._path}{_WAL}")):  # which would be ignored
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
         return _connect(self._path, wait=0, mode="ro&immutable=1")
+
+
+def _page(entry: Entry) -> tuple[str, str, str]:
+    return entry.owner, entry.scan, entry.cursor
 
 
 def _make_private(path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tap_jobo.records.fields import Problem, field_converter, object_converter, unknown_fields
 from tap_jobo.records.rescue import RESCUED_DATA, rescue
-from tap_jobo.records.row_check import RowCheck
+from tap_jobo.records.row_check import RowCheck, row_type
 from tap_jobo.records.row_log import RowLog
 from tap_jobo.records.uuids import parse_uuid
 
@@ -49,6 +49,9 @@ class RecordConverter:
         emitted: The fields that the catalog selects, including `id`.
         logger: Where single rows and fields are reported.
         never_null: The fields besides `id` that the API documents as never null.
+
+    Attributes:
+        row_type: The msgspec type of rows that `complete` makes records of.
     """
 
     def __init__(
@@ -65,6 +68,12 @@ class RecordConverter:
         self._is_rescuing = RESCUED_DATA in schema["properties"] and RESCUED_DATA in emitted
         self._convert_row = object_converter(fields, "", emitted)
         self._check = RowCheck({name: fields[name] for name in fields if name in emitted})
+        self._deselected = [name for name in fields if name not in emitted]
+        self.row_type = row_type(
+            fields,
+            checked=[name for name in fields if name in emitted or name in never_null],
+            required=never_null,
+        )
         self._never_null = {name: field_converter(fields[name], name) for name in never_null}
         self._log = RowLog(logger, is_rescuing=self._is_rescuing)
 
@@ -96,6 +105,19 @@ class RecordConverter:
                 records.append(record)
         damaged = {name: self._damage(name, rows) for name in self._never_null}
         return Conversion(records, skipped, {"id": len(skipped), **damaged}, len(rows))
+
+    def complete(self, rows: list[Row]) -> Conversion:
+        """Make records of a page's rows, in place, that were all parsed as `row_type`.
+
+        Args:
+            rows: The rows as objects, without NUL characters.
+        """
+        for row in rows:
+            for name in self._deselected:
+                del row[name]
+            if self._is_rescuing:
+                row[RESCUED_DATA] = None
+        return Conversion(rows, [], dict.fromkeys(("id", *self._never_null), 0), len(rows))
 
     def _record(self, row: Any, *, is_plain: bool) -> Row | None:
         """Return the record of a row, None if it has no usable id."""

@@ -16,6 +16,7 @@ from tap_jobo.api.page import read_page
 from tap_jobo.api.profiles import NOBODY, PROFILE_PATH
 from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.errors import ApiError, ConfigError
+from tap_jobo.singer.metric_lines import log_figures
 from tap_jobo.singer.stream import JoboStream, json_schema
 from tap_jobo.sync.clocks import judge_clocks, reject_future_bookmark
 from tap_jobo.sync.delivery import Delivery
@@ -99,7 +100,10 @@ class FeedStream(JoboStream):
                 "Setting 'stream_maps' removes %s: nothing is read for it.", self.name
             )
             return iter(())
-        self._wants_profiles = bool(self._follower and self._follower.follow())
+        if self._follower and self._follower.follow():
+            self._wants_profiles = True
+            self._report.profiles = self._follower.profiles
+        self._report.start()
         return self._delivery().records()
 
     def generate_child_contexts(
@@ -114,14 +118,22 @@ class FeedStream(JoboStream):
             self._ids_of_page.append(record["id"])
         return ()
 
-    def finish_run(self) -> None:
-        """Write the remaining records, and the sync's summary if the feed was read."""
+    def finish_run(self) -> bool:
+        """Write the remaining records, and the sync's summary if the feed was to be read."""
         try:
             super().finish_run()
         finally:
-            if not (self._is_replaced_by_ids or self.is_test):
-                follower = self._follower
-                self._report.finish(follower.profiles if follower and follower.selected else None)
+            if self._will_read and not self.is_test:
+                self._summarize()
+        return bool(self._report.metrics())
+
+    def _summarize(self) -> None:
+        report = self._report
+        report.finish()
+        log_figures(self.metrics_logger, self.name, report.metrics())
+        self._run.summary.add(rows=report.rows, pages=report.pages, is_complete=report.is_complete)
+        if self._wants_profiles and self._follower:
+            self._follower.summarize(is_complete=report.is_complete)
 
     @property
     def _is_replaced_by_ids(self) -> bool:
@@ -148,13 +160,23 @@ class FeedStream(JoboStream):
 
     def _check_values(self) -> None:
         """Warn about filter values that Jobo does not know, before the first billed request."""
-        for setting in self._spec.filters:
+        for setting in self._spec.filters if self._will_read else ():
             values = self.config.get(setting.name)
+            for doubt in setting.doubts(values):
+                self._run.warn_once(doubt)
             parameter = setting.request_parameter
-            if values and self._will_read and parameter in self._spec.listed_parameters:
+            if values and parameter in self._spec.listed_parameters:
                 known = self._run.known_values(self._prepare_known_values)
-                for warning in describe_unknown_values(setting.name, values, known[parameter]):
+                listed = known.values[parameter]
+                for warning in describe_unknown_values(setting.name, values, listed):
                     self._run.warn_once(warning)
+
+    def _most_rows(self) -> int | None:
+        """Return how many rows can match the filters, None if the API has no count of the feed."""
+        if not self._spec.listed_parameters or self._spec.is_account_bound:
+            return None
+        filters = {each.request_parameter: self._filters[each.name] for each in self._spec.filters}
+        return self._run.known_values(self._prepare_known_values).most_rows(filters)
 
     def _prepare_known_values(self) -> PreparedRequest:
         return self.build_prepared_request(method="GET", url=self.url_base + FILTERS_PATH)
@@ -166,7 +188,7 @@ class FeedStream(JoboStream):
     def _after_page(self) -> None:
         ids, self._ids_of_page = self._ids_of_page, []
         if ids and self._follower:
-            self._follower.write_profiles(ids)
+            self._follower.write_profiles(ids, self._report.show_progress)
 
     def _sample(self, limit: int) -> Iterator[Row]:
         """Fetch at most `limit` rows with one request, without changing the journal or the state.
@@ -199,6 +221,8 @@ class FeedStream(JoboStream):
         self._reject_future(state)
         if not self.config["journal"]:  # which would keep a page that ends the run
             self._judge_clocks()
+        if self._spec.longest_lookback and self._run.api_now() is None:
+            self._ask_api_time()  # a window by a wrong local clock is refused, or too short
         return Delivery(
             spec=self._spec,
             start=self._start,
@@ -274,17 +298,18 @@ class FeedStream(JoboStream):
             clock=self._run.clock,
             api_now=self._run.api_now,
             logger=self.logger,
+            most_rows=self._most_rows,
         )
 
     @cached_property
     def _report(self) -> Report:
         return Report(
             stream=self.name,
+            count_rows=lambda: self._record_counter.value,
             budget=self._run.budget,
             account=self._account,
             clock=self._run.clock,
             logger=self.logger,
-            metrics_logger=self.metrics_logger,
         )
 
     @cached_property

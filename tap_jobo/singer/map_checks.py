@@ -40,7 +40,7 @@ _NAMES: Final = _RECORD | {"config", "__stream_name__", "__original_stream_name_
 _NOTHING: Final = type(None)
 _VALUE: Final = ((str, _NOTHING), "an expression in quotes, or null")
 _TYPES: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
-    "": ((str, _NOTHING), "an object of fields, or null"),
+    "": ((_NOTHING,), "an object of fields, or null"),
     MAPPER_ALIAS_OPTION: ((str,), "a name in quotes"),
     MAPPER_ELSE_OPTION: ((_NOTHING,), f"null or {NULL_STRING}"),
     MAPPER_KEY_PROPERTIES_OPTION: ((list, _NOTHING), "a list of fields, or null"),
@@ -71,7 +71,10 @@ def check_shape(maps: object) -> Iterator[str]:
 
     The SDK says only that one does not fit, or fails with a traceback.
     """
-    for name, definition in maps.items() if isinstance(maps, dict) else ():
+    if not isinstance(maps, dict | _NOTHING):
+        yield "Setting 'stream_maps' must be an object of streams and their maps."
+        return
+    for name, definition in (maps or {}).items():
         is_else = name == MAPPER_ELSE_OPTION
         members = (
             definition if isinstance(definition, dict) else {name if is_else else "": definition}

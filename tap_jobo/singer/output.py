@@ -8,7 +8,12 @@ import select
 import stat
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
+
+with suppress(ImportError):  # Windows
+    import fcntl
+    import termios
 
 from tap_jobo.errors import InterruptedRunError, OutputError
 
@@ -71,12 +76,25 @@ class Output:
                     raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
                 self.check_blocked(since)
                 continue
-            rest = rest[os.write(number, _whole_lines(rest)) :]
+            rest = rest[os.write(number, _whole_lines(rest[: _room(number)])) :]
             since = time.monotonic()
 
 
-def _whole_lines(rest: memoryview) -> memoryview:
-    piece = rest[:_PIPE_BUF]
+def _room(number: int) -> int:
+    """Return how many bytes a pipe that can be written accepts without blocking.
+
+    If it is empty, as with a reader that keeps up, that is all it holds; half of it leaves room
+    for another process that writes to it, too. On Linux only, and not for a socket.
+    """
+    try:
+        capacity = fcntl.fcntl(number, fcntl.F_GETPIPE_SZ)
+        unread = fcntl.ioctl(number, termios.FIONREAD, bytes(4))
+    except (AttributeError, OSError):
+        return _PIPE_BUF
+    return _PIPE_BUF if any(unread) else max(capacity // 2, _PIPE_BUF)
+
+
+def _whole_lines(piece: memoryview) -> memoryview:
     end = bytes(piece).rfind(b"\n") + 1
     return piece[:end] if end else piece
 

@@ -17,6 +17,7 @@ from tap_jobo.journal.identity import owner_of, unversioned_owner
 from tap_jobo.journal.journal import Journal
 from tap_jobo.journal.page_store import NoStore
 from tap_jobo.journal.places import is_there, open_store, run_lock
+from tap_jobo.sync.run_summary import RunSummary
 
 if TYPE_CHECKING:
     import logging
@@ -91,6 +92,11 @@ class RunContext:
             alert_threshold=self._config.get("credits_alert_threshold"),
             logger=self._logger,
         )
+
+    @cached_property
+    def summary(self) -> RunSummary:
+        """Sums up the streams."""
+        return RunSummary(self.budget, self._logger)
 
     def before_start(self, prepare: Callable[[], None], check: Callable[[], None]) -> None:
         """Register steps to run once, before the run's first billed request.

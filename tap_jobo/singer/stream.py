@@ -7,7 +7,7 @@ import sys
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
-from singer_sdk import RESTStream, metrics
+from singer_sdk import RESTStream
 from singer_sdk.authenticators import APIKeyAuthenticator
 from singer_sdk.exceptions import MappingError
 from singer_sdk.helpers.conform import TypeConformanceLevel
@@ -15,12 +15,13 @@ from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
 
 from tap_jobo.errors import ConfigError, TapJoboError
 from tap_jobo.records.converter import RecordConverter
+from tap_jobo.singer.metric_lines import RecordCounter, SyncTimer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     import requests
-    from singer_sdk import Tap
+    from singer_sdk import Tap, metrics
     from singer_sdk.helpers.types import Context, Record
     from singer_sdk.singerlib import Catalog
     from singer_sdk.typing import PropertiesList
@@ -51,6 +52,7 @@ class JoboStream(RESTStream[Any]):
         self._run = run
         self._user_agent = f"{tap.name}/{tap.plugin_version}"
         self._writer = cast("StdoutWriter", tap.message_writer)
+        self._record_counter = RecordCounter(self.name)
         self._is_wanted = self.selected_by_default
 
     def apply_catalog(self, catalog: Catalog) -> None:
@@ -123,13 +125,33 @@ class JoboStream(RESTStream[Any]):
         if not isinstance(sys.exception(), TapJoboError | MappingError):
             super().log(message, *args, level=level, **kwargs)
 
+    def get_record_counter(self, **_: Any) -> metrics.Counter:
+        """Return the counter of the stream's records, whose value the summary reads."""
+        return self._record_counter
+
     def get_sync_timer(self) -> metrics.Timer:
         """Return a timer that also calls `finish_run`, however the sync ends."""
-        return _Timer(self.finish_run, metrics.Metric.SYNC_DURATION, {"stream": self.name})
+        return SyncTimer(self.name, self._end_sync)
 
-    def finish_run(self) -> None:
-        """Write the remaining records; streams add their summary."""
+    def log_sync_costs(self) -> None:
+        """Log the summary of the run: the SDK calls this for each stream when all are synced."""
+        self._run.summary.log(is_complete=True)
+
+    def finish_run(self) -> bool:
+        """Write the remaining records; streams add their summary.
+
+        Returns:
+            Whether the stream read anything, so that its duration is worth a METRIC line.
+        """
         self._writer.write_waiting_records()
+        return True
+
+    def _end_sync(self, *, is_failed: bool) -> bool:
+        try:
+            return self.finish_run()
+        finally:
+            if is_failed:  # no other stream is synced
+                self._run.summary.log(is_complete=False)
 
     # The private hooks of the SDK. `tests/singer/test_hooks.py` fails if the SDK changes one.
 
@@ -195,15 +217,3 @@ def json_schema(fields: PropertiesList) -> dict[str, Any]:
     schema = fields.to_dict()
     del schema["$schema"]
     return schema
-
-
-class _Timer(metrics.Timer):
-    """Calls a function when the SDK exits it, at the end of every sync, even a failed one."""
-
-    def __init__(self, at_exit: Callable[[], None], *args: Any) -> None:
-        super().__init__(*args)
-        self._at_exit = at_exit
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._at_exit()
-        super().__exit__(*exc_info)  # type: ignore[arg-type]

@@ -91,6 +91,11 @@ class FeedSpec:
         return self.list_price == 0
 
     @property
+    def items_are_rows(self) -> bool:
+        """Whether the items of a page are the rows, unchanged."""
+        return self.to_row is _as_it_is
+
+    @property
     def settings(self) -> tuple[Setting, ...]:
         """The settings that belong to this feed."""
         page_size = (self.page_size_setting,) if self.page_size_setting else ()

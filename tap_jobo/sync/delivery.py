@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tap_jobo.api.balance import dollars
-from tap_jobo.api.page import read_page
+from tap_jobo.api.page import page_decoder, read_page
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import ApiError, BudgetReachedError, CursorRejectedError, FormatError
 from tap_jobo.sync.clocks import judge_clocks, reject_future_bookmark
@@ -104,6 +104,7 @@ class Delivery:
         self._journal = journal
         self._reader = reader
         self._converter = converter
+        self._decoder = page_decoder(spec, converter.row_type)
         self._account = account
         self._report = report
         self._write_state = write_state
@@ -156,13 +157,14 @@ class Delivery:
             except CursorRejectedError as rejection:
                 return False, scan, rejection
             page, conversion = self._open(scan, stored, guard)
+            self._report.page_started(
+                len(conversion.records), len(conversion.skipped), is_replayed=stored.raw is None
+            )
             yield from conversion.records
             self._after_page()
             scan = self._checkpoint(scan, page)
             self._write_state(self._state)
-            self._report.page_delivered(
-                len(conversion.records), len(conversion.skipped), is_replayed=stored.raw is None
-            )
+            self._report.show_progress()
             if not page.has_more:
                 self._report_no_rows(scan)
                 return stored.raw is not None, scan, None
@@ -206,7 +208,7 @@ class Delivery:
         entry = stored.entry
         tally = self._tally if entry.rows is None else entry.tally
         try:
-            page = read_page(stored.body, self._spec, scan.cursor)
+            page = read_page(stored.body, self._spec, scan.cursor, self._decoder)
             if stored.raw:
                 self._reader.settle(stored.raw, len(page.items))
             guard.detect_pagination_loop(scan, page)
@@ -228,6 +230,8 @@ class Delivery:
         return page, conversion
 
     def _convert(self, scan: Scan, page: Page) -> Conversion:
+        if page.are_rows_checked:
+            return self._converter.complete(page.items)
         rows: list[Any] = [self._spec.to_row(item, scan.started_at or "") for item in page.items]
         return self._converter.convert(rows, is_plain=page.is_plain)
 
@@ -268,7 +272,9 @@ class Delivery:
 
     def _first_scan(self) -> Scan:
         state = self._state
-        scan = self._start.first_scan(state)
+        scan = self._start.first_scan(
+            state, are_pages_waiting=self._journal.has_pages_of_others_after(state.completed)
+        )
         self._journal.acknowledge(state.completed, state.pending)
         is_pending = state.pending is not None and scan.id == state.pending.id
         if not is_pending:

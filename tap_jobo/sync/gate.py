@@ -34,6 +34,8 @@ def pass_gate(conversion: Conversion, tally: str, stream: str) -> str:
     """
     if not conversion.rows:
         return tally
+    if conversion.rows not in conversion.damaged.values():
+        return ""
     before = json.loads(tally) if tally else {}
     rows = _names(conversion)
     bad: dict[str, list[str]] = {}

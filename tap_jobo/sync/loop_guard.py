@@ -62,7 +62,8 @@ class LoopGuard:
             raise _stalled(f"{MAX_EMPTY} pages in a row are empty, and each says that more follow")
         if not found:
             return
-        is_repeated = bool(self._recent) and found <= frozenset().union(*self._recent)
+        # The first new id settles it: a set of all recent ids would take longer than parsing.
+        is_repeated = all(any(id_ in page for page in self._recent) for id_ in found)
         self._repeated = self._repeated + 1 if is_repeated else 0
         self._recent.append(found)
         if self._repeated >= MAX_REPEATED:

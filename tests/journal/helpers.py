@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
     from tests.support import Run, Tap
 
+UNREAD = """
+SELECT scan || '.' || number FROM pages LEFT JOIN notes USING (owner, scan, cursor, number)
+WHERE notes.rows IS NULL
+"""
+"""The names of pages that no run could read."""
+
 
 @contextmanager
 def opened(path: Path) -> Iterator[sqlite3.Connection]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jobo_sandbox import Fault
-from tests.journal.helpers import journal_command, select
+from tests.journal.helpers import UNREAD, journal_command, select
 from tests.support import complaint
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def test_a_dropped_page_is_requested_again(tap: Tap, path: Path, broken: str) ->
     tap.sandbox.faults.add(BROKEN[broken], on=2)
     first = tap.run()
     assert first.returncode == 1
-    (name,) = select(path, "SELECT scan || '.' || number FROM pages WHERE rows IS NULL")
+    (name,) = select(path, UNREAD)
     assert journal_command(tap, "drop", name).returncode == 0
     again = tap.run(state=first.state)
     assert again.returncode == 0, again.stderr

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from jobo_sandbox import Fault, Hold
-from tests.journal.helpers import journal_command, opened, replayed, select
+from tests.journal.helpers import UNREAD, journal_command, opened, replayed, select
 from tests.support import execute
 from tests.support.crash import cut_in_request, finish, wait_for
 from tests.support.repository import REPOSITORY
@@ -58,8 +58,8 @@ def test_list_shows_each_sync_and_its_worth(tap: Tap, path: Path) -> None:
     tap.run(founded_after=1980)
     ((owner, scan, since),) = select(
         path,
-        "SELECT owner, scan, MIN(received_at) FROM pages WHERE batch_size = 50 GROUP BY scan "
-        "HAVING COUNT(*) = 2 AND SUM(rows) = 100",
+        "SELECT owner, scan, MIN(received_at) FROM pages JOIN notes USING (owner, scan, cursor) "
+        "WHERE batch_size = 50 GROUP BY scan HAVING COUNT(*) = 2 AND SUM(notes.rows) = 100",
     )
     lines = written(tap, "list")
     assert len(lines) == 2
@@ -128,12 +128,24 @@ def test_export_of_rows_names_pages_without_any(tap: Tap, path: Path, body: str)
         db.execute("DELETE FROM pages WHERE number = 1")
     tap.sandbox.faults.add(Fault(garbage=body))
     assert tap.run().returncode == 1
-    (name,) = select(path, "SELECT scan || '.' || number FROM pages WHERE rows IS NULL")
+    (name,) = select(path, UNREAD)
     run = journal_command(tap, "export", "--rows")
     assert run.returncode == 1
     assert len(run.stdout.splitlines()) == 50
-    assert run.stderr.startswith(f"Error: No rows can be read from {name}: ")
+    assert f"{name} has no rows that can be read" in run.stderr
     assert body in written(tap, "export")
+
+
+def test_export_skips_a_page_that_is_damaged_on_disk(tap: Tap, path: Path) -> None:
+    cut_in_request(tap, 3, billed=False)
+    with opened(path) as db:
+        db.execute("UPDATE pages SET body = x'00' WHERE number = 1")
+    (name,) = select(path, "SELECT scan || '.' || number FROM pages WHERE number = 1")
+    run = journal_command(tap, "export")
+    assert run.returncode == 1
+    assert [len(json.loads(line)["career_sites"]) for line in run.stdout.splitlines()] == [50]
+    (line,) = run.stderr.splitlines()
+    assert f"{name} cannot be read" in line
 
 
 def test_export_writes_quarantined_rows(tap: Tap) -> None:
@@ -196,7 +208,7 @@ def test_drop_refuses_while_a_run_is_under_way(tap: Tap, path: Path) -> None:
     tap.sandbox.faults.add(Fault(hold=hold), on=2)
     process = tap.start()
     hold.wait()
-    wait_for(lambda: select(path, "SELECT COUNT(*) FROM pages WHERE rows = 50") == [1])
+    wait_for(lambda: select(path, "SELECT COUNT(*) FROM notes WHERE rows = 50") == [1])
     line = refusal(journal_command(tap, "drop", "--all"))
     assert re.search(rf"\(process {process.pid} on \S+, since 20\S+Z\)", line)
     assert len(written(tap, "export")) == 1

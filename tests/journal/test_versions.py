@@ -104,7 +104,7 @@ def test_pages_of_version_1_are_replayed(tap: Tap, path: Path) -> None:
     assert again.lines("WARNING") == []
     assert again.bookmark["replication_key_value"] >= started_at
     assert tap.sandbox.rows_billed == 120
-    assert select(path, "PRAGMA user_version") == [2]
+    assert select(path, "PRAGMA user_version") == [3]
 
 
 def test_pages_of_version_1_are_replayed_from_its_state(tap: Tap, path: Path) -> None:
@@ -143,6 +143,21 @@ def test_pages_of_version_1_for_another_key_stay(tap: Tap, path: Path) -> None:
     with opened(path) as db:
         db.execute("DELETE FROM pages WHERE owner NOT LIKE 'v1:%'")
     assert replayed(tap.run()) == 120
+
+
+def test_pages_of_version_2_keep_their_notes(tap: Tap, path: Path) -> None:
+    first = tap.run()
+    with opened(path) as db:
+        db.execute(
+            "UPDATE pages SET (following, rows, tally) = (SELECT following, rows, tally FROM notes "
+            "WHERE notes.number = pages.number)"
+        )
+        db.execute("DROP TABLE notes")
+        db.execute("PRAGMA user_version = 2")
+    again = tap.run(state=first.states[0])
+    assert "Replaying 70 rows in 2 pages" in again.stderr
+    assert replayed(again) == 70
+    assert select(path, "SELECT COUNT(*) FROM pages WHERE cursor = ''") == [1]  # of a new scan
 
 
 @pytest.mark.parametrize("with_state", [False, True])

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from singer_sdk.singerlib import Catalog
 
 from jobo_sandbox import vocabulary
 from tap_jobo.streams.registry import SETTINGS
@@ -76,6 +77,16 @@ def test_the_script_for_cron_fails_when_the_tap_does(tmp_path: Path) -> None:
     assert run.returncode == 1
     assert "api_key" in run.stderr
     assert (tmp_path / "state.json").read_text() == "{}\n"
+
+
+def test_the_script_for_a_catalog_selects_what_it_names(tmp_path: Path) -> None:
+    (script,) = (block for block in _blocks("shell") if "--discover" in block)
+    commands = f'tap-jobo() {{ {COMMAND} "$@"; }}\n'
+    run = execute(["bash", "-c", commands + script], tap_environment(tmp_path), cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    catalog = Catalog.from_dict(json.loads((tmp_path / "catalog.json").read_text()))
+    selected = {name for name, entry in catalog.items() if entry.metadata.root.selected}
+    assert selected == {"career_sites", "companies"}
 
 
 def test_python_of_the_readme_is_python() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_jobo.errors import ConfigError
+from tap_jobo.singer.map_checks import check_shape
 from tap_jobo.tap import TapJobo
 from tests.support import complaint, entry_of, kept_signals
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 SETTINGS = {"api_key": "jbe_test_unused", "journal": False}
 SITES = "career_sites"
+KEY = "jbe_test_" + "a1B" * 7 + "_" + "c3D" * 14 + "e"
 
 
 @pytest.fixture(autouse=True)
@@ -125,6 +127,23 @@ def test_a_map_that_cannot_work_is_refused(fields: dict[str, Any], words: str) -
 
 def test_a_map_that_is_no_object_is_refused() -> None:
     assert "'career_sites' must be an object of fields, or null" in _error({SITES: ["name"]})
+
+
+@pytest.mark.parametrize(
+    ("maps", "lines"),
+    [
+        (None, 0),
+        ({"career_sites": None, "jobs": "__NULL__", "__else__": None}, 0),
+        ({"__else__": 5}, 1),
+        ({"a\nb": 5, "c": KEY, "d": {"e": ["x" * 200]}}, 3),
+        ("x", 1),
+    ],
+)
+def test_each_invalid_map_is_a_line(maps: object, lines: int) -> None:
+    found = [*check_shape(maps)]
+    assert len(found) == lines
+    assert all(line.isprintable() and "jbe_" not in line for line in found)
+    assert all(line.startswith("Setting 'stream_maps") and len(line) < 200 for line in found)
 
 
 def test_an_expression_needs_the_fields_that_it_reads(catalog: dict[str, Any]) -> None:

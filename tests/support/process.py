@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections import defaultdict
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -64,13 +65,13 @@ class Run:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The figures of the run's own METRIC lines, by name."""
+        """The figures of the run's own METRIC lines, by name; one without a line is zero."""
         points = (
             json.loads(line.split("METRIC: ", 1)[1])
             for line in self.stderr.splitlines()
             if "METRIC: " in line
         )
-        return {point["metric"]: point["value"] for point in points}
+        return defaultdict(float, {point["metric"]: point["value"] for point in points})
 
 
 @dataclass
