@@ -253,6 +253,9 @@ def test_a_signal_ends_a_run_whose_output_is_not_read(tap: Tap, signum: signal.S
     assert parse(lines)[0]["type"] == "SCHEMA"
     assert len(lines) < 50
     assert len(tap.sandbox.feed_requests) == 1
+    assert 0 < run.metrics["jobo_rows"] == run.metrics["record_count"] <= 50
+    assert run.metrics["jobo_credits"] == tap.sandbox.credits_billed == 2_500
+    assert run.stderr.splitlines()[-1].count("CRITICAL")  # the reason comes last
 
 
 def test_a_reader_that_reads_on_gets_the_page_whole(tap: Tap) -> None:
