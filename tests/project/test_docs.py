@@ -79,7 +79,7 @@ def test_every_command_of_the_readme_runs(open_folder: Path) -> None:
     assert output.count("This block has run.") == len(others)
     for state in ("", ":dach", ":fintech"):
         assert f"sandbox:tap-jobo-to-target-postgres{state}\n" in output
-    assert " 0 skipped" in output
+    assert " profiles, 0 credits ($0.00); complete." in output  # none skipped
     state = json.loads((open_folder / "state.json").read_text())
     assert state["bookmarks"]["career_sites"]["replication_key_value"]
 
