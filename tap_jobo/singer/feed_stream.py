@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from requests import PreparedRequest
-    from singer_sdk import Tap
+    from singer_sdk import Tap, metrics
     from singer_sdk.helpers.types import Context, Record
     from singer_sdk.singerlib import Catalog
 
@@ -101,7 +101,27 @@ class FeedStream(JoboStream):
             )
             return iter(())
         self._wants_profiles = bool(self._follower and self._follower.follow())
-        return self._delivery().records()
+        return self._records()
+
+    def _records(self) -> Iterator[Row]:
+        """Write each page's records, and yield those that the SDK must write."""
+        for records in self._delivery().pages():
+            if self._is_written_unchanged:
+                self._write_page(records)
+            else:
+                yield from records
+
+    def _write_page(self, records: Sequence[Row]) -> None:
+        """Write records as the SDK would, whose loop over them takes a tenth of a run."""
+        self._writer.write_records(self.name, records)
+        self._counter.increment(len(records))
+        if self._wants_profiles:
+            self._ids_of_page += [record["id"] for record in records]
+
+    def get_record_counter(self, **options: Any) -> metrics.Counter:
+        """Return the SDK's counter of records, and keep it to count whole pages."""
+        self._counter = super().get_record_counter(**options)
+        return self._counter
 
     def generate_child_contexts(
         self,
