@@ -96,8 +96,9 @@ class Progress:
             share = min(reading.done / reading.total, _SHARE_MAX)
             left = duration(max(reading.total - reading.done, 0) / rate) if rate else ""
         if self._bar:
-            speed = f", {_number(rate)} {reading.unit}/s" if rate else ""
-            self._bar.draw(self._stream, share, reading.brief + speed + (left and f", {left} left"))
+            speed = f"{_number(rate)} {reading.unit}/s" if rate else ""
+            parts = (reading.brief, left and f"{left} left", speed)  # a narrow terminal cuts it off
+            self._bar.draw(self._stream, share, ", ".join(filter(None, parts)))
             return
         self._logger.info(
             "Progress: %s: %s; %s %s per second%s%s.",

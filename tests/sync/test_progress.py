@@ -146,7 +146,7 @@ def test_a_person_sees_a_bar_and_no_lines(caplog: pytest.LogCaptureFixture) -> N
     assert [bar.rstrip() for bar in bars if bar.strip()] == [
         "jobs: 0 rows, $1.00",
         "jobs: 2,000 rows, $1.00, 100 rows/s",
-        "jobs:  75%|█████▉  | 3,020 rows, $1.00, 150 rows/s, 7 s left",
+        "jobs:  75%|█████▉  | 3,020 rows, $1.00, 7 s left, 150 rows/s",
     ]
     assert wiped.isspace()
     assert end == ""
