@@ -43,6 +43,7 @@ class ConnectionCheck:
     def __init__(self, run: RunContext) -> None:
         self._run = run
         self._seconds = 0.0
+        run.is_test = True
         run.session.hooks["response"].append(self._note)
 
     def _note(self, response: requests.Response, **_: Any) -> None:

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from tap_jobo.redaction import without_key
+
 if TYPE_CHECKING:
     from tap_jobo.errors import TapJoboError
 
@@ -61,7 +63,7 @@ def _parse(text: str) -> dict[str, Any]:
     if not text.strip():
         raise _UnusableFileError("must hold a JSON object, and is empty")
     try:
-        found = json.loads(text, parse_constant=_refuse)
+        found = json.loads(text, parse_constant=_refuse, object_pairs_hook=_once)
     except json.JSONDecodeError as error:
         what = error.msg.removesuffix(" at").rstrip(": ")
         place = f"line {error.lineno}, column {error.colno}"
@@ -71,6 +73,20 @@ def _parse(text: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         kind = _KINDS.get(type(found), "a number")
         raise _UnusableFileError(f"must hold a JSON object, not {kind}")
+    return found
+
+
+def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object, but not with one of two values: it could be the wrong `max_credits`.
+
+    Raises:
+        _UnusableFileError: A name occurs twice.
+    """
+    found = dict(members)
+    if len(found) < len(members):
+        names = [name for name, _ in members]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise _UnusableFileError(f"has the name {without_key(twice)!a} twice in one object")
     return found
 
 

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from tap_jobo.streams.feed_spec import FeedSpec
 
 _MOST_WORKERS: Final = 16
+_TEST_RETRY_FOR: Final = 10.0
+"""Seconds of backoff in a connection check, whose user is waiting."""
 
 
 class RunContext:
@@ -43,6 +45,9 @@ class RunContext:
         config: The checked settings.
         shutdown: Ends waits and requests when a signal arrives.
         logger: The tap's logger.
+
+    Attributes:
+        is_test: Whether this is a connection check; set before the first request.
     """
 
     def __init__(
@@ -55,6 +60,7 @@ class RunContext:
         self._checks: list[Callable[[], None]] = []
         self._known_values: KnownValues | None = None
         self._warnings: set[str] = set()
+        self.is_test = False
         self.shutdown = shutdown
         self.clock = Clock()
 
@@ -193,6 +199,8 @@ class RunContext:
         return place
 
     def _client(self, **options: Any) -> Client:
+        if self.is_test:
+            options["retry"] = _TEST_RETRY_FOR
         return Client(
             session=self.session,
             key=self._config["api_key"],

@@ -9,14 +9,14 @@ from singer_sdk.contrib.msgspec import MsgSpecWriter, encoder, serialize_jsonl
 from singer_sdk.singerlib.encoding.base import SingerMessageType
 from singer_sdk.singerlib.encoding.simple import StateMessage
 
-from tap_jobo.singer.output import Output, check_reader
+from tap_jobo.singer.output import Output, check_reader, has_reader
 
 if TYPE_CHECKING:
     from singer_sdk.singerlib.encoding.simple import Message
 
     from tap_jobo.signals import ShutdownSignal
 
-__all__ = ["StdoutWriter", "check_reader"]
+__all__ = ["StdoutWriter", "check_reader", "has_reader"]
 
 _RECORDS_AT_A_TIME: Final = 100
 _BUFFER: Final = 64 * 1024

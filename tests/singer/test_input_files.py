@@ -28,6 +28,7 @@ def _error(path: str) -> str:
         (b'{\n "key": "jbe_test_secret\n}', "is not valid JSON (line 2, column"),
         (b"api_key: jbe_test_secret", "(line 1, column 1: Expecting value)."),
         (b"{} {}", "(line 1, column 4: Extra data)."),
+        (b'{"a": {"b": 1, "b": 2}}', "has the name 'b' twice in one object."),
         (b'{"a": NaN}', "is not valid JSON, which has no NaN."),
         (b"[" * 100_000, "is too deeply nested, or has too long a number."),
         (b"1" * 5_000, "is too deeply nested, or has too long a number."),
