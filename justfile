@@ -47,11 +47,11 @@ coverage *arguments:
 mutation *modules:
     uv run --group mutation tools/mutation.py "$@"
 
-# write tables, settings and catalog snapshots from the code
+# write tables, settings, dbt sources and catalog snapshots from the code
 generate:
     uv run tools/generate.py
 
-# write the README's cost table and the charts in examples from sandbox runs
+# write the README's cost table and the charts from sandbox runs
 measure:
     uv run tools/costs.py
     uv run tools/draw_charts.py

@@ -26,6 +26,8 @@ PAGE: Final = 50
 _DISTINCT_ROWS: Final = 50_000
 """Ids repeat after so many rows, so that ten times the rows need no more memory here."""
 
+_NOT_FOUND: Final = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nDate: %s\r\n\r\n"
+
 
 def _row(number: int) -> dict[str, Any]:
     company = UUID(int=number << 80, version=4)
@@ -88,7 +90,10 @@ class _Handler(socketserver.StreamRequestHandler):
                 name, _, value = header.partition(b":")
                 if name.lower() == b"content-length":
                     length = int(value)
-            self._answer(json.loads(self.rfile.read(length)))
+            if length:
+                self._answer(json.loads(self.rfile.read(length)))
+            else:  # the profile of nobody, whose answer tells the time
+                self.request.sendall(_NOT_FOUND % formatdate(usegmt=True).encode())
 
     def _answer(self, request: dict[str, Any]) -> None:
         feed = self.server.feed

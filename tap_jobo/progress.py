@@ -96,8 +96,9 @@ class Progress:
             share = min(reading.done / reading.total, _SHARE_MAX)
             left = duration(max(reading.total - reading.done, 0) / rate) if rate else ""
         if self._bar:
-            speed = f", {_number(rate)} {reading.unit}/s" if rate else ""
-            self._bar.draw(self._stream, share, reading.brief + speed + (left and f", {left} left"))
+            speed = f"{_number(rate)} {reading.unit}/s" if rate else ""
+            parts = (reading.brief, left and f"{left} left", speed)  # a narrow terminal cuts it off
+            self._bar.draw(self._stream, share, ", ".join(filter(None, parts)))
             return
         self._logger.info(
             "Progress: %s: %s; %s %s per second%s%s.",
@@ -134,7 +135,7 @@ class _Bar:
         tqdm.set_lock(threading.RLock())  # by default it also needs a semaphore between processes
         self._exit = ExitStack()
         self._tqdm = self._exit.enter_context(
-            tqdm(file=sys.stderr, dynamic_ncols=True, leave=False, bar_format="")
+            tqdm(file=sys.stderr, dynamic_ncols=True, leave=False, bar_format=" ")
         )
         self._exit.enter_context(logging_redirect_tqdm())
 
@@ -155,12 +156,19 @@ def _is_watched() -> bool:
     jobs a terminal, and set `CI`.
     """
     return (
-        sys.stderr is not None
-        and sys.stderr.isatty()
+        _has_columns()
         and not (sys.stdout is not None and sys.stdout.isatty())
         and os.environ.get("TERM") != "dumb"
         and not os.environ.get("CI")
     )
+
+
+def _has_columns() -> bool:
+    """Whether standard error is a terminal. One without a size is read by a program."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns > 0
+    except (AttributeError, OSError, ValueError):  # closed, or no terminal
+        return False
 
 
 def _number(rate: float) -> str:

@@ -27,7 +27,7 @@ from tap_jobo.singer.mapper import SelectedStreamsMapper
 from tap_jobo.singer.metric_lines import keep_stream
 from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.state_checks import check_state
-from tap_jobo.singer.writer import StdoutWriter, check_reader
+from tap_jobo.singer.writer import StdoutWriter, check_reader, has_reader
 from tap_jobo.streams.registry import FEEDS, FOLLOWED, SETTINGS
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class TapJobo(CommandLine):
             ConfigError: A setting is invalid.
             StateError: The state is invalid.
         """
-        self._shutdown = ShutdownSignal(check_reader=check_reader)
+        self._shutdown = ShutdownSignal(has_reader=has_reader, check_reader=check_reader)
         config = dict(config or {})
         self.append_builtin_config(self.config_jsonschema)
         known = {*self.config_jsonschema["properties"], *UNSUPPORTED}

@@ -13,7 +13,7 @@ Args:
     {%- if not load_relation(relation) -%}
         {%- set advice = "select the stream " ~ table ~ " and run the loader first" -%}
         {%- if switch -%}{%- set advice = advice ~ ", or set " ~ switch ~ " to false" -%}{%- endif -%}
-        {{ exceptions.raise_compiler_error("There is no table " ~ relation ~ ": " ~ advice ~ ".") }}
+        {{ exceptions.raise_compiler_error("There is no table " ~ relation.schema ~ "." ~ relation.identifier ~ ": " ~ advice ~ ".") }}
     {%- endif -%}
     {%- set found = adapter.get_columns_in_relation(relation) | map(attribute="name") | map("lower") | list -%}
     {%- set declared = graph.sources["source.jobo.jobo." ~ table].columns.values() -%}

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from tap_jobo.scan import Scan
 
 _KEPT_FOR: Final = timedelta(days=30)
+_LOOP: Final = "-loop"
+"""What follows an owner's name where the loop guard's tally is, next to the gate's."""
 
 
 class Journal:
@@ -206,6 +208,21 @@ class Journal:
     def set_tally(self, tally: str) -> None:
         """Keep the gate's count."""
         self._try_to_write(lambda: self._store.set_tally(self._owner, tally))
+
+    def loop_memory(self) -> str:
+        """Return what the loop guard of an earlier run has left, empty for nothing.
+
+        Raises:
+            JournalError: It cannot be read.
+        """
+        try:
+            return self._store.tally(self._owner + _LOOP)
+        except StoreError as error:
+            raise self._unreadable(error) from error
+
+    def set_loop_memory(self, memory: str) -> None:
+        """Keep what the loop guard of the next run has to know."""
+        self._try_to_write(lambda: self._store.set_tally(self._owner + _LOOP, memory))
 
     def expire(self, now: datetime, api_now: datetime | None) -> None:
         """Drop pages that are older than 30 days by both the local and the API's clock.

@@ -49,8 +49,8 @@ CREATE TABLE notes (  -- apart from pages: to change a page would write its body
     scan TEXT NOT NULL,
     cursor TEXT NOT NULL,
     number INTEGER NOT NULL,
-    following TEXT NOT NULL,
-    rows INTEGER NOT NULL,
+    following TEXT,
+    rows INTEGER,
     tally TEXT NOT NULL,
     PRIMARY KEY (owner, scan, cursor)
 ) WITHOUT ROWID;

@@ -19,7 +19,8 @@ import tempfile
 import time
 import zlib
 from contextlib import contextmanager, suppress
-from dataclasses import astuple, fields
+from dataclasses import fields
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -43,12 +44,13 @@ _WRITABLE: Final = "rwc"
 _WAL: Final = "-wal"
 """What SQLite appends to the file's name for its write-ahead log."""
 _COLUMNS: Final = ", ".join(field.name for field in fields(Entry))
+_values: Final = attrgetter(*(field.name for field in fields(Entry)))
 _NOTED: Final = ("following", "rows", "tally")
-_VALUES: Final = ", ".join(
+_READ: Final = ", ".join(
     f"COALESCE(notes.{field.name}, pages.{field.name})" if field.name in _NOTED else field.name
     for field in fields(Entry)
 )
-_ENTRIES: Final = f"SELECT {_VALUES} FROM pages LEFT JOIN notes USING (owner, scan, cursor, number)"  # noqa: S608
+_ENTRIES: Final = f"SELECT {_READ} FROM pages LEFT JOIN notes USING (owner, scan, cursor, number)"  # noqa: S608
 """Pages with their notes; those of a page that was saved again do not count."""
 _PAGE: Final = "owner = ? AND scan = ? AND cursor = ?"
 
@@ -106,7 +108,7 @@ class SqliteStore:
         marks = ", ".join("?" * (len(fields(Entry)) + 1))
         self._write(
             f"INSERT OR REPLACE INTO pages ({_COLUMNS}, body) VALUES ({marks})",  # noqa: S608
-            (*astuple(entry), zlib.compress(body, 1)),
+            (*_values(entry), zlib.compress(body, 1)),
         )
 
     def annotate(self, entry: Entry) -> None:

@@ -91,12 +91,13 @@ class Setting:
         """Return whether every row that matches a filter's new value matches the old one.
 
         Args:
-            old: The old value, normalized; None for a filter that is not set.
-            new: The new value, likewise.
+            old: The old value, normalized; None for a filter that is not set. It comes from a
+                state, so it may be one that is not allowed.
+            new: The new value, normalized and allowed, or None.
         """
         if old is None or old == new:
             return True
-        return new is not None and self.kind.narrows(old, new)
+        return new is not None and self.allows(old) and self.kind.narrows(old, new)
 
 
 def config_schema(settings: Iterable[Setting]) -> dict[str, Any]:

@@ -104,7 +104,22 @@ class FeedStream(JoboStream):
             self._wants_profiles = True
             self._report.profiles = self._follower.profiles
         self._report.start()
-        return self._delivery().records()
+        return self._records()
+
+    def _records(self) -> Iterator[Row]:
+        """Write each page's records, and yield those that the SDK must write."""
+        for records in self._delivery().pages():
+            if self._is_written_unchanged:
+                self._write_page(records)
+            else:
+                yield from records
+
+    def _write_page(self, records: Sequence[Row]) -> None:
+        """Write records as the SDK would, whose loop over them takes a tenth of a run."""
+        self._writer.write_records(self.name, records)
+        self._record_counter.increment(len(records))
+        if self._wants_profiles:
+            self._ids_of_page += [record["id"] for record in records]
 
     def generate_child_contexts(
         self,

@@ -125,19 +125,24 @@ def _write_through(lines: bytes | bytearray) -> None:
     sys.stdout.buffer.flush()
 
 
-def check_reader() -> None:
-    """Check, before a page is billed, that the target is still reading.
-
-    Raises:
-        OutputError: It is not. (On platforms that cannot check this, the next write fails.)
-    """
+def has_reader() -> bool:
+    """Whether the target is still reading. Where that cannot be checked, the next write fails."""
     try:
         poll = select.poll()
         poll.register(sys.stdout.fileno(), 0)
         events = poll.poll(0)
     except (AttributeError, OSError, ValueError):
-        return
-    if any(event & (select.POLLERR | select.POLLNVAL) for _, event in events):
+        return True
+    return not any(event & (select.POLLERR | select.POLLNVAL) for _, event in events)
+
+
+def check_reader() -> None:
+    """Check, before a page is billed, that the target is still reading.
+
+    Raises:
+        OutputError: It is not.
+    """
+    if not has_reader():
         raise _give_up("the reading end is closed")
 
 

@@ -9,14 +9,16 @@ from singer_sdk.contrib.msgspec import MsgSpecWriter, encoder, serialize_jsonl
 from singer_sdk.singerlib.encoding.base import SingerMessageType
 from singer_sdk.singerlib.encoding.simple import StateMessage
 
-from tap_jobo.singer.output import Output, check_reader
+from tap_jobo.singer.output import Output, check_reader, has_reader
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from singer_sdk.singerlib.encoding.simple import Message
 
     from tap_jobo.signals import ShutdownSignal
 
-__all__ = ["StdoutWriter", "check_reader"]
+__all__ = ["StdoutWriter", "check_reader", "has_reader"]
 
 _RECORDS_AT_A_TIME: Final = 100
 _BUFFER: Final = 64 * 1024
@@ -64,18 +66,24 @@ class StdoutWriter(MsgSpecWriter):
             self._flush()
 
     def write_record(self, stream: str, record: dict[str, Any]) -> None:
-        """Buffer a RECORD message, without creating the SDK's message objects.
+        """Buffer a RECORD message, as `write_records` does."""
+        self.write_records(stream, [record])
+
+    def write_records(self, stream: str, records: Sequence[dict[str, Any]]) -> None:
+        """Buffer RECORD messages, without creating the SDK's message objects.
 
         Raises:
             OutputError: As for `write_message`.
             InterruptedRunError: As for `write_message`.
         """
         now = datetime.now(UTC)
-        self._records.append(
-            {"type": "RECORD", "stream": stream, "record": record, "time_extracted": now}
-        )
-        if len(self._records) >= _RECORDS_AT_A_TIME:
-            self.write_waiting_records()
+        for first in range(0, len(records), _RECORDS_AT_A_TIME):
+            self._records += [
+                {"type": "RECORD", "stream": stream, "record": record, "time_extracted": now}
+                for record in records[first : first + _RECORDS_AT_A_TIME]
+            ]
+            if len(self._records) >= _RECORDS_AT_A_TIME:
+                self.write_waiting_records()
 
     def write_waiting_records(self) -> None:
         """Write the records that are not written yet.

@@ -33,7 +33,7 @@ from tap_jobo.sync.loop_guard import LoopGuard
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from datetime import datetime
 
     from tap_jobo.api.account import Account
@@ -115,8 +115,8 @@ class Delivery:
         self._are_clocks_reported = False
         self._is_first_sync = state.bookmark is None and state.pending is None
 
-    def records(self) -> Iterator[Row]:
-        """Yield the records of the sync; each must be written before the next is requested.
+    def pages(self) -> Iterator[Sequence[Row]]:
+        """Yield the records of each page, which must be written before the next is requested.
 
         Raises:
             TapJoboError: The run cannot continue. The state covers what was delivered.
@@ -129,7 +129,7 @@ class Delivery:
         except BudgetReachedError as reached:
             self._logger.warning("%s", reached)
 
-    def _deliver(self, scan: Scan) -> Generator[Row, None, Scan | None]:
+    def _deliver(self, scan: Scan) -> Generator[Sequence[Row], None, Scan | None]:
         """Deliver a scan as far as possible, and return the scan to run next, if any."""
         self._journal.report_replay(scan)
         is_fresh, scan, rejection = yield from self._pages(scan)
@@ -142,25 +142,28 @@ class Delivery:
 
     def _pages(
         self, scan: Scan
-    ) -> Generator[Row, None, tuple[bool, Scan, CursorRejectedError | None]]:
+    ) -> Generator[Sequence[Row], None, tuple[bool, Scan, CursorRejectedError | None]]:
         """Deliver a scan's pages: raw page on disk, gate, rows, profiles, state.
 
         Returns:
             Whether the last page was fetched in this run, so that the rows are up to date; the
             scan as far as it got; the error if the API rejected its cursor.
         """
-        guard = LoopGuard()
+        guard = LoopGuard(scan, self._journal.loop_memory() if scan.cursor else "")
         while True:
             self._check()
             try:
                 scan, stored = self._stored(scan) or self._fetch(scan)
             except CursorRejectedError as rejection:
                 return False, scan, rejection
+            except BudgetReachedError:
+                self._journal.set_loop_memory(guard.memory(scan))
+                raise
             page, conversion = self._open(scan, stored, guard)
             self._report.page_started(
                 len(conversion.records), len(conversion.skipped), is_replayed=stored.raw is None
             )
-            yield from conversion.records
+            yield conversion.records
             self._after_page()
             scan = self._checkpoint(scan, page)
             self._write_state(self._state)

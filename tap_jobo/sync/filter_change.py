@@ -116,4 +116,6 @@ class FilterChange:
 def _show(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(item if isinstance(item, str) else json.dumps(item) for item in value)
-    return "not set" if value is None else str(value).lower()
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "not set" if value is None else str(value)

@@ -182,7 +182,11 @@ class Report:
         return ", ".join(parts)
 
     def _perhaps(self) -> str:
-        """Return what was charged for lost responses, and how much of it was billed if known."""
-        settled = self._budget.settled_perhaps()
-        known = "" if settled is None else f" (by the balances, {dollars(settled)} was)"
+        """Return what was charged for lost responses, and whether the balances show that less was.
+
+        Those after the last known balance count in full.
+        """
+        settled, perhaps = self._budget.settled_perhaps(), self._budget.perhaps
+        is_less = settled is not None and settled < perhaps
+        known = f" (by the balances, at most {dollars(settled or 0)} was)" if is_less else ""
         return f"{dollars(self._account.perhaps)} of it perhaps billed{known}"

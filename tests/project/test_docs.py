@@ -7,24 +7,33 @@ import re
 import runpy
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from singer_sdk.singerlib import Catalog
+from uv import find_uv_bin
 
 from jobo_sandbox import vocabulary
 from tap_jobo.streams.registry import SETTINGS
 from tests.support import COMMAND, execute, psql
 from tests.support import environment as tap_environment
 from tests.support.meltano import environment
+from tests.support.plugins import PYTHON_OF_DBT
 from tests.support.repository import REPOSITORY, files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 README = (REPOSITORY / "README.md").read_text("utf-8")
-NAMING = [*files("tap_jobo"), *files("jobo_sandbox"), REPOSITORY / "meltano.yml"]
+NAMING = [
+    *files("tap_jobo"),
+    *files("jobo_sandbox"),
+    *files("dbt", "*.sql"),
+    *files("dbt", "*.yml"),
+    REPOSITORY / "meltano.yml",
+]
 """Where names come from that the documents may quote."""
 TESTS = {
     path.stem
@@ -33,7 +42,7 @@ TESTS = {
 }
 DOCUMENTS = [
     str(path.relative_to(REPOSITORY))
-    for pattern in ("*.md", "docs/*.md", "examples/*.md")
+    for pattern in ("*.md", "docs/*.md", "examples/*.md", "dbt/*.md")
     for path in sorted(REPOSITORY.glob(pattern))
 ]
 GENERATED: Mapping[Path, str] = runpy.run_path(str(REPOSITORY / "tools/generate.py"))["generated"]()
@@ -51,20 +60,26 @@ def test_costs_are_what_the_sandbox_bills() -> None:
 
 def test_every_command_of_the_readme_runs(open_folder: Path) -> None:
     first, tests, *others = _blocks("shell")
+    (models,) = (block for block in others if "dbt-postgres:build" in block)
+    others.remove(models)
     assert tests == "pip install uv && uv run pytest\n"  # which runs this
     _copy_of_the_repository(open_folder)
 
     (rows, billed) = _figures(_run(open_folder, first))
     assert rows == billed >= 300
-    (rows_after, billed_after) = _figures(_run(open_folder, first))
+    second = _run(open_folder, models)
+    (rows_after, billed_after) = _figures(second)
     assert rows <= rows_after <= rows + 5
     assert billed_after <= 20
+    assert "WARN=0 ERROR=0 SKIP=0" in second
+    assert f" {rows_after} rows in analytics.jobo__directory" in second
+    assert len(re.findall(r"(?m)^  analytics\.jobo__\w+:$", second)) == 2
 
     output = _run(open_folder, _against_the_sandbox(open_folder, others))
     assert output.count("This block has run.") == len(others)
     for state in ("", ":dach", ":fintech"):
         assert f"sandbox:tap-jobo-to-target-postgres{state}\n" in output
-    assert " 0 skipped" in output
+    assert " profiles, 0 credits ($0.00); complete." in output  # none skipped
     state = json.loads((open_folder / "state.json").read_text())
     assert state["bookmarks"]["career_sites"]["replication_key_value"]
 
@@ -141,7 +156,12 @@ def _blocks(language: str) -> list[str]:
 
 
 def _run(folder: Path, script: str) -> str:
-    run = execute(["bash", "-euo", "pipefail", "-c", script], environment(), cwd=folder)
+    variables = environment()
+    if sys.version_info >= (3, 14):  # which dbt does not support yet
+        find = [find_uv_bin(), "python", "find", "--no-project", PYTHON_OF_DBT]
+        found = subprocess.run(find, capture_output=True, text=True, check=True)
+        variables["MELTANO_PYTHON"] = found.stdout.strip()
+    run = execute(["bash", "-euo", "pipefail", "-c", script], variables, cwd=folder)
     output = run.stdout + run.stderr
     assert run.returncode == 0, output
     return output

@@ -12,7 +12,8 @@ from tests.support.repository import REPOSITORY
 if TYPE_CHECKING:
     from jobo_sandbox.company_data import Json
 
-_NOT_YET_ON_3_14 = ("dbt", "duckdb")
+PYTHON_OF_DBT = ">=3.11,<3.14"
+"""What dbt, and the DuckDB that the loader needs, run on."""
 
 
 def plugin_of(kind: str, name: str) -> Json:
@@ -28,6 +29,6 @@ def tool_of(plugin: Json) -> list[str]:
     package, *others = plugin["pip_url"].split()
     command = [find_uv_bin(), "tool", "run", "--quiet", "--from", package]
     command += [option for other in others for option in ("--with", other)]
-    if any(name in plugin["pip_url"] for name in _NOT_YET_ON_3_14):
-        command += ["--python", ">=3.11,<3.14"]
+    if "dbt" in plugin["pip_url"] or "duckdb" in plugin["pip_url"]:
+        command += ["--python", PYTHON_OF_DBT]
     return command

@@ -9,6 +9,7 @@ import pytest
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.errors import StateError
 from tap_jobo.streams.career_sites import CAREER_SITES
+from tap_jobo.streams.jobs import JOBS
 from tap_jobo.streams.registry import FEEDS, SETTINGS
 from tap_jobo.sync.start import SyncStart
 from tap_jobo.sync.state import read_state
@@ -49,6 +50,9 @@ CHANGES: list[tuple[str, Any, Any, bool]] = [
     ("jobs_locations", [GERMANY], [BERLIN, {"city": "Paris"}], False),
     ("jobs_locations", None, [BERLIN], True),
     ("on_filter_change", "error", "keep", False),  # no filter: nothing says how its values relate
+    ("founded_after", "1999", 2000, False),  # a state that someone has edited
+    ("jobs_locations", [5], [BERLIN], False),
+    ("country_codes", "DE", ["D", "E"], False),
 ]
 
 
@@ -56,6 +60,12 @@ CHANGES: list[tuple[str, Any, Any, bool]] = [
 def test_narrowing_matches_nothing_new(name: str, old: Any, new: Any, *, is_narrower: bool) -> None:
     setting = NAMED[name]
     assert setting.narrows(setting.normalize(old), setting.normalize(new)) is is_narrower
+
+
+@pytest.mark.parametrize("filters", [{"jobs_posted_after": "x"}, {"jobs_sources": [{}]}])
+def test_state_with_impossible_filters_is_refused(filters: Any) -> None:
+    with pytest.raises(StateError, match=r"'filters' of bookmarks\.jobs must be"):
+        read_state({"filters": filters}, JOBS)
 
 
 @pytest.mark.parametrize("spec", FEEDS, ids=lambda spec: str(spec.name))

@@ -14,6 +14,7 @@ import tempfile
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -281,7 +282,7 @@ class OneRun:
     def go(self) -> None:
         """Run it, and note a page that a crash took before it was on disk."""
         try:
-            for row in self._delivery().records():
+            for row in chain.from_iterable(self._delivery().pages()):
                 assert not self.store.is_page_in_flight, "rows are out before the page is on disk"
                 self._step()
                 self._machine.target.take(
