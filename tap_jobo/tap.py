@@ -18,7 +18,7 @@ from tap_jobo.settings.sdk_settings import invalid_sdk_settings
 from tap_jobo.settings.setting import config_schema
 from tap_jobo.settings.unknown import mistyped_variables, unknown_settings, unknown_variables
 from tap_jobo.signals import ShutdownSignal
-from tap_jobo.singer.checks import check_catalog, check_selection, check_state
+from tap_jobo.singer.catalog_checks import check_catalog, check_selection
 from tap_jobo.singer.command_line import CommandLine
 from tap_jobo.singer.companies_stream import CompaniesStream
 from tap_jobo.singer.feed_stream import FeedStream
@@ -26,6 +26,7 @@ from tap_jobo.singer.map_checks import check_names, check_shape
 from tap_jobo.singer.mapper import SelectedStreamsMapper
 from tap_jobo.singer.metric_lines import keep_stream
 from tap_jobo.singer.run import RunContext
+from tap_jobo.singer.state_checks import check_state
 from tap_jobo.singer.writer import StdoutWriter, check_reader, has_reader
 from tap_jobo.streams.registry import FEEDS, FOLLOWED, SETTINGS
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import click
@@ -64,6 +65,10 @@ class CommandLine(Tap):
         """
         given = super().cb_config(ctx, param, tuple(path for path in value if path == "ENV"))
         for path in value:
+            if path.upper() == "ENV" != path and not Path(path).exists():
+                raise ConfigError(
+                    f"Option --config: for environment variables, use ENV, not {path}."
+                )
             if path != "ENV":
                 given.config |= read_object(path, "--config", ConfigError)
         return given

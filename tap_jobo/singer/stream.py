@@ -12,6 +12,7 @@ from singer_sdk.authenticators import APIKeyAuthenticator
 from singer_sdk.exceptions import MappingError
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
+from singer_sdk.singerlib import StreamMetadata
 
 from tap_jobo.errors import ConfigError, TapJoboError
 from tap_jobo.records.converter import RecordConverter
@@ -56,7 +57,13 @@ class JoboStream(RESTStream[Any]):
         self._is_wanted = self.selected_by_default
 
     def apply_catalog(self, catalog: Catalog) -> None:
-        """Apply a catalog, and note whether it selects the stream."""
+        """Apply a catalog, and note whether it selects the stream.
+
+        If its entry does not say, the default counts; the SDK would select, and so bill, it.
+        """
+        entry = catalog.get_stream(self.name)
+        if entry and () not in entry.metadata:
+            entry.metadata[()] = StreamMetadata(selected=self.selected_by_default)
         super().apply_catalog(catalog)
         self._is_wanted = self.selected
 
