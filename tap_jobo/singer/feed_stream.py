@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
-from singer_sdk.singerlib.encoding.simple import StateMessage
 
 from tap_jobo.api.account import Account
 from tap_jobo.api.feed_reader import FeedReader
@@ -282,7 +281,7 @@ class FeedStream(JoboStream):
 
     def _write_state(self, state: StreamState) -> None:
         self.stream_state.update(state.as_raw(self._spec.replication_key))
-        self._writer.write_message(StateMessage(value=self.tap_state))
+        self.emit_state()
 
     @cached_property
     def _filters(self) -> Filters:
