@@ -156,14 +156,13 @@ class Report:
         return figures
 
     def _read(self) -> Reading:
-        rows = self.rows
-        brief = [plural(rows, "row"), dollars(self._account.credits)]
-        full = self._figures()
-        if self.profiles:
-            profiles = plural(self.profiles.count, "profile")
-            brief.insert(1, profiles)
-            full += f", {profiles}"
-        return Reading(rows, "rows", self._total, ", ".join(brief), full)
+        rows, cost, full = self.rows, dollars(self._account.credits), self._figures()
+        if not self.profiles:
+            return Reading(rows, "rows", self._total, f"{plural(rows, 'row')}, {cost}", full)
+        # The rate is that of the profiles, which take most of the time.
+        profiles = plural(self.profiles.count, "profile")
+        brief = f"{plural(rows, 'row')}, {profiles}, {cost}"
+        return Reading(self.profiles.done, "profiles", None, brief, f"{full}, {profiles}")
 
     def _figures(self) -> str:
         spent = self._account.credits

@@ -146,16 +146,18 @@ def test_profiles_that_are_read_along_are_shown(caplog: pytest.LogCaptureFixture
         clock=clock,
         logger=LOGGER,
     )
-    report.profiles = cast("Profiles", SimpleNamespace(count=1))
+    profiles = SimpleNamespace(count=0, done=0)
+    report.profiles = cast("Profiles", profiles)
     report.start()
     report.page_started(50, 0, is_replayed=False)
     account.charge({}, 50)
     clock.passed += 10
+    profiles.count, profiles.done = 1, 5
     report.show_progress()
     (line,) = caplog.messages
     assert line == (
         "Progress: career_sites: 50 rows in 1 page, 2,500 credits ($2.50), 1 profile; "
-        "0.0 rows per second."
+        "0.5 profiles per second."
     )
 
 
