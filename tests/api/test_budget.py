@@ -224,7 +224,9 @@ def test_a_run_that_fails_ends_with_a_summary(tap: Tap) -> None:
 
 def test_run_rejected_at_once_ends_with_a_summary(tap: Tap) -> None:
     tap.sandbox.faults.add(Fault(status=401))
-    assert "0 credits" in summary(tap.run())
+    run = tap.run()
+    assert "0 credits" in summary(run)
+    assert run.metrics == {}  # there is nothing to measure
 
 
 def test_run_stopped_by_its_budget_has_a_summary(tap: Tap) -> None:
