@@ -49,6 +49,8 @@ class CommandLine(Tap):
                 parameter.type = click.STRING
                 parameter.callback = _read_input_file
                 parameter.is_eager = True
+            if parameter.name == "about":
+                parameter.is_eager = True  # known before `--test` would bill a row
             if parameter.name == "test" and isinstance(parameter, click.Option):
                 # The SDK would test with any other value, and sync everything with `disabled`.
                 parameter.type = click.Choice([_ALL, _SCHEMA])
@@ -80,7 +82,7 @@ class CommandLine(Tap):
         Raises:
             TapJoboError: A run would not work.
         """
-        if value is None:
+        if value is None or ctx.params["about"]:
             return
         tap = cls(
             config=ctx.params["config"].config,
