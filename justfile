@@ -56,6 +56,10 @@ measure:
     uv run tools/costs.py
     uv run tools/draw_charts.py
 
+# load what the tap emits into targets from PyPI and compare
+targets *names:
+    uv run tools/try_targets.py "$@"
+
 # measure speed and memory
 bench *arguments:
     uv run -m benchmarks "$@"

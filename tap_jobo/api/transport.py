@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from http.client import HTTPResponse
 from typing import TYPE_CHECKING, Any, Final
 
+from requests import Response
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
@@ -90,6 +91,16 @@ class Transport(HTTPAdapter):
             self._last = last
         return last[1]
 
+    def build_response(self, req: PreparedRequest, resp: Any) -> Response:
+        """Return a response with what `Sender` reads of it: status, headers and body."""
+        response = Response()
+        response.status_code = resp.status
+        response.headers = resp.headers  # whose names are case-insensitive, too
+        response.raw = resp
+        response.url = req.url or ""
+        response.request = req
+        return response
+
     def close(self) -> None:
         """Close all connections."""
         self._last = None
@@ -137,12 +148,29 @@ class _TimedResponse(HTTPResponse):
 
 
 class _Sending:
-    """Reports that a request was sent, for both kinds of connections."""
+    """Sends a request at once, and reports that it was sent, for both kinds of connections.
+
+    urllib3 sends the headers and the body apart, which wakes up the other side twice.
+    """
+
+    _parts: list[bytes] | None = None
 
     def request(self, *args: Any, **kwargs: Any) -> None:
-        super().request(*args, **kwargs)  # type: ignore[misc]
+        parts: list[bytes] = []
+        self._parts = parts
+        try:
+            super().request(*args, **kwargs)  # type: ignore[misc]
+        finally:
+            self._parts = None
+        self.send(b"".join(parts))
         if exchange := _current.get():
             exchange.is_sent = True
+
+    def send(self, data: Any) -> None:
+        if self._parts is None:  # the whole request, or that for a tunnel through a proxy
+            super().send(data)  # type: ignore[misc]
+        else:
+            self._parts.append(data)
 
 
 class _HttpConnection(_Sending, HTTPConnection):

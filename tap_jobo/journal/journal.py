@@ -172,16 +172,15 @@ class Journal:
         """Return whether pages of a scan are kept, so that a later run could resume it."""
         return any(entry.scan == scan.id and self.holds(entry) for entry in self._mine())
 
-    def has_pages_of_others_after(self, completed: str) -> bool:
-        """Return whether scans of other filters, after a completed scan, were billed and not used.
+    def pages_of_others_after(self, completed: str) -> list[Entry]:
+        """Return the pages of other filters that were billed since a scan and have not arrived.
 
         Args:
-            completed: Id of the completed scan, empty for none.
+            completed: Id of the last complete scan, empty for none.
         """
-        bases = {completed, f"full-{completed}"}
-        return bool(completed) and any(
-            entry.base in bases for entry in self._pages.values() if entry.owner not in self._owners
-        )
+        bases = {completed, f"full-{completed}"} if completed else set()
+        others = (entry for entry in self._pages.values() if entry.owner not in self._owners)
+        return [entry for entry in others if entry.base in bases]
 
     def note(self, entry: Entry, *, following: str | None, rows: int, tally: str) -> None:
         """Record what parsing a page has shown, so that later runs need not parse it again."""
@@ -265,20 +264,23 @@ class Journal:
                 self._store.place,
             )
 
-    def unused(self, chosen: Scan, previous: Scan | None) -> tuple[int, int]:
+    def unused(self, chosen: Scan, previous: Scan | None, completed: str = "") -> tuple[int, int]:
         """Return how many billed rows this run does not use, and their credits.
 
         Args:
             chosen: The scan that the run starts with; scans that continue from it are used too.
             previous: The scan of the state that changed filters rule out, if any.
+            completed: Id of the state's last complete scan, empty for none.
         """
         used = {chosen.id, chosen.replaces} - {""}
         for entry in self._mine():  # in the order in which they arrived
             if entry.base in used or entry.replaces in used:
                 used.add(entry.scan)
         left = [entry for entry in self._mine() if entry.scan not in used]
+        others = self.pages_of_others_after(completed)
         if previous:
-            left += [entry for entry in self._pages.values() if entry.scan == previous.id]
+            others += [entry for entry in self._pages.values() if entry.scan == previous.id]
+        left += {_key(entry): entry for entry in others}.values()
         return sum(entry.rows or 0 for entry in left), sum(entry.credits for entry in left)
 
     def _chain(self, scan: Scan) -> Iterator[Entry]:

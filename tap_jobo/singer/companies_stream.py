@@ -47,7 +47,6 @@ class CompaniesStream(JoboStream):
 
     def __init__(self, tap: Tap, run: RunContext) -> None:
         super().__init__(tap, run)
-        self._state_writer = tap.state_writer
         self._is_schema_written = False
         self._is_following = False
         self._is_complete = False
@@ -125,7 +124,7 @@ class CompaniesStream(JoboStream):
             yield from self.profiles.read(batch, self._progress.update)
             done += len(batch)
             bookmarks[self.name] = companies.state(done)
-            self._state_writer.write_state(self.tap_state)
+            self.emit_state()
         self._is_complete = True
 
     def finish_run(self) -> bool:

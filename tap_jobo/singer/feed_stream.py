@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from copy import copy
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -61,7 +62,6 @@ class FeedStream(JoboStream):
         self.never_null = spec.never_null
         self._spec = spec
         self._follower = follower
-        self._state_writer = tap.state_writer
         self._wants_profiles = False
         self._ids_of_page: list[str] = []
         run.before_start(self._prepare_run, self._check_values)
@@ -281,7 +281,7 @@ class FeedStream(JoboStream):
 
     def _write_state(self, state: StreamState) -> None:
         self.stream_state.update(state.as_raw(self._spec.replication_key))
-        self._state_writer.write_state(self.tap_state)
+        self.emit_state()
 
     @cached_property
     def _filters(self) -> Filters:
@@ -339,7 +339,8 @@ class FeedStream(JoboStream):
         )
 
     def _prepare(self, parameters: dict[str, Any]) -> PreparedRequest:
-        request = self._template.copy()
+        request = copy(self._template)  # not its `copy`, which takes as long as to build it
+        request.headers = self._template.headers.copy()
         if self.http_method == "GET":
             request.prepare_url(request.url, parameters)
         else:

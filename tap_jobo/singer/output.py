@@ -83,15 +83,15 @@ class Output:
 def _room(number: int) -> int:
     """Return how many bytes a pipe that can be written accepts without blocking.
 
-    If it is empty, as with a reader that keeps up, that is all it holds; half of it leaves room
-    for another process that writes to it, too. On Linux only, and not for a socket.
+    If it is empty, as with a reader that keeps up, that is all it holds; three quarters of it leave
+    room for another process that writes to it, too. On Linux only, and not for a socket.
     """
     try:
         capacity = fcntl.fcntl(number, fcntl.F_GETPIPE_SZ)
         unread = fcntl.ioctl(number, termios.FIONREAD, bytes(4))
     except (AttributeError, OSError):
         return _PIPE_BUF
-    return _PIPE_BUF if any(unread) else max(capacity // 2, _PIPE_BUF)
+    return _PIPE_BUF if any(unread) else max(capacity * 3 // 4, _PIPE_BUF)
 
 
 def _whole_lines(piece: memoryview) -> memoryview:

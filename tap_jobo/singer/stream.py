@@ -13,6 +13,7 @@ from singer_sdk.exceptions import MappingError
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
 from singer_sdk.singerlib import StreamMetadata
+from singer_sdk.singerlib.encoding.simple import StateMessage
 
 from tap_jobo.errors import ConfigError, TapJoboError
 from tap_jobo.records.converter import RecordConverter
@@ -143,6 +144,10 @@ class JoboStream(RESTStream[Any]):
     def log_sync_costs(self) -> None:
         """Log the summary of the run: the SDK calls this for each stream when all are synced."""
         self._run.summary.log(is_complete=True)
+
+    def emit_state(self) -> None:
+        """Write the tap's state, after all records before it."""
+        self._writer.write_message(StateMessage(value=self.tap_state))
 
     def finish_run(self) -> bool:
         """Write the remaining records; streams add their summary.

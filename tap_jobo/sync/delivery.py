@@ -30,6 +30,7 @@ from tap_jobo.errors import ApiError, BudgetReachedError, CursorRejectedError, F
 from tap_jobo.sync.clocks import judge_clocks, reject_future_bookmark
 from tap_jobo.sync.gate import pass_gate
 from tap_jobo.sync.loop_guard import LoopGuard
+from tap_jobo.wording import plural
 
 if TYPE_CHECKING:
     import logging
@@ -276,7 +277,7 @@ class Delivery:
     def _first_scan(self) -> Scan:
         state = self._state
         scan = self._start.first_scan(
-            state, are_pages_waiting=self._journal.has_pages_of_others_after(state.completed)
+            state, are_pages_waiting=bool(self._journal.pages_of_others_after(state.completed))
         )
         self._journal.acknowledge(state.completed, state.pending)
         is_pending = state.pending is not None and scan.id == state.pending.id
@@ -286,14 +287,14 @@ class Delivery:
         return scan
 
     def _report_unused(self, scan: Scan, previous: Scan | None) -> None:
-        rows, cost = self._journal.unused(scan, previous)
+        rows, cost = self._journal.unused(scan, previous, self._state.completed)
         if rows or cost:
             self._logger.warning(
-                "The journal holds %s rows of %s, worth %s, that this run does not use: they "
+                "The journal holds %s of %s, worth %s, that this run does not use: they "
                 "belong to a sync with other filters, a shorter lookback_minutes, a later "
                 "start_date, or another state. To use them, run with those settings or that "
                 "state.",
-                f"{rows:,}",
+                plural(rows, "row"),
                 self._spec.name,
                 dollars(cost or rows * self._account.price),
             )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from tap_jobo.api.balance import dollars
 from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import StateError
+from tap_jobo.wording import plural
 
 if TYPE_CHECKING:
     from tap_jobo.scan import Filters
@@ -83,8 +84,8 @@ class FilterChange:
             )
         if state.pending:
             ways += (
-                f" Both drop the sync in progress, whose {state.pending.rows:,} rows are billed "
-                "again if they match."
+                " Both drop the sync in progress: if they match, its "
+                f"{plural(state.pending.rows, 'row')} will be billed again."
             )
         elif are_pages_waiting:
             ways += " Both leave pages of a sync with the old filters unused in the journal."
@@ -102,8 +103,8 @@ class FilterChange:
                 "does not say beforehand how many match (max_credits limits what a run spends)"
             )
         return (
-            f"at most about {dollars(most_rows * self.spec.list_price)} ({most_rows:,} rows by "
-            "Jobo's counts, at list price)"
+            f"at most about {dollars(most_rows * self.spec.list_price)} "
+            f"({plural(most_rows, 'row')} by Jobo's counts, at list price)"
         )
 
     def _way_back(self, state: StreamState, are_pages_waiting: bool) -> str:  # noqa: FBT001

@@ -18,7 +18,7 @@ from uv import find_uv_bin
 
 from jobo_sandbox import vocabulary
 from tap_jobo.streams.registry import SETTINGS
-from tests.support import COMMAND, execute, psql
+from tests.support import COMMAND, Run, execute, psql
 from tests.support import environment as tap_environment
 from tests.support.meltano import environment
 from tests.support.plugins import PYTHON_OF_DBT
@@ -26,6 +26,8 @@ from tests.support.repository import REPOSITORY, files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from jobo_sandbox import Sandbox
 
 README = (REPOSITORY / "README.md").read_text("utf-8")
 NAMING = [
@@ -86,7 +88,7 @@ def test_every_command_of_the_readme_runs(open_folder: Path) -> None:
 
 
 def test_the_script_for_cron_fails_when_the_tap_does(tmp_path: Path) -> None:
-    (script,) = (block for block in _blocks("shell") if "states.jsonl" in block)
+    (script,) = (block for block in _blocks("shell") if "| target-jsonl > states.jsonl" in block)
     (tmp_path / "config.json").write_text('{"api_key": ""}')
     commands = f'tap-jobo() {{ {COMMAND} "$@"; }}\ntarget-jsonl() {{ cat; }}\n'
     run = execute(["bash", "-c", commands + script], tap_environment(tmp_path), cwd=tmp_path)
@@ -103,6 +105,32 @@ def test_the_script_for_a_catalog_selects_what_it_names(tmp_path: Path) -> None:
     catalog = Catalog.from_dict(json.loads((tmp_path / "catalog.json").read_text()))
     selected = {name for name, entry in catalog.items() if entry.metadata.root.selected}
     assert selected == {"career_sites", "companies"}
+
+
+def test_a_state_is_saved_once_both_loaders_have_all(sandbox: Sandbox, tmp_path: Path) -> None:
+    (script,) = (block for block in _blocks("shell") if "messages.jsonl" in block)
+    config = {"api_key": sandbox.api_key, "api_url": sandbox.url, "journal_dir": "journal"}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    commands = f"""tap-jobo() {{ {COMMAND} "$@"; }}
+target-jsonl() {{ tee first | sed -n 's/^{{"type":"STATE","value":\\(.*\\)}}$/\\1/p'; }}
+target-postgres() {{ cat > second; test ! -e out_of_order; }}
+"""
+    command = ["bash", "-c", commands + script]
+
+    (tmp_path / "out_of_order").touch()
+    run = execute(command, tap_environment(tmp_path), cwd=tmp_path)
+    assert run.returncode == 1
+    assert (tmp_path / "state.json").read_text() == "{}\n"
+    assert sandbox.rows_billed == 120
+
+    (tmp_path / "out_of_order").unlink()
+    run = execute(command, tap_environment(tmp_path), cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    for loaded in ("first", "second"):  # what this run alone brought
+        assert Run(0, (tmp_path / loaded).read_text(), "").ids == sorted(sandbox.world.rows())
+    assert sandbox.rows_billed == 120
+    state = json.loads((tmp_path / "state.json").read_text())
+    assert state["bookmarks"]["career_sites"]["replication_key_value"]
 
 
 def test_python_of_the_readme_is_python() -> None:
@@ -174,14 +202,18 @@ def _against_the_sandbox(folder: Path, blocks: list[str]) -> str:
     """Return a command that runs each block as a user would, with the sandbox's key and URLs."""
     programs = folder / "programs"
     programs.mkdir()
-    (target,) = re.findall(r"pip_url: (target-jsonl.*)", (REPOSITORY / "meltano.yml").read_text())
-    (programs / "target-jsonl").write_text(f'#!/bin/sh\nexec uv tool run "{target}" "$@"\n')
-    (programs / "target-jsonl").chmod(0o755)
+    project = (REPOSITORY / "meltano.yml").read_text()
+    for name in ("target-jsonl", "target-postgres"):
+        (package,) = re.findall(rf"pip_url: (\S*{name}\S*)\n\s+executable: {name}\n", project)
+        program = programs / name
+        program.write_text(f'#!/bin/sh\nexec uv tool run --from "{package}" {name} "$@"\n')
+        program.chmod(0o755)
     script = [
         f'export PATH="{programs}:{psql().parent}:$PATH"',
         'export POSTGRES="${TARGET_POSTGRES_SQLALCHEMY_URL/+psycopg/}"',
         'printf \'{"api_key": "%s", "api_url": "%s"}\' \\',
         '  "$TAP_JOBO_API_KEY" "$TAP_JOBO_API_URL" > config.json',
+        'printf \'{"sqlalchemy_url": "%s"}\' "$TARGET_POSTGRES_SQLALCHEMY_URL" > postgres.json',
     ]
     for number, block in enumerate(blocks):
         file = folder / f"block{number}.sh"
