@@ -45,6 +45,7 @@ class StdoutWriter(MsgSpecWriter):
     def end_with(self, shutdown: ShutdownSignal) -> None:
         """Let a signal end a write that is blocked because the target does not read."""
         self._output.check_blocked = shutdown.check_blocked
+        self._output.check_signal = shutdown.check
 
     def serialize_message(self, message: Message) -> bytearray:
         """Serialize a message to a line; the SDK would first copy a state leaf by leaf."""
@@ -59,7 +60,7 @@ class StdoutWriter(MsgSpecWriter):
 
         Raises:
             OutputError: Standard output is closed, or its disk is full.
-            InterruptedRunError: A signal arrived while the output was blocked.
+            InterruptedRunError: A signal arrived, and the output is blocked or closed.
         """
         self._encode_records()
         if self.omits_states and message.type is SingerMessageType.STATE:

@@ -165,10 +165,12 @@ def complaint(run: Run) -> str:
 
 
 def complaints(run: Run) -> list[str]:
-    """The lines with which a run that failed in order says why, without the key."""
+    """The last lines of a run that failed in order, which say why, without the key."""
     assert run.returncode == 1, run.stderr
     assert not shows_a_key(run)
     assert all(line.count(" | ") >= 3 for line in run.stderr.splitlines()), run.stderr
+    log = [line for line in run.stderr.splitlines() if " | DEBUG    | " not in line]
+    assert " | CRITICAL | " in log[-1]
     return run.lines("CRITICAL")
 
 

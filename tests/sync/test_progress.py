@@ -13,12 +13,16 @@ import struct
 import subprocess
 import sys
 import termios
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from jobo_sandbox import Fault, Hold
+from tap_jobo.api.account import Account
+from tap_jobo.api.budget import Budget
 from tap_jobo.progress import Progress, Reading
+from tap_jobo.sync.report import Report
 from tests.support.clock import FakeClock
 from tests.support.process import Run
 
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tap_jobo.api.profiles import Profiles
     from tests.support import Tap
 
 LOGGER = logging.getLogger("tests.progress")
@@ -127,6 +132,31 @@ def test_a_known_total_gives_percent_and_time_left(caplog: pytest.LogCaptureFixt
         "3%, about 12 min left.",
         "99%, about 1 s left.",
     ]
+
+
+def test_profiles_that_are_read_along_are_shown(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    clock, budget = FakeClock(), Budget(max_credits=None, alert_threshold=None, logger=LOGGER)
+    account = Account(budget, "career_sites", list_price=50)
+    report = Report(
+        stream="career_sites",
+        count_rows=lambda: 50,
+        budget=budget,
+        account=account,
+        clock=clock,
+        logger=LOGGER,
+    )
+    report.profiles = cast("Profiles", SimpleNamespace(count=1))
+    report.start()
+    report.page_started(50, 0, is_replayed=False)
+    account.charge({}, 50)
+    clock.passed += 10
+    report.show_progress()
+    (line,) = caplog.messages
+    assert line == (
+        "Progress: career_sites: 50 rows in 1 page, 2,500 credits ($2.50), 1 profile; "
+        "0.0 rows per second."
+    )
 
 
 # The bar
