@@ -14,6 +14,8 @@ from benchmarks.processes import Contender, environment
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from benchmarks.bucket import Bucket
+
 FLOOR: Final = "`http.client` and orjson"
 LOOP: Final = "loop over `requests.Session`"
 PLAIN: Final = "plain SDK tap"
@@ -26,15 +28,16 @@ class Commands:
     """Commands for a feed at `url`, with their settings in files of a folder."""
 
     def __init__(self, folder: Path, url: str, stream: str = "career_sites") -> None:
+        self._folder = folder
         self._url = url
         self._stream = stream
         self._selection: tuple[str, ...] = ()
         if stream != "career_sites":
             self._selection = ("--catalog", _write(folder / "catalog.json", catalog(stream)))
         self.journal = folder / "journal"
-        settings = {"api_key": _KEY, "api_url": url}
-        self._plain = _write(folder / "plain.json", {**settings, "stream": stream})
-        self._ours = _write(folder / "ours.json", {**settings, "journal_dir": str(self.journal)})
+        self._settings = {"api_key": _KEY, "api_url": url}
+        self._plain = self._config("plain", stream=stream)
+        self._ours = self._config("ours", journal_dir=str(self.journal))
         bookmark = {
             "replication_key": "updated_at",
             "replication_key_value": "2026-01-31T08:00:00Z",
@@ -58,7 +61,23 @@ class Commands:
     def replay(self) -> Contender:
         """Return a run without a state, for which the run before it left all in the journal."""
         tap = self._tap("--config", self._ours, *self._selection)
-        return Contender("replay", tap.command)
+        return Contender("replay from a folder", tap.command)
+
+    def without_journal(self) -> Contender:
+        """Return a run of the tap that keeps no page."""
+        config = self._config("off", journal=False)
+        return Contender("journal off", self._tap("--config", config, *self._selection).command)
+
+    def bucket(self, bucket: Bucket) -> list[Contender]:
+        """Return a run that keeps its pages in object storage, and one that replays them."""
+        tap = self._tap("--config", self._config("bucket", journal_dir=bucket.url))
+        return [
+            Contender("journal in a bucket", tap.command, bucket.clear, bucket.env),
+            Contender("replay from a bucket", tap.command, env=bucket.env),
+        ]
+
+    def _config(self, name: str, **settings: object) -> str:
+        return _write(self._folder / f"{name}.json", {**self._settings, **settings})
 
     def quiet(self) -> list[Contender]:
         """Return the two taps with a bookmark since which nothing changed."""

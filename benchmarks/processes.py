@@ -7,16 +7,16 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import pyperf
+from statistics import median, quantiles
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+_STOPWATCH: Final = str(Path(__file__).with_name("stopwatch.py"))
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,15 @@ class Contender:
         name: Its name in the table.
         command: The command line.
         before: Done before each run, outside of the time.
+        env: Variables of its environment.
+        told_rows: Finds how many rows it read in its output; None if it prints the rows.
     """
 
     name: str
     command: Sequence[str]
     before: Callable[[], object] = lambda: None
+    env: Mapping[str, str] = field(default_factory=dict)
+    told_rows: Callable[[str], int] | None = None
 
 
 @dataclass(frozen=True)
@@ -40,11 +44,13 @@ class Timing:
 
     Attributes:
         seconds: Wall time of each run, start and end of the interpreter included.
+        cpu: Processor time of each run, its own and the kernel's, in seconds.
         memory: The most resident memory of any run, in bytes.
     """
 
     seconds: Sequence[float]
-    memory: int
+    cpu: Sequence[float]
+    memory: float
 
 
 def environment() -> dict[str, str]:
@@ -57,32 +63,43 @@ def environment() -> dict[str, str]:
 
 def measure(contenders: Sequence[Contender], rounds: int) -> dict[str, Timing]:
     """Run all contenders in turn, `rounds` times, after one round that does not count."""
-    with tempfile.TemporaryDirectory() as folder:
-        files = {each.name: Path(folder) / f"{n}.json" for n, each in enumerate(contenders)}
-        for number in range(rounds + 1):
-            for each in contenders:
-                each.before()
-                _run_once(each, files[each.name])
-                if not number:
-                    files[each.name].unlink()
-        return {name: _timing(path) for name, path in files.items()}
+    runs: dict[str, list[dict[str, float]]] = {each.name: [] for each in contenders}
+    for number in range(rounds + 1):
+        for each in contenders:
+            each.before()
+            found = _run_once(each)
+            if number:
+                runs[each.name].append(found)
+    return {name: _timing(found) for name, found in runs.items()}
 
 
-def _run_once(contender: Contender, results: Path) -> None:
-    once = ["--processes=1", "--values=1", "--loops=1", "--warmups=0", "--quiet", "--copy-env"]
-    options = [*once, f"--name={contender.name}", f"--append={results}"]
-    subprocess.run(
-        [sys.executable, "-m", "pyperf", "command", *options, *contender.command],
-        env=environment(),
-        stdout=subprocess.DEVNULL,
+def _run_once(contender: Contender) -> dict[str, float]:
+    done = subprocess.run(
+        [sys.executable, _STOPWATCH, *contender.command],
+        env=environment() | dict(contender.env),
+        stdout=subprocess.PIPE,
         check=True,
     )
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
 
 
-def _timing(results: Path) -> Timing:
-    benchmark = pyperf.Benchmark.load(str(results))
-    runs = [run.get_metadata()["command_max_rss"] for run in benchmark.get_runs()]
-    return Timing(seconds=benchmark.get_values(), memory=max(runs))
+def _timing(runs: Sequence[Mapping[str, float]]) -> Timing:
+    seconds, cpu, memory = ([run[part] for run in runs] for part in ("seconds", "cpu", "memory"))
+    return Timing(seconds, cpu, max(memory))
+
+
+def ratio(mine: Sequence[float], theirs: Sequence[float]) -> float:
+    """Return the median of the ratios, each of two runs that followed one another."""
+    return median(one / other for one, other in zip(mine, theirs, strict=True))
+
+
+def spread(values: Sequence[float]) -> str:
+    """Return the median and, in parentheses, the middle half of the values."""
+    if len(values) == 1:
+        return f"{values[0]:.2f}"
+    first, _, third = quantiles(values, n=4, method="inclusive")
+    return f"{median(values):.2f} ({first:.2f}-{third:.2f})"
 
 
 def rows_of(contender: Contender) -> list[dict[str, object]]:
@@ -99,6 +116,12 @@ def rows_of(contender: Contender) -> list[dict[str, object]]:
     return rows
 
 
+def number_of_rows(contender: Contender) -> int:
+    """Run a contender once and return how many rows it read."""
+    output = _run(contender).stdout
+    return contender.told_rows(output) if contender.told_rows else output.count('"RECORD"')
+
+
 def figure_of(contender: Contender, metric: str) -> float:
     """Run the tap once and return a figure of its METRIC lines."""
     points = re.findall(r"METRIC: (\{.*\})", _run(contender).stderr)
@@ -108,7 +131,7 @@ def figure_of(contender: Contender, metric: str) -> float:
 
 def _run(contender: Contender) -> subprocess.CompletedProcess[str]:
     contender.before()
-    command, env = contender.command, environment()
+    command, env = contender.command, environment() | dict(contender.env)
     return subprocess.run(command, env=env, capture_output=True, text=True, check=True)
 
 

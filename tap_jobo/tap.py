@@ -22,7 +22,8 @@ from tap_jobo.singer.catalog_checks import check_catalog, check_selection
 from tap_jobo.singer.command_line import CommandLine
 from tap_jobo.singer.companies_stream import CompaniesStream
 from tap_jobo.singer.feed_stream import FeedStream
-from tap_jobo.singer.map_checks import check_names, check_shape
+from tap_jobo.singer.map_checks import check_names
+from tap_jobo.singer.map_shape import check_shape
 from tap_jobo.singer.mapper import SelectedStreamsMapper
 from tap_jobo.singer.metric_lines import keep_stream
 from tap_jobo.singer.run import RunContext

@@ -88,11 +88,13 @@ def _check_values(entry: dict[str, Any]) -> None:
 
 def check_selection(streams: Iterable[JoboStream]) -> Iterator[str]:
     """Yield a warning for each selection that is legal, and hardly what the user wants."""
+    streams = [*streams]
     selected = [stream for stream in streams if stream.selected]
     if not selected:
+        usual = next(stream.name for stream in streams if stream.selected_by_default)
         yield (
-            "The catalog selects no stream, so nothing is read. Select one, such as career_sites "
-            "(with Meltano: `meltano select tap-jobo career_sites '*'`)."
+            f"The catalog selects no stream, so nothing is read. Select one, such as {usual} "
+            f"(with Meltano: `meltano select tap-jobo {usual} '*'`)."
         )
     for stream in selected:
         keys, fields = {"id", stream.replication_key}, {*stream.emitted_fields}

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import click
 from singer_sdk import Tap
 
+from tap_jobo.api.balance import dollars
 from tap_jobo.errors import ConfigError, StateError, TapJoboError
 from tap_jobo.singer.connection_check import ConnectionCheck, streams_to_test
 from tap_jobo.singer.input_files import read_object
+from tap_jobo.streams.registry import FEEDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,7 +32,8 @@ _ALL: Final = "all"
 _SCHEMA: Final = "schema"
 _TEST_HELP: Final = (
     "Check the connection and the key with one row of each selected feed, which is billed "
-    "($0.05 for career_sites). --test=schema only writes the schemas, without a request."
+    f"({dollars(FEEDS[0].list_price)} for {FEEDS[0].name}). --test=schema only writes the schemas, "
+    "without a request."
 )
 
 
@@ -49,6 +52,8 @@ class CommandLine(Tap):
                 parameter.type = click.STRING
                 parameter.callback = _read_input_file
                 parameter.is_eager = True
+            if parameter.name == "about":
+                parameter.is_eager = True  # known before `--test` would bill a row
             if parameter.name == "test" and isinstance(parameter, click.Option):
                 # The SDK would test with any other value, and sync everything with `disabled`.
                 parameter.type = click.Choice([_ALL, _SCHEMA])
@@ -80,7 +85,7 @@ class CommandLine(Tap):
         Raises:
             TapJoboError: A run would not work.
         """
-        if value is None:
+        if value is None or ctx.params["about"]:
             return
         tap = cls(
             config=ctx.params["config"].config,

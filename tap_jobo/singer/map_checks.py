@@ -1,4 +1,4 @@
-"""Checks of stream maps: a misspelled name must not silently turn off a hash or a filter."""
+"""Checks of names in stream maps: a misspelled one must not turn off a hash or a filter."""
 
 from __future__ import annotations
 
@@ -37,16 +37,6 @@ _OPTIONS: Final = (
 _RECORD: Final = frozenset({"_", "record"})
 """What expressions call the whole record."""
 _NAMES: Final = _RECORD | {"config", "__stream_name__", "__original_stream_name__"}
-_NOTHING: Final = type(None)
-_VALUE: Final = ((str, _NOTHING), "an expression in quotes, or null")
-_TYPES: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
-    "": ((_NOTHING,), "an object of fields, or null"),
-    MAPPER_ALIAS_OPTION: ((str,), "a name in quotes"),
-    MAPPER_ELSE_OPTION: ((_NOTHING,), f"null or {NULL_STRING}"),
-    MAPPER_KEY_PROPERTIES_OPTION: ((list, _NOTHING), "a list of fields, or null"),
-    MAPPER_SOURCE_OPTION: ((str,), "the name of a stream in quotes"),
-}
-"""What the members of a map may be, and in words; the empty name stands for the map itself."""
 _MISSPELLED: Final = 0.75
 """Similarity from which the name of a new column counts as a misspelled field."""
 
@@ -64,26 +54,6 @@ class _Mapped:
     fields: Collection[str]
     readable: Collection[str]
     is_selected: bool
-
-
-def check_shape(maps: object) -> Iterator[str]:
-    """Yield a line for each value of the wrong type within the setting `stream_maps`.
-
-    The SDK says only that one does not fit, or fails with a traceback.
-    """
-    if not isinstance(maps, dict | _NOTHING):
-        yield "Setting 'stream_maps' must be an object of streams and their maps."
-        return
-    for name, definition in (maps or {}).items():
-        is_else = name == MAPPER_ELSE_OPTION
-        members = (
-            definition if isinstance(definition, dict) else {name if is_else else "": definition}
-        )
-        for member, value in members.items():
-            allowed, words = _TYPES.get(member, _VALUE)
-            if not isinstance(value, allowed) and value != NULL_STRING:
-                where = f"{name}.{member}" if isinstance(definition, dict) else name
-                yield f"Setting 'stream_maps': {where!a} must be {words}."
 
 
 def check_names(
@@ -108,7 +78,7 @@ def check_names(
         source = members.get(MAPPER_SOURCE_OPTION, key)
         matched = {name: each for name, each in mapped.items() if fnmatch(name, source)}
         if matched:
-            yield from _Map(key, members, matched, functions).warnings()
+            yield from _Map(key, members, matched, functions, mapper.map_config).warnings()
         else:
             yield (
                 f"Setting 'stream_maps': there is no stream {source!a}, so this map has no effect"
@@ -140,8 +110,10 @@ class _Map:
         members: Mapping[str, Any],
         streams: Mapping[str, _Mapped],
         functions: Collection[str],
+        config: Collection[str],
     ) -> None:
         self._key = key
+        self._config = config
         self._members = members
         self._streams = streams
         self._functions = functions
@@ -192,6 +164,11 @@ class _Map:
                 f"{self._where(name)} must be one expression, and {expression!a} is not: values "
                 "are compared with ==."
             )
+        for member in sorted(_members(statements[0], {"config"}) - {*self._config}):
+            raise ConfigError(
+                f"{self._where(name)} refers to config[{member!a}], which the setting "
+                f"'stream_map_config' does not have{_did_you_mean(member, self._config)}"
+            )
         mentioned = _mentioned(statements[0]) - _NAMES - {*self._functions}
         for stream_name, stream in self._streams.items():
             if stream.is_selected:
@@ -218,19 +195,22 @@ class _Map:
 
 def _mentioned(expression: ast.Expr) -> set[str]:
     """Return the fields and functions that an expression refers to."""
-    nodes = list(ast.walk(expression))
-    names = [node for node in nodes if isinstance(node, ast.Name)]
+    names = [node for node in ast.walk(expression) if isinstance(node, ast.Name)]
     bound = {each.id for each in names if isinstance(each.ctx, ast.Store)}  # in comprehensions
-    items = {
+    return {each.id for each in names} - bound | _members(expression, _RECORD)
+
+
+def _members(expression: ast.Expr, names: Collection[str]) -> set[str]:
+    """Return the members of objects with these names that an expression reads: `record['id']`."""
+    return {
         node.slice.value
-        for node in nodes
+        for node in ast.walk(expression)
         if isinstance(node, ast.Subscript)
         and isinstance(node.value, ast.Name)
-        and node.value.id in _RECORD
+        and node.value.id in names
         and isinstance(node.slice, ast.Constant)
         and isinstance(node.slice.value, str)
     }
-    return {each.id for each in names} - bound | items
 
 
 def _misspelled(name: str, fields: Iterable[str]) -> str | None:

@@ -6,14 +6,22 @@ import contextlib
 import gzip
 import logging
 import socket
+import ssl
 import struct
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+from urllib3.connection import HTTPConnection
+from urllib3.poolmanager import PoolManager
 
 from tap_jobo.api import client as client_module
 from tap_jobo.api import sender as sender_module
@@ -27,6 +35,7 @@ from tests.support.clock import NOON, FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tap_jobo.api.responses import ApiResponse
 
@@ -102,7 +111,8 @@ class Api:
         self, server: Server | str, scheme: str = "http", body: bytes = b"{}"
     ) -> requests.PreparedRequest:
         address = server if isinstance(server, str) else server.address
-        return requests.Request("POST", f"{scheme}://{address}/feed", data=body).prepare()
+        url, headers = f"{scheme}://{address}/feed", {"X-Api-Key": "jbe_test_key"}
+        return requests.Request("POST", url, headers, data=body).prepare()
 
     def close(self) -> None:
         for server in self._servers:
@@ -461,6 +471,154 @@ class TestRefusals:
     def test_refusals_are_free(self, api: Api, status: str) -> None:
         with pytest.raises(ApiError, match=status[:3]):
             api.fetch(api.serve(answer(b"{}", status)))
+        assert api.account.credits == 0
+
+
+@pytest.fixture
+def heads() -> list[bytes]:
+    """What servers received before they answered."""
+    return []
+
+
+def noted(heads: list[bytes], handler: Handler) -> Handler:
+    """Note a request that comes in one piece, then answer it."""
+
+    def handle(connection: socket.socket) -> None:
+        heads.append(connection.recv(65_536, socket.MSG_PEEK))
+        handler(connection)
+
+    return handle
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate for jobo.example that signs itself, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "jobo.example")])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(datetime.now(UTC) - timedelta(days=1))
+        .not_valid_after(datetime.now(UTC) + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("jobo.example")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path / "certificate.pem"
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(made.public_bytes(Encoding.PEM) + private)
+    return path
+
+
+class TestTransport:
+    def test_pool_is_looked_up_when_something_changes(
+        self, api: Api, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        looked_up: list[object] = []
+        look_up = PoolManager.connection_from_host
+
+        def note(self: PoolManager, *args: Any, **kwargs: Any) -> Any:
+            looked_up.append(kwargs["host"])
+            return look_up(self, *args, **kwargs)
+
+        monkeypatch.setattr(PoolManager, "connection_from_host", note)
+
+        def answer_all(connection: socket.socket) -> None:
+            while True:
+                answer(is_last=False)(connection)
+
+        first, second = api.serve(answer_all), api.serve(answer_all)
+        for server, count in ((first, 1), (first, 1), (second, 2), (second, 2), (first, 3)):
+            assert api.fetch(server).body == PAGE
+            assert len(looked_up) == count
+        api.session.close()
+        assert api.fetch(first).body == PAGE
+        assert len(looked_up) == 4
+        assert (first.connections, second.connections) == (2, 1)
+
+    def test_request_is_sent_in_one_piece(
+        self, api: Api, monkeypatch: pytest.MonkeyPatch, heads: list[bytes]
+    ) -> None:
+        sent: list[bytes] = []
+        send = HTTPConnection.send
+
+        def note(self: HTTPConnection, data: bytes) -> None:
+            sent.append(data)
+            send(self, data)
+
+        monkeypatch.setattr(HTTPConnection, "send", note)
+        api.fetch(api.serve(noted(heads, answer())))
+        assert len(sent) == 1
+        assert heads == sent
+        assert sent[0].startswith(b"POST /feed HTTP/1.1\r\n")
+        assert sent[0].endswith(b"\r\n\r\n{}")
+
+    def test_no_cookie_is_kept(self, api: Api, heads: list[bytes]) -> None:
+        server = api.serve(noted(heads, answer(PAGE, "200 OK", "Set-Cookie: a=b; Path=/")))
+        for _ in range(2):
+            api.fetch(server)
+        assert len(heads) == 2
+        assert b"cookie" not in heads[1].lower()
+        assert not api.session.cookies
+
+    def test_compressed_answer_is_read(self, api: Api) -> None:
+        handler = answer(gzip.compress(PAGE), "200 OK", "Content-Encoding: gzip")
+        assert api.fetch(api.serve(handler)).body == PAGE
+
+    def test_silence_after_the_request_is_an_answer_out_of_time(
+        self, api: Api, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sender_module, "_TIMEOUT", (10, 0.05))
+        with pytest.raises(ApiError, match="did not answer in time"):
+            api.fetch(api.serve(stay_silent))
+        assert api.account.credits == api.account.perhaps == 3 * WORST_CASE
+
+    def test_proxy_of_http_gets_the_whole_address_and_its_password(
+        self, api: Api, heads: list[bytes]
+    ) -> None:
+        proxy = api.serve(noted(heads, answer()))
+        api.session.proxies = {"http": f"http://user:secret@{proxy.address}"}
+        assert api.fetch("jobo.invalid").body == PAGE
+        assert heads[0].startswith(b"POST http://jobo.invalid/feed HTTP/1.1\r\n")
+        assert b"Proxy-Authorization: Basic dXNlcjpzZWNyZXQ=\r\n" in heads[0]
+
+    def test_tunnel_and_certificates_of_the_environment_are_used(
+        self,
+        api: Api,
+        certificate: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        heads: list[bytes],
+    ) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+
+        def tunnel(connection: socket.socket) -> None:
+            heads.append(connection.recv(65_536))
+            connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            with context.wrap_socket(connection, server_side=True) as inside:
+                answer()(inside)
+
+        proxy = api.serve(tunnel)
+        monkeypatch.setenv("HTTPS_PROXY", f"http://user:secret@{proxy.address}")
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+        api.session.trust_env = True
+        assert api.fetch("jobo.example", "https").body == PAGE
+        assert heads[0].startswith(b"CONNECT jobo.example:443 HTTP/1.")
+        assert b"Proxy-Authorization: Basic dXNlcjpzZWNyZXQ=\r\n" in heads[0]
+        assert b"X-Api-Key" not in heads[0]
+        assert api.account.credits == 0
+
+    def test_unknown_certificate_is_refused(self, api: Api, certificate: Path) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+
+        def speak_tls(connection: socket.socket) -> None:
+            context.wrap_socket(connection, server_side=True)
+
+        with pytest.raises(ApiError, match="certificate of api_url cannot be verified"):
+            api.fetch(api.serve(speak_tls), "https")
         assert api.account.credits == 0
 
 

@@ -24,11 +24,13 @@ from tests.support import (
     state_at,
 )
 from tests.support.companies import selecting
+from tests.support.repository import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+QUICK_TAP = str(REPOSITORY / "tests/support/quick_tap.py")
 OFFLINE = """
 import os, sys
 
@@ -240,6 +242,20 @@ class TestTestMode:
         for message in run.messages:
             assert "$schema" not in message["schema"]
             assert message["schema"]["properties"]["id"]["maxLength"] == 36
+        assert sandbox.ledger == []
+
+    def test_it_gives_up_soon(self, tap: Tap, sandbox: Sandbox) -> None:
+        sandbox.faults.add(Fault(status=503, times=None))
+        command = tap.command("--test")
+        run = execute([sys.executable, "-P", QUICK_TAP, *command[1:]], tap.environment())
+        spent = re.search(r"given up after (\d) tries in (\d+) seconds", complaint(run))
+        assert spent
+        assert int(spent[1]) == len(sandbox.ledger) > 1
+        assert int(spent[2]) <= 10
+
+    def test_it_does_not_follow_about(self, tap: Tap, sandbox: Sandbox) -> None:
+        for args in (("--about", "--test"), ("--test", "--about")):
+            assert "TAP_JOBO_API_KEY" in tap.run(*args).stdout
         assert sandbox.ledger == []
 
     def test_it_fails_where_a_run_would(self, tap: Tap, sandbox: Sandbox) -> None:

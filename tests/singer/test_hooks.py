@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -77,6 +78,8 @@ def test_fast_path_writes_the_same_records_as_the_sdk(tap: TapProcess) -> None:
     # A map that changes nothing, but is one: each record then takes the SDK's way.
     slow = tap.run(journal=False, stream_maps={"career_sites": {"id": "id"}})
     assert slow.records == quick.records
+    assert slow.metrics["record_count"] == quick.metrics["record_count"] == len(quick.records)
+    assert all(before != after for before, after in pairwise(quick.states))
     assert schema_message(slow)["key_properties"] == schema_message(quick)["key_properties"]
     for run in (slow, quick):
         messages = [json.loads(line) for line in run.stdout.split("\n") if '"RECORD"' in line]

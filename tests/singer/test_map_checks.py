@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_jobo.errors import ConfigError
-from tap_jobo.singer.map_checks import check_shape
+from tap_jobo.singer.map_shape import check_shape
 from tap_jobo.tap import TapJobo
 from tests.support import complaint, entry_of, kept_signals
 
@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from jobo_sandbox import Sandbox
     from tests.support import Tap
 
-SETTINGS = {"api_key": "jbe_test_unused", "journal": False}
+SETTINGS = {
+    "api_key": "jbe_test_unused",
+    "journal": False,
+    "stream_map_config": {"salt": "pepper"},
+}
 SITES = "career_sites"
 KEY = "jbe_test_" + "a1B" * 7 + "_" + "c3D" * 14 + "e"
 
@@ -107,6 +111,7 @@ def test_flattened_fields_can_be_removed(caplog: pytest.LogCaptureFixture) -> No
         ({"x": "_['nmae']"}, "did you mean name?"),
         ({"name": "sha265(name)"}, "did you mean sha256?"),
         ({"nmae": "md5(self)"}, "did you mean name?"),
+        ({"x": "md5(config['slat'] + id)"}, "'stream_map_config' does not have"),
         ({"x": "fake.name()"}, "'fake'"),
         ({"__filter__": "atss == 'lever'"}, "'career_sites.__filter__' refers to 'atss'"),
         ({"__filter__": "ats = 'lever'"}, "compared with =="),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import select
 import signal
 import threading
 from types import SimpleNamespace
@@ -62,6 +64,25 @@ def test_slow_reader_gets_every_byte(reading: int) -> None:
     output.write(bytearray(LINES))
     thread.join(10)
     assert bytes(received) == LINES * 2
+
+
+def test_free_pipe_takes_many_lines_at_once(reading: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces: list[bytes] = []
+    write = os.write
+
+    def note(number: int, piece: memoryview) -> int:
+        pieces.append(bytes(piece))
+        return write(number, piece)
+
+    monkeypatch.setattr(os, "write", note)
+    lines = LINES[: LINES.index(b"\n", 20_000) + 1]
+    is_linux = hasattr(fcntl, "F_GETPIPE_SZ")  # elsewhere, it cannot be known that it is free
+    Output().write(lines)
+    assert b"".join(pieces) == lines
+    assert len(pieces) == 1 if is_linux else len(pieces) > 4
+    Output().write(lines)  # which nobody has read so far
+    assert all(len(piece) <= select.PIPE_BUF for piece in pieces[1:])
+    assert read_all(reading) == lines * 2
 
 
 def test_end_leaves_whole_lines(reading: int) -> None:

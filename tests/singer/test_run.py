@@ -105,7 +105,8 @@ class TestBudget:
         tap.catalog = selecting(tap.catalog, career_sites=False, jobs=False, expired_jobs=True)
         run = tap.run(max_credits=1)
         assert run.returncode == 0, run.stderr
-        assert _read(sandbox) == ["expired_jobs"]
+        assert _read(sandbox) == ["profile", "expired_jobs"]  # the first for Jobo's clock
+        assert sandbox.credits_billed == 0
 
 
 class TestLocks:

@@ -1,0 +1,87 @@
+"""A source of the Airbyte CDK for Python: an `HttpStream`, and messages on standard output."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airbyte_cdk.entrypoint import launch
+from airbyte_cdk.sources import AbstractSource
+from airbyte_cdk.sources.streams.http import HttpStream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+is_jobs = sys.argv[2:] == ["jobs"]
+feed, rows = ("api/jobs/feed", "jobs") if is_jobs else ("api/career-sites/feed", "career_sites")
+
+
+class Feed(HttpStream):  # type: ignore[misc]
+    """The feed."""
+
+    name = rows
+    url_base = f"{sys.argv[1]}/"
+    primary_key = "id"
+    http_method = "POST"
+
+    def path(self, **_: Any) -> str:
+        """Return the path of the endpoint."""
+        return feed
+
+    def request_headers(self, **_: Any) -> Mapping[str, Any]:
+        """Return the header that carries the key."""
+        return {"X-Api-Key": "key"}
+
+    def request_body_json(
+        self, next_page_token: Mapping[str, Any] | None = None, **_: Any
+    ) -> Mapping[str, Any]:
+        """Return the body of a request."""
+        return {"batch_size": 1_000 if is_jobs else 50, **(next_page_token or {})}
+
+    def next_page_token(self, response: Any) -> Mapping[str, Any] | None:
+        """Return the cursor of the next page."""
+        page = response.json()
+        return {"cursor": page["next_cursor"]} if page["has_more"] else None
+
+    def parse_response(self, response: Any, **_: Any) -> Iterable[Mapping[str, Any]]:
+        """Return the rows of a page."""
+        found: list[dict[str, Any]] = response.json()[rows]
+        return found
+
+    def get_json_schema(self) -> Mapping[str, Any]:
+        """Return a schema that leaves the rows as they are."""
+        return {"type": "object", "properties": {"id": {"type": "string"}}}
+
+
+class Source(AbstractSource):  # type: ignore[misc]
+    """The source."""
+
+    def check_connection(self, logger: Any, config: Any) -> tuple[bool, None]:  # noqa: ARG002
+        """Return that there is nothing to check."""
+        return True, None
+
+    def streams(self, config: Any) -> list[Feed]:  # noqa: ARG002
+        """Return the one stream."""
+        return [Feed()]
+
+    def spec(self, logger: Any) -> Any:  # noqa: ARG002
+        """Return a specification without settings."""
+        from airbyte_cdk.models import ConnectorSpecification  # noqa: PLC0415
+
+        return ConnectorSpecification(connectionSpecification={"type": "object"})
+
+
+with tempfile.TemporaryDirectory() as folder:
+    config, catalog = Path(folder) / "config.json", Path(folder) / "catalog.json"
+    config.write_text("{}")
+    stream = {"name": rows, "json_schema": {}, "supported_sync_modes": ["full_refresh"]}
+    selected = {
+        "stream": stream,
+        "sync_mode": "full_refresh",
+        "destination_sync_mode": "append",
+    }
+    catalog.write_text(json.dumps({"streams": [selected]}))
+    launch(Source(), ["read", "--config", str(config), "--catalog", str(catalog)])
