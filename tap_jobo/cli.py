@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 
@@ -18,14 +19,13 @@ def run() -> None:
     try:
         sys.exit(_command().main(prog_name=TapJobo.name, standalone_mode=False))
     except TapJoboError as error:
-        for line in str(error).splitlines():
-            TapJobo.logger.critical("%s", line)
+        _end_log(*str(error).splitlines())
         sys.exit(error.exit_code)
     except MappingError as error:
-        TapJobo.logger.critical("Setting 'stream_maps' does not fit a row: %s", error)
+        _end_log(f"Setting 'stream_maps' does not fit a row: {error}")
         sys.exit(1)
     except click.BadParameter as error:
-        TapJobo.logger.critical("%s", without_key(error.format_message()))
+        _end_log(without_key(error.format_message()))
         sys.exit(1)
     except click.ClickException as error:
         click.echo(f"Error: {without_key(error.format_message())}", err=True)
@@ -33,8 +33,16 @@ def run() -> None:
     except click.Abort:
         sys.exit(128 + signal.SIGINT)
     except Exception:  # noqa: BLE001 - a bug: its traceback goes through the redacting log
-        TapJobo.logger.critical("This is a bug of tap-jobo, please report it.", exc_info=True)
+        _end_log("This is a bug of tap-jobo, please report it.", exc_info=True)
         sys.exit(1)
+
+
+def _end_log(*lines: str, exc_info: bool = False) -> None:
+    """Log why the run ended. Nothing follows: threads that still read profiles log no more."""
+    for handler in logging.getLogger().handlers:
+        handler.acquire()  # for good: a daemon thread that logs now waits until the process exits
+    for line in lines:
+        TapJobo.logger.critical("%s", line, exc_info=exc_info)
 
 
 def _command() -> click.Command:
