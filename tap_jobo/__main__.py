@@ -7,7 +7,7 @@ import gc
 from tap_jobo.late_imports import unused_modules_late
 
 _COLLECT_AFTER = 100_000
-"""New objects before garbage is collected. A page of jobs has a quarter of that, none of it garbage;
+"""New objects before garbage is collected. A page of jobs has a quarter of that, and is no garbage:
 by default, its objects would be scanned thirty times, which takes a tenth of a run."""
 
 
