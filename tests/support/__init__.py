@@ -1,7 +1,6 @@
 """What tests share: the tap as a process, what it is given, and what is made of its output."""
 
 from tests.support.process import (
-    COMMAND,
     Run,
     Tap,
     complaint,
@@ -16,6 +15,7 @@ from tests.support.process import (
     shows_a_key,
     state_at,
 )
+from tests.support.warm import COMMAND
 
 __all__ = [
     "COMMAND",

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import re
 import signal
 import subprocess
-import sys
 from collections import defaultdict
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.support.warm import COMMAND, run_warm, warm_arguments
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from jobo_sandbox import Sandbox
 
-COMMAND = Path(sys.executable).with_name("tap-jobo")
+_TIMEOUT = 120
 
 
 @dataclass(frozen=True)
@@ -152,10 +154,19 @@ def environment(folder: Path, extra: Mapping[str, str] | None = None) -> dict[st
 
 def execute(command: Iterable[str], env: Mapping[str, str], cwd: Path | None = None) -> Run:
     """Run a command to its end."""
+    command = list(command)
+    if arguments := warm_arguments(command, env):
+        code, output, log = run_warm(arguments, env, cwd, _TIMEOUT)
+        return Run(code, _text(output), _text(log))
     done = subprocess.run(
-        list(command), capture_output=True, text=True, env=env, cwd=cwd, timeout=120, check=False
+        command, capture_output=True, text=True, env=env, cwd=cwd, timeout=_TIMEOUT, check=False
     )
     return Run(done.returncode, done.stdout, done.stderr)
+
+
+def _text(output: bytes) -> str:
+    """Decode as `subprocess` does with `text`."""
+    return io.TextIOWrapper(io.BytesIO(output)).read()
 
 
 def complaint(run: Run) -> str:
