@@ -47,14 +47,18 @@ coverage *arguments:
 mutation *modules:
     uv run --group mutation tools/mutation.py "$@"
 
-# write tables, settings and catalog snapshots from the code
+# write tables, settings, dbt sources and catalog snapshots from the code
 generate:
     uv run tools/generate.py
 
-# write the README's cost table and the charts in examples from sandbox runs
+# write the README's cost table and the charts from sandbox runs
 measure:
     uv run tools/costs.py
     uv run tools/draw_charts.py
+
+# load what the tap emits into targets from PyPI and compare
+targets *names:
+    uv run tools/try_targets.py "$@"
 
 # measure speed and memory
 bench *arguments:
@@ -63,6 +67,10 @@ bench *arguments:
 # build the wheel and the source distribution into dist
 build:
     uv build
+
+# sync the sandbox with the lowest versions that pyproject.toml allows, or: just smoke next-sdk
+smoke versions="lowest":
+    tools/smoke.sh "$1"
 
 # run a command against the sandbox: just sandbox meltano run tap-jobo target-postgres
 sandbox *arguments:

@@ -9,14 +9,15 @@ from threading import Event
 from types import FrameType
 from typing import NoReturn
 
-from jobo_sandbox.child import BY_SIGNAL, environment, run
+from jobo_sandbox.child import BY_SIGNAL, database_settings, environment, run
 from jobo_sandbox.faults import Fault
 from jobo_sandbox.folder import Folder, InUseError, Saved
 from jobo_sandbox.limits import FEED_LIMITS, PROFILE_LIMITS
 from jobo_sandbox.options import Options, read_options
 from jobo_sandbox.postgres import running_postgres, stop_postgres
 from jobo_sandbox.server import Sandbox
-from jobo_sandbox.summary import Warehouse, outcome, summary
+from jobo_sandbox.summary import outcome, summary
+from jobo_sandbox.warehouse import Warehouse
 
 _GUIDE = """\
 The Jobo sandbox is listening on {url}. Press Ctrl-C to stop it. Its API key is
@@ -79,11 +80,8 @@ def _wrap(folder: Folder, options: Options) -> int:
         if options.postgres:
             with running_postgres(folder.postgres, saved.postgres_port) as port:
                 saved.postgres_port = port
-                url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
-                warehouse = Warehouse(url)
-                # SQLAlchemy's name for the loader's driver.
-                driver = url.replace("postgresql:", "postgresql+psycopg:")
-                settings["TARGET_POSTGRES_SQLALCHEMY_URL"] = driver
+                warehouse = Warehouse(f"postgresql://postgres@127.0.0.1:{port}/postgres")
+                settings |= database_settings(port)
                 code = run(options.command, settings)
                 tables = warehouse.tables()
         else:

@@ -37,6 +37,18 @@ def environment(folder: Folder, api_url: str, api_key: str) -> dict[str, str]:
     return settings
 
 
+def database_settings(port: int) -> dict[str, str]:
+    """Return the variables that point the loader, and dbt, at the Postgres on this port."""
+    return {
+        # With SQLAlchemy's name for the loader's driver.
+        "TARGET_POSTGRES_SQLALCHEMY_URL": f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres",
+        "DBT_POSTGRES_HOST": "127.0.0.1",
+        "DBT_POSTGRES_PORT": str(port),
+        "DBT_POSTGRES_USER": "postgres",
+        "DBT_POSTGRES_DBNAME": "postgres",
+    }
+
+
 def run(command: Sequence[str], settings: Mapping[str, str]) -> int:
     """Run a command, with these settings added to the environment.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import click
@@ -15,7 +16,7 @@ from tap_jobo.tap import TapJobo
 def run() -> None:
     """Run the command line; an expected error is logged in a line or a few, without a traceback."""
     try:
-        sys.exit(TapJobo.cli.main(prog_name=TapJobo.name, standalone_mode=False))
+        sys.exit(_command().main(prog_name=TapJobo.name, standalone_mode=False))
     except TapJoboError as error:
         for line in str(error).splitlines():
             TapJobo.logger.critical("%s", line)
@@ -30,7 +31,24 @@ def run() -> None:
         click.echo(f"Error: {without_key(error.format_message())}", err=True)
         sys.exit(error.exit_code)
     except click.Abort:
-        sys.exit(130)
+        sys.exit(128 + signal.SIGINT)
     except Exception:  # noqa: BLE001 - a bug: its traceback goes through the redacting log
         TapJobo.logger.critical("This is a bug of tap-jobo, please report it.", exc_info=True)
         sys.exit(1)
+
+
+def _command() -> click.Command:
+    """Set up logging, and return the command.
+
+    Raises:
+        ClickException: The logging configuration is not usable.
+    """
+    try:
+        command: click.Command = TapJobo.cli
+    except Exception as error:
+        why = " ".join(f"{error}".split())
+        raise click.ClickException(
+            f"Logging cannot be set up ({why}): check TAP_JOBO_LOGLEVEL, LOGLEVEL, and the file "
+            "that SINGER_SDK_LOG_CONFIG names."
+        ) from error
+    return command

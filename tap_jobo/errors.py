@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 
 class TapJoboError(Exception):
     """Ends the run with `exit_code` and a message that says what is wrong and what to do."""
@@ -65,5 +67,6 @@ class InterruptedRunError(TapJoboError):
     """A signal asked the run to end; the exit code is 128 + signal number, as in a shell."""
 
     def __init__(self, signum: int) -> None:
-        super().__init__(f"Stopped by signal {signum}; the next run resumes from here.")
+        name = signal.Signals(signum).name
+        super().__init__(f"Stopped by signal {signum} ({name}); the next run resumes from here.")
         self.exit_code = 128 + signum

@@ -20,6 +20,8 @@ _OUTPUT_GRACE: Final = 5.0
 """Seconds that the reader of our output has to read more."""
 _SLICE: Final = 0.2
 """Seconds between checks for a signal during a wait."""
+_READER_CHECK: Final = 4.0
+"""Seconds between checks for the reader of our output while a request is in flight."""
 
 
 class ShutdownSignal:
@@ -30,21 +32,31 @@ class ShutdownSignal:
     it; a blocked reader has 5. A second signal ends both immediately. (Windows has no such alarm:
     there, the request ends by its own timeout.)
 
+    A reader that goes away ends the run in the same places, and a request in flight as a signal
+    does: after 10 seconds, so that an answer that was billed still reaches the journal.
+
     Args:
         clock: The clock of the waits.
-        check_reader: Raises if the tap's output no longer has a reader; called wherever the main
-            thread checks for a signal.
+        has_reader: Whether the tap's output still has a reader.
+        check_reader: Raises if it has none; called wherever the main thread checks for a signal.
     """
 
     def __init__(
-        self, clock: Clock | None = None, *, check_reader: Callable[[], None] = lambda: None
+        self,
+        clock: Clock | None = None,
+        *,
+        has_reader: Callable[[], bool] = lambda: True,
+        check_reader: Callable[[], None] = lambda: None,
     ) -> None:
         self._clock = clock or Clock()
+        self._has_reader = has_reader
         self._check_reader = check_reader
         self._signum: int | None = None
         self._noted_at = 0.0
         self._is_urgent = False
         self._in_flight = False
+        self._has_alarm = False
+        self._is_reader_gone = False
 
     def install(self) -> None:
         """Install the signal handlers; SIGHUP only if it is not ignored, as under `nohup`."""
@@ -52,8 +64,9 @@ class ShutdownSignal:
             return
         for signum in _numbers():
             signal.signal(signum, self._note)
-        if hasattr(signal, "SIGALRM"):
-            signal.signal(signal.SIGALRM, self._break_off)
+        if hasattr(signal, "setitimer"):
+            signal.signal(signal.SIGALRM, self._on_alarm)
+            self._has_alarm = True
 
     def check(self) -> None:
         """Raise if the run must not continue.
@@ -103,6 +116,7 @@ class ShutdownSignal:
 
         Raises:
             InterruptedRunError: A signal arrived, and no response within the grace period.
+            OutputError: The output no longer has a reader, and likewise.
         """
         if not _is_main_thread():
             self.check()
@@ -111,28 +125,46 @@ class ShutdownSignal:
         self._in_flight = True
         try:
             self.check()
+            if self._signum is None:
+                self._set_alarm(_READER_CHECK, _READER_CHECK)
             yield
         finally:
             self._in_flight = False
-            if self._signum is not None and hasattr(signal, "setitimer"):
-                signal.setitimer(signal.ITIMER_REAL, 0)
+            self._set_alarm(0, 0)
 
     def _note(self, signum: int, _frame: FrameType | None) -> None:
         if self._signum is not None:
             self._is_urgent = True
-            self._break_off(signum, _frame)
+            self._break_off()
             return
         self._signum = signum
         self._noted_at = self._clock.monotonic()
-        if self._in_flight and hasattr(signal, "setitimer"):
-            # Repeat every second: an alarm that fires just before the socket is read would not
-            # interrupt the read.
-            signal.setitimer(signal.ITIMER_REAL, _GRACE, 1)
+        if self._in_flight:
+            self._start_grace()
 
-    def _break_off(self, _signum: int, _frame: FrameType | None) -> None:
-        if self._in_flight and self._signum is not None:
-            self._in_flight = False
+    def _on_alarm(self, _signum: int, _frame: FrameType | None) -> None:
+        if self._signum is not None or self._is_reader_gone:
+            self._break_off()
+        elif self._in_flight and not self._has_reader():
+            self._is_reader_gone = True
+            self._start_grace()
+
+    def _start_grace(self) -> None:
+        # Repeat every second: an alarm that fires just before the socket is read would not
+        # interrupt the read.
+        self._set_alarm(_GRACE, 1)
+
+    def _set_alarm(self, seconds: float, interval: float) -> None:
+        if self._has_alarm:
+            signal.setitimer(signal.ITIMER_REAL, seconds, interval)
+
+    def _break_off(self) -> None:
+        if not self._in_flight:
+            return
+        self._in_flight = False
+        if self._signum is not None:
             raise self._end(self._signum)
+        self._check_reader()
 
     @staticmethod
     def _end(signum: int) -> InterruptedRunError:

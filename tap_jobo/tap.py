@@ -3,41 +3,44 @@
 from __future__ import annotations
 
 import atexit
-import json
+from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from singer_sdk import Tap
 from singer_sdk.exceptions import ConfigValidationError, MappingError
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
-from singer_sdk.tap_base import CliTestOptionValue
 
-from tap_jobo.errors import ConfigError, StateError
+from tap_jobo.errors import ConfigError
 from tap_jobo.redaction import redact_logs
 from tap_jobo.settings.check import check
 from tap_jobo.settings.common import UNSUPPORTED
 from tap_jobo.settings.environment import load_dotenv_environment, read_environment
+from tap_jobo.settings.sdk_settings import invalid_sdk_settings
 from tap_jobo.settings.setting import config_schema
 from tap_jobo.settings.unknown import mistyped_variables, unknown_settings, unknown_variables
 from tap_jobo.signals import ShutdownSignal
-from tap_jobo.singer.checks import check_catalog, check_state, read_object
+from tap_jobo.singer.catalog_checks import check_catalog, check_selection
+from tap_jobo.singer.command_line import CommandLine
 from tap_jobo.singer.companies_stream import CompaniesStream
 from tap_jobo.singer.feed_stream import FeedStream
+from tap_jobo.singer.map_checks import check_names
+from tap_jobo.singer.map_shape import check_shape
+from tap_jobo.singer.mapper import SelectedStreamsMapper
+from tap_jobo.singer.metric_lines import keep_stream
 from tap_jobo.singer.run import RunContext
-from tap_jobo.singer.writer import StdoutWriter, check_reader
+from tap_jobo.singer.state_checks import check_state
+from tap_jobo.singer.writer import StdoutWriter, check_reader, has_reader
 from tap_jobo.streams.registry import FEEDS, FOLLOWED, SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import IO
 
-    import click
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
     from singer_sdk.streams import Stream
 
     from tap_jobo.streams.feed_spec import FeedSpec
 
 
-class TapJobo(Tap):
+class TapJobo(CommandLine):
     """Singer tap for the Jobo API: a directory of career sites, kept current."""
 
     name = "tap-jobo"
@@ -69,7 +72,7 @@ class TapJobo(Tap):
             ConfigError: A setting is invalid.
             StateError: The state is invalid.
         """
-        self._shutdown = ShutdownSignal(check_reader=check_reader)
+        self._shutdown = ShutdownSignal(has_reader=has_reader, check_reader=check_reader)
         config = dict(config or {})
         self.append_builtin_config(self.config_jsonschema)
         known = {*self.config_jsonschema["properties"], *UNSUPPORTED}
@@ -80,7 +83,10 @@ class TapJobo(Tap):
             problems += mistyped_variables(environ, known)
             for variable in unknown_variables(environ, known):
                 self.logger.warning("Variable %s is not a setting and has no effect.", variable)
+        problems += check_shape(config.get("stream_maps"))
         if validate_config:
+            own = {"stream_maps", *(setting.name for setting in SETTINGS)}
+            problems = [*invalid_sdk_settings(config, self.config_jsonschema, own), *problems]
             config = check(config, SETTINGS, problems)
             redact_logs(config["api_key"])
         else:  # discovery needs no key, and the SDK would warn that it is missing
@@ -94,6 +100,7 @@ class TapJobo(Tap):
         except MappingError as error:
             raise ConfigError(f"Setting 'stream_maps' is not a valid map: {error}") from error
         cast("StdoutWriter", self.message_writer).end_with(self._shutdown)
+        self.metrics_logger.addFilter(keep_stream)
 
     def _setup_signal_handlers(self) -> None:
         """Replace the SDK's handler of SIGTERM and SIGINT, which exits immediately with 0.
@@ -105,7 +112,7 @@ class TapJobo(Tap):
 
     def discover_streams(self) -> Sequence[Stream]:
         """Return the streams in the order in which a run syncs them."""
-        run = RunContext(self.config, shutdown=self._shutdown, logger=self.logger)
+        self.run = run = RunContext(self.config, shutdown=self._shutdown, logger=self.logger)
         atexit.register(run.close)
         companies = CompaniesStream(self, run)
         streams: list[Stream] = []
@@ -124,9 +131,20 @@ class TapJobo(Tap):
         return {name: streams[name] for name in first}
 
     def setup_mapper(self) -> None:
-        """Set up the stream maps, after the streams have completed the catalog that maps use."""
-        _ = self.streams
-        super().setup_mapper()
+        """Set up and check the maps, after the streams have completed the catalog that maps use.
+
+        Raises:
+            ConfigError: A map is invalid.
+        """
+        streams = self.own_streams
+        maps = dict(self.config.get("stream_maps", {}))
+        self.mapper = SelectedStreamsMapper(plugin_config=dict(self.config), logger=self.logger)
+        self.mapper.register_raw_streams_from_catalog(self.catalog)
+        for warning in (*check_selection(streams), *check_names(maps, streams, self.mapper)):
+            self.logger.warning("%s", warning)
+        for stream_map in chain.from_iterable(self.mapper.stream_maps.values()):
+            # Older targets refuse it; the SDK adds it, and an old catalog may hold it.
+            stream_map.transformed_schema.pop("$schema", None)
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Load the state.
@@ -143,57 +161,3 @@ class TapJobo(Tap):
                 ", ".join(map(ascii, sorted(unknown))),
             )
         super().load_state(checked)
-
-    @classmethod
-    def get_singer_command(cls) -> click.Command:
-        """Return the command, set up to read the catalog before it handles `--test`."""
-        command = super().get_singer_command()
-        for parameter in command.params:
-            parameter.is_eager |= parameter.name == "catalog"
-        return command
-
-    @classmethod
-    def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
-        """Test the streams that the catalog selects; the SDK ignores the catalog here.
-
-        Raises:
-            ConfigError: The catalog file is missing or not a JSON object.
-        """
-        file: IO[str] | None = ctx.params.get("catalog")
-        if value != CliTestOptionValue.All.value or file is None:
-            super().cb_test(ctx, param, value)
-            return
-        tap = cls(
-            config=ctx.params["config"].config,
-            parse_env_config=ctx.params["config"].parse_env,
-            catalog=json.loads(read_object(file.name, "--catalog", ConfigError).read()),
-        )
-        tap.run_connection_test()
-        ctx.exit()
-
-    @classmethod
-    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
-        """Read the files of `--config`.
-
-        Raises:
-            ConfigError: One of them is missing or not a JSON object.
-        """
-        for path in value:
-            if path != "ENV":
-                read_object(path, "--config", ConfigError)
-        return super().cb_config(ctx, param, value)
-
-    @classmethod
-    def invoke(
-        cls,
-        *,
-        state: IO[str] | None = None,
-        catalog: IO[str] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Check the input files, then run the tap."""
-        super().invoke(
-            state=state and read_object(state.name, "--state", StateError),
-            catalog=catalog and read_object(catalog.name, "--catalog", ConfigError),
-            **kwargs,
-        )

@@ -1,6 +1,6 @@
-"""Draws the charts in examples/ from the sandbox's data: `uv run tools/draw_charts.py`.
+"""Draws the charts in docs/charts from the sandbox's data: `uv run tools/draw_charts.py`.
 
-The figures are the answers of the SQL files of the same names. The same data give the same bytes:
+The figures are those of the marts that the dbt package builds. The same data give the same bytes:
 a test draws them again and fails when the files are not what this writes.
 """
 
@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import tempfile
 from collections import defaultdict
-from decimal import Decimal
 from html import escape
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
-
-import psycopg
-from psycopg.rows import dict_row
 
 from jobo_sandbox import Sandbox
 from jobo_sandbox.postgres import running_postgres
 from tests.support.pipeline import Pipeline
+from tests.support.warehouses import Postgres
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+CHARTS = Path(__file__).parents[1] / "docs/charts"
 COMPANIES = 300
 INDUSTRIES = 6
 WIDTH, MARGIN, LABELS, TOP, ROW = 860, 28, 136, 88, 28
@@ -49,31 +47,29 @@ text { fill: #f0f6fc }
 Row = dict[str, Any]
 
 
-def charts(connection: psycopg.Connection[Any]) -> dict[Path, str]:
-    """Draw each chart from a warehouse that the sandbox filled; returned by the file's path."""
-    drawn = {"ats_share_by_industry": _share_by_industry, "funding_by_ats": _funding_by_ats}
+def charts(marts: Mapping[str, list[Row]]) -> dict[Path, str]:
+    """Draw each chart from the rows of the marts; returned by the file's path."""
     return {
-        EXAMPLES / f"{name}.svg": draw(_answer(connection, name)) for name, draw in drawn.items()
+        CHARTS / "ats_share_by_industry.svg": _share_by_industry(marts["jobo__ats_share"]),
+        CHARTS / "funding_by_ats.svg": _funding_by_ats(marts["jobo__funding_rounds"]),
     }
-
-
-def _answer(connection: psycopg.Connection[Any], name: str) -> list[Row]:
-    query = (EXAMPLES / f"{name}.sql").read_bytes()
-    with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(query).fetchall()
 
 
 def _share_by_industry(rows: list[Row]) -> str:
     """Draw a table of the largest industries, a cell the stronger the larger the share."""
-    industries = list(dict.fromkeys(row["industry"] for row in rows))[:INDUSTRIES]
-    shares: defaultdict[str, dict[str, Decimal]] = defaultdict(dict)
+    rows = [row for row in rows if row["industry"] != "(all)"]
+    sizes = {row["industry"]: row["of_sites"] for row in rows}
+    industries = sorted(sizes, key=lambda industry: (-sizes[industry], industry))[:INDUSTRIES]
+    shares: defaultdict[str, dict[str, float]] = defaultdict(dict)
     for row in rows:
         if row["industry"] in industries:
             shares[row["ats"]][row["industry"]] = row["percent"]
     order = sorted(shares, key=lambda ats: (-sum(shares[ats].values()), ats))
     best = max((share, ats, name) for ats in order for name, share in shares[ats].items())
     title = f"In {best[2]}, {best[0]:.0f} percent of career sites run on {best[1]}"
-    subtitle = f"Share of each ATS in the {INDUSTRIES} largest industries, in percent"
+    subtitle = (
+        f"Share of each ATS in the {INDUSTRIES} largest industries, in percent (synthetic data)"
+    )
 
     def marks() -> Iterator[str]:
         width = (WIDTH - 2 * MARGIN - LABELS) / INDUSTRIES
@@ -84,44 +80,47 @@ def _share_by_industry(rows: list[Row]) -> str:
             y = TOP + line * ROW
             yield _text(MARGIN + LABELS - 12, y + 19, ats, "end")
             for x, industry in zip(left, industries, strict=True):
-                share = shares[ats].get(industry, Decimal())
+                share = shares[ats].get(industry, 0)
                 size = f'x="{x + 1:.1f}" y="{y + 1}" width="{width - 2:.1f}" height="{ROW - 2}"'
-                strength = Decimal("0.6") * share / best[0]
+                strength = 0.6 * share / best[0]
                 yield f'<rect class="mark" {size} rx="3" fill-opacity="{strength:.2f}"/>'
                 if (share, ats, industry) == best:
                     yield f'<rect class="best" {size} rx="3"/>'
                 yield _text(x + width / 2, y + 19, f"{share:.0f}", "middle")
 
-    return _page("ats_share_by_industry", title, subtitle, len(order) + 1, marks())
+    return _page("jobo__ats_share", title, subtitle, len(order) + 1, marks())
 
 
 def _funding_by_ats(rows: list[Row]) -> str:
     """Draw a bar for each ATS, the longest first."""
-    known = [row for row in rows if row["median_millions"] is not None]
-    order = sorted(known, key=lambda row: (-row["median_millions"], row["ats"]))
-    largest = order[0]["median_millions"]
-    title = f"Companies on {order[0]['ats']} raise the largest rounds: a median of ${largest:.1f}M"
-    subtitle = "Median funding round of the companies on each ATS, in millions of US dollars"
+    amounts: defaultdict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        amounts[row["ats"]].append(row["raised_usd"] / 1_000_000)
+    medians = {ats: median(millions) for ats, millions in amounts.items()}
+    order = sorted(medians, key=lambda ats: (-medians[ats], ats))
+    largest = medians[order[0]]
+    title = f"Companies on {order[0]} raise the largest rounds: a median of ${largest:.1f}M"
+    subtitle = "Median funding round by ATS, in millions of US dollars (synthetic data)"
 
     def marks() -> Iterator[str]:
         full = WIDTH - 2 * MARGIN - LABELS - 150
-        for line, row in enumerate(order):
+        for line, ats in enumerate(order):
             y = TOP + line * ROW
-            length = full * float(row["median_millions"] / largest)
+            length = full * medians[ats] / largest
             left = MARGIN + LABELS
-            yield _text(left - 12, y + 19, row["ats"], "end")
+            yield _text(left - 12, y + 19, ats, "end")
             size = f'x="{left}" y="{y + 4}" width="{length:.1f}" height="{ROW - 8}"'
             yield f'<rect class="mark" {size} rx="3"/>'
-            yield _text(left + length + 10, y + 19, f"{row['median_millions']:.1f}", "")
-            yield _text(WIDTH - MARGIN, y + 19, f"of {row['rounds']} rounds", "quiet end")
+            yield _text(left + length + 10, y + 19, f"{medians[ats]:.1f}", "")
+            yield _text(WIDTH - MARGIN, y + 19, f"of {len(amounts[ats])} rounds", "quiet end")
 
-    return _page("funding_by_ats", title, subtitle, len(order), marks())
+    return _page("jobo__funding_rounds", title, subtitle, len(order), marks())
 
 
-def _page(name: str, title: str, subtitle: str, lines: int, marks: Iterator[str]) -> str:
+def _page(mart: str, title: str, subtitle: str, lines: int, marks: Iterator[str]) -> str:
     """Put a title over the marks, and below them where the figures come from."""
     height = TOP + lines * ROW + 52
-    source = f"Made-up data: the {COMPANIES} companies of the sandbox. Query: examples/{name}.sql"
+    source = f"From the mart {mart}, over the {COMPANIES} made-up companies of the sandbox"
     size = f'viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"'
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-labelledby="title">',
@@ -142,17 +141,20 @@ def _text(x: float, y: float, text: str, style: str) -> str:
 
 
 def main() -> None:
-    """Fill a Postgres from a sandbox, and draw from it."""
+    """Fill a Postgres from a sandbox, build the marts, and draw from them."""
     with (
-        tempfile.TemporaryDirectory(prefix="tap-jobo-") as folder,
+        tempfile.TemporaryDirectory(prefix="tap-jobo-") as name,
         Sandbox(size=COMPANIES, seed=1) as sandbox,
-        running_postgres(Path(folder, "data"), 0) as port,
+        running_postgres(Path(name, "data"), 0) as port,
     ):
-        url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
-        Pipeline(sandbox, url, Path(folder)).run()
-        with psycopg.connect(url) as connection:
-            for path, content in charts(connection).items():
-                path.write_bytes(content.encode())
+        folder = Path(name)
+        warehouse = Postgres.on(port, folder, {"jobo__using_companies": True})
+        streams = ("career_sites", "companies")
+        Pipeline(sandbox, warehouse.loader, warehouse.destination, folder, streams).run()
+        warehouse.dbt("build")
+        marts = warehouse.tables(("jobo__ats_share", "jobo__funding_rounds"))
+        for path, content in charts(marts).items():
+            path.write_bytes(content.encode())
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Writes what other files repeat of the code: `uv run tools/generate.py`.
 
-The tables of README.md and the settings of meltano.yml and plugin.yaml stand between two marks
-each; the catalog's entry of each stream is a file in tests/snapshots. A test fails when one of them
-is not what this writes.
+The tables of README.md, the settings of meltano.yml and plugin.yaml and the sources of the dbt
+package stand between two marks each; the catalog's entry of each stream is a file in
+tests/snapshots. A test fails when one of them is not what this writes.
 """
 
 from __future__ import annotations
@@ -29,6 +29,23 @@ ROOT = Path(__file__).parents[1]
 KINDS = {setting.name: setting.kind for setting in SETTINGS}
 SNAPSHOTS = ROOT / "tests/snapshots"
 TABLE_HEAD = 2  # lines: titles and rule
+SOURCES = {
+    "career_sites": "One row per company and the place where its jobs are listed.",
+    "companies": "The full profile of each company in career_sites.",
+    "jobs": "One row per job posting, also if it has expired since.",
+    "expired_jobs": "The ids of jobs that have expired.",
+}
+"""The tables that the dbt package reads."""
+SWITCHES = {
+    "companies": "jobo__using_companies",
+    "jobs": "jobo__using_jobs",
+    "expired_jobs": "jobo__using_jobs",
+}
+"""The variables that switch them on."""
+LOADER_COLUMNS = {
+    "_sdc_extracted_at": "When the tap read the row. Written by the loader.",
+    "_sdc_batched_at": "When the loader stored the row. Written by the loader.",
+}
 STREAMS = {spec.name: spec.schema for spec in FEEDS} | {"companies": companies.SCHEMA}
 
 
@@ -41,7 +58,9 @@ def generated() -> dict[Path, str]:
         text = _between(name, text, "\n".join(_fields_table(schema.to_dict())))
     yaml = "\n".join(_settings_yaml(_all_settings()))
     definitions = (ROOT / "meltano.yml", ROOT / "plugin.yaml")
-    return {readme: text} | {
+    sources = ROOT / "dbt/models/staging/_sources.yml"
+    tables = _between("sources", sources.read_text("utf-8"), "\n".join(_sources_yaml()))
+    return {readme: text, sources: tables} | {
         path: _between("settings", path.read_text("utf-8"), yaml) for path in definitions
     }
 
@@ -107,7 +126,8 @@ def _fields_table(schema: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _type(definition: Mapping[str, Any]) -> str:
-    kind = next(kind for kind in definition["type"] if kind != "null")
+    kinds = [definition["type"]] if isinstance(definition["type"], str) else definition["type"]
+    kind = next(kind for kind in kinds if kind != "null")
     if kind == "array":
         return f"list of {_type(definition['items'])}"
     if "enum" in definition:
@@ -132,6 +152,29 @@ def _settings_yaml(properties: Mapping[str, Any]) -> Iterator[str]:
         yield from (f"    {line}" for line in description)
         if definition.get("secret"):
             yield "  sensitive: true"
+
+
+def _sources_yaml() -> Iterator[str]:
+    for table, description in SOURCES.items():
+        yield f"- name: {table}"
+        yield f"  identifier: \"{{{{ var('jobo_{table}_identifier', '{table}') }}}}\""
+        yield f"  description: {description}"
+        if switch := SWITCHES.get(table):
+            yield "  config:"
+            yield f"    enabled: \"{{{{ var('{switch}') }}}}\""
+        yield "  columns:"
+        for name, definition in STREAMS[table].to_dict()["properties"].items():
+            yield from _column_yaml(name, _type(definition), definition["description"])
+        for name, text in LOADER_COLUMNS.items():
+            yield from _column_yaml(name, "date-time", text)
+
+
+def _column_yaml(name: str, type_: str, description: str) -> Iterator[str]:
+    yield f"  - name: {name}"
+    yield f"    data_type: {type_}"
+    yield "    description: >-"
+    wrapped = textwrap.wrap(description, 72, break_on_hyphens=False)
+    yield from (f"      {line}" for line in wrapped)
 
 
 def _kind(name: str, definition: Mapping[str, Any]) -> str:

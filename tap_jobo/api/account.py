@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
+from tap_jobo.wording import plural
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -124,7 +126,7 @@ class Account:
         self.perhaps += cost
 
     def _page(self, rows: int) -> str:
-        return f"{rows:,} rows of {self._name}"
+        return f"{plural(rows, 'row')} of {self._name}"
 
     def _cost(self, headers: Mapping[str, str], rows: int) -> int:
         deducted = self._deducted(headers)

@@ -12,7 +12,7 @@ from tap_jobo.api.retry import RETRY_FOR, IncompleteResponseError, Retry, Retrya
 from tap_jobo.api.sender import BodyTooLargeError, Sender
 from tap_jobo.api.transport import Exchange
 from tap_jobo.clock import parse_http_date
-from tap_jobo.errors import ApiError, InterruptedRunError
+from tap_jobo.errors import ApiError, InterruptedRunError, OutputError
 
 if TYPE_CHECKING:
     import logging
@@ -167,7 +167,7 @@ class Client:
                 response = self._sender.send(request, exchange, is_paid=account is not None)
                 elapsed = self._clock.monotonic() - started
                 body = self._sender.read(response, exchange)
-        except (InterruptedRunError, BodyTooLargeError):
+        except (InterruptedRunError, OutputError, BodyTooLargeError):
             if account and is_begun and exchange.is_sent:
                 account.charge_worst_case(rows)
             raise

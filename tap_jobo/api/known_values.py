@@ -6,6 +6,7 @@ missing, slow, or broken, the check is skipped.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,19 +15,41 @@ from tap_jobo.errors import ApiError
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from requests import PreparedRequest
 
     from tap_jobo.api.client import Client
 
-    KnownValues = dict[str, frozenset[str] | None]
-    """The values of each filter, None if unknown."""
-
 FILTERS_PATH: Final = "/api/connectors/filters"
 _SECONDS: Final = 5.0
 _ENUMS: Final = ("work_models", "employment_types", "experience_levels")
 _SUGGESTIONS: Final = 3
+_COUNTED: Final = "sources"
+"""The filter of whose values the API says how many rows have them; each row has one."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownValues:
+    """What the API says about the filters.
+
+    Attributes:
+        values: The values of each filter, by its request parameter; None if unknown.
+        counts: How many rows each source has, None if unknown.
+    """
+
+    values: Mapping[str, frozenset[str] | None]
+    counts: Mapping[str, int] | None = None
+
+    def most_rows(self, filters: Mapping[str, Any]) -> int | None:
+        """Return how many rows can match filters at most, None if that is not known.
+
+        Args:
+            filters: The filters by their request parameters.
+        """
+        if self.counts is None:
+            return None
+        return sum(self.counts.get(value, 0) for value in filters.get(_COUNTED) or self.counts)
 
 
 def fetch_known_values(
@@ -44,7 +67,7 @@ def fetch_known_values(
     """
     try:
         known = _read(parse_json(client.fetch_once(prepare(), _SECONDS).body))
-        missing = ", ".join(name for name, values in known.items() if values is None)
+        missing = ", ".join(name for name, values in known.values.items() if values is None)
         why = f"the answer has no {missing}" if missing else ""
     except ApiError as error:
         known, why = _read(None), str(error)
@@ -83,8 +106,14 @@ def _read(data: Any) -> KnownValues:
     """Read the parts of a response that have the expected format."""
     answer = data if isinstance(data, dict) else {}
     enums, sources = answer.get("enums"), answer.get("sources")
-    keys = [_get(each, "key") for each in sources] if isinstance(sources, list) else None
-    return {"sources": _texts(keys)} | {name: _texts(_get(enums, name)) for name in _ENUMS}
+    each = sources if isinstance(sources, list) else []
+    keys = _texts([_get(source, "key") for source in each])
+    counts = {source["key"]: source.get("count") for source in each} if keys else {}
+    is_counted = counts and all(type(count) is int for count in counts.values())
+    return KnownValues(
+        {_COUNTED: keys} | {name: _texts(_get(enums, name)) for name in _ENUMS},
+        counts if is_counted else None,
+    )
 
 
 def _get(data: Any, name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections import deque
 from concurrent.futures import wait
 from typing import TYPE_CHECKING, Final
@@ -10,6 +11,7 @@ from tap_jobo.api.json_body import parse_json
 from tap_jobo.api.worker_pool import WorkerPool
 from tap_jobo.errors import ApiError, NotFoundError, RetriesExhaustedError
 from tap_jobo.records.uuids import parse_uuid
+from tap_jobo.wording import plural
 
 if TYPE_CHECKING:
     import logging
@@ -29,12 +31,20 @@ RETRY_FOR: Final = 60.0
 PROFILE_PATH: Final = "/api/companies"
 NOBODY: Final = "00000000-0000-0000-0000-000000000000"
 """No company has this id: a 404 for it shows that the API is up, and what its clock says."""
-_AHEAD: Final = 50
+AHEAD: Final = 50
 """Profiles that are asked for or wait to be written, at the most."""
 _ENOUGH: Final = 5
 """Damaged profiles in a row until the format must have changed."""
 _POLL: Final = 0.2
 """Seconds between checks for a signal while waiting for a profile."""
+
+
+class Metric(enum.StrEnum):
+    """The figures of the summary, by their names in Singer METRIC lines."""
+
+    PROFILES = "jobo_profiles"
+    PROFILES_NOT_FOUND = "jobo_profiles_gone"
+    PROFILES_SKIPPED = "jobo_profiles_skipped"
 
 
 class Profiles:
@@ -49,7 +59,7 @@ class Profiles:
         logger: Where missing profiles are reported.
 
     Attributes:
-        count: Profiles read so far.
+        count: Profiles read and written so far.
         not_found: Companies without a profile, so far.
         skipped: Profiles that could not be fetched although others could, so far.
     """
@@ -75,11 +85,17 @@ class Profiles:
         self.skipped = 0
         self._damaged: dict[str, int] = {}
 
-    def read(self, ids: Iterable[str]) -> Iterator[Row]:
+    def read(
+        self, ids: Iterable[str], show_progress: Callable[[], None] = lambda: None
+    ) -> Iterator[Row]:
         """Yield the profiles of companies in order, with only a few in memory at once.
 
         A company that is not found has none. One whose profile Jobo fails to give is skipped,
         with an ERROR, if the others can be fetched.
+
+        Args:
+            ids: The companies.
+            show_progress: Called after each of them.
 
         Raises:
             RetriesExhaustedError: The others cannot be fetched either.
@@ -89,10 +105,12 @@ class Profiles:
             asked: deque[tuple[str, Future[_Outcome]]] = deque()
             for company_id in ids:
                 asked.append((company_id, pool.submit(company_id)))
-                if len(asked) == _AHEAD:
+                if len(asked) == AHEAD:
                     yield from self._records(*asked.popleft())
+                    show_progress()
             while asked:
                 yield from self._records(*asked.popleft())
+                show_progress()
 
     def _records(self, company_id: str, asked: Future[_Outcome]) -> Iterator[Row]:
         """Wait for a company's profile and yield its record, if it has one."""
@@ -114,12 +132,25 @@ class Profiles:
             error.why,
         )
 
+    @property
+    def done(self) -> int:
+        """Companies that were read so far, with or without a profile."""
+        return self.count + self.not_found + self.skipped
+
     def figures(self) -> str:
-        """Return the counts for the run's summary."""
-        return (
-            f"{self.count:,} profiles, {self.not_found:,} companies not found, "
-            f"{self.skipped:,} skipped"
-        )
+        """Return the counts for the summary; those after the first only if they are not zero."""
+        others = {"not found": self.not_found, "skipped": self.skipped}
+        parts = [f"{count:,} {what}" for what, count in others.items() if count]
+        return ", ".join([plural(self.count, "profile"), *parts])
+
+    def metrics(self) -> dict[Metric, float]:
+        """Return the figures for METRIC lines: those that are not zero."""
+        counts = {
+            Metric.PROFILES: self.count,
+            Metric.PROFILES_NOT_FOUND: self.not_found,
+            Metric.PROFILES_SKIPPED: self.skipped,
+        }
+        return {metric: count for metric, count in counts.items() if count}
 
     def _record(self, company_id: str, profile: Row) -> Iterator[Row]:
         if parse_uuid(profile.get("id")) != company_id.lower():
@@ -130,8 +161,8 @@ class Profiles:
         conversion = self._converter.convert([profile])
         self._note_damage("id", is_damaged=False)
         self._note_damage("name", is_damaged=bool(conversion.damaged.get("name")))
-        self.count += 1
         yield from conversion.records
+        self.count += 1
 
     def _note_damage(self, field: str, *, is_damaged: bool) -> None:
         """Count profiles in a row that lack a field which the API never leaves out.

@@ -138,7 +138,7 @@ def _refusal(
     if _is_cursor_rejected(status, data):
         return CursorRejectedError(said)
     if status == HTTPStatus.PAYMENT_REQUIRED:
-        return ApiError(f"{said}. {_top_up(data, page_size_setting)}")
+        return ApiError(_top_up(said, data, page_size_setting))
     if status == HTTPStatus.FORBIDDEN and forbidden:
         return ApiError(f"{said}. {forbidden}")
     error_class = NotFoundError if status == HTTPStatus.NOT_FOUND else ApiError
@@ -183,10 +183,12 @@ def _is_cursor_rejected(status: int, data: object) -> bool:
     )
 
 
-def _top_up(data: object, page_size_setting: str | None) -> str:
+def _top_up(said: str, data: object, page_size_setting: str | None) -> str:
     facts = data if isinstance(data, dict) else {}
     needed, present = facts.get("credits_required"), facts.get("credits_balance")
     if isinstance(needed, int | float) and isinstance(present, int | float):
+        # Jobo's own sentence says the same.
+        said = "Jobo answered 402"
         why = f"The next page needs {needed:,} credits and the balance is {present:,}"
     else:
         why = "The balance does not cover the next page"
@@ -196,4 +198,4 @@ def _top_up(data: object, page_size_setting: str | None) -> str:
         if page_size_setting
         else ""
     )
-    return f"{why}: top up the account at Jobo{smaller}."
+    return f"{said}. {why}: top up the account at Jobo{smaller}."

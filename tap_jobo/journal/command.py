@@ -75,15 +75,15 @@ def export(place: str | None, what: str | None) -> None:
             _write(store.quarantined())
             return
         for entry in store.entries():
-            body = store.load(entry)
             try:
+                body = store.load(entry)
                 _write(rows_of(body) if what == "rows" else [body])
+            except StoreError as error:
+                unreadable.append(f"{entry.name} cannot be read ({error})")
             except UnreadableError:
-                unreadable.append(entry.name)
+                unreadable.append(f"{entry.name} has no rows that can be read: omit --rows")
     if unreadable:
-        raise click.ClickException(
-            f"No rows can be read from {', '.join(unreadable)}: export them without --rows."
-        )
+        raise click.ClickException(f"Everything else is exported. {'; '.join(unreadable)}.")
 
 
 @main.command()

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from tap_jobo.scan import Scan
 
 _KEPT_FOR: Final = timedelta(days=30)
+_LOOP: Final = "-loop"
+"""What follows an owner's name where the loop guard's tally is, next to the gate's."""
 
 
 class Journal:
@@ -126,6 +128,15 @@ class Journal:
         except StoreError as error:
             raise self._unreadable(error, entry) from error
 
+    def sample(self) -> bytes | None:
+        """Return the raw body of a page with rows, None if there is no such page.
+
+        Raises:
+            JournalError: It cannot be read.
+        """
+        entry = next((entry for entry in self._mine() if entry.rows), None)
+        return self.load(entry) if entry else None
+
     def put(self, scan: Scan, body: bytes, *, cost: int, received_at: datetime) -> Entry:
         """Store a page that was just billed, before anything parses it.
 
@@ -161,6 +172,16 @@ class Journal:
         """Return whether pages of a scan are kept, so that a later run could resume it."""
         return any(entry.scan == scan.id and self.holds(entry) for entry in self._mine())
 
+    def pages_of_others_after(self, completed: str) -> list[Entry]:
+        """Return the pages of other filters that were billed since a scan and have not arrived.
+
+        Args:
+            completed: Id of the last complete scan, empty for none.
+        """
+        bases = {completed, f"full-{completed}"} if completed else set()
+        others = (entry for entry in self._pages.values() if entry.owner not in self._owners)
+        return [entry for entry in others if entry.base in bases]
+
     def note(self, entry: Entry, *, following: str | None, rows: int, tally: str) -> None:
         """Record what parsing a page has shown, so that later runs need not parse it again."""
         noted = replace(entry, following=hash_cursor(following), rows=rows, tally=tally)
@@ -186,6 +207,21 @@ class Journal:
     def set_tally(self, tally: str) -> None:
         """Keep the gate's count."""
         self._try_to_write(lambda: self._store.set_tally(self._owner, tally))
+
+    def loop_memory(self) -> str:
+        """Return what the loop guard of an earlier run has left, empty for nothing.
+
+        Raises:
+            JournalError: It cannot be read.
+        """
+        try:
+            return self._store.tally(self._owner + _LOOP)
+        except StoreError as error:
+            raise self._unreadable(error) from error
+
+    def set_loop_memory(self, memory: str) -> None:
+        """Keep what the loop guard of the next run has to know."""
+        self._try_to_write(lambda: self._store.set_tally(self._owner + _LOOP, memory))
 
     def expire(self, now: datetime, api_now: datetime | None) -> None:
         """Drop pages that are older than 30 days by both the local and the API's clock.
@@ -219,7 +255,7 @@ class Journal:
             known = sum(entry.rows or 0 for entry in pages)
             self._logger.info(
                 "Replaying %s rows in %s %s from the journal, free of charge: they were billed "
-                "since %s, and the state does not show that they arrived. To fetch (and pay for) "
+                "since %s, and the state of this run does not cover them. To fetch (and pay for) "
                 "them again instead, delete %s or set journal to false.",
                 f"{known:,}",
                 f"{len(pages):,}",
@@ -228,20 +264,23 @@ class Journal:
                 self._store.place,
             )
 
-    def unused(self, chosen: Scan, previous: Scan | None) -> tuple[int, int]:
+    def unused(self, chosen: Scan, previous: Scan | None, completed: str = "") -> tuple[int, int]:
         """Return how many billed rows this run does not use, and their credits.
 
         Args:
             chosen: The scan that the run starts with; scans that continue from it are used too.
             previous: The scan of the state that changed filters rule out, if any.
+            completed: Id of the state's last complete scan, empty for none.
         """
         used = {chosen.id, chosen.replaces} - {""}
         for entry in self._mine():  # in the order in which they arrived
             if entry.base in used or entry.replaces in used:
                 used.add(entry.scan)
         left = [entry for entry in self._mine() if entry.scan not in used]
+        others = self.pages_of_others_after(completed)
         if previous:
-            left += [entry for entry in self._pages.values() if entry.scan == previous.id]
+            others += [entry for entry in self._pages.values() if entry.scan == previous.id]
+        left += {_key(entry): entry for entry in others}.values()
         return sum(entry.rows or 0 for entry in left), sum(entry.credits for entry in left)
 
     def _chain(self, scan: Scan) -> Iterator[Entry]:

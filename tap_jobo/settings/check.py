@@ -59,8 +59,8 @@ def _problems(given: Mapping[str, Any], settings: Sequence[Setting]) -> Iterator
             yield f"Setting '{name}' must be {setting.words}{_instead_of(setting, given)}."
         elif setting.required and name not in given:
             yield (
-                f"Setting '{name}' is missing: set the variable {variable_of(name)}, or {name} in "
-                "the configuration file."
+                f"Setting '{name}' is missing: set the variable {variable_of(name)} and use "
+                f"--config ENV, or set {name} in the file of --config."
             )
     for name in UNSUPPORTED:
         if given.get(name):

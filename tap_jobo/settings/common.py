@@ -61,10 +61,11 @@ CONTROL: Final = (
         name="on_filter_change",
         title="On filter change",
         description=(
-            "What to do if the filters differ from those in the state, which would leave rows "
-            "missing: `error` stops before any request, `resync` reads all matching rows from the "
-            "start (each is billed), `keep` resumes from the bookmark (rows that match only the "
-            "new filters and last changed before it stay missing)."
+            "What to do if the filters differ from those in the state so that rows would be "
+            "missing: `error` stops before any billed request, `keep` resumes from the bookmark "
+            "(rows that match only the new filters and last changed before it stay missing), "
+            "`resync` reads all matching rows from the start (each is billed). If the filters are "
+            "only narrowed and no sync is unfinished, nothing is missing and the run continues."
         ),
         kind=Choice(("error", "resync", "keep")),
         default="error",

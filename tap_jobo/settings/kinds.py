@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 
+def _never(_old: Any, _new: Any) -> bool:
+    return False
+
+
+def _no_doubt(_item: str) -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class Kind:
     """The values that a setting accepts.
@@ -23,11 +31,17 @@ class Kind:
         json_type: Their type in the JSON schema of the configuration.
         words: What is allowed, in words that complete "must be ...".
         allows: Returns whether a value is allowed.
+        narrows: Returns, for the old and the new value of a filter, both normalized and set,
+            whether every row that matches the new one matches the old one. A wrong True loses
+            rows, so the default is False: changing the value is then never only a narrowing.
+        doubt: Returns what is probably wrong with an item of a list that is allowed, or None.
     """
 
     json_type: th.JSONTypeHelper[Any]
     words: str
     allows: Callable[[object], bool]
+    narrows: Callable[[Any, Any], bool] = _never
+    doubt: Callable[[str], str | None] = _no_doubt
 
     def normalize(self, value: Any) -> Any:
         """Return a value in the one form that equivalent values share; None if it is empty.
@@ -42,9 +56,14 @@ class Kind:
 class Text(Kind):
     """A string in a certain format, such as a path."""
 
-    def __init__(self, check: Callable[[str], bool], words: str) -> None:
+    def __init__(
+        self,
+        check: Callable[[str], bool],
+        words: str,
+        narrows: Callable[[Any, Any], bool] = _never,
+    ) -> None:
         super().__init__(
-            th.StringType(), words, lambda value: isinstance(value, str) and check(value)
+            th.StringType(), words, lambda value: isinstance(value, str) and check(value), narrows
         )
 
 
@@ -60,13 +79,14 @@ class Url(Text):
 
 
 class PastDate(Text):
-    """A date or a date-time that is not in the future."""
+    """A date or a date-time that is not in the future, from which on rows are read."""
 
     def __init__(self) -> None:
         super().__init__(
             is_past_date,
             "an ISO 8601 date or date-time that is not in the future, such as 2026-01-31 or "
             "2026-01-31T08:00:00Z",
+            narrows=lambda old, new: parse_timestamp(new) >= parse_timestamp(old),
         )
 
     def normalize(self, value: Any) -> Any:
@@ -82,6 +102,7 @@ class Integer(Kind):
         maximum: The largest that is allowed.
         unit: What it counts, in the plural.
         meaning: What it is.
+        is_start: Whether it is a filter that only numbers from this one on match.
     """
 
     def __init__(
@@ -91,6 +112,7 @@ class Integer(Kind):
         *,
         unit: str = "",
         meaning: str = "",
+        is_start: bool = False,
     ) -> None:
         limits = "" if minimum is None else f", {minimum} or more"
         if maximum is not None:
@@ -107,6 +129,7 @@ class Integer(Kind):
                 and (minimum is None or value >= minimum)
                 and (maximum is None or value <= maximum)
             ),
+            (lambda old, new: bool(new >= old)) if is_start else _never,
         )
 
 
@@ -129,7 +152,10 @@ class Choice(Kind):
 
 
 class ListOf(Kind):
-    """A list of strings in a certain format.
+    """A list of strings in a certain format. As a filter, it selects rows that have one of them.
+
+    A filter that excludes the rows that have one of them needs a kind of its own: there, a shorter
+    list matches more.
 
     Args:
         items: What the items are, in the plural.
@@ -137,9 +163,10 @@ class ListOf(Kind):
         example: An example item.
         allowed: All allowed items, if there are few.
         most: Maximum number of items.
+        doubt: Returns what is probably wrong with an allowed item, or None; see `forms`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each says one thing about the items
         self,
         items: str = "texts",
         check: Callable[[str], bool] = is_text,
@@ -147,6 +174,7 @@ class ListOf(Kind):
         example: str = "",
         allowed: Sequence[str] = (),
         most: int | None = None,
+        doubt: Callable[[str], str | None] = _no_doubt,
     ) -> None:
         super().__init__(
             th.ArrayType(th.StringType(allowed_values=[*allowed] or None)),
@@ -162,6 +190,8 @@ class ListOf(Kind):
                     for item in value
                 )
             ),
+            lambda old, new: {*new} <= {*old},
+            doubt,
         )
 
     def normalize(self, value: Any) -> Any:
@@ -170,7 +200,10 @@ class ListOf(Kind):
 
 
 class ListOfObjects(Kind):
-    """A list of objects, each with at least one of a few string members."""
+    """A list of objects, each with at least one of a few string members.
+
+    As a filter, it selects rows that match all the members of one of them.
+    """
 
     def __init__(self, members: Sequence[str], *, example: Mapping[str, str]) -> None:
         def is_item(item: object) -> bool:
@@ -186,6 +219,7 @@ class ListOfObjects(Kind):
             th.ArrayType(th.ObjectType(*properties, additional_properties=False)),
             f"a list of objects with {_either(members)}, such as {json.dumps([example])}",
             lambda value: isinstance(value, list) and all(map(is_item, value)),
+            lambda old, new: all(any(wide.items() <= item.items() for wide in old) for item in new),
         )
 
     def normalize(self, value: Any) -> Any:

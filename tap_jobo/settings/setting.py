@@ -73,6 +73,32 @@ class Setting:
         """
         return self.kind.normalize(value)
 
+    def doubts(self, value: Any) -> list[str]:
+        """Return a warning for each item of a list that probably matches nothing.
+
+        Args:
+            value: The value, which is allowed; None if the setting is not set.
+        """
+        items = value if isinstance(value, list) else []
+        found = {item: self.kind.doubt(item) for item in items if isinstance(item, str)}
+        return [
+            f"Setting '{self.name}': {item!r} {doubt} Unknown values match nothing."
+            for item, doubt in found.items()
+            if doubt
+        ]
+
+    def narrows(self, old: Any, new: Any) -> bool:
+        """Return whether every row that matches a filter's new value matches the old one.
+
+        Args:
+            old: The old value, normalized; None for a filter that is not set. It comes from a
+                state, so it may be one that is not allowed.
+            new: The new value, normalized and allowed, or None.
+        """
+        if old is None or old == new:
+            return True
+        return new is not None and self.allows(old) and self.kind.narrows(old, new)
+
 
 def config_schema(settings: Iterable[Setting]) -> dict[str, Any]:
     """Return the JSON schema of a configuration with these settings, in their order."""

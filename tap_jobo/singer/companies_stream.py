@@ -4,31 +4,36 @@ from __future__ import annotations
 
 from functools import cached_property
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tap_jobo.api.profiles import PROFILE_PATH, Profiles
+from tap_jobo.api.profiles import AHEAD, PROFILE_PATH, Profiles
 from tap_jobo.errors import ConfigError
-from tap_jobo.records.uuids import parse_uuid
-from tap_jobo.singer.stream import JoboStream
+from tap_jobo.progress import Progress, Reading
+from tap_jobo.singer.metric_lines import log_figures
+from tap_jobo.singer.named_companies import NamedCompanies
+from tap_jobo.singer.stream import JoboStream, json_schema
 from tap_jobo.streams.companies import SCHEMA
+from tap_jobo.wording import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from requests import PreparedRequest
+    from singer_sdk import Tap
     from singer_sdk.helpers.types import Context
 
     from tap_jobo.records.converter import Row
+    from tap_jobo.singer.run import RunContext
 
 
 class CompaniesStream(JoboStream):
     """Company profiles, which are free and join `career_sites` by `id`.
 
-    The stream has no state. The profiles of career sites are written page by page during the sync
-    of `career_sites`, before the state moves past the page; the SDK's own child streams would read
-    one profile at a time, repeat the SCHEMA, and keep a bookmark for each. When the SDK syncs this
-    stream, after `career_sites`, only explicit company ids are left to read.
+    Only a list of explicit ids has a state: see `named_companies`. The profiles of career sites are
+    written page by page during the sync of `career_sites`, before the state moves past the page;
+    the SDK's own child streams would read one profile at a time, repeat the SCHEMA, and keep a
+    bookmark for each. When the SDK syncs this stream, after `career_sites`, only explicit company
+    ids are left to read.
     `tests/singer/test_hooks.py` fails if the SDK changes the two private methods used here.
     """
 
@@ -36,13 +41,16 @@ class CompaniesStream(JoboStream):
     path = PROFILE_PATH
     primary_keys: Sequence[str] = ("id",)
     selected_by_default = False
-    schema = SCHEMA.to_dict()
+    schema = json_schema(SCHEMA)
     never_null = ("name",)
+    needs_key = False  # by Jobo's pages, its endpoint may be public
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, tap: Tap, run: RunContext) -> None:
+        super().__init__(tap, run)
         self._is_schema_written = False
         self._is_following = False
+        self._is_complete = False
+        self._total: int | None = None
 
     @property
     def has_explicit_ids(self) -> bool:
@@ -61,15 +69,20 @@ class CompaniesStream(JoboStream):
         self._is_following = True
         return True
 
-    def write_profiles(self, ids: Sequence[str]) -> None:
+    def write_profiles(self, ids: Sequence[str], show_progress: Callable[[], None]) -> None:
         """Write the profiles of a page's companies.
+
+        Args:
+            ids: The companies.
+            show_progress: Called after each of them.
 
         Raises:
             TapJoboError: As for `Profiles.read`.
         """
         self._write_schema_message()
-        for record in self.profiles.read(ids):
+        for record in self.profiles.read(ids, show_progress):
             self._write_record_message(record)
+            self._record_counter.increment()
 
     def get_records(self, context: Context | None) -> Iterator[Row]:  # noqa: ARG002 - no partitions
         """Yield the profiles of the companies that the settings name, if any.
@@ -77,10 +90,11 @@ class CompaniesStream(JoboStream):
         Raises:
             ConfigError: There are no companies to read: no ids, and no career sites.
         """
-        is_test = self.ABORT_AT_RECORD_COUNT is not None
-        if not is_test:
+        if self.is_skipped_by_test:
+            return
+        if not self.is_test:
             self._run.start()
-        if not (self.has_explicit_ids or self._is_following or is_test or self.is_mapped_out):
+        if not (self.has_explicit_ids or self._is_following or self.is_mapped_out):
             raise ConfigError(
                 "The stream companies follows career_sites, which is not selected (it does not "
                 "follow any other stream): select career_sites too, or name the companies in "
@@ -88,25 +102,64 @@ class CompaniesStream(JoboStream):
             )
         if self.has_explicit_ids:
             self.require_primary_key()
-        yield from self.profiles.read(islice(self._named(), self.ABORT_AT_RECORD_COUNT))
+        companies = NamedCompanies.of(self.config)
+        if self.is_test:
+            yield from self.profiles.read(islice(companies, self.ABORT_AT_RECORD_COUNT))
+        else:
+            yield from self._read_named(companies)
 
-    def _named(self) -> Iterable[str]:
-        if name := self.config.get("company_ids_file"):
-            path = Path(name).expanduser()
-            for _ in read_ids(path):  # check all of them before the first request
-                pass
-            return read_ids(path)
-        return dict.fromkeys(map(str.lower, self.config.get("company_ids", ())))
+    def _read_named(self, companies: NamedCompanies) -> Iterator[Row]:
+        """Yield the profiles of a list, from where an earlier run was interrupted.
 
-    def finish_run(self) -> None:
-        """Log how many profiles were read, unless the summary of `career_sites` does."""
+        The state follows each batch of profiles that may be in flight at once: those are read again
+        after a crash, and none before or after them.
+        """
+        bookmarks = self.tap_state.setdefault("bookmarks", {})
+        done = companies.done(bookmarks.get(self.name, {}), self.logger)
+        if self.has_explicit_ids:
+            self._total = companies.count - done
+            self._progress.start()
+        ids = islice(companies, done, None)
+        while batch := [*islice(ids, AHEAD)]:
+            yield from self.profiles.read(batch, self._progress.update)
+            done += len(batch)
+            bookmarks[self.name] = companies.state(done)
+            self.emit_state()
+        self._is_complete = True
+
+    def finish_run(self) -> bool:
+        """Log how many profiles were read; `career_sites` does if this stream follows it."""
         try:
             super().finish_run()
         finally:
-            if self.has_explicit_ids:
-                self.logger.info("Summary: %s.", self.profiles.figures())
+            self._progress.close()
+            if self.has_explicit_ids and not self.is_test:
+                self.summarize(is_complete=self._is_complete)
+        return self.has_explicit_ids and self.profiles.done > 0
 
-    # This stream has no state; without these overrides, the SDK would add empty entries.
+    def summarize(self, *, is_complete: bool) -> None:
+        """Log a summary and METRIC lines.
+
+        Args:
+            is_complete: Whether all profiles that were to be read were read.
+        """
+        self.logger.info(
+            "Summary: %s: %s, 0 credits ($0.00); %s.",
+            self.name,
+            self.profiles.figures(),
+            "complete" if is_complete else "not complete",
+        )
+        log_figures(self.metrics_logger, self.name, self.profiles.metrics())
+        self._run.summary.add(profiles=self.profiles.count, is_complete=is_complete)
+        if self._is_following:  # the SDK did not write these records
+            self._record_counter.exit()
+
+    def log(self, *args: Any, **kwargs: Any) -> None:
+        """Log a line, but not that the sync begins when the profiles are already written."""
+        if not self._is_following:
+            super().log(*args, **kwargs)
+
+    # The SDK keeps no state for this stream; without these overrides, it would add empty entries.
 
     @property
     def stream_state(self) -> dict[str, Any]:
@@ -139,35 +192,16 @@ class CompaniesStream(JoboStream):
             logger=self.logger,
         )
 
+    @cached_property
+    def _progress(self) -> Progress:
+        return Progress(self.name, self._read, clock=self._run.clock, logger=self.logger)
+
+    def _read(self) -> Reading:
+        profiles = self.profiles
+        brief = plural(profiles.count, "profile")
+        return Reading(profiles.done, "profiles", self._total, brief, profiles.figures())
+
     def _prepare(self, company_id: str) -> PreparedRequest:
         # Never use the host of a row's details_url: it would receive the key.
         url = f"{self.url_base}{self.path}/{company_id}"
         return self.build_prepared_request(method="GET", url=url)
-
-
-def read_ids(path: Path) -> Iterator[str]:
-    """Yield the uuids in a file, one per line; blank lines are ignored.
-
-    Raises:
-        ConfigError: The file cannot be read, or a line is not a uuid.
-    """
-    if not path.is_file():
-        raise ConfigError(
-            f"Setting 'company_ids_file' must be the path of a file, which {path} is not."
-        )
-    try:
-        with path.open(encoding="utf-8-sig") as lines:
-            for number, line in enumerate(lines, 1):
-                company_id = line.strip()
-                if company_id and not parse_uuid(company_id):
-                    raise ConfigError(
-                        f"Setting 'company_ids_file': line {number} of {path} must be the uuid of "
-                        f"a company, not {company_id[:60]!a}."
-                    )
-                if company_id:
-                    yield parse_uuid(company_id) or company_id
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"Setting 'company_ids_file' must be the path of a readable text file: {path} "
-            f"({type(error).__name__})."
-        ) from error

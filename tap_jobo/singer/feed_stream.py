@@ -6,20 +6,19 @@ from contextlib import suppress
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
-from singer_sdk.singerlib.encoding.simple import StateMessage
 
 from tap_jobo.api.account import Account
 from tap_jobo.api.feed_reader import FeedReader
 from tap_jobo.api.known_values import FILTERS_PATH, describe_unknown_values
 from tap_jobo.api.page import read_page
 from tap_jobo.api.profiles import NOBODY, PROFILE_PATH
-from tap_jobo.clock import parse_timestamp
+from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.errors import ApiError, ConfigError
-from tap_jobo.singer.stream import JoboStream
+from tap_jobo.singer.metric_lines import log_figures
+from tap_jobo.singer.stream import JoboStream, json_schema
 from tap_jobo.sync.clocks import judge_clocks, reject_future_bookmark
 from tap_jobo.sync.delivery import Delivery
 from tap_jobo.sync.report import Report
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from requests import PreparedRequest
-    from singer_sdk import Tap, metrics
+    from singer_sdk import Tap
     from singer_sdk.helpers.types import Context, Record
     from singer_sdk.singerlib import Catalog
 
@@ -55,17 +54,16 @@ class FeedStream(JoboStream):
     def __init__(
         self, tap: Tap, run: RunContext, spec: FeedSpec, follower: CompaniesStream | None = None
     ) -> None:
-        super().__init__(tap, run, name=spec.name, schema=spec.schema.to_dict(), path=spec.path)
+        self.selected_by_default = spec.is_selected_by_default
+        super().__init__(tap, run, name=spec.name, schema=json_schema(spec.schema), path=spec.path)
         self.http_method = spec.method
         self.primary_keys: Sequence[str] = ("id",)
         self.replication_key = spec.replication_key
-        self.selected_by_default = spec.is_selected_by_default
         self.never_null = spec.never_null
         self._spec = spec
         self._follower = follower
         self._wants_profiles = False
         self._ids_of_page: list[str] = []
-        self._was_selected = spec.is_selected_by_default  # --test selects all streams
         run.before_start(self._prepare_run, self._check_values)
 
     def apply_catalog(self, catalog: Catalog) -> None:
@@ -75,7 +73,6 @@ class FeedStream(JoboStream):
         rows in every run.
         """
         super().apply_catalog(catalog)
-        self._was_selected = self.selected
         self.replication_key = self.replication_key or self._spec.replication_key
         self.primary_keys = self.primary_keys or ("id",)
         if entry := catalog.get_stream(self.name):  # used for the SCHEMA message
@@ -93,15 +90,20 @@ class FeedStream(JoboStream):
                 self.name,
             )
             return iter(())
+        if self.is_skipped_by_test:
+            return iter(())
         if self.ABORT_AT_RECORD_COUNT is not None:
-            return self._sample(self.ABORT_AT_RECORD_COUNT) if self._was_selected else iter(())
+            return self._sample(self.ABORT_AT_RECORD_COUNT)
         self._run.start()
         if self.is_mapped_out:
             self.logger.warning(
                 "Setting 'stream_maps' removes %s: nothing is read for it.", self.name
             )
             return iter(())
-        self._wants_profiles = bool(self._follower and self._follower.follow())
+        if self._follower and self._follower.follow():
+            self._wants_profiles = True
+            self._report.profiles = self._follower.profiles
+        self._report.start()
         return self._records()
 
     def _records(self) -> Iterator[Row]:
@@ -115,14 +117,9 @@ class FeedStream(JoboStream):
     def _write_page(self, records: Sequence[Row]) -> None:
         """Write records as the SDK would, whose loop over them takes a tenth of a run."""
         self._writer.write_records(self.name, records)
-        self._counter.increment(len(records))
+        self._record_counter.increment(len(records))
         if self._wants_profiles:
             self._ids_of_page += [record["id"] for record in records]
-
-    def get_record_counter(self, **options: Any) -> metrics.Counter:
-        """Return the SDK's counter of records, and keep it to count whole pages."""
-        self._counter = super().get_record_counter(**options)
-        return self._counter
 
     def generate_child_contexts(
         self,
@@ -136,14 +133,22 @@ class FeedStream(JoboStream):
             self._ids_of_page.append(record["id"])
         return ()
 
-    def finish_run(self) -> None:
-        """Write the remaining records, and the sync's summary if the feed was read."""
+    def finish_run(self) -> bool:
+        """Write the remaining records, and the sync's summary if the feed was to be read."""
         try:
             super().finish_run()
         finally:
-            if not self._is_replaced_by_ids:
-                follower = self._follower
-                self._report.finish(follower.profiles if follower and follower.selected else None)
+            if self._will_read and not self.is_test:
+                self._summarize()
+        return bool(self._report.metrics())
+
+    def _summarize(self) -> None:
+        report = self._report
+        report.finish()
+        log_figures(self.metrics_logger, self.name, report.metrics())
+        self._run.summary.add(rows=report.rows, pages=report.pages, is_complete=report.is_complete)
+        if self._wants_profiles and self._follower:
+            self._follower.summarize(is_complete=report.is_complete)
 
     @property
     def _is_replaced_by_ids(self) -> bool:
@@ -170,13 +175,23 @@ class FeedStream(JoboStream):
 
     def _check_values(self) -> None:
         """Warn about filter values that Jobo does not know, before the first billed request."""
-        for setting in self._spec.filters:
+        for setting in self._spec.filters if self._will_read else ():
             values = self.config.get(setting.name)
+            for doubt in setting.doubts(values):
+                self._run.warn_once(doubt)
             parameter = setting.request_parameter
-            if values and self._will_read and parameter in self._spec.listed_parameters:
+            if values and parameter in self._spec.listed_parameters:
                 known = self._run.known_values(self._prepare_known_values)
-                for warning in describe_unknown_values(setting.name, values, known[parameter]):
+                listed = known.values[parameter]
+                for warning in describe_unknown_values(setting.name, values, listed):
                     self._run.warn_once(warning)
+
+    def _most_rows(self) -> int | None:
+        """Return how many rows can match the filters, None if the API has no count of the feed."""
+        if not self._spec.listed_parameters or self._spec.is_account_bound:
+            return None
+        filters = {each.request_parameter: self._filters[each.name] for each in self._spec.filters}
+        return self._run.known_values(self._prepare_known_values).most_rows(filters)
 
     def _prepare_known_values(self) -> PreparedRequest:
         return self.build_prepared_request(method="GET", url=self.url_base + FILTERS_PATH)
@@ -188,21 +203,28 @@ class FeedStream(JoboStream):
     def _after_page(self) -> None:
         ids, self._ids_of_page = self._ids_of_page, []
         if ids and self._follower:
-            self._follower.write_profiles(ids)
+            self._follower.write_profiles(ids, self._report.show_progress)
 
     def _sample(self, limit: int) -> Iterator[Row]:
-        """Fetch at most `limit` rows with one request, without using the journal or the state."""
+        """Fetch at most `limit` rows with one request, without changing the journal or the state.
+
+        If the journal holds rows, they need not be billed again: one of them is emitted, and the
+        request asks only for rows that change from now on, of which there are none.
+        """
+        if self._follower and not self._follower.is_skipped_by_test:
+            self._follower.follow()
+        kept = self._run.sample(self._spec, self._filters)
         scan = self._start.new_scan(StreamState())
         scan = replace(scan, batch_size=min(limit, scan.batch_size))
+        if kept:
+            scan = replace(scan, since=format_timestamp(self._run.clock.now()))
         raw = self._reader.fetch_page(scan)
         page = read_page(raw.body, self._spec, None)
         self._reader.settle(raw, len(page.items))
-        rows = [self._spec.to_row(item, raw.started_at) for item in page.items]
-        conversion = self._converter.convert(rows, is_plain=page.is_plain)
-        yield from islice(conversion.records, limit)
-        self._report.page_delivered(
-            len(conversion.records), len(conversion.skipped), is_replayed=False
-        )
+        if kept and not page.items:
+            page = read_page(kept, self._spec, None)
+        rows = [self._spec.to_row(item, raw.started_at) for item in page.items[:limit]]
+        yield from self._converter.convert(rows, is_plain=page.is_plain).records
 
     def _delivery(self) -> Delivery:
         others = self.tap_state.get("bookmarks", {}).keys() - {self.name}
@@ -214,6 +236,8 @@ class FeedStream(JoboStream):
         self._reject_future(state)
         if not self.config["journal"]:  # which would keep a page that ends the run
             self._judge_clocks()
+        if self._spec.longest_lookback and self._run.api_now() is None:
+            self._ask_api_time()  # a window by a wrong local clock is refused, or too short
         return Delivery(
             spec=self._spec,
             start=self._start,
@@ -257,7 +281,7 @@ class FeedStream(JoboStream):
 
     def _write_state(self, state: StreamState) -> None:
         self.stream_state.update(state.as_raw(self._spec.replication_key))
-        self._writer.write_message(StateMessage(value=self.tap_state))
+        self.emit_state()
 
     @cached_property
     def _filters(self) -> Filters:
@@ -289,17 +313,18 @@ class FeedStream(JoboStream):
             clock=self._run.clock,
             api_now=self._run.api_now,
             logger=self.logger,
+            most_rows=self._most_rows,
         )
 
     @cached_property
     def _report(self) -> Report:
         return Report(
             stream=self.name,
+            count_rows=lambda: self._record_counter.value,
             budget=self._run.budget,
             account=self._account,
             clock=self._run.clock,
             logger=self.logger,
-            metrics_logger=self.metrics_logger,
         )
 
     @cached_property

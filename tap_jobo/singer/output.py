@@ -32,10 +32,12 @@ class Output:
     Attributes:
         check_blocked: Raises if the write must end; called with the time when the output last
             accepted data.
+        check_signal: Raises if a signal arrived.
     """
 
     def __init__(self) -> None:
         self.check_blocked: Callable[[float], None] = lambda _: None
+        self.check_signal: Callable[[], None] = lambda: None
         self._is_over = False
 
     def write(self, lines: bytes | bytearray) -> None:
@@ -43,7 +45,7 @@ class Output:
 
         Raises:
             OutputError: Standard output is closed, or its disk is full.
-            InterruptedRunError: A signal arrived while the output was blocked.
+            InterruptedRunError: A signal arrived, and the output is blocked or closed.
         """
         if self._is_over:
             return
@@ -58,7 +60,9 @@ class Output:
             self._is_over = True
             raise
         except OSError as error:
-            raise _give_up(str(error.strerror)) from error
+            failure = _give_up(str(error.strerror))
+            self.check_signal()  # Ctrl-C in a terminal ends the target too: that is the reason
+            raise failure from error
 
     def _write_to_pipe(self, number: int, lines: bytes | bytearray) -> None:
         """Write as much at a time as a pipe accepts without blocking, whole lines if they fit.
@@ -125,19 +129,24 @@ def _write_through(lines: bytes | bytearray) -> None:
     sys.stdout.buffer.flush()
 
 
-def check_reader() -> None:
-    """Check, before a page is billed, that the target is still reading.
-
-    Raises:
-        OutputError: It is not. (On platforms that cannot check this, the next write fails.)
-    """
+def has_reader() -> bool:
+    """Whether the target is still reading. Where that cannot be checked, the next write fails."""
     try:
         poll = select.poll()
         poll.register(sys.stdout.fileno(), 0)
         events = poll.poll(0)
     except (AttributeError, OSError, ValueError):
-        return
-    if any(event & (select.POLLERR | select.POLLNVAL) for _, event in events):
+        return True
+    return not any(event & (select.POLLERR | select.POLLNVAL) for _, event in events)
+
+
+def check_reader() -> None:
+    """Check, before a page is billed, that the target is still reading.
+
+    Raises:
+        OutputError: It is not.
+    """
+    if not has_reader():
         raise _give_up("the reading end is closed")
 
 

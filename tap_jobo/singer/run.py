@@ -16,7 +16,8 @@ from tap_jobo.clock import Clock
 from tap_jobo.journal.identity import owner_of, unversioned_owner
 from tap_jobo.journal.journal import Journal
 from tap_jobo.journal.page_store import NoStore
-from tap_jobo.journal.places import open_store, run_lock
+from tap_jobo.journal.places import is_there, open_store, run_lock
+from tap_jobo.sync.run_summary import RunSummary
 
 if TYPE_CHECKING:
     import logging
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from tap_jobo.streams.feed_spec import FeedSpec
 
 _MOST_WORKERS: Final = 16
+_TEST_RETRY_FOR: Final = 10.0
+"""Seconds of backoff in a connection check, whose user is waiting."""
 
 
 class RunContext:
@@ -42,6 +45,9 @@ class RunContext:
         config: The checked settings.
         shutdown: Ends waits and requests when a signal arrives.
         logger: The tap's logger.
+
+    Attributes:
+        is_test: Whether this is a connection check; set before the first request.
     """
 
     def __init__(
@@ -54,6 +60,7 @@ class RunContext:
         self._checks: list[Callable[[], None]] = []
         self._known_values: KnownValues | None = None
         self._warnings: set[str] = set()
+        self.is_test = False
         self.shutdown = shutdown
         self.clock = Clock()
 
@@ -91,6 +98,11 @@ class RunContext:
             alert_threshold=self._config.get("credits_alert_threshold"),
             logger=self._logger,
         )
+
+    @cached_property
+    def summary(self) -> RunSummary:
+        """Sums up the streams."""
+        return RunSummary(self.budget, self._logger)
 
     def before_start(self, prepare: Callable[[], None], check: Callable[[], None]) -> None:
         """Register steps to run once, before the run's first billed request.
@@ -139,6 +151,13 @@ class RunContext:
             journal.take_over(unversioned_owner(api_url=self.url, **identity))
         return journal
 
+    def sample(self, spec: FeedSpec, filters: Filters) -> bytes | None:
+        """Return the raw body of a journaled page with rows, without changing the journal."""
+        if not (spec.is_journaled and self._config["journal"] and is_there(self._place)):
+            return None
+        owner = owner_of(spec, api_key=self._config["api_key"], api_url=self.url, filters=filters)
+        return Journal(self._store, owner, self._logger).sample()
+
     def lock(self, spec: FeedSpec, filters: Filters) -> None:
         """Take the lock of a feed, held until the end of the run.
 
@@ -180,6 +199,8 @@ class RunContext:
         return place
 
     def _client(self, **options: Any) -> Client:
+        if self.is_test:
+            options["retry"] = _TEST_RETRY_FOR
         return Client(
             session=self.session,
             key=self._config["api_key"],

@@ -7,21 +7,26 @@ import sys
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
-from singer_sdk import RESTStream, metrics
+from singer_sdk import RESTStream
 from singer_sdk.authenticators import APIKeyAuthenticator
 from singer_sdk.exceptions import MappingError
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
+from singer_sdk.singerlib import StreamMetadata
+from singer_sdk.singerlib.encoding.simple import StateMessage
 
 from tap_jobo.errors import ConfigError, TapJoboError
 from tap_jobo.records.converter import RecordConverter
+from tap_jobo.singer.metric_lines import RecordCounter, SyncTimer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     import requests
-    from singer_sdk import Tap
+    from singer_sdk import Tap, metrics
     from singer_sdk.helpers.types import Context, Record
+    from singer_sdk.singerlib import Catalog
+    from singer_sdk.typing import PropertiesList
 
     from tap_jobo.singer.run import RunContext
     from tap_jobo.singer.writer import StdoutWriter
@@ -41,11 +46,32 @@ class JoboStream(RESTStream[Any]):
     never_null: Sequence[str] = ()
     """Fields that the API never leaves null."""
 
+    needs_key = True
+    """Whether a response shows that the key is valid."""
+
     def __init__(self, tap: Tap, run: RunContext, **kwargs: Any) -> None:
         super().__init__(tap, **kwargs)
         self._run = run
         self._user_agent = f"{tap.name}/{tap.plugin_version}"
         self._writer = cast("StdoutWriter", tap.message_writer)
+        self._record_counter = RecordCounter(self.name)
+        self._is_wanted = self.selected_by_default
+
+    def apply_catalog(self, catalog: Catalog) -> None:
+        """Apply a catalog, and note whether it selects the stream.
+
+        If its entry does not say, the default counts; the SDK would select, and so bill, it.
+        """
+        entry = catalog.get_stream(self.name)
+        if entry and () not in entry.metadata:
+            entry.metadata[()] = StreamMetadata(selected=self.selected_by_default)
+        super().apply_catalog(catalog)
+        self._is_wanted = self.selected
+
+    @property
+    def is_skipped_by_test(self) -> bool:
+        """Whether a test must not read it: the SDK's own dry runs select all streams."""
+        return self.is_test and not self._is_wanted
 
     @property
     def url_base(self) -> str:
@@ -73,13 +99,29 @@ class JoboStream(RESTStream[Any]):
         Raises:
             ConfigError: It does not.
         """
-        if (
-            "id" not in self.effective_schema.get("properties", {})
-            or not (self.mask["properties", "id"])
-        ):
+        if "id" not in self.emitted_fields:
             raise ConfigError(
                 f"The catalog deselects the field 'id' of {self.name}, its primary key: select it."
             )
+
+    @property
+    def emitted_fields(self) -> list[str]:
+        """The fields that records have before stream maps: those that the catalog selects."""
+        in_catalog = self.effective_schema.get("properties", {})
+        return [
+            name
+            for name in self.schema["properties"]
+            if name in in_catalog and self.mask["properties", name]
+        ]
+
+    @property
+    def is_test(self) -> bool:
+        """Whether `--test` reads the stream, and not a run."""
+        return self.ABORT_AT_RECORD_COUNT is not None
+
+    def write_schema(self) -> None:
+        """Write the SCHEMA message."""
+        self._write_schema_message()
 
     @property
     def is_mapped_out(self) -> bool:
@@ -91,13 +133,37 @@ class JoboStream(RESTStream[Any]):
         if not isinstance(sys.exception(), TapJoboError | MappingError):
             super().log(message, *args, level=level, **kwargs)
 
+    def get_record_counter(self, **_: Any) -> metrics.Counter:
+        """Return the counter of the stream's records, whose value the summary reads."""
+        return self._record_counter
+
     def get_sync_timer(self) -> metrics.Timer:
         """Return a timer that also calls `finish_run`, however the sync ends."""
-        return _Timer(self.finish_run, metrics.Metric.SYNC_DURATION, {"stream": self.name})
+        return SyncTimer(self.name, self._end_sync)
 
-    def finish_run(self) -> None:
-        """Write the remaining records; streams add their summary."""
+    def log_sync_costs(self) -> None:
+        """Log the summary of the run: the SDK calls this for each stream when all are synced."""
+        self._run.summary.log(is_complete=True)
+
+    def emit_state(self) -> None:
+        """Write the tap's state, after all records before it."""
+        self._writer.write_message(StateMessage(value=self.tap_state))
+
+    def finish_run(self) -> bool:
+        """Write the remaining records; streams add their summary.
+
+        Returns:
+            Whether the stream read anything, so that its duration is worth a METRIC line.
+        """
         self._writer.write_waiting_records()
+        return True
+
+    def _end_sync(self, *, is_failed: bool) -> bool:
+        try:
+            return self.finish_run()
+        finally:
+            if is_failed:  # no other stream is synced
+                self._run.summary.log(is_complete=False)
 
     # The private hooks of the SDK. `tests/singer/test_hooks.py` fails if the SDK changes one.
 
@@ -158,13 +224,8 @@ class JoboStream(RESTStream[Any]):
         )
 
 
-class _Timer(metrics.Timer):
-    """Calls a function when the SDK exits it, at the end of every sync, even a failed one."""
-
-    def __init__(self, at_exit: Callable[[], None], *args: Any) -> None:
-        super().__init__(*args)
-        self._at_exit = at_exit
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._at_exit()
-        super().__exit__(*exc_info)  # type: ignore[arg-type]
+def json_schema(fields: PropertiesList) -> dict[str, Any]:
+    """Return a stream's schema, without the `$schema` that older targets refuse."""
+    schema = fields.to_dict()
+    del schema["$schema"]
+    return schema

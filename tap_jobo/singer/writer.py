@@ -9,7 +9,7 @@ from singer_sdk.contrib.msgspec import MsgSpecWriter, encoder, serialize_jsonl
 from singer_sdk.singerlib.encoding.base import SingerMessageType
 from singer_sdk.singerlib.encoding.simple import StateMessage
 
-from tap_jobo.singer.output import Output, check_reader
+from tap_jobo.singer.output import Output, check_reader, has_reader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tap_jobo.signals import ShutdownSignal
 
-__all__ = ["StdoutWriter", "check_reader"]
+__all__ = ["StdoutWriter", "check_reader", "has_reader"]
 
 _RECORDS_AT_A_TIME: Final = 100
 _BUFFER: Final = 64 * 1024
@@ -29,10 +29,14 @@ class StdoutWriter(MsgSpecWriter):
     """Writes records a hundred at a time, and always before a message of another type.
 
     A target receives a page's rows no later than the STATE that follows them.
+
+    Attributes:
+        omits_states: Whether STATE messages are left out, as in a test.
     """
 
     def __init__(self) -> None:
         super().__init__()
+        self.omits_states = False
         self._output = Output()
         self._records: list[dict[str, Any]] = []
         self._lines = bytearray()
@@ -41,6 +45,7 @@ class StdoutWriter(MsgSpecWriter):
     def end_with(self, shutdown: ShutdownSignal) -> None:
         """Let a signal end a write that is blocked because the target does not read."""
         self._output.check_blocked = shutdown.check_blocked
+        self._output.check_signal = shutdown.check
 
     def serialize_message(self, message: Message) -> bytearray:
         """Serialize a message to a line; the SDK would first copy a state leaf by leaf."""
@@ -55,9 +60,11 @@ class StdoutWriter(MsgSpecWriter):
 
         Raises:
             OutputError: Standard output is closed, or its disk is full.
-            InterruptedRunError: A signal arrived while the output was blocked.
+            InterruptedRunError: A signal arrived, and the output is blocked or closed.
         """
         self._encode_records()
+        if self.omits_states and message.type is SingerMessageType.STATE:
+            return
         line = bytes(self.format_message(message))  # a copy: the SDK's encoder has one buffer
         if isinstance(message, StateMessage):
             # The SDK's own check copies each state leaf by leaf.

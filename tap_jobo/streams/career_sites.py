@@ -7,6 +7,7 @@ from typing import Final
 from singer_sdk import typing as th
 
 from tap_jobo.settings.formats import matches
+from tap_jobo.settings.forms import doubt_band, doubt_country, doubt_tag
 from tap_jobo.settings.kinds import Boolean, Integer, ListOf
 from tap_jobo.settings.setting import Setting
 from tap_jobo.streams.feed_spec import FeedSpec
@@ -38,19 +39,24 @@ FILTERS: Final = (
         name="company_sizes",
         title="Company sizes",
         description="Read only companies in one of these employee bands, such as 11-50.",
-        kind=ListOf(example="11-50"),
+        kind=ListOf(example="11-50", doubt=doubt_band),
     ),
     Setting(
         name="country_codes",
         title="Country codes",
         description="Read only companies in these countries: ISO 3166-1 alpha-2, such as DE.",
-        kind=ListOf("country codes of two capital letters", matches(r"[A-Z]{2}"), example="DE"),
+        kind=ListOf(
+            "country codes of two capital letters",
+            matches(r"[A-Z]{2}"),
+            example="DE",
+            doubt=doubt_country,
+        ),
     ),
     Setting(
         name="funding_stages",
         title="Funding stages",
         description="Read only companies at one of these stages, such as seed or series_a.",
-        kind=ListOf(example="seed"),
+        kind=ListOf(example="seed", doubt=doubt_tag),
     ),
     Setting(
         name="company_types",
@@ -62,7 +68,7 @@ FILTERS: Final = (
         name="founded_after",
         title="Founded after",
         description="Read only companies founded in or after this calendar year.",
-        kind=Integer(meaning="a calendar year"),
+        kind=Integer(meaning="a calendar year", is_start=True),
     ),
     Setting(
         name="is_agency",

@@ -9,6 +9,8 @@ from singer_sdk import typing as th
 from tap_jobo.records import rescue
 
 _TEXT: Final = th.StringType(nullable=True)
+_UUID: Final = th.UUIDType(max_length=36)
+"""With a length: MySQL refuses a text key without one, SQL Server makes it `VARCHAR(max)`."""
 
 
 def text(name: str, description: str) -> th.Property[Any]:
@@ -43,7 +45,7 @@ def instant(name: str, description: str) -> th.Property[Any]:
 
 def key(description: str) -> th.Property[Any]:
     """Return the field `id`, a UUID and the primary key."""
-    return th.Property("id", th.UUIDType, required=True, description=description)
+    return th.Property("id", _UUID, required=True, description=description)
 
 
 def object_of(*members: th.Property[Any]) -> th.ObjectType:

@@ -30,6 +30,7 @@ from tap_jobo.errors import ApiError, BudgetReachedError, CursorRejectedError, F
 from tap_jobo.sync.clocks import judge_clocks, reject_future_bookmark
 from tap_jobo.sync.gate import pass_gate
 from tap_jobo.sync.loop_guard import LoopGuard
+from tap_jobo.wording import plural
 
 if TYPE_CHECKING:
     import logging
@@ -149,21 +150,25 @@ class Delivery:
             Whether the last page was fetched in this run, so that the rows are up to date; the
             scan as far as it got; the error if the API rejected its cursor.
         """
-        guard = LoopGuard()
+        guard = LoopGuard(scan, self._journal.loop_memory() if scan.cursor else "")
         while True:
             self._check()
             try:
                 scan, stored = self._stored(scan) or self._fetch(scan)
             except CursorRejectedError as rejection:
                 return False, scan, rejection
+            except BudgetReachedError:
+                self._journal.set_loop_memory(guard.memory(scan))
+                raise
             page, conversion = self._open(scan, stored, guard)
+            self._report.page_started(
+                len(conversion.records), len(conversion.skipped), is_replayed=stored.raw is None
+            )
             yield conversion.records
             self._after_page()
             scan = self._checkpoint(scan, page)
             self._write_state(self._state)
-            self._report.page_delivered(
-                len(conversion.records), len(conversion.skipped), is_replayed=stored.raw is None
-            )
+            self._report.show_progress()
             if not page.has_more:
                 self._report_no_rows(scan)
                 return stored.raw is not None, scan, None
@@ -271,7 +276,9 @@ class Delivery:
 
     def _first_scan(self) -> Scan:
         state = self._state
-        scan = self._start.first_scan(state)
+        scan = self._start.first_scan(
+            state, are_pages_waiting=bool(self._journal.pages_of_others_after(state.completed))
+        )
         self._journal.acknowledge(state.completed, state.pending)
         is_pending = state.pending is not None and scan.id == state.pending.id
         if not is_pending:
@@ -280,14 +287,14 @@ class Delivery:
         return scan
 
     def _report_unused(self, scan: Scan, previous: Scan | None) -> None:
-        rows, cost = self._journal.unused(scan, previous)
+        rows, cost = self._journal.unused(scan, previous, self._state.completed)
         if rows or cost:
             self._logger.warning(
-                "The journal holds %s rows of %s, worth %s, that this run does not use: they "
+                "The journal holds %s of %s, worth %s, that this run does not use: they "
                 "belong to a sync with other filters, a shorter lookback_minutes, a later "
                 "start_date, or another state. To use them, run with those settings or that "
                 "state.",
-                f"{rows:,}",
+                plural(rows, "row"),
                 self._spec.name,
                 dollars(cost or rows * self._account.price),
             )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
@@ -9,6 +11,7 @@ from tap_jobo.errors import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from collections.abc import Set as AbstractSet
 
     from tap_jobo.api.page import Page
     from tap_jobo.scan import Scan
@@ -22,13 +25,39 @@ MAX_EMPTY: Final = 100
 
 
 class LoopGuard:
-    """Watches the pages of one pass over a feed."""
+    """Watches the pages of one pass over a feed.
 
-    def __init__(self) -> None:
+    Args:
+        scan: The scan, as it is at the start of the run.
+        memory: What the guard of an earlier run has returned, empty for nothing. Without it, a
+            budget of a few pages per run would end each run before the loop shows. It counts only
+            if this run goes on exactly where that one ended: pages that are replayed are no loop.
+    """
+
+    def __init__(self, scan: Scan, memory: str = "") -> None:
         self._used: set[int] = set()
         self._recent: deque[frozenset[str]] = deque(maxlen=REMEMBERED)
-        self._repeated = 0
-        self._empty = 0
+        known = json.loads(memory) if memory else {}
+        is_next = known.get("place") == _place(scan)
+        self._earlier: list[str] = known["pages"] if is_next else []
+        self._repeated: int = known["repeated"] if is_next else 0
+        self._empty: int = known["empty"] if is_next else 0
+
+    def memory(self, scan: Scan) -> str:
+        """Return what the guard of the next run has to know.
+
+        Args:
+            scan: The scan, as far as it got.
+        """
+        pages = [*self._earlier, *map(_digest, self._recent)][-REMEMBERED:]
+        return json.dumps(
+            {
+                "place": _place(scan),
+                "pages": pages,
+                "repeated": self._repeated,
+                "empty": self._empty,
+            }
+        )
 
     def detect_pagination_loop(self, scan: Scan, page: Page) -> None:
         """Check that a page does not lead back to an earlier one, which would be billed forever.
@@ -64,6 +93,8 @@ class LoopGuard:
             return
         # The first new id settles it: a set of all recent ids would take longer than parsing.
         is_repeated = all(any(id_ in page for page in self._recent) for id_ in found)
+        if self._earlier and not is_repeated:
+            is_repeated = _digest(found) in self._earlier
         self._repeated = self._repeated + 1 if is_repeated else 0
         self._recent.append(found)
         if self._repeated >= MAX_REPEATED:
@@ -71,6 +102,15 @@ class LoopGuard:
                 f"{MAX_REPEATED} pages in a row have no row that was not in the {REMEMBERED} "
                 "pages before them"
             )
+
+
+def _place(scan: Scan) -> str:
+    """Return a hash of the scan and of where its next page starts."""
+    return hashlib.sha256(f"{scan.id} {scan.cursor}".encode()).hexdigest()[:16]
+
+
+def _digest(ids: AbstractSet[str]) -> str:
+    return hashlib.sha256(" ".join(sorted(ids)).encode()).hexdigest()[:16]
 
 
 def _stalled(what: str) -> ApiError:

@@ -1,30 +1,29 @@
-"""Reporting: progress during a sync, and a summary and metrics at its end."""
+"""Reporting on a sync: its progress, and a summary and figures at its end."""
 
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Final, cast
-
-from singer_sdk import metrics
+from typing import TYPE_CHECKING, Final
 
 from tap_jobo.api.balance import CREDITS_PER_DOLLAR, dollars
+from tap_jobo.progress import Progress, Reading
+from tap_jobo.wording import duration, plural
 
 if TYPE_CHECKING:
     import logging
+    from collections.abc import Callable
 
     from tap_jobo.api.account import Account
     from tap_jobo.api.budget import Budget
     from tap_jobo.api.profiles import Profiles
     from tap_jobo.clock import Clock
 
-_PROGRESS_INTERVAL: Final = 10.0
-"""Minimum seconds between two progress lines."""
 PAGES_PER_MINUTE: Final = 120
 """The documented rate limit, shared by all feeds."""
 
 
 class Metric(enum.StrEnum):
-    """The figures of the summary, by their names in Singer METRIC lines."""
+    """The figures of a feed's summary, by their names in Singer METRIC lines."""
 
     ROWS = "jobo_rows"
     PAGES = "jobo_pages"
@@ -36,141 +35,135 @@ class Metric(enum.StrEnum):
     DOLLARS = "jobo_dollars"
     BALANCE = "jobo_credits_balance"
     ROWS_ESTIMATED = "jobo_rows_estimated"
-    PROFILES = "jobo_profiles"
-    PROFILES_NOT_FOUND = "jobo_profiles_gone"
-    PROFILES_SKIPPED = "jobo_profiles_skipped"
-
-
-def plural(count: int, noun: str) -> str:
-    """Format a count with its noun, such as `1 page` or `1,200 rows`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def _duration(seconds: float) -> str:
-    minutes = seconds / 60
-    if minutes < 1:
-        return f"{max(seconds, 1):.0f} s"
-    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"  # noqa: PLR2004
 
 
 class Report:
     """Counts the pages and rows of a sync.
 
+    Args:
+        stream: The stream.
+        count_rows: Returns how many records were emitted. It is the count of `record_count`, so
+            the two agree even if a page is written only in part.
+        budget: The budget of the run, which knows the balance.
+        account: What the feed costs.
+        clock: The clock to read.
+        logger: Where the lines go.
+
     Attributes:
         is_complete: Whether the sync reached its end, with nothing pending.
+        pages: Pages whose rows were written, or at least some of them.
         quarantined: Rows put into quarantine.
+        profiles: The reader of profiles, if they are read along.
     """
 
     def __init__(  # noqa: PLR0913 - each is a separate dependency
         self,
         *,
         stream: str,
+        count_rows: Callable[[], int],
         budget: Budget,
         account: Account,
         clock: Clock,
         logger: logging.Logger,
-        metrics_logger: logging.Logger,
     ) -> None:
         self._stream = stream
+        self._count_rows = count_rows
         self._budget = budget
         self._account = account
-        self._clock = clock
         self._logger = logger
-        self._metrics_logger = metrics_logger
-        self._started = self._last_line = clock.monotonic()
-        self._pages = 0
-        self._rows = 0
+        self._progress = Progress(stream, self._read, clock=clock, logger=logger)
         self._skipped = 0
         self._replayed = 0
         self._estimate: int | None = None
+        self._total: int | None = None
+        self._rows_before_page = 0
+        self.pages = 0
         self.quarantined = 0
+        self.profiles: Profiles | None = None
         self.is_complete = False
 
+    @property
+    def rows(self) -> int:
+        """Records emitted so far."""
+        return self._count_rows()
+
+    def start(self) -> None:
+        """Start to show progress."""
+        self._progress.start()
+
+    def show_progress(self) -> None:
+        """Show progress from time to time."""
+        self._progress.update()
+
     def estimate(self, rows: int, page_size: int) -> None:
-        """Log an estimate of the sync's rows, cost, and duration.
+        """Log an estimate of the sync's rows, cost, and duration, after its first page.
 
         Args:
             rows: The API's estimate.
             page_size: Rows per page.
         """
         self._estimate = rows
+        self._total = self._rows_before_page + rows
         seconds = rows / page_size * 60 / PAGES_PER_MINUTE
         self._logger.info(
-            "This sync has about %s rows (estimated): %s at the current price (%g credits per "
-            "row), and at least %s at the rate limit of %s pages per minute.",
-            f"{rows:,}",
+            "This sync has about %s (estimated): %s at the current price (%g credits per row), "
+            "and at least %s at the rate limit of %s pages per minute.",
+            plural(rows, "row"),
             dollars(rows * self._account.price),
             self._account.price,
-            _duration(seconds),
+            duration(seconds),
             PAGES_PER_MINUTE,
         )
 
-    def page_delivered(self, rows: int, skipped: int, *, is_replayed: bool) -> None:
-        """Count a page whose rows and state are written, and log progress from time to time."""
-        self._pages += 1
-        self._rows += rows
+    def page_started(self, rows: int, skipped: int, *, is_replayed: bool) -> None:
+        """Count a page, before its rows are written."""
+        self._rows_before_page = self.rows
+        self.pages += 1
         self._skipped += skipped
         self._replayed += rows + skipped if is_replayed else 0
-        now = self._clock.monotonic()
-        if now - self._last_line >= _PROGRESS_INTERVAL:
-            self._last_line = now
-            rate = self._rows / max(now - self._started, 1e-9)
-            self._logger.info(
-                "Progress: %s: %s; %.0f rows per second%s.",
-                self._stream,
-                self._figures(),
-                rate,
-                self._left(rate),
-            )
 
-    def finish(self, profiles: Profiles | None) -> None:
-        """Write the summary and the metrics, however the sync ended.
-
-        Args:
-            profiles: The reader of profiles, if they are wanted.
-        """
+    def finish(self) -> None:
+        """Remove the progress bar and log the summary, however the sync ended."""
+        self._progress.close()
         balance = self._budget.balance
         self._logger.info(
-            "Summary: %s: %s%s; sync %s.%s",
+            "Summary: %s: %s; sync %s.%s",
             self._stream,
             self._figures(),
-            f"; {profiles.figures()}" if profiles else "",
             "complete" if self.is_complete else "not complete",
             "" if balance is None else f" Balance {dollars(balance)}.",
         )
-        for metric, value in self._metrics(profiles).items():
-            tags = {metrics.Tag.STREAM.value: self._stream}
-            # Point expects one of the SDK's own metrics, but uses only its value.
-            point = metrics.Point("counter", cast("metrics.Metric", metric), value, tags)
-            metrics.log(self._metrics_logger, point)
 
-    def _left(self, rate: float) -> str:
-        if not self._estimate or not rate:
-            return ""
-        share = min(self._rows / self._estimate, 0.99)
-        left = _duration(max(self._estimate - self._rows, 0) / rate)
-        return f"; {share:.0%}, about {left} left"
+    def metrics(self) -> dict[Metric, float]:
+        """Return the figures for METRIC lines: those that are not zero, and the balance if known.
 
-    def _metrics(self, profiles: Profiles | None) -> dict[Metric, float]:
-        figures: dict[Metric, float | None] = {
-            Metric.ROWS: self._rows,
-            Metric.PAGES: self._pages,
+        There are none if nothing was delivered or charged.
+        """
+        counts = {
+            Metric.ROWS: self.rows,
+            Metric.PAGES: self.pages,
             Metric.ROWS_REPLAYED: self._replayed,
             Metric.ROWS_SKIPPED: self._skipped,
             Metric.ROWS_QUARANTINED: self.quarantined,
             Metric.CREDITS: self._account.credits,
             Metric.CREDITS_PERHAPS: self._account.perhaps,
             Metric.DOLLARS: self._account.credits / CREDITS_PER_DOLLAR,
-            Metric.BALANCE: self._budget.balance,
             Metric.ROWS_ESTIMATED: self._estimate,
         }
-        if profiles:
-            figures |= {
-                Metric.PROFILES: profiles.count,
-                Metric.PROFILES_NOT_FOUND: profiles.not_found,
-                Metric.PROFILES_SKIPPED: profiles.skipped,
-            }
-        return {metric: value for metric, value in figures.items() if value is not None}
+        figures: dict[Metric, float] = {metric: value for metric, value in counts.items() if value}
+        if figures and self._budget.balance is not None:
+            figures[Metric.BALANCE] = self._budget.balance
+        return figures
+
+    def _read(self) -> Reading:
+        rows = self.rows
+        brief = [plural(rows, "row"), dollars(self._account.credits)]
+        full = self._figures()
+        if self.profiles:
+            profiles = plural(self.profiles.count, "profile")
+            brief.insert(1, profiles)
+            full += f", {profiles}"
+        return Reading(rows, "rows", self._total, ", ".join(brief), full)
 
     def _figures(self) -> str:
         spent = self._account.credits
@@ -180,7 +173,7 @@ class Report:
             "quarantined": self.quarantined,
         }
         parts = [
-            f"{plural(self._rows, 'row')} in {plural(self._pages, 'page')}",
+            f"{plural(self.rows, 'row')} in {plural(self.pages, 'page')}",
             *(f"{count:,} {what}" for what, count in others.items() if count),
             f"{plural(spent, 'credit')} ({dollars(spent)})",
         ]
@@ -189,7 +182,11 @@ class Report:
         return ", ".join(parts)
 
     def _perhaps(self) -> str:
-        """Return what was charged for lost responses, and how much of it was billed if known."""
-        settled = self._budget.settled_perhaps()
-        known = "" if settled is None else f" (by the balances, {dollars(settled)} was)"
+        """Return what was charged for lost responses, and whether the balances show that less was.
+
+        Those after the last known balance count in full.
+        """
+        settled, perhaps = self._budget.settled_perhaps(), self._budget.perhaps
+        is_less = settled is not None and settled < perhaps
+        known = f" (by the balances, at most {dollars(settled or 0)} was)" if is_less else ""
         return f"{dollars(self._account.perhaps)} of it perhaps billed{known}"

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from tap_jobo.clock import format_timestamp, parse_timestamp
-from tap_jobo.errors import StateError
 from tap_jobo.scan import Scan, new_id
+from tap_jobo.sync.filter_change import FilterChange
 
 if TYPE_CHECKING:
     import logging
@@ -23,6 +23,10 @@ _IN_HAND: Final = timedelta(hours=1)
 _IN_HAND_UNKNOWN_CLOCK: Final = timedelta(days=1)
 
 
+def _unknown() -> int | None:
+    return None
+
+
 @dataclass(frozen=True)
 class SyncStart:
     """What the settings and the catalog request of a sync.
@@ -30,7 +34,7 @@ class SyncStart:
     Attributes:
         spec: The feed.
         filters: The filters, as `FeedSpec.filters_of` gives them.
-        on_filter_change: `error`, `resync` or `keep`.
+        on_filter_change: `error`, `resync` or `keep`: what to do if rows could be missing.
         start_date: Where the first sync starts, if set.
         lookback_minutes: How far before the bookmark a scan starts.
         batch_size: Rows per page of a new scan.
@@ -39,6 +43,8 @@ class SyncStart:
         clock: The local clock; a bookmark that lies in its future is only warned about.
         api_now: Tells the API's clock, None where no answer of the run has.
         logger: Where decisions are reported.
+        most_rows: Tells how many rows can match the filters, None if that is not known; it may
+            send a free request.
     """
 
     spec: FeedSpec
@@ -52,6 +58,7 @@ class SyncStart:
     clock: Clock
     api_now: Callable[[], datetime | None]
     logger: logging.Logger
+    most_rows: Callable[[], int | None] = _unknown
 
     def bookmark(self, state: StreamState) -> datetime | None:
         """Return the bookmark that a new scan continues from, None for a full sync."""
@@ -104,14 +111,19 @@ class SyncStart:
             replaces=scan.id,
         )
 
-    def first_scan(self, state: StreamState) -> Scan:
+    def first_scan(self, state: StreamState, *, are_pages_waiting: bool = False) -> Scan:
         """Return the scan that the run starts with: the pending one if it can be resumed.
+
+        Args:
+            state: The stream's state.
+            are_pages_waiting: Whether the journal holds pages of a scan with the state's filters
+                that has begun since the state was written.
 
         Raises:
             StateError: The filters are not those of the state, and `on_filter_change` is `error`.
         """
-        if self.have_filters_changed(state):
-            self._report_changed_filters(state)
+        if change := self._filter_change(state):
+            self._accept(change, state, are_pages_waiting=are_pages_waiting)
         elif state.pending and not self._is_too_old(state.pending):
             self._report_pending(state.pending, state)
             return state.pending
@@ -158,34 +170,35 @@ class SyncStart:
                 self.spec.gap_advice,
             )
 
-    def have_filters_changed(self, state: StreamState) -> bool:
-        """Return whether the state was written with other filters."""
-        if state.bookmark is None and state.pending is None:
-            return False
-        return state.filters is not None and state.filters != self.filters
+    def _filter_change(self, state: StreamState) -> FilterChange | None:
+        """Return how the filters differ from those that the state was written with, if they do."""
+        has_begun = state.bookmark is not None or state.pending is not None
+        if not has_begun or state.filters in (None, self.filters):
+            return None
+        return FilterChange(self.spec, state.filters or {}, self.filters)
 
     def _must_resync(self, state: StreamState) -> bool:
-        return self.on_filter_change == "resync" and self.have_filters_changed(state)
+        change = self._filter_change(state)
+        if change is None or self.on_filter_change != "resync":
+            return False
+        return state.pending is not None or not change.only_narrows
 
-    def _report_changed_filters(self, state: StreamState) -> None:
-        before = state.filters or {}
-        difference = "; ".join(
-            f"{name} was {_show(before.get(name))} and is {_show(value)}"
-            for name, value in self.filters.items()
-            if before.get(name) != value
-        )
-        if self.on_filter_change == "error":
-            raise StateError(
-                f"The filters of {self.spec.name} have changed since the state was written "
-                f"({difference}), so rows would be silently missing. Set on_filter_change to "
-                "'resync' to read everything that matches from the start (each row is billed), or "
-                "to 'keep' to resume from the bookmark (rows last changed before it that match "
-                "only the new filters stay missing); or change the filters back."
-            )
+    def _accept(self, change: FilterChange, state: StreamState, *, are_pages_waiting: bool) -> None:
+        """Log how the run goes on with the new filters.
+
+        Raises:
+            StateError: The user has to decide first: rows would be missing or billed again.
+        """
+        is_harmless = change.only_narrows and state.pending is None
+        if self.on_filter_change == "error" and (are_pages_waiting or not is_harmless):
+            raise change.error(state, self.most_rows(), are_pages_waiting=are_pages_waiting)
         self.logger.info(
-            "The filters have changed (%s): on_filter_change is %s.",
-            difference,
-            self.on_filter_change,
+            "%s: %s",
+            change.describe(),
+            "they match only rows that the old ones match, so none is missing, and the sync "
+            "continues from the bookmark. Rows that no longer match stay in the warehouse."
+            if is_harmless
+            else f"on_filter_change is {self.on_filter_change}.",
         )
 
     def _report_pending(self, pending: Scan, state: StreamState) -> None:
@@ -224,9 +237,3 @@ def window(
         return format_timestamp(bookmark - timedelta(minutes=lookback_minutes))
     except OverflowError:  # before the year 1
         return None
-
-
-def _show(value: object) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
-    return "not set" if value is None else str(value).lower()

@@ -119,7 +119,7 @@ class _Reader:
         filters = self._object("filters")
         try:
             return self._spec.filters_of(filters) if filters else None
-        except TypeError:
+        except (TypeError, ValueError):
             raise self._error("filters", "an object of strings and lists of strings") from None
 
     def _scan(self, completed: str) -> Scan | None:

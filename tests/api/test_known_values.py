@@ -22,7 +22,7 @@ from tap_jobo.signals import ShutdownSignal
 from tests.support.clock import FakeClock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 LOGGER = logging.getLogger("tests.known_values")
 UNKNOWN = dict.fromkeys(["sources", "work_models", "employment_types", "experience_levels"])
@@ -36,7 +36,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 def fetch(
     sandbox: Sandbox, shutdown: ShutdownSignal | None = None
-) -> dict[str, frozenset[str] | None]:
+) -> Mapping[str, frozenset[str] | None]:
     """Fetch the values, and see that nobody waited and that it was asked for once."""
     clock = FakeClock()
     with requests.Session() as session:
@@ -55,7 +55,7 @@ def fetch(
         known = fetch_known_values(client, lambda: request, LOGGER)
     assert clock.passed == 0
     assert len(sandbox.ledger) <= 1
-    return known
+    return known.values
 
 
 def debug_line(caplog: pytest.LogCaptureFixture) -> str:

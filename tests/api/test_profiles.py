@@ -89,7 +89,11 @@ def _sandbox(clock: FakeClock, size: int) -> Iterator[Sandbox]:
 
 
 def _read(profiles: Profiles, sandbox: Sandbox) -> list[str]:
-    return [profile["id"] for profile in profiles.read(list(sandbox.world.rows()))]
+    ids, done = list(sandbox.world.rows()), [0]
+    read = profiles.read(ids, lambda: done.append(profiles.done))
+    found = [profile["id"] for profile in read]
+    assert done == [*range(len(ids) + 1)]  # progress is shown after each, found or not
+    return found
 
 
 def test_retry_after_of_one_response_holds_all_workers() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -16,15 +17,20 @@ from tests.support import (
     Run,
     Tap,
     complaint,
+    discover,
     entry_of,
     environment,
     execute,
+    state_at,
 )
+from tests.support.companies import selecting
+from tests.support.repository import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+QUICK_TAP = str(REPOSITORY / "tests/support/quick_tap.py")
 OFFLINE = """
 import os, sys
 
@@ -123,10 +129,16 @@ class TestModule:
 
 
 class TestOptions:
-    @pytest.mark.parametrize("option", ["--state", "--catalog"])
-    def test_missing_file_is_one_line(self, tap: Tap, sandbox: Sandbox, option: str) -> None:
-        path = str(tap.folder / "missing.json")
-        assert path in complaint(tap.run(option, path))
+    def test_a_broken_file_is_one_line_without_the_key(self, tap: Tap, sandbox: Sandbox) -> None:
+        path = tap.folder / "given.json"
+        path.write_text(f'{{"api_key": "{sandbox.api_key}"\n "batch_size": 5}}')
+        for option in ("--config", "--state", "--catalog"):
+            run = tap.run(option, str(path))
+            assert complaint(run) == (
+                f"Option {option}: {path} is not valid JSON (line 2, column 2: Expecting ',' "
+                "delimiter)."
+            )
+            assert run.stdout == ""
         assert sandbox.ledger == []
 
     def test_unknown_option_is_an_error_without_a_traceback(self, tap: Tap) -> None:
@@ -140,6 +152,13 @@ class TestTestMode:
     def test_it_bills_exactly_one_row_with_one_request(self, tap: Tap, sandbox: Sandbox) -> None:
         run = tap.run("--test")
         assert run.returncode == 0, run.stderr
+        assert run.stderr.splitlines()[-1].endswith(f" | {run.lines('INFO')[-1]}")
+        assert re.fullmatch(
+            r"Connection OK: 127\.0\.0\.1 answered in \d+\.\d s, the key is valid, balance "
+            r"\$9,999\.95; this test cost \$0\.05\.",
+            run.lines("INFO")[-1],
+        )
+        assert [message["type"] for message in run.messages] == ["SCHEMA", "RECORD"]
         (request,) = sandbox.ledger
         assert request.body["batch_size"] == 1
         assert sandbox.rows_billed == 1
@@ -147,8 +166,8 @@ class TestTestMode:
         assert run.lines("ERROR") == run.lines("WARNING") == run.lines("CRITICAL") == []
 
     def test_it_completes_no_scan_and_touches_no_journal(self, tap: Tap, sandbox: Sandbox) -> None:
-        run = tap.run("--test")
-        assert not any(state["bookmarks"].get("career_sites") for state in run.states)
+        run = tap.run("--test", state=state_at("2026-01-31T08:00:00Z"))
+        assert run.states == []  # one that a target stores in place of the last would bill again
         assert not (tap.folder / "journal").exists()
         assert len(tap.run().ids) == 120
         assert sandbox.rows_billed == 121
@@ -185,6 +204,59 @@ class TestTestMode:
         assert run.records == []
         assert len(run.lines("ERROR")) == 1
         assert len(sandbox.ledger) == 1
+
+    @pytest.mark.parametrize("value", ["records", "disabled"])
+    def test_it_has_no_other_values(self, tap: Tap, sandbox: Sandbox, value: str) -> None:
+        assert "is not one of 'all', 'schema'" in complaint(tap.run(f"--test={value}"))
+        assert sandbox.ledger == []
+
+    def test_it_tests_the_selected_streams_only(self, tap: Tap, sandbox: Sandbox) -> None:
+        catalog = selecting(discover(tap.folder), career_sites=False, expired_jobs=True)
+        run = tap.run("--test", catalog=catalog)
+        assert {message["stream"] for message in run.messages} == {"expired_jobs"}
+        assert "the key is valid; this test was free." in run.lines("INFO")[-1]
+
+        company_ids = [next(iter(sandbox.world.rows()))]
+        catalog = selecting(catalog, expired_jobs=False, companies=True)
+        run = tap.run("--test", catalog=catalog, company_ids=company_ids)
+        assert run.ids == company_ids
+        assert re.search(r"answered in \d\.\d s; this test was free\.", run.lines("INFO")[-1])
+        assert "follows career_sites, which is not selected" in complaint(
+            tap.run("--test", catalog=catalog)
+        )
+
+        catalog = selecting(catalog, companies=False)
+        assert "There is nothing to test" in complaint(tap.run("--test", catalog=catalog))
+        assert sandbox.credits_billed == 0
+
+    def test_schemas_are_those_that_every_target_takes(self, tap: Tap, sandbox: Sandbox) -> None:
+        names = ("career_sites", "companies", "jobs", "managed_jobs", "expired_jobs")
+        old = selecting(discover(tap.folder), **dict.fromkeys(names, True))
+        for name in names:  # as earlier versions discovered it
+            entry_of(old, name)["schema"]["$schema"] = (
+                "https://json-schema.org/draft/2020-12/schema"
+            )
+        maps = {"jobs": {"id": "id", "__else__": None}}
+        run = tap.run("--test=schema", catalog=old, stream_maps=maps)
+        assert [message["type"] for message in run.messages] == ["SCHEMA"] * len(names)
+        for message in run.messages:
+            assert "$schema" not in message["schema"]
+            assert message["schema"]["properties"]["id"]["maxLength"] == 36
+        assert sandbox.ledger == []
+
+    def test_it_gives_up_soon(self, tap: Tap, sandbox: Sandbox) -> None:
+        sandbox.faults.add(Fault(status=503, times=None))
+        command = tap.command("--test")
+        run = execute([sys.executable, "-P", QUICK_TAP, *command[1:]], tap.environment())
+        spent = re.search(r"given up after (\d) tries in (\d+) seconds", complaint(run))
+        assert spent
+        assert int(spent[1]) == len(sandbox.ledger) > 1
+        assert int(spent[2]) <= 10
+
+    def test_it_does_not_follow_about(self, tap: Tap, sandbox: Sandbox) -> None:
+        for args in (("--about", "--test"), ("--test", "--about")):
+            assert "TAP_JOBO_API_KEY" in tap.run(*args).stdout
+        assert sandbox.ledger == []
 
     def test_it_fails_where_a_run_would(self, tap: Tap, sandbox: Sandbox) -> None:
         assert "401" in complaint(tap.run("--test", api_key="jbe_live_wrong"))

@@ -132,8 +132,20 @@ def test_export_of_rows_names_pages_without_any(tap: Tap, path: Path, body: str)
     run = journal_command(tap, "export", "--rows")
     assert run.returncode == 1
     assert len(run.stdout.splitlines()) == 50
-    assert run.stderr.startswith(f"Error: No rows can be read from {name}: ")
+    assert f"{name} has no rows that can be read" in run.stderr
     assert body in written(tap, "export")
+
+
+def test_export_skips_a_page_that_is_damaged_on_disk(tap: Tap, path: Path) -> None:
+    cut_in_request(tap, 3, billed=False)
+    with opened(path) as db:
+        db.execute("UPDATE pages SET body = x'00' WHERE number = 1")
+    (name,) = select(path, "SELECT scan || '.' || number FROM pages WHERE number = 1")
+    run = journal_command(tap, "export")
+    assert run.returncode == 1
+    assert [len(json.loads(line)["career_sites"]) for line in run.stdout.splitlines()] == [50]
+    (line,) = run.stderr.splitlines()
+    assert f"{name} cannot be read" in line
 
 
 def test_export_writes_quarantined_rows(tap: Tap) -> None:

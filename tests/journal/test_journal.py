@@ -324,11 +324,15 @@ def test_a_journal_that_is_off_reads_nothing(tap: Tap) -> None:
     assert replayed(tap.run(journal=False)) == 0
 
 
-def test_test_mode_does_not_touch_it(tap: Tap, path: Path) -> None:
+def test_test_mode_only_reads_it(tap: Tap, path: Path) -> None:
     assert tap.run("--test").returncode == 0
     assert not path.parent.exists()
+    assert tap.sandbox.rows_billed == 1
     tap.run()
     before = {file: file.read_bytes() for file in path.parent.iterdir()}
-    assert tap.run("--test").returncode == 0
+    run = tap.run("--test")
+    assert run.returncode == 0
+    assert len(run.records) == 1
+    assert run.lines("INFO")[-1].endswith("balance $9,993.95; this test was free.")
     assert {file: file.read_bytes() for file in path.parent.iterdir()} == before
-    assert tap.sandbox.rows_billed == 122
+    assert tap.sandbox.rows_billed == 121  # none by the second test

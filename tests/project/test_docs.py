@@ -7,23 +7,36 @@ import re
 import runpy
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from singer_sdk import metrics
+from singer_sdk.singerlib import Catalog
+from uv import find_uv_bin
 
 from jobo_sandbox import vocabulary
 from tap_jobo.streams.registry import SETTINGS
-from tests.support import COMMAND, execute, psql
+from tests.support import COMMAND, Run, execute, psql
 from tests.support import environment as tap_environment
 from tests.support.meltano import environment
+from tests.support.plugins import PYTHON_OF_DBT
 from tests.support.repository import REPOSITORY, files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from jobo_sandbox import Sandbox
+
 README = (REPOSITORY / "README.md").read_text("utf-8")
-NAMING = [*files("tap_jobo"), *files("jobo_sandbox"), REPOSITORY / "meltano.yml"]
+NAMING = [
+    *files("tap_jobo"),
+    *files("jobo_sandbox"),
+    *files("dbt", "*.sql"),
+    *files("dbt", "*.yml"),
+    REPOSITORY / "meltano.yml",
+]
 """Where names come from that the documents may quote."""
 TESTS = {
     path.stem
@@ -32,7 +45,7 @@ TESTS = {
 }
 DOCUMENTS = [
     str(path.relative_to(REPOSITORY))
-    for pattern in ("*.md", "docs/*.md", "examples/*.md")
+    for pattern in ("*.md", "docs/*.md", "examples/*.md", "dbt/*.md")
     for path in sorted(REPOSITORY.glob(pattern))
 ]
 GENERATED: Mapping[Path, str] = runpy.run_path(str(REPOSITORY / "tools/generate.py"))["generated"]()
@@ -50,32 +63,74 @@ def test_costs_are_what_the_sandbox_bills() -> None:
 
 def test_every_command_of_the_readme_runs(open_folder: Path) -> None:
     first, tests, *others = _blocks("shell")
+    (models,) = (block for block in others if "dbt-postgres:build" in block)
+    others.remove(models)
     assert tests == "pip install uv && uv run pytest\n"  # which runs this
     _copy_of_the_repository(open_folder)
 
     (rows, billed) = _figures(_run(open_folder, first))
     assert rows == billed >= 300
-    (rows_after, billed_after) = _figures(_run(open_folder, first))
+    second = _run(open_folder, models)
+    (rows_after, billed_after) = _figures(second)
     assert rows <= rows_after <= rows + 5
     assert billed_after <= 20
+    assert "WARN=0 ERROR=0 SKIP=0" in second
+    assert f" {rows_after} rows in analytics.jobo__directory" in second
+    assert len(re.findall(r"(?m)^  analytics\.jobo__\w+:$", second)) == 2
 
     output = _run(open_folder, _against_the_sandbox(open_folder, others))
     assert output.count("This block has run.") == len(others)
     for state in ("", ":dach", ":fintech"):
         assert f"sandbox:tap-jobo-to-target-postgres{state}\n" in output
-    assert " 0 skipped" in output
+    assert " profiles, 0 credits ($0.00); complete." in output  # none skipped
     state = json.loads((open_folder / "state.json").read_text())
     assert state["bookmarks"]["career_sites"]["replication_key_value"]
 
 
 def test_the_script_for_cron_fails_when_the_tap_does(tmp_path: Path) -> None:
-    (script,) = (block for block in _blocks("shell") if "states.jsonl" in block)
+    (script,) = (block for block in _blocks("shell") if "| target-jsonl > states.jsonl" in block)
     (tmp_path / "config.json").write_text('{"api_key": ""}')
     commands = f'tap-jobo() {{ {COMMAND} "$@"; }}\ntarget-jsonl() {{ cat; }}\n'
     run = execute(["bash", "-c", commands + script], tap_environment(tmp_path), cwd=tmp_path)
     assert run.returncode == 1
     assert "api_key" in run.stderr
     assert (tmp_path / "state.json").read_text() == "{}\n"
+
+
+def test_the_script_for_a_catalog_selects_what_it_names(tmp_path: Path) -> None:
+    (script,) = (block for block in _blocks("shell") if "--discover" in block)
+    commands = f'tap-jobo() {{ {COMMAND} "$@"; }}\n'
+    run = execute(["bash", "-c", commands + script], tap_environment(tmp_path), cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    catalog = Catalog.from_dict(json.loads((tmp_path / "catalog.json").read_text()))
+    selected = {name for name, entry in catalog.items() if entry.metadata.root.selected}
+    assert selected == {"career_sites", "companies"}
+
+
+def test_a_state_is_saved_once_both_loaders_have_all(sandbox: Sandbox, tmp_path: Path) -> None:
+    (script,) = (block for block in _blocks("shell") if "messages.jsonl" in block)
+    config = {"api_key": sandbox.api_key, "api_url": sandbox.url, "journal_dir": "journal"}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    commands = f"""tap-jobo() {{ {COMMAND} "$@"; }}
+target-jsonl() {{ tee first | sed -n 's/^{{"type":"STATE","value":\\(.*\\)}}$/\\1/p'; }}
+target-postgres() {{ cat > second; test ! -e out_of_order; }}
+"""
+    command = ["bash", "-c", commands + script]
+
+    (tmp_path / "out_of_order").touch()
+    run = execute(command, tap_environment(tmp_path), cwd=tmp_path)
+    assert run.returncode == 1
+    assert (tmp_path / "state.json").read_text() == "{}\n"
+    assert sandbox.rows_billed == 120
+
+    (tmp_path / "out_of_order").unlink()
+    run = execute(command, tap_environment(tmp_path), cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    for loaded in ("first", "second"):  # what this run alone brought
+        assert Run(0, (tmp_path / loaded).read_text(), "").ids == sorted(sandbox.world.rows())
+    assert sandbox.rows_billed == 120
+    state = json.loads((tmp_path / "state.json").read_text())
+    assert state["bookmarks"]["career_sites"]["replication_key_value"]
 
 
 def test_python_of_the_readme_is_python() -> None:
@@ -104,9 +159,11 @@ def test_filter_values_of_the_sandbox_are_in_the_readme() -> None:
 def test_names_in_the_documents_are_those_of_the_code(document: str) -> None:
     text = (REPOSITORY / document).read_text("utf-8")
     variables = set(re.findall(r"\bTAP_JOBO_([A-Z][A-Z_]*)", text))
+    variables -= {"LOGLEVEL"}  # which the SDK reads itself
     assert {name.lower() for name in variables} <= {setting.name for setting in SETTINGS}
     # What has an underscore, is quoted by itself, and is no setting, field, state key or figure.
     known = set(re.findall(r"\w+_\w+", "".join(map(Path.read_text, NAMING))))
+    known |= {metric.value for metric in metrics.Metric}  # the SDK's own figures
     assert set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", text)) <= known | TESTS
 
 
@@ -130,7 +187,12 @@ def _blocks(language: str) -> list[str]:
 
 
 def _run(folder: Path, script: str) -> str:
-    run = execute(["bash", "-euo", "pipefail", "-c", script], environment(), cwd=folder)
+    variables = environment()
+    if sys.version_info >= (3, 14):  # which dbt does not support yet
+        find = [find_uv_bin(), "python", "find", "--no-project", PYTHON_OF_DBT]
+        found = subprocess.run(find, capture_output=True, text=True, check=True)
+        variables["MELTANO_PYTHON"] = found.stdout.strip()
+    run = execute(["bash", "-euo", "pipefail", "-c", script], variables, cwd=folder)
     output = run.stdout + run.stderr
     assert run.returncode == 0, output
     return output
@@ -140,14 +202,18 @@ def _against_the_sandbox(folder: Path, blocks: list[str]) -> str:
     """Return a command that runs each block as a user would, with the sandbox's key and URLs."""
     programs = folder / "programs"
     programs.mkdir()
-    (target,) = re.findall(r"pip_url: (target-jsonl.*)", (REPOSITORY / "meltano.yml").read_text())
-    (programs / "target-jsonl").write_text(f'#!/bin/sh\nexec uv tool run "{target}" "$@"\n')
-    (programs / "target-jsonl").chmod(0o755)
+    project = (REPOSITORY / "meltano.yml").read_text()
+    for name in ("target-jsonl", "target-postgres"):
+        (package,) = re.findall(rf"pip_url: (\S*{name}\S*)\n\s+executable: {name}\n", project)
+        program = programs / name
+        program.write_text(f'#!/bin/sh\nexec uv tool run --from "{package}" {name} "$@"\n')
+        program.chmod(0o755)
     script = [
         f'export PATH="{programs}:{psql().parent}:$PATH"',
         'export POSTGRES="${TARGET_POSTGRES_SQLALCHEMY_URL/+psycopg/}"',
         'printf \'{"api_key": "%s", "api_url": "%s"}\' \\',
         '  "$TAP_JOBO_API_KEY" "$TAP_JOBO_API_URL" > config.json',
+        'printf \'{"sqlalchemy_url": "%s"}\' "$TARGET_POSTGRES_SQLALCHEMY_URL" > postgres.json',
     ]
     for number, block in enumerate(blocks):
         file = folder / f"block{number}.sh"

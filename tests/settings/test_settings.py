@@ -229,8 +229,23 @@ class TestRefusedByTheProcess:
         assert sandbox.ledger == []
 
     def test_settings_of_the_sdk_are_refused_the_same_way(self, tap: Tap, sandbox: Sandbox) -> None:
-        run = tap.run(flattening_max_depth="deep", flattening_enabled=True)
-        assert "flattening_max_depth" in complaint(run)
+        run = tap.run(
+            flattening_max_depth=1.5,
+            flattening_enabled=True,
+            stream_map_config=7,
+            stream_maps={"career_sites": {"x": 2.5}},
+            batch_size=0.5,
+            max_credit=7,
+        )
+        assert [line.split(":")[0] for line in complaints(run)] == [
+            "Setting 'batch_size' must be a whole number from 1 to 50, not 0.5.",
+            "Setting 'stream_map_config' is not valid",
+            "Setting 'flattening_max_depth' is not valid",
+            "Setting 'max_credit' does not exist",
+            "Setting 'stream_maps'",
+        ]
+        assert "1.5 is not of type 'integer', 'null'." in run.stderr
+        assert "Decimal" not in run.stderr
         assert sandbox.ledger == []
 
     def test_key_within_another_setting_is_not_shown(self, tap: Tap, sandbox: Sandbox) -> None:

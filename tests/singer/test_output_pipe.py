@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import select
+import signal
 import threading
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -12,8 +13,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tap_jobo.errors import InterruptedRunError, OutputError
+from tap_jobo.signals import ShutdownSignal
 from tap_jobo.singer import output as output_module
 from tap_jobo.singer.output import Output
+from tests.support import kept_signals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,6 +139,21 @@ def test_closed_pipe_is_an_error(reading: int) -> None:
     os.close(nowhere)
     with pytest.raises(OutputError, match="Standard output"):
         Output().write(LINES)
+
+
+def test_a_signal_that_ended_the_target_too_is_the_reason(reading: int) -> None:
+    nowhere = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nowhere, reading)
+    os.close(nowhere)
+    output = Output()
+    with kept_signals():
+        shutdown = ShutdownSignal()
+        shutdown.install()
+        output.check_signal = shutdown.check
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(InterruptedRunError):
+            output.write(LINES)
+    output.write(LINES)  # what is left goes nowhere
 
 
 def test_file_is_written_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

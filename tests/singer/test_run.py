@@ -11,6 +11,7 @@ from jobo_sandbox import Fault, Hold, Sandbox
 from tests.support import complaint, discover
 from tests.support.companies import CompaniesTap, ids_of, selecting
 from tests.support.crash import finish, widen_pipe
+from tests.support.jobs import metrics_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,11 +64,13 @@ class TestBudget:
         assert ["career_sites" in line for line in lines] == [True, False]
         assert ["jobs" in line for line in lines] == [False, True]
         summaries = [line for line in run.lines("INFO") if line.startswith("Summary")]
-        incomplete = "; sync not complete. Balance $9,997.50."
+        incomplete = "not complete. Balance $9,997.50."
         assert summaries == [
-            f"Summary: career_sites: 50 rows in 1 page, 2,500 credits ($2.50){incomplete}",
-            f"Summary: jobs: 0 rows in 0 pages, 0 credits ($0.00){incomplete}",
+            f"Summary: career_sites: 50 rows in 1 page, 2,500 credits ($2.50); sync {incomplete}",
+            f"Summary: jobs: 0 rows in 0 pages, 0 credits ($0.00); sync {incomplete}",
+            f"Summary: run: 50 rows in 1 page, 2,500 credits ($2.50); {incomplete}",
         ]
+        assert metrics_of(run, "jobs") == {}  # nothing was requested for it
 
     @pytest.mark.parametrize(
         ("settings", "page", "advice"),
@@ -102,7 +105,8 @@ class TestBudget:
         tap.catalog = selecting(tap.catalog, career_sites=False, jobs=False, expired_jobs=True)
         run = tap.run(max_credits=1)
         assert run.returncode == 0, run.stderr
-        assert _read(sandbox) == ["expired_jobs"]
+        assert _read(sandbox) == ["profile", "expired_jobs"]  # the first for Jobo's clock
+        assert sandbox.credits_billed == 0
 
 
 class TestLocks:

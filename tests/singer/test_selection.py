@@ -82,9 +82,21 @@ def test_deselected_stream_sends_no_request(
 ) -> None:
     run = tap.run(catalog=_selecting(discovered, {(): False}))
     assert run.returncode == 0
+    (warning,) = run.lines("WARNING")
+    assert "The catalog selects no stream, so nothing is read." in warning
     assert run.records == []
     assert sandbox.ledger == []
     assert not any(state["bookmarks"].get("career_sites") for state in run.states)
+
+
+def test_keys_alone_are_one_warning(tap: Tap, discovered: Catalog) -> None:
+    names = entry_of(discovered)["schema"]["properties"]
+    out: dict[tuple[str, ...], bool] = {("properties", name): False for name in names}
+    run = tap.run(catalog=_selecting(discovered, out), max_credits=2_500)
+    (keys, budget) = run.lines("WARNING")
+    assert "Only the keys of career_sites are selected (id, updated_at)" in keys
+    assert "The budget is reached" in budget
+    assert all(record.keys() == {"id", "updated_at"} for record in run.records)
 
 
 def test_catalog_without_the_stream_sends_no_request(tap: Tap, sandbox: Sandbox) -> None:
@@ -149,7 +161,7 @@ class TestStreamMaps:
     def test_failing_map_is_one_line_and_no_further_request(
         self, tap: Tap, sandbox: Sandbox
     ) -> None:
-        line = complaint(tap.run(stream_maps={"career_sites": {"x": "no_such_field"}}))
+        line = complaint(tap.run(stream_maps={"career_sites": {"x": "int(name)"}}))
         assert "stream_maps" in line
         assert len(sandbox.ledger) == 1
 

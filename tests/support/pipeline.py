@@ -1,36 +1,44 @@
-"""The tap and the loader, from a sandbox into a Postgres. Without Meltano, which is slower."""
+"""The tap and a loader of meltano.yml. Without Meltano, which is slower."""
+
+from __future__ import annotations
 
 import json
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import yaml
-from uv import find_uv_bin
+from tests.support.jobs import STREAMS
+from tests.support.plugins import plugin_of, tool_of
 
-from jobo_sandbox import Sandbox
-from jobo_sandbox.company_data import Json
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
 
-_PROJECT = Path(__file__).parents[2] / "meltano.yml"
+    from jobo_sandbox import Sandbox
+    from jobo_sandbox.company_data import Json
+
 _TAP = [sys.executable, "-m", "tap_jobo"]
 _TIMEOUT = 120
-_STREAMS = {"career_sites", "companies"}
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """What `meltano run tap-jobo target-postgres` runs, with both tables of the examples.
+    """What `meltano run tap-jobo LOADER` runs.
 
     Attributes:
         sandbox: The source.
-        url: The libpq URL of the destination.
+        loader: Name of the loader in meltano.yml.
+        destination: Settings of the loader that say where its tables are.
         folder: Holds the files of both, and the state: a second run continues the first.
+        streams: Those that are selected.
     """
 
     sandbox: Sandbox
-    url: str
+    loader: str
+    destination: Json
     folder: Path
+    streams: Collection[str] = STREAMS
 
     def run(self) -> None:
         """Run the tap into the loader, until both exit.
@@ -62,20 +70,16 @@ class Pipeline:
         }
         catalog, state = self._path("catalog"), self._path("state")
         if not catalog.exists():
-            self._write("catalog", _catalog())
+            self._write("catalog", _catalog(self.streams))
         if not state.exists():
             self._write("state", {})
         files = ["--catalog", str(catalog), "--state", str(state)]
         return [*_TAP, "--config", self._write("tap", config), *files]
 
     def _loader(self) -> list[str]:
-        plugins = yaml.safe_load(_PROJECT.read_text("utf-8"))["plugins"]["loaders"]
-        (plugin,) = (plugin for plugin in plugins if plugin["name"] == "target-postgres")
-        # SQLAlchemy's name for the loader's driver.
-        url = self.url.replace("postgresql:", "postgresql+psycopg:")
-        config = self._write("loader", {**plugin["config"], "sqlalchemy_url": url})
-        uv = [find_uv_bin(), "tool", "run", "--quiet", "--from", plugin["pip_url"]]
-        return [*uv, plugin["executable"], "--config", config]
+        plugin = plugin_of("loaders", self.loader)
+        config = self._write("loader", {**plugin["config"], **self.destination})
+        return [*tool_of(plugin), plugin["executable"], "--config", config]
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.json"
@@ -86,13 +90,13 @@ class Pipeline:
         return str(path)
 
 
-def _catalog() -> Json:
-    """Return the discovered catalog, with both streams selected."""
+def _catalog(streams: Collection[str]) -> Json:
+    """Return the discovered catalog, with these streams selected."""
     discovery = subprocess.run(
         [*_TAP, "--discover"], capture_output=True, timeout=_TIMEOUT, check=True
     )
     catalog: Json = json.loads(discovery.stdout)
     for stream in catalog["streams"]:
         for entry in stream["metadata"]:
-            entry["metadata"]["selected"] = stream["tap_stream_id"] in _STREAMS
+            entry["metadata"]["selected"] = stream["tap_stream_id"] in streams
     return catalog

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections import defaultdict
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -64,13 +65,13 @@ class Run:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The figures of the run's own METRIC lines, by name."""
+        """The figures of the run's own METRIC lines, by name; one without a line is zero."""
         points = (
             json.loads(line.split("METRIC: ", 1)[1])
             for line in self.stderr.splitlines()
             if "METRIC: " in line
         )
-        return {point["metric"]: point["value"] for point in points}
+        return defaultdict(float, {point["metric"]: point["value"] for point in points})
 
 
 @dataclass
@@ -164,10 +165,12 @@ def complaint(run: Run) -> str:
 
 
 def complaints(run: Run) -> list[str]:
-    """The lines with which a run that failed in order says why, without the key."""
+    """The last lines of a run that failed in order, which say why, without the key."""
     assert run.returncode == 1, run.stderr
     assert not shows_a_key(run)
     assert all(line.count(" | ") >= 3 for line in run.stderr.splitlines()), run.stderr
+    log = [line for line in run.stderr.splitlines() if " | DEBUG    | " not in line]
+    assert " | CRITICAL | " in log[-1]
     return run.lines("CRITICAL")
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from jobo_sandbox import Fault
+from tap_jobo.errors import ApiError
+from tap_jobo.scan import Scan
+from tap_jobo.sync.loop_guard import MAX_EMPTY, MAX_REPEATED, LoopGuard
 from tests.support import complaint
 from tests.support.crash import rows_billed_twice
 
@@ -108,3 +112,42 @@ def test_repeated_pages_are_counted_anew_after_a_restart(tap: Tap) -> None:
     assert "10 pages in a row" in complaint(run)
     assert len(tap.sandbox.feed_requests) == 10 + 11
     assert run.bookmark["scan"]["restarts"] == 1
+
+
+def test_a_budget_of_a_few_pages_per_run_does_not_hide_a_loop(tap: Tap) -> None:
+    tap.sandbox.repeat_rows_forever = True
+    first = tap.run(max_credits=10_000)
+    second = tap.run(max_credits=10_000, state=first.state)
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert len(tap.sandbox.feed_requests) == 8
+    third = tap.run(max_credits=10_000, state=second.state)
+    assert "10 pages in a row" in complaint(third)
+    assert len(tap.sandbox.feed_requests) == 1 + 10
+
+
+def test_guard_counts_on_only_from_where_it_was_left() -> None:
+    scan = Scan(id="a", since=None, batch_size=2, started_at="2026-01-01T00:00:00Z", cursor="1")
+
+    def stalls(pages: list[list[str]], resumed: Scan) -> bool:
+        memory = LoopGuard(scan).memory(scan)
+        try:
+            for page in pages:
+                guard = LoopGuard(resumed, memory)
+                guard.detect_stall(page)
+                memory = guard.memory(scan)
+        except ApiError:
+            return True
+        return False
+
+    other = [replace(scan, cursor="2"), replace(scan, id="b")]
+    loops: list[tuple[list[list[str]], int]] = [
+        ([["x", "y"]], MAX_REPEATED + 1),
+        ([["x"], ["y"]], MAX_REPEATED + 2),
+        ([[]], MAX_EMPTY),
+    ]
+    for pages, most in loops:
+        repeated = (pages * most)[:most]
+        assert stalls(repeated, scan)
+        assert not stalls(repeated[1:], scan)
+        assert not any(stalls(repeated, each) for each in other)
+    assert not stalls([[str(number)] for number in range(3 * MAX_REPEATED)], scan)

@@ -221,7 +221,7 @@ def _place(entry: Entry) -> tuple[str, str, str]:
 class Settings:
     """What the user sets; each filter lets all rows through."""
 
-    country: str = "DE"
+    countries: tuple[str, ...] = ("DE",)
     on_filter_change: str = "resync"
     is_full_table: bool = False
     lookback_minutes: int = 0
@@ -230,7 +230,7 @@ class Settings:
 
     @property
     def filters(self) -> dict[str, object]:
-        return CAREER_SITES.filters_of({"country_codes": [self.country]})
+        return CAREER_SITES.filters_of({"country_codes": [*self.countries]})
 
     @property
     def owner(self) -> str:
@@ -416,11 +416,11 @@ class OneRun:
             account=self._account,
             report=Report(
                 stream="career_sites",
+                count_rows=lambda: 0,
                 budget=budget,
                 account=self._account,
                 clock=clock,
                 logger=LOGGER,
-                metrics_logger=LOGGER,
             ),
             write_state=self._write_state,
             check=lambda: None,
@@ -521,14 +521,16 @@ class Promises(RuleBasedStateMachine):
         self.api.date_skew = None if date is None else timedelta(hours=date)
 
     @rule(
-        country=st.sampled_from(["DE", "US"]),
+        countries=st.sampled_from([("DE",), ("US",), ("DE", "US")]),
         on_filter_change=st.sampled_from(["resync", "keep"]),
         is_full_table=st.booleans(),
     )
-    def change_filters(self, country: str, on_filter_change: str, *, is_full_table: bool) -> None:
+    def change_filters(
+        self, countries: tuple[str, ...], on_filter_change: str, *, is_full_table: bool
+    ) -> None:
         self.settings = replace(
             self.settings,
-            country=country,
+            countries=countries,
             on_filter_change=on_filter_change,
             is_full_table=is_full_table,
         )

@@ -451,9 +451,9 @@ def german(tap: Tap) -> Run:
 
 def test_other_filters_are_an_error_that_shows_the_difference(tap: Tap, german: Run) -> None:
     asked = len(tap.sandbox.ledger)
-    run = tap.run(state=german.state, country_codes=["US"], is_agency=True)
+    run = tap.run(state=german.state, country_codes=["US", "FR"], is_agency=True)
     line = complaint(run)
-    assert "country_codes was DE, US and is US" in line
+    assert "country_codes was DE, US and is FR, US" in line
     assert "is_agency was not set and is true" in line
     assert "resync" in line
     assert "keep" in line

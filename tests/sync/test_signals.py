@@ -17,9 +17,16 @@ from jobo_sandbox import Fault, Hold
 from tap_jobo.errors import InterruptedRunError, OutputError
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.tap import TapJobo
-from tests.support import Run, kept_signals
+from tests.support import Run, complaint, kept_signals
 from tests.support.clock import FakeClock
-from tests.support.crash import cut_after, cut_in_request, finish, parse, rows_billed_twice
+from tests.support.crash import (
+    cut_after,
+    cut_in_request,
+    finish,
+    parse,
+    rows_billed_twice,
+    widen_pipe,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -253,6 +260,9 @@ def test_a_signal_ends_a_run_whose_output_is_not_read(tap: Tap, signum: signal.S
     assert parse(lines)[0]["type"] == "SCHEMA"
     assert len(lines) < 50
     assert len(tap.sandbox.feed_requests) == 1
+    assert 0 < run.metrics["jobo_rows"] == run.metrics["record_count"] <= 50
+    assert run.metrics["jobo_credits"] == tap.sandbox.credits_billed == 2_500
+    assert run.stderr.splitlines()[-1].count("CRITICAL")  # the reason comes last
 
 
 def test_a_reader_that_reads_on_gets_the_page_whole(tap: Tap) -> None:
@@ -278,16 +288,46 @@ def test_a_reader_that_went_away_ends_a_wait(tap: Tap) -> None:
     assert len(tap.sandbox.ledger) == 3
 
 
+def test_an_answer_to_a_reader_that_went_away_is_journaled(tap: Tap) -> None:
+    hold = Hold()
+    tap.sandbox.faults.add(Fault(hold=hold), on=2)
+    process = tap.start()
+    widen_pipe(process)
+    hold.wait()
+    assert process.stdout
+    assert process.stderr
+    process.stdout.close()
+    process.send_signal(signal.SIGALRM)  # the tap's own comes every four seconds
+    hold.release()
+    with process:
+        run = Run(process.wait(60), "", process.stderr.read())
+    assert "Standard output" in complaint(run)
+    assert len(tap.sandbox.ledger) == 2
+    assert tap.run().metrics["jobo_rows_replayed"] == 100
+
+
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()
 
 
 @contextlib.contextmanager
-def installed(clock: FakeClock) -> Iterator[ShutdownSignal]:
-    """The signals of this process, for the time being."""
+def installed(clock: FakeClock, readers: Iterator[bool] | None = None) -> Iterator[ShutdownSignal]:
+    """The signals of this process, for the time being.
+
+    Args:
+        clock: The clock of the waits.
+        readers: Whether the output has a reader, at each look.
+    """
+
+    def check_reader() -> None:
+        if readers and not next(readers):
+            raise OutputError
+
     with kept_signals():
-        shutdown = ShutdownSignal(clock)
+        shutdown = ShutdownSignal(
+            clock, has_reader=lambda: not readers or next(readers), check_reader=check_reader
+        )
         shutdown.install()
         yield shutdown
 
@@ -316,6 +356,19 @@ def test_a_second_signal_ends_blocked_output_at_once(clock: FakeClock) -> None:
         signal.raise_signal(signal.SIGTERM)
         with pytest.raises(InterruptedRunError):
             shutdown.check_blocked(0)
+
+
+def test_a_request_ends_ten_seconds_after_its_reader(clock: FakeClock) -> None:
+    at_start, later = True, True
+    with installed(clock, iter([at_start, later, False, False])) as shutdown:
+        with shutdown.request():
+            signal.raise_signal(signal.SIGALRM)
+            assert 0 < signal.getitimer(signal.ITIMER_REAL)[0] <= 4
+            signal.raise_signal(signal.SIGALRM)
+            assert 4 < signal.getitimer(signal.ITIMER_REAL)[0] <= 10
+            with pytest.raises(OutputError):
+                signal.raise_signal(signal.SIGALRM)
+        assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 
 def test_a_wait_ends_within_a_second_of_its_readers_end(clock: FakeClock) -> None:

@@ -25,6 +25,7 @@ from tests.support.crash import (
     wait_until_quiet,
     widen_pipe,
 )
+from tests.support.jobs import metrics_of
 from tests.support.target import Target
 
 if TYPE_CHECKING:
@@ -109,6 +110,12 @@ class TestCrashes:
         run, _ = finish(process, [])
         assert "signal 15" in run.lines("CRITICAL")[0]
         assert is_kept_at(run, 50)
+        figures = metrics_of(run, "career_sites")  # of what was written and billed
+        assert len(ids_of(run, "career_sites")) == figures["record_count"] == 100
+        assert figures["jobo_rows"] == 100
+        assert figures["jobo_credits"] == sandbox.credits_billed == 5_000
+        profiles = metrics_of(run, "companies")
+        assert len(ids_of(run)) == profiles["record_count"] == profiles["jobo_profiles"]
 
         again = tap.run(state=run.state)
         assert again.returncode == 0, again.stderr

@@ -45,7 +45,10 @@ class TestNamedCompanies:
         assert sandbox.feed_requests == []
         assert sorted(map(str, asked_for(sandbox))) == sorted([*ids, nobody])
         (summary,) = (line for line in run.lines("INFO") if line.startswith("Summary"))
-        assert "26 profiles, 2 companies not found, 0 skipped" in summary
+        assert summary == (
+            "Summary: companies: 26 profiles, 2 not found, 0 credits ($0.00); complete."
+        )
+        assert run.metrics["record_count"] == run.metrics["jobo_profiles"] == 26
         assert run.lines("WARNING") == []
         assert {message.get("stream") for message in run.messages} <= {None, "companies"}
 
@@ -102,7 +105,7 @@ class TestNamedCompanies:
         run, _ = finish(process, [])
         assert run.ids == ids[:100]
 
-    def test_state_passes_through_as_it_is(
+    def test_state_of_career_sites_passes_through_as_it_is(
         self, alone: CompaniesTap, sandbox: Sandbox, plain: Plain
     ) -> None:
         ids = list(sandbox.world.rows())[:3]
@@ -112,8 +115,12 @@ class TestNamedCompanies:
         assert run.returncode == 0, run.stderr
         assert run.ids == ids
         assert run.states
-        assert all(state == pending for state in run.states)
-        assert not any(state.get("bookmarks") for state in alone.run(company_ids=ids).states)
+        assert run.state["bookmarks"].keys() == {"career_sites", "companies"}
+        assert all(
+            state["bookmarks"]["career_sites"] == pending["bookmarks"]["career_sites"]
+            for state in run.states
+        )
+        assert alone.run(company_ids=ids).state["bookmarks"].keys() == {"companies"}
 
     def test_career_sites_are_not_read_and_a_warning_says_so(
         self, tap: CompaniesTap, sandbox: Sandbox, plain: Plain
@@ -125,7 +132,7 @@ class TestNamedCompanies:
         (warning,) = run.lines("WARNING")
         assert "career_sites" in warning
         assert sandbox.feed_requests == []
-        assert all(state == pending for state in run.states)
+        assert run.bookmark == pending["bookmarks"]["career_sites"]
 
     def test_they_are_refused_if_companies_is_not_selected(
         self, tap: CompaniesTap, sandbox: Sandbox, discovered: Json
@@ -202,7 +209,7 @@ class TestNamedCompanies:
         assert run.ids == [ids[0], *ids[2:]]
         (error,) = run.lines("ERROR")
         assert ids[1] in error
-        assert "4 profiles, 0 companies not found, 1 skipped" in run.stderr
+        assert "4 profiles, 1 skipped, 0 credits" in run.stderr
 
     def test_failing_api_ends_the_run_despite_a_repeated_company(
         self, alone: CompaniesTap, sandbox: Sandbox

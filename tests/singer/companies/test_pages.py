@@ -24,6 +24,7 @@ from tests.support.crash import (
     finish,
     wait_for,
 )
+from tests.support.jobs import metrics_of
 from tests.support.proxy import Proxy
 
 if TYPE_CHECKING:
@@ -138,8 +139,15 @@ class TestGone:
         assert len(lines) == 12
         assert {key for key in gone for line in lines if key in line} == gone
         assert run.lines("WARNING") == run.lines("ERROR") == []
-        (summary,) = (line for line in run.lines("INFO") if line.startswith("Summary"))
-        assert "108 profiles, 12 companies not found, 0 skipped" in summary
+        cost, balance = "6,000 credits ($6.00)", "Balance $9,994.00."
+        assert [line for line in run.lines("INFO") if line.startswith("Summary")] == [
+            f"Summary: career_sites: 120 rows in 3 pages, {cost}; sync complete. {balance}",
+            "Summary: companies: 108 profiles, 12 not found, 0 credits ($0.00); complete.",
+            f"Summary: run: 120 rows in 3 pages, 108 profiles, {cost}; complete. {balance}",
+        ]
+        figures = metrics_of(run, "companies")
+        assert figures["record_count"] == 108
+        assert "sync_duration" not in figures  # of a sync that only found them already written
         assert run.metrics["jobo_profiles"] == 108
         assert run.metrics["jobo_profiles_gone"] == 12
         assert run.metrics["jobo_profiles_skipped"] == 0

@@ -1,0 +1,38 @@
+with
+
+-- A version without an ATS says nothing: the field was deselected, or Jobo does not know it.
+known as (
+    select *
+    from {{ ref("jobo__career_sites_history") }}
+    where ats is not null
+),
+
+versions as (
+    select
+        *,
+        lag(ats) over (partition by career_site_id order by dbt_valid_from) as previous_ats,
+        lag(listing_url) over (
+            partition by career_site_id order by dbt_valid_from
+        ) as previous_listing_url
+    from known
+),
+
+directory as (
+    select * from {{ ref("jobo__directory") }}
+)
+
+select
+    versions.career_site_id,
+    directory.name,
+    directory.domain,
+    directory.country_code,
+    directory.company_size,
+    versions.previous_ats as from_ats,
+    versions.ats as to_ats,
+    versions.previous_listing_url as from_listing_url,
+    versions.listing_url as to_listing_url,
+    coalesce(versions.updated_at, versions.read_at, versions.dbt_valid_from) as moved_at,
+    versions.dbt_valid_from
+from versions
+left join directory on directory.career_site_id = versions.career_site_id
+where versions.previous_ats <> versions.ats

@@ -1,0 +1,59 @@
+{% set profile_columns = [
+    "country_code", "headquarters_location", "company_size", "employees_from", "founded",
+    "company_type", "is_agency", "operating_status", "funding_stage", "total_funding_usd",
+    "technologies",
+] %}
+with
+
+sites as (
+    select * from {{ ref("stg_jobo__career_sites") }}
+),
+
+first_seen as (
+    select * from {{ ref("jobo__first_seen") }}
+),
+
+profiles as (
+    {% if var("jobo__using_companies") -%}
+    select
+        *,
+        technology_list as technologies
+    from {{ ref("stg_jobo__companies") }}
+    {%- else -%}
+    select
+        cast(null as {{ dbt.type_string() }}) as career_site_id,
+        cast(null as {{ dbt.type_string() }}) as country_code,
+        cast(null as {{ dbt.type_string() }}) as headquarters_location,
+        cast(null as {{ dbt.type_string() }}) as company_size,
+        cast(null as {{ dbt.type_int() }}) as employees_from,
+        cast(null as {{ dbt.type_int() }}) as founded,
+        cast(null as {{ dbt.type_string() }}) as company_type,
+        cast(null as {{ dbt.type_boolean() }}) as is_agency,
+        cast(null as {{ dbt.type_string() }}) as operating_status,
+        cast(null as {{ dbt.type_string() }}) as funding_stage,
+        cast(null as {{ dbt.type_bigint() }}) as total_funding_usd,
+        cast(null as {{ dbt.type_string() }}) as technologies
+    {%- endif %}
+)
+
+select
+    sites.career_site_id,
+    sites.name,
+    sites.domain,
+    sites.ats,
+    sites.listing_url,
+    sites.industries,
+    sites.summary,
+    sites.website,
+    sites.linkedin_url,
+    sites.crunchbase_url,
+    profiles.career_site_id is not null as has_profile,
+    {%- for column in profile_columns %}
+    profiles.{{ column }},
+    {%- endfor %}
+    first_seen.first_seen_at,
+    sites.updated_at,
+    sites.read_at
+from sites
+left join profiles on profiles.career_site_id = sites.career_site_id
+left join first_seen on first_seen.career_site_id = sites.career_site_id

@@ -1,0 +1,1 @@
+{{ jobo.base(source('jobo', 'career_sites'), 'career_sites') }}

@@ -1,0 +1,6 @@
+select distinct
+    id as career_site_id,
+    {{ jobo.json_text("item.value") }} as industry
+from {{ ref("base_jobo__career_sites") }}
+{{ jobo.join_items("industries") }}
+where {{ jobo.json_text("item.value") }} is not null

@@ -1,0 +1,36 @@
+{{ config(enabled=var("jobo__using_jobs")) }}
+
+-- Without the description, which is several kB per row: join the source by its id to get it.
+select
+    id as job_id,
+    {{ jobo.json_text("company", ["id"]) }} as career_site_id,
+    {{ jobo.json_text("company", ["name"]) }} as company_name,
+    title,
+    normalized_title,
+    summary,
+    listing_url,
+    apply_url,
+    {{ jobo.json_text("locations", [0, "location"]) }} as location,
+    {{ jobo.json_text("locations", [0, "city"]) }} as city,
+    {{ jobo.json_text("locations", [0, "region"]) }} as region,
+    {{ jobo.json_text("locations", [0, "country"]) }} as country,
+    cast({{ jobo.json_text("compensation", ["min"]) }} as {{ dbt.type_float() }}) as pay_min,
+    cast({{ jobo.json_text("compensation", ["max"]) }} as {{ dbt.type_float() }}) as pay_max,
+    {{ jobo.json_text("compensation", ["currency"]) }} as pay_currency,
+    {{ jobo.json_text("compensation", ["period"]) }} as pay_period,
+    employment_type,
+    workplace_type,
+    experience_level,
+    source,
+    {{ jobo.sorted_text("responsibilities") }} as responsibilities,
+    {{ jobo.sorted_text("benefits") }} as benefits,
+    is_work_auth_required,
+    is_h1b_sponsor,
+    is_clearance_required,
+    date_posted,
+    valid_through,
+    created_at,
+    updated_at,
+    _rescued_data as rescued_data,
+    _sdc_extracted_at as read_at
+from {{ ref("base_jobo__jobs") }}

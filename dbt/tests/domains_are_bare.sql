@@ -1,0 +1,7 @@
+-- Domains that would match no list of companies: not a host in lower case without www.
+select
+    career_site_id,
+    website,
+    domain
+from {{ ref("jobo__directory") }}
+where domain <> lower(domain) or domain like '%/%' or domain like 'www.%' or domain not like '%.%'

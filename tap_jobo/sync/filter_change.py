@@ -1,0 +1,122 @@
+"""A change of filters: whether rows could be missing after it, and what each way on costs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from tap_jobo.api.balance import dollars
+from tap_jobo.clock import format_timestamp
+from tap_jobo.errors import StateError
+from tap_jobo.wording import plural
+
+if TYPE_CHECKING:
+    from tap_jobo.scan import Filters
+    from tap_jobo.streams.feed_spec import FeedSpec
+    from tap_jobo.sync.state import StreamState
+
+_MANY: Final = 1_000
+"""Rows for which a price is named."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilterChange:
+    """The filters of a state, and the different ones of the settings.
+
+    A change that only narrows loses nothing: each row that matches the new filters matched the old
+    ones too, so it has been delivered, or it changed after the bookmark. Once the state has the new
+    filters, the way back is no narrowing: rows that only the old ones match may have changed since.
+
+    Attributes:
+        spec: The feed.
+        old: The filters that the state was written with.
+        new: The filters that the settings ask for.
+    """
+
+    spec: FeedSpec
+    old: Filters
+    new: Filters
+
+    @property
+    def only_narrows(self) -> bool:
+        """Whether every row that matches the new filters matches the old ones."""
+        return all(
+            setting.narrows(self.old.get(setting.name), self.new[setting.name])
+            for setting in self.spec.filters
+        )
+
+    def describe(self) -> str:
+        """Return which filters have changed, and how."""
+        difference = "; ".join(
+            f"{name} was {_show(self.old.get(name))} and is {_show(value)}"
+            for name, value in self.new.items()
+            if self.old.get(name) != value
+        )
+        return (
+            f"The filters of {self.spec.name} have changed since the state was written "
+            f"({difference})"
+        )
+
+    def error(
+        self, state: StreamState, most_rows: int | None, *, are_pages_waiting: bool
+    ) -> StateError:
+        """Return an error that says what each way on leaves missing, and what it costs.
+
+        Args:
+            state: The stream's state.
+            most_rows: How many rows can match the new filters, None if that is not known.
+            are_pages_waiting: Whether the journal holds pages of a sync with the old filters that
+                the state does not know.
+        """
+        cost = f"each row is billed, {self._cost(most_rows)}"
+        if state.bookmark:
+            ways = (
+                "To resume from the bookmark "
+                f"{format_timestamp(state.bookmark)}, set on_filter_change to 'keep': "
+                f"{self._what_keep_misses()}. To read everything that matches from the start, set "
+                f"it to 'resync': {cost}."
+            )
+        else:
+            ways = (
+                "No sync with the old filters is complete, so with on_filter_change set to 'keep' "
+                f"or 'resync' the run reads everything that matches from the start: {cost}."
+            )
+        if state.pending:
+            ways += (
+                " Both drop the sync in progress: if they match, its "
+                f"{plural(state.pending.rows, 'row')} will be billed again."
+            )
+        elif are_pages_waiting:
+            ways += " Both leave pages of a sync with the old filters unused in the journal."
+        return StateError(f"{self.describe()}. {ways} {self._way_back(state, are_pages_waiting)}")
+
+    def _what_keep_misses(self) -> str:
+        if self.only_narrows:
+            return "no row is missing then"
+        return "rows that match only the new filters and last changed before it stay missing"
+
+    def _cost(self, most_rows: int | None) -> str:
+        if most_rows is None:
+            return (
+                f"{dollars(self.spec.list_price * _MANY)} per {_MANY:,} at list price, and Jobo "
+                "does not say beforehand how many match (max_credits limits what a run spends)"
+            )
+        return (
+            f"at most about {dollars(most_rows * self.spec.list_price)} "
+            f"({plural(most_rows, 'row')} by Jobo's counts, at list price)"
+        )
+
+    def _way_back(self, state: StreamState, are_pages_waiting: bool) -> str:  # noqa: FBT001
+        if not (state.pending or are_pages_waiting):
+            return "Or change the filters back."
+        then = "; narrowing them is then no error" if self.only_narrows else ""
+        return f"Or change the filters back and complete that sync first{then}."
+
+
+def _show(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(item if isinstance(item, str) else json.dumps(item) for item in value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "not set" if value is None else str(value)

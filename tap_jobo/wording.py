@@ -1,0 +1,22 @@
+"""Counts and durations as messages write them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_MINUTE: Final = 60.0
+_LONG: Final = 90.0
+"""Minutes from which a duration is written in hours."""
+
+
+def plural(count: int, noun: str) -> str:
+    """Format a count with its noun, such as `1 page` or `1,200 rows`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """Format a duration, such as `35 s`, `5 min` or `2.5 h`."""
+    minutes = seconds / _MINUTE
+    if minutes < 1:
+        return f"{max(seconds, 1):.0f} s"
+    return f"{minutes:.0f} min" if minutes < _LONG else f"{minutes / _MINUTE:.1f} h"

@@ -1,0 +1,81 @@
+"""What the README promises to orchestrators: exit codes, figures, and a log in JSON lines."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tap_jobo.api import profiles
+from tap_jobo.sync import report
+from tests.support import COMMAND, environment, execute, shows_a_key
+from tests.support.repository import REPOSITORY
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from jobo_sandbox import Sandbox
+    from tests.support import Tap
+
+README = (REPOSITORY / "README.md").read_text("utf-8")
+SECTION = README.split("\n## Orchestrators\n")[1].split("\n## ")[0]
+
+
+def test_figures_are_those_of_the_code() -> None:
+    table = SECTION.split("| metric | meaning |")[1].split("| `record_count`")[0]
+    named = re.findall(r"`(jobo_\w+)`", table)
+    figures = [figure.value for metric in (report.Metric, profiles.Metric) for figure in metric]
+    assert sorted(named) == sorted(figures)
+
+
+def test_exit_codes_are_what_happens(tap: Tap, sandbox: Sandbox) -> None:
+    codes = {
+        tap.run(max_credits=2_500).returncode,
+        tap.run(api_key="wrong").returncode,
+        tap.run("--full-refresh").returncode,
+        *(128 + number for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)),
+        128 + signal.SIGKILL,
+    }
+    assert sandbox.credits_billed == 2_500
+    table = "\n".join(line for line in SECTION.splitlines() if re.match(r"\| \d", line))
+    cells = [line.split("|")[1] for line in table.splitlines()]
+    assert codes == {int(code) for cell in cells for code in cell.split(",")}
+
+
+def test_the_log_is_json_and_without_the_key(tap: Tap, sandbox: Sandbox) -> None:
+    (logging,) = re.findall(r"(?s)```yaml\n(.*?)```", SECTION)
+    path = tap.folder / "logging.yml"
+    path.write_text(logging)
+    variables = {"SINGER_SDK_LOG_CONFIG": str(path)}
+    run = tap.run(env=variables)
+    lines = [json.loads(line) for line in run.stderr.splitlines()]
+    (summary,) = (line for line in lines if line["message"].startswith("Summary: "))
+    (example,) = map(json.loads, re.findall(r"(?s)```json\n(.*?)```", SECTION))
+    assert example.keys() - {"..."} <= summary.keys()
+    figures = [line["extra"]["metric_info"] for line in lines if "METRIC" in line["message"]]
+    assert {"metric": "jobo_rows", "value": 120} in [
+        {name: each[name] for name in ("metric", "value")} for each in figures
+    ]
+
+    maps = {"career_sites": {"x": f"int('{sandbox.api_key}')"}}  # whose error quotes it
+    run = tap.run("--test", env=variables, stream_maps=maps)
+    assert run.returncode == 1
+    last = json.loads(run.stderr.splitlines()[-1])
+    assert last["level"] == "critical"
+    assert "[api_key]" in last["message"]
+    assert not shows_a_key(run)
+
+
+@pytest.mark.parametrize(
+    "variables", [{"TAP_JOBO_LOGLEVEL": "LOUD"}, {"SINGER_SDK_LOG_CONFIG": "README.md"}]
+)
+def test_a_wrong_logging_configuration_is_one_line(
+    tmp_path: Path, variables: dict[str, str]
+) -> None:
+    run = execute([str(COMMAND)], environment(tmp_path, variables), REPOSITORY)
+    assert run.returncode == 1
+    (line,) = run.stderr.splitlines()
+    assert line.startswith("Error: Logging cannot be set up (")

@@ -1,0 +1,180 @@
+"""A Postgres and a DuckDB that a loader of meltano.yml fills, and dbt over them."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import yaml
+from psycopg.rows import dict_row
+
+from tests.support.plugins import plugin_of, tool_of
+from tests.support.process import execute
+from tests.support.repository import REPOSITORY
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from pathlib import Path
+
+    from tests.support.process import Run
+
+Row = dict[str, Any]
+PACKAGE = REPOSITORY / "dbt"
+SCHEMA = "analytics"
+_DBT = """
+import json, sys
+from dbt.cli.main import dbtRunner
+for command in json.loads(sys.argv[1]):
+    if not dbtRunner().invoke(command).success:
+        sys.exit(1)
+"""
+# In dbt's own environment, which has the client that its adapter uses.
+_DUCKDB = f"""
+import duckdb, json, sys
+path, statement, *tables = sys.argv[1:]
+database = duckdb.connect(path)
+if statement:
+    database.execute(statement)
+def rows(table):
+    cursor = database.execute(f"SELECT * FROM {SCHEMA}.{{table}}")
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row)) for row in cursor.fetchall()]
+print(json.dumps({{table: rows(table) for table in tables}}, default=str))
+"""
+
+
+@dataclass(frozen=True)
+class Dbt:
+    """The package as a project of its own, or installed into a user's project.
+
+    Attributes:
+        plugin: Name of the utility in meltano.yml.
+        folder: For what dbt writes.
+        settings: Environment variables that profiles.yml reads.
+        variables: Those of the package.
+        in_project: Whether the package is one of a user's project.
+    """
+
+    plugin: str
+    folder: Path
+    settings: Mapping[str, str]
+    variables: Mapping[str, object]
+    in_project: bool = False
+
+    def __call__(self, *commands: str) -> Run:
+        """Run commands of dbt in one process, which must succeed."""
+        project = self._project() if self.in_project else PACKAGE
+        options = ["--target", self.plugin.removeprefix("dbt-"), "--profiles-dir", str(PACKAGE)]
+        options += ["--project-dir", str(project)]
+        if not self.in_project:
+            options += ["--vars", json.dumps(self.variables)]
+        invocations = [[*command.split(), *options] for command in commands]
+        run = self.execute("python", "-c", _DBT, json.dumps(invocations))
+        assert run.returncode == 0, run.stdout + run.stderr
+        return run
+
+    def execute(self, *command: str) -> Run:
+        """Run a command in dbt's environment."""
+        own = {"DBT_TARGET_PATH": str(self.folder / "target"), "DBT_LOG_PATH": str(self.folder)}
+        environment = {**os.environ, **own, **self.settings, "DBT_USE_COLORS": "false"}
+        command = (*tool_of(plugin_of("utilities", self.plugin)), *command)
+        return execute(list(command), environment, self.folder)
+
+    def _project(self) -> Path:
+        """Return a user's project that has the package as a local one."""
+        project = self.folder / "project"
+        if not project.exists():
+            project.mkdir()
+            files = {
+                "dbt_project": {"name": "theirs", "profile": "jobo", "vars": self.variables},
+                "packages": {"packages": [{"local": str(PACKAGE)}]},
+            }
+            for name, content in files.items():
+                (project / f"{name}.yml").write_text(yaml.safe_dump(content))
+        return project
+
+
+@dataclass(frozen=True)
+class Warehouse:
+    """A database that a loader fills and dbt reads.
+
+    Attributes:
+        loader: Name of the loader in meltano.yml.
+        destination: Its settings that say where the database is.
+        dbt: dbt over the same database.
+    """
+
+    loader: str
+    destination: Row
+    dbt: Dbt
+
+    def execute(self, statement: str) -> None:
+        """Execute a statement."""
+        self._query(statement, ())
+
+    def tables(self, names: Collection[str]) -> dict[str, list[Row]]:
+        """Return the rows of tables of dbt; instants as text, numbers as int or float."""
+        return {
+            name: [{key: _plain(value) for key, value in row.items()} for row in rows]
+            for name, rows in self._query("", names).items()
+        }
+
+    def _query(self, statement: str, tables: Collection[str]) -> dict[str, list[Row]]:
+        raise NotImplementedError
+
+
+class Postgres(Warehouse):
+    """The Postgres on a port, with the package as a project of its own."""
+
+    @classmethod
+    def on(cls, port: int, folder: Path, variables: Mapping[str, object]) -> Postgres:
+        url = f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres"
+        settings = {"DBT_POSTGRES_HOST": "127.0.0.1", "DBT_POSTGRES_PORT": str(port)}
+        dbt = Dbt("dbt-postgres", folder, settings, variables)
+        return cls("target-postgres", {"sqlalchemy_url": url}, dbt)
+
+    @property
+    def url(self) -> str:
+        """The libpq URL."""
+        url: str = self.destination["sqlalchemy_url"]
+        return url.replace("+psycopg", "")
+
+    def _query(self, statement: str, tables: Collection[str]) -> dict[str, list[Row]]:
+        with psycopg.connect(self.url, row_factory=dict_row) as database:
+            if statement:
+                database.execute(statement.encode())
+            return {
+                table: database.execute(f"SELECT * FROM {SCHEMA}.{table}".encode()).fetchall()
+                for table in tables
+            }
+
+
+class Duckdb(Warehouse):
+    """A DuckDB file, with the package in a user's project."""
+
+    @classmethod
+    def at(cls, path: Path, variables: Mapping[str, object]) -> Duckdb:
+        dbt = Dbt(
+            "dbt-duckdb", path.parent, {"DBT_DUCKDB_PATH": str(path)}, variables, in_project=True
+        )
+        return cls("target-duckdb", {"filepath": str(path)}, dbt)
+
+    def _query(self, statement: str, tables: Collection[str]) -> dict[str, list[Row]]:
+        path = self.destination["filepath"]
+        run = self.dbt.execute("python", "-c", _DUCKDB, path, statement, *tables)
+        assert run.returncode == 0, run.stderr
+        rows: dict[str, list[Row]] = json.loads(run.stdout)
+        return rows
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, date):  # or datetime
+        return str(value)
+    if isinstance(value, Decimal):
+        return float(value)
+    return value

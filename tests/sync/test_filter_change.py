@@ -1,0 +1,203 @@
+"""Filters that change between two runs: which change loses rows, and what each way on costs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from jobo_sandbox import Fault, Sandbox
+from tap_jobo.errors import StateError
+from tap_jobo.streams.career_sites import CAREER_SITES
+from tap_jobo.streams.jobs import JOBS
+from tap_jobo.streams.registry import FEEDS, SETTINGS
+from tap_jobo.sync.start import SyncStart
+from tap_jobo.sync.state import read_state
+from tests.support import Run, Tap, complaint, discover
+from tests.support.clock import FakeClock
+from tests.support.crash import cut_in_request
+from tests.support.jobs import tap_of
+from tests.support.loggers import LOGGER
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAMED = {setting.name: setting for setting in SETTINGS}
+GERMANY, BERLIN = {"country": "Germany"}, {"country": "Germany", "city": "Berlin"}
+CHANGES: list[tuple[str, Any, Any, bool]] = [
+    ("country_codes", ["DE", "US"], ["US"], True),
+    ("country_codes", ["DE", "US"], ["FR", "US"], False),
+    ("country_codes", ["DE"], ["FR"], False),
+    ("country_codes", ["DE"], ["DE", "US"], False),
+    ("country_codes", ["DE"], [], False),  # the last value of a list: now all match
+    ("country_codes", None, ["DE"], True),
+    ("country_codes", ["DE", "DE"], ["DE"], True),
+    ("is_agency", None, False, True),
+    ("is_agency", False, None, False),
+    ("is_agency", False, True, False),
+    ("founded_after", 2000, 2001, True),
+    ("founded_after", 2000, 1999, False),
+    ("founded_after", 2000, None, False),
+    ("founded_after", None, 2000, True),
+    ("jobs_posted_after", "2020-01-01", "2020-01-02T00:00:00Z", True),
+    ("jobs_posted_after", "2020-01-01", "2019-12-31T23:59:59Z", False),
+    ("jobs_posted_after", "2020-01-01", "2020-01-01T00:00:00Z", True),
+    ("jobs_posted_after", "2020-01-01", None, False),
+    ("jobs_locations", [GERMANY, {"country": "France"}], [GERMANY], True),
+    ("jobs_locations", [GERMANY], [BERLIN], True),
+    ("jobs_locations", [BERLIN], [GERMANY], False),
+    ("jobs_locations", [BERLIN], [{"country": "Germany", "city": "Bonn"}], False),
+    ("jobs_locations", [GERMANY], [BERLIN, {"city": "Paris"}], False),
+    ("jobs_locations", None, [BERLIN], True),
+    ("on_filter_change", "error", "keep", False),  # no filter: nothing says how its values relate
+    ("founded_after", "1999", 2000, False),  # a state that someone has edited
+    ("jobs_locations", [5], [BERLIN], False),
+    ("country_codes", "DE", ["D", "E"], False),
+]
+
+
+@pytest.mark.parametrize(("name", "old", "new", "is_narrower"), CHANGES)
+def test_narrowing_matches_nothing_new(name: str, old: Any, new: Any, *, is_narrower: bool) -> None:
+    setting = NAMED[name]
+    assert setting.narrows(setting.normalize(old), setting.normalize(new)) is is_narrower
+
+
+@pytest.mark.parametrize("filters", [{"jobs_posted_after": "x"}, {"jobs_sources": [{}]}])
+def test_state_with_impossible_filters_is_refused(filters: Any) -> None:
+    with pytest.raises(StateError, match=r"'filters' of bookmarks\.jobs must be"):
+        read_state({"filters": filters}, JOBS)
+
+
+@pytest.mark.parametrize("spec", FEEDS, ids=lambda spec: str(spec.name))
+def test_every_filter_selects_and_none_excludes(spec: Any) -> None:
+    """A list that excludes needs a kind of its own: there, fewer values match more."""
+    for setting in spec.filters:
+        assert setting.description.startswith("Read only ")
+        assert setting.narrows(None, "x")
+
+
+@pytest.fixture
+def two(tap: Tap) -> Run:
+    """A complete run for two countries."""
+    return tap.run(country_codes=["DE", "US"])
+
+
+def test_narrowing_goes_on_and_widening_back_is_an_error(tap: Tap, two: Run) -> None:
+    billed = tap.sandbox.rows_billed
+    german = tap.sandbox.world.add(country_code="DE", is_agency=True)
+    tap.sandbox.world.add(country_code="US", is_agency=True)
+    run = tap.run(state=two.state, country_codes=["DE"], is_agency=True)
+    assert run.returncode == 0, run.stderr
+    assert run.ids == [german]
+    assert tap.sandbox.rows_billed == billed + 1
+    (line,) = (line for line in run.lines("INFO") if "filters" in line)
+    assert "country_codes was DE, US and is DE; is_agency was not set and is true" in line
+    assert "none is missing" in line
+    assert run.lines("WARNING") == []
+    assert run.bookmark["filters"] == two.bookmark["filters"] | {
+        "country_codes": ["DE"],
+        "is_agency": True,
+    }
+    requests = len(tap.sandbox.ledger)
+    back = complaint(tap.run(state=run.state, country_codes=["DE", "US"]))
+    assert "country_codes was DE and is DE, US; is_agency was true and is not set" in back
+    assert len(tap.sandbox.ledger) == requests
+
+
+@pytest.mark.parametrize("choice", ["error", "resync", "keep"])
+@pytest.mark.parametrize("is_narrower", [True, False])
+def test_only_a_resync_of_other_rows_starts_over(choice: str, *, is_narrower: bool) -> None:
+    before = {"country_codes": ["DE", "US"] if is_narrower else ["FR"]}
+    state = read_state(
+        {"replication_key_value": "2026-01-01T00:00:00Z", "filters": before}, CAREER_SITES
+    )
+    start = SyncStart(
+        spec=CAREER_SITES,
+        filters=CAREER_SITES.filters_of({"country_codes": ["DE"]}),
+        on_filter_change=choice,
+        start_date=None,
+        lookback_minutes=0,
+        batch_size=50,
+        is_full_table=False,
+        trusts_local_clock=False,
+        clock=FakeClock(),
+        api_now=lambda: None,
+        logger=LOGGER,
+    )
+    if choice == "error" and not is_narrower:
+        with pytest.raises(StateError):
+            start.first_scan(state)
+    else:
+        since = start.first_scan(state).since
+        is_resync = choice == "resync" and not is_narrower
+        assert since == (None if is_resync else "2026-01-01T00:00:00.000000Z")
+
+
+def test_error_says_what_is_missing_then_what_it_costs(tap: Tap, two: Run) -> None:
+    line = complaint(tap.run(state=two.state, country_codes=["FR"]))
+    keep, resync = line.split("To read everything")
+    assert f"resume from the bookmark {two.bookmark['replication_key_value']}" in keep
+    assert "'keep': rows that match only the new filters and last changed before it stay" in keep
+    assert "'resync': each row is billed, $50.00 per 1,000 at list price" in resync
+    assert "does not say beforehand how many match (max_credits limits" in resync
+    assert line.endswith("Or change the filters back.")
+
+
+def test_narrowing_an_unfinished_sync_is_an_error(tap: Tap) -> None:
+    tap.sandbox.faults.add(Fault(status=401), on=2)
+    wide: dict[str, Any] = {"country_codes": ["DE", "US"], "batch_size": 5}
+    cut = tap.run(**wide)
+    line = complaint(tap.run(state=cut.state, **wide | {"country_codes": ["DE"]}))
+    assert "No sync with the old filters is complete" in line
+    assert "drop the sync in progress: if they match, its 5 rows will be billed again" in line
+    assert line.endswith("complete that sync first; narrowing them is then no error.")
+    done = tap.run(state=cut.state, **wide)
+    assert tap.run(state=done.state, country_codes=["DE"]).returncode == 0
+
+
+def test_narrowing_is_an_error_while_paid_pages_wait(tap: Tap, two: Run) -> None:
+    key = tap.sandbox.world.add(country_code="DE")
+    wide: dict[str, Any] = {"country_codes": ["DE", "US"]}
+    tap.run(state=two.state, **wide)  # whose rows and state the target loses
+    billed = tap.sandbox.rows_billed
+    line = complaint(tap.run(state=two.state, country_codes=["DE"]))
+    assert "unused in the journal" in line
+    assert line.endswith("complete that sync first; narrowing them is then no error.")
+    kept = tap.run(state=two.state, country_codes=["DE"], on_filter_change="keep", batch_size=1)
+    (warning,) = kept.lines("WARNING")
+    assert "1 row of career_sites, worth $0.05, that this run does not use" in warning
+    billed = tap.sandbox.rows_billed
+    replayed = tap.run(state=two.state, **wide)
+    assert key in replayed.ids
+    assert tap.sandbox.rows_billed <= billed + 1  # the catch-up's, within the lookback
+    assert tap.run(state=replayed.state, country_codes=["DE"]).returncode == 0
+
+
+def test_killed_narrow_run_is_resumed_or_undone(tap: Tap, two: Run) -> None:
+    """Before its first state, the way back is no change; after it, it is."""
+    for _ in range(12):
+        tap.sandbox.world.add(country_code="DE")
+    narrow: dict[str, Any] = {"country_codes": ["DE"], "batch_size": 5}
+    cut = cut_in_request(tap, 2, state=two.state, billed=False, **narrow)
+    assert cut.bookmark["filters"]["country_codes"] == ["DE"]
+    assert "country_codes was DE and is DE, US" in complaint(
+        tap.run(state=cut.state, country_codes=["DE", "US"])
+    )
+    resumed = tap.run(state=two.state, **narrow)  # its own paid pages are no reason to refuse
+    assert resumed.metrics["jobo_rows_replayed"] == 5
+    assert len(resumed.ids) == 12
+
+
+@pytest.mark.parametrize("sources", [["greenhouse", "lever_co", "unheard_of"], []])
+def test_resync_of_jobs_costs_at_most_what_jobo_counts(tmp_path: Path, sources: list[str]) -> None:
+    with Sandbox(size=20, jobs=90) as sandbox:
+        jobs = tap_of(sandbox, tmp_path, discover(tmp_path), "jobs")
+        state = jobs.run(jobs_sources=["greenhouse"], jobs_work_models=["remote"]).state
+        billed, asked = sandbox.credits_billed, len(sandbox.ledger)
+        line = complaint(jobs.run(state=state, jobs_sources=sources))
+        every = [job.row["source"] for _, job in sandbox.world.board.active()]
+        rows = sum(source in (sources or every) for source in every)
+        assert rows
+        assert f"at most about ${rows * 3 / 1000:.2f} ({rows} rows by Jobo's counts" in line
+        assert sandbox.credits_billed == billed
+        assert {entry.endpoint for entry in sandbox.ledger[asked:]} == {"filters"}

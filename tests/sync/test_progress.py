@@ -1,0 +1,243 @@
+"""Progress: a bar where a person watches, elsewhere a log line every ten seconds."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import io
+import logging
+import os
+import pty
+import signal
+import struct
+import subprocess
+import sys
+import termios
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from jobo_sandbox import Fault, Hold
+from tap_jobo.api.account import Account
+from tap_jobo.api.budget import Budget
+from tap_jobo.progress import Progress, Reading
+from tap_jobo.sync.report import Report
+from tests.support.clock import FakeClock
+from tests.support.process import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tap_jobo.api.profiles import Profiles
+    from tests.support import Tap
+
+LOGGER = logging.getLogger("tests.progress")
+
+
+class Terminal:
+    """A terminal; its program writes to `stream`."""
+
+    def __init__(self, columns: int = 100) -> None:
+        self._screen, program = pty.openpty()
+        fcntl.ioctl(program, termios.TIOCSWINSZ, struct.pack("4H", 30, columns, 0, 0))
+        self.stream = os.fdopen(program, "w", encoding="utf-8")
+
+    def read(self) -> str:
+        """What the program has written since the last time; nothing once it is over."""
+        try:
+            return os.read(self._screen, 65_536).decode()
+        except OSError:
+            return ""
+
+    def rest(self) -> str:
+        """What was written until every writer has closed it."""
+        self.stream.close()
+        text = ""
+        while more := self.read():
+            text += more
+        os.close(self._screen)
+        return text
+
+
+class Stream:
+    """A stream whose rows a test counts, with a progress of its own."""
+
+    def __init__(self, total: int | None = None) -> None:
+        self.rows = 0
+        self.total = total
+        self.clock = FakeClock()
+        self.progress = Progress("jobs", self._read, clock=self.clock, logger=LOGGER)
+        self.progress.start()
+
+    def after(self, seconds: float, rows: int) -> None:
+        """Deliver rows, so many seconds later."""
+        self.clock.passed += seconds
+        self.rows += rows
+        self.progress.update()
+
+    def _read(self) -> Reading:
+        return Reading(self.rows, "rows", self.total, f"{self.rows:,} rows, $1.00", "much")
+
+
+@contextlib.contextmanager
+def watched(terminal: Terminal) -> Iterator[None]:
+    """Let a person watch this process: standard error is the terminal, and standard output not."""
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stderr(terminal.stream),
+        contextlib.redirect_stdout(io.StringIO()),
+    ):
+        patch.setenv("TERM", "xterm")
+        patch.delenv("CI", raising=False)
+        yield
+
+
+# Log lines
+
+
+def test_a_line_comes_every_ten_seconds(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    stream = Stream()
+    for _ in range(100):
+        stream.after(0.25, 100)
+    assert caplog.messages == ["Progress: jobs: much; 400 rows per second."] * 2
+
+
+def test_rate_is_that_of_the_last_half_minute(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    stream = Stream()
+    stream.after(10, 9_000)
+    for _ in range(3):
+        stream.after(10, 90)
+    stream.after(100, 0)
+    assert [line.split("; ")[1].split()[0] for line in caplog.messages] == [
+        "900",
+        "454",
+        "306",
+        "9.0",
+        "0.0",
+    ]
+
+
+def test_a_known_total_gives_percent_and_time_left(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    stream = Stream(total=36_000)
+    stream.after(10, 1_000)
+    stream.after(10, 0)
+    stream.after(10, 35_600)  # the total was an estimate
+    assert [line.split("second; ")[1] for line in caplog.messages] == [
+        "3%, about 6 min left.",
+        "3%, about 12 min left.",
+        "99%, about 1 s left.",
+    ]
+
+
+def test_profiles_that_are_read_along_are_shown(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    clock, budget = FakeClock(), Budget(max_credits=None, alert_threshold=None, logger=LOGGER)
+    account = Account(budget, "career_sites", list_price=50)
+    report = Report(
+        stream="career_sites",
+        count_rows=lambda: 50,
+        budget=budget,
+        account=account,
+        clock=clock,
+        logger=LOGGER,
+    )
+    report.profiles = cast("Profiles", SimpleNamespace(count=1))
+    report.start()
+    report.page_started(50, 0, is_replayed=False)
+    account.charge({}, 50)
+    clock.passed += 10
+    report.show_progress()
+    (line,) = caplog.messages
+    assert line == (
+        "Progress: career_sites: 50 rows in 1 page, 2,500 credits ($2.50), 1 profile; "
+        "0.0 rows per second."
+    )
+
+
+# The bar
+
+
+def test_a_person_sees_a_bar_and_no_lines(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    terminal = Terminal(columns=61)
+    with watched(terminal):
+        stream = Stream()
+        stream.after(20, 2_000)
+        stream.after(0.1, 999)  # too soon
+        stream.total = 4_040
+        stream.after(0.1, 21)
+        stream.progress.close()
+    *bars, wiped, end = terminal.rest().split("\r")
+    assert [bar.rstrip() for bar in bars if bar.strip()] == [
+        "jobs: 0 rows, $1.00",
+        "jobs: 2,000 rows, $1.00, 100 rows/s",
+        "jobs:  75%|█████▉  | 3,020 rows, $1.00, 7 s left, 150 rows/s",
+    ]
+    assert wiped.isspace()
+    assert end == ""
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("why", ["no size", "messages", "dumb", "CI", "quiet"])
+def test_there_is_no_bar_where_nobody_watches(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, why: str
+) -> None:
+    caplog.set_level(logging.WARNING if why == "quiet" else logging.INFO)
+    terminal = Terminal(columns=0 if why == "no size" else 100)
+    with watched(terminal):
+        if why == "messages":
+            monkeypatch.setattr(sys, "stdout", terminal.stream)
+        elif why in {"dumb", "CI"}:
+            monkeypatch.setenv({"dumb": "TERM", "CI": "CI"}[why], why)
+        Stream().after(10, 1)
+    assert terminal.rest() == ""
+    assert len(caplog.messages) == (why != "quiet")
+
+
+def screen(output: str) -> list[str]:
+    """What a wide terminal shows after this output."""
+    shown: list[str] = []
+    for line in output.replace("\r\n", "\n").split("\n"):
+        cells: list[str] = []
+        for part in line.split("\r"):
+            cells[: len(part)] = part
+        shown.append("".join(cells).rstrip())
+    return shown
+
+
+def test_lines_do_not_tear_the_bar_and_none_is_left(tap: Tap, tmp_path: Path) -> None:
+    hold = Hold()
+    tap.sandbox.faults.add(Fault(status=503), on=2)
+    tap.sandbox.faults.add(Fault(hold=hold), on=4)
+    terminal, messages = Terminal(), tmp_path / "messages"
+    with messages.open("w") as stdout:
+        process = subprocess.Popen(
+            tap.command(settings={"batch_size": 20}),
+            stdout=stdout,
+            stderr=terminal.stream,
+            env=tap.environment({"TERM": "xterm", "CI": ""}),
+        )
+    terminal.stream.close()
+    output = ""
+    while "40 rows, $2.00" not in output and (more := terminal.read()):
+        output += more
+    assert "trying again" in screen(output)[-2]
+    assert screen(output)[-1].startswith("career_sites: 40 rows, $2.00, ")
+    hold.wait()
+    process.send_signal(signal.SIGINT)
+    hold.release()
+    output += terminal.rest()
+    run = Run(process.wait(60), messages.read_text(), "\n".join(screen(output)))
+    assert run.returncode == 130
+    assert len(run.ids) == run.metrics["record_count"] == run.metrics["jobo_rows"] == 60
+    assert run.metrics["jobo_credits"] == tap.sandbox.credits_billed
+    *lines, last, end = run.stderr.split("\n")
+    assert "CRITICAL" in last
+    assert "signal 2 (SIGINT)" in last
+    assert end == ""  # the bar is gone
+    assert all(line.count(" | ") >= 3 for line in lines)  # and tore no line

@@ -1,0 +1,112 @@
+"""Prints the tables that a target wrote, as JSON: `read_target.py KIND LOCATION`.
+
+`try_targets.py` runs it where the library of the kind is installed. Each line is a table: its name,
+the types of its columns where the kind has them, and its rows.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import sqlite3
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+Row = dict[str, Any]
+Types = dict[str, str]
+
+
+def _schema(cursor: Any, schema: str, quote: str) -> Iterator[tuple[str, Types, list[Row]]]:
+    columns = "SELECT table_name, column_name, data_type FROM information_schema.columns"
+    cursor.execute(f"{columns} WHERE table_schema = '{schema}'")  # not from outside
+    tables: dict[str, Types] = {}
+    for table, column, data_type in cursor.fetchall():
+        tables.setdefault(table, {})[column] = data_type
+    for table, types in tables.items():
+        yield table, types, _rows(cursor, f"{quote}{table}{quote}")
+
+
+def _rows(cursor: Any, table: str) -> list[Row]:
+    cursor.execute(f"SELECT * FROM {table}")  # noqa: S608 - not from outside
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _postgres(url: str) -> Iterator[tuple[str, Types, list[Row]]]:
+    return _schema(import_module("psycopg").connect(url).cursor(), "public", '"')
+
+
+def _mysql(place: str) -> Iterator[tuple[str, Types, list[Row]]]:
+    socket, _, database = place.partition("#")
+    connect = import_module("pymysql").connect
+    connection = connect(unix_socket=socket, user="root", database=database)
+    return _schema(connection.cursor(), database, "`")
+
+
+def _duckdb(path: str) -> Iterator[tuple[str, Types, list[Row]]]:
+    return _schema(import_module("duckdb").connect(path), "main", '"')
+
+
+def _sqlite(path: str) -> Iterator[tuple[str, Types, list[Row]]]:
+    database = sqlite3.connect(path)
+    for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'"):
+        types = {each[1]: each[2] for each in database.execute(f'PRAGMA table_info("{table}")')}
+        yield table, types, _rows(database.cursor(), f'"{table}"')
+
+
+def _csv(path: Path) -> tuple[Types, list[Row]]:
+    csv.field_size_limit(sys.maxsize)
+    with path.open(newline="", encoding="utf-8") as file:
+        return {}, list(csv.DictReader(file))
+
+
+def _jsonl(path: Path) -> tuple[Types, list[Row]]:
+    content = path.read_bytes()
+    text = gzip.decompress(content) if path.suffix == ".gz" else content
+    return {}, [json.loads(line) for line in text.split(b"\n") if line]
+
+
+def _parquet(path: Path) -> tuple[Types, list[Row]]:
+    table = import_module("pyarrow.parquet").ParquetFile(path).read()
+    return {column.name: str(column.type) for column in table.schema}, table.to_pylist()
+
+
+def _avro(path: Path) -> tuple[Types, list[Row]]:
+    with path.open("rb") as file:
+        reader = import_module("fastavro").reader(file)
+        types = {each["name"]: str(each["type"]) for each in reader.writer_schema["fields"]}
+        return types, list(reader)
+
+
+DATABASES: dict[str, Callable[[str], Iterator[tuple[str, Types, list[Row]]]]] = {
+    "postgres": _postgres,
+    "mysql": _mysql,
+    "duckdb": _duckdb,
+    "sqlite": _sqlite,
+}
+FILES: dict[str, Callable[[Path], tuple[Types, list[Row]]]] = {
+    "csv": _csv,
+    "jsonl": _jsonl,
+    "parquet": _parquet,
+    "avro": _avro,
+}
+
+
+def _tables(kind: str, location: str) -> Iterator[tuple[str, Types, list[Row]]]:
+    if kind in DATABASES:
+        yield from DATABASES[kind](location)
+        return
+    for path in sorted(Path(location).rglob(f"*.{kind}*")):
+        yield (path.name, *FILES[kind](path))
+
+
+if __name__ == "__main__":
+    for name, types, rows in _tables(*sys.argv[1:]):
+        line = json.dumps({"name": name, "types": types, "rows": rows}, default=str)
+        sys.stdout.write(f"{line}\n")
