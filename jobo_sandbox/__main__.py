@@ -82,11 +82,12 @@ def _wrap(folder: Folder, options: Options) -> int:
                 saved.postgres_port = port
                 warehouse = Warehouse(f"postgresql://postgres@127.0.0.1:{port}/postgres")
                 settings |= database_settings(port)
-                code = run(options.command, settings)
+                code, error = run(options.command, settings)
                 tables = warehouse.tables()
         else:
-            code, tables = run(options.command, settings), None
-    sys.stderr.write(summary(sandbox, outcome(options.command, code), tables))
+            code, error = run(options.command, settings)
+            tables = None
+    sys.stderr.write(summary(sandbox, outcome(options.command, code, error), tables))
     return code
 
 

@@ -3,11 +3,11 @@
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from types import FrameType
 from typing import Self
 
+from jobo_sandbox.error_log import ErrorLog
 from jobo_sandbox.folder import Folder
 
 NOT_FOUND = 127
@@ -49,27 +49,27 @@ def database_settings(port: int) -> dict[str, str]:
     }
 
 
-def run(command: Sequence[str], settings: Mapping[str, str]) -> int:
+def run(command: Sequence[str], settings: Mapping[str, str]) -> tuple[int, str]:
     """Run a command, with these settings added to the environment.
 
     SIGINT and SIGTERM are forwarded to it.
 
     Returns:
         Its exit code as a shell reports it: 128 plus the signal number if a signal ended it, 127
-        if it was not found, 126 if it is not executable.
+        if it was not found, 126 if it is not executable. And its last line about an error.
     """
-    with _Relay() as relay:
+    with _Relay() as relay, ErrorLog() as log:
         try:
-            process = subprocess.Popen(command, env=os.environ | settings)  # noqa: S603
+            process = subprocess.Popen(  # noqa: S603
+                command, env=os.environ | settings, stderr=log.descriptor
+            )
         except FileNotFoundError:
-            sys.stderr.write(f"{command[0]}: not found\n")
-            return NOT_FOUND
+            return NOT_FOUND, f"{command[0]}: not found"
         except PermissionError:
-            sys.stderr.write(f"{command[0]}: not executable\n")
-            return NOT_EXECUTABLE
+            return NOT_EXECUTABLE, f"{command[0]}: not executable"
         relay.to(process)
         code = process.wait()
-    return code if code >= 0 else BY_SIGNAL - code
+    return (code if code >= 0 else BY_SIGNAL - code), log.last_error()
 
 
 class _Relay:

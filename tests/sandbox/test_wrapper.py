@@ -1,10 +1,13 @@
 import json
 import os
+import pty
 import re
 import signal
 import socket
 import subprocess
 import sys
+import termios
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -23,6 +26,13 @@ answer = requests.post(
     timeout=5,
 )
 print(url, answer.status_code)
+"""
+# Ends as Meltano does when the tap fails, with colors.
+FAIL = r"""
+import sys
+sys.stderr.write("\x1b[31m[critical ]\x1b[0m tap-jobo    Set api_key.\n")
+sys.stderr.write("[error    ] Block failed\nBye\n")
+sys.exit(1)
 """
 LOAD = """
 import os, psycopg
@@ -93,7 +103,7 @@ def test_the_summary_tells_of_money_and_stays_off_stdout(tmp_path: Path) -> None
 
 def test_it_says_when_no_table_was_written(tmp_path: Path) -> None:
     result = wrap(tmp_path, "false")
-    assert "FAILED with exit code 1: false (its error message is above)\n" in result.stderr
+    assert "FAILED with exit code 1: false\n" in result.stderr
     assert "Warehouse: no tables written\n" in result.stderr
 
 
@@ -144,18 +154,39 @@ def test_it_misbehaves_as_its_options_say(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "code"),
+    ("command", "code", "error"),
     [
-        ([sys.executable, "-c", "raise SystemExit(7)"], 7),
-        ([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"], 137),
-        (["there-is-no-such-command"], 127),
-        ([__file__], 126),
+        ([sys.executable, "-c", "raise SystemExit(7)"], 7, None),
+        ([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"], 137, None),
+        ([sys.executable, "-c", FAIL], 1, "tap-jobo Set api_key."),
+        (["there-is-no-such-command"], 127, "there-is-no-such-command: not found"),
+        ([__file__], 126, f"{__file__}: not executable"),
     ],
 )
-def test_the_exit_code_is_the_command_s(tmp_path: Path, command: list[str], code: int) -> None:
+def test_the_box_has_the_exit_code_and_the_error(
+    tmp_path: Path, command: list[str], code: int, error: str | None
+) -> None:
     result = wrap(tmp_path, "--no-postgres", *command)
     assert result.returncode == code
-    assert f"FAILED with exit code {code}: {command[0][:20]}" in result.stderr
+    box = result.stderr[result.stderr.index(" Jobo sandbox ") :].splitlines()
+    assert box[1].startswith(f"FAILED with exit code {code}: {command[0][:20]}")
+    assert box[2].startswith("This run: ") if error is None else box[2] == error
+
+
+def test_the_command_still_writes_to_a_terminal(tmp_path: Path) -> None:
+    show = "import os, sys; sys.stderr.write(f'columns: {os.get_terminal_size(2).columns}')"
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (20, 77))
+    command = [sys.executable, "-m", "jobo_sandbox", "--no-postgres", sys.executable, "-c", show]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=theirs) as process:
+        os.close(theirs)
+        written = b""
+        with suppress(OSError):  # how Linux reports the end
+            while chunk := os.read(ours, 1 << 16):
+                written += chunk
+        os.close(ours)
+        assert process.wait(TIMEOUT) == 0
+    assert b"columns: 77" in written
 
 
 def test_success_is_told_from_failure(tmp_path: Path) -> None:
