@@ -186,13 +186,18 @@ def _blocks(language: str) -> list[str]:
     return re.findall(rf"(?s)^```{language}\n(.*?)^```$", README, re.MULTILINE)
 
 
+_INSTALLING = 400
+"""Seconds for commands that also install their programs, on a machine that is busy."""
+
+
 def _run(folder: Path, script: str) -> str:
-    variables = environment()
+    variables = environment() | {"XDG_STATE_HOME": str(folder / "state-home")}
     if sys.version_info >= (3, 14):  # which dbt does not support yet
         find = [find_uv_bin(), "python", "find", "--no-project", PYTHON_OF_DBT]
         found = subprocess.run(find, capture_output=True, text=True, check=True)
         variables["MELTANO_PYTHON"] = found.stdout.strip()
-    run = execute(["bash", "-euo", "pipefail", "-c", script], variables, cwd=folder)
+    command = ["bash", "-euo", "pipefail", "-c", script]
+    run = execute(command, variables, cwd=folder, timeout=_INSTALLING)
     output = run.stdout + run.stderr
     assert run.returncode == 0, output
     return output

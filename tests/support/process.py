@@ -152,14 +152,20 @@ def environment(folder: Path, extra: Mapping[str, str] | None = None) -> dict[st
     return {**kept, **home, **(extra or {})}
 
 
-def execute(command: Iterable[str], env: Mapping[str, str], cwd: Path | None = None) -> Run:
+def execute(
+    command: Iterable[str],
+    env: Mapping[str, str],
+    cwd: Path | None = None,
+    *,
+    timeout: float = _TIMEOUT,
+) -> Run:
     """Run a command to its end."""
     command = list(command)
     if arguments := warm_arguments(command, env):
-        code, output, log = run_warm(arguments, env, cwd, _TIMEOUT)
+        code, output, log = run_warm(arguments, env, cwd, timeout)
         return Run(code, _text(output), _text(log))
     done = subprocess.run(
-        command, capture_output=True, text=True, env=env, cwd=cwd, timeout=_TIMEOUT, check=False
+        command, capture_output=True, text=True, env=env, cwd=cwd, timeout=timeout, check=False
     )
     return Run(done.returncode, done.stdout, done.stderr)
 
