@@ -6,13 +6,14 @@ import itertools
 from datetime import timedelta
 from email.utils import format_datetime
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.api import sender as sender_module
 from tap_jobo.api.retry import Retry, RetryableError
+from tap_jobo.api.transport import Transport
 from tap_jobo.errors import ApiError
 from tests.support.client import GARBAGE, FeedClient
 from tests.support.clock import NOON
@@ -30,6 +31,18 @@ def waits(sandbox: Sandbox) -> list[float]:
 def fail(sandbox: Sandbox, status: int = 503, *, times: int | None = 1, **headers: str) -> None:
     named = {name.replace("_", "-"): text for name, text in headers.items()}
     sandbox.faults.add(Fault(status=status, headers=named, times=times))
+
+
+def take_time(feed: FeedClient, seconds: float) -> None:
+    """Make each try of a request take some seconds, by the clock of the test."""
+
+    class SlowTransport(Transport):
+        def send(self, *args: Any, **kwargs: Any) -> requests.Response:
+            response = super().send(*args, **kwargs)
+            feed.clock.passed += seconds
+            return response
+
+    feed.session.mount("http://", SlowTransport(1))
 
 
 # What the server asks for
@@ -185,24 +198,16 @@ def test_backoff_without_jitter_doubles_up_to_30_seconds(monkeypatch: pytest.Mon
 def test_retries_end_after_five_minutes_to_the_second(
     sandbox: Sandbox, feed: FeedClient, seconds: float, tries: str
 ) -> None:
-    def take_time(response: requests.Response, **_: object) -> requests.Response:
-        feed.clock.passed += seconds
-        return response
-
     fail(sandbox, times=None)
-    feed.session.hooks["response"] = [take_time]
+    take_time(feed, seconds)
     with pytest.raises(ApiError, match=f" {tries} "):
         feed.page()
     assert len(sandbox.feed_requests) == int(tries[0])
 
 
 def test_time_spent_on_attempts_counts(sandbox: Sandbox, feed: FeedClient) -> None:
-    def take_time(response: requests.Response, **_: object) -> requests.Response:
-        feed.clock.passed += 100
-        return response
-
     sandbox.faults.add(Fault(status=500, times=None))
-    feed.session.hooks["response"] = [take_time]
+    take_time(feed, 100)
     with pytest.raises(ApiError):
         feed.page()
     assert len(sandbox.feed_requests) == 3
