@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from typing import Final
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final
 
 from tap_jobo.errors import JournalError
 from tap_jobo.scan import id_by_start
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 VERSION: Final = 3
 """`PRAGMA user_version`; files of the first version say 0."""
@@ -102,12 +106,20 @@ def prepare(db: sqlite3.Connection) -> None:
         # Before the first table, so that the space of removed pages can be freed.
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         db.execute("PRAGMA journal_mode = WAL")
+    with transaction(db):
+        _make_tables(db)
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """Make all changes or none, on a connection that otherwise commits each statement."""
     db.execute("BEGIN IMMEDIATE")
     try:
-        _make_tables(db)
+        yield
         db.execute("COMMIT")
     except BaseException:
-        db.execute("ROLLBACK")
+        with suppress(sqlite3.Error):  # an error may have ended the transaction already
+            db.execute("ROLLBACK")
         raise
 
 

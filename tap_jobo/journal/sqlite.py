@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Final
 
 from tap_jobo.errors import JournalError
 from tap_jobo.journal.page_store import Entry, StoreError
-from tap_jobo.journal.schema import prepare, require_current
+from tap_jobo.journal.schema import prepare, require_current, transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -120,12 +120,12 @@ class SqliteStore:
             )
 
     def remove(self, entries: Sequence[Entry]) -> None:
-        """Remove pages, and free their disk space."""
+        """Remove all of these pages or, if that fails, none, and free their disk space."""
         if not entries:
             return
         with _store_errors():
             db = self._writable()
-            with db:
+            with transaction(db):
                 for table in ("pages", "notes"):
                     db.executemany(
                         f"DELETE FROM {table} WHERE {_PAGE}",  # noqa: S608
@@ -136,11 +136,14 @@ class SqliteStore:
 
     def rename_owner(self, old: str, new: str) -> None:
         """Move the pages of one owner to another."""
-        for table in ("pages", "notes"):
-            self._write(
-                f"UPDATE OR IGNORE {table} SET owner = ? WHERE owner = ?",  # noqa: S608
-                (new, old),
-            )
+        with _store_errors():
+            db = self._writable()
+            with transaction(db):
+                for table in ("pages", "notes"):
+                    db.execute(
+                        f"UPDATE OR IGNORE {table} SET owner = ? WHERE owner = ?",  # noqa: S608
+                        (new, old),
+                    )
 
     def quarantine(self, owner: str, rows: Iterable[bytes]) -> int:
         """Keep rows that could not be delivered, without duplicates; return how many are new."""

@@ -257,6 +257,18 @@ def test_pages_are_kept_again_once_there_is_room(tap: Tap, path: Path) -> None:
     assert select(path, "SELECT COUNT(*) FROM pages") == [2]
 
 
+def test_pages_that_arrived_leave_together_or_not_at_all(tap: Tap, path: Path) -> None:
+    first = tap.run()
+    with opened(path) as db:
+        db.execute(
+            "CREATE TRIGGER cut BEFORE DELETE ON pages WHEN old.number = 2 "
+            "BEGIN SELECT RAISE(ABORT, 'cut'); END"
+        )
+    run = tap.run(state=first.state)
+    assert is_warning_of_the_journal(run.lines("WARNING")[0])
+    assert select(path, "SELECT number FROM pages ORDER BY number") == [1, 2, 3, 4]
+
+
 @pytest.mark.parametrize("side_files_too", [True, False])
 def test_a_deleted_file_is_noticed_at_the_next_page(
     tap: Tap, path: Path, *, side_files_too: bool
