@@ -16,10 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _JOB_BYTES: Final = (4_000, 8_000)
+_PIPELINE: Final = 10_000
+"""Career sites that are loaded into Postgres."""
 _BACKFILL: Final = 100_000
 """Jobs of a backfill whose memory and journal are measured."""
 _PARTS: Final = (
-    *("career_sites", "start_up", "journal", "jobs_4kb", "jobs_8kb", "backfill", "limits"),
+    *("career_sites", "start_up", "journal", "jobs_4kb", "jobs_8kb", "backfill", "pipeline"),
+    "limits",
 )
 
 
@@ -52,6 +55,7 @@ def _measure(part: str, folder: Path, options: argparse.Namespace) -> None:
         "jobs_4kb": lambda: tables.feed(folder, options.jobs, rounds, 4_000, peers),
         "jobs_8kb": lambda: tables.feed(folder, options.jobs, rounds, 8_000, peers),
         "backfill": lambda: tables.memory_and_disk(folder, _BACKFILL, _JOB_BYTES),
+        "pipeline": lambda: tables.pipeline(folder, _PIPELINE, min(rounds, 5)),
         "limits": lambda: tables.limits(folder),
     }
     measures[part]()

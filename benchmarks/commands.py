@@ -21,7 +21,7 @@ LOOP: Final = "loop over `requests.Session`"
 PLAIN: Final = "plain SDK tap"
 OURS: Final = "tap-jobo"
 _CONTENDERS: Final = Path(__file__).parent / "contenders"
-_KEY: Final = f"jbe_test_{'a' * 21}_{'b' * 43}"
+KEY: Final = f"jbe_test_{'a' * 21}_{'b' * 43}"
 
 
 class Commands:
@@ -35,7 +35,7 @@ class Commands:
         if stream != "career_sites":
             self._selection = ("--catalog", _write(folder / "catalog.json", catalog(stream)))
         self.journal = folder / "journal"
-        self._settings = {"api_key": _KEY, "api_url": url}
+        self._settings = {"api_key": KEY, "api_url": url}
         self._plain = self._config("plain", stream=stream)
         self._ours = self._config("ours", journal_dir=str(self.journal))
         bookmark = {

@@ -11,6 +11,7 @@ from benchmarks.commands import FLOOR, LOOP, OURS, PLAIN, Commands
 from benchmarks.limits import uses
 from benchmarks.page_server import PAGE
 from benchmarks.peers import peers
+from benchmarks.pipeline import Pipeline
 from benchmarks.processes import (
     figure_of,
     measure,
@@ -20,6 +21,7 @@ from benchmarks.processes import (
     rows_of,
     spread,
 )
+from jobo_sandbox.postgres import running_postgres
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -139,6 +141,35 @@ def memory_and_disk(folder: Path, most: int, sizes: Sequence[int]) -> None:
             disk = sum(path.stat().st_size for path in commands.journal.iterdir())
             figures = f"{memory / _MEGABYTE:.0f} MB | {disk / _MEGABYTE:.0f} MB"
             say(f"| {jobs:,} | {job_bytes:,} | {figures} |")
+
+
+def pipeline(folder: Path, rows: int, rounds: int) -> None:
+    """Load career sites into Postgres: with Meltano, without it, and each part alone."""
+    with running_postgres(folder / "postgres", 0) as port:
+        with page_server(rows) as url:
+            own = Pipeline(folder, url, port)
+            own.install()
+            full = measure(
+                [
+                    own.meltano(),
+                    own.meltano("the same, `batch_size_rows` 1,000", batch_size_rows=1_000),
+                    own.meltano("the same, `batch_size_rows` 100,000", batch_size_rows=100_000),
+                    own.meltano("the same, `use_copy`", use_copy=True),
+                    own.pipe(),
+                    own.pipe("the same, `use_copy`, no Meltano", use_copy=True),
+                    own.tap(),
+                    own.loader(),
+                ],
+                rounds,
+            )
+        with page_server(0) as url:
+            empty = measure(
+                [Pipeline(folder, url, port).meltano("`meltano run`, nothing to read")], rounds
+            )
+    say(f"\n| {rows:,} career sites into Postgres | seconds | memory of the largest process |")
+    say("|---|---|---|")
+    for name, timing in (full | empty).items():
+        say(f"| {name} | {spread(timing.seconds)} | {timing.memory / _MEGABYTE:.0f} MB |")
 
 
 def limits(folder: Path) -> None:

@@ -6,7 +6,6 @@ Only this module and those that import it need obstore, of the extra `tap-jobo[c
 from __future__ import annotations
 
 import re
-import zlib
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -15,6 +14,7 @@ from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from tap_jobo.errors import JournalError
+from tap_jobo.journal.compression import DAMAGED
 from tap_jobo.journal.page_store import StoreError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def store_errors() -> Iterator[None]:
     """
     try:
         yield
-    except (BaseError, OSError, ValueError, zlib.error) as error:
+    except (BaseError, OSError, ValueError, *DAMAGED) as error:
         raise StoreError(_reason(error)) from None
 
 

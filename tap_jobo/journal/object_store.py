@@ -7,12 +7,12 @@ page and at the end of the run.
 from __future__ import annotations
 
 import hashlib
-import zlib
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from tap_jobo.journal.bucket import store_errors
+from tap_jobo.journal.compression import compress, decompress
 from tap_jobo.journal.object_names import (
     PAGES,
     note_name,
@@ -76,15 +76,15 @@ class ObjectStore:
         """Return a page's raw body."""
         name = page_name(entry)
         if name in self._waiting:
-            return zlib.decompress(self._waiting[name])
+            return decompress(self._waiting[name])
         with store_errors():
-            return zlib.decompress(bytes(self._bucket.get(name).bytes()))
+            return decompress(bytes(self._bucket.get(name).bytes()))
 
     def save(self, entry: Entry, body: bytes) -> None:
         """Keep a page, after those that still wait."""
         name = page_name(entry)
         self._names.setdefault(_key(entry), set()).add(name)
-        self._write(name, zlib.compress(body, 1))
+        self._write(name, compress(body))
         if entry.rows is not None:
             self.annotate(entry)
 

@@ -17,7 +17,6 @@ import shutil
 import sqlite3
 import tempfile
 import time
-import zlib
 from contextlib import contextmanager, suppress
 from dataclasses import fields
 from operator import attrgetter
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tap_jobo.errors import JournalError
+from tap_jobo.journal.compression import DAMAGED, compress, decompress
 from tap_jobo.journal.page_store import Entry, StoreError
 from tap_jobo.journal.schema import prepare, require_current, transaction
 
@@ -101,14 +101,14 @@ class SqliteStore:
             ).fetchone()
             if found is None:
                 raise StoreError(f"{entry.name} is missing")
-            return zlib.decompress(found[0])
+            return decompress(found[0])
 
     def save(self, entry: Entry, body: bytes) -> None:
         """Keep a page, synced to the disk."""
         marks = ", ".join("?" * (len(fields(Entry)) + 1))
         self._write(
             f"INSERT OR REPLACE INTO pages ({_COLUMNS}, body) VALUES ({marks})",  # noqa: S608
-            (*_values(entry), zlib.compress(body, 1)),
+            (*_values(entry), compress(body)),
         )
 
     def annotate(self, entry: Entry) -> None:
@@ -323,5 +323,5 @@ def _identity(path: Path) -> tuple[int, int] | None:
 def _store_errors() -> Iterator[None]:
     try:
         yield
-    except (sqlite3.Error, zlib.error, OSError, JournalError) as error:
+    except (sqlite3.Error, *DAMAGED, OSError, JournalError) as error:
         raise StoreError(f"{type(error).__name__}: {error}") from error

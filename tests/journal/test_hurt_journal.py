@@ -7,12 +7,12 @@ import sqlite3
 import subprocess
 import sys
 import time
-import zlib
 from typing import TYPE_CHECKING
 
 import pytest
 
 from jobo_sandbox import Fault, Hold
+from tap_jobo.journal.compression import compress
 from tests.journal.helpers import (
     is_warning_of_the_journal,
     opened,
@@ -70,7 +70,7 @@ def test_file_damaged_in_the_middle_ends_the_run(tap: Tap, path: Path) -> None:
     assert tap.sandbox.rows_billed == 100
 
 
-@pytest.mark.parametrize("body", [b"", b"not compressed"])
+@pytest.mark.parametrize("body", [b"", b"not compressed", compress(b"{}")[:-1] + b"?"])
 def test_damaged_page_ends_the_run(tap: Tap, path: Path, body: bytes) -> None:
     cut = cut_in_request(tap, 3, billed=False)
     with opened(path) as db:
@@ -85,7 +85,7 @@ def test_damaged_page_ends_the_run(tap: Tap, path: Path, body: bytes) -> None:
 def test_page_damaged_in_its_text_ends_the_run(tap: Tap, path: Path) -> None:
     cut = cut_in_request(tap, 3, billed=False)
     with opened(path) as db:
-        db.execute("UPDATE pages SET body = ?", (zlib.compress(b"{"),))
+        db.execute("UPDATE pages SET body = ?", (compress(b"{"),))
         ((name,),) = db.execute("SELECT scan || '.' || number FROM pages WHERE number = 2")
     line = complaint(tap.run(state=cut.states[0]))
     assert f"drop {name}" in line

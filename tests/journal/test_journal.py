@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
-import zlib
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
+from tap_jobo.journal.compression import decompress
 from tests.journal.helpers import opened, replayed, select
 from tests.support import Run, Tap
 from tests.support.crash import cut_in_request, rows_billed_twice
@@ -296,7 +296,7 @@ def test_no_file_holds_the_key_even_if_a_response_quotes_it(tmp_path: Path, api_
         contents = [file.read_bytes() for file in files]
         with opened(tmp_path / "journal" / "journal.sqlite3") as db:
             pages = db.execute("SELECT body FROM pages").fetchall()
-        contents += [zlib.decompress(body) for (body,) in pages]
+        contents += [decompress(body) for (body,) in pages]
         assert len(contents) == len(files) + 1
         escaped = sandbox.api_key.replace("\\", "\\\\").replace('"', '\\"')
         for content in contents:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,6 +12,7 @@ from obstore.store import MemoryStore
 
 from tap_jobo.journal import object_store
 from tap_jobo.journal.bucket import open_bucket, store_errors
+from tap_jobo.journal.compression import compress
 from tap_jobo.journal.object_names import note_name, page_name
 from tap_jobo.journal.object_store import ObjectStore
 from tap_jobo.journal.page_store import Entry, PageStore, StoreError
@@ -174,7 +176,13 @@ def test_a_note_whose_page_is_gone_goes_with_the_next_page() -> None:
     assert bucket.list().collect() == []
 
 
-@pytest.mark.parametrize("damage", [b"", b"not zlib"])
+def test_a_page_of_an_earlier_version_is_read() -> None:
+    bucket = MemoryStore()
+    bucket.put(page_name(entry()), zlib.compress(_BODY, 1))
+    assert ObjectStore(bucket, "memory").load(entry()) == _BODY
+
+
+@pytest.mark.parametrize("damage", [b"", b"not compressed", compress(_BODY)[:-1]])
 def test_a_damaged_page_is_an_error(damage: bytes) -> None:
     bucket = MemoryStore()
     bucket.put(page_name(entry()), damage)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tap_jobo.journal.compression import decompress
 from tests.journal.helpers import (
     opened,
     replayed,
@@ -68,7 +69,7 @@ def timestamp(instant: datetime) -> str:
 def downgrade(path: Path, sandbox: Sandbox, first: Run) -> str:
     """Turn the journal of a first, full run into one of the first version; return its start."""
     cursors = [entry.cursor or "" for entry in sandbox.requests_to("feed")]
-    bodies = select(path, "SELECT body FROM pages ORDER BY number")
+    bodies = map(decompress, select(path, "SELECT body FROM pages ORDER BY number"))
     for file in path.parent.iterdir():
         file.unlink()
     started_at: str = first.states[0]["bookmarks"]["career_sites"]["scan"]["started_at"]
@@ -76,12 +77,12 @@ def downgrade(path: Path, sandbox: Sandbox, first: Run) -> str:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute(VERSION_1)
         for cursor, following, body in zip(cursors, [*cursors[1:], None], bodies, strict=True):
-            rows = len(json.loads(zlib.decompress(body))["career_sites"])
+            rows = len(json.loads(body)["career_sites"])
             page = (version_1_owner(sandbox), "", started_at, 50, cursor, following, rows)
             db.execute(
                 "INSERT INTO pages (owner, updated_after, started_at, batch_size, cursor, "
                 "next_cursor, row_count, bought_at, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (*page, timestamp(datetime.now(UTC)), body),
+                (*page, timestamp(datetime.now(UTC)), zlib.compress(body, 1)),
             )
     return started_at
 
@@ -145,7 +146,7 @@ def test_pages_of_version_1_for_another_key_stay(tap: Tap, path: Path) -> None:
     assert replayed(tap.run()) == 120
 
 
-def test_pages_of_version_2_keep_their_notes(tap: Tap, path: Path) -> None:
+def test_pages_of_version_2_are_read_and_keep_their_notes(tap: Tap, path: Path) -> None:
     first = tap.run()
     with opened(path) as db:
         db.execute(
@@ -153,6 +154,8 @@ def test_pages_of_version_2_keep_their_notes(tap: Tap, path: Path) -> None:
             "WHERE notes.number = pages.number)"
         )
         db.execute("DROP TABLE notes")
+        db.create_function("older", 1, lambda body: zlib.compress(decompress(body), 1))
+        db.execute("UPDATE pages SET body = older(body)")
         db.execute("PRAGMA user_version = 2")
     again = tap.run(state=first.states[0])
     assert "Replaying 70 rows in 2 pages" in again.stderr
