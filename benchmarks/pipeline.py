@@ -12,12 +12,15 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import psycopg
 
-from benchmarks.commands import KEY
+from benchmarks.commands import KEY, catalog
 from benchmarks.processes import Contender, environment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 WHOLE: Final = "`meltano run tap-jobo target-postgres`"
 _REPOSITORY: Final = Path(__file__).parents[1]
@@ -30,13 +33,15 @@ _TARGET: Final = str(_LOADER / Path(sys.executable).parent.name / "target-postgr
 class Pipeline:
     """The pipeline's commands for a feed at `url`, with their files in a folder."""
 
-    def __init__(self, folder: Path, url: str, port: int) -> None:
+    def __init__(self, folder: Path, url: str, port: int, stream: str = "career_sites") -> None:
         self._folder = folder
         self._journal = folder / "journal"
         self._meltano_db = folder / "meltano.db"
         self._database = f"postgresql://postgres@127.0.0.1:{port}/postgres"
         self._messages = folder / "messages.jsonl"
-        self._config = self._write("tap.json", {"api_key": KEY, "api_url": url})
+        settings = {"api_key": KEY, "api_url": url, "journal_dir": str(self._journal)}
+        chosen = self._write("catalog.json", catalog(stream))
+        self._tap = [_TAP, "--config", self._write("tap.json", settings), "--catalog", chosen]
         self._env = {
             "TAP_JOBO_API_KEY": KEY,
             "TAP_JOBO_API_URL": url,
@@ -61,7 +66,7 @@ class Pipeline:
 
     def tap(self) -> Contender:
         """Return the tap alone, whose messages nobody stores."""
-        return Contender("the tap alone", [_TAP, "--config", self._config], self._reset, self._env)
+        return Contender("the tap alone", self._tap, self._reset, self._env)
 
     def loader(self, name: str = "the loader alone", **settings: object) -> Contender:
         """Return the loader alone, with the messages of a file."""
@@ -70,8 +75,7 @@ class Pipeline:
 
     def pipe(self, name: str = "`tap-jobo | target-postgres`", **settings: object) -> Contender:
         """Return both with a pipe between them, without Meltano."""
-        tap = shlex.join([_TAP, "--config", self._config])
-        return self._shell(name, f"{tap} | {self._loader(settings)}")
+        return self._shell(name, f"{shlex.join(self._tap)} | {self._loader(settings)}")
 
     def meltano(self, name: str = WHOLE, **settings: object) -> Contender:
         """Return the pipeline as users run it, with settings of the loader."""
@@ -84,13 +88,13 @@ class Pipeline:
         bash = ["bash", "-o", "pipefail", "-c", command]
         return Contender(name, bash, self._reset, self._env)
 
-    def _loader(self, settings: dict[str, object]) -> str:
+    def _loader(self, settings: Mapping[str, object]) -> str:
         file = "-".join(["loader", *map(str, settings.values())]) + ".json"
         url = self._env["TARGET_POSTGRES_SQLALCHEMY_URL"]
         config = self._write(file, {"sqlalchemy_url": url, **settings})
         return shlex.join([_TARGET, "--config", config])
 
-    def _write(self, name: str, content: dict[str, object]) -> str:
+    def _write(self, name: str, content: Mapping[str, object]) -> str:
         path = self._folder / name
         path.write_text(json.dumps(content))
         return str(path)

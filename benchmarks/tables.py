@@ -156,9 +156,11 @@ def pipeline(folder: Path, rows: int, rounds: int) -> None:
                     own.meltano("the same, `batch_size_rows` 100,000", batch_size_rows=100_000),
                     own.meltano("the same, `use_copy`", use_copy=True),
                     own.pipe(),
-                    own.pipe("the same, `use_copy`, no Meltano", use_copy=True),
                     own.tap(),
                     own.loader(),
+                    own.loader("the loader alone, `batch_size_rows` 1,000", batch_size_rows=1_000),
+                    own.loader("the loader alone, `use_copy`", use_copy=True),
+                    own.loader("the loader alone, no `validate_records`", validate_records=False),
                 ],
                 rounds,
             )
@@ -166,9 +168,18 @@ def pipeline(folder: Path, rows: int, rounds: int) -> None:
             empty = measure(
                 [Pipeline(folder, url, port).meltano("`meltano run`, nothing to read")], rounds
             )
+        with page_server(rows, 8_000) as url:
+            jobs = Pipeline(folder, url, port, "jobs")
+            jobs.install()
+            loaders = [
+                jobs.loader(f"{rows:,} jobs of 8 kB, the loader alone"),
+                jobs.loader("the same, `batch_size_rows` 1,000", batch_size_rows=1_000),
+                jobs.loader("the same, `use_copy`", use_copy=True),
+            ]
+            of_jobs = measure(loaders, 1)
     say(f"\n| {rows:,} career sites into Postgres | seconds | memory of the largest process |")
     say("|---|---|---|")
-    for name, timing in (full | empty).items():
+    for name, timing in (*full.items(), *empty.items(), *of_jobs.items()):
         say(f"| {name} | {spread(timing.seconds)} | {timing.memory / _MEGABYTE:.0f} MB |")
 
 
