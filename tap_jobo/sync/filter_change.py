@@ -74,8 +74,8 @@ class FilterChange:
             ways = (
                 "To resume from the bookmark "
                 f"{format_timestamp(state.bookmark)}, set on_filter_change to 'keep': "
-                f"{self._what_keep_misses()}. To read everything that matches from the start, set "
-                f"it to 'resync': {cost}."
+                f"{self._what_keep_misses(state)}. To read everything that matches from the start, "
+                f"set it to 'resync': {cost}."
             )
         else:
             ways = (
@@ -91,7 +91,13 @@ class FilterChange:
             ways += " Both leave pages of a sync with the old filters unused in the journal."
         return StateError(f"{self.describe()}. {ways} {self._way_back(state, are_pages_waiting)}")
 
-    def _what_keep_misses(self) -> str:
+    def _what_keep_misses(self, state: StreamState) -> str:
+        if state.pending and state.pending.since is None:
+            # Of a resync, perhaps: the bookmark is then that of the filters before.
+            return (
+                "the sync in progress reads everything and is not complete, so any row that last "
+                "changed before it may stay missing"
+            )
         if self.only_narrows:
             return "no row is missing then"
         return "rows that match only the new filters and last changed before it stay missing"

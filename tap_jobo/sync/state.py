@@ -117,6 +117,14 @@ class _Reader:
 
     def _filters(self) -> Filters | None:
         filters = self._object("filters")
+        known = {setting.name for setting in self._spec.filters}
+        if unknown := sorted(name for name in filters.keys() - known if filters[name] is not None):
+            raise StateError(
+                f"The state of {self._spec.name} was written with the filter {unknown[0]}, which "
+                "this version of tap-jobo does not know, so rows that it excluded would be "
+                "missing. Install the version that wrote the state, or start without a state: "
+                "each row is then billed."
+            )
         try:
             return self._spec.filters_of(filters) if filters else None
         except (TypeError, ValueError):

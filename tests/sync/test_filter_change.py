@@ -68,6 +68,18 @@ def test_state_with_impossible_filters_is_refused(filters: Any) -> None:
         read_state({"filters": filters}, JOBS)
 
 
+def test_a_filter_that_this_version_does_not_know_ends_the_run(tap: Tap) -> None:
+    state = tap.run().state
+    state["bookmarks"]["career_sites"]["filters"]["revenue"] = None
+    assert tap.run(state=state).returncode == 0
+    state["bookmarks"]["career_sites"]["filters"]["revenue"] = ["1M-10M"]
+    requests = len(tap.sandbox.ledger)
+    line = complaint(tap.run(state=state))
+    assert "career_sites was written with the filter revenue" in line
+    assert "Install the version that wrote the state, or start without a state" in line
+    assert len(tap.sandbox.ledger) == requests
+
+
 @pytest.mark.parametrize("spec", FEEDS, ids=lambda spec: str(spec.name))
 def test_every_filter_selects_and_none_excludes(spec: Any) -> None:
     """A list that excludes needs a kind of its own: there, fewer values match more."""
@@ -153,6 +165,16 @@ def test_narrowing_an_unfinished_sync_is_an_error(tap: Tap) -> None:
     assert line.endswith("complete that sync first; narrowing them is then no error.")
     done = tap.run(state=cut.state, **wide)
     assert tap.run(state=done.state, country_codes=["DE"]).returncode == 0
+
+
+def test_keep_after_an_unfinished_resync_may_miss_rows(tap: Tap, two: Run) -> None:
+    tap.sandbox.faults.add(Fault(status=401), on=len(tap.sandbox.feed_requests) + 2)
+    french: dict[str, Any] = {"country_codes": ["FR", "GB"], "batch_size": 5}
+    cut = tap.run(state=two.state, on_filter_change="resync", **french)
+    assert len(cut.ids) == 5
+    line = complaint(tap.run(state=cut.state, **french | {"country_codes": ["FR"]}))
+    keep, _ = line.split("To read everything")
+    assert "any row that last changed before it may stay missing" in keep
 
 
 def test_narrowing_is_an_error_while_paid_pages_wait(tap: Tap, two: Run) -> None:
