@@ -62,6 +62,8 @@ class Client:
         self._limiter = RateLimiter(workers)
         self.api_time: tuple[datetime, float] | None = None
         """The API's clock as last seen, and the monotonic time then; None if not seen yet."""
+        self.elapsed: float | None = None
+        """Seconds that the API took for its last response; None if there is none yet."""
 
     def api_now(self) -> datetime | None:
         """Return the API's current time, None if no response has given it yet."""
@@ -165,7 +167,7 @@ class Client:
             with self._shutdown.request(), exchange.on_the_way():
                 is_begun = True
                 response = self._sender.send(request, exchange, is_paid=account is not None)
-                elapsed = self._clock.monotonic() - started
+                self.elapsed = elapsed = self._clock.monotonic() - started
                 body = self._sender.read(response, exchange)
         except (InterruptedRunError, OutputError, BodyTooLargeError):
             if account and is_begun and exchange.is_sent:

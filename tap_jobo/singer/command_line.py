@@ -12,7 +12,7 @@ from singer_sdk import Tap
 
 from tap_jobo.api.balance import dollars
 from tap_jobo.errors import ConfigError, StateError, TapJoboError
-from tap_jobo.singer.connection_check import ConnectionCheck, streams_to_test
+from tap_jobo.singer.connection_check import streams_to_test, test_result
 from tap_jobo.singer.input_files import read_object
 from tap_jobo.streams.registry import FEEDS
 
@@ -106,11 +106,11 @@ class CommandLine(Tap):
             TapJoboError: A run would not work.
         """
         streams = streams_to_test(self.own_streams)
-        check = ConnectionCheck(self.run)
+        self.run.is_test = True
         # A target that stores the state would otherwise store one without the bookmarks.
         cast("StdoutWriter", self.message_writer).omits_states = True
         self.run_sync_dry_run(streams=streams)
-        self.logger.info("%s", check.result(streams))
+        self.logger.info("%s", test_result(self.run, streams))
 
     def write_selected_schemas(self) -> None:
         """Write the SCHEMA messages of the selected streams; the SDK would write all of them.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from tap_jobo.api.balance import CREDITS_PER_DOLLAR, dollars
@@ -11,8 +11,6 @@ from tap_jobo.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    import requests
 
     from tap_jobo.api.budget import Budget
     from tap_jobo.singer.run import RunContext
@@ -33,30 +31,14 @@ def streams_to_test(streams: Iterable[JoboStream]) -> list[JoboStream]:
     )
 
 
-class ConnectionCheck:
-    """Observes the responses of a test, and says what they show.
-
-    Args:
-        run: What the streams of the run share.
-    """
-
-    def __init__(self, run: RunContext) -> None:
-        self._run = run
-        self._seconds = 0.0
-        run.is_test = True
-        run.session.hooks["response"].append(self._note)
-
-    def _note(self, response: requests.Response, **_: Any) -> None:
-        self._seconds = response.elapsed.total_seconds()
-
-    def result(self, streams: Iterable[JoboStream]) -> str:
-        """Return the line about a test of these streams that has succeeded."""
-        shown = [f"{urlsplit(self._run.url).hostname} answered in {self._seconds:.1f} s"]
-        if any(stream.needs_key for stream in streams):
-            shown.append("the key is valid")
-        if (balance := self._run.budget.balance) is not None:
-            shown.append(f"balance {dollars(balance)}")
-        return f"Connection OK: {', '.join(shown)}; this test {_cost(self._run.budget)}."
+def test_result(run: RunContext, streams: Iterable[JoboStream]) -> str:
+    """Return the line about a test of these streams that has succeeded."""
+    shown = [f"{urlsplit(run.url).hostname} answered in {run.elapsed:.1f} s"]
+    if any(stream.needs_key for stream in streams):
+        shown.append("the key is valid")
+    if (balance := run.budget.balance) is not None:
+        shown.append(f"balance {dollars(balance)}")
+    return f"Connection OK: {', '.join(shown)}; this test {_cost(run.budget)}."
 
 
 def _cost(budget: Budget) -> str:

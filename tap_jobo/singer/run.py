@@ -137,6 +137,11 @@ class RunContext:
             self._warnings.add(text)
             self._logger.warning("%s", text)
 
+    @property
+    def elapsed(self) -> float:
+        """Seconds that the API took for its last response, 0 if there is none."""
+        return self.feed_client.elapsed or self.profile_client.elapsed or 0.0
+
     def api_now(self) -> datetime | None:
         """Return the API's current time, None if no response of the run has given it."""
         return self.feed_client.api_now() or self.profile_client.api_now()

@@ -165,6 +165,11 @@ class TestTestMode:
         assert len(run.records) == 1
         assert run.lines("ERROR") == run.lines("WARNING") == run.lines("CRITICAL") == []
 
+    def test_it_says_how_long_the_answer_took(self, sandbox: Sandbox, tap: Tap) -> None:
+        sandbox.faults.add(Fault(delay=0.3))
+        (seconds,) = re.findall(r"answered in (\d+\.\d) s", tap.run("--test").stderr)
+        assert float(seconds) >= 0.3
+
     def test_it_completes_no_scan_and_touches_no_journal(self, tap: Tap, sandbox: Sandbox) -> None:
         run = tap.run("--test", state=state_at("2026-01-31T08:00:00Z"))
         assert run.states == []  # one that a target stores in place of the last would bill again
