@@ -100,8 +100,9 @@ class CompaniesStream(JoboStream):
                 "follow any other stream): select career_sites too, or name the companies in "
                 "company_ids or company_ids_file."
             )
-        if self.has_explicit_ids:
-            self.require_primary_key()
+        if not self.has_explicit_ids:
+            return
+        self.require_primary_key()
         companies = NamedCompanies.of(self.config)
         if self.is_test:
             yield from self.profiles.read(islice(companies, self.ABORT_AT_RECORD_COUNT))
@@ -116,9 +117,8 @@ class CompaniesStream(JoboStream):
         """
         bookmarks = self.tap_state.setdefault("bookmarks", {})
         done = companies.done(bookmarks.get(self.name, {}), self.logger)
-        if self.has_explicit_ids:
-            self._total = companies.count - done
-            self._progress.start()
+        self._total = companies.count - done
+        self._progress.start()
         ids = islice(companies, done, None)
         while batch := [*islice(ids, AHEAD)]:
             yield from self.profiles.read(batch, self._progress.update)

@@ -83,6 +83,16 @@ def test_killed_list_resumes_then_starts_over(alone: CompaniesTap, sandbox: Sand
     assert alone.run("--test", company_ids=ids, state=cut.state).ids == ids[:1]
 
 
+def test_run_that_follows_says_nothing_of_an_earlier_list(
+    tap: CompaniesTap, alone: CompaniesTap, sandbox: Sandbox
+) -> None:
+    named = alone.run(company_ids=list(sandbox.world.rows())[:3])
+    run = tap.run(state=named.state)
+    assert len(ids_of(run)) == 120
+    assert lines_about_the_list(run) == []
+    assert part_of(run) == part_of(named)
+
+
 def test_kills_leave_exactly_the_profiles_that_exist(tmp_path: Path, discovered: Json) -> None:
     rng = Random(9)
     with Sandbox(size=300, seed=6) as sandbox:
