@@ -31,6 +31,7 @@ select
     valid_through,
     created_at,
     updated_at,
+    coalesce(updated_at, _sdc_extracted_at) as changed_at,
     _rescued_data as rescued_data,
     _sdc_extracted_at as read_at
 from {{ ref("base_jobo__jobs") }}
