@@ -40,9 +40,33 @@ AMOUNTS = {
     "$1.5B": 1_500_000_000,
     "$250K": 250_000,
     "1,200,000": 1_200_000,
+    "$1,5M": None,
+    "999999999B": 999_999_999_000_000_000,
+    "1234.56789M": 1_234_567_890,
+    "1" * 20: None,
+    "9999999999B": None,
     "undisclosed": None,
     "\u20ac9M": None,
     None: None,
+}
+DATES = {
+    "2024-02-29": "2024-02-29",
+    "2025-12-31T23:59:59Z": "2025-12-31",
+    "2025-02-29": None,
+    "2025-04-31": None,
+    "2025-13-01": None,
+    "2025-01-00": None,
+    "0000-01-01": None,
+    "2025": None,
+    None: None,
+}
+WEBSITES = {
+    "HTTPS://WWW.Acme.example/about": "acme.example",
+    "acme.example": "acme.example",
+    "http://acme.example:8080": "acme.example",
+    "http://localhost": None,
+    "N/A": None,
+    "info@acme.example": None,
 }
 
 
@@ -82,6 +106,7 @@ class World:
     read_again: str
     without_ats: str
     odd: str
+    websites: tuple[str, ...]
     added: tuple[str, str]
     job_changed: str
     jobs_gone: tuple[str, ...]
@@ -96,7 +121,9 @@ def world(request: pytest.FixtureRequest, open_folder: Path) -> Iterator[World]:
     folder.mkdir()
     if request.param == "duckdb":
         with Sandbox(size=60, seed=2, jobs=80) as sandbox:
-            yield _world(sandbox, Duckdb.at(folder / "jobo.duckdb", VARIABLES))
+            # Which must not change what the package's unit tests expect.
+            variables = {**VARIABLES, "jobo__tracking_since": "2026-01-03"}
+            yield _world(sandbox, Duckdb.at(folder / "jobo.duckdb", variables))
     else:
         with (
             Sandbox(size=300, seed=1, jobs=120) as sandbox,
@@ -108,7 +135,7 @@ def world(request: pytest.FixtureRequest, open_folder: Path) -> Iterator[World]:
 def _world(sandbox: Sandbox, warehouse: Warehouse) -> World:
     world = sandbox.world
     pipeline = Pipeline(sandbox, warehouse.loader, warehouse.destination, warehouse.dbt.folder)
-    described, moved, reordered, read_again, without_ats, odd, alone = _sites(sandbox)
+    described, moved, reordered, read_again, without_ats, odd, alone, *websites = _sites(sandbox)
     job_changed, *jobs_gone = [*world.jobs()][:3]
     jobs_back = [*world.expired_jobs()][:2]
     sandbox.company_gone(alone)
@@ -120,27 +147,30 @@ def _world(sandbox: Sandbox, warehouse: Warehouse) -> World:
     world.touch(reordered, industries=world.row(reordered)["industries"][::-1])
     world.touch(read_again, company_size="a few", founded_year="c. 1999")
     world.touch(without_ats, ats=None)
+    for key, website in zip(websites, WEBSITES, strict=True):
+        world.touch(key, website=website)
     added = (world.add(ats="lever"), world.add(ats="lever"))
     world.touch_job(job_changed, title="Changed since")
     for key in jobs_gone:
         world.expire_job(key)
     for key in jobs_back:
         world.touch_job(key, title="Open again")
-    job_added = world.add_job()
+    pay = {"min": 98765.43, "max": 123456.78, "currency": "USD", "period": "yearly"}
+    job_added = world.add_job(compensation=pay)
     pipeline.run()
     _change_tables(warehouse, odd, [jobs_gone[1], jobs_back[1]])
     also = "docs generate --static" if warehouse.dbt.in_project else "source freshness"
     second = _build(sandbox, warehouse, "build --full-refresh", also)
     return World(
         warehouse, first, second, described, moved, reordered, read_again, without_ats, odd,
-        added, job_changed, tuple(jobs_gone), tuple(jobs_back), job_added,
+        tuple(websites), added, job_changed, tuple(jobs_gone), tuple(jobs_back), job_added,
     )  # fmt: skip
 
 
 def _sites(sandbox: Sandbox) -> list[str]:
     """Return ids of sites with several industries, none of them without jobs of its own."""
     rows = sandbox.world.rows().items()
-    return [key for key, row in rows if len(row["industries"]) > 1][:7]
+    return [key for key, row in rows if len(row["industries"]) > 1][: 7 + len(WEBSITES)]
 
 
 def _build(sandbox: Sandbox, warehouse: Warehouse, *commands: str) -> Build:
@@ -159,8 +189,10 @@ def _change_tables(warehouse: Warehouse, odd: str, undated: list[str]) -> None:
         warehouse.execute(f"UPDATE jobs SET updated_at = NULL WHERE id = '{key}'")
     warehouse.execute("ALTER TABLE career_sites ALTER COLUMN name TYPE varchar")
     warehouse.execute("ALTER TABLE companies DROP COLUMN operating_status")
-    rounds = [json.dumps({"raised_amount": amount}) for amount in AMOUNTS]
-    value = f"'[{','.join(rounds)}]'"
+    rounds: list[Row] = [{"raised_amount": amount} for amount in AMOUNTS]
+    rounds += [{"investment_type": day, "announced_on": day} for day in DATES]
+    rounds += [{"investment_type": "huge", "investor_count": 10**10}]
+    value = f"'{json.dumps(rounds)}'"
     if isinstance(warehouse, Postgres):
         value = f"ARRAY(SELECT jsonb_array_elements({value}))"
     warehouse.execute(f"UPDATE companies SET funding_rounds = {value} WHERE id = '{odd}'")
@@ -199,6 +231,12 @@ def test_directory_has_every_site_and_its_profile(world: World) -> None:
     assert sum(not row["has_profile"] for row in directory.values()) == 1
 
 
+def test_domain_is_the_bare_host_or_null(world: World) -> None:
+    directory = world.second.by_id("jobo__directory")
+    sites = [directory[key] for key in world.websites]
+    assert {site["website"]: site["domain"] for site in sites} == WEBSITES
+
+
 def test_shares_are_those_of_all_and_each_industry(world: World) -> None:
     for build in (world.first, world.second):
         pairs = [
@@ -231,7 +269,9 @@ def test_history_has_exactly_the_changes(world: World) -> None:
     after = world.second.versions("jobo__career_sites_history", "career_site_id")
     assert after.keys() == {*before, *world.added}
     changed = {key: versions for key, versions in after.items() if len(versions) > 1}
-    assert changed.keys() == {world.described, world.moved, world.without_ats}
+    assert changed.keys() == {
+        world.described, world.moved, world.without_ats, *world.websites,
+    }  # fmt: skip
     for key, versions in changed.items():
         old, new = versions
         assert {name: old[name] for name in TRACKED} == {
@@ -248,6 +288,7 @@ def test_history_has_exactly_the_changes(world: World) -> None:
         world.described: {"summary"},
         world.moved: {"ats", "listing_url"},
         world.without_ats: {"ats"},
+        **dict.fromkeys(world.websites, {"website"}),
     }
 
 
@@ -306,6 +347,9 @@ def test_funding_rounds_have_amounts_in_dollars(world: World) -> None:
         if row["career_site_id"] == world.odd
     ]
     assert {row["raised_amount"]: row["raised_usd"] for row in odd} == AMOUNTS
+    dates = {row["investment_type"]: row["announced_on"] for row in odd}
+    assert dates == {**DATES, "huge": None}
+    assert {row["investor_count"] for row in odd} == {None}
     assert {row["ats"] for row in odd} == {build.sites[world.odd]["ats"]}
 
 
