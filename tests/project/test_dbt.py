@@ -288,7 +288,7 @@ def test_history_has_exactly_the_changes(world: World) -> None:
         world.described: {"summary"},
         world.moved: {"ats", "listing_url"},
         world.without_ats: {"ats"},
-        **dict.fromkeys(world.websites, {"website"}),
+        **{key: {"website"} for key in world.websites},
     }
 
 
