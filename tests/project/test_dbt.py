@@ -412,7 +412,15 @@ def test_hiring_counts_what_opened_and_closed(world: World) -> None:
 
 @pytest.mark.parametrize("world", ["duckdb"], indirect=True)
 def test_documentation_describes_the_columns(world: World) -> None:
-    page = (world.warehouse.dbt.folder / "target/static_index.html").read_text("utf-8")
+    target = world.warehouse.dbt.folder / "target"
+    described = json.loads((target / "manifest.json").read_text("utf-8"))["nodes"]
+    built = json.loads((target / "catalog.json").read_text("utf-8"))["nodes"]
+    assert {name.rsplit(".")[-1] for name in built} > {*MARTS, *OTHERS}
+    for name, node in built.items():
+        columns = described[name]["columns"]
+        assert columns.keys() == node["columns"].keys(), name
+        assert all(column["description"] for column in columns.values())
+    page = (target / "static_index.html").read_text("utf-8")
     assert "Stable id of the job: upsert by it, and join expired_jobs by it." in page
     assert "When a build first saw this version." in page
 
