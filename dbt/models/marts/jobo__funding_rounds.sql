@@ -5,6 +5,8 @@ with
 rounds as (
     select
         id as career_site_id,
+        name,
+        {{ jobo.domain("website") }} as domain,
         {{ jobo.json_text("item.value", ["investment_type"]) }} as investment_type,
         {{ jobo.json_text("item.value", ["announced_on"]) }} as announced_on,
         {{ jobo.json_text("item.value", ["raised_amount"]) }} as raised_amount,
@@ -16,8 +18,9 @@ rounds as (
 
 select distinct -- Jobo may list a round twice
     rounds.career_site_id,
-    directory.name,
-    directory.domain,
+    -- Those of the profile, if the company has no row in career_sites.
+    coalesce(directory.name, rounds.name) as name,
+    coalesce(directory.domain, rounds.domain) as domain,
     directory.ats,
     rounds.investment_type,
     {{ jobo.day("rounds.announced_on") }} as announced_on,
