@@ -1,8 +1,9 @@
 """Writes what other files repeat of the code: `uv run tools/generate.py`.
 
-The tables of README.md, the settings of meltano.yml and plugin.yaml and the sources of the dbt
-package stand between two marks each; the catalog's entry of each stream is a file in
-tests/snapshots. A test fails when one of them is not what this writes.
+The tables of README.md, the settings of meltano.yml and plugin.yaml, and the sources of the dbt
+package and the columns that its models take from them, stand between two marks each; the catalog's
+entry of each stream is a file in tests/snapshots. A test fails when one of them is not what this
+writes.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 KINDS = {setting.name: setting.kind for setting in SETTINGS}
 SNAPSHOTS = ROOT / "tests/snapshots"
+DBT = ROOT / "dbt"
 TABLE_HEAD = 2  # lines: titles and rule
 SOURCES = {
     "career_sites": "One row per company and the place where its jobs are listed.",
@@ -58,11 +60,17 @@ def generated() -> dict[Path, str]:
         text = _between(name, text, "\n".join(_fields_table(schema.to_dict())))
     yaml = "\n".join(_settings_yaml(_all_settings()))
     definitions = (ROOT / "meltano.yml", ROOT / "plugin.yaml")
-    sources = ROOT / "dbt/models/staging/_sources.yml"
+    sources = DBT / "models/staging/_sources.yml"
     tables = _between("sources", sources.read_text("utf-8"), "\n".join(_sources_yaml()))
-    return {readme: text, sources: tables} | {
-        path: _between("settings", path.read_text("utf-8"), yaml) for path in definitions
+    models = {
+        path: _described(path)
+        for path in (sources.parent / "_staging.yml", *DBT.glob("snapshots/*.yml"))
     }
+    return (
+        {readme: text, sources: tables}
+        | models
+        | {path: _between("settings", path.read_text("utf-8"), yaml) for path in definitions}
+    )
 
 
 def snapshots() -> dict[Path, str]:
@@ -169,9 +177,28 @@ def _sources_yaml() -> Iterator[str]:
             yield from _column_yaml(name, "date-time", text)
 
 
-def _column_yaml(name: str, type_: str, description: str) -> Iterator[str]:
+def _described(path: Path) -> str:
+    """Return a file of the dbt package with the columns that staging models take from sources."""
+    text = path.read_text("utf-8")
+    for table in SOURCES:
+        if f"generated: {table}," in text:
+            columns = textwrap.dedent("\n".join(_staging_yaml(table)))
+            text = _between(table, text, columns)
+    return text
+
+
+def _staging_yaml(table: str) -> Iterator[str]:
+    model = DBT / f"models/staging/stg_jobo__{table}.sql"
+    names = re.findall(r"(?m)\b(\w+),?$", model.read_text("utf-8"))
+    for name, definition in STREAMS[table].to_dict()["properties"].items():
+        if (staged := name.removeprefix("_")) in names:
+            yield from _column_yaml(staged, None, definition["description"])
+
+
+def _column_yaml(name: str, type_: str | None, description: str) -> Iterator[str]:
     yield f"  - name: {name}"
-    yield f"    data_type: {type_}"
+    if type_:
+        yield f"    data_type: {type_}"
     yield "    description: >-"
     wrapped = textwrap.wrap(description, 72, break_on_hyphens=False)
     yield from (f"      {line}" for line in wrapped)

@@ -33,11 +33,16 @@ from {{ relation }}
 {% macro type_of(kind) %}
 {%- if kind == "date-time" -%}{{ dbt.type_timestamp() }}
 {%- elif kind == "boolean" -%}{{ dbt.type_boolean() }}
-{%- elif kind == "number" -%}{{ dbt.type_float() }}
+{%- elif kind == "number" -%}{{ jobo.type_number() }}
 {%- elif kind == "object" or kind.startswith("list") -%}{{ jobo.type_json() }}
 {%- else -%}{{ dbt.type_string() }}
 {%- endif -%}
 {% endmacro %}
+
+{#- dbt's FLOAT is exact to seven digits on DuckDB. -#}
+{% macro type_number() %}{{ return(adapter.dispatch("type_number", "jobo")()) }}{% endmacro %}
+{% macro default__type_number() %}{{ return(dbt.type_float()) }}{% endmacro %}
+{% macro duckdb__type_number() %}double{% endmacro %}
 
 {% macro typed(column, kind) %}
 {%- if kind == "object" or kind.startswith("list") -%}{{ jobo.to_json(column) }}

@@ -1,9 +1,36 @@
--- Shares of an industry that do not add up to 100 percent, but for rounding, or sites that do not
--- add up to the whole.
+-- Industries whose shares do not add up to 100 percent, but for the rounding of each, or whose
+-- sites are not all sites of the directory that have the tag.
+with
+
+expected as (
+    select '(all)' as industry, count(*) as sites
+    from {{ ref("jobo__directory") }}
+    union all
+    select industry, count(distinct career_site_id) as sites
+    from {{ ref("stg_jobo__career_site_industries") }}
+    group by industry
+),
+
+shares as (
+    select
+        industry,
+        sum(percent) as percent,
+        sum(sites) as sites,
+        max(of_sites) as of_sites,
+        count(*) as systems
+    from {{ ref("jobo__ats_share") }}
+    group by industry
+)
+
 select
-    industry,
-    sum(percent) as percent,
-    sum(sites) as sites
-from {{ ref("jobo__ats_share") }}
-group by industry
-having abs(sum(percent) - 100) > 0.5 or sum(sites) <> max(of_sites)
+    expected.industry,
+    expected.sites as expected_sites,
+    shares.sites,
+    shares.of_sites,
+    shares.percent
+from expected
+left join shares on shares.industry = expected.industry
+where
+    expected.sites <> coalesce(shares.sites, 0)
+    or expected.sites <> coalesce(shares.of_sites, 0)
+    or abs(shares.percent - 100) > 0.005 * shares.systems + 0.001

@@ -40,9 +40,33 @@ AMOUNTS = {
     "$1.5B": 1_500_000_000,
     "$250K": 250_000,
     "1,200,000": 1_200_000,
+    "$1,5M": None,
+    "999999999B": 999_999_999_000_000_000,
+    "1234.56789M": 1_234_567_890,
+    "1" * 20: None,
+    "9999999999B": None,
     "undisclosed": None,
     "\u20ac9M": None,
     None: None,
+}
+DATES = {
+    "2024-02-29": "2024-02-29",
+    "2025-12-31T23:59:59Z": "2025-12-31",
+    "2025-02-29": None,
+    "2025-04-31": None,
+    "2025-13-01": None,
+    "2025-01-00": None,
+    "0000-01-01": None,
+    "2025": None,
+    None: None,
+}
+WEBSITES = {
+    "HTTPS://WWW.Acme.example/about": "acme.example",
+    "acme.example": "acme.example",
+    "http://acme.example:8080": "acme.example",
+    "http://localhost": None,
+    "N/A": None,
+    "info@acme.example": None,
 }
 
 
@@ -82,10 +106,11 @@ class World:
     read_again: str
     without_ats: str
     odd: str
+    websites: tuple[str, ...]
     added: tuple[str, str]
     job_changed: str
-    job_gone: str
-    job_back: str
+    jobs_gone: tuple[str, ...]
+    jobs_back: tuple[str, ...]
     job_added: str
 
 
@@ -96,7 +121,9 @@ def world(request: pytest.FixtureRequest, open_folder: Path) -> Iterator[World]:
     folder.mkdir()
     if request.param == "duckdb":
         with Sandbox(size=60, seed=2, jobs=80) as sandbox:
-            yield _world(sandbox, Duckdb.at(folder / "jobo.duckdb", VARIABLES))
+            # Which must not change what the package's unit tests expect.
+            variables = {**VARIABLES, "jobo__tracking_since": "2026-01-03"}
+            yield _world(sandbox, Duckdb.at(folder / "jobo.duckdb", variables))
     else:
         with (
             Sandbox(size=300, seed=1, jobs=120) as sandbox,
@@ -108,9 +135,9 @@ def world(request: pytest.FixtureRequest, open_folder: Path) -> Iterator[World]:
 def _world(sandbox: Sandbox, warehouse: Warehouse) -> World:
     world = sandbox.world
     pipeline = Pipeline(sandbox, warehouse.loader, warehouse.destination, warehouse.dbt.folder)
-    described, moved, reordered, read_again, without_ats, odd, alone = _sites(sandbox)
-    job_changed, job_gone, *_ = world.jobs()
-    (job_back, *_) = world.expired_jobs()
+    described, moved, reordered, read_again, without_ats, odd, alone, *websites = _sites(sandbox)
+    job_changed, *jobs_gone = [*world.jobs()][:3]
+    jobs_back = [*world.expired_jobs()][:2]
     sandbox.company_gone(alone)
     pipeline.run()
     first = _build(sandbox, warehouse, *(["deps"] if warehouse.dbt.in_project else []), "build")
@@ -120,25 +147,30 @@ def _world(sandbox: Sandbox, warehouse: Warehouse) -> World:
     world.touch(reordered, industries=world.row(reordered)["industries"][::-1])
     world.touch(read_again, company_size="a few", founded_year="c. 1999")
     world.touch(without_ats, ats=None)
+    for key, website in zip(websites, WEBSITES, strict=True):
+        world.touch(key, website=website)
     added = (world.add(ats="lever"), world.add(ats="lever"))
     world.touch_job(job_changed, title="Changed since")
-    world.expire_job(job_gone)
-    world.touch_job(job_back, title="Open again")
-    job_added = world.add_job()
+    for key in jobs_gone:
+        world.expire_job(key)
+    for key in jobs_back:
+        world.touch_job(key, title="Open again")
+    pay = {"min": 98765.43, "max": 123456.78, "currency": "USD", "period": "yearly"}
+    job_added = world.add_job(compensation=pay)
     pipeline.run()
-    _change_tables(warehouse, odd)
+    _change_tables(warehouse, odd, [jobs_gone[1], jobs_back[1]])
     also = "docs generate --static" if warehouse.dbt.in_project else "source freshness"
     second = _build(sandbox, warehouse, "build --full-refresh", also)
     return World(
         warehouse, first, second, described, moved, reordered, read_again, without_ats, odd,
-        added, job_changed, job_gone, job_back, job_added,
+        tuple(websites), added, job_changed, tuple(jobs_gone), tuple(jobs_back), job_added,
     )  # fmt: skip
 
 
 def _sites(sandbox: Sandbox) -> list[str]:
     """Return ids of sites with several industries, none of them without jobs of its own."""
     rows = sandbox.world.rows().items()
-    return [key for key, row in rows if len(row["industries"]) > 1][:7]
+    return [key for key, row in rows if len(row["industries"]) > 1][: 7 + len(WEBSITES)]
 
 
 def _build(sandbox: Sandbox, warehouse: Warehouse, *commands: str) -> Build:
@@ -151,12 +183,16 @@ def _build(sandbox: Sandbox, warehouse: Warehouse, *commands: str) -> Build:
     return Build(tables, sites, profiles, sandbox.world.jobs())
 
 
-def _change_tables(warehouse: Warehouse, odd: str) -> None:
+def _change_tables(warehouse: Warehouse, odd: str, undated: list[str]) -> None:
     """Change the loader's tables as a loader may while there are models over them."""
+    for key in undated:  # the API may omit it
+        warehouse.execute(f"UPDATE jobs SET updated_at = NULL WHERE id = '{key}'")
     warehouse.execute("ALTER TABLE career_sites ALTER COLUMN name TYPE varchar")
     warehouse.execute("ALTER TABLE companies DROP COLUMN operating_status")
-    rounds = [json.dumps({"raised_amount": amount}) for amount in AMOUNTS]
-    value = f"'[{','.join(rounds)}]'"
+    rounds: list[Row] = [{"raised_amount": amount} for amount in AMOUNTS]
+    rounds += [{"investment_type": day, "announced_on": day} for day in DATES]
+    rounds += [{"investment_type": "huge", "investor_count": 10**10}]
+    value = f"'{json.dumps(rounds)}'"
     if isinstance(warehouse, Postgres):
         value = f"ARRAY(SELECT jsonb_array_elements({value}))"
     warehouse.execute(f"UPDATE companies SET funding_rounds = {value} WHERE id = '{odd}'")
@@ -195,6 +231,12 @@ def test_directory_has_every_site_and_its_profile(world: World) -> None:
     assert sum(not row["has_profile"] for row in directory.values()) == 1
 
 
+def test_domain_is_the_bare_host_or_null(world: World) -> None:
+    directory = world.second.by_id("jobo__directory")
+    sites = [directory[key] for key in world.websites]
+    assert {site["website"]: site["domain"] for site in sites} == WEBSITES
+
+
 def test_shares_are_those_of_all_and_each_industry(world: World) -> None:
     for build in (world.first, world.second):
         pairs = [
@@ -227,7 +269,9 @@ def test_history_has_exactly_the_changes(world: World) -> None:
     after = world.second.versions("jobo__career_sites_history", "career_site_id")
     assert after.keys() == {*before, *world.added}
     changed = {key: versions for key, versions in after.items() if len(versions) > 1}
-    assert changed.keys() == {world.described, world.moved, world.without_ats}
+    assert changed.keys() == {
+        world.described, world.moved, world.without_ats, *world.websites,
+    }  # fmt: skip
     for key, versions in changed.items():
         old, new = versions
         assert {name: old[name] for name in TRACKED} == {
@@ -244,6 +288,7 @@ def test_history_has_exactly_the_changes(world: World) -> None:
         world.described: {"summary"},
         world.moved: {"ats", "listing_url"},
         world.without_ats: {"ats"},
+        **{key: {"website"} for key in world.websites},
     }
 
 
@@ -302,6 +347,9 @@ def test_funding_rounds_have_amounts_in_dollars(world: World) -> None:
         if row["career_site_id"] == world.odd
     ]
     assert {row["raised_amount"]: row["raised_usd"] for row in odd} == AMOUNTS
+    dates = {row["investment_type"]: row["announced_on"] for row in odd}
+    assert dates == {**DATES, "huge": None}
+    assert {row["investor_count"] for row in odd} == {None}
     assert {row["ats"] for row in odd} == {build.sites[world.odd]["ats"]}
 
 
@@ -328,21 +376,28 @@ def test_open_jobs_are_those_of_the_feed(world: World) -> None:
             }
             assert {name: jobs[key][name] for name in expected} == expected
     loaded = world.second.by_id("stg_jobo__jobs", "job_id")
-    assert loaded.keys() == {*world.second.jobs, world.job_gone}
+    assert loaded.keys() == {*world.second.jobs, *world.jobs_gone}
 
 
 def test_jobs_have_a_version_per_change_at_jobo(world: World) -> None:
     before = world.first.by_id("stg_jobo__jobs", "job_id")
     after = world.second.versions("jobo__jobs_history", "job_id")
-    assert after.keys() == before.keys() | {world.job_back, world.job_added}
-    (changed,) = (key for key, versions in after.items() if len(versions) > 1)
-    assert changed == world.job_changed
-    titles = [version["title"] for version in after[changed]]
-    assert titles == [before[changed]["title"], "Changed since"]
+    assert after.keys() == before.keys() | {*world.jobs_back, world.job_added}
+    titles = {
+        key: [version["title"] for version in versions]
+        for key, versions in after.items()
+        if len(versions) > 1
+    }
+    changed, undated = world.job_changed, world.jobs_gone[1]  # whose version is from its reading
+    assert titles == {
+        changed: [before[changed]["title"], "Changed since"],
+        undated: [before[undated]["title"]] * 2,
+    }
+    assert after[undated][1]["dbt_valid_from"] == before[undated]["read_at"]
 
 
 def test_hiring_counts_what_opened_and_closed(world: World) -> None:
-    for build, gone in ((world.first, []), (world.second, [world.job_gone])):
+    for build, gone in ((world.first, ()), (world.second, world.jobs_gone)):
         jobs = build.by_id("stg_jobo__jobs", "job_id")
         reported = build.by_id("stg_jobo__expired_jobs", "job_id")
         opened = Counter((monday(job["created_at"]), job["source"]) for job in jobs.values())
@@ -357,7 +412,15 @@ def test_hiring_counts_what_opened_and_closed(world: World) -> None:
 
 @pytest.mark.parametrize("world", ["duckdb"], indirect=True)
 def test_documentation_describes_the_columns(world: World) -> None:
-    page = (world.warehouse.dbt.folder / "target/static_index.html").read_text("utf-8")
+    target = world.warehouse.dbt.folder / "target"
+    described = json.loads((target / "manifest.json").read_text("utf-8"))["nodes"]
+    built = json.loads((target / "catalog.json").read_text("utf-8"))["nodes"]
+    assert {name.rsplit(".")[-1] for name in built} > {*MARTS, *OTHERS}
+    for name, node in built.items():
+        columns = described[name]["columns"]
+        assert columns.keys() == node["columns"].keys(), name
+        assert all(column["description"] for column in columns.values())
+    page = (target / "static_index.html").read_text("utf-8")
     assert "Stable id of the job: upsert by it, and join expired_jobs by it." in page
     assert "When a build first saw this version." in page
 

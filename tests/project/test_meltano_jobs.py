@@ -150,6 +150,8 @@ def test_recipe_keeps_a_job_board_current(hiring: Project) -> None:
 
     query(hiring, view)
     returns, leaves, *_ = (key for key in table(hiring, "jobs") if key in world.jobs())
+    # The API may omit it.
+    query(hiring, "UPDATE jobs SET updated_at = NULL WHERE id = %s", leaves)
     for key in (returns, leaves):
         world.expire_job(key)
     run(hiring, *FREQUENT)

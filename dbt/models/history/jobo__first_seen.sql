@@ -1,4 +1,4 @@
--- Sites of the first build existed before, nobody knows since when: theirs is null.
+-- How long the sites of the first build had existed is unknown: theirs is null.
 with
 
 versions as (

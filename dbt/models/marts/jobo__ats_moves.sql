@@ -23,8 +23,9 @@ directory as (
 
 select
     versions.career_site_id,
-    directory.name,
-    directory.domain,
+    -- Those of the version, if the site was deleted from the loader's table since.
+    coalesce(directory.name, versions.name) as name,
+    coalesce(directory.domain, versions.domain) as domain,
     directory.country_code,
     directory.company_size,
     versions.previous_ats as from_ats,

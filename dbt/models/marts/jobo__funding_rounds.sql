@@ -1,47 +1,32 @@
 {{ config(enabled=var("jobo__using_companies")) }}
 
--- The API sends amounts as text, such as $330M, $1.5B or 1,200,000. In any other form, as with
--- another currency, raised_usd is null and raised_amount has what was sent.
 with
 
 rounds as (
     select
         id as career_site_id,
+        name,
+        {{ jobo.domain("website") }} as domain,
         {{ jobo.json_text("item.value", ["investment_type"]) }} as investment_type,
         {{ jobo.json_text("item.value", ["announced_on"]) }} as announced_on,
         {{ jobo.json_text("item.value", ["raised_amount"]) }} as raised_amount,
         {{ jobo.json_text("item.value", ["lead_investor"]) }} as lead_investor,
-        cast({{ jobo.json_text("item.value", ["investor_count"]) }} as {{ dbt.type_int() }}) as investor_count
+        {{ jobo.json_text("item.value", ["investor_count"]) }} as investor_count
     from {{ ref("base_jobo__companies") }}
     {{ jobo.join_items("funding_rounds") }}
-),
-
-parsed as (
-    select
-        *,
-        cast(
-            {{ jobo.capture("replace(raised_amount, ',', '')", "^[$]?([0-9]+[.]?[0-9]*)[KMB]?$") }}
-            as {{ dbt.type_float() }}
-        ) as amount,
-        {{ jobo.capture("raised_amount", "([KMB])$") }} as unit
-    from rounds
 )
 
 select distinct -- Jobo may list a round twice
-    parsed.career_site_id,
-    directory.name,
-    directory.domain,
+    rounds.career_site_id,
+    -- Those of the profile, if the company has no row in career_sites.
+    coalesce(directory.name, rounds.name) as name,
+    coalesce(directory.domain, rounds.domain) as domain,
     directory.ats,
-    parsed.investment_type,
-    cast({{ jobo.capture("parsed.announced_on", "^([0-9]{4}-[0-9]{2}-[0-9]{2})$") }} as date) as announced_on,
-    parsed.raised_amount,
-    cast(
-        round(
-            parsed.amount
-            * case parsed.unit when 'K' then 1000 when 'M' then 1000000 when 'B' then 1000000000 else 1 end
-        ) as {{ dbt.type_bigint() }}
-    ) as raised_usd,
-    parsed.lead_investor,
-    parsed.investor_count
-from parsed
-left join {{ ref("jobo__directory") }} as directory on directory.career_site_id = parsed.career_site_id
+    rounds.investment_type,
+    {{ jobo.day("rounds.announced_on") }} as announced_on,
+    rounds.raised_amount,
+    {{ jobo.dollars("rounds.raised_amount") }} as raised_usd,
+    rounds.lead_investor,
+    cast({{ jobo.capture("rounds.investor_count", "^([0-9]{1,9})$") }} as {{ dbt.type_int() }}) as investor_count
+from rounds
+left join {{ ref("jobo__directory") }} as directory on directory.career_site_id = rounds.career_site_id

@@ -4,7 +4,7 @@
 with
 
 jobs as (
-    select job_id, source, created_at, updated_at
+    select job_id, source, created_at, changed_at
     from {{ ref("jobo__jobs_history") }}
     where dbt_valid_to is null
 ),
@@ -16,7 +16,7 @@ events as (
     select {{ jobo.monday("expired.reported_at") }} as week, jobs.source, 0 as opened, 1 as closed
     from jobs
     inner join {{ ref("stg_jobo__expired_jobs") }} as expired
-        on expired.job_id = jobs.job_id and expired.reported_at > jobs.updated_at
+        on expired.job_id = jobs.job_id and {{ jobo.is_gone("expired.reported_at", "jobs.changed_at") }}
 )
 
 select

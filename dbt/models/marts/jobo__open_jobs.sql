@@ -1,6 +1,5 @@
 {{ config(enabled=var("jobo__using_jobs")) }}
 
--- A job is gone if it was reported as expired after its last change: jobs can come back.
 select
     jobs.job_id,
     jobs.career_site_id,
@@ -25,5 +24,6 @@ select
     jobs.created_at,
     jobs.updated_at
 from {{ ref("stg_jobo__jobs") }} as jobs
-left join {{ ref("stg_jobo__expired_jobs") }} as expired on expired.job_id = jobs.job_id
-where expired.job_id is null or expired.reported_at <= jobs.updated_at
+left join {{ ref("stg_jobo__expired_jobs") }} as expired
+    on expired.job_id = jobs.job_id and {{ jobo.is_gone("expired.reported_at", "jobs.changed_at") }}
+where expired.job_id is null

@@ -42,7 +42,7 @@ select
     acquired_by_company,
     parent_company_url,
     funding_stage,
-    cast({{ jobo.capture("total_funding", "^([0-9]{1,15})$") }} as {{ dbt.type_bigint() }}) as total_funding_usd,
+    {{ jobo.dollars("total_funding") }} as total_funding_usd,
     funds_total_formatted,
     is_agency,
     is_acquired,

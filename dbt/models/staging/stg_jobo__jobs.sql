@@ -14,8 +14,8 @@ select
     {{ jobo.json_text("locations", [0, "city"]) }} as city,
     {{ jobo.json_text("locations", [0, "region"]) }} as region,
     {{ jobo.json_text("locations", [0, "country"]) }} as country,
-    cast({{ jobo.json_text("compensation", ["min"]) }} as {{ dbt.type_float() }}) as pay_min,
-    cast({{ jobo.json_text("compensation", ["max"]) }} as {{ dbt.type_float() }}) as pay_max,
+    cast({{ jobo.json_text("compensation", ["min"]) }} as {{ jobo.type_number() }}) as pay_min,
+    cast({{ jobo.json_text("compensation", ["max"]) }} as {{ jobo.type_number() }}) as pay_max,
     {{ jobo.json_text("compensation", ["currency"]) }} as pay_currency,
     {{ jobo.json_text("compensation", ["period"]) }} as pay_period,
     employment_type,
@@ -31,6 +31,7 @@ select
     valid_through,
     created_at,
     updated_at,
+    coalesce(updated_at, _sdc_extracted_at) as changed_at,
     _rescued_data as rescued_data,
     _sdc_extracted_at as read_at
 from {{ ref("base_jobo__jobs") }}
