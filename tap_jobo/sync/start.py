@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.scan import Scan, new_id
 from tap_jobo.sync.filter_change import FilterChange
+from tap_jobo.wording import plural
 
 if TYPE_CHECKING:
     import logging
@@ -202,7 +203,7 @@ class SyncStart:
 
     def _report_pending(self, pending: Scan, state: StreamState) -> None:
         self.logger.info(
-            "Resuming the sync of %s after %s rows.", pending.started_at, f"{pending.rows:,}"
+            "Resuming the sync of %s after %s.", pending.started_at, plural(pending.rows, "row")
         )
         usual = {
             window(self.spec, bookmark, self.start_date, self.lookback_minutes)

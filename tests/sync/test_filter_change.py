@@ -195,6 +195,12 @@ def test_narrowing_is_an_error_while_paid_pages_wait(tap: Tap, two: Run) -> None
     assert tap.run(state=replayed.state, country_codes=["DE"]).returncode == 0
 
 
+def test_lost_pages_without_a_row_are_no_reason_to_refuse(tap: Tap, two: Run) -> None:
+    tap.run(state=two.state, country_codes=["DE"])  # whose state the target loses
+    other = tap.run(state=two.state, country_codes=["US"])
+    assert other.returncode == 0, other.stderr
+
+
 def test_killed_narrow_run_is_resumed_or_undone(tap: Tap, two: Run) -> None:
     """Before its first state, the way back is no change; after it, it is."""
     for _ in range(12):
