@@ -18,6 +18,9 @@ _GRACE: Final = 10.0
 """Seconds that a request in flight may still take, since it may be billed."""
 _OUTPUT_GRACE: Final = 5.0
 """Seconds that the reader of our output has to read more."""
+_ECHO: Final = 1.0
+"""Seconds within which another signal is the same wish: after Ctrl-C in a terminal, which reaches
+the tap as well, Meltano sends SIGTERM, and that must not waste a page that was billed."""
 _SLICE: Final = 0.2
 """Seconds between checks for a signal during a wait."""
 _READER_CHECK: Final = 4.0
@@ -29,8 +32,8 @@ class ShutdownSignal:
 
     The handler only records the signal: a page that is being written is completed, with its
     state, and a wait ends immediately. A request in flight has 10 seconds before an alarm aborts
-    it; a blocked reader has 5. A second signal ends both immediately. (Windows has no such alarm:
-    there, the request ends by its own timeout.)
+    it; a blocked reader has 5. Another signal, a second later, ends both immediately. (Windows has
+    no such alarm: there, the request ends by its own timeout.)
 
     A reader that goes away ends the run in the same places, and a request in flight as a signal
     does: after 10 seconds, so that an answer that was billed still reaches the journal.
@@ -134,8 +137,9 @@ class ShutdownSignal:
 
     def _note(self, signum: int, _frame: FrameType | None) -> None:
         if self._signum is not None:
-            self._is_urgent = True
-            self._break_off()
+            if self._clock.monotonic() - self._noted_at >= _ECHO:
+                self._is_urgent = True
+                self._break_off()
             return
         self._signum = signum
         self._noted_at = self._clock.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -16,7 +17,12 @@ from tap_jobo.settings.common import UNSUPPORTED
 from tap_jobo.settings.environment import load_dotenv_environment, read_environment
 from tap_jobo.settings.sdk_settings import invalid_sdk_settings
 from tap_jobo.settings.setting import config_schema
-from tap_jobo.settings.unknown import mistyped_variables, unknown_settings, unknown_variables
+from tap_jobo.settings.unknown import (
+    mistyped_variables,
+    unknown_settings,
+    unknown_variables,
+    variables_unread_by_meltano,
+)
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.singer.catalog_checks import check_catalog, check_selection
 from tap_jobo.singer.command_line import CommandLine
@@ -32,6 +38,7 @@ from tap_jobo.singer.writer import StdoutWriter, check_reader, has_reader
 from tap_jobo.streams.registry import FEEDS, FOLLOWED, SETTINGS
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Sequence
 
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
@@ -77,12 +84,13 @@ class TapJobo(CommandLine):
         self.append_builtin_config(self.config_jsonschema)
         known = {*self.config_jsonschema["properties"], *UNSUPPORTED}
         problems = unknown_settings(config, known)
+        environ = variables_unread_by_meltano(os.environ)
         if parse_env_config:
             environ = load_dotenv_environment()
             config |= read_environment(self.config_jsonschema, environ)
-            problems += mistyped_variables(environ, known)
             for variable in unknown_variables(environ, known):
                 self.logger.warning("Variable %s is not a setting and has no effect.", variable)
+        problems += mistyped_variables(environ, known)
         problems += check_shape(config.get("stream_maps"))
         if validate_config:
             own = {"stream_maps", *(setting.name for setting in SETTINGS)}
@@ -93,6 +101,7 @@ class TapJobo(CommandLine):
             config.setdefault("api_key", "")
         if isinstance(catalog := kwargs.get("catalog"), dict):
             check_catalog(catalog)
+        self.logger.addFilter(_is_true)
         try:
             super().__init__(config=config, validate_config=validate_config, **kwargs)
         except ConfigValidationError as error:  # for the SDK's own settings
@@ -161,3 +170,8 @@ class TapJobo(CommandLine):
                 ", ".join(map(ascii, sorted(unknown))),
             )
         super().load_state(checked)
+
+
+def _is_true(record: logging.LogRecord) -> bool:
+    """Drop the SDK's line that it skips environment variables: this tap reads them itself."""
+    return record.msg != "Skipping parse of env var settings..."

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from tap_jobo.wording import plural
+
 if TYPE_CHECKING:
     import logging
 
@@ -59,11 +61,11 @@ class Balance:
         if self._alert_threshold is not None and balance < self._alert_threshold:
             self._logger.warning(
                 "The balance of %s credits (%s) is below credits_alert_threshold %s: it still "
-                "covers %s rows.",
+                "covers %s.",
                 f"{balance:,}",
                 dollars(balance),
                 f"{self._alert_threshold:,}",
-                f"{math.floor(balance / price):,}" if price else "any number of",
+                plural(math.floor(balance / price), "row") if price else "any number of rows",
             )
             self._alert_threshold = None  # once per run
 

@@ -13,6 +13,7 @@ from tap_jobo.journal.export import UnreadableError, as_line, rows_of
 from tap_jobo.journal.page_store import StoreError, summary
 from tap_jobo.journal.places import is_there, name_of, no_run, open_store
 from tap_jobo.journal.schema import UNVERSIONED
+from tap_jobo.wording import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -55,7 +56,7 @@ def list_(place: str | None, *, with_pages: bool) -> None:
             since = min(page.received_at for page in pages)
             click.echo(f"{shown}  {scan}  {summary(pages)}, received since {since}")
             for page in pages if with_pages else ():
-                rows = "not read yet" if page.rows is None else f"{page.rows:,} rows"
+                rows = "not read yet" if page.rows is None else plural(page.rows, "row")
                 click.echo(f"  {page.name}  {rows}")
         if not syncs:
             click.echo(f"No pages in {store.place}.")
@@ -122,7 +123,7 @@ def _chosen(entries: Sequence[Entry], names: Sequence[str]) -> list[Entry]:
 
 
 def _rows(count: int) -> str:
-    return f"{count:,} quarantined {'row' if count == 1 else 'rows'}"
+    return plural(count, "quarantined row")
 
 
 def _write(contents: Sequence[bytes]) -> None:

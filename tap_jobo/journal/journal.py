@@ -16,6 +16,7 @@ from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.errors import JournalError
 from tap_jobo.journal.page_store import Entry, NoStore, StoreError, summary
 from tap_jobo.journal.schema import hash_cursor
+from tap_jobo.wording import plural
 
 if TYPE_CHECKING:
     import logging
@@ -175,12 +176,14 @@ class Journal:
     def pages_of_others_after(self, completed: str) -> list[Entry]:
         """Return the pages of other filters that were billed since a scan and have not arrived.
 
+        Those without a row are left out: nothing was billed.
+
         Args:
             completed: Id of the last complete scan, empty for none.
         """
         bases = {completed, f"full-{completed}"} if completed else set()
         others = (entry for entry in self._pages.values() if entry.owner not in self._owners)
-        return [entry for entry in others if entry.base in bases]
+        return [entry for entry in others if entry.base in bases and entry.rows != 0]
 
     def note(self, entry: Entry, *, following: str | None, rows: int, tally: str) -> None:
         """Record what parsing a page has shown, so that later runs need not parse it again."""
@@ -254,12 +257,11 @@ class Journal:
         if pages:
             known = sum(entry.rows or 0 for entry in pages)
             self._logger.info(
-                "Replaying %s rows in %s %s from the journal, free of charge: they were billed "
+                "Replaying %s in %s from the journal, free of charge: they were billed "
                 "since %s, and the state of this run does not cover them. To fetch (and pay for) "
                 "them again instead, delete %s or set journal to false.",
-                f"{known:,}",
-                f"{len(pages):,}",
-                "page" if len(pages) == 1 else "pages",
+                plural(known, "row"),
+                plural(len(pages), "page"),
                 min(entry.received_at for entry in pages),
                 self._store.place,
             )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
+from tap_jobo.wording import plural
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -67,8 +69,7 @@ def summary(entries: Sequence[Entry]) -> str:
     """Summarize pages, such as `2 pages (100 rows, worth $5.00)`."""
     rows = sum(entry.rows or 0 for entry in entries)
     dollars = sum(entry.credits for entry in entries) / _CREDITS_PER_DOLLAR
-    pages = "page" if len(entries) == 1 else "pages"
-    return f"{len(entries):,} {pages} ({rows:,} rows, worth ${dollars:,.2f})"
+    return f"{plural(len(entries), 'page')} ({plural(rows, 'row')}, worth ${dollars:,.2f})"
 
 
 class PageStore(Protocol):

@@ -7,6 +7,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from tap_jobo.errors import ConfigError
 from tap_jobo.settings.common import UNSUPPORTED
 
 if TYPE_CHECKING:
@@ -57,9 +58,18 @@ def _read(text: str, kind: str) -> object:
 
 
 def load_dotenv_environment() -> dict[str, str]:
-    """Return the environment; a `.env` file here or in a parent folder supplies defaults."""
+    """Return the environment; a `.env` file here or in a parent folder supplies defaults.
+
+    Raises:
+        ConfigError: The file cannot be read.
+    """
     from dotenv import dotenv_values, find_dotenv  # noqa: PLC0415 - only for --config ENV
 
     path = find_dotenv(usecwd=True)
-    values = dotenv_values(path) if path else {}
+    try:
+        values = dotenv_values(path) if path else {}
+    except OSError as error:
+        raise ConfigError(f"The file {path} cannot be read ({error.strerror}).") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"The file {path} must be text in UTF-8.") from None
     return {name: text for name, text in values.items() if text is not None} | dict(os.environ)

@@ -16,6 +16,9 @@ _MISTYPED: Final = 0.8
 """Similarity from which a variable counts as a mistyped setting."""
 _NO_SETTINGS: Final = frozenset({"LOGLEVEL"})
 """Variables that the SDK reads itself."""
+_MELTANO: Final = "MELTANO_EXTRACTOR_NAME"
+"""Is set where Meltano started the tap."""
+_READ_BY_MELTANO: Final = "MELTANO_EXTRACT_"
 
 
 def unknown_settings(config: Mapping[str, Any], known: Collection[str]) -> list[str]:
@@ -45,6 +48,24 @@ def mistyped_variables(environ: Mapping[str, str], known: Collection[str]) -> li
         for variable, like in _unknown_variables(environ, known)
         if like
     ]
+
+
+def variables_unread_by_meltano(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that Meltano, if it started the tap, did not take for settings.
+
+    It passes on each setting under both prefixes, even a member of an object such as
+    `TAP_JOBO_STREAM_MAPS_JOBS`, which looks like a mistyped setting.
+
+    Args:
+        environ: The environment.
+    """
+    if _MELTANO not in environ:
+        return {}
+    return {
+        variable: value
+        for variable, value in environ.items()
+        if _READ_BY_MELTANO + variable.removeprefix(ENV_PREFIX) not in environ
+    }
 
 
 def unknown_variables(environ: Mapping[str, str], known: Collection[str]) -> list[str]:

@@ -94,7 +94,10 @@ class CompaniesStream(JoboStream):
             return
         if not self.is_test:
             self._run.start()
-        if not (self.has_explicit_ids or self._is_following or self.is_mapped_out):
+        if self.is_mapped_out:
+            self.logger.warning("Setting 'stream_maps' removes companies: nothing is read for it.")
+            return
+        if not (self.has_explicit_ids or self._is_following):
             raise ConfigError(
                 "The stream companies follows career_sites, which is not selected (it does not "
                 "follow any other stream): select career_sites too, or name the companies in "
@@ -104,10 +107,24 @@ class CompaniesStream(JoboStream):
             return
         self.require_primary_key()
         companies = NamedCompanies.of(self.config)
+        if not companies.count:
+            self._report_no_ids()
         if self.is_test:
             yield from self.profiles.read(islice(companies, self.ABORT_AT_RECORD_COUNT))
         else:
             yield from self._read_named(companies)
+
+    def _report_no_ids(self) -> None:
+        """Warn that the file of ids is empty, as after a query that failed or found nothing.
+
+        Raises:
+            ConfigError: It is a test, which would send no request and show nothing.
+        """
+        path = self.config["company_ids_file"]
+        empty = f"Setting 'company_ids_file': {path} has no ids, so no profile is read."
+        if self.is_test:
+            raise ConfigError(empty)
+        self.logger.warning("%s", empty)
 
     def _read_named(self, companies: NamedCompanies) -> Iterator[Row]:
         """Yield the profiles of a list, from where an earlier run was interrupted.
@@ -133,7 +150,7 @@ class CompaniesStream(JoboStream):
             super().finish_run()
         finally:
             self._progress.close()
-            if self.has_explicit_ids and not self.is_test:
+            if self.has_explicit_ids and not (self.is_test or self.is_mapped_out):
                 self.summarize(is_complete=self._is_complete)
         return self.has_explicit_ids and self.profiles.done > 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from singer_sdk import RESTStream
 from singer_sdk.authenticators import APIKeyAuthenticator
@@ -30,6 +30,12 @@ if TYPE_CHECKING:
 
     from tap_jobo.singer.run import RunContext
     from tap_jobo.singer.writer import StdoutWriter
+
+
+_FAILING_MAPS: Final = (
+    MappingError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError
+)  # fmt: skip
+"""What an expression of the user's raises."""
 
 
 class JoboStream(RESTStream[Any]):
@@ -178,9 +184,11 @@ class JoboStream(RESTStream[Any]):
             return
         try:
             super()._write_record_message(record)
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            # An expression of the user's that does not fit this row.
-            raise MappingError(f"{type(error).__name__}: {error}") from error
+        except _FAILING_MAPS as error:
+            what = "" if isinstance(error, MappingError) else f"{type(error).__name__}: "
+            raise ConfigError(
+                f"Setting 'stream_maps' does not fit a row of {self.name}: {what}{error}"
+            ) from error
 
     @cached_property
     def _is_written_unchanged(self) -> bool:

@@ -307,12 +307,13 @@ class Delivery:
         if scan.restarts:
             raise ApiError(
                 f"{rejection}, again in a sync that was started over once. To start over costs "
-                f"{cost} for the {scan.rows:,} rows so far: {self._how_to_start_over(scan)}."
+                f"{cost} for the {plural(scan.rows, 'row')} so far: "
+                f"{self._how_to_start_over(scan)}."
             ) from rejection
         self._logger.warning(
-            "%s: the sync starts over, and the %s rows so far are billed again for %s.",
+            "%s: the sync starts over, and the %s so far will be billed again for %s.",
             rejection,
-            f"{scan.rows:,}",
+            plural(scan.rows, "row"),
             cost,
         )
         return self._journal.resume(self._start.restarted(scan), None)

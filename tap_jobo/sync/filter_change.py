@@ -32,11 +32,13 @@ class FilterChange:
         spec: The feed.
         old: The filters that the state was written with.
         new: The filters that the settings ask for.
+        is_full_table: Whether each sync reads everything that matches, whatever the bookmark.
     """
 
     spec: FeedSpec
     old: Filters
     new: Filters
+    is_full_table: bool = False
 
     @property
     def only_narrows(self) -> bool:
@@ -45,6 +47,17 @@ class FilterChange:
             setting.narrows(self.old.get(setting.name), self.new[setting.name])
             for setting in self.spec.filters
         )
+
+    def why_harmless(self) -> str | None:
+        """Return why no row is missing, unless a sync is unfinished; None if rows may be."""
+        if self.is_full_table:
+            return "each sync reads everything that matches, so no row is missing"
+        if self.only_narrows:
+            return (
+                "they match only rows that the old ones match, so none is missing, and the sync "
+                "continues from the bookmark"
+            )
+        return None
 
     def describe(self) -> str:
         """Return which filters have changed, and how."""
@@ -70,7 +83,7 @@ class FilterChange:
                 the state does not know.
         """
         cost = f"each row is billed, {self._cost(most_rows)}"
-        if state.bookmark:
+        if state.bookmark and not self.is_full_table:
             ways = (
                 "To resume from the bookmark "
                 f"{format_timestamp(state.bookmark)}, set on_filter_change to 'keep': "
@@ -78,9 +91,12 @@ class FilterChange:
                 f"set it to 'resync': {cost}."
             )
         else:
+            why = "No sync with the old filters is complete"
+            if self.is_full_table:
+                why = "The replication method is FULL_TABLE"
             ways = (
-                "No sync with the old filters is complete, so with on_filter_change set to 'keep' "
-                f"or 'resync' the run reads everything that matches from the start: {cost}."
+                f"{why}, so with on_filter_change set to 'keep' or 'resync' the run reads "
+                f"everything that matches from the start: {cost}."
             )
         if state.pending:
             ways += (
@@ -116,7 +132,7 @@ class FilterChange:
     def _way_back(self, state: StreamState, are_pages_waiting: bool) -> str:  # noqa: FBT001
         if not (state.pending or are_pages_waiting):
             return "Or change the filters back."
-        then = "; narrowing them is then no error" if self.only_narrows else ""
+        then = "; changing them is then no error" if self.why_harmless() else ""
         return f"Or change the filters back and complete that sync first{then}."
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.scan import Scan, new_id
 from tap_jobo.sync.filter_change import FilterChange
+from tap_jobo.wording import plural
 
 if TYPE_CHECKING:
     import logging
@@ -175,7 +176,7 @@ class SyncStart:
         has_begun = state.bookmark is not None or state.pending is not None
         if not has_begun or state.filters in (None, self.filters):
             return None
-        return FilterChange(self.spec, state.filters or {}, self.filters)
+        return FilterChange(self.spec, state.filters or {}, self.filters, self.is_full_table)
 
     def _must_resync(self, state: StreamState) -> bool:
         change = self._filter_change(state)
@@ -189,21 +190,20 @@ class SyncStart:
         Raises:
             StateError: The user has to decide first: rows would be missing or billed again.
         """
-        is_harmless = change.only_narrows and state.pending is None
-        if self.on_filter_change == "error" and (are_pages_waiting or not is_harmless):
+        why_harmless = None if state.pending else change.why_harmless()
+        if self.on_filter_change == "error" and (are_pages_waiting or not why_harmless):
             raise change.error(state, self.most_rows(), are_pages_waiting=are_pages_waiting)
         self.logger.info(
-            "%s: %s",
+            "%s: %s.",
             change.describe(),
-            "they match only rows that the old ones match, so none is missing, and the sync "
-            "continues from the bookmark. Rows that no longer match stay in the warehouse."
-            if is_harmless
-            else f"on_filter_change is {self.on_filter_change}.",
+            f"{why_harmless}. Rows that no longer match stay in the warehouse"
+            if why_harmless
+            else f"on_filter_change is {self.on_filter_change}",
         )
 
     def _report_pending(self, pending: Scan, state: StreamState) -> None:
         self.logger.info(
-            "Resuming the sync of %s after %s rows.", pending.started_at, f"{pending.rows:,}"
+            "Resuming the sync of %s after %s.", pending.started_at, plural(pending.rows, "row")
         )
         usual = {
             window(self.spec, bookmark, self.start_date, self.lookback_minutes)

@@ -53,6 +53,20 @@ def quarantine_a_row(tap: Tap) -> dict[str, Any]:
     return spoiled
 
 
+def test_one_row_is_not_called_rows(tap: Tap) -> None:
+    one: dict[str, Any] = {"batch_size": 1, "max_credits": 50}
+    first = tap.run(**one)
+    lost = tap.run(**one, credits_alert_threshold=10**9)
+    assert "Replaying 1 row in 1 page from the journal" in lost.stderr
+    again = tap.run(state=first.state, **one)
+    assert "Resuming the sync of" in again.stderr
+    assert " after 1 row." in again.stderr
+    shown = "\n".join(written(tap, "list", "--pages"))
+    assert " 1 row" in shown
+    for text in (lost.stderr, again.stderr, shown):
+        assert not re.search(r"(?<![\d,.])1 (rows|pages|credits)\b", text), text
+
+
 def test_list_shows_each_sync_and_its_worth(tap: Tap, path: Path) -> None:
     cut_in_request(tap, 3, billed=False)
     tap.run(founded_after=1980)

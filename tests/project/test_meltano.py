@@ -66,6 +66,18 @@ def test_lost_state_costs_nothing(project: Project) -> None:
     assert project.sandbox.rows_billed == 301
 
 
+def test_config_test_costs_pages_that_the_next_run_replays(project: Project) -> None:
+    """If it names the environment: Meltano ignores the default one, and so its journal."""
+    variables = project.environment()
+    del variables["TAP_JOBO_JOURNAL_DIR"]  # so that the journal is where meltano.yml puts it
+    for command in (["--environment=dev", "config", "test", "tap-jobo"], PIPELINE):
+        run = execute(["meltano", *command], variables, cwd=project.folder)
+        assert run.returncode == 0, run.stderr
+        assert project.sandbox.rows_billed in (50, 100, 300)
+    assert project.is_current()
+    assert project.sandbox.rows_billed == 300
+
+
 def test_killed_full_refresh_resumes_from_the_merged_state(project: Project) -> None:
     project.run()
     project.run()  # whose state confirms the first, so that a full refresh buys afresh

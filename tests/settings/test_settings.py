@@ -132,6 +132,16 @@ class TestSources:
             "is_agency": False,
         }
 
+    def test_dotenv_file_that_is_not_text(self, tap: Tap, sandbox: Sandbox) -> None:
+        """As Windows PowerShell writes it with `>`."""
+        (tap.folder / ".env").write_text("TAP_JOBO_BATCH_SIZE=7", "utf-16")
+        line = complaint(_run_with_variables(tap, {}))
+        assert line == f"The file {tap.folder / '.env'} must be text in UTF-8."
+        assert sandbox.ledger == []
+
+    def test_no_line_says_that_variables_are_not_read(self, tap: Tap) -> None:
+        assert "env var" not in _run_with_variables(tap, {}).stderr
+
     def test_variables_go_over_a_file(self, tap: Tap, sandbox: Sandbox) -> None:
         run = tap.run("--config", "ENV", env={"TAP_JOBO_BATCH_SIZE": "7"}, batch_size=9)
         assert run.returncode == 0, run.stderr
@@ -288,6 +298,21 @@ class TestUnknown:
         assert len(run.ids) == 120
         (warning,) = run.lines("WARNING")
         assert "TAP_JOBO_FREQUENT_API_KEY" in warning
+
+    def test_variable_that_meltano_does_not_read(self, tap: Tap, sandbox: Sandbox) -> None:
+        """It would let a run spend without the limit that it is meant to set."""
+        variables = {"TAP_JOBO_MAX_CREDIT": "5000", "MELTANO_EXTRACTOR_NAME": "tap-jobo"}
+        assert complaint(tap.run(env=variables)) == (
+            "Variable TAP_JOBO_MAX_CREDIT is not a setting: did you mean TAP_JOBO_MAX_CREDITS?"
+        )
+        assert sandbox.ledger == []
+        assert tap.run("--discover", env=variables).returncode == 0
+
+    def test_variable_that_meltano_passes_on(self, tap: Tap) -> None:
+        members = {"TAP_JOBO_STREAM_MAPS_JOBS": "x", "MELTANO_EXTRACT_STREAM_MAPS_JOBS": "x"}
+        run = tap.run(env=members | {"MELTANO_EXTRACTOR_NAME": "tap-jobo"})
+        assert run.returncode == 0, run.stderr
+        assert run.lines("WARNING") == []
 
     def test_settings_of_the_sdk_are_known(self, tap: Tap) -> None:
         run = tap.run(stream_maps={}, flattening_enabled=False, stream_map_config={})

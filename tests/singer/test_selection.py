@@ -162,8 +162,12 @@ class TestStreamMaps:
         self, tap: Tap, sandbox: Sandbox
     ) -> None:
         line = complaint(tap.run(stream_maps={"career_sites": {"x": "int(name)"}}))
-        assert "stream_maps" in line
+        assert line.startswith("Setting 'stream_maps' does not fit a row of career_sites: ValueErr")
         assert len(sandbox.ledger) == 1
+        line = complaint(tap.run(stream_maps={"career_sites": {"x": "name.no_method()"}}))
+        assert line.startswith("Setting 'stream_maps' does not fit a row of career_sites: Failed")
+        assert "name.no_method()" in line
+        assert len(sandbox.ledger) == 1  # the page is replayed
 
 
 class TestFlattening:

@@ -64,9 +64,11 @@ def test_managed_state_keeps_its_own_filters(managed_tap: CompaniesTap, hiring: 
 
 
 def test_filter_of_jobs_alone_is_no_change_here(managed_tap: CompaniesTap) -> None:
-    state = managed_tap.run().state
-    assert managed_tap.run(state=state, jobs_experience_levels=["lead"]).returncode == 0
-    line = complaint(managed_tap.run(state=state, jobs_work_models=["remote"]))
+    remote: Json = {"jobs_work_models": ["remote"]}
+    state = managed_tap.run(**remote).state
+    lead = managed_tap.run(state=state, **remote, jobs_experience_levels=["lead"])
+    assert lead.returncode == 0, lead.stderr
+    line = complaint(managed_tap.run(state=state, jobs_work_models=["hybrid"]))
     assert "The filters of managed_jobs have changed" in line
 
 

@@ -162,7 +162,7 @@ def test_narrowing_an_unfinished_sync_is_an_error(tap: Tap) -> None:
     line = complaint(tap.run(state=cut.state, **wide | {"country_codes": ["DE"]}))
     assert "No sync with the old filters is complete" in line
     assert "drop the sync in progress: if they match, its 5 rows will be billed again" in line
-    assert line.endswith("complete that sync first; narrowing them is then no error.")
+    assert line.endswith("complete that sync first; changing them is then no error.")
     done = tap.run(state=cut.state, **wide)
     assert tap.run(state=done.state, country_codes=["DE"]).returncode == 0
 
@@ -184,7 +184,7 @@ def test_narrowing_is_an_error_while_paid_pages_wait(tap: Tap, two: Run) -> None
     billed = tap.sandbox.rows_billed
     line = complaint(tap.run(state=two.state, country_codes=["DE"]))
     assert "unused in the journal" in line
-    assert line.endswith("complete that sync first; narrowing them is then no error.")
+    assert line.endswith("complete that sync first; changing them is then no error.")
     kept = tap.run(state=two.state, country_codes=["DE"], on_filter_change="keep", batch_size=1)
     (warning,) = kept.lines("WARNING")
     assert "1 row of career_sites, worth $0.05, that this run does not use" in warning
@@ -193,6 +193,12 @@ def test_narrowing_is_an_error_while_paid_pages_wait(tap: Tap, two: Run) -> None
     assert key in replayed.ids
     assert tap.sandbox.rows_billed <= billed + 1  # the catch-up's, within the lookback
     assert tap.run(state=replayed.state, country_codes=["DE"]).returncode == 0
+
+
+def test_lost_pages_without_a_row_are_no_reason_to_refuse(tap: Tap, two: Run) -> None:
+    tap.run(state=two.state, country_codes=["DE"])  # whose state the target loses
+    other = tap.run(state=two.state, country_codes=["US"])
+    assert other.returncode == 0, other.stderr
 
 
 def test_killed_narrow_run_is_resumed_or_undone(tap: Tap, two: Run) -> None:

@@ -568,3 +568,21 @@ def test_a_larger_world_resumes_page_by_page(tap: Tap) -> None:
             if run.returncode == 0:
                 break
         assert sorted(ids) == sorted(sandbox.world.rows())
+
+
+def test_a_full_table_needs_no_decision_about_filters_unless_unfinished(tap: Tap) -> None:
+    catalog = full_table(tap)
+    first = tap.run(catalog=catalog, country_codes=["DE"])
+    more: dict[str, Any] = {"country_codes": ["DE", "US"], "batch_size": 5}
+    tap.sandbox.faults.add(Fault(status=401), on=len(tap.sandbox.feed_requests) + 2)
+    cut = tap.run(state=first.state, catalog=catalog, **more)
+    assert len(cut.ids) == 5
+    (line,) = (line for line in cut.lines("INFO") if line.startswith("The filters"))
+    assert "each sync reads everything that matches, so no row is missing" in line
+    refusal = complaint(tap.run(state=cut.state, catalog=catalog))
+    assert "The replication method is FULL_TABLE, so with on_filter_change set to" in refusal
+    assert "from the bookmark" not in refusal
+    done = tap.run(state=cut.state, catalog=catalog, **more)
+    assert done.returncode == 0, done.stderr
+    assert {*cut.ids, *done.ids} > {*first.ids}
+    assert tap.sandbox.rows_billed == len(first.ids) + len(cut.ids) + len(done.ids)

@@ -114,8 +114,8 @@ def test_request_without_a_response_in_ten_seconds_is_aborted(tap: Tap) -> None:
 
 def test_second_signal_aborts_a_request_at_once(tap: Tap) -> None:
     process = start_until(tap, Fault(hang=True), 3)
-    # Python handles the lower number first, should both be there at once.
     process.send_signal(signal.SIGINT)
+    time.sleep(1.1)
     process.send_signal(signal.SIGTERM)
     sent = time.monotonic()
     run, _ = finish(process, [])
@@ -125,6 +125,23 @@ def test_second_signal_aborts_a_request_at_once(tap: Tap) -> None:
     # What was broken off may be paid for, as far as the tap can tell.
     assert run.metrics["jobo_credits"] == 30 * 50
     assert "Traceback" not in run.stderr
+
+
+def test_signal_that_meltano_adds_to_ctrl_c_does_not_abort_a_request(tap: Tap) -> None:
+    hold = Hold()
+    tap.sandbox.faults.add(Fault(hold=hold), on=2)
+    process = tap.start()
+    widen_pipe(process)
+    hold.wait()
+    # Python handles the lower number first, should both be there at once.
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.3)
+    hold.release()
+    run, _ = finish(process, [])
+    assert run.returncode == 130
+    assert len(run.ids) == 100
+    assert run.metrics["jobo_credits_perhaps"] == 0
 
 
 @each
@@ -353,6 +370,10 @@ def test_blocked_output_is_given_five_seconds(clock: FakeClock, signum: signal.S
 def test_a_second_signal_ends_blocked_output_at_once(clock: FakeClock) -> None:
     with installed(clock) as shutdown:
         signal.raise_signal(signal.SIGTERM)
+        clock.passed += 0.9
+        signal.raise_signal(signal.SIGTERM)  # the same wish, such as from Meltano
+        shutdown.check_blocked(0)
+        clock.passed += 0.1
         signal.raise_signal(signal.SIGTERM)
         with pytest.raises(InterruptedRunError):
             shutdown.check_blocked(0)

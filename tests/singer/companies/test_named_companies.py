@@ -81,6 +81,31 @@ class TestNamedCompanies:
         assert sandbox.feed_requests == []
         assert len(sandbox.profile_requests) == 70
 
+    def test_a_file_without_ids_is_one_warning(self, alone: CompaniesTap, sandbox: Sandbox) -> None:
+        """As after a query that failed or found nothing."""
+        path = alone.folder / "ids.txt"
+        path.write_text("\n")
+        run = alone.run(company_ids_file=str(path))
+        assert run.returncode == 0, run.stderr
+        (warning,) = run.lines("WARNING")
+        assert warning == f"Setting 'company_ids_file': {path} has no ids, so no profile is read."
+        assert complaint(alone.run("--test", company_ids_file=str(path))) == warning
+        assert sandbox.ledger == []
+
+    def test_none_is_read_if_a_map_removes_them(
+        self, alone: CompaniesTap, sandbox: Sandbox
+    ) -> None:
+        ids = [*sandbox.world.rows()][:3]
+        run = alone.run(company_ids=ids, stream_maps={"companies": None})
+        assert run.returncode == 0, run.stderr
+        assert run.lines("WARNING") == [
+            "Setting 'stream_maps' removes companies: nothing is read for it."
+        ]
+        assert "Summary" not in run.stderr
+        assert "METRIC" not in run.stderr
+        assert run.states == [{}]
+        assert sandbox.ledger == []
+
     def test_uppercase_ids_are_the_same_companies(
         self, alone: CompaniesTap, sandbox: Sandbox
     ) -> None:
