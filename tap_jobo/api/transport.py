@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 from contextlib import contextmanager
 from contextvars import ContextVar
+from http import HTTPStatus
 from http.client import HTTPResponse
 from typing import TYPE_CHECKING, Any, Final
 
@@ -145,6 +146,13 @@ class _TimedResponse(HTTPResponse):
         if exchange := _current.get():
             raw: Any = self.fp.detach()
             self.fp = io.BufferedReader(_TimedReader(raw, exchange))
+
+    def _read_status(self) -> tuple[str, int, str]:
+        """Read a status; `begin`, which skips 100s, then skips all that precede the real one."""
+        version, status, reason = super()._read_status()  # type: ignore[misc]
+        if HTTPStatus.SWITCHING_PROTOCOLS < status < HTTPStatus.OK:
+            status = HTTPStatus.CONTINUE
+        return version, status, reason
 
 
 class _Sending:

@@ -86,6 +86,7 @@ class Journal:
         scans = self._with_ancestors(seeds) - {pending.id if pending else ""}
         arrived += [entry for entry in self._pages.values() if entry.scan in scans]
         self._remove(arrived)
+        self._forget(arrived)  # even if a later run has to remove them: this one needs them no more
 
     def resume(self, scan: Scan, bookmark: datetime | None) -> Scan:
         """Return the journaled scan to resume in place of a new one, or the new one.

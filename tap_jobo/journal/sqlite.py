@@ -120,7 +120,7 @@ class SqliteStore:
             )
 
     def remove(self, entries: Sequence[Entry]) -> None:
-        """Remove all of these pages or, if that fails, none, and free their disk space."""
+        """Remove all of these pages or, if that fails, none; free their disk space if possible."""
         if not entries:
             return
         with _store_errors():
@@ -131,8 +131,10 @@ class SqliteStore:
                         f"DELETE FROM {table} WHERE {_PAGE}",  # noqa: S608
                         map(_page, entries),
                     )
-            # It returns no rows, so `execute` would stop after freeing the first page.
-            db.executescript("PRAGMA incremental_vacuum")
+            # If another tap holds the lock by now, the space stays reserved for later pages.
+            with suppress(sqlite3.Error):
+                # It returns no rows, so `execute` would stop after freeing the first page.
+                db.executescript("PRAGMA incremental_vacuum")
 
     def rename_owner(self, old: str, new: str) -> None:
         """Move the pages of one owner to another."""

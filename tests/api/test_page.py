@@ -10,13 +10,16 @@ import pytest
 
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.api.json_body import NotJsonError, parse_json
-from tap_jobo.api.page import read_page
+from tap_jobo.api.page import page_decoder, read_page
 from tap_jobo.errors import ApiError
+from tap_jobo.records.converter import RecordConverter
 from tap_jobo.streams.career_sites import CAREER_SITES
+from tap_jobo.streams.jobs import JOBS
 from tests.support import Tap, complaint, state_at
+from tests.support.loggers import LOGGER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     Body = dict[str, Any]
 
@@ -69,6 +72,79 @@ def test_body_that_is_not_json_is_rejected(body: bytes) -> None:
 
 def test_json_with_invalid_utf_8_is_read() -> None:
     assert parse_json(b'{"detail": "Caf\xe9"}') == {"detail": "Caf\ufffd"}
+
+
+ROW = b'{"id": "11111111-2222-3333-4444-555555555555", "title": "a"'
+TEMPLATES = {
+    "number": b'{"jobs": [%b, "compensation": {"min": %%b}}], "has_more": false}' % ROW,
+    "text": b'{"jobs": [%b, "summary": %%b}], "has_more": false}' % ROW,
+    "twice": b'{"jobs": [%b, "title": %%b}], "has_more": false}' % ROW,
+    "unknown": b'{"jobs": [%b, "new": %%b}], "has_more": false}' % ROW,
+    "key": b'{"jobs": [%b, %%b: 1}], "has_more": false}' % ROW,
+    "row": b'{"jobs": [%b}, %%b], "has_more": false}' % ROW,
+    "list twice": b'{"jobs": %%b, "jobs": [%b}], "has_more": false}' % ROW,
+    "envelope": b'{"jobs": [%b}], "has_more": false, "new": %%b}' % ROW,
+    "cursor": b'{"jobs": [%b}], "has_more": true, "next_cursor": %%b}' % ROW,
+    "estimate": b'{"estimated_total": %%b, "jobs": [%b}], "has_more": false}' % ROW,
+    "has_more": b'{"jobs": [%b}], "has_more": %%b}' % ROW,
+    "end": b'{"jobs": [%b}], "has_more": false}%%b' % ROW,
+}
+VALUES = [
+    *(
+        b"0",
+        b"-0",
+        b"-0.0",
+        b"1e2",
+        b"01",
+        b"1.",
+        b"+1",
+        b"1e400",
+        b"-1e-400",
+        b"NaN",
+        b"-Infinity",
+    ),
+    *(b"18446744073709551616", b"12345678901234567890.0", b"9" * 400, b"9" * 5_000),
+    *(b'""', b'"a\\u0000"', b'"a\\\\u0000"', b'"a\0"', b'"a\n"', b'"\x7f"', b'"\\x"', b'"\\u00"'),
+    *(b'"\\ud800"', b'"\\udc00a"', b'"\\ud83d\\ude00"', b'"\xff"', b'"\xed\xa0\x80"', b'"\\ufeff"'),
+    *(b"null", b"true", b"[]", b"{}", b"[null]", b'{"a": 1, "a": [2]}', b"[" * 900 + b"]" * 900),
+    *(b"", b" ", b"\xef\xbb\xbf", b"x", b"// no", b"'a'"),
+]
+
+
+def _outcome(body: bytes, emitted: Sequence[str], *, is_at_once: bool) -> object:
+    """What becomes of a page, parsed and checked at once or bit by bit."""
+    schema = JOBS.schema.to_dict()
+    converter = RecordConverter(schema, emitted, LOGGER)
+    try:
+        decoder = page_decoder(JOBS, converter.row_type) if is_at_once else None
+        page = read_page(body, JOBS, None, decoder)
+    except ApiError as error:
+        return str(error)
+    found = (
+        converter.complete(page.items)
+        if page.are_rows_checked
+        else converter.convert(page.items, is_plain=page.is_plain)
+    )
+    written = [json.dumps(record) for record in found.records]  # as 1 and 1.0 differ
+    seen = (repr(found.skipped), dict(found.damaged), found.rows)
+    return written, seen, page.next_cursor, page.has_more, page.estimated_total
+
+
+@pytest.mark.parametrize("template", TEMPLATES.values(), ids=TEMPLATES.keys())
+def test_a_page_parsed_at_once_is_read_the_same(template: bytes) -> None:
+    names = [*JOBS.schema.to_dict()["properties"]]
+    deselected = {"title", "summary", "compensation"}
+    some = [name for name in names if name not in deselected]
+    for value in VALUES:
+        for body in (template % value, b"\xef\xbb\xbf" + template % value):
+            for emitted in (names, some):
+                expected = _outcome(body, emitted, is_at_once=False)
+                assert _outcome(body, emitted, is_at_once=True) == expected, body
+
+
+def test_a_page_of_documented_rows_is_parsed_at_once() -> None:
+    decoder = page_decoder(JOBS, RecordConverter(JOBS.schema.to_dict(), ("id",), LOGGER).row_type)
+    assert read_page(TEMPLATES["text"] % b'"a"', JOBS, None, decoder).are_rows_checked
 
 
 @pytest.mark.parametrize(

@@ -563,6 +563,21 @@ class TestTransport:
         assert b"cookie" not in heads[1].lower()
         assert not api.session.cookies
 
+    @pytest.mark.parametrize("status", ["100 Continue", "102 Processing", "103 Early Hints"])
+    def test_what_precedes_the_answer_is_passed_over(self, api: Api, status: str) -> None:
+        def announce(connection: socket.socket) -> None:
+            connection.sendall(2 * f"HTTP/1.1 {status}\r\nLink: </a>\r\n\r\n".encode())
+            answer()(connection)
+
+        server = api.serve(announce)
+        assert api.fetch(server).body == PAGE
+        assert server.connections == 1
+        assert api.account.credits == 0
+
+    def test_switch_of_protocols_is_no_answer(self, api: Api) -> None:
+        with pytest.raises(ApiError, match="Jobo answered 101"):
+            api.fetch(api.serve(answer(b"", "101 Switching Protocols")))
+
     def test_compressed_answer_is_read(self, api: Api) -> None:
         handler = answer(gzip.compress(PAGE), "200 OK", "Content-Encoding: gzip")
         assert api.fetch(api.serve(handler)).body == PAGE

@@ -9,6 +9,7 @@ import sys
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from tap_jobo.journal.page_store import Entry
 from tests.support import execute
 
 if TYPE_CHECKING:
@@ -17,6 +18,23 @@ if TYPE_CHECKING:
 
     from tests.support import Run, Tap
 
+PAGE = Entry(
+    owner="owner",
+    scan="scan",
+    base=None,
+    replaces="",
+    restarts=0,
+    since="",
+    started_at="2026-01-01T12:00:00.000000Z",
+    batch_size=50,
+    number=1,
+    cursor="",
+    following=None,
+    rows=None,
+    credits=2_500,
+    received_at="2026-01-01T12:00:01.000000Z",
+)
+"""The first page of a full sync, unread."""
 UNREAD = """
 SELECT scan || '.' || number FROM pages LEFT JOIN notes USING (owner, scan, cursor, number)
 WHERE notes.rows IS NULL

@@ -7,13 +7,16 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
 from jobo_sandbox import Fault, Hold
 from tap_jobo.journal.compression import compress
+from tap_jobo.journal.sqlite import SqliteStore
 from tests.journal.helpers import (
+    PAGE,
     is_warning_of_the_journal,
     opened,
     replayed,
@@ -265,8 +268,24 @@ def test_pages_that_arrived_leave_together_or_not_at_all(tap: Tap, path: Path) -
             "BEGIN SELECT RAISE(ABORT, 'cut'); END"
         )
     run = tap.run(state=first.state)
-    assert is_warning_of_the_journal(run.lines("WARNING")[0])
+    assert warned_once_of_the_journal(run)  # and not of pages that would be of use
     assert select(path, "SELECT number FROM pages ORDER BY number") == [1, 2, 3, 4]
+
+
+def test_pages_are_removed_though_their_space_cannot_be_freed(tmp_path: Path) -> None:
+    with closing(SqliteStore(tmp_path)) as store:
+        store.save(PAGE, b"{}")
+        assert store._db
+        asked: list[str] = []
+
+        def deny_vacuum(_action: int, name: str | None, *_: object) -> int:
+            asked.extend([name] if name == "incremental_vacuum" else [])
+            return sqlite3.SQLITE_DENY if name == "incremental_vacuum" else sqlite3.SQLITE_OK
+
+        store._db.set_authorizer(deny_vacuum)
+        store.remove([PAGE])
+        assert asked
+        assert store.entries() == []
 
 
 @pytest.mark.parametrize("side_files_too", [True, False])

@@ -14,6 +14,7 @@ from tap_jobo.journal.object_store import ObjectStore
 from tap_jobo.journal.page_store import Entry, NoStore, PageStore, StoreError, summary
 from tap_jobo.journal.sqlite import SqliteStore
 from tap_jobo.settings.bucket_url import parse_bucket_url
+from tests.journal.helpers import PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,22 +52,6 @@ STORES: dict[str, Callable[[Path], PageStore]] = {
 }
 """Each kind of store, opened for a folder of the test's. A new store needs one line here."""
 
-PAGE = Entry(
-    owner="owner",
-    scan="scan",
-    base=None,
-    replaces="",
-    restarts=0,
-    since="",
-    started_at="2026-01-01T12:00:00.000000Z",
-    batch_size=50,
-    number=1,
-    cursor="",
-    following=None,
-    rows=None,
-    credits=2_500,
-    received_at="2026-01-01T12:00:01.000000Z",
-)
 SECOND = replace(
     PAGE,
     base="before",
