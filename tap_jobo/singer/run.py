@@ -38,6 +38,11 @@ _TEST_RETRY_FOR: Final = 10.0
 """Seconds of backoff in a connection check, whose user is waiting."""
 
 
+def _no_other_credentials(request: PreparedRequest) -> PreparedRequest:
+    """Keep requests from sending what a `.netrc` file has for the host, or for any host."""
+    return request
+
+
 class RunContext:
     """What the streams of a run share. No stream creates any of this itself.
 
@@ -75,6 +80,9 @@ class RunContext:
         session = requests.Session()
         # Do not send local requests through a proxy of the environment: it would see the key.
         session.trust_env = self.url.startswith("https:")
+        session.auth = _no_other_credentials
+        # Not whatever is installed: a Zstandard body that is cut short can pass as complete.
+        session.headers["Accept-Encoding"] = "gzip, deflate"
         for scheme in ("https://", "http://"):
             session.mount(scheme, Transport(_MOST_WORKERS))
         return session

@@ -6,12 +6,17 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import requests
 
 from jobo_sandbox import Fault, Hold, Sandbox
+from tap_jobo.signals import ShutdownSignal
+from tap_jobo.singer.run import RunContext
 from tests.support import complaint, discover
+from tests.support.clock import FakeClock
 from tests.support.companies import CompaniesTap, ids_of, selecting
 from tests.support.crash import finish, widen_pipe
 from tests.support.jobs import metrics_of
+from tests.support.loggers import LOGGER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +39,24 @@ def tap(sandbox: Sandbox, tmp_path: Path) -> CompaniesTap:
 
 def _read(sandbox: Sandbox) -> list[str]:
     return [entry.endpoint for entry in sandbox.ledger]
+
+
+def test_bodies_are_compressed_as_requested(tap: CompaniesTap, sandbox: Sandbox) -> None:
+    assert tap.run().returncode == 0
+    assert {entry.headers["accept-encoding"] for entry in sandbox.ledger} == {"gzip, deflate"}
+
+
+def test_passwords_for_other_programs_are_not_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login me password secret\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    url = "https://api.example"
+    config = {"api_url": url}
+    run = RunContext(config, shutdown=ShutdownSignal(FakeClock()), logger=LOGGER)
+    prepared = run.session.prepare_request(requests.Request("POST", url))
+    assert "Authorization" not in prepared.headers
 
 
 class TestBudget:
