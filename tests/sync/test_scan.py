@@ -570,7 +570,7 @@ def test_a_larger_world_resumes_page_by_page(tap: Tap) -> None:
         assert sorted(ids) == sorted(sandbox.world.rows())
 
 
-def test_a_full_table_needs_no_decision_about_filters_unless_unfinished(tap: Tap) -> None:
+def test_new_filters_of_a_full_table_need_no_decision(tap: Tap) -> None:
     catalog = full_table(tap)
     first = tap.run(catalog=catalog, country_codes=["DE"])
     more: dict[str, Any] = {"country_codes": ["DE", "US"], "batch_size": 5}

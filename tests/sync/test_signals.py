@@ -127,7 +127,7 @@ def test_second_signal_aborts_a_request_at_once(tap: Tap) -> None:
     assert "Traceback" not in run.stderr
 
 
-def test_signal_that_meltano_adds_to_ctrl_c_does_not_abort_a_request(tap: Tap) -> None:
+def test_signals_of_one_ctrl_c_do_not_abort_a_request(tap: Tap) -> None:
     hold = Hold()
     tap.sandbox.faults.add(Fault(hold=hold), on=2)
     process = tap.start()
