@@ -177,7 +177,7 @@ class Journal:
     def pages_of_others_after(self, completed: str) -> list[Entry]:
         """Return the pages of other filters that were billed since a scan and have not arrived.
 
-        Those without a row are left out: nothing was billed.
+        Those without a row are skipped: nothing was billed.
 
         Args:
             completed: Id of the last complete scan, empty for none.

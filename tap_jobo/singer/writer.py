@@ -31,7 +31,7 @@ class StdoutWriter(MsgSpecWriter):
     A target receives a page's rows no later than the STATE that follows them.
 
     Attributes:
-        omits_states: Whether STATE messages are left out, as in a test.
+        omits_states: Whether STATE messages are omitted, as in a test.
     """
 
     def __init__(self) -> None:

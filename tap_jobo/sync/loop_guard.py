@@ -31,7 +31,7 @@ class LoopGuard:
         scan: The scan, as it is at the start of the run.
         memory: What the guard of an earlier run has returned, empty for nothing. Without it, a
             budget of a few pages per run would end each run before the loop shows. It counts only
-            if this run goes on exactly where that one ended: pages that are replayed are no loop.
+            if this run resumes exactly where that one ended: pages that are replayed are no loop.
     """
 
     def __init__(self, scan: Scan, memory: str = "") -> None:
