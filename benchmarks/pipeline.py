@@ -22,7 +22,6 @@ from benchmarks.processes import Contender, environment
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-WHOLE: Final = "`meltano run tap-jobo target-postgres`"
 _REPOSITORY: Final = Path(__file__).parents[1]
 _MELTANO: Final = str(Path(sys.executable).with_name("meltano"))
 _TAP: Final = str(Path(sys.executable).with_name("tap-jobo"))
@@ -73,15 +72,17 @@ class Pipeline:
         command = f"{self._loader(settings)} < {shlex.quote(str(self._messages))}"
         return self._shell(name, command)
 
-    def pipe(self, name: str = "`tap-jobo | target-postgres`", **settings: object) -> Contender:
+    def pipe(self) -> Contender:
         """Return both with a pipe between them, without Meltano."""
-        return self._shell(name, f"{shlex.join(self._tap)} | {self._loader(settings)}")
+        command = f"{shlex.join(self._tap)} | {self._loader({})}"
+        return self._shell("`tap-jobo | target-postgres`", command)
 
-    def meltano(self, name: str = WHOLE, **settings: object) -> Contender:
+    def meltano(self, name: str = "", **settings: object) -> Contender:
         """Return the pipeline as users run it, with settings of the loader."""
         env = {f"TARGET_POSTGRES_{key.upper()}": str(value) for key, value in settings.items()}
         command = [_MELTANO, "run", "tap-jobo", "target-postgres"]
         command = ["env", "-C", str(_REPOSITORY), *command]
+        name = name or "`meltano run tap-jobo target-postgres`"
         return Contender(name, command, self._reset, self._env | env)
 
     def _shell(self, name: str, command: str) -> Contender:
@@ -89,9 +90,9 @@ class Pipeline:
         return Contender(name, bash, self._reset, self._env)
 
     def _loader(self, settings: Mapping[str, object]) -> str:
-        file = "-".join(["loader", *map(str, settings.values())]) + ".json"
+        file = "-".join(["loader", *(f"{key}-{value}" for key, value in settings.items())])
         url = self._env["TARGET_POSTGRES_SQLALCHEMY_URL"]
-        config = self._write(file, {"sqlalchemy_url": url, **settings})
+        config = self._write(f"{file}.json", {"sqlalchemy_url": url, **settings})
         return shlex.join([_TARGET, "--config", config])
 
     def _write(self, name: str, content: Mapping[str, object]) -> str:

@@ -101,7 +101,7 @@ class TapJobo(CommandLine):
             config.setdefault("api_key", "")
         if isinstance(catalog := kwargs.get("catalog"), dict):
             check_catalog(catalog)
-        self.logger.addFilter(_is_true)
+        self.logger.addFilter(_is_not_misleading)
         try:
             super().__init__(config=config, validate_config=validate_config, **kwargs)
         except ConfigValidationError as error:  # for the SDK's own settings
@@ -172,6 +172,6 @@ class TapJobo(CommandLine):
         super().load_state(checked)
 
 
-def _is_true(record: logging.LogRecord) -> bool:
+def _is_not_misleading(record: logging.LogRecord) -> bool:
     """Drop the SDK's line that it skips environment variables: this tap reads them itself."""
     return record.msg != "Skipping parse of env var settings..."

@@ -29,7 +29,7 @@ class LoopGuard:
 
     Args:
         scan: The scan, as it is at the start of the run.
-        memory: What the guard of an earlier run has returned, empty for nothing. Without it, a
+        memory: What the guard of an earlier run has returned, empty if there is none. Without it, a
             budget of a few pages per run would end each run before the loop shows. It counts only
             if this run resumes exactly where that one ended: pages that are replayed are no loop.
     """

@@ -185,7 +185,7 @@ class SyncStart:
         return state.pending is not None or not change.only_narrows
 
     def _accept(self, change: FilterChange, state: StreamState, *, are_pages_waiting: bool) -> None:
-        """Log how the run goes on with the new filters.
+        """Log how the run continues with the new filters.
 
         Raises:
             StateError: The user has to decide first: rows would be missing or billed again.
