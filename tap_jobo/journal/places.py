@@ -94,7 +94,7 @@ def no_run(place: str | None) -> Iterator[None]:
         refuse_if_held(bucket, str(url))
         yield
     else:
-        with lock.no_run(folder_of(place)):
+        with lock.exclusive_lock(folder_of(place)):
             yield
 
 
