@@ -105,7 +105,7 @@ def journal(folder: Path, rows: int, rounds: int) -> None:
     with page_server(rows) as url:
         commands = Commands(folder, url)
         runs = [commands.without_journal(), commands.purchase(), commands.replay()]
-        if figure_of(runs[1], "jobo_rows") != figure_of(runs[2], "jobo_rows_replayed"):
+        if figure_of(runs[1], "record_count") != figure_of(runs[2], "jobo_rows_replayed"):
             sys.exit("The replay replays nothing: its time says nothing.")
         _say_per_page(measure(runs, rounds), start, pages)
     with page_server(_BUCKET_PAGES * PAGE) as url, bucket() as place:

@@ -42,8 +42,7 @@ _POLL: Final = 0.2
 class Metric(enum.StrEnum):
     """The figures of the summary, by their names in Singer METRIC lines."""
 
-    PROFILES = "jobo_profiles"
-    PROFILES_NOT_FOUND = "jobo_profiles_gone"
+    PROFILES_NOT_FOUND = "jobo_profiles_not_found"
     PROFILES_SKIPPED = "jobo_profiles_skipped"
 
 
@@ -146,7 +145,6 @@ class Profiles:
     def metrics(self) -> dict[Metric, float]:
         """Return the figures for METRIC lines: those that are not zero."""
         counts = {
-            Metric.PROFILES: self.count,
             Metric.PROFILES_NOT_FOUND: self.not_found,
             Metric.PROFILES_SKIPPED: self.skipped,
         }

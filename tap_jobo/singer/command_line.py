@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import click
 from singer_sdk import Tap
 
-from tap_jobo.api.balance import dollars
 from tap_jobo.errors import ConfigError, StateError, TapJoboError
 from tap_jobo.singer.connection_check import streams_to_test, test_result
 from tap_jobo.singer.input_files import read_object
 from tap_jobo.streams.registry import FEEDS
+from tap_jobo.wording import dollars
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

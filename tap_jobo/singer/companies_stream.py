@@ -144,7 +144,7 @@ class CompaniesStream(JoboStream):
             self.emit_state()
         self._is_complete = True
 
-    def finish_run(self) -> bool:
+    def finish_run(self) -> None:
         """Log how many profiles were read; `career_sites` does if this stream follows it."""
         try:
             super().finish_run()
@@ -152,7 +152,6 @@ class CompaniesStream(JoboStream):
             self._progress.close()
             if self.has_explicit_ids and not (self.is_test or self.is_mapped_out):
                 self.summarize(is_complete=self._is_complete)
-        return self.has_explicit_ids and self.profiles.done > 0
 
     def summarize(self, *, is_complete: bool) -> None:
         """Log a summary and METRIC lines.

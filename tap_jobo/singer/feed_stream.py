@@ -64,6 +64,7 @@ class FeedStream(JoboStream):
         self._follower = follower
         self._wants_profiles = False
         self._ids_of_page: list[str] = []
+        self._received_at: datetime | None = None
         run.before_start(self._prepare_run, self._check_values)
 
     def apply_catalog(self, catalog: Catalog) -> None:
@@ -108,7 +109,9 @@ class FeedStream(JoboStream):
 
     def _records(self) -> Iterator[Row]:
         """Write each page's records, and yield those that the SDK must write."""
-        for records in self._delivery().pages():
+        delivery = self._delivery()
+        for records in delivery.pages():
+            self._received_at = delivery.received_at
             if self._is_written_unchanged:
                 self._write_page(records)
             else:
@@ -116,7 +119,7 @@ class FeedStream(JoboStream):
 
     def _write_page(self, records: Sequence[Row]) -> None:
         """Write records as the SDK would, whose loop over them takes a tenth of a run."""
-        self._writer.write_records(self.name, records)
+        self._writer.write_records(self.name, records, self.time_extracted)
         self._record_counter.increment(len(records))
         if self._wants_profiles:
             self._ids_of_page += [record["id"] for record in records]
@@ -133,14 +136,18 @@ class FeedStream(JoboStream):
             self._ids_of_page.append(record["id"])
         return ()
 
-    def finish_run(self) -> bool:
+    @property
+    def time_extracted(self) -> datetime:
+        """When the page of the current record was received, in this run or an earlier one."""
+        return self._received_at or super().time_extracted
+
+    def finish_run(self) -> None:
         """Write the remaining records, and the sync's summary if the feed was to be read."""
         try:
             super().finish_run()
         finally:
             if self._will_read and not self.is_test:
                 self._summarize()
-        return bool(self._report.metrics())
 
     def _summarize(self) -> None:
         report = self._report

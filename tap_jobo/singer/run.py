@@ -17,7 +17,7 @@ from tap_jobo.journal.identity import owner_of, unversioned_owner
 from tap_jobo.journal.journal import Journal
 from tap_jobo.journal.page_store import NoStore
 from tap_jobo.journal.places import is_there, open_store, run_lock
-from tap_jobo.sync.run_summary import RunSummary
+from tap_jobo.sync.report import RunSummary
 
 if TYPE_CHECKING:
     import logging

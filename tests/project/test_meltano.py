@@ -30,7 +30,7 @@ def test_second_run_delivers_what_changed(project: Project) -> None:
     log = project.run().stderr
     assert "Summary: career_sites: 300 rows in 6 pages, 15,000 credits ($15.00)" in log
     assert (  # as without Meltano
-        'METRIC: {"type":"counter","metric":"jobo_rows","value":300,'
+        'METRIC: {"type":"counter","metric":"jobo_credits","value":15000,'
         '"tags":{"stream":"career_sites"}}'
     ) in log
     assert project.is_current()

@@ -269,8 +269,8 @@ class TestRows:
         assert len(errors) == len(wrong)
         for number, error in enumerate(errors):
             assert f"Bad {number}." in error
-        assert run.metrics["jobo_rows_left_out"] == len(wrong)
-        assert run.metrics["jobo_rows"] == 5
+        assert run.metrics["jobo_rows_skipped"] == len(wrong)
+        assert run.metrics["record_count"] == 5
 
     def test_row_without_an_id_is_skipped(self, tap: Tap, sandbox: Sandbox) -> None:
         good = next(iter(sandbox.world.rows()))
@@ -288,7 +288,7 @@ class TestRows:
         run = _run_on(tap, Fault(replace=lambda body: _before(body, odd)))
         assert len(run.records) == 5
         assert len(run.lines("ERROR")) == 4
-        assert run.metrics["jobo_rows_left_out"] == 4
+        assert run.metrics["jobo_rows_skipped"] == 4
 
     def test_feed_of_mostly_bad_rows_completes_with_a_short_log(self, tmp_path: Path) -> None:
         def mostly_without_ids(body: dict[str, Any]) -> dict[str, Any]:
@@ -300,7 +300,7 @@ class TestRows:
             run = Tap(sandbox, tmp_path).run()
         assert run.returncode == 0
         assert len(run.records) == 3
-        assert run.metrics["jobo_rows_left_out"] == 150
+        assert run.metrics["jobo_rows_skipped"] == 150
         assert 0 < len(run.stderr) < 100_000
 
     def test_ids_in_any_form_are_emitted_in_one(self, tap: Tap) -> None:

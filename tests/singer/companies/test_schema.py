@@ -19,6 +19,7 @@ from tests.support.companies import (
     profiles_of,
     validate_profiles,
 )
+from tests.support.jobs import metrics_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -162,7 +163,7 @@ class TestSchema:
         assert len(errors) == 2
         assert {key for key in (asked, nobody) for line in errors if key in line} == {asked, nobody}
         assert run.metrics["jobo_profiles_skipped"] == 2
-        assert run.metrics["jobo_profiles"] == 118
+        assert metrics_of(run, "companies")["record_count"] == 118
 
 
 def _kind(definition: Json) -> str:
