@@ -401,7 +401,7 @@ def test_a_second_signal_ends_blocked_output_at_once(
             signal.raise_signal(signal.SIGTERM)
 
 
-def test_a_second_signal_between_two_writes_ends_the_next_one_soon(
+def test_a_second_signal_between_writes_ends_the_next_soon(
     shutdown: ShutdownSignal, clock: FakeClock
 ) -> None:
     signal.raise_signal(signal.SIGTERM)
