@@ -42,6 +42,10 @@ def main(arguments: list[str]) -> int:
     Returns:
         The exit code: the command's, or 1 if it could not be run.
     """
+    if arguments[:1] == ["contract"]:
+        from jobo_sandbox.contract import command  # noqa: PLC0415 - loads the tap
+
+        return command.main(arguments[1:])
     options = read_options(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
     folder = Folder.here()
@@ -62,7 +66,7 @@ def main(arguments: list[str]) -> int:
 
 def _serve(folder: Folder, options: Options) -> int:
     with _opened(folder, _saved(folder, options), options) as sandbox:
-        settings = environment(folder, sandbox.url, sandbox.api_key)
+        settings = environment(folder.path, sandbox.url, sandbox.api_key)
         exports = "\n".join(f"  export {name}='{value}'" for name, value in settings.items())
         guide = _GUIDE.format(url=sandbox.url, key=sandbox.api_key, exports=exports)
         print(guide, flush=True)  # noqa: T201 - what it is for
@@ -76,18 +80,17 @@ def _serve(folder: Folder, options: Options) -> int:
 def _wrap(folder: Folder, options: Options) -> int:
     saved = _saved(folder, options)
     with _opened(folder, saved, options) as sandbox:
-        settings = environment(folder, sandbox.url, sandbox.api_key)
+        settings = environment(folder.path, sandbox.url, sandbox.api_key)
         if options.postgres:
-            with running_postgres(folder.postgres, saved.postgres_port) as port:
-                saved.postgres_port = port
+            with running_postgres(folder.postgres) as port:
                 warehouse = Warehouse(f"postgresql://postgres@127.0.0.1:{port}/postgres")
                 settings |= database_settings(port)
-                code, error = run(options.command, settings)
+                code = run(options.command, settings)
                 tables = warehouse.tables()
         else:
-            code, error = run(options.command, settings)
+            code = run(options.command, settings)
             tables = None
-    sys.stderr.write(summary(sandbox, outcome(options.command, code, error), tables))
+    sys.stderr.write(summary(sandbox, outcome(options.command, code), tables))
     return code
 
 
@@ -102,18 +105,14 @@ def _opened(folder: Folder, saved: Saved, options: Options) -> Iterator[Sandbox]
     try:
         sandbox.__enter__()
     except OSError as error:
-        if options.port is not None:
-            raise RefusedError(f"Port {sandbox.port} is already in use.") from error
-        sandbox.port = 0
-        sandbox.__enter__()
+        port = sandbox.port
+        raise RefusedError(f"Port {port} is in use. Choose another one with --port.") from error
     try:
         saved.api_port = sandbox.port
         folder.save(saved)  # now too: the cursors of a run that is killed stay valid
         yield sandbox
     finally:
         sandbox.close()
-        saved.changes = sandbox.world.changes
-        saved.secret = sandbox.secret.hex()
         saved.balance = sandbox.balance
         folder.save(saved)
 
@@ -148,7 +147,6 @@ def _make_sandbox(saved: Saved, options: Options) -> Sandbox:
         seed=saved.seed,
         life=True,
         created_at=datetime.fromisoformat(saved.created_at),
-        changes=saved.changes,
         secret=bytes.fromhex(saved.secret),
         rows_with_updated_at=options.updated_at,
         balance=saved.balance if options.balance is None else options.balance,

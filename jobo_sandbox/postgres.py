@@ -1,6 +1,5 @@
 """A real Postgres from a PyPI package, on a TCP port of the loopback interface."""
 
-import os
 import socket
 import subprocess
 import warnings
@@ -18,7 +17,7 @@ _TIMEOUT = 60
 
 
 @contextmanager
-def running_postgres(data: Path, port: int) -> Iterator[int]:
+def running_postgres(data: Path) -> Iterator[int]:
     """Run Postgres within a `with` block. The user is `postgres`, without a password.
 
     The package itself only listens on a Unix socket, whose path must be short and free of spaces,
@@ -26,7 +25,6 @@ def running_postgres(data: Path, port: int) -> Iterator[int]:
 
     Args:
         data: The data folder. Created if necessary; its parent must exist.
-        port: The preferred port. Another one is used if it is taken or 0.
 
     Yields:
         The port.
@@ -37,7 +35,7 @@ def running_postgres(data: Path, port: int) -> Iterator[int]:
     stop_postgres(data)
     server = get_server(data, start=False)
     server.ensure_pgdata_inited()
-    port = _free_port(port)
+    port = _free_port()
     serving = f"-h {HOST} -p {port} -k ''"
     try:
         _pg_ctl(data, "start", "-o", serving, "-l", str(data / "log"))
@@ -69,14 +67,6 @@ def _pg_ctl(data: Path, *arguments: str, check: bool = True) -> None:
     )
 
 
-def _free_port(wish: int) -> int:
-    for port in (wish, 0):
-        with socket.socket() as probe:
-            if os.name == "posix":  # as Postgres does: a port that was just released is free
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise RuntimeError("no port is free")
+def _free_port() -> int:
+    with socket.create_server((HOST, 0)) as probe:
+        return int(probe.getsockname()[1])

@@ -6,7 +6,6 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from email.utils import format_datetime
 from threading import Thread
-from types import TracebackType
 from typing import Any, Self
 
 from aiohttp import web
@@ -48,12 +47,7 @@ class Sandbox(Core):
         self.port = started.result()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -83,7 +77,7 @@ class Sandbox(Core):
 def _make_app(core: Core) -> web.Application:
     def add(method: str, path: str, endpoint: Endpoint) -> None:
         async def handle(request: web.Request) -> web.StreamResponse:
-            body = dict(request.query) if method == "GET" else await _body(request)
+            body = dict(request.query) if request.method == "GET" else await _body(request)
             entry = core.book.open(core.now(), endpoint, _headers(request), body=body)
             return await _handle(core, request, entry)
 
@@ -107,6 +101,7 @@ def _make_app(core: Core) -> web.Application:
     add("GET", "/api/jobs/expired", "expired_jobs")
     add("GET", "/api/connectors/filters", "filters")
     app.router.add_get("/api/companies/{id}", profile)
+    add("*", "/{path:.*}", "other")
     return app
 
 
