@@ -68,7 +68,7 @@ def options(**values: Any) -> Callable[[Sandbox], None]:
 
 
 def accept_any_size(endpoint: Endpoint) -> Callable[[Sandbox], None]:
-    empty = {"career_sites": [], "jobs": [], "next_cursor": None, "has_more": False}
+    empty: dict[str, Any] = {"career_sites": [], "jobs": [], "next_cursor": None, "has_more": False}
     fault = Fault(status=200, body=empty, times=None)
     return always(fault, endpoint, lambda entry: sent(entry).get("batch_size", 0) > 1)
 
