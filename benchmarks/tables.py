@@ -145,7 +145,7 @@ def memory_and_disk(folder: Path, most: int, sizes: Sequence[int]) -> None:
 
 def pipeline(folder: Path, rows: int, rounds: int) -> None:
     """Load career sites, and jobs, into Postgres: with Meltano, without it, each part alone."""
-    with running_postgres(folder / "postgres", 0) as port:
+    with running_postgres(folder / "postgres") as port:
         with page_server(rows) as url:
             own = Pipeline(folder, url, port)
             own.install()
