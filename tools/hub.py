@@ -20,7 +20,7 @@ LISTING = {
     "logo_url": "/assets/logos/extractors/jobo.png",
     "maintenance_status": "active",
     "quality": "silver",  # what the Hub gives a new plugin that is built with the SDK
-    "repo": "https://github.com/OWNER/tap-jobo",
+    "repo": "https://github.com/EXAMPLE-OWNER/tap-jobo",
 }
 """What only the Hub shows."""
 
