@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from jobo_sandbox.child import BY_SIGNAL, database_settings, environment, run
 from jobo_sandbox.faults import Fault
-from jobo_sandbox.folder import Folder, InUseError, Saved
+from jobo_sandbox.folder import Folder, RefusedError, Saved
 from jobo_sandbox.limits import FEED_LIMITS, PROFILE_LIMITS
 from jobo_sandbox.options import Options, read_options
 from jobo_sandbox.postgres import running_postgres, stop_postgres
@@ -30,10 +30,6 @@ To fetch a page of two rows:
   curl -s {url}/api/career-sites/feed -H 'X-Api-Key: {key}' \\
     -H 'Content-Type: application/json' -d '{{"batch_size": 2}}'
 """
-
-
-class RefusedError(Exception):
-    """The options cannot be met; the message says why."""
 
 
 def main(arguments: list[str]) -> int:
@@ -57,7 +53,7 @@ def main(arguments: list[str]) -> int:
             if options.serve:
                 return _serve(folder, options)
             return _wrap(folder, options) if options.command else 0
-    except (InUseError, RefusedError, RuntimeError) as error:
+    except (RefusedError, RuntimeError) as error:
         sys.stderr.write(f"jobo_sandbox: {error}\n")
         return 1
     except KeyboardInterrupt as interrupt:
@@ -123,15 +119,10 @@ def _saved(folder: Folder, options: Options) -> Saved:
     Raises:
         RefusedError: If the options ask for another world than the saved one.
     """
-    saved = folder.load()
-    if saved is None:
-        saved = Saved()
-        saved.size = saved.size if options.size is None else options.size
-        saved.jobs = saved.jobs if options.jobs is None else options.jobs
-        saved.seed = saved.seed if options.seed is None else options.seed
-    wanted = (options.size, options.jobs, options.seed)
-    actual = (saved.size, saved.jobs, saved.seed)
-    if any(want not in {None, have} for want, have in zip(wanted, actual, strict=True)):
+    given = {name: getattr(options, name) for name in ("size", "jobs", "seed")}
+    given = {name: value for name, value in given.items() if value is not None}
+    saved = folder.load() or Saved(**given)
+    if any(getattr(saved, name) != value for name, value in given.items()):
         raise RefusedError(
             f"This folder has a world of size {saved.size} with {saved.jobs} jobs and seed "
             f"{saved.seed}. Use --reset to start over with another one."

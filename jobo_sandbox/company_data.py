@@ -15,13 +15,8 @@ T = TypeVar("T")
 # What the filters look at. Only the industries also appear in a row; the rest is in the profile.
 TRAITS = frozenset(
     {
-        "company_size",
-        "company_type",
-        "country_code",
-        "founded_year",
-        "funding_stage",
-        "industries",
-        "is_agency",
+        *("company_size", "company_type", "country_code", "founded_year", "funding_stage"),
+        *("industries", "is_agency"),
     }
 )
 _HIDDEN = TRAITS - {"industries"}

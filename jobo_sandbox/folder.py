@@ -18,8 +18,8 @@ _LOCK = "lock"
 _IGNORE = ".gitignore"
 
 
-class InUseError(Exception):
-    """Another run is using the folder."""
+class RefusedError(Exception):
+    """The options cannot be met; the message says why."""
 
 
 @dataclass
@@ -66,7 +66,7 @@ class Folder:
         """Create the folder if necessary, and lock it.
 
         Raises:
-            InUseError: If another run is using it.
+            RefusedError: If another run is using it.
         """
         self.path.mkdir(exist_ok=True)
         (self.path / _IGNORE).write_text("*\n")
@@ -74,7 +74,7 @@ class Folder:
             with FileLock(self.path / _LOCK, blocking=False):
                 yield
         except Timeout as error:
-            raise InUseError(f"another sandbox is using {self.path}") from error
+            raise RefusedError(f"another sandbox is using {self.path}") from error
 
     def reset(self) -> None:
         """Delete everything from earlier runs. The lock stays held."""

@@ -1,10 +1,11 @@
 """A real Postgres from a PyPI package, on a TCP port of the loopback interface."""
 
+import random
 import socket
 import subprocess
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 with warnings.catch_warnings():
@@ -68,5 +69,8 @@ def _pg_ctl(data: Path, *arguments: str, check: bool = True) -> None:
 
 
 def _free_port() -> int:
-    with socket.create_server((HOST, 0)) as probe:
-        return int(probe.getsockname()[1])
+    # Below the ports of outgoing connections, one of which could take it before Postgres does.
+    for port in random.sample(range(20_000, 30_000), k=100):
+        with suppress(OSError), socket.create_server((HOST, port)):
+            return port
+    raise RuntimeError("no port is free")

@@ -146,12 +146,6 @@ BENEFITS = _phrases(
 EDUCATION = ("Bachelor's degree", "Master's degree", "Vocational training")
 CERTIFICATIONS = ("PMP", "AWS Certified Developer", "CPA", "Scrum Master")
 SKILLS = {
-    "Python": "hard",
-    "SQL": "hard",
-    "Kubernetes": "hard",
-    "Salesforce": "hard",
-    "Forklift operation": "hard",
-    "Communication": "soft",
-    "Teamwork": "soft",
-    "Problem solving": "soft",
+    **dict.fromkeys(_phrases("Python, SQL, Kubernetes, Salesforce, Forklift operation"), "hard"),
+    **dict.fromkeys(_phrases("Communication, Teamwork, Problem solving"), "soft"),
 }
