@@ -6,7 +6,9 @@ from datetime import datetime
 from threading import Lock
 from typing import Any, Literal
 
-Endpoint = Literal["feed", "profile", "jobs", "managed_jobs", "expired_jobs", "filters"]
+Endpoint = Literal[
+    "feed", "profile", "jobs", "managed_jobs", "expired_jobs", "filters", "industries", "locations"
+]
 
 
 @dataclass

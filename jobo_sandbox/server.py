@@ -106,6 +106,8 @@ def _make_app(core: Core) -> web.Application:
     add("POST", "/api/jobs/feed/managed", "managed_jobs")
     add("GET", "/api/jobs/expired", "expired_jobs")
     add("GET", "/api/connectors/filters", "filters")
+    add("GET", "/api/connectors/filter-options/industries", "industries")
+    add("GET", "/api/connectors/locations/suggest", "locations")
     app.router.add_get("/api/companies/{id}", profile)
     return app
 
