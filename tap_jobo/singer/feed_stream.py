@@ -288,7 +288,7 @@ class FeedStream(JoboStream):
         judge_clocks(
             api_time,
             self._run.clock.now(),
-            trusts_local=self.config["trust_local_clock"],
+            trusts_local=False,
             logger=self.logger,
         )
 
@@ -328,7 +328,7 @@ class FeedStream(JoboStream):
             lookback_minutes=self.config["lookback_minutes"],
             batch_size=self._spec.page_size(self.config),
             is_full_table=self.replication_method == REPLICATION_FULL_TABLE,
-            trusts_local_clock=self.config["trust_local_clock"],
+            trusts_local_clock=False,
             clock=self._run.clock,
             api_now=self._run.api_now,
             logger=self.logger,
@@ -354,7 +354,7 @@ class FeedStream(JoboStream):
             prepare=self._prepare,
             filters=self._filters,
             account=self._account,
-            trusts_local=self.config["trust_local_clock"],
+            trusts_local=False,
         )
 
     def _prepare(self, parameters: dict[str, Any]) -> PreparedRequest:
