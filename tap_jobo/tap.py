@@ -14,7 +14,7 @@ from tap_jobo.errors import ConfigError
 from tap_jobo.redaction import redact_logs
 from tap_jobo.settings.check import check
 from tap_jobo.settings.environment import (
-    load_dotenv_environment,
+    load_dotenv_file,
     mistyped_variables,
     read_environment,
 )
@@ -31,7 +31,7 @@ from tap_jobo.streams.registry import FEEDS, FOLLOWED, SETTINGS
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
     from singer_sdk.streams import Stream
@@ -73,12 +73,11 @@ class TapJobo(CommandLine):
         """
         self._shutdown = ShutdownSignal(has_reader=has_reader, check_reader=check_reader)
         self.append_builtin_config(self.config_jsonschema)
-        environ: Mapping[str, str] = os.environ
         config = dict(config or {})
         if parse_env_config:
-            environ = load_dotenv_environment()
-            config |= read_environment(self.config_jsonschema, environ)
-        problems = mistyped_variables(environ, self.config_jsonschema["properties"])
+            load_dotenv_file()
+            config |= read_environment(self.config_jsonschema, os.environ)
+        problems = mistyped_variables(os.environ, self.config_jsonschema["properties"])
         if validate_config:
             config = check(config, SETTINGS, self.config_jsonschema, problems)
             redact_logs(config["api_key"])

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
 from singer_sdk import typing as th
 
 from tap_jobo.errors import ConfigError
-from tap_jobo.redaction import REPLACEMENT, without_key
-from tap_jobo.settings.bucket_url import is_like_url
+from tap_jobo.redaction import without_key
 from tap_jobo.settings.environment import BOOLEANS, variable_of
 
 if TYPE_CHECKING:
@@ -20,8 +18,6 @@ if TYPE_CHECKING:
 
 _SIMILAR: Final = 0.75
 """Similarity from which an unknown name counts as a misspelled setting."""
-_LONGEST: Final = 60
-"""Characters of a wrong value that a message shows."""
 
 
 def check(
@@ -43,7 +39,7 @@ def check(
 
     Raises:
         ConfigError: Settings are missing or invalid. Each has a line that names it and says what
-            is allowed; none shows the key.
+            is allowed; none shows a value, which may hold the key.
     """
     given = {name: value for name, value in config.items() if value is not None}
     for setting in settings:
@@ -59,16 +55,20 @@ def _problems(
     given: Mapping[str, Any], settings: Sequence[Setting], schemas: Mapping[str, Any]
 ) -> Iterator[str]:
     for setting in settings:
-        if setting.name in given:
-            yield from _problem(setting, given)
-        elif setting.required:
+        name, value = setting.name, given.get(setting.name)
+        if value is None and setting.required:
             yield (
-                f"Setting '{setting.name}' is missing: set it in the file of --config, or set the "
-                f"variable {variable_of(setting.name)} and pass --config ENV."
+                f"Setting '{name}' is missing: set it in the file of --config, or set the variable "
+                f"{variable_of(name)} and pass --config ENV."
             )
+        elif value in ("", []):  # such as the variable of a CI secret that is not set
+            advice = "set it to" if setting.required else "remove it, or set it to"
+            yield f"Setting '{name}' is empty: {advice} {setting.type.expected}."
+        elif value is not None and not setting.type.allows(value):
+            yield f"Setting '{name}' must be {setting.type.expected}."
     own = {setting.name for setting in settings}
     for name in [name for name in schemas if name in given and name not in own]:
-        yield from _problems_of_sdk(name, schemas[name], given)
+        yield from _problems_of_sdk(name, schemas[name], given[name])
     for name in sorted(given.keys() - schemas.keys()):
         near = get_close_matches(name.lower(), schemas, 1, _SIMILAR)
         advice = f"did you mean {near[0]}?" if near else "remove it."
@@ -77,32 +77,11 @@ def _problems(
         yield "Settings 'company_ids' and 'company_ids_file' are mutually exclusive: set only one."
 
 
-def _problem(setting: Setting, given: Mapping[str, Any]) -> Iterator[str]:
-    value = given[setting.name]
-    if value in ("", []):  # such as the variable of a CI secret that is not set
-        advice = "set it to" if setting.required else "remove it, or set it to"
-        yield f"Setting '{setting.name}' is empty: {advice} {setting.type.expected}."
-    elif not setting.type.allows(value):
-        # A URL may hold a password.
-        is_hidden = setting.secret or setting.name == "api_url" or is_like_url(str(value))
-        instead = "" if is_hidden else f", not {_shown(value, given)}"
-        yield f"Setting '{setting.name}' must be {setting.type.expected}{instead}."
-
-
-def _problems_of_sdk(name: str, schema: Any, given: Mapping[str, Any]) -> Iterator[str]:
+def _problems_of_sdk(name: str, schema: Mapping[str, Any], value: object) -> Iterator[str]:
     try:
-        errors = [*th.DEFAULT_JSONSCHEMA_VALIDATOR(schema).iter_errors(given[name])]
-        wrong = {".".join(map(str, (name, *each.absolute_path))): each.instance for each in errors}
+        errors = [*th.DEFAULT_JSONSCHEMA_VALIDATOR(schema).iter_errors(value)]
+        paths = [".".join(map(str, (name, *error.absolute_path))) for error in errors]
     except (AttributeError, TypeError):  # the SDK's schema of `__else__` in stream maps is broken
-        wrong = {name: given[name]}
-    for path, value in wrong.items():
-        yield f"Setting '{path}' is not valid for the Singer SDK: {_shown(value, given)}."
-
-
-def _shown(value: object, given: Mapping[str, Any]) -> str:
-    """Return a value as in a configuration file, without the key, and not too long."""
-    shown = json.dumps(value, default=str)
-    if key := given.get("api_key"):
-        shown = shown.replace(json.dumps(str(key))[1:-1], REPLACEMENT)
-    shown = without_key(shown)
-    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
+        paths = [name]
+    for path in paths:
+        yield f"Setting '{path}' is not valid: see the Singer SDK's documentation of {name}."

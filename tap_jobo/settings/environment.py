@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
@@ -58,27 +57,27 @@ def _parse(text: str, types: str) -> object:
     return text
 
 
-def load_dotenv_environment() -> dict[str, str]:
-    """Return the environment; a `.env` file here or in a parent folder supplies defaults.
+def load_dotenv_file() -> None:
+    """Set variables that are not set from a `.env` file here or in a parent folder.
 
     Raises:
         ConfigError: The file cannot be read.
     """
-    from dotenv import dotenv_values, find_dotenv  # noqa: PLC0415 - only for --config ENV
+    from dotenv import find_dotenv, load_dotenv  # noqa: PLC0415 - only for --config ENV
 
     path = find_dotenv(usecwd=True)
     try:
-        values = dotenv_values(path) if path else {}
+        load_dotenv(path)
     except (OSError, UnicodeDecodeError):
         raise ConfigError(f"The file {path} must be readable text in UTF-8.") from None
-    return {name: text for name, text in values.items() if text is not None} | dict(os.environ)
 
 
 def mistyped_variables(environ: Mapping[str, str], known: Collection[str]) -> list[str]:
     """Return a line for each `TAP_JOBO_...` variable that is nearly the one of a setting.
 
-    A mistyped `TAP_JOBO_MAX_CREDITS` must not let a run spend without limit, however the tap was
-    started.
+    A mistyped `TAP_JOBO_MAX_CREDITS` must not let a run spend without limit. But Meltano exports
+    each setting under two prefixes, even a member of an object, and a plugin that inherits from
+    this tap has variables such as `TAP_JOBO_FREQUENT_API_KEY`.
 
     Args:
         environ: The environment.
@@ -87,23 +86,11 @@ def mistyped_variables(environ: Mapping[str, str], known: Collection[str]) -> li
     lines = []
     for variable in sorted(environ.keys() - {variable_of(name) for name in known}):
         name = variable.removeprefix(ENV_PREFIX)
-        # Meltano exports each setting under both prefixes, even a member of an object.
-        if name == variable or f"MELTANO_EXTRACT_{name}" in environ:
-            continue
         near = get_close_matches(name.lower(), known, 1, _MISTYPED)
-        if near and not _is_inherited(name.lower(), known):
-            lines.append(
-                f"Variable {ascii(variable)[1:-1]} is not a setting: did you mean "
-                f"{variable_of(near[0])}?"
-            )
+        if name == variable or f"MELTANO_EXTRACT_{name}" in environ or not near:
+            continue
+        is_inherited = name.lower().endswith(near[0]) and name[: -len(near[0])].strip("_")
+        if not is_inherited:
+            shown = ascii(variable)[1:-1]
+            lines.append(f"Variable {shown} is not a setting: did you mean {variable_of(near[0])}?")
     return lines
-
-
-def _is_inherited(name: str, known: Collection[str]) -> bool:
-    """Return whether a variable may belong to a Meltano plugin that inherits from this tap.
-
-    The variables of `tap-jobo-frequent` have names such as `TAP_JOBO_FREQUENT_API_KEY`.
-    """
-    return any(
-        name.endswith(f"_{setting}") and name.removesuffix(setting).strip("_") for setting in known
-    )

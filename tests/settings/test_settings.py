@@ -245,11 +245,12 @@ class TestRefusedByTheProcess:
         )
         assert complaints(run) == [
             "Setting 'api_key' must be one line of printable ASCII characters without spaces.",
-            "Setting 'batch_size' must be a whole number from 1 to 50, not \"[api_key].",
-            "Setting 'max_credits' must be a whole number of credits, 1 or more, not 0.",
-            'Setting \'stream_maps\' is not valid for the Singer SDK: {"jobs": {"__else__": 5}}.',
-            "Setting 'stream_map_config' is not valid for the Singer SDK: 7.",
-            "Setting 'flattening_max_depth' is not valid for the Singer SDK: 1.5.",
+            "Setting 'batch_size' must be a whole number from 1 to 50.",
+            "Setting 'max_credits' must be a whole number of credits, 1 or more.",
+            *(
+                f"Setting '{name}' is not valid: see the Singer SDK's documentation of {name}."
+                for name in ("stream_maps", "stream_map_config", "flattening_max_depth")
+            ),
             "Setting 'max_credit' does not exist: did you mean max_credits?",
             "Setting 'nonsense' does not exist: remove it.",
             "Settings 'company_ids' and 'company_ids_file' are mutually exclusive: set only one.",
@@ -402,21 +403,6 @@ class TestChecks:
         for name, values in GOOD.items():
             for value in values:
                 assert check({"api_key": KEY, name: value})[name] == value
-
-    @pytest.mark.parametrize("key", [KEY, 'quote"in\\it', "other'quote"])
-    def test_key_in_other_settings_is_not_shown(self, key: str) -> None:
-        config = {
-            "batch_size": key,
-            "is_agency": f"x{key}x",
-            "max_credits": [key],
-            "founded_after": {key: {"a": key}},
-            "api_url": key,
-        }
-        with pytest.raises(ConfigError) as refusal:
-            check({"api_key": key, **config})
-        assert len(str(refusal.value).splitlines()) == len(config)
-        assert key not in str(refusal.value)
-        assert json.dumps(key)[1:-1] not in str(refusal.value)
 
     def test_key_as_a_name_is_not_shown(self) -> None:
         with pytest.raises(ConfigError) as refusal:
