@@ -133,7 +133,8 @@ def list_of(  # noqa: PLR0913 - each says one thing about the items
         + (f"one or more of {', '.join(allowed)}" if allowed else items)
         + (f", such as {example}" if example else ""),
         lambda value: all(map(has_format, value)),
-        normalize=lambda value: sorted(set(value)) or None,
+        # A state can hold anything; TypeError for items that cannot be sorted.
+        normalize=lambda value: sorted({*value}) or None if isinstance(value, list) else value,
         narrows=lambda old, new: {*new} <= {*old},
         hint=hint,
     )
@@ -149,17 +150,19 @@ def list_of_objects(*members: str, example: Mapping[str, str]) -> SettingType:
         th.ArrayType(th.ObjectType(*properties, additional_properties=False)),
         f"a list of objects with {_either(members)}, such as {json.dumps([example])}",
         lambda value: all(item and all(_is_set(part) for part in item.values()) for item in value),
-        normalize=lambda value: (
-            [
-                json.loads(item)
-                for item in sorted({json.dumps(item, sort_keys=True) for item in value})
-            ]
-            or None
-        ),
+        normalize=_without_repeats,
         narrows=lambda old, new: all(
             any(wide.items() <= item.items() for wide in old) for item in new
         ),
     )
+
+
+def _without_repeats(items: Any) -> Any:
+    """Return a list sorted by the JSON of its items, each once; None if it is empty."""
+    if not isinstance(items, list):
+        return items
+    texts = sorted({json.dumps(item, sort_keys=True) for item in items})
+    return [json.loads(each) for each in texts] or None
 
 
 def _is_set(part: str | None) -> bool:
