@@ -15,7 +15,6 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tap_jobo.settings.kinds import Boolean, PastDate
 from tap_jobo.settings.setting import config_schema
 from tap_jobo.streams import companies
 from tap_jobo.streams.registry import FEEDS, SETTINGS
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from singer_sdk import typing as th
 
 ROOT = Path(__file__).parents[1]
-KINDS = {setting.name: setting.kind for setting in SETTINGS}
+OWN = {setting.name: setting for setting in SETTINGS}
 SNAPSHOTS = ROOT / "tests/snapshots"
 DBT = ROOT / "dbt"
 TABLE_HEAD = 2  # lines: titles and rule
@@ -208,11 +207,10 @@ def _column_yaml(name: str, type_: str | None, description: str) -> Iterator[str
 
 
 def _kind(name: str, definition: Mapping[str, Any]) -> str:
-    kind = KINDS.get(name)
-    if isinstance(kind, PastDate):
-        return "date_iso8601"
-    if isinstance(kind, Boolean):
+    if name in OWN and OWN[name].is_boolean:
         return "string # as a boolean, Meltano would read any odd text as false"
+    if definition.get("format") == "date-time":
+        return "string # as a date, Meltano would resolve '2 days ago' anew in each run"
     if "enum" in definition:
         return "options"
     return str(next(kind for kind in definition["type"] if kind != "null"))
