@@ -1,6 +1,10 @@
 -- How long the sites of the first build had existed is unknown: theirs is null.
 with
 
+history as (
+    select * from {{ ref("jobo__career_sites_history") }}
+),
+
 versions as (
     select
         career_site_id,
@@ -9,7 +13,7 @@ versions as (
         dbt_valid_from,
         row_number() over (partition by career_site_id order by dbt_valid_from) as version,
         min(dbt_valid_from) over () as first_build_at
-    from {{ ref("jobo__career_sites_history") }}
+    from history
 )
 
 select
