@@ -74,7 +74,7 @@ def _read(folder: Path, job_bytes: int, rows: int, options: argparse.Namespace) 
 
 def _load(folder: Path, job_bytes: int, rows: int, rounds: int) -> None:
     """Load a feed into Postgres."""
-    with running_postgres(folder / "postgres", 0) as port, serving(rows, job_bytes) as url:
+    with running_postgres(folder / "postgres") as port, serving(rows, job_bytes) as url:
         feed = Feed(folder, url, job_bytes)
         timings = measure(Pipelines(feed, port).all(), rounds, rows)
     _say(f"\n{rows:,} {feed.title} into Postgres\n")

@@ -48,6 +48,8 @@ LOADER_COLUMNS = {
     "_sdc_extracted_at": "When the tap read the row. Written by the loader.",
     "_sdc_batched_at": "When the loader stored the row. Written by the loader.",
 }
+MELTANO_VALUES = {"journal_dir": "${MELTANO_PROJECT_ROOT}/.meltano/tap-jobo/${MELTANO_ENVIRONMENT}"}
+"""Defaults of settings in a Meltano project that are not those of the tap."""
 STREAMS = {spec.name: spec.schema for spec in FEEDS} | {"companies": companies.SCHEMA}
 
 
@@ -152,8 +154,9 @@ def _settings_yaml(properties: Mapping[str, Any]) -> Iterator[str]:
             for value in definition["enum"]:
                 yield f"    - label: {value.capitalize()}"
                 yield f"      value: {value}"
-        if "default" in definition:
-            yield f"  value: {json.dumps(definition['default'])}"
+        value = definition.get("default", MELTANO_VALUES.get(name))
+        if value is not None:
+            yield f"  value: {json.dumps(value)}"
         yield f"  label: {definition['title']}"
         yield "  description: >-"
         description = textwrap.wrap(definition["description"], 72, break_on_hyphens=False)

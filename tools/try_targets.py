@@ -219,7 +219,7 @@ def main(names: list[str]) -> None:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="targets-")))
         folder.chmod(0o755)  # Postgres runs as a user of its own
         places = {
-            "port": str(stack.enter_context(running_postgres(folder / "postgres", 0))),
+            "port": str(stack.enter_context(running_postgres(folder / "postgres"))),
             "s3": stack.enter_context(serve_s3()).address,
         }
         runs = odd_runs(folder)

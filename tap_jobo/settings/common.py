@@ -16,7 +16,7 @@ SOURCE: Final = (
     Setting(
         name="api_key",
         title="API key",
-        description="API key of your Jobo account (jbe_live_... or jbe_test_...).",
+        description="API key of your Jobo account. It starts with `jbe_live_` or `jbe_test_`.",
         kind=Text(is_printable_ascii, "one line of printable ASCII characters without spaces"),
         required=True,
         secret=True,

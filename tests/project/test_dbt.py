@@ -127,7 +127,7 @@ def world(request: pytest.FixtureRequest, open_folder: Path) -> Iterator[World]:
     else:
         with (
             Sandbox(size=300, seed=1, jobs=120) as sandbox,
-            running_postgres(open_folder / "data", 0) as port,
+            running_postgres(open_folder / "data") as port,
         ):
             yield _world(sandbox, Postgres.on(port, folder, VARIABLES))
 
