@@ -44,10 +44,6 @@ coverage *arguments:
     uv run coverage combine --quiet
     uv run coverage report
 
-# change the code line by line and show the changes that no test notices
-mutation *modules:
-    uv run --group mutation tools/mutation.py "$@"
-
 # write tables, settings, dbt sources and catalog snapshots from the code
 generate:
     uv run tools/generate.py
