@@ -43,7 +43,6 @@ class FeedSpec:
         longest_lookback: How far back `since` may lie, None for no limit.
         gap_advice: What to do about rows further back than that.
         filters: The settings that filter rows.
-        listed_parameters: The filters' request parameters whose values the API lists.
         page_cap: Maximum and default rows per page.
         page_size_setting: The setting for fewer rows per page, if there is one.
         list_price: Credits per row, until a response shows another price.
@@ -70,7 +69,6 @@ class FeedSpec:
     longest_lookback: timedelta | None = None
     gap_advice: str = ""
     filters: tuple[Setting, ...] = ()
-    listed_parameters: tuple[str, ...] = ()
     page_cap: int
     page_size_setting: Setting | None = None
     list_price: float
