@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from tap_jobo.api.json_body import parse_json
 from tap_jobo.api.worker_pool import WorkerPool
 from tap_jobo.errors import ApiError, NotFoundError, RetriesExhaustedError
-from tap_jobo.records.uuids import parse_uuid
+from tap_jobo.records.values import parse_uuid
 from tap_jobo.wording import plural
 
 if TYPE_CHECKING:

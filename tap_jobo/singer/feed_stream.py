@@ -224,7 +224,7 @@ class FeedStream(JoboStream):
         if kept and not page.items:
             page = read_page(kept, self._spec, None)
         rows = [self._spec.to_row(item, raw.started_at) for item in page.items[:limit]]
-        yield from self._converter.convert(rows, is_plain=page.is_plain).records
+        yield from self._converter.convert(rows).records
 
     def _delivery(self) -> Delivery:
         others = self.tap_state.get("bookmarks", {}).keys() - {self.name}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from tap_jobo.errors import ConfigError, StateError
-from tap_jobo.records.uuids import parse_uuid
+from tap_jobo.records.values import parse_uuid
 
 if TYPE_CHECKING:
     import logging
