@@ -294,7 +294,7 @@ class FeedStream(JoboStream):
             self._run.budget,
             self.name,
             list_price=self._spec.list_price,
-            silent_is_free=self._spec.silent_is_free,
+            silent_is_free=self._spec.missing_charge_means_free,
             page_size_setting=page_size.name if page_size else "",
         )
 
