@@ -15,7 +15,7 @@ from tap_jobo.wording import plural
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from concurrent.futures import Future
 
     from requests import PreparedRequest
@@ -98,7 +98,7 @@ class Profiles:
 
     def read(
         self, ids: Sequence[str], show_progress: Callable[[], None] = lambda: None
-    ) -> Iterator[Row]:
+    ) -> Generator[Row]:
         """Yield the profiles of companies, in order.
 
         A company that is not found has none. One whose profile the API does not return is skipped,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tap_jobo.records.problems import Problem
-from tap_jobo.records.values import PARSERS, kind_of, sanitize_text
+from tap_jobo.records.values import PARSERS, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
@@ -25,10 +25,7 @@ def field_converter(definition: Mapping[str, Any]) -> Convert:
         return object_converter(definition["properties"])
     if kind != "array":
         return _scalar_converter(PARSERS[kind])
-    items = definition["items"]
-    if kind_of(items) == "string":
-        return _scalar_converter(_parse_texts)
-    return _list_converter(field_converter(items))
+    return _list_converter(field_converter(definition["items"]))
 
 
 def object_converter(
@@ -87,10 +84,3 @@ def _scalar_converter(parse: Parser) -> Convert:
 def _refuse(value: object, path: str, problems: list[Problem]) -> None:
     if value is not None:
         problems.append(Problem(path, value))
-
-
-def _parse_texts(value: object) -> list[str | None] | None:
-    """Return a list of texts, which is valid or invalid as a whole."""
-    if isinstance(value, list) and all(item is None or isinstance(item, str) for item in value):
-        return [item and sanitize_text(item) for item in value]
-    return None

@@ -206,7 +206,7 @@ class TestRescue:
             "funding_rounds[1].raised_amount": 5,
             "funding_rounds[1].new": None,
             "funding_rounds[2]": "seed",
-            "tech_stack[0].categories": ["a", 5],
+            "tech_stack[0].categories[1]": 5,
         }
         assert _rescued(
             "jobs",

@@ -120,7 +120,7 @@ class TestFields:
             {"name": 5, "website": True},
             {"summary": ["text"]},
             {"ats": {"name": "lever"}},
-            {"industries": ["fintech", 5]},
+            {"industries": "fintech"},
             {"updated_at": "2026-02-30T00:00:00Z"},
         ]
         run = _run_with(tap, *wrong)
