@@ -19,10 +19,13 @@ from tap_jobo.streams.fields import RESCUED_DATA, object_of
 from tests.records.strategies import ANY_JSON, PLAIN_JSON, TIMES, documented_object, rows_of
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from hypothesis.strategies import SearchStrategy
 
 Json = dict[str, Any]
 
+LOGGER = logging.getLogger("tests.records")
 COMPANY = "2bd806c9-7b0e-4a6e-8a0b-0d5b1f1a6a11"
 NESTED: Json = th.PropertiesList(
     th.Property("id", th.UUIDType, required=True),
@@ -56,27 +59,13 @@ SLOW = settings(
 )
 
 
-class Log(logging.Handler):
-    """The lines of a logger that nobody else has."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[tuple[str, str]] = []
-        self.logger = logging.Logger("tests.records")  # noqa: LOG001 - so that none is shared
-        self.logger.addHandler(self)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append((record.levelname, record.getMessage()))
-
-
-def _converter(stream: str, log: Log | None = None, **options: Any) -> RecordConverter:
+def _converter(stream: str, emitted: Container[str] | None = None) -> RecordConverter:
     schema = SCHEMAS[stream]
     return RecordConverter(
         schema,
-        options.pop("emitted", schema["properties"]),
-        (log or Log()).logger,
+        schema["properties"] if emitted is None else emitted,
+        LOGGER,
         never_null=[*NEVER_NULL.get(stream, ())],
-        **options,
     )
 
 
@@ -227,23 +216,21 @@ class TestRescue:
         assert _record("career_sites", **row)["_rescued_data"] == rescued
 
     def test_what_is_nested_too_deeply_is_named(self) -> None:
-        assert _rescued("career_sites", name=_deep(), more=1) == {
-            "name": "nested too deeply",
-            "more": 1,
-        }
+        page = _convert("career_sites", _deep(), {"id": COMPANY, "name": _deep(), "more": 1})
+        (record,) = page.records
+        assert record["_rescued_data"] == '{"more":1,"name":"nested too deeply"}'
+        assert len(page.skipped) == 1
 
-    def test_deselected_it_is_not_emitted(self) -> None:
-        log = Log()
-        converter = _converter("career_sites", log, emitted=["id", "name"])
+    def test_deselected_it_is_not_emitted(self, caplog: pytest.LogCaptureFixture) -> None:
+        converter = _converter("career_sites", emitted=["id", "name"])
         page = converter.convert([{"id": COMPANY, "new": 1, "website": "x", "updated_at": 5}])
         assert page.records == [{"id": COMPANY, "name": None}]
-        (line,) = log.lines
-        assert line[0] == "WARNING"
-        assert "'new'. Their values are dropped, because _rescued_data is not selected." in line[1]
+        (line,) = caplog.messages
+        assert "'new'. Their values are dropped, because _rescued_data is not selected." in line
 
     def test_a_schema_without_it_is_left_without(self) -> None:
         schema = {"properties": {"id": FIELDS["career_sites"]["id"]}}
-        converter = RecordConverter(schema, ["id", "_rescued_data"], Log().logger)
+        converter = RecordConverter(schema, ["id", "_rescued_data"], LOGGER)
         assert converter.convert([{"id": COMPANY, "new": 1}]).records == [{"id": COMPANY}]
 
 
@@ -318,41 +305,29 @@ class TestPage:
 
 
 class TestLog:
-    def test_bad_rows_and_values_are_shown_in_part(self) -> None:
-        log = Log()
+    def test_bad_rows_and_values_are_shown_in_part(self, caplog: pytest.LogCaptureFixture) -> None:
         rows = [{"id": COMPANY.upper(), "name": ["x" * 1_000]}, {"id": "y" * 1_000}]
-        _converter("career_sites", log).convert(rows)
-        (field, row) = log.lines
-        assert field[0] == row[0] == "ERROR"
-        assert "'name'" in field[1]
-        assert COMPANY in field[1]
-        assert "['xxx" in field[1]
-        assert "{'id': 'yyy" in row[1]
-        assert all(line.endswith("...") and len(line) < 650 for _, line in log.lines)
+        _converter("career_sites").convert(rows)
+        (field, row) = caplog.messages
+        assert f"Field 'name' of row {COMPANY} has the wrong type" in field
+        assert "['xxx" in field
+        assert "{'id': 'yyy" in row
+        assert all(line.endswith("...") and len(line) < 650 for line in (field, row))
+        assert {record.levelname for record in caplog.records} == {"ERROR"}
 
-    def test_twenty_of_a_kind_are_shown(self) -> None:
-        log = Log()
-        converter = _converter("career_sites", log)
+    def test_twenty_of_a_kind_are_shown(self, caplog: pytest.LogCaptureFixture) -> None:
+        converter = _converter("career_sites")
         for _ in range(3):
             converter.convert([{"id": COMPANY, "name": 5}, {"id": 5}] * 10)
-        assert len(log.lines) == 2 * 21
-        assert len({line for _, line in log.lines}) == 3
+        assert len(caplog.messages) == 2 * 21
+        assert len(set(caplog.messages)) == 3
 
-    def test_unknown_fields_are_warned_of_once(self) -> None:
-        log = Log()
-        converter = _converter("companies", log)
+    def test_unknown_fields_are_warned_of_once(self, caplog: pytest.LogCaptureFixture) -> None:
+        converter = _converter("companies")
         round_ = {"zeta\n": 1}
         row = {"id": COMPANY, "alpha": 1, "funding_rounds": [round_, round_]}
         converter.convert([row, {"id": COMPANY, "beta": 2}])
         converter.convert([row])
-        (line,) = log.lines
-        assert line[0] == "WARNING"
-        assert "'alpha', 'funding_rounds[].zeta\\n'." in line[1]
-        assert "in _rescued_data" in line[1]
-
-    def test_what_is_nested_too_deeply_is_no_crash(self) -> None:
-        log = Log()
-        rows = [_deep(), {"id": COMPANY, "name": _deep()}]
-        page = _converter("career_sites", log).convert(rows)
-        assert len(page.records) == len(page.skipped) == 1
-        assert len(log.lines) == 2
+        (line,) = caplog.messages
+        assert "'alpha', 'funding_rounds[].zeta\\n'." in line
+        assert "in _rescued_data" in line

@@ -267,7 +267,7 @@ def test_budget_never_stops_it(
 # What it means
 
 
-def test_job_is_gone_if_reported_after_its_last_update_and_delivery(
+def test_job_is_gone_if_reported_after_update_and_delivery(
     both: CompaniesTap, hiring: Sandbox
 ) -> None:
     tables: dict[str, dict[str, Json]] = {"jobs": {}, "expired_jobs": {}}

@@ -213,7 +213,7 @@ def test_row_updated_exactly_at_the_start_arrives(
     assert rows_of(run, "jobs").keys() == {key}
 
 
-def test_state_keeps_filters_in_one_order_under_the_settings_names(jobs_tap: CompaniesTap) -> None:
+def test_state_keeps_filters_in_order_by_settings_names(jobs_tap: CompaniesTap) -> None:
     turned: Json = {
         name: value[::-1] if isinstance(value, list) else value for name, value in FILTERS.items()
     }

@@ -50,14 +50,6 @@ def test_state_has_no_entry_for_a_company(plain: Plain) -> None:
         assert "partitions" not in str(state)
 
 
-def test_next_run_reads_the_profiles_of_changed_sites(tap: CompaniesTap, sandbox: Sandbox) -> None:
-    state = tap.run().state
-    changed = next(iter(sandbox.world.rows()))
-    sandbox.world.touch(changed, summary="Changed since.")
-    again = tap.run(state=state)
-    assert ids_of(again) == ids_of(again, "career_sites") == [changed]
-
-
 def test_slow_profile_holds_back_no_other_request(tap: CompaniesTap, sandbox: Sandbox) -> None:
     hold = Hold()
     sandbox.faults.add(Fault(hold=hold), endpoint="profile")
@@ -117,13 +109,3 @@ def test_company_not_found_is_an_info_line_and_counted(tap: CompaniesTap, sandbo
     assert figures["jobo_profiles_not_found"] == 12
     assert figures["jobo_profiles_skipped"] == 0
     assert len(sandbox.profile_requests) == 120
-
-
-def test_page_without_any_profile_is_an_ordinary_page(tap: CompaniesTap, sandbox: Sandbox) -> None:
-    for key in sandbox.world.rows():
-        sandbox.company_gone(key)
-    run = tap.run()
-    assert run.returncode == 0, run.stderr
-    assert run.bookmark["replication_key_value"]
-    assert len(sandbox.profile_requests) == 120
-    assert profiles_of(run) == []

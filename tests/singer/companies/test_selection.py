@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import Tap, complaint, entry_of, schema_message
+from tests.support import complaint, entry_of, schema_message
 from tests.support.companies import (
     FIELDS,
     CompaniesTap,
@@ -18,16 +18,7 @@ from tests.support.companies import (
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from jobo_sandbox import Sandbox
-
-
-def test_it_is_off_by_default(sandbox: Sandbox, tmp_path: Path) -> None:
-    run = Tap(sandbox, tmp_path).run()
-    assert {message.get("stream") for message in run.messages} == {None, "career_sites"}
-    assert "profiles" not in run.stderr
-    assert sandbox.profile_requests == []
 
 
 @pytest.mark.parametrize(
