@@ -116,9 +116,9 @@ class CompaniesStream(JoboStream):
         """
         if self.is_skipped_by_test:
             return
+        self.prepare()
         if not self.is_test:
             self._run.start()
-        self.prepare()
         if self.is_mapped_out:
             self.logger.warning("Setting 'stream_maps' removes companies: nothing is read for it.")
         elif self._named and not self._named.ids:  # as after a query without a result
