@@ -250,7 +250,7 @@ class FeedStream(JoboStream):
         if kept and not page.items:
             page = read_page(kept, self._spec, None)
         rows = [self._spec.to_row(item, raw.started_at) for item in page.items[:limit]]
-        yield from self._converter.convert(rows, is_plain=page.is_plain).records
+        yield from self._converter.convert(rows).records
 
     def _delivery(self) -> Delivery:
         others = self.tap_state.get("bookmarks", {}).keys() - {self.name}
@@ -320,7 +320,7 @@ class FeedStream(JoboStream):
             self._run.budget,
             self.name,
             list_price=self._spec.list_price,
-            silent_is_free=self._spec.silent_is_free,
+            silent_is_free=self._spec.missing_charge_means_free,
             page_size_setting=page_size.name if page_size else "",
         )
 

@@ -13,6 +13,7 @@ from singer_sdk.exceptions import MappingError
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
 from singer_sdk.singerlib import StreamMetadata
+from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL
 from singer_sdk.singerlib.encoding.simple import StateMessage
 
 from tap_jobo.errors import ConfigError, TapJoboError
@@ -72,8 +73,28 @@ class JoboStream(RESTStream[Any]):
         entry = catalog.get_stream(self.name)
         if entry and () not in entry.metadata:
             entry.metadata[()] = StreamMetadata(selected=self.selected_by_default)
+        own_key = self.replication_key
         super().apply_catalog(catalog)
+        self._check_replication(own_key)
         self._is_wanted = self.selected
+
+    def _check_replication(self, own_key: str | None) -> None:
+        """Check the replication method and key that the catalog gives the stream.
+
+        Raises:
+            ConfigError: The stream does not have them.
+        """
+        methods = [REPLICATION_FULL_TABLE, *([REPLICATION_INCREMENTAL] if own_key else [])]
+        if self.replication_method not in methods:
+            raise ConfigError(
+                f"The catalog gives {self.name} the replication method {self.replication_method}. "
+                f"Set it to {' or '.join(methods)}, or remove it."
+            )
+        if self.replication_key not in (None, own_key):
+            raise ConfigError(
+                f"The catalog gives {self.name} the replication key {self.replication_key}. "
+                f"{f'Set it to {own_key}, or remove' if own_key else 'Remove'} it."
+            )
 
     @property
     def is_skipped_by_test(self) -> bool:

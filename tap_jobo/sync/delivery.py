@@ -238,7 +238,7 @@ class Delivery:
         if page.are_rows_checked:
             return self._converter.complete(page.items)
         rows: list[Any] = [self._spec.to_row(item, scan.started_at or "") for item in page.items]
-        return self._converter.convert(rows, is_plain=page.is_plain)
+        return self._converter.convert(rows)
 
     def _ways_out(self, entry: Entry) -> str:
         if not self._journal.holds(entry):

@@ -225,9 +225,7 @@ class TestTestMode:
         run = tap.run("--test", catalog=catalog, company_ids=company_ids)
         assert run.ids == company_ids
         assert re.search(r"answered in \d\.\d s; this test was free\.", run.lines("INFO")[-1])
-        assert "follows career_sites, which is not selected" in complaint(
-            tap.run("--test", catalog=catalog)
-        )
+        assert "companies needs career_sites" in complaint(tap.run("--test", catalog=catalog))
 
         catalog = selecting(catalog, companies=False)
         assert "There is nothing to test" in complaint(tap.run("--test", catalog=catalog))
