@@ -84,7 +84,7 @@ def test_five_streams_fill_five_tables(hiring: Project) -> None:
 def test_frequent_extractor_has_a_state_of_its_own(hiring: Project) -> None:
     sandbox = hiring.sandbox
     run(hiring, *FREQUENT)
-    assert {entry.endpoint for entry in sandbox.ledger} == {"jobs", "expired_jobs"}
+    assert {entry.endpoint for entry in sandbox.ledger} == {"profile", "expired_jobs", "jobs"}
     assert table(hiring, "jobs").keys() == sandbox.world.jobs().keys()
     run(hiring, *PIPELINE)
     states = run(hiring, "state", "list").stdout
