@@ -6,7 +6,17 @@ from datetime import datetime
 from threading import Lock
 from typing import Any, Literal
 
-Endpoint = Literal["feed", "profile", "jobs", "managed_jobs", "expired_jobs", "filters", "other"]
+Endpoint = Literal[
+    "feed",
+    "profile",
+    "jobs",
+    "managed_jobs",
+    "expired_jobs",
+    "filters",
+    "industries",
+    "locations",
+    "other",
+]
 
 
 @dataclass

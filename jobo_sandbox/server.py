@@ -97,6 +97,8 @@ def _make_app(core: Core) -> web.Application:
     add("POST", "/api/jobs/feed/managed", "managed_jobs")
     add("GET", "/api/jobs/expired", "expired_jobs")
     add("GET", "/api/connectors/filters", "filters")
+    add("GET", "/api/connectors/filter-options/industries", "industries")
+    add("GET", "/api/connectors/locations/suggest", "locations")
     add("GET", "/api/companies/{id}", "profile")
     add("*", "/{path:.*}", "other")
     return app

@@ -11,7 +11,7 @@ from tap_jobo.api.account import deducted_credits
 from tap_jobo.api.json_body import NotJsonError, parse_json
 from tap_jobo.api.rate_limit import parse_retry_after
 from tap_jobo.api.retry import IncompleteResponseError, RetryableError
-from tap_jobo.errors import ApiError, CursorRejectedError, NotFoundError
+from tap_jobo.errors import ApiError, CursorRejectedError, NotFoundError, RejectedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +24,8 @@ _RETRIED: Final = frozenset(
     {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 )
 """Temporary errors, as are all of 500 and above."""
+_OF_KEY: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+"""Errors of the key, whatever a request asks for; 402 is handled before."""
 _ADVICE: Final[dict[int, str]] = {
     HTTPStatus.BAD_REQUEST: "Check the settings that this names.",
     HTTPStatus.UNAUTHORIZED: "Set api_key to a valid key of your account.",
@@ -139,10 +141,11 @@ def _refusal(
         return CursorRejectedError(said)
     if status == HTTPStatus.PAYMENT_REQUIRED:
         return ApiError(_top_up(said, data, page_size_setting))
-    if status == HTTPStatus.FORBIDDEN and forbidden:
-        return ApiError(f"{said}. {forbidden}")
-    error_class = NotFoundError if status == HTTPStatus.NOT_FOUND else ApiError
-    return error_class(f"{said}. {_advice(status)}")
+    advice = forbidden if status == HTTPStatus.FORBIDDEN and forbidden else _advice(status)
+    if status in _OF_KEY or status < HTTPStatus.BAD_REQUEST:
+        return ApiError(f"{said}. {advice}")
+    error_class = NotFoundError if status == HTTPStatus.NOT_FOUND else RejectedError
+    return error_class(said, advice)
 
 
 def _advice(status: int) -> str:

@@ -44,8 +44,7 @@ def judge_clocks(
             f"The API's clock {said} (the Date header of its answers), and the local clock says "
             f"{format_timestamp(local)}. A bookmark set by a wrong clock would lose rows, or bill "
             "them again, so the run ends; what was paid for is in the journal. Set the local "
-            "clock, look for a proxy that changes the header, or set trust_local_clock to true if "
-            "the local clock is right."
+            "clock, or look for a proxy that changes the header."
         )
     if abs(api_time - local) > _TOLERATED_SKEW:
         is_behind = api_time > local

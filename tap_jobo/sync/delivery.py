@@ -23,14 +23,13 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tap_jobo.api.balance import dollars
 from tap_jobo.api.page import page_decoder, read_page
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import ApiError, BudgetReachedError, CursorRejectedError, FormatError
 from tap_jobo.sync.clocks import judge_clocks, reject_future_bookmark
 from tap_jobo.sync.gate import pass_gate
 from tap_jobo.sync.loop_guard import LoopGuard
-from tap_jobo.wording import plural
+from tap_jobo.wording import dollars, plural
 
 if TYPE_CHECKING:
     import logging
@@ -114,6 +113,7 @@ class Delivery:
         self._logger = logger
         self._tally = journal.tally()
         self._are_clocks_reported = False
+        self.received_at = start.clock.now()  # of the page that `pages` yields
         self._is_first_sync = state.bookmark is None and state.pending is None
 
     def pages(self) -> Iterator[Sequence[Row]]:
@@ -161,6 +161,7 @@ class Delivery:
                 self._journal.set_loop_memory(guard.memory(scan))
                 raise
             page, conversion = self._open(scan, stored, guard)
+            self.received_at = parse_timestamp(stored.entry.received_at)
             self._report.page_started(
                 len(conversion.records), len(conversion.skipped), is_replayed=stored.raw is None
             )
@@ -237,7 +238,7 @@ class Delivery:
         if page.are_rows_checked:
             return self._converter.complete(page.items)
         rows: list[Any] = [self._spec.to_row(item, scan.started_at or "") for item in page.items]
-        return self._converter.convert(rows, is_plain=page.is_plain)
+        return self._converter.convert(rows)
 
     def _ways_out(self, entry: Entry) -> str:
         if not self._journal.holds(entry):

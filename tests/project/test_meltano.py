@@ -29,7 +29,7 @@ def test_second_run_delivers_what_changed(project: Project) -> None:
     log = project.run().stderr
     assert "Summary: career_sites: 300 rows in 6 pages, 15,000 credits ($15.00)" in log
     assert (  # as without Meltano
-        'METRIC: {"type":"counter","metric":"jobo_rows","value":300,'
+        'METRIC: {"type":"counter","metric":"jobo_credits","value":15000,'
         '"tags":{"stream":"career_sites"}}'
     ) in log
     assert project.is_current()
@@ -98,10 +98,25 @@ def test_killed_full_refresh_resumes_from_the_merged_state(project: Project) -> 
     assert project.sandbox.rows_billed <= before + 1  # the lookback
 
 
-def test_invalid_boolean_is_rejected_through_meltano(project: Project) -> None:
-    run = project.meltano(*PIPELINE, env={"TAP_JOBO_IS_AGENCY": "ja"})
+def test_invalid_settings_are_rejected_through_meltano(project: Project) -> None:
+    """Meltano must not turn them into false, today's date, or no filter."""
+    variables = {
+        "TAP_JOBO_IS_AGENCY": "ja",
+        "TAP_JOBO_START_DATE": "2 days ago",
+        "TAP_JOBO_JOBS_POSTED_AFTER": "",
+        "TAP_JOBO_COUNTRY_CODES": "[]",
+        "TAP_JOBO_MAX_CREDIT": "100",
+    }
+    run = project.meltano(*PIPELINE, env=variables)
     assert run.returncode != 0
-    assert "Setting 'is_agency' must be true or false" in run.stderr + run.stdout
+    for line in (
+        "Setting 'is_agency' must be true or false",
+        "Setting 'start_date' must be an ISO 8601 date",
+        "Setting 'jobs_posted_after' is empty",
+        "Setting 'country_codes' is empty",
+        "Variable TAP_JOBO_MAX_CREDIT is not a setting: did you mean TAP_JOBO_MAX_CREDITS?",
+    ):
+        assert line in run.stderr + run.stdout
     assert not project.sandbox.ledger
 
 

@@ -68,7 +68,7 @@ def test_requests_to_localhost_bypass_the_proxy(tap: Tap) -> None:
 
 def test_every_page_repeats_filters_window_and_page_size(tap: Tap, sandbox: Sandbox) -> None:
     tap.run(**FILTERS, start_date="2020-01-01", batch_size=2)
-    bodies = [request.body for request in sandbox.ledger]
+    bodies = [request.body for request in sandbox.feed_requests]
     cursors = [body.pop("cursor", None) for body in bodies]
     assert len(bodies) >= 3
     assert cursors[0] is None
