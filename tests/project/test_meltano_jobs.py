@@ -13,6 +13,7 @@ import yaml
 from psycopg.rows import dict_row
 
 from jobo_sandbox import Sandbox
+from tests.support.companies import FIELDS, OBJECTS, expected_profile
 from tests.support.jobs import STREAMS
 from tests.support.meltano import PIPELINE, Project
 from tests.support.repository import REPOSITORY
@@ -58,6 +59,11 @@ def test_five_streams_fill_five_tables(hiring: Project) -> None:
     assert tables["managed_jobs"].keys() == world.managed_jobs().keys()
     assert tables["expired_jobs"].keys() <= world.expired_jobs().keys()
     assert tables["expired_jobs"]
+    company = next(iter(world.rows()))
+    profile = expected_profile(sandbox, company)
+    named = {name: tables["companies"][company][name] for name in ("name", *OBJECTS)}
+    assert named == {name: profile[name] for name in named}
+    assert tables["companies"][company].keys() >= FIELDS.keys()
     nested = ("company", "locations", "compensation", "qualifications", "benefits", "title")
     for key, row in world.jobs().items():
         stored = tables["jobs"][key]
