@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PAGE: Final = 50
 _DISTINCT_ROWS: Final = 50_000
-"""Ids repeat after so many rows, so that ten times the rows need no more memory here."""
+"""Rows repeat after so many, but for their ids, so that more rows need no more memory here."""
 
 _NOT_FOUND: Final = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nDate: %s\r\n\r\n"
 
@@ -68,7 +68,8 @@ class _CareerSites:
 
     def page(self, number: int, _rows: int) -> bytes:
         """Return the body of a page, but for what follows its rows."""
-        return self._pages[number % len(self._pages)]
+        lap, number = divmod(number, len(self._pages))
+        return self._pages[number].replace(b"-8000-000000000000", b"-8000-%012x" % lap)
 
 
 class _Jobs(JobPages):

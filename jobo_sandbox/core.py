@@ -64,7 +64,7 @@ class Core:
             0 turns this off).
         expire_cursors_after: Lifetime of a cursor in seconds. None means no expiry.
         cursor_rejection: How a cursor is rejected: with a 400, or a 409 that asks for a restart.
-        repeat_rows_forever: Every page repeats the same rows, with a new cursor.
+        wraps_after: After so many pages, a scan starts again with new cursors; 0 for never.
         empty_forever: Every page is empty, with a new cursor.
         omit_credit_headers: Leave out the credit headers.
         omit_rate_headers: Leave out the rate limit headers.
@@ -100,7 +100,7 @@ class Core:
     empty_every: int = 0
     expire_cursors_after: float | None = None
     cursor_rejection: Literal["400", "409"] = "400"
-    repeat_rows_forever: bool = False
+    wraps_after: int = 0
     empty_forever: bool = False
     omit_credit_headers: bool = False
     omit_rate_headers: bool = False

@@ -91,7 +91,9 @@ def _make_app(core: Core) -> web.Application:
 
     async def profile(request: web.Request) -> web.StreamResponse:
         key = request.match_info["id"]
-        entry = core.book.open(core.now(), "profile", _headers(request), company_id=key)
+        headers = _headers(request)
+        endpoint: Endpoint = "clock" if headers.get("cache-control") == "no-cache" else "profile"
+        entry = core.book.open(core.now(), endpoint, headers, company_id=key)
         return await _handle(core, request, entry)
 
     async def omit_date(_: web.Request, response: web.StreamResponse) -> None:

@@ -6,6 +6,8 @@ import json
 
 import msgspec
 
+_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
 
 class NotJsonError(ValueError):
     """A body is not JSON, or is nested too deeply to parse."""
@@ -35,6 +37,19 @@ def parse_json_checked(body: bytes) -> tuple[object, bool]:
         return json.loads(text, parse_int=_integer), False
     except (ValueError, RecursionError) as error:
         raise NotJsonError from error
+
+
+def members(body: bytes) -> frozenset[str]:
+    """Return the names in a body that is a JSON object, of which little else is read.
+
+    Raises:
+        NotJsonError: It is not JSON.
+    """
+    try:
+        return frozenset(_OBJECT.decode(body))
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        data = parse_json(body)
+        return frozenset(data) if isinstance(data, dict) else frozenset()
 
 
 def _integer(digits: str) -> float:

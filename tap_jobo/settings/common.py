@@ -71,16 +71,6 @@ CONTROL: Final = (
         default="error",
     ),
     Setting(
-        name="trust_local_clock",
-        title="Trust the local clock",
-        description=(
-            "Set this if the run ends because the API's clock is not known or more than a day "
-            "from the local one, and the local clock is right: the bookmark then follows it."
-        ),
-        kind=Boolean(),
-        default=False,
-    ),
-    Setting(
         name="max_credits",
         title="Maximum credits",
         description=(

@@ -112,7 +112,7 @@ class CompaniesStream(JoboStream):
         if self.is_test:
             yield from self.profiles.read(islice(companies, self.ABORT_AT_RECORD_COUNT))
         else:
-            yield from self._read_named(companies)
+            yield from self.until_failure(self._read_named(companies))
 
     def _report_no_ids(self) -> None:
         """Warn that the file of ids is empty, as after a query that failed or found nothing.

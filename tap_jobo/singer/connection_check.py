@@ -47,4 +47,4 @@ def _cost(budget: Budget) -> str:
         return "was free"
     is_whole = not math.fmod(budget.credits, CREDITS_PER_DOLLAR / 100)
     cost = dollars(budget.credits) if is_whole else f"${budget.credits / CREDITS_PER_DOLLAR:,.3f}"
-    return f"cost {'up to ' if budget.perhaps else ''}{cost}"
+    return f"cost {'up to ' if budget.possibly_billed else ''}{cost}"

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable
 
-    from tap_jobo.api.account import Account
-    from tap_jobo.api.budget import Budget
+    from tap_jobo.api.budget import Budget, FeedCost
     from tap_jobo.api.profiles import Profiles
     from tap_jobo.clock import Clock
 
@@ -45,7 +44,7 @@ class Report:
         count_rows: Returns how many records were emitted. It is the count of `record_count`, so
             the two agree even if a page is written only in part.
         budget: The budget of the run, which knows the balance.
-        account: What the feed costs.
+        cost: What the feed costs.
         clock: The clock to read.
         logger: Where the lines go.
 
@@ -62,14 +61,14 @@ class Report:
         stream: str,
         count_rows: Callable[[], int],
         budget: Budget,
-        account: Account,
+        cost: FeedCost,
         clock: Clock,
         logger: logging.Logger,
     ) -> None:
         self._stream = stream
         self._count_rows = count_rows
         self._budget = budget
-        self._account = account
+        self._cost = cost
         self._logger = logger
         self._progress = Progress(stream, self._read, clock=clock, logger=logger)
         self._skipped = 0
@@ -109,8 +108,8 @@ class Report:
             "This sync has about %s (estimated): %s at the current price (%g credits per row), "
             "and at least %s at the rate limit of %s pages per minute.",
             plural(rows, "row"),
-            dollars(rows * self._account.price),
-            self._account.price,
+            dollars(rows * self._cost.price),
+            self._cost.price,
             duration(seconds),
             PAGES_PER_MINUTE,
         )
@@ -145,9 +144,9 @@ class Report:
             Metric.ROWS_REPLAYED: self._replayed,
             Metric.ROWS_SKIPPED: self._skipped,
             Metric.ROWS_QUARANTINED: self.quarantined,
-            Metric.CREDITS: self._account.credits,
-            Metric.CREDITS_PERHAPS: self._account.perhaps,
-            Metric.DOLLARS: self._account.credits / CREDITS_PER_DOLLAR,
+            Metric.CREDITS: self._cost.credits,
+            Metric.CREDITS_PERHAPS: self._cost.possibly_billed,
+            Metric.DOLLARS: self._cost.credits / CREDITS_PER_DOLLAR,
             Metric.ROWS_ESTIMATED: self._estimate,
         }
         figures: dict[Metric, float] = {metric: value for metric, value in counts.items() if value}
@@ -156,7 +155,7 @@ class Report:
         return figures
 
     def _read(self) -> Reading:
-        rows, cost, full = self.rows, dollars(self._account.credits), self._figures()
+        rows, cost, full = self.rows, dollars(self._cost.credits), self._figures()
         if not self.profiles:
             return Reading(rows, "rows", self._total, f"{plural(rows, 'row')}, {cost}", full)
         # The rate is that of the profiles, which take most of the time.
@@ -165,7 +164,7 @@ class Report:
         return Reading(self.profiles.done, "profiles", None, brief, f"{full}, {profiles}")
 
     def _figures(self) -> str:
-        spent = self._account.credits
+        spent = self._cost.credits
         others = {
             "replayed": self._replayed,
             "skipped": self._skipped,
@@ -176,16 +175,6 @@ class Report:
             *(f"{count:,} {what}" for what, count in others.items() if count),
             f"{plural(spent, 'credit')} ({dollars(spent)})",
         ]
-        if self._account.perhaps:
-            parts.append(self._perhaps())
+        if self._cost.possibly_billed:
+            parts.append(f"{dollars(self._cost.possibly_billed)} of it possibly billed")
         return ", ".join(parts)
-
-    def _perhaps(self) -> str:
-        """Return what was charged for lost responses, and whether the balances show that less was.
-
-        Those after the last known balance count in full.
-        """
-        settled, perhaps = self._budget.settled_perhaps(), self._budget.perhaps
-        is_less = settled is not None and settled < perhaps
-        known = f" (by the balances, at most {dollars(settled or 0)} was)" if is_less else ""
-        return f"{dollars(self._account.perhaps)} of it perhaps billed{known}"

@@ -16,7 +16,7 @@ from tap_jobo.api.known_values import (
     describe_unknown_values,
     fetch_known_values,
 )
-from tap_jobo.api.transport import Transport
+from tap_jobo.api.session import ApiSession
 from tap_jobo.errors import InterruptedRunError
 from tap_jobo.signals import ShutdownSignal
 from tests.support.clock import FakeClock
@@ -39,9 +39,7 @@ def fetch(
 ) -> Mapping[str, frozenset[str] | None]:
     """Fetch the values, and see that nobody waited and that it was asked for once."""
     clock = FakeClock()
-    with requests.Session() as session:
-        session.trust_env = False
-        session.mount("http://", Transport(1))
+    with ApiSession(sandbox.url) as session:
         client = Client(
             session=session,
             key=sandbox.api_key,
@@ -90,11 +88,11 @@ class TestFetch:
             (Fault(status=401), "401"),
             (Fault(status=429, headers={"Retry-After": "60"}), "429"),
             (Fault(status=503, headers={"Retry-After": "60"}), "503"),
-            (Fault(drop=True), "lost"),
+            (Fault(drop=True), "closed"),
             (Fault(truncate=0.5), "broke off"),
             (Fault(garbage="<html>"), "JSON"),
             (Fault(redirect="http://127.0.0.1:1/"), "302"),
-            (Fault(hang=True), "in time"),
+            (Fault(hang=True), "timed out"),
         ],
         ids=lambda value: value if isinstance(value, str) else "",
     )

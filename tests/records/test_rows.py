@@ -167,7 +167,7 @@ class TestFields:
         for key in sandbox.world.rows():
             sandbox.world.touch(key, tags=["x"], score=7)
         run = tap.run(batch_size=2)
-        assert len(sandbox.ledger) == 3
+        assert len(sandbox.feed_requests) == 3
         assert run.returncode == 0
         _validate(run)
         assert len(run.ids) == 5
@@ -340,4 +340,4 @@ def test_huge_integer_is_a_wrong_value_and_not_a_broken_page(tap: Tap) -> None:
     row = f'{{"id": "{COMPANY}", "name": {digits}, "listing_url": "https://x.example"}}'
     run = _run_on(tap, Fault(garbage=f'{{"career_sites": [{row}], "has_more": false}}'))
     assert [record["name"] for record in run.records] == [None]
-    assert len(tap.sandbox.ledger) == 1
+    assert len(tap.sandbox.feed_requests) == 1

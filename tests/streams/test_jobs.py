@@ -370,7 +370,7 @@ def test_streams_are_read_in_their_order(hiring: Sandbox, tmp_path: Path, discov
     seen = [each["stream"] for each in run.messages if each["type"] == "SCHEMA"]
     assert list(dict.fromkeys(seen)) == list(STREAMS)
     asked = dict.fromkeys(entry.endpoint for entry in hiring.ledger)
-    assert list(asked) == ["feed", "profile", "jobs", "managed_jobs", "expired_jobs"]
+    assert list(asked) == ["clock", "feed", "profile", "jobs", "managed_jobs", "expired_jobs"]
     for stream in STREAMS:
         assert rows_of(run, stream), stream
 
@@ -391,7 +391,7 @@ def test_ids_join_the_streams(hiring: Sandbox, tmp_path: Path, discovered: Json)
 
 def test_career_sites_alone_are_the_default(hiring: Sandbox, tmp_path: Path) -> None:
     Tap(hiring, tmp_path).run()
-    assert {entry.endpoint for entry in hiring.ledger} == {"feed"}
+    assert {entry.endpoint for entry in hiring.ledger} == {"clock", "feed"}
 
 
 def test_companies_do_not_follow_jobs(hiring: Sandbox, tmp_path: Path, discovered: Json) -> None:
