@@ -1,7 +1,7 @@
 """Fault injection: how the mock API server misbehaves, and on which requests."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -10,8 +10,6 @@ from typing import Any, Literal, get_args
 
 from jobo_sandbox.ledger import Endpoint, Entry
 from jobo_sandbox.wire import HTML, Reply, Shape, error, invalid_cursor, restart_required
-
-_KINDS = ("hold", "redirect", "reject_cursor", "drop", "hang", "truncate", "garbage", "replace")
 
 
 class Hold:
@@ -84,18 +82,6 @@ class Fault:
     replace: Any = None
 
     @property
-    def name(self) -> str:
-        """The fault's name in the ledger: the attributes that are set, and the status."""
-        names = [kind for kind in _KINDS if getattr(self, kind) not in (None, False)]
-        if self.delay:
-            names.append("delay")
-        if self.status is not None:
-            names.append(f"status {self.status}")
-        if self.send_as is not None:
-            names.append(f"sent as {self.send_as}")
-        return ", ".join(names)
-
-    @property
     def silent(self) -> bool:
         """Whether the client gets no response."""
         return self.drop or self.hang
@@ -139,6 +125,7 @@ class _Queued:
     on: int
     endpoint: Endpoint | None
     company_id: str | None
+    when: Callable[[Entry], bool] | None
     left: float
 
     @property
@@ -152,6 +139,7 @@ class _Queued:
             and number >= self.on
             and entry.endpoint in self.endpoints
             and self.company_id in {None, entry.company_id}
+            and (self.when is None or self.when(entry))
             and (self.fault.reject_cursor is None or entry.cursor is not None)
         )
 
@@ -170,6 +158,7 @@ class Faults:
         on: int | None = None,
         endpoint: Endpoint | None = None,
         company_id: str | None = None,
+        when: Callable[[Entry], bool] | None = None,
     ) -> None:
         """Inject a fault. If several apply to a request, it gets the one added first.
 
@@ -179,10 +168,11 @@ class Faults:
                 within `endpoint` if one is given. None means the next request.
             endpoint: Affect only requests to this endpoint. None means any but `clock`.
             company_id: Affect only requests for this company's profile.
+            when: Affect only requests for which this is true.
         """
         left = float("inf") if fault.times is None else fault.times
         with self._lock:
-            self._queue.append(_Queued(fault, on or 1, endpoint, company_id, left))
+            self._queue.append(_Queued(fault, on or 1, endpoint, company_id, when, left))
 
     def clear(self) -> None:
         """Remove all faults."""

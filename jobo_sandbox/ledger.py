@@ -6,7 +6,18 @@ from datetime import datetime
 from threading import Lock
 from typing import Any, Literal
 
-Endpoint = Literal["feed", "profile", "clock", "jobs", "managed_jobs", "expired_jobs", "filters"]
+Endpoint = Literal[
+    "feed",
+    "profile",
+    "clock",
+    "jobs",
+    "managed_jobs",
+    "expired_jobs",
+    "filters",
+    "industries",
+    "locations",
+    "other",
+]
 """`clock` is a profile with `Cache-Control: no-cache`, requested for the `Date` of its response."""
 
 
@@ -27,7 +38,7 @@ class Entry:
         row_ids: Ids of the rows delivered, in order. They are billed, unless the plan includes
             them or they are ids of expired jobs.
         credits: Credits billed.
-        fault: The name of the fault that was injected.
+        fault: The `Fault` that was injected.
     """
 
     number: int
@@ -40,7 +51,7 @@ class Entry:
     status: int | None = None
     row_ids: list[str] = field(default_factory=list)
     credits: int = 0
-    fault: str | None = None
+    fault: Any = None
 
     @property
     def cursor(self) -> str | None:

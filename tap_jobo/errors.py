@@ -77,7 +77,19 @@ class EndlessFeedError(ApiError):
     """The pages of a feed lead in circles; what came so far is delivered."""
 
 
-class NotFoundError(ApiError):
+class RejectedError(ApiError):
+    """Jobo rejected what a request asks for: a 4xx that concerns neither key nor account.
+
+    Attributes:
+        why: What happened, without advice.
+    """
+
+    def __init__(self, why: str, advice: str) -> None:
+        super().__init__(f"{why}. {advice}")
+        self.why = why
+
+
+class NotFoundError(RejectedError):
     """Jobo returned 404."""
 
 

@@ -1,4 +1,4 @@
-"""Counts, durations and amounts as messages write them."""
+"""Counts, durations and amounts of money as messages write them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,6 @@ CREDITS_PER_DOLLAR: Final = 1_000
 _MINUTE: Final = 60.0
 _LONG: Final = 90.0
 """Minutes from which a duration is written in hours."""
-
-
-def dollars(credits_: float) -> str:
-    """Format credits as US dollars, such as `$2.50`."""
-    return f"${credits_ / CREDITS_PER_DOLLAR:,.2f}"
 
 
 def plural(count: int, noun: str) -> str:
@@ -26,3 +21,8 @@ def duration(seconds: float) -> str:
     if minutes < 1:
         return f"{max(seconds, 1):.0f} s"
     return f"{minutes:.0f} min" if minutes < _LONG else f"{minutes / _MINUTE:.1f} h"
+
+
+def dollars(credits_: float) -> str:
+    """Format credits as US dollars, such as `$2.50`."""
+    return f"${credits_ / CREDITS_PER_DOLLAR:,.2f}"

@@ -28,6 +28,13 @@ cast({% if path %}get_path({{ json }}, '{{ jobo.json_path(path).lstrip(".") }}')
 {%- endmacro %}
 {% macro bigquery__json_text(json, path) %}json_value({{ json }}, '${{ jobo.json_path(path) }}'){% endmacro %}
 
+{#- A member as JSON, by its path. -#}
+{% macro json_value(json, path) %}{{ return(adapter.dispatch("json_value", "jobo")(json, path)) }}{% endmacro %}
+{% macro postgres__json_value(json, path) %}({{ json }} #> '{ {{- path | join(",") -}} }'){% endmacro %}
+{% macro duckdb__json_value(json, path) %}json_extract({{ json }}, '${{ jobo.json_path(path) }}'){% endmacro %}
+{% macro snowflake__json_value(json, path) %}get_path({{ json }}, '{{ jobo.json_path(path).lstrip(".") }}'){% endmacro %}
+{% macro bigquery__json_value(json, path) %}json_query({{ json }}, '${{ jobo.json_path(path) }}'){% endmacro %}
+
 {% macro json_path(path) -%}
 {%- for step in path %}{{ "[" ~ step ~ "]" if step is number else "." ~ step }}{% endfor -%}
 {%- endmacro %}

@@ -10,7 +10,7 @@
 
 {#- The bare host of a URL, to match it with a list of companies; null if there is none. -#}
 {% macro domain(url) -%}
-{%- set address = "regexp_replace(lower(trim(" ~ url ~ ")), '^(https?://)?(www[.])?', '') || '/'" -%}
+{%- set address = "regexp_replace(lower(trim(" ~ url ~ ")), '^(https?://)?(www[.])*', '') || '/'" -%}
 {{ jobo.capture(address, "^([^/:?#@ ]+[.][^/:?#@ ]+)[/:?#]") }}
 {%- endmacro %}
 
@@ -52,8 +52,3 @@ case
             end
     end
 {%- endmacro %}
-
-{#- The Monday of an instant's week. -#}
-{% macro monday(instant) %}{{ return(adapter.dispatch("monday", "jobo")(instant)) }}{% endmacro %}
-{% macro default__monday(instant) %}cast({{ dbt.date_trunc("week", instant) }} as date){% endmacro %}
-{% macro bigquery__monday(instant) %}date_trunc(cast({{ instant }} as date), isoweek){% endmacro %}

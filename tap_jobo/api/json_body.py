@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import msgspec
 
@@ -19,22 +20,11 @@ def parse_json(body: bytes) -> object:
     Raises:
         NotJsonError: It is not JSON.
     """
-    return parse_json_checked(body)[0]
-
-
-def parse_json_checked(body: bytes) -> tuple[object, bool]:
-    """Parse a JSON body, and return whether the strict (and fast) parser accepted it.
-
-    Raises:
-        NotJsonError: It is not JSON.
-    """
-    try:
-        return msgspec.json.decode(body), True
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        pass
+    with suppress(msgspec.DecodeError, ValueError, RecursionError):
+        return msgspec.json.decode(body)  # strict, and fast
     try:
         text = body.decode("utf-8-sig", "replace")
-        return json.loads(text, parse_int=_integer), False
+        return json.loads(text, parse_int=_integer)
     except (ValueError, RecursionError) as error:
         raise NotJsonError from error
 

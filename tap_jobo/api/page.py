@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from tap_jobo.api.json_body import NotJsonError, parse_json_checked
+from tap_jobo.api.json_body import NotJsonError, parse_json
 from tap_jobo.errors import ApiError
-from tap_jobo.records.text import sanitize_text
+from tap_jobo.records.values import sanitize_text
 
 if TYPE_CHECKING:
     from tap_jobo.scan import Scan
@@ -33,7 +33,6 @@ class Page:
             record.
         next_cursor: Where the next page starts; a string whenever `has_more`.
         has_more: Whether another page follows, which an empty page does not rule out.
-        is_plain: Whether its strings are known to be free of characters that databases reject.
         estimated_total: Estimated items in the whole scan, if the response has it.
         are_rows_checked: Whether the items have been parsed as rows of the decoder's type.
     """
@@ -41,7 +40,6 @@ class Page:
     items: list[Any]
     next_cursor: str | None
     has_more: bool
-    is_plain: bool
     estimated_total: int | None = None
     are_rows_checked: bool = False
 
@@ -76,7 +74,7 @@ def read_page(
             Guessing could end a scan too early, or bill the same page forever.
     """
     try:
-        data, is_plain, are_rows_checked = _parse(body, decoder)
+        data, are_rows_checked = _parse(body, decoder)
     except NotJsonError:
         raise _broken("is not valid JSON") from None
     except MemoryError:
@@ -92,7 +90,6 @@ def read_page(
         items=items,
         next_cursor=_next_cursor(data.get("next_cursor"), sent_cursor, has_more=has_more),
         has_more=has_more,
-        is_plain=is_plain,
         estimated_total=_estimate(data.get("estimated_total")),
         are_rows_checked=are_rows_checked,
     )
@@ -122,18 +119,16 @@ def falls_short(scan: Scan, estimate: int) -> bool:
     return scan.rows < _FAR_BELOW * estimate and scan.rows + scan.batch_size < estimate
 
 
-def _parse(body: bytes, decoder: PageDecoder | None) -> tuple[object, bool, bool]:
-    """Return the JSON of a body, whether it is plain, and whether its rows have been checked.
+def _parse(body: bytes, decoder: PageDecoder | None) -> tuple[object, bool]:
+    """Return the JSON of a body, and whether its rows have been checked.
 
     Raises:
         NotJsonError: It is not JSON.
     """
-    has_nul = _ESCAPED_NUL in body
-    if decoder and not has_nul:
+    if decoder and _ESCAPED_NUL not in body:
         with suppress(msgspec.DecodeError, ValueError, RecursionError):
-            return msgspec.to_builtins(decoder.decode(body)), True, True
-    data, is_strict = parse_json_checked(body)
-    return data, is_strict and not has_nul, False
+            return msgspec.to_builtins(decoder.decode(body)), True
+    return parse_json(body), False
 
 
 def _next_cursor(cursor: object, sent_cursor: str | None, *, has_more: bool) -> str | None:

@@ -10,7 +10,13 @@ from tap_jobo.api.budget import deducted_credits
 from tap_jobo.api.json_body import NotJsonError, members, parse_json
 from tap_jobo.api.rate_limit import parse_retry_after
 from tap_jobo.api.retry import FailedTryError, Outcome
-from tap_jobo.errors import ApiError, CursorRejectedError, NotFoundError, UnauthorizedError
+from tap_jobo.errors import (
+    ApiError,
+    CursorRejectedError,
+    NotFoundError,
+    RejectedError,
+    UnauthorizedError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -42,10 +48,6 @@ _REDIRECT_ADVICE: Final = (
     "The key must not follow a redirect: set api_url to the address of the API itself."
 )
 _OTHER_ADVICE: Final = "Check the setting api_url, or contact Jobo."
-_ERRORS: Final[Mapping[int, type[ApiError]]] = {
-    HTTPStatus.UNAUTHORIZED: UnauthorizedError,
-    HTTPStatus.NOT_FOUND: NotFoundError,
-}
 
 
 def require_success(
@@ -84,15 +86,25 @@ def require_success(
             retry_after=parse_retry_after(status, headers, data),
             is_rate_limit=status == HTTPStatus.TOO_MANY_REQUESTS,
         )
+    raise _refusal(status, message, data, page_size_setting, forbidden)
+
+
+def _refusal(
+    status: int, message: str, data: object, page_size_setting: str, forbidden: str | None
+) -> ApiError:
+    """Return the error for a response that another try would get again."""
     if _is_cursor_rejected(status, data):
-        raise CursorRejectedError(message)
+        return CursorRejectedError(message)
     if status == HTTPStatus.PAYMENT_REQUIRED:
-        raise ApiError(_top_up(message, data, page_size_setting))
-    is_redirect = HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST
-    advice = _ADVICE.get(status, _REDIRECT_ADVICE if is_redirect else _OTHER_ADVICE)
-    if status == HTTPStatus.FORBIDDEN and forbidden:
-        advice = forbidden
-    raise _ERRORS.get(status, ApiError)(f"{message}. {advice}")
+        return ApiError(_top_up(message, data, page_size_setting))
+    if status == HTTPStatus.UNAUTHORIZED:
+        return UnauthorizedError(f"{message}. {_ADVICE[status]}")
+    if status == HTTPStatus.FORBIDDEN:
+        return ApiError(f"{message}. {forbidden or _ADVICE[status]}")
+    if status < HTTPStatus.BAD_REQUEST:
+        return ApiError(f"{message}. {_REDIRECT_ADVICE}")
+    error_class = NotFoundError if status == HTTPStatus.NOT_FOUND else RejectedError
+    return error_class(message, _ADVICE.get(status, _OTHER_ADVICE))
 
 
 def _is_usable(response: ApiResponse, envelope: Collection[str]) -> bool:

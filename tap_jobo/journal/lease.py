@@ -1,252 +1,263 @@
-"""One run at a time in object storage: a lease, which a run has to renew to keep it.
+"""One run at a time in a bucket: a lease that its holder renews until the run ends.
 
-A lease that nobody has renewed for a minute may be taken over, so that a retry after a kill waits
-that long at most. Its age is told by the store's own clock; no two machines' clocks are compared.
-A holder stops a little earlier, before anybody may take over.
+A lease that was not renewed for a minute may be taken over, so a retry after a kill waits a minute
+at most. The store's own clock dates the renewals: no clock of a machine is compared with another.
+The holder stops a few seconds before its lease may be taken over.
 """
 
 from __future__ import annotations
 
-import os
+import json
 import secrets
-import socket
 import threading
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
-from tap_jobo.clock import format_timestamp
+from obstore.exceptions import AlreadyExistsError, PreconditionError
+
 from tap_jobo.errors import JournalError
-from tap_jobo.journal.lease_file import FOLDER, LeaseFile, lease_files
+from tap_jobo.journal.bucket import store_errors
+from tap_jobo.journal.lock import describe_holder, held_by_another_run, journal_in_use, this_run
 from tap_jobo.journal.page_store import StoreError
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable
+    from datetime import datetime
 
-    from obstore import PutMode, UpdateVersion
+    from obstore import ObjectMeta, PutMode, PutResult, UpdateVersion
     from obstore.store import ObjectStore as Bucket
 
     from tap_jobo.clock import Clock
-    from tap_jobo.journal.lease_file import Found
 
-DURATION: Final = 60.0
-"""Seconds without a renewal after which a lease may be taken over."""
-_IN_HAND: Final = 3.0
-"""Seconds that its holder stops earlier: stores date objects by the whole second."""
+# All in seconds.
+DURATION: Final = 60.0  # without a renewal, until a lease may be taken over
+SAFETY_MARGIN: Final = 3.0  # that the holder stops earlier: stores date objects in whole seconds
 _RENEW_EVERY: Final = 20.0
-_RETRY_EVERY: Final = 5.0
-"""Seconds after which a renewal that failed is tried again."""
-_LOOK_EVERY: Final = 2.0
-"""Seconds after which a run that waits looks at the lease again."""
+_RETRY_EVERY: Final = 5.0  # after a renewal that failed
+_LOOK_EVERY: Final = 2.0  # at a lease that another run holds
+
+_FOLDER: Final = "leases"
+_CLOCK: Final = f"{_FOLDER}/clock"  # written only to read the store's clock
+
+
+class _Found(NamedTuple):
+    """A lease in the bucket: its version, its last renewal by the store's clock, its content."""
+
+    version: UpdateVersion
+    renewed_at: datetime
+    content: dict[str, Any]
 
 
 class Lease:
-    """The lease of one owner's pages.
+    """The lease of one journal key.
 
     Args:
         bucket: The bucket, at the prefix of the journal.
-        owner: Whose pages it is about.
-        what: The feed and the place, for messages.
-        wait: Waits so many seconds, or raises if the run is to end.
+        journal_key: The key whose pages the lease protects.
+        what: The stream and the location, for messages.
+        wait: Waits the given seconds, or raises if the run must end.
     """
 
     def __init__(
-        self, bucket: Bucket, owner: str, what: str, wait: Callable[[float], None]
+        self, bucket: Bucket, journal_key: str, what: str, wait: Callable[[float], None]
     ) -> None:
-        self._file = LeaseFile(bucket, f"{FOLDER}/{owner[:24]}")
+        self._bucket = bucket
+        self._name = f"{_FOLDER}/{journal_key[:24]}"
         self._what = what
         self._wait = wait
-        self._run = secrets.token_hex(8)
-        self._version: UpdateVersion | None = None
-        self._taken_by: str = ""
-        self._renewed_at = 0.0
-        self._sent: dict[str, float] = {}
+        self._version: PutMode = "create"
+        # Times are pairs, by the monotonic and by the wall clock.
+        self._renewed: tuple[float, datetime] | None = None
+        self._sent: dict[str, tuple[float, datetime]] = {}  # by the nonce that was written
+        self._lost = ""
         self._end = threading.Event()
         self._thread: threading.Thread | None = None
 
     def acquire(self, clock: Clock, logger: logging.Logger) -> None:
-        """Take the lease; where another run left one behind, wait until it has expired.
+        """Take the lease. If another run has left one behind, wait until it expires.
 
         Raises:
-            JournalError: Another run holds it, or the store cannot be used.
+            JournalError: Another run holds the lease, or the bucket cannot be used.
         """
         self._clock = clock
-        self._since = format_timestamp(clock.now())
+        self._holder = this_run(clock)
         try:
-            while not self._take(self._wait_until_free(logger)):
-                pass
-            self._require_conditions()
+            while not self._renewed:
+                self._version = self._wait_until_free(logger)
+                self._write()
+            self._require_conditional_writes()
         except StoreError as error:
             raise JournalError(
                 f"The journal of {self._what} cannot be reached ({error}). The run ends before "
-                "anything is billed: run it again later, or check the credentials and journal_dir."
+                "anything is billed. Run again later, or check the credentials and journal_dir."
             ) from error
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
         self._thread.start()
 
     def check(self) -> None:
-        """Raise if the lease was lost.
+        """Check that this run still holds the lease.
+
+        A suspended machine may stop the monotonic clock, so the wall clock counts too.
 
         Raises:
-            JournalError: It was.
+            JournalError: The lease was lost.
         """
-        is_expired = self._clock.monotonic() - self._renewed_at >= DURATION - _IN_HAND
-        if self._taken_by:
-            why = f"another run has taken it over {self._taken_by}"
-        elif is_expired:
-            why = "it could not be renewed in time"
-        else:
-            return
-        raise JournalError(
-            f"The lease of {self._what} was lost: {why}. The run stops between two pages, since "
-            "two at once would be billed for the same pages. Run it again; the next run resumes "
-            "from here."
-        )
+        assert self._renewed is not None  # noqa: S101 - only after `acquire`
+        monotonic, wall = self._renewed
+        age = max(self._clock.monotonic() - monotonic, (self._clock.now() - wall).total_seconds())
+        is_expired = age >= DURATION - SAFETY_MARGIN
+        if why := self._lost or (is_expired and "it could not be renewed in time"):
+            raise JournalError(
+                f"The lease of {self._what} was lost: {why}. The run stops between two pages, "
+                "because two runs would be billed for the same pages. Run again: the next run "
+                "resumes from here."
+            )
 
     def release(self) -> None:
-        """Release the lease, if it was taken, so that the next run need not wait."""
+        """Release the lease if this run holds it, so that the next run need not wait."""
         self._end.set()
-        if self._thread is None or self._taken_by:
+        if self._thread is None or self._lost:
             return
         self._thread.join(_RETRY_EVERY)
-        try:
-            if self._version and not self._write(self._version, released=True):
-                self._look_again()
-                self._write(self._version, released=True)
-        except StoreError:
-            pass  # then it expires
+        with suppress(StoreError):  # then it expires
+            if not self._write(is_released=True):  # the answer to the last renewal was lost
+                self._write(is_released=True)
 
-    def _wait_until_free(self, logger: logging.Logger) -> Found | None:
-        """Return the lease as it lies there once it may be taken, None if there is none.
+    def _wait_until_free(self, logger: logging.Logger) -> PutMode:
+        """Wait until the lease may be taken, and return the condition of the write that takes it.
 
         Raises:
-            JournalError: Another run has renewed it in the meantime.
+            JournalError: Another run has taken or renewed the lease in the meantime.
         """
-        watched: Found | None = None
+        watched: UpdateVersion | None = None
         expires_at = 0.0
-        while (found := self._file.read()) and not found.is_released and found.run != self._run:
+        while found := _read(self._bucket, self._name):
+            if found.content.get("released"):
+                return found.version
             if watched is None and not self._sent:
-                watched = found
-                age = (self._file.store_time() - found.written_at).total_seconds()
-                expires_at = self._clock.monotonic() + DURATION - age
-                if age < DURATION:
+                watched = found.version
+                left = DURATION - _age(self._bucket, found)
+                expires_at = self._clock.monotonic() + left
+                if left > 0:
                     logger.info(
-                        "Another run of %s holds the lease %s. Waiting for up to %.0f seconds to "
-                        "see whether it is still under way.",
+                        "Another run of %s holds the lease%s. Waiting for up to %.0f seconds to "
+                        "see whether it is still in progress.",
                         self._what,
-                        found.who,
-                        DURATION - age,
+                        describe_holder(found.content),
+                        left,
                     )
-            elif watched is None or found.version != watched.version:
-                raise self._held_by(found)
+            elif found.version != watched:
+                raise held_by_another_run(self._what, found.content)
             left = expires_at - self._clock.monotonic()
             if left <= 0:
-                break
+                return found.version
             self._wait(min(left, _LOOK_EVERY))
-        return found
+        return "create"
 
-    def _held_by(self, found: Found) -> JournalError:
-        return JournalError(
-            f"Another run of {self._what} with the same address and filters is under way "
-            f"{found.who}: two at once would be billed for the same pages. Wait until it has "
-            "ended, or give this pipeline a journal_dir of its own."
-        )
-
-    def _take(self, found: Found | None) -> bool:
-        """Take the lease, unless another run is faster; it is ours too if only its answer was lost.
-
-        That some run was faster shows in `_sent`: whoever holds the lease then is alive.
-        """
-        if found and found.run == self._run:
-            return self._look_again()
-        return self._write(found.version if found else "create")
-
-    def _require_conditions(self) -> None:
-        """See that the store heeds the conditions of writes, and leave the lease just renewed.
+    def _require_conditional_writes(self) -> None:
+        """Check that the store refuses a write whose condition does not hold.
 
         Raises:
-            JournalError: It does not, as some that look like S3.
+            JournalError: It writes regardless, as some stores do that are compatible with S3.
         """
         stale = self._version
-        assert stale is not None  # noqa: S101 - it was just taken
-        is_heeded = self._renew()
-        released = self._content(released=True)
+        is_safe = self._write()
         for mode in ("create", stale):
-            is_heeded = is_heeded and self._file.write(released, mode) is None
-        if not is_heeded:
+            is_safe = is_safe and not self._put(self._content(is_released=True), mode)
+        if not is_safe:
             raise JournalError(
                 f"The store of {self._what} cannot keep two runs apart: it ignores the conditions "
-                "of writes (If-None-Match, If-Match). Set journal_dir to a store that heeds them, "
-                "or to a folder."
+                "of writes (If-None-Match, If-Match). Set journal_dir to a store that honors "
+                "them, or to a folder."
             )
 
     def _keep(self) -> None:
-        """Renew the lease until the end of the run, in a thread of its own."""
+        """Renew the lease until the run ends, in a thread of its own."""
         pause = _RENEW_EVERY
         while not self._end.wait(pause):
-            pause = _RENEW_EVERY if self._try_to_renew() else _RETRY_EVERY
+            pause = _RENEW_EVERY if self._renew() else _RETRY_EVERY
 
-    def _try_to_renew(self) -> bool:
+    def _renew(self) -> bool:
         try:
-            return self._renew()
+            return self._write()
         except StoreError:
             return False
 
-    def _renew(self) -> bool:
-        assert self._version is not None  # noqa: S101 - only leases that were taken are renewed
-        return self._write(self._version) or self._look_again()
+    def _write(self, *, is_released: bool = False) -> bool:
+        """Write the lease over the version that is known, and return whether it is stored.
 
-    def _look_again(self) -> bool:
-        """Tell whether a write that was refused was ours all the same: only its answer was lost.
-
-        S3's ETag is a hash of the content, so only a text that no other write had tells.
+        If the store refuses, another run has the lease, or an earlier write of this run was stored
+        although its answer was lost. The nonce shows which: an ETag may be a hash of the content.
         """
-        found = self._file.read()
-        if found is None or found.run != self._run:
-            self._taken_by = found.who if found else "(and removed it)"
-            return False
-        self._version = found.version
-        sent_at = self._sent.get(found.nonce)
-        if sent_at is None:
-            return False
-        self._renewed_at = sent_at
-        self._sent.clear()
+        content = self._content(is_released=is_released)
+        if self._put(content, self._version):
+            return True
+        found = _read(self._bucket, self._name)
+        nonce = found.content.get("nonce") if found else None
+        if found and nonce in self._sent:
+            self._version, self._renewed = found.version, self._sent[nonce]
+        elif self._renewed:
+            who = describe_holder(found.content) if found else ""
+            self._lost = f"another run has taken it over{who}" if found else "it was removed"
+        return bool(nonce == content["nonce"])
+
+    def _content(self, *, is_released: bool) -> dict[str, Any]:
+        return {"nonce": secrets.token_hex(8), "released": is_released, **self._holder}
+
+    def _put(self, content: dict[str, Any], mode: PutMode) -> bool:
+        """Write the lease, and return whether the condition of the write holds."""
+        nonce = content["nonce"]
+        sent_at = self._sent[nonce] = self._clock.monotonic(), self._clock.now()
+        with store_errors():
+            try:
+                done = self._bucket.put(self._name, json.dumps(content).encode(), mode=mode)
+            except (AlreadyExistsError, PreconditionError):
+                return False
+        self._version, self._renewed = _version(done), sent_at
+        self._sent = {nonce: sent_at}
         return True
 
-    def _write(self, mode: PutMode, *, released: bool = False) -> bool:
-        content = self._content(released=released)
-        sent_at = self._clock.monotonic()
-        self._sent[content["nonce"]] = sent_at
-        version = self._file.write(content, mode)
-        if version is None:
-            return False
-        self._version, self._renewed_at = version, sent_at
-        self._sent.clear()
-        return True
 
-    def _content(self, *, released: bool) -> dict[str, Any]:
-        return {
-            "run": self._run,
-            "nonce": secrets.token_hex(8),
-            "released": released,
-            "pid": os.getpid(),
-            "host": socket.gethostname(),
-            "since": self._since,
-        }
-
-
-def refuse_if_held(bucket: Bucket, place: str) -> None:
-    """See that no run is under way.
+def refuse_if_held(bucket: Bucket, location: str) -> None:
+    """Check that no run is in progress before pages in a bucket are changed.
 
     Raises:
-        JournalError: One is.
-        StoreError: The store cannot be reached.
+        JournalError: A run holds a lease in the bucket.
+        StoreError: The bucket cannot be reached.
     """
-    for file in lease_files(bucket):
-        found = file.read()
-        if found is None or found.is_released:
-            continue
-        if (file.store_time() - found.written_at).total_seconds() < DURATION:
-            raise JournalError(
-                f"A run is under way {found.who}, which may need the pages in {place}: wait until "
-                "it has ended. Nothing is dropped."
-            )
+    with store_errors():
+        names = {each["path"] for each in bucket.list(_FOLDER).collect()} - {_CLOCK}
+    for name in sorted(names):
+        found = _read(bucket, name)
+        if found and not found.content.get("released") and _age(bucket, found) < DURATION:
+            raise journal_in_use(location, found.content)
+
+
+def _read(bucket: Bucket, name: str) -> _Found | None:
+    """Return a lease, None if there is none."""
+    with store_errors():
+        try:
+            stored = bucket.get(name)
+        except FileNotFoundError:
+            return None
+        meta, text = stored.meta, bytes(stored.bytes())
+    try:
+        content = json.loads(text)
+    except ValueError:
+        content = None
+    content = content if isinstance(content, dict) else {}
+    return _Found(_version(meta), meta["last_modified"], content)
+
+
+def _age(bucket: Bucket, found: _Found) -> float:
+    """Return the seconds since a lease was renewed, by the store's clock."""
+    with store_errors():
+        bucket.put(_CLOCK, b"")
+        return (bucket.head(_CLOCK)["last_modified"] - found.renewed_at).total_seconds()
+
+
+def _version(stored: ObjectMeta | PutResult) -> UpdateVersion:
+    """Return an object's version without the parts that are None, which obstore rejects."""
+    parts = {"e_tag": stored["e_tag"], "version": stored["version"]}
+    return cast("UpdateVersion", {name: part for name, part in parts.items() if part is not None})

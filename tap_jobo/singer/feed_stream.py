@@ -12,7 +12,6 @@ from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from tap_jobo.api.budget import FeedCost
 from tap_jobo.api.feed_reader import FeedReader
-from tap_jobo.api.known_values import FILTERS_PATH, describe_unknown_values
 from tap_jobo.api.page import read_page
 from tap_jobo.api.profiles import PROFILE_PATH
 from tap_jobo.clock import format_timestamp, parse_timestamp
@@ -23,9 +22,11 @@ from tap_jobo.sync.delivery import Delivery
 from tap_jobo.sync.report import Report
 from tap_jobo.sync.start import SyncStart
 from tap_jobo.sync.state import StreamState, read_state
+from tap_jobo.wording import dollars
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime
 
     from requests import PreparedRequest
     from singer_sdk import Tap
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from singer_sdk.singerlib import Catalog
 
     from tap_jobo.api.api_clock import ApiClock
+    from tap_jobo.api.known_values import KnownValues
     from tap_jobo.records.converter import Row
     from tap_jobo.scan import Filters
     from tap_jobo.singer.companies_stream import CompaniesStream
@@ -63,6 +65,7 @@ class FeedStream(JoboStream):
         self._follower = follower
         self._wants_profiles = False
         self._ids_of_page: list[str] = []
+        self._received_at: datetime | None = None
         run.before_start(self._prepare_run, self._check_values)
 
     def apply_catalog(self, catalog: Catalog) -> None:
@@ -107,7 +110,9 @@ class FeedStream(JoboStream):
 
     def _records(self) -> Iterator[Row]:
         """Write each page's records, and yield those that the SDK must write."""
-        for records in self._delivery().pages():
+        delivery = self._delivery()
+        for records in delivery.pages():
+            self._received_at = delivery.received_at
             if self._is_written_unchanged:
                 self._write_page(records)
             else:
@@ -115,7 +120,7 @@ class FeedStream(JoboStream):
 
     def _write_page(self, records: Sequence[Row]) -> None:
         """Write records as the SDK would, whose loop over them takes a tenth of a run."""
-        self._writer.write_records(self.name, records)
+        self._writer.write_records(self.name, records, self.time_extracted)
         self._record_counter.increment(len(records))
         if self._wants_profiles:
             self._ids_of_page += [record["id"] for record in records]
@@ -132,14 +137,18 @@ class FeedStream(JoboStream):
             self._ids_of_page.append(record["id"])
         return ()
 
-    def finish_run(self) -> bool:
+    @property
+    def time_extracted(self) -> datetime:
+        """When the page of the current record was received, in this run or an earlier one."""
+        return self._received_at or super().time_extracted
+
+    def finish_run(self) -> None:
         """Write the remaining records, and the sync's summary if the feed was to be read."""
         try:
             super().finish_run()
         finally:
             if self._will_read and not self.is_test:
                 self._summarize()
-        return bool(self._report.metrics())
 
     def _summarize(self) -> None:
         report = self._report
@@ -173,33 +182,49 @@ class FeedStream(JoboStream):
             self._run.lock(self._spec, self._filters)
 
     def _check_values(self) -> None:
-        """Read the API's clock, and warn about filter values that Jobo does not know.
+        """Read the API's clock, and warn about a first sync without limits and about odd filters.
+
+        All of this happens before the run's first billed request.
 
         Raises:
             TapJoboError: As for `read_api_clock`.
         """
-        if self._will_read:
-            _ = self._clock
-        for setting in self._spec.filters if self._will_read else ():
-            values = self.config.get(setting.name)
-            for doubt in setting.doubts(values):
-                self._run.warn_once(doubt)
-            parameter = setting.request_parameter
-            if values and parameter in self._spec.listed_parameters:
-                known = self._run.known_values(self._prepare_known_values)
-                listed = known.values[parameter]
-                for warning in describe_unknown_values(setting.name, values, listed):
-                    self._run.warn_once(warning)
+        if not self._will_read:
+            return
+        _ = self._clock
+        self._warn_of_unlimited_sync()
+        for setting in self._spec.filters:
+            value = self.config.get(setting.name)
+            for hint in setting.value_hints(value) or self._known_values.warnings(setting, value):
+                self._run.warn_once(hint)
+
+    def _warn_of_unlimited_sync(self) -> None:
+        limits = ("max_credits", "start_date", *self._filters)
+        is_limited = any(self.config.get(name) is not None for name in limits)
+        if not (is_limited or self.stream_state or self._spec.is_free):
+            self.logger.warning(
+                "First sync of %s without a filter or max_credits: every row is read and billed, "
+                "%s per 1,000 rows at list price. Set max_credits to limit what a run spends.",
+                self.name,
+                dollars(self._spec.list_price * 1_000),
+            )
 
     def _most_rows(self) -> int | None:
         """Return how many rows can match the filters, None if the API has no count of the feed."""
-        if not self._spec.listed_parameters or self._spec.is_account_bound:
+        filters = self._spec.filters
+        if self._spec.is_account_bound or not any(each.listed_by == "filters" for each in filters):
             return None
-        filters = {each.request_parameter: self._filters[each.name] for each in self._spec.filters}
-        return self._run.known_values(self._prepare_known_values).most_rows(filters)
+        return self._known_values.most_rows(
+            {each.request_parameter: self._filters[each.name] for each in filters}
+        )
 
-    def _prepare_known_values(self) -> PreparedRequest:
-        return self.build_prepared_request(method="GET", url=self.url_base + FILTERS_PATH)
+    @property
+    def _known_values(self) -> KnownValues:
+        return self._run.known_values(
+            lambda path, query: self.build_prepared_request(
+                method="GET", url=self.url_base + path, params=query
+            )
+        )
 
     @property
     def _will_read(self) -> bool:
@@ -229,7 +254,7 @@ class FeedStream(JoboStream):
         if kept and not page.items:
             page = read_page(kept, self._spec, None)
         rows = [self._spec.to_row(item, raw.started_at) for item in page.items[:limit]]
-        yield from self._converter.convert(rows, is_plain=page.is_plain).records
+        yield from self._converter.convert(rows).records
 
     def _delivery(self) -> Delivery:
         others = self.tap_state.get("bookmarks", {}).keys() - {self.name}
@@ -281,7 +306,7 @@ class FeedStream(JoboStream):
             self._run.budget,
             self.name,
             list_price=self._spec.list_price,
-            missing_charge_means_free=self._spec.silent_is_free,
+            missing_charge_means_free=self._spec.missing_charge_means_free,
             page_size_setting=page_size.name if page_size else "",
         )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tap_jobo.api.api_clock import read_api_clock
 from tap_jobo.api.budget import Budget
 from tap_jobo.api.client import Client
-from tap_jobo.api.known_values import fetch_known_values
+from tap_jobo.api.known_values import KnownValues
 from tap_jobo.api.profiles import RETRY_FOR as PROFILE_RETRY_FOR
 from tap_jobo.api.session import ApiSession
 from tap_jobo.clock import Clock
@@ -17,7 +17,7 @@ from tap_jobo.journal.identity import owner_of, unversioned_owner
 from tap_jobo.journal.journal import Journal
 from tap_jobo.journal.page_store import NoStore
 from tap_jobo.journal.places import is_there, open_store, run_lock
-from tap_jobo.sync.run_summary import RunSummary
+from tap_jobo.sync.report import RunSummary
 
 if TYPE_CHECKING:
     import logging
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from requests import PreparedRequest
 
     from tap_jobo.api.api_clock import ApiClock
-    from tap_jobo.api.known_values import KnownValues
+    from tap_jobo.api.known_values import Prepare
     from tap_jobo.journal.page_store import PageStore
     from tap_jobo.journal.places import Lock
     from tap_jobo.scan import Filters
@@ -137,10 +137,10 @@ class RunContext:
         if self.failures:
             raise TapJoboError("\n".join(f"{name}: {error}" for name, error in self.failures))
 
-    def known_values(self, prepare: Callable[[], PreparedRequest]) -> KnownValues:
-        """Return the filter values that Jobo knows, fetched once per run, free of charge."""
+    def known_values(self, prepare: Prepare) -> KnownValues:
+        """Return the filter values that Jobo lists, fetched at most once per run."""
         if self._known_values is None:
-            self._known_values = fetch_known_values(self.feed_client, prepare, self._logger)
+            self._known_values = KnownValues(self.feed_client, prepare, self._logger)
         return self._known_values
 
     def warn_once(self, text: str) -> None:

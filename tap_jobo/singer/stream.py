@@ -13,14 +13,16 @@ from singer_sdk.exceptions import MappingError
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
 from singer_sdk.singerlib import StreamMetadata
+from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL
 from singer_sdk.singerlib.encoding.simple import StateMessage
 
 from tap_jobo.errors import ConfigError, TapJoboError
 from tap_jobo.records.converter import RecordConverter
-from tap_jobo.singer.metric_lines import RecordCounter, SyncTimer
+from tap_jobo.singer.metric_lines import RecordCounter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
     import requests
     from singer_sdk import Tap, metrics
@@ -61,7 +63,7 @@ class JoboStream(RESTStream[Any]):
         self._run = run
         self._user_agent = f"{tap.name}/{tap.plugin_version}"
         self._writer = cast("StdoutWriter", tap.message_writer)
-        self._record_counter = RecordCounter(self.name)
+        self._record_counter = RecordCounter(self.name, self._end_sync)
         self._is_wanted = self.selected_by_default
 
     def apply_catalog(self, catalog: Catalog) -> None:
@@ -72,8 +74,28 @@ class JoboStream(RESTStream[Any]):
         entry = catalog.get_stream(self.name)
         if entry and () not in entry.metadata:
             entry.metadata[()] = StreamMetadata(selected=self.selected_by_default)
+        own_key = self.replication_key
         super().apply_catalog(catalog)
+        self._check_replication(own_key)
         self._is_wanted = self.selected
+
+    def _check_replication(self, own_key: str | None) -> None:
+        """Check the replication method and key that the catalog gives the stream.
+
+        Raises:
+            ConfigError: The stream does not have them.
+        """
+        methods = [REPLICATION_FULL_TABLE, *([REPLICATION_INCREMENTAL] if own_key else [])]
+        if self.replication_method not in methods:
+            raise ConfigError(
+                f"The catalog gives {self.name} the replication method {self.replication_method}. "
+                f"Set it to {' or '.join(methods)}, or remove it."
+            )
+        if self.replication_key not in (None, own_key):
+            raise ConfigError(
+                f"The catalog gives {self.name} the replication key {self.replication_key}. "
+                f"{f'Set it to {own_key}, or remove' if own_key else 'Remove'} it."
+            )
 
     @property
     def is_skipped_by_test(self) -> bool:
@@ -126,6 +148,11 @@ class JoboStream(RESTStream[Any]):
         """Whether `--test` reads the stream, and not a run."""
         return self.ABORT_AT_RECORD_COUNT is not None
 
+    @property
+    def time_extracted(self) -> datetime:
+        """When the response with the current record was received."""
+        return self._run.clock.now()
+
     def until_failure(self, records: Iterator[Row]) -> Iterator[Row]:
         """Yield records. An error of this stream alone ends them, and the run goes on.
 
@@ -154,12 +181,8 @@ class JoboStream(RESTStream[Any]):
             super().log(message, *args, level=level, **kwargs)
 
     def get_record_counter(self, **_: Any) -> metrics.Counter:
-        """Return the counter of the stream's records, whose value the summary reads."""
+        """Return the counter of the records, which calls `finish_run` however the sync ends."""
         return self._record_counter
-
-    def get_sync_timer(self) -> metrics.Timer:
-        """Return a timer that also calls `finish_run`, however the sync ends."""
-        return SyncTimer(self.name, self._end_sync)
 
     def log_sync_costs(self) -> None:
         """Log the summary of the run: the SDK calls this for each stream when all are synced.
@@ -174,20 +197,15 @@ class JoboStream(RESTStream[Any]):
         """Write the tap's state, after all records before it."""
         self._writer.write_message(StateMessage(value=self.tap_state))
 
-    def finish_run(self) -> bool:
-        """Write the remaining records; streams add their summary.
+    def finish_run(self) -> None:
+        """Write the remaining records; streams add their summary."""
+        self._writer.flush()
 
-        Returns:
-            Whether the stream read anything, so that its duration is worth a METRIC line.
-        """
-        self._writer.write_waiting_records()
-        return True
-
-    def _end_sync(self, *, is_failed: bool) -> bool:
+    def _end_sync(self) -> None:
         try:
-            return self.finish_run()
+            self.finish_run()
         finally:
-            if is_failed:  # no other stream is synced
+            if sys.exception():  # no other stream is synced
                 self._run.summary.log(is_complete=False)
 
     # The private hooks of the SDK. `tests/singer/test_hooks.py` fails if the SDK changes one.
@@ -199,10 +217,12 @@ class JoboStream(RESTStream[Any]):
         message object, which takes as long as the rest of the run.
         """
         if self._is_written_unchanged:
-            self._writer.write_record(self.name, record)
+            self._writer.write_records(self.name, [record], self.time_extracted)
             return
         try:
-            super()._write_record_message(record)
+            for message in self._generate_record_messages(record):
+                message.time_extracted = self.time_extracted
+                self._writer.write_message(message)
         except _FAILING_MAPS as error:
             what = "" if isinstance(error, MappingError) else f"{type(error).__name__}: "
             raise ConfigError(

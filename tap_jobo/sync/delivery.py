@@ -23,12 +23,12 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tap_jobo.api.balance import dollars
 from tap_jobo.api.page import check_has_more, falls_short, page_decoder, read_page
+from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import ApiError, BudgetReachedError, CursorRejectedError, FormatError
 from tap_jobo.sync.gate import pass_gate
 from tap_jobo.sync.loop_guard import LoopGuard
-from tap_jobo.wording import plural
+from tap_jobo.wording import dollars, plural
 
 if TYPE_CHECKING:
     import logging
@@ -112,6 +112,7 @@ class Delivery:
         self._tally = journal.tally()
         self._has_expired_pages = False
         self._estimate: int | None = None
+        self.received_at = start.clock.now()  # of the page that `pages` yields
         self._is_first_sync = state.bookmark is None and state.pending is None
 
     def pages(self) -> Iterator[Sequence[Row]]:
@@ -156,6 +157,7 @@ class Delivery:
             except CursorRejectedError as rejection:
                 return False, scan, rejection
             page, conversion = self._open(scan, stored, guard)
+            self.received_at = parse_timestamp(stored.entry.received_at)
             self._report.page_started(
                 len(conversion.records), len(conversion.skipped), is_replayed=stored.raw is None
             )
@@ -239,7 +241,7 @@ class Delivery:
         if page.are_rows_checked:
             return self._converter.complete(page.items)
         rows: list[Any] = [self._spec.to_row(item, scan.started_at or "") for item in page.items]
-        return self._converter.convert(rows, is_plain=page.is_plain)
+        return self._converter.convert(rows)
 
     def _ways_out(self, entry: Entry) -> str:
         if not self._journal.holds(entry):

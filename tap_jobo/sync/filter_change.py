@@ -6,10 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from tap_jobo.api.balance import dollars
 from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import StateError
-from tap_jobo.wording import plural
+from tap_jobo.wording import dollars, plural
 
 if TYPE_CHECKING:
     from tap_jobo.scan import Filters

@@ -121,9 +121,7 @@ def _outcome(body: bytes, emitted: Sequence[str], *, is_at_once: bool) -> object
     except ApiError as error:
         return str(error)
     found = (
-        converter.complete(page.items)
-        if page.are_rows_checked
-        else converter.convert(page.items, is_plain=page.is_plain)
+        converter.complete(page.items) if page.are_rows_checked else converter.convert(page.items)
     )
     written = [json.dumps(record) for record in found.records]  # as 1 and 1.0 differ
     seen = (repr(found.skipped), dict(found.damaged), found.rows)

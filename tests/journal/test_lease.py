@@ -67,7 +67,7 @@ def run(bucket: Bucket, clock: FakeClock) -> Iterator[Callable[..., Lease]]:
 
 def renew(lease: Lease) -> bool:
     """Let a holder renew its lease now, as its thread does."""
-    return lease._try_to_renew()
+    return lease._renew()
 
 
 def stored(bucket: Bucket) -> dict[str, Any]:
@@ -162,6 +162,18 @@ def test_a_holder_stops_before_its_lease_may_be_taken(
     clock.passed += 3
     with pytest.raises(JournalError, match="could not be renewed in time"):
         lease.check()
+
+
+def test_a_suspended_machine_notices_that_its_lease_expired(run: Any, clock: FakeClock) -> None:
+    lease = run()
+    lease.acquire(clock, LOGGER)
+    clock.skew += timedelta(seconds=56)
+    lease.check()
+    clock.skew += timedelta(seconds=2)
+    with pytest.raises(JournalError, match="could not be renewed in time"):
+        lease.check()
+    assert renew(lease)  # nobody has taken it over
+    lease.check()
 
 
 def test_a_lease_renewed_after_an_outage_is_kept(
@@ -361,7 +373,7 @@ def test_pages_are_not_dropped_under_a_run(run: Any, clock: FakeClock, bucket: B
     refuse_if_held(cast("Any", bucket), "s3://a/b")
     lease = run()
     lease.acquire(clock, LOGGER)
-    with pytest.raises(JournalError, match=r"A run is under way \(process"):
+    with pytest.raises(JournalError, match=r"A run is in progress \(process"):
         refuse_if_held(cast("Any", bucket), "s3://a/b")
     lease.release()
     refuse_if_held(cast("Any", bucket), "s3://a/b")

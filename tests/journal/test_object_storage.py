@@ -381,7 +381,7 @@ def test_the_command_drops_nothing_under_a_run(tap: Container, s3: S3) -> None:
     hold.wait()
     refused = journal(tap, "drop", "--all", url=s3.url)
     assert refused.returncode == 1
-    assert f"A run is under way (process {process.pid} on " in refused.stderr
+    assert f"A run is in progress (process {process.pid} on " in refused.stderr
     assert len(pages(s3)) == 1
     hold.release()
     finish(process, [])

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from tests.support.meltano import Project
 
+MELTANO_VALUES = {"journal_dir": "${MELTANO_PROJECT_ROOT}/.meltano/tap-jobo/${MELTANO_ENVIRONMENT}"}
+"""Defaults in a Meltano project that are not those of the tap."""
 _NO_SCAN = dict.fromkeys(
     ("id", "started_at", "updated_after", "batch_size", "cursor", "rows", "restarts")
 )
@@ -30,7 +32,7 @@ def test_second_run_delivers_what_changed(project: Project) -> None:
     log = project.run().stderr
     assert "Summary: career_sites: 300 rows in 6 pages, 15,000 credits ($15.00)" in log
     assert (  # as without Meltano
-        'METRIC: {"type":"counter","metric":"jobo_rows","value":300,'
+        'METRIC: {"type":"counter","metric":"jobo_credits","value":15000,'
         '"tags":{"stream":"career_sites"}}'
     ) in log
     assert project.is_current()
@@ -99,10 +101,25 @@ def test_killed_full_refresh_resumes_from_the_merged_state(project: Project) -> 
     assert project.sandbox.rows_billed <= before + 1  # the lookback
 
 
-def test_invalid_boolean_is_rejected_through_meltano(project: Project) -> None:
-    run = project.meltano(*PIPELINE, env={"TAP_JOBO_IS_AGENCY": "ja"})
+def test_invalid_settings_are_rejected_through_meltano(project: Project) -> None:
+    """Meltano must not turn them into false, today's date, or no filter."""
+    variables = {
+        "TAP_JOBO_IS_AGENCY": "ja",
+        "TAP_JOBO_START_DATE": "2 days ago",
+        "TAP_JOBO_JOBS_POSTED_AFTER": "",
+        "TAP_JOBO_COUNTRY_CODES": "[]",
+        "TAP_JOBO_MAX_CREDIT": "100",
+    }
+    run = project.meltano(*PIPELINE, env=variables)
     assert run.returncode != 0
-    assert "Setting 'is_agency' must be true or false" in run.stderr + run.stdout
+    for line in (
+        "Setting 'is_agency' must be true or false",
+        "Setting 'start_date' must be an ISO 8601 date",
+        "Setting 'jobs_posted_after' is empty",
+        "Setting 'country_codes' is empty",
+        "Variable TAP_JOBO_MAX_CREDIT is not a setting: did you mean TAP_JOBO_MAX_CREDITS?",
+    ):
+        assert line in run.stderr + run.stdout
     assert not project.sandbox.ledger
 
 
@@ -176,7 +193,8 @@ def test_definition_says_what_about_says(
     for name, setting in settings.items():
         assert setting["label"] == properties[name]["title"]
         assert setting["description"].split() == properties[name]["description"].split()
-        assert setting.get("value") == properties[name].get("default")
+        default = MELTANO_VALUES.get(name, properties[name].get("default"))
+        assert setting.get("value") == default
         assert setting.get("sensitive", False) == properties[name].get("secret", False)
         assert setting["kind"] == _kind(name, properties[name])
         assert [option["value"] for option in setting.get("options", [])] == properties[name].get(
@@ -195,8 +213,8 @@ def test_definitions_agree_on_what_both_have(about: dict[str, Any]) -> None:
 
 def _kind(name: str, definition: Mapping[str, Any]) -> str:
     if name in ("start_date", "jobs_posted_after"):
-        return "date_iso8601"
-    if name in ("is_agency", "journal", "trust_local_clock"):
+        return "string"  # as a date, Meltano would resolve "2 days ago" anew in each run
+    if name in ("is_agency", "journal"):
         return "string"  # as a boolean, Meltano would read any odd text as false
     if "enum" in definition:
         return "options"

@@ -10,7 +10,7 @@ from tap_jobo.journal import bucket, lease
 if __name__ == "__main__":
     with (
         patch.dict(bucket._WAITS, timeout="1s", connect_timeout="1s"),
-        patch.multiple(lease, DURATION=12.0, _IN_HAND=6.0, _RENEW_EVERY=0.1, _RETRY_EVERY=0.1),
+        patch.multiple(lease, DURATION=12.0, SAFETY_MARGIN=6.0, _RENEW_EVERY=0.1, _RETRY_EVERY=0.1),
         patch.object(lease, "_LOOK_EVERY", 0.1),
     ):
         main()

@@ -215,8 +215,10 @@ def test_killed_narrow_run_is_resumed_or_undone(tap: Tap, two: Run) -> None:
     assert len(resumed.ids) == 12
 
 
-@pytest.mark.parametrize("sources", [["greenhouse", "lever_co", "unheard_of"], []])
-def test_resync_of_jobs_costs_at_most_what_jobo_counts(tmp_path: Path, sources: list[str]) -> None:
+@pytest.mark.parametrize("sources", [["greenhouse", "lever_co", "unheard_of"], None])
+def test_resync_of_jobs_costs_at_most_what_jobo_counts(
+    tmp_path: Path, sources: list[str] | None
+) -> None:
     with Sandbox(size=20, jobs=90) as sandbox:
         jobs = tap_of(sandbox, tmp_path, discover(tmp_path), "jobs")
         state = jobs.run(jobs_sources=["greenhouse"], jobs_work_models=["remote"]).state
