@@ -7,6 +7,8 @@ from contextlib import suppress
 
 import msgspec
 
+_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
 
 class NotJsonError(ValueError):
     """A body is not JSON, or is nested too deeply to parse."""
@@ -25,6 +27,19 @@ def parse_json(body: bytes) -> object:
         return json.loads(text, parse_int=_integer)
     except (ValueError, RecursionError) as error:
         raise NotJsonError from error
+
+
+def members(body: bytes) -> frozenset[str]:
+    """Return the names in a body that is a JSON object, of which little else is read.
+
+    Raises:
+        NotJsonError: It is not JSON.
+    """
+    try:
+        return frozenset(_OBJECT.decode(body))
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        data = parse_json(body)
+        return frozenset(data) if isinstance(data, dict) else frozenset()
 
 
 def _integer(digits: str) -> float:

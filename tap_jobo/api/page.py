@@ -13,11 +13,14 @@ from tap_jobo.errors import ApiError
 from tap_jobo.records.values import sanitize_text
 
 if TYPE_CHECKING:
+    from tap_jobo.scan import Scan
     from tap_jobo.streams.feed_spec import FeedSpec
 
     PageDecoder = msgspec.json.Decoder[Any]
 
 _MAX_ESTIMATE: Final = 10**12
+_FAR_BELOW: Final = 0.8
+"""The share of an estimate below which rows may be missing."""
 _ESCAPED_NUL: Final = b"\\u0000"
 
 
@@ -92,6 +95,30 @@ def read_page(
     )
 
 
+def check_has_more(page: Page, header: bool | None) -> None:  # noqa: FBT001 - a value to compare
+    """Check that the header `X-Has-More` does not contradict a page.
+
+    A sync that ends early would skip rows, and one that goes on would be billed.
+
+    Args:
+        page: The page.
+        header: The header; None if it is missing.
+
+    Raises:
+        ApiError: It does.
+    """
+    if header is not None and header != page.has_more:
+        raise _broken(
+            f"contradicts itself: 'has_more' is {str(page.has_more).lower()}, the header "
+            f"X-Has-More is {str(header).lower()}"
+        )
+
+
+def falls_short(scan: Scan, estimate: int) -> bool:
+    """Return whether a complete scan has far fewer rows than the API estimated."""
+    return scan.rows < _FAR_BELOW * estimate and scan.rows + scan.batch_size < estimate
+
+
 def _parse(body: bytes, decoder: PageDecoder | None) -> tuple[object, bool]:
     """Return the JSON of a body, and whether its rows have been checked.
 
@@ -122,4 +149,4 @@ def _estimate(value: object) -> int | None:
 
 
 def _broken(what: str) -> ApiError:
-    return ApiError(f"Jobo's answer {what}, which its documentation rules out")
+    return ApiError(f"Jobo's response {what}, which its documentation rules out")

@@ -127,7 +127,7 @@ class CompaniesStream(JoboStream):
         elif self._named and self.is_test:
             yield from self.profiles.read(self._named.ids[: self.ABORT_AT_RECORD_COUNT])
         elif self._named:
-            yield from self._read_named(self._named)
+            yield from self.until_failure(self._read_named(self._named))
 
     def _read_named(self, companies: NamedCompanies) -> Iterator[Row]:
         """Yield the profiles of a list, from where an earlier run was interrupted.

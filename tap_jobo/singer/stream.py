@@ -21,7 +21,7 @@ from tap_jobo.records.converter import RecordConverter
 from tap_jobo.singer.metric_lines import RecordCounter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     import requests
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from singer_sdk.singerlib import Catalog
     from singer_sdk.typing import PropertiesList
 
+    from tap_jobo.records.converter import Row
     from tap_jobo.singer.run import RunContext
     from tap_jobo.singer.writer import StdoutWriter
 
@@ -152,6 +153,19 @@ class JoboStream(RESTStream[Any]):
         """When the response with the current record was received."""
         return self._run.clock.now()
 
+    def until_failure(self, records: Iterator[Row]) -> Iterator[Row]:
+        """Yield records. An error of this stream alone ends them, and the run goes on.
+
+        Raises:
+            TapJoboError: No other stream could be read either.
+        """
+        try:
+            yield from records
+        except TapJoboError as error:
+            if error.ends_run:
+                raise
+            self._run.failures.append((self.name, error))
+
     def write_schema(self) -> None:
         """Write the SCHEMA message."""
         self._write_schema_message()
@@ -171,8 +185,13 @@ class JoboStream(RESTStream[Any]):
         return self._record_counter
 
     def log_sync_costs(self) -> None:
-        """Log the summary of the run: the SDK calls this for each stream when all are synced."""
+        """Log the summary of the run: the SDK calls this for each stream when all are synced.
+
+        Raises:
+            TapJoboError: A stream has failed.
+        """
         self._run.summary.log(is_complete=True)
+        self._run.raise_failures()
 
     def emit_state(self) -> None:
         """Write the tap's state, after all records before it."""

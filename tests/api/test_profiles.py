@@ -15,7 +15,7 @@ import requests
 from jobo_sandbox import Fault, Hold, Sandbox
 from tap_jobo.api.client import Client
 from tap_jobo.api.profiles import Profiles
-from tap_jobo.api.transport import Transport
+from tap_jobo.api.session import ApiSession
 from tap_jobo.errors import ApiError, RetriesExhaustedError
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.signals import ShutdownSignal
@@ -34,8 +34,7 @@ RETRY_FOR = 60.0
 @contextlib.contextmanager
 def _client(sandbox: Sandbox, clock: FakeClock, workers: int) -> Iterator[Client]:
     """A client for so many threads, with the retry that profiles are worth."""
-    with requests.Session() as session:
-        session.mount("http://", Transport(workers))
+    with ApiSession("http://127.0.0.1") as session:
         yield Client(
             session=session,
             key=sandbox.api_key,
@@ -43,7 +42,7 @@ def _client(sandbox: Sandbox, clock: FakeClock, workers: int) -> Iterator[Client
             clock=clock,
             logger=LOGGER,
             workers=workers,
-            retry=RETRY_FOR,
+            retry_seconds=RETRY_FOR,
         )
 
 

@@ -80,7 +80,7 @@ def test_config_test_costs_pages_that_the_next_run_replays(project: Project) -> 
 def test_killed_full_refresh_resumes_from_the_merged_state(project: Project) -> None:
     project.run()
     project.run()  # whose state confirms the first, so that a full refresh buys afresh
-    requests = len(project.sandbox.ledger)
+    requests = len(project.sandbox.feed_requests)
     project.run_and_kill(
         "tap-jobo", "run", "--full-refresh", "tap-jobo", "target-postgres", at_request=requests + 4
     )

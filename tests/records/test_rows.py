@@ -97,7 +97,7 @@ class TestFields:
         for key in sandbox.world.rows():
             sandbox.world.touch(key, tags=["x"], score=7)
         run = tap.run(batch_size=2)
-        assert len(sandbox.ledger) == 3
+        assert len(sandbox.feed_requests) == 3
         assert run.returncode == 0
         _validate(run)
         assert len(run.ids) == 5

@@ -284,14 +284,14 @@ def test_streams_are_read_in_their_order(hiring: Sandbox, tmp_path: Path, discov
     seen = [each["stream"] for each in run.messages if each["type"] == "SCHEMA"]
     assert list(dict.fromkeys(seen)) == list(STREAMS)
     asked = dict.fromkeys(each.endpoint for each in hiring.ledger if each.endpoint != "profile")
-    assert list(asked) == ["feed", "expired_jobs", "jobs", "managed_jobs"]
+    assert list(asked) == ["clock", "feed", "expired_jobs", "jobs", "managed_jobs"]
     for stream in STREAMS:
         assert rows_of(run, stream), stream
 
 
 def test_career_sites_alone_are_the_default(hiring: Sandbox, tmp_path: Path) -> None:
     Tap(hiring, tmp_path).run()
-    assert {entry.endpoint for entry in hiring.ledger} - {"profile"} == {"feed"}
+    assert {entry.endpoint for entry in hiring.ledger} == {"clock", "feed"}
 
 
 def test_companies_do_not_follow_jobs(hiring: Sandbox, tmp_path: Path, discovered: Json) -> None:
