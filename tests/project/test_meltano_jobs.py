@@ -88,9 +88,14 @@ def test_five_streams_fill_five_tables(hiring: Project) -> None:
 
 
 def test_frequent_extractor_has_a_state_of_its_own(hiring: Project) -> None:
+    """The name `tap-jobo-jobs` would take `TAP_JOBO_JOBS_BATCH_SIZE` for its `batch_size`."""
     sandbox = hiring.sandbox
-    run(hiring, *FREQUENT)
-    assert {entry.endpoint for entry in sandbox.ledger} == {"profile", "expired_jobs", "jobs"}
+    run(hiring, *FREQUENT, TAP_JOBO_JOBS_BATCH_SIZE="70")
+    assert {entry.endpoint for entry in sandbox.ledger} >= {"jobs", "expired_jobs"}
+    assert not sandbox.feed_requests
+    first, *others = sandbox.requests_to("jobs")
+    assert first.body == {"batch_size": 70}
+    assert len(others) == 1
     assert table(hiring, "jobs").keys() == sandbox.world.jobs().keys()
     run(hiring, *PIPELINE)
     states = run(hiring, "state", "list").stdout
@@ -103,17 +108,6 @@ def test_frequent_extractor_has_a_state_of_its_own(hiring: Project) -> None:
     run(hiring, *FREQUENT)
     assert sandbox.rows_billed == billed + 1
     assert table(hiring, "jobs").keys() == sandbox.world.jobs().keys()
-
-
-def test_variables_of_the_tap_reach_the_frequent_one(hiring: Project) -> None:
-    """The name `tap-jobo-jobs` would take `TAP_JOBO_JOBS_BATCH_SIZE` for its `batch_size`."""
-    folder = hiring.folder / "journal-of-jobs"
-    variables = {"TAP_JOBO_JOBS_BATCH_SIZE": "70", "TAP_JOBO_JOURNAL_DIR": str(folder)}
-    run(hiring, *FREQUENT, **variables)
-    assert (folder / "journal.sqlite3").exists()
-    first, *others = hiring.sandbox.requests_to("jobs")
-    assert first.body == {"batch_size": 70}
-    assert len(others) == 1
 
 
 # The recipe of the README
