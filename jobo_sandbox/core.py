@@ -61,7 +61,7 @@ class Core:
         empty_every: Every n-th page of a scan is empty although there are more (2 or greater;
             0 turns this off).
         cursor_rejection: How a cursor is rejected: with a 400, or a 409 that asks for a restart.
-        repeat_rows_forever: Every page repeats the same rows, with a new cursor.
+        wraps_after: After so many pages, a scan starts again with new cursors; 0 for never.
         empty_forever: Every page is empty, with a new cursor.
         omit_credit_headers: Leave out the credit headers.
         omit_rate_headers: Leave out the rate limit headers.
@@ -95,7 +95,7 @@ class Core:
     error_shape: Shape = "problem"
     empty_every: int = 0
     cursor_rejection: Literal["400", "409"] = "400"
-    repeat_rows_forever: bool = False
+    wraps_after: int = 0
     empty_forever: bool = False
     omit_credit_headers: bool = False
     omit_rate_headers: bool = False

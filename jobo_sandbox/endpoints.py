@@ -216,8 +216,8 @@ def _read_page(core: Core, cursor: Cursor, feed: "_Feed") -> _Page:
         positions = list(islice(feed.walk(core.world, cursor), size + 1))
         ids = [key for _, key in positions[:size]]
         rows = [feed.row(core.world, key) for key in ids]
-    if core.repeat_rows_forever:
-        return _Page(rows, ids, again)
+    if core.wraps_after > 0 and again.pages % core.wraps_after == 0:
+        return _Page(rows, ids, replace(again, after=None))
     if len(positions) <= size:
         return _Page(rows, ids, None)
     return _Page(rows, ids, replace(again, after=positions[size - 1]))
@@ -286,6 +286,7 @@ _FEEDS: dict[Endpoint, _Feed] = {
 }
 _OTHERS: dict[Endpoint, Callable[[Core, Entry], Reply]] = {
     "profile": _profile,
+    "clock": _profile,
     "filters": _filters,
     "other": lambda core, _: error(404, "There is no such endpoint.", core.error_shape),
     "industries": _industries,

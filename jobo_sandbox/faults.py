@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from copy import deepcopy
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from jobo_sandbox.ledger import Endpoint, Entry
 from jobo_sandbox.wire import HTML, Reply, Shape, error, invalid_cursor, restart_required
@@ -60,7 +60,8 @@ class Fault:
         truncate: Declare the full length, send this fraction of the body (0 to 1), close. Billed.
         garbage: Respond with a 200 and this body. Billed.
         replace: Send this JSON instead of the body. A callable gets a copy of the body and returns
-            what to send. Billed as usual.
+            what to send. Billed as usual. The header `X-Has-More` follows it, unless `headers` has
+            one.
     """
 
     times: int | None = 1
@@ -106,13 +107,15 @@ class Fault:
 
     def spoil(self, reply: Reply) -> Reply:
         """Change the API's own reply, which has been billed."""
-        reply.headers |= self.headers
         reply.status = self.send_as or reply.status
         if self.garbage is not None:
-            return Reply(200, self.garbage, reply.headers, HTML)
+            return Reply(200, self.garbage, reply.headers | dict(self.headers), HTML)
         if self.replace is not None:
             body = deepcopy(reply.body)
             reply.body = self.replace(body) if callable(self.replace) else self.replace
+            if isinstance(reply.body, dict) and isinstance(reply.body.get("has_more"), bool):
+                reply.headers["X-Has-More"] = str(reply.body["has_more"]).lower()
+        reply.headers |= self.headers
         return reply
 
 
@@ -125,12 +128,16 @@ class _Queued:
     when: Callable[[Entry], bool] | None
     left: float
 
+    @property
+    def endpoints(self) -> set[Endpoint]:
+        return {self.endpoint} if self.endpoint else {*get_args(Endpoint)} - {"clock"}
+
     def affects(self, entry: Entry) -> bool:
         number = entry.number if self.endpoint is None else entry.endpoint_number
         return (
             self.left > 0
             and number >= self.on
-            and self.endpoint in {None, entry.endpoint}
+            and entry.endpoint in self.endpoints
             and self.company_id in {None, entry.company_id}
             and (self.when is None or self.when(entry))
             and (self.fault.reject_cursor is None or entry.cursor is not None)
@@ -159,7 +166,7 @@ class Faults:
             fault: What happens.
             on: The first request affected. Numbers count from 1 since the start of the server,
                 within `endpoint` if one is given. None means the next request.
-            endpoint: Affect only requests to this endpoint.
+            endpoint: Affect only requests to this endpoint. None means any but `clock`.
             company_id: Affect only requests for this company's profile.
             when: Affect only requests for which this is true.
         """

@@ -9,6 +9,7 @@ from typing import Any, Literal
 Endpoint = Literal[
     "feed",
     "profile",
+    "clock",
     "jobs",
     "managed_jobs",
     "expired_jobs",
@@ -17,6 +18,7 @@ Endpoint = Literal[
     "locations",
     "other",
 ]
+"""`clock` is a profile with `Cache-Control: no-cache`, requested for the `Date` of its response."""
 
 
 @dataclass
@@ -24,7 +26,7 @@ class Entry:
     """One request. Recorded when it arrives, completed when it is answered.
 
     Attributes:
-        number: Counts requests to the API, from 1.
+        number: Counts requests to the API, from 1. One for the clock has that of the next.
         endpoint_number: Counts requests to this endpoint, from 1.
         time: When it arrived, by the server's clock, in UTC.
         endpoint: The endpoint.
@@ -79,8 +81,8 @@ class Ledger:
     ) -> Entry:
         """Record a request. Call `close` when it is over."""
         with self._lock:
+            number = 1 + self._numbers.total() - self._numbers["clock"]
             self._numbers[endpoint] += 1
-            number = len(self._entries) + 1
             entry = Entry(
                 number, self._numbers[endpoint], time, endpoint, headers, body, company_id
             )

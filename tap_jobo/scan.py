@@ -10,6 +10,12 @@ from __future__ import annotations
 import re
 import secrets
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tap_jobo.clock import parse_timestamp
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 Filters = dict[str, object]
 """The filters of a scan by setting name; None for a filter that is not set."""
@@ -41,6 +47,11 @@ class Scan:
     restarts: int = 0
     base: str = ""
     replaces: str = ""
+
+    @property
+    def start(self) -> datetime | None:
+        """The instant before its first request, None until then."""
+        return parse_timestamp(self.started_at) if self.started_at else None
 
 
 def new_id() -> str:

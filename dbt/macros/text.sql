@@ -3,6 +3,7 @@
 {#- What the only group of a pattern matches, or null. Patterns have no backslash: some warehouses
     would read it as an escape. -#}
 {% macro capture(text, pattern) %}{{ return(adapter.dispatch("capture", "jobo")(text, pattern)) }}{% endmacro %}
+{% macro default__capture(text, pattern) %}{{ jobo.check_warehouse(target.type) }}{% endmacro %}
 {% macro postgres__capture(text, pattern) %}substring({{ text }} from '{{ pattern }}'){% endmacro %}
 {% macro duckdb__capture(text, pattern) %}nullif(regexp_extract({{ text }}, '{{ pattern }}', 1), ''){% endmacro %}
 {% macro snowflake__capture(text, pattern) %}regexp_substr({{ text }}, '{{ pattern }}', 1, 1, 'e', 1){% endmacro %}

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 _CREDITS_PER_DOLLAR: Final = 1_000
-"""As in `api.balance`, which the journal must not import."""
+"""As in `wording`, which the journal must not import."""
 
 
 class StoreError(Exception):

@@ -119,8 +119,8 @@ CONTROL: Final = (
         ),
         type=text(
             is_journal_location,
-            "the path of a folder, or a URL such as s3://bucket/prefix without credentials or a "
-            "query (credentials go in environment variables)",
+            "the path of a folder, or a URL such as s3://bucket/prefix, gs://bucket/prefix or "
+            "azure://container/prefix (credentials go in environment variables)",
         ),
     ),
     Setting(

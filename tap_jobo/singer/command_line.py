@@ -107,7 +107,7 @@ class CommandLine(Tap):
             shown.append(f"balance {dollars(run.budget.balance)}")
         # A job costs a third of a cent.
         cost = f"${run.budget.credits / CREDITS_PER_DOLLAR:,.3f}".removesuffix("0")
-        cost = f"cost {'up to ' if run.budget.perhaps else ''}{cost}"
+        cost = f"cost {'up to ' if run.budget.possibly_billed else ''}{cost}"
         self.logger.info(
             "Connection OK: %s; this test %s.",
             ", ".join(shown),

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
-from tap_jobo.api.account import Account
-from tap_jobo.api.balance import dollars
+from tap_jobo.api.budget import FeedCost
 from tap_jobo.api.feed_reader import FeedReader
 from tap_jobo.api.page import read_page
-from tap_jobo.api.profiles import NOBODY, PROFILE_PATH
+from tap_jobo.api.profiles import PROFILE_PATH
 from tap_jobo.clock import format_timestamp, parse_timestamp
-from tap_jobo.errors import ApiError, ConfigError
+from tap_jobo.errors import ConfigError
 from tap_jobo.singer.metric_lines import log_figures
 from tap_jobo.singer.stream import JoboStream, json_schema
-from tap_jobo.sync.clocks import judge_clocks, reject_future_bookmark
 from tap_jobo.sync.delivery import Delivery
 from tap_jobo.sync.report import Report
 from tap_jobo.sync.start import SyncStart
 from tap_jobo.sync.state import StreamState, read_state
+from tap_jobo.wording import dollars
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context, Record
     from singer_sdk.singerlib import Catalog
 
+    from tap_jobo.api.api_clock import ApiClock
     from tap_jobo.api.known_values import KnownValues
     from tap_jobo.records.converter import Row
     from tap_jobo.scan import Filters
@@ -106,7 +106,7 @@ class FeedStream(JoboStream):
             self._wants_profiles = True
             self._report.profiles = self._follower.profiles
         self._report.start()
-        return self._records()
+        return self.until_failure(self._records())
 
     def _records(self) -> Iterator[Row]:
         """Write each page's records, and yield those that the SDK must write."""
@@ -178,16 +178,20 @@ class FeedStream(JoboStream):
         """
         if self._will_read:
             self.require_primary_key()
-            self._account.expect_page(self._spec.page_size(self.config))
+            self._cost.check_page(self._spec.page_size(self.config))
             self._run.lock(self._spec, self._filters)
 
     def _check_values(self) -> None:
-        """Warn about a first sync without limits, and about filter values that match nothing.
+        """Read the API's clock, and warn about a first sync without limits and about odd filters.
 
-        Both happen before the run's first billed request.
+        All of this happens before the run's first billed request.
+
+        Raises:
+            TapJoboError: As for `read_api_clock`.
         """
         if not self._will_read:
             return
+        _ = self._clock
         self._warn_of_unlimited_sync()
         for setting in self._spec.filters:
             value = self.config.get(setting.name)
@@ -243,14 +247,14 @@ class FeedStream(JoboStream):
         scan = self._start.new_scan(StreamState())
         scan = replace(scan, batch_size=min(limit, scan.batch_size))
         if kept:
-            scan = replace(scan, since=format_timestamp(self._run.clock.now()))
+            scan = replace(scan, since=format_timestamp(self._clock.now()))
         raw = self._reader.fetch_page(scan)
         page = read_page(raw.body, self._spec, None)
-        self._reader.settle(raw, len(page.items))
+        self._reader.reconcile(raw, len(page.items), scan.batch_size)
         if kept and not page.items:
             page = read_page(kept, self._spec, None)
         rows = [self._spec.to_row(item, raw.started_at) for item in page.items[:limit]]
-        yield from self._converter.convert(rows, is_plain=page.is_plain).records
+        yield from self._converter.convert(rows).records
 
     def _delivery(self) -> Delivery:
         others = self.tap_state.get("bookmarks", {}).keys() - {self.name}
@@ -259,11 +263,8 @@ class FeedStream(JoboStream):
                 "The state has no bookmark for %s: everything is read, and billed.", self.name
             )
         state = read_state(self.stream_state, self._spec)
-        self._reject_future(state)
-        if not self.config["journal"]:  # which would keep a page that ends the run
-            self._judge_clocks()
-        if self._spec.longest_lookback and self._run.api_now() is None:
-            self._ask_api_time()  # a window by a wrong local clock is refused, or too short
+        self._clock.reject_future(self._start.bookmark(state))
+        self._clock.reject_future(state.pending.start if state.pending else None)
         return Delivery(
             spec=self._spec,
             start=self._start,
@@ -271,7 +272,7 @@ class FeedStream(JoboStream):
             journal=self._run.journal(self._spec, self._filters),
             reader=self._reader,
             converter=self._converter,
-            account=self._account,
+            cost=self._cost,
             report=self._report,
             write_state=self._write_state,
             check=self._run.check,
@@ -279,31 +280,16 @@ class FeedStream(JoboStream):
             logger=self.logger,
         )
 
-    def _reject_future(self, state: StreamState) -> None:
-        """Fetch the API's time, free of charge, if the state is ahead of the local clock.
+    @property
+    def _clock(self) -> ApiClock:
+        return self._run.api_clock(self._prepare_clock_request)
 
-        One of the two is wrong; without this check, only a billed page would show which.
-        """
-        pending = state.pending and parse_timestamp(state.pending.started_at or "")
-        for instant in (self._start.bookmark(state), pending):
-            if instant and instant > self._run.clock.now():
-                reject_future_bookmark(instant, self._ask_api_time())
-
-    def _judge_clocks(self) -> None:
-        """Judge the clocks before anything is billed, by a free request."""
-        api_time = self._ask_api_time()
-        judge_clocks(
-            api_time,
-            self._run.clock.now(),
-            trusts_local=False,
-            logger=self.logger,
-        )
-
-    def _ask_api_time(self) -> datetime | None:
-        with suppress(ApiError):  # an error response has a Date header too
-            url = f"{self.url_base}{PROFILE_PATH}/{NOBODY}"
-            self._run.profile_client.fetch(self.build_prepared_request(method="GET", url=url))
-        return self._run.api_now()
+    def _prepare_clock_request(self) -> PreparedRequest:
+        """Return a free request: the profile of a company that does not exist."""
+        url = f"{self.url_base}{PROFILE_PATH}/{uuid4()}"
+        request = self.build_prepared_request(method="GET", url=url)
+        request.headers["Cache-Control"] = "no-cache"
+        return request
 
     def _write_state(self, state: StreamState) -> None:
         self.stream_state.update(state.as_raw(self._spec.replication_key))
@@ -314,13 +300,13 @@ class FeedStream(JoboStream):
         return self._spec.filters_of(self.config)
 
     @cached_property
-    def _account(self) -> Account:
+    def _cost(self) -> FeedCost:
         page_size = self._spec.page_size_setting
-        return Account(
+        return FeedCost(
             self._run.budget,
             self.name,
             list_price=self._spec.list_price,
-            silent_is_free=self._spec.silent_is_free,
+            missing_charge_means_free=self._spec.missing_charge_means_free,
             page_size_setting=page_size.name if page_size else "",
         )
 
@@ -335,9 +321,7 @@ class FeedStream(JoboStream):
             lookback_minutes=self.config["lookback_minutes"],
             batch_size=self._spec.page_size(self.config),
             is_full_table=self.replication_method == REPLICATION_FULL_TABLE,
-            trusts_local_clock=False,
-            clock=self._run.clock,
-            api_now=self._run.api_now,
+            clock=self._clock,
             logger=self.logger,
             most_rows=self._most_rows,
         )
@@ -348,7 +332,7 @@ class FeedStream(JoboStream):
             stream=self.name,
             count_rows=lambda: self._record_counter.value,
             budget=self._run.budget,
-            account=self._account,
+            cost=self._cost,
             clock=self._run.clock,
             logger=self.logger,
         )
@@ -360,8 +344,8 @@ class FeedStream(JoboStream):
             client=self._run.feed_client,
             prepare=self._prepare,
             filters=self._filters,
-            account=self._account,
-            trusts_local=False,
+            cost=self._cost,
+            clock=self._clock,
         )
 
     def _prepare(self, parameters: dict[str, Any]) -> PreparedRequest:

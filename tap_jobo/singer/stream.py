@@ -13,6 +13,7 @@ from singer_sdk.exceptions import MappingError
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
 from singer_sdk.singerlib import StreamMetadata
+from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL
 from singer_sdk.singerlib.encoding.simple import StateMessage
 
 from tap_jobo.errors import ConfigError, TapJoboError
@@ -20,7 +21,7 @@ from tap_jobo.records.converter import RecordConverter
 from tap_jobo.singer.metric_lines import RecordCounter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     import requests
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from singer_sdk.singerlib import Catalog
     from singer_sdk.typing import PropertiesList
 
+    from tap_jobo.records.converter import Row
     from tap_jobo.singer.run import RunContext
     from tap_jobo.singer.writer import StdoutWriter
 
@@ -72,8 +74,28 @@ class JoboStream(RESTStream[Any]):
         entry = catalog.get_stream(self.name)
         if entry and () not in entry.metadata:
             entry.metadata[()] = StreamMetadata(selected=self.selected_by_default)
+        own_key = self.replication_key
         super().apply_catalog(catalog)
+        self._check_replication(own_key)
         self._is_wanted = self.selected
+
+    def _check_replication(self, own_key: str | None) -> None:
+        """Check the replication method and key that the catalog gives the stream.
+
+        Raises:
+            ConfigError: The stream does not have them.
+        """
+        methods = [REPLICATION_FULL_TABLE, *([REPLICATION_INCREMENTAL] if own_key else [])]
+        if self.replication_method not in methods:
+            raise ConfigError(
+                f"The catalog gives {self.name} the replication method {self.replication_method}. "
+                f"Set it to {' or '.join(methods)}, or remove it."
+            )
+        if self.replication_key not in (None, own_key):
+            raise ConfigError(
+                f"The catalog gives {self.name} the replication key {self.replication_key}. "
+                f"{f'Set it to {own_key}, or remove' if own_key else 'Remove'} it."
+            )
 
     @property
     def is_skipped_by_test(self) -> bool:
@@ -131,6 +153,19 @@ class JoboStream(RESTStream[Any]):
         """When the response with the current record was received."""
         return self._run.clock.now()
 
+    def until_failure(self, records: Iterator[Row]) -> Iterator[Row]:
+        """Yield records. An error of this stream alone ends them, and the run goes on.
+
+        Raises:
+            TapJoboError: No other stream could be read either.
+        """
+        try:
+            yield from records
+        except TapJoboError as error:
+            if error.ends_run:
+                raise
+            self._run.failures.append((self.name, error))
+
     def write_schema(self) -> None:
         """Write the SCHEMA message."""
         self._write_schema_message()
@@ -150,8 +185,13 @@ class JoboStream(RESTStream[Any]):
         return self._record_counter
 
     def log_sync_costs(self) -> None:
-        """Log the summary of the run: the SDK calls this for each stream when all are synced."""
+        """Log the summary of the run: the SDK calls this for each stream when all are synced.
+
+        Raises:
+            TapJoboError: A stream has failed.
+        """
         self._run.summary.log(is_complete=True)
+        self._run.raise_failures()
 
     def emit_state(self) -> None:
         """Write the tap's state, after all records before it."""

@@ -46,7 +46,8 @@ class FeedSpec:
         page_cap: Maximum and default rows per page.
         page_size_setting: The setting for fewer rows per page, if there is one.
         list_price: Credits per row, until a response shows another price.
-        silent_is_free: Whether a response with a balance or quota, but no deduction, is free.
+        missing_charge_means_free: Whether a response with a balance or quota, but without a
+            deduction, is free.
         continuation: How to request the next page.
         never_null: The fields that the API never leaves null; if one is missing in every row of a
             page, the format has changed.
@@ -72,7 +73,7 @@ class FeedSpec:
     page_cap: int
     page_size_setting: Setting | None = None
     list_price: float
-    silent_is_free: bool = False
+    missing_charge_means_free: bool = False
     continuation: Continuation = Continuation.BODY_REPEATED
     never_null: tuple[str, ...] = ()
     is_journaled: bool = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from singer_sdk import typing as th
@@ -203,25 +204,16 @@ JOBS: Final = FeedSpec(
     page_cap=PAGE_CAP,
     page_size_setting=BATCH_SIZE,
     list_price=LIST_PRICE,
-    silent_is_free=True,
+    missing_charge_means_free=True,
     continuation=Continuation.CURSOR_ALONE,
 )
-MANAGED_JOBS: Final = FeedSpec(
+MANAGED_JOBS: Final = replace(
+    JOBS,
     name="managed_jobs",
     path="/api/jobs/feed/managed",
-    item_key="jobs",
-    schema=SCHEMA,
-    since="updated_after",
-    since_is_inclusive=True,
     filters=(_SOURCES, _WORK_MODELS, _POSTED_AFTER),
-    page_cap=PAGE_CAP,
-    page_size_setting=BATCH_SIZE,
-    list_price=LIST_PRICE,
-    silent_is_free=True,
-    continuation=Continuation.CURSOR_ALONE,
     is_account_bound=True,
     forbidden=(
-        "The key has no managed sources: set up Managed Job Scraping at Jobo, or deselect "
-        "managed_jobs."
+        "The key has no managed sources. Set up Managed Job Scraping, or deselect managed_jobs."
     ),
 )

@@ -23,10 +23,9 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tap_jobo.api.page import page_decoder, read_page
+from tap_jobo.api.page import check_has_more, falls_short, page_decoder, read_page
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import ApiError, BudgetReachedError, CursorRejectedError, FormatError
-from tap_jobo.sync.clocks import judge_clocks, reject_future_bookmark
 from tap_jobo.sync.gate import pass_gate
 from tap_jobo.sync.loop_guard import LoopGuard
 from tap_jobo.wording import dollars, plural
@@ -34,9 +33,8 @@ from tap_jobo.wording import dollars, plural
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Generator, Iterator, Sequence
-    from datetime import datetime
 
-    from tap_jobo.api.account import Account
+    from tap_jobo.api.budget import FeedCost
     from tap_jobo.api.feed_reader import RawPage
     from tap_jobo.api.page import Page
     from tap_jobo.journal.journal import Journal
@@ -52,7 +50,7 @@ if TYPE_CHECKING:
 class _FetchesPages(Protocol):
     def fetch_page(self, scan: Scan) -> RawPage: ...
 
-    def settle(self, page: RawPage, rows: int) -> None: ...
+    def reconcile(self, page: RawPage, rows: int, requested: int) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +72,7 @@ class Delivery:
         journal: The pages that have been billed.
         reader: Fetches all other pages.
         converter: Converts rows to records.
-        account: What the feed has cost.
+        cost: What the feed has cost.
         report: Counts what was delivered.
         write_state: Writes a STATE message.
         check: Raises if the run must not continue: a signal arrived, or the target exited.
@@ -91,7 +89,7 @@ class Delivery:
         journal: Journal,
         reader: _FetchesPages,
         converter: RecordConverter,
-        account: Account,
+        cost: FeedCost,
         report: Report,
         write_state: Callable[[StreamState], None],
         check: Callable[[], None],
@@ -105,14 +103,15 @@ class Delivery:
         self._reader = reader
         self._converter = converter
         self._decoder = page_decoder(spec, converter.row_type)
-        self._account = account
+        self._cost = cost
         self._report = report
         self._write_state = write_state
         self._check = check
         self._after_page = after_page
         self._logger = logger
         self._tally = journal.tally()
-        self._are_clocks_reported = False
+        self._has_expired_pages = False
+        self._estimate: int | None = None
         self.received_at = start.clock.now()  # of the page that `pages` yields
         self._is_first_sync = state.bookmark is None and state.pending is None
 
@@ -139,7 +138,7 @@ class Delivery:
         if is_fresh:
             return None
         following = self._start.catch_up(scan)
-        return self._journal.resume(following, _start_of(scan))
+        return self._journal.resume(following, scan.start)
 
     def _pages(
         self, scan: Scan
@@ -150,16 +149,13 @@ class Delivery:
             Whether the last page was fetched in this run, so that the rows are up to date; the
             scan as far as it got; the error if the API rejected its cursor.
         """
-        guard = LoopGuard(scan, self._journal.loop_memory() if scan.cursor else "")
+        guard = LoopGuard()
         while True:
             self._check()
             try:
                 scan, stored = self._stored(scan) or self._fetch(scan)
             except CursorRejectedError as rejection:
                 return False, scan, rejection
-            except BudgetReachedError:
-                self._journal.set_loop_memory(guard.memory(scan))
-                raise
             page, conversion = self._open(scan, stored, guard)
             self.received_at = parse_timestamp(stored.entry.received_at)
             self._report.page_started(
@@ -172,10 +168,12 @@ class Delivery:
             self._report.show_progress()
             if not page.has_more:
                 self._report_no_rows(scan)
+                self._report_few_rows(scan)
                 return stored.raw is not None, scan, None
             if page.estimated_total is not None and scan.rows == len(page.items):
+                self._estimate = page.estimated_total
                 self._report.estimate(page.estimated_total, scan.batch_size)
-            guard.detect_stall(str(record["id"]) for record in conversion.records)
+            guard.detect_stall([record["id"] for record in conversion.records])
 
     def _stored(self, scan: Scan) -> tuple[Scan, _StoredPage] | None:
         """Return the scan's next page if it has already been billed."""
@@ -188,21 +186,10 @@ class Delivery:
         if scan.started_at is None:
             scan = replace(scan, started_at=raw.started_at)
         entry = self._journal.put(scan, raw.body, cost=raw.cost, received_at=raw.received_at)
-        self._look_at_clocks(raw, scan)
+        if not self._has_expired_pages:
+            self._has_expired_pages = True
+            self._journal.expire(self._start.clock.local, self._start.clock.now())
         return scan, _StoredPage(entry, raw.body, raw)
-
-    def _look_at_clocks(self, raw: RawPage, scan: Scan) -> None:
-        if not self._are_clocks_reported:
-            self._are_clocks_reported = True
-            api_time = judge_clocks(
-                raw.api_time,
-                raw.local_time,
-                trusts_local=self._start.trusts_local_clock,
-                logger=self._logger,
-            )
-            for instant in (self._start.bookmark(self._state), _start_of(scan)):
-                reject_future_bookmark(instant, api_time)
-            self._journal.expire(self._start.clock.now(), api_time)
 
     def _open(self, scan: Scan, stored: _StoredPage, guard: LoopGuard) -> tuple[Page, Conversion]:
         """Parse a page and check it at the gate.
@@ -215,7 +202,7 @@ class Delivery:
         try:
             page = read_page(stored.body, self._spec, scan.cursor, self._decoder)
             if stored.raw:
-                self._reader.settle(stored.raw, len(page.items))
+                self._reconcile(stored.raw, entry, scan, page)
             guard.detect_pagination_loop(scan, page)
             conversion = self._convert(scan, page)
             following_tally = pass_gate(conversion, tally, self._spec.name)
@@ -234,11 +221,27 @@ class Delivery:
             self._journal.set_tally(following_tally)
         return page, conversion
 
+    def _reconcile(self, raw: RawPage, entry: Entry, scan: Scan, page: Page) -> None:
+        """Correct the page's charge, and compare it and its header with what the body says.
+
+        Raises:
+            ApiError: Header and body contradict each other about whether more pages follow.
+        """
+        if dispute := self._reader.reconcile(raw, len(page.items), scan.batch_size):
+            self._journal.quarantine([raw.body])  # evidence for a claim
+            self._logger.error(
+                "%s. Page %s is delivered, and its raw body is kept with the quarantined rows: "
+                "contact Jobo about the difference.",
+                dispute,
+                entry.name,
+            )
+        check_has_more(page, raw.has_more)
+
     def _convert(self, scan: Scan, page: Page) -> Conversion:
         if page.are_rows_checked:
             return self._converter.complete(page.items)
         rows: list[Any] = [self._spec.to_row(item, scan.started_at or "") for item in page.items]
-        return self._converter.convert(rows, is_plain=page.is_plain)
+        return self._converter.convert(rows)
 
     def _ways_out(self, entry: Entry) -> str:
         if not self._journal.holds(entry):
@@ -275,6 +278,17 @@ class Delivery:
                 ", ".join(filters),
             )
 
+    def _report_few_rows(self, scan: Scan) -> None:
+        """Warn if far fewer rows came than Jobo estimated at the start of the sync."""
+        if self._estimate is not None and falls_short(scan, self._estimate):
+            self._logger.warning(
+                "The sync of %s ended after %s, but Jobo estimated %s. If rows are missing, run a "
+                "full refresh or contact Jobo.",
+                self._spec.name,
+                plural(scan.rows, "row"),
+                f"{self._estimate:,}",
+            )
+
     def _first_scan(self) -> Scan:
         state = self._state
         scan = self._start.first_scan(
@@ -297,14 +311,14 @@ class Delivery:
                 "state.",
                 plural(rows, "row"),
                 self._spec.name,
-                dollars(cost or rows * self._account.price),
+                dollars(cost or rows * self._cost.price),
             )
 
     def _start_over(self, scan: Scan, rejection: CursorRejectedError) -> Scan:
         """Return the scan that replaces one whose cursor was rejected, once per sync."""
         if scan.cursor is None:
             raise rejection
-        cost = dollars(scan.rows * self._account.price)
+        cost = dollars(scan.rows * self._cost.price)
         if scan.restarts:
             raise ApiError(
                 f"{rejection}, again in a sync that was started over once. To start over costs "
@@ -329,7 +343,3 @@ class Delivery:
             f"run {drop}the tap with a state in which 'started_at' of 'scan' is null; a full "
             "refresh (without state) is billed for all rows"
         )
-
-
-def _start_of(scan: Scan) -> datetime | None:
-    return parse_timestamp(scan.started_at) if scan.started_at else None

@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable
 
-    from tap_jobo.api.account import Account
-    from tap_jobo.api.budget import Budget
+    from tap_jobo.api.budget import Budget, FeedCost
     from tap_jobo.api.profiles import Profiles
     from tap_jobo.clock import Clock
 
@@ -38,7 +37,7 @@ class Report:
         stream: The stream.
         count_rows: Returns the SDK's count of emitted records, its METRIC `record_count`.
         budget: The budget of the run, which knows the balance.
-        account: What the feed costs.
+        cost: What the feed costs.
         clock: The clock to read.
         logger: Where the lines go.
 
@@ -55,14 +54,14 @@ class Report:
         stream: str,
         count_rows: Callable[[], int],
         budget: Budget,
-        account: Account,
+        cost: FeedCost,
         clock: Clock,
         logger: logging.Logger,
     ) -> None:
         self._stream = stream
         self._count_rows = count_rows
         self._budget = budget
-        self._account = account
+        self._cost = cost
         self._logger = logger
         self._progress = Progress(stream, self._read, clock=clock, logger=logger)
         self._skipped = self._replayed = self._rows_before_page = 0
@@ -96,8 +95,8 @@ class Report:
             "This sync has about %s (estimated): %s at the current price (%g credits per row), "
             "and at least %s at the rate limit of %s pages per minute.",
             plural(rows, "row"),
-            dollars(rows * self._account.price),
-            self._account.price,
+            dollars(rows * self._cost.price),
+            self._cost.price,
             duration(rows / page_size * 60 / PAGES_PER_MINUTE),
             PAGES_PER_MINUTE,
         )
@@ -125,8 +124,8 @@ class Report:
         figures = {
             Metric.ROWS_REPLAYED: self._replayed,
             Metric.ROWS_SKIPPED: self._skipped,
-            Metric.CREDITS: self._account.credits,
-            Metric.CREDITS_UNCONFIRMED: self._account.perhaps,
+            Metric.CREDITS: self._cost.credits,
+            Metric.CREDITS_UNCONFIRMED: self._cost.possibly_billed,
         }
         found = {metric: value for metric, value in figures.items() if value}
         if self._budget.balance is not None:
@@ -134,7 +133,7 @@ class Report:
         return found
 
     def _read(self) -> Reading:
-        cost, full = dollars(self._account.credits), self._figures()
+        cost, full = dollars(self._cost.credits), self._figures()
         if not self.profiles:
             return Reading(self.rows, "rows", self._total, cost, full)
         # The rate is that of the profiles, which take most of the time.
@@ -151,17 +150,11 @@ class Report:
         parts = [
             f"{plural(self.rows, 'row')} in {plural(self.pages, 'page')}",
             *(f"{count:,} {what}" for what, count in others.items() if count),
-            _spent(self._account.credits),
+            _spent(self._cost.credits),
         ]
-        if unconfirmed := self._account.perhaps:
-            parts.append(f"{dollars(unconfirmed)} of it possibly billed{self._by_the_balances()}")
+        if unconfirmed := self._cost.possibly_billed:
+            parts.append(f"{dollars(unconfirmed)} of it possibly billed")
         return ", ".join(parts)
-
-    def _by_the_balances(self) -> str:
-        """Return how much the balances show was billed for lost responses, if it was less."""
-        settled = self._budget.settled_perhaps()
-        is_less = settled is not None and settled < self._budget.perhaps
-        return f" (by the balances, at most {dollars(settled or 0)} was)" if is_less else ""
 
 
 class RunSummary:

@@ -12,7 +12,7 @@ from jobo_sandbox import Fault, Sandbox
 from tap_jobo.api import known_values
 from tap_jobo.api.client import Client
 from tap_jobo.api.known_values import KnownValues
-from tap_jobo.api.transport import Transport
+from tap_jobo.api.session import ApiSession
 from tap_jobo.errors import InterruptedRunError
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.streams.registry import SETTINGS
@@ -36,9 +36,7 @@ def warnings(
 ) -> list[str]:
     """Check settings, and see that nobody waited and that nothing was billed."""
     clock = FakeClock()
-    with requests.Session() as session:
-        session.trust_env = False
-        session.mount("http://", Transport(1))
+    with ApiSession(sandbox.url) as session:
         client = Client(
             session=session,
             key=sandbox.api_key,
@@ -145,11 +143,11 @@ class TestNothingDependsOnThem:
             (Fault(status=401), "401"),
             (Fault(status=429, headers={"Retry-After": "60"}), "429"),
             (Fault(status=503, headers={"Retry-After": "60"}), "503"),
-            (Fault(drop=True), "lost"),
+            (Fault(drop=True), "closed"),
             (Fault(truncate=0.5), "broke off"),
             (Fault(garbage="<html>"), "JSON"),
             (Fault(redirect="http://127.0.0.1:1/"), "302"),
-            (Fault(hang=True), "in time"),
+            (Fault(hang=True), "timed out"),
         ],
         ids=lambda value: value if isinstance(value, str) else "",
     )

@@ -118,7 +118,7 @@ FAULTS: dict[str, Callable[[Sandbox], None]] = {
         Fault(status=200, body={"options": [{}]}, times=None),
         when=lambda entry: sent(entry).get("limit") == "3",
     ),
-    "career_sites_envelope": replace("feed", lambda body: body | {"has_more": False}),
+    "career_sites_envelope": always(Fault(headers={"X-Has-More": "no"}, times=None), "feed"),
     "jobs_envelope": replace("jobs", lambda body: body | {"has_more": "yes"}),
     "career_sites_batch_size": accept_any_size("feed"),
     "jobs_batch_size": accept_any_size("jobs"),
@@ -184,7 +184,7 @@ def test_rows_without_updated_at_leave_one_assumption_untested(checked: Sandbox)
     assert command.DIFFERS not in found.values()
 
 
-def test_an_api_that_ignores_batch_size_is_asked_for_no_further_page(checked: Sandbox) -> None:
+def test_an_api_that_ignores_batch_size_gets_no_further_request(checked: Sandbox) -> None:
     page = {"career_sites": [{}] * 50, "next_cursor": "x", "has_more": True}
     headers = {"X-Credits-Deducted": "2500"}
     fault = Fault(status=200, body=page, headers=headers, times=None)

@@ -154,11 +154,11 @@ class TestStreamMaps:
     ) -> None:
         line = complaint(tap.run(stream_maps={"career_sites": {"x": "int(name)"}}))
         assert line.startswith("Setting 'stream_maps' does not fit a row of career_sites: ValueErr")
-        assert len(sandbox.ledger) == 1
+        assert len(sandbox.feed_requests) == 1
         line = complaint(tap.run(stream_maps={"career_sites": {"x": "name.no_method()"}}))
         assert line.startswith("Setting 'stream_maps' does not fit a row of career_sites: Failed")
         assert "name.no_method()" in line
-        assert len(sandbox.ledger) == 1  # the page is replayed
+        assert len(sandbox.feed_requests) == 1  # the page is replayed
 
 
 class TestFlattening:

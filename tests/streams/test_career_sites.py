@@ -45,7 +45,7 @@ def _matches(traits: dict[str, Any]) -> bool:
 
 def test_request_is_as_documented(tap: Tap, sandbox: Sandbox) -> None:
     tap.run()
-    request = sandbox.ledger[0]
+    request = sandbox.feed_requests[0]
     assert request.endpoint == "feed"  # which is only there for a POST of the documented path
     assert request.headers["x-api-key"] == sandbox.api_key
     assert f"tap-jobo/{version('tap-jobo')}" in request.headers["user-agent"].split()
@@ -115,7 +115,7 @@ def test_empty_page_is_not_the_end(tap: Tap, sandbox: Sandbox) -> None:
     sandbox.empty_every = 2
     run = tap.run()
     assert run.returncode == 0
-    assert [len(request.row_ids) for request in sandbox.ledger] == [50, 0, 50, 0, 20]
+    assert [len(request.row_ids) for request in sandbox.feed_requests] == [50, 0, 50, 0, 20]
     assert sorted(run.ids) == sorted(sandbox.world.rows())
 
 
@@ -125,7 +125,7 @@ def test_empty_page_without_more_is_the_end(tap: Tap, sandbox: Sandbox) -> None:
     run = tap.run()
     assert run.returncode == 0
     assert run.bookmark["replication_key_value"]
-    assert len(sandbox.ledger) == 2
+    assert len(sandbox.feed_requests) == 2
 
 
 def test_page_without_more_is_the_end_despite_a_cursor(tap: Tap, sandbox: Sandbox) -> None:
@@ -133,4 +133,4 @@ def test_page_without_more_is_the_end_despite_a_cursor(tap: Tap, sandbox: Sandbo
     run = tap.run()
     assert run.returncode == 0
     assert len(run.ids) == 100
-    assert len(sandbox.ledger) == 2
+    assert len(sandbox.feed_requests) == 2

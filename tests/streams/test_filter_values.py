@@ -53,8 +53,8 @@ def test_unknown_values_are_a_warning_before_anything_is_billed(
     assert [line.split(" ", 2)[1] for line in lines] == ["'jobs_locations':", "'jobs_sources':"]
     assert "'lever' is not one of Jobo's sources. Did you mean 'lever_co'?" in lines[1]
     assert "'Real Estate' is not in lower case" in run.stderr
-    first = [entry.endpoint for entry in sandbox.ledger[:2]]
-    assert sorted(first) == ["filters", "locations"]
+    first = [entry.endpoint for entry in sandbox.ledger[:3]]
+    assert sorted(first) == ["clock", "filters", "locations"]
 
     run = tap.run(catalog=catalog, industries=["fintehc"])
     (line,) = unknown_values(run)

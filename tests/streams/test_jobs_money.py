@@ -159,7 +159,7 @@ def test_402_names_jobs_batch_size(
     line = complaint(tap.run())
     assert "The next page needs 3,000 credits and the balance is 2,999" in line
     assert "lower jobs_batch_size to use the last credits" in line
-    assert "in a new sync: one under way keeps its page size" in line
+    assert "in a new sync: one in progress keeps its page size" in line
     run = tap.run(jobs_batch_size=900)
     assert run.returncode == 0, run.stderr
     assert rows_of(run, stream)
@@ -178,8 +178,8 @@ def test_test_costs_a_row_per_selected_feed(
     before = len(hiring.ledger)
     run = tap_of(hiring, tmp_path, discovered, "jobs").run("--test")
     assert run.returncode == 0, run.stderr
-    (request,) = hiring.ledger[before:]
-    assert request.endpoint == "jobs"
+    clock, request = hiring.ledger[before:]
+    assert (clock.endpoint, request.endpoint) == ("clock", "jobs")
     assert request.credits == PRICE
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from random import Random
 from typing import TYPE_CHECKING
+from uuid import UUID
+
+import pytest
 
 from jobo_sandbox import Fault
-from tap_jobo.errors import ApiError
-from tap_jobo.scan import Scan
-from tap_jobo.sync.loop_guard import MAX_EMPTY, MAX_REPEATED, LoopGuard
+from tap_jobo.sync.loop_guard import MAX_REPEATED, LoopGuard
+from tap_jobo.sync.seen_ids import SeenIds
 from tests.support import complaint
 from tests.support.crash import rows_billed_twice
 
@@ -32,7 +34,7 @@ def assert_resumes(tap: Tap, ended: Run) -> None:
 
 
 def test_the_same_rows_for_ever_end_after_ten_repeated_pages(tap: Tap) -> None:
-    tap.sandbox.repeat_rows_forever = True
+    tap.sandbox.wraps_after = 1
     run = tap.run()
     line = complaint(run)
     assert "10 pages in a row" in line
@@ -45,7 +47,7 @@ def test_the_same_rows_for_ever_end_after_ten_repeated_pages(tap: Tap) -> None:
 
 
 def test_the_run_after_repeated_pages_is_under_the_same_rule(tap: Tap) -> None:
-    tap.sandbox.repeat_rows_forever = True
+    tap.sandbox.wraps_after = 1
     first = tap.run()
     second = tap.run(state=first.state)
     assert "10 pages in a row" in complaint(second)
@@ -54,9 +56,9 @@ def test_the_run_after_repeated_pages_is_under_the_same_rule(tap: Tap) -> None:
 
 
 def test_the_run_after_repeated_pages_completes_once_they_end(tap: Tap) -> None:
-    tap.sandbox.repeat_rows_forever = True
+    tap.sandbox.wraps_after = 1
     first = tap.run()
-    tap.sandbox.repeat_rows_forever = False
+    tap.sandbox.wraps_after = 0
     second = tap.run(state=first.state)
     assert second.returncode == 0
     assert set(second.ids) == tap.sandbox.world.rows().keys()
@@ -64,7 +66,7 @@ def test_the_run_after_repeated_pages_completes_once_they_end(tap: Tap) -> None:
 
 
 def test_repeated_pages_are_not_billed_again_without_a_state(tap: Tap) -> None:
-    tap.sandbox.repeat_rows_forever = True
+    tap.sandbox.wraps_after = 1
     tap.run()
     billed = tap.sandbox.credits_billed
     again = tap.run()
@@ -106,7 +108,7 @@ def test_empty_pages_between_rows_never_add_up(tap: Tap) -> None:
 
 
 def test_repeated_pages_are_counted_anew_after_a_restart(tap: Tap) -> None:
-    tap.sandbox.repeat_rows_forever = True
+    tap.sandbox.wraps_after = 1
     tap.sandbox.faults.add(Fault(reject_cursor="400"), on=10)
     run = tap.run()
     assert "10 pages in a row" in complaint(run)
@@ -114,40 +116,33 @@ def test_repeated_pages_are_counted_anew_after_a_restart(tap: Tap) -> None:
     assert run.bookmark["scan"]["restarts"] == 1
 
 
-def test_a_budget_of_a_few_pages_per_run_does_not_hide_a_loop(tap: Tap) -> None:
-    tap.sandbox.repeat_rows_forever = True
-    first = tap.run(max_credits=10_000)
-    second = tap.run(max_credits=10_000, state=first.state)
-    assert (first.returncode, second.returncode) == (0, 0)
-    assert len(tap.sandbox.feed_requests) == 8
-    third = tap.run(max_credits=10_000, state=second.state)
-    assert "10 pages in a row" in complaint(third)
-    assert len(tap.sandbox.feed_requests) == 1 + 10
+@pytest.mark.parametrize("pages", [2, 21, 60])
+def test_a_feed_that_wraps_around_ends_within_ten_pages(tap: Tap, pages: int) -> None:
+    tap.sandbox.wraps_after = pages
+    run = tap.run(batch_size=2)
+    line = complaint(run)
+    assert "10 pages in a row" in line
+    assert len(tap.sandbox.feed_requests) == pages + 10
+    assert "replication_key_value" not in run.bookmark
 
 
-def test_guard_counts_on_only_from_where_it_was_left() -> None:
-    scan = Scan(id="a", since=None, batch_size=2, started_at="2026-01-01T00:00:00Z", cursor="1")
+def test_rows_that_come_again_are_no_loop_while_others_are_new() -> None:
+    guard = LoopGuard()
+    for number in range(5 * MAX_REPEATED):
+        guard.detect_stall([str(number), str(number + 1)])
 
-    def stalls(pages: list[list[str]], resumed: Scan) -> bool:
-        memory = LoopGuard(scan).memory(scan)
-        try:
-            for page in pages:
-                guard = LoopGuard(resumed, memory)
-                guard.detect_stall(page)
-                memory = guard.memory(scan)
-        except ApiError:
-            return True
-        return False
 
-    other = [replace(scan, cursor="2"), replace(scan, id="b")]
-    loops: list[tuple[list[list[str]], int]] = [
-        ([["x", "y"]], MAX_REPEATED + 1),
-        ([["x"], ["y"]], MAX_REPEATED + 2),
-        ([[]], MAX_EMPTY),
-    ]
-    for pages, most in loops:
-        repeated = (pages * most)[:most]
-        assert stalls(repeated, scan)
-        assert not stalls(repeated[1:], scan)
-        assert not any(stalls(repeated, each) for each in other)
-    assert not stalls([[str(number)] for number in range(3 * MAX_REPEATED)], scan)
+class TestSeenIds:
+    def test_added_ids_are_seen(self) -> None:
+        seen = SeenIds()
+        assert not seen.add(["a", "b"])
+        assert seen.add(["b", "a"])
+        assert not seen.add(["a", "c"])
+
+    def test_ten_single_new_ids_in_a_row_are_not_all_taken_for_seen(self) -> None:
+        seen = SeenIds()
+        rng = Random(1)
+        seen.add(str(UUID(int=rng.getrandbits(128))) for _ in range(1_000_000))
+        new = (str(UUID(int=rng.getrandbits(128))) for _ in range(10_000))
+        taken_for_seen = sum(seen.add([each]) for each in new)
+        assert taken_for_seen < 10_000 / 20  # so ten in a row: once in 10**13 times

@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from jobo_sandbox import Fault, Hold
-from tap_jobo.api.account import Account
-from tap_jobo.api.budget import Budget
+from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.progress import Progress, Reading
 from tap_jobo.sync.report import Report
 from tests.support.clock import FakeClock
@@ -132,12 +131,12 @@ def test_a_known_total_gives_percent_and_time_left(caplog: pytest.LogCaptureFixt
 def test_profiles_that_are_read_along_are_shown(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     clock, budget = FakeClock(), Budget(max_credits=None, alert_threshold=None, logger=LOGGER)
-    account = Account(budget, "career_sites", list_price=50)
+    cost = FeedCost(budget, "career_sites", list_price=50)
     report = Report(
         stream="career_sites",
         count_rows=lambda: 50,
         budget=budget,
-        account=account,
+        cost=cost,
         clock=clock,
         logger=LOGGER,
     )
@@ -145,7 +144,7 @@ def test_profiles_that_are_read_along_are_shown(caplog: pytest.LogCaptureFixture
     report.profiles = cast("Profiles", profiles)
     report.start()
     report.page_started(50, 0, is_replayed=False)
-    account.charge({}, 50)
+    cost.charge({}, 50)
     clock.passed += 10
     profiles.count, profiles.done = 1, 5
     report.show_progress()

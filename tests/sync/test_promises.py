@@ -23,10 +23,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from tap_jobo.api.account import Account
-from tap_jobo.api.budget import Budget
+from tap_jobo.api.api_clock import read_api_clock
+from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.api.feed_reader import FeedReader, RawPage
-from tap_jobo.api.responses import ApiResponse
+from tap_jobo.api.sender import ApiResponse
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import (
     ApiError,
@@ -110,7 +110,13 @@ class FakeApi:
         """Reject from now on every cursor issued before."""
         self.dead_before = self._issued + 1
 
-    def answer(self, body: dict[str, Any], sent_at: datetime, sent: float) -> ApiResponse:
+    def date(self) -> datetime | None:
+        """The `Date` of a response."""
+        if self.date_skew is None:
+            return None
+        return (self.clock.true + self.date_skew).replace(microsecond=0)
+
+    def answer(self, body: dict[str, Any]) -> ApiResponse:
         """Bill a page."""
         asked: dict[str, Any] = json.loads(body.get("cursor", "{}"))
         if asked and asked["number"] < self.dead_before:
@@ -130,13 +136,9 @@ class FakeApi:
         place = page[-1] if page else asked.get("at", [])
         cursor = json.dumps({"number": self._issued, "at": place}) if more else None
         self.billed.append(hash_cursor(body.get("cursor")))
-        date = None
-        if self.date_skew is not None:
-            date = (self.clock.true + self.date_skew).replace(microsecond=0)
         rows = [self.row(key) for _, key in page]
         content = json.dumps({"career_sites": rows, "next_cursor": cursor, "has_more": more})
-        elapsed = self.clock.passed - sent
-        return ApiResponse(content.encode(), 200, {}, sent_at, sent_at, elapsed, date)
+        return ApiResponse(content.encode(), 200, {}, self.date())
 
 
 class Step:
@@ -285,11 +287,18 @@ class OneRun:
         self._seen: set[str] = set()
         self._rejected: set[str] = set()
         self._states = 0
-        self._api_time: tuple[datetime, float] | None = None
         self.store = CrashingStore(machine.folder, step, machine.unsynced)
 
     def go(self) -> None:
         """Run it, and note a page that a crash took before it was on disk."""
+        self._clock = read_api_clock(
+            self,  # type: ignore[arg-type]
+            lambda: None,  # type: ignore[arg-type, return-value]
+            self._machine.clock,
+            LOGGER,
+        )
+        self._clock.reject_future(self._start().bookmark(self._state))
+        self._clock.reject_future(self._state.pending.start if self._state.pending else None)
         try:
             for row in chain.from_iterable(self._delivery().pages()):
                 assert not self.store.is_page_in_flight, "rows are out before the page is on disk"
@@ -309,19 +318,21 @@ class OneRun:
         self._check_that_page_is_not_on_disk(scan)
         return self._reader().fetch_page(scan)
 
-    def settle(self, page: RawPage, rows: int) -> None:
-        self._reader().settle(page, rows)
+    def reconcile(self, page: RawPage, rows: int, requested: int) -> str:
+        return self._reader().reconcile(page, rows, requested)
 
     def fetch(
         self,
         request: dict[str, Any],
         *,
         rows: int,
-        account: Account | None,
+        cost: FeedCost | None,
+        envelope: tuple[str, ...],
         forbidden: str | None,
     ) -> ApiResponse:
         assert rows == request["batch_size"]
-        assert account
+        assert cost
+        assert envelope
         assert forbidden is None
         assert not self._is_pending or request.get("cursor"), "begun again though it could go on"
         assert request.get("cursor") not in self._rejected, "a rejected cursor is sent again"
@@ -330,11 +341,10 @@ class OneRun:
         self._pages -= 1
         self._step()
         clock = self._machine.clock
-        sent_at, sent = clock.now(), clock.passed
         if event := next(self._events, None):
             event(self._machine)
         try:
-            response = self._machine.api.answer(request, sent_at, sent)
+            response = self._machine.api.answer(request)
         except CursorRejectedError:
             self._is_pending = False
             self._rejected.add(request["cursor"])
@@ -342,16 +352,11 @@ class OneRun:
         self.store.is_page_in_flight = True
         self.store.oldest_kept = clock.true - timedelta(days=28)  # their clocks were wrong too
         self._machine.check_bill()
-        if response.date:
-            self._api_time = response.date, clock.passed
         self._step()
         return response
 
-    def api_now(self) -> datetime | None:
-        if self._api_time is None:
-            return None
-        date, seen = self._api_time
-        return date + timedelta(seconds=self._machine.clock.passed - seen)
+    def fetch_any(self, *_: object) -> ApiResponse:
+        return ApiResponse(b"", 404, {}, self._machine.api.date())
 
     def _check_that_page_is_not_on_disk(self, scan: Scan) -> None:
         self._seen.add(scan.id)
@@ -394,41 +399,42 @@ class OneRun:
             client=self,  # type: ignore[arg-type]
             prepare=lambda body: body,  # type: ignore[arg-type, return-value]
             filters=self._settings.filters,
-            account=self._account,
+            cost=self._cost,
+            clock=self._clock,
+        )
+
+    def _start(self) -> SyncStart:
+        return SyncStart(
+            spec=CAREER_SITES,
+            filters=self._settings.filters,
+            on_filter_change=self._settings.on_filter_change,
+            start_date=None,
+            lookback_minutes=self._settings.lookback_minutes,
+            batch_size=self._settings.batch_size,
+            is_full_table=self._settings.is_full_table,
+            clock=self._clock,
+            logger=LOGGER,
         )
 
     def _delivery(self) -> Delivery:
-        clock = self._machine.clock
         budget = Budget(max_credits=None, alert_threshold=None, logger=LOGGER)
-        self._account = Account(budget, "career_sites", list_price=50)
+        self._cost = FeedCost(budget, "career_sites", list_price=50)
         return Delivery(
             spec=CAREER_SITES,
-            start=SyncStart(
-                spec=CAREER_SITES,
-                filters=self._settings.filters,
-                on_filter_change=self._settings.on_filter_change,
-                start_date=None,
-                lookback_minutes=self._settings.lookback_minutes,
-                batch_size=self._settings.batch_size,
-                is_full_table=self._settings.is_full_table,
-                trusts_local_clock=False,
-                clock=clock,
-                api_now=self.api_now,
-                logger=LOGGER,
-            ),
+            start=self._start(),
             state=self._state,
             journal=Journal(self.store, self._settings.owner, LOGGER),
             reader=self,
             converter=RecordConverter(
                 SCHEMA, SCHEMA["properties"], LOGGER, never_null=CAREER_SITES.never_null
             ),
-            account=self._account,
+            cost=self._cost,
             report=Report(
                 stream="career_sites",
                 count_rows=lambda: 0,
                 budget=budget,
-                account=self._account,
-                clock=clock,
+                cost=self._cost,
+                clock=self._machine.clock,
                 logger=LOGGER,
             ),
             write_state=self._write_state,
@@ -448,12 +454,7 @@ def _touch(number: int) -> Callable[[Promises], None]:
 
 
 def _jump(hours: int, date: int | None) -> Callable[[Promises], None]:
-    def jump(machine: Promises) -> None:
-        # The request was sent by the clock as it was: then the answer must tell the time.
-        is_date_needed = machine.clock.skew > timedelta(days=1)
-        machine.set_clocks(hours, 0 if is_date_needed and date is None else date)
-
-    return jump
+    return lambda machine: machine.set_clocks(hours, date)
 
 
 EVENTS = st.lists(
@@ -517,14 +518,11 @@ class Promises(RuleBasedStateMachine):
 
         Args:
             hours: How far the local clock is ahead.
-            date: How far that of the API's answers is; None if they do not tell it, where the tap
-                allows for a local clock that is up to a day ahead.
+            date: How far that of the API's responses is; None if they do not show it.
         """
-        if date is None:
-            hours = min(hours, 3)
-        elif self.is_date_ahead:
+        if self.is_date_ahead:
             hours = min(hours, 0)
-        else:
+        elif date is not None:
             date = min(date, 0)
         self.clock.skew = timedelta(hours=hours)
         self.api.date_skew = None if date is None else timedelta(hours=date)
@@ -653,7 +651,7 @@ class Promises(RuleBasedStateMachine):
         """Do what an error asks the user to do."""
         text = str(advice)
         if isinstance(advice, ClockError):
-            assert "trust_local_clock" in text
+            assert "Nothing was billed" in text
             self.set_clocks(0, 0)
         elif isinstance(advice, FormatError):
             assert "has a usable 'id'" in text
@@ -664,7 +662,7 @@ class Promises(RuleBasedStateMachine):
             assert self.settings.on_filter_change == "error"
             self.settings = replace(self.settings, on_filter_change="resync")
         elif isinstance(advice, StateError):
-            assert "lies in the future" in text
+            assert "is in the future" in text
             assert self.api.date_skew
             assert self.api.date_skew < timedelta(0)
         else:

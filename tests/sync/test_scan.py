@@ -390,7 +390,7 @@ def test_next_scan_may_restart_again(tap: Tap) -> None:
     first = tap.run()
     for key in first.ids[:60]:
         tap.sandbox.world.touch(key)
-    reject(tap, on=len(tap.sandbox.ledger) + 2)
+    reject(tap, on=len(tap.sandbox.feed_requests) + 2)
     assert tap.run(state=first.state).returncode == 0
 
 
@@ -450,7 +450,7 @@ def german(tap: Tap) -> Run:
 
 
 def test_other_filters_are_an_error_that_shows_the_difference(tap: Tap, german: Run) -> None:
-    asked = len(tap.sandbox.ledger)
+    asked = len(tap.sandbox.feed_requests)
     run = tap.run(state=german.state, country_codes=["US", "FR"], is_agency=True)
     line = complaint(run)
     assert "country_codes was DE, US and is FR, US" in line
@@ -458,7 +458,7 @@ def test_other_filters_are_an_error_that_shows_the_difference(tap: Tap, german: 
     assert "resync" in line
     assert "keep" in line
     assert "industries" not in line
-    assert len(tap.sandbox.ledger) == asked
+    assert len(tap.sandbox.feed_requests) == asked
     assert all(state == german.state for state in run.states)
 
 
@@ -481,7 +481,7 @@ def test_resync_reads_every_match_once(tap: Tap, german: Run) -> None:
 
 
 def test_interrupted_resync_resumes(tap: Tap, german: Run) -> None:
-    number = len(tap.sandbox.ledger) + 2
+    number = len(tap.sandbox.feed_requests) + 2
     tap.sandbox.faults.add(Fault(status=401), on=number)
     cut = tap.run(state=german.state, on_filter_change="resync")
     assert cut.bookmark["filters"] == dict.fromkeys(FILTERS)

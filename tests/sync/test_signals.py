@@ -97,7 +97,7 @@ def test_request_that_fails_after_the_signal_is_not_retried(tap: Tap) -> None:
     run = cut_in_request(tap, 2, signal.SIGTERM, billed=False)
     assert run.returncode == 143
     assert len(run.ids) == 50
-    assert len(tap.sandbox.ledger) == 2
+    assert len(tap.sandbox.feed_requests) == 2
 
 
 def test_request_without_a_response_in_ten_seconds_is_aborted(tap: Tap) -> None:
@@ -155,7 +155,7 @@ def test_a_signal_ends_a_wait(tap: Tap, signum: signal.Signals) -> None:
     run, _ = finish(process, [])
     assert run.returncode == CODES[signum]
     assert len(run.ids) == 20
-    assert len(tap.sandbox.ledger) == 3
+    assert len(tap.sandbox.feed_requests) == 3
 
 
 @each
@@ -301,7 +301,7 @@ def test_a_reader_that_went_away_ends_a_wait(tap: Tap) -> None:
     with process:
         assert "Standard output" in process.stderr.read()
     assert process.returncode == 1
-    assert len(tap.sandbox.ledger) == 3
+    assert len(tap.sandbox.feed_requests) == 3
 
 
 def test_an_answer_to_a_reader_that_went_away_is_journaled(tap: Tap) -> None:
@@ -317,7 +317,7 @@ def test_an_answer_to_a_reader_that_went_away_is_journaled(tap: Tap) -> None:
     with process:
         run = Run(process.wait(60), "", process.stderr.read())
     assert "Standard output" in complaint(run)
-    assert len(tap.sandbox.ledger) == 2
+    assert len(tap.sandbox.feed_requests) == 2
     assert tap.run().metrics["jobo_rows_replayed"] == 100
 
 

@@ -11,7 +11,7 @@ import struct
 import threading
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import requests
@@ -20,16 +20,12 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
-from urllib3.connection import HTTPConnection
-from urllib3.poolmanager import PoolManager
 
-from tap_jobo.api import client as client_module
-from tap_jobo.api import sender as sender_module
-from tap_jobo.api.account import Account
-from tap_jobo.api.budget import Budget
+from tap_jobo.api import limits
+from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.api.client import Client
-from tap_jobo.api.transport import Transport
-from tap_jobo.errors import ApiError, CursorRejectedError, RetriesExhaustedError
+from tap_jobo.api.session import ApiSession
+from tap_jobo.errors import ApiError, CursorRejectedError, RetriesExhaustedError, UnreachableError
 from tap_jobo.signals import ShutdownSignal
 from tests.support.clock import NOON, FakeClock
 
@@ -37,13 +33,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tap_jobo.api.responses import ApiResponse
+    from tap_jobo.api.sender import ApiResponse
 
     Handler = Callable[[socket.socket], None]
 
-LOGGER = logging.getLogger("tests.transport")
+LOGGER = logging.getLogger("tests.client")
 PAGE = b'{"career_sites": [], "has_more": false}'
 WORST_CASE = 2_500
+ENVELOPE = ("career_sites", "has_more", "next_cursor")
 
 
 class Server:
@@ -80,13 +77,13 @@ class Server:
 
 
 class Api:
-    """The client against a server of sockets, with the account of a feed."""
+    """The client against a server of sockets, with the cost of a feed."""
 
     def __init__(self, clock: FakeClock, session: requests.Session) -> None:
         self.clock = clock
         self.session = session
         self.budget = Budget(max_credits=None, alert_threshold=None, logger=LOGGER)
-        self.account = Account(self.budget, "career_sites", list_price=50)
+        self.cost = FeedCost(self.budget, "career_sites", list_price=50)
         self.client = Client(
             session=session,
             key="jbe_test_key",
@@ -102,7 +99,9 @@ class Api:
 
     def fetch(self, server: Server | str, scheme: str = "http", body: bytes = b"{}") -> ApiResponse:
         """Request a page of 50 rows."""
-        return self.client.fetch(self.request(server, scheme, body), rows=50, account=self.account)
+        return self.client.fetch(
+            self.request(server, scheme, body), rows=50, cost=self.cost, envelope=ENVELOPE
+        )
 
     def fetch_free(self, server: Server) -> ApiResponse:
         return self.client.fetch(self.request(server))
@@ -121,10 +120,7 @@ class Api:
 
 @pytest.fixture
 def api() -> Iterator[Api]:
-    with requests.Session() as session:
-        session.trust_env = False
-        for scheme in ("http://", "https://"):
-            session.mount(scheme, Transport(1))
+    with ApiSession("http://127.0.0.1") as session:
         api = Api(FakeClock(), session)
         yield api
         api.close()
@@ -197,7 +193,7 @@ class TestNotSent:
             api.fetch(server)
         assert server.address in str(error.value)
         assert f"{server.address} cannot be reached (connection refused)" in caplog.messages[0]
-        assert api.account.credits == 0
+        assert api.cost.credits == 0
 
     def test_time_spent_is_told_as_it_was(self, api: Api) -> None:
         server = api.serve(drop_request)
@@ -211,7 +207,7 @@ class TestNotSent:
         with pytest.raises(RetriesExhaustedError, match=r"jobo\.invalid") as error:
             api.fetch("jobo.invalid")
         assert "(unknown host name)" in str(error.value)
-        assert api.account.credits == 0
+        assert api.cost.credits == 0
 
     @pytest.mark.parametrize("handler", [drop_hello, reset_hello])
     def test_tls_handshake_that_breaks_off_is_a_lost_connection(
@@ -221,16 +217,16 @@ class TestNotSent:
         with pytest.raises(RetriesExhaustedError, match="connection closed"):
             api.fetch(server, "https")
         assert server.connections > 3
-        assert api.account.credits == 0
+        assert api.cost.credits == 0
 
     def test_tls_handshake_that_hangs_timed_out_and_is_free(
         self, api: Api, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(sender_module, "_TIMEOUT", (0.05, 120))
+        monkeypatch.setattr(limits, "CONNECT_SECONDS", 0.05)
         server = api.serve(stay_silent)
         with pytest.raises(RetriesExhaustedError, match="timed out"):
             api.fetch(server, "https")
-        assert api.account.credits == 0
+        assert api.cost.credits == 0
 
     def test_server_that_speaks_no_tls_is_an_error_at_once(self, api: Api) -> None:
         def speak_http(connection: socket.socket) -> None:
@@ -241,16 +237,6 @@ class TestNotSent:
         with pytest.raises(ApiError, match="certificate"):
             api.fetch(server, "https")
         assert server.connections == 1
-
-    def test_request_that_is_sent_in_part_is_free(self, api: Api) -> None:
-        def break_off(connection: socket.socket) -> None:
-            connection.recv(1_000)
-            reset(connection)
-
-        server = api.serve(break_off, answer())
-        assert api.fetch(server, body=b" " * 20_000_000 + b"{}").body == PAGE
-        assert server.connections == 2
-        assert api.account.credits == 0
 
     def test_missing_certificates_of_the_machine_are_an_error(self, api: Api) -> None:
         api.session.verify = "/nowhere/certificates.pem"
@@ -263,7 +249,7 @@ class TestNotSent:
         api.session.proxies = {"http": f"http://{proxy.address}"}
         with pytest.raises(RetriesExhaustedError, match="through the proxy"):
             api.fetch("jobo.invalid")
-        assert api.account.credits == 0
+        assert api.cost.credits == 0
 
 
 class TestSent:
@@ -273,7 +259,7 @@ class TestSent:
         with pytest.raises(ApiError, match="billed"):
             api.fetch(server)
         assert server.connections == 3
-        assert api.account.credits == api.account.perhaps == 3 * WORST_CASE
+        assert api.cost.credits == api.cost.possibly_billed == 3 * WORST_CASE
         first, second = (later - earlier for earlier, later in pairwise(server.times))
         assert 4 <= first <= 6
         assert 26 <= second <= 34
@@ -282,25 +268,20 @@ class TestSent:
         proxy = api.serve(drop_request, answer())
         api.session.proxies = {"http": f"http://{proxy.address}"}
         assert api.fetch("jobo.invalid").body == PAGE
-        assert api.account.perhaps == WORST_CASE
-
-    def test_lost_answer_over_an_unknown_transport_is_charged(self, api: Api) -> None:
-        api.session.mount("http://", requests.adapters.HTTPAdapter())
-        assert api.fetch(api.serve(drop_request, answer())).body == PAGE
-        assert api.account.perhaps == WORST_CASE
+        assert api.cost.possibly_billed == WORST_CASE
 
     def test_budget_holds_though_answers_are_lost(self, api: Api) -> None:
         budget = Budget(max_credits=5_000, alert_threshold=None, logger=LOGGER)
-        api.account = Account(budget, "career_sites", list_price=50)
+        api.cost = FeedCost(budget, "career_sites", list_price=50)
         server = api.serve(drop_request)
         with pytest.raises(Exception, match="max_credits"):
             api.fetch(server)
         assert server.connections == 2
-        assert budget.credits == budget.perhaps == 5_000
+        assert budget.credits == budget.possibly_billed == 5_000
 
     def test_lost_answer_to_a_free_request_is_tried_for_minutes(self, api: Api) -> None:
         server = api.serve(drop_request)
-        with pytest.raises(RetriesExhaustedError, match="lost"):
+        with pytest.raises(RetriesExhaustedError, match="closed"):
             api.fetch_free(server)
         assert server.connections > 3
         assert api.budget.credits == 0
@@ -310,9 +291,9 @@ class TestSent:
             read_request(connection)
             connection.sendall(b"220 smtp.example ESMTP\r\n")
 
-        with pytest.raises(ApiError, match="not HTTP"):
+        with pytest.raises(ApiError, match="lost before the response"):
             api.fetch(api.serve(babble))
-        assert api.account.credits == 3 * WORST_CASE
+        assert api.cost.credits == 3 * WORST_CASE
 
     def test_connection_closed_between_pages_is_replaced_for_free(self, api: Api) -> None:
         closed = threading.Event()
@@ -327,7 +308,7 @@ class TestSent:
         assert closed.wait(10)
         assert api.fetch(server).body == PAGE
         assert server.connections == 2
-        assert api.account.credits == 0
+        assert api.cost.credits == 0
 
     @pytest.mark.parametrize(("idle", "connections"), [(60, 1), (61, 2)])
     def test_connection_idle_for_a_minute_is_not_used_again(
@@ -344,14 +325,8 @@ class TestSent:
         assert server.connections == connections
 
 
-def _raise_memory_error(*_: object) -> Iterator[bytes]:
-    raise MemoryError
-
-
 class TestLimits:
-    @pytest.mark.parametrize(
-        "head", ["HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", "HTTP/1.1 200 OK\r\nX: "]
-    )
+    @pytest.mark.parametrize("head", ["HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n"])
     def test_answer_that_trickles_in_ends_after_15_minutes(self, api: Api, head: str) -> None:
         def trickle(connection: socket.socket) -> None:
             read_request(connection)
@@ -367,45 +342,26 @@ class TestLimits:
                         return
 
         server = api.serve(trickle)
-        with pytest.raises(ApiError, match="15 minutes"):
+        with pytest.raises(ApiError, match="900 seconds"):
             api.fetch(server)
         assert server.connections == 3
-        assert api.account.credits == 3 * WORST_CASE
+        assert api.cost.credits == 3 * WORST_CASE
         assert api.clock.passed < 3 * 1_100
 
     @pytest.mark.parametrize("is_compressed", [False, True])
-    def test_body_beyond_the_limit_is_charged_and_not_tried_again(
+    def test_body_beyond_the_limit_is_charged_and_tried_twice_more(
         self, api: Api, monkeypatch: pytest.MonkeyPatch, *, is_compressed: bool
     ) -> None:
-        monkeypatch.setattr(sender_module, "_BODY_MAX", 1024**2)
+        monkeypatch.setattr(limits, "MAX_BODY_BYTES", 1024**2)
         body = b'{"career_sites": [' + b" " * 1024**2
         encoding = []
         if is_compressed:
             body, encoding = gzip.compress(body), ["Content-Encoding: gzip"]
         server = api.serve(answer(body, "200 OK", *encoding))
-        with pytest.raises(ApiError, match="larger than 1 MB"):
+        with pytest.raises(ApiError, match="too large"):
             api.fetch(server)
-        assert server.connections == 1
-        assert api.account.credits == api.account.perhaps == WORST_CASE
-
-    def test_body_beyond_memory_is_charged_and_not_tried_again(
-        self, api: Api, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(requests.Response, "iter_content", _raise_memory_error)
-        server = api.serve(answer())
-        with pytest.raises(ApiError, match="more memory than is available") as error:
-            api.fetch(server)
-        assert "may have been billed" in str(error.value)
-        assert server.connections == 1
-        assert api.account.credits == api.account.perhaps == WORST_CASE
-
-    def test_refusal_beyond_memory_is_judged_by_its_status(
-        self, api: Api, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(requests.Response, "iter_content", _raise_memory_error)
-        with pytest.raises(ApiError, match="401"):
-            api.fetch(api.serve(answer(PAGE, "401 Unauthorized")))
-        assert api.account.credits == 0
+        assert server.connections == 3
+        assert api.cost.credits == api.cost.possibly_billed == 3 * WORST_CASE
 
     def test_request_tried_once_has_a_limit_of_its_own(self, api: Api) -> None:
         def trickle(connection: socket.socket) -> None:
@@ -421,17 +377,34 @@ class TestLimits:
             api.client.fetch_once(api.request(server), 5)
         assert server.connections == 1
 
-    def test_body_limit_is_512_mb(self) -> None:
-        assert sender_module._BODY_MAX == 512 * 1024**2
-        assert client_module._REQUEST_MAX == 15 * 60
+    @pytest.mark.parametrize("handler", [stay_silent, drop_hello, reset_hello])
+    def test_request_for_any_response_ends_within_its_minute(
+        self, api: Api, handler: Handler
+    ) -> None:
+        client = Client(
+            session=api.session,
+            key="jbe_test_key",
+            shutdown=ShutdownSignal(api.clock),
+            clock=api.clock,
+            logger=LOGGER,
+            retry_seconds=60,
+        )
+        with pytest.raises(UnreachableError):
+            client.fetch_any(api.request(api.serve(handler)), 0.01)
+        assert 30 < api.clock.passed <= 60
+
+    def test_limits_are_those_that_the_documentation_names(self) -> None:
+        assert limits.MAX_BODY_BYTES == 512 * 1024**2
+        assert limits.TRY_SECONDS == 15 * 60
+        assert (limits.CONNECT_SECONDS, limits.READ_SECONDS) == (10, 120)
 
     def test_refusal_beyond_the_limit_is_judged_by_its_status(
         self, api: Api, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(sender_module, "_BODY_MAX", 10)
+        monkeypatch.setattr(limits, "MAX_BODY_BYTES", 10)
         with pytest.raises(ApiError, match="401"):
             api.fetch(api.serve(answer(PAGE, "401 Unauthorized")))
-        assert api.account.credits == 0
+        assert api.cost.credits == 0
 
 
 class TestRefusals:
@@ -439,14 +412,14 @@ class TestRefusals:
         request = api.request(api.serve(answer(b"", "403 Forbidden")))
         with pytest.raises(ApiError) as error:
             api.client.fetch(request, forbidden="The key has no managed sources.")
-        assert str(error.value) == "Jobo answered 403. The key has no managed sources."
+        assert str(error.value) == "Jobo responded with 403. The key has no managed sources."
 
     def test_403_has_the_usual_advice_otherwise(self, api: Api) -> None:
         with pytest.raises(ApiError, match="plan"):
             api.fetch(api.serve(answer(b"", "403 Forbidden")))
 
     def test_402_names_the_setting_of_the_feed(self, api: Api) -> None:
-        api.account = Account(api.budget, "jobs", list_price=3, page_size_setting="jobs_batch_size")
+        api.cost = FeedCost(api.budget, "jobs", list_price=3, page_size_setting="jobs_batch_size")
         with pytest.raises(ApiError, match="lower jobs_batch_size") as error:
             api.fetch(api.serve(answer(b"", "402 Payment Required")))
         assert "keeps its page size" in str(error.value)
@@ -465,13 +438,13 @@ class TestRefusals:
     def test_dead_cursor_is_told_apart(self, api: Api, status: str, body: bytes) -> None:
         with pytest.raises(CursorRejectedError):
             api.fetch(api.serve(answer(body, status)))
-        assert api.account.credits == 0
+        assert api.cost.credits == 0
 
     @pytest.mark.parametrize("status", ["301 Moved", "404 Not Found", "409 Conflict", "451 No"])
     def test_refusals_are_free(self, api: Api, status: str) -> None:
         with pytest.raises(ApiError, match=status[:3]):
             api.fetch(api.serve(answer(b"{}", status)))
-        assert api.account.credits == 0
+        assert api.cost.credits == 0
 
 
 @pytest.fixture
@@ -512,72 +485,7 @@ def certificate(tmp_path: Path) -> Path:
     return path
 
 
-class TestTransport:
-    def test_pool_is_looked_up_when_something_changes(
-        self, api: Api, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        looked_up: list[object] = []
-        look_up = PoolManager.connection_from_host
-
-        def note(self: PoolManager, *args: Any, **kwargs: Any) -> Any:
-            looked_up.append(kwargs["host"])
-            return look_up(self, *args, **kwargs)
-
-        monkeypatch.setattr(PoolManager, "connection_from_host", note)
-
-        def answer_all(connection: socket.socket) -> None:
-            while True:
-                answer(is_last=False)(connection)
-
-        first, second = api.serve(answer_all), api.serve(answer_all)
-        for server, count in ((first, 1), (first, 1), (second, 2), (second, 2), (first, 3)):
-            assert api.fetch(server).body == PAGE
-            assert len(looked_up) == count
-        api.session.close()
-        assert api.fetch(first).body == PAGE
-        assert len(looked_up) == 4
-        assert (first.connections, second.connections) == (2, 1)
-
-    def test_request_is_sent_in_one_piece(
-        self, api: Api, monkeypatch: pytest.MonkeyPatch, heads: list[bytes]
-    ) -> None:
-        sent: list[bytes] = []
-        send = HTTPConnection.send
-
-        def note(self: HTTPConnection, data: bytes) -> None:
-            sent.append(data)
-            send(self, data)
-
-        monkeypatch.setattr(HTTPConnection, "send", note)
-        api.fetch(api.serve(noted(heads, answer())))
-        assert len(sent) == 1
-        assert heads == sent
-        assert sent[0].startswith(b"POST /feed HTTP/1.1\r\n")
-        assert sent[0].endswith(b"\r\n\r\n{}")
-
-    def test_no_cookie_is_kept(self, api: Api, heads: list[bytes]) -> None:
-        server = api.serve(noted(heads, answer(PAGE, "200 OK", "Set-Cookie: a=b; Path=/")))
-        for _ in range(2):
-            api.fetch(server)
-        assert len(heads) == 2
-        assert b"cookie" not in heads[1].lower()
-        assert not api.session.cookies
-
-    @pytest.mark.parametrize("status", ["100 Continue", "102 Processing", "103 Early Hints"])
-    def test_what_precedes_the_answer_is_passed_over(self, api: Api, status: str) -> None:
-        def announce(connection: socket.socket) -> None:
-            connection.sendall(2 * f"HTTP/1.1 {status}\r\nLink: </a>\r\n\r\n".encode())
-            answer()(connection)
-
-        server = api.serve(announce)
-        assert api.fetch(server).body == PAGE
-        assert server.connections == 1
-        assert api.account.credits == 0
-
-    def test_switch_of_protocols_is_no_answer(self, api: Api) -> None:
-        with pytest.raises(ApiError, match="Jobo answered 101"):
-            api.fetch(api.serve(answer(b"", "101 Switching Protocols")))
-
+class TestSession:
     def test_compressed_answer_is_read(self, api: Api) -> None:
         handler = answer(gzip.compress(PAGE), "200 OK", "Content-Encoding: gzip")
         assert api.fetch(api.serve(handler)).body == PAGE
@@ -585,10 +493,10 @@ class TestTransport:
     def test_silence_after_the_request_is_an_answer_out_of_time(
         self, api: Api, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(sender_module, "_TIMEOUT", (10, 0.05))
-        with pytest.raises(ApiError, match="did not answer in time"):
+        monkeypatch.setattr(limits, "READ_SECONDS", 0.05)
+        with pytest.raises(ApiError, match="did not respond in time"):
             api.fetch(api.serve(stay_silent))
-        assert api.account.credits == api.account.perhaps == 3 * WORST_CASE
+        assert api.cost.credits == api.cost.possibly_billed == 3 * WORST_CASE
 
     def test_proxy_of_http_gets_the_whole_address_and_its_password(
         self, api: Api, heads: list[bytes]
@@ -623,7 +531,7 @@ class TestTransport:
         assert heads[0].startswith(b"CONNECT jobo.example:443 HTTP/1.")
         assert b"Proxy-Authorization: Basic dXNlcjpzZWNyZXQ=\r\n" in heads[0]
         assert b"X-Api-Key" not in heads[0]
-        assert api.account.credits == 0
+        assert api.cost.credits == 0
 
     def test_unknown_certificate_is_refused(self, api: Api, certificate: Path) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -634,9 +542,10 @@ class TestTransport:
 
         with pytest.raises(ApiError, match="certificate of api_url cannot be verified"):
             api.fetch(api.serve(speak_tls), "https")
-        assert api.account.credits == 0
+        assert api.cost.credits == 0
 
 
+THIRTEEN = "Thu, 01 Jan 2026 13:00:00 GMT"
 DEDUCTED = "X-Credits-Deducted: 2500"
 
 
@@ -646,69 +555,89 @@ class TestPages:
         [
             answer(PAGE),
             answer(b"\xef\xbb\xbf \r\n" + PAGE),
-            answer(b'{"career_sites": ['),
-            answer(PAGE, "206 Partial Content", DEDUCTED),
+            answer(b'{"has_more": false}'),
+            answer(b'{"career_sites": [NaN]}'),
             answer(PAGE, "206 Partial Content"),
             answer(PAGE, "201 Created"),
-            answer(b"<html>", "200 OK", DEDUCTED),
+            answer(b'{"rows": []}', "200 OK", DEDUCTED),
             answer(b"[1]", "200 OK", DEDUCTED),
             answer(PAGE + b"\n", is_sized=False),
         ],
-        ids=["json", "bom", "half", "206 billed", "206", "201", "html", "list", "unsized"],
+        ids=["json", "bom", "part", "nan", "206", "201", "renamed", "list", "unsized"],
     )
-    def test_body_that_was_billed_is_returned_as_it_came(self, api: Api, handler: Handler) -> None:
+    def test_body_with_the_envelope_or_a_deduction_is_returned_as_it_came(
+        self, api: Api, handler: Handler
+    ) -> None:
         server = api.serve(handler)
         response = api.fetch(server)
         assert response.body
         assert server.connections == 1
-        assert api.account.credits == 0  # its reader charges it
+        assert api.cost.credits == 0  # its reader charges it
 
     @pytest.mark.parametrize(
         "handler",
         [
             answer(b"<html>maintenance</html>"),
-            answer(b"<html>", "200 OK", "X-Credits-Deducted: 0"),
+            answer(b'{"error": "busy"}'),
             answer(b"[]"),
             answer(b""),
-            answer(b"", "200 OK", DEDUCTED),
-            answer(b"\n"),
             answer(b"", "204 No Content"),
             answer(PAGE[:-1], is_sized=False),
-            answer(b"<html>", "200 OK", DEDUCTED, is_sized=False),
+            answer(gzip.compress(PAGE)[:-20], "200 OK", "Content-Encoding: gzip"),
+            answer(PAGE, "200 OK", "Content-Encoding: gzip"),
+            answer(b"", "502 Bad Gateway"),
+            answer(b"", "504 Gateway Timeout"),
+            answer(b"", "524 A Timeout Occurred"),
+            answer(b"", "103 Early Hints"),
         ],
-        ids=["html", "free", "list", "empty", "billed", "blank", "204", "cut off", "cut html"],
+        ids=[
+            *("html", "error", "list", "empty", "204", "cut off", "cut gzip", "no gzip"),
+            *("502", "504", "524", "103"),
+        ],
     )
-    def test_body_that_is_no_page_is_charged_and_tried_twice_more(
+    def test_response_without_a_page_is_charged_and_tried_twice_more(
         self, api: Api, handler: Handler
     ) -> None:
         server = api.serve(handler)
         with pytest.raises(ApiError, match="billed"):
             api.fetch(server)
         assert server.connections == 3
-        assert api.account.credits == api.account.perhaps == 3 * WORST_CASE
+        assert api.cost.credits == api.cost.possibly_billed == 3 * WORST_CASE
 
-    def test_response_tells_status_headers_and_times(self, api: Api) -> None:
-        def take_time(connection: socket.socket) -> None:
-            api.clock.passed += 3
-            answer(PAGE, "206 Partial", DEDUCTED, "Date: Thu, 01 Jan 2026 13:00:00 GMT")(connection)
+    @pytest.mark.parametrize(
+        ("status", "body"), [("500 Error", b""), ("503 Busy", b""), ("200 OK", b'{"career_si')]
+    )
+    def test_deduction_without_a_page_is_charged_as_it_is_and_tried_twice_more(
+        self, api: Api, status: str, body: bytes
+    ) -> None:
+        server = api.serve(answer(body, status, "X-Credits-Deducted: 1000"))
+        with pytest.raises(ApiError, match="billed"):
+            api.fetch(server)
+        assert server.connections == 3
+        assert (api.cost.credits, api.cost.possibly_billed) == (3_000, 0)
 
-        response = api.fetch(api.serve(answer(b"", "503 Busy", "Retry-After: 7"), take_time))
+    @pytest.mark.parametrize("status", ["500 Error", "503 Busy", "408 Timeout", "429 Slow down"])
+    def test_refusal_without_a_deduction_is_free_and_tried_for_minutes(
+        self, api: Api, status: str
+    ) -> None:
+        server = api.serve(answer(b"", status, "X-Credits-Deducted: 0"))
+        with pytest.raises(RetriesExhaustedError):
+            api.fetch(server)
+        assert server.connections > 3
+        assert api.cost.credits == 0
+
+    def test_free_request_is_tried_for_minutes_whatever_comes(self, api: Api) -> None:
+        server = api.serve(answer(b"<html>"), answer(b"", "502 Bad Gateway"), answer(b"{}"))
+        assert api.fetch_free(server).body == b"{}"
+        assert api.budget.credits == 0
+
+    def test_response_has_status_headers_and_date(self, api: Api) -> None:
+        server = api.serve(answer(PAGE, "206 Partial", DEDUCTED, f"Date: {THIRTEEN}"))
+        response = api.fetch(server)
         assert response.status == 206
         assert response.headers["x-credits-deducted"] == "2500"
-        assert response.first_sent_at == NOON
-        assert NOON + timedelta(seconds=7) <= response.sent_at < NOON + timedelta(seconds=8)
-        assert response.elapsed == 3
         assert response.date == NOON + timedelta(hours=1)
 
     def test_key_is_taken_out_of_the_body(self, api: Api) -> None:
-        body = api.fetch(api.serve(answer(b'{"name": "jbe_test_key"}'))).body
-        assert body == b'{"name": "[api_key]"}'
-
-    def test_clock_of_the_api_goes_on_from_the_last_answer(self, api: Api) -> None:
-        assert api.client.api_now() is None
-        refused = answer(b"", "404 Not Found", "Date: Thu, 01 Jan 2026 13:00:00 GMT")
-        with pytest.raises(ApiError):
-            api.fetch_free(api.serve(refused))
-        api.fetch(api.serve(answer()))  # which tells no time
-        api.clock.passed += 90
-        assert api.client.api_now() == NOON + timedelta(hours=1, seconds=90)
+        body = api.fetch(api.serve(answer(b'{"has_more": "jbe_test_key"}'))).body
+        assert body == b'{"has_more": "[api_key]"}'
