@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from tap_jobo.errors import JournalError
+from tap_jobo.journal import lock
 from tap_jobo.journal.folder import folder_of
 from tap_jobo.journal.sqlite import FILE, SqliteStore
 from tap_jobo.settings.bucket_url import is_like_url, parse_bucket_url
@@ -76,9 +77,7 @@ def run_lock(place: str | None, owner: str, stream: str, wait: Callable[[float],
         from tap_jobo.journal.lease import Lease  # noqa: PLC0415 - needs the extra
 
         return Lease(bucket, owner, f"{stream} in {url}", wait)
-    from tap_jobo.journal.lock import RunLock  # noqa: PLC0415 - a tenth of the start-up
-
-    return RunLock(folder_of(place), owner, stream)
+    return lock.RunLock(folder_of(place), owner, stream)
 
 
 @contextmanager
@@ -95,9 +94,7 @@ def no_run(place: str | None) -> Iterator[None]:
         refuse_if_held(bucket, str(url))
         yield
     else:
-        from tap_jobo.journal.lock import exclusive_lock  # noqa: PLC0415 - as above
-
-        with exclusive_lock(folder_of(place)):
+        with lock.exclusive_lock(folder_of(place)):
             yield
 
 
