@@ -16,12 +16,13 @@ format:
     uv run ruff format
     uv run ruff check --fix
 
-# check format, lint, declared dependencies and workflows
+# check format, lint, spelling, declared dependencies and workflows
 lint:
     uv run ruff format --check
     uv run ruff check
     uv run lint-imports
     uv run deptry tap_jobo
+    uv run typos
     uv run zizmor --offline --pedantic --quiet .github examples/github-actions/jobo.yml
     uv run check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml examples/github-actions/*.yml
     uv run check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
@@ -43,10 +44,6 @@ coverage *arguments:
     uv run coverage combine --quiet
     uv run coverage report
 
-# change the code line by line and show the changes that no test notices
-mutation *modules:
-    uv run --group mutation tools/mutation.py "$@"
-
 # write tables, settings, dbt sources and catalog snapshots from the code
 generate:
     uv run tools/generate.py
@@ -67,6 +64,14 @@ bench *arguments:
 # build the wheel and the source distribution into dist
 build:
     uv build
+
+# check what the tap assumes about the API: the sandbox's, or with --api-key the real one
+contract *arguments:
+    uv run -m jobo_sandbox contract "$@"
+
+# write the definition for Meltano Hub
+hub:
+    uv run tools/hub.py
 
 # sync the sandbox with the lowest versions that pyproject.toml allows, or: just smoke next-sdk
 smoke versions="lowest":

@@ -1,4 +1,4 @@
-"""Times the tap beside its alternatives and prints tables: `uv run --group bench -m benchmarks`."""
+"""Measures the tap beside its alternatives and prints tables: `uv run just bench`."""
 
 from __future__ import annotations
 
@@ -7,72 +7,97 @@ import os
 import platform
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from statistics import median
+from typing import Final
 
-from benchmarks import tables
-from benchmarks.tables import say
+from benchmarks.feed import Feed
+from benchmarks.pipelines import BY_HAND, DLT, Pipelines
+from benchmarks.processes import measure, ratio, run_once, spread
+from benchmarks.readers import LOOP, OFF, OURS, journal_of, readers, tap
+from benchmarks.server import serving
+from jobo_sandbox.postgres import running_postgres
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-_JOB_BYTES: Final = (4_000, 8_000)
-_PIPELINE: Final = 10_000
-"""Career sites that are loaded into Postgres."""
-_BACKFILL: Final = 100_000
-"""Jobs of a backfill whose memory and journal are measured."""
-_PARTS: Final = (
-    *("career_sites", "start_up", "journal", "jobs_4kb", "jobs_8kb", "backfill", "pipeline"),
-    "limits",
-)
+_FEEDS: Final = {"career_sites": 0, "jobs_4kb": 4_000, "jobs_8kb": 8_000}
+"""The feeds, and the size of a job."""
+_MEGABYTE: Final = 1_000_000
 
 
 def main() -> None:
-    """Run everything; it takes some minutes, in which the machine should do nothing else."""
+    """Measure; all of it takes half an hour, in which the machine should do nothing else."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=main.__doc__)
-    parser.add_argument("--rows", type=int, default=50_000, help="rows of the feed (50000)")
-    parser.add_argument("--rounds", type=int, default=9, help="runs of each command (9)")
-    parser.add_argument("--jobs", type=int, default=20_000, help="rows of the jobs feed (20000)")
-    parser.add_argument("--only", choices=_PARTS, action="append", help="measure only this")
-    parser.add_argument(
-        "--peers", action="store_true", help="also run dlt, airbyte-cdk and singer-python"
-    )
+    parser.add_argument("--rounds", type=int, default=5, help="runs of each program (5)")
+    parser.add_argument("--rows", type=int, default=20_000, help="career sites (20000)")
+    parser.add_argument("--jobs", type=int, default=10_000, help="jobs (10000)")
+    parser.add_argument("--feed", choices=_FEEDS, action="append", help="measure only this feed")
+    parser.add_argument("--only", choices=("read", "load"), help="measure only this")
+    parser.add_argument("--other", type=Path, help="the tap-jobo of another checkout, beside ours")
     options = parser.parse_args()
-    if min(options.rows, options.rounds, options.jobs) < 1:
-        parser.error("--rows, --rounds and --jobs must be 1 or more")
-    say(f"{_machine()}; the median of {options.rounds} rounds (and the middle half of them).")
-    with tempfile.TemporaryDirectory() as folder:
-        for part in options.only or _PARTS:
-            _measure(part, Path(folder), options)
+    _say(f"{_machine()}; the median of {options.rounds} rounds (and the middle half of them).")
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # Postgres runs as a user of its own
+        for feed in options.feed or _FEEDS:
+            rows = options.jobs if _FEEDS[feed] else options.rows
+            if options.only != "load":
+                _read(folder, _FEEDS[feed], rows, options)
+            if options.only != "read":
+                _load(folder, _FEEDS[feed], rows, options.rounds)
 
 
-def _measure(part: str, folder: Path, options: argparse.Namespace) -> None:
-    peers = folder / "peers" if options.peers else None
-    rounds = options.rounds
-    measures: dict[str, Callable[[], None]] = {
-        "career_sites": lambda: tables.feed(folder, options.rows, rounds, 0, peers),
-        "start_up": lambda: tables.start_up(folder, rounds),
-        "journal": lambda: tables.journal(folder, options.rows, rounds),
-        "jobs_4kb": lambda: tables.feed(folder, options.jobs, rounds, 4_000, peers),
-        "jobs_8kb": lambda: tables.feed(folder, options.jobs, rounds, 8_000, peers),
-        "backfill": lambda: tables.memory_and_disk(folder, _BACKFILL, _JOB_BYTES),
-        "pipeline": lambda: tables.pipeline(folder, _PIPELINE, min(rounds, 5)),
-        "limits": lambda: tables.limits(folder),
-    }
-    measures[part]()
+def _read(folder: Path, job_bytes: int, rows: int, options: argparse.Namespace) -> None:
+    """Read a feed to standard output."""
+    with serving(rows, job_bytes) as url:
+        feed = Feed(folder, url, job_bytes)
+        full = measure(readers(feed, options.other), options.rounds, rows)
+        run_once(tap(feed))
+        disk = sum(path.stat().st_size for path in journal_of(feed).rglob("*") if path.is_file())
+    with serving(0, job_bytes) as url:
+        empty = measure(readers(Feed(folder, url, job_bytes), options.other), options.rounds, 0)
+    with serving(rows * 10, job_bytes) as url:
+        memory = run_once(tap(Feed(folder, url, job_bytes)))["memory"]
+    _say(f"\n{rows:,} {feed.title} to standard output\n")
+    _say("| | seconds | x loop | processor, s | rows per second | start-up | memory |")
+    _say("|---|---|---|---|---|---|---|")
+    for name, timing in full.items():
+        _say(
+            f"| {name} | {spread(timing.seconds)} | {ratio(timing, full[LOOP]):.2f} "
+            f"| {median(timing.processor):.2f} | {rows / median(timing.seconds):,.0f} "
+            f"| {median(empty[name].seconds):.2f} | {timing.memory / _MEGABYTE:.0f} MB |"
+        )
+    pages = rows / (1_000 if job_bytes else 50)
+    journal = [on - off for on, off in zip(full[OURS].seconds, full[OFF].seconds, strict=True)]
+    _say(
+        f"\nThe journal takes {median(journal) / pages * 1_000:.2f} ms per page and "
+        f"{disk / _MEGABYTE:.0f} MB. Ten times the rows take {memory / _MEGABYTE:.0f} MB of memory."
+    )
+
+
+def _load(folder: Path, job_bytes: int, rows: int, rounds: int) -> None:
+    """Load a feed into Postgres."""
+    with running_postgres(folder / "postgres") as port, serving(rows, job_bytes) as url:
+        feed = Feed(folder, url, job_bytes)
+        timings = measure(Pipelines(feed, port).all(), rounds, rows)
+    _say(f"\n{rows:,} {feed.title} into Postgres\n")
+    _say("| | seconds | x by hand | dlt's time / its time | rows per second | memory |")
+    _say("|---|---|---|---|---|---|")
+    for name, timing in timings.items():
+        _say(
+            f"| {name} | {spread(timing.seconds)} | {ratio(timing, timings[BY_HAND]):.2f} "
+            f"| {ratio(timings[DLT], timing):.1f} | {rows / median(timing.seconds):,.0f} "
+            f"| {timing.memory / _MEGABYTE:.0f} MB |"
+        )
 
 
 def _machine() -> str:
-    names = [
-        line.partition(":")[2].strip()
-        for line in _lines(Path("/proc/cpuinfo"))
-        if line.startswith("model name")
-    ]
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     processor = names[0] if names else platform.processor()
     return f"{processor}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 
-def _lines(path: Path) -> list[str]:
-    return path.read_text().splitlines() if path.exists() else []
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 - what it is for
 
 
 if __name__ == "__main__":

@@ -7,16 +7,21 @@ import os
 import re
 import subprocess
 import sys
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median, quantiles
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 _STOPWATCH: Final = str(Path(__file__).with_name("stopwatch.py"))
+_ID: Final = re.compile(rb'"id": ?"[0-9a-f]{8}-0000-4000-8000-0{12}"')
+
+
+def printed_rows(output: bytes) -> int:
+    """Return how many rows of a feed a program printed; one may print their number instead."""
+    return int(output) if output.strip().isdigit() else len(_ID.findall(output))
 
 
 @dataclass(frozen=True)
@@ -28,14 +33,14 @@ class Contender:
         command: The command line.
         before: Done before each run, outside of the time.
         env: Variables of its environment.
-        told_rows: Finds how many rows it read in its output; None if it prints the rows.
+        count_rows: Finds, from its output, how many rows it read or stored.
     """
 
     name: str
     command: Sequence[str]
     before: Callable[[], object] = lambda: None
     env: Mapping[str, str] = field(default_factory=dict)
-    told_rows: Callable[[str], int] | None = None
+    count_rows: Callable[[bytes], int] = printed_rows
 
 
 @dataclass(frozen=True)
@@ -44,36 +49,54 @@ class Timing:
 
     Attributes:
         seconds: Wall time of each run, start and end of the interpreter included.
-        cpu: Processor time of each run, its own and the kernel's, in seconds.
-        memory: The most resident memory of any run, in bytes.
+        processor: Processor time of each run, which a busy machine changes less.
+        memory: The most resident memory of any of its processes in any run, in bytes.
     """
 
     seconds: Sequence[float]
-    cpu: Sequence[float]
+    processor: Sequence[float]
     memory: float
 
 
 def environment() -> dict[str, str]:
     """Return this environment without what would falsify the time of a Python process."""
-    falsifying = ("PYTHON", "TAP_JOBO_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+    falsifying = ("PYTHON", "TAP_JOBO_", "TARGET_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
     return {
         name: value for name, value in os.environ.items() if not name.upper().startswith(falsifying)
     }
 
 
-def measure(contenders: Sequence[Contender], rounds: int) -> dict[str, Timing]:
-    """Run all contenders in turn, `rounds` times, after one round that does not count."""
+def measure(contenders: Sequence[Contender], rounds: int, rows: int) -> dict[str, Timing]:
+    """Run all contenders in turn, `rounds` times, after one round that only counts their rows."""
+    for each in contenders:
+        if (found := _count_rows(each)) != rows:
+            sys.exit(f"{each.name} took {found} of {rows} rows: its time says nothing.")
     runs: dict[str, list[dict[str, float]]] = {each.name: [] for each in contenders}
-    for number in range(rounds + 1):
+    for _ in range(rounds):
         for each in contenders:
-            each.before()
-            found = _run_once(each)
-            if number:
-                runs[each.name].append(found)
-    return {name: _timing(found) for name, found in runs.items()}
+            runs[each.name].append(run_once(each))
+    return {
+        name: Timing(
+            [run["seconds"] for run in found],
+            [run["processor"] for run in found],
+            max(run["memory"] for run in found),
+        )
+        for name, found in runs.items()
+    }
 
 
-def _run_once(contender: Contender) -> dict[str, float]:
+def _count_rows(contender: Contender) -> int:
+    contender.before()
+    command, env = contender.command, environment() | dict(contender.env)
+    done = subprocess.run(command, env=env, capture_output=True, check=False)
+    if done.returncode:
+        sys.exit(f"{contender.name}: {done.stderr.decode()[-3000:]}")
+    return contender.count_rows(done.stdout)
+
+
+def run_once(contender: Contender) -> dict[str, float]:
+    """Run a contender and return its seconds, processor seconds, and memory in bytes."""
+    contender.before()
     done = subprocess.run(
         [sys.executable, _STOPWATCH, *contender.command],
         env=environment() | dict(contender.env),
@@ -84,14 +107,10 @@ def _run_once(contender: Contender) -> dict[str, float]:
     return found
 
 
-def _timing(runs: Sequence[Mapping[str, float]]) -> Timing:
-    seconds, cpu, memory = ([run[part] for run in runs] for part in ("seconds", "cpu", "memory"))
-    return Timing(seconds, cpu, max(memory))
-
-
-def ratio(mine: Sequence[float], theirs: Sequence[float]) -> float:
-    """Return the median of the ratios, each of two runs that followed one another."""
-    return median(one / other for one, other in zip(mine, theirs, strict=True))
+def ratio(mine: Timing, theirs: Timing) -> float:
+    """Return the median of the ratios of seconds, each of two runs of the same round."""
+    pairs = zip(mine.seconds, theirs.seconds, strict=True)
+    return median(one / other for one, other in pairs)
 
 
 def spread(values: Sequence[float]) -> str:
@@ -100,48 +119,3 @@ def spread(values: Sequence[float]) -> str:
         return f"{values[0]:.2f}"
     first, _, third = quantiles(values, n=4, method="inclusive")
     return f"{median(values):.2f} ({first:.2f}-{third:.2f})"
-
-
-def rows_of(contender: Contender) -> list[dict[str, object]]:
-    """Run a contender once and return the rows that it printed, in their order."""
-    messages = map(json.loads, _run(contender).stdout.splitlines())
-    rows = [
-        message.get("record", message)
-        for message in messages
-        if message.get("type", "RECORD") == "RECORD"
-    ]
-    for row in rows:
-        if row.get("_rescued_data", "") is None:  # which the tap alone has
-            del row["_rescued_data"]
-    return rows
-
-
-def number_of_rows(contender: Contender) -> int:
-    """Run a contender once and return how many rows it read."""
-    output = _run(contender).stdout
-    return contender.told_rows(output) if contender.told_rows else output.count('"RECORD"')
-
-
-def figure_of(contender: Contender, metric: str) -> float:
-    """Run the tap once and return a figure of its METRIC lines."""
-    points = re.findall(r"METRIC: (\{.*\})", _run(contender).stderr)
-    (value,) = (point["value"] for point in map(json.loads, points) if point["metric"] == metric)
-    return float(value)
-
-
-def _run(contender: Contender) -> subprocess.CompletedProcess[str]:
-    contender.before()
-    command, env = contender.command, environment() | dict(contender.env)
-    return subprocess.run(command, env=env, capture_output=True, text=True, check=True)
-
-
-@contextmanager
-def page_server(rows: int, job_bytes: int = 0) -> Iterator[str]:
-    """Serve so many career sites, or jobs of a size, at the address that is given."""
-    command = [sys.executable, "-m", "benchmarks.page_server", str(rows), str(job_bytes)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment()) as server:
-        try:
-            assert server.stdout  # noqa: S101 - a pipe, as asked for
-            yield server.stdout.readline().strip()
-        finally:
-            server.terminate()

@@ -19,7 +19,7 @@ _RSS_UNIT: Final = 1 if sys.platform == "darwin" else 1024
 
 
 def run(command: list[str]) -> dict[str, float]:
-    """Return wall seconds, processor seconds (of the kernel, too), and peak memory in bytes."""
+    """Return wall and processor seconds, and the peak memory of the largest process in bytes."""
     began = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert process.stdout  # noqa: S101 - a pipe, as asked for
@@ -30,8 +30,8 @@ def run(command: list[str]) -> dict[str, float]:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         sys.exit(f"{command} ended with {process.returncode}")
-    cpu = usage.ru_utime + usage.ru_stime
-    return {"seconds": seconds, "cpu": cpu, "memory": usage.ru_maxrss * _RSS_UNIT}
+    processor = usage.ru_utime + usage.ru_stime
+    return {"seconds": seconds, "processor": processor, "memory": usage.ru_maxrss * _RSS_UNIT}
 
 
 if __name__ == "__main__":

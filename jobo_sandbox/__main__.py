@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from jobo_sandbox.child import BY_SIGNAL, database_settings, environment, run
 from jobo_sandbox.faults import Fault
-from jobo_sandbox.folder import Folder, InUseError, Saved
+from jobo_sandbox.folder import Folder, RefusedError, Saved
 from jobo_sandbox.limits import FEED_LIMITS, PROFILE_LIMITS
 from jobo_sandbox.options import Options, read_options
 from jobo_sandbox.postgres import running_postgres, stop_postgres
@@ -32,16 +32,16 @@ To fetch a page of two rows:
 """
 
 
-class RefusedError(Exception):
-    """The options cannot be met; the message says why."""
-
-
 def main(arguments: list[str]) -> int:
     """Run the sandbox.
 
     Returns:
         The exit code: the command's, or 1 if it could not be run.
     """
+    if arguments[:1] == ["contract"]:
+        from jobo_sandbox.contract import command  # noqa: PLC0415 - loads the tap
+
+        return command.main(arguments[1:])
     options = read_options(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
     folder = Folder.here()
@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> int:
             if options.serve:
                 return _serve(folder, options)
             return _wrap(folder, options) if options.command else 0
-    except (InUseError, RefusedError, RuntimeError) as error:
+    except (RefusedError, RuntimeError) as error:
         sys.stderr.write(f"jobo_sandbox: {error}\n")
         return 1
     except KeyboardInterrupt as interrupt:
@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> int:
 
 def _serve(folder: Folder, options: Options) -> int:
     with _opened(folder, _saved(folder, options), options) as sandbox:
-        settings = environment(folder, sandbox.url, sandbox.api_key)
+        settings = environment(folder.path, sandbox.url, sandbox.api_key)
         exports = "\n".join(f"  export {name}='{value}'" for name, value in settings.items())
         guide = _GUIDE.format(url=sandbox.url, key=sandbox.api_key, exports=exports)
         print(guide, flush=True)  # noqa: T201 - what it is for
@@ -76,18 +76,17 @@ def _serve(folder: Folder, options: Options) -> int:
 def _wrap(folder: Folder, options: Options) -> int:
     saved = _saved(folder, options)
     with _opened(folder, saved, options) as sandbox:
-        settings = environment(folder, sandbox.url, sandbox.api_key)
+        settings = environment(folder.path, sandbox.url, sandbox.api_key)
         if options.postgres:
-            with running_postgres(folder.postgres, saved.postgres_port) as port:
-                saved.postgres_port = port
+            with running_postgres(folder.postgres) as port:
                 warehouse = Warehouse(f"postgresql://postgres@127.0.0.1:{port}/postgres")
                 settings |= database_settings(port)
-                code, error = run(options.command, settings)
+                code = run(options.command, settings)
                 tables = warehouse.tables()
         else:
-            code, error = run(options.command, settings)
+            code = run(options.command, settings)
             tables = None
-    sys.stderr.write(summary(sandbox, outcome(options.command, code, error), tables))
+    sys.stderr.write(summary(sandbox, outcome(options.command, code), tables))
     return code
 
 
@@ -102,18 +101,14 @@ def _opened(folder: Folder, saved: Saved, options: Options) -> Iterator[Sandbox]
     try:
         sandbox.__enter__()
     except OSError as error:
-        if options.port is not None:
-            raise RefusedError(f"Port {sandbox.port} is already in use.") from error
-        sandbox.port = 0
-        sandbox.__enter__()
+        port = sandbox.port
+        raise RefusedError(f"Port {port} is in use. Choose another one with --port.") from error
     try:
         saved.api_port = sandbox.port
         folder.save(saved)  # now too: the cursors of a run that is killed stay valid
         yield sandbox
     finally:
         sandbox.close()
-        saved.changes = sandbox.world.changes
-        saved.secret = sandbox.secret.hex()
         saved.balance = sandbox.balance
         folder.save(saved)
 
@@ -124,15 +119,10 @@ def _saved(folder: Folder, options: Options) -> Saved:
     Raises:
         RefusedError: If the options ask for another world than the saved one.
     """
-    saved = folder.load()
-    if saved is None:
-        saved = Saved()
-        saved.size = saved.size if options.size is None else options.size
-        saved.jobs = saved.jobs if options.jobs is None else options.jobs
-        saved.seed = saved.seed if options.seed is None else options.seed
-    wanted = (options.size, options.jobs, options.seed)
-    actual = (saved.size, saved.jobs, saved.seed)
-    if any(want not in {None, have} for want, have in zip(wanted, actual, strict=True)):
+    given = {name: getattr(options, name) for name in ("size", "jobs", "seed")}
+    given = {name: value for name, value in given.items() if value is not None}
+    saved = folder.load() or Saved(**given)
+    if any(getattr(saved, name) != value for name, value in given.items()):
         raise RefusedError(
             f"This folder has a world of size {saved.size} with {saved.jobs} jobs and seed "
             f"{saved.seed}. Use --reset to start over with another one."
@@ -148,7 +138,6 @@ def _make_sandbox(saved: Saved, options: Options) -> Sandbox:
         seed=saved.seed,
         life=True,
         created_at=datetime.fromisoformat(saved.created_at),
-        changes=saved.changes,
         secret=bytes.fromhex(saved.secret),
         rows_with_updated_at=options.updated_at,
         balance=saved.balance if options.balance is None else options.balance,

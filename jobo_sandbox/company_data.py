@@ -15,16 +15,53 @@ T = TypeVar("T")
 # What the filters look at. Only the industries also appear in a row; the rest is in the profile.
 TRAITS = frozenset(
     {
-        "company_size",
-        "company_type",
-        "country_code",
-        "founded_year",
-        "funding_stage",
-        "industries",
-        "is_agency",
+        *("company_size", "company_type", "country_code", "founded_year", "funding_stage"),
+        *("industries", "is_agency"),
     }
 )
 _HIDDEN = TRAITS - {"industries"}
+# How likely a profile has a link to each site.
+_LINKS = {"twitter": 0.6, "facebook": 0.4, "instagram": 0.3, "angellist": 0.2} | {
+    "youtube": 0.3,
+    "github": 0.3,
+    "g2": 0.2,
+}
+# What the lists of a profile that no filter and no model looks at contain.
+_SIGHTINGS: dict[str, Json] = {
+    "h1b_annual_job_counts": {"year": "2023", "count": 12},
+    "h1b_title_distribution": {"title": "Data Analyst", "count": 7},
+    "ratings": {
+        "source": "glassdoor",
+        "rating": "4.2",
+        "url": "https://www.glassdoor.com/Reviews",
+        "review_count": 321,
+    },
+    "sub_organizations": {
+        "name": "Spinoff Labs",
+        "ownership_type": "subsidiary",
+        "title": "Spinoff Labs, a subsidiary",
+    },
+    "acquisitions": {"acquiree_name": "Tiny Tools", "title": "Tiny Tools acquired"},
+    "exits": {"name": "Early Bird", "description": "Sold its share."},
+    "press_references": {
+        "url": "https://news.example/a-company-to-watch",
+        "posted_on": "2024-05-02",
+        "title": "A company to watch",
+        "publisher": "The Daily Ledger",
+    },
+    "featured_lists": {
+        "title": "Hidden champions",
+        "org_num": 100,
+        "funding_total_formatted": "$1.2B",
+        "funding_total_usd": 1_200_000_000,
+    },
+    "event_appearances": {
+        "appearance_type": "exhibitor",
+        "event": "Trade Fair",
+        "event_starts_on": "2024-03-18",
+        "image": "https://images.example/fair.png",
+    },
+}
 
 
 @dataclass(slots=True)
@@ -130,9 +167,8 @@ def make_profile(seed: int, company: Company) -> Json:
         **_money(rng, company),
         **_people(rng, slug),
         **_technology(rng),
-        **_jobs(rng),
         **_family(rng),
-        **_press(rng, slug),
+        **{name: [item] * rng.randint(0, 2) for name, item in _SIGHTINGS.items()},
     }
 
 
@@ -155,13 +191,7 @@ def _identity(rng: Random, company: Company, slug: str) -> Json:
         "phone_number": mostly(rng, 0.4, f"+1-555-{rng.randint(0, 9999):04}"),
         "email_address": mostly(rng, 0.5, f"hello@{slug}.example"),
         "linkedin_company_id": mostly(rng, 0.7, str(rng.randint(1_000, 99_999_999))),
-        "twitter_url": mostly(rng, 0.6, f"https://twitter.com/{slug}"),
-        "facebook_url": mostly(rng, 0.4, f"https://www.facebook.com/{slug}"),
-        "instagram_url": mostly(rng, 0.3, f"https://www.instagram.com/{slug}"),
-        "angellist_url": mostly(rng, 0.2, f"https://wellfound.com/company/{slug}"),
-        "youtube_url": mostly(rng, 0.3, f"https://www.youtube.com/@{slug}"),
-        "github_url": mostly(rng, 0.3, f"https://github.com/{slug}"),
-        "g2_url": mostly(rng, 0.2, f"https://www.g2.com/products/{slug}"),
+        **{f"{n}_url": mostly(rng, p, f"https://{n}.example/{slug}") for n, p in _LINKS.items()},
         "research_focus_areas": rng.sample(words.INDUSTRIES, rng.randint(0, 1)),
     }
 
@@ -239,24 +269,6 @@ def _technology(rng: Random) -> Json:
     }
 
 
-def _jobs(rng: Random) -> Json:
-    years = range(2022, 2022 + rng.randint(0, 3))
-    titles = ("Software Engineer", "Data Analyst")[: rng.randint(0, 2)]
-    return {
-        "h1b_annual_job_counts": [{"year": str(y), "count": rng.randint(1, 90)} for y in years],
-        "h1b_title_distribution": [{"title": t, "count": rng.randint(1, 50)} for t in titles],
-        "ratings": _some(
-            rng,
-            lambda: {
-                "source": "glassdoor",
-                "rating": f"{rng.uniform(2, 5):.1f}",
-                "url": "https://www.glassdoor.com/Reviews",
-                "review_count": rng.randint(1, 5_000),
-            },
-        ),
-    }
-
-
 def _family(rng: Random) -> Json:
     acquirer = mostly(rng, 0.1, "Lakeside Holding")
     return {
@@ -264,50 +276,6 @@ def _family(rng: Random) -> Json:
         "acquired_by_company": acquirer,
         "parent_company_url": acquirer and "https://lakeside-holding.example",
         "subsidiary_list": ["Spinoff Labs"][: rng.randint(0, 1)],
-        "sub_organizations": _some(
-            rng,
-            lambda: {
-                "name": "Spinoff Labs",
-                "ownership_type": "subsidiary",
-                "title": "Spinoff Labs, a subsidiary",
-            },
-        ),
-        "acquisitions": _some(
-            rng, lambda: {"acquiree_name": "Tiny Tools", "title": "Tiny Tools acquired"}
-        ),
-        "exits": _some(rng, lambda: {"name": "Early Bird", "description": "Sold its share."}),
-    }
-
-
-def _press(rng: Random, slug: str) -> Json:
-    return {
-        "press_references": _some(
-            rng,
-            lambda: {
-                "url": f"https://news.example/{slug}",
-                "posted_on": _day(rng),
-                "title": "A company to watch",
-                "publisher": "The Daily Ledger",
-            },
-        ),
-        "featured_lists": _some(
-            rng,
-            lambda: {
-                "title": "Hidden champions",
-                "org_num": rng.randint(10, 500),
-                "funding_total_formatted": "$1.2B",
-                "funding_total_usd": 1_200_000_000,
-            },
-        ),
-        "event_appearances": _some(
-            rng,
-            lambda: {
-                "appearance_type": "exhibitor",
-                "event": "Trade Fair",
-                "event_starts_on": _day(rng),
-                "image": mostly(rng, 0.5, "https://images.example/fair.png"),
-            },
-        ),
     }
 
 

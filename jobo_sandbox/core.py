@@ -3,14 +3,13 @@
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
 from string import ascii_letters, digits
 from typing import Literal
 
-from jobo_sandbox.company_data import Json
 from jobo_sandbox.faults import Faults
 from jobo_sandbox.instants import SECOND, from_micros
 from jobo_sandbox.ledger import Endpoint, Entry, Ledger
@@ -40,7 +39,6 @@ class Core:
         jobs: Number of active jobs at the start.
         description_bytes: Size of the jobs' descriptions; 0 for a few hundred characters.
         created_at: When the world was created. Defaults to now.
-        changes: The `world.changes` of an earlier sandbox with the same seed, size and creation.
         secret: The key that signs cursors. Random by default.
         api_key: The only accepted API key. Derived from the seed by default.
         clock: Returns the time in Unix seconds.
@@ -62,9 +60,8 @@ class Core:
         error_shape: The shape of error bodies.
         empty_every: Every n-th page of a scan is empty although there are more (2 or greater;
             0 turns this off).
-        expire_cursors_after: Lifetime of a cursor in seconds. None means no expiry.
         cursor_rejection: How a cursor is rejected: with a 400, or a 409 that asks for a restart.
-        repeat_rows_forever: Every page repeats the same rows, with a new cursor.
+        wraps_after: After so many pages, a scan starts again with new cursors; 0 for never.
         empty_forever: Every page is empty, with a new cursor.
         omit_credit_headers: Leave out the credit headers.
         omit_rate_headers: Leave out the rate limit headers.
@@ -80,7 +77,6 @@ class Core:
     jobs: int = 0
     description_bytes: int = 0
     created_at: datetime | None = None
-    changes: Iterable[Json] = ()
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32))
     api_key: str = ""
     clock: Callable[[], float] = time.time
@@ -98,9 +94,8 @@ class Core:
     latency: float = 0
     error_shape: Shape = "problem"
     empty_every: int = 0
-    expire_cursors_after: float | None = None
     cursor_rejection: Literal["400", "409"] = "400"
-    repeat_rows_forever: bool = False
+    wraps_after: int = 0
     empty_forever: bool = False
     omit_credit_headers: bool = False
     omit_rate_headers: bool = False
@@ -123,7 +118,6 @@ class Core:
             rows_with_updated_at=self.rows_with_updated_at,
             jobs=self.jobs,
             description_bytes=self.description_bytes,
-            changes=self.changes,
         )
 
     def micros(self) -> int:

@@ -11,7 +11,6 @@ from jobo_sandbox import vocabulary as words
 from jobo_sandbox.company_data import Json, make_profile
 from jobo_sandbox.core import Core
 from jobo_sandbox.faults import Fault
-from jobo_sandbox.instants import SECOND
 from jobo_sandbox.ledger import Endpoint, Entry
 from jobo_sandbox.pricing import charge, money_headers, price_now
 from jobo_sandbox.queries import (
@@ -21,7 +20,6 @@ from jobo_sandbox.queries import (
     read_expired_query,
     read_jobs_query,
     read_query,
-    read_stable_scan,
     write_cursor,
 )
 from jobo_sandbox.wire import Reply, error, invalid_cursor, restart_required
@@ -42,7 +40,7 @@ def answer(core: Core, entry: Entry, fault: Fault | None) -> Reply | None:
 def _reply(core: Core, entry: Entry, fault: Fault | None) -> Reply | None:
     if fault is None:
         return _usual(core, entry)
-    entry.fault = fault.name
+    entry.fault = fault
     instead = fault.instead(core.error_shape)
     if instead is not None:
         return instead
@@ -98,6 +96,36 @@ def _filters(core: Core, _: Entry) -> Reply:
     return Reply(200, {"enums": enums, "sources": counts})
 
 
+def _industries(core: Core, entry: Entry) -> Reply:
+    """Return the industries that contain `q`, most frequent first."""
+    counts = Counter(tag for row in core.world.rows().values() for tag in row["industries"])
+    counts.update(dict.fromkeys(words.INDUSTRIES, 0))
+    options = [
+        {"key": key, "count": count}
+        for key, count in counts.most_common()
+        if entry.body.get("q", "") in key
+    ]
+    return Reply(200, {"facet": "industries", "options": options[: _limit(entry)]})
+
+
+def _locations(_: Core, entry: Entry) -> Reply:
+    """Return the places whose name starts with `q`: cities, regions, and countries."""
+    text = entry.body.get("q", "").casefold()
+    cities = [place[:3] for place in words.JOB_LOCATIONS]
+    regions = [(None, region, country) for _, region, country in cities]
+    countries = [(None, None, country) for _, _, country in cities]
+    suggestions = [
+        dict(zip(("city", "region", "country"), place, strict=True))
+        for place in dict.fromkeys((*cities, *regions, *countries))
+        if len(text) > 1 and next(filter(None, place)).casefold().startswith(text)
+    ]
+    return Reply(200, {"suggestions": suggestions[: _limit(entry)]})
+
+
+def _limit(entry: Entry) -> int:
+    return int(entry.body.get("limit", 20))
+
+
 def _page(core: Core, entry: Entry) -> Reply:
     """Return a page of a feed, unless the request is bad or the balance too low."""
     feed = _FEEDS[entry.endpoint]
@@ -138,25 +166,20 @@ def _page(core: Core, entry: Entry) -> Reply:
 def _start(core: Core, entry: Entry, feed: "_Feed") -> Cursor | Reply:
     """Return where the page starts, or the error if the request is bad."""
     body = {} if entry.body is None else entry.body
-    now = core.micros()
     if not isinstance(body, dict):
         return error(400, "The body must be a JSON object.", core.error_shape)
     text = body.get("cursor")
     if text is None:
         try:
-            query, order = feed.read(core, body)
+            query = feed.read(core, body)
         except ValueError as refusal:
             return error(400, str(refusal), core.error_shape)
-        return Cursor(entry.endpoint, query, order, None, 0, now)
+        return Cursor(entry.endpoint, query, core.order, None, 0)
     try:
         cursor = read_cursor(str(text), core.secret)
     except ValueError:
         return _rejected(core)
-    life = core.expire_cursors_after
-    expired = life is not None and now > cursor.issued_at + life * SECOND
-    if expired or cursor.endpoint != entry.endpoint:
-        return _rejected(core)
-    return replace(cursor, issued_at=now)
+    return cursor if cursor.endpoint == entry.endpoint else _rejected(core)
 
 
 def _rejected(core: Core) -> Reply:
@@ -182,7 +205,7 @@ class _Page(NamedTuple):
 
 
 def _read_page(core: Core, cursor: Cursor, feed: "_Feed") -> _Page:
-    """Read the page that starts at a cursor. The next cursor inherits its `issued_at`."""
+    """Read the page that starts at a cursor."""
     again = replace(cursor, pages=cursor.pages + 1)
     every = core.empty_every
     if core.empty_forever or (every > 0 and again.pages % every == 0):
@@ -193,8 +216,8 @@ def _read_page(core: Core, cursor: Cursor, feed: "_Feed") -> _Page:
         positions = list(islice(feed.walk(core.world, cursor), size + 1))
         ids = [key for _, key in positions[:size]]
         rows = [feed.row(core.world, key) for key in ids]
-    if core.repeat_rows_forever:
-        return _Page(rows, ids, again)
+    if core.wraps_after > 0 and again.pages % core.wraps_after == 0:
+        return _Page(rows, ids, replace(again, after=None))
     if len(positions) <= size:
         return _Page(rows, ids, None)
     return _Page(rows, ids, replace(again, after=positions[size - 1]))
@@ -206,14 +229,14 @@ class _Feed:
 
     Attributes:
         key: What the body calls the rows.
-        read: Reads the first request of a scan: its query and its order.
+        read: Reads the first request of a scan.
         walk: Iterates over the rows that match, from a cursor on.
         row: Makes a row.
         estimates: Whether the first page has an `estimated_total`.
     """
 
     key: str
-    read: Callable[[Core, Json], tuple[Query, str]]
+    read: Callable[[Core, Json], Query]
     walk: Callable[[World, Cursor], Iterator[Position]]
     row: Callable[[World, str], Any]
     estimates: bool = False
@@ -228,42 +251,44 @@ def _walk_career_sites(world: World, cursor: Cursor) -> Iterator[Position]:
 
 def _walk_jobs(world: World, cursor: Cursor) -> Iterator[Position]:
     managed = cursor.endpoint == "managed_jobs"
-    for position, job in world.board.walk(cursor.order, cursor.after):
+    for position, job in world.board.walk(cursor.after):
         if cursor.query.matches_job(job) and (not managed or world.board.is_managed(job)):
             yield position
-
-
-def _read_jobs(body: Json, *, managed: bool) -> tuple[Query, str]:
-    order = "created_asc" if read_stable_scan(body) else "updated_desc"
-    return read_jobs_query(body, managed=managed), order
 
 
 _FEEDS: dict[Endpoint, _Feed] = {
     "feed": _Feed(
         "career_sites",
-        lambda core, body: (read_query(body), core.order),
+        lambda _, body: read_query(body),
         _walk_career_sites,
         lambda world, key: world.row(key),
     ),
     "jobs": _Feed(
         "jobs",
-        lambda _, body: _read_jobs(body, managed=False),
+        lambda _, body: read_jobs_query(body, managed=False),
         _walk_jobs,
         lambda world, key: world.board.row(key),
         estimates=True,
     ),
     "managed_jobs": _Feed(
         "jobs",
-        lambda _, body: _read_jobs(body, managed=True),
+        lambda _, body: read_jobs_query(body, managed=True),
         _walk_jobs,
         lambda world, key: world.board.row(key),
         estimates=True,
     ),
     "expired_jobs": _Feed(
         "job_ids",
-        lambda core, query: (read_expired_query(query, core.micros()), "expired_asc"),
+        lambda core, query: read_expired_query(query, core.micros()),
         lambda world, cursor: world.board.walk_expired(cursor.after, cursor.query.newer_than),
         lambda _, key: key,
     ),
 }
-_OTHERS: dict[Endpoint, Callable[[Core, Entry], Reply]] = {"profile": _profile, "filters": _filters}
+_OTHERS: dict[Endpoint, Callable[[Core, Entry], Reply]] = {
+    "profile": _profile,
+    "clock": _profile,
+    "filters": _filters,
+    "other": lambda core, _: error(404, "There is no such endpoint.", core.error_shape),
+    "industries": _industries,
+    "locations": _locations,
+}

@@ -1,17 +1,15 @@
 """Fault injection: how the mock API server misbehaves, and on which requests."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from copy import deepcopy
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from jobo_sandbox.ledger import Endpoint, Entry
 from jobo_sandbox.wire import HTML, Reply, Shape, error, invalid_cursor, restart_required
-
-_KINDS = ("hold", "redirect", "reject_cursor", "drop", "hang", "truncate", "garbage", "replace")
 
 
 class Hold:
@@ -62,7 +60,8 @@ class Fault:
         truncate: Declare the full length, send this fraction of the body (0 to 1), close. Billed.
         garbage: Respond with a 200 and this body. Billed.
         replace: Send this JSON instead of the body. A callable gets a copy of the body and returns
-            what to send. Billed as usual.
+            what to send. Billed as usual. The header `X-Has-More` follows it, unless `headers` has
+            one.
     """
 
     times: int | None = 1
@@ -81,18 +80,6 @@ class Fault:
     truncate: float | None = None
     garbage: str | bytes | None = None
     replace: Any = None
-
-    @property
-    def name(self) -> str:
-        """The fault's name in the ledger: the attributes that are set, and the status."""
-        names = [kind for kind in _KINDS if getattr(self, kind) not in (None, False)]
-        if self.delay:
-            names.append("delay")
-        if self.status is not None:
-            names.append(f"status {self.status}")
-        if self.send_as is not None:
-            names.append(f"sent as {self.send_as}")
-        return ", ".join(names)
 
     @property
     def silent(self) -> bool:
@@ -120,13 +107,15 @@ class Fault:
 
     def spoil(self, reply: Reply) -> Reply:
         """Change the API's own reply, which has been billed."""
-        reply.headers |= self.headers
         reply.status = self.send_as or reply.status
         if self.garbage is not None:
-            return Reply(200, self.garbage, reply.headers, HTML)
+            return Reply(200, self.garbage, reply.headers | dict(self.headers), HTML)
         if self.replace is not None:
             body = deepcopy(reply.body)
             reply.body = self.replace(body) if callable(self.replace) else self.replace
+            if isinstance(reply.body, dict) and isinstance(reply.body.get("has_more"), bool):
+                reply.headers["X-Has-More"] = str(reply.body["has_more"]).lower()
+        reply.headers |= self.headers
         return reply
 
 
@@ -136,15 +125,21 @@ class _Queued:
     on: int
     endpoint: Endpoint | None
     company_id: str | None
+    when: Callable[[Entry], bool] | None
     left: float
+
+    @property
+    def endpoints(self) -> set[Endpoint]:
+        return {self.endpoint} if self.endpoint else {*get_args(Endpoint)} - {"clock"}
 
     def affects(self, entry: Entry) -> bool:
         number = entry.number if self.endpoint is None else entry.endpoint_number
         return (
             self.left > 0
             and number >= self.on
-            and self.endpoint in {None, entry.endpoint}
+            and entry.endpoint in self.endpoints
             and self.company_id in {None, entry.company_id}
+            and (self.when is None or self.when(entry))
             and (self.fault.reject_cursor is None or entry.cursor is not None)
         )
 
@@ -163,6 +158,7 @@ class Faults:
         on: int | None = None,
         endpoint: Endpoint | None = None,
         company_id: str | None = None,
+        when: Callable[[Entry], bool] | None = None,
     ) -> None:
         """Inject a fault. If several apply to a request, it gets the one added first.
 
@@ -170,12 +166,13 @@ class Faults:
             fault: What happens.
             on: The first request affected. Numbers count from 1 since the start of the server,
                 within `endpoint` if one is given. None means the next request.
-            endpoint: Affect only requests to this endpoint.
+            endpoint: Affect only requests to this endpoint. None means any but `clock`.
             company_id: Affect only requests for this company's profile.
+            when: Affect only requests for which this is true.
         """
         left = float("inf") if fault.times is None else fault.times
         with self._lock:
-            self._queue.append(_Queued(fault, on or 1, endpoint, company_id, left))
+            self._queue.append(_Queued(fault, on or 1, endpoint, company_id, when, left))
 
     def clear(self) -> None:
         """Remove all faults."""

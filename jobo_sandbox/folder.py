@@ -3,23 +3,23 @@
 import json
 import secrets
 import shutil
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from jobo_sandbox.company_data import Json
+from filelock import FileLock, Timeout
+
 from jobo_sandbox.core import Core
 
 _LOCK = "lock"
 _IGNORE = ".gitignore"
 
 
-class InUseError(Exception):
-    """Another run is using the folder."""
+class RefusedError(Exception):
+    """The options cannot be met; the message says why."""
 
 
 @dataclass
@@ -31,22 +31,18 @@ class Saved:
         size: The world's size.
         jobs: Number of jobs at its creation.
         created_at: When the world was created, in ISO 8601.
-        changes: `World.changes`.
         secret: The key that signs cursors, in hexadecimal.
         balance: Credits in the account.
         api_port: The port of the API; 0 before the first run.
-        postgres_port: The port of Postgres; 0 before the first run.
     """
 
     seed: int = 1
     size: int = 300
     jobs: int = 600
     created_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
-    changes: list[Json] = field(default_factory=list)
     secret: str = field(default_factory=lambda: secrets.token_hex(32))
     balance: int = Core.balance
     api_port: int = 0
-    postgres_port: int = 0
 
 
 @dataclass(frozen=True)
@@ -61,36 +57,24 @@ class Folder:
         return cls(Path.cwd() / ".sandbox")
 
     @property
-    def journal(self) -> Path:
-        """The tap's journal."""
-        return self.path / "journal"
-
-    @property
     def postgres(self) -> Path:
         """The data of Postgres."""
         return self.path / "postgres"
-
-    @property
-    def meltano(self) -> Path:
-        """Meltano's system database."""
-        return self.path / "meltano.db"
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Create the folder if necessary, and lock it.
 
         Raises:
-            InUseError: If another run is using it.
+            RefusedError: If another run is using it.
         """
         self.path.mkdir(exist_ok=True)
         (self.path / _IGNORE).write_text("*\n")
-        # SQLite's lock works on every system and ends with its process.
-        with closing(sqlite3.connect(self.path / _LOCK, timeout=0)) as lock:
-            try:
-                lock.execute("BEGIN EXCLUSIVE")
-            except sqlite3.OperationalError as error:
-                raise InUseError(f"another sandbox is using {self.path}") from error
-            yield
+        try:
+            with FileLock(self.path / _LOCK, blocking=False):
+                yield
+        except Timeout as error:
+            raise RefusedError(f"another sandbox is using {self.path}") from error
 
     def reset(self) -> None:
         """Delete everything from earlier runs. The lock stays held."""

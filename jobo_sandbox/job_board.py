@@ -74,11 +74,7 @@ class JobBoard:
         return list(self._by_expiry)
 
     def row(self, key: str) -> Json:
-        """One job's row as the feed returns it. A copy.
-
-        Raises:
-            KeyError: If there is no such job.
-        """
+        """One job's row as the feed returns it. A copy."""
         job = self._jobs[key]
         times = {"created_at": to_text(job.created_at), "updated_at": to_text(job.updated_at)}
         # A value set by a test takes precedence, even an invalid one.
@@ -91,21 +87,13 @@ class JobBoard:
         """Whether the account has the job's company under Managed Job Scraping."""
         return int(job.company_id[:8], 16) % _MANAGED_SHARE == 0
 
-    def walk(
-        self, order: str, after: tuple[int, str] | None
-    ) -> Iterator[tuple[tuple[int, str], Job]]:
-        """Iterate over the active jobs after a position, `created_asc` or `updated_desc`."""
-        if order == "created_asc":
-            start = 0 if after is None else bisect_right(self._by_creation, after)
-            for i in range(start, len(self._by_creation)):
-                job = self._jobs[self._by_creation[i][1]]
-                if job.expired_at is None:
-                    yield self._by_creation[i], job
-        else:
-            by_update = sorted(((job.updated_at, key) for key, job in self.active()), reverse=True)
-            for position in by_update:
-                if after is None or position < after:
-                    yield position, self._jobs[position[1]]
+    def walk(self, after: tuple[int, str] | None) -> Iterator[tuple[tuple[int, str], Job]]:
+        """Iterate over the active jobs after a position, in the order of their creation."""
+        start = 0 if after is None else bisect_right(self._by_creation, after)
+        for i in range(start, len(self._by_creation)):
+            job = self._jobs[self._by_creation[i][1]]
+            if job.expired_at is None:
+                yield self._by_creation[i], job
 
     def walk_expired(
         self, after: tuple[int, str] | None, newer_than: int
@@ -122,11 +110,7 @@ class JobBoard:
         return self._create(rng, company_id or picked, when)
 
     def update(self, key: str, changes: Json, when: int) -> None:
-        """Update a job, and the company object inside it. An expired job becomes active again.
-
-        Raises:
-            KeyError: If there is no such job.
-        """
+        """Update a job, and the company object inside it. An expired job becomes active again."""
         job = self._jobs[key]
         if job.expired_at is not None:
             self._by_expiry.remove((job.expired_at, key))
@@ -134,11 +118,7 @@ class JobBoard:
         job.change({"company": self._embedded(job.company_id)} | changes, when)
 
     def expire(self, key: str, when: int) -> None:
-        """Expire an active job.
-
-        Raises:
-            KeyError: If there is no such job, or it has expired.
-        """
+        """Expire an active job."""
         job = self._jobs[key]
         if job.expired_at is not None:
             raise KeyError(key)

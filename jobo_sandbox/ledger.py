@@ -6,7 +6,19 @@ from datetime import datetime
 from threading import Lock
 from typing import Any, Literal
 
-Endpoint = Literal["feed", "profile", "jobs", "managed_jobs", "expired_jobs", "filters"]
+Endpoint = Literal[
+    "feed",
+    "profile",
+    "clock",
+    "jobs",
+    "managed_jobs",
+    "expired_jobs",
+    "filters",
+    "industries",
+    "locations",
+    "other",
+]
+"""`clock` is a profile with `Cache-Control: no-cache`, requested for the `Date` of its response."""
 
 
 @dataclass
@@ -14,7 +26,7 @@ class Entry:
     """One request. Recorded when it arrives, completed when it is answered.
 
     Attributes:
-        number: Counts requests to the API, from 1.
+        number: Counts requests to the API, from 1. One for the clock has that of the next.
         endpoint_number: Counts requests to this endpoint, from 1.
         time: When it arrived, by the server's clock, in UTC.
         endpoint: The endpoint.
@@ -26,7 +38,7 @@ class Entry:
         row_ids: Ids of the rows delivered, in order. They are billed, unless the plan includes
             them or they are ids of expired jobs.
         credits: Credits billed.
-        fault: The name of the fault that was injected.
+        fault: The `Fault` that was injected.
     """
 
     number: int
@@ -39,7 +51,7 @@ class Entry:
     status: int | None = None
     row_ids: list[str] = field(default_factory=list)
     credits: int = 0
-    fault: str | None = None
+    fault: Any = None
 
     @property
     def cursor(self) -> str | None:
@@ -69,8 +81,8 @@ class Ledger:
     ) -> Entry:
         """Record a request. Call `close` when it is over."""
         with self._lock:
+            number = 1 + self._numbers.total() - self._numbers["clock"]
             self._numbers[endpoint] += 1
-            number = len(self._entries) + 1
             entry = Entry(
                 number, self._numbers[endpoint], time, endpoint, headers, body, company_id
             )

@@ -7,7 +7,8 @@ _DESCRIPTION = """\
 Run a command against a mock Jobo API server and a real Postgres. Environment variables point the
 tap, the loader and Meltano at them. Everything that is kept between runs is in the folder .sandbox
 in the current directory. To use a Meltano project of your own, unset MELTANO_ENVIRONMENT and
-MELTANO_DATABASE_URI in the command.
+MELTANO_DATABASE_URI in the command. The command `contract` checks what the tap assumes about the
+API: see `contract --help`.
 """
 
 
@@ -34,7 +35,14 @@ class Options:
 
 def read_options(arguments: list[str]) -> Options:
     """Parse the command line. A mistake exits with code 2."""
-    parser = _parser()
+    parser = argparse.ArgumentParser(
+        prog="python -m jobo_sandbox",
+        usage="%(prog)s [options] COMMAND ...",
+        description=_DESCRIPTION,
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    _add_options(parser)
     options = parser.parse_args(arguments, namespace=Options())
     if options.serve and options.command:
         parser.error("--serve takes no command")
@@ -43,56 +51,30 @@ def read_options(arguments: list[str]) -> Options:
     return options
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m jobo_sandbox",
-        usage="%(prog)s [options] COMMAND ...",
-        description=_DESCRIPTION,
-        argument_default=argparse.SUPPRESS,
-        allow_abbrev=False,
-    )
+def _add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add(
-        "--serve",
-        action="store_true",
-        help="only run the server, until Ctrl-C, and print how to use it",
-    )
-    add("--reset", action="store_true", help="start over: delete everything from earlier runs")
+    for name, action, text in (
+        ("--serve", "store_true", "only run the server, until Ctrl-C, and print how to use it"),
+        ("--reset", "store_true", "start over: delete everything from earlier runs"),
+        ("--updated-at", "store_true", "include updated_at in career site rows"),
+        ("--rate-limits", argparse.BooleanOptionalAction, "enforce Jobo's rate limits (default)"),
+    ):
+        add(name, action=action, help=text)
     add("--no-postgres", dest="postgres", action="store_false", help="do not start Postgres")
-    add("--size", type=_count, metavar="N", help="number of companies at the start (default: 300)")
-    add("--jobs", type=_count, metavar="N", help="number of jobs at the start (default: 600)")
-    add(
-        "--description-bytes",
-        type=_count,
-        metavar="N",
-        help="lengthen the jobs' descriptions to this size",
-    )
-    add("--seed", type=int, metavar="N", help="seed of the generated data (default: 1)")
-    add("--port", type=_count, metavar="N", help="port of the API (default: as in the last run)")
-    add("--balance", type=_count, metavar="N", help="set the account balance, in credits")
-    add("--updated-at", action="store_true", help="include updated_at in career site rows")
-    add("--latency", type=float, metavar="SECONDS", help="wait this long before every response")
-    add(
-        "--status",
-        type=_status,
-        action="append",
-        metavar="N:CODE",
-        help="respond to the N-th request with this HTTP status (can be repeated)",
-    )
-    add(
-        "--rate-limits",
-        action=argparse.BooleanOptionalAction,
-        help="enforce Jobo's documented rate limits (default: yes)",
-    )
-    add("--clock-offset", type=float, metavar="SECONDS", help="set the API's clock ahead")
+    for name, kind, unit, text in (
+        ("--size", int, "N", "number of companies at the start (default: 300)"),
+        ("--jobs", int, "N", "number of jobs at the start (default: 600)"),
+        ("--description-bytes", int, "N", "lengthen the jobs' descriptions to this size"),
+        ("--seed", int, "N", "seed of the generated data (default: 1)"),
+        ("--port", int, "N", "port of the API (default: as in the last run)"),
+        ("--balance", int, "N", "set the account balance, in credits"),
+        ("--latency", float, "SECONDS", "wait this long before every response"),
+        ("--clock-offset", float, "SECONDS", "set the API's clock ahead"),
+    ):
+        add(name, type=kind, metavar=unit, help=text)
+    text = "respond to the N-th request with this HTTP status (can be repeated)"
+    add("--status", type=_status, action="append", metavar="N:CODE", help=text)
     add("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="the command to run")
-    return parser
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
-    return int(text)
 
 
 def _status(text: str) -> tuple[int, int]:

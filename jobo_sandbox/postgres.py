@@ -1,11 +1,11 @@
 """A real Postgres from a PyPI package, on a TCP port of the loopback interface."""
 
-import os
+import random
 import socket
 import subprocess
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 with warnings.catch_warnings():
@@ -18,7 +18,7 @@ _TIMEOUT = 60
 
 
 @contextmanager
-def running_postgres(data: Path, port: int) -> Iterator[int]:
+def running_postgres(data: Path) -> Iterator[int]:
     """Run Postgres within a `with` block. The user is `postgres`, without a password.
 
     The package itself only listens on a Unix socket, whose path must be short and free of spaces,
@@ -26,7 +26,6 @@ def running_postgres(data: Path, port: int) -> Iterator[int]:
 
     Args:
         data: The data folder. Created if necessary; its parent must exist.
-        port: The preferred port. Another one is used if it is taken or 0.
 
     Yields:
         The port.
@@ -37,7 +36,7 @@ def running_postgres(data: Path, port: int) -> Iterator[int]:
     stop_postgres(data)
     server = get_server(data, start=False)
     server.ensure_pgdata_inited()
-    port = _free_port(port)
+    port = _free_port()
     serving = f"-h {HOST} -p {port} -k ''"
     try:
         _pg_ctl(data, "start", "-o", serving, "-l", str(data / "log"))
@@ -69,14 +68,9 @@ def _pg_ctl(data: Path, *arguments: str, check: bool = True) -> None:
     )
 
 
-def _free_port(wish: int) -> int:
-    for port in (wish, 0):
-        with socket.socket() as probe:
-            if os.name == "posix":  # as Postgres does: a port that was just released is free
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
+def _free_port() -> int:
+    # Below the ports of outgoing connections, one of which could take it before Postgres does.
+    for port in random.sample(range(20_000, 30_000), k=100):
+        with suppress(OSError), socket.create_server((HOST, port)):
+            return port
     raise RuntimeError("no port is free")

@@ -99,15 +99,6 @@ def read_jobs_query(body: Json, *, managed: bool) -> Query:
     return Query(_given(filters), _ALWAYS if since is None else since - 1, size)
 
 
-def read_stable_scan(body: Json) -> bool:
-    """Read whether a scan of jobs goes by time of creation.
-
-    Raises:
-        ValueError: If the value is not a boolean.
-    """
-    return _typed(body, "stable_scan", bool, "a boolean") is not False
-
-
 def read_expired_query(parameters: Json, now: int) -> Query:
     """Read the first request of a scan of expired jobs.
 
@@ -137,10 +128,9 @@ class Cursor:
     Attributes:
         endpoint: The endpoint that issued it.
         query: What the scan asks for.
-        order: The order of its rows.
+        order: The order of its rows, if they are career sites.
         after: The position of the last row delivered.
         pages: Number of pages before this one.
-        issued_at: When the cursor was issued, in microseconds since 1970.
     """
 
     endpoint: Endpoint
@@ -148,7 +138,6 @@ class Cursor:
     order: str
     after: Position | None
     pages: int
-    issued_at: int
 
 
 def write_cursor(cursor: Cursor, secret: bytes) -> str:

@@ -6,7 +6,6 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from email.utils import format_datetime
 from threading import Thread
-from types import TracebackType
 from typing import Any, Self
 
 from aiohttp import web
@@ -48,12 +47,7 @@ class Sandbox(Core):
         self.port = started.result()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -83,16 +77,15 @@ class Sandbox(Core):
 def _make_app(core: Core) -> web.Application:
     def add(method: str, path: str, endpoint: Endpoint) -> None:
         async def handle(request: web.Request) -> web.StreamResponse:
-            body = dict(request.query) if method == "GET" else await _body(request)
-            entry = core.book.open(core.now(), endpoint, _headers(request), body=body)
+            body = dict(request.query) if request.method == "GET" else await _body(request)
+            key = request.match_info.get("id")
+            headers = {name.lower(): value for name, value in request.headers.items()}
+            is_for_clock = key is not None and headers.get("cache-control") == "no-cache"
+            asked: Endpoint = "clock" if is_for_clock else endpoint
+            entry = core.book.open(core.now(), asked, headers, body=body, company_id=key)
             return await _handle(core, request, entry)
 
         app.router.add_route(method, path, handle)
-
-    async def profile(request: web.Request) -> web.StreamResponse:
-        key = request.match_info["id"]
-        entry = core.book.open(core.now(), "profile", _headers(request), company_id=key)
-        return await _handle(core, request, entry)
 
     async def omit_date(_: web.Request, response: web.StreamResponse) -> None:
         # This late because aiohttp adds the header if it is missing.
@@ -106,7 +99,10 @@ def _make_app(core: Core) -> web.Application:
     add("POST", "/api/jobs/feed/managed", "managed_jobs")
     add("GET", "/api/jobs/expired", "expired_jobs")
     add("GET", "/api/connectors/filters", "filters")
-    app.router.add_get("/api/companies/{id}", profile)
+    add("GET", "/api/connectors/filter-options/industries", "industries")
+    add("GET", "/api/connectors/locations/suggest", "locations")
+    add("GET", "/api/companies/{id}", "profile")
+    add("*", "/{path:.*}", "other")
     return app
 
 
@@ -148,10 +144,6 @@ async def _send(request: web.Request, reply: Reply, share: float | None) -> web.
     if request.transport is not None:
         request.transport.close()
     return response
-
-
-def _headers(request: web.Request) -> dict[str, str]:
-    return {name.lower(): value for name, value in request.headers.items()}
 
 
 async def _body(request: web.Request) -> Any:

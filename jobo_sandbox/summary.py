@@ -10,13 +10,13 @@ CREDITS_PER_DOLLAR = 1_000
 _WIDTH = 100
 
 
-def outcome(command: Sequence[str], code: int, error: str) -> str:
-    """Say whether the command succeeded, and its last line about an error if not."""
+def outcome(command: Sequence[str], code: int) -> str:
+    """Describe whether the command succeeded."""
     text = " ".join(shlex.join(command).split())
     text = text if len(text) <= _WIDTH // 2 else f"{text[: _WIDTH // 2]}..."
     if code == 0:
         return f"Succeeded: {text}"
-    return f"FAILED with exit code {code}: {text}" + (error and f"\n{error}")
+    return f"FAILED with exit code {code}: {text}\nIts output above says why."
 
 
 def summary(core: Core, result: str | None = None, tables: Sequence[Table] | None = None) -> str:

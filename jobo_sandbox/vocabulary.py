@@ -5,6 +5,10 @@ def _words(text: str) -> list[str]:
     return text.split()
 
 
+def _phrases(text: str) -> tuple[str, ...]:
+    return tuple(text.split(", "))
+
+
 FIRST_WORDS = _words(
     "Amber Anchor Arbor Atlas Beacon Birch Blue Bright Cedar Cinder Clear Cobalt Copper Coral "
     "Delta Drift Ember Falcon Fjord Flint Gentle Granite Harbor Hazel Helio Indigo Iron Juniper "
@@ -42,16 +46,7 @@ COUNTRIES = {
     "BR": ("São Paulo", "South America"),
 }
 COUNTRY_WEIGHTS = (40, 12, 10, 7, 5, 4, 3, 6, 6, 3, 3, 3)
-COMPANY_SIZES = (
-    "1-10",
-    "11-50",
-    "51-200",
-    "201-500",
-    "501-1000",
-    "1001-5000",
-    "5001-10000",
-    "10001+",
-)
+COMPANY_SIZES = _phrases("1-10, 11-50, 51-200, 201-500, 501-1000, 1001-5000, 5001-10000, 10001+")
 FUNDING_STAGES = ("pre_seed", "seed", "series_a", "series_b", "series_c", "series_d", "ipo")
 
 # Where a company's jobs are listed, by applicant tracking system.
@@ -70,25 +65,14 @@ LISTING_URLS = {
     "own_site": "https://{slug}.example/careers",
 }
 
-ACTIVITIES = (
-    "builds tools for",
-    "runs a marketplace for",
-    "advises the leaders of",
-    "automates the daily work of",
-    "makes hardware for",
-    "publishes data about",
-    "develops software for",
+ACTIVITIES = _phrases(
+    "builds tools for, runs a marketplace for, advises the leaders of, automates the daily work "
+    "of, makes hardware for, publishes data about, develops software for"
 )
-CUSTOMERS = (
-    "hospitals and clinics",
-    "small manufacturers",
-    "banks and insurers",
-    "schools and universities",
-    "carriers and warehouses",
-    "growing online shops",
-    "research laboratories",
-    "city administrations",
-    "energy providers",
+CUSTOMERS = _phrases(
+    "hospitals and clinics, small manufacturers, banks and insurers, schools and universities, "
+    "carriers and warehouses, growing online shops, research laboratories, city administrations, "
+    "energy providers"
 )
 FIRST_NAMES = _words("Ada Amir Chloé Diego Emeka Grace Hana Ines Jonas Lena Mei Noah Priya Sofia")
 LAST_NAMES = _words("Adeyemi Bauer Costa Dubois García Ito Jansen Khan Lindström Novak Patel Rossi")
@@ -127,31 +111,16 @@ CURRENCIES = {
     "India": "INR",
     "Singapore": "SGD",
 }
-JOB_TITLES = (
-    "Software Engineer",
-    "Data Engineer",
-    "Data Analyst",
-    "Product Manager",
-    "UX Designer",
-    "Account Executive",
-    "Customer Success Manager",
-    "Recruiter",
-    "Financial Analyst",
-    "Site Reliability Engineer",
-    "Marketing Manager",
-    "Mechanical Engineer",
-    "Registered Nurse",
-    "Warehouse Associate",
+JOB_TITLES = _phrases(
+    "Software Engineer, Data Engineer, Data Analyst, Product Manager, UX Designer, Account "
+    "Executive, Customer Success Manager, Recruiter, Financial Analyst, Site Reliability "
+    "Engineer, Marketing Manager, Mechanical Engineer, Registered Nurse, Warehouse Associate"
 )
 # The values that the filters take, with the spellings that rows use.
 WORK_MODELS = {"remote": ("Remote",), "hybrid": ("Hybrid",), "onsite": ("On-site", "Onsite")}
 EMPLOYMENT_TYPES = {
-    "full-time": ("Full-time",),
-    "part-time": ("Part-time",),
-    "contract": ("Contract",),
-    "internship": ("Internship",),
-    "freelance": ("Freelance",),
-    "temporary": ("Temporary",),
+    name: (name.capitalize(),)
+    for name in _words("full-time part-time contract internship freelance temporary")
 }
 EMPLOYMENT_WEIGHTS = (75, 8, 8, 4, 2, 3)
 EXPERIENCE_LEVELS = {
@@ -170,24 +139,13 @@ TASKS = (
     "Plan and document the next quarter with your team.",
     "Keep our services reliable and our costs in check.",
 )
-BENEFITS = (
-    "30 days of vacation",
-    "Health insurance",
-    "Learning budget",
-    "Stock options",
-    "Flexible hours",
-    "Parental leave",
-    "Relocation support",
+BENEFITS = _phrases(
+    "30 days of vacation, Health insurance, Learning budget, Stock options, Flexible hours, "
+    "Parental leave, Relocation support"
 )
 EDUCATION = ("Bachelor's degree", "Master's degree", "Vocational training")
 CERTIFICATIONS = ("PMP", "AWS Certified Developer", "CPA", "Scrum Master")
 SKILLS = {
-    "Python": "hard",
-    "SQL": "hard",
-    "Kubernetes": "hard",
-    "Salesforce": "hard",
-    "Forklift operation": "hard",
-    "Communication": "soft",
-    "Teamwork": "soft",
-    "Problem solving": "soft",
+    **dict.fromkeys(_phrases("Python, SQL, Kubernetes, Salesforce, Forklift operation"), "hard"),
+    **dict.fromkeys(_phrases("Communication, Teamwork, Problem solving"), "soft"),
 }

@@ -1,6 +1,6 @@
 """What a run wrote to Postgres: the loader's tables, and the marts that dbt builds over them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, LiteralString
 
@@ -8,6 +8,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
+_Connection = psycopg.Connection[dict[str, Any]]
 _SAMPLE_SIZE = 5
 _WRITTEN_FIRST = "written DESC, 1"
 
@@ -48,16 +49,23 @@ class Table:
     """A table in the warehouse.
 
     Attributes:
-        name: Its name, with the schema.
+        schema: The schema that it is in.
+        table: Its name, without the schema.
         rows: Number of rows.
         written: Number of rows inserted or updated during the run.
         sample: Some of the rows, as text by column; empty if it is not to be shown.
     """
 
-    name: str
+    schema: str
+    table: str
     rows: int
     written: int
     sample: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """Its name, with the schema."""
+        return f"{self.schema}.{self.table}"
 
 
 class Warehouse:
@@ -84,56 +92,40 @@ class Warehouse:
                 " ORDER BY table_name <> %s, table_name LIKE '%%jobo\\_\\_%%', 1, 2",
                 [_MAIN],
             ).fetchall()
-            counted = [_Counted(connection, self._since, **name) for name in names]
-            found = [each for each in counted if each.written or each.name == _MAIN]
+            counted = [_count(connection, self._since, **name) for name in names]
+            found = [each for each in counted if each.written or each.table == _MAIN]
             marts = sorted(
-                (each.name for each in found if each.rows and each.name in _MARTS),
+                (each.table for each in found if each.rows and each.table in _MARTS),
                 key=list(_MARTS).index,
             )
             shown = {_MAIN: _SITES} | {name: _MARTS[name] for name in marts[:_MARTS_SHOWN]}
-            return [each.table(shown.get(each.name)) for each in found]
+            return [
+                replace(each, sample=_sample(connection, each, self._since, shown[each.table]))
+                if each.table in shown
+                else each
+                for each in found
+            ]
 
 
-class _Counted:
-    """A table and its number of rows."""
+def _count(connection: _Connection, since: int, table_schema: str, table_name: str) -> Table:
+    query = sql.SQL(
+        "SELECT count(*) AS rows, count(*) FILTER (WHERE xmin::text::bigint > {}) AS written"
+        " FROM {}"
+    ).format(since, sql.Identifier(table_schema, table_name))
+    counts = connection.execute(query).fetchone() or {}
+    return Table(table_schema, table_name, counts["rows"], counts["written"])
 
-    def __init__(
-        self,
-        connection: psycopg.Connection[dict[str, Any]],
-        since: int,
-        table_schema: str,
-        table_name: str,
-    ) -> None:
-        self.name = table_name
-        self._full_name = f"{table_schema}.{table_name}"
-        self._connection = connection
-        self._rows = sql.SQL("(SELECT *, xmin::text::bigint > {} AS written FROM {}) AS t").format(
-            since, sql.Identifier(table_schema, table_name)
-        )
-        count = sql.SQL(
-            "SELECT count(*) AS rows, count(*) FILTER (WHERE written) AS written FROM {}"
-        ).format(self._rows)
-        counts = connection.execute(count).fetchone() or {}
-        self.rows: int = counts["rows"]
-        self.written: int = counts["written"]
 
-    def table(self, sample: Sample | None) -> Table:
-        """Return what is told of it, with some rows if they are to be shown."""
-        return Table(
-            self._full_name, self.rows, self.written, self._sample(sample) if sample else []
-        )
-
-    def _sample(self, sample: Sample) -> list[dict[str, str]]:
-        query = sql.SQL("SELECT * FROM {} ORDER BY {} LIMIT {}").format(
-            self._rows,
-            sql.SQL(sample.order),
-            _SAMPLE_SIZE,
-        )
-        rows = self._connection.execute(query).fetchall()
-        return [
-            {name: _cell(row.get(name), width) for name, width in sample.columns.items()}
-            for row in rows
-        ]
+def _sample(
+    connection: _Connection, table: Table, since: int, sample: Sample
+) -> list[dict[str, str]]:
+    query = sql.SQL(
+        "SELECT *, xmin::text::bigint > {} AS written FROM {} ORDER BY {} LIMIT {}"
+    ).format(since, sql.Identifier(table.schema, table.table), sql.SQL(sample.order), _SAMPLE_SIZE)
+    return [
+        {name: _cell(row.get(name), width) for name, width in sample.columns.items()}
+        for row in connection.execute(query).fetchall()
+    ]
 
 
 def _cell(value: Any, width: int) -> str:

@@ -23,10 +23,8 @@ def run() -> None:
         sys.exit(error.exit_code)
     except MappingError as error:
         _end_log(f"Setting 'stream_maps' does not fit a row: {error}")
-        sys.exit(1)
     except click.BadParameter as error:
         _end_log(without_key(error.format_message()))
-        sys.exit(1)
     except click.ClickException as error:
         click.echo(f"Error: {without_key(error.format_message())}", err=True)
         sys.exit(error.exit_code)
@@ -34,7 +32,7 @@ def run() -> None:
         sys.exit(128 + signal.SIGINT)
     except Exception:  # noqa: BLE001 - a bug: its traceback goes through the redacting log
         _end_log("This is a bug of tap-jobo, please report it.", exc_info=True)
-        sys.exit(1)
+    sys.exit(1)
 
 
 def _end_log(*lines: str, exc_info: bool = False) -> None:

@@ -9,6 +9,8 @@ class TapJoboError(Exception):
     """Ends the run with `exit_code` and a message that says what is wrong and what to do."""
 
     exit_code = 1
+    ends_run = True
+    """Whether no other stream can be read; otherwise, the run goes on with the next stream."""
 
 
 class ConfigError(TapJoboError):
@@ -24,11 +26,13 @@ class JournalError(TapJoboError):
 
 
 class ClockError(TapJoboError):
-    """The API's clock is not known, or too far from the local one to set a bookmark."""
+    """The API's clock is not known, or too far from the local one."""
 
 
 class FormatError(TapJoboError):
     """The API's format has changed, so a page cannot be delivered; it stays in the journal."""
+
+    ends_run = False
 
 
 class OutputError(TapJoboError):
@@ -37,6 +41,14 @@ class OutputError(TapJoboError):
 
 class ApiError(TapJoboError):
     """Jobo refused a request, or returned no usable response."""
+
+    ends_run = False
+
+
+class UnauthorizedError(ApiError):
+    """Jobo returned 401: no other request would succeed with this key."""
+
+    ends_run = True
 
 
 class EndlessFeedError(ApiError):
@@ -59,7 +71,25 @@ class RetriesExhaustedError(ApiError):
         self.why = why
 
 
-class NotFoundError(ApiError):
+class UnreachableError(RetriesExhaustedError):
+    """No request reached the API."""
+
+    ends_run = True
+
+
+class RejectedError(ApiError):
+    """Jobo rejected what a request asks for: a 4xx that concerns neither key nor account.
+
+    Attributes:
+        why: What happened, without advice.
+    """
+
+    def __init__(self, why: str, advice: str) -> None:
+        super().__init__(f"{why}. {advice}")
+        self.why = why
+
+
+class NotFoundError(RejectedError):
     """Jobo returned 404."""
 
 

@@ -9,6 +9,12 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tap_jobo.clock import parse_timestamp
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 Filters = dict[str, object]
 """The filters of a sync by setting name; None for a filter that is not set."""
@@ -46,6 +52,11 @@ class Sync:
     replaces: str = ""
     is_full: bool = False
     number: int = 0
+
+    @property
+    def start(self) -> datetime | None:
+        """The instant before its first request, None until then."""
+        return parse_timestamp(self.started_at) if self.started_at else None
 
 
 def new_id() -> str:

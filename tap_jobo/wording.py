@@ -1,4 +1,4 @@
-"""Counts, durations and amounts as messages write them."""
+"""Counts, durations and amounts of money as messages write them."""
 
 from __future__ import annotations
 

@@ -5,10 +5,7 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
-import sys
-import time
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -16,47 +13,43 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from jobo_sandbox import Fault, Hold, Sandbox
+from tests.support import Tap
+from tests.support.crash import wait_until_quiet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 README = Path(__file__).parents[1] / "README.md"
 CHANGED = 500
 
 
 class Account:
-    """A sandbox, the tap with its files, and what was billed since the last look."""
+    """A sandbox, the tap with its state, and what was billed since the last look."""
 
-    def __init__(self, sandbox: Sandbox, folder: Path, settings: Mapping[str, Any]) -> None:
+    def __init__(self, sandbox: Sandbox, folder: Path, settings: dict[str, Any]) -> None:
         self._sandbox = sandbox
-        self._config, self._state = folder / "config.json", folder / "state.json"
-        address = {"api_key": sandbox.api_key, "api_url": sandbox.url}
-        config = {**address, "journal_dir": str(folder / "journal"), **settings}
-        self._config.write_text(json.dumps(config))
-        self._state.write_text("{}")
-        self._command = [str(Path(sys.executable).with_name("tap-jobo"))]
-        self._command += ["--config", str(self._config), "--state", str(self._state)]
+        self._tap = Tap(sandbox, folder, settings)
+        self._state: object = {}
         self._seen = 0
 
     def run(self, *arguments: str) -> None:
         """Run the tap to its end and keep the last state."""
-        command = [*self._command, *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
-        states = [line for line in done.stdout.splitlines() if line.startswith('{"type":"STATE"')]
-        if states:
-            self._state.write_text(json.dumps(json.loads(states[-1])["value"]))
+        run = self._tap.run(*arguments, state=self._state)
+        if run.returncode:
+            raise RuntimeError(run.stderr)
+        self._state = run.state if run.states else self._state
 
     def run_killed(self, request: int) -> None:
-        """Kill the tap while its `request`-th request is under way; all that it wrote is lost."""
+        """Kill the tap while its `request`-th request is in progress; all that it wrote is lost."""
         hold = Hold()
         self._sandbox.faults.add(Fault(hold=hold), on=request)
+        command, env = self._tap.command(state=self._state), self._tap.environment()
         nowhere = subprocess.DEVNULL
-        with subprocess.Popen(self._command, stdout=nowhere, stderr=nowhere) as process:  # noqa: S603
+        with subprocess.Popen(command, stdout=nowhere, stderr=nowhere, env=env) as process:  # noqa: S603
             hold.wait(60)
             process.kill()
         hold.release()
-        while self._sandbox.open_requests:  # the request is billed, though nobody hears of it
-            time.sleep(0.01)
+        wait_until_quiet(self._sandbox)  # the request is billed, though nobody reads the response
 
     def change(self, count: int) -> None:
         """Let so many career sites change."""

@@ -145,7 +145,7 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory(prefix="tap-jobo-") as name,
         Sandbox(size=COMPANIES, seed=1) as sandbox,
-        running_postgres(Path(name, "data"), 0) as port,
+        running_postgres(Path(name, "data")) as port,
     ):
         folder = Path(name)
         warehouse = Postgres.on(port, folder, {"jobo__using_companies": True})

@@ -15,7 +15,6 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tap_jobo.settings.kinds import Boolean, PastDate
 from tap_jobo.settings.setting import config_schema
 from tap_jobo.streams import companies
 from tap_jobo.streams.registry import FEEDS, SETTINGS
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from singer_sdk import typing as th
 
 ROOT = Path(__file__).parents[1]
-KINDS = {setting.name: setting.kind for setting in SETTINGS}
+OWN = {setting.name: setting for setting in SETTINGS}
 SNAPSHOTS = ROOT / "tests/snapshots"
 DBT = ROOT / "dbt"
 TABLE_HEAD = 2  # lines: titles and rule
@@ -35,19 +34,23 @@ SOURCES = {
     "career_sites": "One row per company and the place where its jobs are listed.",
     "companies": "The full profile of each company in career_sites.",
     "jobs": "One row per job posting, also if it has expired since.",
+    "managed_jobs": "The same for the companies under Managed Job Scraping.",
     "expired_jobs": "The ids of jobs that have expired.",
 }
 """The tables that the dbt package reads."""
 SWITCHES = {
-    "companies": "jobo__using_companies",
-    "jobs": "jobo__using_jobs",
-    "expired_jobs": "jobo__using_jobs",
+    "companies": "var('jobo__using_companies')",
+    "jobs": "var('jobo__using_jobs')",
+    "managed_jobs": "var('jobo__using_managed_jobs')",
+    "expired_jobs": "var('jobo__using_jobs') or var('jobo__using_managed_jobs')",
 }
-"""The variables that switch them on."""
+"""When they are read."""
 LOADER_COLUMNS = {
     "_sdc_extracted_at": "When the tap read the row. Written by the loader.",
     "_sdc_batched_at": "When the loader stored the row. Written by the loader.",
 }
+MELTANO_VALUES = {"journal_dir": "${MELTANO_PROJECT_ROOT}/.meltano/tap-jobo/${MELTANO_ENVIRONMENT}"}
+"""Defaults of settings in a Meltano project that are not those of the tap."""
 STREAMS = {spec.name: spec.schema for spec in FEEDS} | {"companies": companies.SCHEMA}
 
 
@@ -64,7 +67,8 @@ def generated() -> dict[Path, str]:
     tables = _between("sources", sources.read_text("utf-8"), "\n".join(_sources_yaml()))
     models = {
         path: _described(path)
-        for path in (sources.parent / "_staging.yml", *DBT.glob("snapshots/*.yml"))
+        for path in (*DBT.glob("models/**/_*.yml"), *DBT.glob("snapshots/*.yml"))
+        if path != sources
     }
     return (
         {readme: text, sources: tables}
@@ -152,8 +156,9 @@ def _settings_yaml(properties: Mapping[str, Any]) -> Iterator[str]:
             for value in definition["enum"]:
                 yield f"    - label: {value.capitalize()}"
                 yield f"      value: {value}"
-        if "default" in definition:
-            yield f"  value: {json.dumps(definition['default'])}"
+        value = definition.get("default", MELTANO_VALUES.get(name))
+        if value is not None:
+            yield f"  value: {json.dumps(value)}"
         yield f"  label: {definition['title']}"
         yield "  description: >-"
         description = textwrap.wrap(definition["description"], 72, break_on_hyphens=False)
@@ -169,7 +174,7 @@ def _sources_yaml() -> Iterator[str]:
         yield f"  description: {description}"
         if switch := SWITCHES.get(table):
             yield "  config:"
-            yield f"    enabled: \"{{{{ var('{switch}') }}}}\""
+            yield f'    enabled: "{{{{ {switch} }}}}"'
         yield "  columns:"
         for name, definition in STREAMS[table].to_dict()["properties"].items():
             yield from _column_yaml(name, _type(definition), definition["description"])
@@ -205,11 +210,10 @@ def _column_yaml(name: str, type_: str | None, description: str) -> Iterator[str
 
 
 def _kind(name: str, definition: Mapping[str, Any]) -> str:
-    kind = KINDS.get(name)
-    if isinstance(kind, PastDate):
-        return "date_iso8601"
-    if isinstance(kind, Boolean):
+    if name in OWN and OWN[name].is_boolean:
         return "string # as a boolean, Meltano would read any odd text as false"
+    if definition.get("format") == "date-time":
+        return "string # as a date, Meltano would resolve '2 days ago' anew in each run"
     if "enum" in definition:
         return "options"
     return str(next(kind for kind in definition["type"] if kind != "null"))

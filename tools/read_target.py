@@ -22,14 +22,14 @@ Row = dict[str, Any]
 Types = dict[str, str]
 
 
-def _schema(cursor: Any, schema: str, quote: str) -> Iterator[tuple[str, Types, list[Row]]]:
+def _schema(cursor: Any, schema: str) -> Iterator[tuple[str, Types, list[Row]]]:
     columns = "SELECT table_name, column_name, data_type FROM information_schema.columns"
     cursor.execute(f"{columns} WHERE table_schema = '{schema}'")  # not from outside
     tables: dict[str, Types] = {}
     for table, column, data_type in cursor.fetchall():
         tables.setdefault(table, {})[column] = data_type
     for table, types in tables.items():
-        yield table, types, _rows(cursor, f"{quote}{table}{quote}")
+        yield table, types, _rows(cursor, f'"{table}"')
 
 
 def _rows(cursor: Any, table: str) -> list[Row]:
@@ -39,18 +39,11 @@ def _rows(cursor: Any, table: str) -> list[Row]:
 
 
 def _postgres(url: str) -> Iterator[tuple[str, Types, list[Row]]]:
-    return _schema(import_module("psycopg").connect(url).cursor(), "public", '"')
-
-
-def _mysql(place: str) -> Iterator[tuple[str, Types, list[Row]]]:
-    socket, _, database = place.partition("#")
-    connect = import_module("pymysql").connect
-    connection = connect(unix_socket=socket, user="root", database=database)
-    return _schema(connection.cursor(), database, "`")
+    return _schema(import_module("psycopg").connect(url).cursor(), "public")
 
 
 def _duckdb(path: str) -> Iterator[tuple[str, Types, list[Row]]]:
-    return _schema(import_module("duckdb").connect(path), "main", '"')
+    return _schema(import_module("duckdb").connect(path), "main")
 
 
 def _sqlite(path: str) -> Iterator[tuple[str, Types, list[Row]]]:
@@ -67,9 +60,16 @@ def _csv(path: Path) -> tuple[Types, list[Row]]:
 
 
 def _jsonl(path: Path) -> tuple[Types, list[Row]]:
+    return {}, [json.loads(line) for line in _content(path).split(b"\n") if line]
+
+
+def _json(path: Path) -> tuple[Types, list[Row]]:
+    return {}, json.loads(_content(path))
+
+
+def _content(path: Path) -> bytes:
     content = path.read_bytes()
-    text = gzip.decompress(content) if path.suffix == ".gz" else content
-    return {}, [json.loads(line) for line in text.split(b"\n") if line]
+    return gzip.decompress(content) if path.suffix == ".gz" else content
 
 
 def _parquet(path: Path) -> tuple[Types, list[Row]]:
@@ -86,12 +86,12 @@ def _avro(path: Path) -> tuple[Types, list[Row]]:
 
 DATABASES: dict[str, Callable[[str], Iterator[tuple[str, Types, list[Row]]]]] = {
     "postgres": _postgres,
-    "mysql": _mysql,
     "duckdb": _duckdb,
     "sqlite": _sqlite,
 }
 FILES: dict[str, Callable[[Path], tuple[Types, list[Row]]]] = {
     "csv": _csv,
+    "json": _json,
     "jsonl": _jsonl,
     "parquet": _parquet,
     "avro": _avro,
@@ -102,7 +102,8 @@ def _tables(kind: str, location: str) -> Iterator[tuple[str, Types, list[Row]]]:
     if kind in DATABASES:
         yield from DATABASES[kind](location)
         return
-    for path in sorted(Path(location).rglob(f"*.{kind}*")):
+    files = Path(location).rglob(f"*.{kind}*")
+    for path in sorted(files, key=lambda path: path.stat().st_mtime_ns):  # the newest rows last
         yield (path.name, *FILES[kind](path))
 
 

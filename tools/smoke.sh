@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Runs the installed tap against the sandbox with other versions of its dependencies than uv.lock's:
-# `lowest`, those that pyproject.toml still allows, or `next-sdk`, singer-sdk's newest with
+# Runs the installed tap against the sandbox with other versions of its dependencies: `lowest`, those that pyproject.toml still allows, or `next-sdk`, singer-sdk's newest with
 # pre-releases.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -13,6 +12,7 @@ case $versions in
   next-sdk)
     echo singer-sdk > "$folder/overrides.txt" # without an upper bound
     options=(--overrides "$folder/overrides.txt" --prerelease allow)
+    export UV_EXCLUDE_NEWER="0 days" # pyproject.toml has a fixed day
     ;;
   *)
     echo "The versions are lowest or next-sdk, not $versions." >&2

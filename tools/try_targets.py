@@ -3,24 +3,19 @@
 Each target of `targets.toml` takes two runs over the sandbox with all five streams: a first sync,
 with values that loaders stumble over, and a second one after changes. What it stored is compared,
 value by value, with the last record of each id. The table of targets in README.md is made from what
-this prints.
-
-Targets come from PyPI. MySQL's needs `mariadbd` and the headers of its client (Debian's packages
-mariadb-server and libmariadb-dev); old ones need an old Python.
+this prints. Targets come from PyPI; old ones need an old Python.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
-import time
 import tomllib
 from ast import literal_eval
 from collections import Counter
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,9 +26,10 @@ import requests
 from obstore.store import S3Store
 from uv import find_uv_bin
 
-from jobo_sandbox import Sandbox
 from jobo_sandbox.postgres import running_postgres
-from tests.support import Tap, discover, environment
+from tests.support import environment
+from tests.support.jobs import STREAMS
+from tests.support.odd_rows import odd_runs
 from tests.support.s3 import S3, serve_s3
 
 if TYPE_CHECKING:
@@ -43,10 +39,8 @@ if TYPE_CHECKING:
 
 HERE: Final = Path(__file__).parent
 TARGETS: Final[dict[str, Any]] = tomllib.loads((HERE / "targets.toml").read_text("utf-8"))
-STREAMS: Final = ("career_sites", "companies", "jobs", "managed_jobs", "expired_jobs")
 LIBRARIES: Final = {
     "postgres": "psycopg[binary]",
-    "mysql": "pymysql",
     "duckdb": "duckdb",
     "parquet": "pyarrow",
     "avro": "fastavro",
@@ -54,49 +48,8 @@ LIBRARIES: Final = {
 """What `read_target.py` needs to read a kind of store."""
 SHOWN: Final = ("industries", "funding_rounds", "locations", "company", "updated_at", "reported_at")
 """The columns whose types are printed."""
-ODD: Final = (
-    "NUL \x00, quotes \" ', back\\slash, \\N, tab\t, line\r\n, {a}, [b], 日本語 🎉, \u2028;"
-)
-ODD_LIST: Final = ["a,b", 'c"d', "e'f", "{g}", "NULL", "", "h\\i"]
-PORT_OF_MARIADB: Final = "33306"
 
 Json = dict[str, Any]
-
-
-def emit(folder: Path) -> list[Run]:
-    """Run the tap twice over a world that changes in between, with every stream selected."""
-    catalog = discover(folder)
-    for stream in catalog["streams"]:
-        for entry in stream["metadata"]:
-            entry["metadata"]["selected"] = True
-    with Sandbox(size=60, jobs=120, seed=1, rows_with_updated_at=True) as sandbox:
-        world, tap = sandbox.world, Tap(sandbox, folder)
-        sites, jobs = list(world.rows()), list(world.jobs())
-        world.touch(sites[0], name=ODD, summary=ODD, industries=[], website=None)
-        world.touch(sites[1], summary="long " * 40_000, industries=ODD_LIST)
-        world.touch_job(jobs[0], description=ODD + "<p>" * 100_000, benefits=[], locations=[])
-        world.touch_job(jobs[1], responsibilities=None, compensation=None, benefits=ODD_LIST)
-        first = tap.run(catalog=catalog)
-        world.touch(sites[0], summary=None, industries=["one"])
-        world.touch(sites[1], industries=None)
-        world.touch_job(jobs[0], description=None, benefits=["one"])
-        world.add()
-        world.add_job()
-        world.expire_job(jobs[2])
-        second = tap.run(catalog=catalog, state=first.state)
-    for run in (first, second):
-        if run.returncode:
-            raise RuntimeError(run.stderr)
-    return [first, second]
-
-
-def last_records(runs: Iterable[Run], streams: Iterable[str]) -> dict[str, dict[str, Json]]:
-    """Return what the tables must hold: the last record of each id, by stream and id."""
-    tables: dict[str, dict[str, Json]] = {stream: {} for stream in streams}
-    for message in (message for run in runs for message in run.messages):
-        if message["type"] == "RECORD" and message["stream"] in tables:
-            tables[message["stream"]][message["record"]["id"]] = message["record"]
-    return tables
 
 
 class Trial:
@@ -109,37 +62,34 @@ class Trial:
     """
 
     def __init__(self, name: str, folder: Path, places: Mapping[str, str]) -> None:
-        self.target = TARGETS[name]
+        self._target = TARGETS[name]
+        self.requirements: list[str] = self._target["requirements"]
+        self.streams: list[str] = list(self._target.get("streams", STREAMS))
         self._folder = folder / name
         self._output = self._folder / "output"
         self._output.mkdir(parents=True)
         self._places = {**places, "name": name, "folder": str(self._output)}
-
-    @property
-    def streams(self) -> list[str]:
-        """The streams that the target is given."""
-        return list(self.target.get("streams", STREAMS))
+        requests.put(f"{places['s3']}/{name}", timeout=10)
+        url = f"host=127.0.0.1 port={places['port']} user=postgres"
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"')
 
     def load(self, run: Run) -> str:
-        """Feed the messages of a run to the target.
-
-        Returns:
-            The end of its log if it fails.
-        """
+        """Feed the messages of a run to the target; return the last line of its log if it fails."""
         lines = [
             f"{json.dumps(message)}\n"
             for message in run.messages
             if message["type"] == "STATE" or message["stream"] in self.streams
         ]
         config = self._folder / "config.json"
-        config.write_text(self._filled(json.dumps(self.target["config"])))
-        main, *others = self.target["requirements"]
+        config.write_text(self._filled(json.dumps(self._target["config"])))
+        main, *others = self.requirements
         command = [find_uv_bin(), "tool", "run", "--quiet", "--from", main]
         for other in others:
             command += ["--with", other]
-        command += ["--python", self.target.get("python", "3.11")]
+        command += ["--python", self._target.get("python", "3.11")]
         done = subprocess.run(  # noqa: S603 - from targets.toml
-            [*command, self.target["command"], "--config", str(config)],
+            [*command, self._target["command"], "--config", str(config)],
             input="".join(lines),
             capture_output=True,
             text=True,
@@ -147,17 +97,18 @@ class Trial:
             env=environment(self._folder),
             timeout=300,
         )
-        return f"exit code {done.returncode}: {done.stderr[-1500:]}" if done.returncode else ""
+        log = done.stderr.splitlines() or [""]
+        return f"exit code {done.returncode}: {log[-1]}" if done.returncode else ""
 
     def tables(self) -> list[Json]:
         """Return the tables that the target wrote, after a download of those in its bucket."""
         _download(S3(self._places["s3"], self._places["name"]), self._output)
         command = [find_uv_bin(), "run", "--quiet", "--no-project", "--python", "3.11"]
-        if library := LIBRARIES.get(self.target["reader"]):
+        if library := LIBRARIES.get(self._target["reader"]):
             command += ["--with", library]
-        where = self._filled(self.target.get("location", "{folder}"))
+        where = self._filled(self._target.get("location", "{folder}"))
         done = subprocess.run(  # noqa: S603 - our own script
-            [*command, str(HERE / "read_target.py"), self.target["reader"], where],
+            [*command, str(HERE / "read_target.py"), self._target["reader"], where],
             capture_output=True,
             text=True,
             check=True,
@@ -173,8 +124,17 @@ class Trial:
 def _download(s3: S3, folder: Path) -> None:
     config: Any = {name.lower(): value for name, value in s3.env.items()}
     store = S3Store(s3.bucket, config=config)
-    for entry in store.list().collect():
+    for entry in sorted(store.list().collect(), key=lambda entry: entry["last_modified"]):
         (folder / Path(entry["path"]).name).write_bytes(bytes(store.get(entry["path"]).bytes()))
+
+
+def last_records(runs: Iterable[Run], streams: Iterable[str]) -> dict[str, dict[str, Json]]:
+    """Return what the tables must hold: the last record of each id, by stream and id."""
+    tables: dict[str, dict[str, Json]] = {stream: {} for stream in streams}
+    for message in (message for run in runs for message in run.messages):
+        if message["type"] == "RECORD" and message["stream"] in tables:
+            tables[message["stream"]][message["record"]["id"]] = message["record"]
+    return tables
 
 
 def report(tables: list[Json], expected: Mapping[str, Mapping[str, Json]]) -> Iterator[str]:
@@ -253,59 +213,19 @@ def _plain_text(text: str, *, seconds: bool) -> object:
     return text
 
 
-@contextmanager
-def running_mariadb(folder: Path) -> Iterator[str]:
-    """Run MariaDB within a `with` block and yield its socket; if it is not installed, ''."""
-    install, server = shutil.which("mariadb-install-db"), shutil.which("mariadbd")
-    if not (install and server):
-        yield ""
-        return
-    data, socket = folder / "mariadb", folder / "socket"
-    options = ["--no-defaults", f"--datadir={data}", "--user=root"]
-    subprocess.run(  # noqa: S603 - found on the PATH
-        [install, *options, "--auth-root-authentication-method=normal"],
-        check=True,
-        capture_output=True,
-    )
-    options += [f"--socket={socket}", "--bind-address=127.0.0.1", f"--port={PORT_OF_MARIADB}"]
-    with subprocess.Popen([server, *options], stderr=subprocess.DEVNULL) as process:  # noqa: S603
-        try:
-            while not socket.exists():
-                time.sleep(0.1)
-            yield str(socket)
-        finally:
-            process.terminate()
-
-
-def prepare(name: str, places: Mapping[str, str]) -> None:
-    """Make a target's databases and its bucket."""
-    requests.put(f"{places['s3']}/{name}", timeout=10)
-    url = f"host=127.0.0.1 port={places['port']} user=postgres"
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-    if places["socket"]:
-        create = f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4"
-        subprocess.run(  # noqa: S603
-            ["mariadb", "--no-defaults", "-S", places["socket"], "-e", create],  # noqa: S607
-            check=True,
-        )
-
-
 def main(names: list[str]) -> None:
     """Try the targets, all by default, and print what each of them stored."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="targets-")))
         folder.chmod(0o755)  # Postgres runs as a user of its own
         places = {
-            "port": str(stack.enter_context(running_postgres(folder / "postgres", 0))),
-            "socket": stack.enter_context(running_mariadb(folder)),
+            "port": str(stack.enter_context(running_postgres(folder / "postgres"))),
             "s3": stack.enter_context(serve_s3()).address,
         }
-        runs = emit(folder)
+        runs = odd_runs(folder)
         for name in names or TARGETS:
-            prepare(name, places)
             trial = Trial(name, folder, places)
-            print(f"\n{name}: {', '.join(trial.target['requirements'])}")  # noqa: T201
+            print(f"\n{name}: {', '.join(trial.requirements)}")  # noqa: T201
             for failure in filter(None, map(trial.load, runs)):
                 print(failure)  # noqa: T201
             expected = last_records(runs, trial.streams)

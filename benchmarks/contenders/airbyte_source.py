@@ -9,27 +9,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airbyte_cdk.entrypoint import launch
+from airbyte_cdk.models import ConnectorSpecification
 from airbyte_cdk.sources import AbstractSource
 from airbyte_cdk.sources.streams.http import HttpStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-is_jobs = sys.argv[2:] == ["jobs"]
-feed, rows = ("api/jobs/feed", "jobs") if is_jobs else ("api/career-sites/feed", "career_sites")
+url, path, rows, size = sys.argv[1:5]
 
 
 class Feed(HttpStream):  # type: ignore[misc]
     """The feed."""
 
     name = rows
-    url_base = f"{sys.argv[1]}/"
+    url_base = url
     primary_key = "id"
     http_method = "POST"
 
     def path(self, **_: Any) -> str:
         """Return the path of the endpoint."""
-        return feed
+        return path
 
     def request_headers(self, **_: Any) -> Mapping[str, Any]:
         """Return the header that carries the key."""
@@ -39,7 +39,7 @@ class Feed(HttpStream):  # type: ignore[misc]
         self, next_page_token: Mapping[str, Any] | None = None, **_: Any
     ) -> Mapping[str, Any]:
         """Return the body of a request."""
-        return {"batch_size": 1_000 if is_jobs else 50, **(next_page_token or {})}
+        return {"batch_size": int(size), **(next_page_token or {})}
 
     def next_page_token(self, response: Any) -> Mapping[str, Any] | None:
         """Return the cursor of the next page."""
@@ -67,21 +67,15 @@ class Source(AbstractSource):  # type: ignore[misc]
         """Return the one stream."""
         return [Feed()]
 
-    def spec(self, logger: Any) -> Any:  # noqa: ARG002
+    def spec(self, logger: Any) -> ConnectorSpecification:  # noqa: ARG002
         """Return a specification without settings."""
-        from airbyte_cdk.models import ConnectorSpecification  # noqa: PLC0415
-
         return ConnectorSpecification(connectionSpecification={"type": "object"})
 
 
+stream = {"name": rows, "json_schema": {}, "supported_sync_modes": ["full_refresh"]}
+selected = {"stream": stream, "sync_mode": "full_refresh", "destination_sync_mode": "append"}
 with tempfile.TemporaryDirectory() as folder:
     config, catalog = Path(folder) / "config.json", Path(folder) / "catalog.json"
     config.write_text("{}")
-    stream = {"name": rows, "json_schema": {}, "supported_sync_modes": ["full_refresh"]}
-    selected = {
-        "stream": stream,
-        "sync_mode": "full_refresh",
-        "destination_sync_mode": "append",
-    }
     catalog.write_text(json.dumps({"streams": [selected]}))
     launch(Source(), ["read", "--config", str(config), "--catalog", str(catalog)])

@@ -1,4 +1,4 @@
-"""What people would write without the tap: a loop over `requests.Session`, a JSON line a row."""
+"""What people would write without the tap: a loop over `requests.Session`, a JSON line per row."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ import sys
 
 import requests
 
+url, path, rows, size = sys.argv[1:5]
 session = requests.Session()
 session.headers["X-Api-Key"] = "key"
-is_jobs = sys.argv[2:] == ["jobs"]
-path, rows = ("/api/jobs/feed", "jobs") if is_jobs else ("/api/career-sites/feed", "career_sites")
-body = {"batch_size": 1_000 if is_jobs else 50}
+body: dict[str, object] = {"batch_size": int(size)}
 while True:
-    answer = session.post(f"{sys.argv[1]}{path}", json=body, timeout=120)
-    answer.raise_for_status()
-    page = answer.json()
+    response = session.post(f"{url}{path}", json=body, timeout=120)
+    response.raise_for_status()
+    page = response.json()
     for row in page[rows]:
         print(json.dumps(row))  # noqa: T201
     if not page["has_more"]:

@@ -9,18 +9,17 @@ import requests
 import singer
 from singer import Transformer
 
-schema = json.loads(sys.argv[3])
-is_jobs = sys.argv[2] == "jobs"
-path, rows = ("/api/jobs/feed", "jobs") if is_jobs else ("/api/career-sites/feed", "career_sites")
-body = {"batch_size": 1_000 if is_jobs else 50}
+url, path, rows, size, text = sys.argv[1:6]
+schema = json.loads(text)
 session = requests.Session()
 session.headers["X-Api-Key"] = "key"
+body: dict[str, object] = {"batch_size": int(size)}
 singer.write_schema(rows, schema, ["id"])
 with Transformer() as transformer:
     while True:
-        answer = session.post(f"{sys.argv[1]}{path}", json=body, timeout=120)
-        answer.raise_for_status()
-        page = answer.json()
+        response = session.post(f"{url}{path}", json=body, timeout=120)
+        response.raise_for_status()
+        page = response.json()
         for row in page[rows]:
             singer.write_record(rows, transformer.transform(row, schema))
         singer.write_state({"bookmarks": {rows: {"cursor": page.get("next_cursor")}}})

@@ -3,6 +3,7 @@
 {#- What the only group of a pattern matches, or null. Patterns have no backslash: some warehouses
     would read it as an escape. -#}
 {% macro capture(text, pattern) %}{{ return(adapter.dispatch("capture", "jobo")(text, pattern)) }}{% endmacro %}
+{% macro default__capture(text, pattern) %}{{ jobo.check_warehouse(target.type) }}{% endmacro %}
 {% macro postgres__capture(text, pattern) %}substring({{ text }} from '{{ pattern }}'){% endmacro %}
 {% macro duckdb__capture(text, pattern) %}nullif(regexp_extract({{ text }}, '{{ pattern }}', 1), ''){% endmacro %}
 {% macro snowflake__capture(text, pattern) %}regexp_substr({{ text }}, '{{ pattern }}', 1, 1, 'e', 1){% endmacro %}
@@ -10,7 +11,7 @@
 
 {#- The bare host of a URL, to match it with a list of companies; null if there is none. -#}
 {% macro domain(url) -%}
-{%- set address = "regexp_replace(lower(trim(" ~ url ~ ")), '^(https?://)?(www[.])?', '') || '/'" -%}
+{%- set address = "regexp_replace(lower(trim(" ~ url ~ ")), '^(https?://)?(www[.])*', '') || '/'" -%}
 {{ jobo.capture(address, "^([^/:?#@ ]+[.][^/:?#@ ]+)[/:?#]") }}
 {%- endmacro %}
 
@@ -52,8 +53,3 @@ case
             end
     end
 {%- endmacro %}
-
-{#- The Monday of an instant's week. -#}
-{% macro monday(instant) %}{{ return(adapter.dispatch("monday", "jobo")(instant)) }}{% endmacro %}
-{% macro default__monday(instant) %}cast({{ dbt.date_trunc("week", instant) }} as date){% endmacro %}
-{% macro bigquery__monday(instant) %}date_trunc(cast({{ instant }} as date), isoweek){% endmacro %}

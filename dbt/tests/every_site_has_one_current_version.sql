@@ -1,7 +1,17 @@
 -- Sites of the directory without exactly one current version in the history.
-select sites.career_site_id
-from {{ ref("jobo__directory") }} as sites
-left join {{ ref("jobo__career_sites_history") }} as versions
-    on versions.career_site_id = sites.career_site_id and versions.dbt_valid_to is null
-group by sites.career_site_id
-having count(versions.career_site_id) <> 1
+with
+
+directory as (
+    select * from {{ ref("jobo__directory") }}
+),
+
+history as (
+    select * from {{ ref("jobo__career_sites_history") }}
+)
+
+select directory.career_site_id
+from directory
+left join history
+    on history.career_site_id = directory.career_site_id and history.dbt_valid_to is null
+group by directory.career_site_id
+having count(history.career_site_id) <> 1

@@ -1,9 +1,18 @@
 -- Sites with a list of industries that staging did not read. A unit test cannot tell: on Postgres,
 -- dbt's fixtures have no arrays.
+with
+
+sites as (
+    select * from {{ ref("stg_jobo__career_sites") }}
+),
+
+industries as (
+    select * from {{ ref("stg_jobo__career_site_industries") }}
+)
+
 select sites.career_site_id
-from {{ ref("stg_jobo__career_sites") }} as sites
-left join {{ ref("stg_jobo__career_site_industries") }} as industries
-    on industries.career_site_id = sites.career_site_id
+from sites
+left join industries on industries.career_site_id = sites.career_site_id
 group by sites.career_site_id
 having max(case when sites.industries is null then 0 else 1 end)
     <> max(case when industries.industry is null then 0 else 1 end)

@@ -2,12 +2,24 @@
 -- sites are not all sites of the directory that have the tag.
 with
 
+directory as (
+    select * from {{ ref("jobo__directory") }}
+),
+
+industries as (
+    select * from {{ ref("stg_jobo__career_site_industries") }}
+),
+
+ats_share as (
+    select * from {{ ref("jobo__ats_share") }}
+),
+
 expected as (
     select '(all)' as industry, count(*) as sites
-    from {{ ref("jobo__directory") }}
+    from directory
     union all
-    select industry, count(distinct career_site_id) as sites
-    from {{ ref("stg_jobo__career_site_industries") }}
+    select industry, count(*) as sites
+    from industries
     group by industry
 ),
 
@@ -18,7 +30,7 @@ shares as (
         sum(sites) as sites,
         max(of_sites) as of_sites,
         count(*) as systems
-    from {{ ref("jobo__ats_share") }}
+    from ats_share
     group by industry
 )
 

@@ -1,20 +1,29 @@
-"""The budget of a run, shared by all its streams: it never exceeds `max_credits`."""
+"""What a run costs: one budget for the run, and within it the cost of each feed.
+
+A page is reserved before its request, charged when its response is complete, and reconciled once
+its number of rows is known. A request that may have been billed, but returned no page, is charged
+in full.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from tap_jobo.api.balance import Balance
 from tap_jobo.errors import BudgetReachedError, ConfigError
+from tap_jobo.wording import dollars, plural
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable
+    from collections.abc import Mapping
+
+_BALANCE: Final = "X-Credits-Balance"
+_PLAN_HEADERS: Final = (_BALANCE, "X-Quota-Limit", "X-Quota-Remaining")
+"""If one of these is present, a missing `X-Credits-Deducted` may mean a free page."""
 
 
 class Budget:
-    """The credits of one run, shared by all streams.
+    """The credits of one run, shared by all its streams.
 
     Args:
         max_credits: Maximum credits per run; None for no limit.
@@ -22,92 +31,210 @@ class Budget:
         logger: Where warnings are logged.
 
     Attributes:
-        credits: Credits charged so far, including worst cases.
-        perhaps: How many of these were charged for requests without a complete response.
+        credits: Credits charged so far, possibly billed ones included.
+        possibly_billed: How many of these no response reports.
         balance: Credits left at Jobo as last reported, None if not reported.
     """
 
     def __init__(
         self, *, max_credits: int | None, alert_threshold: int | None, logger: logging.Logger
     ) -> None:
-        self._max_credits = math.inf if max_credits is None else max_credits
-        self._logger = logger
-        self._balances = Balance(alert_threshold, logger)
-        self._first_pages: list[Callable[[], None]] = []
+        self.max_credits = math.inf if max_credits is None else max_credits
+        self._alert_threshold = alert_threshold
+        self.logger = logger
         self.credits = 0
-        self.perhaps = 0
+        self.possibly_billed = 0
         self.balance: int | None = None
 
-    @property
-    def first_balance(self) -> int | None:
-        """The first balance that the API reported in this run, None if it reported none."""
-        return self._balances.first
+    def note_balance(self, balance: int, price: float) -> None:
+        """Record a balance, and warn if it is low; `price` is in credits per row."""
+        self.balance = balance
+        if self._alert_threshold is not None and balance < self._alert_threshold:
+            self.logger.warning(
+                "The balance of %s credits (%s) is below credits_alert_threshold %s: it still "
+                "covers %s.",
+                f"{balance:,}",
+                dollars(balance),
+                f"{self._alert_threshold:,}",
+                plural(math.floor(balance / price), "row") if price else "any number of rows",
+            )
+            self._alert_threshold = None  # once per run
 
-    def settled_perhaps(self) -> int | None:
-        """Return how many `perhaps` credits were billed, if the balances show it."""
-        return self._balances.settle(self.perhaps)
 
-    # What follows is for accounts.
+class FeedCost:
+    """What one feed costs, within the budget of the run.
 
-    def before_first_page(self, check: Callable[[], None]) -> None:
-        """Register a check to run before the first page of any feed is requested."""
-        self._first_pages.append(check)
+    Args:
+        budget: The budget of the run.
+        stream: The feed's stream, for messages.
+        list_price: Credits per row as documented, until a response shows another price.
+        missing_charge_means_free: Whether a response with a balance or a quota, but without a
+            deduction, deducted nothing.
+        page_size_setting: The setting for smaller pages, for messages; empty if there is none.
 
-    def check_page(self, cost: int, page: str, page_size_setting: str) -> None:
-        """Check that a page fits into the budget of a run at all.
+    Attributes:
+        price: Credits per row at the price last seen, the list price before that.
+        credits: Credits charged so far, possibly billed ones included.
+        possibly_billed: How many of these no response reports.
+    """
+
+    def __init__(
+        self,
+        budget: Budget,
+        stream: str,
+        *,
+        list_price: float,
+        missing_charge_means_free: bool = False,
+        page_size_setting: str = "batch_size",
+    ) -> None:
+        self._budget = budget
+        self._stream = stream
+        self._list_price = list_price
+        self._missing_charge_means_free = missing_charge_means_free
+        self.page_size_setting = page_size_setting
+        self.price = list_price
+        self.credits = 0
+        self.possibly_billed = 0
+
+    def check_page(self, rows: int, price: float | None = None) -> None:
+        """Check that the budget of a run covers a page, by default at list price.
 
         Raises:
             ConfigError: It does not.
         """
-        if cost > self._max_credits:
+        cost = math.ceil(rows * (self._list_price if price is None else price))
+        if cost > self._budget.max_credits:
+            setting = self.page_size_setting
             smaller = (
-                f", or lower {page_size_setting} (a sync under way keeps its page size)"
-                if page_size_setting
-                else ""
+                f", or lower {setting} (a sync in progress keeps its page size)" if setting else ""
             )
             raise ConfigError(
-                f"Setting 'max_credits' ({self._max_credits:,}) is below the {cost:,} credits of "
-                f"one page of {page}, so no run could make progress: set it to {cost:,} or more"
-                f"{smaller}. A plan whose rows are free needs no max_credits."
+                f"Setting 'max_credits' ({self._budget.max_credits:,}) is below the {cost:,} "
+                f"credits of one page of {plural(rows, 'row')} of {self._stream}, so no run could "
+                f"make progress: set it to {cost:,} or more{smaller}. A plan whose rows are free "
+                "needs no max_credits."
             )
 
-    def reserve(self, cost: int, page: str, page_size_setting: str) -> None:
-        """Check that a page fits into what is left; a free page always does.
+    def reserve(self, rows: int) -> None:
+        """Check that a page fits into what is left of the budget; a free page always does.
 
         Raises:
             BudgetReachedError: It may exceed what is left.
             ConfigError: It exceeds the budget of any run.
         """
-        while self._first_pages:
-            self._first_pages.pop(0)()
-        if not self.credits:
-            self.check_page(cost, page, page_size_setting)
-        if cost and self.credits + cost > self._max_credits:
+        # After a lost response, a free page may not stay free.
+        price = max(self.price, self._list_price) if self.possibly_billed else self.price
+        used, limit, cost = self._budget.credits, self._budget.max_credits, math.ceil(rows * price)
+        if not used:
+            self.check_page(rows, price)
+        if cost and used + cost > limit:
             raise BudgetReachedError(
-                f"The budget is reached: another page of {page} may cost {cost:,} credits, and "
-                f"{self.credits:,} of max_credits {self._max_credits:,} are used. The next run "
-                "resumes from here."
+                f"The budget is reached: another page of {plural(rows, 'row')} of {self._stream} "
+                f"may cost {cost:,} credits, and {used:,} of max_credits {limit:,} are used. The "
+                "next run resumes from here."
             )
 
-    def add(self, credits_: int, *, perhaps: bool = False) -> None:
-        """Add credits; a negative number refunds an overcharge."""
-        self.credits += credits_
-        self.perhaps += credits_ if perhaps else 0
+    def charge(self, headers: Mapping[str, str], rows: int) -> int:
+        """Charge a complete response.
 
-    def note_balance(self, balance: int, price: float) -> None:
-        """Record a balance; call this after the charges that it includes."""
-        certain = self.credits - self.perhaps
-        self._balances.note(balance, certain=certain, perhaps=self.perhaps, price=price)
+        Args:
+            headers: Its headers; the deduction that they report takes precedence.
+            rows: The rows to charge at the last price seen, if the headers report none.
 
-    def warn_if_exceeded(self, name: str, before: float, price: float) -> None:
-        """Warn that a price increase has exceeded `max_credits`."""
-        if self.credits > self._max_credits:
-            self._logger.warning(
+        Returns:
+            The credits charged.
+        """
+        cost = self._cost(headers, rows)
+        self._add(cost)
+        return cost
+
+    def reconcile(self, charged: int, headers: Mapping[str, str], rows: int, requested: int) -> str:
+        """Correct a charge and learn the price, once the page's number of rows is known.
+
+        Args:
+            charged: What `charge` returned.
+            headers: The response headers.
+            rows: The rows in the page.
+            requested: The rows that were requested.
+
+        Returns:
+            What is wrong with the deduction; empty if nothing is.
+        """
+        cost, deducted, before = self._cost(headers, rows), self._deducted(headers), self.price
+        self._add(cost - charged)
+        dispute = self._dispute(deducted or 0, rows, requested)
+        if rows and deducted is not None and not dispute:
+            self.price = cost / rows
+        excess = self._budget.credits - self._budget.max_credits
+        if self.price > before and excess > 0:
+            self._budget.logger.warning(
                 "The price of %s rose from %g to %g credits per row: its last page exceeds "
                 "max_credits %s by %s credits. No further page is requested at this price.",
-                name,
+                self._stream,
                 before,
-                price,
-                f"{self._max_credits:,}",
-                f"{self.credits - self._max_credits:,}",
+                self.price,
+                f"{self._budget.max_credits:,}",
+                f"{excess:,}",
             )
+        balance = _parse_credits(headers.get(_BALANCE))
+        if balance is not None:
+            self._budget.note_balance(balance, self.price)
+        return dispute
+
+    def charge_in_full(self, headers: Mapping[str, str], rows: int) -> None:
+        """Charge a request that may have been billed, but returned no page.
+
+        A page may cost its list price although those before it were free, or cheaper.
+
+        Args:
+            headers: The response headers, if there are any; the deduction that they report counts.
+            rows: The rows that were requested.
+        """
+        deducted = self._deducted(headers)
+        if deducted is None:
+            deducted = math.ceil(rows * max(self.price, self._list_price))
+            self.possibly_billed += deducted
+            self._budget.possibly_billed += deducted
+        self._add(deducted)
+
+    def _dispute(self, deducted: int, rows: int, requested: int) -> str:
+        """Return what is wrong if far fewer rows came than were deducted, at the price so far.
+
+        A price that rises with a short last page is no such case, unless it more than doubles.
+        """
+        price = max(self.price, self._list_price)
+        if rows >= requested or deducted < min(requested, 2 * rows) * price or not deducted:
+            return ""
+        return (
+            f"Jobo deducted {deducted:,} credits ({dollars(deducted)}) for "
+            f"{plural(rows, 'row')} of {self._stream}, at {price:g} credits per row so far"
+        )
+
+    def _cost(self, headers: Mapping[str, str], rows: int) -> int:
+        deducted = self._deducted(headers)
+        return math.ceil(rows * self.price) if deducted is None else deducted
+
+    def _deducted(self, headers: Mapping[str, str]) -> int | None:
+        """Return what a response deducted; None if its headers do not say."""
+        deducted = deducted_credits(headers)
+        if deducted is None and self._missing_charge_means_free:
+            return 0 if any(name in headers for name in _PLAN_HEADERS) else None
+        return deducted
+
+    def _add(self, credits_: int) -> None:
+        self.credits += credits_
+        self._budget.credits += credits_
+
+
+def deducted_credits(headers: Mapping[str, str]) -> int | None:
+    """Return the deduction that a response reports; None if it does not report one."""
+    return _parse_credits(headers.get("X-Credits-Deducted"))
+
+
+def _parse_credits(text: str | None) -> int | None:
+    """Parse a number of credits in a header; None if it is missing or invalid."""
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return math.ceil(value) if 0 <= value < 1e15 else None  # noqa: PLR2004 - not infinity, not NaN

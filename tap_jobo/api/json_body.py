@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import msgspec
+
+_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class NotJsonError(ValueError):
@@ -17,24 +20,26 @@ def parse_json(body: bytes) -> object:
     Raises:
         NotJsonError: It is not JSON.
     """
-    return parse_json_checked(body)[0]
+    with suppress(msgspec.DecodeError, ValueError, RecursionError):
+        return msgspec.json.decode(body)  # strict, and fast
+    try:
+        text = body.decode("utf-8-sig", "replace")
+        return json.loads(text, parse_int=_integer)
+    except (ValueError, RecursionError) as error:
+        raise NotJsonError from error
 
 
-def parse_json_checked(body: bytes) -> tuple[object, bool]:
-    """Parse a JSON body, and return whether the strict (and fast) parser accepted it.
+def members(body: bytes) -> frozenset[str]:
+    """Return the names in a body that is a JSON object, of which little else is read.
 
     Raises:
         NotJsonError: It is not JSON.
     """
     try:
-        return msgspec.json.decode(body), True
+        return frozenset(_OBJECT.decode(body))
     except (msgspec.DecodeError, ValueError, RecursionError):
-        pass
-    try:
-        text = body.decode("utf-8-sig", "replace")
-        return json.loads(text, parse_int=_integer), False
-    except (ValueError, RecursionError) as error:
-        raise NotJsonError from error
+        data = parse_json(body)
+        return frozenset(data) if isinstance(data, dict) else frozenset()
 
 
 def _integer(digits: str) -> float:

@@ -1,127 +1,176 @@
-"""The filter values that Jobo currently supports: any other value silently matches nothing.
+"""The filter values that Jobo lists: any other value silently matches no rows.
 
-The list comes from an endpoint that may change without notice, so nothing depends on it: if it is
-missing, slow, or broken, the check is skipped.
+The lists come from free endpoints that may change without notice, so nothing depends on them: if
+one is missing, slow, or broken, the check is skipped.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Final
+from functools import cached_property
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from tap_jobo.api.json_body import parse_json
+import msgspec
+
 from tap_jobo.errors import ApiError
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from requests import PreparedRequest
 
     from tap_jobo.api.client import Client
+    from tap_jobo.settings.setting import Setting
 
-FILTERS_PATH: Final = "/api/connectors/filters"
+    Prepare = Callable[[str, Mapping[str, str]], PreparedRequest]
+
+_FILTERS: Final = "/api/connectors/filters"
+_INDUSTRIES: Final = "/api/connectors/filter-options/industries"
+_LOCATIONS: Final = "/api/connectors/locations/suggest"
 _SECONDS: Final = 5.0
-_ENUMS: Final = ("work_models", "employment_types", "experience_levels")
+_MOST_CHECKED: Final = 20
+"""Values of a setting, each of which may take a request."""
 _SUGGESTIONS: Final = 3
+_SHORTEST: Final = 2
+"""Characters of a place; for fewer, the API suggests none."""
 _COUNTED: Final = "sources"
 """The filter of whose values the API says how many rows have them; each row has one."""
 
 
-@dataclass(frozen=True, slots=True)
-class KnownValues:
-    """What the API says about the filters.
+class _Option(msgspec.Struct):
+    key: str
+    count: int
 
-    Attributes:
-        values: The values of each filter, by its request parameter; None if unknown.
-        counts: How many rows each source has, None if unknown.
+
+class _Filters(msgspec.Struct):
+    enums: dict[str, list[str]]
+    sources: list[_Option]
+
+
+class _Industries(msgspec.Struct):
+    options: list[_Option]
+
+
+class _Place(msgspec.Struct):
+    city: str | None = None
+    region: str | None = None
+    country: str | None = None
+
+
+class _Locations(msgspec.Struct):
+    suggestions: list[_Place]
+
+
+_List = TypeVar("_List", _Filters, _Industries, _Locations)
+
+
+class KnownValues:
+    """Jobo's lists of filter values, fetched with free requests when they are needed.
+
+    Args:
+        client: Sends the requests, each of at most a few seconds, without retries.
+        prepare: Makes a GET request from a path and a query.
+        logger: Where one DEBUG line says why values are not checked.
     """
 
-    values: Mapping[str, frozenset[str] | None]
-    counts: Mapping[str, int] | None = None
+    def __init__(self, client: Client, prepare: Prepare, logger: logging.Logger) -> None:
+        self._client = client
+        self._prepare = prepare
+        self._logger = logger
+        self._is_available = True
+
+    def warnings(self, setting: Setting, values: Any) -> list[str]:
+        """Return a warning for each value of a filter that Jobo does not list.
+
+        Raises:
+            InterruptedRunError: A signal arrived.
+        """
+        find = {
+            "filters": lambda value: self._near_filter(setting.request_parameter, value),
+            "industries": self._near_industries,
+            "locations": self._near_locations,
+        }.get(setting.listed_by or "")
+        if find is None or not values:
+            return []
+        what = setting.name.removeprefix("jobs_").replace("_", " ")
+        near = [(value, find(value)) for value in islice(values, _MOST_CHECKED)]
+        return [
+            f"Setting '{setting.name}': {_shown(value)} is not one of Jobo's {what}."
+            f"{_question(found)} Unknown values match no rows."
+            for value, found in near
+            if found is not None
+        ]
 
     def most_rows(self, filters: Mapping[str, Any]) -> int | None:
-        """Return how many rows can match filters at most, None if that is not known.
+        """Return how many jobs can match filters at most, None if that is not known.
 
         Args:
             filters: The filters by their request parameters.
         """
-        if self.counts is None:
+        if not self._filters:
             return None
-        return sum(self.counts.get(value, 0) for value in filters.get(_COUNTED) or self.counts)
+        counts = {source.key: source.count for source in self._filters.sources}
+        return sum(counts.get(value, 0) for value in filters.get(_COUNTED) or counts)
+
+    # Each returns the listed values that are like a value: None if it is listed itself, or if that
+    # is not known.
+
+    def _near_filter(self, parameter: str, value: str) -> list[str] | None:
+        if not self._filters:
+            return None
+        sources = {source.key for source in self._filters.sources}
+        return _near(value, ({_COUNTED: sources} | self._filters.enums).get(parameter))
+
+    def _near_industries(self, value: str) -> list[str] | None:
+        listed = self._industries.options if self._industries else []
+        near = _near(value, {option.key for option in listed})
+        # The list may be cut off, so look for the value itself as well.
+        found = None if near is None else self._fetch(_INDUSTRIES, _Industries, q=value, limit="10")
+        return near if found and value not in {option.key for option in found.options} else None
+
+    def _near_locations(self, value: Mapping[str, str]) -> list[str] | None:
+        text = value.get("city") or value.get("region") or value["country"]
+        found = self._fetch(_LOCATIONS, _Locations, q=text, limit="10")
+        if found is None or len(text) < _SHORTEST:
+            return None
+        near = [{name: getattr(place, name) for name in value} for place in found.suggestions]
+        if value in near:
+            return None
+        return [*dict.fromkeys(json.dumps(place) for place in near if None not in place.values())]
+
+    @cached_property
+    def _filters(self) -> _Filters | None:
+        return self._fetch(_FILTERS, _Filters)
+
+    @cached_property
+    def _industries(self) -> _Industries | None:
+        return self._fetch(_INDUSTRIES, _Industries, q="", limit="1000")
+
+    def _fetch(self, path: str, expected: type[_List], **query: str) -> _List | None:
+        """Return a list, None if there is no usable one; then no more requests are sent."""
+        if not self._is_available:
+            return None
+        try:
+            response = self._client.fetch_once(self._prepare(path, query), _SECONDS)
+            return msgspec.json.decode(response.body, type=expected)
+        except (ApiError, msgspec.DecodeError, UnicodeDecodeError) as error:
+            self._logger.debug("Filter values are not checked, because %s failed: %s", path, error)
+            self._is_available = False
+            return None
 
 
-def fetch_known_values(
-    client: Client, prepare: Callable[[], PreparedRequest], logger: logging.Logger
-) -> KnownValues:
-    """Fetch the values of the jobs filters with one free request of at most a few seconds.
-
-    Args:
-        client: Sends the request.
-        prepare: Makes it.
-        logger: Where one DEBUG line says that not all of them are known.
-
-    Raises:
-        InterruptedRunError: A signal arrived.
-    """
-    try:
-        known = _read(parse_json(client.fetch_once(prepare(), _SECONDS).body))
-        missing = ", ".join(name for name, values in known.values.items() if values is None)
-        why = f"the answer has no {missing}" if missing else ""
-    except ApiError as error:
-        known, why = _read(None), str(error)
-    if why:
-        logger.debug("Filter values are not checked against Jobo's (%s).", why.rstrip("."))
-    return known
+def _near(value: str, listed: Collection[str] | None) -> list[str] | None:
+    if not listed or value in listed:
+        return None
+    return [repr(each) for each in get_close_matches(value.lower(), sorted(listed), _SUGGESTIONS)]
 
 
-def describe_unknown_values(
-    setting: str, values: Iterable[str], known: frozenset[str] | None
-) -> list[str]:
-    """Return a warning for each value of a setting that Jobo does not know.
-
-    Args:
-        setting: Its name, such as `jobs_sources`.
-        values: Its values.
-        known: The values that Jobo knows, None to skip the check.
-    """
-    if known is None:
-        return []
-    what = setting.removeprefix("jobs_").replace("_", " ")
-    return [
-        f"Setting '{setting}': {value!r} is not one of Jobo's {what}{_question(value, known)} "
-        "Unknown values match nothing."
-        for value in values
-        if value not in known
-    ]
+def _shown(value: object) -> str:
+    return repr(value) if isinstance(value, str) else json.dumps(value)
 
 
-def _question(value: str, known: frozenset[str]) -> str:
-    near = get_close_matches(value.lower(), sorted(known), _SUGGESTIONS)
-    return f"; did you mean {' or '.join(map(repr, near))}?" if near else "."
-
-
-def _read(data: Any) -> KnownValues:
-    """Read the parts of a response that have the expected format."""
-    answer = data if isinstance(data, dict) else {}
-    enums, sources = answer.get("enums"), answer.get("sources")
-    each = sources if isinstance(sources, list) else []
-    keys = _texts([_get(source, "key") for source in each])
-    counts = {source["key"]: source.get("count") for source in each} if keys else {}
-    is_counted = counts and all(type(count) is int for count in counts.values())
-    return KnownValues(
-        {_COUNTED: keys} | {name: _texts(_get(enums, name)) for name in _ENUMS},
-        counts if is_counted else None,
-    )
-
-
-def _get(data: Any, name: str) -> Any:
-    return data.get(name) if isinstance(data, dict) else None
-
-
-def _texts(values: Any) -> frozenset[str] | None:
-    """Return the strings of a list; None if it is empty or has anything else."""
-    if isinstance(values, list) and values and all(isinstance(each, str) for each in values):
-        return frozenset(values)
-    return None
+def _question(near: list[str]) -> str:
+    return f" Did you mean {' or '.join(near[:_SUGGESTIONS])}?" if near else ""

@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from tap_jobo.api.json_body import NotJsonError, parse_json_checked
+from tap_jobo.api.json_body import NotJsonError, parse_json
 from tap_jobo.errors import ApiError
-from tap_jobo.records.text import sanitize_text
+from tap_jobo.records.values import sanitize_text
 
 if TYPE_CHECKING:
     from tap_jobo.streams.feed_spec import FeedSpec
+    from tap_jobo.sync_id import Sync
 
     PageDecoder = msgspec.json.Decoder[Any]
 
 _MAX_ESTIMATE: Final = 10**12
+_FAR_BELOW: Final = 0.8
+"""The share of an estimate below which rows may be missing."""
 _ESCAPED_NUL: Final = b"\\u0000"
 
 
@@ -30,7 +33,6 @@ class Page:
             record.
         next_cursor: Where the next page starts; a string whenever `has_more`.
         has_more: Whether another page follows, which an empty page does not rule out.
-        is_plain: Whether its strings are known to be free of characters that databases reject.
         estimated_total: Estimated items in the whole scan, if the response has it.
         are_rows_checked: Whether the items have been parsed as rows of the decoder's type.
     """
@@ -38,7 +40,6 @@ class Page:
     items: list[Any]
     next_cursor: str | None
     has_more: bool
-    is_plain: bool
     estimated_total: int | None = None
     are_rows_checked: bool = False
 
@@ -70,10 +71,10 @@ def read_page(
 
     Raises:
         ApiError: It is not the documented envelope, or has more pages but no usable cursor.
-            Guessing could end a scan too early, or bill the same page forever.
+            Guessing could end a sync too early, or bill the same page forever.
     """
     try:
-        data, is_plain, are_rows_checked = _parse(body, decoder)
+        data, are_rows_checked = _parse(body, decoder)
     except NotJsonError:
         raise _broken("is not valid JSON") from None
     except MemoryError:
@@ -89,24 +90,45 @@ def read_page(
         items=items,
         next_cursor=_next_cursor(data.get("next_cursor"), sent_cursor, has_more=has_more),
         has_more=has_more,
-        is_plain=is_plain,
         estimated_total=_estimate(data.get("estimated_total")),
         are_rows_checked=are_rows_checked,
     )
 
 
-def _parse(body: bytes, decoder: PageDecoder | None) -> tuple[object, bool, bool]:
-    """Return the JSON of a body, whether it is plain, and whether its rows have been checked.
+def check_has_more(page: Page, header: bool | None) -> None:  # noqa: FBT001 - a value to compare
+    """Check that the header `X-Has-More` does not contradict a page.
+
+    A sync that ends early would skip rows, and one that goes on would be billed.
+
+    Args:
+        page: The page.
+        header: The header; None if it is missing.
+
+    Raises:
+        ApiError: It does.
+    """
+    if header is not None and header != page.has_more:
+        raise _broken(
+            f"contradicts itself: 'has_more' is {str(page.has_more).lower()}, the header "
+            f"X-Has-More is {str(header).lower()}"
+        )
+
+
+def falls_short(sync: Sync, estimate: int) -> bool:
+    """Return whether a complete sync has far fewer rows than the API estimated."""
+    return sync.rows < _FAR_BELOW * estimate and sync.rows + sync.batch_size < estimate
+
+
+def _parse(body: bytes, decoder: PageDecoder | None) -> tuple[object, bool]:
+    """Return the JSON of a body, and whether its rows have been checked.
 
     Raises:
         NotJsonError: It is not JSON.
     """
-    has_nul = _ESCAPED_NUL in body
-    if decoder and not has_nul:
+    if decoder and _ESCAPED_NUL not in body:
         with suppress(msgspec.DecodeError, ValueError, RecursionError):
-            return msgspec.to_builtins(decoder.decode(body)), True, True
-    data, is_strict = parse_json_checked(body)
-    return data, is_strict and not has_nul, False
+            return msgspec.to_builtins(decoder.decode(body)), True
+    return parse_json(body), False
 
 
 def _next_cursor(cursor: object, sent_cursor: str | None, *, has_more: bool) -> str | None:
@@ -127,4 +149,4 @@ def _estimate(value: object) -> int | None:
 
 
 def _broken(what: str) -> ApiError:
-    return ApiError(f"Jobo's answer {what}, which its documentation rules out")
+    return ApiError(f"Jobo's response {what}, which its documentation rules out")

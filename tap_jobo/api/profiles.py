@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import enum
-from collections import deque
 from concurrent.futures import wait
-from typing import TYPE_CHECKING, Final
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
 
 from tap_jobo.api.json_body import parse_json
-from tap_jobo.api.worker_pool import WorkerPool
-from tap_jobo.errors import ApiError, NotFoundError, RetriesExhaustedError
-from tap_jobo.records.uuids import parse_uuid
+from tap_jobo.api.threads import call_in_threads
+from tap_jobo.errors import ApiError, NotFoundError, RejectedError, RetriesExhaustedError
+from tap_jobo.records.values import parse_uuid
 from tap_jobo.wording import plural
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from concurrent.futures import Future
 
     from requests import PreparedRequest
@@ -24,27 +24,22 @@ if TYPE_CHECKING:
     from tap_jobo.records.converter import RecordConverter, Row
     from tap_jobo.signals import ShutdownSignal
 
-    _Outcome = Row | RetriesExhaustedError | None
-
 RETRY_FOR: Final = 60.0
 """Seconds of waits for one profile: less than for a page, since it can be fetched later, free."""
 PROFILE_PATH: Final = "/api/companies"
 NOBODY: Final = "00000000-0000-0000-0000-000000000000"
 """No company has this id: a 404 for it shows that the API is up, and what its clock says."""
-AHEAD: Final = 50
-"""Profiles that are asked for or wait to be written, at the most."""
-_ENOUGH: Final = 5
-"""Damaged profiles in a row until the format must have changed."""
+_MIN_BAD_PROFILES: Final = 5
+"""Bad profiles in a row before the format counts as changed."""
 _POLL: Final = 0.2
 """Seconds between checks for a signal while waiting for a profile."""
 
 
 class Metric(enum.StrEnum):
-    """The figures of the summary, by their names in Singer METRIC lines."""
+    """The figures of METRIC lines that the SDK does not count."""
 
-    PROFILES = "jobo_profiles"
-    PROFILES_NOT_FOUND = "jobo_profiles_gone"
-    PROFILES_SKIPPED = "jobo_profiles_skipped"
+    NOT_FOUND = "jobo_profiles_not_found"
+    SKIPPED = "jobo_profiles_skipped"
 
 
 class Profiles:
@@ -56,12 +51,12 @@ class Profiles:
         converter: Converts a profile to a record.
         workers: Maximum concurrent requests.
         shutdown: Ends the wait for profiles when a signal arrives.
-        logger: Where missing profiles are reported.
+        logger: Where missing profiles are logged.
 
     Attributes:
         count: Profiles read and written so far.
         not_found: Companies without a profile, so far.
-        skipped: Profiles that could not be fetched although others could, so far.
+        skipped: Companies whose profile the API did not return, so far.
     """
 
     def __init__(  # noqa: PLR0913 - each is a separate dependency
@@ -80,61 +75,14 @@ class Profiles:
         self._workers = workers
         self._shutdown = shutdown
         self._logger = logger
+        self._bad_in_a_row = 0
         self.count = 0
         self.not_found = 0
         self.skipped = 0
-        self._damaged: dict[str, int] = {}
-
-    def read(
-        self, ids: Iterable[str], show_progress: Callable[[], None] = lambda: None
-    ) -> Iterator[Row]:
-        """Yield the profiles of companies in order, with only a few in memory at once.
-
-        A company that is not found has none. One whose profile Jobo fails to give is skipped,
-        with an ERROR, if the others can be fetched.
-
-        Args:
-            ids: The companies.
-            show_progress: Called after each of them.
-
-        Raises:
-            RetriesExhaustedError: The others cannot be fetched either.
-            TapJoboError: As `Client.fetch`, for all but 404, 429 and 5xx.
-        """
-        with WorkerPool(self._fetch, self._workers) as pool:
-            asked: deque[tuple[str, Future[_Outcome]]] = deque()
-            for company_id in ids:
-                asked.append((company_id, pool.submit(company_id)))
-                if len(asked) == AHEAD:
-                    yield from self._records(*asked.popleft())
-                    show_progress()
-            while asked:
-                yield from self._records(*asked.popleft())
-                show_progress()
-
-    def _records(self, company_id: str, asked: Future[_Outcome]) -> Iterator[Row]:
-        """Wait for a company's profile and yield its record, if it has one."""
-        outcome = self._wait_for(asked)
-        if isinstance(outcome, RetriesExhaustedError):
-            self._skip(company_id, outcome)
-        elif outcome is None:
-            self.not_found += 1
-            self._logger.info("Company %s was not found: it has no profile.", company_id)
-        else:
-            yield from self._record(company_id, outcome)
-
-    def _skip(self, company_id: str, error: RetriesExhaustedError) -> None:
-        self.skipped += 1
-        self._logger.error(
-            "The profile of company %s is skipped: %s. Add it to company_ids to fetch it later, "
-            "free of charge.",
-            company_id,
-            error.why,
-        )
 
     @property
     def done(self) -> int:
-        """Companies that were read so far, with or without a profile."""
+        """Companies read so far, with or without a profile."""
         return self.count + self.not_found + self.skipped
 
     def figures(self) -> str:
@@ -143,78 +91,91 @@ class Profiles:
         parts = [f"{count:,} {what}" for what, count in others.items() if count]
         return ", ".join([plural(self.count, "profile"), *parts])
 
-    def metrics(self) -> dict[Metric, float]:
+    def metrics(self) -> dict[Metric, int]:
         """Return the figures for METRIC lines: those that are not zero."""
-        counts = {
-            Metric.PROFILES: self.count,
-            Metric.PROFILES_NOT_FOUND: self.not_found,
-            Metric.PROFILES_SKIPPED: self.skipped,
-        }
+        counts = {Metric.NOT_FOUND: self.not_found, Metric.SKIPPED: self.skipped}
         return {metric: count for metric, count in counts.items() if count}
 
-    def _record(self, company_id: str, profile: Row) -> Iterator[Row]:
-        if parse_uuid(profile.get("id")) != company_id.lower():
-            self._logger.error("The profile of company %s has another id.", company_id)
-            self.skipped += 1
-            self._note_damage("id", is_damaged=True)
-            return
-        conversion = self._converter.convert([profile])
-        self._note_damage("id", is_damaged=False)
-        self._note_damage("name", is_damaged=bool(conversion.damaged.get("name")))
-        yield from conversion.records
-        self.count += 1
+    def read(
+        self, ids: Sequence[str], show_progress: Callable[[], None] = lambda: None
+    ) -> Generator[Row]:
+        """Yield the profiles of companies, in order.
 
-    def _note_damage(self, field: str, *, is_damaged: bool) -> None:
+        A company that is not found has none. One whose profile the API does not return is skipped,
+        with an ERROR, if others can be fetched.
+
+        Args:
+            ids: The companies; their profiles may all be in memory at once.
+            show_progress: Called after each of them.
+
+        Raises:
+            RetriesExhaustedError: No profile can be fetched.
+            ApiError: The key is refused, or the format has changed.
+            InterruptedRunError: A signal arrived.
+        """
+        with call_in_threads(self._fetch, ids, self._workers) as profiles:
+            for company_id, profile in zip(ids, profiles, strict=True):
+                yield from self._records(company_id, self._wait_for(profile))
+                show_progress()
+
+    def _wait_for(self, profile: Future[Any]) -> Any:
+        while not profile.done():
+            self._shutdown.check()
+            wait([profile], _POLL)
+        return profile.result()
+
+    def _fetch(self, company_id: str) -> Any:
+        """Return the JSON of a profile, or the error that concerns only this company.
+
+        Raises:
+            RetriesExhaustedError: Other profiles cannot be fetched either.
+            ApiError: The key is refused.
+        """
+        try:
+            return parse_json(self._client.fetch(self._prepare(company_id)).body)
+        except RejectedError as error:
+            return error
+        except RetriesExhaustedError as error:
+            with suppress(RejectedError):
+                self._client.fetch(self._prepare(NOBODY))
+            return error
+
+    def _records(self, company_id: str, profile: Any) -> Iterator[Row]:
+        """Yield the record of a company, if it has one."""
+        if isinstance(profile, NotFoundError):
+            self.not_found += 1
+            self._logger.info("No profile for company %s (404).", company_id)
+        elif isinstance(profile, RejectedError | RetriesExhaustedError):
+            self._skip(company_id, profile.why)
+        elif isinstance(profile, dict) and parse_uuid(profile.get("id")) == company_id.lower():
+            conversion = self._converter.convert([profile])
+            self._check_format("name", is_bad=bool(conversion.damaged.get("name")))
+            yield from conversion.records
+            self.count += 1
+        else:
+            self._skip(company_id, "Jobo's response is not the profile of this company")
+            self._check_format("id", is_bad=True)
+
+    def _skip(self, company_id: str, why: str) -> None:
+        self.skipped += 1
+        self._logger.error(
+            "Skipped the profile of company %s: %s. To retry it later (free), add the ID to "
+            "company_ids.",
+            company_id,
+            why,
+        )
+
+    def _check_format(self, field: str, *, is_bad: bool) -> None:
         """Count profiles in a row that lack a field which the API never leaves out.
 
         Raises:
             ApiError: They are enough to be no accident. The state is not past their page, so a
                 newer version gets these profiles.
         """
-        self._damaged[field] = self._damaged.get(field, 0) + 1 if is_damaged else 0
-        if self._damaged[field] >= _ENOUGH:
+        self._bad_in_a_row = self._bad_in_a_row + 1 if is_bad else 0
+        if self._bad_in_a_row >= _MIN_BAD_PROFILES:
             raise ApiError(
-                f"None of the last {_ENOUGH} profiles of companies has a usable '{field}', which "
-                "the API never leaves out: its format has changed. The run stops before this page "
-                "counts as delivered. Look for a newer tap-jobo, or deselect companies."
+                f"The API's format has changed: the last {_MIN_BAD_PROFILES} company profiles have "
+                f"no valid '{field}'. No state was written for them. Upgrade tap-jobo, or deselect "
+                "companies."
             )
-
-    def _wait_for(self, asked: Future[_Outcome]) -> _Outcome:
-        while not asked.done():
-            self._shutdown.check()
-            wait([asked], _POLL)
-        return asked.result()
-
-    def _fetch(self, company_id: str) -> _Outcome:
-        """Return a profile, the error that it failed with, or None if there is none.
-
-        Raises:
-            RetriesExhaustedError: Other profiles cannot be fetched either: the API itself is down.
-        """
-        try:
-            return self._fetch_once(company_id)
-        except RetriesExhaustedError as error:
-            self._fetch_once(NOBODY)
-            return error
-
-    def _fetch_once(self, company_id: str) -> Row | None:
-        try:
-            return _read_profile(self._client.fetch(self._prepare(company_id)).body)
-        except NotFoundError:
-            return None
-        except RetriesExhaustedError:
-            raise
-        except ApiError as error:
-            raise ApiError(
-                f"The profile of company {company_id} cannot be fetched. {error}"
-            ) from error
-
-
-def _read_profile(body: bytes) -> Row:
-    data = parse_json(body)
-    if not isinstance(data, dict):
-        raise ApiError(
-            "Jobo's profile of a company is not a JSON object, which its documentation rules "
-            "out: the run stops here, and the scan is kept."
-        )
-    return data

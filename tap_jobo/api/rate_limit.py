@@ -6,17 +6,18 @@ import threading
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
+from tap_jobo.api.limits import RETRY_AFTER_MAX
 from tap_jobo.clock import parse_http_date
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Mapping
     from datetime import datetime
 
-RETRY_AFTER_MAX: Final = 3_600.0
-"""Seconds of waits that the API may ask for, for one request."""
-_WINDOWS: Final = (("minute", 60.0, 999.0), ("hour", 3_600.0, 10_000.0))
-"""Windows of the rate limits: name, seconds, maximum requests for a limit of this window."""
-_WORTH_TELLING: Final = 5.0
+    from tap_jobo.clock import Clock
+    from tap_jobo.signals import ShutdownSignal
+
+_LOGGED: Final = 5.0
 """Pauses of more than this many seconds are logged."""
 
 
@@ -46,65 +47,67 @@ class RateLimiter:
 
     Args:
         workers: How many requests may be open at once: a response does not count the others.
+        clock: The clock to read.
+        shutdown: Ends waits when a signal arrives.
+        logger: Where long waits are reported.
     """
 
-    def __init__(self, workers: int) -> None:
-        self._lock = threading.Lock()
+    def __init__(
+        self, workers: int, *, clock: Clock, shutdown: ShutdownSignal, logger: logging.Logger
+    ) -> None:
         self._others = workers - 1
+        self._clock = clock
+        self._shutdown = shutdown
+        self._logger = logger
+        self._lock = threading.Lock()
         self._last_slot = 0.0
         self._interval = 0.0
         self._paused_until = 0.0
-        self._limit: str | None = None
-        self._told_until = 0.0
+        self._logged_until = 0.0
 
-    def wait(self, now: float) -> float:
-        """Return the seconds until the request may be sent; `now` is in monotonic seconds."""
+    def wait(self) -> None:
+        """Wait until the next request may be sent.
+
+        Raises:
+            InterruptedRunError: A signal arrived.
+        """
         with self._lock:
+            now = self._clock.monotonic()
             slot = max(now, self._last_slot + self._interval, self._paused_until)
             self._last_slot = slot
-            return slot - now
+        self._log(slot)
+        self._shutdown.wait(slot - now)
+        while (left := self._paused_until - self._clock.monotonic()) > 0:
+            self._log(self._paused_until)  # another thread was asked to wait meanwhile
+            self._shutdown.wait(left)
 
-    def pause(self, seconds: float, now: float) -> None:
+    def pause(self, seconds: float) -> None:
         """Hold back all requests for this many seconds."""
         with self._lock:
-            self._paused_until = max(self._paused_until, now + seconds)
+            self._paused_until = max(self._paused_until, self._clock.monotonic() + seconds)
 
-    def pause_left(self, now: float) -> float:
-        """Return the seconds until a pause is over, 0 if there is none."""
-        return max(0.0, self._paused_until - now)
-
-    def describe(self, wait: float, now: float) -> str | None:
-        """Return a log line for a wait, None if it is short or another thread has logged it."""
-        with self._lock:
-            if wait <= _WORTH_TELLING or now + wait <= self._told_until + _WORTH_TELLING:
-                return None
-            self._told_until = now + wait
-        limit = f" ({self._limit})" if self._limit else ""
-        return f"Jobo's rate limit reached{limit}: waiting {wait:,.0f} s"
-
-    def note_answer(self, headers: Mapping[str, str], now: float) -> None:
+    def note_response(self, headers: Mapping[str, str]) -> None:
         """Record the allowance that a response reports."""
         remaining = _number(headers.get("X-RateLimit-Remaining"))
         limit = _number(headers.get("X-RateLimit-Limit"))
         until_reset = _until_reset(headers)
         self._interval = 0.0
-        if limit is not None:
-            self._limit = _describe_limit(limit, until_reset or 0.0)
         if remaining is None or until_reset is None or until_reset > RETRY_AFTER_MAX:
             return
         left = max(0.0, remaining - self._others)
         if not left:
-            self.pause(until_reset, now)
+            self.pause(until_reset)
         elif limit is None or left <= limit / 2:
             self._interval = until_reset / (left + 1)
 
-
-def _describe_limit(limit: float, until_reset: float) -> str:
-    """Describe a limit; no header names its window, so infer it from its size and reset time."""
-    for name, seconds, most in _WINDOWS:
-        if until_reset <= seconds and limit <= most:
-            return f"{limit:,.0f} requests per {name}"
-    return f"{limit:,.0f} requests per day"
+    def _log(self, until: float) -> None:
+        """Log a wait, unless it is short or another thread has logged it."""
+        with self._lock:
+            seconds = until - self._clock.monotonic()
+            if seconds <= _LOGGED or until <= self._logged_until + _LOGGED:
+                return
+            self._logged_until = until
+        self._logger.info("Jobo's rate limit is reached: waiting %s s.", f"{seconds:,.0f}")
 
 
 def _number(value: object) -> float | None:

@@ -1,154 +1,126 @@
-"""API responses: what arrived, and what an error response means for the run."""
+"""What a response means: a page, a refusal, or a page that was lost and may have been billed."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from tap_jobo.api.account import deducted_credits
-from tap_jobo.api.json_body import NotJsonError, parse_json
+from tap_jobo.api.budget import deducted_credits
+from tap_jobo.api.json_body import NotJsonError, members, parse_json
 from tap_jobo.api.rate_limit import parse_retry_after
-from tap_jobo.api.retry import IncompleteResponseError, RetryableError
-from tap_jobo.errors import ApiError, CursorRejectedError, NotFoundError
+from tap_jobo.api.retry import FailedTryError, Outcome
+from tap_jobo.errors import (
+    ApiError,
+    CursorRejectedError,
+    NotFoundError,
+    RejectedError,
+    UnauthorizedError,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
+    from collections.abc import Collection, Mapping
 
-    from tap_jobo.api.account import Account
+    from tap_jobo.api.sender import ApiResponse
 
-_BOM: Final = b"\xef\xbb\xbf"
-_RETRIED: Final = frozenset(
-    {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
-)
-"""Temporary errors, as are all of 500 and above."""
-_ADVICE: Final[dict[int, str]] = {
+
+_OUTCOMES: Final[Mapping[int, Outcome]] = {
+    HTTPStatus.REQUEST_TIMEOUT: Outcome.REFUSED,
+    HTTPStatus.TOO_EARLY: Outcome.REFUSED,
+    HTTPStatus.TOO_MANY_REQUESTS: Outcome.REFUSED,
+    **dict.fromkeys(range(500, 600), Outcome.REFUSED),
+    # A gateway responds with these when it has lost the API's own response.
+    HTTPStatus.BAD_GATEWAY: Outcome.POSSIBLY_BILLED,
+    HTTPStatus.GATEWAY_TIMEOUT: Outcome.POSSIBLY_BILLED,
+    **dict.fromkeys(range(520, 530), Outcome.POSSIBLY_BILLED),
+    # The response follows such an announcement, but http.client does not wait for it.
+    **dict.fromkeys(range(101, 200), Outcome.POSSIBLY_BILLED),
+}
+"""What an error status means if another try may succeed; all other errors are final and free."""
+
+_ADVICE: Final[Mapping[int, str]] = {
     HTTPStatus.BAD_REQUEST: "Check the settings that this names.",
     HTTPStatus.UNAUTHORIZED: "Set api_key to a valid key of your account.",
-    HTTPStatus.FORBIDDEN: "The plan or the key does not include this: ask Jobo.",
+    HTTPStatus.FORBIDDEN: "The plan or the key does not include this: contact Jobo.",
     HTTPStatus.NOT_FOUND: "Check the setting api_url.",
 }
 _REDIRECT_ADVICE: Final = (
     "The key must not follow a redirect: set api_url to the address of the API itself."
 )
-_OTHER_ADVICE: Final = "Check the setting api_url, or ask Jobo."
-
-
-@dataclass(frozen=True, slots=True)
-class ApiResponse:
-    """A complete response.
-
-    Attributes:
-        body: Its body, decoded, with the key redacted.
-        status: Its status, 200 unless rows came with another 2xx.
-        headers: Its headers, with case-insensitive names.
-        first_sent_at: The local time before the first try, in UTC.
-        sent_at: The local time before the successful try, in UTC.
-        elapsed: Seconds between `sent_at` and the response headers.
-        date: The API's clock in the response, in whole seconds; None if missing.
-    """
-
-    body: bytes
-    status: int
-    headers: Mapping[str, str]
-    first_sent_at: datetime
-    sent_at: datetime
-    elapsed: float
-    date: datetime | None
+_OTHER_ADVICE: Final = "Check the setting api_url, or contact Jobo."
 
 
 def require_success(
-    response: ApiResponse, account: Account | None = None, forbidden: str | None = None
+    response: ApiResponse,
+    *,
+    envelope: Collection[str] = (),
+    page_size_setting: str = "",
+    forbidden: str | None = None,
 ) -> ApiResponse:
-    """Return the response if it succeeded: with a page, or with JSON if it is free.
+    """Return the response if it succeeded.
 
     Args:
         response: The response.
-        account: Where a page is charged; None for a free request.
+        envelope: Members of which a page has at least one; empty for any JSON. A response with a
+            deduction is a page even without them: its format has changed.
+        page_size_setting: The setting for smaller pages, for a 402; empty if there is none.
         forbidden: Advice for a 403, instead of the default.
 
     Raises:
-        RetryableError: Jobo refused it temporarily.
-        IncompleteResponseError: It is not a page, or not JSON.
+        FailedTryError: It is no page, but another try may return one.
         ApiError: Jobo refused it.
     """
-    status, headers, body = response.status, response.headers, response.body
-    if not _is_success(status, is_paid=account is not None):
-        setting = account.page_size_setting if account else None
-        raise _refusal(status, headers, body, page_size_setting=setting, forbidden=forbidden)
-    if not (_is_page(body, headers) if account else _is_json(body)):
-        raise IncompleteResponseError(f"Jobo answered {status} without a JSON body")
-    return response
-
-
-def _is_success(status: int, *, is_paid: bool) -> bool:
-    """Whether a status is a success; a page may come with any 2xx."""
-    if is_paid:
-        return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
-    return status == HTTPStatus.OK
-
-
-def _is_page(body: bytes, headers: Mapping[str, str]) -> bool:
-    """Whether a complete 2xx body is a page that was billed, rather than, say, a gateway's HTML.
-
-    It is if it starts like a JSON object, or if the response reports a deduction.
-    """
-    if not (text := body.removeprefix(_BOM).strip()):
-        return False
-    has_known_end = "Content-Length" in headers or "Transfer-Encoding" in headers
-    if text.startswith(b"{") and (has_known_end or text.endswith(b"}")):
-        return True
-    return has_known_end and bool(deducted_credits(headers))
-
-
-def _is_json(body: bytes) -> bool:
-    """Whether a body is JSON."""
-    try:
-        parse_json(body)
-    except NotJsonError:
-        return False
-    return True
+    status, headers = response.status, response.headers
+    if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+        if _is_usable(response, envelope):
+            return response
+        message = f"Jobo responded with {status}, but without the documented JSON"
+        raise FailedTryError(message, Outcome.POSSIBLY_BILLED, headers=headers)
+    data = _json_or_none(response.body)
+    message = f"Jobo responded with {status}{_quote(data)}"
+    if outcome := _OUTCOMES.get(status):
+        raise FailedTryError(
+            message,
+            Outcome.POSSIBLY_BILLED if deducted_credits(headers) else outcome,
+            headers=headers,
+            retry_after=parse_retry_after(status, headers, data),
+            is_rate_limit=status == HTTPStatus.TOO_MANY_REQUESTS,
+        )
+    raise _refusal(status, message, data, page_size_setting, forbidden)
 
 
 def _refusal(
-    status: int,
-    headers: Mapping[str, str],
-    body: bytes,
-    *,
-    page_size_setting: str | None = None,
-    forbidden: str | None = None,
-) -> Exception:
-    """Return the error to raise for an error response.
-
-    Args:
-        status: Its status.
-        headers: Its headers.
-        body: Its body.
-        page_size_setting: The setting that limits the page size, for a 402.
-        forbidden: Advice for a 403, instead of the default.
-    """
-    data = _json_or_none(body)
-    said = f"Jobo answered {status}{_sentence(data)}"
-    if status in _RETRIED or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        asked = parse_retry_after(status, headers, data)
-        is_rate_limit = status == HTTPStatus.TOO_MANY_REQUESTS
-        return RetryableError(said, asked=asked, is_rate_limit=is_rate_limit)
+    status: int, message: str, data: object, page_size_setting: str, forbidden: str | None
+) -> ApiError:
+    """Return the error for a response that another try would get again."""
     if _is_cursor_rejected(status, data):
-        return CursorRejectedError(said)
+        return CursorRejectedError(message)
     if status == HTTPStatus.PAYMENT_REQUIRED:
-        return ApiError(_top_up(said, data, page_size_setting))
-    if status == HTTPStatus.FORBIDDEN and forbidden:
-        return ApiError(f"{said}. {forbidden}")
-    error_class = NotFoundError if status == HTTPStatus.NOT_FOUND else ApiError
-    return error_class(f"{said}. {_advice(status)}")
+        return ApiError(_top_up(message, data, page_size_setting))
+    if status == HTTPStatus.UNAUTHORIZED:
+        return UnauthorizedError(f"{message}. {_ADVICE[status]}")
+    if status == HTTPStatus.FORBIDDEN:
+        return ApiError(f"{message}. {forbidden or _ADVICE[status]}")
+    if status < HTTPStatus.BAD_REQUEST:
+        return ApiError(f"{message}. {_REDIRECT_ADVICE}")
+    error_class = NotFoundError if status == HTTPStatus.NOT_FOUND else RejectedError
+    return error_class(message, _ADVICE.get(status, _OTHER_ADVICE))
 
 
-def _advice(status: int) -> str:
-    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-        return _REDIRECT_ADVICE
-    return _ADVICE.get(status, _OTHER_ADVICE)
+def _is_usable(response: ApiResponse, envelope: Collection[str]) -> bool:
+    """Whether a complete 2xx body is JSON, and if it is to be a page, was billed as one.
+
+    JSON that is cut short is none: a proxy may cut a compressed body without a trace.
+    """
+    try:
+        names = members(response.body)
+    except NotJsonError:
+        return False
+    return (
+        not envelope
+        or any(name in names for name in envelope)
+        or bool(deducted_credits(response.headers))
+    )
 
 
 def _json_or_none(body: bytes) -> object:
@@ -158,18 +130,18 @@ def _json_or_none(body: bytes) -> object:
         return None
 
 
-def _sentence(data: object) -> str:
+def _quote(data: object) -> str:
     """Return Jobo's message from either kind of error body, as one short line of printable text."""
-    said: list[str] = []
+    messages: list[str] = []
     if isinstance(data, dict):
-        said = [
+        messages = [
             data[name]
             for name in ("detail", "message", "title", "error")
             if isinstance(data.get(name), str) and data[name].strip()
         ]
-    if not said:
+    if not messages:
         return ""
-    line = re.sub(r"[^\x20-\x7e]+", " ", said[0]).strip().rstrip(".")
+    line = re.sub(r"[^\x20-\x7e]+", " ", messages[0]).strip().rstrip(".")
     return f" ({line[:300]})"
 
 
@@ -183,19 +155,19 @@ def _is_cursor_rejected(status: int, data: object) -> bool:
     )
 
 
-def _top_up(said: str, data: object, page_size_setting: str | None) -> str:
+def _top_up(message: str, data: object, page_size_setting: str) -> str:
     facts = data if isinstance(data, dict) else {}
     needed, present = facts.get("credits_required"), facts.get("credits_balance")
     if isinstance(needed, int | float) and isinstance(present, int | float):
-        # Jobo's own sentence says the same.
-        said = "Jobo answered 402"
+        # Jobo's own message says the same.
+        message = "Jobo responded with 402"
         why = f"The next page needs {needed:,} credits and the balance is {present:,}"
     else:
         why = "The balance does not cover the next page"
     smaller = (
-        f", or lower {page_size_setting} to use the last credits (in a new sync: one under way "
+        f", or lower {page_size_setting} to use the last credits (in a new sync: one in progress "
         "keeps its page size)"
         if page_size_setting
         else ""
     )
-    return f"{said}. {why}: top up the account at Jobo{smaller}."
+    return f"{message}. {why}: top up the account at Jobo{smaller}."

@@ -1,43 +1,53 @@
-"""Which failures to retry, how long to wait before each retry, and when to give up."""
+"""What became of a failed try, how long to wait before the next one, and when to give up."""
 
 from __future__ import annotations
 
+import enum
 import random
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from tap_jobo.api.rate_limit import RETRY_AFTER_MAX
-from tap_jobo.errors import ApiError, RetriesExhaustedError
+from tap_jobo.api import limits
+from tap_jobo.errors import ApiError, RetriesExhaustedError, UnreachableError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
-RETRY_FOR: Final = 300.0
-"""Seconds of backoff and failed tries for one page."""
-BACKOFF_MIN: Final = 0.5
-BACKOFF_MAX: Final = 30.0
-_INCOMPLETE_BACKOFF: Final = (5.0, 30.0)
-"""Seconds before each retry after an incomplete response: every try may be billed."""
+
+class Outcome(enum.Enum):
+    """What became of a try that returned no page."""
+
+    NOT_SENT = "The API has not received it: free, and tried again for minutes."
+    REFUSED = "The API has refused it for now: free, and tried again for minutes."
+    POSSIBLY_BILLED = "The API may have billed a page: charged in full, and tried again twice."
 
 
-class RetryableError(Exception):
-    """The request failed without being billed.
+class FailedTryError(Exception):
+    """A try returned no page, but another may.
 
-    Attributes:
-        asked: Seconds that the response asks to wait, if it does.
+    Args:
+        message: What happened.
+        outcome: What that means for the bill.
+        headers: The response headers, if there are any.
+        retry_after: Seconds that the response asks to wait, if it does.
         is_rate_limit: Whether the cause is a rate limit, which holds back all workers.
     """
 
     def __init__(
-        self, why: str, *, asked: float | None = None, is_rate_limit: bool = False
+        self,
+        message: str,
+        outcome: Outcome,
+        *,
+        headers: Mapping[str, str] | None = None,
+        retry_after: float | None = None,
+        is_rate_limit: bool = False,
     ) -> None:
-        super().__init__(why)
-        self.asked = asked
+        super().__init__(message)
+        self.outcome = outcome
+        self.headers = headers or {}
+        self.retry_after = retry_after
         self.is_rate_limit = is_rate_limit
-
-
-class IncompleteResponseError(Exception):
-    """The request was sent but got no complete response: it may have been billed."""
 
 
 class Retry:
@@ -45,8 +55,9 @@ class Retry:
 
     Args:
         seconds: Maximum total of backoff and failed tries.
-        is_paid: Whether an incomplete response may be billed. If not, it can also be fetched
-            later: a response other than a rate limit may ask to wait at most `seconds`.
+        is_paid: Whether the request can be billed. One that cannot is tried again whatever became
+            of it, but can also be sent later: it honors no wait longer than `seconds`, except for
+            a rate limit.
     """
 
     def __init__(self, seconds: float, *, is_paid: bool) -> None:
@@ -54,64 +65,53 @@ class Retry:
         self._is_paid = is_paid
         self._tries = 0
         self._spent = 0.0
-        self._own = 0.0
         self._asked = 0.0
-        self._incomplete = 0
+        self._possibly_billed = 0
 
-    def after_failure(self, failure: RetryableError, *, spent: float, now: datetime) -> float:
-        """Return the seconds to wait after a request that failed without being billed.
+    def wait_after(self, failure: FailedTryError, *, spent: float, now: datetime) -> float:
+        """Return the seconds to wait before the next try.
 
         Args:
             failure: What happened.
-            spent: Seconds that the request took.
+            spent: Seconds that the try took.
             now: The local clock.
 
         Raises:
-            RetriesExhaustedError: The waits have taken too long.
+            ApiError: There is no next try.
         """
+        if self._is_paid and failure.outcome is Outcome.POSSIBLY_BILLED:
+            return self._after_possibly_billed(failure)
         self._spent += spent
-        if failure.asked:
-            return self._obey(failure, max(failure.asked, BACKOFF_MIN), now)
-        wait = self._next_own()
-        if self._own + wait + self._spent > self._seconds:
-            raise RetriesExhaustedError(
-                f"{failure} (given up after {_tries(self._tries)} in "
-                f"{self._own + self._spent:.0f} seconds)"
-            )
-        self._own += wait
-        return wait
-
-    def after_incomplete(self, failure: IncompleteResponseError) -> float:
-        """Return the seconds to wait after a request without a complete response.
-
-        Raises:
-            ApiError: All retries are used up.
-        """
-        if self._incomplete == len(_INCOMPLETE_BACKOFF):
-            each = ", and each may have been billed" if self._is_paid else ""
-            raise ApiError(
-                f"{failure} (given up after three tries{each}). Run again later: the next run "
-                "resumes from here."
-            )
-        wait = _INCOMPLETE_BACKOFF[self._incomplete] * random.uniform(0.9, 1.1)  # noqa: S311
-        self._incomplete += 1
-        return wait
-
-    def _obey(self, failure: RetryableError, asked: float, now: datetime) -> float:
-        self._asked += asked
-        is_bounded = not (self._is_paid or failure.is_rate_limit)
-        if self._asked > (self._seconds if is_bounded else RETRY_AFTER_MAX):
-            then = (now + timedelta(seconds=min(asked, 1e9))).isoformat(timespec="minutes")
-            raise RetriesExhaustedError(
-                f"{failure}, and asks to wait {asked:,.0f} seconds: try again after {then}"
-            )
-        return asked
-
-    def _next_own(self) -> float:
-        longest = min(BACKOFF_MAX, BACKOFF_MIN * 2**self._tries)
+        if failure.retry_after:
+            return self._honor(failure, max(failure.retry_after, limits.BACKOFF_MIN), now)
+        longest = min(limits.BACKOFF_MAX, limits.BACKOFF_MIN * 2**self._tries)
+        wait: float = max(limits.BACKOFF_MIN, longest * random.uniform(0.5, 1))  # noqa: S311
         self._tries += 1
-        return float(max(BACKOFF_MIN, longest * random.uniform(0.5, 1)))  # noqa: S311 - jitter
+        if self._spent + wait > self._seconds:
+            is_unreachable = failure.outcome is Outcome.NOT_SENT
+            error = UnreachableError if is_unreachable else RetriesExhaustedError
+            tries = "1 try" if self._tries == 1 else f"{self._tries} tries"
+            raise error(f"{failure} (given up after {tries} in {self._spent:.0f} seconds)")
+        self._spent += wait
+        return wait
 
+    def _after_possibly_billed(self, failure: FailedTryError) -> float:
+        waits = limits.POSSIBLY_BILLED_WAITS
+        if self._possibly_billed == len(waits):
+            raise ApiError(
+                f"{failure} (given up after {len(waits) + 1} tries, and each may have been "
+                "billed). Run again later: the next run resumes from here."
+            )
+        wait = waits[self._possibly_billed] * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
+        self._possibly_billed += 1
+        return wait
 
-def _tries(count: int) -> str:
-    return "1 try" if count == 1 else f"{count} tries"
+    def _honor(self, failure: FailedTryError, seconds: float, now: datetime) -> float:
+        self._asked += seconds
+        is_bounded = not (self._is_paid or failure.is_rate_limit)
+        if self._asked > (self._seconds if is_bounded else limits.RETRY_AFTER_MAX):
+            then = (now + timedelta(seconds=min(seconds, 1e9))).isoformat(timespec="minutes")
+            raise RetriesExhaustedError(
+                f"{failure}, and asks to wait {seconds:,.0f} seconds: try again after {then}"
+            )
+        return seconds

@@ -1,116 +1,210 @@
-"""One try of a request: sends it and reads its response, within limits."""
+"""One try of a request: what came of it, and whether it may have been billed."""
 
 from __future__ import annotations
 
+import io
+import socket
+import ssl
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
+import requests
 import urllib3
 
-from tap_jobo.api.failures import reading_failed, sending_failed
+from tap_jobo.api import limits
+from tap_jobo.api.retry import FailedTryError, Outcome
+from tap_jobo.clock import parse_http_date
 from tap_jobo.errors import ApiError
 from tap_jobo.redaction import redact_body
 
 if TYPE_CHECKING:
-    import requests
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
 
-    from tap_jobo.api.transport import Exchange
     from tap_jobo.clock import Clock
 
-_TIMEOUT: Final = (10.0, 120.0)
-"""Seconds to connect, and between two parts of a response: Jobo asks for at least 120."""
-_BODY_MAX: Final = 512 * 1024 * 1024
-"""Maximum bytes of a decoded body."""
 _CHUNK: Final = 64 * 1024
-_IDLE_MAX: Final = 60.0
-"""Seconds after which an idle connection is not reused: a gateway may have dropped it, and the tap
-cannot know whether a request lost there was billed."""
+_CLOSED: Final = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
+_TIMEOUTS: Final = (TimeoutError, requests.Timeout, urllib3.exceptions.TimeoutError)
+_CAUSES: Final[tuple[tuple[Any, str], ...]] = (
+    (socket.gaierror, "unknown host name"),
+    (ConnectionRefusedError, "connection refused"),
+    (_CLOSED, "connection closed"),
+    (_TIMEOUTS, "timed out"),
+)
 
 
-class BodyTooLargeError(ApiError):
-    """A body is larger than a page can be, or than memory: a retry would fail as well."""
+@dataclass(frozen=True, slots=True)
+class ApiResponse:
+    """A complete response.
 
-    def __init__(self, what: str) -> None:
-        super().__init__(
-            f"Jobo's answer {what}: lower the page size, or ask Jobo. The request may have been "
-            "billed."
-        )
-
-
-class Sender:
-    """Sends requests, one try each.
-
-    Args:
-        session: The session whose adapters, proxies and certificates to use. Its `send` is not
-            used (see `Transport`), so redirects are never followed: they would send a header such
-            as X-Api-Key to another host.
-        key: The API key, to redact it from responses.
-        clock: The clock to read.
+    Attributes:
+        body: Its body, decoded, with the key redacted.
+        status: Its status.
+        headers: Its headers, with case-insensitive names.
+        date: The API's clock in the response, in whole seconds; None if missing.
     """
 
-    def __init__(self, session: requests.Session, key: str, clock: Clock) -> None:
+    body: bytes
+    status: int
+    headers: Mapping[str, str]
+    date: datetime | None
+
+
+class _Body(io.BytesIO):
+    """The body of a request, which records that the connection has taken it to send.
+
+    A connection, its TLS handshake, and a tunnel through a proxy precede that, so until then the
+    API has no complete request to bill. The exceptions of requests do not show the difference.
+    """
+
+    is_taken = False
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.is_taken = True
+        return super().read(size)
+
+
+class Try:
+    """One try of a request.
+
+    Args:
+        session: Sends the request.
+        request: What to send.
+        key: The API key, to redact it from the body.
+        clock: The clock to read.
+        is_paid: Whether a page of the response is billed.
+        seconds: How long the try may take.
+
+    Attributes:
+        elapsed: Seconds until the response began; None if it did not.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is a separate fact
+        self,
+        session: requests.Session,
+        request: requests.PreparedRequest,
+        *,
+        key: str,
+        clock: Clock,
+        is_paid: bool = False,
+        seconds: float = limits.TRY_SECONDS,
+    ) -> None:
         self._session = session
+        self._request = request
         self._key = key
         self._clock = clock
-        self._environment: dict[str, Any] | None = None
-        self._last_used = clock.monotonic()
+        self._seconds = seconds
+        self._end = clock.monotonic() + seconds
+        self._body = _with_body(request) if is_paid else None
+        self.elapsed: float | None = None
 
-    def send(
-        self, request: requests.PreparedRequest, exchange: Exchange, *, is_paid: bool
-    ) -> requests.Response:
-        """Send a request and return the response, with its body still unread.
+    @property
+    def may_be_billed(self) -> bool:
+        """Whether a paid request may have been sent completely."""
+        return self._body is not None and self._body.is_taken
+
+    def send(self) -> ApiResponse:
+        """Return the complete response, whatever its status.
 
         Raises:
-            RetryableError: It failed without being billed.
-            IncompleteResponseError: It was sent but got no response.
+            FailedTryError: It got no complete response.
             ApiError: It cannot be sent.
         """
-        url = request.url or ""
-        if self._environment is None:  # its proxies and certificates, looked up once per run
-            merged = self._session.merge_environment_settings(
-                url, {}, stream=True, verify=None, cert=None
-            )
-            self._environment = dict(merged)
-        if is_paid and self._clock.monotonic() - self._last_used > _IDLE_MAX:
-            self._session.close()  # its connections; it opens new ones
-        connect, read = _TIMEOUT
-        timeout: Any = urllib3.Timeout(exchange.seconds, connect, read)
+        started, url = self._clock.monotonic(), self._request.url or ""
+        settings = self._session.merge_environment_settings(url, {}, True, None, None)  # noqa: FBT003
+        connect, read = limits.CONNECT_SECONDS, limits.READ_SECONDS
+        timeout = min(connect, self._seconds), min(read, self._seconds)
         try:
-            adapter = self._session.get_adapter(url)
-            return adapter.send(request, timeout=timeout, **self._environment)
-        except (OSError, urllib3.exceptions.HTTPError) as error:  # requests' are OSErrors
-            raise sending_failed(error, url, exchange, is_paid=is_paid) from error
+            response = self._session.send(self._request, timeout=timeout, **settings)
+            self.elapsed = self._clock.monotonic() - started
+            body = self._read(response)
+        except (OSError, urllib3.exceptions.HTTPError) as error:  # requests' errors are OSErrors
+            raise self._failure(error) from error
+        headers = response.headers
+        return ApiResponse(
+            body, response.status_code, headers, parse_http_date(headers.get("Date"))
+        )
 
-    def read(self, response: requests.Response, exchange: Exchange) -> bytes:
-        """Return the body; for an error response it may be empty, since the status is enough.
-
-        Raises:
-            IncompleteResponseError: It is incomplete.
-            BodyTooLargeError: It is too large to read.
-        """
+    def _read(self, response: requests.Response) -> bytes:
+        """Return the body; for an error response it may be empty, since the status is enough."""
+        chunks, size = [], 0
         try:
             with response:
-                return redact_body(_read_limited(response), self._key)
-        except (OSError, urllib3.exceptions.HTTPError) as error:
-            failure = reading_failed(error, exchange)
-        except MemoryError:
-            failure = BodyTooLargeError("needs more memory than is available")
-        except BodyTooLargeError as error:
-            failure = error
-        finally:
-            self._last_used = self._clock.monotonic()
-        if response.status_code < HTTPStatus.MULTIPLE_CHOICES:
-            raise failure
-        return b""
+                while chunk := response.raw.read1(_CHUNK, decode_content=True):
+                    chunks.append(chunk)
+                    size += len(chunk)
+                    if self._is_overdue or size > limits.MAX_BODY_BYTES:
+                        raise TimeoutError
+        except (OSError, urllib3.exceptions.HTTPError):
+            if response.status_code < HTTPStatus.MULTIPLE_CHOICES:
+                raise
+            return b""
+        return redact_body(b"".join(chunks), self._key)
 
-
-def _read_limited(response: requests.Response) -> bytes:
-    chunks, size = [], 0
-    for chunk in response.iter_content(_CHUNK):
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > _BODY_MAX:
-            raise BodyTooLargeError(
-                f"is larger than {_BODY_MAX // 1024**2} MB, which no page can be"
+    def _failure(self, error: Exception) -> Exception:
+        """Return the error to raise for a try without a complete response."""
+        causes = list(_causes(error))
+        if self.may_be_billed or self.elapsed is not None:
+            return FailedTryError(self._lost(causes), Outcome.POSSIBLY_BILLED)
+        is_closed = _any(causes, _CLOSED)
+        if _any(causes, requests.exceptions.SSLError) and not is_closed:
+            return ApiError(
+                "The certificate of api_url cannot be verified: check api_url, the machine's "
+                "certificates, or the proxy in between."
             )
-    return b"".join(chunks)
+        is_of_connection = (
+            requests.ConnectionError,
+            requests.Timeout,
+            urllib3.exceptions.HTTPError,
+        )
+        if not isinstance(error, is_of_connection):
+            return ApiError(
+                f"The request cannot be sent ({type(error).__name__}): check api_url, and the "
+                "proxy and certificate settings of the environment."
+            )
+        host = urlsplit(self._request.url or "").netloc.rpartition("@")[2]
+        proxy = " through the proxy" if isinstance(error, requests.exceptions.ProxyError) else ""
+        cause = next((text for kinds, text in _CAUSES if _any(causes, kinds)), "connection failed")
+        return FailedTryError(f"{host} cannot be reached{proxy} ({cause})", Outcome.NOT_SENT)
+
+    def _lost(self, causes: list[BaseException]) -> str:
+        """Return what happened to a response that did not arrive, or not completely."""
+        if self._is_overdue:
+            return f"Jobo's response took longer than {self._seconds:g} seconds"
+        if self.elapsed is not None:
+            return "Jobo's response broke off, or is too large"
+        if _any(causes, _TIMEOUTS):
+            return "Jobo did not respond in time"
+        return "The connection to Jobo was lost before the response"
+
+    @property
+    def _is_overdue(self) -> bool:
+        return self._clock.monotonic() >= self._end
+
+
+def _with_body(request: requests.PreparedRequest) -> _Body:
+    """Give a request a body that records whether it was sent, and return it."""
+    content: Any = request.body or b""
+    body = _Body(content.getvalue() if isinstance(content, _Body) else content)
+    request.body = body  # type: ignore[assignment]
+    request.headers["Content-Length"] = str(len(body.getvalue()))
+    return body
+
+
+def _any(causes: list[BaseException], kinds: Any) -> bool:
+    return any(isinstance(each, kinds) for each in causes)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and every error nested in it, in all the ways that urllib3 nests them."""
+    left: list[object] = [error]
+    seen: set[int] = set()
+    while left:
+        each = left.pop(0)
+        if isinstance(each, BaseException) and id(each) not in seen:
+            seen.add(id(each))
+            yield each
+            left += [*each.args, getattr(each, "reason", None), each.__cause__, each.__context__]

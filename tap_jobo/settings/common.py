@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import Final
 
 from tap_jobo.settings.formats import (
-    is_journal_place,
+    is_base_url,
+    is_journal_location,
+    is_missing_state_choice,
     is_path,
     is_printable_ascii,
     is_uuid,
-    matches,
 )
-from tap_jobo.settings.kinds import Boolean, Choice, Integer, ListOf, PastDate, Text, Url
 from tap_jobo.settings.setting import Setting
+from tap_jobo.settings.setting_types import boolean, choice, integer, list_of, past_date, text
 
 _MOST_CONCURRENT: Final = 16
+_MOST_LOOKBACK: Final = 7 * 24 * 60
 _MOST_IDS: Final = 1_000
 """Meltano exports settings as environment variables, whose size is limited."""
 
@@ -22,8 +24,8 @@ SOURCE: Final = (
     Setting(
         name="api_key",
         title="API key",
-        description="API key of your Jobo account (jbe_live_... or jbe_test_...).",
-        kind=Text(is_printable_ascii, "one line of printable ASCII characters without spaces"),
+        description="API key of your Jobo account. It starts with `jbe_live_` or `jbe_test_`.",
+        type=text(is_printable_ascii, "one line of printable ASCII characters without spaces"),
         required=True,
         secret=True,
     ),
@@ -34,7 +36,11 @@ SOURCE: Final = (
             "Base URL of the Jobo API: https, or http on this machine only (127.0.0.1, [::1], "
             "localhost). The key is sent to no other host."
         ),
-        kind=Url(),
+        type=text(
+            is_base_url,
+            "an https:// URL without user, query, or fragment; http:// only on this machine "
+            "(127.0.0.1, [::1], localhost)",
+        ),
         default="https://connect.jobo.world",
     ),
     Setting(
@@ -45,18 +51,18 @@ SOURCE: Final = (
             "zone. Rows last updated before it are not read. If not set, all rows are read. A "
             "start date overrides an earlier bookmark."
         ),
-        kind=PastDate(),
+        type=past_date(),
     ),
     Setting(
         name="lookback_minutes",
         title="Lookback",
         description=(
             "How many minutes before the bookmark the next sync starts, to catch rows that arrive "
-            "late. Rows that changed within that time before the last sync are billed again: "
-            "with 15 minutes, about 4% extra for a run every six hours, and up to 100% for a run "
-            "every 15 minutes."
+            f"late; {_MOST_LOOKBACK:,} (a week) at most. Rows that changed within that time before "
+            "the last sync are billed again: with 15 minutes, about 4% extra for a run every six "
+            "hours, and up to 100% for a run every 15 minutes."
         ),
-        kind=Integer(0, unit="minutes"),
+        type=integer(0, _MOST_LOOKBACK, unit="minutes"),
         default=15,
     ),
 )
@@ -73,7 +79,7 @@ CONTROL: Final = (
             "`resync` reads all matching rows from the start (each is billed). If the filters are "
             "only narrowed and no sync is unfinished, nothing is missing and the run continues."
         ),
-        kind=Choice(("error", "resync", "keep")),
+        type=choice("error", "resync", "keep"),
         default="error",
     ),
     Setting(
@@ -85,21 +91,10 @@ CONTROL: Final = (
             "`resume:ID`, with the id that the error prints, goes on from that sync. Resume only "
             "if the warehouse still has the rows and no other pipeline uses the journal."
         ),
-        kind=Text(
-            matches(r"error|resync|resume:[0-9a-z-]+(,[0-9a-z-]+)*"),
-            "error, resync, or resume: and the id that the error printed",
+        type=text(
+            is_missing_state_choice, "error, resync, or resume: and the id that the error printed"
         ),
         default="error",
-    ),
-    Setting(
-        name="trust_local_clock",
-        title="Trust the local clock",
-        description=(
-            "Set this if the run ends because the API's clock is not known or more than a day "
-            "from the local one, and the local clock is right: the bookmark then follows it."
-        ),
-        kind=Boolean(),
-        default=False,
     ),
     Setting(
         name="max_credits",
@@ -108,7 +103,7 @@ CONTROL: Final = (
             "Maximum credits per run (1,000 credits are $1). When it is reached, the run stops "
             "cleanly (exit code 0) and the next run resumes from there."
         ),
-        kind=Integer(1, unit="credits"),
+        type=integer(1, unit="credits"),
     ),
     Setting(
         name="credits_alert_threshold",
@@ -116,7 +111,7 @@ CONTROL: Final = (
         description=(
             "Log a warning, once per run, if the account's balance is below this many credits."
         ),
-        kind=Integer(0, unit="credits"),
+        type=integer(0, unit="credits"),
     ),
     Setting(
         name="journal",
@@ -125,7 +120,7 @@ CONTROL: Final = (
             "Keep billed pages on disk until the target has stored their rows, so that they are "
             "not billed again after a crash."
         ),
-        kind=Boolean(),
+        type=boolean(),
         default=True,
     ),
     Setting(
@@ -137,17 +132,17 @@ CONTROL: Final = (
             "(credentials from the environment). Pipelines with the same key and filters need "
             "separate ones."
         ),
-        kind=Text(
-            is_journal_place,
+        type=text(
+            is_journal_location,
             "the path of a folder, or a URL such as s3://bucket/prefix, gs://bucket/prefix or "
-            "azure://container/prefix without credentials or a query: the environment has those",
+            "azure://container/prefix (credentials go in environment variables)",
         ),
     ),
     Setting(
         name="companies_concurrency",
         title="Concurrent profiles",
         description=f"How many company profiles are requested at once, 1 to {_MOST_CONCURRENT}.",
-        kind=Integer(1, _MOST_CONCURRENT),
+        type=integer(1, _MOST_CONCURRENT),
         default=4,
     ),
     Setting(
@@ -157,7 +152,7 @@ CONTROL: Final = (
             f"Up to {_MOST_IDS:,} company ids: the stream `companies` reads only these profiles, "
             "free of charge, and no career sites are read."
         ),
-        kind=ListOf("uuids (company_ids_file takes more)", is_uuid, most=_MOST_IDS),
+        type=list_of("UUIDs (company_ids_file takes more)", is_uuid, most=_MOST_IDS),
     ),
     Setting(
         name="company_ids_file",
@@ -166,11 +161,7 @@ CONTROL: Final = (
             "Path of a text file with one company id per line: like `company_ids`, but without a "
             "limit."
         ),
-        kind=Text(is_path, "the path of a text file with a uuid on each line"),
+        type=text(is_path, "the path of a text file with a UUID on each line"),
     ),
 )
 """How to run, and company profiles; listed after the settings of the feeds."""
-
-COMMON: Final = (*SOURCE, *CONTROL)
-UNSUPPORTED: Final = {"batch_config": "object", "emit_activate_version_messages": "boolean"}
-"""Settings of other SDK taps, with their types, that would break this tap's guarantees."""

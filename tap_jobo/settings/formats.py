@@ -1,4 +1,4 @@
-"""The formats that string settings must have: each is a predicate."""
+"""The formats of settings, each a predicate: what a JSON schema cannot say about a string."""
 
 from __future__ import annotations
 
@@ -15,9 +15,6 @@ from tap_jobo.settings.bucket_url import is_like_url, parse_bucket_url
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
-_HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
-
 
 def matches(pattern: str) -> Callable[[str], bool]:
     """Return a predicate for whether a regular expression matches a whole string."""
@@ -29,37 +26,27 @@ is_printable_ascii: Final = matches(r"[!-~]+")
 """Printable ASCII without spaces: what fits in a header."""
 is_text: Final = matches(r"(?=\s*\S)[^\ud800-\udfff]*")
 """Not blank, and without lone surrogates, which UTF-8 cannot encode."""
+is_missing_state_choice: Final = matches(r"error|resync|resume:[0-9a-z-]+(,[0-9a-z-]+)*")
 is_uuid: Final = matches(r"(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-def is_url(text: str) -> bool:
+def is_base_url(text: str) -> bool:
     """Return whether a string is a base URL that the key may be sent to."""
-    if not is_printable_ascii(text):
-        return False
     try:
         url = urlsplit(text)
-        host, port = url.hostname or "", url.port
+        host, _ = url.hostname, url.port
     except ValueError:
         return False
-    if not _is_host(host) or port == 0 or "@" in url.netloc or set("?#{}\\") & set(text):
+    if not (host and is_printable_ascii(text)) or set("@?#{}\\") & set(text):
         return False
     return url.scheme == "https" or (url.scheme == "http" and _is_loopback(host))
 
 
-def _is_host(host: str) -> bool:
-    return _HOST.fullmatch(host) is not None or _is_address(host)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
 def _is_loopback(host: str) -> bool:
-    return ipaddress.ip_address(host).is_loopback if _is_address(host) else host == "localhost"
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def is_past_date(text: str) -> bool:
@@ -70,8 +57,8 @@ def is_past_date(text: str) -> bool:
         return False
 
 
-def is_journal_place(text: str) -> bool:
-    """Tell whether a text can be the path of a folder, or is the URL of a bucket."""
+def is_journal_location(text: str) -> bool:
+    """Return whether a string can be the path of a folder, or is the URL of a bucket."""
     return parse_bucket_url(text) is not None if is_like_url(text) else is_path(text)
 
 

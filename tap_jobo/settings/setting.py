@@ -1,18 +1,16 @@
-"""A setting, declared once: its schema, check, and wording derive from the declaration."""
+"""A setting, declared once: its schema, its check, and its wording derive from the declaration."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from singer_sdk import typing as th
-
-from tap_jobo.settings.kinds import Boolean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tap_jobo.settings.kinds import Kind
+    from tap_jobo.settings.setting_types import SettingType
 
 
 @dataclass(frozen=True)
@@ -21,16 +19,18 @@ class Setting:
 
     Attributes:
         parameter: The request parameter of a filter; None if it has the setting's name.
+        listed_by: The free endpoint that lists the values of a filter, see `api.known_values`.
     """
 
     name: str
     title: str
     description: str
-    kind: Kind
+    type: SettingType
     default: str | int | None = None
     required: bool = False
     secret: bool = False
     parameter: str | None = None
+    listed_by: Literal["filters", "industries", "locations"] | None = None
 
     @property
     def request_parameter(self) -> str:
@@ -40,29 +40,20 @@ class Setting:
     @property
     def is_boolean(self) -> bool:
         """Whether it accepts true or false, and the usual strings for them."""
-        return isinstance(self.kind, Boolean)
-
-    @property
-    def words(self) -> str:
-        """What is allowed, in words that complete "must be ..."."""
-        return self.kind.words
+        return isinstance(self.type.json_type, th.BooleanType)
 
     @property
     def json_property(self) -> th.Property[Any]:
         """Its part of the JSON schema of the configuration."""
         return th.Property(
             self.name,
-            self.kind.json_type,
+            self.type.json_type,
             required=self.required,
             default=self.default,
             description=self.description,
             secret=self.secret,
             title=self.title,
         )
-
-    def allows(self, value: object) -> bool:
-        """Return whether a value is allowed."""
-        return self.kind.allows(value)
 
     def normalize(self, value: Any) -> Any:
         """Return a value in the one form that equivalent values share; None if it is empty.
@@ -71,20 +62,20 @@ class Setting:
             TypeError: The value is not one that this setting allows.
             ValueError: The same.
         """
-        return self.kind.normalize(value)
+        return None if value is None else self.type.normalize(value)
 
-    def doubts(self, value: Any) -> list[str]:
+    def value_hints(self, value: Any) -> list[str]:
         """Return a warning for each item of a list that probably matches nothing.
 
         Args:
             value: The value, which is allowed; None if the setting is not set.
         """
         items = value if isinstance(value, list) else []
-        found = {item: self.kind.doubt(item) for item in items if isinstance(item, str)}
+        hints = {item: self.type.hint(item) for item in items if isinstance(item, str)}
         return [
-            f"Setting '{self.name}': {item!r} {doubt} Unknown values match nothing."
-            for item, doubt in found.items()
-            if doubt
+            f"Setting '{self.name}': {item!r} {hint} Unknown values match no rows."
+            for item, hint in hints.items()
+            if hint
         ]
 
     def narrows(self, old: Any, new: Any) -> bool:
@@ -97,7 +88,7 @@ class Setting:
         """
         if old is None or old == new:
             return True
-        return new is not None and self.allows(old) and self.kind.narrows(old, new)
+        return new is not None and self.type.allows(old) and self.type.narrows(old, new)
 
 
 def config_schema(settings: Iterable[Setting]) -> dict[str, Any]:

@@ -5,30 +5,24 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import IO, TYPE_CHECKING, Any, Final, cast
+from urllib.parse import urlsplit
 
 import click
 from singer_sdk import Tap
 
-from tap_jobo.api.balance import dollars
-from tap_jobo.errors import ConfigError, StateError, TapJoboError
-from tap_jobo.singer.connection_check import streams_to_test, test_result
+from tap_jobo.errors import ConfigError, StateError
 from tap_jobo.singer.input_files import read_object
 from tap_jobo.streams.registry import FEEDS
+from tap_jobo.wording import CREDITS_PER_DOLLAR, dollars
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from typing import IO
+    from collections.abc import Iterable
 
     from tap_jobo.singer.run import RunContext
     from tap_jobo.singer.stream import JoboStream
     from tap_jobo.singer.writer import StdoutWriter
 
-_INPUT_FILES: Final[Mapping[str, type[TapJoboError]]] = {
-    "catalog": ConfigError,
-    "state": StateError,
-}
-_ALL: Final = "all"
 _SCHEMA: Final = "schema"
 _TEST_HELP: Final = (
     "Check the connection and the key with one row of each selected feed, which is billed "
@@ -47,18 +41,14 @@ class CommandLine(Tap):
     def get_singer_command(cls) -> click.Command:
         """Return the command, which reads its input files before it handles `--test`."""
         command = super().get_singer_command()
-        for parameter in command.params:
-            if parameter.name in _INPUT_FILES:
-                parameter.type = click.STRING
-                parameter.callback = _read_input_file
-                parameter.is_eager = True
-            if parameter.name == "about":
-                parameter.is_eager = True  # known before `--test` would bill a row
-            if parameter.name == "test" and isinstance(parameter, click.Option):
-                # The SDK would test with any other value, and sync everything with `disabled`.
-                parameter.type = click.Choice([_ALL, _SCHEMA])
-                parameter.default = None
-                parameter.help = _TEST_HELP
+        options = {each.name: each for each in command.params}
+        for name in ("catalog", "state"):
+            options[name].type, options[name].callback = click.STRING, _read_input_file
+            options[name].is_eager = True
+        options["about"].is_eager = True  # known before `--test` would bill a row
+        # The SDK would test with any other value, and sync everything with `disabled`.
+        test = cast("click.Option", options["test"])
+        test.type, test.default, test.help = click.Choice(["all", _SCHEMA]), None, _TEST_HELP
         return command
 
     @classmethod
@@ -66,7 +56,7 @@ class CommandLine(Tap):
         """Read the files of `--config`.
 
         Raises:
-            ConfigError: One of them is missing or not a JSON object.
+            ConfigError: A file is missing or not a JSON object.
         """
         given = super().cb_config(ctx, param, tuple(path for path in value if path == "ENV"))
         for path in value:
@@ -87,14 +77,14 @@ class CommandLine(Tap):
         """
         if value is None or ctx.params["about"]:
             return
+        config, files = ctx.params["config"], (ctx.params["catalog"], ctx.params["state"])
+        catalog, state = (file and json.load(file) for file in files)
         tap = cls(
-            config=ctx.params["config"].config,
-            parse_env_config=ctx.params["config"].parse_env,
-            catalog=_content(ctx.params["catalog"]),
-            state=_content(ctx.params["state"]),
+            config=config.config, parse_env_config=config.parse_env, catalog=catalog, state=state
         )
         if value == _SCHEMA:
-            tap.write_selected_schemas()
+            for stream in tap.streams_to_test():
+                stream.write_schema()
         else:
             tap.test_connection()
         ctx.exit()
@@ -105,21 +95,38 @@ class CommandLine(Tap):
         Raises:
             TapJoboError: A run would not work.
         """
-        streams = streams_to_test(self.own_streams)
-        self.run.is_test = True
+        streams, run = self.streams_to_test(), self.run
+        run.is_test = True
         # A target that stores the state would otherwise store one without the bookmarks.
         cast("StdoutWriter", self.message_writer).omits_states = True
         self.run_sync_dry_run(streams=streams)
-        self.logger.info("%s", test_result(self.run, streams))
+        shown = [f"{urlsplit(run.url).hostname} answered in {run.elapsed:.1f} s"]
+        if any(stream.needs_key for stream in streams):
+            shown.append("the key is valid")
+        if run.budget.balance is not None:
+            shown.append(f"balance {dollars(run.budget.balance)}")
+        # A job costs a third of a cent.
+        cost = f"${run.budget.credits / CREDITS_PER_DOLLAR:,.3f}".removesuffix("0")
+        cost = f"cost {'up to ' if run.budget.possibly_billed else ''}{cost}"
+        self.logger.info(
+            "Connection OK: %s; this test %s.",
+            ", ".join(shown),
+            cost if run.budget.credits else "was free",
+        )
 
-    def write_selected_schemas(self) -> None:
-        """Write the SCHEMA messages of the selected streams; the SDK would write all of them.
+    def streams_to_test(self) -> list[JoboStream]:
+        """Return the streams that a run would read.
 
         Raises:
-            ConfigError: No stream is selected.
+            ConfigError: There are none, so a test would show nothing.
         """
-        for stream in streams_to_test(self.own_streams):
-            stream.write_schema()
+        streams = [each for each in self.own_streams if each.selected and not each.is_mapped_out]
+        if not streams:
+            raise ConfigError(
+                "There is nothing to test: the catalog selects no stream, or stream_maps removes "
+                "all that it selects."
+            )
+        return streams
 
     @property
     def own_streams(self) -> Iterable[JoboStream]:
@@ -130,12 +137,8 @@ class CommandLine(Tap):
 def _read_input_file(
     _ctx: click.Context, param: click.Parameter, path: str | None
 ) -> IO[str] | None:
-    """Read a file, and return its content as the open file that the SDK expects."""
+    """Return the content of a file as an open file, which the SDK expects."""
     if path is None:
         return None
-    name = str(param.name)
-    return io.StringIO(json.dumps(read_object(path, f"--{name}", _INPUT_FILES[name])))
-
-
-def _content(file: IO[str] | None) -> dict[str, Any] | None:
-    return None if file is None else json.load(file)
+    error_class = StateError if param.name == "state" else ConfigError
+    return io.StringIO(json.dumps(read_object(path, f"--{param.name}", error_class)))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from functools import cached_property
-from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
-from tap_jobo.api.profiles import AHEAD, PROFILE_PATH, Profiles
+from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
+
+from tap_jobo.api.profiles import PROFILE_PATH, Profiles
 from tap_jobo.errors import ConfigError
 from tap_jobo.progress import Progress, Reading
 from tap_jobo.singer.metric_lines import log_figures
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
     from tap_jobo.records.converter import Row
     from tap_jobo.singer.run import RunContext
+
+_BATCH: Final = 50
+"""Named companies between two states: their profiles are fetched again after a crash."""
 
 
 class CompaniesStream(JoboStream):
@@ -47,6 +51,7 @@ class CompaniesStream(JoboStream):
 
     def __init__(self, tap: Tap, run: RunContext) -> None:
         super().__init__(tap, run)
+        self.forced_replication_method = REPLICATION_FULL_TABLE
         self._is_schema_written = False
         self._is_following = False
         self._is_complete = False
@@ -58,7 +63,10 @@ class CompaniesStream(JoboStream):
         return bool(self.config.get("company_ids") or self.config.get("company_ids_file"))
 
     def follow(self) -> bool:
-        """Write the profiles of a feed's companies, page by page, if this stream is selected.
+        """Enable the profiles of a feed's companies, for `write_profiles`.
+
+        Returns:
+            Whether the stream is selected, and not removed by a map.
 
         Raises:
             ConfigError: The catalog deselects the primary key.
@@ -68,6 +76,22 @@ class CompaniesStream(JoboStream):
         self.require_primary_key()
         self._is_following = True
         return True
+
+    def prepare(self) -> None:
+        """Check, before the run's first request, that there are companies to read.
+
+        Raises:
+            ConfigError: The settings name none, and career_sites is not selected; or the catalog
+                deselects the primary key; or the file of ids is invalid.
+        """
+        if not self.selected or self.is_mapped_out:
+            return
+        self.require_primary_key()
+        if not (self._named or self._is_following):
+            raise ConfigError(
+                "companies needs career_sites. Select career_sites too, or list company IDs in "
+                "company_ids or company_ids_file."
+            )
 
     def write_profiles(self, ids: Sequence[str], show_progress: Callable[[], None]) -> None:
         """Write the profiles of a page's companies.
@@ -88,63 +112,43 @@ class CompaniesStream(JoboStream):
         """Yield the profiles of the companies that the settings name, if any.
 
         Raises:
-            ConfigError: There are no companies to read: no ids, and no career sites.
+            ConfigError: As for `prepare`.
         """
         if self.is_skipped_by_test:
             return
+        self.prepare()
         if not self.is_test:
             self._run.start()
         if self.is_mapped_out:
             self.logger.warning("Setting 'stream_maps' removes companies: nothing is read for it.")
-            return
-        if not (self.has_explicit_ids or self._is_following):
-            raise ConfigError(
-                "The stream companies follows career_sites, which is not selected (it does not "
-                "follow any other stream): select career_sites too, or name the companies in "
-                "company_ids or company_ids_file."
-            )
-        if not self.has_explicit_ids:
-            return
-        self.require_primary_key()
-        companies = NamedCompanies.of(self.config)
-        if not companies.count:
-            self._report_no_ids()
-        if self.is_test:
-            yield from self.profiles.read(islice(companies, self.ABORT_AT_RECORD_COUNT))
-        else:
-            yield from self._read_named(companies)
-
-    def _report_no_ids(self) -> None:
-        """Warn that the file of ids is empty, as after a query that failed or found nothing.
-
-        Raises:
-            ConfigError: It is a test, which would send no request and show nothing.
-        """
-        path = self.config["company_ids_file"]
-        empty = f"Setting 'company_ids_file': {path} has no ids, so no profile is read."
-        if self.is_test:
-            raise ConfigError(empty)
-        self.logger.warning("%s", empty)
+        elif self._named and not self._named.ids:  # as after a query without a result
+            path = self.config["company_ids_file"]
+            self.logger.warning("company_ids_file: %s is empty, so no profiles are fetched.", path)
+        elif self._named and self.is_test:
+            yield from self.profiles.read(self._named.ids[: self.ABORT_AT_RECORD_COUNT])
+        elif self._named:
+            yield from self.until_failure(self._read_named(self._named))
 
     def _read_named(self, companies: NamedCompanies) -> Iterator[Row]:
         """Yield the profiles of a list, from where an earlier run was interrupted.
 
-        The state follows each batch of profiles that may be in flight at once: those are read again
-        after a crash, and none before or after them.
+        The state follows each batch, so a crash repeats one batch and skips none.
         """
-        bookmarks = self.tap_state.setdefault("bookmarks", {})
-        done = companies.done(bookmarks.get(self.name, {}), self.logger)
-        self._total = companies.count - done
+        done = companies.done(self.stream_state)
+        if done:
+            self.logger.info(
+                "Resuming the list of company IDs after %s of %s.", done, len(companies.ids)
+            )
+        self._total = len(companies.ids) - done
         self._progress.start()
-        ids = islice(companies, done, None)
-        while batch := [*islice(ids, AHEAD)]:
+        while batch := companies.ids[done : done + _BATCH]:
             yield from self.profiles.read(batch, self._progress.update)
             done += len(batch)
-            bookmarks[self.name] = companies.state(done)
+            self.stream_state.update(companies.state(done))
             self.emit_state()
         self._is_complete = True
 
-    def finish_run(self) -> bool:
+    def finish_run(self) -> None:
         """Log how many profiles were read; `career_sites` does if this stream follows it."""
         try:
             super().finish_run()
@@ -152,7 +156,6 @@ class CompaniesStream(JoboStream):
             self._progress.close()
             if self.has_explicit_ids and not (self.is_test or self.is_mapped_out):
                 self.summarize(is_complete=self._is_complete)
-        return self.has_explicit_ids and self.profiles.done > 0
 
     def summarize(self, *, is_complete: bool) -> None:
         """Log a summary and METRIC lines.
@@ -171,25 +174,6 @@ class CompaniesStream(JoboStream):
         if self._is_following:  # the SDK did not write these records
             self._record_counter.exit()
 
-    def log(self, *args: Any, **kwargs: Any) -> None:
-        """Log a line, but not that the sync begins when the profiles are already written."""
-        if not self._is_following:
-            super().log(*args, **kwargs)
-
-    # The SDK keeps no state for this stream; without these overrides, it would add empty entries.
-
-    @property
-    def stream_state(self) -> dict[str, Any]:
-        """A state that is discarded."""
-        return {}
-
-    def get_context_state(self, context: Context | None) -> dict[str, Any]:  # noqa: ARG002
-        """Return a state that is discarded."""
-        return {}
-
-    def finalize_state_progress_markers(self, state: dict[str, Any] | None = None) -> None:
-        """Leave the state unchanged."""
-
     def _write_schema_message(self) -> None:
         """Write the SCHEMA, once per run."""
         if not self._is_schema_written:
@@ -199,15 +183,18 @@ class CompaniesStream(JoboStream):
     @cached_property
     def profiles(self) -> Profiles:
         """The reader of profiles."""
-        workers = self.config["companies_concurrency"]
         return Profiles(
             client=self._run.profile_client,
-            prepare=self._prepare,
+            prepare=self._request_profile,
             converter=self._converter,
-            workers=workers,
+            workers=self.config["companies_concurrency"],
             shutdown=self._run.shutdown,
             logger=self.logger,
         )
+
+    @cached_property
+    def _named(self) -> NamedCompanies | None:
+        return NamedCompanies.of(self.config) if self.has_explicit_ids else None
 
     @cached_property
     def _progress(self) -> Progress:
@@ -218,7 +205,7 @@ class CompaniesStream(JoboStream):
         brief = plural(profiles.count, "profile")
         return Reading(profiles.done, "profiles", self._total, brief, profiles.figures())
 
-    def _prepare(self, company_id: str) -> PreparedRequest:
+    def _request_profile(self, company_id: str) -> PreparedRequest:
         # Never use the host of a row's details_url: it would receive the key.
         url = f"{self.url_base}{self.path}/{company_id}"
         return self.build_prepared_request(method="GET", url=url)

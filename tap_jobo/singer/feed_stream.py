@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
-from tap_jobo.api.account import Account
+from tap_jobo.api.budget import FeedCost
 from tap_jobo.api.feed_reader import FeedReader
-from tap_jobo.api.known_values import FILTERS_PATH, describe_unknown_values
 from tap_jobo.api.page import read_page
-from tap_jobo.api.profiles import NOBODY, PROFILE_PATH
+from tap_jobo.api.profiles import PROFILE_PATH
 from tap_jobo.clock import format_timestamp, parse_timestamp
-from tap_jobo.errors import ApiError, ConfigError
+from tap_jobo.errors import ConfigError
 from tap_jobo.singer.metric_lines import log_figures
 from tap_jobo.singer.stream import JoboStream, json_schema
-from tap_jobo.sync.clocks import judge_clocks, reject_future_bookmark
 from tap_jobo.sync.feed_sync import FeedSync
 from tap_jobo.sync.missing_state import recover_state
 from tap_jobo.sync.report import Report
 from tap_jobo.sync.start import SyncStart
 from tap_jobo.sync.state import StreamState, read_state
+from tap_jobo.wording import dollars
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -35,6 +34,8 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context, Record
     from singer_sdk.singerlib import Catalog
 
+    from tap_jobo.api.api_clock import ApiClock
+    from tap_jobo.api.known_values import KnownValues
     from tap_jobo.records.converter import Row
     from tap_jobo.singer.companies_stream import CompaniesStream
     from tap_jobo.singer.run import RunContext
@@ -65,6 +66,7 @@ class FeedStream(JoboStream):
         self._follower = follower
         self._wants_profiles = False
         self._ids_of_page: list[str] = []
+        self._received_at: datetime | None = None
         run.before_start(self._prepare_run, self._check_values)
 
     def apply_catalog(self, catalog: Catalog) -> None:
@@ -105,11 +107,13 @@ class FeedStream(JoboStream):
             self._wants_profiles = True
             self._report.profiles = self._follower.profiles
         self._report.start()
-        return self._records()
+        return self.until_failure(self._records())
 
     def _records(self) -> Iterator[Row]:
         """Write each page's records, and yield those that the SDK must write."""
-        for records in self._feed_sync().pages():
+        feed_sync = self._feed_sync()
+        for records in feed_sync.pages():
+            self._received_at = feed_sync.received_at
             if self._is_written_unchanged:
                 self._write_page(records)
             else:
@@ -117,7 +121,7 @@ class FeedStream(JoboStream):
 
     def _write_page(self, records: Sequence[Row]) -> None:
         """Write records as the SDK would, whose loop over them takes a tenth of a run."""
-        self._writer.write_records(self.name, records)
+        self._writer.write_records(self.name, records, self.time_extracted)
         self._record_counter.increment(len(records))
         if self._wants_profiles:
             self._ids_of_page += [record["id"] for record in records]
@@ -134,14 +138,18 @@ class FeedStream(JoboStream):
             self._ids_of_page.append(record["id"])
         return ()
 
-    def finish_run(self) -> bool:
+    @property
+    def time_extracted(self) -> datetime:
+        """When the page of the current record was received, in this run or an earlier one."""
+        return self._received_at or super().time_extracted
+
+    def finish_run(self) -> None:
         """Write the remaining records, and the sync's summary if the feed was to be read."""
         try:
             super().finish_run()
         finally:
             if self._will_read and not self.is_test:
                 self._summarize()
-        return bool(self._report.metrics())
 
     def _summarize(self) -> None:
         report = self._report
@@ -172,7 +180,7 @@ class FeedStream(JoboStream):
         """
         if self._will_read:
             self.require_primary_key()
-            self._account.expect_page(self._spec.page_size(self.config))
+            self._cost.check_page(self._spec.page_size(self.config))
             state = read_state(self.stream_state, self._spec)
             self._journal = self._run.open_journal(self._spec, self._filters)
             self._first_state = recover_state(
@@ -180,27 +188,49 @@ class FeedStream(JoboStream):
             )
 
     def _check_values(self) -> None:
-        """Warn about filter values that Jobo does not know, before the first billed request."""
-        for setting in self._spec.filters if self._will_read else ():
-            values = self.config.get(setting.name)
-            for doubt in setting.doubts(values):
-                self._run.warn_once(doubt)
-            parameter = setting.request_parameter
-            if values and parameter in self._spec.listed_parameters:
-                known = self._run.known_values(self._prepare_known_values)
-                listed = known.values[parameter]
-                for warning in describe_unknown_values(setting.name, values, listed):
-                    self._run.warn_once(warning)
+        """Read the API's clock, and warn about a first sync without limits and about odd filters.
+
+        All of this happens before the run's first billed request.
+
+        Raises:
+            TapJoboError: As for `read_api_clock`.
+        """
+        if not self._will_read:
+            return
+        _ = self._clock
+        self._warn_of_unlimited_sync()
+        for setting in self._spec.filters:
+            value = self.config.get(setting.name)
+            for hint in setting.value_hints(value) or self._known_values.warnings(setting, value):
+                self._run.warn_once(hint)
+
+    def _warn_of_unlimited_sync(self) -> None:
+        limits = ("max_credits", "start_date", *self._filters)
+        is_limited = any(self.config.get(name) is not None for name in limits)
+        if not (is_limited or self.stream_state or self._spec.is_free):
+            self.logger.warning(
+                "First sync of %s without a filter or max_credits: every row is read and billed, "
+                "%s per 1,000 rows at list price. Set max_credits to limit what a run spends.",
+                self.name,
+                dollars(self._spec.list_price * 1_000),
+            )
 
     def _most_rows(self) -> int | None:
         """Return how many rows can match the filters, None if the API has no count of the feed."""
-        if not self._spec.listed_parameters or self._spec.is_account_bound:
+        filters = self._spec.filters
+        if self._spec.is_account_bound or not any(each.listed_by == "filters" for each in filters):
             return None
-        filters = {each.request_parameter: self._filters[each.name] for each in self._spec.filters}
-        return self._run.known_values(self._prepare_known_values).most_rows(filters)
+        return self._known_values.most_rows(
+            {each.request_parameter: self._filters[each.name] for each in filters}
+        )
 
-    def _prepare_known_values(self) -> PreparedRequest:
-        return self.build_prepared_request(method="GET", url=self.url_base + FILTERS_PATH)
+    @property
+    def _known_values(self) -> KnownValues:
+        return self._run.known_values(
+            lambda path, query: self.build_prepared_request(
+                method="GET", url=self.url_base + path, params=query
+            )
+        )
 
     @property
     def _will_read(self) -> bool:
@@ -228,14 +258,14 @@ class FeedStream(JoboStream):
         sync = self._start.new_sync(StreamState())
         sync = replace(sync, batch_size=min(limit, sync.batch_size))
         if kept:
-            sync = replace(sync, since=format_timestamp(self._run.clock.now()))
+            sync = replace(sync, since=format_timestamp(self._clock.now()))
         raw = self._reader.fetch_page(sync)
         page = read_page(raw.body, self._spec, None)
-        self._reader.settle(raw, len(page.items))
+        self._reader.reconcile(raw, len(page.items), sync.batch_size)
         if kept and not page.items:
             page = read_page(kept, self._spec, None)
         rows = [self._spec.to_row(item, raw.started_at) for item in page.items[:limit]]
-        yield from self._converter.convert(rows, is_plain=page.is_plain).records
+        yield from self._converter.convert(rows).records
 
     def _feed_sync(self) -> FeedSync:
         others = self.tap_state.get("bookmarks", {}).keys() - {self.name}
@@ -244,47 +274,29 @@ class FeedStream(JoboStream):
                 "The state has no bookmark for %s: everything is read, and billed.", self.name
             )
         state = self._first_state
-        self._reject_future(state)
-        if not self.config["journal"]:  # which would keep a page that ends the run
-            self._judge_clocks()
-        if self._spec.longest_lookback and self._run.api_now() is None:
-            self._ask_api_time()  # a window by a wrong local clock is refused, or too short
+        self._clock.reject_future(self._start.bookmark(state))
+        self._clock.reject_future(state.pending.start if state.pending else None)
         return FeedSync(
             start=self._start,
             state=state,
             journal=self._journal,
             reader=self._reader,
             converter=self._converter,
-            account=self._account,
+            cost=self._cost,
             report=self._report,
             output=self,
         )
 
-    def _reject_future(self, state: StreamState) -> None:
-        """Fetch the API's time, free of charge, if the state is ahead of the local clock.
+    @property
+    def _clock(self) -> ApiClock:
+        return self._run.api_clock(self._prepare_clock_request)
 
-        One of the two is wrong; without this check, only a billed page would show which.
-        """
-        pending = state.pending and parse_timestamp(state.pending.started_at or "")
-        for instant in (self._start.bookmark(state), pending):
-            if instant and instant > self._run.clock.now():
-                reject_future_bookmark(instant, self._ask_api_time())
-
-    def _judge_clocks(self) -> None:
-        """Judge the clocks before anything is billed, by a free request."""
-        api_time = self._ask_api_time()
-        judge_clocks(
-            api_time,
-            self._run.clock.now(),
-            trusts_local=self.config["trust_local_clock"],
-            logger=self.logger,
-        )
-
-    def _ask_api_time(self) -> datetime | None:
-        with suppress(ApiError):  # an error response has a Date header too
-            url = f"{self.url_base}{PROFILE_PATH}/{NOBODY}"
-            self._run.profile_client.fetch(self.build_prepared_request(method="GET", url=url))
-        return self._run.api_now()
+    def _prepare_clock_request(self) -> PreparedRequest:
+        """Return a free request: the profile of a company that does not exist."""
+        url = f"{self.url_base}{PROFILE_PATH}/{uuid4()}"
+        request = self.build_prepared_request(method="GET", url=url)
+        request.headers["Cache-Control"] = "no-cache"
+        return request
 
     def write_state(self, state: StreamState) -> None:
         """Write a STATE message, after all records before it."""
@@ -296,13 +308,13 @@ class FeedStream(JoboStream):
         return self._spec.filters_of(self.config)
 
     @cached_property
-    def _account(self) -> Account:
+    def _cost(self) -> FeedCost:
         page_size = self._spec.page_size_setting
-        return Account(
+        return FeedCost(
             self._run.budget,
             self.name,
             list_price=self._spec.list_price,
-            silent_is_free=self._spec.silent_is_free,
+            missing_charge_means_free=self._spec.missing_charge_means_free,
             page_size_setting=page_size.name if page_size else "",
         )
 
@@ -317,9 +329,7 @@ class FeedStream(JoboStream):
             lookback_minutes=self.config["lookback_minutes"],
             batch_size=self._spec.page_size(self.config),
             is_full_table=self.replication_method == REPLICATION_FULL_TABLE,
-            trusts_local_clock=self.config["trust_local_clock"],
-            clock=self._run.clock,
-            api_now=self._run.api_now,
+            clock=lambda: self._clock,
             logger=self.logger,
             is_refresh=self.config["on_missing_state"] == "resync",
             most_rows=self._most_rows,
@@ -331,7 +341,7 @@ class FeedStream(JoboStream):
             stream=self.name,
             count_rows=lambda: self._record_counter.value,
             budget=self._run.budget,
-            account=self._account,
+            cost=self._cost,
             clock=self._run.clock,
             logger=self.logger,
         )
@@ -343,8 +353,8 @@ class FeedStream(JoboStream):
             client=self._run.feed_client,
             prepare=self._prepare,
             filters=self._filters,
-            account=self._account,
-            trusts_local=self.config["trust_local_clock"],
+            cost=self._cost,
+            clock=self._clock,
         )
 
     def _prepare(self, parameters: dict[str, Any]) -> PreparedRequest:

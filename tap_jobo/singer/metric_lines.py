@@ -1,36 +1,42 @@
-"""METRIC lines: those of the SDK and our own, with nothing that is zero."""
+"""METRIC lines: the SDK's count of records, and what the SDK does not count."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from singer_sdk import metrics
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 _TEMPLATE: Final = "METRIC: %-s"
 """As the SDK's own `METRIC: %s`, which its JSON formatter would replace by the word METRIC."""
 
 
-class _AtExit(Protocol):
-    def __call__(self, *, is_failed: bool) -> bool: ...
-
-
 class RecordCounter(metrics.Counter):
-    """Counts a stream's records, and logs their number once, at the end, if there were any.
+    """Counts a stream's records, and logs the count once, at the end, if it is not zero.
 
-    The SDK's logs every minute, and each time starts again from zero.
+    The SDK's counter logs every minute, and each time starts again from zero.
 
     Args:
         stream: The stream.
+        at_exit: Called at the end of the stream's sync, even if it failed, before the count is
+            logged.
     """
 
-    def __init__(self, stream: str) -> None:
+    def __init__(self, stream: str, at_exit: Callable[[], None]) -> None:
         tags = {metrics.Tag.STREAM.value: stream}
         super().__init__(metrics.Metric.RECORD_COUNT, tags, log_interval=math.inf)
+        self._at_exit = at_exit
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Call the function, and log the count."""
+        try:
+            self._at_exit()
+        finally:
+            super().__exit__(*exc_info)  # type: ignore[arg-type]
 
     def exit(self) -> None:
         """Log the count."""
@@ -38,32 +44,12 @@ class RecordCounter(metrics.Counter):
             super().exit()
 
 
-class SyncTimer(metrics.Timer):
-    """Times a sync, and calls a function at its end, even if it failed.
-
-    Args:
-        stream: The stream.
-        at_exit: Called first. It returns whether the stream read anything: if not, its duration
-            is not logged.
-    """
-
-    def __init__(self, stream: str, at_exit: _AtExit) -> None:
-        super().__init__(metrics.Metric.SYNC_DURATION, {metrics.Tag.STREAM.value: stream})
-        self._at_exit = at_exit
-
-    def __exit__(self, *exc_info: object) -> None:
-        """Call the function and log the duration."""
-        if self._at_exit(is_failed=exc_info[0] is not None):
-            super().__exit__(*exc_info)  # type: ignore[arg-type]
-
-
 def log_figures(logger: logging.Logger, stream: str, figures: Mapping[Any, float]) -> None:
     """Log figures of a stream, by their names."""
     for metric, value in figures.items():
-        tags = {metrics.Tag.STREAM.value: stream}
         # Point expects one of the SDK's own metrics, but uses only its value.
-        point = metrics.Point("counter", cast("metrics.Metric", metric), value, tags)
-        metrics.log(logger, point)
+        name, tags = cast("metrics.Metric", metric), {metrics.Tag.STREAM.value: stream}
+        metrics.log(logger, metrics.Point("counter", name, value, tags))
 
 
 def keep_stream(record: logging.LogRecord) -> bool:

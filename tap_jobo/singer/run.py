@@ -5,41 +5,35 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-import requests
-
+from tap_jobo.api.api_clock import read_api_clock
 from tap_jobo.api.budget import Budget
 from tap_jobo.api.client import Client
-from tap_jobo.api.known_values import fetch_known_values
+from tap_jobo.api.known_values import KnownValues
 from tap_jobo.api.profiles import RETRY_FOR as PROFILE_RETRY_FOR
-from tap_jobo.api.transport import Transport
+from tap_jobo.api.session import ApiSession
 from tap_jobo.clock import Clock
+from tap_jobo.errors import TapJoboError
 from tap_jobo.journal.backends import backend_of
 from tap_jobo.journal.journal import Journal
 from tap_jobo.journal.key import journal_key
-from tap_jobo.sync.run_summary import RunSummary
+from tap_jobo.sync.report import RunSummary
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Mapping
-    from datetime import datetime
 
     from requests import PreparedRequest
 
-    from tap_jobo.api.known_values import KnownValues
+    from tap_jobo.api.api_clock import ApiClock
+    from tap_jobo.api.known_values import Prepare
     from tap_jobo.journal.backends import Backend, Lock
     from tap_jobo.journal.store import Store
     from tap_jobo.signals import ShutdownSignal
     from tap_jobo.streams.feed_spec import FeedSpec
     from tap_jobo.sync_id import Filters
 
-_MOST_WORKERS: Final = 16
 _TEST_RETRY_FOR: Final = 10.0
 """Seconds of backoff in a connection check, whose user is waiting."""
-
-
-def _no_other_credentials(request: PreparedRequest) -> PreparedRequest:
-    """Keep requests from sending what a `.netrc` file has for the host, or for any host."""
-    return request
 
 
 class RunContext:
@@ -51,6 +45,7 @@ class RunContext:
         logger: The tap's logger.
 
     Attributes:
+        failures: The streams that have failed although the run went on, with their errors.
         is_test: Whether this is a connection check; set before the first request.
     """
 
@@ -63,7 +58,9 @@ class RunContext:
         self._preparations: list[Callable[[], None]] = []
         self._checks: list[Callable[[], None]] = []
         self._known_values: KnownValues | None = None
+        self._api_clock: ApiClock | None = None
         self._warnings: set[str] = set()
+        self.failures: list[tuple[str, TapJoboError]] = []
         self.is_test = False
         self.shutdown = shutdown
         self.clock = Clock()
@@ -74,17 +71,9 @@ class RunContext:
         return str(self._config["api_url"]).rstrip("/")
 
     @cached_property
-    def session(self) -> requests.Session:
+    def session(self) -> ApiSession:
         """The one HTTP session."""
-        session = requests.Session()
-        # Do not send local requests through a proxy of the environment: it would see the key.
-        session.trust_env = self.url.startswith("https:")
-        session.auth = _no_other_credentials
-        # Not whatever is installed: a Zstandard body that is cut short can pass as complete.
-        session.headers["Accept-Encoding"] = "gzip, deflate"
-        for scheme in ("https://", "http://"):
-            session.mount(scheme, Transport(_MOST_WORKERS))
-        return session
+        return ApiSession(self.url)
 
     @cached_property
     def feed_client(self) -> Client:
@@ -95,7 +84,7 @@ class RunContext:
     def profile_client(self) -> Client:
         """The client for profiles, with several concurrent requests."""
         workers = self._config["companies_concurrency"]
-        return self._client(workers=workers, retry=PROFILE_RETRY_FOR)
+        return self._client(workers=workers, retry_seconds=PROFILE_RETRY_FOR)
 
     @cached_property
     def budget(self) -> Budget:
@@ -129,13 +118,28 @@ class RunContext:
         """
         steps = [*self._preparations, *self._checks]
         self._preparations, self._checks = [], []
-        for step in steps:
-            step()
+        try:
+            for step in steps:
+                step()
+        except TapJoboError as error:
+            error.ends_run = True
+            raise
 
-    def known_values(self, prepare: Callable[[], PreparedRequest]) -> KnownValues:
-        """Return the filter values that Jobo knows, fetched once per run, free of charge."""
+    def raise_failures(self) -> None:
+        """Raise if a stream has failed although the run went on.
+
+        Raises:
+            TapJoboError: It names each failure on a line of its own.
+        """
+        if len(self.failures) == 1:
+            raise self.failures[0][1]
+        if self.failures:
+            raise TapJoboError("\n".join(f"{name}: {error}" for name, error in self.failures))
+
+    def known_values(self, prepare: Prepare) -> KnownValues:
+        """Return the filter values that Jobo lists, fetched at most once per run."""
         if self._known_values is None:
-            self._known_values = fetch_known_values(self.feed_client, prepare, self._logger)
+            self._known_values = KnownValues(self.feed_client, prepare, self._logger)
         return self._known_values
 
     def warn_once(self, text: str) -> None:
@@ -149,9 +153,11 @@ class RunContext:
         """Seconds that the API took for its last response, 0 if there is none."""
         return self.feed_client.elapsed or self.profile_client.elapsed or 0.0
 
-    def api_now(self) -> datetime | None:
-        """Return the API's current time, None if no response of the run has given it."""
-        return self.feed_client.api_now() or self.profile_client.api_now()
+    def api_clock(self, prepare: Callable[[], PreparedRequest]) -> ApiClock:
+        """Return the API's clock, read once per run, free of charge and before a page is billed."""
+        if self._api_clock is None:
+            self._api_clock = read_api_clock(self.profile_client, prepare, self.clock, self._logger)
+        return self._api_clock
 
     def open_journal(self, spec: FeedSpec, filters: Filters) -> Journal:
         """Return the journal of a feed, and hold its lock until the end of the run.
@@ -202,7 +208,7 @@ class RunContext:
 
     def _client(self, **options: Any) -> Client:
         if self.is_test:
-            options["retry"] = _TEST_RETRY_FOR
+            options["retry_seconds"] = _TEST_RETRY_FOR
         return Client(
             session=self.session,
             key=self._config["api_key"],

@@ -13,14 +13,16 @@ from singer_sdk.exceptions import MappingError
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
 from singer_sdk.singerlib import StreamMetadata
+from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL
 from singer_sdk.singerlib.encoding.simple import StateMessage
 
 from tap_jobo.errors import ConfigError, TapJoboError
 from tap_jobo.records.converter import RecordConverter
-from tap_jobo.singer.metric_lines import RecordCounter, SyncTimer
+from tap_jobo.singer.metric_lines import RecordCounter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
     import requests
     from singer_sdk import Tap, metrics
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from singer_sdk.singerlib import Catalog
     from singer_sdk.typing import PropertiesList
 
+    from tap_jobo.records.converter import Row
     from tap_jobo.singer.run import RunContext
     from tap_jobo.singer.writer import StdoutWriter
 
@@ -60,7 +63,7 @@ class JoboStream(RESTStream[Any]):
         self._run = run
         self._user_agent = f"{tap.name}/{tap.plugin_version}"
         self._writer = cast("StdoutWriter", tap.message_writer)
-        self._record_counter = RecordCounter(self.name)
+        self._record_counter = RecordCounter(self.name, self._end_sync)
         self._is_wanted = self.selected_by_default
 
     def apply_catalog(self, catalog: Catalog) -> None:
@@ -71,8 +74,28 @@ class JoboStream(RESTStream[Any]):
         entry = catalog.get_stream(self.name)
         if entry and () not in entry.metadata:
             entry.metadata[()] = StreamMetadata(selected=self.selected_by_default)
+        own_key = self.replication_key
         super().apply_catalog(catalog)
+        self._check_replication(own_key)
         self._is_wanted = self.selected
+
+    def _check_replication(self, own_key: str | None) -> None:
+        """Check the replication method and key that the catalog gives the stream.
+
+        Raises:
+            ConfigError: The stream does not have them.
+        """
+        methods = [REPLICATION_FULL_TABLE, *([REPLICATION_INCREMENTAL] if own_key else [])]
+        if self.replication_method not in methods:
+            raise ConfigError(
+                f"The catalog gives {self.name} the replication method {self.replication_method}. "
+                f"Set it to {' or '.join(methods)}, or remove it."
+            )
+        if self.replication_key not in (None, own_key):
+            raise ConfigError(
+                f"The catalog gives {self.name} the replication key {self.replication_key}. "
+                f"{f'Set it to {own_key}, or remove' if own_key else 'Remove'} it."
+            )
 
     @property
     def is_skipped_by_test(self) -> bool:
@@ -125,6 +148,24 @@ class JoboStream(RESTStream[Any]):
         """Whether `--test` reads the stream, and not a run."""
         return self.ABORT_AT_RECORD_COUNT is not None
 
+    @property
+    def time_extracted(self) -> datetime:
+        """When the response with the current record was received."""
+        return self._run.clock.now()
+
+    def until_failure(self, records: Iterator[Row]) -> Iterator[Row]:
+        """Yield records. An error of this stream alone ends them, and the run goes on.
+
+        Raises:
+            TapJoboError: No other stream could be read either.
+        """
+        try:
+            yield from records
+        except TapJoboError as error:
+            if error.ends_run:
+                raise
+            self._run.failures.append((self.name, error))
+
     def write_schema(self) -> None:
         """Write the SCHEMA message."""
         self._write_schema_message()
@@ -140,35 +181,31 @@ class JoboStream(RESTStream[Any]):
             super().log(message, *args, level=level, **kwargs)
 
     def get_record_counter(self, **_: Any) -> metrics.Counter:
-        """Return the counter of the stream's records, whose value the summary reads."""
+        """Return the counter of the records, which calls `finish_run` however the sync ends."""
         return self._record_counter
 
-    def get_sync_timer(self) -> metrics.Timer:
-        """Return a timer that also calls `finish_run`, however the sync ends."""
-        return SyncTimer(self.name, self._end_sync)
-
     def log_sync_costs(self) -> None:
-        """Log the summary of the run: the SDK calls this for each stream when all are synced."""
+        """Log the summary of the run: the SDK calls this for each stream when all are synced.
+
+        Raises:
+            TapJoboError: A stream has failed.
+        """
         self._run.summary.log(is_complete=True)
+        self._run.raise_failures()
 
     def emit_state(self) -> None:
         """Write the tap's state, after all records before it."""
         self._writer.write_message(StateMessage(value=self.tap_state))
 
-    def finish_run(self) -> bool:
-        """Write the remaining records; streams add their summary.
+    def finish_run(self) -> None:
+        """Write the remaining records; streams add their summary."""
+        self._writer.flush()
 
-        Returns:
-            Whether the stream read anything, so that its duration is worth a METRIC line.
-        """
-        self._writer.write_waiting_records()
-        return True
-
-    def _end_sync(self, *, is_failed: bool) -> bool:
+    def _end_sync(self) -> None:
         try:
-            return self.finish_run()
+            self.finish_run()
         finally:
-            if is_failed:  # no other stream is synced
+            if sys.exception():  # no other stream is synced
                 self._run.summary.log(is_complete=False)
 
     # The private hooks of the SDK. `tests/singer/test_hooks.py` fails if the SDK changes one.
@@ -180,10 +217,12 @@ class JoboStream(RESTStream[Any]):
         message object, which takes as long as the rest of the run.
         """
         if self._is_written_unchanged:
-            self._writer.write_record(self.name, record)
+            self._writer.write_records(self.name, [record], self.time_extracted)
             return
         try:
-            super()._write_record_message(record)
+            for message in self._generate_record_messages(record):
+                message.time_extracted = self.time_extracted
+                self._writer.write_message(message)
         except _FAILING_MAPS as error:
             what = "" if isinstance(error, MappingError) else f"{type(error).__name__}: "
             raise ConfigError(

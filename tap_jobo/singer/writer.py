@@ -1,51 +1,48 @@
-"""Writes Singer messages, one per line."""
+"""Writes Singer messages to standard output, one per line."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import os
+import select
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from singer_sdk.contrib.msgspec import MsgSpecWriter, encoder, serialize_jsonl
 from singer_sdk.singerlib.encoding.base import SingerMessageType
 from singer_sdk.singerlib.encoding.simple import StateMessage
 
-from tap_jobo.singer.output import Output, check_reader, has_reader
+from tap_jobo.errors import InterruptedRunError, OutputError
+from tap_jobo.signals import ShutdownSignal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from singer_sdk.singerlib.encoding.simple import Message
 
-    from tap_jobo.signals import ShutdownSignal
-
-__all__ = ["StdoutWriter", "check_reader", "has_reader"]
-
-_RECORDS_AT_A_TIME: Final = 100
 _BUFFER: Final = 64 * 1024
-"""Bytes of individually written records to buffer before a flush."""
+"""Bytes of records that are collected before they are written."""
+_PIECE: Final = 64 * 1024
+"""Bytes that a target must read within five seconds after a signal: what a pipe holds."""
 
 
 class StdoutWriter(MsgSpecWriter):
-    """Writes records a hundred at a time, and always before a message of another type.
+    """Collects records, and writes them at the latest with the next message of another type.
 
     A target receives a page's rows no later than the STATE that follows them.
 
     Attributes:
         omits_states: Whether STATE messages are omitted, as in a test.
+        shutdown: Ends a write that is blocked because the target does not read.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.omits_states = False
-        self._output = Output()
-        self._records: list[dict[str, Any]] = []
+        self.shutdown = ShutdownSignal()
         self._lines = bytearray()
         self._last_state = b""
-
-    def end_with(self, shutdown: ShutdownSignal) -> None:
-        """Let a signal end a write that is blocked because the target does not read."""
-        self._output.check_blocked = shutdown.check_blocked
-        self._output.check_signal = shutdown.check
+        self._is_cut_off = False
 
     def serialize_message(self, message: Message) -> bytearray:
         """Serialize a message to a line; the SDK would first copy a state leaf by leaf."""
@@ -56,59 +53,106 @@ class StdoutWriter(MsgSpecWriter):
     def write_message(self, message: Message) -> None:
         """Write a message, after the records that are not written yet.
 
-        A STATE that says the same as the one before it is not written.
+        A STATE that is equal to the last one is not written again.
 
         Raises:
             OutputError: Standard output is closed, or its disk is full.
-            InterruptedRunError: A signal arrived, and the output is blocked or closed.
+            InterruptedRunError: A signal arrived, and the target does not read.
         """
-        self._encode_records()
-        if self.omits_states and message.type is SingerMessageType.STATE:
-            return
         line = bytes(self.format_message(message))  # a copy: the SDK's encoder has one buffer
         if isinstance(message, StateMessage):
-            # The SDK's own check copies each state leaf by leaf.
-            line, self._last_state = b"" if line == self._last_state else line, line
-        self._lines += line
+            is_written = not self.omits_states and line != self._last_state
+            self._last_state = line
+        else:
+            is_written = True
+        self._lines += line if is_written else b""
         if message.type is not SingerMessageType.RECORD or len(self._lines) >= _BUFFER:
-            self._flush()
+            self.flush()
 
-    def write_record(self, stream: str, record: dict[str, Any]) -> None:
-        """Buffer a RECORD message, as `write_records` does."""
-        self.write_records(stream, [record])
+    def write_records(
+        self, stream: str, records: Sequence[dict[str, Any]], time_extracted: datetime
+    ) -> None:
+        """Write RECORD messages, without the SDK's message objects.
 
-    def write_records(self, stream: str, records: Sequence[dict[str, Any]]) -> None:
-        """Buffer RECORD messages, without creating the SDK's message objects.
+        Args:
+            stream: The stream.
+            records: The records.
+            time_extracted: When the API's response with these records was received.
 
         Raises:
             OutputError: As for `write_message`.
             InterruptedRunError: As for `write_message`.
         """
-        now = datetime.now(UTC)
-        for first in range(0, len(records), _RECORDS_AT_A_TIME):
-            self._records += [
-                {"type": "RECORD", "stream": stream, "record": record, "time_extracted": now}
-                for record in records[first : first + _RECORDS_AT_A_TIME]
+        self._lines += encoder.encode_lines(
+            [
+                {
+                    "type": "RECORD",
+                    "stream": stream,
+                    "record": each,
+                    "time_extracted": time_extracted,
+                }
+                for each in records
             ]
-            if len(self._records) >= _RECORDS_AT_A_TIME:
-                self.write_waiting_records()
+        )
+        if len(self._lines) >= _BUFFER:
+            self.flush()
 
-    def write_waiting_records(self) -> None:
-        """Write the records that are not written yet.
+    def flush(self) -> None:
+        """Write what was collected, unless a signal has cut off a write, perhaps within a line.
 
         Raises:
             OutputError: As for `write_message`.
             InterruptedRunError: As for `write_message`.
         """
-        self._encode_records()
-        self._flush()
-
-    def _encode_records(self) -> None:
-        records, self._records = self._records, []
-        if records:
-            self._lines += encoder.encode_lines(records)
-
-    def _flush(self) -> None:
         lines, self._lines = self._lines, bytearray()
-        if lines:
-            self._output.write(lines)
+        if lines and not self._is_cut_off:
+            try:
+                _write(lines, self.shutdown)
+            except InterruptedRunError:
+                self._is_cut_off = True
+                raise
+
+
+def _write(lines: bytearray, shutdown: ShutdownSignal) -> None:
+    if sys.stdout is None:
+        raise OutputError("Standard output is closed: the tap's messages go there.")
+    try:
+        number = sys.stdout.fileno()
+    except OSError:  # the SDK's tests put a buffer in its place
+        sys.stdout.buffer.write(lines)
+        return
+    rest = memoryview(lines)
+    try:
+        while rest:
+            with shutdown.write():
+                rest = rest[os.write(number, rest[:_PIECE]) :]
+    except OSError as error:
+        failure = _give_up(f"{error.strerror}")
+        shutdown.check()  # Ctrl-C in a terminal ends the target too: that is the reason
+        raise failure from error
+
+
+def check_reader() -> None:
+    """Check, before a page is billed, that the target is still reading.
+
+    Raises:
+        OutputError: It is not. Where that cannot be checked, the next write fails.
+    """
+    try:
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)
+        events = poll.poll(0)
+    except (AttributeError, OSError, ValueError):
+        return
+    if any(event & (select.POLLERR | select.POLLNVAL) for _, event in events):
+        raise _give_up("the reading end is closed")
+
+
+def _give_up(why: str) -> OutputError:
+    # Buffered data would fail again when the interpreter flushes it at exit.
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+    return OutputError(
+        f"Standard output cannot be written ({why}): the target exited, or its disk is full. See "
+        "the target's log. The next run resumes from the last state that it emitted."
+    )

@@ -7,9 +7,9 @@ from typing import Final
 from singer_sdk import typing as th
 
 from tap_jobo.settings.formats import matches
-from tap_jobo.settings.forms import doubt_band, doubt_country, doubt_tag
-from tap_jobo.settings.kinds import Boolean, Integer, ListOf
 from tap_jobo.settings.setting import Setting
+from tap_jobo.settings.setting_types import boolean, integer, list_of
+from tap_jobo.settings.value_hints import warn_country_code, warn_size_range, warn_snake_case
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.streams.fields import RESCUED_DATA, instant, key, text, texts
 
@@ -25,7 +25,7 @@ BATCH_SIZE: Final = Setting(
         f"Rows per page, 1 to {PAGE_CAP}. A full page of {PAGE_CAP} costs {_FULL_PAGE:,} credits "
         f"(${_FULL_PAGE / 1000:.2f})."
     ),
-    kind=Integer(1, PAGE_CAP),
+    type=integer(1, PAGE_CAP),
     default=PAGE_CAP,
 )
 FILTERS: Final = (
@@ -33,48 +33,49 @@ FILTERS: Final = (
         name="industries",
         title="Industries",
         description="Read only companies with one of these industry tags, such as fintech.",
-        kind=ListOf(example="fintech"),
+        type=list_of(example="fintech", hint=warn_snake_case),
+        listed_by="industries",
     ),
     Setting(
         name="company_sizes",
         title="Company sizes",
         description="Read only companies in one of these employee bands, such as 11-50.",
-        kind=ListOf(example="11-50", doubt=doubt_band),
+        type=list_of(example="11-50", hint=warn_size_range),
     ),
     Setting(
         name="country_codes",
         title="Country codes",
         description="Read only companies in these countries: ISO 3166-1 alpha-2, such as DE.",
-        kind=ListOf(
+        type=list_of(
             "country codes of two capital letters",
             matches(r"[A-Z]{2}"),
             example="DE",
-            doubt=doubt_country,
+            hint=warn_country_code,
         ),
     ),
     Setting(
         name="funding_stages",
         title="Funding stages",
         description="Read only companies at one of these stages, such as seed or series_a.",
-        kind=ListOf(example="seed", doubt=doubt_tag),
+        type=list_of(example="seed", hint=warn_snake_case),
     ),
     Setting(
         name="company_types",
         title="Company types",
         description="Read only companies of these types: `for_profit`, `non_profit`.",
-        kind=ListOf(allowed=("for_profit", "non_profit")),
+        type=list_of(allowed=("for_profit", "non_profit")),
     ),
     Setting(
         name="founded_after",
         title="Founded after",
-        description="Read only companies founded in or after this calendar year.",
-        kind=Integer(meaning="a calendar year", is_start=True),
+        description="Read only companies founded in or after this calendar year, 1800 or later.",
+        type=integer(1800, is_start=True),
     ),
     Setting(
         name="is_agency",
         title="Agencies",
         description="Read only recruiting agencies (`true`) or only other companies (`false`).",
-        kind=Boolean(),
+        type=boolean(),
     ),
 )
 """The settings that select rows, named as in the body of the request."""

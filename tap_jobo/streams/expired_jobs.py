@@ -1,4 +1,4 @@
-"""Expired jobs: the ids of jobs that have expired, free of charge."""
+"""Expired jobs: the ids of jobs that have expired, free."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SCHEMA: Final = th.PropertiesList(
     instant(
         "reported_at",
         "Start of the sync that reported the job as expired. The job has expired if this is later "
-        "than its updated_at in jobs: jobs may come back.",
+        "than both its updated_at and its _sdc_extracted_at in jobs, since jobs can return.",
     ),
 )
 
@@ -34,8 +34,8 @@ EXPIRED_JOBS: Final = FeedSpec(
     since_is_inclusive=True,
     longest_lookback=timedelta(days=7),
     gap_advice=(
-        "To find these, run a full refresh of jobs (each row is billed, $3.00 per 1,000 at list "
-        "price) and drop the rows that it did not return."
+        "To recover, run a full refresh of jobs ($3.00 per 1,000 rows at list price), and delete "
+        "the rows that it does not return."
     ),
     page_cap=10_000,
     list_price=0,

@@ -43,11 +43,11 @@ class FeedSpec:
         longest_lookback: How far back `since` may lie, None for no limit.
         gap_advice: What to do about rows further back than that.
         filters: The settings that filter rows.
-        listed_parameters: The filters' request parameters whose values the API lists.
         page_cap: Maximum and default rows per page.
         page_size_setting: The setting for fewer rows per page, if there is one.
         list_price: Credits per row, until a response shows another price.
-        silent_is_free: Whether a response with a balance or quota, but no deduction, is free.
+        missing_charge_means_free: Whether a response with a balance or quota, but without a
+            deduction, is free.
         continuation: How to request the next page.
         never_null: The fields that the API never leaves null; if one is missing in every row of a
             page, the format has changed.
@@ -69,11 +69,10 @@ class FeedSpec:
     longest_lookback: timedelta | None = None
     gap_advice: str = ""
     filters: tuple[Setting, ...] = ()
-    listed_parameters: tuple[str, ...] = ()
     page_cap: int
     page_size_setting: Setting | None = None
     list_price: float
-    silent_is_free: bool = False
+    missing_charge_means_free: bool = False
     continuation: Continuation = Continuation.BODY_REPEATED
     never_null: tuple[str, ...] = ()
     is_journaled: bool = True

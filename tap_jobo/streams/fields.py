@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from singer_sdk import typing as th
 
-from tap_jobo.records import rescue
+from tap_jobo.records import problems
 
 _TEXT: Final = th.StringType(nullable=True)
 _UUID: Final = th.UUIDType(max_length=36)
@@ -61,7 +61,7 @@ def objects(name: str, description: str, *members: th.Property[Any]) -> th.Prope
 
 
 RESCUED_DATA: Final = text(
-    rescue.RESCUED_DATA,
+    problems.RESCUED_DATA,
     "JSON object of data that the other fields cannot hold: fields that this version does not "
     "know, and values of the wrong type, by their path, such as funding_rounds[0].raised_amount. "
     "Null if there is none.",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from singer_sdk import typing as th
 
-from tap_jobo.settings.kinds import Integer, ListOf, ListOfObjects, PastDate
 from tap_jobo.settings.setting import Setting
+from tap_jobo.settings.setting_types import integer, list_of, list_of_objects, past_date
 from tap_jobo.streams.feed_spec import Continuation, FeedSpec
 from tap_jobo.streams.fields import (
     RESCUED_DATA,
@@ -32,7 +33,7 @@ BATCH_SIZE: Final = Setting(
         f"Jobs per page, 1 to {PAGE_CAP:,}. A full page of {PAGE_CAP:,} costs "
         f"{PAGE_CAP * LIST_PRICE:,} credits (${PAGE_CAP * LIST_PRICE / 1000:.2f}) at list price."
     ),
-    kind=Integer(1, PAGE_CAP),
+    type=integer(1, PAGE_CAP),
     default=PAGE_CAP,
 )
 _LOCATIONS: Final = Setting(
@@ -42,8 +43,9 @@ _LOCATIONS: Final = Setting(
         "Read only jobs in one of these places, each with a country, region, or city; a part that "
         "is not set matches everything. Use full names, such as Germany."
     ),
-    kind=ListOfObjects(("country", "region", "city"), example={"country": "Germany"}),
+    type=list_of_objects("country", "region", "city", example={"country": "Germany"}),
     parameter="locations",
+    listed_by="locations",
 )
 _SOURCES: Final = Setting(
     name="jobs_sources",
@@ -52,15 +54,17 @@ _SOURCES: Final = Setting(
         "Read only jobs from these applicant tracking systems, by Jobo's ids, such as greenhouse "
         "or lever_co. A value that Jobo does not know matches nothing."
     ),
-    kind=ListOf(example="greenhouse"),
+    type=list_of(example="greenhouse"),
     parameter="sources",
+    listed_by="filters",
 )
 _WORK_MODELS: Final = Setting(
     name="jobs_work_models",
     title="Work models",
     description="Read only jobs with these work models: `remote`, `hybrid`, `onsite`.",
-    kind=ListOf(allowed=("remote", "hybrid", "onsite")),
+    type=list_of(allowed=("remote", "hybrid", "onsite")),
     parameter="work_models",
+    listed_by="filters",
 )
 _EMPLOYMENT_TYPES: Final = Setting(
     name="jobs_employment_types",
@@ -69,10 +73,11 @@ _EMPLOYMENT_TYPES: Final = Setting(
         "Read only jobs with these employment types: `full-time`, `part-time`, `contract`, "
         "`internship`, `freelance`, `temporary`."
     ),
-    kind=ListOf(
+    type=list_of(
         allowed=("full-time", "part-time", "contract", "internship", "freelance", "temporary")
     ),
     parameter="employment_types",
+    listed_by="filters",
 )
 _EXPERIENCE_LEVELS: Final = Setting(
     name="jobs_experience_levels",
@@ -81,8 +86,9 @@ _EXPERIENCE_LEVELS: Final = Setting(
         "Read only jobs of these experience levels: `intern`, `entry`, `mid`, `senior`, `lead`, "
         "`executive`."
     ),
-    kind=ListOf(allowed=("intern", "entry", "mid", "senior", "lead", "executive")),
+    type=list_of(allowed=("intern", "entry", "mid", "senior", "lead", "executive")),
     parameter="experience_levels",
+    listed_by="filters",
 )
 _POSTED_AFTER: Final = Setting(
     name="jobs_posted_after",
@@ -91,12 +97,9 @@ _POSTED_AFTER: Final = Setting(
         "Read only jobs posted or first indexed at or after this ISO 8601 date or date-time, in "
         "UTC if it has no time zone."
     ),
-    kind=PastDate(),
+    type=past_date(),
     parameter="posted_after",
 )
-_LISTED: Final = ("sources", "work_models", "employment_types", "experience_levels")
-"""Those of `GET /api/connectors/filters`."""
-
 _SKILLS: Final = objects(
     "skills",
     "Skills.",
@@ -201,27 +204,16 @@ JOBS: Final = FeedSpec(
     page_cap=PAGE_CAP,
     page_size_setting=BATCH_SIZE,
     list_price=LIST_PRICE,
-    silent_is_free=True,
-    listed_parameters=_LISTED,
+    missing_charge_means_free=True,
     continuation=Continuation.CURSOR_ALONE,
 )
-MANAGED_JOBS: Final = FeedSpec(
+MANAGED_JOBS: Final = replace(
+    JOBS,
     name="managed_jobs",
     path="/api/jobs/feed/managed",
-    item_key="jobs",
-    schema=SCHEMA,
-    since="updated_after",
-    since_is_inclusive=True,
     filters=(_SOURCES, _WORK_MODELS, _POSTED_AFTER),
-    page_cap=PAGE_CAP,
-    page_size_setting=BATCH_SIZE,
-    list_price=LIST_PRICE,
-    silent_is_free=True,
-    listed_parameters=_LISTED,
-    continuation=Continuation.CURSOR_ALONE,
     is_account_bound=True,
     forbidden=(
-        "The key has no managed sources: set up Managed Job Scraping at Jobo, or deselect "
-        "managed_jobs."
+        "The key has no managed sources. Set up Managed Job Scraping, or deselect managed_jobs."
     ),
 )

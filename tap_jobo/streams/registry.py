@@ -9,7 +9,8 @@ from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.expired_jobs import EXPIRED_JOBS
 from tap_jobo.streams.jobs import JOBS, MANAGED_JOBS
 
-FEEDS: Final = (CAREER_SITES, JOBS, MANAGED_JOBS, EXPIRED_JOBS)
+# The expired ids come first: a job that returns meanwhile is then read after it was reported.
+FEEDS: Final = (CAREER_SITES, EXPIRED_JOBS, JOBS, MANAGED_JOBS)
 FOLLOWED: Final = CAREER_SITES
 """The feed whose companies the stream `companies` follows."""
 _OF_FEEDS: Final = {setting.name: setting for feed in FEEDS for setting in feed.settings}

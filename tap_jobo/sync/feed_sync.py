@@ -23,7 +23,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tap_jobo.api.page import page_decoder, read_page
+from tap_jobo.api.page import check_has_more, falls_short, page_decoder, read_page
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import (
     ApiError,
@@ -32,7 +32,6 @@ from tap_jobo.errors import (
     EndlessFeedError,
     FormatError,
 )
-from tap_jobo.sync.clocks import judge_clocks, reject_future_bookmark
 from tap_jobo.sync.gate import check_for_schema_drift
 from tap_jobo.sync.loop_guard import LoopGuard
 from tap_jobo.wording import dollars, plural
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from tap_jobo.api.account import Account
+    from tap_jobo.api.budget import FeedCost
     from tap_jobo.api.feed_reader import RawPage
     from tap_jobo.api.page import Page
     from tap_jobo.journal.journal import Journal
@@ -54,9 +53,9 @@ if TYPE_CHECKING:
 
 
 class _Reader(Protocol):
-    def fetch_page(self, scan: Sync) -> RawPage: ...
+    def fetch_page(self, sync: Sync) -> RawPage: ...
 
-    def settle(self, page: RawPage, rows: int) -> None: ...
+    def reconcile(self, page: RawPage, rows: int, requested: int) -> str: ...
 
 
 class _Output(Protocol):
@@ -97,9 +96,12 @@ class FeedSync:
         journal: The pages that have been billed.
         reader: Fetches all other pages.
         converter: Converts rows to records.
-        account: What the feed has cost.
+        cost: What the feed has cost.
         report: Counts what was delivered.
         output: Where to write.
+
+    Attributes:
+        received_at: When the page that `pages` yields was received, in this run or before.
     """
 
     def __init__(  # noqa: PLR0913 - each is a separate dependency
@@ -110,7 +112,7 @@ class FeedSync:
         journal: Journal,
         reader: _Reader,
         converter: RecordConverter,
-        account: Account,
+        cost: FeedCost,
         report: Report,
         output: _Output,
     ) -> None:
@@ -122,12 +124,13 @@ class FeedSync:
         self._reader = reader
         self._converter = converter
         self._decoder = page_decoder(start.spec, converter.row_type)
-        self._account = account
+        self._cost = cost
         self._report = report
         self._output = output
         self._guard = LoopGuard()
         self._is_replay = False
-        self._are_clocks_reported = False
+        self._estimate: int | None = None
+        self.received_at: datetime | None = None
         self._is_first_sync = not state.has_begun
 
     def pages(self) -> Iterator[Sequence[Row]]:
@@ -174,7 +177,7 @@ class FeedSync:
                 new, self._start.bookmark(state), is_refresh=self._start.is_refresh
             )
         journal.warn_unused(resumed, elsewhere)
-        self._first = resumed
+        journal.expire(self._now(), resumed)
         return resumed
 
     def _begin(self, sync: Sync) -> Sync:
@@ -202,9 +205,8 @@ class FeedSync:
             started_at=sync.started_at or raw.started_at,
             cost=raw.cost,
             received_at=raw.received_at,
-            has_more={"true": True, "false": False}.get(raw.headers.get("X-Has-More", "").lower()),
+            has_more=raw.has_more,
         )
-        self._look_at_clocks(raw, page)
         return _BilledPage(page, raw)
 
     def _parse_and_check(self, sync: Sync, billed: _BilledPage) -> _ParsedPage:
@@ -216,21 +218,33 @@ class FeedSync:
         try:
             page = read_page(billed.journaled.body, self._spec, sync.cursor, self._decoder)
             if billed.raw:
-                self._reader.settle(billed.raw, len(page.items))
+                self._reconcile(sync, billed.raw, billed.journaled, len(page.items))
+            check_has_more(page, billed.journaled.header.has_more)
             self._guard.detect_pagination_loop(sync, page)
             records, skipped = self._convert(page, billed.journaled.header.started_at)
         except (ApiError, FormatError) as error:
             raise FormatError(f"{error}. {self._ways_out(billed.journaled)}") from error
-        self._report.quarantined = self._journal.quarantined
+        self.received_at = parse_timestamp(billed.journaled.header.received_at)
         self._report.page_started(len(records), skipped, is_replayed=billed.raw is None)
         return _ParsedPage(page, records)
+
+    def _reconcile(self, sync: Sync, raw: RawPage, journaled: JournaledPage, rows: int) -> None:
+        """Correct the charge of a page. If Jobo deducted too much, keep the page as evidence."""
+        if dispute := self._reader.reconcile(raw, rows, sync.batch_size):
+            self._journal.quarantine([raw.body])
+            self._logger.error(
+                "%s. Page %s is delivered, and its raw body is kept with the quarantined rows: "
+                "contact Jobo about the difference.",
+                dispute,
+                journaled.name,
+            )
 
     def _convert(self, page: Page, started_at: str) -> tuple[Sequence[Row], int]:
         """Return a page's records, and how many rows are skipped. Those go to quarantine."""
         if page.are_rows_checked:
             return self._converter.complete(page.items).records, 0
         rows: list[Any] = [self._spec.to_row(item, started_at) for item in page.items]
-        conversion = self._converter.convert(rows, is_plain=page.is_plain)
+        conversion = self._converter.convert(rows)
         if any(conversion.damaged.values()):
             raw_rows = [json.dumps(row).encode() for row in rows]
             if check_for_schema_drift(conversion, raw_rows, self._journal, self._spec.name):
@@ -255,8 +269,10 @@ class FeedSync:
         self._report.show_progress()
         if not page.has_more:
             self._report_no_rows(sync)
+            self._report_few_rows(sync)
             return self._following(sync, billed)
         if page.estimated_total is not None and sync.rows == len(page.items):
+            self._estimate = page.estimated_total
             self._report.estimate(page.estimated_total, sync.batch_size)
         self._detect_stall(sync, parsed)
         return sync
@@ -295,7 +311,7 @@ class FeedSync:
         """Return the sync that replaces one whose cursor was rejected, once per sync."""
         if sync.cursor is None:
             raise rejection
-        cost = dollars(sync.rows * self._account.price)
+        cost = dollars(sync.rows * self._cost.price)
         if sync.restarts:
             drop = f"`tap-jobo-journal drop {sync.id}`, then " if self._journal.is_on else ""
             how = (
@@ -341,23 +357,16 @@ class FeedSync:
                 ", ".join(filters),
             )
 
-    def _look_at_clocks(self, raw: RawPage, page: JournaledPage) -> None:
-        if self._are_clocks_reported:
-            return
-        self._are_clocks_reported = True
-        api_time = judge_clocks(
-            raw.api_time,
-            raw.local_time,
-            trusts_local=self._start.trusts_local_clock,
-            logger=self._logger,
-        )
-        for instant in (
-            self._start.bookmark(self._state),
-            parse_timestamp(page.header.started_at),
-        ):
-            reject_future_bookmark(instant, api_time)
-        if api_time:
-            self._journal.expire(api_time, self._first)
+    def _report_few_rows(self, sync: Sync) -> None:
+        """Warn if far fewer rows came than Jobo estimated at the start of the sync."""
+        if self._estimate is not None and falls_short(sync, self._estimate):
+            self._logger.warning(
+                "The sync of %s ended after %s, but Jobo estimated %s. If rows are missing, run a "
+                "full refresh or contact Jobo.",
+                self._spec.name,
+                plural(sync.rows, "row"),
+                f"{self._estimate:,}",
+            )
 
     def _now(self) -> datetime:
-        return self._start.api_now() or self._start.clock.now()
+        return self._start.clock().now()

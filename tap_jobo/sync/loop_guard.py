@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from tap_jobo.errors import EndlessFeedError
+from tap_jobo.sync.seen_ids import SeenIds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
 
     from tap_jobo.api.page import Page
     from tap_jobo.sync_id import Sync
 
 MAX_REPEATED: Final = 10
-"""Consecutive pages without any new id before a sync counts as stalled."""
-REMEMBERED: Final = 20
-"""Pages whose ids are compared."""
+"""Consecutive pages without any new id before a sync counts as endless."""
 MAX_EMPTY: Final = 100
-"""Consecutive empty pages before a sync counts as stalled."""
+"""Consecutive empty pages before a sync counts as endless."""
 
 
 class LoopGuard:
-    """Watches the pages of one sync in one run."""
+    """Watches the pages of one sync in one run, replayed ones included."""
 
     def __init__(self) -> None:
-        self._used: set[int] = set()
-        self._recent: deque[frozenset[str]] = deque(maxlen=REMEMBERED)
+        self._used_cursors: set[int] = set()
+        self._seen_ids = SeenIds()
         self._repeated = 0
         self._empty = 0
 
@@ -40,14 +38,14 @@ class LoopGuard:
         Raises:
             EndlessFeedError: It does.
         """
-        self._used.add(hash(sync.cursor))
-        if page.has_more and hash(page.next_cursor) in self._used:
+        self._used_cursors.add(hash(sync.cursor))
+        if page.has_more and hash(page.next_cursor) in self._used_cursors:
             raise EndlessFeedError(
-                "Jobo's answer has a 'next_cursor' that was used before, so the pages would "
+                "Jobo's response has a 'next_cursor' that was used before, so the pages would "
                 "repeat in a pagination loop"
             )
 
-    def detect_stall(self, ids: Iterable[str]) -> None:
+    def detect_stall(self, ids: Collection[str]) -> None:
         """Check, once a page is delivered, that the sync still makes progress.
 
         Args:
@@ -56,22 +54,20 @@ class LoopGuard:
         Raises:
             EndlessFeedError: It does not.
         """
-        found = frozenset(ids)
-        self._empty = 0 if found else self._empty + 1
-        if self._empty >= MAX_EMPTY:
-            raise _stalled(f"{MAX_EMPTY} pages in a row are empty, and each says that more follow")
-        if not found:
+        if not ids:
+            self._empty += 1
+            if self._empty >= MAX_EMPTY:
+                raise _endless(
+                    f"{MAX_EMPTY} pages in a row are empty, and each says that more follow"
+                )
             return
-        # The first new id settles it: a set of all recent ids would take longer than parsing.
-        is_repeated = all(any(id_ in page for page in self._recent) for id_ in found)
-        self._repeated = self._repeated + 1 if is_repeated else 0
-        self._recent.append(found)
+        self._empty = 0
+        self._repeated = self._repeated + 1 if self._seen_ids.add(ids) else 0
         if self._repeated >= MAX_REPEATED:
-            raise _stalled(
-                f"{MAX_REPEATED} pages in a row have no row that was not in the {REMEMBERED} "
-                "pages before them"
+            raise _endless(
+                f"{MAX_REPEATED} pages in a row have no row that this sync did not read before"
             )
 
 
-def _stalled(why: str) -> EndlessFeedError:
+def _endless(why: str) -> EndlessFeedError:
     return EndlessFeedError(f"The feed makes no progress: {why}")

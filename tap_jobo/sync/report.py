@@ -1,20 +1,18 @@
-"""Reporting on a sync: its progress, and a summary and figures at its end."""
+"""What a run reports: the progress and a summary of each stream, and a summary of the run."""
 
 from __future__ import annotations
 
 import enum
 from typing import TYPE_CHECKING, Final
 
-from tap_jobo.api.balance import CREDITS_PER_DOLLAR, dollars
 from tap_jobo.progress import Progress, Reading
-from tap_jobo.wording import duration, plural
+from tap_jobo.wording import dollars, duration, plural
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable
 
-    from tap_jobo.api.account import Account
-    from tap_jobo.api.budget import Budget
+    from tap_jobo.api.budget import Budget, FeedCost
     from tap_jobo.api.profiles import Profiles
     from tap_jobo.clock import Clock
 
@@ -23,18 +21,13 @@ PAGES_PER_MINUTE: Final = 120
 
 
 class Metric(enum.StrEnum):
-    """The figures of a feed's summary, by their names in Singer METRIC lines."""
+    """The figures that the SDK does not count, by their names in METRIC lines."""
 
-    ROWS = "jobo_rows"
-    PAGES = "jobo_pages"
     ROWS_REPLAYED = "jobo_rows_replayed"
-    ROWS_SKIPPED = "jobo_rows_left_out"
-    ROWS_QUARANTINED = "jobo_rows_quarantined"
+    ROWS_SKIPPED = "jobo_rows_skipped"
     CREDITS = "jobo_credits"
-    CREDITS_PERHAPS = "jobo_credits_perhaps"
-    DOLLARS = "jobo_dollars"
+    CREDITS_UNCONFIRMED = "jobo_credits_unconfirmed"
     BALANCE = "jobo_credits_balance"
-    ROWS_ESTIMATED = "jobo_rows_estimated"
 
 
 class Report:
@@ -42,17 +35,17 @@ class Report:
 
     Args:
         stream: The stream.
-        count_rows: Returns how many records were emitted. It is the count of `record_count`, so
-            the two agree even if a page is written only in part.
+        count_rows: Returns how many records were emitted: the count of the SDK's METRIC
+            `record_count`, so that the two agree even if a page is written only in part.
         budget: The budget of the run, which knows the balance.
-        account: What the feed costs.
+        cost: What the feed costs.
         clock: The clock to read.
         logger: Where the lines go.
 
     Attributes:
-        is_complete: Whether the sync reached its end, with nothing pending.
+        is_complete: Whether the sync reached its end.
         pages: Pages whose rows were written, or at least some of them.
-        quarantined: Rows put into quarantine.
+        quarantined: Rows put into quarantine; they count as skipped, too.
         profiles: The reader of profiles, if they are read along.
     """
 
@@ -62,23 +55,19 @@ class Report:
         stream: str,
         count_rows: Callable[[], int],
         budget: Budget,
-        account: Account,
+        cost: FeedCost,
         clock: Clock,
         logger: logging.Logger,
     ) -> None:
         self._stream = stream
         self._count_rows = count_rows
         self._budget = budget
-        self._account = account
+        self._cost = cost
         self._logger = logger
         self._progress = Progress(stream, self._read, clock=clock, logger=logger)
-        self._skipped = 0
-        self._replayed = 0
-        self._estimate: int | None = None
+        self._skipped = self._replayed = self._rows_before_page = 0
         self._total: int | None = None
-        self._rows_before_page = 0
-        self.pages = 0
-        self.quarantined = 0
+        self.pages = self.quarantined = 0
         self.profiles: Profiles | None = None
         self.is_complete = False
 
@@ -96,22 +85,20 @@ class Report:
         self._progress.update()
 
     def estimate(self, rows: int, page_size: int) -> None:
-        """Log an estimate of the sync's rows, cost, and duration, after its first page.
+        """Log an estimate of the sync's rows, cost and duration, after its first page.
 
         Args:
             rows: The API's estimate.
             page_size: Rows per page.
         """
-        self._estimate = rows
         self._total = self._rows_before_page + rows
-        seconds = rows / page_size * 60 / PAGES_PER_MINUTE
         self._logger.info(
             "This sync has about %s (estimated): %s at the current price (%g credits per row), "
             "and at least %s at the rate limit of %s pages per minute.",
             plural(rows, "row"),
-            dollars(rows * self._account.price),
-            self._account.price,
-            duration(seconds),
+            dollars(rows * self._cost.price),
+            self._cost.price,
+            duration(rows / page_size * 60 / PAGES_PER_MINUTE),
             PAGES_PER_MINUTE,
         )
 
@@ -125,47 +112,37 @@ class Report:
     def finish(self) -> None:
         """Remove the progress bar and log the summary, however the sync ended."""
         self._progress.close()
-        balance = self._budget.balance
         self._logger.info(
             "Summary: %s: %s; sync %s.%s",
             self._stream,
             self._figures(),
             "complete" if self.is_complete else "not complete",
-            "" if balance is None else f" Balance {dollars(balance)}.",
+            _balance(self._budget),
         )
 
-    def metrics(self) -> dict[Metric, float]:
-        """Return the figures for METRIC lines: those that are not zero, and the balance if known.
-
-        There are none if nothing was delivered or charged.
-        """
-        counts = {
-            Metric.ROWS: self.rows,
-            Metric.PAGES: self.pages,
+    def metrics(self) -> dict[Metric, int]:
+        """Return the figures for METRIC lines: those that are not zero, and the balance."""
+        figures = {
             Metric.ROWS_REPLAYED: self._replayed,
             Metric.ROWS_SKIPPED: self._skipped,
-            Metric.ROWS_QUARANTINED: self.quarantined,
-            Metric.CREDITS: self._account.credits,
-            Metric.CREDITS_PERHAPS: self._account.perhaps,
-            Metric.DOLLARS: self._account.credits / CREDITS_PER_DOLLAR,
-            Metric.ROWS_ESTIMATED: self._estimate,
+            Metric.CREDITS: self._cost.credits,
+            Metric.CREDITS_UNCONFIRMED: self._cost.possibly_billed,
         }
-        figures: dict[Metric, float] = {metric: value for metric, value in counts.items() if value}
-        if figures and self._budget.balance is not None:
-            figures[Metric.BALANCE] = self._budget.balance
-        return figures
+        found = {metric: value for metric, value in figures.items() if value}
+        if self._budget.balance is not None:
+            found[Metric.BALANCE] = self._budget.balance
+        return found
 
     def _read(self) -> Reading:
-        rows, cost, full = self.rows, dollars(self._account.credits), self._figures()
+        cost, full = dollars(self._cost.credits), self._figures()
         if not self.profiles:
-            return Reading(rows, "rows", self._total, f"{plural(rows, 'row')}, {cost}", full)
+            return Reading(self.rows, "rows", self._total, cost, full)
         # The rate is that of the profiles, which take most of the time.
-        profiles = plural(self.profiles.count, "profile")
-        brief = f"{plural(rows, 'row')}, {profiles}, {cost}"
-        return Reading(self.profiles.done, "profiles", None, brief, f"{full}, {profiles}")
+        brief = f"{plural(self.rows, 'row')}, {cost}"
+        full = f"{full}, {plural(self.profiles.count, 'profile')}"
+        return Reading(self.profiles.done, "profiles", None, brief, full)
 
     def _figures(self) -> str:
-        spent = self._account.credits
         others = {
             "replayed": self._replayed,
             "skipped": self._skipped,
@@ -174,18 +151,62 @@ class Report:
         parts = [
             f"{plural(self.rows, 'row')} in {plural(self.pages, 'page')}",
             *(f"{count:,} {what}" for what, count in others.items() if count),
-            f"{plural(spent, 'credit')} ({dollars(spent)})",
+            _spent(self._cost.credits),
         ]
-        if self._account.perhaps:
-            parts.append(self._perhaps())
+        if unconfirmed := self._cost.possibly_billed:
+            parts.append(f"{dollars(unconfirmed)} of it possibly billed")
         return ", ".join(parts)
 
-    def _perhaps(self) -> str:
-        """Return what was charged for lost responses, and whether the balances show that less was.
 
-        Those after the last known balance count in full.
+class RunSummary:
+    """Sums up the streams of a run.
+
+    Args:
+        budget: The budget of the run, which knows what it cost.
+        logger: Where the line goes.
+    """
+
+    def __init__(self, budget: Budget, logger: logging.Logger) -> None:
+        self._budget = budget
+        self._logger = logger
+        self._streams = self._rows = self._pages = self._profiles = 0
+        self._is_complete = True
+
+    def add(
+        self, *, rows: int = 0, pages: int = 0, profiles: int = 0, is_complete: bool = True
+    ) -> None:
+        """Add a stream that has ended."""
+        self._streams += 1
+        self._rows += rows
+        self._pages += pages
+        self._profiles += profiles
+        self._is_complete &= is_complete
+
+    def log(self, *, is_complete: bool) -> None:
+        """Log the summary once, unless it would repeat that of the only stream.
+
+        Args:
+            is_complete: Whether the run reached its end. A stream may have ended early even so.
         """
-        settled, perhaps = self._budget.settled_perhaps(), self._budget.perhaps
-        is_less = settled is not None and settled < perhaps
-        known = f" (by the balances, at most {dollars(settled or 0)} was)" if is_less else ""
-        return f"{dollars(self._account.perhaps)} of it perhaps billed{known}"
+        streams, self._streams = self._streams, 0
+        if streams > 1:
+            profiles = f", {plural(self._profiles, 'profile')}" if self._profiles else ""
+            self._logger.info(
+                "Summary: run: %s in %s%s, %s; %s.%s",
+                plural(self._rows, "row"),
+                plural(self._pages, "page"),
+                profiles,
+                _spent(self._budget.credits),
+                "complete" if is_complete and self._is_complete else "not complete",
+                _balance(self._budget),
+            )
+
+
+def _spent(credits_: int) -> str:
+    """Format credits, such as `2,500 credits ($2.50)`."""
+    return f"{plural(credits_, 'credit')} ({dollars(credits_)})"
+
+
+def _balance(budget: Budget) -> str:
+    """Return the sentence about the balance, empty if it is not known."""
+    return "" if budget.balance is None else f" Balance {dollars(budget.balance)}."

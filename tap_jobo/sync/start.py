@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable
 
-    from tap_jobo.clock import Clock
+    from tap_jobo.api.api_clock import ApiClock
     from tap_jobo.streams.feed_spec import FeedSpec
     from tap_jobo.sync.state import StreamState
     from tap_jobo.sync_id import Filters
 
-_IN_HAND: Final = timedelta(hours=1)
-_IN_HAND_UNKNOWN_CLOCK: Final = timedelta(days=1)
+SAFETY_MARGIN: Final = timedelta(hours=1)
+"""Of the longest lookback: it covers the duration of a sync."""
 
 
 def _unknown() -> int | None:
@@ -40,9 +40,7 @@ class SyncStart:
         lookback_minutes: How far before the bookmark a sync starts.
         batch_size: Rows per page of a new sync.
         is_full_table: Whether the catalog says FULL_TABLE, which ignores the bookmark.
-        trusts_local_clock: Whether the user vouches for the local clock.
-        clock: The local clock; a bookmark that lies in its future is only warned about.
-        api_now: Tells the API's clock, None where no answer of the run has.
+        clock: Returns the API's clock. Its first call sends a free request.
         logger: Where decisions are reported.
         is_refresh: Whether to read everything again if the state is missing.
         most_rows: Tells how many rows can match the filters, None if that is not known; it may
@@ -56,9 +54,7 @@ class SyncStart:
     lookback_minutes: int
     batch_size: int
     is_full_table: bool
-    trusts_local_clock: bool
-    clock: Clock
-    api_now: Callable[[], datetime | None]
+    clock: Callable[[], ApiClock]
     logger: logging.Logger
     is_refresh: bool = False
     most_rows: Callable[[], int | None] = _unknown
@@ -94,16 +90,10 @@ class SyncStart:
         return max(since or "", format_timestamp(oldest)) if oldest else since
 
     def _oldest(self) -> datetime | None:
-        """Return the earliest start of a window that the API allows, None for no limit.
-
-        A margin of an hour covers the duration of a sync. If the API's clock is unknown, a margin
-        of a day covers a local clock that is behind.
-        """
+        """Return the earliest start of a window that the API allows, None for no limit."""
         if self.spec.longest_lookback is None:
             return None
-        if api_now := self.api_now():
-            return api_now - self.spec.longest_lookback + _IN_HAND
-        return self.clock.now() - self.spec.longest_lookback + _IN_HAND_UNKNOWN_CLOCK
+        return self.clock().now() - self.spec.longest_lookback + SAFETY_MARGIN
 
     def restarted(self, sync: Sync) -> Sync:
         """Return the sync that replaces one whose cursor was rejected."""
@@ -137,12 +127,6 @@ class SyncStart:
             self.logger.info("The state does not name its filters; assuming the current ones.")
         bookmark = self.bookmark(state)
         self._report_gap(state)
-        if bookmark and bookmark > self.clock.now():
-            self.logger.warning(
-                "The bookmark %s lies in the future by the local clock: it is kept unless it also "
-                "lies in the future by the API's clock.",
-                format_timestamp(bookmark),
-            )
         if bookmark and self.start_date and self.start_date > bookmark:
             self.logger.info(
                 "start_date is later than the bookmark %s and overrides it: rows updated in "
@@ -154,7 +138,9 @@ class SyncStart:
     def _is_too_old(self, pending: Sync) -> bool:
         """Return whether the API would now reject the window of a sync."""
         oldest = self._oldest()
-        return oldest is not None and (pending.since or "") < format_timestamp(oldest - _IN_HAND)
+        return oldest is not None and (pending.since or "") < format_timestamp(
+            oldest - SAFETY_MARGIN
+        )
 
     def _report_gap(self, state: StreamState) -> None:
         """Warn if a feed no longer covers everything since the last sync.

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-import requests
 
-from tap_jobo.api.transport import Transport
+from tap_jobo.api.session import ApiSession
 from tests.support.client import FeedClient
 
 if TYPE_CHECKING:
@@ -17,9 +16,6 @@ if TYPE_CHECKING:
 @pytest.fixture
 def feed(sandbox: Sandbox) -> FeedClient:
     """The client against the sandbox over HTTP, both with the same clock."""
-    session = requests.Session()
-    session.trust_env = False
-    session.mount("http://", Transport(1))
-    feed = FeedClient(sandbox.url, sandbox.api_key, session)
+    feed = FeedClient(sandbox.url, sandbox.api_key, ApiSession(sandbox.url))
     sandbox.clock = feed.clock.unix_time
     return feed

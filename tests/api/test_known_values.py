@@ -1,4 +1,4 @@
-"""The filter values that Jobo knows: fetched once, and nothing depends on them."""
+"""The filter values that Jobo lists: fetched when they are needed, and nothing depends on them."""
 
 from __future__ import annotations
 
@@ -11,21 +11,18 @@ import requests
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.api import known_values
 from tap_jobo.api.client import Client
-from tap_jobo.api.known_values import (
-    FILTERS_PATH,
-    describe_unknown_values,
-    fetch_known_values,
-)
-from tap_jobo.api.transport import Transport
+from tap_jobo.api.known_values import KnownValues
+from tap_jobo.api.session import ApiSession
 from tap_jobo.errors import InterruptedRunError
 from tap_jobo.signals import ShutdownSignal
+from tap_jobo.streams.registry import SETTINGS
 from tests.support.clock import FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 LOGGER = logging.getLogger("tests.known_values")
-UNKNOWN = dict.fromkeys(["sources", "work_models", "employment_types", "experience_levels"])
+NAMED = {setting.name: setting for setting in SETTINGS}
 
 
 @pytest.fixture
@@ -34,14 +31,12 @@ def sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
-def fetch(
-    sandbox: Sandbox, shutdown: ShutdownSignal | None = None
-) -> Mapping[str, frozenset[str] | None]:
-    """Fetch the values, and see that nobody waited and that it was asked for once."""
+def warnings(
+    sandbox: Sandbox, shutdown: ShutdownSignal | None = None, **settings: Any
+) -> list[str]:
+    """Check settings, and see that nobody waited and that nothing was billed."""
     clock = FakeClock()
-    with requests.Session() as session:
-        session.trust_env = False
-        session.mount("http://", Transport(1))
+    with ApiSession(sandbox.url) as session:
         client = Client(
             session=session,
             key=sandbox.api_key,
@@ -49,40 +44,98 @@ def fetch(
             clock=clock,
             logger=LOGGER,
         )
-        request = requests.Request(
-            "GET", sandbox.url + FILTERS_PATH, headers={"X-Api-Key": sandbox.api_key}
-        ).prepare()
-        known = fetch_known_values(client, lambda: request, LOGGER)
+
+        def prepare(path: str, query: Mapping[str, str]) -> requests.PreparedRequest:
+            key = {"X-Api-Key": sandbox.api_key}
+            url = sandbox.url + path
+            return requests.Request("GET", url, params=query, headers=key).prepare()
+
+        known = KnownValues(client, prepare, LOGGER)
+        found = [known.warnings(NAMED[name], value) for name, value in settings.items()]
     assert clock.passed == 0
-    assert len(sandbox.ledger) <= 1
-    return known.values
+    assert sandbox.credits_billed == 0
+    return [line for lines in found for line in lines]
 
 
-def debug_line(caplog: pytest.LogCaptureFixture) -> str:
-    """The one line that was logged."""
-    (record,) = (record for record in caplog.records if record.name == LOGGER.name)
-    assert record.levelno == logging.DEBUG
-    return record.getMessage()
-
-
-class TestFetch:
-    def test_values_are_those_of_the_api(
+class TestLists:
+    def test_values_that_jobo_lists(
         self, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.DEBUG, LOGGER.name)
-        known = fetch(sandbox)
-        jobs = [job.row for _, job in sandbox.world.board.active()]
-        types = "full-time part-time contract internship freelance temporary"
-        expected: dict[str, frozenset[str] | set[str] | None] = {
-            "sources": {row["source"] for row in jobs},
-            "work_models": {"remote", "hybrid", "onsite"},
-            "employment_types": {*types.split()},
-            "experience_levels": {"intern", "entry", "mid", "senior", "lead", "executive"},
-        }
-        assert expected == known
+        source = next(job["source"] for job in sandbox.world.jobs().values())
+        assert (
+            warnings(
+                sandbox,
+                jobs_sources=[source],
+                jobs_work_models=["remote", "hybrid", "onsite"],
+                jobs_employment_types=["full-time", "part-time"],
+                jobs_experience_levels=["intern", "executive"],
+                industries=["fintech", "real_estate"],
+                jobs_locations=[{"country": "Germany"}, {"city": "London", "region": "England"}],
+                country_codes=["XX"],
+            )
+            == []
+        )
         assert [record for record in caplog.records if record.name == LOGGER.name] == []
-        assert sandbox.credits_billed == 0
+        endpoints = [entry.endpoint for entry in sandbox.ledger]
+        assert endpoints == ["filters", "industries", "locations", "locations"]
 
+    @pytest.mark.parametrize(
+        ("settings", "line"),
+        [
+            (
+                {"jobs_sources": ["LEVER_CO"]},
+                "'jobs_sources': 'LEVER_CO' is not one of Jobo's sources. Did you mean 'lever_co'?",
+            ),
+            (
+                {"jobs_work_models": ["xyz"]},
+                "'jobs_work_models': 'xyz' is not one of Jobo's work models.",
+            ),
+            (
+                {"industries": ["fintehc", "biotech"]},
+                "'industries': 'fintehc' is not one of Jobo's industries. Did you mean 'fintech'?",
+            ),
+            (
+                {"jobs_locations": [{"city": "Ber"}]},
+                """'jobs_locations': {"city": "Ber"} is not one of Jobo's locations. Did""",
+            ),
+            (
+                {"jobs_locations": [{"country": "Germny"}]},
+                """'jobs_locations': {"country": "Germny"} is not one of Jobo's locations.""",
+            ),
+        ],
+    )
+    def test_value_that_jobo_does_not_list(
+        self, sandbox: Sandbox, settings: dict[str, Any], line: str
+    ) -> None:
+        (warning,) = warnings(sandbox, **settings)
+        assert warning.startswith(f"Setting {line}")
+        assert warning.endswith(" Unknown values match no rows.")
+
+    def test_at_most_three_values_are_suggested(self, sandbox: Sandbox) -> None:
+        keys = [{"key": f"work_{number}", "count": 1} for number in range(9)]
+        sandbox.faults.add(Fault(replace=lambda body: body | {"sources": keys}))
+        (warning,) = warnings(sandbox, jobs_sources=["work_x"])
+        assert warning.count("'work_") == 4
+        assert " or " in warning
+
+    def test_list_of_industries_may_be_cut_off(self, sandbox: Sandbox) -> None:
+        sandbox.faults.add(Fault(replace=lambda body: body | {"options": body["options"][:1]}))
+        assert warnings(sandbox, industries=["fintech", "travel"]) == []
+
+    def test_number_of_requests_is_limited(self, sandbox: Sandbox) -> None:
+        places = [{"city": f"City {number}"} for number in range(50)]
+        assert len(warnings(sandbox, jobs_locations=places)) == len(sandbox.ledger) == 20
+
+
+UNKNOWN: dict[str, Any] = {
+    "jobs_sources": ["lever"],
+    "industries": ["fintehc"],
+    "jobs_locations": [{"country": "Germny"}],
+}
+
+
+class TestNothingDependsOnThem:
     @pytest.mark.parametrize(
         ("fault", "why"),
         [
@@ -90,11 +143,11 @@ class TestFetch:
             (Fault(status=401), "401"),
             (Fault(status=429, headers={"Retry-After": "60"}), "429"),
             (Fault(status=503, headers={"Retry-After": "60"}), "503"),
-            (Fault(drop=True), "lost"),
+            (Fault(drop=True), "closed"),
             (Fault(truncate=0.5), "broke off"),
             (Fault(garbage="<html>"), "JSON"),
             (Fault(redirect="http://127.0.0.1:1/"), "302"),
-            (Fault(hang=True), "in time"),
+            (Fault(hang=True), "timed out"),
         ],
         ids=lambda value: value if isinstance(value, str) else "",
     )
@@ -109,46 +162,36 @@ class TestFetch:
         monkeypatch.setattr(known_values, "_SECONDS", 0.2)
         caplog.set_level(logging.DEBUG, LOGGER.name)
         sandbox.faults.add(fault)
-        assert fetch(sandbox) == UNKNOWN
-        assert why in debug_line(caplog)
+        assert warnings(sandbox, **UNKNOWN) == []
+        (record,) = (record for record in caplog.records if record.name == LOGGER.name)
+        assert record.levelno == logging.DEBUG
+        assert why in record.getMessage()
         assert len(sandbox.ledger) == 1
 
-    def test_unreachable_api_is_one_debug_line(
-        self, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        caplog.set_level(logging.DEBUG, LOGGER.name)
+    def test_unreachable_api(self, sandbox: Sandbox) -> None:
         sandbox.close()
-        assert fetch(sandbox) == UNKNOWN
-        assert "cannot be reached" in debug_line(caplog)
+        assert warnings(sandbox, **UNKNOWN) == []
 
     def test_it_is_given_five_seconds(self) -> None:
         assert known_values._SECONDS == 5
 
     @pytest.mark.parametrize(
-        ("replace", "missing"),
+        "replace",
         [
-            (lambda body: body["sources"], list(UNKNOWN)),
-            (lambda _: {}, list(UNKNOWN)),
-            (lambda body: body | {"sources": None}, ["sources"]),
-            (lambda body: body | {"sources": []}, ["sources"]),
-            (lambda body: body | {"sources": ["greenhouse"]}, ["sources"]),
-            (lambda body: body | {"sources": [{"key": 7}]}, ["sources"]),
-            (lambda body: body | {"enums": []}, list(UNKNOWN)[1:]),
-            (lambda body: body | {"enums": {"work_models": ["x"]}}, list(UNKNOWN)[2:]),
+            lambda body: [body],
+            lambda _: {},
+            dict.fromkeys,
+            lambda body: {name: ["x"] for name in body},
+            lambda body: {name: [{"key": 7}] for name in body},
         ],
     )
-    def test_what_cannot_be_understood_is_not_known(
-        self,
-        sandbox: Sandbox,
-        caplog: pytest.LogCaptureFixture,
-        replace: Callable[[dict[str, Any]], object],
-        missing: list[str],
+    @pytest.mark.parametrize("name", UNKNOWN)
+    def test_list_that_cannot_be_understood(
+        self, sandbox: Sandbox, replace: Callable[[dict[str, Any]], object], name: str
     ) -> None:
-        caplog.set_level(logging.DEBUG, LOGGER.name)
-        sandbox.faults.add(Fault(replace=replace))
-        known = fetch(sandbox)
-        assert [name for name, values in known.items() if values is None] == missing
-        assert ", ".join(missing) in debug_line(caplog)
+        sandbox.faults.add(Fault(replace=replace, times=None))
+        unknown = warnings(sandbox, **{name: UNKNOWN[name]})
+        assert unknown == [] or "Did you mean" not in unknown[0]
 
     def test_signal_ends_the_run_here_too(self, sandbox: Sandbox) -> None:
         class Signaled(ShutdownSignal):
@@ -156,39 +199,5 @@ class TestFetch:
                 raise InterruptedRunError(15)
 
         with pytest.raises(InterruptedRunError):
-            fetch(sandbox, Signaled(FakeClock()))
+            warnings(sandbox, Signaled(FakeClock()), **UNKNOWN)
         assert sandbox.ledger == []
-
-
-class TestDescribe:
-    KNOWN = frozenset({"greenhouse", "lever_co", "workday", "work_1", "work_2", "work_3"})
-
-    def test_nearest_known_value_is_suggested(self) -> None:
-        (warning,) = describe_unknown_values("jobs_sources", ["workday", "lever"], self.KNOWN)
-        assert warning == (
-            "Setting 'jobs_sources': 'lever' is not one of Jobo's sources; did you mean "
-            "'lever_co'? Unknown values match nothing."
-        )
-
-    def test_at_most_three_are_suggested(self) -> None:
-        (warning,) = describe_unknown_values("jobs_sources", ["work_9"], self.KNOWN)
-        assert warning.count("work_") == 4
-        assert " or " in warning
-
-    def test_case_matters_to_jobo_and_not_to_suggestions(self) -> None:
-        (warning,) = describe_unknown_values("jobs_sources", ["GREENHOUSE"], self.KNOWN)
-        assert "'GREENHOUSE' is not one" in warning
-        assert "did you mean 'greenhouse'?" in warning
-
-    def test_without_a_near_value_nothing_is_asked(self) -> None:
-        (warning,) = describe_unknown_values("jobs_work_models", ["xyz"], self.KNOWN)
-        assert warning == (
-            "Setting 'jobs_work_models': 'xyz' is not one of Jobo's work models. Unknown values "
-            "match nothing."
-        )
-
-    def test_each_unknown_value_has_a_warning(self) -> None:
-        assert len(describe_unknown_values("jobs_sources", ["a", "b"], self.KNOWN)) == 2
-
-    def test_nothing_is_checked_against_unknown_lists(self) -> None:
-        assert describe_unknown_values("jobs_sources", ["lever"], None) == []

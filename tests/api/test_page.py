@@ -58,7 +58,7 @@ BROKEN: dict[str, Callable[[Body], object]] = {
 def test_broken_envelope_is_rejected(broken: Callable[[Body], object]) -> None:
     body = {"career_sites": [], "next_cursor": "next", "has_more": True}
     assert read_page(json.dumps(body).encode(), CAREER_SITES, None).next_cursor == "next"
-    with pytest.raises(ApiError, match="Jobo's answer"):
+    with pytest.raises(ApiError, match="Jobo's response"):
         read_page(json.dumps(broken(body)).encode(), CAREER_SITES, None)
 
 
@@ -66,7 +66,7 @@ def test_broken_envelope_is_rejected(broken: Callable[[Body], object]) -> None:
 def test_body_that_is_not_json_is_rejected(body: bytes) -> None:
     with pytest.raises(NotJsonError):
         parse_json(body)
-    with pytest.raises(ApiError, match="Jobo's answer is not valid JSON"):
+    with pytest.raises(ApiError, match="Jobo's response is not valid JSON"):
         read_page(body, CAREER_SITES, None)
 
 
@@ -121,9 +121,7 @@ def _outcome(body: bytes, emitted: Sequence[str], *, is_at_once: bool) -> object
     except ApiError as error:
         return str(error)
     found = (
-        converter.complete(page.items)
-        if page.are_rows_checked
-        else converter.convert(page.items, is_plain=page.is_plain)
+        converter.complete(page.items) if page.are_rows_checked else converter.convert(page.items)
     )
     written = [json.dumps(record) for record in found.records]  # as 1 and 1.0 differ
     seen = (repr(found.skipped), dict(found.damaged), found.rows)
@@ -156,11 +154,11 @@ def test_broken_envelope_ends_the_run_and_keeps_the_bookmark(
 ) -> None:
     sandbox.faults.add(Fault(replace=BROKEN[name]), on=2)
     run = tap.run(state=state_at(OLD))
-    assert "Jobo's answer" in complaint(run)
-    assert len(sandbox.ledger) == 2
+    assert "Jobo's response" in complaint(run)
+    assert len(sandbox.feed_requests) == 2
     assert len(run.ids) == 50
     assert run.bookmark["replication_key_value"] == OLD
-    assert run.bookmark["scan"]["cursor"] == sandbox.ledger[1].cursor
+    assert run.bookmark["scan"]["cursor"] == sandbox.feed_requests[1].cursor
 
 
 def test_broken_envelope_on_the_first_page_leaves_no_bookmark(tap: Tap, sandbox: Sandbox) -> None:
@@ -173,18 +171,18 @@ def test_broken_envelope_on_the_first_page_leaves_no_bookmark(tap: Tap, sandbox:
 
 def test_cursor_that_was_just_used_ends_the_run(tap: Tap, sandbox: Sandbox) -> None:
     def same(body: Body) -> Body:
-        return {**body, "next_cursor": sandbox.ledger[1].cursor}
+        return {**body, "next_cursor": sandbox.feed_requests[1].cursor}
 
     sandbox.faults.add(Fault(replace=same), on=2)
     run = tap.run(state=state_at(OLD))
     assert "just used" in complaint(run)
-    assert len(sandbox.ledger) == 2
+    assert len(sandbox.feed_requests) == 2
     assert run.bookmark["replication_key_value"] == OLD
 
 
 def _lead_back_to_the_second_page(sandbox: Sandbox) -> None:
     def first_cursor(body: Body) -> Body:
-        return {**body, "next_cursor": sandbox.ledger[1].cursor}
+        return {**body, "next_cursor": sandbox.feed_requests[1].cursor}
 
     sandbox.faults.add(Fault(replace=first_cursor), on=3)
 
@@ -193,7 +191,7 @@ def test_pagination_loop_ends_the_run(tap: Tap, sandbox: Sandbox) -> None:
     _lead_back_to_the_second_page(sandbox)
     run = tap.run(state=state_at(OLD), batch_size=20, journal=False)
     assert "cursor" in complaint(run)
-    assert len(sandbox.ledger) == 3
+    assert len(sandbox.feed_requests) == 3
     assert run.bookmark["replication_key_value"] == OLD
 
 

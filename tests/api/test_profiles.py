@@ -15,19 +15,16 @@ import requests
 from jobo_sandbox import Fault, Hold, Sandbox
 from tap_jobo.api.client import Client
 from tap_jobo.api.profiles import Profiles
-from tap_jobo.api.transport import Transport
+from tap_jobo.api.session import ApiSession
 from tap_jobo.errors import ApiError, RetriesExhaustedError
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.streams.companies import SCHEMA as COMPANIES
-from tests.support import discover, entry_of, execute
 from tests.support.clock import FakeClock
 from tests.support.loggers import LOGGER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from tests.support import Tap
 
 START = datetime(2026, 1, 1, 0, 0, 0, 370_000, tzinfo=UTC)
 SCHEMA = COMPANIES.to_dict()
@@ -37,8 +34,7 @@ RETRY_FOR = 60.0
 @contextlib.contextmanager
 def _client(sandbox: Sandbox, clock: FakeClock, workers: int) -> Iterator[Client]:
     """A client for so many threads, with the retry that profiles are worth."""
-    with requests.Session() as session:
-        session.mount("http://", Transport(workers))
+    with ApiSession("http://127.0.0.1") as session:
         yield Client(
             session=session,
             key=sandbox.api_key,
@@ -46,7 +42,7 @@ def _client(sandbox: Sandbox, clock: FakeClock, workers: int) -> Iterator[Client
             clock=clock,
             logger=LOGGER,
             workers=workers,
-            retry=RETRY_FOR,
+            retry_seconds=RETRY_FOR,
         )
 
 
@@ -71,7 +67,7 @@ def _workers_joined() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
     for thread in set(threading.enumerate()) - before:
-        if "(_work)" in thread.name:
+        if "(work)" in thread.name:
             thread.join(10)
             assert not thread.is_alive()
 
@@ -295,18 +291,33 @@ def test_failed_profile_opens_no_extra_requests() -> None:
 
 
 def test_workers_are_daemons_and_end_with_the_reading() -> None:
-    clock = FakeClock(START)
-    with _sandbox(clock, 5) as sandbox, _profiles(sandbox, clock, 3) as profiles:
+    clock, holds = FakeClock(START), [Hold() for _ in range(6)]
+    with _sandbox(clock, 20) as sandbox, _profiles(sandbox, clock, 3) as profiles:
+        for hold in holds:
+            sandbox.faults.add(Fault(hold=hold), endpoint="profile")
         before = set(threading.enumerate())
-        found = profiles.read(list(sandbox.world.rows()))
-        next(found)
-        workers = set(threading.enumerate()) - before
-        assert len(workers) == 3
-        assert all(worker.daemon for worker in workers)
-        assert len(list(found)) == 4
+        reading = profiles.read(list(sandbox.world.rows()))
+        with ThreadPoolExecutor(1) as executor:
+            first = executor.submit(next, reading)
+            for hold in holds[:3]:
+                hold.wait()
+            workers = [
+                each for each in set(threading.enumerate()) - before if "(work)" in each.name
+            ]
+            assert len(workers) == 3
+            assert all(worker.daemon for worker in workers)
+            for hold in holds[:3]:
+                hold.release()
+            first.result()
+        for hold in holds[3:]:
+            hold.wait()
+        reading.close()
+        for hold in holds[3:]:
+            hold.release()
         for worker in workers:
             worker.join(10)
             assert not worker.is_alive()
+        assert len(sandbox.profile_requests) == 6
 
 
 def test_api_without_any_profile_is_an_error_and_skips_none() -> None:
@@ -335,7 +346,7 @@ def test_threads_that_cannot_start_are_one_clear_error(
     clock = FakeClock(START)
     with _sandbox(clock, 5) as sandbox, _profiles(sandbox, clock, 4) as profiles:
         monkeypatch.setattr(threading.Thread, "start", start_some)
-        with pytest.raises(ApiError, match=f"Only {allowed} of 4 threads") as error:
+        with pytest.raises(ApiError, match=f"only {allowed} of 4 profile threads") as error:
             _read(profiles, sandbox)
         monkeypatch.undo()
         for part in ("can't start new thread", "companies_concurrency", "ulimit -u"):
@@ -343,21 +354,3 @@ def test_threads_that_cannot_start_are_one_clear_error(
         for thread in started:
             thread.join(10)
             assert not thread.is_alive()
-        assert sandbox.ledger == []
-
-
-def test_profiles_are_read_with_next_to_no_files(tap: Tap) -> None:
-    """Where a pool of `multiprocessing` could not be made for want of semaphores."""
-    catalog = discover(tap.folder)
-    for stream in ("career_sites", "companies"):
-        (metadata,) = (
-            item for item in entry_of(catalog, stream)["metadata"] if not item["breadcrumb"]
-        )
-        metadata["metadata"]["selected"] = stream == "companies"
-    ids = list(tap.sandbox.world.rows())
-    settings = {"company_ids": ids, "companies_concurrency": 2}
-    limited = ["sh", "-c", 'ulimit -n 20; exec "$@"', "sh"]
-    command = [*limited, *tap.command(catalog=catalog, settings=settings)]
-    run = execute(command, tap.environment())
-    assert run.returncode == 0, run.stderr
-    assert run.ids == ids

@@ -55,7 +55,7 @@ def quarantine_a_row(tap: Tap, **settings: Any) -> dict[str, Any]:
     tap.sandbox.faults.add(Fault(replace=spoil), on=len(tap.sandbox.ledger) + 1)
     run = tap.run(**settings)
     assert run.returncode == 0, run.stderr
-    assert run.metrics["jobo_rows_quarantined"] == 1
+    assert run.metrics["jobo_rows_skipped"] == 1
     return spoiled
 
 

@@ -164,9 +164,7 @@ def test_a_holder_stops_before_its_lease_may_be_taken(
         lease.check()
 
 
-def test_a_suspended_machine_stops_although_its_monotonic_clock_stood_still(
-    run: Any, clock: FakeClock
-) -> None:
+def test_a_suspended_machine_notices_that_its_lease_expired(run: Any, clock: FakeClock) -> None:
     lease = run()
     lease.acquire(clock, LOGGER)
     clock.skew += timedelta(seconds=56)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def under_way(tap: Tap, **settings: Any) -> Iterator[subprocess.Popen[str]]:
     """A run in its second request, which comes to a good end afterwards."""
     hold = Hold()
-    tap.sandbox.faults.add(Fault(hold=hold), on=len(tap.sandbox.ledger) + 2)
+    tap.sandbox.faults.add(Fault(hold=hold), on=len(tap.sandbox.feed_requests) + 2)
     process = tap.start(**settings)
     hold.wait()
     try:
@@ -46,7 +46,7 @@ def the_lock(folder: Path) -> Path:
 def test_a_second_run_is_refused(tap: Tap) -> None:
     with under_way(tap) as first:
         line = complaint(tap.run())
-        assert len(tap.sandbox.ledger) == 2
+        assert len(tap.sandbox.feed_requests) == 2
     assert "Another run of career_sites" in line
     assert "journal_dir" in line
     who = rf"\(process {first.pid} on {re.escape(socket.gethostname())}, since 20\d\d-\S+Z\)"

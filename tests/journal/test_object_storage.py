@@ -170,7 +170,7 @@ def test_of_two_runs_at_once_one_refuses(tap: Container) -> None:
     widen_pipe(first)
     hold.wait()
     line = complaint(tap.run())
-    assert len(tap.sandbox.ledger) == 2
+    assert len(tap.sandbox.feed_requests) == 2
     hold.release()
     run, _ = finish(first, [])
     assert run.returncode == 0, run.stderr
@@ -198,7 +198,7 @@ def test_a_run_that_was_stopped_leaves_no_lease(tap: Container, signum: signal.S
 
 def test_a_signal_ends_the_wait_for_a_lease(tap: Container, later: Container) -> None:
     cut_in_request(later, 2, billed=False)
-    requests = len(tap.sandbox.ledger)
+    requests = len(tap.sandbox.feed_requests)
     process = tap.start()
     assert process.stderr
     assert process.stdout
@@ -211,7 +211,7 @@ def test_a_signal_ends_the_wait_for_a_lease(tap: Container, later: Container) ->
     process.stderr.close()
     assert process.wait() == 128 + signal.SIGTERM
     assert "Stopped by signal 15" in log
-    assert len(tap.sandbox.ledger) == requests
+    assert len(tap.sandbox.feed_requests) == requests
 
 
 def test_a_paused_run_stops_once_another_has_its_lease(

@@ -28,7 +28,7 @@ def project_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def postgres_port(open_folder: Path) -> Iterator[int]:
     """A Postgres, by its port."""
-    with running_postgres(open_folder / "data", 0) as port:
+    with running_postgres(open_folder / "data") as port:
         yield port
 
 

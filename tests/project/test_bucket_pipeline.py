@@ -75,7 +75,7 @@ class Machine:
     def destroy_at(self, request: int) -> None:
         """Run, and destroy the container with all its files while a request is answered."""
         hold = Hold()
-        self.sandbox.faults.add(Fault(hold=hold), on=len(self.sandbox.ledger) + request)
+        self.sandbox.faults.add(Fault(hold=hold), on=len(self.sandbox.feed_requests) + request)
         folder = self.container()
         meltano = subprocess.Popen(
             ["meltano", *PIPELINE],

@@ -97,6 +97,19 @@ def test_the_script_for_cron_fails_when_the_tap_does(tmp_path: Path) -> None:
     assert (tmp_path / "state.json").read_text() == "{}\n"
 
 
+def test_the_script_for_cron_finds_its_programs(tmp_path: Path) -> None:
+    (script,) = (block for block in _blocks("shell") if "| target-jsonl > states.jsonl" in block)
+    programs = tmp_path / ".local/bin"
+    programs.mkdir(parents=True)
+    for name, state in (("tap-jobo", ""), ("target-jsonl", '{"loaded": true}')):
+        (programs / name).write_text(f"#!/bin/sh\necho '{state}'\n")
+        (programs / name).chmod(0o755)
+    of_cron = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    run = execute(["bash", "-c", script], of_cron, cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert (tmp_path / "state.json").read_text() == '{"loaded": true}\n'
+
+
 def test_the_script_for_a_catalog_selects_what_it_names(tmp_path: Path) -> None:
     (script,) = (block for block in _blocks("shell") if "--discover" in block)
     commands = f'tap-jobo() {{ {COMMAND} "$@"; }}\n'

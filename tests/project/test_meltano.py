@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import json
-from random import Random
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
 import yaml
 from singer_sdk.helpers.capabilities import PluginCapabilities
 
 from tests.support import COMMAND, environment, execute
-from tests.support.companies import FIELDS, OBJECTS, expected_profile
 from tests.support.meltano import PIPELINE
 from tests.support.repository import REPOSITORY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from tests.support.meltano import Project
 
+MELTANO_VALUES = {"journal_dir": "${MELTANO_PROJECT_ROOT}/.meltano/tap-jobo/${MELTANO_ENVIRONMENT}"}
+"""Defaults in a Meltano project that are not those of the tap."""
 _NO_SCAN = dict.fromkeys(
     ("id", "started_at", "updated_after", "batch_size", "cursor", "rows", "restarts")
 )
@@ -30,7 +29,7 @@ def test_second_run_delivers_what_changed(project: Project) -> None:
     log = project.run().stderr
     assert "Summary: career_sites: 300 rows in 6 pages, 15,000 credits ($15.00)" in log
     assert (  # as without Meltano
-        'METRIC: {"type":"counter","metric":"jobo_rows","value":300,'
+        'METRIC: {"type":"counter","metric":"jobo_credits","value":15000,'
         '"tags":{"stream":"career_sites"}}'
     ) in log
     assert project.is_current()
@@ -81,7 +80,7 @@ def test_config_test_costs_pages_that_the_next_run_replays(project: Project) -> 
 def test_killed_full_refresh_resumes_from_the_merged_state(project: Project) -> None:
     project.run()
     project.run()  # whose state confirms the first, so that a full refresh buys afresh
-    requests = len(project.sandbox.ledger)
+    requests = len(project.sandbox.feed_requests)
     project.run_and_kill(
         "tap-jobo", "run", "--full-refresh", "tap-jobo", "target-postgres", at_request=requests + 4
     )
@@ -99,42 +98,26 @@ def test_killed_full_refresh_resumes_from_the_merged_state(project: Project) -> 
     assert project.sandbox.rows_billed <= before + 1  # the lookback
 
 
-def test_invalid_boolean_is_rejected_through_meltano(project: Project) -> None:
-    run = project.meltano(*PIPELINE, env={"TAP_JOBO_IS_AGENCY": "ja"})
+def test_invalid_settings_are_rejected_through_meltano(project: Project) -> None:
+    """Meltano must not turn them into false, today's date, or no filter."""
+    variables = {
+        "TAP_JOBO_IS_AGENCY": "ja",
+        "TAP_JOBO_START_DATE": "2 days ago",
+        "TAP_JOBO_JOBS_POSTED_AFTER": "",
+        "TAP_JOBO_COUNTRY_CODES": "[]",
+        "TAP_JOBO_MAX_CREDIT": "100",
+    }
+    run = project.meltano(*PIPELINE, env=variables)
     assert run.returncode != 0
-    assert "Setting 'is_agency' must be true or false" in run.stderr + run.stdout
+    for line in (
+        "Setting 'is_agency' must be true or false",
+        "Setting 'start_date' must be an ISO 8601 date",
+        "Setting 'jobs_posted_after' is empty",
+        "Setting 'country_codes' is empty",
+        "Variable TAP_JOBO_MAX_CREDIT is not a setting: did you mean TAP_JOBO_MAX_CREDITS?",
+    ):
+        assert line in run.stderr + run.stdout
     assert not project.sandbox.ledger
-
-
-def test_meltano_fills_both_tables(project: Project) -> None:
-    sandbox = project.sandbox
-    gone = set(Random(2).sample(list(sandbox.world.rows()), 30))
-    for key in gone:
-        sandbox.company_gone(key)
-    select = {"TAP_JOBO__SELECT": '["career_sites.*", "companies.*"]'}
-    run = project.meltano(*PIPELINE, env=select)
-    assert run.returncode == 0, run.stderr
-    assert project.is_current()
-    with psycopg.connect(project.url.replace("+psycopg", "")) as database:
-        rows = database.execute(
-            f'SELECT id, name, funding_rounds, leadership FROM "{project.name}".companies'
-        ).fetchall()
-        types: dict[str, str] = dict(
-            database.execute(
-                "SELECT column_name, udt_name FROM information_schema.columns "
-                "WHERE table_schema = %s AND table_name = 'companies'",
-                [project.name],
-            ).fetchall()
-        )
-    assert {str(key) for key, *_ in rows} == sandbox.world.rows().keys() - gone
-    for key, *values in rows:
-        expected = expected_profile(sandbox, str(key))
-        assert values == [expected[name] for name in ("name", "funding_rounds", "leadership")]
-    assert {types[name] for name in OBJECTS} <= {"jsonb", "_jsonb"}
-    assert types["is_agency"] == "bool"
-    assert types["page_rank"] in ("numeric", "float8")
-    assert types.keys() >= FIELDS.keys()
-    assert sandbox.rows_billed == 300
 
 
 @pytest.fixture(scope="module")
@@ -173,15 +156,8 @@ def test_definition_says_what_about_says(
     assert PluginCapabilities.BATCH.value not in extractor["capabilities"]
     assert extractor["settings_group_validation"] == [about["settings"]["required"]]
     assert list(settings) == list(properties)
-    for name, setting in settings.items():
-        assert setting["label"] == properties[name]["title"]
-        assert setting["description"].split() == properties[name]["description"].split()
-        assert setting.get("value") == properties[name].get("default")
-        assert setting.get("sensitive", False) == properties[name].get("secret", False)
-        assert setting["kind"] == _kind(name, properties[name])
-        assert [option["value"] for option in setting.get("options", [])] == properties[name].get(
-            "enum", []
-        )
+    secrets = {name for name, setting in settings.items() if setting.get("sensitive")}
+    assert secrets == {name for name, each in properties.items() if each.get("secret")}
 
 
 def test_definitions_agree_on_what_both_have(about: dict[str, Any]) -> None:
@@ -191,14 +167,3 @@ def test_definitions_agree_on_what_both_have(about: dict[str, Any]) -> None:
     }
     assert plugin["name"] == plugin["pip_url"] == about["name"]
     assert plugin["supported_python_versions"] == about["supported_python_versions"]
-
-
-def _kind(name: str, definition: Mapping[str, Any]) -> str:
-    if name in ("start_date", "jobs_posted_after"):
-        return "date_iso8601"
-    if name in ("is_agency", "journal", "trust_local_clock"):
-        return "string"  # as a boolean, Meltano would read any odd text as false
-    if "enum" in definition:
-        return "options"
-    types = definition["type"]
-    return str(types[0] if isinstance(types, list) else types)

@@ -13,6 +13,7 @@ import yaml
 from psycopg.rows import dict_row
 
 from jobo_sandbox import Sandbox
+from tests.support.companies import FIELDS, OBJECTS, expected_profile
 from tests.support.jobs import STREAMS
 from tests.support.meltano import PIPELINE, Project
 from tests.support.repository import REPOSITORY
@@ -58,6 +59,11 @@ def test_five_streams_fill_five_tables(hiring: Project) -> None:
     assert tables["managed_jobs"].keys() == world.managed_jobs().keys()
     assert tables["expired_jobs"].keys() <= world.expired_jobs().keys()
     assert tables["expired_jobs"]
+    company = next(iter(world.rows()))
+    profile = expected_profile(sandbox, company)
+    named = {name: tables["companies"][company][name] for name in ("name", *OBJECTS)}
+    assert named == {name: profile[name] for name in named}
+    assert tables["companies"][company].keys() >= FIELDS.keys()
     nested = ("company", "locations", "compensation", "qualifications", "benefits", "title")
     for key, row in world.jobs().items():
         stored = tables["jobs"][key]
@@ -82,9 +88,14 @@ def test_five_streams_fill_five_tables(hiring: Project) -> None:
 
 
 def test_frequent_extractor_has_a_state_of_its_own(hiring: Project) -> None:
+    """The name `tap-jobo-jobs` would take `TAP_JOBO_JOBS_BATCH_SIZE` for its `batch_size`."""
     sandbox = hiring.sandbox
-    run(hiring, *FREQUENT)
-    assert {entry.endpoint for entry in sandbox.ledger} == {"jobs", "expired_jobs"}
+    run(hiring, *FREQUENT, TAP_JOBO_JOBS_BATCH_SIZE="70")
+    assert {entry.endpoint for entry in sandbox.ledger} >= {"jobs", "expired_jobs"}
+    assert not sandbox.feed_requests
+    first, *others = sandbox.requests_to("jobs")
+    assert first.body == {"batch_size": 70}
+    assert len(others) == 1
     assert table(hiring, "jobs").keys() == sandbox.world.jobs().keys()
     run(hiring, *PIPELINE)
     states = run(hiring, "state", "list").stdout
@@ -99,26 +110,15 @@ def test_frequent_extractor_has_a_state_of_its_own(hiring: Project) -> None:
     assert table(hiring, "jobs").keys() == sandbox.world.jobs().keys()
 
 
-def test_variables_of_the_tap_reach_the_frequent_one(hiring: Project) -> None:
-    """The name `tap-jobo-jobs` would take `TAP_JOBO_JOBS_BATCH_SIZE` for its `batch_size`."""
-    folder = hiring.folder / "journal-of-jobs"
-    variables = {"TAP_JOBO_JOBS_BATCH_SIZE": "70", "TAP_JOBO_JOURNAL_DIR": str(folder)}
-    run(hiring, *FREQUENT, **variables)
-    assert (folder / "v1").exists()
-    first, *others = hiring.sandbox.requests_to("jobs")
-    assert first.body == {"batch_size": 70}
-    assert len(others) == 1
-
-
 # The recipe of the README
 
 
 def recipe() -> tuple[str, str, str]:
-    """The SQL of the recipe: the view, and what removes expired jobs and lost ones."""
+    """The SQL of the recipe: open jobs, and what removes expired jobs and lost ones."""
     readme = (REPOSITORY / "README.md").read_text("utf-8")
     text = readme.split("### Keep a job board current\n")[1].split("\n### ")[0]
-    view, delete_expired, delete_lost = re.findall(r"(?s)```sql\n(.*?)```", text)
-    return view, delete_expired, delete_lost
+    open_jobs, delete_expired, delete_lost = re.findall(r"(?s)```sql\n(.*?)```", text)
+    return open_jobs, delete_expired, delete_lost
 
 
 def query(project: Project, sql: str, *values: object) -> list[dict[str, Any]]:
@@ -130,12 +130,13 @@ def query(project: Project, sql: str, *values: object) -> list[dict[str, Any]]:
 
 
 def current_jobs(project: Project) -> set[str]:
-    return {str(row["id"]) for row in query(project, "SELECT id FROM current_jobs")}
+    open_jobs, *_ = recipe()
+    return {str(row["id"]) for row in query(project, open_jobs)}
 
 
 def test_recipe_keeps_a_job_board_current(hiring: Project) -> None:
     world, sandbox = hiring.sandbox.world, hiring.sandbox
-    view, delete_expired, _ = recipe()
+    _, delete_expired, _ = recipe()
     small = {"TAP_JOBO_MAX_CREDITS": "150", "TAP_JOBO_JOBS_BATCH_SIZE": "50"}
     runs = 0
     output = ""
@@ -148,7 +149,6 @@ def test_recipe_keeps_a_job_board_current(hiring: Project) -> None:
     assert runs > 1
     assert sandbox.credits_billed <= runs * 150
 
-    query(hiring, view)
     returns, leaves, *_ = (key for key in table(hiring, "jobs") if key in world.jobs())
     # The API may omit it.
     query(hiring, "UPDATE jobs SET updated_at = NULL WHERE id = %s", leaves)

@@ -56,7 +56,7 @@ def test_the_log_is_json_and_without_the_key(tap: Tap, sandbox: Sandbox) -> None
     (example,) = map(json.loads, re.findall(r"(?s)```json\n(.*?)```", SECTION))
     assert example.keys() - {"..."} <= summary.keys()
     figures = [line["extra"]["metric_info"] for line in lines if "METRIC" in line["message"]]
-    assert {"metric": "jobo_rows", "value": 120} in [
+    assert {"metric": "jobo_credits", "value": 6_000} in [
         {name: each[name] for name in ("metric", "value")} for each in figures
     ]
 

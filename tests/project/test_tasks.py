@@ -1,37 +1,72 @@
-"""The commands that `just --list` shows."""
+"""The commands that `just --list` shows, and GitHub's workflows, which cannot run here."""
 
 from __future__ import annotations
 
 import json
 import re
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from tests.support import execute
 from tests.support.repository import REPOSITORY
 
 JUST = Path(sys.executable).with_name("just")
+LINT = re.findall("(?m)^uv run .*", (REPOSITORY / ".ci/run").read_text("utf-8"))
 
 
-def _recipes() -> dict[str, Any]:
+def _workflow(name: str) -> dict[str, Any]:
+    text = (REPOSITORY / f".github/workflows/{name}.yml").read_text("utf-8")
+    workflow: dict[str, Any] = yaml.safe_load(text)
+    return workflow
+
+
+CI = _workflow("ci")
+
+
+def _commands(job: str) -> list[str]:
+    return [step["run"] for step in CI["jobs"][job]["steps"] if "run" in step]
+
+
+def test_contributing_lists_every_command_and_each_says_what_it_does() -> None:
     run = execute([str(JUST), "--dump", "--dump-format", "json"], {}, REPOSITORY)
     assert run.returncode == 0, run.stderr
     recipes: dict[str, Any] = json.loads(run.stdout)["recipes"]
-    return recipes
-
-
-def test_each_command_says_what_it_does() -> None:
-    assert all(recipe["doc"] for recipe in _recipes().values())
-
-
-def test_contributing_lists_every_command() -> None:
+    assert all(recipe["doc"] for recipe in recipes.values())
     text = (REPOSITORY / "CONTRIBUTING.md").read_text("utf-8")
     named = set(re.findall(r"`uv run just ([a-z]+)", text))
-    assert named == {name for name in _recipes() if not name.startswith("_")}
+    assert named == {name for name in recipes if not name.startswith("_")}
 
 
-def test_lint_and_types_are_those_of_ci_run() -> None:
+def test_lint_is_the_same_everywhere() -> None:
     ours = (REPOSITORY / "justfile").read_text("utf-8")
-    for command in re.findall("(?m)^uv run .*", (REPOSITORY / ".ci/run").read_text("utf-8")):
-        assert f"    {command}\n" in ours
+    assert [command for command in LINT if f"    {command}\n" not in ours] == []
+    assert _commands("lint") == LINT
+
+
+def test_pythons_are_those_that_the_package_claims_and_the_next() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
+    claimed = re.findall(r"Python :: (3\.\d+)", "\n".join(project["classifiers"]))
+    versions = [*claimed, "3.14"]  # which is not claimed before it ran
+    ends = [versions[0], versions[-1]]
+    pythons = {
+        job: CI["jobs"][job]["strategy"]["matrix"]["python"]
+        for job in ("linux", "macos", "windows")
+    }
+    assert pythons == {"linux": versions, "macos": ends, "windows": ends}
+
+
+def test_every_named_test_file_exists() -> None:
+    named = re.findall(r"tests/\S+", " ".join(_commands("macos") + _commands("windows")))
+    assert len(named) > 10
+    assert [name for name in named if not (REPOSITORY / name).is_file()] == []
+
+
+def test_only_the_weekly_workflow_resolves_as_of_today() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT00:00:00Z", project["tool"]["uv"]["exclude-newer"])
+    assert _workflow("weekly")["env"]["UV_EXCLUDE_NEWER"] == "0 days"
+    assert "UV_EXCLUDE_NEWER" not in json.dumps(CI)

@@ -49,10 +49,8 @@ def documented(definition: Mapping[str, Any]) -> SearchStrategy[Any]:
     kind = next(kind for kind in definition["type"] if kind != "null")
     if kind == "array":
         values: SearchStrategy[Any] = st.lists(documented(definition["items"]), max_size=2)
-    elif kind == "object" and definition.get("properties"):
-        values = documented_object(definition["properties"])
     elif kind == "object":
-        values = st.dictionaries(PLAIN, PLAIN_JSON, max_size=2)
+        values = documented_object(definition["properties"])
     else:
         values = SCALARS[definition.get("format", kind)]
     return values | st.none() if "null" in definition["type"] else values

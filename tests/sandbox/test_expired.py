@@ -70,10 +70,6 @@ def test_bad_input_is_refused(hiring: Sandbox, parameters: dict[str, str]) -> No
     assert get(hiring, EXPIRED, **parameters).status_code == 400
 
 
-def test_the_largest_page_is_ten_thousand(hiring: Sandbox) -> None:
-    assert page(hiring, path=EXPIRED, batch_size=10_000)["has_more"] is False
-
-
 def test_a_cursor_carries_its_scan(hiring: Sandbox) -> None:
     now = hiring.now()
     for key in job_ids(hiring)[:5]:

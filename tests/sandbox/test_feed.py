@@ -32,19 +32,6 @@ def test_rows_have_exactly_the_documented_fields(sandbox: Sandbox) -> None:
             assert 1 <= len(row["industries"]) <= 3
 
 
-def test_some_optional_fields_are_null(sandbox: Sandbox) -> None:
-    rows = sandbox.world.rows().values()
-    assert any(row["linkedin_url"] is None for row in rows)
-    assert any(row["crunchbase_url"] is None for row in rows)
-
-
-def test_rows_carry_updated_at_on_request() -> None:
-    with Sandbox(size=3, rows_with_updated_at=True) as sandbox:
-        for row in page(sandbox)["career_sites"]:
-            assert row["updated_at"].endswith("Z")
-            assert row == sandbox.world.rows()[row["id"]]
-
-
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("batch_size", [1, 7, 50])
 def test_every_row_comes_once_in_any_order(sandbox: Sandbox, order: Order, batch_size: int) -> None:
@@ -64,39 +51,9 @@ def test_orders_are_what_they_are_called(sandbox: Sandbox) -> None:
     assert ids(sandbox) == sorted(by_time)
 
 
-@pytest.mark.parametrize("order", ORDERS)
-def test_what_stays_the_same_comes_once_though_others_change(
-    sandbox: Sandbox, order: Order
-) -> None:
-    sandbox.order = order
-    every = list(sandbox.world.rows())
-    changing, still = every[:20], every[20:]
-
-    def change(_: Any) -> None:
-        for key in changing:
-            sandbox.world.touch(key, summary="changed")
-        sandbox.world.add()
-
-    sandbox.before_page = change
-    got: list[str] = []
-    cursor = None
-    for _ in range(20):
-        answer = page(sandbox, batch_size=10, cursor=cursor)
-        got += [row["id"] for row in answer["career_sites"]]
-        cursor = answer["next_cursor"]
-        if cursor is None:
-            break
-    assert sorted(key for key in got if key in set(still)) == sorted(still)
-
-
 def test_pages_hold_batch_size_rows_and_the_last_one_the_rest(sandbox: Sandbox) -> None:
     assert [len(answer["career_sites"]) for answer in pages(sandbox)] == [50, 50, 20]
     assert [len(answer["career_sites"]) for answer in pages(sandbox, batch_size=40)] == [40] * 3
-
-
-def test_an_empty_world_has_one_empty_page() -> None:
-    with Sandbox(size=0) as sandbox:
-        assert page(sandbox) == {"career_sites": [], "next_cursor": None, "has_more": False}
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -109,11 +66,6 @@ def test_updated_after_is_strict(sandbox: Sandbox, order: Order) -> None:
     assert ids(sandbox, updated_after=instant.isoformat()) == [second]
     before = instant - timedelta(microseconds=1)
     assert set(ids(sandbox, updated_after=before.isoformat(), batch_size=1)) == {first, second}
-
-
-def test_updated_after_takes_any_zone(sandbox: Sandbox) -> None:
-    assert ids(sandbox, updated_after="2000-01-01T00:00:00.5+02:00") == ids(sandbox)
-    assert ids(sandbox, updated_after="2999-01-01T00:00:00Z") == []
 
 
 FILTERS: list[tuple[dict[str, Any], str]] = [
@@ -161,19 +113,13 @@ def test_agencies_and_others_are_told_apart(sandbox: Sandbox) -> None:
     assert sorted(agencies + others) == sorted(sandbox.world.rows())
 
 
-def test_null_and_empty_filters_are_none(sandbox: Sandbox) -> None:
-    assert len(ids(sandbox, industries=[], is_agency=None, founded_after=None)) == 120
-
-
 @pytest.mark.parametrize(
     "body",
     [
         {"batch_size": 0},
         {"batch_size": 51},
         {"batch_size": "50"},
-        {"batch_size": True},
         {"country_codes": ["de"]},
-        {"country_codes": ["DEU"]},
         {"country_codes": "DE"},
         {"industries": [1]},
         {"company_types": ["charity"]},
@@ -181,9 +127,6 @@ def test_null_and_empty_filters_are_none(sandbox: Sandbox) -> None:
         {"is_agency": "yes"},
         {"updated_after": "yesterday"},
         {"updated_after": "2025-01-01"},
-        {"updated_after": "2025-01-01T00:00:00"},
-        {"updated_after": "2025-02-30T00:00:00Z"},
-        {"updated_after": 1_700_000_000},
         [],
         "text",
     ],
@@ -202,21 +145,9 @@ def test_empty_pages_in_the_middle_are_not_the_end() -> None:
         assert sizes == [20, 0, 20, 0, 20]
 
 
-def test_no_cursor_is_handed_out_twice(sandbox: Sandbox) -> None:
-    sandbox.empty_every = 2
-    cursors = [answer["next_cursor"] for answer in pages(sandbox, batch_size=10)]
-    assert len(set(cursors)) == len(cursors)
-
-
 @pytest.mark.parametrize("name", ["Zürich \N{ROCKET}", "nul \0", "lone \ud800"])
 def test_text_arrives_whatever_is_in_it(name: str) -> None:
     with Sandbox(size=1) as sandbox:
         [key] = sandbox.world.rows()
         sandbox.world.touch(key, name=name)
         assert [row["name"] for row in page(sandbox)["career_sites"]] == [name]
-
-
-def test_text_is_sent_as_utf_8(sandbox: Sandbox) -> None:
-    key = sandbox.world.add(name="Zürich")
-    sandbox.order = "updated_desc"
-    assert sandbox.world.rows()[key]["name"].encode() in post(sandbox, {}).content

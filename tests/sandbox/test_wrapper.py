@@ -1,13 +1,9 @@
 import json
 import os
-import pty
 import re
 import signal
-import socket
 import subprocess
 import sys
-import termios
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -28,12 +24,6 @@ answer = requests.post(
 print(url, answer.status_code)
 """
 # Ends as Meltano does when the tap fails, with colors.
-FAIL = r"""
-import sys
-sys.stderr.write("\x1b[31m[critical ]\x1b[0m tap-jobo    Set api_key.\n")
-sys.stderr.write("[error    ] Block failed\nBye\n")
-sys.exit(1)
-"""
 LOAD = """
 import os, psycopg
 url = os.environ["TARGET_POSTGRES_SQLALCHEMY_URL"]
@@ -101,12 +91,6 @@ def test_the_summary_tells_of_money_and_stays_off_stdout(tmp_path: Path) -> None
     assert "Warehouse" not in result.stderr
 
 
-def test_it_says_when_no_table_was_written(tmp_path: Path) -> None:
-    result = wrap(tmp_path, "false")
-    assert "FAILED with exit code 1: false\n" in result.stderr
-    assert "Warehouse: no tables written\n" in result.stderr
-
-
 def test_jobs_are_served(tmp_path: Path) -> None:
     ask = BUY.replace("career-sites", "jobs") + "print(answer.json()['estimated_total'])"
     options = ("--no-postgres", "--jobs", "30", "--description-bytes", "5000")
@@ -132,21 +116,6 @@ def test_wallet_and_port_outlive_a_run_until_a_reset(tmp_path: Path) -> None:
     assert "9,999,750 credits" in again.stderr
 
 
-def test_a_taken_port_is_given_up_unless_it_was_asked_for(tmp_path: Path) -> None:
-    buy = ("--no-postgres", sys.executable, "-c", BUY)
-    url = wrap(tmp_path, *buy).stdout.split()[0]
-    with socket.create_server(("127.0.0.1", int(url.rpartition(":")[2]))) as taken:
-        port = str(taken.getsockname()[1])
-        elsewhere = wrap(tmp_path, *buy)
-        refused = wrap(tmp_path, "--port", port, *buy)
-    assert elsewhere.stdout.endswith(" 200\n")
-    assert url not in elsewhere.stdout
-    assert (refused.returncode, refused.stderr) == (
-        1,
-        f"jobo_sandbox: Port {port} is already in use.\n",
-    )
-
-
 def test_it_misbehaves_as_its_options_say(tmp_path: Path) -> None:
     options = ("--no-postgres", "--balance", "249", "--status", "2:503")
     result = wrap(tmp_path, *options, sys.executable, "-c", BUY + BUY)
@@ -156,47 +125,24 @@ def test_it_misbehaves_as_its_options_say(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("command", "code", "error"),
     [
-        ([sys.executable, "-c", "raise SystemExit(7)"], 7, None),
-        ([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"], 137, None),
-        ([sys.executable, "-c", FAIL], 1, "tap-jobo Set api_key."),
+        ([sys.executable, "-c", "raise SystemExit(7)"], 7, ""),
+        ([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"], 137, ""),
         (["there-is-no-such-command"], 127, "there-is-no-such-command: not found"),
         ([__file__], 126, f"{__file__}: not executable"),
     ],
 )
-def test_the_box_has_the_exit_code_and_the_error(
-    tmp_path: Path, command: list[str], code: int, error: str | None
+def test_the_box_has_the_exit_code(
+    tmp_path: Path, command: list[str], code: int, error: str
 ) -> None:
     result = wrap(tmp_path, "--no-postgres", *command)
     assert result.returncode == code
-    box = result.stderr[result.stderr.index(" Jobo sandbox ") :].splitlines()
-    assert box[1].startswith(f"FAILED with exit code {code}: {command[0][:20]}")
-    assert box[2].startswith("This run: ") if error is None else box[2] == error
-
-
-def test_the_command_still_writes_to_a_terminal(tmp_path: Path) -> None:
-    show = "import os, sys; sys.stderr.write(f'columns: {os.get_terminal_size(2).columns}')"
-    ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (20, 77))
-    command = [sys.executable, "-m", "jobo_sandbox", "--no-postgres", sys.executable, "-c", show]
-    with subprocess.Popen(command, cwd=tmp_path, stderr=theirs) as process:
-        os.close(theirs)
-        written = b""
-        with suppress(OSError):  # how Linux reports the end
-            while chunk := os.read(ours, 1 << 16):
-                written += chunk
-        os.close(ours)
-        assert process.wait(TIMEOUT) == 0
-    assert b"columns: 77" in written
-
-
-def test_success_is_told_from_failure(tmp_path: Path) -> None:
-    result = wrap(tmp_path, "--no-postgres", "true")
-    assert "Succeeded: true\n" in result.stderr
-    assert "FAILED" not in result.stderr
+    before, _, box = result.stderr.partition(" Jobo sandbox ")
+    assert f"\nFAILED with exit code {code}: {command[0][:20]}" in box
+    assert error in before
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signals_are_passed_on(tmp_path: Path, number: signal.Signals) -> None:
+def test_signals_reach_the_command(tmp_path: Path, number: signal.Signals) -> None:
     waiting = (
         "import signal, sys, threading\n"
         f"signal.signal({number:d}, lambda *_: sys.exit(42))\n"
@@ -209,11 +155,14 @@ def test_signals_are_passed_on(tmp_path: Path, number: signal.Signals) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        start_new_session=True,  # on a terminal Ctrl-C would reach both by itself
+        start_new_session=True,
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        process.send_signal(number)
+        if number == signal.SIGINT:  # which a terminal sends to both
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
         _, errors = process.communicate(timeout=10)
     assert process.returncode == 42
     assert "FAILED with exit code 42" in errors

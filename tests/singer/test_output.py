@@ -33,7 +33,7 @@ class TestOutput:
         run = Run(process.returncode, "", stderr)
         assert "Standard output" in complaint(run)
         assert run.lines("ERROR") == []
-        assert len(sandbox.ledger) == pages
+        assert len(sandbox.feed_requests) == pages
 
     def test_closed_pipe_before_an_empty_page(self, tap: Tap, sandbox: Sandbox) -> None:
         hold = Hold()
@@ -47,7 +47,7 @@ class TestOutput:
             hold.release()
             stderr = process.stderr.read()
         assert "Standard output" in complaint(Run(process.returncode, "", stderr))
-        assert len(sandbox.ledger) == 2
+        assert len(sandbox.feed_requests) == 2
 
     def test_closed_pipe_is_noticed_before_a_request(self, monkeypatch: pytest.MonkeyPatch) -> None:
         reading, writing = os.pipe()

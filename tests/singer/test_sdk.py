@@ -40,12 +40,15 @@ def _standard_tests(config: dict[str, Any], stream: str) -> type[BaseTestClass]:
 with kept_signals():
     TestCareerSites = _standard_tests(SITES, "career_sites")
     TestCompanies = _standard_tests(PROFILES, "companies")
+    TestJobs = _standard_tests(SITES, "jobs")
+    TestManagedJobs = _standard_tests(SITES, "managed_jobs")
+    TestExpiredJobs = _standard_tests(SITES, "expired_jobs")
     OURS = type(TapJobo(config=SITES).streams["career_sites"])
 
 
 @pytest.fixture(scope="module", autouse=True)
 def sandbox() -> Iterator[Sandbox]:
-    with kept_signals(), Sandbox(size=120, rows_with_updated_at=True) as sandbox:
+    with kept_signals(), Sandbox(size=20, jobs=120, rows_with_updated_at=True) as sandbox:
         for config in (SITES, PROFILES):
             config.update(api_key=sandbox.api_key, api_url=sandbox.url)
         PROFILES["company_ids"] = [next(iter(sandbox.world.rows()))]

@@ -45,7 +45,7 @@ def _matches(traits: dict[str, Any]) -> bool:
 
 def test_request_is_as_documented(tap: Tap, sandbox: Sandbox) -> None:
     tap.run()
-    request = sandbox.ledger[0]
+    request = sandbox.feed_requests[0]
     assert request.endpoint == "feed"  # which is only there for a POST of the documented path
     assert request.headers["x-api-key"] == sandbox.api_key
     assert f"tap-jobo/{version('tap-jobo')}" in request.headers["user-agent"].split()
@@ -68,7 +68,7 @@ def test_requests_to_localhost_bypass_the_proxy(tap: Tap) -> None:
 
 def test_every_page_repeats_filters_window_and_page_size(tap: Tap, sandbox: Sandbox) -> None:
     tap.run(**FILTERS, start_date="2020-01-01", batch_size=2)
-    bodies = [request.body for request in sandbox.ledger]
+    bodies = [request.body for request in sandbox.feed_requests]
     cursors = [body.pop("cursor", None) for body in bodies]
     assert len(bodies) >= 3
     assert cursors[0] is None
@@ -115,7 +115,7 @@ def test_empty_page_is_not_the_end(tap: Tap, sandbox: Sandbox) -> None:
     sandbox.empty_every = 2
     run = tap.run()
     assert run.returncode == 0
-    assert [len(request.row_ids) for request in sandbox.ledger] == [50, 0, 50, 0, 20]
+    assert [len(request.row_ids) for request in sandbox.feed_requests] == [50, 0, 50, 0, 20]
     assert sorted(run.ids) == sorted(sandbox.world.rows())
 
 
@@ -125,7 +125,7 @@ def test_empty_page_without_more_is_the_end(tap: Tap, sandbox: Sandbox) -> None:
     run = tap.run()
     assert run.returncode == 0
     assert run.bookmark["replication_key_value"]
-    assert len(sandbox.ledger) == 2
+    assert len(sandbox.feed_requests) == 2
 
 
 def test_page_without_more_is_the_end_despite_a_cursor(tap: Tap, sandbox: Sandbox) -> None:
@@ -133,4 +133,4 @@ def test_page_without_more_is_the_end_despite_a_cursor(tap: Tap, sandbox: Sandbo
     run = tap.run()
     assert run.returncode == 0
     assert len(run.ids) == 100
-    assert len(sandbox.ledger) == 2
+    assert len(sandbox.feed_requests) == 2

@@ -1,4 +1,4 @@
-"""Values of the jobs filters are compared with those that Jobo has, before anything is billed."""
+"""Filter values are compared with those that Jobo lists, before anything is billed."""
 
 from __future__ import annotations
 
@@ -39,15 +39,27 @@ def unknown_values(run: Run) -> list[str]:
     return [line for line in run.lines("WARNING") if "is not one of Jobo's" in line]
 
 
-def test_unknown_source_is_a_warning_before_anything_is_billed(
+def test_unknown_values_are_a_warning_before_anything_is_billed(
     tap: Tap, sandbox: Sandbox, catalog: dict[str, Any]
 ) -> None:
     known = next(job["source"] for job in sandbox.world.jobs().values())
-    run = tap.run(catalog=catalog, jobs_sources=["lever", known])
-    (line,) = unknown_values(run)  # once, though two feeds have the filter
-    assert "'jobs_sources': 'lever' is not one of Jobo's sources; did you mean 'lever_co'?" in line
-    assert sandbox.ledger[0].endpoint == "filters"
-    assert len(sandbox.requests_to("filters")) == 1
+    run = tap.run(
+        catalog=catalog,
+        jobs_sources=["lever", known],
+        industries=["fintehc", "Real Estate"],
+        jobs_locations=[{"country": "Germny"}],
+    )
+    lines = unknown_values(run)  # each once, though two feeds have a filter of sources
+    assert [line.split(" ", 2)[1] for line in lines] == ["'jobs_locations':", "'jobs_sources':"]
+    assert "'lever' is not one of Jobo's sources. Did you mean 'lever_co'?" in lines[1]
+    assert "'Real Estate' is not in lower case" in run.stderr
+    first = [entry.endpoint for entry in sandbox.ledger[:3]]
+    assert sorted(first) == ["clock", "filters", "locations"]
+
+    run = tap.run(catalog=catalog, industries=["fintehc"])
+    (line,) = unknown_values(run)
+    assert "'fintehc' is not one of Jobo's industries. Did you mean 'fintech'?" in line
+    assert run.stderr.index("fintehc") < run.stderr.index("Summary")
 
 
 def test_known_values_are_no_warning(tap: Tap, catalog: dict[str, Any]) -> None:
@@ -60,7 +72,7 @@ def test_without_such_a_filter_the_list_is_not_requested(
 ) -> None:
     run = tap.run(catalog=catalog, jobs_posted_after="2020-01-01", country_codes=["XX"])
     assert run.returncode == 0, run.stderr
-    assert sandbox.requests_to("filters") == []
+    assert not sandbox.requests_to("filters") + sandbox.requests_to("locations")
 
 
 @pytest.mark.parametrize("fault", [Fault(status=404), Fault(status=503), Fault(garbage="<html>")])

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 import requests
 
-from tap_jobo.api.account import Account
-from tap_jobo.api.budget import Budget
+from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.api.client import Client
 from tap_jobo.api.page import Page, read_page
 from tap_jobo.signals import ShutdownSignal
@@ -41,7 +40,7 @@ class FeedClient:
     )
 
     def __post_init__(self) -> None:
-        self._account = Account(self.budget, "career_sites", list_price=50)
+        self._cost = FeedCost(self.budget, "career_sites", list_price=50)
         self._client = Client(
             session=self.session,
             key=self.key,
@@ -59,7 +58,9 @@ class FeedClient:
             json={"batch_size": rows, "cursor": cursor},
         )
         prepared = self.session.prepare_request(request)
-        response = self._client.fetch(prepared, rows=rows, account=self._account)
+        response = self._client.fetch(
+            prepared, rows=rows, cost=self._cost, envelope=("career_sites", "has_more")
+        )
         return read_page(response.body, CAREER_SITES, cursor)
 
     def waited(self) -> float:

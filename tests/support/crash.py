@@ -59,7 +59,8 @@ def cut_in_request(
 
     Args:
         tap: The tap.
-        number: Which request of this run; it is answered once the signal was sent.
+        number: Which request of this run, that for the clock aside; it is answered once the
+            signal was sent.
         signum: The signal.
         state: The state to start from.
         billed: Whether the request is answered (and billed) or refused.
@@ -67,9 +68,8 @@ def cut_in_request(
     """
     hold = Hold()
     fault = Fault(hold=hold) if billed else Fault(hold=hold, status=503)
-    if settings.get("journal", tap.settings.get("journal", True)) is False:
-        number += 1  # the first one asks for the API's time, free of charge
-    tap.sandbox.faults.add(fault, on=len(tap.sandbox.ledger) + number)
+    before = sum(entry.endpoint != "clock" for entry in tap.sandbox.ledger)
+    tap.sandbox.faults.add(fault, on=before + number)
     process = tap.start(state=state, **settings)
     widen_pipe(process)
     hold.wait()

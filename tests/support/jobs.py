@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from jobo_sandbox import Sandbox
     from tests.support.process import Run
 
-STREAMS = ("career_sites", "companies", "jobs", "managed_jobs", "expired_jobs")
+STREAMS = ("career_sites", "companies", "expired_jobs", "jobs", "managed_jobs")
 """All streams, in the order in which a run reads them."""
 FILTERS: Json = {
     "jobs_locations": [{"city": "London", "country": "United Kingdom"}, {"country": "Germany"}],

@@ -96,6 +96,7 @@ class Tap:
             "api_key": self.sandbox.api_key,
             "api_url": self.sandbox.url,
             "journal_dir": str(self.folder / "journal"),
+            "max_credits": 10**9,  # without a limit, a first sync logs a WARNING
             **self.settings,
             **(settings or {}),
         }

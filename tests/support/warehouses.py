@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -29,9 +30,7 @@ SCHEMA = "analytics"
 _DBT = """
 import json, sys
 from dbt.cli.main import dbtRunner
-for command in json.loads(sys.argv[1]):
-    if not dbtRunner().invoke(command).success:
-        sys.exit(1)
+sys.exit(sum(not dbtRunner().invoke(command).success for command in json.loads(sys.argv[1])))
 """
 # In dbt's own environment, which has the client that its adapter uses.
 _DUCKDB = f"""
@@ -58,6 +57,7 @@ class Dbt:
         settings: Environment variables that profiles.yml reads.
         variables: Those of the package.
         in_project: Whether the package is one of a user's project.
+        project: A project that has the package, and its variables.
     """
 
     plugin: str
@@ -65,18 +65,23 @@ class Dbt:
     settings: Mapping[str, str]
     variables: Mapping[str, object]
     in_project: bool = False
+    project: Path | None = None
 
     def __call__(self, *commands: str) -> Run:
         """Run commands of dbt in one process, which must succeed."""
-        project = self._project() if self.in_project else PACKAGE
-        options = ["--target", self.plugin.removeprefix("dbt-"), "--profiles-dir", str(PACKAGE)]
-        options += ["--project-dir", str(project)]
-        if not self.in_project:
-            options += ["--vars", json.dumps(self.variables)]
-        invocations = [[*command.split(), *options] for command in commands]
-        run = self.execute("python", "-c", _DBT, json.dumps(invocations))
+        run = self.attempt(*commands)
         assert run.returncode == 0, run.stdout + run.stderr
         return run
+
+    def attempt(self, *commands: str) -> Run:
+        """Run commands of dbt in one process. The exit code is the number of those that fail."""
+        project = self.project or (self._project() if self.in_project else PACKAGE)
+        options = ["--target", self.plugin.removeprefix("dbt-"), "--profiles-dir", str(PACKAGE)]
+        options += ["--project-dir", str(project)]
+        if project == PACKAGE:
+            options += ["--vars", json.dumps(self.variables)]
+        invocations = [[*shlex.split(command), *options] for command in commands]
+        return self.execute("python", "-c", _DBT, json.dumps(invocations))
 
     def execute(self, *command: str) -> Run:
         """Run a command in dbt's environment."""

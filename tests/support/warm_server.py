@@ -16,12 +16,9 @@ import sys
 import time
 from typing import Any
 
+import tap_jobo.cli
+import tap_jobo.journal.command  # noqa: F401 - loaded for the processes
 from tap_jobo.__main__ import main
-from tap_jobo.late_imports import unused_modules_late
-
-with unused_modules_late():
-    import tap_jobo.cli
-    import tap_jobo.journal.command  # noqa: F401 - loaded for the processes
 
 MAX_REQUEST = 1 << 20
 

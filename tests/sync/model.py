@@ -15,10 +15,10 @@ from uuid import UUID
 from obstore.exceptions import GenericError
 from obstore.store import MemoryStore
 
-from tap_jobo.api.account import Account
-from tap_jobo.api.budget import Budget
+from tap_jobo.api.api_clock import ApiClock, read_api_clock
+from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.api.feed_reader import FeedReader, RawPage
-from tap_jobo.api.responses import ApiResponse
+from tap_jobo.api.sender import ApiResponse
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import BudgetReachedError, CursorRejectedError
 from tap_jobo.journal.bucket import Bucket
@@ -103,7 +103,13 @@ class FakeApi:
         """Reject from now on every cursor issued before."""
         self.dead_before = self._issued + 1
 
-    def answer(self, body: dict[str, Any], sent_at: datetime, sent: float) -> ApiResponse:
+    def date(self) -> datetime | None:
+        """The `Date` of a response."""
+        if self.date_skew is None:
+            return None
+        return (self.clock.true + self.date_skew).replace(microsecond=0)
+
+    def answer(self, body: dict[str, Any]) -> ApiResponse:
         """Bill a page."""
         asked: dict[str, Any] = json.loads(body.get("cursor", "{}"))
         if asked and (asked["number"] < self.dead_before or self.rejections):
@@ -125,13 +131,9 @@ class FakeApi:
         cursor = json.dumps({"number": self._issued, "at": place}) if more else None
         versions = [(key, self.rows[key][1]) for _, key in page]
         self.pages.append((hash_cursor(body.get("cursor")), versions))
-        date = None
-        if self.date_skew is not None:
-            date = (self.clock.true + self.date_skew).replace(microsecond=0)
         rows = [self.row(key) for _, key in page]
         content = json.dumps({"career_sites": rows, "next_cursor": cursor, "has_more": more})
-        elapsed = self.clock.passed - sent
-        return ApiResponse(content.encode(), 200, {}, sent_at, sent_at, elapsed, date)
+        return ApiResponse(content.encode(), 200, {}, self.date())
 
 
 class LossyMemory:
@@ -338,7 +340,7 @@ class OneRun:
         self._events = iter(self.accident.events)
         self._rejected: set[str] = set()
         self._states = 0
-        self._api_time: tuple[datetime, float] | None = None
+        self._clock: ApiClock | None = None
         self.started: set[str] = set()
         self.is_complete = False
 
@@ -351,6 +353,9 @@ class OneRun:
         self.journal.read()
         start = self._start()
         self._state = recover_state(state, self.journal, start, self.settings.on_missing_state)
+        self._api_clock().reject_future(start.bookmark(self._state))
+        pending = self._state.pending
+        self._api_clock().reject_future(pending.start if pending else None)
         sync = self._feed_sync(start)
         for rows in sync.pages():
             assert not self.world.store.is_page_in_flight, "rows are out before the page is stored"
@@ -374,46 +379,51 @@ class OneRun:
             self._check_that_page_is_not_stored(sync)
         return self._reader().fetch_page(sync)
 
-    def settle(self, page: RawPage, rows: int) -> None:
-        self._reader().settle(page, rows)
+    def reconcile(self, page: RawPage, rows: int, requested: int) -> str:
+        return self._reader().reconcile(page, rows, requested)
+
+    def fetch_any(self, *_: object) -> ApiResponse:
+        return ApiResponse(b"", 404, {}, self.world.api.date())
 
     def fetch(
         self,
         request: dict[str, Any],
         *,
         rows: int,
-        account: Account | None,
+        cost: FeedCost | None,
+        envelope: tuple[str, ...],
         forbidden: str | None,
     ) -> ApiResponse:
         assert rows == request["batch_size"]
-        assert account
+        assert cost
+        assert envelope
         assert forbidden is None
         assert request.get("cursor") not in self._rejected, "a rejected cursor is sent again"
         if self._pages == 0:
             raise BudgetReachedError
         self._pages -= 1
         self.check()
-        clock = self.world.clock
-        sent_at, sent = clock.now(), clock.passed
         if event := next(self._events, None):
             event(self.world)
         try:
-            response = self.world.api.answer(request, sent_at, sent)
+            response = self.world.api.answer(request)
         except CursorRejectedError:
             self._rejected.add(request["cursor"])
             raise
         self.world.store.is_page_in_flight = True
         self.world.billed()
-        if response.date:
-            self._api_time = response.date, clock.passed
         self.check()
         return response
 
-    def api_now(self) -> datetime | None:
-        if self._api_time is None:
-            return None
-        date, seen = self._api_time
-        return date + timedelta(seconds=self.world.clock.passed - seen)
+    def _api_clock(self) -> ApiClock:
+        if self._clock is None:
+            self._clock = read_api_clock(
+                self,  # type: ignore[arg-type]
+                lambda: None,  # type: ignore[arg-type, return-value]
+                self.world.clock,
+                LOGGER,
+            )
+        return self._clock
 
     def _check_that_page_is_not_stored(self, sync: Sync) -> None:
         self.started.add(sync.id)
@@ -469,7 +479,8 @@ class OneRun:
             client=self,  # type: ignore[arg-type]
             prepare=lambda body: body,  # type: ignore[arg-type, return-value]
             filters=self.settings.filters,
-            account=self._account,
+            cost=self._cost,
+            clock=self._api_clock(),
         )
 
     def _start(self) -> SyncStart:
@@ -481,21 +492,19 @@ class OneRun:
             lookback_minutes=self.settings.lookback_minutes,
             batch_size=self.settings.batch_size,
             is_full_table=self.settings.is_full_table,
-            trusts_local_clock=False,
-            clock=self.world.clock,
-            api_now=self.api_now,
+            clock=self._api_clock,
             logger=LOGGER,
             is_refresh=self.settings.on_missing_state == "resync",
         )
 
     def _feed_sync(self, start: SyncStart) -> FeedSync:
         budget = Budget(max_credits=None, alert_threshold=None, logger=LOGGER)
-        self._account = Account(budget, "career_sites", list_price=50)
+        self._cost = FeedCost(budget, "career_sites", list_price=50)
         self._report = Report(
             stream="career_sites",
             count_rows=lambda: 0,
             budget=budget,
-            account=self._account,
+            cost=self._cost,
             clock=self.world.clock,
             logger=LOGGER,
         )
@@ -507,7 +516,7 @@ class OneRun:
             converter=RecordConverter(
                 SCHEMA, SCHEMA["properties"], LOGGER, never_null=CAREER_SITES.never_null
             ),
-            account=self._account,
+            cost=self._cost,
             report=self._report,
             output=self,
         )

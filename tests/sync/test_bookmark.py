@@ -1,34 +1,24 @@
 from __future__ import annotations
 
-import logging
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tap_jobo.api.account import Account
-from tap_jobo.api.budget import Budget
-from tap_jobo.api.feed_reader import FeedReader, RawPage
-from tap_jobo.api.responses import ApiResponse
 from tap_jobo.errors import StateError
 from tap_jobo.streams.career_sites import CAREER_SITES
-from tap_jobo.sync.clocks import judge_clocks, reject_future_bookmark
 from tap_jobo.sync.start import window
 from tap_jobo.sync.state import read_state
 from tap_jobo.sync_id import Sync
 from tap_jobo.tap import TapJobo
 from tests.support import Tap, complaint, discover, entry_of, kept_signals, schema_message, state_at
-from tests.support.clock import NOON
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LOGGER = logging.getLogger("tests.bookmark")
 HOUR = 3600
-SECOND = timedelta(seconds=1)
 OLD = "2020-01-01T00:00:00.000000Z"
 KEYS = {"replication_key", "replication_key_value", "completed_scan", "filters", "scan"}
 NO_FILTERS = dict.fromkeys(
@@ -70,7 +60,7 @@ def _instant(bookmark: dict[str, Any]) -> datetime:
 
 def _window(sandbox: Sandbox) -> str | None:
     """`updated_after` of the latest request."""
-    text: str | None = sandbox.ledger[-1].body.get("updated_after")
+    text: str | None = sandbox.feed_requests[-1].body.get("updated_after")
     return text
 
 
@@ -79,7 +69,7 @@ class TestMoves:
         before = sandbox.now()
         run = tap.run()
         assert before - timedelta(seconds=10) < _instant(run.bookmark)
-        assert _instant(run.bookmark) <= sandbox.ledger[0].time
+        assert _instant(run.bookmark) <= sandbox.feed_requests[0].time
 
     def test_it_precedes_the_request_even_if_the_response_is_slow(
         self, tap: Tap, sandbox: Sandbox
@@ -87,14 +77,14 @@ class TestMoves:
         sandbox.clock_offset = -HOUR  # so that the API's clock decides, read after the answer
         sandbox.faults.add(Fault(delay=2.2))
         run = tap.run()
-        assert _instant(run.bookmark) <= sandbox.ledger[0].time
+        assert _instant(run.bookmark) <= sandbox.feed_requests[0].time
 
     def test_no_row_moves_it(self, tap: Tap, sandbox: Sandbox) -> None:
         key = next(iter(sandbox.world.rows()))
         sandbox.world.touch(key, updated_at="2999-01-01T00:00:00Z")
         run = tap.run()
         assert "2999-01-01T00:00:00Z" in [record["updated_at"] for record in run.records]
-        assert _instant(run.bookmark) <= sandbox.ledger[0].time
+        assert _instant(run.bookmark) <= sandbox.feed_requests[0].time
 
     def test_it_is_stored_only_when_the_scan_is_complete(self, tap: Tap) -> None:
         run = tap.run()
@@ -116,11 +106,11 @@ class TestMoves:
 
     def test_quiet_run_bills_nothing(self, tap: Tap, sandbox: Sandbox) -> None:
         state = tap.run().state
-        bought = sandbox.rows_billed, len(sandbox.ledger)
+        bought = sandbox.rows_billed, len(sandbox.feed_requests)
         run = tap.run(state=state)
         assert run.returncode == 0
         assert run.records == []
-        assert (sandbox.rows_billed, len(sandbox.ledger) - 1) == bought
+        assert (sandbox.rows_billed, len(sandbox.feed_requests) - 1) == bought
         assert _instant(run.bookmark) >= _instant(state["bookmarks"]["career_sites"])
 
     def test_next_run_delivers_what_changed(self, tap: Tap, sandbox: Sandbox) -> None:
@@ -157,11 +147,6 @@ class TestWindow:
         tap.run(state=state_at(recent), **settings)
         expected = datetime.fromisoformat(recent) - timedelta(minutes=minutes)
         assert _window(sandbox) == _text(expected)
-
-    def test_huge_lookback_reads_everything(self, tap: Tap, recent: str) -> None:
-        run = tap.run(state=state_at(recent), lookback_minutes=10**13)
-        assert run.returncode == 0, run.stderr
-        assert len(run.ids) == 120
 
     def test_without_bookmark_and_start_date_everything_is_read(
         self, tap: Tap, sandbox: Sandbox
@@ -223,7 +208,7 @@ class TestClocks:
     def test_fast_local_clock_loses_no_update(self, tap: Tap, sandbox: Sandbox) -> None:
         sandbox.clock_offset = -3 * HOUR
         run = tap.run()
-        assert _instant(run.bookmark) <= sandbox.ledger[0].time
+        assert _instant(run.bookmark) <= sandbox.feed_requests[0].time
         (warning,) = run.lines("WARNING")
         assert "180 minutes ahead of" in warning
         assert "nothing is lost" in warning
@@ -252,7 +237,7 @@ class TestClocks:
         sandbox.clock_offset = offset
         run = tap.run()
         assert run.lines("WARNING") == []
-        assert _instant(run.bookmark) <= sandbox.ledger[0].time
+        assert _instant(run.bookmark) <= sandbox.feed_requests[0].time
 
     def test_future_bookmark_by_the_apis_clock_ends_the_run(
         self, tap: Tap, sandbox: Sandbox
@@ -281,116 +266,6 @@ class TestClocks:
         state = state_at("2999-01-01T00:00:00.000000Z", filters=NO_FILTERS, scan=scan)
         assert "future" in complaint(tap.run(state=state))
         assert sandbox.feed_requests == []
-
-    def test_future_bookmark_is_detected_without_access_to_profiles(
-        self, tap: Tap, sandbox: Sandbox
-    ) -> None:
-        sandbox.faults.add(Fault(status=403, times=None), endpoint="profile")
-        assert "future" in complaint(tap.run(state=state_at("2999-01-01T00:00:00.000000Z")))
-        assert sandbox.rows_billed == 0
-
-    def test_future_bookmark_by_the_local_clock_alone_is_a_warning(
-        self, tap: Tap, sandbox: Sandbox
-    ) -> None:
-        sandbox.clock_offset = 2 * HOUR
-        bookmark = _text(sandbox.now() - timedelta(hours=1))
-        run = tap.run(state=state_at(bookmark))
-        assert run.returncode == 0
-        assert any("future" in line and "local" in line for line in run.lines("WARNING"))
-        assert run.bookmark["replication_key_value"] == bookmark
-        assert run.bookmark["scan"] == NO_SCAN
-
-    @pytest.mark.parametrize("journal", [True, False])
-    def test_without_a_date_the_run_ends(
-        self, tap: Tap, sandbox: Sandbox, *, journal: bool
-    ) -> None:
-        sandbox.omit_date_header = True
-        line = complaint(tap.run(journal=journal))
-        assert "The API's clock is not known" in line
-        assert "trust_local_clock" in line
-        # With the journal off, a free request asks for the time before anything is billed.
-        assert sandbox.rows_billed == (50 if journal else 0)
-
-    def test_trusted_local_clock_counts_where_there_is_no_date(
-        self, tap: Tap, sandbox: Sandbox
-    ) -> None:
-        sandbox.omit_date_header = True
-        before = sandbox.now()
-        run = tap.run(trust_local_clock=True)
-        assert run.lines("WARNING") == []
-        assert before <= _instant(run.bookmark) <= sandbox.ledger[0].time
-
-
-@dataclass
-class _Answering:
-    """Stands in for the client and answers with an empty page.
-
-    Attributes:
-        ahead: Seconds that the local clock is ahead of the API's, which says noon.
-    """
-
-    ahead: float = 0.0
-
-    def fetch(self, *_: object, **__: object) -> ApiResponse:
-        sent_at = NOON + timedelta(seconds=self.ahead) - 4 * SECOND
-        return ApiResponse(
-            body=b'{"career_sites": [], "has_more": false}',
-            status=200,
-            headers={},
-            first_sent_at=sent_at - 9 * SECOND,
-            sent_at=sent_at,
-            elapsed=4.0,
-            date=NOON,
-        )
-
-    def api_now(self) -> None:
-        """No answer before this one has told the API's clock."""
-
-    def fetch_page(self) -> RawPage:
-        """Fetch a scan's first page, which tells its start."""
-        budget = Budget(max_credits=None, alert_threshold=None, logger=LOGGER)
-        feed = FeedReader(
-            spec=CAREER_SITES,
-            client=self,  # type: ignore[arg-type]
-            prepare=lambda body: body,  # type: ignore[arg-type, return-value]
-            filters={each.name: None for each in CAREER_SITES.filters},
-            account=Account(budget, "career_sites", list_price=50),
-        )
-        return feed.fetch_page(Sync(id="1", since=None, batch_size=50))
-
-
-class TestClocksToTheSecond:
-    @pytest.mark.parametrize(
-        ("ahead", "before_noon"), [(0, 13), (-60, 73), (8, 5), (8.5, 5), (7_200, 5)]
-    )
-    def test_scan_starts_at_its_first_request_by_the_slower_clock(
-        self, ahead: float, before_noon: int
-    ) -> None:
-        assert _Answering(ahead).fetch_page().started_at == _text(NOON - before_noon * SECOND)
-
-    def test_bookmark_is_in_the_future_a_second_after_the_response(self) -> None:
-        api_time = _Answering().fetch_page().api_time
-        reject_future_bookmark(NOON + SECOND, api_time)
-        with pytest.raises(StateError, match="future"):
-            reject_future_bookmark(NOON + SECOND + timedelta(microseconds=1), api_time)
-
-    @pytest.mark.parametrize(
-        ("ahead", "told"),
-        [
-            (300, []),
-            (-300, []),
-            (420, ["7 minutes ahead of"]),
-            (300.001, ["5 minutes ahead of"]),
-            (-300.001, ["5 minutes behind"]),
-        ],
-    )
-    def test_clocks_over_five_minutes_apart_are_reported(
-        self, caplog: pytest.LogCaptureFixture, ahead: float, told: list[str]
-    ) -> None:
-        page = _Answering(ahead).fetch_page()
-        judge_clocks(page.api_time, page.local_time, trusts_local=False, logger=LOGGER)
-        found = [re.findall(r"\d+ minutes [a-z ]+(?= the API)", text) for text in caplog.messages]
-        assert found == ([told] if told else [])
 
 
 class TestCatalog:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import pytest
 
 from jobo_sandbox import Fault
+from tap_jobo.sync.loop_guard import MAX_REPEATED, LoopGuard
+from tap_jobo.sync.seen_ids import SeenIds
 from tests.journal.helpers import journal_command
 from tests.support import complaint
 
@@ -33,7 +37,7 @@ def assert_is_not_resumed(tap: Tap, ended: Run) -> None:
 
 
 def test_the_same_rows_for_ever_end_after_ten_repeated_pages(tap: Tap) -> None:
-    tap.sandbox.repeat_rows_forever = True
+    tap.sandbox.wraps_after = 1
     run = tap.run()
     line = complaint(run)
     assert "10 pages in a row" in line
@@ -47,9 +51,9 @@ def test_the_same_rows_for_ever_end_after_ten_repeated_pages(tap: Tap) -> None:
 
 @pytest.mark.parametrize("way", ["drop", "refresh"])
 def test_an_ended_sync_gives_way_to_a_new_one(tap: Tap, way: str) -> None:
-    tap.sandbox.repeat_rows_forever = True
+    tap.sandbox.wraps_after = 1
     first = tap.run()
-    tap.sandbox.repeat_rows_forever = False
+    tap.sandbox.wraps_after = 0
     if way == "drop":
         sync = first.bookmark["scan"]["id"]
         assert journal_command(tap, "drop", sync).returncode == 0
@@ -64,7 +68,7 @@ def test_an_ended_sync_gives_way_to_a_new_one(tap: Tap, way: str) -> None:
 
 
 def test_without_a_journal_the_run_after_repeated_pages_is_under_the_same_rule(tap: Tap) -> None:
-    tap.sandbox.repeat_rows_forever = True
+    tap.sandbox.wraps_after = 1
     first = tap.run(journal=False)
     assert "The next run resumes from here" in complaint(first)
     second = tap.run(state=first.state, journal=False)
@@ -93,9 +97,41 @@ def test_empty_pages_between_rows_never_add_up(tap: Tap) -> None:
 
 
 def test_repeated_pages_are_counted_anew_after_a_restart(tap: Tap) -> None:
-    tap.sandbox.repeat_rows_forever = True
+    tap.sandbox.wraps_after = 1
     tap.sandbox.faults.add(Fault(reject_cursor="400"), on=10)
     run = tap.run()
     assert "10 pages in a row" in complaint(run)
     assert len(tap.sandbox.feed_requests) == 10 + 11
     assert run.bookmark["scan"]["restarts"] == 1
+
+
+@pytest.mark.parametrize("pages", [2, 21, 60])
+def test_a_feed_that_wraps_around_ends_within_ten_pages(tap: Tap, pages: int) -> None:
+    tap.sandbox.wraps_after = pages
+    run = tap.run(batch_size=2)
+    line = complaint(run)
+    assert "10 pages in a row" in line
+    assert len(tap.sandbox.feed_requests) == pages + 10
+    assert "replication_key_value" not in run.bookmark
+
+
+def test_rows_that_come_again_are_no_loop_while_others_are_new() -> None:
+    guard = LoopGuard()
+    for number in range(5 * MAX_REPEATED):
+        guard.detect_stall([str(number), str(number + 1)])
+
+
+class TestSeenIds:
+    def test_added_ids_are_seen(self) -> None:
+        seen = SeenIds()
+        assert not seen.add(["a", "b"])
+        assert seen.add(["b", "a"])
+        assert not seen.add(["a", "c"])
+
+    def test_ten_single_new_ids_in_a_row_are_not_all_taken_for_seen(self) -> None:
+        seen = SeenIds()
+        rng = Random(1)
+        seen.add(str(UUID(int=rng.getrandbits(128))) for _ in range(1_000_000))
+        new = (str(UUID(int=rng.getrandbits(128))) for _ in range(10_000))
+        taken_for_seen = sum(seen.add([each]) for each in new)
+        assert taken_for_seen < 10_000 / 20  # so ten in a row: once in 10**13 times

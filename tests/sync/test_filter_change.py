@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
+from tap_jobo.api.api_clock import ApiClock
 from tap_jobo.errors import StateError
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.jobs import JOBS
@@ -14,7 +15,7 @@ from tap_jobo.streams.registry import FEEDS, SETTINGS
 from tap_jobo.sync.start import SyncStart
 from tap_jobo.sync.state import read_state
 from tests.support import Run, Tap, complaint, discover
-from tests.support.clock import FakeClock
+from tests.support.clock import NOON, FakeClock
 from tests.support.crash import cut_in_request
 from tests.support.jobs import tap_of
 from tests.support.loggers import LOGGER
@@ -73,11 +74,11 @@ def test_a_filter_that_this_version_does_not_know_ends_the_run(tap: Tap) -> None
     state["bookmarks"]["career_sites"]["filters"]["revenue"] = None
     assert tap.run(state=state).returncode == 0
     state["bookmarks"]["career_sites"]["filters"]["revenue"] = ["1M-10M"]
-    requests = len(tap.sandbox.ledger)
+    requests = len(tap.sandbox.feed_requests)
     line = complaint(tap.run(state=state))
     assert "career_sites was written with the filter revenue" in line
     assert "Install the version that wrote the state, or start without a state" in line
-    assert len(tap.sandbox.ledger) == requests
+    assert len(tap.sandbox.feed_requests) == requests
 
 
 @pytest.mark.parametrize("spec", FEEDS, ids=lambda spec: str(spec.name))
@@ -110,10 +111,10 @@ def test_narrowing_goes_on_and_widening_back_is_an_error(tap: Tap, two: Run) -> 
         "country_codes": ["DE"],
         "is_agency": True,
     }
-    requests = len(tap.sandbox.ledger)
+    requests = len(tap.sandbox.feed_requests)
     back = complaint(tap.run(state=run.state, country_codes=["DE", "US"]))
     assert "country_codes was DE and is DE, US; is_agency was true and is not set" in back
-    assert len(tap.sandbox.ledger) == requests
+    assert len(tap.sandbox.feed_requests) == requests
 
 
 @pytest.mark.parametrize("choice", ["error", "resync", "keep"])
@@ -131,9 +132,7 @@ def test_only_a_resync_of_other_rows_starts_over(choice: str, *, is_narrower: bo
         lookback_minutes=0,
         batch_size=50,
         is_full_table=False,
-        trusts_local_clock=False,
-        clock=FakeClock(),
-        api_now=lambda: None,
+        clock=lambda: ApiClock(NOON, FakeClock()),
         logger=LOGGER,
     )
     if choice == "error" and not is_narrower:
@@ -216,8 +215,10 @@ def test_killed_narrow_run_is_resumed_or_undone(tap: Tap, two: Run) -> None:
     assert len(resumed.ids) == 12
 
 
-@pytest.mark.parametrize("sources", [["greenhouse", "lever_co", "unheard_of"], []])
-def test_resync_of_jobs_costs_at_most_what_jobo_counts(tmp_path: Path, sources: list[str]) -> None:
+@pytest.mark.parametrize("sources", [["greenhouse", "lever_co", "unheard_of"], None])
+def test_resync_of_jobs_costs_at_most_what_jobo_counts(
+    tmp_path: Path, sources: list[str] | None
+) -> None:
     with Sandbox(size=20, jobs=90) as sandbox:
         jobs = tap_of(sandbox, tmp_path, discover(tmp_path), "jobs")
         state = jobs.run(jobs_sources=["greenhouse"], jobs_work_models=["remote"]).state
@@ -228,4 +229,4 @@ def test_resync_of_jobs_costs_at_most_what_jobo_counts(tmp_path: Path, sources: 
         assert rows
         assert f"at most about ${rows * 3 / 1000:.2f} ({rows} rows by Jobo's counts" in line
         assert sandbox.credits_billed == billed
-        assert {entry.endpoint for entry in sandbox.ledger[asked:]} == {"filters"}
+        assert {entry.endpoint for entry in sandbox.ledger[asked:]} == {"clock", "filters"}

@@ -1,9 +1,17 @@
 with
 
+history as (
+    select * from {{ ref("jobo__career_sites_history") }}
+),
+
+directory as (
+    select * from {{ ref("jobo__directory") }}
+),
+
 -- A version without an ATS says nothing: the field was deselected, or Jobo does not know it.
 known as (
     select *
-    from {{ ref("jobo__career_sites_history") }}
+    from history
     where ats is not null
 ),
 
@@ -15,10 +23,6 @@ versions as (
             partition by career_site_id order by dbt_valid_from
         ) as previous_listing_url
     from known
-),
-
-directory as (
-    select * from {{ ref("jobo__directory") }}
 )
 
 select

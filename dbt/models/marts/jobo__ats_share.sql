@@ -1,8 +1,11 @@
 with
 
 sites as (
-    select career_site_id, coalesce(ats, 'unknown') as ats
-    from {{ ref("stg_jobo__career_sites") }}
+    select * from {{ ref("stg_jobo__career_sites") }}
+),
+
+industries as (
+    select * from {{ ref("stg_jobo__career_site_industries") }}
 ),
 
 tagged as (
@@ -10,18 +13,22 @@ tagged as (
     union all
     select industries.industry, sites.ats
     from sites
-    inner join {{ ref("stg_jobo__career_site_industries") }} as industries
-        on industries.career_site_id = sites.career_site_id
+    inner join industries on industries.career_site_id = sites.career_site_id
 ),
 
 counted as (
-    select industry, ats, count(*) as sites
+    select
+        industry,
+        coalesce(ats, 'unknown') as ats,
+        count(*) as sites
     from tagged
-    group by industry, ats
+    group by 1, 2
 ),
 
 totaled as (
-    select *, sum(sites) over (partition by industry) as of_sites
+    select
+        *,
+        sum(sites) over (partition by industry) as of_sites
     from counted
 )
 
@@ -30,5 +37,5 @@ select
     ats,
     cast(sites as {{ dbt.type_int() }}) as sites,
     cast(of_sites as {{ dbt.type_int() }}) as of_sites,
-    round(100.0 * sites / of_sites, 2) as percent
+    cast(round(100.0 * sites / of_sites, 2) as {{ jobo.type_number() }}) as percent
 from totaled

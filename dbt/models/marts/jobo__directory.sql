@@ -10,15 +10,21 @@ sites as (
 ),
 
 first_seen as (
-    select * from {{ ref("jobo__first_seen") }}
+    select * from {{ ref("int_jobo__first_seen") }}
 ),
 
+{% if var("jobo__using_companies") -%}
+companies as (
+    select * from {{ ref("stg_jobo__companies") }}
+),
+
+{% endif -%}
 profiles as (
     {% if var("jobo__using_companies") -%}
     select
         *,
         technology_list as technologies
-    from {{ ref("stg_jobo__companies") }}
+    from companies
     {%- else -%}
     select
         cast(null as {{ dbt.type_string() }}) as career_site_id,

@@ -1,29 +1,37 @@
-{{ config(enabled=var("jobo__using_jobs")) }}
+{{ config(enabled=jobo.uses_jobs(), materialized="view") }}
+
+with
+
+jobs as (
+    select * from {{ ref("int_jobo__jobs") }}
+)
 
 select
-    jobs.job_id,
-    jobs.career_site_id,
-    jobs.company_name,
-    jobs.title,
-    jobs.normalized_title,
-    jobs.location,
-    jobs.city,
-    jobs.region,
-    jobs.country,
-    jobs.pay_min,
-    jobs.pay_max,
-    jobs.pay_currency,
-    jobs.pay_period,
-    jobs.employment_type,
-    jobs.workplace_type,
-    jobs.experience_level,
-    jobs.source,
-    jobs.listing_url,
-    jobs.apply_url,
-    jobs.date_posted,
-    jobs.created_at,
-    jobs.updated_at
-from {{ ref("stg_jobo__jobs") }} as jobs
-left join {{ ref("stg_jobo__expired_jobs") }} as expired
-    on expired.job_id = jobs.job_id and {{ jobo.is_gone("expired.reported_at", "jobs.changed_at") }}
-where expired.job_id is null
+    job_id,
+    stream,
+    career_site_id,
+    company_name,
+    title,
+    normalized_title,
+    location,
+    city,
+    region,
+    country,
+    pay_min,
+    pay_max,
+    pay_currency,
+    pay_period,
+    yearly_pay_min,
+    yearly_pay_max,
+    employment_type,
+    workplace_type,
+    experience_level,
+    source,
+    listing_url,
+    apply_url,
+    date_posted,
+    created_at,
+    updated_at,
+    read_at
+from jobs
+where is_open

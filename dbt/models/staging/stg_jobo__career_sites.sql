@@ -1,3 +1,15 @@
+{{ config(
+    materialized="incremental",
+    unique_key="career_site_id",
+    post_hook="{{ jobo.delete_unloaded('career_site_id', ['career_sites']) }}",
+) }}
+
+with
+
+career_sites as (
+    {{ jobo.loaded_rows("career_sites", key="career_site_id") }}
+)
+
 select
     id as career_site_id,
     name,
@@ -13,5 +25,6 @@ select
     details_url,
     _rescued_data as rescued_data,
     updated_at,
-    _sdc_extracted_at as read_at
-from {{ ref("base_jobo__career_sites") }}
+    _sdc_extracted_at as read_at,
+    _sdc_batched_at as loaded_at
+from career_sites

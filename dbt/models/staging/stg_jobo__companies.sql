@@ -1,4 +1,15 @@
-{{ config(enabled=var("jobo__using_companies")) }}
+{{ config(
+    enabled=var("jobo__using_companies"),
+    materialized="incremental",
+    unique_key="career_site_id",
+    post_hook="{{ jobo.delete_unloaded('career_site_id', ['companies']) }}",
+) }}
+
+with
+
+companies as (
+    {{ jobo.loaded_rows("companies", key="career_site_id") }}
+)
 
 -- Lists of text are sorted text, lists of objects JSON.
 select
@@ -54,6 +65,7 @@ select
     {{ jobo.sorted_text("investors") }} as investors,
     {{ jobo.sorted_text("founders") }} as founders,
     {{ jobo.sorted_text("technology_list") }} as technology_list,
+    technology_list as technology_names,
     {{ jobo.sorted_text("research_focus_areas") }} as research_focus_areas,
     {{ jobo.sorted_text("subsidiary_list") }} as subsidiary_list,
     {{ jobo.sorted_text("investor_types") }} as investor_types,
@@ -74,5 +86,6 @@ select
     featured_lists,
     event_appearances,
     _rescued_data as rescued_data,
-    _sdc_extracted_at as read_at
-from {{ ref("base_jobo__companies") }}
+    _sdc_extracted_at as read_at,
+    _sdc_batched_at as loaded_at
+from companies

@@ -32,110 +32,90 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class TestCrashes:
-    def test_kills_leave_exactly_the_profiles_that_exist(
-        self, tmp_path: Path, discovered: Json
-    ) -> None:
-        rng, page = Random(4), 20
-        killed = 0
-        with Sandbox(size=260, seed=6) as sandbox:
-            tap = CompaniesTap(sandbox, tmp_path, catalog=selecting(discovered, companies=True))
-            gone = set(rng.sample(list(sandbox.world.rows()), 26))
-            for key in gone:
-                sandbox.company_gone(key)
-            target = Target()
-            for _ in range(8):
-                for status in (429, 503):
-                    fault = Fault(status=status, headers={"Retry-After": "0.02"})
-                    on = len(sandbox.profile_requests) + rng.randint(1, 40)
-                    sandbox.faults.add(fault, endpoint="profile", on=on)
-                signum = some_signal(rng)
-                lines = rng.randint(0, 5 * page)
-                _, read = cut_after(tap, lines, signum, state=target.state, batch_size=page)
-                killed += signum == signal.SIGKILL
-                target.receive(parse(read))
-                wait_until_quiet(sandbox)
-            assert 0 < len(target.tables["companies"]) < 234
-            run = tap.run(state=target.state, batch_size=page)
-            assert run.returncode == 0, run.stderr
-            target.receive(run.messages)
-            every = sandbox.world.rows().keys()
-            assert target.tables["career_sites"].keys() == every
-            assert target.tables["companies"].keys() == every - gone
-            assert all(
-                record == expected_profile(sandbox, key)
-                for key, record in target.tables["companies"].items()
-            )
-            assert rows_billed_twice(sandbox) <= killed * page
+def test_kills_leave_exactly_the_profiles_that_exist(tmp_path: Path, discovered: Json) -> None:
+    rng, page = Random(4), 20
+    killed = 0
+    with Sandbox(size=260, seed=6) as sandbox:
+        tap = CompaniesTap(sandbox, tmp_path, catalog=selecting(discovered, companies=True))
+        gone = set(rng.sample(list(sandbox.world.rows()), 26))
+        for key in gone:
+            sandbox.company_gone(key)
+        target = Target()
+        for _ in range(8):
+            for status in (429, 503):
+                fault = Fault(status=status, headers={"Retry-After": "0.02"})
+                on = len(sandbox.profile_requests) + rng.randint(1, 40)
+                sandbox.faults.add(fault, endpoint="profile", on=on)
+            signum = some_signal(rng)
+            lines = rng.randint(0, 5 * page)
+            _, read = cut_after(tap, lines, signum, state=target.state, batch_size=page)
+            killed += signum == signal.SIGKILL
+            target.receive(parse(read))
+            wait_until_quiet(sandbox)
+        assert 0 < len(target.tables["companies"]) < 234
+        run = tap.run(state=target.state, batch_size=page)
+        assert run.returncode == 0, run.stderr
+        target.receive(run.messages)
+        every = sandbox.world.rows().keys()
+        assert target.tables["career_sites"].keys() == every
+        assert target.tables["companies"].keys() == every - gone
+        assert all(
+            record == expected_profile(sandbox, key)
+            for key, record in target.tables["companies"].items()
+        )
+        assert rows_billed_twice(sandbox) <= killed * page
 
-    def test_crash_between_rows_and_profiles_replays_the_page(
-        self, tap: CompaniesTap, sandbox: Sandbox
-    ) -> None:
-        hold = Hold()
-        sandbox.faults.add(Fault(hold=hold), endpoint="profile", on=51)
-        process = tap.start()
-        widen_pipe(process)
+
+def test_crash_between_rows_and_profiles_replays_the_page(
+    tap: CompaniesTap, sandbox: Sandbox
+) -> None:
+    hold = Hold()
+    sandbox.faults.add(Fault(hold=hold), endpoint="profile", on=51)
+    process = tap.start()
+    widen_pipe(process)
+    hold.wait()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    hold.release()
+    run, _ = finish(process, [])
+    wait_until_quiet(sandbox)
+    assert run.returncode == -signal.SIGKILL
+    assert is_kept_at(run, 50)
+
+    again = tap.run(state=run.state)
+    assert again.returncode == 0, again.stderr
+    assert ids_of(again, "career_sites") == ids_of_page(sandbox, 2) + ids_of_page(sandbox, 3)
+    assert ids_of(again) == ids_of(again, "career_sites")
+    assert again.metrics["jobo_rows_replayed"] == 50
+    assert sandbox.rows_billed == 120
+    assert rows_billed_twice(sandbox) == 0
+
+
+def test_signal_during_hanging_requests_ends_the_run_at_once(
+    tap: CompaniesTap, sandbox: Sandbox
+) -> None:
+    holds = [Hold() for _ in range(4)]
+    for hold in holds:
+        sandbox.faults.add(Fault(hold=hold), endpoint="profile", on=60)
+    process = tap.start()
+    widen_pipe(process)
+    for hold in holds:
         hold.wait()
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(8) == 143  # not after the 120 seconds that an answer is given
+    assert len(sandbox.profile_requests) == 63
+    for hold in holds:
         hold.release()
-        run, _ = finish(process, [])
-        wait_until_quiet(sandbox)
-        assert run.returncode == -signal.SIGKILL
-        assert is_kept_at(run, 50)
+    run, _ = finish(process, [])
+    assert "signal 15" in run.lines("CRITICAL")[0]
+    assert is_kept_at(run, 50)
+    figures = metrics_of(run, "career_sites")  # of what was written and billed
+    assert len(ids_of(run, "career_sites")) == figures["record_count"] == 100
+    assert figures["jobo_credits"] == sandbox.credits_billed == 5_000
+    profiles = metrics_of(run, "companies")
+    assert len(ids_of(run)) == profiles["record_count"]
 
-        again = tap.run(state=run.state)
-        assert again.returncode == 0, again.stderr
-        assert ids_of(again, "career_sites") == ids_of_page(sandbox, 2) + ids_of_page(sandbox, 3)
-        assert ids_of(again) == ids_of(again, "career_sites")
-        assert again.metrics["jobo_rows_replayed"] == 50
-        assert sandbox.rows_billed == 120
-        assert rows_billed_twice(sandbox) == 0
-
-    def test_signal_during_hanging_requests_ends_the_run_at_once(
-        self, tap: CompaniesTap, sandbox: Sandbox
-    ) -> None:
-        holds = [Hold() for _ in range(4)]
-        for hold in holds:
-            sandbox.faults.add(Fault(hold=hold), endpoint="profile", on=60)
-        process = tap.start()
-        widen_pipe(process)
-        for hold in holds:
-            hold.wait()
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(8) == 143  # not after the 120 seconds that an answer is given
-        assert len(sandbox.profile_requests) == 63
-        for hold in holds:
-            hold.release()
-        run, _ = finish(process, [])
-        assert "signal 15" in run.lines("CRITICAL")[0]
-        assert is_kept_at(run, 50)
-        figures = metrics_of(run, "career_sites")  # of what was written and billed
-        assert len(ids_of(run, "career_sites")) == figures["record_count"] == 100
-        assert figures["jobo_rows"] == 100
-        assert figures["jobo_credits"] == sandbox.credits_billed == 5_000
-        profiles = metrics_of(run, "companies")
-        assert len(ids_of(run)) == profiles["record_count"] == profiles["jobo_profiles"]
-
-        again = tap.run(state=run.state)
-        assert again.returncode == 0, again.stderr
-        assert set(ids_of(run) + ids_of(again)) == sandbox.world.rows().keys()
-        assert sandbox.rows_billed == 120
-
-    def test_signal_during_a_wait_ends_the_run_at_once(
-        self, tap: CompaniesTap, sandbox: Sandbox
-    ) -> None:
-        hold = Hold()
-        fault = Fault(hold=hold, status=429, headers={"Retry-After": "600"})
-        sandbox.faults.add(fault, endpoint="profile", on=60)
-        process = tap.start()
-        widen_pipe(process)
-        hold.wait()
-        hold.release()
-        assert process.stderr
-        lines = iter(process.stderr.readline, "")
-        assert any("trying again in 600.0 seconds" in line for line in lines)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(8) == 128 + signal.SIGTERM
-        run, _ = finish(process, [])
-        assert is_kept_at(run, 50)
+    again = tap.run(state=run.state)
+    assert again.returncode == 0, again.stderr
+    assert set(ids_of(run) + ids_of(again)) == sandbox.world.rows().keys()
+    assert sandbox.rows_billed == 120

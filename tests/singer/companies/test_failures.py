@@ -1,63 +1,92 @@
-"""Profiles that fail, and answers that end the run."""
+"""Profiles that fail: which are fetched again or skipped, and which end the run."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.clock import format_timestamp
 from tests.support import complaint, state_at
-from tests.support.companies import CompaniesTap, asked_for, ids_of, ids_of_page, is_kept_at
+from tests.support.companies import (
+    CompaniesTap,
+    asked_for,
+    ids_of,
+    ids_of_page,
+    is_kept_at,
+    profiles_of,
+)
+
+if TYPE_CHECKING:
+    from tests.support import Run
+
+REJECTED = [400, 404, 405, 409, 410, 413, 422, 451]
 
 
-class TestFailures:
-    def test_429_and_503_are_retried_without_losing_a_profile(
+def is_complete_but_for(run: Run, *victims: str) -> bool:
+    """Whether a run succeeded and wrote all profiles but those of the victims."""
+    assert run.returncode == 0, run.stderr
+    assert run.bookmark["replication_key_value"]
+    return ids_of(run) == [key for key in ids_of(run, "career_sites") if key not in victims]
+
+
+class TestOneProfile:
+    def test_failure_that_passes_loses_no_profile(
         self, tap: CompaniesTap, sandbox: Sandbox
     ) -> None:
-        for on, status in ((30, 429), (70, 503)):
-            fault = Fault(status=status, headers={"Retry-After": "0.4"})
-            sandbox.faults.add(fault, endpoint="profile", on=on)
-        run = tap.run()
-        assert run.returncode == 0, run.stderr
-        assert ids_of(run) == ids_of(run, "career_sites")
-        assert len(ids_of(run)) == 120
-        assert len(sandbox.profile_requests) == 122
-        refused = [entry for entry in sandbox.profile_requests if entry.fault]
-        assert [entry.status for entry in refused] == [429, 503]
-        for entry in refused:
-            first, again = (e for e in sandbox.profile_requests if e.company_id == entry.company_id)
-            assert first is entry
-            assert (again.time - first.time).total_seconds() >= 0.4
-        assert len(run.lines("WARNING")) == 2
-        assert run.lines("ERROR") == []
-
-    @pytest.mark.parametrize(
-        ("status", "headers"),
-        [(500, {}), (503, {"Retry-After": "60"})],
-        ids=["500", "503_with_retry_after"],
-    )
-    def test_profile_that_keeps_failing_is_skipped_and_reported(
-        self, tap: CompaniesTap, sandbox: Sandbox, status: int, headers: dict[str, str]
-    ) -> None:
-        victim = list(sandbox.world.rows())[60]
-        fault = Fault(status=status, headers=headers, times=None)
-        sandbox.faults.add(fault, company_id=victim)
+        headers = {"Retry-After": "0.4"}
+        refusals = [Fault(status=status, headers=headers) for status in (429, 503)]
+        faults = [*refusals, Fault(truncate=0.5), Fault(drop=True), Fault(garbage="")]
+        for number, fault in enumerate(faults):
+            sandbox.faults.add(fault, endpoint="profile", on=10 + 20 * number)
         run = tap.run_quickly()
-        assert run.returncode == 0, run.stderr
-        assert ids_of(run) == [key for key in ids_of(run, "career_sites") if key != victim]
-        assert len(ids_of(run)) == 119
-        (error,) = run.lines("ERROR")
-        assert victim in error
-        assert str(status) in error
-        assert run.metrics["jobo_profiles_skipped"] == 1
-        assert run.metrics["jobo_profiles"] == 119
-        assert "1 skipped" in run.stderr
-        assert asked_for(sandbox).count(victim) >= 2
-        assert run.bookmark["replication_key_value"]
+        assert is_complete_but_for(run)
+        assert len(sandbox.profile_requests) == 125
+        assert len(run.lines("WARNING")) == 5
+        assert run.lines("ERROR") == []
+        assert run.metrics["jobo_credits"] == 6_000
 
-    def test_failing_only_profile_of_a_page_is_skipped(
+    def test_profile_that_keeps_failing_is_skipped_with_an_error(
+        self, tap: CompaniesTap, sandbox: Sandbox
+    ) -> None:
+        first, second = victims = sorted(sandbox.world.rows())[60:62]
+        sandbox.faults.add(Fault(status=500, times=None), company_id=first)
+        fault = Fault(status=503, headers={"Retry-After": "60"}, times=None)
+        sandbox.faults.add(fault, company_id=second)
+        run = tap.run_quickly()
+        assert is_complete_but_for(run, *victims)
+        for victim, status, error in zip(victims, (500, 503), run.lines("ERROR"), strict=True):
+            assert f"Skipped the profile of company {victim}: " in error
+            assert str(status) in error
+            assert "add the ID to company_ids" in error
+            assert asked_for(sandbox).count(victim) >= 2
+        assert run.metrics["jobo_profiles_skipped"] == 2
+        assert "118 profiles, 2 skipped" in run.stderr
+
+    def test_rejected_profile_is_skipped_with_an_error_or_not_found(
+        self, tap: CompaniesTap, sandbox: Sandbox
+    ) -> None:
+        victims = list(sandbox.world.rows())[40 : 40 + len(REJECTED)]
+        for victim, status in zip(victims, REJECTED, strict=True):
+            fault = Fault(status=status, body={"detail": "made-up reason"}, times=None)
+            sandbox.faults.add(fault, company_id=victim)
+        run = tap.run()
+        assert is_complete_but_for(run, *victims)
+        assert all(asked_for(sandbox).count(victim) == 1 for victim in victims)
+        errors = run.lines("ERROR")
+        assert len(errors) == len(REJECTED) - 1
+        for victim, status in zip(victims, REJECTED, strict=True):
+            lines = errors if status != 404 else run.lines("INFO")
+            (line,) = (line for line in lines if victim in line)
+            assert str(status) in line
+            assert ("made-up reason" in line) == (status != 404)
+        assert run.metrics["jobo_profiles_skipped"] == len(REJECTED) - 1
+        assert run.metrics["jobo_profiles_not_found"] == 1
+        assert sandbox.rows_billed == 120
+
+    def test_only_profile_of_a_page_may_be_skipped(
         self, tap: CompaniesTap, sandbox: Sandbox
     ) -> None:
         state = state_at(format_timestamp(datetime.now(UTC)))
@@ -65,78 +94,115 @@ class TestFailures:
         sandbox.world.touch(victim, summary="Changed since.")
         sandbox.faults.add(Fault(status=500, times=None), company_id=victim)
         run = tap.run_quickly(state=state)
-        assert run.returncode == 0, run.stderr
+        assert is_complete_but_for(run, victim)
         assert ids_of(run, "career_sites") == [victim]
-        assert ids_of(run) == []
-        (error,) = run.lines("ERROR")
-        assert victim in error
 
-    def test_failure_of_all_profiles_ends_the_run_and_keeps_the_scan(
+    def test_response_that_is_not_the_profile_is_skipped(
         self, tap: CompaniesTap, sandbox: Sandbox
     ) -> None:
-        sandbox.faults.add(Fault(status=503, times=None), endpoint="profile", on=51)
-        run = tap.run_quickly()
-        assert "503" in complaint(run)
+        other, *victims = sorted(sandbox.world.rows())[:4]
+        answers = ({"id": other, "name": "ACME"}, {"id": None, "name": "ACME"}, ["a list"])
+        for victim, answer in zip(victims, answers, strict=True):
+            sandbox.faults.add(Fault(replace=answer), company_id=victim)
+        run = tap.run()
+        assert is_complete_but_for(run, *victims)
+        for victim, error in zip(victims, run.lines("ERROR"), strict=True):
+            assert f"Skipped the profile of company {victim}: " in error
+        assert run.metrics["jobo_profiles_skipped"] == 3
+
+
+class TestEveryProfile:
+    @pytest.mark.parametrize(
+        ("change", "field"),
+        [({"id": None}, "id"), ({"name": None}, "name"), ({"name": {"en": "ACME"}}, "name")],
+        ids=str,
+    )
+    def test_five_bad_profiles_in_a_row_end_the_run_before_the_state(
+        self, tap: CompaniesTap, sandbox: Sandbox, change: dict[str, object], field: str
+    ) -> None:
+        ids = sorted(sandbox.world.rows())  # as the feed returns them
+        spoiled = Fault(replace=lambda profile: {**profile, **change}, times=None)
+        for company_id in ids[50:54] + ids[60:65]:
+            sandbox.faults.add(spoiled, company_id=company_id)
+        run = tap.run()
+        assert f"the last 5 company profiles have no valid '{field}'" in complaint(run)
         assert is_kept_at(run, 50)
-        assert len(ids_of(run)) == 50
+        assert sandbox.rows_billed == 100
+
+    @pytest.mark.parametrize(("status", "on"), [(503, 51), (503, 80), (429, 80)])
+    def test_outage_ends_the_run_skips_nothing_and_keeps_the_sync(
+        self, tap: CompaniesTap, sandbox: Sandbox, status: int, on: int
+    ) -> None:
+        sandbox.faults.add(Fault(status=status, times=None), endpoint="profile", on=on)
+        run = tap.run_quickly()
+        assert str(status) in complaint(run)
+        assert is_kept_at(run, 50)
+        assert len(ids_of(run)) >= 50
         assert run.lines("ERROR") == []
         assert run.metrics["jobo_profiles_skipped"] == 0
         assert sandbox.rows_billed == 100
 
         sandbox.faults.clear()
         again = tap.run(state=run.state)
-        assert again.returncode == 0, again.stderr
-        assert sorted(ids_of(run) + ids_of(again)) == sorted(sandbox.world.rows())
+        assert is_complete_but_for(again)
+        assert set(ids_of(run) + ids_of(again)) == sandbox.world.rows().keys()
         assert sandbox.rows_billed == 120
 
-    @pytest.mark.parametrize("status", [429, 503])
-    def test_outage_in_the_middle_of_a_page_skips_nothing(
+    @pytest.mark.parametrize("status", [401, 402, 403])
+    def test_refused_key_ends_the_run_and_keeps_the_sync(
         self, tap: CompaniesTap, sandbox: Sandbox, status: int
     ) -> None:
-        sandbox.faults.add(Fault(status=status, times=None), endpoint="profile", on=80)
-        run = tap.run_quickly()
-        assert str(status) in complaint(run)
-        assert is_kept_at(run, 50)
-        assert run.metrics["jobo_profiles_skipped"] == 0
-
-    def test_other_error_ends_the_run_and_keeps_the_scan(
-        self, tap: CompaniesTap, sandbox: Sandbox
-    ) -> None:
-        sandbox.faults.add(Fault(status=401), endpoint="profile", on=60)
+        sandbox.faults.add(Fault(status=status), endpoint="profile", on=60)
         run = tap.run()
-        assert "401" in complaint(run)
+        assert str(status) in complaint(run)
         assert is_kept_at(run, 50)
         assert run.lines("ERROR") == []
 
         again = tap.run(state=run.state)
-        assert again.returncode == 0, again.stderr
-        assert set(ids_of(run) + ids_of(again)) == sandbox.world.rows().keys()
+        assert is_complete_but_for(again)
         assert ids_of(again, "career_sites")[:50] == ids_of_page(sandbox, 2)
         assert sandbox.rows_billed == 120
 
-    @pytest.mark.parametrize(
-        ("fault", "tries"),
-        [(Fault(truncate=0.5, times=None), 3), (Fault(replace=["a list"]), 1)],
-        ids=["truncate", "list"],
-    )
-    def test_invalid_profile_ends_the_run_and_keeps_the_scan(
-        self, tap: CompaniesTap, sandbox: Sandbox, fault: Fault, tries: int
-    ) -> None:
-        victim = list(sandbox.world.rows())[60]
-        sandbox.faults.add(fault, company_id=victim)
-        run = tap.run_quickly()
-        assert "paid for" not in complaint(run)
-        assert is_kept_at(run, 50)
-        assert asked_for(sandbox).count(victim) == tries
-        assert sandbox.rows_billed == 100
 
-    def test_response_that_broke_once_is_requested_again(
+class TestKey:
+    def test_it_goes_to_the_api_whatever_the_host_of_details_url(
         self, tap: CompaniesTap, sandbox: Sandbox
     ) -> None:
-        for number, fault in enumerate((Fault(truncate=0.5), Fault(drop=True), Fault(garbage=""))):
-            sandbox.faults.add(fault, endpoint="profile", on=10 + 30 * number)
-        run = tap.run_quickly()
+        with Sandbox(size=1) as other:
+            for key in sandbox.world.rows():
+                url = f"{other.url}/api/companies/{key}"
+                sandbox.world.touch(key, details_url=url)
+            sandbox.world.touch(key, details_url="file:///etc/passwd")
+            assert is_complete_but_for(tap.run())
+            assert other.ledger == []
+        headers = [entry.headers for entry in sandbox.profile_requests]
+        assert {header["x-api-key"] for header in headers} == {sandbox.api_key}
+
+    def test_it_follows_no_redirect(self, tap: CompaniesTap, sandbox: Sandbox) -> None:
+        with Sandbox(size=1) as other:
+            fault = Fault(redirect=f"{other.url}/api/companies/x", times=None)
+            sandbox.faults.add(fault, endpoint="profile")
+            assert "302" in complaint(tap.run())
+            assert other.ledger == []
+
+    def test_it_is_redacted_in_profiles_and_errors(
+        self, tap: CompaniesTap, sandbox: Sandbox
+    ) -> None:
+        key = sandbox.api_key
+        good, odd, rejected, failing, unknown, *_ = sandbox.world.rows()
+        faults = {
+            good: Fault(replace=lambda profile: {**profile, "name": f"{key} Inc."}),
+            odd: Fault(replace=lambda profile: {**profile, "website": [key]}),
+            rejected: Fault(status=410, body={"detail": key}),
+            unknown: Fault(replace=lambda profile: {**profile, key: key, "id": key}),
+            failing: Fault(status=503, body={"detail": key}, headers={"Retry-After": "0.01"}),
+        }
+        for company_id, fault in faults.items():
+            sandbox.faults.add(fault, company_id=company_id)
+        run = tap.run(env={"LOGLEVEL": "DEBUG"})
         assert run.returncode == 0, run.stderr
-        assert ids_of(run) == ids_of(run, "career_sites")
-        assert len(ids_of(run)) == 120
-        assert run.metrics["jobo_credits"] == 6_000
+        names = {record["id"]: record["name"] for record in profiles_of(run)}
+        assert names[good] == "[api_key] Inc."
+        assert len(run.lines("ERROR")) == 3
+        assert len(names) == 118
+        assert key[:20] not in run.stdout + run.stderr

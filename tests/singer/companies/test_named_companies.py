@@ -1,10 +1,10 @@
-"""Profiles of the companies that a setting names."""
+"""Profiles of the companies that a setting names, and where an interrupted list is resumed."""
 
 from __future__ import annotations
 
 import signal
-import subprocess
-from typing import TYPE_CHECKING
+from random import Random
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
@@ -17,17 +17,39 @@ from tests.support.companies import (
     Plain,
     asked_for,
     expected_profile,
+    ids_of,
     profiles_of,
+    selecting,
     validate_profiles,
 )
 from tests.support.crash import (
+    cut_after,
     finish,
+    parse,
+    some_signal,
     wait_for,
+    wait_until_quiet,
     widen_pipe,
 )
+from tests.support.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
+
+BATCH = 50
+"""Profiles between two states."""
+
+
+def file_of_ids(tap: Tap, lines: Iterable[str]) -> str:
+    path = tap.folder / "ids.txt"
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return str(path)
+
+
+def part_of(run: Run) -> Json:
+    part: Json = run.state["bookmarks"]["companies"]
+    return part
 
 
 class TestNamedCompanies:
@@ -37,7 +59,7 @@ class TestNamedCompanies:
         ids = list(sandbox.world.rows())[10:90:3]
         sandbox.company_gone(ids[4])
         nobody = str(UUID(int=5))
-        run = alone.run(company_ids=[*ids, nobody, ids[0]])
+        run = alone.run(company_ids=[*map(str.upper, ids), nobody, ids[0]])
         assert run.returncode == 0, run.stderr
         assert run.ids == [key for key in ids if key != ids[4]]
         assert profiles_of(run) == [expected_profile(sandbox, key) for key in run.ids]
@@ -48,20 +70,12 @@ class TestNamedCompanies:
         assert summary == (
             "Summary: companies: 26 profiles, 2 not found, 0 credits ($0.00); complete."
         )
-        assert run.metrics["record_count"] == run.metrics["jobo_profiles"] == 26
+        assert run.metrics["record_count"] == 26
+        assert run.metrics["jobo_profiles_not_found"] == 2
         assert run.lines("WARNING") == []
         assert {message.get("stream") for message in run.messages} <= {None, "companies"}
 
-    def test_they_can_be_a_variable_with_commas(
-        self, alone: CompaniesTap, sandbox: Sandbox
-    ) -> None:
-        ids = list(sandbox.world.rows())[:3]
-        variables = {"TAP_JOBO_COMPANY_IDS": ",".join(ids)}
-        run = alone.run("--config", "ENV", env=variables)
-        assert run.returncode == 0, run.stderr
-        assert run.ids == ids
-
-    def test_a_thousand_are_allowed_and_each_is_read_once(
+    def test_a_thousand_can_be_a_setting_or_a_variable_with_commas(
         self, alone: CompaniesTap, sandbox: Sandbox
     ) -> None:
         ids = [*sandbox.world.rows()]
@@ -69,11 +83,13 @@ class TestNamedCompanies:
         assert run.returncode == 0, run.stderr
         assert run.ids == ids
         assert len(sandbox.ledger) == 120
+        variables = {"TAP_JOBO_COMPANY_IDS": ",".join(ids[:3])}
+        assert alone.run("--config", "ENV", env=variables).ids == ids[:3]
 
     def test_they_can_be_lines_of_a_file(self, alone: CompaniesTap, sandbox: Sandbox) -> None:
         first, *ids = list(sandbox.world.rows())[:70]
         path = alone.folder / "ids.txt"
-        text = f"\ufeff{first}\r\n\r\n" + "".join(f"  {key} \n" for key in ids[:-1]) + ids[-1]
+        text = f"\ufeff{first}\r\n\r\n" + "".join(f"  {key} \n" for key in ids * 20) + ids[-1]
         path.write_bytes(text.encode())
         run = alone.run(company_ids_file=str(path))
         assert run.returncode == 0, run.stderr
@@ -83,13 +99,12 @@ class TestNamedCompanies:
 
     def test_a_file_without_ids_is_one_warning(self, alone: CompaniesTap, sandbox: Sandbox) -> None:
         """As after a query that failed or found nothing."""
-        path = alone.folder / "ids.txt"
-        path.write_text("\n")
-        run = alone.run(company_ids_file=str(path))
-        assert run.returncode == 0, run.stderr
-        (warning,) = run.lines("WARNING")
-        assert warning == f"Setting 'company_ids_file': {path} has no ids, so no profile is read."
-        assert complaint(alone.run("--test", company_ids_file=str(path))) == warning
+        path = file_of_ids(alone, [""])
+        for arguments in ([], ["--test"]):
+            run = alone.run(*arguments, company_ids_file=path)
+            assert run.returncode == 0, run.stderr
+            (warning,) = run.lines("WARNING")
+            assert warning == f"company_ids_file: {path} is empty, so no profiles are fetched."
         assert sandbox.ledger == []
 
     def test_none_is_read_if_a_map_removes_them(
@@ -102,64 +117,37 @@ class TestNamedCompanies:
             "Setting 'stream_maps' removes companies: nothing is read for it."
         ]
         assert "Summary" not in run.stderr
-        assert "METRIC" not in run.stderr
-        assert run.states == [{}]
         assert sandbox.ledger == []
 
-    def test_uppercase_ids_are_the_same_companies(
-        self, alone: CompaniesTap, sandbox: Sandbox
-    ) -> None:
-        ids = list(sandbox.world.rows())[:3]
-        assert alone.run(company_ids=[*map(str.upper, ids), ids[0]]).ids == ids
-
-    def test_file_of_any_length_is_read_page_by_page(
-        self, alone: CompaniesTap, sandbox: Sandbox
-    ) -> None:
-        ids = list(sandbox.world.rows())
-        path = file_of_ids(alone, ids * 41 + ids[:80])
-        hold = Hold()
-        sandbox.faults.add(Fault(hold=hold), company_id=ids[100])
-        process = alone.start(company_ids_file=path)
-        widen_pipe(process)
-        hold.wait()
-        wait_for(lambda: len(sandbox.ledger) >= 150 and sandbox.open_requests == 1)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(8) == 128 + signal.SIGTERM
-        assert len(sandbox.ledger) == 150
-        hold.release()
-        run, _ = finish(process, [])
-        assert run.ids == ids[:100]
-
-    def test_state_of_career_sites_passes_through_as_it_is(
-        self, alone: CompaniesTap, sandbox: Sandbox, plain: Plain
+    def test_career_sites_are_not_read_and_their_state_stays(
+        self, tap: CompaniesTap, sandbox: Sandbox, plain: Plain
     ) -> None:
         ids = list(sandbox.world.rows())[:3]
         pending = plain.run.states[0]
         assert pending["bookmarks"]["career_sites"]["scan"]["cursor"]
-        run = alone.run(company_ids=ids, state=pending)
-        assert run.returncode == 0, run.stderr
-        assert run.ids == ids
-        assert run.states
-        assert run.state["bookmarks"].keys() == {"career_sites", "companies"}
-        assert all(
-            state["bookmarks"]["career_sites"] == pending["bookmarks"]["career_sites"]
-            for state in run.states
-        )
-        assert alone.run(company_ids=ids).state["bookmarks"].keys() == {"companies"}
-
-    def test_career_sites_are_not_read_and_a_warning_says_so(
-        self, tap: CompaniesTap, sandbox: Sandbox, plain: Plain
-    ) -> None:
-        ids, pending = list(sandbox.world.rows())[:3], plain.run.states[0]
         run = tap.run(company_ids=ids, state=pending)
         assert run.returncode == 0, run.stderr
         assert run.ids == ids
         (warning,) = run.lines("WARNING")
         assert "career_sites" in warning
         assert sandbox.feed_requests == []
-        assert run.bookmark == pending["bookmarks"]["career_sites"]
+        assert run.state["bookmarks"].keys() == {"career_sites", "companies"}
+        assert all(
+            state["bookmarks"]["career_sites"] == pending["bookmarks"]["career_sites"]
+            for state in run.states
+        )
 
-    def test_they_are_refused_if_companies_is_not_selected(
+
+class TestRefused:
+    def test_list_with_anything_but_ids_or_too_long(
+        self, alone: CompaniesTap, sandbox: Sandbox
+    ) -> None:
+        too_many = [str(UUID(int=number)) for number in range(1_001)]
+        for ids in ([str(UUID(int=1)) + "/../feed"], too_many):
+            assert "'company_ids'" in complaint(alone.run(company_ids=ids))
+        assert sandbox.ledger == []
+
+    def test_ids_while_companies_is_not_selected(
         self, tap: CompaniesTap, sandbox: Sandbox, discovered: Json
     ) -> None:
         tap.catalog = discovered
@@ -167,115 +155,123 @@ class TestNamedCompanies:
         assert "companies is not selected" in complaint(tap.run(company_ids_file=path))
         assert sandbox.ledger == []
 
-    @pytest.mark.parametrize(
-        "ids",
-        [
-            ["not-a-uuid"],
-            [str(UUID(int=1)) + "/../feed"],
-            [str(UUID(int=number)) for number in range(1_001)],
-        ],
-        ids=["word", "path", "1001"],
-    )
-    def test_invalid_or_too_long_list_of_ids_is_rejected(
-        self, alone: CompaniesTap, sandbox: Sandbox, ids: object
-    ) -> None:
-        assert "'company_ids'" in complaint(alone.run(company_ids=ids))
-        assert sandbox.ledger == []
-
-    def test_both_settings_at_once_are_refused(self, alone: CompaniesTap, sandbox: Sandbox) -> None:
-        ids = list(sandbox.world.rows())[:3]
-        line = complaint(alone.run(company_ids=ids, company_ids_file=file_of_ids(alone, ids)))
-        assert "'company_ids'" in line
-        assert "'company_ids_file'" in line
-        assert sandbox.ledger == []
-
     @pytest.mark.parametrize("content", [None, b"\xff\xfe\x00"])
-    def test_file_that_cannot_be_used_is_refused(
+    def test_file_that_cannot_be_read(
         self, alone: CompaniesTap, sandbox: Sandbox, content: bytes | None
     ) -> None:
         path = alone.folder / "ids.txt"
         if content is not None:
             path.write_bytes(content)
         line = complaint(alone.run(company_ids_file=str(path)))
-        assert "'company_ids_file'" in line
-        assert str(path) in line
+        assert f"company_ids_file: {path} is not a readable text file" in line
         assert sandbox.ledger == []
 
-    def test_file_that_can_be_read_only_once_is_not_ignored(
-        self, alone: CompaniesTap, sandbox: Sandbox
-    ) -> None:
-        ids = list(sandbox.world.rows())[:3]
-        done = subprocess.run(
-            alone.command(settings={"company_ids_file": "/dev/stdin"}),
-            input="\n".join(ids),
-            capture_output=True,
-            text=True,
-            check=False,
-            env=alone.environment(),
-        )
-        run = Run(done.returncode, done.stdout, done.stderr)
-        assert run.ids == ids or "'company_ids_file'" in complaint(run)
-
-    def test_bad_line_is_named_by_its_number_before_any_request(
-        self, alone: CompaniesTap, sandbox: Sandbox
-    ) -> None:
+    def test_bad_line_is_named_by_its_number(self, alone: CompaniesTap, sandbox: Sandbox) -> None:
         ids = list(sandbox.world.rows())
         lines = ids * 41 + ids[:79] + ["id,name"]
         line = complaint(alone.run(company_ids_file=file_of_ids(alone, lines)))
-        assert "5000" in line.replace(",", "")
-        assert "id,name" in line
+        assert "line 5000 of" in line
+        assert "'id,name'" in line
         assert sandbox.ledger == []
-
-    def test_failing_profile_is_skipped(self, alone: CompaniesTap, sandbox: Sandbox) -> None:
-        ids = list(sandbox.world.rows())[:5]
-        sandbox.faults.add(Fault(status=500, times=None), company_id=ids[1])
-        run = alone.run_quickly(company_ids=ids)
-        assert run.returncode == 0, run.stderr
-        assert run.ids == [ids[0], *ids[2:]]
-        (error,) = run.lines("ERROR")
-        assert ids[1] in error
-        assert "4 profiles, 1 skipped, 0 credits" in run.stderr
-
-    def test_failing_api_ends_the_run_despite_a_repeated_company(
-        self, alone: CompaniesTap, sandbox: Sandbox
-    ) -> None:
-        first, second, *_ = sandbox.world.rows()
-        sandbox.faults.add(Fault(status=500, times=None))
-        path = file_of_ids(alone, [first, second, first])
-        run = alone.run_quickly(company_ids_file=path)
-        assert "500" in complaint(run)
-        assert run.lines("ERROR") == []
-
-
-def file_of_ids(tap: Tap, lines: Iterable[str]) -> str:
-    path = tap.folder / "ids.txt"
-    path.write_text("".join(f"{line}\n" for line in lines))
-    return str(path)
 
 
 class TestTestMode:
-    def test_it_requests_no_profile(self, tap: CompaniesTap, sandbox: Sandbox) -> None:
+    def test_it_requests_no_profile_of_career_sites(
+        self, tap: CompaniesTap, sandbox: Sandbox
+    ) -> None:
         run = tap.run("--test")
         assert run.returncode == 0, run.stderr
         assert sandbox.profile_requests == []
-        assert len(sandbox.feed_requests) == 1
-        assert sandbox.rows_billed == 1
+        assert sandbox.rows_billed == len(sandbox.feed_requests) == 1
         assert run.lines("WARNING") == run.lines("ERROR") == []
 
-    def test_with_named_companies_it_requests_one_profile_and_no_row(
-        self, alone: CompaniesTap, sandbox: Sandbox
-    ) -> None:
-        ids = list(sandbox.world.rows())[:7]
-        run = alone.run("--test", company_ids_file=file_of_ids(alone, ids))
+    def test_it_requests_one_named_company(self, alone: CompaniesTap, sandbox: Sandbox) -> None:
+        path = file_of_ids(alone, ids := list(sandbox.world.rows())[:7])
+        run = alone.run("--test", company_ids_file=path)
         assert run.returncode == 0, run.stderr
-        assert run.ids == ids[:1]
-        assert asked_for(sandbox) == ids[:1]
-        assert sandbox.feed_requests == []
+        assert run.ids == asked_for(sandbox) == ids[:1]
+        wrong_key = "jbe_live_wrong"
+        assert "401" in complaint(alone.run("--test", company_ids_file=path, api_key=wrong_key))
+        assert len(sandbox.ledger) == 2
 
-    def test_with_named_companies_it_fails_where_a_run_would(
+
+class TestResume:
+    def test_killed_list_resumes_then_starts_over(
         self, alone: CompaniesTap, sandbox: Sandbox
     ) -> None:
-        ids = list(sandbox.world.rows())[:7]
-        wrong_key = "jbe_live_wrong"
-        assert "401" in complaint(alone.run("--test", company_ids=ids, api_key=wrong_key))
-        assert len(sandbox.ledger) == 1
+        ids = list(sandbox.world.rows())
+        sandbox.company_gone(ids[60])
+        hold = Hold()
+        sandbox.faults.add(Fault(hold=hold), company_id=ids[70])
+        process = alone.start(company_ids=ids)
+        widen_pipe(process)
+        hold.wait()
+        wait_for(lambda: len(sandbox.ledger) == 2 * BATCH and sandbox.open_requests == 1)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        hold.release()
+        cut, _ = finish(process, [])
+        wait_until_quiet(sandbox)
+        before_state = [message["type"] for message in cut.messages].index("STATE")
+        written = [message["record"]["id"] for message in cut.messages[1:before_state]]
+        assert written == ids[:BATCH]
+        assert part_of(cut).keys() == {"ids_hash", "ids_done"}
+        assert part_of(cut)["ids_done"] == BATCH
+
+        before = len(sandbox.profile_requests)
+        again = alone.run(company_ids=ids, state=cut.state)
+        assert again.returncode == 0, again.stderr
+        assert again.ids == [key for key in ids[BATCH:] if key != ids[60]]
+        assert sorted(map(str, asked_for(sandbox)[before:])) == sorted(ids[BATCH:])
+        assert "Resuming the list of company IDs after 50 of 120." in again.lines("INFO")
+        assert part_of(again) == {**part_of(cut), "ids_done": 120}
+
+        third = alone.run(company_ids=ids, state=again.state)
+        assert third.ids == [key for key in ids if key != ids[60]]
+        other = alone.run(company_ids_file=file_of_ids(alone, ids[:3]), state=cut.state)
+        assert other.ids == ids[:3]
+        assert part_of(other)["ids_done"] == 3
+        assert alone.run("--test", company_ids=ids, state=cut.state).ids == ids[:1]
+
+    @pytest.mark.parametrize("done", ["3", -1, None, 9_999])
+    def test_state_that_the_tap_did_not_write_starts_over(
+        self, alone: CompaniesTap, sandbox: Sandbox, done: object
+    ) -> None:
+        ids = [*sandbox.world.rows()][:3]
+        part = {**part_of(alone.run(company_ids=ids)), "ids_done": done}
+        run = alone.run(company_ids=ids, state={"bookmarks": {"companies": part}})
+        assert run.returncode == 0, run.stderr
+        assert run.ids == ids
+
+    def test_state_stays_when_profiles_follow_career_sites(self, tap: CompaniesTap) -> None:
+        part = {"ids_hash": "0c9e7b6d2a574f0e", "ids_done": 3}
+        run = tap.run(state={"bookmarks": {"companies": part}})
+        assert run.returncode == 0, run.stderr
+        assert len(ids_of(run)) == 120
+        assert "Resuming" not in run.stderr
+        assert all(state["bookmarks"]["companies"] == part for state in run.states)
+
+    def test_kills_leave_exactly_the_profiles_that_exist(
+        self, tmp_path: Path, discovered: Json
+    ) -> None:
+        rng = Random(9)
+        with Sandbox(size=300, seed=6) as sandbox:
+            catalog = selecting(discovered, career_sites=False, companies=True)
+            tap = CompaniesTap(sandbox, tmp_path, catalog=catalog)
+            ids = list(sandbox.world.rows())
+            settings: dict[str, Any] = {"company_ids_file": file_of_ids(tap, ids)}
+            target = Target(merges_states=True, state={})
+            cuts = 4
+            for _ in range(cuts):
+                lines = rng.randint(0, 120)
+                _, read = cut_after(tap, lines, some_signal(rng), state=target.state, **settings)
+                target.receive(parse(read))
+                wait_until_quiet(sandbox)
+            assert 0 < len(target.tables["companies"]) < len(ids)
+            assert list(target.tables["companies"]) == ids[: len(target.tables["companies"])]
+            run = tap.run(state=target.state, **settings)
+            assert run.returncode == 0, run.stderr
+            target.receive(run.messages)
+            assert list(target.tables["companies"]) == ids
+            # What was asked for and not behind a state: the batch in progress.
+            assert len(sandbox.profile_requests) <= len(ids) + cuts * BATCH

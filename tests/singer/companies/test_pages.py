@@ -1,15 +1,12 @@
-"""Profiles page by page: their order, the state, concurrency, companies without a profile."""
+"""Profiles of career sites, page by page: their order, the state, concurrency, the summary."""
 
 from __future__ import annotations
 
-import json
 from random import Random
-from typing import TYPE_CHECKING
 
 import pytest
 
 from jobo_sandbox import Fault, Hold, Sandbox
-from tests.support import complaint, schema_message
 from tests.support.companies import (
     CompaniesTap,
     Json,
@@ -18,148 +15,97 @@ from tests.support.companies import (
     ids_of,
     ids_of_page,
     profiles_of,
-    selecting,
 )
-from tests.support.crash import (
-    finish,
-    wait_for,
-)
+from tests.support.crash import finish, wait_for
 from tests.support.jobs import metrics_of
 from tests.support.proxy import Proxy
 
-if TYPE_CHECKING:
-    from pathlib import Path
+
+def test_profiles_follow_their_page_in_order_before_the_state(plain: Plain) -> None:
+    kinds = [m["type"] for m in plain.run.messages if m.get("stream") == "companies"]
+    assert kinds == ["SCHEMA"] + ["RECORD"] * 120
+    pages: list[list[Json]] = [[]]
+    for message in plain.run.messages:
+        if message["type"] == "RECORD":
+            pages[-1].append(message)
+        elif message["type"] == "STATE":
+            pages.append([])
+    full = [page for page in pages if page]
+    assert len(full) == 5
+    for number, page in enumerate(full, 1):
+        ids = ids_of_page(plain.sandbox, number)
+        streams = ["career_sites"] * len(ids) + ["companies"] * len(ids)
+        assert [message["stream"] for message in page] == streams
+        assert [message["record"]["id"] for message in page] == ids * 2
+    rows = plain.sandbox.world.rows()
+    assert sorted(map(str, asked_for(plain.sandbox))) == sorted(rows)
 
 
-class TestOrder:
-    def test_profiles_follow_their_page_in_order_before_the_state(self, plain: Plain) -> None:
-        pages: list[list[Json]] = [[]]
-        for message in plain.run.messages:
-            if message["type"] == "RECORD":
-                pages[-1].append(message)
-            elif message["type"] == "STATE":
-                pages.append([])
-        full = [page for page in pages if page]
-        assert len(full) == 5
-        for number, page in enumerate(full, 1):
-            ids = ids_of_page(plain.sandbox, number)
-            streams = ["career_sites"] * len(ids) + ["companies"] * len(ids)
-            assert [message["stream"] for message in page] == streams
-            assert [message["record"]["id"] for message in page] == ids * 2
-        rows = plain.sandbox.world.rows()
-        assert sorted(map(str, asked_for(plain.sandbox))) == sorted(rows)
+def test_state_has_no_entry_for_a_company(plain: Plain) -> None:
+    assert len(plain.run.states) >= 5
+    for state in plain.run.states:
+        assert state.keys() == {"bookmarks"}
+        assert state["bookmarks"].keys() <= {"career_sites", "companies"}
+        assert state["bookmarks"].get("companies", {}) == {}
+        assert "partitions" not in str(state)
 
-    def test_one_schema_per_run_precedes_its_records(self, plain: Plain) -> None:
-        kinds = [m["type"] for m in plain.run.messages if m.get("stream") == "companies"]
-        assert kinds == ["SCHEMA"] + ["RECORD"] * 120
 
-    def test_slow_profile_holds_back_no_other_request(
-        self, tap: CompaniesTap, sandbox: Sandbox
-    ) -> None:
-        hold = Hold()
+def test_slow_profile_holds_back_no_other_request(tap: CompaniesTap, sandbox: Sandbox) -> None:
+    hold = Hold()
+    sandbox.faults.add(Fault(hold=hold), endpoint="profile")
+    process = tap.start()
+    hold.wait()
+    wait_for(lambda: len(sandbox.profile_requests) == 50 and sandbox.open_requests == 1)
+    hold.release()
+    run, _ = finish(process, [])
+    assert run.returncode == 0, run.stderr
+    assert ids_of(run) == ids_of(run, "career_sites")
+    assert len(ids_of(run)) == 120
+
+
+@pytest.mark.parametrize("workers", [1, 4, 16])
+def test_concurrency_is_used_in_full_on_kept_connections(
+    tap: CompaniesTap, sandbox: Sandbox, workers: int
+) -> None:
+    settings: Json = {} if workers == 4 else {"companies_concurrency": workers}
+    holds = [Hold() for _ in range(workers)]
+    for hold in holds:
         sandbox.faults.add(Fault(hold=hold), endpoint="profile")
-        process = tap.start()
-        hold.wait()
-        wait_for(lambda: len(sandbox.profile_requests) == 50 and sandbox.open_requests == 1)
-        hold.release()
-        run, _ = finish(process, [])
-        assert run.returncode == 0, run.stderr
-        assert ids_of(run) == ids_of(run, "career_sites")
-        assert len(ids_of(run)) == 120
-
-
-class TestState:
-    def test_it_does_not_grow_and_says_nothing_of_companies(
-        self, tmp_path: Path, discovered: Json
-    ) -> None:
-        with Sandbox(size=260, seed=4) as sandbox:
-            tap = CompaniesTap(sandbox, tmp_path, catalog=selecting(discovered, companies=True))
-            run = tap.run(batch_size=13)
-            assert run.returncode == 0, run.stderr
-            assert len(profiles_of(run)) == 260
-            assert len(run.states) >= 20
-            assert max(len(json.dumps(state)) for state in run.states) < 1_500
-            assert all(state.keys() == {"bookmarks"} for state in run.states)
-            assert all(state["bookmarks"].keys() == {"career_sites"} for state in run.states)
-            assert all("partitions" not in json.dumps(state) for state in run.states)
-
-            sandbox.world.touch(next(iter(sandbox.world.rows())), summary="Changed since.")
-            again = tap.run(state=run.state)
-            assert len(ids_of(again)) == 1
-            assert ids_of(again) == ids_of(again, "career_sites")
-            assert len(json.dumps(again.state)) < 1_500
-
-
-class TestConcurrency:
-    @pytest.mark.parametrize(
-        ("settings", "workers"),
-        [({"companies_concurrency": 1}, 1), ({}, 4), ({"companies_concurrency": 16}, 16)],
-        ids=["1", "4_by_default", "16"],
-    )
-    def test_concurrency_is_used_in_full_on_kept_connections(
-        self, tap: CompaniesTap, sandbox: Sandbox, settings: Json, workers: int
-    ) -> None:
-        holds = [Hold() for _ in range(workers)]
+    for number, status in enumerate((404, 429, 503)):
+        fault = Fault(status=status, headers={"Retry-After": "0.01"})
+        sandbox.faults.add(fault, endpoint="profile", on=20 + 9 * number)
+    with Proxy(sandbox.port) as proxy:
+        process = tap.start(api_url=proxy.url, **settings)
         for hold in holds:
-            sandbox.faults.add(Fault(hold=hold), endpoint="profile")
-        for number, status in enumerate((404, 429, 503)):
-            headers = {"Retry-After": "0.01"}
-            fault = Fault(status=status, headers=headers)
-            sandbox.faults.add(fault, endpoint="profile", on=20 + 9 * number)
-        with Proxy(sandbox.port) as proxy:
-            process = tap.start(api_url=proxy.url, **settings)
-            for hold in holds:
-                hold.wait()
-            assert sandbox.open_requests == workers
-            for hold in holds:
-                hold.release()
-            run, _ = finish(process, [])
-        assert run.returncode == 0, run.stderr
-        assert len(profiles_of(run)) == 119
-        assert sandbox.max_open_requests == workers
-        assert proxy.connections <= workers + 1  # the feed has one of its own
-
-    def test_more_than_16_are_refused(self, tap: CompaniesTap, sandbox: Sandbox) -> None:
-        assert "'companies_concurrency'" in complaint(tap.run(companies_concurrency=17))
-        assert sandbox.ledger == []
+            hold.wait()
+        assert sandbox.open_requests == workers
+        for hold in holds:
+            hold.release()
+        run, _ = finish(process, [])
+    assert run.returncode == 0, run.stderr
+    assert len(profiles_of(run)) == 119
+    assert sandbox.max_open_requests == workers
+    assert proxy.connections <= workers + 1  # the feed has one of its own
 
 
-class TestGone:
-    def test_company_not_found_is_an_info_line_and_counted(
-        self, tap: CompaniesTap, sandbox: Sandbox
-    ) -> None:
-        gone = set(Random(1).sample(list(sandbox.world.rows()), 12))
-        for key in gone:
-            sandbox.company_gone(key)
-        run = tap.run()
-        assert run.returncode == 0, run.stderr
-        assert ids_of(run) == [key for key in ids_of(run, "career_sites") if key not in gone]
-        assert len(ids_of(run, "career_sites")) == 120
-        lines = [line for line in run.lines("INFO") if line.startswith("Company ")]
-        assert len(lines) == 12
-        assert {key for key in gone for line in lines if key in line} == gone
-        assert run.lines("WARNING") == run.lines("ERROR") == []
-        cost, balance = "6,000 credits ($6.00)", "Balance $9,994.00."
-        assert [line for line in run.lines("INFO") if line.startswith("Summary")] == [
-            f"Summary: career_sites: 120 rows in 3 pages, {cost}; sync complete. {balance}",
-            "Summary: companies: 108 profiles, 12 not found, 0 credits ($0.00); complete.",
-            f"Summary: run: 120 rows in 3 pages, 108 profiles, {cost}; complete. {balance}",
-        ]
-        figures = metrics_of(run, "companies")
-        assert figures["record_count"] == 108
-        assert "sync_duration" not in figures  # of a sync that only found them already written
-        assert run.metrics["jobo_profiles"] == 108
-        assert run.metrics["jobo_profiles_gone"] == 12
-        assert run.metrics["jobo_profiles_skipped"] == 0
-        assert len(sandbox.profile_requests) == 120
-
-    def test_page_without_any_profile_is_an_ordinary_page(
-        self, tap: CompaniesTap, sandbox: Sandbox
-    ) -> None:
-        for key in sandbox.world.rows():
-            sandbox.company_gone(key)
-        run = tap.run()
-        assert run.returncode == 0, run.stderr
-        assert run.bookmark["replication_key_value"]
-        assert len(sandbox.profile_requests) == 120
-        assert schema_message(run, "companies")["key_properties"] == ["id"]
+def test_company_not_found_is_an_info_line_and_counted(tap: CompaniesTap, sandbox: Sandbox) -> None:
+    gone = set(Random(1).sample(list(sandbox.world.rows()), 12))
+    for key in gone:
+        sandbox.company_gone(key)
+    run = tap.run()
+    assert run.returncode == 0, run.stderr
+    assert ids_of(run) == [key for key in ids_of(run, "career_sites") if key not in gone]
+    assert len(ids_of(run, "career_sites")) == 120
+    assert {f"No profile for company {key} (404)." for key in gone} <= {*run.lines("INFO")}
+    assert run.lines("WARNING") == run.lines("ERROR") == []
+    cost, balance = "6,000 credits ($6.00)", "Balance $9,994.00."
+    assert [line for line in run.lines("INFO") if line.startswith("Summary")] == [
+        f"Summary: career_sites: 120 rows in 3 pages, {cost}; sync complete. {balance}",
+        "Summary: companies: 108 profiles, 12 not found, 0 credits ($0.00); complete.",
+        f"Summary: run: 120 rows in 3 pages, 108 profiles, {cost}; complete. {balance}",
+    ]
+    figures = metrics_of(run, "companies")
+    assert figures["record_count"] == 108
+    assert figures["jobo_profiles_not_found"] == 12
+    assert figures["jobo_profiles_skipped"] == 0
+    assert len(sandbox.profile_requests) == 120

@@ -1,0 +1,90 @@
+"""What loads a feed into Postgres: the pipelines of meltano.yml, dlt's, and a script by hand."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
+import yaml
+from psycopg import sql
+
+from benchmarks.feed import KEY, PROGRAMS, REPOSITORY
+from benchmarks.processes import Contender
+from benchmarks.readers import forget, journal_of, tap
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from benchmarks.feed import Feed
+
+BY_HAND: Final = "by hand: `requests`, COPY, upsert"
+DLT: Final = "dlt `rest_api`, merge"
+_DEFAULTS: Final = {"validate_records": True, "use_copy": False, "batch_size_rows": 10_000}
+"""What the loader does unless it is told otherwise."""
+
+
+class Pipelines:
+    """The pipelines for a feed, into the Postgres on a port of this machine."""
+
+    def __init__(self, feed: Feed, port: int) -> None:
+        self._feed = feed
+        self._database = f"postgresql://postgres:unused@127.0.0.1:{port}/postgres"
+        project = yaml.safe_load((REPOSITORY / "meltano.yml").read_text("utf-8"))
+        self._plugin: dict[str, Any]
+        (self._plugin,) = (
+            each for each in project["plugins"]["loaders"] if each["name"] == "target-postgres"
+        )
+
+    def all(self) -> list[Contender]:
+        """Return all pipelines."""
+        feed, database = self._feed, self._database
+        return [
+            self._into_tables(feed.script(BY_HAND, "by_hand.py", feed.schema, database)),
+            self._into_tables(
+                feed.script(DLT, "dlt_pipeline.py", database, package="dlt[postgres]")
+            ),
+            self._pipe("tap \\| target-postgres", self._plugin["config"]),
+            self._pipe("the same, with the loader's defaults", self._plugin["config"] | _DEFAULTS),
+            self._meltano(),
+        ]
+
+    def _pipe(self, name: str, settings: Mapping[str, object]) -> Contender:
+        programs = self._feed.installed(*self._plugin["pip_url"].split())
+        url = self._database.replace(":", "+psycopg:", 1)
+        config = self._feed.write(name, {**settings, "sqlalchemy_url": url})
+        loader = [str(programs / self._plugin["executable"]), "--config", config]
+        command = f"{shlex.join(tap(self._feed).command)} | {shlex.join(loader)}"
+        bash = ["bash", "-o", "pipefail", "-c", command]
+        return self._into_tables(Contender(name, bash))
+
+    def _meltano(self) -> Contender:
+        """Return the pipeline as the README runs it, with a project database of its own."""
+        env = {
+            "TAP_JOBO_API_KEY": KEY,
+            "TAP_JOBO_API_URL": self._feed.url,
+            "TAP_JOBO_JOURNAL_DIR": str(journal_of(self._feed)),
+            "TAP_JOBO__SELECT": f'["{self._feed.stream}.*"]',
+            "TARGET_POSTGRES_SQLALCHEMY_URL": self._database.replace(":", "+psycopg:", 1),
+            "MELTANO_DATABASE_URI": f"sqlite:///{self._feed.folder}/meltano.db",
+        }
+        meltano = [str(PROGRAMS / "meltano"), "run", "tap-jobo", "target-postgres"]
+        command = ["env", "-C", str(REPOSITORY), *meltano]
+        return self._into_tables(Contender("`meltano run`, its start included", command, env=env))
+
+    def _into_tables(self, each: Contender) -> Contender:
+        """Return a contender that begins with an empty database, and count its rows there."""
+        return Contender(each.name, each.command, self._reset, each.env, self._stored_rows)
+
+    def _reset(self) -> None:
+        forget(self._feed)
+        (self._feed.folder / "meltano.db").unlink(missing_ok=True)
+        with psycopg.connect(self._database) as database:
+            database.execute("DROP SCHEMA IF EXISTS public_staging CASCADE")
+            database.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+
+    def _stored_rows(self, _output: bytes) -> int:
+        count = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(self._feed.stream))
+        with psycopg.connect(self._database) as database:
+            (rows,) = database.execute(count).fetchone() or (0,)
+        return int(rows)

@@ -1,0 +1,65 @@
+"""What reads a feed to standard output: the tap, and what people would use without it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Final
+
+from benchmarks.feed import KEY, PROGRAMS
+from benchmarks.processes import Contender
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from benchmarks.feed import Feed
+
+LOOP: Final = "loop over `requests`"
+OURS: Final = "tap-jobo"
+OFF: Final = "tap-jobo, `journal: false`"
+
+
+def readers(feed: Feed, other: Path | None) -> list[Contender]:
+    """Return all readers.
+
+    Args:
+        feed: What they read.
+        other: The `tap-jobo` of another checkout, to be compared as well.
+    """
+    schema = feed.schema
+    return [
+        feed.script(LOOP, "requests_loop.py"),
+        tap(feed),
+        tap(feed, OFF, journal=False),
+        *([tap(feed, "tap-jobo of the other checkout", other)] if other else []),
+        feed.script("plain SDK tap", "plain_sdk_tap.py", schema),
+        _peer(feed, "dlt", "dlt_pipeline.py"),
+        _peer(feed, "airbyte-cdk", "airbyte_source.py"),
+        _peer(feed, "singer-python", "singer_python_tap.py", schema),
+    ]
+
+
+def tap(feed: Feed, name: str = OURS, program: Path | None = None, **settings: object) -> Contender:
+    """Return the tap, which begins without a journal."""
+    config = {"api_key": KEY, "api_url": feed.url, "journal_dir": str(journal_of(feed))}
+    files = ["--config", feed.write(name, {**config, **settings})]
+    files += ["--catalog", feed.write("catalog", feed.catalog)]
+    command = [str(program or PROGRAMS / "tap-jobo"), *files]
+    return Contender(name, command, lambda: forget(feed))
+
+
+def journal_of(feed: Feed) -> Path:
+    """Return the folder of the tap's journal."""
+    return feed.folder / "journal"
+
+
+def forget(feed: Feed) -> None:
+    """Remove the tap's journal."""
+    shutil.rmtree(journal_of(feed), ignore_errors=True)
+
+
+def _peer(feed: Feed, package: str, file: str, *arguments: str) -> Contender:
+    python = str(feed.installed(package, "requests") / "python")
+    code = f"from importlib.metadata import version; print(version({package!r}))"
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
+    return feed.script(f"{package} {done.stdout.strip()}", file, *arguments, package=package)

@@ -1,0 +1,86 @@
+"""A server of a feed that is never the bottleneck: `python -m benchmarks.server ROWS JOB_BYTES`.
+
+It sends pages from memory, prints its address, and serves until it is ended. A job has `JOB_BYTES`;
+with 0, the rows are career sites.
+"""
+
+from __future__ import annotations
+
+import json
+import socketserver
+import subprocess
+import sys
+from contextlib import contextmanager
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Any, Final
+
+from benchmarks.pages import Pages
+from benchmarks.processes import environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_NOT_FOUND: Final = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nDate: %s\r\n\r\n"
+_OK: Final = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
+    b"X-Credits-Deducted: %d\r\nX-Credits-Balance: 1000000000\r\nDate: %s\r\n\r\n"
+)
+
+
+@contextmanager
+def serving(rows: int, job_bytes: int) -> Iterator[str]:
+    """Run the server in a process of its own and yield its address."""
+    command = [sys.executable, "-m", "benchmarks.server", str(rows), str(job_bytes)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment()) as server:
+        try:
+            assert server.stdout  # noqa: S101 - a pipe, as asked for
+            yield server.stdout.readline().strip()
+        finally:
+            server.terminate()
+
+
+class _Handler(socketserver.StreamRequestHandler):
+    server: _Server
+    disable_nagle_algorithm = True
+
+    def handle(self) -> None:
+        while self.rfile.readline():
+            length = 0
+            while (header := self.rfile.readline().strip()) != b"":
+                name, _, value = header.partition(b":")
+                if name.lower() == b"content-length":
+                    length = int(value)
+            if length:
+                self._send_page(json.loads(self.rfile.read(length)))
+            else:  # the profile of nobody, whose response carries the time
+                self.request.sendall(_NOT_FOUND % _date())
+
+    def _send_page(self, request: dict[str, Any]) -> None:
+        pages = self.server.pages
+        number = int(request.get("cursor") or 0)
+        left = max(self.server.rows - number * pages.size, 0)
+        rows = min(left, pages.size)
+        start = pages.start_of(number, rows) if rows else b'{"%s": []' % pages.key.encode()
+        end = b', "has_more": false}'
+        if left > rows:
+            end = b', "has_more": true, "next_cursor": "%d"}' % (number + 1)
+        head = _OK % (len(start) + len(end), pages.price * rows, _date())
+        self.request.sendall(head + start + end)
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+
+    def __init__(self, rows: int, job_bytes: int) -> None:
+        self.rows, self.pages = rows, Pages(job_bytes)
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+
+def _date() -> bytes:
+    return formatdate(usegmt=True).encode()
+
+
+if __name__ == "__main__":
+    with _Server(int(sys.argv[1]), int(sys.argv[2])) as server:
+        print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)  # noqa: T201
+        server.serve_forever()

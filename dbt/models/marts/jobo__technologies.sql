@@ -1,0 +1,53 @@
+{{ config(
+    enabled=var("jobo__using_companies"),
+    materialized="incremental",
+    on_schema_change="fail",
+    pre_hook="{{ jobo.delete_outdated(ref('stg_jobo__companies'), 'career_site_id') }}",
+) }}
+
+with
+
+companies as (
+    select * from {{ ref("stg_jobo__companies") }}
+),
+
+changed as (
+    select *
+    from companies
+    where {{ jobo.is_changed("career_site_id", "companies.career_site_id", "companies.loaded_at") }}
+),
+
+named as (
+    select
+        career_site_id,
+        loaded_at,
+        {{ jobo.json_text("item.value") }} as technology,
+        cast(null as {{ dbt.type_string() }}) as categories
+    from changed
+    {{ jobo.join_items("technology_names") }}
+    union all
+    select
+        career_site_id,
+        loaded_at,
+        {{ jobo.json_text("item.value", ["name"]) }} as technology,
+        {{ jobo.sorted_text(jobo.json_value("item.value", ["categories"])) }} as categories
+    from changed
+    {{ jobo.join_items("tech_stack") }}
+    union all
+    select
+        career_site_id,
+        loaded_at,
+        {{ jobo.json_text("item.value", ["name"]) }} as technology,
+        cast(null as {{ dbt.type_string() }}) as categories
+    from changed
+    {{ jobo.join_items("software_used") }}
+)
+
+select
+    career_site_id,
+    technology,
+    max(categories) as categories,
+    loaded_at
+from named
+where technology is not null
+group by career_site_id, technology, loaded_at

@@ -1,1 +1,0 @@
-{{ jobo.base(source('jobo', 'career_sites'), 'career_sites') }}

@@ -1,0 +1,7 @@
+{#- Rows are unique by several columns together, null included. -#}
+{% test unique_combination(model, columns) %}
+select {{ columns | join(", ") }}
+from {{ model }}
+group by {{ columns | join(", ") }}
+having count(*) > 1
+{% endtest %}

@@ -1,0 +1,123 @@
+"""The API's clock, read by a free request before anything is billed."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from tap_jobo.api import limits
+from tap_jobo.api.responses import require_success
+from tap_jobo.clock import format_timestamp
+from tap_jobo.errors import ClockError, StateError
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable
+
+    from requests import PreparedRequest
+
+    from tap_jobo.api.client import Client
+    from tap_jobo.clock import Clock
+
+_MAX_SKEW: Final = timedelta(days=1)
+_TOLERATED_SKEW: Final = timedelta(minutes=5)
+_DATE_RESOLUTION: Final = timedelta(seconds=1)
+_WRONG_CLOCK: Final = (
+    "With a wrong clock, rows would be lost or billed again, so the run ends. Nothing was billed."
+)
+
+
+class ApiClock:
+    """The API's clock: what it showed at the start of a run, plus the time that has passed since.
+
+    It is never ahead of the API's own clock, because a `Date` has whole seconds.
+
+    Args:
+        date: The API's clock at the start of the run.
+        clock: The local clocks, now.
+    """
+
+    def __init__(self, date: datetime, clock: Clock) -> None:
+        self._clock = clock
+        self._started = clock.monotonic()
+        self._date = date
+        self.local = clock.now()
+        self._earlier = min(date, self.local)
+
+    def now(self) -> datetime:
+        """Return the API's current time."""
+        return self._date + self._passed()
+
+    def earlier(self) -> datetime:
+        """Return the current time by the earlier of the two clocks: where a sync starts.
+
+        A bookmark by a clock that is ahead would skip the updates that come later.
+        """
+        return self._earlier + self._passed()
+
+    def reject_future(self, instant: datetime | None) -> None:
+        """Check that a bookmark, or the start of an unfinished sync, is not in the future.
+
+        Raises:
+            StateError: It is, so rows would be skipped.
+        """
+        if instant and instant > self.now() + _DATE_RESOLUTION:
+            raise StateError(
+                f"The bookmark {format_timestamp(instant)} is in the future: the API's clock shows "
+                f"{format_timestamp(self.now())}. Rows would be skipped, so the run ends. Nothing "
+                "was billed, and the state is unchanged. Correct replication_key_value (or "
+                "started_at of 'scan') in the state, or run a full refresh."
+            )
+
+    def _passed(self) -> timedelta:
+        return timedelta(seconds=self._clock.monotonic() - self._started)
+
+
+def read_api_clock(
+    client: Client, prepare: Callable[[], PreparedRequest], clock: Clock, logger: logging.Logger
+) -> ApiClock:
+    """Read the API's clock from the `Date` of any response, whatever its status.
+
+    Args:
+        client: Sends the request.
+        prepare: Makes a free request.
+        clock: The local clocks.
+        logger: Where a small difference is reported.
+
+    Raises:
+        UnreachableError: There is no response.
+        UnauthorizedError: The key is not valid.
+        ClockError: No response has a `Date`, or the two clocks are more than a day apart.
+    """
+    for _ in range(limits.CLOCK_TRIES):
+        response = client.fetch_any(prepare(), limits.CLOCK_TRY_SECONDS)
+        if response.status == HTTPStatus.UNAUTHORIZED:
+            require_success(response)
+        if response.date:
+            break
+    else:
+        raise ClockError(
+            "The API's clock is not known, because its responses have no Date header. "
+            f"{_WRONG_CLOCK} Check whether a proxy removes the header."
+        )
+    api_clock = ApiClock(response.date, clock)
+    skew = api_clock.local - response.date
+    if abs(skew) > _MAX_SKEW:
+        raise ClockError(
+            f"The API's clock shows {format_timestamp(response.date)}, but the local clock shows "
+            f"{format_timestamp(api_clock.local)}. {_WRONG_CLOCK} Set the local clock, or check "
+            "whether a proxy changes the Date header."
+        )
+    if abs(skew) > _TOLERATED_SKEW:
+        is_behind = skew < timedelta(0)
+        logger.warning(
+            "The local clock is %.0f minutes %s the API's clock. The bookmark follows the earlier "
+            "one, so %s. Set the local clock.",
+            abs(skew).total_seconds() / 60,
+            "behind" if is_behind else "ahead of",
+            "every run bills the rows that changed in between again"
+            if is_behind
+            else "nothing is lost",
+        )
+    return api_clock

@@ -1,0 +1,128 @@
+"""Values that do not fit a record: they are logged, and kept in its field `_rescued_data`."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from tap_jobo.records.values import sanitize_text
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Sequence
+
+RESCUED_DATA: Final = "_rescued_data"
+"""The name of the field, as is customary in other loaders."""
+_MAX_LINES: Final = 20
+"""Log lines per run about skipped rows, and as many about fields of the wrong type."""
+_MAX_SHOWN: Final = 500
+"""Characters of a row or value that a log line shows."""
+_INDEX: Final = re.compile(r"\[[0-9]+\]")
+_ENCODER: Final = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A value that is not emitted as received.
+
+    Attributes:
+        path: Where it is in the row, such as `funding_rounds[0].raised_amount`.
+        value: The value as received.
+        is_unknown: Whether the schema does not have the field; otherwise its type is wrong.
+    """
+
+    path: str
+    value: object
+    is_unknown: bool = False
+
+
+def rescue(problems: Sequence[Problem]) -> str | None:
+    r"""Return a JSON object of the values by their paths, None if there are no problems.
+
+    Postgres accepts it as text and as JSONB: NUL characters are removed before encoding, so there
+    is no escape `\u0000`, and lone surrogates become U+FFFD.
+    """
+    if not problems:
+        return None
+    return _ENCODER.encode({sanitize_text(each.path): _storable(each.value) for each in problems})
+
+
+class ProblemLog:
+    """Logs rows that are skipped, unknown fields, and values of the wrong type.
+
+    Args:
+        logger: Where to log them.
+        is_rescuing: Whether records have the field `_rescued_data`.
+    """
+
+    def __init__(self, logger: logging.Logger, *, is_rescuing: bool) -> None:
+        self._logger = logger
+        self._is_rescuing = is_rescuing
+        self._is_unknown_reported = False
+        self._lines: Counter[str] = Counter()
+
+    def row_skipped(self, row: object) -> None:
+        """Log a row without a usable id."""
+        self._error("Skipped a row with an invalid id (not a UUID): %s", _shown(row))
+
+    def problems_found(self, problems: Sequence[Problem], row_id: str) -> None:
+        """Log the values of a row that are not emitted as received."""
+        unknown = {_INDEX.sub("[]", each.path) for each in problems if each.is_unknown}
+        if unknown and not self._is_unknown_reported:
+            self._is_unknown_reported = True
+            self._logger.warning(
+                "Unknown fields in Jobo's response: %s. Their values are %s. Upgrade tap-jobo to "
+                "get them as columns.",
+                _cut(", ".join(map(ascii, sorted(unknown)))),
+                "in _rescued_data"
+                if self._is_rescuing
+                else "dropped, because _rescued_data is not selected",
+            )
+        for each in problems:
+            if not each.is_unknown:
+                text = "Field '%s' of row %s has the wrong type; set to null. Value: %s"
+                self._error(text, each.path, row_id, _shown(each.value))
+
+    def _error(self, message: str, *args: object) -> None:
+        self._lines[message] += 1
+        if self._lines[message] <= _MAX_LINES:
+            self._logger.error(message, *args)
+        if self._lines[message] == _MAX_LINES:
+            self._logger.error("Further errors of this kind are not logged.")
+
+
+def _shown(value: object) -> str:
+    return _cut(ascii(_storable(value)))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
+
+
+def _storable(value: object) -> object:
+    try:
+        return _sanitize(value)
+    except RecursionError:
+        return "nested too deeply"
+
+
+def _sanitize(value: Any) -> Any:
+    """Sanitize every string in a JSON value, including the names of members.
+
+    Infinities and NaN, which Python's parser accepts although JSON has none, become strings.
+    """
+    if isinstance(value, str):
+        return sanitize_text(value)
+    if isinstance(value, dict):
+        return {sanitize_text(name): _sanitize(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_sanitize(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value

@@ -1,0 +1,152 @@
+"""Refuses names of streams and fields that do not exist in the catalog, stream maps, and state.
+
+A misspelled name would load data without its mask, or bill rows that nobody wants. So it is an
+error before the first request.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from fnmatch import fnmatch
+from typing import TYPE_CHECKING, Any, Final
+
+from singer_sdk import mapper
+from singer_sdk.singerlib import Catalog
+
+from tap_jobo.errors import ConfigError, StateError
+from tap_jobo.sync.state import STATE_KEYS, read_state
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
+    from tap_jobo.streams.feed_spec import FeedSpec
+
+_OPTIONS: Final = (
+    mapper.MAPPER_ALIAS_OPTION,
+    mapper.MAPPER_ELSE_OPTION,
+    mapper.MAPPER_FILTER_OPTION,
+    mapper.MAPPER_KEY_PROPERTIES_OPTION,
+    mapper.MAPPER_SOURCE_OPTION,
+)
+_SIMILAR: Final = 0.75
+"""Similarity from which a new name counts as a misspelled one."""
+
+
+def check_names(
+    fields: Mapping[str, Collection[str]], catalog: Catalog | None, maps: Mapping[str, Any]
+) -> None:
+    """Check that the streams and fields exist that a catalog and stream maps name.
+
+    Args:
+        fields: The fields of each stream.
+        catalog: The catalog of the run, None if it has none.
+        maps: The setting `stream_maps`.
+
+    Raises:
+        ConfigError: One does not exist.
+    """
+    lines = [*_unknown_in_catalog(catalog or Catalog(), fields), *_unknown_in_maps(maps, fields)]
+    if lines:
+        raise ConfigError("\n".join(lines))
+
+
+def _unknown_in_catalog(catalog: Catalog, fields: Mapping[str, Collection[str]]) -> Iterator[str]:
+    for stream, entry in catalog.items():
+        if stream not in fields:
+            yield f"Invalid catalog: {_no('stream', stream, fields)}"
+            continue
+        named = {path[1] for path in entry.metadata if path} | {*(entry.schema.properties or ())}
+        for field in sorted(named - {*fields[stream]}):
+            yield f"Invalid catalog: in {stream}, {_no('field', field, fields[stream])}"
+
+
+def _unknown_in_maps(
+    maps: Mapping[str, Any], fields: Mapping[str, Collection[str]]
+) -> Iterator[str]:
+    for key, definition in maps.items():
+        members = definition if isinstance(definition, dict) else {}
+        source = members.get(mapper.MAPPER_SOURCE_OPTION, key)
+        known = {field for name in fields if fnmatch(name, source) for field in fields[name]}
+        where = f"Setting 'stream_maps': in {key}, "
+        if not known and key != mapper.MAPPER_ELSE_OPTION:
+            yield f"Setting 'stream_maps': {_no('stream', source, fields)}"
+            continue
+        for name in sorted(members.keys() - known - {*_OPTIONS}):
+            if name.startswith("__"):
+                yield where + _no("option", name, _OPTIONS)
+            elif members[name] in (None, mapper.NULL_STRING):
+                yield where + _no("field", name, known)
+            elif field := _misspelled_field(name, known, members):
+                yield (
+                    f"{where}{_no('field', name, [field])} To add a column with such a name, map "
+                    f"{field} as well."
+                )
+
+
+def _misspelled_field(name: str, known: Collection[str], members: Collection[str]) -> str | None:
+    """Return the field that a new column is probably meant to replace, if it is not mapped."""
+    near = [field for field in known if abs(len(field) - len(name)) <= 1]
+    field = next(iter(get_close_matches(name.lower(), near, 1, _SIMILAR)), None)
+    return None if field in members or mapper.MAPPER_ELSE_OPTION in members else field
+
+
+def _no(what: str, name: str, known: Collection[str]) -> str:
+    near = get_close_matches(name.lower(), known, 1)
+    return f"{what} {name!a} does not exist{f': did you mean {near[0]}?' if near else '.'}"
+
+
+def read_catalog(catalog: dict[str, Any]) -> Catalog:
+    """Parse a catalog.
+
+    Raises:
+        ConfigError: It is not one, or it selects with anything but true and false: the SDK would
+            take the text "false" for true, and bill the stream.
+    """
+    try:
+        parsed = Catalog.from_dict(catalog)
+        selected = {item.selected for entry in parsed.streams for item in entry.metadata.values()}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(
+            "Invalid catalog: 'streams' must be a list of objects with 'tap_stream_id', 'schema', "
+            "and 'metadata'. Generate one with --discover, and change only what it selects."
+        ) from error
+    if wrong := selected - {None, True, False}:
+        raise ConfigError(
+            f"Invalid catalog: 'selected' must be true or false, not {wrong.pop()!a}."
+        )
+    return parsed
+
+
+def check_state(state: Mapping[str, Any], feeds: Iterable[FeedSpec], other: str) -> list[str]:
+    """Check a state, and return the streams in it that do not exist: Meltano never removes one.
+
+    Args:
+        state: The state that the run was given.
+        feeds: The streams whose state `sync` reads.
+        other: The stream that has a state of its own.
+
+    Raises:
+        StateError: It is not a state of this tap, or the name of a stream is misspelled.
+    """
+    bookmarks = state.get("bookmarks", None if state else {})
+    if not isinstance(bookmarks, dict) or not all(
+        isinstance(bookmark, dict) for bookmark in bookmarks.values()
+    ):
+        raise StateError(
+            "Invalid state: 'bookmarks' must be an object with an object for each stream. Pass the "
+            "state that the last run wrote, or none."
+        )
+    specs = {spec.name: spec for spec in feeds}
+    unknown = sorted(bookmarks.keys() - {*specs, other})
+    for name in unknown:
+        if near := get_close_matches(name.lower(), specs, 1, _SIMILAR):
+            raise StateError(f"Invalid state: {_no('stream', name, near)}")
+    for name, bookmark in bookmarks.items():
+        if bookmark and name in specs:
+            if not bookmark.keys() & {*STATE_KEYS}:
+                raise StateError(
+                    f"Invalid state: bookmarks.{name} has none of {', '.join(STATE_KEYS)}. Pass "
+                    "the state that the last run wrote, or none."
+                )
+            read_state(bookmark, specs[name])
+    return unknown

@@ -1,0 +1,170 @@
+"""The API's clock, read once before anything is billed."""
+
+from __future__ import annotations
+
+import logging
+import re
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jobo_sandbox import Fault, Sandbox
+from tap_jobo.api.api_clock import ApiClock, read_api_clock
+from tap_jobo.api.sender import ApiResponse
+from tap_jobo.errors import ClockError, StateError
+from tests.support import Tap, complaint, discover
+from tests.support.clock import NOON, FakeClock
+from tests.support.companies import CompaniesTap, selecting
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+LOGGER = logging.getLogger("tests.api_clock")
+SECOND = timedelta(seconds=1)
+DAY = 24 * 3600
+
+
+def _read(ahead: float, dates: Sequence[datetime | None] = (NOON,)) -> ApiClock:
+    """Read the clock at noon, with a local clock that is so many seconds ahead."""
+    left = iter(dates)
+
+    class Client:
+        def fetch_any(self, *_: object) -> ApiResponse:
+            return ApiResponse(b"", 404, {}, next(left))
+
+    clock = FakeClock(skew=timedelta(seconds=ahead))
+    return read_api_clock(Client(), lambda: None, clock, LOGGER)  # type: ignore[arg-type, return-value]
+
+
+@pytest.fixture
+def quick_tap(sandbox: Sandbox, tmp_path: Path) -> CompaniesTap:
+    """The tap, whose waits take no time with `run_quickly`."""
+    return CompaniesTap(sandbox, tmp_path, catalog=selecting(discover(tmp_path)))
+
+
+class TestRequest:
+    def test_it_is_the_first_and_free_and_asks_past_caches(
+        self, tap: Tap, sandbox: Sandbox
+    ) -> None:
+        assert tap.run().returncode == 0
+        first, *others = sandbox.ledger
+        assert first.endpoint == "clock"
+        assert first.headers["cache-control"] == "no-cache"
+        assert first.headers["x-api-key"] == sandbox.api_key
+        assert {entry.endpoint for entry in others} == {"feed"}
+
+    def test_each_run_asks_for_another_company(self, tap: Tap, sandbox: Sandbox) -> None:
+        tap.run()
+        tap.run()
+        first, second = sandbox.requests_to("clock")
+        assert first.company_id != second.company_id
+
+    def test_one_serves_all_feeds_of_a_run(self, tmp_path: Path) -> None:
+        with Sandbox(size=20, jobs=20) as sandbox:
+            catalog = selecting(discover(tmp_path), jobs=True, expired_jobs=True)
+            assert CompaniesTap(sandbox, tmp_path, catalog=catalog).run().returncode == 0
+            assert len(sandbox.requests_to("clock")) == 1
+
+    def test_test_sends_it_too(self, tap: Tap, sandbox: Sandbox) -> None:
+        sandbox.omit_date_header = True
+        assert "The API's clock is not known" in complaint(tap.run("--test"))
+        assert sandbox.rows_billed == 0
+
+    @pytest.mark.parametrize("status", [200, 307, 403, 404, 429, 500, 503])
+    def test_any_status_shows_the_clock_without_a_wait(
+        self, tap: Tap, sandbox: Sandbox, status: int
+    ) -> None:
+        fault = Fault(status=status, headers={"Retry-After": "600"}, times=None)
+        sandbox.faults.add(fault, endpoint="clock")
+        run = tap.run()
+        assert run.returncode == 0, run.stderr
+        assert run.lines("WARNING") == []
+        assert len(sandbox.requests_to("clock")) == 1
+
+
+class TestEnd:
+    """The run ends before anything is billed."""
+
+    def test_key_that_is_not_valid(self, tap: Tap, sandbox: Sandbox) -> None:
+        sandbox.faults.add(Fault(status=401), endpoint="clock")
+        line = complaint(tap.run())
+        assert "401" in line
+        assert "api_key" in line
+        assert sandbox.feed_requests == []
+
+    def test_no_date_after_three_tries(self, tap: Tap, sandbox: Sandbox) -> None:
+        sandbox.omit_date_header = True
+        assert "The API's clock is not known" in complaint(tap.run(journal=False))
+        assert [entry.endpoint for entry in sandbox.ledger] == ["clock"] * 3
+
+    def test_date_in_the_third_try_is_enough(self) -> None:
+        assert _read(0, dates=[None, None, NOON]).now() == NOON
+
+    @pytest.mark.parametrize("is_test", [False, True])
+    def test_unreachable_host_within_a_minute(
+        self, quick_tap: CompaniesTap, sandbox: Sandbox, *, is_test: bool
+    ) -> None:
+        sandbox.close()
+        run = quick_tap.run("--test") if is_test else quick_tap.run_quickly()
+        line = complaint(run)
+        assert "cannot be reached (connection refused)" in line
+        (seconds,) = re.findall(r"in (\d+) seconds", line)
+        assert int(seconds) <= 60
+
+    @pytest.mark.parametrize("offset", [-DAY - 60, DAY + 60, 31 * DAY])
+    def test_clocks_more_than_a_day_apart(self, tap: Tap, sandbox: Sandbox, offset: int) -> None:
+        sandbox.clock_offset = offset
+        line = complaint(tap.run())
+        assert line.count(" shows 20") == 2  # what each clock shows
+        assert "Nothing was billed" in line
+        assert sandbox.feed_requests == []
+
+    def test_local_checks_come_first(self, tap: Tap, sandbox: Sandbox) -> None:
+        complaint(tap.run(max_credits=1))
+        complaint(tap.run(batch_size=0))
+        assert sandbox.ledger == []
+
+
+class TestClock:
+    @pytest.mark.parametrize(("ahead", "before_noon"), [(0, 0), (-60, 60), (7_200, 0)])
+    def test_sync_starts_by_the_earlier_clock_plus_the_time_that_has_passed(
+        self, ahead: float, before_noon: int
+    ) -> None:
+        local = FakeClock(skew=timedelta(seconds=ahead))
+        clock = ApiClock(NOON, local)
+        assert clock.earlier() == NOON - before_noon * SECOND
+        local.passed += 90
+        local.skew += timedelta(days=3)  # it is set, which no longer matters
+        assert clock.earlier() == NOON - before_noon * SECOND + 90 * SECOND
+        assert clock.now() == NOON + 90 * SECOND
+
+    def test_future_begins_after_the_resolution_of_the_date(self) -> None:
+        clock = ApiClock(NOON, FakeClock())
+        clock.reject_future(NOON + SECOND)
+        clock.reject_future(None)
+        with pytest.raises(StateError, match="future"):
+            clock.reject_future(NOON + SECOND + timedelta(microseconds=1))
+
+    @pytest.mark.parametrize(
+        ("ahead", "told"),
+        [
+            (300, []),
+            (-300, []),
+            (420, ["7 minutes ahead of"]),
+            (-300.001, ["5 minutes behind"]),
+            (DAY, ["1440 minutes ahead of"]),
+        ],
+    )
+    def test_clocks_over_five_minutes_apart_are_reported(
+        self, caplog: pytest.LogCaptureFixture, ahead: float, told: list[str]
+    ) -> None:
+        _read(ahead)
+        found = [re.findall(r"\d+ minutes [a-z ]+(?= the API)", text) for text in caplog.messages]
+        assert found == ([told] if told else [])
+
+    @pytest.mark.parametrize("ahead", [DAY + 1, -DAY - 1])
+    def test_clocks_over_a_day_apart_are_an_error(self, ahead: float) -> None:
+        with pytest.raises(ClockError):
+            _read(ahead)

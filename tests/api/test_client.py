@@ -1,0 +1,643 @@
+"""Requests that fail without a status: which are free, which are charged, and what is said."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import logging
+import socket
+import ssl
+import struct
+import threading
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from tap_jobo.api import limits
+from tap_jobo.api.budget import Budget, FeedCost
+from tap_jobo.api.client import Client
+from tap_jobo.api.session import ApiSession
+from tap_jobo.errors import ApiError, CursorRejectedError, RetriesExhaustedError, UnreachableError
+from tap_jobo.signals import ShutdownSignal
+from tests.support.clock import NOON, FakeClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tap_jobo.api.sender import ApiResponse
+
+    Handler = Callable[[socket.socket], None]
+
+LOGGER = logging.getLogger("tests.client")
+PAGE = b'{"career_sites": [], "has_more": false}'
+WORST_CASE = 2_500
+ENVELOPE = ("career_sites", "has_more", "next_cursor")
+
+
+class Server:
+    """Serves each connection with the next of its handlers, the last one for all that follow.
+
+    Attributes:
+        connections: How many there were.
+        times: When each request came.
+    """
+
+    def __init__(self, clock: FakeClock, *handlers: Handler) -> None:
+        self._clock = clock
+        self._handlers = handlers
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
+        self.connections = 0
+        self.times: list[float] = []
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._socket.accept()
+                self.times.append(self._clock.passed)
+                handler = self._handlers[min(self.connections, len(self._handlers) - 1)]
+                self.connections += 1
+                with connection, contextlib.suppress(OSError):
+                    handler(connection)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+
+class Api:
+    """The client against a server of sockets, with the cost of a feed."""
+
+    def __init__(self, clock: FakeClock, session: requests.Session) -> None:
+        self.clock = clock
+        self.session = session
+        self.budget = Budget(max_credits=None, alert_threshold=None, logger=LOGGER)
+        self.cost = FeedCost(self.budget, "career_sites", list_price=50)
+        self.client = Client(
+            session=session,
+            key="jbe_test_key",
+            shutdown=ShutdownSignal(clock),
+            clock=clock,
+            logger=LOGGER,
+        )
+        self._servers: list[Server] = []
+
+    def serve(self, *handlers: Handler) -> Server:
+        self._servers.append(Server(self.clock, *handlers))
+        return self._servers[-1]
+
+    def fetch(self, server: Server | str, scheme: str = "http", body: bytes = b"{}") -> ApiResponse:
+        """Request a page of 50 rows."""
+        return self.client.fetch(
+            self.request(server, scheme, body), rows=50, cost=self.cost, envelope=ENVELOPE
+        )
+
+    def fetch_free(self, server: Server) -> ApiResponse:
+        return self.client.fetch(self.request(server))
+
+    def request(
+        self, server: Server | str, scheme: str = "http", body: bytes = b"{}"
+    ) -> requests.PreparedRequest:
+        address = server if isinstance(server, str) else server.address
+        url, headers = f"{scheme}://{address}/feed", {"X-Api-Key": "jbe_test_key"}
+        return requests.Request("POST", url, headers, data=body).prepare()
+
+    def close(self) -> None:
+        for server in self._servers:
+            server.close()
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    with ApiSession("http://127.0.0.1") as session:
+        api = Api(FakeClock(), session)
+        yield api
+        api.close()
+
+
+def read_request(connection: socket.socket) -> None:
+    """Read a request, whose body ends with {}."""
+    received = b""
+    while received != b"{}":
+        if not (part := connection.recv(65_536)):
+            raise OSError
+        received = (received + part)[-2:]
+
+
+def reset(connection: socket.socket) -> None:
+    """Break a connection off with an RST."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def drop_request(connection: socket.socket) -> None:
+    read_request(connection)
+
+
+def reset_request(connection: socket.socket) -> None:
+    read_request(connection)
+    reset(connection)
+
+
+def drop_hello(connection: socket.socket) -> None:
+    connection.recv(65_536)
+
+
+def reset_hello(connection: socket.socket) -> None:
+    connection.recv(65_536)
+    reset(connection)
+
+
+def stay_silent(connection: socket.socket) -> None:
+    while connection.recv(65_536):
+        pass
+
+
+def answer(
+    body: bytes = PAGE,
+    status: str = "200 OK",
+    *headers: str,
+    is_sized: bool = True,
+    is_last: bool = True,
+) -> Handler:
+    """Answer one request."""
+    sized = [f"Content-Length: {len(body)}"] if is_sized else []
+    last = ["Connection: close"] if is_last else []
+    lines = [f"HTTP/1.1 {status}", *sized, *last, *headers, "", ""]
+
+    def handle(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall("\r\n".join(lines).encode() + body)
+
+    return handle
+
+
+class TestNotSent:
+    def test_refused_connection_names_host_and_cause(
+        self, api: Api, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        server = api.serve(drop_request)
+        server.close()
+        with pytest.raises(RetriesExhaustedError, match="connection refused") as error:
+            api.fetch(server)
+        assert server.address in str(error.value)
+        assert f"{server.address} cannot be reached (connection refused)" in caplog.messages[0]
+        assert api.cost.credits == 0
+
+    def test_time_spent_is_told_as_it_was(self, api: Api) -> None:
+        server = api.serve(drop_request)
+        server.close()
+        with pytest.raises(RetriesExhaustedError, match=r"in \d+ seconds") as error:
+            api.fetch(server)
+        assert f"in {api.clock.passed:.0f} seconds" in str(error.value)
+        assert 240 < api.clock.passed <= 300
+
+    def test_unknown_host_names_host_and_cause(self, api: Api) -> None:
+        with pytest.raises(RetriesExhaustedError, match=r"jobo\.invalid") as error:
+            api.fetch("jobo.invalid")
+        assert "(unknown host name)" in str(error.value)
+        assert api.cost.credits == 0
+
+    @pytest.mark.parametrize("handler", [drop_hello, reset_hello])
+    def test_tls_handshake_that_breaks_off_is_a_lost_connection(
+        self, api: Api, handler: Handler
+    ) -> None:
+        server = api.serve(handler)
+        with pytest.raises(RetriesExhaustedError, match="connection closed"):
+            api.fetch(server, "https")
+        assert server.connections > 3
+        assert api.cost.credits == 0
+
+    def test_tls_handshake_that_hangs_timed_out_and_is_free(
+        self, api: Api, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(limits, "CONNECT_SECONDS", 0.05)
+        server = api.serve(stay_silent)
+        with pytest.raises(RetriesExhaustedError, match="timed out"):
+            api.fetch(server, "https")
+        assert api.cost.credits == 0
+
+    def test_server_that_speaks_no_tls_is_an_error_at_once(self, api: Api) -> None:
+        def speak_http(connection: socket.socket) -> None:
+            connection.recv(65_536)
+            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        server = api.serve(speak_http)
+        with pytest.raises(ApiError, match="certificate"):
+            api.fetch(server, "https")
+        assert server.connections == 1
+
+    def test_missing_certificates_of_the_machine_are_an_error(self, api: Api) -> None:
+        api.session.verify = "/nowhere/certificates.pem"
+        with pytest.raises(ApiError, match="certificate settings"):
+            api.fetch(api.serve(drop_hello), "https")
+
+    def test_proxy_that_refuses_is_named_as_the_reason(self, api: Api) -> None:
+        proxy = api.serve(drop_request)
+        proxy.close()
+        api.session.proxies = {"http": f"http://{proxy.address}"}
+        with pytest.raises(RetriesExhaustedError, match="through the proxy"):
+            api.fetch("jobo.invalid")
+        assert api.cost.credits == 0
+
+
+class TestSent:
+    @pytest.mark.parametrize("handler", [drop_request, reset_request])
+    def test_lost_answer_is_charged_and_tried_twice_more(self, api: Api, handler: Handler) -> None:
+        server = api.serve(handler)
+        with pytest.raises(ApiError, match="billed"):
+            api.fetch(server)
+        assert server.connections == 3
+        assert api.cost.credits == api.cost.possibly_billed == 3 * WORST_CASE
+        first, second = (later - earlier for earlier, later in pairwise(server.times))
+        assert 4 <= first <= 6
+        assert 26 <= second <= 34
+
+    def test_lost_answer_through_a_proxy_is_charged_too(self, api: Api) -> None:
+        proxy = api.serve(drop_request, answer())
+        api.session.proxies = {"http": f"http://{proxy.address}"}
+        assert api.fetch("jobo.invalid").body == PAGE
+        assert api.cost.possibly_billed == WORST_CASE
+
+    def test_budget_holds_though_answers_are_lost(self, api: Api) -> None:
+        budget = Budget(max_credits=5_000, alert_threshold=None, logger=LOGGER)
+        api.cost = FeedCost(budget, "career_sites", list_price=50)
+        server = api.serve(drop_request)
+        with pytest.raises(Exception, match="max_credits"):
+            api.fetch(server)
+        assert server.connections == 2
+        assert budget.credits == budget.possibly_billed == 5_000
+
+    def test_lost_answer_to_a_free_request_is_tried_for_minutes(self, api: Api) -> None:
+        server = api.serve(drop_request)
+        with pytest.raises(RetriesExhaustedError, match="closed"):
+            api.fetch_free(server)
+        assert server.connections > 3
+        assert api.budget.credits == 0
+
+    def test_answer_that_is_not_http_is_charged(self, api: Api) -> None:
+        def babble(connection: socket.socket) -> None:
+            read_request(connection)
+            connection.sendall(b"220 smtp.example ESMTP\r\n")
+
+        with pytest.raises(ApiError, match="lost before the response"):
+            api.fetch(api.serve(babble))
+        assert api.cost.credits == 3 * WORST_CASE
+
+    def test_connection_closed_between_pages_is_replaced_for_free(self, api: Api) -> None:
+        closed = threading.Event()
+
+        def answer_and_close(connection: socket.socket) -> None:
+            answer(is_last=False)(connection)
+            connection.close()
+            closed.set()
+
+        server = api.serve(answer_and_close)
+        api.fetch(server)
+        assert closed.wait(10)
+        assert api.fetch(server).body == PAGE
+        assert server.connections == 2
+        assert api.cost.credits == 0
+
+    @pytest.mark.parametrize(("idle", "connections"), [(60, 1), (61, 2)])
+    def test_connection_idle_for_a_minute_is_not_used_again(
+        self, api: Api, idle: float, connections: int
+    ) -> None:
+        def answer_all(connection: socket.socket) -> None:
+            while True:
+                answer(is_last=False)(connection)
+
+        server = api.serve(answer_all)
+        api.fetch(server)
+        api.clock.passed += idle
+        api.fetch(server)
+        assert server.connections == connections
+
+
+class TestLimits:
+    @pytest.mark.parametrize("head", ["HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n"])
+    def test_answer_that_trickles_in_ends_after_15_minutes(self, api: Api, head: str) -> None:
+        def trickle(connection: socket.socket) -> None:
+            read_request(connection)
+            connection.sendall(head.encode())
+            start = api.clock.passed
+            while api.clock.passed < start + 3_600:  # a byte a minute
+                api.clock.passed += 60
+                connection.sendall(b"x")
+                # Answered by the client's closing, or not at all.
+                connection.settimeout(0.02)
+                with contextlib.suppress(TimeoutError):
+                    if not connection.recv(1):
+                        return
+
+        server = api.serve(trickle)
+        with pytest.raises(ApiError, match="900 seconds"):
+            api.fetch(server)
+        assert server.connections == 3
+        assert api.cost.credits == 3 * WORST_CASE
+        assert api.clock.passed < 3 * 1_100
+
+    @pytest.mark.parametrize("is_compressed", [False, True])
+    def test_body_beyond_the_limit_is_charged_and_tried_twice_more(
+        self, api: Api, monkeypatch: pytest.MonkeyPatch, *, is_compressed: bool
+    ) -> None:
+        monkeypatch.setattr(limits, "MAX_BODY_BYTES", 1024**2)
+        body = b'{"career_sites": [' + b" " * 1024**2
+        encoding = []
+        if is_compressed:
+            body, encoding = gzip.compress(body), ["Content-Encoding: gzip"]
+        server = api.serve(answer(body, "200 OK", *encoding))
+        with pytest.raises(ApiError, match="too large"):
+            api.fetch(server)
+        assert server.connections == 3
+        assert api.cost.credits == api.cost.possibly_billed == 3 * WORST_CASE
+
+    def test_request_tried_once_has_a_limit_of_its_own(self, api: Api) -> None:
+        def trickle(connection: socket.socket) -> None:
+            read_request(connection)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n")
+            api.clock.passed += 5
+            with contextlib.suppress(OSError):
+                connection.sendall(b"x")
+                connection.recv(1)
+
+        server = api.serve(trickle)
+        with pytest.raises(ApiError, match="longer than 5 seconds"):
+            api.client.fetch_once(api.request(server), 5)
+        assert server.connections == 1
+
+    @pytest.mark.parametrize("handler", [stay_silent, drop_hello, reset_hello])
+    def test_request_for_any_response_ends_within_its_minute(
+        self, api: Api, handler: Handler
+    ) -> None:
+        client = Client(
+            session=api.session,
+            key="jbe_test_key",
+            shutdown=ShutdownSignal(api.clock),
+            clock=api.clock,
+            logger=LOGGER,
+            retry_seconds=60,
+        )
+        with pytest.raises(UnreachableError):
+            client.fetch_any(api.request(api.serve(handler)), 0.01)
+        assert 30 < api.clock.passed <= 60
+
+    def test_limits_are_those_that_the_documentation_names(self) -> None:
+        assert limits.MAX_BODY_BYTES == 512 * 1024**2
+        assert limits.TRY_SECONDS == 15 * 60
+        assert (limits.CONNECT_SECONDS, limits.READ_SECONDS) == (10, 120)
+
+    def test_refusal_beyond_the_limit_is_judged_by_its_status(
+        self, api: Api, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(limits, "MAX_BODY_BYTES", 10)
+        with pytest.raises(ApiError, match="401"):
+            api.fetch(api.serve(answer(PAGE, "401 Unauthorized")))
+        assert api.cost.credits == 0
+
+
+class TestRefusals:
+    def test_403_has_the_advice_of_the_caller(self, api: Api) -> None:
+        request = api.request(api.serve(answer(b"", "403 Forbidden")))
+        with pytest.raises(ApiError) as error:
+            api.client.fetch(request, forbidden="The key has no managed sources.")
+        assert str(error.value) == "Jobo responded with 403. The key has no managed sources."
+
+    def test_403_has_the_usual_advice_otherwise(self, api: Api) -> None:
+        with pytest.raises(ApiError, match="plan"):
+            api.fetch(api.serve(answer(b"", "403 Forbidden")))
+
+    def test_402_names_the_setting_of_the_feed(self, api: Api) -> None:
+        api.cost = FeedCost(api.budget, "jobs", list_price=3, page_size_setting="jobs_batch_size")
+        with pytest.raises(ApiError, match="lower jobs_batch_size") as error:
+            api.fetch(api.serve(answer(b"", "402 Payment Required")))
+        assert "keeps its page size" in str(error.value)
+
+    def test_402_of_a_free_request_names_none(self, api: Api) -> None:
+        with pytest.raises(ApiError, match=r"top up the account at Jobo\.$"):
+            api.fetch_free(api.serve(answer(b"", "402 Payment Required")))
+
+    @pytest.mark.parametrize(
+        ("status", "body"),
+        [
+            ("400 Bad Request", b'{"detail": "Invalid cursor"}'),
+            ("409 Conflict", b'{"code": "feed_cursor_restart_required"}'),
+        ],
+    )
+    def test_dead_cursor_is_told_apart(self, api: Api, status: str, body: bytes) -> None:
+        with pytest.raises(CursorRejectedError):
+            api.fetch(api.serve(answer(body, status)))
+        assert api.cost.credits == 0
+
+    @pytest.mark.parametrize("status", ["301 Moved", "404 Not Found", "409 Conflict", "451 No"])
+    def test_refusals_are_free(self, api: Api, status: str) -> None:
+        with pytest.raises(ApiError, match=status[:3]):
+            api.fetch(api.serve(answer(b"{}", status)))
+        assert api.cost.credits == 0
+
+
+@pytest.fixture
+def heads() -> list[bytes]:
+    """What servers received before they answered."""
+    return []
+
+
+def noted(heads: list[bytes], handler: Handler) -> Handler:
+    """Note a request that comes in one piece, then answer it."""
+
+    def handle(connection: socket.socket) -> None:
+        heads.append(connection.recv(65_536, socket.MSG_PEEK))
+        handler(connection)
+
+    return handle
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate for jobo.example that signs itself, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "jobo.example")])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(datetime.now(UTC) - timedelta(days=1))
+        .not_valid_after(datetime.now(UTC) + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("jobo.example")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path / "certificate.pem"
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(made.public_bytes(Encoding.PEM) + private)
+    return path
+
+
+class TestSession:
+    def test_compressed_answer_is_read(self, api: Api) -> None:
+        handler = answer(gzip.compress(PAGE), "200 OK", "Content-Encoding: gzip")
+        assert api.fetch(api.serve(handler)).body == PAGE
+
+    def test_silence_after_the_request_is_an_answer_out_of_time(
+        self, api: Api, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(limits, "READ_SECONDS", 0.05)
+        with pytest.raises(ApiError, match="did not respond in time"):
+            api.fetch(api.serve(stay_silent))
+        assert api.cost.credits == api.cost.possibly_billed == 3 * WORST_CASE
+
+    def test_proxy_of_http_gets_the_whole_address_and_its_password(
+        self, api: Api, heads: list[bytes]
+    ) -> None:
+        proxy = api.serve(noted(heads, answer()))
+        api.session.proxies = {"http": f"http://user:secret@{proxy.address}"}
+        assert api.fetch("jobo.invalid").body == PAGE
+        assert heads[0].startswith(b"POST http://jobo.invalid/feed HTTP/1.1\r\n")
+        assert b"Proxy-Authorization: Basic dXNlcjpzZWNyZXQ=\r\n" in heads[0]
+
+    def test_tunnel_and_certificates_of_the_environment_are_used(
+        self,
+        api: Api,
+        certificate: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        heads: list[bytes],
+    ) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+
+        def tunnel(connection: socket.socket) -> None:
+            heads.append(connection.recv(65_536))
+            connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            with context.wrap_socket(connection, server_side=True) as inside:
+                answer()(inside)
+
+        proxy = api.serve(tunnel)
+        monkeypatch.setenv("HTTPS_PROXY", f"http://user:secret@{proxy.address}")
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+        api.session.trust_env = True
+        assert api.fetch("jobo.example", "https").body == PAGE
+        assert heads[0].startswith(b"CONNECT jobo.example:443 HTTP/1.")
+        assert b"Proxy-Authorization: Basic dXNlcjpzZWNyZXQ=\r\n" in heads[0]
+        assert b"X-Api-Key" not in heads[0]
+        assert api.cost.credits == 0
+
+    def test_unknown_certificate_is_refused(self, api: Api, certificate: Path) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+
+        def speak_tls(connection: socket.socket) -> None:
+            context.wrap_socket(connection, server_side=True)
+
+        with pytest.raises(ApiError, match="certificate of api_url cannot be verified"):
+            api.fetch(api.serve(speak_tls), "https")
+        assert api.cost.credits == 0
+
+
+THIRTEEN = "Thu, 01 Jan 2026 13:00:00 GMT"
+DEDUCTED = "X-Credits-Deducted: 2500"
+
+
+class TestPages:
+    @pytest.mark.parametrize(
+        "handler",
+        [
+            answer(PAGE),
+            answer(b"\xef\xbb\xbf \r\n" + PAGE),
+            answer(b'{"has_more": false}'),
+            answer(b'{"career_sites": [NaN]}'),
+            answer(PAGE, "206 Partial Content"),
+            answer(PAGE, "201 Created"),
+            answer(b'{"rows": []}', "200 OK", DEDUCTED),
+            answer(b"[1]", "200 OK", DEDUCTED),
+            answer(PAGE + b"\n", is_sized=False),
+        ],
+        ids=["json", "bom", "part", "nan", "206", "201", "renamed", "list", "unsized"],
+    )
+    def test_body_with_the_envelope_or_a_deduction_is_returned_as_it_came(
+        self, api: Api, handler: Handler
+    ) -> None:
+        server = api.serve(handler)
+        response = api.fetch(server)
+        assert response.body
+        assert server.connections == 1
+        assert api.cost.credits == 0  # its reader charges it
+
+    @pytest.mark.parametrize(
+        "handler",
+        [
+            answer(b"<html>maintenance</html>"),
+            answer(b'{"error": "busy"}'),
+            answer(b"[]"),
+            answer(b""),
+            answer(b"", "204 No Content"),
+            answer(PAGE[:-1], is_sized=False),
+            answer(gzip.compress(PAGE)[:-20], "200 OK", "Content-Encoding: gzip"),
+            answer(PAGE, "200 OK", "Content-Encoding: gzip"),
+            answer(b"", "502 Bad Gateway"),
+            answer(b"", "504 Gateway Timeout"),
+            answer(b"", "524 A Timeout Occurred"),
+            answer(b"", "103 Early Hints"),
+        ],
+        ids=[
+            *("html", "error", "list", "empty", "204", "cut off", "cut gzip", "no gzip"),
+            *("502", "504", "524", "103"),
+        ],
+    )
+    def test_response_without_a_page_is_charged_and_tried_twice_more(
+        self, api: Api, handler: Handler
+    ) -> None:
+        server = api.serve(handler)
+        with pytest.raises(ApiError, match="billed"):
+            api.fetch(server)
+        assert server.connections == 3
+        assert api.cost.credits == api.cost.possibly_billed == 3 * WORST_CASE
+
+    @pytest.mark.parametrize(
+        ("status", "body"), [("500 Error", b""), ("503 Busy", b""), ("200 OK", b'{"career_si')]
+    )
+    def test_deduction_without_a_page_is_charged_as_it_is_and_tried_twice_more(
+        self, api: Api, status: str, body: bytes
+    ) -> None:
+        server = api.serve(answer(body, status, "X-Credits-Deducted: 1000"))
+        with pytest.raises(ApiError, match="billed"):
+            api.fetch(server)
+        assert server.connections == 3
+        assert (api.cost.credits, api.cost.possibly_billed) == (3_000, 0)
+
+    @pytest.mark.parametrize("status", ["500 Error", "503 Busy", "408 Timeout", "429 Slow down"])
+    def test_refusal_without_a_deduction_is_free_and_tried_for_minutes(
+        self, api: Api, status: str
+    ) -> None:
+        server = api.serve(answer(b"", status, "X-Credits-Deducted: 0"))
+        with pytest.raises(RetriesExhaustedError):
+            api.fetch(server)
+        assert server.connections > 3
+        assert api.cost.credits == 0
+
+    def test_free_request_is_tried_for_minutes_whatever_comes(self, api: Api) -> None:
+        server = api.serve(answer(b"<html>"), answer(b"", "502 Bad Gateway"), answer(b"{}"))
+        assert api.fetch_free(server).body == b"{}"
+        assert api.budget.credits == 0
+
+    def test_response_has_status_headers_and_date(self, api: Api) -> None:
+        server = api.serve(answer(PAGE, "206 Partial", DEDUCTED, f"Date: {THIRTEEN}"))
+        response = api.fetch(server)
+        assert response.status == 206
+        assert response.headers["x-credits-deducted"] == "2500"
+        assert response.date == NOON + timedelta(hours=1)
+
+    def test_key_is_taken_out_of_the_body(self, api: Api) -> None:
+        body = api.fetch(api.serve(answer(b'{"has_more": "jbe_test_key"}'))).body
+        assert body == b'{"has_more": "[api_key]"}'

@@ -1,0 +1,235 @@
+"""An API, or a gateway before it, that errs: what it costs, and that no row is lost."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from jobo_sandbox import Fault, Hold, Sandbox
+from tests.support import Tap, complaint, discover
+from tests.support.companies import CompaniesTap, selecting
+from tests.support.jobs import tap_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PAGE_CREDITS = 2_500
+
+
+@pytest.fixture
+def quick_tap(sandbox: Sandbox, tmp_path: Path) -> CompaniesTap:
+    """The tap, whose waits take no time with `run_quickly`."""
+    return CompaniesTap(sandbox, tmp_path, catalog=selecting(discover(tmp_path)))
+
+
+class TestErrorsThatMayBeBilled:
+    """A gateway's error, or one with a deduction, before a page that was billed."""
+
+    @pytest.mark.parametrize("status", [500, 502, 504, 524])
+    def test_it_is_tried_three_times_and_charged_in_full(
+        self, quick_tap: CompaniesTap, sandbox: Sandbox, status: int
+    ) -> None:
+        sandbox.faults.add(Fault(send_as=status, times=None), endpoint="feed")
+        run = quick_tap.run_quickly(max_credits=10_000)
+        line = complaint(run)
+        assert str(status) in line
+        assert "each may have been billed" in line
+        assert sandbox.credits_billed == 3 * PAGE_CREDITS
+        assert run.metrics["jobo_credits"] == 3 * PAGE_CREDITS
+
+    def test_a_gateway_without_headers_is_charged_in_full(
+        self, quick_tap: CompaniesTap, sandbox: Sandbox
+    ) -> None:
+        sandbox.faults.add(Fault(status=504, body="<html>", times=2), on=2, endpoint="feed")
+        run = quick_tap.run_quickly()
+        assert run.returncode == 0, run.stderr
+        assert set(run.ids) == sandbox.world.rows().keys()
+        assert run.metrics["jobo_credits"] == sandbox.credits_billed + 2 * PAGE_CREDITS
+        assert "$5.00 of it possibly billed" in run.stderr
+
+    def test_they_never_pass_the_budget(self, quick_tap: CompaniesTap, sandbox: Sandbox) -> None:
+        sandbox.faults.add(Fault(send_as=504, times=None), endpoint="feed")
+        run = quick_tap.run_quickly(max_credits=2 * PAGE_CREDITS)
+        assert run.returncode == 0, run.stderr
+        assert sandbox.credits_billed == 2 * PAGE_CREDITS
+
+    @pytest.mark.parametrize("status", [500, 503])
+    def test_others_without_a_deduction_are_free(
+        self, quick_tap: CompaniesTap, sandbox: Sandbox, status: int
+    ) -> None:
+        sandbox.faults.add(Fault(status=status, times=6), on=2, endpoint="feed")
+        run = quick_tap.run_quickly(max_credits=6_000 + PAGE_CREDITS)
+        assert run.returncode == 0, run.stderr
+        assert run.metrics["jobo_credits"] == sandbox.credits_billed == 6_000
+
+
+class TestResponsesWithoutAPage:
+    @pytest.mark.parametrize(
+        "body", [{"error": "busy"}, {"status": 200, "data": []}, ["a list"], "a text"]
+    )
+    def test_json_of_a_proxy_is_tried_again_and_never_a_page(
+        self, quick_tap: CompaniesTap, sandbox: Sandbox, body: Any
+    ) -> None:
+        sandbox.omit_credit_headers = True
+        sandbox.faults.add(Fault(replace=body), on=2, endpoint="feed")
+        run = quick_tap.run_quickly()
+        assert run.returncode == 0, run.stderr
+        assert sorted(run.ids) == sorted(sandbox.world.rows())
+        assert run.metrics["jobo_credits"] == 6_000 + PAGE_CREDITS
+
+    def test_gzip_cut_in_half_is_a_lost_response(
+        self, quick_tap: CompaniesTap, sandbox: Sandbox
+    ) -> None:
+        rows = [{"id": key, "name": "x" * 90} for key in sandbox.world.rows()]
+        whole = gzip.compress(json.dumps({"career_sites": rows, "has_more": False}).encode())
+        fault = Fault(
+            garbage=whole[: len(whole) // 2], headers={"Content-Encoding": "gzip"}, times=2
+        )
+        sandbox.faults.add(fault, on=2, endpoint="feed")
+        run = quick_tap.run_quickly()
+        assert run.returncode == 0, run.stderr
+        assert sorted(run.ids) == sorted(sandbox.world.rows())
+        assert run.metrics["jobo_credits"] == sandbox.credits_billed == 6_000 + 2 * PAGE_CREDITS
+
+    def test_envelope_that_changed_is_a_page_if_it_was_billed(
+        self, tap: Tap, sandbox: Sandbox
+    ) -> None:
+        sandbox.faults.add(Fault(replace={"rows": [], "more": False}), on=2, endpoint="feed")
+        assert "has no list 'career_sites'" in complaint(tap.run())
+        billed = sandbox.credits_billed
+        assert "has no list 'career_sites'" in complaint(tap.run())
+        assert sandbox.credits_billed == billed
+
+
+class TestContradictions:
+    @pytest.mark.parametrize("has_more", [True, False])
+    def test_header_against_body_ends_the_run_and_keeps_the_page(
+        self, tap: Tap, sandbox: Sandbox, *, has_more: bool
+    ) -> None:
+        fault = Fault(headers={"X-Has-More": "True"}, replace=_ended)
+        if has_more:
+            fault = Fault(headers={"X-Has-More": "false"})
+        sandbox.faults.add(fault, on=2, endpoint="feed")
+        run = tap.run()
+        line = complaint(run)
+        assert "X-Has-More" in line
+        assert "stays in the journal" in line
+        assert len(run.ids) == 50
+        assert "replication_key_value" not in run.bookmark
+        assert len(sandbox.feed_requests) == 2
+
+    @pytest.mark.parametrize("text", ["", "yes", "1"])
+    def test_odd_header_is_ignored(self, tap: Tap, sandbox: Sandbox, text: str) -> None:
+        sandbox.faults.add(Fault(headers={"X-Has-More": text}, times=None), endpoint="feed")
+        assert tap.run().returncode == 0
+
+    def test_credits_for_rows_that_did_not_come_are_an_error_and_kept_as_evidence(
+        self, tap: Tap, sandbox: Sandbox
+    ) -> None:
+        deducted = {"X-Credits-Deducted": str(PAGE_CREDITS)}
+        sandbox.faults.add(Fault(headers=deducted), on=3, endpoint="feed")
+        run = tap.run()
+        assert run.returncode == 0, run.stderr
+        assert set(run.ids) == sandbox.world.rows().keys()
+        (line,) = run.lines("ERROR")
+        for part in ("2,500 credits ($2.50)", "20 rows of career_sites", "Page "):
+            assert part in line
+        assert run.metrics["jobo_credits"] == 3 * PAGE_CREDITS
+
+
+def _ended(body: dict[str, Any]) -> dict[str, Any]:
+    return {**body, "has_more": False}
+
+
+class TestEstimate:
+    def run(self, tmp_path: Path, estimate: int) -> list[str]:
+        """Read 90 jobs in pages of 40 where so many are estimated, and return the warnings."""
+        with Sandbox(size=20, jobs=90) as sandbox:
+            fault = Fault(replace=lambda body: {**body, "estimated_total": estimate})
+            sandbox.faults.add(fault, endpoint="jobs")
+            tap = tap_of(sandbox, tmp_path, discover(tmp_path), "jobs")
+            run = tap.run(jobs_batch_size=40)
+            assert run.returncode == 0, run.stderr
+            return run.lines("WARNING")
+
+    def test_far_fewer_jobs_than_estimated_are_a_warning(self, tmp_path: Path) -> None:
+        (line,) = self.run(tmp_path, 1_290)
+        assert "90 rows" in line
+        assert "1,290" in line
+
+    @pytest.mark.parametrize("estimate", [0, 90, 110, 130])
+    def test_about_as_many_are_none(self, tmp_path: Path, estimate: int) -> None:
+        assert self.run(tmp_path, estimate) == []
+
+
+class TestFailedStreams:
+    """Every selected stream is tried; the run fails after the last one."""
+
+    @pytest.fixture
+    def hiring(self) -> Any:
+        with Sandbox(size=20, jobs=90) as hiring:
+            yield hiring
+
+    @pytest.fixture
+    def all_feeds(self, hiring: Sandbox, tmp_path: Path) -> CompaniesTap:
+        streams = ("career_sites", "jobs", "expired_jobs")
+        return tap_of(hiring, tmp_path, discover(tmp_path), *streams)
+
+    @pytest.mark.parametrize("status", [402, 403])
+    def test_a_feed_that_fails_does_not_stop_the_others(
+        self, all_feeds: CompaniesTap, hiring: Sandbox, status: int
+    ) -> None:
+        hiring.world.expire_job(next(iter(hiring.world.jobs())))
+        hiring.faults.add(Fault(status=status, times=None), endpoint="feed")
+        hiring.faults.add(Fault(replace={"jobs": 1}), endpoint="jobs")
+        run = all_feeds.run()
+        assert run.returncode == 1
+        first, second = run.lines("CRITICAL")
+        assert first.startswith(f"career_sites: Jobo responded with {status}")
+        assert second.startswith("jobs: Jobo's response has no list 'jobs'")
+        assert len([m for m in run.messages if m.get("stream") == "expired_jobs"]) > 1
+        assert run.state["bookmarks"]["expired_jobs"]["replication_key_value"]
+        assert "Summary: run: " in run.stderr
+        assert "; not complete." in run.stderr
+
+    def test_one_failure_is_reported_as_ever(
+        self, all_feeds: CompaniesTap, hiring: Sandbox
+    ) -> None:
+        hiring.faults.add(Fault(status=403, times=None), endpoint="feed")
+        assert complaint(all_feeds.run()).startswith("Jobo responded with 403")
+        assert len(hiring.requests_to("jobs")) == 1
+
+    def test_a_revoked_key_ends_the_run_at_once(
+        self, all_feeds: CompaniesTap, hiring: Sandbox
+    ) -> None:
+        hiring.faults.add(Fault(status=401, times=None), endpoint="feed")
+        assert "401" in complaint(all_feeds.run())
+        assert hiring.requests_to("jobs") == []
+
+    def test_a_feed_that_is_down_does_not_stop_the_others(
+        self, all_feeds: CompaniesTap, hiring: Sandbox
+    ) -> None:
+        hiring.faults.add(Fault(status=503, times=None), endpoint="feed")
+        assert "503" in complaint(all_feeds.run_quickly())
+        assert len(hiring.requests_to("jobs")) == 1
+
+    def test_a_host_that_goes_away_ends_the_run_at_once(
+        self, all_feeds: CompaniesTap, hiring: Sandbox
+    ) -> None:
+        hold = Hold()
+        hiring.faults.add(Fault(hold=hold), endpoint="feed")
+
+        def go_away() -> None:
+            hold.wait()
+            hiring.close()
+
+        thread = threading.Thread(target=go_away)
+        thread.start()
+        run = all_feeds.run_quickly()
+        thread.join()
+        assert "cannot be reached" in complaint(run)
+        assert "Summary: jobs" not in run.stderr

@@ -1,0 +1,80 @@
+"""What Meltano Hub needs: an `--about` that its tools can parse, and a definition of its form."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support import COMMAND, environment, execute
+from tests.support.repository import REPOSITORY
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# The properties that the Hub allows for an extractor, of those that we use, and for a setting.
+LISTING = {
+    *("capabilities", "commands", "description", "docs", "domain_url", "executable", "keywords"),
+    *("label", "log_parser", "logo_url", "maintenance_status", "name", "namespace", "pip_url"),
+    *("quality", "repo", "select", "settings", "settings_group_validation"),
+    *("supported_python_versions", "variant"),
+}
+SETTING = {"description", "kind", "label", "name", "options", "sensitive", "value"}
+UNBROKEN = ("i.e.", "e.g.", "http", "ssh", "ssl", '"', "`", "()", ".com")
+"""A word that contains one of these keeps its periods."""
+
+
+def sentences(description: str) -> list[str]:
+    """Split a description as the Hub does, which fails if a sentence is empty.
+
+    A period ends a sentence within a word as well, unless it is in a figure.
+    """
+    words = []
+    for word in description.split():
+        whole, *rest = word.split(".")
+        figure = whole[-1:].isnumeric() and rest and rest[0][:1].isnumeric()
+        if not rest or not whole or figure or any(mark in word for mark in UNBROKEN):
+            words.append(word)
+        else:
+            words += word.replace(".", ". ").split()
+    return " ".join(words).split(". ")
+
+
+def test_the_hub_can_parse_what_the_tap_says_of_itself(tmp_path: Path) -> None:
+    run = execute([str(COMMAND), "--about", "--format", "json"], environment(tmp_path))
+    about = json.loads(run.stdout)
+    settings = about["settings"]["properties"]
+    assert settings
+    for name, setting in settings.items():
+        assert all(sentence.split() for sentence in sentences(setting["description"])), name
+
+
+@pytest.mark.parametrize("text", ["A key (jbe_live_... or another).", "One.. Two."])
+def test_an_ellipsis_would_break_the_hub(text: str) -> None:
+    assert not all(sentence.split() for sentence in sentences(text))
+
+
+@pytest.fixture(scope="module")
+def listing() -> dict[str, Any]:
+    definition: dict[str, Any] = runpy.run_path(str(REPOSITORY / "tools/hub.py"))["definition"]()
+    return definition
+
+
+def test_the_definition_has_the_form_of_the_hub(listing: dict[str, Any]) -> None:
+    assert listing.keys() == LISTING
+    names = [setting["name"] for setting in listing["settings"]]
+    assert names == sorted(names)
+    for setting in listing["settings"]:
+        assert {"description", "kind", "label", "name"} <= setting.keys() <= SETTING
+    assert listing["select"] == ["career_sites.*"]  # all else costs money or time
+
+
+def test_kinds_are_ours_where_the_hub_would_guess_wrong(listing: dict[str, Any]) -> None:
+    kinds = {setting["name"]: setting["kind"] for setting in listing["settings"]}
+    values = {setting["name"]: setting.get("value") for setting in listing["settings"]}
+    assert kinds["company_ids_file"] == "string"  # no password
+    assert kinds["is_agency"] == "string"  # as a boolean, Meltano would read any odd text as false
+    assert kinds["jobs_posted_after"] == "date_iso8601"
+    assert values["journal_dir"].startswith("${MELTANO_PROJECT_ROOT}/.meltano/tap-jobo/")

@@ -1,0 +1,202 @@
+"""Names that do not exist in the catalog, stream maps, and state, before any request."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tap_jobo.errors import ConfigError, TapJoboError
+from tap_jobo.tap import TapJobo
+from tests.support import complaint, complaints, entry_of, kept_signals, state_at
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from jobo_sandbox import Sandbox
+    from tests.support import Tap
+
+SETTINGS = {
+    "api_key": "jbe_test_unused",
+    "journal": False,
+    "stream_map_config": {"salt": "pepper"},
+}
+SITES = "career_sites"
+
+
+@pytest.fixture(autouse=True)
+def _signals() -> Iterator[None]:
+    with kept_signals():
+        yield
+
+
+@pytest.fixture
+def catalog() -> dict[str, Any]:
+    return deepcopy(TapJobo(config=SETTINGS).catalog_dict)
+
+
+def _error(*, maps: dict[str, Any] | None = None, **options: Any) -> str:
+    with pytest.raises(TapJoboError) as raised:
+        TapJobo(config={**SETTINGS, "stream_maps": maps or {}}, **options)
+    return str(raised.value)
+
+
+class TestCatalog:
+    @pytest.mark.parametrize("streams", ["x", None, ["x"], [{}]])
+    def test_catalog_of_another_shape(self, tap: Tap, sandbox: Sandbox, streams: object) -> None:
+        assert "'streams' must be a list" in complaint(tap.run(catalog={"streams": streams}))
+        assert sandbox.ledger == []
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"metadata": {"selected": True}},
+            {"metadata": [{"metadata": {}}]},
+            {"metadata": [{"breadcrumb": [], "metadata": None}]},
+            {"schema": 5},
+            {"schema": {"properties": {"id": "string"}}},
+        ],
+    )
+    def test_entry_of_another_shape(self, catalog: dict[str, Any], changes: dict[str, Any]) -> None:
+        entry_of(catalog).update(changes)
+        assert _error(catalog=catalog).startswith("Invalid catalog: 'streams' must be")
+
+    def test_names_that_do_not_exist(
+        self, tap: Tap, sandbox: Sandbox, catalog: dict[str, Any]
+    ) -> None:
+        entry_of(catalog, "jobs")["tap_stream_id"] = "job"
+        sites = entry_of(catalog)
+        sites["metadata"].append({"breadcrumb": ["properties", "nmae"], "metadata": {}})
+        sites["schema"]["properties"]["zzz"] = {"type": "string"}
+        assert sorted(complaints(tap.run(catalog=catalog))) == [
+            "Invalid catalog: in career_sites, field 'nmae' does not exist: did you mean name?",
+            "Invalid catalog: in career_sites, field 'zzz' does not exist.",
+            "Invalid catalog: stream 'job' does not exist: did you mean jobs?",
+        ]
+        assert sandbox.ledger == []
+
+    def test_selection_must_be_true_or_false(self, catalog: dict[str, Any]) -> None:
+        """The SDK would take the text for true, and bill the stream."""
+        (root,) = (item for item in entry_of(catalog, "jobs")["metadata"] if not item["breadcrumb"])
+        root["metadata"]["selected"] = "false"
+        assert _error(catalog=catalog).endswith("must be true or false, not 'false'.")
+
+    @pytest.mark.parametrize("kept", [lambda item: item["breadcrumb"], lambda _: False])
+    def test_entry_without_selection_is_as_by_default(
+        self, catalog: dict[str, Any], kept: Callable[[dict[str, Any]], bool]
+    ) -> None:
+        for entry in catalog["streams"]:
+            entry["metadata"] = [item for item in entry["metadata"] if kept(item)]
+        streams = TapJobo(config=SETTINGS, catalog=catalog).streams
+        assert [name for name, stream in streams.items() if stream.selected] == [SITES]
+
+    def test_primary_key_must_be_there(
+        self, tap: Tap, sandbox: Sandbox, catalog: dict[str, Any]
+    ) -> None:
+        del entry_of(catalog)["schema"]["properties"]["id"]
+        assert "'id' of career_sites" in complaint(tap.run(catalog=catalog))
+        for item in entry_of(catalog := TapJobo(config=SETTINGS).catalog_dict)["metadata"]:
+            if item["breadcrumb"][-1:] == ["id"]:
+                item["metadata"].update(inclusion="available", selected=False)
+        assert "'id' of career_sites" in complaint(tap.run(catalog=catalog))
+        assert sandbox.ledger == []
+
+
+class TestStreamMaps:
+    @pytest.mark.parametrize(
+        ("maps", "what", "meant"),
+        [
+            ({"career_site": {"name": "md5(name)"}}, "stream 'career_site'", SITES),
+            ({"people": {"__source__": "company"}}, "stream 'company'", "companies"),
+            ({"job*x": "__NULL__"}, "stream 'job*x'", "jobs"),
+            ({SITES: {"sumary": None}}, "in career_sites, field 'sumary'", "summary"),
+            ({"*": {"phone_numbr": "__NULL__"}}, "in *, field 'phone_numbr'", "phone_number"),
+            ({SITES: {"nmae": "md5(name)"}}, "field 'nmae'", "name"),
+            ({"companies": {"email_adress": "'***'"}}, "'email_adress'", "email_address"),
+            ({SITES: {"__fliter__": "ats == 'lever'"}}, "option '__fliter__'", "__filter__"),
+        ],
+    )
+    def test_name_that_does_not_exist(self, maps: dict[str, Any], what: str, meant: str) -> None:
+        line = _error(maps=maps)
+        assert line.startswith("Setting 'stream_maps': ")
+        assert f"{what} does not exist: did you mean {meant}?" in line
+
+    @pytest.mark.parametrize(
+        "maps",
+        [
+            {"__else__": None, SITES: {}},
+            {"*": {"_rescued_data": None}},  # which expired_jobs does not have
+            {"jobs": None, "managed_*": "__NULL__"},
+            {"sites": {"__source__": SITES, "id": "id", "__else__": None}},
+            {SITES: {"__alias__": "employers", "__filter__": "ats in ['lever', _['name']]"}},
+            {SITES: {"names": "name", "name": None}},  # renamed
+            {SITES: {"names": "md5(name)", "name": "name"}},
+            {SITES: {"id": "id", "names": "name", "__else__": None}},
+            {SITES: {"hash": "md5(config['salt'] + record['id'])", "stream": "__stream_name__"}},
+            {SITES: {"__key_properties__": ["listing_url"]}},
+            {"companies": {"name": "md5(name)"}},  # not selected
+        ],
+    )
+    def test_map_as_the_sdk_documents_it(
+        self, caplog: pytest.LogCaptureFixture, maps: dict[str, Any]
+    ) -> None:
+        TapJobo(config={**SETTINGS, "stream_maps": deepcopy(maps)})
+        assert [each for each in caplog.records if each.levelname == "WARNING"] == []
+
+    @pytest.mark.parametrize(
+        "maps",
+        [
+            {SITES: 5},
+            {SITES: ["name"]},
+            {SITES: {"x": ["name"]}},
+            {SITES: {"x": "no such("}},
+            {SITES: {"id": None}},
+            {SITES: {"__filter__": False}},
+            {SITES: {"__alias__": None}},
+            {SITES: {"__else__": "name"}},
+            {"__else__": 5},
+        ],
+    )
+    def test_map_that_the_sdk_refuses(self, maps: dict[str, Any]) -> None:
+        line = _error(maps=maps)
+        assert line.startswith("Setting 'stream_maps")
+        assert "is not valid" in line
+        assert "\n" not in line
+
+    def test_misspelled_mask_costs_nothing(self, tap: Tap, sandbox: Sandbox) -> None:
+        run = tap.run(stream_maps={SITES: {"nmae": "md5(name)"}})
+        assert complaint(run) == (
+            "Setting 'stream_maps': in career_sites, field 'nmae' does not exist: did you mean "
+            "name? To add a column with such a name, map name as well."
+        )
+        assert run.stdout == ""
+        assert sandbox.ledger == []
+
+
+class TestState:
+    @pytest.mark.parametrize(
+        ("state", "words"),
+        [
+            ({"type": "STATE", "value": state_at("2026-01-31T08:00:00Z")}, "'bookmarks'"),
+            ({"bookmarks": {SITES: 5}}, "'bookmarks'"),
+            ({"bookmarks": {"career-sites": {}}}, "'career-sites' does not exist: did you mean"),
+            ({"bookmarks": {SITES: {"bookmark": "2026-01-31T08:00:00Z"}}}, "career_sites has none"),
+        ],
+    )
+    def test_state_that_is_not_one_of_this_tap(
+        self, tap: Tap, sandbox: Sandbox, state: dict[str, Any], words: str
+    ) -> None:
+        assert words in complaint(tap.run(state=state))
+        assert sandbox.ledger == []
+
+    def test_other_streams_are_a_warning(self, tap: Tap) -> None:
+        """Meltano never removes one from a state."""
+        run = tap.run(state={"bookmarks": {"people": {}, "jobs": {}, "companies": {}}})
+        (warning,) = run.lines("WARNING")
+        assert "unknown streams ('people')" in warning
+
+
+def test_errors_of_settings_come_first() -> None:
+    with pytest.raises(ConfigError, match="'batch_size'"):
+        TapJobo(config={**SETTINGS, "batch_size": 51}, catalog={"streams": "x"})

@@ -1,0 +1,33 @@
+"""`time_extracted` of a RECORD: when its page was received, in whichever run that was."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.support import Run, Tap
+
+
+def times_of(run: Run) -> dict[str, datetime]:
+    """When each row was extracted, by its id."""
+    assert run.returncode == 0, run.stderr
+    return {
+        message["record"]["id"]: datetime.fromisoformat(message["time_extracted"])
+        for message in run.messages
+        if message["type"] == "RECORD"
+    }
+
+
+@pytest.mark.parametrize("maps", [{}, {"career_sites": {"id": "id"}}], ids=["plain", "mapped"])
+def test_a_replayed_row_keeps_its_time(tap: Tap, maps: dict[str, Any]) -> None:
+    first = times_of(tap.run(max_credits=5_000, stream_maps=maps))
+    assert len(first) == 100
+    tap.sandbox.clock_offset = 3_600
+    again = times_of(tap.run(stream_maps=maps))
+    fresh = again.keys() - first.keys()
+    assert len(fresh) == 20
+    assert {key: again[key] for key in first} == first
+    assert min(again[key] for key in fresh) > max(first.values()) + timedelta(minutes=50)
