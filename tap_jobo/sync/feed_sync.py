@@ -224,6 +224,7 @@ class FeedSync:
             records, skipped = self._convert(page, billed.journaled.header.started_at)
         except (ApiError, FormatError) as error:
             raise FormatError(f"{error}. {self._ways_out(billed.journaled)}") from error
+        self._report.quarantined = self._journal.quarantined
         self.received_at = parse_timestamp(billed.journaled.header.received_at)
         self._report.page_started(len(records), skipped, is_replayed=billed.raw is None)
         return _ParsedPage(page, records)
