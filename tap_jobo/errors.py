@@ -39,6 +39,10 @@ class ApiError(TapJoboError):
     """Jobo refused a request, or returned no usable response."""
 
 
+class EndlessFeedError(ApiError):
+    """The pages of a sync repeat, or stay empty, without an end."""
+
+
 class CursorRejectedError(ApiError):
     """Jobo cannot continue the sync from this cursor (400 `Invalid cursor`, or its 409)."""
 

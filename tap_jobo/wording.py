@@ -1,12 +1,18 @@
-"""Counts and durations as messages write them."""
+"""Counts, durations and amounts as messages write them."""
 
 from __future__ import annotations
 
 from typing import Final
 
+CREDITS_PER_DOLLAR: Final = 1_000
 _MINUTE: Final = 60.0
 _LONG: Final = 90.0
 """Minutes from which a duration is written in hours."""
+
+
+def dollars(credits_: float) -> str:
+    """Format credits as US dollars, such as `$2.50`."""
+    return f"${credits_ / CREDITS_PER_DOLLAR:,.2f}"
 
 
 def plural(count: int, noun: str) -> str:

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from tap_jobo.wording import plural
+from tap_jobo.wording import CREDITS_PER_DOLLAR, dollars, plural
 
 if TYPE_CHECKING:
     import logging
 
-CREDITS_PER_DOLLAR: Final = 1_000
-
-
-def dollars(credits_: float) -> str:
-    """Format credits as US dollars, such as `$2.50`."""
-    return f"${credits_ / CREDITS_PER_DOLLAR:,.2f}"
+__all__ = ["CREDITS_PER_DOLLAR", "Balance", "dollars"]
 
 
 class _Reading(NamedTuple):

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from tap_jobo.api.account import Account
     from tap_jobo.api.client import Client
     from tap_jobo.api.responses import ApiResponse
-    from tap_jobo.scan import Filters, Scan
     from tap_jobo.streams.feed_spec import FeedSpec
+    from tap_jobo.sync_id import Filters, Sync
 
 DATE_RESOLUTION: Final = timedelta(seconds=1)
 """Of the `Date` header."""
@@ -28,7 +28,7 @@ _UNKNOWN_CLOCK_MARGIN: Final = timedelta(days=30)
 """How far ahead the local clock may be where no answer shows the API's."""
 
 
-def request_parameters(spec: FeedSpec, scan: Scan, filters: Filters) -> dict[str, Any]:
+def request_parameters(spec: FeedSpec, scan: Sync, filters: Filters) -> dict[str, Any]:
     """Return the request parameters for a scan's next page."""
     if spec.continuation is Continuation.CURSOR_ALONE and scan.cursor:
         return {"cursor": scan.cursor}
@@ -89,7 +89,7 @@ class FeedReader:
         self._filters = filters
         self._account = account
 
-    def fetch_page(self, scan: Scan) -> RawPage:
+    def fetch_page(self, scan: Sync) -> RawPage:
         """Fetch and charge a scan's next page.
 
         Raises:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from tap_jobo.settings.formats import is_journal_place, is_path, is_printable_ascii, is_uuid
+from tap_jobo.settings.formats import (
+    is_journal_place,
+    is_path,
+    is_printable_ascii,
+    is_uuid,
+    matches,
+)
 from tap_jobo.settings.kinds import Boolean, Choice, Integer, ListOf, PastDate, Text, Url
 from tap_jobo.settings.setting import Setting
 
@@ -68,6 +74,21 @@ CONTROL: Final = (
             "only narrowed and no sync is unfinished, nothing is missing and the run continues."
         ),
         kind=Choice(("error", "resync", "keep")),
+        default="error",
+    ),
+    Setting(
+        name="on_missing_state",
+        title="On missing state",
+        description=(
+            "What to do if there is no state, but the journal knows of a complete sync: `error` "
+            "stops before any request, `resync` reads everything again (each row is billed), "
+            "`resume:ID`, with the id that the error prints, goes on from that sync. Resume only "
+            "if the warehouse still has the rows and no other pipeline uses the journal."
+        ),
+        kind=Text(
+            matches(r"error|resync|resume:[0-9a-z-]+(,[0-9a-z-]+)*"),
+            "error, resync, or resume: and the id that the error printed",
+        ),
         default="error",
     ),
     Setting(

@@ -1,4 +1,4 @@
-"""The stream of a feed: a `RESTStream` whose records come from a `Delivery`."""
+"""The stream of a feed: a `RESTStream` whose records come from a `FeedSync`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from tap_jobo.errors import ApiError, ConfigError
 from tap_jobo.singer.metric_lines import log_figures
 from tap_jobo.singer.stream import JoboStream, json_schema
 from tap_jobo.sync.clocks import judge_clocks, reject_future_bookmark
-from tap_jobo.sync.delivery import Delivery
+from tap_jobo.sync.feed_sync import FeedSync
+from tap_jobo.sync.missing_state import recover_state
 from tap_jobo.sync.report import Report
 from tap_jobo.sync.start import SyncStart
 from tap_jobo.sync.state import StreamState, read_state
@@ -35,10 +36,10 @@ if TYPE_CHECKING:
     from singer_sdk.singerlib import Catalog
 
     from tap_jobo.records.converter import Row
-    from tap_jobo.scan import Filters
     from tap_jobo.singer.companies_stream import CompaniesStream
     from tap_jobo.singer.run import RunContext
     from tap_jobo.streams.feed_spec import FeedSpec
+    from tap_jobo.sync_id import Filters
 
 
 class FeedStream(JoboStream):
@@ -108,7 +109,7 @@ class FeedStream(JoboStream):
 
     def _records(self) -> Iterator[Row]:
         """Write each page's records, and yield those that the SDK must write."""
-        for records in self._delivery().pages():
+        for records in self._feed_sync().pages():
             if self._is_written_unchanged:
                 self._write_page(records)
             else:
@@ -166,12 +167,17 @@ class FeedStream(JoboStream):
 
         Raises:
             ConfigError: The budget does not cover one page.
-            JournalError: Another run is reading the same feed.
+            JournalError: The journal cannot be used, or another run is reading the same feed.
+            StateError: The state is missing or invalid.
         """
         if self._will_read:
             self.require_primary_key()
             self._account.expect_page(self._spec.page_size(self.config))
-            self._run.lock(self._spec, self._filters)
+            state = read_state(self.stream_state, self._spec)
+            self._journal = self._run.open_journal(self._spec, self._filters)
+            self._first_state = recover_state(
+                state, self._journal, self._start, self.config["on_missing_state"]
+            )
 
     def _check_values(self) -> None:
         """Warn about filter values that Jobo does not know, before the first billed request."""
@@ -200,7 +206,12 @@ class FeedStream(JoboStream):
     def _will_read(self) -> bool:
         return self.selected and not self.is_mapped_out and not self._is_replaced_by_ids
 
-    def _after_page(self) -> None:
+    def check(self) -> None:
+        """Raise if the run must not go on to another page."""
+        self._run.check()
+
+    def finish_page(self) -> None:
+        """Write the profiles of a page's companies, if they are selected."""
         ids, self._ids_of_page = self._ids_of_page, []
         if ids and self._follower:
             self._follower.write_profiles(ids, self._report.show_progress)
@@ -214,11 +225,11 @@ class FeedStream(JoboStream):
         if self._follower and not self._follower.is_skipped_by_test:
             self._follower.follow()
         kept = self._run.sample(self._spec, self._filters)
-        scan = self._start.new_scan(StreamState())
-        scan = replace(scan, batch_size=min(limit, scan.batch_size))
+        sync = self._start.new_sync(StreamState())
+        sync = replace(sync, batch_size=min(limit, sync.batch_size))
         if kept:
-            scan = replace(scan, since=format_timestamp(self._run.clock.now()))
-        raw = self._reader.fetch_page(scan)
+            sync = replace(sync, since=format_timestamp(self._run.clock.now()))
+        raw = self._reader.fetch_page(sync)
         page = read_page(raw.body, self._spec, None)
         self._reader.settle(raw, len(page.items))
         if kept and not page.items:
@@ -226,31 +237,27 @@ class FeedStream(JoboStream):
         rows = [self._spec.to_row(item, raw.started_at) for item in page.items[:limit]]
         yield from self._converter.convert(rows, is_plain=page.is_plain).records
 
-    def _delivery(self) -> Delivery:
+    def _feed_sync(self) -> FeedSync:
         others = self.tap_state.get("bookmarks", {}).keys() - {self.name}
         if others and not self.stream_state and self._spec.is_selected_by_default:
             self.logger.warning(
                 "The state has no bookmark for %s: everything is read, and billed.", self.name
             )
-        state = read_state(self.stream_state, self._spec)
+        state = self._first_state
         self._reject_future(state)
         if not self.config["journal"]:  # which would keep a page that ends the run
             self._judge_clocks()
         if self._spec.longest_lookback and self._run.api_now() is None:
             self._ask_api_time()  # a window by a wrong local clock is refused, or too short
-        return Delivery(
-            spec=self._spec,
+        return FeedSync(
             start=self._start,
             state=state,
-            journal=self._run.journal(self._spec, self._filters),
+            journal=self._journal,
             reader=self._reader,
             converter=self._converter,
             account=self._account,
             report=self._report,
-            write_state=self._write_state,
-            check=self._run.check,
-            after_page=self._after_page,
-            logger=self.logger,
+            output=self,
         )
 
     def _reject_future(self, state: StreamState) -> None:
@@ -279,7 +286,8 @@ class FeedStream(JoboStream):
             self._run.profile_client.fetch(self.build_prepared_request(method="GET", url=url))
         return self._run.api_now()
 
-    def _write_state(self, state: StreamState) -> None:
+    def write_state(self, state: StreamState) -> None:
+        """Write a STATE message, after all records before it."""
         self.stream_state.update(state.as_raw(self._spec.replication_key))
         self.emit_state()
 
@@ -313,6 +321,7 @@ class FeedStream(JoboStream):
             clock=self._run.clock,
             api_now=self._run.api_now,
             logger=self.logger,
+            is_refresh=self.config["on_missing_state"] == "resync",
             most_rows=self._most_rows,
         )
 

@@ -104,7 +104,7 @@ def test_variables_of_the_tap_reach_the_frequent_one(hiring: Project) -> None:
     folder = hiring.folder / "journal-of-jobs"
     variables = {"TAP_JOBO_JOBS_BATCH_SIZE": "70", "TAP_JOBO_JOURNAL_DIR": str(folder)}
     run(hiring, *FREQUENT, **variables)
-    assert (folder / "journal.sqlite3").exists()
+    assert (folder / "v1").exists()
     first, *others = hiring.sandbox.requests_to("jobs")
     assert first.body == {"batch_size": 70}
     assert len(others) == 1

@@ -1,0 +1,53 @@
+"""A sync: its identity, and how far it got.
+
+A sync is one pass over a feed with fixed filters, window, and page size. It may span several runs.
+A random id identifies it in the state and in the journal. The id alone shows which pages have
+arrived: clocks are never compared.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+Filters = dict[str, object]
+"""The filters of a sync by setting name; None for a filter that is not set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """One pass over a feed.
+
+    Attributes:
+        id: Random, and never reused.
+        since: Start of its window (ISO 8601 UTC), None for all rows.
+        batch_size: Rows per page, the same on every page.
+        started_at: The instant before its first request, which becomes the bookmark; None until
+            its first page is known.
+        cursor: Where its next page starts, None for the first page.
+        rows: Rows delivered so far.
+        pages: Pages delivered so far.
+        restarts: How often the sync was started over because the API rejected a cursor.
+        parent_id: Id of the completed sync that it continues from, empty for none.
+        replaces: Id of the sync that this one replaces because its cursor was rejected.
+        is_full: Whether it reads everything, and not what changed since its parent.
+        number: Its number in the journal, 0 if it has none yet.
+    """
+
+    id: str
+    since: str | None
+    batch_size: int
+    started_at: str | None = None
+    cursor: str | None = None
+    rows: int = 0
+    pages: int = 0
+    restarts: int = 0
+    parent_id: str = ""
+    replaces: str = ""
+    is_full: bool = False
+    number: int = 0
+
+
+def new_id() -> str:
+    """Return the random id of a new sync."""
+    return secrets.token_hex(8)
