@@ -766,7 +766,7 @@ class TestSetting:
         assert NAMES[5:13] == [*FILTER_NAMES, "jobs_batch_size"]
         of_jobs = [name for name in NAMES if name.startswith("jobs_")]
         assert NAMES[12:20] == [*of_jobs, "on_filter_change"]
-        assert len(set(NAMES)) == len(NAMES) == 28
+        assert len(set(NAMES)) == len(NAMES) == 29
 
     @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
     def test_default_is_allowed(self, setting: Setting) -> None:
