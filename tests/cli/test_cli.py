@@ -148,7 +148,7 @@ class TestOptions:
 
 
 class TestTestMode:
-    def test_it_bills_exactly_one_row_with_one_request(self, tap: Tap, sandbox: Sandbox) -> None:
+    def test_it_bills_exactly_one_row(self, tap: Tap, sandbox: Sandbox) -> None:
         run = tap.run("--test")
         assert run.returncode == 0, run.stderr
         assert run.stderr.splitlines()[-1].endswith(f" | {run.lines('INFO')[-1]}")
