@@ -1,4 +1,4 @@
-"""Writes the cost table in docs/reference/prices-and-limits.md: what the sandbox bills for runs of the installed tap.
+"""Writes the cost table of the documentation: what the sandbox bills for runs of the installed tap.
 
 `uv run tools/costs.py`; a test fails when the table is not what this writes.
 """
