@@ -51,6 +51,10 @@ class UnauthorizedError(ApiError):
     ends_run = True
 
 
+class EndlessFeedError(ApiError):
+    """The pages of a sync repeat, or stay empty, without an end."""
+
+
 class CursorRejectedError(ApiError):
     """Jobo cannot continue the sync from this cursor (400 `Invalid cursor`, or its 409)."""
 
@@ -71,10 +75,6 @@ class UnreachableError(RetriesExhaustedError):
     """No request reached the API."""
 
     ends_run = True
-
-
-class EndlessFeedError(ApiError):
-    """The pages of a feed lead in circles; what came so far is delivered."""
 
 
 class RejectedError(ApiError):

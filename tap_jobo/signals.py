@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 # All in seconds.
 _REQUEST_GRACE: Final = 10.0  # for a request in flight, since it may be billed
-_OUTPUT_GRACE: Final = 5.0  # for a target that does not read
 _ECHO: Final = 1.0
 """Within this time, another signal is the same wish: after Ctrl-C in a terminal, which reaches the
 tap as well, Meltano sends SIGTERM, and that must not waste a page that was billed."""
@@ -27,9 +26,8 @@ class ShutdownSignal:
     """Records a signal, and raises `InterruptedRunError` where the run can end without loss.
 
     The first signal ends a wait, and lets a page that is being written be completed with its
-    state. A request in flight has 10 seconds, and a target that does not read has 5. Another
-    signal, a second later, ends both at once. (Windows has no alarms: there, a request ends by its
-    own timeout.)
+    state. A request in flight has 10 seconds. Another signal, a second later, ends it at once.
+    (Windows has no alarms: there, a request ends by its own timeout.)
 
     Args:
         clock: The clock of the waits.
@@ -94,7 +92,7 @@ class ShutdownSignal:
             OutputError: Standard output no longer has a reader.
         """
         if _is_main_thread():
-            with self._abortable(_REQUEST_GRACE):
+            with self.abort_after(_REQUEST_GRACE):
                 self.check()
                 yield
         else:
@@ -102,17 +100,15 @@ class ShutdownSignal:
             yield
 
     @contextmanager
-    def write(self) -> Iterator[None]:
-        """Mark a write to standard output, which blocks while the target does not read.
+    def abort_after(self, grace: float) -> Iterator[None]:
+        """Let a signal abort what the main thread does in this context.
+
+        Args:
+            grace: Seconds that it has after the signal, or after its start if that is later.
 
         Raises:
-            InterruptedRunError: A signal arrived, and the write took 5 seconds since.
+            InterruptedRunError: A signal arrived, and the time is up.
         """
-        with self._abortable(_OUTPUT_GRACE):
-            yield
-
-    @contextmanager
-    def _abortable(self, grace: float) -> Iterator[None]:
         self._grace = grace
         try:
             if self._signum is not None:

@@ -10,6 +10,11 @@ _LONG: Final = 90.0
 """Minutes from which a duration is written in hours."""
 
 
+def dollars(credits_: float) -> str:
+    """Format credits as US dollars, such as `$2.50`."""
+    return f"${credits_ / CREDITS_PER_DOLLAR:,.2f}"
+
+
 def plural(count: int, noun: str) -> str:
     """Format a count with its noun, such as `1 page` or `1,200 rows`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
@@ -21,8 +26,3 @@ def duration(seconds: float) -> str:
     if minutes < 1:
         return f"{max(seconds, 1):.0f} s"
     return f"{minutes:.0f} min" if minutes < _LONG else f"{minutes / _MINUTE:.1f} h"
-
-
-def dollars(credits_: float) -> str:
-    """Format credits as US dollars, such as `$2.50`."""
-    return f"${credits_ / CREDITS_PER_DOLLAR:,.2f}"

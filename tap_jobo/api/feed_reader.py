@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from tap_jobo.api.api_clock import ApiClock
     from tap_jobo.api.budget import FeedCost
     from tap_jobo.api.client import Client
-    from tap_jobo.scan import Filters, Scan
     from tap_jobo.streams.feed_spec import FeedSpec
+    from tap_jobo.sync_id import Filters, Sync
 
 
-def request_parameters(spec: FeedSpec, scan: Scan, filters: Filters) -> dict[str, Any]:
-    """Return the request parameters for a scan's next page."""
-    if spec.continuation is Continuation.CURSOR_ALONE and scan.cursor:
-        return {"cursor": scan.cursor}
+def request_parameters(spec: FeedSpec, sync: Sync, filters: Filters) -> dict[str, Any]:
+    """Return the request parameters for a sync's next page."""
+    if spec.continuation is Continuation.CURSOR_ALONE and sync.cursor:
+        return {"cursor": sync.cursor}
     parameters = {each.request_parameter: filters[each.name] for each in spec.filters}
-    parameters |= {spec.since: scan.since, "batch_size": scan.batch_size, "cursor": scan.cursor}
+    parameters |= {spec.since: sync.since, "batch_size": sync.batch_size, "cursor": sync.cursor}
     return {name: value for name, value in parameters.items() if value is not None}
 
 
@@ -58,7 +58,7 @@ class FeedReader:
         spec: The feed.
         client: Sends the requests.
         prepare: Builds a request from its parameters.
-        filters: The filters of every scan.
+        filters: The filters of every sync.
         cost: Where the cost of each page is counted.
         clock: The API's clock.
     """
@@ -80,23 +80,23 @@ class FeedReader:
         self._cost = cost
         self._clock = clock
 
-    def fetch_page(self, scan: Scan) -> RawPage:
-        """Fetch and charge a scan's next page.
+    def fetch_page(self, sync: Sync) -> RawPage:
+        """Fetch and charge a sync's next page.
 
         Raises:
             TapJoboError: As for `Client.fetch`.
         """
         started_at = format_timestamp(self._clock.earlier())
         response = self._client.fetch(
-            self._prepare(request_parameters(self._spec, scan, self._filters)),
-            rows=scan.batch_size,
+            self._prepare(request_parameters(self._spec, sync, self._filters)),
+            rows=sync.batch_size,
             cost=None if self._spec.is_free else self._cost,
             envelope=(self._spec.item_key, "has_more", "next_cursor"),
             forbidden=self._spec.forbidden,
         )
         return RawPage(
             body=response.body,
-            cost=self._cost.charge(response.headers, scan.batch_size),
+            cost=self._cost.charge(response.headers, sync.batch_size),
             headers=response.headers,
             started_at=started_at,
             received_at=self._clock.now(),

@@ -13,8 +13,8 @@ from tap_jobo.errors import ApiError
 from tap_jobo.records.values import sanitize_text
 
 if TYPE_CHECKING:
-    from tap_jobo.scan import Scan
     from tap_jobo.streams.feed_spec import FeedSpec
+    from tap_jobo.sync_id import Sync
 
     PageDecoder = msgspec.json.Decoder[Any]
 
@@ -71,7 +71,7 @@ def read_page(
 
     Raises:
         ApiError: It is not the documented envelope, or has more pages but no usable cursor.
-            Guessing could end a scan too early, or bill the same page forever.
+            Guessing could end a sync too early, or bill the same page forever.
     """
     try:
         data, are_rows_checked = _parse(body, decoder)
@@ -114,9 +114,9 @@ def check_has_more(page: Page, header: bool | None) -> None:  # noqa: FBT001 - a
         )
 
 
-def falls_short(scan: Scan, estimate: int) -> bool:
-    """Return whether a complete scan has far fewer rows than the API estimated."""
-    return scan.rows < _FAR_BELOW * estimate and scan.rows + scan.batch_size < estimate
+def falls_short(sync: Sync, estimate: int) -> bool:
+    """Return whether a complete sync has far fewer rows than the API estimated."""
+    return sync.rows < _FAR_BELOW * estimate and sync.rows + sync.batch_size < estimate
 
 
 def _parse(body: bytes, decoder: PageDecoder | None) -> tuple[object, bool]:

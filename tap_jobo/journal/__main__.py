@@ -1,4 +1,4 @@
-"""The command `python -m tap_jobo.journal`: list, export, and drop what the journal holds."""
+"""The command `tap-jobo-journal`: list, export, and drop what the journal holds."""
 
 from __future__ import annotations
 

@@ -1,24 +1,23 @@
-"""A bucket of object storage: how it is opened, how long we wait for it, what its errors say.
+"""The store in a bucket: one object per page, which the bucket has before `create` returns.
 
-Only this module and those that import it need obstore, of the extra `tap-jobo[cloud]`.
+Only this module and `lease` need obstore, of the extra `tap-jobo[cloud]`.
 """
 
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from obstore.exceptions import BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from tap_jobo.errors import JournalError
-from tap_jobo.journal.compression import DAMAGED
-from tap_jobo.journal.page_store import StoreError
+from tap_jobo.journal.store import ExistsError, MissingError, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from obstore.store import ObjectStore, RetryConfig
 
@@ -34,13 +33,73 @@ _RETRIES: Final[RetryConfig] = {
 _LONGEST: Final = 300
 
 
+class Bucket:
+    """Objects in a bucket.
+
+    Args:
+        bucket: The bucket, at the prefix of the journal.
+        location: Its URL, for messages.
+    """
+
+    def __init__(self, bucket: ObjectStore, location: str) -> None:
+        self._bucket = bucket
+        self._location = location
+
+    @property
+    def location(self) -> str:
+        """The URL of the journal."""
+        return self._location
+
+    def list(self, prefix: str) -> list[str]:
+        """Return the names of all objects below a prefix."""
+        with store_errors():
+            return [each["path"] for each in self._bucket.list(prefix).collect()]
+
+    def read(self, name: str) -> bytes:
+        """Return the content of an object."""
+        with store_errors():
+            try:
+                return bytes(self._bucket.get(name).bytes())
+            except FileNotFoundError:
+                raise MissingError(name) from None
+
+    def create(self, name: str, content: bytes) -> None:
+        """Write an object under a name that is free, or that has this very content.
+
+        If the response to a PUT is lost, obstore sends it again, and the bucket then says that the
+        name is taken: by ourselves.
+        """
+        with store_errors():
+            try:
+                self._bucket.put(name, content, mode="create", use_multipart=False)
+            except AlreadyExistsError:
+                if bytes(self._bucket.get(name).bytes()) != content:
+                    raise ExistsError(name) from None
+
+    def replace(self, name: str, content: bytes) -> None:
+        """Write a small object, whether the name is free or taken."""
+        with store_errors():
+            self._bucket.put(name, content, use_multipart=False)
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Remove objects, the last one after all others."""
+        with store_errors():
+            for some in filter(None, (names[:-1], names[-1:])):
+                try:
+                    self._bucket.delete(some)
+                except FileNotFoundError:  # of Azure, and of local stores
+                    for name in some:
+                        with suppress(FileNotFoundError):
+                            self._bucket.delete(name)
+
+
 def open_bucket(url: BucketUrl) -> ObjectStore:
-    """Return a bucket, with the credentials of the environment; nothing is sent yet.
+    """Return a bucket, with the credentials of the environment. This sends no request yet.
 
     Never log what this returns: its `repr` shows credentials, or panics (Azure).
 
     Raises:
-        JournalError: A variable of the environment is not what it should be.
+        JournalError: A variable of the environment has an invalid value.
     """
     kinds = {"s3": S3Store, "gs": GCSStore, "azure": AzureStore}
     open_one: Callable[..., ObjectStore] = kinds[url.scheme]
@@ -55,21 +114,21 @@ def open_bucket(url: BucketUrl) -> ObjectStore:
 
 @contextmanager
 def store_errors() -> Iterator[None]:
-    """Turn whatever goes wrong into a `StoreError` of one line without credentials.
+    """Turn every error into a `StoreError` of one line without credentials.
 
     Raises:
         StoreError: Something went wrong.
     """
     try:
         yield
-    except (BaseError, OSError, ValueError, *DAMAGED) as error:
+    except (BaseError, OSError, ValueError) as error:
         raise StoreError(_reason(error)) from None
 
 
 def _reason(error: Exception) -> str:
     """Return the first line of an error, without queries, which may hold a signature.
 
-    The code that the store answered with, such as `NoSuchBucket`, comes first.
+    The code that the store responded with, such as `NoSuchBucket`, comes first.
     """
     text = str(error) or type(error).__name__
     line = re.sub(r"\?\S*", "", text.splitlines()[0].partition(": <?xml")[0])

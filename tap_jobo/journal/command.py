@@ -1,30 +1,35 @@
-"""The commands `list`, `export`, and `drop`, which show and change the journal's contents."""
+"""The commands `list`, `export`, and `drop`, which show and change what the journal holds."""
 
 from __future__ import annotations
 
+import json
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from datetime import UTC, datetime
+from itertools import chain
+from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
+from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import JournalError
-from tap_jobo.journal.export import UnreadableError, as_line, rows_of
-from tap_jobo.journal.page_store import StoreError, summary
-from tap_jobo.journal.places import is_there, name_of, no_run, open_store
-from tap_jobo.journal.schema import UNVERSIONED
-from tap_jobo.wording import plural
+from tap_jobo.journal.backends import backend_of
+from tap_jobo.journal.contents import DROPPED, ENDED, TOP, Contents
+from tap_jobo.journal.page import DamagedPageError, TornPageError, decode_page
+from tap_jobo.journal.store import MissingError, StoreError
+from tap_jobo.streams.registry import FEEDS
+from tap_jobo.wording import dollars, duration, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from tap_jobo.journal.page_store import Entry, PageStore
+    from tap_jobo.journal.backends import Backend
+    from tap_jobo.journal.contents import JournaledSync
+    from tap_jobo.journal.store import Store
 
-_OWNER_SHOWN: Final = 8
-"""Characters of an owner's hash that identify it."""
 
-
-@click.group(name="python -m tap_jobo.journal")
+@click.group(name="tap-jobo-journal")
 @click.option(
     "--journal-dir",
     envvar="TAP_JOBO_JOURNAL_DIR",
@@ -33,56 +38,68 @@ _OWNER_SHOWN: Final = 8
 )
 @click.pass_context
 def main(context: click.Context, journal_dir: str | None) -> None:
-    """Show, export, or drop billed pages that have not been acknowledged yet."""
+    """Show, export, or drop billed pages whose rows have not arrived yet."""
     with _one_line_errors():
-        name_of(journal_dir)  # which checks it
-        context.obj = journal_dir
+        context.obj = backend_of(journal_dir)
 
 
 @main.command(name="list")
 @click.option("--pages", "with_pages", is_flag=True, help="List the pages of each sync, too.")
 @click.pass_obj
-def list_(place: str | None, *, with_pages: bool) -> None:
-    """List the syncs in the journal, and what is quarantined.
+def list_(backend: Backend, *, with_pages: bool) -> None:
+    """List the streams with their filters, their syncs, and what is quarantined."""
+    with _opened(backend) as (store, contents):
+        lines = []
+        for key in contents.keys:
+            lines.append(_key_line(store, key))
+            for kept in contents.syncs(key).values():
+                lines.append(f"  {kept.sync.id}  {_sync_line(contents, kept)}")
+                lines += [f"    {kept.sync.id}.{page}" for page in sorted(kept.pages) if with_pages]
+            if rows := contents.quarantined[key]:
+                lines.append(f"  {_rows(rows)}")
+        for line in lines or [f"The journal {store.location} is empty."]:
+            _echo(line)
 
-    Each line starts with a hash of the feed, address, and filters, then the name of the sync.
-    """
-    with _opened(place) as store:
-        syncs: dict[tuple[str, str], list[Entry]] = {}
-        for entry in store.entries():
-            syncs.setdefault((entry.owner, entry.scan), []).append(entry)
-        for (owner, scan), pages in syncs.items():
-            shown = owner.removeprefix(UNVERSIONED)[:_OWNER_SHOWN]
-            since = min(page.received_at for page in pages)
-            click.echo(f"{shown}  {scan}  {summary(pages)}, received since {since}")
-            for page in pages if with_pages else ():
-                rows = "not read yet" if page.rows is None else plural(page.rows, "row")
-                click.echo(f"  {page.name}  {rows}")
-        if not syncs:
-            click.echo(f"No pages in {store.place}.")
-        if count := len(store.quarantined()):
-            click.echo(_rows(count))
+
+def _key_line(store: Store, key: str) -> str:
+    try:
+        content = json.loads(store.read(f"{TOP}/{key}/key.json"))
+        filters = "; ".join(f"{name}={value}" for name, value in content["filters"].items())
+        kind = f"{content['api_key']} key, " if content["api_key"] else ""
+        return f"{content['stream']} ({kind}{content['address']}), filters: {filters or 'none'}"
+    except (MissingError, ValueError, KeyError, AttributeError, TypeError):
+        return f"{key} (key.json is damaged)"
+
+
+def _sync_line(contents: Contents, kept: JournaledSync) -> str:
+    header = contents.last_header(kept)
+    since = parse_timestamp(header.received_at if header else kept.created_at)
+    age = duration((datetime.now(UTC) - since).total_seconds())
+    status = f", {kept.status}" if kept.status else ""
+    return f"{_pages([kept])}, worth {dollars(contents.credits(kept))}, {age} old{status}"
 
 
 @main.command()
 @click.option("--rows", "what", flag_value="rows", help="One row per line, not one page.")
 @click.option("--quarantined", "what", flag_value="quarantined", help="The quarantined rows.")
 @click.pass_obj
-def export(place: str | None, what: str | None) -> None:
+def export(backend: Backend, what: str | None) -> None:
     """Write what the journal holds to standard output, as JSON Lines: raw pages by default."""
-    unreadable: list[str] = []
-    with _opened(place) as store:
+    unreadable = []
+    with _opened(backend) as (store, contents):
         if what == "quarantined":
-            _write(store.quarantined())
+            _write(store.read(name) for name in _quarantine_files(contents))
             return
-        for entry in store.entries():
-            try:
-                body = store.load(entry)
-                _write(rows_of(body) if what == "rows" else [body])
-            except StoreError as error:
-                unreadable.append(f"{entry.name} cannot be read ({error})")
-            except UnreadableError:
-                unreadable.append(f"{entry.name} has no rows that can be read: omit --rows")
+        for kept in _all_syncs(contents):
+            for number in sorted(kept.pages):
+                name = f"{kept.sync.id}.{number}"
+                try:
+                    body = decode_page(name, store.read(kept.page_name(number))).body
+                    _write(_rows_of(body) if what == "rows" else [body])
+                except (DamagedPageError, TornPageError, MissingError):
+                    unreadable.append(f"{name} is damaged")
+                except ValueError:
+                    unreadable.append(f"{name} has no rows that can be read: omit --rows")
     if unreadable:
         raise click.ClickException(f"Everything else is exported. {'; '.join(unreadable)}.")
 
@@ -90,60 +107,135 @@ def export(place: str | None, what: str | None) -> None:
 @main.command()
 @click.argument("names", nargs=-1, metavar="[PAGE|SYNC]...")
 @click.option("--quarantined", is_flag=True, help="Drop all quarantined rows.")
-@click.option("--all", "everything", is_flag=True, help="Drop all pages and quarantined rows.")
+@click.option("--all", "everything", is_flag=True, help="Drop all syncs and quarantined rows.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
-def drop(place: str | None, names: Sequence[str], *, quarantined: bool, everything: bool) -> None:
-    """Drop pages or whole syncs, named as `list` names them. A sync is billed for them again."""
+def drop(
+    backend: Backend, names: Sequence[str], *, quarantined: bool, everything: bool, yes: bool
+) -> None:
+    """Drop syncs, or pages and those behind them, named as `list` names them.
+
+    They are billed again if their rows have not arrived.
+    """
     if not (names or quarantined or everything):
         raise click.UsageError("Name pages or syncs, or give --quarantined or --all.")
-    with _opened(place) as store, no_run(place):
-        pages = store.entries()
-        if not everything:
-            pages = _chosen(pages, names)
-        store.remove(pages)
-        if pages:
-            click.echo(f"Dropped {summary(pages)}.")
-        if quarantined or everything:
-            click.echo(f"Dropped {_rows(store.drop_quarantined())}.")
+    with _opened(backend) as (_, _), backend.exclusive_lock():
+        store = backend.store()
+        contents = Contents(store)  # once more, as no run can change it now
+        firsts = _chosen(contents, names, everything=everything)
+        pages = sum(len([page for page in kept.pages if page >= first]) for kept, first in firsts)
+        cost = sum(contents.credits(kept, max(first, 1)) for kept, first in firsts)
+        rows = _quarantine_files(contents) if quarantined or everything else []
+        what = f"{plural(pages, 'page')}, worth {dollars(cost)}, and {_rows(rows)}"
+        if not yes:
+            if not sys.stdin.isatty():
+                raise click.ClickException(f"This drops {what}. Add --yes. Nothing is dropped.")
+            click.confirm(f"Drop {what}?", abort=True)
+        for kept, first in firsts:
+            _drop(store, kept, first)
+        store.remove(rows)
+        _echo(f"Dropped {what}.")
 
 
-def _chosen(entries: Sequence[Entry], names: Sequence[str]) -> list[Entry]:
-    """Return the pages of these names and of these syncs.
+def _drop(store: Store, kept: JournaledSync, first: int) -> None:
+    """Drop the pages of a sync from one on, the last one first; 0 is the sync itself."""
+    names = kept.names
+    pages = [kept.page_name(page) for page in sorted(kept.pages, reverse=True) if page >= first]
+    if first == 0 and kept.status == ENDED:  # the state may name it: it must not go on
+        kept.status = DROPPED
+        store.replace(kept.name, kept.content)
+    elif first == 0:
+        pages = names
+    store.remove(pages)
+
+
+def _chosen(
+    contents: Contents, names: Sequence[str], *, everything: bool
+) -> list[tuple[JournaledSync, int]]:
+    """Return the syncs of these names, each with the first page to drop, 0 for all of it.
 
     Raises:
         ClickException: One of the names does not exist.
     """
-    known = {name for entry in entries for name in (entry.name, entry.scan)}
-    if unknown := [name for name in names if name not in known]:
+    chosen: dict[str, tuple[JournaledSync, int]] = {}
+    unknown = set(names)
+    for kept in _all_syncs(contents):
+        numbers = {f"{kept.sync.id}.{page}": page for page in kept.pages} | {kept.sync.id: 0}
+        wanted = [numbers[name] for name in names if name in numbers]
+        unknown -= numbers.keys()
+        if wanted or everything:
+            chosen[kept.name] = kept, 0 if everything else min(wanted)
+    if unknown:
         raise click.ClickException(
-            f"The journal has no page or sync {', '.join(unknown)}: `list` shows what it has. "
-            "Nothing is dropped."
+            f"The journal has no page or sync {_printable(', '.join(sorted(unknown)))}: `list` "
+            "shows what it has. Nothing is dropped."
         )
-    return [entry for entry in entries if not {entry.name, entry.scan}.isdisjoint(names)]
+    return [*chosen.values()]
 
 
-def _rows(count: int) -> str:
-    return plural(count, "quarantined row")
+def _all_syncs(contents: Contents) -> Iterator[JournaledSync]:
+    return chain.from_iterable(contents.syncs(key).values() for key in contents.keys)
 
 
-def _write(contents: Sequence[bytes]) -> None:
+def _quarantine_files(contents: Contents) -> list[str]:
+    return [
+        f"{TOP}/{key}/quarantine/{name}"
+        for key in contents.keys
+        for name in sorted(contents.quarantined[key])
+    ]
+
+
+def _rows_of(body: bytes) -> list[bytes]:
+    """Return the rows of a page, each as received.
+
+    Raises:
+        ValueError: No rows can be found.
+    """
+    try:
+        page = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        found = next(page[spec.item_key] for spec in FEEDS if spec.item_key in page)
+        return [bytes(row) for row in msgspec.json.decode(found, type=list[msgspec.Raw])]
+    except (msgspec.DecodeError, StopIteration, RecursionError) as error:
+        raise ValueError from error
+
+
+def _pages(syncs: Sequence[JournaledSync]) -> str:
+    return plural(sum(len(kept.pages) for kept in syncs), "page")
+
+
+def _rows(rows: Sequence[str] | set[str]) -> str:
+    return plural(len(rows), "quarantined row")
+
+
+def _write(contents: Iterable[bytes]) -> None:
+    """Write JSON, each on a line of its own: line breaks can occur only between tokens."""
     for content in contents:
-        sys.stdout.buffer.write(as_line(content))
+        line = content.replace(b"\r", b" ").replace(b"\n", b" ")
+        if sys.stdout.isatty():
+            _echo(line.decode(errors="replace"))
+        else:
+            sys.stdout.buffer.write(line + b"\n")
+
+
+def _echo(text: str) -> None:
+    click.echo(_printable(text))
+
+
+def _printable(text: str) -> str:
+    """Return a text without the characters that could control a terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 @contextmanager
-def _opened(place: str | None) -> Iterator[PageStore]:
+def _opened(backend: Backend) -> Iterator[tuple[Store, Contents]]:
     """Open the journal, if there is one."""
     with _one_line_errors():
-        if not is_there(place):
+        store = backend.store()
+        if not backend.exists():
             raise click.ClickException(
-                f"There is no journal in {name_of(place)}. Name its folder with --journal-dir."
+                f"There is no journal in {store.location}. Name its folder with --journal-dir."
             )
-        store = open_store(place)
-        try:
-            yield store
-        finally:
-            store.close()
+        yield store, Contents(store)
 
 
 @contextmanager
@@ -151,4 +243,4 @@ def _one_line_errors() -> Iterator[None]:
     try:
         yield
     except (JournalError, StoreError) as error:
-        raise click.ClickException(str(error)) from None
+        raise click.ClickException(_printable(str(error))) from None

@@ -1,32 +1,172 @@
-"""Where the journal is: the folder of the setting, or the user's state folder."""
+"""The store in a folder: one file per page, on the disk before `create` returns."""
 
 from __future__ import annotations
 
+import errno
+import os
+import sys
+import tempfile
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
-from tap_jobo.errors import JournalError
+from tap_jobo.journal.store import ExistsError, MissingError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_TEMPORARY: Final = ".tmp"
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NOT_SUPPORTED: Final = {errno.EINVAL, errno.ENOTSUP}
 
 
-def folder_of(setting: str | None) -> Path:
-    """Return the journal's folder.
+class Folder:
+    """Files in a folder that only its owner can read.
 
     Args:
-        setting: `journal_dir`; None or empty for the state folder of the platform.
+        root: The folder; created with the first file.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._synced: set[Path] = set()
+
+    @property
+    def location(self) -> str:
+        """The path of the folder."""
+        return str(self._root)
+
+    def list(self, prefix: str) -> list[str]:
+        """Return the names of all files below a folder."""
+        with _store_errors():
+            return [
+                Path(folder, name).relative_to(self._root).as_posix()
+                for folder, _, names in os.walk(self._root / prefix, onerror=_raise)
+                for name in names
+                if not name.endswith(_TEMPORARY)
+            ]
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a file."""
+        with _store_errors():
+            try:
+                return (self._root / name).read_bytes()
+            except FileNotFoundError:
+                raise MissingError(name) from None
+
+    def create(self, name: str, content: bytes) -> None:
+        """Write a file under a name that is free, or that has this very content."""
+        path = self._root / name
+        with _store_errors():
+            self._make_folder(path.parent)
+            try:
+                _write_new(path, content)
+            except FileExistsError:
+                if path.read_bytes() != content:
+                    raise ExistsError(name) from None
+
+    def replace(self, name: str, content: bytes) -> None:
+        """Write a small file durably and at once, whether the name is free or taken."""
+        path = self._root / name
+        with _store_errors():
+            self._make_folder(path.parent)
+            descriptor, temporary = tempfile.mkstemp(_TEMPORARY, path.name, path.parent)
+            try:
+                with open(descriptor, "wb") as file:  # noqa: PTH123 - of a descriptor
+                    file.write(content)
+                    file.flush()
+                    _sync(file.fileno())
+                Path(temporary).replace(path)
+            except OSError:
+                _try_to_remove(Path(temporary))
+                raise
+            _sync_folder(path.parent)
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Remove files in the order of their names in the list, and folders that are then empty."""
+        paths = [self._root / name for name in names]
+        with _store_errors():
+            for path in paths:
+                path.unlink(missing_ok=True)
+        for folder in {path.parent for path in paths}:
+            with suppress(OSError):  # it is not empty
+                folder.rmdir()
+
+    def _make_folder(self, folder: Path) -> None:
+        """Create a folder and those above it, each synced into the one above it.
+
+        One that is there is synced too, once: the run that created it may have been killed before.
+        """
+        is_ours = folder.is_relative_to(self._root)
+        if folder.is_dir() and (folder in self._synced or not is_ours):
+            return
+        self._make_folder(folder.parent)
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        _sync_folder(folder.parent)
+        self._synced.add(folder)
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    """Write a file that must not exist yet, and sync it and its folder.
 
     Raises:
-        JournalError: The user's home folder is unknown.
+        FileExistsError: It exists.
     """
+    with open(path, "xb", opener=_private) as file:
+        try:
+            file.write(content)
+            file.flush()
+            _sync(file.fileno())
+            _sync_folder(path.parent)
+        except OSError:
+            _try_to_remove(path)
+            raise
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _try_to_remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+
+
+def _sync(descriptor: int) -> None:
+    if sys.platform == "darwin":  # where fsync leaves data in the cache of the drive
+        import fcntl  # noqa: PLC0415 - Windows has none
+
+        with suppress(OSError):
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+            return
+    os.fsync(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Sync the names in a folder, where the operating system and the file system can."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        return (Path(setting) if setting else _state_folder()).expanduser()
-    except RuntimeError:
-        raise JournalError(
-            "The journal has no folder: neither HOME nor the user's account names a home folder. "
-            "Set HOME, set journal_dir (--journal-dir of the command) to a folder that lasts, or "
-            "set journal to false."
-        ) from None
+        _sync(descriptor)
+    except OSError as error:
+        if error.errno not in _NOT_SUPPORTED:
+            raise
+    finally:
+        os.close(descriptor)
 
 
-def _state_folder() -> Path:
-    from platformdirs import user_state_path  # noqa: PLC0415 - only if it is not set
+def _raise(error: OSError) -> None:
+    """Raise an error of `os.walk`, which would skip the folder; only a missing one is none."""
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
-    return user_state_path("tap-jobo", appauthor=False)
+
+@contextmanager
+def _store_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        is_full = error.errno in _FULL
+        raise StoreError(f"{type(error).__name__}: {error}", is_full=is_full) from error

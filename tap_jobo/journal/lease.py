@@ -18,7 +18,7 @@ from obstore.exceptions import AlreadyExistsError, PreconditionError
 from tap_jobo.errors import JournalError
 from tap_jobo.journal.bucket import store_errors
 from tap_jobo.journal.lock import describe_holder, held_by_another_run, journal_in_use, this_run
-from tap_jobo.journal.page_store import StoreError
+from tap_jobo.journal.store import StoreError
 
 if TYPE_CHECKING:
     import logging
@@ -63,7 +63,7 @@ class Lease:
         self, bucket: Bucket, journal_key: str, what: str, wait: Callable[[float], None]
     ) -> None:
         self._bucket = bucket
-        self._name = f"{_FOLDER}/{journal_key[:24]}"
+        self._name = f"{_FOLDER}/{journal_key}"
         self._what = what
         self._wait = wait
         self._version: PutMode = "create"

@@ -35,7 +35,7 @@ class RunLock:
     """
 
     def __init__(self, folder: Path, journal_key: str, what: str) -> None:
-        self._path = folder / f"{journal_key[:24]}.lock"
+        self._path = folder / f"{journal_key}.lock"
         self._what = what
         self._lock = FileLock(self._path, timeout=0, mode=0o600)
 

@@ -7,6 +7,7 @@ from typing import Final
 from tap_jobo.settings.formats import (
     is_base_url,
     is_journal_location,
+    is_missing_state_choice,
     is_path,
     is_printable_ascii,
     is_uuid,
@@ -79,6 +80,20 @@ CONTROL: Final = (
             "only narrowed and no sync is unfinished, nothing is missing and the run continues."
         ),
         type=choice("error", "resync", "keep"),
+        default="error",
+    ),
+    Setting(
+        name="on_missing_state",
+        title="On missing state",
+        description=(
+            "What to do if there is no state, but the journal knows of a complete sync: `error` "
+            "stops before any request, `resync` reads everything again (each row is billed), "
+            "`resume:ID`, with the id that the error prints, goes on from that sync. Resume only "
+            "if the warehouse still has the rows and no other pipeline uses the journal."
+        ),
+        type=text(
+            is_missing_state_choice, "error, resync, or resume: and the id that the error printed"
+        ),
         default="error",
     ),
     Setting(

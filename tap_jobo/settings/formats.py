@@ -26,6 +26,7 @@ is_printable_ascii: Final = matches(r"[!-~]+")
 """Printable ASCII without spaces: what fits in a header."""
 is_text: Final = matches(r"(?=\s*\S)[^\ud800-\udfff]*")
 """Not blank, and without lone surrogates, which UTF-8 cannot encode."""
+is_missing_state_choice: Final = matches(r"error|resync|resume:[0-9a-z-]+(,[0-9a-z-]+)*")
 is_uuid: Final = matches(r"(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 

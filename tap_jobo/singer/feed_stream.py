@@ -1,4 +1,4 @@
-"""The stream of a feed: a `RESTStream` whose records come from a `Delivery`."""
+"""The stream of a feed: a `RESTStream` whose records come from a `FeedSync`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.errors import ConfigError
 from tap_jobo.singer.metric_lines import log_figures
 from tap_jobo.singer.stream import JoboStream, json_schema
-from tap_jobo.sync.delivery import Delivery
+from tap_jobo.sync.feed_sync import FeedSync
+from tap_jobo.sync.missing_state import recover_state
 from tap_jobo.sync.report import Report
 from tap_jobo.sync.start import SyncStart
 from tap_jobo.sync.state import StreamState, read_state
@@ -36,10 +37,10 @@ if TYPE_CHECKING:
     from tap_jobo.api.api_clock import ApiClock
     from tap_jobo.api.known_values import KnownValues
     from tap_jobo.records.converter import Row
-    from tap_jobo.scan import Filters
     from tap_jobo.singer.companies_stream import CompaniesStream
     from tap_jobo.singer.run import RunContext
     from tap_jobo.streams.feed_spec import FeedSpec
+    from tap_jobo.sync_id import Filters
 
 
 class FeedStream(JoboStream):
@@ -110,9 +111,9 @@ class FeedStream(JoboStream):
 
     def _records(self) -> Iterator[Row]:
         """Write each page's records, and yield those that the SDK must write."""
-        delivery = self._delivery()
-        for records in delivery.pages():
-            self._received_at = delivery.received_at
+        feed_sync = self._feed_sync()
+        for records in feed_sync.pages():
+            self._received_at = feed_sync.received_at
             if self._is_written_unchanged:
                 self._write_page(records)
             else:
@@ -174,12 +175,17 @@ class FeedStream(JoboStream):
 
         Raises:
             ConfigError: The budget does not cover one page.
-            JournalError: Another run is reading the same feed.
+            JournalError: The journal cannot be used, or another run is reading the same feed.
+            StateError: The state is missing or invalid.
         """
         if self._will_read:
             self.require_primary_key()
             self._cost.check_page(self._spec.page_size(self.config))
-            self._run.lock(self._spec, self._filters)
+            state = read_state(self.stream_state, self._spec)
+            self._journal = self._run.open_journal(self._spec, self._filters)
+            self._first_state = recover_state(
+                state, self._journal, self._start, self.config["on_missing_state"]
+            )
 
     def _check_values(self) -> None:
         """Read the API's clock, and warn about a first sync without limits and about odd filters.
@@ -230,7 +236,12 @@ class FeedStream(JoboStream):
     def _will_read(self) -> bool:
         return self.selected and not self.is_mapped_out and not self._is_replaced_by_ids
 
-    def _after_page(self) -> None:
+    def check(self) -> None:
+        """Raise if the run must not go on to another page."""
+        self._run.check()
+
+    def finish_page(self) -> None:
+        """Write the profiles of a page's companies, if they are selected."""
         ids, self._ids_of_page = self._ids_of_page, []
         if ids and self._follower:
             self._follower.write_profiles(ids, self._report.show_progress)
@@ -244,40 +255,36 @@ class FeedStream(JoboStream):
         if self._follower and not self._follower.is_skipped_by_test:
             self._follower.follow()
         kept = self._run.sample(self._spec, self._filters)
-        scan = self._start.new_scan(StreamState())
-        scan = replace(scan, batch_size=min(limit, scan.batch_size))
+        sync = self._start.new_sync(StreamState())
+        sync = replace(sync, batch_size=min(limit, sync.batch_size))
         if kept:
-            scan = replace(scan, since=format_timestamp(self._clock.now()))
-        raw = self._reader.fetch_page(scan)
+            sync = replace(sync, since=format_timestamp(self._clock.now()))
+        raw = self._reader.fetch_page(sync)
         page = read_page(raw.body, self._spec, None)
-        self._reader.reconcile(raw, len(page.items), scan.batch_size)
+        self._reader.reconcile(raw, len(page.items), sync.batch_size)
         if kept and not page.items:
             page = read_page(kept, self._spec, None)
         rows = [self._spec.to_row(item, raw.started_at) for item in page.items[:limit]]
         yield from self._converter.convert(rows).records
 
-    def _delivery(self) -> Delivery:
+    def _feed_sync(self) -> FeedSync:
         others = self.tap_state.get("bookmarks", {}).keys() - {self.name}
         if others and not self.stream_state and self._spec.is_selected_by_default:
             self.logger.warning(
                 "The state has no bookmark for %s: everything is read, and billed.", self.name
             )
-        state = read_state(self.stream_state, self._spec)
+        state = self._first_state
         self._clock.reject_future(self._start.bookmark(state))
         self._clock.reject_future(state.pending.start if state.pending else None)
-        return Delivery(
-            spec=self._spec,
+        return FeedSync(
             start=self._start,
             state=state,
-            journal=self._run.journal(self._spec, self._filters),
+            journal=self._journal,
             reader=self._reader,
             converter=self._converter,
             cost=self._cost,
             report=self._report,
-            write_state=self._write_state,
-            check=self._run.check,
-            after_page=self._after_page,
-            logger=self.logger,
+            output=self,
         )
 
     @property
@@ -291,7 +298,8 @@ class FeedStream(JoboStream):
         request.headers["Cache-Control"] = "no-cache"
         return request
 
-    def _write_state(self, state: StreamState) -> None:
+    def write_state(self, state: StreamState) -> None:
+        """Write a STATE message, after all records before it."""
         self.stream_state.update(state.as_raw(self._spec.replication_key))
         self.emit_state()
 
@@ -321,8 +329,9 @@ class FeedStream(JoboStream):
             lookback_minutes=self.config["lookback_minutes"],
             batch_size=self._spec.page_size(self.config),
             is_full_table=self.replication_method == REPLICATION_FULL_TABLE,
-            clock=self._clock,
+            clock=lambda: self._clock,
             logger=self.logger,
+            is_refresh=self.config["on_missing_state"] == "resync",
             most_rows=self._most_rows,
         )
 

@@ -13,10 +13,9 @@ from tap_jobo.api.profiles import RETRY_FOR as PROFILE_RETRY_FOR
 from tap_jobo.api.session import ApiSession
 from tap_jobo.clock import Clock
 from tap_jobo.errors import TapJoboError
-from tap_jobo.journal.identity import owner_of, unversioned_owner
+from tap_jobo.journal.backends import backend_of
 from tap_jobo.journal.journal import Journal
-from tap_jobo.journal.page_store import NoStore
-from tap_jobo.journal.places import is_there, open_store, run_lock
+from tap_jobo.journal.key import journal_key
 from tap_jobo.sync.report import RunSummary
 
 if TYPE_CHECKING:
@@ -27,11 +26,11 @@ if TYPE_CHECKING:
 
     from tap_jobo.api.api_clock import ApiClock
     from tap_jobo.api.known_values import Prepare
-    from tap_jobo.journal.page_store import PageStore
-    from tap_jobo.journal.places import Lock
-    from tap_jobo.scan import Filters
+    from tap_jobo.journal.backends import Backend, Lock
+    from tap_jobo.journal.store import Store
     from tap_jobo.signals import ShutdownSignal
     from tap_jobo.streams.feed_spec import FeedSpec
+    from tap_jobo.sync_id import Filters
 
 _TEST_RETRY_FOR: Final = 10.0
 """Seconds of backoff in a connection check, whose user is waiting."""
@@ -160,35 +159,28 @@ class RunContext:
             self._api_clock = read_api_clock(self.profile_client, prepare, self.clock, self._logger)
         return self._api_clock
 
-    def journal(self, spec: FeedSpec, filters: Filters) -> Journal:
-        """Return the journal of a feed."""
-        store = self._store if spec.is_journaled else NoStore()
-        identity = {"api_key": self._config["api_key"], "filters": filters}
-        owner = owner_of(spec, api_url=self.url, **identity)
-        journal = Journal(store, owner, self._logger)
-        if spec.has_unversioned_pages:
-            journal.take_over(unversioned_owner(api_url=self.url, **identity))
-        return journal
+    def open_journal(self, spec: FeedSpec, filters: Filters) -> Journal:
+        """Return the journal of a feed, and hold its lock until the end of the run.
+
+        Raises:
+            JournalError: It cannot be used, or another run holds the lock.
+        """
+        key = journal_key(spec, api_key=self._config["api_key"], api_url=self.url, filters=filters)
+        if not (spec.is_journaled and self._config["journal"]):
+            return Journal(None, key, self._logger)
+        journal = Journal(self._store, key, self._logger)
+        journal.prepare()
+        lock = self._backend.run_lock(key.name, spec.name, self.shutdown.wait)
+        lock.acquire(self.clock, self._logger)
+        self._locks.append(lock)
+        return journal.read()
 
     def sample(self, spec: FeedSpec, filters: Filters) -> bytes | None:
         """Return the raw body of a journaled page with rows, without changing the journal."""
-        if not (spec.is_journaled and self._config["journal"] and is_there(self._place)):
+        if not (spec.is_journaled and self._config["journal"] and self._backend.exists()):
             return None
-        owner = owner_of(spec, api_key=self._config["api_key"], api_url=self.url, filters=filters)
-        return Journal(self._store, owner, self._logger).sample()
-
-    def lock(self, spec: FeedSpec, filters: Filters) -> None:
-        """Take the lock of a feed, held until the end of the run.
-
-        Raises:
-            JournalError: Another run holds it.
-        """
-        if not (spec.is_journaled and self._config["journal"]):
-            return
-        owner = owner_of(spec, api_key=self._config["api_key"], api_url=self.url, filters=filters)
-        lock = run_lock(self._place, owner, spec.name, self.shutdown.wait)
-        lock.acquire(self.clock, self._logger)
-        self._locks.append(lock)
+        key = journal_key(spec, api_key=self._config["api_key"], api_url=self.url, filters=filters)
+        return Journal(self._store, key, self._logger).read().sample()
 
     def check(self) -> None:
         """Raise if the run must not go on to another page.
@@ -201,21 +193,18 @@ class RunContext:
             lock.check()
 
     def close(self) -> None:
-        """Release the journal store and the locks."""
-        if "_store" in self.__dict__:
-            self._store.close()
+        """Release the locks."""
         for lock in self._locks:
             lock.release()
         self._locks = []
 
     @cached_property
-    def _store(self) -> PageStore:
-        return open_store(self._place) if self._config["journal"] else NoStore()
+    def _backend(self) -> Backend:
+        return backend_of(self._config.get("journal_dir"))
 
-    @property
-    def _place(self) -> str | None:
-        place: str | None = self._config.get("journal_dir")
-        return place
+    @cached_property
+    def _store(self) -> Store:
+        return self._backend.store()
 
     def _client(self, **options: Any) -> Client:
         if self.is_test:

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 _BUFFER: Final = 64 * 1024
 """Bytes of records that are collected before they are written."""
 _PIECE: Final = 64 * 1024
-"""Bytes that a target must read within five seconds after a signal: what a pipe holds."""
+"""Bytes that are written at once: what a pipe holds."""
+_GRACE: Final = 5.0
+"""Seconds that the target has, after a signal, to read so much."""
 
 
 class StdoutWriter(MsgSpecWriter):
@@ -124,7 +126,7 @@ def _write(lines: bytearray, shutdown: ShutdownSignal) -> None:
     rest = memoryview(lines)
     try:
         while rest:
-            with shutdown.write():
+            with shutdown.abort_after(_GRACE):
                 rest = rest[os.write(number, rest[:_PIECE]) :]
     except OSError as error:
         failure = _give_up(f"{error.strerror}")

@@ -117,5 +117,4 @@ CAREER_SITES: Final = FeedSpec(
     list_price=LIST_PRICE,
     never_null=("name", "ats", "listing_url"),
     is_selected_by_default=True,
-    has_unversioned_pages=True,
 )

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from singer_sdk import typing as th
 
-    from tap_jobo.scan import Filters
     from tap_jobo.settings.setting import Setting
+    from tap_jobo.sync_id import Filters
 
 
 class Continuation(enum.Enum):
@@ -57,7 +57,6 @@ class FeedSpec:
         replication_key: The field that orders rows by age.
         to_row: Converts an item to a row, given the start of the scan (ISO 8601 UTC).
         forbidden: What a 403 of this feed means, if it differs from the default.
-        has_unversioned_pages: Whether journals of the first version hold pages of this feed.
     """
 
     name: str
@@ -82,7 +81,6 @@ class FeedSpec:
     replication_key: str = "updated_at"
     to_row: Callable[[Any, str], Any] = _as_it_is
     forbidden: str | None = None
-    has_unversioned_pages: bool = False
 
     @property
     def is_free(self) -> bool:

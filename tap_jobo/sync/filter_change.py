@@ -11,9 +11,9 @@ from tap_jobo.errors import StateError
 from tap_jobo.wording import dollars, plural
 
 if TYPE_CHECKING:
-    from tap_jobo.scan import Filters
     from tap_jobo.streams.feed_spec import FeedSpec
     from tap_jobo.sync.state import StreamState
+    from tap_jobo.sync_id import Filters
 
 _MANY: Final = 1_000
 """Rows for which a price is named."""

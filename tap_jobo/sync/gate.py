@@ -1,4 +1,4 @@
-"""The gate: stops a page whose format has changed before its first record is written.
+"""The check for schema drift: stops a page whose format has changed before its first record.
 
 A single bad row is skipped or rescued. If all rows are bad in the same way, the API has changed,
 and continuing would discard rows that were billed, or overwrite good values with null.
@@ -6,57 +6,56 @@ and continuing would discard rows that were billed, or overwrite good values wit
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import TYPE_CHECKING, Final
 
 from tap_jobo.errors import FormatError
 
 if TYPE_CHECKING:
+    from tap_jobo.journal.journal import Journal
     from tap_jobo.records.converter import Conversion
 
-ENOUGH: Final = 5
-"""Consecutive different rows that must be bad in the same way before the gate stops a page."""
+MIN_BAD_ROWS: Final = 5
+"""Different rows that must be bad in the same way before the check stops a sync."""
 
 
-def pass_gate(conversion: Conversion, tally: str, stream: str) -> str:
-    """Check a page's rows, and return the updated tally.
+def check_for_schema_drift(
+    conversion: Conversion, rows: list[bytes], journal: Journal, stream: str
+) -> bool:
+    """Check the rows of a page in which some are damaged.
+
+    Small pages of bad rows go to quarantine, where they add up. A row that is read again counts
+    once.
 
     Args:
-        conversion: The result of converting the page's rows.
-        tally: The tally before the page, so that small pages add up: which consecutive rows, also
-            in earlier runs, were bad in the same way. A row that is read again, such as one
-            within the lookback, counts once. Empty for none.
-        stream: The feed's name, for the error.
+        conversion: The result of converting the rows.
+        rows: The rows as received.
+        journal: Where rows are quarantined.
+        stream: The stream's name, for the error.
+
+    Returns:
+        Whether all rows were quarantined, so that none must be emitted.
 
     Raises:
-        FormatError: All rows of the page are bad in the same way, and there are enough of them.
+        FormatError: All rows are bad in the same way, and there are enough of them.
     """
-    if not conversion.rows:
-        return tally
-    if conversion.rows not in conversion.damaged.values():
-        return ""
-    before = json.loads(tally) if tally else {}
-    rows = _names(conversion)
-    bad: dict[str, list[str]] = {}
-    for field, count in conversion.damaged.items():
-        if count < conversion.rows:
-            continue
-        bad[field] = sorted(rows.union(before.get(field, ())))
-        bad_rows = max(len(bad[field]), conversion.rows)
-        if bad_rows >= ENOUGH:
+    damage_counts = conversion.damaged
+    bad = [field for field, count in damage_counts.items() if count == len(rows)]
+    for field in bad:
+        alike = journal.quarantined_with(rows, field)
+        if max(alike, len(rows)) >= MIN_BAD_ROWS:
             problem = "a usable 'id' (a UUID)" if field == "id" else f"a usable '{field}'"
             raise FormatError(
-                f"None of the last {bad_rows:,} rows of {stream} has {problem}, which the "
-                "API never leaves out: its format has changed. Nothing of this page was emitted"
+                f"None of the last {max(alike, len(rows)):,} rows of {stream} has {problem}, which "
+                "the API never omits: its format has changed. Nothing of this page was emitted"
+                + ("" if len(rows) >= MIN_BAD_ROWS else _IN_QUARANTINE)
             )
-    return json.dumps(bad) if bad else ""
+    if bad and journal.is_on:
+        journal.quarantine(rows, bad[0])
+        return True
+    return False
 
 
-def _names(conversion: Conversion) -> set[str]:
-    """Return an identifier for each row of a page: its id, or a hash if it has none."""
-    skipped = (json.dumps(row).encode() for row in conversion.skipped)
-    return {
-        *(str(record["id"]) for record in conversion.records),
-        *(hashlib.sha256(row).hexdigest()[:24] for row in skipped),
-    }
+_IN_QUARANTINE: Final = (
+    ", and the others are in quarantine (to look at them, run `tap-jobo-journal export "
+    "--quarantined`; to start the count again, `tap-jobo-journal drop --quarantined`)"
+)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from tap_jobo.api.page import Page
-    from tap_jobo.scan import Scan
+    from tap_jobo.sync_id import Sync
 
 MAX_REPEATED: Final = 10
 """Consecutive pages without any new id before a sync counts as endless."""
@@ -28,17 +28,17 @@ class LoopGuard:
         self._repeated = 0
         self._empty = 0
 
-    def detect_pagination_loop(self, scan: Scan, page: Page) -> None:
+    def detect_pagination_loop(self, sync: Sync, page: Page) -> None:
         """Check that a page does not lead back to an earlier one, which would be billed forever.
 
         Args:
-            scan: The scan, with the cursor that the page was requested with.
+            sync: The sync, with the cursor that the page was requested with.
             page: The page.
 
         Raises:
             EndlessFeedError: It does.
         """
-        self._used_cursors.add(hash(scan.cursor))
+        self._used_cursors.add(hash(sync.cursor))
         if page.has_more and hash(page.next_cursor) in self._used_cursors:
             raise EndlessFeedError(
                 "Jobo's response has a 'next_cursor' that was used before, so the pages would "
@@ -70,8 +70,4 @@ class LoopGuard:
 
 
 def _endless(why: str) -> EndlessFeedError:
-    return EndlessFeedError(
-        f"The feed makes no progress: {why}. The run stops here, and everything so far is "
-        "delivered. The next run resumes from its cursor. If this persists, run a full refresh or "
-        "contact Jobo."
-    )
+    return EndlessFeedError(f"The feed makes no progress: {why}")

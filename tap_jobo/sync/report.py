@@ -35,8 +35,7 @@ class Report:
 
     Args:
         stream: The stream.
-        count_rows: Returns how many records were emitted: the count of the SDK's METRIC
-            `record_count`, so that the two agree even if a page is written only in part.
+        count_rows: Returns the SDK's count of emitted records, its METRIC `record_count`.
         budget: The budget of the run, which knows the balance.
         cost: What the feed costs.
         clock: The clock to read.
@@ -159,12 +158,7 @@ class Report:
 
 
 class RunSummary:
-    """Sums up the streams of a run.
-
-    Args:
-        budget: The budget of the run, which knows what it cost.
-        logger: Where the line goes.
-    """
+    """Sums up the streams of a run."""
 
     def __init__(self, budget: Budget, logger: logging.Logger) -> None:
         self._budget = budget
@@ -172,9 +166,7 @@ class RunSummary:
         self._streams = self._rows = self._pages = self._profiles = 0
         self._is_complete = True
 
-    def add(
-        self, *, rows: int = 0, pages: int = 0, profiles: int = 0, is_complete: bool = True
-    ) -> None:
+    def add(self, *, is_complete: bool, rows: int = 0, pages: int = 0, profiles: int = 0) -> None:
         """Add a stream that has ended."""
         self._streams += 1
         self._rows += rows

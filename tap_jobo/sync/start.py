@@ -1,4 +1,4 @@
-"""Where a sync starts: the pending scan, or a new one from the bookmark or the start date."""
+"""Where a sync starts: the sync in progress, or a new one from the bookmark or the start date."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from tap_jobo.clock import format_timestamp, parse_timestamp
-from tap_jobo.scan import Scan, new_id
 from tap_jobo.sync.filter_change import FilterChange
+from tap_jobo.sync_id import Sync, new_id
 from tap_jobo.wording import plural
 
 if TYPE_CHECKING:
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tap_jobo.api.api_clock import ApiClock
-    from tap_jobo.scan import Filters
     from tap_jobo.streams.feed_spec import FeedSpec
     from tap_jobo.sync.state import StreamState
+    from tap_jobo.sync_id import Filters
 
 SAFETY_MARGIN: Final = timedelta(hours=1)
 """Of the longest lookback: it covers the duration of a sync."""
@@ -37,11 +37,12 @@ class SyncStart:
         filters: The filters, as `FeedSpec.filters_of` gives them.
         on_filter_change: `error`, `resync` or `keep`: what to do if rows could be missing.
         start_date: Where the first sync starts, if set.
-        lookback_minutes: How far before the bookmark a scan starts.
-        batch_size: Rows per page of a new scan.
+        lookback_minutes: How far before the bookmark a sync starts.
+        batch_size: Rows per page of a new sync.
         is_full_table: Whether the catalog says FULL_TABLE, which ignores the bookmark.
-        clock: The API's clock.
+        clock: Returns the API's clock. Its first call sends a free request.
         logger: Where decisions are reported.
+        is_refresh: Whether to read everything again if the state is missing.
         most_rows: Tells how many rows can match the filters, None if that is not known; it may
             send a free request.
     """
@@ -53,31 +54,34 @@ class SyncStart:
     lookback_minutes: int
     batch_size: int
     is_full_table: bool
-    clock: ApiClock
+    clock: Callable[[], ApiClock]
     logger: logging.Logger
+    is_refresh: bool = False
     most_rows: Callable[[], int | None] = _unknown
 
     def bookmark(self, state: StreamState) -> datetime | None:
-        """Return the bookmark that a new scan continues from, None for a full sync."""
+        """Return the bookmark that a new sync continues from, None for a full sync."""
         if self.is_full_table or self._must_resync(state):
             return None
         return state.bookmark
 
-    def new_scan(self, state: StreamState) -> Scan:
-        """Return a new scan of rows updated since the bookmark or the start date."""
+    def new_sync(self, state: StreamState) -> Sync:
+        """Return a new sync of rows updated since the bookmark or the start date."""
         bookmark = self.bookmark(state)
-        # A full sync with a state has another base than one without: they resume other scans.
-        base = state.completed if bookmark or not state.completed else f"full-{state.completed}"
-        return self._scan(bookmark, base)
+        return self._sync(bookmark, state.completed, is_full=bookmark is None)
 
-    def catch_up(self, replayed: Scan) -> Scan:
-        """Return the scan of rows that may have changed since a replayed scan started."""
-        return self._scan(parse_timestamp(replayed.started_at or ""), replayed.id)
+    def catch_up(self, replayed: Sync) -> Sync:
+        """Return the sync of rows that may have changed since a replayed sync started."""
+        return self._sync(parse_timestamp(replayed.started_at or ""), replayed.id)
 
-    def _scan(self, bookmark: datetime | None, base: str) -> Scan:
+    def _sync(self, bookmark: datetime | None, parent_id: str, *, is_full: bool = False) -> Sync:
         since = window(self.spec, bookmark, self.start_date, self.lookback_minutes)
-        return Scan(
-            id=new_id(), since=self._reachable(since), batch_size=self.batch_size, base=base
+        return Sync(
+            id=new_id(),
+            since=self._reachable(since),
+            batch_size=self.batch_size,
+            parent_id=parent_id,
+            is_full=is_full,
         )
 
     def _reachable(self, since: str | None) -> str | None:
@@ -89,26 +93,27 @@ class SyncStart:
         """Return the earliest start of a window that the API allows, None for no limit."""
         if self.spec.longest_lookback is None:
             return None
-        return self.clock.now() - self.spec.longest_lookback + SAFETY_MARGIN
+        return self.clock().now() - self.spec.longest_lookback + SAFETY_MARGIN
 
-    def restarted(self, scan: Scan) -> Scan:
-        """Return the scan that replaces one whose cursor was rejected."""
-        return Scan(
+    def restarted(self, sync: Sync) -> Sync:
+        """Return the sync that replaces one whose cursor was rejected."""
+        return Sync(
             id=new_id(),
-            since=self._reachable(scan.since),
+            since=self._reachable(sync.since),
             batch_size=self.batch_size,
-            restarts=scan.restarts + 1,
-            base=scan.base,
-            replaces=scan.id,
+            restarts=sync.restarts + 1,
+            parent_id=sync.parent_id,
+            replaces=sync.id,
+            is_full=sync.is_full,
         )
 
-    def first_scan(self, state: StreamState, *, are_pages_waiting: bool = False) -> Scan:
-        """Return the scan that the run starts with: the pending one if it can be resumed.
+    def first_sync(self, state: StreamState, *, are_pages_waiting: bool = False) -> Sync:
+        """Return the sync that the run starts with: the one in progress if it can be resumed.
 
         Args:
             state: The stream's state.
-            are_pages_waiting: Whether the journal holds pages of a scan with the state's filters
-                that has begun since the state was written.
+            are_pages_waiting: Whether the journal holds pages of a sync with other filters that
+                has begun since the state was written.
 
         Raises:
             StateError: The filters are not those of the state, and `on_filter_change` is `error`.
@@ -128,10 +133,10 @@ class SyncStart:
                 "between are not read.",
                 format_timestamp(bookmark),
             )
-        return self.new_scan(state)
+        return self.new_sync(state)
 
-    def _is_too_old(self, pending: Scan) -> bool:
-        """Return whether the API would now reject the window of a scan."""
+    def _is_too_old(self, pending: Sync) -> bool:
+        """Return whether the API would now reject the window of a sync."""
         oldest = self._oldest()
         return oldest is not None and (pending.since or "") < format_timestamp(
             oldest - SAFETY_MARGIN
@@ -157,10 +162,13 @@ class SyncStart:
                 self.spec.gap_advice,
             )
 
+    def has_other_filters(self, state: StreamState) -> bool:
+        """Return whether the filters differ from those that the state was written with."""
+        return state.has_begun and state.filters not in (None, self.filters)
+
     def _filter_change(self, state: StreamState) -> FilterChange | None:
         """Return how the filters differ from those that the state was written with, if they do."""
-        has_begun = state.bookmark is not None or state.pending is not None
-        if not has_begun or state.filters in (None, self.filters):
+        if not self.has_other_filters(state):
             return None
         return FilterChange(self.spec, state.filters or {}, self.filters, self.is_full_table)
 
@@ -187,7 +195,7 @@ class SyncStart:
             else f"on_filter_change is {self.on_filter_change}",
         )
 
-    def _report_pending(self, pending: Scan, state: StreamState) -> None:
+    def _report_pending(self, pending: Sync, state: StreamState) -> None:
         self.logger.info(
             "Resuming the sync of %s after %s.", pending.started_at, plural(pending.rows, "row")
         )
@@ -208,7 +216,7 @@ class SyncStart:
 def window(
     spec: FeedSpec, bookmark: datetime | None, start_date: datetime | None, lookback_minutes: int
 ) -> str | None:
-    """Return the `since` of a new scan, None for everything.
+    """Return the `since` of a new sync, None for everything.
 
     The lookback applies to a bookmark, as Jobo's documentation asks, but not to a start date. A row
     updated exactly at the start date is included, even if the API's window excludes its start. A

@@ -1,13 +1,14 @@
-"""The state of a feed: the bookmark, the filters that it applies to, and the scan in progress.
+"""The state of a feed: the bookmark, the filters that it applies to, and the sync in progress.
 
     {"replication_key": "updated_at", "replication_key_value": "2026-01-31T08:00:00.000000Z",
      "completed_scan": "5f0c…", "filters": {"industries": null, …},
      "scan": {"id": null, "started_at": null, "updated_after": null, "batch_size": null,
-              "cursor": null, "rows": null, "restarts": null}}
+              "cursor": null, "rows": null, "pages": null, "restarts": null}}
 
 Meltano merges states key by key: it never removes a key, and it fails if a key is an object in one
 state and null in the other. So `filters` and `scan` are always objects with all their keys, and
-only their leaves change. A scan is pending if `started_at` is set; only then does its `id` count.
+only their leaves change. A sync is in progress if `started_at` is set; only then do the others
+count.
 `completed_scan` is written if and only if `replication_key_value` is, so that a merged state keeps
 the pair.
 """
@@ -21,14 +22,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.errors import StateError
-from tap_jobo.scan import Scan, id_by_start
+from tap_jobo.sync_id import Sync
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from tap_jobo.scan import Filters
     from tap_jobo.streams.feed_spec import FeedSpec
+    from tap_jobo.sync_id import Filters
 
 STATE_KEYS: Final = (
     "replication_key",
@@ -37,8 +38,8 @@ STATE_KEYS: Final = (
     "filters",
     "scan",
 )
-_NO_SCAN: Final = dict.fromkeys(
-    ("id", "started_at", "updated_after", "batch_size", "cursor", "rows", "restarts")
+_NO_SYNC: Final = dict.fromkeys(
+    ("id", "started_at", "updated_after", "batch_size", "cursor", "rows", "pages", "restarts")
 )
 _ID: Final = re.compile(r"[0-9a-z-]{1,64}")
 
@@ -48,26 +49,31 @@ class StreamState:
     """What the state records about a feed.
 
     Attributes:
-        bookmark: The start of the last complete scan, None before the first one.
-        completed: The id of that scan, empty before the first one.
+        bookmark: The start of the last complete sync, None before the first one.
+        completed: The id of that sync, empty before the first one.
         filters: The filters that the state was written with, None if it has none.
-        pending: The scan in progress, if there is one.
+        pending: The sync in progress, if there is one.
     """
 
     bookmark: datetime | None = None
     completed: str = ""
     filters: Filters | None = None
-    pending: Scan | None = None
+    pending: Sync | None = None
 
-    def checkpoint(self, scan: Scan, filters: Filters) -> StreamState:
-        """Return the state in which everything before `scan.cursor` is delivered."""
-        return replace(self, pending=scan, filters=filters)
+    @property
+    def has_begun(self) -> bool:
+        """Whether any row has been delivered according to the state."""
+        return self.bookmark is not None or self.pending is not None
 
-    def complete(self, scan: Scan, filters: Filters) -> StreamState:
-        """Return the state after a complete scan: its start is the bookmark, if that is later."""
-        started_at = parse_timestamp(scan.started_at or "")
+    def checkpoint(self, sync: Sync, filters: Filters) -> StreamState:
+        """Return the state in which everything before `sync.cursor` is delivered."""
+        return replace(self, pending=sync, filters=filters)
+
+    def complete(self, sync: Sync, filters: Filters) -> StreamState:
+        """Return the state after a complete sync: its start is the bookmark, if that is later."""
+        started_at = parse_timestamp(sync.started_at or "")
         bookmark = max(self.bookmark, started_at) if self.bookmark else started_at
-        return StreamState(bookmark=bookmark, completed=scan.id, filters=filters)
+        return StreamState(bookmark=bookmark, completed=sync.id, filters=filters)
 
     def as_raw(self, replication_key: str) -> dict[str, Any]:
         """Return the stream's part of the Singer state."""
@@ -76,16 +82,17 @@ class StreamState:
             raw["replication_key_value"] = format_timestamp(self.bookmark)
             raw["completed_scan"] = self.completed
         raw["filters"] = dict(self.filters or {})
-        raw["scan"] = dict(_NO_SCAN)
-        if scan := self.pending:
+        raw["scan"] = dict(_NO_SYNC)
+        if sync := self.pending:
             raw["scan"] |= {
-                "id": scan.id,
-                "started_at": scan.started_at,
-                "updated_after": scan.since,
-                "batch_size": scan.batch_size,
-                "cursor": scan.cursor,
-                "rows": scan.rows,
-                "restarts": scan.restarts,
+                "id": sync.id,
+                "started_at": sync.started_at,
+                "updated_after": sync.since,
+                "batch_size": sync.batch_size,
+                "cursor": sync.cursor,
+                "rows": sync.rows,
+                "pages": sync.pages,
+                "restarts": sync.restarts,
             }
         return raw
 
@@ -111,9 +118,7 @@ class _Reader:
         completed = self._identifier(self._raw, "completed_scan")
         if bookmark is None:
             completed = ""
-        elif not completed:
-            completed = id_by_start(format_timestamp(bookmark))
-        return StreamState(bookmark, completed, self._filters(), self._scan(completed))
+        return StreamState(bookmark, completed, self._filters(), self._sync(completed))
 
     def _filters(self) -> Filters | None:
         filters = self._object("filters")
@@ -130,7 +135,7 @@ class _Reader:
         except (TypeError, ValueError):
             raise self._error("filters", "an object of strings and lists of strings") from None
 
-    def _scan(self, completed: str) -> Scan | None:
+    def _sync(self, completed: str) -> Sync | None:
         raw = self._object("scan")
         started_at = self._timestamp(raw, "started_at")
         since = self._timestamp(raw, "updated_after")
@@ -139,16 +144,20 @@ class _Reader:
         cursor = raw.get("cursor")
         if not isinstance(cursor, str) or not cursor:
             raise self._error("cursor", "a string")
-        start = format_timestamp(started_at)
-        return Scan(
-            id=self._identifier(raw, "id") or id_by_start(start),
+        id_ = self._identifier(raw, "id")
+        if not id_:
+            raise self._error("id", "the id of a sync")
+        return Sync(
+            id=id_,
             since=format_timestamp(since) if since else None,
             batch_size=self._count(raw, "batch_size", 1, self._spec.page_cap),
-            started_at=start,
+            started_at=format_timestamp(started_at),
             cursor=cursor,
             rows=self._count(raw, "rows"),
+            pages=self._count(raw, "pages", 1),
             restarts=self._count(raw, "restarts"),
-            base=completed,
+            parent_id=completed,
+            is_full=since is None,
         )
 
     def _object(self, name: str) -> dict[str, Any]:
@@ -171,7 +180,7 @@ class _Reader:
         if value in (None, ""):
             return ""
         if not isinstance(value, str) or not _ID.fullmatch(value):
-            raise self._error(name, "the id of a scan, in lowercase letters and digits")
+            raise self._error(name, "the id of a sync, in lowercase letters and digits")
         return value
 
     def _count(

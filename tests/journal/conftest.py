@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def path(tap: Tap) -> Path:
-    """The journal's file."""
-    return tap.folder / "journal" / "journal.sqlite3"
+def folder(tap: Tap) -> Path:
+    """The journal's folder."""
+    return tap.folder / "journal"
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jobo_sandbox import Fault
-from tests.journal.helpers import UNREAD, journal_command, select
+from tests.journal.helpers import journal_command, names
 from tests.support import complaint
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("broken", BROKEN)
-def test_a_broken_page_is_billed_once(tap: Tap, path: Path, broken: str) -> None:
+def test_a_broken_page_is_billed_once(tap: Tap, folder: Path, broken: str) -> None:
     tap.sandbox.faults.add(BROKEN[broken])
     first = tap.run()
     line = complaint(first)
@@ -47,19 +47,19 @@ def test_a_broken_page_is_billed_once(tap: Tap, path: Path, broken: str) -> None
     for _ in range(2):
         assert complaint(tap.run()) == line
     assert tap.sandbox.rows_billed == 50
-    (name,) = select(path, "SELECT scan || '.' || number FROM pages")
+    (name,) = names(folder)
     assert f"The page stays in the journal as {name}" in line
     assert "newer tap-jobo" in line
-    assert f"`python -m tap_jobo.journal drop {name}`" in line
+    assert f"`tap-jobo-journal drop {name}`" in line
     assert "fetching it again costs $2.50" in line
 
 
 @pytest.mark.parametrize("broken", ["numeric next_cursor", "deep nesting"])
-def test_a_dropped_page_is_requested_again(tap: Tap, path: Path, broken: str) -> None:
+def test_a_dropped_page_is_requested_again(tap: Tap, folder: Path, broken: str) -> None:
     tap.sandbox.faults.add(BROKEN[broken], on=2)
     first = tap.run()
     assert first.returncode == 1
-    (name,) = select(path, UNREAD)
+    name = names(folder)[-1]
     assert journal_command(tap, "drop", name).returncode == 0
     again = tap.run(state=first.state)
     assert again.returncode == 0, again.stderr

@@ -1,9 +1,13 @@
-"""`python -m tap_jobo.journal`: what it shows, exports and drops."""
+"""`tap-jobo-journal`: what it shows, exports and drops."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
 import re
+import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +15,8 @@ import pytest
 import yaml
 
 from jobo_sandbox import Fault, Hold
-from tests.journal.helpers import UNREAD, journal_command, opened, replayed, select
-from tests.support import execute
+from tests.journal.helpers import damage, journal_command, names, pages, replayed
+from tests.support import COMMAND, execute
 from tests.support.crash import cut_in_request, finish, wait_for
 from tests.support.repository import REPOSITORY
 
@@ -39,7 +43,7 @@ def refusal(run: Run) -> str:
     return line
 
 
-def quarantine_a_row(tap: Tap) -> dict[str, Any]:
+def quarantine_a_row(tap: Tap, **settings: Any) -> dict[str, Any]:
     """Run the tap to a page that has one row without a usable id; return that row."""
 
     def spoil(body: dict[str, Any]) -> dict[str, Any]:
@@ -48,55 +52,62 @@ def quarantine_a_row(tap: Tap) -> dict[str, Any]:
         return body
 
     spoiled: dict[str, Any] = {}
-    tap.sandbox.faults.add(Fault(replace=spoil))
-    assert len(tap.run().ids) == 119
+    tap.sandbox.faults.add(Fault(replace=spoil), on=len(tap.sandbox.ledger) + 1)
+    run = tap.run(**settings)
+    assert run.returncode == 0, run.stderr
+    assert run.metrics["jobo_rows_skipped"] == 1
     return spoiled
 
 
-def test_one_row_is_not_called_rows(tap: Tap) -> None:
-    one: dict[str, Any] = {"batch_size": 1, "max_credits": 50}
-    first = tap.run(**one)
-    lost = tap.run(**one, credits_alert_threshold=10**9)
-    assert "Replaying 1 row in 1 page from the journal" in lost.stderr
-    again = tap.run(state=first.state, **one)
-    assert "Resuming the sync of" in again.stderr
-    assert " after 1 row." in again.stderr
-    shown = "\n".join(written(tap, "list", "--pages"))
-    assert " 1 row" in shown
-    for text in (lost.stderr, again.stderr, shown):
-        assert not re.search(r"(?<![\d,.])1 (rows|pages|credits)\b", text), text
-
-
-def test_list_shows_each_sync_and_its_worth(tap: Tap, path: Path) -> None:
+def test_list_shows_streams_filters_syncs_and_their_worth(tap: Tap, folder: Path) -> None:
     cut_in_request(tap, 3, billed=False)
-    tap.run(founded_after=1980)
-    ((owner, scan, since),) = select(
-        path,
-        "SELECT owner, scan, MIN(received_at) FROM pages JOIN notes USING (owner, scan, cursor) "
-        "WHERE batch_size = 50 GROUP BY scan HAVING COUNT(*) = 2 AND SUM(notes.rows) = 100",
-    )
+    quarantine_a_row(tap, founded_after=1980)
+    ids = {name.split(".")[0] for name in names(folder)}
     lines = written(tap, "list")
-    assert len(lines) == 2
-    assert lines[0] == (
-        f"{owner[:8]}  {scan}  2 pages (100 rows, worth $5.00), received since {since}"
-    )
+    assert len(lines) == 5
+    address = tap.sandbox.url
+    assert f"career_sites (test key, {address}), filters: none" in lines
+    assert f"career_sites (test key, {address}), filters: founded_after=1980" in lines
+    assert "  1 quarantined row" in lines
+    syncs = [line for line in lines if "pages, worth" in line]
+    assert "  2 pages, worth $5.00, " in "".join(syncs)
+    assert all(re.fullmatch(r"  \w+  \d pages, worth \$[\d.]+, \d+ s old", line) for line in syncs)
+    assert {line.split()[0] for line in syncs} == ids
 
 
-def test_list_shows_pages_when_asked(tap: Tap, path: Path) -> None:
+def test_list_shows_pages_when_asked(tap: Tap, folder: Path) -> None:
     cut_in_request(tap, 3, billed=False)
-    (scan,) = select(path, "SELECT DISTINCT scan FROM pages")
-    assert written(tap, "list", "--pages")[1:] == [f"  {scan}.1  50 rows", f"  {scan}.2  50 rows"]
+    assert written(tap, "list", "--pages")[2:] == [f"    {name}" for name in names(folder)]
 
 
-def test_list_counts_quarantined_rows(tap: Tap) -> None:
-    quarantine_a_row(tap)
-    assert written(tap, "list")[-1] == "1 quarantined row"
+def test_list_of_an_empty_journal(tap: Tap, folder: Path) -> None:
+    (folder / "v1").mkdir(parents=True)
+    assert written(tap, "list") == [f"The journal {folder} is empty."]
 
 
-def test_list_of_an_empty_journal(tap: Tap, path: Path) -> None:
-    tap.run(state=tap.run().state)
-    written(tap, "drop", "--all")
-    assert written(tap, "list") == [f"No pages in {path}."]
+def test_no_control_character_reaches_a_terminal(tap: Tap, folder: Path) -> None:
+    tap.run(industries=["fintech\x1b[2J"])
+    tap.sandbox.faults.add(
+        Fault(garbage='{"career_sites": [1], "has_more": false, "a": "\x1b[2J"}')
+    )
+    assert tap.run().returncode == 1
+    for args in (["list"], ["drop", "\x1b[2J"], ["export"]):
+        leader, follower = pty.openpty()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tap_jobo.journal", *args],
+            stdout=follower,
+            stderr=follower,
+            env=tap.environment({"TAP_JOBO_JOURNAL_DIR": str(folder)}),
+        )
+        os.close(follower)
+        shown = b""
+        with contextlib.suppress(OSError):  # how Linux ends a terminal
+            while chunk := os.read(leader, 1 << 16):
+                shown += chunk
+        process.wait()
+        os.close(leader)
+        assert shown
+        assert b"\x1b[2J" not in shown, args
 
 
 def test_export_writes_each_raw_page_as_a_line(tap: Tap) -> None:
@@ -136,13 +147,11 @@ def test_export_writes_rows_exactly_as_they_came(tap: Tap) -> None:
 
 
 @pytest.mark.parametrize("body", ['{"career_sites":', '{"sites":[]}', '{"a":' + "[" * 100_000])
-def test_export_of_rows_names_pages_without_any(tap: Tap, path: Path, body: str) -> None:
-    cut_in_request(tap, 3, billed=False)
-    with opened(path) as db:
-        db.execute("DELETE FROM pages WHERE number = 1")
+def test_export_of_rows_names_pages_without_any(tap: Tap, folder: Path, body: str) -> None:
+    cut_in_request(tap, 2, billed=False)
     tap.sandbox.faults.add(Fault(garbage=body))
     assert tap.run().returncode == 1
-    (name,) = select(path, UNREAD)
+    name = names(folder)[-1]
     run = journal_command(tap, "export", "--rows")
     assert run.returncode == 1
     assert len(run.stdout.splitlines()) == 50
@@ -150,16 +159,14 @@ def test_export_of_rows_names_pages_without_any(tap: Tap, path: Path, body: str)
     assert body in written(tap, "export")
 
 
-def test_export_skips_a_page_that_is_damaged_on_disk(tap: Tap, path: Path) -> None:
+def test_export_skips_a_page_that_is_damaged_on_disk(tap: Tap, folder: Path) -> None:
     cut_in_request(tap, 3, billed=False)
-    with opened(path) as db:
-        db.execute("UPDATE pages SET body = x'00' WHERE number = 1")
-    (name,) = select(path, "SELECT scan || '.' || number FROM pages WHERE number = 1")
+    damage(pages(folder)[0])
     run = journal_command(tap, "export")
     assert run.returncode == 1
     assert [len(json.loads(line)["career_sites"]) for line in run.stdout.splitlines()] == [50]
     (line,) = run.stderr.splitlines()
-    assert f"{name} cannot be read" in line
+    assert f"{names(folder)[0]} is damaged" in line
 
 
 def test_export_writes_quarantined_rows(tap: Tap) -> None:
@@ -167,45 +174,76 @@ def test_export_writes_quarantined_rows(tap: Tap) -> None:
     assert [json.loads(line) for line in written(tap, "export", "--quarantined")] == [row]
 
 
-def test_a_dropped_page_is_billed_again(tap: Tap, path: Path) -> None:
+def test_a_dropped_page_is_billed_again(tap: Tap, folder: Path) -> None:
     cut = cut_in_request(tap, 3, billed=False)
-    (name,) = select(path, "SELECT scan || '.' || number FROM pages WHERE number = 2")
-    assert written(tap, "drop", name) == ["Dropped 1 page (50 rows, worth $2.50)."]
+    assert written(tap, "drop", names(folder)[1]) == [
+        "Dropped 1 page, worth $2.50, and 0 quarantined rows."
+    ]
     assert len(written(tap, "export")) == 1
     assert replayed(tap.run(state=cut.states[0])) == 0
     assert tap.sandbox.rows_billed == 170
 
 
-def test_a_dropped_sync_is_billed_again(tap: Tap, path: Path) -> None:
+def test_the_pages_behind_a_dropped_one_go_and_cost_too(tap: Tap, folder: Path) -> None:
+    tap.run(batch_size=10)
+    name = names(folder)[3]
+    line = refusal(journal_command(tap, "drop", name, yes=False))
+    assert "This drops 9 pages, worth $4.50, and 0 quarantined rows. Add --yes." in line
+    assert len(pages(folder)) == 12
+    assert written(tap, "drop", name) == ["Dropped 9 pages, worth $4.50, and 0 quarantined rows."]
+    assert len(pages(folder)) == 3
+    assert replayed(tap.run(batch_size=10)) == 30
+    assert tap.sandbox.rows_billed == 120 + 90
+
+
+def test_drop_asks_on_a_terminal(tap: Tap, folder: Path) -> None:
+    tap.run()
+    for answer, left in ((b"n\n", 3), (b"y\n", 0)):
+        leader, follower = pty.openpty()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tap_jobo.journal", "drop", "--all"],
+            stdin=follower,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=tap.environment({"TAP_JOBO_JOURNAL_DIR": str(folder)}),
+        )
+        os.write(leader, answer)
+        asked, _ = process.communicate(timeout=30)
+        os.close(leader)
+        os.close(follower)
+        assert b"Drop 3 pages, worth $6.00, and 0 quarantined rows?" in asked
+        assert len(pages(folder)) == left
+
+
+def test_a_dropped_sync_is_billed_again(tap: Tap, folder: Path) -> None:
     cut_in_request(tap, 3, billed=False)
-    (scan,) = select(path, "SELECT DISTINCT scan FROM pages")
+    sync = names(folder)[0].split(".")[0]
     tap.run(founded_after=1980)
-    assert written(tap, "drop", scan) == ["Dropped 2 pages (100 rows, worth $5.00)."]
-    assert len(written(tap, "list")) == 1
+    assert written(tap, "drop", sync) == ["Dropped 2 pages, worth $5.00, and 0 quarantined rows."]
+    assert len([line for line in written(tap, "list") if "worth" in line]) == 1
     assert replayed(tap.run()) == 0
 
 
 def test_drop_of_quarantined_rows_keeps_pages(tap: Tap) -> None:
     quarantine_a_row(tap)
-    assert written(tap, "drop", "--quarantined") == ["Dropped 1 quarantined row."]
-    assert written(tap, "export", "--quarantined") == []
+    assert written(tap, "drop", "--quarantined") == [
+        "Dropped 0 pages, worth $0.00, and 1 quarantined row."
+    ]
     assert len(written(tap, "export")) == 3
+    assert written(tap, "export", "--quarantined") == []
 
 
 def test_drop_of_all_empties_the_journal(tap: Tap) -> None:
     quarantine_a_row(tap)
-    assert written(tap, "drop", "--all") == [
-        "Dropped 3 pages (120 rows, worth $6.00).",
-        "Dropped 1 quarantined row.",
-    ]
+    assert written(tap, "drop", "--all") == ["Dropped 3 pages, worth $6.00, and 1 quarantined row."]
     assert written(tap, "export") == []
     assert written(tap, "export", "--quarantined") == []
 
 
-def test_drop_of_an_unknown_name_drops_nothing(tap: Tap, path: Path) -> None:
+def test_drop_of_an_unknown_name_drops_nothing(tap: Tap, folder: Path) -> None:
     cut_in_request(tap, 3, billed=False)
-    (name,) = select(path, "SELECT scan || '.' || number FROM pages WHERE number = 2")
-    assert "no page or sync nobody" in refusal(journal_command(tap, "drop", name, "nobody"))
+    line = refusal(journal_command(tap, "drop", names(folder)[1], "nobody"))
+    assert "no page or sync nobody" in line
     assert len(written(tap, "export")) == 2
 
 
@@ -217,23 +255,18 @@ def test_drop_of_nothing_is_a_mistake(tap: Tap) -> None:
     assert len(written(tap, "export")) == 3
 
 
-def test_drop_refuses_while_a_run_is_under_way(tap: Tap, path: Path) -> None:
+def test_drop_refuses_while_a_run_is_in_progress(tap: Tap, folder: Path) -> None:
     hold = Hold()
     tap.sandbox.faults.add(Fault(hold=hold), on=2)
     process = tap.start()
     hold.wait()
-    wait_for(lambda: select(path, "SELECT COUNT(*) FROM notes WHERE rows = 50") == [1])
+    wait_for(lambda: len(pages(folder)) == 1)
     line = refusal(journal_command(tap, "drop", "--all"))
     assert re.search(rf"\(process {process.pid} on \S+, since 20\S+Z\)", line)
     assert len(written(tap, "export")) == 1
     hold.release()
     run, _ = finish(process, [])
     assert run.returncode == 0
-    assert written(tap, "drop", "--all")
-
-
-def test_drop_after_a_kill_needs_no_lock(tap: Tap) -> None:
-    cut_in_request(tap, 3, billed=False)
     assert written(tap, "drop", "--all")
 
 
@@ -261,17 +294,12 @@ def test_the_default_is_the_users_state_folder(tap: Tap) -> None:
     assert len(run.stdout.splitlines()) == 3
 
 
-@pytest.mark.parametrize("content", [b"not a database" * 100, None], ids=["corrupt", "newer"])
-def test_a_journal_that_cannot_be_read_is_one_line(
-    tap: Tap, path: Path, content: bytes | None
-) -> None:
-    path.parent.mkdir()
-    if content:
-        path.write_bytes(content)
-    else:
-        with opened(path) as db:
-            db.execute("PRAGMA user_version = 99")
-    assert "journal" in refusal(journal_command(tap, "list"))
+@pytest.mark.parametrize("args", [["list"], ["export"]])
+def test_a_journal_that_cannot_be_read_is_one_line(tap: Tap, folder: Path, args: list[str]) -> None:
+    tap.run()
+    (sync,) = folder.glob("v1/*/*/sync.json")
+    sync.write_text("{")
+    assert "sync.json is damaged" in refusal(journal_command(tap, *args))
 
 
 @pytest.mark.parametrize("file", ["meltano.yml", "plugin.yaml"])
@@ -281,7 +309,7 @@ def test_the_plugin_has_each_command(tap: Tap, file: str) -> None:
     (commands,) = (plugin["commands"] for plugin in plugins if "commands" in plugin)
     assert list(commands) == ["journal-list", "journal-export", "journal-drop"]
     for command in commands.values():
-        assert command["executable"] == "python"  # Meltano takes it from the plugin's own folder
-        run = execute([sys.executable, *command["args"].split(), "--help"], tap.environment())
+        program = str(COMMAND.with_name(command["executable"]))  # in the plugin's own folder
+        run = execute([program, command["args"], "--help"], tap.environment())
         assert run.returncode == 0, run.stderr
-        assert run.stdout.startswith(f"Usage: {command['args'].replace('-m', 'python -m')}")
+        assert run.stdout.startswith(f"Usage: tap-jobo-journal {command['args']}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from datetime import UTC, datetime, timedelta
@@ -10,8 +11,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tap_jobo.journal.compression import decompress
-from tests.journal.helpers import opened, replayed, select
+from tap_jobo.journal.key import journal_key
+from tap_jobo.streams.career_sites import CAREER_SITES
+from tests.journal.helpers import (
+    body,
+    header,
+    name_of,
+    pages,
+    replayed,
+    rewrite,
+)
 from tests.support import Run, Tap
 from tests.support.crash import cut_in_request, rows_billed_twice
 from tests.support.proxy import Proxy
@@ -19,19 +28,14 @@ from tests.support.proxy import Proxy
 if TYPE_CHECKING:
     from pathlib import Path
 
-
-def make_older(path: Path, days: float) -> None:
-    """Let all pages have come so many days ago."""
-    then = datetime.now(UTC) - timedelta(days=days)
-    with opened(path) as db:
-        db.execute("UPDATE pages SET received_at = ?", (then.isoformat(),))
+_BOOKMARK = "replication_key_value"
 
 
-def count_older_pages(path: Path) -> int:
-    """How many pages `make_older` has made older than a week, as pages of the test never are."""
-    week_ago = (datetime.now(UTC) - timedelta(days=7)).isoformat()
-    times: list[str] = select(path, "SELECT received_at FROM pages")
-    return sum(time < week_ago for time in times)
+def make_older(folder: Path, days: float) -> None:
+    """Let all pages and their syncs be so many days old."""
+    then = (datetime.now(UTC) - timedelta(days=days)).isoformat()
+    for page in pages(folder):
+        rewrite(page, received_at=then)
 
 
 # What is replayed
@@ -47,15 +51,14 @@ def test_older_state_replays_for_free_and_then_fetches(tap: Tap) -> None:
     assert again.metrics["jobo_credits"] == 20 * 50
 
 
-def test_log_says_what_is_replayed_and_how_to_avoid_it(tap: Tap, path: Path) -> None:
+def test_log_says_what_is_replayed_and_how_to_avoid_it(tap: Tap, folder: Path) -> None:
     cut = cut_in_request(tap, 3, billed=False)
-    with opened(path) as db:
-        ((received_at,),) = db.execute("SELECT MAX(received_at) FROM pages").fetchall()
+    last = pages(folder)[-1]
     (line,) = [line for line in tap.run(state=cut.states[0]).lines("INFO") if "eplay" in line][:1]
-    assert "50 rows in 1 page" in line
-    assert received_at in line
-    assert str(path) in line
-    assert "journal to false" in line
+    assert "Replaying 1 page from the journal" in line
+    assert header(last).received_at in line
+    assert str(folder) in line
+    assert f"`tap-jobo-journal drop {name_of(last)}`" in line
 
 
 def test_whole_scan_is_replayed_and_caught_up_in_one_run(tap: Tap) -> None:
@@ -102,14 +105,14 @@ def test_page_without_any_state_is_resumed(tap: Tap) -> None:
     assert replayed(tap.run()) == 50
 
 
-def test_newest_scan_is_resumed(tap: Tap, path: Path) -> None:
+def test_newest_scan_is_resumed(tap: Tap, folder: Path) -> None:
     first = tap.run()
-    with opened(path) as db:
-        db.execute("UPDATE pages SET owner = 'set aside ' || owner")
+    (key,) = folder.glob("v1/*")
+    key.rename(folder / "aside")
     tap.sandbox.world.touch(first.ids[0], name="Newer")
     tap.run()
-    with opened(path) as db:
-        db.execute("UPDATE pages SET owner = substr(owner, 11) WHERE owner LIKE 'set aside %'")
+    (key / "000001").rename(key / "000002")
+    (folder / "aside" / "000001").rename(key / "000001")
     last = tap.run()
     assert replayed(last) == 120
     assert {row["id"]: row["name"] for row in last.records}[first.ids[0]] == "Newer"
@@ -165,21 +168,27 @@ def test_the_order_of_a_filters_values_does_not_matter(tap: Tap) -> None:
 # What is dropped
 
 
-def test_full_refresh_replays_until_a_later_run_acknowledges(tap: Tap) -> None:
+def test_a_lost_first_sync_is_replayed_until_a_later_run_acknowledges_it(tap: Tap) -> None:
     first = tap.run()
     assert replayed(tap.run()) == 120
     assert tap.sandbox.rows_billed == 120
     tap.run(state=first.state)
-    assert replayed(tap.run()) == 0
+    assert replayed(tap.run(on_missing_state="resync")) == 0
     assert tap.sandbox.rows_billed == 240
 
 
-def test_pages_before_a_later_runs_cursor_are_removed(tap: Tap) -> None:
-    cut = cut_in_request(tap, 3, billed=False)
-    assert replayed(tap.run(state=cut.state)) == 0
-    # Had the second page been kept, this would be free but for the catch-up.
-    assert replayed(tap.run(state=cut.states[0])) == 0
-    assert rows_billed_twice(tap.sandbox) == 70
+def test_nothing_of_an_unfinished_sync_is_removed(tap: Tap, folder: Path) -> None:
+    """So a state that is lost in the middle of a backfill of several days costs nothing."""
+    state: Any = None
+    for _ in range(2):
+        state = tap.run(state=state, batch_size=10, max_credits=1_500).state
+    assert len(pages(folder)) == 6
+    again = tap.run(batch_size=10)
+    assert replayed(again) == 60
+    assert len(again.ids) == 120
+    assert rows_billed_twice(tap.sandbox) == 0
+    tap.run(state=again.state)
+    assert len(pages(folder)) == 1  # that of the sync that followed
 
 
 def test_only_the_runs_own_pages_are_removed(tap: Tap) -> None:
@@ -201,44 +210,93 @@ def test_rejected_cursor_discards_only_its_scan(tap: Tap) -> None:
     assert replayed(tap.run(founded_after=1980)) == len(other.ids)
 
 
-@pytest.mark.parametrize(
-    # Those of another owner, which may be about to replay them, are given twice as long.
-    ("days", "api_ahead", "kept"),
-    [(59, 0, 3), (61, 0, 0), (60.25, -0.5, 3), (59.75, 0.5, 3)],
-    ids=["59 days", "61 days", "over 60 by the local clock", "over 60 by the API's clock"],
-)
-def test_pages_older_than_30_days_by_both_clocks_are_removed(
-    tap: Tap, path: Path, days: float, api_ahead: float, kept: int
+@pytest.mark.parametrize(("days", "is_kept"), [(29, True), (31, False)])
+def test_unused_pages_expire_after_30_days(
+    tap: Tap, folder: Path, days: int, *, is_kept: bool
 ) -> None:
-    tap.run()
-    make_older(path, days)
-    tap.sandbox.clock_offset = timedelta(days=api_ahead).total_seconds()
-    run = tap.run(founded_after=1980)
+    cut_in_request(tap, 3, billed=False)
+    make_older(folder, days)
+    run = tap.run(start_date="2020-01-01")
     assert run.returncode == 0, run.stderr
-    assert count_older_pages(path) == kept
+    kept = [page for page in pages(folder) if header(page).received_at < run.bookmark[_BOOKMARK]]
+    assert len(kept) == (2 if is_kept else 0)
     dropped = [line for line in run.lines("WARNING") if "30 days" in line]
-    assert len(dropped) == (kept == 0)
-    assert all("3 pages (120 rows, worth $6.00)" in line for line in dropped)
+    assert len(dropped) == (not is_kept)
+    assert all("2 pages, worth $5.00," in line for line in dropped)
 
 
-def test_without_a_date_no_page_is_too_old(tap: Tap, path: Path) -> None:
+@pytest.mark.parametrize(("days", "is_kept"), [(59, True), (61, False)])
+def test_pages_of_other_filters_get_twice_as_long(
+    tap: Tap, folder: Path, days: int, *, is_kept: bool
+) -> None:
+    """The pipeline with those filters may be about to replay them."""
     tap.run()
-    make_older(path, 31)
-    tap.sandbox.omit_date_header = True
-    tap.settings["trust_local_clock"] = True
+    make_older(folder, days)
     assert tap.run(founded_after=1980).returncode == 0
-    assert replayed(tap.run()) == 120
+    assert replayed(tap.run()) == (120 if is_kept else 0)
 
 
-def test_old_pages_are_replayed_and_stay_until_acknowledged(tap: Tap, path: Path) -> None:
+def test_pages_of_an_abandoned_sync_expire_without_a_warning(tap: Tap, folder: Path) -> None:
+    """They are older than what has arrived since: nothing is lost with them."""
+    state = tap.run(state=tap.run().state).state
+    cut_in_request(tap, 3, billed=False, on_missing_state="resync")  # a full refresh that is cut
+    for _ in range(2):
+        state = tap.run(state=state).state
+    abandoned = pages(folder)[:2]
+    assert {header(page).credits for page in abandoned} == {2_500}
+    make_older(folder, 31)
+    run = tap.run(state=state)
+    assert run.lines("WARNING") == []
+    assert not any(page.exists() for page in abandoned)
+
+
+def test_old_pages_are_replayed_and_stay_until_acknowledged(tap: Tap, folder: Path) -> None:
     tap.run()
-    make_older(path, 31)
+    make_older(folder, 31)
     assert replayed(tap.run()) == 120
     last = tap.run()
     assert replayed(last) == 120
     assert tap.sandbox.rows_billed == 120
     tap.run(state=last.state)
-    assert count_older_pages(path) == 0
+    assert all("0001" not in page.parent.name for page in pages(folder))
+
+
+# What a sync does after a replay
+
+
+def test_an_old_sync_is_caught_up_after_a_replay_of_some_of_it(tap: Tap, folder: Path) -> None:
+    cut = cut_in_request(tap, 3, billed=False)
+    hour_ago = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    for page in pages(folder):
+        rewrite(page, started_at=hour_ago)
+    tap.sandbox.world.touch(cut.ids[0], name="Changed since")
+    again = tap.run()
+    assert replayed(again) == 100
+    assert [row["name"] for row in again.records if row["id"] == cut.ids[0]][1:] == [
+        "Changed since"
+    ]
+    assert tap.sandbox.feed_requests[-1].cursor is None
+
+
+def test_a_recent_sync_needs_no_catch_up(tap: Tap) -> None:
+    cut_in_request(tap, 3, billed=False)
+    again = tap.run()
+    assert replayed(again) == 100
+    assert len(tap.sandbox.requests_to("feed")) == 4
+
+
+# Two pipelines
+
+
+def test_a_state_that_is_not_the_last_one_is_a_warning(tap: Tap) -> None:
+    first = tap.run()
+    second = tap.run(state=first.state)
+    third = tap.run(state=second.state)
+    assert third.lines("WARNING") == []
+    restored = tap.run(state=first.state)
+    (warning,) = (line for line in restored.lines("WARNING") if "was restored" in line)
+    assert "or another pipeline shares this journal" in warning
+    assert "its own journal_dir" in warning
 
 
 # The file
@@ -267,17 +325,17 @@ def test_two_taps_share_the_file(tap: Tap) -> None:
     assert sorted(map(replayed, runs[2:])) == sorted(len(run.ids) for run in runs[:2])
 
 
-def test_only_the_owner_can_read_the_files(tap: Tap, path: Path) -> None:
+def test_only_the_owner_can_read_the_files(tap: Tap, folder: Path) -> None:
     before = os.umask(0)
     try:
         cut_in_request(tap, 3)
     finally:
         os.umask(before)
-    files = list(path.parent.iterdir())
-    # With those of the write-ahead log, the lock, and who held it when it was killed.
-    assert len(files) == 5
+    files = [path for path in folder.glob("v1/**/*") if path.is_file()]
+    assert len(files) == 4
     assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
-    assert path.parent.stat().st_mode & 0o777 == 0o700
+    folders = {path.parent for path in files} | {folder, folder / "v1"}
+    assert {path.stat().st_mode & 0o777 for path in folders} == {0o700}
 
 
 @pytest.mark.parametrize("api_key", ["", 'quoted"and\\escaped/key'], ids=["usual", "escaped"])
@@ -292,12 +350,10 @@ def test_no_file_holds_the_key_even_if_a_response_quotes_it(tmp_path: Path, api_
         run = cut_in_request(Tap(sandbox, tmp_path), 2)
         assert len(run.ids) == 50
         assert not any(sandbox.api_key in row["summary"] for row in run.records[:1])
-        files = list((tmp_path / "journal").iterdir())
+        files = [path for path in (tmp_path / "journal").rglob("*") if path.is_file()]
         contents = [file.read_bytes() for file in files]
-        with opened(tmp_path / "journal" / "journal.sqlite3") as db:
-            pages = db.execute("SELECT body FROM pages").fetchall()
-        contents += [decompress(body) for (body,) in pages]
-        assert len(contents) == len(files) + 1
+        (page,) = pages(tmp_path / "journal")
+        contents.append(json.dumps(body(page)).encode())
         escaped = sandbox.api_key.replace("\\", "\\\\").replace('"', '\\"')
         for content in contents:
             assert sandbox.api_key.encode() not in content
@@ -306,12 +362,12 @@ def test_no_file_holds_the_key_even_if_a_response_quotes_it(tmp_path: Path, api_
 
 def test_the_default_folder_is_the_users_state_folder(tap: Tap) -> None:
     tap.run(journal_dir=None)
-    assert (tap.folder / "state" / "tap-jobo" / "journal.sqlite3").is_file()
+    assert len(pages(tap.folder / "state" / "tap-jobo")) == 3
 
 
 def test_a_tilde_is_the_users_home(tap: Tap) -> None:
     tap.run(journal_dir="~/paid")
-    assert (tap.folder / "paid" / "journal.sqlite3").is_file()
+    assert len(pages(tap.folder / "paid")) == 3
 
 
 def test_a_journal_that_is_off_writes_nothing(tap: Tap) -> None:
@@ -324,15 +380,23 @@ def test_a_journal_that_is_off_reads_nothing(tap: Tap) -> None:
     assert replayed(tap.run(journal=False)) == 0
 
 
-def test_test_mode_only_reads_it(tap: Tap, path: Path) -> None:
+def test_test_mode_only_reads_it(tap: Tap, folder: Path) -> None:
     assert tap.run("--test").returncode == 0
-    assert not path.parent.exists()
+    assert not folder.exists()
     assert tap.sandbox.rows_billed == 1
     tap.run()
-    before = {file: file.read_bytes() for file in path.parent.iterdir()}
+    before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
     run = tap.run("--test")
     assert run.returncode == 0
     assert len(run.records) == 1
     assert run.lines("INFO")[-1].endswith("balance $9,993.95; this test was free.")
-    assert {file: file.read_bytes() for file in path.parent.iterdir()} == before
+    assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == before
     assert tap.sandbox.rows_billed == 121  # none by the second test
+
+
+def test_a_new_filter_that_is_not_set_changes_no_key() -> None:
+    """A later version may have one."""
+    given: dict[str, Any] = {"api_key": "jbe_live_x", "api_url": "https://api"}
+    old = journal_key(CAREER_SITES, **given, filters={"industries": ["fintech"]})
+    new = journal_key(CAREER_SITES, **given, filters={"industries": ["fintech"], "revenue": None})
+    assert old == new

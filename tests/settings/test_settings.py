@@ -158,11 +158,11 @@ class TestSources:
 
     def test_journal_is_in_the_users_state_folder_by_default(self, tap: Tap) -> None:
         assert tap.run(journal_dir=None).returncode == 0
-        assert list((tap.folder / "state").rglob("journal.sqlite3"))
+        assert list((tap.folder / "state").rglob("*.page"))
 
     def test_tilde_in_journal_dir_is_the_home_folder(self, tap: Tap) -> None:
         assert tap.run(journal_dir="~/pages").returncode == 0
-        assert (tap.folder / "pages" / "journal.sqlite3").exists()
+        assert (tap.folder / "pages" / "v1").exists()
 
     def test_null_is_as_if_not_set(self, tap: Tap, sandbox: Sandbox) -> None:
         unset = dict.fromkeys((*LISTS, "start_date", "founded_after", "is_agency", "batch_size"))

@@ -71,7 +71,8 @@ def test_nothing_follows_a_write_that_was_cut_off(reading: int) -> None:
         pieces = 0
 
         @contextmanager
-        def write(self) -> Iterator[None]:
+        def abort_after(self, grace: float) -> Iterator[None]:
+            assert grace == 5
             self.pieces += 1
             if self.pieces == 2:
                 raise InterruptedRunError(signal.SIGTERM)

@@ -310,7 +310,7 @@ def test_another_account_replays_no_managed_jobs(
     assert len(hiring.requests_to("managed_jobs")) == 2
 
 
-def test_journal_file_shrinks_after_acknowledgement(tmp_path: Path, discovered: Json) -> None:
+def test_journal_shrinks_after_acknowledgement(tmp_path: Path, discovered: Json) -> None:
     with Sandbox(size=20, jobs=2_000, seed=5, description_bytes=4_000) as sandbox:
         tap = tap_of(sandbox, tmp_path, discovered, "jobs")
         tap.settings["jobs_batch_size"] = 200
@@ -324,4 +324,4 @@ def test_journal_file_shrinks_after_acknowledgement(tmp_path: Path, discovered: 
 
 
 def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("journal.sqlite3*"))
+    return sum(path.stat().st_size for path in folder.rglob("v1/**/*"))

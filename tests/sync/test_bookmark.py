@@ -8,10 +8,10 @@ import pytest
 
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.errors import StateError
-from tap_jobo.scan import Scan
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.sync.start import window
 from tap_jobo.sync.state import read_state
+from tap_jobo.sync_id import Sync
 from tap_jobo.tap import TapJobo
 from tests.support import Tap, complaint, discover, entry_of, kept_signals, schema_message, state_at
 
@@ -33,7 +33,7 @@ NO_FILTERS = dict.fromkeys(
     )
 )
 NO_SCAN = dict.fromkeys(
-    ("id", "started_at", "updated_after", "batch_size", "cursor", "rows", "restarts")
+    ("id", "started_at", "updated_after", "batch_size", "cursor", "rows", "pages", "restarts")
 )
 
 
@@ -261,8 +261,8 @@ class TestClocks:
     def test_future_bookmark_fetches_no_page_of_a_pending_scan(
         self, tap: Tap, sandbox: Sandbox
     ) -> None:
-        pending = {"started_at": OLD, "batch_size": 50, "rows": 0, "restarts": 0}
-        scan = {**NO_SCAN, **pending, "cursor": "opaque"}
+        pending = {"id": "1", "started_at": OLD, "batch_size": 50, "rows": 0, "pages": 1}
+        scan = {**NO_SCAN, **pending, "restarts": 0, "cursor": "opaque"}
         state = state_at("2999-01-01T00:00:00.000000Z", filters=NO_FILTERS, scan=scan)
         assert "future" in complaint(tap.run(state=state))
         assert sandbox.feed_requests == []
@@ -366,6 +366,7 @@ class TestState:
             ({"scan": ["x"]}, "scan"),
             ({"scan": "x"}, "scan"),
             ({"scan": {"id": 5}}, "id"),
+            ({"scan": {"id": None}}, "id"),
             ({"scan": {"id": "Scan 5"}}, "id"),
             ({"scan": {"started_at": 5}}, "started_at"),
             ({"scan": {"started_at": "soon"}}, "started_at"),
@@ -379,16 +380,19 @@ class TestState:
             ({"scan": {"batch_size": 51}}, "batch_size"),
             ({"scan": {"rows": "x"}}, "rows"),
             ({"scan": {"rows": -1}}, "rows"),
+            ({"scan": {"pages": 0}}, "pages"),
             ({"scan": {"restarts": 0.5}}, "restarts"),
         ],
     )
     def test_bad_member_is_named(self, changes: dict[str, Any], named: str) -> None:
         scan = {
+            "id": "5",
             "started_at": OLD,
             "updated_after": None,
             "batch_size": 50,
             "cursor": "c",
             "rows": 50,
+            "pages": 1,
             "restarts": 0,
         }
         if isinstance(changes.get("scan"), dict):
@@ -400,9 +404,11 @@ class TestState:
 
     @pytest.mark.parametrize("batch_size", [1, 50])
     def test_member_at_the_end_of_its_range_is_accepted(self, batch_size: int) -> None:
-        scan = {"started_at": OLD, "cursor": "c", "batch_size": batch_size, "rows": 0}
+        scan = {"started_at": OLD, "cursor": "c", "batch_size": batch_size, "rows": 0, "pages": 1}
         pending = read_state({"scan": {"id": "1", **scan, "restarts": 0}}, CAREER_SITES).pending
-        assert pending == Scan("1", None, batch_size, started_at=OLD, cursor="c")
+        assert pending == Sync(
+            "1", None, batch_size, started_at=OLD, cursor="c", pages=1, is_full=True
+        )
 
     @pytest.mark.parametrize(
         "bookmarks", [[], None, "x", {"career_sites": []}, {"career_sites": None}]

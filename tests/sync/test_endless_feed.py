@@ -1,4 +1,4 @@
-"""Feeds that never end: the run does, with an error, and the next one resumes from its cursor."""
+"""Feeds that never end: the run does, and later ones end before they are billed."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from jobo_sandbox import Fault
 from tap_jobo.sync.loop_guard import MAX_REPEATED, LoopGuard
 from tap_jobo.sync.seen_ids import SeenIds
+from tests.journal.helpers import journal_command
 from tests.support import complaint
-from tests.support.crash import rows_billed_twice
 
 if TYPE_CHECKING:
     from jobo_sandbox import Sandbox
@@ -23,14 +23,17 @@ def last_cursor(sandbox: Sandbox) -> str | None:
     return sandbox.feed_requests[-1].cursor
 
 
-def assert_resumes(tap: Tap, ended: Run) -> None:
-    """See that the next run asks for what follows the last page of the one that ended."""
-    number = len(tap.sandbox.feed_requests)
-    used = {entry.cursor for entry in tap.sandbox.feed_requests}
-    tap.run(state=ended.state)
-    cursor = tap.sandbox.feed_requests[number].cursor
-    assert cursor == ended.bookmark["scan"]["cursor"]
-    assert cursor not in used
+def assert_is_not_resumed(tap: Tap, ended: Run) -> None:
+    """Check that later runs end before they are billed, until the sync is dropped."""
+    requests, billed = len(tap.sandbox.feed_requests), tap.sandbox.rows_billed
+    sync = ended.bookmark["scan"]["id"]
+    for state in (ended.state, None):  # with a state, and as if it was lost
+        line = complaint(tap.run(state=state))
+        assert f"An earlier run ended the sync {sync} of career_sites" in line
+        assert f"`tap-jobo-journal drop {sync}`" in line
+        assert "on_missing_state" in line
+    assert len(tap.sandbox.feed_requests) == requests
+    assert tap.sandbox.rows_billed == billed
 
 
 def test_the_same_rows_for_ever_end_after_ten_repeated_pages(tap: Tap) -> None:
@@ -38,64 +41,50 @@ def test_the_same_rows_for_ever_end_after_ten_repeated_pages(tap: Tap) -> None:
     run = tap.run()
     line = complaint(run)
     assert "10 pages in a row" in line
-    assert "next run resumes from its cursor" in line
+    assert f"`tap-jobo-journal drop {run.bookmark['scan']['id']}` or run a full refresh" in line
     assert len(tap.sandbox.feed_requests) == 1 + 10
     assert len(run.ids) == run.bookmark["scan"]["rows"] == 11 * 50
     assert run.messages[-1]["type"] == "STATE"
     assert "replication_key_value" not in run.bookmark
-    assert_resumes(tap, run)
+    assert_is_not_resumed(tap, run)
 
 
-def test_the_run_after_repeated_pages_is_under_the_same_rule(tap: Tap) -> None:
-    tap.sandbox.wraps_after = 1
-    first = tap.run()
-    second = tap.run(state=first.state)
-    assert "10 pages in a row" in complaint(second)
-    assert second.bookmark["scan"]["rows"] == 2 * 11 * 50
-    assert len(tap.sandbox.feed_requests) == 2 * 11
-
-
-def test_the_run_after_repeated_pages_completes_once_they_end(tap: Tap) -> None:
+@pytest.mark.parametrize("way", ["drop", "refresh"])
+def test_an_ended_sync_gives_way_to_a_new_one(tap: Tap, way: str) -> None:
     tap.sandbox.wraps_after = 1
     first = tap.run()
     tap.sandbox.wraps_after = 0
-    second = tap.run(state=first.state)
-    assert second.returncode == 0
+    if way == "drop":
+        sync = first.bookmark["scan"]["id"]
+        assert journal_command(tap, "drop", sync).returncode == 0
+        second = tap.run(state=first.state)
+    else:
+        second = tap.run(on_missing_state="resync")
+    assert second.returncode == 0, second.stderr
     assert set(second.ids) == tap.sandbox.world.rows().keys()
-    assert second.bookmark["replication_key_value"] == first.bookmark["scan"]["started_at"]
+    assert len(second.ids) == 120
+    assert second.bookmark["completed_scan"] != first.bookmark["scan"]["id"]
+    assert tap.run(state=second.state).returncode == 0
 
 
-def test_repeated_pages_are_not_billed_again_without_a_state(tap: Tap) -> None:
+def test_without_a_journal_the_run_after_repeated_pages_is_under_the_same_rule(tap: Tap) -> None:
     tap.sandbox.wraps_after = 1
-    tap.run()
-    billed = tap.sandbox.credits_billed
-    again = tap.run()
-    assert "10 pages in a row" in complaint(again)
-    assert again.metrics["jobo_rows_replayed"] == 11 * 50
-    assert tap.sandbox.credits_billed == billed
+    first = tap.run(journal=False)
+    assert "The next run resumes from here" in complaint(first)
+    second = tap.run(state=first.state, journal=False)
+    assert "10 pages in a row" in complaint(second)
+    assert second.bookmark["scan"]["rows"] == 2 * 11 * 50
 
 
 def test_empty_pages_for_ever_end_after_a_hundred(tap: Tap) -> None:
     tap.sandbox.empty_forever = True
     run = tap.run()
-    line = complaint(run)
-    assert "100 pages in a row are empty" in line
-    assert "next run resumes from its cursor" in line
+    assert "100 pages in a row are empty" in complaint(run)
     assert len(tap.sandbox.feed_requests) == 100
     assert run.ids == []
     assert run.bookmark["scan"]["cursor"] not in {None, last_cursor(tap.sandbox)}
     assert tap.sandbox.credits_billed == 0
-    assert_resumes(tap, run)
-
-
-def test_the_run_after_empty_pages_completes_once_they_end(tap: Tap) -> None:
-    tap.sandbox.empty_forever = True
-    first = tap.run()
-    tap.sandbox.empty_forever = False
-    second = tap.run(state=first.state)
-    assert second.returncode == 0
-    assert set(second.ids) == tap.sandbox.world.rows().keys()
-    assert rows_billed_twice(tap.sandbox) == 0
+    assert_is_not_resumed(tap, run)
 
 
 def test_empty_pages_between_rows_never_add_up(tap: Tap) -> None:

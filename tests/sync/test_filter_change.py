@@ -132,14 +132,14 @@ def test_only_a_resync_of_other_rows_starts_over(choice: str, *, is_narrower: bo
         lookback_minutes=0,
         batch_size=50,
         is_full_table=False,
-        clock=ApiClock(NOON, FakeClock()),
+        clock=lambda: ApiClock(NOON, FakeClock()),
         logger=LOGGER,
     )
     if choice == "error" and not is_narrower:
         with pytest.raises(StateError):
-            start.first_scan(state)
+            start.first_sync(state)
     else:
-        since = start.first_scan(state).since
+        since = start.first_sync(state).since
         is_resync = choice == "resync" and not is_narrower
         assert since == (None if is_resync else "2026-01-01T00:00:00.000000Z")
 
@@ -186,7 +186,7 @@ def test_narrowing_is_an_error_while_paid_pages_wait(tap: Tap, two: Run) -> None
     assert line.endswith("complete that sync first; changing them is then no error.")
     kept = tap.run(state=two.state, country_codes=["DE"], on_filter_change="keep", batch_size=1)
     (warning,) = kept.lines("WARNING")
-    assert "1 row of career_sites, worth $0.05, that this run does not use" in warning
+    assert "1 page, worth $0.05, of career_sites that this run does not use" in warning
     billed = tap.sandbox.rows_billed
     replayed = tap.run(state=two.state, **wide)
     assert key in replayed.ids

@@ -358,8 +358,8 @@ def time_left() -> float:
 
 
 def test_without_a_signal_nothing_is_aborted(shutdown: ShutdownSignal) -> None:
-    for phase in (shutdown.write, shutdown.request):
-        with phase():
+    for phase in (shutdown.abort_after(5), shutdown.request()):
+        with phase:
             assert time_left() == 0
             signal.raise_signal(signal.SIGALRM)
 
@@ -379,11 +379,11 @@ def test_a_request_has_ten_seconds_after_a_signal(
 def test_blocked_output_has_five_seconds_after_a_signal(
     shutdown: ShutdownSignal, signum: signal.Signals
 ) -> None:
-    with shutdown.write():
+    with shutdown.abort_after(5):
         signal.raise_signal(signum)
         assert 4 < time_left() <= 5
     assert time_left() == 0
-    with shutdown.write():  # the target has read what was written before
+    with shutdown.abort_after(5):  # the target has read what was written before
         assert 4 < time_left() <= 5
         with pytest.raises(InterruptedRunError):
             signal.raise_signal(signal.SIGALRM)
@@ -392,7 +392,7 @@ def test_blocked_output_has_five_seconds_after_a_signal(
 def test_a_second_signal_ends_blocked_output_at_once(
     shutdown: ShutdownSignal, clock: FakeClock
 ) -> None:
-    with shutdown.write():
+    with shutdown.abort_after(5):
         signal.raise_signal(signal.SIGTERM)
         clock.passed += 0.9
         signal.raise_signal(signal.SIGTERM)  # the same wish, such as from Meltano
@@ -407,5 +407,5 @@ def test_a_second_signal_between_writes_ends_the_next_soon(
     signal.raise_signal(signal.SIGTERM)
     clock.passed += 2
     signal.raise_signal(signal.SIGTERM)
-    with shutdown.write():
+    with shutdown.abort_after(5):
         assert 0 < time_left() < 1

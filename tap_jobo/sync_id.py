@@ -1,13 +1,12 @@
-"""A scan: one pass of a sync over a feed, and how far it got.
+"""A sync: its identity, and how far it got.
 
-A scan has fixed filters, a fixed window, and a fixed page size, and may span several runs. A random
-id identifies it in the state and in the journal: this id alone shows which pages have arrived;
-clocks are never compared.
+A sync is one pass over a feed with fixed filters, window, and page size. It may span several runs.
+A random id identifies it in the state and in the journal. The id alone shows which pages have
+arrived: clocks are never compared.
 """
 
 from __future__ import annotations
 
-import re
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,11 +17,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 Filters = dict[str, object]
-"""The filters of a scan by setting name; None for a filter that is not set."""
+"""The filters of a sync by setting name; None for a filter that is not set."""
 
 
 @dataclass(frozen=True, slots=True)
-class Scan:
+class Sync:
     """One pass over a feed.
 
     Attributes:
@@ -30,12 +29,15 @@ class Scan:
         since: Start of its window (ISO 8601 UTC), None for all rows.
         batch_size: Rows per page, the same on every page.
         started_at: The instant before its first request, which becomes the bookmark; None until
-            then.
+            its first page is known.
         cursor: Where its next page starts, None for the first page.
         rows: Rows delivered so far.
+        pages: Pages delivered so far.
         restarts: How often the sync was started over because the API rejected a cursor.
-        base: Id of the completed scan that it continues from, empty for a full sync.
-        replaces: Id of the scan that this one replaces because its cursor was rejected.
+        parent_id: Id of the completed sync that it continues from, empty for none.
+        replaces: Id of the sync that this one replaces because its cursor was rejected.
+        is_full: Whether it reads everything, and not what changed since its parent.
+        number: Its number in the journal, 0 if it has none yet.
     """
 
     id: str
@@ -44,9 +46,12 @@ class Scan:
     started_at: str | None = None
     cursor: str | None = None
     rows: int = 0
+    pages: int = 0
     restarts: int = 0
-    base: str = ""
+    parent_id: str = ""
     replaces: str = ""
+    is_full: bool = False
+    number: int = 0
 
     @property
     def start(self) -> datetime | None:
@@ -55,14 +60,5 @@ class Scan:
 
 
 def new_id() -> str:
-    """Return the random id of a new scan."""
+    """Return the random id of a new sync."""
     return secrets.token_hex(8)
-
-
-def id_by_start(started_at: str) -> str:
-    """Return an id, derived from its start, for a scan of a version that wrote no ids.
-
-    Args:
-        started_at: ISO 8601 UTC, as `format_timestamp` writes it.
-    """
-    return f"at-{re.sub('[^0-9]', '', started_at)}"

@@ -1,4 +1,4 @@
-"""The gate: a page whose format has changed stays in the journal, and nothing of it goes out."""
+"""Schema drift: a page whose format has changed stays in the journal, and none of it goes out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jobo_sandbox import Fault
-from tests.journal.helpers import journal_command, replayed, select
+from tests.journal.helpers import journal_command, names, quarantined, replayed
 from tests.support import complaint
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ CHANGES: dict[str, tuple[str, Callable[[Row], object]]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_change_in_all_rows_stops_the_run_and_is_kept(tap: Tap, path: Path, change: str) -> None:
+def test_a_change_in_all_rows_ends_the_run_and_is_kept(tap: Tap, folder: Path, change: str) -> None:
     field, spoil = CHANGES[change]
     tap.sandbox.faults.add(each_row(spoil))
     first = tap.run()
@@ -73,14 +73,14 @@ def test_a_change_in_all_rows_stops_the_run_and_is_kept(tap: Tap, path: Path, ch
     assert "None of the last 50 rows of career_sites" in line
     assert first.records == []
     assert first.states == []
-    (name,) = select(path, "SELECT scan || '.' || number FROM pages")
+    (name,) = names(folder)
     assert f"drop {name}`" in line
     assert "$2.50" in line
     assert complaint(tap.run()) == line
     assert tap.sandbox.rows_billed == 50
 
 
-def test_a_change_in_the_middle_keeps_what_was_delivered(tap: Tap, path: Path) -> None:
+def test_a_change_in_the_middle_keeps_what_was_delivered(tap: Tap, folder: Path) -> None:
     _, spoil = CHANGES["name is an object"]
     fault = each_row(spoil)
     tap.sandbox.faults.add(fault, on=2)
@@ -91,7 +91,7 @@ def test_a_change_in_the_middle_keeps_what_was_delivered(tap: Tap, path: Path) -
     assert complaint(again) == line
     assert again.records == []
     assert tap.sandbox.rows_billed == 100
-    (name,) = select(path, "SELECT scan || '.' || number FROM pages ORDER BY number DESC LIMIT 1")
+    name = names(folder)[-1]
     assert name in line
     tap.sandbox.faults.clear()
     assert journal_command(tap, "drop", name).returncode == 0
@@ -100,7 +100,7 @@ def test_a_change_in_the_middle_keeps_what_was_delivered(tap: Tap, path: Path) -
     assert tap.sandbox.rows_billed == 170
 
 
-def test_a_page_behind_the_gate_is_replayed_by_a_newer_tap(tap: Tap, path: Path) -> None:
+def test_a_page_of_another_format_is_replayed_by_a_newer_tap(tap: Tap) -> None:
     """The page itself is as it came: a tap that knows the format needs no other request."""
     bodies: list[Body] = []
 
@@ -114,7 +114,6 @@ def test_a_page_behind_the_gate_is_replayed_by_a_newer_tap(tap: Tap, path: Path)
     assert tap.run().returncode == 1
     (line,) = journal_command(tap, "export").stdout.splitlines()
     assert [json.loads(line)] == bodies
-    assert select(path, "SELECT rows FROM pages") == [None]
 
 
 @pytest.mark.parametrize("form", ["{0}", "urn:uuid:{0}", "{{{0}}}", "upper", "no dashes"])
@@ -157,19 +156,45 @@ def test_unknown_fields_are_rescued(tap: Tap) -> None:
 # Small pages add up
 
 
-def test_small_pages_of_several_runs_add_up(tap: Tap) -> None:
-    tap.sandbox.faults.add(
-        pages_of(rows_without_id(1, 2), rows_without_id(3, 4), rows_without_id(5))
-    )
-    state: Any = None
-    for _ in range(2):
-        run = tap.run(state=state)
-        assert run.returncode == 0, run.stderr
-        assert run.records == []
-        state = run.state
-    line = complaint(tap.run(state=state))
+def run_each_page(tap: Tap, count: int) -> list[Run]:
+    """Run the tap once for each page of the feed, each from the state before."""
+    runs: list[Run] = []
+    for _ in range(count):
+        runs.append(tap.run(state=runs[-1].state if runs else None))
+        assert runs[-1].records == []
+    return runs
+
+
+def test_small_pages_of_several_runs_add_up_in_quarantine(tap: Tap, folder: Path) -> None:
+    rows = rows_without_id(1, 2, 3, 4, 5)
+    tap.sandbox.faults.add(pages_of(rows[:2], rows[2:4], rows[4:]))
+    first, second, third = run_each_page(tap, 3)
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert sorted(row["id"] for row in quarantined(folder)) == [1, 2, 3, 4]
+    assert second.metrics["jobo_rows_skipped"] == 2
+    line = complaint(third)
     assert "None of the last 5 rows of career_sites has a usable 'id'" in line
-    assert complaint(tap.run(state=state)) == line
+    assert "`tap-jobo-journal drop --quarantined`" in line
+    assert complaint(tap.run(state=second.state)) == line
+
+
+def test_a_small_page_of_damaged_rows_goes_to_quarantine_whole(tap: Tap, folder: Path) -> None:
+    """To emit them would overwrite good names with null."""
+    rows = [
+        {**row, "id": key, "name": None}
+        for row, key in zip(rows_without_id(1, 2), tap.sandbox.world.rows(), strict=False)
+    ]
+    tap.sandbox.faults.add(pages_of(rows))
+    run = tap.run()
+    assert run.returncode == 0, run.stderr
+    assert run.records == []
+    assert sorted(quarantined(folder), key=str) == sorted(rows, key=str)
+
+
+def test_without_a_journal_damaged_rows_are_emitted(tap: Tap) -> None:
+    rows = [{**rows_without_id(1)[0], "id": next(iter(tap.sandbox.world.rows())), "name": None}]
+    tap.sandbox.faults.add(pages_of(rows), endpoint="feed")
+    assert len(tap.run(journal=False).ids) == 1
 
 
 def test_small_pages_of_one_sync_add_up(tap: Tap) -> None:
@@ -180,17 +205,20 @@ def test_small_pages_of_one_sync_add_up(tap: Tap) -> None:
     assert run.bookmark["scan"]["rows"] == 4
 
 
-def test_a_good_row_starts_the_count_again(tap: Tap) -> None:
-    good = {"id": "6f1b7a52-0c3d-4e5f-8a9b-0c1d2e3f4a5b", "name": "N", "ats": "a"}
-    good["listing_url"] = "https://example.com"
-    tap.sandbox.faults.add(
-        pages_of(rows_without_id(1, 2, 3, 4), [good], rows_without_id(5, 6, 7, 8))
-    )
-    state: Any = None
-    for _ in range(3):
-        run = tap.run(state=state)
-        assert run.returncode == 0, run.stderr
-        state = run.state
+def test_rows_damaged_in_another_way_do_not_add_up(tap: Tap) -> None:
+    rows = rows_without_id(1, 2, 3, 4)
+    keys = [*tap.sandbox.world.rows()]
+    others = [{**row, "id": key, "ats": None} for row, key in zip(rows, keys, strict=False)]
+    tap.sandbox.faults.add(pages_of(rows, others))
+    assert [run.returncode for run in run_each_page(tap, 2)] == [0, 0]
+
+
+def test_dropped_rows_count_no_more(tap: Tap) -> None:
+    rows = rows_without_id(1, 2, 3, 4, 5)
+    tap.sandbox.faults.add(pages_of(rows[:4], rows[4:]))
+    (first,) = run_each_page(tap, 1)
+    assert journal_command(tap, "drop", "--quarantined").returncode == 0
+    assert tap.run(state=first.state).returncode == 0
 
 
 def test_a_replayed_page_does_not_count_twice(tap: Tap) -> None:
@@ -225,28 +253,28 @@ def run_with_a_bad_row(tap: Tap) -> tuple[Run, Row]:
     return run, spoiled
 
 
-def test_a_single_bad_row_is_skipped_and_quarantined(tap: Tap, path: Path) -> None:
+def test_a_single_bad_row_is_skipped_and_quarantined(tap: Tap, folder: Path) -> None:
     run, row = run_with_a_bad_row(tap)
     assert len(run.ids) == 119
     assert len(run.lines("ERROR")) == 1
-    assert [json.loads(kept) for kept in select(path, "SELECT row FROM quarantine")] == [row]
+    assert quarantined(folder) == [row]
     assert run.metrics["jobo_rows_skipped"] == 1
     (summary,) = [line for line in run.lines("INFO") if line.startswith("Summary: career_sites")]
     assert "1 quarantined" in summary
 
 
-def test_a_row_is_quarantined_once(tap: Tap, path: Path) -> None:
+def test_a_row_is_quarantined_once(tap: Tap, folder: Path) -> None:
     run_with_a_bad_row(tap)
     again = tap.run()
     assert replayed(again) == 120
     assert "1 skipped" in again.stderr
     assert "quarantined" not in again.stderr
-    assert select(path, "SELECT COUNT(*) FROM quarantine") == [1]
+    assert len(quarantined(folder)) == 1
 
 
-def test_a_quarantined_row_survives_acknowledgement(tap: Tap, path: Path) -> None:
+def test_a_quarantined_row_survives_acknowledgement(tap: Tap, folder: Path) -> None:
     run, row = run_with_a_bad_row(tap)
     assert tap.run(state=run.state).returncode == 0
-    assert select(path, "SELECT COUNT(*) FROM pages WHERE rows = 50") == [0]
+    assert len(names(folder)) == 1
     (line,) = journal_command(tap, "export", "--quarantined").stdout.splitlines()
     assert json.loads(line) == row

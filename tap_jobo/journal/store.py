@@ -1,0 +1,65 @@
+"""What the journal needs of the place that holds it: five functions over named files.
+
+Names are paths such as `v1/KEY/000007/000042.page`. A store decides nothing: which files there are,
+and what they mean, is up to `journal.py`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class StoreError(Exception):
+    """The store cannot do this now: it cannot be reached, read, or written.
+
+    Attributes:
+        is_full: Whether it only lacks room.
+    """
+
+    def __init__(self, reason: str, *, is_full: bool = False) -> None:
+        super().__init__(reason)
+        self.is_full = is_full
+
+
+class MissingError(Exception):
+    """There is no file of this name."""
+
+
+class ExistsError(Exception):
+    """The name is taken by a file with other content."""
+
+
+class Store(Protocol):
+    """Files by name. Each function may raise `StoreError`."""
+
+    @property
+    def location(self) -> str:
+        """Where the files are, for messages."""
+
+    def list(self, prefix: str) -> list[str]:
+        """Return the names of all files below a folder."""
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a file.
+
+        Raises:
+            MissingError: There is none of this name.
+        """
+
+    def create(self, name: str, content: bytes) -> None:
+        """Write a file under a name that is free, or that has this very content.
+
+        Once this returns, the file survives a power failure. If it fails, it leaves no file.
+
+        Raises:
+            ExistsError: The name is taken.
+        """
+
+    def replace(self, name: str, content: bytes) -> None:
+        """Write a small file durably and at once, whether the name is free or taken."""
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Remove files, the last one after all others; a file that is gone is no error."""

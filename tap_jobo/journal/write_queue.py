@@ -1,0 +1,130 @@
+"""Writes of the journal in their order: what cannot be written now waits in memory.
+
+No page is written before the pages in front of it, so the journal never has a hole.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from tap_jobo.errors import JournalError
+from tap_jobo.journal.store import StoreError
+from tap_jobo.wording import dollars, plural
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable
+
+    from tap_jobo.journal.store import Store
+
+MAX_WAITING: Final = 64 * 1024 * 1024
+"""Bytes that may wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    name: str
+    content: bytes
+    verify: Callable[[], None]
+    cost: int
+
+
+class WriteQueue:
+    """Creates files in their order.
+
+    Args:
+        store: Where to.
+        logger: Where failures are reported: one line when they begin, one when they end.
+    """
+
+    def __init__(self, store: Store, logger: logging.Logger) -> None:
+        self._store = store
+        self._logger = logger
+        self._waiting: deque[_Write] = deque()
+        self._is_failing = False
+
+    def write(
+        self,
+        name: str,
+        content: bytes,
+        verify: Callable[[], None] = lambda: None,
+        *,
+        cost: int = 0,
+        is_urgent: bool = True,
+    ) -> None:
+        """Create a file, after those that still wait; if it cannot be written, it waits too.
+
+        Args:
+            name: Its name.
+            content: Its content.
+            verify: Called once it is written. May raise what `flush` raises.
+            cost: The credits that were billed for it.
+            is_urgent: Whether to try at once though other files wait, which may take long.
+
+        Raises:
+            ExistsError: As for `flush`.
+            JournalError: Too much waits.
+        """
+        self._waiting.append(_Write(name, content, verify, cost))
+        if is_urgent or len(self._waiting) == 1:
+            self.flush()
+        if sum(len(each.content) for each in self._waiting) > MAX_WAITING:
+            raise JournalError(
+                f"The journal {self._store.location} could not be written for too long, and no "
+                f"more pages fit into memory. The run ends. {self._at_risk()} Make room, and run "
+                "again."
+            )
+
+    def flush(self) -> None:
+        """Write what waits.
+
+        Raises:
+            ExistsError: Another run has written one of the names.
+            JournalError: As `verify` of a file raises it.
+        """
+        while self._waiting:
+            first = self._waiting[0]
+            try:
+                self._store.create(first.name, first.content)
+                first.verify()
+            except StoreError as error:
+                self.report_failure(error)
+                return
+            except BaseException:
+                self._waiting.clear()  # which belongs to another run now
+                raise
+            self._waiting.popleft()
+        if self._is_failing:
+            self._is_failing = False
+            self._logger.info("The journal %s can be written again.", self._store.location)
+
+    def close(self) -> None:
+        """Try once more to write what waits, and report what is lost with this process."""
+        self.flush()
+        if self._waiting:
+            self._logger.warning(
+                "The journal %s still cannot be written at the end of the run. %s",
+                self._store.location,
+                self._at_risk(),
+            )
+
+    def report_failure(self, error: StoreError) -> None:
+        """Log that the journal cannot be written, once until it can be."""
+        if not self._is_failing:
+            self._is_failing = True
+            self._logger.warning(
+                "The journal %s cannot be written (%s). The run continues: its pages wait in "
+                "memory, and each page tries again to write them. A crash before that may bill "
+                "them again. Make room, or set journal_dir to a place that can be written.",
+                self._store.location,
+                error,
+            )
+
+    def _at_risk(self) -> str:
+        pages = [each for each in self._waiting if each.name.endswith(".page")]
+        return (
+            f"{plural(len(pages), 'page')}, worth {dollars(sum(each.cost for each in pages))}, "
+            "may be billed again unless the target stores the rows."
+        )

@@ -1,0 +1,373 @@
+"""The two promises: no row is lost, and no row is billed twice.
+
+`FeedSync.pages` below is the one place that shows why they hold. For each page, in this order:
+
+1. The raw page is read from the journal if it has been billed before. Otherwise it is requested,
+   and its raw body is written and synced to disk before anything parses it.
+2. The page is parsed and checked, or it stays in the journal for a newer tap version.
+3. Its rows are written, followed by the profiles of their companies if selected.
+4. The state moves past the page.
+
+A crash between two steps repeats the later ones, free: rows that are written twice are the same
+rows to an upsert. Only a page that was requested but is not yet on disk can be billed again after
+a crash.
+
+The bookmark becomes the start of the sync: an instant before its first request, by the slower of
+two clocks. It moves only when the sync is complete, so later changes are newer than the bookmark
+and found by the next run. Only `StreamState.complete` moves it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tap_jobo.api.page import check_has_more, falls_short, page_decoder, read_page
+from tap_jobo.clock import parse_timestamp
+from tap_jobo.errors import (
+    ApiError,
+    BudgetReachedError,
+    CursorRejectedError,
+    EndlessFeedError,
+    FormatError,
+)
+from tap_jobo.sync.gate import check_for_schema_drift
+from tap_jobo.sync.loop_guard import LoopGuard
+from tap_jobo.wording import dollars, plural
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from tap_jobo.api.budget import FeedCost
+    from tap_jobo.api.feed_reader import RawPage
+    from tap_jobo.api.page import Page
+    from tap_jobo.journal.journal import Journal
+    from tap_jobo.journal.page import JournaledPage
+    from tap_jobo.records.converter import RecordConverter, Row
+    from tap_jobo.sync.report import Report
+    from tap_jobo.sync.start import SyncStart
+    from tap_jobo.sync.state import StreamState
+    from tap_jobo.sync_id import Sync
+
+
+class _Reader(Protocol):
+    def fetch_page(self, sync: Sync) -> RawPage: ...
+
+    def reconcile(self, page: RawPage, rows: int, requested: int) -> str: ...
+
+
+class _Output(Protocol):
+    """Where a sync writes to, and what may end it."""
+
+    def check(self) -> None:
+        """Raise if the run must not go on: a signal arrived, or another run has the lock."""
+
+    def finish_page(self) -> None:
+        """Write what follows the rows of a page."""
+
+    def write_state(self, state: StreamState) -> None:
+        """Write a STATE message, after all rows before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _BilledPage:
+    """A page that was billed; `raw` is set if that was in this run."""
+
+    journaled: JournaledPage
+    raw: RawPage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _ParsedPage:
+    """A page, and what is emitted of it."""
+
+    page: Page
+    records: Sequence[Row]
+
+
+class FeedSync:
+    """One stream's part of a run: syncs from the journal and the API to standard output.
+
+    Args:
+        start: The feed, and what the settings ask for.
+        state: The stream's state at the start of the run.
+        journal: The pages that have been billed.
+        reader: Fetches all other pages.
+        converter: Converts rows to records.
+        cost: What the feed has cost.
+        report: Counts what was delivered.
+        output: Where to write.
+
+    Attributes:
+        received_at: When the page that `pages` yields was received, in this run or before.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is a separate dependency
+        self,
+        *,
+        start: SyncStart,
+        state: StreamState,
+        journal: Journal,
+        reader: _Reader,
+        converter: RecordConverter,
+        cost: FeedCost,
+        report: Report,
+        output: _Output,
+    ) -> None:
+        self._start = start
+        self._spec = start.spec
+        self._logger = start.logger
+        self._state = state
+        self._journal = journal
+        self._reader = reader
+        self._converter = converter
+        self._decoder = page_decoder(start.spec, converter.row_type)
+        self._cost = cost
+        self._report = report
+        self._output = output
+        self._guard = LoopGuard()
+        self._is_replay = False
+        self._estimate: int | None = None
+        self.received_at: datetime | None = None
+        self._is_first_sync = not state.has_begun
+
+    def pages(self) -> Iterator[Sequence[Row]]:
+        """Yield the records of each page, which must be written before the next is requested.
+
+        Raises:
+            TapJoboError: The run cannot continue. The state covers what was delivered.
+        """
+        try:
+            sync: Sync | None = self._begin(self._first_sync())
+            while sync:
+                self._output.check()
+                try:
+                    billed = self._replay(sync) or self._fetch_and_journal(sync)
+                except CursorRejectedError as rejection:
+                    sync = self._begin(self._start_over(sync, rejection))
+                    continue
+                parsed = self._parse_and_check(sync, billed)
+                yield parsed.records
+                sync = self._record(sync, billed, parsed)
+            self._report.is_complete = True
+        except BudgetReachedError as reached:
+            self._logger.warning("%s", reached)
+        finally:
+            self._journal.close()
+
+    def _first_sync(self) -> Sync:
+        """Return the sync that the run starts with, and forget what has arrived."""
+        state, journal = self._state, self._journal
+        elsewhere = []
+        if is_change := self._start.has_other_filters(state):
+            elsewhere = journal.waiting_elsewhere(state.completed, state.pending)
+        since_state = [each for each in elsewhere if each.sync.parent_id == state.completed]
+        sync = self._start.first_sync(state, are_pages_waiting=bool(since_state))
+        if is_change:
+            journal.acknowledge_elsewhere(state.completed, state.bookmark)
+        else:
+            journal.warn_if_restored(state.completed, state.pending)
+        journal.acknowledge(state.completed, state.bookmark)
+        resumed = journal.go_on(sync) if state.pending and sync.id == state.pending.id else None
+        if resumed is None:
+            new = self._start.new_sync(state) if sync is state.pending else sync
+            resumed = journal.resume(
+                new, self._start.bookmark(state), is_refresh=self._start.is_refresh
+            )
+        journal.warn_unused(resumed, elsewhere)
+        journal.expire(self._now(), resumed)
+        return resumed
+
+    def _begin(self, sync: Sync) -> Sync:
+        """Write a sync to the journal, before its first request."""
+        self._guard = LoopGuard()
+        self._is_replay = False
+        return self._journal.begin(sync, self._now())
+
+    def _replay(self, sync: Sync) -> _BilledPage | None:
+        """Return the sync's next page if it has already been billed."""
+        page = self._journal.find(sync)
+        if page is None:
+            return None
+        if not self._is_replay:
+            self._journal.report_replay(sync, page)
+        self._is_replay = True
+        return _BilledPage(page)
+
+    def _fetch_and_journal(self, sync: Sync) -> _BilledPage:
+        """Request the sync's next page, and write it to disk before anything parses it."""
+        raw = self._reader.fetch_page(sync)
+        page = self._journal.put(
+            sync,
+            raw.body,
+            started_at=sync.started_at or raw.started_at,
+            cost=raw.cost,
+            received_at=raw.received_at,
+            has_more=raw.has_more,
+        )
+        return _BilledPage(page, raw)
+
+    def _parse_and_check(self, sync: Sync, billed: _BilledPage) -> _ParsedPage:
+        """Parse a page, and check it before any of its rows is written.
+
+        Raises:
+            FormatError: It cannot be delivered. It stays in the journal.
+        """
+        try:
+            page = read_page(billed.journaled.body, self._spec, sync.cursor, self._decoder)
+            if billed.raw:
+                self._reconcile(sync, billed.raw, billed.journaled, len(page.items))
+            check_has_more(page, billed.journaled.header.has_more)
+            self._guard.detect_pagination_loop(sync, page)
+            records, skipped = self._convert(page, billed.journaled.header.started_at)
+        except (ApiError, FormatError) as error:
+            raise FormatError(f"{error}. {self._ways_out(billed.journaled)}") from error
+        self._report.quarantined = self._journal.quarantined
+        self.received_at = parse_timestamp(billed.journaled.header.received_at)
+        self._report.page_started(len(records), skipped, is_replayed=billed.raw is None)
+        return _ParsedPage(page, records)
+
+    def _reconcile(self, sync: Sync, raw: RawPage, journaled: JournaledPage, rows: int) -> None:
+        """Correct the charge of a page. If Jobo deducted too much, keep the page as evidence."""
+        if dispute := self._reader.reconcile(raw, rows, sync.batch_size):
+            self._journal.quarantine([raw.body])
+            self._logger.error(
+                "%s. Page %s is delivered, and its raw body is kept with the quarantined rows: "
+                "contact Jobo about the difference.",
+                dispute,
+                journaled.name,
+            )
+
+    def _convert(self, page: Page, started_at: str) -> tuple[Sequence[Row], int]:
+        """Return a page's records, and how many rows are skipped. Those go to quarantine."""
+        if page.are_rows_checked:
+            return self._converter.complete(page.items).records, 0
+        rows: list[Any] = [self._spec.to_row(item, started_at) for item in page.items]
+        conversion = self._converter.convert(rows)
+        if any(conversion.damaged.values()):
+            raw_rows = [json.dumps(row).encode() for row in rows]
+            if check_for_schema_drift(conversion, raw_rows, self._journal, self._spec.name):
+                return [], len(rows)
+        self._journal.quarantine([json.dumps(row).encode() for row in conversion.skipped])
+        return conversion.records, len(conversion.skipped)
+
+    def _record(self, sync: Sync, billed: _BilledPage, parsed: _ParsedPage) -> Sync | None:
+        """Move the state past a page whose rows are written; return the sync to go on with."""
+        page = parsed.page
+        self._output.finish_page()
+        sync = replace(
+            sync,
+            started_at=billed.journaled.header.started_at,
+            rows=sync.rows + len(page.items),
+            pages=sync.pages + 1,
+            cursor=page.next_cursor if page.has_more else None,
+        )
+        move = self._state.checkpoint if page.has_more else self._state.complete
+        self._state = move(sync, self._start.filters)
+        self._output.write_state(self._state)
+        self._report.show_progress()
+        if not page.has_more:
+            self._report_no_rows(sync)
+            self._report_few_rows(sync)
+            return self._following(sync, billed)
+        if page.estimated_total is not None and sync.rows == len(page.items):
+            self._estimate = page.estimated_total
+            self._report.estimate(page.estimated_total, sync.batch_size)
+        self._detect_stall(sync, parsed)
+        return sync
+
+    def _following(self, sync: Sync, billed: _BilledPage) -> Sync | None:
+        """Return the sync that follows a complete one, if any of it was replayed."""
+        start = parse_timestamp(sync.started_at or "")
+        minutes = (self._now() - start).total_seconds() / 60
+        is_recent = billed.raw is not None and minutes <= self._start.lookback_minutes
+        if not self._is_replay or is_recent:
+            return None
+        return self._begin(self._journal.resume(self._start.catch_up(sync), start))
+
+    def _detect_stall(self, sync: Sync, parsed: _ParsedPage) -> None:
+        """Check that a sync makes progress.
+
+        Raises:
+            EndlessFeedError: It does not. Later runs do not go on with it.
+        """
+        try:
+            self._guard.detect_stall([record["id"] for record in parsed.records])
+        except EndlessFeedError as error:
+            then = "The next run resumes from here"
+            if self._journal.is_on:
+                self._journal.end(sync)
+                then = (
+                    "Later runs end before they are billed, until you drop the sync with "
+                    f"`tap-jobo-journal drop {sync.id}` or run a full refresh"
+                )
+            raise EndlessFeedError(
+                f"{error}. The run ends here, and everything so far is delivered. {then}. Contact "
+                "Jobo if it happens again."
+            ) from error
+
+    def _start_over(self, sync: Sync, rejection: CursorRejectedError) -> Sync:
+        """Return the sync that replaces one whose cursor was rejected, once per sync."""
+        if sync.cursor is None:
+            raise rejection
+        cost = dollars(sync.rows * self._cost.price)
+        if sync.restarts:
+            drop = f"`tap-jobo-journal drop {sync.id}`, then " if self._journal.is_on else ""
+            how = (
+                f"run {drop}a full refresh (without state)"
+                if not sync.since
+                else f"run {drop}the tap with a state in which 'started_at' of 'scan' is null; a "
+                "full refresh (without state) is billed for all rows"
+            )
+            raise ApiError(
+                f"{rejection}, again in a sync that was started over once. To start over costs "
+                f"{cost} for the {plural(sync.rows, 'row')} so far: {how}."
+            ) from rejection
+        self._logger.warning(
+            "%s: the sync starts over, and the %s so far will be billed again for %s.",
+            rejection,
+            plural(sync.rows, "row"),
+            cost,
+        )
+        return self._journal.resume(self._start.restarted(sync), None)
+
+    def _ways_out(self, page: JournaledPage) -> str:
+        if not self._journal.is_on:
+            again = "requested" if self._spec.is_free else "billed"
+            return (
+                "The state stays as it was. Run again later, or look for a newer tap-jobo; the "
+                f"page is then {again} again."
+            )
+        price = page.header.credits or self._start.batch_size * self._spec.list_price
+        return (
+            f"The page stays in the journal as {page.name}, and the state is unchanged: a newer "
+            f"tap-jobo will replay it free. Or drop it with `tap-jobo-journal drop {page.name}`; "
+            f"fetching it again costs {dollars(price)}."
+        )
+
+    def _report_no_rows(self, sync: Sync) -> None:
+        """Warn if the first sync ever matched nothing: a filter may be misspelled."""
+        filters = {name: value for name, value in self._start.filters.items() if value is not None}
+        if self._is_first_sync and not (sync.rows or sync.parent_id) and filters:
+            self._logger.warning(
+                "No row of %s matches the filters %s. A value that Jobo does not know matches "
+                "nothing: check their spelling.",
+                self._spec.name,
+                ", ".join(filters),
+            )
+
+    def _report_few_rows(self, sync: Sync) -> None:
+        """Warn if far fewer rows came than Jobo estimated at the start of the sync."""
+        if self._estimate is not None and falls_short(sync, self._estimate):
+            self._logger.warning(
+                "The sync of %s ended after %s, but Jobo estimated %s. If rows are missing, run a "
+                "full refresh or contact Jobo.",
+                self._spec.name,
+                plural(sync.rows, "row"),
+                f"{self._estimate:,}",
+            )
+
+    def _now(self) -> datetime:
+        return self._start.clock().now()

@@ -1,0 +1,162 @@
+"""A page in a folder: on the disk before `create` returns, whatever happens within it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tap_jobo.journal import folder as module
+from tap_jobo.journal.folder import Folder
+from tap_jobo.journal.page import (
+    DamagedPageError,
+    PageHeader,
+    TornPageError,
+    decode_header,
+    decode_page,
+    encode_page,
+)
+from tap_jobo.journal.store import ExistsError, StoreError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_KILLS = """
+import os, signal, sys
+from pathlib import Path
+from tap_jobo.journal.folder import Folder
+
+def create(root, kill_at):
+    left = kill_at
+    def count(frame, event, called):  # before and after each function that is written in C
+        nonlocal left
+        if event in ("c_call", "c_return"):
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            left -= 1
+    sys.setprofile(count)
+    Folder(root).create("v1/key/000001/000001.page", b"content" * 10_000)
+    sys.setprofile(None)
+    os._exit(0)
+
+for number in range(1_000):
+    process = os.fork()
+    if process == 0:
+        create(Path(sys.argv[1], str(number)), number)
+    if os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0:
+        print(number)
+        break
+"""
+PAGE = "v1/key/000001/000001.page"
+CONTENT = b"content" * 10_000
+HEADER = PageHeader("r", "", "2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z", 50, 50)
+
+
+def test_a_kill_at_any_instant_leaves_a_page_or_a_part_of_it(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", _KILLS, str(tmp_path)], capture_output=True, check=True, timeout=60
+    )
+    instants = int(run.stdout)
+    assert instants > 20
+    left = []
+    for number in range(instants):
+        file = tmp_path / str(number) / PAGE
+        content = file.read_bytes() if file.exists() else None
+        assert content is None or CONTENT.startswith(content)
+        left.append(None if content is None else len(content))
+    assert {None, 0, len(CONTENT)} == {*left}
+
+
+def test_a_page_and_its_folders_are_synced_in_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "journal" / PAGE
+    synced: list[tuple[int, int]] = []
+
+    def record(descriptor: int) -> None:
+        synced.append((os.fstat(descriptor).st_ino, file.stat().st_size if file.exists() else 0))
+
+    monkeypatch.setattr(module, "_sync", record)
+    Folder(tmp_path / "journal").create(PAGE, CONTENT)
+    (folder, key, top, root, parent, *_) = (each.stat().st_ino for each in file.parents)
+    assert synced == [
+        *((new, 0) for new in (parent, root, top, key)),  # each new folder, in the one above it
+        (file.stat().st_ino, len(CONTENT)),
+        (folder, len(CONTENT)),
+    ]
+
+
+@pytest.mark.parametrize("failing", ["write", "sync", "sync of the folder"])
+def test_a_write_that_fails_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    store = Folder(tmp_path)
+    store.create("v1/key/000001/sync.json", b"{}")
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        if failing == "sync":
+            patched.setattr(module, "_sync", fail)
+        elif failing == "sync of the folder":
+            patched.setattr(module, "_sync_folder", fail)
+        else:
+            patched.setattr(module, "_private", _full_device)
+        with pytest.raises(StoreError) as error:
+            store.create(PAGE, CONTENT)
+    assert error.value.is_full
+    assert store.list("v1") == ["v1/key/000001/sync.json"]
+    store.create(PAGE, CONTENT)
+    assert store.read(PAGE) == CONTENT
+
+
+def _full_device(path: str, flags: int) -> int:
+    os.close(os.open(path, flags, 0o600))
+    return os.open("/dev/full", os.O_WRONLY)
+
+
+def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "v1").touch()
+    with pytest.raises(StoreError, match="NotADirectoryError"):
+        Folder(tmp_path).list("v1")
+    with pytest.raises(StoreError):
+        Folder(tmp_path).create(PAGE, b"")
+
+
+# The content of a page
+
+
+def test_each_part_of_a_page_is_torn_and_each_changed_byte_is_damage() -> None:
+    body = b'{"career_sites": []}' * 20
+    content = encode_page(HEADER, body)
+    page = decode_page("a.1", content)
+    assert (page.header, page.body) == (HEADER, body)
+    for length in range(len(content)):
+        with pytest.raises(TornPageError):
+            decode_page("a.1", content[:length])
+    for position in range(len(content)):
+        changed = bytearray(content)
+        changed[position] ^= 1
+        with pytest.raises((DamagedPageError, TornPageError)):
+            decode_page("a.1", bytes(changed))
+    with pytest.raises(DamagedPageError):
+        decode_page("a.1", content + b"more")
+
+
+def test_a_damaged_body_leaves_the_cost_readable() -> None:
+    content = bytearray(encode_page(HEADER, b"body"))
+    content[-1] ^= 1
+    assert decode_header(bytes(content)) == HEADER
+
+
+def test_a_page_of_another_run_is_not_ours(tmp_path: Path) -> None:
+    ours: dict[str, Any] = {name: getattr(HEADER, name) for name in PageHeader.__slots__}
+    store = Folder(tmp_path)
+    store.create(PAGE, encode_page(HEADER, b"body"))
+    with pytest.raises(ExistsError):
+        store.create(PAGE, encode_page(PageHeader(**ours | {"run": "other"}), b"body"))

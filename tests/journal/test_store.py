@@ -1,0 +1,127 @@
+"""What every store does, whatever it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from obstore.store import MemoryStore
+
+from tap_jobo.journal.bucket import Bucket, open_bucket, store_errors
+from tap_jobo.journal.folder import Folder
+from tap_jobo.journal.store import ExistsError, MissingError, Store, StoreError
+from tap_jobo.settings.bucket_url import parse_bucket_url
+from tests.support import bucket as fake
+from tests.support.clock import FakeClock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Opens = Callable[[], Store]
+"""Opens the store anew, as another process does later."""
+
+PAGE = "v1/career_sites-0a/000001/000001.page"
+
+
+@pytest.fixture(params=["folder", "memory", "s3", "gs"])
+def opens(request: pytest.FixtureRequest, tmp_path: Path) -> Opens:
+    """A new store needs one line here."""
+    memory = MemoryStore()
+
+    def in_bucket() -> Store:
+        url = parse_bucket_url(f"{request.param}://journals{tmp_path}")
+        assert url
+        return Bucket(open_bucket(url), str(url))
+
+    kinds: dict[str, tuple[str, Opens]] = {
+        "folder": ("", lambda: Folder(tmp_path / "journal")),
+        "memory": ("", lambda: Bucket(memory, f"memory:{tmp_path}")),
+        "s3": ("s3", in_bucket),
+        "gs": ("gcs", in_bucket),
+    }
+    server, opens = kinds[request.param]
+    if server:
+        request.getfixturevalue(server)
+    return opens
+
+
+@pytest.fixture
+def store(opens: Opens) -> Store:
+    return opens()
+
+
+def test_a_new_store_is_empty(store: Store) -> None:
+    assert store.list("v1") == []
+    with pytest.raises(MissingError):
+        store.read(PAGE)
+    store.remove([PAGE])
+    store.remove([])
+
+
+def test_what_is_created_lasts(opens: Opens) -> None:
+    content = b'{"a":\n"\\u0000 \xff"}'
+    opens().create(PAGE, content)
+    opens().create("v1/career_sites-0a/000002/sync.json", b"")
+    later = opens()
+    assert later.read(PAGE) == content
+    assert sorted(later.list("v1")) == [PAGE, "v1/career_sites-0a/000002/sync.json"]
+    assert later.list("v1/career_sites-0a/000001") == [PAGE]
+    assert later.list("v1/career_sites") == []
+
+
+def test_a_name_is_taken_once(opens: Opens) -> None:
+    opens().create(PAGE, b"first")
+    with pytest.raises(ExistsError):
+        opens().create(PAGE, b"second")
+    assert opens().read(PAGE) == b"first"
+
+
+def test_what_was_created_may_be_created_again(opens: Opens) -> None:
+    """A client that has lost the response does not know that it succeeded."""
+    opens().create(PAGE, b"page")
+    opens().create(PAGE, b"page")
+    assert opens().read(PAGE) == b"page"
+
+
+def test_a_small_file_is_replaced(opens: Opens) -> None:
+    for content in (b"a", b"bb", b""):
+        opens().replace("v1/career_sites-0a/completed.json", content)
+        assert opens().read("v1/career_sites-0a/completed.json") == content
+    assert opens().list("v1") == ["v1/career_sites-0a/completed.json"]
+
+
+def test_what_is_removed_is_gone_and_the_rest_is_not(opens: Opens) -> None:
+    others = [f"v1/key/000001/{number:06}.page" for number in range(1, 4)]
+    for name in (*others, PAGE):
+        opens().create(name, b"page")
+    opens().remove(others[1:])
+    opens().remove(others[1:])  # as two who remove the same
+    assert sorted(opens().list("v1")) == [PAGE, others[0]]
+    opens().create(others[2], b"another")
+
+
+def test_a_store_tells_its_location(store: Store, tmp_path: Path) -> None:
+    assert str(tmp_path) in store.location
+
+
+def test_a_bucket_out_of_reach_is_an_error() -> None:
+    away: Any = fake.Bucket(FakeClock().now, is_away=True)
+    store = Bucket(away, "s3://a/b")
+    calls: list[Callable[[], object]] = [
+        lambda: store.list("v1"),
+        lambda: store.read(PAGE),
+        lambda: store.create(PAGE, b""),
+        lambda: store.replace(PAGE, b""),
+        lambda: store.remove([PAGE]),
+    ]
+    for call in calls:
+        with pytest.raises(StoreError, match="no route to the store"):
+            call()
+
+
+def test_an_error_is_one_line_without_a_signature() -> None:
+    long = "Error performing GET https://a.blob.core.windows.net/c?sig=a-secret&se=1 in 1ms\n\nMore"
+    with pytest.raises(StoreError) as error, store_errors():
+        raise ValueError(long)
+    assert str(error.value) == "Error performing GET https://a.blob.core.windows.net/c in 1ms"

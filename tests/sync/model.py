@@ -1,0 +1,522 @@
+"""What the models of the promises share: an API, stores that fail, and a run in this process.
+
+The run is the tap's own sync, state, journal, store and feed reader. What is around them is made
+up. A crash may come between any two side effects, and within the creation of a file.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Protocol
+from uuid import UUID
+
+from obstore.exceptions import GenericError
+from obstore.store import MemoryStore
+
+from tap_jobo.api.api_clock import ApiClock, read_api_clock
+from tap_jobo.api.budget import Budget, FeedCost
+from tap_jobo.api.feed_reader import FeedReader, RawPage
+from tap_jobo.api.sender import ApiResponse
+from tap_jobo.clock import parse_timestamp
+from tap_jobo.errors import BudgetReachedError, CursorRejectedError
+from tap_jobo.journal.bucket import Bucket
+from tap_jobo.journal.contents import Contents
+from tap_jobo.journal.folder import Folder
+from tap_jobo.journal.journal import Journal
+from tap_jobo.journal.key import JournalKey, journal_key
+from tap_jobo.journal.page import decode_header, hash_cursor
+from tap_jobo.journal.store import StoreError
+from tap_jobo.records.converter import RecordConverter
+from tap_jobo.streams.career_sites import CAREER_SITES
+from tap_jobo.sync.feed_sync import FeedSync
+from tap_jobo.sync.missing_state import recover_state
+from tap_jobo.sync.report import Report
+from tap_jobo.sync.start import SyncStart
+from tap_jobo.sync.state import StreamState, read_state
+from tests.support.loggers import LOGGER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from tap_jobo.journal.store import Store
+    from tap_jobo.sync_id import Sync
+    from tests.support.clock import FakeClock
+    from tests.support.target import Row
+
+SCHEMA = CAREER_SITES.schema.to_dict()
+NEVER = 10**9
+COUNTRIES = ("DE", "FR", "US")
+BROKEN = "no id"
+"""The id of row 0: it is skipped, and kept in quarantine."""
+
+
+class CrashError(BaseException):
+    """The process dies here: nothing that catches errors may catch it."""
+
+
+class FakeApi:
+    """Rows with the time of their last update, delivered by keyset; stands in for the client.
+
+    Attributes:
+        rows: When each row changed last, by the true time, and how often.
+        pages: The hash of the cursor and the rows of each page billed.
+        dead_before: Cursors of a lower number are rejected.
+        rejections: How many requests with a cursor are rejected from now on.
+        has_countries: Whether each row is in one country only; otherwise every filter matches it.
+        date_skew: How far the `Date` header is ahead of the true time; None for no header.
+        pace: Seconds that pass with each change.
+    """
+
+    def __init__(self, clock: FakeClock, pace: float = 0.3) -> None:
+        self.clock = clock
+        self.rows: dict[str, tuple[datetime, int]] = {}
+        self.pages: list[tuple[str, list[tuple[str, int]]]] = []
+        self.by_time = False
+        self.dead_before = 0
+        self.rejections = 0
+        self.has_countries = False
+        self.date_skew: timedelta | None = timedelta()
+        self.pace = pace
+        self._issued = 0
+
+    def touch(self, number: int) -> None:
+        """Change the row of this number, or add it."""
+        self.clock.passed += self.pace
+        key = str(UUID(int=number)) if number else BROKEN
+        self.rows[key] = (self.clock.true, self.rows.get(key, (None, 0))[1] + 1)
+
+    def row(self, key: str) -> Row:
+        """The row as the API writes it now."""
+        version = str(self.rows[key][1])
+        return {"id": key, "name": version, "ats": "lever", "listing_url": "https://a.example"}
+
+    def matches(self, key: str, countries: Sequence[str] | None) -> bool:
+        """Whether a filter matches a row, which moves to another country now and then."""
+        number = 0 if key == BROKEN else UUID(key).int
+        country = COUNTRIES[(number + self.rows[key][1] // 2) % len(COUNTRIES)]
+        return not (self.has_countries and countries) or country in (countries or ())
+
+    def kill_cursors(self) -> None:
+        """Reject from now on every cursor issued before."""
+        self.dead_before = self._issued + 1
+
+    def date(self) -> datetime | None:
+        """The `Date` of a response."""
+        if self.date_skew is None:
+            return None
+        return (self.clock.true + self.date_skew).replace(microsecond=0)
+
+    def answer(self, body: dict[str, Any]) -> ApiResponse:
+        """Bill a page."""
+        asked: dict[str, Any] = json.loads(body.get("cursor", "{}"))
+        if asked and (asked["number"] < self.dead_before or self.rejections):
+            self.rejections = max(0, self.rejections - 1)
+            raise CursorRejectedError("Jobo answered 400 (Invalid cursor)")
+        after = parse_timestamp(body["updated_after"]) if "updated_after" in body else None
+        # Latest first, so that a row which changes during a sync escapes it.
+        found: list[list[Any]] = sorted(
+            ([-at.timestamp(), key] if self.by_time else [0, key])
+            for key, (at, _) in self.rows.items()
+            if (after is None or at > after) and self.matches(key, body.get("country_codes"))
+        )
+        left = [place for place in found if place > asked.get("at", [])]
+        self._issued += 1
+        # Now and then a page is empty, though there are more.
+        page = [] if self._issued % 3 == 2 else left[: body["batch_size"]]
+        more = len(left) > len(page)
+        place = page[-1] if page else asked.get("at", [])
+        cursor = json.dumps({"number": self._issued, "at": place}) if more else None
+        versions = [(key, self.rows[key][1]) for _, key in page]
+        self.pages.append((hash_cursor(body.get("cursor")), versions))
+        rows = [self.row(key) for _, key in page]
+        content = json.dumps({"career_sites": rows, "next_cursor": cursor, "has_more": more})
+        return ApiResponse(content.encode(), 200, {}, self.date())
+
+
+class LossyMemory:
+    """A bucket in memory whose responses get lost.
+
+    Attributes:
+        lost: What becomes of the response to the next conditional PUT: `retried` (the client sends
+            it again, as obstore does), `error` (the run gets an error), or nothing.
+    """
+
+    def __init__(self) -> None:
+        self._bucket = MemoryStore()
+        self.lost = ""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._bucket, name)
+
+    def put(self, name: str, content: bytes, **options: Any) -> None:
+        self._bucket.put(name, content, **options)
+        if options.get("mode") != "create":
+            return
+        lost, self.lost = self.lost, ""
+        if lost == "retried":
+            self._bucket.put(name, content, **options)
+        if lost == "error":
+            raise GenericError("timed out")
+
+
+class FaultyStore:
+    """A store around which a run may crash, and that may have no room.
+
+    Args:
+        folder: Where it is, None for a bucket in memory.
+
+    Attributes:
+        step: Counts a side effect down to the crash; tells whether it comes now.
+        is_full: Whether nothing can be written.
+        cursors: The hash of the cursor of each page ever created, by its name.
+        removed: The hashes of the cursors of pages that were removed.
+        is_page_in_flight: Whether a page is billed and not yet stored.
+        unsynced: How to undo the removals that a power failure may take back.
+        oldest_kept: Pages that came since then must not be removed.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+        self.memory = LossyMemory()
+        bucket: Any = self.memory
+        self.inner: Store = Folder(folder) if folder else Bucket(bucket, "s3://memory")
+        self.step: Callable[[], bool] = lambda: False
+        self.is_full = False
+        self.cursors: dict[str, str] = {}
+        self.removed: set[str] = set()
+        self.is_page_in_flight = False
+        self.unsynced: list[Callable[[], object]] = []
+        self.oldest_kept: datetime | None = None
+
+    @property
+    def location(self) -> str:
+        return self.inner.location
+
+    def list(self, prefix: str) -> list[str]:
+        return self.inner.list(prefix)
+
+    def read(self, name: str) -> bytes:
+        return self.inner.read(name)
+
+    def create(self, name: str, content: bytes) -> None:
+        self._may_crash()
+        if self.step():
+            self._tear(name, content)
+            raise CrashError
+        if self.is_full:
+            self.is_page_in_flight = False  # it waits
+            raise StoreError("no room", is_full=True)
+        if name.endswith(".page"):
+            self.cursors[name] = decode_header(content).cursor
+            self.is_page_in_flight = False  # it waits if it cannot be written
+        self.inner.create(name, content)
+        self._may_crash()
+
+    def replace(self, name: str, content: bytes) -> None:
+        self._may_crash()
+        self._require_room()
+        self.inner.replace(name, content)
+        self._may_crash()
+
+    def remove(self, names: Sequence[str]) -> None:
+        for name in names:
+            self._may_crash()
+            if name in self.cursors:
+                self._note_removal(name)
+            self.inner.remove([name])
+        self._may_crash()
+
+    def lose_power(self, kept: int) -> None:
+        """Take back all but the first `kept` of the removals that were not synced."""
+        while self.folder and len(self.unsynced) > kept:
+            self.unsynced.pop()()
+        self.unsynced.clear()
+
+    def damage(self, name: str) -> None:
+        """Let a byte of a file change."""
+        content = bytearray(self.inner.read(name))
+        content[len(content) // 2] ^= 1
+        self.inner.replace(name, bytes(content))
+
+    def _note_removal(self, name: str) -> None:
+        content = self.inner.read(name)
+        if self.oldest_kept:
+            age = parse_timestamp(decode_header(content).received_at) - self.oldest_kept
+            assert age < timedelta(0), "a page expired too early"
+        self.removed.add(self.cursors[name])
+        self.unsynced.append(lambda: self.inner.create(name, content))
+
+    def _may_crash(self) -> None:
+        if self.step():
+            raise CrashError
+
+    def _require_room(self) -> None:
+        if self.is_full:
+            raise StoreError("no room", is_full=True)
+
+    def _tear(self, name: str, content: bytes) -> None:
+        """Leave what a process that is killed while it writes may leave."""
+        if self.folder:
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content[: len(content) * (len(self.cursors) % 5) // 5])
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user sets."""
+
+    countries: tuple[str, ...] = ("DE",)
+    on_filter_change: str = "resync"
+    on_missing_state: str = "error"
+    is_full_table: bool = False
+    lookback_minutes: int = 0
+    batch_size: int = 2
+    api_key: str = "jbe_live_1"
+
+    @property
+    def filters(self) -> dict[str, object]:
+        return CAREER_SITES.filters_of({"country_codes": [*self.countries]})
+
+    @property
+    def key(self) -> JournalKey:
+        return journal_key(
+            CAREER_SITES, api_key=self.api_key, api_url="https://api", filters=self.filters
+        )
+
+
+@dataclass
+class Accident:
+    """How a run goes wrong.
+
+    Attributes:
+        crash_at: After how many side effects it dies.
+        pages: After how many requests its budget is reached, or a signal comes.
+        events: What happens while the n-th request is under way.
+    """
+
+    crash_at: int = NEVER
+    pages: int = NEVER
+    events: Sequence[Callable[[Any], None]] = ()
+
+
+class World(Protocol):
+    """What is around a run."""
+
+    clock: FakeClock
+    api: FakeApi
+    store: FaultyStore
+
+    def billed(self) -> None:
+        """Check the page that was just billed."""
+
+
+@dataclass
+class OneRun:
+    """A process of the tap, from its state to its end or crash.
+
+    Args:
+        world: What is around it.
+        settings: What the user sets.
+        raw_state: The state that it is given.
+        take: Takes a message.
+        accident: How it goes wrong.
+        is_alone: Whether no other run goes on beside it.
+    """
+
+    world: World
+    settings: Settings
+    raw_state: dict[str, Any]
+    take: Callable[[dict[str, Any]], None]
+    accident: Accident = field(default_factory=Accident)
+    is_alone: bool = True
+
+    def __post_init__(self) -> None:
+        self._left = self.accident.crash_at
+        self._pages = self.accident.pages
+        self._events = iter(self.accident.events)
+        self._rejected: set[str] = set()
+        self._states = 0
+        self._clock: ApiClock | None = None
+        self.started: set[str] = set()
+        self.is_complete = False
+
+    def messages(self) -> Iterator[None]:
+        """Run it, page by page; between two pages, another run may go on."""
+        self.world.store.step = self._step
+        state = read_state(self.raw_state, CAREER_SITES)
+        self.journal = Journal(self.world.store, self.settings.key, LOGGER)
+        self.journal.prepare()
+        self.journal.read()
+        start = self._start()
+        self._state = recover_state(state, self.journal, start, self.settings.on_missing_state)
+        self._api_clock().reject_future(start.bookmark(self._state))
+        pending = self._state.pending
+        self._api_clock().reject_future(pending.start if pending else None)
+        sync = self._feed_sync(start)
+        for rows in sync.pages():
+            assert not self.world.store.is_page_in_flight, "rows are out before the page is stored"
+            for row in rows:
+                self.check()
+                self.take({"type": "RECORD", "stream": "career_sites", "record": row})
+            yield
+            self.world.store.step = self._step
+        self.is_complete = self._report.is_complete
+
+    @property
+    def waiting(self) -> list[str]:
+        """The hashes of the cursors of the pages that were billed and are not stored."""
+        waiting = self.journal._queue._waiting if hasattr(self, "journal") else ()
+        return [decode_header(each.content).cursor for each in waiting if ".page" in each.name]
+
+    # In place of the reader and the client.
+
+    def fetch_page(self, sync: Sync) -> RawPage:
+        if self.is_alone:
+            self._check_that_page_is_not_stored(sync)
+        return self._reader().fetch_page(sync)
+
+    def reconcile(self, page: RawPage, rows: int, requested: int) -> str:
+        return self._reader().reconcile(page, rows, requested)
+
+    def fetch_any(self, *_: object) -> ApiResponse:
+        return ApiResponse(b"", 404, {}, self.world.api.date())
+
+    def fetch(
+        self,
+        request: dict[str, Any],
+        *,
+        rows: int,
+        cost: FeedCost | None,
+        envelope: tuple[str, ...],
+        forbidden: str | None,
+    ) -> ApiResponse:
+        assert rows == request["batch_size"]
+        assert cost
+        assert envelope
+        assert forbidden is None
+        assert request.get("cursor") not in self._rejected, "a rejected cursor is sent again"
+        if self._pages == 0:
+            raise BudgetReachedError
+        self._pages -= 1
+        self.check()
+        if event := next(self._events, None):
+            event(self.world)
+        try:
+            response = self.world.api.answer(request)
+        except CursorRejectedError:
+            self._rejected.add(request["cursor"])
+            raise
+        self.world.store.is_page_in_flight = True
+        self.world.billed()
+        self.check()
+        return response
+
+    def _api_clock(self) -> ApiClock:
+        if self._clock is None:
+            self._clock = read_api_clock(
+                self,  # type: ignore[arg-type]
+                lambda: None,  # type: ignore[arg-type, return-value]
+                self.world.clock,
+                LOGGER,
+            )
+        return self._clock
+
+    def _check_that_page_is_not_stored(self, sync: Sync) -> None:
+        self.started.add(sync.id)
+        contents = Contents(self.world.store)
+        mine = contents.syncs(self.settings.key.name)
+        for kept in mine.values():
+            cursors = {self.world.store.cursors.get(kept.page_name(n)) for n in kept.pages}
+            assert kept.sync.id != sync.id or hash_cursor(sync.cursor) not in cursors, (
+                "billed again though it is stored"
+            )
+            completed = contents.completed(self.settings.key.name)
+            can_be_resumed = (
+                not sync.cursor
+                and 1 in kept.pages
+                and kept.sync.id not in self.started
+                and (kept.sync.parent_id, kept.sync.is_full) == (sync.parent_id, sync.is_full)
+                and kept.sync.since == sync.since
+                and sync.replaces in ("", kept.sync.replaces)
+                and not (sync.is_full and completed and kept.sync.number <= completed.number)
+            )
+            assert not can_be_resumed, "begun again though a stored sync could be resumed"
+
+    # In place of the stream.
+
+    def check(self) -> None:
+        if self._step():
+            raise CrashError
+
+    def finish_page(self) -> None:
+        self.check()
+
+    def write_state(self, state: StreamState) -> None:
+        self._states += 1
+        assert self._states < 300, "the run never ends"
+        before, self._state = self._state, state
+        if before.bookmark:
+            assert state.bookmark, "the bookmark is gone"
+            assert state.bookmark >= before.bookmark, "the bookmark moved back"
+        assert not self.world.store.is_page_in_flight
+        self.check()
+        self.take({"type": "STATE", "value": state.as_raw("updated_at")})
+        self.check()
+
+    # What the run is made of.
+
+    def _step(self) -> bool:
+        self._left -= 1
+        return self._left == -1
+
+    def _reader(self) -> FeedReader:
+        return FeedReader(
+            spec=CAREER_SITES,
+            client=self,  # type: ignore[arg-type]
+            prepare=lambda body: body,  # type: ignore[arg-type, return-value]
+            filters=self.settings.filters,
+            cost=self._cost,
+            clock=self._api_clock(),
+        )
+
+    def _start(self) -> SyncStart:
+        return SyncStart(
+            spec=CAREER_SITES,
+            filters=self.settings.filters,
+            on_filter_change=self.settings.on_filter_change,
+            start_date=None,
+            lookback_minutes=self.settings.lookback_minutes,
+            batch_size=self.settings.batch_size,
+            is_full_table=self.settings.is_full_table,
+            clock=self._api_clock,
+            logger=LOGGER,
+            is_refresh=self.settings.on_missing_state == "resync",
+        )
+
+    def _feed_sync(self, start: SyncStart) -> FeedSync:
+        budget = Budget(max_credits=None, alert_threshold=None, logger=LOGGER)
+        self._cost = FeedCost(budget, "career_sites", list_price=50)
+        self._report = Report(
+            stream="career_sites",
+            count_rows=lambda: 0,
+            budget=budget,
+            cost=self._cost,
+            clock=self.world.clock,
+            logger=LOGGER,
+        )
+        return FeedSync(
+            start=start,
+            state=self._state,
+            journal=self.journal,
+            reader=self,
+            converter=RecordConverter(
+                SCHEMA, SCHEMA["properties"], LOGGER, never_null=CAREER_SITES.never_null
+            ),
+            cost=self._cost,
+            report=self._report,
+            output=self,
+        )

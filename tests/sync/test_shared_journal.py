@@ -1,0 +1,396 @@
+"""A model of two pipelines and runs side by side on one journal key: nothing is lost or wasted.
+
+Like `test_promises`, this drives the tap's own code in process. Here the clocks are right and the
+filters stay. Instead, runs are suspended past their lease while others go on, two pipelines share
+the journal by mistake, disks are full for a while, pages get damaged, and states are lost,
+restored, or stored with only a part of the rows behind them. A row may be billed twice only within
+the lookback, or for a reason that the user was told.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import HealthCheck, note, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from tap_jobo.clock import parse_timestamp
+from tap_jobo.errors import ApiError, JournalError, StateError, TapJoboError
+from tap_jobo.journal.contents import Contents
+from tests.support.clock import FakeClock
+from tests.sync.model import Accident, CrashError, FakeApi, FaultyStore, OneRun, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+PAGE = 2
+LOOKBACK = timedelta(minutes=1)
+PACE = 20.0
+"""Seconds between two changes."""
+PIPELINES = st.sampled_from([0, 0, 0, 1])
+CRASHES = st.none() | st.integers(0, 60)
+LOST = st.sampled_from([0, 0, 1, 2, 9])
+CHOICES = st.sampled_from(["resync", "resume"])
+
+Started = tuple[OneRun, "Iterator[None]", list[dict[str, Any]]]
+
+
+@dataclass
+class Pipeline:
+    """A pipeline, its state and its warehouse.
+
+    Attributes:
+        name: Its number.
+        state: The state that its target stored last.
+        rows: The rows in the warehouse, by id.
+        past: Earlier states, each with the rows of its time.
+        billed: The versions of rows that were billed to it.
+        syncs: The ids of syncs of which it has delivered pages.
+        newest: Start of the newest sync that it has read to its end.
+        allowed: How many rows may be billed again, as a crash or an error said.
+        excess: How many rows were billed again without such a reason.
+        is_excused: Whether the user has decided for something that is billed.
+        is_behind: Whether the warehouse has lost rows, so that the user must not resume.
+    """
+
+    name: int
+    state: dict[str, Any] = field(default_factory=dict)
+    rows: dict[str, str] = field(default_factory=dict)
+    past: list[tuple[dict[str, Any], dict[str, str]]] = field(default_factory=list)
+    billed: set[tuple[str, int]] = field(default_factory=set)
+    syncs: set[str] = field(default_factory=set)
+    newest: datetime | None = None
+    allowed: int = 0
+    excess: int = 0
+    is_excused: bool = False
+    is_behind: bool = True
+
+
+class SharedJournal(RuleBasedStateMachine):
+    """The world of two pipelines."""
+
+    is_in_bucket = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._temporary = tempfile.TemporaryDirectory()
+        self.clock = FakeClock()
+        self.api = FakeApi(self.clock, PACE)
+        self.store = FaultyStore(None if self.is_in_bucket else Path(self._temporary.name))
+        self.settings = Settings(lookback_minutes=1, batch_size=PAGE)
+        self.pipelines = [Pipeline(0), Pipeline(1)]
+        self.used = {0}
+        self._billing = self.pipelines[0]
+
+    @initialize(rows=st.integers(0, 7))
+    def fill(self, rows: int) -> None:
+        for number in range(1, rows + 1):
+            self.api.touch(number)
+
+    def billed(self) -> None:
+        """Count the rows of a page that were billed before."""
+        self.clock.passed += 1
+        pipe = self._billing
+        for key, version in self.api.pages[-1][1]:
+            changed_at = self.api.rows[key][0]
+            is_overlap = pipe.newest and changed_at > pipe.newest - LOOKBACK - timedelta(seconds=3)
+            if (key, version) in pipe.billed and not is_overlap and not pipe.is_excused:
+                pipe.excess += 1
+            pipe.billed.add((key, version))
+
+    # One run
+
+    def start(self, pipe: Pipeline, accident: Accident | None = None, **changes: Any) -> Started:
+        self.used.add(pipe.name)
+        self.store.unsynced.clear()
+        seen: list[dict[str, Any]] = []
+        state = deepcopy(changes.pop("state", pipe.state))
+
+        def take(message: dict[str, Any]) -> None:
+            seen.append(message)
+            if message["type"] == "STATE" and not message["value"]["scan"]["id"]:
+                start = parse_timestamp(message["value"]["replication_key_value"])
+                pipe.newest = max(pipe.newest or start, start)
+
+        run = OneRun(self, replace(self.settings, **changes), state, take, accident or Accident())
+        return run, run.messages(), seen
+
+    def go(
+        self,
+        pipe: Pipeline,
+        started: Started,
+        *,
+        lost: int = 0,
+        pages: int | None = None,
+        power: int | None = None,
+    ) -> str | TapJoboError:
+        """Go on with a run; return "", "crash", "paused" or the error that ended it."""
+        run, messages, seen = started
+        outcome: str | TapJoboError = ""
+        self._billing = pipe
+        try:
+            for number, _ in enumerate(messages, 1):
+                if number == pages:
+                    return "paused"
+        except CrashError:
+            outcome = "crash"
+            pipe.allowed += PAGE * self.store.is_page_in_flight
+            if power is not None:
+                self.store.lose_power(power)
+        except TapJoboError as error:
+            outcome = error
+            pipe.allowed += PAGE * ("goes on at the same time" in str(error))
+        finally:
+            self.store.step = lambda: False
+            self.store.is_page_in_flight = False
+        pipe.allowed += PAGE * len(run.waiting)
+        self._deliver(pipe, seen, lost)
+        note(f"   {pipe.name}: {_short(seen)} -> {outcome!r}, complete: {run.is_complete}")
+        is_shared = self.pipelines[0].syncs & self.pipelines[1].syncs
+        if pipe.excess > pipe.allowed and not is_shared:
+            raise AssertionError(f"{pipe.excess} rows billed again, {pipe.allowed} allowed")
+        if run.is_complete and outcome == "" and not lost and self._is_current(pipe):
+            pipe.is_excused = pipe.is_behind = False
+        return outcome
+
+    def _deliver(self, pipe: Pipeline, seen: list[dict[str, Any]], lost: int) -> None:
+        """Let the target store all up to a state, and with no state lost also what follows."""
+        states = [number for number, each in enumerate(seen) if each["type"] == "STATE"]
+        for number in states:
+            part = seen[number]["value"]
+            pipe.syncs.add(part["scan"]["id"] or part["completed_scan"])
+        stored = states[: max(0, len(states) - lost)]
+        end = stored[-1] + 1 if stored else 0
+        for each in seen[: end if lost else len(seen)]:
+            if each["type"] == "RECORD":
+                pipe.rows[each["record"]["id"]] = each["record"]["name"]
+        if stored:
+            pipe.state = seen[stored[-1]]["value"]
+            pipe.past.append((pipe.state, dict(pipe.rows)))
+
+    @staticmethod
+    def _is_current(pipe: Pipeline) -> bool:
+        """Whether no state is back that is older than what was delivered."""
+        text = pipe.state.get("replication_key_value")
+        bookmark = parse_timestamp(text) if text else None
+        return bookmark is not None and bookmark >= (pipe.newest or bookmark)
+
+    def attempt(
+        self,
+        pipe: Pipeline,
+        choice: str = "resync",
+        accident: Accident | None = None,
+        **how: Any,
+    ) -> bool:
+        """Run; if an error says what to do, do it. Return whether the run went well."""
+        started = self.start(pipe, accident)
+        outcome = self.go(pipe, started, **how)
+        if isinstance(outcome, TapJoboError):
+            self.follow(pipe, outcome, choice)
+            return False
+        return outcome == "" and not how.get("lost") and started[0].is_complete
+
+    def follow(self, pipe: Pipeline, error: TapJoboError, choice: str) -> None:
+        """Do what an error asks the user to do."""
+        text = str(error)
+        drop = re.search(r"`tap-jobo-journal drop ([0-9a-f]+)(?:\.(\d+))?`", text)
+        if isinstance(error, StateError):
+            found = re.search(r"'(resume:[0-9a-f]+)'", text)
+            assert found, text
+            # The error says: only if no other pipeline uses the journal, and with all rows there.
+            is_resumed = choice == "resume" and len(self.used) == 1 and not pipe.is_behind
+            pipe.is_excused |= not is_resumed or self._has_newer_full_sync()
+            setting = found[1] if is_resumed else "resync"
+            outcome = self.go(pipe, self.start(pipe, on_missing_state=setting))
+            if isinstance(outcome, TapJoboError):
+                self.follow(pipe, outcome, choice)
+        elif drop:
+            self._drop(drop[1], int(drop[2] or 0))
+            for each in self.pipelines:
+                each.is_excused = True
+            if isinstance(error, ApiError):  # a cursor that was rejected twice
+                pipe.state = _without_sync(pipe.state)
+        elif isinstance(error, JournalError):
+            assert "goes on at the same time" in text, text
+        else:
+            raise error
+
+    def _has_newer_full_sync(self) -> bool:
+        contents = Contents(self.store)
+        completed = contents.completed(self.settings.key.name)
+        assert completed
+        syncs = contents.syncs(self.settings.key.name).values()
+        return any(kept.sync.is_full and kept.sync.number > completed.number for kept in syncs)
+
+    def _drop(self, id_: str, first: int) -> None:
+        contents = Contents(self.store)
+        for kept in contents.syncs(self.settings.key.name).values():
+            if kept.sync.id == id_:
+                pages = [page for page in sorted(kept.pages, reverse=True) if page >= first]
+                names = [kept.page_name(page) for page in pages]
+                self.store.remove(names if first else kept.names)
+
+    # Rules
+
+    @rule(numbers=st.lists(st.integers(1, 10), min_size=1, max_size=3))
+    def change(self, numbers: list[int]) -> None:
+        for number in numbers:
+            self.api.touch(number)
+
+    @rule(p=PIPELINES)
+    def run_to_end(self, p: int) -> None:
+        self.attempt(self.pipelines[p])
+
+    @rule(
+        p=PIPELINES,
+        crash_at=st.integers(0, 60),
+        lost=LOST,
+        power=st.none() | st.integers(0, 3),
+        choice=CHOICES,
+    )
+    def crash(self, p: int, crash_at: int, lost: int, power: int | None, choice: str) -> None:
+        self.attempt(self.pipelines[p], choice, Accident(crash_at), lost=lost, power=power)
+
+    @rule(p=PIPELINES, pages=st.integers(0, 3), lost=LOST)
+    def run_to_budget(self, p: int, pages: int, lost: int) -> None:
+        self.attempt(self.pipelines[p], accident=Accident(pages=pages), lost=lost)
+
+    @rule(is_full=st.booleans())
+    def fill_disk(self, *, is_full: bool) -> None:
+        self.store.is_full = is_full
+
+    @rule(p=PIPELINES, back=st.integers(1, 9), keep_rows=st.booleans())
+    def restore(self, p: int, back: int, *, keep_rows: bool) -> None:
+        """Go back to an older state, of the pipeline alone or of the warehouse too."""
+        pipe = self.pipelines[p]
+        if back < len(pipe.past):
+            pipe.state, rows = pipe.past[-1 - back]
+            pipe.is_excused = True
+            if not keep_rows:
+                pipe.rows = dict(rows)
+                pipe.is_behind = True
+                del pipe.past[-back:]
+
+    @rule(p=PIPELINES, choice=CHOICES)
+    def lose_state(self, p: int, choice: str) -> None:
+        self.pipelines[p].state = {}
+        self.attempt(self.pipelines[p], choice)
+
+    @rule(p=PIPELINES, pages=st.integers(0, 9), lost=LOST)
+    def refresh_fully(self, p: int, pages: int, lost: int) -> None:
+        pipe = self.pipelines[p]
+        pipe.is_excused = True
+        started = self.start(pipe, Accident(pages=pages), state={}, on_missing_state="resync")
+        outcome = self.go(pipe, started, lost=lost)
+        if isinstance(outcome, TapJoboError):
+            self.follow(pipe, outcome, "resync")
+
+    @rule(times=st.sampled_from([1, 1, 2]))
+    def reject_cursors(self, times: int) -> None:
+        self.api.rejections = times
+        for each in self.pipelines:
+            each.is_excused = True
+
+    @rule(days=st.sampled_from([1, 31]))
+    def pass_time(self, days: int) -> None:
+        self.clock.passed += days * 86_400
+        if days > 30:  # what no state acknowledged has expired
+            for each in self.pipelines:
+                each.is_excused = True
+
+    @rule(
+        p=st.integers(0, 1),
+        q=st.integers(0, 1),
+        pages=st.integers(0, 3),
+        runs=st.integers(1, 3),
+        budget=st.integers(1, 9),
+        lost=LOST,
+    )
+    def run_side_by_side(  # noqa: PLR0913, PLR0917
+        self, p: int, q: int, pages: int, runs: int, budget: int, lost: int
+    ) -> None:
+        """Suspend a run past its lease, let others go on, and wake it up."""
+        pipe, other = self.pipelines[p], self.pipelines[q]
+        slow = self.start(pipe)
+        slow[0].is_alone = False
+        outcome = self.go(pipe, slow, pages=pages) if pages else "paused"
+        pipe.is_excused |= p == q and not pages  # its state will be old
+        for _ in range(runs):
+            self.attempt(other, accident=Accident(pages=budget))
+        pipe.is_excused |= p == q and not pages
+        if outcome == "paused":
+            outcome = self.go(pipe, slow, lost=lost)
+            pipe.is_excused |= p == q  # the state that is stored last wins: an older one is back
+        if isinstance(outcome, TapJoboError):
+            self.follow(pipe, outcome, "resync")
+
+    @precondition(lambda self: self.is_in_bucket)
+    @rule(lost=st.sampled_from(["retried", "error"]))
+    def lose_response(self, lost: str) -> None:
+        self.store.memory.lost = lost
+
+    @rule(number=st.integers(0, 9))
+    def damage(self, number: int) -> None:
+        if pages := sorted(name for name in self.store.list("v1") if name.endswith(".page")):
+            self.store.damage(pages[number % len(pages)])
+
+    @rule(choice=CHOICES)
+    def settle(self, choice: str) -> None:
+        """All faults end; each pipeline runs until two runs in a row went well."""
+        self.store.is_full = False
+        for number in sorted(self.used):
+            pipe = self.pipelines[number]
+            good = 0
+            for _ in range(30):
+                good = good + 1 if self.attempt(pipe, choice) else 0
+                if good == 2:
+                    break
+            else:
+                raise AssertionError("no two good runs in 30 that did what the errors say")
+            wanted = {key: str(version) for key, (_, version) in self.api.rows.items()}
+            assert pipe.rows == wanted, pipe.name
+
+    def teardown(self) -> None:
+        self.settle("resync")
+        self._temporary.cleanup()
+
+
+class SharedBucket(SharedJournal):
+    """The same with a bucket."""
+
+    is_in_bucket = True
+
+
+def _without_sync(state: dict[str, Any]) -> dict[str, Any]:
+    return state and {**state, "scan": dict.fromkeys(state["scan"])}
+
+
+def _short(seen: list[dict[str, Any]]) -> list[str]:
+    return [
+        each["record"]["id"][-2:] + "v" + each["record"]["name"]
+        if each["type"] == "RECORD"
+        else f"<{each['value'].get('completed_scan', '')[:4]} {each['value']['scan']['id']}>"
+        for each in seen
+    ]
+
+
+SETTINGS = settings(
+    max_examples=120,
+    stateful_step_count=20,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+TestSharedJournal = SharedJournal.TestCase
+TestSharedJournal.settings = SETTINGS
+TestSharedBucket = SharedBucket.TestCase
+TestSharedBucket.settings = SETTINGS
