@@ -1,9 +1,8 @@
 """Writes what other files repeat of the code: `uv run tools/generate.py`.
 
-The tables of docs/reference, the settings of meltano.yml and plugin.yaml, and the sources of the dbt
-package and the columns that its models take from them, stand between two marks each; the catalog's
-entry of each stream is a file in tests/snapshots. A test fails when one of them is not what this
-writes.
+The tables of docs/reference, the settings of meltano.yml and plugin.yaml, the sources of the dbt
+package, and the columns that its models take from them stand between two marks each. The catalog's
+entry of each stream is a file in tests/snapshots. A test fails if one of them is out of date.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tap_jobo.settings.common import SOURCE
 from tap_jobo.settings.setting import config_schema
 from tap_jobo.streams import companies
-from tap_jobo.settings.common import SOURCE
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.registry import FEEDS, SETTINGS
 from tap_jobo.tap import TapJobo
@@ -62,9 +61,13 @@ STREAMS = {spec.name: spec.schema for spec in FEEDS} | {"companies": companies.S
 
 def generated() -> dict[Path, str]:
     """Return each file that has generated parts, as it should be."""
-    tables = {"settings": _settings_tables(), "messages": _messages_tables()}
+    tables = {"settings": [*_settings_tables()], "messages": [*_messages_tables()]}
     for name, schema in _tables().items():
-        tables[f"streams/{name}"] = ["| field | type | |", "|---|---|---|", *_fields(schema.to_dict())]
+        tables[f"streams/{name}"] = [
+            "| field | type | |",
+            "|---|---|---|",
+            *_fields(schema.to_dict()),
+        ]
     pages = {
         (path := REFERENCE / f"{name}.md"): _between(
             path.stem, path.read_text("utf-8"), "\n".join(lines)
@@ -174,7 +177,6 @@ MESSAGES_OF = {
     "api": "Jobo's responses and the budget",
     "journal": "The journal",
     "records": "Rows",
-    "streams": "Streams",
 }
 """The headings of the messages, by package."""
 LEVELS = {"warning": "WARNING", "error": "ERROR", "critical": "CRITICAL"}
@@ -186,8 +188,10 @@ def _messages_tables() -> Iterator[str]:
     for package, title in MESSAGES_OF.items():
         rows: dict[str, str] = {}
         for path in sorted((ROOT / "tap_jobo" / package).glob("*.py")):
-            for level, text in _messages(ast.parse(path.read_text("utf-8")), ""):
-                rows[text] = rows.get(text) or level
+            for level, text in _messages(ast.parse(path.read_text("utf-8")), "part"):
+                rows[text] = level if rows.get(text, "part") == "part" else rows[text]
+        if package == "sync":
+            rows |= {text: "part" for each in FEEDS if (text := each.forbidden or each.gap_advice)}
         if rows:
             yield from (f"## {title}", "", "| level | message |", "|---|---|")
             for text, level in sorted(rows.items(), key=lambda row: row[0].lstrip("… ").lower()):
@@ -201,7 +205,7 @@ def _messages(node: ast.AST, level: str) -> Iterator[tuple[str, str]]:
         return  # a docstring
     if isinstance(node, ast.Call):
         name = getattr(node.func, "attr", getattr(node.func, "id", ""))
-        if name in {"info", "debug", "option", "group", "Setting", "uuid", "text", "compile"}:
+        if name in {"info", "debug", "option", "group", "Setting", "compile", "startswith"}:
             return
         level = LEVELS.get(name) or ("CRITICAL" if name.endswith(("Error", "Exception")) else level)
     if (text := _text(node)) is not None:
