@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from jobo_sandbox import Fault, Hold, Sandbox
-from tests.support import Tap
+from tests.support import Tap, execute
 from tests.support.crash import wait_until_quiet
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 PAGE = Path(__file__).parents[1] / "docs/reference/prices-and-limits.md"
 CHANGED = 500
+_PATIENCE = 600
+"""Seconds for a run, on a machine that is busy."""
 
 
 class Account:
@@ -34,7 +36,8 @@ class Account:
 
     def run(self, *arguments: str) -> None:
         """Run the tap to its end and keep the last state."""
-        run = self._tap.run(*arguments, state=self._state)
+        command = self._tap.command(*arguments, state=self._state)
+        run = execute(command, self._tap.environment(), timeout=_PATIENCE)
         if run.returncode:
             raise RuntimeError(run.stderr)
         self._state = run.state if run.states else self._state

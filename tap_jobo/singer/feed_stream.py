@@ -181,7 +181,9 @@ class FeedStream(JoboStream):
         if self._will_read:
             self.require_primary_key()
             self._cost.check_page(self._spec.page_size(self.config))
-            state = read_state(self.stream_state, self._spec)
+            # Not `stream_state`: it would add the stream to the state.
+            raw = self.tap_state.get("bookmarks", {}).get(self.name, {})
+            state = read_state(raw, self._spec)
             self._journal = self._run.open_journal(self._spec, self._filters)
             self._first_state = recover_state(
                 state, self._journal, self._start, self.config["on_missing_state"]

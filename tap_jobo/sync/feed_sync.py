@@ -281,7 +281,8 @@ class FeedSync:
     def _following(self, sync: Sync, billed: _BilledPage) -> Sync | None:
         """Return the sync that follows a complete one, if any of it was replayed."""
         start = parse_timestamp(sync.started_at or "")
-        minutes = (self._now() - start).total_seconds() / 60
+        now = self._start.clock().earlier()  # as the start
+        minutes = (now - start).total_seconds() / 60
         is_recent = billed.raw is not None and minutes <= self._start.lookback_minutes
         if not self._is_replay or is_recent:
             return None

@@ -17,7 +17,7 @@ from tap_jobo.__main__ import main
 
 with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
     main()
-optional = {"filelock", "iso3166", "obstore", "tqdm"}
+optional = {"iso3166", "obstore", "tqdm"}
 print(json.dumps([sorted(optional & sys.modules.keys()), gc.isenabled()]))
 """
 

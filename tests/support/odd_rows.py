@@ -29,6 +29,7 @@ def odd_runs(folder: Path) -> list[Run]:
         world.touch(sites[1], summary="long " * 40_000, industries=_LIST)
         world.touch_job(jobs[0], description=_TEXT + "<p>" * 100_000, benefits=[], locations=[])
         world.touch_job(jobs[1], responsibilities=None, compensation=None, benefits=_LIST)
+        world.touch_job(jobs[3], date_posted="2026-01-04T01:30:00.25+02:00")
         first = tap.run(catalog=catalog)
         world.touch(sites[0], summary=None, industries=["one"])
         world.touch(sites[1], industries=None)

@@ -1,0 +1,218 @@
+"""A state that is lost: nothing is billed until the user decides, and the error names the price."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from jobo_sandbox import Sandbox
+from tests.journal.helpers import names, pages, replayed
+from tests.support import Tap, complaint, discover
+from tests.support.crash import cut_in_request, rows_billed_twice
+from tests.support.jobs import tap_of
+from tests.sync.test_scan import full_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support import Run
+
+
+@pytest.fixture
+def state(tap: Tap) -> Any:
+    """The state after three complete syncs, of which the journal knows the second to be stored."""
+    state = tap.run().state
+    for _ in range(2):
+        tap.sandbox.world.touch(next(iter(tap.sandbox.world.rows())))
+        state = tap.run(state=state).state
+    return state
+
+
+def completed(folder: Path) -> dict[str, Any]:
+    (file,) = folder.glob("v1/*/completed.json")
+    content: dict[str, Any] = json.loads(file.read_text())
+    return content
+
+
+@pytest.mark.parametrize(
+    "given", [None, {}, {"bookmarks": {}}, {"bookmarks": {"career_sites": {}}}]
+)
+def test_a_missing_state_ends_the_run_before_its_first_request(
+    tap: Tap, folder: Path, state: Any, given: Any
+) -> None:
+    assert state
+    requests = len(tap.sandbox.ledger)
+    line = complaint(tap.run(state=given))
+    last = completed(folder)
+    assert "The state of career_sites is missing" in line
+    assert last["bookmark"] in line
+    assert "(about $6.05)" in line
+    assert "`TAP_JOBO_ON_MISSING_STATE=resync meltano run tap-jobo target-postgres`" in line
+    assert f"'resume:{last['id']}'" in line
+    assert len(tap.sandbox.ledger) == requests
+
+
+def test_resync_reads_everything_again(tap: Tap, state: Any) -> None:
+    assert state
+    billed = tap.sandbox.rows_billed
+    run = tap.run(on_missing_state="resync")
+    assert run.returncode == 0, run.stderr
+    assert tap.sandbox.rows_billed == billed + 120
+
+
+def test_a_variable_is_enough_for_a_resync(tap: Tap, state: Any) -> None:
+    assert state
+    run = tap.run("--config=ENV", env={"TAP_JOBO_ON_MISSING_STATE": "resync"})
+    assert run.returncode == 0, run.stderr
+    assert len(run.ids) == 120
+
+
+def test_a_resync_that_is_cut_off_goes_on(tap: Tap, state: Any) -> None:
+    assert state
+    billed = tap.sandbox.rows_billed
+    cut_in_request(tap, 3, billed=False, on_missing_state="resync")
+    assert "(about $1.05)" in complaint(tap.run())  # less what the journal holds
+    again = tap.run(on_missing_state="resync")
+    assert replayed(again) == 100
+    assert len(again.ids) == 120
+    assert tap.sandbox.rows_billed == billed + 120
+
+
+def test_resume_goes_on_from_the_last_sync_and_the_journal(
+    tap: Tap, folder: Path, state: Any
+) -> None:
+    last, billed = completed(folder), tap.sandbox.rows_billed
+    key = tap.sandbox.world.add()
+    run = tap.run(on_missing_state=f"resume:{last['id']}")
+    assert run.returncode == 0, run.stderr
+    assert key in run.ids
+    assert len(run.ids) < 5
+    assert tap.sandbox.rows_billed <= billed + 2  # the third sync comes from the journal
+    (warning,) = run.lines("WARNING")
+    assert "only if the warehouse still has its rows" in warning
+    assert "no other pipeline uses this journal" in warning
+    old = state["bookmarks"]["career_sites"]["replication_key_value"]
+    assert run.bookmark["replication_key_value"] >= old
+    assert tap.run(state=run.state).lines("WARNING") == []
+
+
+def test_resume_with_another_id_is_an_error(tap: Tap, folder: Path, state: Any) -> None:
+    """So a setting that was forgotten does not make a new warehouse incremental."""
+    first = completed(folder)["id"]
+    tap.run(state=state, on_missing_state=f"resume:{first}")
+    requests = len(tap.sandbox.ledger)
+    line = complaint(tap.run(on_missing_state=f"resume:{first}"))
+    assert f"'resume:{first},{completed(folder)['id']}'" in line
+    assert len(tap.sandbox.ledger) == requests
+
+
+def test_resume_without_a_complete_sync_is_an_error(tap: Tap) -> None:
+    line = complaint(tap.run(on_missing_state="resume:5f0c"))
+    assert "has no complete sync to go on from" in line
+    assert not tap.sandbox.ledger
+
+
+@pytest.mark.parametrize("value", ["resume", "resume:", "keep", "resume:a b"])
+def test_another_value_is_refused(tap: Tap, value: str) -> None:
+    line = complaint(tap.run(on_missing_state=value))
+    assert line.startswith("Setting 'on_missing_state' must be error, resync, or resume:")
+
+
+def test_several_streams_may_be_resumed(tmp_path: Path) -> None:
+    with Sandbox(size=20, jobs=30, seed=2) as sandbox:
+        tap = tap_of(sandbox, tmp_path, discover(tmp_path), "jobs", "career_sites")
+        state: Any = None
+        for _ in range(2):
+            state = tap.run(state=state).state
+        ids = ""
+        for _ in range(2):
+            line = complaint(tap.run(on_missing_state=f"resume:{ids}" if ids else "error"))
+            ids = re.findall(r"'resume:(\S+)'", line)[0]
+        assert ids.count(",") == 1
+        requests = len(sandbox.ledger)
+        run = tap.run(on_missing_state=f"resume:{ids}")
+        assert run.returncode == 0, run.stderr
+        assert run.records == []
+        assert len(sandbox.ledger) > requests
+
+
+# Where nothing is billed again, the run does not stop
+
+
+def test_without_a_journal_it_is_a_first_sync(tap: Tap, state: Any) -> None:
+    assert state
+    assert len(tap.run(journal=False).ids) == 120
+
+
+def test_a_full_table_needs_no_state(tap: Tap, state: Any) -> None:
+    assert state
+    assert len(tap.run(catalog=full_table(tap)).ids) == 120
+
+
+def test_a_free_feed_needs_no_state(tmp_path: Path) -> None:
+    with Sandbox(size=20, jobs=30, seed=2) as sandbox:
+        tap = tap_of(sandbox, tmp_path, discover(tmp_path), "expired_jobs")
+        for _ in range(2):
+            assert tap.run().returncode == 0
+
+
+def test_an_unfinished_first_sync_is_resumed(tap: Tap) -> None:
+    cut_in_request(tap, 3, billed=False)
+    assert replayed(tap.run()) == 100
+    assert rows_billed_twice(tap.sandbox) == 0
+
+
+def test_other_filters_have_a_state_of_their_own(tap: Tap, state: Any) -> None:
+    assert state
+    assert tap.run(country_codes=["DE"]).returncode == 0
+
+
+# Full refreshes
+
+
+def refresh(tap: Tap) -> Run:
+    run = tap.run(on_missing_state="resync")
+    assert run.returncode == 0, run.stderr
+    return run
+
+
+def test_after_a_full_refresh_no_run_warns(tap: Tap, state: Any) -> None:
+    assert state
+    state = refresh(tap).state
+    for _ in range(3):
+        run = tap.run(state=state)
+        assert run.lines("WARNING") == []
+        state = run.state
+
+
+def test_a_full_refresh_does_not_replay_an_abandoned_one(
+    tap: Tap, folder: Path, state: Any
+) -> None:
+    """Its rows are older than those that have arrived since."""
+    cut_in_request(tap, 3, billed=False, on_missing_state="resync")
+    abandoned = {name.split(".")[0] for name in names(folder)[-2:]}
+    for key in [*tap.sandbox.world.rows()][:60]:
+        tap.sandbox.world.touch(key, name="Newer")
+    for _ in range(2):  # the old state goes on
+        state = tap.run(state=state).state
+    again = refresh(tap)
+    assert replayed(again) == 0
+    assert len(again.ids) == 120
+    assert {row["name"] for row in again.records} >= {"Newer"}
+    assert abandoned <= {name.split(".")[0] for name in names(folder)}  # until they expire
+
+
+def test_a_lost_state_in_a_backfill_of_several_days_costs_nothing(tmp_path: Path) -> None:
+    with Sandbox(size=600, seed=5) as sandbox:
+        tap = Tap(sandbox, tmp_path)
+        state: Any = None
+        for _ in range(3):
+            state = tap.run(state=state, max_credits=7_500).state
+        assert len(pages(tmp_path / "journal")) == 9
+        run = tap.run()
+        assert replayed(run) == 450
+        assert {*run.ids} == sandbox.world.rows().keys()
+        assert rows_billed_twice(sandbox) == 0
