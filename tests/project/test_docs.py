@@ -200,8 +200,7 @@ def test_the_state_of_the_documents_is_one_that_the_tap_takes(
     tmp_path: Path, sandbox: Sandbox, name: str
 ) -> None:
     tap = Tap(sandbox, tmp_path)
-    (tmp_path / "state.json").write_text(block(name))
-    run = tap.run("--test=schema", "--state", "state.json", country_codes=["DE", "US"])
+    run = tap.run("--test=schema", state=json.loads(block(name)), country_codes=["DE", "US"])
     assert run.returncode == 0, run.stderr
 
 
