@@ -43,9 +43,6 @@ html_theme_options = {"source_repository": REPOSITORY, "source_directory": "docs
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_copyright = html_show_sphinx = False
-mermaid_version = "11.12.1"
-mermaid_dark_theme = "dark"
-nitpicky = False
 autodoc_typehints = "description"
 autodoc_member_order = "bysource"
 # The repository has no public address yet, and the sandbox's servers are not there.
