@@ -1,8 +1,8 @@
 """Builds the documentation: `uv run just docs`.
 
 The pages are plain Markdown that also reads well in a repository browser: a link that leads out of
-`docs` is turned into one to the repository. Pages that belong elsewhere, such as CONTRIBUTING.md, are
-shown in place of the stubs that link to them.
+`docs` is turned into one to the repository. Pages that belong elsewhere, such as CONTRIBUTING.md,
+are shown in place of the stubs that link to them.
 """
 
 from __future__ import annotations
