@@ -1,8 +1,8 @@
 """Builds the documentation: `uv run just docs`.
 
 The pages are plain Markdown that also reads well in a repository browser: a link that leads out of
-`docs` is turned into one to the repository, and the project pages at the repository's root are
-shown in place of the stubs in `project`.
+`docs` is turned into one to the repository. Pages that belong elsewhere, such as CONTRIBUTING.md,
+are shown in place of the stubs that link to them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["projec
 PAGES = {
     ROOT / f"{name.upper()}.md": DOCS / f"project/{name}.md"
     for name in ("architecture", "contributing", "changelog", "security")
-}
+} | {ROOT / "dbt/README.md": DOCS / "reference/dbt-models.md"}
 
 project = "tap-jobo"
 html_title = "tap-jobo"
@@ -42,6 +42,8 @@ html_theme = "furo"
 html_theme_options = {"source_repository": REPOSITORY, "source_directory": "docs/"}
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+mermaid_height = "auto"
+mermaid_fullscreen = False
 html_show_copyright = html_show_sphinx = False
 autodoc_typehints = "description"
 autodoc_member_order = "bysource"

@@ -124,7 +124,7 @@ def test_the_tutorial_replays_what_a_broken_run_was_billed_for(open_folder: Path
     assert "150 rows billed" in broken
     assert "3 pages, worth $7.50" in _run(open_folder, block("look"))
     replayed = _run(open_folder, block("replay"))
-    assert "Replaying 150 rows in 3 pages" in replayed
+    assert "Replaying 3 pages from the journal" in replayed
     (rows, billed) = _figures(replayed)
     assert rows - 150 <= billed <= rows - 145
     (rows_after, _) = _figures(_run(open_folder, block("second-run")))

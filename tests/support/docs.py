@@ -15,8 +15,10 @@ from tests.support.repository import REPOSITORY, files
 if TYPE_CHECKING:
     from pathlib import Path
 
-PAGES = [*sorted(REPOSITORY.glob("*.md")), *files("docs", "*.md"), *files("examples", "*.md")]
-"""The documents but those of the dbt package."""
+PAGES = [
+    *sorted(REPOSITORY.glob("*.md")),
+    *(path for folder in ("docs", "examples", "dbt") for path in files(folder, "*.md")),
+]
 FENCE = r"(?ms)^ *(<!-- (?:not )?run: [^\n]* -->\n *)?```(\w+)\n(.*?)^ *```$"
 NO_CODE = ("text", "mermaid")
 
