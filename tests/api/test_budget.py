@@ -228,7 +228,7 @@ def test_run_rejected_at_once_ends_with_a_summary(tap: Tap) -> None:
     tap.sandbox.faults.add(Fault(status=401))
     run = tap.run()
     assert "0 credits" in summary(run)
-    assert run.metrics.keys() == {"sync_duration"}  # there is nothing to count
+    assert run.metrics.keys() == {"http_request_count", "sync_duration"}
 
 
 def test_run_stopped_by_its_budget_has_a_summary(tap: Tap) -> None:
@@ -278,7 +278,11 @@ def test_summary_figures_are_metrics_too(tap: Tap) -> None:
     assert run.metrics["record_count"] == 120
     # Nothing is said of what is zero.
     quiet = tap.run(state=run.state)
-    assert quiet.metrics.keys() == {"jobo_credits_balance", "sync_duration"}
+    assert quiet.metrics.keys() == {
+        "http_request_count",
+        "jobo_credits_balance",
+        "sync_duration",
+    }
     assert summary(quiet) == (
         "Summary: career_sites: 0 rows in 1 page, 0 credits ($0.00); sync complete. "
         "Balance $9,994.00."
@@ -291,11 +295,11 @@ def test_metrics_name_their_stream(tap: Tap) -> None:
         for line in tap.run().stderr.splitlines()
         if "METRIC: " in line
     ]
-    assert len(points) == 4
+    assert len(points) == 5
     assert {point["tags"]["stream"] for point in points} == {"career_sites"}
 
 
-def test_requests_log_no_lines(tap: Tap) -> None:
+def test_each_request_logs_no_line(tap: Tap) -> None:
     few, many = tap.run(journal=False), tap.run(journal=False, batch_size=2)
-    assert "http_request" not in many.stderr
+    assert "http_request_duration" not in many.stderr
     assert len(many.stderr.splitlines()) == len(few.stderr.splitlines())

@@ -10,7 +10,11 @@ from singer_sdk import metrics
 if TYPE_CHECKING:
     from tests.support import Tap
 
-OF_THE_SDK = {metrics.Metric.RECORD_COUNT, metrics.Metric.SYNC_DURATION}
+OF_THE_SDK = {
+    metrics.Metric.RECORD_COUNT,
+    metrics.Metric.SYNC_DURATION,
+    metrics.Metric.HTTP_REQUEST_COUNT,
+}
 
 
 def test_the_simplest_run_logs_at_most_six_lines_of_its_own(tap: Tap) -> None:
