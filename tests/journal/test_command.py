@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from jobo_sandbox import Fault, Hold
-from tests.journal.helpers import damage, journal_command, names, pages, replayed
+from tests.journal.helpers import damage, journal_command, names, pages, replayed, rewrite
 from tests.support import COMMAND, execute
 from tests.support.crash import cut_in_request, finish, wait_for
 from tests.support.repository import REPOSITORY
@@ -87,10 +87,7 @@ def test_list_of_an_empty_journal(tap: Tap, folder: Path) -> None:
 
 def test_no_control_character_reaches_a_terminal(tap: Tap, folder: Path) -> None:
     tap.run(industries=["fintech\x1b[2J"])
-    tap.sandbox.faults.add(
-        Fault(garbage='{"career_sites": [1], "has_more": false, "a": "\x1b[2J"}')
-    )
-    assert tap.run().returncode == 1
+    rewrite(pages(folder)[0], body=b'{"a": "\x1b[2J"}')
     for args in (["list"], ["drop", "\x1b[2J"], ["export"]):
         leader, follower = pty.openpty()
         process = subprocess.Popen(
@@ -126,7 +123,7 @@ def test_export_writes_each_raw_page_as_a_line(tap: Tap) -> None:
 def test_export_puts_a_page_of_many_lines_on_one(tap: Tap) -> None:
     page: dict[str, Any] = {"career_sites": [], "next_cursor": None, "has_more": False}
     body = json.dumps(page, indent=2).replace("\n", "\r\n")
-    tap.sandbox.faults.add(Fault(garbage=body))
+    tap.sandbox.faults.add(Fault(garbage=body), endpoint="feed")
     tap.run()
     assert [json.loads(line) for line in written(tap, "export")] == [page]
 
@@ -141,21 +138,19 @@ def test_export_writes_each_row_as_a_line(tap: Tap) -> None:
 def test_export_writes_rows_exactly_as_they_came(tap: Tap) -> None:
     row = '{"id" : "x", "n":1.50,  "big":123456789012345678901234567890}'
     body = f'{{"career_sites":[{row}\n,1],"has_more":false}}'
-    tap.sandbox.faults.add(Fault(garbage=body))
+    tap.sandbox.faults.add(Fault(garbage=body), endpoint="feed")
     tap.run()
     assert written(tap, "export", "--rows") == [row, "1"]
 
 
 @pytest.mark.parametrize("body", ['{"career_sites":', '{"sites":[]}', '{"a":' + "[" * 100_000])
 def test_export_of_rows_names_pages_without_any(tap: Tap, folder: Path, body: str) -> None:
-    cut_in_request(tap, 2, billed=False)
-    tap.sandbox.faults.add(Fault(garbage=body))
-    assert tap.run().returncode == 1
-    name = names(folder)[-1]
+    cut_in_request(tap, 3, billed=False)
+    rewrite(pages(folder)[1], body=body.encode())
     run = journal_command(tap, "export", "--rows")
     assert run.returncode == 1
     assert len(run.stdout.splitlines()) == 50
-    assert f"{name} has no rows that can be read" in run.stderr
+    assert f"{names(folder)[1]} has no rows that can be read" in run.stderr
     assert body in written(tap, "export")
 
 

@@ -284,7 +284,7 @@ def test_a_page_that_another_run_has_written_ends_this_one(tap: Tap, folder: Pat
     line = complaint(run)
     assert "goes on at the same time" in line
     assert re.search(r"it has written v1/career_sites-\w+/000001/000002\.page", line)
-    assert len(tap.sandbox.ledger) == 2
+    assert len(tap.sandbox.feed_requests) == 2
     assert pages(folder)[1].read_bytes() == b"another run's"
 
 
