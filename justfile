@@ -48,7 +48,11 @@ coverage *arguments:
 generate:
     uv run tools/generate.py
 
-# write the README's cost table and the charts from sandbox runs
+# build the documentation into docs/_build; any warning is an error
+docs *arguments:
+    uv run sphinx-build -W --keep-going "$@" docs docs/_build
+
+# write the cost table and the charts of the documentation from sandbox runs
 measure:
     uv run tools/costs.py
     uv run tools/draw_charts.py

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from benchmarks.feed import Feed
 
 BY_HAND: Final = "by hand: `requests`, COPY, upsert"
-DLT: Final = "dlt `rest_api`, merge"
+DLT: Final = "dlt, REST source, merge"
 _DEFAULTS: Final = {"validate_records": True, "use_copy": False, "batch_size_rows": 10_000}
 """What the loader does unless it is told otherwise."""
 

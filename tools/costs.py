@@ -1,4 +1,4 @@
-"""Writes the cost table in README.md: what the sandbox bills for runs of the installed tap.
+"""Writes the cost table of the documentation: what the sandbox bills for runs of the installed tap.
 
 `uv run tools/costs.py`; a test fails when the table is not what this writes.
 """
@@ -19,7 +19,7 @@ from tests.support.crash import wait_until_quiet
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-README = Path(__file__).parents[1] / "README.md"
+PAGE = Path(__file__).parents[1] / "docs/reference/prices-and-limits.md"
 CHANGED = 500
 _PATIENCE = 600
 """Seconds for a run, on a machine that is busy."""
@@ -103,13 +103,13 @@ def _account(size: int, **settings: Any) -> Iterator[Account]:
         yield Account(sandbox, Path(folder), settings)
 
 
-def readme() -> str:
-    """Return README.md with the table as it should be."""
+def page() -> str:
+    """Return the page with the table as it should be."""
     start, end = "<!-- generated: costs -->\n", "<!-- end of costs -->\n"
-    before, rest = README.read_text("utf-8").split(start)
+    before, rest = PAGE.read_text("utf-8").split(start)
     after = rest.split(end)[1]
     return "".join([before, start, *(f"{line}\n" for line in table()), end, after])
 
 
 if __name__ == "__main__":
-    README.write_text(readme(), "utf-8")
+    PAGE.write_text(page(), "utf-8")

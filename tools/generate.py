@@ -1,13 +1,13 @@
 """Writes what other files repeat of the code: `uv run tools/generate.py`.
 
-The tables of README.md, the settings of meltano.yml and plugin.yaml, and the sources of the dbt
-package and the columns that its models take from them, stand between two marks each; the catalog's
-entry of each stream is a file in tests/snapshots. A test fails when one of them is not what this
-writes.
+The tables of docs/reference, the settings of meltano.yml and plugin.yaml, the sources of the dbt
+package, and the columns that its models take from them stand between two marks each. The catalog's
+entry of each stream is a file in tests/snapshots. A test fails if one of them is out of date.
 """
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import sys
@@ -15,8 +15,10 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tap_jobo.settings.common import SOURCE
 from tap_jobo.settings.setting import config_schema
 from tap_jobo.streams import companies
+from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.registry import FEEDS, SETTINGS
 from tap_jobo.tap import TapJobo
 
@@ -25,8 +27,11 @@ if TYPE_CHECKING:
 
     from singer_sdk import typing as th
 
+    from tap_jobo.settings.setting import Setting
+
 ROOT = Path(__file__).parents[1]
 OWN = {setting.name: setting for setting in SETTINGS}
+REFERENCE = ROOT / "docs/reference"
 SNAPSHOTS = ROOT / "tests/snapshots"
 DBT = ROOT / "dbt"
 TABLE_HEAD = 2  # lines: titles and rule
@@ -56,22 +61,31 @@ STREAMS = {spec.name: spec.schema for spec in FEEDS} | {"companies": companies.S
 
 def generated() -> dict[Path, str]:
     """Return each file that has generated parts, as it should be."""
-    readme = ROOT / "README.md"
-    text = readme.read_text("utf-8")
-    text = _between("settings", text, "\n".join(_settings_table()))
+    tables = {"settings": [*_settings_tables()], "messages": [*_messages_tables()]}
     for name, schema in _tables().items():
-        text = _between(name, text, "\n".join(_fields_table(schema.to_dict())))
+        tables[f"streams/{name}"] = [
+            "| field | type | |",
+            "|---|---|---|",
+            *_fields(schema.to_dict()),
+        ]
+    pages = {
+        (path := REFERENCE / f"{name}.md"): _between(
+            path.stem, path.read_text("utf-8"), "\n".join(lines)
+        )
+        for name, lines in tables.items()
+    }
     yaml = "\n".join(_settings_yaml(_all_settings()))
     definitions = (ROOT / "meltano.yml", ROOT / "plugin.yaml")
     sources = DBT / "models/staging/_sources.yml"
-    tables = _between("sources", sources.read_text("utf-8"), "\n".join(_sources_yaml()))
+    sources_text = _between("sources", sources.read_text("utf-8"), "\n".join(_sources_yaml()))
     models = {
         path: _described(path)
         for path in (*DBT.glob("models/**/_*.yml"), *DBT.glob("snapshots/*.yml"))
         if path != sources
     }
     return (
-        {readme: text, sources: tables}
+        pages
+        | {sources: sources_text}
         | models
         | {path: _between("settings", path.read_text("utf-8"), yaml) for path in definitions}
     )
@@ -119,22 +133,97 @@ def _all_settings() -> dict[str, Any]:
     return properties
 
 
-def _settings_table() -> Iterator[str]:
-    yield "| setting | type | default | |"
-    yield "|---|---|---|---|"
+def _settings_tables() -> Iterator[str]:
     properties = config_schema(SETTINGS)["properties"]
+    groups: dict[str, list[Setting]] = {}
     for setting in SETTINGS:
-        default = "-" if setting.default is None else f"`{json.dumps(setting.default)}`"
-        default = "required" if setting.required else default
-        type_ = _type(properties[setting.name])
-        yield f"| `{setting.name}` | {type_} | {default} | {setting.description} |"
+        groups.setdefault(_group(setting.name), []).append(setting)
+    for title, settings in groups.items():
+        yield from (f"## {title}", "", "| setting | type | default | |", "|---|---|---|---|")
+        for setting in settings:
+            default = "-" if setting.default is None else f"`{json.dumps(setting.default)}`"
+            default = "required" if setting.required else default
+            type_ = _type(properties[setting.name])
+            yield f"| `{setting.name}` | {type_} | {default} | {setting.description} |"
+        yield ""
 
 
-def _fields_table(schema: Mapping[str, Any]) -> Iterator[str]:
-    yield "| field | type | |"
-    yield "|---|---|---|"
+def _group(name: str) -> str:
+    if name in {each.name for each in CAREER_SITES.settings}:
+        return "Career sites"
+    if name.startswith("jobs_"):
+        return "Jobs"
+    if name.startswith("compan"):
+        return "Profiles"
+    if name in {each.name for each in SOURCE}:
+        return "Connection and window"
+    return "Cost, filters, and journal"
+
+
+def _fields(schema: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    """Return a row for each field, and below an object, or a list of them, one for each member."""
     for name, definition in schema["properties"].items():
-        yield f"| `{name}` | {_type(definition)} | {definition['description']} |"
+        yield f"| `{path}{name}` | {_type(definition)} | {definition.get('description', '')} |"
+        inner, mark = definition.get("items", definition), "[]." if "items" in definition else "."
+        if "properties" in inner:
+            yield from _fields(inner, f"{path}{name}{mark}")
+
+
+MESSAGES_OF = {
+    "": "Runs",
+    "settings": "Settings and their values",
+    "singer": "Selection, files, and output",
+    "sync": "Syncs",
+    "api": "Jobo's responses and the budget",
+    "journal": "The journal",
+    "records": "Rows",
+}
+"""The headings of the messages, by package."""
+LEVELS = {"warning": "WARNING", "error": "ERROR", "critical": "CRITICAL"}
+MIN_WORDS = 4
+"""Of a text that is part of a message."""
+
+
+def _messages_tables() -> Iterator[str]:
+    for package, title in MESSAGES_OF.items():
+        rows: dict[str, str] = {}
+        for path in sorted((ROOT / "tap_jobo" / package).glob("*.py")):
+            for level, text in _messages(ast.parse(path.read_text("utf-8")), "part"):
+                rows[text] = level if rows.get(text, "part") == "part" else rows[text]
+        if package == "sync":
+            rows |= {text: "part" for each in FEEDS if (text := each.forbidden or each.gap_advice)}
+        if rows:
+            yield from (f"## {title}", "", "| level | message |", "|---|---|")
+            for text, level in sorted(rows.items(), key=lambda row: row[0].lstrip("… ").lower()):
+                yield f"| {level} | {text} |"
+            yield ""
+
+
+def _messages(node: ast.AST, level: str) -> Iterator[tuple[str, str]]:
+    """Return the texts that end up in a WARNING, an ERROR, or an error that ends the run."""
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        return  # a docstring
+    if isinstance(node, ast.Call):
+        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        if name in {"info", "debug", "option", "group", "Setting", "compile", "startswith"}:
+            return
+        level = LEVELS.get(name) or ("CRITICAL" if name.endswith(("Error", "Exception")) else level)
+    if (text := _text(node)) is not None:
+        if len(text.split()) >= MIN_WORDS:
+            yield level, re.sub(r"\s+", " ", text).replace("|", "\\|")
+        return
+    for child in ast.iter_child_nodes(node):
+        yield from _messages(child, level)
+
+
+def _text(node: ast.AST) -> str | None:
+    """Return a text with its values as an ellipsis; None if this is none."""
+    if isinstance(node, ast.Constant):
+        is_text = isinstance(node.value, str)
+        return re.sub(r"%[-+,.\d]*[sdrfg]", "…", str(node.value)) if is_text else None
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_text(part) or "…" for part in node.values)
+    return None
 
 
 def _type(definition: Mapping[str, Any]) -> str:

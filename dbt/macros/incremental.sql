@@ -56,6 +56,11 @@ Args:
 {%- if is_incremental() -%}
 delete from {{ this }}
 where
+    {%- if tables | length == 1 %}
+    {#- The model has every row of the table. Only if it has more, rows were deleted. #}
+    (select count(*) from {{ this }}) > (select count(*) from {{ source("jobo", tables[0]) }})
+    and
+    {%- endif %}
     {%- for table in tables %}
     {{ "and " if not loop.first }}not exists (
         select 1

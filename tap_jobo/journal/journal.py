@@ -449,6 +449,11 @@ class Journal:
                 self.quarantined += 1
                 self._queue.write(f"{self._top}/quarantine/{name}", row, is_urgent=False)
 
+    def keep_as_evidence(self, body: bytes) -> None:
+        """Keep the raw body of a page whose charge is disputed, with the quarantined rows."""
+        for name, content in _quarantine_names([body], "disputed").items() if self.is_on else ():
+            self._queue.write(f"{self._top}/quarantine/{name}", content, is_urgent=False)
+
     def quarantined_with(self, rows: Sequence[bytes], reason: str) -> int:
         """Return how many rows are in quarantine for a reason, or would be with these."""
         known = {name for name in self._quarantined if name.endswith(f".{reason}")}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
+from singer_sdk.metrics import get_metrics_logger
+
 from tap_jobo.api.api_clock import read_api_clock
 from tap_jobo.api.budget import Budget
 from tap_jobo.api.client import Client
@@ -16,6 +18,7 @@ from tap_jobo.errors import TapJoboError
 from tap_jobo.journal.backends import backend_of
 from tap_jobo.journal.journal import Journal
 from tap_jobo.journal.key import journal_key
+from tap_jobo.singer.metric_lines import RequestMetrics
 from tap_jobo.sync.report import RunSummary
 
 if TYPE_CHECKING:
@@ -73,7 +76,14 @@ class RunContext:
     @cached_property
     def session(self) -> ApiSession:
         """The one HTTP session."""
-        return ApiSession(self.url)
+        session = ApiSession(self.url)
+        session.hooks["response"].append(self.request_metrics.add)
+        return session
+
+    @cached_property
+    def request_metrics(self) -> RequestMetrics:
+        """Counts the requests of all streams."""
+        return RequestMetrics(get_metrics_logger())
 
     @cached_property
     def feed_client(self) -> Client:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tap_jobo.singer.writer import StdoutWriter
 
 
+PROJECT_URL: Final = "https://pypi.org/project/tap-jobo/"
 _FAILING_MAPS: Final = (
     MappingError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError
 )  # fmt: skip
@@ -61,7 +62,7 @@ class JoboStream(RESTStream[Any]):
     def __init__(self, tap: Tap, run: RunContext, **kwargs: Any) -> None:
         super().__init__(tap, **kwargs)
         self._run = run
-        self._user_agent = f"{tap.name}/{tap.plugin_version}"
+        self._user_agent = f"{tap.name}/{tap.plugin_version} (+{PROJECT_URL})"
         self._writer = cast("StdoutWriter", tap.message_writer)
         self._record_counter = RecordCounter(self.name, self._end_sync)
         self._is_wanted = self.selected_by_default
@@ -200,6 +201,7 @@ class JoboStream(RESTStream[Any]):
     def finish_run(self) -> None:
         """Write the remaining records; streams add their summary."""
         self._writer.flush()
+        self._run.request_metrics.log_count(self.name, str(self.path))
 
     def _end_sync(self) -> None:
         try:

@@ -232,7 +232,7 @@ class FeedSync:
     def _reconcile(self, sync: Sync, raw: RawPage, journaled: JournaledPage, rows: int) -> None:
         """Correct the charge of a page. If Jobo deducted too much, keep the page as evidence."""
         if dispute := self._reader.reconcile(raw, rows, sync.batch_size):
-            self._journal.quarantine([raw.body])
+            self._journal.keep_as_evidence(raw.body)
             self._logger.error(
                 "%s. Page %s is delivered, and its raw body is kept with the quarantined rows: "
                 "contact Jobo about the difference.",

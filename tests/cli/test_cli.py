@@ -148,7 +148,7 @@ class TestOptions:
 
 
 class TestTestMode:
-    def test_it_bills_exactly_one_row_with_one_request(self, tap: Tap, sandbox: Sandbox) -> None:
+    def test_it_bills_exactly_one_row(self, tap: Tap, sandbox: Sandbox) -> None:
         run = tap.run("--test")
         assert run.returncode == 0, run.stderr
         assert run.stderr.splitlines()[-1].endswith(f" | {run.lines('INFO')[-1]}")
@@ -158,7 +158,8 @@ class TestTestMode:
             run.lines("INFO")[-1],
         )
         assert [message["type"] for message in run.messages] == ["SCHEMA", "RECORD"]
-        (request,) = sandbox.feed_requests
+        clock, request = sandbox.ledger
+        assert clock.endpoint == "clock"
         assert request.body["batch_size"] == 1
         assert sandbox.rows_billed == 1
         assert len(run.records) == 1
@@ -262,4 +263,4 @@ class TestTestMode:
 
     def test_it_fails_where_a_run_would(self, tap: Tap, sandbox: Sandbox) -> None:
         assert "401" in complaint(tap.run("--test", api_key="jbe_live_wrong"))
-        assert sandbox.feed_requests == []
+        assert [entry.endpoint for entry in sandbox.ledger] == ["clock"]

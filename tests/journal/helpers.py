@@ -58,7 +58,8 @@ def damage(page: Path, position: int = -3) -> None:
 
 
 def quarantined(folder: Path) -> list[Any]:
-    return [json.loads(file.read_text()) for file in sorted(folder.glob("v1/*/quarantine/*"))]
+    files = sorted(folder.glob("v1/*/quarantine/*"))
+    return [json.loads(file.read_text()) for file in files if file.suffix != ".disputed"]
 
 
 def replayed(run: Run) -> float:

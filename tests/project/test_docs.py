@@ -1,4 +1,4 @@
-"""The README and the project file against the code, and the README's commands as they stand."""
+"""The documentation against the code, and its commands as they stand."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from uv import find_uv_bin
 
 from jobo_sandbox import vocabulary
 from tap_jobo.streams.registry import SETTINGS
-from tests.support import COMMAND, Run, execute, psql
+from tests.support import COMMAND, Run, Tap, execute, psql
 from tests.support import environment as tap_environment
+from tests.support.docs import block, blocks, unmarked
 from tests.support.meltano import environment
 from tests.support.plugins import PYTHON_OF_DBT
 from tests.support.repository import REPOSITORY, files
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from jobo_sandbox import Sandbox
 
-README = (REPOSITORY / "README.md").read_text("utf-8")
 NAMING = [
     *files("tap_jobo"),
     *files("jobo_sandbox"),
@@ -38,6 +38,7 @@ NAMING = [
     REPOSITORY / "meltano.yml",
 ]
 """Where names come from that the documents may quote."""
+SPHINX = Path(sys.executable).with_name("sphinx-build")
 TESTS = {
     path.stem
     for path in files("tests", "test_*.py")
@@ -45,7 +46,7 @@ TESTS = {
 }
 DOCUMENTS = [
     str(path.relative_to(REPOSITORY))
-    for pattern in ("*.md", "docs/*.md", "examples/*.md", "dbt/*.md")
+    for pattern in ("*.md", "docs/**/*.md", "examples/*.md", "dbt/*.md")
     for path in sorted(REPOSITORY.glob(pattern))
 ]
 GENERATED: Mapping[Path, str] = runpy.run_path(str(REPOSITORY / "tools/generate.py"))["generated"]()
@@ -57,20 +58,48 @@ def test_generated_parts_are_up_to_date(path: Path) -> None:
 
 
 def test_costs_are_what_the_sandbox_bills() -> None:
-    readme = runpy.run_path(str(REPOSITORY / "tools/costs.py"))["readme"]()
-    assert readme == README, "run: uv run tools/costs.py"
+    costs = runpy.run_path(str(REPOSITORY / "tools/costs.py"))
+    assert costs["page"]() == costs["PAGE"].read_text("utf-8"), "run: uv run tools/costs.py"
 
 
-def test_every_command_of_the_readme_runs(open_folder: Path) -> None:
-    first, tests, *others = _blocks("shell")
-    (models,) = (block for block in others if "dbt-postgres:build" in block)
-    others.remove(models)
-    assert tests == "pip install uv && uv run pytest\n"  # which runs this
+def test_every_block_is_run_or_says_why_not() -> None:
+    assert unmarked() == []
+    sources = "".join(path.read_text("utf-8") for path in files("tests", "test_*.py"))
+    sources += (REPOSITORY / ".ci/run").read_text("utf-8")
+    assert [name for name in blocks() if not re.search(rf"\b{name}\b", sources)] == []
+
+
+def test_pages_are_short() -> None:
+    lines = {path: len(path.read_text("utf-8").splitlines()) for path in files("docs", "*.md")}
+    generated = {path for path in GENERATED if path in lines}
+    assert {path for path, count in lines.items() if count > 160} <= generated
+    assert sum(lines.values()) <= 2_700
+    assert len((REPOSITORY / "README.md").read_text("utf-8").splitlines()) <= 160
+
+
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    build = [str(SPHINX), "-W", "--keep-going", "-q", str(REPOSITORY / "docs"), str(tmp_path)]
+    run = execute(build, environment(), REPOSITORY)
+    assert run.returncode == 0, run.stderr
+    page = (tmp_path / "project/architecture.html").read_text("utf-8")
+    assert "The path of one page" in page
+
+
+IN_A_PROJECT = (
+    "production", "spread", "cap", "test", "alert", "help", "journal", "profiles", "sets",
+    "jobs-backfill", "schedule-list", "state-get", "state-set", "cron-script", "catalog",
+    "two-loaders", "change", "full-refresh",
+)  # fmt: skip
+"""The blocks that run one after the other in a project that has synced once."""
+
+
+def test_every_command_of_the_documents_runs(open_folder: Path) -> None:
     _copy_of_the_repository(open_folder)
+    assert block("tests") == "pip install uv && uv run pytest\n"  # which runs this
 
-    (rows, billed) = _figures(_run(open_folder, first))
+    (rows, billed) = _figures(_run(open_folder, block("quick-start")))
     assert rows == billed >= 300
-    second = _run(open_folder, models)
+    second = _run(open_folder, block("models"))
     (rows_after, billed_after) = _figures(second)
     assert rows <= rows_after <= rows + 5
     assert billed_after <= 20
@@ -78,6 +107,7 @@ def test_every_command_of_the_readme_runs(open_folder: Path) -> None:
     assert f" {rows_after} rows in analytics.jobo__directory" in second
     assert len(re.findall(r"(?m)^  analytics\.jobo__\w+:$", second)) == 2
 
+    others = [block(name) for name in IN_A_PROJECT]
     output = _run(open_folder, _against_the_sandbox(open_folder, others))
     assert output.count("This block has run.") == len(others)
     for state in ("", ":dach", ":fintech"):
@@ -87,8 +117,22 @@ def test_every_command_of_the_readme_runs(open_folder: Path) -> None:
     assert state["bookmarks"]["career_sites"]["replication_key_value"]
 
 
+def test_the_tutorial_replays_what_a_broken_run_was_billed_for(open_folder: Path) -> None:
+    _copy_of_the_repository(open_folder)
+    broken = _run(open_folder, block("break"))
+    assert "Standard output cannot be written" in broken
+    assert "150 rows billed" in broken
+    assert "3 pages, worth $7.50" in _run(open_folder, block("look"))
+    replayed = _run(open_folder, block("replay"))
+    assert "Replaying 3 pages from the journal" in replayed
+    (rows, billed) = _figures(replayed)
+    assert rows - 150 <= billed <= rows - 145
+    (rows_after, _) = _figures(_run(open_folder, block("second-run")))
+    assert rows_after >= rows
+
+
 def test_the_script_for_cron_fails_when_the_tap_does(tmp_path: Path) -> None:
-    (script,) = (block for block in _blocks("shell") if "| target-jsonl > states.jsonl" in block)
+    script = block("cron-script")
     (tmp_path / "config.json").write_text('{"api_key": ""}')
     commands = f'tap-jobo() {{ {COMMAND} "$@"; }}\ntarget-jsonl() {{ cat; }}\n'
     run = execute(["bash", "-c", commands + script], tap_environment(tmp_path), cwd=tmp_path)
@@ -98,7 +142,7 @@ def test_the_script_for_cron_fails_when_the_tap_does(tmp_path: Path) -> None:
 
 
 def test_the_script_for_cron_finds_its_programs(tmp_path: Path) -> None:
-    (script,) = (block for block in _blocks("shell") if "| target-jsonl > states.jsonl" in block)
+    script = block("cron-script")
     programs = tmp_path / ".local/bin"
     programs.mkdir(parents=True)
     for name, state in (("tap-jobo", ""), ("target-jsonl", '{"loaded": true}')):
@@ -111,7 +155,7 @@ def test_the_script_for_cron_finds_its_programs(tmp_path: Path) -> None:
 
 
 def test_the_script_for_a_catalog_selects_what_it_names(tmp_path: Path) -> None:
-    (script,) = (block for block in _blocks("shell") if "--discover" in block)
+    script = block("catalog")
     commands = f'tap-jobo() {{ {COMMAND} "$@"; }}\n'
     run = execute(["bash", "-c", commands + script], tap_environment(tmp_path), cwd=tmp_path)
     assert run.returncode == 0, run.stderr
@@ -121,7 +165,7 @@ def test_the_script_for_a_catalog_selects_what_it_names(tmp_path: Path) -> None:
 
 
 def test_a_state_is_saved_once_both_loaders_have_all(sandbox: Sandbox, tmp_path: Path) -> None:
-    (script,) = (block for block in _blocks("shell") if "messages.jsonl" in block)
+    script = block("two-loaders")
     config = {"api_key": sandbox.api_key, "api_url": sandbox.url, "journal_dir": "journal"}
     (tmp_path / "config.json").write_text(json.dumps(config))
     commands = f"""tap-jobo() {{ {COMMAND} "$@"; }}
@@ -146,26 +190,24 @@ target-postgres() {{ cat > second; test ! -e out_of_order; }}
     assert state["bookmarks"]["career_sites"]["replication_key_value"]
 
 
-def test_python_of_the_readme_is_python() -> None:
-    blocks = _blocks("python")
-    assert len(blocks) == 2
-    for block in blocks:
-        compile(block, "README.md", "exec")
+def test_python_of_the_documents_is_python() -> None:
+    for name in ("airflow", "dagster"):
+        compile(block(name), name, "exec")
 
 
-def test_troubleshooting_quotes_what_the_tap_says() -> None:
-    table = README.split("## Troubleshooting")[1].split("\n## ")[0].split("|---|---|\n")[1].strip()
-    sources = "".join(path.read_text() for path in files("tap_jobo"))
-    said = re.sub(r'"\n\s+f?"', "", sources)
-    quoted = _quoted(table, column=1)
-    assert len(quoted) == len(table.splitlines())
-    assert [text for text in quoted if text not in said] == []
+@pytest.mark.parametrize("name", ["state", "state-of-companies"])
+def test_the_state_of_the_documents_is_one_that_the_tap_takes(
+    tmp_path: Path, sandbox: Sandbox, name: str
+) -> None:
+    tap = Tap(sandbox, tmp_path)
+    run = tap.run("--test=schema", state=json.loads(block(name)), country_codes=["DE", "US"])
+    assert run.returncode == 0, run.stderr
 
 
-def test_filter_values_of_the_sandbox_are_in_the_readme() -> None:
-    table = README.split("### Filter values")[1].split("\n## ")[0]
+def test_filter_values_of_the_sandbox_are_in_the_documents() -> None:
+    page = (REPOSITORY / "docs/reference/filter-values.md").read_text("utf-8")
     known = [*vocabulary.INDUSTRIES, *vocabulary.COMPANY_SIZES, *vocabulary.FUNDING_STAGES]
-    assert [value for value in known if f"`{value}`" not in table] == []
+    assert [value for value in known if f"`{value}`" not in page] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -195,10 +237,6 @@ def _anchors(document: Path) -> set[str]:
     return {re.sub(r"[^a-z0-9_ -]", "", each.lower()).replace(" ", "-") for each in headings}
 
 
-def _blocks(language: str) -> list[str]:
-    return re.findall(rf"(?s)^```{language}\n(.*?)^```$", README, re.MULTILINE)
-
-
 _INSTALLING = 400
 """Seconds for commands that also install their programs, on a machine that is busy."""
 
@@ -216,7 +254,7 @@ def _run(folder: Path, script: str) -> str:
     return output
 
 
-def _against_the_sandbox(folder: Path, blocks: list[str]) -> str:
+def _against_the_sandbox(folder: Path, blocks_: list[str]) -> str:
     """Return a command that runs each block as a user would, with the sandbox's key and URLs."""
     programs = folder / "programs"
     programs.mkdir()
@@ -233,9 +271,10 @@ def _against_the_sandbox(folder: Path, blocks: list[str]) -> str:
         '  "$TAP_JOBO_API_KEY" "$TAP_JOBO_API_URL" > config.json',
         'printf \'{"sqlalchemy_url": "%s"}\' "$TARGET_POSTGRES_SQLALCHEMY_URL" > postgres.json',
     ]
-    for number, block in enumerate(blocks):
+    for number, block_ in enumerate(blocks_):
         file = folder / f"block{number}.sh"
-        file.write_text(re.sub(r"(?m)^export .*(\.\.\.|user:password).*\n", "", block))
+        code = re.sub(r"(?m)^export .*(\.\.\.|user:password).*\n", "", block_)
+        file.write_text(code.replace("dev:tap-jobo", "sandbox:tap-jobo"))
         script += [f"bash -eu {file}", "echo This block has run."]
     whole = folder / "blocks.sh"
     whole.write_text("\n".join([*script, "meltano state list\n"]))
@@ -261,19 +300,14 @@ def _figures(output: str) -> tuple[int, int]:
 
 def test_architecture_names_what_there_is() -> None:
     text = (REPOSITORY / "ARCHITECTURE.md").read_text("utf-8")
-    modules, invariants = (table.split("\n\n")[0] for table in text.split("|---|\n")[1:])
+    packages, invariants = (table.split("\n\n")[0] for table in text.split("|---|\n")[1:])
     sources = {path: path.read_text() for path in files("tap_jobo", "[a-z]*.py")}
-    named = [
-        REPOSITORY / package / f"{module}.py"
-        for row in modules.splitlines()
-        for package in _quoted(row, column=1)
-        for module in _quoted(row, column=2)
-    ]
-    assert sorted(named) == sorted(sources)
+    there = {path.parent.name for path in sources if path.parent.name != "tap_jobo"}
+    assert set(_quoted(packages, column=1)) == there
     for name in _quoted(invariants, column=2):
         definition = rf"(def|class) {name.split('.')[-1]}\b"
         is_module = name in {path.stem for path in sources}
-        assert is_module or any(re.search(definition, code) for code in sources.values())
+        assert is_module or any(re.search(definition, code) for code in sources.values()), name
     assert set(_quoted(invariants, column=3)) <= TESTS
 
 

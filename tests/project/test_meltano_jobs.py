@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from psycopg.rows import dict_row
 
 from jobo_sandbox import Sandbox
 from tests.support.companies import FIELDS, OBJECTS, expected_profile
+from tests.support.docs import block
 from tests.support.jobs import STREAMS
 from tests.support.meltano import PIPELINE, Project
 from tests.support.repository import REPOSITORY
@@ -110,15 +110,7 @@ def test_frequent_extractor_has_a_state_of_its_own(hiring: Project) -> None:
     assert table(hiring, "jobs").keys() == sandbox.world.jobs().keys()
 
 
-# The recipe of the README
-
-
-def recipe() -> tuple[str, str, str]:
-    """The SQL of the recipe: open jobs, and what removes expired jobs and lost ones."""
-    readme = (REPOSITORY / "README.md").read_text("utf-8")
-    text = readme.split("### Keep a job board current\n")[1].split("\n### ")[0]
-    open_jobs, delete_expired, delete_lost = re.findall(r"(?s)```sql\n(.*?)```", text)
-    return open_jobs, delete_expired, delete_lost
+# The SQL of docs/how-to/job-board.md
 
 
 def query(project: Project, sql: str, *values: object) -> list[dict[str, Any]]:
@@ -130,13 +122,11 @@ def query(project: Project, sql: str, *values: object) -> list[dict[str, Any]]:
 
 
 def current_jobs(project: Project) -> set[str]:
-    open_jobs, *_ = recipe()
-    return {str(row["id"]) for row in query(project, open_jobs)}
+    return {str(row["id"]) for row in query(project, block("open-jobs"))}
 
 
 def test_recipe_keeps_a_job_board_current(hiring: Project) -> None:
     world, sandbox = hiring.sandbox.world, hiring.sandbox
-    _, delete_expired, _ = recipe()
     small = {"TAP_JOBO_MAX_CREDITS": "150", "TAP_JOBO_JOBS_BATCH_SIZE": "50"}
     runs = 0
     output = ""
@@ -164,7 +154,7 @@ def test_recipe_keeps_a_job_board_current(hiring: Project) -> None:
     assert {returns, added} <= current_jobs(hiring) == world.jobs().keys()
     assert leaves in table(hiring, "jobs")
 
-    query(hiring, delete_expired)
+    query(hiring, block("delete-expired"))
     assert table(hiring, "jobs").keys() == world.jobs().keys()
     world.touch_job(leaves, title="Open again")
     run(hiring, *FREQUENT)
@@ -177,15 +167,15 @@ def _summary(output: str) -> str:
 
 def test_full_refresh_of_the_recipe_finds_lost_expiries(hiring: Project) -> None:
     world = hiring.sandbox.world
-    *_, delete_lost = recipe()
     run(hiring, *FREQUENT)
     lost = next(iter(world.jobs()))
     world.expire_job(lost, at=datetime.now(UTC) - timedelta(days=8))
     run(hiring, *FREQUENT)
     assert lost in table(hiring, "jobs")
     (clock,) = query(hiring, "SELECT now()::timestamp AS start")
-    run(hiring, "run", "--full-refresh", "tap-jobo-frequent", "target-postgres")
-    query(hiring, delete_lost.replace(":start", "%s"), clock["start"])
+    refresh = ("run", "--full-refresh", "tap-jobo-frequent", "target-postgres")
+    run(hiring, *refresh, TAP_JOBO_ON_MISSING_STATE="resync")
+    query(hiring, block("delete-lost").replace(":start", "%s"), clock["start"])
     assert table(hiring, "jobs").keys() == world.jobs().keys()
 
 

@@ -1,4 +1,4 @@
-"""What the README promises to orchestrators: exit codes, figures, and a log in JSON lines."""
+"""What the documentation promises to orchestrators: exit codes, figures, and logs in JSON."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from tap_jobo.api import profiles
 from tap_jobo.sync import report
 from tests.support import COMMAND, environment, execute, shows_a_key
+from tests.support.docs import block
 from tests.support.repository import REPOSITORY
 
 if TYPE_CHECKING:
@@ -20,12 +21,11 @@ if TYPE_CHECKING:
     from jobo_sandbox import Sandbox
     from tests.support import Tap
 
-README = (REPOSITORY / "README.md").read_text("utf-8")
-SECTION = README.split("\n## Orchestrators\n")[1].split("\n## ")[0]
+PAGE = (REPOSITORY / "docs/reference/metrics-and-exit-codes.md").read_text("utf-8")
 
 
 def test_figures_are_those_of_the_code() -> None:
-    table = SECTION.split("| metric | meaning |")[1].split("| `record_count`")[0]
+    table = PAGE.split("| metric | meaning |")[1].split("| `record_count`")[0]
     named = re.findall(r"`(jobo_\w+)`", table)
     figures = [figure.value for metric in (report.Metric, profiles.Metric) for figure in metric]
     assert sorted(named) == sorted(figures)
@@ -40,20 +40,19 @@ def test_exit_codes_are_what_happens(tap: Tap, sandbox: Sandbox) -> None:
         128 + signal.SIGKILL,
     }
     assert sandbox.credits_billed == 2_500
-    table = "\n".join(line for line in SECTION.splitlines() if re.match(r"\| \d", line))
+    table = "\n".join(line for line in PAGE.splitlines() if re.match(r"\| \d", line))
     cells = [line.split("|")[1] for line in table.splitlines()]
     assert codes == {int(code) for cell in cells for code in cell.split(",")}
 
 
 def test_the_log_is_json_and_without_the_key(tap: Tap, sandbox: Sandbox) -> None:
-    (logging,) = re.findall(r"(?s)```yaml\n(.*?)```", SECTION)
     path = tap.folder / "logging.yml"
-    path.write_text(logging)
+    path.write_text(block("logging"))
     variables = {"SINGER_SDK_LOG_CONFIG": str(path)}
     run = tap.run(env=variables)
     lines = [json.loads(line) for line in run.stderr.splitlines()]
     (summary,) = (line for line in lines if line["message"].startswith("Summary: "))
-    (example,) = map(json.loads, re.findall(r"(?s)```json\n(.*?)```", SECTION))
+    example = json.loads(block("log-line"))
     assert example.keys() - {"..."} <= summary.keys()
     figures = [line["extra"]["metric_info"] for line in lines if "METRIC" in line["message"]]
     assert {"metric": "jobo_credits", "value": 6_000} in [

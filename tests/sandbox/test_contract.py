@@ -118,7 +118,7 @@ FAULTS: dict[str, Callable[[Sandbox], None]] = {
         Fault(status=200, body={"options": [{}]}, times=None),
         when=lambda entry: sent(entry).get("limit") == "3",
     ),
-    "career_sites_envelope": always(Fault(headers={"X-Has-More": "no"}, times=None), "feed"),
+    "career_sites_envelope": always(Fault(headers={"X-Has-More": "false"}, times=None), "feed"),
     "jobs_envelope": replace("jobs", lambda body: body | {"has_more": "yes"}),
     "career_sites_batch_size": accept_any_size("feed"),
     "jobs_batch_size": accept_any_size("jobs"),

@@ -91,7 +91,10 @@ def test_times_are_emitted_in_utc_and_a_date_is_midnight(
         "valid_through": "2026-03-01",
     }
     hiring.faults.add(
-        Fault(replace=lambda body: {**body, "jobs": [{"id": key, **sent}, {"id": plain}]}),
+        Fault(
+            replace=lambda body: {**body, "jobs": [{"id": key, **sent}, {"id": plain}]},
+            headers={"X-Credits-Deducted": "6"},
+        ),
         endpoint="jobs",
     )
     run = jobs_tap.run()

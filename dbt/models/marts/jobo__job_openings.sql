@@ -20,11 +20,11 @@ expired_jobs as (
 ),
 
 closed_versions as (
-    select * from history where not is_open
+    select * from {{ ref("jobo__jobs_history") }} where not is_open
 ),
 
 former_versions as (
-    select * from history where dbt_valid_to is not null
+    select * from {{ ref("jobo__jobs_history") }} where dbt_valid_to is not null
 ),
 
 -- A job opens with its first version, and again when it comes back.

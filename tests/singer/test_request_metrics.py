@@ -1,0 +1,41 @@
+"""The SDK's metrics of HTTP requests, as a black box."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from jobo_sandbox import Fault
+
+if TYPE_CHECKING:
+    from jobo_sandbox import Sandbox
+    from tests.support import Run, Tap
+
+
+def _points(run: Run, metric: str) -> list[dict[str, Any]]:
+    lines = (line.partition("METRIC: ")[2] for line in run.stderr.splitlines())
+    points = [json.loads(line) for line in lines if line]
+    return [point for point in points if point["metric"] == metric]
+
+
+def test_each_request_is_timed_and_all_are_counted(tap: Tap, sandbox: Sandbox) -> None:
+    sandbox.faults.add(Fault(status=503, headers={"Retry-After": "0"}), endpoint="feed", on=2)
+    run = tap.run(env={"TAP_JOBO_LOGLEVEL": "DEBUG"})
+    assert run.returncode == 0
+    (count,) = _points(run, "http_request_count")
+    feed = "/api/career-sites/feed"
+    assert (count["value"], count["tags"]) == (4, {"stream": "career_sites", "endpoint": feed})
+    points = _points(run, "http_request_duration")
+    timed = [point for point in points if point["tags"]["endpoint"] == feed]
+    assert len(points) == len(timed) + 1  # the request that reads the API's clock
+    assert [point["tags"]["http_status_code"] for point in timed] == [200, 503, 200, 200]
+    assert [point["tags"]["status"] for point in timed] == [
+        "succeeded", "failed", "succeeded", "succeeded",
+    ]  # fmt: skip
+    assert all(point["value"] >= 0 for point in timed)
+
+
+def test_durations_are_not_logged_at_the_usual_level(tap: Tap) -> None:
+    run = tap.run()
+    assert _points(run, "http_request_count")
+    assert not _points(run, "http_request_duration")
