@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Self
@@ -185,14 +186,17 @@ class Journal:
             return
         line = self._line(used)
         self._expire(now - _KEPT_FOR, line)
-        for other in self._others():
-            other._expire(now - 2 * _KEPT_FOR, set())  # noqa: SLF001 - of the same class
+        with suppress(JournalError):  # one that cannot be read is no concern of this run
+            for other in self._others():
+                other._expire(now - 2 * _KEPT_FOR, set())  # noqa: SLF001 - of the same class
 
     def _expire(self, oldest: datetime, line: set[str]) -> None:
         old = [
             each
             for each in self._syncs.values()
-            if each.sync.id not in line and self._last_used(each) < oldest
+            if each.sync.id not in line
+            and parse_timestamp(each.created_at) < oldest  # which spares reading its last page
+            and self._last_used(each) < oldest
         ]
         if worth := [each for each in self._not_superseded(old) if each.pages]:
             self._logger.warning(
@@ -376,16 +380,13 @@ class Journal:
         return page
 
     def sample(self) -> bytes | None:
-        """Return the raw body of a page that was billed, None if there is no such page.
-
-        Raises:
-            JournalError: It cannot be read.
-        """
+        """Return the raw body of a billed page, None if there is none; nothing is changed."""
         for kept in reversed(self._syncs.values()):
             for number in sorted(kept.pages):
-                page = self.find(replace(kept.sync, pages=number - 1))
-                if page and page.header.credits:
-                    return page.body
+                with suppress(DamagedPageError, TornPageError, MissingError, StoreError):
+                    page = decode_page("", self._store.read(kept.page_name(number)))
+                    if page.header.credits:
+                        return page.body
         return None
 
     def report_replay(self, sync: Sync, page: JournaledPage) -> None:
