@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from tap_jobo.errors import JournalError
-from tap_jobo.journal import lock
+from tap_jobo.journal import lock  # now, since its exit hook must run after that of the run
 from tap_jobo.journal.folder import Folder
 from tap_jobo.settings.bucket_url import is_like_url, parse_bucket_url
 
@@ -23,61 +23,31 @@ if TYPE_CHECKING:
 
     from tap_jobo.clock import Clock
     from tap_jobo.journal.store import Store
-    from tap_jobo.settings.bucket_url import BucketUrl
 
 
 class Lock(Protocol):
-    """Keeps a second run of the same journal key out."""
+    """Keeps a second run of the same journal key out. Each method may raise `JournalError`."""
 
     def acquire(self, clock: Clock, logger: logging.Logger) -> None:
-        """Take the lock.
-
-        Raises:
-            JournalError: Another run holds it.
-        """
+        """Take the lock."""
 
     def check(self) -> None:
-        """Check that the lock is still held.
-
-        Raises:
-            JournalError: It was lost.
-        """
+        """Check that the lock is still held."""
 
     def release(self) -> None:
         """Release the lock, if it was taken."""
 
 
-class Backend(Protocol):
-    """One kind of place for a journal."""
+class FolderBackend:
+    """A journal in a folder.
 
-    def store(self) -> Store:
-        """Return the store."""
+    Args:
+        setting: The folder; None or empty for the state folder of the platform.
 
-    def run_lock(self, key: str, stream: str, wait: Callable[[float], None]) -> Lock:
-        """Return the lock of a journal key.
+    Raises:
+        JournalError: The user's home folder is not known.
+    """
 
-        Args:
-            key: The key.
-            stream: The stream's name, for messages.
-            wait: Waits the given seconds, or raises if the run must end.
-        """
-
-    def exclusive_lock(self) -> AbstractContextManager[None]:
-        """Keep runs from starting, for a command that changes pages.
-
-        Raises:
-            JournalError: A run is in progress.
-        """
-
-    def exists(self) -> bool:
-        """Return whether there is a journal; a bucket may always hold one.
-
-        Raises:
-            JournalError: This cannot be determined.
-        """
-
-
-class _FolderBackend:
     def __init__(self, setting: str | None) -> None:
         try:
             self._root = (Path(setting) if setting else _state_folder()).expanduser()
@@ -89,15 +59,25 @@ class _FolderBackend:
             ) from None
 
     def store(self) -> Store:
+        """Return the store."""
         return Folder(self._root)
 
-    def run_lock(self, key: str, stream: str, _wait: Callable[[float], None]) -> Lock:
+    def run_lock(self, key: str, stream: str, wait: Callable[[float], None]) -> Lock:  # noqa: ARG002
+        """Return the lock of a journal key.
+
+        Args:
+            key: The key.
+            stream: The stream's name, for messages.
+            wait: Waits the given seconds, or raises if the run must end.
+        """
         return lock.RunLock(self._root, key, stream)
 
     def exclusive_lock(self) -> AbstractContextManager[None]:
+        """Keep runs from starting. Raises `JournalError` if one is in progress."""
         return lock.exclusive_lock(self._root)
 
     def exists(self) -> bool:
+        """Return whether there is a journal. Raises `JournalError` if this cannot be determined."""
         try:
             (self._root / "v1").lstat()  # not `Path.exists`: it hides what else is wrong
         except FileNotFoundError:
@@ -111,7 +91,16 @@ class _FolderBackend:
         return True
 
 
-class _BucketBackend:
+class BucketBackend(FolderBackend):
+    """A journal in a bucket, which may always hold one.
+
+    Args:
+        setting: The URL.
+
+    Raises:
+        JournalError: It is not the URL of a bucket.
+    """
+
     def __init__(self, setting: str | None) -> None:
         url = parse_bucket_url(setting or "")
         if url is None:
@@ -123,62 +112,62 @@ class _BucketBackend:
         self._url = url
 
     def store(self) -> Store:
-        bucket = _open(self._url)
+        """Return the store."""
+        bucket = self._open()
         from tap_jobo.journal.bucket import Bucket  # noqa: PLC0415 - needs the extra
 
         return Bucket(bucket, str(self._url))
 
     def run_lock(self, key: str, stream: str, wait: Callable[[float], None]) -> Lock:
-        bucket = _open(self._url)
+        """Return the lease of a journal key."""
+        bucket = self._open()
         from tap_jobo.journal.lease import Lease  # noqa: PLC0415 - needs the extra
 
         return Lease(bucket, key, f"{stream} in {self._url}", wait)
 
     @contextmanager
     def exclusive_lock(self) -> Iterator[None]:
-        bucket = _open(self._url)
+        """Check that no run is in progress."""
+        bucket = self._open()
         from tap_jobo.journal.lease import refuse_if_held  # noqa: PLC0415 - needs the extra
 
         refuse_if_held(bucket, str(self._url))
         yield
 
     def exists(self) -> bool:
+        """Return True."""
         return True
 
+    def _open(self) -> ObjectStore:
+        try:
+            from tap_jobo.journal.bucket import open_bucket  # noqa: PLC0415 - needs the extra
+        except ModuleNotFoundError as error:
+            if error.name != "obstore":
+                raise
+            raise JournalError(
+                f"The journal {self._url} needs the extra 'cloud': install tap-jobo[cloud] in "
+                "place of tap-jobo (with Meltano, in pip_url), or set journal_dir to a folder."
+            ) from None
+        return open_bucket(self._url)
 
-_BACKENDS: Final[dict[str, Callable[[str | None], Backend]]] = {
-    "": _FolderBackend,
-    "s3": _BucketBackend,
-    "gs": _BucketBackend,
-    "azure": _BucketBackend,
+
+_BACKENDS: Final = {
+    "": FolderBackend,
+    "s3": BucketBackend,
+    "gs": BucketBackend,
+    "azure": BucketBackend,
 }
 """By the scheme of `journal_dir`."""
 
 
-def backend_of(setting: str | None) -> Backend:
-    """Return the backend of a journal.
-
-    Args:
-        setting: `journal_dir`; None or empty for the state folder of the platform.
+def backend_of(setting: str | None) -> FolderBackend:
+    """Return the backend of a journal, given the setting `journal_dir`.
 
     Raises:
         JournalError: It cannot be used.
     """
-    scheme = (setting or "").partition("://")[0] if setting and is_like_url(setting) else ""
-    return _BACKENDS.get(scheme, _BucketBackend)(setting)
-
-
-def _open(url: BucketUrl) -> ObjectStore:
-    try:
-        from tap_jobo.journal.bucket import open_bucket  # noqa: PLC0415 - needs the extra
-    except ModuleNotFoundError as error:
-        if error.name != "obstore":
-            raise
-        raise JournalError(
-            f"The journal {url} needs the extra 'cloud': install tap-jobo[cloud] in place of "
-            "tap-jobo (with Meltano, in pip_url), or set journal_dir to a folder."
-        ) from None
-    return open_bucket(url)
+    scheme = setting.partition(":")[0] if setting and is_like_url(setting) else ""
+    return _BACKENDS.get(scheme, BucketBackend)(setting)  # which refuses all other schemes
 
 
 def _state_folder() -> Path:

@@ -24,7 +24,7 @@ from tap_jobo.wording import dollars, duration, plural
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from tap_jobo.journal.backends import Backend
+    from tap_jobo.journal.backends import FolderBackend
     from tap_jobo.journal.contents import JournaledSync
     from tap_jobo.journal.store import Store
 
@@ -46,7 +46,7 @@ def main(context: click.Context, journal_dir: str | None) -> None:
 @main.command(name="list")
 @click.option("--pages", "with_pages", is_flag=True, help="List the pages of each sync, too.")
 @click.pass_obj
-def list_(backend: Backend, *, with_pages: bool) -> None:
+def list_(backend: FolderBackend, *, with_pages: bool) -> None:
     """List the streams with their filters, their syncs, and what is quarantined."""
     with _opened(backend) as (store, contents):
         lines = []
@@ -76,14 +76,15 @@ def _sync_line(contents: Contents, kept: JournaledSync) -> str:
     since = parse_timestamp(header.received_at if header else kept.created_at)
     age = duration((datetime.now(UTC) - since).total_seconds())
     status = f", {kept.status}" if kept.status else ""
-    return f"{_pages([kept])}, worth {dollars(contents.credits(kept))}, {age} old{status}"
+    pages, worth = plural(len(kept.pages), "page"), dollars(contents.credits(kept))
+    return f"{pages}, worth {worth}, {age} old{status}"
 
 
 @main.command()
 @click.option("--rows", "what", flag_value="rows", help="One row per line, not one page.")
 @click.option("--quarantined", "what", flag_value="quarantined", help="The quarantined rows.")
 @click.pass_obj
-def export(backend: Backend, what: str | None) -> None:
+def export(backend: FolderBackend, what: str | None) -> None:
     """Write what the journal holds to standard output, as JSON Lines: raw pages by default."""
     unreadable = []
     with _opened(backend) as (store, contents):
@@ -111,7 +112,7 @@ def export(backend: Backend, what: str | None) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def drop(
-    backend: Backend, names: Sequence[str], *, quarantined: bool, everything: bool, yes: bool
+    backend: FolderBackend, names: Sequence[str], *, quarantined: bool, everything: bool, yes: bool
 ) -> None:
     """Drop syncs, or pages and those behind them, named as `list` names them.
 
@@ -199,10 +200,6 @@ def _rows_of(body: bytes) -> list[bytes]:
         raise ValueError from error
 
 
-def _pages(syncs: Sequence[JournaledSync]) -> str:
-    return plural(sum(len(kept.pages) for kept in syncs), "page")
-
-
 def _rows(rows: Sequence[str] | set[str]) -> str:
     return plural(len(rows), "quarantined row")
 
@@ -227,7 +224,7 @@ def _printable(text: str) -> str:
 
 
 @contextmanager
-def _opened(backend: Backend) -> Iterator[tuple[Store, Contents]]:
+def _opened(backend: FolderBackend) -> Iterator[tuple[Store, Contents]]:
     """Open the journal, if there is one."""
     with _one_line_errors():
         store = backend.store()

@@ -186,16 +186,10 @@ class Contents:
         return next(filter(None, (self._header(kept, page) for page in pages)), None)
 
     def credits(self, kept: JournaledSync, first: int = 1) -> int:
-        """Return what the pages of a sync have cost, from one on.
-
-        A page that cannot be read counts as much as the one before it.
-        """
-        for unreadable, page in enumerate(sorted(kept.pages, reverse=True)):
-            if last := self._header(kept, page):
-                before = self._header(kept, first - 1) if first - 1 in kept.pages else None
-                total = last.total_credits + unreadable * last.credits
-                return total - (before.total_credits if before else 0)
-        return 0
+        """Return what the pages of a sync from one on have cost, as far as it can be read."""
+        last = self.last_header(kept)
+        before = self._header(kept, first - 1) if first - 1 in kept.pages else None
+        return (last.total_credits if last else 0) - (before.total_credits if before else 0)
 
     def _header(self, kept: JournaledSync, page: int) -> PageHeader | None:
         try:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Self
@@ -122,15 +123,31 @@ class Journal:
     def acknowledge(self, completed: str, bookmark: datetime | None) -> None:
         """Remove the syncs that have arrived: the complete sync of a state, and its ancestors.
 
+        `completed.json` is written before. If that fails, nothing is removed.
+
         Args:
             completed: Id of the last complete sync in the state, empty for none.
             bookmark: Its start.
         """
         if not (completed and bookmark and self.is_on):
             return
-        if self._note_completed(completed, format_timestamp(bookmark)):
-            arrived = self._with_ancestors(completed)
-            self._remove([each for each in self._syncs.values() if each.sync.id in arrived])
+        ids = self._with_ancestors(completed)
+        arrived = [each for each in self._syncs.values() if each.sync.id in ids]
+        last, kept = self.completed, self._newest(completed)
+        if last is None or (kept and kept.sync.number > last.number):
+            new = [each for each in arrived if last is None or each.sync.number > last.number]
+            is_full = any(each.sync.is_full for each in new)
+            cost = sum(map(self._contents.credits, new))
+            cost += last.credits if last and not is_full else 0
+            number = kept.sync.number if kept else self._highest
+            last = Completed(number, completed, format_timestamp(bookmark), cost)
+            try:
+                self._store.replace(f"{self._top}/completed.json", encode(asdict(last)))
+            except StoreError as error:
+                self._queue.report_failure(error)
+                return
+            self.completed = last
+        self._remove(arrived)
 
     def acknowledge_elsewhere(self, completed: str, bookmark: datetime | None) -> None:
         """Acknowledge a sync of other filters, which the state names after they have changed."""
@@ -155,32 +172,6 @@ class Journal:
                 last.bookmark,
             )
 
-    def _note_completed(self, completed: str, bookmark: str) -> bool:
-        """Record the last complete sync; return whether what has arrived may be removed."""
-        last, kept = self.completed, self._newest(completed)
-        if last and (kept is None or kept.sync.number <= last.number):
-            return True
-        number = kept.sync.number if kept else self._highest
-        cost = self._credits_since(kept) if kept else 0
-        content = Completed(number, completed, bookmark, cost)
-        try:
-            self._store.replace(f"{self._top}/completed.json", encode(asdict(content)))
-        except StoreError as error:
-            self._queue.report_failure(error)
-            return False
-        self.completed = content
-        return True
-
-    def _credits_since(self, kept: JournaledSync | None) -> int:
-        """Return what the last full sync up to a sync, and all since, have cost."""
-        last, cost = self.completed, 0
-        while kept:
-            cost += self._contents.credits(kept)
-            if kept.sync.is_full or (last and kept.sync.parent_id == last.id):
-                return cost + (0 if kept.sync.is_full or not last else last.credits)
-            kept = self._newest(kept.sync.parent_id)
-        return cost + (last.credits if last else 0)
-
     def expire(self, now: datetime, used: Sync) -> None:
         """Remove the syncs whose last page came more than 30 days ago and that no run uses.
 
@@ -195,14 +186,17 @@ class Journal:
             return
         line = self._line(used)
         self._expire(now - _KEPT_FOR, line)
-        for other in self._others():
-            other._expire(now - 2 * _KEPT_FOR, set())  # noqa: SLF001 - of the same class
+        with suppress(JournalError):  # one that cannot be read is no concern of this run
+            for other in self._others():
+                other._expire(now - 2 * _KEPT_FOR, set())  # noqa: SLF001 - of the same class
 
     def _expire(self, oldest: datetime, line: set[str]) -> None:
         old = [
             each
             for each in self._syncs.values()
-            if each.sync.id not in line and self._last_used(each) < oldest
+            if each.sync.id not in line
+            and parse_timestamp(each.created_at) < oldest  # which spares reading its last page
+            and self._last_used(each) < oldest
         ]
         if worth := [each for each in self._not_superseded(old) if each.pages]:
             self._logger.warning(
@@ -386,16 +380,13 @@ class Journal:
         return page
 
     def sample(self) -> bytes | None:
-        """Return the raw body of a page that was billed, None if there is no such page.
-
-        Raises:
-            JournalError: It cannot be read.
-        """
+        """Return the raw body of a billed page, None if there is none; nothing is changed."""
         for kept in reversed(self._syncs.values()):
             for number in sorted(kept.pages):
-                page = self.find(replace(kept.sync, pages=number - 1))
-                if page and page.header.credits:
-                    return page.body
+                with suppress(DamagedPageError, TornPageError, MissingError, StoreError):
+                    page = decode_page("", self._store.read(kept.page_name(number)))
+                    if page.header.credits:
+                        return page.body
         return None
 
     def report_replay(self, sync: Sync, page: JournaledPage) -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from tap_jobo.api.api_clock import ApiClock
     from tap_jobo.api.known_values import Prepare
-    from tap_jobo.journal.backends import Backend, Lock
+    from tap_jobo.journal.backends import FolderBackend, Lock
     from tap_jobo.journal.store import Store
     from tap_jobo.signals import ShutdownSignal
     from tap_jobo.streams.feed_spec import FeedSpec
@@ -209,7 +209,7 @@ class RunContext:
         self._locks = []
 
     @cached_property
-    def _backend(self) -> Backend:
+    def _backend(self) -> FolderBackend:
         return backend_of(self._config.get("journal_dir"))
 
     @cached_property

@@ -39,7 +39,7 @@ def test_a_broken_page_is_billed_once(tap: Tap, folder: Path, broken: str) -> No
     first = tap.run()
     line = complaint(first)
     assert first.records == []
-    assert all(state == {"bookmarks": {"career_sites": {}}} for state in first.states)
+    assert not any(state["bookmarks"]["career_sites"] for state in first.states)
     for _ in range(2):
         assert complaint(tap.run()) == line
     assert tap.sandbox.rows_billed == 50
@@ -50,7 +50,7 @@ def test_a_broken_page_is_billed_once(tap: Tap, folder: Path, broken: str) -> No
     assert "fetching it again costs $2.50" in line
 
 
-@pytest.mark.parametrize("broken", ["numeric next_cursor", "no rows"])
+@pytest.mark.parametrize("broken", ["numeric next_cursor", "no has_more"])
 def test_a_dropped_page_is_requested_again(tap: Tap, folder: Path, broken: str) -> None:
     tap.sandbox.faults.add(BROKEN[broken], on=2)
     first = tap.run()

@@ -36,6 +36,8 @@ def make_older(folder: Path, days: float) -> None:
     then = (datetime.now(UTC) - timedelta(days=days)).isoformat()
     for page in pages(folder):
         rewrite(page, received_at=then)
+        sync = page.with_name("sync.json")
+        sync.write_text(json.dumps(json.loads(sync.read_text()) | {"created_at": then}))
 
 
 # What is replayed
@@ -392,6 +394,21 @@ def test_test_mode_only_reads_it(tap: Tap, folder: Path) -> None:
     assert run.lines("INFO")[-1].endswith("balance $9,993.95; this test was free.")
     assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == before
     assert tap.sandbox.rows_billed == 121  # none by the second test
+
+
+def test_test_mode_leaves_the_page_that_a_run_is_writing(tap: Tap, folder: Path) -> None:
+    cut_in_request(tap, 3, billed=False)
+    last = pages(folder)[-1]
+    last.write_bytes(last.read_bytes()[:40])
+    assert tap.run("--test").returncode == 0
+    assert len(last.read_bytes()) == 40
+
+
+def test_a_damaged_file_of_other_filters_is_no_concern(tap: Tap, folder: Path) -> None:
+    tap.run()
+    (sync,) = folder.glob("v1/*/*/sync.json")
+    sync.write_text("{")
+    assert tap.run(founded_after=1980).returncode == 0
 
 
 def test_a_new_filter_that_is_not_set_changes_no_key() -> None:

@@ -17,7 +17,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hypothesis import HealthCheck, note, settings
+import pytest
+from hypothesis import HealthCheck, currently_in_test_context, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
@@ -153,7 +154,7 @@ class SharedJournal(RuleBasedStateMachine):
             self.store.is_page_in_flight = False
         pipe.allowed += PAGE * len(run.waiting)
         self._deliver(pipe, seen, lost)
-        note(f"   {pipe.name}: {_short(seen)} -> {outcome!r}, complete: {run.is_complete}")
+        _note(f"   {pipe.name}: {_short(seen)} -> {outcome!r}, complete: {run.is_complete}")
         is_shared = self.pipelines[0].syncs & self.pipelines[1].syncs
         if pipe.excess > pipe.allowed and not is_shared:
             raise AssertionError(f"{pipe.excess} rows billed again, {pipe.allowed} allowed")
@@ -373,6 +374,11 @@ def _without_sync(state: dict[str, Any]) -> dict[str, Any]:
     return state and {**state, "scan": dict.fromkeys(state["scan"])}
 
 
+def _note(text: str) -> None:
+    if currently_in_test_context():
+        note(text)
+
+
 def _short(seen: list[dict[str, Any]]) -> list[str]:
     return [
         each["record"]["id"][-2:] + "v" + each["record"]["name"]
@@ -380,6 +386,69 @@ def _short(seen: list[dict[str, Any]]) -> list[str]:
         else f"<{each['value'].get('completed_scan', '')[:4]} {each['value']['scan']['id']}>"
         for each in seen
     ]
+
+
+# Sequences that the model seldom finds by itself
+
+
+@pytest.fixture(params=[SharedJournal, SharedBucket])
+def world(request: pytest.FixtureRequest) -> Iterator[SharedJournal]:
+    world: SharedJournal = request.param()
+    world.fill(8)
+    world.pipelines[0].allowed = 99  # the tests count by themselves
+    yield world
+    world.teardown()
+
+
+def other_runs(world: SharedJournal) -> None:
+    """Three complete runs, each with changes, and each acknowledging the one before."""
+    for _ in range(3):
+        world.change([1, 2, 3])
+        assert world.attempt(world.pipelines[0])
+
+
+def test_a_replaced_sync_is_not_gone_back_to(world: SharedJournal) -> None:
+    """Its cursor was rejected once, and works again after a crash."""
+    pipe = world.pipelines[0]
+    world.attempt(pipe, accident=Accident(pages=3))
+    state = pipe.state
+    world.api.rejections = 1
+    world.go(pipe, world.start(pipe), lost=99)
+    assert pipe.state == state
+    billed = len(world.api.pages)
+    assert world.attempt(pipe)
+    assert len(world.api.pages) - billed <= 3  # those of the catch-up
+
+
+def test_a_number_that_was_freed_is_not_taken_twice(world: SharedJournal) -> None:
+    """A run is suspended between reading the journal and its first request."""
+    pipe = world.pipelines[0]
+    assert world.attempt(pipe)
+    slow = world.start(pipe)
+    slow[0].is_alone = False
+    create = world.store.create
+
+    def suspend(name: str, content: bytes) -> None:
+        world.store.create = create  # type: ignore[method-assign]
+        other_runs(world)
+        create(name, content)
+
+    world.store.create = suspend  # type: ignore[method-assign]
+    error = world.go(pipe, slow)
+    assert "goes on at the same time" in str(error)
+    assert slow[2] == []  # nothing was emitted
+
+
+def test_a_sync_that_others_have_removed_is_not_gone_on_with(world: SharedJournal) -> None:
+    """A run is suspended between two pages, past its lease."""
+    pipe = world.pipelines[0]
+    slow = world.start(pipe)
+    slow[0].is_alone = False
+    assert world.go(pipe, slow, pages=2) == "paused"
+    other_runs(world)
+    billed = len(world.api.pages)
+    assert "it has removed the sync" in str(world.go(pipe, slow))
+    assert len(world.api.pages) == billed + 1
 
 
 SETTINGS = settings(
