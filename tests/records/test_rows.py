@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pytest
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
@@ -55,6 +56,10 @@ def _validate(run: Run) -> None:
     for record in run.records:
         validator.validate(record)
         assert list(record) == FIELDS
+
+
+GOOD = {"id": str(UUID(int=1)), "name": "Good", "ats": "lever", "listing_url": "https://x.example"}
+"""A page of which every row lacks a field would go to quarantine."""
 
 
 def _page(*rows: Any) -> dict[str, Any]:
@@ -139,9 +144,9 @@ class TestFields:
 
     def test_missing_and_null_fields_become_null(self, tap: Tap, sandbox: Sandbox) -> None:
         only, nulls = list(sandbox.world.rows())[:2]
-        rows = _page({"id": only}, {**dict.fromkeys(FIELDS[:-1]), "id": nulls})
-        run = _run_on(tap, Fault(replace=rows, headers={"X-Credits-Deducted": "100"}))
-        assert run.records == [{**dict.fromkeys(FIELDS), "id": key} for key in (only, nulls)]
+        rows = _page(GOOD, {"id": only}, {**dict.fromkeys(FIELDS[:-1]), "id": nulls})
+        run = _run_on(tap, Fault(replace=rows, headers={"X-Credits-Deducted": "150"}))
+        assert run.records[1:] == [{**dict.fromkeys(FIELDS), "id": key} for key in (only, nulls)]
         assert run.lines("ERROR") == run.lines("WARNING") == []
 
     def test_texts_lose_what_databases_refuse_and_nothing_else(self, tap: Tap) -> None:
@@ -161,14 +166,15 @@ class TestFields:
         assert run.lines("ERROR") == []
 
     def test_bytes_that_are_not_utf_8_are_replaced(self, tap: Tap) -> None:
-        body = json.dumps(_page({"id": COMPANY, "name": "Z?rich"})).encode()
+        body = json.dumps(_page({**GOOD, "name": "Z?rich"})).encode()
         run = _run_on(tap, Fault(garbage=body.replace(b"?", b"\xfc")))
         assert [record["name"] for record in run.records] == ["Z\ufffdrich"]
 
     def test_huge_integer_is_a_wrong_value_and_not_a_broken_page(self, tap: Tap) -> None:
         row = f'{{"id": "{COMPANY}", "name": {"1" * 5_000}, "listing_url": "https://x.example"}}'
-        run = _run_on(tap, Fault(garbage=f'{{"career_sites": [{row}], "has_more": false}}'))
-        assert [record["name"] for record in run.records] == [None]
+        rows = f"{row}, {json.dumps(GOOD)}"
+        run = _run_on(tap, Fault(garbage=f'{{"career_sites": [{rows}], "has_more": false}}'))
+        assert [record["name"] for record in run.records] == [None, "Good"]
         assert len(tap.sandbox.feed_requests) == 1
 
 
