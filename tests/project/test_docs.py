@@ -145,8 +145,9 @@ def test_the_script_for_cron_finds_its_programs(tmp_path: Path) -> None:
     script = block("cron-script")
     programs = tmp_path / ".local/bin"
     programs.mkdir(parents=True)
-    for name, state in (("tap-jobo", ""), ("target-jsonl", '{"loaded": true}')):
-        (programs / name).write_text(f"#!/bin/sh\necho '{state}'\n")
+    target = "cat > /dev/null; echo '{\"loaded\": true}'"
+    for name, code in (("tap-jobo", "echo"), ("target-jsonl", target)):
+        (programs / name).write_text(f"#!/bin/sh\n{code}\n")
         (programs / name).chmod(0o755)
     of_cron = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
     run = execute(["bash", "-c", script], of_cron, cwd=tmp_path)
