@@ -16,7 +16,7 @@ TAP = REPOSITORY / "tap_jobo"
 DECLARATIONS = TAP / "streams"
 NAMES = re.compile(r"career[-_]sites|managed_jobs|expired_jobs|updated_after|expired_since")
 KNOWN = {
-    "journal/schema.py": {"updated_after"},  # a column of the first version's journal
+    "tap.py": {"career_sites"},  # an example in a message
     "sync/state.py": {"updated_after"},  # a key of the state, the same for every feed
     # The stream that it follows, in an error; and the companies of a list between two states.
     "singer/companies_stream.py": {"career_sites", "50"},

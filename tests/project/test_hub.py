@@ -76,5 +76,5 @@ def test_kinds_are_ours_where_the_hub_would_guess_wrong(listing: dict[str, Any])
     values = {setting["name"]: setting.get("value") for setting in listing["settings"]}
     assert kinds["company_ids_file"] == "string"  # no password
     assert kinds["is_agency"] == "string"  # as a boolean, Meltano would read any odd text as false
-    assert kinds["jobs_posted_after"] == "date_iso8601"
+    assert kinds["jobs_posted_after"] == "string"  # as a date, Meltano would accept "2 days ago"
     assert values["journal_dir"].startswith("${MELTANO_PROJECT_ROOT}/.meltano/tap-jobo/")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MELTANO_VALUES = {"journal_dir": "${MELTANO_PROJECT_ROOT}/.meltano/tap-jobo/${MELTANO_ENVIRONMENT}"}
 """Defaults in a Meltano project that are not those of the tap."""
 _NO_SCAN = dict.fromkeys(
-    ("id", "started_at", "updated_after", "batch_size", "cursor", "rows", "restarts")
+    ("id", "started_at", "updated_after", "batch_size", "cursor", "rows", "pages", "restarts")
 )
 
 
@@ -82,7 +82,9 @@ def test_killed_full_refresh_resumes_from_the_merged_state(project: Project) -> 
     project.run()  # whose state confirms the first, so that a full refresh buys afresh
     requests = len(project.sandbox.feed_requests)
     project.run_and_kill(
-        "tap-jobo", "run", "--full-refresh", "tap-jobo", "target-postgres", at_request=requests + 4
+        *("tap-jobo", "run", "--full-refresh", "tap-jobo", "target-postgres"),
+        at_request=requests + 4,
+        env={"TAP_JOBO_ON_MISSING_STATE": "resync"},
     )
     project.sandbox.world.touch(next(iter(project.sandbox.world.rows())), summary="Changed since.")
     project.run()

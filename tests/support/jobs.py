@@ -66,6 +66,7 @@ def pending_of(stream: str, started_at: datetime, since: datetime) -> Json:
         "batch_size": 10_000,
         "cursor": "a-cursor",
         "rows": 10_000,
+        "pages": 1,
         "restarts": 0,
     }
     return state_of(stream, None, filters={}, scan=scan)

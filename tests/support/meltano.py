@@ -66,21 +66,23 @@ class Project:
         assert run.returncode == 0, run.stderr
         return run
 
-    def start(self, *args: str) -> subprocess.Popen[str]:
+    def start(self, *args: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [shutil.which("meltano") or "meltano", *args],
-            env=self.environment(),
+            env=self.environment(env),
             cwd=self.folder,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             text=True,
         )
 
-    def run_and_kill(self, plugin: str, *args: str, at_request: int) -> None:
+    def run_and_kill(
+        self, plugin: str, *args: str, at_request: int, env: Mapping[str, str] | None = None
+    ) -> None:
         """Run, and kill a plugin's process while the feed's n-th request waits for its answer."""
         hold = Hold()
         self.sandbox.faults.add(Fault(hold=hold), on=at_request)
-        meltano = self.start(*args)
+        meltano = self.start(*args, env=env)
         hold.wait(60)
         for process in psutil.Process(meltano.pid).children(recursive=True):
             if any(part.endswith(f"/{plugin}") for part in process.cmdline()):
