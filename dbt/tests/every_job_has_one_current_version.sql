@@ -1,4 +1,4 @@
--- Jobs with more than one current version in the history.
+-- Jobs with more than one current version in the history, and versions without a job.
 {{ config(enabled=jobo.uses_jobs()) }}
 
 with
@@ -9,6 +9,6 @@ history as (
 
 select job_id
 from history
-where dbt_valid_to is null
+where dbt_valid_to is null or job_id is null
 group by job_id
-having count(*) > 1
+having count(*) > 1 or job_id is null
