@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 from tap_jobo.settings import setting as of
@@ -12,8 +13,15 @@ _BASE_URL: Final = (
     r"(?:https://(?:[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\])"
     r"|http://(?:127(?:\.[0-9]{1,3}){3}|(?i:localhost)|\[::1\]))(?::[0-9]{1,5})?(?:/[\w.~/%-]*)?"
 )
-_PATH: Final = r"[^\0~][^\0]*|~(?:[/\\][^\0]*)?"
 _UUID: Final = r"^(?i:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})\Z"
+
+
+def _is_path(text: str) -> bool:
+    try:
+        return bool(Path(text).expanduser())
+    except RuntimeError:  # the home folder of a user who does not exist
+        return False
+
 
 SOURCE: Final = (
     Setting(
@@ -131,8 +139,8 @@ CONTROL: Final = (
         type=of.text(
             "the path of a folder, or a URL such as s3://bucket/prefix, gs://bucket/prefix or "
             "azure://container/prefix (credentials go in environment variables)",
-            _PATH,
-            lambda text: bool(parse_bucket_url(text)) or not is_like_url(text),
+            r"[^\0]+",
+            lambda text: bool(parse_bucket_url(text)) if is_like_url(text) else _is_path(text),
         ),
     ),
     Setting(
@@ -157,7 +165,7 @@ CONTROL: Final = (
         name="company_ids_file",
         title="File of company ids",
         description="Path of a text file with one company id per line, as many as you like.",
-        type=of.text("the path of a text file with a UUID on each line", _PATH),
+        type=of.text("the path of a text file with a UUID on each line", r"[^\0]+", _is_path),
     ),
 )
 """How to run, and company profiles; listed after the settings of the feeds."""

@@ -40,10 +40,14 @@ def read_environment(schema: Mapping[str, Any], environ: Mapping[str, str]) -> d
     except (OSError, UnicodeDecodeError):
         raise ConfigError(f"The file {path} must be readable text in UTF-8.") from None
     return {
-        name: _parse(environ[_PREFIX + name.upper()], definition["type"])
+        name: _parse(environ[variable], definition["type"])
         for name, definition in schema["properties"].items()
-        if _PREFIX + name.upper() in environ
+        if (variable := _variable_of(name)) in environ
     }
+
+
+def _variable_of(name: str) -> str:
+    return _PREFIX + name.upper()
 
 
 def _parse(text: str, types: Collection[str]) -> object:
@@ -110,7 +114,7 @@ def _problem(name: str, value: object, own: Setting | None, schema: Any) -> str 
     if value is None and own.required:
         return (
             f"Setting '{name}' is missing: set it in the file of --config, or set the variable "
-            f"{_PREFIX}{name.upper()} and pass --config ENV."
+            f"{_variable_of(name)} and pass --config ENV."
         )
     if value in ("", []):  # such as the variable of a CI secret that is not set
         advice = "set it to" if own.required else "remove it, or set it to"
@@ -133,4 +137,4 @@ def _mistyped_variables(environ: Mapping[str, str], known: Collection[str]) -> I
         for near in get_close_matches(name.lower(), known, 1, _SIMILAR):
             if not (name.lower().endswith(near) and name[: -len(near)].strip("_")):
                 shown = ascii(variable)[1:-1]
-                yield f"Variable {shown} is not a setting: did you mean {_PREFIX}{near.upper()}?"
+                yield f"Variable {shown} is not a setting: did you mean {_variable_of(near)}?"
