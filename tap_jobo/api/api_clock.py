@@ -87,7 +87,7 @@ def read_api_clock(
         ClockError: No response has a `Date`, or the two clocks are more than a day apart.
     """
     for _ in range(_TRIES):
-        response = client.fetch(prepare(), is_any_accepted=True)
+        response = client.fetch(prepare(), any_status=True)
         if response.status == HTTPStatus.UNAUTHORIZED:
             require_success(response)
         if date := parse_http_date(response.headers.get("Date")):

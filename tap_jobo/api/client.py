@@ -113,7 +113,7 @@ class Client:
         cost: FeedCost | None = None,
         envelope: Collection[str] = (),
         forbidden: str | None = None,
-        is_any_accepted: bool = False,
+        any_status: bool = False,
     ) -> ApiResponse:
         """Return the complete response to a request.
 
@@ -127,7 +127,7 @@ class Client:
             cost: Where they are charged; None for a free request.
             envelope: Members of which a page has at least one; empty for any JSON.
             forbidden: Advice for a 403, instead of the default.
-            is_any_accepted: Whether any response will do, whatever its status.
+            any_status: Whether to return any response, whatever its status.
 
         Raises:
             ApiError: Jobo refused it, or no try returned a usable response.
@@ -145,7 +145,7 @@ class Client:
             timeout = READ_SECONDS if cost else min(READ_SECONDS, max(1, retry.seconds_left))
             try:
                 response = self._send(request, timeout, cost, rows)
-                return response if is_any_accepted else require_success(response, envelope, forbidden)
+                return response if any_status else require_success(response, envelope, forbidden)
             except FailedTryError as failure:
                 if cost and failure.outcome is Outcome.POSSIBLY_BILLED:
                     cost.charge_in_full(failure.headers, rows)

@@ -22,6 +22,7 @@ import pytest
 from jobo_sandbox import Fault, Hold
 from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.progress import Progress, Reading
+from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.sync.report import Report
 from tests.support.clock import FakeClock
 from tests.support.process import Run
@@ -131,7 +132,7 @@ def test_a_known_total_gives_percent_and_time_left(caplog: pytest.LogCaptureFixt
 def test_profiles_that_are_read_along_are_shown(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     clock, budget = FakeClock(), Budget(max_credits=None, alert_threshold=None, logger=LOGGER)
-    cost = FeedCost(budget, "career_sites", list_price=50)
+    cost = FeedCost(budget, CAREER_SITES)
     report = Report(
         stream="career_sites",
         count_rows=lambda: 50,
