@@ -56,7 +56,6 @@ class Setting:
     """A setting of the tap.
 
     Attributes:
-        parameter: The request parameter of a filter; None if it has the setting's name.
         listed_by: The free endpoint that lists the values of a filter, see `api.known_values`.
         hint: Returns what is probably wrong with an allowed item of a list, or None.
     """
@@ -68,14 +67,13 @@ class Setting:
     default: str | int | None = None
     required: bool = False
     secret: bool = False
-    parameter: str | None = None
     listed_by: Literal["filters", "industries", "locations"] | None = None
     hint: Callable[[str], str | None] | None = None
 
     @property
     def request_parameter(self) -> str:
-        """The request parameter of a filter."""
-        return self.parameter or self.name
+        """The request parameter of a filter: its name, without the prefix of the stream."""
+        return self.name.removeprefix("jobs_")
 
     def normalize(self, value: Any) -> Any:
         """Return a value, which may be None, in the one form that equivalent values share."""
@@ -193,7 +191,7 @@ def one_or_more_of(*allowed: str) -> SettingType:
     return list_of(f"one or more of {', '.join(allowed)}", {"enum": [*allowed]})
 
 
-def list_of_objects(items: str, *members: str) -> SettingType:
+def list_of_objects(*members: str) -> SettingType:
     """Return the type of a list of objects, each with at least one of a few string members.
 
     As a filter, it selects rows that match all the members of one of them.
@@ -202,7 +200,7 @@ def list_of_objects(items: str, *members: str) -> SettingType:
     item = {"type": "object", "properties": properties, "additionalProperties": False}
     return SettingType(
         {"type": ["array"], "items": item | {"minProperties": 1}},
-        f"a list of {items}",
+        f"a list of objects, each with one or more of {', '.join(members)}",
         normalize=_without_repeats,
         narrows=lambda old, new: all(
             any(wide.items() <= item.items() for wide in old) for item in new
