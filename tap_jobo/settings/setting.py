@@ -61,7 +61,6 @@ class Setting:
     """
 
     name: str
-    title: str
     description: str
     type: SettingType
     default: str | int | None = None
@@ -81,11 +80,11 @@ class Setting:
 
     def value_hints(self, values: Any) -> list[str]:
         """Return a warning for each item of a list, or None, that probably matches nothing."""
-        items = dict.fromkeys(values or ()) if self.hint else {}
+        hints = {item: self.hint(item) for item in values or ()} if self.hint else {}
         return [
             f"Setting '{self.name}': {item!r} {hint} Unknown values match no rows."
-            for item in items
-            if self.hint and (hint := self.hint(item))
+            for item, hint in hints.items()
+            if hint
         ]
 
     def narrows(self, old: Any, new: Any) -> bool:
@@ -100,20 +99,19 @@ class Setting:
 
 def config_schema(settings: Iterable[Setting]) -> dict[str, Any]:
     """Return the JSON schema of a configuration with these settings, in their order."""
-    return th.PropertiesList(
-        *(
-            th.Property(
-                each.name,
-                th.CustomType({**each.type.schema}),
-                required=each.required,
-                default=each.default,
-                description=each.description,
-                secret=each.secret,
-                title=each.title,
-            )
-            for each in settings
+    properties = [
+        th.Property(
+            each.name,
+            th.CustomType({**each.type.schema}),
+            required=each.required,
+            default=each.default,
+            description=each.description,
+            secret=each.secret,
+            title=each.name.replace("_", " ").capitalize().replace("Api", "API"),
         )
-    ).to_dict()
+        for each in settings
+    ]
+    return th.PropertiesList(*properties).to_dict()
 
 
 def text(
@@ -166,15 +164,10 @@ def integer(minimum: int, maximum: int | None = None, *, is_start: bool = False)
 def list_of(
     items: str, item_schema: Mapping[str, Any] | None = None, *, most: int | None = None
 ) -> SettingType:
-    """Return the type of a list of strings. As a filter, it selects rows that have one of them.
+    """Return the type of a list of at most so many strings.
 
-    A filter that excludes the rows that have one of them needs a type of its own: there, a shorter
-    list matches more.
-
-    Args:
-        items: What the items are, in the plural.
-        item_schema: What is allowed as an item, any text by default.
-        most: Maximum number of items.
+    As a filter, it selects rows that have one of them. A filter that excludes those rows needs a
+    type of its own: there, a shorter list matches more.
     """
     item = {"type": ["string"], **(item_schema or {"pattern": _TEXT})}
     return SettingType(

@@ -14,7 +14,6 @@ from tap_jobo.streams.fields import RESCUED_DATA, instant, key, text, texts
 
 _BATCH_SIZE: Final = Setting(
     name="batch_size",
-    title="Batch size",
     description="Rows per page, 1 to 50. A full page of 50 costs 2,500 credits ($2.50).",
     type=of.integer(1, 50),
     default=50,
@@ -22,7 +21,6 @@ _BATCH_SIZE: Final = Setting(
 FILTERS: Final = (
     Setting(
         name="industries",
-        title="Industries",
         description="Read only companies with one of these industry tags, such as fintech.",
         type=of.list_of("texts, such as fintech"),
         hint=warn_snake_case,
@@ -30,14 +28,12 @@ FILTERS: Final = (
     ),
     Setting(
         name="company_sizes",
-        title="Company sizes",
         description="Read only companies in one of these employee ranges, such as 11-50.",
         type=of.list_of("ranges, such as 11-50"),
         hint=warn_size_range,
     ),
     Setting(
         name="country_codes",
-        title="Country codes",
         description="Read only companies in these countries: ISO 3166-1 alpha-2, such as DE.",
         type=of.list_of(
             "country codes of two capital letters, such as DE", {"pattern": r"^[A-Z]{2}\Z"}
@@ -46,26 +42,22 @@ FILTERS: Final = (
     ),
     Setting(
         name="funding_stages",
-        title="Funding stages",
         description="Read only companies at one of these stages, such as seed or series_a.",
         type=of.list_of("texts, such as seed"),
         hint=warn_snake_case,
     ),
     Setting(
         name="company_types",
-        title="Company types",
         description="Read only companies of these types: `for_profit`, `non_profit`.",
         type=of.one_or_more_of("for_profit", "non_profit"),
     ),
     Setting(
         name="founded_after",
-        title="Founded after",
         description="Read only companies founded in or after this calendar year, 1800 or later.",
         type=of.integer(1800, is_start=True),
     ),
     Setting(
         name="is_agency",
-        title="Agencies",
         description="Read only recruiting agencies (`true`) or only other companies (`false`).",
         type=of.boolean(),
     ),

@@ -24,7 +24,6 @@ from tap_jobo.streams.fields import (
 
 _BATCH_SIZE: Final = Setting(
     name="jobs_batch_size",
-    title="Jobs batch size",
     description=(
         "Jobs per page, 1 to 1,000. A full page of 1,000 costs 3,000 credits ($3.00) at list price."
     ),
@@ -33,7 +32,6 @@ _BATCH_SIZE: Final = Setting(
 )
 _LOCATIONS: Final = Setting(
     name="jobs_locations",
-    title="Job locations",
     description=(
         "Read only jobs in one of these places, each with a country, region, or city; a part that "
         "is not set matches everything. Use full names, such as Germany."
@@ -43,7 +41,6 @@ _LOCATIONS: Final = Setting(
 )
 _SOURCES: Final = Setting(
     name="jobs_sources",
-    title="Job sources",
     description=(
         "Read only jobs from these applicant tracking systems, by Jobo's ids, such as greenhouse "
         "or lever_co. A value that Jobo does not know matches nothing."
@@ -53,14 +50,12 @@ _SOURCES: Final = Setting(
 )
 _WORK_MODELS: Final = Setting(
     name="jobs_work_models",
-    title="Work models",
     description="Read only jobs with these work models: `remote`, `hybrid`, `onsite`.",
     type=of.one_or_more_of("remote", "hybrid", "onsite"),
     listed_by="filters",
 )
 _EMPLOYMENT_TYPES: Final = Setting(
     name="jobs_employment_types",
-    title="Employment types",
     description=(
         "Read only jobs with these employment types: `full-time`, `part-time`, `contract`, "
         "`internship`, `freelance`, `temporary`."
@@ -72,7 +67,6 @@ _EMPLOYMENT_TYPES: Final = Setting(
 )
 _EXPERIENCE_LEVELS: Final = Setting(
     name="jobs_experience_levels",
-    title="Experience levels",
     description=(
         "Read only jobs of these experience levels: `intern`, `entry`, `mid`, `senior`, `lead`, "
         "`executive`."
@@ -82,7 +76,6 @@ _EXPERIENCE_LEVELS: Final = Setting(
 )
 _POSTED_AFTER: Final = Setting(
     name="jobs_posted_after",
-    title="Posted after",
     description=(
         "Read only jobs posted or first indexed at or after this ISO 8601 date or date-time, in "
         "UTC if it has no time zone."
