@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
     from tap_jobo.streams.feed_spec import FeedSpec
 
-_BALANCE: Final = "X-Credits-Balance"
-_PLAN_HEADERS: Final = (_BALANCE, "X-Quota-Limit", "X-Quota-Remaining")
+_PLAN_HEADERS: Final = ("X-Credits-Balance", "X-Quota-Limit", "X-Quota-Remaining")
 """If one of these is present, a missing `X-Credits-Deducted` may mean a free page."""
 
 
@@ -92,16 +91,12 @@ class FeedCost:
         cost = math.ceil(rows * (self._spec.list_price if price is None else price))
         if cost > self._budget.max_credits:
             setting = self._spec.page_size_setting
-            smaller = (
-                f", or lower {setting.name} (a sync in progress keeps its page size)"
-                if setting
-                else ""
-            )
+            smaller = f", or lower {setting.name} for a new sync" if setting else ""
             raise ConfigError(
                 f"Setting 'max_credits' ({self._budget.max_credits:,}) is below the {cost:,} "
                 f"credits of one page of {plural(rows, 'row')} of {self._spec.name}, so no run "
-                f"could make progress: set it to {cost:,} or more{smaller}. A plan whose rows are "
-                "free needs no max_credits."
+                f"could make progress: set it to {cost:,} or more{smaller}. If your plan's rows "
+                "are free, remove max_credits."
             )
 
     def reserve(self, rows: int) -> None:
@@ -124,11 +119,7 @@ class FeedCost:
             )
 
     def charge(self, headers: Mapping[str, str], rows: int) -> int:
-        """Charge a complete response.
-
-        Args:
-            headers: Its headers; the deduction that they report takes precedence.
-            rows: The rows to charge at the last price seen, if the headers report none.
+        """Charge what a complete response deducted, else `rows` at the last price seen.
 
         Returns:
             The credits charged.
@@ -143,7 +134,7 @@ class FeedCost:
 
         Args:
             charged: What `charge` returned.
-            headers: The response headers.
+            headers: The headers of the response.
             rows: The rows in the page.
             requested: The rows that were requested.
 
@@ -155,18 +146,14 @@ class FeedCost:
         dispute = self._dispute(deducted or 0, rows, requested)
         if rows and deducted is not None and not dispute:
             self.price = cost / rows
-        if (balance := _parse_credits(headers.get(_BALANCE))) is not None:
+        if (balance := _parse_credits(headers.get("X-Credits-Balance"))) is not None:
             self._budget.note_balance(balance, self.price)
         return dispute
 
     def charge_in_full(self, headers: Mapping[str, str], rows: int) -> None:
-        """Charge a request that may have been billed, but returned no page.
+        """Charge a request for `rows` that may have been billed, but returned no page.
 
         A page may cost its list price although those before it were free, or cheaper.
-
-        Args:
-            headers: The response headers, if there are any; the deduction that they report counts.
-            rows: The rows that were requested.
         """
         deducted = self._deducted(headers)
         if deducted is None:
@@ -205,7 +192,7 @@ class FeedCost:
 
 
 def deducted_credits(headers: Mapping[str, str]) -> int | None:
-    """Return the deduction that a response reports; None if it does not report one."""
+    """Return the deduction that a response reports, if it reports one."""
     return _parse_credits(headers.get("X-Credits-Deducted"))
 
 

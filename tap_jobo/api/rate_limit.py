@@ -41,13 +41,8 @@ class RateLimiter:
     """Stays within the announced rate, so that a 429 is rare; thread-safe.
 
     The first half of the allowance is used at full speed, so that a small sync does not wait;
-    the rest is spread over the time until the allowance is renewed.
-
-    Args:
-        workers: How many requests may be open at once: a response does not count the others.
-        clock: The clock to read.
-        shutdown: Ends waits when a signal arrives.
-        logger: Where long waits are reported.
+    the rest is spread over the time until the allowance is renewed. As many as `workers` requests
+    may be open at once, and a response does not count the others.
     """
 
     def __init__(
@@ -58,16 +53,10 @@ class RateLimiter:
         self._shutdown = shutdown
         self._logger = logger
         self._lock = threading.Lock()
-        self._last_slot = 0.0
-        self._interval = 0.0
-        self._paused_until = 0.0
+        self._last_slot = self._interval = self._paused_until = 0.0
 
     def wait(self) -> None:
-        """Wait until the next request may be sent.
-
-        Raises:
-            InterruptedRunError: A signal arrived.
-        """
+        """Wait until the next request may be sent, or a signal arrives."""
         with self._lock:
             now = self._clock.monotonic()
             slot = max(now, self._last_slot + self._interval, self._paused_until)

@@ -58,8 +58,7 @@ def require_success(
 
     Args:
         response: The response.
-        envelope: Members of which a page has at least one; empty for any JSON. A response with a
-            deduction is a page even without them: its format has changed.
+        envelope: Members of which a page has at least one; empty for any JSON.
         forbidden: Advice for a 403, instead of the default.
 
     Raises:
@@ -100,10 +99,7 @@ def _refusal(status: int, message: str, data: object, forbidden: str | None) -> 
     if status == HTTPStatus.FORBIDDEN:
         return ApiError(f"{message}. {forbidden or advice}")
     if status < HTTPStatus.BAD_REQUEST:
-        return ApiError(
-            f"{message}. A redirect is not followed, because another host must not see the key: "
-            "set api_url to the address of the API itself."
-        )
+        return ApiError(f"{message}. The key must not follow a redirect: correct api_url.")
     return (NotFoundError if status == HTTPStatus.NOT_FOUND else RejectedError)(message, advice)
 
 
@@ -116,32 +112,25 @@ def parse_json(body: bytes) -> object:
     with suppress(msgspec.DecodeError, ValueError, RecursionError):
         return msgspec.json.decode(body)  # strict, and fast
     try:
-        return json.loads(body.decode("utf-8-sig", "replace"), parse_int=_integer)
+        return json.loads(body.decode("utf-8-sig", "replace"))
     except RecursionError as error:
         raise ValueError from error
 
 
-def _integer(digits: str) -> float:
-    """Parse an integer; one too long for Python becomes infinity, which no field accepts."""
-    try:
-        return int(digits)
-    except ValueError:
-        return float(digits)
-
-
 def _is_usable(response: ApiResponse, envelope: Collection[str]) -> bool:
-    """Whether a complete 2xx body is JSON, and if it is to be a page, was billed as one.
+    """Whether a complete 2xx body is JSON, and a page if an envelope is expected.
 
-    JSON that is cut short is none: a proxy may cut a compressed body without a trace.
+    JSON that is cut short is none: a proxy may cut a compressed body without a trace. A response
+    with a deduction is a page even without the envelope: its format has changed.
     """
+    data: object = None
+    with suppress(msgspec.DecodeError, ValueError, RecursionError):
+        data = _MEMBERS.decode(response.body)  # a fifth of the time of parsing it
     try:
-        names: object = _MEMBERS.decode(response.body)  # a fifth of the time of parsing it
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        try:
-            names = parse_json(response.body)
-        except ValueError:
-            return False
-    has_envelope = isinstance(names, dict) and any(name in names for name in envelope)
+        data = data or parse_json(response.body)
+    except ValueError:
+        return False
+    has_envelope = isinstance(data, dict) and any(name in data for name in envelope)
     return not envelope or has_envelope or bool(deducted_credits(response.headers))
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import enum
 import random
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from tap_jobo.errors import ApiError, RetriesExhaustedError, UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
 CONNECT_SECONDS: Final = 10.0
 READ_SECONDS: Final = 120.0
@@ -42,10 +40,9 @@ class Outcome(enum.Enum):
 class FailedTryError(ApiError):
     """A try returned no page, but another may.
 
-    Args:
-        message: What happened.
+    Attributes:
         outcome: What that means for the bill.
-        headers: The response headers, if there are any.
+        headers: The headers of the response, if there is one.
         retry_after: Seconds that the response asks to wait, if it does.
         is_rate_limit: Whether the cause is a rate limit, which holds back all workers.
     """
@@ -85,13 +82,8 @@ class Retry:
         self._asked = 0.0
         self._waits = iter(POSSIBLY_BILLED_WAITS)
 
-    def wait_after(self, failure: FailedTryError, *, spent: float, now: datetime) -> float:
-        """Return the seconds to wait before the next try.
-
-        Args:
-            failure: What happened.
-            spent: Seconds that the try took.
-            now: The local clock.
+    def wait_after(self, failure: FailedTryError, spent: float) -> float:
+        """Return the seconds to wait before the next try, if the last one took `spent` seconds.
 
         Raises:
             ApiError: There is no next try.
@@ -101,7 +93,7 @@ class Retry:
         self.seconds_left -= spent
         first, longest = BACKOFF
         if failure.retry_after:
-            return self._honor(failure, max(failure.retry_after, first), now)
+            return self._honor(failure, max(failure.retry_after, first))
         backoff = min(longest, first * 2**self._tries)
         wait: float = max(first, backoff * random.uniform(0.5, 1))  # noqa: S311 - jitter
         self._tries += 1
@@ -121,12 +113,9 @@ class Retry:
             )
         return wait * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
 
-    def _honor(self, failure: FailedTryError, seconds: float, now: datetime) -> float:
+    def _honor(self, failure: FailedTryError, seconds: float) -> float:
         self._asked += seconds
         is_bounded = not (self._is_paid or failure.is_rate_limit)
         if self._asked > (self._seconds if is_bounded else RETRY_AFTER_MAX):
-            then = (now + timedelta(seconds=min(seconds, 1e9))).isoformat(timespec="minutes")
-            raise RetriesExhaustedError(
-                f"{failure}, and asks to wait {seconds:,.0f} seconds: try again after {then}"
-            )
+            raise RetriesExhaustedError(f"{failure}, and asks to wait {seconds:,.0f} seconds")
         return seconds

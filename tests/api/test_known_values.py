@@ -96,11 +96,11 @@ class TestLists:
             ),
             (
                 {"jobs_locations": [{"city": "Ber"}]},
-                """'jobs_locations': {"city": "Ber"} is not one of Jobo's locations. Did""",
+                """'jobs_locations': {'city': 'Ber'} is not one of Jobo's locations. Did""",
             ),
             (
                 {"jobs_locations": [{"country": "Germny"}]},
-                """'jobs_locations': {"country": "Germny"} is not one of Jobo's locations.""",
+                """'jobs_locations': {'country': 'Germny'} is not one of Jobo's locations.""",
             ),
         ],
     )
