@@ -26,13 +26,9 @@ _DATE_RESOLUTION: Final = timedelta(seconds=1)
 
 
 class ApiClock:
-    """The API's clock: what it showed at the start of a run, plus the time that has passed since.
+    """The API's clock: the `Date` at the start of a run, plus the time that has passed since.
 
     It is never ahead of the API's own clock, because a `Date` has whole seconds.
-
-    Args:
-        date: The API's clock at the start of the run.
-        clock: The local clocks, now.
     """
 
     def __init__(self, date: datetime, clock: Clock) -> None:
@@ -53,11 +49,7 @@ class ApiClock:
         return min(self._date, self._local) + self._passed()
 
     def reject_future(self, instant: datetime | None) -> None:
-        """Check that a bookmark, or the start of an unfinished sync, is not in the future.
-
-        Raises:
-            StateError: It is, so rows would be skipped.
-        """
+        """Raise StateError if a bookmark, or the start of an unfinished sync, is in the future."""
         if instant and instant > self.now() + _DATE_RESOLUTION:
             raise StateError(
                 f"The bookmark {format_timestamp(instant)} is in the future: the API's clock shows "

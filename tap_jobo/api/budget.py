@@ -47,17 +47,15 @@ class Budget:
         self.possibly_billed = 0
         self.balance: int | None = None
 
-    def note_balance(self, balance: int, price: float) -> None:
-        """Record a balance, and warn if it is low; `price` is in credits per row."""
+    def note_balance(self, balance: int) -> None:
+        """Record a balance, and warn if it is low."""
         self.balance = balance
         if self._alert_threshold is not None and balance < self._alert_threshold:
             self._logger.warning(
-                "The balance of %s credits (%s) is below credits_alert_threshold %s: it still "
-                "covers %s.",
+                "The balance of %s credits (%s) is below credits_alert_threshold %s.",
                 f"{balance:,}",
                 dollars(balance),
                 f"{self._alert_threshold:,}",
-                plural(math.floor(balance / price), "row") if price else "any number of rows",
             )
             self._alert_threshold = None  # once per run
 
@@ -83,11 +81,7 @@ class FeedCost:
         self.possibly_billed = 0
 
     def check_page(self, rows: int, price: float | None = None) -> None:
-        """Check that the budget of a run covers a page, by default at list price.
-
-        Raises:
-            ConfigError: The page costs more than `max_credits`.
-        """
+        """Raise ConfigError if `max_credits` does not cover a page, by default at list price."""
         cost = math.ceil(rows * (self._spec.list_price if price is None else price))
         if cost > self._budget.max_credits:
             setting = self._spec.page_size_setting
@@ -119,11 +113,7 @@ class FeedCost:
             )
 
     def charge(self, headers: Mapping[str, str], rows: int) -> int:
-        """Charge what a complete response deducted, else `rows` at the last price seen.
-
-        Returns:
-            The credits charged.
-        """
+        """Charge what a complete response deducted, else `rows` at the last price; return it."""
         deducted = self._deducted(headers)
         cost = math.ceil(rows * self.price) if deducted is None else deducted
         self._add(cost)
@@ -147,7 +137,7 @@ class FeedCost:
         if rows and deducted is not None and not dispute:
             self.price = cost / rows
         if (balance := _parse_credits(headers.get("X-Credits-Balance"))) is not None:
-            self._budget.note_balance(balance, self.price)
+            self._budget.note_balance(balance)
         return dispute
 
     def charge_in_full(self, headers: Mapping[str, str], rows: int) -> None:

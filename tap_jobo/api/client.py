@@ -13,7 +13,6 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from tap_jobo.api.rate_limit import RateLimiter
 from tap_jobo.api.responses import ApiResponse, require_success
 from tap_jobo.api.retry import (
     CONNECT_SECONDS,
@@ -22,6 +21,7 @@ from tap_jobo.api.retry import (
     RETRY_SECONDS,
     FailedTryError,
     Outcome,
+    RateLimiter,
     Retry,
 )
 from tap_jobo.errors import InterruptedRunError, OutputError
@@ -69,11 +69,7 @@ class Client:
     """Sends requests and decides which failures to retry.
 
     Attributes:
-        session: The session to send with.
         key: The API key, to redact it from responses.
-        shutdown: Ends waits and requests when a signal arrives.
-        clock: The clocks to read.
-        logger: Where retries are reported.
         workers: How many threads use the client at once; a rate limit applies to all of them.
         retry_seconds: Seconds of backoff and failed tries for one request, not counting waits that
             the server asks for.
@@ -115,8 +111,8 @@ class Client:
             request: What to send, including the key.
             rows: Maximum rows that the response may hold and cost.
             cost: Where they are charged; None for a free request.
-            envelope: Members of which a page has at least one; empty for any JSON.
-            forbidden: Advice for a 403, instead of the default.
+            envelope: As for `require_success`.
+            forbidden: As for `require_success`.
             any_status: Whether to return any response, whatever its status.
 
         Raises:
@@ -146,11 +142,7 @@ class Client:
                     wait = 0.0
 
     def fetch_once(self, request: PreparedRequest, timeout: float) -> ApiResponse:
-        """Return the response to an optional, free request, without retries or waits.
-
-        Raises:
-            ApiError: There is no usable response.
-        """
+        """Return the response to a free request, or raise ApiError after one try."""
         return require_success(self._send(request, timeout))
 
     def _send(

@@ -57,16 +57,7 @@ class RawPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedReader:
-    """Fetches the pages of a feed.
-
-    Attributes:
-        spec: The feed.
-        client: Sends the requests.
-        prepare: Builds a request from its parameters.
-        filters: The filters of every sync.
-        cost: Where the cost of each page is counted.
-        clock: The API's clock.
-    """
+    """Fetches the pages of a feed; `prepare` builds a request from its parameters."""
 
     spec: FeedSpec
     client: Client
@@ -76,11 +67,7 @@ class FeedReader:
     clock: ApiClock
 
     def fetch_page(self, sync: Sync) -> RawPage:
-        """Fetch and charge a sync's next page.
-
-        Raises:
-            TapJoboError: As for `Client.fetch`.
-        """
+        """Fetch and charge a sync's next page, or raise as `Client.fetch` does."""
         started_at = format_timestamp(self.clock.earlier())
         response = self.client.fetch(
             self.prepare(_parameters(self.spec, sync, self.filters)),

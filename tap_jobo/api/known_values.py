@@ -50,9 +50,8 @@ class KnownValues:
             self._logger.debug("Filter values are not checked (%r).", error)
             self._is_available = False
             return []
-        what = setting.name.removeprefix("jobs_").replace("_", " ")
         return [
-            f"Setting '{setting.name}': {value!r} is not one of Jobo's {what}, so it matches no rows."
+            f"Setting '{setting.name}': Jobo does not list {value!r}, so it matches no rows."
             + (f" Did you mean {' or '.join(found)}?" if found else "")
             for value, found in similar
             if found is not None

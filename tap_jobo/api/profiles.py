@@ -48,12 +48,8 @@ class Profiles:
     """Reads `GET /api/companies/{id}`, which is free.
 
     Attributes:
-        client: Sends the requests, for `workers` threads at once.
         prepare: Builds a request from a company id.
-        converter: Converts a profile to a record.
         workers: Maximum concurrent requests.
-        shutdown: Ends the wait for profiles when a signal arrives.
-        logger: Where missing profiles are logged.
         count: Profiles read and written so far.
         not_found: Companies without a profile, so far.
         skipped: Companies whose profile the API did not return, so far.

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from tap_jobo.api.budget import deducted_credits
-from tap_jobo.api.rate_limit import parse_retry_after
-from tap_jobo.api.retry import FailedTryError, Outcome
+from tap_jobo.api.retry import FailedTryError, Outcome, parse_retry_after
 from tap_jobo.errors import (
     ApiError,
     CursorRejectedError,
@@ -41,10 +40,7 @@ _MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 @dataclass(frozen=True, slots=True)
 class ApiResponse:
-    """A complete response: its body is decoded, and the key in it redacted.
-
-    The names of `headers` are case-insensitive.
-    """
+    """A complete response: its body is decoded, and the key in it redacted."""
 
     body: bytes
     status: int

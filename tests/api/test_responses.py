@@ -97,12 +97,6 @@ class TestRefusals:
         assert "302" in complaint(tap.run())
         assert len(sandbox.feed_requests) == 1
 
-    def test_invalid_certificate_fails_at_once(self, tap: Tap, sandbox: Sandbox) -> None:
-        line = complaint(tap.run(api_url=sandbox.url.replace("http:", "https:")))
-        assert "api_url" in line
-        assert "certificate" in line
-        assert sandbox.ledger == []
-
 
 class TestKey:
     """It is in no log and no file."""
