@@ -26,11 +26,6 @@ _PLAN_HEADERS: Final = ("X-Credits-Balance", "X-Quota-Limit", "X-Quota-Remaining
 class Budget:
     """The credits of one run, shared by all its streams.
 
-    Args:
-        max_credits: Maximum credits per run; None for no limit.
-        alert_threshold: Balance below which a WARNING is logged, once per run; None for never.
-        logger: Where warnings are logged.
-
     Attributes:
         credits: Credits charged so far, possibly billed ones included.
         possibly_billed: How many of these no response reports.
@@ -62,10 +57,6 @@ class Budget:
 
 class FeedCost:
     """What one feed costs, within the budget of the run.
-
-    Args:
-        budget: The budget of the run.
-        spec: The feed.
 
     Attributes:
         price: Credits per row at the price last seen, the list price before that.
@@ -120,13 +111,7 @@ class FeedCost:
         return cost
 
     def reconcile(self, charged: int, headers: Mapping[str, str], rows: int, requested: int) -> str:
-        """Correct a charge and learn the price, once the page's number of rows is known.
-
-        Args:
-            charged: What `charge` returned.
-            headers: The headers of the response.
-            rows: The rows in the page.
-            requested: The rows that were requested.
+        """Correct what `charge` returned and learn the price, once a page's rows are known.
 
         Returns:
             What is wrong with the deduction; empty if nothing is.

@@ -44,11 +44,7 @@ _NETWORK_ERRORS: Final = (OSError, urllib3.exceptions.HTTPError)
 
 
 class ApiSession(requests.Session):
-    """A session that sends the key to no other host than the API's.
-
-    Args:
-        url: The API's base URL.
-    """
+    """A session that sends the key to no other host than the API's."""
 
     def __init__(self, url: str) -> None:
         super().__init__()

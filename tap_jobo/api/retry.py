@@ -7,7 +7,7 @@ import random
 import threading
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tap_jobo.clock import parse_http_date
 from tap_jobo.errors import ApiError, RetriesExhaustedError, UnreachableError
@@ -84,11 +84,7 @@ class Retry:
         self._waits = iter(POSSIBLY_BILLED_WAITS)
 
     def wait_after(self, failure: FailedTryError, spent: float) -> float:
-        """Return the seconds to wait before the next try, if the last one took `spent` seconds.
-
-        Raises:
-            ApiError: There is no next try.
-        """
+        """Return the seconds to wait before the next try, or raise ApiError if there is none."""
         if self._is_paid and failure.outcome is Outcome.POSSIBLY_BILLED:
             return self._after_possibly_billed(failure)
         self.seconds_left -= spent
@@ -122,13 +118,15 @@ class Retry:
         return seconds
 
 
-def parse_retry_after(status: int, headers: Mapping[str, str], body: object) -> float | None:
+def parse_retry_after(
+    status: int, headers: Mapping[str, str], body: Mapping[str, Any]
+) -> float | None:
     """Return the seconds that a response asks to wait; None if it does not ask."""
     retry_after = headers.get("Retry-After")
     seconds = _number(retry_after)
     if seconds is None and (date := parse_http_date(retry_after)):
         seconds = _until(date.timestamp(), headers)
-    if seconds is None and isinstance(body, dict):
+    if seconds is None:
         seconds = _number(body.get("retry_after_seconds"))
     if seconds is None and status == HTTPStatus.TOO_MANY_REQUESTS:
         seconds = _until(_number(headers.get("X-RateLimit-Reset")), headers)

@@ -93,7 +93,7 @@ class TestLists:
     def test_value_that_jobo_does_not_list(
         self, sandbox: Sandbox, name: str, values: list[Any], similar: str
     ) -> None:
-        (warning,) = warnings(sandbox, **{name: values})
+        (warning,) = warnings(sandbox, None, **{name: values})
         why = f"Jobo does not list {values[0]!r}, so it matches no rows."
         assert warning == f"Setting '{name}': {why}{similar}"
 
