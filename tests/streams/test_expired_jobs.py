@@ -1,4 +1,4 @@
-"""The expired jobs: ids that are gone, free of charge, and how far back the API tells of them."""
+"""The expired jobs: ids that are gone, free, and how far back the API tells of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jobo_sandbox import Fault
-from tests.support import entry_of
 from tests.support.jobs import (
     bookmark_of,
     instant,
@@ -108,12 +107,6 @@ def test_first_run_reaches_7_days_less_an_hour_by_the_apis_clock(
     assert gaps(run) == []
 
 
-def test_later_start_date_is_kept(both: CompaniesTap, hiring: Sandbox) -> None:
-    start = (datetime.now(UTC) - timedelta(days=2)).isoformat().replace("+00:00", "Z")
-    both.run(start_date=start)
-    assert asked_since(hiring) == instant(start)
-
-
 def test_next_run_asks_from_the_lookback_on(both: CompaniesTap, hiring: Sandbox) -> None:
     first = both.run()
     gone = next(iter(hiring.world.jobs()))
@@ -148,15 +141,6 @@ def test_bookmark_within_the_lookback_is_no_gap(both: CompaniesTap, hiring: Sand
     assert run.returncode == 0, run.stderr
     assert gaps(run) == []
     assert asked_since(hiring) > bookmark - timedelta(minutes=15)
-
-
-def test_full_table_tells_of_a_gap_too(both: CompaniesTap) -> None:
-    for each in entry_of(both.catalog, "expired_jobs")["metadata"]:
-        if each["breadcrumb"] == []:
-            each["metadata"]["replication-method"] = "FULL_TABLE"
-    bookmark = datetime.now(UTC) - timedelta(days=30)
-    (warning,) = gaps(both.run(state=state_of("expired_jobs", bookmark)))
-    assert interval(warning)[0] == bookmark
 
 
 # Interrupted syncs
@@ -210,7 +194,7 @@ def test_first_sync_resumed_hours_later_is_no_gap(alone: CompaniesTap, hiring: S
     assert gaps(run) == []
 
 
-def test_rejected_cursor_starts_over_free_of_charge(alone: CompaniesTap, hiring: Sandbox) -> None:
+def test_rejected_cursor_starts_over_free(alone: CompaniesTap, hiring: Sandbox) -> None:
     hiring.faults.add(Fault(replace=more), endpoint="expired_jobs")
     hiring.faults.add(Fault(reject_cursor="409"), on=2, endpoint="expired_jobs")
     run = alone.run()
@@ -231,7 +215,7 @@ def test_restart_stays_within_what_the_api_allows(both: CompaniesTap, hiring: Sa
     assert asked_since(hiring) > now - WEEK + HOUR - SECOND
 
 
-# Free of charge
+# Free
 
 
 def test_nothing_is_journaled(alone: CompaniesTap, hiring: Sandbox, tmp_path: Path) -> None:

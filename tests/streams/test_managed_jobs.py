@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobo_sandbox import Fault
 from tests.support import complaint
 from tests.support.companies import selecting
 from tests.support.jobs import FILTERS, POSTED_AFTER, bookmark_of, rows_of, tap_of
@@ -72,15 +71,6 @@ def test_filter_of_jobs_alone_is_no_change_here(managed_tap: CompaniesTap) -> No
     assert "The filters of managed_jobs have changed" in line
 
 
-def test_second_managed_sync_asks_for_changes(managed_tap: CompaniesTap, hiring: Sandbox) -> None:
-    state = managed_tap.run().state
-    changed = next(iter(hiring.world.managed_jobs()))
-    other = next(iter(hiring.world.jobs().keys() - hiring.world.managed_jobs().keys()))
-    for key in (changed, other):
-        hiring.world.touch_job(key, benefits=["Changed since."])
-    assert rows_of(managed_tap.run(state=state), "managed_jobs").keys() == {changed}
-
-
 def test_403_says_that_the_key_has_no_managed_sources(
     managed_tap: CompaniesTap, hiring: Sandbox
 ) -> None:
@@ -101,12 +91,3 @@ def test_403_keeps_what_came_before(hiring: Sandbox, tmp_path: Path, discovered:
     again = tap.run(state=run.state)
     assert again.returncode == 0, again.stderr
     assert hiring.rows_billed == 90
-
-
-def test_403_of_jobs_says_nothing_of_managed_sources(
-    hiring: Sandbox, tmp_path: Path, discovered: Json
-) -> None:
-    hiring.faults.add(Fault(status=403), endpoint="jobs")
-    line = complaint(tap_of(hiring, tmp_path, discovered, "jobs").run())
-    assert "managed" not in line
-    assert "The plan or the key does not include this" in line
