@@ -236,10 +236,10 @@ class TestTestMode:
         sandbox.faults.add(Fault(status=503, times=None))
         command = tap.command("--test")
         run = execute([sys.executable, "-P", QUICK_TAP, *command[1:]], tap.environment())
-        spent = re.search(r"given up after (\d) tries in (\d+) seconds", complaint(run))
+        spent = re.search(r"given up after (\d+) seconds", complaint(run))
         assert spent
-        assert int(spent[1]) == len(sandbox.feed_requests) > 1
-        assert int(spent[2]) <= 10
+        assert len(sandbox.feed_requests) > 1
+        assert int(spent[1]) <= 10
 
     def test_it_does_not_follow_about(self, tap: Tap, sandbox: Sandbox) -> None:
         for args in (("--about", "--test"), ("--test", "--about")):
