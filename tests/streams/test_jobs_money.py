@@ -129,7 +129,7 @@ def test_402_names_jobs_batch_size(
     hiring.balance = 2_999
     tap = tap_of(hiring, tmp_path, discovered, stream)
     line = complaint(tap.run())
-    assert "The next page needs 3,000 credits and the balance is 2,999" in line
+    assert "The next page needs 3000 credits, and the balance is 2999" in line
     assert "lower batch_size or jobs_batch_size to use the last credits" in line
     run = tap.run(jobs_batch_size=900)
     assert run.returncode == 0, run.stderr
