@@ -35,7 +35,7 @@ def parse_timestamp(text: str) -> datetime:
         ValueError: The text is neither.
     """
     if not _TIMESTAMP.fullmatch(text):
-        raise ValueError(text)
+        raise ValueError(f"{text!a} is not an ISO 8601 timestamp")
     parsed = datetime.fromisoformat(text.upper())
     try:
         return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)

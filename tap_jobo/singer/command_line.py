@@ -120,18 +120,13 @@ class CommandLine(Tap):
         Raises:
             ConfigError: There are none, so a test would show nothing.
         """
-        streams = [each for each in self.own_streams if each.selected and not each.is_mapped_out]
+        streams = [each for each in self.run.streams if each.selected and not each.is_mapped_out]
         if not streams:
             raise ConfigError(
                 "There is nothing to test: the catalog selects no stream, or stream_maps removes "
                 "all that it selects."
             )
         return streams
-
-    @property
-    def own_streams(self) -> Iterable[JoboStream]:
-        """The streams, which are all of this tap's base class."""
-        return cast("Iterable[JoboStream]", self.streams.values())
 
 
 def _read_input_file(

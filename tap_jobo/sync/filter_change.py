@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import StateError
-from tap_jobo.wording import dollars, plural
+from tap_jobo.wording import dollars
 
 if TYPE_CHECKING:
     from tap_jobo.streams.feed_spec import FeedSpec
     from tap_jobo.sync.state import StreamState
     from tap_jobo.sync_id import Filters
-
-_MANY: Final = 1_000
-"""Rows for which a price is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +67,15 @@ class FilterChange:
             f"({difference})"
         )
 
-    def error(
-        self, state: StreamState, most_rows: int | None, *, are_pages_waiting: bool
-    ) -> StateError:
+    def error(self, state: StreamState, *, are_pages_waiting: bool) -> StateError:
         """Return an error that says what each way on leaves missing, and what it costs.
 
         Args:
             state: The stream's state.
-            most_rows: How many rows can match the new filters, None if that is not known.
             are_pages_waiting: Whether the journal holds pages of a sync with the old filters that
                 the state does not know.
         """
-        cost = f"each row is billed, {self._cost(most_rows)}"
+        cost = f"each row is billed, {dollars(self.spec.list_price * 1_000)} per 1,000"
         if state.bookmark and not self.is_full_table:
             ways = (
                 "To resume from the bookmark "
@@ -90,21 +84,15 @@ class FilterChange:
                 f"set it to 'resync': {cost}."
             )
         else:
-            why = "No sync with the old filters is complete"
-            if self.is_full_table:
-                why = "The replication method is FULL_TABLE"
             ways = (
-                f"{why}, so with on_filter_change set to 'keep' or 'resync' the run reads "
-                f"everything that matches from the start: {cost}."
+                "There is no bookmark to resume from, so with on_filter_change set to 'keep' or "
+                f"'resync' the run reads everything that matches: {cost}."
             )
-        if state.pending:
-            ways += (
-                " Both drop the sync in progress: if they match, its "
-                f"{plural(state.pending.rows, 'row')} will be billed again."
-            )
-        elif are_pages_waiting:
-            ways += " Both leave pages of a sync with the old filters unused in the journal."
-        return StateError(f"{self.describe()}. {ways} {self._way_back(state, are_pages_waiting)}")
+        way_back = "Or change the filters back"
+        if state.pending or are_pages_waiting:
+            ways += " Both drop the unfinished sync with the old filters, and bill its rows again."
+            way_back += " and complete that sync first"
+        return StateError(f"{self.describe()}. {ways} {way_back}.")
 
     def _what_keep_misses(self, state: StreamState) -> str:
         if state.pending and state.pending.since is None:
@@ -117,27 +105,8 @@ class FilterChange:
             return "no row is missing then"
         return "rows that match only the new filters and last changed before it stay missing"
 
-    def _cost(self, most_rows: int | None) -> str:
-        if most_rows is None:
-            return (
-                f"{dollars(self.spec.list_price * _MANY)} per {_MANY:,} at list price, and Jobo "
-                "does not say beforehand how many match (max_credits limits what a run spends)"
-            )
-        return (
-            f"at most about {dollars(most_rows * self.spec.list_price)} "
-            f"({plural(most_rows, 'row')} by Jobo's counts, at list price)"
-        )
-
-    def _way_back(self, state: StreamState, are_pages_waiting: bool) -> str:  # noqa: FBT001
-        if not (state.pending or are_pages_waiting):
-            return "Or change the filters back."
-        then = "; changing them is then no error" if self.why_harmless() else ""
-        return f"Or change the filters back and complete that sync first{then}."
-
 
 def _show(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(item if isinstance(item, str) else json.dumps(item) for item in value)
-    if isinstance(value, bool):
-        return str(value).lower()
-    return "not set" if value is None else str(value)
+    return "not set" if value is None else str(value).lower()
