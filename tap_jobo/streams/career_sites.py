@@ -6,9 +6,7 @@ from typing import Final
 
 from singer_sdk import typing as th
 
-from tap_jobo.settings.formats import matches
-from tap_jobo.settings.setting import Setting
-from tap_jobo.settings.setting_types import boolean, integer, list_of
+from tap_jobo.settings.setting import Setting, boolean, integer, list_of, one_or_more_of
 from tap_jobo.settings.value_hints import warn_country_code, warn_size_range, warn_snake_case
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.streams.fields import RESCUED_DATA, instant, key, text, texts
@@ -33,37 +31,38 @@ FILTERS: Final = (
         name="industries",
         title="Industries",
         description="Read only companies with one of these industry tags, such as fintech.",
-        type=list_of(example="fintech", hint=warn_snake_case),
+        type=list_of("texts, such as fintech"),
+        hint=warn_snake_case,
         listed_by="industries",
     ),
     Setting(
         name="company_sizes",
         title="Company sizes",
-        description="Read only companies in one of these employee bands, such as 11-50.",
-        type=list_of(example="11-50", hint=warn_size_range),
+        description="Read only companies in one of these employee ranges, such as 11-50.",
+        type=list_of("ranges, such as 11-50"),
+        hint=warn_size_range,
     ),
     Setting(
         name="country_codes",
         title="Country codes",
         description="Read only companies in these countries: ISO 3166-1 alpha-2, such as DE.",
         type=list_of(
-            "country codes of two capital letters",
-            matches(r"[A-Z]{2}"),
-            example="DE",
-            hint=warn_country_code,
+            "country codes of two capital letters, such as DE", {"pattern": r"^[A-Z]{2}\Z"}
         ),
+        hint=warn_country_code,
     ),
     Setting(
         name="funding_stages",
         title="Funding stages",
         description="Read only companies at one of these stages, such as seed or series_a.",
-        type=list_of(example="seed", hint=warn_snake_case),
+        type=list_of("texts, such as seed"),
+        hint=warn_snake_case,
     ),
     Setting(
         name="company_types",
         title="Company types",
         description="Read only companies of these types: `for_profit`, `non_profit`.",
-        type=list_of(allowed=("for_profit", "non_profit")),
+        type=one_or_more_of("for_profit", "non_profit"),
     ),
     Setting(
         name="founded_after",

@@ -7,8 +7,14 @@ from typing import Final
 
 from singer_sdk import typing as th
 
-from tap_jobo.settings.setting import Setting
-from tap_jobo.settings.setting_types import integer, list_of, list_of_objects, past_date
+from tap_jobo.settings.setting import (
+    Setting,
+    integer,
+    list_of,
+    list_of_objects,
+    one_or_more_of,
+    past_date,
+)
 from tap_jobo.streams.feed_spec import Continuation, FeedSpec
 from tap_jobo.streams.fields import (
     RESCUED_DATA,
@@ -43,7 +49,12 @@ _LOCATIONS: Final = Setting(
         "Read only jobs in one of these places, each with a country, region, or city; a part that "
         "is not set matches everything. Use full names, such as Germany."
     ),
-    type=list_of_objects("country", "region", "city", example={"country": "Germany"}),
+    type=list_of_objects(
+        'objects with country, region or city, such as [{"country": "Germany"}]',
+        "country",
+        "region",
+        "city",
+    ),
     parameter="locations",
     listed_by="locations",
 )
@@ -54,7 +65,7 @@ _SOURCES: Final = Setting(
         "Read only jobs from these applicant tracking systems, by Jobo's ids, such as greenhouse "
         "or lever_co. A value that Jobo does not know matches nothing."
     ),
-    type=list_of(example="greenhouse"),
+    type=list_of("texts, such as greenhouse"),
     parameter="sources",
     listed_by="filters",
 )
@@ -62,7 +73,7 @@ _WORK_MODELS: Final = Setting(
     name="jobs_work_models",
     title="Work models",
     description="Read only jobs with these work models: `remote`, `hybrid`, `onsite`.",
-    type=list_of(allowed=("remote", "hybrid", "onsite")),
+    type=one_or_more_of("remote", "hybrid", "onsite"),
     parameter="work_models",
     listed_by="filters",
 )
@@ -73,8 +84,8 @@ _EMPLOYMENT_TYPES: Final = Setting(
         "Read only jobs with these employment types: `full-time`, `part-time`, `contract`, "
         "`internship`, `freelance`, `temporary`."
     ),
-    type=list_of(
-        allowed=("full-time", "part-time", "contract", "internship", "freelance", "temporary")
+    type=one_or_more_of(
+        "full-time", "part-time", "contract", "internship", "freelance", "temporary"
     ),
     parameter="employment_types",
     listed_by="filters",
@@ -86,7 +97,7 @@ _EXPERIENCE_LEVELS: Final = Setting(
         "Read only jobs of these experience levels: `intern`, `entry`, `mid`, `senior`, `lead`, "
         "`executive`."
     ),
-    type=list_of(allowed=("intern", "entry", "mid", "senior", "lead", "executive")),
+    type=one_or_more_of("intern", "entry", "mid", "senior", "lead", "executive"),
     parameter="experience_levels",
     listed_by="filters",
 )
