@@ -17,8 +17,6 @@ from tap_jobo.streams.registry import FEEDS
 from tap_jobo.wording import CREDITS_PER_DOLLAR, dollars
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from tap_jobo.singer.run import RunContext
     from tap_jobo.singer.stream import JoboStream
     from tap_jobo.singer.writer import StdoutWriter
