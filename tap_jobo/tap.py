@@ -116,8 +116,8 @@ class TapJobo(CommandLine):
             ConfigError: A map is invalid, or a name does not exist.
         """
         maps = self.config.get("stream_maps", {})
-        selected = [stream.name for stream in self.run.streams if stream.selected]
-        fields = {stream.name: stream.schema["properties"] for stream in self.run.streams}
+        selected = [name for name, stream in self.streams.items() if stream.selected]
+        fields = {name: stream.schema["properties"] for name, stream in self.streams.items()}
         check_names(fields, self.input_catalog, maps)
         try:
             self.mapper = PluginMapper(plugin_config=dict(self.config), logger=self.logger)

@@ -75,7 +75,9 @@ class FilterChange:
             are_pages_waiting: Whether the journal holds pages of a sync with the old filters that
                 the state does not know.
         """
-        cost = f"each row is billed, {dollars(self.spec.list_price * 1_000)} per 1,000"
+        cost = (
+            f"each row is billed, {dollars(self.spec.list_price * 1_000)} per 1,000 at list price"
+        )
         if state.bookmark and not self.is_full_table:
             ways = (
                 "To resume from the bookmark "
