@@ -304,10 +304,15 @@ class FeedSync:
         cost = f"{plural(sync.rows, 'row')} so far for {dollars(sync.rows * self._report.price)}"
         if sync.restarts:
             drop = f"`tap-jobo-journal drop {sync.id}`, then " if self._journal.is_on else ""
-            state = " with a state in which 'started_at' of 'scan' is null" if sync.since else ""
+            how = "a full refresh (without state)"
+            if sync.since:
+                how = (
+                    "the tap with a state in which 'started_at' of 'scan' is null; a full refresh "
+                    "(without state) is billed for all rows"
+                )
             raise ApiError(
                 f"{rejection}, again in a sync that was started over once. To start over again and "
-                f"be billed for the {cost}, run {drop}the tap{state or ' without state'}."
+                f"be billed for the {cost}, run {drop}{how}."
             ) from rejection
         self._logger.warning("%s. The sync starts over and bills the %s again.", rejection, cost)
         return self._journal.resume(self._start.restarted(sync), None)

@@ -44,7 +44,7 @@ def recover_state(
             return state
         raise StateError(
             f"Setting 'on_missing_state' is {choice}, but the state of {name} is missing and the "
-            "journal has no complete sync to resume from. Nothing was billed. Remove the setting, "
+            "journal has no complete sync to go on from. Nothing was billed. Remove the setting, "
             "or set it to 'resync' to be billed for each row."
         )
     if last.id in ids:
