@@ -26,7 +26,6 @@ def _is_path(text: str) -> bool:
 SOURCE: Final = (
     Setting(
         name="api_key",
-        title="API key",
         description="API key of your Jobo account. It starts with `jbe_live_` or `jbe_test_`.",
         type=of.text("one line of printable ASCII characters without spaces", "[!-~]*"),
         required=True,
@@ -34,31 +33,23 @@ SOURCE: Final = (
     ),
     Setting(
         name="api_url",
-        title="API URL",
         description=(
             "Base URL of the Jobo API: https, or http on this machine only (127.0.0.1, [::1], "
             "localhost). The key is sent to no other host."
         ),
-        type=of.text(
-            "an https:// URL without user, query, or fragment; http:// only on this machine "
-            "(127.0.0.1, [::1], localhost)",
-            _BASE_URL,
-        ),
+        type=of.text("an https:// URL without user, query, or fragment", _BASE_URL),
         default="https://connect.jobo.world",
     ),
     Setting(
         name="start_date",
-        title="Start date",
         description=(
-            "Where the first sync starts: an ISO 8601 date or date-time, in UTC if it has no time "
-            "zone. Rows last updated before it are not read. If not set, all rows are read. A "
-            "start date overrides an earlier bookmark."
+            "Where the first sync starts: an ISO 8601 date or date-time, by default in UTC. Rows "
+            "last updated before it are not read. It overrides an earlier bookmark."
         ),
         type=of.past_date(),
     ),
     Setting(
         name="lookback_minutes",
-        title="Lookback",
         description=(
             "How many minutes before the bookmark the next sync starts, to catch rows that arrive "
             "late; 10,080 (a week) at most. Rows that changed within that time before the last "
@@ -74,7 +65,6 @@ SOURCE: Final = (
 CONTROL: Final = (
     Setting(
         name="on_filter_change",
-        title="On filter change",
         description=(
             "What to do if the filters differ from those in the state so that rows would be "
             "missing: `error` stops before any billed request, `keep` resumes from the bookmark "
@@ -87,7 +77,6 @@ CONTROL: Final = (
     ),
     Setting(
         name="on_missing_state",
-        title="On missing state",
         description=(
             "What to do if there is no state, but the journal knows of a complete sync: `error` "
             "stops before any request, `resync` reads everything again (each row is billed), "
@@ -102,7 +91,6 @@ CONTROL: Final = (
     ),
     Setting(
         name="max_credits",
-        title="Maximum credits",
         description=(
             "Maximum credits per run (1,000 credits are $1). When it is reached, the run stops "
             "cleanly (exit code 0) and the next run resumes from there."
@@ -111,15 +99,11 @@ CONTROL: Final = (
     ),
     Setting(
         name="credits_alert_threshold",
-        title="Balance alert",
-        description=(
-            "Log a warning, once per run, if the account's balance is below this many credits."
-        ),
+        description="Log a warning if the account's balance is below this many credits.",
         type=of.integer(0),
     ),
     Setting(
         name="journal",
-        title="Journal",
         description=(
             "Keep billed pages on disk until the target has stored their rows, so that they are "
             "not billed again after a crash."
@@ -129,7 +113,6 @@ CONTROL: Final = (
     ),
     Setting(
         name="journal_dir",
-        title="Journal folder",
         description=(
             "Folder of the journal, by default in the user's state folder; or, with the extra "
             "`tap-jobo[cloud]`, s3://bucket/prefix, gs://bucket/prefix or azure://container/prefix "
@@ -145,14 +128,12 @@ CONTROL: Final = (
     ),
     Setting(
         name="companies_concurrency",
-        title="Concurrent profiles",
         description="How many company profiles are requested at once, 1 to 16.",
         type=of.integer(1, 16),
         default=4,
     ),
     Setting(
         name="company_ids",
-        title="Company ids",
         description=(
             "Up to 1,000 company ids (environment variables are limited in size): the stream "
             "`companies` reads only these profiles, free, and no career sites are read."
@@ -163,7 +144,6 @@ CONTROL: Final = (
     ),
     Setting(
         name="company_ids_file",
-        title="File of company ids",
         description="Path of a text file with one company id per line, as many as you like.",
         type=of.text("the path of a text file with a UUID on each line", r"[^\0]+", _is_path),
     ),

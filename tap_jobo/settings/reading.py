@@ -71,11 +71,9 @@ def check(
 ) -> dict[str, Any]:
     """Return the settings that have a value, checked; null counts as no value.
 
-    Boolean settings also accept the usual strings for booleans.
-
     Args:
-        config: What the user set.
-        settings: The tap's own settings, the key first.
+        config: What the user set. Booleans may be the usual strings.
+        settings: The tap's own settings.
         schema: The JSON schema of all settings, including those of the SDK.
         environ: The environment, in which a mistyped variable is a problem, too.
 

@@ -56,26 +56,23 @@ class Setting:
     """A setting of the tap.
 
     Attributes:
-        parameter: The request parameter of a filter; None if it has the setting's name.
         listed_by: The free endpoint that lists the values of a filter, see `api.known_values`.
         hint: Returns what is probably wrong with an allowed item of a list, or None.
     """
 
     name: str
-    title: str
     description: str
     type: SettingType
     default: str | int | None = None
     required: bool = False
     secret: bool = False
-    parameter: str | None = None
     listed_by: Literal["filters", "industries", "locations"] | None = None
     hint: Callable[[str], str | None] | None = None
 
     @property
     def request_parameter(self) -> str:
-        """The request parameter of a filter."""
-        return self.parameter or self.name
+        """The request parameter of a filter: its name, without the prefix of the stream."""
+        return self.name.removeprefix("jobs_")
 
     def normalize(self, value: Any) -> Any:
         """Return a value, which may be None, in the one form that equivalent values share."""
@@ -83,11 +80,11 @@ class Setting:
 
     def value_hints(self, values: Any) -> list[str]:
         """Return a warning for each item of a list, or None, that probably matches nothing."""
-        items = dict.fromkeys(values or ()) if self.hint else {}
+        hints = {item: self.hint(item) for item in values or ()} if self.hint else {}
         return [
             f"Setting '{self.name}': {item!r} {hint} Unknown values match no rows."
-            for item in items
-            if self.hint and (hint := self.hint(item))
+            for item, hint in hints.items()
+            if hint
         ]
 
     def narrows(self, old: Any, new: Any) -> bool:
@@ -102,20 +99,19 @@ class Setting:
 
 def config_schema(settings: Iterable[Setting]) -> dict[str, Any]:
     """Return the JSON schema of a configuration with these settings, in their order."""
-    return th.PropertiesList(
-        *(
-            th.Property(
-                each.name,
-                th.CustomType({**each.type.schema}),
-                required=each.required,
-                default=each.default,
-                description=each.description,
-                secret=each.secret,
-                title=each.title,
-            )
-            for each in settings
+    properties = [
+        th.Property(
+            each.name,
+            th.CustomType({**each.type.schema}),
+            required=each.required,
+            default=each.default,
+            description=each.description,
+            secret=each.secret,
+            title=each.name.replace("_", " ").capitalize().replace("Api", "API"),
         )
-    ).to_dict()
+        for each in settings
+    ]
+    return th.PropertiesList(*properties).to_dict()
 
 
 def text(
@@ -168,15 +164,10 @@ def integer(minimum: int, maximum: int | None = None, *, is_start: bool = False)
 def list_of(
     items: str, item_schema: Mapping[str, Any] | None = None, *, most: int | None = None
 ) -> SettingType:
-    """Return the type of a list of strings. As a filter, it selects rows that have one of them.
+    """Return the type of a list of at most so many strings.
 
-    A filter that excludes the rows that have one of them needs a type of its own: there, a shorter
-    list matches more.
-
-    Args:
-        items: What the items are, in the plural.
-        item_schema: What is allowed as an item, any text by default.
-        most: Maximum number of items.
+    As a filter, it selects rows that have one of them. A filter that excludes those rows needs a
+    type of its own: there, a shorter list matches more.
     """
     item = {"type": ["string"], **(item_schema or {"pattern": _TEXT})}
     return SettingType(
@@ -193,7 +184,7 @@ def one_or_more_of(*allowed: str) -> SettingType:
     return list_of(f"one or more of {', '.join(allowed)}", {"enum": [*allowed]})
 
 
-def list_of_objects(items: str, *members: str) -> SettingType:
+def list_of_objects(*members: str) -> SettingType:
     """Return the type of a list of objects, each with at least one of a few string members.
 
     As a filter, it selects rows that match all the members of one of them.
@@ -202,7 +193,7 @@ def list_of_objects(items: str, *members: str) -> SettingType:
     item = {"type": "object", "properties": properties, "additionalProperties": False}
     return SettingType(
         {"type": ["array"], "items": item | {"minProperties": 1}},
-        f"a list of {items}",
+        f"a list of objects, each with one or more of {', '.join(members)}",
         normalize=_without_repeats,
         narrows=lambda old, new: all(
             any(wide.items() <= item.items() for wide in old) for item in new

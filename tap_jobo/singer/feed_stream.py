@@ -263,7 +263,6 @@ class FeedStream(JoboStream):
             count_rows=lambda: self._record_counter.value,
             budget=self._run.budget,
             cost=self._cost,
-            clock=self._run.clock,
             logger=self.logger,
         )
 

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from tap_jobo.api.budget import Budget, FeedCost
     from tap_jobo.api.profiles import Profiles
-    from tap_jobo.clock import Clock
 
 PAGES_PER_MINUTE: Final = 120
 """The documented rate limit, shared by all feeds."""
@@ -38,7 +37,6 @@ class Report:
         count_rows: Returns the SDK's count of emitted records, its METRIC `record_count`.
         budget: The budget of the run, which knows the balance.
         cost: What the feed costs.
-        clock: The clock to read.
         logger: Where the lines go.
 
     Attributes:
@@ -47,14 +45,13 @@ class Report:
         profiles: The reader of profiles, if they are read along.
     """
 
-    def __init__(  # noqa: PLR0913 - each is a separate dependency
+    def __init__(
         self,
         *,
         stream: str,
         count_rows: Callable[[], int],
         budget: Budget,
         cost: FeedCost,
-        clock: Clock,
         logger: logging.Logger,
     ) -> None:
         self._stream = stream
@@ -62,7 +59,7 @@ class Report:
         self._budget = budget
         self._cost = cost
         self._logger = logger
-        self._progress = Progress(stream, self._read, clock=clock, logger=logger)
+        self._progress = Progress(stream, self._read, logger)
         self._pages = self._skipped = self._replayed = self._rows_before_page = 0
         self._total: int | None = None
         self.quarantined = 0
@@ -126,12 +123,11 @@ class Report:
         return {metric: value for metric, value in figures.items() if value} | known
 
     def _read(self) -> Reading:
-        rows, cost, full = self._count_rows(), dollars(self._cost.credits), self._figures()
+        rows, cost = self._count_rows(), dollars(self._cost.credits)
         if not self.profiles:
-            return Reading(rows, "rows", self._total, cost, full)
+            return Reading(rows, "rows", self._total, cost)
         # The rate is that of the profiles, which take most of the time.
-        full = f"{full}, {plural(self.profiles.count, 'profile')}"
-        return Reading(self.profiles.done, "profiles", None, f"{plural(rows, 'row')}, {cost}", full)
+        return Reading(self.profiles.done, "profiles", None, f"{plural(rows, 'row')}, {cost}")
 
     def _figures(self) -> str:
         cost, unconfirmed = self._cost.credits, self._cost.possibly_billed

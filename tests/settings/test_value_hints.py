@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -63,8 +61,3 @@ def test_run_warns_before_it_is_billed_and_goes_on(tap: Tap, sandbox: Sandbox) -
     ]
     assert run.stderr.index("'UK'") < run.stderr.index("Summary")
     assert sandbox.feed_requests[0].body["country_codes"] == ["DE", "UK"]  # as they are written
-
-
-def test_list_of_countries_is_imported_only_for_its_filter() -> None:
-    program = "import sys, tap_jobo.tap; sys.exit('iso3166' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -505,7 +505,6 @@ class OneRun:
             count_rows=lambda: 0,
             budget=budget,
             cost=self._cost,
-            clock=self.world.clock,
             logger=LOGGER,
         )
         return FeedSync(
