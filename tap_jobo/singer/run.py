@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from tap_jobo.api.known_values import Prepare
     from tap_jobo.journal.backends import FolderBackend, Lock
     from tap_jobo.signals import ShutdownSignal
-    from tap_jobo.singer.stream import JoboStream
     from tap_jobo.streams.feed_spec import FeedSpec
     from tap_jobo.sync_id import Filters
 
@@ -57,7 +56,7 @@ class RunContext:
         self._known_values: KnownValues | None = None
         self._api_clock: ApiClock | None = None
         self._warnings: set[str] = set()
-        self.streams: list[JoboStream] = []
+        self.streams: list[Any] = []  # of `JoboStream`, whose module imports this one
         self.failures: list[tuple[str, TapJoboError]] = []
         self.is_test = False
         self.shutdown = shutdown
