@@ -80,6 +80,9 @@ class CompaniesStream(JoboStream):
                 "companies needs career_sites. Select career_sites too, or list company IDs in "
                 "company_ids or company_ids_file."
             )
+        if self._named and not self._named.ids:  # as after a query without a result
+            path = self.config["company_ids_file"]
+            self.logger.warning("company_ids_file: %s is empty, so no profiles are fetched.", path)
 
     def write_profiles(self, ids: Sequence[str], show_progress: Callable[[], None]) -> None:
         """Write the profiles of a page's companies.
@@ -111,9 +114,6 @@ class CompaniesStream(JoboStream):
         companies = self._named
         if companies is None:
             return
-        if not companies.ids:  # as after a query without a result
-            path = self.config["company_ids_file"]
-            self.logger.warning("company_ids_file: %s is empty, so no profiles are fetched.", path)
         done = companies.done(self.stream_state)
         if done:
             self.logger.info(

@@ -87,8 +87,8 @@ class FilterChange:
             )
         else:
             ways = (
-                "There is no bookmark to resume from, so with on_filter_change set to 'keep' or "
-                f"'resync' the run reads everything that matches: {cost}."
+                "With on_filter_change set to 'keep' or 'resync', the run reads everything that "
+                f"matches from the start: {cost}."
             )
         way_back = "Or change the filters back"
         if state.pending or are_pages_waiting:

@@ -16,7 +16,7 @@ the pair.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -39,14 +39,15 @@ STATE_KEYS: Final = (
     "filters",
     "scan",
 )
-_SyncId = Annotated[str, Meta(pattern=r"^[0-9a-z-]{1,64}\Z")]
+_T = TypeVar("_T")
+_SyncId = Annotated[str, Meta(pattern=r"^[0-9a-z-]*\Z", max_length=64)]
 _Count = Annotated[int, Meta(ge=0)]
 
 
 class _Scan(msgspec.Struct):
     """The member `scan` of a state, for a sync in progress."""
 
-    id: _SyncId
+    id: Annotated[_SyncId, Meta(min_length=1)]
     started_at: str
     batch_size: Annotated[int, Meta(ge=1)]
     cursor: Annotated[str, Meta(min_length=1)]
@@ -114,21 +115,36 @@ def read_state(raw: Mapping[str, Any], spec: FeedSpec) -> StreamState:
     Raises:
         StateError: This tap did not write it. The message names the invalid member.
     """
+    where = f"bookmarks.{spec.name}"
     try:
-        state = msgspec.convert(raw, _State)
-        bookmark = state.replication_key_value and parse_timestamp(state.replication_key_value)
+        state = _convert(raw, _State, where)
+        bookmark = _timestamp(state.replication_key_value, f"{where}.replication_key_value")
         completed = (state.completed_scan or "") if bookmark else ""
         return StreamState(
-            bookmark=bookmark or None,
+            bookmark=bookmark,
             completed=completed,
             filters=_read_filters(state.filters or {}, spec),
             pending=_read_sync(state.scan or {}, completed, spec),
         )
-    except (TypeError, ValueError) as error:  # msgspec's is a ValueError
+    except ValueError as error:
         raise StateError(
-            f"The state of {spec.name} is not from this tap: {error}. Pass the state that the last "
-            "run wrote, or none."
+            f"The state is not from this tap: {error}. Pass the state that the last run wrote, or "
+            "none."
         ) from None
+
+
+def _convert(raw: Any, to: type[_T], where: str) -> _T:
+    try:
+        return msgspec.convert(raw, to)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{error}".replace("`$", f"`{where}")) from error
+
+
+def _timestamp(text: str | None, where: str) -> datetime | None:
+    try:
+        return None if text is None else parse_timestamp(text)
+    except ValueError:
+        raise ValueError(f"`{where}` is not an ISO 8601 timestamp") from None
 
 
 def _read_filters(filters: dict[str, Any], spec: FeedSpec) -> Filters | None:
@@ -142,22 +158,26 @@ def _read_filters(filters: dict[str, Any], spec: FeedSpec) -> Filters | None:
     try:
         return spec.filters_of(filters) if filters else None
     except (TypeError, ValueError):
-        raise ValueError("'filters' must hold strings and lists of strings") from None
+        where = f"bookmarks.{spec.name}.filters"
+        raise ValueError(f"`{where}` must hold strings and lists of strings") from None
 
 
 def _read_sync(scan: dict[str, Any], completed: str, spec: FeedSpec) -> Sync | None:
     if scan.get("started_at") is None:
         return None
-    read = msgspec.convert(scan, _Scan)
+    where = f"bookmarks.{spec.name}.scan"
+    read = _convert(scan, _Scan, where)
+    since = _timestamp(read.updated_after, f"{where}.updated_after")
+    started_at = _timestamp(read.started_at, f"{where}.started_at")
     return Sync(
         id=read.id,
-        since=format_timestamp(parse_timestamp(read.updated_after)) if read.updated_after else None,
+        since=format_timestamp(since) if since else None,
         batch_size=min(read.batch_size, spec.page_cap),
-        started_at=format_timestamp(parse_timestamp(read.started_at)),
+        started_at=format_timestamp(started_at) if started_at else None,
         cursor=read.cursor,
         rows=read.rows,
         pages=read.pages,
         restarts=read.restarts,
         parent_id=completed,
-        is_full=read.updated_after is None,
+        is_full=since is None,
     )

@@ -117,5 +117,7 @@ def test_a_file_is_written_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     path = tmp_path / "out"
     with path.open("w") as stdout:
         monkeypatch.setattr(writer_module, "sys", SimpleNamespace(stdout=stdout))
-        write(StdoutWriter())
+        writer = StdoutWriter()
+        write(writer)
+        writer.flush()
         assert path.read_bytes() == LINES

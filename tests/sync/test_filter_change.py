@@ -154,7 +154,7 @@ def test_narrowing_an_unfinished_sync_is_an_error(tap: Tap) -> None:
     wide: dict[str, Any] = {"country_codes": ["DE", "US"], "batch_size": 5}
     cut = tap.run(**wide)
     line = complaint(tap.run(state=cut.state, **wide | {"country_codes": ["DE"]}))
-    assert "There is no bookmark to resume from" in line
+    assert "'keep' or 'resync', the run reads everything that matches from the start" in line
     assert "drop the unfinished sync with the old filters, and bill its rows again" in line
     assert line.endswith("complete that sync first.")
     done = tap.run(state=cut.state, **wide)
