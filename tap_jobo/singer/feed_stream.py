@@ -231,14 +231,7 @@ class FeedStream(JoboStream):
 
     @cached_property
     def _cost(self) -> FeedCost:
-        page_size = self._spec.page_size_setting
-        return FeedCost(
-            self._run.budget,
-            self.name,
-            list_price=self._spec.list_price,
-            missing_charge_means_free=self._spec.missing_charge_means_free,
-            page_size_setting=page_size.name if page_size else "",
-        )
+        return FeedCost(self._run.budget, self._spec)
 
     @cached_property
     def _start(self) -> SyncStart:
