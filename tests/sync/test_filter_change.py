@@ -61,7 +61,7 @@ def test_narrowing_matches_nothing_new(name: str, old: Any, new: Any, *, is_narr
 
 @pytest.mark.parametrize("filters", [{"jobs_posted_after": "x"}, {"jobs_sources": [{}]}])
 def test_state_with_impossible_filters_is_refused(filters: Any) -> None:
-    with pytest.raises(StateError, match="'filters' must hold"):
+    with pytest.raises(StateError, match="must hold strings and lists of strings"):
         read_state({"filters": filters}, JOBS)
 
 
