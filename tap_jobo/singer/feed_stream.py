@@ -156,7 +156,7 @@ class FeedStream(JoboStream):
             yield from records
 
     def sample(self, limit: int) -> Iterator[Row]:
-        """Fetch at most `limit` rows with one request; the journal and the state stay as they are."""
+        """Fetch at most `limit` rows with one request; journal and state stay as they are."""
         if self._is_replaced_by_ids:
             self._report_replacement()
             return
