@@ -15,9 +15,9 @@ from tap_jobo.api.profiles import RETRY_FOR as PROFILE_RETRY_FOR
 from tap_jobo.api.session import ApiSession
 from tap_jobo.clock import Clock
 from tap_jobo.errors import TapJoboError
-from tap_jobo.journal.backends import backend_of
+from tap_jobo.journal.contents import journal_key
 from tap_jobo.journal.journal import Journal
-from tap_jobo.journal.key import journal_key
+from tap_jobo.journal.location import open_store
 from tap_jobo.singer.metric_lines import RequestMetrics
 from tap_jobo.sync.report import RunSummary
 
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
     from tap_jobo.api.api_clock import ApiClock
     from tap_jobo.api.known_values import Prepare
-    from tap_jobo.journal.backends import FolderBackend, Lock
-    from tap_jobo.journal.store import Store
+    from tap_jobo.journal.bucket import Bucket
+    from tap_jobo.journal.folder import Folder, RunLock
+    from tap_jobo.journal.lease import Lease
     from tap_jobo.signals import ShutdownSignal
     from tap_jobo.streams.feed_spec import FeedSpec
     from tap_jobo.sync_id import Filters
@@ -57,7 +58,7 @@ class RunContext:
     ) -> None:
         self._config = config
         self._logger = logger
-        self._locks: list[Lock] = []
+        self._locks: list[RunLock | Lease] = []
         self._preparations: list[Callable[[], None]] = []
         self._checks: list[Callable[[], None]] = []
         self._known_values: KnownValues | None = None
@@ -180,14 +181,14 @@ class RunContext:
             return Journal(None, key, self._logger)
         journal = Journal(self._store, key, self._logger)
         journal.prepare()
-        lock = self._backend.run_lock(key.name, spec.name, self.shutdown.wait)
+        lock = self._store.run_lock(key.name, spec.name, self.shutdown.wait)
         lock.acquire(self.clock, self._logger)
         self._locks.append(lock)
         return journal.read()
 
     def sample(self, spec: FeedSpec, filters: Filters) -> bytes | None:
         """Return the raw body of a journaled page with rows, without changing the journal."""
-        if not (spec.is_journaled and self._config["journal"] and self._backend.exists()):
+        if not (spec.is_journaled and self._config["journal"]):
             return None
         key = journal_key(spec, api_key=self._config["api_key"], api_url=self.url, filters=filters)
         return Journal(self._store, key, self._logger).read().sample()
@@ -209,12 +210,8 @@ class RunContext:
         self._locks = []
 
     @cached_property
-    def _backend(self) -> FolderBackend:
-        return backend_of(self._config.get("journal_dir"))
-
-    @cached_property
-    def _store(self) -> Store:
-        return self._backend.store()
+    def _store(self) -> Folder | Bucket:
+        return open_store(self._config.get("journal_dir"))
 
     def _client(self, **options: Any) -> Client:
         if self.is_test:

@@ -160,11 +160,9 @@ class FeedSync:
     def _first_sync(self) -> Sync:
         """Return the sync that the run starts with, and forget what has arrived."""
         state, journal = self._state, self._journal
-        elsewhere = []
-        if is_change := self._start.has_other_filters(state):
-            elsewhere = journal.waiting_elsewhere(state.completed, state.pending)
-        since_state = [each for each in elsewhere if each.sync.parent_id == state.completed]
-        sync = self._start.first_sync(state, are_pages_waiting=bool(since_state))
+        is_change = self._start.has_other_filters(state)
+        are_pages_waiting = is_change and journal.are_pages_waiting_elsewhere(state.completed)
+        sync = self._start.first_sync(state, are_pages_waiting=are_pages_waiting)
         if is_change:
             journal.acknowledge_elsewhere(state.completed, state.bookmark)
         else:
@@ -176,7 +174,7 @@ class FeedSync:
             resumed = journal.resume(
                 new, self._start.bookmark(state), is_refresh=self._start.is_refresh
             )
-        journal.warn_unused(resumed, elsewhere)
+        journal.warn_unused(resumed)
         journal.expire(self._now(), resumed)
         return resumed
 
@@ -232,7 +230,7 @@ class FeedSync:
     def _reconcile(self, sync: Sync, raw: RawPage, journaled: JournaledPage, rows: int) -> None:
         """Correct the charge of a page. If Jobo deducted too much, keep the page as evidence."""
         if dispute := self._reader.reconcile(raw, rows, sync.batch_size):
-            self._journal.keep_as_evidence(raw.body)
+            self._journal.quarantine([raw.body], "disputed")
             self._logger.error(
                 "%s. Page %s is delivered, and its raw body is kept with the quarantined rows: "
                 "contact Jobo about the difference.",
