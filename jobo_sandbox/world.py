@@ -1,5 +1,6 @@
 """The world: companies and their jobs, which change as time passes."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -61,6 +62,8 @@ class World:
             make_company(rng, self._created_at - rng.randint(DAY, 365 * DAY)) for _ in range(size)
         )
         self._companies = {company.row["id"]: company for company in made}
+        # The companies' positions by order, until one changes.
+        self._sorted: dict[str, list[Position]] = {}
         self.board = JobBoard(
             seed,
             jobs,
@@ -107,6 +110,7 @@ class World:
         """
         with self.still():
             self._companies[key].change(changes, self._instant(at))
+            self._sorted.clear()
 
     def add(self, **changes: Any) -> str:
         """Add a new company.
@@ -197,12 +201,18 @@ class World:
         def rank(position: Position) -> Any:
             return position[1] if order == "id" else position
 
-        positions = ((c.updated_at, key) for key, c in self._companies.items())
-        down = order == "updated_desc"
-        for position in sorted(positions, key=rank, reverse=down):
-            started = after is None or (rank(position) > rank(after)) is not down
-            if started and position != after and position[0] > newer_than:
-                yield position, self._companies[position[1]]
+        if order not in self._sorted:
+            positions = ((c.updated_at, key) for key, c in self._companies.items())
+            self._sorted[order] = sorted(positions, key=rank)
+        line = self._sorted[order]
+        if order == "updated_desc":
+            places = reversed(range(len(line) if after is None else bisect_left(line, after)))
+        else:
+            start = 0 if after is None else bisect_right(line, rank(after), key=rank)
+            places = iter(range(start, len(line)))
+        for place in places:
+            if line[place][0] > newer_than:
+                yield line[place], self._companies[line[place][1]]
 
     @contextmanager
     def still(self) -> Iterator[None]:
@@ -223,6 +233,7 @@ class World:
                 rng = Random(f"{self.seed}:life:{self._ticks}")  # noqa: S311
                 company = self._companies[rng.choice(list(self._companies))]
                 company.change(make_change(rng, company), when)
+                self._sorted.clear()
             if self._ticks % UPDATES_PER_DISCOVERY == 0:
                 self._discover(f"{self.seed}:discovery:{self._ticks}", when)
             if self.board.lives:
@@ -232,4 +243,5 @@ class World:
         company = make_company(Random(seed), when)  # noqa: S311
         key = str(company.row["id"])
         self._companies[key] = company
+        self._sorted.clear()
         return key

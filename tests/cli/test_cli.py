@@ -38,9 +38,18 @@ def refuse(event, _):
         os._exit(99)
 
 sys.addaudithook(refuse)
-from tap_jobo.__main__ import main
+from tap_jobo.cli import run
 
-main()
+run()
+"""
+
+DISCOVER = """
+import contextlib, io, json, sys
+from tap_jobo.cli import run
+
+with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+    run()
+print(json.dumps(sorted({"iso3166", "obstore", "tqdm"} & sys.modules.keys())))
 """
 
 
@@ -120,6 +129,12 @@ class TestWithoutSettings:
 
 
 class TestModule:
+    def test_modules_that_only_some_runs_need_are_loaded_there(self, tmp_path: Path) -> None:
+        command = [sys.executable, "-c", DISCOVER, "--discover"]
+        run = execute(command, environment(tmp_path), tmp_path)
+        assert run.returncode == 0, run.stderr
+        assert json.loads(run.stdout) == []
+
     def test_it_is_the_command(self, tap: Tap) -> None:
         module = [sys.executable, "-m", "tap_jobo"]
         run = execute([*module, *tap.command()[1:]], tap.environment())
@@ -251,10 +266,10 @@ class TestTestMode:
         sandbox.faults.add(Fault(status=503, times=None))
         command = tap.command("--test")
         run = execute([sys.executable, "-P", QUICK_TAP, *command[1:]], tap.environment())
-        spent = re.search(r"given up after (\d) tries in (\d+) seconds", complaint(run))
+        spent = re.search(r"given up after (\d+) seconds", complaint(run))
         assert spent
-        assert int(spent[1]) == len(sandbox.feed_requests) > 1
-        assert int(spent[2]) <= 10
+        assert len(sandbox.feed_requests) > 1
+        assert int(spent[1]) <= 10
 
     def test_it_does_not_follow_about(self, tap: Tap, sandbox: Sandbox) -> None:
         for args in (("--about", "--test"), ("--test", "--about")):

@@ -226,7 +226,7 @@ class TestRescue:
         page = converter.convert([{"id": COMPANY, "new": 1, "website": "x", "updated_at": 5}])
         assert page.records == [{"id": COMPANY, "name": None}]
         (line,) = caplog.messages
-        assert "'new'. Their values are dropped, because _rescued_data is not selected." in line
+        assert "'new'. Their values are dropped (_rescued_data is deselected)." in line
 
     def test_a_schema_without_it_is_left_without(self) -> None:
         schema = {"properties": {"id": FIELDS["career_sites"]["id"]}}

@@ -226,16 +226,6 @@ def test_time_left_is_told_at_the_rate_limit(jobs_tap: CompaniesTap, hiring: San
     assert "at least 1.7 h" in line  # 12,000 pages of 40
 
 
-def test_progress_has_percent_and_time_left(jobs_tap: CompaniesTap, hiring: Sandbox) -> None:
-    hiring.faults.add(Fault(status=429, headers={"Retry-After": "30"}), on=2, endpoint="jobs")
-    run = jobs_tap.run_quickly()
-    assert run.returncode == 0, run.stderr
-    (line, *_) = (line for line in run.lines("INFO") if line.startswith("Progress: jobs:"))
-    assert "80 rows in 2 pages" in line
-    assert "; 89%, about " in line
-    assert line.endswith(" left.")
-
-
 # Crashes
 
 
