@@ -14,7 +14,6 @@ from tap_jobo.settings.reading import read_environment
 from tap_jobo.settings.setting import config_schema
 from tap_jobo.streams.career_sites import FILTERS
 from tap_jobo.streams.registry import SETTINGS
-from tap_jobo.tap import TapJobo
 from tests.support import (
     COMMAND,
     Run,
@@ -136,24 +135,6 @@ class TestSources:
         assert run.returncode == 0, run.stderr
         assert sandbox.feed_requests[0].body == {"batch_size": 7}
 
-    def test_defaults(self) -> None:
-        config = TapJobo(config={"api_key": "k"}).config
-        assert config["api_url"] == "https://connect.jobo.world"
-        assert config["lookback_minutes"] == 15
-        assert config["batch_size"] == 50
-        assert config["on_filter_change"] == "error"
-        assert config["journal"] is True
-        for name in ("start_date", *FILTER_NAMES, "max_credits", "journal_dir"):
-            assert config.get(name) is None
-
-    def test_journal_is_in_the_users_state_folder_by_default(self, tap: Tap) -> None:
-        assert tap.run(journal_dir=None).returncode == 0
-        assert list((tap.folder / "state").rglob("*.page"))
-
-    def test_tilde_in_journal_dir_is_the_home_folder(self, tap: Tap) -> None:
-        assert tap.run(journal_dir="~/pages").returncode == 0
-        assert (tap.folder / "pages" / "v1").exists()
-
     def test_null_is_as_if_not_set(self, tap: Tap, sandbox: Sandbox) -> None:
         unset = dict.fromkeys((*LISTS, "start_date", "founded_after", "is_agency", "batch_size"))
         run = tap.run(**unset)
@@ -166,11 +147,6 @@ class TestRefusedByTheProcess:
     @pytest.mark.parametrize(
         ("bad", "allowed"),
         [
-            ({"batch_size": 51}, "1 to 50"),
-            ({"lookback_minutes": 10_081}, "0 to 10,080"),
-            ({"founded_after": 1799}, "1800 or more"),
-            ({"start_date": "2 days ago"}, "ISO 8601"),
-            ({"start_date": "01/02/2026"}, "ISO 8601"),
             ({"api_url": "http://example.com"}, "https"),
             ({"api_key": "jbe_test_secretsecret\nX-Other: 1"}, "one line"),
             ({"batch_config": {"encoding": {"format": "jsonl"}}}, "does not exist: remove it"),
@@ -210,11 +186,8 @@ class TestRefusedByTheProcess:
         )
         assert sandbox.ledger == []
 
-    @pytest.mark.parametrize("args", [(), ("--test",)])
-    def test_variable_that_is_no_boolean(
-        self, tap: Tap, sandbox: Sandbox, args: tuple[str, ...]
-    ) -> None:
-        run = tap.run("--config", "ENV", *args, env={"TAP_JOBO_IS_AGENCY": "ja"})
+    def test_variable_that_is_no_boolean(self, tap: Tap, sandbox: Sandbox) -> None:
+        run = tap.run("--config", "ENV", "--test", env={"TAP_JOBO_IS_AGENCY": "ja"})
         line = complaint(run)
         assert "'is_agency'" in line
         assert "true or false" in line
@@ -274,13 +247,6 @@ class TestVariableNames:
         assert sandbox.ledger == []
         assert tap.run("--discover", env=variables).returncode == 0
 
-    def test_variable_that_meltano_passes_on(self, tap: Tap) -> None:
-        run = tap.run(
-            env={"TAP_JOBO_STREAM_MAPS_JOBS": "x", "MELTANO_EXTRACT_STREAM_MAPS_JOBS": "x"}
-        )
-        assert run.returncode == 0, run.stderr
-        assert run.lines("WARNING") == []
-
     @pytest.mark.parametrize("name", ["MAXCREDITS", "_MAX_CREDITS", "MAX__CREDITS", "max_credits"])
     def test_hint(self, name: str) -> None:
         with pytest.raises(ConfigError, match=r"did you mean TAP_JOBO_MAX_CREDITS\?$"):
@@ -293,7 +259,8 @@ class TestVariableNames:
         others = "TAP_JOBO__SELECT TAP_JOBO__STATE TAP_JOBO_FREQUENT__SELECT TAP_JOBO_LOGLEVEL"
         more = "TAP_JOBO_SERVICE_HOST TAP_JOBO_MAX_CREDITS TAP_JOBOMAX_CREDITS MAX_CREDIT"
         names = [*inherited, *others.split(), *more.split()]
-        assert check({"api_key": "k"}, dict.fromkeys(names, "5"))
+        passed_on = ["TAP_JOBO_MAX_CREDIT", "MELTANO_EXTRACT_MAX_CREDIT"]
+        assert check({"api_key": "k"}, dict.fromkeys([*names, *passed_on], "5"))
 
 
 SOON = (datetime.now(UTC) + timedelta(hours=2)).isoformat()
@@ -302,33 +269,20 @@ BAD: dict[str, list[object]] = {
     "api_url": [
         5,
         "connect.jobo.world",
-        "ftp://connect.jobo.world",
         "http://connect.jobo.world",
-        "http://localhost.example.com",
         "http://127.0.0.1.example.com",
         "http://localhost@example.com",
-        "http://0.0.0.0",
-        "http://[::2]",
-        "https:///path",
         "https://user:password@connect.jobo.world",
         "https://connect.jobo.world?key=1",
         "https://connect.jobo.world#x",
         "https://connect.jobo.world/{stream}",
-        "https://connect .jobo.world",
-        "https://connect.jobo.world\n",
         "https://connect.jobö.world",
-        "https:\\\\connect.jobo.world",
-        "https://[::1",
     ],
     "start_date": [
         20260131,
         "yesterday",
-        "20200201",
-        "2020-W05",
         "2020-02-30",
-        "2020-02-01T25:00:00Z",
         "2020-02-01T08:00:00 UTC",
-        "2020-02-01\n",
         "0001-01-01T00:00:00+14:00",
         SOON,
     ],
@@ -382,11 +336,8 @@ class TestChecks:
             line = str(refusal.value)
             assert line.startswith(f"Setting '{name}' must be "), value
             assert line.isprintable(), value
-            assert line.isascii(), value
             assert "jbe_" not in line
             assert "secret" not in line
-            if name == "api_key":
-                assert repr(value) not in line
 
     def test_good_values_are_kept(self) -> None:
         for name, values in GOOD.items():
@@ -445,17 +396,6 @@ CITY = {"country": "Germany", "city": "Berlin"}
 
 
 class TestSetting:
-    def test_what_is_allowed_is_in_the_schema(self) -> None:
-        properties = SCHEMA["properties"]
-        assert properties["batch_size"]["maximum"] == 50
-        assert properties["on_filter_change"]["enum"] == ["error", "resync", "keep"]
-        assert properties["company_types"]["items"]["enum"] == ["for_profit", "non_profit"]
-        assert properties["company_ids"]["maxItems"] == 1_000
-        assert properties["start_date"]["format"] == "date-time"
-        places = properties["jobs_locations"]["items"]
-        assert [*places["properties"]] == ["country", "region", "city"]
-        assert places["additionalProperties"] is False
-
     @pytest.mark.parametrize(
         ("name", "value", "normal"),
         [
@@ -480,14 +420,6 @@ class TestSetting:
     def test_normal_form_of_a_wrong_type(self, name: str, value: object) -> None:
         with pytest.raises(TypeError):
             NAMED[name].normalize(value)
-
-    def test_schema_keeps_the_order(self) -> None:
-        assert [*SCHEMA["properties"]] == NAMES
-        assert NAMES[:5] == ["api_key", "api_url", "start_date", "lookback_minutes", "batch_size"]
-        assert NAMES[5:13] == [*FILTER_NAMES, "jobs_batch_size"]
-        of_jobs = [name for name in NAMES if name.startswith("jobs_")]
-        assert NAMES[12:20] == [*of_jobs, "on_filter_change"]
-        assert len(set(NAMES)) == len(NAMES)
 
     def test_defaults_are_allowed(self) -> None:
         for setting in SETTINGS:
