@@ -345,18 +345,6 @@ class Journal:
         kept.total = page.header.total_credits
         return page
 
-    def sample(self) -> bytes | None:
-        """Return the raw body of a billed page, None if there is none; nothing is changed."""
-        for kept in reversed(self._syncs.values()):
-            for number in sorted(kept.pages):
-                try:
-                    page = self._contents.page(kept, number)
-                except (DamagedPageError, StoreError):
-                    continue
-                if page.header.credits:
-                    return page.body
-        return None
-
     def report_replay(self, sync: Sync, page: JournaledPage) -> None:
         """Log that the pages of a sync are replayed, from its next one on."""
         count = sum(number > sync.pages for number in self._syncs[sync.number].pages)
