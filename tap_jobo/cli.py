@@ -17,7 +17,15 @@ from tap_jobo.tap import TapJobo
 def run() -> None:
     """Run the command line; an expected error is logged in a line or a few, without a traceback."""
     try:
-        sys.exit(_command().main(prog_name=TapJobo.name, standalone_mode=False))
+        command: click.Command = TapJobo.cli
+    except Exception as error:  # noqa: BLE001 - of any type
+        why = " ".join(f"{error}".split())
+        sys.exit(
+            f"Error: Logging cannot be set up ({why}): check TAP_JOBO_LOGLEVEL, LOGLEVEL, and the "
+            "file that SINGER_SDK_LOG_CONFIG names."
+        )
+    try:
+        sys.exit(command.main(prog_name=TapJobo.name, standalone_mode=False))
     except TapJoboError as error:
         _end_log(*str(error).splitlines())
         sys.exit(error.exit_code)
@@ -41,20 +49,3 @@ def _end_log(*lines: str, exc_info: bool = False) -> None:
         handler.acquire()  # for good: a daemon thread that logs now waits until the process exits
     for line in lines:
         TapJobo.logger.critical("%s", line, exc_info=exc_info)
-
-
-def _command() -> click.Command:
-    """Set up logging, and return the command.
-
-    Raises:
-        ClickException: The logging configuration is not usable.
-    """
-    try:
-        command: click.Command = TapJobo.cli
-    except Exception as error:
-        why = " ".join(f"{error}".split())
-        raise click.ClickException(
-            f"Logging cannot be set up ({why}): check TAP_JOBO_LOGLEVEL, LOGLEVEL, and the file "
-            "that SINGER_SDK_LOG_CONFIG names."
-        ) from error
-    return command

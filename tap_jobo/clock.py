@@ -29,11 +29,7 @@ class Clock:
 
 
 def parse_timestamp(text: str) -> datetime:
-    """Parse an ISO 8601 date or date-time; without a time zone, it is UTC.
-
-    Raises:
-        ValueError: The text is neither.
-    """
+    """Parse an ISO 8601 date or date-time, by default in UTC. Raises `ValueError`."""
     if not _TIMESTAMP.fullmatch(text):
         raise ValueError(text)
     parsed = datetime.fromisoformat(text.upper())

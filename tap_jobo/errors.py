@@ -60,11 +60,7 @@ class CursorRejectedError(ApiError):
 
 
 class RetriesExhaustedError(ApiError):
-    """Every try got no response, or one that asks to try again later.
-
-    Attributes:
-        why: What happened, without the advice to run again.
-    """
+    """Every try got no response, or one that asks to try again later; `why` has no advice."""
 
     def __init__(self, why: str) -> None:
         super().__init__(f"{why}. Run again later: the next run resumes from here.")
@@ -78,11 +74,7 @@ class UnreachableError(RetriesExhaustedError):
 
 
 class RejectedError(ApiError):
-    """Jobo rejected what a request asks for: a 4xx that concerns neither key nor account.
-
-    Attributes:
-        why: What happened, without advice.
-    """
+    """Jobo rejected a request with a 4xx that concerns neither key nor account."""
 
     def __init__(self, why: str, advice: str) -> None:
         super().__init__(f"{why}. {advice}")

@@ -44,16 +44,10 @@ def redact_body(body: bytes, key: str) -> bytes:
 @cache
 def _escaped(key: str) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
     """Return patterns that match an escaped character of the key, and the key with escapes."""
-    escapes = {character: _after_backslash(character) for character in key}
+    escapes = {c: rf"u(?i:{ord(c):04x})" + (rf"|\{c}" if c in '"\\/' else "") for c in key}
     any_escape = rf"\\(?:{'|'.join(escapes.values())})"
     escaped_key = "".join(rf"(?:{re.escape(c)}|\\(?:{escapes[c]}))" for c in key)
     return re.compile(any_escape.encode()), re.compile(escaped_key.encode())
-
-
-def _after_backslash(character: str) -> str:
-    """Return a pattern of how JSON may escape a character, after the backslash."""
-    by_number = f"u(?i:{ord(character):04x})"
-    return f"{by_number}|{re.escape(character)}" if character in '"\\/' else by_number
 
 
 def without_key(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Final
 
 from tap_jobo.clock import Clock
@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
-# All in seconds.
-_REQUEST_GRACE: Final = 10.0  # for a request in flight, since it may be billed
+_REQUEST_GRACE: Final = 10.0
+"""Seconds for a request in flight, since it may be billed."""
 _ECHO: Final = 1.0
-"""Within this time, another signal is the same wish: after Ctrl-C in a terminal, which reaches the
-tap as well, Meltano sends SIGTERM, and that must not waste a page that was billed."""
-_POLL: Final = 0.2  # between checks for a signal during a wait
+"""Seconds within which another signal is the same wish: after Ctrl-C in a terminal, which reaches
+the tap as well, Meltano sends SIGTERM, and that must not waste a page that was billed."""
+_POLL: Final = 0.2
+"""Seconds between checks for a signal during a wait."""
 
 
 class ShutdownSignal:
@@ -58,23 +59,14 @@ class ShutdownSignal:
             signal.signal(signal.SIGALRM, self._abort)
 
     def check(self) -> None:
-        """Raise if the run must not continue.
-
-        Raises:
-            InterruptedRunError: A signal arrived.
-            OutputError: Standard output no longer has a reader.
-        """
+        """Raise if a signal arrived (`InterruptedRunError`), or standard output has no reader."""
         if self._signum is not None:
             raise self._end(self._signum)
         if _is_main_thread():  # an error in another thread would surface only later
             self._check_reader()
 
     def wait(self, seconds: float) -> None:
-        """Wait until the time is up or the run must not continue.
-
-        Raises:
-            TapJoboError: As for `check`.
-        """
+        """Wait until the time is up. Raises as `check` does."""
         self.check()
         end = self._clock.monotonic() + seconds
         while (left := end - self._clock.monotonic()) > 0:
@@ -83,19 +75,11 @@ class ShutdownSignal:
 
     @contextmanager
     def request(self) -> Iterator[None]:
-        """Mark a request as in flight.
+        """Mark a request as in flight. Raises as `check` does, also 10 seconds after a signal.
 
         Threads other than the main one send only free requests: nothing waits for them.
-
-        Raises:
-            InterruptedRunError: A signal arrived before the request, or 10 seconds ago.
-            OutputError: Standard output no longer has a reader.
         """
-        if _is_main_thread():
-            with self.abort_after(_REQUEST_GRACE):
-                self.check()
-                yield
-        else:
+        with self.abort_after(_REQUEST_GRACE) if _is_main_thread() else nullcontext():
             self.check()
             yield
 
@@ -104,10 +88,8 @@ class ShutdownSignal:
         """Let a signal abort what the main thread does in this context.
 
         Args:
-            grace: Seconds that it has after the signal, or after its start if that is later.
-
-        Raises:
-            InterruptedRunError: A signal arrived, and the time is up.
+            grace: Seconds that it has after the signal, or after its start if that is later. Then
+                `InterruptedRunError` is raised.
         """
         self._grace = grace
         try:

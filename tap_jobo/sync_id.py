@@ -1,9 +1,4 @@
-"""A sync: its identity, and how far it got.
-
-A sync is one pass over a feed with fixed filters, window, and page size. It may span several runs.
-A random id identifies it in the state and in the journal. The id alone shows which pages have
-arrived: clocks are never compared.
-"""
+"""A sync: its identity, and how far it got."""
 
 from __future__ import annotations
 
@@ -22,7 +17,7 @@ Filters = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Sync:
-    """One pass over a feed.
+    """One pass over a feed with fixed filters, window, and page size; it may span several runs.
 
     Attributes:
         id: Random, and never reused.

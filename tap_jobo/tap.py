@@ -12,12 +12,7 @@ from singer_sdk.singerlib import Catalog
 
 from tap_jobo.errors import ConfigError
 from tap_jobo.redaction import redact_logs
-from tap_jobo.settings.check import check
-from tap_jobo.settings.environment import (
-    load_dotenv_file,
-    mistyped_variables,
-    read_environment,
-)
+from tap_jobo.settings.reading import check, read_environment
 from tap_jobo.settings.setting import config_schema
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.singer.checks import check_names, check_state, read_catalog
@@ -75,11 +70,9 @@ class TapJobo(CommandLine):
         self.append_builtin_config(self.config_jsonschema)
         config = dict(config or {})
         if parse_env_config:
-            load_dotenv_file()
             config |= read_environment(self.config_jsonschema, os.environ)
-        problems = mistyped_variables(os.environ, self.config_jsonschema["properties"])
         if validate_config:
-            config = check(config, SETTINGS, self.config_jsonschema, problems)
+            config = check(config, SETTINGS, self.config_jsonschema, os.environ)
             redact_logs(config["api_key"])
         else:  # discovery needs no key, and the SDK would warn that it is missing
             config = {"api_key": ""}

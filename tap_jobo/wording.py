@@ -5,9 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 CREDITS_PER_DOLLAR: Final = 1_000
-_MINUTE: Final = 60.0
-_LONG: Final = 90.0
-"""Minutes from which a duration is written in hours."""
 
 
 def dollars(credits_: float) -> str:
@@ -22,7 +19,7 @@ def plural(count: int, noun: str) -> str:
 
 def duration(seconds: float) -> str:
     """Format a duration, such as `35 s`, `5 min` or `2.5 h`."""
-    minutes = seconds / _MINUTE
-    if minutes < 1:
+    if seconds < 60:  # noqa: PLR2004
         return f"{max(seconds, 1):.0f} s"
-    return f"{minutes:.0f} min" if minutes < _LONG else f"{minutes / _MINUTE:.1f} h"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"  # noqa: PLR2004

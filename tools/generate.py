@@ -299,7 +299,7 @@ def _column_yaml(name: str, type_: str | None, description: str) -> Iterator[str
 
 
 def _kind(name: str, definition: Mapping[str, Any]) -> str:
-    if name in OWN and OWN[name].is_boolean:
+    if name in OWN and "boolean" in definition["type"]:
         return "string # as a boolean, Meltano would read any odd text as false"
     if definition.get("format") == "date-time":
         return "string # as a date, Meltano would resolve '2 days ago' anew in each run"

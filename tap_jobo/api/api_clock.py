@@ -6,9 +6,8 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from tap_jobo.api import limits
 from tap_jobo.api.responses import require_success
-from tap_jobo.clock import format_timestamp
+from tap_jobo.clock import format_timestamp, parse_http_date
 from tap_jobo.errors import ClockError, StateError
 
 if TYPE_CHECKING:
@@ -20,12 +19,10 @@ if TYPE_CHECKING:
     from tap_jobo.api.client import Client
     from tap_jobo.clock import Clock
 
+_TRIES: Final = 3
 _MAX_SKEW: Final = timedelta(days=1)
 _TOLERATED_SKEW: Final = timedelta(minutes=5)
 _DATE_RESOLUTION: Final = timedelta(seconds=1)
-_WRONG_CLOCK: Final = (
-    "With a wrong clock, rows would be lost or billed again, so the run ends. Nothing was billed."
-)
 
 
 class ApiClock:
@@ -43,7 +40,6 @@ class ApiClock:
         self._started = clock.monotonic()
         self._date = date
         self.local = clock.now()
-        self._earlier = min(date, self.local)
 
     def now(self) -> datetime:
         """Return the API's current time."""
@@ -54,7 +50,7 @@ class ApiClock:
 
         A bookmark by a clock that is ahead would skip the updates that come later.
         """
-        return self._earlier + self._passed()
+        return min(self._date, self.local) + self._passed()
 
     def reject_future(self, instant: datetime | None) -> None:
         """Check that a bookmark, or the start of an unfinished sync, is not in the future.
@@ -90,34 +86,34 @@ def read_api_clock(
         UnauthorizedError: The key is not valid.
         ClockError: No response has a `Date`, or the two clocks are more than a day apart.
     """
-    for _ in range(limits.CLOCK_TRIES):
-        response = client.fetch_any(prepare(), limits.CLOCK_TRY_SECONDS)
+    for _ in range(_TRIES):
+        response = client.fetch(prepare(), any_status=True)
         if response.status == HTTPStatus.UNAUTHORIZED:
             require_success(response)
-        if response.date:
-            break
-    else:
-        raise ClockError(
-            "The API's clock is not known, because its responses have no Date header. "
-            f"{_WRONG_CLOCK} Check whether a proxy removes the header."
-        )
-    api_clock = ApiClock(response.date, clock)
-    skew = api_clock.local - response.date
+        if date := parse_http_date(response.headers.get("Date")):
+            return _compare(ApiClock(date, clock), date, logger)
+    raise ClockError(
+        "The API's clock is not known, because its responses have no Date header. Nothing was "
+        "billed. Check whether a proxy removes the header."
+    )
+
+
+def _compare(api_clock: ApiClock, date: datetime, logger: logging.Logger) -> ApiClock:
+    """Return the API's clock, if the local one is right enough."""
+    skew = api_clock.local - date
     if abs(skew) > _MAX_SKEW:
         raise ClockError(
-            f"The API's clock shows {format_timestamp(response.date)}, but the local clock shows "
-            f"{format_timestamp(api_clock.local)}. {_WRONG_CLOCK} Set the local clock, or check "
-            "whether a proxy changes the Date header."
+            f"The API's clock shows {format_timestamp(date)}, but the local clock shows "
+            f"{format_timestamp(api_clock.local)}. Nothing was billed. Set the local clock, or "
+            "check whether a proxy changes the Date header."
         )
     if abs(skew) > _TOLERATED_SKEW:
         is_behind = skew < timedelta(0)
         logger.warning(
-            "The local clock is %.0f minutes %s the API's clock. The bookmark follows the earlier "
-            "one, so %s. Set the local clock.",
+            "The local clock is %.0f minutes %s the API's clock, and the bookmark follows the "
+            "earlier one%s. Set the local clock.",
             abs(skew).total_seconds() / 60,
             "behind" if is_behind else "ahead of",
-            "every run bills the rows that changed in between again"
-            if is_behind
-            else "nothing is lost",
+            ": every run bills the rows that changed in between again" if is_behind else "",
         )
     return api_clock

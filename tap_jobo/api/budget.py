@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Mapping
 
+    from tap_jobo.streams.feed_spec import FeedSpec
+
 _BALANCE: Final = "X-Credits-Balance"
 _PLAN_HEADERS: Final = (_BALANCE, "X-Quota-Limit", "X-Quota-Remaining")
 """If one of these is present, a missing `X-Credits-Deducted` may mean a free page."""
@@ -41,7 +43,7 @@ class Budget:
     ) -> None:
         self.max_credits = math.inf if max_credits is None else max_credits
         self._alert_threshold = alert_threshold
-        self.logger = logger
+        self._logger = logger
         self.credits = 0
         self.possibly_billed = 0
         self.balance: int | None = None
@@ -50,7 +52,7 @@ class Budget:
         """Record a balance, and warn if it is low; `price` is in credits per row."""
         self.balance = balance
         if self._alert_threshold is not None and balance < self._alert_threshold:
-            self.logger.warning(
+            self._logger.warning(
                 "The balance of %s credits (%s) is below credits_alert_threshold %s: it still "
                 "covers %s.",
                 f"{balance:,}",
@@ -66,11 +68,7 @@ class FeedCost:
 
     Args:
         budget: The budget of the run.
-        stream: The feed's stream, for messages.
-        list_price: Credits per row as documented, until a response shows another price.
-        missing_charge_means_free: Whether a response with a balance or a quota, but without a
-            deduction, deducted nothing.
-        page_size_setting: The setting for smaller pages, for messages; empty if there is none.
+        spec: The feed.
 
     Attributes:
         price: Credits per row at the price last seen, the list price before that.
@@ -78,21 +76,10 @@ class FeedCost:
         possibly_billed: How many of these no response reports.
     """
 
-    def __init__(
-        self,
-        budget: Budget,
-        stream: str,
-        *,
-        list_price: float,
-        missing_charge_means_free: bool = False,
-        page_size_setting: str = "batch_size",
-    ) -> None:
+    def __init__(self, budget: Budget, spec: FeedSpec) -> None:
         self._budget = budget
-        self._stream = stream
-        self._list_price = list_price
-        self._missing_charge_means_free = missing_charge_means_free
-        self.page_size_setting = page_size_setting
-        self.price = list_price
+        self._spec = spec
+        self.price = spec.list_price
         self.credits = 0
         self.possibly_billed = 0
 
@@ -100,19 +87,21 @@ class FeedCost:
         """Check that the budget of a run covers a page, by default at list price.
 
         Raises:
-            ConfigError: It does not.
+            ConfigError: The page costs more than `max_credits`.
         """
-        cost = math.ceil(rows * (self._list_price if price is None else price))
+        cost = math.ceil(rows * (self._spec.list_price if price is None else price))
         if cost > self._budget.max_credits:
-            setting = self.page_size_setting
+            setting = self._spec.page_size_setting
             smaller = (
-                f", or lower {setting} (a sync in progress keeps its page size)" if setting else ""
+                f", or lower {setting.name} (a sync in progress keeps its page size)"
+                if setting
+                else ""
             )
             raise ConfigError(
                 f"Setting 'max_credits' ({self._budget.max_credits:,}) is below the {cost:,} "
-                f"credits of one page of {plural(rows, 'row')} of {self._stream}, so no run could "
-                f"make progress: set it to {cost:,} or more{smaller}. A plan whose rows are free "
-                "needs no max_credits."
+                f"credits of one page of {plural(rows, 'row')} of {self._spec.name}, so no run "
+                f"could make progress: set it to {cost:,} or more{smaller}. A plan whose rows are "
+                "free needs no max_credits."
             )
 
     def reserve(self, rows: int) -> None:
@@ -123,15 +112,15 @@ class FeedCost:
             ConfigError: It exceeds the budget of any run.
         """
         # After a lost response, a free page may not stay free.
-        price = max(self.price, self._list_price) if self.possibly_billed else self.price
+        price = self._highest_price if self.possibly_billed else self.price
         used, limit, cost = self._budget.credits, self._budget.max_credits, math.ceil(rows * price)
         if not used:
             self.check_page(rows, price)
         if cost and used + cost > limit:
             raise BudgetReachedError(
-                f"The budget is reached: another page of {plural(rows, 'row')} of {self._stream} "
-                f"may cost {cost:,} credits, and {used:,} of max_credits {limit:,} are used. The "
-                "next run resumes from here."
+                f"The budget is reached: another page of {plural(rows, 'row')} of "
+                f"{self._spec.name} may cost {cost:,} credits, and {used:,} of max_credits "
+                f"{limit:,} are used. The next run resumes from here."
             )
 
     def charge(self, headers: Mapping[str, str], rows: int) -> int:
@@ -144,7 +133,8 @@ class FeedCost:
         Returns:
             The credits charged.
         """
-        cost = self._cost(headers, rows)
+        deducted = self._deducted(headers)
+        cost = math.ceil(rows * self.price) if deducted is None else deducted
         self._add(cost)
         return cost
 
@@ -160,24 +150,12 @@ class FeedCost:
         Returns:
             What is wrong with the deduction; empty if nothing is.
         """
-        cost, deducted, before = self._cost(headers, rows), self._deducted(headers), self.price
-        self._add(cost - charged)
+        self._add(-charged)
+        cost, deducted = self.charge(headers, rows), self._deducted(headers)
         dispute = self._dispute(deducted or 0, rows, requested)
         if rows and deducted is not None and not dispute:
             self.price = cost / rows
-        excess = self._budget.credits - self._budget.max_credits
-        if self.price > before and excess > 0:
-            self._budget.logger.warning(
-                "The price of %s rose from %g to %g credits per row: its last page exceeds "
-                "max_credits %s by %s credits. No further page is requested at this price.",
-                self._stream,
-                before,
-                self.price,
-                f"{self._budget.max_credits:,}",
-                f"{excess:,}",
-            )
-        balance = _parse_credits(headers.get(_BALANCE))
-        if balance is not None:
+        if (balance := _parse_credits(headers.get(_BALANCE))) is not None:
             self._budget.note_balance(balance, self.price)
         return dispute
 
@@ -192,32 +170,32 @@ class FeedCost:
         """
         deducted = self._deducted(headers)
         if deducted is None:
-            deducted = math.ceil(rows * max(self.price, self._list_price))
+            deducted = math.ceil(rows * self._highest_price)
             self.possibly_billed += deducted
             self._budget.possibly_billed += deducted
         self._add(deducted)
+
+    @property
+    def _highest_price(self) -> float:
+        return max(self.price, self._spec.list_price)
 
     def _dispute(self, deducted: int, rows: int, requested: int) -> str:
         """Return what is wrong if far fewer rows came than were deducted, at the price so far.
 
         A price that rises with a short last page is no such case, unless it more than doubles.
         """
-        price = max(self.price, self._list_price)
+        price = self._highest_price
         if rows >= requested or deducted < min(requested, 2 * rows) * price or not deducted:
             return ""
         return (
             f"Jobo deducted {deducted:,} credits ({dollars(deducted)}) for "
-            f"{plural(rows, 'row')} of {self._stream}, at {price:g} credits per row so far"
+            f"{plural(rows, 'row')} of {self._spec.name}, at {price:g} credits per row so far"
         )
-
-    def _cost(self, headers: Mapping[str, str], rows: int) -> int:
-        deducted = self._deducted(headers)
-        return math.ceil(rows * self.price) if deducted is None else deducted
 
     def _deducted(self, headers: Mapping[str, str]) -> int | None:
         """Return what a response deducted; None if its headers do not say."""
         deducted = deducted_credits(headers)
-        if deducted is None and self._missing_charge_means_free:
+        if deducted is None and self._spec.missing_charge_means_free:
             return 0 if any(name in headers for name in _PLAN_HEADERS) else None
         return deducted
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tap_jobo.clock import format_timestamp
 from tap_jobo.streams.feed_spec import Continuation
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tap_jobo.api.client import Client
     from tap_jobo.streams.feed_spec import FeedSpec
     from tap_jobo.sync_id import Filters, Sync
+
+_BOOLEANS: Final = {"true": True, "false": False}
 
 
 def request_parameters(spec: FeedSpec, sync: Sync, filters: Filters) -> dict[str, Any]:
@@ -63,7 +65,7 @@ class FeedReader:
         clock: The API's clock.
     """
 
-    def __init__(  # noqa: PLR0913 - each is a separate concern, handed in
+    def __init__(  # noqa: PLR0913 - each is a separate dependency
         self,
         *,
         spec: FeedSpec,
@@ -104,17 +106,5 @@ class FeedReader:
         )
 
     def reconcile(self, page: RawPage, rows: int, requested: int) -> str:
-        """Correct the charge, once the page's number of rows is known.
-
-        Args:
-            page: The page.
-            rows: Its rows.
-            requested: The rows that were requested.
-
-        Returns:
-            What is wrong with the credits that Jobo deducted; empty if nothing is.
-        """
+        """Correct the charge of a page, as `FeedCost.reconcile` does."""
         return self._cost.reconcile(page.cost, page.headers, rows, requested)
-
-
-_BOOLEANS = {"true": True, "false": False}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from tap_jobo.api.json_body import NotJsonError, parse_json
+from tap_jobo.api.responses import parse_json
 from tap_jobo.errors import ApiError
 from tap_jobo.records.values import sanitize_text
 
@@ -33,7 +33,7 @@ class Page:
             record.
         next_cursor: Where the next page starts; a string whenever `has_more`.
         has_more: Whether another page follows, which an empty page does not rule out.
-        estimated_total: Estimated items in the whole scan, if the response has it.
+        estimated_total: Estimated items in the whole sync, if the response has it.
         are_rows_checked: Whether the items have been parsed as rows of the decoder's type.
     """
 
@@ -70,12 +70,12 @@ def read_page(
         decoder: Parses and checks the page at once, if it can.
 
     Raises:
-        ApiError: It is not the documented envelope, or has more pages but no usable cursor.
+        ApiError: The body is not the documented envelope, or has more pages but no usable cursor.
             Guessing could end a sync too early, or bill the same page forever.
     """
     try:
         data, are_rows_checked = _parse(body, decoder)
-    except NotJsonError:
+    except ValueError:
         raise _broken("is not valid JSON") from None
     except MemoryError:
         raise _broken("needs more memory than is available") from None
@@ -96,22 +96,15 @@ def read_page(
 
 
 def check_has_more(page: Page, header: bool | None) -> None:  # noqa: FBT001 - a value to compare
-    """Check that the header `X-Has-More` does not contradict a page.
+    """Check that the header `X-Has-More`, if there is one, does not contradict a page.
 
     A sync that ends early would skip rows, and one that goes on would be billed.
 
-    Args:
-        page: The page.
-        header: The header; None if it is missing.
-
     Raises:
-        ApiError: It does.
+        ApiError: Header and body differ.
     """
     if header is not None and header != page.has_more:
-        raise _broken(
-            f"contradicts itself: 'has_more' is {str(page.has_more).lower()}, the header "
-            f"X-Has-More is {str(header).lower()}"
-        )
+        raise _broken(f"contradicts itself: 'has_more' is {page.has_more}, X-Has-More is {header}")
 
 
 def falls_short(sync: Sync, estimate: int) -> bool:
@@ -120,11 +113,7 @@ def falls_short(sync: Sync, estimate: int) -> bool:
 
 
 def _parse(body: bytes, decoder: PageDecoder | None) -> tuple[object, bool]:
-    """Return the JSON of a body, and whether its rows have been checked.
-
-    Raises:
-        NotJsonError: It is not JSON.
-    """
+    """Return the JSON of a body, and whether its rows have been checked."""
     if decoder and _ESCAPED_NUL not in body:
         with suppress(msgspec.DecodeError, ValueError, RecursionError):
             return msgspec.to_builtins(decoder.decode(body)), True

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import enum
-from concurrent.futures import wait
+import threading
+from collections import deque
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from tap_jobo.api.json_body import parse_json
-from tap_jobo.api.threads import call_in_threads
+from tap_jobo.api.responses import parse_json
 from tap_jobo.errors import ApiError, NotFoundError, RejectedError, RetriesExhaustedError
 from tap_jobo.records.values import parse_uuid
 from tap_jobo.wording import plural
@@ -16,7 +17,6 @@ from tap_jobo.wording import plural
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Generator, Iterator, Sequence
-    from concurrent.futures import Future
 
     from requests import PreparedRequest
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from tap_jobo.records.converter import RecordConverter, Row
     from tap_jobo.signals import ShutdownSignal
 
-RETRY_FOR: Final = 60.0
-"""Seconds of waits for one profile: less than for a page, since it can be fetched later, free."""
+    Waiting = deque[tuple[str, Future[Any]]]
+
 PROFILE_PATH: Final = "/api/companies"
-NOBODY: Final = "00000000-0000-0000-0000-000000000000"
-"""No company has this id: a 404 for it shows that the API is up, and what its clock says."""
+_NOBODY: Final = "00000000-0000-0000-0000-000000000000"
+"""No company has this id: a 404 for it shows that the API is up."""
 _MIN_BAD_PROFILES: Final = 5
 """Bad profiles in a row before the format counts as changed."""
 _POLL: Final = 0.2
@@ -113,16 +113,30 @@ class Profiles:
             ApiError: The key is refused, or the format has changed.
             InterruptedRunError: A signal arrived.
         """
-        with call_in_threads(self._fetch, ids, self._workers) as profiles:
-            for company_id, profile in zip(ids, profiles, strict=True):
-                yield from self._records(company_id, self._wait_for(profile))
+        profiles: list[tuple[str, Future[Any]]] = [(company_id, Future()) for company_id in ids]
+        waiting = deque(profiles)
+        # Daemons: at exit, `concurrent.futures` would wait for a thread that hangs in a request.
+        for _ in profiles[: self._workers]:
+            threading.Thread(target=self._work, args=[waiting], daemon=True).start()
+        try:
+            for company_id, profile in profiles:
+                while not profile.done():
+                    self._shutdown.check()
+                    wait([profile], _POLL)
+                yield from self._records(company_id, profile.result())
                 show_progress()
+        finally:
+            waiting.clear()
 
-    def _wait_for(self, profile: Future[Any]) -> Any:
-        while not profile.done():
-            self._shutdown.check()
-            wait([profile], _POLL)
-        return profile.result()
+    def _work(self, waiting: Waiting) -> None:
+        """Fetch profiles until none is left."""
+        with suppress(IndexError):
+            while True:
+                company_id, profile = waiting.popleft()
+                try:
+                    profile.set_result(self._fetch(company_id))
+                except BaseException as error:  # noqa: BLE001 - raised where the result is read
+                    profile.set_exception(error)
 
     def _fetch(self, company_id: str) -> Any:
         """Return the JSON of a profile, or the error that concerns only this company.
@@ -137,7 +151,7 @@ class Profiles:
             return error
         except RetriesExhaustedError as error:
             with suppress(RejectedError):
-                self._client.fetch(self._prepare(NOBODY))
+                self._client.fetch(self._prepare(_NOBODY))
             return error
 
     def _records(self, company_id: str, profile: Any) -> Iterator[Row]:
@@ -169,8 +183,8 @@ class Profiles:
         """Count profiles in a row that lack a field which the API never leaves out.
 
         Raises:
-            ApiError: They are enough to be no accident. The state is not past their page, so a
-                newer version gets these profiles.
+            ApiError: There are several in a row. The state is not past their page, so a newer
+                version gets these profiles.
         """
         self._bad_in_a_row = self._bad_in_a_row + 1 if is_bad else 0
         if self._bad_in_a_row >= _MIN_BAD_PROFILES:

@@ -6,13 +6,12 @@ import threading
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from tap_jobo.api.limits import RETRY_AFTER_MAX
+from tap_jobo.api.retry import RETRY_AFTER_MAX
 from tap_jobo.clock import parse_http_date
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Mapping
-    from datetime import datetime
 
     from tap_jobo.clock import Clock
     from tap_jobo.signals import ShutdownSignal
@@ -25,17 +24,16 @@ def parse_retry_after(status: int, headers: Mapping[str, str], body: object) -> 
     """Return the seconds that a response asks to wait; None if it does not ask.
 
     Tries `Retry-After` (seconds or a date), then `retry_after_seconds` in the body, then, for a
-    rate limit, `X-RateLimit-Reset`. Dates are relative to the `Date` of the same response, since
-    the local clock may be wrong.
+    rate limit, `X-RateLimit-Reset`.
     """
     retry_after = headers.get("Retry-After")
     seconds = _number(retry_after)
-    if seconds is None:
-        seconds = _until(parse_http_date(retry_after), headers)
+    if seconds is None and (date := parse_http_date(retry_after)):
+        seconds = _until(date.timestamp(), headers)
     if seconds is None and isinstance(body, dict):
         seconds = _number(body.get("retry_after_seconds"))
     if seconds is None and status == HTTPStatus.TOO_MANY_REQUESTS:
-        seconds = _until_reset(headers)
+        seconds = _until(_number(headers.get("X-RateLimit-Reset")), headers)
     return seconds
 
 
@@ -63,7 +61,6 @@ class RateLimiter:
         self._last_slot = 0.0
         self._interval = 0.0
         self._paused_until = 0.0
-        self._logged_until = 0.0
 
     def wait(self) -> None:
         """Wait until the next request may be sent.
@@ -75,22 +72,23 @@ class RateLimiter:
             now = self._clock.monotonic()
             slot = max(now, self._last_slot + self._interval, self._paused_until)
             self._last_slot = slot
-        self._log(slot)
         self._shutdown.wait(slot - now)
         while (left := self._paused_until - self._clock.monotonic()) > 0:
-            self._log(self._paused_until)  # another thread was asked to wait meanwhile
-            self._shutdown.wait(left)
+            self._shutdown.wait(left)  # another thread was asked to wait meanwhile
 
     def pause(self, seconds: float) -> None:
         """Hold back all requests for this many seconds."""
         with self._lock:
-            self._paused_until = max(self._paused_until, self._clock.monotonic() + seconds)
+            until = self._clock.monotonic() + seconds
+            if seconds > _LOGGED and until > self._paused_until + _LOGGED:
+                self._logger.info("Jobo's rate limit is reached: waiting %s s.", f"{seconds:,.0f}")
+            self._paused_until = max(self._paused_until, until)
 
     def note_response(self, headers: Mapping[str, str]) -> None:
         """Record the allowance that a response reports."""
         remaining = _number(headers.get("X-RateLimit-Remaining"))
         limit = _number(headers.get("X-RateLimit-Limit"))
-        until_reset = _until_reset(headers)
+        until_reset = _until(_number(headers.get("X-RateLimit-Reset")), headers)
         self._interval = 0.0
         if remaining is None or until_reset is None or until_reset > RETRY_AFTER_MAX:
             return
@@ -99,15 +97,6 @@ class RateLimiter:
             self.pause(until_reset)
         elif limit is None or left <= limit / 2:
             self._interval = until_reset / (left + 1)
-
-    def _log(self, until: float) -> None:
-        """Log a wait, unless it is short or another thread has logged it."""
-        with self._lock:
-            seconds = until - self._clock.monotonic()
-            if seconds <= _LOGGED or until <= self._logged_until + _LOGGED:
-                return
-            self._logged_until = until
-        self._logger.info("Jobo's rate limit is reached: waiting %s s.", f"{seconds:,.0f}")
 
 
 def _number(value: object) -> float | None:
@@ -118,15 +107,9 @@ def _number(value: object) -> float | None:
     return number if 0 <= number < 1e12 else None  # noqa: PLR2004 - not infinity, not NaN
 
 
-def _until(instant: datetime | None, headers: Mapping[str, str]) -> float | None:
+def _until(unix_time: float | None, headers: Mapping[str, str]) -> float | None:
+    """Return the seconds from the `Date` of a response, since the local clock may be wrong."""
     date = parse_http_date(headers.get("Date"))
-    if instant is None or date is None:
+    if unix_time is None or date is None:
         return None
-    return max(0.0, (instant - date).total_seconds())
-
-
-def _until_reset(headers: Mapping[str, str]) -> float | None:
-    reset, date = _number(headers.get("X-RateLimit-Reset")), parse_http_date(headers.get("Date"))
-    if reset is None or date is None:
-        return None
-    return max(0.0, reset - date.timestamp())
+    return max(0.0, unix_time - date.timestamp())

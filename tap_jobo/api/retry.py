@@ -5,25 +5,41 @@ from __future__ import annotations
 import enum
 import random
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from tap_jobo.api import limits
 from tap_jobo.errors import ApiError, RetriesExhaustedError, UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+CONNECT_SECONDS: Final = 10.0
+READ_SECONDS: Final = 120.0
+"""Between two parts of a response: Jobo asks for at least this."""
+IDLE_SECONDS: Final = 60.0
+"""Until an idle connection is not used again: a gateway may have dropped it without a word, and a
+request that is lost there would count as possibly billed."""
+RETRY_SECONDS: Final = 300.0
+"""Of backoff and failed tries for a page that was not billed."""
+FREE_RETRY_SECONDS: Final = 60.0
+"""Of backoff and failed tries for a profile or the clock, which can be fetched later, free."""
+POSSIBLY_BILLED_WAITS: Final = (5.0, 30.0)
+"""Before each retry of a request that may have been billed: every try may cost a page."""
+BACKOFF: Final = (0.5, 30.0)
+"""The first and the longest wait between other tries."""
+RETRY_AFTER_MAX: Final = 3_600.0
+"""Of the waits that the API asks for, for one request."""
+
 
 class Outcome(enum.Enum):
     """What became of a try that returned no page."""
 
-    NOT_SENT = "The API has not received it: free, and tried again for minutes."
-    REFUSED = "The API has refused it for now: free, and tried again for minutes."
-    POSSIBLY_BILLED = "The API may have billed a page: charged in full, and tried again twice."
+    NOT_SENT = enum.auto()  # the API did not receive it: free
+    REFUSED = enum.auto()  # free
+    POSSIBLY_BILLED = enum.auto()  # charged in full
 
 
-class FailedTryError(Exception):
+class FailedTryError(ApiError):
     """A try returned no page, but another may.
 
     Args:
@@ -56,17 +72,18 @@ class Retry:
     Args:
         seconds: Maximum total of backoff and failed tries.
         is_paid: Whether the request can be billed. One that cannot is tried again whatever became
-            of it, but can also be sent later: it honors no wait longer than `seconds`, except for
-            a rate limit.
+            of it, but honors no wait longer than `seconds`, except for a rate limit.
+
+    Attributes:
+        seconds_left: What is left of `seconds`.
     """
 
     def __init__(self, seconds: float, *, is_paid: bool) -> None:
-        self._seconds = seconds
+        self._seconds = self.seconds_left = seconds
         self._is_paid = is_paid
         self._tries = 0
-        self._spent = 0.0
         self._asked = 0.0
-        self._possibly_billed = 0
+        self._waits = iter(POSSIBLY_BILLED_WAITS)
 
     def wait_after(self, failure: FailedTryError, *, spent: float, now: datetime) -> float:
         """Return the seconds to wait before the next try.
@@ -81,35 +98,33 @@ class Retry:
         """
         if self._is_paid and failure.outcome is Outcome.POSSIBLY_BILLED:
             return self._after_possibly_billed(failure)
-        self._spent += spent
+        self.seconds_left -= spent
+        first, longest = BACKOFF
         if failure.retry_after:
-            return self._honor(failure, max(failure.retry_after, limits.BACKOFF_MIN), now)
-        longest = min(limits.BACKOFF_MAX, limits.BACKOFF_MIN * 2**self._tries)
-        wait: float = max(limits.BACKOFF_MIN, longest * random.uniform(0.5, 1))  # noqa: S311
+            return self._honor(failure, max(failure.retry_after, first), now)
+        backoff = min(longest, first * 2**self._tries)
+        wait: float = max(first, backoff * random.uniform(0.5, 1))  # noqa: S311 - jitter
         self._tries += 1
-        if self._spent + wait > self._seconds:
+        if wait > self.seconds_left:
             is_unreachable = failure.outcome is Outcome.NOT_SENT
             error = UnreachableError if is_unreachable else RetriesExhaustedError
-            tries = "1 try" if self._tries == 1 else f"{self._tries} tries"
-            raise error(f"{failure} (given up after {tries} in {self._spent:.0f} seconds)")
-        self._spent += wait
+            spent = self._seconds - self.seconds_left
+            raise error(f"{failure} (given up after {spent:.0f} seconds)")
+        self.seconds_left -= wait
         return wait
 
     def _after_possibly_billed(self, failure: FailedTryError) -> float:
-        waits = limits.POSSIBLY_BILLED_WAITS
-        if self._possibly_billed == len(waits):
+        if (wait := next(self._waits, None)) is None:
             raise ApiError(
-                f"{failure} (given up after {len(waits) + 1} tries, and each may have been "
-                "billed). Run again later: the next run resumes from here."
+                f"{failure} (given up after {len(POSSIBLY_BILLED_WAITS) + 1} tries, and each may "
+                "have been billed). Run again later: the next run resumes from here."
             )
-        wait = waits[self._possibly_billed] * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
-        self._possibly_billed += 1
-        return wait
+        return wait * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
 
     def _honor(self, failure: FailedTryError, seconds: float, now: datetime) -> float:
         self._asked += seconds
         is_bounded = not (self._is_paid or failure.is_rate_limit)
-        if self._asked > (self._seconds if is_bounded else limits.RETRY_AFTER_MAX):
+        if self._asked > (self._seconds if is_bounded else RETRY_AFTER_MAX):
             then = (now + timedelta(seconds=min(seconds, 1e9))).isoformat(timespec="minutes")
             raise RetriesExhaustedError(
                 f"{failure}, and asks to wait {seconds:,.0f} seconds: try again after {then}"

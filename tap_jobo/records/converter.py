@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tap_jobo.records.fields import field_converter, object_converter
+from tap_jobo.records.fields import field_converter, object_converter, row_type
 from tap_jobo.records.problems import RESCUED_DATA, Problem, ProblemLog, rescue
-from tap_jobo.records.row_type import row_type
 from tap_jobo.records.values import parse_uuid
 
 if TYPE_CHECKING:
@@ -46,8 +45,7 @@ class RecordConverter:
     """Converts the rows of a stream to records, and logs what does not match its schema.
 
     Args:
-        schema: The stream's own schema. Values that do not fit are kept in its field
-            `_rescued_data`, if it has one.
+        schema: The stream's own schema. Values that do not fit go to its field `_rescued_data`.
         emitted: The fields that the catalog selects, including `id`.
         logger: Where single rows and fields are logged.
         never_null: The fields besides `id` that the API documents as never null.
@@ -85,15 +83,14 @@ class RecordConverter:
             else:
                 self._log.row_skipped(row)
                 skipped.append(row)
-        damaged = {name: self._damage(name, rows) for name in self._never_null}
-        return Conversion(records, skipped, {"id": len(skipped), **damaged})
+        damaged = {"id": len(skipped)}
+        objects = [row if isinstance(row, dict) else {} for row in rows]
+        for name, convert in self._never_null.items():
+            damaged[name] = sum(convert(row.get(name), name, []) is None for row in objects)
+        return Conversion(records, skipped, damaged)
 
     def complete(self, rows: list[Row]) -> Conversion:
-        """Make records of a page's rows, in place, that were all parsed as `row_type`.
-
-        Args:
-            rows: The rows as objects, without NUL characters.
-        """
+        """Make records, in place, of rows that were parsed as `row_type` and have no NUL."""
         for row in rows:
             for name in self._deselected:
                 del row[name]
@@ -109,9 +106,3 @@ class RecordConverter:
         if self._is_rescuing:
             record[RESCUED_DATA] = rescue(problems)
         return record
-
-    def _damage(self, name: str, rows: Sequence[object]) -> int:
-        convert = self._never_null[name]
-        return sum(
-            not isinstance(row, dict) or convert(row.get(name), name, []) is None for row in rows
-        )

@@ -1,31 +1,65 @@
-"""Converters of values, built from JSON schemas. They define how a value is emitted."""
+"""What fits a field, built from its JSON schema, in two ways that have the same result.
+
+A converter takes any value and notes what does not fit. The msgspec type accepts only rows that the
+converters would leave as they are, and checks them in C while a page is parsed. That takes half the
+time for a page of jobs.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import msgspec
 
 from tap_jobo.records.problems import Problem
-from tap_jobo.records.values import PARSERS, kind_of
+from tap_jobo.records.values import CANONICAL_TIMESTAMP, CANONICAL_UUID, PARSERS
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
-
-    from tap_jobo.records.values import Parser
 
 Convert = Callable[[Any, str, list[Problem]], Any]
 """Takes a value, its path in the row, and a list of problems to extend. Returns the value as it is
 emitted: null if its type is wrong, which is a problem, or if it is null."""
 
+_SCALARS: Final[Mapping[str, Any]] = {
+    "string": str,
+    "uuid": Annotated[str, msgspec.Meta(pattern=rf"^{CANONICAL_UUID}\Z")],
+    "date-time": Annotated[str, msgspec.Meta(pattern=rf"^{CANONICAL_TIMESTAMP}\Z")],
+    "integer": int,
+    "number": int | float,
+    "boolean": bool,
+}
+
+
+def _kind_of(definition: Mapping[str, Any]) -> str:
+    kind = next(kind for kind in definition["type"] if kind != "null")
+    return str(definition.get("format", kind))
+
 
 def field_converter(definition: Mapping[str, Any]) -> Convert:
     """Return the converter of a field with this JSON schema."""
-    kind = kind_of(definition)
+    kind = _kind_of(definition)
     if kind == "object":
         return object_converter(definition["properties"])
-    if kind != "array":
-        return _scalar_converter(PARSERS[kind])
-    return _list_converter(field_converter(definition["items"]))
+    if kind == "array":
+        return _list_converter(field_converter(definition["items"]))
+    parse = PARSERS[kind]
+
+    def convert(value: Any, path: str, problems: list[Problem]) -> Any:
+        parsed = parse(value)
+        return _refuse(value, path, problems) if parsed is None else parsed
+
+    return convert
+
+
+def _list_converter(convert_item: Convert) -> Convert:
+    def convert(value: Any, path: str, problems: list[Problem]) -> Any:
+        if not isinstance(value, list):
+            return _refuse(value, path, problems)
+        return [convert_item(item, f"{path}[{n}]", problems) for n, item in enumerate(value)]
+
+    return convert
 
 
 def object_converter(
@@ -48,12 +82,11 @@ def object_converter(
         if not isinstance(value, dict):
             return _refuse(value, path, problems)
         prefix = f"{path}." if path else ""
-        if not known.issuperset(value):
-            problems += [
-                Problem(prefix + name, member, is_unknown=True)
-                for name, member in value.items()
-                if name not in known
-            ]
+        problems += [
+            Problem(prefix + name, value[name], is_unknown=True)
+            for name in value
+            if name not in known
+        ]
         return {
             name: convert_member(value.get(name), prefix + name, problems)
             for name, convert_member in converters.items()
@@ -62,25 +95,40 @@ def object_converter(
     return convert
 
 
-def _list_converter(convert_item: Convert) -> Convert:
-    def convert(value: Any, path: str, problems: list[Problem]) -> Any:
-        if not isinstance(value, list):
-            return _refuse(value, path, problems)
-        return [
-            convert_item(item, f"{path}[{number}]", problems) for number, item in enumerate(value)
-        ]
-
-    return convert
-
-
-def _scalar_converter(parse: Parser) -> Convert:
-    def convert(value: Any, path: str, problems: list[Problem]) -> Any:
-        parsed = parse(value)
-        return _refuse(value, path, problems) if parsed is None else parsed
-
-    return convert
-
-
 def _refuse(value: object, path: str, problems: list[Problem]) -> None:
     if value is not None:
         problems.append(Problem(path, value))
+
+
+def row_type(
+    properties: Mapping[str, Any], checked: Container[str], required: Container[str]
+) -> type[msgspec.Struct]:
+    """Return the msgspec type of a row that has no unknown field and needs no change.
+
+    Args:
+        properties: The JSON schema of each field.
+        checked: The fields that must match it; any value is accepted for the others.
+        required: The fields that must be there and must not be null.
+    """
+    types = {name: _type(each) if name in checked else Any for name, each in properties.items()}
+    return _struct(types, required)
+
+
+def _struct(types: Mapping[str, Any], required: Container[str] = ()) -> type[msgspec.Struct]:
+    names = {f"field_{number}": name for number, name in enumerate(types)}
+    fields: list[Any] = [
+        (attribute, types[name]) if name in required else (attribute, types[name] | None, None)
+        for attribute, name in names.items()
+    ]
+    return msgspec.defstruct(
+        "Object", fields, rename=names, kw_only=True, gc=False, forbid_unknown_fields=True
+    )
+
+
+def _type(definition: Mapping[str, Any]) -> Any:
+    kind = _kind_of(definition)
+    if kind == "array":
+        return list[_type(definition["items"]) | None]  # type: ignore[misc]
+    if kind == "object":
+        return _struct({name: _type(each) for name, each in definition["properties"].items()})
+    return _SCALARS[kind]

@@ -21,7 +21,6 @@ _MAX_LINES: Final = 20
 """Log lines per run about skipped rows, and as many about fields of the wrong type."""
 _MAX_SHOWN: Final = 500
 """Characters of a row or value that a log line shows."""
-_INDEX: Final = re.compile(r"\[[0-9]+\]")
 _ENCODER: Final = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
 )
@@ -43,10 +42,9 @@ class Problem:
 
 
 def rescue(problems: Sequence[Problem]) -> str | None:
-    r"""Return a JSON object of the values by their paths, None if there are no problems.
+    """Return a JSON object of the values by their paths, None if there are no problems.
 
-    Postgres accepts it as text and as JSONB: NUL characters are removed before encoding, so there
-    is no escape `\u0000`, and lone surrogates become U+FFFD.
+    Postgres accepts it as text and as JSONB: it has no NUL characters and no lone surrogates.
     """
     if not problems:
         return None
@@ -54,16 +52,11 @@ def rescue(problems: Sequence[Problem]) -> str | None:
 
 
 class ProblemLog:
-    """Logs rows that are skipped, unknown fields, and values of the wrong type.
-
-    Args:
-        logger: Where to log them.
-        is_rescuing: Whether records have the field `_rescued_data`.
-    """
+    """Logs rows that are skipped, unknown fields, and values of the wrong type."""
 
     def __init__(self, logger: logging.Logger, *, is_rescuing: bool) -> None:
         self._logger = logger
-        self._is_rescuing = is_rescuing
+        self._fate = "in _rescued_data" if is_rescuing else "dropped (_rescued_data is deselected)"
         self._is_unknown_reported = False
         self._lines: Counter[str] = Counter()
 
@@ -73,16 +66,14 @@ class ProblemLog:
 
     def problems_found(self, problems: Sequence[Problem], row_id: str) -> None:
         """Log the values of a row that are not emitted as received."""
-        unknown = {_INDEX.sub("[]", each.path) for each in problems if each.is_unknown}
+        unknown = {re.sub(r"\[\d+\]", "[]", each.path) for each in problems if each.is_unknown}
         if unknown and not self._is_unknown_reported:
             self._is_unknown_reported = True
             self._logger.warning(
                 "Unknown fields in Jobo's response: %s. Their values are %s. Upgrade tap-jobo to "
                 "get them as columns.",
                 _cut(", ".join(map(ascii, sorted(unknown)))),
-                "in _rescued_data"
-                if self._is_rescuing
-                else "dropped, because _rescued_data is not selected",
+                self._fate,
             )
         for each in problems:
             if not each.is_unknown:
@@ -113,16 +104,12 @@ def _storable(value: object) -> object:
 
 
 def _sanitize(value: Any) -> Any:
-    """Sanitize every string in a JSON value, including the names of members.
-
-    Infinities and NaN, which Python's parser accepts although JSON has none, become strings.
-    """
+    """Sanitize the strings in a JSON value. Infinities and NaN, which JSON lacks, turn to text."""
     if isinstance(value, str):
         return sanitize_text(value)
     if isinstance(value, dict):
         return {sanitize_text(name): _sanitize(member) for name, member in value.items()}
     if isinstance(value, list):
         return [_sanitize(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value
+    is_json = not isinstance(value, float) or math.isfinite(value)
+    return value if is_json else str(value)

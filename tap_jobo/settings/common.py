@@ -2,67 +2,61 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
-from tap_jobo.settings.formats import (
-    is_base_url,
-    is_journal_location,
-    is_missing_state_choice,
-    is_path,
-    is_printable_ascii,
-    is_uuid,
-)
+from tap_jobo.settings import setting as of
+from tap_jobo.settings.bucket_url import is_like_url, parse_bucket_url
 from tap_jobo.settings.setting import Setting
-from tap_jobo.settings.setting_types import boolean, choice, integer, list_of, past_date, text
 
-_MOST_CONCURRENT: Final = 16
-_MOST_LOOKBACK: Final = 7 * 24 * 60
-_MOST_IDS: Final = 1_000
-"""Meltano exports settings as environment variables, whose size is limited."""
+_BASE_URL: Final = (
+    r"(?:https://(?:[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\])"
+    r"|http://(?:127(?:\.[0-9]{1,3}){3}|(?i:localhost)|\[::1\]))(?::[0-9]{1,5})?(?:/[\w.~/%-]*)?"
+)
+_UUID: Final = r"^(?i:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})\Z"
+
+
+def _is_path(text: str) -> bool:
+    try:
+        return bool(Path(text).expanduser())
+    except RuntimeError:  # the home folder of a user who does not exist
+        return False
+
 
 SOURCE: Final = (
     Setting(
         name="api_key",
-        title="API key",
         description="API key of your Jobo account. It starts with `jbe_live_` or `jbe_test_`.",
-        type=text(is_printable_ascii, "one line of printable ASCII characters without spaces"),
+        type=of.text("one line of printable ASCII characters without spaces", "[!-~]*"),
         required=True,
         secret=True,
     ),
     Setting(
         name="api_url",
-        title="API URL",
         description=(
             "Base URL of the Jobo API: https, or http on this machine only (127.0.0.1, [::1], "
             "localhost). The key is sent to no other host."
         ),
-        type=text(
-            is_base_url,
-            "an https:// URL without user, query, or fragment; http:// only on this machine "
-            "(127.0.0.1, [::1], localhost)",
-        ),
+        type=of.text("an https:// URL without user, query, or fragment", _BASE_URL),
         default="https://connect.jobo.world",
     ),
     Setting(
         name="start_date",
-        title="Start date",
         description=(
-            "Where the first sync starts: an ISO 8601 date or date-time, in UTC if it has no time "
-            "zone. Rows last updated before it are not read. If not set, all rows are read. A "
-            "start date overrides an earlier bookmark."
+            "Where the first sync starts: an ISO 8601 date or date-time, by default in UTC. Rows "
+            "last updated before it are not read. It overrides an earlier bookmark."
         ),
-        type=past_date(),
+        type=of.past_date(),
     ),
     Setting(
         name="lookback_minutes",
-        title="Lookback",
         description=(
             "How many minutes before the bookmark the next sync starts, to catch rows that arrive "
-            f"late; {_MOST_LOOKBACK:,} (a week) at most. Rows that changed within that time before "
-            "the last sync are billed again: with 15 minutes, about 4% extra for a run every six "
-            "hours, and up to 100% for a run every 15 minutes."
+            "late; 10,080 (a week) at most. Rows that changed within that time before the last "
+            "sync are billed again: with 15 minutes, about 4% extra for a run every six hours, and "
+            "up to 100% for a run every 15 minutes."
         ),
-        type=integer(0, _MOST_LOOKBACK, unit="minutes"),
+        type=of.integer(0, 10_080),
         default=15,
     ),
 )
@@ -71,7 +65,6 @@ SOURCE: Final = (
 CONTROL: Final = (
     Setting(
         name="on_filter_change",
-        title="On filter change",
         description=(
             "What to do if the filters differ from those in the state so that rows would be "
             "missing: `error` stops before any billed request, `keep` resumes from the bookmark "
@@ -79,89 +72,80 @@ CONTROL: Final = (
             "`resync` reads all matching rows from the start (each is billed). If the filters are "
             "only narrowed and no sync is unfinished, nothing is missing and the run continues."
         ),
-        type=choice("error", "resync", "keep"),
+        type=of.choice("error", "resync", "keep"),
         default="error",
     ),
     Setting(
         name="on_missing_state",
-        title="On missing state",
         description=(
             "What to do if there is no state, but the journal knows of a complete sync: `error` "
             "stops before any request, `resync` reads everything again (each row is billed), "
             "`resume:ID`, with the id that the error prints, goes on from that sync. Resume only "
             "if the warehouse still has the rows and no other pipeline uses the journal."
         ),
-        type=text(
-            is_missing_state_choice, "error, resync, or resume: and the id that the error printed"
+        type=of.text(
+            "error, resync, or resume: and the id that the error printed",
+            r"error|resync|resume:[0-9a-z-]+(,[0-9a-z-]+)*",
         ),
         default="error",
     ),
     Setting(
         name="max_credits",
-        title="Maximum credits",
         description=(
             "Maximum credits per run (1,000 credits are $1). When it is reached, the run stops "
             "cleanly (exit code 0) and the next run resumes from there."
         ),
-        type=integer(1, unit="credits"),
+        type=of.integer(1),
     ),
     Setting(
         name="credits_alert_threshold",
-        title="Balance alert",
-        description=(
-            "Log a warning, once per run, if the account's balance is below this many credits."
-        ),
-        type=integer(0, unit="credits"),
+        description="Log a warning if the account's balance is below this many credits.",
+        type=of.integer(0),
     ),
     Setting(
         name="journal",
-        title="Journal",
         description=(
             "Keep billed pages on disk until the target has stored their rows, so that they are "
             "not billed again after a crash."
         ),
-        type=boolean(),
+        type=of.boolean(),
         default=True,
     ),
     Setting(
         name="journal_dir",
-        title="Journal folder",
         description=(
             "Folder of the journal, by default in the user's state folder; or, with the extra "
             "`tap-jobo[cloud]`, s3://bucket/prefix, gs://bucket/prefix or azure://container/prefix "
-            "(credentials from the environment). Pipelines with the same key and filters need "
-            "separate ones."
+            "(credentials from the environment). Pipelines with the same filters need separate "
+            "locations, even if their API keys differ."
         ),
-        type=text(
-            is_journal_location,
+        type=of.text(
             "the path of a folder, or a URL such as s3://bucket/prefix, gs://bucket/prefix or "
             "azure://container/prefix (credentials go in environment variables)",
+            r"[^\0]+",
+            lambda text: bool(parse_bucket_url(text)) if is_like_url(text) else _is_path(text),
         ),
     ),
     Setting(
         name="companies_concurrency",
-        title="Concurrent profiles",
-        description=f"How many company profiles are requested at once, 1 to {_MOST_CONCURRENT}.",
-        type=integer(1, _MOST_CONCURRENT),
+        description="How many company profiles are requested at once, 1 to 16.",
+        type=of.integer(1, 16),
         default=4,
     ),
     Setting(
         name="company_ids",
-        title="Company ids",
         description=(
-            f"Up to {_MOST_IDS:,} company ids: the stream `companies` reads only these profiles, "
-            "free of charge, and no career sites are read."
+            "Up to 1,000 company ids (environment variables are limited in size): the stream "
+            "`companies` reads only these profiles, free, and no career sites are read."
         ),
-        type=list_of("UUIDs (company_ids_file takes more)", is_uuid, most=_MOST_IDS),
+        type=of.list_of(
+            "at most 1,000 UUIDs (company_ids_file takes more)", {"pattern": _UUID}, most=1_000
+        ),
     ),
     Setting(
         name="company_ids_file",
-        title="File of company ids",
-        description=(
-            "Path of a text file with one company id per line: like `company_ids`, but without a "
-            "limit."
-        ),
-        type=text(is_path, "the path of a text file with a UUID on each line"),
+        description="Path of a text file with one company id per line, as many as you like.",
+        type=of.text("the path of a text file with a UUID on each line", r"[^\0]+", _is_path),
     ),
 )
 """How to run, and company profiles; listed after the settings of the feeds."""

@@ -2,15 +2,53 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from singer_sdk import typing as th
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from tap_jobo.clock import format_timestamp, parse_timestamp
 
-    from tap_jobo.settings.setting_types import SettingType
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+_TEXT: Final = r"^(?=\s*\S)[^\ud800-\udfff]*\Z"
+"""Not blank, and without lone surrogates, which UTF-8 cannot encode."""
+
+
+def fits(schema: Mapping[str, Any], value: object) -> bool:
+    """Return whether a value fits a JSON schema."""
+    try:
+        return bool(th.DEFAULT_JSONSCHEMA_VALIDATOR(schema).is_valid(value))
+    except (AttributeError, TypeError):  # the SDK's schema of `__else__` in stream maps is broken
+        return False
+
+
+@dataclass(frozen=True)
+class SettingType:
+    """The values that a setting accepts.
+
+    Attributes:
+        schema: Their JSON schema, without null.
+        expected: What is allowed, in words that complete "must be ...".
+        is_valid: Returns whether a value that fits the schema is allowed.
+        normalize: Returns a value in the one form that equivalent values share; None if it is
+            empty. Raises TypeError or ValueError for a value that is not allowed.
+        narrows: Returns whether every row that matches a filter's new value, its second argument,
+            matches the old one, both normalized and set. A wrong True loses rows.
+    """
+
+    schema: Mapping[str, Any]
+    expected: str
+    is_valid: Callable[[Any], bool] = lambda _: True
+    normalize: Callable[[Any], Any] = lambda value: value
+    narrows: Callable[[Any, Any], bool] = lambda _old, _new: False
+
+    def allows(self, value: object) -> bool:
+        """Return whether a value is allowed."""
+        return fits(self.schema, value) and self.is_valid(value)
 
 
 @dataclass(frozen=True)
@@ -18,60 +56,31 @@ class Setting:
     """A setting of the tap.
 
     Attributes:
-        parameter: The request parameter of a filter; None if it has the setting's name.
         listed_by: The free endpoint that lists the values of a filter, see `api.known_values`.
+        hint: Returns what is probably wrong with an allowed item of a list, or None.
     """
 
     name: str
-    title: str
     description: str
     type: SettingType
     default: str | int | None = None
     required: bool = False
     secret: bool = False
-    parameter: str | None = None
     listed_by: Literal["filters", "industries", "locations"] | None = None
+    hint: Callable[[str], str | None] | None = None
 
     @property
     def request_parameter(self) -> str:
-        """The request parameter of a filter."""
-        return self.parameter or self.name
-
-    @property
-    def is_boolean(self) -> bool:
-        """Whether it accepts true or false, and the usual strings for them."""
-        return isinstance(self.type.json_type, th.BooleanType)
-
-    @property
-    def json_property(self) -> th.Property[Any]:
-        """Its part of the JSON schema of the configuration."""
-        return th.Property(
-            self.name,
-            self.type.json_type,
-            required=self.required,
-            default=self.default,
-            description=self.description,
-            secret=self.secret,
-            title=self.title,
-        )
+        """The request parameter of a filter: its name, without the prefix of the stream."""
+        return self.name.removeprefix("jobs_")
 
     def normalize(self, value: Any) -> Any:
-        """Return a value in the one form that equivalent values share; None if it is empty.
-
-        Raises:
-            TypeError: The value is not one that this setting allows.
-            ValueError: The same.
-        """
+        """Return a value, which may be None, in the one form that equivalent values share."""
         return None if value is None else self.type.normalize(value)
 
-    def value_hints(self, value: Any) -> list[str]:
-        """Return a warning for each item of a list that probably matches nothing.
-
-        Args:
-            value: The value, which is allowed; None if the setting is not set.
-        """
-        items = value if isinstance(value, list) else []
-        hints = {item: self.type.hint(item) for item in items if isinstance(item, str)}
+    def value_hints(self, values: Any) -> list[str]:
+        """Return a warning for each item of a list, or None, that probably matches nothing."""
+        hints = {item: self.hint(item) for item in values or ()} if self.hint else {}
         return [
             f"Setting '{self.name}': {item!r} {hint} Unknown values match no rows."
             for item, hint in hints.items()
@@ -81,10 +90,7 @@ class Setting:
     def narrows(self, old: Any, new: Any) -> bool:
         """Return whether every row that matches a filter's new value matches the old one.
 
-        Args:
-            old: The old value, normalized; None for a filter that is not set. It comes from a
-                state, so it may be one that is not allowed.
-            new: The new value, normalized and allowed, or None.
+        Both are normalized, or None if not set. A state can hold an old one that is not allowed.
         """
         if old is None or old == new:
             return True
@@ -93,4 +99,111 @@ class Setting:
 
 def config_schema(settings: Iterable[Setting]) -> dict[str, Any]:
     """Return the JSON schema of a configuration with these settings, in their order."""
-    return th.PropertiesList(*(setting.json_property for setting in settings)).to_dict()
+    properties = [
+        th.Property(
+            each.name,
+            th.CustomType({**each.type.schema}),
+            required=each.required,
+            default=each.default,
+            description=each.description,
+            secret=each.secret,
+            title=each.name.replace("_", " ").capitalize().replace("Api", "API"),
+        )
+        for each in settings
+    ]
+    return th.PropertiesList(*properties).to_dict()
+
+
+def text(
+    expected: str, pattern: str, is_valid: Callable[[str], bool] = lambda _: True
+) -> SettingType:
+    """Return the type of a string that a regular expression matches as a whole."""
+    return SettingType({"type": ["string"], "pattern": rf"^(?:{pattern})\Z"}, expected, is_valid)
+
+
+def boolean() -> SettingType:
+    """Return the type of true or false; `check` also accepts the usual strings for them."""
+    return SettingType({"type": ["boolean"]}, "true or false")
+
+
+def choice(*values: str) -> SettingType:
+    """Return the type of one of a few strings."""
+    return SettingType({"type": ["string"], "enum": [*values]}, f"one of {', '.join(values)}")
+
+
+def past_date() -> SettingType:
+    """Return the type of a date or date-time, not in the future, from which on rows are read."""
+    return SettingType(
+        {"type": ["string"], "format": "date-time"},
+        "an ISO 8601 date or date-time that is not in the future, such as 2026-01-31 or "
+        "2026-01-31T08:00:00Z",
+        _is_past_date,
+        normalize=lambda value: format_timestamp(parse_timestamp(value)),
+        narrows=lambda old, new: parse_timestamp(new) >= parse_timestamp(old),
+    )
+
+
+def _is_past_date(text: str) -> bool:
+    try:
+        return parse_timestamp(text) <= datetime.now(UTC)
+    except ValueError:
+        return False
+
+
+def integer(minimum: int, maximum: int | None = None, *, is_start: bool = False) -> SettingType:
+    """Return the type of a whole number; `is_start` if a filter matches all numbers from it on."""
+    limits = f", {minimum} or more" if maximum is None else f" from {minimum:,} to {maximum:,}"
+    return SettingType(
+        th.IntegerType(minimum=minimum, maximum=maximum).to_dict(),
+        f"a whole number{limits}",
+        lambda value: isinstance(value, int),  # JSON schema also allows 7.0
+        narrows=lambda old, new: is_start and bool(new >= old),
+    )
+
+
+def list_of(
+    items: str, item_schema: Mapping[str, Any] | None = None, *, most: int | None = None
+) -> SettingType:
+    """Return the type of a list of at most so many strings.
+
+    As a filter, it selects rows that have one of them. A filter that excludes those rows needs a
+    type of its own: there, a shorter list matches more.
+    """
+    item = {"type": ["string"], **(item_schema or {"pattern": _TEXT})}
+    return SettingType(
+        {"type": ["array"], "items": item} | ({"maxItems": most} if most else {}),
+        f"a list of {items}",
+        # A state can hold anything; TypeError for items that cannot be sorted.
+        normalize=lambda value: sorted({*value}) or None if isinstance(value, list) else value,
+        narrows=lambda old, new: {*new} <= {*old},
+    )
+
+
+def one_or_more_of(*allowed: str) -> SettingType:
+    """Return the type of a list of some of a few strings."""
+    return list_of(f"one or more of {', '.join(allowed)}", {"enum": [*allowed]})
+
+
+def list_of_objects(*members: str) -> SettingType:
+    """Return the type of a list of objects, each with at least one of a few string members.
+
+    As a filter, it selects rows that match all the members of one of them.
+    """
+    properties = {member: {"type": ["string"], "pattern": _TEXT} for member in members}
+    item = {"type": "object", "properties": properties, "additionalProperties": False}
+    return SettingType(
+        {"type": ["array"], "items": item | {"minProperties": 1}},
+        f"a list of objects, each with one or more of {', '.join(members)}",
+        normalize=_without_repeats,
+        narrows=lambda old, new: all(
+            any(wide.items() <= item.items() for wide in old) for item in new
+        ),
+    )
+
+
+def _without_repeats(items: Any) -> Any:
+    """Return a list sorted by the JSON of its items, each once; None if it is empty."""
+    if not isinstance(items, list):
+        return items
+    texts = sorted({json.dumps(item, sort_keys=True) for item in items})
+    return [json.loads(each) for each in texts] or None

@@ -12,13 +12,14 @@ import click
 from singer_sdk import Tap
 
 from tap_jobo.errors import ConfigError, StateError
-from tap_jobo.singer.input_files import read_object
+from tap_jobo.redaction import without_key
 from tap_jobo.streams.registry import FEEDS
 from tap_jobo.wording import CREDITS_PER_DOLLAR, dollars
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from tap_jobo.errors import TapJoboError
     from tap_jobo.singer.run import RunContext
     from tap_jobo.singer.stream import JoboStream
     from tap_jobo.singer.writer import StdoutWriter
@@ -53,28 +54,16 @@ class CommandLine(Tap):
 
     @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
-        """Read the files of `--config`.
-
-        Raises:
-            ConfigError: A file is missing or not a JSON object.
-        """
+        """Read the files of `--config`; the SDK's message would show what is in them."""
         given = super().cb_config(ctx, param, tuple(path for path in value if path == "ENV"))
         for path in value:
-            if path.upper() == "ENV" != path and not Path(path).exists():
-                raise ConfigError(
-                    f"Option --config: for environment variables, use ENV, not {path}."
-                )
             if path != "ENV":
                 given.config |= read_object(path, "--config", ConfigError)
         return given
 
     @classmethod
     def cb_test(cls, ctx: click.Context, param: click.Option, value: str | None) -> None:  # noqa: ARG003
-        """Test the selected streams; the SDK would test all of them, and ignore the catalog.
-
-        Raises:
-            TapJoboError: A run would not work.
-        """
+        """Test the selected streams; the SDK would test all of them, and ignore the catalog."""
         if value is None or ctx.params["about"]:
             return
         config, files = ctx.params["config"], (ctx.params["catalog"], ctx.params["state"])
@@ -90,11 +79,7 @@ class CommandLine(Tap):
         ctx.exit()
 
     def test_connection(self) -> None:
-        """Fetch one row of each selected feed, and log what that shows.
-
-        Raises:
-            TapJoboError: A run would not work.
-        """
+        """Fetch one row of each selected feed, and log what that shows."""
         streams, run = self.streams_to_test(), self.run
         run.is_test = True
         # A target that stores the state would otherwise store one without the bookmarks.
@@ -115,11 +100,7 @@ class CommandLine(Tap):
         )
 
     def streams_to_test(self) -> list[JoboStream]:
-        """Return the streams that a run would read.
-
-        Raises:
-            ConfigError: There are none, so a test would show nothing.
-        """
+        """Return the streams that a run would read. Raises `ConfigError` if there are none."""
         streams = [each for each in self.own_streams if each.selected and not each.is_mapped_out]
         if not streams:
             raise ConfigError(
@@ -142,3 +123,27 @@ def _read_input_file(
         return None
     error_class = StateError if param.name == "state" else ConfigError
     return io.StringIO(json.dumps(read_object(path, f"--{param.name}", error_class)))
+
+
+def read_object(path: str, option: str, error_class: type[TapJoboError]) -> dict[str, Any]:
+    """Return the JSON object in the file of a command-line option.
+
+    Raises:
+        TapJoboError: The file cannot be read, or does not hold a JSON object. The message shows
+            nothing of its content, which may be the key.
+    """
+    try:
+        found = json.loads(Path(path).read_text("utf-8-sig"))  # Windows editors write a BOM
+        why = f"it holds a JSON {type(found).__name__}"
+    except OSError as error:
+        found, why = None, str(error.strerror)
+    except json.JSONDecodeError as error:
+        found, why = None, f"line {error.lineno}, column {error.colno} is not valid JSON"
+    except (RecursionError, ValueError) as error:
+        found, why = None, f"it is not JSON in UTF-8 ({type(error).__name__})"
+    if isinstance(found, dict):
+        return found
+    instead = "" if "{" in path else f", not {without_key(path)}"  # or settings instead of a path
+    raise error_class(
+        f"Option {option} must be the path of a file with a JSON object{instead}: {why}."
+    )

@@ -198,12 +198,11 @@ class CompaniesStream(JoboStream):
 
     @cached_property
     def _progress(self) -> Progress:
-        return Progress(self.name, self._read, clock=self._run.clock, logger=self.logger)
+        return Progress(self.name, self._read, self.logger)
 
     def _read(self) -> Reading:
         profiles = self.profiles
-        brief = plural(profiles.count, "profile")
-        return Reading(profiles.done, "profiles", self._total, brief, profiles.figures())
+        return Reading(profiles.done, "profiles", self._total, plural(profiles.count, "profile"))
 
     def _request_profile(self, company_id: str) -> PreparedRequest:
         # Never use the host of a row's details_url: it would receive the key.

@@ -217,15 +217,6 @@ class FeedStream(JoboStream):
                 dollars(self._spec.list_price * 1_000),
             )
 
-    def _most_rows(self) -> int | None:
-        """Return how many rows can match the filters, None if the API has no count of the feed."""
-        filters = self._spec.filters
-        if self._spec.is_account_bound or not any(each.listed_by == "filters" for each in filters):
-            return None
-        return self._known_values.most_rows(
-            {each.request_parameter: self._filters[each.name] for each in filters}
-        )
-
     @property
     def _known_values(self) -> KnownValues:
         return self._run.known_values(
@@ -311,14 +302,7 @@ class FeedStream(JoboStream):
 
     @cached_property
     def _cost(self) -> FeedCost:
-        page_size = self._spec.page_size_setting
-        return FeedCost(
-            self._run.budget,
-            self.name,
-            list_price=self._spec.list_price,
-            missing_charge_means_free=self._spec.missing_charge_means_free,
-            page_size_setting=page_size.name if page_size else "",
-        )
+        return FeedCost(self._run.budget, self._spec)
 
     @cached_property
     def _start(self) -> SyncStart:
@@ -334,7 +318,6 @@ class FeedStream(JoboStream):
             clock=lambda: self._clock,
             logger=self.logger,
             is_refresh=self.config["on_missing_state"] == "resync",
-            most_rows=self._most_rows,
         )
 
     @cached_property
@@ -344,7 +327,6 @@ class FeedStream(JoboStream):
             count_rows=lambda: self._record_counter.value,
             budget=self._run.budget,
             cost=self._cost,
-            clock=self._run.clock,
             logger=self.logger,
         )
 

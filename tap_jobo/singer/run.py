@@ -9,10 +9,9 @@ from singer_sdk.metrics import get_metrics_logger
 
 from tap_jobo.api.api_clock import read_api_clock
 from tap_jobo.api.budget import Budget
-from tap_jobo.api.client import Client
+from tap_jobo.api.client import ApiSession, Client
 from tap_jobo.api.known_values import KnownValues
-from tap_jobo.api.profiles import RETRY_FOR as PROFILE_RETRY_FOR
-from tap_jobo.api.session import ApiSession
+from tap_jobo.api.retry import FREE_RETRY_SECONDS
 from tap_jobo.clock import Clock
 from tap_jobo.errors import TapJoboError
 from tap_jobo.journal.backends import backend_of
@@ -94,7 +93,7 @@ class RunContext:
     def profile_client(self) -> Client:
         """The client for profiles, with several concurrent requests."""
         workers = self._config["companies_concurrency"]
-        return self._client(workers=workers, retry_seconds=PROFILE_RETRY_FOR)
+        return self._client(workers=workers, retry_seconds=FREE_RETRY_SECONDS)
 
     @cached_property
     def budget(self) -> Budget:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 from singer_sdk import typing as th
 
@@ -18,12 +18,6 @@ SCHEMA: Final = th.PropertiesList(
         "than both its updated_at and its _sdc_extracted_at in jobs, since jobs can return.",
     ),
 )
-
-
-def _to_row(item: Any, started_at: str) -> Any:
-    return {"id": item, "reported_at": started_at}
-
-
 EXPIRED_JOBS: Final = FeedSpec(
     name="expired_jobs",
     path="/api/jobs/expired",
@@ -42,5 +36,5 @@ EXPIRED_JOBS: Final = FeedSpec(
     continuation=Continuation.QUERY_REPEATED,
     is_journaled=False,
     replication_key="reported_at",
-    to_row=_to_row,
+    to_row=lambda item, started_at: {"id": item, "reported_at": started_at},
 )

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 class Continuation(enum.Enum):
     """How to request the next page."""
 
-    BODY_REPEATED = "the first request's body, with the cursor beside it"
+    BODY_REPEATED = "the first request's body, with the cursor next to it"
     CURSOR_ALONE = "a body with only the cursor"
-    QUERY_REPEATED = "the first request's query parameters, with the cursor beside them"
+    QUERY_REPEATED = "the first request's query parameters, with the cursor next to them"
 
 
 def _as_it_is(item: Any, _started_at: str) -> Any:
@@ -49,13 +49,12 @@ class FeedSpec:
         missing_charge_means_free: Whether a response with a balance or quota, but without a
             deduction, is free.
         continuation: How to request the next page.
-        never_null: The fields that the API never leaves null; if one is missing in every row of a
-            page, the format has changed.
+        never_null: The fields that the API never leaves null.
         is_journaled: Whether pages are kept in the journal; a free feed needs none.
         is_account_bound: Whether what the feed returns depends on the account.
         is_selected_by_default: Whether the stream is selected unless the catalog says otherwise.
         replication_key: The field that orders rows by age.
-        to_row: Converts an item to a row, given the start of the scan (ISO 8601 UTC).
+        to_row: Converts an item to a row, given the start of the sync (ISO 8601 UTC).
         forbidden: What a 403 of this feed means, if it differs from the default.
     """
 

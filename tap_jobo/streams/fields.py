@@ -2,50 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from singer_sdk import typing as th
 
 from tap_jobo.records import problems
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def _of(type_: th.JSONTypeHelper[Any]) -> Callable[[str, str], th.Property[Any]]:
+    """Return a function that declares a field of this type, by its name and description."""
+    return lambda name, description: th.Property(name, type_, description=description)
+
+
 _TEXT: Final = th.StringType(nullable=True)
-_UUID: Final = th.UUIDType(max_length=36)
-"""With a length: MySQL refuses a text key without one, SQL Server makes it `VARCHAR(max)`."""
-
-
-def text(name: str, description: str) -> th.Property[Any]:
-    """Return a text field."""
-    return th.Property(name, _TEXT, description=description)
-
-
-def texts(name: str, description: str) -> th.Property[Any]:
-    """Return a field with a list of texts."""
-    return th.Property(name, th.ArrayType(_TEXT, nullable=True), description=description)
-
-
-def integer(name: str, description: str) -> th.Property[Any]:
-    """Return a field with a whole number."""
-    return th.Property(name, th.IntegerType(nullable=True), description=description)
-
-
-def number(name: str, description: str) -> th.Property[Any]:
-    """Return a field with a number."""
-    return th.Property(name, th.NumberType(nullable=True), description=description)
-
-
-def boolean(name: str, description: str) -> th.Property[Any]:
-    """Return a field with true or false."""
-    return th.Property(name, th.BooleanType(nullable=True), description=description)
-
-
-def instant(name: str, description: str) -> th.Property[Any]:
-    """Return a field with a date-time."""
-    return th.Property(name, th.DateTimeType(nullable=True), description=description)
+text: Final = _of(_TEXT)
+texts: Final = _of(th.ArrayType(_TEXT, nullable=True))
+integer: Final = _of(th.IntegerType(nullable=True))
+number: Final = _of(th.NumberType(nullable=True))
+boolean: Final = _of(th.BooleanType(nullable=True))
+instant: Final = _of(th.DateTimeType(nullable=True))
 
 
 def key(description: str) -> th.Property[Any]:
-    """Return the field `id`, a UUID and the primary key."""
-    return th.Property("id", _UUID, required=True, description=description)
+    """Return the field `id`, a UUID and the primary key.
+
+    It has a length: MySQL refuses a text key without one, SQL Server makes it `VARCHAR(max)`.
+    """
+    return th.Property("id", th.UUIDType(max_length=36), required=True, description=description)
 
 
 def object_of(*members: th.Property[Any]) -> th.ObjectType:
@@ -55,9 +41,7 @@ def object_of(*members: th.Property[Any]) -> th.ObjectType:
 
 def objects(name: str, description: str, *members: th.Property[Any]) -> th.Property[Any]:
     """Return a field with a list of objects."""
-    return th.Property(
-        name, th.ArrayType(object_of(*members), nullable=True), description=description
-    )
+    return _of(th.ArrayType(object_of(*members), nullable=True))(name, description)
 
 
 RESCUED_DATA: Final = text(

@@ -7,8 +7,8 @@ from typing import Final
 
 from singer_sdk import typing as th
 
+from tap_jobo.settings import setting as of
 from tap_jobo.settings.setting import Setting
-from tap_jobo.settings.setting_types import integer, list_of, list_of_objects, past_date
 from tap_jobo.streams.feed_spec import Continuation, FeedSpec
 from tap_jobo.streams.fields import (
     RESCUED_DATA,
@@ -22,83 +22,65 @@ from tap_jobo.streams.fields import (
     texts,
 )
 
-PAGE_CAP: Final = 1_000
-LIST_PRICE: Final = 3
-"""Credits per row; free on some plans."""
-
-BATCH_SIZE: Final = Setting(
+_BATCH_SIZE: Final = Setting(
     name="jobs_batch_size",
-    title="Jobs batch size",
     description=(
-        f"Jobs per page, 1 to {PAGE_CAP:,}. A full page of {PAGE_CAP:,} costs "
-        f"{PAGE_CAP * LIST_PRICE:,} credits (${PAGE_CAP * LIST_PRICE / 1000:.2f}) at list price."
+        "Jobs per page, 1 to 1,000. A full page of 1,000 costs 3,000 credits ($3.00) at list price."
     ),
-    type=integer(1, PAGE_CAP),
-    default=PAGE_CAP,
+    type=of.integer(1, 1_000),
+    default=1_000,
 )
 _LOCATIONS: Final = Setting(
     name="jobs_locations",
-    title="Job locations",
     description=(
         "Read only jobs in one of these places, each with a country, region, or city; a part that "
         "is not set matches everything. Use full names, such as Germany."
     ),
-    type=list_of_objects("country", "region", "city", example={"country": "Germany"}),
-    parameter="locations",
+    type=of.list_of_objects("country", "region", "city"),
     listed_by="locations",
 )
 _SOURCES: Final = Setting(
     name="jobs_sources",
-    title="Job sources",
     description=(
         "Read only jobs from these applicant tracking systems, by Jobo's ids, such as greenhouse "
         "or lever_co. A value that Jobo does not know matches nothing."
     ),
-    type=list_of(example="greenhouse"),
-    parameter="sources",
+    type=of.list_of("texts, such as greenhouse"),
     listed_by="filters",
 )
 _WORK_MODELS: Final = Setting(
     name="jobs_work_models",
-    title="Work models",
     description="Read only jobs with these work models: `remote`, `hybrid`, `onsite`.",
-    type=list_of(allowed=("remote", "hybrid", "onsite")),
-    parameter="work_models",
+    type=of.one_or_more_of("remote", "hybrid", "onsite"),
     listed_by="filters",
 )
 _EMPLOYMENT_TYPES: Final = Setting(
     name="jobs_employment_types",
-    title="Employment types",
     description=(
         "Read only jobs with these employment types: `full-time`, `part-time`, `contract`, "
         "`internship`, `freelance`, `temporary`."
     ),
-    type=list_of(
-        allowed=("full-time", "part-time", "contract", "internship", "freelance", "temporary")
+    type=of.one_or_more_of(
+        "full-time", "part-time", "contract", "internship", "freelance", "temporary"
     ),
-    parameter="employment_types",
     listed_by="filters",
 )
 _EXPERIENCE_LEVELS: Final = Setting(
     name="jobs_experience_levels",
-    title="Experience levels",
     description=(
         "Read only jobs of these experience levels: `intern`, `entry`, `mid`, `senior`, `lead`, "
         "`executive`."
     ),
-    type=list_of(allowed=("intern", "entry", "mid", "senior", "lead", "executive")),
-    parameter="experience_levels",
+    type=of.one_or_more_of("intern", "entry", "mid", "senior", "lead", "executive"),
     listed_by="filters",
 )
 _POSTED_AFTER: Final = Setting(
     name="jobs_posted_after",
-    title="Posted after",
     description=(
         "Read only jobs posted or first indexed at or after this ISO 8601 date or date-time, in "
         "UTC if it has no time zone."
     ),
-    type=past_date(),
-    parameter="posted_after",
+    type=of.past_date(),
 )
 _SKILLS: Final = objects(
     "skills",
@@ -201,9 +183,9 @@ JOBS: Final = FeedSpec(
         _EXPERIENCE_LEVELS,
         _POSTED_AFTER,
     ),
-    page_cap=PAGE_CAP,
-    page_size_setting=BATCH_SIZE,
-    list_price=LIST_PRICE,
+    page_cap=1_000,
+    page_size_setting=_BATCH_SIZE,
+    list_price=3,
     missing_charge_means_free=True,
     continuation=Continuation.CURSOR_ALONE,
 )

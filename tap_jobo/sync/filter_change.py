@@ -70,18 +70,18 @@ class FilterChange:
             f"({difference})"
         )
 
-    def error(
-        self, state: StreamState, most_rows: int | None, *, are_pages_waiting: bool
-    ) -> StateError:
+    def error(self, state: StreamState, *, are_pages_waiting: bool) -> StateError:
         """Return an error that says what each way on leaves missing, and what it costs.
 
         Args:
             state: The stream's state.
-            most_rows: How many rows can match the new filters, None if that is not known.
             are_pages_waiting: Whether the journal holds pages of a sync with the old filters that
                 the state does not know.
         """
-        cost = f"each row is billed, {self._cost(most_rows)}"
+        cost = (
+            f"each row is billed, {dollars(self.spec.list_price * _MANY)} per {_MANY:,} at list "
+            "price (max_credits limits what a run spends)"
+        )
         if state.bookmark and not self.is_full_table:
             ways = (
                 "To resume from the bookmark "
@@ -116,17 +116,6 @@ class FilterChange:
         if self.only_narrows:
             return "no row is missing then"
         return "rows that match only the new filters and last changed before it stay missing"
-
-    def _cost(self, most_rows: int | None) -> str:
-        if most_rows is None:
-            return (
-                f"{dollars(self.spec.list_price * _MANY)} per {_MANY:,} at list price, and Jobo "
-                "does not say beforehand how many match (max_credits limits what a run spends)"
-            )
-        return (
-            f"at most about {dollars(most_rows * self.spec.list_price)} "
-            f"({plural(most_rows, 'row')} by Jobo's counts, at list price)"
-        )
 
     def _way_back(self, state: StreamState, are_pages_waiting: bool) -> str:  # noqa: FBT001
         if not (state.pending or are_pages_waiting):

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from tap_jobo.api.budget import Budget, FeedCost
     from tap_jobo.api.profiles import Profiles
-    from tap_jobo.clock import Clock
 
 PAGES_PER_MINUTE: Final = 120
 """The documented rate limit, shared by all feeds."""
@@ -38,7 +37,6 @@ class Report:
         count_rows: Returns the SDK's count of emitted records, its METRIC `record_count`.
         budget: The budget of the run, which knows the balance.
         cost: What the feed costs.
-        clock: The clock to read.
         logger: Where the lines go.
 
     Attributes:
@@ -48,14 +46,13 @@ class Report:
         profiles: The reader of profiles, if they are read along.
     """
 
-    def __init__(  # noqa: PLR0913 - each is a separate dependency
+    def __init__(
         self,
         *,
         stream: str,
         count_rows: Callable[[], int],
         budget: Budget,
         cost: FeedCost,
-        clock: Clock,
         logger: logging.Logger,
     ) -> None:
         self._stream = stream
@@ -63,7 +60,7 @@ class Report:
         self._budget = budget
         self._cost = cost
         self._logger = logger
-        self._progress = Progress(stream, self._read, clock=clock, logger=logger)
+        self._progress = Progress(stream, self._read, logger)
         self._skipped = self._replayed = self._rows_before_page = 0
         self._total: int | None = None
         self.pages = self.quarantined = 0
@@ -133,13 +130,12 @@ class Report:
         return found
 
     def _read(self) -> Reading:
-        cost, full = dollars(self._cost.credits), self._figures()
+        cost = dollars(self._cost.credits)
         if not self.profiles:
-            return Reading(self.rows, "rows", self._total, cost, full)
+            return Reading(self.rows, "rows", self._total, cost)
         # The rate is that of the profiles, which take most of the time.
-        brief = f"{plural(self.rows, 'row')}, {cost}"
-        full = f"{full}, {plural(self.profiles.count, 'profile')}"
-        return Reading(self.profiles.done, "profiles", None, brief, full)
+        more = f"{plural(self.rows, 'row')}, {cost}"
+        return Reading(self.profiles.done, "profiles", None, more)
 
     def _figures(self) -> str:
         others = {

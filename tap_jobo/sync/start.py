@@ -24,10 +24,6 @@ SAFETY_MARGIN: Final = timedelta(hours=1)
 """Of the longest lookback: it covers the duration of a sync."""
 
 
-def _unknown() -> int | None:
-    return None
-
-
 @dataclass(frozen=True)
 class SyncStart:
     """What the settings and the catalog request of a sync.
@@ -43,8 +39,6 @@ class SyncStart:
         clock: Returns the API's clock. Its first call sends a free request.
         logger: Where decisions are reported.
         is_refresh: Whether to read everything again if the state is missing.
-        most_rows: Tells how many rows can match the filters, None if that is not known; it may
-            send a free request.
     """
 
     spec: FeedSpec
@@ -57,7 +51,6 @@ class SyncStart:
     clock: Callable[[], ApiClock]
     logger: logging.Logger
     is_refresh: bool = False
-    most_rows: Callable[[], int | None] = _unknown
 
     def bookmark(self, state: StreamState) -> datetime | None:
         """Return the bookmark that a new sync continues from, None for a full sync."""
@@ -186,7 +179,7 @@ class SyncStart:
         """
         why_harmless = None if state.pending else change.why_harmless()
         if self.on_filter_change == "error" and (are_pages_waiting or not why_harmless):
-            raise change.error(state, self.most_rows(), are_pages_waiting=are_pages_waiting)
+            raise change.error(state, are_pages_waiting=are_pages_waiting)
         self.logger.info(
             "%s: %s.",
             change.describe(),

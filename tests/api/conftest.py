@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tap_jobo.api.session import ApiSession
+from tap_jobo.api.client import ApiSession
 from tests.support.client import FeedClient
 
 if TYPE_CHECKING:

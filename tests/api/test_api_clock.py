@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import re
 from datetime import datetime, timedelta
+from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.api.api_clock import ApiClock, read_api_clock
-from tap_jobo.api.sender import ApiResponse
+from tap_jobo.api.responses import ApiResponse
 from tap_jobo.errors import ClockError, StateError
 from tests.support import Tap, complaint, discover
 from tests.support.clock import NOON, FakeClock
@@ -31,8 +32,9 @@ def _read(ahead: float, dates: Sequence[datetime | None] = (NOON,)) -> ApiClock:
     left = iter(dates)
 
     class Client:
-        def fetch_any(self, *_: object) -> ApiResponse:
-            return ApiResponse(b"", 404, {}, next(left))
+        def fetch(self, *_: object, **__: object) -> ApiResponse:
+            date = next(left)
+            return ApiResponse(b"", 404, {"Date": format_datetime(date)} if date else {})
 
     clock = FakeClock(skew=timedelta(seconds=ahead))
     return read_api_clock(Client(), lambda: None, clock, LOGGER)  # type: ignore[arg-type, return-value]
@@ -109,8 +111,8 @@ class TestEnd:
         sandbox.close()
         run = quick_tap.run("--test") if is_test else quick_tap.run_quickly()
         line = complaint(run)
-        assert "cannot be reached (connection refused)" in line
-        (seconds,) = re.findall(r"in (\d+) seconds", line)
+        assert "cannot be reached (Connection refused)" in line
+        (seconds,) = re.findall(r"after (\d+) seconds", line)
         assert int(seconds) <= 60
 
     @pytest.mark.parametrize("offset", [-DAY - 60, DAY + 60, 31 * DAY])

@@ -21,19 +21,18 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from tap_jobo.api import limits
 from tap_jobo.api.budget import Budget, FeedCost
-from tap_jobo.api.client import Client
-from tap_jobo.api.session import ApiSession
-from tap_jobo.errors import ApiError, CursorRejectedError, RetriesExhaustedError, UnreachableError
+from tap_jobo.api.client import ApiSession, Client
+from tap_jobo.errors import ApiError, RetriesExhaustedError, UnreachableError
 from tap_jobo.signals import ShutdownSignal
-from tests.support.clock import NOON, FakeClock
+from tap_jobo.streams.career_sites import CAREER_SITES
+from tests.support.clock import FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tap_jobo.api.sender import ApiResponse
+    from tap_jobo.api.responses import ApiResponse
 
     Handler = Callable[[socket.socket], None]
 
@@ -83,7 +82,7 @@ class Api:
         self.clock = clock
         self.session = session
         self.budget = Budget(max_credits=None, alert_threshold=None, logger=LOGGER)
-        self.cost = FeedCost(self.budget, "career_sites", list_price=50)
+        self.cost = FeedCost(self.budget, CAREER_SITES)
         self.client = Client(
             session=session,
             key="jbe_test_key",
@@ -189,24 +188,16 @@ class TestNotSent:
     ) -> None:
         server = api.serve(drop_request)
         server.close()
-        with pytest.raises(RetriesExhaustedError, match="connection refused") as error:
+        with pytest.raises(UnreachableError, match="refused") as error:
             api.fetch(server)
-        assert server.address in str(error.value)
-        assert f"{server.address} cannot be reached (connection refused)" in caplog.messages[0]
+        assert f"{server.address} cannot be reached (Connection refused)" in caplog.messages[0]
+        assert f"after {api.clock.passed:.0f} seconds" in str(error.value)
+        assert 240 < api.clock.passed <= 300
         assert api.cost.credits == 0
 
-    def test_time_spent_is_told_as_it_was(self, api: Api) -> None:
-        server = api.serve(drop_request)
-        server.close()
-        with pytest.raises(RetriesExhaustedError, match=r"in \d+ seconds") as error:
-            api.fetch(server)
-        assert f"in {api.clock.passed:.0f} seconds" in str(error.value)
-        assert 240 < api.clock.passed <= 300
-
     def test_unknown_host_names_host_and_cause(self, api: Api) -> None:
-        with pytest.raises(RetriesExhaustedError, match=r"jobo\.invalid") as error:
+        with pytest.raises(UnreachableError, match=r"jobo\.invalid cannot be reached \(\w+"):
             api.fetch("jobo.invalid")
-        assert "(unknown host name)" in str(error.value)
         assert api.cost.credits == 0
 
     @pytest.mark.parametrize("handler", [drop_hello, reset_hello])
@@ -214,7 +205,7 @@ class TestNotSent:
         self, api: Api, handler: Handler
     ) -> None:
         server = api.serve(handler)
-        with pytest.raises(RetriesExhaustedError, match="connection closed"):
+        with pytest.raises(UnreachableError):
             api.fetch(server, "https")
         assert server.connections > 3
         assert api.cost.credits == 0
@@ -222,7 +213,7 @@ class TestNotSent:
     def test_tls_handshake_that_hangs_timed_out_and_is_free(
         self, api: Api, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(limits, "CONNECT_SECONDS", 0.05)
+        monkeypatch.setattr("tap_jobo.api.client.CONNECT_SECONDS", 0.05)
         server = api.serve(stay_silent)
         with pytest.raises(RetriesExhaustedError, match="timed out"):
             api.fetch(server, "https")
@@ -272,7 +263,7 @@ class TestSent:
 
     def test_budget_holds_though_answers_are_lost(self, api: Api) -> None:
         budget = Budget(max_credits=5_000, alert_threshold=None, logger=LOGGER)
-        api.cost = FeedCost(budget, "career_sites", list_price=50)
+        api.cost = FeedCost(budget, CAREER_SITES)
         server = api.serve(drop_request)
         with pytest.raises(Exception, match="max_credits"):
             api.fetch(server)
@@ -281,7 +272,7 @@ class TestSent:
 
     def test_lost_answer_to_a_free_request_is_tried_for_minutes(self, api: Api) -> None:
         server = api.serve(drop_request)
-        with pytest.raises(RetriesExhaustedError, match="closed"):
+        with pytest.raises(RetriesExhaustedError, match="lost"):
             api.fetch_free(server)
         assert server.connections > 3
         assert api.budget.credits == 0
@@ -291,7 +282,7 @@ class TestSent:
             read_request(connection)
             connection.sendall(b"220 smtp.example ESMTP\r\n")
 
-        with pytest.raises(ApiError, match="lost before the response"):
+        with pytest.raises(ApiError, match="lost"):
             api.fetch(api.serve(babble))
         assert api.cost.credits == 3 * WORST_CASE
 
@@ -323,128 +314,6 @@ class TestSent:
         api.clock.passed += idle
         api.fetch(server)
         assert server.connections == connections
-
-
-class TestLimits:
-    @pytest.mark.parametrize("head", ["HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n"])
-    def test_answer_that_trickles_in_ends_after_15_minutes(self, api: Api, head: str) -> None:
-        def trickle(connection: socket.socket) -> None:
-            read_request(connection)
-            connection.sendall(head.encode())
-            start = api.clock.passed
-            while api.clock.passed < start + 3_600:  # a byte a minute
-                api.clock.passed += 60
-                connection.sendall(b"x")
-                # Answered by the client's closing, or not at all.
-                connection.settimeout(0.02)
-                with contextlib.suppress(TimeoutError):
-                    if not connection.recv(1):
-                        return
-
-        server = api.serve(trickle)
-        with pytest.raises(ApiError, match="900 seconds"):
-            api.fetch(server)
-        assert server.connections == 3
-        assert api.cost.credits == 3 * WORST_CASE
-        assert api.clock.passed < 3 * 1_100
-
-    @pytest.mark.parametrize("is_compressed", [False, True])
-    def test_body_beyond_the_limit_is_charged_and_tried_twice_more(
-        self, api: Api, monkeypatch: pytest.MonkeyPatch, *, is_compressed: bool
-    ) -> None:
-        monkeypatch.setattr(limits, "MAX_BODY_BYTES", 1024**2)
-        body = b'{"career_sites": [' + b" " * 1024**2
-        encoding = []
-        if is_compressed:
-            body, encoding = gzip.compress(body), ["Content-Encoding: gzip"]
-        server = api.serve(answer(body, "200 OK", *encoding))
-        with pytest.raises(ApiError, match="too large"):
-            api.fetch(server)
-        assert server.connections == 3
-        assert api.cost.credits == api.cost.possibly_billed == 3 * WORST_CASE
-
-    def test_request_tried_once_has_a_limit_of_its_own(self, api: Api) -> None:
-        def trickle(connection: socket.socket) -> None:
-            read_request(connection)
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n")
-            api.clock.passed += 5
-            with contextlib.suppress(OSError):
-                connection.sendall(b"x")
-                connection.recv(1)
-
-        server = api.serve(trickle)
-        with pytest.raises(ApiError, match="longer than 5 seconds"):
-            api.client.fetch_once(api.request(server), 5)
-        assert server.connections == 1
-
-    @pytest.mark.parametrize("handler", [stay_silent, drop_hello, reset_hello])
-    def test_request_for_any_response_ends_within_its_minute(
-        self, api: Api, handler: Handler
-    ) -> None:
-        client = Client(
-            session=api.session,
-            key="jbe_test_key",
-            shutdown=ShutdownSignal(api.clock),
-            clock=api.clock,
-            logger=LOGGER,
-            retry_seconds=60,
-        )
-        with pytest.raises(UnreachableError):
-            client.fetch_any(api.request(api.serve(handler)), 0.01)
-        assert 30 < api.clock.passed <= 60
-
-    def test_limits_are_those_that_the_documentation_names(self) -> None:
-        assert limits.MAX_BODY_BYTES == 512 * 1024**2
-        assert limits.TRY_SECONDS == 15 * 60
-        assert (limits.CONNECT_SECONDS, limits.READ_SECONDS) == (10, 120)
-
-    def test_refusal_beyond_the_limit_is_judged_by_its_status(
-        self, api: Api, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(limits, "MAX_BODY_BYTES", 10)
-        with pytest.raises(ApiError, match="401"):
-            api.fetch(api.serve(answer(PAGE, "401 Unauthorized")))
-        assert api.cost.credits == 0
-
-
-class TestRefusals:
-    def test_403_has_the_advice_of_the_caller(self, api: Api) -> None:
-        request = api.request(api.serve(answer(b"", "403 Forbidden")))
-        with pytest.raises(ApiError) as error:
-            api.client.fetch(request, forbidden="The key has no managed sources.")
-        assert str(error.value) == "Jobo responded with 403. The key has no managed sources."
-
-    def test_403_has_the_usual_advice_otherwise(self, api: Api) -> None:
-        with pytest.raises(ApiError, match="plan"):
-            api.fetch(api.serve(answer(b"", "403 Forbidden")))
-
-    def test_402_names_the_setting_of_the_feed(self, api: Api) -> None:
-        api.cost = FeedCost(api.budget, "jobs", list_price=3, page_size_setting="jobs_batch_size")
-        with pytest.raises(ApiError, match="lower jobs_batch_size") as error:
-            api.fetch(api.serve(answer(b"", "402 Payment Required")))
-        assert "keeps its page size" in str(error.value)
-
-    def test_402_of_a_free_request_names_none(self, api: Api) -> None:
-        with pytest.raises(ApiError, match=r"top up the account at Jobo\.$"):
-            api.fetch_free(api.serve(answer(b"", "402 Payment Required")))
-
-    @pytest.mark.parametrize(
-        ("status", "body"),
-        [
-            ("400 Bad Request", b'{"detail": "Invalid cursor"}'),
-            ("409 Conflict", b'{"code": "feed_cursor_restart_required"}'),
-        ],
-    )
-    def test_dead_cursor_is_told_apart(self, api: Api, status: str, body: bytes) -> None:
-        with pytest.raises(CursorRejectedError):
-            api.fetch(api.serve(answer(body, status)))
-        assert api.cost.credits == 0
-
-    @pytest.mark.parametrize("status", ["301 Moved", "404 Not Found", "409 Conflict", "451 No"])
-    def test_refusals_are_free(self, api: Api, status: str) -> None:
-        with pytest.raises(ApiError, match=status[:3]):
-            api.fetch(api.serve(answer(b"{}", status)))
-        assert api.cost.credits == 0
 
 
 @pytest.fixture
@@ -490,11 +359,11 @@ class TestSession:
         handler = answer(gzip.compress(PAGE), "200 OK", "Content-Encoding: gzip")
         assert api.fetch(api.serve(handler)).body == PAGE
 
-    def test_silence_after_the_request_is_an_answer_out_of_time(
+    def test_silence_after_the_request_is_charged(
         self, api: Api, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(limits, "READ_SECONDS", 0.05)
-        with pytest.raises(ApiError, match="did not respond in time"):
+        monkeypatch.setattr("tap_jobo.api.client.READ_SECONDS", 0.05)
+        with pytest.raises(ApiError, match="timed out"):
             api.fetch(api.serve(stay_silent))
         assert api.cost.credits == api.cost.possibly_billed == 3 * WORST_CASE
 
@@ -545,7 +414,6 @@ class TestSession:
         assert api.cost.credits == 0
 
 
-THIRTEEN = "Thu, 01 Jan 2026 13:00:00 GMT"
 DEDUCTED = "X-Credits-Deducted: 2500"
 
 
@@ -630,13 +498,6 @@ class TestPages:
         server = api.serve(answer(b"<html>"), answer(b"", "502 Bad Gateway"), answer(b"{}"))
         assert api.fetch_free(server).body == b"{}"
         assert api.budget.credits == 0
-
-    def test_response_has_status_headers_and_date(self, api: Api) -> None:
-        server = api.serve(answer(PAGE, "206 Partial", DEDUCTED, f"Date: {THIRTEEN}"))
-        response = api.fetch(server)
-        assert response.status == 206
-        assert response.headers["x-credits-deducted"] == "2500"
-        assert response.date == NOON + timedelta(hours=1)
 
     def test_key_is_taken_out_of_the_body(self, api: Api) -> None:
         body = api.fetch(api.serve(answer(b'{"has_more": "jbe_test_key"}'))).body

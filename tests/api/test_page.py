@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tap_jobo.api.json_body import NotJsonError, parse_json
 from tap_jobo.api.page import page_decoder, read_page
+from tap_jobo.api.responses import parse_json
 from tap_jobo.errors import ApiError
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.streams.career_sites import CAREER_SITES
@@ -64,8 +64,6 @@ def test_broken_envelope_is_rejected(broken: Callable[[Body], object]) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"career_sites": [', b"[" * 100_000])
 def test_body_that_is_not_json_is_rejected(body: bytes) -> None:
-    with pytest.raises(NotJsonError):
-        parse_json(body)
     with pytest.raises(ApiError, match="Jobo's response is not valid JSON"):
         read_page(body, CAREER_SITES, None)
 
@@ -145,10 +143,7 @@ def test_a_page_of_documented_rows_is_parsed_at_once() -> None:
     assert read_page(TEMPLATES["text"] % b'"a"', JOBS, None, decoder).are_rows_checked
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["no has_more", "next_cursor null", "no career_sites", "null"],
-)
+@pytest.mark.parametrize("name", ["no has_more", "no career_sites"])
 def test_broken_envelope_ends_the_run_and_keeps_the_bookmark(
     tap: Tap, sandbox: Sandbox, name: str
 ) -> None:
@@ -159,14 +154,6 @@ def test_broken_envelope_ends_the_run_and_keeps_the_bookmark(
     assert len(run.ids) == 50
     assert run.bookmark["replication_key_value"] == OLD
     assert run.bookmark["scan"]["cursor"] == sandbox.feed_requests[1].cursor
-
-
-def test_broken_envelope_on_the_first_page_leaves_no_bookmark(tap: Tap, sandbox: Sandbox) -> None:
-    sandbox.faults.add(Fault(replace=_without("has_more")))
-    run = tap.run()
-    complaint(run)
-    assert run.ids == []
-    assert not any(state["bookmarks"].get("career_sites") for state in run.states)
 
 
 def test_cursor_that_was_just_used_ends_the_run(tap: Tap, sandbox: Sandbox) -> None:

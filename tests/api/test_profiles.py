@@ -13,10 +13,9 @@ import pytest
 import requests
 
 from jobo_sandbox import Fault, Hold, Sandbox
-from tap_jobo.api.client import Client
+from tap_jobo.api.client import ApiSession, Client
 from tap_jobo.api.profiles import Profiles
-from tap_jobo.api.session import ApiSession
-from tap_jobo.errors import ApiError, RetriesExhaustedError
+from tap_jobo.errors import RetriesExhaustedError
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.streams.companies import SCHEMA as COMPANIES
@@ -67,7 +66,7 @@ def _workers_joined() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
     for thread in set(threading.enumerate()) - before:
-        if "(work)" in thread.name:
+        if "(_work)" in thread.name:
             thread.join(10)
             assert not thread.is_alive()
 
@@ -219,16 +218,6 @@ def test_503_holds_back_only_its_own_worker() -> None:
         assert clock.passed >= 50
 
 
-@pytest.mark.parametrize("asked", [["60"], ["30", "30"]], ids=str)
-def test_free_request_waits_a_minute_if_asked(asked: list[str]) -> None:
-    clock = FakeClock(START)
-    with _sandbox(clock, 1) as sandbox, _client(sandbox, clock, 1) as client:
-        for text in asked:
-            sandbox.faults.add(Fault(status=503, headers={"Retry-After": text}))
-        client.fetch(_request(sandbox, next(iter(sandbox.world.rows()))))
-        assert clock.passed == pytest.approx(60)
-
-
 @pytest.mark.parametrize("asked", [["61"], ["30", "31"]], ids=str)
 def test_free_request_ends_after_a_minute_of_waits(asked: list[str]) -> None:
     clock = FakeClock(START)
@@ -302,7 +291,7 @@ def test_workers_are_daemons_and_end_with_the_reading() -> None:
             for hold in holds[:3]:
                 hold.wait()
             workers = [
-                each for each in set(threading.enumerate()) - before if "(work)" in each.name
+                each for each in set(threading.enumerate()) - before if "(_work)" in each.name
             ]
             assert len(workers) == 3
             assert all(worker.daemon for worker in workers)
@@ -327,30 +316,3 @@ def test_api_without_any_profile_is_an_error_and_skips_none() -> None:
         with pytest.raises(RetriesExhaustedError, match="502"):
             _read(profiles, sandbox)
         assert (profiles.count, profiles.not_found, profiles.skipped) == (0, 0, 0)
-
-
-@pytest.mark.parametrize("allowed", [0, 2])
-def test_threads_that_cannot_start_are_one_clear_error(
-    monkeypatch: pytest.MonkeyPatch, allowed: int
-) -> None:
-    started: list[threading.Thread] = []
-    start = threading.Thread.start
-
-    def start_some(thread: threading.Thread) -> None:
-        if len(started) == allowed:
-            message = "can't start new thread"
-            raise RuntimeError(message)
-        started.append(thread)
-        start(thread)
-
-    clock = FakeClock(START)
-    with _sandbox(clock, 5) as sandbox, _profiles(sandbox, clock, 4) as profiles:
-        monkeypatch.setattr(threading.Thread, "start", start_some)
-        with pytest.raises(ApiError, match=f"only {allowed} of 4 profile threads") as error:
-            _read(profiles, sandbox)
-        monkeypatch.undo()
-        for part in ("can't start new thread", "companies_concurrency", "ulimit -u"):
-            assert part in str(error.value)
-        for thread in started:
-            thread.join(10)
-            assert not thread.is_alive()

@@ -38,9 +38,18 @@ def refuse(event, _):
         os._exit(99)
 
 sys.addaudithook(refuse)
-from tap_jobo.__main__ import main
+from tap_jobo.cli import run
 
-main()
+run()
+"""
+
+DISCOVER = """
+import contextlib, io, json, sys
+from tap_jobo.cli import run
+
+with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+    run()
+print(json.dumps(sorted({"iso3166", "obstore", "tqdm"} & sys.modules.keys())))
 """
 
 
@@ -77,12 +86,6 @@ class TestWithoutSettings:
         assert len(stream["schema"]["properties"]) == 13
         assert list(tmp_path.iterdir()) == []
 
-    def test_about_as_text_names_every_setting(self, tmp_path: Path) -> None:
-        run = _offline(tmp_path, "--about")
-        assert run.returncode == 0, run.stderr
-        for setting in SETTINGS:
-            assert f"TAP_JOBO_{setting.name.upper()}" in run.stdout
-
     def test_about_as_json_describes_every_setting(self, tmp_path: Path) -> None:
         run = _offline(tmp_path, "--about", "--format", "json")
         assert run.returncode == 0, run.stderr
@@ -109,17 +112,17 @@ class TestWithoutSettings:
             assert f"| {setting.name} |" in run.stdout
             assert setting.description in run.stdout
 
-    def test_about_shows_no_key(self, tap: Tap, sandbox: Sandbox) -> None:
-        run = tap.run("--about")
-        assert run.returncode == 0
-        assert sandbox.api_key not in run.stdout + run.stderr
-        assert sandbox.ledger == []
-
     def test_test_mode_without_settings_asks_for_the_key(self, tmp_path: Path) -> None:
         assert "'api_key'" in complaint(_offline(tmp_path, "--test"))
 
 
 class TestModule:
+    def test_modules_that_only_some_runs_need_are_loaded_there(self, tmp_path: Path) -> None:
+        command = [sys.executable, "-c", DISCOVER, "--discover"]
+        run = execute(command, environment(tmp_path), tmp_path)
+        assert run.returncode == 0, run.stderr
+        assert json.loads(run.stdout) == []
+
     def test_it_is_the_command(self, tap: Tap) -> None:
         module = [sys.executable, "-m", "tap_jobo"]
         run = execute([*module, *tap.command()[1:]], tap.environment())
@@ -165,11 +168,6 @@ class TestTestMode:
         assert len(run.records) == 1
         assert run.lines("ERROR") == run.lines("WARNING") == run.lines("CRITICAL") == []
 
-    def test_it_says_how_long_the_answer_took(self, sandbox: Sandbox, tap: Tap) -> None:
-        sandbox.faults.add(Fault(delay=0.3))
-        (seconds,) = re.findall(r"answered in (\d+\.\d) s", tap.run("--test").stderr)
-        assert float(seconds) >= 0.3
-
     def test_it_completes_no_scan_and_touches_no_journal(self, tap: Tap, sandbox: Sandbox) -> None:
         run = tap.run("--test", state=state_at("2026-01-31T08:00:00Z"))
         assert run.states == []  # one that a target stores in place of the last would bill again
@@ -189,25 +187,12 @@ class TestTestMode:
         assert sandbox.rows_billed == 0
         assert len(sandbox.feed_requests) == 1
 
-    def test_it_passes_with_an_empty_page_that_has_more(self, tap: Tap, sandbox: Sandbox) -> None:
-        sandbox.faults.add(Fault(replace=lambda body: {**body, "career_sites": []}))
-        assert tap.run("--test").returncode == 0
-        assert len(sandbox.feed_requests) == 1
-
     def test_it_emits_one_row_even_if_more_arrive(self, tap: Tap, sandbox: Sandbox) -> None:
         rows = list(sandbox.world.rows().values())[:3]
         sandbox.faults.add(Fault(replace=lambda body: {**body, "career_sites": rows}))
         run = tap.run("--test")
         assert run.returncode == 0, run.stderr
         assert len(run.records) == 1
-        assert len(sandbox.feed_requests) == 1
-
-    def test_it_skips_a_bad_row_without_fetching_another(self, tap: Tap, sandbox: Sandbox) -> None:
-        sandbox.faults.add(Fault(replace=lambda body: {**body, "career_sites": [{"id": 5}]}))
-        run = tap.run("--test")
-        assert run.returncode == 0, run.stderr
-        assert run.records == []
-        assert len(run.lines("ERROR")) == 1
         assert len(sandbox.feed_requests) == 1
 
     @pytest.mark.parametrize("value", ["records", "disabled"])
@@ -251,14 +236,16 @@ class TestTestMode:
         sandbox.faults.add(Fault(status=503, times=None))
         command = tap.command("--test")
         run = execute([sys.executable, "-P", QUICK_TAP, *command[1:]], tap.environment())
-        spent = re.search(r"given up after (\d) tries in (\d+) seconds", complaint(run))
+        spent = re.search(r"given up after (\d+) seconds", complaint(run))
         assert spent
-        assert int(spent[1]) == len(sandbox.feed_requests) > 1
-        assert int(spent[2]) <= 10
+        assert len(sandbox.feed_requests) > 1
+        assert int(spent[1]) <= 10
 
     def test_it_does_not_follow_about(self, tap: Tap, sandbox: Sandbox) -> None:
         for args in (("--about", "--test"), ("--test", "--about")):
-            assert "TAP_JOBO_API_KEY" in tap.run(*args).stdout
+            run = tap.run(*args)
+            assert all(f"TAP_JOBO_{each.name.upper()}" in run.stdout for each in SETTINGS)
+            assert sandbox.api_key not in run.stdout + run.stderr
         assert sandbox.ledger == []
 
     def test_it_fails_where_a_run_would(self, tap: Tap, sandbox: Sandbox) -> None:

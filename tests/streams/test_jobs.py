@@ -9,7 +9,7 @@ import pytest
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from jobo_sandbox import Fault, Sandbox
-from tests.support import Tap, complaint, entry_of, schema_message
+from tests.support import Tap, complaint, schema_message
 from tests.support.companies import selecting
 from tests.support.jobs import (
     FILTERS,
@@ -25,19 +25,9 @@ from tests.support.jobs import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from jobo_sandbox import Entry
     from jobo_sandbox.job_data import Job
     from tests.support.companies import CompaniesTap, Json
 
-TIMES = ("created_at", "updated_at", "date_posted", "valid_through")
-_NAMES = """
-    id title normalized_title company description summary listing_url apply_url locations
-    compensation employment_type workplace_type experience_level source created_at updated_at
-    date_posted valid_through qualifications responsibilities benefits is_work_auth_required
-    is_h1b_sponsor is_clearance_required
-"""
-FIELDS = _NAMES.split()
-"""The fields that Jobo documents."""
 PARAMETERS = {
     "locations": FILTERS["jobs_locations"],
     "sources": FILTERS["jobs_sources"],
@@ -49,11 +39,6 @@ PARAMETERS = {
 
 
 # The rows
-
-
-def test_schema_has_the_24_documented_fields(discovered: Json) -> None:
-    fields = entry_of(discovered, "jobs")["schema"]["properties"]
-    assert list(fields) == [*FIELDS, "_rescued_data"]
 
 
 def test_rows_arrive_as_the_api_sends_them(jobs_tap: CompaniesTap, hiring: Sandbox) -> None:
@@ -75,48 +60,10 @@ def test_null_in_every_field_but_id_is_delivered(jobs_tap: CompaniesTap, hiring:
     key, *others = hiring.world.jobs()
     for other in others:
         hiring.world.expire_job(other)
-    hiring.world.touch_job(key, **dict.fromkeys(name for name in FIELDS if name != "id"))
+    fields = dict.fromkeys(hiring.world.jobs()[key])
+    hiring.world.touch_job(key, **{name: None for name in fields if name != "id"})
     run = jobs_tap.run()
-    assert rows_of(run, "jobs")[key] == {**dict.fromkeys(FIELDS), "id": key, "_rescued_data": None}
-
-
-def test_times_are_emitted_in_utc_and_a_date_is_midnight(
-    jobs_tap: CompaniesTap, hiring: Sandbox
-) -> None:
-    key, plain = list(hiring.world.jobs())[:2]
-    sent = {
-        "created_at": "2026-01-31T08:00:00",
-        "updated_at": "2026-01-31T08:00:00+02:00",
-        "date_posted": "2026-01-31",
-        "valid_through": "2026-03-01",
-    }
-    hiring.faults.add(
-        Fault(
-            replace=lambda body: {**body, "jobs": [{"id": key, **sent}, {"id": plain}]},
-            headers={"X-Credits-Deducted": "6"},
-        ),
-        endpoint="jobs",
-    )
-    run = jobs_tap.run()
-    assert run.returncode == 0, run.stderr
-    assert {name: run.records[0][name] for name in (*TIMES, "_rescued_data")} == {
-        "created_at": "2026-01-31T08:00:00.000000Z",
-        "updated_at": "2026-01-31T06:00:00.000000Z",
-        "date_posted": "2026-01-31T00:00:00.000000Z",
-        "valid_through": "2026-03-01T00:00:00.000000Z",
-        "_rescued_data": None,
-    }
-    assert {run.records[1][name] for name in TIMES} == {None}
-    assert run.lines("ERROR") == []
-
-
-def test_what_does_not_fit_is_rescued(jobs_tap: CompaniesTap, hiring: Sandbox) -> None:
-    key = next(iter(hiring.world.jobs()))
-    pay = {"min": "a lot", "max": 9, "currency": "EUR", "period": "yearly"}
-    hiring.world.touch_job(key, compensation=pay, is_urgent=True)
-    record = rows_of(jobs_tap.run(), "jobs")[key]
-    assert record["compensation"] == {**pay, "min": None}
-    assert record["_rescued_data"] == '{"compensation.min":"a lot","is_urgent":true}'
+    assert rows_of(run, "jobs")[key] == {**fields, "id": key, "_rescued_data": None}
 
 
 # The requests
@@ -171,19 +118,6 @@ def test_filters_select_the_rows(tmp_path: Path, discovered: Json) -> None:
 
 
 # Bookmark and state
-
-
-def test_bookmark_is_the_start_of_the_sync(jobs_tap: CompaniesTap, hiring: Sandbox) -> None:
-    def touch(_: Entry) -> None:
-        hiring.world.touch_job(hiring.world.add_job(), benefits=["During the sync."])
-
-    hiring.before_page = touch
-    run = jobs_tap.run()
-    bookmark = instant(bookmark_of(run, "jobs")["replication_key_value"])
-    newest = max(instant(row["updated_at"]) for row in rows_of(run, "jobs").values())
-    first = hiring.requests_to("jobs")[0].time
-    assert first - timedelta(seconds=60) < bookmark <= first
-    assert newest > first
 
 
 def test_next_sync_asks_from_the_lookback_on(jobs_tap: CompaniesTap, hiring: Sandbox) -> None:
@@ -254,30 +188,6 @@ def test_rejected_cursor_starts_the_sync_over(
     assert bookmark_of(run, "jobs")["replication_key_value"]
 
 
-@pytest.mark.parametrize("answer", ["400", "409"])
-def test_cursor_rejected_again_ends_the_run(
-    jobs_tap: CompaniesTap, hiring: Sandbox, answer: Any
-) -> None:
-    hiring.faults.add(Fault(reject_cursor=answer, times=None), endpoint="jobs")
-    run = jobs_tap.run()
-    assert "in a sync that was started over once" in complaint(run)
-    assert len(hiring.requests_to("jobs")) == 4
-    assert "replication_key_value" not in bookmark_of(run, "jobs")
-
-
-def test_cursor_that_expired_between_runs_starts_over(
-    jobs_tap: CompaniesTap, hiring: Sandbox
-) -> None:
-    hiring.cursor_rejection = "409"
-    hiring.faults.add(Fault(status=403), on=3, endpoint="jobs")
-    first = jobs_tap.run()
-    assert first.returncode == 1
-    hiring.expire_cursors()
-    second = jobs_tap.run(state=first.state)
-    assert second.returncode == 0, second.stderr
-    assert rows_of(second, "jobs").keys() == hiring.world.jobs().keys()
-
-
 # With other streams
 
 
@@ -320,8 +230,79 @@ def test_first_sync_without_a_row_names_the_filters(
     assert hiring.credits_billed == 0
 
 
-def test_first_sync_without_filters_or_rows_is_no_warning(tmp_path: Path, discovered: Json) -> None:
-    with Sandbox(size=5, jobs=0) as sandbox:
-        run = tap_of(sandbox, tmp_path, discovered, "jobs").run()
-    assert run.returncode == 0
-    assert run.lines("WARNING") == []
+# The managed feed: the jobs of the companies under Managed Job Scraping
+
+
+@pytest.fixture
+def managed_tap(hiring: Sandbox, tmp_path: Path, discovered: Json) -> CompaniesTap:
+    """The tap with managed jobs alone, in pages of 10."""
+    tap = tap_of(hiring, tmp_path, discovered, "managed_jobs")
+    tap.settings["jobs_batch_size"] = 10
+    return tap
+
+
+def test_managed_rows_arrive_as_the_api_sends_them(
+    managed_tap: CompaniesTap, hiring: Sandbox
+) -> None:
+    run = managed_tap.run()
+    assert run.returncode == 0, run.stderr
+    expected = hiring.world.managed_jobs()
+    assert 10 < len(expected) < 90
+    assert rows_of(run, "managed_jobs") == {
+        key: {**row, "_rescued_data": None} for key, row in expected.items()
+    }
+
+
+def test_managed_request_has_the_fewer_filters(managed_tap: CompaniesTap, hiring: Sandbox) -> None:
+    run = managed_tap.run(**FILTERS, jobs_batch_size=1)
+    assert run.returncode == 0, run.stderr
+    first, *others = (request.body for request in hiring.requests_to("managed_jobs"))
+    assert first == {
+        "sources": FILTERS["jobs_sources"],
+        "work_models": FILTERS["jobs_work_models"],
+        "posted_after": POSTED_AFTER,
+        "batch_size": 1,
+    }
+    assert len(others) >= 2
+    assert all(body.keys() == {"cursor"} for body in others)
+
+
+def test_managed_state_keeps_its_own_filters(managed_tap: CompaniesTap, hiring: Sandbox) -> None:
+    filters = bookmark_of(managed_tap.run(**FILTERS), "managed_jobs")["filters"]
+    assert filters == {
+        "jobs_sources": FILTERS["jobs_sources"],
+        "jobs_work_models": FILTERS["jobs_work_models"],
+        "jobs_posted_after": POSTED_AFTER,
+    }
+    assert hiring.requests_to("jobs") == []
+
+
+def test_filter_of_jobs_alone_is_no_change_here(managed_tap: CompaniesTap) -> None:
+    remote: Json = {"jobs_work_models": ["remote"]}
+    state = managed_tap.run(**remote).state
+    lead = managed_tap.run(state=state, **remote, jobs_experience_levels=["lead"])
+    assert lead.returncode == 0, lead.stderr
+    line = complaint(managed_tap.run(state=state, jobs_work_models=["hybrid"]))
+    assert "The filters of managed_jobs have changed" in line
+
+
+def test_403_says_that_the_key_has_no_managed_sources(
+    managed_tap: CompaniesTap, hiring: Sandbox
+) -> None:
+    hiring.managed_sources = False
+    line = complaint(managed_tap.run())
+    assert "The key has no managed sources" in line
+    assert "deselect managed_jobs" in line
+    assert len(hiring.requests_to("managed_jobs")) == 1
+
+
+def test_403_keeps_what_came_before(hiring: Sandbox, tmp_path: Path, discovered: Json) -> None:
+    hiring.managed_sources = False
+    tap = tap_of(hiring, tmp_path, discovered, "jobs", "managed_jobs", "expired_jobs")
+    run = tap.run()
+    assert "The key has no managed sources" in complaint(run)
+    assert rows_of(run, "jobs").keys() == hiring.world.jobs().keys()
+    tap.catalog = selecting(tap.catalog, managed_jobs=False)
+    again = tap.run(state=run.state)
+    assert again.returncode == 0, again.stderr
+    assert hiring.rows_billed == 90

@@ -40,7 +40,7 @@ class FeedClient:
     )
 
     def __post_init__(self) -> None:
-        self._cost = FeedCost(self.budget, "career_sites", list_price=50)
+        self._cost = FeedCost(self.budget, CAREER_SITES)
         self._client = Client(
             session=self.session,
             key=self.key,

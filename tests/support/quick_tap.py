@@ -7,7 +7,7 @@ import time
 from datetime import timedelta
 from unittest.mock import patch
 
-from tap_jobo.__main__ import main
+from tap_jobo.cli import run
 from tap_jobo.clock import Clock
 
 
@@ -31,7 +31,7 @@ def main_without_waits() -> None:
         patch.object(Clock, "monotonic", lambda it: monotonic(it) + skipped.seconds),
         patch.object(Clock, "sleep", lambda _, seconds: skipped.skip(seconds)),
     ):
-        main()
+        run()
 
 
 if __name__ == "__main__":

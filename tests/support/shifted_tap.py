@@ -10,7 +10,7 @@ import os
 from datetime import datetime, timedelta
 from unittest.mock import patch
 
-from tap_jobo.__main__ import main
+from tap_jobo.cli import run
 from tap_jobo.clock import Clock
 
 
@@ -21,10 +21,10 @@ def main_with_another_clock() -> None:
     except ValueError:
         instant = datetime.fromisoformat(told)
         with patch.object(Clock, "now", lambda _: instant):
-            main()
+            run()
     else:
         with patch.object(Clock, "now", lambda it: now(it) + ahead):
-            main()
+            run()
 
 
 if __name__ == "__main__":

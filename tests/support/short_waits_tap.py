@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from unittest.mock import patch
 
-from tap_jobo.__main__ import main
+from tap_jobo.cli import run
 from tap_jobo.journal import bucket, lease
 
 if __name__ == "__main__":
@@ -13,4 +13,4 @@ if __name__ == "__main__":
         patch.multiple(lease, DURATION=12.0, SAFETY_MARGIN=6.0, _RENEW_EVERY=0.1, _RETRY_EVERY=0.1),
         patch.object(lease, "_LOOK_EVERY", 0.1),
     ):
-        main()
+        run()

@@ -18,7 +18,7 @@ from typing import Any
 
 import tap_jobo.cli
 import tap_jobo.journal.command  # noqa: F401 - like those above, loaded for the processes
-from tap_jobo.__main__ import main
+from tap_jobo.cli import run
 
 MAX_REQUEST = 1 << 20
 
@@ -76,7 +76,7 @@ def _become(request: dict[str, Any], streams: list[int]) -> None:
     sys.argv[:] = request["arguments"]
     program = sys.argv[0]
     if program == "tap-jobo":
-        main()
+        run()
     elif program.endswith(".py"):
         runpy.run_path(program, run_name="__main__")
     else:

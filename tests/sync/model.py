@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from obstore.store import MemoryStore
 from tap_jobo.api.api_clock import ApiClock, read_api_clock
 from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.api.feed_reader import FeedReader, RawPage
-from tap_jobo.api.sender import ApiResponse
+from tap_jobo.api.responses import ApiResponse
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import BudgetReachedError, CursorRejectedError
 from tap_jobo.journal.bucket import Bucket
@@ -103,11 +104,11 @@ class FakeApi:
         """Reject from now on every cursor issued before."""
         self.dead_before = self._issued + 1
 
-    def date(self) -> datetime | None:
-        """The `Date` of a response."""
+    def headers(self) -> dict[str, str]:
+        """The headers of a response: its `Date`."""
         if self.date_skew is None:
-            return None
-        return (self.clock.true + self.date_skew).replace(microsecond=0)
+            return {}
+        return {"Date": format_datetime(self.clock.true + self.date_skew, usegmt=True)}
 
     def answer(self, body: dict[str, Any]) -> ApiResponse:
         """Bill a page."""
@@ -133,7 +134,7 @@ class FakeApi:
         self.pages.append((hash_cursor(body.get("cursor")), versions))
         rows = [self.row(key) for _, key in page]
         content = json.dumps({"career_sites": rows, "next_cursor": cursor, "has_more": more})
-        return ApiResponse(content.encode(), 200, {}, self.date())
+        return ApiResponse(content.encode(), 200, self.headers())
 
 
 class LossyMemory:
@@ -382,18 +383,18 @@ class OneRun:
     def reconcile(self, page: RawPage, rows: int, requested: int) -> str:
         return self._reader().reconcile(page, rows, requested)
 
-    def fetch_any(self, *_: object) -> ApiResponse:
-        return ApiResponse(b"", 404, {}, self.world.api.date())
-
-    def fetch(
+    def fetch(  # noqa: PLR0913 - as the client's
         self,
         request: dict[str, Any],
         *,
-        rows: int,
-        cost: FeedCost | None,
-        envelope: tuple[str, ...],
-        forbidden: str | None,
+        rows: int = 0,
+        cost: FeedCost | None = None,
+        envelope: tuple[str, ...] = (),
+        forbidden: str | None = None,
+        any_status: bool = False,
     ) -> ApiResponse:
+        if any_status:
+            return ApiResponse(b"", 404, self.world.api.headers())
         assert rows == request["batch_size"]
         assert cost
         assert envelope
@@ -499,13 +500,12 @@ class OneRun:
 
     def _feed_sync(self, start: SyncStart) -> FeedSync:
         budget = Budget(max_credits=None, alert_threshold=None, logger=LOGGER)
-        self._cost = FeedCost(budget, "career_sites", list_price=50)
+        self._cost = FeedCost(budget, CAREER_SITES)
         self._report = Report(
             stream="career_sites",
             count_rows=lambda: 0,
             budget=budget,
             cost=self._cost,
-            clock=self.world.clock,
             logger=LOGGER,
         )
         return FeedSync(

@@ -1,4 +1,4 @@
-"""Progress: a bar where a person watches, elsewhere a log line every ten seconds."""
+"""Progress: a bar where a person watches."""
 
 from __future__ import annotations
 
@@ -14,15 +14,12 @@ import struct
 import subprocess
 import sys
 import termios
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
 from jobo_sandbox import Fault, Hold
-from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.progress import Progress, Reading
-from tap_jobo.sync.report import Report
 from tests.support.clock import FakeClock
 from tests.support.process import Run
 
@@ -30,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tap_jobo.api.profiles import Profiles
     from tests.support import Tap
 
 LOGGER = logging.getLogger("tests.progress")
@@ -68,7 +64,7 @@ class Stream:
         self.rows = 0
         self.total = total
         self.clock = FakeClock()
-        self.progress = Progress("jobs", self._read, clock=self.clock, logger=LOGGER)
+        self.progress = Progress("jobs", self._read, LOGGER)
         self.progress.start()
 
     def after(self, seconds: float, rows: int) -> None:
@@ -78,7 +74,7 @@ class Stream:
         self.progress.update()
 
     def _read(self) -> Reading:
-        return Reading(self.rows, "rows", self.total, "$1.00", "much")
+        return Reading(self.rows, "rows", self.total, "$1.00")
 
 
 @contextlib.contextmanager
@@ -92,70 +88,6 @@ def watched(terminal: Terminal) -> Iterator[None]:
         patch.setenv("TERM", "xterm")
         patch.delenv("CI", raising=False)
         yield
-
-
-# Log lines
-
-
-def test_a_line_comes_every_ten_seconds(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    stream = Stream()
-    for _ in range(100):
-        stream.after(0.25, 100)
-    assert caplog.messages == ["Progress: jobs: much; 400 rows per second."] * 2
-
-
-def test_rate_is_that_since_the_last_line(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    stream = Stream()
-    stream.after(10, 9_000)
-    stream.after(10, 90)
-    stream.after(100, 0)
-    rates = [line.split("; ")[1].split()[0] for line in caplog.messages]
-    assert rates == ["900", "9.0", "0.0"]
-
-
-def test_a_known_total_gives_percent_and_time_left(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    stream = Stream(total=36_000)
-    stream.after(10, 1_000)
-    stream.after(10, 0)
-    stream.after(10, 35_600)  # the total was an estimate
-    assert [line.split("second; ")[1] for line in caplog.messages] == [
-        "3%, about 6 min left.",
-        "3%.",
-        "99%, about 1 s left.",
-    ]
-
-
-def test_profiles_that_are_read_along_are_shown(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    clock, budget = FakeClock(), Budget(max_credits=None, alert_threshold=None, logger=LOGGER)
-    cost = FeedCost(budget, "career_sites", list_price=50)
-    report = Report(
-        stream="career_sites",
-        count_rows=lambda: 50,
-        budget=budget,
-        cost=cost,
-        clock=clock,
-        logger=LOGGER,
-    )
-    profiles = SimpleNamespace(count=0, done=0)
-    report.profiles = cast("Profiles", profiles)
-    report.start()
-    report.page_started(50, 0, is_replayed=False)
-    cost.charge({}, 50)
-    clock.passed += 10
-    profiles.count, profiles.done = 1, 5
-    report.show_progress()
-    (line,) = caplog.messages
-    assert line == (
-        "Progress: career_sites: 50 rows in 1 page, 2,500 credits ($2.50), 1 profile; "
-        "0.5 profiles per second."
-    )
-
-
-# The bar
 
 
 def test_a_person_sees_a_bar_and_no_lines(
@@ -197,7 +129,6 @@ def test_there_is_no_bar_where_nobody_watches(
             monkeypatch.setenv({"dumb": "TERM", "CI": "CI"}[why], why)
         Stream().after(10, 1)
     assert terminal.rest() == ""
-    assert len(caplog.messages) == (why != "quiet")
 
 
 def screen(output: str) -> list[str]:

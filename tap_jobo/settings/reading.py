@@ -1,0 +1,138 @@
+"""Settings: from environment variables (`--config ENV`), and checked before any request."""
+
+from __future__ import annotations
+
+import json
+import re
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Final
+
+from dotenv import find_dotenv, load_dotenv
+
+from tap_jobo.errors import ConfigError
+from tap_jobo.redaction import without_key
+from tap_jobo.settings.setting import fits
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from tap_jobo.settings.setting import Setting
+
+_PREFIX: Final = "TAP_JOBO_"
+_TRUE: Final = ("true", "1", "yes", "on")
+_BOOLEANS: Final = dict.fromkeys(_TRUE, True) | dict.fromkeys(("false", "0", "no", "off"), False)
+_SIMILAR: Final = 0.8
+"""Similarity from which an unknown name counts as a mistyped setting."""
+
+
+def read_environment(schema: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+    """Read settings from `TAP_JOBO_...` variables, each as its type in `schema`.
+
+    The variables may be in a `.env` file here or in a parent folder. The SDK would read `ja` as
+    false, and show a value that cannot be parsed. Here, it stays a string, which `check` rejects.
+
+    Raises:
+        ConfigError: The `.env` file cannot be read.
+    """
+    path = find_dotenv(usecwd=True)
+    try:
+        load_dotenv(path)
+    except (OSError, UnicodeDecodeError):
+        raise ConfigError(f"The file {path} must be readable text in UTF-8.") from None
+    return {
+        name: _parse(environ[variable], definition["type"])
+        for name, definition in schema["properties"].items()
+        if (variable := _variable_of(name)) in environ
+    }
+
+
+def _variable_of(name: str) -> str:
+    return _PREFIX + name.upper()
+
+
+def _parse(text: str, types: Collection[str]) -> object:
+    if "integer" in types and re.fullmatch(r"\s*[+-]?[0-9]{1,18}\s*", text):
+        return int(text)
+    if "array" in types and not text.lstrip().startswith("["):
+        return [item for part in text.split(",") if (item := part.strip())]
+    if "array" in types or "object" in types:
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+    return text
+
+
+def check(
+    config: Mapping[str, Any],
+    settings: Sequence[Setting],
+    schema: Mapping[str, Any],
+    environ: Mapping[str, str],
+) -> dict[str, Any]:
+    """Return the settings that have a value, checked; null counts as no value.
+
+    Args:
+        config: What the user set. Booleans may be the usual strings.
+        settings: The tap's own settings.
+        schema: The JSON schema of all settings, including those of the SDK.
+        environ: The environment, in which a mistyped variable is a problem, too.
+
+    Raises:
+        ConfigError: Settings are missing or invalid. Each has a line that names it and says what
+            is allowed; none shows a value, which may hold the key.
+    """
+    properties = schema["properties"]
+    given = {name: value for name, value in config.items() if value is not None}
+    for name in given.keys() & properties.keys():
+        if "boolean" in properties[name]["type"]:
+            given[name] = _BOOLEANS.get(str(given[name]).strip().lower(), given[name])
+    own = {setting.name: setting for setting in settings}
+    found = [
+        problem
+        for name in properties
+        if (problem := _problem(name, given.get(name), own.get(name), properties[name]))
+    ]
+    for name in sorted(given.keys() - properties.keys()):
+        near = get_close_matches(name.lower(), properties, 1, _SIMILAR)
+        advice = f"did you mean {near[0]}?" if near else "remove it."
+        found.append(f"Setting '{ascii(name)[1:-1]}' does not exist: {advice}")
+    if {"company_ids", "company_ids_file"} <= given.keys():
+        found.append("Set only one of the settings 'company_ids' and 'company_ids_file'.")
+    found += _mistyped_variables(environ, properties)
+    if found:
+        raise ConfigError("\n".join(map(without_key, found)))
+    return given
+
+
+def _problem(name: str, value: object, own: Setting | None, schema: Any) -> str | None:
+    if own is None:
+        is_valid = value is None or fits(schema, value)
+        advice = f"see the Singer SDK's documentation of {name}."
+        return None if is_valid else f"Setting '{name}' is not valid: {advice}"
+    if value is None and own.required:
+        return (
+            f"Setting '{name}' is missing: set it in the file of --config, or set the variable "
+            f"{_variable_of(name)} and pass --config ENV."
+        )
+    if value in ("", []):  # such as the variable of a CI secret that is not set
+        advice = "set it to" if own.required else "remove it, or set it to"
+        return f"Setting '{name}' is empty: {advice} {own.type.expected}."
+    is_valid = value is None or own.type.allows(value)
+    return None if is_valid else f"Setting '{name}' must be {own.type.expected}."
+
+
+def _mistyped_variables(environ: Mapping[str, str], known: Collection[str]) -> Iterator[str]:
+    """Yield a line for each `TAP_JOBO_...` variable that is nearly the one of a setting.
+
+    A mistyped `TAP_JOBO_MAX_CREDITS` must not let a run spend without limit. But Meltano exports
+    each setting under two prefixes, even a member of an object, and a plugin that inherits from
+    this tap has variables such as `TAP_JOBO_2_API_KEY`.
+    """
+    for variable in sorted(environ):
+        name = variable.removeprefix(_PREFIX)
+        if name in {variable, *map(str.upper, known)} or f"MELTANO_EXTRACT_{name}" in environ:
+            continue
+        for near in get_close_matches(name.lower(), known, 1, _SIMILAR):
+            if not (name.lower().endswith(near) and name[: -len(near)].strip("_")):
+                shown = ascii(variable)[1:-1]
+                yield f"Variable {shown} is not a setting: did you mean {_variable_of(near)}?"
