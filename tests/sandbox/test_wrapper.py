@@ -155,8 +155,8 @@ def test_signals_reach_the_command(tmp_path: Path, number: signal.Signals) -> No
     assert "FAILED with exit code 42" in errors
 
 
-def test_a_second_run_goes_on_in_the_same_warehouse(tmp_path: Path) -> None:
-    folder = tmp_path / "with a blank" / ("long" * 25)
+def test_a_second_run_goes_on_in_the_same_warehouse(open_folder: Path) -> None:
+    folder = open_folder / "with a blank" / ("long" * 25)
     folder.mkdir(parents=True)
     first = wrap(folder, sys.executable, "-c", LOAD)
     assert first.returncode == 0, first.stderr

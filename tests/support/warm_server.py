@@ -16,8 +16,11 @@ import sys
 import time
 from typing import Any
 
+# Loaded for the processes.
+import jobo_sandbox.__main__
+import jobo_sandbox.contract.command  # noqa: F401
 import tap_jobo.cli
-import tap_jobo.journal.command  # noqa: F401 - like those above, loaded for the processes
+import tap_jobo.journal.command  # noqa: F401
 from tap_jobo.cli import run
 
 MAX_REQUEST = 1 << 20
