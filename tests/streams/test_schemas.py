@@ -31,18 +31,3 @@ def test_every_field_is_described_and_nullable_but_id(discovered: Json, stream: 
     assert [name for name, each in fields.items() if "null" not in each["type"]] == ["id"]
     assert entry["schema"]["required"] == entry["key_properties"] == ["id"]
     assert fields["id"]["format"] == "uuid"
-
-
-@pytest.mark.parametrize("stream", STREAMS)
-def test_replication_is_incremental_but_for_companies(discovered: Json, stream: str) -> None:
-    entry = entry_of(discovered, stream)
-    (about,) = (each["metadata"] for each in entry["metadata"] if each["breadcrumb"] == [])
-    assert about["selected-by-default"] is (stream == "career_sites")
-    if stream == "companies":
-        assert entry["replication_method"] == about["forced-replication-method"] == "FULL_TABLE"
-        assert "valid-replication-keys" not in about
-    else:
-        key = "reported_at" if stream == "expired_jobs" else "updated_at"
-        assert entry["replication_method"] == "INCREMENTAL"
-        assert about["valid-replication-keys"] == [key]
-        assert entry["schema"]["properties"][key]["format"] == "date-time"

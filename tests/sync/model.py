@@ -512,11 +512,10 @@ class OneRun:
             start=start,
             state=self._state,
             journal=self.journal,
-            reader=self,
+            reader=self,  # type: ignore[arg-type]
             converter=RecordConverter(
                 SCHEMA, SCHEMA["properties"], LOGGER, never_null=CAREER_SITES.never_null
             ),
-            cost=self._cost,
             report=self._report,
             output=self,
         )
