@@ -17,8 +17,9 @@ import time
 from typing import Any
 
 # Loaded for the processes.
-import jobo_sandbox.__main__
-import jobo_sandbox.contract.command  # noqa: F401
+import jobo_sandbox.contract.command
+import jobo_sandbox.postgres
+import jobo_sandbox.warehouse  # noqa: F401
 import tap_jobo.cli
 import tap_jobo.journal.command  # noqa: F401
 from tap_jobo.cli import run
