@@ -152,10 +152,9 @@ class FeedSync:
         state, journal, bookmark = self._state, self._journal, self._start.bookmark(self._state)
         self._start.clock().reject_future(bookmark)
         self._start.clock().reject_future(state.pending.start if state.pending else None)
-        elsewhere = []
-        if is_change := self._start.filter_change(state) is not None:
-            elsewhere = journal.waiting_elsewhere(state.completed, state.pending)
-        sync = self._start.first_sync(state, are_pages_waiting=bool(elsewhere))
+        is_change = self._start.filter_change(state) is not None
+        are_pages_waiting = is_change and journal.are_pages_waiting_elsewhere(state.completed)
+        sync = self._start.first_sync(state, are_pages_waiting=are_pages_waiting)
         if is_change:
             journal.acknowledge_elsewhere(state.completed, state.bookmark)
         else:
@@ -165,7 +164,7 @@ class FeedSync:
         if resumed is None:
             new = self._start.new_sync(state) if sync is state.pending else sync
             resumed = journal.resume(new, bookmark, is_refresh=self._start.is_refresh)
-        journal.warn_unused(resumed, elsewhere)
+        journal.warn_unused(resumed)
         journal.expire(self._now(), resumed)
         return resumed
 
@@ -221,7 +220,7 @@ class FeedSync:
     def _reconcile(self, sync: Sync, raw: RawPage, journaled: JournaledPage, rows: int) -> None:
         """Correct the charge of a page. If Jobo deducted too much, keep the page as evidence."""
         if dispute := self._reader.reconcile(raw, rows, sync.batch_size):
-            self._journal.keep_as_evidence(raw.body)
+            self._journal.quarantine([raw.body], "disputed")
             self._logger.error(
                 "%s. Page %s is delivered, and its raw body is kept with the quarantined rows: "
                 "contact Jobo about the difference.",
