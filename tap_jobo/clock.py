@@ -31,7 +31,7 @@ class Clock:
 def parse_timestamp(text: str) -> datetime:
     """Parse an ISO 8601 date or date-time, by default in UTC. Raises `ValueError`."""
     if not _TIMESTAMP.fullmatch(text):
-        raise ValueError(text)
+        raise ValueError(f"{text!a} is not an ISO 8601 timestamp")
     parsed = datetime.fromisoformat(text.upper())
     try:
         return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)

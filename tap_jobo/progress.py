@@ -1,4 +1,4 @@
-"""Progress of a stream: a bar at the bottom of the terminal, where a person watches."""
+"""Progress of a stream: a bar where a person watches, elsewhere a log line every minute."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ import logging
 import os
 import sys
 import threading
+import time
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tqdm import tqdm
+
+
+_INTERVAL: Final = 60.0
+"""Seconds between two log lines."""
 
 
 class Reading(NamedTuple):
@@ -33,6 +38,7 @@ class Progress:
         self._logger = logger
         self._bar: tqdm[None] | None = None
         self._exit = ExitStack()
+        self._next_line = time.monotonic() + _INTERVAL
 
     def start(self) -> None:
         """Show the bar."""
@@ -49,9 +55,18 @@ class Progress:
         self._bar = self._exit.enter_context(bar)
 
     def update(self) -> None:
-        """Show how far the stream is, unless that was shown a moment ago."""
-        if self._bar is not None:
-            reading = self._read()
+        """Show how far the stream is: in the bar, or in a log line every minute."""
+        reading, now = self._read(), time.monotonic()
+        if self._bar is None and now >= self._next_line:
+            self._next_line = now + _INTERVAL
+            self._logger.info(
+                "Progress: %s: %s %s, %s.",
+                self._stream,
+                f"{reading.done:,}",
+                reading.unit,
+                reading.more,
+            )
+        elif self._bar is not None:
             self._bar.total, self._bar.unit = reading.total, f" {reading.unit}"
             self._bar.set_postfix_str(reading.more, refresh=False)
             self._bar.update(reading.done - self._bar.n)

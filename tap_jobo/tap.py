@@ -19,7 +19,6 @@ from tap_jobo.singer.checks import check_names, check_state, read_catalog
 from tap_jobo.singer.command_line import CommandLine
 from tap_jobo.singer.companies_stream import CompaniesStream
 from tap_jobo.singer.feed_stream import FeedStream
-from tap_jobo.singer.metric_lines import keep_stream
 from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.writer import StdoutWriter, check_reader
 from tap_jobo.streams.registry import FEEDS, FOLLOWED, SETTINGS
@@ -81,7 +80,6 @@ class TapJobo(CommandLine):
         self.logger.addFilter(_is_useful)
         super().__init__(config=config, validate_config=validate_config, **kwargs)
         cast("StdoutWriter", self.message_writer).shutdown = self._shutdown
-        self.metrics_logger.addFilter(keep_stream)
 
     def _setup_signal_handlers(self) -> None:
         """Replace the SDK's handler of SIGTERM and SIGINT, which exits immediately with 0.
@@ -96,20 +94,17 @@ class TapJobo(CommandLine):
         self.run = run = RunContext(self.config, shutdown=self._shutdown, logger=self.logger)
         atexit.register(run.close)
         companies = CompaniesStream(self, run)
-        streams: list[Stream] = []
         for spec in self.feeds:
             is_followed = spec is FOLLOWED
-            streams.append(FeedStream(self, run, spec, companies if is_followed else None))
-            streams += [companies] if is_followed else []
-        return streams
+            run.streams.append(FeedStream(self, run, spec, companies if is_followed else None))
+            run.streams += [companies] if is_followed else []
+        return run.streams
 
     @property
     def streams(self) -> dict[str, Stream]:
         """The streams in the order in which a run syncs them; the SDK would sort them by name."""
         streams = super().streams
-        first = [spec.name for spec in self.feeds]
-        first.insert(first.index(FOLLOWED.name) + 1, CompaniesStream.name)
-        return {name: streams[name] for name in first}
+        return {each.name: streams[each.name] for each in self.run.streams}
 
     def setup_mapper(self) -> None:
         """Set up stream maps, after the streams have completed the catalog that maps use.
@@ -121,11 +116,14 @@ class TapJobo(CommandLine):
             ConfigError: A map is invalid, or a name does not exist.
         """
         maps = self.config.get("stream_maps", {})
-        fields = {stream.name: stream.schema["properties"] for stream in self.own_streams}
+        selected = [name for name, stream in self.streams.items() if stream.selected]
+        fields = {name: stream.schema["properties"] for name, stream in self.streams.items()}
         check_names(fields, self.input_catalog, maps)
         try:
             self.mapper = PluginMapper(plugin_config=dict(self.config), logger=self.logger)
-            self.mapper.register_raw_streams_from_catalog(self._selected_catalog)
+            self.mapper.register_raw_streams_from_catalog(
+                Catalog({name: entry for name, entry in self.catalog.items() if name in selected})
+            )
         except Exception as error:  # the SDK's errors about a map are of any type
             raise ConfigError(f"Setting 'stream_maps' is not valid: {error}") from error
         for name in self.streams:
@@ -133,31 +131,11 @@ class TapJobo(CommandLine):
             for stream_map in self.mapper.stream_maps.setdefault(name, [removed]):
                 # Older targets refuse it; the SDK adds it, and an old catalog may hold it.
                 stream_map.transformed_schema.pop("$schema", None)
-        self._warn_about_selection()
-
-    @property
-    def _selected_catalog(self) -> Catalog:
-        return Catalog(
-            {name: entry for name, entry in self.catalog.items() if self.streams[name].selected}
-        )
-
-    def _warn_about_selection(self) -> None:
-        """Warn if the catalog selects nothing, or nothing but keys, which is hardly meant."""
-        selected = [stream for stream in self.own_streams if stream.selected]
         if not selected:
             self.logger.warning(
                 "No stream is selected, so nothing is read. Select one, such as career_sites (with "
                 "Meltano: `meltano select tap-jobo career_sites '*'`)."
             )
-        for stream in selected:
-            fields = {*stream.emitted_fields}
-            keys = {"id", stream.replication_key}
-            if "id" in fields <= keys and not stream.schema["properties"].keys() <= keys:
-                self.logger.warning(
-                    "Only key fields of %s are selected (%s). Rows cost the same with all fields.",
-                    stream.name,
-                    ", ".join(sorted(fields)),
-                )
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Load the state.
@@ -165,12 +143,7 @@ class TapJobo(CommandLine):
         Raises:
             StateError: It is invalid.
         """
-        if unknown := check_state(state, self.feeds, other=CompaniesStream.name):
-            self.logger.warning(
-                "Ignoring bookmarks for unknown streams (%s). Streams without a bookmark sync "
-                "from the start, and are billed.",
-                ", ".join(map(ascii, unknown)),
-            )
+        check_state(state, self.feeds, CompaniesStream.name, self.logger)
         super().load_state(state)
 
 

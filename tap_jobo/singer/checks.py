@@ -17,6 +17,7 @@ from tap_jobo.errors import ConfigError, StateError
 from tap_jobo.sync.state import STATE_KEYS, read_state
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from tap_jobo.streams.feed_spec import FeedSpec
@@ -117,36 +118,37 @@ def read_catalog(catalog: dict[str, Any]) -> Catalog:
     return parsed
 
 
-def check_state(state: Mapping[str, Any], feeds: Iterable[FeedSpec], other: str) -> list[str]:
-    """Check a state, and return the streams in it that do not exist: Meltano never removes one.
+def check_state(
+    state: Mapping[str, Any], feeds: Iterable[FeedSpec], other: str, logger: logging.Logger
+) -> None:
+    """Check a state, and warn of streams in it that do not exist: Meltano never removes one.
 
     Args:
         state: The state that the run was given.
         feeds: The streams whose state `sync` reads.
         other: The stream that has a state of its own.
+        logger: Where to warn.
 
     Raises:
         StateError: It is not a state of this tap, or the name of a stream is misspelled.
     """
     bookmarks = state.get("bookmarks", None if state else {})
-    if not isinstance(bookmarks, dict) or not all(
-        isinstance(bookmark, dict) for bookmark in bookmarks.values()
-    ):
+    is_valid = isinstance(bookmarks, dict)
+    if not (is_valid and all(isinstance(each, dict) for each in bookmarks.values())):
         raise StateError(
             "Invalid state: 'bookmarks' must be an object with an object for each stream. Pass the "
             "state that the last run wrote, or none."
         )
     specs = {spec.name: spec for spec in feeds}
-    unknown = sorted(bookmarks.keys() - {*specs, other})
-    for name in unknown:
-        if near := get_close_matches(name.lower(), specs, 1, _SIMILAR):
-            raise StateError(f"Invalid state: {_no('stream', name, near)}")
     for name, bookmark in bookmarks.items():
-        if bookmark and name in specs:
-            if not bookmark.keys() & {*STATE_KEYS}:
+        if spec := specs.get(name):
+            if bookmark and bookmark.keys().isdisjoint(STATE_KEYS):
                 raise StateError(
                     f"Invalid state: bookmarks.{name} has none of {', '.join(STATE_KEYS)}. Pass "
                     "the state that the last run wrote, or none."
                 )
-            read_state(bookmark, specs[name])
-    return unknown
+            read_state(bookmark, spec)
+        elif near := get_close_matches(name.lower(), specs, 1, _SIMILAR):
+            raise StateError(f"Invalid state: {_no('stream', name, near)}")
+        elif name != other:
+            logger.warning("Ignoring the bookmark of stream %a, which does not exist.", name)

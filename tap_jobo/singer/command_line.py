@@ -17,8 +17,6 @@ from tap_jobo.streams.registry import FEEDS
 from tap_jobo.wording import CREDITS_PER_DOLLAR, dollars
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from tap_jobo.errors import TapJoboError
     from tap_jobo.singer.run import RunContext
     from tap_jobo.singer.stream import JoboStream
@@ -100,19 +98,18 @@ class CommandLine(Tap):
         )
 
     def streams_to_test(self) -> list[JoboStream]:
-        """Return the streams that a run would read. Raises `ConfigError` if there are none."""
-        streams = [each for each in self.own_streams if each.selected and not each.is_mapped_out]
+        """Return the streams that a run would read.
+
+        Raises:
+            ConfigError: There are none, so a test would show nothing.
+        """
+        streams = [each for each in self.run.streams if each.selected and not each.is_mapped_out]
         if not streams:
             raise ConfigError(
                 "There is nothing to test: the catalog selects no stream, or stream_maps removes "
                 "all that it selects."
             )
         return streams
-
-    @property
-    def own_streams(self) -> Iterable[JoboStream]:
-        """The streams, which are all of this tap's base class."""
-        return cast("Iterable[JoboStream]", self.streams.values())
 
 
 def _read_input_file(

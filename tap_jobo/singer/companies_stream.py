@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from requests import PreparedRequest
     from singer_sdk import Tap
-    from singer_sdk.helpers.types import Context
 
     from tap_jobo.records.converter import Row
     from tap_jobo.singer.run import RunContext
@@ -38,12 +37,13 @@ class CompaniesStream(JoboStream):
     the SDK's own child streams would read one profile at a time, repeat the SCHEMA, and keep a
     bookmark for each. When the SDK syncs this stream, after `career_sites`, only explicit company
     ids are left to read.
-    `tests/singer/test_hooks.py` fails if the SDK changes the two private methods used here.
+
+    Attributes:
+        leader: The feed whose companies this stream follows.
     """
 
     name = "companies"
     path = PROFILE_PATH
-    primary_keys: Sequence[str] = ("id",)
     selected_by_default = False
     schema = json_schema(SCHEMA)
     never_null = ("name",)
@@ -52,8 +52,8 @@ class CompaniesStream(JoboStream):
     def __init__(self, tap: Tap, run: RunContext) -> None:
         super().__init__(tap, run)
         self.forced_replication_method = REPLICATION_FULL_TABLE
+        self.leader: JoboStream | None = None
         self._is_schema_written = False
-        self._is_following = False
         self._is_complete = False
         self._total: int | None = None
 
@@ -62,36 +62,27 @@ class CompaniesStream(JoboStream):
         """Whether the settings name the companies, so that the feed is not read."""
         return bool(self.config.get("company_ids") or self.config.get("company_ids_file"))
 
-    def follow(self) -> bool:
-        """Enable the profiles of a feed's companies, for `write_profiles`.
-
-        Returns:
-            Whether the stream is selected, and not removed by a map.
-
-        Raises:
-            ConfigError: The catalog deselects the primary key.
-        """
-        if not self.selected or self.is_mapped_out:
-            return False
-        self.require_primary_key()
-        self._is_following = True
-        return True
+    @property
+    def is_following(self) -> bool:
+        """Whether the profiles of the feed's companies are read along with the feed."""
+        return bool(self.is_read and self.leader and self.leader.is_read)
 
     def prepare(self) -> None:
-        """Check, before the run's first request, that there are companies to read.
+        """Check that there are companies to read.
 
         Raises:
             ConfigError: The settings name none, and career_sites is not selected; or the catalog
                 deselects the primary key; or the file of ids is invalid.
         """
-        if not self.selected or self.is_mapped_out:
-            return
         self.require_primary_key()
-        if not (self._named or self._is_following):
+        if not (self._named or self.is_following):
             raise ConfigError(
                 "companies needs career_sites. Select career_sites too, or list company IDs in "
                 "company_ids or company_ids_file."
             )
+        if self._named and not self._named.ids:  # as after a query without a result
+            path = self.config["company_ids_file"]
+            self.logger.warning("company_ids_file: %s is empty, so no profiles are fetched.", path)
 
     def write_profiles(self, ids: Sequence[str], show_progress: Callable[[], None]) -> None:
         """Write the profiles of a page's companies.
@@ -108,32 +99,21 @@ class CompaniesStream(JoboStream):
             self._write_record_message(record)
             self._record_counter.increment()
 
-    def get_records(self, context: Context | None) -> Iterator[Row]:  # noqa: ARG002 - no partitions
+    def sample(self, limit: int) -> Iterator[Row]:
+        """Yield the profiles of the first companies that the settings name."""
+        self.prepare()
+        if self._named:
+            yield from self.profiles.read(self._named.ids[:limit])
+
+    def read(self) -> Iterator[Row]:
         """Yield the profiles of the companies that the settings name, if any.
 
-        Raises:
-            ConfigError: As for `prepare`.
+        An interrupted list is resumed. The state follows each batch, so a crash repeats one batch
+        and skips none.
         """
-        if self.is_skipped_by_test:
+        companies = self._named
+        if companies is None:
             return
-        self.prepare()
-        if not self.is_test:
-            self._run.start()
-        if self.is_mapped_out:
-            self.logger.warning("Setting 'stream_maps' removes companies: nothing is read for it.")
-        elif self._named and not self._named.ids:  # as after a query without a result
-            path = self.config["company_ids_file"]
-            self.logger.warning("company_ids_file: %s is empty, so no profiles are fetched.", path)
-        elif self._named and self.is_test:
-            yield from self.profiles.read(self._named.ids[: self.ABORT_AT_RECORD_COUNT])
-        elif self._named:
-            yield from self.until_failure(self._read_named(self._named))
-
-    def _read_named(self, companies: NamedCompanies) -> Iterator[Row]:
-        """Yield the profiles of a list, from where an earlier run was interrupted.
-
-        The state follows each batch, so a crash repeats one batch and skips none.
-        """
         done = companies.done(self.stream_state)
         if done:
             self.logger.info(
@@ -148,16 +128,13 @@ class CompaniesStream(JoboStream):
             self.emit_state()
         self._is_complete = True
 
-    def finish_run(self) -> None:
-        """Log how many profiles were read; `career_sites` does if this stream follows it."""
-        try:
-            super().finish_run()
-        finally:
-            self._progress.close()
-            if self.has_explicit_ids and not (self.is_test or self.is_mapped_out):
-                self.summarize(is_complete=self._is_complete)
+    def summarize(self) -> None:
+        """Log how many profiles were read, unless `career_sites` does because it is followed."""
+        self._progress.close()
+        if self.has_explicit_ids:
+            self.log_summary(is_complete=self._is_complete)
 
-    def summarize(self, *, is_complete: bool) -> None:
+    def log_summary(self, *, is_complete: bool) -> None:
         """Log a summary and METRIC lines.
 
         Args:
@@ -170,12 +147,11 @@ class CompaniesStream(JoboStream):
             "complete" if is_complete else "not complete",
         )
         log_figures(self.metrics_logger, self.name, self.profiles.metrics())
-        self._run.summary.add(profiles=self.profiles.count, is_complete=is_complete)
-        if self._is_following:  # the SDK did not write these records
+        if self.is_following:  # the SDK did not write these records
             self._record_counter.exit()
 
     def _write_schema_message(self) -> None:
-        """Write the SCHEMA, once per run."""
+        """Write the SCHEMA, once per run; a private hook, see `JoboStream`."""
         if not self._is_schema_written:
             self._is_schema_written = True
             super()._write_schema_message()

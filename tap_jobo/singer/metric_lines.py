@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from singer_sdk import metrics
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from requests import Response
-
-_TEMPLATE: Final = "METRIC: %-s"
-"""As the SDK's own `METRIC: %s`, which its JSON formatter would replace by the word METRIC."""
 
 
 class RecordCounter(metrics.Counter):
@@ -91,18 +88,3 @@ def log_figures(logger: logging.Logger, stream: str, figures: Mapping[Any, float
         # Point expects one of the SDK's own metrics, but uses only its value.
         name, tags = cast("metrics.Metric", metric), {metrics.Tag.STREAM.value: stream}
         metrics.log(logger, metrics.Point("counter", name, value, tags))
-
-
-def keep_stream(record: logging.LogRecord) -> bool:
-    """Keep the stream of a METRIC line in every log, as a filter of the metrics logger.
-
-    Meltano turns the SDK's JSON into lines such as `METRIC metric_name=record_count
-    metric_value=300`, which do not name the stream. So the text of the line is the same in every
-    log, and JSON has the figure's parts beside it, under the names that the SDK and Meltano use.
-    """
-    if isinstance(record.args, tuple) and record.args and isinstance(record.args[0], metrics.Point):
-        point = record.args[0]
-        record.msg = _TEMPLATE
-        record.metric_info = point.to_dict()
-        record.stream_name = point.tags.get(metrics.Tag.STREAM.value)
-    return True

@@ -14,11 +14,10 @@ from tap_jobo.api.known_values import KnownValues
 from tap_jobo.api.retry import FREE_RETRY_SECONDS
 from tap_jobo.clock import Clock
 from tap_jobo.errors import TapJoboError
-from tap_jobo.journal.backends import backend_of
+from tap_jobo.journal.contents import journal_key
 from tap_jobo.journal.journal import Journal
-from tap_jobo.journal.key import journal_key
+from tap_jobo.journal.location import open_store
 from tap_jobo.singer.metric_lines import RequestMetrics
-from tap_jobo.sync.report import RunSummary
 
 if TYPE_CHECKING:
     import logging
@@ -28,8 +27,9 @@ if TYPE_CHECKING:
 
     from tap_jobo.api.api_clock import ApiClock
     from tap_jobo.api.known_values import Prepare
-    from tap_jobo.journal.backends import FolderBackend, Lock
-    from tap_jobo.journal.store import Store
+    from tap_jobo.journal.bucket import Bucket
+    from tap_jobo.journal.folder import Folder, RunLock
+    from tap_jobo.journal.lease import Lease
     from tap_jobo.signals import ShutdownSignal
     from tap_jobo.streams.feed_spec import FeedSpec
     from tap_jobo.sync_id import Filters
@@ -41,12 +41,8 @@ _TEST_RETRY_FOR: Final = 10.0
 class RunContext:
     """What the streams of a run share. No stream creates any of this itself.
 
-    Args:
-        config: The checked settings.
-        shutdown: Ends waits and requests when a signal arrives.
-        logger: The tap's logger.
-
     Attributes:
+        streams: All streams, in the order in which a run syncs them.
         failures: The streams that have failed although the run went on, with their errors.
         is_test: Whether this is a connection check; set before the first request.
     """
@@ -56,16 +52,50 @@ class RunContext:
     ) -> None:
         self._config = config
         self._logger = logger
-        self._locks: list[Lock] = []
-        self._preparations: list[Callable[[], None]] = []
-        self._checks: list[Callable[[], None]] = []
+        self._locks: list[RunLock | Lease] = []
+        self._is_started = False
         self._known_values: KnownValues | None = None
         self._api_clock: ApiClock | None = None
         self._warnings: set[str] = set()
+        self.streams: list[Any] = []  # of `JoboStream`, whose module imports this one
         self.failures: list[tuple[str, TapJoboError]] = []
         self.is_test = False
         self.shutdown = shutdown
         self.clock = Clock()
+
+    def start(self) -> None:
+        """Prepare all selected streams, once, before the run's first billed request.
+
+        Raises:
+            TapJoboError: The run must not start.
+        """
+        if self._is_started:
+            return
+        self._is_started = True
+        selected = [each for each in self.streams if each.selected and not each.is_mapped_out]
+        try:
+            for stream in selected:
+                stream.prepare()
+            for stream in selected:
+                stream.check_values()
+        except TapJoboError as error:
+            error.ends_run = True
+            raise
+
+    def raise_failures(self) -> None:
+        """Raise if a stream has failed although the run went on: an error that names each one."""
+        if len(self.failures) == 1:
+            raise self.failures[0][1]
+        if self.failures:
+            raise TapJoboError("\n".join(f"{name}: {error}" for name, error in self.failures))
+
+    def warn_once(self, text: str) -> None:
+        """Log a warning that several streams may raise, once."""
+        if text not in self._warnings:
+            self._warnings.add(text)
+            self._logger.warning("%s", text)
+
+    # The API
 
     @property
     def url(self) -> str:
@@ -95,6 +125,23 @@ class RunContext:
         workers = self._config["companies_concurrency"]
         return self._client(workers=workers, retry_seconds=FREE_RETRY_SECONDS)
 
+    def _client(self, **options: Any) -> Client:
+        if self.is_test:
+            options["retry_seconds"] = _TEST_RETRY_FOR
+        return Client(
+            session=self.session,
+            key=self._config["api_key"],
+            shutdown=self.shutdown,
+            clock=self.clock,
+            logger=self._logger,
+            **options,
+        )
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds that the API took for its last response, 0 if there is none."""
+        return self.feed_client.elapsed or self.profile_client.elapsed or 0.0
+
     @cached_property
     def budget(self) -> Budget:
         """The budget of the run, shared by all streams."""
@@ -104,46 +151,11 @@ class RunContext:
             logger=self._logger,
         )
 
-    @cached_property
-    def summary(self) -> RunSummary:
-        """Sums up the streams."""
-        return RunSummary(self.budget, self._logger)
-
-    def before_start(self, prepare: Callable[[], None], check: Callable[[], None]) -> None:
-        """Register steps to run once, before the run's first billed request.
-
-        Args:
-            prepare: Runs before any request.
-            check: Runs after all preparations, and may send a free request.
-        """
-        self._preparations.append(prepare)
-        self._checks.append(check)
-
-    def start(self) -> None:
-        """Run the registered steps of all streams, once.
-
-        Raises:
-            TapJoboError: The run must not start.
-        """
-        steps = [*self._preparations, *self._checks]
-        self._preparations, self._checks = [], []
-        try:
-            for step in steps:
-                step()
-        except TapJoboError as error:
-            error.ends_run = True
-            raise
-
-    def raise_failures(self) -> None:
-        """Raise if a stream has failed although the run went on.
-
-        Raises:
-            TapJoboError: It names each failure on a line of its own.
-        """
-        if len(self.failures) == 1:
-            raise self.failures[0][1]
-        if self.failures:
-            raise TapJoboError("\n".join(f"{name}: {error}" for name, error in self.failures))
+    def api_clock(self, prepare: Callable[[], PreparedRequest]) -> ApiClock:
+        """Return the API's clock, read once per run by a free request."""
+        if self._api_clock is None:
+            self._api_clock = read_api_clock(self.profile_client, prepare, self.clock, self._logger)
+        return self._api_clock
 
     def known_values(self, prepare: Prepare) -> KnownValues:
         """Return the filter values that Jobo lists, fetched at most once per run."""
@@ -151,22 +163,7 @@ class RunContext:
             self._known_values = KnownValues(self.feed_client, prepare, self._logger)
         return self._known_values
 
-    def warn_once(self, text: str) -> None:
-        """Log a warning that several streams may raise, once."""
-        if text not in self._warnings:
-            self._warnings.add(text)
-            self._logger.warning("%s", text)
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds that the API took for its last response, 0 if there is none."""
-        return self.feed_client.elapsed or self.profile_client.elapsed or 0.0
-
-    def api_clock(self, prepare: Callable[[], PreparedRequest]) -> ApiClock:
-        """Return the API's clock, read once per run, free of charge and before a page is billed."""
-        if self._api_clock is None:
-            self._api_clock = read_api_clock(self.profile_client, prepare, self.clock, self._logger)
-        return self._api_clock
+    # The journal
 
     def open_journal(self, spec: FeedSpec, filters: Filters) -> Journal:
         """Return the journal of a feed, and hold its lock until the end of the run.
@@ -179,24 +176,17 @@ class RunContext:
             return Journal(None, key, self._logger)
         journal = Journal(self._store, key, self._logger)
         journal.prepare()
-        lock = self._backend.run_lock(key.name, spec.name, self.shutdown.wait)
+        lock = self._store.run_lock(key.name, spec.name, self.shutdown.wait)
         lock.acquire(self.clock, self._logger)
         self._locks.append(lock)
         return journal.read()
 
-    def sample(self, spec: FeedSpec, filters: Filters) -> bytes | None:
-        """Return the raw body of a journaled page with rows, without changing the journal."""
-        if not (spec.is_journaled and self._config["journal"] and self._backend.exists()):
-            return None
-        key = journal_key(spec, api_key=self._config["api_key"], api_url=self.url, filters=filters)
-        return Journal(self._store, key, self._logger).read().sample()
+    @cached_property
+    def _store(self) -> Folder | Bucket:
+        return open_store(self._config.get("journal_dir"))
 
     def check(self) -> None:
-        """Raise if the run must not go on to another page.
-
-        Raises:
-            TapJoboError: A signal came, the target went away, or another run has its lock.
-        """
+        """Raise if a signal came, the target went away, or another run has a lock of this run."""
         self.shutdown.check()
         for lock in self._locks:
             lock.check()
@@ -206,23 +196,3 @@ class RunContext:
         for lock in self._locks:
             lock.release()
         self._locks = []
-
-    @cached_property
-    def _backend(self) -> FolderBackend:
-        return backend_of(self._config.get("journal_dir"))
-
-    @cached_property
-    def _store(self) -> Store:
-        return self._backend.store()
-
-    def _client(self, **options: Any) -> Client:
-        if self.is_test:
-            options["retry_seconds"] = _TEST_RETRY_FOR
-        return Client(
-            session=self.session,
-            key=self._config["api_key"],
-            shutdown=self.shutdown,
-            clock=self.clock,
-            logger=self._logger,
-            **options,
-        )

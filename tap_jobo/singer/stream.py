@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from abc import abstractmethod
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -62,46 +63,96 @@ class JoboStream(RESTStream[Any]):
     def __init__(self, tap: Tap, run: RunContext, **kwargs: Any) -> None:
         super().__init__(tap, **kwargs)
         self._run = run
-        self._user_agent = f"{tap.name}/{tap.plugin_version} (+{PROJECT_URL})"
         self._writer = cast("StdoutWriter", tap.message_writer)
         self._record_counter = RecordCounter(self.name, self._end_sync)
         self._is_wanted = self.selected_by_default
+        self.primary_keys: Sequence[str] = ("id",)
 
     def apply_catalog(self, catalog: Catalog) -> None:
-        """Apply a catalog, and note whether it selects the stream.
+        """Apply a catalog, and keep what it omits: the selection by default, and the keys.
 
-        If its entry does not say, the default counts; the SDK would select, and so bill, it.
-        """
-        entry = catalog.get_stream(self.name)
-        if entry and () not in entry.metadata:
-            entry.metadata[()] = StreamMetadata(selected=self.selected_by_default)
-        own_key = self.replication_key
-        super().apply_catalog(catalog)
-        self._check_replication(own_key)
-        self._is_wanted = self.selected
-
-    def _check_replication(self, own_key: str | None) -> None:
-        """Check the replication method and key that the catalog gives the stream.
+        The SDK would select, and so bill, a stream whose entry does not say whether it is selected,
+        and treat one without a replication key as FULL_TABLE.
 
         Raises:
-            ConfigError: The stream does not have them.
+            ConfigError: The catalog gives the stream a replication method or key that it lacks.
         """
-        methods = [REPLICATION_FULL_TABLE, *([REPLICATION_INCREMENTAL] if own_key else [])]
-        if self.replication_method not in methods:
+        own_key, entry = self.replication_key, catalog.get_stream(self.name)
+        if entry and () not in entry.metadata:
+            entry.metadata[()] = StreamMetadata(selected=self.selected_by_default)
+        super().apply_catalog(catalog)
+        self._require(
+            "method",
+            self.replication_method,
+            REPLICATION_FULL_TABLE,
+            own_key and REPLICATION_INCREMENTAL,
+        )
+        self._require("key", self.replication_key or own_key, own_key)
+        self.replication_key = own_key
+        self.primary_keys = ("id",)
+        if entry:  # used for the SCHEMA message
+            entry.key_properties = self.primary_keys
+        self._is_wanted = self.selected
+
+    def _require(self, what: str, given: str | None, *allowed: str | None) -> None:
+        """Check a replication method or key that a catalog gives the stream."""
+        if given not in allowed:
+            known = " or ".join(each for each in allowed if each)
+            advice = f"Set it to {known}, or remove it" if known else "Remove it"
             raise ConfigError(
-                f"The catalog gives {self.name} the replication method {self.replication_method}. "
-                f"Set it to {' or '.join(methods)}, or remove it."
-            )
-        if self.replication_key not in (None, own_key):
-            raise ConfigError(
-                f"The catalog gives {self.name} the replication key {self.replication_key}. "
-                f"{f'Set it to {own_key}, or remove' if own_key else 'Remove'} it."
+                f"The catalog gives {self.name} the replication {what} {given}. {advice}."
             )
 
+    def get_records(self, context: Context | None) -> Iterator[Row]:  # noqa: ARG002 - no partitions
+        """Yield the records of a run, or the few that `--test` asks for.
+
+        An error of this stream alone ends its records, and the run goes on with the next stream.
+
+        Raises:
+            TapJoboError: No other stream could be read either.
+        """
+        if self.is_test and not self._is_wanted:
+            return  # the SDK's own dry runs select all streams
+        self.require_primary_key()
+        if self.is_test:
+            yield from self.sample(cast("int", self.ABORT_AT_RECORD_COUNT))
+            return
+        self._run.start()
+        if self.is_mapped_out:
+            self.logger.warning(
+                "Setting 'stream_maps' removes %s: nothing is read for it.", self.name
+            )
+            return
+        try:
+            yield from self.read()
+        except TapJoboError as error:
+            if error.ends_run:
+                raise
+            self._run.failures.append((self.name, error))
+
+    @abstractmethod
+    def sample(self, limit: int) -> Iterator[Row]:
+        """Yield at most `limit` records, for `--test`."""
+
+    @abstractmethod
+    def read(self) -> Iterator[Row]:
+        """Yield the records of a run, once everything that it needs is prepared."""
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Check what can be checked before the run's first request."""
+
+    def check_values(self) -> None:
+        """Check, once all streams are prepared, what takes a free request."""
+
+    @abstractmethod
+    def summarize(self) -> None:
+        """Log the summary of the stream, and its METRIC lines."""
+
     @property
-    def is_skipped_by_test(self) -> bool:
-        """Whether a test must not read it: the SDK's own dry runs select all streams."""
-        return self.is_test and not self._is_wanted
+    def is_read(self) -> bool:
+        """Whether a run reads the stream."""
+        return self.selected and not self.is_mapped_out
 
     @property
     def url_base(self) -> str:
@@ -118,10 +169,10 @@ class JoboStream(RESTStream[Any]):
         """The header that carries the key."""
         return APIKeyAuthenticator(key="X-Api-Key", value=self.config["api_key"])
 
-    @property
+    @cached_property
     def user_agent(self) -> str:
         """The User-Agent of every request."""
-        return self._user_agent
+        return f"{self.tap_name}/{self._tap.plugin_version} (+{PROJECT_URL})"
 
     def require_primary_key(self) -> None:
         """Check that the catalog selects the primary key, which a target needs to upsert.
@@ -129,20 +180,11 @@ class JoboStream(RESTStream[Any]):
         Raises:
             ConfigError: It does not.
         """
-        if "id" not in self.emitted_fields:
+        is_known = "id" in self.effective_schema.get("properties", {})
+        if not (is_known and self.mask["properties", "id"]):
             raise ConfigError(
                 f"The catalog deselects the field 'id' of {self.name}, its primary key: select it."
             )
-
-    @property
-    def emitted_fields(self) -> list[str]:
-        """The fields that records have before stream maps: those that the catalog selects."""
-        in_catalog = self.effective_schema.get("properties", {})
-        return [
-            name
-            for name in self.schema["properties"]
-            if name in in_catalog and self.mask["properties", name]
-        ]
 
     @property
     def is_test(self) -> bool:
@@ -153,19 +195,6 @@ class JoboStream(RESTStream[Any]):
     def time_extracted(self) -> datetime:
         """When the response with the current record was received."""
         return self._run.clock.now()
-
-    def until_failure(self, records: Iterator[Row]) -> Iterator[Row]:
-        """Yield records. An error of this stream alone ends them, and the run goes on.
-
-        Raises:
-            TapJoboError: No other stream could be read either.
-        """
-        try:
-            yield from records
-        except TapJoboError as error:
-            if error.ends_run:
-                raise
-            self._run.failures.append((self.name, error))
 
     def write_schema(self) -> None:
         """Write the SCHEMA message."""
@@ -182,33 +211,25 @@ class JoboStream(RESTStream[Any]):
             super().log(message, *args, level=level, **kwargs)
 
     def get_record_counter(self, **_: Any) -> metrics.Counter:
-        """Return the counter of the records, which calls `finish_run` however the sync ends."""
+        """Return the counter of the records, which calls `_end_sync` however the sync ends."""
         return self._record_counter
 
     def log_sync_costs(self) -> None:
-        """Log the summary of the run: the SDK calls this for each stream when all are synced.
-
-        Raises:
-            TapJoboError: A stream has failed.
-        """
-        self._run.summary.log(is_complete=True)
+        """Raise if a stream has failed: the SDK calls this when all streams are synced."""
         self._run.raise_failures()
 
     def emit_state(self) -> None:
         """Write the tap's state, after all records before it."""
         self._writer.write_message(StateMessage(value=self.tap_state))
 
-    def finish_run(self) -> None:
-        """Write the remaining records; streams add their summary."""
-        self._writer.flush()
-        self._run.request_metrics.log_count(self.name, str(self.path))
-
     def _end_sync(self) -> None:
+        """Write the remaining records, and log the summaries, however the sync ends."""
         try:
-            self.finish_run()
+            self._writer.flush()
         finally:
-            if sys.exception():  # no other stream is synced
-                self._run.summary.log(is_complete=False)
+            self._run.request_metrics.log_count(self.name, str(self.path))
+            if self.is_read and not self.is_test:
+                self.summarize()
 
     # The private hooks of the SDK. `tests/singer/test_hooks.py` fails if the SDK changes one.
 
@@ -219,7 +240,7 @@ class JoboStream(RESTStream[Any]):
         message object, which takes as long as the rest of the run.
         """
         if self._is_written_unchanged:
-            self._writer.write_records(self.name, [record], self.time_extracted)
+            self._writer.write_record(self.name, record, self.time_extracted)
             return
         try:
             for message in self._generate_record_messages(record):
@@ -250,7 +271,7 @@ class JoboStream(RESTStream[Any]):
 
         The SDK would keep the largest replication key seen and write it at the end of every sync,
         even a failed one. Here, the bookmark is the start of the last complete sync, and only
-        `tap_jobo.sync.delivery` writes the state.
+        `FeedSync` writes the state.
         """
 
     def _write_starting_replication_value(self, context: Context | None) -> None:

@@ -7,7 +7,7 @@ import select
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from singer_sdk.contrib.msgspec import MsgSpecWriter, encoder, serialize_jsonl
+from singer_sdk.contrib.msgspec import MsgSpecWriter, serialize_jsonl
 from singer_sdk.singerlib.encoding.base import SingerMessageType
 from singer_sdk.singerlib.encoding.simple import StateMessage
 
@@ -15,7 +15,6 @@ from tap_jobo.errors import InterruptedRunError, OutputError
 from tap_jobo.signals import ShutdownSignal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import datetime
 
     from singer_sdk.singerlib.encoding.simple import Message
@@ -46,12 +45,6 @@ class StdoutWriter(MsgSpecWriter):
         self._last_state = b""
         self._is_cut_off = False
 
-    def serialize_message(self, message: Message) -> bytearray:
-        """Serialize a message to a line; the SDK would first copy a state leaf by leaf."""
-        if isinstance(message, StateMessage):
-            return serialize_jsonl({"type": "STATE", "value": message.value})
-        return super().serialize_message(message)
-
     def write_message(self, message: Message) -> None:
         """Write a message, after the records that are not written yet.
 
@@ -62,39 +55,28 @@ class StdoutWriter(MsgSpecWriter):
             InterruptedRunError: A signal arrived, and the target does not read.
         """
         line = bytes(self.format_message(message))  # a copy: the SDK's encoder has one buffer
+        is_written = True
         if isinstance(message, StateMessage):
             is_written = not self.omits_states and line != self._last_state
             self._last_state = line
-        else:
-            is_written = True
         self._lines += line if is_written else b""
         if message.type is not SingerMessageType.RECORD or len(self._lines) >= _BUFFER:
             self.flush()
 
-    def write_records(
-        self, stream: str, records: Sequence[dict[str, Any]], time_extracted: datetime
-    ) -> None:
-        """Write RECORD messages, without the SDK's message objects.
+    def write_record(self, stream: str, record: dict[str, Any], time_extracted: datetime) -> None:
+        """Write a RECORD message, without the SDK's message object.
 
         Args:
             stream: The stream.
-            records: The records.
-            time_extracted: When the API's response with these records was received.
+            record: The record.
+            time_extracted: When the API's response with the record was received.
 
         Raises:
             OutputError: As for `write_message`.
             InterruptedRunError: As for `write_message`.
         """
-        self._lines += encoder.encode_lines(
-            [
-                {
-                    "type": "RECORD",
-                    "stream": stream,
-                    "record": each,
-                    "time_extracted": time_extracted,
-                }
-                for each in records
-            ]
+        self._lines += serialize_jsonl(
+            {"type": "RECORD", "stream": stream, "record": record, "time_extracted": time_extracted}
         )
         if len(self._lines) >= _BUFFER:
             self.flush()

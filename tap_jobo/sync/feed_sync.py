@@ -40,8 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from tap_jobo.api.budget import FeedCost
-    from tap_jobo.api.feed_reader import RawPage
+    from tap_jobo.api.feed_reader import FeedReader, RawPage
     from tap_jobo.api.page import Page
     from tap_jobo.journal.journal import Journal
     from tap_jobo.journal.page import JournaledPage
@@ -50,12 +49,6 @@ if TYPE_CHECKING:
     from tap_jobo.sync.start import SyncStart
     from tap_jobo.sync.state import StreamState
     from tap_jobo.sync_id import Sync
-
-
-class _Reader(Protocol):
-    def fetch_page(self, sync: Sync) -> RawPage: ...
-
-    def reconcile(self, page: RawPage, rows: int, requested: int) -> str: ...
 
 
 class _Output(Protocol):
@@ -96,7 +89,6 @@ class FeedSync:
         journal: The pages that have been billed.
         reader: Fetches all other pages.
         converter: Converts rows to records.
-        cost: What the feed has cost.
         report: Counts what was delivered.
         output: Where to write.
 
@@ -110,9 +102,8 @@ class FeedSync:
         start: SyncStart,
         state: StreamState,
         journal: Journal,
-        reader: _Reader,
+        reader: FeedReader,
         converter: RecordConverter,
-        cost: FeedCost,
         report: Report,
         output: _Output,
     ) -> None:
@@ -124,7 +115,6 @@ class FeedSync:
         self._reader = reader
         self._converter = converter
         self._decoder = page_decoder(start.spec, converter.row_type)
-        self._cost = cost
         self._report = report
         self._output = output
         self._guard = LoopGuard()
@@ -159,24 +149,22 @@ class FeedSync:
 
     def _first_sync(self) -> Sync:
         """Return the sync that the run starts with, and forget what has arrived."""
-        state, journal = self._state, self._journal
-        elsewhere = []
-        if is_change := self._start.has_other_filters(state):
-            elsewhere = journal.waiting_elsewhere(state.completed, state.pending)
-        since_state = [each for each in elsewhere if each.sync.parent_id == state.completed]
-        sync = self._start.first_sync(state, are_pages_waiting=bool(since_state))
+        state, journal, bookmark = self._state, self._journal, self._start.bookmark(self._state)
+        self._start.clock().reject_future(bookmark)
+        self._start.clock().reject_future(state.pending.start if state.pending else None)
+        is_change = self._start.filter_change(state) is not None
+        are_pages_waiting = is_change and journal.are_pages_waiting_elsewhere(state.completed)
+        sync = self._start.first_sync(state, are_pages_waiting=are_pages_waiting)
         if is_change:
             journal.acknowledge_elsewhere(state.completed, state.bookmark)
         else:
             journal.warn_if_restored(state.completed, state.pending)
         journal.acknowledge(state.completed, state.bookmark)
-        resumed = journal.go_on(sync) if state.pending and sync.id == state.pending.id else None
+        resumed = journal.go_on(sync) if sync is state.pending else None
         if resumed is None:
             new = self._start.new_sync(state) if sync is state.pending else sync
-            resumed = journal.resume(
-                new, self._start.bookmark(state), is_refresh=self._start.is_refresh
-            )
-        journal.warn_unused(resumed, elsewhere)
+            resumed = journal.resume(new, bookmark, is_refresh=self._start.is_refresh)
+        journal.warn_unused(resumed)
         journal.expire(self._now(), resumed)
         return resumed
 
@@ -223,7 +211,7 @@ class FeedSync:
             self._guard.detect_pagination_loop(sync, page)
             records, skipped = self._convert(page, billed.journaled.header.started_at)
         except (ApiError, FormatError) as error:
-            raise FormatError(f"{error}. {self._ways_out(billed.journaled)}") from error
+            raise FormatError(f"{error}. {self._ways_out(billed.journaled)}.") from error
         self._report.quarantined = self._journal.quarantined
         self.received_at = parse_timestamp(billed.journaled.header.received_at)
         self._report.page_started(len(records), skipped, is_replayed=billed.raw is None)
@@ -232,7 +220,7 @@ class FeedSync:
     def _reconcile(self, sync: Sync, raw: RawPage, journaled: JournaledPage, rows: int) -> None:
         """Correct the charge of a page. If Jobo deducted too much, keep the page as evidence."""
         if dispute := self._reader.reconcile(raw, rows, sync.batch_size):
-            self._journal.keep_as_evidence(raw.body)
+            self._journal.quarantine([raw.body], "disputed")
             self._logger.error(
                 "%s. Page %s is delivered, and its raw body is kept with the quarantined rows: "
                 "contact Jobo about the difference.",
@@ -269,8 +257,7 @@ class FeedSync:
         self._output.write_state(self._state)
         self._report.show_progress()
         if not page.has_more:
-            self._report_no_rows(sync)
-            self._report_few_rows(sync)
+            self._report_missing_rows(sync)
             return self._following(sync, billed)
         if page.estimated_total is not None and sync.rows == len(page.items):
             self._estimate = page.estimated_total
@@ -297,70 +284,57 @@ class FeedSync:
         try:
             self._guard.detect_stall([record["id"] for record in parsed.records])
         except EndlessFeedError as error:
-            then = "The next run resumes from here"
-            if self._journal.is_on:
-                self._journal.end(sync)
-                then = (
-                    "Later runs end before they are billed, until you drop the sync with "
-                    f"`tap-jobo-journal drop {sync.id}` or run a full refresh"
-                )
+            self._journal.end(sync)
+            then = (
+                "Later runs end before they are billed, until you drop the sync with "
+                f"`tap-jobo-journal drop {sync.id}` or run a full refresh"
+                if self._journal.is_on
+                else "The next run resumes from here"
+            )
             raise EndlessFeedError(
-                f"{error}. The run ends here, and everything so far is delivered. {then}. Contact "
-                "Jobo if it happens again."
+                f"{error}. Everything so far is delivered. {then}. Contact Jobo if it happens "
+                "again."
             ) from error
 
     def _start_over(self, sync: Sync, rejection: CursorRejectedError) -> Sync:
         """Return the sync that replaces one whose cursor was rejected, once per sync."""
         if sync.cursor is None:
             raise rejection
-        cost = dollars(sync.rows * self._cost.price)
+        cost = f"{plural(sync.rows, 'row')} so far for {dollars(sync.rows * self._report.price)}"
         if sync.restarts:
             drop = f"`tap-jobo-journal drop {sync.id}`, then " if self._journal.is_on else ""
-            how = (
-                f"run {drop}a full refresh (without state)"
-                if not sync.since
-                else f"run {drop}the tap with a state in which 'started_at' of 'scan' is null; a "
-                "full refresh (without state) is billed for all rows"
-            )
+            how = "a full refresh (without state)"
+            if sync.since:
+                how = (
+                    "the tap with a state in which 'started_at' of 'scan' is null; a full refresh "
+                    "(without state) is billed for all rows"
+                )
             raise ApiError(
-                f"{rejection}, again in a sync that was started over once. To start over costs "
-                f"{cost} for the {plural(sync.rows, 'row')} so far: {how}."
+                f"{rejection}, again in a sync that was started over once. To start over again and "
+                f"be billed for the {cost}, run {drop}{how}."
             ) from rejection
-        self._logger.warning(
-            "%s: the sync starts over, and the %s so far will be billed again for %s.",
-            rejection,
-            plural(sync.rows, "row"),
-            cost,
-        )
+        self._logger.warning("%s. The sync starts over and bills the %s again.", rejection, cost)
         return self._journal.resume(self._start.restarted(sync), None)
 
     def _ways_out(self, page: JournaledPage) -> str:
         if not self._journal.is_on:
-            again = "requested" if self._spec.is_free else "billed"
-            return (
-                "The state stays as it was. Run again later, or look for a newer tap-jobo; the "
-                f"page is then {again} again."
-            )
+            return "The state is unchanged, so the next run requests the page again"
         price = page.header.credits or self._start.batch_size * self._spec.list_price
         return (
             f"The page stays in the journal as {page.name}, and the state is unchanged: a newer "
             f"tap-jobo will replay it free. Or drop it with `tap-jobo-journal drop {page.name}`; "
-            f"fetching it again costs {dollars(price)}."
+            f"fetching it again costs {dollars(price)}"
         )
 
-    def _report_no_rows(self, sync: Sync) -> None:
-        """Warn if the first sync ever matched nothing: a filter may be misspelled."""
-        filters = {name: value for name, value in self._start.filters.items() if value is not None}
+    def _report_missing_rows(self, sync: Sync) -> None:
+        """Warn if a first sync matched nothing, or if Jobo had estimated far more rows."""
+        filters = [name for name, value in self._start.filters.items() if value is not None]
         if self._is_first_sync and not (sync.rows or sync.parent_id) and filters:
             self._logger.warning(
-                "No row of %s matches the filters %s. A value that Jobo does not know matches "
-                "nothing: check their spelling.",
+                "No row of %s matches the filters %s. Check the spelling of their values.",
                 self._spec.name,
                 ", ".join(filters),
             )
-
-    def _report_few_rows(self, sync: Sync) -> None:
-        """Warn if far fewer rows came than Jobo estimated at the start of the sync."""
         if self._estimate is not None and falls_short(sync, self._estimate):
             self._logger.warning(
                 "The sync of %s ended after %s, but Jobo estimated %s. If rows are missing, run a "

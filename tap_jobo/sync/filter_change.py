@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import StateError
-from tap_jobo.wording import dollars, plural
+from tap_jobo.wording import dollars
 
 if TYPE_CHECKING:
     from tap_jobo.streams.feed_spec import FeedSpec
     from tap_jobo.sync.state import StreamState
     from tap_jobo.sync_id import Filters
-
-_MANY: Final = 1_000
-"""Rows for which a price is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +76,7 @@ class FilterChange:
                 the state does not know.
         """
         cost = (
-            f"each row is billed, {dollars(self.spec.list_price * _MANY)} per {_MANY:,} at list "
-            "price (max_credits limits what a run spends)"
+            f"each row is billed, {dollars(self.spec.list_price * 1_000)} per 1,000 at list price"
         )
         if state.bookmark and not self.is_full_table:
             ways = (
@@ -90,21 +86,15 @@ class FilterChange:
                 f"set it to 'resync': {cost}."
             )
         else:
-            why = "No sync with the old filters is complete"
-            if self.is_full_table:
-                why = "The replication method is FULL_TABLE"
             ways = (
-                f"{why}, so with on_filter_change set to 'keep' or 'resync' the run reads "
-                f"everything that matches from the start: {cost}."
+                "With on_filter_change set to 'keep' or 'resync', the run reads everything that "
+                f"matches from the start: {cost}."
             )
-        if state.pending:
-            ways += (
-                " Both drop the sync in progress: if they match, its "
-                f"{plural(state.pending.rows, 'row')} will be billed again."
-            )
-        elif are_pages_waiting:
-            ways += " Both leave pages of a sync with the old filters unused in the journal."
-        return StateError(f"{self.describe()}. {ways} {self._way_back(state, are_pages_waiting)}")
+        way_back = "Or change the filters back"
+        if state.pending or are_pages_waiting:
+            ways += " Both drop the unfinished sync with the old filters, and bill its rows again."
+            way_back += " and complete that sync first"
+        return StateError(f"{self.describe()}. {ways} {way_back}.")
 
     def _what_keep_misses(self, state: StreamState) -> str:
         if state.pending and state.pending.since is None:
@@ -117,16 +107,8 @@ class FilterChange:
             return "no row is missing then"
         return "rows that match only the new filters and last changed before it stay missing"
 
-    def _way_back(self, state: StreamState, are_pages_waiting: bool) -> str:  # noqa: FBT001
-        if not (state.pending or are_pages_waiting):
-            return "Or change the filters back."
-        then = "; changing them is then no error" if self.why_harmless() else ""
-        return f"Or change the filters back and complete that sync first{then}."
-
 
 def _show(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(item if isinstance(item, str) else json.dumps(item) for item in value)
-    if isinstance(value, bool):
-        return str(value).lower()
-    return "not set" if value is None else str(value)
+    return "not set" if value is None else str(value).lower()

@@ -38,24 +38,16 @@ def check_for_schema_drift(
     Raises:
         FormatError: All rows are bad in the same way, and there are enough of them.
     """
-    damage_counts = conversion.damaged
-    bad = [field for field, count in damage_counts.items() if count == len(rows)]
+    bad = [field for field, count in conversion.damaged.items() if count == len(rows)]
     for field in bad:
-        alike = journal.quarantined_with(rows, field)
-        if max(alike, len(rows)) >= MIN_BAD_ROWS:
-            problem = "a usable 'id' (a UUID)" if field == "id" else f"a usable '{field}'"
+        alike = max(journal.quarantined_with(rows, field), len(rows))
+        if alike >= MIN_BAD_ROWS:
             raise FormatError(
-                f"None of the last {max(alike, len(rows)):,} rows of {stream} has {problem}, which "
-                "the API never omits: its format has changed. Nothing of this page was emitted"
-                + ("" if len(rows) >= MIN_BAD_ROWS else _IN_QUARANTINE)
+                f"None of the last {alike:,} rows of {stream} has a usable '{field}', which the "
+                "API never omits: its format has changed. Nothing of this page was emitted. Rows "
+                "of earlier pages are in quarantine: to look at them, run `tap-jobo-journal export "
+                "--quarantined`; to start the count again, `tap-jobo-journal drop --quarantined`"
             )
     if bad and journal.is_on:
         journal.quarantine(rows, bad[0])
-        return True
-    return False
-
-
-_IN_QUARANTINE: Final = (
-    ", and the others are in quarantine (to look at them, run `tap-jobo-journal export "
-    "--quarantined`; to start the count again, `tap-jobo-journal drop --quarantined`)"
-)
+    return bool(bad and journal.is_on)

@@ -1,4 +1,4 @@
-"""What a run reports: the progress and a summary of each stream, and a summary of the run."""
+"""What a sync reports: its progress, an estimate of its cost, a summary, and METRIC lines."""
 
 from __future__ import annotations
 
@@ -41,7 +41,6 @@ class Report:
 
     Attributes:
         is_complete: Whether the sync reached its end.
-        pages: Pages whose rows were written, or at least some of them.
         quarantined: Rows put into quarantine; they count as skipped, too.
         profiles: The reader of profiles, if they are read along.
     """
@@ -61,30 +60,24 @@ class Report:
         self._cost = cost
         self._logger = logger
         self._progress = Progress(stream, self._read, logger)
-        self._skipped = self._replayed = self._rows_before_page = 0
+        self._pages = self._skipped = self._replayed = self._rows_before_page = 0
         self._total: int | None = None
-        self.pages = self.quarantined = 0
+        self.quarantined = 0
         self.profiles: Profiles | None = None
         self.is_complete = False
+        self.start = self._progress.start
+        self.show_progress = self._progress.update
 
     @property
-    def rows(self) -> int:
-        """Records emitted so far."""
-        return self._count_rows()
-
-    def start(self) -> None:
-        """Start to show progress."""
-        self._progress.start()
-
-    def show_progress(self) -> None:
-        """Show progress from time to time."""
-        self._progress.update()
+    def price(self) -> float:
+        """Credits per row at the price last seen."""
+        return self._cost.price
 
     def estimate(self, rows: int, page_size: int) -> None:
-        """Log an estimate of the sync's rows, cost and duration, after its first page.
+        """Log what a sync will cost and take, after its first page.
 
         Args:
-            rows: The API's estimate.
+            rows: The API's estimate of the sync's rows.
             page_size: Rows per page.
         """
         self._total = self._rows_before_page + rows
@@ -100,101 +93,53 @@ class Report:
 
     def page_started(self, rows: int, skipped: int, *, is_replayed: bool) -> None:
         """Count a page, before its rows are written."""
-        self._rows_before_page = self.rows
-        self.pages += 1
+        self._rows_before_page = self._count_rows()
+        self._pages += 1
         self._skipped += skipped
         self._replayed += rows + skipped if is_replayed else 0
 
-    def finish(self) -> None:
-        """Remove the progress bar and log the summary, however the sync ended."""
+    def finish(self) -> dict[Metric, int]:
+        """Remove the progress bar and log the summary, however the sync ended.
+
+        Returns:
+            The figures for METRIC lines: those that are not zero, and the balance.
+        """
         self._progress.close()
+        balance = self._budget.balance
         self._logger.info(
             "Summary: %s: %s; sync %s.%s",
             self._stream,
             self._figures(),
             "complete" if self.is_complete else "not complete",
-            _balance(self._budget),
+            "" if balance is None else f" Balance {dollars(balance)}.",
         )
-
-    def metrics(self) -> dict[Metric, int]:
-        """Return the figures for METRIC lines: those that are not zero, and the balance."""
         figures = {
             Metric.ROWS_REPLAYED: self._replayed,
             Metric.ROWS_SKIPPED: self._skipped,
             Metric.CREDITS: self._cost.credits,
             Metric.CREDITS_UNCONFIRMED: self._cost.possibly_billed,
         }
-        found = {metric: value for metric, value in figures.items() if value}
-        if self._budget.balance is not None:
-            found[Metric.BALANCE] = self._budget.balance
-        return found
+        known = {} if balance is None else {Metric.BALANCE: balance}
+        return {metric: value for metric, value in figures.items() if value} | known
 
     def _read(self) -> Reading:
-        cost = dollars(self._cost.credits)
+        rows, cost = self._count_rows(), dollars(self._cost.credits)
         if not self.profiles:
-            return Reading(self.rows, "rows", self._total, cost)
+            return Reading(rows, "rows", self._total, cost)
         # The rate is that of the profiles, which take most of the time.
-        more = f"{plural(self.rows, 'row')}, {cost}"
-        return Reading(self.profiles.done, "profiles", None, more)
+        return Reading(self.profiles.done, "profiles", None, f"{plural(rows, 'row')}, {cost}")
 
     def _figures(self) -> str:
+        cost, unconfirmed = self._cost.credits, self._cost.possibly_billed
         others = {
-            "replayed": self._replayed,
-            "skipped": self._skipped,
-            "quarantined": self.quarantined,
+            f"{self._replayed:,} replayed": self._replayed,
+            f"{self._skipped:,} skipped": self._skipped,
+            f"{self.quarantined:,} quarantined": self.quarantined,
         }
         parts = [
-            f"{plural(self.rows, 'row')} in {plural(self.pages, 'page')}",
-            *(f"{count:,} {what}" for what, count in others.items() if count),
-            _spent(self._cost.credits),
+            f"{plural(self._count_rows(), 'row')} in {plural(self._pages, 'page')}",
+            *(part for part, count in others.items() if count),
+            f"{plural(cost, 'credit')} ({dollars(cost)})",
+            *([f"{dollars(unconfirmed)} of it possibly billed"] if unconfirmed else []),
         ]
-        if unconfirmed := self._cost.possibly_billed:
-            parts.append(f"{dollars(unconfirmed)} of it possibly billed")
         return ", ".join(parts)
-
-
-class RunSummary:
-    """Sums up the streams of a run."""
-
-    def __init__(self, budget: Budget, logger: logging.Logger) -> None:
-        self._budget = budget
-        self._logger = logger
-        self._streams = self._rows = self._pages = self._profiles = 0
-        self._is_complete = True
-
-    def add(self, *, is_complete: bool, rows: int = 0, pages: int = 0, profiles: int = 0) -> None:
-        """Add a stream that has ended."""
-        self._streams += 1
-        self._rows += rows
-        self._pages += pages
-        self._profiles += profiles
-        self._is_complete &= is_complete
-
-    def log(self, *, is_complete: bool) -> None:
-        """Log the summary once, unless it would repeat that of the only stream.
-
-        Args:
-            is_complete: Whether the run reached its end. A stream may have ended early even so.
-        """
-        streams, self._streams = self._streams, 0
-        if streams > 1:
-            profiles = f", {plural(self._profiles, 'profile')}" if self._profiles else ""
-            self._logger.info(
-                "Summary: run: %s in %s%s, %s; %s.%s",
-                plural(self._rows, "row"),
-                plural(self._pages, "page"),
-                profiles,
-                _spent(self._budget.credits),
-                "complete" if is_complete and self._is_complete else "not complete",
-                _balance(self._budget),
-            )
-
-
-def _spent(credits_: int) -> str:
-    """Format credits, such as `2,500 credits ($2.50)`."""
-    return f"{plural(credits_, 'credit')} ({dollars(credits_)})"
-
-
-def _balance(budget: Budget) -> str:
-    """Return the sentence about the balance, empty if it is not known."""
-    return "" if budget.balance is None else f" Balance {dollars(budget.balance)}."

@@ -54,8 +54,10 @@ class SyncStart:
 
     def bookmark(self, state: StreamState) -> datetime | None:
         """Return the bookmark that a new sync continues from, None for a full sync."""
-        if self.is_full_table or self._must_resync(state):
+        if self.is_full_table:
             return None
+        if self.on_filter_change == "resync" and (change := self.filter_change(state)):
+            return state.bookmark if change.only_narrows and not state.pending else None
         return state.bookmark
 
     def new_sync(self, state: StreamState) -> Sync:
@@ -66,27 +68,6 @@ class SyncStart:
     def catch_up(self, replayed: Sync) -> Sync:
         """Return the sync of rows that may have changed since a replayed sync started."""
         return self._sync(parse_timestamp(replayed.started_at or ""), replayed.id)
-
-    def _sync(self, bookmark: datetime | None, parent_id: str, *, is_full: bool = False) -> Sync:
-        since = window(self.spec, bookmark, self.start_date, self.lookback_minutes)
-        return Sync(
-            id=new_id(),
-            since=self._reachable(since),
-            batch_size=self.batch_size,
-            parent_id=parent_id,
-            is_full=is_full,
-        )
-
-    def _reachable(self, since: str | None) -> str | None:
-        """Return the start of a window, no earlier than the API allows for the feed."""
-        oldest = self._oldest()
-        return max(since or "", format_timestamp(oldest)) if oldest else since
-
-    def _oldest(self) -> datetime | None:
-        """Return the earliest start of a window that the API allows, None for no limit."""
-        if self.spec.longest_lookback is None:
-            return None
-        return self.clock().now() - self.spec.longest_lookback + SAFETY_MARGIN
 
     def restarted(self, sync: Sync) -> Sync:
         """Return the sync that replaces one whose cursor was rejected."""
@@ -111,13 +92,11 @@ class SyncStart:
         Raises:
             StateError: The filters are not those of the state, and `on_filter_change` is `error`.
         """
-        if change := self._filter_change(state):
+        if change := self.filter_change(state):
             self._accept(change, state, are_pages_waiting=are_pages_waiting)
         elif state.pending and not self._is_too_old(state.pending):
             self._report_pending(state.pending, state)
             return state.pending
-        elif state.filters is None and state.bookmark and self.filters:
-            self.logger.info("The state does not name its filters; assuming the current ones.")
         bookmark = self.bookmark(state)
         self._report_gap(state)
         if bookmark and self.start_date and self.start_date > bookmark:
@@ -128,48 +107,11 @@ class SyncStart:
             )
         return self.new_sync(state)
 
-    def _is_too_old(self, pending: Sync) -> bool:
-        """Return whether the API would now reject the window of a sync."""
-        oldest = self._oldest()
-        return oldest is not None and (pending.since or "") < format_timestamp(
-            oldest - SAFETY_MARGIN
-        )
-
-    def _report_gap(self, state: StreamState) -> None:
-        """Warn if a feed no longer covers everything since the last sync.
-
-        For a first sync that is not complete, only the time since its start counts: a first sync
-        does not cover anything earlier anyway.
-        """
-        oldest, known = self._oldest(), state.bookmark
-        if known is None and state.pending:
-            known = parse_timestamp(state.pending.started_at or "")
-        if self.spec.longest_lookback and oldest and known and known < oldest:
-            self.logger.warning(
-                "The API lists %s of the last %d days only, so those from %s to %s can no longer "
-                "be fetched. %s",
-                self.spec.name.replace("_", " "),
-                self.spec.longest_lookback.days,
-                format_timestamp(known),
-                format_timestamp(oldest),
-                self.spec.gap_advice,
-            )
-
-    def has_other_filters(self, state: StreamState) -> bool:
-        """Return whether the filters differ from those that the state was written with."""
-        return state.has_begun and state.filters not in (None, self.filters)
-
-    def _filter_change(self, state: StreamState) -> FilterChange | None:
+    def filter_change(self, state: StreamState) -> FilterChange | None:
         """Return how the filters differ from those that the state was written with, if they do."""
-        if not self.has_other_filters(state):
+        if not state.has_begun or state.filters in (None, self.filters):
             return None
         return FilterChange(self.spec, state.filters or {}, self.filters, self.is_full_table)
-
-    def _must_resync(self, state: StreamState) -> bool:
-        change = self._filter_change(state)
-        if change is None or self.on_filter_change != "resync":
-            return False
-        return state.pending is not None or not change.only_narrows
 
     def _accept(self, change: FilterChange, state: StreamState, *, are_pages_waiting: bool) -> None:
         """Log how the run continues with the new filters.
@@ -192,17 +134,58 @@ class SyncStart:
         self.logger.info(
             "Resuming the sync of %s after %s.", pending.started_at, plural(pending.rows, "row")
         )
-        usual = {
-            window(self.spec, bookmark, self.start_date, self.lookback_minutes)
-            for bookmark in (self.bookmark(state), None)
-        }
+        usual = {self._since(self.bookmark(state)), self._since(None)}
         if pending.batch_size != self.batch_size or pending.since not in usual:
             self.logger.warning(
-                "It keeps its original %s %s and batch_size %s; the current start_date, "
-                "lookback_minutes, and page size apply to the next sync.",
-                self.spec.since,
-                pending.since,
+                "The resumed sync keeps its page size (%s) and window. New values of start_date, "
+                "lookback_minutes, and the page size apply from the next sync.",
                 pending.batch_size,
+            )
+
+    # The window
+
+    def _sync(self, bookmark: datetime | None, parent_id: str, *, is_full: bool = False) -> Sync:
+        return Sync(
+            id=new_id(),
+            since=self._reachable(self._since(bookmark)),
+            batch_size=self.batch_size,
+            parent_id=parent_id,
+            is_full=is_full,
+        )
+
+    def _since(self, bookmark: datetime | None) -> str | None:
+        return window(self.spec, bookmark, self.start_date, self.lookback_minutes)
+
+    def _reachable(self, since: str | None) -> str | None:
+        """Return the start of a window, no earlier than the API allows for the feed."""
+        oldest = self._oldest()
+        return max(since or "", format_timestamp(oldest)) if oldest else since
+
+    def _oldest(self) -> datetime | None:
+        """Return the earliest start of a window that the API allows, None for no limit."""
+        if self.spec.longest_lookback is None:
+            return None
+        return self.clock().now() - self.spec.longest_lookback + SAFETY_MARGIN
+
+    def _is_too_old(self, pending: Sync) -> bool:
+        """Return whether the API would now reject the window of a sync."""
+        oldest = self._oldest()
+        return bool(oldest and (pending.since or "") < format_timestamp(oldest - SAFETY_MARGIN))
+
+    def _report_gap(self, state: StreamState) -> None:
+        """Warn if a feed no longer covers everything since the last sync.
+
+        For a first sync that is not complete, only the time since its start counts: a first sync
+        does not cover anything earlier anyway.
+        """
+        oldest, known = self._oldest(), state.bookmark or (state.pending and state.pending.start)
+        if oldest and known and known < oldest:
+            self.logger.warning(
+                "Jobo no longer lists %s from %s to %s. %s",
+                self.spec.name.replace("_", " "),
+                format_timestamp(known),
+                format_timestamp(oldest),
+                self.spec.gap_advice,
             )
 
 

@@ -15,10 +15,11 @@ the pair.
 
 from __future__ import annotations
 
-import math
-import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
+
+import msgspec
+from msgspec import Meta
 
 from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.errors import StateError
@@ -38,10 +39,31 @@ STATE_KEYS: Final = (
     "filters",
     "scan",
 )
-_NO_SYNC: Final = dict.fromkeys(
-    ("id", "started_at", "updated_after", "batch_size", "cursor", "rows", "pages", "restarts")
-)
-_ID: Final = re.compile(r"[0-9a-z-]{1,64}")
+_T = TypeVar("_T")
+_SyncId = Annotated[str, Meta(pattern=r"^[0-9a-z-]*\Z", max_length=64)]
+_Count = Annotated[int, Meta(ge=0)]
+
+
+class _Scan(msgspec.Struct):
+    """The member `scan` of a state, for a sync in progress."""
+
+    id: Annotated[_SyncId, Meta(min_length=1)]
+    started_at: str
+    batch_size: Annotated[int, Meta(ge=1)]
+    cursor: Annotated[str, Meta(min_length=1)]
+    rows: _Count
+    pages: Annotated[int, Meta(ge=1)]
+    restarts: _Count
+    updated_after: str | None = None
+
+
+class _State(msgspec.Struct):
+    """A stream's part of a state, with whatever Meltano has merged into it."""
+
+    replication_key_value: str | None = None
+    completed_scan: _SyncId | None = None
+    filters: dict[str, Any] | None = None
+    scan: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +104,8 @@ class StreamState:
             raw["replication_key_value"] = format_timestamp(self.bookmark)
             raw["completed_scan"] = self.completed
         raw["filters"] = dict(self.filters or {})
-        raw["scan"] = dict(_NO_SYNC)
-        if sync := self.pending:
-            raw["scan"] |= {
-                "id": sync.id,
-                "started_at": sync.started_at,
-                "updated_after": sync.since,
-                "batch_size": sync.batch_size,
-                "cursor": sync.cursor,
-                "rows": sync.rows,
-                "pages": sync.pages,
-                "restarts": sync.restarts,
-            }
+        names = {name: name for name in _Scan.__struct_fields__} | {"updated_after": "since"}
+        raw["scan"] = {key: getattr(self.pending, name, None) for key, name in names.items()}
         return raw
 
 
@@ -103,97 +115,69 @@ def read_state(raw: Mapping[str, Any], spec: FeedSpec) -> StreamState:
     Raises:
         StateError: This tap did not write it. The message names the invalid member.
     """
-    return _Reader(raw, spec).read()
-
-
-class _Reader:
-    """Reads one stream's part of the state, and names the stream in its errors."""
-
-    def __init__(self, raw: Mapping[str, Any], spec: FeedSpec) -> None:
-        self._raw = raw
-        self._spec = spec
-
-    def read(self) -> StreamState:
-        bookmark = self._timestamp(self._raw, "replication_key_value")
-        completed = self._identifier(self._raw, "completed_scan")
-        if bookmark is None:
-            completed = ""
-        return StreamState(bookmark, completed, self._filters(), self._sync(completed))
-
-    def _filters(self) -> Filters | None:
-        filters = self._object("filters")
-        known = {setting.name for setting in self._spec.filters}
-        if unknown := sorted(name for name in filters.keys() - known if filters[name] is not None):
-            raise StateError(
-                f"The state of {self._spec.name} was written with the filter {unknown[0]}, which "
-                "this version of tap-jobo does not know, so rows that it excluded would be "
-                "missing. Install the version that wrote the state, or start without a state: "
-                "each row is then billed."
-            )
-        try:
-            return self._spec.filters_of(filters) if filters else None
-        except (TypeError, ValueError):
-            raise self._error("filters", "an object of strings and lists of strings") from None
-
-    def _sync(self, completed: str) -> Sync | None:
-        raw = self._object("scan")
-        started_at = self._timestamp(raw, "started_at")
-        since = self._timestamp(raw, "updated_after")
-        if started_at is None:
-            return None
-        cursor = raw.get("cursor")
-        if not isinstance(cursor, str) or not cursor:
-            raise self._error("cursor", "a string")
-        id_ = self._identifier(raw, "id")
-        if not id_:
-            raise self._error("id", "the id of a sync")
-        return Sync(
-            id=id_,
-            since=format_timestamp(since) if since else None,
-            batch_size=self._count(raw, "batch_size", 1, self._spec.page_cap),
-            started_at=format_timestamp(started_at),
-            cursor=cursor,
-            rows=self._count(raw, "rows"),
-            pages=self._count(raw, "pages", 1),
-            restarts=self._count(raw, "restarts"),
-            parent_id=completed,
-            is_full=since is None,
+    where = f"bookmarks.{spec.name}"
+    try:
+        state = _convert(raw, _State, where)
+        bookmark = _timestamp(state.replication_key_value, f"{where}.replication_key_value")
+        completed = (state.completed_scan or "") if bookmark else ""
+        return StreamState(
+            bookmark=bookmark,
+            completed=completed,
+            filters=_read_filters(state.filters or {}, spec),
+            pending=_read_sync(state.scan or {}, completed, spec),
         )
+    except ValueError as error:
+        raise StateError(
+            f"The state is not from this tap: {error}. Pass the state that the last run wrote, or "
+            "none."
+        ) from None
 
-    def _object(self, name: str) -> dict[str, Any]:
-        value = self._raw.get(name) or {}
-        if not isinstance(value, dict):
-            raise self._error(name, "an object")
-        return value
 
-    def _timestamp(self, raw: Mapping[str, Any], name: str) -> datetime | None:
-        value = raw.get(name)
-        if value is None:
-            return None
-        try:
-            return parse_timestamp(value)
-        except (TypeError, ValueError):
-            raise self._error(name, "an ISO 8601 timestamp") from None
+def _convert(raw: Any, to: type[_T], where: str) -> _T:
+    try:
+        return msgspec.convert(raw, to)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{error}".replace("`$", f"`{where}")) from error
 
-    def _identifier(self, raw: Mapping[str, Any], name: str) -> str:
-        value = raw.get(name)
-        if value in (None, ""):
-            return ""
-        if not isinstance(value, str) or not _ID.fullmatch(value):
-            raise self._error(name, "the id of a sync, in lowercase letters and digits")
-        return value
 
-    def _count(
-        self, raw: Mapping[str, Any], name: str, minimum: int = 0, maximum: float = math.inf
-    ) -> int:
-        value = raw.get(name)
-        if not isinstance(value, int) or isinstance(value, bool) or not minimum <= value <= maximum:
-            limit = f"{minimum} or more" if maximum == math.inf else f"from {minimum} to {maximum}"
-            raise self._error(name, f"a whole number, {limit}")
-        return value
+def _timestamp(text: str | None, where: str) -> datetime | None:
+    try:
+        return None if text is None else parse_timestamp(text)
+    except ValueError:
+        raise ValueError(f"`{where}` is not an ISO 8601 timestamp") from None
 
-    def _error(self, name: str, allowed: str) -> StateError:
-        return StateError(
-            f"The state is not from this tap: '{name}' of bookmarks.{self._spec.name} must be "
-            f"{allowed}. Pass the state that the last run wrote, or none."
+
+def _read_filters(filters: dict[str, Any], spec: FeedSpec) -> Filters | None:
+    known = {setting.name for setting in spec.filters}
+    if unknown := sorted(name for name in filters.keys() - known if filters[name] is not None):
+        raise StateError(
+            f"The state of {spec.name} was written with the filter {unknown[0]}, which this "
+            "version of tap-jobo does not know, so rows that it excluded would be missing. Install "
+            "the version that wrote the state, or start without a state: each row is then billed."
         )
+    try:
+        return spec.filters_of(filters) if filters else None
+    except (TypeError, ValueError):
+        where = f"bookmarks.{spec.name}.filters"
+        raise ValueError(f"`{where}` must hold strings and lists of strings") from None
+
+
+def _read_sync(scan: dict[str, Any], completed: str, spec: FeedSpec) -> Sync | None:
+    if scan.get("started_at") is None:
+        return None
+    where = f"bookmarks.{spec.name}.scan"
+    read = _convert(scan, _Scan, where)
+    since = _timestamp(read.updated_after, f"{where}.updated_after")
+    started_at = _timestamp(read.started_at, f"{where}.started_at")
+    return Sync(
+        id=read.id,
+        since=format_timestamp(since) if since else None,
+        batch_size=min(read.batch_size, spec.page_cap),
+        started_at=format_timestamp(started_at) if started_at else None,
+        cursor=read.cursor,
+        rows=read.rows,
+        pages=read.pages,
+        restarts=read.restarts,
+        parent_id=completed,
+        is_full=since is None,
+    )

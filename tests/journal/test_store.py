@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from obstore.store import MemoryStore
 
-from tap_jobo.journal.bucket import Bucket, open_bucket, store_errors
+from tap_jobo.journal.bucket import Bucket, open_bucket
 from tap_jobo.journal.folder import Folder
+from tap_jobo.journal.lease import store_errors
 from tap_jobo.journal.store import ExistsError, MissingError, Store, StoreError
 from tap_jobo.settings.bucket_url import parse_bucket_url
 from tests.support import bucket as fake

@@ -194,7 +194,7 @@ class TestState:
         """Meltano never removes one from a state."""
         run = tap.run(state={"bookmarks": {"people": {}, "jobs": {}, "companies": {}}})
         (warning,) = run.lines("WARNING")
-        assert "unknown streams ('people')" in warning
+        assert "stream 'people', which does not exist" in warning
 
 
 def test_errors_of_settings_come_first() -> None:

@@ -48,6 +48,12 @@ def close(reading: int) -> None:
     os.close(nowhere)
 
 
+def write(writer: StdoutWriter) -> None:
+    """Write many records."""
+    for row in ROWS:
+        writer.write_record("jobs", row, NOON)
+
+
 def test_a_slow_reader_gets_every_byte(reading: int) -> None:
     received = bytearray()
 
@@ -58,9 +64,8 @@ def test_a_slow_reader_gets_every_byte(reading: int) -> None:
     thread = threading.Thread(target=read)
     thread.start()
     writer = StdoutWriter()
-    writer.write_records("jobs", ROWS, NOON)
-    for row in ROWS:  # as the SDK writes them
-        writer.write_records("jobs", [row], NOON)
+    write(writer)
+    write(writer)
     writer.flush()
     thread.join(10)
     assert bytes(received) == LINES * 2
@@ -81,10 +86,10 @@ def test_nothing_follows_a_write_that_was_cut_off(reading: int) -> None:
     writer = StdoutWriter()
     writer.shutdown = EndsAtSecondPiece()
     with pytest.raises(InterruptedRunError):
-        writer.write_records("jobs", ROWS, NOON)
+        write(writer)
     received = os.read(reading, 1 << 20)
     assert LINES.startswith(received)
-    writer.write_records("jobs", ROWS, NOON)
+    write(writer)
     writer.flush()
     os.set_blocking(reading, False)
     with pytest.raises(BlockingIOError):
@@ -94,7 +99,7 @@ def test_nothing_follows_a_write_that_was_cut_off(reading: int) -> None:
 def test_a_closed_pipe_is_an_error(reading: int) -> None:
     close(reading)
     with pytest.raises(OutputError, match="Standard output"):
-        StdoutWriter().write_records("jobs", ROWS, NOON)
+        write(StdoutWriter())
 
 
 def test_a_signal_that_ended_the_target_too_is_the_reason(reading: int) -> None:
@@ -104,13 +109,15 @@ def test_a_signal_that_ended_the_target_too_is_the_reason(reading: int) -> None:
         writer.shutdown.install()
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(InterruptedRunError):
-            writer.write_records("jobs", ROWS, NOON)
-    writer.write_records("jobs", ROWS, NOON)  # goes nowhere
+            write(writer)
+    write(writer)  # goes nowhere
 
 
 def test_a_file_is_written_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = tmp_path / "out"
     with path.open("w") as stdout:
         monkeypatch.setattr(writer_module, "sys", SimpleNamespace(stdout=stdout))
-        StdoutWriter().write_records("jobs", ROWS, NOON)
+        writer = StdoutWriter()
+        write(writer)
+        writer.flush()
         assert path.read_bytes() == LINES

@@ -91,7 +91,6 @@ class TestBudget:
         assert summaries == [
             f"Summary: career_sites: 50 rows in 1 page, 2,500 credits ($2.50); sync {incomplete}",
             f"Summary: jobs: 0 rows in 0 pages, 0 credits ($0.00); sync {incomplete}",
-            f"Summary: run: 50 rows in 1 page, 2,500 credits ($2.50); {incomplete}",
         ]
         assert metrics_of(run, "jobs").keys() == {"jobo_credits_balance", "sync_duration"}
 

@@ -89,16 +89,6 @@ def test_deselected_stream_sends_no_request(
     assert not any(state["bookmarks"].get("career_sites") for state in run.states)
 
 
-def test_keys_alone_are_one_warning(tap: Tap, discovered: Catalog) -> None:
-    names = entry_of(discovered)["schema"]["properties"]
-    out: dict[tuple[str, ...], bool] = {("properties", name): False for name in names}
-    run = tap.run(catalog=_selecting(discovered, out), max_credits=2_500)
-    (keys, budget) = run.lines("WARNING")
-    assert "Only key fields of career_sites are selected (id, updated_at)" in keys
-    assert "The budget is reached" in budget
-    assert all(record.keys() == {"id", "updated_at"} for record in run.records)
-
-
 def test_catalog_without_the_stream_sends_no_request(tap: Tap, sandbox: Sandbox) -> None:
     run = tap.run(catalog={"streams": []})
     assert run.returncode == 0

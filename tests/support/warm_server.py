@@ -17,7 +17,7 @@ import time
 from typing import Any
 
 import tap_jobo.cli
-import tap_jobo.journal.command  # noqa: F401 - loaded for the processes
+import tap_jobo.journal.journal  # noqa: F401 - loaded for the processes
 from tap_jobo.cli import run
 
 MAX_REQUEST = 1 << 20

@@ -324,7 +324,6 @@ class TestState:
         run = tap.run(state=state_at(recent), country_codes=["US"])
         assert run.returncode == 0
         assert sandbox.rows_billed == 0
-        assert any("filters" in line for line in run.lines("INFO"))
         assert run.bookmark["filters"] == {**NO_FILTERS, "country_codes": ["US"]}
 
     def test_empty_state_of_the_stream_is_no_state(self, tap: Tap) -> None:
@@ -347,7 +346,7 @@ class TestState:
         self, tap: Tap, sandbox: Sandbox
     ) -> None:
         run = tap.run(state=state_at("yesterday"))
-        assert "'replication_key_value'" in complaint(run)
+        assert "bookmarks.career_sites.replication_key_value" in complaint(run)
         assert run.stdout == ""
         assert sandbox.ledger == []
 
@@ -377,7 +376,6 @@ class TestState:
             ({"scan": {"batch_size": 0}}, "batch_size"),
             ({"scan": {"batch_size": None}}, "batch_size"),
             ({"scan": {"batch_size": True}}, "batch_size"),
-            ({"scan": {"batch_size": 51}}, "batch_size"),
             ({"scan": {"rows": "x"}}, "rows"),
             ({"scan": {"rows": -1}}, "rows"),
             ({"scan": {"pages": 0}}, "pages"),
@@ -398,7 +396,9 @@ class TestState:
         if isinstance(changes.get("scan"), dict):
             changes = {"scan": {**scan, **changes["scan"]}}
         state = state_at(OLD, **changes)
-        with pytest.raises(StateError, match=f"'{named}'") as refusal:
+        with pytest.raises(
+            StateError, match=rf"`bookmarks\.career_sites(\.scan)?\.{named}`"
+        ) as refusal:
             TapJobo(config={"api_key": "k"}, state=state)
         assert "\n" not in str(refusal.value)
 

@@ -61,7 +61,7 @@ def test_narrowing_matches_nothing_new(name: str, old: Any, new: Any, *, is_narr
 
 @pytest.mark.parametrize("filters", [{"jobs_posted_after": "x"}, {"jobs_sources": [{}]}])
 def test_state_with_impossible_filters_is_refused(filters: Any) -> None:
-    with pytest.raises(StateError, match=r"'filters' of bookmarks\.jobs must be"):
+    with pytest.raises(StateError, match="must hold strings and lists of strings"):
         read_state({"filters": filters}, JOBS)
 
 
@@ -146,7 +146,6 @@ def test_error_says_what_is_missing_then_what_it_costs(tap: Tap, two: Run) -> No
     assert f"resume from the bookmark {two.bookmark['replication_key_value']}" in keep
     assert "'keep': rows that match only the new filters and last changed before it stay" in keep
     assert "'resync': each row is billed, $50.00 per 1,000 at list price" in resync
-    assert "max_credits limits" in resync
     assert line.endswith("Or change the filters back.")
 
 
@@ -155,9 +154,9 @@ def test_narrowing_an_unfinished_sync_is_an_error(tap: Tap) -> None:
     wide: dict[str, Any] = {"country_codes": ["DE", "US"], "batch_size": 5}
     cut = tap.run(**wide)
     line = complaint(tap.run(state=cut.state, **wide | {"country_codes": ["DE"]}))
-    assert "No sync with the old filters is complete" in line
-    assert "drop the sync in progress: if they match, its 5 rows will be billed again" in line
-    assert line.endswith("complete that sync first; changing them is then no error.")
+    assert "'keep' or 'resync', the run reads everything that matches from the start" in line
+    assert "drop the unfinished sync with the old filters, and bill its rows again" in line
+    assert line.endswith("complete that sync first.")
     done = tap.run(state=cut.state, **wide)
     assert tap.run(state=done.state, country_codes=["DE"]).returncode == 0
 
@@ -178,11 +177,9 @@ def test_narrowing_is_an_error_while_paid_pages_wait(tap: Tap, two: Run) -> None
     tap.run(state=two.state, **wide)  # whose rows and state the target loses
     billed = tap.sandbox.rows_billed
     line = complaint(tap.run(state=two.state, country_codes=["DE"]))
-    assert "unused in the journal" in line
-    assert line.endswith("complete that sync first; changing them is then no error.")
-    kept = tap.run(state=two.state, country_codes=["DE"], on_filter_change="keep", batch_size=1)
-    (warning,) = kept.lines("WARNING")
-    assert "1 page, worth $0.05, of career_sites that this run does not use" in warning
+    assert "drop the unfinished sync with the old filters" in line
+    assert line.endswith("complete that sync first.")
+    tap.run(state=two.state, country_codes=["DE"], on_filter_change="keep", batch_size=1)
     billed = tap.sandbox.rows_billed
     replayed = tap.run(state=two.state, **wide)
     assert key in replayed.ids

@@ -102,7 +102,6 @@ def test_company_not_found_is_an_info_line_and_counted(tap: CompaniesTap, sandbo
     assert [line for line in run.lines("INFO") if line.startswith("Summary")] == [
         f"Summary: career_sites: 120 rows in 3 pages, {cost}; sync complete. {balance}",
         "Summary: companies: 108 profiles, 12 not found, 0 credits ($0.00); complete.",
-        f"Summary: run: 120 rows in 3 pages, 108 profiles, {cost}; complete. {balance}",
     ]
     figures = metrics_of(run, "companies")
     assert figures["record_count"] == 108
