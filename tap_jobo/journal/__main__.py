@@ -1,8 +1,235 @@
-"""The command `tap-jobo-journal`: list, export, and drop what the journal holds."""
+"""The command `tap-jobo-journal`: shows, exports, and drops what the journal holds."""
 
 from __future__ import annotations
 
-from tap_jobo.journal.command import main
+import json
+import sys
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from tap_jobo.clock import parse_timestamp
+from tap_jobo.errors import JournalError
+from tap_jobo.journal.contents import DROPPED, ENDED, TOP, Contents
+from tap_jobo.journal.location import open_store
+from tap_jobo.journal.page import DamagedPageError
+from tap_jobo.journal.store import MissingError, StoreError
+from tap_jobo.streams.registry import FEEDS
+from tap_jobo.wording import dollars, duration, plural
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from tap_jobo.journal.contents import JournaledSync
+    from tap_jobo.journal.store import Store
+
+
+@click.group(name="tap-jobo-journal")
+@click.option(
+    "--journal-dir",
+    envvar="TAP_JOBO_JOURNAL_DIR",
+    help="Folder or URL of the journal. Default: the variable TAP_JOBO_JOURNAL_DIR or, where that "
+    "is not set, tap-jobo in the user's state folder.",
+)
+@click.pass_context
+def main(context: click.Context, journal_dir: str | None) -> None:
+    """Show, export, or drop billed pages whose rows have not arrived yet."""
+    context.obj = journal_dir
+
+
+@main.command(name="list")
+@click.option("--pages", "with_pages", is_flag=True, help="List the pages of each sync, too.")
+@click.pass_obj
+def list_(journal_dir: str | None, *, with_pages: bool) -> None:
+    """List the streams with their filters, their syncs, and what is quarantined."""
+    lines = []
+    with _opened(journal_dir) as (store, contents):
+        for key in contents.keys:
+            lines.append(_key_line(store, key))
+            for kept in contents.syncs(key).values():
+                lines.append(f"  {kept.sync.id}  {_sync_line(contents, kept)}")
+                lines += [f"    {kept.page_id(page)}" for page in sorted(kept.pages) if with_pages]
+            if rows := contents.quarantined[key]:
+                lines.append(f"  {plural(len(rows), 'quarantined row')}")
+    for line in lines:
+        _echo(line)
+
+
+def _key_line(store: Store, key: str) -> str:
+    try:
+        content = json.loads(store.read(f"{TOP}/{key}/key.json"))
+        filters = "; ".join(f"{name}={value}" for name, value in content["filters"].items())
+        kind = f"{content['api_key']} key, " if content["api_key"] else ""
+        return f"{content['stream']} ({kind}{content['address']}), filters: {filters or 'none'}"
+    except (MissingError, ValueError, KeyError, AttributeError, TypeError):
+        return f"{key} (key.json is damaged)"
+
+
+def _sync_line(contents: Contents, kept: JournaledSync) -> str:
+    header = contents.last_header(kept)
+    since = parse_timestamp(header.received_at if header else kept.created_at)
+    age = duration((datetime.now(UTC) - since).total_seconds())
+    pages, worth = plural(len(kept.pages), "page"), dollars(contents.credits(kept))
+    return f"{pages}, worth {worth}, {age} old" + (f", {kept.status}" if kept.status else "")
+
+
+@main.command()
+@click.option("--rows", "what", flag_value="rows", help="One row per line, not one page.")
+@click.option("--quarantined", "what", flag_value="quarantined", help="The quarantined rows.")
+@click.pass_obj
+def export(journal_dir: str | None, what: str | None) -> None:
+    """Write what the journal holds to standard output, as JSON Lines: raw pages by default."""
+    problems = []
+    with _opened(journal_dir) as (store, contents):
+        if what == "quarantined":
+            _write(store.read(name) for name in _quarantine_files(contents))
+            return
+        for kept in _all_syncs(contents):
+            for number in sorted(kept.pages):
+                try:
+                    body = contents.page(kept, number).body
+                    _write(_rows_of(body) if what == "rows" else [body])
+                except DamagedPageError as error:
+                    problems.append(f"{kept.page_id(number)} {error}")
+                except ValueError:
+                    problems.append(
+                        f"{kept.page_id(number)} has no rows that can be read: omit --rows"
+                    )
+    if problems:
+        raise click.ClickException(f"Everything else is exported. {'; '.join(problems)}.")
+
+
+@main.command()
+@click.argument("names", nargs=-1, metavar="[PAGE|SYNC]...")
+@click.option("--quarantined", is_flag=True, help="Drop all quarantined rows.")
+@click.option("--all", "everything", is_flag=True, help="Drop all syncs and quarantined rows.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def drop(
+    journal_dir: str | None,
+    names: Sequence[str],
+    *,
+    quarantined: bool,
+    everything: bool,
+    yes: bool,
+) -> None:
+    """Drop syncs, or pages and those behind them, named as `list` names them.
+
+    They are billed again if their rows have not arrived.
+    """
+    if not (names or quarantined or everything):
+        raise click.UsageError("Name pages or syncs, or give --quarantined or --all.")
+    with _opened(journal_dir, is_exclusive=True) as (store, contents):
+        firsts = _chosen(contents, names, everything=everything)
+        pages = sum(page >= first for kept, first in firsts for page in kept.pages)
+        cost = sum(contents.credits(kept, max(first, 1)) for kept, first in firsts)
+        rows = _quarantine_files(contents) if quarantined or everything else []
+        what = (
+            f"{plural(pages, 'page')}, worth {dollars(cost)}, and "
+            f"{plural(len(rows), 'quarantined row')}"
+        )
+        if not (yes or sys.stdin.isatty()):
+            raise click.ClickException(f"This drops {what}. Add --yes. Nothing is dropped.")
+        if not yes:
+            click.confirm(f"Drop {what}?", abort=True)
+        for kept, first in firsts:
+            _drop(store, kept, first)
+        store.remove(rows)
+        _echo(f"Dropped {what}.")
+
+
+def _drop(store: Store, kept: JournaledSync, first: int) -> None:
+    """Drop the pages of a sync from one on, the last one first; 0 is the sync itself."""
+    if first == 0 and kept.status == ENDED:  # the state may name it: it must not go on
+        kept.status = DROPPED
+        store.replace(kept.name, kept.content)
+        first = 1
+    pages = sorted((page for page in kept.pages if page >= first), reverse=True)
+    store.remove(kept.names if first == 0 else [*map(kept.page_name, pages)])
+
+
+def _chosen(
+    contents: Contents, names: Sequence[str], *, everything: bool
+) -> list[tuple[JournaledSync, int]]:
+    """Return the syncs of these names, each with the first page to drop, 0 for all of it.
+
+    Raises:
+        ClickException: One of the names does not exist.
+    """
+    chosen, unknown = [], set(names)
+    for kept in _all_syncs(contents):
+        known = {kept.page_id(page): page for page in kept.pages} | {kept.sync.id: 0}
+        unknown -= known.keys()
+        wanted = [0] if everything else [known[name] for name in names if name in known]
+        if wanted:
+            chosen.append((kept, min(wanted)))
+    if unknown:
+        raise click.ClickException(
+            f"The journal has no page or sync {_printable(', '.join(sorted(unknown)))}: `list` "
+            "shows what it has. Nothing is dropped."
+        )
+    return chosen
+
+
+def _all_syncs(contents: Contents) -> list[JournaledSync]:
+    return [kept for key in contents.keys for kept in contents.syncs(key).values()]
+
+
+def _quarantine_files(contents: Contents) -> list[str]:
+    quarantined = contents.quarantined
+    return [f"{TOP}/{key}/quarantine/{name}" for key in quarantined for name in quarantined[key]]
+
+
+def _rows_of(body: bytes) -> list[bytes]:
+    """Return the rows of a page, each as received. Raises `ValueError` if none can be found."""
+    try:
+        page = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        found = next(page[spec.item_key] for spec in FEEDS if spec.item_key in page)
+        return [bytes(row) for row in msgspec.json.decode(found, type=list[msgspec.Raw])]
+    except (msgspec.DecodeError, StopIteration, RecursionError) as error:
+        raise ValueError from error
+
+
+def _write(contents: Iterable[bytes]) -> None:
+    """Write JSON, each on a line of its own: line breaks can occur only between tokens."""
+    for content in contents:
+        line = content.replace(b"\r", b" ").replace(b"\n", b" ")
+        if sys.stdout.isatty():
+            _echo(line.decode(errors="replace"))
+        else:
+            sys.stdout.buffer.write(line + b"\n")
+
+
+def _echo(text: str) -> None:
+    click.echo(_printable(text))
+
+
+def _printable(text: str) -> str:
+    """Return a text without the characters that could control a terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+@contextmanager
+def _opened(
+    journal_dir: str | None, *, is_exclusive: bool = False
+) -> Iterator[tuple[Store, Contents]]:
+    """Open the journal, if there is one; errors become one line."""
+    try:
+        store = open_store(journal_dir)
+        with store.exclusive_lock() if is_exclusive else nullcontext():
+            contents = Contents(store)
+            if not contents.keys:
+                raise click.ClickException(
+                    f"There is no journal in {store.location}, or it is empty. Name its folder "
+                    "with --journal-dir."
+                )
+            yield store, contents
+    except (JournalError, StoreError) as error:
+        raise click.ClickException(_printable(str(error))) from None
+
 
 if __name__ == "__main__":
     main()

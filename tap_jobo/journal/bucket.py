@@ -5,23 +5,22 @@ Only this module and `lease` need obstore, of the extra `tap-jobo[cloud]`.
 
 from __future__ import annotations
 
-import re
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from tap_jobo.errors import JournalError
-from tap_jobo.journal.store import ExistsError, MissingError, StoreError
+from tap_jobo.journal.lease import Lease, describe_error, refuse_if_held, store_errors
+from tap_jobo.journal.store import ExistsError, MissingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from obstore.store import ObjectStore, RetryConfig
-
-    from tap_jobo.settings.bucket_url import BucketUrl
 
 # Not as `client_options`: those would replace what the environment says, such as AWS_ALLOW_HTTP.
 _WAITS: Final = {"connect_timeout": "2s", "timeout": "5s"}
@@ -30,7 +29,6 @@ _RETRIES: Final[RetryConfig] = {
     "retry_timeout": timedelta(seconds=15),
     "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=1)},
 }
-_LONGEST: Final = 300
 
 
 class Bucket:
@@ -92,8 +90,24 @@ class Bucket:
                         with suppress(FileNotFoundError):
                             self._bucket.delete(name)
 
+    def run_lock(self, key: str, stream: str, wait: Callable[[float], None]) -> Lease:
+        """Return the lease of a journal key.
 
-def open_bucket(url: BucketUrl) -> ObjectStore:
+        Args:
+            key: The key.
+            stream: The stream's name, for messages.
+            wait: Waits the given seconds, or raises if the run must end.
+        """
+        return Lease(self._bucket, key, f"{stream} in {self._location}", wait)
+
+    @contextmanager
+    def exclusive_lock(self) -> Iterator[None]:
+        """Check that no run is in progress. Raises `JournalError` if one is."""
+        refuse_if_held(self._bucket, self._location)
+        yield
+
+
+def open_bucket(url: str) -> ObjectStore:
     """Return a bucket, with the credentials of the environment. This sends no request yet.
 
     Never log what this returns: its `repr` shows credentials, or panics (Azure).
@@ -102,35 +116,13 @@ def open_bucket(url: BucketUrl) -> ObjectStore:
         JournalError: A variable of the environment has an invalid value.
     """
     kinds = {"s3": S3Store, "gs": GCSStore, "azure": AzureStore}
-    open_one: Callable[..., ObjectStore] = kinds[url.scheme]
+    parts = urlsplit(url)
+    open_one: Callable[..., ObjectStore] = kinds[parts.scheme]
+    prefix = parts.path.strip("/") or None
     try:
-        return open_one(url.bucket, prefix=url.prefix or None, config=_WAITS, retry_config=_RETRIES)
+        return open_one(parts.netloc, prefix=prefix, config=_WAITS, retry_config=_RETRIES)
     except (BaseError, OSError, ValueError, TypeError) as error:
         raise JournalError(
-            f"The journal {url} cannot be opened ({_reason(error)}). Check the variables with the "
-            "credentials of this store, or set journal_dir to another place."
+            f"The journal {url} cannot be opened ({describe_error(error)}). Check the "
+            "variables with the credentials of this store, or set journal_dir to another place."
         ) from None
-
-
-@contextmanager
-def store_errors() -> Iterator[None]:
-    """Turn every error into a `StoreError` of one line without credentials.
-
-    Raises:
-        StoreError: Something went wrong.
-    """
-    try:
-        yield
-    except (BaseError, OSError, ValueError) as error:
-        raise StoreError(_reason(error)) from None
-
-
-def _reason(error: Exception) -> str:
-    """Return the first line of an error, without queries, which may hold a signature.
-
-    The code that the store responded with, such as `NoSuchBucket`, comes first.
-    """
-    text = str(error) or type(error).__name__
-    line = re.sub(r"\?\S*", "", text.splitlines()[0].partition(": <?xml")[0])
-    code = re.search(r"<Code>(\w+)</Code>", text)
-    return (f"{code[1]}: {line}" if code else line)[:_LONGEST]

@@ -9,36 +9,66 @@ v1/KEY/quarantine/DIGEST     a row that cannot be delivered
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections import defaultdict
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Final
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import urlsplit
 
-from tap_jobo.journal.page import DamagedPageError, TornPageError, decode_header
+from tap_jobo.journal.page import DamagedPageError, decode_header, decode_page
 from tap_jobo.journal.store import MissingError, StoreError
 from tap_jobo.sync_id import Sync
 
 if TYPE_CHECKING:
-    from tap_jobo.journal.page import PageHeader
+    from tap_jobo.journal.page import JournaledPage, PageHeader
     from tap_jobo.journal.store import Store
+    from tap_jobo.streams.feed_spec import FeedSpec
+    from tap_jobo.sync_id import Filters
 
 TOP: Final = "v1"
 _FILE: Final = re.compile(rf"{TOP}/([\w-]+)/(?:(\d+)/(?:sync\.json|(\d+)\.page)|quarantine/(\S+))")
-_SYNC_MEMBERS: Final = (
-    "id",
-    "parent_id",
-    "replaces",
-    "is_full",
-    "since",
-    "batch_size",
-    "restarts",
-)
 
 ENDED: Final = "ended"
 """The status of a sync that was ended because its pages went in circles."""
 DROPPED: Final = "dropped"
-"""The status of such a sync once the user has dropped it."""
+"""The status of such a sync once the user has dropped it: the state must not go on with it."""
+
+
+class JournalKey(NamedTuple):
+    """A journal key: the name of its folder, the stream, and what the name's hash stands for."""
+
+    name: str
+    stream: str
+    content: dict[str, object]
+
+
+def journal_key(spec: FeedSpec, *, api_key: str, api_url: str, filters: Filters) -> JournalKey:
+    """Return the key under which a feed's pages are kept.
+
+    A rotated API key finds the pages of the previous one; a test key never replays into
+    production. If what a feed returns depends on the account, a hash of the API key is included.
+    Filters that are not set do not count, so a new filter changes no key.
+    """
+    kind = re.match(r"jbe_(live|test)_", api_key)
+    content: dict[str, object] = {
+        "stream": spec.name,
+        "address": normalize_url(api_url),
+        "filters": {name: value for name, value in filters.items() if value is not None},
+        "api_key": kind[1] if kind else "",
+    }
+    if spec.is_account_bound:
+        content["account"] = hashlib.sha256(api_key.encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return JournalKey(f"{spec.name}-{digest[:16]}", spec.name, content)
+
+
+def normalize_url(url: str) -> str:
+    """Return an address with a lowercase host, and without a slash at its end."""
+    parts = urlsplit(url)
+    port = f":{parts.port}" if parts.port not in (None, 443) else ""
+    return f"{parts.scheme}://{(parts.hostname or '').rstrip('.')}{port}{parts.path.rstrip('/')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +99,7 @@ class JournaledSync:
         created_at: When that was (ISO 8601 UTC).
         status: Empty, `ENDED`, or `DROPPED`.
         pages: The numbers of its pages.
+        total: What its pages have cost, None if that was not read yet.
     """
 
     key: str
@@ -77,6 +108,7 @@ class JournaledSync:
     created_at: str
     status: str = ""
     pages: set[int] = field(default_factory=set)
+    total: int | None = None
 
     @property
     def name(self) -> str:
@@ -87,6 +119,10 @@ class JournaledSync:
         """Return the name of a page's file."""
         return f"{TOP}/{self.key}/{self.sync.number:06}/{number:06}.page"
 
+    def page_id(self, number: int) -> str:
+        """Return what messages and the command call a page."""
+        return f"{self.sync.id}.{number}"
+
     @property
     def names(self) -> list[str]:
         """The names of all its files, in the order in which they must be removed."""
@@ -95,10 +131,8 @@ class JournaledSync:
     @property
     def content(self) -> bytes:
         """The content of its file."""
-        members = asdict(self.sync)
-        kept = {name: members[name] for name in _SYNC_MEMBERS}
         more = {"run": self.run, "created_at": self.created_at, "status": self.status}
-        return encode({**kept, **more})
+        return encode(asdict(self.sync) | more)
 
 
 class Contents:
@@ -113,13 +147,11 @@ class Contents:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._names = store.list(TOP)
         self._pages: dict[tuple[str, int], set[int]] = defaultdict(set)
         self._synced: set[tuple[str, int]] = set()
-        self._names = store.list(TOP)
         self.quarantined: dict[str, set[str]] = defaultdict(set)
-        for name in self._names:
-            if not (found := _FILE.fullmatch(name)):
-                continue
+        for found in filter(None, map(_FILE.fullmatch, self._names)):
             key, number, page, quarantined = found.groups()
             if quarantined:
                 self.quarantined[key].add(quarantined)
@@ -141,27 +173,24 @@ class Contents:
     def syncs(self, key: str) -> dict[int, JournaledSync]:
         """Return the syncs of a key by their numbers, in order.
 
-        A sync whose file is cut short and that has no page is that of a run that was killed before
-        its first request; it is left out. So are pages without a sync.
+        A file that is cut short and has no pages is that of a run that was killed before its first
+        request: it is skipped. So are pages without a sync.
 
         Raises:
             StoreError: A file cannot be read, or is damaged.
         """
         found = {}
-        for each, number in sorted(self._synced):
-            if each != key:
-                continue
+        for number in sorted(number for each, number in self._synced if each == key):
             pages = self._pages.get((key, number), set())
             name = f"{TOP}/{key}/{number:06}/sync.json"
             try:
                 raw = json.loads(self._store.read(name))
-                sync = Sync(**{part: raw[part] for part in _SYNC_MEMBERS}, number=number)
-                found[number] = JournaledSync(
-                    key, sync, raw["run"], raw["created_at"], raw["status"], pages
-                )
+                run, created_at, status = map(raw.pop, ("run", "created_at", "status"))
+                sync = replace(Sync(**raw), number=number)
+                found[number] = JournaledSync(key, sync, run, created_at, status, pages)
             except MissingError:
                 continue
-            except (ValueError, TypeError, KeyError):
+            except (ValueError, TypeError, KeyError, AttributeError):
                 if pages:
                     raise StoreError(f"{name} is damaged") from None
         return found
@@ -180,6 +209,13 @@ class Contents:
         except (MissingError, ValueError, TypeError):
             raise StoreError(f"{name} is damaged") from None
 
+    def page(self, kept: JournaledSync, number: int) -> JournaledPage:
+        """Return a page. Raises `StoreError` or `DamagedPageError` if it cannot be read."""
+        try:
+            return decode_page(kept.page_id(number), self._store.read(kept.page_name(number)))
+        except MissingError:
+            raise DamagedPageError("is missing") from None
+
     def last_header(self, kept: JournaledSync) -> PageHeader | None:
         """Return the header of a sync's last page that can be read, None if there is none."""
         pages = sorted(kept.pages, reverse=True)
@@ -194,7 +230,7 @@ class Contents:
     def _header(self, kept: JournaledSync, page: int) -> PageHeader | None:
         try:
             return decode_header(self._store.read(kept.page_name(page)))
-        except (MissingError, StoreError, DamagedPageError, TornPageError):
+        except (MissingError, StoreError, DamagedPageError):
             return None
 
 

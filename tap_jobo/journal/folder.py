@@ -6,17 +6,27 @@ import errno
 import os
 import sys
 import tempfile
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tap_jobo.journal.store import ExistsError, MissingError, StoreError
+from filelock import FileLock, Timeout  # now, since its exit hook must run after that of the run
+
+from tap_jobo.journal.store import (
+    ExistsError,
+    MissingError,
+    StoreError,
+    held_by_another_run,
+    journal_in_use,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    import logging
+    from collections.abc import Callable, Iterator, Sequence
+
+    from tap_jobo.clock import Clock
 
 _TEMPORARY: Final = ".tmp"
-_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NOT_SUPPORTED: Final = {errno.EINVAL, errno.ENOTSUP}
 
 
@@ -78,7 +88,7 @@ class Folder:
                     _sync(file.fileno())
                 Path(temporary).replace(path)
             except OSError:
-                _try_to_remove(Path(temporary))
+                _try_to_remove(temporary)
                 raise
             _sync_folder(path.parent)
 
@@ -91,6 +101,23 @@ class Folder:
         for folder in {path.parent for path in paths}:
             with suppress(OSError):  # it is not empty
                 folder.rmdir()
+
+    def run_lock(self, key: str, stream: str, wait: Callable[[float], None]) -> RunLock:  # noqa: ARG002
+        """Return the lock of a journal key. It never calls `wait`."""
+        return RunLock(self._root / f"{key}.lock", stream)
+
+    @contextmanager
+    def exclusive_lock(self) -> Iterator[None]:
+        """Keep runs from starting. Raises `JournalError` if one is in progress."""
+        with ExitStack() as locks:
+            for path in self._root.glob("*.lock"):
+                try:
+                    locks.enter_context(FileLock(path, timeout=0, mode=0o600))
+                except Timeout:
+                    raise journal_in_use(self.location) from None
+                except (OSError, NotImplementedError):
+                    continue  # if no lock can be taken, no run holds one
+            yield
 
     def _make_folder(self, folder: Path) -> None:
         """Create a folder and those above it, each synced into the one above it.
@@ -107,12 +134,48 @@ class Folder:
         self._synced.add(folder)
 
 
-def _write_new(path: Path, content: bytes) -> None:
-    """Write a file that must not exist yet, and sync it and its folder.
+class RunLock:
+    """The lock of one journal key in a folder. The operating system releases it after a crash.
 
-    Raises:
-        FileExistsError: It exists.
+    Args:
+        path: The lock's file, in the journal's folder.
+        stream: The stream, for messages.
     """
+
+    def __init__(self, path: Path, stream: str) -> None:
+        self._folder = path.parent
+        self._stream = stream
+        self._lock = FileLock(path, timeout=0, mode=0o600)
+
+    def acquire(self, clock: Clock, logger: logging.Logger) -> None:  # noqa: ARG002 - as a lease
+        """Take the lock. If the folder supports no locks, log a warning and go on.
+
+        Raises:
+            JournalError: Another run holds the lock.
+        """
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise held_by_another_run(f"{self._stream} in {self._folder}") from None
+        except (OSError, NotImplementedError) as error:
+            logger.warning(
+                "No lock can be taken in %s (%s: %s). Make sure that no second run of this "
+                "pipeline starts while this run is in progress.",
+                self._folder,
+                type(error).__name__,
+                error,
+            )
+
+    def check(self) -> None:
+        """Do nothing: the operating system keeps the lock until it is released."""
+
+    def release(self) -> None:
+        """Release the lock if this run holds it."""
+        self._lock.release()
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    """Write a file that must not exist yet, and sync it and its folder."""
     with open(path, "xb", opener=_private) as file:
         try:
             file.write(content)
@@ -128,9 +191,9 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _try_to_remove(path: Path) -> None:
+def _try_to_remove(path: str | Path) -> None:
     with suppress(OSError):
-        path.unlink(missing_ok=True)
+        os.unlink(path)  # noqa: PTH108 - of either type
 
 
 def _sync(descriptor: int) -> None:
@@ -168,5 +231,4 @@ def _store_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        is_full = error.errno in _FULL
-        raise StoreError(f"{type(error).__name__}: {error}", is_full=is_full) from error
+        raise StoreError(f"{type(error).__name__}: {error}") from error

@@ -8,21 +8,23 @@ The holder stops a few seconds before its lease may be taken over.
 from __future__ import annotations
 
 import json
+import os
+import re
 import secrets
+import socket
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
-from obstore.exceptions import AlreadyExistsError, PreconditionError
+from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 
+from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import JournalError
-from tap_jobo.journal.bucket import store_errors
-from tap_jobo.journal.lock import describe_holder, held_by_another_run, journal_in_use, this_run
-from tap_jobo.journal.store import StoreError
+from tap_jobo.journal.store import StoreError, held_by_another_run, journal_in_use
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from obstore import ObjectMeta, PutMode, PutResult, UpdateVersion
@@ -37,6 +39,8 @@ _RENEW_EVERY: Final = 20.0
 _RETRY_EVERY: Final = 5.0  # after a renewal that failed
 _LOOK_EVERY: Final = 2.0  # at a lease that another run holds
 
+_LONGEST_ERROR: Final = 300
+
 _FOLDER: Final = "leases"
 _CLOCK: Final = f"{_FOLDER}/clock"  # written only to read the store's clock
 
@@ -47,6 +51,14 @@ class _Found(NamedTuple):
     version: UpdateVersion
     renewed_at: datetime
     content: dict[str, Any]
+
+    @property
+    def holder(self) -> str:
+        """Its holder's process, host and start in parentheses; empty if they are unknown."""
+        try:
+            return " (process {pid} on {host}, since {since})".format_map(self.content)
+        except KeyError:
+            return ""
 
 
 class Lease:
@@ -81,7 +93,8 @@ class Lease:
             JournalError: Another run holds the lease, or the bucket cannot be used.
         """
         self._clock = clock
-        self._holder = this_run(clock)
+        since = format_timestamp(clock.now())
+        self._holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
         try:
             while not self._renewed:
                 self._version = self._wait_until_free(logger)
@@ -125,11 +138,7 @@ class Lease:
                 self._write(is_released=True)
 
     def _wait_until_free(self, logger: logging.Logger) -> PutMode:
-        """Wait until the lease may be taken, and return the condition of the write that takes it.
-
-        Raises:
-            JournalError: Another run has taken or renewed the lease in the meantime.
-        """
+        """Return the condition of the write that takes the lease, once that may be tried."""
         watched: UpdateVersion | None = None
         expires_at = 0.0
         while found := _read(self._bucket, self._name):
@@ -141,14 +150,13 @@ class Lease:
                 expires_at = self._clock.monotonic() + left
                 if left > 0:
                     logger.info(
-                        "Another run of %s holds the lease%s. Waiting for up to %.0f seconds to "
-                        "see whether it is still in progress.",
+                        "Another run of %s holds the lease%s. Waiting for up to %.0f seconds.",
                         self._what,
-                        describe_holder(found.content),
+                        found.holder,
                         left,
                     )
             elif found.version != watched:
-                raise held_by_another_run(self._what, found.content)
+                raise held_by_another_run(self._what, found.holder)
             left = expires_at - self._clock.monotonic()
             if left <= 0:
                 return found.version
@@ -156,11 +164,7 @@ class Lease:
         return "create"
 
     def _require_conditional_writes(self) -> None:
-        """Check that the store refuses a write whose condition does not hold.
-
-        Raises:
-            JournalError: It writes regardless, as some stores do that are compatible with S3.
-        """
+        """Check that the store refuses a write whose condition does not hold: not all S3s do."""
         stale = self._version
         is_safe = self._write()
         for mode in ("create", stale):
@@ -168,8 +172,7 @@ class Lease:
         if not is_safe:
             raise JournalError(
                 f"The store of {self._what} cannot keep two runs apart: it ignores the conditions "
-                "of writes (If-None-Match, If-Match). Set journal_dir to a store that honors "
-                "them, or to a folder."
+                "of writes (If-None-Match, If-Match). Set journal_dir to another store or a folder."
             )
 
     def _keep(self) -> None:
@@ -198,7 +201,7 @@ class Lease:
         if found and nonce in self._sent:
             self._version, self._renewed = found.version, self._sent[nonce]
         elif self._renewed:
-            who = describe_holder(found.content) if found else ""
+            who = found.holder if found else ""
             self._lost = f"another run has taken it over{who}" if found else "it was removed"
         return bool(nonce == content["nonce"])
 
@@ -220,18 +223,13 @@ class Lease:
 
 
 def refuse_if_held(bucket: Bucket, location: str) -> None:
-    """Check that no run is in progress before pages in a bucket are changed.
-
-    Raises:
-        JournalError: A run holds a lease in the bucket.
-        StoreError: The bucket cannot be reached.
-    """
+    """Check that no run is in progress before pages change. Raises `JournalError` if one is."""
     with store_errors():
         names = {each["path"] for each in bucket.list(_FOLDER).collect()} - {_CLOCK}
     for name in sorted(names):
         found = _read(bucket, name)
         if found and not found.content.get("released") and _age(bucket, found) < DURATION:
-            raise journal_in_use(location, found.content)
+            raise journal_in_use(location, found.holder)
 
 
 def _read(bucket: Bucket, name: str) -> _Found | None:
@@ -261,3 +259,23 @@ def _version(stored: ObjectMeta | PutResult) -> UpdateVersion:
     """Return an object's version without the parts that are None, which obstore rejects."""
     parts = {"e_tag": stored["e_tag"], "version": stored["version"]}
     return cast("UpdateVersion", {name: part for name, part in parts.items() if part is not None})
+
+
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """Turn every error into a `StoreError` of one line without credentials."""
+    try:
+        yield
+    except (BaseError, OSError, ValueError) as error:
+        raise StoreError(describe_error(error)) from None
+
+
+def describe_error(error: Exception) -> str:
+    """Return the first line of an error, without queries, which may hold a signature.
+
+    The code that the store responded with, such as `NoSuchBucket`, comes first.
+    """
+    text = str(error) or type(error).__name__
+    line = re.sub(r"\?\S*", "", text.splitlines()[0].partition(": <?xml")[0])
+    code = re.search(r"<Code>(\w+)</Code>", text)
+    return (f"{code[1]}: {line}" if code else line)[:_LONGEST_ERROR]

@@ -1,7 +1,6 @@
 """A journaled page: one header line, then the body as received, in Zstandard.
 
-The header line is JSON that ends in a checksum of its own, so that a damaged body leaves the cost
-of the page readable. Zstandard has a checksum of the body.
+The header line has a checksum of its own, so a damaged body leaves the cost readable.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ _OPTIONS: Final[dict[int, Any]] = {
 
 
 class DamagedPageError(Exception):
-    """The bytes of a page are not those that were written."""
+    """A page cannot be read. The text is what is wrong with it, after "the page"."""
 
 
-class TornPageError(Exception):
+class TornPageError(DamagedPageError):
     """A page is shorter than its header says: the run was killed while it wrote the page."""
 
 
@@ -40,7 +39,7 @@ class PageHeader:
         run: Random id of the run that was billed for it.
         cursor: Hash of the cursor that it was requested with, empty for a first page.
         started_at: When its sync started (ISO 8601 UTC).
-        received_at: When it came (ISO 8601 UTC), by the API's clock if known.
+        received_at: When it came (ISO 8601 UTC), by the API's clock.
         credits: What it cost.
         total_credits: What its sync has cost so far, this page included.
         has_more: What the response header X-Has-More said, None if it was missing.
@@ -83,12 +82,7 @@ def encode_page(header: PageHeader, body: bytes) -> bytes:
 
 
 def decode_header(content: bytes) -> PageHeader:
-    """Return the header of a page's file, whatever its body is like.
-
-    Raises:
-        DamagedPageError: It is damaged.
-        TornPageError: It is not there as a whole.
-    """
+    """Return the header of a page's file. Raises as `decode_page`, but not for its body."""
     return _split(content)[0]
 
 
@@ -96,25 +90,25 @@ def decode_page(name: str, content: bytes) -> JournaledPage:
     """Return the page in a file.
 
     Raises:
-        DamagedPageError: It is damaged.
         TornPageError: It is shorter than its header says.
+        DamagedPageError: It is damaged.
     """
     header, length, packed = _split(content)
     if len(packed) < length:
-        raise TornPageError
+        raise TornPageError("is damaged")
     try:
         return JournaledPage(name, header, zstd.decompress(packed))
     except zstd.ZstdError:
-        raise DamagedPageError from None
+        raise DamagedPageError("is damaged") from None
 
 
 def _split(content: bytes) -> tuple[PageHeader, int, bytes]:
     line, newline, packed = content.partition(b"\n")
     if not newline:
-        raise TornPageError
+        raise TornPageError("is damaged")
     text, _, checksum = line.rpartition(b" ")
     if checksum != b"%08x" % zlib.crc32(text):
-        raise DamagedPageError
+        raise DamagedPageError("is damaged")
     members = json.loads(text)
-    header = PageHeader(**{name: members[name] for name in PageHeader.__slots__})
-    return header, members["length"], packed
+    length = members.pop("length")
+    return PageHeader(**members), length, packed

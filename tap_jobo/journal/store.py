@@ -8,20 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from tap_jobo.errors import JournalError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
 class StoreError(Exception):
-    """The store cannot do this now: it cannot be reached, read, or written.
-
-    Attributes:
-        is_full: Whether it only lacks room.
-    """
-
-    def __init__(self, reason: str, *, is_full: bool = False) -> None:
-        super().__init__(reason)
-        self.is_full = is_full
+    """The store cannot do this now: it cannot be reached, read, or written."""
 
 
 class MissingError(Exception):
@@ -43,11 +37,7 @@ class Store(Protocol):
         """Return the names of all files below a folder."""
 
     def read(self, name: str) -> bytes:
-        """Return the content of a file.
-
-        Raises:
-            MissingError: There is none of this name.
-        """
+        """Return the content of a file. Raises `MissingError` if there is none of this name."""
 
     def create(self, name: str, content: bytes) -> None:
         """Write a file under a name that is free, or that has this very content.
@@ -63,3 +53,20 @@ class Store(Protocol):
 
     def remove(self, names: Sequence[str]) -> None:
         """Remove files, the last one after all others; a file that is gone is no error."""
+
+
+def held_by_another_run(what: str, holder: str = "") -> JournalError:
+    """Return the error of a run that would read the same pages as another run."""
+    return JournalError(
+        f"Another run of {what} with the same address and filters is in progress{holder}: both "
+        "would be billed for the same pages. Wait until it ends, or give this pipeline its own "
+        "journal_dir."
+    )
+
+
+def journal_in_use(location: str, holder: str = "") -> JournalError:
+    """Return the error of a command that would change the pages of a run in progress."""
+    return JournalError(
+        f"A run is in progress{holder} and may need the pages in {location}. Wait until it ends. "
+        "Nothing is dropped."
+    )

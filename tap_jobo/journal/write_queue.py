@@ -6,8 +6,7 @@ No page is written before the pages in front of it, so the journal never has a h
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tap_jobo.errors import JournalError
 from tap_jobo.journal.store import StoreError
@@ -23,8 +22,7 @@ MAX_WAITING: Final = 64 * 1024 * 1024
 """Bytes that may wait."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Write:
+class _Write(NamedTuple):
     name: str
     content: bytes
     verify: Callable[[], None]
@@ -32,11 +30,11 @@ class _Write:
 
 
 class WriteQueue:
-    """Creates files in their order.
+    """Creates files in their order, and reports once when this begins to fail, and to work again.
 
     Args:
         store: Where to.
-        logger: Where failures are reported: one line when they begin, one when they end.
+        logger: Where to report.
     """
 
     def __init__(self, store: Store, logger: logging.Logger) -> None:
@@ -45,44 +43,22 @@ class WriteQueue:
         self._waiting: deque[_Write] = deque()
         self._is_failing = False
 
-    def write(
+    def add(
         self,
         name: str,
         content: bytes,
         verify: Callable[[], None] = lambda: None,
-        *,
         cost: int = 0,
-        is_urgent: bool = True,
     ) -> None:
-        """Create a file, after those that still wait; if it cannot be written, it waits too.
-
-        Args:
-            name: Its name.
-            content: Its content.
-            verify: Called once it is written. May raise what `flush` raises.
-            cost: The credits that were billed for it.
-            is_urgent: Whether to try at once though other files wait, which may take long.
-
-        Raises:
-            ExistsError: As for `flush`.
-            JournalError: Too much waits.
-        """
+        """Let a file wait for `flush`, which calls `verify` once it is written."""
         self._waiting.append(_Write(name, content, verify, cost))
-        if is_urgent or len(self._waiting) == 1:
-            self.flush()
-        if sum(len(each.content) for each in self._waiting) > MAX_WAITING:
-            raise JournalError(
-                f"The journal {self._store.location} could not be written for too long, and no "
-                f"more pages fit into memory. The run ends. {self._at_risk()} Make room, and run "
-                "again."
-            )
 
     def flush(self) -> None:
-        """Write what waits.
+        """Write what waits, as far as that is possible now.
 
         Raises:
             ExistsError: Another run has written one of the names.
-            JournalError: As `verify` of a file raises it.
+            JournalError: Too much waits, or `verify` of a file raises it.
         """
         while self._waiting:
             first = self._waiting[0]
@@ -91,6 +67,7 @@ class WriteQueue:
                 first.verify()
             except StoreError as error:
                 self.report_failure(error)
+                self._require_memory()
                 return
             except BaseException:
                 self._waiting.clear()  # which belongs to another run now
@@ -115,16 +92,22 @@ class WriteQueue:
         if not self._is_failing:
             self._is_failing = True
             self._logger.warning(
-                "The journal %s cannot be written (%s). The run continues: its pages wait in "
-                "memory, and each page tries again to write them. A crash before that may bill "
-                "them again. Make room, or set journal_dir to a place that can be written.",
+                "The journal %s cannot be written (%s). The run continues, and its pages wait in "
+                "memory: a crash may bill them again. Make room, or change journal_dir.",
                 self._store.location,
                 error,
             )
 
+    def _require_memory(self) -> None:
+        if sum(len(each.content) for each in self._waiting) > MAX_WAITING:
+            raise JournalError(
+                f"The journal {self._store.location} could not be written for too long, and memory "
+                f"is full. The run ends. {self._at_risk()} Make room, and run again."
+            )
+
     def _at_risk(self) -> str:
-        pages = [each for each in self._waiting if each.name.endswith(".page")]
+        pages = [each.cost for each in self._waiting if each.name.endswith(".page")]
         return (
-            f"{plural(len(pages), 'page')}, worth {dollars(sum(each.cost for each in pages))}, "
-            "may be billed again unless the target stores the rows."
+            f"{plural(len(pages), 'page')}, worth {dollars(sum(pages))}, may be billed again "
+            "unless the target stores the rows."
         )

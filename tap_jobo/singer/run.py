@@ -14,9 +14,9 @@ from tap_jobo.api.known_values import KnownValues
 from tap_jobo.api.retry import FREE_RETRY_SECONDS
 from tap_jobo.clock import Clock
 from tap_jobo.errors import TapJoboError
-from tap_jobo.journal.backends import backend_of
+from tap_jobo.journal.contents import journal_key
 from tap_jobo.journal.journal import Journal
-from tap_jobo.journal.key import journal_key
+from tap_jobo.journal.location import open_store
 from tap_jobo.singer.metric_lines import RequestMetrics
 
 if TYPE_CHECKING:
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
     from tap_jobo.api.api_clock import ApiClock
     from tap_jobo.api.known_values import Prepare
-    from tap_jobo.journal.backends import FolderBackend, Lock
+    from tap_jobo.journal.bucket import Bucket
+    from tap_jobo.journal.folder import Folder, RunLock
+    from tap_jobo.journal.lease import Lease
     from tap_jobo.signals import ShutdownSignal
     from tap_jobo.streams.feed_spec import FeedSpec
     from tap_jobo.sync_id import Filters
@@ -50,7 +52,7 @@ class RunContext:
     ) -> None:
         self._config = config
         self._logger = logger
-        self._locks: list[Lock] = []
+        self._locks: list[RunLock | Lease] = []
         self._is_started = False
         self._known_values: KnownValues | None = None
         self._api_clock: ApiClock | None = None
@@ -62,11 +64,7 @@ class RunContext:
         self.clock = Clock()
 
     def start(self) -> None:
-        """Prepare all selected streams, once, before the run's first billed request.
-
-        Raises:
-            TapJoboError: The run must not start.
-        """
+        """Prepare all selected streams, once, before the run's first billed request."""
         if self._is_started:
             return
         self._is_started = True
@@ -172,16 +170,16 @@ class RunContext:
         key = journal_key(spec, api_key=self._config["api_key"], api_url=self.url, filters=filters)
         if not (spec.is_journaled and self._config["journal"]):
             return Journal(None, key, self._logger)
-        journal = Journal(self._backend.store(), key, self._logger)
+        journal = Journal(self._store, key, self._logger)
         journal.prepare()
-        lock = self._backend.run_lock(key.name, spec.name, self.shutdown.wait)
+        lock = self._store.run_lock(key.name, spec.name, self.shutdown.wait)
         lock.acquire(self.clock, self._logger)
         self._locks.append(lock)
         return journal.read()
 
     @cached_property
-    def _backend(self) -> FolderBackend:
-        return backend_of(self._config.get("journal_dir"))
+    def _store(self) -> Folder | Bucket:
+        return open_store(self._config.get("journal_dir"))
 
     def check(self) -> None:
         """Raise if a signal came, the target went away, or another run has a lock of this run."""

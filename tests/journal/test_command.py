@@ -80,11 +80,6 @@ def test_list_shows_pages_when_asked(tap: Tap, folder: Path) -> None:
     assert written(tap, "list", "--pages")[2:] == [f"    {name}" for name in names(folder)]
 
 
-def test_list_of_an_empty_journal(tap: Tap, folder: Path) -> None:
-    (folder / "v1").mkdir(parents=True)
-    assert written(tap, "list") == [f"The journal {folder} is empty."]
-
-
 def test_no_control_character_reaches_a_terminal(tap: Tap, folder: Path) -> None:
     tap.run(industries=["fintech\x1b[2J"])
     rewrite(pages(folder)[0], body=b'{"a": "\x1b[2J"}')
@@ -257,7 +252,7 @@ def test_drop_refuses_while_a_run_is_in_progress(tap: Tap, folder: Path) -> None
     hold.wait()
     wait_for(lambda: len(pages(folder)) == 1)
     line = refusal(journal_command(tap, "drop", "--all"))
-    assert re.search(rf"\(process {process.pid} on \S+, since 20\S+Z\)", line)
+    assert "A run is in progress" in line
     assert len(written(tap, "export")) == 1
     hold.release()
     run, _ = finish(process, [])

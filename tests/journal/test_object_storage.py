@@ -255,7 +255,7 @@ def test_a_store_out_of_reach_ends_a_run_before_it_costs(
 
 def test_an_unreadable_journal_ends_a_run_before_it_costs(tap: Container, weather: Weather) -> None:
     weather.decide = lambda _, path: "503" if "list-type" in path else ""
-    assert "cannot be read" in complaint(tap.run())
+    assert "cannot be used" in complaint(tap.run())
     assert not tap.sandbox.ledger
 
 
@@ -348,7 +348,6 @@ _BAD = [
     "S3:/a-secret/prefix",
     "gs:a-secret",
     "azure://bucket/../a-secret",
-    f"s3://bucket/{'a-secret' * 50}",
 ]
 
 

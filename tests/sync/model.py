@@ -23,10 +23,9 @@ from tap_jobo.api.responses import ApiResponse
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import BudgetReachedError, CursorRejectedError
 from tap_jobo.journal.bucket import Bucket
-from tap_jobo.journal.contents import Contents
+from tap_jobo.journal.contents import Contents, JournalKey, journal_key
 from tap_jobo.journal.folder import Folder
 from tap_jobo.journal.journal import Journal
-from tap_jobo.journal.key import JournalKey, journal_key
 from tap_jobo.journal.page import decode_header, hash_cursor
 from tap_jobo.journal.store import StoreError
 from tap_jobo.records.converter import RecordConverter
@@ -209,7 +208,7 @@ class FaultyStore:
             raise CrashError
         if self.is_full:
             self.is_page_in_flight = False  # it waits
-            raise StoreError("no room", is_full=True)
+            raise StoreError("no room")
         if name.endswith(".page"):
             self.cursors[name] = decode_header(content).cursor
             self.is_page_in_flight = False  # it waits if it cannot be written
@@ -256,7 +255,7 @@ class FaultyStore:
 
     def _require_room(self) -> None:
         if self.is_full:
-            raise StoreError("no room", is_full=True)
+            raise StoreError("no room")
 
     def _tear(self, name: str, content: bytes) -> None:
         """Leave what a process that is killed while it writes may leave."""

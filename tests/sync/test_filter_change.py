@@ -179,9 +179,7 @@ def test_narrowing_is_an_error_while_paid_pages_wait(tap: Tap, two: Run) -> None
     line = complaint(tap.run(state=two.state, country_codes=["DE"]))
     assert "drop the unfinished sync with the old filters" in line
     assert line.endswith("complete that sync first.")
-    kept = tap.run(state=two.state, country_codes=["DE"], on_filter_change="keep", batch_size=1)
-    (warning,) = kept.lines("WARNING")
-    assert "1 page, worth $0.05, of career_sites that this run does not use" in warning
+    tap.run(state=two.state, country_codes=["DE"], on_filter_change="keep", batch_size=1)
     billed = tap.sandbox.rows_billed
     replayed = tap.run(state=two.state, **wide)
     assert key in replayed.ids
