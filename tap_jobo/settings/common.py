@@ -141,12 +141,10 @@ CONTROL: Final = (
     Setting(
         name="company_ids",
         description=(
-            "Up to 1,000 company ids (environment variables are limited in size): the stream "
-            "`companies` reads only these profiles, free, and no career sites are read."
+            "Company ids: the stream `companies` reads only these profiles, free, and no career "
+            "sites are read. For more than 1,000, use `company_ids_file`."
         ),
-        type=of.list_of(
-            "at most 1,000 UUIDs (company_ids_file takes more)", {"pattern": _UUID}, most=1_000
-        ),
+        type=of.list_of("UUIDs", {"pattern": _UUID}),
     ),
     Setting(
         name="company_ids_file",
