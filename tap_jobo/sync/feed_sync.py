@@ -164,7 +164,6 @@ class FeedSync:
         if resumed is None:
             new = self._start.new_sync(state) if sync is state.pending else sync
             resumed = journal.resume(new, bookmark, is_refresh=self._start.is_refresh)
-        journal.warn_unused(resumed)
         journal.expire(self._now(), resumed)
         return resumed
 
