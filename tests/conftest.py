@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,10 @@ from tests.support import Tap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# With PYTHONDONTWRITEBYTECODE, each process would compile its modules again: pytest's workers, too.
+for name in [name for name in os.environ if name.startswith("PYTHON")]:
+    del os.environ[name]
 
 
 @pytest.fixture

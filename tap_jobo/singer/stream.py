@@ -44,12 +44,7 @@ _FAILING_MAPS: Final = (
 
 
 class JoboStream(RESTStream[Any]):
-    """A stream of the Jobo API.
-
-    Args:
-        tap: The tap.
-        run: What the streams of the run share.
-    """
+    """A stream of the Jobo API."""
 
     # RecordConverter has already made each record conform to the schema.
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
@@ -175,11 +170,7 @@ class JoboStream(RESTStream[Any]):
         return f"{self.tap_name}/{self._tap.plugin_version} (+{PROJECT_URL})"
 
     def require_primary_key(self) -> None:
-        """Check that the catalog selects the primary key, which a target needs to upsert.
-
-        Raises:
-            ConfigError: It does not.
-        """
+        """Check that the catalog selects the primary key, which a target needs to upsert."""
         is_known = "id" in self.effective_schema.get("properties", {})
         if not (is_known and self.mask["properties", "id"]):
             raise ConfigError(

@@ -37,10 +37,6 @@ class LoopGuard:
     def detect_pagination_loop(self, sync: Sync, page: Page) -> None:
         """Check that a page does not lead back to an earlier one, which would be billed forever.
 
-        Args:
-            sync: The sync, with the cursor that the page was requested with.
-            page: The page.
-
         Raises:
             EndlessFeedError: The next cursor was used before.
         """
@@ -53,9 +49,6 @@ class LoopGuard:
 
     def detect_stall(self, ids: Collection[str]) -> None:
         """Check, once a page is delivered, that the sync still makes progress.
-
-        Args:
-            ids: The ids of the page's rows.
 
         Raises:
             EndlessFeedError: Too many pages in a row were empty, or repeated rows.

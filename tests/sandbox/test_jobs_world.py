@@ -1,7 +1,5 @@
 from datetime import datetime, timedelta
 
-import pytest
-
 from jobo_sandbox import Sandbox
 
 from .helpers import Clock, expired_ids, job_ids
@@ -30,18 +28,6 @@ def test_the_same_seed_makes_the_same_jobs() -> None:
     assert not one.world.jobs().keys() & other.world.jobs().keys()
 
 
-def test_jobs_are_of_the_last_two_months_but_not_of_the_last_day() -> None:
-    sandbox = Sandbox(size=20, jobs=200)
-    now = sandbox.now()
-    for row in sandbox.world.jobs().values():
-        created, updated = (datetime.fromisoformat(row[f"{n}_at"]) for n in ("created", "updated"))
-        assert now - 61 * DAY < created <= updated <= now - DAY
-    gone = sandbox.world.expired_jobs()
-    assert len(gone) == 10
-    assert all(now - 8 * DAY < when < now for when in gone.values())
-    assert not gone.keys() & sandbox.world.jobs().keys()
-
-
 def test_as_time_passes_jobs_are_created_updated_and_expired() -> None:
     clock = Clock()
     with Sandbox(size=10, jobs=50, clock=clock, life=True) as sandbox:
@@ -68,16 +54,3 @@ def test_touching_a_job_updates_it_and_its_company_object(hiring: Sandbox) -> No
     assert (after["company"]["name"], after["unheard_of"]) == ("Renamed", 1)
     assert after["created_at"] == row["created_at"]
     assert datetime.fromisoformat(after["updated_at"]) >= before
-
-
-def test_a_job_can_be_added_to_a_company_at_a_time(hiring: Sandbox) -> None:
-    company, at = next(iter(hiring.world.rows())), hiring.now() - 30 * DAY
-    key = hiring.world.add_job(company_id=company, at=at, title="Baker")
-    row = hiring.world.jobs()[key]
-    assert (row["title"], row["company"]["id"]) == ("Baker", company)
-    assert datetime.fromisoformat(row["created_at"]) == at
-    assert datetime.fromisoformat(row["updated_at"]) == at
-    with pytest.raises(KeyError):
-        hiring.world.add_job(company_id="nobody")
-    with pytest.raises(KeyError):
-        hiring.world.touch_job("nobody")

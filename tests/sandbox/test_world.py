@@ -16,14 +16,6 @@ def test_the_same_seed_makes_the_same_world() -> None:
     assert len(one.world) == 300
 
 
-def test_all_were_updated_last_year_but_not_in_the_last_day() -> None:
-    sandbox = Sandbox(size=300)
-    ages = [sandbox.now() - sandbox.world.updated_at(key) for key in sandbox.world.rows()]
-    assert min(ages) >= timedelta(days=1)
-    assert max(ages) <= YEAR + timedelta(minutes=1)
-    assert max(ages) - min(ages) > YEAR / 2
-
-
 def test_as_time_passes_companies_are_updated_and_discovered() -> None:
     clock = Clock()
     with Sandbox(size=50, clock=clock, life=True) as sandbox:
@@ -47,15 +39,6 @@ def test_life_is_the_same_however_often_one_looks() -> None:
     other_clock.now = clock.now
     assert once.world.rows() == often.world.rows()
     assert len(once.world) == 20 + 1_300 // 60
-
-
-def test_touching_a_row_updates_it_now(sandbox: Sandbox) -> None:
-    key = next(iter(sandbox.world.rows()))
-    before = sandbox.now()
-    sandbox.world.touch(key, name="Other", unheard_of=1)
-    assert ids(sandbox, updated_after=before.isoformat()) == [key]
-    row = sandbox.world.rows()[key]
-    assert (row["name"], row["unheard_of"]) == ("Other", 1)
 
 
 def test_the_date_header_shows_the_sandbox_s_clock() -> None:
