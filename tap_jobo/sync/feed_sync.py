@@ -148,7 +148,6 @@ class FeedSync:
         if resumed is None:
             new = self.start.new_sync(state) if sync is state.pending else sync
             resumed = journal.resume(new, bookmark, is_refresh=self.start.is_refresh)
-        journal.warn_unused(resumed)
         journal.expire(self._now(), resumed)
         return resumed
 
