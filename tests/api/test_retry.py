@@ -12,7 +12,7 @@ import requests
 
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.api import retry
-from tap_jobo.api.retry import FailedTryError, Outcome, Retry
+from tap_jobo.api.retry import FailedTryError, Retry
 from tap_jobo.errors import ApiError
 from tests.support.client import GARBAGE, FeedClient
 from tests.support.clock import NOON
@@ -167,7 +167,7 @@ def test_backoff_grows_to_30_seconds_with_jitter(sandbox: Sandbox, feed: FeedCli
 def test_backoff_without_jitter_doubles_up_to_30_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("random.uniform", lambda _, most: most)
     retry = Retry(120, is_paid=True)
-    failure = FailedTryError("Jobo responded with 503", Outcome.REFUSED)
+    failure = FailedTryError("Jobo responded with 503")
     took = [retry.wait_after(failure, 0) for _ in range(8)]
     assert took == [0.5, 1, 2, 4, 8, 16, 30, 30]
 
