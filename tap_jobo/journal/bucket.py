@@ -91,13 +91,7 @@ class Bucket:
                             self._bucket.delete(name)
 
     def run_lock(self, key: str, stream: str, wait: Callable[[float], None]) -> Lease:
-        """Return the lease of a journal key.
-
-        Args:
-            key: The key.
-            stream: The stream's name, for messages.
-            wait: Waits the given seconds, or raises if the run must end.
-        """
+        """Return the lease of a journal key; `wait` waits, or raises if the run must end."""
         return Lease(self._bucket, key, f"{stream} in {self._location}", wait)
 
     @contextmanager

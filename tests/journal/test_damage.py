@@ -101,14 +101,6 @@ def test_a_page_that_does_not_follow_ends_the_run(tap: Tap, folder: Path) -> Non
     assert tap.sandbox.rows_billed == 120
 
 
-def test_a_page_damaged_in_its_text_ends_the_run(tap: Tap, folder: Path) -> None:
-    cut = cut_in_request(tap, 3, billed=False)
-    second = pages(folder)[1]
-    rewrite(second, body=b"{")
-    assert f"drop {name_of(second)}" in complaint(tap.run(state=cut.states[0]))
-    assert tap.sandbox.rows_billed == 100
-
-
 @pytest.mark.parametrize("file", ["sync.json", "completed.json"])
 def test_a_damaged_small_file_ends_the_run(tap: Tap, folder: Path, file: str) -> None:
     state = tap.run(state=tap.run().state).state
@@ -166,12 +158,6 @@ def test_an_unusable_journal_ends_the_run(
     assert run.lines("WARNING") == []
     assert not tap.sandbox.ledger
     assert len(tap.run(journal=False).ids) == 120
-
-
-def test_a_folder_that_cannot_be_created_ends_the_run(tap: Tap) -> None:
-    line = complaint(tap.run(journal_dir="/proc/tap-jobo"))
-    assert "/proc/tap-jobo" in line
-    assert not tap.sandbox.ledger
 
 
 @pytest.mark.parametrize("mode", [0o500, 0o000], ids=["read only", "closed"])
@@ -292,13 +278,3 @@ def test_the_totals_of_a_sync_go_on_in_a_later_run(tap: Tap, folder: Path) -> No
     cut = cut_in_request(tap, 3, billed=False)
     tap.run(state=cut.state)
     assert [header(page).total_credits for page in pages(folder)] == [2_500, 5_000, 6_000]
-
-
-def test_the_mode_of_a_linked_folder_stays(tap: Tap, folder: Path) -> None:
-    target = tap.folder / "target"
-    target.mkdir(mode=0o750)
-    folder.symlink_to(target)
-    assert tap.run().returncode == 0
-    assert target.stat().st_mode & 0o777 == 0o750
-    assert folder.is_symlink()
-    assert replayed(tap.run()) == 120
