@@ -73,14 +73,7 @@ def normalize_url(url: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The content of `completed.json`.
-
-    Attributes:
-        number: Number of the sync.
-        id: Its id.
-        bookmark: Its start (ISO 8601 UTC).
-        credits: What the last full sync and all syncs since have cost.
-    """
+    """A complete sync, its start, and the credits of the last full sync and all syncs since."""
 
     number: int
     id: str

@@ -24,11 +24,7 @@ _NOT_SUPPORTED: Final = {errno.EINVAL, errno.ENOTSUP}
 
 
 class Folder:
-    """Files in a folder that only its owner can read.
-
-    Args:
-        root: The folder; created with the first file.
-    """
+    """Files in a folder that only its owner can read. It is created with the first file."""
 
     def __init__(self, root: Path) -> None:
         self._root = root

@@ -329,9 +329,7 @@ class Journal:
         received_at: datetime,
         has_more: bool | None,
     ) -> JournaledPage:
-        """Write a page that was just billed, before anything parses it.
-
-        If it cannot be written, it waits in memory and is written with one of the next pages.
+        """Write a page that was just billed. If that fails, it waits in memory.
 
         Raises:
             JournalError: Another run has written this page, or too much waits.
@@ -358,12 +356,7 @@ class Journal:
         return JournaledPage(f"{sync.id}.{number}", header, body)
 
     def quarantine(self, rows: Sequence[bytes], reason: str = "") -> None:
-        """Keep rows that cannot be delivered, until the user exports or drops them.
-
-        Args:
-            rows: The rows, as received.
-            reason: What they have in common; part of their names.
-        """
+        """Keep raw rows that cannot be delivered; the reason is part of their names."""
         named = _quarantine_names(rows, reason) if self.is_on else {}
         new = named.keys() - self._quarantined
         if new:

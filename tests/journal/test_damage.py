@@ -171,15 +171,6 @@ def test_a_journal_of_another_user_ends_the_run(tap: Tap, folder: Path, mode: in
     assert tap.sandbox.rows_billed == 120
 
 
-def test_a_test_run_does_not_take_a_closed_journal_for_an_empty_one(tap: Tap, folder: Path) -> None:
-    tap.run()
-    folder.chmod(0o000)
-    run = run_unprivileged(tap, "--test")
-    folder.chmod(0o700)
-    assert "PermissionError" in complaint(run)
-    assert tap.sandbox.rows_billed == 120
-
-
 # What cannot be written waits
 
 
