@@ -20,7 +20,6 @@ from tap_jobo.api.retry import (
     READ_SECONDS,
     RETRY_SECONDS,
     FailedTryError,
-    Outcome,
     RateLimiter,
     Retry,
 )
@@ -129,7 +128,7 @@ class Client:
                 response = self._send(request, timeout, cost, rows)
                 return response if any_status else require_success(response, envelope, forbidden)
             except FailedTryError as failure:
-                if cost and failure.outcome is Outcome.POSSIBLY_BILLED:
+                if cost and failure.may_be_billed:
                     cost.charge_in_full(failure.headers, rows)
                 wait = retry.wait_after(failure, self.clock.monotonic() - started)
                 self.logger.warning("%s: trying again in %.1f seconds.", failure, wait)
@@ -180,7 +179,7 @@ class Client:
             except requests.RequestException as error:
                 if status < HTTPStatus.MULTIPLE_CHOICES:
                     message = "Jobo's response broke off"
-                    raise FailedTryError(message, Outcome.POSSIBLY_BILLED) from error
+                    raise FailedTryError(message, may_be_billed=True) from error
             return ApiResponse(body, status, response.headers)
 
 
@@ -207,7 +206,7 @@ def _failure(request: PreparedRequest, error: Exception, *, is_sent: bool) -> Fa
     text = type(root).__name__ if isinstance(root, requests.RequestException) else str(root)
     cause = getattr(root, "strerror", None) or text
     if is_sent:
-        return FailedTryError(f"Jobo's response was lost ({cause})", Outcome.POSSIBLY_BILLED)
+        return FailedTryError(f"Jobo's response was lost ({cause})", may_be_billed=True)
     host = urlsplit(request.url or "").netloc.rpartition("@")[2]
     proxy = " through the proxy" if isinstance(error, requests.exceptions.ProxyError) else ""
-    return FailedTryError(f"{host} cannot be reached{proxy} ({cause})", Outcome.NOT_SENT)
+    return FailedTryError(f"{host} cannot be reached{proxy} ({cause})", is_unreachable=True)
