@@ -111,7 +111,7 @@ def _outcome(body: bytes, emitted: Sequence[str], *, is_at_once: bool) -> object
         converter.complete(page.items) if page.are_rows_checked else converter.convert(page.items)
     )
     written = [json.dumps(record) for record in found.records]  # as 1 and 1.0 differ
-    seen = (repr(found.skipped), dict(found.damaged), found.rows)
+    seen = (repr(found.skipped), dict(found.damaged))
     return written, seen, page.next_cursor, page.has_more, page.estimated_total
 
 
