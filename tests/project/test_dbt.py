@@ -99,7 +99,7 @@ def _changed_world(sandbox: Sandbox, warehouse: Warehouse) -> World:
     world = sandbox.world
     pipeline = Pipeline(sandbox, warehouse.loader, warehouse.destination, warehouse.dbt.folder)
     several = (key for key, row in world.rows().items() if len(row["industries"]) > 1)
-    described, moved, reordered, read_again, without_ats, alone, deleted = islice(several, 7)
+    described, moved, reordered, read_again, without_ats, deleted, alone = islice(several, 7)
     job_deleted, *jobs_gone = [*world.jobs()][:3]
     jobs_back = [*world.expired_jobs()][:2]
     sandbox.company_gone(alone)
