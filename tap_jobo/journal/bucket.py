@@ -8,6 +8,7 @@ from __future__ import annotations
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import AzureStore, GCSStore, S3Store
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from obstore.store import ObjectStore, RetryConfig
-
-    from tap_jobo.settings.bucket_url import BucketUrl
 
 # Not as `client_options`: those would replace what the environment says, such as AWS_ALLOW_HTTP.
 _WAITS: Final = {"connect_timeout": "2s", "timeout": "5s"}
@@ -108,7 +107,7 @@ class Bucket:
         yield
 
 
-def open_bucket(url: BucketUrl) -> ObjectStore:
+def open_bucket(url: str) -> ObjectStore:
     """Return a bucket, with the credentials of the environment. This sends no request yet.
 
     Never log what this returns: its `repr` shows credentials, or panics (Azure).
@@ -117,9 +116,11 @@ def open_bucket(url: BucketUrl) -> ObjectStore:
         JournalError: A variable of the environment has an invalid value.
     """
     kinds = {"s3": S3Store, "gs": GCSStore, "azure": AzureStore}
-    open_one: Callable[..., ObjectStore] = kinds[url.scheme]
+    parts = urlsplit(url)
+    open_one: Callable[..., ObjectStore] = kinds[parts.scheme]
+    prefix = parts.path.strip("/") or None
     try:
-        return open_one(url.bucket, prefix=url.prefix or None, config=_WAITS, retry_config=_RETRIES)
+        return open_one(parts.netloc, prefix=prefix, config=_WAITS, retry_config=_RETRIES)
     except (BaseError, OSError, ValueError, TypeError) as error:
         raise JournalError(
             f"The journal {url} cannot be opened ({describe_error(error)}). Check the "

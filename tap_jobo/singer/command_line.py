@@ -98,11 +98,7 @@ class CommandLine(Tap):
         )
 
     def streams_to_test(self) -> list[JoboStream]:
-        """Return the streams that a run would read.
-
-        Raises:
-            ConfigError: There are none, so a test would show nothing.
-        """
+        """Return the streams that a run would read."""
         streams = [each for each in self.run.streams if each.selected and not each.is_mapped_out]
         if not streams:
             raise ConfigError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
@@ -11,7 +12,7 @@ from tap_jobo.api.profiles import PROFILE_PATH, Profiles
 from tap_jobo.errors import ConfigError
 from tap_jobo.progress import Progress, Reading
 from tap_jobo.singer.metric_lines import log_figures
-from tap_jobo.singer.named_companies import NamedCompanies
+from tap_jobo.singer.named_companies import NamedCompanies, read_ids
 from tap_jobo.singer.stream import JoboStream, json_schema
 from tap_jobo.streams.companies import SCHEMA
 from tap_jobo.wording import plural
@@ -68,12 +69,7 @@ class CompaniesStream(JoboStream):
         return bool(self.is_read and self.leader and self.leader.is_read)
 
     def prepare(self) -> None:
-        """Check that there are companies to read.
-
-        Raises:
-            ConfigError: The settings name none, and career_sites is not selected; or the catalog
-                deselects the primary key; or the file of ids is invalid.
-        """
+        """Check that there are companies to read."""
         self.require_primary_key()
         if not (self._named or self.is_following):
             raise ConfigError(
@@ -85,15 +81,7 @@ class CompaniesStream(JoboStream):
             self.logger.warning("company_ids_file: %s is empty, so no profiles are fetched.", path)
 
     def write_profiles(self, ids: Sequence[str], show_progress: Callable[[], None]) -> None:
-        """Write the profiles of a page's companies.
-
-        Args:
-            ids: The companies.
-            show_progress: Called after each of them.
-
-        Raises:
-            TapJoboError: As for `Profiles.read`.
-        """
+        """Write the profiles of a page's companies."""
         self._write_schema_message()
         for record in self.profiles.read(ids, show_progress):
             self._write_record_message(record)
@@ -135,11 +123,7 @@ class CompaniesStream(JoboStream):
             self.log_summary(is_complete=self._is_complete)
 
     def log_summary(self, *, is_complete: bool) -> None:
-        """Log a summary and METRIC lines.
-
-        Args:
-            is_complete: Whether all profiles that were to be read were read.
-        """
+        """Log a summary and METRIC lines."""
         self.logger.info(
             "Summary: %s: %s, 0 credits ($0.00); %s.",
             self.name,
@@ -170,7 +154,11 @@ class CompaniesStream(JoboStream):
 
     @cached_property
     def _named(self) -> NamedCompanies | None:
-        return NamedCompanies.of(self.config) if self.has_explicit_ids else None
+        if not self.has_explicit_ids:
+            return None
+        name = self.config.get("company_ids_file")
+        ids = read_ids(Path(name)) if name else map(str.lower, self.config["company_ids"])
+        return NamedCompanies(ids)
 
     @cached_property
     def _progress(self) -> Progress:

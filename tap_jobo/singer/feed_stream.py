@@ -10,8 +10,7 @@ from uuid import uuid4
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from tap_jobo.api.budget import FeedCost
-from tap_jobo.api.feed_reader import FeedReader
-from tap_jobo.api.page import read_page
+from tap_jobo.api.feed import FeedReader, read_page
 from tap_jobo.api.profiles import PROFILE_PATH
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import ConfigError
@@ -41,14 +40,7 @@ if TYPE_CHECKING:
 
 
 class FeedStream(JoboStream):
-    """A feed of the API.
-
-    Args:
-        tap: The tap.
-        run: What the streams of the run share.
-        spec: The declaration of the feed.
-        follower: The stream of profiles of this feed's companies, if one follows this feed.
-    """
+    """A feed of the API."""
 
     def __init__(
         self, tap: Tap, run: RunContext, spec: FeedSpec, follower: CompaniesStream | None = None
@@ -112,11 +104,7 @@ class FeedStream(JoboStream):
         )
 
     def check_values(self) -> None:
-        """Read the API's clock, and warn about a first sync without limits and about odd filters.
-
-        Raises:
-            TapJoboError: As for `read_api_clock`.
-        """
+        """Read the API's clock; warn of a first sync without limits, and of odd filters."""
         if not self.is_read:
             return
         _ = self._clock
@@ -167,11 +155,7 @@ class FeedStream(JoboStream):
             yield from records
 
     def sample(self, limit: int) -> Iterator[Row]:
-        """Fetch at most `limit` rows with one request, without changing the journal or the state.
-
-        Raises:
-            TapJoboError: As for `FeedReader.fetch_page`.
-        """
+        """Fetch at most `limit` rows with one request; journal and state stay as they are."""
         if self._is_replaced_by_ids:
             self._report_replacement()
             return

@@ -3,37 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from tap_jobo.errors import ConfigError
 from tap_jobo.records.values import parse_uuid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
 
 class NamedCompanies:
-    """A list of company ids.
-
-    Attributes:
-        ids: The ids, each once.
-    """
+    """A list of company ids, each once."""
 
     def __init__(self, ids: Iterable[str]) -> None:
         self.ids = [*dict.fromkeys(ids)]
         self._hash = hashlib.sha256("".join(self.ids).encode()).hexdigest()[:16]
-
-    @classmethod
-    def of(cls, config: Mapping[str, Any]) -> Self:
-        """Return the companies that the settings name.
-
-        Raises:
-            ConfigError: The file cannot be read, or a line is not a UUID.
-        """
-        if name := config.get("company_ids_file"):
-            return cls(_read_ids(Path(name).expanduser()))
-        return cls(map(str.lower, config.get("company_ids", ())))
 
     def state(self, done: int) -> dict[str, Any]:
         """Return `{"ids_hash": str, "ids_done": int}` for the bookmark after `done` ids.
@@ -53,21 +38,20 @@ class NamedCompanies:
         return done if 0 < done < len(self.ids) else 0
 
 
-def _read_ids(path: Path) -> Iterator[str]:
+def read_ids(path: Path) -> Iterator[str]:
     """Yield the UUIDs in a file, one per line; blank lines are ignored.
 
     Raises:
         ConfigError: The file cannot be read, or a line is not a UUID.
     """
     try:
-        lines = path.read_text("utf-8-sig").splitlines()
+        lines = path.expanduser().read_text("utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"company_ids_file: {path} is not a readable text file ({type(error).__name__})."
         ) from error
     for number, line in enumerate(map(str.strip, lines), 1):
-        company_id = parse_uuid(line)
-        if company_id:
+        if company_id := parse_uuid(line):
             yield company_id
         elif line:
             raise ConfigError(

@@ -64,11 +64,7 @@ class RunContext:
         self.clock = Clock()
 
     def start(self) -> None:
-        """Prepare all selected streams, once, before the run's first billed request.
-
-        Raises:
-            TapJoboError: The run must not start.
-        """
+        """Prepare all selected streams, once, before the run's first billed request."""
         if self._is_started:
             return
         self._is_started = True

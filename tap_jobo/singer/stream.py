@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from singer_sdk import RESTStream
 from singer_sdk.authenticators import APIKeyAuthenticator
-from singer_sdk.exceptions import MappingError
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
 from singer_sdk.singerlib import StreamMetadata
@@ -37,19 +36,10 @@ if TYPE_CHECKING:
 
 
 PROJECT_URL: Final = "https://pypi.org/project/tap-jobo/"
-_FAILING_MAPS: Final = (
-    MappingError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError
-)  # fmt: skip
-"""What an expression of the user's raises."""
 
 
 class JoboStream(RESTStream[Any]):
-    """A stream of the Jobo API.
-
-    Args:
-        tap: The tap.
-        run: What the streams of the run share.
-    """
+    """A stream of the Jobo API."""
 
     # RecordConverter has already made each record conform to the schema.
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
@@ -175,11 +165,7 @@ class JoboStream(RESTStream[Any]):
         return f"{self.tap_name}/{self._tap.plugin_version} (+{PROJECT_URL})"
 
     def require_primary_key(self) -> None:
-        """Check that the catalog selects the primary key, which a target needs to upsert.
-
-        Raises:
-            ConfigError: It does not.
-        """
+        """Check that the catalog selects the primary key, which a target needs to upsert."""
         is_known = "id" in self.effective_schema.get("properties", {})
         if not (is_known and self.mask["properties", "id"]):
             raise ConfigError(
@@ -207,7 +193,7 @@ class JoboStream(RESTStream[Any]):
 
     def log(self, message: str, *args: object, level: int = logging.INFO, **kwargs: Any) -> None:
         """Log a line, except that of the SDK about an unhandled error that `cli` reports."""
-        if not isinstance(sys.exception(), TapJoboError | MappingError):
+        if not isinstance(sys.exception(), TapJoboError):
             super().log(message, *args, level=level, **kwargs)
 
     def get_record_counter(self, **_: Any) -> metrics.Counter:
@@ -243,14 +229,15 @@ class JoboStream(RESTStream[Any]):
             self._writer.write_record(self.name, record, self.time_extracted)
             return
         try:
-            for message in self._generate_record_messages(record):
-                message.time_extracted = self.time_extracted
-                self._writer.write_message(message)
-        except _FAILING_MAPS as error:
-            what = "" if isinstance(error, MappingError) else f"{type(error).__name__}: "
+            messages = [*self._generate_record_messages(record)]
+        except Exception as error:  # an expression of the user's may raise anything
+            why = f"{type(error).__name__}: {error}"
             raise ConfigError(
-                f"Setting 'stream_maps' does not fit a row of {self.name}: {what}{error}"
+                f"Setting 'stream_maps' does not fit a row of {self.name}: {why}"
             ) from error
+        for message in messages:
+            message.time_extracted = self.time_extracted
+            self._writer.write_message(message)
 
     @cached_property
     def _is_written_unchanged(self) -> bool:

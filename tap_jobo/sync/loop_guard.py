@@ -9,7 +9,7 @@ from tap_jobo.errors import EndlessFeedError
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from tap_jobo.api.page import Page
+    from tap_jobo.api.feed import Page
     from tap_jobo.sync_id import Sync
 
 MAX_REPEATED: Final = 10
@@ -37,10 +37,6 @@ class LoopGuard:
     def detect_pagination_loop(self, sync: Sync, page: Page) -> None:
         """Check that a page does not lead back to an earlier one, which would be billed forever.
 
-        Args:
-            sync: The sync, with the cursor that the page was requested with.
-            page: The page.
-
         Raises:
             EndlessFeedError: The next cursor was used before.
         """
@@ -53,9 +49,6 @@ class LoopGuard:
 
     def detect_stall(self, ids: Collection[str]) -> None:
         """Check, once a page is delivered, that the sync still makes progress.
-
-        Args:
-            ids: The ids of the page's rows.
 
         Raises:
             EndlessFeedError: Too many pages in a row were empty, or repeated rows.

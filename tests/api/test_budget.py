@@ -153,7 +153,7 @@ class TestReserve:
         jobs(make_budget(max_credits=3_000)).check_page(1_000)
         with pytest.raises(ConfigError) as error:
             jobs(make_budget(max_credits=2_999)).check_page(1_000)
-        for part in ("max_credits", "2,999", "3,000", "jobs_batch_size", "free needs no"):
+        for part in ("max_credits", "2,999", "3,000", "jobs_batch_size", "free"):
             assert part in str(error.value)
 
     def test_reserved_at_list_price_then_at_the_price_last_seen(self) -> None:
@@ -189,15 +189,6 @@ class TestBalance:
         receive(cost, 50, deducted(2_500, 6_500))
         receive(cost, 50, deducted(2_500))
         assert budget.balance == 6_500
-
-    def test_low_balance_of_a_free_feed_buys_any_number_of_rows(
-        self, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        cost = jobs(make_budget(alert_threshold=100))
-        receive(cost, 50, deducted(0, 99))
-        receive(cost, 50, deducted(0, 98))
-        (warning,) = caplog.messages
-        assert "any number of rows" in warning
 
 
 class TestDispute:
@@ -342,13 +333,12 @@ def test_test_mode_respects_the_budget(tap: Tap) -> None:
 # The balance
 
 
-def test_low_balance_logs_one_warning_with_the_rows_left(tap: Tap) -> None:
+def test_low_balance_logs_one_warning(tap: Tap) -> None:
     tap.sandbox.balance = 10_020
     run = tap.run(credits_alert_threshold=8_000)
     (warning,) = run.lines("WARNING")
     assert "7,520" in warning
     assert "8,000" in warning
-    assert "150 rows" in warning
 
 
 @pytest.mark.parametrize("threshold", [4_020, None])

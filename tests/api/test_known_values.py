@@ -77,39 +77,25 @@ class TestLists:
         )
         assert [record for record in caplog.records if record.name == LOGGER.name] == []
         endpoints = [entry.endpoint for entry in sandbox.ledger]
-        assert endpoints == ["filters", "industries", "locations", "locations"]
+        assert sorted(set(endpoints)) == ["filters", "industries", "locations"]
+        assert len(endpoints) == 6
 
     @pytest.mark.parametrize(
-        ("settings", "line"),
+        ("name", "values", "similar"),
         [
-            (
-                {"jobs_sources": ["LEVER_CO"]},
-                "'jobs_sources': 'LEVER_CO' is not one of Jobo's sources. Did you mean 'lever_co'?",
-            ),
-            (
-                {"jobs_work_models": ["xyz"]},
-                "'jobs_work_models': 'xyz' is not one of Jobo's work models.",
-            ),
-            (
-                {"industries": ["fintehc", "biotech"]},
-                "'industries': 'fintehc' is not one of Jobo's industries. Did you mean 'fintech'?",
-            ),
-            (
-                {"jobs_locations": [{"city": "Ber"}]},
-                """'jobs_locations': {"city": "Ber"} is not one of Jobo's locations. Did""",
-            ),
-            (
-                {"jobs_locations": [{"country": "Germny"}]},
-                """'jobs_locations': {"country": "Germny"} is not one of Jobo's locations.""",
-            ),
+            ("jobs_sources", ["LEVER_CO"], " Did you mean 'lever_co'?"),
+            ("jobs_work_models", ["xyz"], ""),
+            ("industries", ["fintehc", "biotech"], " Did you mean 'fintech'?"),
+            ("jobs_locations", [{"city": "Ber"}], " Did you mean {'city': 'Berlin'}?"),
+            ("jobs_locations", [{"country": "Germny"}], ""),
         ],
     )
     def test_value_that_jobo_does_not_list(
-        self, sandbox: Sandbox, settings: dict[str, Any], line: str
+        self, sandbox: Sandbox, name: str, values: list[Any], similar: str
     ) -> None:
-        (warning,) = warnings(sandbox, **settings)
-        assert warning.startswith(f"Setting {line}")
-        assert warning.endswith(" Unknown values match no rows.")
+        (warning,) = warnings(sandbox, None, **{name: values})
+        why = f"Jobo does not list {values[0]!r}, so it matches no rows."
+        assert warning == f"Setting '{name}': {why}{similar}"
 
     def test_at_most_three_values_are_suggested(self, sandbox: Sandbox) -> None:
         keys = [{"key": f"work_{number}", "count": 1} for number in range(9)]

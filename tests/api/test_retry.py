@@ -129,16 +129,14 @@ def test_requested_waits_of_an_hour_do_not_use_up_our_own_retries(
 
 
 @pytest.mark.parametrize("asked", [["3601"], ["1800", "1801"], ["999999999999"]])
-def test_wait_over_an_hour_ends_the_run_and_says_when_to_retry(
+def test_wait_over_an_hour_ends_the_run_and_is_named(
     sandbox: Sandbox, feed: FeedClient, asked: list[str]
 ) -> None:
     for text in asked:
         fail(sandbox, 429, Retry_After=text)
-    with pytest.raises(ApiError) as error:
+    with pytest.raises(ApiError, match=f"asks to wait {int(asked[-1]):,} seconds"):
         feed.page()
     assert len(sandbox.feed_requests) == len(asked)
-    then = feed.clock.now() + timedelta(seconds=min(float(asked[-1]), 1e9))
-    assert then.strftime("%Y-%m-%dT%H:%M") in str(error.value)
 
 
 # Our own waits
@@ -170,7 +168,7 @@ def test_backoff_without_jitter_doubles_up_to_30_seconds(monkeypatch: pytest.Mon
     monkeypatch.setattr("random.uniform", lambda _, most: most)
     retry = Retry(120, is_paid=True)
     failure = FailedTryError("Jobo responded with 503", Outcome.REFUSED)
-    took = [retry.wait_after(failure, spent=0, now=NOON) for _ in range(8)]
+    took = [retry.wait_after(failure, 0) for _ in range(8)]
     assert took == [0.5, 1, 2, 4, 8, 16, 30, 30]
 
 

@@ -12,7 +12,6 @@ from tap_jobo.journal.bucket import Bucket, open_bucket
 from tap_jobo.journal.folder import Folder
 from tap_jobo.journal.lease import store_errors
 from tap_jobo.journal.store import ExistsError, MissingError, Store, StoreError
-from tap_jobo.settings.bucket_url import parse_bucket_url
 from tests.support import bucket as fake
 from tests.support.clock import FakeClock
 
@@ -31,9 +30,8 @@ def opens(request: pytest.FixtureRequest, tmp_path: Path) -> Opens:
     memory = MemoryStore()
 
     def in_bucket() -> Store:
-        url = parse_bucket_url(f"{request.param}://journals{tmp_path}")
-        assert url
-        return Bucket(open_bucket(url), str(url))
+        url = f"{request.param}://journals{tmp_path}"
+        return Bucket(open_bucket(url), url)
 
     kinds: dict[str, tuple[str, Opens]] = {
         "folder": ("", lambda: Folder(tmp_path / "journal")),

@@ -146,7 +146,7 @@ class TestStreamMaps:
         assert line.startswith("Setting 'stream_maps' does not fit a row of career_sites: ValueErr")
         assert len(sandbox.feed_requests) == 1
         line = complaint(tap.run(stream_maps={"career_sites": {"x": "name.no_method()"}}))
-        assert line.startswith("Setting 'stream_maps' does not fit a row of career_sites: Failed")
+        assert line.startswith("Setting 'stream_maps' does not fit a row of career_sites: ")
         assert "name.no_method()" in line
         assert len(sandbox.feed_requests) == 1  # the page is replayed
 

@@ -18,7 +18,7 @@ from obstore.store import MemoryStore
 
 from tap_jobo.api.api_clock import ApiClock, read_api_clock
 from tap_jobo.api.budget import Budget, FeedCost
-from tap_jobo.api.feed_reader import FeedReader, RawPage
+from tap_jobo.api.feed import FeedReader, RawPage
 from tap_jobo.api.responses import ApiResponse
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import BudgetReachedError, CursorRejectedError
