@@ -53,9 +53,8 @@ class ApiClock:
         if instant and instant > self.now() + _DATE_RESOLUTION:
             raise StateError(
                 f"The bookmark {format_timestamp(instant)} is in the future: the API's clock shows "
-                f"{format_timestamp(self.now())}. Rows would be skipped, so the run ends. Nothing "
-                "was billed. Correct replication_key_value (or started_at of 'scan') in the state, "
-                "or run a full refresh."
+                f"{format_timestamp(self.now())}. Nothing was billed. In the state, correct "
+                "replication_key_value (or started_at of 'scan'), or run a full refresh."
             )
 
     def _passed(self) -> timedelta:

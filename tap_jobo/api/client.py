@@ -20,7 +20,6 @@ from tap_jobo.api.retry import (
     READ_SECONDS,
     RETRY_SECONDS,
     FailedTryError,
-    Outcome,
     RateLimiter,
     Retry,
 )
@@ -99,17 +98,10 @@ class Client:
     ) -> ApiResponse:
         """Return the complete response to a request.
 
-        With a `cost`, a page is reserved before each try, and each try that may have been billed
-        without returning a page is charged in full. The returned page is not: its reader charges
-        and reconciles it.
-
-        Args:
-            request: What to send, including the key.
-            rows: Maximum rows that the response may hold and cost.
-            cost: Where they are charged; None for a free request.
-            envelope: As for `require_success`.
-            forbidden: As for `require_success`.
-            any_status: Whether to return any response, whatever its status.
+        With a `cost`, at most `rows` are reserved before each try, and each try that may have been
+        billed without returning a page is charged in full. The returned page is not: its reader
+        charges and reconciles it. With `any_status`, any response is returned; otherwise
+        `envelope` and `forbidden` are as for `require_success`.
 
         Raises:
             ApiError: Jobo refused it, or no try returned a usable response.
@@ -129,7 +121,7 @@ class Client:
                 response = self._send(request, timeout, cost, rows)
                 return response if any_status else require_success(response, envelope, forbidden)
             except FailedTryError as failure:
-                if cost and failure.outcome is Outcome.POSSIBLY_BILLED:
+                if cost and failure.may_be_billed:
                     cost.charge_in_full(failure.headers, rows)
                 wait = retry.wait_after(failure, self.clock.monotonic() - started)
                 self.logger.warning("%s: trying again in %.1f seconds.", failure, wait)
@@ -180,7 +172,7 @@ class Client:
             except requests.RequestException as error:
                 if status < HTTPStatus.MULTIPLE_CHOICES:
                     message = "Jobo's response broke off"
-                    raise FailedTryError(message, Outcome.POSSIBLY_BILLED) from error
+                    raise FailedTryError(message, may_be_billed=True) from error
             return ApiResponse(body, status, response.headers)
 
 
@@ -207,7 +199,7 @@ def _failure(request: PreparedRequest, error: Exception, *, is_sent: bool) -> Fa
     text = type(root).__name__ if isinstance(root, requests.RequestException) else str(root)
     cause = getattr(root, "strerror", None) or text
     if is_sent:
-        return FailedTryError(f"Jobo's response was lost ({cause})", Outcome.POSSIBLY_BILLED)
+        return FailedTryError(f"Jobo's response was lost ({cause})", may_be_billed=True)
     host = urlsplit(request.url or "").netloc.rpartition("@")[2]
     proxy = " through the proxy" if isinstance(error, requests.exceptions.ProxyError) else ""
-    return FailedTryError(f"{host} cannot be reached{proxy} ({cause})", Outcome.NOT_SENT)
+    return FailedTryError(f"{host} cannot be reached{proxy} ({cause})", is_unreachable=True)

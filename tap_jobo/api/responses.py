@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tap_jobo.api.budget import deducted_credits
-from tap_jobo.api.retry import FailedTryError, Outcome, parse_retry_after
+from tap_jobo.api.retry import FailedTryError, retry_after
 from tap_jobo.errors import (
     ApiError,
     CursorRejectedError,
@@ -33,7 +33,6 @@ _ADVICE: Final[Mapping[int, str]] = {
     400: "Check the filters and start_date.",
     401: "Set api_key to a valid key of your account.",
     403: "The plan or the key does not include this: contact Jobo.",
-    404: "Check the setting api_url.",
 }
 _MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -66,16 +65,15 @@ def require_success(
         if _is_usable(response, envelope):
             return response
         message = f"Jobo responded with {status}, but without the documented JSON"
-        raise FailedTryError(message, Outcome.POSSIBLY_BILLED, headers=headers)
+        raise FailedTryError(message, may_be_billed=True, headers=headers)
     facts = _parse_error(response.body)
     message = f"Jobo responded with {status}{_quote(facts)}"
     if status in _LATER | _POSSIBLY_BILLED:
-        may_be_billed = status in _POSSIBLY_BILLED or deducted_credits(headers)
         raise FailedTryError(
             message,
-            Outcome.POSSIBLY_BILLED if may_be_billed else Outcome.REFUSED,
+            may_be_billed=status in _POSSIBLY_BILLED or bool(deducted_credits(headers)),
             headers=headers,
-            retry_after=parse_retry_after(status, headers, facts),
+            retry_after=retry_after(status, headers, facts),
             is_rate_limit=status == HTTPStatus.TOO_MANY_REQUESTS,
         )
     raise _refusal(status, message, facts, forbidden)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import random
 import threading
 from dataclasses import dataclass, field
@@ -39,28 +38,22 @@ _LOGGED: Final = 5.0
 """Pauses of more than this many seconds are logged."""
 
 
-class Outcome(enum.Enum):
-    """What became of a try that returned no page."""
-
-    NOT_SENT = enum.auto()  # the API did not receive it: free
-    REFUSED = enum.auto()  # free
-    POSSIBLY_BILLED = enum.auto()  # charged in full
-
-
 @dataclass(eq=False)
 class FailedTryError(ApiError):
     """A try returned no page, but another may.
 
     Attributes:
         message: What happened.
-        outcome: What that means for the bill.
+        is_unreachable: Whether the API has not received the request.
+        may_be_billed: Whether the API may have billed a page. Otherwise, the try was free.
         headers: The headers of the response, if there is one.
         retry_after: Seconds that the response asks to wait, if it does.
         is_rate_limit: Whether the cause is a rate limit, which holds back all workers.
     """
 
     message: str
-    outcome: Outcome
+    is_unreachable: bool = False
+    may_be_billed: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
     retry_after: float | None = None
     is_rate_limit: bool = False
@@ -85,7 +78,7 @@ class Retry:
 
     def wait_after(self, failure: FailedTryError, spent: float) -> float:
         """Return the seconds to wait before the next try, or raise ApiError if there is none."""
-        if self._is_paid and failure.outcome is Outcome.POSSIBLY_BILLED:
+        if self._is_paid and failure.may_be_billed:
             return self._after_possibly_billed(failure)
         self.seconds_left -= spent
         first, longest = BACKOFF
@@ -95,8 +88,7 @@ class Retry:
         wait: float = max(first, backoff * random.uniform(0.5, 1))  # noqa: S311 - jitter
         self._tries += 1
         if wait > self.seconds_left:
-            is_unreachable = failure.outcome is Outcome.NOT_SENT
-            error = UnreachableError if is_unreachable else RetriesExhaustedError
+            error = UnreachableError if failure.is_unreachable else RetriesExhaustedError
             spent = self._seconds - self.seconds_left
             raise error(f"{failure} (given up after {spent:.0f} seconds)")
         self.seconds_left -= wait
@@ -118,16 +110,14 @@ class Retry:
         return seconds
 
 
-def parse_retry_after(
-    status: int, headers: Mapping[str, str], body: Mapping[str, Any]
-) -> float | None:
+def retry_after(status: int, headers: Mapping[str, str], facts: Mapping[str, Any]) -> float | None:
     """Return the seconds that a response asks to wait; None if it does not ask."""
-    retry_after = headers.get("Retry-After")
-    seconds = _number(retry_after)
-    if seconds is None and (date := parse_http_date(retry_after)):
+    header = headers.get("Retry-After")
+    seconds = _number(header)
+    if seconds is None and (date := parse_http_date(header)):
         seconds = _until(date.timestamp(), headers)
     if seconds is None:
-        seconds = _number(body.get("retry_after_seconds"))
+        seconds = _number(facts.get("retry_after_seconds"))
     if seconds is None and status == HTTPStatus.TOO_MANY_REQUESTS:
         seconds = _until(_number(headers.get("X-RateLimit-Reset")), headers)
     return seconds
