@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from tap_jobo.api.page import check_has_more, page_decoder, read_page
 from tap_jobo.clock import format_timestamp
 from tap_jobo.streams.feed_spec import Continuation
 
@@ -12,11 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
+    from msgspec import Struct
     from requests import PreparedRequest
 
     from tap_jobo.api.api_clock import ApiClock
     from tap_jobo.api.budget import FeedCost
     from tap_jobo.api.client import Client
+    from tap_jobo.api.page import Page
     from tap_jobo.streams.feed_spec import FeedSpec
     from tap_jobo.sync_id import Filters, Sync
 
@@ -53,34 +56,25 @@ class RawPage:
     has_more: bool | None = None
 
 
+@dataclass(kw_only=True)
 class FeedReader:
-    """Fetches pages.
+    """Fetches pages, and parses them.
 
-    Args:
-        spec: The feed.
-        client: Sends the requests.
+    Attributes:
         prepare: Builds a request from its parameters.
-        filters: The filters of every sync.
-        cost: Where the cost of each page is counted.
-        clock: The API's clock.
+        row_type: The msgspec type of rows that need no conversion.
     """
 
-    def __init__(  # noqa: PLR0913 - each is a separate dependency
-        self,
-        *,
-        spec: FeedSpec,
-        client: Client,
-        prepare: Callable[[dict[str, Any]], PreparedRequest],
-        filters: Filters,
-        cost: FeedCost,
-        clock: ApiClock,
-    ) -> None:
-        self._spec = spec
-        self._client = client
-        self._prepare = prepare
-        self._filters = filters
-        self._cost = cost
-        self._clock = clock
+    spec: FeedSpec
+    client: Client
+    prepare: Callable[[dict[str, Any]], PreparedRequest]
+    filters: Filters
+    cost: FeedCost
+    clock: ApiClock
+    row_type: type[Struct]
+
+    def __post_init__(self) -> None:
+        self._decoder = page_decoder(self.spec, self.row_type)
 
     def fetch_page(self, sync: Sync) -> RawPage:
         """Fetch and charge a sync's next page.
@@ -88,23 +82,41 @@ class FeedReader:
         Raises:
             TapJoboError: As for `Client.fetch`.
         """
-        started_at = format_timestamp(self._clock.earlier())
-        response = self._client.fetch(
-            self._prepare(request_parameters(self._spec, sync, self._filters)),
+        started_at = format_timestamp(self.clock.earlier())
+        response = self.client.fetch(
+            self.prepare(request_parameters(self.spec, sync, self.filters)),
             rows=sync.batch_size,
-            cost=None if self._spec.is_free else self._cost,
-            envelope=(self._spec.item_key, "has_more", "next_cursor"),
-            forbidden=self._spec.forbidden,
+            cost=None if self.spec.is_free else self.cost,
+            envelope=(self.spec.item_key, "has_more", "next_cursor"),
+            forbidden=self.spec.forbidden,
         )
         return RawPage(
             body=response.body,
-            cost=self._cost.charge(response.headers, sync.batch_size),
+            cost=self.cost.charge(response.headers, sync.batch_size),
             headers=response.headers,
             started_at=started_at,
-            received_at=self._clock.now(),
+            received_at=self.clock.now(),
             has_more=_BOOLEANS.get(response.headers.get("X-Has-More", "").lower()),
         )
 
-    def reconcile(self, page: RawPage, rows: int, requested: int) -> str:
-        """Correct the charge of a page, as `FeedCost.reconcile` does."""
-        return self._cost.reconcile(page.cost, page.headers, rows, requested)
+    def parse_page(
+        self, sync: Sync, body: bytes, *, has_more: bool | None, raw: RawPage | None
+    ) -> Page:
+        """Parse a page, and correct its charge if it was billed in this run.
+
+        Args:
+            sync: The sync, with the cursor that the page was requested with.
+            body: The page.
+            has_more: What its header `X-Has-More` said, None if it was missing.
+            raw: The page as received, None if it is replayed.
+
+        Raises:
+            ApiError: The page is not the documented envelope.
+        """
+        page = read_page(body, self.spec, sync.cursor, self._decoder)
+        if raw:
+            rows = len(page.items)
+            dispute = self.cost.reconcile(raw.cost, raw.headers, rows, sync.batch_size)
+            page = replace(page, dispute=dispute)
+        check_has_more(page, has_more)
+        return page

@@ -35,6 +35,7 @@ class Page:
         has_more: Whether another page follows, which an empty page does not rule out.
         estimated_total: Estimated items in the whole sync, if the response has it.
         are_rows_checked: Whether the items have been parsed as rows of the decoder's type.
+        dispute: What is wrong with the credits that Jobo deducted; empty if nothing is.
     """
 
     items: list[Any]
@@ -42,6 +43,7 @@ class Page:
     has_more: bool
     estimated_total: int | None = None
     are_rows_checked: bool = False
+    dispute: str = ""
 
 
 def page_decoder(spec: FeedSpec, row_type: type[msgspec.Struct]) -> PageDecoder | None:
