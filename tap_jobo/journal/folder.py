@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import sys
-import tempfile
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -80,16 +80,9 @@ class Folder:
         path = self._root / name
         with _store_errors():
             self._make_folder(path.parent)
-            descriptor, temporary = tempfile.mkstemp(_TEMPORARY, path.name, path.parent)
-            try:
-                with open(descriptor, "wb") as file:  # noqa: PTH123 - of a descriptor
-                    file.write(content)
-                    file.flush()
-                    _sync(file.fileno())
-                Path(temporary).replace(path)
-            except OSError:
-                _try_to_remove(temporary)
-                raise
+            temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}{_TEMPORARY}")
+            _write_new(temporary, content)
+            temporary.replace(path)
             _sync_folder(path.parent)
 
     def remove(self, names: Sequence[str]) -> None:
@@ -183,17 +176,13 @@ def _write_new(path: Path, content: bytes) -> None:
             _sync(file.fileno())
             _sync_folder(path.parent)
         except OSError:
-            _try_to_remove(path)
+            with suppress(OSError):
+                path.unlink()
             raise
 
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
-
-
-def _try_to_remove(path: str | Path) -> None:
-    with suppress(OSError):
-        os.unlink(path)  # noqa: PTH108 - of either type
 
 
 def _sync(descriptor: int) -> None:

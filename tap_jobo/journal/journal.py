@@ -39,7 +39,7 @@ from tap_jobo.journal.page import (
     hash_cursor,
 )
 from tap_jobo.journal.store import ExistsError, MissingError, StoreError
-from tap_jobo.journal.write_queue import WriteQueue
+from tap_jobo.journal.write_queue import Write, WriteQueue
 from tap_jobo.wording import dollars, plural
 
 if TYPE_CHECKING:
@@ -79,21 +79,13 @@ class Journal:
             self._queue = WriteQueue(store, logger)
 
     def prepare(self) -> None:
-        """Check that the journal can be written, before anything is billed.
-
-        Raises:
-            JournalError: It cannot be.
-        """
+        """Check that the journal can be written. Raises `JournalError` if it cannot be."""
         if self.is_on:
             with self._usable():
                 self._store.replace(f"{self._top}/key.json", encode(self._key.content))
 
     def read(self, contents: Contents | None = None) -> Self:
-        """Read what the journal holds.
-
-        Raises:
-            JournalError: It cannot be read.
-        """
+        """Read what the journal holds. Raises `JournalError` if it cannot be read."""
         if self.is_on:
             name = self._key.name
             with self._usable():
@@ -160,25 +152,28 @@ class Journal:
                 yield Journal(self._store, key, self._logger).read(self._contents)
 
     def expire(self, now: datetime, used: Sync) -> None:
-        """Remove the syncs whose last page came more than 30 days ago and that no run uses.
+        """Remove the syncs whose last page came more than 30 days ago, and warn of unused pages.
 
         Args:
             now: The API's clock.
             used: The sync that this run starts with. It stays, and so do its descendants.
         """
-        line, oldest = self._line(used), format_timestamp(now - _KEPT_FOR)
-        old = [
-            each
-            for each in self._syncs.values()
-            if each.sync.id not in line and self._last_used(each, oldest) < oldest
-        ]
-        if worth := [each for each in self._not_superseded(old) if each.pages]:
+        line = {used.id, used.replaces} - {""}
+        for each in self._syncs.values():  # in the order in which they began
+            if not line.isdisjoint({each.sync.parent_id, each.sync.replaces}):
+                line.add(each.sync.id)
+        unused = [each for each in self._syncs.values() if each.sync.id not in line]
+        if worth := [each for each in self._not_superseded(unused) if each.pages]:
             self._logger.warning(
-                "Dropping %s from the journal: older than 30 days, and no state has shown that "
-                "their rows arrived.",
-                self._describe(worth),
+                "The journal holds %s, worth %s, of %s that this run does not use: they belong to "
+                "another lookback_minutes, start_date, or state. To use them, run with that. They "
+                "are dropped 30 days after the last of them.",
+                plural(sum(len(each.pages) for each in worth), "page"),
+                dollars(sum(map(self._contents.credits, worth))),
+                self._key.stream,
             )
-        self._remove(old)
+        oldest = format_timestamp(now - _KEPT_FOR)
+        self._remove([each for each in unused if self._last_used(each, oldest) < oldest])
 
     def _last_used(self, kept: JournaledSync, oldest: str) -> str:
         if kept.created_at >= oldest:  # which spares reading its last page
@@ -268,28 +263,11 @@ class Journal:
         named = [self._newest(completed), self._newest(pending.id if pending else "")]
         if max((each.sync.number for each in named if each), default=0) < last.number:
             self._logger.warning(
-                "The state of %s is older than the last complete sync in the journal %s (of %s). "
-                "It was restored, or another pipeline shares this journal: then give each its own "
-                "journal_dir. Rows since the state are billed again.",
+                "The state of %s is older than the last complete sync in the journal (of %s), so "
+                "rows are billed again. It was restored, or another pipeline shares this journal: "
+                "then give each its own journal_dir.",
                 self._key.stream,
-                self._store.location,
                 last.bookmark,
-            )
-
-    def warn_unused(self, chosen: Sync) -> None:
-        """Warn of billed pages that a run does not use, and that no later sync has superseded.
-
-        Args:
-            chosen: The sync that the run starts with; syncs that continue from it are used too.
-        """
-        line = self._line(chosen)
-        mine = self._not_superseded(self._syncs.values())
-        if unused := [each for each in mine if each.sync.id not in line and each.pages]:
-            self._logger.warning(
-                "The journal holds %s of %s that this run does not use: they belong to another "
-                "lookback_minutes, start_date, or state. To use them, run with that.",
-                self._describe(unused),
-                self._key.stream,
             )
 
     def credits_of(self, sync: Sync) -> int:
@@ -300,11 +278,7 @@ class Journal:
     # Pages
 
     def begin(self, sync: Sync, now: datetime) -> Sync:
-        """Write a sync under a number of its own, before its first request.
-
-        Raises:
-            JournalError: Another run goes on at the same time.
-        """
+        """Write a sync under a number of its own, before its first request. Raises as `put`."""
         if not self.is_on or sync.number:
             return sync
         # Those of runs that ended before their first page are of no use.
@@ -314,16 +288,14 @@ class Journal:
         start = replace(sync, started_at=None, cursor=None, rows=0, pages=0)
         kept = JournaledSync(self._key.name, start, self._run, format_timestamp(now))
         self._syncs[sync.number] = kept
-        self._queue.add(kept.name, kept.content, partial(self._verify_newest, kept))
-        self._flush()
+        self._write(Write(kept.name, kept.content, partial(self._verify_newest, kept)))
         return sync
 
     def find(self, sync: Sync) -> JournaledPage | None:
         """Return the sync's next page if it has been billed.
 
         Raises:
-            JournalError: It is damaged or missing, or not the page that comes next. To fetch it
-                again would bill it again.
+            JournalError: It is damaged or missing, or not the page that comes next.
         """
         kept, number = self._syncs.get(sync.number), sync.pages + 1
         if kept is None or number > max(kept.pages, default=0):
@@ -349,8 +321,8 @@ class Journal:
         """Log that the pages of a sync are replayed, from its next one on."""
         count = sum(number > sync.pages for number in self._syncs[sync.number].pages)
         self._logger.info(
-            "Replaying %s from the journal %s, free: billed since %s, and not covered by the state "
-            "of this run. To bill them again instead, run `tap-jobo-journal drop %s`.",
+            "Replaying %s from the journal %s, free: billed since %s, and not covered by the "
+            "state. To bill them again instead, run `tap-jobo-journal drop %s`.",
             plural(count, "page"),
             self._store.location,
             page.header.received_at,
@@ -392,8 +364,7 @@ class Journal:
             kept.pages.add(number)
             name = kept.page_name(number)
             verify = partial(self._verify_present, kept, name)
-            self._queue.add(name, encode_page(header, body), verify, cost)
-            self._flush()
+            self._write(Write(name, encode_page(header, body), verify, cost))
         return JournaledPage(f"{sync.id}.{number}", header, body)
 
     def quarantine(self, rows: Sequence[bytes], reason: str = "") -> None:
@@ -403,14 +374,12 @@ class Journal:
             rows: The rows, as received.
             reason: What they have in common; part of their names.
         """
-        new = _quarantine_names(rows, reason).items() if self.is_on else ()
-        for name, row in new:
-            if name not in self._quarantined:
-                self._quarantined.add(name)
-                self.quarantined += 1
-                self._queue.add(f"{self._top}/quarantine/{name}", row)
+        named = _quarantine_names(rows, reason) if self.is_on else {}
+        new = named.keys() - self._quarantined
         if new:
-            self._flush()
+            self._quarantined |= new
+            self.quarantined += len(new)
+            self._write(*(Write(f"{self._top}/quarantine/{name}", named[name]) for name in new))
 
     def quarantined_with(self, rows: Sequence[bytes], reason: str) -> int:
         """Return how many rows are in quarantine for a reason, or would be with these."""
@@ -433,9 +402,9 @@ class Journal:
 
     # The fence
 
-    def _flush(self) -> None:
+    def _write(self, *writes: Write) -> None:
         try:
-            self._queue.flush()
+            self._queue.write(*writes)
         except ExistsError as error:
             raise self._fenced(f"has written {error}") from None
 
@@ -462,8 +431,8 @@ class Journal:
         return JournalError(
             f"Another run of {self._key.stream} goes on at the same time in the journal "
             f"{self._store.location}: it {what}. This run ends, because both would be billed for "
-            "the same pages. The page that it was just billed for may be billed again. Run it "
-            "again once no other run is in progress, or give each pipeline its own journal_dir."
+            "the same pages. The page in flight may be billed again. Run again once no other run "
+            "is in progress, or give each pipeline its own journal_dir."
         )
 
     # The rest
@@ -477,21 +446,8 @@ class Journal:
         found = [each for each in self._syncs.values() if id_ and each.sync.id == id_]
         return found[-1] if found else None
 
-    def _line(self, chosen: Sync) -> set[str]:
-        """Return the ids of a sync, of what it replaces, and of its descendants."""
-        line = {chosen.id, chosen.replaces} - {""}
-        for kept in self._syncs.values():  # in the order in which they began
-            if not line.isdisjoint({kept.sync.parent_id, kept.sync.replaces}):
-                line.add(kept.sync.id)
-        return line
-
     def _not_superseded(self, syncs: Iterable[JournaledSync]) -> list[JournaledSync]:
         return [each for each in syncs if each.sync.number > self._last_number]
-
-    def _describe(self, syncs: Sequence[JournaledSync]) -> str:
-        pages = sum(len(each.pages) for each in syncs)
-        cost = sum(self._contents.credits(each) for each in syncs)
-        return f"{plural(pages, 'page')}, worth {dollars(cost)},"
 
     def _remove(self, syncs: Iterable[JournaledSync]) -> None:
         """Remove syncs, ancestors first, each as a whole."""

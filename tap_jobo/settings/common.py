@@ -9,8 +9,9 @@ from tap_jobo.settings import setting as of
 from tap_jobo.settings.setting import Setting
 
 _BASE_URL: Final = (
-    r"(?:https://(?:[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\])"
-    r"|http://(?:127(?:\.[0-9]{1,3}){3}|(?i:localhost)|\[::1\]))(?::[0-9]{1,5})?(?:/[\w.~/%-]*)?"
+    r"(?:https://[A-Za-z0-9][A-Za-z0-9.-]*"
+    r"|http://(?:127(?:\.[0-9]{1,3}){3}|(?i:localhost)|\[::1\]))"
+    r"(?::(?:[0-9]{1,4}|[1-5][0-9]{4}|6[0-5][0-9]{3}))?(?:/[A-Za-z0-9._~/%-]*)?"
 )
 _BUCKET_URL: Final = (
     r"(?:s3|gs|azure)://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]"
@@ -140,12 +141,10 @@ CONTROL: Final = (
     Setting(
         name="company_ids",
         description=(
-            "Up to 1,000 company ids (environment variables are limited in size): the stream "
-            "`companies` reads only these profiles, free, and no career sites are read."
+            "Company ids: the stream `companies` reads only these profiles, free, and no career "
+            "sites are read. For more than 1,000, use `company_ids_file`."
         ),
-        type=of.list_of(
-            "at most 1,000 UUIDs (company_ids_file takes more)", {"pattern": _UUID}, most=1_000
-        ),
+        type=of.list_of("UUIDs", {"pattern": _UUID}),
     ),
     Setting(
         name="company_ids_file",

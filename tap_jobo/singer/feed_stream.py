@@ -10,7 +10,7 @@ from uuid import uuid4
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from tap_jobo.api.budget import FeedCost
-from tap_jobo.api.feed_reader import FeedReader
+from tap_jobo.api.feed import FeedReader
 from tap_jobo.api.profiles import PROFILE_PATH
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import ConfigError

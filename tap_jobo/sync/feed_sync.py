@@ -23,7 +23,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tap_jobo.api.page import falls_short
+from tap_jobo.api.feed import falls_short
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import (
     ApiError,
@@ -40,8 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from tap_jobo.api.feed_reader import FeedReader, RawPage
-    from tap_jobo.api.page import Page
+    from tap_jobo.api.feed import FeedReader, Page, RawPage
     from tap_jobo.journal.journal import Journal
     from tap_jobo.journal.page import JournaledPage
     from tap_jobo.records.converter import RecordConverter, Row
@@ -146,7 +145,6 @@ class FeedSync:
         if resumed is None:
             new = self.start.new_sync(state) if sync is state.pending else sync
             resumed = journal.resume(new, bookmark, is_refresh=self.start.is_refresh)
-        journal.warn_unused(resumed)
         journal.expire(self._now(), resumed)
         return resumed
 

@@ -9,7 +9,7 @@ from tap_jobo.errors import EndlessFeedError
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from tap_jobo.api.page import Page
+    from tap_jobo.api.feed import Page
     from tap_jobo.sync_id import Sync
 
 MAX_REPEATED: Final = 10

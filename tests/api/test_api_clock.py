@@ -57,12 +57,6 @@ class TestRequest:
         assert first.headers["x-api-key"] == sandbox.api_key
         assert {entry.endpoint for entry in others} == {"feed"}
 
-    def test_each_run_asks_for_another_company(self, tap: Tap, sandbox: Sandbox) -> None:
-        tap.run()
-        tap.run()
-        first, second = sandbox.requests_to("clock")
-        assert first.company_id != second.company_id
-
     def test_one_serves_all_feeds_of_a_run(self, tmp_path: Path) -> None:
         with Sandbox(size=20, jobs=20) as sandbox:
             catalog = selecting(discover(tmp_path), jobs=True, expired_jobs=True)
@@ -100,9 +94,6 @@ class TestEnd:
         sandbox.omit_date_header = True
         assert "The API's clock is not known" in complaint(tap.run(journal=False))
         assert [entry.endpoint for entry in sandbox.ledger] == ["clock"] * 3
-
-    def test_date_in_the_third_try_is_enough(self) -> None:
-        assert _read(0, dates=[None, None, NOON]).now() == NOON
 
     @pytest.mark.parametrize("is_test", [False, True])
     def test_unreachable_host_within_a_minute(

@@ -13,7 +13,7 @@ import requests
 from requests.adapters import BaseAdapter
 from urllib3 import HTTPResponse
 
-from jobo_sandbox import FEED_LIMITS, Fault, Sandbox
+from jobo_sandbox import Fault, Sandbox
 from jobo_sandbox.core import Core
 from jobo_sandbox.endpoints import answer
 from tests.support.client import GARBAGE, FeedClient
@@ -86,17 +86,6 @@ def test_pacing_uses_a_minutes_rate_with_almost_no_429(latency: float, offset: f
     assert answered.count(429) <= 0.01 * len(answered)
 
 
-def test_pacing_uses_an_hours_rate_with_almost_no_429() -> None:
-    hours = 2
-    feed, core = paced(FEED_LIMITS, 0.1)
-    end = hours * 3_600
-    while feed.clock.passed < end:
-        feed.page(rows=1)
-    answered = [entry.status for entry in core.feed_requests]
-    assert answered.count(200) >= 0.95 * 5_000 * hours
-    assert answered.count(429) <= 0.01 * len(answered)
-
-
 def test_first_half_of_an_allowance_is_not_paced() -> None:
     feed, core = paced([(120, 60)], 0.1)
     for _ in range(60):
@@ -106,13 +95,6 @@ def test_first_half_of_an_allowance_is_not_paced() -> None:
     for _ in range(10):
         feed.page(rows=1)
     assert feed.clock.passed > 10
-
-
-def test_without_headers_nothing_is_paced() -> None:
-    feed, _ = paced([(120, 60)], 0.1, omit_rate_headers=True)
-    for _ in range(120):
-        feed.page(rows=1)
-    assert feed.clock.passed == pytest.approx(12)
 
 
 @pytest.mark.parametrize(("seconds", "waited"), [(3_600, 1_800), (3_601, 0), (-1, 0)])
@@ -164,25 +146,3 @@ def test_refused_request_names_the_wait(
     fail(sandbox, 429, Retry_After="20")
     feed.page()
     assert caplog.messages[1] == "Jobo's rate limit is reached: waiting 20 s."
-
-
-def test_pause_of_five_seconds_is_not_logged(
-    sandbox: Sandbox, feed: FeedClient, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO)
-    reset = str(int(NOON.timestamp()) + 5)
-    used_up = {"X-RateLimit-Limit": "120", "X-RateLimit-Remaining": "0"}
-    sandbox.faults.add(Fault(headers=used_up | {"X-RateLimit-Reset": reset}))
-    feed.page(feed.page().next_cursor)
-    assert feed.clock.passed == 5
-    assert caplog.messages == []
-
-
-def test_wait_for_another_failure_is_no_rate_limit(
-    sandbox: Sandbox, feed: FeedClient, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO)
-    fail(sandbox, 503, Retry_After="20", X_RateLimit_Limit="120")
-    feed.page()
-    assert len(caplog.messages) == 1
-    assert "rate limit" not in caplog.text

@@ -123,32 +123,6 @@ def test_export_puts_a_page_of_many_lines_on_one(tap: Tap) -> None:
     assert [json.loads(line) for line in written(tap, "export")] == [page]
 
 
-def test_export_writes_each_row_as_a_line(tap: Tap) -> None:
-    run = tap.run()
-    rows = [json.loads(line) for line in written(tap, "export", "--rows")]
-    assert [row["id"] for row in rows] == run.ids
-    assert rows[0] == tap.sandbox.world.rows()[run.ids[0]]
-
-
-def test_export_writes_rows_exactly_as_they_came(tap: Tap) -> None:
-    row = '{"id" : "x", "n":1.50,  "big":123456789012345678901234567890}'
-    body = f'{{"career_sites":[{row}\n,1],"has_more":false}}'
-    tap.sandbox.faults.add(Fault(garbage=body), endpoint="feed")
-    tap.run()
-    assert written(tap, "export", "--rows") == [row, "1"]
-
-
-@pytest.mark.parametrize("body", ['{"career_sites":', '{"sites":[]}', '{"a":' + "[" * 100_000])
-def test_export_of_rows_names_pages_without_any(tap: Tap, folder: Path, body: str) -> None:
-    cut_in_request(tap, 3, billed=False)
-    rewrite(pages(folder)[1], body=body.encode())
-    run = journal_command(tap, "export", "--rows")
-    assert run.returncode == 1
-    assert len(run.stdout.splitlines()) == 50
-    assert f"{names(folder)[1]} has no rows that can be read" in run.stderr
-    assert body in written(tap, "export")
-
-
 def test_export_skips_a_page_that_is_damaged_on_disk(tap: Tap, folder: Path) -> None:
     cut_in_request(tap, 3, billed=False)
     damage(pages(folder)[0])
@@ -275,12 +249,6 @@ def test_the_folder_is_an_option_too(tap: Tap) -> None:
         [sys.executable, "-m", "tap_jobo.journal", "--journal-dir", folder, "export"],
         tap.environment({"TAP_JOBO_JOURNAL_DIR": "elsewhere"}),
     )
-    assert len(run.stdout.splitlines()) == 3
-
-
-def test_the_default_is_the_users_state_folder(tap: Tap) -> None:
-    tap.run(journal_dir=None)
-    run = execute([sys.executable, "-m", "tap_jobo.journal", "export"], tap.environment())
     assert len(run.stdout.splitlines()) == 3
 
 

@@ -165,11 +165,6 @@ class TestRescue:
                 assert record["_rescued_data"].startswith("{")
                 _assert_storable(record["_rescued_data"])
 
-    def test_it_is_compact_and_sorted_and_null_without_need(self) -> None:
-        text = _record("career_sites", zeta={"b": 1, "a": [1, 2]}, name=5, ats=None)
-        assert text["_rescued_data"] == '{"name":5,"zeta":{"a":[1,2],"b":1}}'
-        assert _rescued("career_sites", name="ACME", ats=None) is None
-
     def test_nested_values_have_their_path(self) -> None:
         assert _rescued(
             "companies",
@@ -287,13 +282,3 @@ class TestLog:
             converter.convert([{"id": COMPANY, "name": 5}, {"id": 5}] * 10)
         assert len(caplog.messages) == 2 * 21
         assert len(set(caplog.messages)) == 3
-
-    def test_unknown_fields_are_warned_of_once(self, caplog: pytest.LogCaptureFixture) -> None:
-        converter = _converter("companies")
-        round_ = {"zeta\n": 1}
-        row = {"id": COMPANY, "alpha": 1, "funding_rounds": [round_, round_]}
-        converter.convert([row, {"id": COMPANY, "beta": 2}])
-        converter.convert([row])
-        (line,) = caplog.messages
-        assert "'alpha', 'funding_rounds[].zeta\\n'." in line
-        assert "in _rescued_data" in line

@@ -9,7 +9,7 @@ import requests
 
 from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.api.client import Client
-from tap_jobo.api.page import Page, read_page
+from tap_jobo.api.feed import Page, read_page
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tests.support.clock import FakeClock

@@ -18,7 +18,7 @@ from obstore.store import MemoryStore
 
 from tap_jobo.api.api_clock import ApiClock, read_api_clock
 from tap_jobo.api.budget import Budget, FeedCost
-from tap_jobo.api.feed_reader import FeedReader, RawPage
+from tap_jobo.api.feed import FeedReader, RawPage
 from tap_jobo.api.responses import ApiResponse
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import BudgetReachedError, CursorRejectedError
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from tap_jobo.api.page import Page
+    from tap_jobo.api.feed import Page
     from tap_jobo.journal.store import Store
     from tap_jobo.sync_id import Sync
     from tests.support.clock import FakeClock

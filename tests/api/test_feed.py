@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tap_jobo.api.page import page_decoder, read_page
+from tap_jobo.api.feed import page_decoder, read_page
 from tap_jobo.api.responses import parse_json
 from tap_jobo.errors import ApiError
 from tap_jobo.records.converter import RecordConverter
@@ -101,7 +101,7 @@ VALUES = [
         b"NaN",
         b"-Infinity",
     ),
-    *(b"18446744073709551616", b"12345678901234567890.0", b"9" * 400, b"9" * 5_000),
+    *(b"18446744073709551616", b"12345678901234567890.0", b"9" * 400),
     *(b'""', b'"a\\u0000"', b'"a\\\\u0000"', b'"a\0"', b'"a\n"', b'"\x7f"', b'"\\x"', b'"\\u00"'),
     *(b'"\\ud800"', b'"\\udc00a"', b'"\\ud83d\\ude00"', b'"\xff"', b'"\xed\xa0\x80"', b'"\\ufeff"'),
     *(b"null", b"true", b"[]", b"{}", b"[null]", b'{"a": 1, "a": [2]}', b"[" * 900 + b"]" * 900),
