@@ -32,12 +32,7 @@ _RETRIES: Final[RetryConfig] = {
 
 
 class Bucket:
-    """Objects in a bucket.
-
-    Args:
-        bucket: The bucket, at the prefix of the journal.
-        location: Its URL, for messages.
-    """
+    """Objects in a bucket, at the prefix of the journal. Its URL is for messages."""
 
     def __init__(self, bucket: ObjectStore, location: str) -> None:
         self._bucket = bucket
@@ -62,15 +57,11 @@ class Bucket:
                 raise MissingError(name) from None
 
     def create(self, name: str, content: bytes) -> None:
-        """Write an object under a name that is free, or that has this very content.
-
-        If the response to a PUT is lost, obstore sends it again, and the bucket then says that the
-        name is taken: by ourselves.
-        """
+        """Write an object under a name that is free, or that has this very content."""
         with store_errors():
             try:
                 self._bucket.put(name, content, mode="create", use_multipart=False)
-            except AlreadyExistsError:
+            except AlreadyExistsError:  # perhaps by us: obstore repeats a PUT without a response
                 if bytes(self._bucket.get(name).bytes()) != content:
                     raise ExistsError(name) from None
 
@@ -91,13 +82,7 @@ class Bucket:
                             self._bucket.delete(name)
 
     def run_lock(self, key: str, stream: str, wait: Callable[[float], None]) -> Lease:
-        """Return the lease of a journal key.
-
-        Args:
-            key: The key.
-            stream: The stream's name, for messages.
-            wait: Waits the given seconds, or raises if the run must end.
-        """
+        """Return the lease of a journal key; `wait` waits, or raises if the run must end."""
         return Lease(self._bucket, key, f"{stream} in {self._location}", wait)
 
     @contextmanager
@@ -108,12 +93,9 @@ class Bucket:
 
 
 def open_bucket(url: str) -> ObjectStore:
-    """Return a bucket, with the credentials of the environment. This sends no request yet.
+    """Return a bucket, with the credentials of the environment, or raise `JournalError`.
 
     Never log what this returns: its `repr` shows credentials, or panics (Azure).
-
-    Raises:
-        JournalError: A variable of the environment has an invalid value.
     """
     kinds = {"s3": S3Store, "gs": GCSStore, "azure": AzureStore}
     parts = urlsplit(url)

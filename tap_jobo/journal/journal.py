@@ -99,13 +99,9 @@ class Journal:
     # What has arrived
 
     def acknowledge(self, completed: str, bookmark: datetime | None) -> None:
-        """Remove the syncs that have arrived: the complete sync of a state, and its ancestors.
+        """Remove the complete sync of a state, and its ancestors: they have arrived.
 
         `completed.json` is written before. If that fails, nothing is removed.
-
-        Args:
-            completed: Id of the last complete sync in the state, empty for none.
-            bookmark: Its start.
         """
         if not (completed and bookmark and self.is_on):
             return
@@ -122,11 +118,8 @@ class Journal:
                 cost += last.credits
             number = kept.sync.number if kept else self._highest
             last = Completed(number, completed, format_timestamp(bookmark), cost)
-            try:
+            with self._usable():
                 self._store.replace(f"{self._top}/completed.json", encode(asdict(last)))
-            except StoreError as error:
-                self._queue.report_failure(error)
-                return
             self.completed = last
         self._remove(arrived)
 
@@ -152,11 +145,11 @@ class Journal:
                 yield Journal(self._store, key, self._logger).read(self._contents)
 
     def expire(self, now: datetime, used: Sync) -> None:
-        """Remove the syncs whose last page came more than 30 days ago, and warn of unused pages.
+        """Warn of syncs that the run does not use; remove those that are older than 30 days.
 
         Args:
             now: The API's clock.
-            used: The sync that this run starts with. It stays, and so do its descendants.
+            used: The sync that this run starts with; its descendants are used, too.
         """
         line = {used.id, used.replaces} - {""}
         for each in self._syncs.values():  # in the order in which they began
@@ -173,24 +166,23 @@ class Journal:
                 self._key.stream,
             )
         oldest = format_timestamp(now - _KEPT_FOR)
-        self._remove([each for each in unused if self._last_used(each, oldest) < oldest])
+        self._remove([each for each in unused if self._is_of_no_use(each, oldest)])
 
-    def _last_used(self, kept: JournaledSync, oldest: str) -> str:
+    def _is_of_no_use(self, kept: JournaledSync, oldest: str) -> bool:
+        if not kept.pages:  # its run ended before its first page
+            return not kept.status
         if kept.created_at >= oldest:  # which spares reading its last page
-            return kept.created_at
+            return False
         header = self._contents.last_header(kept)
-        return header.received_at if header else kept.created_at
+        return header is None or header.received_at < oldest
 
     # What to resume
 
     def go_on(self, pending: Sync) -> Sync | None:
-        """Return the sync to go on with when a state has a sync in progress.
+        """Return the sync to go on with when a state has a sync in progress. Raises as `resume`.
 
         That is this sync, or the one that replaced it because its cursor was rejected, whatever the
         API says of the cursor now. None if the user has dropped it.
-
-        Raises:
-            JournalError: It was ended because its pages went in circles.
         """
         for each in reversed(self._syncs.values()):
             if each.sync.replaces == pending.id and each.status != DROPPED:
@@ -281,8 +273,6 @@ class Journal:
         """Write a sync under a number of its own, before its first request. Raises as `put`."""
         if not self.is_on or sync.number:
             return sync
-        # Those of runs that ended before their first page are of no use.
-        self._remove([each for each in self._syncs.values() if not (each.pages or each.status)])
         self._highest += 1
         sync = replace(sync, number=self._highest)
         start = replace(sync, started_at=None, cursor=None, rows=0, pages=0)
@@ -339,9 +329,7 @@ class Journal:
         received_at: datetime,
         has_more: bool | None,
     ) -> JournaledPage:
-        """Write a page that was just billed, before anything parses it.
-
-        If it cannot be written, it waits in memory and is written with one of the next pages.
+        """Write a page that was just billed. If that fails, it waits in memory.
 
         Raises:
             JournalError: Another run has written this page, or too much waits.
@@ -368,12 +356,7 @@ class Journal:
         return JournaledPage(f"{sync.id}.{number}", header, body)
 
     def quarantine(self, rows: Sequence[bytes], reason: str = "") -> None:
-        """Keep rows that cannot be delivered, until the user exports or drops them.
-
-        Args:
-            rows: The rows, as received.
-            reason: What they have in common; part of their names.
-        """
+        """Keep raw rows that cannot be delivered; the reason is part of their names."""
         named = _quarantine_names(rows, reason) if self.is_on else {}
         new = named.keys() - self._quarantined
         if new:
@@ -452,11 +435,8 @@ class Journal:
     def _remove(self, syncs: Iterable[JournaledSync]) -> None:
         """Remove syncs, ancestors first, each as a whole."""
         for kept in sorted(syncs, key=lambda each: each.sync.number):
-            try:
+            with self._usable():
                 self._store.remove(kept.names)
-            except StoreError as error:
-                self._queue.report_failure(error)
-                return
             del self._syncs[kept.sync.number]
 
     def _damaged(self, kept: JournaledSync, number: int, what: object) -> JournalError:

@@ -16,10 +16,9 @@ if TYPE_CHECKING:
 
 
 def open_store(setting: str | None) -> Folder | Bucket:
-    """Return the store of a journal. Nothing is created yet, and no request is sent.
+    """Return the store in `journal_dir`, by default in the user's state folder.
 
-    Args:
-        setting: `journal_dir`; None or empty for the state folder of the platform.
+    Nothing is created yet, and no request is sent.
 
     Raises:
         JournalError: It cannot be used.

@@ -32,12 +32,7 @@ class Write(NamedTuple):
 
 
 class WriteQueue:
-    """Creates files in their order, and reports once when this begins to fail, and to work again.
-
-    Args:
-        store: Where to.
-        logger: Where to report.
-    """
+    """Creates files in their order. Reports once when this begins to fail, and to work again."""
 
     def __init__(self, store: Store, logger: logging.Logger) -> None:
         self._store = store
@@ -75,7 +70,7 @@ class WriteQueue:
             self._logger.info("The journal %s can be written again.", self._store.location)
 
     def close(self) -> None:
-        """Try once more to write what waits, and report what is lost with this process."""
+        """Try once more to write what waits, and report what is left."""
         self.write()
         if self._waiting:
             self._logger.warning(

@@ -247,13 +247,6 @@ def test_an_old_sync_is_caught_up_after_a_replay_of_some_of_it(tap: Tap, folder:
     assert tap.sandbox.feed_requests[-1].cursor is None
 
 
-def test_a_recent_sync_needs_no_catch_up(tap: Tap) -> None:
-    cut_in_request(tap, 3, billed=False)
-    again = tap.run()
-    assert replayed(again) == 100
-    assert len(tap.sandbox.requests_to("feed")) == 4
-
-
 # Two pipelines
 
 

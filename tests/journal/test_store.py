@@ -100,10 +100,6 @@ def test_what_is_removed_is_gone_and_the_rest_is_not(opens: Opens) -> None:
     opens().create(others[2], b"another")
 
 
-def test_a_store_tells_its_location(store: Store, tmp_path: Path) -> None:
-    assert str(tmp_path) in store.location
-
-
 def test_a_bucket_out_of_reach_is_an_error() -> None:
     away: Any = fake.Bucket(FakeClock().now, is_away=True)
     store = Bucket(away, "s3://a/b")
