@@ -98,17 +98,10 @@ class Client:
     ) -> ApiResponse:
         """Return the complete response to a request.
 
-        With a `cost`, a page is reserved before each try, and each try that may have been billed
-        without returning a page is charged in full. The returned page is not: its reader charges
-        and reconciles it.
-
-        Args:
-            request: What to send, including the key.
-            rows: Maximum rows that the response may hold and cost.
-            cost: Where they are charged; None for a free request.
-            envelope: As for `require_success`.
-            forbidden: As for `require_success`.
-            any_status: Whether to return any response, whatever its status.
+        With a `cost`, at most `rows` are reserved before each try, and each try that may have been
+        billed without returning a page is charged in full. The returned page is not: its reader
+        charges and reconciles it. With `any_status`, any response is returned; otherwise
+        `envelope` and `forbidden` are as for `require_success`.
 
         Raises:
             ApiError: Jobo refused it, or no try returned a usable response.

@@ -13,7 +13,7 @@ import pytest
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.api.api_clock import ApiClock, read_api_clock
 from tap_jobo.api.responses import ApiResponse
-from tap_jobo.errors import ClockError, StateError
+from tap_jobo.errors import StateError
 from tests.support import Tap, complaint, discover
 from tests.support.clock import NOON, FakeClock
 from tests.support.companies import CompaniesTap, selecting
@@ -156,8 +156,3 @@ class TestClock:
         _read(ahead)
         found = [re.findall(r"\d+ minutes [a-z ]+(?= the API)", text) for text in caplog.messages]
         assert found == ([told] if told else [])
-
-    @pytest.mark.parametrize("ahead", [DAY + 1, -DAY - 1])
-    def test_clocks_over_a_day_apart_are_an_error(self, ahead: float) -> None:
-        with pytest.raises(ClockError):
-            _read(ahead)

@@ -210,23 +210,6 @@ class TestNotSent:
         assert server.connections > 3
         assert api.cost.credits == 0
 
-    def test_tls_handshake_that_hangs_timed_out_and_is_free(
-        self, api: Api, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("tap_jobo.api.client.CONNECT_SECONDS", 0.05)
-        server = api.serve(stay_silent)
-        with pytest.raises(RetriesExhaustedError, match="timed out"):
-            api.fetch(server, "https")
-        assert api.cost.credits == 0
-
-    def test_proxy_that_refuses_is_named_as_the_reason(self, api: Api) -> None:
-        proxy = api.serve(drop_request)
-        proxy.close()
-        api.session.proxies = {"http": f"http://{proxy.address}"}
-        with pytest.raises(RetriesExhaustedError, match="through the proxy"):
-            api.fetch("jobo.invalid")
-        assert api.cost.credits == 0
-
 
 class TestSent:
     @pytest.mark.parametrize("handler", [drop_request, reset_request])
@@ -254,13 +237,6 @@ class TestSent:
             api.fetch(server)
         assert server.connections == 2
         assert budget.credits == budget.possibly_billed == 5_000
-
-    def test_lost_answer_to_a_free_request_is_tried_for_minutes(self, api: Api) -> None:
-        server = api.serve(drop_request)
-        with pytest.raises(RetriesExhaustedError, match="lost"):
-            api.fetch_free(server)
-        assert server.connections > 3
-        assert api.budget.credits == 0
 
     def test_connection_closed_between_pages_is_replaced_for_free(self, api: Api) -> None:
         closed = threading.Event()
@@ -315,10 +291,6 @@ def certificate(tmp_path: Path) -> Path:
 
 
 class TestSession:
-    def test_compressed_answer_is_read(self, api: Api) -> None:
-        handler = answer(gzip.compress(PAGE), "200 OK", "Content-Encoding: gzip")
-        assert api.fetch(api.serve(handler)).body == PAGE
-
     def test_silence_after_the_request_is_charged(
         self, api: Api, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -45,6 +45,7 @@ BROKEN: dict[str, Callable[[Body], object]] = {
     "next_cursor number": _with(next_cursor=7),
     "next_cursor with NUL": _with(next_cursor="a\0"),
     "next_cursor with half a character": _with(next_cursor="a\ud800"),
+    "next_cursor that was just used": _with(next_cursor="now"),
     "no career_sites": _without("career_sites"),
     "career_sites null": _with(career_sites=None),
     "career_sites object": _with(career_sites={}),
@@ -57,9 +58,9 @@ BROKEN: dict[str, Callable[[Body], object]] = {
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN.keys())
 def test_broken_envelope_is_rejected(broken: Callable[[Body], object]) -> None:
     body = {"career_sites": [], "next_cursor": "next", "has_more": True}
-    assert read_page(json.dumps(body).encode(), CAREER_SITES, None).next_cursor == "next"
+    assert read_page(json.dumps(body).encode(), CAREER_SITES, "now").next_cursor == "next"
     with pytest.raises(ApiError, match="Jobo's response"):
-        read_page(json.dumps(broken(body)).encode(), CAREER_SITES, None)
+        read_page(json.dumps(broken(body)).encode(), CAREER_SITES, "now")
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"career_sites": [', b"[" * 100_000])
@@ -88,19 +89,7 @@ TEMPLATES = {
     "end": b'{"jobs": [%b}], "has_more": false}%%b' % ROW,
 }
 VALUES = [
-    *(
-        b"0",
-        b"-0",
-        b"-0.0",
-        b"1e2",
-        b"01",
-        b"1.",
-        b"+1",
-        b"1e400",
-        b"-1e-400",
-        b"NaN",
-        b"-Infinity",
-    ),
+    *(b"0", b"-0", b"-0.0", b"1e2", b"01", b"1.", b"+1", b"1e400", b"-1e-400", b"NaN"),
     *(b"18446744073709551616", b"12345678901234567890.0", b"9" * 400),
     *(b'""', b'"a\\u0000"', b'"a\\\\u0000"', b'"a\0"', b'"a\n"', b'"\x7f"', b'"\\x"', b'"\\u00"'),
     *(b'"\\ud800"', b'"\\udc00a"', b'"\\ud83d\\ude00"', b'"\xff"', b'"\xed\xa0\x80"', b'"\\ufeff"'),
@@ -122,7 +111,7 @@ def _outcome(body: bytes, emitted: Sequence[str], *, is_at_once: bool) -> object
         converter.complete(page.items) if page.are_rows_checked else converter.convert(page.items)
     )
     written = [json.dumps(record) for record in found.records]  # as 1 and 1.0 differ
-    seen = (repr(found.skipped), dict(found.damaged), found.rows)
+    seen = (repr(found.skipped), dict(found.damaged))
     return written, seen, page.next_cursor, page.has_more, page.estimated_total
 
 
@@ -154,17 +143,6 @@ def test_broken_envelope_ends_the_run_and_keeps_the_bookmark(
     assert len(run.ids) == 50
     assert run.bookmark["replication_key_value"] == OLD
     assert run.bookmark["scan"]["cursor"] == sandbox.feed_requests[1].cursor
-
-
-def test_cursor_that_was_just_used_ends_the_run(tap: Tap, sandbox: Sandbox) -> None:
-    def same(body: Body) -> Body:
-        return {**body, "next_cursor": sandbox.feed_requests[1].cursor}
-
-    sandbox.faults.add(Fault(replace=same), on=2)
-    run = tap.run(state=state_at(OLD))
-    assert "just used" in complaint(run)
-    assert len(sandbox.feed_requests) == 2
-    assert run.bookmark["replication_key_value"] == OLD
 
 
 def _lead_back_to_the_second_page(sandbox: Sandbox) -> None:

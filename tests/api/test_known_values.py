@@ -97,13 +97,6 @@ class TestLists:
         why = f"Jobo does not list {values[0]!r}, so it matches no rows."
         assert warning == f"Setting '{name}': {why}{similar}"
 
-    def test_at_most_three_values_are_suggested(self, sandbox: Sandbox) -> None:
-        keys = [{"key": f"work_{number}", "count": 1} for number in range(9)]
-        sandbox.faults.add(Fault(replace=lambda body: body | {"sources": keys}))
-        (warning,) = warnings(sandbox, jobs_sources=["work_x"])
-        assert warning.count("'work_") == 4
-        assert " or " in warning
-
     def test_list_of_industries_may_be_cut_off(self, sandbox: Sandbox) -> None:
         sandbox.faults.add(Fault(replace=lambda body: body | {"options": body["options"][:1]}))
         assert warnings(sandbox, industries=["fintech", "travel"]) == []

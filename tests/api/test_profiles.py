@@ -45,16 +45,14 @@ def _client(sandbox: Sandbox, clock: FakeClock, workers: int) -> Iterator[Client
 
 
 @contextlib.contextmanager
-def _profiles(
-    sandbox: Sandbox, clock: FakeClock, workers: int, shutdown: ShutdownSignal | None = None
-) -> Iterator[Profiles]:
+def _profiles(sandbox: Sandbox, clock: FakeClock, workers: int) -> Iterator[Profiles]:
     with _client(sandbox, clock, workers) as client, _workers_joined():
         yield Profiles(
             client=client,
             prepare=lambda company_id: _request(sandbox, company_id),
             converter=RecordConverter(SCHEMA, SCHEMA["properties"], LOGGER),
             workers=workers,
-            shutdown=shutdown or ShutdownSignal(clock),
+            shutdown=ShutdownSignal(clock),
             logger=LOGGER,
         )
 
@@ -133,14 +131,6 @@ def test_rate_limit_is_exceeded_at_most_by_open_requests(allowed: int, workers: 
         assert len(sandbox.profile_requests) == size + len(refused)
 
 
-def test_announced_rate_is_used() -> None:
-    clock = FakeClock(START)
-    with _sandbox(clock, 200) as sandbox, _profiles(sandbox, clock, 1) as profiles:
-        sandbox.profile_rate_limits = ((60, 60),)
-        assert _read(profiles, sandbox) == list(sandbox.world.rows())
-        assert 180 <= clock.passed < 220
-
-
 def test_503_holds_back_only_its_own_worker() -> None:
     waiting, answered = threading.Event(), threading.Event()
 
@@ -180,16 +170,6 @@ def test_rate_limit_of_an_hour_is_waited_for() -> None:
         sandbox.faults.add(Fault(status=429, headers={"Retry-After": "3000"}))
         client.fetch(_request(sandbox, next(iter(sandbox.world.rows()))))
         assert clock.passed == pytest.approx(3_000)
-
-
-def test_failing_profile_is_retried_for_a_minute() -> None:
-    clock = FakeClock(START)
-    with _sandbox(clock, 5) as sandbox, _profiles(sandbox, clock, 1) as profiles:
-        victim = list(sandbox.world.rows())[2]
-        sandbox.faults.add(Fault(status=502, times=None), company_id=victim)
-        assert victim not in _read(profiles, sandbox)
-        assert (profiles.count, profiles.not_found, profiles.skipped) == (4, 0, 1)
-        assert 30 < clock.passed <= RETRY_FOR
 
 
 def test_workers_are_daemons_and_end_with_the_reading() -> None:

@@ -158,7 +158,7 @@ class TestRescue:
     def test_whatever_comes_can_be_stored(self, stream: str, data: st.DataObject) -> None:
         rows = data.draw(st.lists(rows_of(FIELDS[stream], ANY_JSON), max_size=3))
         page = _convert(stream, *rows)
-        assert len(page.records) + len(page.skipped) == page.rows == len(rows)
+        assert len(page.records) + len(page.skipped) == len(rows)
         for record in page.records:
             _assert_storable(msgspec.json.encode(record).decode())
             if record["_rescued_data"] is not None:
@@ -229,7 +229,6 @@ class TestPage:
         page = _convert("jobs", *rows)
         assert [record["id"] for record in page.records] == [COMPANY] * 2
         assert page.skipped == [{"id": 5}, "row", None]
-        assert page.rows == 5
 
     def test_damage_is_counted_by_row(self) -> None:
         good = {"id": COMPANY, "name": "ACME", "ats": "lever", "listing_url": "https://x.example"}
