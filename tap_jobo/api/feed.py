@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -55,9 +55,14 @@ class RawPage:
     has_more: bool | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class FeedReader:
-    """Fetches the pages of a feed; `prepare` builds a request from its parameters."""
+    """Fetches the pages of a feed, and parses them.
+
+    Attributes:
+        prepare: Builds a request from its parameters.
+        row_type: The msgspec type of rows that need no conversion.
+    """
 
     spec: FeedSpec
     client: Client
@@ -65,6 +70,10 @@ class FeedReader:
     filters: Filters
     cost: FeedCost
     clock: ApiClock
+    row_type: type[msgspec.Struct]
+
+    def __post_init__(self) -> None:
+        self._decoder = page_decoder(self.spec, self.row_type)
 
     def fetch_page(self, sync: Sync) -> RawPage:
         """Fetch and charge a sync's next page, or raise as `Client.fetch` does."""
@@ -85,9 +94,31 @@ class FeedReader:
             has_more=_BOOLEANS.get(response.headers.get("X-Has-More", "").lower()),
         )
 
-    def reconcile(self, page: RawPage, rows: int, requested: int) -> str:
-        """Correct the charge of a page, as `FeedCost.reconcile` does."""
-        return self.cost.reconcile(page.cost, page.headers, rows, requested)
+    def parse_page(
+        self, sync: Sync, body: bytes, *, has_more: bool | None, raw: RawPage | None
+    ) -> Page:
+        """Parse a page, and correct its charge if it was billed in this run.
+
+        Args:
+            sync: The sync, with the cursor that the page was requested with.
+            body: The page.
+            has_more: What its header `X-Has-More` said, None if it was missing.
+            raw: The page as received, None if it is replayed.
+
+        Raises:
+            ApiError: The page is not the documented envelope, or contradicts the header: the sync
+                would end early and skip rows, or go on and be billed.
+        """
+        page = read_page(body, self.spec, sync.cursor, self._decoder)
+        if raw:
+            rows = len(page.items)
+            dispute = self.cost.reconcile(raw.cost, raw.headers, rows, sync.batch_size)
+            page = replace(page, dispute=dispute)
+        if has_more not in (None, page.has_more):
+            raise _broken(
+                f"contradicts itself: 'has_more' is {page.has_more}, X-Has-More is {has_more}"
+            )
+        return page
 
 
 def _parameters(spec: FeedSpec, sync: Sync, filters: Filters) -> dict[str, Any]:
@@ -110,6 +141,7 @@ class Page:
         estimated_total: Estimated items in the whole sync, if the response has it.
         are_rows_checked: Whether the items match the decoder's row type. Otherwise, each is checked
             when it is converted to a record.
+        dispute: What is wrong with the credits that Jobo deducted; empty if nothing is.
     """
 
     items: list[Any]
@@ -117,6 +149,7 @@ class Page:
     has_more: bool
     estimated_total: int | None = None
     are_rows_checked: bool = False
+    dispute: str = ""
 
 
 def page_decoder(spec: FeedSpec, row_type: type[msgspec.Struct]) -> PageDecoder | None:
@@ -159,16 +192,6 @@ def read_page(
         estimated_total=_estimate(data.get("estimated_total")),
         are_rows_checked=are_rows_checked,
     )
-
-
-def check_has_more(page: Page, header: bool | None) -> None:  # noqa: FBT001 - a value to compare
-    """Check that the header `X-Has-More`, if there is one, agrees with a page.
-
-    Raises:
-        ApiError: It differs, so the sync would end early and skip rows, or go on and be billed.
-    """
-    if header is not None and header != page.has_more:
-        raise _broken(f"contradicts itself: 'has_more' is {page.has_more}, X-Has-More is {header}")
 
 
 def falls_short(sync: Sync, estimate: int) -> bool:

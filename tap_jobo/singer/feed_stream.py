@@ -10,7 +10,7 @@ from uuid import uuid4
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from tap_jobo.api.budget import FeedCost
-from tap_jobo.api.feed import FeedReader, read_page
+from tap_jobo.api.feed import FeedReader
 from tap_jobo.api.profiles import PROFILE_PATH
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import ConfigError
@@ -162,8 +162,7 @@ class FeedStream(JoboStream):
         sync = self._start.new_sync(StreamState())
         sync = replace(sync, batch_size=min(limit, sync.batch_size))
         raw = self._reader.fetch_page(sync)
-        page = read_page(raw.body, self._spec, None)
-        self._reader.reconcile(raw, len(page.items), sync.batch_size)
+        page = self._reader.parse_page(sync, raw.body, has_more=raw.has_more, raw=raw)
         rows = [self._spec.to_row(item, raw.started_at) for item in page.items[:limit]]
         yield from self._converter.convert(rows).records
 
@@ -186,14 +185,11 @@ class FeedStream(JoboStream):
         """Raise if the run must not go on to another page."""
         self._run.check()
 
-    def finish_page(self) -> None:
-        """Write the profiles of a page's companies, if they are selected."""
+    def finish_page(self, state: StreamState) -> None:
+        """Write the profiles of a page's companies, if they are selected, and then the state."""
         ids, self._ids_of_page = self._ids_of_page, []
         if ids and self._follower and self._follower.is_following:
             self._follower.write_profiles(ids, self._report.show_progress)
-
-    def write_state(self, state: StreamState) -> None:
-        """Write a STATE message, after all records before it."""
         self.stream_state.update(state.as_raw(self._spec.replication_key))
         self.emit_state()
 
@@ -252,6 +248,7 @@ class FeedStream(JoboStream):
             filters=self._filters,
             cost=self._cost,
             clock=self._clock,
+            row_type=self._converter.row_type,
         )
 
     def _prepare(self, parameters: dict[str, Any]) -> PreparedRequest:

@@ -23,7 +23,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tap_jobo.api.feed import check_has_more, falls_short, page_decoder, read_page
+from tap_jobo.api.feed import falls_short
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import (
     ApiError,
@@ -56,11 +56,8 @@ class _Output(Protocol):
     def check(self) -> None:
         """Raise if the run must not go on: a signal arrived, or another run has the lock."""
 
-    def finish_page(self) -> None:
-        """Write what follows the rows of a page."""
-
-    def write_state(self, state: StreamState) -> None:
-        """Write a STATE message, after all rows before it."""
+    def finish_page(self, state: StreamState) -> None:
+        """Write what follows the rows of a page, and last a STATE message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +70,11 @@ class _BilledPage:
 
 @dataclass(frozen=True, slots=True)
 class _ParsedPage:
-    """A page, and what is emitted of it."""
+    """A page, what is emitted of it, and how many of its rows are skipped."""
 
     page: Page
     records: Sequence[Row]
+    skipped: int
 
 
 @dataclass(kw_only=True)
@@ -101,7 +99,6 @@ class FeedSync:
     def __post_init__(self) -> None:
         self._spec = self.start.spec
         self._logger = self.start.logger
-        self._decoder = page_decoder(self._spec, self.converter.row_type)
         self._guard = LoopGuard()
         self._is_replay = False
         self._estimate: int | None = None
@@ -186,30 +183,29 @@ class FeedSync:
         Raises:
             FormatError: It cannot be delivered. It stays in the journal.
         """
+        header = billed.journaled.header
         try:
-            page = read_page(billed.journaled.body, self._spec, sync.cursor, self._decoder)
-            if billed.raw:
-                self._reconcile(sync, billed.raw, billed.journaled, len(page.items))
-            check_has_more(page, billed.journaled.header.has_more)
+            page = self.reader.parse_page(
+                sync, billed.journaled.body, has_more=header.has_more, raw=billed.raw
+            )
+            if page.dispute:
+                self._keep_as_evidence(page.dispute, billed.journaled)
             self._guard.detect_pagination_loop(sync, page)
-            records, skipped = self._convert(page, billed.journaled.header.started_at)
+            records, skipped = self._convert(page, header.started_at)
         except (ApiError, FormatError) as error:
             raise FormatError(f"{error}. {self._ways_out(billed.journaled)}.") from error
-        self.report.quarantined = self.journal.quarantined
-        self.received_at = parse_timestamp(billed.journaled.header.received_at)
-        self.report.page_started(len(records), skipped, is_replayed=billed.raw is None)
-        return _ParsedPage(page, records)
+        self.received_at = parse_timestamp(header.received_at)
+        return _ParsedPage(page, records, skipped)
 
-    def _reconcile(self, sync: Sync, raw: RawPage, journaled: JournaledPage, rows: int) -> None:
-        """Correct the charge of a page. If Jobo deducted too much, keep the page as evidence."""
-        if dispute := self.reader.reconcile(raw, rows, sync.batch_size):
-            self.journal.quarantine([raw.body], "disputed")
-            self._logger.error(
-                "%s. Page %s is delivered, and its raw body is kept with the quarantined rows: "
-                "contact Jobo about the difference.",
-                dispute,
-                journaled.name,
-            )
+    def _keep_as_evidence(self, dispute: str, page: JournaledPage) -> None:
+        """Keep a page for which Jobo deducted too much, although it is delivered."""
+        self.journal.quarantine([page.body], "disputed")
+        self._logger.error(
+            "%s. Page %s is delivered, and its raw body is kept with the quarantined rows: "
+            "contact Jobo about the difference.",
+            dispute,
+            page.name,
+        )
 
     def _convert(self, page: Page, started_at: str) -> tuple[Sequence[Row], int]:
         """Return a page's records, and how many rows are skipped. Those go to quarantine."""
@@ -227,7 +223,6 @@ class FeedSync:
     def _record(self, sync: Sync, billed: _BilledPage, parsed: _ParsedPage) -> Sync | None:
         """Move the state past a page whose rows are written; return the sync to go on with."""
         page = parsed.page
-        self.output.finish_page()
         sync = replace(
             sync,
             started_at=billed.journaled.header.started_at,
@@ -237,8 +232,9 @@ class FeedSync:
         )
         move = self.state.checkpoint if page.has_more else self.state.complete
         self.state = move(sync, self.start.filters)
-        self.output.write_state(self.state)
-        self.report.show_progress()
+        self.output.finish_page(self.state)
+        self.report.quarantined = self.journal.quarantined
+        self.report.count_page(len(page.items), parsed.skipped, is_replayed=billed.raw is None)
         if not page.has_more:
             self._report_missing_rows(sync)
             return self._following(sync, billed)

@@ -52,7 +52,7 @@ class Report:
 
     def __post_init__(self) -> None:
         self._progress = Progress(self.stream, self._read, self.logger)
-        self._pages = self._skipped = self._replayed = self._rows_before_page = 0
+        self._pages = self._skipped = self._replayed = self._before = self._counted = 0
         self._total: int | None = None
         self.start = self._progress.start
         self.show_progress = self._progress.update
@@ -64,7 +64,7 @@ class Report:
 
     def estimate(self, rows: int, page_size: int) -> None:
         """Log what a sync will cost and take, after its first page."""
-        self._total = self._rows_before_page + rows
+        self._total = self._before + rows
         self.logger.info(
             "This sync has about %s (estimated): %s at the current price (%g credits per row), "
             "and at least %s at the rate limit of %s pages per minute.",
@@ -75,12 +75,13 @@ class Report:
             PAGES_PER_MINUTE,
         )
 
-    def page_started(self, rows: int, skipped: int, *, is_replayed: bool) -> None:
-        """Count a page, before its rows are written."""
-        self._rows_before_page = self.count_rows()
+    def count_page(self, rows: int, skipped: int, *, is_replayed: bool) -> None:
+        """Count a page that is delivered, and show progress."""
+        self._before, self._counted = self._counted, self.count_rows()
         self._pages += 1
         self._skipped += skipped
-        self._replayed += rows + skipped if is_replayed else 0
+        self._replayed += rows if is_replayed else 0
+        self.show_progress()
 
     def finish(self) -> dict[Metric, int]:
         """Remove the progress bar and log the summary, however the sync ended.

@@ -350,20 +350,6 @@ def test_the_command_lists_exports_and_drops(tap: Tap, s3: S3) -> None:
     assert "pages" not in journal(tap, "list", url=s3.url).stdout
 
 
-def test_the_command_drops_nothing_under_a_run(tap: Container, s3: S3) -> None:
-    hold = Hold()
-    tap.sandbox.faults.add(Fault(hold=hold), on=2)
-    process = tap.start()
-    widen_pipe(process)
-    hold.wait()
-    refused = journal(tap, "drop", "--all", "--yes", url=s3.url)
-    assert refused.returncode == 1
-    assert f"is in progress (process {process.pid} on " in refused.stderr
-    assert len(pages(s3)) == 1
-    hold.release()
-    finish(process, [])
-
-
 @pytest.mark.parametrize("url", _BAD[:4])
 def test_the_command_refuses_a_url_without_showing_it(tap: Tap, url: str) -> None:
     run = journal(tap, "list", url=url)

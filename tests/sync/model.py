@@ -41,12 +41,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from tap_jobo.api.feed import Page
     from tap_jobo.journal.store import Store
     from tap_jobo.sync_id import Sync
     from tests.support.clock import FakeClock
     from tests.support.target import Row
 
 SCHEMA = CAREER_SITES.schema.to_dict()
+CONVERTER = RecordConverter(
+    SCHEMA, SCHEMA["properties"], LOGGER, never_null=CAREER_SITES.never_null
+)
 NEVER = 10**9
 COUNTRIES = ("DE", "FR", "US")
 BROKEN = "no id"
@@ -379,8 +383,8 @@ class OneRun:
             self._check_that_page_is_not_stored(sync)
         return self._reader().fetch_page(sync)
 
-    def reconcile(self, page: RawPage, rows: int, requested: int) -> str:
-        return self._reader().reconcile(page, rows, requested)
+    def parse_page(self, *args: Any, **options: Any) -> Page:
+        return self._reader().parse_page(*args, **options)
 
     def fetch(  # noqa: PLR0913 - as the client's
         self,
@@ -452,10 +456,8 @@ class OneRun:
         if self._step():
             raise CrashError
 
-    def finish_page(self) -> None:
+    def finish_page(self, state: StreamState) -> None:
         self.check()
-
-    def write_state(self, state: StreamState) -> None:
         self._states += 1
         assert self._states < 300, "the run never ends"
         before, self._state = self._state, state
@@ -481,6 +483,7 @@ class OneRun:
             filters=self.settings.filters,
             cost=self._cost,
             clock=self._api_clock(),
+            row_type=CONVERTER.row_type,
         )
 
     def _start(self) -> SyncStart:
@@ -512,9 +515,7 @@ class OneRun:
             state=self._state,
             journal=self.journal,
             reader=self,  # type: ignore[arg-type]
-            converter=RecordConverter(
-                SCHEMA, SCHEMA["properties"], LOGGER, never_null=CAREER_SITES.never_null
-            ),
+            converter=CONVERTER,
             report=self._report,
             output=self,
         )
