@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from tap_jobo.api.client import Client
     from tap_jobo.clock import Clock
 
-_TRIES: Final = 3
 _MAX_SKEW: Final = timedelta(days=1)
 _TOLERATED_SKEW: Final = timedelta(minutes=5)
 _DATE_RESOLUTION: Final = timedelta(seconds=1)
@@ -42,10 +41,7 @@ class ApiClock:
         return self._date + self._passed()
 
     def earlier(self) -> datetime:
-        """Return the current time by the earlier of the two clocks: where a sync starts.
-
-        A bookmark by a clock that is ahead would skip the updates that come later.
-        """
+        """Return the current time by the earlier clock, so that a bookmark skips no update."""
         return min(self._date, self._local) + self._passed()
 
     def reject_future(self, instant: datetime | None) -> None:
@@ -71,7 +67,7 @@ def read_api_clock(
         UnauthorizedError: The key is not valid.
         ClockError: No response has a `Date`, or the two clocks are more than a day apart.
     """
-    for _ in range(_TRIES):
+    for _ in range(3):
         response = client.fetch(prepare(), any_status=True)
         if response.status == HTTPStatus.UNAUTHORIZED:
             require_success(response)
