@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from tap_jobo.clock import Clock
     from tap_jobo.signals import ShutdownSignal
 
-_CONNECTIONS: Final = 16
-"""Connections kept open: the most that `companies_concurrency` allows."""
 _NETWORK_ERRORS: Final = (OSError, urllib3.exceptions.HTTPError)
 """Those of requests are OSErrors."""
 
@@ -52,8 +50,8 @@ class ApiSession(requests.Session):
         self.auth = lambda request: request  # not what a `.netrc` file has for the host
         # Not whatever is installed: a Zstandard body that is cut short can pass as complete.
         self.headers["Accept-Encoding"] = "gzip, deflate"
-        for scheme in ("https://", "http://"):
-            self.mount(scheme, HTTPAdapter(pool_maxsize=_CONNECTIONS))
+        for scheme in ("https://", "http://"):  # 16 is the most that companies_concurrency allows
+            self.mount(scheme, HTTPAdapter(pool_maxsize=16))
 
     def get_redirect_target(self, resp: Response) -> None:
         """Return None: a redirect would send the key to another host, so it is an error."""

@@ -74,6 +74,8 @@ class FeedReader:
 
     def __post_init__(self) -> None:
         self._decoder = page_decoder(self.spec, self.row_type)
+        self._sync_id = ""
+        self._used_cursors: set[int] = set()
 
     def fetch_page(self, sync: Sync) -> RawPage:
         """Fetch and charge a sync's next page, or raise as `Client.fetch` does."""
@@ -106,10 +108,10 @@ class FeedReader:
             raw: The page as received, None if it is replayed.
 
         Raises:
-            ApiError: The page is not the documented envelope, or contradicts the header: the sync
-                would end early and skip rows, or go on and be billed.
+            ApiError: The page is not the documented envelope, contradicts the header, or leads back
+                to an earlier page: the sync would end early and skip rows, or be billed forever.
         """
-        page = read_page(body, self.spec, sync.cursor, self._decoder)
+        page = read_page(body, self.spec, self._decoder)
         if raw:
             rows = len(page.items)
             dispute = self.cost.reconcile(raw.cost, raw.headers, rows, sync.batch_size)
@@ -118,7 +120,16 @@ class FeedReader:
             raise _broken(
                 f"contradicts itself: 'has_more' is {page.has_more}, X-Has-More is {has_more}"
             )
+        self._detect_pagination_loop(sync, page)
         return page
+
+    def _detect_pagination_loop(self, sync: Sync, page: Page) -> None:
+        """Check that a page does not lead back to an earlier one, which would be billed forever."""
+        if sync.id != self._sync_id:
+            self._sync_id, self._used_cursors = sync.id, set()
+        self._used_cursors.add(hash(sync.cursor))
+        if page.has_more and hash(page.next_cursor) in self._used_cursors:
+            raise _broken("has a 'next_cursor' that was used before: the pages would repeat")
 
 
 def _parameters(spec: FeedSpec, sync: Sync, filters: Filters) -> dict[str, Any]:
@@ -165,9 +176,7 @@ def page_decoder(spec: FeedSpec, row_type: type[msgspec.Struct]) -> PageDecoder 
     return msgspec.json.Decoder(msgspec.defstruct("Envelope", members))
 
 
-def read_page(
-    body: bytes, spec: FeedSpec, sent_cursor: str | None, decoder: PageDecoder | None = None
-) -> Page:
+def read_page(body: bytes, spec: FeedSpec, decoder: PageDecoder | None = None) -> Page:
     """Parse the body of a page, at once if the decoder can.
 
     Raises:
@@ -187,7 +196,7 @@ def read_page(
         raise _broken("has no boolean 'has_more'")
     return Page(
         items=items,
-        next_cursor=_next_cursor(data.get("next_cursor"), sent_cursor, has_more=has_more),
+        next_cursor=_next_cursor(data.get("next_cursor"), has_more=has_more),
         has_more=has_more,
         estimated_total=_estimate(data.get("estimated_total")),
         are_rows_checked=are_rows_checked,
@@ -207,15 +216,13 @@ def _parse(body: bytes, decoder: PageDecoder | None) -> tuple[object, bool]:
     return parse_json(body), False
 
 
-def _next_cursor(cursor: object, sent_cursor: str | None, *, has_more: bool) -> str | None:
+def _next_cursor(cursor: object, *, has_more: bool) -> str | None:
     if not isinstance(cursor, str | None):
         raise _broken("has a 'next_cursor' that is not a string")
     if cursor and sanitize_text(cursor) != cursor:
         raise _broken("has a 'next_cursor' that cannot be sent back")
     if has_more and not cursor:
         raise _broken("says has_more without a 'next_cursor'")
-    if has_more and cursor == sent_cursor:
-        raise _broken("repeats the cursor that was just used as 'next_cursor'")
     return cursor
 
 

@@ -157,10 +157,7 @@ class Profiles:
         )
 
     def _check_format(self, *, is_bad: bool) -> None:
-        """Raise if several profiles in a row lack the id or name, which the API never leaves out.
-
-        The state is not past their page, so a newer version gets these profiles.
-        """
+        """Raise if several profiles in a row lack a field that the API never leaves out."""
         self._bad_in_a_row = self._bad_in_a_row + 1 if is_bad else 0
         if self._bad_in_a_row >= _MIN_BAD_PROFILES:
             raise ApiError(

@@ -164,14 +164,6 @@ def test_free_request_ends_after_a_minute_of_waits(asked: list[str]) -> None:
         assert len(sandbox.ledger) == len(asked)
 
 
-def test_rate_limit_of_an_hour_is_waited_for() -> None:
-    clock = FakeClock(START)
-    with _sandbox(clock, 1) as sandbox, _client(sandbox, clock, 1) as client:
-        sandbox.faults.add(Fault(status=429, headers={"Retry-After": "3000"}))
-        client.fetch(_request(sandbox, next(iter(sandbox.world.rows()))))
-        assert clock.passed == pytest.approx(3_000)
-
-
 def test_workers_are_daemons_and_end_with_the_reading() -> None:
     clock, holds = FakeClock(START), [Hold() for _ in range(6)]
     with _sandbox(clock, 20) as sandbox, _profiles(sandbox, clock, 3) as profiles:

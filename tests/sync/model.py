@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import format_datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
@@ -381,10 +382,10 @@ class OneRun:
     def fetch_page(self, sync: Sync) -> RawPage:
         if self.is_alone:
             self._check_that_page_is_not_stored(sync)
-        return self._reader().fetch_page(sync)
+        return self._reader.fetch_page(sync)
 
     def parse_page(self, *args: Any, **options: Any) -> Page:
-        return self._reader().parse_page(*args, **options)
+        return self._reader.parse_page(*args, **options)
 
     def fetch(  # noqa: PLR0913 - as the client's
         self,
@@ -475,6 +476,7 @@ class OneRun:
         self._left -= 1
         return self._left == -1
 
+    @cached_property
     def _reader(self) -> FeedReader:
         return FeedReader(
             spec=CAREER_SITES,
