@@ -5,18 +5,17 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
+from uuid import uuid4
 
+from tap_jobo.api.profiles import PROFILE_PATH
 from tap_jobo.api.responses import require_success
 from tap_jobo.clock import format_timestamp, parse_http_date
 from tap_jobo.errors import ClockError, StateError
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable
 
-    from requests import PreparedRequest
-
-    from tap_jobo.api.client import Client
+    from tap_jobo.api.client import Client, Prepare
     from tap_jobo.clock import Clock
 
 _MAX_SKEW: Final = timedelta(days=1)
@@ -58,7 +57,7 @@ class ApiClock:
 
 
 def read_api_clock(
-    client: Client, prepare: Callable[[], PreparedRequest], clock: Clock, logger: logging.Logger
+    client: Client, prepare: Prepare, clock: Clock, logger: logging.Logger
 ) -> ApiClock:
     """Read the API's clock from the `Date` of any response to a free request.
 
@@ -68,7 +67,9 @@ def read_api_clock(
         ClockError: No response has a `Date`, or the two clocks are more than a day apart.
     """
     for _ in range(3):
-        response = client.fetch(prepare(), any_status=True)
+        request = prepare(f"{PROFILE_PATH}/{uuid4()}")  # of no company, so that nothing is cached
+        request.headers["Cache-Control"] = "no-cache"
+        response = client.fetch(request, any_status=True)
         if response.status == HTTPStatus.UNAUTHORIZED:
             require_success(response)
         if date := parse_http_date(response.headers.get("Date")):

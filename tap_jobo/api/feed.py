@@ -15,14 +15,12 @@ from tap_jobo.records.values import sanitize_text
 from tap_jobo.streams.feed_spec import Continuation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
-
-    from requests import PreparedRequest
 
     from tap_jobo.api.api_clock import ApiClock
     from tap_jobo.api.budget import FeedCost
-    from tap_jobo.api.client import Client
+    from tap_jobo.api.client import Client, Prepare
     from tap_jobo.streams.feed_spec import FeedSpec
     from tap_jobo.sync_id import Filters, Sync
 
@@ -58,13 +56,12 @@ class FeedReader:
     """Fetches the pages of a feed, and parses them.
 
     Attributes:
-        prepare: Builds a request from its parameters.
         row_type: The msgspec type of rows that need no conversion.
     """
 
     spec: FeedSpec
     client: Client
-    prepare: Callable[[dict[str, Any]], PreparedRequest]
+    prepare: Prepare
     filters: Filters
     cost: FeedCost
     clock: ApiClock
@@ -79,7 +76,9 @@ class FeedReader:
         """Fetch and charge a sync's next page, or raise as `Client.fetch` does."""
         started_at = format_timestamp(self.clock.earlier())
         response = self.client.fetch(
-            self.prepare(_parameters(self.spec, sync, self.filters)),
+            self.prepare(
+                self.spec.path, _parameters(self.spec, sync, self.filters), self.spec.method
+            ),
             rows=sync.batch_size,
             cost=None if self.spec.is_free else self.cost,
             envelope=(self.spec.item_key, "has_more", "next_cursor"),

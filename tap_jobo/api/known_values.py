@@ -15,14 +15,10 @@ from tap_jobo.errors import ApiError
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from requests import PreparedRequest
-
-    from tap_jobo.api.client import Client
+    from tap_jobo.api.client import Client, Prepare
     from tap_jobo.settings.setting import Setting
-
-    Prepare = Callable[[str, Mapping[str, str]], PreparedRequest]
 
 _SECONDS: Final = 5.0
 _MOST_CHECKED: Final = 20

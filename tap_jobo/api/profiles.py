@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from requests import PreparedRequest
 
-    from tap_jobo.api.client import Client
+    from tap_jobo.api.client import Client, Prepare
     from tap_jobo.records.converter import RecordConverter, Row
     from tap_jobo.signals import ShutdownSignal
 
@@ -46,7 +46,6 @@ class Profiles:
     """Reads `GET /api/companies/{id}`, which is free.
 
     Attributes:
-        prepare: Builds a request from a company id.
         workers: Maximum concurrent requests.
         count: Profiles read and written so far.
         not_found: Companies without a profile, so far.
@@ -54,7 +53,7 @@ class Profiles:
     """
 
     client: Client
-    prepare: Callable[[str], PreparedRequest]
+    prepare: Prepare
     converter: RecordConverter
     workers: int
     shutdown: ShutdownSignal
@@ -121,13 +120,17 @@ class Profiles:
     def _fetch(self, company_id: str) -> Any:
         """Return the JSON of a profile, or the error that concerns only this company."""
         try:
-            return parse_json(self.client.fetch(self.prepare(company_id)).body)
+            return parse_json(self.client.fetch(self._request(company_id)).body)
         except RejectedError as error:
             return error
         except RetriesExhaustedError as error:
             with suppress(RejectedError):
-                self.client.fetch(self.prepare(_NOBODY))
+                self.client.fetch(self._request(_NOBODY))
             return error
+
+    def _request(self, company_id: str) -> PreparedRequest:
+        # Never use the host of a row's details_url: it would receive the key.
+        return self.prepare(f"{PROFILE_PATH}/{company_id}")
 
     def _records(self, company_id: str, profile: Any) -> Iterator[Row]:
         """Yield the record of a company, if it has one."""
