@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from tap_jobo.api.client import Client, Prepare
     from tap_jobo.clock import Clock
 
-_TRIES: Final = 3
 _MAX_SKEW: Final = timedelta(days=1)
 _TOLERATED_SKEW: Final = timedelta(minutes=5)
 _DATE_RESOLUTION: Final = timedelta(seconds=1)
@@ -41,10 +40,7 @@ class ApiClock:
         return self._date + self._passed()
 
     def earlier(self) -> datetime:
-        """Return the current time by the earlier of the two clocks: where a sync starts.
-
-        A bookmark by a clock that is ahead would skip the updates that come later.
-        """
+        """Return the current time by the earlier clock, so that a bookmark skips no update."""
         return min(self._date, self._local) + self._passed()
 
     def reject_future(self, instant: datetime | None) -> None:
@@ -70,7 +66,7 @@ def read_api_clock(
         UnauthorizedError: The key is not valid.
         ClockError: No response has a `Date`, or the two clocks are more than a day apart.
     """
-    for _ in range(_TRIES):
+    for _ in range(3):
         request = prepare(f"{PROFILE_PATH}/{uuid4()}")  # of no company, so that nothing is cached
         request.headers["Cache-Control"] = "no-cache"
         response = client.fetch(request, any_status=True)

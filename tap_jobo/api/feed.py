@@ -37,9 +37,7 @@ class RawPage:
     """A page as received, before anything parses it.
 
     Attributes:
-        body: The decoded body, without the key.
         cost: Credits charged for it so far.
-        headers: The response headers, with case-insensitive names.
         started_at: The instant before the request by the earlier clock (ISO 8601 UTC).
         received_at: When it came, by the API's clock.
         has_more: What its header `X-Has-More` says, None if it is missing.
@@ -98,13 +96,7 @@ class FeedReader:
     def parse_page(
         self, sync: Sync, body: bytes, *, has_more: bool | None, raw: RawPage | None
     ) -> Page:
-        """Parse a page, and correct its charge if it was billed in this run.
-
-        Args:
-            sync: The sync, with the cursor that the page was requested with.
-            body: The page.
-            has_more: What its header `X-Has-More` said, None if it was missing.
-            raw: The page as received, None if it is replayed.
+        """Parse the next page of a sync, and correct its charge if it is not replayed.
 
         Raises:
             ApiError: The page is not the documented envelope, contradicts the header, or leads back
@@ -145,9 +137,7 @@ class Page:
     """What one request to a feed returns.
 
     Attributes:
-        items: The items of the page, of which there may be none.
         next_cursor: Where the next page starts; a string whenever `has_more`.
-        has_more: Whether another page follows.
         estimated_total: Estimated items in the whole sync, if the response has it.
         are_rows_checked: Whether the items match the decoder's row type. Otherwise, each is checked
             when it is converted to a record.
@@ -193,11 +183,13 @@ def read_page(body: bytes, spec: FeedSpec, decoder: PageDecoder | None = None) -
         raise _broken(f"has no list '{spec.item_key}'")
     if not isinstance(has_more, bool):
         raise _broken("has no boolean 'has_more'")
+    estimate = data.get("estimated_total")
+    is_plausible = isinstance(estimate, int) and 0 <= estimate < _MAX_ESTIMATE
     return Page(
         items=items,
         next_cursor=_next_cursor(data.get("next_cursor"), has_more=has_more),
         has_more=has_more,
-        estimated_total=_estimate(data.get("estimated_total")),
+        estimated_total=estimate if is_plausible else None,
         are_rows_checked=are_rows_checked,
     )
 
@@ -223,10 +215,6 @@ def _next_cursor(cursor: object, *, has_more: bool) -> str | None:
     if has_more and not cursor:
         raise _broken("says has_more without a 'next_cursor'")
     return cursor
-
-
-def _estimate(value: object) -> int | None:
-    return value if isinstance(value, int) and 0 <= value < _MAX_ESTIMATE else None
 
 
 def _broken(what: str) -> ApiError:

@@ -32,8 +32,6 @@ _NOBODY: Final = "00000000-0000-0000-0000-000000000000"
 """No company has this id: a 404 for it shows that the API is up."""
 _MIN_BAD_PROFILES: Final = 5
 """Bad profiles in a row before the format counts as changed."""
-_POLL: Final = 0.2
-"""Seconds between checks for a signal while waiting for a profile."""
 
 
 class Metric(enum.StrEnum):
@@ -103,7 +101,7 @@ class Profiles:
             for company_id, profile in profiles:
                 while not profile.done():
                     self.shutdown.check()
-                    wait([profile], _POLL)
+                    wait([profile], timeout=0.2)
                 yield from self._records(company_id, profile.result())
                 show_progress()
         finally:
