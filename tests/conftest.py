@@ -20,6 +20,11 @@ for name in [name for name in os.environ if name.startswith("PYTHON")]:
     del os.environ[name]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the tests that take longest, so that no worker waits for one at the end."""
+    items.sort(key=lambda item: item.path.parent.name != "project")
+
+
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
     """A still world of 120 companies: three pages of fifty, the last not full."""

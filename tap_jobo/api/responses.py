@@ -24,6 +24,8 @@ from tap_jobo.errors import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    Facts = Mapping[str, Any]  # the members of an error body
+
 _LATER: Final = {408, 425, 429, *range(500, 600)}
 """Statuses after which another try may succeed. All other errors are final and free."""
 _POSSIBLY_BILLED: Final = {502, 504, *range(520, 530), *range(101, 200)}
@@ -79,9 +81,7 @@ def require_success(
     raise _refusal(status, message, facts, forbidden)
 
 
-def _refusal(
-    status: int, message: str, facts: Mapping[str, Any], forbidden: str | None
-) -> ApiError:
+def _refusal(status: int, message: str, facts: Facts, forbidden: str | None) -> ApiError:
     """Return the error for a response that another try would get again."""
     says_cursor = any("invalid cursor" in str(text).lower() for text in facts.values())
     if (status == HTTPStatus.BAD_REQUEST and says_cursor) or (
@@ -131,7 +131,7 @@ def _is_usable(response: ApiResponse, envelope: Collection[str]) -> bool:
     return not envelope or has_envelope or bool(deducted_credits(response.headers))
 
 
-def _parse_error(body: bytes) -> Mapping[str, Any]:
+def _parse_error(body: bytes) -> Facts:
     """Return the members of either kind of error body; none if it is another one."""
     with suppress(ValueError):
         if isinstance(data := parse_json(body), dict):
@@ -139,7 +139,7 @@ def _parse_error(body: bytes) -> Mapping[str, Any]:
     return {}
 
 
-def _quote(facts: Mapping[str, Any]) -> str:
+def _quote(facts: Facts) -> str:
     """Return Jobo's message as one short line of printable text."""
     for name in ("detail", "message", "title", "error"):
         if isinstance(text := facts.get(name), str) and text.strip():
@@ -147,7 +147,7 @@ def _quote(facts: Mapping[str, Any]) -> str:
     return ""
 
 
-def _top_up(message: str, facts: Mapping[str, Any]) -> str:
+def _top_up(message: str, facts: Facts) -> str:
     needed, present = facts.get("credits_required"), facts.get("credits_balance")
     why = f" The next page needs {needed} credits, and the balance is {present}." if needed else ""
     return (

@@ -43,7 +43,6 @@ class FailedTryError(ApiError):
     """A try returned no page, but another may.
 
     Attributes:
-        message: What happened.
         is_unreachable: Whether the API has not received the request.
         may_be_billed: Whether the API may have billed a page. Otherwise, the try was free.
         headers: The headers of the response, if there is one.

@@ -190,7 +190,6 @@ class FeedSync:
             )
             if page.dispute:
                 self._keep_as_evidence(page.dispute, billed.journaled)
-            self._guard.detect_pagination_loop(sync, page)
             records, skipped = self._convert(page, header.started_at)
         except (ApiError, FormatError) as error:
             raise FormatError(f"{error}. {self._ways_out(billed.journaled)}.") from error

@@ -334,15 +334,6 @@ def test_a_run_that_fails_ends_with_a_summary(tap: Tap) -> None:
     assert "sync not complete" in summary(run)
 
 
-def test_failed_catch_up_is_not_reported_as_complete(tap: Tap) -> None:
-    tap.run()
-    tap.sandbox.faults.add(Fault(status=401))
-    run = tap.run()
-    assert run.returncode == 1
-    assert "120 replayed" in summary(run)
-    assert "sync not complete" in summary(run)
-
-
 def test_summary_figures_are_metrics_too(tap: Tap) -> None:
     run = tap.run()
     figures = {name: value for name, value in run.metrics.items() if name.startswith("jobo_")}

@@ -128,16 +128,6 @@ def test_every_command_of_the_documents_runs(open_folder: Path) -> None:
     assert block("second-run") == block("replay")
 
 
-def test_the_script_for_cron_fails_when_the_tap_does(tmp_path: Path) -> None:
-    script = block("cron-script")
-    (tmp_path / "config.json").write_text('{"api_key": ""}')
-    commands = f'tap-jobo() {{ {COMMAND} "$@"; }}\ntarget-jsonl() {{ cat; }}\n'
-    run = execute(["bash", "-c", commands + script], tap_environment(tmp_path), cwd=tmp_path)
-    assert run.returncode == 1
-    assert "api_key" in run.stderr
-    assert (tmp_path / "state.json").read_text() == "{}\n"
-
-
 def test_the_script_for_cron_finds_its_programs(tmp_path: Path) -> None:
     script = block("cron-script")
     programs = tmp_path / ".local/bin"

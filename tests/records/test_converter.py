@@ -53,7 +53,7 @@ PAGES: dict[str, SearchStrategy[list[Any]]] = {
 }
 EACH_SCHEMA = pytest.mark.parametrize("stream", SCHEMAS)
 SLOW = settings(
-    max_examples=100,
+    max_examples=50,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

@@ -113,15 +113,41 @@ def test_bad_input_is_refused_and_costs_nothing(sandbox: Sandbox, body: Any) -> 
     assert sandbox.credits_billed == 0
 
 
-def test_empty_pages_in_the_middle_are_not_the_end() -> None:
-    with Sandbox(size=60, empty_every=2) as sandbox:
-        sizes = [len(answer["career_sites"]) for answer in pages(sandbox, batch_size=20)]
-        assert sizes == [20, 0, 20, 0, 20]
+def test_a_cursor_carries_filters_window_and_page_size(sandbox: Sandbox) -> None:
+    whole = ids(sandbox, country_codes=["US"], batch_size=3)
+    first = page(sandbox, country_codes=["US"], batch_size=3)
+    second = page(
+        sandbox,
+        cursor=first["next_cursor"],
+        country_codes=["FR"],
+        updated_after="2999-01-01T00:00:00Z",
+        batch_size=50,
+    )
+    assert [row["id"] for row in second["career_sites"]] == whole[3:6]
 
 
-@pytest.mark.parametrize("name", ["Zürich \N{ROCKET}", "nul \0", "lone \ud800"])
-def test_text_arrives_whatever_is_in_it(name: str) -> None:
-    with Sandbox(size=1) as sandbox:
-        [key] = sandbox.world.rows()
-        sandbox.world.touch(key, name=name)
-        assert [row["name"] for row in page(sandbox)["career_sites"]] == [name]
+def assert_rejected(sandbox: Sandbox, cursor: object) -> None:
+    billed = sandbox.credits_billed
+    response = post(sandbox, {"cursor": cursor})
+    assert response.status_code == 400
+    assert response.json()["detail"] == "Invalid cursor"
+    assert response.headers["Content-Type"].startswith("application/problem+json")
+    assert sandbox.credits_billed == billed
+
+
+@pytest.mark.parametrize("cursor", ["", "ümlaut", "AAAA", 7])
+def test_a_malformed_cursor_is_rejected(sandbox: Sandbox, cursor: object) -> None:
+    assert_rejected(sandbox, cursor)
+
+
+def test_the_same_secret_takes_the_cursors_of_an_earlier_sandbox(sandbox: Sandbox) -> None:
+    cursor = page(sandbox, batch_size=5)["next_cursor"]
+    with Sandbox(size=120, seed=7, secret=sandbox.secret) as later:
+        assert page(later, cursor=cursor)["career_sites"]
+
+
+def test_cursors_issued_so_far_can_be_rejected(sandbox: Sandbox) -> None:
+    cursor = page(sandbox)["next_cursor"]
+    sandbox.expire_cursors()
+    assert_rejected(sandbox, cursor)
+    assert len(ids(sandbox)) == 120

@@ -61,16 +61,6 @@ def test_values_of_a_list_are_alternatives_and_match_exactly(
     assert matching("odd") == {moved}
 
 
-@BOTH
-def test_sources_are_ids_of_tracking_systems(hiring: Sandbox, path: str) -> None:
-    rows = hiring.world.jobs() if path == JOBS else hiring.world.managed_jobs()
-    sources = {row["source"] for row in rows.values()}
-    assert "lever" not in sources
-    for source in sources:
-        expected = {key for key, row in rows.items() if row["source"] == source}
-        assert set(job_ids(hiring, path=path, sources=[source])) == expected
-
-
 def test_locations_match_any_entry_and_all_of_its_parts(hiring: Sandbox) -> None:
     def at(**parts: str) -> set[str]:
         return {
@@ -127,13 +117,3 @@ def test_managed_jobs_are_those_of_some_companies(hiring: Sandbox) -> None:
     assert not companies & others
     # Filters of the big feed are not known here, and ignored.
     assert set(job_ids(hiring, path=MANAGED, locations="x", employment_types=7)) == managed.keys()
-
-
-def test_descriptions_are_html_of_any_size() -> None:
-    for row in Sandbox(size=3, jobs=9).world.jobs().values():
-        assert row["description"].startswith("<p>")
-        assert 300 < len(row["description"]) < 2_000
-    with Sandbox(size=3, jobs=9, description_bytes=8_000) as sandbox:
-        for row in page(sandbox, path=JOBS)["jobs"]:
-            assert len(row["description"].encode()) == 8_000
-            assert row["description"].endswith("</p>")

@@ -2,7 +2,7 @@ import pytest
 
 from jobo_sandbox import Sandbox, Shape
 
-from .helpers import CAREER_SITES, EXPIRED, JOBS, MANAGED, Clock, get, page, post, profile
+from .helpers import CAREER_SITES, EXPIRED, JOBS, MANAGED, Clock, get, page, post
 
 
 def test_headers_tell_of_the_tightest_window() -> None:
@@ -45,15 +45,6 @@ def test_too_many_requests_get_429_and_when_to_come_back(shape: Shape) -> None:
         clock.now += 0.25
         page(sandbox)
         assert post(sandbox, {}).status_code == 429
-
-
-def test_profiles_have_limits_of_their_own() -> None:
-    with Sandbox(size=1, rate_limits=[(1, 60)], profile_rate_limits=[(2, 60)]) as sandbox:
-        [key] = sandbox.world.rows()
-        page(sandbox)
-        answers = [profile(sandbox, key) for _ in range(3)]
-        assert [answer.status_code for answer in answers] == [200, 200, 429]
-        assert answers[0].headers["X-RateLimit-Group"] == "general"
 
 
 def test_feeds_share_a_limit_and_filter_values_that_of_profiles() -> None:

@@ -61,7 +61,7 @@ class FeedClient:
         response = self._client.fetch(
             prepared, rows=rows, cost=self._cost, envelope=("career_sites", "has_more")
         )
-        return read_page(response.body, CAREER_SITES, cursor)
+        return read_page(response.body, CAREER_SITES)
 
     def waited(self) -> float:
         """Fetch a page and return the seconds that it took."""

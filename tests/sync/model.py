@@ -10,6 +10,8 @@ import json
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import format_datetime
+from functools import cached_property
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
@@ -381,10 +383,10 @@ class OneRun:
     def fetch_page(self, sync: Sync) -> RawPage:
         if self.is_alone:
             self._check_that_page_is_not_stored(sync)
-        return self._reader().fetch_page(sync)
+        return self._reader.fetch_page(sync)
 
     def parse_page(self, *args: Any, **options: Any) -> Page:
-        return self._reader().parse_page(*args, **options)
+        return self._reader.parse_page(*args, **options)
 
     def fetch(  # noqa: PLR0913 - as the client's
         self,
@@ -423,7 +425,7 @@ class OneRun:
         if self._clock is None:
             self._clock = read_api_clock(
                 self,  # type: ignore[arg-type]
-                lambda: None,  # type: ignore[arg-type, return-value]
+                lambda _path: SimpleNamespace(headers={}),  # type: ignore[arg-type, return-value]
                 self.world.clock,
                 LOGGER,
             )
@@ -475,11 +477,12 @@ class OneRun:
         self._left -= 1
         return self._left == -1
 
+    @cached_property
     def _reader(self) -> FeedReader:
         return FeedReader(
             spec=CAREER_SITES,
             client=self,  # type: ignore[arg-type]
-            prepare=lambda body: body,  # type: ignore[arg-type, return-value]
+            prepare=lambda _path, body, _method: body,
             filters=self.settings.filters,
             cost=self._cost,
             clock=self._api_clock(),
