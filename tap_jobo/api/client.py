@@ -39,8 +39,7 @@ if TYPE_CHECKING:
     Prepare = Callable[..., PreparedRequest]
     """Builds a request from a path, its parameters, and its method (`GET` if omitted)."""
 
-_NETWORK_ERRORS: Final = (OSError, urllib3.exceptions.HTTPError)
-"""Those of requests are OSErrors."""
+_NETWORK_ERRORS: Final = (OSError, urllib3.exceptions.HTTPError)  # of requests: OSErrors
 
 
 class ApiSession(requests.Session):

@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 
 _BOOLEANS: Final = {"true": True, "false": False}
 _MAX_ESTIMATE: Final = 10**12
-_FAR_BELOW: Final = 0.8
-"""The share of an estimate below which rows may be missing."""
+_FAR_BELOW: Final = 0.8  # of an estimate: with fewer rows, some may be missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +107,8 @@ class FeedReader:
             dispute = self.cost.reconcile(raw.cost, raw.headers, rows, sync.batch_size)
             page = replace(page, dispute=dispute)
         if has_more not in (None, page.has_more):
-            raise _broken(
-                f"contradicts itself: 'has_more' is {page.has_more}, X-Has-More is {has_more}"
-            )
+            why = f"contradicts itself: 'has_more' is {page.has_more}, X-Has-More is {has_more}"
+            raise _broken(why)
         self._detect_pagination_loop(sync, page)
         return page
 

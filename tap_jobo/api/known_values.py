@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from tap_jobo.settings.setting import Setting
 
 _SECONDS: Final = 5.0
-_MOST_CHECKED: Final = 20
-"""Values of a setting, each of which may take a request."""
+_MOST_CHECKED: Final = 20  # values of a setting: each may take a request
 
 
 class KnownValues:

@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 PROFILE_PATH: Final = "/api/companies"
 _NOBODY: Final = "00000000-0000-0000-0000-000000000000"
 """No company has this id: a 404 for it shows that the API is up."""
-_MIN_BAD_PROFILES: Final = 5
-"""Bad profiles in a row before the format counts as changed."""
+_MIN_BAD_PROFILES: Final = 5  # in a row, before the format counts as changed
 
 
 class Metric(enum.StrEnum):
