@@ -53,11 +53,6 @@ def require_success(
 ) -> ApiResponse:
     """Return the response if it succeeded.
 
-    Args:
-        response: The response.
-        envelope: Members of which a page has at least one; empty for any JSON.
-        forbidden: Advice for a 403, instead of the default.
-
     Raises:
         FailedTryError: It is no page, but another try may return one.
         ApiError: Jobo refused it.

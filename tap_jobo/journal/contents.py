@@ -129,14 +129,7 @@ class JournaledSync:
 
 
 class Contents:
-    """What a store holds, as it is when this is constructed.
-
-    Args:
-        store: The store.
-
-    Raises:
-        StoreError: It cannot be listed.
-    """
+    """What a store holds, as it is when this is constructed."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

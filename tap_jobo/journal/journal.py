@@ -55,13 +55,7 @@ _KEPT_FOR: Final = timedelta(days=30)
 
 
 class Journal:
-    """The billed pages of one journal key.
-
-    Args:
-        store: Where they are; None if the journal is off.
-        key: The journal key.
-        logger: Where replays and failures are reported.
-    """
+    """The billed pages of one journal key."""
 
     def __init__(self, store: Store | None, key: JournalKey, logger: logging.Logger) -> None:
         self._key = key

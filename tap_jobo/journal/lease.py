@@ -62,14 +62,7 @@ class _Found(NamedTuple):
 
 
 class Lease:
-    """The lease of one journal key.
-
-    Args:
-        bucket: The bucket, at the prefix of the journal.
-        journal_key: The key.
-        what: The stream and the location, for messages.
-        wait: Waits the given seconds, or raises if the run must end.
-    """
+    """The lease of one journal key."""
 
     def __init__(
         self, bucket: Bucket, journal_key: str, what: str, wait: Callable[[float], None]
