@@ -5,21 +5,19 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
+from uuid import uuid4
 
+from tap_jobo.api.profiles import PROFILE_PATH
 from tap_jobo.api.responses import require_success
 from tap_jobo.clock import format_timestamp, parse_http_date
 from tap_jobo.errors import ClockError, StateError
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable
 
-    from requests import PreparedRequest
-
-    from tap_jobo.api.client import Client
+    from tap_jobo.api.client import Client, Prepare
     from tap_jobo.clock import Clock
 
-_TRIES: Final = 3
 _MAX_SKEW: Final = timedelta(days=1)
 _TOLERATED_SKEW: Final = timedelta(minutes=5)
 _DATE_RESOLUTION: Final = timedelta(seconds=1)
@@ -42,10 +40,7 @@ class ApiClock:
         return self._date + self._passed()
 
     def earlier(self) -> datetime:
-        """Return the current time by the earlier of the two clocks: where a sync starts.
-
-        A bookmark by a clock that is ahead would skip the updates that come later.
-        """
+        """Return the current time by the earlier clock, so that a bookmark skips no update."""
         return min(self._date, self._local) + self._passed()
 
     def reject_future(self, instant: datetime | None) -> None:
@@ -62,7 +57,7 @@ class ApiClock:
 
 
 def read_api_clock(
-    client: Client, prepare: Callable[[], PreparedRequest], clock: Clock, logger: logging.Logger
+    client: Client, prepare: Prepare, clock: Clock, logger: logging.Logger
 ) -> ApiClock:
     """Read the API's clock from the `Date` of any response to a free request.
 
@@ -71,8 +66,10 @@ def read_api_clock(
         UnauthorizedError: The key is not valid.
         ClockError: No response has a `Date`, or the two clocks are more than a day apart.
     """
-    for _ in range(_TRIES):
-        response = client.fetch(prepare(), any_status=True)
+    for _ in range(3):
+        request = prepare(f"{PROFILE_PATH}/{uuid4()}")  # of no company, so that nothing is cached
+        request.headers["Cache-Control"] = "no-cache"
+        response = client.fetch(request, any_status=True)
         if response.status == HTTPStatus.UNAUTHORIZED:
             require_success(response)
         if date := parse_http_date(response.headers.get("Date")):

@@ -88,8 +88,7 @@ class FeedCost:
         """Check that a page fits into what is left of the budget; a free page always does.
 
         Raises:
-            BudgetReachedError: It may exceed what is left.
-            ConfigError: It exceeds the budget of any run.
+            BudgetReachedError: The page may exceed what is left.
         """
         # After a lost response, a free page may not stay free.
         price = self._highest_price if self.possibly_billed else self.price

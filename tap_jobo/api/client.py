@@ -28,7 +28,7 @@ from tap_jobo.redaction import redact_body
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from requests import PreparedRequest, Response
 
@@ -36,8 +36,10 @@ if TYPE_CHECKING:
     from tap_jobo.clock import Clock
     from tap_jobo.signals import ShutdownSignal
 
-_NETWORK_ERRORS: Final = (OSError, urllib3.exceptions.HTTPError)
-"""Those of requests are OSErrors."""
+    Prepare = Callable[..., PreparedRequest]
+    """Builds a request from a path, its parameters, and its method (`GET` if omitted)."""
+
+_NETWORK_ERRORS: Final = (OSError, urllib3.exceptions.HTTPError)  # of requests: OSErrors
 
 
 class ApiSession(requests.Session):
@@ -66,7 +68,6 @@ class Client:
         workers: How many threads use the client at once; a rate limit applies to all of them.
         retry_seconds: Seconds of backoff and failed tries for one request, not counting waits that
             the server asks for.
-        elapsed: Seconds until the last response began; None if there is none yet.
     """
 
     session: requests.Session
@@ -76,7 +77,6 @@ class Client:
     logger: logging.Logger
     workers: int = 1
     retry_seconds: float = RETRY_SECONDS
-    elapsed: float | None = None
 
     def __post_init__(self) -> None:
         self._limiter = RateLimiter(
@@ -163,7 +163,6 @@ class Client:
         )
         timeouts = (min(CONNECT_SECONDS, timeout), timeout)
         with self.session.send(request, timeout=timeouts, **settings) as response:
-            self.elapsed = response.elapsed.total_seconds()
             status, body = response.status_code, b""
             try:
                 body = redact_body(response.content, self.key)

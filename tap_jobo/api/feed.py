@@ -15,14 +15,12 @@ from tap_jobo.records.values import sanitize_text
 from tap_jobo.streams.feed_spec import Continuation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
-
-    from requests import PreparedRequest
 
     from tap_jobo.api.api_clock import ApiClock
     from tap_jobo.api.budget import FeedCost
-    from tap_jobo.api.client import Client
+    from tap_jobo.api.client import Client, Prepare
     from tap_jobo.streams.feed_spec import FeedSpec
     from tap_jobo.sync_id import Filters, Sync
 
@@ -30,8 +28,7 @@ if TYPE_CHECKING:
 
 _BOOLEANS: Final = {"true": True, "false": False}
 _MAX_ESTIMATE: Final = 10**12
-_FAR_BELOW: Final = 0.8
-"""The share of an estimate below which rows may be missing."""
+_FAR_BELOW: Final = 0.8  # of an estimate: with fewer rows, some may be missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +36,7 @@ class RawPage:
     """A page as received, before anything parses it.
 
     Attributes:
-        body: The decoded body, without the key.
         cost: Credits charged for it so far.
-        headers: The response headers, with case-insensitive names.
         started_at: The instant before the request by the earlier clock (ISO 8601 UTC).
         received_at: When it came, by the API's clock.
         has_more: What its header `X-Has-More` says, None if it is missing.
@@ -60,13 +55,12 @@ class FeedReader:
     """Fetches the pages of a feed, and parses them.
 
     Attributes:
-        prepare: Builds a request from its parameters.
         row_type: The msgspec type of rows that need no conversion.
     """
 
     spec: FeedSpec
     client: Client
-    prepare: Callable[[dict[str, Any]], PreparedRequest]
+    prepare: Prepare
     filters: Filters
     cost: FeedCost
     clock: ApiClock
@@ -81,7 +75,9 @@ class FeedReader:
         """Fetch and charge a sync's next page, or raise as `Client.fetch` does."""
         started_at = format_timestamp(self.clock.earlier())
         response = self.client.fetch(
-            self.prepare(_parameters(self.spec, sync, self.filters)),
+            self.prepare(
+                self.spec.path, _parameters(self.spec, sync, self.filters), self.spec.method
+            ),
             rows=sync.batch_size,
             cost=None if self.spec.is_free else self.cost,
             envelope=(self.spec.item_key, "has_more", "next_cursor"),
@@ -99,13 +95,7 @@ class FeedReader:
     def parse_page(
         self, sync: Sync, body: bytes, *, has_more: bool | None, raw: RawPage | None
     ) -> Page:
-        """Parse a page, and correct its charge if it was billed in this run.
-
-        Args:
-            sync: The sync, with the cursor that the page was requested with.
-            body: The page.
-            has_more: What its header `X-Has-More` said, None if it was missing.
-            raw: The page as received, None if it is replayed.
+        """Parse the next page of a sync, and correct its charge if it is not replayed.
 
         Raises:
             ApiError: The page is not the documented envelope, contradicts the header, or leads back
@@ -117,9 +107,8 @@ class FeedReader:
             dispute = self.cost.reconcile(raw.cost, raw.headers, rows, sync.batch_size)
             page = replace(page, dispute=dispute)
         if has_more not in (None, page.has_more):
-            raise _broken(
-                f"contradicts itself: 'has_more' is {page.has_more}, X-Has-More is {has_more}"
-            )
+            why = f"contradicts itself: 'has_more' is {page.has_more}, X-Has-More is {has_more}"
+            raise _broken(why)
         self._detect_pagination_loop(sync, page)
         return page
 
@@ -146,9 +135,7 @@ class Page:
     """What one request to a feed returns.
 
     Attributes:
-        items: The items of the page, of which there may be none.
         next_cursor: Where the next page starts; a string whenever `has_more`.
-        has_more: Whether another page follows.
         estimated_total: Estimated items in the whole sync, if the response has it.
         are_rows_checked: Whether the items match the decoder's row type. Otherwise, each is checked
             when it is converted to a record.
@@ -194,11 +181,13 @@ def read_page(body: bytes, spec: FeedSpec, decoder: PageDecoder | None = None) -
         raise _broken(f"has no list '{spec.item_key}'")
     if not isinstance(has_more, bool):
         raise _broken("has no boolean 'has_more'")
+    estimate = data.get("estimated_total")
+    is_plausible = isinstance(estimate, int) and 0 <= estimate < _MAX_ESTIMATE
     return Page(
         items=items,
         next_cursor=_next_cursor(data.get("next_cursor"), has_more=has_more),
         has_more=has_more,
-        estimated_total=_estimate(data.get("estimated_total")),
+        estimated_total=estimate if is_plausible else None,
         are_rows_checked=are_rows_checked,
     )
 
@@ -224,10 +213,6 @@ def _next_cursor(cursor: object, *, has_more: bool) -> str | None:
     if has_more and not cursor:
         raise _broken("says has_more without a 'next_cursor'")
     return cursor
-
-
-def _estimate(value: object) -> int | None:
-    return value if isinstance(value, int) and 0 <= value < _MAX_ESTIMATE else None
 
 
 def _broken(what: str) -> ApiError:

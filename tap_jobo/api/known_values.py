@@ -15,19 +15,13 @@ from tap_jobo.errors import ApiError
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from requests import PreparedRequest
-
-    from tap_jobo.api.client import Client
+    from tap_jobo.api.client import Client, Prepare
     from tap_jobo.settings.setting import Setting
 
-    Prepare = Callable[[str, Mapping[str, str]], PreparedRequest]
-
 _SECONDS: Final = 5.0
-_MOST_CHECKED: Final = 20
-"""Values of a setting, each of which may take a request."""
-_SUGGESTIONS: Final = 3
+_MOST_CHECKED: Final = 20  # values of a setting: each may take a request
 
 
 class KnownValues:
@@ -84,7 +78,7 @@ class KnownValues:
         if value in places:
             return None
         listed = dict.fromkeys(str(place) for place in places if None not in place.values())
-        return [*listed][:_SUGGESTIONS]
+        return [*listed][:3]
 
     def _fetch(self, path: str, query: Mapping[str, str] | None = None) -> Any:
         """Return a list, fetched once per run."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from requests import PreparedRequest
 
-    from tap_jobo.api.client import Client
+    from tap_jobo.api.client import Client, Prepare
     from tap_jobo.records.converter import RecordConverter, Row
     from tap_jobo.signals import ShutdownSignal
 
@@ -30,10 +30,7 @@ if TYPE_CHECKING:
 PROFILE_PATH: Final = "/api/companies"
 _NOBODY: Final = "00000000-0000-0000-0000-000000000000"
 """No company has this id: a 404 for it shows that the API is up."""
-_MIN_BAD_PROFILES: Final = 5
-"""Bad profiles in a row before the format counts as changed."""
-_POLL: Final = 0.2
-"""Seconds between checks for a signal while waiting for a profile."""
+_MIN_BAD_PROFILES: Final = 5  # in a row, before the format counts as changed
 
 
 class Metric(enum.StrEnum):
@@ -48,7 +45,6 @@ class Profiles:
     """Reads `GET /api/companies/{id}`, which is free.
 
     Attributes:
-        prepare: Builds a request from a company id.
         workers: Maximum concurrent requests.
         count: Profiles read and written so far.
         not_found: Companies without a profile, so far.
@@ -56,7 +52,7 @@ class Profiles:
     """
 
     client: Client
-    prepare: Callable[[str], PreparedRequest]
+    prepare: Prepare
     converter: RecordConverter
     workers: int
     shutdown: ShutdownSignal
@@ -104,7 +100,7 @@ class Profiles:
             for company_id, profile in profiles:
                 while not profile.done():
                     self.shutdown.check()
-                    wait([profile], _POLL)
+                    wait([profile], timeout=0.2)
                 yield from self._records(company_id, profile.result())
                 show_progress()
         finally:
@@ -123,13 +119,17 @@ class Profiles:
     def _fetch(self, company_id: str) -> Any:
         """Return the JSON of a profile, or the error that concerns only this company."""
         try:
-            return parse_json(self.client.fetch(self.prepare(company_id)).body)
+            return parse_json(self.client.fetch(self._request(company_id)).body)
         except RejectedError as error:
             return error
         except RetriesExhaustedError as error:
             with suppress(RejectedError):
-                self.client.fetch(self.prepare(_NOBODY))
+                self.client.fetch(self._request(_NOBODY))
             return error
+
+    def _request(self, company_id: str) -> PreparedRequest:
+        # Never use the host of a row's details_url: it would receive the key.
+        return self.prepare(f"{PROFILE_PATH}/{company_id}")
 
     def _records(self, company_id: str, profile: Any) -> Iterator[Row]:
         """Yield the record of a company, if it has one."""

@@ -34,8 +34,7 @@ BACKOFF: Final = (0.5, 30.0)
 """The first and the longest wait between other tries."""
 RETRY_AFTER_MAX: Final = 3_600.0
 """Of the waits that the API asks for, for one request."""
-_LOGGED: Final = 5.0
-"""Pauses of more than this many seconds are logged."""
+_LOGGED: Final = 5.0  # longer pauses are logged
 
 
 @dataclass(eq=False)
@@ -43,7 +42,6 @@ class FailedTryError(ApiError):
     """A try returned no page, but another may.
 
     Attributes:
-        message: What happened.
         is_unreachable: Whether the API has not received the request.
         may_be_billed: Whether the API may have billed a page. Otherwise, the try was free.
         headers: The headers of the response, if there is one.

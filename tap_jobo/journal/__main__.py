@@ -124,9 +124,9 @@ def drop(
             f"{plural(pages, 'page')}, worth {dollars(cost)}, and "
             f"{plural(len(rows), 'quarantined row')}"
         )
-        if not (yes or sys.stdin.isatty()):
-            raise click.ClickException(f"This drops {what}. Add --yes. Nothing is dropped.")
         if not yes:
+            if not sys.stdin.isatty():
+                raise click.ClickException(f"This drops {what}. Add --yes. Nothing is dropped.")
             click.confirm(f"Drop {what}?", abort=True)
         for kept, first in firsts:
             _drop(store, kept, first)

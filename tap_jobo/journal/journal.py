@@ -169,8 +169,8 @@ class Journal:
         self._remove([each for each in unused if self._is_of_no_use(each, oldest)])
 
     def _is_of_no_use(self, kept: JournaledSync, oldest: str) -> bool:
-        if not kept.pages:  # its run ended before its first page
-            return not kept.status
+        if not (kept.pages or kept.status):  # its run ended before its first page
+            return True
         if kept.created_at >= oldest:  # which spares reading its last page
             return False
         header = self._contents.last_header(kept)

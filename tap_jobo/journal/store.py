@@ -1,7 +1,7 @@
 """What the journal needs of the place that holds it: five functions over named files.
 
 Names are paths such as `v1/KEY/000007/000042.page`. A store decides nothing: which files there are,
-and what they mean, is up to `journal.py`.
+and what they mean, is up to `journal.py`. `Folder` and `Bucket` also keep two runs apart.
 """
 
 from __future__ import annotations

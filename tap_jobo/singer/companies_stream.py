@@ -21,7 +21,6 @@ from tap_jobo.wording import plural
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from requests import PreparedRequest
     from singer_sdk import Tap
 
     from tap_jobo.records.converter import Row
@@ -69,7 +68,7 @@ class CompaniesStream(JoboStream):
         """Whether the profiles of the feed's companies are read along with the feed."""
         return bool(self.is_read and self.leader and self.leader.is_read)
 
-    def prepare(self) -> None:
+    def check_first(self) -> None:
         """Check that there are companies to read."""
         self.require_primary_key()
         if not (self._named or self.is_following):
@@ -90,7 +89,7 @@ class CompaniesStream(JoboStream):
 
     def sample(self, limit: int) -> Iterator[Row]:
         """Yield the profiles of the first companies that the settings name."""
-        self.prepare()
+        self.check_first()
         if self._named:
             yield from self.profiles.read(self._named.ids[:limit])
 
@@ -146,7 +145,7 @@ class CompaniesStream(JoboStream):
         """The reader of profiles."""
         return Profiles(
             client=self._run.profile_client,
-            prepare=self._request_profile,
+            prepare=self.prepare,
             converter=self._converter,
             workers=self.config["companies_concurrency"],
             shutdown=self._run.shutdown,
@@ -168,11 +167,6 @@ class CompaniesStream(JoboStream):
     def _read(self) -> Reading:
         profiles = self.profiles
         return Reading(profiles.done, "profiles", self._total, plural(profiles.count, "profile"))
-
-    def _request_profile(self, company_id: str) -> PreparedRequest:
-        # Never use the host of a row's details_url: it would receive the key.
-        url = f"{self.url_base}{self.path}/{company_id}"
-        return self.build_prepared_request(method="GET", url=url)
 
 
 class _NamedCompanies:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
-from uuid import uuid4
+from typing import TYPE_CHECKING
 
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from tap_jobo.api.budget import FeedCost
 from tap_jobo.api.feed import FeedReader
-from tap_jobo.api.profiles import PROFILE_PATH
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import ConfigError
 from tap_jobo.singer.metric_lines import log_figures
@@ -27,11 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from requests import PreparedRequest
     from singer_sdk import Tap
     from singer_sdk.helpers.types import Context, Record
 
-    from tap_jobo.api.api_clock import ApiClock
     from tap_jobo.records.converter import Row
     from tap_jobo.singer.companies_stream import CompaniesStream
     from tap_jobo.singer.run import RunContext
@@ -68,7 +64,7 @@ class FeedStream(JoboStream):
 
     # Before the run's first billed request
 
-    def prepare(self) -> None:
+    def check_first(self) -> None:
         """Check the budget, open the journal, and read the state.
 
         Raises:
@@ -107,7 +103,7 @@ class FeedStream(JoboStream):
         """Read the API's clock; warn of a first sync without limits, and of odd filters."""
         if not self.is_read:
             return
-        _ = self._clock
+        _ = self._run.api_clock
         limits = ("max_credits", "start_date", *self._filters)
         is_limited = any(self.config.get(name) is not None for name in limits)
         if not (is_limited or self._first_state.has_begun or self._spec.is_free):
@@ -117,20 +113,11 @@ class FeedStream(JoboStream):
                 self.name,
                 dollars(self._spec.list_price * 1_000),
             )
-        known = self._run.known_values(self._prepare_list_request)
+        known = self._run.known_values
         for setting in self._spec.filters:
             value = self.config.get(setting.name)
             for hint in setting.value_hints(value) or known.warnings(setting, value):
                 self._run.warn_once(hint)
-
-    def _prepare_list_request(self, path: str, query: Any) -> PreparedRequest:
-        return self.build_prepared_request(method="GET", url=self.url_base + path, params=query)
-
-    def _prepare_clock_request(self) -> PreparedRequest:
-        """Return a free request: the profile of a company that does not exist."""
-        request = self._prepare_list_request(f"{PROFILE_PATH}/{uuid4()}", None)
-        request.headers["Cache-Control"] = "no-cache"
-        return request
 
     # The sync
 
@@ -201,10 +188,6 @@ class FeedStream(JoboStream):
 
     # What the sync is made of
 
-    @property
-    def _clock(self) -> ApiClock:
-        return self._run.api_clock(self._prepare_clock_request)
-
     @cached_property
     def _filters(self) -> Filters:
         return self._spec.filters_of(self.config)
@@ -224,7 +207,7 @@ class FeedStream(JoboStream):
             lookback_minutes=self.config["lookback_minutes"],
             batch_size=self._spec.page_size(self.config),
             is_full_table=self.replication_method == REPLICATION_FULL_TABLE,
-            clock=lambda: self._clock,
+            clock=lambda: self._run.api_clock,
             logger=self.logger,
             is_refresh=self.config["on_missing_state"] == "resync",
         )
@@ -244,15 +227,9 @@ class FeedStream(JoboStream):
         return FeedReader(
             spec=self._spec,
             client=self._run.feed_client,
-            prepare=self._prepare,
+            prepare=self.prepare,
             filters=self._filters,
             cost=self._cost,
-            clock=self._clock,
+            clock=self._run.api_clock,
             row_type=self._converter.row_type,
-        )
-
-    def _prepare(self, parameters: dict[str, Any]) -> PreparedRequest:
-        where: Any = {"params" if self.http_method == "GET" else "json": parameters}
-        return self.build_prepared_request(
-            method=self.http_method, url=self.url_base + self.path, **where
         )

@@ -21,10 +21,11 @@ from tap_jobo.records.converter import RecordConverter
 from tap_jobo.singer.metric_lines import RecordCounter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     import requests
+    from requests import PreparedRequest
     from singer_sdk import Tap, metrics
     from singer_sdk.helpers.types import Context, Record
     from singer_sdk.singerlib import Catalog
@@ -129,7 +130,7 @@ class JoboStream(RESTStream[Any]):
         """Yield the records of a run, once everything that it needs is prepared."""
 
     @abstractmethod
-    def prepare(self) -> None:
+    def check_first(self) -> None:
         """Check what can be checked before the run's first request."""
 
     def check_values(self) -> None:
@@ -158,6 +159,13 @@ class JoboStream(RESTStream[Any]):
     def authenticator(self) -> APIKeyAuthenticator:
         """The header that carries the key."""
         return APIKeyAuthenticator(key="X-Api-Key", value=self.config["api_key"])
+
+    def prepare(
+        self, path: str, parameters: Mapping[str, Any] | None = None, method: str = "GET"
+    ) -> PreparedRequest:
+        """Return a request to the API."""
+        where: Any = {"params" if method == "GET" else "json": parameters}
+        return self.build_prepared_request(method=method, url=self.url_base + path, **where)
 
     @cached_property
     def user_agent(self) -> str:

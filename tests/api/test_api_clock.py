@@ -9,6 +9,7 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from requests import PreparedRequest
 
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.api.api_clock import ApiClock, read_api_clock
@@ -37,7 +38,9 @@ def _read(ahead: float, dates: Sequence[datetime | None] = (NOON,)) -> ApiClock:
             return ApiResponse(b"", 404, {"Date": format_datetime(date)} if date else {})
 
     clock = FakeClock(skew=timedelta(seconds=ahead))
-    return read_api_clock(Client(), lambda: None, clock, LOGGER)  # type: ignore[arg-type, return-value]
+    request = PreparedRequest()
+    request.prepare_headers({})
+    return read_api_clock(Client(), lambda _path: request, clock, LOGGER)  # type: ignore[arg-type]
 
 
 @pytest.fixture

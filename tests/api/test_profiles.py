@@ -49,7 +49,7 @@ def _profiles(sandbox: Sandbox, clock: FakeClock, workers: int) -> Iterator[Prof
     with _client(sandbox, clock, workers) as client, _workers_joined():
         yield Profiles(
             client=client,
-            prepare=lambda company_id: _request(sandbox, company_id),
+            prepare=lambda path: _request(sandbox, path),
             converter=RecordConverter(SCHEMA, SCHEMA["properties"], LOGGER),
             workers=workers,
             shutdown=ShutdownSignal(clock),
@@ -68,9 +68,9 @@ def _workers_joined() -> Iterator[None]:
             assert not thread.is_alive()
 
 
-def _request(sandbox: Sandbox, company_id: str) -> requests.PreparedRequest:
-    url = f"{sandbox.url}/api/companies/{company_id}"
-    return requests.Request("GET", url, headers={"X-Api-Key": sandbox.api_key}).prepare()
+def _request(sandbox: Sandbox, path: str) -> requests.PreparedRequest:
+    key = {"X-Api-Key": sandbox.api_key}
+    return requests.Request("GET", sandbox.url + path, headers=key).prepare()
 
 
 @contextlib.contextmanager
@@ -144,9 +144,9 @@ def test_503_holds_back_only_its_own_worker() -> None:
         fault = Fault(status=503, headers={"Retry-After": "50"})
         sandbox.faults.add(fault, company_id=refused)
         with ThreadPoolExecutor(1) as executor:
-            first = executor.submit(client.fetch, _request(sandbox, refused))
+            first = executor.submit(client.fetch, _request(sandbox, f"/api/companies/{refused}"))
             assert waiting.wait(10)
-            assert client.fetch(_request(sandbox, other)).status == 200
+            assert client.fetch(_request(sandbox, f"/api/companies/{other}")).status == 200
             assert clock.passed == 0
             answered.set()
             assert first.result().status == 200
@@ -160,7 +160,7 @@ def test_free_request_ends_after_a_minute_of_waits(asked: list[str]) -> None:
         for text in asked:
             sandbox.faults.add(Fault(status=503, headers={"Retry-After": text}))
         with pytest.raises(RetriesExhaustedError, match=f"{asked[-1]} seconds"):
-            client.fetch(_request(sandbox, next(iter(sandbox.world.rows()))))
+            client.fetch(_request(sandbox, f"/api/companies/{next(iter(sandbox.world.rows()))}"))
         assert len(sandbox.ledger) == len(asked)
 
 

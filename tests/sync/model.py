@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from functools import cached_property
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
@@ -424,7 +425,7 @@ class OneRun:
         if self._clock is None:
             self._clock = read_api_clock(
                 self,  # type: ignore[arg-type]
-                lambda: None,  # type: ignore[arg-type, return-value]
+                lambda _path: SimpleNamespace(headers={}),  # type: ignore[arg-type, return-value]
                 self.world.clock,
                 LOGGER,
             )
@@ -481,7 +482,7 @@ class OneRun:
         return FeedReader(
             spec=CAREER_SITES,
             client=self,  # type: ignore[arg-type]
-            prepare=lambda body: body,  # type: ignore[arg-type, return-value]
+            prepare=lambda _path, body, _method: body,
             filters=self.settings.filters,
             cost=self._cost,
             clock=self._api_clock(),
