@@ -100,12 +100,12 @@ class TestBudget:
             (
                 {"max_credits": 2_499},
                 "the 2,500 credits of one page of 50 rows of career_sites,",
-                "set it to 2,500 or more, or lower batch_size (",
+                "set it to 2,500 or more, or lower batch_size for a new sync",
             ),
             (
                 {"max_credits": 2_999, "jobs_batch_size": 1_000},
                 "the 3,000 credits of one page of 1,000 rows of jobs,",
-                "set it to 3,000 or more, or lower jobs_batch_size (",
+                "set it to 3,000 or more, or lower jobs_batch_size for a new sync",
             ),
         ],
         ids=["the first feed", "a later feed"],
@@ -116,7 +116,7 @@ class TestBudget:
         line = complaint(tap.run(**settings))
         assert page in line
         assert advice in line
-        assert "A plan whose rows are free needs no max_credits." in line
+        assert "If your plan's rows are free, remove max_credits." in line
         assert tap.sandbox.ledger == []
 
     def test_streams_that_are_not_selected_need_none(self, tap: CompaniesTap) -> None:
