@@ -19,7 +19,6 @@ from tap_jobo.errors import TapJoboError
 from tap_jobo.journal.contents import journal_key
 from tap_jobo.journal.folder import Folder, RunLock
 from tap_jobo.journal.journal import Journal
-from tap_jobo.journal.lease import Lease
 from tap_jobo.journal.location import open_store
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.singer.metric_lines import RequestMetrics
@@ -28,6 +27,7 @@ from tap_jobo.sync_id import Filters
 
 if TYPE_CHECKING:
     from tap_jobo.journal.bucket import Bucket
+    from tap_jobo.journal.lease import Lease
 
 _TEST_RETRY_FOR: Final = 10.0
 """Seconds of backoff in a connection check, whose user is waiting."""
