@@ -11,9 +11,9 @@ import requests
 from jobo_sandbox import Fault, Hold, Sandbox
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.singer.run import RunContext
-from tests.support import complaint, discover
+from tests.support import Tap, complaint, discover
 from tests.support.clock import FakeClock
-from tests.support.companies import CompaniesTap, ids_of, selecting
+from tests.support.companies import ids_of, selecting
 from tests.support.crash import finish, widen_pipe
 from tests.support.jobs import metrics_of
 from tests.support.loggers import LOGGER
@@ -31,17 +31,17 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def tap(sandbox: Sandbox, tmp_path: Path) -> CompaniesTap:
+def tap(sandbox: Sandbox, tmp_path: Path) -> Tap:
     """The tap with two feeds that cost something."""
     catalog = selecting(discover(tmp_path), jobs=True)
-    return CompaniesTap(sandbox, tmp_path, {"jobs_batch_size": 10}, catalog=catalog)
+    return Tap(sandbox, tmp_path, {"jobs_batch_size": 10}, catalog=catalog)
 
 
 def _read(sandbox: Sandbox) -> list[str]:
     return [entry.endpoint for entry in sandbox.ledger if entry.endpoint != "clock"]
 
 
-def test_bodies_are_compressed_as_requested(tap: CompaniesTap, sandbox: Sandbox) -> None:
+def test_bodies_are_compressed_as_requested(tap: Tap, sandbox: Sandbox) -> None:
     assert tap.run().returncode == 0
     assert {entry.headers["accept-encoding"] for entry in sandbox.ledger} == {"gzip, deflate"}
 
@@ -60,7 +60,7 @@ def test_passwords_for_other_programs_are_not_sent(
 
 
 class TestBudget:
-    def test_it_is_one_for_all_streams(self, tap: CompaniesTap, sandbox: Sandbox) -> None:
+    def test_it_is_one_for_all_streams(self, tap: Tap, sandbox: Sandbox) -> None:
         # 2,000 for each page of career sites, 30 for each page of jobs.
         run = tap.run(max_credits=3 * 2_000 + 30 + 29, batch_size=40)
         assert run.returncode == 0, run.stderr
@@ -78,7 +78,7 @@ class TestBudget:
         assert len(sandbox.requests_to("jobs")) == 4
 
     def test_a_feed_that_uses_it_up_leaves_the_next_untouched(
-        self, tap: CompaniesTap, sandbox: Sandbox
+        self, tap: Tap, sandbox: Sandbox
     ) -> None:
         run = tap.run(max_credits=2_529)
         assert run.returncode == 0, run.stderr
@@ -111,7 +111,7 @@ class TestBudget:
         ids=["the first feed", "a later feed"],
     )
     def test_one_that_covers_no_page_is_refused_before_a_request(
-        self, tap: CompaniesTap, settings: dict[str, Any], page: str, advice: str
+        self, tap: Tap, settings: dict[str, Any], page: str, advice: str
     ) -> None:
         line = complaint(tap.run(**settings))
         assert page in line
@@ -119,11 +119,11 @@ class TestBudget:
         assert "If your plan's rows are free, remove max_credits." in line
         assert tap.sandbox.ledger == []
 
-    def test_streams_that_are_not_selected_need_none(self, tap: CompaniesTap) -> None:
+    def test_streams_that_are_not_selected_need_none(self, tap: Tap) -> None:
         tap.catalog = selecting(tap.catalog, jobs=False)
         assert tap.run(max_credits=2_999, jobs_batch_size=1_000).returncode == 0
 
-    def test_free_streams_need_none(self, tap: CompaniesTap, sandbox: Sandbox) -> None:
+    def test_free_streams_need_none(self, tap: Tap, sandbox: Sandbox) -> None:
         tap.catalog = selecting(tap.catalog, career_sites=False, jobs=False, expired_jobs=True)
         run = tap.run(max_credits=1)
         assert run.returncode == 0, run.stderr
@@ -133,7 +133,7 @@ class TestBudget:
 
 class TestLocks:
     def test_those_of_all_feeds_are_taken_before_a_request(
-        self, tap: CompaniesTap, sandbox: Sandbox
+        self, tap: Tap, sandbox: Sandbox
     ) -> None:
         both = tap.catalog
         tap.catalog = selecting(both, career_sites=False)
@@ -156,7 +156,7 @@ class TestLocks:
         tap.catalog = both
         assert tap.run().returncode == 0
 
-    def test_a_killed_run_leaves_none(self, tap: CompaniesTap, sandbox: Sandbox) -> None:
+    def test_a_killed_run_leaves_none(self, tap: Tap, sandbox: Sandbox) -> None:
         hold = Hold()
         sandbox.faults.add(Fault(hold=hold))
         process = tap.start()

@@ -9,9 +9,8 @@ import pytest
 
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.clock import format_timestamp
-from tests.support import complaint, state_at
+from tests.support import Tap, complaint, state_at
 from tests.support.companies import (
-    CompaniesTap,
     asked_for,
     ids_of,
     ids_of_page,
@@ -33,9 +32,7 @@ def is_complete_but_for(run: Run, *victims: str) -> bool:
 
 
 class TestOneProfile:
-    def test_failure_that_passes_loses_no_profile(
-        self, tap: CompaniesTap, sandbox: Sandbox
-    ) -> None:
+    def test_failure_that_passes_loses_no_profile(self, tap: Tap, sandbox: Sandbox) -> None:
         headers = {"Retry-After": "0.4"}
         refusals = [Fault(status=status, headers=headers) for status in (429, 503)]
         faults = [*refusals, Fault(truncate=0.5), Fault(drop=True), Fault(garbage="")]
@@ -49,7 +46,7 @@ class TestOneProfile:
         assert run.metrics["jobo_credits"] == 6_000
 
     def test_profile_that_keeps_failing_is_skipped_with_an_error(
-        self, tap: CompaniesTap, sandbox: Sandbox
+        self, tap: Tap, sandbox: Sandbox
     ) -> None:
         first, second = victims = sorted(sandbox.world.rows())[60:62]
         sandbox.faults.add(Fault(status=500, times=None), company_id=first)
@@ -66,7 +63,7 @@ class TestOneProfile:
         assert "118 profiles, 2 skipped" in run.stderr
 
     def test_rejected_profile_is_skipped_with_an_error_or_not_found(
-        self, tap: CompaniesTap, sandbox: Sandbox
+        self, tap: Tap, sandbox: Sandbox
     ) -> None:
         victims = list(sandbox.world.rows())[40 : 40 + len(REJECTED)]
         for victim, status in zip(victims, REJECTED, strict=True):
@@ -86,9 +83,7 @@ class TestOneProfile:
         assert run.metrics["jobo_profiles_not_found"] == 1
         assert sandbox.rows_billed == 120
 
-    def test_only_profile_of_a_page_may_be_skipped(
-        self, tap: CompaniesTap, sandbox: Sandbox
-    ) -> None:
+    def test_only_profile_of_a_page_may_be_skipped(self, tap: Tap, sandbox: Sandbox) -> None:
         state = state_at(format_timestamp(datetime.now(UTC)))
         victim = list(sandbox.world.rows())[5]
         sandbox.world.touch(victim, summary="Changed since.")
@@ -97,9 +92,7 @@ class TestOneProfile:
         assert is_complete_but_for(run, victim)
         assert ids_of(run, "career_sites") == [victim]
 
-    def test_response_that_is_not_the_profile_is_skipped(
-        self, tap: CompaniesTap, sandbox: Sandbox
-    ) -> None:
+    def test_response_that_is_not_the_profile_is_skipped(self, tap: Tap, sandbox: Sandbox) -> None:
         other, *victims = sorted(sandbox.world.rows())[:4]
         answers = ({"id": other, "name": "ACME"}, {"id": None, "name": "ACME"}, ["a list"])
         for victim, answer in zip(victims, answers, strict=True):
@@ -116,7 +109,7 @@ class TestEveryProfile:
         "change", [{"id": None}, {"name": None}, {"name": {"en": "ACME"}}], ids=str
     )
     def test_five_bad_profiles_in_a_row_end_the_run_before_the_state(
-        self, tap: CompaniesTap, sandbox: Sandbox, change: dict[str, object]
+        self, tap: Tap, sandbox: Sandbox, change: dict[str, object]
     ) -> None:
         ids = sorted(sandbox.world.rows())  # as the feed returns them
         spoiled = Fault(replace=lambda profile: {**profile, **change}, times=None)
@@ -129,7 +122,7 @@ class TestEveryProfile:
 
     @pytest.mark.parametrize(("status", "on"), [(503, 51), (503, 80), (429, 80)])
     def test_outage_ends_the_run_skips_nothing_and_keeps_the_sync(
-        self, tap: CompaniesTap, sandbox: Sandbox, status: int, on: int
+        self, tap: Tap, sandbox: Sandbox, status: int, on: int
     ) -> None:
         sandbox.faults.add(Fault(status=status, times=None), endpoint="profile", on=on)
         run = tap.run_quickly()
@@ -148,7 +141,7 @@ class TestEveryProfile:
 
     @pytest.mark.parametrize("status", [401, 402, 403])
     def test_refused_key_ends_the_run_and_keeps_the_sync(
-        self, tap: CompaniesTap, sandbox: Sandbox, status: int
+        self, tap: Tap, sandbox: Sandbox, status: int
     ) -> None:
         sandbox.faults.add(Fault(status=status), endpoint="profile", on=60)
         run = tap.run()
@@ -164,7 +157,7 @@ class TestEveryProfile:
 
 class TestKey:
     def test_it_goes_to_the_api_whatever_the_host_of_details_url(
-        self, tap: CompaniesTap, sandbox: Sandbox
+        self, tap: Tap, sandbox: Sandbox
     ) -> None:
         with Sandbox(size=1) as other:
             for key in sandbox.world.rows():
@@ -176,16 +169,14 @@ class TestKey:
         headers = [entry.headers for entry in sandbox.profile_requests]
         assert {header["x-api-key"] for header in headers} == {sandbox.api_key}
 
-    def test_it_follows_no_redirect(self, tap: CompaniesTap, sandbox: Sandbox) -> None:
+    def test_it_follows_no_redirect(self, tap: Tap, sandbox: Sandbox) -> None:
         with Sandbox(size=1) as other:
             fault = Fault(redirect=f"{other.url}/api/companies/x", times=None)
             sandbox.faults.add(fault, endpoint="profile")
             assert "302" in complaint(tap.run())
             assert other.ledger == []
 
-    def test_it_is_redacted_in_profiles_and_errors(
-        self, tap: CompaniesTap, sandbox: Sandbox
-    ) -> None:
+    def test_it_is_redacted_in_profiles_and_errors(self, tap: Tap, sandbox: Sandbox) -> None:
         key = sandbox.api_key
         good, odd, rejected, failing, unknown, *_ = sandbox.world.rows()
         faults = {

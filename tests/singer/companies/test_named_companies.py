@@ -12,7 +12,6 @@ import pytest
 from jobo_sandbox import Fault, Hold, Sandbox
 from tests.support import Run, Tap, complaint
 from tests.support.companies import (
-    CompaniesTap,
     Json,
     Plain,
     asked_for,
@@ -53,9 +52,7 @@ def part_of(run: Run) -> Json:
 
 
 class TestNamedCompanies:
-    def test_only_these_profiles_are_read_and_no_feed(
-        self, alone: CompaniesTap, sandbox: Sandbox
-    ) -> None:
+    def test_only_these_profiles_are_read_and_no_feed(self, alone: Tap, sandbox: Sandbox) -> None:
         ids = list(sandbox.world.rows())[10:90:3]
         sandbox.company_gone(ids[4])
         nobody = str(UUID(int=5))
@@ -76,7 +73,7 @@ class TestNamedCompanies:
         assert {message.get("stream") for message in run.messages} <= {None, "companies"}
 
     def test_a_thousand_can_be_a_setting_or_a_variable_with_commas(
-        self, alone: CompaniesTap, sandbox: Sandbox
+        self, alone: Tap, sandbox: Sandbox
     ) -> None:
         ids = [*sandbox.world.rows()]
         run = alone.run(company_ids=ids * 8 + ids[:40])
@@ -86,7 +83,7 @@ class TestNamedCompanies:
         variables = {"TAP_JOBO_COMPANY_IDS": ",".join(ids[:3])}
         assert alone.run("--config", "ENV", env=variables).ids == ids[:3]
 
-    def test_they_can_be_lines_of_a_file(self, alone: CompaniesTap, sandbox: Sandbox) -> None:
+    def test_they_can_be_lines_of_a_file(self, alone: Tap, sandbox: Sandbox) -> None:
         first, *ids = list(sandbox.world.rows())[:70]
         path = alone.folder / "ids.txt"
         text = f"\ufeff{first}\r\n\r\n" + "".join(f"  {key} \n" for key in ids * 20) + ids[-1]
@@ -97,7 +94,7 @@ class TestNamedCompanies:
         assert sandbox.feed_requests == []
         assert len(sandbox.profile_requests) == 70
 
-    def test_a_file_without_ids_is_one_warning(self, alone: CompaniesTap, sandbox: Sandbox) -> None:
+    def test_a_file_without_ids_is_one_warning(self, alone: Tap, sandbox: Sandbox) -> None:
         """As after a query that failed or found nothing."""
         path = file_of_ids(alone, [""])
         for arguments in ([], ["--test"]):
@@ -107,9 +104,7 @@ class TestNamedCompanies:
             assert warning == f"company_ids_file: {path} is empty, so no profiles are fetched."
         assert sandbox.ledger == []
 
-    def test_none_is_read_if_a_map_removes_them(
-        self, alone: CompaniesTap, sandbox: Sandbox
-    ) -> None:
+    def test_none_is_read_if_a_map_removes_them(self, alone: Tap, sandbox: Sandbox) -> None:
         ids = [*sandbox.world.rows()][:3]
         run = alone.run(company_ids=ids, stream_maps={"companies": None})
         assert run.returncode == 0, run.stderr
@@ -120,7 +115,7 @@ class TestNamedCompanies:
         assert sandbox.ledger == []
 
     def test_career_sites_are_not_read_and_their_state_stays(
-        self, tap: CompaniesTap, sandbox: Sandbox, plain: Plain
+        self, tap: Tap, sandbox: Sandbox, plain: Plain
     ) -> None:
         ids = list(sandbox.world.rows())[:3]
         pending = plain.run.states[0]
@@ -139,13 +134,13 @@ class TestNamedCompanies:
 
 
 class TestRefused:
-    def test_list_with_anything_but_ids(self, alone: CompaniesTap, sandbox: Sandbox) -> None:
+    def test_list_with_anything_but_ids(self, alone: Tap, sandbox: Sandbox) -> None:
         ids = [str(UUID(int=1)) + "/../feed"]
         assert "'company_ids'" in complaint(alone.run(company_ids=ids))
         assert sandbox.ledger == []
 
     def test_ids_while_companies_is_not_selected(
-        self, tap: CompaniesTap, sandbox: Sandbox, discovered: Json
+        self, tap: Tap, sandbox: Sandbox, discovered: Json
     ) -> None:
         tap.catalog = discovered
         path = file_of_ids(tap, list(sandbox.world.rows())[:3])
@@ -154,7 +149,7 @@ class TestRefused:
 
     @pytest.mark.parametrize("content", [None, b"\xff\xfe\x00"])
     def test_file_that_cannot_be_read(
-        self, alone: CompaniesTap, sandbox: Sandbox, content: bytes | None
+        self, alone: Tap, sandbox: Sandbox, content: bytes | None
     ) -> None:
         path = alone.folder / "ids.txt"
         if content is not None:
@@ -163,7 +158,7 @@ class TestRefused:
         assert f"company_ids_file: {path} is not a readable text file" in line
         assert sandbox.ledger == []
 
-    def test_bad_line_is_named_by_its_number(self, alone: CompaniesTap, sandbox: Sandbox) -> None:
+    def test_bad_line_is_named_by_its_number(self, alone: Tap, sandbox: Sandbox) -> None:
         ids = list(sandbox.world.rows())
         lines = ids * 41 + ids[:79] + ["id,name"]
         line = complaint(alone.run(company_ids_file=file_of_ids(alone, lines)))
@@ -173,16 +168,14 @@ class TestRefused:
 
 
 class TestTestMode:
-    def test_it_requests_no_profile_of_career_sites(
-        self, tap: CompaniesTap, sandbox: Sandbox
-    ) -> None:
+    def test_it_requests_no_profile_of_career_sites(self, tap: Tap, sandbox: Sandbox) -> None:
         run = tap.run("--test")
         assert run.returncode == 0, run.stderr
         assert sandbox.profile_requests == []
         assert sandbox.rows_billed == len(sandbox.feed_requests) == 1
         assert run.lines("WARNING") == run.lines("ERROR") == []
 
-    def test_it_requests_one_named_company(self, alone: CompaniesTap, sandbox: Sandbox) -> None:
+    def test_it_requests_one_named_company(self, alone: Tap, sandbox: Sandbox) -> None:
         path = file_of_ids(alone, ids := list(sandbox.world.rows())[:7])
         run = alone.run("--test", company_ids_file=path)
         assert run.returncode == 0, run.stderr
@@ -193,9 +186,7 @@ class TestTestMode:
 
 
 class TestResume:
-    def test_killed_list_resumes_then_starts_over(
-        self, alone: CompaniesTap, sandbox: Sandbox
-    ) -> None:
+    def test_killed_list_resumes_then_starts_over(self, alone: Tap, sandbox: Sandbox) -> None:
         ids = list(sandbox.world.rows())
         sandbox.company_gone(ids[60])
         hold = Hold()
@@ -232,7 +223,7 @@ class TestResume:
 
     @pytest.mark.parametrize("done", ["3", -1, None, 9_999])
     def test_state_that_the_tap_did_not_write_starts_over(
-        self, alone: CompaniesTap, sandbox: Sandbox, done: object
+        self, alone: Tap, sandbox: Sandbox, done: object
     ) -> None:
         ids = [*sandbox.world.rows()][:3]
         part = {**part_of(alone.run(company_ids=ids)), "ids_done": done}
@@ -240,7 +231,7 @@ class TestResume:
         assert run.returncode == 0, run.stderr
         assert run.ids == ids
 
-    def test_state_stays_when_profiles_follow_career_sites(self, tap: CompaniesTap) -> None:
+    def test_state_stays_when_profiles_follow_career_sites(self, tap: Tap) -> None:
         part = {"ids_hash": "0c9e7b6d2a574f0e", "ids_done": 3}
         run = tap.run(state={"bookmarks": {"companies": part}})
         assert run.returncode == 0, run.stderr
@@ -254,7 +245,7 @@ class TestResume:
         rng = Random(9)
         with Sandbox(size=300, seed=6) as sandbox:
             catalog = selecting(discovered, career_sites=False, companies=True)
-            tap = CompaniesTap(sandbox, tmp_path, catalog=catalog)
+            tap = Tap(sandbox, tmp_path, catalog=catalog)
             ids = list(sandbox.world.rows())
             settings: dict[str, Any] = {"company_ids_file": file_of_ids(tap, ids)}
             target = Target(merges_states=True, state={})

@@ -7,8 +7,8 @@ from random import Random
 import pytest
 
 from jobo_sandbox import Fault, Hold, Sandbox
+from tests.support import Tap
 from tests.support.companies import (
-    CompaniesTap,
     Json,
     Plain,
     asked_for,
@@ -50,7 +50,7 @@ def test_state_has_no_entry_for_a_company(plain: Plain) -> None:
         assert "partitions" not in str(state)
 
 
-def test_slow_profile_holds_back_no_other_request(tap: CompaniesTap, sandbox: Sandbox) -> None:
+def test_slow_profile_holds_back_no_other_request(tap: Tap, sandbox: Sandbox) -> None:
     hold = Hold()
     sandbox.faults.add(Fault(hold=hold), endpoint="profile")
     process = tap.start()
@@ -65,7 +65,7 @@ def test_slow_profile_holds_back_no_other_request(tap: CompaniesTap, sandbox: Sa
 
 @pytest.mark.parametrize("workers", [1, 4, 16])
 def test_concurrency_is_used_in_full_on_kept_connections(
-    tap: CompaniesTap, sandbox: Sandbox, workers: int
+    tap: Tap, sandbox: Sandbox, workers: int
 ) -> None:
     settings: Json = {} if workers == 4 else {"companies_concurrency": workers}
     holds = [Hold() for _ in range(workers)]
@@ -88,7 +88,7 @@ def test_concurrency_is_used_in_full_on_kept_connections(
     assert proxy.connections <= workers + 1  # the feed has one of its own
 
 
-def test_company_not_found_is_an_info_line_and_counted(tap: CompaniesTap, sandbox: Sandbox) -> None:
+def test_company_not_found_is_an_info_line_and_counted(tap: Tap, sandbox: Sandbox) -> None:
     gone = set(Random(1).sample(list(sandbox.world.rows()), 12))
     for key in gone:
         sandbox.company_gone(key)

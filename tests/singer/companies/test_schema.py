@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING
 
 from jobo_sandbox import Fault
+from tests.support import Tap
 from tests.support.companies import (
     FIELDS,
-    CompaniesTap,
     Json,
     Plain,
     expected_profile,
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def _record(tap: CompaniesTap, change: Callable[[Json], Json]) -> tuple[Json, Json, list[str]]:
+def _record(tap: Tap, change: Callable[[Json], Json]) -> tuple[Json, Json, list[str]]:
     """Spoil one profile; return its record, the record of the profile as it was, and the log."""
     victim = sorted(tap.sandbox.world.rows())[7]
     tap.sandbox.faults.add(Fault(replace=change), company_id=victim)
@@ -44,7 +44,7 @@ def test_records_are_the_profiles_and_valid(plain: Plain) -> None:
     assert plain.run.lines("WARNING") == plain.run.lines("ERROR") == []
 
 
-def test_unknown_fields_are_rescued_with_one_warning(tap: CompaniesTap) -> None:
+def test_unknown_fields_are_rescued_with_one_warning(tap: Tap) -> None:
     def add(profile: Json) -> Json:
         people = [{**person, "shoe_size": 43} for person in profile["leadership"]]
         return {**profile, "brand_new": {"a": 1}, "leadership": people}
@@ -59,7 +59,7 @@ def test_unknown_fields_are_rescued_with_one_warning(tap: CompaniesTap) -> None:
     assert "'brand_new', 'leadership[].shoe_size'" in warning
 
 
-def test_wrong_types_become_null_with_an_error_each(tap: CompaniesTap) -> None:
+def test_wrong_types_become_null_with_an_error_each(tap: Tap) -> None:
     wrong: Json = {"founding_year": 1999, "is_agency": "yes", "founders": "Ada"}
     ratings = [{"source": "g2", "review_count": "12"}, 7]
     record, expected, errors = _record(tap, lambda was: {**was, **wrong, "ratings": ratings})
@@ -76,7 +76,7 @@ def test_wrong_types_become_null_with_an_error_each(tap: CompaniesTap) -> None:
         assert any(f"'{name}' of row {record['id']}" in line for line in errors)
 
 
-def test_profile_with_only_an_id_in_another_form_has_null_fields(tap: CompaniesTap) -> None:
+def test_profile_with_only_an_id_in_another_form_has_null_fields(tap: Tap) -> None:
     record, expected, lines = _record(tap, lambda was: {"id": was["id"].upper()})
     assert record == {**dict.fromkeys(FIELDS), "id": expected["id"]}
     assert lines == []

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import complaint, entry_of, schema_message
+from tests.support import Tap, complaint, entry_of, schema_message
 from tests.support.companies import (
     FIELDS,
-    CompaniesTap,
     Json,
     asked_for,
     ids_of,
@@ -29,23 +28,21 @@ if TYPE_CHECKING:
     ],
 )
 def test_replication_that_it_does_not_have_is_refused(
-    tap: CompaniesTap, sandbox: Sandbox, change: Json, reason: str
+    tap: Tap, sandbox: Sandbox, change: Json, reason: str
 ) -> None:
     entry_of(tap.catalog, "companies").update(change)
     assert f"The catalog gives companies {reason}" in complaint(tap.run())
     assert sandbox.ledger == []
 
 
-def test_alone_it_is_refused(alone: CompaniesTap, sandbox: Sandbox) -> None:
+def test_alone_it_is_refused(alone: Tap, sandbox: Sandbox) -> None:
     run = alone.run()
     assert "companies needs career_sites. Select career_sites too" in complaint(run)
     assert sandbox.ledger == []
     assert run.records == []
 
 
-def test_deselected_fields_are_in_neither_schema_nor_records(
-    tap: CompaniesTap, sandbox: Sandbox
-) -> None:
+def test_deselected_fields_are_in_neither_schema_nor_records(tap: Tap, sandbox: Sandbox) -> None:
     out = {"funding_rounds", "summary", "investors"}
     for entry in entry_of(tap.catalog, "companies")["metadata"]:
         if entry["breadcrumb"] and entry["breadcrumb"][-1] in out:
@@ -62,7 +59,7 @@ def test_deselected_fields_are_in_neither_schema_nor_records(
 
 
 def test_stream_map_that_drops_career_sites_drops_their_profiles(
-    tap: CompaniesTap, sandbox: Sandbox
+    tap: Tap, sandbox: Sandbox
 ) -> None:
     run = tap.run(stream_maps={"career_sites": {"__filter__": "ats == 'lever'"}})
     assert run.returncode == 0, run.stderr
@@ -72,7 +69,7 @@ def test_stream_map_that_drops_career_sites_drops_their_profiles(
     assert sorted(map(str, asked_for(sandbox))) == sorted(lever)
 
 
-def test_stream_maps_of_its_own_apply(tap: CompaniesTap, sandbox: Sandbox) -> None:
+def test_stream_maps_of_its_own_apply(tap: Tap, sandbox: Sandbox) -> None:
     maps = {"companies": {"id": "id", "label": "name + '!'", "__else__": None}}
     run = tap.run(stream_maps=maps, batch_size=20)
     assert run.returncode == 0, run.stderr
@@ -81,9 +78,7 @@ def test_stream_maps_of_its_own_apply(tap: CompaniesTap, sandbox: Sandbox) -> No
     assert schema_message(run, "companies")["schema"]["properties"].keys() == {"id", "label"}
 
 
-def test_stream_map_that_copies_career_sites_fetches_profiles(
-    tap: CompaniesTap, sandbox: Sandbox
-) -> None:
+def test_stream_map_that_copies_career_sites_fetches_profiles(tap: Tap, sandbox: Sandbox) -> None:
     maps = {
         "career_sites": {"__filter__": "ats == 'lever'"},
         "employers": {"__source__": "career_sites"},
@@ -94,9 +89,7 @@ def test_stream_map_that_copies_career_sites_fetches_profiles(
     assert sorted(ids_of(run)) == sorted(sandbox.world.rows())
 
 
-def test_stream_map_that_removes_it_requests_no_profile(
-    tap: CompaniesTap, sandbox: Sandbox
-) -> None:
+def test_stream_map_that_removes_it_requests_no_profile(tap: Tap, sandbox: Sandbox) -> None:
     run = tap.run(stream_maps={"companies": None})
     assert run.returncode == 0, run.stderr
     assert len(run.ids) == 120
