@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Sandbox
-from tests.journal.helpers import names, pages, replayed
+from tests.journal.helpers import names, replayed
 from tests.support import Run, Tap, complaint, discover
-from tests.support.crash import cut_in_request, rows_billed_twice
+from tests.support.crash import cut_in_request
 from tests.support.jobs import tap_of
 from tests.sync.test_scan import full_table
 
@@ -168,16 +168,3 @@ def test_a_full_refresh_does_not_replay_an_abandoned_one(
     assert len(again.ids) == 120
     assert {row["name"] for row in again.records} >= {"Newer"}
     assert abandoned <= {name.split(".")[0] for name in names(folder)}  # until they expire
-
-
-def test_a_lost_state_in_a_backfill_of_several_days_costs_nothing(tmp_path: Path) -> None:
-    with Sandbox(size=600, seed=5) as sandbox:
-        tap = Tap(sandbox, tmp_path)
-        state: Any = None
-        for _ in range(3):
-            state = tap.run(state=state, max_credits=7_500).state
-        assert len(pages(tmp_path / "journal")) == 9
-        run = tap.run()
-        assert replayed(run) == 450
-        assert {*run.ids} == sandbox.world.rows().keys()
-        assert rows_billed_twice(sandbox) == 0
