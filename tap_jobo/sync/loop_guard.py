@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from typing import TYPE_CHECKING, Final
 
 from tap_jobo.errors import EndlessFeedError
@@ -30,7 +31,7 @@ class LoopGuard:
 
     def __init__(self) -> None:
         self._used_cursors: set[int] = set()
-        self._seen = bytearray(_SEEN_BYTES)
+        self._seen = mmap.mmap(-1, _SEEN_BYTES)  # takes no memory before it is written to
         self._repeated = 0
         self._empty = 0
 

@@ -7,9 +7,11 @@ up. A crash may come between any two side effects, and within the creation of a 
 from __future__ import annotations
 
 import json
+import tempfile
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
@@ -39,7 +41,6 @@ from tests.support.loggers import LOGGER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from tap_jobo.journal.store import Store
     from tap_jobo.sync_id import Sync
@@ -51,6 +52,13 @@ NEVER = 10**9
 COUNTRIES = ("DE", "FR", "US")
 BROKEN = "no id"
 """The id of row 0: it is skipped, and kept in quarantine."""
+_MEMORY = Path("/dev/shm")
+"""A folder in memory, where there is one: the model itself decides what a power failure takes."""
+
+
+def temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    """Make a folder for a journal, removed by its `cleanup`."""
+    return tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None)
 
 
 class CrashError(BaseException):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 from copy import deepcopy
 from dataclasses import replace
 from datetime import timedelta
@@ -33,6 +32,7 @@ from tests.sync.model import (
     FaultyStore,
     OneRun,
     Settings,
+    temporary_folder,
 )
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Promises(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self._temporary = tempfile.TemporaryDirectory()
+        self._temporary = temporary_folder()
         self.store = FaultyStore(None if self.is_in_bucket else Path(self._temporary.name))
         self.clock = FakeClock()
         self.api = FakeApi(self.clock)

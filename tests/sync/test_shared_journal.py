@@ -10,7 +10,6 @@ the lookback, or for a reason that the user was told.
 from __future__ import annotations
 
 import re
-import tempfile
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -26,7 +25,15 @@ from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import ApiError, JournalError, StateError, TapJoboError
 from tap_jobo.journal.contents import Contents
 from tests.support.clock import FakeClock
-from tests.sync.model import Accident, CrashError, FakeApi, FaultyStore, OneRun, Settings
+from tests.sync.model import (
+    Accident,
+    CrashError,
+    FakeApi,
+    FaultyStore,
+    OneRun,
+    Settings,
+    temporary_folder,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,7 +89,7 @@ class SharedJournal(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self._temporary = tempfile.TemporaryDirectory()
+        self._temporary = temporary_folder()
         self.clock = FakeClock()
         self.api = FakeApi(self.clock, PACE)
         self.store = FaultyStore(None if self.is_in_bucket else Path(self._temporary.name))
