@@ -112,10 +112,4 @@ def test_signal_during_hanging_requests_ends_the_run_at_once(
     figures = metrics_of(run, "career_sites")  # of what was written and billed
     assert len(ids_of(run, "career_sites")) == figures["record_count"] == 100
     assert figures["jobo_credits"] == sandbox.credits_billed == 5_000
-    profiles = metrics_of(run, "companies")
-    assert len(ids_of(run)) == profiles["record_count"]
-
-    again = tap.run(state=run.state)
-    assert again.returncode == 0, again.stderr
-    assert set(ids_of(run) + ids_of(again)) == sandbox.world.rows().keys()
-    assert sandbox.rows_billed == 120
+    assert len(ids_of(run)) == metrics_of(run, "companies")["record_count"]
