@@ -7,6 +7,7 @@ up. A crash may come between any two side effects, and within the creation of a 
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
+from hypothesis import HealthCheck, settings
 from obstore.exceptions import GenericError
 from obstore.store import MemoryStore
 
@@ -59,6 +61,17 @@ _MEMORY = Path("/dev/shm")
 def temporary_folder() -> tempfile.TemporaryDirectory[str]:
     """Make a folder for a journal, removed by its `cleanup`."""
     return tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None)
+
+
+MODEL = settings(
+    max_examples=120,
+    stateful_step_count=25,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+"""How much of a model's world the tests try."""
 
 
 class CrashError(BaseException):
@@ -225,7 +238,8 @@ class FaultyStore:
 
     def replace(self, name: str, content: bytes) -> None:
         self._may_crash()
-        self._require_room()
+        if self.is_full:
+            raise StoreError("no room")
         self.inner.replace(name, content)
         self._may_crash()
 
@@ -261,16 +275,25 @@ class FaultyStore:
         if self.step():
             raise CrashError
 
-    def _require_room(self) -> None:
-        if self.is_full:
-            raise StoreError("no room")
-
     def _tear(self, name: str, content: bytes) -> None:
         """Leave what a process that is killed while it writes may leave."""
         if self.folder:
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content[: len(content) * (len(self.cursors) % 5) // 5])
+
+
+def drop_pages(store: FaultyStore, message: str) -> list[str]:
+    """Do what a message with `tap-jobo-journal drop` asks for; return the names of the pages."""
+    command = re.search(r"`tap-jobo-journal drop ([0-9a-f]+)(?:\.(\d+))?`", message)
+    assert command, message
+    contents = Contents(store)
+    syncs = [kept for key in contents.keys for kept in contents.syncs(key).values()]
+    (kept,) = (kept for kept in syncs if kept.sync.id == command[1])
+    pages = [page for page in sorted(kept.pages, reverse=True) if page >= int(command[2] or 1)]
+    names = [kept.page_name(page) for page in pages]
+    store.remove(names if command[2] else kept.names)
+    return names
 
 
 @dataclass(frozen=True)

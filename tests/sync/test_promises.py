@@ -15,23 +15,23 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from tap_jobo.errors import ApiError, ClockError, FormatError, JournalError, StateError
-from tap_jobo.journal.contents import Contents
 from tap_jobo.sync.gate import MIN_BAD_ROWS
 from tests.support.clock import FakeClock
 from tests.support.target import Row, Target
 from tests.sync.model import (
     BROKEN,
+    MODEL,
     Accident,
     CrashError,
     FakeApi,
     FaultyStore,
     OneRun,
     Settings,
+    drop_pages,
     temporary_folder,
 )
 
@@ -297,16 +297,8 @@ class Promises(RuleBasedStateMachine):
             self.target.state = {}
 
     def _drop(self, text: str) -> None:
-        """Drop the pages that a message names."""
-        command = re.search(r"`tap-jobo-journal drop ([0-9a-f]+)(?:\.(\d+))?`", text)
-        assert command
-        contents = Contents(self.store)
-        syncs = [kept for key in contents.keys for kept in contents.syncs(key).values()]
-        (kept,) = (kept for kept in syncs if kept.sync.id == command[1])
-        pages = [page for page in kept.pages if page >= int(command[2] or 1)]
-        names = [kept.page_name(page) for page in sorted(pages, reverse=True)]
-        self.may_bill_again |= {self.store.cursors[name] for name in names}
-        self.store.remove(names if command[2] else kept.names)
+        """Drop the pages that a message names, which are billed again."""
+        self.may_bill_again |= {self.store.cursors[name] for name in drop_pages(self.store, text)}
 
     def teardown(self) -> None:
         self.settle()
@@ -346,17 +338,9 @@ class FilteredPromises(Promises):
         super().change_filters(countries, on_filter_change, is_full_table=False)
 
 
-SETTINGS = settings(
-    max_examples=120,
-    stateful_step_count=25,
-    derandomize=True,
-    database=None,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
 TestPromises = Promises.TestCase
-TestPromises.settings = SETTINGS
+TestPromises.settings = MODEL
 TestBucketPromises = BucketPromises.TestCase
-TestBucketPromises.settings = SETTINGS
+TestBucketPromises.settings = MODEL
 TestFilteredPromises = FilteredPromises.TestCase
-TestFilteredPromises.settings = SETTINGS
+TestFilteredPromises.settings = MODEL
