@@ -284,16 +284,18 @@ class FaultyStore:
 
 
 def drop_pages(store: FaultyStore, message: str) -> list[str]:
-    """Do what a message with `tap-jobo-journal drop` asks for; return the names of the pages."""
+    """Drop what a message names, unless another run has removed it; return the pages' names."""
     command = re.search(r"`tap-jobo-journal drop ([0-9a-f]+)(?:\.(\d+))?`", message)
     assert command, message
     contents = Contents(store)
     syncs = [kept for key in contents.keys for kept in contents.syncs(key).values()]
-    (kept,) = (kept for kept in syncs if kept.sync.id == command[1])
-    pages = [page for page in sorted(kept.pages, reverse=True) if page >= int(command[2] or 1)]
-    names = [kept.page_name(page) for page in pages]
-    store.remove(names if command[2] else kept.names)
-    return names
+    dropped: list[str] = []
+    for kept in syncs:
+        if kept.sync.id == command[1]:
+            pages = [page for page in kept.pages if page >= int(command[2] or 1)]
+            dropped = [kept.page_name(page) for page in sorted(pages, reverse=True)]
+            store.remove(dropped if command[2] else kept.names)
+    return dropped
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
@@ -434,6 +435,6 @@ def test_a_sync_that_others_have_removed_is_not_gone_on_with(world: SharedJourna
 
 
 TestSharedJournal = SharedJournal.TestCase
-TestSharedJournal.settings = MODEL
+TestSharedJournal.settings = settings(MODEL, stateful_step_count=20)
 TestSharedBucket = SharedBucket.TestCase
-TestSharedBucket.settings = MODEL
+TestSharedBucket.settings = TestSharedJournal.settings
