@@ -102,7 +102,7 @@ def _opened(folder: Folder, saved: Saved, options: Options) -> Iterator[Sandbox]
         sandbox.__enter__()
     except OSError as error:
         port = sandbox.port
-        raise RefusedError(f"Port {port} is in use. Choose another one with --port.") from error
+        raise RefusedError(f"Port {port} is in use. Use --reset to take another one.") from error
     try:
         saved.api_port = sandbox.port
         folder.save(saved)  # now too: the cursors of a run that is killed stay valid
@@ -139,11 +139,8 @@ def _make_sandbox(saved: Saved, options: Options) -> Sandbox:
         life=True,
         created_at=datetime.fromisoformat(saved.created_at),
         secret=bytes.fromhex(saved.secret),
-        rows_with_updated_at=options.updated_at,
         balance=saved.balance if options.balance is None else options.balance,
-        latency=options.latency,
-        clock_offset=options.clock_offset,
-        port=saved.api_port if options.port is None else options.port,
+        port=saved.api_port,
     )
     if options.rate_limits:
         sandbox.rate_limits, sandbox.profile_rate_limits = FEED_LIMITS, PROFILE_LIMITS

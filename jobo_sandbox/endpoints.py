@@ -225,15 +225,7 @@ def _read_page(core: Core, cursor: Cursor, feed: "_Feed") -> _Page:
 
 @dataclass(frozen=True)
 class _Feed:
-    """An endpoint with pages.
-
-    Attributes:
-        key: What the body calls the rows.
-        read: Reads the first request of a scan.
-        walk: Iterates over the rows that match, from a cursor on.
-        row: Makes a row.
-        estimates: Whether the first page has an `estimated_total`.
-    """
+    """An endpoint with pages, whose first one may have an `estimated_total`."""
 
     key: str
     read: Callable[[Core, Json], Query]

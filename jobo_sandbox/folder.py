@@ -24,17 +24,7 @@ class RefusedError(Exception):
 
 @dataclass
 class Saved:
-    """What the next run needs to continue in the same world.
-
-    Attributes:
-        seed: The world's seed.
-        size: The world's size.
-        jobs: Number of jobs at its creation.
-        created_at: When the world was created, in ISO 8601.
-        secret: The key that signs cursors, in hexadecimal.
-        balance: Credits in the account.
-        api_port: The port of the API; 0 before the first run.
-    """
+    """What the next run needs to continue in the same world. The port is 0 before the first run."""
 
     seed: int = 1
     size: int = 300

@@ -19,16 +19,8 @@ _FILLER = "We look forward to hearing from you. "
 class Job:
     """A job posting.
 
-    As in `Company`, `row` and `traits` are replaced, never modified in place. Instants are in
-    microseconds since 1970.
-
-    Attributes:
-        row: Its row, except for `created_at` and `updated_at`.
-        traits: What the filters look at besides the row.
-        company_id: Its company.
-        created_at: When it was first indexed. Never changes.
-        updated_at: When it was last changed.
-        expired_at: When it expired; None while it is active.
+    As in `Company`, `row` and `traits` are replaced, never modified in place. The row is without
+    `created_at` and `updated_at`. Instants are in microseconds since 1970.
     """
 
     row: Json

@@ -23,14 +23,10 @@ class Options:
     size: int | None = None
     jobs: int | None = None
     seed: int | None = None
-    port: int | None = None
     balance: int | None = None
     description_bytes: int = 0
-    updated_at: bool = False
-    latency: float = 0
     status: list[tuple[int, int]] = field(default_factory=list)
     rate_limits: bool = True
-    clock_offset: float = 0
 
 
 def read_options(arguments: list[str]) -> Options:
@@ -56,7 +52,6 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     for name, action, text in (
         ("--serve", "store_true", "only run the server, until Ctrl-C, and print how to use it"),
         ("--reset", "store_true", "start over: delete everything from earlier runs"),
-        ("--updated-at", "store_true", "include updated_at in career site rows"),
         ("--rate-limits", argparse.BooleanOptionalAction, "enforce Jobo's rate limits (default)"),
     ):
         add(name, action=action, help=text)
@@ -66,10 +61,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         ("--jobs", int, "N", "number of jobs at the start (default: 600)"),
         ("--description-bytes", int, "N", "lengthen the jobs' descriptions to this size"),
         ("--seed", int, "N", "seed of the generated data (default: 1)"),
-        ("--port", int, "N", "port of the API (default: as in the last run)"),
         ("--balance", int, "N", "set the account balance, in credits"),
-        ("--latency", float, "SECONDS", "wait this long before every response"),
-        ("--clock-offset", float, "SECONDS", "set the API's clock ahead"),
     ):
         add(name, type=kind, metavar=unit, help=text)
     text = "respond to the N-th request with this HTTP status (can be repeated)"

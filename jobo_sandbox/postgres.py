@@ -19,16 +19,13 @@ _TIMEOUT = 60
 
 @contextmanager
 def running_postgres(data: Path) -> Iterator[int]:
-    """Run Postgres within a `with` block. The user is `postgres`, without a password.
+    """Run Postgres in a `with` block and yield its port. The user `postgres` has no password.
 
     The package itself only listens on a Unix socket, whose path must be short and free of spaces,
     and which not every loader's URL can express. So Postgres is started here, on a TCP port.
 
     Args:
         data: The data folder. Created if necessary; its parent must exist.
-
-    Yields:
-        The port.
 
     Raises:
         RuntimeError: If it does not start.

@@ -13,12 +13,7 @@ JobsPlan = Literal["pay_as_you_go", "included", "unlimited", "no_headers"]
 
 @dataclass(frozen=True)
 class Price:
-    """The price of a request's rows.
-
-    Attributes:
-        credits: Credits per row.
-        free: Number of rows that are free.
-    """
+    """The credits per row of a request, after a number of free rows."""
 
     credits: int
     free: int = 0

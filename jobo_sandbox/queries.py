@@ -100,11 +100,7 @@ def read_jobs_query(body: Json, *, managed: bool) -> Query:
 
 
 def read_expired_query(parameters: Json, now: int) -> Query:
-    """Read the first request of a scan of expired jobs.
-
-    Args:
-        parameters: The parameters of the URL's query.
-        now: The server's time, in microseconds since 1970.
+    """Read the first request of a scan of expired jobs: the parameters of its URL.
 
     Raises:
         ValueError: If the API would reject it. The message is meant for the user.
@@ -123,15 +119,7 @@ def read_expired_query(parameters: Json, now: int) -> Query:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where the next page of a scan starts. Opaque to the client, and signed.
-
-    Attributes:
-        endpoint: The endpoint that issued it.
-        query: What the scan asks for.
-        order: The order of its rows, if they are career sites.
-        after: The position of the last row delivered.
-        pages: Number of pages before this one.
-    """
+    """Where the next page of a scan starts: after a row, after so many pages. Signed."""
 
     endpoint: Endpoint
     query: Query

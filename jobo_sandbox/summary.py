@@ -20,13 +20,7 @@ def outcome(command: Sequence[str], code: int) -> str:
 
 
 def summary(core: Core, result: str | None = None, tables: Sequence[Table] | None = None) -> str:
-    """Render the box.
-
-    Args:
-        core: The server after the run.
-        result: The outcome of the command, if there was one.
-        tables: The tables of the warehouse, if there was one.
-    """
+    """Render the box, with the outcome of the command and the warehouse's tables, if any."""
     lines = ["", " Jobo sandbox ".center(_WIDTH, "-")]
     if result:
         lines.append(result)

@@ -15,12 +15,7 @@ _WRITTEN_FIRST = "written DESC, 1"
 
 @dataclass(frozen=True)
 class Sample:
-    """How some rows of a table are shown.
-
-    Attributes:
-        columns: The columns, with their largest widths.
-        order: Which rows come first, in SQL.
-    """
+    """How some rows of a table are shown: columns with their largest widths, and the order."""
 
     columns: dict[str, int]
     order: LiteralString
@@ -35,7 +30,6 @@ _MARTS = {
         {"industry": 15, "ats": 15, "sites": 7, "percent": 7},
         "industry <> '(all)', sites DESC, ats",
     ),
-    "jobo__new_sites_by_week": Sample({"week": 10, "ats": 15, "new_sites": 9}, "week DESC, ats"),
     "jobo__directory": Sample({"name": 24, "domain": 31, "ats": 15, "read_at": 16}, "name, 1"),
 }
 """The marts that may be shown. Those of changes come first, but are empty after a first run."""
@@ -46,15 +40,7 @@ _MAIN = "career_sites"
 
 @dataclass(frozen=True)
 class Table:
-    """A table in the warehouse.
-
-    Attributes:
-        schema: The schema that it is in.
-        table: Its name, without the schema.
-        rows: Number of rows.
-        written: Number of rows inserted or updated during the run.
-        sample: Some of the rows, as text by column; empty if it is not to be shown.
-    """
+    """A table in the warehouse: its rows, how many the run wrote, and some of them as text."""
 
     schema: str
     table: str
@@ -69,11 +55,7 @@ class Table:
 
 
 class Warehouse:
-    """Observes what a run writes to Postgres.
-
-    Args:
-        url: The libpq URL.
-    """
+    """Observes what a run writes to the Postgres with a libpq URL."""
 
     def __init__(self, url: str) -> None:
         self._url = url

@@ -99,11 +99,11 @@ class World:
         return from_micros(self._companies[key].updated_at)
 
     def touch(self, key: str, /, *, at: datetime | None = None, **changes: Any) -> None:
-        """Update a company.
+        """Update a company, by default now.
 
         Args:
             key: The company's id.
-            at: The time of the update. Defaults to now.
+            at: The time of the update.
             changes: New values for fields of the row, documented or not, and for what the filters
                 look at: `company_size`, `company_type`, `country_code`, `founded_year`,
                 `funding_stage`, `industries`, `is_agency`.
@@ -113,14 +113,7 @@ class World:
             self._sorted.clear()
 
     def add(self, **changes: Any) -> str:
-        """Add a new company.
-
-        Args:
-            changes: Its values, as in `touch`.
-
-        Returns:
-            Its id.
-        """
+        """Add a new company with these values, as in `touch`, and return its id."""
         with self.still():
             self._additions += 1
             now = self._clock()
@@ -147,16 +140,7 @@ class World:
     def add_job(
         self, *, company_id: str | None = None, at: datetime | None = None, **changes: Any
     ) -> str:
-        """Add a job.
-
-        Args:
-            company_id: Its company. Defaults to a random one.
-            at: When it was first indexed. Defaults to now.
-            changes: Its values, as in `touch_job`.
-
-        Returns:
-            Its id.
-        """
+        """Add a job, by default of a random company and indexed now, and return its id."""
         with self.still():
             # Not counted as an addition, which would change the companies that are added later.
             self._added_jobs += 1
@@ -178,25 +162,14 @@ class World:
             self.board.update(key, changes, self._instant(at))
 
     def expire_job(self, key: str, /, *, at: datetime | None = None) -> None:
-        """Expire a job.
-
-        Args:
-            key: The job's id.
-            at: When it expired. Defaults to now.
-        """
+        """Expire a job, by default now."""
         with self.still():
             self.board.expire(key, self._instant(at))
 
     def walk(
         self, order: str, after: Position | None, newer_than: int
     ) -> Iterator[tuple[Position, Company]]:
-        """Iterate over companies. Only valid within `still`.
-
-        Args:
-            order: By id, least recently updated first, or most recently updated first.
-            after: The position of the last company before the start.
-            newer_than: Only companies updated after this instant.
-        """
+        """Iterate over the companies after a position that are updated later. Only in `still`."""
 
         def rank(position: Position) -> Any:
             return position[1] if order == "id" else position

@@ -7,7 +7,6 @@ import signal
 import sys
 
 import click
-from singer_sdk.exceptions import MappingError
 
 from tap_jobo.errors import TapJoboError
 from tap_jobo.redaction import without_key
@@ -29,8 +28,6 @@ def run() -> None:
     except TapJoboError as error:
         _end_log(*str(error).splitlines())
         sys.exit(error.exit_code)
-    except MappingError as error:
-        _end_log(f"Setting 'stream_maps' does not fit a row: {error}")
     except click.BadParameter as error:
         _end_log(without_key(error.format_message()))
     except click.ClickException as error:

@@ -59,12 +59,7 @@ class TapJobo(CommandLine):
         validate_config: bool = True,
         **kwargs: Any,
     ) -> None:
-        """Check the settings before the SDK does, since its messages may contain the key.
-
-        Raises:
-            ConfigError: A setting is invalid.
-            StateError: The state is invalid.
-        """
+        """Check the settings before the SDK does, since its messages may contain the key."""
         self._shutdown = ShutdownSignal(check_reader=check_reader)
         self.append_builtin_config(self.config_jsonschema)
         config = dict(config or {})
@@ -111,9 +106,6 @@ class TapJobo(CommandLine):
 
         The SDK would also apply them to streams that are not selected, and refuse each map of such
         a stream, because its schema has no field.
-
-        Raises:
-            ConfigError: A map is invalid, or a name does not exist.
         """
         maps = self.config.get("stream_maps", {})
         selected = [name for name, stream in self.streams.items() if stream.selected]
@@ -138,11 +130,7 @@ class TapJobo(CommandLine):
             )
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Load the state.
-
-        Raises:
-            StateError: It is invalid.
-        """
+        """Load the state."""
         check_state(state, self.feeds, CompaniesStream.name, self.logger)
         super().load_state(state)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,15 @@ from tests.support import Tap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# With PYTHONDONTWRITEBYTECODE, each process would compile its modules again: pytest's workers, too.
+for name in [name for name in os.environ if name.startswith("PYTHON")]:
+    del os.environ[name]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the tests that take longest, so that no worker waits for one at the end."""
+    items.sort(key=lambda item: item.path.parent.name != "project")
 
 
 @pytest.fixture

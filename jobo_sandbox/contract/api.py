@@ -36,15 +36,7 @@ def expect(condition: object, came: str) -> None:
 
 @dataclass(frozen=True)
 class Feed:
-    """A feed whose rows have a price.
-
-    Attributes:
-        stream: The tap's stream.
-        path: The endpoint.
-        items: The key of the rows in a body.
-        cap: Largest page, in rows.
-        price: Credits per row.
-    """
+    """A feed: the stream, the key of the rows in a body, the largest page, credits per row."""
 
     stream: str
     path: str

@@ -5,65 +5,51 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
+from uuid import uuid4
 
+from tap_jobo.api.profiles import PROFILE_PATH
 from tap_jobo.api.responses import require_success
 from tap_jobo.clock import format_timestamp, parse_http_date
 from tap_jobo.errors import ClockError, StateError
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable
 
-    from requests import PreparedRequest
-
-    from tap_jobo.api.client import Client
+    from tap_jobo.api.client import Client, Prepare
     from tap_jobo.clock import Clock
 
-_TRIES: Final = 3
 _MAX_SKEW: Final = timedelta(days=1)
 _TOLERATED_SKEW: Final = timedelta(minutes=5)
 _DATE_RESOLUTION: Final = timedelta(seconds=1)
 
 
 class ApiClock:
-    """The API's clock: what it showed at the start of a run, plus the time that has passed since.
+    """The API's clock: the `Date` at the start of a run, plus the time that has passed since.
 
     It is never ahead of the API's own clock, because a `Date` has whole seconds.
-
-    Args:
-        date: The API's clock at the start of the run.
-        clock: The local clocks, now.
     """
 
     def __init__(self, date: datetime, clock: Clock) -> None:
         self._clock = clock
         self._started = clock.monotonic()
         self._date = date
-        self.local = clock.now()
+        self._local = clock.now()
 
     def now(self) -> datetime:
         """Return the API's current time."""
         return self._date + self._passed()
 
     def earlier(self) -> datetime:
-        """Return the current time by the earlier of the two clocks: where a sync starts.
-
-        A bookmark by a clock that is ahead would skip the updates that come later.
-        """
-        return min(self._date, self.local) + self._passed()
+        """Return the current time by the earlier clock, so that a bookmark skips no update."""
+        return min(self._date, self._local) + self._passed()
 
     def reject_future(self, instant: datetime | None) -> None:
-        """Check that a bookmark, or the start of an unfinished sync, is not in the future.
-
-        Raises:
-            StateError: It is, so rows would be skipped.
-        """
+        """Raise StateError if a bookmark, or the start of an unfinished sync, is in the future."""
         if instant and instant > self.now() + _DATE_RESOLUTION:
             raise StateError(
                 f"The bookmark {format_timestamp(instant)} is in the future: the API's clock shows "
-                f"{format_timestamp(self.now())}. Rows would be skipped, so the run ends. Nothing "
-                "was billed, and the state is unchanged. Correct replication_key_value (or "
-                "started_at of 'scan') in the state, or run a full refresh."
+                f"{format_timestamp(self.now())}. Nothing was billed. In the state, correct "
+                "replication_key_value (or started_at of 'scan'), or run a full refresh."
             )
 
     def _passed(self) -> timedelta:
@@ -71,49 +57,43 @@ class ApiClock:
 
 
 def read_api_clock(
-    client: Client, prepare: Callable[[], PreparedRequest], clock: Clock, logger: logging.Logger
+    client: Client, prepare: Prepare, clock: Clock, logger: logging.Logger
 ) -> ApiClock:
-    """Read the API's clock from the `Date` of any response, whatever its status.
-
-    Args:
-        client: Sends the request.
-        prepare: Makes a free request.
-        clock: The local clocks.
-        logger: Where a small difference is reported.
+    """Read the API's clock from the `Date` of any response to a free request.
 
     Raises:
         UnreachableError: There is no response.
         UnauthorizedError: The key is not valid.
         ClockError: No response has a `Date`, or the two clocks are more than a day apart.
     """
-    for _ in range(_TRIES):
-        response = client.fetch(prepare(), any_status=True)
+    for _ in range(3):
+        request = prepare(f"{PROFILE_PATH}/{uuid4()}")  # of no company, so that nothing is cached
+        request.headers["Cache-Control"] = "no-cache"
+        response = client.fetch(request, any_status=True)
         if response.status == HTTPStatus.UNAUTHORIZED:
             require_success(response)
         if date := parse_http_date(response.headers.get("Date")):
-            return _compare(ApiClock(date, clock), date, logger)
+            _compare(date, clock.now(), logger)
+            return ApiClock(date, clock)
     raise ClockError(
         "The API's clock is not known, because its responses have no Date header. Nothing was "
         "billed. Check whether a proxy removes the header."
     )
 
 
-def _compare(api_clock: ApiClock, date: datetime, logger: logging.Logger) -> ApiClock:
-    """Return the API's clock, if the local one is right enough."""
-    skew = api_clock.local - date
+def _compare(date: datetime, local: datetime, logger: logging.Logger) -> None:
+    skew = local - date
     if abs(skew) > _MAX_SKEW:
         raise ClockError(
             f"The API's clock shows {format_timestamp(date)}, but the local clock shows "
-            f"{format_timestamp(api_clock.local)}. Nothing was billed. Set the local clock, or "
-            "check whether a proxy changes the Date header."
+            f"{format_timestamp(local)}. Nothing was billed. Set the local clock, or check whether "
+            "a proxy changes the Date header."
         )
     if abs(skew) > _TOLERATED_SKEW:
-        is_behind = skew < timedelta(0)
         logger.warning(
             "The local clock is %.0f minutes %s the API's clock, and the bookmark follows the "
-            "earlier one%s. Set the local clock.",
+            "earlier one. If the local one is behind, every run bills the rows that changed in "
+            "between again. Set the local clock.",
             abs(skew).total_seconds() / 60,
-            "behind" if is_behind else "ahead of",
-            ": every run bills the rows that changed in between again" if is_behind else "",
+            "behind" if skew < timedelta(0) else "ahead of",
         )
-    return api_clock

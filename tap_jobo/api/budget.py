@@ -19,18 +19,12 @@ if TYPE_CHECKING:
 
     from tap_jobo.streams.feed_spec import FeedSpec
 
-_BALANCE: Final = "X-Credits-Balance"
-_PLAN_HEADERS: Final = (_BALANCE, "X-Quota-Limit", "X-Quota-Remaining")
+_PLAN_HEADERS: Final = ("X-Credits-Balance", "X-Quota-Limit", "X-Quota-Remaining")
 """If one of these is present, a missing `X-Credits-Deducted` may mean a free page."""
 
 
 class Budget:
     """The credits of one run, shared by all its streams.
-
-    Args:
-        max_credits: Maximum credits per run; None for no limit.
-        alert_threshold: Balance below which a WARNING is logged, once per run; None for never.
-        logger: Where warnings are logged.
 
     Attributes:
         credits: Credits charged so far, possibly billed ones included.
@@ -48,27 +42,21 @@ class Budget:
         self.possibly_billed = 0
         self.balance: int | None = None
 
-    def note_balance(self, balance: int, price: float) -> None:
-        """Record a balance, and warn if it is low; `price` is in credits per row."""
+    def note_balance(self, balance: int) -> None:
+        """Record a balance, and warn if it is low."""
         self.balance = balance
         if self._alert_threshold is not None and balance < self._alert_threshold:
             self._logger.warning(
-                "The balance of %s credits (%s) is below credits_alert_threshold %s: it still "
-                "covers %s.",
+                "The balance of %s credits (%s) is below credits_alert_threshold %s.",
                 f"{balance:,}",
                 dollars(balance),
                 f"{self._alert_threshold:,}",
-                plural(math.floor(balance / price), "row") if price else "any number of rows",
             )
             self._alert_threshold = None  # once per run
 
 
 class FeedCost:
     """What one feed costs, within the budget of the run.
-
-    Args:
-        budget: The budget of the run.
-        spec: The feed.
 
     Attributes:
         price: Credits per row at the price last seen, the list price before that.
@@ -84,32 +72,23 @@ class FeedCost:
         self.possibly_billed = 0
 
     def check_page(self, rows: int, price: float | None = None) -> None:
-        """Check that the budget of a run covers a page, by default at list price.
-
-        Raises:
-            ConfigError: The page costs more than `max_credits`.
-        """
+        """Raise ConfigError if `max_credits` does not cover a page, by default at list price."""
         cost = math.ceil(rows * (self._spec.list_price if price is None else price))
         if cost > self._budget.max_credits:
             setting = self._spec.page_size_setting
-            smaller = (
-                f", or lower {setting.name} (a sync in progress keeps its page size)"
-                if setting
-                else ""
-            )
+            smaller = f", or lower {setting.name} for a new sync" if setting else ""
             raise ConfigError(
                 f"Setting 'max_credits' ({self._budget.max_credits:,}) is below the {cost:,} "
                 f"credits of one page of {plural(rows, 'row')} of {self._spec.name}, so no run "
-                f"could make progress: set it to {cost:,} or more{smaller}. A plan whose rows are "
-                "free needs no max_credits."
+                f"could make progress: set it to {cost:,} or more{smaller}. If your plan's rows "
+                "are free, remove max_credits."
             )
 
     def reserve(self, rows: int) -> None:
         """Check that a page fits into what is left of the budget; a free page always does.
 
         Raises:
-            BudgetReachedError: It may exceed what is left.
-            ConfigError: It exceeds the budget of any run.
+            BudgetReachedError: The page may exceed what is left.
         """
         # After a lost response, a free page may not stay free.
         price = self._highest_price if self.possibly_billed else self.price
@@ -124,28 +103,14 @@ class FeedCost:
             )
 
     def charge(self, headers: Mapping[str, str], rows: int) -> int:
-        """Charge a complete response.
-
-        Args:
-            headers: Its headers; the deduction that they report takes precedence.
-            rows: The rows to charge at the last price seen, if the headers report none.
-
-        Returns:
-            The credits charged.
-        """
+        """Charge what a complete response deducted, else `rows` at the last price; return it."""
         deducted = self._deducted(headers)
         cost = math.ceil(rows * self.price) if deducted is None else deducted
         self._add(cost)
         return cost
 
     def reconcile(self, charged: int, headers: Mapping[str, str], rows: int, requested: int) -> str:
-        """Correct a charge and learn the price, once the page's number of rows is known.
-
-        Args:
-            charged: What `charge` returned.
-            headers: The response headers.
-            rows: The rows in the page.
-            requested: The rows that were requested.
+        """Correct what `charge` returned and learn the price, once a page's rows are known.
 
         Returns:
             What is wrong with the deduction; empty if nothing is.
@@ -155,18 +120,14 @@ class FeedCost:
         dispute = self._dispute(deducted or 0, rows, requested)
         if rows and deducted is not None and not dispute:
             self.price = cost / rows
-        if (balance := _parse_credits(headers.get(_BALANCE))) is not None:
-            self._budget.note_balance(balance, self.price)
+        if (balance := _parse_credits(headers.get("X-Credits-Balance"))) is not None:
+            self._budget.note_balance(balance)
         return dispute
 
     def charge_in_full(self, headers: Mapping[str, str], rows: int) -> None:
-        """Charge a request that may have been billed, but returned no page.
+        """Charge a request for `rows` that may have been billed, but returned no page.
 
         A page may cost its list price although those before it were free, or cheaper.
-
-        Args:
-            headers: The response headers, if there are any; the deduction that they report counts.
-            rows: The rows that were requested.
         """
         deducted = self._deducted(headers)
         if deducted is None:
@@ -205,7 +166,7 @@ class FeedCost:
 
 
 def deducted_credits(headers: Mapping[str, str]) -> int | None:
-    """Return the deduction that a response reports; None if it does not report one."""
+    """Return the deduction that a response reports, if it reports one."""
     return _parse_credits(headers.get("X-Credits-Deducted"))
 
 

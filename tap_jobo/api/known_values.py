@@ -6,7 +6,6 @@ one is missing, slow, or broken, the check is skipped.
 
 from __future__ import annotations
 
-import json
 from difflib import get_close_matches
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -16,31 +15,17 @@ from tap_jobo.errors import ApiError
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from requests import PreparedRequest
-
-    from tap_jobo.api.client import Client
+    from tap_jobo.api.client import Client, Prepare
     from tap_jobo.settings.setting import Setting
 
-    Prepare = Callable[[str, Mapping[str, str]], PreparedRequest]
-
 _SECONDS: Final = 5.0
-_MOST_CHECKED: Final = 20
-"""Values of a setting, each of which may take a request."""
-_SUGGESTIONS: Final = 3
-_SHORTEST: Final = 2
-"""Characters of a place; for fewer, the API suggests none."""
+_MOST_CHECKED: Final = 20  # values of a setting: each may take a request
 
 
 class KnownValues:
-    """Jobo's lists of filter values, fetched with free requests when they are needed.
-
-    Args:
-        client: Sends the requests, each of at most a few seconds, without retries.
-        prepare: Makes a GET request from a path and a query.
-        logger: Where one DEBUG line says why values are not checked.
-    """
+    """Jobo's lists of filter values, fetched with free requests when they are needed."""
 
     def __init__(self, client: Client, prepare: Prepare, logger: logging.Logger) -> None:
         self._client = client
@@ -50,11 +35,7 @@ class KnownValues:
         self._fetched: dict[tuple[str, ...], Any] = {}
 
     def warnings(self, setting: Setting, values: Any) -> list[str]:
-        """Return a warning for each value of a filter that Jobo does not list.
-
-        Raises:
-            InterruptedRunError: A signal arrived.
-        """
+        """Return a warning for each value of a filter that Jobo does not list."""
         if not (setting.listed_by and values and self._is_available):
             return []
         try:
@@ -63,10 +44,9 @@ class KnownValues:
             self._logger.debug("Filter values are not checked (%r).", error)
             self._is_available = False
             return []
-        what = setting.name.removeprefix("jobs_").replace("_", " ")
         return [
-            f"Setting '{setting.name}': {_shown(value)} is not one of Jobo's {what}."
-            f"{_question(found)} Unknown values match no rows."
+            f"Setting '{setting.name}': Jobo does not list {value!r}, so it matches no rows."
+            + (f" Did you mean {' or '.join(found)}?" if found else "")
             for value, found in similar
             if found is not None
         ]
@@ -86,20 +66,19 @@ class KnownValues:
             if parameter == "sources":
                 return {source["key"] for source in filters["sources"]}
             return set(filters["enums"].get(parameter, ()))
-        listed: set[str] = set()
-        for query in ({"q": "", "limit": "1000"}, {"q": value}):  # the long list may be cut off
-            if value not in listed:
-                options = self._fetch("filter-options/industries", query)["options"]
-                listed |= {option["key"] for option in options}
-        return listed
+        path = "filter-options/industries"
+        options = self._fetch(path, {"q": "", "limit": "1000"})["options"]  # may be cut off
+        options = [*options, *self._fetch(path, {"q": value})["options"]]
+        return {option["key"] for option in options}
 
     def _similar_locations(self, value: Mapping[str, str]) -> list[str] | None:
         text = value.get("city") or value.get("region") or value["country"]
         found = self._fetch("locations/suggest", {"q": text, "limit": "10"})["suggestions"]
         places = [{name: place.get(name) for name in value} for place in found]
-        if len(text) < _SHORTEST or value in places:
+        if value in places:
             return None
-        return [*dict.fromkeys(json.dumps(place) for place in places if None not in place.values())]
+        listed = dict.fromkeys(str(place) for place in places if None not in place.values())
+        return [*listed][:3]
 
     def _fetch(self, path: str, query: Mapping[str, str] | None = None) -> Any:
         """Return a list, fetched once per run."""
@@ -108,11 +87,3 @@ class KnownValues:
             request = self._prepare(f"/api/connectors/{path}", query)
             self._fetched[key] = parse_json(self._client.fetch_once(request, _SECONDS).body)
         return self._fetched[key]
-
-
-def _shown(value: object) -> str:
-    return repr(value) if isinstance(value, str) else json.dumps(value)
-
-
-def _question(similar: list[str]) -> str:
-    return f" Did you mean {' or '.join(similar[:_SUGGESTIONS])}?" if similar else ""

@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from concurrent.futures import Future, wait
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from tap_jobo.api.responses import parse_json
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from requests import PreparedRequest
 
-    from tap_jobo.api.client import Client
+    from tap_jobo.api.client import Client, Prepare
     from tap_jobo.records.converter import RecordConverter, Row
     from tap_jobo.signals import ShutdownSignal
 
@@ -29,10 +30,7 @@ if TYPE_CHECKING:
 PROFILE_PATH: Final = "/api/companies"
 _NOBODY: Final = "00000000-0000-0000-0000-000000000000"
 """No company has this id: a 404 for it shows that the API is up."""
-_MIN_BAD_PROFILES: Final = 5
-"""Bad profiles in a row before the format counts as changed."""
-_POLL: Final = 0.2
-"""Seconds between checks for a signal while waiting for a profile."""
+_MIN_BAD_PROFILES: Final = 5  # in a row, before the format counts as changed
 
 
 class Metric(enum.StrEnum):
@@ -42,43 +40,27 @@ class Metric(enum.StrEnum):
     SKIPPED = "jobo_profiles_skipped"
 
 
+@dataclass(kw_only=True, eq=False)
 class Profiles:
     """Reads `GET /api/companies/{id}`, which is free.
 
-    Args:
-        client: Sends the requests, for `workers` threads at once.
-        prepare: Builds a request from a company id.
-        converter: Converts a profile to a record.
-        workers: Maximum concurrent requests.
-        shutdown: Ends the wait for profiles when a signal arrives.
-        logger: Where missing profiles are logged.
-
     Attributes:
+        workers: Maximum concurrent requests.
         count: Profiles read and written so far.
         not_found: Companies without a profile, so far.
         skipped: Companies whose profile the API did not return, so far.
     """
 
-    def __init__(  # noqa: PLR0913 - each is a separate dependency
-        self,
-        *,
-        client: Client,
-        prepare: Callable[[str], PreparedRequest],
-        converter: RecordConverter,
-        workers: int,
-        shutdown: ShutdownSignal,
-        logger: logging.Logger,
-    ) -> None:
-        self._client = client
-        self._prepare = prepare
-        self._converter = converter
-        self._workers = workers
-        self._shutdown = shutdown
-        self._logger = logger
-        self._bad_in_a_row = 0
-        self.count = 0
-        self.not_found = 0
-        self.skipped = 0
+    client: Client
+    prepare: Prepare
+    converter: RecordConverter
+    workers: int
+    shutdown: ShutdownSignal
+    logger: logging.Logger
+    count: int = 0
+    not_found: int = 0
+    skipped: int = 0
+    _bad_in_a_row: int = 0
 
     @property
     def done(self) -> int:
@@ -99,14 +81,10 @@ class Profiles:
     def read(
         self, ids: Sequence[str], show_progress: Callable[[], None] = lambda: None
     ) -> Generator[Row]:
-        """Yield the profiles of companies, in order.
+        """Yield the profiles of companies, in order, and call `show_progress` after each.
 
         A company that is not found has none. One whose profile the API does not return is skipped,
         with an ERROR, if others can be fetched.
-
-        Args:
-            ids: The companies; their profiles may all be in memory at once.
-            show_progress: Called after each of them.
 
         Raises:
             RetriesExhaustedError: No profile can be fetched.
@@ -116,13 +94,13 @@ class Profiles:
         profiles: list[tuple[str, Future[Any]]] = [(company_id, Future()) for company_id in ids]
         waiting = deque(profiles)
         # Daemons: at exit, `concurrent.futures` would wait for a thread that hangs in a request.
-        for _ in profiles[: self._workers]:
+        for _ in profiles[: self.workers]:
             threading.Thread(target=self._work, args=[waiting], daemon=True).start()
         try:
             for company_id, profile in profiles:
                 while not profile.done():
-                    self._shutdown.check()
-                    wait([profile], _POLL)
+                    self.shutdown.check()
+                    wait([profile], timeout=0.2)
                 yield from self._records(company_id, profile.result())
                 show_progress()
         finally:
@@ -139,57 +117,51 @@ class Profiles:
                     profile.set_exception(error)
 
     def _fetch(self, company_id: str) -> Any:
-        """Return the JSON of a profile, or the error that concerns only this company.
-
-        Raises:
-            RetriesExhaustedError: Other profiles cannot be fetched either.
-            ApiError: The key is refused.
-        """
+        """Return the JSON of a profile, or the error that concerns only this company."""
         try:
-            return parse_json(self._client.fetch(self._prepare(company_id)).body)
+            return parse_json(self.client.fetch(self._request(company_id)).body)
         except RejectedError as error:
             return error
         except RetriesExhaustedError as error:
             with suppress(RejectedError):
-                self._client.fetch(self._prepare(_NOBODY))
+                self.client.fetch(self._request(_NOBODY))
             return error
+
+    def _request(self, company_id: str) -> PreparedRequest:
+        # Never use the host of a row's details_url: it would receive the key.
+        return self.prepare(f"{PROFILE_PATH}/{company_id}")
 
     def _records(self, company_id: str, profile: Any) -> Iterator[Row]:
         """Yield the record of a company, if it has one."""
         if isinstance(profile, NotFoundError):
             self.not_found += 1
-            self._logger.info("No profile for company %s (404).", company_id)
+            self.logger.info("No profile for company %s (404).", company_id)
         elif isinstance(profile, RejectedError | RetriesExhaustedError):
             self._skip(company_id, profile.why)
         elif isinstance(profile, dict) and parse_uuid(profile.get("id")) == company_id.lower():
-            conversion = self._converter.convert([profile])
-            self._check_format("name", is_bad=bool(conversion.damaged.get("name")))
+            conversion = self.converter.convert([profile])
+            self._check_format(is_bad=bool(conversion.damaged.get("name")))
             yield from conversion.records
             self.count += 1
         else:
             self._skip(company_id, "Jobo's response is not the profile of this company")
-            self._check_format("id", is_bad=True)
+            self._check_format(is_bad=True)
 
     def _skip(self, company_id: str, why: str) -> None:
         self.skipped += 1
-        self._logger.error(
+        self.logger.error(
             "Skipped the profile of company %s: %s. To retry it later (free), add the ID to "
             "company_ids.",
             company_id,
             why,
         )
 
-    def _check_format(self, field: str, *, is_bad: bool) -> None:
-        """Count profiles in a row that lack a field which the API never leaves out.
-
-        Raises:
-            ApiError: There are several in a row. The state is not past their page, so a newer
-                version gets these profiles.
-        """
+    def _check_format(self, *, is_bad: bool) -> None:
+        """Raise if several profiles in a row lack a field that the API never leaves out."""
         self._bad_in_a_row = self._bad_in_a_row + 1 if is_bad else 0
         if self._bad_in_a_row >= _MIN_BAD_PROFILES:
             raise ApiError(
                 f"The API's format has changed: the last {_MIN_BAD_PROFILES} company profiles have "
-                f"no valid '{field}'. No state was written for them. Upgrade tap-jobo, or deselect "
-                "companies."
+                "no valid 'id' or 'name'. No state was written for them. Upgrade tap-jobo, or "
+                "deselect companies."
             )

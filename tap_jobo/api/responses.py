@@ -7,13 +7,12 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from tap_jobo.api.budget import deducted_credits
-from tap_jobo.api.rate_limit import parse_retry_after
-from tap_jobo.api.retry import FailedTryError, Outcome
+from tap_jobo.api.retry import FailedTryError, retry_after
 from tap_jobo.errors import (
     ApiError,
     CursorRejectedError,
@@ -25,6 +24,8 @@ from tap_jobo.errors import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    Facts = Mapping[str, Any]  # the members of an error body
+
 _LATER: Final = {408, 425, 429, *range(500, 600)}
 """Statuses after which another try may succeed. All other errors are final and free."""
 _POSSIBLY_BILLED: Final = {502, 504, *range(520, 530), *range(101, 200)}
@@ -34,17 +35,13 @@ _ADVICE: Final[Mapping[int, str]] = {
     400: "Check the filters and start_date.",
     401: "Set api_key to a valid key of your account.",
     403: "The plan or the key does not include this: contact Jobo.",
-    404: "Check the setting api_url.",
 }
 _MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 @dataclass(frozen=True, slots=True)
 class ApiResponse:
-    """A complete response: its body is decoded, and the key in it redacted.
-
-    The names of `headers` are case-insensitive.
-    """
+    """A complete response: its body is decoded, and the key in it redacted."""
 
     body: bytes
     status: int
@@ -58,8 +55,7 @@ def require_success(
 
     Args:
         response: The response.
-        envelope: Members of which a page has at least one; empty for any JSON. A response with a
-            deduction is a page even without them: its format has changed.
+        envelope: Members of which a page has at least one; empty for any JSON.
         forbidden: Advice for a 403, instead of the default.
 
     Raises:
@@ -71,39 +67,36 @@ def require_success(
         if _is_usable(response, envelope):
             return response
         message = f"Jobo responded with {status}, but without the documented JSON"
-        raise FailedTryError(message, Outcome.POSSIBLY_BILLED, headers=headers)
-    data: object = None
-    with suppress(ValueError):
-        data = parse_json(response.body)
-    message = f"Jobo responded with {status}{_quote(data)}"
+        raise FailedTryError(message, may_be_billed=True, headers=headers)
+    facts = _parse_error(response.body)
+    message = f"Jobo responded with {status}{_quote(facts)}"
     if status in _LATER | _POSSIBLY_BILLED:
-        may_be_billed = status in _POSSIBLY_BILLED or deducted_credits(headers)
         raise FailedTryError(
             message,
-            Outcome.POSSIBLY_BILLED if may_be_billed else Outcome.REFUSED,
+            may_be_billed=status in _POSSIBLY_BILLED or bool(deducted_credits(headers)),
             headers=headers,
-            retry_after=parse_retry_after(status, headers, data),
+            retry_after=retry_after(status, headers, facts),
             is_rate_limit=status == HTTPStatus.TOO_MANY_REQUESTS,
         )
-    raise _refusal(status, message, data, forbidden)
+    raise _refusal(status, message, facts, forbidden)
 
 
-def _refusal(status: int, message: str, data: object, forbidden: str | None) -> ApiError:
+def _refusal(status: int, message: str, facts: Facts, forbidden: str | None) -> ApiError:
     """Return the error for a response that another try would get again."""
-    if _is_cursor_rejected(status, data):
+    says_cursor = any("invalid cursor" in str(text).lower() for text in facts.values())
+    if (status == HTTPStatus.BAD_REQUEST and says_cursor) or (
+        status == HTTPStatus.CONFLICT and facts.get("code") == "feed_cursor_restart_required"
+    ):
         return CursorRejectedError(message)
     if status == HTTPStatus.PAYMENT_REQUIRED:
-        return ApiError(_top_up(message, data))
+        return ApiError(_top_up(message, facts))
     advice = _ADVICE.get(status, "Check the setting api_url, or contact Jobo.")
     if status == HTTPStatus.UNAUTHORIZED:
         return UnauthorizedError(f"{message}. {advice}")
     if status == HTTPStatus.FORBIDDEN:
         return ApiError(f"{message}. {forbidden or advice}")
     if status < HTTPStatus.BAD_REQUEST:
-        return ApiError(
-            f"{message}. A redirect is not followed, because another host must not see the key: "
-            "set api_url to the address of the API itself."
-        )
+        return ApiError(f"{message}. The key must not follow a redirect: correct api_url.")
     return (NotFoundError if status == HTTPStatus.NOT_FOUND else RejectedError)(message, advice)
 
 
@@ -116,61 +109,48 @@ def parse_json(body: bytes) -> object:
     with suppress(msgspec.DecodeError, ValueError, RecursionError):
         return msgspec.json.decode(body)  # strict, and fast
     try:
-        return json.loads(body.decode("utf-8-sig", "replace"), parse_int=_integer)
+        return json.loads(body.decode("utf-8-sig", "replace"))
     except RecursionError as error:
         raise ValueError from error
 
 
-def _integer(digits: str) -> float:
-    """Parse an integer; one too long for Python becomes infinity, which no field accepts."""
-    try:
-        return int(digits)
-    except ValueError:
-        return float(digits)
-
-
 def _is_usable(response: ApiResponse, envelope: Collection[str]) -> bool:
-    """Whether a complete 2xx body is JSON, and if it is to be a page, was billed as one.
+    """Whether a complete 2xx body is JSON, and a page if an envelope is expected.
 
-    JSON that is cut short is none: a proxy may cut a compressed body without a trace.
+    JSON that is cut short is none: a proxy may cut a compressed body without a trace. A response
+    with a deduction is a page even without the envelope: its format has changed.
     """
+    data: object = None
+    with suppress(msgspec.DecodeError, ValueError, RecursionError):
+        data = _MEMBERS.decode(response.body)  # a fifth of the time of parsing it
     try:
-        names: object = _MEMBERS.decode(response.body)  # a fifth of the time of parsing it
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        try:
-            names = parse_json(response.body)
-        except ValueError:
-            return False
-    has_envelope = isinstance(names, dict) and any(name in names for name in envelope)
+        data = data or parse_json(response.body)
+    except ValueError:
+        return False
+    has_envelope = isinstance(data, dict) and any(name in data for name in envelope)
     return not envelope or has_envelope or bool(deducted_credits(response.headers))
 
 
-def _quote(data: object) -> str:
-    """Return Jobo's message from either kind of error body, as one short line of printable text."""
-    texts = data if isinstance(data, dict) else {}
+def _parse_error(body: bytes) -> Facts:
+    """Return the members of either kind of error body; none if it is another one."""
+    with suppress(ValueError):
+        if isinstance(data := parse_json(body), dict):
+            return data
+    return {}
+
+
+def _quote(facts: Facts) -> str:
+    """Return Jobo's message as one short line of printable text."""
     for name in ("detail", "message", "title", "error"):
-        if isinstance(text := texts.get(name), str) and text.strip():
+        if isinstance(text := facts.get(name), str) and text.strip():
             return f" ({re.sub(r'[^ -~]+', ' ', text).strip().rstrip('.')[:300]})"
     return ""
 
 
-def _is_cursor_rejected(status: int, data: object) -> bool:
-    if not isinstance(data, dict):
-        return False
-    if status == HTTPStatus.CONFLICT:
-        return data.get("code") == "feed_cursor_restart_required"
-    return status == HTTPStatus.BAD_REQUEST and any(
-        isinstance(text, str) and "invalid cursor" in text.lower() for text in data.values()
-    )
-
-
-def _top_up(message: str, data: object) -> str:
-    facts = data if isinstance(data, dict) else {}
+def _top_up(message: str, facts: Facts) -> str:
     needed, present = facts.get("credits_required"), facts.get("credits_balance")
-    why = "The balance does not cover the next page"
-    if isinstance(needed, int | float) and isinstance(present, int | float):
-        why = f"The next page needs {needed:,} credits and the balance is {present:,}"
+    why = f" The next page needs {needed} credits, and the balance is {present}." if needed else ""
     return (
-        f"{message}. {why}: top up the account at Jobo, or lower batch_size or jobs_batch_size to "
+        f"{message}.{why} Top up the account at Jobo, or lower batch_size or jobs_batch_size to "
         "use the last credits (a sync in progress keeps its page size)."
     )

@@ -1,17 +1,22 @@
-"""What became of a failed try, how long to wait before the next one, and when to give up."""
+"""When to send a request: after a failed try, if at all, and within Jobo's rate limits."""
 
 from __future__ import annotations
 
-import enum
 import random
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+import threading
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
 
+from tap_jobo.clock import parse_http_date
 from tap_jobo.errors import ApiError, RetriesExhaustedError, UnreachableError
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Mapping
-    from datetime import datetime
+
+    from tap_jobo.clock import Clock
+    from tap_jobo.signals import ShutdownSignal
 
 CONNECT_SECONDS: Final = 10.0
 READ_SECONDS: Final = 120.0
@@ -29,53 +34,37 @@ BACKOFF: Final = (0.5, 30.0)
 """The first and the longest wait between other tries."""
 RETRY_AFTER_MAX: Final = 3_600.0
 """Of the waits that the API asks for, for one request."""
+_LOGGED: Final = 5.0  # longer pauses are logged
 
 
-class Outcome(enum.Enum):
-    """What became of a try that returned no page."""
-
-    NOT_SENT = enum.auto()  # the API did not receive it: free
-    REFUSED = enum.auto()  # free
-    POSSIBLY_BILLED = enum.auto()  # charged in full
-
-
+@dataclass(eq=False)
 class FailedTryError(ApiError):
     """A try returned no page, but another may.
 
-    Args:
-        message: What happened.
-        outcome: What that means for the bill.
-        headers: The response headers, if there are any.
+    Attributes:
+        is_unreachable: Whether the API has not received the request.
+        may_be_billed: Whether the API may have billed a page. Otherwise, the try was free.
+        headers: The headers of the response, if there is one.
         retry_after: Seconds that the response asks to wait, if it does.
         is_rate_limit: Whether the cause is a rate limit, which holds back all workers.
     """
 
-    def __init__(
-        self,
-        message: str,
-        outcome: Outcome,
-        *,
-        headers: Mapping[str, str] | None = None,
-        retry_after: float | None = None,
-        is_rate_limit: bool = False,
-    ) -> None:
-        super().__init__(message)
-        self.outcome = outcome
-        self.headers = headers or {}
-        self.retry_after = retry_after
-        self.is_rate_limit = is_rate_limit
+    message: str
+    is_unreachable: bool = False
+    may_be_billed: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
+    retry_after: float | None = None
+    is_rate_limit: bool = False
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class Retry:
-    """The waits between the tries of one request.
+    """The waits between the tries of one request, `seconds` of backoff and failed tries at most.
 
-    Args:
-        seconds: Maximum total of backoff and failed tries.
-        is_paid: Whether the request can be billed. One that cannot is tried again whatever became
-            of it, but honors no wait longer than `seconds`, except for a rate limit.
-
-    Attributes:
-        seconds_left: What is left of `seconds`.
+    A request that cannot be billed is tried again whatever became of it, but honors no wait longer
+    than `seconds`, except for a rate limit.
     """
 
     def __init__(self, seconds: float, *, is_paid: bool) -> None:
@@ -85,29 +74,19 @@ class Retry:
         self._asked = 0.0
         self._waits = iter(POSSIBLY_BILLED_WAITS)
 
-    def wait_after(self, failure: FailedTryError, *, spent: float, now: datetime) -> float:
-        """Return the seconds to wait before the next try.
-
-        Args:
-            failure: What happened.
-            spent: Seconds that the try took.
-            now: The local clock.
-
-        Raises:
-            ApiError: There is no next try.
-        """
-        if self._is_paid and failure.outcome is Outcome.POSSIBLY_BILLED:
+    def wait_after(self, failure: FailedTryError, spent: float) -> float:
+        """Return the seconds to wait before the next try, or raise ApiError if there is none."""
+        if self._is_paid and failure.may_be_billed:
             return self._after_possibly_billed(failure)
         self.seconds_left -= spent
         first, longest = BACKOFF
         if failure.retry_after:
-            return self._honor(failure, max(failure.retry_after, first), now)
+            return self._honor(failure, max(failure.retry_after, first))
         backoff = min(longest, first * 2**self._tries)
         wait: float = max(first, backoff * random.uniform(0.5, 1))  # noqa: S311 - jitter
         self._tries += 1
         if wait > self.seconds_left:
-            is_unreachable = failure.outcome is Outcome.NOT_SENT
-            error = UnreachableError if is_unreachable else RetriesExhaustedError
+            error = UnreachableError if failure.is_unreachable else RetriesExhaustedError
             spent = self._seconds - self.seconds_left
             raise error(f"{failure} (given up after {spent:.0f} seconds)")
         self.seconds_left -= wait
@@ -121,12 +100,89 @@ class Retry:
             )
         return wait * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
 
-    def _honor(self, failure: FailedTryError, seconds: float, now: datetime) -> float:
+    def _honor(self, failure: FailedTryError, seconds: float) -> float:
         self._asked += seconds
         is_bounded = not (self._is_paid or failure.is_rate_limit)
         if self._asked > (self._seconds if is_bounded else RETRY_AFTER_MAX):
-            then = (now + timedelta(seconds=min(seconds, 1e9))).isoformat(timespec="minutes")
-            raise RetriesExhaustedError(
-                f"{failure}, and asks to wait {seconds:,.0f} seconds: try again after {then}"
-            )
+            raise RetriesExhaustedError(f"{failure}, and asks to wait {seconds:,.0f} seconds")
         return seconds
+
+
+def retry_after(status: int, headers: Mapping[str, str], facts: Mapping[str, Any]) -> float | None:
+    """Return the seconds that a response asks to wait; None if it does not ask."""
+    header = headers.get("Retry-After")
+    seconds = _number(header)
+    if seconds is None and (date := parse_http_date(header)):
+        seconds = _until(date.timestamp(), headers)
+    if seconds is None:
+        seconds = _number(facts.get("retry_after_seconds"))
+    if seconds is None and status == HTTPStatus.TOO_MANY_REQUESTS:
+        seconds = _until(_number(headers.get("X-RateLimit-Reset")), headers)
+    return seconds
+
+
+class RateLimiter:
+    """Stays within the announced rate, so that a 429 is rare; thread-safe.
+
+    The first half of the allowance is used at full speed, so that a small sync does not wait;
+    the rest is spread over the time until the allowance is renewed. As many as `workers` requests
+    may be open at once, and a response does not count the others.
+    """
+
+    def __init__(
+        self, workers: int, *, clock: Clock, shutdown: ShutdownSignal, logger: logging.Logger
+    ) -> None:
+        self._others = workers - 1
+        self._clock = clock
+        self._shutdown = shutdown
+        self._logger = logger
+        self._lock = threading.Lock()
+        self._last_slot = self._interval = self._paused_until = 0.0
+
+    def wait(self) -> None:
+        """Wait until the next request may be sent, or a signal arrives."""
+        with self._lock:
+            now = self._clock.monotonic()
+            slot = max(now, self._last_slot + self._interval, self._paused_until)
+            self._last_slot = slot
+        self._shutdown.wait(slot - now)
+        while (left := self._paused_until - self._clock.monotonic()) > 0:
+            self._shutdown.wait(left)  # another thread was asked to wait meanwhile
+
+    def pause(self, seconds: float) -> None:
+        """Hold back all requests for this many seconds."""
+        with self._lock:
+            until = self._clock.monotonic() + seconds
+            if seconds > _LOGGED and until > self._paused_until + _LOGGED:
+                self._logger.info("Jobo's rate limit is reached: waiting %s s.", f"{seconds:,.0f}")
+            self._paused_until = max(self._paused_until, until)
+
+    def note_response(self, headers: Mapping[str, str]) -> None:
+        """Record the allowance that a response reports."""
+        remaining = _number(headers.get("X-RateLimit-Remaining"))
+        limit = _number(headers.get("X-RateLimit-Limit"))
+        until_reset = _until(_number(headers.get("X-RateLimit-Reset")), headers)
+        self._interval = 0.0
+        if remaining is None or until_reset is None or until_reset > RETRY_AFTER_MAX:
+            return
+        left = max(0.0, remaining - self._others)
+        if not left:
+            self.pause(until_reset)
+        elif limit is None or left <= limit / 2:
+            self._interval = until_reset / (left + 1)
+
+
+def _number(value: object) -> float | None:
+    try:
+        number = float(value) if isinstance(value, str | int | float) else -1.0
+    except (ValueError, OverflowError):
+        return None
+    return number if 0 <= number < 1e12 else None  # noqa: PLR2004 - not infinity, not NaN
+
+
+def _until(unix_time: float | None, headers: Mapping[str, str]) -> float | None:
+    """Return the seconds from the `Date` of a response, since the local clock may be wrong."""
+    date = parse_http_date(headers.get("Date"))
+    if unix_time is None or date is None:
+        return None
+    return max(0.0, unix_time - date.timestamp())

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import JournalError
@@ -17,11 +16,10 @@ from tap_jobo.journal.contents import DROPPED, ENDED, TOP, Contents
 from tap_jobo.journal.location import open_store
 from tap_jobo.journal.page import DamagedPageError
 from tap_jobo.journal.store import MissingError, StoreError
-from tap_jobo.streams.registry import FEEDS
 from tap_jobo.wording import dollars, duration, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from tap_jobo.journal.contents import JournaledSync
     from tap_jobo.journal.store import Store
@@ -77,27 +75,22 @@ def _sync_line(contents: Contents, kept: JournaledSync) -> str:
 
 
 @main.command()
-@click.option("--rows", "what", flag_value="rows", help="One row per line, not one page.")
-@click.option("--quarantined", "what", flag_value="quarantined", help="The quarantined rows.")
+@click.option("--quarantined", is_flag=True, help="The quarantined rows.")
 @click.pass_obj
-def export(journal_dir: str | None, what: str | None) -> None:
+def export(journal_dir: str | None, *, quarantined: bool) -> None:
     """Write what the journal holds to standard output, as JSON Lines: raw pages by default."""
     problems = []
     with _opened(journal_dir) as (store, contents):
-        if what == "quarantined":
-            _write(store.read(name) for name in _quarantine_files(contents))
+        if quarantined:
+            for name in _quarantine_files(contents):
+                _write(store.read(name))
             return
         for kept in _all_syncs(contents):
             for number in sorted(kept.pages):
                 try:
-                    body = contents.page(kept, number).body
-                    _write(_rows_of(body) if what == "rows" else [body])
+                    _write(contents.page(kept, number).body)
                 except DamagedPageError as error:
                     problems.append(f"{kept.page_id(number)} {error}")
-                except ValueError:
-                    problems.append(
-                        f"{kept.page_id(number)} has no rows that can be read: omit --rows"
-                    )
     if problems:
         raise click.ClickException(f"Everything else is exported. {'; '.join(problems)}.")
 
@@ -131,9 +124,9 @@ def drop(
             f"{plural(pages, 'page')}, worth {dollars(cost)}, and "
             f"{plural(len(rows), 'quarantined row')}"
         )
-        if not (yes or sys.stdin.isatty()):
-            raise click.ClickException(f"This drops {what}. Add --yes. Nothing is dropped.")
         if not yes:
+            if not sys.stdin.isatty():
+                raise click.ClickException(f"This drops {what}. Add --yes. Nothing is dropped.")
             click.confirm(f"Drop {what}?", abort=True)
         for kept, first in firsts:
             _drop(store, kept, first)
@@ -154,11 +147,7 @@ def _drop(store: Store, kept: JournaledSync, first: int) -> None:
 def _chosen(
     contents: Contents, names: Sequence[str], *, everything: bool
 ) -> list[tuple[JournaledSync, int]]:
-    """Return the syncs of these names, each with the first page to drop, 0 for all of it.
-
-    Raises:
-        ClickException: One of the names does not exist.
-    """
+    """Return the syncs of these names, each with the first page to drop, 0 for all of it."""
     chosen, unknown = [], set(names)
     for kept in _all_syncs(contents):
         known = {kept.page_id(page): page for page in kept.pages} | {kept.sync.id: 0}
@@ -183,24 +172,13 @@ def _quarantine_files(contents: Contents) -> list[str]:
     return [f"{TOP}/{key}/quarantine/{name}" for key in quarantined for name in quarantined[key]]
 
 
-def _rows_of(body: bytes) -> list[bytes]:
-    """Return the rows of a page, each as received. Raises `ValueError` if none can be found."""
-    try:
-        page = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-        found = next(page[spec.item_key] for spec in FEEDS if spec.item_key in page)
-        return [bytes(row) for row in msgspec.json.decode(found, type=list[msgspec.Raw])]
-    except (msgspec.DecodeError, StopIteration, RecursionError) as error:
-        raise ValueError from error
-
-
-def _write(contents: Iterable[bytes]) -> None:
-    """Write JSON, each on a line of its own: line breaks can occur only between tokens."""
-    for content in contents:
-        line = content.replace(b"\r", b" ").replace(b"\n", b" ")
-        if sys.stdout.isatty():
-            _echo(line.decode(errors="replace"))
-        else:
-            sys.stdout.buffer.write(line + b"\n")
+def _write(content: bytes) -> None:
+    """Write JSON on one line: line breaks can occur only between tokens."""
+    line = content.replace(b"\r", b" ").replace(b"\n", b" ")
+    if sys.stdout.isatty():
+        _echo(line.decode(errors="replace"))
+    else:
+        sys.stdout.buffer.write(line + b"\n")
 
 
 def _echo(text: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import AzureStore, GCSStore, S3Store
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
     from obstore.store import ObjectStore, RetryConfig
 
-    from tap_jobo.settings.bucket_url import BucketUrl
-
 # Not as `client_options`: those would replace what the environment says, such as AWS_ALLOW_HTTP.
 _WAITS: Final = {"connect_timeout": "2s", "timeout": "5s"}
 _RETRIES: Final[RetryConfig] = {
@@ -33,12 +32,7 @@ _RETRIES: Final[RetryConfig] = {
 
 
 class Bucket:
-    """Objects in a bucket.
-
-    Args:
-        bucket: The bucket, at the prefix of the journal.
-        location: Its URL, for messages.
-    """
+    """Objects in a bucket, at the prefix of the journal. Its URL is for messages."""
 
     def __init__(self, bucket: ObjectStore, location: str) -> None:
         self._bucket = bucket
@@ -63,15 +57,11 @@ class Bucket:
                 raise MissingError(name) from None
 
     def create(self, name: str, content: bytes) -> None:
-        """Write an object under a name that is free, or that has this very content.
-
-        If the response to a PUT is lost, obstore sends it again, and the bucket then says that the
-        name is taken: by ourselves.
-        """
+        """Write an object under a name that is free, or that has this very content."""
         with store_errors():
             try:
                 self._bucket.put(name, content, mode="create", use_multipart=False)
-            except AlreadyExistsError:
+            except AlreadyExistsError:  # perhaps by us: obstore repeats a PUT without a response
                 if bytes(self._bucket.get(name).bytes()) != content:
                     raise ExistsError(name) from None
 
@@ -92,13 +82,7 @@ class Bucket:
                             self._bucket.delete(name)
 
     def run_lock(self, key: str, stream: str, wait: Callable[[float], None]) -> Lease:
-        """Return the lease of a journal key.
-
-        Args:
-            key: The key.
-            stream: The stream's name, for messages.
-            wait: Waits the given seconds, or raises if the run must end.
-        """
+        """Return the lease of a journal key; `wait` waits, or raises if the run must end."""
         return Lease(self._bucket, key, f"{stream} in {self._location}", wait)
 
     @contextmanager
@@ -108,18 +92,17 @@ class Bucket:
         yield
 
 
-def open_bucket(url: BucketUrl) -> ObjectStore:
-    """Return a bucket, with the credentials of the environment. This sends no request yet.
+def open_bucket(url: str) -> ObjectStore:
+    """Return a bucket, with the credentials of the environment, or raise `JournalError`.
 
     Never log what this returns: its `repr` shows credentials, or panics (Azure).
-
-    Raises:
-        JournalError: A variable of the environment has an invalid value.
     """
     kinds = {"s3": S3Store, "gs": GCSStore, "azure": AzureStore}
-    open_one: Callable[..., ObjectStore] = kinds[url.scheme]
+    parts = urlsplit(url)
+    open_one: Callable[..., ObjectStore] = kinds[parts.scheme]
+    prefix = parts.path.strip("/") or None
     try:
-        return open_one(url.bucket, prefix=url.prefix or None, config=_WAITS, retry_config=_RETRIES)
+        return open_one(parts.netloc, prefix=prefix, config=_WAITS, retry_config=_RETRIES)
     except (BaseError, OSError, ValueError, TypeError) as error:
         raise JournalError(
             f"The journal {url} cannot be opened ({describe_error(error)}). Check the "

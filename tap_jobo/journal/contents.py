@@ -73,14 +73,7 @@ def normalize_url(url: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The content of `completed.json`.
-
-    Attributes:
-        number: Number of the sync.
-        id: Its id.
-        bookmark: Its start (ISO 8601 UTC).
-        credits: What the last full sync and all syncs since have cost.
-    """
+    """A complete sync, its start, and the credits of the last full sync and all syncs since."""
 
     number: int
     id: str
@@ -148,17 +141,15 @@ class Contents:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._names = store.list(TOP)
-        self._pages: dict[tuple[str, int], set[int]] = defaultdict(set)
-        self._synced: set[tuple[str, int]] = set()
+        # By key and number of the sync: the numbers of its pages, and 0 for its own file.
+        self._files: dict[str, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
         self.quarantined: dict[str, set[str]] = defaultdict(set)
         for found in filter(None, map(_FILE.fullmatch, self._names)):
             key, number, page, quarantined = found.groups()
             if quarantined:
                 self.quarantined[key].add(quarantined)
-            elif page:
-                self._pages[key, int(number)].add(int(page))
             else:
-                self._synced.add((key, int(number)))
+                self._files[key][int(number)].add(int(page or 0))
 
     @property
     def keys(self) -> list[str]:
@@ -167,8 +158,7 @@ class Contents:
 
     def highest_number(self, key: str) -> int:
         """Return the highest number of a key's syncs, also of what is left of removed ones."""
-        found = self._synced | self._pages.keys()
-        return max((number for each, number in found if each == key), default=0)
+        return max(self._files[key], default=0)
 
     def syncs(self, key: str) -> dict[int, JournaledSync]:
         """Return the syncs of a key by their numbers, in order.
@@ -180,9 +170,11 @@ class Contents:
             StoreError: A file cannot be read, or is damaged.
         """
         found = {}
-        for number in sorted(number for each, number in self._synced if each == key):
-            pages = self._pages.get((key, number), set())
+        for number, files in sorted(self._files[key].items()):
+            pages = files - {0}
             name = f"{TOP}/{key}/{number:06}/sync.json"
+            if files == pages:
+                continue
             try:
                 raw = json.loads(self._store.read(name))
                 run, created_at, status = map(raw.pop, ("run", "created_at", "status"))

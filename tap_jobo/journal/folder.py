@@ -3,39 +3,28 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
+import secrets
 import sys
-import tempfile
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from filelock import FileLock, Timeout  # now, since its exit hook must run after that of the run
 
-from tap_jobo.journal.store import (
-    ExistsError,
-    MissingError,
-    StoreError,
-    held_by_another_run,
-    journal_in_use,
-)
+from tap_jobo.clock import Clock
+from tap_jobo.journal.store import ExistsError, MissingError, StoreError, held_by_another_run
 
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Callable, Iterator, Sequence
-
-    from tap_jobo.clock import Clock
 
 _TEMPORARY: Final = ".tmp"
 _NOT_SUPPORTED: Final = {errno.EINVAL, errno.ENOTSUP}
 
 
 class Folder:
-    """Files in a folder that only its owner can read.
-
-    Args:
-        root: The folder; created with the first file.
-    """
+    """Files in a folder that only its owner can read. It is created with the first file."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -80,16 +69,9 @@ class Folder:
         path = self._root / name
         with _store_errors():
             self._make_folder(path.parent)
-            descriptor, temporary = tempfile.mkstemp(_TEMPORARY, path.name, path.parent)
-            try:
-                with open(descriptor, "wb") as file:  # noqa: PTH123 - of a descriptor
-                    file.write(content)
-                    file.flush()
-                    _sync(file.fileno())
-                Path(temporary).replace(path)
-            except OSError:
-                _try_to_remove(temporary)
-                raise
+            temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}{_TEMPORARY}")
+            _write_new(temporary, content)
+            temporary.replace(path)
             _sync_folder(path.parent)
 
     def remove(self, names: Sequence[str]) -> None:
@@ -111,12 +93,9 @@ class Folder:
         """Keep runs from starting. Raises `JournalError` if one is in progress."""
         with ExitStack() as locks:
             for path in self._root.glob("*.lock"):
-                try:
-                    locks.enter_context(FileLock(path, timeout=0, mode=0o600))
-                except Timeout:
-                    raise journal_in_use(self.location) from None
-                except (OSError, NotImplementedError):
-                    continue  # if no lock can be taken, no run holds one
+                lock = RunLock(path, "a stream")
+                lock.acquire(Clock(), logging.getLogger(__name__))
+                locks.callback(lock.release)
             yield
 
     def _make_folder(self, folder: Path) -> None:
@@ -135,12 +114,7 @@ class Folder:
 
 
 class RunLock:
-    """The lock of one journal key in a folder. The operating system releases it after a crash.
-
-    Args:
-        path: The lock's file, in the journal's folder.
-        stream: The stream, for messages.
-    """
+    """The lock of a stream in a folder. The operating system releases it after a crash."""
 
     def __init__(self, path: Path, stream: str) -> None:
         self._folder = path.parent
@@ -148,26 +122,21 @@ class RunLock:
         self._lock = FileLock(path, timeout=0, mode=0o600)
 
     def acquire(self, clock: Clock, logger: logging.Logger) -> None:  # noqa: ARG002 - as a lease
-        """Take the lock. If the folder supports no locks, log a warning and go on.
-
-        Raises:
-            JournalError: Another run holds the lock.
-        """
+        """Take the lock, or raise `JournalError`. A folder without locks is only a warning."""
         try:
             self._lock.acquire()
         except Timeout:
             raise held_by_another_run(f"{self._stream} in {self._folder}") from None
         except (OSError, NotImplementedError) as error:
             logger.warning(
-                "No lock can be taken in %s (%s: %s). Make sure that no second run of this "
-                "pipeline starts while this run is in progress.",
+                "No lock can be taken in %s (%r). Make sure that no second run of this pipeline "
+                "starts while this run is in progress.",
                 self._folder,
-                type(error).__name__,
                 error,
             )
 
     def check(self) -> None:
-        """Do nothing: the operating system keeps the lock until it is released."""
+        """Do nothing: this lock cannot be lost."""
 
     def release(self) -> None:
         """Release the lock if this run holds it."""
@@ -183,17 +152,13 @@ def _write_new(path: Path, content: bytes) -> None:
             _sync(file.fileno())
             _sync_folder(path.parent)
         except OSError:
-            _try_to_remove(path)
+            with suppress(OSError):
+                path.unlink()
             raise
 
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
-
-
-def _try_to_remove(path: str | Path) -> None:
-    with suppress(OSError):
-        os.unlink(path)  # noqa: PTH108 - of either type
 
 
 def _sync(descriptor: int) -> None:

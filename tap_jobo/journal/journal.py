@@ -39,7 +39,7 @@ from tap_jobo.journal.page import (
     hash_cursor,
 )
 from tap_jobo.journal.store import ExistsError, MissingError, StoreError
-from tap_jobo.journal.write_queue import WriteQueue
+from tap_jobo.journal.write_queue import Write, WriteQueue
 from tap_jobo.wording import dollars, plural
 
 if TYPE_CHECKING:
@@ -79,21 +79,13 @@ class Journal:
             self._queue = WriteQueue(store, logger)
 
     def prepare(self) -> None:
-        """Check that the journal can be written, before anything is billed.
-
-        Raises:
-            JournalError: It cannot be.
-        """
+        """Check that the journal can be written. Raises `JournalError` if it cannot be."""
         if self.is_on:
             with self._usable():
                 self._store.replace(f"{self._top}/key.json", encode(self._key.content))
 
     def read(self, contents: Contents | None = None) -> Self:
-        """Read what the journal holds.
-
-        Raises:
-            JournalError: It cannot be read.
-        """
+        """Read what the journal holds. Raises `JournalError` if it cannot be read."""
         if self.is_on:
             name = self._key.name
             with self._usable():
@@ -107,13 +99,9 @@ class Journal:
     # What has arrived
 
     def acknowledge(self, completed: str, bookmark: datetime | None) -> None:
-        """Remove the syncs that have arrived: the complete sync of a state, and its ancestors.
+        """Remove the complete sync of a state, and its ancestors: they have arrived.
 
         `completed.json` is written before. If that fails, nothing is removed.
-
-        Args:
-            completed: Id of the last complete sync in the state, empty for none.
-            bookmark: Its start.
         """
         if not (completed and bookmark and self.is_on):
             return
@@ -130,11 +118,8 @@ class Journal:
                 cost += last.credits
             number = kept.sync.number if kept else self._highest
             last = Completed(number, completed, format_timestamp(bookmark), cost)
-            try:
+            with self._usable():
                 self._store.replace(f"{self._top}/completed.json", encode(asdict(last)))
-            except StoreError as error:
-                self._queue.report_failure(error)
-                return
             self.completed = last
         self._remove(arrived)
 
@@ -160,42 +145,44 @@ class Journal:
                 yield Journal(self._store, key, self._logger).read(self._contents)
 
     def expire(self, now: datetime, used: Sync) -> None:
-        """Remove the syncs whose last page came more than 30 days ago and that no run uses.
+        """Warn of syncs that the run does not use; remove those that are older than 30 days.
 
         Args:
             now: The API's clock.
-            used: The sync that this run starts with. It stays, and so do its descendants.
+            used: The sync that this run starts with; its descendants are used, too.
         """
-        line, oldest = self._line(used), format_timestamp(now - _KEPT_FOR)
-        old = [
-            each
-            for each in self._syncs.values()
-            if each.sync.id not in line and self._last_used(each, oldest) < oldest
-        ]
-        if worth := [each for each in self._not_superseded(old) if each.pages]:
+        line = {used.id, used.replaces} - {""}
+        for each in self._syncs.values():  # in the order in which they began
+            if not line.isdisjoint({each.sync.parent_id, each.sync.replaces}):
+                line.add(each.sync.id)
+        unused = [each for each in self._syncs.values() if each.sync.id not in line]
+        if worth := [each for each in self._not_superseded(unused) if each.pages]:
             self._logger.warning(
-                "Dropping %s from the journal: older than 30 days, and no state has shown that "
-                "their rows arrived.",
-                self._describe(worth),
+                "The journal holds %s, worth %s, of %s that this run does not use: they belong to "
+                "another lookback_minutes, start_date, or state. To use them, run with that. They "
+                "are dropped 30 days after the last of them.",
+                plural(sum(len(each.pages) for each in worth), "page"),
+                dollars(sum(map(self._contents.credits, worth))),
+                self._key.stream,
             )
-        self._remove(old)
+        oldest = format_timestamp(now - _KEPT_FOR)
+        self._remove([each for each in unused if self._is_of_no_use(each, oldest)])
 
-    def _last_used(self, kept: JournaledSync, oldest: str) -> str:
+    def _is_of_no_use(self, kept: JournaledSync, oldest: str) -> bool:
+        if not (kept.pages or kept.status):  # its run ended before its first page
+            return True
         if kept.created_at >= oldest:  # which spares reading its last page
-            return kept.created_at
+            return False
         header = self._contents.last_header(kept)
-        return header.received_at if header else kept.created_at
+        return header is None or header.received_at < oldest
 
     # What to resume
 
     def go_on(self, pending: Sync) -> Sync | None:
-        """Return the sync to go on with when a state has a sync in progress.
+        """Return the sync to go on with when a state has a sync in progress. Raises as `resume`.
 
         That is this sync, or the one that replaced it because its cursor was rejected, whatever the
         API says of the cursor now. None if the user has dropped it.
-
-        Raises:
-            JournalError: It was ended because its pages went in circles.
         """
         for each in reversed(self._syncs.values()):
             if each.sync.replaces == pending.id and each.status != DROPPED:
@@ -268,28 +255,11 @@ class Journal:
         named = [self._newest(completed), self._newest(pending.id if pending else "")]
         if max((each.sync.number for each in named if each), default=0) < last.number:
             self._logger.warning(
-                "The state of %s is older than the last complete sync in the journal %s (of %s). "
-                "It was restored, or another pipeline shares this journal: then give each its own "
-                "journal_dir. Rows since the state are billed again.",
+                "The state of %s is older than the last complete sync in the journal (of %s), so "
+                "rows are billed again. It was restored, or another pipeline shares this journal: "
+                "then give each its own journal_dir.",
                 self._key.stream,
-                self._store.location,
                 last.bookmark,
-            )
-
-    def warn_unused(self, chosen: Sync) -> None:
-        """Warn of billed pages that a run does not use, and that no later sync has superseded.
-
-        Args:
-            chosen: The sync that the run starts with; syncs that continue from it are used too.
-        """
-        line = self._line(chosen)
-        mine = self._not_superseded(self._syncs.values())
-        if unused := [each for each in mine if each.sync.id not in line and each.pages]:
-            self._logger.warning(
-                "The journal holds %s of %s that this run does not use: they belong to another "
-                "lookback_minutes, start_date, or state. To use them, run with that.",
-                self._describe(unused),
-                self._key.stream,
             )
 
     def credits_of(self, sync: Sync) -> int:
@@ -300,30 +270,22 @@ class Journal:
     # Pages
 
     def begin(self, sync: Sync, now: datetime) -> Sync:
-        """Write a sync under a number of its own, before its first request.
-
-        Raises:
-            JournalError: Another run goes on at the same time.
-        """
+        """Write a sync under a number of its own, before its first request. Raises as `put`."""
         if not self.is_on or sync.number:
             return sync
-        # Those of runs that ended before their first page are of no use.
-        self._remove([each for each in self._syncs.values() if not (each.pages or each.status)])
         self._highest += 1
         sync = replace(sync, number=self._highest)
         start = replace(sync, started_at=None, cursor=None, rows=0, pages=0)
         kept = JournaledSync(self._key.name, start, self._run, format_timestamp(now))
         self._syncs[sync.number] = kept
-        self._queue.add(kept.name, kept.content, partial(self._verify_newest, kept))
-        self._flush()
+        self._write(Write(kept.name, kept.content, partial(self._verify_newest, kept)))
         return sync
 
     def find(self, sync: Sync) -> JournaledPage | None:
         """Return the sync's next page if it has been billed.
 
         Raises:
-            JournalError: It is damaged or missing, or not the page that comes next. To fetch it
-                again would bill it again.
+            JournalError: It is damaged or missing, or not the page that comes next.
         """
         kept, number = self._syncs.get(sync.number), sync.pages + 1
         if kept is None or number > max(kept.pages, default=0):
@@ -349,8 +311,8 @@ class Journal:
         """Log that the pages of a sync are replayed, from its next one on."""
         count = sum(number > sync.pages for number in self._syncs[sync.number].pages)
         self._logger.info(
-            "Replaying %s from the journal %s, free: billed since %s, and not covered by the state "
-            "of this run. To bill them again instead, run `tap-jobo-journal drop %s`.",
+            "Replaying %s from the journal %s, free: billed since %s, and not covered by the "
+            "state. To bill them again instead, run `tap-jobo-journal drop %s`.",
             plural(count, "page"),
             self._store.location,
             page.header.received_at,
@@ -367,9 +329,7 @@ class Journal:
         received_at: datetime,
         has_more: bool | None,
     ) -> JournaledPage:
-        """Write a page that was just billed, before anything parses it.
-
-        If it cannot be written, it waits in memory and is written with one of the next pages.
+        """Write a page that was just billed. If that fails, it waits in memory.
 
         Raises:
             JournalError: Another run has written this page, or too much waits.
@@ -392,25 +352,17 @@ class Journal:
             kept.pages.add(number)
             name = kept.page_name(number)
             verify = partial(self._verify_present, kept, name)
-            self._queue.add(name, encode_page(header, body), verify, cost)
-            self._flush()
+            self._write(Write(name, encode_page(header, body), verify, cost))
         return JournaledPage(f"{sync.id}.{number}", header, body)
 
     def quarantine(self, rows: Sequence[bytes], reason: str = "") -> None:
-        """Keep rows that cannot be delivered, until the user exports or drops them.
-
-        Args:
-            rows: The rows, as received.
-            reason: What they have in common; part of their names.
-        """
-        new = _quarantine_names(rows, reason).items() if self.is_on else ()
-        for name, row in new:
-            if name not in self._quarantined:
-                self._quarantined.add(name)
-                self.quarantined += 1
-                self._queue.add(f"{self._top}/quarantine/{name}", row)
+        """Keep raw rows that cannot be delivered; the reason is part of their names."""
+        named = _quarantine_names(rows, reason) if self.is_on else {}
+        new = named.keys() - self._quarantined
         if new:
-            self._flush()
+            self._quarantined |= new
+            self.quarantined += len(new)
+            self._write(*(Write(f"{self._top}/quarantine/{name}", named[name]) for name in new))
 
     def quarantined_with(self, rows: Sequence[bytes], reason: str) -> int:
         """Return how many rows are in quarantine for a reason, or would be with these."""
@@ -433,9 +385,9 @@ class Journal:
 
     # The fence
 
-    def _flush(self) -> None:
+    def _write(self, *writes: Write) -> None:
         try:
-            self._queue.flush()
+            self._queue.write(*writes)
         except ExistsError as error:
             raise self._fenced(f"has written {error}") from None
 
@@ -462,8 +414,8 @@ class Journal:
         return JournalError(
             f"Another run of {self._key.stream} goes on at the same time in the journal "
             f"{self._store.location}: it {what}. This run ends, because both would be billed for "
-            "the same pages. The page that it was just billed for may be billed again. Run it "
-            "again once no other run is in progress, or give each pipeline its own journal_dir."
+            "the same pages. The page in flight may be billed again. Run again once no other run "
+            "is in progress, or give each pipeline its own journal_dir."
         )
 
     # The rest
@@ -477,30 +429,14 @@ class Journal:
         found = [each for each in self._syncs.values() if id_ and each.sync.id == id_]
         return found[-1] if found else None
 
-    def _line(self, chosen: Sync) -> set[str]:
-        """Return the ids of a sync, of what it replaces, and of its descendants."""
-        line = {chosen.id, chosen.replaces} - {""}
-        for kept in self._syncs.values():  # in the order in which they began
-            if not line.isdisjoint({kept.sync.parent_id, kept.sync.replaces}):
-                line.add(kept.sync.id)
-        return line
-
     def _not_superseded(self, syncs: Iterable[JournaledSync]) -> list[JournaledSync]:
         return [each for each in syncs if each.sync.number > self._last_number]
-
-    def _describe(self, syncs: Sequence[JournaledSync]) -> str:
-        pages = sum(len(each.pages) for each in syncs)
-        cost = sum(self._contents.credits(each) for each in syncs)
-        return f"{plural(pages, 'page')}, worth {dollars(cost)},"
 
     def _remove(self, syncs: Iterable[JournaledSync]) -> None:
         """Remove syncs, ancestors first, each as a whole."""
         for kept in sorted(syncs, key=lambda each: each.sync.number):
-            try:
+            with self._usable():
                 self._store.remove(kept.names)
-            except StoreError as error:
-                self._queue.report_failure(error)
-                return
             del self._syncs[kept.sync.number]
 
     def _damaged(self, kept: JournaledSync, number: int, what: object) -> JournalError:

@@ -20,7 +20,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 
 from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import JournalError
-from tap_jobo.journal.store import StoreError, held_by_another_run, journal_in_use
+from tap_jobo.journal.store import StoreError, held_by_another_run
 
 if TYPE_CHECKING:
     import logging
@@ -66,7 +66,7 @@ class Lease:
 
     Args:
         bucket: The bucket, at the prefix of the journal.
-        journal_key: The key whose pages the lease protects.
+        journal_key: The key.
         what: The stream and the location, for messages.
         wait: Waits the given seconds, or raises if the run must end.
     """
@@ -109,12 +109,9 @@ class Lease:
         self._thread.start()
 
     def check(self) -> None:
-        """Check that this run still holds the lease.
+        """Raise `JournalError` if the lease was lost.
 
         A suspended machine may stop the monotonic clock, so the wall clock counts too.
-
-        Raises:
-            JournalError: The lease was lost.
         """
         assert self._renewed is not None  # noqa: S101 - only after `acquire`
         monotonic, wall = self._renewed
@@ -123,8 +120,7 @@ class Lease:
         if why := self._lost or (is_expired and "it could not be renewed in time"):
             raise JournalError(
                 f"The lease of {self._what} was lost: {why}. The run stops between two pages, "
-                "because two runs would be billed for the same pages. Run again: the next run "
-                "resumes from here."
+                "because two runs would be billed for them. The next run resumes from here."
             )
 
     def release(self) -> None:
@@ -190,8 +186,8 @@ class Lease:
     def _write(self, *, is_released: bool = False) -> bool:
         """Write the lease over the version that is known, and return whether it is stored.
 
-        If the store refuses, another run has the lease, or an earlier write of this run was stored
-        although its answer was lost. The nonce shows which: an ETag may be a hash of the content.
+        If the store refuses, the nonce shows whether another run has the lease, or this run has it,
+        by a write whose answer was lost. An ETag would not do: it may be a hash of the content.
         """
         content = self._content(is_released=is_released)
         if self._put(content, self._version):
@@ -229,7 +225,7 @@ def refuse_if_held(bucket: Bucket, location: str) -> None:
     for name in sorted(names):
         found = _read(bucket, name)
         if found and not found.content.get("released") and _age(bucket, found) < DURATION:
-            raise journal_in_use(location, found.holder)
+            raise held_by_another_run(f"a stream in {location}", found.holder)
 
 
 def _read(bucket: Bucket, name: str) -> _Found | None:

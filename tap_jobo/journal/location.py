@@ -9,39 +9,35 @@ from platformdirs import user_state_path
 
 from tap_jobo.errors import JournalError
 from tap_jobo.journal.folder import Folder
-from tap_jobo.settings.bucket_url import is_like_url, parse_bucket_url
+from tap_jobo.settings.common import JOURNAL_DIR
 
 if TYPE_CHECKING:
     from tap_jobo.journal.bucket import Bucket
 
 
 def open_store(setting: str | None) -> Folder | Bucket:
-    """Return the store of a journal. Nothing is created yet, and no request is sent.
+    """Return the store in `journal_dir`, by default in the user's state folder.
 
-    Args:
-        setting: `journal_dir`; None or empty for the state folder of the platform.
+    Nothing is created yet, and no request is sent.
 
     Raises:
         JournalError: It cannot be used.
     """
-    if not (setting and is_like_url(setting)):
+    if setting and not JOURNAL_DIR.type.allows(setting):
+        # Without showing it: it may hold credentials.
+        raise JournalError(f"The journal must be {JOURNAL_DIR.type.expected}.")
+    if not setting or "://" not in setting:
         return Folder(_folder(setting))
-    url = parse_bucket_url(setting)
-    if url is None:
-        raise JournalError(  # without showing it: it may hold credentials
-            "The URL of the journal must be s3://bucket/prefix, gs://bucket/prefix or "
-            "azure://container/prefix, without credentials or a query: the environment has those."
-        )
     try:
         from tap_jobo.journal.bucket import Bucket, open_bucket  # noqa: PLC0415 - needs the extra
     except ModuleNotFoundError as error:
         if error.name != "obstore":
             raise
         raise JournalError(
-            f"The journal {url} needs the extra 'cloud': install tap-jobo[cloud] in place of "
+            f"The journal {setting} needs the extra 'cloud': install tap-jobo[cloud] in place of "
             "tap-jobo (with Meltano, in pip_url), or set journal_dir to a folder."
         ) from None
-    return Bucket(open_bucket(url), str(url))
+    return Bucket(open_bucket(setting), setting.rstrip("/"))
 
 
 def _folder(setting: str | None) -> Path:

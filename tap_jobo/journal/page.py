@@ -56,13 +56,7 @@ class PageHeader:
 
 @dataclass(frozen=True, slots=True)
 class JournaledPage:
-    """A billed page.
-
-    Attributes:
-        name: What messages and the command call it: the id of its sync, and its number in it.
-        header: What is known of it without parsing its body.
-        body: The body as received, without the key.
-    """
+    """A billed page; messages and the command call it by the id of its sync and its number."""
 
     name: str
     header: PageHeader

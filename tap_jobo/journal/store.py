@@ -1,7 +1,7 @@
 """What the journal needs of the place that holds it: five functions over named files.
 
 Names are paths such as `v1/KEY/000007/000042.page`. A store decides nothing: which files there are,
-and what they mean, is up to `journal.py`.
+and what they mean, is up to `journal.py`. `Folder` and `Bucket` also keep two runs apart.
 """
 
 from __future__ import annotations
@@ -56,17 +56,8 @@ class Store(Protocol):
 
 
 def held_by_another_run(what: str, holder: str = "") -> JournalError:
-    """Return the error of a run that would read the same pages as another run."""
+    """Return the error of a run or command that another run keeps out."""
     return JournalError(
-        f"Another run of {what} with the same address and filters is in progress{holder}: both "
-        "would be billed for the same pages. Wait until it ends, or give this pipeline its own "
-        "journal_dir."
-    )
-
-
-def journal_in_use(location: str, holder: str = "") -> JournalError:
-    """Return the error of a command that would change the pages of a run in progress."""
-    return JournalError(
-        f"A run is in progress{holder} and may need the pages in {location}. Wait until it ends. "
-        "Nothing is dropped."
+        f"Another run of {what} is in progress{holder} and needs the same pages. Nothing was "
+        "billed or dropped. Wait until it ends, or give each pipeline its own journal_dir."
     )

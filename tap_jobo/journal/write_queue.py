@@ -22,44 +22,32 @@ MAX_WAITING: Final = 64 * 1024 * 1024
 """Bytes that may wait."""
 
 
-class _Write(NamedTuple):
+class Write(NamedTuple):
+    """A file to create, what to call once it is created, and the credits that it cost."""
+
     name: str
     content: bytes
-    verify: Callable[[], None]
-    cost: int
+    verify: Callable[[], None] = lambda: None
+    cost: int = 0
 
 
 class WriteQueue:
-    """Creates files in their order, and reports once when this begins to fail, and to work again.
-
-    Args:
-        store: Where to.
-        logger: Where to report.
-    """
+    """Creates files in their order. Reports once when this begins to fail, and to work again."""
 
     def __init__(self, store: Store, logger: logging.Logger) -> None:
         self._store = store
         self._logger = logger
-        self._waiting: deque[_Write] = deque()
+        self._waiting: deque[Write] = deque()
         self._is_failing = False
 
-    def add(
-        self,
-        name: str,
-        content: bytes,
-        verify: Callable[[], None] = lambda: None,
-        cost: int = 0,
-    ) -> None:
-        """Let a file wait for `flush`, which calls `verify` once it is written."""
-        self._waiting.append(_Write(name, content, verify, cost))
-
-    def flush(self) -> None:
-        """Write what waits, as far as that is possible now.
+    def write(self, *writes: Write) -> None:
+        """Create files, after those that still wait, as far as that is possible now.
 
         Raises:
             ExistsError: Another run has written one of the names.
             JournalError: Too much waits, or `verify` of a file raises it.
         """
+        self._waiting += writes
         while self._waiting:
             first = self._waiting[0]
             try:
@@ -67,7 +55,11 @@ class WriteQueue:
                 first.verify()
             except StoreError as error:
                 self.report_failure(error)
-                self._require_memory()
+                if sum(len(each.content) for each in self._waiting) > MAX_WAITING:
+                    raise JournalError(
+                        f"The journal {self._store.location} could not be written for too long. "
+                        f"The run ends. {self._at_risk()} Make room, and run again."
+                    ) from error
                 return
             except BaseException:
                 self._waiting.clear()  # which belongs to another run now
@@ -78,8 +70,8 @@ class WriteQueue:
             self._logger.info("The journal %s can be written again.", self._store.location)
 
     def close(self) -> None:
-        """Try once more to write what waits, and report what is lost with this process."""
-        self.flush()
+        """Try once more to write what waits, and report what is left."""
+        self.write()
         if self._waiting:
             self._logger.warning(
                 "The journal %s still cannot be written at the end of the run. %s",
@@ -96,13 +88,6 @@ class WriteQueue:
                 "memory: a crash may bill them again. Make room, or change journal_dir.",
                 self._store.location,
                 error,
-            )
-
-    def _require_memory(self) -> None:
-        if sum(len(each.content) for each in self._waiting) > MAX_WAITING:
-            raise JournalError(
-                f"The journal {self._store.location} could not be written for too long, and memory "
-                f"is full. The run ends. {self._at_risk()} Make room, and run again."
             )
 
     def _at_risk(self) -> str:

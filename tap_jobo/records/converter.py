@@ -35,11 +35,6 @@ class Conversion:
     skipped: Sequence[object]
     damaged: Mapping[str, int]
 
-    @property
-    def rows(self) -> int:
-        """The number of rows."""
-        return len(self.records) + len(self.skipped)
-
 
 class RecordConverter:
     """Converts the rows of a stream to records, and logs what does not match its schema.

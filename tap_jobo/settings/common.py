@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import Final
 
 from tap_jobo.settings import setting as of
-from tap_jobo.settings.bucket_url import is_like_url, parse_bucket_url
 from tap_jobo.settings.setting import Setting
 
 _BASE_URL: Final = (
-    r"(?:https://(?:[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\])"
-    r"|http://(?:127(?:\.[0-9]{1,3}){3}|(?i:localhost)|\[::1\]))(?::[0-9]{1,5})?(?:/[\w.~/%-]*)?"
+    r"(?:https://[A-Za-z0-9][A-Za-z0-9.-]*"
+    r"|http://(?:127(?:\.[0-9]{1,3}){3}|(?i:localhost)|\[::1\]))"
+    r"(?::(?:[0-9]{1,4}|[1-5][0-9]{4}|6[0-5][0-9]{3}))?(?:/[A-Za-z0-9._~/%-]*)?"
+)
+_BUCKET_URL: Final = (
+    r"(?:s3|gs|azure)://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]"
+    r"(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9._=-]+)*/?"
 )
 _UUID: Final = r"^(?i:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})\Z"
 
@@ -22,6 +26,22 @@ def _is_path(text: str) -> bool:
     except RuntimeError:  # the home folder of a user who does not exist
         return False
 
+
+JOURNAL_DIR: Final = Setting(
+    name="journal_dir",
+    description=(
+        "Folder of the journal, by default in the user's state folder; or, with the extra "
+        "`tap-jobo[cloud]`, s3://bucket/prefix, gs://bucket/prefix or azure://container/prefix "
+        "(credentials from the environment). Pipelines with the same filters need separate "
+        "locations, even if their API keys differ."
+    ),
+    type=of.text(
+        "the path of a folder, or a URL such as s3://bucket/prefix, gs://bucket/prefix or "
+        "azure://container/prefix (credentials go in environment variables)",
+        rf"{_BUCKET_URL}|(?![A-Za-z][A-Za-z0-9+.-]+:)[^\0]+",  # C:/folder is no URL
+        _is_path,
+    ),
+)
 
 SOURCE: Final = (
     Setting(
@@ -111,21 +131,7 @@ CONTROL: Final = (
         type=of.boolean(),
         default=True,
     ),
-    Setting(
-        name="journal_dir",
-        description=(
-            "Folder of the journal, by default in the user's state folder; or, with the extra "
-            "`tap-jobo[cloud]`, s3://bucket/prefix, gs://bucket/prefix or azure://container/prefix "
-            "(credentials from the environment). Pipelines with the same filters need separate "
-            "locations, even if their API keys differ."
-        ),
-        type=of.text(
-            "the path of a folder, or a URL such as s3://bucket/prefix, gs://bucket/prefix or "
-            "azure://container/prefix (credentials go in environment variables)",
-            r"[^\0]+",
-            lambda text: bool(parse_bucket_url(text)) if is_like_url(text) else _is_path(text),
-        ),
-    ),
+    JOURNAL_DIR,
     Setting(
         name="companies_concurrency",
         description="How many company profiles are requested at once, 1 to 16.",
@@ -135,12 +141,10 @@ CONTROL: Final = (
     Setting(
         name="company_ids",
         description=(
-            "Up to 1,000 company ids (environment variables are limited in size): the stream "
-            "`companies` reads only these profiles, free, and no career sites are read."
+            "Company ids: the stream `companies` reads only these profiles, free, and no career "
+            "sites are read. For more than 1,000, use `company_ids_file`."
         ),
-        type=of.list_of(
-            "at most 1,000 UUIDs (company_ids_file takes more)", {"pattern": _UUID}, most=1_000
-        ),
+        type=of.list_of("UUIDs", {"pattern": _UUID}),
     ),
     Setting(
         name="company_ids_file",

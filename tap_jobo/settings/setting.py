@@ -36,8 +36,7 @@ class SettingType:
         is_valid: Returns whether a value that fits the schema is allowed.
         normalize: Returns a value in the one form that equivalent values share; None if it is
             empty. Raises TypeError or ValueError for a value that is not allowed.
-        narrows: Returns whether every row that matches a filter's new value, its second argument,
-            matches the old one, both normalized and set. A wrong True loses rows.
+        narrows: As `Setting.narrows`, for two values that are set. A wrong True loses rows.
     """
 
     schema: Mapping[str, Any]
@@ -161,17 +160,14 @@ def integer(minimum: int, maximum: int | None = None, *, is_start: bool = False)
     )
 
 
-def list_of(
-    items: str, item_schema: Mapping[str, Any] | None = None, *, most: int | None = None
-) -> SettingType:
-    """Return the type of a list of at most so many strings.
+def list_of(items: str, item_schema: Mapping[str, Any] | None = None) -> SettingType:
+    """Return the type of a list of strings.
 
     As a filter, it selects rows that have one of them. A filter that excludes those rows needs a
     type of its own: there, a shorter list matches more.
     """
-    item = {"type": ["string"], **(item_schema or {"pattern": _TEXT})}
     return SettingType(
-        {"type": ["array"], "items": item} | ({"maxItems": most} if most else {}),
+        {"type": ["array"], "items": {"type": ["string"], **(item_schema or {"pattern": _TEXT})}},
         f"a list of {items}",
         # A state can hold anything; TypeError for items that cannot be sorted.
         normalize=lambda value: sorted({*value}) or None if isinstance(value, list) else value,
@@ -185,14 +181,15 @@ def one_or_more_of(*allowed: str) -> SettingType:
 
 
 def list_of_objects(*members: str) -> SettingType:
-    """Return the type of a list of objects, each with at least one of a few string members.
-
-    As a filter, it selects rows that match all the members of one of them.
-    """
-    properties = {member: {"type": ["string"], "pattern": _TEXT} for member in members}
-    item = {"type": "object", "properties": properties, "additionalProperties": False}
+    """Return the type of a list of objects that select the rows that match all their members."""
+    item = {
+        "type": "object",
+        "properties": {member: {"type": ["string"], "pattern": _TEXT} for member in members},
+        "additionalProperties": False,
+        "minProperties": 1,
+    }
     return SettingType(
-        {"type": ["array"], "items": item | {"minProperties": 1}},
+        {"type": ["array"], "items": item},
         f"a list of objects, each with one or more of {', '.join(members)}",
         normalize=_without_repeats,
         narrows=lambda old, new: all(

@@ -38,11 +38,6 @@ def check_names(
 ) -> None:
     """Check that the streams and fields exist that a catalog and stream maps name.
 
-    Args:
-        fields: The fields of each stream.
-        catalog: The catalog of the run, None if it has none.
-        maps: The setting `stream_maps`.
-
     Raises:
         ConfigError: One does not exist.
     """
@@ -122,12 +117,6 @@ def check_state(
     state: Mapping[str, Any], feeds: Iterable[FeedSpec], other: str, logger: logging.Logger
 ) -> None:
     """Check a state, and warn of streams in it that do not exist: Meltano never removes one.
-
-    Args:
-        state: The state that the run was given.
-        feeds: The streams whose state `sync` reads.
-        other: The stream that has a state of its own.
-        logger: Where to warn.
 
     Raises:
         StateError: It is not a state of this tap, or the name of a stream is misspelled.

@@ -83,7 +83,7 @@ class CommandLine(Tap):
         # A target that stores the state would otherwise store one without the bookmarks.
         cast("StdoutWriter", self.message_writer).omits_states = True
         self.run_sync_dry_run(streams=streams)
-        shown = [f"{urlsplit(run.url).hostname} answered in {run.elapsed:.1f} s"]
+        shown = [f"{urlsplit(run.url).hostname} answered"]
         if any(stream.needs_key for stream in streams):
             shown.append("the key is valid")
         if run.budget.balance is not None:
@@ -98,11 +98,7 @@ class CommandLine(Tap):
         )
 
     def streams_to_test(self) -> list[JoboStream]:
-        """Return the streams that a run would read.
-
-        Raises:
-            ConfigError: There are none, so a test would show nothing.
-        """
+        """Return the streams that a run would read."""
         streams = [each for each in self.run.streams if each.selected and not each.is_mapped_out]
         if not streams:
             raise ConfigError(

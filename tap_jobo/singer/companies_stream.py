@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from tap_jobo.api.profiles import PROFILE_PATH, Profiles
 from tap_jobo.errors import ConfigError
 from tap_jobo.progress import Progress, Reading
+from tap_jobo.records.values import parse_uuid
 from tap_jobo.singer.metric_lines import log_figures
-from tap_jobo.singer.named_companies import NamedCompanies
 from tap_jobo.singer.stream import JoboStream, json_schema
 from tap_jobo.streams.companies import SCHEMA
 from tap_jobo.wording import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from requests import PreparedRequest
     from singer_sdk import Tap
 
     from tap_jobo.records.converter import Row
@@ -32,7 +33,7 @@ _BATCH: Final = 50
 class CompaniesStream(JoboStream):
     """Company profiles, which are free and join `career_sites` by `id`.
 
-    Only a list of explicit ids has a state: see `named_companies`. The profiles of career sites are
+    Only a list of explicit ids has a state: see `_NamedCompanies`. The profiles of career sites are
     written page by page during the sync of `career_sites`, before the state moves past the page;
     the SDK's own child streams would read one profile at a time, repeat the SCHEMA, and keep a
     bookmark for each. When the SDK syncs this stream, after `career_sites`, only explicit company
@@ -67,13 +68,8 @@ class CompaniesStream(JoboStream):
         """Whether the profiles of the feed's companies are read along with the feed."""
         return bool(self.is_read and self.leader and self.leader.is_read)
 
-    def prepare(self) -> None:
-        """Check that there are companies to read.
-
-        Raises:
-            ConfigError: The settings name none, and career_sites is not selected; or the catalog
-                deselects the primary key; or the file of ids is invalid.
-        """
+    def check_first(self) -> None:
+        """Check that there are companies to read."""
         self.require_primary_key()
         if not (self._named or self.is_following):
             raise ConfigError(
@@ -85,15 +81,7 @@ class CompaniesStream(JoboStream):
             self.logger.warning("company_ids_file: %s is empty, so no profiles are fetched.", path)
 
     def write_profiles(self, ids: Sequence[str], show_progress: Callable[[], None]) -> None:
-        """Write the profiles of a page's companies.
-
-        Args:
-            ids: The companies.
-            show_progress: Called after each of them.
-
-        Raises:
-            TapJoboError: As for `Profiles.read`.
-        """
+        """Write the profiles of a page's companies."""
         self._write_schema_message()
         for record in self.profiles.read(ids, show_progress):
             self._write_record_message(record)
@@ -101,7 +89,7 @@ class CompaniesStream(JoboStream):
 
     def sample(self, limit: int) -> Iterator[Row]:
         """Yield the profiles of the first companies that the settings name."""
-        self.prepare()
+        self.check_first()
         if self._named:
             yield from self.profiles.read(self._named.ids[:limit])
 
@@ -135,11 +123,7 @@ class CompaniesStream(JoboStream):
             self.log_summary(is_complete=self._is_complete)
 
     def log_summary(self, *, is_complete: bool) -> None:
-        """Log a summary and METRIC lines.
-
-        Args:
-            is_complete: Whether all profiles that were to be read were read.
-        """
+        """Log a summary and METRIC lines."""
         self.logger.info(
             "Summary: %s: %s, 0 credits ($0.00); %s.",
             self.name,
@@ -161,7 +145,7 @@ class CompaniesStream(JoboStream):
         """The reader of profiles."""
         return Profiles(
             client=self._run.profile_client,
-            prepare=self._request_profile,
+            prepare=self.prepare,
             converter=self._converter,
             workers=self.config["companies_concurrency"],
             shutdown=self._run.shutdown,
@@ -169,8 +153,12 @@ class CompaniesStream(JoboStream):
         )
 
     @cached_property
-    def _named(self) -> NamedCompanies | None:
-        return NamedCompanies.of(self.config) if self.has_explicit_ids else None
+    def _named(self) -> _NamedCompanies | None:
+        if not self.has_explicit_ids:
+            return None
+        name = self.config.get("company_ids_file")
+        ids = _read_ids(Path(name)) if name else map(str.lower, self.config["company_ids"])
+        return _NamedCompanies(ids)
 
     @cached_property
     def _progress(self) -> Progress:
@@ -180,7 +168,49 @@ class CompaniesStream(JoboStream):
         profiles = self.profiles
         return Reading(profiles.done, "profiles", self._total, plural(profiles.count, "profile"))
 
-    def _request_profile(self, company_id: str) -> PreparedRequest:
-        # Never use the host of a row's details_url: it would receive the key.
-        url = f"{self.url_base}{self.path}/{company_id}"
-        return self.build_prepared_request(method="GET", url=url)
+
+class _NamedCompanies:
+    """A list of company ids, each once."""
+
+    def __init__(self, ids: Iterable[str]) -> None:
+        self.ids = [*dict.fromkeys(ids)]
+        self._hash = hashlib.sha256("".join(self.ids).encode()).hexdigest()[:16]
+
+    def state(self, done: int) -> dict[str, Any]:
+        """Return `{"ids_hash": str, "ids_done": int}` for the bookmark after `done` ids.
+
+        Both are always written together: Meltano merges states key by key.
+        """
+        return {"ids_hash": self._hash, "ids_done": done}
+
+    def done(self, state: Mapping[str, Any]) -> int:
+        """Return how many ids an earlier run has read, by its part of the Singer state.
+
+        It is 0, to read the list from the start, if that run read another list, or all of this one.
+        """
+        done = state.get("ids_done")
+        if state.get("ids_hash") != self._hash or not isinstance(done, int):
+            return 0
+        return done if 0 < done < len(self.ids) else 0
+
+
+def _read_ids(path: Path) -> Iterator[str]:
+    """Yield the UUIDs in a file, one per line; blank lines are ignored.
+
+    Raises:
+        ConfigError: The file cannot be read, or a line is not a UUID.
+    """
+    try:
+        lines = path.expanduser().read_text("utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"company_ids_file: {path} is not a readable text file ({type(error).__name__})."
+        ) from error
+    for number, line in enumerate(map(str.strip, lines), 1):
+        if company_id := parse_uuid(line):
+            yield company_id
+        elif line:
+            raise ConfigError(
+                f"company_ids_file: line {number} of {path} must be the UUID of a company, not "
+                f"{line[:60]!a}."
+            )

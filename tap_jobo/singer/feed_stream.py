@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
-from uuid import uuid4
+from typing import TYPE_CHECKING
 
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from tap_jobo.api.budget import FeedCost
-from tap_jobo.api.feed_reader import FeedReader
-from tap_jobo.api.page import read_page
-from tap_jobo.api.profiles import PROFILE_PATH
+from tap_jobo.api.feed import FeedReader
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import ConfigError
 from tap_jobo.singer.metric_lines import log_figures
@@ -28,11 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from requests import PreparedRequest
     from singer_sdk import Tap
     from singer_sdk.helpers.types import Context, Record
 
-    from tap_jobo.api.api_clock import ApiClock
     from tap_jobo.records.converter import Row
     from tap_jobo.singer.companies_stream import CompaniesStream
     from tap_jobo.singer.run import RunContext
@@ -41,14 +36,7 @@ if TYPE_CHECKING:
 
 
 class FeedStream(JoboStream):
-    """A feed of the API.
-
-    Args:
-        tap: The tap.
-        run: What the streams of the run share.
-        spec: The declaration of the feed.
-        follower: The stream of profiles of this feed's companies, if one follows this feed.
-    """
+    """A feed of the API."""
 
     def __init__(
         self, tap: Tap, run: RunContext, spec: FeedSpec, follower: CompaniesStream | None = None
@@ -76,7 +64,7 @@ class FeedStream(JoboStream):
 
     # Before the run's first billed request
 
-    def prepare(self) -> None:
+    def check_first(self) -> None:
         """Check the budget, open the journal, and read the state.
 
         Raises:
@@ -112,14 +100,10 @@ class FeedStream(JoboStream):
         )
 
     def check_values(self) -> None:
-        """Read the API's clock, and warn about a first sync without limits and about odd filters.
-
-        Raises:
-            TapJoboError: As for `read_api_clock`.
-        """
+        """Read the API's clock; warn of a first sync without limits, and of odd filters."""
         if not self.is_read:
             return
-        _ = self._clock
+        _ = self._run.api_clock
         limits = ("max_credits", "start_date", *self._filters)
         is_limited = any(self.config.get(name) is not None for name in limits)
         if not (is_limited or self._first_state.has_begun or self._spec.is_free):
@@ -129,20 +113,11 @@ class FeedStream(JoboStream):
                 self.name,
                 dollars(self._spec.list_price * 1_000),
             )
-        known = self._run.known_values(self._prepare_list_request)
+        known = self._run.known_values
         for setting in self._spec.filters:
             value = self.config.get(setting.name)
             for hint in setting.value_hints(value) or known.warnings(setting, value):
                 self._run.warn_once(hint)
-
-    def _prepare_list_request(self, path: str, query: Any) -> PreparedRequest:
-        return self.build_prepared_request(method="GET", url=self.url_base + path, params=query)
-
-    def _prepare_clock_request(self) -> PreparedRequest:
-        """Return a free request: the profile of a company that does not exist."""
-        request = self._prepare_list_request(f"{PROFILE_PATH}/{uuid4()}", None)
-        request.headers["Cache-Control"] = "no-cache"
-        return request
 
     # The sync
 
@@ -167,19 +142,14 @@ class FeedStream(JoboStream):
             yield from records
 
     def sample(self, limit: int) -> Iterator[Row]:
-        """Fetch at most `limit` rows with one request, without changing the journal or the state.
-
-        Raises:
-            TapJoboError: As for `FeedReader.fetch_page`.
-        """
+        """Fetch at most `limit` rows with one request; journal and state stay as they are."""
         if self._is_replaced_by_ids:
             self._report_replacement()
             return
         sync = self._start.new_sync(StreamState())
         sync = replace(sync, batch_size=min(limit, sync.batch_size))
         raw = self._reader.fetch_page(sync)
-        page = read_page(raw.body, self._spec, None)
-        self._reader.reconcile(raw, len(page.items), sync.batch_size)
+        page = self._reader.parse_page(sync, raw.body, has_more=raw.has_more, raw=raw)
         rows = [self._spec.to_row(item, raw.started_at) for item in page.items[:limit]]
         yield from self._converter.convert(rows).records
 
@@ -202,14 +172,11 @@ class FeedStream(JoboStream):
         """Raise if the run must not go on to another page."""
         self._run.check()
 
-    def finish_page(self) -> None:
-        """Write the profiles of a page's companies, if they are selected."""
+    def finish_page(self, state: StreamState) -> None:
+        """Write the profiles of a page's companies, if they are selected, and then the state."""
         ids, self._ids_of_page = self._ids_of_page, []
         if ids and self._follower and self._follower.is_following:
             self._follower.write_profiles(ids, self._report.show_progress)
-
-    def write_state(self, state: StreamState) -> None:
-        """Write a STATE message, after all records before it."""
         self.stream_state.update(state.as_raw(self._spec.replication_key))
         self.emit_state()
 
@@ -220,10 +187,6 @@ class FeedStream(JoboStream):
             self._follower.log_summary(is_complete=self._report.is_complete)
 
     # What the sync is made of
-
-    @property
-    def _clock(self) -> ApiClock:
-        return self._run.api_clock(self._prepare_clock_request)
 
     @cached_property
     def _filters(self) -> Filters:
@@ -244,7 +207,7 @@ class FeedStream(JoboStream):
             lookback_minutes=self.config["lookback_minutes"],
             batch_size=self._spec.page_size(self.config),
             is_full_table=self.replication_method == REPLICATION_FULL_TABLE,
-            clock=lambda: self._clock,
+            clock=lambda: self._run.api_clock,
             logger=self.logger,
             is_refresh=self.config["on_missing_state"] == "resync",
         )
@@ -264,14 +227,9 @@ class FeedStream(JoboStream):
         return FeedReader(
             spec=self._spec,
             client=self._run.feed_client,
-            prepare=self._prepare,
+            prepare=self.prepare,
             filters=self._filters,
             cost=self._cost,
-            clock=self._clock,
-        )
-
-    def _prepare(self, parameters: dict[str, Any]) -> PreparedRequest:
-        where: Any = {"params" if self.http_method == "GET" else "json": parameters}
-        return self.build_prepared_request(
-            method=self.http_method, url=self.url_base + self.path, **where
+            clock=self._run.api_clock,
+            row_type=self._converter.row_type,
         )

@@ -22,11 +22,6 @@ class RecordCounter(metrics.Counter):
     """Counts a stream's records, and logs the count once, at the end, if it is not zero.
 
     The SDK's counter logs every minute, and each time starts again from zero.
-
-    Args:
-        stream: The stream.
-        at_exit: Called at the end of the stream's sync, even if it failed, before the count is
-            logged.
     """
 
     def __init__(self, stream: str, at_exit: Callable[[], None]) -> None:
@@ -48,11 +43,7 @@ class RecordCounter(metrics.Counter):
 
 
 class RequestMetrics:
-    """The SDK's metrics of HTTP requests: the duration of each at DEBUG, the counts at INFO.
-
-    Args:
-        logger: The tap's `metrics_logger`.
-    """
+    """The SDK's metrics of HTTP requests: the duration of each at DEBUG, the counts at INFO."""
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger

@@ -21,12 +21,9 @@ from tap_jobo.singer.metric_lines import RequestMetrics
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Mapping
-
-    from requests import PreparedRequest
+    from collections.abc import Mapping
 
     from tap_jobo.api.api_clock import ApiClock
-    from tap_jobo.api.known_values import Prepare
     from tap_jobo.journal.bucket import Bucket
     from tap_jobo.journal.folder import Folder, RunLock
     from tap_jobo.journal.lease import Lease
@@ -54,8 +51,6 @@ class RunContext:
         self._logger = logger
         self._locks: list[RunLock | Lease] = []
         self._is_started = False
-        self._known_values: KnownValues | None = None
-        self._api_clock: ApiClock | None = None
         self._warnings: set[str] = set()
         self.streams: list[Any] = []  # of `JoboStream`, whose module imports this one
         self.failures: list[tuple[str, TapJoboError]] = []
@@ -64,18 +59,14 @@ class RunContext:
         self.clock = Clock()
 
     def start(self) -> None:
-        """Prepare all selected streams, once, before the run's first billed request.
-
-        Raises:
-            TapJoboError: The run must not start.
-        """
+        """Prepare all selected streams, once, before the run's first billed request."""
         if self._is_started:
             return
         self._is_started = True
         selected = [each for each in self.streams if each.selected and not each.is_mapped_out]
         try:
             for stream in selected:
-                stream.prepare()
+                stream.check_first()
             for stream in selected:
                 stream.check_values()
         except TapJoboError as error:
@@ -137,11 +128,6 @@ class RunContext:
             **options,
         )
 
-    @property
-    def elapsed(self) -> float:
-        """Seconds that the API took for its last response, 0 if there is none."""
-        return self.feed_client.elapsed or self.profile_client.elapsed or 0.0
-
     @cached_property
     def budget(self) -> Budget:
         """The budget of the run, shared by all streams."""
@@ -151,17 +137,16 @@ class RunContext:
             logger=self._logger,
         )
 
-    def api_clock(self, prepare: Callable[[], PreparedRequest]) -> ApiClock:
-        """Return the API's clock, read once per run by a free request."""
-        if self._api_clock is None:
-            self._api_clock = read_api_clock(self.profile_client, prepare, self.clock, self._logger)
-        return self._api_clock
+    @cached_property
+    def api_clock(self) -> ApiClock:
+        """The API's clock, read once per run by a free request."""
+        prepare = self.streams[0].prepare
+        return read_api_clock(self.profile_client, prepare, self.clock, self._logger)
 
-    def known_values(self, prepare: Prepare) -> KnownValues:
-        """Return the filter values that Jobo lists, fetched at most once per run."""
-        if self._known_values is None:
-            self._known_values = KnownValues(self.feed_client, prepare, self._logger)
-        return self._known_values
+    @cached_property
+    def known_values(self) -> KnownValues:
+        """The filter values that Jobo lists, fetched at most once per run."""
+        return KnownValues(self.feed_client, self.streams[0].prepare, self._logger)
 
     # The journal
 

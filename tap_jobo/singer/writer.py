@@ -64,17 +64,7 @@ class StdoutWriter(MsgSpecWriter):
             self.flush()
 
     def write_record(self, stream: str, record: dict[str, Any], time_extracted: datetime) -> None:
-        """Write a RECORD message, without the SDK's message object.
-
-        Args:
-            stream: The stream.
-            record: The record.
-            time_extracted: When the API's response with the record was received.
-
-        Raises:
-            OutputError: As for `write_message`.
-            InterruptedRunError: As for `write_message`.
-        """
+        """Write a RECORD message, without the SDK's message object."""
         self._lines += serialize_jsonl(
             {"type": "RECORD", "stream": stream, "record": record, "time_extracted": time_extracted}
         )
@@ -82,12 +72,7 @@ class StdoutWriter(MsgSpecWriter):
             self.flush()
 
     def flush(self) -> None:
-        """Write what was collected, unless a signal has cut off a write, perhaps within a line.
-
-        Raises:
-            OutputError: As for `write_message`.
-            InterruptedRunError: As for `write_message`.
-        """
+        """Write what was collected, unless a signal has cut off a write, perhaps within a line."""
         lines, self._lines = self._lines, bytearray()
         if lines and not self._is_cut_off:
             try:

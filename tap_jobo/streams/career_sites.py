@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from singer_sdk import typing as th
 
 from tap_jobo.settings import setting as of
 from tap_jobo.settings.setting import Setting
-from tap_jobo.settings.value_hints import warn_country_code, warn_size_range, warn_snake_case
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.streams.fields import RESCUED_DATA, instant, key, text, texts
+
+# What is probably wrong with a filter value. Jobo publishes no complete lists, so a hint is a
+# WARNING, never an error.
+
+
+def _hint_at_size_range(text: str) -> str | None:
+    is_range = re.fullmatch(r"[0-9]+(-[0-9]+|\+)", text)
+    return None if is_range else "is not a size range such as 11-50 or 10001+."
+
+
+def _hint_at_snake_case(text: str) -> str | None:
+    meant = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
+    return None if text == meant else f"is not in lower case with underscores, such as {meant}."
+
+
+def _hint_at_country_code(text: str) -> str | None:
+    from iso3166 import countries_by_alpha2  # noqa: PLC0415 - only where countries are set
+
+    meant = {"UK": " Did you mean GB?", "EL": " Did you mean GR?"}.get(text, "")
+    is_code = text in countries_by_alpha2
+    return None if is_code else f"is not an ISO 3166-1 country code.{meant}"
+
 
 _BATCH_SIZE: Final = Setting(
     name="batch_size",
@@ -23,14 +45,14 @@ FILTERS: Final = (
         name="industries",
         description="Read only companies with one of these industry tags, such as fintech.",
         type=of.list_of("texts, such as fintech"),
-        hint=warn_snake_case,
+        hint=_hint_at_snake_case,
         listed_by="industries",
     ),
     Setting(
         name="company_sizes",
         description="Read only companies in one of these employee ranges, such as 11-50.",
         type=of.list_of("ranges, such as 11-50"),
-        hint=warn_size_range,
+        hint=_hint_at_size_range,
     ),
     Setting(
         name="country_codes",
@@ -38,13 +60,13 @@ FILTERS: Final = (
         type=of.list_of(
             "country codes of two capital letters, such as DE", {"pattern": r"^[A-Z]{2}\Z"}
         ),
-        hint=warn_country_code,
+        hint=_hint_at_country_code,
     ),
     Setting(
         name="funding_stages",
         description="Read only companies at one of these stages, such as seed or series_a.",
         type=of.list_of("texts, such as seed"),
-        hint=warn_snake_case,
+        hint=_hint_at_snake_case,
     ),
     Setting(
         name="company_types",

@@ -23,7 +23,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tap_jobo.api.page import check_has_more, falls_short, page_decoder, read_page
+from tap_jobo.api.feed import falls_short
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import (
     ApiError,
@@ -40,8 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from tap_jobo.api.feed_reader import FeedReader, RawPage
-    from tap_jobo.api.page import Page
+    from tap_jobo.api.feed import FeedReader, Page, RawPage
     from tap_jobo.journal.journal import Journal
     from tap_jobo.journal.page import JournaledPage
     from tap_jobo.records.converter import RecordConverter, Row
@@ -57,11 +56,8 @@ class _Output(Protocol):
     def check(self) -> None:
         """Raise if the run must not go on: a signal arrived, or another run has the lock."""
 
-    def finish_page(self) -> None:
-        """Write what follows the rows of a page."""
-
-    def write_state(self, state: StreamState) -> None:
-        """Write a STATE message, after all rows before it."""
+    def finish_page(self, state: StreamState) -> None:
+        """Write what follows the rows of a page, and last a STATE message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,54 +70,39 @@ class _BilledPage:
 
 @dataclass(frozen=True, slots=True)
 class _ParsedPage:
-    """A page, and what is emitted of it."""
+    """A page, what is emitted of it, and how many of its rows are skipped."""
 
     page: Page
     records: Sequence[Row]
+    skipped: int
 
 
+@dataclass(kw_only=True)
 class FeedSync:
     """One stream's part of a run: syncs from the journal and the API to standard output.
 
-    Args:
-        start: The feed, and what the settings ask for.
-        state: The stream's state at the start of the run.
-        journal: The pages that have been billed.
-        reader: Fetches all other pages.
-        converter: Converts rows to records.
-        report: Counts what was delivered.
-        output: Where to write.
-
     Attributes:
+        start: The feed, and what the settings ask for.
+        state: The stream's state, so far.
         received_at: When the page that `pages` yields was received, in this run or before.
     """
 
-    def __init__(  # noqa: PLR0913 - each is a separate dependency
-        self,
-        *,
-        start: SyncStart,
-        state: StreamState,
-        journal: Journal,
-        reader: FeedReader,
-        converter: RecordConverter,
-        report: Report,
-        output: _Output,
-    ) -> None:
-        self._start = start
-        self._spec = start.spec
-        self._logger = start.logger
-        self._state = state
-        self._journal = journal
-        self._reader = reader
-        self._converter = converter
-        self._decoder = page_decoder(start.spec, converter.row_type)
-        self._report = report
-        self._output = output
+    start: SyncStart
+    state: StreamState
+    journal: Journal
+    reader: FeedReader
+    converter: RecordConverter
+    report: Report
+    output: _Output
+    received_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        self._spec = self.start.spec
+        self._logger = self.start.logger
         self._guard = LoopGuard()
         self._is_replay = False
         self._estimate: int | None = None
-        self.received_at: datetime | None = None
-        self._is_first_sync = not state.has_begun
+        self._is_first_sync = not self.state.has_begun
 
     def pages(self) -> Iterator[Sequence[Row]]:
         """Yield the records of each page, which must be written before the next is requested.
@@ -132,7 +113,7 @@ class FeedSync:
         try:
             sync: Sync | None = self._begin(self._first_sync())
             while sync:
-                self._output.check()
+                self.output.check()
                 try:
                     billed = self._replay(sync) or self._fetch_and_journal(sync)
                 except CursorRejectedError as rejection:
@@ -141,20 +122,20 @@ class FeedSync:
                 parsed = self._parse_and_check(sync, billed)
                 yield parsed.records
                 sync = self._record(sync, billed, parsed)
-            self._report.is_complete = True
+            self.report.is_complete = True
         except BudgetReachedError as reached:
             self._logger.warning("%s", reached)
         finally:
-            self._journal.close()
+            self.journal.close()
 
     def _first_sync(self) -> Sync:
         """Return the sync that the run starts with, and forget what has arrived."""
-        state, journal, bookmark = self._state, self._journal, self._start.bookmark(self._state)
-        self._start.clock().reject_future(bookmark)
-        self._start.clock().reject_future(state.pending.start if state.pending else None)
-        is_change = self._start.filter_change(state) is not None
+        state, journal, bookmark = self.state, self.journal, self.start.bookmark(self.state)
+        self.start.clock().reject_future(bookmark)
+        self.start.clock().reject_future(state.pending.start if state.pending else None)
+        is_change = self.start.filter_change(state) is not None
         are_pages_waiting = is_change and journal.are_pages_waiting_elsewhere(state.completed)
-        sync = self._start.first_sync(state, are_pages_waiting=are_pages_waiting)
+        sync = self.start.first_sync(state, are_pages_waiting=are_pages_waiting)
         if is_change:
             journal.acknowledge_elsewhere(state.completed, state.bookmark)
         else:
@@ -162,9 +143,8 @@ class FeedSync:
         journal.acknowledge(state.completed, state.bookmark)
         resumed = journal.go_on(sync) if sync is state.pending else None
         if resumed is None:
-            new = self._start.new_sync(state) if sync is state.pending else sync
-            resumed = journal.resume(new, bookmark, is_refresh=self._start.is_refresh)
-        journal.warn_unused(resumed)
+            new = self.start.new_sync(state) if sync is state.pending else sync
+            resumed = journal.resume(new, bookmark, is_refresh=self.start.is_refresh)
         journal.expire(self._now(), resumed)
         return resumed
 
@@ -172,22 +152,22 @@ class FeedSync:
         """Write a sync to the journal, before its first request."""
         self._guard = LoopGuard()
         self._is_replay = False
-        return self._journal.begin(sync, self._now())
+        return self.journal.begin(sync, self._now())
 
     def _replay(self, sync: Sync) -> _BilledPage | None:
         """Return the sync's next page if it has already been billed."""
-        page = self._journal.find(sync)
+        page = self.journal.find(sync)
         if page is None:
             return None
         if not self._is_replay:
-            self._journal.report_replay(sync, page)
+            self.journal.report_replay(sync, page)
         self._is_replay = True
         return _BilledPage(page)
 
     def _fetch_and_journal(self, sync: Sync) -> _BilledPage:
         """Request the sync's next page, and write it to disk before anything parses it."""
-        raw = self._reader.fetch_page(sync)
-        page = self._journal.put(
+        raw = self.reader.fetch_page(sync)
+        page = self.journal.put(
             sync,
             raw.body,
             started_at=sync.started_at or raw.started_at,
@@ -203,48 +183,45 @@ class FeedSync:
         Raises:
             FormatError: It cannot be delivered. It stays in the journal.
         """
+        header = billed.journaled.header
         try:
-            page = read_page(billed.journaled.body, self._spec, sync.cursor, self._decoder)
-            if billed.raw:
-                self._reconcile(sync, billed.raw, billed.journaled, len(page.items))
-            check_has_more(page, billed.journaled.header.has_more)
-            self._guard.detect_pagination_loop(sync, page)
-            records, skipped = self._convert(page, billed.journaled.header.started_at)
+            page = self.reader.parse_page(
+                sync, billed.journaled.body, has_more=header.has_more, raw=billed.raw
+            )
+            if page.dispute:
+                self._keep_as_evidence(page.dispute, billed.journaled)
+            records, skipped = self._convert(page, header.started_at)
         except (ApiError, FormatError) as error:
             raise FormatError(f"{error}. {self._ways_out(billed.journaled)}.") from error
-        self._report.quarantined = self._journal.quarantined
-        self.received_at = parse_timestamp(billed.journaled.header.received_at)
-        self._report.page_started(len(records), skipped, is_replayed=billed.raw is None)
-        return _ParsedPage(page, records)
+        self.received_at = parse_timestamp(header.received_at)
+        return _ParsedPage(page, records, skipped)
 
-    def _reconcile(self, sync: Sync, raw: RawPage, journaled: JournaledPage, rows: int) -> None:
-        """Correct the charge of a page. If Jobo deducted too much, keep the page as evidence."""
-        if dispute := self._reader.reconcile(raw, rows, sync.batch_size):
-            self._journal.quarantine([raw.body], "disputed")
-            self._logger.error(
-                "%s. Page %s is delivered, and its raw body is kept with the quarantined rows: "
-                "contact Jobo about the difference.",
-                dispute,
-                journaled.name,
-            )
+    def _keep_as_evidence(self, dispute: str, page: JournaledPage) -> None:
+        """Keep a page for which Jobo deducted too much, although it is delivered."""
+        self.journal.quarantine([page.body], "disputed")
+        self._logger.error(
+            "%s. Page %s is delivered, and its raw body is kept with the quarantined rows: "
+            "contact Jobo about the difference.",
+            dispute,
+            page.name,
+        )
 
     def _convert(self, page: Page, started_at: str) -> tuple[Sequence[Row], int]:
         """Return a page's records, and how many rows are skipped. Those go to quarantine."""
         if page.are_rows_checked:
-            return self._converter.complete(page.items).records, 0
+            return self.converter.complete(page.items).records, 0
         rows: list[Any] = [self._spec.to_row(item, started_at) for item in page.items]
-        conversion = self._converter.convert(rows)
+        conversion = self.converter.convert(rows)
         if any(conversion.damaged.values()):
             raw_rows = [json.dumps(row).encode() for row in rows]
-            if check_for_schema_drift(conversion, raw_rows, self._journal, self._spec.name):
+            if check_for_schema_drift(conversion, raw_rows, self.journal, self._spec.name):
                 return [], len(rows)
-        self._journal.quarantine([json.dumps(row).encode() for row in conversion.skipped])
+        self.journal.quarantine([json.dumps(row).encode() for row in conversion.skipped])
         return conversion.records, len(conversion.skipped)
 
     def _record(self, sync: Sync, billed: _BilledPage, parsed: _ParsedPage) -> Sync | None:
         """Move the state past a page whose rows are written; return the sync to go on with."""
         page = parsed.page
-        self._output.finish_page()
         sync = replace(
             sync,
             started_at=billed.journaled.header.started_at,
@@ -252,43 +229,40 @@ class FeedSync:
             pages=sync.pages + 1,
             cursor=page.next_cursor if page.has_more else None,
         )
-        move = self._state.checkpoint if page.has_more else self._state.complete
-        self._state = move(sync, self._start.filters)
-        self._output.write_state(self._state)
-        self._report.show_progress()
+        move = self.state.checkpoint if page.has_more else self.state.complete
+        self.state = move(sync, self.start.filters)
+        self.output.finish_page(self.state)
+        self.report.quarantined = self.journal.quarantined
+        self.report.count_page(len(page.items), parsed.skipped, is_replayed=billed.raw is None)
         if not page.has_more:
             self._report_missing_rows(sync)
             return self._following(sync, billed)
         if page.estimated_total is not None and sync.rows == len(page.items):
             self._estimate = page.estimated_total
-            self._report.estimate(page.estimated_total, sync.batch_size)
+            self.report.estimate(page.estimated_total, sync.batch_size)
         self._detect_stall(sync, parsed)
         return sync
 
     def _following(self, sync: Sync, billed: _BilledPage) -> Sync | None:
         """Return the sync that follows a complete one, if any of it was replayed."""
         start = parse_timestamp(sync.started_at or "")
-        now = self._start.clock().earlier()  # as the start
+        now = self.start.clock().earlier()  # as the start
         minutes = (now - start).total_seconds() / 60
-        is_recent = billed.raw is not None and minutes <= self._start.lookback_minutes
+        is_recent = billed.raw is not None and minutes <= self.start.lookback_minutes
         if not self._is_replay or is_recent:
             return None
-        return self._begin(self._journal.resume(self._start.catch_up(sync), start))
+        return self._begin(self.journal.resume(self.start.catch_up(sync), start))
 
     def _detect_stall(self, sync: Sync, parsed: _ParsedPage) -> None:
-        """Check that a sync makes progress.
-
-        Raises:
-            EndlessFeedError: It does not. Later runs do not go on with it.
-        """
+        """Check that a sync makes progress."""
         try:
             self._guard.detect_stall([record["id"] for record in parsed.records])
         except EndlessFeedError as error:
-            self._journal.end(sync)
+            self.journal.end(sync)
             then = (
                 "Later runs end before they are billed, until you drop the sync with "
                 f"`tap-jobo-journal drop {sync.id}` or run a full refresh"
-                if self._journal.is_on
+                if self.journal.is_on
                 else "The next run resumes from here"
             )
             raise EndlessFeedError(
@@ -300,9 +274,9 @@ class FeedSync:
         """Return the sync that replaces one whose cursor was rejected, once per sync."""
         if sync.cursor is None:
             raise rejection
-        cost = f"{plural(sync.rows, 'row')} so far for {dollars(sync.rows * self._report.price)}"
+        cost = f"{plural(sync.rows, 'row')} so far for {dollars(sync.rows * self.report.price)}"
         if sync.restarts:
-            drop = f"`tap-jobo-journal drop {sync.id}`, then " if self._journal.is_on else ""
+            drop = f"`tap-jobo-journal drop {sync.id}`, then " if self.journal.is_on else ""
             how = "a full refresh (without state)"
             if sync.since:
                 how = (
@@ -314,12 +288,12 @@ class FeedSync:
                 f"be billed for the {cost}, run {drop}{how}."
             ) from rejection
         self._logger.warning("%s. The sync starts over and bills the %s again.", rejection, cost)
-        return self._journal.resume(self._start.restarted(sync), None)
+        return self.journal.resume(self.start.restarted(sync), None)
 
     def _ways_out(self, page: JournaledPage) -> str:
-        if not self._journal.is_on:
+        if not self.journal.is_on:
             return "The state is unchanged, so the next run requests the page again"
-        price = page.header.credits or self._start.batch_size * self._spec.list_price
+        price = page.header.credits or self.start.batch_size * self._spec.list_price
         return (
             f"The page stays in the journal as {page.name}, and the state is unchanged: a newer "
             f"tap-jobo will replay it free. Or drop it with `tap-jobo-journal drop {page.name}`; "
@@ -328,7 +302,7 @@ class FeedSync:
 
     def _report_missing_rows(self, sync: Sync) -> None:
         """Warn if a first sync matched nothing, or if Jobo had estimated far more rows."""
-        filters = [name for name, value in self._start.filters.items() if value is not None]
+        filters = [name for name, value in self.start.filters.items() if value is not None]
         if self._is_first_sync and not (sync.rows or sync.parent_id) and filters:
             self._logger.warning(
                 "No row of %s matches the filters %s. Check the spelling of their values.",
@@ -345,4 +319,4 @@ class FeedSync:
             )
 
     def _now(self) -> datetime:
-        return self._start.clock().now()
+        return self.start.clock().now()

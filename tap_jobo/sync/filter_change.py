@@ -68,13 +68,7 @@ class FilterChange:
         )
 
     def error(self, state: StreamState, *, are_pages_waiting: bool) -> StateError:
-        """Return an error that says what each way on leaves missing, and what it costs.
-
-        Args:
-            state: The stream's state.
-            are_pages_waiting: Whether the journal holds pages of a sync with the old filters that
-                the state does not know.
-        """
+        """Return an error that says what each way on leaves missing, and what it costs."""
         cost = (
             f"each row is billed, {dollars(self.spec.list_price * 1_000)} per 1,000 at list price"
         )

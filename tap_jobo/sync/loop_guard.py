@@ -1,4 +1,4 @@
-"""Detects syncs that never end: repeated cursors, repeated pages, and endless empty pages."""
+"""Detects syncs that never end: repeated pages, and endless empty pages."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from tap_jobo.errors import EndlessFeedError
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from tap_jobo.api.page import Page
-    from tap_jobo.sync_id import Sync
 
 MAX_REPEATED: Final = 10
 """Consecutive pages without any new id before a sync counts as endless."""
@@ -30,33 +28,12 @@ class LoopGuard:
     """
 
     def __init__(self) -> None:
-        self._used_cursors: set[int] = set()
         self._seen = mmap.mmap(-1, _SEEN_BYTES)  # takes no memory before it is written to
         self._repeated = 0
         self._empty = 0
 
-    def detect_pagination_loop(self, sync: Sync, page: Page) -> None:
-        """Check that a page does not lead back to an earlier one, which would be billed forever.
-
-        Args:
-            sync: The sync, with the cursor that the page was requested with.
-            page: The page.
-
-        Raises:
-            EndlessFeedError: The next cursor was used before.
-        """
-        self._used_cursors.add(hash(sync.cursor))
-        if page.has_more and hash(page.next_cursor) in self._used_cursors:
-            raise EndlessFeedError(
-                "Jobo's response has a 'next_cursor' that was used before, so the pages would "
-                "repeat in a pagination loop"
-            )
-
     def detect_stall(self, ids: Collection[str]) -> None:
         """Check, once a page is delivered, that the sync still makes progress.
-
-        Args:
-            ids: The ids of the page's rows.
 
         Raises:
             EndlessFeedError: Too many pages in a row were empty, or repeated rows.

@@ -26,12 +26,6 @@ def recover_state(
 ) -> StreamState:
     """Return the state that a run starts from.
 
-    Args:
-        state: The state that the run was given.
-        journal: The journal.
-        start: What the settings request.
-        choice: The setting `on_missing_state`.
-
     Raises:
         StateError: The state is missing, and the user has not decided what to do.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tap_jobo.progress import Progress, Reading
@@ -29,74 +30,58 @@ class Metric(enum.StrEnum):
     BALANCE = "jobo_credits_balance"
 
 
+@dataclass(kw_only=True)
 class Report:
     """Counts the pages and rows of a sync.
 
-    Args:
-        stream: The stream.
-        count_rows: Returns the SDK's count of emitted records, its METRIC `record_count`.
-        budget: The budget of the run, which knows the balance.
-        cost: What the feed costs.
-        logger: Where the lines go.
-
     Attributes:
+        count_rows: Returns the SDK's count of emitted records, its METRIC `record_count`.
         is_complete: Whether the sync reached its end.
         quarantined: Rows put into quarantine; they count as skipped, too.
         profiles: The reader of profiles, if they are read along.
     """
 
-    def __init__(
-        self,
-        *,
-        stream: str,
-        count_rows: Callable[[], int],
-        budget: Budget,
-        cost: FeedCost,
-        logger: logging.Logger,
-    ) -> None:
-        self._stream = stream
-        self._count_rows = count_rows
-        self._budget = budget
-        self._cost = cost
-        self._logger = logger
-        self._progress = Progress(stream, self._read, logger)
-        self._pages = self._skipped = self._replayed = self._rows_before_page = 0
+    stream: str
+    count_rows: Callable[[], int]
+    budget: Budget
+    cost: FeedCost
+    logger: logging.Logger
+    is_complete: bool = False
+    quarantined: int = 0
+    profiles: Profiles | None = None
+
+    def __post_init__(self) -> None:
+        self._progress = Progress(self.stream, self._read, self.logger)
+        self._pages = self._skipped = self._replayed = self._before = self._counted = 0
         self._total: int | None = None
-        self.quarantined = 0
-        self.profiles: Profiles | None = None
-        self.is_complete = False
         self.start = self._progress.start
         self.show_progress = self._progress.update
 
     @property
     def price(self) -> float:
         """Credits per row at the price last seen."""
-        return self._cost.price
+        return self.cost.price
 
     def estimate(self, rows: int, page_size: int) -> None:
-        """Log what a sync will cost and take, after its first page.
-
-        Args:
-            rows: The API's estimate of the sync's rows.
-            page_size: Rows per page.
-        """
-        self._total = self._rows_before_page + rows
-        self._logger.info(
+        """Log what a sync will cost and take, after its first page."""
+        self._total = self._before + rows
+        self.logger.info(
             "This sync has about %s (estimated): %s at the current price (%g credits per row), "
             "and at least %s at the rate limit of %s pages per minute.",
             plural(rows, "row"),
-            dollars(rows * self._cost.price),
-            self._cost.price,
+            dollars(rows * self.cost.price),
+            self.cost.price,
             duration(rows / page_size * 60 / PAGES_PER_MINUTE),
             PAGES_PER_MINUTE,
         )
 
-    def page_started(self, rows: int, skipped: int, *, is_replayed: bool) -> None:
-        """Count a page, before its rows are written."""
-        self._rows_before_page = self._count_rows()
+    def count_page(self, rows: int, skipped: int, *, is_replayed: bool) -> None:
+        """Count a page that is delivered, and show progress."""
+        self._before, self._counted = self._counted, self.count_rows()
         self._pages += 1
         self._skipped += skipped
-        self._replayed += rows + skipped if is_replayed else 0
+        self._replayed += rows if is_replayed else 0
+        self.show_progress()
 
     def finish(self) -> dict[Metric, int]:
         """Remove the progress bar and log the summary, however the sync ended.
@@ -105,10 +90,10 @@ class Report:
             The figures for METRIC lines: those that are not zero, and the balance.
         """
         self._progress.close()
-        balance = self._budget.balance
-        self._logger.info(
+        balance = self.budget.balance
+        self.logger.info(
             "Summary: %s: %s; sync %s.%s",
-            self._stream,
+            self.stream,
             self._figures(),
             "complete" if self.is_complete else "not complete",
             "" if balance is None else f" Balance {dollars(balance)}.",
@@ -116,28 +101,28 @@ class Report:
         figures = {
             Metric.ROWS_REPLAYED: self._replayed,
             Metric.ROWS_SKIPPED: self._skipped,
-            Metric.CREDITS: self._cost.credits,
-            Metric.CREDITS_UNCONFIRMED: self._cost.possibly_billed,
+            Metric.CREDITS: self.cost.credits,
+            Metric.CREDITS_UNCONFIRMED: self.cost.possibly_billed,
         }
         known = {} if balance is None else {Metric.BALANCE: balance}
         return {metric: value for metric, value in figures.items() if value} | known
 
     def _read(self) -> Reading:
-        rows, cost = self._count_rows(), dollars(self._cost.credits)
+        rows, cost = self.count_rows(), dollars(self.cost.credits)
         if not self.profiles:
             return Reading(rows, "rows", self._total, cost)
         # The rate is that of the profiles, which take most of the time.
         return Reading(self.profiles.done, "profiles", None, f"{plural(rows, 'row')}, {cost}")
 
     def _figures(self) -> str:
-        cost, unconfirmed = self._cost.credits, self._cost.possibly_billed
+        cost, unconfirmed = self.cost.credits, self.cost.possibly_billed
         others = {
             f"{self._replayed:,} replayed": self._replayed,
             f"{self._skipped:,} skipped": self._skipped,
             f"{self.quarantined:,} quarantined": self.quarantined,
         }
         parts = [
-            f"{plural(self._count_rows(), 'row')} in {plural(self._pages, 'page')}",
+            f"{plural(self.count_rows(), 'row')} in {plural(self._pages, 'page')}",
             *(part for part, count in others.items() if count),
             f"{plural(cost, 'credit')} ({dollars(cost)})",
             *([f"{dollars(unconfirmed)} of it possibly billed"] if unconfirmed else []),

@@ -114,11 +114,7 @@ class SyncStart:
         return FilterChange(self.spec, state.filters or {}, self.filters, self.is_full_table)
 
     def _accept(self, change: FilterChange, state: StreamState, *, are_pages_waiting: bool) -> None:
-        """Log how the run continues with the new filters.
-
-        Raises:
-            StateError: The user has to decide first: rows would be missing or billed again.
-        """
+        """Log how the run continues with the new filters."""
         why_harmless = None if state.pending else change.why_harmless()
         if self.on_filter_change == "error" and (are_pages_waiting or not why_harmless):
             raise change.error(state, are_pages_waiting=are_pages_waiting)

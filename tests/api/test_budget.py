@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +12,7 @@ from tap_jobo.errors import BudgetReachedError, ConfigError
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.jobs import JOBS
 from tests.support import complaint
-from tests.support.crash import cut_after, cut_in_request
+from tests.support.crash import cut_in_request
 from tests.support.loggers import LOGGER
 
 if TYPE_CHECKING:
@@ -61,7 +60,8 @@ def deducted(credits_: int, balance: int | None = None) -> dict[str, str]:
 
 class TestCharge:
     @pytest.mark.parametrize(
-        ("said", "cost"), [("0", 0), ("0.2", 1), ("120", 120), ("-0.5", 150), ("1e15", 150)]
+        ("said", "cost"),
+        [("0.2", 1), ("-0.5", 150), ("1e15", 150), ("nan", 150), ("", 150)],
     )
     def test_credits_are_whole_and_within_limits(self, said: str, cost: int) -> None:
         assert sites(make_budget()).charge({"X-Credits-Deducted": said}, 3) == cost
@@ -153,7 +153,7 @@ class TestReserve:
         jobs(make_budget(max_credits=3_000)).check_page(1_000)
         with pytest.raises(ConfigError) as error:
             jobs(make_budget(max_credits=2_999)).check_page(1_000)
-        for part in ("max_credits", "2,999", "3,000", "jobs_batch_size", "free needs no"):
+        for part in ("max_credits", "2,999", "3,000", "jobs_batch_size", "free"):
             assert part in str(error.value)
 
     def test_reserved_at_list_price_then_at_the_price_last_seen(self) -> None:
@@ -189,15 +189,6 @@ class TestBalance:
         receive(cost, 50, deducted(2_500, 6_500))
         receive(cost, 50, deducted(2_500))
         assert budget.balance == 6_500
-
-    def test_low_balance_of_a_free_feed_buys_any_number_of_rows(
-        self, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        cost = jobs(make_budget(alert_threshold=100))
-        receive(cost, 50, deducted(0, 99))
-        receive(cost, 50, deducted(0, 98))
-        (warning,) = caplog.messages
-        assert "any number of rows" in warning
 
 
 class TestDispute:
@@ -240,28 +231,6 @@ class TestDispute:
 # In a run
 
 
-def test_page_costs_what_its_response_says(tap: Tap) -> None:
-    tap.sandbox.price = 70
-    run = tap.run()
-    assert run.metrics["jobo_credits"] == tap.sandbox.credits_billed == 120 * 70
-
-
-def test_page_without_headers_costs_50_credits_per_row(tap: Tap) -> None:
-    tap.sandbox.omit_credit_headers = True
-    run = tap.run()
-    assert run.metrics["jobo_credits"] == 6_000
-    assert "jobo_credits_balance" not in run.metrics
-    assert "Balance" not in summary(run)
-
-
-@pytest.mark.parametrize("nonsense", ["", "free", "-50", "nan", "1e400"])
-def test_invalid_credit_header_counts_as_missing(tap: Tap, nonsense: str) -> None:
-    tap.sandbox.faults.add(Fault(headers={"X-Credits-Deducted": nonsense}, times=None))
-    run = tap.run()
-    assert run.returncode == 0
-    assert run.metrics["jobo_credits"] == 6_000
-
-
 def test_price_change_is_followed(tap: Tap) -> None:
     def dearer(_: object) -> None:
         tap.sandbox.price += 10
@@ -269,12 +238,6 @@ def test_price_change_is_followed(tap: Tap) -> None:
     tap.sandbox.before_page = dearer
     run = tap.run()
     assert run.metrics["jobo_credits"] == tap.sandbox.credits_billed == 50 * 50 + 50 * 60 + 20 * 70
-
-
-def test_request_without_a_response_costs_nothing(tap: Tap) -> None:
-    tap.sandbox.faults.add(Fault(status=503, headers={"Retry-After": "0"}), on=2)
-    tap.sandbox.faults.add(Fault(status=408), on=3)
-    assert tap.run().metrics["jobo_credits"] == tap.sandbox.credits_billed == 6_000
 
 
 # The budget
@@ -290,12 +253,6 @@ def test_budget_is_never_exceeded_and_the_run_exits_with_0(tap: Tap, budget: int
     assert f"{budget:,}" in warning
     assert run.bookmark["scan"]["rows"] == tap.sandbox.rows_billed
     assert "replication_key_value" not in run.bookmark
-
-
-def test_budget_that_covers_all_pages_is_not_reached(tap: Tap) -> None:
-    run = tap.run(max_credits=7_500)
-    assert run.lines("WARNING") == []
-    assert len(run.ids) == 120
 
 
 @pytest.mark.parametrize("journal", [True, False])
@@ -342,21 +299,14 @@ def test_test_mode_respects_the_budget(tap: Tap) -> None:
 # The balance
 
 
-def test_low_balance_logs_one_warning_with_the_rows_left(tap: Tap) -> None:
-    tap.sandbox.balance = 10_020
-    run = tap.run(credits_alert_threshold=8_000)
-    (warning,) = run.lines("WARNING")
-    assert "7,520" in warning
-    assert "8,000" in warning
-    assert "150 rows" in warning
-
-
-@pytest.mark.parametrize("threshold", [4_020, None])
-def test_balance_at_or_above_threshold_logs_no_warning(tap: Tap, threshold: int | None) -> None:
+@pytest.mark.parametrize("threshold", [8_000, 4_020, None])
+def test_balance_below_the_threshold_logs_one_warning(tap: Tap, threshold: int | None) -> None:
     tap.sandbox.balance = 10_020
     run = tap.run(credits_alert_threshold=threshold)
     assert run.metrics["jobo_credits_balance"] == 4_020
-    assert run.lines("WARNING") == []
+    warnings = run.lines("WARNING")
+    assert len(warnings) == (threshold == 8_000)
+    assert not warnings or ("7,520" in warnings[0] and "8,000" in warnings[0])
 
 
 # What the user is told
@@ -384,28 +334,6 @@ def test_a_run_that_fails_ends_with_a_summary(tap: Tap) -> None:
     assert "sync not complete" in summary(run)
 
 
-def test_an_interrupted_run_has_a_summary(tap: Tap) -> None:
-    run, _ = cut_after(tap, 30, 15)
-    assert run.returncode == 143
-    assert "sync not complete" in summary(run)
-
-
-def test_failed_catch_up_is_not_reported_as_complete(tap: Tap) -> None:
-    tap.run()
-    tap.sandbox.faults.add(Fault(status=401))
-    run = tap.run()
-    assert run.returncode == 1
-    assert "120 replayed" in summary(run)
-    assert "sync not complete" in summary(run)
-
-
-def test_replays_cost_nothing(tap: Tap) -> None:
-    cut = cut_in_request(tap, 3, billed=False)
-    run = tap.run(state=cut.states[0])
-    assert "50 replayed" in summary(run)
-    assert "1,000 credits ($1.00)" in summary(run)
-
-
 def test_summary_figures_are_metrics_too(tap: Tap) -> None:
     run = tap.run()
     figures = {name: value for name, value in run.metrics.items() if name.startswith("jobo_")}
@@ -425,19 +353,3 @@ def test_summary_figures_are_metrics_too(tap: Tap) -> None:
         "Summary: career_sites: 0 rows in 1 page, 0 credits ($0.00); sync complete. "
         "Balance $9,994.00."
     )
-
-
-def test_metrics_name_their_stream(tap: Tap) -> None:
-    points = [
-        json.loads(line.split("METRIC: ", 1)[1])
-        for line in tap.run().stderr.splitlines()
-        if "METRIC: " in line
-    ]
-    assert len(points) == 5
-    assert {point["tags"]["stream"] for point in points} == {"career_sites"}
-
-
-def test_each_request_logs_no_line(tap: Tap) -> None:
-    few, many = tap.run(journal=False), tap.run(journal=False, batch_size=2)
-    assert "http_request_duration" not in many.stderr
-    assert len(many.stderr.splitlines()) == len(few.stderr.splitlines())

@@ -210,38 +210,6 @@ class TestNotSent:
         assert server.connections > 3
         assert api.cost.credits == 0
 
-    def test_tls_handshake_that_hangs_timed_out_and_is_free(
-        self, api: Api, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("tap_jobo.api.client.CONNECT_SECONDS", 0.05)
-        server = api.serve(stay_silent)
-        with pytest.raises(RetriesExhaustedError, match="timed out"):
-            api.fetch(server, "https")
-        assert api.cost.credits == 0
-
-    def test_server_that_speaks_no_tls_is_an_error_at_once(self, api: Api) -> None:
-        def speak_http(connection: socket.socket) -> None:
-            connection.recv(65_536)
-            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-
-        server = api.serve(speak_http)
-        with pytest.raises(ApiError, match="certificate"):
-            api.fetch(server, "https")
-        assert server.connections == 1
-
-    def test_missing_certificates_of_the_machine_are_an_error(self, api: Api) -> None:
-        api.session.verify = "/nowhere/certificates.pem"
-        with pytest.raises(ApiError, match="certificate settings"):
-            api.fetch(api.serve(drop_hello), "https")
-
-    def test_proxy_that_refuses_is_named_as_the_reason(self, api: Api) -> None:
-        proxy = api.serve(drop_request)
-        proxy.close()
-        api.session.proxies = {"http": f"http://{proxy.address}"}
-        with pytest.raises(RetriesExhaustedError, match="through the proxy"):
-            api.fetch("jobo.invalid")
-        assert api.cost.credits == 0
-
 
 class TestSent:
     @pytest.mark.parametrize("handler", [drop_request, reset_request])
@@ -269,22 +237,6 @@ class TestSent:
             api.fetch(server)
         assert server.connections == 2
         assert budget.credits == budget.possibly_billed == 5_000
-
-    def test_lost_answer_to_a_free_request_is_tried_for_minutes(self, api: Api) -> None:
-        server = api.serve(drop_request)
-        with pytest.raises(RetriesExhaustedError, match="lost"):
-            api.fetch_free(server)
-        assert server.connections > 3
-        assert api.budget.credits == 0
-
-    def test_answer_that_is_not_http_is_charged(self, api: Api) -> None:
-        def babble(connection: socket.socket) -> None:
-            read_request(connection)
-            connection.sendall(b"220 smtp.example ESMTP\r\n")
-
-        with pytest.raises(ApiError, match="lost"):
-            api.fetch(api.serve(babble))
-        assert api.cost.credits == 3 * WORST_CASE
 
     def test_connection_closed_between_pages_is_replaced_for_free(self, api: Api) -> None:
         closed = threading.Event()
@@ -317,22 +269,6 @@ class TestSent:
 
 
 @pytest.fixture
-def heads() -> list[bytes]:
-    """What servers received before they answered."""
-    return []
-
-
-def noted(heads: list[bytes], handler: Handler) -> Handler:
-    """Note a request that comes in one piece, then answer it."""
-
-    def handle(connection: socket.socket) -> None:
-        heads.append(connection.recv(65_536, socket.MSG_PEEK))
-        handler(connection)
-
-    return handle
-
-
-@pytest.fixture
 def certificate(tmp_path: Path) -> Path:
     """A certificate for jobo.example that signs itself, with its key."""
     key = ec.generate_private_key(ec.SECP256R1())
@@ -355,10 +291,6 @@ def certificate(tmp_path: Path) -> Path:
 
 
 class TestSession:
-    def test_compressed_answer_is_read(self, api: Api) -> None:
-        handler = answer(gzip.compress(PAGE), "200 OK", "Content-Encoding: gzip")
-        assert api.fetch(api.serve(handler)).body == PAGE
-
     def test_silence_after_the_request_is_charged(
         self, api: Api, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -367,41 +299,6 @@ class TestSession:
             api.fetch(api.serve(stay_silent))
         assert api.cost.credits == api.cost.possibly_billed == 3 * WORST_CASE
 
-    def test_proxy_of_http_gets_the_whole_address_and_its_password(
-        self, api: Api, heads: list[bytes]
-    ) -> None:
-        proxy = api.serve(noted(heads, answer()))
-        api.session.proxies = {"http": f"http://user:secret@{proxy.address}"}
-        assert api.fetch("jobo.invalid").body == PAGE
-        assert heads[0].startswith(b"POST http://jobo.invalid/feed HTTP/1.1\r\n")
-        assert b"Proxy-Authorization: Basic dXNlcjpzZWNyZXQ=\r\n" in heads[0]
-
-    def test_tunnel_and_certificates_of_the_environment_are_used(
-        self,
-        api: Api,
-        certificate: Path,
-        monkeypatch: pytest.MonkeyPatch,
-        heads: list[bytes],
-    ) -> None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate)
-
-        def tunnel(connection: socket.socket) -> None:
-            heads.append(connection.recv(65_536))
-            connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            with context.wrap_socket(connection, server_side=True) as inside:
-                answer()(inside)
-
-        proxy = api.serve(tunnel)
-        monkeypatch.setenv("HTTPS_PROXY", f"http://user:secret@{proxy.address}")
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
-        api.session.trust_env = True
-        assert api.fetch("jobo.example", "https").body == PAGE
-        assert heads[0].startswith(b"CONNECT jobo.example:443 HTTP/1.")
-        assert b"Proxy-Authorization: Basic dXNlcjpzZWNyZXQ=\r\n" in heads[0]
-        assert b"X-Api-Key" not in heads[0]
-        assert api.cost.credits == 0
-
     def test_unknown_certificate_is_refused(self, api: Api, certificate: Path) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
@@ -409,7 +306,7 @@ class TestSession:
         def speak_tls(connection: socket.socket) -> None:
             context.wrap_socket(connection, server_side=True)
 
-        with pytest.raises(ApiError, match="certificate of api_url cannot be verified"):
+        with pytest.raises(ApiError, match="CERTIFICATE_VERIFY_FAILED"):
             api.fetch(api.serve(speak_tls), "https")
         assert api.cost.credits == 0
 
@@ -484,7 +381,7 @@ class TestPages:
         assert server.connections == 3
         assert (api.cost.credits, api.cost.possibly_billed) == (3_000, 0)
 
-    @pytest.mark.parametrize("status", ["500 Error", "503 Busy", "408 Timeout", "429 Slow down"])
+    @pytest.mark.parametrize("status", ["500 Error", "503 Busy", "425 Early", "429 Slow down"])
     def test_refusal_without_a_deduction_is_free_and_tried_for_minutes(
         self, api: Api, status: str
     ) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -46,16 +45,14 @@ def _client(sandbox: Sandbox, clock: FakeClock, workers: int) -> Iterator[Client
 
 
 @contextlib.contextmanager
-def _profiles(
-    sandbox: Sandbox, clock: FakeClock, workers: int, shutdown: ShutdownSignal | None = None
-) -> Iterator[Profiles]:
+def _profiles(sandbox: Sandbox, clock: FakeClock, workers: int) -> Iterator[Profiles]:
     with _client(sandbox, clock, workers) as client, _workers_joined():
         yield Profiles(
             client=client,
-            prepare=lambda company_id: _request(sandbox, company_id),
+            prepare=lambda path: _request(sandbox, path),
             converter=RecordConverter(SCHEMA, SCHEMA["properties"], LOGGER),
             workers=workers,
-            shutdown=shutdown or ShutdownSignal(clock),
+            shutdown=ShutdownSignal(clock),
             logger=LOGGER,
         )
 
@@ -71,9 +68,9 @@ def _workers_joined() -> Iterator[None]:
             assert not thread.is_alive()
 
 
-def _request(sandbox: Sandbox, company_id: str) -> requests.PreparedRequest:
-    url = f"{sandbox.url}/api/companies/{company_id}"
-    return requests.Request("GET", url, headers={"X-Api-Key": sandbox.api_key}).prepare()
+def _request(sandbox: Sandbox, path: str) -> requests.PreparedRequest:
+    key = {"X-Api-Key": sandbox.api_key}
+    return requests.Request("GET", sandbox.url + path, headers=key).prepare()
 
 
 @contextlib.contextmanager
@@ -121,49 +118,6 @@ def test_retry_after_of_one_response_holds_all_workers() -> None:
         assert times[4] >= START + timedelta(seconds=40)
 
 
-def test_worker_waiting_its_turn_honors_another_workers_wait() -> None:
-    hold, refused, answered = Hold(), threading.Event(), threading.Event()
-
-    def on_sleep() -> None:
-        name = threading.current_thread().name
-        if name == "in turn":
-            hold.release()
-            assert refused.wait(10)
-        elif name == "refused" and len(sandbox.ledger) > 1:
-            refused.set()
-            assert answered.wait(10)
-
-    clock = FakeClock(START, on_sleep=on_sleep)
-    with _sandbox(clock, 3) as sandbox, _client(sandbox, clock, 2) as client:
-        first, second, third = sandbox.world.rows()
-
-        def fetch(company_id: str) -> None:
-            client.fetch(_request(sandbox, company_id))
-            if company_id == third:
-                answered.set()
-
-        # Ten requests are left for a minute: each has to wait for its turn.
-        reset = str(int(START.timestamp()) + 60)
-        allowance = {"X-RateLimit-Limit": "100", "X-RateLimit-Remaining": "11"}
-        sandbox.faults.add(Fault(headers={**allowance, "X-RateLimit-Reset": reset}))
-        sandbox.faults.add(Fault(hold=hold, status=429, headers={"Retry-After": "60"}))
-        fetch(first)
-        threads = [
-            threading.Thread(target=fetch, args=[second], name="refused"),
-            threading.Thread(target=fetch, args=[third], name="in turn"),
-        ]
-        threads[0].start()
-        hold.wait()
-        threads[1].start()
-        for thread in threads:
-            thread.join()
-        _, refusal, *later = sandbox.ledger
-        assert refusal.status == 429
-        assert refusal.time > START
-        assert len(later) == 2
-        assert all(entry.time >= refusal.time + timedelta(seconds=60) for entry in later)
-
-
 @pytest.mark.parametrize("workers", [1, 4, 16])
 @pytest.mark.parametrize("allowed", [10, 60])
 def test_rate_limit_is_exceeded_at_most_by_open_requests(allowed: int, workers: int) -> None:
@@ -175,25 +129,6 @@ def test_rate_limit_is_exceeded_at_most_by_open_requests(allowed: int, workers: 
         renewals = (size - 1) // allowed
         assert len(refused) <= renewals * (workers - 1)
         assert len(sandbox.profile_requests) == size + len(refused)
-
-
-def test_announced_rate_is_used() -> None:
-    clock = FakeClock(START)
-    with _sandbox(clock, 200) as sandbox, _profiles(sandbox, clock, 1) as profiles:
-        sandbox.profile_rate_limits = ((60, 60),)
-        assert _read(profiles, sandbox) == list(sandbox.world.rows())
-        assert 180 <= clock.passed < 220
-
-
-def test_rate_is_kept_without_rate_limit_headers() -> None:
-    clock = FakeClock(START)
-    with _sandbox(clock, 60) as sandbox, _profiles(sandbox, clock, 4) as profiles:
-        sandbox.profile_rate_limits, sandbox.omit_rate_headers = ((20, 60),), True
-        assert _read(profiles, sandbox) == list(sandbox.world.rows())
-        refused = [entry for entry in sandbox.profile_requests if entry.status == 429]
-        # Each time that the allowance is used up, by as many as are open.
-        assert 2 <= len(refused) <= 2 * 4
-        assert profiles.skipped == 0
 
 
 def test_503_holds_back_only_its_own_worker() -> None:
@@ -209,9 +144,9 @@ def test_503_holds_back_only_its_own_worker() -> None:
         fault = Fault(status=503, headers={"Retry-After": "50"})
         sandbox.faults.add(fault, company_id=refused)
         with ThreadPoolExecutor(1) as executor:
-            first = executor.submit(client.fetch, _request(sandbox, refused))
+            first = executor.submit(client.fetch, _request(sandbox, f"/api/companies/{refused}"))
             assert waiting.wait(10)
-            assert client.fetch(_request(sandbox, other)).status == 200
+            assert client.fetch(_request(sandbox, f"/api/companies/{other}")).status == 200
             assert clock.passed == 0
             answered.set()
             assert first.result().status == 200
@@ -225,58 +160,8 @@ def test_free_request_ends_after_a_minute_of_waits(asked: list[str]) -> None:
         for text in asked:
             sandbox.faults.add(Fault(status=503, headers={"Retry-After": text}))
         with pytest.raises(RetriesExhaustedError, match=f"{asked[-1]} seconds"):
-            client.fetch(_request(sandbox, next(iter(sandbox.world.rows()))))
+            client.fetch(_request(sandbox, f"/api/companies/{next(iter(sandbox.world.rows()))}"))
         assert len(sandbox.ledger) == len(asked)
-
-
-def test_rate_limit_of_an_hour_is_waited_for() -> None:
-    clock = FakeClock(START)
-    with _sandbox(clock, 1) as sandbox, _client(sandbox, clock, 1) as client:
-        sandbox.faults.add(Fault(status=429, headers={"Retry-After": "3000"}))
-        client.fetch(_request(sandbox, next(iter(sandbox.world.rows()))))
-        assert clock.passed == pytest.approx(3_000)
-
-
-def test_failing_profile_is_retried_for_a_minute() -> None:
-    clock = FakeClock(START)
-    with _sandbox(clock, 5) as sandbox, _profiles(sandbox, clock, 1) as profiles:
-        victim = list(sandbox.world.rows())[2]
-        sandbox.faults.add(Fault(status=502, times=None), company_id=victim)
-        assert victim not in _read(profiles, sandbox)
-        assert (profiles.count, profiles.not_found, profiles.skipped) == (4, 0, 1)
-        assert 30 < clock.passed <= RETRY_FOR
-
-
-class _CountingShutdown(ShutdownSignal):
-    """Counts how often the reader looks for a signal, which it does as long as it waits."""
-
-    looks = 0
-
-    def check(self) -> None:
-        super().check()
-        self.looks += 1
-
-
-def test_failed_profile_opens_no_extra_requests() -> None:
-    clock, holds = FakeClock(START), [Hold(), Hold()]
-    shutdown = _CountingShutdown(clock)
-    with _sandbox(clock, 3) as sandbox, _profiles(sandbox, clock, 2, shutdown) as profiles:
-        victim, *others = sandbox.world.rows()
-        sandbox.faults.add(Fault(status=502, times=None), company_id=victim)
-        for company_id, hold in zip(others, holds, strict=True):
-            sandbox.faults.add(Fault(hold=hold), company_id=company_id)
-        with ThreadPoolExecutor(1) as executor, contextlib.ExitStack() as stack:
-            for hold in holds:
-                stack.callback(hold.release)
-            ids = executor.submit(_read, profiles, sandbox)
-            for hold in holds:  # the second worker is at it once the victim is given up
-                hold.wait()
-            then, end = shutdown.looks, time.monotonic() + 10
-            while shutdown.looks < then + 6 and sandbox.max_open_requests < 3:
-                assert time.monotonic() < end
-                time.sleep(0.001)
-        assert ids.result() == others
-        assert sandbox.max_open_requests == 2
 
 
 def test_workers_are_daemons_and_end_with_the_reading() -> None:

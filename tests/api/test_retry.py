@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import io
+import json
+import logging
 from datetime import timedelta
 from email.utils import format_datetime
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
+from requests.adapters import BaseAdapter
+from urllib3 import HTTPResponse
 
 from jobo_sandbox import Fault, Sandbox
+from jobo_sandbox.core import Core
+from jobo_sandbox.endpoints import answer
 from tap_jobo.api import retry
-from tap_jobo.api.retry import FailedTryError, Outcome, Retry
 from tap_jobo.errors import ApiError
 from tests.support.client import GARBAGE, FeedClient
-from tests.support.clock import NOON
+from tests.support.clock import NOON, FakeClock
+
+if TYPE_CHECKING:
+    from jobo_sandbox.limits import Limits
 
 
 def fail(sandbox: Sandbox, status: int = 503, *, times: int | None = 1, **headers: str) -> None:
@@ -85,14 +94,6 @@ def test_invalid_retry_after_is_ignored(sandbox: Sandbox, feed: FeedClient, text
     assert feed.waited() == pytest.approx(0.5, abs=1e-3)
 
 
-@pytest.mark.parametrize("value", [None, "soon", -1, [1], 10**400, float("nan")])
-def test_invalid_wait_in_the_body_is_ignored(
-    sandbox: Sandbox, feed: FeedClient, value: object
-) -> None:
-    sandbox.faults.add(Fault(status=503, body={"retry_after_seconds": value}))
-    assert feed.waited() <= 1.01
-
-
 PASSED = NOON - timedelta(hours=1)
 
 
@@ -129,26 +130,17 @@ def test_requested_waits_of_an_hour_do_not_use_up_our_own_retries(
 
 
 @pytest.mark.parametrize("asked", [["3601"], ["1800", "1801"], ["999999999999"]])
-def test_wait_over_an_hour_ends_the_run_and_says_when_to_retry(
+def test_wait_over_an_hour_ends_the_run_and_is_named(
     sandbox: Sandbox, feed: FeedClient, asked: list[str]
 ) -> None:
     for text in asked:
         fail(sandbox, 429, Retry_After=text)
-    with pytest.raises(ApiError) as error:
+    with pytest.raises(ApiError, match=f"asks to wait {int(asked[-1]):,} seconds"):
         feed.page()
     assert len(sandbox.feed_requests) == len(asked)
-    then = feed.clock.now() + timedelta(seconds=min(float(asked[-1]), 1e9))
-    assert then.strftime("%Y-%m-%dT%H:%M") in str(error.value)
 
 
 # Our own waits
-
-
-@pytest.mark.parametrize("status", [408, 425, 429, 500, 501, 503, 505])
-def test_temporary_failure_is_retried(sandbox: Sandbox, feed: FeedClient, status: int) -> None:
-    fail(sandbox, status)
-    assert len(feed.page().items) == 50
-    assert feed.budget.credits == 0
 
 
 def test_backoff_grows_to_30_seconds_with_jitter(sandbox: Sandbox, feed: FeedClient) -> None:
@@ -166,14 +158,6 @@ def test_backoff_grows_to_30_seconds_with_jitter(sandbox: Sandbox, feed: FeedCli
     assert feed.budget.credits == 0
 
 
-def test_backoff_without_jitter_doubles_up_to_30_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("random.uniform", lambda _, most: most)
-    retry = Retry(120, is_paid=True)
-    failure = FailedTryError("Jobo responded with 503", Outcome.REFUSED)
-    took = [retry.wait_after(failure, spent=0, now=NOON) for _ in range(8)]
-    assert took == [0.5, 1, 2, 4, 8, 16, 30, 30]
-
-
 @pytest.mark.parametrize(("seconds", "tries"), [(299.5, 2), (299.6, 1), (100, 3)])
 def test_time_spent_on_tries_counts_to_the_second(
     sandbox: Sandbox, feed: FeedClient, seconds: float, tries: int
@@ -185,45 +169,7 @@ def test_time_spent_on_tries_counts_to_the_second(
     assert len(sandbox.feed_requests) == tries
 
 
-def test_each_page_has_its_own_retry_time(sandbox: Sandbox, feed: FeedClient) -> None:
-    fail(sandbox, times=10)
-    page = feed.page()
-    fail(sandbox, times=10)
-    assert len(feed.page(page.next_cursor).items) == 50
-
-
-def test_host_that_goes_away_ends_the_run_after_five_minutes(
-    sandbox: Sandbox, feed: FeedClient
-) -> None:
-    sandbox.close()
-    with pytest.raises(ApiError, match="cannot be reached"):
-        feed.page()
-    assert 240 <= feed.clock.passed <= 300
-    assert feed.budget.credits == 0
-
-
 # Responses that may have been billed
-
-
-BROKEN = {
-    "truncated": Fault(truncate=0.5, times=None),
-    "garbage": Fault(garbage="<html>Welcome</html>", times=None),
-    "drop": Fault(drop=True, billed=True, times=None),
-    "hang": Fault(hang=True, billed=True, times=None),
-}
-
-
-@pytest.mark.parametrize("fault", BROKEN.values(), ids=BROKEN)
-def test_broken_response_is_retried_twice_and_counted_as_billed(
-    sandbox: Sandbox, feed: FeedClient, fault: Fault, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tap_jobo.api.client.READ_SECONDS", 0.1)
-    sandbox.faults.add(fault)
-    sandbox.omit_credit_headers = True  # a response that names a price is a page
-    with pytest.raises(ApiError, match="billed"):
-        feed.page()
-    assert len(sandbox.feed_requests) == 3
-    assert feed.budget.credits == sandbox.credits_billed == 7_500
 
 
 def test_other_failures_add_no_retries_of_broken_responses(
@@ -253,3 +199,114 @@ def test_truncated_error_is_judged_by_its_status(sandbox: Sandbox, feed: FeedCli
     with pytest.raises(ApiError, match="401"):
         feed.page()
     assert feed.budget.credits == 0
+
+
+# Within the rate limit
+
+
+class InProcess(BaseAdapter):
+    """Brings requests to the sandbox's API without HTTP: hours of them in a moment.
+
+    Args:
+        core: The API.
+        clock: The clock of both sides.
+        latency: Seconds that an answer takes.
+    """
+
+    def __init__(self, core: Core, clock: FakeClock, latency: float) -> None:
+        super().__init__()
+        self._core = core
+        self._clock = clock
+        self._latency = latency
+
+    def send(self, request: requests.PreparedRequest, **_: Any) -> requests.Response:  # type: ignore[override]
+        self._clock.passed += self._latency / 2
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        body = json.loads(request.body.read())  # type: ignore[union-attr]
+        entry = self._core.book.open(self._core.now(), "feed", headers, body=body)
+        reply = answer(self._core, entry, None)
+        self._core.book.close()
+        assert reply
+        date = format_datetime(self._core.now(), usegmt=True)
+        self._clock.passed += self._latency / 2
+        response = requests.Response()
+        response.status_code = reply.status
+        response.headers.update({"Date": date} | reply.headers)
+        response.raw = HTTPResponse(io.BytesIO(reply.payload()), preload_content=False)
+        response.url = request.url or ""
+        return response
+
+    def close(self) -> None:
+        pass
+
+
+def paced(limits: Limits | None, latency: float, **options: Any) -> tuple[FeedClient, Core]:
+    """A client and an API with rate limits, both by the same made-up clock."""
+    clock = FakeClock()
+    core = Core(size=1, clock=clock.unix_time, rate_limits=limits, balance=10**9, **options)
+    session = requests.Session()
+    session.mount("https://", InProcess(core, clock, latency))
+    session.trust_env = False
+    return FeedClient("https://jobo.example", core.api_key, session, clock), core
+
+
+@pytest.mark.parametrize(("latency", "offset"), [(0.05, 0), (0.2, 0.5), (0.45, 7200.3)])
+def test_pacing_uses_a_minutes_rate_with_almost_no_429(latency: float, offset: float) -> None:
+    minutes = 10
+    feed, core = paced([(120, 60)], latency, clock_offset=offset)
+    end = minutes * 60
+    while feed.clock.passed < end:
+        feed.page(rows=1)
+    answered = [entry.status for entry in core.feed_requests]
+    assert answered.count(200) >= 0.95 * 120 * minutes
+    assert answered.count(429) <= 0.01 * len(answered)
+
+
+def test_first_half_of_an_allowance_is_not_paced() -> None:
+    feed, core = paced([(120, 60)], 0.1)
+    for _ in range(60):
+        feed.page(rows=1)
+    assert len(core.feed_requests) == 60
+    assert feed.clock.passed == pytest.approx(6)
+    for _ in range(10):
+        feed.page(rows=1)
+    assert feed.clock.passed > 10
+
+
+@pytest.mark.parametrize(("seconds", "waited"), [(3_600, 1_800), (3_601, 0), (-1, 0)])
+def test_rest_of_an_allowance_is_spread_over_at_most_an_hour(
+    sandbox: Sandbox, feed: FeedClient, seconds: int, waited: float
+) -> None:
+    reset = str(int(NOON.timestamp()) + seconds)
+    allowance = {"X-RateLimit-Limit": "9", "X-RateLimit-Remaining": "1", "X-RateLimit-Reset": reset}
+    sandbox.faults.add(Fault(headers=allowance))
+    cursor = feed.page().next_cursor
+    feed.page(cursor)
+    assert feed.clock.passed == pytest.approx(waited, abs=1e-3)
+
+
+@pytest.mark.parametrize("text", GARBAGE)
+@pytest.mark.parametrize("name", ["X-RateLimit-Remaining", "X-RateLimit-Reset"])
+def test_invalid_headers_pace_nothing(
+    sandbox: Sandbox, feed: FeedClient, name: str, text: str
+) -> None:
+    sensible = {"X-RateLimit-Limit": "9", "X-RateLimit-Remaining": "1"}
+    reset = {"X-RateLimit-Reset": str(int(NOON.timestamp()) + 60)}
+    sandbox.faults.add(Fault(headers=sensible | reset | {name: text}))
+    cursor = feed.page().next_cursor
+    feed.page(cursor)
+    assert feed.clock.passed == 0
+
+
+def test_pause_for_the_rate_limit_is_logged(
+    sandbox: Sandbox, feed: FeedClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    allowance = {
+        "X-RateLimit-Limit": "120",
+        "X-RateLimit-Remaining": "0",
+        "X-RateLimit-Reset": str(int(NOON.timestamp()) + 3_600),
+    }
+    sandbox.faults.add(Fault(headers=allowance))
+    feed.page(feed.page().next_cursor)
+    assert caplog.messages == ["Jobo's rate limit is reached: waiting 3,600 s."]

@@ -105,13 +105,6 @@ class TestWithoutSettings:
         assert not set(shown) & {"batch_config", "emit_activate_version_messages"}
         assert not set(about["capabilities"]) & {"batch", "activate-version"}
 
-    def test_about_as_markdown_describes_every_setting(self, tmp_path: Path) -> None:
-        run = _offline(tmp_path, "--about", "--format", "markdown")
-        assert run.returncode == 0, run.stderr
-        for setting in SETTINGS:
-            assert f"| {setting.name} |" in run.stdout
-            assert setting.description in run.stdout
-
     def test_test_mode_without_settings_asks_for_the_key(self, tmp_path: Path) -> None:
         assert "'api_key'" in complaint(_offline(tmp_path, "--test"))
 
@@ -156,7 +149,7 @@ class TestTestMode:
         assert run.returncode == 0, run.stderr
         assert run.stderr.splitlines()[-1].endswith(f" | {run.lines('INFO')[-1]}")
         assert re.fullmatch(
-            r"Connection OK: 127\.0\.0\.1 answered in \d+\.\d s, the key is valid, balance "
+            r"Connection OK: 127\.0\.0\.1 answered, the key is valid, balance "
             r"\$9,999\.95; this test cost \$0\.05\.",
             run.lines("INFO")[-1],
         )
@@ -181,20 +174,6 @@ class TestTestMode:
         assert len(empty.sandbox.feed_requests) == 1
         assert run.records == []
 
-    def test_it_passes_without_a_match(self, tap: Tap, sandbox: Sandbox) -> None:
-        run = tap.run("--test", industries=["no such tag"])
-        assert run.returncode == 0, run.stderr
-        assert sandbox.rows_billed == 0
-        assert len(sandbox.feed_requests) == 1
-
-    def test_it_emits_one_row_even_if_more_arrive(self, tap: Tap, sandbox: Sandbox) -> None:
-        rows = list(sandbox.world.rows().values())[:3]
-        sandbox.faults.add(Fault(replace=lambda body: {**body, "career_sites": rows}))
-        run = tap.run("--test")
-        assert run.returncode == 0, run.stderr
-        assert len(run.records) == 1
-        assert len(sandbox.feed_requests) == 1
-
     @pytest.mark.parametrize("value", ["records", "disabled"])
     def test_it_has_no_other_values(self, tap: Tap, sandbox: Sandbox, value: str) -> None:
         assert "is not one of 'all', 'schema'" in complaint(tap.run(f"--test={value}"))
@@ -210,7 +189,7 @@ class TestTestMode:
         catalog = selecting(catalog, expired_jobs=False, companies=True)
         run = tap.run("--test", catalog=catalog, company_ids=company_ids)
         assert run.ids == company_ids
-        assert re.search(r"answered in \d\.\d s; this test was free\.", run.lines("INFO")[-1])
+        assert re.search(r"answered; this test was free\.", run.lines("INFO")[-1])
         assert "companies needs career_sites" in complaint(tap.run("--test", catalog=catalog))
 
         catalog = selecting(catalog, companies=False)

@@ -64,13 +64,6 @@ def test_a_dropped_page_is_requested_again(tap: Tap, folder: Path, broken: str) 
     assert tap.sandbox.rows_billed == 170
 
 
-def test_a_broken_page_without_a_journal_says_what_it_costs(tap: Tap) -> None:
-    tap.sandbox.faults.add(BROKEN["no has_more"], endpoint="feed")
-    line = complaint(tap.run(journal=False))
-    assert "the page is then billed again" in line
-    assert "drop" not in line
-
-
 def test_a_page_that_leads_back_is_billed_once(tap: Tap) -> None:
     cursors: list[str] = []
 
@@ -84,12 +77,3 @@ def test_a_page_that_leads_back_is_billed_once(tap: Tap) -> None:
     billed = tap.sandbox.rows_billed
     assert complaint(tap.run(state=first.state)) == line
     assert tap.sandbox.rows_billed == billed == 100
-
-
-def test_a_page_sent_as_206_is_a_page(tap: Tap) -> None:
-    tap.sandbox.faults.add(Fault(send_as=206), on=2)
-    run = tap.run()
-    assert run.returncode == 0, run.stderr
-    assert len(run.ids) == 120
-    assert run.metrics["jobo_credits"] == 6_000
-    assert tap.sandbox.rows_billed == 120

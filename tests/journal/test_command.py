@@ -65,6 +65,8 @@ def test_list_shows_streams_filters_syncs_and_their_worth(tap: Tap, folder: Path
     ids = {name.split(".")[0] for name in names(folder)}
     lines = written(tap, "list")
     assert len(lines) == 5
+    listed = {line.strip() for line in written(tap, "list", "--pages")}
+    assert listed >= {*names(folder)}
     address = tap.sandbox.url
     assert f"career_sites (test key, {address}), filters: none" in lines
     assert f"career_sites (test key, {address}), filters: founded_after=1980" in lines
@@ -73,11 +75,6 @@ def test_list_shows_streams_filters_syncs_and_their_worth(tap: Tap, folder: Path
     assert "  2 pages, worth $5.00, " in "".join(syncs)
     assert all(re.fullmatch(r"  \w+  \d pages, worth \$[\d.]+, \d+ s old", line) for line in syncs)
     assert {line.split()[0] for line in syncs} == ids
-
-
-def test_list_shows_pages_when_asked(tap: Tap, folder: Path) -> None:
-    cut_in_request(tap, 3, billed=False)
-    assert written(tap, "list", "--pages")[2:] == [f"    {name}" for name in names(folder)]
 
 
 def test_no_control_character_reaches_a_terminal(tap: Tap, folder: Path) -> None:
@@ -115,40 +112,6 @@ def test_export_writes_each_raw_page_as_a_line(tap: Tap) -> None:
     assert len(bodies) == 3
 
 
-def test_export_puts_a_page_of_many_lines_on_one(tap: Tap) -> None:
-    page: dict[str, Any] = {"career_sites": [], "next_cursor": None, "has_more": False}
-    body = json.dumps(page, indent=2).replace("\n", "\r\n")
-    tap.sandbox.faults.add(Fault(garbage=body), endpoint="feed")
-    tap.run()
-    assert [json.loads(line) for line in written(tap, "export")] == [page]
-
-
-def test_export_writes_each_row_as_a_line(tap: Tap) -> None:
-    run = tap.run()
-    rows = [json.loads(line) for line in written(tap, "export", "--rows")]
-    assert [row["id"] for row in rows] == run.ids
-    assert rows[0] == tap.sandbox.world.rows()[run.ids[0]]
-
-
-def test_export_writes_rows_exactly_as_they_came(tap: Tap) -> None:
-    row = '{"id" : "x", "n":1.50,  "big":123456789012345678901234567890}'
-    body = f'{{"career_sites":[{row}\n,1],"has_more":false}}'
-    tap.sandbox.faults.add(Fault(garbage=body), endpoint="feed")
-    tap.run()
-    assert written(tap, "export", "--rows") == [row, "1"]
-
-
-@pytest.mark.parametrize("body", ['{"career_sites":', '{"sites":[]}', '{"a":' + "[" * 100_000])
-def test_export_of_rows_names_pages_without_any(tap: Tap, folder: Path, body: str) -> None:
-    cut_in_request(tap, 3, billed=False)
-    rewrite(pages(folder)[1], body=body.encode())
-    run = journal_command(tap, "export", "--rows")
-    assert run.returncode == 1
-    assert len(run.stdout.splitlines()) == 50
-    assert f"{names(folder)[1]} has no rows that can be read" in run.stderr
-    assert body in written(tap, "export")
-
-
 def test_export_skips_a_page_that_is_damaged_on_disk(tap: Tap, folder: Path) -> None:
     cut_in_request(tap, 3, billed=False)
     damage(pages(folder)[0])
@@ -157,21 +120,6 @@ def test_export_skips_a_page_that_is_damaged_on_disk(tap: Tap, folder: Path) -> 
     assert [len(json.loads(line)["career_sites"]) for line in run.stdout.splitlines()] == [50]
     (line,) = run.stderr.splitlines()
     assert f"{names(folder)[0]} is damaged" in line
-
-
-def test_export_writes_quarantined_rows(tap: Tap) -> None:
-    row = quarantine_a_row(tap)
-    assert [json.loads(line) for line in written(tap, "export", "--quarantined")] == [row]
-
-
-def test_a_dropped_page_is_billed_again(tap: Tap, folder: Path) -> None:
-    cut = cut_in_request(tap, 3, billed=False)
-    assert written(tap, "drop", names(folder)[1]) == [
-        "Dropped 1 page, worth $2.50, and 0 quarantined rows."
-    ]
-    assert len(written(tap, "export")) == 1
-    assert replayed(tap.run(state=cut.states[0])) == 0
-    assert tap.sandbox.rows_billed == 170
 
 
 def test_the_pages_behind_a_dropped_one_go_and_cost_too(tap: Tap, folder: Path) -> None:
@@ -214,18 +162,16 @@ def test_a_dropped_sync_is_billed_again(tap: Tap, folder: Path) -> None:
     assert replayed(tap.run()) == 0
 
 
-def test_drop_of_quarantined_rows_keeps_pages(tap: Tap) -> None:
-    quarantine_a_row(tap)
+def test_drop_of_all_empties_the_journal(tap: Tap) -> None:
+    row = quarantine_a_row(tap)
+    assert [json.loads(line) for line in written(tap, "export", "--quarantined")] == [row]
     assert written(tap, "drop", "--quarantined") == [
         "Dropped 0 pages, worth $0.00, and 1 quarantined row."
     ]
     assert len(written(tap, "export")) == 3
-    assert written(tap, "export", "--quarantined") == []
-
-
-def test_drop_of_all_empties_the_journal(tap: Tap) -> None:
-    quarantine_a_row(tap)
-    assert written(tap, "drop", "--all") == ["Dropped 3 pages, worth $6.00, and 1 quarantined row."]
+    assert written(tap, "drop", "--all") == [
+        "Dropped 3 pages, worth $6.00, and 0 quarantined rows."
+    ]
     assert written(tap, "export") == []
     assert written(tap, "export", "--quarantined") == []
 
@@ -252,7 +198,7 @@ def test_drop_refuses_while_a_run_is_in_progress(tap: Tap, folder: Path) -> None
     hold.wait()
     wait_for(lambda: len(pages(folder)) == 1)
     line = refusal(journal_command(tap, "drop", "--all"))
-    assert "A run is in progress" in line
+    assert "is in progress" in line
     assert len(written(tap, "export")) == 1
     hold.release()
     run, _ = finish(process, [])
@@ -266,22 +212,6 @@ def test_a_journal_that_does_not_exist(tap: Tap, args: list[str]) -> None:
     assert str(tap.folder / "journal") in line
     assert "--journal-dir" in line
     assert not (tap.folder / "journal").exists()
-
-
-def test_the_folder_is_an_option_too(tap: Tap) -> None:
-    tap.run()
-    folder = str(tap.folder / "journal")
-    run = execute(
-        [sys.executable, "-m", "tap_jobo.journal", "--journal-dir", folder, "export"],
-        tap.environment({"TAP_JOBO_JOURNAL_DIR": "elsewhere"}),
-    )
-    assert len(run.stdout.splitlines()) == 3
-
-
-def test_the_default_is_the_users_state_folder(tap: Tap) -> None:
-    tap.run(journal_dir=None)
-    run = execute([sys.executable, "-m", "tap_jobo.journal", "export"], tap.environment())
-    assert len(run.stdout.splitlines()) == 3
 
 
 @pytest.mark.parametrize("args", [["list"], ["export"]])

@@ -101,14 +101,6 @@ def test_a_page_that_does_not_follow_ends_the_run(tap: Tap, folder: Path) -> Non
     assert tap.sandbox.rows_billed == 120
 
 
-def test_a_page_damaged_in_its_text_ends_the_run(tap: Tap, folder: Path) -> None:
-    cut = cut_in_request(tap, 3, billed=False)
-    second = pages(folder)[1]
-    rewrite(second, body=b"{")
-    assert f"drop {name_of(second)}" in complaint(tap.run(state=cut.states[0]))
-    assert tap.sandbox.rows_billed == 100
-
-
 @pytest.mark.parametrize("file", ["sync.json", "completed.json"])
 def test_a_damaged_small_file_ends_the_run(tap: Tap, folder: Path, file: str) -> None:
     state = tap.run(state=tap.run().state).state
@@ -168,12 +160,6 @@ def test_an_unusable_journal_ends_the_run(
     assert len(tap.run(journal=False).ids) == 120
 
 
-def test_a_folder_that_cannot_be_created_ends_the_run(tap: Tap) -> None:
-    line = complaint(tap.run(journal_dir="/proc/tap-jobo"))
-    assert "/proc/tap-jobo" in line
-    assert not tap.sandbox.ledger
-
-
 @pytest.mark.parametrize("mode", [0o500, 0o000], ids=["read only", "closed"])
 def test_a_journal_of_another_user_ends_the_run(tap: Tap, folder: Path, mode: int) -> None:
     first = tap.run()
@@ -181,15 +167,6 @@ def test_a_journal_of_another_user_ends_the_run(tap: Tap, folder: Path, mode: in
     key.chmod(mode)
     run = run_unprivileged(tap, state=first.states[0])
     key.chmod(0o700)
-    assert "PermissionError" in complaint(run)
-    assert tap.sandbox.rows_billed == 120
-
-
-def test_a_test_run_does_not_take_a_closed_journal_for_an_empty_one(tap: Tap, folder: Path) -> None:
-    tap.run()
-    folder.chmod(0o000)
-    run = run_unprivileged(tap, "--test")
-    folder.chmod(0o700)
     assert "PermissionError" in complaint(run)
     assert tap.sandbox.rows_billed == 120
 
@@ -292,13 +269,3 @@ def test_the_totals_of_a_sync_go_on_in_a_later_run(tap: Tap, folder: Path) -> No
     cut = cut_in_request(tap, 3, billed=False)
     tap.run(state=cut.state)
     assert [header(page).total_credits for page in pages(folder)] == [2_500, 5_000, 6_000]
-
-
-def test_the_mode_of_a_linked_folder_stays(tap: Tap, folder: Path) -> None:
-    target = tap.folder / "target"
-    target.mkdir(mode=0o750)
-    folder.symlink_to(target)
-    assert tap.run().returncode == 0
-    assert target.stat().st_mode & 0o777 == 0o750
-    assert folder.is_symlink()
-    assert replayed(tap.run()) == 120

@@ -42,28 +42,10 @@ def test_without_a_home_the_tap_asks_for_a_folder(tap: Tap) -> None:
     assert [file.name for file in tap.folder.iterdir()] == ["config.json"]
 
 
-def test_without_a_home_a_tilde_is_no_folder(tap: Tap) -> None:
-    args = tap.command(settings={"journal_dir": "~/paid"})[1:]
-    assert "'journal_dir' must be" in complaint(run_without_account(tap, "tap_jobo", args))
-    assert not tap.sandbox.ledger
-
-
 def test_without_a_home_a_given_folder_works(tap: Tap) -> None:
     run = run_without_account(tap, "tap_jobo", tap.command()[1:])
     assert run.returncode == 0, run.stderr
     assert len(pages(tap.folder / "journal")) == 3
-
-
-def test_without_a_home_a_journal_that_is_off_works(tap: Tap) -> None:
-    args = tap.command(settings={"journal_dir": None, "journal": False})[1:]
-    assert len(run_without_account(tap, "tap_jobo", args).ids) == 120
-
-
-def test_without_a_home_the_command_says_so(tap: Tap) -> None:
-    run = run_without_account(tap, "tap_jobo.journal", ["list"])
-    assert run.returncode == 1
-    (line,) = run.stderr.splitlines()
-    assert "--journal-dir" in line
 
 
 @pytest.mark.parametrize(

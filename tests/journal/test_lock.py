@@ -69,21 +69,6 @@ def test_test_mode_takes_no_lock(tap: Tap) -> None:
         assert tap.run("--test").returncode == 0
 
 
-def test_test_mode_leaves_no_lock(tap: Tap, folder: Path) -> None:
-    assert tap.run("--test").returncode == 0
-    assert not folder.exists()
-
-
-def test_discovery_takes_no_lock(tap: Tap) -> None:
-    with under_way(tap):
-        assert tap.run("--discover").returncode == 0
-
-
-def test_a_journal_that_is_off_needs_no_lock(tap: Tap) -> None:
-    with under_way(tap, journal=False):
-        assert tap.run(journal=False).returncode == 0
-
-
 def test_a_lock_that_cannot_be_taken_is_a_warning(tap: Tap, folder: Path) -> None:
     tap.run()
     (lock,) = folder.glob("*.lock")

@@ -63,13 +63,6 @@ def test_resync_reads_everything_again(tap: Tap, state: Any) -> None:
     assert tap.sandbox.rows_billed == billed + 120
 
 
-def test_a_variable_is_enough_for_a_resync(tap: Tap, state: Any) -> None:
-    assert state
-    run = tap.run("--config=ENV", env={"TAP_JOBO_ON_MISSING_STATE": "resync"})
-    assert run.returncode == 0, run.stderr
-    assert len(run.ids) == 120
-
-
 def test_a_resync_that_is_cut_off_goes_on(tap: Tap, state: Any) -> None:
     assert state
     billed = tap.sandbox.rows_billed
@@ -115,12 +108,6 @@ def test_resume_without_a_complete_sync_is_an_error(tap: Tap) -> None:
     assert not tap.sandbox.ledger
 
 
-@pytest.mark.parametrize("value", ["resume", "resume:", "keep", "resume:a b"])
-def test_another_value_is_refused(tap: Tap, value: str) -> None:
-    line = complaint(tap.run(on_missing_state=value))
-    assert line.startswith("Setting 'on_missing_state' must be error, resync, or resume:")
-
-
 def test_several_streams_may_be_resumed(tmp_path: Path) -> None:
     with Sandbox(size=20, jobs=30, seed=2) as sandbox:
         tap = tap_of(sandbox, tmp_path, discover(tmp_path), "jobs", "career_sites")
@@ -150,24 +137,6 @@ def test_without_a_journal_it_is_a_first_sync(tap: Tap, state: Any) -> None:
 def test_a_full_table_needs_no_state(tap: Tap, state: Any) -> None:
     assert state
     assert len(tap.run(catalog=full_table(tap)).ids) == 120
-
-
-def test_a_free_feed_needs_no_state(tmp_path: Path) -> None:
-    with Sandbox(size=20, jobs=30, seed=2) as sandbox:
-        tap = tap_of(sandbox, tmp_path, discover(tmp_path), "expired_jobs")
-        for _ in range(2):
-            assert tap.run().returncode == 0
-
-
-def test_an_unfinished_first_sync_is_resumed(tap: Tap) -> None:
-    cut_in_request(tap, 3, billed=False)
-    assert replayed(tap.run()) == 100
-    assert rows_billed_twice(tap.sandbox) == 0
-
-
-def test_other_filters_have_a_state_of_their_own(tap: Tap, state: Any) -> None:
-    assert state
-    assert tap.run(country_codes=["DE"]).returncode == 0
 
 
 # Full refreshes

@@ -69,7 +69,7 @@ def test_a_change_in_all_rows_ends_the_run_and_is_kept(tap: Tap, folder: Path, c
     tap.sandbox.faults.add(each_row(spoil))
     first = tap.run()
     line = complaint(first)
-    assert f"a usable '{field}'" in line if field != "id" else "a usable 'id' (a UUID)" in line
+    assert f"a usable '{field}'" in line
     assert "None of the last 50 rows of career_sites" in line
     assert first.records == []
     assert all(state == {"bookmarks": {"career_sites": {}}} for state in first.states)
@@ -116,43 +116,6 @@ def test_a_page_of_another_format_is_replayed_by_a_newer_tap(tap: Tap) -> None:
     assert [json.loads(line)] == bodies
 
 
-@pytest.mark.parametrize("form", ["{0}", "urn:uuid:{0}", "{{{0}}}", "upper", "no dashes"])
-def test_ids_of_another_form_are_taken(tap: Tap, form: str) -> None:
-    forms: dict[str, Callable[[str], str]] = {
-        "upper": str.upper,
-        "no dashes": lambda key: key.replace("-", ""),
-    }
-    write = forms.get(form, form.format)
-    tap.sandbox.faults.add(each_row(lambda row: row.update(id=write(row["id"]))))
-    run = tap.run()
-    assert run.returncode == 0, run.stderr
-    assert set(run.ids) == tap.sandbox.world.rows().keys()
-
-
-def test_a_change_of_another_field_is_rescued(tap: Tap) -> None:
-    tap.sandbox.faults.add(each_row(lambda row: row.update(summary={"en": row["summary"]})))
-    run = tap.run()
-    assert run.returncode == 0, run.stderr
-    rows = tap.sandbox.world.rows()
-    assert len(run.records) == 120
-    for record in run.records:
-        rescued = json.loads(record["_rescued_data"])
-        assert rescued == {"summary": {"en": rows[record["id"]]["summary"]}}
-        assert record["summary"] is None
-    assert any("'summary'" in line for line in run.lines("ERROR"))
-
-
-def test_unknown_fields_are_rescued(tap: Tap) -> None:
-    tap.sandbox.faults.add(each_row(lambda row: row.update(score=row["name"])))
-    run = tap.run()
-    assert run.returncode == 0, run.stderr
-    names = [json.loads(record["_rescued_data"])["score"] for record in run.records]
-    assert names == [record["name"] for record in run.records]
-    assert len(names) == 120
-    (warning,) = run.lines("WARNING")
-    assert "'score'" in warning
-
-
 # Small pages add up
 
 
@@ -197,30 +160,6 @@ def test_without_a_journal_damaged_rows_are_emitted(tap: Tap) -> None:
     assert len(tap.run(journal=False).ids) == 1
 
 
-def test_small_pages_of_one_sync_add_up(tap: Tap) -> None:
-    _, spoil = CHANGES["id is an integer"]
-    tap.sandbox.faults.add(each_row(spoil))
-    run = tap.run(batch_size=2)
-    assert "None of the last 6 rows" in complaint(run)
-    assert run.bookmark["scan"]["rows"] == 4
-
-
-def test_rows_damaged_in_another_way_do_not_add_up(tap: Tap) -> None:
-    rows = rows_without_id(1, 2, 3, 4)
-    keys = [*tap.sandbox.world.rows()]
-    others = [{**row, "id": key, "ats": None} for row, key in zip(rows, keys, strict=False)]
-    tap.sandbox.faults.add(pages_of(rows, others))
-    assert [run.returncode for run in run_each_page(tap, 2)] == [0, 0]
-
-
-def test_dropped_rows_count_no_more(tap: Tap) -> None:
-    rows = rows_without_id(1, 2, 3, 4, 5)
-    tap.sandbox.faults.add(pages_of(rows[:4], rows[4:]))
-    (first,) = run_each_page(tap, 1)
-    assert journal_command(tap, "drop", "--quarantined").returncode == 0
-    assert tap.run(state=first.state).returncode == 0
-
-
 def test_a_replayed_page_does_not_count_twice(tap: Tap) -> None:
     empty: list[Row] = []
     tap.sandbox.faults.add(
@@ -251,16 +190,6 @@ def run_with_a_bad_row(tap: Tap) -> tuple[Run, Row]:
     run = tap.run()
     assert run.returncode == 0, run.stderr
     return run, spoiled
-
-
-def test_a_single_bad_row_is_skipped_and_quarantined(tap: Tap, folder: Path) -> None:
-    run, row = run_with_a_bad_row(tap)
-    assert len(run.ids) == 119
-    assert len(run.lines("ERROR")) == 1
-    assert quarantined(folder) == [row]
-    assert run.metrics["jobo_rows_skipped"] == 1
-    (summary,) = [line for line in run.lines("INFO") if line.startswith("Summary: career_sites")]
-    assert "1 quarantined" in summary
 
 
 def test_a_row_is_quarantined_once(tap: Tap, folder: Path) -> None:

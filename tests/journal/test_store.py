@@ -12,7 +12,6 @@ from tap_jobo.journal.bucket import Bucket, open_bucket
 from tap_jobo.journal.folder import Folder
 from tap_jobo.journal.lease import store_errors
 from tap_jobo.journal.store import ExistsError, MissingError, Store, StoreError
-from tap_jobo.settings.bucket_url import parse_bucket_url
 from tests.support import bucket as fake
 from tests.support.clock import FakeClock
 
@@ -31,9 +30,8 @@ def opens(request: pytest.FixtureRequest, tmp_path: Path) -> Opens:
     memory = MemoryStore()
 
     def in_bucket() -> Store:
-        url = parse_bucket_url(f"{request.param}://journals{tmp_path}")
-        assert url
-        return Bucket(open_bucket(url), str(url))
+        url = f"{request.param}://journals{tmp_path}"
+        return Bucket(open_bucket(url), url)
 
     kinds: dict[str, tuple[str, Opens]] = {
         "folder": ("", lambda: Folder(tmp_path / "journal")),
@@ -100,10 +98,6 @@ def test_what_is_removed_is_gone_and_the_rest_is_not(opens: Opens) -> None:
     opens().remove(others[1:])  # as two who remove the same
     assert sorted(opens().list("v1")) == [PAGE, others[0]]
     opens().create(others[2], b"another")
-
-
-def test_a_store_tells_its_location(store: Store, tmp_path: Path) -> None:
-    assert str(tmp_path) in store.location
 
 
 def test_a_bucket_out_of_reach_is_an_error() -> None:

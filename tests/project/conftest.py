@@ -2,41 +2,51 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 
 from jobo_sandbox import Sandbox
 from jobo_sandbox.postgres import running_postgres
-from tests.support.meltano import Project
+from tests.support.meltano import Project, install_plugins
 from tests.support.repository import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
-@pytest.fixture(scope="module")
-def project_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project folder, whose plugins are installed once."""
-    folder = tmp_path_factory.mktemp("project")
-    text = (REPOSITORY / "meltano.yml").read_text()
-    (folder / "meltano.yml").write_text(text.replace("pip_url: -e .", f"pip_url: -e {REPOSITORY}"))
-    return folder
+@pytest.fixture(scope="session")
+def plugins(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A project folder whose plugins are installed, once for all workers."""
+    base = tmp_path_factory.getbasetemp()
+    image = (base if worker_id == "master" else base.parent) / "image"
+    with FileLock(f"{image}.lock"):
+        if not image.exists():
+            install_plugins(image)
+    return image
 
 
-@pytest.fixture(scope="module")
-def postgres_port(open_folder: Path) -> Iterator[int]:
+@pytest.fixture(scope="session")
+def postgres_port() -> Iterator[int]:
     """A Postgres, by its port."""
-    with running_postgres(open_folder / "data") as port:
+    with (
+        TemporaryDirectory(prefix="tap-jobo-") as folder,  # not pytest's own, closed to others
+        running_postgres(Path(folder, "data")) as port,
+    ):
         yield port
 
 
 @pytest.fixture
 def project(
-    project_folder: Path, postgres_port: int, request: pytest.FixtureRequest
+    plugins: Path, postgres_port: int, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[Project]:
-    """A sandbox of 300 companies, and a schema and a state of the test's own."""
-    with Sandbox(size=300, seed=1) as sandbox:
+    """The repository's project, 150 companies with 120 jobs, and a schema of the test's own."""
+    with Sandbox(size=150, jobs=120, seed=1) as sandbox:
         name = request.node.name.removeprefix("test_")[:40]
-        yield Project(project_folder, postgres_port, sandbox, name)
+        folder = tmp_path / "project"
+        yield Project.make(
+            REPOSITORY / "meltano.yml", plugins, folder, postgres_port, sandbox, name
+        )

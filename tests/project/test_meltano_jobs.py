@@ -3,57 +3,29 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import psycopg
 import pytest
 import yaml
-from psycopg.rows import dict_row
 
-from jobo_sandbox import Sandbox
 from tests.support.companies import FIELDS, OBJECTS, expected_profile
 from tests.support.docs import block
 from tests.support.jobs import STREAMS
-from tests.support.meltano import PIPELINE, Project
 from tests.support.repository import REPOSITORY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from tests.support import Run
+    from tests.support.meltano import Project
 
 SELECT = {"TAP_JOBO__SELECT": json.dumps([f"{stream}.*" for stream in STREAMS])}
 FREQUENT = ("run", "tap-jobo-frequent", "target-postgres")
 
 
-@pytest.fixture
-def hiring(
-    project_folder: Path, postgres_port: int, request: pytest.FixtureRequest
-) -> Iterator[Project]:
-    """A sandbox of 30 companies with 120 jobs, and a schema and a state of the test's own."""
-    with Sandbox(size=30, jobs=120, seed=1) as sandbox:
-        name = request.node.name.removeprefix("test_")[:40]
-        yield Project(project_folder, postgres_port, sandbox, name)
-
-
-def run(project: Project, *command: str, **variables: str) -> Run:
-    done = project.meltano(*command, env=variables)
-    assert done.returncode == 0, done.stderr
-    return done
-
-
-def table(project: Project, name: str) -> dict[str, dict[str, Any]]:
-    with psycopg.connect(project.url.replace("+psycopg", ""), row_factory=dict_row) as database:
-        rows = database.execute(f'SELECT * FROM "{project.name}"."{name}"').fetchall()
-    return {str(row["id"]): row for row in rows}
-
-
-def test_five_streams_fill_five_tables(hiring: Project) -> None:
-    world, sandbox = hiring.sandbox.world, hiring.sandbox
-    run(hiring, *PIPELINE, **SELECT)
-    tables = {stream: table(hiring, stream) for stream in STREAMS}
+def test_five_streams_fill_five_tables(project: Project) -> None:
+    world, sandbox = project.sandbox.world, project.sandbox
+    project.run(env=SELECT)
+    tables = {stream: project.table(stream) for stream in STREAMS}
     assert tables["career_sites"].keys() == tables["companies"].keys() == world.rows().keys()
     assert tables["jobs"].keys() == world.jobs().keys()
     assert tables["managed_jobs"].keys() == world.managed_jobs().keys()
@@ -77,106 +49,77 @@ def test_five_streams_fill_five_tables(hiring: Project) -> None:
     world.expire_job(gone)
     site = next(iter(world.rows()))
     world.touch(site, summary="Changed since.")
-    second = run(hiring, *PIPELINE, **SELECT)
+    second = project.run(env=SELECT)
     assert sandbox.rows_billed == billed + 3  # the site, the job, the managed job
-    assert table(hiring, "career_sites")[site]["summary"] == "Changed since."
-    assert table(hiring, "jobs")[changed]["title"] == "Changed since"
-    assert table(hiring, "managed_jobs")[changed]["title"] == "Changed since"
-    expired, job = table(hiring, "expired_jobs")[gone], table(hiring, "jobs")[gone]
+    assert project.table("career_sites")[site]["summary"] == "Changed since."
+    assert project.table("jobs")[changed]["title"] == "Changed since"
+    assert project.table("managed_jobs")[changed]["title"] == "Changed since"
+    expired, job = project.table("expired_jobs")[gone], project.table("jobs")[gone]
     assert expired["reported_at"] > job["updated_at"]
     assert "1 row in 1 page" in second.stderr + second.stdout
 
 
-def test_frequent_extractor_has_a_state_of_its_own(hiring: Project) -> None:
+def test_frequent_extractor_has_a_state_of_its_own(project: Project) -> None:
     """The name `tap-jobo-jobs` would take `TAP_JOBO_JOBS_BATCH_SIZE` for its `batch_size`."""
-    sandbox = hiring.sandbox
-    run(hiring, *FREQUENT, TAP_JOBO_JOBS_BATCH_SIZE="70")
+    sandbox = project.sandbox
+    project.run(*FREQUENT, env={"TAP_JOBO_JOBS_BATCH_SIZE": "70"})
     assert {entry.endpoint for entry in sandbox.ledger} >= {"jobs", "expired_jobs"}
     assert not sandbox.feed_requests
     first, *others = sandbox.requests_to("jobs")
     assert first.body == {"batch_size": 70}
     assert len(others) == 1
-    assert table(hiring, "jobs").keys() == sandbox.world.jobs().keys()
-    run(hiring, *PIPELINE)
-    states = run(hiring, "state", "list").stdout
+    assert project.table("jobs").keys() == sandbox.world.jobs().keys()
+    project.run()
+    assert sandbox.rows_billed == 150 + 120
+    states = project.run("state", "list").stdout
     assert "dev:tap-jobo-frequent-to-target-postgres" in states
     assert "dev:tap-jobo-to-target-postgres" in states
 
-    billed = sandbox.rows_billed
-    assert billed == 30 + 120
-    sandbox.world.add_job()
-    run(hiring, *FREQUENT)
-    assert sandbox.rows_billed == billed + 1
-    assert table(hiring, "jobs").keys() == sandbox.world.jobs().keys()
 
+def test_recipe_keeps_a_job_board_current(project: Project) -> None:
+    """The SQL of docs/how-to/job-board.md."""
+    world, sandbox = project.sandbox.world, project.sandbox
 
-# The SQL of docs/how-to/job-board.md
+    def current_jobs() -> set[str]:
+        return {str(row["id"]) for row in project.query(block("open-jobs"))}
 
-
-def query(project: Project, sql: str, *values: object) -> list[dict[str, Any]]:
-    url = project.url.replace("+psycopg", "")
-    options = f"-c search_path={project.name} -c timezone=UTC"
-    with psycopg.connect(url, options=options, row_factory=dict_row) as database:
-        cursor = database.execute(sql.encode(), values)
-        return cursor.fetchall() if cursor.description else []
-
-
-def current_jobs(project: Project) -> set[str]:
-    return {str(row["id"]) for row in query(project, block("open-jobs"))}
-
-
-def test_recipe_keeps_a_job_board_current(hiring: Project) -> None:
-    world, sandbox = hiring.sandbox.world, hiring.sandbox
-    small = {"TAP_JOBO_MAX_CREDITS": "150", "TAP_JOBO_JOBS_BATCH_SIZE": "50"}
+    small = {"TAP_JOBO_MAX_CREDITS": "240", "TAP_JOBO_JOBS_BATCH_SIZE": "80"}
     runs = 0
     output = ""
-    while "Summary: jobs" not in output or "sync complete" not in _summary(output):
-        done = run(hiring, *FREQUENT, **small)
+    while not re.search("Summary: jobs: .*sync complete", output):
+        done = project.run(*FREQUENT, env=small)
         output = done.stdout + done.stderr
-        world.expire_job(next(key for key in world.jobs() if key in table(hiring, "jobs")))
+        world.expire_job(next(key for key in world.jobs() if key in project.table("jobs")))
         runs += 1
         assert runs < 10
     assert runs > 1
-    assert sandbox.credits_billed <= runs * 150
+    assert sandbox.credits_billed <= runs * 240
 
-    returns, leaves, *_ = (key for key in table(hiring, "jobs") if key in world.jobs())
+    returns, leaves, lost, *_ = (key for key in project.table("jobs") if key in world.jobs())
     # The API may omit it.
-    query(hiring, "UPDATE jobs SET updated_at = NULL WHERE id = %s", leaves)
+    project.query("UPDATE jobs SET updated_at = NULL WHERE id = %s", leaves)
     for key in (returns, leaves):
         world.expire_job(key)
-    run(hiring, *FREQUENT)
-    assert {returns, leaves}.isdisjoint(current_jobs(hiring))
-    assert current_jobs(hiring) == world.jobs().keys()
+    project.run(*FREQUENT)
+    assert {returns, leaves}.isdisjoint(current_jobs())
+    assert current_jobs() == world.jobs().keys()
 
     world.touch_job(returns, title="Open again")
     added = world.add_job()
-    run(hiring, *FREQUENT)
-    assert {returns, added} <= current_jobs(hiring) == world.jobs().keys()
-    assert leaves in table(hiring, "jobs")
-
-    query(hiring, block("delete-expired"))
-    assert table(hiring, "jobs").keys() == world.jobs().keys()
-    world.touch_job(leaves, title="Open again")
-    run(hiring, *FREQUENT)
-    assert leaves in current_jobs(hiring)
-
-
-def _summary(output: str) -> str:
-    return next(line for line in output.splitlines() if "Summary: jobs" in line)
-
-
-def test_full_refresh_of_the_recipe_finds_lost_expiries(hiring: Project) -> None:
-    world = hiring.sandbox.world
-    run(hiring, *FREQUENT)
-    lost = next(iter(world.jobs()))
     world.expire_job(lost, at=datetime.now(UTC) - timedelta(days=8))
-    run(hiring, *FREQUENT)
-    assert lost in table(hiring, "jobs")
-    (clock,) = query(hiring, "SELECT now()::timestamp AS start")
-    refresh = ("run", "--full-refresh", "tap-jobo-frequent", "target-postgres")
-    run(hiring, *refresh, TAP_JOBO_ON_MISSING_STATE="resync")
-    query(hiring, block("delete-lost").replace(":start", "%s"), clock["start"])
-    assert table(hiring, "jobs").keys() == world.jobs().keys()
+    project.run(*FREQUENT)
+    assert {returns, added, lost} <= current_jobs() == world.jobs().keys() | {lost}
+    assert leaves in project.table("jobs")
+
+    project.query(block("delete-expired"))
+    assert project.table("jobs").keys() == world.jobs().keys() | {lost}
+    world.touch_job(leaves, title="Open again")
+    (clock,) = project.query("SELECT now()::timestamp AS start")
+    refresh = ("run", "--full-refresh", *FREQUENT[1:])
+    project.run(*refresh, env={"TAP_JOBO_ON_MISSING_STATE": "resync"})
+    assert leaves in current_jobs()
+    project.query(block("delete-lost").replace(":start", "%s"), clock["start"])
+    assert project.table("jobs").keys() == world.jobs().keys()
 
 
 @pytest.mark.parametrize("file", ["meltano.yml", "plugin.yaml"])

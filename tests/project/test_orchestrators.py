@@ -54,7 +54,7 @@ def test_the_log_is_json_and_without_the_key(tap: Tap, sandbox: Sandbox) -> None
     (summary,) = (line for line in lines if line["message"].startswith("Summary: "))
     example = json.loads(block("log-line"))
     assert example.keys() - {"..."} <= summary.keys()
-    figures = [line["extra"]["metric_info"] for line in lines if "METRIC" in line["message"]]
+    figures = [line["metric_info"] for line in lines if "METRIC" in line["message"]]
     assert {"metric": "jobo_credits", "value": 6_000} in [
         {name: each[name] for name in ("metric", "value")} for each in figures
     ]

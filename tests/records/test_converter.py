@@ -53,7 +53,7 @@ PAGES: dict[str, SearchStrategy[list[Any]]] = {
 }
 EACH_SCHEMA = pytest.mark.parametrize("stream", SCHEMAS)
 SLOW = settings(
-    max_examples=100,
+    max_examples=50,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
@@ -158,17 +158,12 @@ class TestRescue:
     def test_whatever_comes_can_be_stored(self, stream: str, data: st.DataObject) -> None:
         rows = data.draw(st.lists(rows_of(FIELDS[stream], ANY_JSON), max_size=3))
         page = _convert(stream, *rows)
-        assert len(page.records) + len(page.skipped) == page.rows == len(rows)
+        assert len(page.records) + len(page.skipped) == len(rows)
         for record in page.records:
             _assert_storable(msgspec.json.encode(record).decode())
             if record["_rescued_data"] is not None:
                 assert record["_rescued_data"].startswith("{")
                 _assert_storable(record["_rescued_data"])
-
-    def test_it_is_compact_and_sorted_and_null_without_need(self) -> None:
-        text = _record("career_sites", zeta={"b": 1, "a": [1, 2]}, name=5, ats=None)
-        assert text["_rescued_data"] == '{"name":5,"zeta":{"a":[1,2],"b":1}}'
-        assert _rescued("career_sites", name="ACME", ats=None) is None
 
     def test_nested_values_have_their_path(self) -> None:
         assert _rescued(
@@ -234,7 +229,6 @@ class TestPage:
         page = _convert("jobs", *rows)
         assert [record["id"] for record in page.records] == [COMPANY] * 2
         assert page.skipped == [{"id": 5}, "row", None]
-        assert page.rows == 5
 
     def test_damage_is_counted_by_row(self) -> None:
         good = {"id": COMPANY, "name": "ACME", "ats": "lever", "listing_url": "https://x.example"}
@@ -287,13 +281,3 @@ class TestLog:
             converter.convert([{"id": COMPANY, "name": 5}, {"id": 5}] * 10)
         assert len(caplog.messages) == 2 * 21
         assert len(set(caplog.messages)) == 3
-
-    def test_unknown_fields_are_warned_of_once(self, caplog: pytest.LogCaptureFixture) -> None:
-        converter = _converter("companies")
-        round_ = {"zeta\n": 1}
-        row = {"id": COMPANY, "alpha": 1, "funding_rounds": [round_, round_]}
-        converter.convert([row, {"id": COMPANY, "beta": 2}])
-        converter.convert([row])
-        (line,) = caplog.messages
-        assert "'alpha', 'funding_rounds[].zeta\\n'." in line
-        assert "in _rescued_data" in line

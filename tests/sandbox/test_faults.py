@@ -1,12 +1,11 @@
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal
 
 import pytest
 import requests
 
 from jobo_sandbox import Fault, Hold, Sandbox, Shape
 
-from .helpers import CAREER_SITES, EXPIRED, JOBS, MANAGED, get, page, post, profile
+from .helpers import EXPIRED, JOBS, MANAGED, get, page, post, profile
 
 
 def test_a_status_on_the_nth_request(sandbox: Sandbox) -> None:
@@ -62,109 +61,11 @@ def test_errors_come_in_both_shapes(sandbox: Sandbox, shape: Shape) -> None:
     assert set(post(sandbox, {}).json()) == names["message"]
 
 
-@pytest.mark.parametrize(
-    ("body", "content_type"), [("<h1>Bad</h1>", "text/html"), ({"x": 1}, "application/")]
-)
-def test_a_status_with_any_body(sandbox: Sandbox, body: Any, content_type: str) -> None:
-    sandbox.faults.add(Fault(status=502, body=body))
-    answer = post(sandbox, {})
-    assert answer.headers["Content-Type"].startswith(content_type)
-    assert body in (answer.text, answer.json() if isinstance(body, dict) else None)
-
-
-def test_dropped_before_the_answer(sandbox: Sandbox) -> None:
-    sandbox.faults.add(Fault(drop=True))
-    with pytest.raises(requests.ConnectionError, match="without response"):
-        post(sandbox, {})
-    [entry] = sandbox.ledger
-    assert (entry.status, entry.credits) == (None, 0)
-
-
 def test_billed_and_dropped_before_the_answer(sandbox: Sandbox) -> None:
     sandbox.faults.add(Fault(drop=True, billed=True))
     with pytest.raises(requests.ConnectionError, match="without response"):
         post(sandbox, {})
     assert (sandbox.rows_billed, sandbox.credits_billed) == (50, 2_500)
-
-
-def test_rows_under_another_status(sandbox: Sandbox) -> None:
-    sandbox.faults.add(Fault(send_as=206))
-    answer = post(sandbox, {})
-    assert (answer.status_code, len(answer.json()["career_sites"])) == (206, 50)
-    assert answer.headers["X-Credits-Deducted"] == "2500"
-    [entry] = sandbox.ledger
-    assert (entry.status, entry.credits) == (206, 2_500)
-
-
-@pytest.mark.parametrize("path", [CAREER_SITES, JOBS])
-def test_the_same_rows_for_ever(hiring: Sandbox, path: str) -> None:
-    key = "career_sites" if path == CAREER_SITES else "jobs"
-    first = page(hiring, path=path, batch_size=8)
-    hiring.wraps_after = 1
-    answers = [page(hiring, path=path, cursor=first["next_cursor"])]
-    for _ in range(2):
-        answers.append(page(hiring, path=path, cursor=answers[-1]["next_cursor"]))
-    assert answers[0][key] != first[key]
-    assert all(answer[key] == first[key] for answer in answers[1:])
-    assert all(answer["has_more"] for answer in answers)
-    assert len({answer["next_cursor"] for answer in answers}) == 3
-    assert hiring.rows_billed == 32
-
-
-@pytest.mark.parametrize(
-    ("path", "key"), [(CAREER_SITES, "career_sites"), (JOBS, "jobs"), (EXPIRED, "job_ids")]
-)
-def test_empty_pages_for_ever(hiring: Sandbox, path: str, key: str) -> None:
-    hiring.world.expire_job(next(iter(hiring.world.jobs())))
-    hiring.empty_forever = True
-    cursors: list[str] = []
-    for _ in range(4):
-        cursor = {"cursor": cursors[-1]} if cursors else {}
-        answer = page(hiring, path=path, **cursor)
-        assert (answer[key], answer["has_more"]) == ([], True)
-        cursors.append(answer["next_cursor"])
-    assert len(set(cursors)) == 4
-    assert hiring.credits_billed == 0
-    hiring.empty_forever = False
-    assert page(hiring, path=path, cursor=cursors[-1])[key]
-
-
-def test_truncated_in_the_middle(sandbox: Sandbox) -> None:
-    sandbox.faults.add(Fault(truncate=0.5))
-    with pytest.raises(requests.exceptions.ChunkedEncodingError, match="IncompleteRead"):
-        post(sandbox, {})
-    assert (sandbox.rows_billed, sandbox.credits_billed) == (50, 2_500)
-
-
-def test_garbage(sandbox: Sandbox) -> None:
-    sandbox.faults.add(Fault(garbage="<html>sorry</html>"))
-    answer = post(sandbox, {})
-    assert (answer.status_code, answer.text) == (200, "<html>sorry</html>")
-    assert answer.headers["X-Credits-Deducted"] == "2500"
-    assert sandbox.credits_billed == 2_500
-
-
-@pytest.mark.parametrize(
-    ("kind", "status", "member", "text"),
-    [
-        ("400", 400, "detail", "Invalid cursor"),
-        ("400-message", 400, "message", "Invalid cursor"),
-        ("409", 409, "code", "feed_cursor_restart_required"),
-    ],
-)
-def test_a_rejected_cursor(
-    sandbox: Sandbox,
-    kind: Literal["400", "400-message", "409"],
-    status: int,
-    member: str,
-    text: str,
-) -> None:
-    sandbox.faults.add(Fault(reject_cursor=kind))
-    cursor = page(sandbox)["next_cursor"]  # carries none, and so does not meet the fault
-    answer = post(sandbox, {"cursor": cursor})
-    assert answer.status_code == status
-    assert answer.json()[member] == text
-    assert post(sandbox, {"cursor": cursor}).status_code == 200
 
 
 @pytest.mark.parametrize(("billed", "rows"), [(False, 0), (True, 50)])

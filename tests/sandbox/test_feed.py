@@ -32,28 +32,16 @@ def test_rows_have_exactly_the_documented_fields(sandbox: Sandbox) -> None:
             assert 1 <= len(row["industries"]) <= 3
 
 
-@pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("batch_size", [1, 7, 50])
-def test_every_row_comes_once_in_any_order(sandbox: Sandbox, order: Order, batch_size: int) -> None:
-    sandbox.order = order
-    got = ids(sandbox, batch_size=batch_size)
-    assert len(got) == 120
-    assert set(got) == set(sandbox.world.rows())
-
-
 def test_orders_are_what_they_are_called(sandbox: Sandbox) -> None:
     by_time = sorted(sandbox.world.rows(), key=sandbox.world.updated_at)
-    sandbox.order = "updated_asc"
-    assert ids(sandbox) == by_time
-    sandbox.order = "updated_desc"
-    assert ids(sandbox) == by_time[::-1]
-    sandbox.order = "id"
-    assert ids(sandbox) == sorted(by_time)
-
-
-def test_pages_hold_batch_size_rows_and_the_last_one_the_rest(sandbox: Sandbox) -> None:
+    orders = {"updated_asc": by_time, "updated_desc": by_time[::-1], "id": sorted(by_time)}
+    for sandbox.order in ORDERS:
+        for size in (1, 7, 50):
+            assert ids(sandbox, batch_size=size) == orders[sandbox.order]
     assert [len(answer["career_sites"]) for answer in pages(sandbox)] == [50, 50, 20]
-    assert [len(answer["career_sites"]) for answer in pages(sandbox, batch_size=40)] == [40] * 3
+    sandbox.world.touch(by_time[7])
+    sandbox.order = "updated_desc"
+    assert ids(sandbox)[0] == by_time[7]
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -98,37 +86,23 @@ def test_different_filters_all_apply(sandbox: Sandbox) -> None:
     assert both
     for alone in ({"country_codes": ["US"]}, {"is_agency": False}):
         assert set(both) < set(ids(sandbox, **alone))
-
-
-def test_founded_after_includes_its_year(sandbox: Sandbox) -> None:
-    old, new = list(sandbox.world.rows())[:2]
-    sandbox.world.touch(old, founded_year=2098)
-    sandbox.world.touch(new, founded_year=2099)
-    assert ids(sandbox, founded_after=2099) == [new]
-
-
-def test_agencies_and_others_are_told_apart(sandbox: Sandbox) -> None:
-    agencies, others = ids(sandbox, is_agency=True), ids(sandbox, is_agency=False)
-    assert agencies
-    assert sorted(agencies + others) == sorted(sandbox.world.rows())
+    sandbox.world.touch(both[0], founded_year=2098)
+    sandbox.world.touch(both[1], founded_year=2099)
+    assert ids(sandbox, founded_after=2099) == [both[1]]
 
 
 @pytest.mark.parametrize(
     "body",
     [
         {"batch_size": 0},
-        {"batch_size": 51},
         {"batch_size": "50"},
         {"country_codes": ["de"]},
-        {"country_codes": "DE"},
         {"industries": [1]},
         {"company_types": ["charity"]},
         {"founded_after": "2020"},
         {"is_agency": "yes"},
-        {"updated_after": "yesterday"},
         {"updated_after": "2025-01-01"},
         [],
-        "text",
     ],
 )
 def test_bad_input_is_refused_and_costs_nothing(sandbox: Sandbox, body: Any) -> None:
@@ -139,15 +113,41 @@ def test_bad_input_is_refused_and_costs_nothing(sandbox: Sandbox, body: Any) -> 
     assert sandbox.credits_billed == 0
 
 
-def test_empty_pages_in_the_middle_are_not_the_end() -> None:
-    with Sandbox(size=60, empty_every=2) as sandbox:
-        sizes = [len(answer["career_sites"]) for answer in pages(sandbox, batch_size=20)]
-        assert sizes == [20, 0, 20, 0, 20]
+def test_a_cursor_carries_filters_window_and_page_size(sandbox: Sandbox) -> None:
+    whole = ids(sandbox, country_codes=["US"], batch_size=3)
+    first = page(sandbox, country_codes=["US"], batch_size=3)
+    second = page(
+        sandbox,
+        cursor=first["next_cursor"],
+        country_codes=["FR"],
+        updated_after="2999-01-01T00:00:00Z",
+        batch_size=50,
+    )
+    assert [row["id"] for row in second["career_sites"]] == whole[3:6]
 
 
-@pytest.mark.parametrize("name", ["Zürich \N{ROCKET}", "nul \0", "lone \ud800"])
-def test_text_arrives_whatever_is_in_it(name: str) -> None:
-    with Sandbox(size=1) as sandbox:
-        [key] = sandbox.world.rows()
-        sandbox.world.touch(key, name=name)
-        assert [row["name"] for row in page(sandbox)["career_sites"]] == [name]
+def assert_rejected(sandbox: Sandbox, cursor: object) -> None:
+    billed = sandbox.credits_billed
+    response = post(sandbox, {"cursor": cursor})
+    assert response.status_code == 400
+    assert response.json()["detail"] == "Invalid cursor"
+    assert response.headers["Content-Type"].startswith("application/problem+json")
+    assert sandbox.credits_billed == billed
+
+
+@pytest.mark.parametrize("cursor", ["", "ümlaut", "AAAA", 7])
+def test_a_malformed_cursor_is_rejected(sandbox: Sandbox, cursor: object) -> None:
+    assert_rejected(sandbox, cursor)
+
+
+def test_the_same_secret_takes_the_cursors_of_an_earlier_sandbox(sandbox: Sandbox) -> None:
+    cursor = page(sandbox, batch_size=5)["next_cursor"]
+    with Sandbox(size=120, seed=7, secret=sandbox.secret) as later:
+        assert page(later, cursor=cursor)["career_sites"]
+
+
+def test_cursors_issued_so_far_can_be_rejected(sandbox: Sandbox) -> None:
+    cursor = page(sandbox)["next_cursor"]
+    sandbox.expire_cursors()
+    assert_rejected(sandbox, cursor)
+    assert len(ids(sandbox)) == 120

@@ -1,25 +1,13 @@
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
-import requests
 
 from jobo_sandbox import Sandbox
 
-from .helpers import EXPIRED, JOBS, MANAGED, TIMEOUT, get, job_ids, page, post
+from .helpers import JOBS, MANAGED, job_ids, page, post
 
 BOTH = pytest.mark.parametrize("path", [JOBS, MANAGED])
-
-
-def created(row: dict[str, Any]) -> tuple[datetime, str]:
-    return datetime.fromisoformat(row["created_at"]), row["id"]
-
-
-def test_every_job_comes_once_oldest_first(hiring: Sandbox) -> None:
-    rows = hiring.world.jobs()
-    assert len(rows) == 90
-    for size in (1, 7, 90, 1_000):
-        assert job_ids(hiring, batch_size=size) == sorted(rows, key=lambda key: created(rows[key]))
 
 
 @BOTH
@@ -34,16 +22,6 @@ def test_updates_during_a_stable_scan_shift_nothing(hiring: Sandbox, path: str) 
     got = job_ids(hiring, path=path, batch_size=7)
     assert len(got) == len(every)
     assert set(got) == every
-
-
-@BOTH
-def test_updated_after_is_inclusive(hiring: Sandbox, path: str) -> None:
-    first, second, third = list(hiring.world.managed_jobs())[:3]
-    instant = hiring.now() + timedelta(days=1)
-    hiring.world.touch_job(first, at=instant - timedelta(microseconds=1))
-    hiring.world.touch_job(second, at=instant)
-    hiring.world.touch_job(third, at=instant + timedelta(microseconds=1))
-    assert set(job_ids(hiring, path=path, updated_after=instant.isoformat())) == {second, third}
 
 
 def test_posted_after_looks_at_both_times(hiring: Sandbox) -> None:
@@ -67,31 +45,20 @@ def test_posted_after_looks_at_both_times(hiring: Sandbox) -> None:
 def test_values_of_a_list_are_alternatives_and_match_exactly(
     hiring: Sandbox, name: str, trait: str, values: list[str]
 ) -> None:
-    filters: list[dict[str, Any]] = [{name: [value]} for value in values]
-    apart = [set(job_ids(hiring, **each)) for each in filters]
-    wanted: dict[str, Any] = {name: values}
-    both = job_ids(hiring, **wanted, batch_size=3)
-    assert apart[0]
-    assert apart[1]
-    assert set(both) == apart[0] | apart[1]
-    assert len(both) < 90
-    spelled_otherwise: list[dict[str, Any]] = [{name: [values[0].title()]}, {name: ["nonsense"]}]
-    assert [job_ids(hiring, **each) for each in spelled_otherwise] == [[], []]
-    moved = next(iter(apart[0]))
+    def matching(*wanted: str) -> set[str]:
+        filters: dict[str, Any] = {name: [*wanted]}
+        return set(job_ids(hiring, **filters, batch_size=30))
+
+    one, other = (matching(value) for value in values)
+    assert matching(*values) == one | other
+    assert one
+    assert other
+    assert len(one | other) < 90
+    assert matching(values[0].title()) == set()
+    moved = next(iter(one))
     change: dict[str, Any] = {trait: "odd"}
     hiring.world.touch_job(moved, **change)
-    odd: dict[str, Any] = {name: ["odd"]}
-    assert job_ids(hiring, **odd) == [moved]
-
-
-@BOTH
-def test_sources_are_ids_of_tracking_systems(hiring: Sandbox, path: str) -> None:
-    rows = hiring.world.jobs() if path == JOBS else hiring.world.managed_jobs()
-    sources = {row["source"] for row in rows.values()}
-    assert "lever" not in sources
-    for source in sources:
-        expected = {key for key, row in rows.items() if row["source"] == source}
-        assert set(job_ids(hiring, path=path, sources=[source])) == expected
+    assert matching("odd") == {moved}
 
 
 def test_locations_match_any_entry_and_all_of_its_parts(hiring: Sandbox) -> None:
@@ -115,12 +82,9 @@ def test_locations_match_any_entry_and_all_of_its_parts(hiring: Sandbox) -> None
     "body",
     [
         {"batch_size": 0},
-        {"batch_size": 1_001},
-        {"batch_size": "10"},
         {"sources": "lever_co"},
         {"work_models": [1]},
         {"posted_after": "2025-01-01"},
-        {"updated_after": "yesterday"},
         {"locations": ["Germany"]},
         {"locations": [{"country": 1}]},
         [],
@@ -153,40 +117,3 @@ def test_managed_jobs_are_those_of_some_companies(hiring: Sandbox) -> None:
     assert not companies & others
     # Filters of the big feed are not known here, and ignored.
     assert set(job_ids(hiring, path=MANAGED, locations="x", employment_types=7)) == managed.keys()
-
-
-def test_keys_without_managed_sources_are_refused(hiring: Sandbox, sandbox: Sandbox) -> None:
-    assert post(sandbox, {}, path=MANAGED).status_code == 403  # it has no jobs at all
-    hiring.managed_sources = False
-    assert post(hiring, {}, path=MANAGED).status_code == 403
-    assert post(hiring, {}, path=JOBS).status_code == 200
-
-
-@pytest.mark.parametrize("path", [JOBS, MANAGED, EXPIRED, "/api/connectors/filters"])
-def test_a_key_is_needed(hiring: Sandbox, path: str) -> None:
-    method = "POST" if path in {JOBS, MANAGED} else "GET"
-    response = requests.request(method, hiring.url + path, timeout=TIMEOUT)
-    assert response.status_code == 401
-
-
-def test_the_filter_values_that_exist_are_told(hiring: Sandbox) -> None:
-    answer = get(hiring, "/api/connectors/filters").json()
-    assert set(answer) == {"enums", "sources"}
-    assert answer["enums"]["work_models"] == ["remote", "hybrid", "onsite"]
-    assert set(answer["enums"]) == {"work_models", "employment_types", "experience_levels"}
-    counts = {source["key"]: source["count"] for source in answer["sources"]}
-    assert sum(counts.values()) == 90
-    key, count = next(iter(counts.items()))
-    assert count == max(counts.values())
-    assert len(job_ids(hiring, sources=[key])) == count
-    assert hiring.requests_to("filters")[0].credits == 0
-
-
-def test_descriptions_are_html_of_any_size() -> None:
-    for row in Sandbox(size=3, jobs=9).world.jobs().values():
-        assert row["description"].startswith("<p>")
-        assert 300 < len(row["description"]) < 2_000
-    with Sandbox(size=3, jobs=9, description_bytes=8_000) as sandbox:
-        for row in page(sandbox, path=JOBS)["jobs"]:
-            assert len(row["description"].encode()) == 8_000
-            assert row["description"].endswith("</p>")

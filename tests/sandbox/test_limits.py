@@ -1,16 +1,8 @@
-import math
-from email.utils import parsedate_to_datetime
-
 import pytest
 
-from jobo_sandbox import FEED_LIMITS, PROFILE_LIMITS, Sandbox, Shape
+from jobo_sandbox import Sandbox, Shape
 
-from .helpers import CAREER_SITES, EXPIRED, JOBS, MANAGED, Clock, get, page, post, profile
-
-
-def test_the_documented_limits() -> None:
-    assert list(FEED_LIMITS) == [(120, 60), (5_000, 3_600), (50_000, 86_400)]
-    assert list(PROFILE_LIMITS) == [(360, 60), (10_000, 3_600), (100_000, 86_400)]
+from .helpers import CAREER_SITES, EXPIRED, JOBS, MANAGED, Clock, get, page, post
 
 
 def test_headers_tell_of_the_tightest_window() -> None:
@@ -53,24 +45,6 @@ def test_too_many_requests_get_429_and_when_to_come_back(shape: Shape) -> None:
         clock.now += 0.25
         page(sandbox)
         assert post(sandbox, {}).status_code == 429
-
-
-def test_the_reset_is_told_by_the_sandbox_s_own_clock() -> None:
-    clock = Clock()
-    with Sandbox(size=1, clock=clock, clock_offset=7_200, rate_limits=[(9, 60)]) as sandbox:
-        headers = post(sandbox, {}).headers
-        now = parsedate_to_datetime(headers["Date"]).timestamp()
-        assert now == math.floor(clock.now) + 7_200
-        assert int(headers["X-RateLimit-Reset"]) - now == 61
-
-
-def test_profiles_have_limits_of_their_own() -> None:
-    with Sandbox(size=1, rate_limits=[(1, 60)], profile_rate_limits=[(2, 60)]) as sandbox:
-        [key] = sandbox.world.rows()
-        page(sandbox)
-        answers = [profile(sandbox, key) for _ in range(3)]
-        assert [answer.status_code for answer in answers] == [200, 200, 429]
-        assert answers[0].headers["X-RateLimit-Group"] == "general"
 
 
 def test_feeds_share_a_limit_and_filter_values_that_of_profiles() -> None:

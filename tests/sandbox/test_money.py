@@ -1,19 +1,8 @@
 import pytest
-import requests
 
 from jobo_sandbox import Sandbox
 
-from .helpers import TIMEOUT, page, post, profile
-
-
-def test_a_page_costs_its_rows_and_says_so(sandbox: Sandbox) -> None:
-    sandbox.balance = 10_000
-    first = post(sandbox, {})
-    assert first.headers["X-Credits-Deducted"] == "2500"
-    assert first.headers["X-Credits-Required"] == "2500"
-    assert first.headers["X-Credits-Balance"] == "7500"
-    assert first.headers["X-Has-More"] == "true"
-    assert sandbox.balance == 7_500
+from .helpers import post
 
 
 @pytest.mark.parametrize("shape", ["problem", "message"])
@@ -27,51 +16,13 @@ def test_the_balance_must_cover_the_requested_page(sandbox: Sandbox, shape: str)
     assert response.headers["X-Credits-Deducted"] == "0"
     assert sandbox.balance == 2_499
     sandbox.balance = 2_500
-    assert post(sandbox, {}).status_code == 200
+    headers = post(sandbox, {}).headers
+    assert headers["X-Credits-Deducted"] == headers["X-Credits-Required"] == "2500"
+    assert headers["X-Credits-Balance"] == "0"
     assert sandbox.balance == 0
-
-
-def test_profiles_cost_nothing(sandbox: Sandbox) -> None:
-    key = next(iter(sandbox.world.rows()))
-    response = profile(sandbox, key)
-    assert response.status_code == 200
-    assert "X-Credits-Deducted" not in response.headers
-    assert sandbox.credits_billed == 0
 
 
 def test_the_key_has_the_documented_look(sandbox: Sandbox) -> None:
     assert sandbox.api_key.startswith("jbe_test_")
     assert [len(part) for part in sandbox.api_key.split("_")[2:]] == [21, 43]
     assert len(sandbox.api_key) == 74
-
-
-@pytest.mark.parametrize("path", ["/api/career-sites/feed", "/api/companies/x"])
-def test_a_missing_or_unknown_key_is_turned_away(sandbox: Sandbox, path: str) -> None:
-    method = "POST" if path.endswith("feed") else "GET"
-    for headers in ({}, {"X-Api-Key": "jbe_test_wrong"}):
-        response = requests.request(
-            method, sandbox.url + path, headers=headers, timeout=TIMEOUT, json={}
-        )
-        assert response.status_code == 401
-    assert sandbox.credits_billed == 0
-
-
-def test_the_ledger_knows_every_request(sandbox: Sandbox) -> None:
-    first = page(sandbox, batch_size=10)
-    page(sandbox, cursor=first["next_cursor"])
-    post(sandbox, {"batch_size": 0})
-    profile(sandbox, "nobody")
-    one, two, bad, other = sandbox.ledger
-    rows = [row["id"] for row in first["career_sites"]]
-    assert (one.number, one.endpoint, one.status) == (1, "feed", 200)
-    assert (one.cursor, one.row_ids, one.credits) == (None, rows, 500)
-    assert one.body == {"batch_size": 10}
-    assert one.headers["x-api-key"] == sandbox.api_key
-    assert two.cursor == first["next_cursor"]
-    assert (bad.status, bad.row_ids, bad.credits) == (400, [], 0)
-    assert (other.endpoint, other.endpoint_number, other.status) == ("profile", 1, 404)
-    assert other.company_id == "nobody"
-    assert sandbox.feed_requests == [one, two, bad]
-    assert sandbox.profile_requests == [other]
-    assert (sandbox.rows_billed, sandbox.credits_billed) == (20, 1_000)
-    assert sandbox.open_requests == 0

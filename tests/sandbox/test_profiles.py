@@ -25,27 +25,6 @@ def test_profiles_have_all_fields_of_the_contract_and_no_other(sandbox: Sandbox)
     assert seen == documented  # none is always null or empty
 
 
-def test_a_profile_fits_its_row_and_its_filters(sandbox: Sandbox) -> None:
-    for key, row in list(sandbox.world.rows().items())[:10]:
-        company = sandbox.world.company(key)
-        assert company is not None
-        body = profile(sandbox, key).json()
-        for name in row.keys() - {"ats", "details_url"}:
-            assert body[name] == row[name]
-        for name in ("country_code", "company_size", "company_type", "funding_stage"):
-            assert body[name] == company.traits[name]
-
-
-def test_a_profile_is_the_same_until_its_company_changes(sandbox: Sandbox) -> None:
-    key = next(iter(sandbox.world.rows()))
-    before = profile(sandbox, key).json()
-    assert profile(sandbox, key).json() == before
-    sandbox.world.touch(key, summary="Something new.", funding_stage="seed")
-    after = profile(sandbox, key).json()
-    assert (after["summary"], after["funding_stage"]) == ("Something new.", "seed")
-    assert after["founders"] == before["founders"]
-
-
 def test_a_company_that_is_unknown_or_gone_is_not_found(sandbox: Sandbox) -> None:
     key = next(iter(sandbox.world.rows()))
     assert profile(sandbox, "00000000-0000-4000-8000-000000000000").status_code == 404

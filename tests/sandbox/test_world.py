@@ -3,9 +3,7 @@ from email.utils import parsedate_to_datetime
 
 from jobo_sandbox import Sandbox
 
-from .helpers import Clock, ids, post
-
-YEAR = timedelta(days=365)
+from .helpers import Clock, expired_ids, ids, job_ids, post
 
 
 def test_the_same_seed_makes_the_same_world() -> None:
@@ -14,14 +12,6 @@ def test_the_same_seed_makes_the_same_world() -> None:
     assert one.api_key == again.api_key
     assert not one.world.rows().keys() & other.world.rows().keys()
     assert len(one.world) == 300
-
-
-def test_all_were_updated_last_year_but_not_in_the_last_day() -> None:
-    sandbox = Sandbox(size=300)
-    ages = [sandbox.now() - sandbox.world.updated_at(key) for key in sandbox.world.rows()]
-    assert min(ages) >= timedelta(days=1)
-    assert max(ages) <= YEAR + timedelta(minutes=1)
-    assert max(ages) - min(ages) > YEAR / 2
 
 
 def test_as_time_passes_companies_are_updated_and_discovered() -> None:
@@ -49,15 +39,6 @@ def test_life_is_the_same_however_often_one_looks() -> None:
     assert len(once.world) == 20 + 1_300 // 60
 
 
-def test_touching_a_row_updates_it_now(sandbox: Sandbox) -> None:
-    key = next(iter(sandbox.world.rows()))
-    before = sandbox.now()
-    sandbox.world.touch(key, name="Other", unheard_of=1)
-    assert ids(sandbox, updated_after=before.isoformat()) == [key]
-    row = sandbox.world.rows()[key]
-    assert (row["name"], row["unheard_of"]) == ("Other", 1)
-
-
 def test_the_date_header_shows_the_sandbox_s_clock() -> None:
     clock = Clock(1_760_000_000.75)
     with Sandbox(size=1, clock=clock) as sandbox:
@@ -69,3 +50,43 @@ def test_the_date_header_shows_the_sandbox_s_clock() -> None:
             assert shown == expected.replace(microsecond=0)
         sandbox.omit_date_header = True
         assert "Date" not in post(sandbox, {}).headers
+
+
+DAY = timedelta(days=1)
+
+
+def test_companies_are_the_same_with_and_without_jobs() -> None:
+    clock = Clock()
+    bare = Sandbox(size=20, clock=clock, life=True)
+    hiring = Sandbox(size=20, jobs=60, clock=clock, life=True)
+    assert hiring.world.rows() == bare.world.rows()
+    hiring.world.add_job()
+    clock.now += 5_000
+    for sandbox in (bare, hiring):
+        sandbox.world.add()
+    assert hiring.world.rows() == bare.world.rows()
+    assert bare.world.jobs() == {}
+
+
+def test_the_same_seed_makes_the_same_jobs() -> None:
+    clock = Clock()
+    one, again, other = (Sandbox(size=20, jobs=60, seed=s, clock=clock) for s in (1, 1, 2))
+    assert one.world.jobs() == again.world.jobs()
+    assert one.world.expired_jobs() == again.world.expired_jobs()
+    assert not one.world.jobs().keys() & other.world.jobs().keys()
+
+
+def test_as_time_passes_jobs_are_created_updated_and_expired() -> None:
+    clock = Clock()
+    with Sandbox(size=10, jobs=50, clock=clock, life=True) as sandbox:
+        before, start = sandbox.world.jobs(), sandbox.now().isoformat()
+        assert job_ids(sandbox, updated_after=start) == []
+        clock.now += 601
+        after = sandbox.world.jobs()
+        changed = {key for key, row in after.items() if row != before.get(key)}
+        assert set(job_ids(sandbox, updated_after=start)) == changed
+        gone = set(expired_ids(sandbox, expired_since=start))
+        assert len(gone) == 10
+        assert before.keys() - after.keys() <= gone
+        assert len(after.keys() - before.keys()) >= 8
+        assert len(after) == 50

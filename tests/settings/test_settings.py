@@ -263,6 +263,7 @@ BAD: dict[str, list[object]] = {
         "https://connect.jobo.world?key=1",
         "https://connect.jobo.world#x",
         "https://connect.jobo.world/{stream}",
+        "https://connect.jobo.world:99999",
         "https://connect.jobö.world",
     ],
     "start_date": [
@@ -283,7 +284,7 @@ BAD: dict[str, list[object]] = {
     "on_filter_change": ["Error", True],
     "max_credits": [0, "100"],
     "journal_dir": [5, "a\0b", "~no-such-user/journal", "s3://key:secret@bucket"],
-    "company_ids": [["5"], [GUID] * 1_001],
+    "company_ids": [["5"]],
     "jobs_locations": [
         {"country": "Germany"},
         ["Germany"],

@@ -137,15 +137,6 @@ def test_interrupted_sync_older_than_7_days_starts_over(
     assert part["scan"]["started_at"] is None
 
 
-def test_first_sync_resumed_hours_later_is_no_gap(alone: CompaniesTap, hiring: Sandbox) -> None:
-    started = datetime.now(UTC) - timedelta(hours=5)
-    state = pending_of("expired_jobs", started, started - WEEK + HOUR)
-    run = alone.run(state=state)
-    assert run.returncode == 0, run.stderr
-    assert "cursor" not in hiring.requests_to("expired_jobs")[0].body
-    assert gaps(run) == []
-
-
 def test_rejected_cursor_starts_over_free(alone: CompaniesTap, hiring: Sandbox) -> None:
     hiring.faults.add(Fault(replace=more), endpoint="expired_jobs")
     hiring.faults.add(Fault(reject_cursor="409"), on=2, endpoint="expired_jobs")

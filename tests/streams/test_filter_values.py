@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
+from tap_jobo.streams.registry import SETTINGS
 from tests.support.jobs import tap_of
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def tap(hiring: Sandbox, tmp_path: Path, discovered: Json) -> CompaniesTap:
 
 def unknown_values(run: Run) -> list[str]:
     assert run.returncode == 0, run.stderr
-    return [line for line in run.lines("WARNING") if "is not one of Jobo's" in line]
+    return [line for line in run.lines("WARNING") if "Jobo does not list" in line]
 
 
 def test_unknown_values_are_a_warning_before_anything_is_billed(
@@ -34,18 +35,20 @@ def test_unknown_values_are_a_warning_before_anything_is_billed(
     run = tap.run(
         jobs_sources=["lever", known],
         industries=["fintehc", "Real Estate"],
+        country_codes=["UK", "DE"],
         jobs_locations=[{"country": "Germny"}],
     )
     lines = unknown_values(run)  # each once, though two feeds have a filter of sources
     assert [line.split(" ", 2)[1] for line in lines] == ["'jobs_locations':", "'jobs_sources':"]
-    assert "'lever' is not one of Jobo's sources. Did you mean 'lever_co'?" in lines[1]
+    assert "Jobo does not list 'lever', so it matches no rows. Did you mean 'lever_co'?" in lines[1]
     assert "'Real Estate' is not in lower case" in run.stderr
+    assert run.stderr.index("'UK' is not an ISO 3166-1 country code") < run.stderr.index("Summary")
     first = [entry.endpoint for entry in hiring.ledger[:3]]
     assert sorted(first) == ["clock", "filters", "locations"]
 
     run = tap.run(industries=["fintehc"])
     (line,) = unknown_values(run)
-    assert "'fintehc' is not one of Jobo's industries. Did you mean 'fintech'?" in line
+    assert "Jobo does not list 'fintehc', so it matches no rows. Did you mean 'fintech'?" in line
     assert run.stderr.index("fintehc") < run.stderr.index("Summary")
 
 
@@ -65,3 +68,38 @@ def test_list_that_cannot_be_had_stops_nothing(
     run = tap.run(jobs_sources=["lever"])
     assert unknown_values(run) == []
     assert len(hiring.requests_to("filters")) == 1
+
+
+# Filters without such a list: the form of a value
+
+
+NAMED = {setting.name: setting for setting in SETTINGS}
+COMMON = {
+    "company_sizes": ["1-10", "11-50", "51-200", "1001-5000", "10001+"],
+    "funding_stages": ["seed", "series_a", "pre_seed", "ipo", "series_10"],
+    "country_codes": ["DE", "US", "GB", "GR", "TW", "XK", "AQ"],
+    "industries": ["fintech", "real_estate"],
+    "jobs_sources": ["Any Thing"],
+}
+UNCOMMON = [
+    ("company_sizes", "11 - 50", "a size range such as 11-50 or 10001+."),
+    ("company_sizes", "large", "a size range such as 11-50 or 10001+."),
+    ("funding_stages", "Series A", "in lower case with underscores, such as series_a."),
+    ("funding_stages", "pre-seed", "in lower case with underscores, such as pre_seed."),
+    ("industries", "_fintech", "in lower case with underscores, such as fintech."),
+    ("country_codes", "UK", "an ISO 3166-1 country code. Did you mean GB?"),
+    ("country_codes", "XX", "an ISO 3166-1 country code."),
+]
+
+
+def test_common_forms_raise_no_hint() -> None:
+    for name, values in COMMON.items():
+        assert NAMED[name].value_hints(values) == NAMED[name].value_hints(None) == []
+
+
+@pytest.mark.parametrize(("name", "value", "expected"), UNCOMMON)
+def test_other_form_is_one_line_with_what_is_meant(name: str, value: str, expected: str) -> None:
+    assert NAMED[name].type.allows([value])
+    assert NAMED[name].value_hints([value, value]) == [
+        f"Setting '{name}': {value!r} is not {expected} Unknown values match no rows."
+    ]

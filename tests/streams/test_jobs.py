@@ -56,16 +56,6 @@ def test_rows_arrive_as_the_api_sends_them(jobs_tap: CompaniesTap, hiring: Sandb
     assert schema_message(run, "jobs")["key_properties"] == ["id"]
 
 
-def test_null_in_every_field_but_id_is_delivered(jobs_tap: CompaniesTap, hiring: Sandbox) -> None:
-    key, *others = hiring.world.jobs()
-    for other in others:
-        hiring.world.expire_job(other)
-    fields = dict.fromkeys(hiring.world.jobs()[key])
-    hiring.world.touch_job(key, **{name: None for name in fields if name != "id"})
-    run = jobs_tap.run()
-    assert rows_of(run, "jobs")[key] == {**fields, "id": key, "_rescued_data": None}
-
-
 # The requests
 
 
@@ -84,14 +74,6 @@ def test_first_request_has_all_and_others_the_cursor(
     assert all(body.keys() == {"cursor"} for body in others)
     assert len({body["cursor"] for body in others}) == len(others)
     assert all(request.headers["x-api-key"] == hiring.api_key for request in hiring.ledger)
-
-
-def test_request_without_filters_has_the_page_size_alone(
-    hiring: Sandbox, tmp_path: Path, discovered: Json
-) -> None:
-    tap_of(hiring, tmp_path, discovered, "jobs").run()
-    (request,) = hiring.requests_to("jobs")
-    assert request.body == {"batch_size": 1_000}
 
 
 def _matches(job: Job) -> bool:

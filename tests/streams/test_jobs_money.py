@@ -62,16 +62,6 @@ def test_career_sites_go_on_counting_rows(
     assert metrics_of(run, "jobs")["jobo_credits"] == 90 * PRICE
 
 
-def test_managed_jobs_are_counted_like_jobs(
-    hiring: Sandbox, tmp_path: Path, discovered: Json
-) -> None:
-    rows = len(hiring.world.managed_jobs())
-    tap = tap_of(hiring, tmp_path, discovered, "managed_jobs")
-    assert metrics_of(tap.run(), "managed_jobs")["jobo_credits"] == rows * PRICE
-    hiring.jobs_plan = "unlimited"
-    assert metrics_of(tap.run(journal=False), "managed_jobs")["jobo_credits"] == 0
-
-
 # The budget
 
 
@@ -122,36 +112,13 @@ def test_first_page_is_reserved_at_list_price(everything: CompaniesTap, hiring: 
     assert hiring.requests_to("jobs") == []
 
 
-@pytest.mark.parametrize("stream", ["jobs", "managed_jobs"])
-def test_402_names_jobs_batch_size(
-    hiring: Sandbox, tmp_path: Path, discovered: Json, stream: str
-) -> None:
-    hiring.balance = 2_999
-    tap = tap_of(hiring, tmp_path, discovered, stream)
-    line = complaint(tap.run())
-    assert "The next page needs 3,000 credits and the balance is 2,999" in line
-    assert "lower batch_size or jobs_batch_size to use the last credits" in line
-    run = tap.run(jobs_batch_size=900)
-    assert run.returncode == 0, run.stderr
-    assert rows_of(run, stream)
-
-
-def test_test_costs_a_row_per_selected_feed(
-    everything: CompaniesTap, hiring: Sandbox, tmp_path: Path, discovered: Json
-) -> None:
+def test_test_costs_a_row_per_selected_feed(everything: CompaniesTap, hiring: Sandbox) -> None:
     run = everything.run("--test")
     assert run.returncode == 0, run.stderr
     assert [len(entry.row_ids) for entry in hiring.ledger if entry.credits] == [1, 1, 1]
     assert hiring.credits_billed == 50 + 2 * PRICE
     (request,) = hiring.requests_to("expired_jobs")
     assert request.body["batch_size"] == "1"
-
-    before = len(hiring.ledger)
-    run = tap_of(hiring, tmp_path, discovered, "jobs").run("--test")
-    assert run.returncode == 0, run.stderr
-    clock, request = hiring.ledger[before:]
-    assert (clock.endpoint, request.endpoint) == ("clock", "jobs")
-    assert request.credits == PRICE
 
 
 # The estimate

@@ -9,7 +9,7 @@ import requests
 
 from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.api.client import Client
-from tap_jobo.api.page import Page, read_page
+from tap_jobo.api.feed import Page, read_page
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tests.support.clock import FakeClock
@@ -61,7 +61,7 @@ class FeedClient:
         response = self._client.fetch(
             prepared, rows=rows, cost=self._cost, envelope=("career_sites", "has_more")
         )
-        return read_page(response.body, CAREER_SITES, cursor)
+        return read_page(response.body, CAREER_SITES)
 
     def waited(self) -> float:
         """Fetch a page and return the seconds that it took."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -14,7 +13,9 @@ import psycopg
 from psycopg.rows import dict_row
 
 from jobo_sandbox import Fault, Hold
+from tests.support.crash import wait_until_quiet
 from tests.support.process import execute
+from tests.support.repository import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from tests.support.process import Run
 
 PIPELINE = ("run", "tap-jobo", "target-postgres")
+IN_A_BUCKET = REPOSITORY / "examples/kubernetes/meltano.yml"
+_PIP_URL = f"-e {REPOSITORY}[cloud]"
 
 
 def environment() -> dict[str, str]:
@@ -32,14 +35,41 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(settings)}
 
 
+def install_plugins(image: Path) -> None:
+    """Install the plugins of both of the repository's projects into a folder."""
+    image.mkdir()
+    shutil.copy(IN_A_BUCKET, image)
+    run = execute(["meltano", "install"], environment() | {"JOBO_TAP_PIP_URL": _PIP_URL}, image)
+    assert run.returncode == 0, run.stderr
+
+
 @dataclass
 class Project:
-    """The repository's meltano.yml in a folder of its own, against a sandbox and a schema."""
+    """A Meltano project with installed plugins, against a sandbox and a schema of its own.
+
+    Attributes:
+        folder: The project folder.
+        port: The Postgres.
+        sandbox: The source.
+        name: The schema.
+        variables: What the project's definition needs besides.
+    """
 
     folder: Path
     port: int
     sandbox: Sandbox
     name: str
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def make(cls, definition: Path, image: Path, folder: Path, *args: Any) -> Project:
+        """Make the folder from a definition and installed plugins."""
+        (folder / ".meltano").mkdir(parents=True)
+        text = definition.read_text("utf-8").replace("pip_url: -e .\n", f"pip_url: {_PIP_URL}\n")
+        (folder / "meltano.yml").write_text(text)
+        for kind in ("extractors", "loaders"):
+            (folder / ".meltano" / kind).symlink_to(image / ".meltano" / kind)
+        return cls(folder, *args)
 
     @property
     def url(self) -> str:
@@ -48,62 +78,61 @@ class Project:
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         return {
             **environment(),
+            "JOBO_TAP_PIP_URL": _PIP_URL,
             "TAP_JOBO_API_KEY": self.sandbox.api_key,
             "TAP_JOBO_API_URL": self.sandbox.url,
-            "TAP_JOBO_JOURNAL_DIR": str(self.folder / f"journal-{self.name}"),
             "TARGET_POSTGRES_SQLALCHEMY_URL": self.url,
             "TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": self.name,
-            "MELTANO_DATABASE_URI": f"sqlite:///{self.folder}/{self.name}.db",
+            **self.variables,
             **(extra or {}),
         }
 
     def meltano(self, *args: str, env: Mapping[str, str] | None = None) -> Run:
-        command = [shutil.which("meltano") or "meltano", *args]
-        return execute(command, self.environment(env), cwd=self.folder)
+        return execute(["meltano", *args], self.environment(env), cwd=self.folder)
 
-    def run(self) -> Run:
-        run = self.meltano(*PIPELINE)
+    def run(self, *args: str, env: Mapping[str, str] | None = None) -> Run:
+        """Run a command, by default the pipeline, which must succeed."""
+        run = self.meltano(*(args or PIPELINE), env=env)
         assert run.returncode == 0, run.stderr
         return run
 
-    def start(self, *args: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [shutil.which("meltano") or "meltano", *args],
+    def run_and_kill(
+        self,
+        *args: str,
+        at_request: int,
+        plugin: str = "",
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        """Run, and kill a plugin or everything while the feed's n-th request from now waits."""
+        hold = Hold()
+        self.sandbox.faults.add(Fault(hold=hold), on=len(self.sandbox.feed_requests) + at_request)
+        meltano = subprocess.Popen(
+            ["meltano", *args],
             env=self.environment(env),
             cwd=self.folder,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            text=True,
         )
-
-    def run_and_kill(
-        self, plugin: str, *args: str, at_request: int, env: Mapping[str, str] | None = None
-    ) -> None:
-        """Run, and kill a plugin's process while the feed's n-th request waits for its answer."""
-        hold = Hold()
-        self.sandbox.faults.add(Fault(hold=hold), on=at_request)
-        meltano = self.start(*args, env=env)
         hold.wait(60)
-        for process in psutil.Process(meltano.pid).children(recursive=True):
-            if any(part.endswith(f"/{plugin}") for part in process.cmdline()):
-                process.send_signal(signal.SIGKILL)
+        parent = psutil.Process(meltano.pid)
+        for process in [*parent.children(recursive=True), parent]:
+            if not plugin or any(part.endswith(f"/{plugin}") for part in process.cmdline()):
+                process.kill()
         hold.release()
         assert meltano.wait(60) != 0
+        wait_until_quiet(self.sandbox)
 
-    def table(self) -> dict[str, dict[str, Any]]:
-        with psycopg.connect(self.url.replace("+psycopg", ""), row_factory=dict_row) as database:
-            rows = database.execute(f'SELECT * FROM "{self.name}".career_sites').fetchall()
-        return {str(row["id"]): row for row in rows}
+    def query(self, sql: str, *values: object) -> list[dict[str, Any]]:
+        """Execute SQL in the schema."""
+        options = f"-c search_path={self.name} -c timezone=UTC"
+        url = self.url.replace("+psycopg", "")
+        with psycopg.connect(url, options=options, row_factory=dict_row) as database:
+            cursor = database.execute(sql.encode(), values)
+            return cursor.fetchall() if cursor.description else []
 
-    def column_types(self) -> dict[str, str]:
-        with psycopg.connect(self.url.replace("+psycopg", "")) as database:
-            return dict(
-                database.execute(
-                    "SELECT column_name, data_type FROM information_schema.columns "
-                    "WHERE table_schema = %s AND table_name = 'career_sites'",
-                    [self.name],
-                ).fetchall()
-            )
+    def table(self, name: str = "career_sites") -> dict[str, dict[str, Any]]:
+        """The rows of a table by id."""
+        return {str(row["id"]): row for row in self.query(f'SELECT * FROM "{name}"')}
 
     def is_current(self) -> bool:
         """Whether the table holds every row of the feed as it is now."""

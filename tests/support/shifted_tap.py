@@ -13,19 +13,14 @@ from unittest.mock import patch
 from tap_jobo.cli import run
 from tap_jobo.clock import Clock
 
-
-def main_with_another_clock() -> None:
-    told, now = os.environ["TEST_CLOCK"], Clock.now
-    try:
-        ahead = timedelta(seconds=float(told))
-    except ValueError:
-        instant = datetime.fromisoformat(told)
-        with patch.object(Clock, "now", lambda _: instant):
-            run()
-    else:
-        with patch.object(Clock, "now", lambda it: now(it) + ahead):
-            run()
-
-
 if __name__ == "__main__":
-    main_with_another_clock()
+    told, now = os.environ["TEST_CLOCK"], Clock.now
+
+    def shifted(clock: Clock) -> datetime:
+        try:
+            return now(clock) + timedelta(seconds=float(told))
+        except ValueError:
+            return datetime.fromisoformat(told)
+
+    with patch.object(Clock, "now", shifted):
+        run()

@@ -11,7 +11,6 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-import yaml
 from psycopg.rows import dict_row
 
 from tests.support.plugins import plugin_of, tool_of
@@ -49,14 +48,13 @@ print(json.dumps({{table: rows(table) for table in tables}}, default=str))
 
 @dataclass(frozen=True)
 class Dbt:
-    """The package as a project of its own, or installed into a user's project.
+    """The package as a project of its own, or in another project.
 
     Attributes:
         plugin: Name of the utility in meltano.yml.
         folder: For what dbt writes.
         settings: Environment variables that profiles.yml reads.
         variables: Those of the package.
-        in_project: Whether the package is one of a user's project.
         project: A project that has the package, and its variables.
     """
 
@@ -64,8 +62,7 @@ class Dbt:
     folder: Path
     settings: Mapping[str, str]
     variables: Mapping[str, object]
-    in_project: bool = False
-    project: Path | None = None
+    project: Path = PACKAGE
 
     def __call__(self, *commands: str) -> Run:
         """Run commands of dbt in one process, which must succeed."""
@@ -75,10 +72,9 @@ class Dbt:
 
     def attempt(self, *commands: str) -> Run:
         """Run commands of dbt in one process. The exit code is the number of those that fail."""
-        project = self.project or (self._project() if self.in_project else PACKAGE)
         options = ["--target", self.plugin.removeprefix("dbt-"), "--profiles-dir", str(PACKAGE)]
-        options += ["--project-dir", str(project)]
-        if project == PACKAGE:
+        options += ["--project-dir", str(self.project)]
+        if self.project == PACKAGE:
             options += ["--vars", json.dumps(self.variables)]
         invocations = [[*shlex.split(command), *options] for command in commands]
         return self.execute("python", "-c", _DBT, json.dumps(invocations))
@@ -89,19 +85,6 @@ class Dbt:
         environment = {**os.environ, **own, **self.settings, "DBT_USE_COLORS": "false"}
         command = (*tool_of(plugin_of("utilities", self.plugin)), *command)
         return execute(list(command), environment, self.folder)
-
-    def _project(self) -> Path:
-        """Return a user's project that has the package as a local one."""
-        project = self.folder / "project"
-        if not project.exists():
-            project.mkdir()
-            files = {
-                "dbt_project": {"name": "theirs", "profile": "jobo", "vars": self.variables},
-                "packages": {"packages": [{"local": str(PACKAGE)}]},
-            }
-            for name, content in files.items():
-                (project / f"{name}.yml").write_text(yaml.safe_dump(content))
-        return project
 
 
 @dataclass(frozen=True)
@@ -160,13 +143,11 @@ class Postgres(Warehouse):
 
 
 class Duckdb(Warehouse):
-    """A DuckDB file, with the package in a user's project."""
+    """A DuckDB file, with the package as a project of its own."""
 
     @classmethod
     def at(cls, path: Path, variables: Mapping[str, object]) -> Duckdb:
-        dbt = Dbt(
-            "dbt-duckdb", path.parent, {"DBT_DUCKDB_PATH": str(path)}, variables, in_project=True
-        )
+        dbt = Dbt("dbt-duckdb", path.parent, {"DBT_DUCKDB_PATH": str(path)}, variables)
         return cls("target-duckdb", {"filepath": str(path)}, dbt)
 
     def _query(self, statement: str, tables: Collection[str]) -> dict[str, list[Row]]:

@@ -1,4 +1,4 @@
-"""Runs a command of the tap in a process that is forked from one with its modules loaded.
+"""Runs a command of the tap or the sandbox in a process forked from one with its modules loaded.
 
 Loading them takes most of a short run's time. What is forked is a process like any other, with its
 own memory, streams, signals and exit status. Tests that start the tap by itself, and those of the
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 COMMAND: Final = Path(sys.executable).with_name("tap-jobo")
-_JOURNAL: Final = (sys.executable, "-m", "tap_jobo.journal")
 _SUPPORT: Final = str(Path(__file__).parent)
 
 
@@ -34,8 +33,8 @@ def warm_arguments(command: Sequence[str], env: Mapping[str, str]) -> list[str]:
         return []
     if command[0] == str(COMMAND):
         return ["tap-jobo", *command[1:]]
-    if tuple(command[:3]) == _JOURNAL:
-        return ["tap_jobo.journal", *command[3:]]
+    if tuple(command[:2]) == (sys.executable, "-m"):
+        return list(command[2:])
     is_ours = command[0] == sys.executable and command[1].startswith(_SUPPORT)
     return list(command[1:]) if is_ours else []
 

@@ -16,8 +16,12 @@ import sys
 import time
 from typing import Any
 
+# Loaded for the processes.
+import jobo_sandbox.contract.command
+import jobo_sandbox.postgres
+import jobo_sandbox.warehouse  # noqa: F401
 import tap_jobo.cli
-import tap_jobo.journal.journal  # noqa: F401 - loaded for the processes
+import tap_jobo.journal.journal  # noqa: F401
 from tap_jobo.cli import run
 
 MAX_REQUEST = 1 << 20

@@ -12,7 +12,9 @@ import tempfile
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import format_datetime
+from functools import cached_property
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
@@ -22,7 +24,7 @@ from obstore.store import MemoryStore
 
 from tap_jobo.api.api_clock import ApiClock, read_api_clock
 from tap_jobo.api.budget import Budget, FeedCost
-from tap_jobo.api.feed_reader import FeedReader, RawPage
+from tap_jobo.api.feed import FeedReader, RawPage
 from tap_jobo.api.responses import ApiResponse
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import BudgetReachedError, CursorRejectedError
@@ -44,12 +46,16 @@ from tests.support.loggers import LOGGER
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from tap_jobo.api.feed import Page
     from tap_jobo.journal.store import Store
     from tap_jobo.sync_id import Sync
     from tests.support.clock import FakeClock
     from tests.support.target import Row
 
 SCHEMA = CAREER_SITES.schema.to_dict()
+CONVERTER = RecordConverter(
+    SCHEMA, SCHEMA["properties"], LOGGER, never_null=CAREER_SITES.never_null
+)
 NEVER = 10**9
 COUNTRIES = ("DE", "FR", "US")
 BROKEN = "no id"
@@ -410,10 +416,10 @@ class OneRun:
     def fetch_page(self, sync: Sync) -> RawPage:
         if self.is_alone:
             self._check_that_page_is_not_stored(sync)
-        return self._reader().fetch_page(sync)
+        return self._reader.fetch_page(sync)
 
-    def reconcile(self, page: RawPage, rows: int, requested: int) -> str:
-        return self._reader().reconcile(page, rows, requested)
+    def parse_page(self, *args: Any, **options: Any) -> Page:
+        return self._reader.parse_page(*args, **options)
 
     def fetch(  # noqa: PLR0913 - as the client's
         self,
@@ -452,7 +458,7 @@ class OneRun:
         if self._clock is None:
             self._clock = read_api_clock(
                 self,  # type: ignore[arg-type]
-                lambda: None,  # type: ignore[arg-type, return-value]
+                lambda _path: SimpleNamespace(headers={}),  # type: ignore[arg-type, return-value]
                 self.world.clock,
                 LOGGER,
             )
@@ -485,10 +491,8 @@ class OneRun:
         if self._step():
             raise CrashError
 
-    def finish_page(self) -> None:
+    def finish_page(self, state: StreamState) -> None:
         self.check()
-
-    def write_state(self, state: StreamState) -> None:
         self._states += 1
         assert self._states < 300, "the run never ends"
         before, self._state = self._state, state
@@ -506,14 +510,16 @@ class OneRun:
         self._left -= 1
         return self._left == -1
 
+    @cached_property
     def _reader(self) -> FeedReader:
         return FeedReader(
             spec=CAREER_SITES,
             client=self,  # type: ignore[arg-type]
-            prepare=lambda body: body,  # type: ignore[arg-type, return-value]
+            prepare=lambda _path, body, _method: body,
             filters=self.settings.filters,
             cost=self._cost,
             clock=self._api_clock(),
+            row_type=CONVERTER.row_type,
         )
 
     def _start(self) -> SyncStart:
@@ -545,9 +551,7 @@ class OneRun:
             state=self._state,
             journal=self.journal,
             reader=self,  # type: ignore[arg-type]
-            converter=RecordConverter(
-                SCHEMA, SCHEMA["properties"], LOGGER, never_null=CAREER_SITES.never_null
-            ),
+            converter=CONVERTER,
             report=self._report,
             output=self,
         )

@@ -100,19 +100,17 @@ class TestOneProfile:
 
 class TestEveryProfile:
     @pytest.mark.parametrize(
-        ("change", "field"),
-        [({"id": None}, "id"), ({"name": None}, "name"), ({"name": {"en": "ACME"}}, "name")],
-        ids=str,
+        "change", [{"id": None}, {"name": None}, {"name": {"en": "ACME"}}], ids=str
     )
     def test_five_bad_profiles_in_a_row_end_the_run_before_the_state(
-        self, tap: CompaniesTap, sandbox: Sandbox, change: dict[str, object], field: str
+        self, tap: CompaniesTap, sandbox: Sandbox, change: dict[str, object]
     ) -> None:
         ids = sorted(sandbox.world.rows())  # as the feed returns them
         spoiled = Fault(replace=lambda profile: {**profile, **change}, times=None)
         for company_id in ids[50:54] + ids[60:65]:
             sandbox.faults.add(spoiled, company_id=company_id)
         run = tap.run()
-        assert f"the last 5 company profiles have no valid '{field}'" in complaint(run)
+        assert "the last 5 company profiles have no valid 'id' or 'name'" in complaint(run)
         assert is_kept_at(run, 50)
         assert sandbox.rows_billed == 100
 

@@ -116,12 +116,9 @@ class TestNamedCompanies:
 
 
 class TestRefused:
-    def test_list_with_anything_but_ids_or_too_long(
-        self, alone: CompaniesTap, sandbox: Sandbox
-    ) -> None:
-        too_many = [str(UUID(int=number)) for number in range(1_001)]
-        for ids in ([str(UUID(int=1)) + "/../feed"], too_many):
-            assert "'company_ids'" in complaint(alone.run(company_ids=ids))
+    def test_list_with_anything_but_ids(self, alone: CompaniesTap, sandbox: Sandbox) -> None:
+        ids = [str(UUID(int=1)) + "/../feed"]
+        assert "'company_ids'" in complaint(alone.run(company_ids=ids))
         assert sandbox.ledger == []
 
     def test_ids_while_companies_is_not_selected(

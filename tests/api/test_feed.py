@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tap_jobo.api.page import page_decoder, read_page
+from tap_jobo.api.feed import page_decoder, read_page
 from tap_jobo.api.responses import parse_json
 from tap_jobo.errors import ApiError
 from tap_jobo.records.converter import RecordConverter
@@ -57,15 +57,15 @@ BROKEN: dict[str, Callable[[Body], object]] = {
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN.keys())
 def test_broken_envelope_is_rejected(broken: Callable[[Body], object]) -> None:
     body = {"career_sites": [], "next_cursor": "next", "has_more": True}
-    assert read_page(json.dumps(body).encode(), CAREER_SITES, None).next_cursor == "next"
+    assert read_page(json.dumps(body).encode(), CAREER_SITES).next_cursor == "next"
     with pytest.raises(ApiError, match="Jobo's response"):
-        read_page(json.dumps(broken(body)).encode(), CAREER_SITES, None)
+        read_page(json.dumps(broken(body)).encode(), CAREER_SITES)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"career_sites": [', b"[" * 100_000])
 def test_body_that_is_not_json_is_rejected(body: bytes) -> None:
     with pytest.raises(ApiError, match="Jobo's response is not valid JSON"):
-        read_page(body, CAREER_SITES, None)
+        read_page(body, CAREER_SITES)
 
 
 def test_json_with_invalid_utf_8_is_read() -> None:
@@ -88,20 +88,8 @@ TEMPLATES = {
     "end": b'{"jobs": [%b}], "has_more": false}%%b' % ROW,
 }
 VALUES = [
-    *(
-        b"0",
-        b"-0",
-        b"-0.0",
-        b"1e2",
-        b"01",
-        b"1.",
-        b"+1",
-        b"1e400",
-        b"-1e-400",
-        b"NaN",
-        b"-Infinity",
-    ),
-    *(b"18446744073709551616", b"12345678901234567890.0", b"9" * 400, b"9" * 5_000),
+    *(b"0", b"-0", b"-0.0", b"1e2", b"01", b"1.", b"+1", b"1e400", b"-1e-400", b"NaN"),
+    *(b"18446744073709551616", b"12345678901234567890.0", b"9" * 400),
     *(b'""', b'"a\\u0000"', b'"a\\\\u0000"', b'"a\0"', b'"a\n"', b'"\x7f"', b'"\\x"', b'"\\u00"'),
     *(b'"\\ud800"', b'"\\udc00a"', b'"\\ud83d\\ude00"', b'"\xff"', b'"\xed\xa0\x80"', b'"\\ufeff"'),
     *(b"null", b"true", b"[]", b"{}", b"[null]", b'{"a": 1, "a": [2]}', b"[" * 900 + b"]" * 900),
@@ -115,14 +103,14 @@ def _outcome(body: bytes, emitted: Sequence[str], *, is_at_once: bool) -> object
     converter = RecordConverter(schema, emitted, LOGGER)
     try:
         decoder = page_decoder(JOBS, converter.row_type) if is_at_once else None
-        page = read_page(body, JOBS, None, decoder)
+        page = read_page(body, JOBS, decoder)
     except ApiError as error:
         return str(error)
     found = (
         converter.complete(page.items) if page.are_rows_checked else converter.convert(page.items)
     )
     written = [json.dumps(record) for record in found.records]  # as 1 and 1.0 differ
-    seen = (repr(found.skipped), dict(found.damaged), found.rows)
+    seen = (repr(found.skipped), dict(found.damaged))
     return written, seen, page.next_cursor, page.has_more, page.estimated_total
 
 
@@ -140,7 +128,7 @@ def test_a_page_parsed_at_once_is_read_the_same(template: bytes) -> None:
 
 def test_a_page_of_documented_rows_is_parsed_at_once() -> None:
     decoder = page_decoder(JOBS, RecordConverter(JOBS.schema.to_dict(), ("id",), LOGGER).row_type)
-    assert read_page(TEMPLATES["text"] % b'"a"', JOBS, None, decoder).are_rows_checked
+    assert read_page(TEMPLATES["text"] % b'"a"', JOBS, decoder).are_rows_checked
 
 
 @pytest.mark.parametrize("name", ["no has_more", "no career_sites"])
@@ -154,17 +142,6 @@ def test_broken_envelope_ends_the_run_and_keeps_the_bookmark(
     assert len(run.ids) == 50
     assert run.bookmark["replication_key_value"] == OLD
     assert run.bookmark["scan"]["cursor"] == sandbox.feed_requests[1].cursor
-
-
-def test_cursor_that_was_just_used_ends_the_run(tap: Tap, sandbox: Sandbox) -> None:
-    def same(body: Body) -> Body:
-        return {**body, "next_cursor": sandbox.feed_requests[1].cursor}
-
-    sandbox.faults.add(Fault(replace=same), on=2)
-    run = tap.run(state=state_at(OLD))
-    assert "just used" in complaint(run)
-    assert len(sandbox.feed_requests) == 2
-    assert run.bookmark["replication_key_value"] == OLD
 
 
 def _lead_back_to_the_second_page(sandbox: Sandbox) -> None:
