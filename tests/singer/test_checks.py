@@ -43,9 +43,8 @@ def _error(*, maps: dict[str, Any] | None = None, **options: Any) -> str:
 
 
 class TestCatalog:
-    @pytest.mark.parametrize("streams", ["x", [{}]])
-    def test_catalog_of_another_shape(self, tap: Tap, sandbox: Sandbox, streams: object) -> None:
-        assert "'streams' must be a list" in complaint(tap.run(catalog={"streams": streams}))
+    def test_catalog_of_another_shape(self, tap: Tap, sandbox: Sandbox) -> None:
+        assert "'streams' must be a list" in complaint(tap.run(catalog={"streams": [{}]}))
         assert sandbox.ledger == []
 
     @pytest.mark.parametrize(

@@ -161,16 +161,6 @@ def test_narrowing_an_unfinished_sync_is_an_error(tap: Tap) -> None:
     assert tap.run(state=done.state, country_codes=["DE"]).returncode == 0
 
 
-def test_keep_after_an_unfinished_resync_may_miss_rows(tap: Tap, two: Run) -> None:
-    tap.sandbox.faults.add(Fault(status=401), on=len(tap.sandbox.feed_requests) + 2)
-    french: dict[str, Any] = {"country_codes": ["FR", "GB"], "batch_size": 5}
-    cut = tap.run(state=two.state, on_filter_change="resync", **french)
-    assert len(cut.ids) == 5
-    line = complaint(tap.run(state=cut.state, **french | {"country_codes": ["FR"]}))
-    keep, _ = line.split("To read everything")
-    assert "any row that last changed before it may stay missing" in keep
-
-
 def test_narrowing_is_an_error_while_paid_pages_wait(tap: Tap, two: Run) -> None:
     key = tap.sandbox.world.add(country_code="DE")
     wide: dict[str, Any] = {"country_codes": ["DE", "US"]}

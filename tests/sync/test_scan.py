@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jobo_sandbox import Fault, Sandbox
+from jobo_sandbox import Fault
 from tests.journal.helpers import journal_command
 from tests.support import complaint, discover, entry_of, state_at
 from tests.support.clock import with_clock
@@ -333,20 +333,3 @@ def test_killed_full_refresh_over_a_complete_state_resumes(tap: Tap, *, journal:
     starts = complete.bookmark["replication_key_value"], cut.bookmark["scan"]["started_at"]
     assert resumed.bookmark["replication_key_value"] == max(starts)
     assert tap.run(state=merged).ids == [cut.ids[0]]
-
-
-def test_a_larger_world_resumes_page_by_page(tap: Tap) -> None:
-    with Sandbox(size=33, seed=6) as sandbox:
-        tap.sandbox = sandbox
-        state: Any = None
-        ids: list[str] = []
-        while True:
-            # Each run gets one page on, and is then refused the next.
-            following = len(sandbox.feed_requests) + 2
-            sandbox.faults.add(Fault(status=401), on=following, endpoint="feed")
-            run = tap.run(state=state, batch_size=10, journal=False)
-            sandbox.faults.clear()
-            ids, state = ids + run.ids, run.state
-            if run.returncode == 0:
-                break
-        assert sorted(ids) == sorted(sandbox.world.rows())

@@ -63,45 +63,35 @@ class TestOneProfile:
         assert run.metrics["jobo_profiles_skipped"] == 2
         assert "118 profiles, 2 skipped" in run.stderr
 
-    def test_rejected_profile_is_skipped_with_an_error_or_not_found(
+    def test_rejected_or_odd_profile_is_skipped_with_an_error_or_not_found(
         self, tap: CompaniesTap, sandbox: Sandbox
     ) -> None:
         victims = list(sandbox.world.rows())[40 : 40 + len(REJECTED)]
         for victim, status in zip(victims, REJECTED, strict=True):
             fault = Fault(status=status, body={"detail": "made-up reason"}, times=None)
             sandbox.faults.add(fault, company_id=victim)
+        other, *odd = list(sandbox.world.rows())[:4]
+        answers = ({"id": other, "name": "ACME"}, {"id": None, "name": "ACME"}, ["a list"])
+        for victim, answer in zip(odd, answers, strict=True):
+            sandbox.faults.add(Fault(replace=answer), company_id=victim)
         run = tap.run()
-        assert is_complete_but_for(run, *victims)
+        assert is_complete_but_for(run, *victims, *odd)
         assert all(asked_for(sandbox).count(victim) == 1 for victim in victims)
         errors = run.lines("ERROR")
-        assert len(errors) == len(REJECTED) - 1
+        for victim in odd:
+            assert any(f"Skipped the profile of company {victim}: " in error for error in errors)
         for victim, status in zip(victims, REJECTED, strict=True):
             lines = errors if status != 404 else run.lines("INFO")
             (line,) = (line for line in lines if victim in line)
             assert str(status) in line
             assert ("made-up reason" in line) == (status != 404)
-        assert run.metrics["jobo_profiles_skipped"] == len(REJECTED) - 1
+        assert run.metrics["jobo_profiles_skipped"] == len(errors) == len(odd) + len(REJECTED) - 1
         assert run.metrics["jobo_profiles_not_found"] == 1
         assert sandbox.rows_billed == 120
 
-    def test_response_that_is_not_the_profile_is_skipped(
-        self, tap: CompaniesTap, sandbox: Sandbox
-    ) -> None:
-        other, *victims = sorted(sandbox.world.rows())[:4]
-        answers = ({"id": other, "name": "ACME"}, {"id": None, "name": "ACME"}, ["a list"])
-        for victim, answer in zip(victims, answers, strict=True):
-            sandbox.faults.add(Fault(replace=answer), company_id=victim)
-        run = tap.run()
-        assert is_complete_but_for(run, *victims)
-        for victim, error in zip(victims, run.lines("ERROR"), strict=True):
-            assert f"Skipped the profile of company {victim}: " in error
-        assert run.metrics["jobo_profiles_skipped"] == 3
-
 
 class TestEveryProfile:
-    @pytest.mark.parametrize(
-        "change", [{"id": None}, {"name": None}, {"name": {"en": "ACME"}}], ids=str
-    )
+    @pytest.mark.parametrize("change", [{"id": None}, {"name": {"en": "ACME"}}], ids=str)
     def test_five_bad_profiles_in_a_row_end_the_run_before_the_state(
         self, tap: CompaniesTap, sandbox: Sandbox, change: dict[str, object]
     ) -> None:
@@ -156,10 +146,3 @@ class TestKey:
         names = {record["id"]: record["name"] for record in profiles_of(run)}
         assert names[keys[0]] == "[api_key] Inc."
         assert sandbox.api_key[:20] not in run.stdout + run.stderr
-
-    def test_it_follows_no_redirect(self, tap: CompaniesTap, sandbox: Sandbox) -> None:
-        with Sandbox(size=1) as other:
-            fault = Fault(redirect=f"{other.url}/api/companies/x", times=None)
-            sandbox.faults.add(fault, endpoint="profile")
-            assert "302" in complaint(tap.run())
-            assert other.ledger == []

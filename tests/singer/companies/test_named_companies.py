@@ -146,26 +146,6 @@ class TestRefused:
         assert sandbox.ledger == []
 
 
-class TestTestMode:
-    def test_it_requests_no_profile_of_career_sites(
-        self, tap: CompaniesTap, sandbox: Sandbox
-    ) -> None:
-        run = tap.run("--test")
-        assert run.returncode == 0, run.stderr
-        assert sandbox.profile_requests == []
-        assert sandbox.rows_billed == len(sandbox.feed_requests) == 1
-        assert run.lines("WARNING") == run.lines("ERROR") == []
-
-    def test_it_requests_one_named_company(self, alone: CompaniesTap, sandbox: Sandbox) -> None:
-        path = file_of_ids(alone, ids := list(sandbox.world.rows())[:7])
-        run = alone.run("--test", company_ids_file=path)
-        assert run.returncode == 0, run.stderr
-        assert run.ids == asked_for(sandbox) == ids[:1]
-        wrong_key = "jbe_live_wrong"
-        assert "401" in complaint(alone.run("--test", company_ids_file=path, api_key=wrong_key))
-        assert len(sandbox.ledger) == 2
-
-
 class TestResume:
     def test_killed_list_resumes_then_starts_over(
         self, alone: CompaniesTap, sandbox: Sandbox

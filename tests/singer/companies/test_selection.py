@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from tests.support import complaint, entry_of, schema_message
 from tests.support.companies import (
     FIELDS,
     CompaniesTap,
-    Json,
     asked_for,
     ids_of,
     profiles_of,
@@ -21,26 +18,14 @@ if TYPE_CHECKING:
     from jobo_sandbox import Sandbox
 
 
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        ({"replication_method": "INCREMENTAL"}, "the replication method INCREMENTAL"),
-        ({"replication_key": "name"}, "the replication key name. Remove it."),
-    ],
-)
-def test_replication_that_it_does_not_have_is_refused(
-    tap: CompaniesTap, sandbox: Sandbox, change: Json, reason: str
+def test_a_catalog_that_does_not_fit_is_refused(
+    tap: CompaniesTap, alone: CompaniesTap, sandbox: Sandbox
 ) -> None:
-    entry_of(tap.catalog, "companies").update(change)
-    assert f"The catalog gives companies {reason}" in complaint(tap.run())
+    assert "companies needs career_sites. Select career_sites too" in complaint(alone.run())
+    entry_of(tap.catalog, "companies")["replication_key"] = "name"
+    refusal = "The catalog gives companies the replication key name. Remove it."
+    assert refusal in complaint(tap.run())
     assert sandbox.ledger == []
-
-
-def test_alone_it_is_refused(alone: CompaniesTap, sandbox: Sandbox) -> None:
-    run = alone.run()
-    assert "companies needs career_sites. Select career_sites too" in complaint(run)
-    assert sandbox.ledger == []
-    assert run.records == []
 
 
 def test_deselected_fields_are_in_neither_schema_nor_records(
@@ -89,13 +74,3 @@ def test_stream_map_that_copies_career_sites_fetches_profiles(
     assert run.returncode == 0, run.stderr
     assert len(ids_of(run, "employers")) == 120
     assert sorted(ids_of(run)) == sorted(sandbox.world.rows())
-
-
-def test_stream_map_that_removes_it_requests_no_profile(
-    tap: CompaniesTap, sandbox: Sandbox
-) -> None:
-    run = tap.run(stream_maps={"companies": None})
-    assert run.returncode == 0, run.stderr
-    assert len(run.ids) == 120
-    assert ids_of(run) == []
-    assert sandbox.profile_requests == []
