@@ -15,9 +15,8 @@ from tap_jobo.errors import ConfigError
 from tap_jobo.singer.metric_lines import log_figures
 from tap_jobo.singer.stream import JoboStream, json_schema
 from tap_jobo.sync.feed_sync import FeedSync
-from tap_jobo.sync.missing_state import recover_state
 from tap_jobo.sync.report import Report
-from tap_jobo.sync.start import SyncStart
+from tap_jobo.sync.start import SyncStart, recover_state
 from tap_jobo.sync.state import StreamState, read_state
 from tap_jobo.wording import dollars
 

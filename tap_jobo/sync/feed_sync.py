@@ -32,8 +32,7 @@ from tap_jobo.errors import (
     EndlessFeedError,
     FormatError,
 )
-from tap_jobo.sync.gate import check_for_schema_drift
-from tap_jobo.sync.loop_guard import LoopGuard
+from tap_jobo.sync.guards import LoopGuard, check_for_schema_drift
 from tap_jobo.wording import dollars, plural
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -79,12 +78,7 @@ def instant(text: str) -> datetime:
 
 def metrics_of(run: Run, stream: str) -> dict[str, float]:
     """The figures of a stream's METRIC lines, by name; one without a line is zero."""
-    points = (
-        json.loads(line.split("METRIC: ", 1)[1])
-        for line in run.stderr.splitlines()
-        if "METRIC: " in line
-    )
-    ours = (each for each in points if each["tags"]["stream"] == stream)
+    ours = (each for each in run.points if each["tags"]["stream"] == stream)
     return defaultdict(float, {each["metric"]: each["value"] for each in ours})
 
 

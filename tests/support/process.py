@@ -68,12 +68,12 @@ class Run:
     @property
     def metrics(self) -> dict[str, float]:
         """The figures of the run's own METRIC lines, by name; one without a line is zero."""
-        points = (
-            json.loads(line.split("METRIC: ", 1)[1])
-            for line in self.stderr.splitlines()
-            if "METRIC: " in line
-        )
-        return defaultdict(float, {point["metric"]: point["value"] for point in points})
+        return defaultdict(float, {point["metric"]: point["value"] for point in self.points})
+
+    @property
+    def points(self) -> list[dict[str, Any]]:
+        """The objects of the METRIC lines."""
+        return [json.loads(text) for text in re.findall("METRIC: (.*)", self.stderr)]
 
 
 @dataclass

@@ -37,9 +37,8 @@ from tap_jobo.journal.store import StoreError
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.sync.feed_sync import FeedSync
-from tap_jobo.sync.missing_state import recover_state
 from tap_jobo.sync.report import Report
-from tap_jobo.sync.start import SyncStart
+from tap_jobo.sync.start import SyncStart, recover_state
 from tap_jobo.sync.state import StreamState, read_state
 from tests.support.loggers import LOGGER
 

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from jobo_sandbox import Fault
-from tap_jobo.sync.loop_guard import MAX_REPEATED, LoopGuard
+from tap_jobo.sync.guards import MAX_REPEATED, LoopGuard
 from tests.journal.helpers import journal_command
 from tests.support import complaint
 

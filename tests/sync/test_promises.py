@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from tap_jobo.errors import ApiError, ClockError, FormatError, JournalError, StateError
-from tap_jobo.sync.gate import MIN_BAD_ROWS
+from tap_jobo.sync.guards import MIN_BAD_ROWS
 from tests.support.clock import FakeClock
 from tests.support.target import Row, Target
 from tests.sync.model import (
