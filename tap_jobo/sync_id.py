@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from tap_jobo.clock import parse_timestamp
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 Filters = dict[str, object]
 """The filters of a sync by setting name; None for a filter that is not set."""

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime
+from typing import Any, Final
 
 import msgspec
 
+from tap_jobo.api.api_clock import ApiClock
+from tap_jobo.api.budget import FeedCost
+from tap_jobo.api.client import Client, Prepare
 from tap_jobo.api.responses import parse_json
 from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import ApiError
 from tap_jobo.records.values import sanitize_text
-from tap_jobo.streams.feed_spec import Continuation
+from tap_jobo.streams.feed_spec import Continuation, FeedSpec
+from tap_jobo.sync_id import Filters, Sync
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
-    from tap_jobo.api.api_clock import ApiClock
-    from tap_jobo.api.budget import FeedCost
-    from tap_jobo.api.client import Client, Prepare
-    from tap_jobo.streams.feed_spec import FeedSpec
-    from tap_jobo.sync_id import Filters, Sync
-
-    PageDecoder = msgspec.json.Decoder[Any]
+PageDecoder = msgspec.json.Decoder[Any]
 
 _BOOLEANS: Final = {"true": True, "false": False}
 _MAX_ESTIMATE: Final = 10**12

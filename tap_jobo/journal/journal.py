@@ -12,12 +12,14 @@ apart want the same name, and the second one ends before its next request.
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
 from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import JournalError
@@ -28,6 +30,7 @@ from tap_jobo.journal.contents import (
     Completed,
     Contents,
     JournaledSync,
+    JournalKey,
     encode,
 )
 from tap_jobo.journal.page import (
@@ -38,30 +41,16 @@ from tap_jobo.journal.page import (
     encode_page,
     hash_cursor,
 )
-from tap_jobo.journal.store import ExistsError, MissingError, StoreError
+from tap_jobo.journal.store import ExistsError, MissingError, Store, StoreError
 from tap_jobo.journal.write_queue import Write, WriteQueue
+from tap_jobo.sync_id import Sync
 from tap_jobo.wording import dollars, plural
-
-if TYPE_CHECKING:
-    import logging
-    from collections.abc import Iterable, Iterator, Sequence
-    from datetime import datetime
-
-    from tap_jobo.journal.contents import JournalKey
-    from tap_jobo.journal.store import Store
-    from tap_jobo.sync_id import Sync
 
 _KEPT_FOR: Final = timedelta(days=30)
 
 
 class Journal:
-    """The billed pages of one journal key.
-
-    Args:
-        store: Where they are; None if the journal is off.
-        key: The journal key.
-        logger: Where replays and failures are reported.
-    """
+    """The billed pages of one journal key."""
 
     def __init__(self, store: Store | None, key: JournalKey, logger: logging.Logger) -> None:
         self._key = key

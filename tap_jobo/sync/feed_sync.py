@@ -20,10 +20,12 @@ and found by the next run. Only `StreamState.complete` moves it.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from datetime import datetime
+from typing import Any, Protocol
 
-from tap_jobo.api.feed import falls_short
+from tap_jobo.api.feed import FeedReader, Page, RawPage, falls_short
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import (
     ApiError,
@@ -32,21 +34,15 @@ from tap_jobo.errors import (
     EndlessFeedError,
     FormatError,
 )
+from tap_jobo.journal.journal import Journal
+from tap_jobo.journal.page import JournaledPage
+from tap_jobo.records.converter import RecordConverter, Row
 from tap_jobo.sync.guards import LoopGuard, check_for_schema_drift
+from tap_jobo.sync.report import Report
+from tap_jobo.sync.start import SyncStart
+from tap_jobo.sync.state import StreamState
+from tap_jobo.sync_id import Sync
 from tap_jobo.wording import dollars, plural
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from datetime import datetime
-
-    from tap_jobo.api.feed import FeedReader, Page, RawPage
-    from tap_jobo.journal.journal import Journal
-    from tap_jobo.journal.page import JournaledPage
-    from tap_jobo.records.converter import RecordConverter, Row
-    from tap_jobo.sync.report import Report
-    from tap_jobo.sync.start import SyncStart
-    from tap_jobo.sync.state import StreamState
-    from tap_jobo.sync_id import Sync
 
 
 class _Output(Protocol):

@@ -7,15 +7,12 @@ and continuing would discard rows that were billed, or overwrite good values wit
 from __future__ import annotations
 
 import mmap
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection
+from typing import Final
 
 from tap_jobo.errors import EndlessFeedError, FormatError
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from tap_jobo.journal.journal import Journal
-    from tap_jobo.records.converter import Conversion
+from tap_jobo.journal.journal import Journal
+from tap_jobo.records.converter import Conversion
 
 MIN_BAD_ROWS: Final = 5
 """Different rows that must be bad in the same way before the check stops a sync."""

@@ -8,16 +8,16 @@ import runpy
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from singer_sdk import metrics
 from singer_sdk.singerlib import Catalog
 from uv import find_uv_bin
 
-from jobo_sandbox import vocabulary
+from jobo_sandbox import Sandbox, vocabulary
 from tap_jobo.streams.registry import SETTINGS
 from tests.support import COMMAND, Run, Tap, execute, psql
 from tests.support import environment as tap_environment
@@ -25,11 +25,6 @@ from tests.support.docs import block, blocks, unmarked
 from tests.support.meltano import environment
 from tests.support.plugins import PYTHON_OF_DBT
 from tests.support.repository import REPOSITORY, files
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from jobo_sandbox import Sandbox
 
 NAMING = [
     *files("tap_jobo"),

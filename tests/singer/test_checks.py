@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from jobo_sandbox import Sandbox
 from tap_jobo.errors import ConfigError, TapJoboError
 from tap_jobo.tap import TapJobo
-from tests.support import complaint, complaints, entry_of, kept_signals, state_at
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from jobo_sandbox import Sandbox
-    from tests.support import Tap
+from tests.support import Tap, complaint, complaints, entry_of, kept_signals, state_at
 
 SETTINGS = {
     "api_key": "jbe_test_unused",

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
+from jobo_sandbox import Sandbox
 from tap_jobo.errors import ConfigError
 from tap_jobo.singer.command_line import read_object
 from tests.support import COMMAND, Tap, complaint, execute
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from jobo_sandbox import Sandbox
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from jobo_sandbox import Fault
-from tests.support import discover
+from jobo_sandbox import Fault, Sandbox
+from tests.support import Run, Tap, discover
 from tests.support.companies import ids_of, selecting
-
-if TYPE_CHECKING:
-    from jobo_sandbox import Sandbox
-    from tests.support import Run, Tap
 
 
 def _points(run: Run, metric: str) -> list[dict[str, Any]]:

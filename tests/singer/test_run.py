@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -15,10 +17,6 @@ from tests.support.clock import FakeClock
 from tests.support.companies import CompaniesTap, ids_of, selecting
 from tests.support.crash import finish, widen_pipe
 from tests.support.loggers import LOGGER
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture

@@ -5,13 +5,17 @@ from __future__ import annotations
 import inspect
 import json
 import subprocess
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 from singer_sdk import Stream, Tap
+from singer_sdk.helpers.types import Context, Record
 from singer_sdk.plugin_base import PluginBase
 from singer_sdk.testing import get_tap_test_class
+from singer_sdk.testing.factory import BaseTestClass
 from uv import find_uv_bin
 
 from jobo_sandbox import Sandbox
@@ -21,13 +25,6 @@ from tap_jobo.tap import TapJobo
 from tests.support import Tap as TapProcess
 from tests.support import discover, entry_of, kept_signals, schema_message
 from tests.support.jobs import STREAMS, tap_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
-
-    from singer_sdk.helpers.types import Context, Record
-    from singer_sdk.testing.factory import BaseTestClass
 
 # The standard tests are made when this module is imported, and keep these settings by reference:
 # the fixture below fills in where the sandbox is before they run.

@@ -1,18 +1,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from copy import deepcopy
 from hashlib import md5
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from jobo_sandbox import Sandbox
 from tests.support import Tap, complaint, discover, entry_of, schema_message
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from jobo_sandbox import Sandbox
 
 Catalog = dict[str, Any]
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from tests.support import Run, Tap
+from tests.support import Run, Tap
 
 
 def times_of(run: Run) -> dict[str, datetime]:

@@ -6,26 +6,21 @@ import os
 import signal
 import subprocess
 import threading
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from jobo_sandbox import Fault, Hold
+from jobo_sandbox import Fault, Hold, Sandbox
 from tap_jobo.errors import InterruptedRunError, OutputError
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.singer import writer as writer_module
 from tap_jobo.singer.writer import StdoutWriter
-from tests.support import Run, complaint, kept_signals
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from jobo_sandbox import Sandbox
-    from tests.support import Tap
+from tests.support import Run, Tap, complaint, kept_signals
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ROWS = [{"id": f"{number}", "name": "x" * (number % 300)} for number in range(2_000)]

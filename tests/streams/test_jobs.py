@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from jobo_sandbox import Fault, Sandbox
+from jobo_sandbox.job_data import Job
 from tests.support import Tap, complaint, schema_message
-from tests.support.companies import selecting
+from tests.support.companies import CompaniesTap, Json, selecting
 from tests.support.jobs import (
     FILTERS,
     POSTED_AFTER,
@@ -21,12 +23,6 @@ from tests.support.jobs import (
     state_of,
     tap_of,
 )
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from jobo_sandbox.job_data import Job
-    from tests.support.companies import CompaniesTap, Json
 
 PARAMETERS = {
     "locations": FILTERS["jobs_locations"],

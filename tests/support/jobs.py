@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
+from jobo_sandbox import Sandbox
 from tests.support.companies import CompaniesTap, Json, records_of, selecting
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from jobo_sandbox import Sandbox
-    from tests.support.process import Run
+from tests.support.process import Run
 
 STREAMS = ("career_sites", "companies", "expired_jobs", "jobs", "managed_jobs")
 """All streams, in the order in which a run reads them."""

@@ -10,17 +10,14 @@ import re
 import signal
 import subprocess
 from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from jobo_sandbox import Sandbox
 from tests.support.warm import COMMAND, run_warm, warm_arguments
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from jobo_sandbox import Sandbox
 
 _TIMEOUT = 120
 

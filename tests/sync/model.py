@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import re
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from hypothesis import HealthCheck, settings
@@ -24,7 +25,7 @@ from obstore.store import MemoryStore
 
 from tap_jobo.api.api_clock import ApiClock, read_api_clock
 from tap_jobo.api.budget import Budget, FeedCost
-from tap_jobo.api.feed import FeedReader, RawPage
+from tap_jobo.api.feed import FeedReader, Page, RawPage
 from tap_jobo.api.responses import ApiResponse
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import BudgetReachedError, CursorRejectedError
@@ -33,23 +34,17 @@ from tap_jobo.journal.contents import Contents, JournalKey, journal_key
 from tap_jobo.journal.folder import Folder
 from tap_jobo.journal.journal import Journal
 from tap_jobo.journal.page import decode_header, hash_cursor
-from tap_jobo.journal.store import StoreError
+from tap_jobo.journal.store import Store, StoreError
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.sync.feed_sync import FeedSync
 from tap_jobo.sync.report import Report
 from tap_jobo.sync.start import SyncStart, recover_state
 from tap_jobo.sync.state import StreamState, read_state
+from tap_jobo.sync_id import Sync
+from tests.support.clock import FakeClock
 from tests.support.loggers import LOGGER
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from tap_jobo.api.feed import Page
-    from tap_jobo.journal.store import Store
-    from tap_jobo.sync_id import Sync
-    from tests.support.clock import FakeClock
-    from tests.support.target import Row
+from tests.support.target import Row
 
 SCHEMA = CAREER_SITES.schema.to_dict()
 CONVERTER = RecordConverter(

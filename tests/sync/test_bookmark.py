@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from jobo_sandbox import Sandbox
 from tap_jobo.errors import StateError
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.sync.start import window
 from tap_jobo.sync.state import read_state
 from tap_jobo.sync_id import Sync
-from tests.support import complaint, discover, entry_of, schema_message, state_at
-
-if TYPE_CHECKING:
-    from jobo_sandbox import Sandbox
-    from tests.support import Tap
+from tests.support import Tap, complaint, discover, entry_of, schema_message, state_at
 
 HOUR = 3600
 OLD = "2020-01-01T00:00:00.000000Z"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
+from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from jobo_sandbox import Sandbox
+from jobo_sandbox import Entry, Sandbox
 from tests.support import Tap
 from tests.support.crash import (
     cut_after,
@@ -19,14 +21,7 @@ from tests.support.crash import (
     some_signal,
     wait_until_quiet,
 )
-from tests.support.target import Target
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from jobo_sandbox import Entry
-    from tests.support.target import Message
+from tests.support.target import Message, Target
 
 PAGE = 20
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from random import Random
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 import pytest
@@ -11,10 +10,7 @@ import pytest
 from jobo_sandbox import Fault
 from tap_jobo.sync.guards import MAX_REPEATED, LoopGuard
 from tests.journal.helpers import journal_command
-from tests.support import complaint
-
-if TYPE_CHECKING:
-    from tests.support import Run, Tap
+from tests.support import Run, Tap, complaint
 
 
 def assert_is_not_resumed(tap: Tap, ended: Run) -> None:

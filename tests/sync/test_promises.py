@@ -9,16 +9,24 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from tap_jobo.errors import ApiError, ClockError, FormatError, JournalError, StateError
+from tap_jobo.errors import (
+    ApiError,
+    ClockError,
+    FormatError,
+    JournalError,
+    StateError,
+    TapJoboError,
+)
 from tap_jobo.sync.guards import MIN_BAD_ROWS
 from tests.support.clock import FakeClock
 from tests.support.target import Row, Target
@@ -34,11 +42,6 @@ from tests.sync.model import (
     drop_pages,
     temporary_folder,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tap_jobo.errors import TapJoboError
 
 NUMBERS = st.integers(0, 9)
 HOURS = st.sampled_from([-30, -1, 0, 3, 31 * 24])

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from jobo_sandbox import Fault
 from tests.journal.helpers import journal_command
-from tests.support import complaint, discover, entry_of, state_at
+from tests.support import Tap, complaint, discover, entry_of, state_at
 from tests.support.clock import with_clock
 from tests.support.crash import cut_in_request
 from tests.support.target import merge
-
-if TYPE_CHECKING:
-    from tests.support import Tap
 
 FILTERS = (
     "industries",

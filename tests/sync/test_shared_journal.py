@@ -10,11 +10,12 @@ the lookback, or for a reason that the user was told.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -36,10 +37,6 @@ from tests.sync.model import (
     drop_pages,
     temporary_folder,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import datetime
 
 PAGE = 2
 LOOKBACK = timedelta(minutes=1)

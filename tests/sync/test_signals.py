@@ -8,7 +8,8 @@ import struct
 import subprocess
 import termios
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from jobo_sandbox import Fault, Hold
 from tap_jobo.errors import InterruptedRunError, OutputError
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.tap import TapJobo
-from tests.support import kept_signals
+from tests.support import Tap, kept_signals
 from tests.support.clock import FakeClock
 from tests.support.crash import (
     cut_after,
@@ -26,11 +27,6 @@ from tests.support.crash import (
     rows_billed_twice,
     widen_pipe,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.support import Tap
 
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129}
 each = pytest.mark.parametrize("signum", CODES, ids=["SIGTERM", "SIGINT", "SIGHUP"])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,9 +12,6 @@ from jobo_sandbox import Fault, Sandbox
 from tests.support import Tap, complaint
 from tests.support.clock import NOON, with_clock
 from tests.support.crash import cut_in_request
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 HOUR = timedelta(hours=1)
 MONTH = timedelta(days=31)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
 
 from jobo_sandbox import Fault, Hold, Sandbox
 from tests.support.companies import (
@@ -27,9 +27,6 @@ from tests.support.crash import (
 )
 from tests.support.jobs import metrics_of
 from tests.support.target import Target
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_kills_leave_exactly_the_profiles_that_exist(tmp_path: Path, discovered: Json) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tests.support import complaint
+from tests.support import Run, complaint
 from tests.support.companies import (
     CompaniesTap,
     asked_for,
@@ -16,9 +14,6 @@ from tests.support.companies import (
     is_kept_at,
     profiles_of,
 )
-
-if TYPE_CHECKING:
-    from tests.support import Run
 
 REJECTED = [400, 404, 405, 410, 422]
 

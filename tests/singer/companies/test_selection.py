@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from jobo_sandbox import Sandbox
 from tests.support import complaint, entry_of, schema_message
 from tests.support.companies import (
     FIELDS,
@@ -13,9 +12,6 @@ from tests.support.companies import (
     profiles_of,
     records_of,
 )
-
-if TYPE_CHECKING:
-    from jobo_sandbox import Sandbox
 
 
 def test_a_catalog_that_does_not_fit_is_refused(
