@@ -25,7 +25,7 @@ from obstore.store import MemoryStore
 
 from tap_jobo.api.api_clock import ApiClock, read_api_clock
 from tap_jobo.api.budget import Budget, FeedCost
-from tap_jobo.api.feed import FeedReader, Page, RawPage
+from tap_jobo.api.feed import FeedReader, Page
 from tap_jobo.api.responses import ApiResponse
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import BudgetReachedError, CursorRejectedError
@@ -41,7 +41,7 @@ from tap_jobo.sync.feed_sync import FeedSync
 from tap_jobo.sync.report import Report
 from tap_jobo.sync.start import SyncStart, recover_state
 from tap_jobo.sync.state import StreamState, read_state
-from tap_jobo.sync_id import Sync
+from tap_jobo.sync_id import RawPage, Sync
 from tests.support.clock import FakeClock
 from tests.support.loggers import LOGGER
 from tests.support.target import Row
