@@ -80,11 +80,6 @@ def test_each_state_follows_its_page_and_says_how_far_the_scan_got(tap: Tap) -> 
         assert part["scan"].keys() == LEAVES
 
 
-def test_no_state_before_the_first_page(tap: Tap) -> None:
-    tap.sandbox.faults.add(Fault(status=401))
-    assert tap.run().states == []
-
-
 # The bookmark
 
 
@@ -113,15 +108,6 @@ def test_run_that_ends_early_never_moves_the_bookmark(tap: Tap) -> None:
             bookmark = each["bookmarks"]["career_sites"]["replication_key_value"]
             assert instant(bookmark) == datetime(2025, 1, 1, tzinfo=UTC)
         assert run.bookmark["scan"]["cursor"]
-
-
-def test_test_mode_never_completes_a_scan(tap: Tap) -> None:
-    run = tap.run("--test", state=state_at("2025-01-01T00:00:00Z"))
-    assert run.returncode == 0
-    for state in run.states:
-        assert state.keys() == {"bookmarks"}
-        assert "career_sites" in state["bookmarks"]
-        assert all(part == {} for part in state["bookmarks"].values())
 
 
 def test_the_bookmark_never_moves_back(tap: Tap) -> None:
@@ -192,16 +178,6 @@ def test_rejected_cursor_restarts_once_and_states_the_cost(tap: Tap, form: str) 
     assert [part["rows"] for part in parts[:4]] == [50, 100, 50, 100]
     assert parts[2]["started_at"] != parts[1]["started_at"]
     assert run.bookmark["replication_key_value"] == parts[2]["started_at"]
-
-
-def test_resumed_scan_with_an_expired_cursor_restarts(tap: Tap) -> None:
-    cut = cut_in_request(tap, 3, billed=False)
-    tap.sandbox.expire_cursors()
-    resumed = tap.run(state=cut.state)
-    assert resumed.returncode == 0
-    assert len(resumed.ids) == 120
-    assert resumed.bookmark["replication_key_value"] != cut.bookmark["scan"]["started_at"]
-    assert "$5.00" in resumed.lines("WARNING")[0]
 
 
 def test_a_second_rejection_states_the_cost_of_a_full_refresh(tap: Tap) -> None:
