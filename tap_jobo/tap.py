@@ -75,7 +75,7 @@ class TapJobo(CommandLine):
         """Replace the SDK's handler of SIGTERM and SIGINT, which exits immediately with 0.
 
         There is no public hook: after `__init__`, a signal could reach the SDK's handler first.
-        `tests/singer/test_hooks.py` fails if the SDK changes this method.
+        `tests/singer/test_sdk.py` fails if the SDK changes this method.
         """
         self._shutdown.install()
 

@@ -43,7 +43,7 @@ from tap_jobo.journal.page import (
 )
 from tap_jobo.journal.store import ExistsError, MissingError, Store, StoreError
 from tap_jobo.journal.write_queue import Write, WriteQueue
-from tap_jobo.sync_id import Sync
+from tap_jobo.sync_id import RawPage, Sync
 from tap_jobo.wording import dollars, plural
 
 _KEPT_FOR: Final = timedelta(days=30)
@@ -308,41 +308,32 @@ class Journal:
             page.name,
         )
 
-    def put(  # noqa: PLR0913 - what is known of a page
-        self,
-        sync: Sync,
-        body: bytes,
-        *,
-        started_at: str,
-        cost: int,
-        received_at: datetime,
-        has_more: bool | None,
-    ) -> JournaledPage:
+    def put(self, sync: Sync, raw: RawPage) -> JournaledPage:
         """Write a page that was just billed. If that fails, it waits in memory.
 
         Raises:
             JournalError: Another run has written this page, or too much waits.
         """
         kept, number = self._syncs.get(sync.number), sync.pages + 1
-        total = cost
+        total = raw.cost
         if kept:
             total += self._contents.credits(kept) if kept.total is None else kept.total
             kept.total = total
         header = PageHeader(
             self._run,
             hash_cursor(sync.cursor),
-            started_at,
-            format_timestamp(received_at),
-            cost,
+            sync.started_at or raw.started_at,
+            format_timestamp(raw.received_at),
+            raw.cost,
             total,
-            has_more,
+            raw.has_more,
         )
         if kept:
             kept.pages.add(number)
             name = kept.page_name(number)
             verify = partial(self._verify_present, kept, name)
-            self._write(Write(name, encode_page(header, body), verify, cost))
-        return JournaledPage(f"{sync.id}.{number}", header, body)
+            self._write(Write(name, encode_page(header, raw.body), verify, raw.cost))
+        return JournaledPage(f"{sync.id}.{number}", header, raw.body)
 
     def quarantine(self, rows: Sequence[bytes], reason: str = "") -> None:
         """Keep raw rows that cannot be delivered; the reason is part of their names."""

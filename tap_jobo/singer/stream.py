@@ -217,7 +217,7 @@ class JoboStream(RESTStream[Any]):
             if self.is_read and not self.is_test:
                 self.summarize()
 
-    # The private hooks of the SDK. `tests/singer/test_hooks.py` fails if the SDK changes one.
+    # The private hooks of the SDK. `tests/singer/test_sdk.py` fails if the SDK changes one.
 
     def _write_record_message(self, record: Record) -> None:
         """Write a record, bypassing the SDK's processing if that would change nothing.

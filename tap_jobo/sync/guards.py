@@ -6,6 +6,7 @@ and continuing would discard rows that were billed, or overwrite good values wit
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Collection
 from typing import Final
 
@@ -67,7 +68,7 @@ class LoopGuard:
     """
 
     def __init__(self) -> None:
-        self._seen = bytearray(_SEEN_BYTES)
+        self._seen = mmap.mmap(-1, _SEEN_BYTES)  # takes no memory before it is written to
         self._repeated = 0
         self._empty = 0
 
