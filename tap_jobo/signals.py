@@ -22,16 +22,7 @@ _POLL: Final = 0.2
 
 
 class ShutdownSignal:
-    """Records a signal, and raises `InterruptedRunError` where the run can end without loss.
-
-    The first signal ends a wait, and lets a page that is being written be completed with its
-    state. A request in flight has 10 seconds. Another signal, a second later, ends it at once.
-    (Windows has no alarms: there, a request ends by its own timeout.)
-
-    Args:
-        clock: The clock of the waits.
-        check_reader: Raises if standard output has no reader; called in each `check`.
-    """
+    """Records a signal, and raises `InterruptedRunError` where the run can end without loss."""
 
     def __init__(
         self, clock: Clock | None = None, *, check_reader: Callable[[], None] = lambda: None

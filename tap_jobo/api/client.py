@@ -57,14 +57,7 @@ class ApiSession(requests.Session):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Client:
-    """Sends requests and decides which failures to retry.
-
-    Attributes:
-        key: The API key, to redact it from responses.
-        workers: How many threads use the client at once; a rate limit applies to all of them.
-        retry_seconds: Seconds of backoff and failed tries for one request, not counting waits that
-            the server asks for.
-    """
+    """Sends requests and decides which failures to retry."""
 
     session: requests.Session
     key: str
@@ -130,7 +123,6 @@ class Client:
     def _send(
         self, request: PreparedRequest, timeout: float, cost: FeedCost | None = None, rows: int = 0
     ) -> ApiResponse:
-        """Return the complete response to one try, whatever its status."""
         if cost and self.clock.monotonic() - self._last_used > IDLE_SECONDS:
             self.session.close()  # its connections; it opens new ones
         body = _Body(request.body or b"")  # type: ignore[arg-type]
@@ -184,7 +176,6 @@ class _Body(io.BytesIO):
 
 
 def _failure(request: PreparedRequest, error: Exception, *, is_sent: bool) -> FailedTryError:
-    """Return the error to raise for a try without a complete response."""
     root: BaseException = error
     while isinstance(inner := root.__cause__ or root.__context__, _NETWORK_ERRORS):
         root = inner

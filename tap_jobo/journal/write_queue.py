@@ -37,12 +37,7 @@ class WriteQueue:
         self._is_failing = False
 
     def write(self, *writes: Write) -> None:
-        """Create files, after those that still wait, as far as that is possible now.
-
-        Raises:
-            ExistsError: Another run has written one of the names.
-            JournalError: Too much waits, or `verify` of a file raises it.
-        """
+        """Create files, after those that still wait, as far as that is possible now."""
         self._waiting += writes
         while self._waiting:
             first = self._waiting[0]

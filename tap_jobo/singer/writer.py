@@ -42,14 +42,7 @@ class StdoutWriter(MsgSpecWriter):
         self._is_cut_off = False
 
     def write_message(self, message: Message) -> None:
-        """Write a message, after the records that are not written yet.
-
-        A STATE that is equal to the last one is not written again.
-
-        Raises:
-            OutputError: Standard output is closed, or its disk is full.
-            InterruptedRunError: A signal arrived, and the target does not read.
-        """
+        """Write a message, after the records that are not written yet."""
         line = bytes(self.format_message(message))  # a copy: the SDK's encoder has one buffer
         is_written = True
         if isinstance(message, StateMessage):
