@@ -28,7 +28,7 @@ from tap_jobo.api.retry import (
     Retry,
 )
 from tap_jobo.clock import Clock
-from tap_jobo.errors import InterruptedRunError, OutputError
+from tap_jobo.errors import InterruptedRunError
 from tap_jobo.redaction import redact_body
 from tap_jobo.signals import ShutdownSignal
 
@@ -126,16 +126,15 @@ class Client:
         if cost and self.clock.monotonic() - self._last_used > IDLE_SECONDS:
             self.session.close()  # its connections; it opens new ones
         body = _Body(request.body or b"")  # type: ignore[arg-type]
-        if request.body or cost:
-            request = copy(request)
-            request.body = body  # type: ignore[assignment]
-            request.headers["Content-Length"] = str(len(body.getvalue()))
+        request = copy(request)
+        request.body = body  # type: ignore[assignment]
+        request.headers["Content-Length"] = str(len(body.getvalue()))
         try:
             with self.shutdown.request():
                 response = self._receive(request, timeout)
         except _NETWORK_ERRORS as error:
             raise _failure(request, error, is_sent=body.is_taken) from error
-        except (InterruptedRunError, OutputError):
+        except InterruptedRunError:
             if cost and body.is_taken:
                 cost.charge_in_full({}, rows)
             raise

@@ -328,7 +328,9 @@ class Journal:
         if new:
             self._quarantined |= new
             self.quarantined += len(new)
-            self._write(*(Write(f"{self._top}/quarantine/{name}", named[name]) for name in new))
+            with self._usable():  # at once: they must be safe before the state moves past them
+                for name in new:
+                    self._store.replace(f"{self._top}/quarantine/{name}", named[name])
 
     def quarantined_with(self, rows: Sequence[bytes], reason: str) -> int:
         """Return how many rows are in quarantine for a reason, or would be with these."""
@@ -347,7 +349,8 @@ class Journal:
     def close(self) -> None:
         """Try once more to write what waits."""
         if self.is_on:
-            self._queue.close()
+            self._write()
+            self._queue.report_waiting()
 
     # The fence
 
@@ -409,12 +412,14 @@ class Journal:
         pages = [each for each in kept.pages if each >= number]
         cost = self._contents.credits(kept, number)
         price = f"about {dollars(cost)}" if cost else "at a price that cannot be read"
-        return JournalError(
+        error = JournalError(
             f"The page {page} in the journal {self._store.location} {what}. The run ends before "
             "anything of this stream is billed. Restore the file, or drop the page and those "
             f"behind it with `tap-jobo-journal drop {page}`: {plural(len(pages), 'page')} would "
             f"be billed again, {price}."
         )
+        error.ends_run = False
+        return error
 
     @contextmanager
     def _usable(self) -> Iterator[None]:
@@ -422,9 +427,9 @@ class Journal:
             yield
         except StoreError as error:
             raise JournalError(
-                f"The journal {self._store.location} cannot be used ({error}). The run ends before "
-                "anything is billed, because pages could be billed again. Make it a place that "
-                "this user can read and write, change journal_dir, or set journal to false."
+                f"The journal {self._store.location} cannot be used ({error}). The run ends, "
+                "because pages could be billed again. Make it a place that this user can read and "
+                "write, change journal_dir, or set journal to false."
             ) from error
 
 

@@ -60,9 +60,8 @@ class WriteQueue:
             self._is_failing = False
             self._logger.info("The journal %s can be written again.", self._store.location)
 
-    def close(self) -> None:
-        """Try once more to write what waits, and report what is left."""
-        self.write()
+    def report_waiting(self) -> None:
+        """Warn of what could not be written by the end of the run."""
         if self._waiting:
             self._logger.warning(
                 "The journal %s still cannot be written at the end of the run. %s",

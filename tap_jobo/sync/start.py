@@ -161,8 +161,10 @@ class SyncStart:
         oldest, known = self._oldest(), state.bookmark or (state.pending and state.pending.start)
         if oldest and known and known < oldest:
             self.logger.warning(
-                "Jobo no longer lists %s from %s to %s. %s",
+                "Jobo lists %s of the last %d days only, so those from %s to %s can no longer be "
+                "fetched. %s",
                 self.spec.name.replace("_", " "),
+                self.spec.longest_lookback.days if self.spec.longest_lookback else 0,
                 format_timestamp(known),
                 format_timestamp(oldest),
                 self.spec.gap_advice,

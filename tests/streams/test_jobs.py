@@ -158,7 +158,7 @@ def test_rejected_cursor_starts_the_sync_over(
     run = jobs_tap.run()
     assert run.returncode == 0, run.stderr
     (warning,) = (line for line in run.lines("WARNING") if "starts over" in line)
-    assert "the 80 rows so far will be billed again for $0.24" in warning
+    assert "bills the 80 rows so far for $0.24 again" in warning
     bodies = [request.body for request in hiring.requests_to("jobs")]
     firsts = [body for body in bodies if "cursor" not in body]
     assert firsts == [{"batch_size": 40}] * 2
