@@ -245,18 +245,6 @@ def test_a_reader_that_reads_on_gets_the_page_whole(tap: Tap) -> None:
     assert run.messages[-1]["type"] == "STATE"
 
 
-def test_a_reader_that_went_away_ends_a_wait(tap: Tap) -> None:
-    process = start_until(tap, Fault(status=503, headers={"Retry-After": "3000"}), 3)
-    until_it_waits(process)
-    assert process.stdout
-    assert process.stderr
-    process.stdout.close()
-    with process:
-        assert "Standard output" in process.stderr.read()
-    assert process.returncode == 1
-    assert len(tap.sandbox.feed_requests) == 3
-
-
 # How long a request or a write may still take
 
 
