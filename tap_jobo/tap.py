@@ -24,8 +24,8 @@ from tap_jobo.singer.companies_stream import CompaniesStream
 from tap_jobo.singer.feed_stream import FeedStream
 from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.writer import StdoutWriter
+from tap_jobo.streams import FEEDS, FOLLOWED, SETTINGS
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.streams.registry import FEEDS, FOLLOWED, SETTINGS
 
 
 class TapJobo(CommandLine):

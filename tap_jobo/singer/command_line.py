@@ -16,7 +16,7 @@ from tap_jobo.redaction import without_key
 from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.stream import JoboStream
 from tap_jobo.singer.writer import StdoutWriter
-from tap_jobo.streams.registry import FEEDS
+from tap_jobo.streams import FEEDS
 from tap_jobo.wording import CREDITS_PER_DOLLAR, dollars
 
 _SCHEMA: Final = "schema"

@@ -13,13 +13,13 @@ from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from tap_jobo.api.profiles import PROFILE_PATH, Profiles
 from tap_jobo.errors import ConfigError
-from tap_jobo.progress import Progress, Reading
 from tap_jobo.records.converter import Row
 from tap_jobo.records.values import parse_uuid
 from tap_jobo.singer.metric_lines import log_figures
 from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.stream import JoboStream, json_schema
 from tap_jobo.streams.companies import SCHEMA
+from tap_jobo.sync.report import Progress, Reading
 from tap_jobo.wording import plural
 
 _BATCH: Final = 50
