@@ -85,20 +85,23 @@ class SyncStart:
             is_full=sync.is_full,
         )
 
-    def first_sync(self, state: StreamState, *, are_pages_waiting: bool = False) -> Sync:
-        """Return the sync that the run starts with: the one in progress if it can be resumed.
-
-        Args:
-            state: The stream's state.
-            are_pages_waiting: Whether the journal holds pages of a sync with other filters that
-                has begun since the state was written.
+    def check(self, state: StreamState, journal: Journal) -> None:
+        """Check, before the run's first billed request, that the stream can go on from its state.
 
         Raises:
-            StateError: The filters are not those of the state, and `on_filter_change` is `error`.
+            StateError: A time is in the future; or the filters are not those of the state, and
+                `on_filter_change` is `error`.
         """
+        self.clock().reject_future(self.bookmark(state))
+        self.clock().reject_future(state.pending.start if state.pending else None)
         if change := self.filter_change(state):
+            are_pages_waiting = journal.are_pages_waiting_elsewhere(state.completed)
             self._accept(change, state, are_pages_waiting=are_pages_waiting)
-        elif state.pending and not self._is_too_old(state.pending):
+
+    def first_sync(self, state: StreamState) -> Sync:
+        """Return the sync that the run starts with: the one in progress if it can be resumed."""
+        is_change = self.filter_change(state) is not None
+        if state.pending and not is_change and not self._is_too_old(state.pending):
             self._report_pending(state.pending, state)
             return state.pending
         bookmark = self.bookmark(state)
