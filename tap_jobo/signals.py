@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Final
+from types import FrameType
+from typing import Final
 
 from tap_jobo.clock import Clock
 from tap_jobo.errors import InterruptedRunError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from types import FrameType
 
 _REQUEST_GRACE: Final = 10.0
 """Seconds for a request in flight, since it may be billed."""

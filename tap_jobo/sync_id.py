@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from tap_jobo.clock import parse_timestamp
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 Filters = dict[str, object]
 """The filters of a sync by setting name; None for a filter that is not set."""
@@ -52,6 +50,25 @@ class Sync:
     def start(self) -> datetime | None:
         """The instant before its first request, None until then."""
         return parse_timestamp(self.started_at) if self.started_at else None
+
+
+@dataclass(frozen=True, slots=True)
+class RawPage:
+    """A page as received, before anything parses it.
+
+    Attributes:
+        cost: Credits charged for it so far.
+        started_at: The instant before the request by the earlier clock (ISO 8601 UTC).
+        received_at: When it came, by the API's clock.
+        has_more: What its header `X-Has-More` says, None if it is missing.
+    """
+
+    body: bytes
+    cost: int
+    headers: Mapping[str, str]
+    started_at: str
+    received_at: datetime
+    has_more: bool | None = None
 
 
 def new_id() -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from collections.abc import Sequence
+from typing import Any, ClassVar, cast
 
-from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
+from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities, TapCapabilities
 from singer_sdk.mapper import PluginMapper, RemoveRecordTransform
 from singer_sdk.singerlib import Catalog
+from singer_sdk.streams import Stream
 
 from tap_jobo.errors import ConfigError
 from tap_jobo.redaction import redact_logs
@@ -21,16 +24,8 @@ from tap_jobo.singer.companies_stream import CompaniesStream
 from tap_jobo.singer.feed_stream import FeedStream
 from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.writer import StdoutWriter, check_reader
+from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.streams.registry import FEEDS, FOLLOWED, SETTINGS
-
-if TYPE_CHECKING:
-    import logging
-    from collections.abc import Sequence
-
-    from singer_sdk.helpers.capabilities import CapabilitiesEnum
-    from singer_sdk.streams import Stream
-
-    from tap_jobo.streams.feed_spec import FeedSpec
 
 
 class TapJobo(CommandLine):
@@ -80,7 +75,7 @@ class TapJobo(CommandLine):
         """Replace the SDK's handler of SIGTERM and SIGINT, which exits immediately with 0.
 
         There is no public hook: after `__init__`, a signal could reach the SDK's handler first.
-        `tests/singer/test_hooks.py` fails if the SDK changes this method.
+        `tests/singer/test_sdk.py` fails if the SDK changes this method.
         """
         self._shutdown.install()
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from jobo_sandbox import Sandbox
 from tests.support import Tap
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 # With PYTHONDONTWRITEBYTECODE, each process would compile its modules again: pytest's workers, too.
 for name in [name for name in os.environ if name.startswith("PYTHON")]:

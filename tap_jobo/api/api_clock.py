@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from uuid import uuid4
 
+from tap_jobo.api.client import Client, Prepare
 from tap_jobo.api.profiles import PROFILE_PATH
 from tap_jobo.api.responses import require_success
-from tap_jobo.clock import format_timestamp, parse_http_date
+from tap_jobo.clock import Clock, format_timestamp, parse_http_date
 from tap_jobo.errors import ClockError, StateError
-
-if TYPE_CHECKING:
-    import logging
-
-    from tap_jobo.api.client import Client, Prepare
-    from tap_jobo.clock import Clock
 
 _MAX_SKEW: Final = timedelta(days=1)
 _TOLERATED_SKEW: Final = timedelta(minutes=5)

@@ -7,17 +7,14 @@ in full.
 
 from __future__ import annotations
 
+import logging
 import math
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import Final
 
 from tap_jobo.errors import BudgetReachedError, ConfigError
+from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.wording import dollars, plural
-
-if TYPE_CHECKING:
-    import logging
-    from collections.abc import Mapping
-
-    from tap_jobo.streams.feed_spec import FeedSpec
 
 _PLAN_HEADERS: Final = ("X-Credits-Balance", "X-Quota-Limit", "X-Quota-Remaining")
 """If one of these is present, a missing `X-Credits-Deducted` may mean a free page."""

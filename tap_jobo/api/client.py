@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import io
+import logging
+from collections.abc import Callable, Collection
 from copy import copy
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
+from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 
+from tap_jobo.api.budget import FeedCost
 from tap_jobo.api.responses import ApiResponse, require_success
 from tap_jobo.api.retry import (
     CONNECT_SECONDS,
@@ -23,21 +27,13 @@ from tap_jobo.api.retry import (
     RateLimiter,
     Retry,
 )
+from tap_jobo.clock import Clock
 from tap_jobo.errors import InterruptedRunError, OutputError
 from tap_jobo.redaction import redact_body
+from tap_jobo.signals import ShutdownSignal
 
-if TYPE_CHECKING:
-    import logging
-    from collections.abc import Callable, Collection
-
-    from requests import PreparedRequest, Response
-
-    from tap_jobo.api.budget import FeedCost
-    from tap_jobo.clock import Clock
-    from tap_jobo.signals import ShutdownSignal
-
-    Prepare = Callable[..., PreparedRequest]
-    """Builds a request from a path, its parameters, and its method (`GET` if omitted)."""
+Prepare = Callable[..., PreparedRequest]
+"""Builds a request from a path, its parameters, and its method (`GET` if omitted)."""
 
 _NETWORK_ERRORS: Final = (OSError, urllib3.exceptions.HTTPError)  # of requests: OSErrors
 

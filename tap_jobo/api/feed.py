@@ -4,50 +4,24 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 
+from tap_jobo.api.api_clock import ApiClock
+from tap_jobo.api.budget import FeedCost
+from tap_jobo.api.client import Client, Prepare
 from tap_jobo.api.responses import parse_json
 from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import ApiError
 from tap_jobo.records.values import sanitize_text
-from tap_jobo.streams.feed_spec import Continuation
+from tap_jobo.streams.feed_spec import Continuation, FeedSpec
+from tap_jobo.sync_id import Filters, RawPage, Sync
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
-    from tap_jobo.api.api_clock import ApiClock
-    from tap_jobo.api.budget import FeedCost
-    from tap_jobo.api.client import Client, Prepare
-    from tap_jobo.streams.feed_spec import FeedSpec
-    from tap_jobo.sync_id import Filters, Sync
-
-    PageDecoder = msgspec.json.Decoder[Any]
+PageDecoder = msgspec.json.Decoder[Any]
 
 _BOOLEANS: Final = {"true": True, "false": False}
 _MAX_ESTIMATE: Final = 10**12
-_FAR_BELOW: Final = 0.8  # of an estimate: with fewer rows, some may be missing
-
-
-@dataclass(frozen=True, slots=True)
-class RawPage:
-    """A page as received, before anything parses it.
-
-    Attributes:
-        cost: Credits charged for it so far.
-        started_at: The instant before the request by the earlier clock (ISO 8601 UTC).
-        received_at: When it came, by the API's clock.
-        has_more: What its header `X-Has-More` says, None if it is missing.
-    """
-
-    body: bytes
-    cost: int
-    headers: Mapping[str, str]
-    started_at: str
-    received_at: datetime
-    has_more: bool | None = None
 
 
 @dataclass(kw_only=True)
@@ -190,11 +164,6 @@ def read_page(body: bytes, spec: FeedSpec, decoder: PageDecoder | None = None) -
         estimated_total=estimate if is_plausible else None,
         are_rows_checked=are_rows_checked,
     )
-
-
-def falls_short(sync: Sync, estimate: int) -> bool:
-    """Return whether a complete sync has far fewer rows than the API estimated."""
-    return sync.rows + sync.batch_size < _FAR_BELOW * estimate
 
 
 def _parse(body: bytes, decoder: PageDecoder | None) -> tuple[object, bool]:

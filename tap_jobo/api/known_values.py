@@ -6,19 +6,16 @@ one is missing, slow, or broken, the check is skipped.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from difflib import get_close_matches
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from tap_jobo.api.client import Client, Prepare
 from tap_jobo.api.responses import parse_json
 from tap_jobo.errors import ApiError
-
-if TYPE_CHECKING:
-    import logging
-    from collections.abc import Mapping
-
-    from tap_jobo.api.client import Client, Prepare
-    from tap_jobo.settings.setting import Setting
+from tap_jobo.settings.setting import Setting
 
 _SECONDS: Final = 5.0
 _MOST_CHECKED: Final = 20  # values of a setting: each may take a request

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import enum
+import logging
 import threading
 from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from requests import PreparedRequest
+
+from tap_jobo.api.client import Client, Prepare
 from tap_jobo.api.responses import parse_json
 from tap_jobo.errors import ApiError, NotFoundError, RejectedError, RetriesExhaustedError
+from tap_jobo.records.converter import RecordConverter, Row
 from tap_jobo.records.values import parse_uuid
+from tap_jobo.signals import ShutdownSignal
 from tap_jobo.wording import plural
 
-if TYPE_CHECKING:
-    import logging
-    from collections.abc import Callable, Generator, Iterator, Sequence
-
-    from requests import PreparedRequest
-
-    from tap_jobo.api.client import Client, Prepare
-    from tap_jobo.records.converter import RecordConverter, Row
-    from tap_jobo.signals import ShutdownSignal
-
-    Waiting = deque[tuple[str, Future[Any]]]
+Waiting = deque[tuple[str, Future[Any]]]
 
 PROFILE_PATH: Final = "/api/companies"
 _NOBODY: Final = "00000000-0000-0000-0000-000000000000"

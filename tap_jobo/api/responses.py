@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 
@@ -21,10 +22,7 @@ from tap_jobo.errors import (
     UnauthorizedError,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-
-    Facts = Mapping[str, Any]  # the members of an error body
+Facts = Mapping[str, Any]  # the members of an error body
 
 _LATER: Final = {408, 425, 429, *range(500, 600)}
 """Statuses after which another try may succeed. All other errors are final and free."""
@@ -52,11 +50,6 @@ def require_success(
     response: ApiResponse, envelope: Collection[str] = (), forbidden: str | None = None
 ) -> ApiResponse:
     """Return the response if it succeeded.
-
-    Args:
-        response: The response.
-        envelope: Members of which a page has at least one; empty for any JSON.
-        forbidden: Advice for a 403, instead of the default.
 
     Raises:
         FailedTryError: It is no page, but another try may return one.

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from tap_jobo.clock import parse_http_date
+from tap_jobo.clock import Clock, parse_http_date
 from tap_jobo.errors import ApiError, RetriesExhaustedError, UnreachableError
-
-if TYPE_CHECKING:
-    import logging
-    from collections.abc import Mapping
-
-    from tap_jobo.clock import Clock
-    from tap_jobo.signals import ShutdownSignal
+from tap_jobo.signals import ShutdownSignal
 
 CONNECT_SECONDS: Final = 10.0
 READ_SECONDS: Final = 120.0

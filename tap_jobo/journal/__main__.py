@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import click
 
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import JournalError
-from tap_jobo.journal.contents import DROPPED, ENDED, TOP, Contents
+from tap_jobo.journal.contents import DROPPED, ENDED, TOP, Contents, JournaledSync
 from tap_jobo.journal.location import open_store
 from tap_jobo.journal.page import DamagedPageError
-from tap_jobo.journal.store import MissingError, StoreError
+from tap_jobo.journal.store import MissingError, Store, StoreError
 from tap_jobo.wording import dollars, duration, plural
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from tap_jobo.journal.contents import JournaledSync
-    from tap_jobo.journal.store import Store
 
 
 @click.group(name="tap-jobo-journal")

@@ -5,6 +5,7 @@ Only this module and `lease` need obstore, of the extra `tap-jobo[cloud]`.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -18,8 +19,6 @@ from tap_jobo.journal.lease import Lease, describe_error, refuse_if_held, store_
 from tap_jobo.journal.store import ExistsError, MissingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
     from obstore.store import ObjectStore, RetryConfig
 
 # Not as `client_options`: those would replace what the environment says, such as AWS_ALLOW_HTTP.

@@ -14,18 +14,19 @@ import json
 import re
 from collections import defaultdict
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-from tap_jobo.journal.page import DamagedPageError, decode_header, decode_page
-from tap_jobo.journal.store import MissingError, StoreError
-from tap_jobo.sync_id import Sync
-
-if TYPE_CHECKING:
-    from tap_jobo.journal.page import JournaledPage, PageHeader
-    from tap_jobo.journal.store import Store
-    from tap_jobo.streams.feed_spec import FeedSpec
-    from tap_jobo.sync_id import Filters
+from tap_jobo.journal.page import (
+    DamagedPageError,
+    JournaledPage,
+    PageHeader,
+    decode_header,
+    decode_page,
+)
+from tap_jobo.journal.store import MissingError, Store, StoreError
+from tap_jobo.streams.feed_spec import FeedSpec
+from tap_jobo.sync_id import Filters, Sync
 
 TOP: Final = "v1"
 _FILE: Final = re.compile(rf"{TOP}/([\w-]+)/(?:(\d+)/(?:sync\.json|(\d+)\.page)|quarantine/(\S+))")
@@ -129,14 +130,7 @@ class JournaledSync:
 
 
 class Contents:
-    """What a store holds, as it is when this is constructed.
-
-    Args:
-        store: The store.
-
-    Raises:
-        StoreError: It cannot be listed.
-    """
+    """What a store holds, as it is when this is constructed."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

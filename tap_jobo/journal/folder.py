@@ -7,17 +7,15 @@ import logging
 import os
 import secrets
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from filelock import FileLock, Timeout  # now, since its exit hook must run after that of the run
 
 from tap_jobo.clock import Clock
 from tap_jobo.journal.store import ExistsError, MissingError, StoreError, held_by_another_run
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
 
 _TEMPORARY: Final = ".tmp"
 _NOT_SUPPORTED: Final = {errno.EINVAL, errno.ENOTSUP}

@@ -12,12 +12,14 @@ apart want the same name, and the second one ends before its next request.
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
 from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import EndlessFeedError, FormatError, JournalError
@@ -28,6 +30,7 @@ from tap_jobo.journal.contents import (
     Completed,
     Contents,
     JournaledSync,
+    JournalKey,
     encode,
 )
 from tap_jobo.journal.page import (
@@ -38,30 +41,16 @@ from tap_jobo.journal.page import (
     encode_page,
     hash_cursor,
 )
-from tap_jobo.journal.store import ExistsError, MissingError, StoreError
+from tap_jobo.journal.store import ExistsError, MissingError, Store, StoreError
 from tap_jobo.journal.write_queue import Write, WriteQueue
+from tap_jobo.sync_id import RawPage, Sync
 from tap_jobo.wording import dollars, plural
-
-if TYPE_CHECKING:
-    import logging
-    from collections.abc import Iterable, Iterator, Sequence
-    from datetime import datetime
-
-    from tap_jobo.journal.contents import JournalKey
-    from tap_jobo.journal.store import Store
-    from tap_jobo.sync_id import Sync
 
 _KEPT_FOR: Final = timedelta(days=30)
 
 
 class Journal:
-    """The billed pages of one journal key.
-
-    Args:
-        store: Where they are; None if the journal is off.
-        key: The journal key.
-        logger: Where replays and failures are reported.
-    """
+    """The billed pages of one journal key."""
 
     def __init__(self, store: Store | None, key: JournalKey, logger: logging.Logger) -> None:
         self._key = key
@@ -319,41 +308,32 @@ class Journal:
             page.name,
         )
 
-    def put(  # noqa: PLR0913 - what is known of a page
-        self,
-        sync: Sync,
-        body: bytes,
-        *,
-        started_at: str,
-        cost: int,
-        received_at: datetime,
-        has_more: bool | None,
-    ) -> JournaledPage:
+    def put(self, sync: Sync, raw: RawPage) -> JournaledPage:
         """Write a page that was just billed. If that fails, it waits in memory.
 
         Raises:
             JournalError: Another run has written this page, or too much waits.
         """
         kept, number = self._syncs.get(sync.number), sync.pages + 1
-        total = cost
+        total = raw.cost
         if kept:
             total += self._contents.credits(kept) if kept.total is None else kept.total
             kept.total = total
         header = PageHeader(
             self._run,
             hash_cursor(sync.cursor),
-            started_at,
-            format_timestamp(received_at),
-            cost,
+            sync.started_at or raw.started_at,
+            format_timestamp(raw.received_at),
+            raw.cost,
             total,
-            has_more,
+            raw.has_more,
         )
         if kept:
             kept.pages.add(number)
             name = kept.page_name(number)
             verify = partial(self._verify_present, kept, name)
-            self._write(Write(name, encode_page(header, body), verify, cost))
-        return JournaledPage(f"{sync.id}.{number}", header, body)
+            self._write(Write(name, encode_page(header, raw.body), verify, raw.cost))
+        return JournaledPage(f"{sync.id}.{number}", header, raw.body)
 
     def quarantine(self, rows: Sequence[bytes], reason: str = "") -> None:
         """Keep raw rows that cannot be delivered; the reason is part of their names."""

@@ -8,29 +8,26 @@ The holder stops a few seconds before its lease may be taken over.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import secrets
 import socket
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 
-from tap_jobo.clock import format_timestamp
+from tap_jobo.clock import Clock, format_timestamp
 from tap_jobo.errors import JournalError
 from tap_jobo.journal.store import StoreError, held_by_another_run
 
 if TYPE_CHECKING:
-    import logging
-    from collections.abc import Callable, Iterator
-    from datetime import datetime
-
     from obstore import ObjectMeta, PutMode, PutResult, UpdateVersion
     from obstore.store import ObjectStore as Bucket
-
-    from tap_jobo.clock import Clock
 
 # All in seconds.
 DURATION: Final = 60.0  # without a renewal, until a lease may be taken over
@@ -62,14 +59,7 @@ class _Found(NamedTuple):
 
 
 class Lease:
-    """The lease of one journal key.
-
-    Args:
-        bucket: The bucket, at the prefix of the journal.
-        journal_key: The key.
-        what: The stream and the location, for messages.
-        wait: Waits the given seconds, or raises if the run must end.
-    """
+    """The lease of one journal key."""
 
     def __init__(
         self, bucket: Bucket, journal_key: str, what: str, wait: Callable[[float], None]

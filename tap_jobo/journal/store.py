@@ -6,12 +6,10 @@ and what they mean, is up to `journal.py`. `Folder` and `Bucket` also keep two r
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 from tap_jobo.errors import JournalError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 class StoreError(Exception):

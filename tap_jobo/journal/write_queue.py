@@ -5,18 +5,14 @@ No page is written before the pages in front of it, so the journal never has a h
 
 from __future__ import annotations
 
+import logging
 from collections import deque
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 from tap_jobo.errors import JournalError
-from tap_jobo.journal.store import StoreError
+from tap_jobo.journal.store import Store, StoreError
 from tap_jobo.wording import dollars, plural
-
-if TYPE_CHECKING:
-    import logging
-    from collections.abc import Callable
-
-    from tap_jobo.journal.store import Store
 
 MAX_WAITING: Final = 64 * 1024 * 1024
 """Bytes that may wait."""

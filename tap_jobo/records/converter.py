@@ -6,16 +6,14 @@ it would be billed again and again. The caller decides whether a whole page is d
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tap_jobo.records.fields import field_converter, object_converter, row_type
 from tap_jobo.records.problems import RESCUED_DATA, Problem, ProblemLog, rescue
 from tap_jobo.records.values import parse_uuid
-
-if TYPE_CHECKING:
-    import logging
-    from collections.abc import Container, Mapping, Sequence
 
 Row = dict[str, Any]
 

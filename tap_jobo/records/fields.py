@@ -7,16 +7,13 @@ time for a page of jobs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from collections.abc import Callable, Container, Mapping
+from typing import Annotated, Any, Final
 
 import msgspec
 
 from tap_jobo.records.problems import Problem
 from tap_jobo.records.values import CANONICAL_TIMESTAMP, CANONICAL_UUID, PARSERS
-
-if TYPE_CHECKING:
-    from collections.abc import Container, Mapping
 
 Convert = Callable[[Any, str, list[Problem]], Any]
 """Takes a value, its path in the row, and a list of problems to extend. Returns the value as it is

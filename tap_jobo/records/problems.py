@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from tap_jobo.records.values import sanitize_text
-
-if TYPE_CHECKING:
-    import logging
-    from collections.abc import Sequence
 
 RESCUED_DATA: Final = "_rescued_data"
 """The name of the field, as is customary in other loaders."""

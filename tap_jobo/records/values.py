@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from tap_jobo.clock import format_timestamp, parse_timestamp
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 Parser = Callable[[object], Any]
 """Returns a value as it is emitted, or None if it has the wrong type."""

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from dotenv import find_dotenv, load_dotenv
 
 from tap_jobo.errors import ConfigError
 from tap_jobo.redaction import without_key
-from tap_jobo.settings.setting import fits
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
-
-    from tap_jobo.settings.setting import Setting
+from tap_jobo.settings.setting import Setting, fits
 
 _PREFIX: Final = "TAP_JOBO_"
 _TRUE: Final = ("true", "1", "yes", "on")

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
 from singer_sdk import typing as th
 
 from tap_jobo.clock import format_timestamp, parse_timestamp
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
 
 _TEXT: Final = r"^(?=\s*\S)[^\ud800-\udfff]*\Z"
 """Not blank, and without lone surrogates, which UTF-8 cannot encode."""

@@ -6,21 +6,18 @@ error before the first request.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from fnmatch import fnmatch
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from singer_sdk import mapper
 from singer_sdk.singerlib import Catalog
 
 from tap_jobo.errors import ConfigError, StateError
+from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.state import STATE_KEYS, read_state
-
-if TYPE_CHECKING:
-    import logging
-    from collections.abc import Collection, Iterable, Iterator, Mapping
-
-    from tap_jobo.streams.feed_spec import FeedSpec
 
 _OPTIONS: Final = (
     mapper.MAPPER_ALIAS_OPTION,

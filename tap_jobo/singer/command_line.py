@@ -5,22 +5,19 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, cast
+from typing import IO, Any, Final, cast
 from urllib.parse import urlsplit
 
 import click
 from singer_sdk import Tap
 
-from tap_jobo.errors import ConfigError, StateError
+from tap_jobo.errors import ConfigError, StateError, TapJoboError
 from tap_jobo.redaction import without_key
+from tap_jobo.singer.run import RunContext
+from tap_jobo.singer.stream import JoboStream
+from tap_jobo.singer.writer import StdoutWriter
 from tap_jobo.streams.registry import FEEDS
 from tap_jobo.wording import CREDITS_PER_DOLLAR, dollars
-
-if TYPE_CHECKING:
-    from tap_jobo.errors import TapJoboError
-    from tap_jobo.singer.run import RunContext
-    from tap_jobo.singer.stream import JoboStream
-    from tap_jobo.singer.writer import StdoutWriter
 
 _SCHEMA: Final = "schema"
 _TEST_HELP: Final = (

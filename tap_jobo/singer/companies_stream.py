@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from singer_sdk import Tap
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from tap_jobo.api.profiles import PROFILE_PATH, Profiles
 from tap_jobo.errors import ConfigError
 from tap_jobo.progress import Progress, Reading
+from tap_jobo.records.converter import Row
 from tap_jobo.records.values import parse_uuid
 from tap_jobo.singer.metric_lines import log_figures
+from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.stream import JoboStream, json_schema
 from tap_jobo.streams.companies import SCHEMA
 from tap_jobo.wording import plural
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    from singer_sdk import Tap
-
-    from tap_jobo.records.converter import Row
-    from tap_jobo.singer.run import RunContext
 
 _BATCH: Final = 50
 """Named companies between two states: their profiles are fetched again after a crash."""

@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING
 
+from singer_sdk import Tap
+from singer_sdk.helpers.types import Context, Record
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from tap_jobo.api.budget import FeedCost
 from tap_jobo.api.feed import FeedReader
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import ConfigError
+from tap_jobo.records.converter import Row
+from tap_jobo.singer.companies_stream import CompaniesStream
 from tap_jobo.singer.metric_lines import log_figures
+from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.stream import JoboStream, json_schema
+from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.feed_sync import FeedSync
 from tap_jobo.sync.report import Report
 from tap_jobo.sync.start import SyncStart, recover_state
 from tap_jobo.sync.state import StreamState, read_state
+from tap_jobo.sync_id import Filters
 from tap_jobo.wording import dollars
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from datetime import datetime
-
-    from singer_sdk import Tap
-    from singer_sdk.helpers.types import Context, Record
-
-    from tap_jobo.records.converter import Row
-    from tap_jobo.singer.companies_stream import CompaniesStream
-    from tap_jobo.singer.run import RunContext
-    from tap_jobo.streams.feed_spec import FeedSpec
-    from tap_jobo.sync_id import Filters
 
 
 class FeedStream(JoboStream):

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import Counter
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 from urllib.parse import urlsplit
 
+from requests import Response
 from singer_sdk import metrics
 
 from tap_jobo.api.profiles import PROFILE_PATH
-
-if TYPE_CHECKING:
-    import logging
-    from collections.abc import Callable, Mapping
-
-    from requests import Response
 
 
 class RecordCounter(metrics.Counter):

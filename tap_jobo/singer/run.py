@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from singer_sdk.metrics import get_metrics_logger
 
-from tap_jobo.api.api_clock import read_api_clock
+from tap_jobo.api.api_clock import ApiClock, read_api_clock
 from tap_jobo.api.budget import Budget
 from tap_jobo.api.client import ApiSession, Client
 from tap_jobo.api.known_values import KnownValues
@@ -15,21 +17,17 @@ from tap_jobo.api.retry import FREE_RETRY_SECONDS
 from tap_jobo.clock import Clock
 from tap_jobo.errors import TapJoboError
 from tap_jobo.journal.contents import journal_key
+from tap_jobo.journal.folder import Folder, RunLock
 from tap_jobo.journal.journal import Journal
 from tap_jobo.journal.location import open_store
+from tap_jobo.signals import ShutdownSignal
 from tap_jobo.singer.metric_lines import RequestMetrics
+from tap_jobo.streams.feed_spec import FeedSpec
+from tap_jobo.sync_id import Filters
 
 if TYPE_CHECKING:
-    import logging
-    from collections.abc import Mapping
-
-    from tap_jobo.api.api_clock import ApiClock
     from tap_jobo.journal.bucket import Bucket
-    from tap_jobo.journal.folder import Folder, RunLock
     from tap_jobo.journal.lease import Lease
-    from tap_jobo.signals import ShutdownSignal
-    from tap_jobo.streams.feed_spec import FeedSpec
-    from tap_jobo.sync_id import Filters
 
 _TEST_RETRY_FOR: Final = 10.0
 """Seconds of backoff in a connection check, whose user is waiting."""

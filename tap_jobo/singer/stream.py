@@ -5,36 +5,28 @@ from __future__ import annotations
 import logging
 import sys
 from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
-from singer_sdk import RESTStream
+import requests
+from requests import PreparedRequest
+from singer_sdk import RESTStream, Tap, metrics
 from singer_sdk.authenticators import APIKeyAuthenticator
 from singer_sdk.helpers.conform import TypeConformanceLevel
+from singer_sdk.helpers.types import Context, Record
 from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
-from singer_sdk.singerlib import StreamMetadata
+from singer_sdk.singerlib import Catalog, StreamMetadata
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL
 from singer_sdk.singerlib.encoding.simple import StateMessage
+from singer_sdk.typing import PropertiesList
 
 from tap_jobo.errors import ConfigError, TapJoboError
-from tap_jobo.records.converter import RecordConverter
+from tap_jobo.records.converter import RecordConverter, Row
 from tap_jobo.singer.metric_lines import RecordCounter
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from datetime import datetime
-
-    import requests
-    from requests import PreparedRequest
-    from singer_sdk import Tap, metrics
-    from singer_sdk.helpers.types import Context, Record
-    from singer_sdk.singerlib import Catalog
-    from singer_sdk.typing import PropertiesList
-
-    from tap_jobo.records.converter import Row
-    from tap_jobo.singer.run import RunContext
-    from tap_jobo.singer.writer import StdoutWriter
-
+from tap_jobo.singer.run import RunContext
+from tap_jobo.singer.writer import StdoutWriter
 
 PROJECT_URL: Final = "https://pypi.org/project/tap-jobo/"
 
@@ -225,7 +217,7 @@ class JoboStream(RESTStream[Any]):
             if self.is_read and not self.is_test:
                 self.summarize()
 
-    # The private hooks of the SDK. `tests/singer/test_hooks.py` fails if the SDK changes one.
+    # The private hooks of the SDK. `tests/singer/test_sdk.py` fails if the SDK changes one.
 
     def _write_record_message(self, record: Record) -> None:
         """Write a record, bypassing the SDK's processing if that would change nothing.

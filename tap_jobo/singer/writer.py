@@ -5,19 +5,15 @@ from __future__ import annotations
 import os
 import select
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime
+from typing import Any, Final
 
 from singer_sdk.contrib.msgspec import MsgSpecWriter, serialize_jsonl
 from singer_sdk.singerlib.encoding.base import SingerMessageType
-from singer_sdk.singerlib.encoding.simple import StateMessage
+from singer_sdk.singerlib.encoding.simple import Message, StateMessage
 
 from tap_jobo.errors import InterruptedRunError, OutputError
 from tap_jobo.signals import ShutdownSignal
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from singer_sdk.singerlib.encoding.simple import Message
 
 _BUFFER: Final = 64 * 1024
 """Bytes of records that are collected before they are written."""

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from datetime import timedelta
+from singer_sdk import typing as th
 
-    from singer_sdk import typing as th
-
-    from tap_jobo.settings.setting import Setting
-    from tap_jobo.sync_id import Filters
+from tap_jobo.settings.setting import Setting
+from tap_jobo.sync_id import Filters
 
 
 class Continuation(enum.Enum):

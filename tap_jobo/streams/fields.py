@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from singer_sdk import typing as th
 
 from tap_jobo.records import problems
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def _of(type_: th.JSONTypeHelper[Any]) -> Callable[[str, str], th.Property[Any]]:

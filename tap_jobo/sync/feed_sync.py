@@ -20,10 +20,12 @@ and found by the next run. Only `StreamState.complete` moves it.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from datetime import datetime
+from typing import Any, Final, Protocol
 
-from tap_jobo.api.feed import falls_short
+from tap_jobo.api.feed import FeedReader, Page
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import (
     ApiError,
@@ -32,21 +34,18 @@ from tap_jobo.errors import (
     EndlessFeedError,
     FormatError,
 )
+from tap_jobo.journal.journal import Journal
+from tap_jobo.journal.page import JournaledPage
+from tap_jobo.records.converter import RecordConverter, Row
 from tap_jobo.sync.guards import LoopGuard, check_for_schema_drift
+from tap_jobo.sync.report import Report
+from tap_jobo.sync.start import SyncStart
+from tap_jobo.sync.state import StreamState
+from tap_jobo.sync_id import RawPage, Sync
 from tap_jobo.wording import dollars, plural
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from datetime import datetime
-
-    from tap_jobo.api.feed import FeedReader, Page, RawPage
-    from tap_jobo.journal.journal import Journal
-    from tap_jobo.journal.page import JournaledPage
-    from tap_jobo.records.converter import RecordConverter, Row
-    from tap_jobo.sync.report import Report
-    from tap_jobo.sync.start import SyncStart
-    from tap_jobo.sync.state import StreamState
-    from tap_jobo.sync_id import Sync
+_FAR_BELOW: Final = 0.8
+"""The share of an estimate below which rows may be missing."""
 
 
 class _Output(Protocol):
@@ -100,7 +99,7 @@ class FeedSync:
         self._logger = self.start.logger
         self._guard = LoopGuard()
         self._is_replay = False
-        self._estimate: int | None = None
+        self._estimate = 0
         self._is_first_sync = not self.state.has_begun
 
     def pages(self) -> Iterator[Sequence[Row]]:
@@ -163,15 +162,7 @@ class FeedSync:
     def _fetch_and_journal(self, sync: Sync) -> _BilledPage:
         """Request the sync's next page, and write it to disk before anything parses it."""
         raw = self.reader.fetch_page(sync)
-        page = self.journal.put(
-            sync,
-            raw.body,
-            started_at=sync.started_at or raw.started_at,
-            cost=raw.cost,
-            received_at=raw.received_at,
-            has_more=raw.has_more,
-        )
-        return _BilledPage(page, raw)
+        return _BilledPage(self.journal.put(sync, raw), raw)
 
     def _parse_and_check(self, sync: Sync, billed: _BilledPage) -> _ParsedPage:
         """Parse a page, and check it before any of its rows is written.
@@ -227,9 +218,9 @@ class FeedSync:
         )
         move = self.state.checkpoint if page.has_more else self.state.complete
         self.state = move(sync, self.start.filters)
-        self.output.finish_page(self.state)
         self.report.quarantined = self.journal.quarantined
         self.report.count_page(len(page.items), parsed.skipped, is_replayed=billed.raw is None)
+        self.output.finish_page(self.state)
         if not page.has_more:
             self._report_missing_rows(sync)
             return self._following(sync, billed)
@@ -305,7 +296,7 @@ class FeedSync:
                 self._spec.name,
                 ", ".join(filters),
             )
-        if self._estimate is not None and falls_short(sync, self._estimate):
+        if sync.rows + sync.batch_size < _FAR_BELOW * self._estimate:
             self._logger.warning(
                 "The sync of %s ended after %s, but Jobo estimated %s. If rows are missing, run a "
                 "full refresh or contact Jobo.",

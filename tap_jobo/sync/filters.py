@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import StateError
+from tap_jobo.streams.feed_spec import FeedSpec
+from tap_jobo.sync.state import StreamState
+from tap_jobo.sync_id import Filters
 from tap_jobo.wording import dollars
-
-if TYPE_CHECKING:
-    from tap_jobo.streams.feed_spec import FeedSpec
-    from tap_jobo.sync.state import StreamState
-    from tap_jobo.sync_id import Filters
 
 
 @dataclass(frozen=True, slots=True)

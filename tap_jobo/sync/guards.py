@@ -6,15 +6,13 @@ and continuing would discard rows that were billed, or overwrite good values wit
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import mmap
+from collections.abc import Collection
+from typing import Final
 
 from tap_jobo.errors import EndlessFeedError, FormatError
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from tap_jobo.journal.journal import Journal
-    from tap_jobo.records.converter import Conversion
+from tap_jobo.journal.journal import Journal
+from tap_jobo.records.converter import Conversion
 
 MIN_BAD_ROWS: Final = 5
 """Different rows that must be bad in the same way before the check stops a sync."""
@@ -70,7 +68,7 @@ class LoopGuard:
     """
 
     def __init__(self) -> None:
-        self._seen = bytearray(_SEEN_BYTES)
+        self._seen = mmap.mmap(-1, _SEEN_BYTES)  # takes no memory before it is written to
         self._repeated = 0
         self._empty = 0
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import enum
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from tap_jobo.api.budget import Budget, FeedCost
+from tap_jobo.api.profiles import Profiles
 from tap_jobo.progress import Progress, Reading
 from tap_jobo.wording import dollars, duration, plural
-
-if TYPE_CHECKING:
-    import logging
-    from collections.abc import Callable
-
-    from tap_jobo.api.budget import Budget, FeedCost
-    from tap_jobo.api.profiles import Profiles
 
 PAGES_PER_MINUTE: Final = 120
 """The documented rate limit, shared by all feeds."""

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from tap_jobo.api.api_clock import ApiClock
 from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.errors import StateError
+from tap_jobo.journal.journal import Journal
+from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.filters import FilterChange
 from tap_jobo.sync.state import StreamState
-from tap_jobo.sync_id import Sync, new_id
+from tap_jobo.sync_id import Filters, Sync, new_id
 from tap_jobo.wording import dollars, plural
-
-if TYPE_CHECKING:
-    import logging
-    from collections.abc import Callable
-
-    from tap_jobo.api.api_clock import ApiClock
-    from tap_jobo.journal.journal import Journal
-    from tap_jobo.streams.feed_spec import FeedSpec
-    from tap_jobo.sync_id import Filters
 
 RESUME: Final = "resume:"
 """How the value of `on_missing_state` starts that goes on from a sync; its ids follow."""

@@ -15,22 +15,18 @@ the pair.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
+from datetime import datetime
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from msgspec import Meta
 
 from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.errors import StateError
-from tap_jobo.sync_id import Sync
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
-    from tap_jobo.streams.feed_spec import FeedSpec
-    from tap_jobo.sync_id import Filters
+from tap_jobo.streams.feed_spec import FeedSpec
+from tap_jobo.sync_id import Filters, Sync
 
 STATE_KEYS: Final = (
     "replication_key",

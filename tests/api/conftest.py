@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
+from jobo_sandbox import Sandbox
 from tap_jobo.api.client import ApiSession
 from tests.support.client import FeedClient
-
-if TYPE_CHECKING:
-    from jobo_sandbox import Sandbox
 
 
 @pytest.fixture

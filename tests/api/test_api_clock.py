@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from email.utils import format_datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from requests import PreparedRequest
@@ -18,10 +19,6 @@ from tap_jobo.errors import StateError
 from tests.support import Tap, complaint, discover
 from tests.support.clock import NOON, FakeClock
 from tests.support.companies import CompaniesTap, selecting
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
 
 LOGGER = logging.getLogger("tests.api_clock")
 SECOND = timedelta(seconds=1)

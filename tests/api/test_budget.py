@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -11,14 +12,9 @@ from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.errors import BudgetReachedError, ConfigError
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.jobs import JOBS
-from tests.support import complaint
+from tests.support import Run, Tap, complaint
 from tests.support.crash import cut_in_request
 from tests.support.loggers import LOGGER
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from tests.support import Run, Tap
 
 
 def summary(run: Run) -> str:

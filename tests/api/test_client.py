@@ -9,9 +9,10 @@ import socket
 import ssl
 import struct
 import threading
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 import requests
@@ -23,18 +24,13 @@ from cryptography.x509.oid import NameOID
 
 from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.api.client import ApiSession, Client
+from tap_jobo.api.responses import ApiResponse
 from tap_jobo.errors import ApiError, RetriesExhaustedError, UnreachableError
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tests.support.clock import FakeClock
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from tap_jobo.api.responses import ApiResponse
-
-    Handler = Callable[[socket.socket], None]
+Handler = Callable[[socket.socket], None]
 
 LOGGER = logging.getLogger("tests.client")
 PAGE = b'{"career_sites": [], "has_more": false}'

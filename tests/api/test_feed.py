@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -18,10 +19,7 @@ from tap_jobo.streams.jobs import JOBS
 from tests.support import Tap, complaint, state_at
 from tests.support.loggers import LOGGER
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    Body = dict[str, Any]
+Body = dict[str, Any]
 
 OLD = "2020-01-01T00:00:00.000000Z"
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 import requests
@@ -16,9 +17,6 @@ from tap_jobo.errors import InterruptedRunError
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.streams.registry import SETTINGS
 from tests.support.clock import FakeClock
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 LOGGER = logging.getLogger("tests.known_values")
 NAMED = {setting.name: setting for setting in SETTINGS}

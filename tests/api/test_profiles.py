@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 import requests
@@ -20,9 +20,6 @@ from tap_jobo.signals import ShutdownSignal
 from tap_jobo.streams.companies import SCHEMA as COMPANIES
 from tests.support.clock import FakeClock
 from tests.support.loggers import LOGGER
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 START = datetime(2026, 1, 1, 0, 0, 0, 370_000, tzinfo=UTC)
 SCHEMA = COMPANIES.to_dict()

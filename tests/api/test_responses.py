@@ -5,19 +5,15 @@ from __future__ import annotations
 import gzip
 import json
 import threading
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from jobo_sandbox import Fault, Hold, Sandbox
+from jobo_sandbox import Fault, Hold, Sandbox, Shape
 from tests.support import Tap, complaint, discover, shows_a_key
 from tests.support.companies import CompaniesTap, selecting
 from tests.support.jobs import tap_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from jobo_sandbox import Shape
 
 PAGE_CREDITS = 2_500
 

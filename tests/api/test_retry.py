@@ -8,7 +8,7 @@ import logging
 from datetime import timedelta
 from email.utils import format_datetime
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import requests
@@ -18,13 +18,11 @@ from urllib3 import HTTPResponse
 from jobo_sandbox import Fault, Sandbox
 from jobo_sandbox.core import Core
 from jobo_sandbox.endpoints import answer
+from jobo_sandbox.limits import Limits
 from tap_jobo.api import retry
 from tap_jobo.errors import ApiError
 from tests.support.client import GARBAGE, FeedClient
 from tests.support.clock import NOON, FakeClock
-
-if TYPE_CHECKING:
-    from jobo_sandbox.limits import Limits
 
 
 def fail(sandbox: Sandbox, status: int = 503, *, times: int | None = 1, **headers: str) -> None:

@@ -3,8 +3,9 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Iterator
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -24,10 +25,6 @@ from tests.support import (
 )
 from tests.support.companies import selecting
 from tests.support.repository import REPOSITORY
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 QUICK_TAP = str(REPOSITORY / "tests/support/quick_tap.py")
 OFFLINE = """

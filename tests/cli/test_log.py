@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from singer_sdk import metrics
 
-if TYPE_CHECKING:
-    from tests.support import Tap
+from tests.support import Tap
 
 OF_THE_SDK = {
     metrics.Metric.RECORD_COUNT,

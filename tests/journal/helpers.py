@@ -6,15 +6,11 @@ import json
 import os
 import shutil
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from tap_jobo.journal.page import PageHeader, decode_page, encode_page
-from tests.support import execute
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.support import Run, Tap
+from tests.support import Run, Tap, execute
 
 
 def pages(folder: Path) -> list[Path]:

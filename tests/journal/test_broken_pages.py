@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from jobo_sandbox import Fault
 from tests.journal.helpers import journal_command, names
-from tests.support import complaint
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.support import Tap
+from tests.support import Tap, complaint
 
 
 def changed(**changes: Any) -> Fault:

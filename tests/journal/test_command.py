@@ -9,21 +9,17 @@ import pty
 import re
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from jobo_sandbox import Fault, Hold
 from tests.journal.helpers import damage, journal_command, names, pages, replayed, rewrite
-from tests.support import COMMAND, execute
+from tests.support import COMMAND, Run, Tap, execute
 from tests.support.crash import cut_in_request, finish, wait_for
 from tests.support.repository import REPOSITORY
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.support import Run, Tap
 
 
 def written(tap: Tap, *args: str) -> list[str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,15 +20,8 @@ from tests.journal.helpers import (
     rewrite,
     run_unprivileged,
 )
-from tests.support import Tap, complaint, execute
+from tests.support import Run, Tap, complaint, execute
 from tests.support.crash import cut_in_request, finish, rows_billed_twice, widen_pipe
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from tests.support import Run
-
 
 # A damaged page ends its stream before anything of it is billed
 

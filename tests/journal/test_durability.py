@@ -6,7 +6,8 @@ import errno
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,9 +22,6 @@ from tap_jobo.journal.page import (
     encode_page,
 )
 from tap_jobo.journal.store import ExistsError, StoreError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _KILLS = """
 import os, signal, sys

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,9 +23,6 @@ from tests.journal.helpers import (
 )
 from tests.support import Tap
 from tests.support.crash import cut_in_request, rows_billed_twice
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _BOOKMARK = "replication_key_value"
 

@@ -6,8 +6,9 @@ import json
 import logging
 import threading
 import time
+from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 from unittest.mock import Mock
 
 import pytest
@@ -23,9 +24,6 @@ from tests.support.bucket import Bucket
 from tests.support.clock import FakeClock
 from tests.support.crash import wait_for
 from tests.support.loggers import LOGGER
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 _OWNER = "a1" * 32
 _NEVER = 1e6

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import pytest
 
 from tap_jobo.journal.contents import normalize_url
 from tests.journal.helpers import pages
-from tests.support import complaint, execute
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from tests.support import Run, Tap
+from tests.support import Run, Tap, complaint, execute
 
 _WITHOUT_ACCOUNT = """
 import pwd, runpy, sys

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from jobo_sandbox import Fault, Hold
-from tests.support import complaint
+from tests.support import Tap, complaint
 from tests.support.crash import cut_in_request, finish
-
-if TYPE_CHECKING:
-    import subprocess
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from tests.support import Tap
 
 
 @contextmanager

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from jobo_sandbox import Sandbox
 from tests.journal.helpers import names, pages, replayed
-from tests.support import Tap, complaint, discover
+from tests.support import Run, Tap, complaint, discover
 from tests.support.crash import cut_in_request, rows_billed_twice
 from tests.support.jobs import tap_of
 from tests.sync.test_scan import full_table
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.support import Run
 
 
 @pytest.fixture

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from jobo_sandbox import Fault, Hold, Sandbox
-from tests.support import Tap, complaint, execute
+from tests.support import Run, Tap, complaint, execute
 from tests.support.crash import (
     cut_in_request,
     finish,
@@ -21,14 +22,9 @@ from tests.support.crash import (
     widen_pipe,
 )
 from tests.support.process import environment
+from tests.support.s3 import S3
 from tests.support.s3_weather import Weather, weather_before
 from tests.support.target import Target
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.support import Run
-    from tests.support.s3 import S3
 
 _SUPPORT = Path(__file__).parents[1] / "support"
 

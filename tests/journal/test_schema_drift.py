@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from jobo_sandbox import Fault
 from tests.journal.helpers import journal_command, names, quarantined, replayed
-from tests.support import complaint
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from tests.support import Run, Tap
+from tests.support import Run, Tap, complaint
 
 Row = dict[str, Any]
 Body = dict[str, Any]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from obstore.store import MemoryStore
@@ -14,9 +15,6 @@ from tap_jobo.journal.lease import store_errors
 from tap_jobo.journal.store import ExistsError, MissingError, Store, StoreError
 from tests.support import bucket as fake
 from tests.support.clock import FakeClock
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 Opens = Callable[[], Store]
 """Opens the store anew, as another process does later."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 import pytest
 from filelock import FileLock
@@ -13,9 +13,6 @@ from jobo_sandbox import Sandbox
 from jobo_sandbox.postgres import running_postgres
 from tests.support.meltano import Project, install_plugins
 from tests.support.repository import REPOSITORY
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @pytest.fixture(scope="session")

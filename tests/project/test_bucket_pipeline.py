@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from jobo_sandbox import Sandbox
 from tests.support.meltano import IN_A_BUCKET, PIPELINE, Project
 from tests.support.s3 import S3, serve_s3
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_lost_machines_cost_the_pages_in_flight(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import runpy
 import shutil
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
-from typing import TYPE_CHECKING
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -19,10 +20,6 @@ from jobo_sandbox.company_data import make_profile
 from tests.support.pipeline import Pipeline
 from tests.support.repository import REPOSITORY
 from tests.support.warehouses import PACKAGE, Dbt, Duckdb, Postgres, Row, Warehouse
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
 
 VARIABLES = {"jobo__using_companies": True, "jobo__using_jobs": True}
 BOTH = {**VARIABLES, "jobo__using_managed_jobs": True}

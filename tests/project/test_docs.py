@@ -8,15 +8,16 @@ import runpy
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from singer_sdk import metrics
 from singer_sdk.singerlib import Catalog
 from uv import find_uv_bin
 
-from jobo_sandbox import vocabulary
+from jobo_sandbox import Sandbox, vocabulary
 from tap_jobo.streams.registry import SETTINGS
 from tests.support import COMMAND, Run, Tap, execute, psql
 from tests.support import environment as tap_environment
@@ -24,11 +25,6 @@ from tests.support.docs import block, blocks, unmarked
 from tests.support.meltano import environment
 from tests.support.plugins import PYTHON_OF_DBT
 from tests.support.repository import REPOSITORY, files
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from jobo_sandbox import Sandbox
 
 NAMING = [
     *files("tap_jobo"),
@@ -205,9 +201,13 @@ def test_names_in_the_documents_are_those_of_the_code(document: str) -> None:
     variables -= {"LOGLEVEL"}  # which the SDK reads itself
     assert {name.lower() for name in variables} <= {setting.name for setting in SETTINGS}
     # What has an underscore, is quoted by itself, and is no setting, field, state key or figure.
-    known = set(re.findall(r"\w+_\w+", "".join(map(Path.read_text, NAMING))))
-    known |= {metric.value for metric in metrics.Metric}  # the SDK's own figures
-    assert set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", text)) <= known | TESTS
+    assert set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", text)) <= _known_names() | TESTS
+
+
+@cache
+def _known_names() -> set[str]:
+    figures = {metric.value for metric in metrics.Metric}  # the SDK's own
+    return figures | set(re.findall(r"\w+_\w+", "".join(map(Path.read_text, NAMING))))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

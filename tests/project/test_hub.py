@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import re
 import runpy
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support import COMMAND, environment, execute
 from tests.support.repository import REPOSITORY
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 # The properties that the Hub allows for an extractor, of those that we use, and for a setting.
 LISTING = {

@@ -7,17 +7,14 @@ import shutil
 import sys
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
+from jobo_sandbox import Sandbox
 from tests.support import Run, execute
 from tests.support.meltano import environment
 from tests.support.repository import REPOSITORY, files
-
-if TYPE_CHECKING:
-    from jobo_sandbox import Sandbox
 
 UV = Path(sys.executable).with_name("uv")
 MODULES = {

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import json
 import subprocess
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 import yaml
 from psycopg import sql
 
+from tests.support import Run
 from tests.support.jobs import STREAMS, rows_of
 from tests.support.meltano import environment
 from tests.support.odd_rows import odd_runs
 from tests.support.plugins import plugin_of, tool_of
 from tests.support.repository import REPOSITORY
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.support import Run
 
 _FASTER = {"validate_records": False, "use_copy": True, "batch_size_rows": 2_000}
 

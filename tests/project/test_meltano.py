@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import yaml
 from singer_sdk.helpers.capabilities import PluginCapabilities
 
 from tests.support import COMMAND, environment, execute
-from tests.support.meltano import PIPELINE
+from tests.support.meltano import PIPELINE, Project
 from tests.support.repository import REPOSITORY
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.support.meltano import Project
 
 _NO_SCAN = dict.fromkeys(
     ("id", "started_at", "updated_after", "batch_size", "cursor", "rows", "pages", "restarts")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 import yaml
@@ -13,10 +12,8 @@ import yaml
 from tests.support.companies import FIELDS, OBJECTS, expected_profile
 from tests.support.docs import block
 from tests.support.jobs import STREAMS
+from tests.support.meltano import Project
 from tests.support.repository import REPOSITORY
-
-if TYPE_CHECKING:
-    from tests.support.meltano import Project
 
 SELECT = {"TAP_JOBO__SELECT": json.dumps([f"{stream}.*" for stream in STREAMS])}
 FREQUENT = ("run", "tap-jobo-frequent", "target-postgres")

@@ -5,21 +5,16 @@ from __future__ import annotations
 import json
 import re
 import signal
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
+from jobo_sandbox import Sandbox
 from tap_jobo.api import profiles
 from tap_jobo.sync import report
-from tests.support import COMMAND, environment, execute, shows_a_key
+from tests.support import COMMAND, Tap, environment, execute, shows_a_key
 from tests.support.docs import block
 from tests.support.repository import REPOSITORY
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from jobo_sandbox import Sandbox
-    from tests.support import Tap
 
 PAGE = (REPOSITORY / "docs/reference/metrics-and-exit-codes.md").read_text("utf-8")
 

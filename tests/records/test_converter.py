@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Container, Mapping, Sequence
+from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
 from singer_sdk import typing as th
 
 from tap_jobo.records.converter import Conversion, RecordConverter
 from tap_jobo.streams import career_sites, companies, jobs
 from tap_jobo.streams.fields import RESCUED_DATA, object_of
 from tests.records.strategies import ANY_JSON, PLAIN_JSON, documented_object, rows_of
-
-if TYPE_CHECKING:
-    from collections.abc import Container
-
-    from hypothesis.strategies import SearchStrategy
 
 Json = dict[str, Any]
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -11,9 +12,6 @@ from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from jobo_sandbox import Fault, Sandbox
 from tests.support import Run, Tap, schema_message
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _NAMES = """
     id name website logo_url summary industries linkedin_url crunchbase_url ats listing_url

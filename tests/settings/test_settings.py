@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from jobo_sandbox import Sandbox
 from tap_jobo.errors import ConfigError
 from tap_jobo.settings.reading import check as check_settings
 from tap_jobo.settings.reading import read_environment
@@ -23,12 +26,6 @@ from tests.support import (
     execute,
     kept_signals,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
-
-    from jobo_sandbox import Sandbox
 
 GUID = "01234567-89ab-cdef-0123-456789abcdef"
 KEY = "jbe_test_" + "a1B" * 7 + "_" + "c3D" * 14 + "e"

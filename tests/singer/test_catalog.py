@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from jsonschema import Draft4Validator  # type: ignore[import-untyped]
@@ -14,9 +14,6 @@ from sqlalchemy.schema import CreateTable
 
 from tests.support import discover
 from tests.support.repository import REPOSITORY
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SNAPSHOTS = REPOSITORY / "tests/snapshots"
 

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
+from jobo_sandbox import Sandbox
 from tap_jobo.errors import ConfigError
 from tap_jobo.singer.command_line import read_object
 from tests.support import COMMAND, Tap, complaint, execute
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from jobo_sandbox import Sandbox
-
-
-def _error(path: str) -> str:
-    with pytest.raises(ConfigError) as raised:
-        read_object(path, "--config", ConfigError)
-    return str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -28,18 +18,17 @@ def _error(path: str) -> str:
     [
         (b"", "line 1, column 1 is not valid JSON."),
         (b'{\n "key": "jbe_test_secret\n}', "line 2, column 25 is not valid JSON."),
-        (b"api_key: jbe_test_secret", "line 1, column 1 is not valid JSON."),
         (b"[" * 100_000, "it is not JSON in UTF-8 (RecursionError)."),
-        (b"1" * 5_000, "it is not JSON in UTF-8 (ValueError)."),
         ("{}".encode("utf-16"), "it is not JSON in UTF-8 (UnicodeDecodeError)."),
-        (b"[]", "it holds a JSON list."),
         (b'"jbe_test_secret"', "it holds a JSON str."),
     ],
 )
 def test_file_without_an_object(tmp_path: Path, content: bytes, why: str) -> None:
     path = tmp_path / "given.json"
     path.write_bytes(content)
-    assert _error(str(path)) == (
+    with pytest.raises(ConfigError) as raised:
+        read_object(str(path), "--config", ConfigError)
+    assert str(raised.value) == (
         f"Option --config must be the path of a file with a JSON object, not {path}: {why}"
     )
 

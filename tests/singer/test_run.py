@@ -1,9 +1,10 @@
-"""What the streams of a run share: one budget, and the locks of all feeds."""
+"""What the streams of a run share: one budget, one warning, and the locks of all feeds."""
 
 from __future__ import annotations
 
-import signal
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -16,12 +17,7 @@ from tests.support import complaint, discover
 from tests.support.clock import FakeClock
 from tests.support.companies import CompaniesTap, ids_of, selecting
 from tests.support.crash import finish, widen_pipe
-from tests.support.jobs import metrics_of
 from tests.support.loggers import LOGGER
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -40,11 +36,6 @@ def tap(sandbox: Sandbox, tmp_path: Path) -> CompaniesTap:
 
 def _read(sandbox: Sandbox) -> list[str]:
     return [entry.endpoint for entry in sandbox.ledger if entry.endpoint != "clock"]
-
-
-def test_bodies_are_compressed_as_requested(tap: CompaniesTap, sandbox: Sandbox) -> None:
-    assert tap.run().returncode == 0
-    assert {entry.headers["accept-encoding"] for entry in sandbox.ledger} == {"gzip, deflate"}
 
 
 def test_passwords_for_other_programs_are_not_sent(
@@ -78,51 +69,14 @@ class TestBudget:
         assert sandbox.requests_to("jobs")[1].credits == 30
         assert len(sandbox.requests_to("jobs")) == 4
 
-    def test_a_feed_that_uses_it_up_leaves_the_next_untouched(
-        self, tap: CompaniesTap, sandbox: Sandbox
+    def test_one_that_covers_no_page_of_a_later_feed_is_refused_before_a_request(
+        self, tap: CompaniesTap
     ) -> None:
-        run = tap.run(max_credits=2_529)
-        assert run.returncode == 0, run.stderr
-        assert _read(sandbox) == ["feed"]
-        lines = run.lines("WARNING")
-        assert ["career_sites" in line for line in lines] == [True, False]
-        assert ["jobs" in line for line in lines] == [False, True]
-        summaries = [line for line in run.lines("INFO") if line.startswith("Summary")]
-        incomplete = "not complete. Balance $9,997.50."
-        assert summaries == [
-            f"Summary: career_sites: 50 rows in 1 page, 2,500 credits ($2.50); sync {incomplete}",
-            f"Summary: jobs: 0 rows in 0 pages, 0 credits ($0.00); sync {incomplete}",
-        ]
-        assert metrics_of(run, "jobs").keys() == {"jobo_credits_balance", "sync_duration"}
-
-    @pytest.mark.parametrize(
-        ("settings", "page", "advice"),
-        [
-            (
-                {"max_credits": 2_499},
-                "the 2,500 credits of one page of 50 rows of career_sites,",
-                "set it to 2,500 or more, or lower batch_size for a new sync",
-            ),
-            (
-                {"max_credits": 2_999, "jobs_batch_size": 1_000},
-                "the 3,000 credits of one page of 1,000 rows of jobs,",
-                "set it to 3,000 or more, or lower jobs_batch_size for a new sync",
-            ),
-        ],
-        ids=["the first feed", "a later feed"],
-    )
-    def test_one_that_covers_no_page_is_refused_before_a_request(
-        self, tap: CompaniesTap, settings: dict[str, Any], page: str, advice: str
-    ) -> None:
-        line = complaint(tap.run(**settings))
-        assert page in line
-        assert advice in line
+        line = complaint(tap.run(max_credits=2_999, jobs_batch_size=1_000))
+        assert "the 3,000 credits of one page of 1,000 rows of jobs," in line
+        assert "set it to 3,000 or more, or lower jobs_batch_size" in line
         assert "If your plan's rows are free, remove max_credits." in line
         assert tap.sandbox.ledger == []
-
-    def test_streams_that_are_not_selected_need_none(self, tap: CompaniesTap) -> None:
-        tap.catalog = selecting(tap.catalog, jobs=False)
-        assert tap.run(max_credits=2_999, jobs_batch_size=1_000).returncode == 0
 
     def test_free_streams_need_none(self, tap: CompaniesTap, sandbox: Sandbox) -> None:
         tap.catalog = selecting(tap.catalog, career_sites=False, jobs=False, expired_jobs=True)
@@ -169,6 +123,43 @@ class TestOneStreamThatFails:
         assert sandbox.credits_billed == billed
 
 
+class TestFirstSync:
+    """The WARNING before a first sync without limits, which reads and bills every row."""
+
+    def test_it_is_one_for_each_feed_without_limits(
+        self, tap: CompaniesTap, sandbox: Sandbox
+    ) -> None:
+        tap.catalog = selecting(tap.catalog, expired_jobs=True)  # which is free
+        run = tap.run(max_credits=None)
+        assert run.returncode == 0, run.stderr
+        sites, jobs = run.lines("WARNING")
+        assert sites == (
+            "First sync of career_sites without a filter or max_credits: every row is read and "
+            "billed, $50.00 per 1,000 rows at list price. Set max_credits to limit what a run "
+            "spends."
+        )
+        assert "First sync of jobs" in jobs
+        assert "$3.00 per 1,000" in jobs
+        assert run.stderr.index("First sync") < run.stderr.index("Summary")
+        assert {entry.headers["accept-encoding"] for entry in sandbox.ledger} == {"gzip, deflate"}
+        assert "First sync" not in tap.run(max_credits=None, state=run.state).stderr
+
+    @pytest.mark.parametrize(
+        "limit",
+        [
+            {"max_credits": 2_500},
+            {"max_credits": None, "start_date": "2020-01-01"},
+            {"max_credits": None, "is_agency": False},
+            {"max_credits": None, "stream_maps": {"career_sites": None}},
+        ],
+    )
+    def test_a_limit_is_enough(self, tap: CompaniesTap, limit: dict[str, Any]) -> None:
+        tap.catalog = selecting(tap.catalog, jobs=False)
+        run = tap.run(**limit)
+        assert run.returncode == 0, run.stderr
+        assert "First sync" not in run.stderr
+
+
 class TestLocks:
     def test_those_of_all_feeds_are_taken_before_a_request(
         self, tap: CompaniesTap, sandbox: Sandbox
@@ -182,8 +173,7 @@ class TestLocks:
         hold.wait()
 
         tap.catalog = both
-        line = complaint(tap.run())
-        assert "Another run of jobs" in line
+        assert "Another run of jobs" in complaint(tap.run())
         assert _read(sandbox) == ["jobs"]
 
         tap.catalog = selecting(both, jobs=False)
@@ -192,15 +182,4 @@ class TestLocks:
         run, _ = finish(process, [])
         assert run.returncode == 0, run.stderr
         tap.catalog = both
-        assert tap.run().returncode == 0
-
-    def test_a_killed_run_leaves_none(self, tap: CompaniesTap, sandbox: Sandbox) -> None:
-        hold = Hold()
-        sandbox.faults.add(Fault(hold=hold))
-        process = tap.start()
-        hold.wait()
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        hold.release()
-        finish(process, [])
         assert tap.run().returncode == 0

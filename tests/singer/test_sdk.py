@@ -1,27 +1,45 @@
+"""The SDK's own tests of a tap, the private hooks that the tap overrides, and the specification."""
+
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, ClassVar
+import json
+import subprocess
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 from singer_sdk import Stream, Tap
+from singer_sdk.helpers.types import Context, Record
+from singer_sdk.plugin_base import PluginBase
 from singer_sdk.testing import get_tap_test_class
+from singer_sdk.testing.factory import BaseTestClass
+from uv import find_uv_bin
 
 from jobo_sandbox import Sandbox
+from tap_jobo.singer.companies_stream import CompaniesStream
+from tap_jobo.singer.feed_stream import FeedStream
 from tap_jobo.tap import TapJobo
-from tests.support import entry_of, kept_signals
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from singer_sdk.helpers.types import Context, Record
-    from singer_sdk.testing.factory import BaseTestClass
+from tests.support import Tap as TapProcess
+from tests.support import discover, entry_of, kept_signals, schema_message
+from tests.support.jobs import STREAMS, tap_of
 
 # The standard tests are made when this module is imported, and keep these settings by reference:
 # the fixture below fills in where the sandbox is before they run.
 SITES: dict[str, Any] = {"api_key": "unknown", "api_url": "http://127.0.0.1", "journal": False}
 PROFILES: dict[str, Any] = {**SITES, "company_ids": ["013bc6ba-d8a9-48f4-970c-4b00ecd78663"]}
-HOOKS = ("_increment_stream_state", "_write_starting_replication_value")
+OVERRIDDEN = [
+    (Stream, FeedStream, "_increment_stream_state"),
+    (Stream, FeedStream, "_write_starting_replication_value"),
+    (Stream, FeedStream, "_write_record_message"),
+    (Stream, CompaniesStream, "_write_record_message"),
+    (Stream, CompaniesStream, "_write_schema_message"),
+    (PluginBase, TapJobo, "_setup_signal_handlers"),
+]
+# In an environment of its own: it needs versions of its dependencies from 2016.
+CHECK_TAP = [find_uv_bin(), "tool", "run", "--quiet", "--from", "singer-tools==0.4.1"]
 
 
 def _standard_tests(config: dict[str, Any], stream: str) -> type[BaseTestClass]:
@@ -43,7 +61,6 @@ with kept_signals():
     TestJobs = _standard_tests(SITES, "jobs")
     TestManagedJobs = _standard_tests(SITES, "managed_jobs")
     TestExpiredJobs = _standard_tests(SITES, "expired_jobs")
-    OURS = type(TapJobo(config=SITES).streams["career_sites"])
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -55,8 +72,27 @@ def sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
+def test_a_sync_conforms_to_the_singer_specification(sandbox: Sandbox, tmp_path: Path) -> None:
+    run = tap_of(sandbox, tmp_path, discover(tmp_path), *STREAMS).run()
+    assert run.returncode == 0, run.stderr
+    check = subprocess.run(
+        [*CHECK_TAP, "singer-check-tap"],
+        input=run.stdout,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert check.returncode == 0, check.stderr
+    assert "The output is valid." in check.stdout
+    assert f"messages for {len(STREAMS)} streams." in check.stdout
+
+
+CALLS: list[str] = []
+
+
 class _Rows(Stream):
-    """A stream of the SDK whose rows carry a replication key."""
+    """A stream of the SDK whose rows carry a replication key, and whose hooks note their calls."""
 
     name = "rows"
     schema: ClassVar[dict[str, Any]] = {
@@ -67,63 +103,71 @@ class _Rows(Stream):
     def get_records(self, context: Context | None) -> Iterable[Record]:  # noqa: ARG002
         yield {"id": "1", "updated_at": "2026-01-31T00:00:00Z"}
 
-
-class _HookedRows(_Rows):
-    """The same with our two hooks, which note their calls."""
-
-    calls: ClassVar[list[tuple[str, Any]]] = []
-
     def _increment_stream_state(
-        self, latest_record: Record, *, context: Context | None = None
+        self,
+        latest_record: Record,
+        *,
+        context: Context | None = None,  # noqa: ARG002
     ) -> None:
-        self.calls.append(("_increment_stream_state", (latest_record["id"], context)))
+        CALLS.append(f"increment by {latest_record['id']}")
 
     def _write_starting_replication_value(self, context: Context | None) -> None:
-        self.calls.append(("_write_starting_replication_value", context))
+        CALLS.append(f"start with {context}")
+
+    def _write_schema_message(self) -> None:
+        CALLS.append("SCHEMA")
+
+    def _write_record_message(self, record: dict[str, Any]) -> None:
+        CALLS.append(f"RECORD {record['id']}")
 
 
 class _RowsTap(Tap):
-    """A tap with one of these streams."""
+    """A tap with this stream."""
 
     name = "tap-rows"
     config_jsonschema: ClassVar[dict[str, Any]] = {"properties": {}}
-    stream_class: type[Stream] = _Rows
 
     def discover_streams(self) -> Sequence[Stream]:
-        return [self.stream_class(self)]
+        return [_Rows(self)]
+
+    def _setup_signal_handlers(self) -> None:
+        CALLS.append("signals")
 
 
-class _HookedRowsTap(_RowsTap):
-    """The same with the hooks."""
+@pytest.mark.parametrize(("theirs", "ours", "name"), OVERRIDDEN, ids=str)
+def test_an_overridden_method_has_the_parameters_of_the_sdk(
+    theirs: type, ours: type, name: str
+) -> None:
+    parameters = [
+        [
+            (each.name, each.kind, each.default)
+            for each in inspect.signature(method).parameters.values()
+        ]
+        for method in (getattr(theirs, name), getattr(ours, name))
+    ]
+    assert getattr(ours, name) is not getattr(theirs, name)
+    assert parameters[0] == parameters[1]
 
-    stream_class = _HookedRows
 
-
-def _state_after_sync(tap_class: type[_RowsTap]) -> dict[str, Any]:
-    tap = tap_class()
+def test_the_sdk_writes_and_moves_the_state_only_through_the_hooks() -> None:
+    tap = _RowsTap()
     tap.sync_all()
-    state: dict[str, Any] = tap.state["bookmarks"]["rows"]
-    return state
+    assert tap.state["bookmarks"]["rows"] == {}
+    assert CALLS == ["signals", "SCHEMA", "start with None", "RECORD 1", "increment by 1"]
 
 
-@pytest.mark.parametrize("hook", HOOKS)
-def test_private_hook_of_the_sdk_has_the_expected_parameters(hook: str) -> None:
-    theirs = inspect.signature(getattr(Stream, hook)).parameters.values()
-    ours = inspect.signature(getattr(OURS, hook)).parameters.values()
-    assert getattr(OURS, hook) is not getattr(Stream, hook)
-    assert [(p.name, p.kind, p.default) for p in ours] == [
-        (p.name, p.kind, p.default) for p in theirs
-    ]
-
-
-def test_without_the_hooks_the_sdk_would_move_the_state_by_rows() -> None:
-    assert _state_after_sync(_RowsTap)["replication_key_value"] == "2026-01-31T00:00:00Z"
-
-
-def test_the_sdk_moves_the_state_only_through_the_hooks() -> None:
-    _HookedRows.calls.clear()
-    assert _state_after_sync(_HookedRowsTap) == {}
-    assert _HookedRows.calls == [
-        ("_write_starting_replication_value", None),
-        ("_increment_stream_state", ("1", None)),
-    ]
+def test_fast_path_writes_the_same_records_as_the_sdk(sandbox: Sandbox, tmp_path: Path) -> None:
+    tap = TapProcess(sandbox, tmp_path)
+    quick = tap.run(journal=False, batch_size=10)
+    # A map that changes nothing, but is one: each record then takes the SDK's way.
+    slow = tap.run(journal=False, batch_size=10, stream_maps={"career_sites": {"id": "id"}})
+    assert len(quick.records) == 20
+    assert slow.records == quick.records
+    assert slow.metrics["record_count"] == quick.metrics["record_count"] == 20
+    assert all(before != after for before, after in pairwise(quick.states))
+    assert schema_message(slow)["key_properties"] == schema_message(quick)["key_properties"]
+    for run in (slow, quick):
+        messages = [json.loads(line) for line in run.stdout.split("\n") if '"RECORD"' in line]
+        assert {frozenset(message) for message in messages} == {
+            frozenset({"type", "stream", "record", "time_extracted"})
+        }

@@ -1,18 +1,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from copy import deepcopy
 from hashlib import md5
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from jobo_sandbox import Sandbox
 from tests.support import Tap, complaint, discover, entry_of, schema_message
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from jobo_sandbox import Sandbox
 
 Catalog = dict[str, Any]
 
@@ -43,18 +40,16 @@ def test_discovered_catalog_changes_nothing(
 def test_deselected_field_is_in_neither_schema_nor_records(
     tap: Tap, sandbox: Sandbox, discovered: Catalog
 ) -> None:
-    out: dict[tuple[str, ...], bool] = {
-        ("properties", name): False for name in ("summary", "industries")
-    }
-    run = tap.run(catalog=_selecting(discovered, out))
+    names = ("summary", "industries", "id", "updated_at")  # of which the keys stay
+    run = tap.run(catalog=_selecting(discovered, {("properties", name): False for name in names}))
     assert run.returncode == 0
     fields = list(schema_message(run)["schema"]["properties"])
     assert len(fields) == 11
-    assert not {"summary", "industries"} & set(fields)
+    assert {*names} & {*fields} == {"id", "updated_at"}
     assert len(run.records) == 120
     assert all(list(record) == fields for record in run.records)
-    names = {key: row["name"] for key, row in sandbox.world.rows().items()}
-    assert {record["id"]: record["name"] for record in run.records} == names
+    named = {key: row["name"] for key, row in sandbox.world.rows().items()}
+    assert {record["id"]: record["name"] for record in run.records} == named
 
 
 def test_field_unknown_to_the_catalog_is_skipped(tap: Tap, discovered: Catalog) -> None:
@@ -67,103 +62,63 @@ def test_field_unknown_to_the_catalog_is_skipped(tap: Tap, discovered: Catalog) 
     assert not any("summary" in record for record in run.records)
 
 
-def test_keys_cannot_be_deselected(tap: Tap, discovered: Catalog) -> None:
-    out: dict[tuple[str, ...], bool] = {
-        ("properties", name): False for name in ("id", "updated_at")
-    }
-    run = tap.run(catalog=_selecting(discovered, out))
-    assert run.returncode == 0
-    assert {"id", "updated_at"} <= schema_message(run)["schema"]["properties"].keys()
-    assert all({"id", "updated_at"} <= record.keys() for record in run.records)
-
-
-def test_deselected_stream_sends_no_request(
-    tap: Tap, sandbox: Sandbox, discovered: Catalog
+@pytest.mark.parametrize("way", ["deselected", "no streams", "mapped out"])
+def test_without_a_stream_no_request_is_sent(
+    tap: Tap, sandbox: Sandbox, discovered: Catalog, way: str
 ) -> None:
-    run = tap.run(catalog=_selecting(discovered, {(): False}))
-    assert run.returncode == 0
-    (warning,) = run.lines("WARNING")
-    assert "No stream is selected, so nothing is read." in warning
+    catalogs = {"deselected": _selecting(discovered, {(): False}), "no streams": {"streams": []}}
+    maps = {"career_sites": None} if way == "mapped out" else {}
+    run = tap.run(catalog=catalogs.get(way), stream_maps=maps)
+    assert run.returncode == 0, run.stderr
+    if way == "deselected":
+        assert "No stream is selected, so nothing is read." in run.lines("WARNING")[0]
     assert run.records == []
     assert sandbox.ledger == []
     assert not any(state["bookmarks"].get("career_sites") for state in run.states)
 
 
-def test_catalog_without_the_stream_sends_no_request(tap: Tap, sandbox: Sandbox) -> None:
-    run = tap.run(catalog={"streams": []})
-    assert run.returncode == 0
-    assert sandbox.ledger == []
+def test_maps_rename_compute_and_remove(tap: Tap, sandbox: Sandbox) -> None:
+    fields = {"company": "name", "name": None, "hash": "md5(config['salt'] + id)"}
+    maps = {"career_sites": {**fields, "__alias__": "employers"}}
+    run = tap.run(stream_maps=maps, stream_map_config={"salt": "pepper"})
+    assert run.returncode == 0, run.stderr
+    rows = sandbox.world.rows()
+    assert len(run.records) == 120
+    for record in run.records:
+        assert record["company"] == rows[record["id"]]["name"]
+        expected = md5(f"pepper{record['id']}".encode(), usedforsecurity=False).hexdigest()
+        assert record["hash"] == expected
+        assert "name" not in record
+    message = schema_message(run, "employers")
+    assert message["key_properties"] == ["id"]
+    assert {"company", "hash"} <= message["schema"]["properties"].keys()
+    assert "name" not in message["schema"]["properties"]
+    assert {m["stream"] for m in run.messages if m["type"] == "RECORD"} == {"employers"}
+    assert run.bookmark["replication_key_value"]
 
 
-class TestStreamMaps:
-    def test_field_is_renamed_computed_and_removed(self, tap: Tap, sandbox: Sandbox) -> None:
-        fields = {"company": "name", "name": None, "hash": "md5(config['salt'] + id)"}
-        run = tap.run(stream_maps={"career_sites": fields}, stream_map_config={"salt": "pepper"})
-        assert run.returncode == 0, run.stderr
-        rows = sandbox.world.rows()
-        assert len(run.records) == 120
-        for record in run.records:
-            assert record["company"] == rows[record["id"]]["name"]
-            expected = md5(f"pepper{record['id']}".encode(), usedforsecurity=False).hexdigest()
-            assert record["hash"] == expected
-            assert "name" not in record
-        properties = schema_message(run)["schema"]["properties"]
-        assert {"company", "hash"} <= properties.keys()
-        assert "name" not in properties
-
-    def test_stream_is_renamed(self, tap: Tap) -> None:
-        run = tap.run(stream_maps={"career_sites": {"__alias__": "employers"}})
-        assert schema_message(run, "employers")["key_properties"] == ["id"]
-        assert {m["stream"] for m in run.messages if m["type"] == "RECORD"} == {"employers"}
-        assert run.bookmark["replication_key_value"]
-
-    def test_rows_are_filtered_and_the_scan_still_completes(
-        self, tap: Tap, sandbox: Sandbox
-    ) -> None:
-        run = tap.run(stream_maps={"career_sites": {"__filter__": "ats == 'lever'"}})
-        assert run.returncode == 0, run.stderr
-        lever = {key for key, row in sandbox.world.rows().items() if row["ats"] == "lever"}
-        assert 0 < len(lever) < 120
-        assert set(run.ids) == lever
-        assert run.bookmark["replication_key_value"]
-
-    def test_they_can_come_from_a_variable(self, tap: Tap) -> None:
-        maps = {"career_sites": {"id": "id", "company": "name", "__else__": None}}
-        run = tap.run("--config", "ENV", env={"TAP_JOBO_STREAM_MAPS": json.dumps(maps)})
-        assert run.returncode == 0, run.stderr
-        assert [sorted(record) for record in run.records] == [["company", "id"]] * 120
-
-    def test_stream_that_is_mapped_out_sends_no_request(self, tap: Tap, sandbox: Sandbox) -> None:
-        run = tap.run(stream_maps={"career_sites": None})
-        assert run.returncode == 0, run.stderr
-        assert run.records == []
-        assert sandbox.ledger == []
-
-    def test_failing_map_is_one_line_and_no_further_request(
-        self, tap: Tap, sandbox: Sandbox
-    ) -> None:
-        line = complaint(tap.run(stream_maps={"career_sites": {"x": "int(name)"}}))
-        assert line.startswith("Setting 'stream_maps' does not fit a row of career_sites: ValueErr")
-        assert len(sandbox.feed_requests) == 1
-        line = complaint(tap.run(stream_maps={"career_sites": {"x": "name.no_method()"}}))
-        assert line.startswith("Setting 'stream_maps' does not fit a row of career_sites: ")
-        assert "name.no_method()" in line
-        assert len(sandbox.feed_requests) == 1  # the page is replayed
+def test_a_failing_map_is_one_line_and_no_further_request(tap: Tap, sandbox: Sandbox) -> None:
+    line = complaint(tap.run(stream_maps={"career_sites": {"x": "int(name)"}}))
+    assert line.startswith("Setting 'stream_maps' does not fit a row of career_sites: ValueErr")
+    assert len(sandbox.feed_requests) == 1
+    line = complaint(tap.run(stream_maps={"career_sites": {"x": "name.no_method()"}}))
+    assert line.startswith("Setting 'stream_maps' does not fit a row of career_sites: ")
+    assert "name.no_method()" in line
+    assert len(sandbox.feed_requests) == 1  # the page is replayed
 
 
-class TestFlattening:
-    def test_it_works_as_in_every_sdk_tap(self, tap: Tap, sandbox: Sandbox) -> None:
-        run = tap.run(flattening_enabled=True, flattening_max_depth=1)
-        assert run.returncode == 0, run.stderr
-        rows = sandbox.world.rows()
-        assert len(run.records) == 120
-        for record in run.records:
-            assert json.loads(record["industries"]) == rows[record["id"]]["industries"]
-            assert record["name"] == rows[record["id"]]["name"]
-        assert "string" in schema_message(run)["schema"]["properties"]["industries"]["type"]
-
-    def test_it_can_be_switched_on_by_variables(self, tap: Tap) -> None:
-        variables = {"TAP_JOBO_FLATTENING_ENABLED": "on", "TAP_JOBO_FLATTENING_MAX_DEPTH": "1"}
-        run = tap.run("--config", "ENV", env=variables)
-        assert run.returncode == 0, run.stderr
-        assert isinstance(run.records[0]["industries"], str)
+def test_maps_and_flattening_can_come_from_variables(tap: Tap, sandbox: Sandbox) -> None:
+    maps = {"career_sites": {"id": "id", "company": "name", "industries": "industries"}}
+    variables = {
+        "TAP_JOBO_STREAM_MAPS": json.dumps(maps),
+        "TAP_JOBO_FLATTENING_ENABLED": "on",
+        "TAP_JOBO_FLATTENING_MAX_DEPTH": "1",
+    }
+    run = tap.run("--config", "ENV", env=variables)
+    assert run.returncode == 0, run.stderr
+    rows = sandbox.world.rows()
+    assert len(run.records) == 120
+    for record in run.records:
+        assert json.loads(record["industries"]) == rows[record["id"]]["industries"]
+        assert record["company"] == rows[record["id"]]["name"]
+    assert "string" in schema_message(run)["schema"]["properties"]["industries"]["type"]

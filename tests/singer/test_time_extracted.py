@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
 
-import pytest
-
-if TYPE_CHECKING:
-    from tests.support import Run, Tap
+from tests.support import Run, Tap
 
 
 def times_of(run: Run) -> dict[str, datetime]:
@@ -21,12 +17,11 @@ def times_of(run: Run) -> dict[str, datetime]:
     }
 
 
-@pytest.mark.parametrize("maps", [{}, {"career_sites": {"id": "id"}}], ids=["plain", "mapped"])
-def test_a_replayed_row_keeps_its_time(tap: Tap, maps: dict[str, Any]) -> None:
-    first = times_of(tap.run(max_credits=5_000, stream_maps=maps))
+def test_a_replayed_row_keeps_its_time_however_it_is_written(tap: Tap) -> None:
+    first = times_of(tap.run(max_credits=5_000))
     assert len(first) == 100
     tap.sandbox.clock_offset = 3_600
-    again = times_of(tap.run(stream_maps=maps))
+    again = times_of(tap.run(stream_maps={"career_sites": {"id": "id"}}))
     fresh = again.keys() - first.keys()
     assert len(fresh) == 20
     assert {key: again[key] for key in first} == first

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from jobo_sandbox import Sandbox
 from tests.support import discover
+from tests.support.companies import CompaniesTap, Json
 from tests.support.jobs import tap_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from tests.support.companies import CompaniesTap, Json
 
 
 @pytest.fixture(scope="session")

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from jobo_sandbox import Fault, Sandbox
+from jobo_sandbox import Fault, Order, Sandbox
 from tests.support import Tap
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from jobo_sandbox import Order
-
-    Body = dict[str, Any]
+Body = dict[str, Any]
 
 FILTERS: dict[str, Any] = {
     "industries": ["biotech", "education", "fintech", "gaming", "healthcare", "saas", "travel"],

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from jobo_sandbox import Fault
+from jobo_sandbox import Fault, Sandbox
+from tests.support import Run
+from tests.support.companies import CompaniesTap, Json
 from tests.support.jobs import (
     bookmark_of,
     instant,
@@ -18,13 +21,6 @@ from tests.support.jobs import (
     state_of,
     tap_of,
 )
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from jobo_sandbox import Sandbox
-    from tests.support import Run
-    from tests.support.companies import CompaniesTap, Json
 
 WEEK = timedelta(days=7)
 HOUR = timedelta(hours=1)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.streams.registry import SETTINGS
+from tests.support import Run
+from tests.support.companies import CompaniesTap, Json
 from tests.support.jobs import tap_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.support import Run
-    from tests.support.companies import CompaniesTap, Json
 
 
 @pytest.fixture

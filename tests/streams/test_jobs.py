@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from jobo_sandbox import Fault, Sandbox
+from jobo_sandbox.job_data import Job
 from tests.support import Tap, complaint, schema_message
-from tests.support.companies import selecting
+from tests.support.companies import CompaniesTap, Json, selecting
 from tests.support.jobs import (
     FILTERS,
     POSTED_AFTER,
@@ -21,12 +23,6 @@ from tests.support.jobs import (
     state_of,
     tap_of,
 )
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from jobo_sandbox.job_data import Job
-    from tests.support.companies import CompaniesTap, Json
 
 PARAMETERS = {
     "locations": FILTERS["jobs_locations"],
@@ -162,7 +158,7 @@ def test_rejected_cursor_starts_the_sync_over(
     run = jobs_tap.run()
     assert run.returncode == 0, run.stderr
     (warning,) = (line for line in run.lines("WARNING") if "starts over" in line)
-    assert "the 80 rows so far will be billed again for $0.24" in warning
+    assert "bills the 80 rows so far for $0.24 again" in warning
     bodies = [request.body for request in hiring.requests_to("jobs")]
     firsts = [body for body in bodies if "cursor" not in body]
     assert firsts == [{"batch_size": 40}] * 2

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tests.support import complaint
+from tests.support import Run, complaint
+from tests.support.companies import CompaniesTap, Json
 from tests.support.crash import (
     cut_after,
     cut_in_request,
@@ -19,12 +21,6 @@ from tests.support.crash import (
 )
 from tests.support.jobs import STREAMS, bookmark_of, metrics_of, rows_of, tap_of
 from tests.support.target import Target
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.support import Run
-    from tests.support.companies import CompaniesTap, Json
 
 PRICE = 3
 

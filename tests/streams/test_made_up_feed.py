@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 from unittest.mock import patch
 from urllib.parse import parse_qsl, urlsplit
 from uuid import UUID
@@ -24,10 +26,6 @@ from tap_jobo.streams.registry import FEEDS
 from tap_jobo.tap import TapJobo
 from tests.support import Run, complaint, entry_of, environment, execute, kept_signals
 from tests.support.repository import REPOSITORY
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
 SPEC = FeedSpec(
     name="badges",

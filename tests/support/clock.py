@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tap_jobo.clock import Clock
 from tests.support.process import Tap
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 _SHIFTED_TAP = Path(__file__).with_name("shifted_tap.py")
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

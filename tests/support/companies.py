@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
+from jobo_sandbox import Sandbox
 from jobo_sandbox.company_data import make_profile
 from tests.support.process import Run, Tap, entry_of, execute, schema_message
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from jobo_sandbox import Sandbox
 
 Json = dict[str, Any]
 

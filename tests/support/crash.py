@@ -5,20 +5,15 @@ from __future__ import annotations
 import fcntl
 import json
 import signal
+import subprocess
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from random import Random
+from typing import Any
 
-from jobo_sandbox import Fault, Hold
-from tests.support.process import Run
-
-if TYPE_CHECKING:
-    import subprocess
-    from collections.abc import Callable, Iterable
-    from random import Random
-
-    from jobo_sandbox import Sandbox
-    from tests.support.process import Tap
-    from tests.support.target import Message
+from jobo_sandbox import Fault, Hold, Sandbox
+from tests.support.process import Run, Tap
+from tests.support.target import Message
 
 _SMALL_PIPE = 4096
 """Bytes: the tap cannot run far ahead of its reader, so that a kill meets it anywhere."""

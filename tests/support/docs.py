@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import re
 import textwrap
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from tests.support.repository import REPOSITORY, files
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PAGES = [
     *sorted(REPOSITORY.glob("*.md")),

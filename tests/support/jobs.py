@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
+from jobo_sandbox import Sandbox
 from tests.support.companies import CompaniesTap, Json, records_of, selecting
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from jobo_sandbox import Sandbox
-    from tests.support.process import Run
+from tests.support.process import Run
 
 STREAMS = ("career_sites", "companies", "expired_jobs", "jobs", "managed_jobs")
 """All streams, in the order in which a run reads them."""
@@ -79,12 +75,7 @@ def instant(text: str) -> datetime:
 
 def metrics_of(run: Run, stream: str) -> dict[str, float]:
     """The figures of a stream's METRIC lines, by name; one without a line is zero."""
-    points = (
-        json.loads(line.split("METRIC: ", 1)[1])
-        for line in run.stderr.splitlines()
-        if "METRIC: " in line
-    )
-    ours = (each for each in points if each["tags"]["stream"] == stream)
+    ours = (each for each in run.points if each["tags"]["stream"] == stream)
     return defaultdict(float, {each["metric"]: each["value"] for each in ours})
 
 

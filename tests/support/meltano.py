@@ -5,24 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import psutil
 import psycopg
 from psycopg.rows import dict_row
 
-from jobo_sandbox import Fault, Hold
+from jobo_sandbox import Fault, Hold, Sandbox
 from tests.support.crash import wait_until_quiet
-from tests.support.process import execute
+from tests.support.process import Run, execute
 from tests.support.repository import REPOSITORY
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from jobo_sandbox import Sandbox
-    from tests.support.process import Run
 
 PIPELINE = ("run", "tap-jobo", "target-postgres")
 IN_A_BUCKET = REPOSITORY / "examples/kubernetes/meltano.yml"

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from jobo_sandbox import Sandbox
-from tests.support.process import Tap, discover
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.support.process import Run
+from tests.support.process import Run, Tap, discover
 
 _TEXT = "NUL \x00, quotes \" ', back\\slash, \\N, tab\t, line\r\n, {a}, [b], 日本語 🎉, \u2028;"
 _LIST = ["a,b", 'c"d', "e'f", "{g}", "NULL", "", "h\\i"]

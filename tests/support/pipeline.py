@@ -5,18 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from jobo_sandbox import Sandbox
+from jobo_sandbox.company_data import Json
 from tests.support.jobs import STREAMS
 from tests.support.plugins import plugin_of, tool_of
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-    from pathlib import Path
-
-    from jobo_sandbox import Sandbox
-    from jobo_sandbox.company_data import Json
 
 _TAP = [sys.executable, "-m", "tap_jobo"]
 _TIMEOUT = 120

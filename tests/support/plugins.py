@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import yaml
 from uv import find_uv_bin
 
+from jobo_sandbox.company_data import Json
 from tests.support.repository import REPOSITORY
-
-if TYPE_CHECKING:
-    from jobo_sandbox.company_data import Json
 
 PYTHON_OF_DBT = ">=3.11,<3.14"
 """What dbt, and the DuckDB that the loader needs, run on."""

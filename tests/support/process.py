@@ -10,17 +10,14 @@ import re
 import signal
 import subprocess
 from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from jobo_sandbox import Sandbox
 from tests.support.warm import COMMAND, run_warm, warm_arguments
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from jobo_sandbox import Sandbox
 
 _TIMEOUT = 120
 
@@ -68,12 +65,12 @@ class Run:
     @property
     def metrics(self) -> dict[str, float]:
         """The figures of the run's own METRIC lines, by name; one without a line is zero."""
-        points = (
-            json.loads(line.split("METRIC: ", 1)[1])
-            for line in self.stderr.splitlines()
-            if "METRIC: " in line
-        )
-        return defaultdict(float, {point["metric"]: point["value"] for point in points})
+        return defaultdict(float, {point["metric"]: point["value"] for point in self.points})
+
+    @property
+    def points(self) -> list[dict[str, Any]]:
+        """The objects of the METRIC lines."""
+        return [json.loads(text) for text in re.findall("METRIC: (.*)", self.stderr)]
 
 
 @dataclass

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import http.client
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
-from tests.support.s3 import environment
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from tests.support.s3 import S3
+from tests.support.s3 import S3, environment
 
 
 class Weather:

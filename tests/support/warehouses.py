@@ -5,23 +5,19 @@ from __future__ import annotations
 import json
 import os
 import shlex
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
 
 from tests.support.plugins import plugin_of, tool_of
-from tests.support.process import execute
+from tests.support.process import Run, execute
 from tests.support.repository import REPOSITORY
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-    from pathlib import Path
-
-    from tests.support.process import Run
 
 Row = dict[str, Any]
 PACKAGE = REPOSITORY / "dbt"

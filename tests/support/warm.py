@@ -16,12 +16,10 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+from typing import Final
 
 COMMAND: Final = Path(sys.executable).with_name("tap-jobo")
 _SUPPORT: Final = str(Path(__file__).parent)

@@ -7,20 +7,25 @@ up. A crash may come between any two side effects, and within the creation of a 
 from __future__ import annotations
 
 import json
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from functools import cached_property
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
+from hypothesis import HealthCheck, settings
 from obstore.exceptions import GenericError
 from obstore.store import MemoryStore
 
 from tap_jobo.api.api_clock import ApiClock, read_api_clock
 from tap_jobo.api.budget import Budget, FeedCost
-from tap_jobo.api.feed import FeedReader, RawPage
+from tap_jobo.api.feed import FeedReader, Page
 from tap_jobo.api.responses import ApiResponse
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import BudgetReachedError, CursorRejectedError
@@ -29,24 +34,17 @@ from tap_jobo.journal.contents import Contents, JournalKey, journal_key
 from tap_jobo.journal.folder import Folder
 from tap_jobo.journal.journal import Journal
 from tap_jobo.journal.page import decode_header, hash_cursor
-from tap_jobo.journal.store import StoreError
+from tap_jobo.journal.store import Store, StoreError
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.sync.feed_sync import FeedSync
 from tap_jobo.sync.report import Report
 from tap_jobo.sync.start import SyncStart, recover_state
 from tap_jobo.sync.state import StreamState, read_state
+from tap_jobo.sync_id import RawPage, Sync
+from tests.support.clock import FakeClock
 from tests.support.loggers import LOGGER
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
-
-    from tap_jobo.api.feed import Page
-    from tap_jobo.journal.store import Store
-    from tap_jobo.sync_id import Sync
-    from tests.support.clock import FakeClock
-    from tests.support.target import Row
+from tests.support.target import Row
 
 SCHEMA = CAREER_SITES.schema.to_dict()
 CONVERTER = RecordConverter(
@@ -56,6 +54,24 @@ NEVER = 10**9
 COUNTRIES = ("DE", "FR", "US")
 BROKEN = "no id"
 """The id of row 0: it is skipped, and kept in quarantine."""
+_MEMORY = Path("/dev/shm")
+"""A folder in memory, where there is one: the model itself decides what a power failure takes."""
+
+
+def temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    """Make a folder for a journal, removed by its `cleanup`."""
+    return tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None)
+
+
+MODEL = settings(
+    max_examples=120,
+    stateful_step_count=25,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+"""How much of a model's world the tests try."""
 
 
 class CrashError(BaseException):
@@ -222,7 +238,8 @@ class FaultyStore:
 
     def replace(self, name: str, content: bytes) -> None:
         self._may_crash()
-        self._require_room()
+        if self.is_full:
+            raise StoreError("no room")
         self.inner.replace(name, content)
         self._may_crash()
 
@@ -258,16 +275,27 @@ class FaultyStore:
         if self.step():
             raise CrashError
 
-    def _require_room(self) -> None:
-        if self.is_full:
-            raise StoreError("no room")
-
     def _tear(self, name: str, content: bytes) -> None:
         """Leave what a process that is killed while it writes may leave."""
         if self.folder:
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content[: len(content) * (len(self.cursors) % 5) // 5])
+
+
+def drop_pages(store: FaultyStore, message: str) -> list[str]:
+    """Drop what a message names, unless another run has removed it; return the pages' names."""
+    command = re.search(r"`tap-jobo-journal drop ([0-9a-f]+)(?:\.(\d+))?`", message)
+    assert command, message
+    contents = Contents(store)
+    syncs = [kept for key in contents.keys for kept in contents.syncs(key).values()]
+    dropped: list[str] = []
+    for kept in syncs:
+        if kept.sync.id == command[1]:
+            pages = [page for page in kept.pages if page >= int(command[2] or 1)]
+            dropped = [kept.page_name(page) for page in sorted(pages, reverse=True)]
+            store.remove(dropped if command[2] else kept.names)
+    return dropped
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
+from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from jobo_sandbox import Sandbox
+from jobo_sandbox import Entry, Sandbox
 from tests.support import Tap
 from tests.support.crash import (
     cut_after,
@@ -19,14 +21,7 @@ from tests.support.crash import (
     some_signal,
     wait_until_quiet,
 )
-from tests.support.target import Target
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from jobo_sandbox import Entry
-    from tests.support.target import Message
+from tests.support.target import Message, Target
 
 PAGE = 20
 
@@ -96,24 +91,15 @@ def test_rows_changed_between_crashes_arrive_as_they_are_now(
         assert any("changed" in name for name in stored.values())
 
 
-def test_target_that_loses_everything_costs_the_pages_in_flight(
-    tmp_path: Path,
-) -> None:
-    with Sandbox(size=300, seed=4) as sandbox:
-        target = Target()
-        killed = crash_until_full(Tap(sandbox, tmp_path), target, kills=8, receive=lambda *_: None)
-        assert target.rows.keys() == sandbox.world.rows().keys()
-        assert rows_billed_twice(sandbox) <= killed * PAGE
-
-
-def test_target_that_drains_late_costs_the_pages_in_flight(tmp_path: Path) -> None:
+@pytest.mark.parametrize("share", [0, 1], ids=["loses_everything", "drains_late"])
+def test_a_target_that_stores_little_costs_the_pages_in_flight(tmp_path: Path, share: int) -> None:
     rng = Random(10)
 
     def receive_some(target: Target, messages: list[Message]) -> None:
         states = sum(message["type"] == "STATE" for message in messages)
-        target.receive(messages, states_lost=rng.randint(0, states))
+        target.receive(messages, states_lost=rng.randint(0, states) if share else states)
 
-    with Sandbox(size=400, seed=5) as sandbox:
+    with Sandbox(size=300 + share * 100, seed=4 + share) as sandbox:
         target = Target()
         killed = crash_until_full(Tap(sandbox, tmp_path), target, kills=8, receive=receive_some)
         assert target.rows.keys() == sandbox.world.rows().keys()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from random import Random
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 import pytest
@@ -11,15 +10,7 @@ import pytest
 from jobo_sandbox import Fault
 from tap_jobo.sync.guards import MAX_REPEATED, LoopGuard
 from tests.journal.helpers import journal_command
-from tests.support import complaint
-
-if TYPE_CHECKING:
-    from jobo_sandbox import Sandbox
-    from tests.support import Run, Tap
-
-
-def last_cursor(sandbox: Sandbox) -> str | None:
-    return sandbox.feed_requests[-1].cursor
+from tests.support import Run, Tap, complaint
 
 
 def assert_is_not_resumed(tap: Tap, ended: Run) -> None:
@@ -81,7 +72,7 @@ def test_empty_pages_for_ever_end_after_a_hundred(tap: Tap) -> None:
     assert "100 pages in a row are empty" in complaint(run)
     assert len(tap.sandbox.feed_requests) == 100
     assert run.ids == []
-    assert run.bookmark["scan"]["cursor"] not in {None, last_cursor(tap.sandbox)}
+    assert run.bookmark["scan"]["cursor"] not in {None, tap.sandbox.feed_requests[-1].cursor}
     assert tap.sandbox.credits_billed == 0
     assert_is_not_resumed(tap, run)
 
@@ -104,13 +95,11 @@ def test_repeated_pages_are_counted_anew_after_a_restart(tap: Tap) -> None:
     assert run.bookmark["scan"]["restarts"] == 1
 
 
-@pytest.mark.parametrize("pages", [2, 21, 60])
-def test_a_feed_that_wraps_around_ends_within_ten_pages(tap: Tap, pages: int) -> None:
-    tap.sandbox.wraps_after = pages
+def test_a_feed_that_wraps_around_ends_within_ten_pages(tap: Tap) -> None:
+    tap.sandbox.wraps_after = 21
     run = tap.run(batch_size=2)
-    line = complaint(run)
-    assert "10 pages in a row" in line
-    assert len(tap.sandbox.feed_requests) == pages + 10
+    assert "10 pages in a row" in complaint(run)
+    assert len(tap.sandbox.feed_requests) == 21 + 10
     assert "replication_key_value" not in run.bookmark
 
 

@@ -20,38 +20,32 @@ from tests.support import Run, Tap, complaint
 from tests.support.clock import NOON, FakeClock
 from tests.support.crash import cut_in_request
 from tests.support.loggers import LOGGER
+from tests.sync.test_scan import full_table
 
 NAMED = {setting.name: setting for setting in SETTINGS}
 GERMANY, BERLIN = {"country": "Germany"}, {"country": "Germany", "city": "Berlin"}
 CHANGES: list[tuple[str, Any, Any, bool]] = [
     ("country_codes", ["DE", "US"], ["US"], True),
     ("country_codes", ["DE", "US"], ["FR", "US"], False),
-    ("country_codes", ["DE"], ["FR"], False),
     ("country_codes", ["DE"], ["DE", "US"], False),
     ("country_codes", ["DE"], [], False),  # the last value of a list: now all match
     ("country_codes", None, ["DE"], True),
     ("country_codes", ["DE", "DE"], ["DE"], True),
     ("is_agency", None, False, True),
-    ("is_agency", False, None, False),
     ("is_agency", False, True, False),
     ("founded_after", 2000, 2001, True),
     ("founded_after", 2000, 1999, False),
-    ("founded_after", 2000, None, False),
-    ("founded_after", None, 2000, True),
     ("jobs_posted_after", "2020-01-01", "2020-01-02T00:00:00Z", True),
     ("jobs_posted_after", "2020-01-01", "2019-12-31T23:59:59Z", False),
     ("jobs_posted_after", "2020-01-01", "2020-01-01T00:00:00Z", True),
-    ("jobs_posted_after", "2020-01-01", None, False),
     ("jobs_locations", [GERMANY, {"country": "France"}], [GERMANY], True),
     ("jobs_locations", [GERMANY], [BERLIN], True),
     ("jobs_locations", [BERLIN], [GERMANY], False),
     ("jobs_locations", [BERLIN], [{"country": "Germany", "city": "Bonn"}], False),
     ("jobs_locations", [GERMANY], [BERLIN, {"city": "Paris"}], False),
-    ("jobs_locations", None, [BERLIN], True),
     ("on_filter_change", "error", "keep", False),  # no filter: nothing says how its values relate
     ("founded_after", "1999", 2000, False),  # a state that someone has edited
     ("jobs_locations", [5], [BERLIN], False),
-    ("country_codes", "DE", ["D", "E"], False),
 ]
 
 
@@ -144,12 +138,18 @@ def test_only_a_resync_of_other_rows_starts_over(choice: str, *, is_narrower: bo
 
 
 def test_error_says_what_is_missing_then_what_it_costs(tap: Tap, two: Run) -> None:
-    line = complaint(tap.run(state=two.state, country_codes=["FR"]))
+    requests = len(tap.sandbox.feed_requests)
+    run = tap.run(state=two.state, country_codes=["FR"], is_agency=True)
+    line = complaint(run)
+    assert "country_codes was DE, US and is FR; is_agency was not set and is true" in line
+    assert "industries" not in line
     keep, resync = line.split("To read everything")
     assert f"resume from the bookmark {two.bookmark['replication_key_value']}" in keep
     assert "'keep': rows that match only the new filters and last changed before it stay" in keep
     assert "'resync': each row is billed, $50.00 per 1,000 at list price" in resync
     assert line.endswith("Or change the filters back.")
+    assert len(tap.sandbox.feed_requests) == requests
+    assert all(state == two.state for state in run.states)
 
 
 def test_narrowing_an_unfinished_sync_is_an_error(tap: Tap) -> None:
@@ -162,16 +162,6 @@ def test_narrowing_an_unfinished_sync_is_an_error(tap: Tap) -> None:
     assert line.endswith("complete that sync first.")
     done = tap.run(state=cut.state, **wide)
     assert tap.run(state=done.state, country_codes=["DE"]).returncode == 0
-
-
-def test_keep_after_an_unfinished_resync_may_miss_rows(tap: Tap, two: Run) -> None:
-    tap.sandbox.faults.add(Fault(status=401), on=len(tap.sandbox.feed_requests) + 2)
-    french: dict[str, Any] = {"country_codes": ["FR", "GB"], "batch_size": 5}
-    cut = tap.run(state=two.state, on_filter_change="resync", **french)
-    assert len(cut.ids) == 5
-    line = complaint(tap.run(state=cut.state, **french | {"country_codes": ["FR"]}))
-    keep, _ = line.split("To read everything")
-    assert "any row that last changed before it may stay missing" in keep
 
 
 def test_narrowing_is_an_error_while_paid_pages_wait(tap: Tap, two: Run) -> None:
@@ -209,3 +199,53 @@ def test_killed_narrow_run_is_resumed_or_undone(tap: Tap, two: Run) -> None:
     resumed = tap.run(state=two.state, **narrow)  # its own paid pages are no reason to refuse
     assert resumed.metrics["jobo_rows_replayed"] == 5
     assert len(resumed.ids) == 12
+
+
+def test_resync_reads_every_match_once_and_resumes(tap: Tap, two: Run) -> None:
+    tap.sandbox.faults.add(Fault(status=401), on=len(tap.sandbox.feed_requests) + 2)
+    cut = tap.run(state=two.state, on_filter_change="resync")
+    assert cut.bookmark["filters"] == dict.fromkeys(two.bookmark["filters"])
+    assert cut.bookmark["replication_key_value"] == two.bookmark["replication_key_value"]
+    resumed = tap.run(state=cut.state, on_filter_change="resync")
+    assert len(resumed.ids) == 70
+    assert {*cut.ids, *resumed.ids} == tap.sandbox.world.rows().keys()
+    assert resumed.lines("WARNING") == []
+    assert resumed.bookmark["replication_key_value"] >= two.bookmark["replication_key_value"]
+    assert tap.run(state=resumed.state, on_filter_change="resync").ids == []
+
+
+def test_keep_resumes_from_the_bookmark(tap: Tap, two: Run) -> None:
+    key = tap.sandbox.world.add(country_code="FR")
+    run = tap.run(state=two.state, on_filter_change="keep", country_codes=["FR"])
+    assert run.ids == [key]
+    assert run.bookmark["filters"]["country_codes"] == ["FR"]
+    assert tap.run(state=run.state, country_codes=["FR"]).returncode == 0
+
+
+@pytest.mark.parametrize("way", ["resync", "keep"])
+def test_pending_scan_of_other_filters_is_discarded(tap: Tap, way: str) -> None:
+    tap.sandbox.faults.add(Fault(status=401), on=2)
+    cut = tap.run(country_codes=["DE", "US"], batch_size=5)
+    assert cut.bookmark["scan"]["cursor"]
+    assert "country_codes" in complaint(tap.run(state=cut.state))
+    run = tap.run(state=cut.state, on_filter_change=way)
+    assert set(run.ids) == tap.sandbox.world.rows().keys()
+    assert set(run.bookmark["scan"].values()) == {None}
+
+
+def test_new_filters_of_a_full_table_need_no_decision(tap: Tap) -> None:
+    catalog = full_table(tap)
+    first = tap.run(catalog=catalog, country_codes=["DE"])
+    more: dict[str, Any] = {"country_codes": ["DE", "US"], "batch_size": 5}
+    tap.sandbox.faults.add(Fault(status=401), on=len(tap.sandbox.feed_requests) + 2)
+    cut = tap.run(state=first.state, catalog=catalog, **more)
+    assert len(cut.ids) == 5
+    (line,) = (line for line in cut.lines("INFO") if line.startswith("The filters"))
+    assert "each sync reads everything that matches, so no row is missing" in line
+    refusal = complaint(tap.run(state=cut.state, catalog=catalog))
+    assert "the run reads everything that matches from the start" in refusal
+    assert "from the bookmark" not in refusal
+    done = tap.run(state=cut.state, catalog=catalog, **more)
+    assert done.returncode == 0, done.stderr
+    assert {*cut.ids, *done.ids} > {*first.ids}
+    assert tap.sandbox.rows_billed == len(first.ids) + len(cut.ids) + len(done.ids)

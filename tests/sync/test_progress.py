@@ -14,20 +14,16 @@ import struct
 import subprocess
 import sys
 import termios
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from jobo_sandbox import Fault, Hold
 from tap_jobo.progress import Progress, Reading
+from tests.support import Tap
 from tests.support.clock import FakeClock
 from tests.support.process import Run
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from tests.support import Tap
 
 LOGGER = logging.getLogger("tests.progress")
 

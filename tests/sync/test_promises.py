@@ -9,36 +9,39 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from tap_jobo.errors import ApiError, ClockError, FormatError, JournalError, StateError
-from tap_jobo.journal.contents import Contents
+from tap_jobo.errors import (
+    ApiError,
+    ClockError,
+    FormatError,
+    JournalError,
+    StateError,
+    TapJoboError,
+)
 from tap_jobo.sync.guards import MIN_BAD_ROWS
 from tests.support.clock import FakeClock
 from tests.support.target import Row, Target
 from tests.sync.model import (
     BROKEN,
+    MODEL,
     Accident,
     CrashError,
     FakeApi,
     FaultyStore,
     OneRun,
     Settings,
+    drop_pages,
+    temporary_folder,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tap_jobo.errors import TapJoboError
 
 NUMBERS = st.integers(0, 9)
 HOURS = st.sampled_from([-30, -1, 0, 3, 31 * 24])
@@ -71,7 +74,7 @@ class Promises(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self._temporary = tempfile.TemporaryDirectory()
+        self._temporary = temporary_folder()
         self.store = FaultyStore(None if self.is_in_bucket else Path(self._temporary.name))
         self.clock = FakeClock()
         self.api = FakeApi(self.clock)
@@ -297,16 +300,8 @@ class Promises(RuleBasedStateMachine):
             self.target.state = {}
 
     def _drop(self, text: str) -> None:
-        """Drop the pages that a message names."""
-        command = re.search(r"`tap-jobo-journal drop ([0-9a-f]+)(?:\.(\d+))?`", text)
-        assert command
-        contents = Contents(self.store)
-        syncs = [kept for key in contents.keys for kept in contents.syncs(key).values()]
-        (kept,) = (kept for kept in syncs if kept.sync.id == command[1])
-        pages = [page for page in kept.pages if page >= int(command[2] or 1)]
-        names = [kept.page_name(page) for page in sorted(pages, reverse=True)]
-        self.may_bill_again |= {self.store.cursors[name] for name in names}
-        self.store.remove(names if command[2] else kept.names)
+        """Drop the pages that a message names, which are billed again."""
+        self.may_bill_again |= {self.store.cursors[name] for name in drop_pages(self.store, text)}
 
     def teardown(self) -> None:
         self.settle()
@@ -346,17 +341,9 @@ class FilteredPromises(Promises):
         super().change_filters(countries, on_filter_change, is_full_table=False)
 
 
-SETTINGS = settings(
-    max_examples=120,
-    stateful_step_count=25,
-    derandomize=True,
-    database=None,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
 TestPromises = Promises.TestCase
-TestPromises.settings = SETTINGS
+TestPromises.settings = MODEL
 TestBucketPromises = BucketPromises.TestCase
-TestBucketPromises.settings = SETTINGS
+TestBucketPromises.settings = MODEL
 TestFilteredPromises = FilteredPromises.TestCase
-TestFilteredPromises.settings = SETTINGS
+TestFilteredPromises.settings = MODEL

@@ -10,15 +10,15 @@ the lookback, or for a reason that the user was told.
 from __future__ import annotations
 
 import re
-import tempfile
+from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, currently_in_test_context, note, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
@@ -26,11 +26,17 @@ from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import ApiError, JournalError, StateError, TapJoboError
 from tap_jobo.journal.contents import Contents
 from tests.support.clock import FakeClock
-from tests.sync.model import Accident, CrashError, FakeApi, FaultyStore, OneRun, Settings
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import datetime
+from tests.sync.model import (
+    MODEL,
+    Accident,
+    CrashError,
+    FakeApi,
+    FaultyStore,
+    OneRun,
+    Settings,
+    drop_pages,
+    temporary_folder,
+)
 
 PAGE = 2
 LOOKBACK = timedelta(minutes=1)
@@ -82,7 +88,7 @@ class SharedJournal(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self._temporary = tempfile.TemporaryDirectory()
+        self._temporary = temporary_folder()
         self.clock = FakeClock()
         self.api = FakeApi(self.clock, PACE)
         self.store = FaultyStore(None if self.is_in_bucket else Path(self._temporary.name))
@@ -154,7 +160,6 @@ class SharedJournal(RuleBasedStateMachine):
             self.store.is_page_in_flight = False
         pipe.allowed += PAGE * len(run.waiting)
         self._deliver(pipe, seen, lost)
-        _note(f"   {pipe.name}: {_short(seen)} -> {outcome!r}, complete: {run.is_complete}")
         is_shared = self.pipelines[0].syncs & self.pipelines[1].syncs
         if pipe.excess > pipe.allowed and not is_shared:
             raise AssertionError(f"{pipe.excess} rows billed again, {pipe.allowed} allowed")
@@ -202,7 +207,6 @@ class SharedJournal(RuleBasedStateMachine):
     def follow(self, pipe: Pipeline, error: TapJoboError, choice: str) -> None:
         """Do what an error asks the user to do."""
         text = str(error)
-        drop = re.search(r"`tap-jobo-journal drop ([0-9a-f]+)(?:\.(\d+))?`", text)
         if isinstance(error, StateError):
             found = re.search(r"'(resume:[0-9a-f]+)'", text)
             assert found, text
@@ -213,12 +217,13 @@ class SharedJournal(RuleBasedStateMachine):
             outcome = self.go(pipe, self.start(pipe, on_missing_state=setting))
             if isinstance(outcome, TapJoboError):
                 self.follow(pipe, outcome, choice)
-        elif drop:
-            self._drop(drop[1], int(drop[2] or 0))
+        elif "`tap-jobo-journal drop" in text:
+            drop_pages(self.store, text)
             for each in self.pipelines:
                 each.is_excused = True
             if isinstance(error, ApiError):  # a cursor that was rejected twice
-                pipe.state = _without_sync(pipe.state)
+                no_sync = {"scan": dict.fromkeys(pipe.state["scan"])} if pipe.state else {}
+                pipe.state = pipe.state | no_sync
         elif isinstance(error, JournalError):
             is_full = self.store.is_full and "before anything is billed" in text
             assert is_full or "goes on at the same time" in text, text
@@ -231,14 +236,6 @@ class SharedJournal(RuleBasedStateMachine):
         assert completed
         syncs = contents.syncs(self.settings.key.name).values()
         return any(kept.sync.is_full and kept.sync.number > completed.number for kept in syncs)
-
-    def _drop(self, id_: str, first: int) -> None:
-        contents = Contents(self.store)
-        for kept in contents.syncs(self.settings.key.name).values():
-            if kept.sync.id == id_:
-                pages = [page for page in sorted(kept.pages, reverse=True) if page >= first]
-                names = [kept.page_name(page) for page in pages]
-                self.store.remove(names if first else kept.names)
 
     # Rules
 
@@ -371,24 +368,6 @@ class SharedBucket(SharedJournal):
     is_in_bucket = True
 
 
-def _without_sync(state: dict[str, Any]) -> dict[str, Any]:
-    return state and {**state, "scan": dict.fromkeys(state["scan"])}
-
-
-def _note(text: str) -> None:
-    if currently_in_test_context():
-        note(text)
-
-
-def _short(seen: list[dict[str, Any]]) -> list[str]:
-    return [
-        each["record"]["id"][-2:] + "v" + each["record"]["name"]
-        if each["type"] == "RECORD"
-        else f"<{each['value'].get('completed_scan', '')[:4]} {each['value']['scan']['id']}>"
-        for each in seen
-    ]
-
-
 # Sequences that the model seldom finds by itself
 
 
@@ -452,15 +431,7 @@ def test_a_sync_that_others_have_removed_is_not_gone_on_with(world: SharedJourna
     assert len(world.api.pages) == billed + 1
 
 
-SETTINGS = settings(
-    max_examples=120,
-    stateful_step_count=20,
-    derandomize=True,
-    database=None,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
 TestSharedJournal = SharedJournal.TestCase
-TestSharedJournal.settings = SETTINGS
+TestSharedJournal.settings = settings(MODEL, stateful_step_count=20)
 TestSharedBucket = SharedBucket.TestCase
-TestSharedBucket.settings = SETTINGS
+TestSharedBucket.settings = TestSharedJournal.settings

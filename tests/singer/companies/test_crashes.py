@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
 
 from jobo_sandbox import Fault, Hold, Sandbox
 from tests.support.companies import (
@@ -27,9 +27,6 @@ from tests.support.crash import (
 )
 from tests.support.jobs import metrics_of
 from tests.support.target import Target
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_kills_leave_exactly_the_profiles_that_exist(tmp_path: Path, discovered: Json) -> None:
@@ -112,10 +109,4 @@ def test_signal_during_hanging_requests_ends_the_run_at_once(
     figures = metrics_of(run, "career_sites")  # of what was written and billed
     assert len(ids_of(run, "career_sites")) == figures["record_count"] == 100
     assert figures["jobo_credits"] == sandbox.credits_billed == 5_000
-    profiles = metrics_of(run, "companies")
-    assert len(ids_of(run)) == profiles["record_count"]
-
-    again = tap.run(state=run.state)
-    assert again.returncode == 0, again.stderr
-    assert set(ids_of(run) + ids_of(again)) == sandbox.world.rows().keys()
-    assert sandbox.rows_billed == 120
+    assert len(ids_of(run)) == metrics_of(run, "companies")["record_count"]

@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import pytest
-
+from jobo_sandbox import Sandbox
 from tests.support import complaint, entry_of, schema_message
 from tests.support.companies import (
     FIELDS,
     CompaniesTap,
-    Json,
     asked_for,
     ids_of,
     profiles_of,
     records_of,
 )
 
-if TYPE_CHECKING:
-    from jobo_sandbox import Sandbox
 
-
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        ({"replication_method": "INCREMENTAL"}, "the replication method INCREMENTAL"),
-        ({"replication_key": "name"}, "the replication key name. Remove it."),
-    ],
-)
-def test_replication_that_it_does_not_have_is_refused(
-    tap: CompaniesTap, sandbox: Sandbox, change: Json, reason: str
+def test_a_catalog_that_does_not_fit_is_refused(
+    tap: CompaniesTap, alone: CompaniesTap, sandbox: Sandbox
 ) -> None:
-    entry_of(tap.catalog, "companies").update(change)
-    assert f"The catalog gives companies {reason}" in complaint(tap.run())
+    assert "companies needs career_sites. Select career_sites too" in complaint(alone.run())
+    entry_of(tap.catalog, "companies")["replication_key"] = "name"
+    refusal = "The catalog gives companies the replication key name. Remove it."
+    assert refusal in complaint(tap.run())
     assert sandbox.ledger == []
-
-
-def test_alone_it_is_refused(alone: CompaniesTap, sandbox: Sandbox) -> None:
-    run = alone.run()
-    assert "companies needs career_sites. Select career_sites too" in complaint(run)
-    assert sandbox.ledger == []
-    assert run.records == []
 
 
 def test_deselected_fields_are_in_neither_schema_nor_records(
@@ -56,7 +37,6 @@ def test_deselected_fields_are_in_neither_schema_nor_records(
     assert schema_message(run, "companies")["schema"]["properties"].keys() == fields
     assert len(profiles_of(run)) == 120
     assert all(record.keys() == fields for record in profiles_of(run))
-    assert run.lines("WARNING") == []
     assert all("summary" in record for record in records_of(run.messages, "career_sites"))
     assert len(sandbox.profile_requests) == 120
 
@@ -64,19 +44,17 @@ def test_deselected_fields_are_in_neither_schema_nor_records(
 def test_stream_map_that_drops_career_sites_drops_their_profiles(
     tap: CompaniesTap, sandbox: Sandbox
 ) -> None:
-    run = tap.run(stream_maps={"career_sites": {"__filter__": "ats == 'lever'"}})
+    own = {"id": "id", "label": "name + '!'", "__else__": None}
+    maps = {"career_sites": {"__filter__": "ats == 'lever'"}, "companies": own}
+    run = tap.run(stream_maps=maps)
     assert run.returncode == 0, run.stderr
-    lever = [key for key, row in sandbox.world.rows().items() if row["ats"] == "lever"]
-    assert 0 < len(lever) < 120
-    assert sorted(ids_of(run)) == sorted(lever)
-    assert sorted(map(str, asked_for(sandbox))) == sorted(lever)
-
-
-def test_stream_maps_of_its_own_apply(tap: CompaniesTap, sandbox: Sandbox) -> None:
-    maps = {"companies": {"id": "id", "label": "name + '!'", "__else__": None}}
-    run = tap.run(stream_maps=maps, batch_size=20)
-    assert run.returncode == 0, run.stderr
-    names = {key: f"{row['name']}!" for key, row in sandbox.world.rows().items()}
+    assert run.bookmark["replication_key_value"]
+    names = {
+        key: f"{row['name']}!" for key, row in sandbox.world.rows().items() if row["ats"] == "lever"
+    }
+    assert 0 < len(names) < 120
+    assert {*ids_of(run, "career_sites")} == names.keys()
+    assert sorted(map(str, asked_for(sandbox))) == sorted(names)
     assert {record["id"]: record["label"] for record in profiles_of(run)} == names
     assert schema_message(run, "companies")["schema"]["properties"].keys() == {"id", "label"}
 
@@ -92,13 +70,3 @@ def test_stream_map_that_copies_career_sites_fetches_profiles(
     assert run.returncode == 0, run.stderr
     assert len(ids_of(run, "employers")) == 120
     assert sorted(ids_of(run)) == sorted(sandbox.world.rows())
-
-
-def test_stream_map_that_removes_it_requests_no_profile(
-    tap: CompaniesTap, sandbox: Sandbox
-) -> None:
-    run = tap.run(stream_maps={"companies": None})
-    assert run.returncode == 0, run.stderr
-    assert len(run.ids) == 120
-    assert ids_of(run) == []
-    assert sandbox.profile_requests == []

@@ -1,15 +1,13 @@
-"""The SDK's metrics of HTTP requests, as a black box."""
+"""Metrics and summaries: the SDK's of HTTP requests, and counts of rows that were written."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from jobo_sandbox import Fault
-
-if TYPE_CHECKING:
-    from jobo_sandbox import Sandbox
-    from tests.support import Run, Tap
+from jobo_sandbox import Fault, Sandbox
+from tests.support import Run, Tap, discover
+from tests.support.companies import ids_of, selecting
 
 
 def _points(run: Run, metric: str) -> list[dict[str, Any]]:
@@ -35,7 +33,11 @@ def test_each_request_is_timed_and_all_are_counted(tap: Tap, sandbox: Sandbox) -
     assert all(point["value"] >= 0 for point in timed)
 
 
-def test_durations_are_not_logged_at_the_usual_level(tap: Tap) -> None:
-    run = tap.run()
-    assert _points(run, "http_request_count")
-    assert not _points(run, "http_request_duration")
+def test_rows_of_a_page_whose_profiles_fail_are_counted(tap: Tap, sandbox: Sandbox) -> None:
+    sandbox.faults.add(Fault(status=403, times=None), endpoint="profile")
+    run = tap.run(catalog=selecting(discover(tap.folder), companies=True))
+    assert run.returncode == 1
+    # The rows of the page were written, although its state was not: the page comes again.
+    assert run.metrics["record_count"] == len(ids_of(run, "career_sites")) == 50
+    assert "2,500 credits" in run.stderr
+    assert not _points(run, "http_request_duration")  # which are of level DEBUG

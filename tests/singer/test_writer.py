@@ -1,26 +1,26 @@
-"""Standard output as a pipe: nothing is lost, and nothing follows a write that was cut off."""
+"""Standard output: nothing is lost, and nothing follows a write that was cut off."""
 
 from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import threading
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
+from jobo_sandbox import Fault, Hold, Sandbox
 from tap_jobo.errors import InterruptedRunError, OutputError
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.singer import writer as writer_module
 from tap_jobo.singer.writer import StdoutWriter
-from tests.support import kept_signals
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+from tests.support import Run, Tap, complaint, kept_signals
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ROWS = [{"id": f"{number}", "name": "x" * (number % 300)} for number in range(2_000)]
@@ -113,11 +113,64 @@ def test_a_signal_that_ended_the_target_too_is_the_reason(reading: int) -> None:
     write(writer)  # goes nowhere
 
 
-def test_a_file_is_written_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    path = tmp_path / "out"
-    with path.open("w") as stdout:
-        monkeypatch.setattr(writer_module, "sys", SimpleNamespace(stdout=stdout))
-        writer = StdoutWriter()
-        write(writer)
-        writer.flush()
-        assert path.read_bytes() == LINES
+# As a process
+
+
+def run_into(stdout: Any, tap: Tap, *args: str, command: Sequence[str] = ()) -> str:
+    """Run the tap with this standard output; return the line with which it fails."""
+    done = subprocess.run(
+        [*command, *tap.command(*args)],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        env=tap.environment(),
+    )
+    return complaint(Run(done.returncode, "", done.stderr))
+
+
+@pytest.mark.parametrize("is_empty", [False, True])
+def test_a_reader_that_goes_away_ends_the_run_with_one_line(
+    tap: Tap, sandbox: Sandbox, *, is_empty: bool
+) -> None:
+    hold = Hold()
+    sandbox.empty_every = 2 if is_empty else 0
+    sandbox.faults.add(Fault(hold=hold), on=2)
+    with tap.start() as process:
+        assert process.stdout
+        assert process.stderr
+        hold.wait()
+        process.stdout.close()
+        hold.release()
+        run = Run(process.wait(60), "", process.stderr.read())
+    assert "Standard output" in complaint(run)
+    assert run.lines("ERROR") == []
+    assert len(sandbox.feed_requests) == 2
+    billed = sandbox.rows_billed
+    assert tap.run().metrics["jobo_rows_replayed"] == billed
+
+
+@pytest.mark.parametrize("args", [(), ("--test",)])
+def test_full_disk_is_one_line_and_no_request(
+    tap: Tap, sandbox: Sandbox, args: tuple[str, ...]
+) -> None:
+    with Path("/dev/full").open("w") as stdout:
+        assert "Standard output" in run_into(stdout, tap, *args)
+    assert sandbox.ledger == []
+
+
+def test_nonblocking_output_fails_with_one_line(tap: Tap) -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writing, bytes(1024))
+    assert "Standard output" in run_into(writing, tap)
+    os.close(writing)
+    os.close(reading)
+
+
+def test_closed_output_is_one_line_and_no_request(tap: Tap, sandbox: Sandbox) -> None:
+    closing = ["sh", "-c", 'exec "$@" >&-', "sh"]
+    assert "Standard output" in run_into(None, tap, command=closing)
+    assert sandbox.ledger == []
