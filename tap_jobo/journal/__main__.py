@@ -144,7 +144,8 @@ def _chosen(
     """Return the syncs of these names, each with the first page to drop, 0 for all of it."""
     chosen, unknown = [], set(names)
     for kept in _all_syncs(contents):
-        known = {kept.page_id(page): page for page in kept.pages} | {kept.sync.id: 0}
+        numbers = range(1, max(kept.pages, default=0) + 1)  # also of a page that is missing
+        known = {kept.page_id(page): page for page in numbers} | {kept.sync.id: 0}
         unknown -= known.keys()
         wanted = [0] if everything else [known[name] for name in names if name in known]
         if wanted:

@@ -199,15 +199,6 @@ class TestResponsesWithoutAPage:
         assert sorted(run.ids) == sorted(sandbox.world.rows())
         assert run.metrics["jobo_credits"] == sandbox.credits_billed == 6_000 + 2 * PAGE_CREDITS
 
-    def test_envelope_that_changed_is_a_page_if_it_was_billed(
-        self, tap: Tap, sandbox: Sandbox
-    ) -> None:
-        sandbox.faults.add(Fault(replace={"rows": [], "more": False}), on=2, endpoint="feed")
-        assert "has no list 'career_sites'" in complaint(tap.run())
-        billed = sandbox.credits_billed
-        assert "has no list 'career_sites'" in complaint(tap.run())
-        assert sandbox.credits_billed == billed
-
 
 class TestContradictions:
     @pytest.mark.parametrize("has_more", [True, False])

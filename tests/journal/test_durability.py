@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,7 +20,7 @@ from tap_jobo.journal.page import (
     decode_page,
     encode_page,
 )
-from tap_jobo.journal.store import ExistsError, StoreError
+from tap_jobo.journal.store import StoreError
 
 _KILLS = """
 import os, signal, sys
@@ -149,11 +148,3 @@ def test_a_damaged_body_leaves_the_cost_readable() -> None:
     content = bytearray(encode_page(HEADER, b"body"))
     content[-1] ^= 1
     assert decode_header(bytes(content)) == HEADER
-
-
-def test_a_page_of_another_run_is_not_ours(tmp_path: Path) -> None:
-    ours: dict[str, Any] = {name: getattr(HEADER, name) for name in PageHeader.__slots__}
-    store = Folder(tmp_path)
-    store.create(PAGE, encode_page(HEADER, b"body"))
-    with pytest.raises(ExistsError):
-        store.create(PAGE, encode_page(PageHeader(**ours | {"run": "other"}), b"body"))

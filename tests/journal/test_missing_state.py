@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Sandbox
-from tests.journal.helpers import names, pages, replayed
-from tests.support import Run, Tap, complaint, discover
-from tests.support.crash import cut_in_request, rows_billed_twice
+from tests.journal.helpers import names, replayed
+from tests.support import Tap, complaint, discover
+from tests.support.crash import cut_in_request
 from tests.support.jobs import tap_of
 from tests.sync.test_scan import full_table
 
@@ -33,9 +33,7 @@ def completed(folder: Path) -> dict[str, Any]:
     return content
 
 
-@pytest.mark.parametrize(
-    "given", [None, {}, {"bookmarks": {}}, {"bookmarks": {"career_sites": {}}}]
-)
+@pytest.mark.parametrize("given", [None, {"bookmarks": {"career_sites": {}}}])
 def test_a_missing_state_ends_the_run_before_its_first_request(
     tap: Tap, folder: Path, state: Any, given: Any
 ) -> None:
@@ -51,15 +49,7 @@ def test_a_missing_state_ends_the_run_before_its_first_request(
     assert len(tap.sandbox.ledger) == requests
 
 
-def test_resync_reads_everything_again(tap: Tap, state: Any) -> None:
-    assert state
-    billed = tap.sandbox.rows_billed
-    run = tap.run(on_missing_state="resync")
-    assert run.returncode == 0, run.stderr
-    assert tap.sandbox.rows_billed == billed + 120
-
-
-def test_a_resync_that_is_cut_off_goes_on(tap: Tap, state: Any) -> None:
+def test_resync_reads_everything_again_and_goes_on_if_cut_off(tap: Tap, state: Any) -> None:
     assert state
     billed = tap.sandbox.rows_billed
     cut_in_request(tap, 3, billed=False, on_missing_state="resync")
@@ -122,31 +112,17 @@ def test_several_streams_may_be_resumed(tmp_path: Path) -> None:
         assert len(sandbox.ledger) > requests
 
 
-# Where nothing is billed again, the run does not stop
-
-
-def test_without_a_journal_it_is_a_first_sync(tap: Tap, state: Any) -> None:
-    assert state
-    assert len(tap.run(journal=False).ids) == 120
-
-
-def test_a_full_table_needs_no_state(tap: Tap, state: Any) -> None:
+def test_neither_a_full_table_nor_a_run_without_a_journal_needs_a_state(
+    tap: Tap, state: Any
+) -> None:
     assert state
     assert len(tap.run(catalog=full_table(tap)).ids) == 120
-
-
-# Full refreshes
-
-
-def refresh(tap: Tap) -> Run:
-    run = tap.run(on_missing_state="resync")
-    assert run.returncode == 0, run.stderr
-    return run
+    assert len(tap.run(journal=False).ids) == 120
 
 
 def test_after_a_full_refresh_no_run_warns(tap: Tap, state: Any) -> None:
     assert state
-    state = refresh(tap).state
+    state = tap.run(on_missing_state="resync").state
     for _ in range(3):
         run = tap.run(state=state)
         assert run.lines("WARNING") == []
@@ -163,21 +139,8 @@ def test_a_full_refresh_does_not_replay_an_abandoned_one(
         tap.sandbox.world.touch(key, name="Newer")
     for _ in range(2):  # the old state goes on
         state = tap.run(state=state).state
-    again = refresh(tap)
+    again = tap.run(on_missing_state="resync")
     assert replayed(again) == 0
     assert len(again.ids) == 120
     assert {row["name"] for row in again.records} >= {"Newer"}
     assert abandoned <= {name.split(".")[0] for name in names(folder)}  # until they expire
-
-
-def test_a_lost_state_in_a_backfill_of_several_days_costs_nothing(tmp_path: Path) -> None:
-    with Sandbox(size=600, seed=5) as sandbox:
-        tap = Tap(sandbox, tmp_path)
-        state: Any = None
-        for _ in range(3):
-            state = tap.run(state=state, max_credits=7_500).state
-        assert len(pages(tmp_path / "journal")) == 9
-        run = tap.run()
-        assert replayed(run) == 450
-        assert {*run.ids} == sandbox.world.rows().keys()
-        assert rows_billed_twice(sandbox) == 0
