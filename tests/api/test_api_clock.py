@@ -18,7 +18,7 @@ from tap_jobo.api.responses import ApiResponse
 from tap_jobo.errors import StateError
 from tests.support import Tap, complaint, discover
 from tests.support.clock import NOON, FakeClock
-from tests.support.companies import CompaniesTap, selecting
+from tests.support.companies import selecting
 
 LOGGER = logging.getLogger("tests.api_clock")
 SECOND = timedelta(seconds=1)
@@ -41,9 +41,9 @@ def _read(ahead: float, dates: Sequence[datetime | None] = (NOON,)) -> ApiClock:
 
 
 @pytest.fixture
-def quick_tap(sandbox: Sandbox, tmp_path: Path) -> CompaniesTap:
+def quick_tap(sandbox: Sandbox, tmp_path: Path) -> Tap:
     """The tap, whose waits take no time with `run_quickly`."""
-    return CompaniesTap(sandbox, tmp_path, catalog=selecting(discover(tmp_path)))
+    return Tap(sandbox, tmp_path, catalog=selecting(discover(tmp_path)))
 
 
 class TestRequest:
@@ -60,7 +60,7 @@ class TestRequest:
     def test_one_serves_all_feeds_of_a_run(self, tmp_path: Path) -> None:
         with Sandbox(size=20, jobs=20) as sandbox:
             catalog = selecting(discover(tmp_path), jobs=True, expired_jobs=True)
-            assert CompaniesTap(sandbox, tmp_path, catalog=catalog).run().returncode == 0
+            assert Tap(sandbox, tmp_path, catalog=catalog).run().returncode == 0
             assert len(sandbox.requests_to("clock")) == 1
 
     def test_test_sends_it_too(self, tap: Tap, sandbox: Sandbox) -> None:
@@ -97,7 +97,7 @@ class TestEnd:
 
     @pytest.mark.parametrize("is_test", [False, True])
     def test_unreachable_host_within_a_minute(
-        self, quick_tap: CompaniesTap, sandbox: Sandbox, *, is_test: bool
+        self, quick_tap: Tap, sandbox: Sandbox, *, is_test: bool
     ) -> None:
         sandbox.close()
         run = quick_tap.run("--test") if is_test else quick_tap.run_quickly()

@@ -23,30 +23,28 @@ from tests.support.crash import (
     widen_pipe,
 )
 from tests.support.process import environment
-from tests.support.s3 import S3
-from tests.support.s3_weather import Weather, weather_before
+from tests.support.s3 import S3, Weather, serve_in_weather
 from tests.support.target import Target
-
-_SUPPORT = Path(__file__).parents[1] / "support"
 
 
 class Container(Tap):
     """The tap in a container: what it leaves on disk, the next one does not see."""
 
-    program = (sys.executable, str(_SUPPORT / "short_waits_tap.py"))
+    waits = "short"
     count = 0
 
     def command(self, *args: str, **given: Any) -> list[str]:
         self.count += 1
+        self.oddities = {"TEST_WAITS": self.waits}
         self.folder = self.folder.parent / f"container-{self.count}"
         self.folder.mkdir()
-        return [*self.program, *super().command(*args, **given)[1:]]
+        return super().command(*args, **given)
 
 
 class LaterContainer(Container):
     """One that does not wait for the lease of a killed run: its clock is put forward instead."""
 
-    program = (sys.executable, str(_SUPPORT / "quick_tap.py"))
+    waits = "none"
 
 
 @pytest.fixture
@@ -62,8 +60,9 @@ def later(tap: Container, tmp_path: Path) -> LaterContainer:
 
 @pytest.fixture
 def weather(s3: S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[Weather]:
-    with weather_before(s3) as weather:
-        for name, value in weather.env.items():
+    with serve_in_weather() as (same, weather):
+        assert same.url == s3.url
+        for name, value in same.env.items():
             monkeypatch.setenv(name, value)
         yield weather
 
