@@ -59,14 +59,7 @@ class FeedStream(JoboStream):
     # Before the run's first billed request
 
     def check_first(self) -> None:
-        """Check the budget, open the journal, and read the state.
-
-        Raises:
-            ConfigError: The budget does not cover one page; or the settings name companies, but
-                `companies` is not selected.
-            JournalError: The journal cannot be used, or another run is reading the same feed.
-            StateError: The state is missing or invalid.
-        """
+        """Check the budget, open the journal, and read the state."""
         if self._is_replaced_by_ids:
             self._report_replacement()
             return
