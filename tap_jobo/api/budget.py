@@ -99,7 +99,9 @@ class FeedCost:
         self._add(-charged)
         cost, deducted = self.charge(headers, rows), self._deducted(headers)
         dispute = self._dispute(deducted or 0, rows, requested)
-        if rows and deducted is not None and not dispute:
+        if dispute:  # so may the next page
+            self.price = max(self.price, cost / requested)
+        elif rows and deducted is not None:
             self.price = cost / rows
         if (balance := _parse_credits(headers.get("X-Credits-Balance"))) is not None:
             self._budget.note_balance(balance)

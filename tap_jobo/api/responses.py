@@ -83,7 +83,7 @@ def _refusal(status: int, message: str, facts: Facts, forbidden: str | None) -> 
     if status == HTTPStatus.FORBIDDEN:
         return ApiError(f"{message}. {forbidden or advice}")
     if status < HTTPStatus.BAD_REQUEST:
-        return ApiError(f"{message}. The key must not follow a redirect: correct api_url.")
+        advice = "The key must not follow a redirect: correct api_url."
     return (NotFoundError if status == HTTPStatus.NOT_FOUND else RejectedError)(message, advice)
 
 

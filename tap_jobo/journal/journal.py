@@ -22,7 +22,7 @@ from functools import partial
 from typing import Final, Self
 
 from tap_jobo.clock import format_timestamp
-from tap_jobo.errors import JournalError
+from tap_jobo.errors import EndlessFeedError, FormatError, JournalError
 from tap_jobo.journal.contents import (
     DROPPED,
     ENDED,
@@ -197,7 +197,7 @@ class Journal:
             is_refresh: Whether the user has asked to read everything again.
 
         Raises:
-            JournalError: That sync was ended because its pages went in circles.
+            EndlessFeedError: That sync was ended because its pages went in circles.
         """
         for kept in reversed(self._syncs.values()):
             if self._can_stand_for(kept, sync, bookmark):
@@ -222,7 +222,7 @@ class Journal:
 
     def _refuse_ended(self, kept: JournaledSync) -> None:
         if kept.status == ENDED:
-            raise JournalError(
+            raise EndlessFeedError(
                 f"An earlier run ended the sync {kept.sync.id} of {self._key.stream}, because its "
                 "pages repeated without an end. Nothing is billed until you decide. To start a new "
                 f"sync, drop it with `tap-jobo-journal drop {kept.sync.id}`: its "
@@ -407,19 +407,17 @@ class Journal:
                 self._store.remove(kept.names)
             del self._syncs[kept.sync.number]
 
-    def _damaged(self, kept: JournaledSync, number: int, what: object) -> JournalError:
+    def _damaged(self, kept: JournaledSync, number: int, what: object) -> FormatError:
         page = kept.page_id(number)
         pages = [each for each in kept.pages if each >= number]
         cost = self._contents.credits(kept, number)
         price = f"about {dollars(cost)}" if cost else "at a price that cannot be read"
-        error = JournalError(
-            f"The page {page} in the journal {self._store.location} {what}. The run ends before "
+        return FormatError(
+            f"The page {page} in the journal {self._store.location} {what}. The stream ends before "
             "anything of this stream is billed. Restore the file, or drop the page and those "
             f"behind it with `tap-jobo-journal drop {page}`: {plural(len(pages), 'page')} would "
             f"be billed again, {price}."
         )
-        error.ends_run = False
-        return error
 
     @contextmanager
     def _usable(self) -> Iterator[None]:

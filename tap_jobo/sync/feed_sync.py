@@ -117,11 +117,8 @@ class FeedSync:
     def _first_sync(self) -> Sync:
         """Return the sync that the run starts with, and forget what has arrived."""
         state, journal, bookmark = self.state, self.journal, self.start.bookmark(self.state)
-        self.start.clock().reject_future(bookmark)
-        self.start.clock().reject_future(state.pending.start if state.pending else None)
         is_change = self.start.filter_change(state) is not None
-        are_pages_waiting = is_change and journal.are_pages_waiting_elsewhere(state.completed)
-        sync = self.start.first_sync(state, are_pages_waiting=are_pages_waiting)
+        sync = self.start.first_sync(state)
         if is_change:
             journal.acknowledge_elsewhere(state.completed, state.bookmark)
         else:

@@ -81,11 +81,18 @@ class SyncStart:
             is_full=sync.is_full,
         )
 
-    def first_sync(self, state: StreamState, *, are_pages_waiting: bool = False) -> Sync:
-        """Return the sync that the run starts with: the one in progress if it can be resumed."""
+    def check(self, state: StreamState, journal: Journal) -> None:
+        """Raise StateError if a time of a state is in the future, or its filters were others."""
+        self.clock().reject_future(self.bookmark(state))
+        self.clock().reject_future(state.pending.start if state.pending else None)
         if change := self.filter_change(state):
+            are_pages_waiting = journal.are_pages_waiting_elsewhere(state.completed)
             self._accept(change, state, are_pages_waiting=are_pages_waiting)
-        elif state.pending and not self._is_too_old(state.pending):
+
+    def first_sync(self, state: StreamState) -> Sync:
+        """Return the sync that the run starts with: the one in progress if it can be resumed."""
+        is_change = self.filter_change(state) is not None
+        if state.pending and not is_change and not self._is_too_old(state.pending):
             self._report_pending(state.pending, state)
             return state.pending
         bookmark = self.bookmark(state)

@@ -126,8 +126,9 @@ def test_only_a_resync_of_other_rows_starts_over(choice: str, *, is_narrower: bo
         logger=LOGGER,
     )
     if choice == "error" and not is_narrower:
+        key = journal_key(CAREER_SITES, api_key="", api_url="https://a", filters={})
         with pytest.raises(StateError):
-            start.first_sync(state)
+            start.check(state, Journal(None, key, LOGGER))
     else:
         since = start.first_sync(state).since
         is_resync = choice == "resync" and not is_narrower
