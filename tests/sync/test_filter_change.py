@@ -9,6 +9,8 @@ import pytest
 from jobo_sandbox import Fault
 from tap_jobo.api.api_clock import ApiClock
 from tap_jobo.errors import StateError
+from tap_jobo.journal.contents import journal_key
+from tap_jobo.journal.journal import Journal
 from tap_jobo.streams import FEEDS, SETTINGS
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.jobs import JOBS
