@@ -12,8 +12,8 @@ import click
 
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import JournalError
+from tap_jobo.journal import open_store
 from tap_jobo.journal.contents import DROPPED, ENDED, TOP, Contents, JournaledSync
-from tap_jobo.journal.location import open_store
 from tap_jobo.journal.page import DamagedPageError
 from tap_jobo.journal.store import MissingError, Store, StoreError
 from tap_jobo.wording import dollars, duration, plural
@@ -181,7 +181,6 @@ def _echo(text: str) -> None:
 
 
 def _printable(text: str) -> str:
-    """Return a text without the characters that could control a terminal."""
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
@@ -189,7 +188,6 @@ def _printable(text: str) -> str:
 def _opened(
     journal_dir: str | None, *, is_exclusive: bool = False
 ) -> Iterator[tuple[Store, Contents]]:
-    """Open the journal, if there is one; errors become one line."""
     try:
         store = open_store(journal_dir)
         with store.exclusive_lock() if is_exclusive else nullcontext():

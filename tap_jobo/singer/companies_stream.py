@@ -13,13 +13,13 @@ from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from tap_jobo.api.profiles import PROFILE_PATH, Profiles
 from tap_jobo.errors import ConfigError
-from tap_jobo.progress import Progress, Reading
 from tap_jobo.records.converter import Row
 from tap_jobo.records.values import parse_uuid
 from tap_jobo.singer.metric_lines import log_figures
 from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.stream import JoboStream, json_schema
 from tap_jobo.streams.companies import SCHEMA
+from tap_jobo.sync.report import Progress, Reading
 from tap_jobo.wording import plural
 
 _BATCH: Final = 50
@@ -131,7 +131,6 @@ class CompaniesStream(JoboStream):
             self._record_counter.exit()
 
     def _write_schema_message(self) -> None:
-        """Write the SCHEMA, once per run; a private hook, see `JoboStream`."""
         if not self._is_schema_written:
             self._is_schema_written = True
             super()._write_schema_message()
@@ -166,8 +165,6 @@ class CompaniesStream(JoboStream):
 
 
 class _NamedCompanies:
-    """A list of company ids, each once."""
-
     def __init__(self, ids: Iterable[str]) -> None:
         self.ids = [*dict.fromkeys(ids)]
         self._hash = hashlib.sha256("".join(self.ids).encode()).hexdigest()[:16]
@@ -191,11 +188,7 @@ class _NamedCompanies:
 
 
 def _read_ids(path: Path) -> Iterator[str]:
-    """Yield the UUIDs in a file, one per line; blank lines are ignored.
-
-    Raises:
-        ConfigError: The file cannot be read, or a line is not a UUID.
-    """
+    """Yield the UUIDs in a file, one per line; blank lines are ignored."""
     try:
         lines = path.expanduser().read_text("utf-8-sig").splitlines()
     except (OSError, ValueError) as error:

@@ -198,7 +198,7 @@ class TestDispute:
         dispute = cost.reconcile(credits_, deducted(credits_), rows, 50)
         for part in (f"{credits_:,} credits", f"{rows} row", "career_sites", "50 credits per row"):
             assert part in dispute
-        assert cost.price == 50
+        assert cost.price == max(50, credits_ / 50)
 
     @pytest.mark.parametrize(
         ("credits_", "rows"),
@@ -219,6 +219,14 @@ class TestDispute:
         cost = jobs(make_budget())
         cost.reconcile(0, deducted(0), 1_000, 1_000)
         assert not cost.reconcile(60, deducted(60), 20, 1_000)
+
+    def test_the_next_page_may_cost_as_much(self) -> None:
+        cost = jobs(make_budget(max_credits=3_000))
+        receive(cost, 1_000, deducted(0), 1_000)
+        cost.reserve(1_000)
+        receive(cost, 999, deducted(3_000), 1_000)
+        with pytest.raises(BudgetReachedError):
+            cost.reserve(1_000)
 
     def test_missing_charge_is_none(self) -> None:
         assert not sites(make_budget()).reconcile(2_500, {}, 0, 50)

@@ -202,7 +202,7 @@ def test_a_store_out_of_reach_ends_a_run_before_it_costs(
 ) -> None:
     weather.decide = lambda _, path: failure if requests in path else ""
     line = complaint(tap.run())
-    assert "before anything is billed" in line
+    assert "cannot be used" in line
     assert "s3://journals/pipelines/jobo" in line
     assert not tap.sandbox.ledger
 

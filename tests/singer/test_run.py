@@ -12,6 +12,7 @@ import requests
 from jobo_sandbox import Fault, Hold, Sandbox
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.singer.run import RunContext
+from tests.journal.helpers import damage, pages
 from tests.support import Tap, complaint, discover
 from tests.support.clock import FakeClock
 from tests.support.companies import ids_of, selecting
@@ -83,6 +84,43 @@ class TestBudget:
         assert run.returncode == 0, run.stderr
         assert _read(sandbox) == ["expired_jobs"]
         assert sandbox.credits_billed == 0
+
+
+class TestOneStreamThatFails:
+    """The others are read; what a state shows ends the run before a billed request."""
+
+    def test_damaged_page(self, tap: Tap, sandbox: Sandbox) -> None:
+        tap.catalog = selecting(both := tap.catalog, jobs=False)
+        tap.run()
+        damage(pages(tap.folder / "journal")[0])
+        billed, tap.catalog = sandbox.credits_billed, both
+        run = tap.run()
+        assert "is damaged" in complaint(run)
+        assert len(ids_of(run, "jobs")) == 40
+        assert sandbox.credits_billed == billed + 120
+
+    def test_sync_that_was_ended(self, tap: Tap, sandbox: Sandbox) -> None:
+        tap.catalog = selecting(both := tap.catalog, jobs=False)
+        sandbox.wraps_after = 1
+        state = tap.run().state
+        billed, tap.catalog = sandbox.credits_billed, both
+        sandbox.wraps_after = 0
+        run = tap.run(state=state)
+        assert "An earlier run ended the sync" in complaint(run)
+        assert len(ids_of(run, "jobs")) == 40
+        assert sandbox.credits_billed == billed + 120
+
+    @pytest.mark.parametrize("what", ["filters", "future"])
+    def test_state_of_a_later_feed(self, tap: Tap, sandbox: Sandbox, what: str) -> None:
+        state, billed = tap.run().state, sandbox.credits_billed
+        jobs = state["bookmarks"]["jobs"]
+        if what == "filters":
+            jobs["filters"]["jobs_sources"] = ["workday"]
+        else:
+            jobs["replication_key_value"] = "2999-01-01T00:00:00Z"
+        line = complaint(tap.run(state=state))
+        assert "The filters of jobs have changed" in line or "is in the future" in line
+        assert sandbox.credits_billed == billed
 
 
 class TestFirstSync:

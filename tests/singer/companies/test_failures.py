@@ -14,7 +14,7 @@ from tests.support.companies import (
     profiles_of,
 )
 
-REJECTED = [400, 404, 405, 410, 422]
+REJECTED = [301, 400, 404, 405, 410, 422]
 
 
 def is_complete_but_for(run: Run, *victims: str) -> bool:
