@@ -45,7 +45,7 @@ def asked_since(sandbox: Sandbox) -> datetime:
 
 
 def gaps(run: Run) -> list[str]:
-    return [line for line in run.lines("WARNING") if "Jobo no longer lists" in line]
+    return [line for line in run.lines("WARNING") if "can no longer be fetched" in line]
 
 
 def interval(warning: str) -> tuple[datetime, datetime]:
@@ -109,6 +109,7 @@ def test_gap_names_interval_remedy_and_cost(both: Tap, hiring: Sandbox) -> None:
     start, end = interval(warning)
     assert start == bookmark
     assert now - WEEK < end <= asked_since(hiring)
+    assert "of the last 7 days" in warning
     assert "run a full refresh of jobs" in warning
     assert "$3.00 per 1,000" in warning
     assert "delete the rows that it does not return" in warning
