@@ -240,15 +240,6 @@ def test_a_journal_that_is_off_writes_and_reads_nothing(tap: Tap) -> None:
     assert replayed(tap.run(journal=False)) == 0
 
 
-def test_test_mode_does_not_touch_the_journal(tap: Tap, folder: Path) -> None:
-    assert tap.run("--test").returncode == 0
-    assert not folder.exists()
-    tap.run()
-    before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
-    assert tap.run("--test").returncode == 0
-    assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == before
-
-
 def test_a_damaged_file_of_other_filters_is_no_concern(tap: Tap, folder: Path) -> None:
     tap.run()
     (sync,) = folder.glob("v1/*/*/sync.json")
