@@ -30,7 +30,7 @@ class ClockError(TapJoboError):
 
 
 class FormatError(TapJoboError):
-    """The API's format has changed, so a page cannot be delivered; it stays in the journal."""
+    """A page cannot be delivered: its format is new, or its file damaged. It stays journaled."""
 
     ends_run = False
 

@@ -77,11 +77,7 @@ class Progress:
 
 
 def _is_watched() -> bool:
-    """Return whether a person watches standard error, and no message there would tear a bar.
-
-    Meltano, Airflow and Dagster read standard error through a pipe. Some CI systems give their
-    jobs a terminal, and set `CI`. A terminal without a size is read by a program.
-    """
+    """Return whether a person watches standard error, and no message there would tear a bar."""
     try:
         is_terminal = os.get_terminal_size(sys.stderr.fileno()).columns > 0
     except (AttributeError, OSError, ValueError):  # closed, or no terminal

@@ -10,8 +10,6 @@ REPLACEMENT = "[api_key]"
 
 
 class _RedactingFormatter(logging.Formatter):
-    """Formats with another formatter, then redacts the key from the result."""
-
     def __init__(self, inner: logging.Formatter, key: str) -> None:
         super().__init__()
         self._inner = inner

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from types import FrameType
 from typing import Final
@@ -22,22 +22,10 @@ _POLL: Final = 0.2
 
 
 class ShutdownSignal:
-    """Records a signal, and raises `InterruptedRunError` where the run can end without loss.
+    """Records a signal, and raises `InterruptedRunError` where the run can end without loss."""
 
-    The first signal ends a wait, and lets a page that is being written be completed with its
-    state. A request in flight has 10 seconds. Another signal, a second later, ends it at once.
-    (Windows has no alarms: there, a request ends by its own timeout.)
-
-    Args:
-        clock: The clock of the waits.
-        check_reader: Raises if standard output has no reader; called in each `check`.
-    """
-
-    def __init__(
-        self, clock: Clock | None = None, *, check_reader: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or Clock()
-        self._check_reader = check_reader
         self._signals: list[signal.Signals] = []
         self._signum: int | None = None
         self._noted_at = 0.0
@@ -57,11 +45,9 @@ class ShutdownSignal:
             signal.signal(signal.SIGALRM, self._abort)
 
     def check(self) -> None:
-        """Raise if a signal arrived (`InterruptedRunError`), or standard output has no reader."""
+        """Raise `InterruptedRunError` if a signal arrived."""
         if self._signum is not None:
             raise self._end(self._signum)
-        if _is_main_thread():  # an error in another thread would surface only later
-            self._check_reader()
 
     def wait(self, seconds: float) -> None:
         """Wait until the time is up. Raises as `check` does."""

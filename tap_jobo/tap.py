@@ -23,7 +23,7 @@ from tap_jobo.singer.command_line import CommandLine
 from tap_jobo.singer.companies_stream import CompaniesStream
 from tap_jobo.singer.feed_stream import FeedStream
 from tap_jobo.singer.run import RunContext
-from tap_jobo.singer.writer import StdoutWriter, check_reader
+from tap_jobo.singer.writer import StdoutWriter
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.streams.registry import FEEDS, FOLLOWED, SETTINGS
 
@@ -55,7 +55,7 @@ class TapJobo(CommandLine):
         **kwargs: Any,
     ) -> None:
         """Check the settings before the SDK does, since its messages may contain the key."""
-        self._shutdown = ShutdownSignal(check_reader=check_reader)
+        self._shutdown = ShutdownSignal()
         self.append_builtin_config(self.config_jsonschema)
         config = dict(config or {})
         if parse_env_config:

@@ -55,13 +55,7 @@ class ApiClock:
 def read_api_clock(
     client: Client, prepare: Prepare, clock: Clock, logger: logging.Logger
 ) -> ApiClock:
-    """Read the API's clock from the `Date` of any response to a free request.
-
-    Raises:
-        UnreachableError: There is no response.
-        UnauthorizedError: The key is not valid.
-        ClockError: No response has a `Date`, or the two clocks are more than a day apart.
-    """
+    """Read the API's clock from the `Date` of any response to a free request."""
     for _ in range(3):
         request = prepare(f"{PROFILE_PATH}/{uuid4()}")  # of no company, so that nothing is cached
         request.headers["Cache-Control"] = "no-cache"

@@ -21,13 +21,7 @@ _PLAN_HEADERS: Final = ("X-Credits-Balance", "X-Quota-Limit", "X-Quota-Remaining
 
 
 class Budget:
-    """The credits of one run, shared by all its streams.
-
-    Attributes:
-        credits: Credits charged so far, possibly billed ones included.
-        possibly_billed: How many of these no response reports.
-        balance: Credits left at Jobo as last reported, None if not reported.
-    """
+    """The credits of one run, shared by all its streams."""
 
     def __init__(
         self, *, max_credits: int | None, alert_threshold: int | None, logger: logging.Logger
@@ -53,13 +47,7 @@ class Budget:
 
 
 class FeedCost:
-    """What one feed costs, within the budget of the run.
-
-    Attributes:
-        price: Credits per row at the price last seen, the list price before that.
-        credits: Credits charged so far, possibly billed ones included.
-        possibly_billed: How many of these no response reports.
-    """
+    """What one feed costs, within the budget of the run."""
 
     def __init__(self, budget: Budget, spec: FeedSpec) -> None:
         self._budget = budget
@@ -82,11 +70,7 @@ class FeedCost:
             )
 
     def reserve(self, rows: int) -> None:
-        """Check that a page fits into what is left of the budget; a free page always does.
-
-        Raises:
-            BudgetReachedError: The page may exceed what is left.
-        """
+        """Check that a page fits into what is left of the budget; a free page always does."""
         # After a lost response, a free page may not stay free.
         price = self._highest_price if self.possibly_billed else self.price
         used, limit, cost = self._budget.credits, self._budget.max_credits, math.ceil(rows * price)
@@ -115,7 +99,9 @@ class FeedCost:
         self._add(-charged)
         cost, deducted = self.charge(headers, rows), self._deducted(headers)
         dispute = self._dispute(deducted or 0, rows, requested)
-        if rows and deducted is not None and not dispute:
+        if dispute:  # so may the next page
+            self.price = max(self.price, cost / requested)
+        elif rows and deducted is not None:
             self.price = cost / rows
         if (balance := _parse_credits(headers.get("X-Credits-Balance"))) is not None:
             self._budget.note_balance(balance)
@@ -151,7 +137,6 @@ class FeedCost:
         )
 
     def _deducted(self, headers: Mapping[str, str]) -> int | None:
-        """Return what a response deducted; None if its headers do not say."""
         deducted = deducted_credits(headers)
         if deducted is None and self._spec.missing_charge_means_free:
             return 0 if any(name in headers for name in _PLAN_HEADERS) else None
@@ -168,7 +153,6 @@ def deducted_credits(headers: Mapping[str, str]) -> int | None:
 
 
 def _parse_credits(text: str | None) -> int | None:
-    """Parse a number of credits in a header; None if it is missing or invalid."""
     try:
         value = float(text or "")
     except ValueError:

@@ -28,7 +28,7 @@ from tap_jobo.api.retry import (
     Retry,
 )
 from tap_jobo.clock import Clock
-from tap_jobo.errors import InterruptedRunError, OutputError
+from tap_jobo.errors import InterruptedRunError
 from tap_jobo.redaction import redact_body
 from tap_jobo.signals import ShutdownSignal
 
@@ -57,14 +57,7 @@ class ApiSession(requests.Session):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Client:
-    """Sends requests and decides which failures to retry.
-
-    Attributes:
-        key: The API key, to redact it from responses.
-        workers: How many threads use the client at once; a rate limit applies to all of them.
-        retry_seconds: Seconds of backoff and failed tries for one request, not counting waits that
-            the server asks for.
-    """
+    """Sends requests and decides which failures to retry."""
 
     session: requests.Session
     key: str
@@ -130,20 +123,18 @@ class Client:
     def _send(
         self, request: PreparedRequest, timeout: float, cost: FeedCost | None = None, rows: int = 0
     ) -> ApiResponse:
-        """Return the complete response to one try, whatever its status."""
         if cost and self.clock.monotonic() - self._last_used > IDLE_SECONDS:
             self.session.close()  # its connections; it opens new ones
         body = _Body(request.body or b"")  # type: ignore[arg-type]
-        if request.body or cost:
-            request = copy(request)
-            request.body = body  # type: ignore[assignment]
-            request.headers["Content-Length"] = str(len(body.getvalue()))
+        request = copy(request)
+        request.body = body  # type: ignore[assignment]
+        request.headers["Content-Length"] = str(len(body.getvalue()))
         try:
             with self.shutdown.request():
                 response = self._receive(request, timeout)
         except _NETWORK_ERRORS as error:
             raise _failure(request, error, is_sent=body.is_taken) from error
-        except (InterruptedRunError, OutputError):
+        except InterruptedRunError:
             if cost and body.is_taken:
                 cost.charge_in_full({}, rows)
             raise
@@ -184,7 +175,6 @@ class _Body(io.BytesIO):
 
 
 def _failure(request: PreparedRequest, error: Exception, *, is_sent: bool) -> FailedTryError:
-    """Return the error to raise for a try without a complete response."""
     root: BaseException = error
     while isinstance(inner := root.__cause__ or root.__context__, _NETWORK_ERRORS):
         root = inner

@@ -26,11 +26,7 @@ _MAX_ESTIMATE: Final = 10**12
 
 @dataclass(kw_only=True)
 class FeedReader:
-    """Fetches the pages of a feed, and parses them.
-
-    Attributes:
-        row_type: The msgspec type of rows that need no conversion.
-    """
+    """Fetches the pages of a feed, and parses them."""
 
     spec: FeedSpec
     client: Client
@@ -69,12 +65,7 @@ class FeedReader:
     def parse_page(
         self, sync: Sync, body: bytes, *, has_more: bool | None, raw: RawPage | None
     ) -> Page:
-        """Parse the next page of a sync, and correct its charge if it is not replayed.
-
-        Raises:
-            ApiError: The page is not the documented envelope, contradicts the header, or leads back
-                to an earlier page: the sync would end early and skip rows, or be billed forever.
-        """
+        """Parse the next page of a sync, and correct its charge if it is not replayed."""
         page = read_page(body, self.spec, self._decoder)
         if raw:
             rows = len(page.items)
@@ -87,7 +78,6 @@ class FeedReader:
         return page
 
     def _detect_pagination_loop(self, sync: Sync, page: Page) -> None:
-        """Check that a page does not lead back to an earlier one, which would be billed forever."""
         if sync.id != self._sync_id:
             self._sync_id, self._used_cursors = sync.id, set()
         self._used_cursors.add(hash(sync.cursor))
@@ -96,7 +86,6 @@ class FeedReader:
 
 
 def _parameters(spec: FeedSpec, sync: Sync, filters: Filters) -> dict[str, Any]:
-    """Return the request's parameters for a sync's next page."""
     if spec.continuation is Continuation.CURSOR_ALONE and sync.cursor:
         return {"cursor": sync.cursor}
     parameters = {each.request_parameter: filters[each.name] for each in spec.filters}
@@ -138,12 +127,7 @@ def page_decoder(spec: FeedSpec, row_type: type[msgspec.Struct]) -> PageDecoder 
 
 
 def read_page(body: bytes, spec: FeedSpec, decoder: PageDecoder | None = None) -> Page:
-    """Parse the body of a page, at once if the decoder can.
-
-    Raises:
-        ApiError: The body is not the documented envelope, or has more pages but no usable cursor.
-            Guessing could end a sync too early, or bill the same page forever.
-    """
+    """Parse the body of a page, at once if the decoder can."""
     try:
         data, are_rows_checked = _parse(body, decoder)
     except ValueError:
@@ -167,7 +151,6 @@ def read_page(body: bytes, spec: FeedSpec, decoder: PageDecoder | None = None) -
 
 
 def _parse(body: bytes, decoder: PageDecoder | None) -> tuple[object, bool]:
-    """Return the JSON of a body, and whether its rows have been checked."""
     if decoder and b"\\u0000" not in body:
         with suppress(msgspec.DecodeError, ValueError, RecursionError):
             return msgspec.to_builtins(decoder.decode(body)), True

@@ -39,14 +39,7 @@ class Metric(enum.StrEnum):
 
 @dataclass(kw_only=True, eq=False)
 class Profiles:
-    """Reads `GET /api/companies/{id}`, which is free.
-
-    Attributes:
-        workers: Maximum concurrent requests.
-        count: Profiles read and written so far.
-        not_found: Companies without a profile, so far.
-        skipped: Companies whose profile the API did not return, so far.
-    """
+    """Reads `GET /api/companies/{id}`, which is free."""
 
     client: Client
     prepare: Prepare
@@ -78,16 +71,7 @@ class Profiles:
     def read(
         self, ids: Sequence[str], show_progress: Callable[[], None] = lambda: None
     ) -> Generator[Row]:
-        """Yield the profiles of companies, in order, and call `show_progress` after each.
-
-        A company that is not found has none. One whose profile the API does not return is skipped,
-        with an ERROR, if others can be fetched.
-
-        Raises:
-            RetriesExhaustedError: No profile can be fetched.
-            ApiError: The key is refused, or the format has changed.
-            InterruptedRunError: A signal arrived.
-        """
+        """Yield the profiles of companies, in order, and call `show_progress` after each."""
         profiles: list[tuple[str, Future[Any]]] = [(company_id, Future()) for company_id in ids]
         waiting = deque(profiles)
         # Daemons: at exit, `concurrent.futures` would wait for a thread that hangs in a request.
@@ -104,7 +88,6 @@ class Profiles:
             waiting.clear()
 
     def _work(self, waiting: Waiting) -> None:
-        """Fetch profiles until none is left."""
         with suppress(IndexError):
             while True:
                 company_id, profile = waiting.popleft()
@@ -129,7 +112,6 @@ class Profiles:
         return self.prepare(f"{PROFILE_PATH}/{company_id}")
 
     def _records(self, company_id: str, profile: Any) -> Iterator[Row]:
-        """Yield the record of a company, if it has one."""
         if isinstance(profile, NotFoundError):
             self.not_found += 1
             self.logger.info("No profile for company %s (404).", company_id)
@@ -154,7 +136,6 @@ class Profiles:
         )
 
     def _check_format(self, *, is_bad: bool) -> None:
-        """Raise if several profiles in a row lack a field that the API never leaves out."""
         self._bad_in_a_row = self._bad_in_a_row + 1 if is_bad else 0
         if self._bad_in_a_row >= _MIN_BAD_PROFILES:
             raise ApiError(

@@ -49,12 +49,7 @@ class ApiResponse:
 def require_success(
     response: ApiResponse, envelope: Collection[str] = (), forbidden: str | None = None
 ) -> ApiResponse:
-    """Return the response if it succeeded.
-
-    Raises:
-        FailedTryError: It is no page, but another try may return one.
-        ApiError: Jobo refused it.
-    """
+    """Return the response if it succeeded."""
     status, headers = response.status, response.headers
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         if _is_usable(response, envelope):
@@ -75,7 +70,6 @@ def require_success(
 
 
 def _refusal(status: int, message: str, facts: Facts, forbidden: str | None) -> ApiError:
-    """Return the error for a response that another try would get again."""
     says_cursor = any("invalid cursor" in str(text).lower() for text in facts.values())
     if (status == HTTPStatus.BAD_REQUEST and says_cursor) or (
         status == HTTPStatus.CONFLICT and facts.get("code") == "feed_cursor_restart_required"
@@ -89,16 +83,12 @@ def _refusal(status: int, message: str, facts: Facts, forbidden: str | None) -> 
     if status == HTTPStatus.FORBIDDEN:
         return ApiError(f"{message}. {forbidden or advice}")
     if status < HTTPStatus.BAD_REQUEST:
-        return ApiError(f"{message}. The key must not follow a redirect: correct api_url.")
+        advice = "The key must not follow a redirect: correct api_url."
     return (NotFoundError if status == HTTPStatus.NOT_FOUND else RejectedError)(message, advice)
 
 
 def parse_json(body: bytes) -> object:
-    """Parse JSON; bytes that are not UTF-8 become U+FFFD, since rows are checked later.
-
-    Raises:
-        ValueError: The body is not JSON, or is nested too deeply to parse.
-    """
+    """Parse JSON; bytes that are not UTF-8 become U+FFFD, since rows are checked later."""
     with suppress(msgspec.DecodeError, ValueError, RecursionError):
         return msgspec.json.decode(body)  # strict, and fast
     try:
@@ -125,7 +115,6 @@ def _is_usable(response: ApiResponse, envelope: Collection[str]) -> bool:
 
 
 def _parse_error(body: bytes) -> Facts:
-    """Return the members of either kind of error body; none if it is another one."""
     with suppress(ValueError):
         if isinstance(data := parse_json(body), dict):
             return data
@@ -133,7 +122,6 @@ def _parse_error(body: bytes) -> Facts:
 
 
 def _quote(facts: Facts) -> str:
-    """Return Jobo's message as one short line of printable text."""
     for name in ("detail", "message", "title", "error"):
         if isinstance(text := facts.get(name), str) and text.strip():
             return f" ({re.sub(r'[^ -~]+', ' ', text).strip().rstrip('.')[:300]})"

@@ -181,7 +181,6 @@ def _echo(text: str) -> None:
 
 
 def _printable(text: str) -> str:
-    """Return a text without the characters that could control a terminal."""
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
@@ -189,7 +188,6 @@ def _printable(text: str) -> str:
 def _opened(
     journal_dir: str | None, *, is_exclusive: bool = False
 ) -> Iterator[tuple[Store, Contents]]:
-    """Open the journal, if there is one; errors become one line."""
     try:
         store = open_store(journal_dir)
         with store.exclusive_lock() if is_exclusive else nullcontext():

@@ -155,14 +155,7 @@ class Contents:
         return max(self._files[key], default=0)
 
     def syncs(self, key: str) -> dict[int, JournaledSync]:
-        """Return the syncs of a key by their numbers, in order.
-
-        A file that is cut short and has no pages is that of a run that was killed before its first
-        request: it is skipped. So are pages without a sync.
-
-        Raises:
-            StoreError: A file cannot be read, or is damaged.
-        """
+        """Return the syncs of a key by their numbers, in order."""
         found = {}
         for number, files in sorted(self._files[key].items()):
             pages = files - {0}
@@ -182,11 +175,7 @@ class Contents:
         return found
 
     def completed(self, key: str) -> Completed | None:
-        """Return the content of `completed.json`, None if there is none.
-
-        Raises:
-            StoreError: It cannot be read, or is damaged.
-        """
+        """Return the content of `completed.json`, None if there is none."""
         name = f"{TOP}/{key}/completed.json"
         if name not in self._names:
             return None

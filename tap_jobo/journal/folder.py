@@ -142,7 +142,6 @@ class RunLock:
 
 
 def _write_new(path: Path, content: bytes) -> None:
-    """Write a file that must not exist yet, and sync it and its folder."""
     with open(path, "xb", opener=_private) as file:
         try:
             file.write(content)

@@ -22,7 +22,7 @@ from functools import partial
 from typing import Final, Self
 
 from tap_jobo.clock import format_timestamp
-from tap_jobo.errors import JournalError
+from tap_jobo.errors import EndlessFeedError, FormatError, JournalError
 from tap_jobo.journal.contents import (
     DROPPED,
     ENDED,
@@ -127,19 +127,13 @@ class Journal:
         )
 
     def _others(self) -> Iterator[Journal]:
-        """Yield the journals of the stream's other keys."""
         for name in self._contents.keys if self.is_on else ():
             if name != self._key.name and name.rpartition("-")[0] == self._key.stream:
                 key = self._key._replace(name=name)
                 yield Journal(self._store, key, self._logger).read(self._contents)
 
     def expire(self, now: datetime, used: Sync) -> None:
-        """Warn of syncs that the run does not use; remove those that are older than 30 days.
-
-        Args:
-            now: The API's clock.
-            used: The sync that this run starts with; its descendants are used, too.
-        """
+        """Warn of syncs that the run does not use; remove those that are older than 30 days."""
         line = {used.id, used.replaces} - {""}
         for each in self._syncs.values():  # in the order in which they began
             if not line.isdisjoint({each.sync.parent_id, each.sync.replaces}):
@@ -203,7 +197,7 @@ class Journal:
             is_refresh: Whether the user has asked to read everything again.
 
         Raises:
-            JournalError: That sync was ended because its pages went in circles.
+            EndlessFeedError: That sync was ended because its pages went in circles.
         """
         for kept in reversed(self._syncs.values()):
             if self._can_stand_for(kept, sync, bookmark):
@@ -228,7 +222,7 @@ class Journal:
 
     def _refuse_ended(self, kept: JournaledSync) -> None:
         if kept.status == ENDED:
-            raise JournalError(
+            raise EndlessFeedError(
                 f"An earlier run ended the sync {kept.sync.id} of {self._key.stream}, because its "
                 "pages repeated without an end. Nothing is billed until you decide. To start a new "
                 f"sync, drop it with `tap-jobo-journal drop {kept.sync.id}`: its "
@@ -271,11 +265,7 @@ class Journal:
         return sync
 
     def find(self, sync: Sync) -> JournaledPage | None:
-        """Return the sync's next page if it has been billed.
-
-        Raises:
-            JournalError: It is damaged or missing, or not the page that comes next.
-        """
+        """Return the sync's next page if it has been billed."""
         kept, number = self._syncs.get(sync.number), sync.pages + 1
         if kept is None or number > max(kept.pages, default=0):
             return None
@@ -309,11 +299,7 @@ class Journal:
         )
 
     def put(self, sync: Sync, raw: RawPage) -> JournaledPage:
-        """Write a page that was just billed. If that fails, it waits in memory.
-
-        Raises:
-            JournalError: Another run has written this page, or too much waits.
-        """
+        """Write a page that was just billed. If that fails, it waits in memory."""
         kept, number = self._syncs.get(sync.number), sync.pages + 1
         total = raw.cost
         if kept:
@@ -342,7 +328,9 @@ class Journal:
         if new:
             self._quarantined |= new
             self.quarantined += len(new)
-            self._write(*(Write(f"{self._top}/quarantine/{name}", named[name]) for name in new))
+            with self._usable():  # at once: they must be safe before the state moves past them
+                for name in new:
+                    self._store.replace(f"{self._top}/quarantine/{name}", named[name])
 
     def quarantined_with(self, rows: Sequence[bytes], reason: str) -> int:
         """Return how many rows are in quarantine for a reason, or would be with these."""
@@ -361,7 +349,8 @@ class Journal:
     def close(self) -> None:
         """Try once more to write what waits."""
         if self.is_on:
-            self._queue.close()
+            self._write()
+            self._queue.report_waiting()
 
     # The fence
 
@@ -413,19 +402,18 @@ class Journal:
         return [each for each in syncs if each.sync.number > self._last_number]
 
     def _remove(self, syncs: Iterable[JournaledSync]) -> None:
-        """Remove syncs, ancestors first, each as a whole."""
         for kept in sorted(syncs, key=lambda each: each.sync.number):
             with self._usable():
                 self._store.remove(kept.names)
             del self._syncs[kept.sync.number]
 
-    def _damaged(self, kept: JournaledSync, number: int, what: object) -> JournalError:
+    def _damaged(self, kept: JournaledSync, number: int, what: object) -> FormatError:
         page = kept.page_id(number)
         pages = [each for each in kept.pages if each >= number]
         cost = self._contents.credits(kept, number)
         price = f"about {dollars(cost)}" if cost else "at a price that cannot be read"
-        return JournalError(
-            f"The page {page} in the journal {self._store.location} {what}. The run ends before "
+        return FormatError(
+            f"The page {page} in the journal {self._store.location} {what}. The stream ends before "
             "anything of this stream is billed. Restore the file, or drop the page and those "
             f"behind it with `tap-jobo-journal drop {page}`: {plural(len(pages), 'page')} would "
             f"be billed again, {price}."
@@ -433,14 +421,13 @@ class Journal:
 
     @contextmanager
     def _usable(self) -> Iterator[None]:
-        """End the run if the store fails before anything is billed."""
         try:
             yield
         except StoreError as error:
             raise JournalError(
-                f"The journal {self._store.location} cannot be used ({error}). The run ends before "
-                "anything is billed, because pages could be billed again. Make it a place that "
-                "this user can read and write, change journal_dir, or set journal to false."
+                f"The journal {self._store.location} cannot be used ({error}). The run ends, "
+                "because pages could be billed again. Make it a place that this user can read and "
+                "write, change journal_dir, or set journal to false."
             ) from error
 
 

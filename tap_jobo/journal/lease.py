@@ -43,8 +43,6 @@ _CLOCK: Final = f"{_FOLDER}/clock"  # written only to read the store's clock
 
 
 class _Found(NamedTuple):
-    """A lease in the bucket: its version, its last renewal by the store's clock, its content."""
-
     version: UpdateVersion
     renewed_at: datetime
     content: dict[str, Any]
@@ -77,11 +75,7 @@ class Lease:
         self._thread: threading.Thread | None = None
 
     def acquire(self, clock: Clock, logger: logging.Logger) -> None:
-        """Take the lease. If another run has left one behind, wait until it expires.
-
-        Raises:
-            JournalError: Another run holds the lease, or the bucket cannot be used.
-        """
+        """Take the lease. If another run has left one behind, wait until it expires."""
         self._clock = clock
         since = format_timestamp(clock.now())
         self._holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
@@ -124,7 +118,6 @@ class Lease:
                 self._write(is_released=True)
 
     def _wait_until_free(self, logger: logging.Logger) -> PutMode:
-        """Return the condition of the write that takes the lease, once that may be tried."""
         watched: UpdateVersion | None = None
         expires_at = 0.0
         while found := _read(self._bucket, self._name):
@@ -162,7 +155,6 @@ class Lease:
             )
 
     def _keep(self) -> None:
-        """Renew the lease until the run ends, in a thread of its own."""
         pause = _RENEW_EVERY
         while not self._end.wait(pause):
             pause = _RENEW_EVERY if self._renew() else _RETRY_EVERY
@@ -195,7 +187,6 @@ class Lease:
         return {"nonce": secrets.token_hex(8), "released": is_released, **self._holder}
 
     def _put(self, content: dict[str, Any], mode: PutMode) -> bool:
-        """Write the lease, and return whether the condition of the write holds."""
         nonce = content["nonce"]
         sent_at = self._sent[nonce] = self._clock.monotonic(), self._clock.now()
         with store_errors():
@@ -219,7 +210,6 @@ def refuse_if_held(bucket: Bucket, location: str) -> None:
 
 
 def _read(bucket: Bucket, name: str) -> _Found | None:
-    """Return a lease, None if there is none."""
     with store_errors():
         try:
             stored = bucket.get(name)

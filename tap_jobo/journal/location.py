@@ -16,13 +16,7 @@ if TYPE_CHECKING:
 
 
 def open_store(setting: str | None) -> Folder | Bucket:
-    """Return the store in `journal_dir`, by default in the user's state folder.
-
-    Nothing is created yet, and no request is sent.
-
-    Raises:
-        JournalError: It cannot be used.
-    """
+    """Return the store in `journal_dir`, by default in the user's state folder."""
     if setting and not JOURNAL_DIR.type.allows(setting):
         # Without showing it: it may hold credentials.
         raise JournalError(f"The journal must be {JOURNAL_DIR.type.expected}.")

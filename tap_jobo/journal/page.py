@@ -81,12 +81,7 @@ def decode_header(content: bytes) -> PageHeader:
 
 
 def decode_page(name: str, content: bytes) -> JournaledPage:
-    """Return the page in a file.
-
-    Raises:
-        TornPageError: It is shorter than its header says.
-        DamagedPageError: It is damaged.
-    """
+    """Return the page in a file."""
     header, length, packed = _split(content)
     if len(packed) < length:
         raise TornPageError("is damaged")

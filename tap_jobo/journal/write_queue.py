@@ -37,12 +37,7 @@ class WriteQueue:
         self._is_failing = False
 
     def write(self, *writes: Write) -> None:
-        """Create files, after those that still wait, as far as that is possible now.
-
-        Raises:
-            ExistsError: Another run has written one of the names.
-            JournalError: Too much waits, or `verify` of a file raises it.
-        """
+        """Create files, after those that still wait, as far as that is possible now."""
         self._waiting += writes
         while self._waiting:
             first = self._waiting[0]
@@ -65,9 +60,8 @@ class WriteQueue:
             self._is_failing = False
             self._logger.info("The journal %s can be written again.", self._store.location)
 
-    def close(self) -> None:
-        """Try once more to write what waits, and report what is left."""
-        self.write()
+    def report_waiting(self) -> None:
+        """Warn of what could not be written by the end of the run."""
         if self._waiting:
             self._logger.warning(
                 "The journal %s still cannot be written at the end of the run. %s",

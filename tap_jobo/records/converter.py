@@ -35,17 +35,7 @@ class Conversion:
 
 
 class RecordConverter:
-    """Converts the rows of a stream to records, and logs what does not match its schema.
-
-    Args:
-        schema: The stream's own schema. Values that do not fit go to its field `_rescued_data`.
-        emitted: The fields that the catalog selects, including `id`.
-        logger: Where single rows and fields are logged.
-        never_null: The fields besides `id` that the API documents as never null.
-
-    Attributes:
-        row_type: The msgspec type of rows that `complete` makes records of.
-    """
+    """Converts the rows of a stream to records, and logs what does not match its schema."""
 
     def __init__(
         self,

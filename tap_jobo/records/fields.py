@@ -62,12 +62,7 @@ def _list_converter(convert_item: Convert) -> Convert:
 def object_converter(
     properties: Mapping[str, Any], emitted: Container[str] | None = None
 ) -> Convert:
-    """Return the converter of an object, or of a whole row, whose path is empty.
-
-    Args:
-        properties: The JSON schema of each of its fields.
-        emitted: The fields to emit; all of them if None.
-    """
+    """Return the converter of an object, or of a whole row, whose path is empty."""
     known = frozenset(properties)
     converters = {
         name: field_converter(definition)
@@ -100,13 +95,7 @@ def _refuse(value: object, path: str, problems: list[Problem]) -> None:
 def row_type(
     properties: Mapping[str, Any], checked: Container[str], required: Container[str]
 ) -> type[msgspec.Struct]:
-    """Return the msgspec type of a row that has no unknown field and needs no change.
-
-    Args:
-        properties: The JSON schema of each field.
-        checked: The fields that must match it; any value is accepted for the others.
-        required: The fields that must be there and must not be null.
-    """
+    """Return the msgspec type of a row that has no unknown field and needs no change."""
     types = {name: _type(each) if name in checked else Any for name, each in properties.items()}
     return _struct(types, required)
 

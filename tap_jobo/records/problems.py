@@ -26,13 +26,7 @@ _ENCODER: Final = json.JSONEncoder(
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A value that is not emitted as received.
-
-    Attributes:
-        path: Where it is in the row, such as `funding_rounds[0].raised_amount`.
-        value: The value as received.
-        is_unknown: Whether the schema does not have the field; otherwise its type is wrong.
-    """
+    """A value that is not emitted as received."""
 
     path: str
     value: object
@@ -102,7 +96,6 @@ def _storable(value: object) -> object:
 
 
 def _sanitize(value: Any) -> Any:
-    """Sanitize the strings in a JSON value. Infinities and NaN, which JSON lacks, turn to text."""
     if isinstance(value, str):
         return sanitize_text(value)
     if isinstance(value, dict):

@@ -44,7 +44,6 @@ def parse_uuid(value: object) -> str | None:
 
 
 def _parse_timestamp(value: object) -> str | None:
-    """Return a date-time in UTC, where a date is midnight, and UTC is the default time zone."""
     if not isinstance(value, str):
         return None
     if _TIMESTAMP.fullmatch(value):

@@ -65,17 +65,7 @@ def check(
     schema: Mapping[str, Any],
     environ: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Return the settings that are not null, checked; a boolean may be one of the usual strings.
-
-    Args:
-        config: What the user set.
-        settings: The tap's own settings.
-        schema: The JSON schema of all settings, including those of the SDK.
-        environ: The environment, in which a mistyped variable is a problem, too.
-
-    Raises:
-        ConfigError: Settings are missing or invalid, each in a line that does not show its value.
-    """
+    """Return the settings that are not null, checked; a boolean may be one of the usual strings."""
     properties = schema["properties"]
     given = {name: value for name, value in config.items() if value is not None}
     for name in given.keys() & properties.keys():

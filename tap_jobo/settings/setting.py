@@ -197,7 +197,6 @@ def list_of_objects(*members: str) -> SettingType:
 
 
 def _without_repeats(items: Any) -> Any:
-    """Return a list sorted by the JSON of its items, each once; None if it is empty."""
     if not isinstance(items, list):
         return items
     texts = sorted({json.dumps(item, sort_keys=True) for item in items})

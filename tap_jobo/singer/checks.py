@@ -33,11 +33,7 @@ _SIMILAR: Final = 0.75
 def check_names(
     fields: Mapping[str, Collection[str]], catalog: Catalog | None, maps: Mapping[str, Any]
 ) -> None:
-    """Check that the streams and fields exist that a catalog and stream maps name.
-
-    Raises:
-        ConfigError: One does not exist.
-    """
+    """Check that the streams and fields exist that a catalog and stream maps name."""
     lines = [*_unknown_in_catalog(catalog or Catalog(), fields), *_unknown_in_maps(maps, fields)]
     if lines:
         raise ConfigError("\n".join(lines))
@@ -77,7 +73,6 @@ def _unknown_in_maps(
 
 
 def _misspelled_field(name: str, known: Collection[str], members: Collection[str]) -> str | None:
-    """Return the field that a new column is probably meant to replace, if it is not mapped."""
     near = [field for field in known if abs(len(field) - len(name)) <= 1]
     field = next(iter(get_close_matches(name.lower(), near, 1, _SIMILAR)), None)
     return None if field in members or mapper.MAPPER_ELSE_OPTION in members else field
@@ -89,12 +84,7 @@ def _no(what: str, name: str, known: Collection[str]) -> str:
 
 
 def read_catalog(catalog: dict[str, Any]) -> Catalog:
-    """Parse a catalog.
-
-    Raises:
-        ConfigError: It is not one, or it selects with anything but true and false: the SDK would
-            take the text "false" for true, and bill the stream.
-    """
+    """Parse a catalog."""
     try:
         parsed = Catalog.from_dict(catalog)
         selected = {item.selected for entry in parsed.streams for item in entry.metadata.values()}
@@ -113,11 +103,7 @@ def read_catalog(catalog: dict[str, Any]) -> Catalog:
 def check_state(
     state: Mapping[str, Any], feeds: Iterable[FeedSpec], other: str, logger: logging.Logger
 ) -> None:
-    """Check a state, and warn of streams in it that do not exist: Meltano never removes one.
-
-    Raises:
-        StateError: It is not a state of this tap, or the name of a stream is misspelled.
-    """
+    """Check a state, and warn of streams in it that do not exist: Meltano never removes one."""
     bookmarks = state.get("bookmarks", None if state else {})
     is_valid = isinstance(bookmarks, dict)
     if not (is_valid and all(isinstance(each, dict) for each in bookmarks.values())):

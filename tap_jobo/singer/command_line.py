@@ -108,7 +108,6 @@ class CommandLine(Tap):
 def _read_input_file(
     _ctx: click.Context, param: click.Parameter, path: str | None
 ) -> IO[str] | None:
-    """Return the content of a file as an open file, which the SDK expects."""
     if path is None:
         return None
     error_class = StateError if param.name == "state" else ConfigError
@@ -116,12 +115,7 @@ def _read_input_file(
 
 
 def read_object(path: str, option: str, error_class: type[TapJoboError]) -> dict[str, Any]:
-    """Return the JSON object in the file of a command-line option.
-
-    Raises:
-        TapJoboError: The file cannot be read, or does not hold a JSON object. The message shows
-            nothing of its content, which may be the key.
-    """
+    """Return the JSON object in the file of a command-line option."""
     try:
         found = json.loads(Path(path).read_text("utf-8-sig"))  # Windows editors write a BOM
         why = f"it holds a JSON {type(found).__name__}"

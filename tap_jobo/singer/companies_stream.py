@@ -131,7 +131,6 @@ class CompaniesStream(JoboStream):
             self._record_counter.exit()
 
     def _write_schema_message(self) -> None:
-        """Write the SCHEMA, once per run; a private hook, see `JoboStream`."""
         if not self._is_schema_written:
             self._is_schema_written = True
             super()._write_schema_message()
@@ -166,8 +165,6 @@ class CompaniesStream(JoboStream):
 
 
 class _NamedCompanies:
-    """A list of company ids, each once."""
-
     def __init__(self, ids: Iterable[str]) -> None:
         self.ids = [*dict.fromkeys(ids)]
         self._hash = hashlib.sha256("".join(self.ids).encode()).hexdigest()[:16]
@@ -191,11 +188,7 @@ class _NamedCompanies:
 
 
 def _read_ids(path: Path) -> Iterator[str]:
-    """Yield the UUIDs in a file, one per line; blank lines are ignored.
-
-    Raises:
-        ConfigError: The file cannot be read, or a line is not a UUID.
-    """
+    """Yield the UUIDs in a file, one per line; blank lines are ignored."""
     try:
         lines = path.expanduser().read_text("utf-8-sig").splitlines()
     except (OSError, ValueError) as error:

@@ -59,14 +59,7 @@ class FeedStream(JoboStream):
     # Before the run's first billed request
 
     def check_first(self) -> None:
-        """Check the budget, open the journal, and read the state.
-
-        Raises:
-            ConfigError: The budget does not cover one page; or the settings name companies, but
-                `companies` is not selected.
-            JournalError: The journal cannot be used, or another run is reading the same feed.
-            StateError: The state is missing or invalid.
-        """
+        """Check the budget, open the journal, and read the state."""
         if self._is_replaced_by_ids:
             self._report_replacement()
             return
@@ -94,10 +87,10 @@ class FeedStream(JoboStream):
         )
 
     def check_values(self) -> None:
-        """Read the API's clock; warn of a first sync without limits, and of odd filters."""
+        """Check the state by the API's clock; warn of a first sync without limits, odd filters."""
         if not self.is_read:
             return
-        _ = self._run.api_clock
+        self._start.check(self._first_state, self._journal)
         limits = ("max_credits", "start_date", *self._filters)
         is_limited = any(self.config.get(name) is not None for name in limits)
         if not (is_limited or self._first_state.has_begun or self._spec.is_free):

@@ -27,7 +27,6 @@ class RecordCounter(metrics.Counter):
         self._at_exit = at_exit
 
     def __exit__(self, *exc_info: object) -> None:
-        """Call the function, and log the count."""
         try:
             self._at_exit()
         finally:

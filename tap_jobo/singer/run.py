@@ -34,13 +34,7 @@ _TEST_RETRY_FOR: Final = 10.0
 
 
 class RunContext:
-    """What the streams of a run share. No stream creates any of this itself.
-
-    Attributes:
-        streams: All streams, in the order in which a run syncs them.
-        failures: The streams that have failed although the run went on, with their errors.
-        is_test: Whether this is a connection check; set before the first request.
-    """
+    """What the streams of a run share. No stream creates any of this itself."""
 
     def __init__(
         self, config: Mapping[str, Any], *, shutdown: ShutdownSignal, logger: logging.Logger
@@ -149,11 +143,7 @@ class RunContext:
     # The journal
 
     def open_journal(self, spec: FeedSpec, filters: Filters) -> Journal:
-        """Return the journal of a feed, and hold its lock until the end of the run.
-
-        Raises:
-            JournalError: It cannot be used, or another run holds the lock.
-        """
+        """Return the journal of a feed, and hold its lock until the end of the run."""
         key = journal_key(spec, api_key=self._config["api_key"], api_url=self.url, filters=filters)
         if not (spec.is_journaled and self._config["journal"]):
             return Journal(None, key, self._logger)

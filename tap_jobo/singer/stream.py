@@ -52,14 +52,7 @@ class JoboStream(RESTStream[Any]):
         self.primary_keys: Sequence[str] = ("id",)
 
     def apply_catalog(self, catalog: Catalog) -> None:
-        """Apply a catalog, and keep what it omits: the selection by default, and the keys.
-
-        The SDK would select, and so bill, a stream whose entry does not say whether it is selected,
-        and treat one without a replication key as FULL_TABLE.
-
-        Raises:
-            ConfigError: The catalog gives the stream a replication method or key that it lacks.
-        """
+        """Apply a catalog, and keep what it omits: the selection by default, and the keys."""
         own_key, entry = self.replication_key, catalog.get_stream(self.name)
         if entry and () not in entry.metadata:
             entry.metadata[()] = StreamMetadata(selected=self.selected_by_default)
@@ -78,7 +71,6 @@ class JoboStream(RESTStream[Any]):
         self._is_wanted = self.selected
 
     def _require(self, what: str, given: str | None, *allowed: str | None) -> None:
-        """Check a replication method or key that a catalog gives the stream."""
         if given not in allowed:
             known = " or ".join(each for each in allowed if each)
             advice = f"Set it to {known}, or remove it" if known else "Remove it"
@@ -87,13 +79,7 @@ class JoboStream(RESTStream[Any]):
             )
 
     def get_records(self, context: Context | None) -> Iterator[Row]:  # noqa: ARG002 - no partitions
-        """Yield the records of a run, or the few that `--test` asks for.
-
-        An error of this stream alone ends its records, and the run goes on with the next stream.
-
-        Raises:
-            TapJoboError: No other stream could be read either.
-        """
+        """Yield the records of a run, or the few that `--test` asks for."""
         if self.is_test and not self._is_wanted:
             return  # the SDK's own dry runs select all streams
         self.require_primary_key()
@@ -209,7 +195,6 @@ class JoboStream(RESTStream[Any]):
         self._writer.write_message(StateMessage(value=self.tap_state))
 
     def _end_sync(self) -> None:
-        """Write the remaining records, and log the summaries, however the sync ends."""
         try:
             self._writer.flush()
         finally:
@@ -220,11 +205,7 @@ class JoboStream(RESTStream[Any]):
     # The private hooks of the SDK. `tests/singer/test_sdk.py` fails if the SDK changes one.
 
     def _write_record_message(self, record: Record) -> None:
-        """Write a record, bypassing the SDK's processing if that would change nothing.
-
-        For each record, the SDK looks up each field's selection, applies the maps, and creates a
-        message object, which takes as long as the rest of the run.
-        """
+        """Write a record, bypassing the SDK's processing if that would change nothing."""
         if self._is_written_unchanged:
             self._writer.write_record(self.name, record, self.time_extracted)
             return
@@ -241,7 +222,6 @@ class JoboStream(RESTStream[Any]):
 
     @cached_property
     def _is_written_unchanged(self) -> bool:
-        """Whether all fields are selected and the only map is the default, a no-op."""
         maps = self.stream_maps
         return (
             len(maps) == 1

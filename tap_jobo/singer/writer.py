@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import sys
 from datetime import datetime
 from typing import Any, Final
@@ -42,14 +41,7 @@ class StdoutWriter(MsgSpecWriter):
         self._is_cut_off = False
 
     def write_message(self, message: Message) -> None:
-        """Write a message, after the records that are not written yet.
-
-        A STATE that is equal to the last one is not written again.
-
-        Raises:
-            OutputError: Standard output is closed, or its disk is full.
-            InterruptedRunError: A signal arrived, and the target does not read.
-        """
+        """Write a message, after the records that are not written yet."""
         line = bytes(self.format_message(message))  # a copy: the SDK's encoder has one buffer
         is_written = True
         if isinstance(message, StateMessage):
@@ -95,22 +87,6 @@ def _write(lines: bytearray, shutdown: ShutdownSignal) -> None:
         failure = _give_up(f"{error.strerror}")
         shutdown.check()  # Ctrl-C in a terminal ends the target too: that is the reason
         raise failure from error
-
-
-def check_reader() -> None:
-    """Check, before a page is billed, that the target is still reading.
-
-    Raises:
-        OutputError: It is not. Where that cannot be checked, the next write fails.
-    """
-    try:
-        poll = select.poll()
-        poll.register(sys.stdout.fileno(), 0)
-        events = poll.poll(0)
-    except (AttributeError, OSError, ValueError):
-        return
-    if any(event & (select.POLLERR | select.POLLNVAL) for _, event in events):
-        raise _give_up("the reading end is closed")
 
 
 def _give_up(why: str) -> OutputError:

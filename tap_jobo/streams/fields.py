@@ -11,7 +11,6 @@ from tap_jobo.records import problems
 
 
 def _of(type_: th.JSONTypeHelper[Any]) -> Callable[[str, str], th.Property[Any]]:
-    """Return a function that declares a field of this type, by its name and description."""
     return lambda name, description: th.Property(name, type_, description=description)
 
 

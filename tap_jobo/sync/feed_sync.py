@@ -60,8 +60,6 @@ class _Output(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _BilledPage:
-    """A page that was billed; `raw` is set if that was in this run."""
-
     journaled: JournaledPage
     raw: RawPage | None = None
 
@@ -77,13 +75,7 @@ class _ParsedPage:
 
 @dataclass(kw_only=True)
 class FeedSync:
-    """One stream's part of a run: syncs from the journal and the API to standard output.
-
-    Attributes:
-        start: The feed, and what the settings ask for.
-        state: The stream's state, so far.
-        received_at: When the page that `pages` yields was received, in this run or before.
-    """
+    """One stream's part of a run: syncs from the journal and the API to standard output."""
 
     start: SyncStart
     state: StreamState
@@ -103,11 +95,7 @@ class FeedSync:
         self._is_first_sync = not self.state.has_begun
 
     def pages(self) -> Iterator[Sequence[Row]]:
-        """Yield the records of each page, which must be written before the next is requested.
-
-        Raises:
-            TapJoboError: The run cannot continue. The state covers what was delivered.
-        """
+        """Yield the records of each page, which must be written before the next is requested."""
         try:
             sync: Sync | None = self._begin(self._first_sync())
             while sync:
@@ -129,11 +117,8 @@ class FeedSync:
     def _first_sync(self) -> Sync:
         """Return the sync that the run starts with, and forget what has arrived."""
         state, journal, bookmark = self.state, self.journal, self.start.bookmark(self.state)
-        self.start.clock().reject_future(bookmark)
-        self.start.clock().reject_future(state.pending.start if state.pending else None)
         is_change = self.start.filter_change(state) is not None
-        are_pages_waiting = is_change and journal.are_pages_waiting_elsewhere(state.completed)
-        sync = self.start.first_sync(state, are_pages_waiting=are_pages_waiting)
+        sync = self.start.first_sync(state)
         if is_change:
             journal.acknowledge_elsewhere(state.completed, state.bookmark)
         else:
@@ -147,13 +132,11 @@ class FeedSync:
         return resumed
 
     def _begin(self, sync: Sync) -> Sync:
-        """Write a sync to the journal, before its first request."""
         self._guard = LoopGuard()
         self._is_replay = False
         return self.journal.begin(sync, self._now())
 
     def _replay(self, sync: Sync) -> _BilledPage | None:
-        """Return the sync's next page if it has already been billed."""
         page = self.journal.find(sync)
         if page is None:
             return None
@@ -163,16 +146,10 @@ class FeedSync:
         return _BilledPage(page)
 
     def _fetch_and_journal(self, sync: Sync) -> _BilledPage:
-        """Request the sync's next page, and write it to disk before anything parses it."""
         raw = self.reader.fetch_page(sync)
         return _BilledPage(self.journal.put(sync, raw), raw)
 
     def _parse_and_check(self, sync: Sync, billed: _BilledPage) -> _ParsedPage:
-        """Parse a page, and check it before any of its rows is written.
-
-        Raises:
-            FormatError: It cannot be delivered. It stays in the journal.
-        """
         header = billed.journaled.header
         try:
             page = self.reader.parse_page(
@@ -244,7 +221,6 @@ class FeedSync:
         return self._begin(self.journal.resume(self.start.catch_up(sync), start))
 
     def _detect_stall(self, sync: Sync, parsed: _ParsedPage) -> None:
-        """Check that a sync makes progress."""
         try:
             self._guard.detect_stall([record["id"] for record in parsed.records])
         except EndlessFeedError as error:
@@ -261,7 +237,6 @@ class FeedSync:
             ) from error
 
     def _start_over(self, sync: Sync, rejection: CursorRejectedError) -> Sync:
-        """Return the sync that replaces one whose cursor was rejected, once per sync."""
         if sync.cursor is None:
             raise rejection
         cost = f"{plural(sync.rows, 'row')} so far for {dollars(sync.rows * self.report.price)}"
@@ -291,7 +266,6 @@ class FeedSync:
         )
 
     def _report_missing_rows(self, sync: Sync) -> None:
-        """Warn if a first sync matched nothing, or if Jobo had estimated far more rows."""
         filters = [name for name, value in self.start.filters.items() if value is not None]
         if self._is_first_sync and not (sync.rows or sync.parent_id) and filters:
             self._logger.warning(

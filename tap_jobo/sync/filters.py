@@ -15,18 +15,7 @@ from tap_jobo.wording import dollars
 
 @dataclass(frozen=True, slots=True)
 class FilterChange:
-    """The filters of a state, and the different ones of the settings.
-
-    A change that only narrows loses nothing: each row that matches the new filters matched the old
-    ones too, so it has been delivered, or it changed after the bookmark. Once the state has the new
-    filters, the way back is no narrowing: rows that only the old ones match may have changed since.
-
-    Attributes:
-        spec: The feed.
-        old: The filters that the state was written with.
-        new: The filters that the settings ask for.
-        is_full_table: Whether each sync reads everything that matches, whatever the bookmark.
-    """
+    """The filters of a state, and the different ones of the settings."""
 
     spec: FeedSpec
     old: Filters

@@ -73,11 +73,7 @@ class LoopGuard:
         self._empty = 0
 
     def detect_stall(self, ids: Collection[str]) -> None:
-        """Check, once a page is delivered, that the sync still makes progress.
-
-        Raises:
-            EndlessFeedError: Too many pages in a row were empty, or repeated rows.
-        """
+        """Check, once a page is delivered, that the sync still makes progress."""
         if ids:
             self._empty = 0
             self._repeated = self._repeated + 1 if self._add(ids) else 0
@@ -95,7 +91,6 @@ class LoopGuard:
             )
 
     def _add(self, ids: Collection[str]) -> bool:
-        """Add the ids of a page, and return whether all of them count as seen before."""
         were_all_seen = True
         for id_ in ids:
             byte, bit = divmod(hash(id_) % (_SEEN_BYTES * 8), 8)

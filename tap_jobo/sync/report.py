@@ -29,14 +29,7 @@ class Metric(enum.StrEnum):
 
 @dataclass(kw_only=True)
 class Report:
-    """Counts the pages and rows of a sync.
-
-    Attributes:
-        count_rows: Returns the SDK's count of emitted records, its METRIC `record_count`.
-        is_complete: Whether the sync reached its end.
-        quarantined: Rows put into quarantine; they count as skipped, too.
-        profiles: The reader of profiles, if they are read along.
-    """
+    """Counts the pages and rows of a sync."""
 
     stream: str
     count_rows: Callable[[], int]
@@ -81,11 +74,7 @@ class Report:
         self.show_progress()
 
     def finish(self) -> dict[Metric, int]:
-        """Remove the progress bar and log the summary, however the sync ended.
-
-        Returns:
-            The figures for METRIC lines: those that are not zero, and the balance.
-        """
+        """Remove the progress bar and log the summary, however the sync ended."""
         self._progress.close()
         balance = self.budget.balance
         self.logger.info(

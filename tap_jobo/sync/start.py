@@ -81,20 +81,18 @@ class SyncStart:
             is_full=sync.is_full,
         )
 
-    def first_sync(self, state: StreamState, *, are_pages_waiting: bool = False) -> Sync:
-        """Return the sync that the run starts with: the one in progress if it can be resumed.
-
-        Args:
-            state: The stream's state.
-            are_pages_waiting: Whether the journal holds pages of a sync with other filters that
-                has begun since the state was written.
-
-        Raises:
-            StateError: The filters are not those of the state, and `on_filter_change` is `error`.
-        """
+    def check(self, state: StreamState, journal: Journal) -> None:
+        """Raise StateError if a time of a state is in the future, or its filters were others."""
+        self.clock().reject_future(self.bookmark(state))
+        self.clock().reject_future(state.pending.start if state.pending else None)
         if change := self.filter_change(state):
+            are_pages_waiting = journal.are_pages_waiting_elsewhere(state.completed)
             self._accept(change, state, are_pages_waiting=are_pages_waiting)
-        elif state.pending and not self._is_too_old(state.pending):
+
+    def first_sync(self, state: StreamState) -> Sync:
+        """Return the sync that the run starts with: the one in progress if it can be resumed."""
+        is_change = self.filter_change(state) is not None
+        if state.pending and not is_change and not self._is_too_old(state.pending):
             self._report_pending(state.pending, state)
             return state.pending
         bookmark = self.bookmark(state)
@@ -114,7 +112,6 @@ class SyncStart:
         return FilterChange(self.spec, state.filters or {}, self.filters, self.is_full_table)
 
     def _accept(self, change: FilterChange, state: StreamState, *, are_pages_waiting: bool) -> None:
-        """Log how the run continues with the new filters."""
         why_harmless = None if state.pending else change.why_harmless()
         if self.on_filter_change == "error" and (are_pages_waiting or not why_harmless):
             raise change.error(state, are_pages_waiting=are_pages_waiting)
@@ -158,27 +155,23 @@ class SyncStart:
         return max(since or "", format_timestamp(oldest)) if oldest else since
 
     def _oldest(self) -> datetime | None:
-        """Return the earliest start of a window that the API allows, None for no limit."""
         if self.spec.longest_lookback is None:
             return None
         return self.clock().now() - self.spec.longest_lookback + SAFETY_MARGIN
 
     def _is_too_old(self, pending: Sync) -> bool:
-        """Return whether the API would now reject the window of a sync."""
         oldest = self._oldest()
         return bool(oldest and (pending.since or "") < format_timestamp(oldest - SAFETY_MARGIN))
 
     def _report_gap(self, state: StreamState) -> None:
-        """Warn if a feed no longer covers everything since the last sync.
-
-        For a first sync that is not complete, only the time since its start counts: a first sync
-        does not cover anything earlier anyway.
-        """
+        """Warn if a feed no longer covers everything since the last sync."""
         oldest, known = self._oldest(), state.bookmark or (state.pending and state.pending.start)
         if oldest and known and known < oldest:
             self.logger.warning(
-                "Jobo no longer lists %s from %s to %s. %s",
+                "Jobo lists %s of the last %d days only, so those from %s to %s can no longer be "
+                "fetched. %s",
                 self.spec.name.replace("_", " "),
+                self.spec.longest_lookback.days if self.spec.longest_lookback else 0,
                 format_timestamp(known),
                 format_timestamp(oldest),
                 self.spec.gap_advice,
@@ -188,12 +181,7 @@ class SyncStart:
 def window(
     spec: FeedSpec, bookmark: datetime | None, start_date: datetime | None, lookback_minutes: int
 ) -> str | None:
-    """Return the `since` of a new sync, None for everything.
-
-    The lookback applies to a bookmark, as Jobo's documentation asks, but not to a start date. A row
-    updated exactly at the start date is included, even if the API's window excludes its start. A
-    start date later than the bookmark overrides it.
-    """
+    """Return the `since` of a new sync, None for everything."""
     try:
         if start_date and (bookmark is None or start_date > bookmark):
             margin = timedelta(0) if spec.since_is_inclusive else timedelta(milliseconds=1)
@@ -208,11 +196,7 @@ def window(
 def recover_state(
     state: StreamState, journal: Journal, start: SyncStart, choice: str
 ) -> StreamState:
-    """Return the state that a run starts from.
-
-    Raises:
-        StateError: The state is missing, and the user has not decided what to do.
-    """
+    """Return the state that a run starts from."""
     last, name = journal.completed, start.spec.name
     if state.has_begun or not journal.is_on or start.is_full_table or choice == "resync":
         return state

@@ -41,8 +41,6 @@ _Count = Annotated[int, Meta(ge=0)]
 
 
 class _Scan(msgspec.Struct):
-    """The member `scan` of a state, for a sync in progress."""
-
     id: Annotated[_SyncId, Meta(min_length=1)]
     started_at: str
     batch_size: Annotated[int, Meta(ge=1)]
@@ -54,8 +52,6 @@ class _Scan(msgspec.Struct):
 
 
 class _State(msgspec.Struct):
-    """A stream's part of a state, with whatever Meltano has merged into it."""
-
     replication_key_value: str | None = None
     completed_scan: _SyncId | None = None
     filters: dict[str, Any] | None = None
@@ -106,11 +102,7 @@ class StreamState:
 
 
 def read_state(raw: Mapping[str, Any], spec: FeedSpec) -> StreamState:
-    """Read the stream's part of a Singer state.
-
-    Raises:
-        StateError: This tap did not write it. The message names the invalid member.
-    """
+    """Read the stream's part of a Singer state."""
     where = f"bookmarks.{spec.name}"
     try:
         state = _convert(raw, _State, where)

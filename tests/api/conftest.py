@@ -8,9 +8,9 @@ import pytest
 
 from jobo_sandbox import Sandbox
 from tap_jobo.api.client import ApiSession
-from tests.support import discover
+from tests.support import Tap, discover
 from tests.support.client import FeedClient
-from tests.support.companies import CompaniesTap, selecting
+from tests.support.companies import selecting
 
 
 @pytest.fixture
@@ -22,6 +22,6 @@ def feed(sandbox: Sandbox) -> FeedClient:
 
 
 @pytest.fixture
-def quick_tap(sandbox: Sandbox, tmp_path: Path) -> CompaniesTap:
+def quick_tap(sandbox: Sandbox, tmp_path: Path) -> Tap:
     """The tap, whose waits take no time with `run_quickly`."""
-    return CompaniesTap(sandbox, tmp_path, catalog=selecting(discover(tmp_path)))
+    return Tap(sandbox, tmp_path, catalog=selecting(discover(tmp_path)))

@@ -18,7 +18,7 @@ from tap_jobo.api.responses import ApiResponse
 from tap_jobo.errors import StateError
 from tests.support import Tap, complaint, discover
 from tests.support.clock import NOON, FakeClock
-from tests.support.companies import CompaniesTap, selecting
+from tests.support.companies import selecting
 
 LOGGER = logging.getLogger("tests.api_clock")
 SECOND = timedelta(seconds=1)
@@ -46,7 +46,7 @@ class TestRequest:
     ) -> None:
         with Sandbox(size=20, jobs=20) as sandbox:
             catalog = selecting(discover(tmp_path), jobs=True, expired_jobs=True)
-            assert CompaniesTap(sandbox, tmp_path, catalog=catalog).run().returncode == 0
+            assert Tap(sandbox, tmp_path, catalog=catalog).run().returncode == 0
             first, *others = sandbox.ledger
             assert first.endpoint == "clock"
             assert first.headers["cache-control"] == "no-cache"
@@ -85,7 +85,7 @@ class TestEnd:
 
     @pytest.mark.parametrize("is_test", [False, True])
     def test_unreachable_host_within_a_minute(
-        self, quick_tap: CompaniesTap, sandbox: Sandbox, *, is_test: bool
+        self, quick_tap: Tap, sandbox: Sandbox, *, is_test: bool
     ) -> None:
         sandbox.close()
         run = quick_tap.run("--test") if is_test else quick_tap.run_quickly()

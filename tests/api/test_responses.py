@@ -12,7 +12,6 @@ import pytest
 
 from jobo_sandbox import Fault, Hold, Sandbox, Shape
 from tests.support import Tap, complaint, discover, shows_a_key
-from tests.support.companies import CompaniesTap
 from tests.support.jobs import tap_of
 
 PAGE_CREDITS = 2_500
@@ -131,7 +130,7 @@ class TestErrorsThatMayBeBilled:
 
     @pytest.mark.parametrize("status", [500, 504])
     def test_it_is_tried_three_times_and_charged_in_full(
-        self, quick_tap: CompaniesTap, sandbox: Sandbox, status: int
+        self, quick_tap: Tap, sandbox: Sandbox, status: int
     ) -> None:
         sandbox.faults.add(Fault(send_as=status, times=None), endpoint="feed")
         run = quick_tap.run_quickly(max_credits=10_000)
@@ -142,7 +141,7 @@ class TestErrorsThatMayBeBilled:
         assert run.metrics["jobo_credits"] == 3 * PAGE_CREDITS
 
     def test_a_gateway_without_headers_is_charged_in_full(
-        self, quick_tap: CompaniesTap, sandbox: Sandbox
+        self, quick_tap: Tap, sandbox: Sandbox
     ) -> None:
         sandbox.faults.add(Fault(status=504, body="<html>", times=2), on=2, endpoint="feed")
         run = quick_tap.run_quickly()
@@ -151,7 +150,7 @@ class TestErrorsThatMayBeBilled:
         assert run.metrics["jobo_credits"] == sandbox.credits_billed + 2 * PAGE_CREDITS
         assert "$5.00 of it possibly billed" in run.stderr
 
-    def test_they_never_pass_the_budget(self, quick_tap: CompaniesTap, sandbox: Sandbox) -> None:
+    def test_they_never_pass_the_budget(self, quick_tap: Tap, sandbox: Sandbox) -> None:
         sandbox.faults.add(Fault(send_as=504, times=None), endpoint="feed")
         run = quick_tap.run_quickly(max_credits=2 * PAGE_CREDITS)
         assert run.returncode == 0, run.stderr
@@ -161,7 +160,7 @@ class TestErrorsThatMayBeBilled:
 class TestResponsesWithoutAPage:
     @pytest.mark.parametrize("body", [{"error": "busy"}, ["a list"]])
     def test_json_of_a_proxy_is_tried_again_and_never_a_page(
-        self, quick_tap: CompaniesTap, sandbox: Sandbox, body: Any
+        self, quick_tap: Tap, sandbox: Sandbox, body: Any
     ) -> None:
         sandbox.omit_credit_headers = True
         sandbox.faults.add(Fault(replace=body), on=2, endpoint="feed")
@@ -170,9 +169,7 @@ class TestResponsesWithoutAPage:
         assert sorted(run.ids) == sorted(sandbox.world.rows())
         assert run.metrics["jobo_credits"] == 6_000 + PAGE_CREDITS
 
-    def test_gzip_cut_in_half_is_a_lost_response(
-        self, quick_tap: CompaniesTap, sandbox: Sandbox
-    ) -> None:
+    def test_gzip_cut_in_half_is_a_lost_response(self, quick_tap: Tap, sandbox: Sandbox) -> None:
         rows = [{"id": key, "name": "x" * 90} for key in sandbox.world.rows()]
         whole = gzip.compress(json.dumps({"career_sites": rows, "has_more": False}).encode())
         fault = Fault(
@@ -247,13 +244,13 @@ class TestFailedStreams:
             yield hiring
 
     @pytest.fixture
-    def all_feeds(self, hiring: Sandbox, tmp_path: Path) -> CompaniesTap:
+    def all_feeds(self, hiring: Sandbox, tmp_path: Path) -> Tap:
         streams = ("career_sites", "jobs", "expired_jobs")
         return tap_of(hiring, tmp_path, discover(tmp_path), *streams)
 
     @pytest.mark.parametrize("status", [402, 403, 503])
     def test_a_feed_that_fails_does_not_stop_the_others(
-        self, all_feeds: CompaniesTap, hiring: Sandbox, status: int
+        self, all_feeds: Tap, hiring: Sandbox, status: int
     ) -> None:
         hiring.world.expire_job(next(iter(hiring.world.jobs())))
         hiring.faults.add(Fault(status=status, times=None), endpoint="feed")
@@ -266,15 +263,13 @@ class TestFailedStreams:
         assert len([m for m in run.messages if m.get("stream") == "expired_jobs"]) > 1
         assert run.state["bookmarks"]["expired_jobs"]["replication_key_value"]
 
-    def test_a_revoked_key_ends_the_run_at_once(
-        self, all_feeds: CompaniesTap, hiring: Sandbox
-    ) -> None:
+    def test_a_revoked_key_ends_the_run_at_once(self, all_feeds: Tap, hiring: Sandbox) -> None:
         hiring.faults.add(Fault(status=401, times=None), endpoint="feed")
         assert "401" in complaint(all_feeds.run())
         assert hiring.requests_to("jobs") == []
 
     def test_a_host_that_goes_away_ends_the_run_at_once(
-        self, all_feeds: CompaniesTap, hiring: Sandbox
+        self, all_feeds: Tap, hiring: Sandbox
     ) -> None:
         hold = Hold()
         hiring.faults.add(Fault(hold=hold), endpoint="feed")

@@ -79,13 +79,13 @@ def test_what_the_server_asks_for_is_honored(
 
 
 @pytest.mark.parametrize("offset", [DAY, -DAY])
-@pytest.mark.parametrize("name", ["Retry_After", "X_RateLimit_Reset"])
+@pytest.mark.parametrize("name", ["Retry-After", "X-RateLimit-Reset"])
 def test_dates_are_relative_to_the_response(
     sandbox: Sandbox, feed: FeedClient, name: str, offset: float
 ) -> None:
     sandbox.clock_offset = offset
-    text = date(offset + 90) if name == "Retry_After" else unix_time(offset + 90)
-    sandbox.faults.add(fail(429, **{name: text}))
+    text = date(offset + 90) if name == "Retry-After" else unix_time(offset + 90)
+    sandbox.faults.add(Fault(status=429, headers={name: text}))
     assert feed.waited() == pytest.approx(90, abs=1e-3)
 
 

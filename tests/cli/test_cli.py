@@ -24,9 +24,7 @@ from tests.support import (
     state_at,
 )
 from tests.support.companies import selecting
-from tests.support.repository import REPOSITORY
 
-QUICK_TAP = str(REPOSITORY / "tests/support/quick_tap.py")
 OFFLINE = """
 import os, sys
 
@@ -210,8 +208,7 @@ class TestTestMode:
 
     def test_it_gives_up_soon(self, tap: Tap, sandbox: Sandbox) -> None:
         sandbox.faults.add(Fault(status=503, times=None))
-        command = tap.command("--test")
-        run = execute([sys.executable, "-P", QUICK_TAP, *command[1:]], tap.environment())
+        run = tap.run_quickly("--test")
         spent = re.search(r"given up after (\d+) seconds", complaint(run))
         assert spent
         assert len(sandbox.feed_requests) > 1

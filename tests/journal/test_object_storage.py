@@ -7,6 +7,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -24,43 +25,35 @@ from tests.support.crash import (
     widen_pipe,
 )
 from tests.support.process import environment
-from tests.support.s3 import S3
-from tests.support.s3_weather import Weather, weather_before
+from tests.support.s3 import S3, Weather, serve_in_weather
 from tests.support.target import Target
-
-_SUPPORT = Path(__file__).parents[1] / "support"
 
 
 class Container(Tap):
     """The tap in a container: what it leaves on disk, the next one does not see."""
 
-    program = (sys.executable, str(_SUPPORT / "short_waits_tap.py"))
-
     def command(self, *args: str, **given: Any) -> list[str]:
         self.folder = Path(tempfile.mkdtemp(dir=self.folder.parent))
-        return [*self.program, *super().command(*args, **given)[1:]]
-
-
-class LaterContainer(Container):
-    """One that does not wait for the lease of a killed run: its clock is put forward instead."""
-
-    program = (sys.executable, str(_SUPPORT / "quick_tap.py"))
+        return super().command(*args, **given)
 
 
 @pytest.fixture
 def tap(sandbox: Sandbox, tmp_path: Path, s3: S3) -> Container:
-    return Container(sandbox, tmp_path / "container", {"journal_dir": s3.url})
+    oddities = {"TEST_WAITS": "short"}
+    return Container(sandbox, tmp_path / "container", {"journal_dir": s3.url}, oddities=oddities)
 
 
 @pytest.fixture
-def later(tap: Container) -> LaterContainer:
-    return LaterContainer(tap.sandbox, tap.folder, tap.settings)
+def later(tap: Container) -> Container:
+    """One that does not wait for the lease of a killed run: its clock is put forward instead."""
+    return replace(tap, oddities={"TEST_WAITS": "none"})
 
 
 @pytest.fixture
 def weather(s3: S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[Weather]:
-    with weather_before(s3) as weather:
-        for name, value in weather.env.items():
+    with serve_in_weather() as (same, weather):
+        assert same.url == s3.url
+        for name, value in same.env.items():
             monkeypatch.setenv(name, value)
         yield weather
 
@@ -72,10 +65,10 @@ def pages(s3: S3) -> list[str]:
 # What survives
 
 
-def test_three_destroyed_containers_cost_the_pages_in_flight(tmp_path: Path, s3: S3) -> None:
+def test_three_destroyed_containers_cost_the_pages_in_flight(later: Container) -> None:
     rng = Random(3)
     with Sandbox(size=3_000, seed=6) as sandbox:
-        tap = LaterContainer(sandbox, tmp_path / "container", {"journal_dir": s3.url})
+        tap = replace(later, sandbox=sandbox)
         target = Target()
         for request in (9, 13, 11):
             run = cut_in_request(tap, request, state=target.state)
@@ -195,7 +188,7 @@ def test_a_store_out_of_reach_ends_a_run_before_it_costs(
 ) -> None:
     weather.decide = lambda _, path: failure if requests in path else ""
     line = complaint(tap.run())
-    assert "before anything is billed" in line
+    assert "cannot be used" in line
     assert "s3://journals/pipelines/jobo" in line
     assert not tap.sandbox.ledger
 

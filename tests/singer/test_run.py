@@ -12,9 +12,10 @@ import requests
 from jobo_sandbox import Fault, Hold, Sandbox
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.singer.run import RunContext
-from tests.support import complaint, discover
+from tests.journal.helpers import damage, pages
+from tests.support import Tap, complaint, discover
 from tests.support.clock import FakeClock
-from tests.support.companies import CompaniesTap, ids_of, selecting
+from tests.support.companies import ids_of, selecting
 from tests.support.crash import finish, widen_pipe
 from tests.support.loggers import LOGGER
 
@@ -27,10 +28,10 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def tap(sandbox: Sandbox, tmp_path: Path) -> CompaniesTap:
+def tap(sandbox: Sandbox, tmp_path: Path) -> Tap:
     """The tap with two feeds that cost something."""
     catalog = selecting(discover(tmp_path), jobs=True)
-    return CompaniesTap(sandbox, tmp_path, {"jobs_batch_size": 10}, catalog=catalog)
+    return Tap(sandbox, tmp_path, {"jobs_batch_size": 10}, catalog=catalog)
 
 
 def _read(sandbox: Sandbox) -> list[str]:
@@ -51,7 +52,7 @@ def test_passwords_for_other_programs_are_not_sent(
 
 
 class TestBudget:
-    def test_it_is_one_for_all_streams(self, tap: CompaniesTap, sandbox: Sandbox) -> None:
+    def test_it_is_one_for_all_streams(self, tap: Tap, sandbox: Sandbox) -> None:
         # 2,000 for each page of career sites, 30 for each page of jobs.
         run = tap.run(max_credits=3 * 2_000 + 30 + 29, batch_size=40)
         assert run.returncode == 0, run.stderr
@@ -69,7 +70,7 @@ class TestBudget:
         assert len(sandbox.requests_to("jobs")) == 4
 
     def test_one_that_covers_no_page_of_a_later_feed_is_refused_before_a_request(
-        self, tap: CompaniesTap
+        self, tap: Tap
     ) -> None:
         line = complaint(tap.run(max_credits=2_999, jobs_batch_size=1_000))
         assert "the 3,000 credits of one page of 1,000 rows of jobs," in line
@@ -77,7 +78,7 @@ class TestBudget:
         assert "If your plan's rows are free, remove max_credits." in line
         assert tap.sandbox.ledger == []
 
-    def test_free_streams_need_none(self, tap: CompaniesTap, sandbox: Sandbox) -> None:
+    def test_free_streams_need_none(self, tap: Tap, sandbox: Sandbox) -> None:
         tap.catalog = selecting(tap.catalog, career_sites=False, jobs=False, expired_jobs=True)
         run = tap.run(max_credits=1)
         assert run.returncode == 0, run.stderr
@@ -85,12 +86,47 @@ class TestBudget:
         assert sandbox.credits_billed == 0
 
 
+class TestOneStreamThatFails:
+    """The others are read; what a state shows ends the run before a billed request."""
+
+    def test_damaged_page(self, tap: Tap, sandbox: Sandbox) -> None:
+        tap.catalog = selecting(both := tap.catalog, jobs=False)
+        tap.run()
+        damage(pages(tap.folder / "journal")[0])
+        billed, tap.catalog = sandbox.credits_billed, both
+        run = tap.run()
+        assert "is damaged" in complaint(run)
+        assert len(ids_of(run, "jobs")) == 40
+        assert sandbox.credits_billed == billed + 120
+
+    def test_sync_that_was_ended(self, tap: Tap, sandbox: Sandbox) -> None:
+        tap.catalog = selecting(both := tap.catalog, jobs=False)
+        sandbox.wraps_after = 1
+        state = tap.run().state
+        billed, tap.catalog = sandbox.credits_billed, both
+        sandbox.wraps_after = 0
+        run = tap.run(state=state)
+        assert "An earlier run ended the sync" in complaint(run)
+        assert len(ids_of(run, "jobs")) == 40
+        assert sandbox.credits_billed == billed + 120
+
+    @pytest.mark.parametrize("what", ["filters", "future"])
+    def test_state_of_a_later_feed(self, tap: Tap, sandbox: Sandbox, what: str) -> None:
+        state, billed = tap.run().state, sandbox.credits_billed
+        jobs = state["bookmarks"]["jobs"]
+        if what == "filters":
+            jobs["filters"]["jobs_sources"] = ["workday"]
+        else:
+            jobs["replication_key_value"] = "2999-01-01T00:00:00Z"
+        line = complaint(tap.run(state=state))
+        assert "The filters of jobs have changed" in line or "is in the future" in line
+        assert sandbox.credits_billed == billed
+
+
 class TestFirstSync:
     """The WARNING before a first sync without limits, which reads and bills every row."""
 
-    def test_it_is_one_for_each_feed_without_limits(
-        self, tap: CompaniesTap, sandbox: Sandbox
-    ) -> None:
+    def test_it_is_one_for_each_feed_without_limits(self, tap: Tap, sandbox: Sandbox) -> None:
         tap.catalog = selecting(tap.catalog, expired_jobs=True)  # which is free
         run = tap.run(max_credits=None)
         assert run.returncode == 0, run.stderr
@@ -115,7 +151,7 @@ class TestFirstSync:
             {"max_credits": None, "stream_maps": {"career_sites": None}},
         ],
     )
-    def test_a_limit_is_enough(self, tap: CompaniesTap, limit: dict[str, Any]) -> None:
+    def test_a_limit_is_enough(self, tap: Tap, limit: dict[str, Any]) -> None:
         tap.catalog = selecting(tap.catalog, jobs=False)
         run = tap.run(**limit)
         assert run.returncode == 0, run.stderr
@@ -124,7 +160,7 @@ class TestFirstSync:
 
 class TestLocks:
     def test_those_of_all_feeds_are_taken_before_a_request(
-        self, tap: CompaniesTap, sandbox: Sandbox
+        self, tap: Tap, sandbox: Sandbox
     ) -> None:
         both = tap.catalog
         tap.catalog = selecting(both, career_sites=False)

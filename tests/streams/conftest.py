@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from jobo_sandbox import Sandbox
-from tests.support import discover
-from tests.support.companies import CompaniesTap, Json
+from tests.support import Tap, discover
+from tests.support.companies import Json
 from tests.support.jobs import tap_of
 
 
@@ -26,7 +26,7 @@ def hiring() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def jobs_tap(hiring: Sandbox, tmp_path: Path, discovered: Json) -> CompaniesTap:
+def jobs_tap(hiring: Sandbox, tmp_path: Path, discovered: Json) -> Tap:
     """The tap with jobs alone, in pages of 40."""
     tap = tap_of(hiring, tmp_path, discovered, "jobs")
     tap.settings["jobs_batch_size"] = 40

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tests.support import Run
-from tests.support.companies import CompaniesTap, Json
+from tests.support import Run, Tap
+from tests.support.companies import Json
 from tests.support.jobs import (
     bookmark_of,
     instant,
@@ -28,13 +28,13 @@ SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture
-def alone(hiring: Sandbox, tmp_path: Path, discovered: Json) -> CompaniesTap:
+def alone(hiring: Sandbox, tmp_path: Path, discovered: Json) -> Tap:
     """The tap with expired jobs alone."""
     return tap_of(hiring, tmp_path, discovered, "expired_jobs")
 
 
 @pytest.fixture
-def both(hiring: Sandbox, tmp_path: Path, discovered: Json) -> CompaniesTap:
+def both(hiring: Sandbox, tmp_path: Path, discovered: Json) -> Tap:
     """The tap with jobs too."""
     return tap_of(hiring, tmp_path, discovered, "jobs", "expired_jobs")
 
@@ -58,7 +58,7 @@ def more(body: Any) -> Any:
     return {**body, "has_more": True, "next_cursor": "the-next"}
 
 
-def test_rows_are_ids_with_the_start_of_the_sync(both: CompaniesTap, hiring: Sandbox) -> None:
+def test_rows_are_ids_with_the_start_of_the_sync(both: Tap, hiring: Sandbox) -> None:
     hiring.world.expire_job(next(iter(hiring.world.jobs())))
     run = both.run()
     assert run.returncode == 0, run.stderr
@@ -78,7 +78,7 @@ def test_rows_are_ids_with_the_start_of_the_sync(both: CompaniesTap, hiring: San
 
 @pytest.mark.parametrize("hours", [-20, 0, 20])
 def test_first_run_reaches_7_days_less_an_hour_by_the_apis_clock(
-    alone: CompaniesTap, hiring: Sandbox, hours: int
+    alone: Tap, hiring: Sandbox, hours: int
 ) -> None:
     hiring.clock_offset = hours * 3600
     before = hiring.now()
@@ -89,7 +89,7 @@ def test_first_run_reaches_7_days_less_an_hour_by_the_apis_clock(
     assert gaps(run) == []
 
 
-def test_next_run_asks_from_the_lookback_on(both: CompaniesTap, hiring: Sandbox) -> None:
+def test_next_run_asks_from_the_lookback_on(both: Tap, hiring: Sandbox) -> None:
     first = both.run()
     gone = next(iter(hiring.world.jobs()))
     hiring.world.expire_job(gone)
@@ -100,7 +100,7 @@ def test_next_run_asks_from_the_lookback_on(both: CompaniesTap, hiring: Sandbox)
     assert gaps(second) == []
 
 
-def test_gap_names_interval_remedy_and_cost(both: CompaniesTap, hiring: Sandbox) -> None:
+def test_gap_names_interval_remedy_and_cost(both: Tap, hiring: Sandbox) -> None:
     now = datetime.now(UTC)
     bookmark = now - timedelta(days=30)
     run = both.run(state=state_of("expired_jobs", bookmark))
@@ -117,9 +117,7 @@ def test_gap_names_interval_remedy_and_cost(both: CompaniesTap, hiring: Sandbox)
     assert gaps(again) == []
 
 
-def test_interrupted_sync_older_than_7_days_starts_over(
-    alone: CompaniesTap, hiring: Sandbox
-) -> None:
+def test_interrupted_sync_older_than_7_days_starts_over(alone: Tap, hiring: Sandbox) -> None:
     started = datetime.now(UTC) - timedelta(days=9)
     state = pending_of("expired_jobs", started, started - timedelta(days=6))
     run = alone.run(state=state)
@@ -133,7 +131,7 @@ def test_interrupted_sync_older_than_7_days_starts_over(
     assert part["scan"]["started_at"] is None
 
 
-def test_rejected_cursor_starts_over_free(alone: CompaniesTap, hiring: Sandbox) -> None:
+def test_rejected_cursor_starts_over_free(alone: Tap, hiring: Sandbox) -> None:
     hiring.faults.add(Fault(replace=more), endpoint="expired_jobs")
     hiring.faults.add(Fault(reject_cursor="409"), on=2, endpoint="expired_jobs")
     run = alone.run()
@@ -144,7 +142,7 @@ def test_rejected_cursor_starts_over_free(alone: CompaniesTap, hiring: Sandbox) 
     assert hiring.credits_billed == 0
 
 
-def test_restart_stays_within_what_the_api_allows(both: CompaniesTap, hiring: Sandbox) -> None:
+def test_restart_stays_within_what_the_api_allows(both: Tap, hiring: Sandbox) -> None:
     """The window of a sync that was resumed in its last hour may be too old for a new one."""
     now = hiring.now()
     state = pending_of("expired_jobs", now - timedelta(days=1), now - WEEK + timedelta(minutes=5))
@@ -157,7 +155,7 @@ def test_restart_stays_within_what_the_api_allows(both: CompaniesTap, hiring: Sa
 # Free
 
 
-def test_nothing_is_journaled(alone: CompaniesTap, hiring: Sandbox, tmp_path: Path) -> None:
+def test_nothing_is_journaled(alone: Tap, hiring: Sandbox, tmp_path: Path) -> None:
     first = alone.run()
     assert first.returncode == 0
     assert not list(tmp_path.rglob("v1"))
@@ -183,9 +181,7 @@ def test_budget_never_stops_it(
 # What it means
 
 
-def test_job_is_gone_if_reported_after_update_and_delivery(
-    both: CompaniesTap, hiring: Sandbox
-) -> None:
+def test_job_is_gone_if_reported_after_update_and_delivery(both: Tap, hiring: Sandbox) -> None:
     tables: dict[str, dict[str, Json]] = {"jobs": {}, "expired_jobs": {}}
 
     def sync(state: Json | None = None) -> Json:
@@ -221,7 +217,7 @@ def test_job_is_gone_if_reported_after_update_and_delivery(
     assert [is_gone(key) for key in keys] == [False, True, False, False]
 
 
-def test_malformed_ids_are_skipped(alone: CompaniesTap, hiring: Sandbox) -> None:
+def test_malformed_ids_are_skipped(alone: Tap, hiring: Sandbox) -> None:
     def spoil(body: Any) -> Any:
         return {**body, "job_ids": [*body["job_ids"], "x", None]}
 

@@ -8,13 +8,13 @@ import pytest
 
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.streams.registry import SETTINGS
-from tests.support import Run
-from tests.support.companies import CompaniesTap, Json
+from tests.support import Run, Tap
+from tests.support.companies import Json
 from tests.support.jobs import tap_of
 
 
 @pytest.fixture
-def tap(hiring: Sandbox, tmp_path: Path, discovered: Json) -> CompaniesTap:
+def tap(hiring: Sandbox, tmp_path: Path, discovered: Json) -> Tap:
     """The tap with all feeds that are not free."""
     return tap_of(hiring, tmp_path, discovered, "career_sites", "jobs", "managed_jobs")
 
@@ -24,9 +24,7 @@ def unknown_values(run: Run) -> list[str]:
     return [line for line in run.lines("WARNING") if "Jobo does not list" in line]
 
 
-def test_unknown_values_are_a_warning_before_anything_is_billed(
-    tap: CompaniesTap, hiring: Sandbox
-) -> None:
+def test_unknown_values_are_a_warning_before_anything_is_billed(tap: Tap, hiring: Sandbox) -> None:
     known = next(job["source"] for job in hiring.world.jobs().values())
     run = tap.run(
         jobs_sources=["lever", known],
@@ -48,18 +46,14 @@ def test_unknown_values_are_a_warning_before_anything_is_billed(
     assert run.stderr.index("fintehc") < run.stderr.index("Summary")
 
 
-def test_without_such_a_filter_the_list_is_not_requested(
-    tap: CompaniesTap, hiring: Sandbox
-) -> None:
+def test_without_such_a_filter_the_list_is_not_requested(tap: Tap, hiring: Sandbox) -> None:
     run = tap.run(jobs_posted_after="2020-01-01", country_codes=["XX"])
     assert run.returncode == 0, run.stderr
     assert not hiring.requests_to("filters") + hiring.requests_to("locations")
 
 
 @pytest.mark.parametrize("fault", [Fault(status=404), Fault(status=503), Fault(garbage="<html>")])
-def test_list_that_cannot_be_had_stops_nothing(
-    tap: CompaniesTap, hiring: Sandbox, fault: Fault
-) -> None:
+def test_list_that_cannot_be_had_stops_nothing(tap: Tap, hiring: Sandbox, fault: Fault) -> None:
     hiring.faults.add(fault, endpoint="filters")
     run = tap.run(jobs_sources=["lever"])
     assert unknown_values(run) == []

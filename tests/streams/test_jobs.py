@@ -12,7 +12,7 @@ from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 from jobo_sandbox import Fault, Sandbox
 from jobo_sandbox.job_data import Job
 from tests.support import Tap, complaint, schema_message
-from tests.support.companies import CompaniesTap, Json, selecting
+from tests.support.companies import Json, selecting
 from tests.support.jobs import (
     FILTERS,
     POSTED_AFTER,
@@ -37,7 +37,7 @@ PARAMETERS = {
 # The rows
 
 
-def test_rows_arrive_as_the_api_sends_them(jobs_tap: CompaniesTap, hiring: Sandbox) -> None:
+def test_rows_arrive_as_the_api_sends_them(jobs_tap: Tap, hiring: Sandbox) -> None:
     run = jobs_tap.run()
     assert run.returncode == 0, run.stderr
     expected = hiring.world.jobs()
@@ -55,9 +55,7 @@ def test_rows_arrive_as_the_api_sends_them(jobs_tap: CompaniesTap, hiring: Sandb
 # The requests
 
 
-def test_first_request_has_all_and_others_the_cursor(
-    jobs_tap: CompaniesTap, hiring: Sandbox
-) -> None:
+def test_first_request_has_all_and_others_the_cursor(jobs_tap: Tap, hiring: Sandbox) -> None:
     run = jobs_tap.run(**FILTERS, start_date="2020-01-01", jobs_batch_size=1)
     assert run.returncode == 0, run.stderr
     first, *others = (request.body for request in hiring.requests_to("jobs"))
@@ -98,7 +96,7 @@ def test_filters_select_the_rows(tmp_path: Path, discovered: Json) -> None:
 # Bookmark and state
 
 
-def test_next_sync_asks_from_the_lookback_on(jobs_tap: CompaniesTap, hiring: Sandbox) -> None:
+def test_next_sync_asks_from_the_lookback_on(jobs_tap: Tap, hiring: Sandbox) -> None:
     first = jobs_tap.run()
     changed, gone = list(hiring.world.jobs())[:2]
     hiring.world.touch_job(changed, benefits=["Changed since."])
@@ -112,9 +110,7 @@ def test_next_sync_asks_from_the_lookback_on(jobs_tap: CompaniesTap, hiring: San
 
 
 @pytest.mark.parametrize("way", ["start_date", "bookmark"])
-def test_row_updated_exactly_at_the_start_arrives(
-    jobs_tap: CompaniesTap, hiring: Sandbox, way: str
-) -> None:
+def test_row_updated_exactly_at_the_start_arrives(jobs_tap: Tap, hiring: Sandbox, way: str) -> None:
     at = datetime.now(UTC).replace(microsecond=123_456) - timedelta(hours=2)
     key, other = list(hiring.world.jobs())[:2]
     hiring.world.touch_job(key, at=at)
@@ -128,7 +124,7 @@ def test_row_updated_exactly_at_the_start_arrives(
     assert rows_of(run, "jobs").keys() == {key}
 
 
-def test_state_keeps_filters_in_order_by_settings_names(jobs_tap: CompaniesTap) -> None:
+def test_state_keeps_filters_in_order_by_settings_names(jobs_tap: Tap) -> None:
     turned: Json = {
         name: value[::-1] if isinstance(value, list) else value for name, value in FILTERS.items()
     }
@@ -151,14 +147,12 @@ def test_filters_of_other_feeds_are_no_change(
 
 
 @pytest.mark.parametrize("answer", ["400", "400-message", "409"])
-def test_rejected_cursor_starts_the_sync_over(
-    jobs_tap: CompaniesTap, hiring: Sandbox, answer: Any
-) -> None:
+def test_rejected_cursor_starts_the_sync_over(jobs_tap: Tap, hiring: Sandbox, answer: Any) -> None:
     hiring.faults.add(Fault(reject_cursor=answer), on=3, endpoint="jobs")
     run = jobs_tap.run()
     assert run.returncode == 0, run.stderr
     (warning,) = (line for line in run.lines("WARNING") if "starts over" in line)
-    assert "the 80 rows so far will be billed again for $0.24" in warning
+    assert "bills the 80 rows so far for $0.24 again" in warning
     bodies = [request.body for request in hiring.requests_to("jobs")]
     firsts = [body for body in bodies if "cursor" not in body]
     assert firsts == [{"batch_size": 40}] * 2
@@ -194,9 +188,7 @@ def test_companies_do_not_follow_jobs(hiring: Sandbox, tmp_path: Path, discovere
 # The first sync
 
 
-def test_first_sync_without_a_row_names_the_filters(
-    jobs_tap: CompaniesTap, hiring: Sandbox
-) -> None:
+def test_first_sync_without_a_row_names_the_filters(jobs_tap: Tap, hiring: Sandbox) -> None:
     filters: Json = {"jobs_locations": [{"city": "Atlantis"}], "jobs_work_models": ["remote"]}
     run = jobs_tap.run(**filters)
     assert run.returncode == 0, run.stderr
@@ -212,16 +204,14 @@ def test_first_sync_without_a_row_names_the_filters(
 
 
 @pytest.fixture
-def managed_tap(hiring: Sandbox, tmp_path: Path, discovered: Json) -> CompaniesTap:
+def managed_tap(hiring: Sandbox, tmp_path: Path, discovered: Json) -> Tap:
     """The tap with managed jobs alone, in pages of 10."""
     tap = tap_of(hiring, tmp_path, discovered, "managed_jobs")
     tap.settings["jobs_batch_size"] = 10
     return tap
 
 
-def test_managed_rows_arrive_as_the_api_sends_them(
-    managed_tap: CompaniesTap, hiring: Sandbox
-) -> None:
+def test_managed_rows_arrive_as_the_api_sends_them(managed_tap: Tap, hiring: Sandbox) -> None:
     run = managed_tap.run()
     assert run.returncode == 0, run.stderr
     expected = hiring.world.managed_jobs()
@@ -231,7 +221,7 @@ def test_managed_rows_arrive_as_the_api_sends_them(
     }
 
 
-def test_managed_request_has_the_fewer_filters(managed_tap: CompaniesTap, hiring: Sandbox) -> None:
+def test_managed_request_has_the_fewer_filters(managed_tap: Tap, hiring: Sandbox) -> None:
     run = managed_tap.run(**FILTERS, jobs_batch_size=1)
     assert run.returncode == 0, run.stderr
     first, *others = (request.body for request in hiring.requests_to("managed_jobs"))
@@ -245,7 +235,7 @@ def test_managed_request_has_the_fewer_filters(managed_tap: CompaniesTap, hiring
     assert all(body.keys() == {"cursor"} for body in others)
 
 
-def test_managed_state_keeps_its_own_filters(managed_tap: CompaniesTap, hiring: Sandbox) -> None:
+def test_managed_state_keeps_its_own_filters(managed_tap: Tap, hiring: Sandbox) -> None:
     filters = bookmark_of(managed_tap.run(**FILTERS), "managed_jobs")["filters"]
     assert filters == {
         "jobs_sources": FILTERS["jobs_sources"],
@@ -255,7 +245,7 @@ def test_managed_state_keeps_its_own_filters(managed_tap: CompaniesTap, hiring: 
     assert hiring.requests_to("jobs") == []
 
 
-def test_filter_of_jobs_alone_is_no_change_here(managed_tap: CompaniesTap) -> None:
+def test_filter_of_jobs_alone_is_no_change_here(managed_tap: Tap) -> None:
     remote: Json = {"jobs_work_models": ["remote"]}
     state = managed_tap.run(**remote).state
     lead = managed_tap.run(state=state, **remote, jobs_experience_levels=["lead"])
@@ -264,9 +254,7 @@ def test_filter_of_jobs_alone_is_no_change_here(managed_tap: CompaniesTap) -> No
     assert "The filters of managed_jobs have changed" in line
 
 
-def test_403_says_that_the_key_has_no_managed_sources(
-    managed_tap: CompaniesTap, hiring: Sandbox
-) -> None:
+def test_403_says_that_the_key_has_no_managed_sources(managed_tap: Tap, hiring: Sandbox) -> None:
     hiring.managed_sources = False
     line = complaint(managed_tap.run())
     assert "The key has no managed sources" in line

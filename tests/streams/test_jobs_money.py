@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tests.support import Run, complaint
-from tests.support.companies import CompaniesTap, Json
+from tests.support import Run, Tap, complaint
+from tests.support.companies import Json
 from tests.support.crash import (
     cut_after,
     cut_in_request,
@@ -33,7 +33,7 @@ PRICE = 3
     [("pay_as_you_go", 270), ("included", 150), ("unlimited", 0), ("no_headers", 270)],
 )
 def test_cost_is_what_the_plan_bills(
-    jobs_tap: CompaniesTap, hiring: Sandbox, plan: Any, billed: int
+    jobs_tap: Tap, hiring: Sandbox, plan: Any, billed: int
 ) -> None:
     hiring.jobs_plan, hiring.jobs_quota = plan, 40
     run = jobs_tap.run()
@@ -62,14 +62,14 @@ def test_career_sites_go_on_counting_rows(
 
 
 @pytest.fixture
-def everything(hiring: Sandbox, tmp_path: Path, discovered: Json) -> CompaniesTap:
+def everything(hiring: Sandbox, tmp_path: Path, discovered: Json) -> Tap:
     """The tap with all streams, in pages of 30 jobs."""
     tap = tap_of(hiring, tmp_path, discovered, *STREAMS)
     tap.settings |= {"jobs_batch_size": 30, "batch_size": 20}
     return tap
 
 
-def test_one_budget_covers_all_streams(everything: CompaniesTap, hiring: Sandbox) -> None:
+def test_one_budget_covers_all_streams(everything: Tap, hiring: Sandbox) -> None:
     # 20 career sites are 1,000 credits, a page of jobs is 90: the third does not fit.
     first = everything.run(max_credits=1_250)
     assert first.returncode == 0, first.stderr
@@ -93,7 +93,7 @@ def test_one_budget_covers_all_streams(everything: CompaniesTap, hiring: Sandbox
 
 
 def test_budget_is_checked_for_all_feeds_before_any_request(
-    everything: CompaniesTap, hiring: Sandbox
+    everything: Tap, hiring: Sandbox
 ) -> None:
     line = complaint(everything.run(max_credits=1_000, jobs_batch_size=500))
     assert "one page of 500 rows of jobs" in line
@@ -101,14 +101,14 @@ def test_budget_is_checked_for_all_feeds_before_any_request(
     assert hiring.ledger == []
 
 
-def test_first_page_is_reserved_at_list_price(everything: CompaniesTap, hiring: Sandbox) -> None:
+def test_first_page_is_reserved_at_list_price(everything: Tap, hiring: Sandbox) -> None:
     hiring.jobs_plan = "unlimited"  # which nobody knows before the first answer
     run = everything.run(max_credits=1_050)
     assert run.returncode == 0, run.stderr
     assert hiring.requests_to("jobs") == []
 
 
-def test_test_costs_a_row_per_selected_feed(everything: CompaniesTap, hiring: Sandbox) -> None:
+def test_test_costs_a_row_per_selected_feed(everything: Tap, hiring: Sandbox) -> None:
     run = everything.run("--test")
     assert run.returncode == 0, run.stderr
     assert [len(entry.row_ids) for entry in hiring.ledger if entry.credits] == [1, 1, 1]
@@ -120,9 +120,7 @@ def test_test_costs_a_row_per_selected_feed(everything: CompaniesTap, hiring: Sa
 # The estimate
 
 
-def test_estimate_is_told_before_the_second_request(
-    jobs_tap: CompaniesTap, hiring: Sandbox
-) -> None:
+def test_estimate_is_told_before_the_second_request(jobs_tap: Tap, hiring: Sandbox) -> None:
     hiring.jobs_price = 5
     hiring.faults.add(
         Fault(replace=lambda body: {**body, "estimated_total": 480_000}), endpoint="jobs"
@@ -135,7 +133,7 @@ def test_estimate_is_told_before_the_second_request(
     assert len(hiring.requests_to("jobs")) == 2
 
 
-def test_estimate_is_told_once_if_jobo_gives_one(jobs_tap: CompaniesTap, hiring: Sandbox) -> None:
+def test_estimate_is_told_once_if_jobo_gives_one(jobs_tap: Tap, hiring: Sandbox) -> None:
     run = jobs_tap.run()
     assert len([line for line in run.lines("INFO") if "(estimated)" in line]) == 1
     hiring.faults.add(
@@ -149,7 +147,7 @@ def test_estimate_is_told_once_if_jobo_gives_one(jobs_tap: CompaniesTap, hiring:
 # Crashes
 
 
-def _crash_until_full(tap: CompaniesTap, target: Target, *, kills: int, page: int) -> int:
+def _crash_until_full(tap: Tap, target: Target, *, kills: int, page: int) -> int:
     """Kill so many runs, then run to the end; return how many of the kills were SIGKILLs."""
     rng = Random(kills)
     killed = 0

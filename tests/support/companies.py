@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from copy import deepcopy
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from jobo_sandbox import Sandbox
 from jobo_sandbox.company_data import make_profile
-from tests.support.process import Run, Tap, entry_of, execute, schema_message
+from tests.support.process import Run, entry_of, schema_message
 
 Json = dict[str, Any]
-
-_QUICK_TAP = Path(__file__).with_name("quick_tap.py")
 
 TEXTS = """
     legal_name summary description website listing_url logo_url linkedin_url linkedin_company_id
@@ -60,30 +56,6 @@ FIELDS = {
     "_rescued_data": "string",
 }
 """The fields that Jobo documents, and what holds those that it does not."""
-
-
-@dataclass
-class CompaniesTap(Tap):
-    """The tap with a catalog."""
-
-    catalog: Json = field(default_factory=dict)
-
-    def command(
-        self,
-        *args: str,
-        state: object = None,
-        catalog: object = None,
-        settings: Mapping[str, Any] | None = None,
-    ) -> list[str]:
-        catalog = self.catalog if catalog is None else catalog
-        return super().command(*args, state=state, catalog=catalog, settings=settings)
-
-    def run_quickly(self, *, state: object = None, **settings: Any) -> Run:
-        """Run it to its end without the time that waits take."""
-        command = self.command(state=state, settings=settings)
-        # -P: the program's folder is no place to import from.
-        program = [sys.executable, "-P", str(_QUICK_TAP)]
-        return execute([*program, *command[1:]], self.environment())
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from email.utils import format_datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
+
+from werkzeug import Request, Response
+
+from tests.support.s3 import serve
 
 _ITEM = (
     "<Contents><Key>{}</Key><LastModified>{}</LastModified><ETag>{}</ETag><Size>{}</Size>"
@@ -19,89 +20,56 @@ _ITEM = (
 )
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
+class _Gcs:
+    """The objects of a bucket: their generation, content and time."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.lock = threading.Lock()
-        self.objects: dict[str, tuple[int, bytes, datetime]] = {}
+        self._lock = threading.Lock()
+        self._objects: dict[str, tuple[int, bytes, datetime]] = {}
 
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: _Server
-
-    def do_PUT(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        wanted = self.headers.get("x-goog-if-generation-match")
-        with self.server.lock:
-            generation = self.server.objects.get(self._key(), (0,))[0]
+    def answer(self, request: Request) -> Response:
+        with self._lock:
+            if "list-type" in request.args:
+                return self._list(request.args.get("prefix", ""))
+            key = request.path.split("/", 2)[2]
+            known = self._objects.get(key)
+            generation = known[0] if known else 0
+            wanted = request.headers.get("x-goog-if-generation-match")
             if wanted is not None and int(wanted) != generation:
-                self._answer(412)
-                return
-            self.server.objects[self._key()] = generation + 1, body, datetime.now(UTC)
-        self._answer(200, key=self._key())
+                return Response(status=412)
+            if request.method == "PUT":
+                known = self._objects[key] = generation + 1, request.get_data(), datetime.now(UTC)
+            elif known and request.method == "DELETE":
+                del self._objects[key]
+            return _response(request.method, known)
 
-    def do_GET(self) -> None:
-        query = parse_qs(urlsplit(self.path).query)
-        if "list-type" in query:
-            self._list(query.get("prefix", [""])[0])
-        elif self._key() in self.server.objects:
-            self._answer(200, self.server.objects[self._key()][1], key=self._key())
-        else:
-            self._answer(404)
-
-    do_HEAD = do_GET  # noqa: N815
-
-    def do_DELETE(self) -> None:
-        self._answer(204 if self.server.objects.pop(self._key(), None) else 404)
-
-    def _list(self, prefix: str) -> None:
+    def _list(self, prefix: str) -> Response:
         items = [
             _ITEM.format(escape(key), at.isoformat(), generation, len(body))
-            for key, (generation, body, at) in sorted(self.server.objects.items())
+            for key, (generation, body, at) in sorted(self._objects.items())
             if key.startswith(prefix)
         ]
-        page = f"<ListBucketResult>{''.join(items)}</ListBucketResult>"
-        self._answer(200, page.encode())
+        return Response(f"<ListBucketResult>{''.join(items)}</ListBucketResult>")
 
-    def _key(self) -> str:
-        return unquote(urlsplit(self.path).path).split("/", 2)[2]
 
-    def _answer(self, status: int, body: bytes = b"", *, key: str = "") -> None:
-        self.send_response_only(status)
-        if key:
-            generation, _, at = self.server.objects[key]
-            self.send_header("ETag", f'"{generation}"')
-            self.send_header("x-goog-generation", str(generation))
-            self.send_header("Last-Modified", format_datetime(at, usegmt=True))
-        if status != 204:
-            self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None: ...
+def _response(method: str, known: tuple[int, bytes, datetime] | None) -> Response:
+    if known is None:
+        return Response(status=404)
+    if method == "DELETE":
+        return Response(status=204)
+    generation, body, at = known
+    response = Response(b"" if method == "PUT" else body)
+    response.set_etag(str(generation))
+    response.headers["x-goog-generation"] = str(generation)
+    response.last_modified = at
+    return response
 
 
 @contextmanager
 def serve_gcs(folder: Path) -> Iterator[dict[str, str]]:
     """Serve an empty bucket; give what the environment has to say to reach it."""
-    with _Server() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        account = {
-            "gcs_base_url": f"http://127.0.0.1:{server.server_port}",
-            "disable_oauth": True,
-            "client_email": "",
-            "private_key": "",
-            "private_key_id": "",
-        }
-        (folder / "account.json").write_text(json.dumps(account))
-        try:
-            yield {
-                "GOOGLE_SERVICE_ACCOUNT": str(folder / "account.json"),
-                "GOOGLE_ALLOW_HTTP": "true",
-            }
-        finally:
-            server.shutdown()
+    with serve(Request.application(_Gcs().answer)) as address:
+        account = dict.fromkeys(("client_email", "private_key", "private_key_id"), "")
+        path = folder / "account.json"
+        path.write_text(json.dumps({**account, "gcs_base_url": address, "disable_oauth": True}))
+        yield {"GOOGLE_SERVICE_ACCOUNT": str(path), "GOOGLE_ALLOW_HTTP": "true"}

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from jobo_sandbox import Sandbox
-from tests.support.companies import CompaniesTap, Json, records_of, selecting
+from tests.support import Tap
+from tests.support.companies import Json, records_of, selecting
 from tests.support.process import Run
 
 STREAMS = ("career_sites", "companies", "expired_jobs", "jobs", "managed_jobs")
@@ -25,10 +26,10 @@ FILTERS: Json = {
 POSTED_AFTER = "2020-01-31T00:00:00.000000Z"
 
 
-def tap_of(sandbox: Sandbox, folder: Path, discovered: Json, *streams: str) -> CompaniesTap:
+def tap_of(sandbox: Sandbox, folder: Path, discovered: Json, *streams: str) -> Tap:
     """The tap with these streams selected and no others."""
     selected = {name: name in streams for name in STREAMS}
-    return CompaniesTap(sandbox, folder, catalog=selecting(discovered, **selected))
+    return Tap(sandbox, folder, catalog=selecting(discovered, **selected))
 
 
 def bookmark_of(run: Run, stream: str) -> Json:

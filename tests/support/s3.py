@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import requests
-from moto.server import ThreadedMotoServer
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from obstore.store import S3Store
+from werkzeug.serving import make_server
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,13 @@ class S3:
 
     @property
     def env(self) -> dict[str, str]:
-        return environment(self.address)
+        return {
+            "AWS_ENDPOINT_URL": self.address,
+            "AWS_ALLOW_HTTP": "true",
+            "AWS_ACCESS_KEY_ID": "an-id",
+            "AWS_SECRET_ACCESS_KEY": "a-secret",
+            "AWS_REGION": "us-east-1",
+        }
 
     @property
     def keys(self) -> list[str]:
@@ -44,29 +55,64 @@ class S3:
         store.delete([key for key in self.keys if part in key])
 
 
-def environment(address: str) -> dict[str, str]:
-    """What a process needs to take an address for S3's."""
-    return {
-        "AWS_ENDPOINT_URL": address,
-        "AWS_ALLOW_HTTP": "true",
-        "AWS_ACCESS_KEY_ID": "an-id",
-        "AWS_SECRET_ACCESS_KEY": "a-secret",
-        "AWS_REGION": "us-east-1",
-    }
+class Weather:
+    """Passes requests on to S3, except where `decide` says `503`, or `black hole` for no answer.
+
+    Attributes:
+        decide: Tells from method and path what becomes of a request.
+        requests: Method and path of all requests so far.
+    """
+
+    def __init__(self) -> None:
+        self.decide: Callable[[str, str], str] = lambda *_: ""
+        self.requests: list[tuple[str, str]] = []
+        self.is_over = threading.Event()
+
+    def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        request = environ["REQUEST_METHOD"], environ["REQUEST_URI"]
+        self.requests.append(request)
+        decision = self.decide(*request)
+        if not decision:
+            passed_on: Iterable[bytes] = _S3(environ, start)
+            return passed_on
+        if decision == "black hole":
+            self.is_over.wait()
+        start("503 Slow Down", [("Content-Length", "0")])
+        return []
+
+
+_S3 = DomainDispatcherApplication(create_backend_app)
+
+
+@contextmanager
+def serve(application: WSGIApplication) -> Iterator[str]:
+    """Serve an application on a free port, and give its address."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = make_server("127.0.0.1", 0, application, threaded=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 @contextmanager
 def serve_s3() -> Iterator[S3]:
     """Serve S3 on a free port, with one empty bucket."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        address = f"http://{host}:{port}"
+    with serve(_S3) as address:
         requests.post(f"{address}/moto-api/reset", timeout=10)
         s3 = S3(address)
         assert requests.put(f"{address}/{s3.bucket}", timeout=10).ok
         yield s3
-    finally:
-        server.stop()
+
+
+@contextmanager
+def serve_in_weather() -> Iterator[tuple[S3, Weather]]:
+    """Serve the same S3 on another port, and let the weather decide about its requests."""
+    weather = Weather()
+    with serve(weather) as address:
+        try:
+            yield S3(address), weather
+        finally:
+            weather.is_over.set()

@@ -8,21 +8,27 @@ installation and of Meltano, start it cold.
 from __future__ import annotations
 
 import atexit
-import json
+import multiprocessing
 import os
-import selectors
-import signal
-import socket
+import runpy
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 COMMAND: Final = Path(sys.executable).with_name("tap-jobo")
-_SUPPORT: Final = str(Path(__file__).parent)
+_MODULES: Final = (
+    "jobo_sandbox.contract.command",
+    "jobo_sandbox.postgres",
+    "jobo_sandbox.warehouse",
+    "tap_jobo.cli",
+    "tap_jobo.journal.journal",
+    __name__,
+)
 
 
 def warm_arguments(command: Sequence[str], env: Mapping[str, str]) -> list[str]:
@@ -31,15 +37,13 @@ def warm_arguments(command: Sequence[str], env: Mapping[str, str]) -> list[str]:
         return []
     if command[0] == str(COMMAND):
         return ["tap-jobo", *command[1:]]
-    if tuple(command[:2]) == (sys.executable, "-m"):
-        return list(command[2:])
-    is_ours = command[0] == sys.executable and command[1].startswith(_SUPPORT)
-    return list(command[1:]) if is_ours else []
+    is_ours = command[0] == sys.executable and command[1] in {"-m", "-P"}
+    return list(command[2:]) if is_ours else []
 
 
 def run_warm(
     arguments: Sequence[str], env: Mapping[str, str], cwd: Path | None, timeout: float
-) -> tuple[int, bytes, bytes]:
+) -> tuple[int, str, str]:
     """Run a program to its end.
 
     Args:
@@ -54,60 +58,46 @@ def run_warm(
     Raises:
         TimeoutExpired: It took longer.
     """
-    request = {"arguments": arguments, "env": dict(env), "cwd": str(cwd or Path.cwd())}
-    ours, theirs = socket.socketpair()
-    (output, write_output), (log, write_log) = os.pipe(), os.pipe()
-    with ours:
-        handed = [0, write_output, write_log, theirs.fileno()]
-        socket.send_fds(_server(), [json.dumps(request).encode()], handed)
-        theirs.close()
-        os.close(write_output)
-        os.close(write_log)
-        with ours.makefile() as answers:
-            process = int(answers.readline())
-            try:
-                written = _read([output, log], time.monotonic() + timeout)
-            except TimeoutError as error:
-                os.kill(process, signal.SIGKILL)
-                raise subprocess.TimeoutExpired(list(arguments), timeout) from error
-            finally:
-                os.close(output)
-                os.close(log)
-            return int(answers.readline()), written[output], written[log]
-
-
-def _read(pipes: Sequence[int], deadline: float) -> dict[int, bytes]:
-    """Read pipes to their ends."""
-    read = {pipe: bytearray() for pipe in pipes}
-    with selectors.DefaultSelector() as selector:
-        for pipe in pipes:
-            selector.register(pipe, selectors.EVENT_READ)
-        while selector.get_map():
-            ready = selector.select(deadline - time.monotonic())
-            if not ready:
-                raise TimeoutError
-            for key, _ in ready:
-                chunk = os.read(key.fd, 1 << 16)
-                read[key.fd] += chunk
-                if not chunk:
-                    selector.unregister(key.fd)
-    return {pipe: bytes(content) for pipe, content in read.items()}
+    with tempfile.TemporaryDirectory() as folder:
+        streams = [Path(folder, name) for name in ("output", "log")]
+        given = (list(arguments), dict(env), str(cwd or Path.cwd()), streams)
+        process = _fork_server().Process(target=_become, args=given)
+        process.start()
+        process.join(timeout)
+        code = process.exitcode
+        if code is None:
+            process.kill()
+            raise subprocess.TimeoutExpired(list(arguments), timeout)
+        output, log = (stream.read_text() for stream in streams)
+    return code, output, log
 
 
 @cache
-def _server() -> socket.socket:
-    """Start the server once in each process of pytest."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    server = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.warm_server", str(theirs.fileno())],
-        cwd=Path(__file__).parents[2],
-        pass_fds=[theirs.fileno()],
-    )
-    theirs.close()
+def _fork_server() -> Any:
+    """Return the server that has the modules loaded; there is one in each process of pytest."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([*_MODULES])
+    return context
 
-    def end() -> None:
-        ours.close()
-        server.wait()
 
-    atexit.register(end)
-    return ours
+def _become(arguments: list[str], env: dict[str, str], cwd: str, streams: list[Path]) -> None:
+    """Take over streams, folder, environment and arguments, and run the program."""
+    for number, stream in enumerate(streams, start=1):
+        os.dup2(os.open(stream, os.O_WRONLY | os.O_CREAT), number)
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(env)
+    time.tzset()
+    sys.argv[:] = arguments
+    program = arguments[0]
+    try:
+        if program == "tap-jobo":
+            from tap_jobo.cli import run  # noqa: PLC0415 - loaded already, by the server alone
+
+            run()
+        elif program.endswith(".py"):
+            runpy.run_path(program, run_name="__main__")
+        else:
+            runpy.run_module(program, run_name="__main__", alter_sys=True)
+    finally:
+        atexit._run_exitfuncs()  # which multiprocessing leaves out

@@ -386,9 +386,7 @@ class OneRun:
         self.journal.read()
         start = self._start()
         self._state = recover_state(state, self.journal, start, self.settings.on_missing_state)
-        self._api_clock().reject_future(start.bookmark(self._state))
-        pending = self._state.pending
-        self._api_clock().reject_future(pending.start if pending else None)
+        start.check(self._state, self.journal)
         sync = self._feed_sync(start)
         for rows in sync.pages():
             assert not self.world.store.is_page_in_flight, "rows are out before the page is stored"

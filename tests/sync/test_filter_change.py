@@ -9,6 +9,8 @@ import pytest
 from jobo_sandbox import Fault
 from tap_jobo.api.api_clock import ApiClock
 from tap_jobo.errors import StateError
+from tap_jobo.journal.contents import journal_key
+from tap_jobo.journal.journal import Journal
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.jobs import JOBS
 from tap_jobo.streams.registry import FEEDS, SETTINGS
@@ -126,8 +128,9 @@ def test_only_a_resync_of_other_rows_starts_over(choice: str, *, is_narrower: bo
         logger=LOGGER,
     )
     if choice == "error" and not is_narrower:
+        key = journal_key(CAREER_SITES, api_key="", api_url="https://a", filters={})
         with pytest.raises(StateError):
-            start.first_sync(state)
+            start.check(state, Journal(None, key, LOGGER))
     else:
         since = start.first_sync(state).since
         is_resync = choice == "resync" and not is_narrower

@@ -225,7 +225,7 @@ class SharedJournal(RuleBasedStateMachine):
                 no_sync = {"scan": dict.fromkeys(pipe.state["scan"])} if pipe.state else {}
                 pipe.state = pipe.state | no_sync
         elif isinstance(error, JournalError):
-            is_full = self.store.is_full and "before anything is billed" in text
+            is_full = self.store.is_full and "cannot be used" in text
             assert is_full or "goes on at the same time" in text, text
         else:
             raise error

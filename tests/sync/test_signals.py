@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Fault, Hold
-from tap_jobo.errors import InterruptedRunError, OutputError
+from tap_jobo.errors import InterruptedRunError
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.tap import TapJobo
 from tests.support import Tap, kept_signals
@@ -243,31 +243,6 @@ def test_a_reader_that_reads_on_gets_the_page_whole(tap: Tap) -> None:
     assert run.returncode == 143
     assert len(run.ids) == 50
     assert run.messages[-1]["type"] == "STATE"
-
-
-def test_a_reader_that_went_away_ends_a_wait(tap: Tap) -> None:
-    process = start_until(tap, Fault(status=503, headers={"Retry-After": "3000"}), 3)
-    until_it_waits(process)
-    assert process.stdout
-    assert process.stderr
-    process.stdout.close()
-    with process:
-        assert "Standard output" in process.stderr.read()
-    assert process.returncode == 1
-    assert len(tap.sandbox.feed_requests) == 3
-
-
-def test_a_wait_ends_within_a_second_of_its_readers_end() -> None:
-    clock = FakeClock()
-
-    def check_reader() -> None:
-        if clock.passed > 50:
-            raise OutputError
-
-    shutdown = ShutdownSignal(clock, check_reader=check_reader)
-    with pytest.raises(OutputError):
-        shutdown.wait(3_600)
-    assert clock.passed < 51
 
 
 # How long a request or a write may still take

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from jobo_sandbox import Sandbox
-from tests.support import discover
-from tests.support.companies import CompaniesTap, Json, Plain, selecting
+from tests.support import Tap, discover
+from tests.support.companies import Json, Plain, selecting
 
 
 @pytest.fixture(scope="session")
@@ -18,16 +18,16 @@ def discovered(tmp_path_factory: pytest.TempPathFactory) -> Json:
 
 
 @pytest.fixture
-def tap(sandbox: Sandbox, tmp_path: Path, discovered: Json) -> CompaniesTap:
+def tap(sandbox: Sandbox, tmp_path: Path, discovered: Json) -> Tap:
     """The tap with both streams selected."""
-    return CompaniesTap(sandbox, tmp_path, catalog=selecting(discovered, companies=True))
+    return Tap(sandbox, tmp_path, catalog=selecting(discovered, companies=True))
 
 
 @pytest.fixture
-def alone(sandbox: Sandbox, tmp_path: Path, discovered: Json) -> CompaniesTap:
+def alone(sandbox: Sandbox, tmp_path: Path, discovered: Json) -> Tap:
     """The tap with nothing but companies selected."""
     catalog = selecting(discovered, career_sites=False, companies=True)
-    return CompaniesTap(sandbox, tmp_path, catalog=catalog)
+    return Tap(sandbox, tmp_path, catalog=catalog)
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +35,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory, discovered: Json) -> Iterato
     """A run over five pages."""
     catalog = selecting(discovered, companies=True)
     with Sandbox(size=120, seed=2, order="updated_desc") as sandbox:
-        tap = CompaniesTap(sandbox, tmp_path_factory.mktemp("plain"), catalog=catalog)
+        tap = Tap(sandbox, tmp_path_factory.mktemp("plain"), catalog=catalog)
         run = tap.run(batch_size=25)
         assert run.returncode == 0, run.stderr
         yield Plain(sandbox, run)

@@ -7,8 +7,8 @@ from pathlib import Path
 from random import Random
 
 from jobo_sandbox import Fault, Hold, Sandbox
+from tests.support import Tap
 from tests.support.companies import (
-    CompaniesTap,
     Json,
     expected_profile,
     ids_of,
@@ -33,7 +33,7 @@ def test_kills_leave_exactly_the_profiles_that_exist(tmp_path: Path, discovered:
     rng, page = Random(4), 20
     killed = 0
     with Sandbox(size=260, seed=6) as sandbox:
-        tap = CompaniesTap(sandbox, tmp_path, catalog=selecting(discovered, companies=True))
+        tap = Tap(sandbox, tmp_path, catalog=selecting(discovered, companies=True))
         gone = set(rng.sample(list(sandbox.world.rows()), 26))
         for key in gone:
             sandbox.company_gone(key)
@@ -63,9 +63,7 @@ def test_kills_leave_exactly_the_profiles_that_exist(tmp_path: Path, discovered:
         assert rows_billed_twice(sandbox) <= killed * page
 
 
-def test_crash_between_rows_and_profiles_replays_the_page(
-    tap: CompaniesTap, sandbox: Sandbox
-) -> None:
+def test_crash_between_rows_and_profiles_replays_the_page(tap: Tap, sandbox: Sandbox) -> None:
     hold = Hold()
     sandbox.faults.add(Fault(hold=hold), endpoint="profile", on=51)
     process = tap.start()
@@ -88,9 +86,7 @@ def test_crash_between_rows_and_profiles_replays_the_page(
     assert rows_billed_twice(sandbox) == 0
 
 
-def test_signal_during_hanging_requests_ends_the_run_at_once(
-    tap: CompaniesTap, sandbox: Sandbox
-) -> None:
+def test_signal_during_hanging_requests_ends_the_run_at_once(tap: Tap, sandbox: Sandbox) -> None:
     holds = [Hold() for _ in range(4)]
     for hold in holds:
         sandbox.faults.add(Fault(hold=hold), endpoint="profile", on=60)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tests.support import Run, complaint
+from tests.support import Run, Tap, complaint
 from tests.support.companies import (
-    CompaniesTap,
     asked_for,
     ids_of,
     ids_of_page,
@@ -15,7 +14,7 @@ from tests.support.companies import (
     profiles_of,
 )
 
-REJECTED = [400, 404, 405, 410, 422]
+REJECTED = [301, 400, 404, 405, 410, 422]
 
 
 def is_complete_but_for(run: Run, *victims: str) -> bool:
@@ -26,9 +25,7 @@ def is_complete_but_for(run: Run, *victims: str) -> bool:
 
 
 class TestOneProfile:
-    def test_failure_that_passes_loses_no_profile(
-        self, tap: CompaniesTap, sandbox: Sandbox
-    ) -> None:
+    def test_failure_that_passes_loses_no_profile(self, tap: Tap, sandbox: Sandbox) -> None:
         headers = {"Retry-After": "0.4"}
         refusals = [Fault(status=status, headers=headers) for status in (429, 503)]
         faults = [*refusals, Fault(truncate=0.5), Fault(drop=True), Fault(garbage="")]
@@ -42,7 +39,7 @@ class TestOneProfile:
         assert run.metrics["jobo_credits"] == 6_000
 
     def test_profile_that_keeps_failing_is_skipped_with_an_error(
-        self, tap: CompaniesTap, sandbox: Sandbox
+        self, tap: Tap, sandbox: Sandbox
     ) -> None:
         first, second = victims = sorted(sandbox.world.rows())[60:62]
         sandbox.faults.add(Fault(status=500, times=None), company_id=first)
@@ -59,7 +56,7 @@ class TestOneProfile:
         assert "118 profiles, 2 skipped" in run.stderr
 
     def test_rejected_or_odd_profile_is_skipped_with_an_error_or_not_found(
-        self, tap: CompaniesTap, sandbox: Sandbox
+        self, tap: Tap, sandbox: Sandbox
     ) -> None:
         victims = list(sandbox.world.rows())[40 : 40 + len(REJECTED)]
         for victim, status in zip(victims, REJECTED, strict=True):
@@ -88,7 +85,7 @@ class TestOneProfile:
 class TestEveryProfile:
     @pytest.mark.parametrize("change", [{"id": None}, {"name": {"en": "ACME"}}], ids=str)
     def test_five_bad_profiles_in_a_row_end_the_run_before_the_state(
-        self, tap: CompaniesTap, sandbox: Sandbox, change: dict[str, object]
+        self, tap: Tap, sandbox: Sandbox, change: dict[str, object]
     ) -> None:
         ids = sorted(sandbox.world.rows())  # as the feed returns them
         spoiled = Fault(replace=lambda profile: {**profile, **change}, times=None)
@@ -101,7 +98,7 @@ class TestEveryProfile:
 
     @pytest.mark.parametrize(("status", "on"), [(503, 51), (429, 80), (401, 60), (403, 60)])
     def test_outage_or_refused_key_ends_the_run_skips_nothing_and_keeps_the_sync(
-        self, tap: CompaniesTap, sandbox: Sandbox, status: int, on: int
+        self, tap: Tap, sandbox: Sandbox, status: int, on: int
     ) -> None:
         sandbox.faults.add(Fault(status=status, times=None), endpoint="profile", on=on)
         run = tap.run_quickly()
@@ -122,7 +119,7 @@ class TestEveryProfile:
 
 class TestKey:
     def test_it_goes_to_the_api_whatever_the_host_of_details_url(
-        self, tap: CompaniesTap, sandbox: Sandbox
+        self, tap: Tap, sandbox: Sandbox
     ) -> None:
         keys = [*sandbox.world.rows()]
         quoted = Fault(replace=lambda profile: {**profile, "name": f"{sandbox.api_key} Inc."})

@@ -14,7 +14,6 @@ import pytest
 from jobo_sandbox import Fault, Hold, Sandbox
 from tests.support import Run, Tap, complaint
 from tests.support.companies import (
-    CompaniesTap,
     Json,
     Plain,
     asked_for,
@@ -49,9 +48,7 @@ def part_of(run: Run) -> Json:
 
 
 class TestNamedCompanies:
-    def test_only_these_profiles_are_read_and_no_feed(
-        self, alone: CompaniesTap, sandbox: Sandbox
-    ) -> None:
+    def test_only_these_profiles_are_read_and_no_feed(self, alone: Tap, sandbox: Sandbox) -> None:
         ids = list(sandbox.world.rows())[10:90:3]
         sandbox.company_gone(ids[4])
         nobody = str(UUID(int=5))
@@ -71,7 +68,7 @@ class TestNamedCompanies:
         assert {message.get("stream") for message in run.messages} <= {None, "companies"}
 
     def test_they_can_be_a_thousand_a_variable_or_lines_of_a_file(
-        self, alone: CompaniesTap, sandbox: Sandbox
+        self, alone: Tap, sandbox: Sandbox
     ) -> None:
         ids = [*sandbox.world.rows()]
         assert alone.run(company_ids=ids * 8 + ids[:40]).ids == ids
@@ -84,7 +81,7 @@ class TestNamedCompanies:
         assert alone.run(company_ids_file=str(path)).ids == ids[:10]
         assert sandbox.feed_requests == []
 
-    def test_a_file_without_ids_is_one_warning(self, alone: CompaniesTap, sandbox: Sandbox) -> None:
+    def test_a_file_without_ids_is_one_warning(self, alone: Tap, sandbox: Sandbox) -> None:
         """As after a query that failed or found nothing."""
         path = file_of_ids(alone, [""])
         for arguments in ([], ["--test"]):
@@ -95,7 +92,7 @@ class TestNamedCompanies:
         assert sandbox.ledger == []
 
     def test_career_sites_are_not_read_and_their_state_stays(
-        self, tap: CompaniesTap, sandbox: Sandbox, plain: Plain
+        self, tap: Tap, sandbox: Sandbox, plain: Plain
     ) -> None:
         ids = list(sandbox.world.rows())[:3]
         pending = plain.run.states[0]
@@ -114,13 +111,13 @@ class TestNamedCompanies:
 
 
 class TestRefused:
-    def test_list_with_anything_but_ids(self, alone: CompaniesTap, sandbox: Sandbox) -> None:
+    def test_list_with_anything_but_ids(self, alone: Tap, sandbox: Sandbox) -> None:
         ids = [str(UUID(int=1)) + "/../feed"]
         assert "'company_ids'" in complaint(alone.run(company_ids=ids))
         assert sandbox.ledger == []
 
     def test_ids_while_companies_is_not_selected(
-        self, tap: CompaniesTap, sandbox: Sandbox, discovered: Json
+        self, tap: Tap, sandbox: Sandbox, discovered: Json
     ) -> None:
         tap.catalog = discovered
         path = file_of_ids(tap, list(sandbox.world.rows())[:3])
@@ -128,7 +125,7 @@ class TestRefused:
         assert sandbox.ledger == []
 
     def test_a_file_that_cannot_be_read_or_has_a_bad_line(
-        self, alone: CompaniesTap, sandbox: Sandbox
+        self, alone: Tap, sandbox: Sandbox
     ) -> None:
         path = alone.folder / "ids.txt"
         ids = list(sandbox.world.rows())
@@ -145,9 +142,7 @@ class TestRefused:
 
 
 class TestResume:
-    def test_killed_list_resumes_then_starts_over(
-        self, alone: CompaniesTap, sandbox: Sandbox
-    ) -> None:
+    def test_killed_list_resumes_then_starts_over(self, alone: Tap, sandbox: Sandbox) -> None:
         ids = list(sandbox.world.rows())
         sandbox.company_gone(ids[60])
         hold = Hold()
@@ -184,7 +179,7 @@ class TestResume:
 
     @pytest.mark.parametrize("done", ["3", 9_999])
     def test_state_that_the_tap_did_not_write_starts_over(
-        self, alone: CompaniesTap, sandbox: Sandbox, done: object
+        self, alone: Tap, sandbox: Sandbox, done: object
     ) -> None:
         ids = [*sandbox.world.rows()][:3]
         part = {**part_of(alone.run(company_ids=ids)), "ids_done": done}
@@ -198,7 +193,7 @@ class TestResume:
         rng = Random(9)
         with Sandbox(size=300, seed=6) as sandbox:
             catalog = selecting(discovered, career_sites=False, companies=True)
-            tap = CompaniesTap(sandbox, tmp_path, catalog=catalog)
+            tap = Tap(sandbox, tmp_path, catalog=catalog)
             ids = list(sandbox.world.rows())
             settings: dict[str, Any] = {"company_ids_file": file_of_ids(tap, ids)}
             target = Target(merges_states=True, state={})

@@ -7,8 +7,8 @@ from random import Random
 import pytest
 
 from jobo_sandbox import Fault, Hold, Sandbox
+from tests.support import Tap
 from tests.support.companies import (
-    CompaniesTap,
     Json,
     Plain,
     asked_for,
@@ -46,7 +46,7 @@ def test_profiles_follow_their_page_in_order_before_the_state(plain: Plain) -> N
 
 @pytest.mark.parametrize("workers", [1, 4])
 def test_concurrency_is_used_in_full_on_kept_connections(
-    tap: CompaniesTap, sandbox: Sandbox, workers: int
+    tap: Tap, sandbox: Sandbox, workers: int
 ) -> None:
     settings: Json = {} if workers == 4 else {"companies_concurrency": workers}
     holds = [Hold() for _ in range(workers)]
@@ -69,7 +69,7 @@ def test_concurrency_is_used_in_full_on_kept_connections(
     assert proxy.connections <= workers + 1  # the feed has one of its own
 
 
-def test_company_not_found_is_an_info_line_and_counted(tap: CompaniesTap, sandbox: Sandbox) -> None:
+def test_company_not_found_is_an_info_line_and_counted(tap: Tap, sandbox: Sandbox) -> None:
     gone = set(Random(1).sample(list(sandbox.world.rows()), 12))
     for key in gone:
         sandbox.company_gone(key)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 from jobo_sandbox import Fault
+from tests.support import Tap
 from tests.support.companies import (
     FIELDS,
-    CompaniesTap,
     Json,
     Plain,
     expected_profile,
@@ -27,7 +27,7 @@ def test_records_are_the_profiles_and_valid(plain: Plain) -> None:
     assert plain.run.lines("WARNING") == plain.run.lines("ERROR") == []
 
 
-def test_what_is_not_as_documented_is_rescued(tap: CompaniesTap) -> None:
+def test_what_is_not_as_documented_is_rescued(tap: Tap) -> None:
     def spoil(profile: Json) -> Json:
         people = [{**person, "shoe_size": 43} for person in profile["leadership"]]
         return {**profile, **wrong, "brand_new": {"a": 1}, "leadership": people, "ratings": ratings}

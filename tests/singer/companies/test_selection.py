@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from jobo_sandbox import Sandbox
-from tests.support import complaint, entry_of, schema_message
+from tests.support import Tap, complaint, entry_of, schema_message
 from tests.support.companies import (
     FIELDS,
-    CompaniesTap,
     asked_for,
     ids_of,
     profiles_of,
@@ -14,9 +13,7 @@ from tests.support.companies import (
 )
 
 
-def test_a_catalog_that_does_not_fit_is_refused(
-    tap: CompaniesTap, alone: CompaniesTap, sandbox: Sandbox
-) -> None:
+def test_a_catalog_that_does_not_fit_is_refused(tap: Tap, alone: Tap, sandbox: Sandbox) -> None:
     assert "companies needs career_sites. Select career_sites too" in complaint(alone.run())
     entry_of(tap.catalog, "companies")["replication_key"] = "name"
     refusal = "The catalog gives companies the replication key name. Remove it."
@@ -24,9 +21,7 @@ def test_a_catalog_that_does_not_fit_is_refused(
     assert sandbox.ledger == []
 
 
-def test_deselected_fields_are_in_neither_schema_nor_records(
-    tap: CompaniesTap, sandbox: Sandbox
-) -> None:
+def test_deselected_fields_are_in_neither_schema_nor_records(tap: Tap, sandbox: Sandbox) -> None:
     out = {"funding_rounds", "summary", "investors"}
     for entry in entry_of(tap.catalog, "companies")["metadata"]:
         if entry["breadcrumb"] and entry["breadcrumb"][-1] in out:
@@ -42,7 +37,7 @@ def test_deselected_fields_are_in_neither_schema_nor_records(
 
 
 def test_stream_map_that_drops_career_sites_drops_their_profiles(
-    tap: CompaniesTap, sandbox: Sandbox
+    tap: Tap, sandbox: Sandbox
 ) -> None:
     own = {"id": "id", "label": "name + '!'", "__else__": None}
     maps = {"career_sites": {"__filter__": "ats == 'lever'"}, "companies": own}
@@ -59,9 +54,7 @@ def test_stream_map_that_drops_career_sites_drops_their_profiles(
     assert schema_message(run, "companies")["schema"]["properties"].keys() == {"id", "label"}
 
 
-def test_stream_map_that_copies_career_sites_fetches_profiles(
-    tap: CompaniesTap, sandbox: Sandbox
-) -> None:
+def test_stream_map_that_copies_career_sites_fetches_profiles(tap: Tap, sandbox: Sandbox) -> None:
     maps = {
         "career_sites": {"__filter__": "ats == 'lever'"},
         "employers": {"__source__": "career_sites"},

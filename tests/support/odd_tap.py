@@ -1,0 +1,51 @@
+"""The tap as a program with another local clock, or whose waits take less time.
+
+TEST_CLOCK is the seconds that the wall clock is ahead, or the instant at which it stands still.
+TEST_WAITS is `none` if a wait puts the clocks forward instead, or `short` for a fraction of the
+time for object storage and for leases.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import ExitStack
+from datetime import datetime, timedelta
+from typing import Any
+from unittest.mock import patch
+
+from tap_jobo.cli import run
+from tap_jobo.clock import Clock
+from tap_jobo.journal import bucket, lease
+
+skipped: list[float] = []
+"""The seconds of each wait that took no time."""
+now, monotonic = Clock.now, Clock.monotonic
+
+
+def skip(_: Clock, seconds: float) -> None:
+    skipped.append(seconds)
+    time.sleep(0)  # the other threads have their turn, as in a wait
+
+
+def shifted(clock: Clock) -> datetime:
+    told = os.environ.get("TEST_CLOCK", "0")
+    try:
+        return now(clock) + timedelta(seconds=float(told) + sum(skipped))
+    except ValueError:
+        return datetime.fromisoformat(told)
+
+
+if __name__ == "__main__":
+    with ExitStack() as patches:
+        patches.enter_context(patch.object(Clock, "now", shifted))
+        if os.environ.get("TEST_WAITS") == "none":
+            ahead = patch.object(Clock, "monotonic", lambda it: monotonic(it) + sum(skipped))
+            patches.enter_context(ahead)
+            patches.enter_context(patch.object(Clock, "sleep", skip))
+        elif os.environ.get("TEST_WAITS") == "short":
+            patches.enter_context(patch.dict(bucket._WAITS, timeout="1s", connect_timeout="1s"))
+            short: dict[str, Any] = {"DURATION": 12.0, "SAFETY_MARGIN": 6.0}
+            short |= dict.fromkeys(("_RENEW_EVERY", "_RETRY_EVERY", "_LOOK_EVERY"), 0.1)
+            patches.enter_context(patch.multiple(lease, **short))
+        run()
