@@ -6,6 +6,8 @@ import logging
 import re
 from functools import cache
 
+from typing_extensions import override
+
 REPLACEMENT = "[api_key]"
 
 
@@ -15,6 +17,7 @@ class _RedactingFormatter(logging.Formatter):
         self._inner = inner
         self.key = key
 
+    @override
     def format(self, record: logging.LogRecord) -> str:
         return self._inner.format(record).replace(self.key, REPLACEMENT)
 

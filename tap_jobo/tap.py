@@ -12,6 +12,7 @@ from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 from singer_sdk.mapper import PluginMapper, RemoveRecordTransform
 from singer_sdk.singerlib import Catalog
 from singer_sdk.streams import Stream
+from typing_extensions import override
 
 from tap_jobo.errors import ConfigError
 from tap_jobo.redaction import redact_logs
@@ -24,8 +25,8 @@ from tap_jobo.singer.companies_stream import CompaniesStream
 from tap_jobo.singer.feed_stream import FeedStream
 from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.writer import StdoutWriter
+from tap_jobo.streams import FEEDS, FOLLOWED, SETTINGS
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.streams.registry import FEEDS, FOLLOWED, SETTINGS
 
 
 class TapJobo(CommandLine):
@@ -71,6 +72,7 @@ class TapJobo(CommandLine):
         super().__init__(config=config, validate_config=validate_config, **kwargs)
         cast("StdoutWriter", self.message_writer).shutdown = self._shutdown
 
+    @override
     def _setup_signal_handlers(self) -> None:
         """Replace the SDK's handler of SIGTERM and SIGINT, which exits immediately with 0.
 
@@ -79,6 +81,7 @@ class TapJobo(CommandLine):
         """
         self._shutdown.install()
 
+    @override
     def discover_streams(self) -> Sequence[Stream]:
         """Return the streams in the order in which a run syncs them."""
         self.run = run = RunContext(self.config, shutdown=self._shutdown, logger=self.logger)
@@ -91,11 +94,13 @@ class TapJobo(CommandLine):
         return run.streams
 
     @property
+    @override
     def streams(self) -> dict[str, Stream]:
         """The streams in the order in which a run syncs them; the SDK would sort them by name."""
         streams = super().streams
         return {each.name: streams[each.name] for each in self.run.streams}
 
+    @override
     def setup_mapper(self) -> None:
         """Set up stream maps, after the streams have completed the catalog that maps use.
 
@@ -124,6 +129,7 @@ class TapJobo(CommandLine):
                 "Meltano: `meltano select tap-jobo career_sites '*'`)."
             )
 
+    @override
     def load_state(self, state: dict[str, Any]) -> None:
         """Load the state."""
         check_state(state, self.feeds, CompaniesStream.name, self.logger)

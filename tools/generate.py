@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from tap_jobo.settings.common import SOURCE
 from tap_jobo.settings.setting import config_schema
-from tap_jobo.streams import companies
+from tap_jobo.streams import FEEDS, SETTINGS, companies
 from tap_jobo.streams.career_sites import CAREER_SITES
-from tap_jobo.streams.registry import FEEDS, SETTINGS
 from tap_jobo.tap import TapJobo
 
 if TYPE_CHECKING:

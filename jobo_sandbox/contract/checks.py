@@ -18,7 +18,7 @@ from jobo_sandbox.contract.api import (
     NotTestable,
     expect,
 )
-from tap_jobo.streams.registry import FEEDS
+from tap_jobo.streams import FEEDS
 
 Check = Callable[[Api], str | None]
 """Returns a remark, if there is one. Raises `Differs` or `NotTestable`."""

@@ -15,6 +15,7 @@ import requests
 import urllib3
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
+from typing_extensions import override
 
 from tap_jobo.api.budget import FeedCost
 from tap_jobo.api.responses import ApiResponse, require_success
@@ -51,6 +52,7 @@ class ApiSession(requests.Session):
         for scheme in ("https://", "http://"):  # 16 is the most that companies_concurrency allows
             self.mount(scheme, HTTPAdapter(pool_maxsize=16))
 
+    @override
     def get_redirect_target(self, resp: Response) -> None:
         """Return None: a redirect would send the key to another host, so it is an error."""
 
@@ -169,6 +171,7 @@ class _Body(io.BytesIO):
 
     is_taken = False
 
+    @override
     def read(self, size: int | None = -1, /) -> bytes:
         self.is_taken = True
         return super().read(size)

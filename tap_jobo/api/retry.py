@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
 
+from typing_extensions import override
+
 from tap_jobo.clock import Clock, parse_http_date
 from tap_jobo.errors import ApiError, RetriesExhaustedError, UnreachableError
 from tap_jobo.signals import ShutdownSignal
@@ -52,6 +54,7 @@ class FailedTryError(ApiError):
     retry_after: float | None = None
     is_rate_limit: bool = False
 
+    @override
     def __str__(self) -> str:
         return self.message
 

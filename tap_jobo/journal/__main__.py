@@ -12,8 +12,8 @@ import click
 
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import JournalError
+from tap_jobo.journal import open_store
 from tap_jobo.journal.contents import DROPPED, ENDED, TOP, Contents, JournaledSync
-from tap_jobo.journal.location import open_store
 from tap_jobo.journal.page import DamagedPageError
 from tap_jobo.journal.store import MissingError, Store, StoreError
 from tap_jobo.wording import dollars, duration, plural

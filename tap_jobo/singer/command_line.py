@@ -10,13 +10,14 @@ from urllib.parse import urlsplit
 
 import click
 from singer_sdk import Tap
+from typing_extensions import override
 
 from tap_jobo.errors import ConfigError, StateError, TapJoboError
 from tap_jobo.redaction import without_key
 from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.stream import JoboStream
 from tap_jobo.singer.writer import StdoutWriter
-from tap_jobo.streams.registry import FEEDS
+from tap_jobo.streams import FEEDS
 from tap_jobo.wording import CREDITS_PER_DOLLAR, dollars
 
 _SCHEMA: Final = "schema"
@@ -34,6 +35,7 @@ class CommandLine(Tap):
     """What the streams of the run share; set when they are discovered."""
 
     @classmethod
+    @override
     def get_singer_command(cls) -> click.Command:
         """Return the command, which reads its input files before it handles `--test`."""
         command = super().get_singer_command()
@@ -48,6 +50,7 @@ class CommandLine(Tap):
         return command
 
     @classmethod
+    @override
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
         """Read the files of `--config`; the SDK's message would show what is in them."""
         given = super().cb_config(ctx, param, tuple(path for path in value if path == "ENV"))
@@ -57,7 +60,8 @@ class CommandLine(Tap):
         return given
 
     @classmethod
-    def cb_test(cls, ctx: click.Context, param: click.Option, value: str | None) -> None:  # noqa: ARG003
+    @override
+    def cb_test(cls, ctx: click.Context, param: click.Option, value: str | None) -> None:
         """Test the selected streams; the SDK would test all of them, and ignore the catalog."""
         if value is None or ctx.params["about"]:
             return

@@ -10,16 +10,17 @@ from typing import Any, Final
 
 from singer_sdk import Tap
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
+from typing_extensions import override
 
 from tap_jobo.api.profiles import PROFILE_PATH, Profiles
 from tap_jobo.errors import ConfigError
-from tap_jobo.progress import Progress, Reading
 from tap_jobo.records.converter import Row
 from tap_jobo.records.values import parse_uuid
 from tap_jobo.singer.metric_lines import log_figures
 from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.stream import JoboStream, json_schema
 from tap_jobo.streams.companies import SCHEMA
+from tap_jobo.sync.report import Progress, Reading
 from tap_jobo.wording import plural
 
 _BATCH: Final = 50
@@ -64,6 +65,7 @@ class CompaniesStream(JoboStream):
         """Whether the profiles of the feed's companies are read along with the feed."""
         return bool(self.is_read and self.leader and self.leader.is_read)
 
+    @override
     def check_first(self) -> None:
         """Check that there are companies to read."""
         self.require_primary_key()
@@ -83,12 +85,14 @@ class CompaniesStream(JoboStream):
             self._write_record_message(record)
             self._record_counter.increment()
 
+    @override
     def sample(self, limit: int) -> Iterator[Row]:
         """Yield the profiles of the first companies that the settings name."""
         self.check_first()
         if self._named:
             yield from self.profiles.read(self._named.ids[:limit])
 
+    @override
     def read(self) -> Iterator[Row]:
         """Yield the profiles of the companies that the settings name, if any.
 
@@ -112,6 +116,7 @@ class CompaniesStream(JoboStream):
             self.emit_state()
         self._is_complete = True
 
+    @override
     def summarize(self) -> None:
         """Log how many profiles were read, unless `career_sites` does because it is followed."""
         self._progress.close()
@@ -130,6 +135,7 @@ class CompaniesStream(JoboStream):
         if self.is_following:  # the SDK did not write these records
             self._record_counter.exit()
 
+    @override
     def _write_schema_message(self) -> None:
         if not self._is_schema_written:
             self._is_schema_written = True

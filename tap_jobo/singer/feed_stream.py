@@ -10,6 +10,7 @@ from functools import cached_property
 from singer_sdk import Tap
 from singer_sdk.helpers.types import Context, Record
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
+from typing_extensions import override
 
 from tap_jobo.api.budget import FeedCost
 from tap_jobo.api.feed import FeedReader
@@ -48,6 +49,7 @@ class FeedStream(JoboStream):
             follower.leader = self
 
     @property
+    @override
     def is_read(self) -> bool:
         """Whether a run reads the stream; not if the settings name companies instead."""
         return super().is_read and not self._is_replaced_by_ids
@@ -58,6 +60,7 @@ class FeedStream(JoboStream):
 
     # Before the run's first billed request
 
+    @override
     def check_first(self) -> None:
         """Check the budget, open the journal, and read the state."""
         if self._is_replaced_by_ids:
@@ -86,6 +89,7 @@ class FeedStream(JoboStream):
             self.name,
         )
 
+    @override
     def check_values(self) -> None:
         """Check the state by the API's clock; warn of a first sync without limits, odd filters."""
         if not self.is_read:
@@ -108,6 +112,7 @@ class FeedStream(JoboStream):
 
     # The sync
 
+    @override
     def read(self) -> Iterator[Row]:
         """Yield the records of each page; the SDK writes them before the next one is requested."""
         if self._is_replaced_by_ids:
@@ -128,6 +133,7 @@ class FeedStream(JoboStream):
             self._received_at = feed_sync.received_at
             yield from records
 
+    @override
     def sample(self, limit: int) -> Iterator[Row]:
         """Fetch at most `limit` rows with one request; journal and state stay as they are."""
         if self._is_replaced_by_ids:
@@ -141,14 +147,16 @@ class FeedStream(JoboStream):
         yield from self._converter.convert(rows).records
 
     @property
+    @override
     def time_extracted(self) -> datetime:
         """When the page of the current record was received, in this run or an earlier one."""
         return self._received_at or super().time_extracted
 
+    @override
     def generate_child_contexts(
         self,
         record: Record,
-        context: Context | None,  # noqa: ARG002 - no partitions
+        context: Context | None,
     ) -> Iterable[Context | None]:
         """Record a company whose profile to write after the page; the SDK has no child to sync."""
         if any(map_.get_filter_result(record) for map_ in self.stream_maps):
@@ -167,6 +175,7 @@ class FeedStream(JoboStream):
         self.stream_state.update(state.as_raw(self._spec.replication_key))
         self.emit_state()
 
+    @override
     def summarize(self) -> None:
         """Log the sync's summary, and that of the profiles that were read along."""
         log_figures(self.metrics_logger, self.name, self._report.finish())

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from requests import Response
 from singer_sdk import metrics
+from typing_extensions import override
 
 from tap_jobo.api.profiles import PROFILE_PATH
 
@@ -26,12 +27,14 @@ class RecordCounter(metrics.Counter):
         super().__init__(metrics.Metric.RECORD_COUNT, tags, log_interval=math.inf)
         self._at_exit = at_exit
 
+    @override
     def __exit__(self, *exc_info: object) -> None:
         try:
             self._at_exit()
         finally:
             super().__exit__(*exc_info)  # type: ignore[arg-type]
 
+    @override
     def exit(self) -> None:
         """Log the count."""
         if self.value:

@@ -16,10 +16,10 @@ from tap_jobo.api.known_values import KnownValues
 from tap_jobo.api.retry import FREE_RETRY_SECONDS
 from tap_jobo.clock import Clock
 from tap_jobo.errors import TapJoboError
+from tap_jobo.journal import open_store
 from tap_jobo.journal.contents import journal_key
 from tap_jobo.journal.folder import Folder, RunLock
 from tap_jobo.journal.journal import Journal
-from tap_jobo.journal.location import open_store
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.singer.metric_lines import RequestMetrics
 from tap_jobo.streams.feed_spec import FeedSpec

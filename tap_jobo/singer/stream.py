@@ -21,6 +21,7 @@ from singer_sdk.singerlib import Catalog, StreamMetadata
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL
 from singer_sdk.singerlib.encoding.simple import StateMessage
 from singer_sdk.typing import PropertiesList
+from typing_extensions import override
 
 from tap_jobo.errors import ConfigError, TapJoboError
 from tap_jobo.records.converter import RecordConverter, Row
@@ -51,6 +52,7 @@ class JoboStream(RESTStream[Any]):
         self._is_wanted = self.selected_by_default
         self.primary_keys: Sequence[str] = ("id",)
 
+    @override
     def apply_catalog(self, catalog: Catalog) -> None:
         """Apply a catalog, and keep what it omits: the selection by default, and the keys."""
         own_key, entry = self.replication_key, catalog.get_stream(self.name)
@@ -78,7 +80,8 @@ class JoboStream(RESTStream[Any]):
                 f"The catalog gives {self.name} the replication {what} {given}. {advice}."
             )
 
-    def get_records(self, context: Context | None) -> Iterator[Row]:  # noqa: ARG002 - no partitions
+    @override
+    def get_records(self, context: Context | None) -> Iterator[Row]:
         """Yield the records of a run, or the few that `--test` asks for."""
         if self.is_test and not self._is_wanted:
             return  # the SDK's own dry runs select all streams
@@ -124,16 +127,19 @@ class JoboStream(RESTStream[Any]):
         return self.selected and not self.is_mapped_out
 
     @property
+    @override
     def url_base(self) -> str:
         """The API's base URL, without a trailing slash."""
         return self._run.url
 
     @property
+    @override
     def requests_session(self) -> requests.Session:
         """The HTTP session, which all streams share."""
         return self._run.session
 
     @cached_property
+    @override
     def authenticator(self) -> APIKeyAuthenticator:
         """The header that carries the key."""
         return APIKeyAuthenticator(key="X-Api-Key", value=self.config["api_key"])
@@ -146,6 +152,7 @@ class JoboStream(RESTStream[Any]):
         return self.build_prepared_request(method=method, url=self.url_base + path, **where)
 
     @cached_property
+    @override
     def user_agent(self) -> str:
         """The User-Agent of every request."""
         return f"{self.tap_name}/{self._tap.plugin_version} (+{PROJECT_URL})"
@@ -177,15 +184,18 @@ class JoboStream(RESTStream[Any]):
         """Whether stream maps remove every record of the stream, so that none need be read."""
         return all(isinstance(each, RemoveRecordTransform) for each in self.stream_maps)
 
+    @override
     def log(self, message: str, *args: object, level: int = logging.INFO, **kwargs: Any) -> None:
         """Log a line, except that of the SDK about an unhandled error that `cli` reports."""
         if not isinstance(sys.exception(), TapJoboError):
             super().log(message, *args, level=level, **kwargs)
 
+    @override
     def get_record_counter(self, **_: Any) -> metrics.Counter:
         """Return the counter of the records, which calls `_end_sync` however the sync ends."""
         return self._record_counter
 
+    @override
     def log_sync_costs(self) -> None:
         """Raise if a stream has failed: the SDK calls this when all streams are synced."""
         self._run.raise_failures()
@@ -204,6 +214,7 @@ class JoboStream(RESTStream[Any]):
 
     # The private hooks of the SDK. `tests/singer/test_sdk.py` fails if the SDK changes one.
 
+    @override
     def _write_record_message(self, record: Record) -> None:
         """Write a record, bypassing the SDK's processing if that would change nothing."""
         if self._is_written_unchanged:
@@ -231,6 +242,7 @@ class JoboStream(RESTStream[Any]):
             and all(self.mask["properties", field] for field in self.schema["properties"])
         )
 
+    @override
     def _increment_stream_state(
         self, latest_record: Record, *, context: Context | None = None
     ) -> None:
@@ -241,12 +253,14 @@ class JoboStream(RESTStream[Any]):
         `FeedSync` writes the state.
         """
 
+    @override
     def _write_starting_replication_value(self, context: Context | None) -> None:
         """Leave the state unchanged: the sync knows where it starts."""
 
+    @override
     def get_replication_key_signpost(
         self,
-        context: Context | None = None,  # noqa: ARG002 - the SDK's signature
+        context: Context | None = None,
     ) -> None:
         """Return None: no row's value becomes a bookmark, so there is nothing to limit."""
         return

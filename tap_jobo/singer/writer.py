@@ -10,6 +10,7 @@ from typing import Any, Final
 from singer_sdk.contrib.msgspec import MsgSpecWriter, serialize_jsonl
 from singer_sdk.singerlib.encoding.base import SingerMessageType
 from singer_sdk.singerlib.encoding.simple import Message, StateMessage
+from typing_extensions import override
 
 from tap_jobo.errors import InterruptedRunError, OutputError
 from tap_jobo.signals import ShutdownSignal
@@ -40,6 +41,7 @@ class StdoutWriter(MsgSpecWriter):
         self._last_state = b""
         self._is_cut_off = False
 
+    @override
     def write_message(self, message: Message) -> None:
         """Write a message, after the records that are not written yet."""
         line = bytes(self.format_message(message))  # a copy: the SDK's encoder has one buffer

@@ -1,8 +1,9 @@
-"""Jobs: full postings, from the whole index or from the account's managed sources."""
+"""Jobs: postings, from the whole index or the account's managed sources, and expired ids."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Final
 
 from singer_sdk import typing as th
@@ -198,4 +199,32 @@ MANAGED_JOBS: Final = replace(
     forbidden=(
         "The key has no managed sources. Set up Managed Job Scraping, or deselect managed_jobs."
     ),
+)
+_EXPIRED_SCHEMA: Final = th.PropertiesList(
+    key("Id of the job, the same as in jobs."),
+    instant(
+        "reported_at",
+        "Start of the sync that reported the job as expired. The job has expired if this is later "
+        "than both its updated_at and its _sdc_extracted_at in jobs, since jobs can return.",
+    ),
+)
+EXPIRED_JOBS: Final = FeedSpec(
+    name="expired_jobs",
+    path="/api/jobs/expired",
+    item_key="job_ids",
+    schema=_EXPIRED_SCHEMA,
+    method="GET",
+    since="expired_since",
+    since_is_inclusive=True,
+    longest_lookback=timedelta(days=7),
+    gap_advice=(
+        "To recover, run a full refresh of jobs ($3.00 per 1,000 rows at list price), and delete "
+        "the rows that it does not return."
+    ),
+    page_cap=10_000,
+    list_price=0,
+    continuation=Continuation.QUERY_REPEATED,
+    is_journaled=False,
+    replication_key="reported_at",
+    to_row=lambda item, started_at: {"id": item, "reported_at": started_at},
 )

@@ -15,7 +15,7 @@ from tap_jobo.api.client import ApiSession, Client
 from tap_jobo.api.known_values import KnownValues
 from tap_jobo.errors import InterruptedRunError
 from tap_jobo.signals import ShutdownSignal
-from tap_jobo.streams.registry import SETTINGS
+from tap_jobo.streams import SETTINGS
 from tests.support.clock import FakeClock
 
 LOGGER = logging.getLogger("tests.known_values")

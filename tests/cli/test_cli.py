@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
+from tap_jobo.streams import SETTINGS
 from tap_jobo.streams.career_sites import FILTERS
-from tap_jobo.streams.registry import SETTINGS
 from tests.support import (
     COMMAND,
     Run,

@@ -18,7 +18,7 @@ from singer_sdk.singerlib import Catalog
 from uv import find_uv_bin
 
 from jobo_sandbox import Sandbox, vocabulary
-from tap_jobo.streams.registry import SETTINGS
+from tap_jobo.streams import SETTINGS
 from tests.support import COMMAND, Run, Tap, execute, psql
 from tests.support import environment as tap_environment
 from tests.support.docs import block, blocks, unmarked

@@ -15,8 +15,8 @@ from tap_jobo.errors import ConfigError
 from tap_jobo.settings.reading import check as check_settings
 from tap_jobo.settings.reading import read_environment
 from tap_jobo.settings.setting import config_schema
+from tap_jobo.streams import SETTINGS
 from tap_jobo.streams.career_sites import FILTERS
-from tap_jobo.streams.registry import SETTINGS
 from tests.support import (
     COMMAND,
     Run,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tap_jobo.streams.registry import SETTINGS
+from tap_jobo.streams import SETTINGS
 from tests.support import Run, Tap
 from tests.support.companies import Json
 from tests.support.jobs import tap_of

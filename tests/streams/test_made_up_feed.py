@@ -20,9 +20,9 @@ from singer_sdk import typing as th
 
 from tap_jobo.cli import run
 from tap_jobo.clock import parse_timestamp
+from tap_jobo.streams import FEEDS
 from tap_jobo.streams.feed_spec import Continuation, FeedSpec
 from tap_jobo.streams.fields import RESCUED_DATA, instant, key, text
-from tap_jobo.streams.registry import FEEDS
 from tap_jobo.tap import TapJobo
 from tests.support import Run, complaint, entry_of, environment, execute, kept_signals
 from tests.support.repository import REPOSITORY

@@ -11,9 +11,9 @@ from tap_jobo.api.api_clock import ApiClock
 from tap_jobo.errors import StateError
 from tap_jobo.journal.contents import journal_key
 from tap_jobo.journal.journal import Journal
+from tap_jobo.streams import FEEDS, SETTINGS
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.jobs import JOBS
-from tap_jobo.streams.registry import FEEDS, SETTINGS
 from tap_jobo.sync.start import SyncStart
 from tap_jobo.sync.state import read_state
 from tests.support import Run, Tap, complaint

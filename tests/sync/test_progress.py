@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from jobo_sandbox import Fault, Hold
-from tap_jobo.progress import Progress, Reading
+from tap_jobo.sync.report import Progress, Reading
 from tests.support import Tap
 from tests.support.clock import FakeClock
 from tests.support.process import Run
