@@ -29,7 +29,7 @@ from uv import find_uv_bin
 from jobo_sandbox.postgres import running_postgres
 from tests.support import environment
 from tests.support.jobs import STREAMS
-from tests.support.odd_rows import odd_runs
+from tests.support.pipeline import odd_runs
 from tests.support.s3 import S3, serve_s3
 
 if TYPE_CHECKING:

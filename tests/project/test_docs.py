@@ -23,7 +23,7 @@ from tests.support import COMMAND, Run, Tap, execute, psql
 from tests.support import environment as tap_environment
 from tests.support.docs import block, blocks, unmarked
 from tests.support.meltano import environment
-from tests.support.plugins import PYTHON_OF_DBT
+from tests.support.pipeline import PYTHON_OF_DBT
 from tests.support.repository import REPOSITORY, files
 
 NAMING = [

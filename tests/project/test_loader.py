@@ -2,47 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 import yaml
 from psycopg import sql
 
-from tests.support import Run
 from tests.support.jobs import STREAMS, rows_of
-from tests.support.meltano import environment
-from tests.support.odd_rows import odd_runs
-from tests.support.plugins import plugin_of, tool_of
+from tests.support.pipeline import load, odd_runs
 from tests.support.repository import REPOSITORY
 
 _FASTER = {"validate_records": False, "use_copy": True, "batch_size_rows": 2_000}
-
-
-@pytest.fixture
-def runs(tmp_path: Path) -> list[Run]:
-    """A first sync and a second one, with odd values."""
-    return odd_runs(tmp_path)
-
-
-def _load(runs: list[Run], folder: Path, settings: dict[str, Any]) -> None:
-    plugin = plugin_of("loaders", "target-postgres")
-    config = folder / "loader.json"
-    config.write_text(json.dumps(plugin["config"] | settings))
-    for run in runs:
-        done = subprocess.run(
-            [*tool_of(plugin), plugin["executable"], "--config", str(config)],
-            input=run.stdout,
-            env=environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        assert json.loads(done.stdout.splitlines()[-1]) == run.state
 
 
 def _tables(url: str, schema: str) -> dict[str, tuple[dict[str, str], list[tuple[str, ...]]]]:
@@ -63,14 +34,15 @@ def _tables(url: str, schema: str) -> dict[str, tuple[dict[str, str], list[tuple
     return tables
 
 
-def test_tables_are_those_of_the_defaults(
-    runs: list[Run], postgres_port: int, tmp_path: Path
-) -> None:
+def test_tables_are_those_of_the_defaults(postgres_port: int, tmp_path: Path) -> None:
     url = f"postgresql://postgres@127.0.0.1:{postgres_port}/postgres"
     database = {"sqlalchemy_url": url.replace("postgresql", "postgresql+psycopg")}
     defaults = {"validate_records": True, "use_copy": False, "batch_size_rows": 10_000}
-    _load(runs, tmp_path, database | {"default_target_schema": "ours"})
-    _load(runs, tmp_path, database | {"default_target_schema": "defaults"} | defaults)
+    runs = odd_runs(tmp_path)
+    for schema, settings in {"ours": {}, "defaults": defaults}.items():
+        for run in runs:
+            destination = database | {"default_target_schema": schema} | settings
+            load(run, "target-postgres", destination, tmp_path)
     ours = _tables(url, "ours")
     assert ours.keys() == set(STREAMS)
     assert ours == _tables(url, "defaults")

@@ -104,22 +104,6 @@ class TestFields:
                 assert record["id"] in error
                 assert repr(value) in error
 
-    def test_texts_lose_what_databases_refuse_and_nothing_else(self, tap: Tap) -> None:
-        text = 'Ångström "&" Zürich\u2028\n\t\\ 株式会社 😀'
-        run = _run_with(
-            tap,
-            {"name": "A\0\ud83dB\ude00", "industries": ["fin\0tech", None, "\udfff"]},
-            {"name": text, "industries": []},
-        )
-        first, second, *_ = run.records
-        assert (first["name"], first["industries"]) == (
-            "A\ufffdB\ufffd",
-            ["fintech", None, "\ufffd"],
-        )
-        assert (second["name"], second["industries"]) == (text, [])
-        assert "\\u0000" not in run.stdout
-        assert run.lines("ERROR") == []
-
     def test_bytes_that_are_not_utf_8_are_replaced(self, tap: Tap) -> None:
         body = json.dumps(_page({**GOOD, "name": "Z?rich"})).encode()
         run = _run_on(tap, Fault(garbage=body.replace(b"?", b"\xfc")))

@@ -37,36 +37,45 @@ PARAMETERS = {
 # The rows
 
 
-def test_rows_arrive_as_the_api_sends_them(jobs_tap: Tap, hiring: Sandbox) -> None:
-    run = jobs_tap.run()
+@pytest.fixture
+def both(hiring: Sandbox, tmp_path: Path, discovered: Json) -> Tap:
+    """The tap with jobs and managed jobs, which are those of some companies."""
+    return tap_of(hiring, tmp_path, discovered, "jobs", "managed_jobs")
+
+
+def test_rows_arrive_as_the_api_sends_them(both: Tap, hiring: Sandbox) -> None:
+    run = both.run(jobs_batch_size=10)
     assert run.returncode == 0, run.stderr
-    expected = hiring.world.jobs()
-    assert rows_of(run, "jobs") == {
-        key: {**row, "_rescued_data": None} for key, row in expected.items()
-    }
-    assert any(row["qualifications"]["must_have"]["skills"] for row in expected.values())
-    assert any(row["company"]["categories"] for row in expected.values())
-    validator = DEFAULT_JSONSCHEMA_VALIDATOR(schema_message(run, "jobs")["schema"])
-    for record in run.records:
-        validator.validate(record)
-    assert schema_message(run, "jobs")["key_properties"] == ["id"]
+    jobs, managed = hiring.world.jobs(), hiring.world.managed_jobs()
+    assert 10 < len(managed) < len(jobs)
+    for stream, expected in {"jobs": jobs, "managed_jobs": managed}.items():
+        assert rows_of(run, stream) == {
+            key: {**row, "_rescued_data": None} for key, row in expected.items()
+        }
+        validator = DEFAULT_JSONSCHEMA_VALIDATOR(schema_message(run, stream)["schema"])
+        for record in rows_of(run, stream).values():
+            validator.validate(record)
+        assert schema_message(run, stream)["key_properties"] == ["id"]
+    assert any(row["qualifications"]["must_have"]["skills"] for row in jobs.values())
+    assert any(row["company"]["categories"] for row in jobs.values())
 
 
 # The requests
 
 
-def test_first_request_has_all_and_others_the_cursor(jobs_tap: Tap, hiring: Sandbox) -> None:
-    run = jobs_tap.run(**FILTERS, start_date="2020-01-01", jobs_batch_size=1)
+def test_first_request_has_all_and_others_the_cursor(both: Tap, hiring: Sandbox) -> None:
+    start = {"updated_after": "2020-01-01T00:00:00.000000Z", "batch_size": 1}
+    run = both.run(**FILTERS, start_date="2020-01-01", jobs_batch_size=1)
     assert run.returncode == 0, run.stderr
-    first, *others = (request.body for request in hiring.requests_to("jobs"))
-    assert first == {
-        **PARAMETERS,
-        "updated_after": "2020-01-01T00:00:00.000000Z",
-        "batch_size": 1,
-    }
-    assert len(others) >= 2
-    assert all(body.keys() == {"cursor"} for body in others)
-    assert len({body["cursor"] for body in others}) == len(others)
+    for requests, names in (
+        (hiring.requests_to("jobs"), [*PARAMETERS]),
+        (hiring.requests_to("managed_jobs"), ["sources", "work_models", "posted_after"]),
+    ):
+        first, *others = (request.body for request in requests)
+        assert first == {name: PARAMETERS[name] for name in names} | start
+        assert len(others) >= 2
+        assert all(body.keys() == {"cursor"} for body in others)
+        assert len({body["cursor"] for body in others}) == len(others)
     assert all(request.headers["x-api-key"] == hiring.api_key for request in hiring.ledger)
 
 
@@ -124,12 +133,15 @@ def test_row_updated_exactly_at_the_start_arrives(jobs_tap: Tap, hiring: Sandbox
     assert rows_of(run, "jobs").keys() == {key}
 
 
-def test_state_keeps_filters_in_order_by_settings_names(jobs_tap: Tap) -> None:
+def test_state_keeps_a_feeds_filters_in_order_by_settings_names(both: Tap) -> None:
     turned: Json = {
         name: value[::-1] if isinstance(value, list) else value for name, value in FILTERS.items()
     }
-    run = jobs_tap.run(**turned)
-    assert bookmark_of(run, "jobs")["filters"] == {**FILTERS, "jobs_posted_after": POSTED_AFTER}
+    run = both.run(**turned)
+    kept = {**FILTERS, "jobs_posted_after": POSTED_AFTER}
+    assert bookmark_of(run, "jobs")["filters"] == kept
+    of_managed = ("jobs_sources", "jobs_work_models", "jobs_posted_after")
+    assert bookmark_of(run, "managed_jobs")["filters"] == {name: kept[name] for name in of_managed}
 
 
 def test_filters_of_other_feeds_are_no_change(
@@ -174,11 +186,6 @@ def test_streams_are_read_in_their_order(hiring: Sandbox, tmp_path: Path, discov
         assert rows_of(run, stream), stream
 
 
-def test_career_sites_alone_are_the_default(hiring: Sandbox, tmp_path: Path) -> None:
-    Tap(hiring, tmp_path).run()
-    assert {entry.endpoint for entry in hiring.ledger} == {"clock", "feed"}
-
-
 def test_companies_do_not_follow_jobs(hiring: Sandbox, tmp_path: Path, discovered: Json) -> None:
     run = tap_of(hiring, tmp_path, discovered, "companies", "jobs").run()
     assert "companies needs career_sites. Select career_sites too" in complaint(run)
@@ -203,70 +210,27 @@ def test_first_sync_without_a_row_names_the_filters(jobs_tap: Tap, hiring: Sandb
 # The managed feed: the jobs of the companies under Managed Job Scraping
 
 
-@pytest.fixture
-def managed_tap(hiring: Sandbox, tmp_path: Path, discovered: Json) -> Tap:
-    """The tap with managed jobs alone, in pages of 10."""
+def test_filter_of_jobs_alone_is_no_change_here(
+    hiring: Sandbox, tmp_path: Path, discovered: Json
+) -> None:
     tap = tap_of(hiring, tmp_path, discovered, "managed_jobs")
-    tap.settings["jobs_batch_size"] = 10
-    return tap
-
-
-def test_managed_rows_arrive_as_the_api_sends_them(managed_tap: Tap, hiring: Sandbox) -> None:
-    run = managed_tap.run()
-    assert run.returncode == 0, run.stderr
-    expected = hiring.world.managed_jobs()
-    assert 10 < len(expected) < 90
-    assert rows_of(run, "managed_jobs") == {
-        key: {**row, "_rescued_data": None} for key, row in expected.items()
-    }
-
-
-def test_managed_request_has_the_fewer_filters(managed_tap: Tap, hiring: Sandbox) -> None:
-    run = managed_tap.run(**FILTERS, jobs_batch_size=1)
-    assert run.returncode == 0, run.stderr
-    first, *others = (request.body for request in hiring.requests_to("managed_jobs"))
-    assert first == {
-        "sources": FILTERS["jobs_sources"],
-        "work_models": FILTERS["jobs_work_models"],
-        "posted_after": POSTED_AFTER,
-        "batch_size": 1,
-    }
-    assert len(others) >= 2
-    assert all(body.keys() == {"cursor"} for body in others)
-
-
-def test_managed_state_keeps_its_own_filters(managed_tap: Tap, hiring: Sandbox) -> None:
-    filters = bookmark_of(managed_tap.run(**FILTERS), "managed_jobs")["filters"]
-    assert filters == {
-        "jobs_sources": FILTERS["jobs_sources"],
-        "jobs_work_models": FILTERS["jobs_work_models"],
-        "jobs_posted_after": POSTED_AFTER,
-    }
-    assert hiring.requests_to("jobs") == []
-
-
-def test_filter_of_jobs_alone_is_no_change_here(managed_tap: Tap) -> None:
     remote: Json = {"jobs_work_models": ["remote"]}
-    state = managed_tap.run(**remote).state
-    lead = managed_tap.run(state=state, **remote, jobs_experience_levels=["lead"])
+    state = tap.run(**remote).state
+    lead = tap.run(state=state, **remote, jobs_experience_levels=["lead"])
     assert lead.returncode == 0, lead.stderr
-    line = complaint(managed_tap.run(state=state, jobs_work_models=["hybrid"]))
+    line = complaint(tap.run(state=state, jobs_work_models=["hybrid"]))
     assert "The filters of managed_jobs have changed" in line
-
-
-def test_403_says_that_the_key_has_no_managed_sources(managed_tap: Tap, hiring: Sandbox) -> None:
-    hiring.managed_sources = False
-    line = complaint(managed_tap.run())
-    assert "The key has no managed sources" in line
-    assert "deselect managed_jobs" in line
-    assert len(hiring.requests_to("managed_jobs")) == 1
+    assert hiring.requests_to("jobs") == []
 
 
 def test_403_keeps_what_came_before(hiring: Sandbox, tmp_path: Path, discovered: Json) -> None:
     hiring.managed_sources = False
     tap = tap_of(hiring, tmp_path, discovered, "jobs", "managed_jobs", "expired_jobs")
     run = tap.run()
-    assert "The key has no managed sources" in complaint(run)
+    line = complaint(run)
+    assert "The key has no managed sources" in line
+    assert "deselect managed_jobs" in line
+    assert len(hiring.requests_to("managed_jobs")) == 1
     assert rows_of(run, "jobs").keys() == hiring.world.jobs().keys()
     tap.catalog = selecting(tap.catalog, managed_jobs=False)
     again = tap.run(state=run.state)

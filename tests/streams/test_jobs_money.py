@@ -19,7 +19,7 @@ from tests.support.crash import (
     some_signal,
     wait_until_quiet,
 )
-from tests.support.jobs import STREAMS, bookmark_of, metrics_of, rows_of, tap_of
+from tests.support.jobs import STREAMS, metrics_of, rows_of, tap_of
 from tests.support.target import Target
 
 PRICE = 3
@@ -120,7 +120,7 @@ def test_test_costs_a_row_per_selected_feed(everything: Tap, hiring: Sandbox) ->
 # The estimate
 
 
-def test_estimate_is_told_before_the_second_request(jobs_tap: Tap, hiring: Sandbox) -> None:
+def test_estimate_is_told_once_before_the_second_request(jobs_tap: Tap, hiring: Sandbox) -> None:
     hiring.jobs_price = 5
     hiring.faults.add(
         Fault(replace=lambda body: {**body, "estimated_total": 480_000}), endpoint="jobs"
@@ -133,50 +133,31 @@ def test_estimate_is_told_before_the_second_request(jobs_tap: Tap, hiring: Sandb
     assert len(hiring.requests_to("jobs")) == 2
 
 
-def test_estimate_is_told_once_if_jobo_gives_one(jobs_tap: Tap, hiring: Sandbox) -> None:
-    run = jobs_tap.run()
-    assert len([line for line in run.lines("INFO") if "(estimated)" in line]) == 1
-    hiring.faults.add(
-        Fault(replace=lambda body: {**body, "estimated_total": "many"}), endpoint="jobs"
-    )
-    odd = jobs_tap.run(journal=False)
-    assert odd.returncode == 0, odd.stderr
-    assert "(estimated)" not in odd.stderr
-
-
 # Crashes
 
 
-def _crash_until_full(tap: Tap, target: Target, *, kills: int, page: int) -> int:
-    """Kill so many runs, then run to the end; return how many of the kills were SIGKILLs."""
-    rng = Random(kills)
-    killed = 0
-    for _ in range(kills):
-        signum = some_signal(rng)
-        lines = rng.choice([0, 1, *range(2, 3 * page)])
-        run, read = cut_after(tap, lines, signum, state=target.state)
-        assert run.returncode != 0, run.stderr
-        killed += signum.name == "SIGKILL"
-        target.receive(parse(read), states_lost=rng.randint(0, 2))
-        wait_until_quiet(tap.sandbox)
-    last = tap.run(state=target.state)
-    assert last.returncode == 0, last.stderr
-    target.receive(last.messages)
-    return killed
-
-
 def test_random_kills_lose_no_job_and_cost_at_most_a_page(tmp_path: Path, discovered: Json) -> None:
-    page = 100
+    page, rng, killed = 100, Random(16), 0
     with Sandbox(size=100, jobs=3_000, seed=4) as sandbox:
         tap, target = tap_of(sandbox, tmp_path, discovered, "jobs"), Target()
         tap.settings["jobs_batch_size"] = page
-        killed = _crash_until_full(tap, target, kills=16, page=page)
+        for _ in range(16):
+            signum = some_signal(rng)
+            lines = rng.choice([0, 1, *range(2, 3 * page)])
+            run, read = cut_after(tap, lines, signum, state=target.state)
+            assert run.returncode != 0, run.stderr
+            killed += signum.name == "SIGKILL"
+            target.receive(parse(read), states_lost=rng.randint(0, 2))
+            wait_until_quiet(sandbox)
+        last = tap.run(state=target.state)
+        assert last.returncode == 0, last.stderr
+        target.receive(last.messages)
         assert killed > 5
         assert target.tables["jobs"].keys() == sandbox.world.jobs().keys()
         assert rows_billed_twice(sandbox) <= killed * page
 
 
-def test_jobs_and_managed_jobs_have_journals_of_their_own(
+def test_journals_are_a_feeds_own_and_that_of_managed_jobs_an_accounts(
     hiring: Sandbox, tmp_path: Path, discovered: Json
 ) -> None:
     tap = tap_of(hiring, tmp_path, discovered, "jobs", "managed_jobs")
@@ -186,16 +167,9 @@ def test_jobs_and_managed_jobs_have_journals_of_their_own(
     for stream in ("jobs", "managed_jobs"):
         assert rows_of(again, stream) == rows_of(first, stream)
     assert hiring.rows_billed == rows
-    assert bookmark_of(again, "jobs").keys() == bookmark_of(first, "jobs").keys()
 
-
-def test_another_account_replays_no_managed_jobs(
-    hiring: Sandbox, tmp_path: Path, discovered: Json
-) -> None:
-    tap = tap_of(hiring, tmp_path, discovered, "jobs", "managed_jobs")
-    tap.run()
     hiring.api_key = hiring.api_key[:-1] + "x"
-    again = tap.run()
-    assert metrics_of(again, "jobs")["jobo_rows_replayed"] == 90
-    assert metrics_of(again, "managed_jobs")["jobo_rows_replayed"] == 0
-    assert len(hiring.requests_to("managed_jobs")) == 2
+    other = tap.run()
+    assert metrics_of(other, "jobs")["jobo_rows_replayed"] == 90
+    assert metrics_of(other, "managed_jobs")["jobo_rows_replayed"] == 0
+    assert hiring.rows_billed == rows + len(hiring.world.managed_jobs())

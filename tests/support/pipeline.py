@@ -1,24 +1,66 @@
-"""The tap and a loader of meltano.yml. Without Meltano, which is slower."""
+"""The tap and plugins of meltano.yml without Meltano, which is slower."""
 
 from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+from uv import find_uv_bin
+
 from jobo_sandbox import Sandbox
 from jobo_sandbox.company_data import Json
+from tests.support.companies import selecting
 from tests.support.jobs import STREAMS
-from tests.support.plugins import plugin_of, tool_of
+from tests.support.meltano import environment
+from tests.support.process import Run, Tap, discover
+from tests.support.repository import REPOSITORY
 
-_TAP = [sys.executable, "-m", "tap_jobo"]
-_TIMEOUT = 120
+PYTHON_OF_DBT = ">=3.11,<3.14"
+"""What dbt, and the DuckDB that the loader needs, run on."""
+_TEXT = "NUL \x00, quotes \" ', back\\slash, \\N, tab\t, line\r\n, {a}, [b], 日本語 🎉, \u2028;"
+_LIST = ["a,b", 'c"d', "e'f", "{g}", "NULL", "", "h\\i"]
 
 
-@dataclass(frozen=True)
+def plugin_of(kind: str, name: str) -> Json:
+    """Return a plugin's definition: `loaders` or `utilities`, and its name."""
+    project = yaml.safe_load((REPOSITORY / "meltano.yml").read_text("utf-8"))
+    plugin: Json
+    (plugin,) = (plugin for plugin in project["plugins"][kind] if plugin["name"] == name)
+    return plugin
+
+
+def tool_of(plugin: Json) -> list[str]:
+    """Return a command that runs what follows it in the environment that `pip_url` describes."""
+    package, *others = plugin["pip_url"].split()
+    command = [find_uv_bin(), "tool", "run", "--quiet", "--from", package]
+    command += [option for other in others for option in ("--with", other)]
+    if "dbt" in plugin["pip_url"] or "duckdb" in plugin["pip_url"]:
+        command += ["--python", PYTHON_OF_DBT]
+    return command
+
+
+def load(run: Run, loader: str, settings: Json, folder: Path) -> None:
+    """Give what a run wrote to a loader of meltano.yml, which hands its state back."""
+    plugin = plugin_of("loaders", loader)
+    config = folder / "loader.json"
+    config.write_text(json.dumps(plugin["config"] | settings))
+    done = subprocess.run(
+        [*tool_of(plugin), plugin["executable"], "--config", str(config)],
+        input=run.stdout,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == run.state
+
+
+@dataclass
 class Pipeline:
     """What `meltano run tap-jobo LOADER` runs.
 
@@ -26,8 +68,9 @@ class Pipeline:
         sandbox: The source.
         loader: Name of the loader in meltano.yml.
         destination: Settings of the loader that say where its tables are.
-        folder: Holds the files of both, and the state: a second run continues the first.
+        folder: Holds the files of both.
         streams: Those that are selected.
+        state: That of the last run, from which the next one continues.
     """
 
     sandbox: Sandbox
@@ -35,64 +78,39 @@ class Pipeline:
     destination: Json
     folder: Path
     streams: Collection[str] = STREAMS
+    state: Json | None = None
 
     def run(self) -> None:
-        """Run the tap into the loader, until both exit.
+        """Run the tap and the loader, both of which must succeed."""
+        run = self.tap().run(state=self.state)
+        assert run.returncode == 0, run.stderr
+        load(run, self.loader, self.destination, self.folder)
+        self.state = run.state
 
-        Raises:
-            RuntimeError: If one of them fails, with the end of their log.
-        """
-        log = self.folder / "log"
-        with (
-            log.open("w") as stderr,
-            subprocess.Popen(self._tap(), stdout=subprocess.PIPE, stderr=stderr) as tap,
-            subprocess.Popen(
-                self._loader(), stdin=tap.stdout, stdout=subprocess.PIPE, stderr=stderr, text=True
-            ) as loader,
-        ):
-            if tap.stdout:
-                tap.stdout.close()  # so that the tap notices if the loader exits
-            states, _ = loader.communicate(timeout=_TIMEOUT)
-        if tap.returncode or loader.returncode:
-            raise RuntimeError(f"The pipeline failed: {log.read_text('utf-8')[-2000:]}")
-        if states:
-            self._path("state").write_text(states.splitlines()[-1])
-
-    def _tap(self) -> list[str]:
-        config = {
-            "api_key": self.sandbox.api_key,
-            "api_url": self.sandbox.url,
-            "journal_dir": str(self.folder / "journal"),
-        }
-        catalog, state = self._path("catalog"), self._path("state")
-        if not catalog.exists():
-            self._write("catalog", _catalog(self.streams))
-        if not state.exists():
-            self._write("state", {})
-        files = ["--catalog", str(catalog), "--state", str(state)]
-        return [*_TAP, "--config", self._write("tap", config), *files]
-
-    def _loader(self) -> list[str]:
-        plugin = plugin_of("loaders", self.loader)
-        config = self._write("loader", {**plugin["config"], **self.destination})
-        return [*tool_of(plugin), plugin["executable"], "--config", config]
-
-    def _path(self, name: str) -> Path:
-        return self.folder / f"{name}.json"
-
-    def _write(self, name: str, content: Json) -> str:
-        path = self._path(name)
-        path.write_text(json.dumps(content))
-        return str(path)
+    def tap(self) -> Tap:
+        """The tap with its catalog."""
+        selected = {stream: stream in self.streams for stream in STREAMS}
+        catalog = selecting(discover(self.folder), **selected)
+        return Tap(self.sandbox, self.folder, catalog=catalog)
 
 
-def _catalog(streams: Collection[str]) -> Json:
-    """Return the discovered catalog, with these streams selected."""
-    discovery = subprocess.run(
-        [*_TAP, "--discover"], capture_output=True, timeout=_TIMEOUT, check=True
-    )
-    catalog: Json = json.loads(discovery.stdout)
-    for stream in catalog["streams"]:
-        for entry in stream["metadata"]:
-            entry["metadata"]["selected"] = stream["tap_stream_id"] in streams
-    return catalog
+def odd_runs(folder: Path) -> list[Run]:
+    """Run the tap twice, over a world that changes and has what loaders stumble over."""
+    with Sandbox(size=60, jobs=120, seed=1, rows_with_updated_at=True) as sandbox:
+        world, tap = sandbox.world, Pipeline(sandbox, "", {}, folder).tap()
+        sites, jobs = list(world.rows()), list(world.jobs())
+        world.touch(sites[0], name=_TEXT, summary=_TEXT, industries=[], website=None)
+        world.touch(sites[1], summary="long " * 40_000, industries=_LIST)
+        world.touch_job(jobs[0], description=_TEXT + "<p>" * 100_000, benefits=[], locations=[])
+        world.touch_job(jobs[1], responsibilities=None, compensation=None, benefits=_LIST)
+        world.touch_job(jobs[3], date_posted="2026-01-04T01:30:00.25+02:00")
+        first = tap.run()
+        world.touch(sites[0], summary=None, industries=["one"])
+        world.touch(sites[1], industries=None)
+        world.touch_job(jobs[0], description=None, benefits=["one"])
+        world.add()
+        world.add_job()
+        world.expire_job(jobs[2])
+        second = tap.run(state=first.state)
+    assert first.returncode == second.returncode == 0, first.stderr + second.stderr
+    return [first, second]

@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from tests.support.plugins import plugin_of, tool_of
+from tests.support.pipeline import plugin_of, tool_of
 from tests.support.process import Run, execute
 from tests.support.repository import REPOSITORY
 
