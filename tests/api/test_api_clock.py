@@ -40,33 +40,18 @@ def _read(ahead: float, dates: Sequence[datetime | None] = (NOON,)) -> ApiClock:
     return read_api_clock(Client(), lambda _path: request, clock, LOGGER)  # type: ignore[arg-type]
 
 
-@pytest.fixture
-def quick_tap(sandbox: Sandbox, tmp_path: Path) -> Tap:
-    """The tap, whose waits take no time with `run_quickly`."""
-    return Tap(sandbox, tmp_path, catalog=selecting(discover(tmp_path)))
-
-
 class TestRequest:
-    def test_it_is_the_first_and_free_and_asks_past_caches(
-        self, tap: Tap, sandbox: Sandbox
+    def test_one_serves_all_feeds_and_is_the_first_and_asks_past_caches(
+        self, tmp_path: Path
     ) -> None:
-        assert tap.run().returncode == 0
-        first, *others = sandbox.ledger
-        assert first.endpoint == "clock"
-        assert first.headers["cache-control"] == "no-cache"
-        assert first.headers["x-api-key"] == sandbox.api_key
-        assert {entry.endpoint for entry in others} == {"feed"}
-
-    def test_one_serves_all_feeds_of_a_run(self, tmp_path: Path) -> None:
         with Sandbox(size=20, jobs=20) as sandbox:
             catalog = selecting(discover(tmp_path), jobs=True, expired_jobs=True)
             assert Tap(sandbox, tmp_path, catalog=catalog).run().returncode == 0
-            assert len(sandbox.requests_to("clock")) == 1
-
-    def test_test_sends_it_too(self, tap: Tap, sandbox: Sandbox) -> None:
-        sandbox.omit_date_header = True
-        assert "The API's clock is not known" in complaint(tap.run("--test"))
-        assert sandbox.rows_billed == 0
+            first, *others = sandbox.ledger
+            assert first.endpoint == "clock"
+            assert first.headers["cache-control"] == "no-cache"
+            assert first.headers["x-api-key"] == sandbox.api_key
+            assert {entry.endpoint for entry in others} == {"feed", "jobs", "expired_jobs"}
 
     @pytest.mark.parametrize("status", [200, 307, 403, 404, 429, 500, 503])
     def test_any_status_shows_the_clock_without_a_wait(
@@ -90,9 +75,12 @@ class TestEnd:
         assert "api_key" in line
         assert sandbox.feed_requests == []
 
-    def test_no_date_after_three_tries(self, tap: Tap, sandbox: Sandbox) -> None:
+    @pytest.mark.parametrize("args", [(), ("--test",)])
+    def test_no_date_after_three_tries(
+        self, tap: Tap, sandbox: Sandbox, args: tuple[str, ...]
+    ) -> None:
         sandbox.omit_date_header = True
-        assert "The API's clock is not known" in complaint(tap.run(journal=False))
+        assert "The API's clock is not known" in complaint(tap.run(*args, journal=False))
         assert [entry.endpoint for entry in sandbox.ledger] == ["clock"] * 3
 
     @pytest.mark.parametrize("is_test", [False, True])

@@ -79,10 +79,8 @@ class TestCharge:
     def test_missing_charge_of_a_plan_is_free_for_jobs_alone(self, headers: dict[str, str]) -> None:
         budget = make_budget()
         assert receive(jobs(budget), 20, headers) == 0
+        assert receive(jobs(budget), 20, {}) == 60
         assert receive(sites(budget), 20, headers) == 1_000
-
-    def test_missing_charge_without_a_plan_costs_list_price(self) -> None:
-        assert receive(jobs(make_budget()), 20, {}) == 60
 
     def test_feeds_have_prices_of_their_own_and_one_budget(self) -> None:
         budget = make_budget()
@@ -121,11 +119,6 @@ class TestFreePlan:
         with pytest.raises(BudgetReachedError):
             cost.reserve(50)
 
-    def test_empty_page_is_no_price(self) -> None:
-        cost = sites(make_budget())
-        receive(cost, 0, deducted(0))
-        assert cost.price == 50
-
     def test_free_feed_goes_on_when_another_used_the_budget(self) -> None:
         budget = make_budget(max_credits=2_500)
         free, paid = jobs(budget), sites(budget)
@@ -160,15 +153,6 @@ class TestReserve:
         with pytest.raises(BudgetReachedError, match="max_credits 5,000"):
             cost.reserve(201)
 
-    def test_worst_cases_never_pass_it(self) -> None:
-        cost = sites(budget := make_budget(max_credits=5_000))
-        for _ in range(2):
-            cost.reserve(50)
-            cost.charge_in_full({}, 50)
-        with pytest.raises(BudgetReachedError):
-            cost.reserve(50)
-        assert budget.credits == 5_000
-
     def test_risen_price_passes_it_by_one_page(self) -> None:
         cost = sites(make_budget(max_credits=5_000))
         receive(cost, 50, deducted(2_500))
@@ -178,21 +162,10 @@ class TestReserve:
             cost.reserve(1)
 
 
-class TestBalance:
-    def test_last_one_is_kept(self) -> None:
-        cost = sites(budget := make_budget())
-        assert budget.balance is None
-        receive(cost, 50, deducted(2_500, 6_500))
-        receive(cost, 50, deducted(2_500))
-        assert budget.balance == 6_500
-
-
 class TestDispute:
     """Credits that Jobo deducted for rows that did not come."""
 
-    @pytest.mark.parametrize(
-        ("credits_", "rows"), [(2_500, 0), (50, 0), (2_500, 20), (2_500, 49), (10_000, 49)]
-    )
+    @pytest.mark.parametrize(("credits_", "rows"), [(50, 0), (2_500, 20), (2_500, 49)])
     def test_far_fewer_rows_than_were_deducted_are_reported(self, credits_: int, rows: int) -> None:
         cost = sites(make_budget())
         dispute = cost.reconcile(credits_, deducted(credits_), rows, 50)
@@ -200,10 +173,7 @@ class TestDispute:
             assert part in dispute
         assert cost.price == max(50, credits_ / 50)
 
-    @pytest.mark.parametrize(
-        ("credits_", "rows"),
-        [(0, 0), (0, 20), (1_000, 20), (1_600, 20), (1_999, 20), (2_500, 50), (9_000, 50)],
-    )
+    @pytest.mark.parametrize(("credits_", "rows"), [(0, 0), (0, 20), (1_999, 20), (9_000, 50)])
     def test_price_that_rises_with_a_short_page_is_none(self, credits_: int, rows: int) -> None:
         cost = sites(make_budget())
         assert not cost.reconcile(credits_, deducted(credits_), rows, 50)
@@ -227,9 +197,7 @@ class TestDispute:
         receive(cost, 999, deducted(3_000), 1_000)
         with pytest.raises(BudgetReachedError):
             cost.reserve(1_000)
-
-    def test_missing_charge_is_none(self) -> None:
-        assert not sites(make_budget()).reconcile(2_500, {}, 0, 50)
+        assert not cost.reconcile(5_000, {}, 0, 50)
 
 
 # In a run
@@ -244,10 +212,7 @@ def test_price_change_is_followed(tap: Tap) -> None:
     assert run.metrics["jobo_credits"] == tap.sandbox.credits_billed == 50 * 50 + 50 * 60 + 20 * 70
 
 
-# The budget
-
-
-@pytest.mark.parametrize("budget", [2_500, 4_999, 5_000])
+@pytest.mark.parametrize("budget", [4_999, 5_000])
 def test_budget_is_never_exceeded_and_the_run_exits_with_0(tap: Tap, budget: int) -> None:
     run = tap.run(max_credits=budget)
     assert run.returncode == 0
@@ -316,44 +281,26 @@ def test_balance_below_the_threshold_logs_one_warning(tap: Tap, threshold: int |
 # What the user is told
 
 
-def test_a_complete_run_ends_with_a_summary(tap: Tap) -> None:
-    line = summary(tap.run())
-    for part in (
-        "120 rows in 3 pages",
-        "6,000 credits ($6.00)",
-        "sync complete",
-        "Balance $9,994.00",
-    ):
-        assert part in line
-    for what in ("replayed", "skipped", "quarantined", "possibly"):  # each was none
-        assert what not in line
+def test_a_run_ends_with_a_summary_and_the_same_figures_as_metrics(tap: Tap) -> None:
+    run = tap.run()
+    assert summary(run) == (
+        "Summary: career_sites: 120 rows in 3 pages, 6,000 credits ($6.00); sync complete. "
+        "Balance $9,994.00."
+    )
+    figures = {name: value for name, value in run.metrics.items() if name.startswith("jobo_")}
+    assert figures == {"jobo_credits": 6_000, "jobo_credits_balance": 9_994_000}
+    assert run.metrics["record_count"] == 120
+    quiet = tap.run(state=run.state)  # nothing is said of what is zero
+    assert quiet.metrics.keys() == {"http_request_count", "jobo_credits_balance", "sync_duration"}
+    assert summary(quiet) == (
+        "Summary: career_sites: 0 rows in 1 page, 0 credits ($0.00); sync complete. "
+        "Balance $9,994.00."
+    )
 
 
 def test_a_run_that_fails_ends_with_a_summary(tap: Tap) -> None:
     tap.sandbox.faults.add(Fault(status=401), on=2)
     run = tap.run()
     assert run.returncode == 1
-    assert "50 rows in 1 page" in summary(run)
-    assert "2,500 credits" in summary(run)
-    assert "sync not complete" in summary(run)
-
-
-def test_summary_figures_are_metrics_too(tap: Tap) -> None:
-    run = tap.run()
-    figures = {name: value for name, value in run.metrics.items() if name.startswith("jobo_")}
-    assert figures == {
-        "jobo_credits": 6_000,
-        "jobo_credits_balance": 9_994_000,
-    }
-    assert run.metrics["record_count"] == 120
-    # Nothing is said of what is zero.
-    quiet = tap.run(state=run.state)
-    assert quiet.metrics.keys() == {
-        "http_request_count",
-        "jobo_credits_balance",
-        "sync_duration",
-    }
-    assert summary(quiet) == (
-        "Summary: career_sites: 0 rows in 1 page, 0 credits ($0.00); sync complete. "
-        "Balance $9,994.00."
-    )
+    for part in ("50 rows in 1 page", "2,500 credits", "sync not complete"):
+        assert part in summary(run)

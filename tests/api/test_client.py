@@ -4,35 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import logging
 import socket
-import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import requests
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
+from requests.adapters import HTTPAdapter
 
-from tap_jobo.api.budget import Budget, FeedCost
-from tap_jobo.api.client import ApiSession, Client
+from tap_jobo.api.client import ApiSession
 from tap_jobo.api.responses import ApiResponse
 from tap_jobo.errors import ApiError, RetriesExhaustedError, UnreachableError
-from tap_jobo.signals import ShutdownSignal
-from tap_jobo.streams.career_sites import CAREER_SITES
+from tests.support.client import FeedClient
 from tests.support.clock import FakeClock
 
 Handler = Callable[[socket.socket], None]
 
-LOGGER = logging.getLogger("tests.client")
 PAGE = b'{"career_sites": [], "has_more": false}'
 WORST_CASE = 2_500
 ENVELOPE = ("career_sites", "has_more", "next_cursor")
@@ -71,54 +61,33 @@ class Server:
         self._socket.close()
 
 
-class Api:
-    """The client against a server of sockets, with the cost of a feed."""
+class Api(FeedClient):
+    """The client against servers of sockets."""
 
-    def __init__(self, clock: FakeClock, session: requests.Session) -> None:
-        self.clock = clock
-        self.session = session
-        self.budget = Budget(max_credits=None, alert_threshold=None, logger=LOGGER)
-        self.cost = FeedCost(self.budget, CAREER_SITES)
-        self.client = Client(
-            session=session,
-            key="jbe_test_key",
-            shutdown=ShutdownSignal(clock),
-            clock=clock,
-            logger=LOGGER,
-        )
-        self._servers: list[Server] = []
+    servers: list[Server]
 
     def serve(self, *handlers: Handler) -> Server:
-        self._servers.append(Server(self.clock, *handlers))
-        return self._servers[-1]
+        self.servers.append(Server(self.clock, *handlers))
+        return self.servers[-1]
 
-    def fetch(self, server: Server | str, scheme: str = "http", body: bytes = b"{}") -> ApiResponse:
+    def fetch(self, address: str, scheme: str = "http") -> ApiResponse:
         """Request a page of 50 rows."""
-        return self.client.fetch(
-            self.request(server, scheme, body), rows=50, cost=self.cost, envelope=ENVELOPE
-        )
+        request = self.request(address, scheme)
+        return self.client.fetch(request, rows=50, cost=self.cost, envelope=ENVELOPE)
 
-    def fetch_free(self, server: Server) -> ApiResponse:
-        return self.client.fetch(self.request(server))
-
-    def request(
-        self, server: Server | str, scheme: str = "http", body: bytes = b"{}"
-    ) -> requests.PreparedRequest:
-        address = server if isinstance(server, str) else server.address
-        url, headers = f"{scheme}://{address}/feed", {"X-Api-Key": "jbe_test_key"}
-        return requests.Request("POST", url, headers, data=body).prepare()
-
-    def close(self) -> None:
-        for server in self._servers:
-            server.close()
+    def request(self, address: str, scheme: str = "http") -> requests.PreparedRequest:
+        url, headers = f"{scheme}://{address}/feed", {"X-Api-Key": self.key}
+        return requests.Request("POST", url, headers, data=b"{}").prepare()
 
 
 @pytest.fixture
 def api() -> Iterator[Api]:
     with ApiSession("http://127.0.0.1") as session:
-        api = Api(FakeClock(), session)
+        api = Api("", "jbe_test_key", session)
+        api.servers = []
         yield api
-        api.close()
+        for server in api.servers:
+            server.close()
 
 
 def read_request(connection: socket.socket) -> None:
@@ -185,7 +154,7 @@ class TestNotSent:
         server = api.serve(drop_request)
         server.close()
         with pytest.raises(UnreachableError, match="refused") as error:
-            api.fetch(server)
+            api.fetch(server.address)
         assert f"{server.address} cannot be reached (Connection refused)" in caplog.messages[0]
         assert f"after {api.clock.passed:.0f} seconds" in str(error.value)
         assert 240 < api.clock.passed <= 300
@@ -202,17 +171,24 @@ class TestNotSent:
     ) -> None:
         server = api.serve(handler)
         with pytest.raises(UnreachableError):
-            api.fetch(server, "https")
+            api.fetch(server.address, "https")
         assert server.connections > 3
         assert api.cost.credits == 0
 
 
 class TestSent:
-    @pytest.mark.parametrize("handler", [drop_request, reset_request])
-    def test_lost_answer_is_charged_and_tried_twice_more(self, api: Api, handler: Handler) -> None:
+    @pytest.mark.parametrize(
+        ("handler", "cause"),
+        [(drop_request, "closed"), (reset_request, "reset"), (stay_silent, "timed out")],
+    )
+    def test_lost_answer_is_charged_and_tried_twice_more(
+        self, api: Api, handler: Handler, cause: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if handler == stay_silent:
+            monkeypatch.setattr("tap_jobo.api.client.READ_SECONDS", 0.05)
         server = api.serve(handler)
-        with pytest.raises(ApiError, match="billed"):
-            api.fetch(server)
+        with pytest.raises(ApiError, match=f"{cause}.*billed"):
+            api.fetch(server.address)
         assert server.connections == 3
         assert api.cost.credits == api.cost.possibly_billed == 3 * WORST_CASE
         first, second = (later - earlier for earlier, later in pairwise(server.times))
@@ -225,15 +201,6 @@ class TestSent:
         assert api.fetch("jobo.invalid").body == PAGE
         assert api.cost.possibly_billed == WORST_CASE
 
-    def test_budget_holds_though_answers_are_lost(self, api: Api) -> None:
-        budget = Budget(max_credits=5_000, alert_threshold=None, logger=LOGGER)
-        api.cost = FeedCost(budget, CAREER_SITES)
-        server = api.serve(drop_request)
-        with pytest.raises(Exception, match="max_credits"):
-            api.fetch(server)
-        assert server.connections == 2
-        assert budget.credits == budget.possibly_billed == 5_000
-
     def test_connection_closed_between_pages_is_replaced_for_free(self, api: Api) -> None:
         closed = threading.Event()
 
@@ -243,9 +210,9 @@ class TestSent:
             closed.set()
 
         server = api.serve(answer_and_close)
-        api.fetch(server)
+        api.fetch(server.address)
         assert closed.wait(10)
-        assert api.fetch(server).body == PAGE
+        assert api.fetch(server.address).body == PAGE
         assert server.connections == 2
         assert api.cost.credits == 0
 
@@ -258,53 +225,19 @@ class TestSent:
                 answer(is_last=False)(connection)
 
         server = api.serve(answer_all)
-        api.fetch(server)
+        api.fetch(server.address)
         api.clock.passed += idle
-        api.fetch(server)
+        api.fetch(server.address)
         assert server.connections == connections
 
 
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """A certificate for jobo.example that signs itself, with its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "jobo.example")])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(datetime.now(UTC) - timedelta(days=1))
-        .not_valid_after(datetime.now(UTC) + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("jobo.example")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path / "certificate.pem"
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    path.write_bytes(made.public_bytes(Encoding.PEM) + private)
-    return path
-
-
-class TestSession:
-    def test_silence_after_the_request_is_charged(
-        self, api: Api, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("tap_jobo.api.client.READ_SECONDS", 0.05)
-        with pytest.raises(ApiError, match="timed out"):
-            api.fetch(api.serve(stay_silent))
-        assert api.cost.credits == api.cost.possibly_billed == 3 * WORST_CASE
-
-    def test_unknown_certificate_is_refused(self, api: Api, certificate: Path) -> None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate)
-
-        def speak_tls(connection: socket.socket) -> None:
-            context.wrap_socket(connection, server_side=True)
-
-        with pytest.raises(ApiError, match="CERTIFICATE_VERIFY_FAILED"):
-            api.fetch(api.serve(speak_tls), "https")
-        assert api.cost.credits == 0
+def test_certificates_are_verified(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    send = Mock(side_effect=requests.exceptions.SSLError("CERTIFICATE_VERIFY_FAILED"))
+    monkeypatch.setattr(HTTPAdapter, "send", send)
+    with pytest.raises(UnreachableError):
+        api.fetch("jobo.example", "https")
+    assert {call.kwargs["verify"] for call in send.call_args_list} == {True}
+    assert api.cost.credits == 0
 
 
 DEDUCTED = "X-Credits-Deducted: 2500"
@@ -330,7 +263,7 @@ class TestPages:
         self, api: Api, handler: Handler
     ) -> None:
         server = api.serve(handler)
-        response = api.fetch(server)
+        response = api.fetch(server.address)
         assert response.body
         assert server.connections == 1
         assert api.cost.credits == 0  # its reader charges it
@@ -361,7 +294,7 @@ class TestPages:
     ) -> None:
         server = api.serve(handler)
         with pytest.raises(ApiError, match="billed"):
-            api.fetch(server)
+            api.fetch(server.address)
         assert server.connections == 3
         assert api.cost.credits == api.cost.possibly_billed == 3 * WORST_CASE
 
@@ -373,7 +306,7 @@ class TestPages:
     ) -> None:
         server = api.serve(answer(body, status, "X-Credits-Deducted: 1000"))
         with pytest.raises(ApiError, match="billed"):
-            api.fetch(server)
+            api.fetch(server.address)
         assert server.connections == 3
         assert (api.cost.credits, api.cost.possibly_billed) == (3_000, 0)
 
@@ -383,15 +316,16 @@ class TestPages:
     ) -> None:
         server = api.serve(answer(b"", status, "X-Credits-Deducted: 0"))
         with pytest.raises(RetriesExhaustedError):
-            api.fetch(server)
+            api.fetch(server.address)
         assert server.connections > 3
         assert api.cost.credits == 0
 
     def test_free_request_is_tried_for_minutes_whatever_comes(self, api: Api) -> None:
         server = api.serve(answer(b"<html>"), answer(b"", "502 Bad Gateway"), answer(b"{}"))
-        assert api.fetch_free(server).body == b"{}"
+        assert api.client.fetch(api.request(server.address)).body == b"{}"
         assert api.budget.credits == 0
 
     def test_key_is_taken_out_of_the_body(self, api: Api) -> None:
-        body = api.fetch(api.serve(answer(b'{"has_more": "jbe_test_key"}'))).body
+        server = api.serve(answer(b'{"has_more": "jbe_test_key"}'))
+        body = api.fetch(server.address).body
         assert body == b'{"has_more": "[api_key]"}'

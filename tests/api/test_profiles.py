@@ -189,12 +189,3 @@ def test_workers_are_daemons_and_end_with_the_reading() -> None:
             worker.join(10)
             assert not worker.is_alive()
         assert len(sandbox.profile_requests) == 6
-
-
-def test_api_without_any_profile_is_an_error_and_skips_none() -> None:
-    clock = FakeClock(START)
-    with _sandbox(clock, 5) as sandbox, _profiles(sandbox, clock, 4) as profiles:
-        sandbox.faults.add(Fault(status=502, times=None))
-        with pytest.raises(RetriesExhaustedError, match="502"):
-            _read(profiles, sandbox)
-        assert (profiles.count, profiles.not_found, profiles.skipped) == (0, 0, 0)

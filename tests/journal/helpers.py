@@ -32,12 +32,6 @@ def header(page: Path) -> PageHeader:
     return decode_page("", page.read_bytes()).header
 
 
-def body(page: Path) -> dict[str, Any]:
-    """The JSON of a page."""
-    content: dict[str, Any] = json.loads(decode_page("", page.read_bytes()).body)
-    return content
-
-
 def rewrite(page: Path, **changes: Any) -> None:
     """Change the header or the body of a page."""
     found = decode_page("", page.read_bytes())
@@ -64,19 +58,15 @@ def replayed(run: Run) -> float:
     return run.metrics["jobo_rows_replayed"]
 
 
-def unprivileged(command: list[str]) -> list[str]:
-    """The command as a user to whom the modes of files apply, also where the tests run as root."""
-    if os.geteuid():
-        return command
-    setpriv = shutil.which("setpriv")
-    assert setpriv, "as root, the tests need setpriv of util-linux"
-    without = "-dac_override,-dac_read_search"
-    return [setpriv, "--bounding-set", without, "--inh-caps", without, *command]
-
-
-def run_unprivileged(tap: Tap, *args: str, state: object = None) -> Run:
-    command = tap.command(*args, state=state)
-    return execute(unprivileged(command), tap.environment())
+def run_unprivileged(tap: Tap) -> Run:
+    """Run as a user to whom the modes of files apply, also where the tests run as root."""
+    command = tap.command()
+    if os.geteuid() == 0:
+        setpriv = shutil.which("setpriv")
+        assert setpriv, "as root, the tests need setpriv of util-linux"
+        without = "-dac_override,-dac_read_search"
+        command = [setpriv, "--bounding-set", without, "--inh-caps", without, *command]
+    return execute(command, tap.environment())
 
 
 def journal_command(tap: Tap, *args: str, yes: bool = True) -> Run:

@@ -69,24 +69,32 @@ def test_list_shows_syncs_and_their_worth_and_drop_takes_their_ids(tap: Tap, fol
     assert replayed(tap.run()) == 0
 
 
+def on_terminal(tap: Tap, *args: str, answer: bytes = b"") -> bytes:
+    """Run the command on a terminal, type an answer, and return what is shown."""
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tap_jobo.journal", *args],
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        env=tap.environment({"TAP_JOBO_JOURNAL_DIR": str(tap.folder / "journal")}),
+    )
+    os.close(follower)
+    os.write(leader, answer)
+    shown = b""
+    with contextlib.suppress(OSError):  # how Linux ends a terminal
+        while chunk := os.read(leader, 1 << 16):
+            shown += chunk
+    process.wait()
+    os.close(leader)
+    return shown
+
+
 def test_no_control_character_reaches_a_terminal(tap: Tap, folder: Path) -> None:
     tap.run(industries=["fintech\x1b[2J"])
     rewrite(pages(folder)[0], body=b'{"a": "\x1b[2J"}')
     for args in (["list"], ["drop", "\x1b[2J"], ["export"]):
-        leader, follower = pty.openpty()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tap_jobo.journal", *args],
-            stdout=follower,
-            stderr=follower,
-            env=tap.environment({"TAP_JOBO_JOURNAL_DIR": str(folder)}),
-        )
-        os.close(follower)
-        shown = b""
-        with contextlib.suppress(OSError):  # how Linux ends a terminal
-            while chunk := os.read(leader, 1 << 16):
-                shown += chunk
-        process.wait()
-        os.close(leader)
+        shown = on_terminal(tap, *args)
         assert shown
         assert b"\x1b[2J" not in shown, args
 
@@ -125,18 +133,7 @@ def test_the_pages_behind_a_dropped_one_go_and_cost_too(tap: Tap, folder: Path) 
 def test_drop_asks_on_a_terminal(tap: Tap, folder: Path) -> None:
     tap.run()
     for answer, left in ((b"n\n", 3), (b"y\n", 0)):
-        leader, follower = pty.openpty()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tap_jobo.journal", "drop", "--all"],
-            stdin=follower,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=tap.environment({"TAP_JOBO_JOURNAL_DIR": str(folder)}),
-        )
-        os.write(leader, answer)
-        asked, _ = process.communicate(timeout=30)
-        os.close(leader)
-        os.close(follower)
+        asked = on_terminal(tap, "drop", "--all", answer=answer)
         assert b"Drop 3 pages, worth $6.00, and 0 quarantined rows?" in asked
         assert len(pages(folder)) == left
 

@@ -13,8 +13,9 @@ import pytest
 
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.journal.contents import journal_key
+from tap_jobo.journal.page import decode_page
 from tap_jobo.streams.career_sites import CAREER_SITES
-from tests.journal.helpers import body, header, name_of, pages, replayed, rewrite
+from tests.journal.helpers import header, name_of, pages, replayed, rewrite
 from tests.support import Run, Tap, complaint, execute
 from tests.support.crash import cut_in_request, rows_billed_twice
 
@@ -73,19 +74,14 @@ def test_lost_state_resumes_the_scan_with_start_and_page_size(tap: Tap) -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"founded_after": 1900}, {"start_date": "2020-01-01"}], ids=["filters", "window"]
+    "settings",
+    [{"founded_after": 1900}, {"start_date": "2020-01-01"}, {"api_key": "jbe_live_another"}],
+    ids=["filters", "window", "live key"],
 )
 def test_scan_of_another_kind_is_not_resumed(tap: Tap, settings: dict[str, Any]) -> None:
     cut_in_request(tap, 3, billed=False)
+    tap.sandbox.api_key = settings.get("api_key", tap.sandbox.api_key)
     again = tap.run(**settings)
-    assert replayed(again) == 0
-    assert tap.sandbox.rows_billed == 100 + len(again.ids)
-
-
-def test_a_test_key_does_not_replay_into_production(tap: Tap) -> None:
-    cut_in_request(tap, 3, billed=False)
-    tap.sandbox.api_key = "jbe_live_another"
-    again = tap.run(api_key="jbe_live_another")
     assert replayed(again) == 0
     assert tap.sandbox.rows_billed == 100 + len(again.ids)
 
@@ -102,11 +98,17 @@ def test_pages_are_found_with_a_rotated_key_and_another_spelling(tap: Tap) -> No
 # What is dropped
 
 
-def test_a_lost_first_sync_is_replayed_until_a_later_run_acknowledges_it(tap: Tap) -> None:
-    first = tap.run()
-    assert replayed(tap.run()) == 120
+def test_a_lost_first_sync_is_replayed_until_a_later_run_acknowledges_it(
+    tap: Tap, folder: Path
+) -> None:
+    tap.run()
+    make_older(folder, 31)  # the sync that a run resumes does not expire
+    for _ in range(2):
+        last = tap.run()
+        assert replayed(last) == 120
     assert tap.sandbox.rows_billed == 120
-    tap.run(state=first.state)
+    make_older(folder, 0)
+    tap.run(state=last.state)
     assert replayed(tap.run(on_missing_state="resync")) == 0
     assert tap.sandbox.rows_billed == 240
 
@@ -167,17 +169,6 @@ def test_pages_of_an_abandoned_sync_expire_without_a_warning(tap: Tap, folder: P
     assert not any(page.exists() for page in abandoned)
 
 
-def test_old_pages_are_replayed_and_stay_until_acknowledged(tap: Tap, folder: Path) -> None:
-    tap.run()
-    make_older(folder, 31)
-    assert replayed(tap.run()) == 120
-    last = tap.run()
-    assert replayed(last) == 120
-    assert tap.sandbox.rows_billed == 120
-    tap.run(state=last.state)
-    assert all("0001" not in page.parent.name for page in pages(folder))
-
-
 # What a sync does after a replay
 
 
@@ -189,13 +180,8 @@ def test_an_old_sync_is_caught_up_after_a_replay_of_some_of_it(tap: Tap, folder:
     tap.sandbox.world.touch(cut.ids[0], name="Changed since")
     again = tap.run()
     assert replayed(again) == 100
-    assert [row["name"] for row in again.records if row["id"] == cut.ids[0]][1:] == [
-        "Changed since"
-    ]
+    assert [row["name"] for row in again.records if row["id"] == cut.ids[0]][-1] == "Changed since"
     assert tap.sandbox.feed_requests[-1].cursor is None
-
-
-# Two pipelines
 
 
 def test_a_state_that_is_not_the_last_one_is_a_warning(tap: Tap) -> None:
@@ -240,7 +226,7 @@ def test_no_file_holds_the_key_even_if_a_response_quotes_it(tmp_path: Path, api_
         files = [path for path in (tmp_path / "journal").rglob("*") if path.is_file()]
         contents = [file.read_bytes() for file in files]
         (page,) = pages(tmp_path / "journal")
-        contents.append(json.dumps(body(page)).encode())
+        contents.append(decode_page("", page.read_bytes()).body)
         escaped = sandbox.api_key.replace("\\", "\\\\").replace('"', '\\"')
         for content in contents:
             assert sandbox.api_key.encode() not in content
@@ -252,15 +238,6 @@ def test_a_journal_that_is_off_writes_and_reads_nothing(tap: Tap) -> None:
     assert [file.name for file in tap.folder.iterdir()] == ["config.json"]
     tap.run()
     assert replayed(tap.run(journal=False)) == 0
-
-
-def test_test_mode_does_not_touch_the_journal(tap: Tap, folder: Path) -> None:
-    assert tap.run("--test").returncode == 0
-    assert not folder.exists()
-    tap.run()
-    before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
-    assert tap.run("--test").returncode == 0
-    assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == before
 
 
 def test_a_damaged_file_of_other_filters_is_no_concern(tap: Tap, folder: Path) -> None:

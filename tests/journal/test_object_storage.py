@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -30,32 +32,21 @@ from tests.support.target import Target
 class Container(Tap):
     """The tap in a container: what it leaves on disk, the next one does not see."""
 
-    waits = "short"
-    count = 0
-
     def command(self, *args: str, **given: Any) -> list[str]:
-        self.count += 1
-        self.oddities = {"TEST_WAITS": self.waits}
-        self.folder = self.folder.parent / f"container-{self.count}"
-        self.folder.mkdir()
+        self.folder = Path(tempfile.mkdtemp(dir=self.folder.parent))
         return super().command(*args, **given)
-
-
-class LaterContainer(Container):
-    """One that does not wait for the lease of a killed run: its clock is put forward instead."""
-
-    waits = "none"
 
 
 @pytest.fixture
 def tap(sandbox: Sandbox, tmp_path: Path, s3: S3) -> Container:
-    return Container(sandbox, tmp_path / "container-0", {"journal_dir": s3.url})
+    oddities = {"TEST_WAITS": "short"}
+    return Container(sandbox, tmp_path / "container", {"journal_dir": s3.url}, oddities=oddities)
 
 
 @pytest.fixture
-def later(tap: Container, tmp_path: Path) -> LaterContainer:
-    (tmp_path / "later").mkdir()
-    return LaterContainer(tap.sandbox, tmp_path / "later" / "container-0", tap.settings)
+def later(tap: Container) -> Container:
+    """One that does not wait for the lease of a killed run: its clock is put forward instead."""
+    return replace(tap, oddities={"TEST_WAITS": "none"})
 
 
 @pytest.fixture
@@ -74,10 +65,10 @@ def pages(s3: S3) -> list[str]:
 # What survives
 
 
-def test_three_destroyed_containers_cost_the_pages_in_flight(tmp_path: Path, s3: S3) -> None:
+def test_three_destroyed_containers_cost_the_pages_in_flight(later: Container) -> None:
     rng = Random(3)
     with Sandbox(size=3_000, seed=6) as sandbox:
-        tap = LaterContainer(sandbox, tmp_path / "container-0", {"journal_dir": s3.url})
+        tap = replace(later, sandbox=sandbox)
         target = Target()
         for request in (9, 13, 11):
             run = cut_in_request(tap, request, state=target.state)
@@ -156,16 +147,11 @@ def test_a_signal_ends_the_wait_for_a_lease(tap: Container, later: Container) ->
     requests = len(tap.sandbox.feed_requests)
     process = tap.start()
     assert process.stderr
-    assert process.stdout
-    log = ""
-    for line in process.stderr:
-        log += line
-        if "Waiting for up to" in line:
-            process.send_signal(signal.SIGTERM)
-    process.stdout.close()
-    process.stderr.close()
-    assert process.wait() == 128 + signal.SIGTERM
-    assert "Stopped by signal 15" in log
+    assert any("Waiting for up to" in line for line in process.stderr)
+    process.send_signal(signal.SIGTERM)
+    run, _ = finish(process, [])
+    assert run.returncode == 128 + signal.SIGTERM
+    assert "Stopped by signal 15" in run.stderr
     assert len(tap.sandbox.feed_requests) == requests
 
 

@@ -29,6 +29,8 @@ class FeedClient:
         session: Sends the requests.
         clock: Its clock.
         budget: What it has cost, but for pages that arrived: their reader counts them.
+        cost: The part of the feed.
+        client: The tap's client.
     """
 
     url: str
@@ -40,8 +42,8 @@ class FeedClient:
     )
 
     def __post_init__(self) -> None:
-        self._cost = FeedCost(self.budget, CAREER_SITES)
-        self._client = Client(
+        self.cost = FeedCost(self.budget, CAREER_SITES)
+        self.client = Client(
             session=self.session,
             key=self.key,
             shutdown=ShutdownSignal(self.clock),
@@ -58,8 +60,8 @@ class FeedClient:
             json={"batch_size": rows, "cursor": cursor},
         )
         prepared = self.session.prepare_request(request)
-        response = self._client.fetch(
-            prepared, rows=rows, cost=self._cost, envelope=("career_sites", "has_more")
+        response = self.client.fetch(
+            prepared, rows=rows, cost=self.cost, envelope=("career_sites", "has_more")
         )
         return read_page(response.body, CAREER_SITES)
 
