@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Fault, Hold, Sandbox, Shape
-from tests.support import Tap, complaint, discover, shows_a_key
+from tests.support import Tap, complaint, shows_a_key
 from tests.support.jobs import tap_of
 
 PAGE_CREDITS = 2_500
@@ -228,7 +228,7 @@ def test_far_fewer_jobs_than_estimated_are_a_warning(
     with Sandbox(size=20, jobs=90) as sandbox:
         fault = Fault(replace=lambda body: {**body, "estimated_total": estimate})
         sandbox.faults.add(fault, endpoint="jobs")
-        run = tap_of(sandbox, tmp_path, discover(tmp_path), "jobs").run(jobs_batch_size=40)
+        run = tap_of(sandbox, tmp_path, "jobs").run(jobs_batch_size=40)
     assert run.returncode == 0, run.stderr
     warnings = run.lines("WARNING")
     assert len(warnings) == is_far_off
@@ -246,7 +246,7 @@ class TestFailedStreams:
     @pytest.fixture
     def all_feeds(self, hiring: Sandbox, tmp_path: Path) -> Tap:
         streams = ("career_sites", "jobs", "expired_jobs")
-        return tap_of(hiring, tmp_path, discover(tmp_path), *streams)
+        return tap_of(hiring, tmp_path, *streams)
 
     @pytest.mark.parametrize("status", [402, 403, 503])
     def test_a_feed_that_fails_does_not_stop_the_others(

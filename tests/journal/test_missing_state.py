@@ -11,7 +11,7 @@ import pytest
 
 from jobo_sandbox import Sandbox
 from tests.journal.helpers import names, replayed
-from tests.support import Tap, complaint, discover
+from tests.support import Tap, complaint
 from tests.support.crash import cut_in_request
 from tests.support.jobs import tap_of
 from tests.sync.test_scan import full_table
@@ -96,7 +96,7 @@ def test_resume_without_a_complete_sync_is_an_error(tap: Tap) -> None:
 
 def test_several_streams_may_be_resumed(tmp_path: Path) -> None:
     with Sandbox(size=20, jobs=30, seed=2) as sandbox:
-        tap = tap_of(sandbox, tmp_path, discover(tmp_path), "jobs", "career_sites")
+        tap = tap_of(sandbox, tmp_path, "jobs", "career_sites")
         state: Any = None
         for _ in range(2):
             state = tap.run(state=state).state

@@ -23,7 +23,7 @@ from tap_jobo.singer.companies_stream import CompaniesStream
 from tap_jobo.singer.feed_stream import FeedStream
 from tap_jobo.tap import TapJobo
 from tests.support import Tap as TapProcess
-from tests.support import discover, entry_of, kept_signals, schema_message
+from tests.support import entry_of, kept_signals, schema_message
 from tests.support.jobs import STREAMS, tap_of
 
 # The standard tests are made when this module is imported, and keep these settings by reference:
@@ -73,7 +73,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def test_a_sync_conforms_to_the_singer_specification(sandbox: Sandbox, tmp_path: Path) -> None:
-    run = tap_of(sandbox, tmp_path, discover(tmp_path), *STREAMS).run()
+    run = tap_of(sandbox, tmp_path, *STREAMS).run()
     assert run.returncode == 0, run.stderr
     check = subprocess.run(
         [*CHECK_TAP, "singer-check-tap"],

@@ -8,14 +8,8 @@ from pathlib import Path
 import pytest
 
 from jobo_sandbox import Sandbox
-from tests.support import Tap, discover
-from tests.support.companies import Json
+from tests.support import Tap
 from tests.support.jobs import tap_of
-
-
-@pytest.fixture(scope="session")
-def discovered(tmp_path_factory: pytest.TempPathFactory) -> Json:
-    return discover(tmp_path_factory.mktemp("catalog"))
 
 
 @pytest.fixture
@@ -26,8 +20,8 @@ def hiring() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def jobs_tap(hiring: Sandbox, tmp_path: Path, discovered: Json) -> Tap:
+def jobs_tap(hiring: Sandbox, tmp_path: Path) -> Tap:
     """The tap with jobs alone, in pages of 40."""
-    tap = tap_of(hiring, tmp_path, discovered, "jobs")
+    tap = tap_of(hiring, tmp_path, "jobs")
     tap.settings["jobs_batch_size"] = 40
     return tap

@@ -28,15 +28,15 @@ SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture
-def alone(hiring: Sandbox, tmp_path: Path, discovered: Json) -> Tap:
+def alone(hiring: Sandbox, tmp_path: Path) -> Tap:
     """The tap with expired jobs alone."""
-    return tap_of(hiring, tmp_path, discovered, "expired_jobs")
+    return tap_of(hiring, tmp_path, "expired_jobs")
 
 
 @pytest.fixture
-def both(hiring: Sandbox, tmp_path: Path, discovered: Json) -> Tap:
+def both(hiring: Sandbox, tmp_path: Path) -> Tap:
     """The tap with jobs too."""
-    return tap_of(hiring, tmp_path, discovered, "jobs", "expired_jobs")
+    return tap_of(hiring, tmp_path, "jobs", "expired_jobs")
 
 
 def asked_since(sandbox: Sandbox) -> datetime:

@@ -9,14 +9,13 @@ import pytest
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.streams import SETTINGS
 from tests.support import Run, Tap
-from tests.support.companies import Json
 from tests.support.jobs import tap_of
 
 
 @pytest.fixture
-def tap(hiring: Sandbox, tmp_path: Path, discovered: Json) -> Tap:
+def tap(hiring: Sandbox, tmp_path: Path) -> Tap:
     """The tap with all feeds that are not free."""
-    return tap_of(hiring, tmp_path, discovered, "career_sites", "jobs", "managed_jobs")
+    return tap_of(hiring, tmp_path, "career_sites", "jobs", "managed_jobs")
 
 
 def unknown_values(run: Run) -> list[str]:

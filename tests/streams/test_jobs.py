@@ -38,9 +38,9 @@ PARAMETERS = {
 
 
 @pytest.fixture
-def both(hiring: Sandbox, tmp_path: Path, discovered: Json) -> Tap:
+def both(hiring: Sandbox, tmp_path: Path) -> Tap:
     """The tap with jobs and managed jobs, which are those of some companies."""
-    return tap_of(hiring, tmp_path, discovered, "jobs", "managed_jobs")
+    return tap_of(hiring, tmp_path, "jobs", "managed_jobs")
 
 
 def test_rows_arrive_as_the_api_sends_them(both: Tap, hiring: Sandbox) -> None:
@@ -94,9 +94,9 @@ def _matches(job: Job) -> bool:
     )
 
 
-def test_filters_select_the_rows(tmp_path: Path, discovered: Json) -> None:
+def test_filters_select_the_rows(tmp_path: Path) -> None:
     with Sandbox(size=40, jobs=400, seed=3) as sandbox:
-        run = tap_of(sandbox, tmp_path, discovered, "jobs").run(**FILTERS)
+        run = tap_of(sandbox, tmp_path, "jobs").run(**FILTERS)
         expected = {key for key, job in sandbox.world.board.active() if _matches(job)}
         assert 0 < len(expected) < 100
         assert rows_of(run, "jobs").keys() == expected
@@ -144,10 +144,8 @@ def test_state_keeps_a_feeds_filters_in_order_by_settings_names(both: Tap) -> No
     assert bookmark_of(run, "managed_jobs")["filters"] == {name: kept[name] for name in of_managed}
 
 
-def test_filters_of_other_feeds_are_no_change(
-    hiring: Sandbox, tmp_path: Path, discovered: Json
-) -> None:
-    tap = tap_of(hiring, tmp_path, discovered, "career_sites", "jobs", "managed_jobs")
+def test_filters_of_other_feeds_are_no_change(hiring: Sandbox, tmp_path: Path) -> None:
+    tap = tap_of(hiring, tmp_path, "career_sites", "jobs", "managed_jobs")
     state = tap.run(industries=["saas"]).state
     run = tap.run(state=state)
     assert "The filters of career_sites have changed" in complaint(run)
@@ -175,8 +173,8 @@ def test_rejected_cursor_starts_the_sync_over(jobs_tap: Tap, hiring: Sandbox, an
 # With other streams
 
 
-def test_streams_are_read_in_their_order(hiring: Sandbox, tmp_path: Path, discovered: Json) -> None:
-    run = tap_of(hiring, tmp_path, discovered, *STREAMS).run()
+def test_streams_are_read_in_their_order(hiring: Sandbox, tmp_path: Path) -> None:
+    run = tap_of(hiring, tmp_path, *STREAMS).run()
     assert run.returncode == 0, run.stderr
     seen = [each["stream"] for each in run.messages if each["type"] == "SCHEMA"]
     assert list(dict.fromkeys(seen)) == list(STREAMS)
@@ -186,8 +184,8 @@ def test_streams_are_read_in_their_order(hiring: Sandbox, tmp_path: Path, discov
         assert rows_of(run, stream), stream
 
 
-def test_companies_do_not_follow_jobs(hiring: Sandbox, tmp_path: Path, discovered: Json) -> None:
-    run = tap_of(hiring, tmp_path, discovered, "companies", "jobs").run()
+def test_companies_do_not_follow_jobs(hiring: Sandbox, tmp_path: Path) -> None:
+    run = tap_of(hiring, tmp_path, "companies", "jobs").run()
     assert "companies needs career_sites. Select career_sites too" in complaint(run)
     assert hiring.credits_billed == 0
 
@@ -210,10 +208,8 @@ def test_first_sync_without_a_row_names_the_filters(jobs_tap: Tap, hiring: Sandb
 # The managed feed: the jobs of the companies under Managed Job Scraping
 
 
-def test_filter_of_jobs_alone_is_no_change_here(
-    hiring: Sandbox, tmp_path: Path, discovered: Json
-) -> None:
-    tap = tap_of(hiring, tmp_path, discovered, "managed_jobs")
+def test_filter_of_jobs_alone_is_no_change_here(hiring: Sandbox, tmp_path: Path) -> None:
+    tap = tap_of(hiring, tmp_path, "managed_jobs")
     remote: Json = {"jobs_work_models": ["remote"]}
     state = tap.run(**remote).state
     lead = tap.run(state=state, **remote, jobs_experience_levels=["lead"])
@@ -223,9 +219,9 @@ def test_filter_of_jobs_alone_is_no_change_here(
     assert hiring.requests_to("jobs") == []
 
 
-def test_403_keeps_what_came_before(hiring: Sandbox, tmp_path: Path, discovered: Json) -> None:
+def test_403_keeps_what_came_before(hiring: Sandbox, tmp_path: Path) -> None:
     hiring.managed_sources = False
-    tap = tap_of(hiring, tmp_path, discovered, "jobs", "managed_jobs", "expired_jobs")
+    tap = tap_of(hiring, tmp_path, "jobs", "managed_jobs", "expired_jobs")
     run = tap.run()
     line = complaint(run)
     assert "The key has no managed sources" in line

@@ -10,7 +10,6 @@ import pytest
 
 from jobo_sandbox import Fault, Sandbox
 from tests.support import Run, Tap, complaint
-from tests.support.companies import Json
 from tests.support.crash import (
     cut_after,
     cut_in_request,
@@ -48,12 +47,10 @@ def _summary(run: Run, stream: str) -> str:
     return line
 
 
-def test_career_sites_go_on_counting_rows(
-    hiring: Sandbox, tmp_path: Path, discovered: Json
-) -> None:
+def test_career_sites_go_on_counting_rows(hiring: Sandbox, tmp_path: Path) -> None:
     hiring.omit_credit_headers = True
     hiring.faults.add(Fault(headers={"X-Credits-Balance": "500000"}, times=None), endpoint="feed")
-    run = tap_of(hiring, tmp_path, discovered, "career_sites", "jobs").run()
+    run = tap_of(hiring, tmp_path, "career_sites", "jobs").run()
     assert metrics_of(run, "career_sites")["jobo_credits"] == 20 * 50
     assert metrics_of(run, "jobs")["jobo_credits"] == 90 * PRICE
 
@@ -62,9 +59,9 @@ def test_career_sites_go_on_counting_rows(
 
 
 @pytest.fixture
-def everything(hiring: Sandbox, tmp_path: Path, discovered: Json) -> Tap:
+def everything(hiring: Sandbox, tmp_path: Path) -> Tap:
     """The tap with all streams, in pages of 30 jobs."""
-    tap = tap_of(hiring, tmp_path, discovered, *STREAMS)
+    tap = tap_of(hiring, tmp_path, *STREAMS)
     tap.settings |= {"jobs_batch_size": 30, "batch_size": 20}
     return tap
 
@@ -136,10 +133,10 @@ def test_estimate_is_told_once_before_the_second_request(jobs_tap: Tap, hiring: 
 # Crashes
 
 
-def test_random_kills_lose_no_job_and_cost_at_most_a_page(tmp_path: Path, discovered: Json) -> None:
+def test_random_kills_lose_no_job_and_cost_at_most_a_page(tmp_path: Path) -> None:
     page, rng, killed = 100, Random(16), 0
     with Sandbox(size=100, jobs=3_000, seed=4) as sandbox:
-        tap, target = tap_of(sandbox, tmp_path, discovered, "jobs"), Target()
+        tap, target = tap_of(sandbox, tmp_path, "jobs"), Target()
         tap.settings["jobs_batch_size"] = page
         for _ in range(16):
             signum = some_signal(rng)
@@ -158,9 +155,9 @@ def test_random_kills_lose_no_job_and_cost_at_most_a_page(tmp_path: Path, discov
 
 
 def test_journals_are_a_feeds_own_and_that_of_managed_jobs_an_accounts(
-    hiring: Sandbox, tmp_path: Path, discovered: Json
+    hiring: Sandbox, tmp_path: Path
 ) -> None:
-    tap = tap_of(hiring, tmp_path, discovered, "jobs", "managed_jobs")
+    tap = tap_of(hiring, tmp_path, "jobs", "managed_jobs")
     first = tap.run()
     rows = hiring.rows_billed
     again = tap.run()

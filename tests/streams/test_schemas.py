@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support import entry_of
-from tests.support.companies import Json
+from tests.support import discover, entry_of
 from tests.support.jobs import STREAMS
 
 
@@ -20,8 +20,8 @@ def _fields(schema: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Ma
 
 
 @pytest.mark.parametrize("stream", STREAMS)
-def test_every_field_is_described_and_nullable_but_id(discovered: Json, stream: str) -> None:
-    entry = entry_of(discovered, stream)
+def test_every_field_is_described_and_nullable_but_id(tmp_path: Path, stream: str) -> None:
+    entry = entry_of(discover(tmp_path), stream)
     fields = dict(_fields(entry["schema"]))
     assert [name for name, each in fields.items() if len(each.get("description", "")) < 5] == []
     assert [name for name, each in fields.items() if "enum" in each] == []

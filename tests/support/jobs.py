@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from jobo_sandbox import Sandbox
-from tests.support import Tap
+from tests.support import Tap, discover
 from tests.support.companies import Json, records_of, selecting
 from tests.support.process import Run
 
@@ -26,10 +28,16 @@ FILTERS: Json = {
 POSTED_AFTER = "2020-01-31T00:00:00.000000Z"
 
 
-def tap_of(sandbox: Sandbox, folder: Path, discovered: Json, *streams: str) -> Tap:
+@cache
+def _discovered() -> Json:
+    with TemporaryDirectory() as folder:
+        return discover(Path(folder))
+
+
+def tap_of(sandbox: Sandbox, folder: Path, *streams: str) -> Tap:
     """The tap with these streams selected and no others."""
     selected = {name: name in streams for name in STREAMS}
-    return Tap(sandbox, folder, catalog=selecting(discovered, **selected))
+    return Tap(sandbox, folder, catalog=selecting(_discovered(), **selected))
 
 
 def bookmark_of(run: Run, stream: str) -> Json:

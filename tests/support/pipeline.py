@@ -13,10 +13,9 @@ from uv import find_uv_bin
 
 from jobo_sandbox import Sandbox
 from jobo_sandbox.company_data import Json
-from tests.support.companies import selecting
-from tests.support.jobs import STREAMS
+from tests.support.jobs import STREAMS, tap_of
 from tests.support.meltano import environment
-from tests.support.process import Run, Tap, discover
+from tests.support.process import Run, Tap
 from tests.support.repository import REPOSITORY
 
 PYTHON_OF_DBT = ">=3.11,<3.14"
@@ -89,9 +88,7 @@ class Pipeline:
 
     def tap(self) -> Tap:
         """The tap with its catalog."""
-        selected = {stream: stream in self.streams for stream in STREAMS}
-        catalog = selecting(discover(self.folder), **selected)
-        return Tap(self.sandbox, self.folder, catalog=catalog)
+        return tap_of(self.sandbox, self.folder, *self.streams)
 
 
 def odd_runs(folder: Path) -> list[Run]:
