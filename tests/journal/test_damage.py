@@ -105,11 +105,6 @@ def test_a_sync_that_a_kill_cut_short_is_ignored(tap: Tap, folder: Path) -> None
 # A journal that cannot be used at all ends the run before its first request
 
 
-def file_in_the_way(folder: Path) -> None:
-    folder.mkdir()
-    (folder / "v1").touch()
-
-
 def closed_folder(folder: Path) -> None:
     folder.mkdir(mode=0o500)
 
@@ -119,7 +114,7 @@ def unreadable_folder(folder: Path) -> None:
     (folder / "v1").mkdir(mode=0o000)
 
 
-@pytest.mark.parametrize("spoil", [Path.touch, file_in_the_way, closed_folder, unreadable_folder])
+@pytest.mark.parametrize("spoil", [Path.touch, closed_folder, unreadable_folder])
 def test_an_unusable_journal_ends_the_run(
     tap: Tap, folder: Path, spoil: Callable[[Path], None]
 ) -> None:
