@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -69,6 +70,11 @@ class RawPage:
     started_at: str
     received_at: datetime
     has_more: bool | None = None
+
+
+def hash_cursor(cursor: str | None) -> str:
+    """Return the hash of a cursor, which may be long; empty for a first page."""
+    return hashlib.sha256(cursor.encode(errors="surrogatepass")).hexdigest()[:24] if cursor else ""
 
 
 def new_id() -> str:

@@ -29,7 +29,7 @@ from tap_jobo.api.retry import (
     Retry,
 )
 from tap_jobo.clock import Clock
-from tap_jobo.errors import InterruptedRunError
+from tap_jobo.errors import ApiError, BudgetReachedError, InterruptedRunError
 from tap_jobo.redaction import redact_body
 from tap_jobo.signals import ShutdownSignal
 
@@ -99,9 +99,15 @@ class Client:
             InterruptedRunError: A signal arrived.
         """
         retry, wait = Retry(self.retry_seconds, is_paid=cost is not None), 0.0
+        failed = ""
         while True:
             if cost:
-                cost.reserve(rows)
+                try:
+                    cost.reserve(rows)
+                except BudgetReachedError as reached:
+                    if failed:
+                        raise ApiError(f"{failed}. {reached}") from reached
+                    raise
             self.shutdown.wait(wait)
             self._limiter.wait()
             started = self.clock.monotonic()
@@ -114,6 +120,7 @@ class Client:
                     cost.charge_in_full(failure.headers, rows)
                 wait = retry.wait_after(failure, self.clock.monotonic() - started)
                 self.logger.warning("%s: trying again in %.1f seconds.", failure, wait)
+                failed = str(failure)
                 if failure.is_rate_limit:  # which all workers share
                     self._limiter.pause(wait)
                     wait = 0.0

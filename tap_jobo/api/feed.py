@@ -16,7 +16,7 @@ from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import ApiError
 from tap_jobo.records.values import sanitize_text
 from tap_jobo.streams.feed_spec import Continuation, FeedSpec
-from tap_jobo.sync_id import Filters, RawPage, Sync
+from tap_jobo.sync_id import Filters, RawPage, Sync, hash_cursor
 
 PageDecoder = msgspec.json.Decoder[Any]
 
@@ -39,7 +39,7 @@ class FeedReader:
     def __post_init__(self) -> None:
         self._decoder = page_decoder(self.spec, self.row_type)
         self._sync_id = ""
-        self._used_cursors: set[int] = set()
+        self._used_cursors: set[str] = set()
 
     def fetch_page(self, sync: Sync) -> RawPage:
         """Fetch and charge a sync's next page, or raise as `Client.fetch` does."""
@@ -74,15 +74,21 @@ class FeedReader:
         if has_more not in (None, page.has_more):
             why = f"contradicts itself: 'has_more' is {page.has_more}, X-Has-More is {has_more}"
             raise _broken(why)
-        self._detect_pagination_loop(sync, page)
+        self._note_cursor(sync, hash_cursor(sync.cursor))
+        if page.has_more and hash_cursor(page.next_cursor) in self._used_cursors:
+            raise _broken("has a 'next_cursor' that was used before: the pages would repeat")
         return page
 
-    def _detect_pagination_loop(self, sync: Sync, page: Page) -> None:
+    def revisit(self, sync: Sync, cursor_hash: str, body: bytes) -> list[str]:
+        """Note a page that an earlier run has delivered, and return the ids of its rows."""
+        self._note_cursor(sync, cursor_hash)
+        items = read_page(body, self.spec).items
+        return [str(item.get("id")).lower() for item in items if isinstance(item, dict)]
+
+    def _note_cursor(self, sync: Sync, cursor_hash: str) -> None:
         if sync.id != self._sync_id:
             self._sync_id, self._used_cursors = sync.id, set()
-        self._used_cursors.add(hash(sync.cursor))
-        if page.has_more and hash(page.next_cursor) in self._used_cursors:
-            raise _broken("has a 'next_cursor' that was used before: the pages would repeat")
+        self._used_cursors.add(cursor_hash)
 
 
 def _parameters(spec: FeedSpec, sync: Sync, filters: Filters) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import hashlib
 import logging
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -39,14 +39,15 @@ from tap_jobo.journal.page import (
     PageHeader,
     TornPageError,
     encode_page,
-    hash_cursor,
 )
 from tap_jobo.journal.store import ExistsError, MissingError, Store, StoreError
 from tap_jobo.journal.write_queue import Write, WriteQueue
-from tap_jobo.sync_id import RawPage, Sync
+from tap_jobo.sync_id import RawPage, Sync, hash_cursor
 from tap_jobo.wording import dollars, plural
 
 _KEPT_FOR: Final = timedelta(days=30)
+_MOST_DELIVERED: Final = 200
+"""Pages that are read again at the start of a run, to find out whether a feed repeats."""
 
 
 class Journal:
@@ -285,6 +286,14 @@ class Journal:
             raise self._damaged(kept, number, "does not follow the page before it")
         kept.total = page.header.total_credits
         return page
+
+    def delivered(self, sync: Sync) -> Iterator[JournaledPage]:
+        """Yield the last of the pages that earlier runs have delivered, as far as they are here."""
+        kept = self._syncs.get(sync.number)
+        for number in range(max(1, sync.pages - _MOST_DELIVERED), sync.pages + 1):
+            with suppress(DamagedPageError, StoreError):
+                if kept and number in kept.pages:
+                    yield self._contents.page(kept, number)
 
     def report_replay(self, sync: Sync, page: JournaledPage) -> None:
         """Log that the pages of a sync are replayed, from its next one on."""

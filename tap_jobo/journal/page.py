@@ -5,7 +5,6 @@ The header line has a checksum of its own, so a damaged body leaves the cost rea
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
 import zlib
@@ -61,11 +60,6 @@ class JournaledPage:
     name: str
     header: PageHeader
     body: bytes
-
-
-def hash_cursor(cursor: str | None) -> str:
-    """Return the hash of a cursor, which may be long; empty for a first page."""
-    return hashlib.sha256(cursor.encode()).hexdigest()[:24] if cursor else ""
 
 
 def encode_page(header: PageHeader, body: bytes) -> bytes:

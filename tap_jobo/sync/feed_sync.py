@@ -134,7 +134,10 @@ class FeedSync:
     def _begin(self, sync: Sync) -> Sync:
         self._guard = LoopGuard()
         self._is_replay = False
-        return self.journal.begin(sync, self._now())
+        sync = self.journal.begin(sync, self._now())
+        for page in self.journal.delivered(sync):  # or a small budget would hide a loop
+            self._detect_stall(sync, self.reader.revisit(sync, page.header.cursor, page.body))
+        return sync
 
     def _replay(self, sync: Sync) -> _BilledPage | None:
         page = self.journal.find(sync)
@@ -167,10 +170,10 @@ class FeedSync:
         """Keep a page for which Jobo deducted too much, although it is delivered."""
         self.journal.quarantine([page.body], "disputed")
         self._logger.error(
-            "%s. Page %s is delivered, and its raw body is kept with the quarantined rows: "
-            "contact Jobo about the difference.",
+            "%s. Page %s is delivered%s. Contact Jobo about the difference.",
             dispute,
             page.name,
+            ", and its raw body is kept with the quarantined rows" if self.journal.is_on else "",
         )
 
     def _convert(self, page: Page, started_at: str) -> tuple[Sequence[Row], int]:
@@ -207,7 +210,7 @@ class FeedSync:
         if page.estimated_total is not None and sync.rows == len(page.items):
             self._estimate = page.estimated_total
             self.report.estimate(page.estimated_total, sync.batch_size)
-        self._detect_stall(sync, parsed)
+        self._detect_stall(sync, [record["id"] for record in parsed.records])
         return sync
 
     def _following(self, sync: Sync, billed: _BilledPage) -> Sync | None:
@@ -220,9 +223,9 @@ class FeedSync:
             return None
         return self._begin(self.journal.resume(self.start.catch_up(sync), start))
 
-    def _detect_stall(self, sync: Sync, parsed: _ParsedPage) -> None:
+    def _detect_stall(self, sync: Sync, ids: list[str]) -> None:
         try:
-            self._guard.detect_stall([record["id"] for record in parsed.records])
+            self._guard.detect_stall(ids)
         except EndlessFeedError as error:
             self.journal.end(sync)
             then = (

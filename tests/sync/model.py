@@ -33,7 +33,7 @@ from tap_jobo.journal.bucket import Bucket
 from tap_jobo.journal.contents import Contents, JournalKey, journal_key
 from tap_jobo.journal.folder import Folder
 from tap_jobo.journal.journal import Journal
-from tap_jobo.journal.page import decode_header, hash_cursor
+from tap_jobo.journal.page import decode_header
 from tap_jobo.journal.store import Store, StoreError
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.streams.career_sites import CAREER_SITES
@@ -41,7 +41,7 @@ from tap_jobo.sync.feed_sync import FeedSync
 from tap_jobo.sync.report import Report
 from tap_jobo.sync.start import SyncStart, recover_state
 from tap_jobo.sync.state import StreamState, read_state
-from tap_jobo.sync_id import RawPage, Sync
+from tap_jobo.sync_id import RawPage, Sync, hash_cursor
 from tests.support.clock import FakeClock
 from tests.support.loggers import LOGGER
 from tests.support.target import Row
@@ -412,6 +412,9 @@ class OneRun:
 
     def parse_page(self, *args: Any, **options: Any) -> Page:
         return self._reader.parse_page(*args, **options)
+
+    def revisit(self, *args: Any) -> list[str]:
+        return self._reader.revisit(*args)
 
     def fetch(  # noqa: PLR0913 - as the client's
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -101,6 +102,34 @@ def test_a_feed_that_wraps_around_ends_within_ten_pages(tap: Tap) -> None:
     assert "10 pages in a row" in complaint(run)
     assert len(tap.sandbox.feed_requests) == 21 + 10
     assert "replication_key_value" not in run.bookmark
+
+
+@pytest.mark.parametrize("pages", [1, 5])
+def test_a_small_budget_does_not_hide_a_feed_that_wraps_around(tap: Tap, pages: int) -> None:
+    tap.sandbox.wraps_after = pages
+    run = tap.run(batch_size=2, max_credits=400)
+    while run.returncode == 0:
+        assert len(tap.sandbox.feed_requests) < pages + 10
+        run = tap.run(state=run.state, batch_size=2, max_credits=400)
+    assert "10 pages in a row" in complaint(run)
+    assert len(tap.sandbox.feed_requests) == pages + 10
+
+
+def test_cursors_in_circles_are_not_billed_again(tap: Tap) -> None:
+    cursors: list[str] = []
+
+    def circle(body: dict[str, Any]) -> dict[str, Any]:
+        cursors.append(body["next_cursor"])
+        return {**body, "next_cursor": cursors[(len(cursors) - 1) % 2], "has_more": True}
+
+    tap.sandbox.faults.add(Fault(replace=circle, times=None))
+    run = tap.run(batch_size=10)
+    assert "was used before" in complaint(run)
+    billed = tap.sandbox.rows_billed
+    for _ in range(2):
+        run = tap.run(state=run.state, batch_size=10)
+        assert "was used before" in complaint(run)
+    assert tap.sandbox.rows_billed == billed
 
 
 def test_rows_that_come_again_are_no_loop_while_others_are_new() -> None:
