@@ -14,10 +14,9 @@ from pathlib import Path
 
 import pytest
 from singer_sdk import metrics
-from singer_sdk.singerlib import Catalog
 from uv import find_uv_bin
 
-from jobo_sandbox import Sandbox, vocabulary
+from jobo_sandbox import Sandbox
 from tap_jobo.streams import SETTINGS
 from tests.support import COMMAND, Run, Tap, execute, psql
 from tests.support import environment as tap_environment
@@ -112,6 +111,9 @@ def test_every_command_of_the_documents_runs(open_folder: Path) -> None:
     assert " profiles, 0 credits ($0.00); complete." in output  # none skipped
     state = json.loads((open_folder / "state.json").read_text())
     assert state["bookmarks"]["career_sites"]["replication_key_value"]
+    streams = json.loads((open_folder / "catalog.json").read_text())["streams"]
+    metadata = [each["metadata"] for stream in streams for each in stream["metadata"]]
+    assert [each.get("selected") for each in metadata].count(True) == 2  # the companies too
 
     broken = _run(open_folder, block("break"))
     assert "Standard output cannot be written" in broken
@@ -122,30 +124,6 @@ def test_every_command_of_the_documents_runs(open_folder: Path) -> None:
     (rows, billed) = _figures(replayed)
     assert rows - 150 <= billed <= rows - 145
     assert block("second-run") == block("replay")
-
-
-def test_the_script_for_cron_finds_its_programs(tmp_path: Path) -> None:
-    script = block("cron-script")
-    programs = tmp_path / ".local/bin"
-    programs.mkdir(parents=True)
-    target = "cat > /dev/null; echo '{\"loaded\": true}'"
-    for name, code in (("tap-jobo", "echo"), ("target-jsonl", target)):
-        (programs / name).write_text(f"#!/bin/sh\n{code}\n")
-        (programs / name).chmod(0o755)
-    of_cron = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
-    run = execute(["bash", "-c", script], of_cron, cwd=tmp_path)
-    assert run.returncode == 0, run.stderr
-    assert (tmp_path / "state.json").read_text() == '{"loaded": true}\n'
-
-
-def test_the_script_for_a_catalog_selects_what_it_names(tmp_path: Path) -> None:
-    script = block("catalog")
-    commands = f'tap-jobo() {{ {COMMAND} "$@"; }}\n'
-    run = execute(["bash", "-c", commands + script], tap_environment(tmp_path), cwd=tmp_path)
-    assert run.returncode == 0, run.stderr
-    catalog = Catalog.from_dict(json.loads((tmp_path / "catalog.json").read_text()))
-    selected = {name for name, entry in catalog.items() if entry.metadata.root.selected}
-    assert selected == {"career_sites", "companies"}
 
 
 def test_a_state_is_saved_once_both_loaders_have_all(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -186,12 +164,6 @@ def test_the_state_of_the_documents_is_one_that_the_tap_takes(
     tap = Tap(sandbox, tmp_path)
     run = tap.run("--test=schema", state=json.loads(block(name)), country_codes=["DE", "US"])
     assert run.returncode == 0, run.stderr
-
-
-def test_filter_values_of_the_sandbox_are_in_the_documents() -> None:
-    page = (REPOSITORY / "docs/reference/filter-values.md").read_text("utf-8")
-    known = [*vocabulary.INDUSTRIES, *vocabulary.COMPANY_SIZES, *vocabulary.FUNDING_STAGES]
-    assert [value for value in known if f"`{value}`" not in page] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

@@ -6,9 +6,6 @@ import json
 import re
 import runpy
 from pathlib import Path
-from typing import Any
-
-import pytest
 
 from tests.support import COMMAND, environment, execute
 from tests.support.repository import REPOSITORY
@@ -31,22 +28,15 @@ def test_the_hub_can_parse_what_the_tap_says_of_itself(tmp_path: Path) -> None:
         assert not re.search(r"\.\s*\.", setting["description"]), name
 
 
-@pytest.fixture(scope="module")
-def listing() -> dict[str, Any]:
-    definition: dict[str, Any] = runpy.run_path(str(REPOSITORY / "tools/hub.py"))["definition"]()
-    return definition
-
-
-def test_the_definition_has_the_form_of_the_hub(listing: dict[str, Any]) -> None:
+def test_the_definition_has_the_form_of_the_hub() -> None:
+    listing = runpy.run_path(str(REPOSITORY / "tools/hub.py"))["definition"]()
     assert listing.keys() == LISTING
     names = [setting["name"] for setting in listing["settings"]]
     assert names == sorted(names)
     for setting in listing["settings"]:
         assert {"description", "kind", "label", "name"} <= setting.keys() <= SETTING
     assert listing["select"] == ["career_sites.*"]  # all else costs money or time
-
-
-def test_kinds_are_ours_where_the_hub_would_guess_wrong(listing: dict[str, Any]) -> None:
+    # Ours, where the Hub would guess wrong.
     kinds = {setting["name"]: setting["kind"] for setting in listing["settings"]}
     values = {setting["name"]: setting.get("value") for setting in listing["settings"]}
     assert kinds["company_ids_file"] == "string"  # no password

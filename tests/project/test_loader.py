@@ -5,15 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import psycopg
-import pytest
-import yaml
 from psycopg import sql
 
 from tests.support.jobs import STREAMS, rows_of
 from tests.support.pipeline import load, odd_runs
-from tests.support.repository import REPOSITORY
-
-_FASTER = {"validate_records": False, "use_copy": True, "batch_size_rows": 2_000}
 
 
 def _tables(url: str, schema: str) -> dict[str, tuple[dict[str, str], list[tuple[str, ...]]]]:
@@ -48,12 +43,3 @@ def test_tables_are_those_of_the_defaults(postgres_port: int, tmp_path: Path) ->
     assert ours == _tables(url, "defaults")
     for stream, (_, rows) in ours.items():
         assert len(rows) == len(set().union(*(rows_of(run, stream) for run in runs))) > 0
-
-
-@pytest.mark.parametrize("file", ["meltano.yml", "examples/kubernetes/meltano.yml"])
-def test_definitions_set_what_was_measured(file: str) -> None:
-    project = yaml.safe_load((REPOSITORY / file).read_text("utf-8"))
-    loader = project["plugins"]["loaders"][0]
-    assert loader["name"] == "target-postgres"
-    assert _FASTER.items() <= loader["config"].items()
-    assert _FASTER.keys() <= {setting["name"] for setting in loader["settings"]}

@@ -39,18 +39,6 @@ def test_later_runs_deliver_what_changed_even_without_a_state(project: Project) 
     assert project.is_current()
     assert project.sandbox.rows_billed == 155  # the first is within the lookback
 
-    types = {
-        column["column_name"]: column["data_type"]
-        for column in project.query(
-            "SELECT column_name, data_type FROM information_schema.columns "
-            "WHERE table_schema = %s AND table_name = 'career_sites'",
-            project.name,
-        )
-    }
-    assert types["industries"] == "ARRAY"
-    assert types["updated_at"].startswith("timestamp")
-    assert types["id"] in ("uuid", "text", "character varying")
-
 
 def test_killed_loader_costs_at_most_one_page(project: Project) -> None:
     project.run_and_kill(*PIPELINE, plugin="target-postgres", at_request=2)

@@ -7,7 +7,6 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import yaml
 
 from tests.support.companies import FIELDS, OBJECTS, expected_profile
 from tests.support.docs import block
@@ -125,13 +124,3 @@ def test_definition_has_a_line_to_select_each_stream(file: str) -> None:
     assert "- career_sites.*" in lines
     for stream in STREAMS[1:]:
         assert any(line.startswith(f"# - {stream}.* # ") for line in lines), stream
-
-
-def test_jobs_are_scheduled_every_half_hour() -> None:
-    project = yaml.safe_load((REPOSITORY / "meltano.yml").read_text("utf-8"))
-    _, frequent = project["plugins"]["extractors"]
-    assert frequent["name"] == "tap-jobo-frequent"
-    assert frequent["select"] == ["jobs.*", "expired_jobs.*"]
-    jobs = {job["name"]: job["tasks"] for job in project["jobs"]}
-    (schedule,) = (each for each in project["schedules"] if each["interval"] == "*/30 * * * *")
-    assert jobs[schedule["job"]] == ["tap-jobo-frequent target-postgres"]

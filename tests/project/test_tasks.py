@@ -1,9 +1,10 @@
-"""The commands that `just --list` shows, and GitHub's workflows, which cannot run here."""
+"""The commands that `just --list` shows, GitHub's workflows, and what holds before a release."""
 
 from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -70,3 +71,35 @@ def test_only_the_weekly_workflow_resolves_as_of_today() -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT00:00:00Z", project["tool"]["uv"]["exclude-newer"])
     assert _workflow("weekly")["env"]["UV_EXCLUDE_NEWER"] == "0 days"
     assert "UV_EXCLUDE_NEWER" not in json.dumps(CI)
+
+
+PLACEHOLDER = "EXAMPLE-OWNER"
+(CHECK,) = (
+    step["run"]
+    for step in _workflow("release")["jobs"]["tag"]["steps"]
+    if step.get("name") == "No placeholder is left"
+)
+
+
+def _runs(script: str, folder: Path) -> bool:
+    return subprocess.run(["bash", "-e", "-c", script], cwd=folder, check=False).returncode == 0
+
+
+def test_a_tag_is_refused_while_a_placeholder_is_left(tmp_path: Path) -> None:
+    (tmp_path / ".github/workflows").mkdir(parents=True)
+    for name in ("pyproject.toml", "RELEASING.md", ".github/workflows/release.yml"):
+        (tmp_path / name).write_text(f"by {PLACEHOLDER}\n")
+    assert _runs("git init --quiet && git add .", tmp_path)
+    assert not _runs(CHECK, tmp_path)
+    (tmp_path / "pyproject.toml").write_text("by someone\n")
+    assert _runs(CHECK, tmp_path)
+
+
+def test_every_placeholder_is_on_the_list() -> None:
+    listing = ["git", "grep", "--untracked", "--name-only", PLACEHOLDER, "--", "."]
+    exceptions = [":!RELEASING.md", ":!.github/workflows", ":!tests"]
+    found = subprocess.run(
+        [*listing, *exceptions], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    page = (REPOSITORY / "RELEASING.md").read_text("utf-8")
+    assert set(found.stdout.split()) == set(re.findall(r"(?m)^\| `(.+?)` \|", page))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from typing import Any
-from uuid import UUID
 
 import pytest
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
@@ -27,17 +26,6 @@ def sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
-def _run_with(tap: Tap, *changes: dict[str, Any]) -> Run:
-    """Run it on a world whose first rows have these changes."""
-
-    def changed(body: dict[str, Any]) -> dict[str, Any]:
-        for row, change in zip(body["career_sites"], changes, strict=False):
-            row.update(change)
-        return body
-
-    return _run_on(tap, Fault(replace=changed))
-
-
 def _run_on(tap: Tap, fault: Fault) -> Run:
     """Run it to its good end on an answer that is spoiled; what comes out must be valid."""
     tap.sandbox.faults.add(fault)
@@ -53,19 +41,6 @@ def _validate(run: Run) -> None:
     for record in run.records:
         validator.validate(record)
         assert list(record) == FIELDS
-
-
-GOOD = {"id": str(UUID(int=1)), "name": "Good", "ats": "lever", "listing_url": "https://x.example"}
-"""A page of which every row lacks a field would go to quarantine."""
-
-
-def _page(*rows: Any) -> dict[str, Any]:
-    return {"career_sites": rows, "next_cursor": None, "has_more": False}
-
-
-def _first(*rows: Any) -> Fault:
-    """Answer with these rows before those of the page."""
-    return Fault(replace=lambda body: {**body, "career_sites": [*rows, *body["career_sites"]]})
 
 
 class TestFields:
@@ -91,7 +66,13 @@ class TestFields:
             {"industries": "fintech"},
             {"updated_at": "2026-02-30T00:00:00Z"},
         ]
-        run = _run_with(tap, *wrong)
+
+        def changed(body: dict[str, Any]) -> dict[str, Any]:
+            for row, change in zip(body["career_sites"], wrong, strict=True):
+                row.update(change)
+            return body
+
+        run = _run_on(tap, Fault(replace=changed))
         assert len(run.records) == 5
         errors = run.lines("ERROR")
         assert len(errors) == 6
@@ -105,7 +86,9 @@ class TestFields:
                 assert repr(value) in error
 
     def test_bytes_that_are_not_utf_8_are_replaced(self, tap: Tap) -> None:
-        body = json.dumps(_page({**GOOD, "name": "Z?rich"})).encode()
+        good = {"id": COMPANY, "ats": "lever", "listing_url": "https://x.example", "name": "Z?rich"}
+        page = {"career_sites": [good], "next_cursor": None, "has_more": False}
+        body = json.dumps(page).encode()
         run = _run_on(tap, Fault(garbage=body.replace(b"?", b"\xfc")))
         assert [record["name"] for record in run.records] == ["Z\ufffdrich"]
 
@@ -115,7 +98,8 @@ class TestRows:
         self, tap: Tap, sandbox: Sandbox
     ) -> None:
         bad = [None, "row", ["row"], {"name": "Nameless"}, {"id": 5}, {"id": COMPANY[:-1]}]
-        run = _run_on(tap, _first(*bad))
+        fault = Fault(replace=lambda body: {**body, "career_sites": [*bad, *body["career_sites"]]})
+        run = _run_on(tap, fault)
         assert len(run.records) == 5
         errors = run.lines("ERROR")
         assert len(errors) == len(bad)

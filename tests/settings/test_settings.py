@@ -190,11 +190,6 @@ class TestRefusedByTheProcess:
         assert run.stdout == ""
         assert sandbox.ledger == []
 
-    def test_run_without_configuration_asks_for_the_key(self, tap: Tap) -> None:
-        line = complaint(execute([str(COMMAND)], tap.environment()))
-        assert "'api_key' is missing" in line
-        assert "TAP_JOBO_API_KEY" in line
-
 
 class TestVariableNames:
     def test_mistyped_variable_that_meltano_does_not_read(self, tap: Tap, sandbox: Sandbox) -> None:
