@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
-from requests import PreparedRequest
 
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.api.api_clock import ApiClock, read_api_clock
@@ -25,19 +24,12 @@ SECOND = timedelta(seconds=1)
 DAY = 24 * 3600
 
 
-def _read(ahead: float, dates: Sequence[datetime | None] = (NOON,)) -> ApiClock:
+def _read(ahead: float) -> ApiClock:
     """Read the clock at noon, with a local clock that is so many seconds ahead."""
-    left = iter(dates)
-
-    class Client:
-        def fetch(self, *_: object, **__: object) -> ApiResponse:
-            date = next(left)
-            return ApiResponse(b"", 404, {"Date": format_datetime(date)} if date else {})
-
+    response = ApiResponse(b"", 404, {"Date": format_datetime(NOON)})
+    client, request = Mock(fetch=Mock(return_value=response)), Mock(headers={})
     clock = FakeClock(skew=timedelta(seconds=ahead))
-    request = PreparedRequest()
-    request.prepare_headers({})
-    return read_api_clock(Client(), lambda _path: request, clock, LOGGER)  # type: ignore[arg-type]
+    return read_api_clock(client, lambda _path: request, clock, LOGGER)
 
 
 class TestRequest:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import requests
@@ -28,16 +29,14 @@ def sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
-def warnings(
-    sandbox: Sandbox, shutdown: ShutdownSignal | None = None, **settings: Any
-) -> list[str]:
+def warnings(sandbox: Sandbox, **settings: Any) -> list[str]:
     """Check settings, and see that nobody waited and that nothing was billed."""
     clock = FakeClock()
     with ApiSession(sandbox.url) as session:
         client = Client(
             session=session,
             key=sandbox.api_key,
-            shutdown=shutdown or ShutdownSignal(clock),
+            shutdown=ShutdownSignal(clock),
             clock=clock,
             logger=LOGGER,
         )
@@ -91,7 +90,7 @@ class TestLists:
     def test_value_that_jobo_does_not_list(
         self, sandbox: Sandbox, name: str, values: list[Any], similar: str
     ) -> None:
-        (warning,) = warnings(sandbox, None, **{name: values})
+        (warning,) = warnings(sandbox, **{name: values})
         why = f"Jobo does not list {values[0]!r}, so it matches no rows."
         assert warning == f"Setting '{name}': {why}{similar}"
 
@@ -142,11 +141,11 @@ class TestNothingDependsOnThem:
         assert why in record.getMessage()
         assert len(sandbox.ledger) == 1
 
-    def test_signal_ends_the_run_here_too(self, sandbox: Sandbox) -> None:
-        class Signaled(ShutdownSignal):
-            def check(self) -> None:
-                raise InterruptedRunError(15)
-
+    def test_signal_ends_the_run_here_too(
+        self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        signaled = Mock(side_effect=InterruptedRunError(15))
+        monkeypatch.setattr(ShutdownSignal, "check", signaled)
         with pytest.raises(InterruptedRunError):
-            warnings(sandbox, Signaled(FakeClock()), **UNKNOWN)
+            warnings(sandbox, **UNKNOWN)
         assert sandbox.ledger == []

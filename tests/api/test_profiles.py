@@ -70,11 +70,9 @@ def _request(sandbox: Sandbox, path: str) -> requests.PreparedRequest:
     return requests.Request("GET", sandbox.url + path, headers=key).prepare()
 
 
-@contextlib.contextmanager
-def _sandbox(clock: FakeClock, size: int) -> Iterator[Sandbox]:
+def _sandbox(clock: FakeClock, size: int) -> Sandbox:
     """A sandbox whose time is that of the clock."""
-    with Sandbox(size=size, clock=clock.unix_time) as sandbox:
-        yield sandbox
+    return Sandbox(size=size, clock=clock.unix_time)
 
 
 def _read(profiles: Profiles, sandbox: Sandbox) -> list[str]:

@@ -153,7 +153,7 @@ class TestErrorsThatMayBeBilled:
     def test_they_never_pass_the_budget(self, quick_tap: Tap, sandbox: Sandbox) -> None:
         sandbox.faults.add(Fault(send_as=504, times=None), endpoint="feed")
         run = quick_tap.run_quickly(max_credits=2 * PAGE_CREDITS)
-        assert run.returncode == 0, run.stderr
+        assert "504. The budget is reached" in complaint(run)
         assert sandbox.credits_billed == 2 * PAGE_CREDITS
 
 

@@ -15,10 +15,18 @@ from typing import Any
 import pytest
 import yaml
 
-from jobo_sandbox import Fault, Hold
-from tests.journal.helpers import damage, journal_command, names, pages, replayed, rewrite
+from jobo_sandbox import Fault
+from tests.journal.helpers import (
+    damage,
+    journal_command,
+    names,
+    pages,
+    replayed,
+    rewrite,
+    run_meanwhile,
+)
 from tests.support import COMMAND, Run, Tap, execute
-from tests.support.crash import cut_in_request, finish, wait_for
+from tests.support.crash import cut_in_request
 from tests.support.repository import REPOSITORY
 
 
@@ -162,18 +170,12 @@ def test_drop_of_an_unknown_name_or_of_nothing_drops_nothing(tap: Tap, folder: P
     assert len(pages(folder)) == 3
 
 
-def test_drop_refuses_while_a_run_is_in_progress(tap: Tap, folder: Path) -> None:
-    hold = Hold()
-    tap.sandbox.faults.add(Fault(hold=hold), on=2)
-    process = tap.start()
-    hold.wait()
-    wait_for(lambda: len(pages(folder)) == 1)
-    line = refusal(journal_command(tap, "drop", "--all"))
-    assert "is in progress" in line
-    assert len(written(tap, "export")) == 1
-    hold.release()
-    run, _ = finish(process, [])
-    assert run.returncode == 0
+def test_drop_refuses_while_a_run_is_in_progress(tap: Tap) -> None:
+    def drop(_: object) -> None:
+        assert "is in progress" in refusal(journal_command(tap, "drop", "--all"))
+        assert len(written(tap, "export")) == 1
+
+    assert run_meanwhile(tap, drop).returncode == 0
     assert written(tap, "drop", "--all")
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from jobo_sandbox import Fault, Hold
 from tests.journal.helpers import (
     damage,
     header,
@@ -17,10 +16,11 @@ from tests.journal.helpers import (
     pages,
     replayed,
     rewrite,
+    run_meanwhile,
     run_unprivileged,
 )
-from tests.support import Run, Tap, complaint, execute
-from tests.support.crash import cut_in_request, finish, rows_billed_twice, widen_pipe
+from tests.support import Tap, complaint, execute
+from tests.support.crash import cut_in_request, rows_billed_twice
 
 # A damaged page ends its stream before anything of it is billed
 
@@ -105,11 +105,6 @@ def test_a_sync_that_a_kill_cut_short_is_ignored(tap: Tap, folder: Path) -> None
 # A journal that cannot be used at all ends the run before its first request
 
 
-def file_in_the_way(folder: Path) -> None:
-    folder.mkdir()
-    (folder / "v1").touch()
-
-
 def closed_folder(folder: Path) -> None:
     folder.mkdir(mode=0o500)
 
@@ -119,7 +114,7 @@ def unreadable_folder(folder: Path) -> None:
     (folder / "v1").mkdir(mode=0o000)
 
 
-@pytest.mark.parametrize("spoil", [Path.touch, file_in_the_way, closed_folder, unreadable_folder])
+@pytest.mark.parametrize("spoil", [Path.touch, closed_folder, unreadable_folder])
 def test_an_unusable_journal_ends_the_run(
     tap: Tap, folder: Path, spoil: Callable[[Path], None]
 ) -> None:
@@ -147,25 +142,12 @@ def test_a_disk_that_stays_full_costs_a_warning_and_names_the_risk(tap: Tap, fol
     assert pages(folder) == []
 
 
-def run_with_change(tap: Tap, change: Callable[[], object]) -> Run:
-    """Run the tap, and make a change while its second request is in progress."""
-    hold = Hold()
-    tap.sandbox.faults.add(Fault(hold=hold), on=2)
-    process = tap.start()
-    widen_pipe(process)
-    hold.wait(30)
-    change()
-    hold.release()
-    run, _ = finish(process, [])
-    return run
-
-
 def test_a_folder_that_vanishes_ends_the_run_before_its_next_request(
     tap: Tap, folder: Path
 ) -> None:
     """It was removed, or unmounted: another run may go on with it."""
 
-    run = run_with_change(tap, lambda: folder.rename(folder.with_name("away")))
+    run = run_meanwhile(tap, lambda _: folder.rename(folder.with_name("away")))
     assert "goes on at the same time" in complaint(run)
     assert tap.sandbox.rows_billed == 100
     assert len(run.ids) == 50
@@ -176,11 +158,11 @@ def test_a_folder_that_vanishes_ends_the_run_before_its_next_request(
 
 
 def test_a_page_that_another_run_has_written_ends_this_one(tap: Tap, folder: Path) -> None:
-    def write() -> None:
+    def write(_: object) -> None:
         (first,) = pages(folder)
         first.with_name("000002.page").write_bytes(b"another run's")
 
-    run = run_with_change(tap, write)
+    run = run_meanwhile(tap, write)
     line = complaint(run)
     assert "goes on at the same time" in line
     assert re.search(r"it has written v1/career_sites-\w+/000001/000002\.page", line)

@@ -4,27 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jobo_sandbox import Fault, Hold
+from tests.journal.helpers import replayed, run_meanwhile
 from tests.support import Tap, complaint
-from tests.support.crash import finish
 
 
 def test_only_a_run_that_shares_the_journal_key_is_refused(tap: Tap) -> None:
-    hold = Hold()
-    tap.sandbox.faults.add(Fault(hold=hold), on=2)
-    first = tap.start()
-    hold.wait()
-    line = complaint(tap.run())
-    assert "Another run of career_sites" in line
-    assert "journal_dir" in line
-    assert "Another run" in complaint(tap.run(api_key="jbe_test_another"))  # a rotated key
-    assert len(tap.sandbox.feed_requests) == 2
-    other = tap.run(founded_after=1980)
-    assert other.returncode == 0, other.stderr
-    assert other.ids
-    assert tap.run("--test").returncode == 0
-    hold.release()
-    run, _ = finish(first, [])
+    def run_others(_: object) -> None:
+        line = complaint(tap.run())
+        assert "Another run of career_sites" in line
+        assert "journal_dir" in line
+        assert "Another run" in complaint(tap.run(api_key="jbe_test_another"))  # a rotated key
+        assert len(tap.sandbox.feed_requests) == 2
+        assert replayed(tap.run(founded_after=1980)) == 0
+        assert tap.run("--test").returncode == 0
+
+    run = run_meanwhile(tap, run_others)
     assert run.returncode == 0, run.stderr
     assert len(run.ids) == 120
     assert tap.run().returncode == 0

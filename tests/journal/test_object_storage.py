@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -14,15 +15,14 @@ from typing import Any
 
 import pytest
 
-from jobo_sandbox import Fault, Hold, Sandbox
-from tests.journal.helpers import replayed
+from jobo_sandbox import Sandbox
+from tests.journal.helpers import replayed, run_meanwhile
 from tests.support import Run, Tap, complaint, execute
 from tests.support.crash import (
     cut_in_request,
     finish,
     rows_billed_twice,
     wait_for,
-    widen_pipe,
 )
 from tests.support.process import environment
 from tests.support.s3 import S3, Weather, serve_in_weather
@@ -117,20 +117,16 @@ def test_nothing_in_the_bucket_or_log_tells_a_secret(tap: Container, s3: S3) -> 
 def test_a_page_is_in_the_bucket_before_its_records_and_a_second_run_is_refused(
     tap: Container, s3: S3
 ) -> None:
-    hold = Hold()
-    tap.sandbox.faults.add(Fault(hold=hold), on=2)
-    first = tap.start()
-    widen_pipe(first)
-    hold.wait()
-    assert len(pages(s3)) == 1
-    line = complaint(tap.run())
-    assert len(tap.sandbox.feed_requests) == 2
-    hold.release()
-    run, _ = finish(first, [])
+    def run_second(first: subprocess.Popen[str]) -> None:
+        assert len(pages(s3)) == 1
+        line = complaint(tap.run())
+        assert "Another run of career_sites in s3://journals/pipelines/jobo" in line
+        assert f"(process {first.pid} on " in line
+        assert len(tap.sandbox.feed_requests) == 2
+
+    run = run_meanwhile(tap, run_second)
     assert run.returncode == 0, run.stderr
     assert len(pages(s3)) == 3
-    assert "Another run of career_sites in s3://journals/pipelines/jobo" in line
-    assert f"(process {first.pid} on " in line
     assert tap.run(state=run.state).returncode == 0
     assert len(pages(s3)) == 1  # what that run fetched: the rest was acknowledged
 
@@ -158,24 +154,20 @@ def test_a_signal_ends_the_wait_for_a_lease(tap: Container, later: Container) ->
 def test_a_paused_run_stops_once_another_has_its_lease(
     tap: Container, later: Container, weather: Weather
 ) -> None:
-    hold = Hold()
-    tap.sandbox.faults.add(Fault(hold=hold), on=2)
-    paused = tap.start()
-    widen_pipe(paused)
-    hold.wait()
-    paused.send_signal(signal.SIGSTOP)
-    other = later.run()
-    assert replayed(other) == 50
-    billed = tap.sandbox.rows_billed
-    weather.requests.clear()
-    paused.send_signal(signal.SIGCONT)
-    # It asks again and again; once it has asked a third time, it knows the first answers.
-    wait_for(lambda: [m for m, path in weather.requests if "/leases/" in path].count("GET") > 2)
-    hold.release()
-    run, _ = finish(paused, [])
+    def run_other(paused: subprocess.Popen[str]) -> None:
+        paused.send_signal(signal.SIGSTOP)
+        assert replayed(later.run()) == 50
+        billed.append(tap.sandbox.rows_billed)
+        weather.requests.clear()
+        paused.send_signal(signal.SIGCONT)
+        # It asks again and again; once it has asked a third time, it knows the first answers.
+        wait_for(lambda: [m for m, path in weather.requests if "/leases/" in path].count("GET") > 2)
+
+    billed: list[int] = []
+    run = run_meanwhile(tap, run_other)
     # The page in flight is the other run's: the fence finds it before the lease is looked at.
     assert "it has written v1/career_sites-" in complaint(run)
-    assert tap.sandbox.rows_billed == billed + 50
+    assert tap.sandbox.rows_billed == billed[0] + 50
     assert run.bookmark["scan"]["rows"] == 50
 
 

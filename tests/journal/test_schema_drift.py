@@ -16,14 +16,6 @@ Row = dict[str, Any]
 Body = dict[str, Any]
 
 
-def changed(**changes: Any) -> Callable[[Body], Body]:
-    return lambda body: {**body, **changes}
-
-
-def without(name: str) -> Callable[[Body], Body]:
-    return lambda body: {key: body[key] for key in body if key != name}
-
-
 def each_row(**changes: Any) -> Callable[[Body], Body]:
     """A change in all rows of a page; a function is called with the old value."""
 
@@ -52,8 +44,8 @@ def rows_without_id(*numbers: int) -> list[Row]:
 
 
 ENVELOPES: dict[str, Callable[[Body], Body]] = {
-    "no has_more": without("has_more"),
-    "has_more without a cursor": changed(next_cursor=None),
+    "no has_more": lambda body: {key: body[key] for key in body if key != "has_more"},
+    "has_more without a cursor": lambda body: {**body, "next_cursor": None},
     "another envelope": lambda body: {"rows": body["career_sites"], "more": True},
 }
 ROWS: dict[str, tuple[str, Callable[[Body], Body]]] = {
