@@ -322,6 +322,8 @@ class SharedJournal(RuleBasedStateMachine):
         slow[0].is_alone = False
         outcome = self.go(pipe, slow, pages=pages) if pages else "paused"
         pipe.is_excused |= p == q and not pages  # its state will be old
+        # A cursor that is rejected only once makes one run start over, and the other go on.
+        pipe.is_excused |= p == q and self.api.rejections > 0
         for _ in range(runs):
             self.attempt(other, accident=Accident(pages=budget))
         pipe.is_excused |= p == q and not pages
