@@ -20,7 +20,7 @@ def run() -> None:
     except Exception as error:  # noqa: BLE001 - of any type
         why = " ".join(f"{error}".split())
         sys.exit(
-            f"Error: Logging cannot be set up ({why}): check TAP_JOBO_LOGLEVEL, LOGLEVEL, and the "
+            f"Error: Logging cannot be set up ({why}). Check TAP_JOBO_LOGLEVEL, LOGLEVEL, and the "
             "file that SINGER_SDK_LOG_CONFIG names."
         )
     try:
@@ -36,7 +36,7 @@ def run() -> None:
     except click.Abort:
         sys.exit(128 + signal.SIGINT)
     except Exception:  # noqa: BLE001 - a bug: its traceback goes through the redacting log
-        _end_log("This is a bug of tap-jobo, please report it.", exc_info=True)
+        _end_log("This is a bug in tap-jobo. Please report it.", exc_info=True)
     sys.exit(1)
 
 

@@ -94,5 +94,5 @@ class InterruptedRunError(TapJoboError):
 
     def __init__(self, signum: int) -> None:
         name = signal.Signals(signum).name
-        super().__init__(f"Stopped by signal {signum} ({name}); the next run resumes from here.")
+        super().__init__(f"Stopped by signal {signum} ({name}). The next run resumes from here.")
         self.exit_code = 128 + signum

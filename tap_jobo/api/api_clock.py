@@ -82,8 +82,8 @@ def _compare(date: datetime, local: datetime, logger: logging.Logger) -> None:
     if abs(skew) > _TOLERATED_SKEW:
         logger.warning(
             "The local clock is %.0f minutes %s the API's clock, and the bookmark follows the "
-            "earlier one. If the local one is behind, every run bills the rows that changed in "
-            "between again. Set the local clock.",
+            "earlier one. If the local clock is behind, rows that changed in between are billed "
+            "again in every run. Set the local clock.",
             abs(skew).total_seconds() / 60,
             "behind" if skew < timedelta(0) else "ahead of",
         )

@@ -38,7 +38,7 @@ class Budget:
         self.balance = balance
         if self._alert_threshold is not None and balance < self._alert_threshold:
             self._logger.warning(
-                "The balance of %s credits (%s) is below credits_alert_threshold %s.",
+                "The balance of %s credits (%s) is below credits_alert_threshold %s. Top up.",
                 f"{balance:,}",
                 dollars(balance),
                 f"{self._alert_threshold:,}",
@@ -65,7 +65,7 @@ class FeedCost:
             raise ConfigError(
                 f"Setting 'max_credits' ({self._budget.max_credits:,}) is below the {cost:,} "
                 f"credits of one page of {plural(rows, 'row')} of {self._spec.name}, so no run "
-                f"could make progress: set it to {cost:,} or more{smaller}. If your plan's rows "
+                f"could make progress. Set it to {cost:,} or more{smaller}. If your plan's rows "
                 "are free, remove max_credits."
             )
 
@@ -133,7 +133,7 @@ class FeedCost:
             return ""
         return (
             f"Jobo deducted {deducted:,} credits ({dollars(deducted)}) for "
-            f"{plural(rows, 'row')} of {self._spec.name}, at {price:g} credits per row so far"
+            f"{plural(rows, 'row')} of {self._spec.name}. The price was {price:g} credits per row"
         )
 
     def _deducted(self, headers: Mapping[str, str]) -> int | None:

@@ -169,7 +169,7 @@ def _next_cursor(cursor: object, *, has_more: bool) -> str | None:
     if cursor and sanitize_text(cursor) != cursor:
         raise _broken("has a 'next_cursor' that cannot be sent back")
     if has_more and not cursor:
-        raise _broken("says has_more without a 'next_cursor'")
+        raise _broken("has 'has_more' without a 'next_cursor'")
     return cursor
 
 

@@ -32,7 +32,7 @@ announces a response for which http.client does not wait."""
 _ADVICE: Final[Mapping[int, str]] = {
     400: "Check the filters and start_date.",
     401: "Set api_key to a valid key of your account.",
-    403: "The plan or the key does not include this: contact Jobo.",
+    403: "The plan or the key does not include this. Contact Jobo.",
 }
 _MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -83,7 +83,7 @@ def _refusal(status: int, message: str, facts: Facts, forbidden: str | None) -> 
     if status == HTTPStatus.FORBIDDEN:
         return ApiError(f"{message}. {forbidden or advice}")
     if status < HTTPStatus.BAD_REQUEST:
-        advice = "The key must not follow a redirect: correct api_url."
+        advice = "To protect the key, redirects are not followed. Correct api_url."
     return (NotFoundError if status == HTTPStatus.NOT_FOUND else RejectedError)(message, advice)
 
 

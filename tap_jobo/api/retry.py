@@ -94,8 +94,8 @@ class Retry:
     def _after_possibly_billed(self, failure: FailedTryError) -> float:
         if (wait := next(self._waits, None)) is None:
             raise ApiError(
-                f"{failure} (given up after {len(POSSIBLY_BILLED_WAITS) + 1} tries, and each may "
-                "have been billed). Run again later: the next run resumes from here."
+                f"{failure} (given up after {len(POSSIBLY_BILLED_WAITS) + 1} tries, each possibly "
+                "billed). Run again later: the next run resumes from here."
             )
         return wait * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
 

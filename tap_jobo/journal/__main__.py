@@ -86,7 +86,7 @@ def export(journal_dir: str | None, *, quarantined: bool) -> None:
                 except DamagedPageError as error:
                     problems.append(f"{kept.page_id(number)} {error}")
     if problems:
-        raise click.ClickException(f"Everything else is exported. {'; '.join(problems)}.")
+        raise click.ClickException(f"{'; '.join(problems)}. Everything else is exported.")
 
 
 @main.command()
@@ -120,7 +120,7 @@ def drop(
         )
         if not yes:
             if not sys.stdin.isatty():
-                raise click.ClickException(f"This drops {what}. Add --yes. Nothing is dropped.")
+                raise click.ClickException(f"Nothing was dropped. To drop {what}, add --yes.")
             click.confirm(f"Drop {what}?", abort=True)
         for kept, first in firsts:
             _drop(store, kept, first)
@@ -152,8 +152,8 @@ def _chosen(
             chosen.append((kept, min(wanted)))
     if unknown:
         raise click.ClickException(
-            f"The journal has no page or sync {_printable(', '.join(sorted(unknown)))}: `list` "
-            "shows what it has. Nothing is dropped."
+            f"The journal has no page or sync {_printable(', '.join(sorted(unknown)))}. Nothing "
+            "was dropped. Run `tap-jobo-journal list` to see what it has."
         )
     return chosen
 

@@ -142,9 +142,9 @@ class Journal:
         unused = [each for each in self._syncs.values() if each.sync.id not in line]
         if worth := [each for each in self._not_superseded(unused) if each.pages]:
             self._logger.warning(
-                "The journal holds %s, worth %s, of %s that this run does not use: they belong to "
-                "another lookback_minutes, start_date, or state. To use them, run with that. They "
-                "are dropped 30 days after the last of them.",
+                "The journal holds %s, worth %s, of %s that this run does not use, because they "
+                "belong to another lookback_minutes, start_date, or state. To use them, set "
+                "that again. They expire 30 days after the last of them.",
                 plural(sum(len(each.pages) for each in worth), "page"),
                 dollars(sum(map(self._contents.credits, worth))),
                 self._key.stream,
@@ -228,7 +228,7 @@ class Journal:
                 "pages repeated without an end. Nothing is billed until you decide. To start a new "
                 f"sync, drop it with `tap-jobo-journal drop {kept.sync.id}`: its "
                 f"{dollars(self._contents.credits(kept))} may then be billed again. Or read "
-                "everything again, with on_missing_state set to resync and without a state."
+                "everything again: run without a state, with on_missing_state set to 'resync'."
             )
 
     def warn_if_restored(self, completed: str, pending: Sync | None) -> None:
@@ -240,8 +240,8 @@ class Journal:
         if max((each.sync.number for each in named if each), default=0) < last.number:
             self._logger.warning(
                 "The state of %s is older than the last complete sync in the journal (of %s), so "
-                "rows are billed again. It was restored, or another pipeline shares this journal: "
-                "then give each its own journal_dir.",
+                "rows are billed again. Either it was restored, or another pipeline shares this "
+                "journal. In that case, give each pipeline its own journal_dir.",
                 self._key.stream,
                 last.bookmark,
             )
@@ -299,12 +299,11 @@ class Journal:
         """Log that the pages of a sync are replayed, from its next one on."""
         count = sum(number > sync.pages for number in self._syncs[sync.number].pages)
         self._logger.info(
-            "Replaying %s from the journal %s, free: billed since %s, and not covered by the "
-            "state. To bill them again instead, run `tap-jobo-journal drop %s`.",
+            "Replaying %s from the journal %s, free. They were billed since %s, and the state "
+            "does not cover them.",
             plural(count, "page"),
             self._store.location,
             page.header.received_at,
-            page.name,
         )
 
     def put(self, sync: Sync, raw: RawPage) -> JournaledPage:
@@ -390,7 +389,7 @@ class Journal:
 
     def _fenced(self, what: str) -> JournalError:
         return JournalError(
-            f"Another run of {self._key.stream} goes on at the same time in the journal "
+            f"Another run of {self._key.stream} writes at the same time to the journal "
             f"{self._store.location}: it {what}. This run ends, because both would be billed for "
             "the same pages. The page in flight may be billed again. Run again once no other run "
             "is in progress, or give each pipeline its own journal_dir."
@@ -435,8 +434,8 @@ class Journal:
         except StoreError as error:
             raise JournalError(
                 f"The journal {self._store.location} cannot be used ({error}). The run ends, "
-                "because pages could be billed again. Make it a place that this user can read and "
-                "write, change journal_dir, or set journal to false."
+                "because pages could be billed again. Make sure that this user can read and write "
+                "it, change journal_dir, or set journal to false."
             ) from error
 
 

@@ -104,7 +104,7 @@ class Lease:
         if why := self._lost or (is_expired and "it could not be renewed in time"):
             raise JournalError(
                 f"The lease of {self._what} was lost: {why}. The run stops between two pages, "
-                "because two runs would be billed for them. The next run resumes from here."
+                "or both runs would pay for the same pages. The next run resumes from here."
             )
 
     def release(self) -> None:
@@ -150,8 +150,8 @@ class Lease:
             is_safe = is_safe and not self._put(self._content(is_released=True), mode)
         if not is_safe:
             raise JournalError(
-                f"The store of {self._what} cannot keep two runs apart: it ignores the conditions "
-                "of writes (If-None-Match, If-Match). Set journal_dir to another store or a folder."
+                f"The store of {self._what} cannot keep two runs apart: it ignores If-Match and "
+                "If-None-Match. Nothing was billed. Set journal_dir to another store or a folder."
             )
 
     def _keep(self) -> None:

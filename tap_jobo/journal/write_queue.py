@@ -75,7 +75,7 @@ class WriteQueue:
             self._is_failing = True
             self._logger.warning(
                 "The journal %s cannot be written (%s). The run continues, and its pages wait in "
-                "memory: a crash may bill them again. Make room, or change journal_dir.",
+                "memory. A crash may bill them again. Make room, or change journal_dir.",
                 self._store.location,
                 error,
             )

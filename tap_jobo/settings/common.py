@@ -30,9 +30,9 @@ def _is_path(text: str) -> bool:
 JOURNAL_DIR: Final = Setting(
     name="journal_dir",
     description=(
-        "Folder of the journal, by default in the user's state folder; or, with the extra "
-        "`tap-jobo[cloud]`, s3://bucket/prefix, gs://bucket/prefix or azure://container/prefix "
-        "(credentials from the environment). Pipelines with the same filters need separate "
+        "Where to store the journal: a folder (default: in the user's state folder) or, with the "
+        "extra `tap-jobo[cloud]`, s3://bucket/prefix, gs://bucket/prefix, or azure://container/"
+        "prefix (credentials from the environment). Pipelines with the same filters need separate "
         "locations, even if their API keys differ."
     ),
     type=of.text(
@@ -72,9 +72,9 @@ SOURCE: Final = (
         name="lookback_minutes",
         description=(
             "How many minutes before the bookmark the next sync starts, to catch rows that arrive "
-            "late; 10,080 (a week) at most. Rows that changed within that time before the last "
-            "sync are billed again: with 15 minutes, about 4% extra for a run every six hours, and "
-            "up to 100% for a run every 15 minutes."
+            "late; 10,080 (a week) at most. Rows that changed in these minutes are billed again. "
+            "15 minutes add about 4% to the cost of a run every six hours, and up to 100% to that "
+            "of a run every 15 minutes."
         ),
         type=of.integer(0, 10_080),
         default=15,
@@ -86,11 +86,11 @@ CONTROL: Final = (
     Setting(
         name="on_filter_change",
         description=(
-            "What to do if the filters differ from those in the state so that rows would be "
-            "missing: `error` stops before any billed request, `keep` resumes from the bookmark "
-            "(rows that match only the new filters and last changed before it stay missing), "
-            "`resync` reads all matching rows from the start (each is billed). If the filters are "
-            "only narrowed and no sync is unfinished, nothing is missing and the run continues."
+            "What to do if you change the filters so that rows would be missing. `error`: stop "
+            "before any billed request. `keep`: continue from the bookmark; rows that match only "
+            "the new filters and last changed before it stay missing. `resync`: read all matching "
+            "rows from the start; each is billed. If you only narrow the filters and no sync is "
+            "in progress, no row is missing and the run continues."
         ),
         type=of.choice("error", "resync", "keep"),
         default="error",
@@ -98,9 +98,9 @@ CONTROL: Final = (
     Setting(
         name="on_missing_state",
         description=(
-            "What to do if there is no state, but the journal knows of a complete sync: `error` "
-            "stops before any request, `resync` reads everything again (each row is billed), "
-            "`resume:ID`, with the id that the error prints, goes on from that sync. Resume only "
+            "What to do if there is no state, but the journal records a complete sync. `error`: "
+            "stop before any request. `resync`: read everything again; each row is billed. "
+            "`resume:ID`, with the id that the error prints: continue from that sync. Resume only "
             "if the warehouse still has the rows and no other pipeline uses the journal."
         ),
         type=of.text(
@@ -112,8 +112,8 @@ CONTROL: Final = (
     Setting(
         name="max_credits",
         description=(
-            "Maximum credits per run (1,000 credits are $1). When it is reached, the run stops "
-            "cleanly (exit code 0) and the next run resumes from there."
+            "Maximum credits per run (1,000 credits are $1). When they are used, the run stops "
+            "with exit code 0, and the next run resumes from there."
         ),
         type=of.integer(1),
     ),

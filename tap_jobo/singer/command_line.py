@@ -84,7 +84,7 @@ class CommandLine(Tap):
         # A target that stores the state would otherwise store one without the bookmarks.
         cast("StdoutWriter", self.message_writer).omits_states = True
         self.run_sync_dry_run(streams=streams)
-        shown = [f"{urlsplit(run.url).hostname} answered"]
+        shown = [f"{urlsplit(run.url).hostname} responded"]
         if any(stream.needs_key for stream in streams):
             shown.append("the key is valid")
         if run.budget.balance is not None:

@@ -80,11 +80,11 @@ class FeedStream(JoboStream):
         if self._follower and not self._follower.selected:
             raise ConfigError(
                 "Setting 'company_ids' or 'company_ids_file' names companies, but the stream "
-                "companies is not selected: select it, or remove the setting."
+                "companies is not selected. Select it, or remove the setting."
             )
         self.logger.warning(
-            "Company ids are set: only their profiles are read, and no %s. Deselect %s to silence "
-            "this warning.",
+            "Company ids are set, so only their profiles are read, and no %s. To silence this "
+            "warning, deselect %s.",
             self.name.replace("_", " "),
             self.name,
         )

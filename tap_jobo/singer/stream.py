@@ -92,7 +92,7 @@ class JoboStream(RESTStream[Any]):
         self._run.start()
         if self.is_mapped_out:
             self.logger.warning(
-                "Setting 'stream_maps' removes %s: nothing is read for it.", self.name
+                "Setting 'stream_maps' removes %s, so the run does not read it.", self.name
             )
             return
         try:
@@ -162,7 +162,7 @@ class JoboStream(RESTStream[Any]):
         is_known = "id" in self.effective_schema.get("properties", {})
         if not (is_known and self.mask["properties", "id"]):
             raise ConfigError(
-                f"The catalog deselects the field 'id' of {self.name}, its primary key: select it."
+                f"The catalog deselects the field 'id' of {self.name}, its primary key. Select it."
             )
 
     @property

@@ -74,7 +74,7 @@ class StdoutWriter(MsgSpecWriter):
 
 def _write(lines: bytearray, shutdown: ShutdownSignal) -> None:
     if sys.stdout is None:
-        raise OutputError("Standard output is closed: the tap's messages go there.")
+        raise OutputError("Standard output is closed. Pass the tap's messages to a target.")
     try:
         number = sys.stdout.fileno()
     except OSError:  # the SDK's tests put a buffer in its place

@@ -43,7 +43,6 @@ def objects(name: str, description: str, *members: th.Property[Any]) -> th.Prope
 
 RESCUED_DATA: Final = text(
     problems.RESCUED_DATA,
-    "JSON object of data that the other fields cannot hold: fields that this version does not "
-    "know, and values of the wrong type, by their path, such as funding_rounds[0].raised_amount. "
-    "Null if there is none.",
+    "JSON object of values that do not fit the schema (unknown fields and wrong types), keyed by "
+    "path, such as funding_rounds[0].raised_amount. Null if everything fits.",
 )

@@ -229,7 +229,7 @@ class FeedSync:
         except EndlessFeedError as error:
             self.journal.end(sync)
             then = (
-                "Later runs end before they are billed, until you drop the sync with "
+                "Later runs end before anything is billed, until you drop the sync with "
                 f"`tap-jobo-journal drop {sync.id}` or run a full refresh"
                 if self.journal.is_on
                 else "The next run resumes from here"
@@ -248,24 +248,24 @@ class FeedSync:
             how = "a full refresh (without state)"
             if sync.since:
                 how = (
-                    "the tap with a state in which 'started_at' of 'scan' is null; a full refresh "
-                    "(without state) is billed for all rows"
+                    "the tap with 'started_at' of 'scan' set to null in the state; in a full "
+                    "refresh (without state), every row is billed"
                 )
             raise ApiError(
-                f"{rejection}, again in a sync that was started over once. To start over again and "
-                f"be billed for the {cost}, run {drop}{how}."
+                f"{rejection}. The sync has already started over once, so it ends. To start over "
+                f"again and be billed again for the {cost}, run {drop}{how}."
             ) from rejection
-        self._logger.warning("%s. The sync starts over and bills the %s again.", rejection, cost)
+        self._logger.warning("%s. The sync starts over. Jobo bills the %s again.", rejection, cost)
         return self.journal.resume(self.start.restarted(sync), None)
 
     def _ways_out(self, page: JournaledPage) -> str:
         if not self.journal.is_on:
-            return "The state is unchanged, so the next run requests the page again"
+            return "The state is unchanged, so the next run fetches and pays for the page again"
         price = page.header.credits or self.start.batch_size * self._spec.list_price
         return (
-            f"The page stays in the journal as {page.name}, and the state is unchanged: a newer "
-            f"tap-jobo will replay it free. Or drop it with `tap-jobo-journal drop {page.name}`; "
-            f"fetching it again costs {dollars(price)}"
+            f"The page stays in the journal as {page.name}, and the state is unchanged. Upgrade "
+            "tap-jobo to replay the page free, or drop it with `tap-jobo-journal drop "
+            f"{page.name}`: fetching it again costs {dollars(price)}"
         )
 
     def _report_missing_rows(self, sync: Sync) -> None:

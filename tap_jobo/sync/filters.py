@@ -60,7 +60,7 @@ class FilterChange:
         )
         if state.bookmark and not self.is_full_table:
             ways = (
-                "To resume from the bookmark "
+                "To continue from the bookmark "
                 f"{format_timestamp(state.bookmark)}, set on_filter_change to 'keep': "
                 f"{self._what_keep_misses(state)}. To read everything that matches from the start, "
                 f"set it to 'resync': {cost}."
@@ -72,9 +72,9 @@ class FilterChange:
             )
         way_back = "Or change the filters back"
         if state.pending or are_pages_waiting:
-            ways += " Both drop the unfinished sync with the old filters, and bill its rows again."
+            ways += " Both drop the unfinished sync of the old filters: its rows are billed again."
             way_back += " and complete that sync first"
-        return StateError(f"{self.describe()}. {ways} {way_back}.")
+        return StateError(f"{self.describe()}. Nothing was billed. {ways} {way_back}.")
 
     def _what_keep_misses(self, state: StreamState) -> str:
         if state.pending and state.pending.since is None:

@@ -49,10 +49,10 @@ def check_for_schema_drift(
         alike = max(journal.quarantined_with(rows, field), len(rows))
         if alike >= MIN_BAD_ROWS:
             raise FormatError(
-                f"None of the last {alike:,} rows of {stream} has a usable '{field}', which the "
-                "API never omits: its format has changed. Nothing of this page was emitted. Rows "
-                "of earlier pages are in quarantine: to look at them, run `tap-jobo-journal export "
-                "--quarantined`; to start the count again, `tap-jobo-journal drop --quarantined`"
+                f"None of the last {alike:,} rows of {stream} has a usable '{field}', so the API's "
+                "format has changed. No row of this page was emitted. Rows of earlier pages are "
+                "quarantined. To see them, run `tap-jobo-journal export --quarantined`. To start "
+                "the count again, run `tap-jobo-journal drop --quarantined`"
             )
     if bad and journal.is_on:
         journal.quarantine(rows, bad[0])
@@ -81,13 +81,13 @@ class LoopGuard:
             self._empty += 1
         if self._empty >= MAX_EMPTY:
             raise EndlessFeedError(
-                f"The feed makes no progress: {MAX_EMPTY} pages in a row are empty, and each says "
-                "that more follow"
+                f"The feed makes no progress: {MAX_EMPTY} pages in a row are empty, although "
+                "'has_more' is true"
             )
         if self._repeated >= MAX_REPEATED:
             raise EndlessFeedError(
-                f"The feed makes no progress: {MAX_REPEATED} pages in a row have no row that this "
-                "sync did not read before"
+                f"The feed makes no progress: {MAX_REPEATED} pages in a row have only rows that "
+                "this sync has read before"
             )
 
     def _add(self, ids: Collection[str]) -> bool:

@@ -207,12 +207,12 @@ def recover_state(
         raise StateError(
             f"Setting 'on_missing_state' is {choice}, but the state of {name} is missing and the "
             "journal has no complete sync to go on from. Nothing was billed. Remove the setting, "
-            "or set it to 'resync' to be billed for each row."
+            "or set it to 'resync' to read everything: each row is billed."
         )
     if last.id in ids:
         start.logger.warning(
-            "on_missing_state: the state of %s is missing, so the run goes on from the sync of %s. "
-            "This is right only if the warehouse still has its rows, and if no other pipeline uses "
+            "on_missing_state: the state of %s is missing, so the run continues from the sync of "
+            "%s. This is right only if the warehouse still has its rows and no other pipeline uses "
             "this journal. Remove the setting after this run.",
             name,
             last.bookmark,
@@ -221,11 +221,11 @@ def recover_state(
     new = journal.resume(start.new_sync(StreamState()), None, is_refresh=True)
     price = f"about {dollars(max(0, last.credits - journal.credits_of(new)))}"
     raise StateError(
-        f"The state of {name} is missing, but the journal knows of a complete sync of "
+        f"The state of {name} is missing, but the journal records a complete sync of "
         f"{last.bookmark}. Nothing was billed. If the state was lost, restore it. To read "
         f"everything again ({price if last.credits else 'each row is billed'}), run "
         "`TAP_JOBO_ON_MISSING_STATE=resync meltano run tap-jobo target-postgres`, with your "
         "target, and --full-refresh if you want one. If the warehouse still has the rows and no "
         "other pipeline uses this journal, set on_missing_state to "
-        f"'{RESUME}{','.join([*ids, last.id])}' for one run: it goes on from that sync."
+        f"'{RESUME}{','.join([*ids, last.id])}' for one run. It continues from that sync."
     )

@@ -140,7 +140,7 @@ def _read_filters(filters: dict[str, Any], spec: FeedSpec) -> Filters | None:
     if unknown := sorted(name for name in filters.keys() - known if filters[name] is not None):
         raise StateError(
             f"The state of {spec.name} was written with the filter {unknown[0]}, which this "
-            "version of tap-jobo does not know, so rows that it excluded would be missing. Install "
+            "version of tap-jobo does not have, so rows could be missing. Nothing was billed. Use "
             "the version that wrote the state, or start without a state: each row is then billed."
         )
     try:

@@ -136,7 +136,7 @@ class TestErrorsThatMayBeBilled:
         run = quick_tap.run_quickly(max_credits=10_000)
         line = complaint(run)
         assert str(status) in line
-        assert "each may have been billed" in line
+        assert "each possibly billed" in line
         assert sandbox.credits_billed == 3 * PAGE_CREDITS
         assert run.metrics["jobo_credits"] == 3 * PAGE_CREDITS
 

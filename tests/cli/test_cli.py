@@ -131,7 +131,7 @@ class TestTestMode:
         assert run.returncode == 0, run.stderr
         assert run.stderr.splitlines()[-1].endswith(f" | {run.lines('INFO')[-1]}")
         assert re.fullmatch(
-            r"Connection OK: 127\.0\.0\.1 answered, the key is valid, balance "
+            r"Connection OK: 127\.0\.0\.1 responded, the key is valid, balance "
             r"\$9,999\.95; this test cost \$0\.05\.",
             run.lines("INFO")[-1],
         )
@@ -172,7 +172,7 @@ class TestTestMode:
         catalog = selecting(catalog, expired_jobs=False, companies=True)
         run = tap.run("--test", catalog=catalog, company_ids=company_ids)
         assert run.ids == company_ids
-        assert re.search(r"answered; this test was free\.", run.lines("INFO")[-1])
+        assert re.search(r"responded; this test was free\.", run.lines("INFO")[-1])
         assert "companies needs career_sites" in complaint(tap.run("--test", catalog=catalog))
 
         catalog = selecting(catalog, companies=False)

@@ -130,7 +130,7 @@ def test_the_pages_behind_a_dropped_one_go_and_cost_too(tap: Tap, folder: Path) 
     tap.run(batch_size=10)
     name = names(folder)[3]
     line = refusal(journal_command(tap, "drop", name, yes=False))
-    assert "This drops 9 pages, worth $4.50, and 0 quarantined rows. Add --yes." in line
+    assert "To drop 9 pages, worth $4.50, and 0 quarantined rows, add --yes." in line
     assert len(pages(folder)) == 12
     assert written(tap, "drop", name) == ["Dropped 9 pages, worth $4.50, and 0 quarantined rows."]
     assert len(pages(folder)) == 3

@@ -69,7 +69,7 @@ def test_a_page_of_another_format_is_billed_once_until_it_is_dropped(
     if field:
         assert f"None of the last 50 rows of career_sites has a usable '{field}'" in line
     name = names(folder)[-1]
-    for part in ("newer tap-jobo", f"`tap-jobo-journal drop {name}`", "costs $2.50"):
+    for part in ("Upgrade tap-jobo", f"`tap-jobo-journal drop {name}`", "costs $2.50"):
         assert part in line
     again = tap.run(state=first.state)
     assert complaint(again) == line

@@ -144,7 +144,7 @@ def test_error_says_what_is_missing_then_what_it_costs(tap: Tap, two: Run) -> No
     assert "country_codes was DE, US and is FR; is_agency was not set and is true" in line
     assert "industries" not in line
     keep, resync = line.split("To read everything")
-    assert f"resume from the bookmark {two.bookmark['replication_key_value']}" in keep
+    assert f"continue from the bookmark {two.bookmark['replication_key_value']}" in keep
     assert "'keep': rows that match only the new filters and last changed before it stay" in keep
     assert "'resync': each row is billed, $50.00 per 1,000 at list price" in resync
     assert line.endswith("Or change the filters back.")
@@ -158,7 +158,7 @@ def test_narrowing_an_unfinished_sync_is_an_error(tap: Tap) -> None:
     cut = tap.run(**wide)
     line = complaint(tap.run(state=cut.state, **wide | {"country_codes": ["DE"]}))
     assert "'keep' or 'resync', the run reads everything that matches from the start" in line
-    assert "drop the unfinished sync with the old filters, and bill its rows again" in line
+    assert "drop the unfinished sync of the old filters: its rows are billed again" in line
     assert line.endswith("complete that sync first.")
     done = tap.run(state=cut.state, **wide)
     assert tap.run(state=done.state, country_codes=["DE"]).returncode == 0
@@ -170,7 +170,7 @@ def test_narrowing_is_an_error_while_paid_pages_wait(tap: Tap, two: Run) -> None
     tap.run(state=two.state, **wide)  # whose rows and state the target loses
     billed = tap.sandbox.rows_billed
     line = complaint(tap.run(state=two.state, country_codes=["DE"]))
-    assert "drop the unfinished sync with the old filters" in line
+    assert "drop the unfinished sync of the old filters" in line
     assert line.endswith("complete that sync first.")
     tap.run(state=two.state, country_codes=["DE"], on_filter_change="keep", batch_size=1)
     billed = tap.sandbox.rows_billed

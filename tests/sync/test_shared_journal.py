@@ -154,7 +154,7 @@ class SharedJournal(RuleBasedStateMachine):
                 self.store.lose_power(power)
         except TapJoboError as error:
             outcome = error
-            pipe.allowed += PAGE * ("goes on at the same time" in str(error))
+            pipe.allowed += PAGE * ("writes at the same time" in str(error))
         finally:
             self.store.step = lambda: False
             self.store.is_page_in_flight = False
@@ -226,7 +226,7 @@ class SharedJournal(RuleBasedStateMachine):
                 pipe.state = pipe.state | no_sync
         elif isinstance(error, JournalError):
             is_full = self.store.is_full and "cannot be used" in text
-            assert is_full or "goes on at the same time" in text, text
+            assert is_full or "writes at the same time" in text, text
         else:
             raise error
 
@@ -417,7 +417,7 @@ def test_a_number_that_was_freed_is_not_taken_twice(world: SharedJournal) -> Non
 
     world.store.create = suspend  # type: ignore[method-assign]
     error = world.go(pipe, slow)
-    assert "goes on at the same time" in str(error)
+    assert "writes at the same time" in str(error)
     assert slow[2] == []  # nothing was emitted
 
 
