@@ -34,8 +34,8 @@ _BATCH_SIZE: Final = Setting(
 _LOCATIONS: Final = Setting(
     name="jobs_locations",
     description=(
-        "Read only jobs in one of these places, each with a country, region, or city; a part that "
-        "is not set matches everything. Use full names, such as Germany."
+        "Read only jobs in one of these locations, each with a country, region, or city. A part "
+        "that is not set matches everything. Use full names, such as Germany."
     ),
     type=of.list_of_objects("country", "region", "city"),
     listed_by="locations",
