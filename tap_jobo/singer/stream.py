@@ -218,7 +218,7 @@ class JoboStream(RESTStream[Any]):
     def _write_record_message(self, record: Record) -> None:
         """Write a record, bypassing the SDK's processing if that would change nothing."""
         if self._is_written_unchanged:
-            self._writer.write_record(self.name, record, self.time_extracted)
+            self._writer.write_records(self.name, [record], self.time_extracted)
             return
         try:
             messages = [*self._generate_record_messages(record)]

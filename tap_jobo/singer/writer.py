@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from singer_sdk.contrib.msgspec import MsgSpecWriter, serialize_jsonl
+from singer_sdk.contrib.msgspec import MsgSpecWriter, encoder
 from singer_sdk.singerlib.encoding.base import SingerMessageType
 from singer_sdk.singerlib.encoding.simple import Message, StateMessage
 from typing_extensions import override
@@ -53,11 +54,12 @@ class StdoutWriter(MsgSpecWriter):
         if message.type is not SingerMessageType.RECORD or len(self._lines) >= _BUFFER:
             self.flush()
 
-    def write_record(self, stream: str, record: dict[str, Any], time_extracted: datetime) -> None:
-        """Write a RECORD message, without the SDK's message object."""
-        self._lines += serialize_jsonl(
-            {"type": "RECORD", "stream": stream, "record": record, "time_extracted": time_extracted}
-        )
+    def write_records(
+        self, stream: str, records: Sequence[dict[str, Any]], time_extracted: datetime
+    ) -> None:
+        """Write RECORD messages, without the SDK's message objects."""
+        more = {"type": "RECORD", "stream": stream, "time_extracted": time_extracted}
+        self._lines += encoder.encode_lines([{**more, "record": each} for each in records])
         if len(self._lines) >= _BUFFER:
             self.flush()
 

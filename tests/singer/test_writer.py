@@ -51,7 +51,7 @@ def close(reading: int) -> None:
 def write(writer: StdoutWriter) -> None:
     """Write many records."""
     for row in ROWS:
-        writer.write_record("jobs", row, NOON)
+        writer.write_records("jobs", [row], NOON)
 
 
 def test_a_slow_reader_gets_every_byte(reading: int) -> None:
