@@ -6,6 +6,7 @@ import logging
 import sys
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Final, cast
@@ -148,8 +149,18 @@ class JoboStream(RESTStream[Any]):
         self, path: str, parameters: Mapping[str, Any] | None = None, method: str = "GET"
     ) -> PreparedRequest:
         """Return a request to the API."""
-        where: Any = {"params" if method == "GET" else "json": parameters}
-        return self.build_prepared_request(method=method, url=self.url_base + path, **where)
+        if method == "GET":
+            url = self.url_base + path
+            return self.build_prepared_request(method=method, url=url, params=parameters)
+        request = copy(self._template)
+        request.headers = self._template.headers.copy()
+        request.prepare_body(None, None, json=parameters)
+        return request
+
+    @cached_property
+    def _template(self) -> PreparedRequest:
+        """The request of every page, without its body: building it takes a tenth of a run."""
+        return self.build_prepared_request(method="POST", url=f"{self.url_base}{self.path}")
 
     @cached_property
     @override

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from singer_sdk.contrib.msgspec import MsgSpecWriter, encoder
+from singer_sdk.contrib.msgspec import MsgSpecWriter, encoder, serialize_jsonl
 from singer_sdk.singerlib.encoding.base import SingerMessageType
 from singer_sdk.singerlib.encoding.simple import Message, StateMessage
 from typing_extensions import override
@@ -43,6 +43,13 @@ class StdoutWriter(MsgSpecWriter):
         self._is_cut_off = False
 
     @override
+    def serialize_message(self, message: Message) -> bytearray:
+        """Serialize a message to a line; the SDK would first copy a state leaf by leaf."""
+        if isinstance(message, StateMessage):
+            return serialize_jsonl({"type": "STATE", "value": message.value})
+        return super().serialize_message(message)
+
+    @override
     def write_message(self, message: Message) -> None:
         """Write a message, after the records that are not written yet."""
         line = bytes(self.format_message(message))  # a copy: the SDK's encoder has one buffer
@@ -58,8 +65,8 @@ class StdoutWriter(MsgSpecWriter):
         self, stream: str, records: Sequence[dict[str, Any]], time_extracted: datetime
     ) -> None:
         """Write RECORD messages, without the SDK's message objects."""
-        more = {"type": "RECORD", "stream": stream, "time_extracted": time_extracted}
-        self._lines += encoder.encode_lines([{**more, "record": each} for each in records])
+        first, last = {"type": "RECORD", "stream": stream}, {"time_extracted": time_extracted}
+        self._lines += encoder.encode_lines([first | {"record": each} | last for each in records])
         if len(self._lines) >= _BUFFER:
             self.flush()
 
