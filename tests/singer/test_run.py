@@ -74,7 +74,7 @@ class TestBudget:
     ) -> None:
         line = complaint(tap.run(max_credits=2_999, jobs_batch_size=1_000))
         assert "the 3,000 credits of one page of 1,000 rows of jobs," in line
-        assert "set it to 3,000 or more, or lower jobs_batch_size" in line
+        assert "Set it to 3,000 or more, or lower jobs_batch_size" in line
         assert "If your plan's rows are free, remove max_credits." in line
         assert tap.sandbox.ledger == []
 

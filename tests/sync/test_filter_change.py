@@ -69,7 +69,7 @@ def test_a_filter_that_this_version_does_not_know_ends_the_run(tap: Tap) -> None
     requests = len(tap.sandbox.feed_requests)
     line = complaint(tap.run(state=state))
     assert "career_sites was written with the filter revenue" in line
-    assert "Install the version that wrote the state, or start without a state" in line
+    assert "Use the version that wrote the state, or start without a state" in line
     assert len(tap.sandbox.feed_requests) == requests
 
 
