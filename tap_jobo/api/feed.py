@@ -79,11 +79,10 @@ class FeedReader:
             raise _broken("has a 'next_cursor' that was used before: the pages would repeat")
         return page
 
-    def revisit(self, sync: Sync, cursor_hash: str, body: bytes) -> list[str]:
-        """Note a page that an earlier run has delivered, and return the ids of its rows."""
+    def revisit(self, sync: Sync, cursor_hash: str, body: bytes) -> Page:
+        """Parse a page that an earlier run has delivered, and note its cursor."""
         self._note_cursor(sync, cursor_hash)
-        items = read_page(body, self.spec).items
-        return [str(item.get("id")).lower() for item in items if isinstance(item, dict)]
+        return read_page(body, self.spec)
 
     def _note_cursor(self, sync: Sync, cursor_hash: str) -> None:
         if sync.id != self._sync_id:

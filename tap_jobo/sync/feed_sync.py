@@ -136,7 +136,10 @@ class FeedSync:
         self._is_replay = False
         sync = self.journal.begin(sync, self._now())
         for page in self.journal.delivered(sync):  # or a small budget would hide a loop
-            self._detect_stall(sync, self.reader.revisit(sync, page.header.cursor, page.body))
+            seen = self.reader.revisit(sync, page.header.cursor, page.body)
+            if not page.header.cursor:
+                self._estimate = seen.estimated_total or 0
+            self._detect_stall(sync, [str(row.get("id")).lower() for row in seen.items])
         return sync
 
     def _replay(self, sync: Sync) -> _BilledPage | None:

@@ -245,6 +245,6 @@ def test_career_sites_never_replay_its_pages(made_up: MadeUp) -> None:
 def test_budget_below_its_page_is_refused_before_a_request(made_up: MadeUp) -> None:
     line = complaint(made_up.run(max_credits=13))
     assert "14 credits of one page of 7 rows of badges" in line
-    assert "set it to 14 or more. If your plan" in line
+    assert "Set it to 14 or more. If your plan" in line
     assert made_up.server.requests == []
     assert made_up.run(max_credits=14).metrics["jobo_credits"] == 14

@@ -413,7 +413,7 @@ class OneRun:
     def parse_page(self, *args: Any, **options: Any) -> Page:
         return self._reader.parse_page(*args, **options)
 
-    def revisit(self, *args: Any) -> list[str]:
+    def revisit(self, *args: Any) -> Page:
         return self._reader.revisit(*args)
 
     def fetch(  # noqa: PLR0913 - as the client's
