@@ -6,7 +6,7 @@ import signal
 
 
 class TapJoboError(Exception):
-    """Ends the run with `exit_code` and a message that says what is wrong and what to do."""
+    """Ends the run with `exit_code` and a message: what is wrong, and what to do."""
 
     exit_code = 1
     ends_run = True

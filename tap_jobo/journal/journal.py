@@ -290,7 +290,7 @@ class Journal:
     def delivered(self, sync: Sync) -> Iterator[JournaledPage]:
         """Yield the last of the pages that earlier runs have delivered, as far as they are here."""
         kept = self._syncs.get(sync.number)
-        for number in range(max(1, sync.pages - _MOST_DELIVERED), sync.pages + 1):
+        for number in range(max(0, sync.pages - _MOST_DELIVERED) + 1, sync.pages + 1):
             with suppress(DamagedPageError, StoreError):
                 if kept and number in kept.pages:
                     yield self._contents.page(kept, number)

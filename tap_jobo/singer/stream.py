@@ -149,9 +149,9 @@ class JoboStream(RESTStream[Any]):
         self, path: str, parameters: Mapping[str, Any] | None = None, method: str = "GET"
     ) -> PreparedRequest:
         """Return a request to the API."""
-        if method == "GET":
-            url = self.url_base + path
-            return self.build_prepared_request(method=method, url=url, params=parameters)
+        if method == "GET" or path != self.path:
+            where: Any = {"params" if method == "GET" else "json": parameters}
+            return self.build_prepared_request(method=method, url=self.url_base + path, **where)
         request = copy(self._template)
         request.headers = self._template.headers.copy()
         request.prepare_body(None, None, json=parameters)

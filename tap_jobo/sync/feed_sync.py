@@ -37,6 +37,7 @@ from tap_jobo.errors import (
 from tap_jobo.journal.journal import Journal
 from tap_jobo.journal.page import JournaledPage
 from tap_jobo.records.converter import RecordConverter, Row
+from tap_jobo.records.values import parse_uuid
 from tap_jobo.sync.guards import LoopGuard, check_for_schema_drift
 from tap_jobo.sync.report import Report
 from tap_jobo.sync.start import SyncStart
@@ -139,7 +140,8 @@ class FeedSync:
             seen = self.reader.revisit(sync, page.header.cursor, page.body)
             if not page.header.cursor:
                 self._estimate = seen.estimated_total or 0
-            self._detect_stall(sync, [str(row.get("id")).lower() for row in seen.items])
+            ids = [parse_uuid(row.get("id")) for row in seen.items if isinstance(row, dict)]
+            self._detect_stall(sync, [*filter(None, ids)])
         return sync
 
     def _replay(self, sync: Sync) -> _BilledPage | None:

@@ -54,7 +54,7 @@ class FilterChange:
         )
 
     def error(self, state: StreamState, *, are_pages_waiting: bool) -> StateError:
-        """Return an error that says what each way on leaves missing, and what it costs."""
+        """Return an error with what each way on leaves missing, and what it costs."""
         cost = (
             f"each row is billed, {dollars(self.spec.list_price * 1_000)} per 1,000 at list price"
         )

@@ -115,6 +115,19 @@ def test_a_small_budget_does_not_hide_a_feed_that_wraps_around(tap: Tap, pages: 
     assert len(tap.sandbox.feed_requests) == pages + 10
 
 
+def test_a_row_that_is_no_object_does_not_stop_the_run_after_it(tap: Tap) -> None:
+    def damage(body: dict[str, Any]) -> dict[str, Any]:
+        return {**body, "career_sites": [5, *body["career_sites"][1:]]}
+
+    tap.sandbox.faults.add(Fault(replace=damage), on=1)
+    first = tap.run(max_credits=2_500)
+    assert first.returncode == 0, first.stderr
+    second = tap.run(state=first.state)
+    assert second.returncode == 0, second.stderr
+    assert len({*first.ids, *second.ids}) == 119
+    assert tap.sandbox.rows_billed == 120
+
+
 def test_cursors_in_circles_are_not_billed_again(tap: Tap) -> None:
     cursors: list[str] = []
 
