@@ -165,13 +165,14 @@ class SyncStart:
 
     def _report_gap(self, state: StreamState) -> None:
         """Warn if a feed no longer covers everything since the last sync."""
-        oldest, known = self._oldest(), state.bookmark or (state.pending and state.pending.start)
-        if oldest and known and known < oldest:
+        lookback, oldest = self.spec.longest_lookback, self._oldest()
+        known = state.bookmark or (state.pending and state.pending.start)
+        if lookback and oldest and known and known < oldest:
             self.logger.warning(
                 "Jobo lists %s of the last %d days only, so those from %s to %s can no longer be "
                 "fetched. %s",
                 self.spec.name.replace("_", " "),
-                self.spec.longest_lookback.days if self.spec.longest_lookback else 0,
+                lookback.days,
                 format_timestamp(known),
                 format_timestamp(oldest),
                 self.spec.gap_advice,
