@@ -1,7 +1,5 @@
 """The command line: the SDK's, with every expected error reported as one line."""
 
-from __future__ import annotations
-
 import logging
 import signal
 import sys

@@ -1,7 +1,5 @@
 """Time: reading clocks, waiting, and parsing and formatting timestamps."""
 
-from __future__ import annotations
-
 import re
 import time
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """Expected errors: each is reported as a short message, never as a traceback."""
 
-from __future__ import annotations
-
 import signal
 
 

@@ -1,7 +1,5 @@
 """Keeps the API key out of everything that leaves the process, except the request header."""
 
-from __future__ import annotations
-
 import logging
 import re
 from functools import cache

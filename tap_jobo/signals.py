@@ -1,7 +1,5 @@
 """Graceful shutdown on SIGTERM, SIGINT, and SIGHUP: between two pages, never within one."""
 
-from __future__ import annotations
-
 import signal
 import threading
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """A sync: its identity, and how far it got."""
 
-from __future__ import annotations
-
 import hashlib
 import secrets
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """The tap class that the SDK runs: settings in, streams out."""
 
-from __future__ import annotations
-
 import atexit
 import logging
 import os

@@ -1,7 +1,5 @@
 """Counts, durations and amounts of money as messages write them."""
 
-from __future__ import annotations
-
 from typing import Final
 
 CREDITS_PER_DOLLAR: Final = 1_000

@@ -1,7 +1,5 @@
 """The API's clock, read by a free request before anything is billed."""
 
-from __future__ import annotations
-
 import logging
 from datetime import datetime, timedelta
 from http import HTTPStatus

@@ -5,8 +5,6 @@ its number of rows is known. A request that may have been billed, but returned n
 in full.
 """
 
-from __future__ import annotations
-
 import logging
 import math
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Requests to Jobo: one session, retried when that makes sense, and never beyond the budget."""
 
-from __future__ import annotations
-
 import io
 import logging
 from collections.abc import Callable, Collection

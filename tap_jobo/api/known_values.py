@@ -4,8 +4,6 @@ The lists come from free endpoints that may change without notice, so nothing de
 one is missing, slow, or broken, the check is skipped.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping
 from difflib import get_close_matches

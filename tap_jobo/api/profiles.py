@@ -1,7 +1,5 @@
 """Company profiles: fetched concurrently, returned in the order requested."""
 
-from __future__ import annotations
-
 import enum
 import logging
 import threading

@@ -1,7 +1,5 @@
 """What a response means: a page, a refusal, or a page that was lost and may have been billed."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Collection, Mapping

@@ -1,7 +1,5 @@
 """When to send a request: after a failed try, if at all, and within Jobo's rate limits."""
 
-from __future__ import annotations
-
 import logging
 import random
 import threading

@@ -1,7 +1,5 @@
 """The command `tap-jobo-journal`: shows, exports, and drops what the journal holds."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Iterator, Sequence

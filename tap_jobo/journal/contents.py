@@ -7,8 +7,6 @@ v1/KEY/000007/000042.page    a page of it, exactly as received
 v1/KEY/quarantine/DIGEST     a row that cannot be delivered
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -3,8 +3,6 @@
 The header line has a checksum of its own, so a damaged body leaves the cost readable.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 import zlib

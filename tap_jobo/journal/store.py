@@ -4,8 +4,6 @@ Names are paths such as `v1/KEY/000007/000042.page`. A store decides nothing: wh
 and what they mean, is up to `journal.py`. `Folder` and `Bucket` also keep two runs apart.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Protocol
 

@@ -3,8 +3,6 @@
 No page is written before the pages in front of it, so the journal never has a hole.
 """
 
-from __future__ import annotations
-
 import logging
 from collections import deque
 from collections.abc import Callable

@@ -4,8 +4,6 @@ A single row or field that does not match the documentation is logged but never 
 it would be billed again and again. The caller decides whether a whole page is damaged.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass

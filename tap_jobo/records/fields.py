@@ -5,8 +5,6 @@ converters would leave as they are, and checks them in C while a page is parsed.
 time for a page of jobs.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Container, Mapping
 from typing import Annotated, Any, Final
 

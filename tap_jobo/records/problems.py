@@ -1,7 +1,5 @@
 """Values that do not fit a record: they are logged, and kept in its field `_rescued_data`."""
 
-from __future__ import annotations
-
 import json
 import logging
 import math

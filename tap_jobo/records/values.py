@@ -1,7 +1,5 @@
 """Values as records hold them: text, UUIDs, date-times, numbers, and booleans."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """The settings that do not belong to one stream."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Final
 

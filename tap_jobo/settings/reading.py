@@ -1,7 +1,5 @@
 """Settings: from environment variables (`--config ENV`), and checked before any request."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """A setting, declared once: its schema, its check, and its wording derive from the declaration."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass

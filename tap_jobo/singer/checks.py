@@ -4,8 +4,6 @@ A misspelled name would load data without its mask, or bill rows that nobody wan
 error before the first request.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches

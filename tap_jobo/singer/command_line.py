@@ -1,7 +1,5 @@
 """The command line of the SDK, with checks of its files and a `--test` that can be trusted."""
 
-from __future__ import annotations
-
 import io
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The stream of a feed: a `RESTStream` whose records come from a `FeedSync`."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime

@@ -1,7 +1,5 @@
 """METRIC lines: the SDK's own of records and requests, and what the SDK does not count."""
 
-from __future__ import annotations
-
 import logging
 import math
 from collections import Counter

@@ -1,7 +1,5 @@
 """The base class of the streams: the API's address, the key, and the SDK's private hooks."""
 
-from __future__ import annotations
-
 import logging
 import sys
 from abc import abstractmethod

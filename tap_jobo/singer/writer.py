@@ -1,7 +1,5 @@
 """Writes Singer messages to standard output, one per line."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Sequence

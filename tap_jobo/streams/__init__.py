@@ -1,7 +1,5 @@
 """The feeds, in the order in which a run reads them, and the settings of the tap."""
 
-from __future__ import annotations
-
 from typing import Final
 
 from tap_jobo.settings.common import CONTROL, SOURCE

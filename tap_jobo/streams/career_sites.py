@@ -1,7 +1,5 @@
 """Career sites: a directory of companies and where they list their jobs."""
 
-from __future__ import annotations
-
 import re
 from typing import Final
 

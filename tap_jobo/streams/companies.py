@@ -1,7 +1,5 @@
 """Company profiles: what Jobo knows about a company, from `GET /api/companies/{id}`."""
 
-from __future__ import annotations
-
 from typing import Final
 
 from singer_sdk import typing as th

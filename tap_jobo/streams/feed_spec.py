@@ -1,7 +1,5 @@
 """The declaration of a feed: everything in which one feed of the API differs from another."""
 
-from __future__ import annotations
-
 import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

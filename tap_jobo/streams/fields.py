@@ -1,7 +1,5 @@
 """Helpers for the schemas of streams: each call declares a field with its description."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, Final
 

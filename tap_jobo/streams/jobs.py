@@ -1,7 +1,5 @@
 """Jobs: postings, from the whole index or the account's managed sources, and expired ids."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final

@@ -17,8 +17,6 @@ two clocks. It moves only when the sync is complete, so later changes are newer 
 and found by the next run. Only `StreamState.complete` moves it.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace

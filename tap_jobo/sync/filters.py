@@ -1,7 +1,5 @@
 """A change of filters: whether rows could be missing after it, and what each way on costs."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 

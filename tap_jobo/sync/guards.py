@@ -4,8 +4,6 @@ A single bad row is skipped or rescued. If all rows are bad in the same way, the
 and continuing would discard rows that were billed, or overwrite good values with null.
 """
 
-from __future__ import annotations
-
 import mmap
 from collections.abc import Collection
 from typing import Final

@@ -1,7 +1,5 @@
 """Where a sync starts: the sync in progress, or a new one from the bookmark or the start date."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
