@@ -29,6 +29,13 @@ def sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
+@pytest.fixture
+def hiring() -> Iterator[Sandbox]:
+    """A still world of 20 companies with 90 jobs, of which 4 more have expired."""
+    with Sandbox(size=20, jobs=90, seed=7) as sandbox:
+        yield sandbox
+
+
 @pytest.fixture(scope="module")
 def open_folder() -> Iterator[Path]:
     """A folder for Postgres, which runs as a user of its own where the tests run as root.

@@ -37,7 +37,7 @@ class TestRequest:
         self, tmp_path: Path
     ) -> None:
         with Sandbox(size=20, jobs=20) as sandbox:
-            catalog = selecting(discover(tmp_path), jobs=True, expired_jobs=True)
+            catalog = selecting(discover(), jobs=True, expired_jobs=True)
             assert Tap(sandbox, tmp_path, catalog=catalog).run().returncode == 0
             first, *others = sandbox.ledger
             assert first.endpoint == "clock"
@@ -60,13 +60,6 @@ class TestRequest:
 class TestEnd:
     """The run ends before anything is billed."""
 
-    def test_key_that_is_not_valid(self, tap: Tap, sandbox: Sandbox) -> None:
-        sandbox.faults.add(Fault(status=401), endpoint="clock")
-        line = complaint(tap.run())
-        assert "401" in line
-        assert "api_key" in line
-        assert sandbox.feed_requests == []
-
     @pytest.mark.parametrize("args", [(), ("--test",)])
     def test_no_date_after_three_tries(
         self, tap: Tap, sandbox: Sandbox, args: tuple[str, ...]
@@ -77,10 +70,10 @@ class TestEnd:
 
     @pytest.mark.parametrize("is_test", [False, True])
     def test_unreachable_host_within_a_minute(
-        self, quick_tap: Tap, sandbox: Sandbox, *, is_test: bool
+        self, tap: Tap, sandbox: Sandbox, *, is_test: bool
     ) -> None:
         sandbox.close()
-        run = quick_tap.run("--test") if is_test else quick_tap.run_quickly()
+        run = tap.run("--test") if is_test else tap.run_quickly()
         line = complaint(run)
         assert "cannot be reached (Connection refused)" in line
         (seconds,) = re.findall(r"after (\d+) seconds", line)
@@ -93,11 +86,6 @@ class TestEnd:
         assert line.count(" shows 20") == 2  # what each clock shows
         assert "Nothing was billed" in line
         assert sandbox.feed_requests == []
-
-    def test_local_checks_come_first(self, tap: Tap, sandbox: Sandbox) -> None:
-        complaint(tap.run(max_credits=1))
-        complaint(tap.run(batch_size=0))
-        assert sandbox.ledger == []
 
 
 class TestClock:

@@ -12,16 +12,9 @@ from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.errors import BudgetReachedError
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.jobs import JOBS
-from tests.support import Run, Tap, complaint
+from tests.support import Tap, complaint
 from tests.support.crash import cut_in_request
 from tests.support.loggers import LOGGER
-
-
-def summary(run: Run) -> str:
-    """The one line at the end of a run that says what it did and cost."""
-    (line,) = [line for line in run.lines("INFO") if line.startswith("Summary")]
-    return line
-
 
 PLAN_HEADERS = [
     {"X-Credits-Balance": "9000"},
@@ -123,14 +116,6 @@ class TestFreePlan:
         with pytest.raises(BudgetReachedError):
             paid.reserve(1)
 
-    def test_price_after_the_allowance_counts(self) -> None:
-        cost = jobs(make_budget(max_credits=3_000))
-        receive(cost, 1_000, deducted(0), 1_000)
-        cost.reserve(1_000)
-        receive(cost, 1_000, deducted(3_000), 1_000)
-        with pytest.raises(BudgetReachedError):
-            cost.reserve(1)
-
 
 class TestReserve:
     def test_reserved_at_list_price_then_at_the_price_last_seen(self) -> None:
@@ -189,15 +174,6 @@ class TestDispute:
 
 
 # In a run
-
-
-def test_price_change_is_followed(tap: Tap) -> None:
-    def dearer(_: object) -> None:
-        tap.sandbox.price += 10
-
-    tap.sandbox.before_page = dearer
-    run = tap.run()
-    assert run.metrics["jobo_credits"] == tap.sandbox.credits_billed == 50 * 50 + 50 * 60 + 20 * 70
 
 
 @pytest.mark.parametrize("budget", [4_999, 5_000])
@@ -271,19 +247,15 @@ def test_balance_below_the_threshold_logs_one_warning(tap: Tap, threshold: int |
 
 def test_a_run_ends_with_a_summary_and_the_same_figures_as_metrics(tap: Tap) -> None:
     run = tap.run()
-    assert summary(run) == (
-        "Summary: career_sites: 120 rows in 3 pages, 6,000 credits ($6.00); sync complete. "
-        "Balance $9,994.00."
-    )
+    text = "120 rows in 3 pages, 6,000 credits ($6.00); sync complete. Balance $9,994.00."
+    assert run.summaries == {"career_sites": text}
     figures = {name: value for name, value in run.metrics.items() if name.startswith("jobo_")}
     assert figures == {"jobo_credits": 6_000, "jobo_credits_balance": 9_994_000}
     assert run.metrics["record_count"] == 120
     quiet = tap.run(state=run.state)  # nothing is said of what is zero
     assert quiet.metrics.keys() == {"http_request_count", "jobo_credits_balance", "sync_duration"}
-    assert summary(quiet) == (
-        "Summary: career_sites: 0 rows in 1 page, 0 credits ($0.00); sync complete. "
-        "Balance $9,994.00."
-    )
+    text = "0 rows in 1 page, 0 credits ($0.00); sync complete. Balance $9,994.00."
+    assert quiet.summaries == {"career_sites": text}
 
 
 def test_a_run_that_fails_ends_with_a_summary(tap: Tap) -> None:
@@ -291,4 +263,4 @@ def test_a_run_that_fails_ends_with_a_summary(tap: Tap) -> None:
     run = tap.run()
     assert run.returncode == 1
     for part in ("50 rows in 1 page", "2,500 credits", "sync not complete"):
-        assert part in summary(run)
+        assert part in run.summaries["career_sites"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -72,9 +70,9 @@ class TestRefusals:
 
     def test_redirect_is_an_error_and_is_not_followed(self, tap: Tap, sandbox: Sandbox) -> None:
         with Sandbox(size=1) as other:
-            location = f"{other.url}/api/career-sites/feed"
+            location = f"{other.url}/api/career-sites/feed?key={sandbox.api_key}"
             sandbox.faults.add(Fault(status=307, headers={"Location": location}, times=None))
-            line = complaint(tap.run())
+            line = complaint(tap.run(env={"LOGLEVEL": "DEBUG"}))  # which never shows the key
             assert other.ledger == []
         assert "307" in line
         assert "api_url" in line
@@ -108,10 +106,6 @@ class TestKey:
         assert run.lines("DEBUG")
         assert not shows_a_key(run)
 
-    def test_location_that_quotes_it(self, tap: Tap, sandbox: Sandbox) -> None:
-        sandbox.faults.add(Fault(redirect=f"https://example.invalid/?key={sandbox.api_key}"))
-        complaint(tap.run(env={"LOGLEVEL": "DEBUG"}))
-
     def test_retried_error_and_headers_that_quote_it(self, tap: Tap, sandbox: Sandbox) -> None:
         names = ("X-Credits-Deducted", "X-Credits-Balance", "X-RateLimit-Reset", "Date")
         headers = dict.fromkeys(names, sandbox.api_key)
@@ -130,56 +124,40 @@ class TestErrorsThatMayBeBilled:
 
     @pytest.mark.parametrize("status", [500, 504])
     def test_it_is_tried_three_times_and_charged_in_full(
-        self, quick_tap: Tap, sandbox: Sandbox, status: int
+        self, tap: Tap, sandbox: Sandbox, status: int
     ) -> None:
         sandbox.faults.add(Fault(send_as=status, times=None), endpoint="feed")
-        run = quick_tap.run_quickly(max_credits=10_000)
+        run = tap.run_quickly(max_credits=10_000)
         line = complaint(run)
         assert str(status) in line
         assert "each possibly billed" in line
         assert sandbox.credits_billed == 3 * PAGE_CREDITS
         assert run.metrics["jobo_credits"] == 3 * PAGE_CREDITS
 
-    def test_a_gateway_without_headers_is_charged_in_full(
-        self, quick_tap: Tap, sandbox: Sandbox
-    ) -> None:
-        sandbox.faults.add(Fault(status=504, body="<html>", times=2), on=2, endpoint="feed")
-        run = quick_tap.run_quickly()
-        assert run.returncode == 0, run.stderr
-        assert set(run.ids) == sandbox.world.rows().keys()
-        assert run.metrics["jobo_credits"] == sandbox.credits_billed + 2 * PAGE_CREDITS
-        assert "$5.00 of it possibly billed" in run.stderr
-
-    def test_they_never_pass_the_budget(self, quick_tap: Tap, sandbox: Sandbox) -> None:
+    def test_they_never_pass_the_budget(self, tap: Tap, sandbox: Sandbox) -> None:
         sandbox.faults.add(Fault(send_as=504, times=None), endpoint="feed")
-        run = quick_tap.run_quickly(max_credits=2 * PAGE_CREDITS)
+        run = tap.run_quickly(max_credits=2 * PAGE_CREDITS)
         assert "504. The budget is reached" in complaint(run)
         assert sandbox.credits_billed == 2 * PAGE_CREDITS
 
-
-class TestResponsesWithoutAPage:
-    @pytest.mark.parametrize("body", [{"error": "busy"}, ["a list"]])
-    def test_json_of_a_proxy_is_tried_again_and_never_a_page(
-        self, quick_tap: Tap, sandbox: Sandbox, body: Any
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            Fault(replace={"error": "busy"}, times=2),
+            Fault(replace=["a list"], times=2),
+            Fault(status=504, body="<html>", times=2),
+        ],
+    )
+    def test_a_gateway_without_headers_is_charged_in_full(
+        self, tap: Tap, sandbox: Sandbox, fault: Fault
     ) -> None:
         sandbox.omit_credit_headers = True
-        sandbox.faults.add(Fault(replace=body), on=2, endpoint="feed")
-        run = quick_tap.run_quickly()
-        assert run.returncode == 0, run.stderr
-        assert sorted(run.ids) == sorted(sandbox.world.rows())
-        assert run.metrics["jobo_credits"] == 6_000 + PAGE_CREDITS
-
-    def test_gzip_cut_in_half_is_a_lost_response(self, quick_tap: Tap, sandbox: Sandbox) -> None:
-        rows = [{"id": key, "name": "x" * 90} for key in sandbox.world.rows()]
-        whole = gzip.compress(json.dumps({"career_sites": rows, "has_more": False}).encode())
-        fault = Fault(
-            garbage=whole[: len(whole) // 2], headers={"Content-Encoding": "gzip"}, times=2
-        )
         sandbox.faults.add(fault, on=2, endpoint="feed")
-        run = quick_tap.run_quickly()
+        run = tap.run_quickly()
         assert run.returncode == 0, run.stderr
         assert sorted(run.ids) == sorted(sandbox.world.rows())
-        assert run.metrics["jobo_credits"] == sandbox.credits_billed == 6_000 + 2 * PAGE_CREDITS
+        assert run.metrics["jobo_credits"] == 6_000 + 2 * PAGE_CREDITS
+        assert "$5.00 of it possibly billed" in run.stderr
 
 
 class TestContradictions:
@@ -239,11 +217,6 @@ def test_far_fewer_jobs_than_estimated_are_a_warning(
 
 class TestFailedStreams:
     """Every selected stream is tried; the run fails after the last one."""
-
-    @pytest.fixture
-    def hiring(self) -> Any:
-        with Sandbox(size=20, jobs=90) as hiring:
-            yield hiring
 
     @pytest.fixture
     def all_feeds(self, hiring: Sandbox, tmp_path: Path) -> Tap:

@@ -5,16 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jobo_sandbox import Fault, Hold
 from tap_jobo.journal.page import PageHeader, decode_page, encode_page
 from tests.support import Run, Tap, execute
-from tests.support.crash import finish, widen_pipe
 
 
 def pages(folder: Path) -> list[Path]:
@@ -60,19 +56,6 @@ def replayed(run: Run) -> float:
     """The rows that a run which ended well read from the journal."""
     assert run.returncode == 0, run.stderr
     return run.metrics["jobo_rows_replayed"]
-
-
-def run_meanwhile(tap: Tap, action: Callable[[subprocess.Popen[str]], object]) -> Run:
-    """Run the tap, and do something while its second request is in progress."""
-    hold = Hold()
-    tap.sandbox.faults.add(Fault(hold=hold), on=2)
-    process = tap.start()
-    widen_pipe(process)
-    hold.wait(30)
-    action(process)
-    hold.release()
-    run, _ = finish(process, [])
-    return run
 
 
 def run_unprivileged(tap: Tap) -> Run:

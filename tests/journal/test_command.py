@@ -23,10 +23,9 @@ from tests.journal.helpers import (
     pages,
     replayed,
     rewrite,
-    run_meanwhile,
 )
 from tests.support import COMMAND, Run, Tap, execute
-from tests.support.crash import cut_in_request
+from tests.support.crash import cut_in_request, run_meanwhile
 from tests.support.repository import REPOSITORY
 
 

@@ -16,11 +16,10 @@ from tests.journal.helpers import (
     pages,
     replayed,
     rewrite,
-    run_meanwhile,
     run_unprivileged,
 )
 from tests.support import Tap, complaint, execute
-from tests.support.crash import cut_in_request, rows_billed_twice
+from tests.support.crash import cut_in_request, rows_billed_twice, run_meanwhile
 
 # A damaged page ends its stream before anything of it is billed
 

@@ -94,6 +94,27 @@ def test_pages_are_found_with_a_rotated_key_and_another_spelling(tap: Tap) -> No
     assert rows_billed_twice(tap.sandbox) == 0
 
 
+def test_a_replayed_row_keeps_its_time_however_it_is_written(tap: Tap) -> None:
+    first = times_of(tap.run(max_credits=5_000))
+    assert len(first) == 100
+    tap.sandbox.clock_offset = 3_600
+    again = times_of(tap.run(stream_maps={"career_sites": {"id": "id"}}))
+    fresh = again.keys() - first.keys()
+    assert len(fresh) == 20
+    assert {key: again[key] for key in first} == first
+    assert min(again[key] for key in fresh) > max(first.values()) + timedelta(minutes=50)
+
+
+def times_of(run: Run) -> dict[str, datetime]:
+    """When each row was extracted, by its id."""
+    assert run.returncode == 0, run.stderr
+    return {
+        message["record"]["id"]: datetime.fromisoformat(message["time_extracted"])
+        for message in run.messages
+        if message["type"] == "RECORD"
+    }
+
+
 # What is dropped
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.journal.helpers import replayed, run_meanwhile
+from tests.journal.helpers import replayed
 from tests.support import Tap, complaint
+from tests.support.crash import run_meanwhile
 
 
 def test_only_a_run_that_shares_the_journal_key_is_refused(tap: Tap) -> None:

@@ -116,7 +116,7 @@ def test_neither_a_full_table_nor_a_run_without_a_journal_needs_a_state(
     tap: Tap, state: Any
 ) -> None:
     assert state
-    assert len(tap.run(catalog=full_table(tap)).ids) == 120
+    assert len(tap.run(catalog=full_table()).ids) == 120
     assert len(tap.run(journal=False).ids) == 120
 
 

@@ -16,12 +16,13 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Sandbox
-from tests.journal.helpers import replayed, run_meanwhile
+from tests.journal.helpers import replayed
 from tests.support import Run, Tap, complaint, execute
 from tests.support.crash import (
     cut_in_request,
     finish,
     rows_billed_twice,
+    run_meanwhile,
     wait_for,
 )
 from tests.support.process import environment

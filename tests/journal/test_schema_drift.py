@@ -45,12 +45,10 @@ def rows_without_id(*numbers: int) -> list[Row]:
 
 ENVELOPES: dict[str, Callable[[Body], Body]] = {
     "no has_more": lambda body: {key: body[key] for key in body if key != "has_more"},
-    "has_more without a cursor": lambda body: {**body, "next_cursor": None},
     "another envelope": lambda body: {"rows": body["career_sites"], "more": True},
 }
 ROWS: dict[str, tuple[str, Callable[[Body], Body]]] = {
     "id is an integer": ("id", each_row(id=lambda id_: int(id_[:8], 16))),
-    "id is another text": ("id", each_row(id=lambda id_: f"cs_{id_[:8]}")),
     "name is an object": ("name", each_row(name=lambda name: {"en": name})),
     "ats is null": ("ats", each_row(ats=None)),
 }
@@ -128,9 +126,8 @@ def test_a_row_is_quarantined_once_and_survives_acknowledgement(tap: Tap, folder
     (row,) = quarantined(folder)
     again = tap.run()
     assert replayed(again) == 120
-    (summary,) = [line for line in again.lines("INFO") if line.startswith("Summary: career_sites")]
-    assert "1 skipped" in summary
-    assert "quarantined" not in summary
+    assert "1 skipped" in again.summaries["career_sites"]
+    assert "quarantined" not in again.summaries["career_sites"]
     assert tap.run(state=again.state).returncode == 0
     assert len(names(folder)) == 1
     assert quarantined(folder) == [row]

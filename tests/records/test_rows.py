@@ -85,13 +85,6 @@ class TestFields:
                 assert record["id"] in error
                 assert repr(value) in error
 
-    def test_bytes_that_are_not_utf_8_are_replaced(self, tap: Tap) -> None:
-        good = {"id": COMPANY, "ats": "lever", "listing_url": "https://x.example", "name": "Z?rich"}
-        page = {"career_sites": [good], "next_cursor": None, "has_more": False}
-        body = json.dumps(page).encode()
-        run = _run_on(tap, Fault(garbage=body.replace(b"?", b"\xfc")))
-        assert [record["name"] for record in run.records] == ["Z\ufffdrich"]
-
 
 class TestRows:
     def test_row_without_a_uuid_is_skipped_with_an_error_and_counted(

@@ -142,7 +142,7 @@ def test_a_malformed_cursor_is_rejected(sandbox: Sandbox, cursor: object) -> Non
 
 def test_the_same_secret_takes_the_cursors_of_an_earlier_sandbox(sandbox: Sandbox) -> None:
     cursor = page(sandbox, batch_size=5)["next_cursor"]
-    with Sandbox(size=120, seed=7, secret=sandbox.secret) as later:
+    with Sandbox(size=120, seed=1, secret=sandbox.secret) as later:
         assert page(later, cursor=cursor)["career_sites"]
 
 

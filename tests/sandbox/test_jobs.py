@@ -37,6 +37,7 @@ def test_posted_after_looks_at_both_times(hiring: Sandbox) -> None:
 @pytest.mark.parametrize(
     ("name", "trait", "values"),
     [
+        ("sources", "source", ["lever_co", "ashby"]),
         ("work_models", "work_model", ["remote", "hybrid"]),
         ("employment_types", "employment", ["full-time", "contract"]),
         ("experience_levels", "experience", ["senior", "lead"]),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jsonschema import Draft4Validator  # type: ignore[import-untyped]
@@ -18,13 +20,30 @@ from tests.support.repository import REPOSITORY
 SNAPSHOTS = REPOSITORY / "tests/snapshots"
 
 
-def test_catalog_is_as_its_snapshots(tmp_path: Path) -> None:
-    entries = {entry["tap_stream_id"]: entry for entry in discover(tmp_path)["streams"]}
+def test_catalog_is_as_its_snapshots() -> None:
+    entries = {entry["tap_stream_id"]: entry for entry in discover()["streams"]}
     snapshots = {path.stem: path.read_text("utf-8") for path in SNAPSHOTS.iterdir()}
     assert entries.keys() == snapshots.keys()
     for name, entry in entries.items():
         lines = json.dumps(entry, indent=2).splitlines()
         assert lines == snapshots[name].splitlines(), "run: uv run tools/generate.py"
+
+
+def _fields(schema: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for name, definition in schema.get("properties", {}).items():
+        yield path + name, definition
+        yield from _fields(definition, f"{path}{name}.")
+        yield from _fields(definition.get("items", {}), f"{path}{name}[].")
+
+
+def test_every_field_is_described_and_nullable_but_id() -> None:
+    for entry in discover()["streams"]:
+        fields = dict(_fields(entry["schema"]))
+        assert [name for name, each in fields.items() if len(each.get("description", "")) < 5] == []
+        assert [name for name, each in fields.items() if "enum" in each] == []
+        assert [name for name, each in fields.items() if "null" not in each["type"]] == ["id"]
+        assert entry["schema"]["required"] == entry["key_properties"] == ["id"]
+        assert fields["id"]["format"] == "uuid"
 
 
 @pytest.mark.parametrize("path", sorted(SNAPSHOTS.iterdir()), ids=lambda path: path.stem)

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import requests
 
-from jobo_sandbox import Fault, Hold, Sandbox
+from jobo_sandbox import Sandbox
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.singer.run import RunContext
 from tests.journal.helpers import damage, pages
 from tests.support import Tap, complaint, discover
 from tests.support.clock import FakeClock
 from tests.support.companies import ids_of, selecting
-from tests.support.crash import finish, widen_pipe
+from tests.support.crash import run_meanwhile
 from tests.support.loggers import LOGGER
 
 
@@ -30,7 +30,7 @@ def sandbox() -> Iterator[Sandbox]:
 @pytest.fixture
 def tap(sandbox: Sandbox, tmp_path: Path) -> Tap:
     """The tap with two feeds that cost something."""
-    catalog = selecting(discover(tmp_path), jobs=True)
+    catalog = selecting(discover(), jobs=True)
     return Tap(sandbox, tmp_path, {"jobs_batch_size": 10}, catalog=catalog)
 
 
@@ -52,23 +52,6 @@ def test_passwords_for_other_programs_are_not_sent(
 
 
 class TestBudget:
-    def test_it_is_one_for_all_streams(self, tap: Tap, sandbox: Sandbox) -> None:
-        # 2,000 for each page of career sites, 30 for each page of jobs.
-        run = tap.run(max_credits=3 * 2_000 + 30 + 29, batch_size=40)
-        assert run.returncode == 0, run.stderr
-        assert _read(sandbox) == ["feed", "feed", "feed", "jobs"]
-        (warning,) = run.lines("WARNING")
-        assert "The budget is reached: another page of 10 rows of jobs may cost 30" in warning
-        assert "6,030 of max_credits 6,059 are used" in warning
-        assert run.bookmark["replication_key_value"]
-        assert run.state["bookmarks"]["jobs"]["scan"]["rows"] == 10
-
-        again = tap.run(state=run.state)
-        assert again.returncode == 0, again.stderr
-        assert len({*ids_of(run, "jobs"), *ids_of(again, "jobs")}) == 40
-        assert sandbox.requests_to("jobs")[1].credits == 30
-        assert len(sandbox.requests_to("jobs")) == 4
-
     def test_one_that_covers_no_page_of_a_later_feed_is_refused_before_a_request(
         self, tap: Tap
     ) -> None:
@@ -164,20 +147,15 @@ class TestLocks:
     ) -> None:
         both = tap.catalog
         tap.catalog = selecting(both, career_sites=False)
-        hold = Hold()
-        sandbox.faults.add(Fault(hold=hold), endpoint="jobs")
-        process = tap.start()
-        widen_pipe(process)
-        hold.wait()
 
-        tap.catalog = both
-        assert "Another run of jobs" in complaint(tap.run())
-        assert _read(sandbox) == ["jobs"]
+        def run_others(_: object) -> None:
+            tap.catalog = both
+            assert "Another run of jobs" in complaint(tap.run())
+            assert _read(sandbox) == ["jobs"]
+            tap.catalog = selecting(both, jobs=False)
+            assert tap.run().returncode == 0
 
-        tap.catalog = selecting(both, jobs=False)
-        assert tap.run().returncode == 0
-        hold.release()
-        run, _ = finish(process, [])
+        run = run_meanwhile(tap, run_others, endpoint="jobs")
         assert run.returncode == 0, run.stderr
         tap.catalog = both
         assert tap.run().returncode == 0

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from copy import deepcopy
 from hashlib import md5
 from typing import Any
 
@@ -14,13 +13,8 @@ from tests.support import Tap, complaint, discover, entry_of, schema_message
 Catalog = dict[str, Any]
 
 
-@pytest.fixture(scope="module")
-def discovered(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
-    return discover(tmp_path_factory.mktemp("catalog"))
-
-
-def _selecting(discovered: Catalog, selected: Mapping[tuple[str, ...], bool]) -> Catalog:
-    catalog = deepcopy(discovered)
+def _selecting(selected: Mapping[tuple[str, ...], bool]) -> Catalog:
+    catalog = discover()
     for entry in entry_of(catalog)["metadata"]:
         choice = selected.get(tuple(entry["breadcrumb"]))
         if choice is not None:
@@ -28,20 +22,16 @@ def _selecting(discovered: Catalog, selected: Mapping[tuple[str, ...], bool]) ->
     return catalog
 
 
-def test_discovered_catalog_changes_nothing(
-    tap: Tap, sandbox: Sandbox, discovered: Catalog
-) -> None:
-    run = tap.run(catalog=discovered)
+def test_discovered_catalog_changes_nothing(tap: Tap, sandbox: Sandbox) -> None:
+    run = tap.run(catalog=discover())
     assert run.returncode == 0
     assert sorted(run.ids) == sorted(sandbox.world.rows())
     assert len(schema_message(run)["schema"]["properties"]) == 13
 
 
-def test_deselected_field_is_in_neither_schema_nor_records(
-    tap: Tap, sandbox: Sandbox, discovered: Catalog
-) -> None:
+def test_deselected_field_is_in_neither_schema_nor_records(tap: Tap, sandbox: Sandbox) -> None:
     names = ("summary", "industries", "id", "updated_at")  # of which the keys stay
-    run = tap.run(catalog=_selecting(discovered, {("properties", name): False for name in names}))
+    run = tap.run(catalog=_selecting({("properties", name): False for name in names}))
     assert run.returncode == 0
     fields = list(schema_message(run)["schema"]["properties"])
     assert len(fields) == 11
@@ -52,8 +42,8 @@ def test_deselected_field_is_in_neither_schema_nor_records(
     assert {record["id"]: record["name"] for record in run.records} == named
 
 
-def test_field_unknown_to_the_catalog_is_skipped(tap: Tap, discovered: Catalog) -> None:
-    catalog = deepcopy(discovered)
+def test_field_unknown_to_the_catalog_is_skipped(tap: Tap) -> None:
+    catalog = discover()
     del entry_of(catalog)["schema"]["properties"]["summary"]
     run = tap.run(catalog=catalog)
     assert run.returncode == 0
@@ -63,10 +53,8 @@ def test_field_unknown_to_the_catalog_is_skipped(tap: Tap, discovered: Catalog) 
 
 
 @pytest.mark.parametrize("way", ["deselected", "no streams", "mapped out"])
-def test_without_a_stream_no_request_is_sent(
-    tap: Tap, sandbox: Sandbox, discovered: Catalog, way: str
-) -> None:
-    catalogs = {"deselected": _selecting(discovered, {(): False}), "no streams": {"streams": []}}
+def test_without_a_stream_no_request_is_sent(tap: Tap, sandbox: Sandbox, way: str) -> None:
+    catalogs = {"deselected": _selecting({(): False}), "no streams": {"streams": []}}
     maps = {"career_sites": None} if way == "mapped out" else {}
     run = tap.run(catalog=catalogs.get(way), stream_maps=maps)
     assert run.returncode == 0, run.stderr

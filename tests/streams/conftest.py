@@ -1,8 +1,7 @@
-"""A sandbox that hires, and the tap with the stream of jobs alone."""
+"""The tap with the stream of jobs alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,13 +9,6 @@ import pytest
 from jobo_sandbox import Sandbox
 from tests.support import Tap
 from tests.support.jobs import tap_of
-
-
-@pytest.fixture
-def hiring() -> Iterator[Sandbox]:
-    """A still world of 20 companies with 90 jobs, of which 4 more have expired."""
-    with Sandbox(size=20, jobs=90, seed=7) as sandbox:
-        yield sandbox
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jobo_sandbox import Fault, Sandbox
+from jobo_sandbox import Sandbox
 from tap_jobo.streams import SETTINGS
 from tests.support import Run, Tap
 from tests.support.jobs import tap_of
@@ -49,14 +49,6 @@ def test_without_such_a_filter_the_list_is_not_requested(tap: Tap, hiring: Sandb
     run = tap.run(jobs_posted_after="2020-01-01", country_codes=["XX"])
     assert run.returncode == 0, run.stderr
     assert not hiring.requests_to("filters") + hiring.requests_to("locations")
-
-
-@pytest.mark.parametrize("fault", [Fault(status=404), Fault(status=503), Fault(garbage="<html>")])
-def test_list_that_cannot_be_had_stops_nothing(tap: Tap, hiring: Sandbox, fault: Fault) -> None:
-    hiring.faults.add(fault, endpoint="filters")
-    run = tap.run(jobs_sources=["lever"])
-    assert unknown_values(run) == []
-    assert len(hiring.requests_to("filters")) == 1
 
 
 # Filters without such a list: the form of a value

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
-from jobo_sandbox import Fault, Sandbox
-from jobo_sandbox.job_data import Job
+from jobo_sandbox import Sandbox
 from tests.support import Tap, complaint, schema_message
 from tests.support.companies import Json, selecting
 from tests.support.jobs import (
@@ -18,7 +16,6 @@ from tests.support.jobs import (
     POSTED_AFTER,
     STREAMS,
     bookmark_of,
-    instant,
     rows_of,
     state_of,
     tap_of,
@@ -79,43 +76,7 @@ def test_first_request_has_all_and_others_the_cursor(both: Tap, hiring: Sandbox)
     assert all(request.headers["x-api-key"] == hiring.api_key for request in hiring.ledger)
 
 
-def _matches(job: Job) -> bool:
-    places = job.row["locations"]
-    return (
-        any(
-            place["country"] == "Germany"
-            or (place["city"], place["country"]) == ("London", "United Kingdom")
-            for place in places
-        )
-        and job.row["source"] in FILTERS["jobs_sources"]
-        and job.traits["work_model"] in FILTERS["jobs_work_models"]
-        and job.traits["employment"] in FILTERS["jobs_employment_types"]
-        and job.traits["experience"] in FILTERS["jobs_experience_levels"]
-    )
-
-
-def test_filters_select_the_rows(tmp_path: Path) -> None:
-    with Sandbox(size=40, jobs=400, seed=3) as sandbox:
-        run = tap_of(sandbox, tmp_path, "jobs").run(**FILTERS)
-        expected = {key for key, job in sandbox.world.board.active() if _matches(job)}
-        assert 0 < len(expected) < 100
-        assert rows_of(run, "jobs").keys() == expected
-
-
 # Bookmark and state
-
-
-def test_next_sync_asks_from_the_lookback_on(jobs_tap: Tap, hiring: Sandbox) -> None:
-    first = jobs_tap.run()
-    changed, gone = list(hiring.world.jobs())[:2]
-    hiring.world.touch_job(changed, benefits=["Changed since."])
-    hiring.world.expire_job(gone)
-    added = hiring.world.add_job()
-    second = jobs_tap.run(state=first.state)
-    bookmark = instant(bookmark_of(first, "jobs")["replication_key_value"])
-    body = hiring.requests_to("jobs")[-1].body
-    assert instant(body["updated_after"]) == bookmark - timedelta(minutes=15)
-    assert rows_of(second, "jobs").keys() == {changed, added}
 
 
 @pytest.mark.parametrize("way", ["start_date", "bookmark"])
@@ -144,30 +105,7 @@ def test_state_keeps_a_feeds_filters_in_order_by_settings_names(both: Tap) -> No
     assert bookmark_of(run, "managed_jobs")["filters"] == {name: kept[name] for name in of_managed}
 
 
-def test_filters_of_other_feeds_are_no_change(hiring: Sandbox, tmp_path: Path) -> None:
-    tap = tap_of(hiring, tmp_path, "career_sites", "jobs", "managed_jobs")
-    state = tap.run(industries=["saas"]).state
-    run = tap.run(state=state)
-    assert "The filters of career_sites have changed" in complaint(run)
-    tap.catalog = selecting(tap.catalog, career_sites=False)
-    assert tap.run(state=state).returncode == 0
-
-
 # Cursors
-
-
-@pytest.mark.parametrize("answer", ["400", "400-message", "409"])
-def test_rejected_cursor_starts_the_sync_over(jobs_tap: Tap, hiring: Sandbox, answer: Any) -> None:
-    hiring.faults.add(Fault(reject_cursor=answer), on=3, endpoint="jobs")
-    run = jobs_tap.run()
-    assert run.returncode == 0, run.stderr
-    (warning,) = (line for line in run.lines("WARNING") if "starts over" in line)
-    assert "bills the 80 rows so far for $0.24 again" in warning
-    bodies = [request.body for request in hiring.requests_to("jobs")]
-    firsts = [body for body in bodies if "cursor" not in body]
-    assert firsts == [{"batch_size": 40}] * 2
-    assert {record["id"] for record in run.records} == hiring.world.jobs().keys()
-    assert bookmark_of(run, "jobs")["replication_key_value"]
 
 
 # With other streams
@@ -182,12 +120,6 @@ def test_streams_are_read_in_their_order(hiring: Sandbox, tmp_path: Path) -> Non
     assert list(asked) == ["clock", "feed", "expired_jobs", "jobs", "managed_jobs"]
     for stream in STREAMS:
         assert rows_of(run, stream), stream
-
-
-def test_companies_do_not_follow_jobs(hiring: Sandbox, tmp_path: Path) -> None:
-    run = tap_of(hiring, tmp_path, "companies", "jobs").run()
-    assert "companies needs career_sites. Select career_sites too" in complaint(run)
-    assert hiring.credits_billed == 0
 
 
 # The first sync

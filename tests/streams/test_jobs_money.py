@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tests.support import Run, Tap, complaint
+from tests.support import Tap
 from tests.support.crash import (
     cut_after,
     cut_in_request,
@@ -39,12 +39,7 @@ def test_cost_is_what_the_plan_bills(
     assert run.returncode == 0, run.stderr
     assert hiring.credits_billed == billed
     assert metrics_of(run, "jobs")["jobo_credits"] == billed
-    assert f"{billed:,} credits (${billed / 1000:.2f})" in _summary(run, "jobs")
-
-
-def _summary(run: Run, stream: str) -> str:
-    (line,) = (line for line in run.lines("INFO") if line.startswith(f"Summary: {stream}:"))
-    return line
+    assert f"{billed:,} credits (${billed / 1000:.2f})" in run.summaries["jobs"]
 
 
 def test_career_sites_go_on_counting_rows(hiring: Sandbox, tmp_path: Path) -> None:
@@ -75,6 +70,7 @@ def test_one_budget_covers_all_streams(everything: Tap, hiring: Sandbox) -> None
     assert len(reached) == 2
     assert "another page of 30 rows of jobs may cost 90 credits" in reached[0]
     assert "30 rows of managed_jobs" in reached[1]
+    assert "1,180 of max_credits 1,250 are used" in reached[1]
     assert len(rows_of(first, "jobs")) == 60
     assert rows_of(first, "expired_jobs")
 
@@ -87,22 +83,6 @@ def test_one_budget_covers_all_streams(everything: Tap, hiring: Sandbox) -> None
     billed = hiring.billed_ids()
     assert all(billed[key] <= 2 for key in hiring.world.managed_jobs())
     assert all(billed[key] == 1 for key in hiring.world.jobs().keys() - hiring.world.managed_jobs())
-
-
-def test_budget_is_checked_for_all_feeds_before_any_request(
-    everything: Tap, hiring: Sandbox
-) -> None:
-    line = complaint(everything.run(max_credits=1_000, jobs_batch_size=500))
-    assert "one page of 500 rows of jobs" in line
-    assert "lower jobs_batch_size" in line
-    assert hiring.ledger == []
-
-
-def test_first_page_is_reserved_at_list_price(everything: Tap, hiring: Sandbox) -> None:
-    hiring.jobs_plan = "unlimited"  # which nobody knows before the first answer
-    run = everything.run(max_credits=1_050)
-    assert run.returncode == 0, run.stderr
-    assert hiring.requests_to("jobs") == []
 
 
 def test_test_costs_a_row_per_selected_feed(everything: Tap, hiring: Sandbox) -> None:

@@ -77,6 +77,19 @@ def cut_in_request(
     return run
 
 
+def run_meanwhile(tap: Tap, action: Callable[[subprocess.Popen[str]], object], **which: Any) -> Run:
+    """Run the tap, and do something while a request is in progress: by default, its second."""
+    hold = Hold()
+    tap.sandbox.faults.add(Fault(hold=hold), **(which or {"on": 2}))
+    process = tap.start()
+    widen_pipe(process)
+    hold.wait(30)
+    action(process)
+    hold.release()
+    run, _ = finish(process, [])
+    return run
+
+
 def widen_pipe(process: subprocess.Popen[str]) -> None:
     """Let the tap write all it wants though nobody reads."""
     assert process.stdout

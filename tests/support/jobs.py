@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from jobo_sandbox import Sandbox
@@ -28,16 +26,10 @@ FILTERS: Json = {
 POSTED_AFTER = "2020-01-31T00:00:00.000000Z"
 
 
-@cache
-def _discovered() -> Json:
-    with TemporaryDirectory() as folder:
-        return discover(Path(folder))
-
-
 def tap_of(sandbox: Sandbox, folder: Path, *streams: str) -> Tap:
     """The tap with these streams selected and no others."""
     selected = {name: name in streams for name in STREAMS}
-    return Tap(sandbox, folder, catalog=selecting(_discovered(), **selected))
+    return Tap(sandbox, folder, catalog=selecting(discover(), **selected))
 
 
 def bookmark_of(run: Run, stream: str) -> Json:

@@ -12,8 +12,10 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from jobo_sandbox import Sandbox
@@ -63,6 +65,12 @@ class Run:
         """The log's messages of a level, such as WARNING."""
         parts = (line.split(" | ", 3) for line in self.stderr.splitlines())
         return [part[3] for part in parts if len(part) == 4 and part[1].strip() == level]
+
+    @property
+    def summaries(self) -> dict[str, str]:
+        """What the run says of each stream at its end, by the stream."""
+        lines = (line.split(": ", 2) for line in self.lines("INFO") if line.startswith("Summary: "))
+        return {stream: text for _, stream, text in lines}
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -206,12 +214,16 @@ def state_at(bookmark: object, **more: object) -> dict[str, Any]:
     return {"bookmarks": {"career_sites": part}}
 
 
-def discover(folder: Path) -> dict[str, Any]:
+def discover() -> dict[str, Any]:
     """The catalog that the tap discovers."""
-    catalog: dict[str, Any] = json.loads(
-        execute([str(COMMAND), "--discover"], environment(folder)).stdout
-    )
+    catalog: dict[str, Any] = json.loads(_discovered())
     return catalog
+
+
+@cache
+def _discovered() -> str:
+    with TemporaryDirectory() as folder:
+        return execute([str(COMMAND), "--discover"], environment(Path(folder))).stdout
 
 
 _TAKEN = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)

@@ -234,7 +234,7 @@ def test_pending_scan_of_other_filters_is_discarded(tap: Tap, way: str) -> None:
 
 
 def test_new_filters_of_a_full_table_need_no_decision(tap: Tap) -> None:
-    catalog = full_table(tap)
+    catalog = full_table()
     first = tap.run(catalog=catalog, country_codes=["DE"])
     more: dict[str, Any] = {"country_codes": ["DE", "US"], "batch_size": 5}
     tap.sandbox.faults.add(Fault(status=401), on=len(tap.sandbox.feed_requests) + 2)

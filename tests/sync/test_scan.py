@@ -8,27 +8,20 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Fault
+from tap_jobo.streams.career_sites import CAREER_SITES
 from tests.journal.helpers import journal_command
 from tests.support import Tap, complaint, discover, entry_of, state_at
 from tests.support.clock import with_clock
 from tests.support.crash import cut_in_request
+from tests.support.jobs import instant
 from tests.support.target import merge
 
-FILTERS = (
-    "industries",
-    "company_sizes",
-    "country_codes",
-    "funding_stages",
-    "company_types",
-    "founded_after",
-    "is_agency",
-)
 LEAVES = {"id", "started_at", "updated_after", "batch_size", "cursor", "rows", "pages", "restarts"}
 
 
-def full_table(tap: Tap) -> dict[str, Any]:
+def full_table() -> dict[str, Any]:
     """The catalog that says FULL_TABLE."""
-    catalog = discover(tap.folder)
+    catalog = discover()
     entry = entry_of(catalog)
     entry["replication_method"] = "FULL_TABLE"
     for part in entry["metadata"]:
@@ -36,10 +29,6 @@ def full_table(tap: Tap) -> dict[str, Any]:
             part["metadata"]["forced-replication-method"] = "FULL_TABLE"
             part["metadata"]["replication-method"] = "FULL_TABLE"
     return catalog
-
-
-def instant(text: str) -> datetime:
-    return datetime.fromisoformat(text)
 
 
 def reject(tap: Tap, form: Any = "400", *, on: int | None = None, times: int = 1) -> None:
@@ -72,11 +61,9 @@ def test_each_state_follows_its_page_and_says_how_far_the_scan_got(tap: Tap) -> 
     assert set(last["scan"].values()) == {None}
     for part in (*parts, last):
         assert part["replication_key"] == "updated_at"
-        assert part["filters"] == {
-            **dict.fromkeys(FILTERS),
-            "country_codes": ["DE", "US"],
-            "is_agency": False,
-        }
+        assert part["filters"] == CAREER_SITES.filters_of(
+            {"country_codes": ["DE", "US"], "is_agency": False}
+        )
         assert part["scan"].keys() == LEAVES
 
 
@@ -255,7 +242,7 @@ def test_other_errors_of_a_page_are_final(tap: Tap, status: int) -> None:
 
 
 def test_a_full_table_ignores_the_bookmark_and_moves_it(tap: Tap) -> None:
-    catalog, first = full_table(tap), tap.run()
+    catalog, first = full_table(), tap.run()
     second = tap.run(state=first.state, catalog=catalog)
     assert len(second.ids) == 120
     assert second.bookmark["replication_key_value"] >= first.bookmark["replication_key_value"]
@@ -265,7 +252,7 @@ def test_a_full_table_ignores_the_bookmark_and_moves_it(tap: Tap) -> None:
 
 
 def test_a_full_table_resumes(tap: Tap) -> None:
-    catalog = full_table(tap)
+    catalog = full_table()
     tap.sandbox.faults.add(Fault(status=401), on=3)
     cut = tap.run(state=state_at("2026-01-01T00:00:00Z"), catalog=catalog)
     assert cut.bookmark["scan"]["rows"] == 100
@@ -277,7 +264,7 @@ def test_a_full_table_resumes(tap: Tap) -> None:
 
 
 def test_lost_full_table_is_replayed(tap: Tap) -> None:
-    catalog, state = full_table(tap), state_at("2026-01-01T00:00:00Z")
+    catalog, state = full_table(), state_at("2026-01-01T00:00:00Z")
     tap.run(state=state, catalog=catalog)
     again = tap.run(state=state, catalog=catalog)
     assert len(again.ids) == 120

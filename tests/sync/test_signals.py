@@ -25,7 +25,7 @@ from tests.support.crash import (
     finish,
     parse,
     rows_billed_twice,
-    widen_pipe,
+    run_meanwhile,
 )
 
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129}
@@ -114,17 +114,13 @@ def test_second_signal_aborts_a_request_at_once(tap: Tap) -> None:
 
 
 def test_signals_of_one_ctrl_c_do_not_abort_a_request(tap: Tap) -> None:
-    hold = Hold()
-    tap.sandbox.faults.add(Fault(hold=hold), on=2)
-    process = tap.start()
-    widen_pipe(process)
-    hold.wait()
-    # Python handles the lower number first, should both be there at once.
-    process.send_signal(signal.SIGINT)
-    process.send_signal(signal.SIGTERM)
-    time.sleep(0.3)
-    hold.release()
-    run, _ = finish(process, [])
+    def send_both(process: subprocess.Popen[str]) -> None:
+        # Python handles the lower number first, should both be there at once.
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+
+    run = run_meanwhile(tap, send_both)
     assert run.returncode == 130
     assert len(run.ids) == 100
     assert run.metrics["jobo_credits_unconfirmed"] == 0

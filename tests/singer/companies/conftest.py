@@ -8,34 +8,28 @@ from pathlib import Path
 import pytest
 
 from jobo_sandbox import Sandbox
-from tests.support import Tap, discover
-from tests.support.companies import Json, Plain, selecting
-
-
-@pytest.fixture(scope="session")
-def discovered(tmp_path_factory: pytest.TempPathFactory) -> Json:
-    return discover(tmp_path_factory.mktemp("catalog"))
+from tests.support import Tap
+from tests.support.companies import Plain
+from tests.support.jobs import tap_of
 
 
 @pytest.fixture
-def tap(sandbox: Sandbox, tmp_path: Path, discovered: Json) -> Tap:
+def tap(sandbox: Sandbox, tmp_path: Path) -> Tap:
     """The tap with both streams selected."""
-    return Tap(sandbox, tmp_path, catalog=selecting(discovered, companies=True))
+    return tap_of(sandbox, tmp_path, "career_sites", "companies")
 
 
 @pytest.fixture
-def alone(sandbox: Sandbox, tmp_path: Path, discovered: Json) -> Tap:
+def alone(sandbox: Sandbox, tmp_path: Path) -> Tap:
     """The tap with nothing but companies selected."""
-    catalog = selecting(discovered, career_sites=False, companies=True)
-    return Tap(sandbox, tmp_path, catalog=catalog)
+    return tap_of(sandbox, tmp_path, "companies")
 
 
 @pytest.fixture(scope="session")
-def plain(tmp_path_factory: pytest.TempPathFactory, discovered: Json) -> Iterator[Plain]:
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plain]:
     """A run over five pages."""
-    catalog = selecting(discovered, companies=True)
     with Sandbox(size=120, seed=2, order="updated_desc") as sandbox:
-        tap = Tap(sandbox, tmp_path_factory.mktemp("plain"), catalog=catalog)
+        tap = tap_of(sandbox, tmp_path_factory.mktemp("plain"), "career_sites", "companies")
         run = tap.run(batch_size=25)
         assert run.returncode == 0, run.stderr
         yield Plain(sandbox, run)

@@ -12,14 +12,13 @@ from uuid import UUID
 import pytest
 
 from jobo_sandbox import Fault, Hold, Sandbox
-from tests.support import Run, Tap, complaint
+from tests.support import Run, Tap, complaint, discover
 from tests.support.companies import (
     Json,
     Plain,
     asked_for,
     expected_profile,
     profiles_of,
-    selecting,
 )
 from tests.support.crash import (
     cut_after,
@@ -30,6 +29,7 @@ from tests.support.crash import (
     wait_until_quiet,
     widen_pipe,
 )
+from tests.support.jobs import tap_of
 from tests.support.target import Target
 
 BATCH = 50
@@ -58,10 +58,8 @@ class TestNamedCompanies:
         assert profiles_of(run) == [expected_profile(sandbox, key) for key in run.ids]
         assert sandbox.feed_requests == []
         assert sorted(map(str, asked_for(sandbox))) == sorted([*ids, nobody])
-        (summary,) = (line for line in run.lines("INFO") if line.startswith("Summary"))
-        assert summary == (
-            "Summary: companies: 26 profiles, 2 not found, 0 credits ($0.00); complete."
-        )
+        text = "26 profiles, 2 not found, 0 credits ($0.00); complete."
+        assert run.summaries == {"companies": text}
         assert run.metrics["record_count"] == 26
         assert run.metrics["jobo_profiles_not_found"] == 2
         assert run.lines("WARNING") == []
@@ -116,10 +114,8 @@ class TestRefused:
         assert "'company_ids'" in complaint(alone.run(company_ids=ids))
         assert sandbox.ledger == []
 
-    def test_ids_while_companies_is_not_selected(
-        self, tap: Tap, sandbox: Sandbox, discovered: Json
-    ) -> None:
-        tap.catalog = discovered
+    def test_ids_while_companies_is_not_selected(self, tap: Tap, sandbox: Sandbox) -> None:
+        tap.catalog = discover()
         path = file_of_ids(tap, list(sandbox.world.rows())[:3])
         assert "companies is not selected" in complaint(tap.run(company_ids_file=path))
         assert sandbox.ledger == []
@@ -187,13 +183,10 @@ class TestResume:
         assert run.returncode == 0, run.stderr
         assert run.ids == ids
 
-    def test_kills_leave_exactly_the_profiles_that_exist(
-        self, tmp_path: Path, discovered: Json
-    ) -> None:
+    def test_kills_leave_exactly_the_profiles_that_exist(self, tmp_path: Path) -> None:
         rng = Random(9)
         with Sandbox(size=300, seed=6) as sandbox:
-            catalog = selecting(discovered, career_sites=False, companies=True)
-            tap = Tap(sandbox, tmp_path, catalog=catalog)
+            tap = tap_of(sandbox, tmp_path, "companies")
             ids = list(sandbox.world.rows())
             settings: dict[str, Any] = {"company_ids_file": file_of_ids(tap, ids)}
             target = Target(merges_states=True, state={})

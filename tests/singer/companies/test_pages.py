@@ -75,10 +75,10 @@ def test_company_not_found_is_an_info_line_and_counted(tap: Tap, sandbox: Sandbo
     assert {f"No profile for company {key} (404)." for key in gone} <= {*run.lines("INFO")}
     assert run.lines("WARNING") == run.lines("ERROR") == []
     cost, balance = "6,000 credits ($6.00)", "Balance $9,994.00."
-    assert [line for line in run.lines("INFO") if line.startswith("Summary")] == [
-        f"Summary: career_sites: 120 rows in 3 pages, {cost}; sync complete. {balance}",
-        "Summary: companies: 108 profiles, 12 not found, 0 credits ($0.00); complete.",
-    ]
+    assert run.summaries == {
+        "career_sites": f"120 rows in 3 pages, {cost}; sync complete. {balance}",
+        "companies": "108 profiles, 12 not found, 0 credits ($0.00); complete.",
+    }
     figures = metrics_of(run, "companies")
     assert figures["record_count"] == 108
     assert figures["jobo_profiles_not_found"] == 12
