@@ -10,13 +10,11 @@ from typing import Final
 from tap_jobo.clock import Clock
 from tap_jobo.errors import InterruptedRunError
 
-_REQUEST_GRACE: Final = 10.0
-"""Seconds for a request in flight, since it may be billed."""
+_REQUEST_GRACE: Final = 10.0  # seconds for a request in flight, since it may be billed
 _ECHO: Final = 1.0
 """Seconds within which another signal is the same wish: after Ctrl-C in a terminal, which reaches
 the tap as well, Meltano sends SIGTERM, and that must not waste a page that was billed."""
-_POLL: Final = 0.2
-"""Seconds between checks for a signal during a wait."""
+_POLL: Final = 0.2  # seconds between checks for a signal during a wait
 
 
 class ShutdownSignal:

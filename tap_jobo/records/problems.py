@@ -15,8 +15,7 @@ RESCUED_DATA: Final = "_rescued_data"
 """The name of the field, as is customary in other loaders."""
 _MAX_LINES: Final = 20
 """Log lines per run about skipped rows, and as many about fields of the wrong type."""
-_MAX_SHOWN: Final = 500
-"""Characters of a row or value that a log line shows."""
+_MAX_SHOWN: Final = 500  # characters of a row or value that a log line shows
 _ENCODER: Final = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
 )

@@ -15,8 +15,7 @@ from tap_jobo.settings.setting import Setting, fits
 _PREFIX: Final = "TAP_JOBO_"
 _TRUE: Final = ("true", "1", "yes", "on")
 _BOOLEANS: Final = dict.fromkeys(_TRUE, True) | dict.fromkeys(("false", "0", "no", "off"), False)
-_SIMILAR: Final = 0.8
-"""Similarity from which an unknown name counts as a mistyped setting."""
+_SIMILAR: Final = 0.8  # similarity from which an unknown name counts as a mistyped setting
 
 
 def read_environment(schema: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:

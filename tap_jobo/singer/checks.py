@@ -24,8 +24,7 @@ _OPTIONS: Final = (
     mapper.MAPPER_KEY_PROPERTIES_OPTION,
     mapper.MAPPER_SOURCE_OPTION,
 )
-_SIMILAR: Final = 0.75
-"""Similarity from which a new name counts as a misspelled one."""
+_SIMILAR: Final = 0.75  # similarity from which a new name counts as a misspelled one
 
 
 def check_names(

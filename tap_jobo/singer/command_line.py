@@ -98,7 +98,7 @@ class CommandLine(Tap):
 
     def streams_to_test(self) -> list[JoboStream]:
         """Return the streams that a run would read."""
-        streams = [each for each in self.run.streams if each.selected and not each.is_mapped_out]
+        streams = self.run.read_streams()
         if not streams:
             raise ConfigError(
                 "There is nothing to test: the catalog selects no stream, or stream_maps removes "

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from singer_sdk import Tap
-from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 from typing_extensions import override
 
 from tap_jobo.api.profiles import PROFILE_PATH, Profiles
@@ -49,7 +48,6 @@ class CompaniesStream(JoboStream):
 
     def __init__(self, tap: Tap, run: RunContext) -> None:
         super().__init__(tap, run)
-        self.forced_replication_method = REPLICATION_FULL_TABLE
         self.leader: JoboStream | None = None
         self._is_schema_written = False
         self._is_complete = False
@@ -68,7 +66,6 @@ class CompaniesStream(JoboStream):
     @override
     def check_first(self) -> None:
         """Check that there are companies to read."""
-        self.require_primary_key()
         if not (self._named or self.is_following):
             raise ConfigError(
                 "companies needs career_sites. Select career_sites too, or list company IDs in "

@@ -50,21 +50,28 @@ class FeedStream(JoboStream):
     @override
     def is_read(self) -> bool:
         """Whether a run reads the stream; not if the settings name companies instead."""
-        return super().is_read and not self._is_replaced_by_ids
+        return super().is_read and not (self._follower and self._follower.has_explicit_ids)
 
-    @property
-    def _is_replaced_by_ids(self) -> bool:
-        return bool(self._follower and self._follower.has_explicit_ids)
+    @override
+    def report_unread(self) -> None:
+        """Log that the settings name companies instead, or raise if those are not read either."""
+        if self.is_mapped_out or not self._follower:
+            super().report_unread()
+        elif not self._follower.is_read:
+            raise ConfigError(
+                "Setting 'company_ids' or 'company_ids_file' names companies, but the stream "
+                "companies is not selected. Select it, or remove the setting."
+            )
+        else:
+            self.logger.warning(
+                "Company ids are set, so only their profiles are read, and no %s.", self.name
+            )
 
     # Before the run's first billed request
 
     @override
     def check_first(self) -> None:
         """Check the budget, open the journal, and read the state."""
-        if self._is_replaced_by_ids:
-            self._report_replacement()
-            return
-        self.require_primary_key()
         self._cost.check_page(self._spec.page_size(self.config))
         # Not `stream_state`: it would add the stream to the state.
         raw = self.tap_state.get("bookmarks", {}).get(self.name, {})
@@ -74,24 +81,9 @@ class FeedStream(JoboStream):
             state, self._journal, self._start, self.config["on_missing_state"]
         )
 
-    def _report_replacement(self) -> None:
-        if self._follower and not self._follower.selected:
-            raise ConfigError(
-                "Setting 'company_ids' or 'company_ids_file' names companies, but the stream "
-                "companies is not selected. Select it, or remove the setting."
-            )
-        self.logger.warning(
-            "Company ids are set, so only their profiles are read, and no %s. To silence this "
-            "warning, deselect %s.",
-            self.name.replace("_", " "),
-            self.name,
-        )
-
     @override
     def check_values(self) -> None:
         """Check the state by the API's clock; warn of a first sync without limits, odd filters."""
-        if not self.is_read:
-            return
         self._start.check(self._first_state, self._journal)
         limits = ("max_credits", "start_date", *self._filters)
         is_limited = any(self.config.get(name) is not None for name in limits)
@@ -113,8 +105,6 @@ class FeedStream(JoboStream):
     @override
     def read(self) -> Iterator[Row]:
         """Yield the records of each page; the SDK writes them before the next one is requested."""
-        if self._is_replaced_by_ids:
-            return
         if self._follower and self._follower.is_following:
             self._report.profiles = self._follower.profiles
         self._report.start()
@@ -139,9 +129,6 @@ class FeedStream(JoboStream):
     @override
     def sample(self, limit: int) -> Iterator[Row]:
         """Fetch at most `limit` rows with one request; journal and state stay as they are."""
-        if self._is_replaced_by_ids:
-            self._report_replacement()
-            return
         sync = self._start.new_sync(StreamState())
         sync = replace(sync, batch_size=min(limit, sync.batch_size))
         raw = self._reader.fetch_page(sync)

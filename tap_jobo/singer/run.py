@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from tap_jobo.journal.bucket import Bucket
     from tap_jobo.journal.lease import Lease
 
-_TEST_RETRY_FOR: Final = 10.0
-"""Seconds of backoff in a connection check, whose user is waiting."""
+_TEST_RETRY_FOR: Final = 10.0  # seconds of backoff in a connection check, whose user is waiting
 
 
 class RunContext:
@@ -55,15 +54,19 @@ class RunContext:
         if self._is_started:
             return
         self._is_started = True
-        selected = [each for each in self.streams if each.selected and not each.is_mapped_out]
+        streams = self.read_streams()
         try:
-            for stream in selected:
+            for stream in streams:
                 stream.check_first()
-            for stream in selected:
+            for stream in streams:
                 stream.check_values()
         except TapJoboError as error:
             error.ends_run = True
             raise
+
+    def read_streams(self) -> list[Any]:
+        """Return the streams that are read, in order."""
+        return [each for each in self.streams if each.is_read]
 
     def raise_failures(self) -> None:
         """Raise if a stream has failed although the run went on: an error that names each one."""

@@ -16,8 +16,8 @@ from singer_sdk.authenticators import APIKeyAuthenticator
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.helpers.types import Context, Record
 from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
-from singer_sdk.singerlib import Catalog, StreamMetadata
-from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL
+from singer_sdk.singerlib import Catalog, Metadata, Schema, StreamMetadata
+from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 from singer_sdk.singerlib.encoding.simple import StateMessage
 from singer_sdk.typing import PropertiesList
 from typing_extensions import override
@@ -53,46 +53,31 @@ class JoboStream(RESTStream[Any]):
 
     @override
     def apply_catalog(self, catalog: Catalog) -> None:
-        """Apply a catalog, and keep what it omits: the selection by default, and the keys."""
+        """Apply what a catalog selects, and FULL_TABLE. The keys are always those of the tap."""
         own_key, entry = self.replication_key, catalog.get_stream(self.name)
-        if entry and () not in entry.metadata:
-            entry.metadata[()] = StreamMetadata(selected=self.selected_by_default)
+        if entry:
+            entry.metadata.setdefault((), StreamMetadata(selected=self.selected_by_default))
+            entry.metadata["properties", "id"] = Metadata(Metadata.InclusionType.AUTOMATIC)
+            own_id = Schema.from_dict(self.schema["properties"]["id"])
+            entry.schema.properties = {"id": own_id} | (entry.schema.properties or {})
+            entry.key_properties = self.primary_keys  # of the SCHEMA message
         super().apply_catalog(catalog)
-        self._require(
-            "method",
-            self.replication_method,
-            REPLICATION_FULL_TABLE,
-            own_key and REPLICATION_INCREMENTAL,
-        )
-        self._require("key", self.replication_key or own_key, own_key)
         self.replication_key = own_key
-        self.primary_keys = ("id",)
-        if entry:  # used for the SCHEMA message
-            entry.key_properties = self.primary_keys
+        if self.forced_replication_method != REPLICATION_FULL_TABLE:
+            self.forced_replication_method = None
         self._is_wanted = self.selected
-
-    def _require(self, what: str, given: str | None, *allowed: str | None) -> None:
-        if given not in allowed:
-            known = " or ".join(each for each in allowed if each)
-            advice = f"Set it to {known}, or remove it" if known else "Remove it"
-            raise ConfigError(
-                f"The catalog gives {self.name} the replication {what} {given}. {advice}."
-            )
 
     @override
     def get_records(self, context: Context | None) -> Iterator[Row]:
         """Yield the records of a run, or the few that `--test` asks for."""
         if self.is_test and not self._is_wanted:
             return  # the SDK's own dry runs select all streams
-        self.require_primary_key()
         if self.is_test:
             yield from self.sample(cast("int", self.ABORT_AT_RECORD_COUNT))
             return
         self._run.start()
-        if self.is_mapped_out:
-            self.logger.warning(
-                "Setting 'stream_maps' removes %s, so the run does not read it.", self.name
-            )
+        if not self.is_read:
+            self.report_unread()
             return
         try:
             yield from self.read()
@@ -115,6 +100,12 @@ class JoboStream(RESTStream[Any]):
 
     def check_values(self) -> None:
         """Check, once all streams are prepared, what takes a free request."""
+
+    def report_unread(self) -> None:
+        """Log why the run does not read the stream although it is selected."""
+        self.logger.warning(
+            "Setting 'stream_maps' removes %s, so the run does not read it.", self.name
+        )
 
     @abstractmethod
     def summarize(self) -> None:
@@ -165,14 +156,6 @@ class JoboStream(RESTStream[Any]):
     def user_agent(self) -> str:
         """The User-Agent of every request."""
         return f"{self.tap_name}/{self._tap.plugin_version} (+{PROJECT_URL})"
-
-    def require_primary_key(self) -> None:
-        """Check that the catalog selects the primary key, which a target needs to upsert."""
-        is_known = "id" in self.effective_schema.get("properties", {})
-        if not (is_known and self.mask["properties", "id"]):
-            raise ConfigError(
-                f"The catalog deselects the field 'id' of {self.name}, its primary key. Select it."
-            )
 
     @property
     def is_test(self) -> bool:

@@ -14,12 +14,9 @@ from typing_extensions import override
 from tap_jobo.errors import InterruptedRunError, OutputError
 from tap_jobo.signals import ShutdownSignal
 
-_BUFFER: Final = 64 * 1024
-"""Bytes of records that are collected before they are written."""
-_PIECE: Final = 64 * 1024
-"""Bytes that are written at once: what a pipe holds."""
-_GRACE: Final = 5.0
-"""Seconds that the target has, after a signal, to read so much."""
+_BUFFER: Final = 64 * 1024  # bytes of records that are collected before they are written
+_PIECE: Final = 64 * 1024  # bytes that are written at once: what a pipe holds
+_GRACE: Final = 5.0  # seconds that the target has, after a signal, to read so much
 
 
 class StdoutWriter(MsgSpecWriter):

@@ -43,8 +43,7 @@ from tap_jobo.sync.state import StreamState
 from tap_jobo.sync_id import RawPage, Sync
 from tap_jobo.wording import dollars, plural
 
-_FAR_BELOW: Final = 0.8
-"""The share of an estimate below which rows may be missing."""
+_FAR_BELOW: Final = 0.8  # the share of an estimate below which rows may be missing
 
 
 class _Output(Protocol):

@@ -18,8 +18,7 @@ MAX_REPEATED: Final = 10
 """Consecutive pages without any new id before a sync counts as endless."""
 MAX_EMPTY: Final = 100
 """Consecutive empty pages before a sync counts as endless."""
-_SEEN_BYTES: Final = 1 << 23
-"""8 MB: six bits for each of ten million ids."""
+_SEEN_BYTES: Final = 1 << 23  # 8 MB: six bits for each of ten million ids
 
 
 def check_for_schema_drift(

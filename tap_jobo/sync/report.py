@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
 PAGES_PER_MINUTE: Final = 120
 """The documented rate limit, shared by all feeds."""
-_INTERVAL: Final = 60.0
-"""Seconds between two log lines."""
+_INTERVAL: Final = 60.0  # seconds between two log lines
 
 
 class Metric(enum.StrEnum):

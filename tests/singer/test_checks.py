@@ -11,7 +11,15 @@ import pytest
 from jobo_sandbox import Sandbox
 from tap_jobo.errors import ConfigError, TapJoboError
 from tap_jobo.tap import TapJobo
-from tests.support import Tap, complaint, complaints, entry_of, kept_signals, state_at
+from tests.support import (
+    Tap,
+    complaint,
+    complaints,
+    entry_of,
+    kept_signals,
+    schema_message,
+    state_at,
+)
 
 SETTINGS = {
     "api_key": "jbe_test_unused",
@@ -84,16 +92,18 @@ class TestCatalog:
         streams = TapJobo(config=SETTINGS, catalog=catalog).streams
         assert [name for name, stream in streams.items() if stream.selected] == [SITES]
 
-    def test_primary_key_must_be_there(
-        self, tap: Tap, sandbox: Sandbox, catalog: dict[str, Any]
-    ) -> None:
-        del entry_of(catalog)["schema"]["properties"]["id"]
-        assert "'id' of career_sites" in complaint(tap.run(catalog=catalog))
-        for item in entry_of(catalog := TapJobo(config=SETTINGS).catalog_dict)["metadata"]:
+    def test_keys_are_those_of_the_tap(self, tap: Tap, catalog: dict[str, Any]) -> None:
+        sites = entry_of(catalog)
+        sites |= {"key_properties": ["name"], "replication_key": "name"}
+        del sites["schema"]["properties"]["id"]
+        for item in sites["metadata"]:
             if item["breadcrumb"][-1:] == ["id"]:
                 item["metadata"].update(inclusion="available", selected=False)
-        assert "'id' of career_sites" in complaint(tap.run(catalog=catalog))
-        assert sandbox.ledger == []
+        run = tap.run(catalog=catalog)
+        assert schema_message(run)["key_properties"] == ["id"]
+        assert schema_message(run)["schema"]["properties"]["id"]["format"] == "uuid"
+        assert len(run.ids) == 120
+        assert run.bookmark["replication_key_value"]
 
 
 class TestStreamMaps:
