@@ -1,6 +1,5 @@
 """Company profiles: fetched concurrently, returned in the order requested."""
 
-import enum
 import logging
 import threading
 from collections import deque
@@ -26,13 +25,6 @@ PROFILE_PATH: Final = "/api/companies"
 _NOBODY: Final = "00000000-0000-0000-0000-000000000000"
 """No company has this id: a 404 for it shows that the API is up."""
 _MIN_BAD_PROFILES: Final = 5  # in a row, before the format counts as changed
-
-
-class Metric(enum.StrEnum):
-    """The figures of METRIC lines that the SDK does not count."""
-
-    NOT_FOUND = "jobo_profiles_not_found"
-    SKIPPED = "jobo_profiles_skipped"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -61,10 +53,12 @@ class Profiles:
         parts = [f"{count:,} {what}" for what, count in others.items() if count]
         return ", ".join([plural(self.count, "profile"), *parts])
 
-    def metrics(self) -> dict[Metric, int]:
-        """Return the figures for METRIC lines: those that are not zero."""
-        counts = {Metric.NOT_FOUND: self.not_found, Metric.SKIPPED: self.skipped}
-        return {metric: count for metric, count in counts.items() if count}
+    def metrics(self) -> dict[str, int | None]:
+        """Return the figures for METRIC lines."""
+        return {
+            "jobo_profiles_not_found": self.not_found or None,
+            "jobo_profiles_skipped": self.skipped or None,
+        }
 
     def read(
         self, ids: Sequence[str], show_progress: Callable[[], None] = lambda: None

@@ -34,13 +34,8 @@ class Bucket:
     """Objects in a bucket, at the prefix of the journal. Its URL is for messages."""
 
     def __init__(self, bucket: ObjectStore, location: str) -> None:
+        self.location = location
         self._bucket = bucket
-        self._location = location
-
-    @property
-    def location(self) -> str:
-        """The URL of the journal."""
-        return self._location
 
     def list(self, prefix: str) -> list[str]:
         """Return the names of all objects below a prefix."""
@@ -82,12 +77,12 @@ class Bucket:
 
     def run_lock(self, key: str, stream: str, wait: Callable[[float], None]) -> Lease:
         """Return the lease of a journal key; `wait` waits, or raises if the run must end."""
-        return Lease(self._bucket, key, f"{stream} in {self._location}", wait)
+        return Lease(self._bucket, key, f"{stream} in {self.location}", wait)
 
     @contextmanager
     def exclusive_lock(self) -> Iterator[None]:
         """Check that no run is in progress. Raises `JournalError` if one is."""
-        refuse_if_held(self._bucket, self._location)
+        refuse_if_held(self._bucket, self.location)
         yield
 
 

@@ -25,13 +25,9 @@ class Folder:
     """Files in a folder that only its owner can read. It is created with the first file."""
 
     def __init__(self, root: Path) -> None:
+        self.location = str(root)
         self._root = root
         self._synced: set[Path] = set()
-
-    @property
-    def location(self) -> str:
-        """The path of the folder."""
-        return str(self._root)
 
     def list(self, prefix: str) -> list[str]:
         """Return the names of all files below a folder."""

@@ -23,11 +23,9 @@ class ExistsError(Exception):
 
 
 class Store(Protocol):
-    """Files by name. Each function may raise `StoreError`."""
+    """Files by name, at a location for messages. Each function may raise `StoreError`."""
 
-    @property
-    def location(self) -> str:
-        """Where the files are, for messages."""
+    location: str
 
     def list(self, prefix: str) -> list[str]:
         """Return the names of all files below a folder."""

@@ -4,7 +4,7 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
 from requests import Response
@@ -70,9 +70,9 @@ class RequestMetrics:
             metrics.log(self._logger, point)
 
 
-def log_figures(logger: logging.Logger, stream: str, figures: Mapping[Any, float]) -> None:
-    """Log figures of a stream, by their names."""
-    for metric, value in figures.items():
-        # Point expects one of the SDK's own metrics, but uses only its value.
-        name, tags = cast("metrics.Metric", metric), {metrics.Tag.STREAM.value: stream}
-        metrics.log(logger, metrics.Point("counter", name, value, tags))
+def log_figures(logger: logging.Logger, stream: str, figures: Mapping[Any, int | None]) -> None:
+    """Log figures of a stream, by their names; those that are None are not logged."""
+    tags = {metrics.Tag.STREAM.value: stream}
+    for name, value in figures.items():
+        if value is not None:  # the SDK expects one of its own names, but uses only their text
+            metrics.log(logger, metrics.Point("counter", name, value, tags))

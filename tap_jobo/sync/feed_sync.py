@@ -244,7 +244,8 @@ class FeedSync:
     def _start_over(self, sync: Sync, rejection: CursorRejectedError) -> Sync:
         if sync.cursor is None:
             raise rejection
-        cost = f"{plural(sync.rows, 'row')} so far for {dollars(sync.rows * self.report.price)}"
+        spent = dollars(sync.rows * self.report.cost.price)
+        cost = f"{plural(sync.rows, 'row')} so far for {spent}"
         if sync.restarts:
             drop = f"`tap-jobo-journal drop {sync.id}`, then " if self.journal.is_on else ""
             how = "a full refresh (without state)"

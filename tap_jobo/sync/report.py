@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import logging
 import os
 import sys
@@ -25,16 +24,6 @@ PAGES_PER_MINUTE: Final = 120
 _INTERVAL: Final = 60.0  # seconds between two log lines
 
 
-class Metric(enum.StrEnum):
-    """The figures that the SDK does not count, by their names in METRIC lines."""
-
-    ROWS_REPLAYED = "jobo_rows_replayed"
-    ROWS_SKIPPED = "jobo_rows_skipped"
-    CREDITS = "jobo_credits"
-    CREDITS_UNCONFIRMED = "jobo_credits_unconfirmed"
-    BALANCE = "jobo_credits_balance"
-
-
 @dataclass(kw_only=True)
 class Report:
     """Counts the pages and rows of a sync."""
@@ -54,11 +43,6 @@ class Report:
         self._total: int | None = None
         self.start = self._progress.start
         self.show_progress = self._progress.update
-
-    @property
-    def price(self) -> float:
-        """Credits per row at the price last seen."""
-        return self.cost.price
 
     def estimate(self, rows: int, page_size: int) -> None:
         """Log what a sync will cost and take, after its first page."""
@@ -81,8 +65,8 @@ class Report:
         self._replayed += rows if is_replayed else 0
         self.show_progress()
 
-    def finish(self) -> dict[Metric, int]:
-        """Remove the progress bar and log the summary, however the sync ended."""
+    def finish(self) -> dict[str, int | None]:
+        """Remove the progress bar, log the summary, and return the figures for METRIC lines."""
         self._progress.close()
         balance = self.budget.balance
         self.logger.info(
@@ -92,14 +76,13 @@ class Report:
             "complete" if self.is_complete else "not complete",
             "" if balance is None else f" Balance {dollars(balance)}.",
         )
-        figures = {
-            Metric.ROWS_REPLAYED: self._replayed,
-            Metric.ROWS_SKIPPED: self._skipped,
-            Metric.CREDITS: self.cost.credits,
-            Metric.CREDITS_UNCONFIRMED: self.cost.possibly_billed,
+        return {
+            "jobo_rows_replayed": self._replayed or None,
+            "jobo_rows_skipped": self._skipped or None,
+            "jobo_credits": self.cost.credits or None,
+            "jobo_credits_unconfirmed": self.cost.possibly_billed or None,
+            "jobo_credits_balance": balance,
         }
-        known = {} if balance is None else {Metric.BALANCE: balance}
-        return {metric: value for metric, value in figures.items() if value} | known
 
     def _read(self) -> Reading:
         rows, cost = self.count_rows(), dollars(self.cost.credits)

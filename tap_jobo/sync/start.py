@@ -91,16 +91,9 @@ class SyncStart:
         """Return the sync that the run starts with: the one in progress if it can be resumed."""
         is_change = self.filter_change(state) is not None
         if state.pending and not is_change and not self._is_too_old(state.pending):
-            self._report_pending(state.pending, state)
+            self._report_pending(state.pending, self.bookmark(state))
             return state.pending
-        bookmark = self.bookmark(state)
         self._report_gap(state)
-        if bookmark and self.start_date and self.start_date > bookmark:
-            self.logger.info(
-                "start_date is later than the bookmark %s and overrides it: rows updated in "
-                "between are not read.",
-                format_timestamp(bookmark),
-            )
         return self.new_sync(state)
 
     def filter_change(self, state: StreamState) -> FilterChange | None:
@@ -121,11 +114,11 @@ class SyncStart:
             else f"on_filter_change is {self.on_filter_change}",
         )
 
-    def _report_pending(self, pending: Sync, state: StreamState) -> None:
+    def _report_pending(self, pending: Sync, bookmark: datetime | None) -> None:
         self.logger.info(
             "Resuming the sync of %s after %s.", pending.started_at, plural(pending.rows, "row")
         )
-        usual = {self._since(self.bookmark(state)), self._since(None)}
+        usual = {self._since(bookmark), self._since(None)}
         if pending.batch_size != self.batch_size or pending.since not in usual:
             self.logger.warning(
                 "The resumed sync keeps its page size (%s) and window. New values of start_date, "

@@ -204,6 +204,7 @@ class FaultyStore:
         self.memory = LossyMemory()
         bucket: Any = self.memory
         self.inner: Store = Folder(folder) if folder else Bucket(bucket, "s3://memory")
+        self.location = self.inner.location
         self.step: Callable[[], bool] = lambda: False
         self.is_full = False
         self.cursors: dict[str, str] = {}
@@ -211,10 +212,6 @@ class FaultyStore:
         self.is_page_in_flight = False
         self.unsynced: list[Callable[[], object]] = []
         self.oldest_kept: datetime | None = None
-
-    @property
-    def location(self) -> str:
-        return self.inner.location
 
     def list(self, prefix: str) -> list[str]:
         return self.inner.list(prefix)
