@@ -4,6 +4,7 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -70,9 +71,10 @@ class RequestMetrics:
             metrics.log(self._logger, point)
 
 
-def log_figures(logger: logging.Logger, stream: str, figures: Mapping[Any, int | None]) -> None:
+def log_figures(logger: logging.Logger, stream: str, figures: Mapping[str, int | None]) -> None:
     """Log figures of a stream, by their names; those that are None are not logged."""
     tags = {metrics.Tag.STREAM.value: stream}
     for name, value in figures.items():
-        if value is not None:  # the SDK expects one of its own names, but uses only their text
-            metrics.log(logger, metrics.Point("counter", name, value, tags))
+        if value is not None:
+            metric: Any = SimpleNamespace(value=name)  # like a member of the SDK's own enum
+            metrics.log(logger, metrics.Point("counter", metric, value, tags))
