@@ -12,7 +12,6 @@ from typing_extensions import override
 
 from tap_jobo.api.budget import FeedCost
 from tap_jobo.api.feed import FeedReader
-from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import ConfigError
 from tap_jobo.records.converter import Row
 from tap_jobo.singer.companies_stream import CompaniesStream
@@ -24,7 +23,6 @@ from tap_jobo.sync.feed_sync import FeedSync
 from tap_jobo.sync.report import Report
 from tap_jobo.sync.start import SyncStart, recover_state
 from tap_jobo.sync.state import StreamState, read_state
-from tap_jobo.sync_id import Filters
 from tap_jobo.wording import dollars
 
 
@@ -72,20 +70,18 @@ class FeedStream(JoboStream):
     @override
     def check_first(self) -> None:
         """Check the budget, open the journal, and read the state."""
-        self._cost.check_page(self._spec.page_size(self.config))
+        self._cost.check_page(self._start.batch_size)
         # Not `stream_state`: it would add the stream to the state.
         raw = self.tap_state.get("bookmarks", {}).get(self.name, {})
         state = read_state(raw, self._spec)
-        self._journal = self._run.open_journal(self._spec, self._filters)
-        self._first_state = recover_state(
-            state, self._journal, self._start, self.config["on_missing_state"]
-        )
+        self._journal = self._run.open_journal(self._spec, self._start.filters)
+        self._first_state = recover_state(state, self._journal, self._start)
 
     @override
     def check_values(self) -> None:
         """Check the state by the API's clock; warn of a first sync without limits, odd filters."""
         self._start.check(self._first_state, self._journal)
-        limits = ("max_credits", "start_date", *self._filters)
+        limits = ("max_credits", "start_date", *self._start.filters)
         is_limited = any(self.config.get(name) is not None for name in limits)
         if not (is_limited or self._first_state.has_begun or self._spec.is_free):
             self.logger.warning(
@@ -175,27 +171,17 @@ class FeedStream(JoboStream):
     # What the sync is made of
 
     @cached_property
-    def _filters(self) -> Filters:
-        return self._spec.filters_of(self.config)
-
-    @cached_property
     def _cost(self) -> FeedCost:
         return FeedCost(self._run.budget, self._spec)
 
     @cached_property
     def _start(self) -> SyncStart:
-        start_date = self.config.get("start_date")
         return SyncStart(
             spec=self._spec,
-            filters=self._filters,
-            on_filter_change=self.config["on_filter_change"],
-            start_date=parse_timestamp(start_date) if start_date else None,
-            lookback_minutes=self.config["lookback_minutes"],
-            batch_size=self._spec.page_size(self.config),
-            is_full_table=self.replication_method == REPLICATION_FULL_TABLE,
+            config=self.config,
             clock=lambda: self._run.api_clock,
             logger=self.logger,
-            is_refresh=self.config["on_missing_state"] == "resync",
+            is_full_table=self.replication_method == REPLICATION_FULL_TABLE,
         )
 
     @cached_property
@@ -214,7 +200,7 @@ class FeedStream(JoboStream):
             spec=self._spec,
             client=self._run.feed_client,
             prepare=self.prepare,
-            filters=self._filters,
+            filters=self._start.filters,
             cost=self._cost,
             clock=self._run.api_clock,
             row_type=self._converter.row_type,

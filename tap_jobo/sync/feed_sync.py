@@ -125,7 +125,8 @@ class FeedSync:
         resumed = journal.go_on(sync) if sync is state.pending else None
         if resumed is None:
             new = self.start.new_sync(state) if sync is state.pending else sync
-            resumed = journal.resume(new, bookmark, is_refresh=self.start.is_refresh)
+            is_refresh = self.start.on_missing_state == "resync"
+            resumed = journal.resume(new, bookmark, is_refresh=is_refresh)
         journal.expire(self._now(), resumed)
         return resumed
 

@@ -1,10 +1,10 @@
 """Where a sync starts: the sync in progress, or a new one from the bookmark or the start date."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from tap_jobo.api.api_clock import ApiClock
 from tap_jobo.clock import format_timestamp, parse_timestamp
@@ -13,7 +13,7 @@ from tap_jobo.journal.journal import Journal
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.filters import FilterChange
 from tap_jobo.sync.state import StreamState
-from tap_jobo.sync_id import Filters, Sync, new_id
+from tap_jobo.sync_id import Sync, new_id
 from tap_jobo.wording import dollars, plural
 
 RESUME: Final = "resume:"
@@ -22,33 +22,32 @@ SAFETY_MARGIN: Final = timedelta(hours=1)
 """Of the longest lookback: it covers the duration of a sync."""
 
 
-@dataclass(frozen=True)
+@dataclass(kw_only=True)
 class SyncStart:
     """What the settings and the catalog request of a sync.
 
     Attributes:
         spec: The feed.
-        filters: The filters, as `FeedSpec.filters_of` gives them.
-        on_filter_change: `error`, `resync` or `keep`: what to do if rows could be missing.
-        start_date: Where the first sync starts, if set.
-        lookback_minutes: How far before the bookmark a sync starts.
-        batch_size: Rows per page of a new sync.
-        is_full_table: Whether the catalog says FULL_TABLE, which ignores the bookmark.
+        config: The settings.
         clock: Returns the API's clock. Its first call sends a free request.
         logger: Where decisions are reported.
-        is_refresh: Whether to read everything again if the state is missing.
+        is_full_table: Whether the catalog says FULL_TABLE, which ignores the bookmark.
     """
 
     spec: FeedSpec
-    filters: Filters
-    on_filter_change: str
-    start_date: datetime | None
-    lookback_minutes: int
-    batch_size: int
-    is_full_table: bool
+    config: Mapping[str, Any]
     clock: Callable[[], ApiClock]
     logger: logging.Logger
-    is_refresh: bool = False
+    is_full_table: bool = False
+
+    def __post_init__(self) -> None:
+        start_date = self.config.get("start_date")
+        self.start_date = parse_timestamp(start_date) if start_date else None
+        self.filters = self.spec.filters_of(self.config)
+        self.lookback_minutes: int = self.config["lookback_minutes"]
+        self.batch_size = self.spec.page_size(self.config)
+        self.on_filter_change = self.config["on_filter_change"]
+        self.on_missing_state = self.config["on_missing_state"]
 
     def bookmark(self, state: StreamState) -> datetime | None:
         """Return the bookmark that a new sync continues from, None for a full sync."""
@@ -185,11 +184,9 @@ def window(
         return None
 
 
-def recover_state(
-    state: StreamState, journal: Journal, start: SyncStart, choice: str
-) -> StreamState:
+def recover_state(state: StreamState, journal: Journal, start: SyncStart) -> StreamState:
     """Return the state that a run starts from."""
-    last, name = journal.completed, start.spec.name
+    last, name, choice = journal.completed, start.spec.name, start.on_missing_state
     if state.has_begun or not journal.is_on or start.is_full_table or choice == "resync":
         return state
     ids = choice.removeprefix(RESUME).split(",") if choice.startswith(RESUME) else []

@@ -10,7 +10,7 @@ import json
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from functools import cached_property
@@ -382,7 +382,7 @@ class OneRun:
         self.journal.prepare()
         self.journal.read()
         start = self._start()
-        self._state = recover_state(state, self.journal, start, self.settings.on_missing_state)
+        self._state = recover_state(state, self.journal, start)
         start.check(self._state, self.journal)
         sync = self._feed_sync(start)
         for rows in sync.pages():
@@ -517,15 +517,10 @@ class OneRun:
     def _start(self) -> SyncStart:
         return SyncStart(
             spec=CAREER_SITES,
-            filters=self.settings.filters,
-            on_filter_change=self.settings.on_filter_change,
-            start_date=None,
-            lookback_minutes=self.settings.lookback_minutes,
-            batch_size=self.settings.batch_size,
-            is_full_table=self.settings.is_full_table,
+            config={**self.settings.filters, **asdict(self.settings)},
             clock=self._api_clock,
             logger=LOGGER,
-            is_refresh=self.settings.on_missing_state == "resync",
+            is_full_table=self.settings.is_full_table,
         )
 
     def _feed_sync(self, start: SyncStart) -> FeedSync:

@@ -140,12 +140,9 @@ class TestWindow:
         assert "start_date" in complaint(run)
         assert sandbox.ledger == []
 
-    def test_later_start_date_overrides_the_bookmark_and_is_logged(
-        self, tap: Tap, sandbox: Sandbox
-    ) -> None:
-        run = tap.run(state=state_at(OLD), start_date="2020-02-01")
+    def test_later_start_date_overrides_the_bookmark(self, tap: Tap, sandbox: Sandbox) -> None:
+        tap.run(state=state_at(OLD), start_date="2020-02-01")
         assert _window(sandbox) == "2020-01-31T23:59:59.999000Z"
-        assert any("start_date" in line and OLD in line for line in run.lines("INFO"))
 
     def test_start_date_equal_to_the_bookmark_keeps_the_lookback(self) -> None:
         noon = datetime(2020, 1, 1, 12, tzinfo=UTC)

@@ -118,12 +118,12 @@ def test_only_a_resync_of_other_rows_starts_over(choice: str, *, is_narrower: bo
     )
     start = SyncStart(
         spec=CAREER_SITES,
-        filters=CAREER_SITES.filters_of({"country_codes": ["DE"]}),
-        on_filter_change=choice,
-        start_date=None,
-        lookback_minutes=0,
-        batch_size=50,
-        is_full_table=False,
+        config={
+            "country_codes": ["DE"],
+            "on_filter_change": choice,
+            "on_missing_state": "error",
+            "lookback_minutes": 0,
+        },
         clock=lambda: ApiClock(NOON, FakeClock()),
         logger=LOGGER,
     )
