@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from jobo_sandbox import Sandbox
-from tests.support.warm import COMMAND, run_warm, warm_arguments
+from tests.support.warm import COMMAND, WarmProcess, run_warm, warm_arguments
 
 _TIMEOUT = 120
 # -P: the program's folder is no place to import from.
@@ -151,13 +151,12 @@ class Tap:
         **settings: Any,
     ) -> subprocess.Popen[str]:
         """Start it, with pipes for its output."""
-        return subprocess.Popen(
-            self.command(*args, state=state, settings=settings),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=self.environment(env),
-        )
+        command = self.command(*args, state=state, settings=settings)
+        variables = self.environment(env)
+        if arguments := warm_arguments(command, variables):
+            return WarmProcess(arguments, variables)
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=variables)
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """The environment of a user whose state folder is the test's."""

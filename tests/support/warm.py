@@ -1,8 +1,8 @@
 """Runs a command of the tap or the sandbox in a process forked from one with its modules loaded.
 
 Loading them takes most of a short run's time. What is forked is a process like any other, with its
-own memory, streams, signals and exit status. Tests that start the tap by itself, and those of the
-installation and of Meltano, start it cold.
+own memory, streams, signals and exit status. Tests of what is around its streams, of the
+installation and of Meltano start it cold.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from functools import cache
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,18 +59,60 @@ def run_warm(
     Raises:
         TimeoutExpired: It took longer.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        streams = [Path(folder, name) for name in ("output", "log")]
-        given = (list(arguments), dict(env), str(cwd or Path.cwd()), streams)
-        process = _fork_server().Process(target=_become, args=given)
-        process.start()
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as log:
+        process = _fork(arguments, env, cwd, (output.fileno(), log.fileno()))
         process.join(timeout)
         code = process.exitcode
         if code is None:
             process.kill()
             raise subprocess.TimeoutExpired(list(arguments), timeout)
-        output, log = (stream.read_text() for stream in streams)
-    return code, output, log
+        output.seek(0)
+        log.seek(0)
+        return code, output.read(), log.read()
+
+
+class WarmProcess(subprocess.Popen[str]):
+    """A program that runs, with pipes for its output."""
+
+    def __init__(self, arguments: Sequence[str], env: Mapping[str, str]) -> None:
+        self.args, self.stdin, self.returncode = [*arguments], None, None
+        pipes = [os.pipe(), os.pipe()]
+        self._process = _fork(arguments, env, None, [writing for _, writing in pipes])
+        for _, writing in pipes:
+            os.close(writing)
+        self.stdout, self.stderr = (os.fdopen(reading) for reading, _ in pipes)
+        self.pid = self._process.pid
+
+    def poll(self) -> int | None:
+        code: int | None = self._process.exitcode
+        self.returncode = code
+        return code
+
+    def wait(self, timeout: float | None = None) -> int:
+        self._process.join(timeout)
+        code = self.poll()
+        if code is None:
+            raise subprocess.TimeoutExpired(self.args, timeout or 0)
+        return code
+
+    def send_signal(self, sig: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, sig)
+
+
+def _fork(
+    arguments: Sequence[str], env: Mapping[str, str], cwd: Path | None, streams: Sequence[int]
+) -> Any:
+    """Start a program with these file descriptors for its output and its log."""
+    reading, begun = multiprocessing.Pipe(duplex=False)
+    connections = [Connection(os.dup(stream), readable=False) for stream in streams]
+    given = (list(arguments), dict(env), str(cwd or Path.cwd()), connections, begun)
+    process = _fork_server().Process(target=_become, args=given, daemon=True)
+    process.start()
+    for connection in (*connections, begun):
+        connection.close()
+    reading.poll(None)  # until it has begun: at first, it ignores SIGINT, as the server does
+    return process
 
 
 @cache
@@ -80,10 +123,18 @@ def _fork_server() -> Any:
     return context
 
 
-def _become(arguments: list[str], env: dict[str, str], cwd: str, streams: list[Path]) -> None:
+def _become(
+    arguments: list[str],
+    env: dict[str, str],
+    cwd: str,
+    streams: list[Connection],
+    begun: Connection,
+) -> None:
     """Take over streams, folder, environment and arguments, and run the program."""
+    begun.close()
     for number, stream in enumerate(streams, start=1):
-        os.dup2(os.open(stream, os.O_WRONLY | os.O_CREAT), number)
+        os.dup2(stream.fileno(), number)
+        stream.close()
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
