@@ -70,7 +70,7 @@ class CommandLine(Tap):
         )
         if value == _SCHEMA:
             for stream in tap.streams_to_test():
-                stream.write_schema()
+                stream._write_schema_message()  # noqa: SLF001 - the SDK has no public name
         else:
             tap.test_connection()
         ctx.exit()

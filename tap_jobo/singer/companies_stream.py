@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from singer_sdk import Tap
 from typing_extensions import override
@@ -29,11 +29,10 @@ _BATCH: Final = 50
 class CompaniesStream(JoboStream):
     """Company profiles, which are free and join `career_sites` by `id`.
 
-    Only a list of explicit ids has a state: see `_NamedCompanies`. The profiles of career sites are
-    written page by page during the sync of `career_sites`, before the state moves past the page;
-    the SDK's own child streams would read one profile at a time, repeat the SCHEMA, and keep a
-    bookmark for each. When the SDK syncs this stream, after `career_sites`, only explicit company
-    ids are left to read.
+    The profiles of career sites are written page by page during the sync of `career_sites`, before
+    the state moves past the page; the SDK's own child streams would read one profile at a time,
+    repeat the SCHEMA, and keep a bookmark for each. When the SDK syncs this stream, after
+    `career_sites`, only explicit company ids are left to read. Only these have a state.
 
     Attributes:
         leader: The feed whose companies this stream follows.
@@ -66,12 +65,12 @@ class CompaniesStream(JoboStream):
     @override
     def check_first(self) -> None:
         """Check that there are companies to read."""
-        if not (self._named or self.is_following):
+        if not (self.has_explicit_ids or self.is_following):
             raise ConfigError(
                 "companies needs career_sites. Select career_sites too, or list company IDs in "
                 "company_ids or company_ids_file."
             )
-        if self._named and not self._named.ids:  # as after a query without a result
+        if self.has_explicit_ids and not self._ids:  # as after a query without a result
             path = self.config["company_ids_file"]
             self.logger.warning("company_ids_file: %s is empty, so no profiles are fetched.", path)
 
@@ -86,30 +85,30 @@ class CompaniesStream(JoboStream):
     def sample(self, limit: int) -> Iterator[Row]:
         """Yield the profiles of the first companies that the settings name."""
         self.check_first()
-        if self._named:
-            yield from self.profiles.read(self._named.ids[:limit])
+        yield from self.profiles.read(self._ids[:limit])
 
     @override
     def read(self) -> Iterator[Row]:
         """Yield the profiles of the companies that the settings name, if any.
 
-        An interrupted list is resumed. The state follows each batch, so a crash repeats one batch
-        and skips none.
+        An interrupted list is resumed. The state, `{"ids_hash": str, "ids_done": int}`, follows
+        each batch, so a crash repeats one batch and skips none.
         """
-        companies = self._named
-        if companies is None:
+        if not self.has_explicit_ids:
             return
-        done = companies.done(self.stream_state)
-        if done:
-            self.logger.info(
-                "Resuming the list of company IDs after %s of %s.", done, len(companies.ids)
-            )
-        self._total = len(companies.ids) - done
+        ids, state = self._ids, self.stream_state
+        ids_hash = hashlib.sha256("".join(ids).encode()).hexdigest()[:16]
+        done = state.get("ids_done") if state.get("ids_hash") == ids_hash else 0
+        if isinstance(done, int) and 0 < done < len(ids):
+            self.logger.info("Resuming the list of company IDs after %s of %s.", done, len(ids))
+        else:
+            done = 0
+        self._total = len(ids) - done
         self._progress.start()
-        while batch := companies.ids[done : done + _BATCH]:
+        while batch := ids[done : done + _BATCH]:
             yield from self.profiles.read(batch, self._progress.update)
             done += len(batch)
-            self.stream_state.update(companies.state(done))
+            state.update(ids_hash=ids_hash, ids_done=done)  # together: Meltano merges by key
             self.emit_state()
         self._is_complete = True
 
@@ -151,12 +150,11 @@ class CompaniesStream(JoboStream):
         )
 
     @cached_property
-    def _named(self) -> _NamedCompanies | None:
-        if not self.has_explicit_ids:
-            return None
+    def _ids(self) -> list[str]:
+        """The companies that the settings name."""
         name = self.config.get("company_ids_file")
-        ids = _read_ids(Path(name)) if name else map(str.lower, self.config["company_ids"])
-        return _NamedCompanies(ids)
+        ids = map(str.lower, self.config.get("company_ids", ()))
+        return [*dict.fromkeys(_read_ids(Path(name)) if name else ids)]
 
     @cached_property
     def _progress(self) -> Progress:
@@ -165,29 +163,6 @@ class CompaniesStream(JoboStream):
     def _read(self) -> Reading:
         profiles = self.profiles
         return Reading(profiles.done, "profiles", self._total, plural(profiles.count, "profile"))
-
-
-class _NamedCompanies:
-    def __init__(self, ids: Iterable[str]) -> None:
-        self.ids = [*dict.fromkeys(ids)]
-        self._hash = hashlib.sha256("".join(self.ids).encode()).hexdigest()[:16]
-
-    def state(self, done: int) -> dict[str, Any]:
-        """Return `{"ids_hash": str, "ids_done": int}` for the bookmark after `done` ids.
-
-        Both are always written together: Meltano merges states key by key.
-        """
-        return {"ids_hash": self._hash, "ids_done": done}
-
-    def done(self, state: Mapping[str, Any]) -> int:
-        """Return how many ids an earlier run has read, by its part of the Singer state.
-
-        It is 0, to read the list from the start, if that run read another list, or all of this one.
-        """
-        done = state.get("ids_done")
-        if state.get("ids_hash") != self._hash or not isinstance(done, int):
-            return 0
-        return done if 0 < done < len(self.ids) else 0
 
 
 def _read_ids(path: Path) -> Iterator[str]:

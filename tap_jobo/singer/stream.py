@@ -167,10 +167,6 @@ class JoboStream(RESTStream[Any]):
         """When the response with the current record was received."""
         return self._run.clock.now()
 
-    def write_schema(self) -> None:
-        """Write the SCHEMA message."""
-        self._write_schema_message()
-
     @property
     def is_mapped_out(self) -> bool:
         """Whether stream maps remove every record of the stream, so that none need be read."""

@@ -161,23 +161,14 @@ class FeedSync:
             page = self.reader.parse_page(
                 sync, billed.journaled.body, has_more=header.has_more, raw=billed.raw
             )
-            if page.dispute:
-                self._keep_as_evidence(page.dispute, billed.journaled)
+            if page.dispute:  # the page is delivered all the same
+                self.journal.quarantine([billed.journaled.body], "disputed")
+                self._logger.error("%s. Contact Jobo. The page is delivered.", page.dispute)
             records, skipped = self._convert(page, header.started_at)
         except (ApiError, FormatError) as error:
             raise FormatError(f"{error}. {self._ways_out(billed.journaled)}.") from error
         self.received_at = parse_timestamp(header.received_at)
         return _ParsedPage(page, records, skipped)
-
-    def _keep_as_evidence(self, dispute: str, page: JournaledPage) -> None:
-        """Keep a page for which Jobo deducted too much, although it is delivered."""
-        self.journal.quarantine([page.body], "disputed")
-        self._logger.error(
-            "%s. Page %s is delivered%s. Contact Jobo about the difference.",
-            dispute,
-            page.name,
-            ", and its raw body is kept with the quarantined rows" if self.journal.is_on else "",
-        )
 
     def _convert(self, page: Page, started_at: str) -> tuple[Sequence[Row], int]:
         """Return a page's records, and how many rows are skipped. Those go to quarantine."""

@@ -137,7 +137,14 @@ class SyncStart:
         )
 
     def _since(self, bookmark: datetime | None) -> str | None:
-        return window(self.spec, bookmark, self.start_date, self.lookback_minutes)
+        try:
+            if self.start_date and (bookmark is None or self.start_date > bookmark):
+                margin = timedelta(milliseconds=0 if self.spec.since_is_inclusive else 1)
+                return format_timestamp(self.start_date - margin)
+            lookback = timedelta(minutes=self.lookback_minutes)
+            return format_timestamp(bookmark - lookback) if bookmark else None
+        except OverflowError:  # before the year 1
+            return None
 
     def _reachable(self, since: str | None) -> str | None:
         """Return the start of a window, no earlier than the API allows for the feed."""
@@ -167,21 +174,6 @@ class SyncStart:
                 format_timestamp(oldest),
                 self.spec.gap_advice,
             )
-
-
-def window(
-    spec: FeedSpec, bookmark: datetime | None, start_date: datetime | None, lookback_minutes: int
-) -> str | None:
-    """Return the `since` of a new sync, None for everything."""
-    try:
-        if start_date and (bookmark is None or start_date > bookmark):
-            margin = timedelta(0) if spec.since_is_inclusive else timedelta(milliseconds=1)
-            return format_timestamp(start_date - margin)
-        if bookmark is None:
-            return None
-        return format_timestamp(bookmark - timedelta(minutes=lookback_minutes))
-    except OverflowError:  # before the year 1
-        return None
 
 
 def recover_state(state: StreamState, journal: Journal, start: SyncStart) -> StreamState:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +11,6 @@ import pytest
 from jobo_sandbox import Sandbox
 from tap_jobo.errors import StateError
 from tap_jobo.streams.career_sites import CAREER_SITES
-from tap_jobo.sync.start import window
 from tap_jobo.sync.state import read_state
 from tap_jobo.sync_id import Sync
 from tests.support import Tap, complaint, discover, entry_of, schema_message, state_at
@@ -144,9 +143,11 @@ class TestWindow:
         tap.run(state=state_at(OLD), start_date="2020-02-01")
         assert _window(sandbox) == "2020-01-31T23:59:59.999000Z"
 
-    def test_start_date_equal_to_the_bookmark_keeps_the_lookback(self) -> None:
-        noon = datetime(2020, 1, 1, 12, tzinfo=UTC)
-        assert window(CAREER_SITES, noon, noon, 15) == "2020-01-01T11:45:00.000000Z"
+    def test_start_date_equal_to_the_bookmark_keeps_the_lookback(
+        self, tap: Tap, sandbox: Sandbox
+    ) -> None:
+        tap.run(state=state_at(OLD), start_date=OLD)
+        assert _window(sandbox) == _text(datetime.fromisoformat(OLD) - timedelta(minutes=15))
 
 
 class TestClocks:
