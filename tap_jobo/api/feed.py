@@ -79,10 +79,12 @@ class FeedReader:
             raise _broken("has a 'next_cursor' that was used before: the pages would repeat")
         return page
 
-    def revisit(self, sync: Sync, cursor_hash: str, body: bytes) -> Page:
-        """Parse a page that an earlier run has delivered, and note its cursor."""
+    def revisit(self, sync: Sync, cursor_hash: str, body: bytes) -> Page | None:
+        """Parse a page that an earlier run has delivered, if possible, and note its cursor."""
         self._note_cursor(sync, cursor_hash)
-        return read_page(body, self.spec)
+        with suppress(ApiError):  # an earlier version may have accepted more
+            return read_page(body, self.spec)
+        return None
 
     def _note_cursor(self, sync: Sync, cursor_hash: str) -> None:
         if sync.id != self._sync_id:

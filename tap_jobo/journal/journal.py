@@ -327,7 +327,7 @@ class Journal:
             name = kept.page_name(number)
             verify = partial(self._verify_present, kept, name)
             self._write(Write(name, encode_page(header, raw.body), verify, raw.cost))
-        return JournaledPage(f"{sync.id}.{number}", header, raw.body)
+        return JournaledPage(f"{sync.id}.{number}", header, raw.body, raw)
 
     def quarantine(self, rows: Sequence[bytes], reason: str = "") -> None:
         """Keep raw rows that cannot be delivered; the reason is part of their names."""

@@ -9,6 +9,8 @@ import zlib
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from tap_jobo.sync_id import RawPage
+
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
@@ -58,6 +60,7 @@ class JournaledPage:
     name: str
     header: PageHeader
     body: bytes
+    raw: RawPage | None = None  # None if an earlier run was billed for it
 
 
 def encode_page(header: PageHeader, body: bytes) -> bytes:

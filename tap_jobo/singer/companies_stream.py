@@ -161,8 +161,8 @@ class CompaniesStream(JoboStream):
         return Progress(self.name, self._read, self.logger)
 
     def _read(self) -> Reading:
-        profiles = self.profiles
-        return Reading(profiles.done, "profiles", self._total, plural(profiles.count, "profile"))
+        count = plural(self.profiles.count, "profile")
+        return self.profiles.done, "profiles", self._total, count
 
 
 def _read_ids(path: Path) -> Iterator[str]:

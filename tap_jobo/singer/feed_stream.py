@@ -111,7 +111,8 @@ class FeedStream(JoboStream):
             reader=self._reader,
             converter=self._converter,
             report=self._report,
-            output=self,
+            check=self._run.check,
+            finish_page=self._finish_page,
         )
         for records in feed_sync.pages():
             self._received_at = feed_sync.received_at
@@ -140,20 +141,14 @@ class FeedStream(JoboStream):
 
     @override
     def generate_child_contexts(
-        self,
-        record: Record,
-        context: Context | None,
+        self, record: Record, context: Context | None
     ) -> Iterable[Context | None]:
         """Record a company whose profile to write after the page; the SDK has no child to sync."""
         if any(map_.get_filter_result(record) for map_ in self.stream_maps):
             self._ids_of_page.append(record["id"])
         return ()
 
-    def check(self) -> None:
-        """Raise if the run must not go on to another page."""
-        self._run.check()
-
-    def finish_page(self, state: StreamState) -> None:
+    def _finish_page(self, state: StreamState) -> None:
         """Write the profiles of a page's companies, if they are selected, and then the state."""
         ids, self._ids_of_page = self._ids_of_page, []
         if ids and self._follower and self._follower.is_following:

@@ -234,11 +234,9 @@ class JoboStream(RESTStream[Any]):
     def _increment_stream_state(
         self, latest_record: Record, *, context: Context | None = None
     ) -> None:
-        """Leave the state unchanged.
+        """Leave the state unchanged: the bookmark is the start of the last complete sync.
 
-        The SDK would keep the largest replication key seen and write it at the end of every sync,
-        even a failed one. Here, the bookmark is the start of the last complete sync, and only
-        `FeedSync` writes the state.
+        The SDK would write the largest replication key seen, even at the end of a failed sync.
         """
 
     @override
@@ -246,12 +244,8 @@ class JoboStream(RESTStream[Any]):
         """Leave the state unchanged: the sync knows where it starts."""
 
     @override
-    def get_replication_key_signpost(
-        self,
-        context: Context | None = None,
-    ) -> None:
+    def get_replication_key_signpost(self, context: Context | None = None) -> None:
         """Return None: no row's value becomes a bookmark, so there is nothing to limit."""
-        return
 
     @cached_property
     def _converter(self) -> RecordConverter:

@@ -38,21 +38,16 @@ class StdoutWriter(MsgSpecWriter):
         self._is_cut_off = False
 
     @override
-    def serialize_message(self, message: Message) -> bytearray:
-        """Serialize a message to a line; the SDK would first copy a state leaf by leaf."""
-        if isinstance(message, StateMessage):
-            return serialize_jsonl({"type": "STATE", "value": message.value})
-        return super().serialize_message(message)
-
-    @override
     def write_message(self, message: Message) -> None:
         """Write a message, after the records that are not written yet."""
-        line = bytes(self.format_message(message))  # a copy: the SDK's encoder has one buffer
-        is_written = True
         if isinstance(message, StateMessage):
-            is_written = not self.omits_states and line != self._last_state
+            # Not as below: the SDK would first copy the state leaf by leaf.
+            line = bytes(serialize_jsonl({"type": "STATE", "value": message.value}))
+            if not self.omits_states and line != self._last_state:
+                self._lines += line
             self._last_state = line
-        self._lines += line if is_written else b""
+        else:
+            self._lines += self.format_message(message)
         if message.type is not SingerMessageType.RECORD or len(self._lines) >= _BUFFER:
             self.flush()
 

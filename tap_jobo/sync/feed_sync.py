@@ -1,27 +1,16 @@
 """The two promises: no row is lost, and no row is billed twice.
 
-`FeedSync.pages` below is the one place that shows why they hold. For each page, in this order:
-
-1. The raw page is read from the journal if it has been billed before. Otherwise it is requested,
-   and its raw body is written and synced to disk before anything parses it.
-2. The page is parsed and checked, or it stays in the journal for a newer tap version.
-3. Its rows are written, followed by the profiles of their companies if selected.
-4. The state moves past the page.
-
-A crash between two steps repeats the later ones, free: rows that are written twice are the same
-rows to an upsert. Only a page that was requested but is not yet on disk can be billed again after
-a crash.
-
-The bookmark becomes the start of the sync: an instant before its first request, by the slower of
-two clocks. It moves only when the sync is complete, so later changes are newer than the bookmark
-and found by the next run. Only `StreamState.complete` moves it.
+`FeedSync.pages` is the one place that shows why they hold; ARCHITECTURE.md draws its steps. A page
+is on disk before it is parsed, its rows are written before the state moves past it, and a crash
+between two steps repeats the later ones, free. Only `StreamState.complete` moves the bookmark: to
+an instant before the sync's first request, so the next run finds whatever changed since.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from tap_jobo.api.feed import FeedReader, Page
 from tap_jobo.clock import parse_timestamp
@@ -40,40 +29,20 @@ from tap_jobo.sync.guards import LoopGuard, check_for_schema_drift
 from tap_jobo.sync.report import Report
 from tap_jobo.sync.start import SyncStart
 from tap_jobo.sync.state import StreamState
-from tap_jobo.sync_id import RawPage, Sync
+from tap_jobo.sync_id import Sync
 from tap_jobo.wording import dollars, plural
 
 _FAR_BELOW: Final = 0.8  # the share of an estimate below which rows may be missing
 
 
-class _Output(Protocol):
-    """Where a sync writes to, and what may end it."""
-
-    def check(self) -> None:
-        """Raise if the run must not go on: a signal arrived, or another run has the lock."""
-
-    def finish_page(self, state: StreamState) -> None:
-        """Write what follows the rows of a page, and last a STATE message."""
-
-
-@dataclass(frozen=True, slots=True)
-class _BilledPage:
-    journaled: JournaledPage
-    raw: RawPage | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _ParsedPage:
-    """A page, what is emitted of it, and how many of its rows are skipped."""
-
-    page: Page
-    records: Sequence[Row]
-    skipped: int
-
-
 @dataclass(kw_only=True)
 class FeedSync:
-    """One stream's part of a run: syncs from the journal and the API to standard output."""
+    """One stream's part of a run: syncs from the journal and the API to standard output.
+
+    Attributes:
+        check: Raises if the run must not go on: a signal arrived, or another run has the lock.
+        finish_page: Writes what follows the rows of a page, and last a STATE message.
+    """
 
     start: SyncStart
     state: StreamState
@@ -81,7 +50,8 @@ class FeedSync:
     reader: FeedReader
     converter: RecordConverter
     report: Report
-    output: _Output
+    check: Callable[[], None]
+    finish_page: Callable[[StreamState], None]
     received_at: datetime | None = None
 
     def __post_init__(self) -> None:
@@ -97,15 +67,15 @@ class FeedSync:
         try:
             sync: Sync | None = self._begin(self._first_sync())
             while sync:
-                self.output.check()
+                self.check()
                 try:
                     billed = self._replay(sync) or self._fetch_and_journal(sync)
                 except CursorRejectedError as rejection:
                     sync = self._begin(self._start_over(sync, rejection))
                     continue
-                parsed = self._parse_and_check(sync, billed)
-                yield parsed.records
-                sync = self._record(sync, billed, parsed)
+                page, records = self._parse_and_check(sync, billed)
+                yield records
+                sync = self._record(sync, billed, page, records)
             self.report.is_complete = True
         except BudgetReachedError as reached:
             self._logger.warning("%s", reached)
@@ -135,60 +105,58 @@ class FeedSync:
         self._is_replay = False
         sync = self.journal.begin(sync, self._now())
         for page in self.journal.delivered(sync):  # or a small budget would hide a loop
-            seen = self.reader.revisit(sync, page.header.cursor, page.body)
-            if not page.header.cursor:
-                self._estimate = seen.estimated_total or 0
-            ids = [parse_uuid(row.get("id")) for row in seen.items if isinstance(row, dict)]
-            self._detect_stall(sync, [*filter(None, ids)])
+            if seen := self.reader.revisit(sync, page.header.cursor, page.body):
+                if not page.header.cursor:
+                    self._estimate = seen.estimated_total or 0
+                ids = [parse_uuid(row.get("id")) for row in seen.items if isinstance(row, dict)]
+                self._detect_stall(sync, [*filter(None, ids)])
         return sync
 
-    def _replay(self, sync: Sync) -> _BilledPage | None:
+    def _replay(self, sync: Sync) -> JournaledPage | None:
         page = self.journal.find(sync)
-        if page is None:
-            return None
-        if not self._is_replay:
+        if page and not self._is_replay:
             self.journal.report_replay(sync, page)
-        self._is_replay = True
-        return _BilledPage(page)
+            self._is_replay = True
+        return page
 
-    def _fetch_and_journal(self, sync: Sync) -> _BilledPage:
-        raw = self.reader.fetch_page(sync)
-        return _BilledPage(self.journal.put(sync, raw), raw)
+    def _fetch_and_journal(self, sync: Sync) -> JournaledPage:
+        return self.journal.put(sync, self.reader.fetch_page(sync))
 
-    def _parse_and_check(self, sync: Sync, billed: _BilledPage) -> _ParsedPage:
-        header = billed.journaled.header
+    def _parse_and_check(self, sync: Sync, billed: JournaledPage) -> tuple[Page, Sequence[Row]]:
+        header = billed.header
         try:
             page = self.reader.parse_page(
-                sync, billed.journaled.body, has_more=header.has_more, raw=billed.raw
+                sync, billed.body, has_more=header.has_more, raw=billed.raw
             )
             if page.dispute:  # the page is delivered all the same
-                self.journal.quarantine([billed.journaled.body], "disputed")
+                self.journal.quarantine([billed.body], "disputed")
                 self._logger.error("%s. Contact Jobo. The page is delivered.", page.dispute)
-            records, skipped = self._convert(page, header.started_at)
+            records = self._convert(page, header.started_at)
         except (ApiError, FormatError) as error:
-            raise FormatError(f"{error}. {self._ways_out(billed.journaled)}.") from error
+            raise FormatError(f"{error}. {self._ways_out(billed)}.") from error
         self.received_at = parse_timestamp(header.received_at)
-        return _ParsedPage(page, records, skipped)
+        return page, records
 
-    def _convert(self, page: Page, started_at: str) -> tuple[Sequence[Row], int]:
-        """Return a page's records, and how many rows are skipped. Those go to quarantine."""
+    def _convert(self, page: Page, started_at: str) -> Sequence[Row]:
+        """Return a page's records. Rows that are skipped go to quarantine."""
         if page.are_rows_checked:
-            return self.converter.complete(page.items).records, 0
+            return self.converter.complete(page.items).records
         rows: list[Any] = [self._spec.to_row(item, started_at) for item in page.items]
         conversion = self.converter.convert(rows)
         if any(conversion.damaged.values()):
             raw_rows = [json.dumps(row).encode() for row in rows]
             if check_for_schema_drift(conversion, raw_rows, self.journal, self._spec.name):
-                return [], len(rows)
+                return []
         self.journal.quarantine([json.dumps(row).encode() for row in conversion.skipped])
-        return conversion.records, len(conversion.skipped)
+        return conversion.records
 
-    def _record(self, sync: Sync, billed: _BilledPage, parsed: _ParsedPage) -> Sync | None:
+    def _record(
+        self, sync: Sync, billed: JournaledPage, page: Page, records: Sequence[Row]
+    ) -> Sync | None:
         """Move the state past a page whose rows are written; return the sync to go on with."""
-        page = parsed.page
         sync = replace(
             sync,
-            started_at=billed.journaled.header.started_at,
+            started_at=billed.header.started_at,
             rows=sync.rows + len(page.items),
             pages=sync.pages + 1,
             cursor=page.next_cursor if page.has_more else None,
@@ -196,18 +164,19 @@ class FeedSync:
         move = self.state.checkpoint if page.has_more else self.state.complete
         self.state = move(sync, self.start.filters)
         self.report.quarantined = self.journal.quarantined
-        self.report.count_page(len(page.items), parsed.skipped, is_replayed=billed.raw is None)
-        self.output.finish_page(self.state)
+        skipped = len(page.items) - len(records)
+        self.report.count_page(len(page.items), skipped, is_replayed=billed.raw is None)
+        self.finish_page(self.state)
         if not page.has_more:
             self._report_missing_rows(sync)
             return self._following(sync, billed)
         if page.estimated_total is not None and sync.rows == len(page.items):
             self._estimate = page.estimated_total
             self.report.estimate(page.estimated_total, sync.batch_size)
-        self._detect_stall(sync, [record["id"] for record in parsed.records])
+        self._detect_stall(sync, [record["id"] for record in records])
         return sync
 
-    def _following(self, sync: Sync, billed: _BilledPage) -> Sync | None:
+    def _following(self, sync: Sync, billed: JournaledPage) -> Sync | None:
         """Return the sync that follows a complete one, if any of it was replayed."""
         start = parse_timestamp(sync.started_at or "")
         now = self.start.clock().earlier()  # as the start

@@ -24,22 +24,10 @@ _SEEN_BYTES: Final = 1 << 23  # 8 MB: six bits for each of ten million ids
 def check_for_schema_drift(
     conversion: Conversion, rows: list[bytes], journal: Journal, stream: str
 ) -> bool:
-    """Check the rows of a page in which some are damaged.
+    """Return whether all raw rows of a page are bad alike, and quarantined: none is emitted.
 
-    Small pages of bad rows go to quarantine, where they add up. A row that is read again counts
-    once.
-
-    Args:
-        conversion: The result of converting the rows.
-        rows: The rows as received.
-        journal: Where rows are quarantined.
-        stream: The stream's name, for the error.
-
-    Returns:
-        Whether all rows were quarantined, so that none must be emitted.
-
-    Raises:
-        FormatError: All rows are bad in the same way, and there are enough of them.
+    Small pages of bad rows add up in quarantine, where a row that is read again counts once. If
+    enough rows are bad alike, it raises `FormatError`.
     """
     bad = [field for field, count in conversion.damaged.items() if count == len(rows)]
     for field in bad:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.api.profiles import Profiles
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 PAGES_PER_MINUTE: Final = 120
 """The documented rate limit, shared by all feeds."""
 _INTERVAL: Final = 60.0  # seconds between two log lines
+
+Reading = tuple[int, str, int | None, str]
+"""How far a stream is: a count, its unit, an estimated total, and what else the bar shows."""
 
 
 @dataclass(kw_only=True)
@@ -87,9 +90,9 @@ class Report:
     def _read(self) -> Reading:
         rows, cost = self.count_rows(), dollars(self.cost.credits)
         if not self.profiles:
-            return Reading(rows, "rows", self._total, cost)
+            return rows, "rows", self._total, cost
         # The rate is that of the profiles, which take most of the time.
-        return Reading(self.profiles.done, "profiles", None, f"{plural(rows, 'row')}, {cost}")
+        return self.profiles.done, "profiles", None, f"{plural(rows, 'row')}, {cost}"
 
     def _figures(self) -> str:
         cost, unconfirmed = self.cost.credits, self.cost.possibly_billed
@@ -105,15 +108,6 @@ class Report:
             *([f"{dollars(unconfirmed)} of it possibly billed"] if unconfirmed else []),
         ]
         return ", ".join(parts)
-
-
-class Reading(NamedTuple):
-    """How far a stream is."""
-
-    done: int
-    unit: str  # in the plural
-    total: int | None  # an estimate, None if there is none
-    more: str  # what the bar shows next to the count
 
 
 class Progress:
@@ -136,27 +130,21 @@ class Progress:
 
         tqdm.monitor_interval = 0  # no thread that redraws: `update` does
         tqdm.set_lock(threading.RLock())  # by default it also needs a semaphore between processes
-        reading = self._read()
-        text = {"desc": self._stream, "unit": f" {reading.unit}", "initial": reading.done}
+        done, unit, _, _ = self._read()
+        text = {"desc": self._stream, "unit": f" {unit}", "initial": done}
         bar = tqdm_logging_redirect(**text, dynamic_ncols=True, leave=False, miniters=1)
         self._bar = self._exit.enter_context(bar)
 
     def update(self) -> None:
         """Show how far the stream is: in the bar, or in a log line every minute."""
-        reading, now = self._read(), time.monotonic()
-        if self._bar is None and now >= self._next_line:
+        (done, unit, total, more), now = self._read(), time.monotonic()
+        if self._bar is not None:
+            self._bar.total, self._bar.unit = total, f" {unit}"
+            self._bar.set_postfix_str(more, refresh=False)
+            self._bar.update(done - self._bar.n)
+        elif now >= self._next_line:
             self._next_line = now + _INTERVAL
-            self._logger.info(
-                "Progress: %s: %s %s, %s.",
-                self._stream,
-                f"{reading.done:,}",
-                reading.unit,
-                reading.more,
-            )
-        elif self._bar is not None:
-            self._bar.total, self._bar.unit = reading.total, f" {reading.unit}"
-            self._bar.set_postfix_str(reading.more, refresh=False)
-            self._bar.update(reading.done - self._bar.n)
+            self._logger.info("Progress: %s: %s %s, %s.", self._stream, f"{done:,}", unit, more)
 
     def close(self) -> None:
         """Remove the bar."""

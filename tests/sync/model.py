@@ -410,7 +410,7 @@ class OneRun:
     def parse_page(self, *args: Any, **options: Any) -> Page:
         return self._reader.parse_page(*args, **options)
 
-    def revisit(self, *args: Any) -> Page:
+    def revisit(self, *args: Any) -> Page | None:
         return self._reader.revisit(*args)
 
     def fetch(  # noqa: PLR0913 - as the client's
@@ -540,5 +540,6 @@ class OneRun:
             reader=self,  # type: ignore[arg-type]
             converter=CONVERTER,
             report=self._report,
-            output=self,
+            check=self.check,
+            finish_page=self.finish_page,
         )

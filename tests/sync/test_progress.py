@@ -70,7 +70,7 @@ class Stream:
         self.progress.update()
 
     def _read(self) -> Reading:
-        return Reading(self.rows, "rows", self.total, "$1.00")
+        return self.rows, "rows", self.total, "$1.00"
 
 
 @contextlib.contextmanager
