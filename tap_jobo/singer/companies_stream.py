@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from singer_sdk import Tap
+from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 from typing_extensions import override
 
 from tap_jobo.api.profiles import PROFILE_PATH, Profiles
@@ -47,6 +48,7 @@ class CompaniesStream(JoboStream):
 
     def __init__(self, tap: Tap, run: RunContext) -> None:
         super().__init__(tap, run)
+        self.forced_replication_method = REPLICATION_FULL_TABLE
         self.leader: JoboStream | None = None
         self._is_schema_written = False
         self._is_complete = False

@@ -78,8 +78,8 @@ class FeedStream(JoboStream):
         self._first_state = recover_state(state, self._journal, self._start)
 
     @override
-    def check_values(self) -> None:
-        """Check the state by the API's clock; warn of a first sync without limits, odd filters."""
+    def check_values(self) -> Iterator[str]:
+        """Check the state by the API's clock; yield warnings about the filters."""
         self._start.check(self._first_state, self._journal)
         limits = ("max_credits", "start_date", *self._start.filters)
         is_limited = any(self.config.get(name) is not None for name in limits)
@@ -90,11 +90,9 @@ class FeedStream(JoboStream):
                 self.name,
                 dollars(self._spec.list_price * 1_000),
             )
-        known = self._run.known_values
         for setting in self._spec.filters:
             value = self.config.get(setting.name)
-            for hint in setting.value_hints(value) or known.warnings(setting, value):
-                self._run.warn_once(hint)
+            yield from setting.value_hints(value) or self._run.known_values.warnings(setting, value)
 
     # The sync
 

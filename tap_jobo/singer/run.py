@@ -42,7 +42,6 @@ class RunContext:
         self._logger = logger
         self._locks: list[RunLock | Lease] = []
         self._is_started = False
-        self._warnings: set[str] = set()
         self.streams: list[Any] = []  # of `JoboStream`, whose module imports this one
         self.failures: list[tuple[str, TapJoboError]] = []
         self.is_test = False
@@ -58,11 +57,12 @@ class RunContext:
         try:
             for stream in streams:
                 stream.check_first()
-            for stream in streams:
-                stream.check_values()
+            hints = [hint for stream in streams for hint in stream.check_values()]
         except TapJoboError as error:
             error.ends_run = True
             raise
+        for hint in dict.fromkeys(hints):  # several streams may share a filter
+            self._logger.warning("%s", hint)
 
     def read_streams(self) -> list[Any]:
         """Return the streams that are read, in order."""
@@ -74,12 +74,6 @@ class RunContext:
             raise self.failures[0][1]
         if self.failures:
             raise TapJoboError("\n".join(f"{name}: {error}" for name, error in self.failures))
-
-    def warn_once(self, text: str) -> None:
-        """Log a warning that several streams may raise, once."""
-        if text not in self._warnings:
-            self._warnings.add(text)
-            self._logger.warning("%s", text)
 
     # The API
 
@@ -141,7 +135,7 @@ class RunContext:
     @cached_property
     def known_values(self) -> KnownValues:
         """The filter values that Jobo lists, fetched at most once per run."""
-        return KnownValues(self.feed_client, self.streams[0].prepare, self._logger)
+        return KnownValues(self.profile_client, self.streams[0].prepare, self._logger)
 
     # The journal
 
@@ -162,7 +156,7 @@ class RunContext:
         return open_store(self._config.get("journal_dir"))
 
     def check(self) -> None:
-        """Raise if a signal came, the target went away, or another run has a lock of this run."""
+        """Raise if a signal arrived, or another run has a lock of this run."""
         self.shutdown.check()
         for lock in self._locks:
             lock.check()

@@ -3,7 +3,7 @@
 import logging
 import sys
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from datetime import datetime
 from functools import cached_property
@@ -54,8 +54,8 @@ class JoboStream(RESTStream[Any]):
     @override
     def apply_catalog(self, catalog: Catalog) -> None:
         """Apply what a catalog selects, and FULL_TABLE. The keys are always those of the tap."""
-        own_key, entry = self.replication_key, catalog.get_stream(self.name)
-        if entry:
+        own_key, own_method = self.replication_key, self.forced_replication_method
+        if entry := catalog.get_stream(self.name):
             entry.metadata.setdefault((), StreamMetadata(selected=self.selected_by_default))
             entry.metadata["properties", "id"] = Metadata(Metadata.InclusionType.AUTOMATIC)
             own_id = Schema.from_dict(self.schema["properties"]["id"])
@@ -64,7 +64,7 @@ class JoboStream(RESTStream[Any]):
         super().apply_catalog(catalog)
         self.replication_key = own_key
         if self.forced_replication_method != REPLICATION_FULL_TABLE:
-            self.forced_replication_method = None
+            self.forced_replication_method = own_method
         self._is_wanted = self.selected
 
     @override
@@ -98,8 +98,9 @@ class JoboStream(RESTStream[Any]):
     def check_first(self) -> None:
         """Check what can be checked before the run's first request."""
 
-    def check_values(self) -> None:
-        """Check, once all streams are prepared, what takes a free request."""
+    def check_values(self) -> Iterable[str]:
+        """Check, once all streams are prepared, what takes a free request; return warnings."""
+        return ()
 
     def report_unread(self) -> None:
         """Log why the run does not read the stream although it is selected."""

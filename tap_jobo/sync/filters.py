@@ -28,16 +28,10 @@ class FilterChange:
             for setting in self.spec.filters
         )
 
-    def why_harmless(self) -> str | None:
-        """Return why no row is missing, unless a sync is unfinished; None if rows may be."""
-        if self.is_full_table:
-            return "each sync reads everything that matches, so no row is missing"
-        if self.only_narrows:
-            return (
-                "they match only rows that the old ones match, so none is missing, and the sync "
-                "continues from the bookmark"
-            )
-        return None
+    @property
+    def is_harmless(self) -> bool:
+        """Whether no row is missing after it, unless a sync is unfinished."""
+        return self.is_full_table or self.only_narrows
 
     def describe(self) -> str:
         """Return which filters have changed, and how."""
@@ -53,9 +47,8 @@ class FilterChange:
 
     def error(self, state: StreamState, *, are_pages_waiting: bool) -> StateError:
         """Return an error with what each way on leaves missing, and what it costs."""
-        cost = (
-            f"each row is billed, {dollars(self.spec.list_price * 1_000)} per 1,000 at list price"
-        )
+        price = dollars(self.spec.list_price * 1_000)
+        cost = f"each row is billed, {price} per 1,000 at list price"
         if state.bookmark and not self.is_full_table:
             ways = (
                 "To continue from the bookmark "
@@ -75,12 +68,8 @@ class FilterChange:
         return StateError(f"{self.describe()}. Nothing was billed. {ways} {way_back}.")
 
     def _what_keep_misses(self, state: StreamState) -> str:
-        if state.pending and state.pending.since is None:
-            # Of a resync, perhaps: the bookmark is then that of the filters before.
-            return (
-                "the sync in progress reads everything and is not complete, so any row that last "
-                "changed before it may stay missing"
-            )
+        if state.pending and state.pending.since is None:  # the bookmark may be of other filters
+            return "any row that the unfinished sync has not read may stay missing"
         if self.only_narrows:
             return "no row is missing then"
         return "rows that match only the new filters and last changed before it stay missing"

@@ -102,16 +102,13 @@ class SyncStart:
         return FilterChange(self.spec, state.filters or {}, self.filters, self.is_full_table)
 
     def _accept(self, change: FilterChange, state: StreamState, *, are_pages_waiting: bool) -> None:
-        why_harmless = None if state.pending else change.why_harmless()
-        if self.on_filter_change == "error" and (are_pages_waiting or not why_harmless):
+        is_harmless = change.is_harmless and not state.pending
+        if self.on_filter_change == "error" and (are_pages_waiting or not is_harmless):
             raise change.error(state, are_pages_waiting=are_pages_waiting)
-        self.logger.info(
-            "%s: %s.",
-            change.describe(),
-            f"{why_harmless}. Rows that no longer match stay in the warehouse"
-            if why_harmless
-            else f"on_filter_change is {self.on_filter_change}",
-        )
+        then = f"on_filter_change is {self.on_filter_change}"
+        if is_harmless:
+            then = "no row is missing, and rows that no longer match stay in the warehouse"
+        self.logger.info("%s: %s.", change.describe(), then)
 
     def _report_pending(self, pending: Sync, bookmark: datetime | None) -> None:
         self.logger.info(
