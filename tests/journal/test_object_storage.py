@@ -217,6 +217,7 @@ def test_a_run_that_cannot_renew_its_lease_ends_between_pages(
             weather.decide = lambda *_: failure
 
     tap.sandbox.before_page = break_off
+    tap.oddities["TEST_LEASE"] = "5"
     run = tap.run(batch_size=2)
     weather.decide = lambda *_: ""
     assert "could not be renewed in time" in complaint(run)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,6 +11,7 @@ from tests.support.companies import FIELDS, OBJECTS, expected_profile
 from tests.support.docs import block
 from tests.support.jobs import STREAMS
 from tests.support.meltano import Project
+from tests.support.pipeline import Pipeline
 from tests.support.repository import REPOSITORY
 
 SELECT = {"TAP_JOBO__SELECT": json.dumps([f"{stream}.*" for stream in STREAMS])}
@@ -79,12 +79,13 @@ def test_recipe_keeps_a_job_board_current(project: Project) -> None:
     def current_jobs() -> set[str]:
         return {str(row["id"]) for row in project.query(block("open-jobs"))}
 
-    small = {"TAP_JOBO_MAX_CREDITS": "240", "TAP_JOBO_JOBS_BATCH_SIZE": "80"}
+    database = {"sqlalchemy_url": project.url, "default_target_schema": project.name}
+    streams = ("jobs", "expired_jobs")
+    pipeline = Pipeline(sandbox, "target-postgres", database, project.folder, streams)
     runs = 0
-    output = ""
-    while not re.search("Summary: jobs: .*sync complete", output):
-        done = project.run(*FREQUENT, env=small)
-        output = done.stdout + done.stderr
+    summary = ""
+    while "sync complete" not in summary:
+        summary = pipeline.run(max_credits=240, jobs_batch_size=80).summaries["jobs"]
         world.expire_job(next(key for key in world.jobs() if key in project.table("jobs")))
         runs += 1
         assert runs < 10
@@ -96,14 +97,14 @@ def test_recipe_keeps_a_job_board_current(project: Project) -> None:
     project.query("UPDATE jobs SET updated_at = NULL WHERE id = %s", leaves)
     for key in (returns, leaves):
         world.expire_job(key)
-    project.run(*FREQUENT)
+    pipeline.run()
     assert {returns, leaves}.isdisjoint(current_jobs())
     assert current_jobs() == world.jobs().keys()
 
     world.touch_job(returns, title="Open again")
     added = world.add_job()
     world.expire_job(lost, at=datetime.now(UTC) - timedelta(days=8))
-    project.run(*FREQUENT)
+    pipeline.run()
     assert {returns, added, lost} <= current_jobs() == world.jobs().keys() | {lost}
     assert leaves in project.table("jobs")
 
@@ -111,8 +112,8 @@ def test_recipe_keeps_a_job_board_current(project: Project) -> None:
     assert project.table("jobs").keys() == world.jobs().keys() | {lost}
     world.touch_job(leaves, title="Open again")
     (clock,) = project.query("SELECT now()::timestamp AS start")
-    refresh = ("run", "--full-refresh", *FREQUENT[1:])
-    project.run(*refresh, env={"TAP_JOBO_ON_MISSING_STATE": "resync"})
+    pipeline.state = None
+    pipeline.run(on_missing_state="resync")
     assert leaves in current_jobs()
     project.query(block("delete-lost").replace(":start", "%s"), clock["start"])
     assert project.table("jobs").keys() == world.jobs().keys()

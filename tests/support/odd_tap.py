@@ -2,7 +2,8 @@
 
 TEST_CLOCK is the seconds that the wall clock is ahead, or the instant at which it stands still.
 TEST_WAITS is `none` if a wait puts the clocks forward instead, or `short` for a fraction of the
-time for object storage and for leases.
+time for object storage, for leases, and for output that is not read. TEST_LEASE is the seconds of
+a short lease.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from unittest.mock import patch
 from tap_jobo.cli import run
 from tap_jobo.clock import Clock
 from tap_jobo.journal import bucket, lease
+from tap_jobo.singer import writer
 
 skipped: list[float] = []
 """The seconds of each wait that took no time."""
@@ -45,7 +47,9 @@ if __name__ == "__main__":
             patches.enter_context(patch.object(Clock, "sleep", skip))
         elif os.environ.get("TEST_WAITS") == "short":
             patches.enter_context(patch.dict(bucket._WAITS, timeout="1s", connect_timeout="1s"))
-            short: dict[str, Any] = {"DURATION": 12.0, "SAFETY_MARGIN": 6.0}
+            patches.enter_context(patch.object(writer, "_GRACE", 1.0))
+            seconds = float(os.environ.get("TEST_LEASE", "12"))
+            short: dict[str, Any] = {"DURATION": seconds, "SAFETY_MARGIN": seconds / 2}
             short |= dict.fromkeys(("_RENEW_EVERY", "_RETRY_EVERY", "_LOOK_EVERY"), 0.1)
             patches.enter_context(patch.multiple(lease, **short))
         run()

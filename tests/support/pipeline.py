@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 from uv import find_uv_bin
@@ -79,12 +80,13 @@ class Pipeline:
     streams: Collection[str] = STREAMS
     state: Json | None = None
 
-    def run(self) -> None:
+    def run(self, **settings: Any) -> Run:
         """Run the tap and the loader, both of which must succeed."""
-        run = self.tap().run(state=self.state)
+        run = self.tap().run(state=self.state, **settings)
         assert run.returncode == 0, run.stderr
         load(run, self.loader, self.destination, self.folder)
         self.state = run.state
+        return run
 
     def tap(self) -> Tap:
         """The tap with its catalog."""

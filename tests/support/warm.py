@@ -38,8 +38,11 @@ def warm_arguments(command: Sequence[str], env: Mapping[str, str]) -> list[str]:
         return []
     if command[0] == str(COMMAND):
         return ["tap-jobo", *command[1:]]
-    is_ours = command[0] == sys.executable and command[1] in {"-m", "-P"}
-    return list(command[2:]) if is_ours else []
+    if command[0] != sys.executable:
+        return []
+    if command[1] == "-c":
+        return list(command[1:])
+    return list(command[2:]) if command[1] in {"-m", "-P"} else []
 
 
 def run_warm(
@@ -146,6 +149,8 @@ def _become(
             from tap_jobo.cli import run  # noqa: PLC0415 - loaded already, by the server alone
 
             run()
+        elif program == "-c":
+            exec(sys.argv.pop(1), {"__name__": "__main__"})
         elif program.endswith(".py"):
             runpy.run_path(program, run_name="__main__")
         else:

@@ -101,7 +101,7 @@ def test_request_that_fails_after_the_signal_is_not_retried(tap: Tap) -> None:
 def test_second_signal_aborts_a_request_at_once(tap: Tap) -> None:
     process = start_until(tap, Fault(hang=True), 3)
     process.send_signal(signal.SIGINT)
-    time.sleep(2)  # more than the second within which it would be the same wish
+    time.sleep(1.2)  # more than the second within which it would be the same wish
     process.send_signal(signal.SIGTERM)
     sent = time.monotonic()
     run, _ = finish(process, [])
@@ -218,6 +218,7 @@ def _bytes_in(pipe: int) -> int:
 
 
 def test_a_signal_ends_a_run_whose_output_is_not_read(tap: Tap) -> None:
+    tap.oddities["TEST_WAITS"] = "short"
     process = start_blocked(tap)
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 143

@@ -33,6 +33,7 @@ def test_kills_leave_exactly_the_profiles_that_exist(tmp_path: Path) -> None:
     killed = 0
     with Sandbox(size=260, seed=6) as sandbox:
         tap = tap_of(sandbox, tmp_path, "career_sites", "companies")
+        tap.oddities["TEST_WAITS"] = "none"
         gone = set(rng.sample(list(sandbox.world.rows()), 26))
         for key in gone:
             sandbox.company_gone(key)
