@@ -190,8 +190,9 @@ class TestContradictions:
         assert run.returncode == 0, run.stderr
         assert set(run.ids) == sandbox.world.rows().keys()
         (line,) = run.lines("ERROR")
-        for part in ("2,500 credits ($2.50)", "20 rows of career_sites", "Page "):
+        for part in ("2,500 credits ($2.50)", "20 rows of career_sites", "Contact Jobo"):
             assert part in line
+        assert len(list(tap.folder.glob("journal/v1/*/quarantine/*.disputed"))) == 1
         assert run.metrics["jobo_credits"] == 3 * PAGE_CREDITS
 
 
