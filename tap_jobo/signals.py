@@ -12,8 +12,8 @@ from tap_jobo.errors import InterruptedRunError
 
 _REQUEST_GRACE: Final = 10.0  # seconds for a request in flight, since it may be billed
 _ECHO: Final = 1.0
-"""Seconds within which another signal is the same wish: after Ctrl-C in a terminal, which reaches
-the tap as well, Meltano sends SIGTERM, and that must not waste a page that was billed."""
+"""Seconds within which another signal is the same wish: after Ctrl-C, which reaches the tap as
+well, Meltano sends SIGTERM, and that must not waste a page that was billed."""
 _POLL: Final = 0.2  # seconds between checks for a signal during a wait
 
 
@@ -65,12 +65,7 @@ class ShutdownSignal:
 
     @contextmanager
     def abort_after(self, grace: float) -> Iterator[None]:
-        """Let a signal abort what the main thread does in this context.
-
-        Args:
-            grace: Seconds that it has after the signal, or after its start if that is later. Then
-                `InterruptedRunError` is raised.
-        """
+        """Raise `InterruptedRunError` `grace` seconds after a signal, or after the later start."""
         self._grace = grace
         try:
             if self._signum is not None:

@@ -14,36 +14,20 @@ Filters = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Sync:
-    """One pass over a feed with fixed filters, window, and page size; it may span several runs.
+    """One pass over a feed with fixed filters, window, and page size; it may span several runs."""
 
-    Attributes:
-        id: Random, and never reused.
-        since: Start of its window (ISO 8601 UTC), None for all rows.
-        batch_size: Rows per page, the same on every page.
-        started_at: The instant before its first request, which becomes the bookmark; None until
-            its first page is known.
-        cursor: Where its next page starts, None for the first page.
-        rows: Rows delivered so far.
-        pages: Pages delivered so far.
-        restarts: How often the sync was started over because the API rejected a cursor.
-        parent_id: Id of the completed sync that it continues from, empty for none.
-        replaces: Id of the sync that this one replaces because its cursor was rejected.
-        is_full: Whether it reads everything, and not what changed since its parent.
-        number: Its number in the journal, 0 if it has none yet.
-    """
-
-    id: str
-    since: str | None
-    batch_size: int
-    started_at: str | None = None
-    cursor: str | None = None
-    rows: int = 0
-    pages: int = 0
-    restarts: int = 0
-    parent_id: str = ""
-    replaces: str = ""
-    is_full: bool = False
-    number: int = 0
+    id: str  # random, and never reused
+    since: str | None  # the start of its window (ISO 8601 UTC), None for all rows
+    batch_size: int  # rows per page, the same on every page
+    started_at: str | None = None  # before its first request; becomes the bookmark
+    cursor: str | None = None  # where its next page starts, None for the first page
+    rows: int = 0  # delivered so far
+    pages: int = 0  # delivered so far
+    restarts: int = 0  # how often it was started over because the API rejected a cursor
+    parent_id: str = ""  # of the completed sync that it continues from
+    replaces: str = ""  # id of the sync that it replaces because its cursor was rejected
+    is_full: bool = False  # whether it reads everything, and not what changed since its parent
+    number: int = 0  # in the journal, 0 if it has none yet
 
     @property
     def start(self) -> datetime | None:
@@ -53,21 +37,14 @@ class Sync:
 
 @dataclass(frozen=True, slots=True)
 class RawPage:
-    """A page as received, before anything parses it.
-
-    Attributes:
-        cost: Credits charged for it so far.
-        started_at: The instant before the request by the earlier clock (ISO 8601 UTC).
-        received_at: When it came, by the API's clock.
-        has_more: What its header `X-Has-More` says, None if it is missing.
-    """
+    """A page as received, before anything parses it."""
 
     body: bytes
-    cost: int
+    cost: int  # credits charged for it so far
     headers: Mapping[str, str]
-    started_at: str
-    received_at: datetime
-    has_more: bool | None = None
+    started_at: str  # before the request, by the earlier clock (ISO 8601 UTC)
+    received_at: datetime  # by the API's clock
+    has_more: bool | None = None  # what its header `X-Has-More` says
 
 
 def hash_cursor(cursor: str | None) -> str:

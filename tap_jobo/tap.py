@@ -1,7 +1,6 @@
 """The tap class that the SDK runs: settings in, streams out."""
 
 import atexit
-import logging
 import os
 from collections.abc import Sequence
 from typing import Any, ClassVar, cast
@@ -23,8 +22,12 @@ from tap_jobo.singer.companies_stream import CompaniesStream
 from tap_jobo.singer.feed_stream import FeedStream
 from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.writer import StdoutWriter
-from tap_jobo.streams import FEEDS, FOLLOWED, SETTINGS
+from tap_jobo.streams import FEEDS, SETTINGS
+from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
+
+_USELESS = {"Skipping parse of env var settings...", "Skipping deselected stream '%s'."}
+"""Lines of the SDK that are not logged: one is wrong here, one comes for each other stream."""
 
 
 class TapJobo(CommandLine):
@@ -66,17 +69,13 @@ class TapJobo(CommandLine):
             config = {"api_key": ""}
         if isinstance(catalog := kwargs.get("catalog"), dict):
             kwargs["catalog"] = read_catalog(catalog)
-        self.logger.addFilter(_is_useful)
+        self.logger.addFilter(lambda record: record.msg not in _USELESS)
         super().__init__(config=config, validate_config=validate_config, **kwargs)
         cast("StdoutWriter", self.message_writer).shutdown = self._shutdown
 
     @override
     def _setup_signal_handlers(self) -> None:
-        """Replace the SDK's handler of SIGTERM and SIGINT, which exits immediately with 0.
-
-        There is no public hook: after `__init__`, a signal could reach the SDK's handler first.
-        `tests/singer/test_sdk.py` fails if the SDK changes this method.
-        """
+        """Replace the SDK's handler, which exits with 0. No public hook is early enough."""
         self._shutdown.install()
 
     @override
@@ -86,7 +85,7 @@ class TapJobo(CommandLine):
         atexit.register(run.close)
         companies = CompaniesStream(self, run)
         for spec in self.feeds:
-            is_followed = spec is FOLLOWED
+            is_followed = spec is CAREER_SITES
             run.streams.append(FeedStream(self, run, spec, companies if is_followed else None))
             run.streams += [companies] if is_followed else []
         return run.streams
@@ -100,10 +99,9 @@ class TapJobo(CommandLine):
 
     @override
     def setup_mapper(self) -> None:
-        """Set up stream maps, after the streams have completed the catalog that maps use.
+        """Set up the maps of selected streams, whose catalog is complete.
 
-        The SDK would also apply them to streams that are not selected, and refuse each map of such
-        a stream, because its schema has no field.
+        The SDK would refuse each map of another stream, because its schema has no field.
         """
         maps = self.config.get("stream_maps", {})
         selected = [name for name, stream in self.streams.items() if stream.selected]
@@ -129,17 +127,5 @@ class TapJobo(CommandLine):
 
     @override
     def load_state(self, state: dict[str, Any]) -> None:
-        """Load the state."""
         check_state(state, self.feeds, CompaniesStream.name, self.logger)
         super().load_state(state)
-
-
-def _is_useful(record: logging.LogRecord) -> bool:
-    """Drop lines of the SDK: one is wrong here, one says of each other stream that it is not read.
-
-    `tests/cli/test_log.py` fails if the SDK changes them.
-    """
-    return record.msg not in {
-        "Skipping parse of env var settings...",
-        "Skipping deselected stream '%s'.",
-    }

@@ -190,7 +190,7 @@ def _messages_tables() -> Iterator[str]:
             for level, text in _messages(ast.parse(path.read_text("utf-8")), "part"):
                 rows[text] = level if rows.get(text, "part") == "part" else rows[text]
         if package == "sync":
-            rows |= {text: "part" for each in FEEDS if (text := each.forbidden or each.gap_advice)}
+            rows |= {text: "part" for each in FEEDS if (text := each.gap_advice)}
         if rows:
             yield from (f"## {title}", "", "| level | message |", "|---|---|")
             for text, level in sorted(rows.items(), key=lambda row: row[0].lstrip("… ").lower()):

@@ -14,7 +14,6 @@ from tap_jobo.errors import ClockError, StateError
 
 _MAX_SKEW: Final = timedelta(days=1)
 _TOLERATED_SKEW: Final = timedelta(minutes=5)
-_DATE_RESOLUTION: Final = timedelta(seconds=1)
 
 
 class ApiClock:
@@ -39,7 +38,7 @@ class ApiClock:
 
     def reject_future(self, instant: datetime | None) -> None:
         """Raise StateError if a bookmark, or the start of an unfinished sync, is in the future."""
-        if instant and instant > self.now() + _DATE_RESOLUTION:
+        if instant and instant > self.now() + timedelta(seconds=1):  # as exact as a `Date`
             raise StateError(
                 f"The bookmark {format_timestamp(instant)} is in the future: the API's clock shows "
                 f"{format_timestamp(self.now())}. Nothing was billed. In the state, correct "
@@ -61,21 +60,18 @@ def read_api_clock(
         if response.status == HTTPStatus.UNAUTHORIZED:
             require_success(response)
         if date := parse_http_date(response.headers.get("Date")):
-            _compare(date, clock.now(), logger)
-            return ApiClock(date, clock)
-    raise ClockError(
-        "The API's clock is not known, because its responses have no Date header. Nothing was "
-        "billed. Check whether a proxy removes the header."
-    )
-
-
-def _compare(date: datetime, local: datetime, logger: logging.Logger) -> None:
-    skew = local - date
+            break
+    else:
+        raise ClockError(
+            "The API's clock is not known, because its responses have no Date header. Nothing was "
+            "billed. Check whether a proxy removes the header."
+        )
+    skew = clock.now() - date
     if abs(skew) > _MAX_SKEW:
         raise ClockError(
             f"The API's clock shows {format_timestamp(date)}, but the local clock shows "
-            f"{format_timestamp(local)}. Nothing was billed. Set the local clock, or check whether "
-            "a proxy changes the Date header."
+            f"{format_timestamp(date + skew)}. Nothing was billed. Set the local clock, or check "
+            "whether a proxy changes the Date header."
         )
     if abs(skew) > _TOLERATED_SKEW:
         logger.warning(
@@ -85,3 +81,4 @@ def _compare(date: datetime, local: datetime, logger: logging.Logger) -> None:
             abs(skew).total_seconds() / 60,
             "behind" if skew < timedelta(0) else "ahead of",
         )
+    return ApiClock(date, clock)

@@ -1,8 +1,7 @@
 """What a run costs: one budget for the run, and within it the cost of each feed.
 
 A page is reserved before its request, charged when its response is complete, and reconciled once
-its number of rows is known. A request that may have been billed, but returned no page, is charged
-in full.
+its number of rows is known.
 """
 
 import logging
@@ -10,6 +9,7 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
+from tap_jobo.api.retry import parse_number
 from tap_jobo.errors import BudgetReachedError, ConfigError
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.wording import dollars, plural
@@ -31,8 +31,10 @@ class Budget:
         self.possibly_billed = 0
         self.balance: int | None = None
 
-    def note_balance(self, balance: int) -> None:
-        """Record a balance, and warn if it is low."""
+    def note_balance(self, headers: Mapping[str, str]) -> None:
+        """Record the balance that a response reports, and warn if it is low."""
+        if (balance := reported_credits(headers, "X-Credits-Balance")) is None:
+            return
         self.balance = balance
         if self._alert_threshold is not None and balance < self._alert_threshold:
             self._logger.warning(
@@ -54,9 +56,9 @@ class FeedCost:
         self.credits = 0
         self.possibly_billed = 0
 
-    def check_page(self, rows: int, price: float | None = None) -> None:
-        """Raise ConfigError if `max_credits` does not cover a page, by default at list price."""
-        cost = math.ceil(rows * (self._spec.list_price if price is None else price))
+    def check_page(self, rows: int) -> None:
+        """Raise ConfigError if `max_credits` does not cover a page at list price."""
+        cost = math.ceil(rows * self._spec.list_price)
         if cost > self._budget.max_credits:
             setting = self._spec.page_size_setting
             smaller = f", or lower {setting.name} for a new sync" if setting else ""
@@ -73,7 +75,7 @@ class FeedCost:
         price = self._highest_price if self.possibly_billed else self.price
         used, limit, cost = self._budget.credits, self._budget.max_credits, math.ceil(rows * price)
         if not used:
-            self.check_page(rows, price)
+            self.check_page(rows)
         if cost and used + cost > limit:
             raise BudgetReachedError(
                 f"The budget is reached: another page of {plural(rows, 'row')} of "
@@ -89,11 +91,7 @@ class FeedCost:
         return cost
 
     def reconcile(self, charged: int, headers: Mapping[str, str], rows: int, requested: int) -> str:
-        """Correct what `charge` returned and learn the price, once a page's rows are known.
-
-        Returns:
-            What is wrong with the deduction; empty if nothing is.
-        """
+        """Correct what `charge` returned, learn the price, and return what is wrong with it."""
         self._add(-charged)
         cost, deducted = self.charge(headers, rows), self._deducted(headers)
         dispute = self._dispute(deducted or 0, rows, requested)
@@ -101,8 +99,7 @@ class FeedCost:
             self.price = max(self.price, cost / requested)
         elif rows and deducted is not None:
             self.price = cost / rows
-        if (balance := _parse_credits(headers.get("X-Credits-Balance"))) is not None:
-            self._budget.note_balance(balance)
+        self._budget.note_balance(headers)
         return dispute
 
     def charge_in_full(self, headers: Mapping[str, str], rows: int) -> None:
@@ -135,7 +132,7 @@ class FeedCost:
         )
 
     def _deducted(self, headers: Mapping[str, str]) -> int | None:
-        deducted = deducted_credits(headers)
+        deducted = reported_credits(headers)
         if deducted is None and self._spec.missing_charge_means_free:
             return 0 if any(name in headers for name in _PLAN_HEADERS) else None
         return deducted
@@ -145,14 +142,7 @@ class FeedCost:
         self._budget.credits += credits_
 
 
-def deducted_credits(headers: Mapping[str, str]) -> int | None:
-    """Return the deduction that a response reports, if it reports one."""
-    return _parse_credits(headers.get("X-Credits-Deducted"))
-
-
-def _parse_credits(text: str | None) -> int | None:
-    try:
-        value = float(text or "")
-    except ValueError:
-        return None
-    return math.ceil(value) if 0 <= value < 1e15 else None  # noqa: PLR2004 - not infinity, not NaN
+def reported_credits(headers: Mapping[str, str], name: str = "X-Credits-Deducted") -> int | None:
+    """Return the credits in a header, rounded up; None if there are none."""
+    found = parse_number(headers.get(name))
+    return None if found is None else math.ceil(found)

@@ -73,46 +73,37 @@ class Client:
         )
         self._last_used = self.clock.monotonic()
 
-    def fetch(  # noqa: PLR0913 - each is a separate fact
+    def fetch(
         self,
         request: PreparedRequest,
         *,
         rows: int = 0,
         cost: FeedCost | None = None,
         envelope: Collection[str] = (),
-        forbidden: str | None = None,
         any_status: bool = False,
     ) -> ApiResponse:
         """Return the complete response to a request.
 
         With a `cost`, at most `rows` are reserved before each try, and each try that may have been
         billed without returning a page is charged in full. The returned page is not: its reader
-        charges and reconciles it. With `any_status`, any response is returned; otherwise
-        `envelope` and `forbidden` are as for `require_success`.
-
-        Raises:
-            ApiError: Jobo refused it, or no try returned a usable response.
-            CursorRejectedError: The cursor cannot be continued.
-            BudgetReachedError: The page may cost more than the budget leaves.
-            InterruptedRunError: A signal arrived.
+        charges and reconciles it. A success has one of the members `envelope`, if there are any.
+        With `any_status`, any response is returned.
         """
-        retry, wait = Retry(self.retry_seconds, is_paid=cost is not None), 0.0
-        failed = ""
+        retry, wait, failed = Retry(self.retry_seconds, is_paid=cost is not None), 0.0, ""
         while True:
             if cost:
                 try:
                     cost.reserve(rows)
                 except BudgetReachedError as reached:
-                    if failed:
-                        raise ApiError(f"{failed}. {reached}") from reached
-                    raise
+                    raise (ApiError(f"{failed}. {reached}") if failed else reached) from None
             self.shutdown.wait(wait)
             self._limiter.wait()
             started = self.clock.monotonic()
             timeout = READ_SECONDS if cost else min(READ_SECONDS, max(1, retry.seconds_left))
             try:
                 response = self._send(request, timeout, cost, rows)
-                return response if any_status else require_success(response, envelope, forbidden)
+                self._limiter.note_response(response.headers)
+                return response if any_status else require_success(response, envelope)
             except FailedTryError as failure:
                 if cost and failure.may_be_billed:
                     cost.charge_in_full(failure.headers, rows)
@@ -138,7 +129,7 @@ class Client:
         request.headers["Content-Length"] = str(len(body.getvalue()))
         try:
             with self.shutdown.request():
-                response = self._receive(request, timeout)
+                return self._receive(request, timeout)
         except _NETWORK_ERRORS as error:
             raise _failure(request, error, is_sent=body.is_taken) from error
         except InterruptedRunError:
@@ -147,8 +138,6 @@ class Client:
             raise
         finally:
             self._last_used = self.clock.monotonic()
-        self._limiter.note_response(response.headers)
-        return response
 
     def _receive(self, request: PreparedRequest, timeout: float) -> ApiResponse:
         """Send a request; the body of an error may be lost, since its status is enough."""

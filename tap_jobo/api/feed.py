@@ -1,10 +1,8 @@
 """A feed: one request per page, charged to the budget, and its response, validated strictly."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -15,13 +13,22 @@ from tap_jobo.api.responses import parse_json
 from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import ApiError
 from tap_jobo.records.values import sanitize_text
-from tap_jobo.streams.feed_spec import Continuation, FeedSpec
+from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync_id import Filters, RawPage, Sync, hash_cursor
 
 PageDecoder = msgspec.json.Decoder[Any]
 
-_BOOLEANS: Final = {"true": True, "false": False}
-_MAX_ESTIMATE: Final = 10**12
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What one request to a feed returns."""
+
+    items: list[Any]
+    next_cursor: str | None  # a string whenever `has_more`
+    has_more: bool
+    estimated_total: int | None = None  # items in the whole sync
+    are_rows_checked: bool = False  # otherwise, each is when it is converted to a record
+    dispute: str = ""  # what is wrong with the credits that Jobo deducted
 
 
 @dataclass(kw_only=True)
@@ -37,7 +44,7 @@ class FeedReader:
     row_type: type[msgspec.Struct]
 
     def __post_init__(self) -> None:
-        self._decoder = page_decoder(self.spec, self.row_type)
+        self._decoder = None if self.spec.to_row else page_decoder(self.spec, self.row_type)
         self._sync_id = ""
         self._used_cursors: set[str] = set()
 
@@ -45,22 +52,27 @@ class FeedReader:
         """Fetch and charge a sync's next page, or raise as `Client.fetch` does."""
         started_at = format_timestamp(self.clock.earlier())
         response = self.client.fetch(
-            self.prepare(
-                self.spec.path, _parameters(self.spec, sync, self.filters), self.spec.method
-            ),
+            self.prepare(self.spec.path, self._parameters(sync), self.spec.method),
             rows=sync.batch_size,
             cost=None if self.spec.is_free else self.cost,
             envelope=(self.spec.item_key, "has_more", "next_cursor"),
-            forbidden=self.spec.forbidden,
         )
+        more = response.headers.get("X-Has-More", "").lower()
         return RawPage(
             body=response.body,
             cost=self.cost.charge(response.headers, sync.batch_size),
             headers=response.headers,
             started_at=started_at,
             received_at=self.clock.now(),
-            has_more=_BOOLEANS.get(response.headers.get("X-Has-More", "").lower()),
+            has_more={"true": True, "false": False}.get(more),
         )
+
+    def _parameters(self, sync: Sync) -> dict[str, Any]:
+        if self.spec.is_cursor_alone and sync.cursor:
+            return {"cursor": sync.cursor}
+        given = {each.request_parameter: self.filters[each.name] for each in self.spec.filters}
+        given |= {self.spec.since: sync.since, "batch_size": sync.batch_size, "cursor": sync.cursor}
+        return {name: value for name, value in given.items() if value is not None}
 
     def parse_page(
         self, sync: Sync, body: bytes, *, has_more: bool | None, raw: RawPage | None
@@ -72,11 +84,10 @@ class FeedReader:
             dispute = self.cost.reconcile(raw.cost, raw.headers, rows, sync.batch_size)
             page = replace(page, dispute=dispute)
         if has_more not in (None, page.has_more):
-            why = f"contradicts itself: 'has_more' is {page.has_more}, X-Has-More is {has_more}"
-            raise _broken(why)
+            raise _broken(f"'has_more' is {page.has_more}, but X-Has-More is {has_more}")
         self._note_cursor(sync, hash_cursor(sync.cursor))
         if page.has_more and hash_cursor(page.next_cursor) in self._used_cursors:
-            raise _broken("has a 'next_cursor' that was used before: the pages would repeat")
+            raise _broken("its 'next_cursor' was used before, so the pages would repeat")
         return page
 
     def revisit(self, sync: Sync, cursor_hash: str, body: bytes) -> Page | None:
@@ -92,87 +103,44 @@ class FeedReader:
         self._used_cursors.add(cursor_hash)
 
 
-def _parameters(spec: FeedSpec, sync: Sync, filters: Filters) -> dict[str, Any]:
-    if spec.continuation is Continuation.CURSOR_ALONE and sync.cursor:
-        return {"cursor": sync.cursor}
-    parameters = {each.request_parameter: filters[each.name] for each in spec.filters}
-    parameters |= {spec.since: sync.since, "batch_size": sync.batch_size, "cursor": sync.cursor}
-    return {name: value for name, value in parameters.items() if value is not None}
+def page_decoder(spec: FeedSpec, row_type: type[msgspec.Struct]) -> PageDecoder:
+    """Return a decoder for pages whose rows all match a type."""
+    return msgspec.json.Decoder(_envelope(spec, row_type))
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """What one request to a feed returns.
-
-    Attributes:
-        next_cursor: Where the next page starts; a string whenever `has_more`.
-        estimated_total: Estimated items in the whole sync, if the response has it.
-        are_rows_checked: Whether the items match the decoder's row type. Otherwise, each is checked
-            when it is converted to a record.
-        dispute: What is wrong with the credits that Jobo deducted; empty if nothing is.
-    """
-
-    items: list[Any]
-    next_cursor: str | None
-    has_more: bool
-    estimated_total: int | None = None
-    are_rows_checked: bool = False
-    dispute: str = ""
-
-
-def page_decoder(spec: FeedSpec, row_type: type[msgspec.Struct]) -> PageDecoder | None:
-    """Return a decoder for pages whose rows all match a type, None if the items are not rows."""
-    if not spec.items_are_rows:
-        return None
+def _envelope(spec: FeedSpec, row_type: Any) -> type[Any]:
     members: list[Any] = [
-        (spec.item_key, list[row_type]),  # type: ignore[valid-type]
+        ("items", list[row_type]),
         ("has_more", bool),
-        ("next_cursor", Any, None),
+        ("next_cursor", str | None, None),
         ("estimated_total", Any, None),
     ]
-    return msgspec.json.Decoder(msgspec.defstruct("Envelope", members))
+    return msgspec.defstruct("Envelope", members, rename={"items": spec.item_key})
 
 
 def read_page(body: bytes, spec: FeedSpec, decoder: PageDecoder | None = None) -> Page:
     """Parse the body of a page, at once if the decoder can."""
+    checked: Any = None
+    if decoder and b"\\u0000" not in body:
+        with suppress(msgspec.DecodeError, ValueError, RecursionError):
+            checked = decoder.decode(body)
     try:
-        data, are_rows_checked = _parse(body, decoder)
-    except ValueError:
-        raise _broken("is not valid JSON") from None
-    if not isinstance(data, dict):
-        raise _broken("is not a JSON object")
-    items, has_more = data.get(spec.item_key), data.get("has_more")
-    if not isinstance(items, list):
-        raise _broken(f"has no list '{spec.item_key}'")
-    if not isinstance(has_more, bool):
-        raise _broken("has no boolean 'has_more'")
-    estimate = data.get("estimated_total")
-    is_plausible = isinstance(estimate, int) and 0 <= estimate < _MAX_ESTIMATE
+        page = checked or msgspec.convert(parse_json(body), _envelope(spec, Any))
+    except (msgspec.DecodeError, ValueError) as error:
+        raise _broken(str(error)) from None
+    if page.next_cursor and sanitize_text(page.next_cursor) != page.next_cursor:
+        raise _broken("its 'next_cursor' cannot be sent back")
+    if page.has_more and not page.next_cursor:
+        raise _broken("it has 'has_more' without a 'next_cursor'")
+    estimate = page.estimated_total
     return Page(
-        items=items,
-        next_cursor=_next_cursor(data.get("next_cursor"), has_more=has_more),
-        has_more=has_more,
-        estimated_total=estimate if is_plausible else None,
-        are_rows_checked=are_rows_checked,
+        items=msgspec.to_builtins(page.items) if checked else page.items,
+        next_cursor=page.next_cursor,
+        has_more=page.has_more,
+        estimated_total=estimate if isinstance(estimate, int) and 0 <= estimate < 10**12 else None,
+        are_rows_checked=checked is not None,
     )
 
 
-def _parse(body: bytes, decoder: PageDecoder | None) -> tuple[object, bool]:
-    if decoder and b"\\u0000" not in body:
-        with suppress(msgspec.DecodeError, ValueError, RecursionError):
-            return msgspec.to_builtins(decoder.decode(body)), True
-    return parse_json(body), False
-
-
-def _next_cursor(cursor: object, *, has_more: bool) -> str | None:
-    if not isinstance(cursor, str | None):
-        raise _broken("has a 'next_cursor' that is not a string")
-    if cursor and sanitize_text(cursor) != cursor:
-        raise _broken("has a 'next_cursor' that cannot be sent back")
-    if has_more and not cursor:
-        raise _broken("has 'has_more' without a 'next_cursor'")
-    return cursor
-
-
-def _broken(what: str) -> ApiError:
-    return ApiError(f"Jobo's response {what}, which its documentation rules out")
+def _broken(why: str) -> ApiError:
+    return ApiError(f"Jobo's response is not as documented: {why}")

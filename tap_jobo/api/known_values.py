@@ -7,7 +7,6 @@ one is missing, slow, or broken, the check is skipped.
 import logging
 from collections.abc import Mapping
 from difflib import get_close_matches
-from itertools import islice
 from typing import Any, Final
 
 from tap_jobo.api.client import Client, Prepare
@@ -34,7 +33,7 @@ class KnownValues:
         if not (setting.listed_by and values and self._is_available):
             return []
         try:
-            similar = [(v, self._similar(setting, v)) for v in islice(values, _MOST_CHECKED)]
+            similar = [(v, self._similar(setting, v)) for v in values[:_MOST_CHECKED]]
         except (ApiError, ValueError, LookupError, TypeError, AttributeError) as error:
             self._logger.debug("Filter values are not checked (%r).", error)
             self._is_available = False

@@ -9,8 +9,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from requests import PreparedRequest
-
 from tap_jobo.api.client import Client, Prepare
 from tap_jobo.api.responses import parse_json
 from tap_jobo.errors import ApiError, NotFoundError, RejectedError, RetriesExhaustedError
@@ -21,9 +19,8 @@ from tap_jobo.wording import plural
 
 Waiting = deque[tuple[str, Future[Any]]]
 
-PROFILE_PATH: Final = "/api/companies"
-_NOBODY: Final = "00000000-0000-0000-0000-000000000000"
-"""No company has this id: a 404 for it shows that the API is up."""
+PROFILE_PATH: Final = "/api/companies"  # not a row's details_url: its host would get the key
+_NOBODY: Final = "00000000-0000-0000-0000-000000000000"  # a 404 for it: the API is up
 _MIN_BAD_PROFILES: Final = 5  # in a row, before the format counts as changed
 
 
@@ -91,17 +88,13 @@ class Profiles:
     def _fetch(self, company_id: str) -> Any:
         """Return the JSON of a profile, or the error that concerns only this company."""
         try:
-            return parse_json(self.client.fetch(self._request(company_id)).body)
+            return parse_json(self.client.fetch(self.prepare(f"{PROFILE_PATH}/{company_id}")).body)
         except RejectedError as error:
             return error
         except RetriesExhaustedError as error:
             with suppress(RejectedError):
-                self.client.fetch(self._request(_NOBODY))
+                self.client.fetch(self.prepare(f"{PROFILE_PATH}/{_NOBODY}"))
             return error
-
-    def _request(self, company_id: str) -> PreparedRequest:
-        # Never use the host of a row's details_url: it would receive the key.
-        return self.prepare(f"{PROFILE_PATH}/{company_id}")
 
     def _records(self, company_id: str, profile: Any) -> Iterator[Row]:
         if isinstance(profile, NotFoundError):

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tap_jobo.api.budget import deducted_credits
+from tap_jobo.api.budget import reported_credits
 from tap_jobo.api.retry import FailedTryError, retry_after
 from tap_jobo.errors import (
     ApiError,
@@ -30,7 +30,7 @@ announces a response for which http.client does not wait."""
 _ADVICE: Final[Mapping[int, str]] = {
     400: "Check the filters and start_date.",
     401: "Set api_key to a valid key of your account.",
-    403: "The plan or the key does not include this. Contact Jobo.",
+    403: "The plan or the key does not include this. Contact Jobo, or deselect the stream.",
 }
 _MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -44,9 +44,7 @@ class ApiResponse:
     headers: Mapping[str, str]
 
 
-def require_success(
-    response: ApiResponse, envelope: Collection[str] = (), forbidden: str | None = None
-) -> ApiResponse:
+def require_success(response: ApiResponse, envelope: Collection[str] = ()) -> ApiResponse:
     """Return the response if it succeeded."""
     status, headers = response.status, response.headers
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
@@ -59,15 +57,15 @@ def require_success(
     if status in _LATER | _POSSIBLY_BILLED:
         raise FailedTryError(
             message,
-            may_be_billed=status in _POSSIBLY_BILLED or bool(deducted_credits(headers)),
+            may_be_billed=status in _POSSIBLY_BILLED or bool(reported_credits(headers)),
             headers=headers,
             retry_after=retry_after(status, headers, facts),
             is_rate_limit=status == HTTPStatus.TOO_MANY_REQUESTS,
         )
-    raise _refusal(status, message, facts, forbidden)
+    raise _refusal(status, message, facts)
 
 
-def _refusal(status: int, message: str, facts: Facts, forbidden: str | None) -> ApiError:
+def _refusal(status: int, message: str, facts: Facts) -> ApiError:
     says_cursor = any("invalid cursor" in str(text).lower() for text in facts.values())
     if (status == HTTPStatus.BAD_REQUEST and says_cursor) or (
         status == HTTPStatus.CONFLICT and facts.get("code") == "feed_cursor_restart_required"
@@ -79,7 +77,7 @@ def _refusal(status: int, message: str, facts: Facts, forbidden: str | None) -> 
     if status == HTTPStatus.UNAUTHORIZED:
         return UnauthorizedError(f"{message}. {advice}")
     if status == HTTPStatus.FORBIDDEN:
-        return ApiError(f"{message}. {forbidden or advice}")
+        return ApiError(f"{message}. {advice}")
     if status < HTTPStatus.BAD_REQUEST:
         advice = "To protect the key, redirects are not followed. Correct api_url."
     return (NotFoundError if status == HTTPStatus.NOT_FOUND else RejectedError)(message, advice)
@@ -92,7 +90,7 @@ def parse_json(body: bytes) -> object:
     try:
         return json.loads(body.decode("utf-8-sig", "replace"))
     except RecursionError as error:
-        raise ValueError from error
+        raise ValueError("it is nested too deeply") from error
 
 
 def _is_usable(response: ApiResponse, envelope: Collection[str]) -> bool:
@@ -109,7 +107,7 @@ def _is_usable(response: ApiResponse, envelope: Collection[str]) -> bool:
     except ValueError:
         return False
     has_envelope = isinstance(data, dict) and any(name in data for name in envelope)
-    return not envelope or has_envelope or bool(deducted_credits(response.headers))
+    return not envelope or has_envelope or bool(reported_credits(response.headers))
 
 
 def _parse_error(body: bytes) -> Facts:

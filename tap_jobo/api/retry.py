@@ -15,42 +15,29 @@ from tap_jobo.errors import ApiError, RetriesExhaustedError, UnreachableError
 from tap_jobo.signals import ShutdownSignal
 
 CONNECT_SECONDS: Final = 10.0
-READ_SECONDS: Final = 120.0
-"""Between two parts of a response: Jobo asks for at least this."""
+READ_SECONDS: Final = 120.0  # between two parts of a response: Jobo asks for at least this
 IDLE_SECONDS: Final = 60.0
 """Until an idle connection is not used again: a gateway may have dropped it without a word, and a
 request that is lost there would count as possibly billed."""
-RETRY_SECONDS: Final = 300.0
-"""Of backoff and failed tries for a page that was not billed."""
-FREE_RETRY_SECONDS: Final = 60.0
-"""Of backoff and failed tries for a profile or the clock, which can be fetched later, free."""
+RETRY_SECONDS: Final = 300.0  # of backoff and failed tries for a page that was not billed
+FREE_RETRY_SECONDS: Final = 60.0  # the same for a profile or the clock, which are free
 POSSIBLY_BILLED_WAITS: Final = (5.0, 30.0)
 """Before each retry of a request that may have been billed: every try may cost a page."""
-BACKOFF: Final = (0.5, 30.0)
-"""The first and the longest wait between other tries."""
-RETRY_AFTER_MAX: Final = 3_600.0
-"""Of the waits that the API asks for, for one request."""
+BACKOFF: Final = (0.5, 30.0)  # the first and the longest wait between other tries
+RETRY_AFTER_MAX: Final = 3_600.0  # of the waits that the API asks for, for one request
 _LOGGED: Final = 5.0  # longer pauses are logged
 
 
 @dataclass(eq=False)
 class FailedTryError(ApiError):
-    """A try returned no page, but another may.
-
-    Attributes:
-        is_unreachable: Whether the API has not received the request.
-        may_be_billed: Whether the API may have billed a page. Otherwise, the try was free.
-        headers: The headers of the response, if there is one.
-        retry_after: Seconds that the response asks to wait, if it does.
-        is_rate_limit: Whether the cause is a rate limit, which holds back all workers.
-    """
+    """A try returned no page, but another may."""
 
     message: str
-    is_unreachable: bool = False
-    may_be_billed: bool = False
-    headers: Mapping[str, str] = field(default_factory=dict)
-    retry_after: float | None = None
-    is_rate_limit: bool = False
+    is_unreachable: bool = False  # the API has not received the request
+    may_be_billed: bool = False  # otherwise, the try was free
+    headers: Mapping[str, str] = field(default_factory=dict)  # of the response, if there is one
+    retry_after: float | None = None  # seconds that the response asks to wait
+    is_rate_limit: bool = False  # which holds back all workers
 
     @override
     def __str__(self) -> str:
@@ -74,11 +61,21 @@ class Retry:
     def wait_after(self, failure: FailedTryError, spent: float) -> float:
         """Return the seconds to wait before the next try, or raise ApiError if there is none."""
         if self._is_paid and failure.may_be_billed:
-            return self._after_possibly_billed(failure)
+            if (pause := next(self._waits, None)) is None:
+                raise ApiError(
+                    f"{failure} (given up after {len(POSSIBLY_BILLED_WAITS) + 1} tries, each "
+                    "possibly billed). Run again later: the next run resumes from here."
+                )
+            return pause * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
         self.seconds_left -= spent
         first, longest = BACKOFF
         if failure.retry_after:
-            return self._honor(failure, max(failure.retry_after, first))
+            asked = max(failure.retry_after, first)
+            self._asked += asked
+            is_bounded = not (self._is_paid or failure.is_rate_limit)
+            if self._asked > (self._seconds if is_bounded else RETRY_AFTER_MAX):
+                raise RetriesExhaustedError(f"{failure}, and asks to wait {asked:,.0f} seconds")
+            return asked
         backoff = min(longest, first * 2**self._tries)
         wait: float = max(first, backoff * random.uniform(0.5, 1))  # noqa: S311 - jitter
         self._tries += 1
@@ -89,32 +86,17 @@ class Retry:
         self.seconds_left -= wait
         return wait
 
-    def _after_possibly_billed(self, failure: FailedTryError) -> float:
-        if (wait := next(self._waits, None)) is None:
-            raise ApiError(
-                f"{failure} (given up after {len(POSSIBLY_BILLED_WAITS) + 1} tries, each possibly "
-                "billed). Run again later: the next run resumes from here."
-            )
-        return wait * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
-
-    def _honor(self, failure: FailedTryError, seconds: float) -> float:
-        self._asked += seconds
-        is_bounded = not (self._is_paid or failure.is_rate_limit)
-        if self._asked > (self._seconds if is_bounded else RETRY_AFTER_MAX):
-            raise RetriesExhaustedError(f"{failure}, and asks to wait {seconds:,.0f} seconds")
-        return seconds
-
 
 def retry_after(status: int, headers: Mapping[str, str], facts: Mapping[str, Any]) -> float | None:
     """Return the seconds that a response asks to wait; None if it does not ask."""
     header = headers.get("Retry-After")
-    seconds = _number(header)
+    seconds = parse_number(header)
     if seconds is None and (date := parse_http_date(header)):
         seconds = _until(date.timestamp(), headers)
     if seconds is None:
-        seconds = _number(facts.get("retry_after_seconds"))
+        seconds = parse_number(facts.get("retry_after_seconds"))
     if seconds is None and status == HTTPStatus.TOO_MANY_REQUESTS:
-        seconds = _until(_number(headers.get("X-RateLimit-Reset")), headers)
+        seconds = _until(parse_number(headers.get("X-RateLimit-Reset")), headers)
     return seconds
 
 
@@ -156,9 +138,9 @@ class RateLimiter:
 
     def note_response(self, headers: Mapping[str, str]) -> None:
         """Record the allowance that a response reports."""
-        remaining = _number(headers.get("X-RateLimit-Remaining"))
-        limit = _number(headers.get("X-RateLimit-Limit"))
-        until_reset = _until(_number(headers.get("X-RateLimit-Reset")), headers)
+        remaining = parse_number(headers.get("X-RateLimit-Remaining"))
+        limit = parse_number(headers.get("X-RateLimit-Limit"))
+        until_reset = _until(parse_number(headers.get("X-RateLimit-Reset")), headers)
         self._interval = 0.0
         if remaining is None or until_reset is None or until_reset > RETRY_AFTER_MAX:
             return
@@ -169,17 +151,18 @@ class RateLimiter:
             self._interval = until_reset / (left + 1)
 
 
-def _number(value: object) -> float | None:
-    try:
-        number = float(value) if isinstance(value, str | int | float) else -1.0
-    except (ValueError, OverflowError):
-        return None
-    return number if 0 <= number < 1e12 else None  # noqa: PLR2004 - not infinity, not NaN
-
-
 def _until(unix_time: float | None, headers: Mapping[str, str]) -> float | None:
     """Return the seconds from the `Date` of a response, since the local clock may be wrong."""
     date = parse_http_date(headers.get("Date"))
     if unix_time is None or date is None:
         return None
     return max(0.0, unix_time - date.timestamp())
+
+
+def parse_number(value: object) -> float | None:
+    """Return a number of a header or an error body; None if it is none, or negative."""
+    try:
+        number = float(value) if isinstance(value, str | int | float) else -1.0
+    except (ValueError, OverflowError):
+        return None
+    return number if 0 <= number < 1e12 else None  # noqa: PLR2004 - not infinity, not NaN

@@ -128,7 +128,7 @@ class FeedStream(JoboStream):
         sync = replace(sync, batch_size=min(limit, sync.batch_size))
         raw = self._reader.fetch_page(sync)
         page = self._reader.parse_page(sync, raw.body, has_more=raw.has_more, raw=raw)
-        rows = [self._spec.to_row(item, raw.started_at) for item in page.items[:limit]]
+        rows = self._spec.rows(page.items[:limit], raw.started_at)
         yield from self._converter.convert(rows).records
 
     @property

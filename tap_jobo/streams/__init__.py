@@ -8,8 +8,6 @@ from tap_jobo.streams.jobs import EXPIRED_JOBS, JOBS, MANAGED_JOBS
 
 # The expired ids come first: a job that returns meanwhile is then read after it was reported.
 FEEDS: Final = (CAREER_SITES, EXPIRED_JOBS, JOBS, MANAGED_JOBS)
-FOLLOWED: Final = CAREER_SITES
-"""The feed whose companies the stream `companies` follows."""
 _OF_FEEDS: Final = {setting.name: setting for feed in FEEDS for setting in feed.settings}
 SETTINGS: Final = (*SOURCE, *_OF_FEEDS.values(), *CONTROL)
 """All settings, in the order in which users see them."""

@@ -8,7 +8,7 @@ from singer_sdk import typing as th
 
 from tap_jobo.settings import setting as of
 from tap_jobo.settings.setting import Setting
-from tap_jobo.streams.feed_spec import Continuation, FeedSpec
+from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.streams.fields import (
     RESCUED_DATA,
     boolean,
@@ -186,7 +186,7 @@ JOBS: Final = FeedSpec(
     page_size_setting=_BATCH_SIZE,
     list_price=3,
     missing_charge_means_free=True,
-    continuation=Continuation.CURSOR_ALONE,
+    is_cursor_alone=True,
 )
 MANAGED_JOBS: Final = replace(
     JOBS,
@@ -194,9 +194,6 @@ MANAGED_JOBS: Final = replace(
     path="/api/jobs/feed/managed",
     filters=(_SOURCES, _WORK_MODELS, _POSTED_AFTER),
     is_account_bound=True,
-    forbidden=(
-        "The key has no managed sources. Set up Managed Job Scraping, or deselect managed_jobs."
-    ),
 )
 _EXPIRED_SCHEMA: Final = th.PropertiesList(
     key("Id of the job, the same as in jobs."),
@@ -221,7 +218,6 @@ EXPIRED_JOBS: Final = FeedSpec(
     ),
     page_cap=10_000,
     list_price=0,
-    continuation=Continuation.QUERY_REPEATED,
     is_journaled=False,
     replication_key="reported_at",
     to_row=lambda item, started_at: {"id": item, "reported_at": started_at},

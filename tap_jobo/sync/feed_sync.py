@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from tap_jobo.api.feed import FeedReader, Page
 from tap_jobo.clock import parse_timestamp
@@ -141,7 +141,7 @@ class FeedSync:
         """Return a page's records. Rows that are skipped go to quarantine."""
         if page.are_rows_checked:
             return self.converter.complete(page.items).records
-        rows: list[Any] = [self._spec.to_row(item, started_at) for item in page.items]
+        rows = self._spec.rows(page.items, started_at)
         conversion = self.converter.convert(rows)
         if any(conversion.damaged.values()):
             raw_rows = [json.dumps(row).encode() for row in rows]

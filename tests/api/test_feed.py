@@ -59,7 +59,7 @@ def test_broken_envelope_is_rejected(broken: Callable[[Body], object]) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"career_sites": [', b"[" * 100_000])
 def test_body_that_is_not_json_is_rejected(body: bytes) -> None:
-    with pytest.raises(ApiError, match="Jobo's response is not valid JSON"):
+    with pytest.raises(ApiError, match="Jobo's response is not as documented"):
         read_page(body, CAREER_SITES)
 
 

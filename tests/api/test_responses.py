@@ -235,7 +235,7 @@ class TestFailedStreams:
         assert run.returncode == 1
         first, second = run.lines("CRITICAL")
         assert first.startswith(f"career_sites: Jobo responded with {status}")
-        assert second.startswith("jobs: Jobo's response has no list 'jobs'")
+        assert second.startswith("jobs: Jobo's response is not as documented: Expected `array`")
         assert len([m for m in run.messages if m.get("stream") == "expired_jobs"]) > 1
         assert run.state["bookmarks"]["expired_jobs"]["replication_key_value"]
 

@@ -156,8 +156,8 @@ def test_403_keeps_what_came_before(hiring: Sandbox, tmp_path: Path) -> None:
     tap = tap_of(hiring, tmp_path, "jobs", "managed_jobs", "expired_jobs")
     run = tap.run()
     line = complaint(run)
-    assert "The key has no managed sources" in line
-    assert "deselect managed_jobs" in line
+    assert "This API key has no managed job sources" in line
+    assert "deselect the stream" in line
     assert len(hiring.requests_to("managed_jobs")) == 1
     assert rows_of(run, "jobs").keys() == hiring.world.jobs().keys()
     tap.catalog = selecting(tap.catalog, managed_jobs=False)

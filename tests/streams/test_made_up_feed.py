@@ -21,7 +21,7 @@ from singer_sdk import typing as th
 from tap_jobo.cli import run
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.streams import FEEDS
-from tap_jobo.streams.feed_spec import Continuation, FeedSpec
+from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.streams.fields import RESCUED_DATA, instant, key, text
 from tap_jobo.tap import TapJobo
 from tests.support import Run, complaint, entry_of, environment, execute, kept_signals
@@ -39,7 +39,6 @@ SPEC = FeedSpec(
     since_is_inclusive=True,
     page_cap=7,
     list_price=2,
-    continuation=Continuation.QUERY_REPEATED,
 )
 ROWS = 20
 """Three pages: 7, 7 and 6."""

@@ -413,14 +413,13 @@ class OneRun:
     def revisit(self, *args: Any) -> Page | None:
         return self._reader.revisit(*args)
 
-    def fetch(  # noqa: PLR0913 - as the client's
+    def fetch(
         self,
         request: dict[str, Any],
         *,
         rows: int = 0,
         cost: FeedCost | None = None,
         envelope: tuple[str, ...] = (),
-        forbidden: str | None = None,
         any_status: bool = False,
     ) -> ApiResponse:
         if any_status:
@@ -428,7 +427,6 @@ class OneRun:
         assert rows == request["batch_size"]
         assert cost
         assert envelope
-        assert forbidden is None
         assert request.get("cursor") not in self._rejected, "a rejected cursor is sent again"
         if self._pages == 0:
             raise BudgetReachedError
