@@ -17,7 +17,7 @@ class FeedSpec:
 
     name: str  #: of the stream
     path: str  #: of the endpoint
-    method: str = "POST"
+    method: str = "POST"  #: of the requests
     item_key: str  #: the member of the response that holds the page's items
     schema: th.PropertiesList  #: of the stream, including `id`
     replication_key: str = "updated_at"  #: the field that orders rows by age
@@ -28,7 +28,7 @@ class FeedSpec:
     since_is_inclusive: bool = False  #: whether rows updated exactly at `since` are returned
     longest_lookback: timedelta | None = None  #: how far back `since` may lie
     gap_advice: str = ""  #: what to do about rows further back than that
-    filters: tuple[Setting, ...] = ()
+    filters: tuple[Setting, ...] = ()  #: the settings that select rows
     page_cap: int  #: maximum and default rows per page
     page_size_setting: Setting | None = None  #: the setting for fewer rows per page
     list_price: float  #: credits per row, until a response shows another price
@@ -37,7 +37,7 @@ class FeedSpec:
     is_cursor_alone: bool = False  #: whether later requests have only the cursor
     is_journaled: bool = True  #: whether pages are kept in the journal; a free feed needs none
     is_account_bound: bool = False  #: whether what the feed returns depends on the account
-    is_selected_by_default: bool = False
+    is_selected_by_default: bool = False  #: unless the catalog says otherwise
 
     @property
     def is_free(self) -> bool:
