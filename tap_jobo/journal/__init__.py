@@ -21,7 +21,14 @@ def open_store(setting: str | None) -> Folder | Bucket:
         # Without showing it: it may hold credentials.
         raise JournalError(f"The journal must be {JOURNAL_DIR.type.expected}.")
     if not setting or "://" not in setting:
-        return Folder(_folder(setting))
+        try:
+            folder = Path(setting) if setting else user_state_path("tap-jobo", appauthor=False)
+            return Folder(folder.expanduser())
+        except RuntimeError:
+            raise JournalError(
+                "The journal has no folder, because the home folder is unknown. Set HOME, set "
+                "journal_dir (--journal-dir of the command), or set journal to false."
+            ) from None
     try:
         from tap_jobo.journal.bucket import Bucket, open_bucket  # noqa: PLC0415 - needs the extra
     except ModuleNotFoundError as error:
@@ -32,14 +39,3 @@ def open_store(setting: str | None) -> Folder | Bucket:
             "tap-jobo (with Meltano, in pip_url), or set journal_dir to a folder."
         ) from None
     return Bucket(open_bucket(setting), setting.rstrip("/"))
-
-
-def _folder(setting: str | None) -> Path:
-    try:
-        folder = Path(setting) if setting else user_state_path("tap-jobo", appauthor=False)
-        return folder.expanduser()
-    except RuntimeError:
-        raise JournalError(
-            "The journal has no folder, because this user has no home folder. Set HOME, set "
-            "journal_dir (--journal-dir of the command), or set journal to false."
-        ) from None

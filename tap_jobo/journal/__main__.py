@@ -40,7 +40,12 @@ def list_(journal_dir: str | None, *, with_pages: bool) -> None:
         for key in contents.keys:
             lines.append(_key_line(store, key))
             for kept in contents.syncs(key).values():
-                lines.append(f"  {kept.sync.id}  {_sync_line(contents, kept)}")
+                age = datetime.now(UTC) - parse_timestamp(contents.last_used(kept))
+                lines.append(
+                    f"  {kept.sync.id}  {plural(len(kept.pages), 'page')}, worth "
+                    f"{dollars(contents.credits(kept))}, {duration(age.total_seconds())} old"
+                    + (f", {kept.status}" if kept.status else "")
+                )
                 lines += [f"    {kept.page_id(page)}" for page in sorted(kept.pages) if with_pages]
             if rows := contents.quarantined[key]:
                 lines.append(f"  {plural(len(rows), 'quarantined row')}")
@@ -56,14 +61,6 @@ def _key_line(store: Store, key: str) -> str:
         return f"{content['stream']} ({kind}{content['address']}), filters: {filters or 'none'}"
     except (MissingError, ValueError, KeyError, AttributeError, TypeError):
         return f"{key} (key.json is damaged)"
-
-
-def _sync_line(contents: Contents, kept: JournaledSync) -> str:
-    header = contents.last_header(kept)
-    since = parse_timestamp(header.received_at if header else kept.created_at)
-    age = duration((datetime.now(UTC) - since).total_seconds())
-    pages, worth = plural(len(kept.pages), "page"), dollars(contents.credits(kept))
-    return f"{pages}, worth {worth}, {age} old" + (f", {kept.status}" if kept.status else "")
 
 
 @main.command()
@@ -94,12 +91,7 @@ def export(journal_dir: str | None, *, quarantined: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def drop(
-    journal_dir: str | None,
-    names: Sequence[str],
-    *,
-    quarantined: bool,
-    everything: bool,
-    yes: bool,
+    journal_dir: str | None, names: Sequence[str], *, quarantined: bool, everything: bool, yes: bool
 ) -> None:
     """Drop syncs, or pages and those behind them, named as `list` names them.
 
@@ -112,10 +104,8 @@ def drop(
         pages = sum(page >= first for kept, first in firsts for page in kept.pages)
         cost = sum(contents.credits(kept, max(first, 1)) for kept, first in firsts)
         rows = _quarantine_files(contents) if quarantined or everything else []
-        what = (
-            f"{plural(pages, 'page')}, worth {dollars(cost)}, and "
-            f"{plural(len(rows), 'quarantined row')}"
-        )
+        dropped = f"{plural(pages, 'page')}, worth {dollars(cost)}"
+        what = f"{dropped}, and {plural(len(rows), 'quarantined row')}"
         if not yes:
             if not sys.stdin.isatty():
                 raise click.ClickException(f"Nothing was dropped. To drop {what}, add --yes.")
@@ -196,7 +186,7 @@ def _opened(
                     "with --journal-dir."
                 )
             yield store, contents
-    except (JournalError, StoreError) as error:
+    except (JournalError, MissingError, StoreError) as error:
         raise click.ClickException(_printable(str(error))) from None
 
 

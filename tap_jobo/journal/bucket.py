@@ -1,7 +1,4 @@
-"""The store in a bucket: one object per page, which the bucket has before `create` returns.
-
-Only this module and `lease` need obstore, of the extra `tap-jobo[cloud]`.
-"""
+"""The store in a bucket: one object per page. It needs the extra `tap-jobo[cloud]`, as `lease`."""
 
 from __future__ import annotations
 

@@ -29,10 +29,8 @@ from tap_jobo.sync_id import Filters, Sync
 TOP: Final = "v1"
 _FILE: Final = re.compile(rf"{TOP}/([\w-]+)/(?:(\d+)/(?:sync\.json|(\d+)\.page)|quarantine/(\S+))")
 
-ENDED: Final = "ended"
-"""The status of a sync that was ended because its pages went in circles."""
-DROPPED: Final = "dropped"
-"""The status of such a sync once the user has dropped it: the state must not go on with it."""
+ENDED: Final = "ended"  # the status of a sync whose pages went in circles
+DROPPED: Final = "dropped"  # once the user has dropped it: the state must not go on with it
 
 
 class JournalKey(NamedTuple):
@@ -50,10 +48,11 @@ def journal_key(spec: FeedSpec, *, api_key: str, api_url: str, filters: Filters)
     production. If what a feed returns depends on the account, a hash of the API key is included.
     Filters that are not set do not count, so a new filter changes no key.
     """
-    kind = re.match(r"jbe_(live|test)_", api_key)
+    kind, url = re.match(r"jbe_(live|test)_", api_key), urlsplit(api_url)
+    port = f":{url.port}" if url.port not in (None, 443) else ""
     content: dict[str, object] = {
         "stream": spec.name,
-        "address": normalize_url(api_url),
+        "address": f"{url.scheme}://{(url.hostname or '').rstrip('.')}{port}{url.path.rstrip('/')}",
         "filters": {name: value for name, value in filters.items() if value is not None},
         "api_key": kind[1] if kind else "",
     }
@@ -61,13 +60,6 @@ def journal_key(spec: FeedSpec, *, api_key: str, api_url: str, filters: Filters)
         content["account"] = hashlib.sha256(api_key.encode()).hexdigest()
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     return JournalKey(f"{spec.name}-{digest[:16]}", spec.name, content)
-
-
-def normalize_url(url: str) -> str:
-    """Return an address with a lowercase host, and without a slash at its end."""
-    parts = urlsplit(url)
-    port = f":{parts.port}" if parts.port not in (None, 443) else ""
-    return f"{parts.scheme}://{(parts.hostname or '').rstrip('.')}{port}{parts.path.rstrip('/')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,25 +74,15 @@ class Completed:
 
 @dataclass(slots=True)
 class JournaledSync:
-    """A sync in the journal.
+    """A sync in the journal."""
 
-    Attributes:
-        key: Name of the journal key.
-        sync: The sync, with its number, at its first page.
-        run: Random id of the run that began it.
-        created_at: When that was (ISO 8601 UTC).
-        status: Empty, `ENDED`, or `DROPPED`.
-        pages: The numbers of its pages.
-        total: What its pages have cost, None if that was not read yet.
-    """
-
-    key: str
-    sync: Sync
-    run: str
-    created_at: str
-    status: str = ""
-    pages: set[int] = field(default_factory=set)
-    total: int | None = None
+    key: str  # name of the journal key
+    sync: Sync  # with its number, at its first page
+    run: str  # random id of the run that began it
+    created_at: str  # when that was (ISO 8601 UTC)
+    status: str = ""  # empty, `ENDED`, or `DROPPED`
+    pages: set[int] = field(default_factory=set)  # their numbers
+    total: int | None = None  # what its pages have cost, None if that was not read yet
 
     @property
     def name(self) -> str:
@@ -156,16 +138,13 @@ class Contents:
         """Return the syncs of a key by their numbers, in order."""
         found = {}
         for number, files in sorted(self._files[key].items()):
-            pages = files - {0}
-            name = f"{TOP}/{key}/{number:06}/sync.json"
-            if files == pages:
-                continue
+            pages, name = files - {0}, f"{TOP}/{key}/{number:06}/sync.json"
             try:
                 raw = json.loads(self._store.read(name))
                 run, created_at, status = map(raw.pop, ("run", "created_at", "status"))
                 sync = replace(Sync(**raw), number=number)
                 found[number] = JournaledSync(key, sync, run, created_at, status, pages)
-            except MissingError:
+            except MissingError:  # what is left of a sync that was removed
                 continue
             except (ValueError, TypeError, KeyError, AttributeError):
                 if pages:
@@ -189,16 +168,20 @@ class Contents:
         except MissingError:
             raise DamagedPageError("is missing") from None
 
-    def last_header(self, kept: JournaledSync) -> PageHeader | None:
-        """Return the header of a sync's last page that can be read, None if there is none."""
-        pages = sorted(kept.pages, reverse=True)
-        return next(filter(None, (self._header(kept, page) for page in pages)), None)
+    def last_used(self, kept: JournaledSync) -> str:
+        """Return when a sync's last page came, or when the sync began (ISO 8601 UTC)."""
+        header = self._last_header(kept)
+        return header.received_at if header else kept.created_at
 
     def credits(self, kept: JournaledSync, first: int = 1) -> int:
         """Return what the pages of a sync from one on have cost, as far as it can be read."""
-        last = self.last_header(kept)
+        last = self._last_header(kept)
         before = self._header(kept, first - 1) if first - 1 in kept.pages else None
         return (last.total_credits if last else 0) - (before.total_credits if before else 0)
+
+    def _last_header(self, kept: JournaledSync) -> PageHeader | None:
+        pages = sorted(kept.pages, reverse=True)
+        return next(filter(None, (self._header(kept, page) for page in pages)), None)
 
     def _header(self, kept: JournaledSync, page: int) -> PageHeader | None:
         try:
@@ -208,5 +191,5 @@ class Contents:
 
 
 def encode(content: dict[str, object]) -> bytes:
-    """Return the content of a JSON file, for people to read too."""
+    """Return the content of a JSON file that people can read too."""
     return json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n"

@@ -1,7 +1,5 @@
 """The store in a folder: one file per page, on the disk before `create` returns."""
 
-from __future__ import annotations
-
 import errno
 import logging
 import os
@@ -18,7 +16,36 @@ from tap_jobo.clock import Clock
 from tap_jobo.journal.store import ExistsError, MissingError, StoreError, held_by_another_run
 
 _TEMPORARY: Final = ".tmp"
-_NOT_SUPPORTED: Final = {errno.EINVAL, errno.ENOTSUP}
+
+
+class RunLock:
+    """The lock of a stream in a folder. The operating system releases it after a crash."""
+
+    def __init__(self, path: Path, stream: str) -> None:
+        self._folder = path.parent
+        self._stream = stream
+        self._lock = FileLock(path, timeout=0, mode=0o600)
+
+    def acquire(self, clock: Clock, logger: logging.Logger) -> None:  # noqa: ARG002 - as a lease
+        """Take the lock, or raise `JournalError`. A folder without locks is only a warning."""
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise held_by_another_run(f"{self._stream} in {self._folder}") from None
+        except (OSError, NotImplementedError) as error:
+            logger.warning(
+                "No lock can be taken in %s (%r). Make sure that no second run of this pipeline "
+                "starts while this run is in progress.",
+                self._folder,
+                error,
+            )
+
+    def check(self) -> None:
+        """Do nothing: this lock cannot be lost."""
+
+    def release(self) -> None:
+        """Release the lock if this run holds it."""
+        self._lock.release()
 
 
 class Folder:
@@ -107,38 +134,8 @@ class Folder:
         self._synced.add(folder)
 
 
-class RunLock:
-    """The lock of a stream in a folder. The operating system releases it after a crash."""
-
-    def __init__(self, path: Path, stream: str) -> None:
-        self._folder = path.parent
-        self._stream = stream
-        self._lock = FileLock(path, timeout=0, mode=0o600)
-
-    def acquire(self, clock: Clock, logger: logging.Logger) -> None:  # noqa: ARG002 - as a lease
-        """Take the lock, or raise `JournalError`. A folder without locks is only a warning."""
-        try:
-            self._lock.acquire()
-        except Timeout:
-            raise held_by_another_run(f"{self._stream} in {self._folder}") from None
-        except (OSError, NotImplementedError) as error:
-            logger.warning(
-                "No lock can be taken in %s (%r). Make sure that no second run of this pipeline "
-                "starts while this run is in progress.",
-                self._folder,
-                error,
-            )
-
-    def check(self) -> None:
-        """Do nothing: this lock cannot be lost."""
-
-    def release(self) -> None:
-        """Release the lock if this run holds it."""
-        self._lock.release()
-
-
 def _write_new(path: Path, content: bytes) -> None:
-    with open(path, "xb", opener=_private) as file:
+    with open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
         try:
             file.write(content)
             file.flush()
@@ -148,10 +145,6 @@ def _write_new(path: Path, content: bytes) -> None:
             with suppress(OSError):
                 path.unlink()
             raise
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _sync(descriptor: int) -> None:
@@ -172,7 +165,7 @@ def _sync_folder(folder: Path) -> None:
     try:
         _sync(descriptor)
     except OSError as error:
-        if error.errno not in _NOT_SUPPORTED:
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
             raise
     finally:
         os.close(descriptor)

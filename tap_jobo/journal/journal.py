@@ -1,15 +1,12 @@
 """The journal: which billed pages are replayed, which have arrived, and which are kept for later.
 
 A target that is killed loses the rows that it has not stored yet, and its state is then older than
-what was billed. The pages in between are replayed from here instead of being billed again. A sync
-leaves the journal only when the state of a later run names it, or a descendant of it, as complete.
-This depends on ids alone: clocks are never compared.
+what was billed. The pages in between are replayed from here. A sync leaves the journal only when
+the state of a later run names it, or a descendant of it, as complete: no clocks are compared.
 
 Pages are only ever created, each under its number. So two runs that a lock or lease failed to keep
 apart want the same name, and the second one ends before its next request.
 """
-
-from __future__ import annotations
 
 import hashlib
 import logging
@@ -46,8 +43,7 @@ from tap_jobo.sync_id import RawPage, Sync, hash_cursor
 from tap_jobo.wording import dollars, plural
 
 _KEPT_FOR: Final = timedelta(days=30)
-_MOST_DELIVERED: Final = 200
-"""Pages that are read again at the start of a run, to find out whether a feed repeats."""
+_MOST_DELIVERED: Final = 200  # pages that a run reads again to find out whether a feed repeats
 
 
 class Journal:
@@ -61,8 +57,7 @@ class Journal:
         self._syncs: dict[int, JournaledSync] = {}
         self._quarantined: set[str] = set()
         self.completed: Completed | None = None
-        self.quarantined = 0
-        """Rows that this run has put into quarantine."""
+        self.quarantined = 0  # rows, by this run
         self.is_on = store is not None
         if store:
             self._store = store
@@ -102,7 +97,7 @@ class Journal:
         arrived = [each for each in self._syncs.values() if each.sync.id in ids]
         kept, last = self._newest(completed), self.completed
         if last is None or (kept and kept.sync.number > last.number):
-            new = self._not_superseded(arrived)
+            new = [each for each in arrived if each.sync.number > self._last_number]
             cost = sum(map(self._contents.credits, new))
             if last and not any(each.sync.is_full for each in new):
                 cost += last.credits
@@ -127,11 +122,11 @@ class Journal:
             for each in other._syncs.values()  # noqa: SLF001 - of the same class
         )
 
-    def _others(self) -> Iterator[Journal]:
+    def _others(self) -> Iterator[Self]:
         for name in self._contents.keys if self.is_on else ():
             if name != self._key.name and name.rpartition("-")[0] == self._key.stream:
                 key = self._key._replace(name=name)
-                yield Journal(self._store, key, self._logger).read(self._contents)
+                yield type(self)(self._store, key, self._logger).read(self._contents)
 
     def expire(self, now: datetime, used: Sync) -> None:
         """Warn of syncs that the run does not use; remove those that are older than 30 days."""
@@ -140,7 +135,9 @@ class Journal:
             if not line.isdisjoint({each.sync.parent_id, each.sync.replaces}):
                 line.add(each.sync.id)
         unused = [each for each in self._syncs.values() if each.sync.id not in line]
-        if worth := [each for each in self._not_superseded(unused) if each.pages]:
+        if worth := [
+            each for each in unused if each.pages and each.sync.number > self._last_number
+        ]:
             self._logger.warning(
                 "The journal holds %s, worth %s, of %s that this run does not use, because they "
                 "belong to another lookback_minutes, start_date, or state. To use them, set "
@@ -150,15 +147,10 @@ class Journal:
                 self._key.stream,
             )
         oldest = format_timestamp(now - _KEPT_FOR)
-        self._remove([each for each in unused if self._is_of_no_use(each, oldest)])
-
-    def _is_of_no_use(self, kept: JournaledSync, oldest: str) -> bool:
-        if not (kept.pages or kept.status):  # its run ended before its first page
-            return True
-        if kept.created_at >= oldest:  # which spares reading its last page
-            return False
-        header = self._contents.last_header(kept)
-        return header is None or header.received_at < oldest
+        for each in unused:
+            is_empty = not (each.pages or each.status)  # its run ended before its first page
+            if is_empty or self._contents.last_used(each) < oldest:
+                self._remove([each])
 
     # What to resume
 
@@ -191,14 +183,7 @@ class Journal:
         That is the newest sync that continues from the same completed sync as the new one, with
         the same window or one that is wider only by the lookback. No other sync is resumed: its
         rows may be older than what arrived since, and the rest of it may cost a whole backfill.
-
-        Args:
-            sync: The new sync.
-            bookmark: The bookmark that it continues from, None for a full sync.
-            is_refresh: Whether the user has asked to read everything again.
-
-        Raises:
-            EndlessFeedError: That sync was ended because its pages went in circles.
+        Raises `EndlessFeedError` if its pages went in circles.
         """
         for kept in reversed(self._syncs.values()):
             if self._can_stand_for(kept, sync, bookmark):
@@ -225,10 +210,10 @@ class Journal:
         if kept.status == ENDED:
             raise EndlessFeedError(
                 f"An earlier run ended the sync {kept.sync.id} of {self._key.stream}, because its "
-                "pages repeated without an end. Nothing is billed until you decide. To start a new "
-                f"sync, drop it with `tap-jobo-journal drop {kept.sync.id}`: its "
-                f"{dollars(self._contents.credits(kept))} may then be billed again. Or read "
-                "everything again: run without a state, with on_missing_state set to 'resync'."
+                "pages repeated without an end. Nothing is billed until you drop it with "
+                f"`tap-jobo-journal drop {kept.sync.id}` ({dollars(self._contents.credits(kept))} "
+                "may then be billed again), or run without a state and with on_missing_state set "
+                "to 'resync', which reads everything again."
             )
 
     def warn_if_restored(self, completed: str, pending: Sync | None) -> None:
@@ -241,7 +226,7 @@ class Journal:
             self._logger.warning(
                 "The state of %s is older than the last complete sync in the journal (of %s), so "
                 "rows are billed again. Either it was restored, or another pipeline shares this "
-                "journal. In that case, give each pipeline its own journal_dir.",
+                "journal: give each pipeline its own journal_dir.",
                 self._key.stream,
                 last.bookmark,
             )
@@ -273,15 +258,13 @@ class Journal:
         try:
             with self._usable():
                 page = self._contents.page(kept, number)
-        except TornPageError as error:
-            if number < max(kept.pages):
+        except DamagedPageError as error:
+            if not isinstance(error, TornPageError) or number < max(kept.pages):
                 raise self._damaged(kept, number, error) from None
             with self._usable():  # the page that a run was writing when it was killed
                 self._store.remove([kept.page_name(number)])
             kept.pages.discard(number)
             return None
-        except DamagedPageError as error:
-            raise self._damaged(kept, number, error) from None
         if page.header.cursor != hash_cursor(sync.cursor):
             raise self._damaged(kept, number, "does not follow the page before it")
         kept.total = page.header.total_credits
@@ -331,14 +314,12 @@ class Journal:
 
     def quarantine(self, rows: Sequence[bytes], reason: str = "") -> None:
         """Keep raw rows that cannot be delivered; the reason is part of their names."""
-        named = _quarantine_names(rows, reason) if self.is_on else {}
-        new = named.keys() - self._quarantined
-        if new:
-            self._quarantined |= new
-            self.quarantined += len(new)
-            with self._usable():  # at once: they must be safe before the state moves past them
-                for name in new:
-                    self._store.replace(f"{self._top}/quarantine/{name}", named[name])
+        for name, row in _quarantine_names(rows, reason).items() if self.is_on else ():
+            if name not in self._quarantined:
+                with self._usable():  # at once: it must be safe before the state moves past it
+                    self._store.replace(f"{self._top}/quarantine/{name}", row)
+                self._quarantined.add(name)
+                self.quarantined += 1
 
     def quarantined_with(self, rows: Sequence[bytes], reason: str) -> int:
         """Return how many rows are in quarantine for a reason, or would be with these."""
@@ -349,10 +330,8 @@ class Journal:
         """Record that a sync was ended because its pages went in circles."""
         if kept := self._syncs.get(sync.number):
             kept.status = ENDED
-            try:
+            with suppress(StoreError):  # a later run reads its pages again and ends it
                 self._store.replace(kept.name, kept.content)
-            except StoreError as error:
-                self._queue.report_failure(error)
 
     def close(self) -> None:
         """Try once more to write what waits."""
@@ -379,23 +358,19 @@ class Journal:
 
     def _verify_present(self, kept: JournaledSync, name: str) -> None:
         """Check, once a page is written, that no other run has removed its sync."""
-        try:
-            is_there = kept.sync.id.encode() in self._store.read(kept.name)
-        except MissingError:
-            is_there = False
-        if not is_there:
-            self._store.remove([name])
-            raise self._fenced(f"has removed the sync {kept.sync.id}")
+        with suppress(MissingError):
+            if kept.sync.id.encode() in self._store.read(kept.name):
+                return
+        self._store.remove([name])
+        raise self._fenced(f"has removed the sync {kept.sync.id}")
 
     def _fenced(self, what: str) -> JournalError:
         return JournalError(
             f"Another run of {self._key.stream} writes at the same time to the journal "
-            f"{self._store.location}: it {what}. This run ends, because both would be billed for "
-            "the same pages. The page in flight may be billed again. Run again once no other run "
-            "is in progress, or give each pipeline its own journal_dir."
+            f"{self._store.location}: it {what}. This run ends, or both would be billed for the "
+            "same pages. The page in flight may be billed again. Run again once no other run is in "
+            "progress, or give each pipeline its own journal_dir."
         )
-
-    # The rest
 
     @property
     def _last_number(self) -> int:
@@ -403,14 +378,10 @@ class Journal:
 
     def _newest(self, id_: str) -> JournaledSync | None:
         """Return a sync by its id; one that the journal had lost may be there twice."""
-        found = [each for each in self._syncs.values() if id_ and each.sync.id == id_]
-        return found[-1] if found else None
-
-    def _not_superseded(self, syncs: Iterable[JournaledSync]) -> list[JournaledSync]:
-        return [each for each in syncs if each.sync.number > self._last_number]
+        return next((each for each in reversed(self._syncs.values()) if each.sync.id == id_), None)
 
     def _remove(self, syncs: Iterable[JournaledSync]) -> None:
-        for kept in sorted(syncs, key=lambda each: each.sync.number):
+        for kept in syncs:
             with self._usable():
                 self._store.remove(kept.names)
             del self._syncs[kept.sync.number]

@@ -36,8 +36,6 @@ _RENEW_EVERY: Final = 20.0
 _RETRY_EVERY: Final = 5.0  # after a renewal that failed
 _LOOK_EVERY: Final = 2.0  # at a lease that another run holds
 
-_LONGEST_ERROR: Final = 300
-
 _FOLDER: Final = "leases"
 _CLOCK: Final = f"{_FOLDER}/clock"  # written only to read the store's clock
 
@@ -93,12 +91,9 @@ class Lease:
         self._thread.start()
 
     def check(self) -> None:
-        """Raise `JournalError` if the lease was lost.
-
-        A suspended machine may stop the monotonic clock, so the wall clock counts too.
-        """
+        """Raise `JournalError` if the lease was lost."""
         assert self._renewed is not None  # noqa: S101 - only after `acquire`
-        monotonic, wall = self._renewed
+        monotonic, wall = self._renewed  # as a suspended machine may stop the monotonic clock
         age = max(self._clock.monotonic() - monotonic, (self._clock.now() - wall).total_seconds())
         is_expired = age >= DURATION - SAFETY_MARGIN
         if why := self._lost or (is_expired and "it could not be renewed in time"):
@@ -145,10 +140,9 @@ class Lease:
     def _require_conditional_writes(self) -> None:
         """Check that the store refuses a write whose condition does not hold: not all S3s do."""
         stale = self._version
-        is_safe = self._write()
-        for mode in ("create", stale):
-            is_safe = is_safe and not self._put(self._content(is_released=True), mode)
-        if not is_safe:
+        if not self._write() or any(
+            self._put(self._content(is_released=True), mode) for mode in ("create", stale)
+        ):
             raise JournalError(
                 f"The store of {self._what} cannot keep two runs apart: it ignores If-Match and "
                 "If-None-Match. Nothing was billed. Set journal_dir to another store or a folder."
@@ -217,10 +211,9 @@ def _read(bucket: Bucket, name: str) -> _Found | None:
             return None
         meta, text = stored.meta, bytes(stored.bytes())
     try:
-        content = json.loads(text)
-    except ValueError:
-        content = None
-    content = content if isinstance(content, dict) else {}
+        content = dict(json.loads(text))
+    except (TypeError, ValueError):
+        content = {}
     return _Found(_version(meta), meta["last_modified"], content)
 
 
@@ -247,11 +240,8 @@ def store_errors() -> Iterator[None]:
 
 
 def describe_error(error: Exception) -> str:
-    """Return the first line of an error, without queries, which may hold a signature.
-
-    The code that the store responded with, such as `NoSuchBucket`, comes first.
-    """
+    """Return the store's code, such as `NoSuchBucket`, and the first line, without signatures."""
     text = str(error) or type(error).__name__
     line = re.sub(r"\?\S*", "", text.splitlines()[0].partition(": <?xml")[0])
     code = re.search(r"<Code>(\w+)</Code>", text)
-    return (f"{code[1]}: {line}" if code else line)[:_LONGEST_ERROR]
+    return (f"{code[1]}: {line}" if code else line)[:300]

@@ -1,8 +1,4 @@
-"""What the journal needs of the place that holds it: five functions over named files.
-
-Names are paths such as `v1/KEY/000007/000042.page`. A store decides nothing: which files there are,
-and what they mean, is up to `journal.py`. `Folder` and `Bucket` also keep two runs apart.
-"""
+"""What the journal needs of the place that holds it. `Folder` and `Bucket` also keep runs apart."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -23,7 +19,10 @@ class ExistsError(Exception):
 
 
 class Store(Protocol):
-    """Files by name, at a location for messages. Each function may raise `StoreError`."""
+    """Files by names such as `v1/KEY/000007/000042.page`, at a location for messages.
+
+    Each function may raise `StoreError`.
+    """
 
     location: str
 
@@ -34,12 +33,9 @@ class Store(Protocol):
         """Return the content of a file. Raises `MissingError` if there is none of this name."""
 
     def create(self, name: str, content: bytes) -> None:
-        """Write a file under a name that is free, or that has this very content.
+        """Write a file under a name that is free, or has this very content, or raise `ExistsError`.
 
         Once this returns, the file survives a power failure. If it fails, it leaves no file.
-
-        Raises:
-            ExistsError: The name is taken.
         """
 
     def replace(self, name: str, content: bytes) -> None:

@@ -1,7 +1,4 @@
-"""Writes of the journal in their order: what cannot be written now waits in memory.
-
-No page is written before the pages in front of it, so the journal never has a hole.
-"""
+"""Writes of the journal: what cannot be written now waits in memory, in order: no hole arises."""
 
 import logging
 from collections import deque
@@ -12,8 +9,7 @@ from tap_jobo.errors import JournalError
 from tap_jobo.journal.store import Store, StoreError
 from tap_jobo.wording import dollars, plural
 
-MAX_WAITING: Final = 64 * 1024 * 1024
-"""Bytes that may wait."""
+_MAX_WAITING: Final = 64 * 1024 * 1024  # bytes
 
 
 class Write(NamedTuple):
@@ -21,12 +17,12 @@ class Write(NamedTuple):
 
     name: str
     content: bytes
-    verify: Callable[[], None] = lambda: None
+    verify: Callable[[], None]
     cost: int = 0
 
 
 class WriteQueue:
-    """Creates files in their order. Reports once when this begins to fail, and to work again."""
+    """Creates files in their order. Logs once when this begins to fail, and to work again."""
 
     def __init__(self, store: Store, logger: logging.Logger) -> None:
         self._store = store
@@ -43,8 +39,16 @@ class WriteQueue:
                 self._store.create(first.name, first.content)
                 first.verify()
             except StoreError as error:
-                self.report_failure(error)
-                if sum(len(each.content) for each in self._waiting) > MAX_WAITING:
+                if not self._is_failing:
+                    self._is_failing = True
+                    self._logger.warning(
+                        "The journal %s cannot be written (%s). The run continues, and its pages "
+                        "wait in memory. A crash may bill them again. Make room, or change "
+                        "journal_dir.",
+                        self._store.location,
+                        error,
+                    )
+                if sum(len(each.content) for each in self._waiting) > _MAX_WAITING:
                     raise JournalError(
                         f"The journal {self._store.location} could not be written for too long. "
                         f"The run ends. {self._at_risk()} Make room, and run again."
@@ -65,17 +69,6 @@ class WriteQueue:
                 "The journal %s still cannot be written at the end of the run. %s",
                 self._store.location,
                 self._at_risk(),
-            )
-
-    def report_failure(self, error: StoreError) -> None:
-        """Log that the journal cannot be written, once until it can be."""
-        if not self._is_failing:
-            self._is_failing = True
-            self._logger.warning(
-                "The journal %s cannot be written (%s). The run continues, and its pages wait in "
-                "memory. A crash may bill them again. Make room, or change journal_dir.",
-                self._store.location,
-                error,
             )
 
     def _at_risk(self) -> str:

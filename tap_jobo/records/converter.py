@@ -18,17 +18,12 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """The result of converting a page's rows; nothing has been emitted yet.
+    """The result of converting a page's rows; nothing has been emitted yet."""
 
-    Attributes:
-        records: One per row with a usable id, in order.
-        skipped: The rows without a usable id, as received.
-        damaged: For `id` and each field that is never null, the number of rows in which it is
-            missing, null, or of the wrong type. A row that is not a JSON object counts for all.
-    """
-
-    records: Sequence[Row]
-    skipped: Sequence[object]
+    records: Sequence[Row]  # one per row with a usable id, in order
+    skipped: Sequence[object]  # the rows without a usable id, as received
+    # In how many rows `id`, or a field that is never null, is missing, null, or of the wrong type.
+    # A row that is not a JSON object counts for all.
     damaged: Mapping[str, int]
 
 

@@ -11,10 +11,8 @@ from typing import Any, Final
 
 from tap_jobo.records.values import sanitize_text
 
-RESCUED_DATA: Final = "_rescued_data"
-"""The name of the field, as is customary in other loaders."""
-_MAX_LINES: Final = 20
-"""Log lines per run about skipped rows, and as many about fields of the wrong type."""
+RESCUED_DATA: Final = "_rescued_data"  # as is customary in other loaders
+_MAX_LINES: Final = 20  # per run about skipped rows, and as many about values of the wrong type
 _MAX_SHOWN: Final = 500  # characters of a row or value that a log line shows
 _ENCODER: Final = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
@@ -31,13 +29,9 @@ class Problem:
 
 
 def rescue(problems: Sequence[Problem]) -> str | None:
-    """Return a JSON object of the values by their paths, None if there are no problems.
-
-    Postgres accepts it as text and as JSONB: it has no NUL characters and no lone surrogates.
-    """
-    if not problems:
-        return None
-    return _ENCODER.encode({sanitize_text(each.path): _storable(each.value) for each in problems})
+    """Return a JSON object of the values by their paths, which Postgres accepts as JSONB."""
+    values = {sanitize_text(each.path): _storable(each.value) for each in problems}
+    return _ENCODER.encode(values) if values else None
 
 
 class ProblemLog:

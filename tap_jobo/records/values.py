@@ -10,18 +10,17 @@ from tap_jobo.clock import format_timestamp, parse_timestamp
 Parser = Callable[[object], Any]
 """Returns a value as it is emitted, or None if it has the wrong type."""
 
+# Patterns of what is emitted as received.
 CANONICAL_UUID: Final = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-"""The pattern of UUIDs that are emitted as received."""
+# The days of every year; the parser handles February 29.
 _DAY: Final = (
     "(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])"
     "|(?:0[13-9]|1[0-2])-(?:29|30)"
     "|(?:0[13578]|1[02])-31)"
 )
-"""The days of every year; the parser handles February 29."""
 CANONICAL_TIMESTAMP: Final = (
     rf"[12][0-9]{{3}}-{_DAY}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]+)?Z"
 )
-"""The pattern of date-times that are emitted as received."""
 
 _UUID: Final = re.compile(CANONICAL_UUID, re.ASCII | re.IGNORECASE)
 _TIMESTAMP: Final = re.compile(CANONICAL_TIMESTAMP)
@@ -31,9 +30,7 @@ _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 def sanitize_text(text: str) -> str:
     """Remove NUL characters, which Postgres refuses, and replace lone surrogates with U+FFFD."""
     text = text.replace("\0", "")
-    if not text.isascii() and _SURROGATE.search(text):
-        text = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
-    return text
+    return text if text.isascii() else _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def parse_uuid(value: object) -> str | None:

@@ -1,6 +1,5 @@
 """The settings that do not belong to one stream."""
 
-from pathlib import Path
 from typing import Final
 
 from tap_jobo.settings import setting as of
@@ -15,14 +14,6 @@ _BUCKET_URL: Final = (
     r"(?:s3|gs|azure)://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]"
     r"(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9._=-]+)*/?"
 )
-_UUID: Final = r"^(?i:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})\Z"
-
-
-def _is_path(text: str) -> bool:
-    try:
-        return bool(Path(text).expanduser())
-    except RuntimeError:  # the home folder of a user who does not exist
-        return False
 
 
 JOURNAL_DIR: Final = Setting(
@@ -37,11 +28,10 @@ JOURNAL_DIR: Final = Setting(
         "the path of a folder, or a URL such as s3://bucket/prefix, gs://bucket/prefix or "
         "azure://container/prefix (credentials go in environment variables)",
         rf"{_BUCKET_URL}|(?![A-Za-z][A-Za-z0-9+.-]+:)[^\0]+",  # C:/folder is no URL
-        _is_path,
     ),
 )
 
-SOURCE: Final = (
+SOURCE: Final = (  # what to read and from where; listed before the settings of the feeds
     Setting(
         name="api_key",
         description="API key of your Jobo account. It starts with `jbe_live_` or `jbe_test_`.",
@@ -78,9 +68,8 @@ SOURCE: Final = (
         default=15,
     ),
 )
-"""What to read and from where; listed before the settings of the feeds."""
 
-CONTROL: Final = (
+CONTROL: Final = (  # how to run, and company profiles; listed after the settings of the feeds
     Setting(
         name="on_filter_change",
         description=(
@@ -142,12 +131,11 @@ CONTROL: Final = (
             "Company ids: the stream `companies` reads only these profiles, free, and no career "
             "sites are read. For more than 1,000, use `company_ids_file`."
         ),
-        type=of.list_of("UUIDs", {"pattern": _UUID}),
+        type=of.list_of("UUIDs", {"pattern": r"^(?i:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})\Z"}),
     ),
     Setting(
         name="company_ids_file",
         description="Path of a text file with one company id per line, as many as you like.",
-        type=of.text("the path of a text file with a UUID on each line", r"[^\0]+", _is_path),
+        type=of.text("the path of a text file with a UUID on each line", r"[^\0]+"),
     ),
 )
-"""How to run, and company profiles; listed after the settings of the feeds."""

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from typing import Any, Final
 
@@ -19,13 +20,10 @@ _SIMILAR: Final = 0.8  # similarity from which an unknown name counts as a misty
 
 
 def read_environment(schema: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
-    """Read settings from `TAP_JOBO_...` variables, each as its type in `schema`.
+    """Read settings from `TAP_JOBO_...` variables, also of a `.env` file here or in a parent.
 
-    The variables may be in a `.env` file here or in a parent folder. The SDK would read `ja` as
-    false, and show a value that cannot be parsed. Here, it stays a string, which `check` rejects.
-
-    Raises:
-        ConfigError: The `.env` file cannot be read.
+    The SDK would read `ja` as false, and show a value that cannot be parsed. Here, it stays a
+    string, which `check` rejects.
     """
     path = find_dotenv(usecwd=True)
     try:
@@ -35,12 +33,8 @@ def read_environment(schema: Mapping[str, Any], environ: Mapping[str, str]) -> d
     return {
         name: _parse(environ[variable], definition["type"])
         for name, definition in schema["properties"].items()
-        if (variable := _variable_of(name)) in environ
+        if (variable := _PREFIX + name.upper()) in environ
     }
-
-
-def _variable_of(name: str) -> str:
-    return _PREFIX + name.upper()
 
 
 def _parse(text: str, types: Collection[str]) -> object:
@@ -49,10 +43,8 @@ def _parse(text: str, types: Collection[str]) -> object:
     if "array" in types and not text.lstrip().startswith("["):
         return [item for part in text.split(",") if (item := part.strip())]
     if "array" in types or "object" in types:
-        try:
+        with suppress(ValueError):
             return json.loads(text)
-        except ValueError:
-            return text
     return text
 
 
@@ -69,11 +61,7 @@ def check(
         if "boolean" in properties[name]["type"]:
             given[name] = _BOOLEANS.get(str(given[name]).strip().lower(), given[name])
     own = {setting.name: setting for setting in settings}
-    found = [
-        problem
-        for name in properties
-        if (problem := _problem(name, given.get(name), own.get(name), properties[name]))
-    ]
+    found = [*_invalid(given, own, properties)]
     for name in sorted(given.keys() - properties.keys()):
         near = get_close_matches(name.lower(), properties, 1, _SIMILAR)
         advice = f"did you mean {near[0]}?" if near else "remove it."
@@ -86,21 +74,24 @@ def check(
     return given
 
 
-def _problem(name: str, value: object, own: Setting | None, schema: Any) -> str | None:
-    if own is None:
-        is_valid = value is None or fits(schema, value)
-        advice = f"see the Singer SDK's documentation of {name}."
-        return None if is_valid else f"Setting '{name}' is not valid: {advice}"
-    if value is None and own.required:
-        return (
-            f"Setting '{name}' is missing: set it in the file of --config, or set the variable "
-            f"{_variable_of(name)} and pass --config ENV."
-        )
-    if value in ("", []):  # such as the variable of a CI secret that is not set
-        advice = "set it to" if own.required else "remove it, or set it to"
-        return f"Setting '{name}' is empty: {advice} {own.type.expected}."
-    is_valid = value is None or own.type.allows(value)
-    return None if is_valid else f"Setting '{name}' must be {own.type.expected}."
+def _invalid(
+    given: Mapping[str, Any], own: Mapping[str, Setting], properties: Mapping[str, Any]
+) -> Iterator[str]:
+    for name, schema in properties.items():
+        value, setting = given.get(name), own.get(name)
+        if setting is None:
+            if value is not None and not fits(schema, value):
+                advice = f"see the Singer SDK's documentation of {name}."
+                yield f"Setting '{name}' is not valid: {advice}"
+        elif value is None:
+            if setting.required:
+                variable = _PREFIX + name.upper()
+                yield f"Setting '{name}' is missing: set it or, with --config ENV, {variable}."
+        elif value in ("", []):  # such as the variable of a CI secret that is not set
+            advice = "set it to" if setting.required else "remove it, or set it to"
+            yield f"Setting '{name}' is empty: {advice} {setting.type.expected}."
+        elif not setting.type.allows(value):
+            yield f"Setting '{name}' must be {setting.type.expected}."
 
 
 def _mistyped_variables(environ: Mapping[str, str], known: Collection[str]) -> Iterator[str]:
@@ -116,5 +107,5 @@ def _mistyped_variables(environ: Mapping[str, str], known: Collection[str]) -> I
             continue
         for near in get_close_matches(name.lower(), known, 1, _SIMILAR):
             if not (name.lower().endswith(near) and name[: -len(near)].strip("_")):
-                shown = ascii(variable)[1:-1]
-                yield f"Variable {shown} is not a setting: did you mean {_variable_of(near)}?"
+                shown, meant = ascii(variable)[1:-1], _PREFIX + near.upper()
+                yield f"Variable {shown} is not a setting: did you mean {meant}?"

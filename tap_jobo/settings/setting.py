@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
@@ -10,8 +11,8 @@ from singer_sdk import typing as th
 
 from tap_jobo.clock import format_timestamp, parse_timestamp
 
+# Not blank, and without lone surrogates, which UTF-8 cannot encode.
 _TEXT: Final = r"^(?=\s*\S)[^\ud800-\udfff]*\Z"
-"""Not blank, and without lone surrogates, which UTF-8 cannot encode."""
 
 
 def fits(schema: Mapping[str, Any], value: object) -> bool:
@@ -24,26 +25,22 @@ def fits(schema: Mapping[str, Any], value: object) -> bool:
 
 @dataclass(frozen=True)
 class SettingType:
-    """The values that a setting accepts.
+    """The values that a setting accepts."""
 
-    Attributes:
-        schema: Their JSON schema, without null.
-        expected: What is allowed, in words that complete "must be ...".
-        is_valid: Returns whether a value that fits the schema is allowed.
-        normalize: Returns a value in the one form that equivalent values share; None if it is
-            empty. Raises TypeError or ValueError for a value that is not allowed.
-        narrows: As `Setting.narrows`, for two values that are set. A wrong True loses rows.
-    """
-
-    schema: Mapping[str, Any]
-    expected: str
+    schema: Mapping[str, Any]  # without null
+    expected: str  # what is allowed, in words that complete "must be ..."
+    # Whether a value that fits the schema is allowed; it may raise ValueError if it is not.
     is_valid: Callable[[Any], bool] = lambda _: True
+    # As `Setting.normalize`; TypeError or ValueError for a value that is not allowed.
     normalize: Callable[[Any], Any] = lambda value: value
+    # As `Setting.narrows`, for two values that are set. A wrong True loses rows.
     narrows: Callable[[Any, Any], bool] = lambda _old, _new: False
 
     def allows(self, value: object) -> bool:
         """Return whether a value is allowed."""
-        return fits(self.schema, value) and self.is_valid(value)
+        with suppress(ValueError):
+            return fits(self.schema, value) and self.is_valid(value)
+        return False
 
 
 @dataclass(frozen=True)
@@ -109,11 +106,9 @@ def config_schema(settings: Iterable[Setting]) -> dict[str, Any]:
     return th.PropertiesList(*properties).to_dict()
 
 
-def text(
-    expected: str, pattern: str, is_valid: Callable[[str], bool] = lambda _: True
-) -> SettingType:
+def text(expected: str, pattern: str) -> SettingType:
     """Return the type of a string that a regular expression matches as a whole."""
-    return SettingType({"type": ["string"], "pattern": rf"^(?:{pattern})\Z"}, expected, is_valid)
+    return SettingType({"type": ["string"], "pattern": rf"^(?:{pattern})\Z"}, expected)
 
 
 def boolean() -> SettingType:
@@ -132,17 +127,10 @@ def past_date() -> SettingType:
         {"type": ["string"], "format": "date-time"},
         "an ISO 8601 date or date-time that is not in the future, such as 2026-01-31 or "
         "2026-01-31T08:00:00Z",
-        _is_past_date,
+        lambda value: parse_timestamp(value) <= datetime.now(UTC),
         normalize=lambda value: format_timestamp(parse_timestamp(value)),
         narrows=lambda old, new: parse_timestamp(new) >= parse_timestamp(old),
     )
-
-
-def _is_past_date(text: str) -> bool:
-    try:
-        return parse_timestamp(text) <= datetime.now(UTC)
-    except ValueError:
-        return False
 
 
 def integer(minimum: int, maximum: int | None = None, *, is_start: bool = False) -> SettingType:

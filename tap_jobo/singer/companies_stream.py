@@ -171,7 +171,7 @@ def _read_ids(path: Path) -> Iterator[str]:
     """Yield the UUIDs in a file, one per line; blank lines are ignored."""
     try:
         lines = path.expanduser().read_text("utf-8-sig").splitlines()
-    except (OSError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise ConfigError(
             f"company_ids_file: {path} is not a readable text file ({type(error).__name__})."
         ) from error

@@ -97,23 +97,24 @@ def test_a_write_that_fails_leaves_no_file(
     def fail(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
+    real_open = os.open
+
+    def open_on_full_device(path: str, flags: int, mode: int) -> int:
+        os.close(real_open(path, flags, mode))
+        return real_open("/dev/full", os.O_WRONLY)
+
     with monkeypatch.context() as patched:
         if failing == "sync":
             patched.setattr(module, "_sync", fail)
         elif failing == "sync of the folder":
             patched.setattr(module, "_sync_folder", fail)
         else:
-            patched.setattr(module, "_private", _full_device)
+            patched.setattr(os, "open", open_on_full_device)
         with pytest.raises(StoreError):
             store.create(PAGE, CONTENT)
     assert store.list("v1") == ["v1/key/000001/sync.json"]
     store.create(PAGE, CONTENT)
     assert store.read(PAGE) == CONTENT
-
-
-def _full_device(path: str, flags: int) -> int:
-    os.close(os.open(path, flags, 0o600))
-    return os.open("/dev/full", os.O_WRONLY)
 
 
 def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path: Path) -> None:

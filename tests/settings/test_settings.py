@@ -248,7 +248,7 @@ BAD: dict[str, list[object]] = {
     "is_agency": ["ja", 2, [True]],
     "on_filter_change": ["Error", True],
     "max_credits": [0, "100"],
-    "journal_dir": [5, "a\0b", "~no-such-user/journal", "s3://key:secret@bucket"],
+    "journal_dir": [5, "a\0b", "s3://key:secret@bucket"],
     "company_ids": [["5"]],
     "jobs_locations": [
         {"country": "Germany"},
