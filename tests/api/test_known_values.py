@@ -12,11 +12,12 @@ import requests
 
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.api import known_values
-from tap_jobo.api.client import ApiSession, Client
+from tap_jobo.api.client import ApiSession
 from tap_jobo.api.known_values import KnownValues
 from tap_jobo.errors import InterruptedRunError
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.streams import SETTINGS
+from tests.support.client import make_client
 from tests.support.clock import FakeClock
 
 LOGGER = logging.getLogger("tests.known_values")
@@ -33,13 +34,7 @@ def warnings(sandbox: Sandbox, **settings: Any) -> list[str]:
     """Check settings, and see that nobody waited and that nothing was billed."""
     clock = FakeClock()
     with ApiSession(sandbox.url) as session:
-        client = Client(
-            session=session,
-            key=sandbox.api_key,
-            shutdown=ShutdownSignal(clock),
-            clock=clock,
-            logger=LOGGER,
-        )
+        client = make_client(session, sandbox.api_key, clock)
 
         def prepare(path: str, query: Mapping[str, str]) -> requests.PreparedRequest:
             key = {"X-Api-Key": sandbox.api_key}

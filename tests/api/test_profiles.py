@@ -18,6 +18,7 @@ from tap_jobo.errors import RetriesExhaustedError
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.streams.companies import SCHEMA as COMPANIES
+from tests.support.client import make_client
 from tests.support.clock import FakeClock
 from tests.support.loggers import LOGGER
 
@@ -30,15 +31,7 @@ RETRY_FOR = 60.0
 def _client(sandbox: Sandbox, clock: FakeClock, workers: int) -> Iterator[Client]:
     """A client for so many threads, with the retry that profiles are worth."""
     with ApiSession("http://127.0.0.1") as session:
-        yield Client(
-            session=session,
-            key=sandbox.api_key,
-            shutdown=ShutdownSignal(clock),
-            clock=clock,
-            logger=LOGGER,
-            workers=workers,
-            retry_seconds=RETRY_FOR,
-        )
+        yield make_client(session, sandbox.api_key, clock, workers=workers, retry_seconds=RETRY_FOR)
 
 
 @contextlib.contextmanager

@@ -175,7 +175,7 @@ def test_other_failures_add_no_retries_of_broken_responses(
     assert feed.budget.credits == 7_500
 
 
-@pytest.mark.parametrize("status", [301, 400, 401, 402, 403, 404, 405, 410, 422, 451])
+@pytest.mark.parametrize("status", [301, 400, 401, 402, 403, 404, 405, 409, 410, 422, 451])
 @pytest.mark.parametrize("truncate", [None, 0.5])
 def test_other_errors_are_final_and_free(
     sandbox: Sandbox, feed: FeedClient, status: int, truncate: float | None

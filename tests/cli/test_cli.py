@@ -80,7 +80,9 @@ class TestWithoutSettings:
         shown = about["settings"]["properties"]
         for setting in SETTINGS:
             assert shown[setting.name]["title"]
-            assert shown[setting.name]["description"]
+            description = shown[setting.name]["description"]
+            assert description
+            assert not re.search(r"\.\s*\.", description)  # Meltano Hub's tools could not parse it
         assert about["settings"]["required"] == ["api_key"]
         assert shown["api_key"]["secret"] is True
         assert shown["api_url"]["default"] == "https://connect.jobo.world"
@@ -194,7 +196,3 @@ class TestTestMode:
             assert all(f"TAP_JOBO_{each.name.upper()}" in run.stdout for each in SETTINGS)
             assert sandbox.api_key not in run.stdout + run.stderr
         assert sandbox.ledger == []
-
-    def test_it_fails_where_a_run_would(self, tap: Tap, sandbox: Sandbox) -> None:
-        assert "401" in complaint(tap.run("--test", api_key="jbe_live_wrong"))
-        assert [entry.endpoint for entry in sandbox.ledger] == ["clock"]

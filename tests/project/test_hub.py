@@ -1,13 +1,9 @@
-"""What Meltano Hub needs: an `--about` that its tools can parse, and a definition of its form."""
+"""What Meltano Hub needs: a definition of its form."""
 
 from __future__ import annotations
 
-import json
-import re
 import runpy
-from pathlib import Path
 
-from tests.support import COMMAND, environment, execute
 from tests.support.repository import REPOSITORY
 
 # The properties that the Hub allows for an extractor, of those that we use, and for a setting.
@@ -18,14 +14,6 @@ LISTING = {
     *("supported_python_versions", "variant"),
 }
 SETTING = {"description", "kind", "label", "name", "options", "sensitive", "value"}
-
-
-def test_the_hub_can_parse_what_the_tap_says_of_itself(tmp_path: Path) -> None:
-    run = execute([str(COMMAND), "--about", "--format", "json"], environment(tmp_path))
-    settings = json.loads(run.stdout)["settings"]["properties"]
-    assert settings
-    for name, setting in settings.items():  # an empty sentence would break it
-        assert not re.search(r"\.\s*\.", setting["description"]), name
 
 
 def test_the_definition_has_the_form_of_the_hub() -> None:

@@ -7,11 +7,15 @@ from .helpers import Clock, expired_ids, ids, job_ids, post
 
 
 def test_the_same_seed_makes_the_same_world() -> None:
-    one, again, other = Sandbox(seed=1), Sandbox(seed=1), Sandbox(seed=2)
-    assert one.world.rows() == again.world.rows()
+    clock = Clock()
+    one, again, other = (Sandbox(jobs=60, seed=seed, clock=clock) for seed in (1, 1, 2))
     assert one.api_key == again.api_key
+    assert one.world.rows() == again.world.rows()
     assert not one.world.rows().keys() & other.world.rows().keys()
     assert len(one.world) == 300
+    assert one.world.jobs() == again.world.jobs()
+    assert one.world.expired_jobs() == again.world.expired_jobs()
+    assert not one.world.jobs().keys() & other.world.jobs().keys()
 
 
 def test_as_time_passes_companies_are_updated_and_discovered() -> None:
@@ -66,14 +70,6 @@ def test_companies_are_the_same_with_and_without_jobs() -> None:
         sandbox.world.add()
     assert hiring.world.rows() == bare.world.rows()
     assert bare.world.jobs() == {}
-
-
-def test_the_same_seed_makes_the_same_jobs() -> None:
-    clock = Clock()
-    one, again, other = (Sandbox(size=20, jobs=60, seed=s, clock=clock) for s in (1, 1, 2))
-    assert one.world.jobs() == again.world.jobs()
-    assert one.world.expired_jobs() == again.world.expired_jobs()
-    assert not one.world.jobs().keys() & other.world.jobs().keys()
 
 
 def test_as_time_passes_jobs_are_created_updated_and_expired() -> None:

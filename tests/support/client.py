@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from typing import Any
 
 import requests
 
@@ -17,6 +18,13 @@ from tests.support.clock import FakeClock
 LOGGER = logging.getLogger("tests.client")
 GARBAGE = ["", "soon", "-5", "nan", "inf", "-inf", "1e999", "1e12", "0x10", "١٢"]
 """Texts that are no number of seconds."""
+
+
+def make_client(session: requests.Session, key: str, clock: FakeClock, **options: float) -> Client:
+    """The tap's client with a clock of the test's."""
+    shutdown = ShutdownSignal(clock)
+    more: Any = options
+    return Client(session=session, key=key, shutdown=shutdown, clock=clock, logger=LOGGER, **more)
 
 
 @dataclass
@@ -43,13 +51,7 @@ class FeedClient:
 
     def __post_init__(self) -> None:
         self.cost = FeedCost(self.budget, CAREER_SITES)
-        self.client = Client(
-            session=self.session,
-            key=self.key,
-            shutdown=ShutdownSignal(self.clock),
-            clock=self.clock,
-            logger=LOGGER,
-        )
+        self.client = make_client(self.session, self.key, self.clock)
 
     def page(self, cursor: str | None = None, rows: int = 50) -> Page:
         """Fetch a page; `TapJoboError` if the client gives up."""

@@ -125,15 +125,6 @@ class TestWindow:
         if asked:
             assert _window(sandbox) == asked
 
-    def test_row_updated_exactly_at_start_date_is_included(
-        self, tap: Tap, sandbox: Sandbox
-    ) -> None:
-        start = (sandbox.now() - timedelta(hours=2)).replace(microsecond=0)
-        exactly, before, *_ = sandbox.world.rows()
-        sandbox.world.touch(exactly, at=start)
-        sandbox.world.touch(before, at=start - timedelta(seconds=1))
-        assert tap.run(start_date=_text(start)).ids == [exactly]
-
     def test_start_date_in_the_future_is_refused(self, tap: Tap, sandbox: Sandbox) -> None:
         run = tap.run(start_date=_text(sandbox.now() + timedelta(hours=1)))
         assert "start_date" in complaint(run)

@@ -214,14 +214,6 @@ def test_resync_reads_every_match_once_and_resumes(tap: Tap, two: Run) -> None:
     assert tap.run(state=resumed.state, on_filter_change="resync").ids == []
 
 
-def test_keep_resumes_from_the_bookmark(tap: Tap, two: Run) -> None:
-    key = tap.sandbox.world.add(country_code="FR")
-    run = tap.run(state=two.state, on_filter_change="keep", country_codes=["FR"])
-    assert run.ids == [key]
-    assert run.bookmark["filters"]["country_codes"] == ["FR"]
-    assert tap.run(state=run.state, country_codes=["FR"]).returncode == 0
-
-
 @pytest.mark.parametrize("way", ["resync", "keep"])
 def test_pending_scan_of_other_filters_is_discarded(tap: Tap, way: str) -> None:
     tap.sandbox.faults.add(Fault(status=401), on=2)

@@ -231,13 +231,6 @@ def test_rejected_page_without_a_cursor_is_an_error(tap: Tap) -> None:
     assert len(tap.sandbox.feed_requests) == 1
 
 
-@pytest.mark.parametrize("status", [400, 409])
-def test_other_errors_of_a_page_are_final(tap: Tap, status: int) -> None:
-    tap.sandbox.faults.add(Fault(status=status, body={"detail": "Something else"}), on=2)
-    assert "Something else" in complaint(tap.run())
-    assert len(tap.sandbox.feed_requests) == 2
-
-
 # FULL_TABLE
 
 
