@@ -121,12 +121,8 @@ def read_object(path: str, option: str, error_class: type[TapJoboError]) -> dict
     try:
         found = json.loads(Path(path).read_text("utf-8-sig"))  # Windows editors write a BOM
         why = f"it holds a JSON {type(found).__name__}"
-    except OSError as error:
-        found, why = None, str(error.strerror)
-    except json.JSONDecodeError as error:
-        found, why = None, f"line {error.lineno}, column {error.colno} is not valid JSON"
-    except (RecursionError, ValueError) as error:
-        found, why = None, f"it is not JSON in UTF-8 ({type(error).__name__})"
+    except (OSError, RecursionError, ValueError) as error:
+        found, why = None, getattr(error, "strerror", None) or str(error)
     if isinstance(found, dict):
         return found
     instead = "" if "{" in path else f", not {without_key(path)}"  # or settings instead of a path

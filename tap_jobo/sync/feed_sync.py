@@ -86,16 +86,16 @@ class FeedSync:
         """Return the sync that the run starts with, and forget what has arrived."""
         state, journal, bookmark = self.state, self.journal, self.start.bookmark(self.state)
         is_change = self.start.filter_change(state) is not None
-        sync = self.start.first_sync(state)
+        pending = self.start.resumable(state)
         if is_change:
             journal.acknowledge_elsewhere(state.completed, state.bookmark)
         else:
             journal.warn_if_restored(state.completed, state.pending)
         journal.acknowledge(state.completed, state.bookmark)
-        resumed = journal.go_on(sync) if sync is state.pending else None
+        resumed = journal.go_on(pending) if pending else None
         if resumed is None:
-            new = self.start.new_sync(state) if sync is state.pending else sync
             is_refresh = self.start.on_missing_state == "resync"
+            new = self.start.new_sync(state)
             resumed = journal.resume(new, bookmark, is_refresh=is_refresh)
         journal.expire(self._now(), resumed)
         return resumed

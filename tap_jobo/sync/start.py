@@ -86,14 +86,14 @@ class SyncStart:
             are_pages_waiting = journal.are_pages_waiting_elsewhere(state.completed)
             self._accept(change, state, are_pages_waiting=are_pages_waiting)
 
-    def first_sync(self, state: StreamState) -> Sync:
-        """Return the sync that the run starts with: the one in progress if it can be resumed."""
+    def resumable(self, state: StreamState) -> Sync | None:
+        """Return the sync in progress, None if there is none that can be resumed."""
         is_change = self.filter_change(state) is not None
         if state.pending and not is_change and not self._is_too_old(state.pending):
             self._report_pending(state.pending, self.bookmark(state))
             return state.pending
         self._report_gap(state)
-        return self.new_sync(state)
+        return None
 
     def filter_change(self, state: StreamState) -> FilterChange | None:
         """Return how the filters differ from those that the state was written with, if they do."""

@@ -16,10 +16,16 @@ from tests.support import COMMAND, Tap, complaint, execute
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (b"", "line 1, column 1 is not valid JSON."),
-        (b'{\n "key": "jbe_test_secret\n}', "line 2, column 25 is not valid JSON."),
-        (b"[" * 100_000, "it is not JSON in UTF-8 (RecursionError)."),
-        ("{}".encode("utf-16"), "it is not JSON in UTF-8 (UnicodeDecodeError)."),
+        (b"", "Expecting value: line 1 column 1 (char 0)."),
+        (
+            b'{\n "key": "jbe_test_secret\n}',
+            "Invalid control character at: line 2 column 25 (char 26).",
+        ),
+        (b"[" * 100_000, "maximum recursion depth exceeded"),
+        (
+            "{}".encode("utf-16"),
+            "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte.",
+        ),
         (b'"jbe_test_secret"', "it holds a JSON str."),
     ],
 )
@@ -28,7 +34,7 @@ def test_file_without_an_object(tmp_path: Path, content: bytes, why: str) -> Non
     path.write_bytes(content)
     with pytest.raises(ConfigError) as raised:
         read_object(str(path), "--config", ConfigError)
-    assert str(raised.value) == (
+    assert str(raised.value).startswith(
         f"Option --config must be the path of a file with a JSON object, not {path}: {why}"
     )
 

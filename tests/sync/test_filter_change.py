@@ -132,7 +132,8 @@ def test_only_a_resync_of_other_rows_starts_over(choice: str, *, is_narrower: bo
         with pytest.raises(StateError):
             start.check(state, Journal(None, key, LOGGER))
     else:
-        since = start.first_sync(state).since
+        assert start.resumable(state) is None
+        since = start.new_sync(state).since
         is_resync = choice == "resync" and not is_narrower
         assert since == (None if is_resync else "2026-01-01T00:00:00.000000Z")
 
