@@ -93,6 +93,12 @@ class SyncStart:
             self._report_pending(state.pending, self.bookmark(state))
             return state.pending
         self._report_gap(state)
+        bookmark = self.bookmark(state)
+        if bookmark and self.start_date and self.start_date > bookmark:
+            self.logger.info(
+                "start_date is later than the bookmark %s: rows updated in between are not read.",
+                format_timestamp(bookmark),
+            )
         return None
 
     def filter_change(self, state: StreamState) -> FilterChange | None:
