@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from typing import Any, ClassVar, cast
 
+from singer_sdk import Tap
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities, TapCapabilities
 from singer_sdk.mapper import PluginMapper, RemoveRecordTransform
 from singer_sdk.singerlib import Catalog
@@ -37,15 +38,10 @@ class TapJobo(CommandLine):
     feeds: ClassVar[Sequence[FeedSpec]] = FEEDS
     config_jsonschema: ClassVar[dict[str, Any]] = config_schema(SETTINGS)
     message_writer_class = StdoutWriter
-    # Neither BATCH nor ACTIVATE_VERSION: both would let the state get ahead of the rows.
     capabilities: ClassVar[list[CapabilitiesEnum]] = [
-        TapCapabilities.CATALOG,
-        TapCapabilities.DISCOVER,
-        TapCapabilities.STATE,
-        PluginCapabilities.ABOUT,
-        PluginCapabilities.FLATTENING,
-        PluginCapabilities.STREAM_MAPS,
-        PluginCapabilities.STRUCTURED_LOGGING,
+        each
+        for each in Tap.capabilities  # without those that let the state get ahead of the rows
+        if each not in (TapCapabilities.ACTIVATE_VERSION, PluginCapabilities.BATCH)
     ]
 
     def __init__(
@@ -80,7 +76,7 @@ class TapJobo(CommandLine):
 
     @override
     def discover_streams(self) -> Sequence[Stream]:
-        """Return the streams in the order in which a run syncs them."""
+        """Return the streams in the order in which a run syncs them, which is that of names."""
         self.run = run = RunContext(self.config, shutdown=self._shutdown, logger=self.logger)
         atexit.register(run.close)
         companies = CompaniesStream(self, run)
@@ -89,13 +85,6 @@ class TapJobo(CommandLine):
             run.streams.append(FeedStream(self, run, spec, companies if is_followed else None))
             run.streams += [companies] if is_followed else []
         return run.streams
-
-    @property
-    @override
-    def streams(self) -> dict[str, Stream]:
-        """The streams in the order in which a run syncs them; the SDK would sort them by name."""
-        streams = super().streams
-        return {each.name: streams[each.name] for each in self.run.streams}
 
     @override
     def setup_mapper(self) -> None:

@@ -72,6 +72,12 @@ def sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
+def test_streams_are_read_in_the_order_of_their_names() -> None:
+    with kept_signals():
+        tap = TapJobo(config=SITES)
+    assert [*tap.streams] == [stream.name for stream in tap.run.streams]
+
+
 def test_a_sync_conforms_to_the_singer_specification(sandbox: Sandbox, tmp_path: Path) -> None:
     run = tap_of(sandbox, tmp_path, *STREAMS).run()
     assert run.returncode == 0, run.stderr
