@@ -65,7 +65,7 @@ class ShutdownSignal:
 
     @contextmanager
     def abort_after(self, grace: float) -> Iterator[None]:
-        """Raise `InterruptedRunError` `grace` seconds after a signal, or after its start if later."""
+        """Raise `InterruptedRunError` `grace` seconds after a signal or its start, if later."""
         self._grace = grace
         try:
             if self._signum is not None:

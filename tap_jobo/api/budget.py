@@ -91,7 +91,7 @@ class FeedCost:
         return cost
 
     def reconcile(self, charged: int, headers: Mapping[str, str], rows: int, requested: int) -> str:
-        """Correct what `charge` returned, learn the price, and return what is wrong, if anything."""
+        """Correct what `charge` returned, learn the price, and return what is wrong, if so."""
         self._add(-charged)
         cost, deducted = self.charge(headers, rows), self._deducted(headers)
         dispute = self._dispute(deducted or 0, rows, requested)
