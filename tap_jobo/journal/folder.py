@@ -22,8 +22,7 @@ class RunLock:
     """The lock of a stream in a folder. The operating system releases it after a crash."""
 
     def __init__(self, path: Path, stream: str) -> None:
-        self._folder = path.parent
-        self._stream = stream
+        self._what = f"{stream} in {path.parent}"
         self._lock = FileLock(path, timeout=0, mode=0o600)
 
     def acquire(self, clock: Clock, logger: logging.Logger) -> None:  # noqa: ARG002 - as a lease
@@ -31,12 +30,12 @@ class RunLock:
         try:
             self._lock.acquire()
         except Timeout:
-            raise held_by_another_run(f"{self._stream} in {self._folder}") from None
+            raise held_by_another_run(self._what) from None
         except (OSError, NotImplementedError) as error:
             logger.warning(
-                "No lock can be taken in %s (%r). Make sure that no second run of this pipeline "
+                "No lock can be taken for %s (%r). Make sure that no second run of this pipeline "
                 "starts while this run is in progress.",
-                self._folder,
+                self._what,
                 error,
             )
 
@@ -124,8 +123,7 @@ class Folder:
 
         One that is there is synced too, once: the run that created it may have been killed before.
         """
-        is_ours = folder.is_relative_to(self._root)
-        if folder.is_dir() and (folder in self._synced or not is_ours):
+        if folder.is_dir() and (folder in self._synced or not folder.is_relative_to(self._root)):
             return
         self._make_folder(folder.parent)
         with suppress(FileExistsError):

@@ -135,9 +135,8 @@ class Journal:
             if not line.isdisjoint({each.sync.parent_id, each.sync.replaces}):
                 line.add(each.sync.id)
         unused = [each for each in self._syncs.values() if each.sync.id not in line]
-        if worth := [
-            each for each in unused if each.pages and each.sync.number > self._last_number
-        ]:
+        worth = [each for each in unused if each.pages and each.sync.number > self._last_number]
+        if worth:
             self._logger.warning(
                 "The journal holds %s, worth %s, of %s that this run does not use, because they "
                 "belong to another lookback_minutes, start_date, or state. To use them, set "
@@ -236,8 +235,6 @@ class Journal:
         kept = self._syncs.get(sync.number)
         return self._contents.credits(kept) if kept else 0
 
-    # Pages
-
     def begin(self, sync: Sync, now: datetime) -> Sync:
         """Write a sync under a number of its own, before its first request. Raises as `put`."""
         if not self.is_on or sync.number:
@@ -280,11 +277,10 @@ class Journal:
 
     def report_replay(self, sync: Sync, page: JournaledPage) -> None:
         """Log that the pages of a sync are replayed, from its next one on."""
-        count = sum(number > sync.pages for number in self._syncs[sync.number].pages)
         self._logger.info(
             "Replaying %s from the journal %s, free. They were billed since %s, and the state "
             "does not cover them.",
-            plural(count, "page"),
+            plural(sum(number > sync.pages for number in self._syncs[sync.number].pages), "page"),
             self._store.location,
             page.header.received_at,
         )
@@ -292,10 +288,8 @@ class Journal:
     def put(self, sync: Sync, raw: RawPage) -> JournaledPage:
         """Write a page that was just billed. If that fails, it waits in memory."""
         kept, number = self._syncs.get(sync.number), sync.pages + 1
-        total = raw.cost
-        if kept:
-            total += self._contents.credits(kept) if kept.total is None else kept.total
-            kept.total = total
+        before = kept.total if kept else 0
+        total = raw.cost + (self.credits_of(sync) if before is None else before)
         header = PageHeader(
             self._run,
             hash_cursor(sync.cursor),
@@ -306,6 +300,7 @@ class Journal:
             raw.has_more,
         )
         if kept:
+            kept.total = total
             kept.pages.add(number)
             name = kept.page_name(number)
             verify = partial(self._verify_present, kept, name)

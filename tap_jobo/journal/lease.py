@@ -2,7 +2,6 @@
 
 A lease that was not renewed for a minute may be taken over, so a retry after a kill waits a minute
 at most. The store's own clock dates the renewals: no clock of a machine is compared with another.
-The holder stops a few seconds before its lease may be taken over.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""A journaled page: one header line, then the body as received, in Zstandard.
-
-The header line has a checksum of its own, so a damaged body leaves the cost readable.
-"""
+"""A journaled page: a header line with its own checksum, then the raw body, in Zstandard."""
 
 import json
 import sys
@@ -62,7 +59,7 @@ def encode_page(header: PageHeader, body: bytes) -> bytes:
 
 
 def decode_header(content: bytes) -> PageHeader:
-    """Return the header of a page's file. Raises as `decode_page`, but not for its body."""
+    """Return the header of a page's file, which a damaged body leaves readable."""
     line, newline, _ = content.partition(b"\n")
     if not newline:
         raise TornPageError("is damaged")

@@ -28,10 +28,10 @@ class WriteQueue:
         self._store = store
         self._logger = logger
         self._waiting: deque[Write] = deque()
-        self._is_failing = False
 
     def write(self, *writes: Write) -> None:
         """Create files, after those that still wait, as far as that is possible now."""
+        was_failing = bool(self._waiting)
         self._waiting += writes
         while self._waiting:
             first = self._waiting[0]
@@ -39,8 +39,7 @@ class WriteQueue:
                 self._store.create(first.name, first.content)
                 first.verify()
             except StoreError as error:
-                if not self._is_failing:
-                    self._is_failing = True
+                if not was_failing:
                     self._logger.warning(
                         "The journal %s cannot be written (%s). The run continues, and its pages "
                         "wait in memory. A crash may bill them again. Make room, or change "
@@ -58,8 +57,7 @@ class WriteQueue:
                 self._waiting.clear()  # which belongs to another run now
                 raise
             self._waiting.popleft()
-        if self._is_failing:
-            self._is_failing = False
+        if was_failing:
             self._logger.info("The journal %s can be written again.", self._store.location)
 
     def report_waiting(self) -> None:

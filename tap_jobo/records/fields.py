@@ -38,21 +38,19 @@ def field_converter(definition: Mapping[str, Any]) -> Convert:
     if kind == "object":
         return object_converter(definition["properties"])
     if kind == "array":
-        return _list_converter(field_converter(definition["items"]))
+        convert_item = field_converter(definition["items"])
+
+        def convert_list(value: Any, path: str, problems: list[Problem]) -> Any:
+            if not isinstance(value, list):
+                return _refuse(value, path, problems)
+            return [convert_item(item, f"{path}[{n}]", problems) for n, item in enumerate(value)]
+
+        return convert_list
     parse = PARSERS[kind]
 
     def convert(value: Any, path: str, problems: list[Problem]) -> Any:
         parsed = parse(value)
         return _refuse(value, path, problems) if parsed is None else parsed
-
-    return convert
-
-
-def _list_converter(convert_item: Convert) -> Convert:
-    def convert(value: Any, path: str, problems: list[Problem]) -> Any:
-        if not isinstance(value, list):
-            return _refuse(value, path, problems)
-        return [convert_item(item, f"{path}[{n}]", problems) for n, item in enumerate(value)]
 
     return convert
 

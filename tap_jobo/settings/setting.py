@@ -29,8 +29,7 @@ class SettingType:
 
     schema: Mapping[str, Any]  # without null
     expected: str  # what is allowed, in words that complete "must be ..."
-    # Whether a value that fits the schema is allowed; it may raise ValueError if it is not.
-    is_valid: Callable[[Any], bool] = lambda _: True
+    is_valid: Callable[[Any], bool] = lambda _: True  # of what fits the schema; or ValueError
     # As `Setting.normalize`; TypeError or ValueError for a value that is not allowed.
     normalize: Callable[[Any], Any] = lambda value: value
     # As `Setting.narrows`, for two values that are set. A wrong True loses rows.
