@@ -25,17 +25,118 @@ true
 {% endmacro %}
 
 {#-
+Select when a build last changed each of some staging tables, for an incremental model. A table changed
+if its number of rows or its last `built_at` did.
+
+Args:
+    models: Names of the staging models.
+-#}
+{% macro changes_of(models) %}
+with
+
+{% for model in models -%}
+{{ model }} as (
+    select
+        '{{ model }}' as model,
+        count(*) as row_count,
+        max(built_at) as last_built_at
+    from {{ ref(model) }}
+),
+
+{% endfor -%}
+found as (
+    {%- for model in models %}
+    {{ "union all " if not loop.first }}select * from {{ model }}
+    {%- endfor %}
+)
+
+select
+    model,
+    row_count,
+    last_built_at,
+    {{ jobo.now() }} as changed_at
+from found
+{%- if is_incremental() %}
+where not exists (
+    select 1
+    from {{ this }} as known
+    where
+        known.model = found.model
+        and known.row_count = found.row_count
+        and known.last_built_at = found.last_built_at
+)
+{%- endif %}
+{% endmacro %}
+
+{#-
+A condition: in an incremental run, whether a staging table changed after the model's last rows were
+built. It names no column, so that Postgres reads nothing else if it is false.
+
+Args:
+    changes: The relation of `int_jobo__site_changes` or `int_jobo__job_changes`.
+-#}
+{% macro has_news(changes) %}
+{%- if is_incremental() -%}
+coalesce(
+        (select max(built_at) from {{ this }}) < (select max(changed_at) from {{ changes }}),
+        true
+    )
+{%- else -%}
+true
+{%- endif -%}
+{% endmacro %}
+
+{#-
+A condition: in an incremental run, whether a build wrote a row of another model after this model's
+last rows. The model may still have the row: it was written again, or had nothing to select.
+-#}
+{% macro is_new(built_at) %}
+{%- if is_incremental() -%}
+coalesce({{ built_at }} > (select max(built_at) from {{ this }}), true)
+{%- else -%}
+true
+{%- endif -%}
+{% endmacro %}
+
+{#-
+Delete all rows of an incremental model if there is news, to build all of them again. For a pre-hook
+of a model whose rows depend on many others. The model selects rows only if `is_empty`.
+
+Args:
+    changes: As in `has_news`.
+    or_if: A condition under which the rows are outdated without news.
+-#}
+{% macro delete_all_if_news(changes, or_if="false") %}
+{%- if is_incremental() -%}
+delete from {{ this }}
+where {{ or_if }} or {{ jobo.has_news(changes) }}
+{%- endif -%}
+{% endmacro %}
+
+{#- An index for the joins by a model's key and for its test, where there are indexes that incremental
+    builds can keep: DuckDB's refuse a key that is deleted and inserted at once. -#}
+{% macro unique_index(column) %}
+{{- return([{"columns": [column], "unique": true}] if target.type == "postgres" else []) -}}
+{% endmacro %}
+
+{#- A condition: whether an incremental model has no rows. -#}
+{% macro is_empty() %}
+{%- if is_incremental() -%}not exists (select 1 from {{ this }}){%- else -%}true{%- endif -%}
+{% endmacro %}
+
+{#-
 Delete the rows of an incremental model whose versions another model does not have any more. For a
 pre-hook, where one row of the other model makes several.
 
 Args:
     relation: The other model, with the columns `key` and `loaded_at`.
     key: The column that holds the id in both models.
+    changes: As in `has_news`, to look only if there is news.
 -#}
-{% macro delete_outdated(relation, key) %}
+{% macro delete_outdated(relation, key, changes=none) %}
 {%- if is_incremental() -%}
 delete from {{ this }}
-where not exists (
+where {{ jobo.has_news(changes) ~ " and " if changes }}not exists (
     select 1
     from (select * from {{ relation }}) as present
     where
@@ -71,10 +172,13 @@ where
 {%- endif -%}
 {% endmacro %}
 
-{#- Delete the last two weeks of an incremental model, to build them again. For a pre-hook. -#}
-{% macro delete_last_weeks() %}
+{#- Delete the last two weeks of an incremental model if there is news, to build them again. For a
+    pre-hook. -#}
+{% macro delete_last_weeks(changes) %}
 {%- if is_incremental() -%}
 delete from {{ this }}
-where week >= cast({{ dbt.dateadd("day", -7, "(select max(week) from " ~ this ~ ")") }} as date)
+where
+    {{ jobo.has_news(changes) }}
+    and week >= cast({{ dbt.dateadd("day", -7, "(select max(week) from " ~ this ~ ")") }} as date)
 {%- endif -%}
 {% endmacro %}

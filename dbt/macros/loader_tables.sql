@@ -26,7 +26,12 @@ Args:
         {%- endfor %}
     from (select * from {{ relation }}) as loaded
     {%- if key and "_sdc_batched_at" in found %}
-    where {{ jobo.is_changed(key, "cast(loaded.id as " ~ dbt.type_string() ~ ")", "cast(loaded._sdc_batched_at as " ~ dbt.type_timestamp() ~ ")") }}
+    {#- By the id first: a join that carries whole rows would spill them to disk. #}
+    where loaded.id in (
+        select candidate.id
+        from (select * from {{ relation }}) as candidate
+        where {{ jobo.is_changed(key, "cast(candidate.id as " ~ dbt.type_string() ~ ")", "cast(candidate._sdc_batched_at as " ~ dbt.type_timestamp() ~ ")") }}
+    )
     {%- endif %}
 {%- endif -%}
 {% endmacro %}

@@ -24,3 +24,8 @@
     {{ "union all " if not loop.first }}select cast({{ dbt.dateadd("month", -months_ago, jobo.first_of_month(jobo.now())) }} as date) as month
 {%- endfor -%}
 {% endmacro %}
+
+{#- A condition: whether an incremental model has no row of this month. For a hook. -#}
+{% macro no_month_yet() %}
+{{- return("not exists (select 1 from " ~ this ~ " as known where known.month = " ~ jobo.first_of_month(jobo.now()) ~ ")") -}}
+{% endmacro %}

@@ -2,7 +2,7 @@
     enabled=var("jobo__using_companies"),
     materialized="incremental",
     on_schema_change="fail",
-    pre_hook="{{ jobo.delete_outdated(ref('stg_jobo__companies'), 'career_site_id') }}",
+    pre_hook="{{ jobo.delete_outdated(ref('stg_jobo__companies'), 'career_site_id', ref('int_jobo__site_changes')) }}",
 ) }}
 
 with
@@ -14,7 +14,9 @@ companies as (
 changed as (
     select *
     from companies
-    where {{ jobo.is_changed("career_site_id", "companies.career_site_id", "companies.loaded_at") }}
+    where
+        {{ jobo.is_new("companies.built_at") }}
+        and {{ jobo.is_changed("career_site_id", "companies.career_site_id", "companies.loaded_at") }}
 ),
 
 rounds as (
@@ -42,5 +44,6 @@ select distinct -- Jobo may list a round twice
     {{ jobo.dollars("raised_amount") }} as raised_usd,
     lead_investor,
     cast({{ jobo.capture("investor_count", "^([0-9]{1,9})$") }} as {{ dbt.type_int() }}) as investor_count,
-    loaded_at
+    loaded_at,
+    {{ jobo.now() }} as built_at
 from rounds

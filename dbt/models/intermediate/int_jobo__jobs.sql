@@ -18,12 +18,10 @@ joined as (
         case
             when {{ jobo.is_gone("expired_jobs.reported_at", "jobs.updated_at", "jobs.read_at") }}
                 then expired_jobs.reported_at
-        end as closed_at
+        end as closed_at,
+        not {{ jobo.is_gone("expired_jobs.reported_at", "jobs.updated_at", "jobs.read_at") }} as is_open
     from jobs
     left join expired_jobs on expired_jobs.job_id = jobs.job_id
 )
 
-select
-    *,
-    closed_at is null as is_open
-from joined
+select * from joined

@@ -1,7 +1,25 @@
+{{ config(
+    materialized="incremental",
+    on_schema_change="fail",
+    pre_hook="{{ jobo.delete_all_if_news(ref('int_jobo__site_changes'), or_if=jobo.no_month_yet()) }}",
+) }}
+
 with
 
 versions as (
     select * from {{ ref("jobo__career_sites_history") }}
+),
+
+-- Versions that began and ended in the same months are counted together, before the join.
+grouped as (
+    select
+        coalesce(ats, 'unknown') as ats,
+        {{ jobo.first_of_month("dbt_valid_from") }} as first_month,
+        {{ jobo.first_of_month("dbt_valid_to") }} as next_month,
+        count(*) as sites
+    from versions
+    where {{ jobo.is_empty() }}
+    group by 1, 2, 3
 ),
 
 months as (
@@ -12,15 +30,12 @@ months as (
 counted as (
     select
         months.month,
-        coalesce(versions.ats, 'unknown') as ats,
-        count(*) as sites
+        grouped.ats,
+        sum(grouped.sites) as sites
     from months
-    inner join versions
-        on {{ jobo.first_of_month("versions.dbt_valid_from") }} <= months.month
-        and (
-            versions.dbt_valid_to is null
-            or {{ jobo.first_of_month("versions.dbt_valid_to") }} > months.month
-        )
+    inner join grouped
+        on grouped.first_month <= months.month
+        and (grouped.next_month is null or grouped.next_month > months.month)
     group by 1, 2
 ),
 
@@ -36,5 +51,6 @@ select
     ats,
     cast(sites as {{ dbt.type_int() }}) as sites,
     cast(of_sites as {{ dbt.type_int() }}) as of_sites,
-    cast(round(100.0 * sites / of_sites, 2) as {{ jobo.type_number() }}) as percent
+    cast(round(100.0 * sites / of_sites, 2) as {{ jobo.type_number() }}) as percent,
+    {{ jobo.now() }} as built_at
 from totaled

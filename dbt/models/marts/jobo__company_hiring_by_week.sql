@@ -2,7 +2,7 @@
     enabled=jobo.uses_jobs(),
     materialized="incremental",
     on_schema_change="fail",
-    pre_hook="{{ jobo.delete_last_weeks() }}",
+    pre_hook="{{ jobo.delete_last_weeks(ref('int_jobo__job_changes')) }}",
 ) }}
 
 -- Weeks that are over do not change: a build adds those since the last one.
@@ -27,10 +27,11 @@ select
     weeks.week,
     cast(sum(case when openings.opened_at >= weeks.week then 1 else 0 end) as {{ dbt.type_int() }}) as opened,
     cast(sum(case when openings.closed_at < weeks.next_week then 1 else 0 end) as {{ dbt.type_int() }}) as closed,
-    cast(sum(case when openings.closed_at < weeks.next_week then 0 else 1 end) as {{ dbt.type_int() }}) as open_jobs
+    cast(sum(case when openings.closed_at < weeks.next_week then 0 else 1 end) as {{ dbt.type_int() }}) as open_jobs,
+    {{ jobo.now() }} as built_at
 from openings
 inner join weeks
     on openings.opened_at < weeks.next_week
     and (openings.closed_at >= weeks.week or openings.is_open)
-where openings.career_site_id is not null
+where openings.career_site_id is not null and exists (select 1 from weeks)
 group by 1, 2

@@ -1,3 +1,8 @@
+{{ config(
+    materialized="incremental",
+    on_schema_change="fail",
+    pre_hook="{{ jobo.delete_all_if_news(ref('int_jobo__site_changes')) }}",
+) }}
 {% set profile_columns = [
     "country_code", "headquarters_location", "company_size", "employees_from", "founded",
     "company_type", "is_agency", "operating_status", "funding_stage", "total_funding_usd",
@@ -59,7 +64,9 @@ select
     {%- endfor %}
     first_seen.first_seen_at,
     sites.updated_at,
-    sites.read_at
+    sites.read_at,
+    {{ jobo.now() }} as built_at
 from sites
 left join profiles on profiles.career_site_id = sites.career_site_id
 left join first_seen on first_seen.career_site_id = sites.career_site_id
+where {{ jobo.is_empty() }}

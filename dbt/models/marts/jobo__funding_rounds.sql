@@ -1,4 +1,9 @@
-{{ config(enabled=var("jobo__using_companies")) }}
+{{ config(
+    enabled=var("jobo__using_companies"),
+    materialized="incremental",
+    on_schema_change="fail",
+    pre_hook="{{ jobo.delete_all_if_news(ref('int_jobo__site_changes')) }}",
+) }}
 
 with
 
@@ -21,6 +26,8 @@ select
     rounds.raised_amount,
     rounds.raised_usd,
     rounds.lead_investor,
-    rounds.investor_count
+    rounds.investor_count,
+    {{ jobo.now() }} as built_at
 from rounds
 left join directory on directory.career_site_id = rounds.career_site_id
+where {{ jobo.is_empty() }}

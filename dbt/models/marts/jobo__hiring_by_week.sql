@@ -1,4 +1,9 @@
-{{ config(enabled=jobo.uses_jobs()) }}
+{{ config(
+    enabled=jobo.uses_jobs(),
+    materialized="incremental",
+    on_schema_change="fail",
+    pre_hook="{{ jobo.delete_all_if_news(ref('int_jobo__job_changes')) }}",
+) }}
 
 with
 
@@ -13,7 +18,7 @@ events as (
         1 as opened,
         0 as closed
     from openings
-    where opened_at is not null
+    where opened_at is not null and {{ jobo.is_empty() }}
     union all
     select
         {{ jobo.monday("closed_at") }} as week,
@@ -21,13 +26,14 @@ events as (
         0 as opened,
         1 as closed
     from openings
-    where closed_at is not null
+    where closed_at is not null and {{ jobo.is_empty() }}
 )
 
 select
     week,
     coalesce(source, 'unknown') as source,
     cast(sum(opened) as {{ dbt.type_int() }}) as opened,
-    cast(sum(closed) as {{ dbt.type_int() }}) as closed
+    cast(sum(closed) as {{ dbt.type_int() }}) as closed,
+    {{ jobo.now() }} as built_at
 from events
 group by 1, 2

@@ -3,6 +3,7 @@
     materialized="incremental",
     on_schema_change="fail",
     unique_key="opening_id",
+    indexes=jobo.unique_index("opening_id"),
 ) }}
 
 with
@@ -19,6 +20,11 @@ expired_jobs as (
     select * from {{ ref("stg_jobo__expired_jobs") }}
 ),
 
+-- Each CTE is read once: Postgres writes one that is read twice to disk.
+descriptions as (
+    select * from {{ ref("jobo__jobs_history") }}
+),
+
 closed_versions as (
     select * from {{ ref("jobo__jobs_history") }} where not is_open
 ),
@@ -31,16 +37,7 @@ former_versions as (
 openings as (
     select
         history.dbt_scd_id as opening_id,
-        history.job_id,
-        history.stream,
-        history.career_site_id,
-        history.company_name,
-        history.title,
-        history.normalized_title,
-        history.location,
-        history.country,
-        history.source,
-        case when before.job_id is null then history.created_at else history.read_at end as opened_at,
+        before.job_id is not null as is_return,
         -- If the job was deleted from the loader's table, only a report says when it closed.
         coalesce(
             history.closed_at,
@@ -55,11 +52,13 @@ openings as (
         on after.job_id = history.job_id and after.dbt_valid_from = history.dbt_valid_to
     left join jobs on jobs.job_id = history.job_id
     left join expired_jobs on expired_jobs.job_id = history.job_id
-    where history.is_open or before.job_id is null
+    where
+        (history.is_open or before.job_id is null)
+        and {{ jobo.has_news(ref("int_jobo__job_changes")) }}
 ),
 
 -- An opening changes when it closes.
-changed as (
+changed_openings as (
     select * from openings
     {%- if is_incremental() %}
     where not exists (
@@ -71,6 +70,25 @@ changed as (
             and (known.closed_at is null) = (openings.closed_at is null)
     )
     {%- endif %}
+),
+
+changed as (
+    select
+        changed_openings.opening_id,
+        descriptions.job_id,
+        descriptions.stream,
+        descriptions.career_site_id,
+        descriptions.company_name,
+        descriptions.title,
+        descriptions.normalized_title,
+        descriptions.location,
+        descriptions.country,
+        descriptions.source,
+        case when changed_openings.is_return then descriptions.read_at else descriptions.created_at end as opened_at,
+        changed_openings.closed_at,
+        changed_openings.is_open
+    from changed_openings
+    inner join descriptions on descriptions.dbt_scd_id = changed_openings.opening_id
 ),
 
 -- The same company posts the same title at the same place again.
@@ -112,5 +130,6 @@ select
     is_open,
     cast(days_open as {{ dbt.type_int() }}) as days_open,
     coalesce(days_closed_before <= {{ var("jobo__posted_again_days") }}, false) as is_posted_again,
-    cast(days_closed_before as {{ dbt.type_int() }}) as days_closed_before
+    cast(days_closed_before as {{ dbt.type_int() }}) as days_closed_before,
+    {{ jobo.now() }} as built_at
 from measured

@@ -2,7 +2,7 @@
     enabled=var("jobo__using_companies"),
     materialized="incremental",
     on_schema_change="fail",
-    pre_hook="{{ jobo.delete_outdated(ref('stg_jobo__companies'), 'career_site_id') }}",
+    pre_hook="{{ jobo.delete_outdated(ref('stg_jobo__companies'), 'career_site_id', ref('int_jobo__site_changes')) }}",
 ) }}
 
 with
@@ -14,7 +14,9 @@ companies as (
 changed as (
     select *
     from companies
-    where {{ jobo.is_changed("career_site_id", "companies.career_site_id", "companies.loaded_at") }}
+    where
+        {{ jobo.is_new("companies.built_at") }}
+        and {{ jobo.is_changed("career_site_id", "companies.career_site_id", "companies.loaded_at") }}
 ),
 
 people as (
@@ -41,6 +43,8 @@ people as (
     {{ jobo.join_items("leadership_hires") }}
 )
 
-select distinct * -- Jobo may list a person twice
+select distinct -- Jobo may list a person twice
+    *,
+    {{ jobo.now() }} as built_at
 from people
 where name is not null or hired_on is not null

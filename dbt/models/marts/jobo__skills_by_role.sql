@@ -1,4 +1,9 @@
-{{ config(enabled=jobo.uses_jobs()) }}
+{{ config(
+    enabled=jobo.uses_jobs(),
+    materialized="incremental",
+    on_schema_change="fail",
+    pre_hook="{{ jobo.delete_all_if_news(ref('int_jobo__job_changes')) }}",
+) }}
 
 with
 
@@ -7,28 +12,37 @@ jobs as (
 ),
 
 open_jobs as (
+    select * from {{ ref("jobo__open_jobs") }}
+),
+
+demands as (
+    select 'required' as demand
+    union all
+    select 'preferred' as demand
+),
+
+-- Each CTE is read once: Postgres writes one that is read twice to disk.
+wanted as (
     select
-        normalized_title as role,
-        required_skills,
-        preferred_skills
+        jobs.normalized_title as role,
+        demands.demand,
+        case when demands.demand = 'required' then jobs.required_skills else jobs.preferred_skills end as skills
     from jobs
-    where is_open and normalized_title is not null
+    cross join demands
+    where jobs.is_open and jobs.normalized_title is not null and {{ jobo.is_empty() }}
 ),
 
 -- As the postings spell them.
 spelled as (
-    {% for demand in ["required", "preferred"] -%}
-    {{ "union all" if not loop.first }}
     select
         role,
+        demand,
         {{ jobo.json_text("item.value", ["name"]) }} as name,
         {{ jobo.json_text("item.value", ["type"]) }} as type,
-        {{ "count(*)" if demand == "required" else "0" }} as required_by,
-        {{ "count(*)" if demand == "preferred" else "0" }} as preferred_by
-    from open_jobs
-    {{ jobo.join_items(demand ~ "_skills") }}
-    group by 1, 2, 3
-    {% endfor %}
+        count(*) as mentions
+    from wanted
+    {{ jobo.join_items("skills") }}
+    group by 1, 2, 3, 4
 ),
 
 skills as (
@@ -36,8 +50,8 @@ skills as (
         role,
         lower(trim(name)) as skill,
         max(lower(type)) as skill_type,
-        sum(required_by) as required_by,
-        sum(preferred_by) as preferred_by
+        sum(case when demand = 'required' then mentions else 0 end) as required_by,
+        sum(case when demand = 'preferred' then mentions else 0 end) as preferred_by
     from spelled
     where name is not null
     group by 1, 2
@@ -45,9 +59,10 @@ skills as (
 
 roles as (
     select
-        role,
+        normalized_title as role,
         count(*) as jobs
     from open_jobs
+    where {{ jobo.is_empty() }}
     group by 1
 )
 
@@ -57,6 +72,7 @@ select
     skills.skill_type,
     cast(roles.jobs as {{ dbt.type_int() }}) as jobs,
     cast(skills.required_by as {{ dbt.type_int() }}) as required_by,
-    cast(skills.preferred_by as {{ dbt.type_int() }}) as preferred_by
+    cast(skills.preferred_by as {{ dbt.type_int() }}) as preferred_by,
+    {{ jobo.now() }} as built_at
 from skills
 inner join roles on roles.role = skills.role

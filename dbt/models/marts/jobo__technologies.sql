@@ -2,7 +2,7 @@
     enabled=var("jobo__using_companies"),
     materialized="incremental",
     on_schema_change="fail",
-    pre_hook="{{ jobo.delete_outdated(ref('stg_jobo__companies'), 'career_site_id') }}",
+    pre_hook="{{ jobo.delete_outdated(ref('stg_jobo__companies'), 'career_site_id', ref('int_jobo__site_changes')) }}",
 ) }}
 
 with
@@ -14,7 +14,9 @@ companies as (
 changed as (
     select *
     from companies
-    where {{ jobo.is_changed("career_site_id", "companies.career_site_id", "companies.loaded_at") }}
+    where
+        {{ jobo.is_new("companies.built_at") }}
+        and {{ jobo.is_changed("career_site_id", "companies.career_site_id", "companies.loaded_at") }}
 ),
 
 named as (
@@ -47,7 +49,8 @@ select
     career_site_id,
     technology,
     max(categories) as categories,
-    loaded_at
+    loaded_at,
+    {{ jobo.now() }} as built_at
 from named
 where technology is not null
 group by career_site_id, technology, loaded_at

@@ -26,5 +26,6 @@ select
     _rescued_data as rescued_data,
     updated_at,
     _sdc_extracted_at as read_at,
-    _sdc_batched_at as loaded_at
+    _sdc_batched_at as loaded_at,
+    {{ jobo.now() }} as built_at
 from career_sites

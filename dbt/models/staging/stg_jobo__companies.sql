@@ -87,5 +87,6 @@ select
     event_appearances,
     _rescued_data as rescued_data,
     _sdc_extracted_at as read_at,
-    _sdc_batched_at as loaded_at
+    _sdc_batched_at as loaded_at,
+    {{ jobo.now() }} as built_at
 from companies

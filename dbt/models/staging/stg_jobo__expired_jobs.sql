@@ -15,5 +15,6 @@ select
     id as job_id,
     reported_at,
     _sdc_extracted_at as read_at,
-    _sdc_batched_at as loaded_at
+    _sdc_batched_at as loaded_at,
+    {{ jobo.now() }} as built_at
 from expired_jobs

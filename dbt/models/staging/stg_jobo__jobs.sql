@@ -2,6 +2,7 @@
     enabled=jobo.uses_jobs(),
     materialized="incremental",
     unique_key="job_id",
+    indexes=jobo.unique_index("job_id"),
     post_hook="{{ jobo.delete_unloaded('job_id', jobo.job_streams()) }}",
 ) }}
 {%- set streams = jobo.job_streams() %}
@@ -66,5 +67,6 @@ select
     updated_at,
     _rescued_data as rescued_data,
     _sdc_extracted_at as read_at,
-    _sdc_batched_at as loaded_at
+    _sdc_batched_at as loaded_at,
+    {{ jobo.now() }} as built_at
 from loaded

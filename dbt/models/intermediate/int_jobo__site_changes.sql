@@ -1,0 +1,5 @@
+{{ config(materialized="incremental", on_schema_change="fail", unique_key="model") }}
+
+{{ jobo.changes_of(
+    ["stg_jobo__career_sites"] + (["stg_jobo__companies"] if var("jobo__using_companies") else [])
+) }}

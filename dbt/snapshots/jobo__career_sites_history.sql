@@ -1,0 +1,51 @@
+{% snapshot jobo__career_sites_history %}
+
+-- Only what an analyst calls a change. updated_at and read_at must not be in check_cols: they change
+-- when nothing else does, and each would make a version. Nor may updated_at be the strategy's
+-- updated_at: rows that Jobo changes between two reads then get a second version.
+{{ config(
+    unique_key="career_site_id",
+    strategy="check",
+    check_cols=[
+        "name", "website", "summary", "industries", "linkedin_url", "crunchbase_url", "ats",
+        "listing_url",
+    ],
+) }}
+
+with
+
+sites as (
+    select * from {{ ref("stg_jobo__career_sites") }}
+)
+
+-- A site that is not selected keeps its version: nothing was loaded since.
+select
+    career_site_id,
+    name,
+    website,
+    domain,
+    summary,
+    industries,
+    linkedin_url,
+    crunchbase_url,
+    logo_url,
+    ats,
+    listing_url,
+    details_url,
+    rescued_data,
+    updated_at,
+    read_at,
+    loaded_at
+from sites
+{%- if execute and load_relation(this) %}
+where not exists (
+    select 1
+    from {{ this }} as history
+    where
+        history.career_site_id = sites.career_site_id
+        and history.loaded_at = sites.loaded_at
+        and history.dbt_valid_to is null
+)
+{%- endif %}
+
+{% endsnapshot %}
