@@ -17,9 +17,15 @@ for name in [name for name in os.environ if name.startswith("PYTHON")]:
     del os.environ[name]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start with the tests that take longest, so that no worker waits for one at the end."""
-    items.sort(key=lambda item: item.path.parent.name != "project")
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let each worker start with its share of the tests that take longest, and none wait for one.
+
+    At first, each is given as many tests that follow one another.
+    """
+    first = ["project", "sync"]
+    items.sort(key=lambda item: [item.path.parent.name != folder for folder in first])
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    items[:] = [item for number in range(workers) for item in items[number::workers]]
 
 
 @pytest.fixture
