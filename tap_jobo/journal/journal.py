@@ -168,6 +168,8 @@ class Journal:
         if kept.status == DROPPED:
             return None
         self._refuse_ended(kept)
+        if min(kept.pages, default=0) > pending.pages + 1:  # begun by a later state, after a loss
+            return pending
         return replace(
             kept.sync,
             started_at=pending.started_at,

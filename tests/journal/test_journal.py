@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -202,6 +203,20 @@ def test_an_old_sync_is_caught_up_after_a_replay_of_some_of_it(tap: Tap, folder:
     assert replayed(again) == 100
     assert [row["name"] for row in again.records if row["id"] == cut.ids[0]][-1] == "Changed since"
     assert tap.sandbox.feed_requests[-1].cursor is None
+
+
+def test_an_older_state_than_what_is_left_of_a_lost_journal_is_resumed(
+    tap: Tap, folder: Path
+) -> None:
+    one_page: Any = {"batch_size": 20, "max_credits": 1_000}
+    first = tap.run(**one_page)
+    second = tap.run(state=first.state, **one_page)
+    shutil.rmtree(folder)
+    tap.run(state=second.state, **one_page)
+    run = tap.run(state=first.state)
+    assert run.returncode == 0, run.stderr
+    assert len({*first.ids, *run.ids}) == 120
+    assert tap.sandbox.rows_billed == 20 + 20 + 20 + 100
 
 
 def test_a_state_that_is_not_the_last_one_is_a_warning(tap: Tap) -> None:
