@@ -42,6 +42,7 @@ from tap_jobo.journal.write_queue import Write, WriteQueue
 from tap_jobo.sync_id import RawPage, Sync, hash_cursor
 from tap_jobo.wording import dollars, plural
 
+DISPUTED: Final = "disputed"  # why a page is in quarantine although its rows are delivered
 _KEPT_FOR: Final = timedelta(days=30)
 _MOST_DELIVERED: Final = 200  # pages that a run reads again to find out whether a feed repeats
 
@@ -316,7 +317,7 @@ class Journal:
                 with self._usable():  # at once: it must be safe before the state moves past it
                     self._store.replace(f"{self._top}/quarantine/{name}", row)
                 self._quarantined.add(name)
-                self.quarantined += 1
+                self.quarantined += reason != DISPUTED
 
     def quarantined_with(self, rows: Sequence[bytes], reason: str) -> int:
         """Return how many rows are in quarantine for a reason, or would be with these."""

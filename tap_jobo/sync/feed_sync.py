@@ -21,7 +21,7 @@ from tap_jobo.errors import (
     EndlessFeedError,
     FormatError,
 )
-from tap_jobo.journal.journal import Journal
+from tap_jobo.journal.journal import DISPUTED, Journal
 from tap_jobo.journal.page import JournaledPage
 from tap_jobo.records.converter import RecordConverter, Row
 from tap_jobo.records.values import parse_uuid
@@ -129,7 +129,7 @@ class FeedSync:
                 sync, billed.body, has_more=header.has_more, raw=billed.raw
             )
             if page.dispute:  # the page is delivered all the same
-                self.journal.quarantine([billed.body], "disputed")
+                self.journal.quarantine([billed.body], DISPUTED)
                 self._logger.error("%s. Contact Jobo. The page is delivered.", page.dispute)
             records = self._convert(page, header.started_at)
         except (ApiError, FormatError) as error:

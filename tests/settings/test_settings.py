@@ -228,7 +228,7 @@ BAD: dict[str, list[object]] = {
         "https://connect.jobo.world?key=1",
         "https://connect.jobo.world#x",
         "https://connect.jobo.world/{stream}",
-        "https://connect.jobo.world:99999",
+        "https://connect.jobo.world:65536",
         "https://connect.jobö.world",
     ],
     "start_date": [
