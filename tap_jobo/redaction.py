@@ -32,7 +32,7 @@ def redact_logs(key: str) -> None:
 def redact_body(body: bytes, key: str) -> bytes:
     """Return a response body without the key, before anything else reads or stores it."""
     quoted = json.dumps(key)[1:-1]
-    for form in (key, quoted, quoted.replace("/", "\\/")):
+    for form in {key, quoted, quoted.replace("/", "\\/")}:
         body = body.replace(form.encode(), REPLACEMENT.encode())
     return body
 

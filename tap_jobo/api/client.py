@@ -148,7 +148,8 @@ class Client:
         with self.session.send(request, timeout=timeouts, **settings) as response:
             status, body = response.status_code, b""
             try:
-                body = redact_body(response.content, self.key)
+                # Not `content`, which reads 10 kB at a time: that takes a tenth of a sync of jobs.
+                body = redact_body(b"".join(response.iter_content(1 << 20)), self.key)
             except requests.RequestException as error:
                 if status < HTTPStatus.MULTIPLE_CHOICES:
                     message = "Jobo's response broke off"

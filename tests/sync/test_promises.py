@@ -163,7 +163,8 @@ class Promises(RuleBasedStateMachine):
         self.has_warehouse = self.has_warehouse and keep_rows
         if not keep_rows:
             self.target.rows.clear()
-            self._past.clear()  # no state may say that they are there
+            self._past.clear()  # no state may say that they are there, and neither may a setting
+            self.settings = replace(self.settings, on_missing_state="error")
 
     @rule(back=st.integers(1, 6), keep_rows=st.booleans())
     def restore_backup(self, back: int, *, keep_rows: bool) -> None:

@@ -321,12 +321,13 @@ class SharedJournal(RuleBasedStateMachine):
         slow = self.start(pipe)
         slow[0].is_alone = False
         outcome = self.go(pipe, slow, pages=pages) if pages else "paused"
-        pipe.is_excused |= p == q and not pages  # its state will be old
-        # A cursor that is rejected only once makes one run start over, and the other go on.
-        pipe.is_excused |= p == q and self.api.rejections > 0
+        # Its state will be old, or a cursor that is rejected only once makes one run start over,
+        # and the other go on.
+        is_excused = p == q and (not pages or self.api.rejections > 0)
+        pipe.is_excused |= is_excused
         for _ in range(runs):
             self.attempt(other, accident=Accident(pages=budget))
-        pipe.is_excused |= p == q and not pages
+        pipe.is_excused |= is_excused
         if outcome == "paused":
             outcome = self.go(pipe, slow, lost=lost)
             pipe.is_excused |= p == q  # the state that is stored last wins: an older one is back
