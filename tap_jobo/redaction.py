@@ -1,8 +1,8 @@
 """Keeps the API key out of everything that leaves the process, except the request header."""
 
-import json
 import logging
 import re
+from functools import cache
 
 from typing_extensions import override
 
@@ -30,11 +30,23 @@ def redact_logs(key: str) -> None:
 
 
 def redact_body(body: bytes, key: str) -> bytes:
-    """Return a response body without the key, before anything else reads or stores it."""
-    quoted = json.dumps(key)[1:-1]
-    for form in {key, quoted, quoted.replace("/", "\\/")}:
-        body = body.replace(form.encode(), REPLACEMENT.encode())
-    return body
+    """Return a response body without the key, before anything else reads or stores it.
+
+    JSON may escape any character of the key. Searching for that takes half as long as the request
+    itself, so it happens only if an escape could be one of the key's characters.
+    """
+    body = body.replace(key.encode(), REPLACEMENT.encode())
+    any_escape, escaped_key = _escaped(key)
+    return escaped_key.sub(REPLACEMENT.encode(), body) if any_escape.search(body) else body
+
+
+@cache
+def _escaped(key: str) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
+    """Return patterns that match an escaped character of the key, and the key with escapes."""
+    escapes = {c: rf"u(?i:{ord(c):04x})" + (rf"|\{c}" if c in '"\\/' else "") for c in key}
+    any_escape = rf"\\(?:{'|'.join(escapes.values())})"
+    escaped_key = "".join(rf"(?:{re.escape(c)}|\\(?:{escapes[c]}))" for c in key)
+    return re.compile(any_escape.encode()), re.compile(escaped_key.encode())
 
 
 def without_key(text: str) -> str:

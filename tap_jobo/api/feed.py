@@ -125,7 +125,7 @@ def read_page(body: bytes, spec: FeedSpec, decoder: PageDecoder | None = None) -
         with suppress(msgspec.DecodeError, ValueError, RecursionError):
             checked = decoder.decode(body)
     try:
-        page = checked or msgspec.convert(parse_json(body), _envelope(spec, Any))
+        page = checked or msgspec.convert(_known(parse_json(body), spec), _envelope(spec, Any))
     except (msgspec.DecodeError, ValueError) as error:
         raise _broken(str(error)) from None
     if page.next_cursor and sanitize_text(page.next_cursor) != page.next_cursor:
@@ -140,6 +140,12 @@ def read_page(body: bytes, spec: FeedSpec, decoder: PageDecoder | None = None) -
         estimated_total=estimate if isinstance(estimate, int) and 0 <= estimate < 10**12 else None,
         are_rows_checked=checked is not None,
     )
+
+
+def _known(data: object, spec: FeedSpec) -> object:
+    """Leave out unknown members: msgspec refuses a name with a lone surrogate."""
+    known = (spec.item_key, "has_more", "next_cursor", "estimated_total")
+    return {name: data[name] for name in known if name in data} if isinstance(data, dict) else data
 
 
 def _broken(why: str) -> ApiError:

@@ -88,13 +88,16 @@ class Profiles:
     def _fetch(self, company_id: str) -> Any:
         """Return the JSON of a profile, or the error that concerns only this company."""
         try:
-            return parse_json(self.client.fetch(self.prepare(f"{PROFILE_PATH}/{company_id}")).body)
+            body = self.client.fetch(self.prepare(f"{PROFILE_PATH}/{company_id}")).body
+            with suppress(ValueError):  # such as a number of 5,000 digits: no profile
+                return parse_json(body)
         except RejectedError as error:
             return error
         except RetriesExhaustedError as error:
             with suppress(RejectedError):
                 self.client.fetch(self.prepare(f"{PROFILE_PATH}/{_NOBODY}"))
             return error
+        return None
 
     def _records(self, company_id: str, profile: Any) -> Iterator[Row]:
         if isinstance(profile, NotFoundError):

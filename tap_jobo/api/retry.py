@@ -165,4 +165,4 @@ def parse_number(value: object) -> float | None:
         number = float(value) if isinstance(value, str | int | float) else -1.0
     except (ValueError, OverflowError):
         return None
-    return number if 0 <= number < 1e12 else None  # noqa: PLR2004 - not infinity, not NaN
+    return number if 0 <= number < 1e15 else None  # noqa: PLR2004 - not infinity, not NaN

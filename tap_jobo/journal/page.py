@@ -66,7 +66,10 @@ def decode_header(content: bytes) -> PageHeader:
     text, _, checksum = line.rpartition(b" ")
     if checksum != b"%08x" % zlib.crc32(text):
         raise DamagedPageError("is damaged")
-    return PageHeader(**json.loads(text))
+    try:
+        return PageHeader(**json.loads(text))
+    except TypeError:
+        raise DamagedPageError("was written by another version of tap-jobo") from None
 
 
 def decode_page(name: str, content: bytes) -> JournaledPage:

@@ -43,7 +43,7 @@ def _parse(text: str, types: Collection[str]) -> object:
     if "array" in types and not text.lstrip().startswith("["):
         return [item for part in text.split(",") if (item := part.strip())]
     if "array" in types or "object" in types:
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             return json.loads(text)
     return text
 

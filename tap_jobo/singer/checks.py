@@ -85,7 +85,9 @@ def read_catalog(catalog: dict[str, Any]) -> Catalog:
     try:
         parsed = Catalog.from_dict(catalog)
         selected = {item.selected for entry in parsed.streams for item in entry.metadata.values()}
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        for entry in parsed.streams:  # whose names must be texts
+            "".join([entry.tap_stream_id, *(path[1] for path in entry.metadata if path)])
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise ConfigError(
             "Invalid catalog: 'streams' must be a list of objects with 'tap_stream_id', 'schema', "
             "and 'metadata'. Generate one with --discover, and change only what it selects."

@@ -119,7 +119,9 @@ def _read_input_file(
 def read_object(path: str, option: str, error_class: type[TapJoboError]) -> dict[str, Any]:
     """Return the JSON object in the file of a command-line option."""
     try:
-        found = json.loads(Path(path).read_text("utf-8-sig"))  # Windows editors write a BOM
+        text = Path(path).read_text("utf-8-sig")  # Windows editors write a BOM
+        found = json.loads(text, parse_constant=_refuse)
+        json.dumps(found, ensure_ascii=False).encode()  # a lone surrogate would fail later
         why = f"it holds a JSON {type(found).__name__}"
     except (OSError, RecursionError, ValueError) as error:
         found, why = None, getattr(error, "strerror", None) or str(error)
@@ -129,3 +131,7 @@ def read_object(path: str, option: str, error_class: type[TapJoboError]) -> dict
     raise error_class(
         f"Option {option} must be the path of a file with a JSON object{instead}: {why}."
     )
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")

@@ -65,6 +65,15 @@ class CompaniesStream(JoboStream):
         return bool(self.is_read and self.leader and self.leader.is_read)
 
     @override
+    def check_selection(self) -> None:
+        """Check that explicit ids are read if they replace a feed."""
+        if self.has_explicit_ids and self.leader and self.leader.selected and not self.selected:
+            raise ConfigError(
+                "Setting 'company_ids' or 'company_ids_file' names companies, but the stream "
+                "companies is not selected. Select it, or remove the setting."
+            )
+
+    @override
     def check_first(self) -> None:
         """Check that there are companies to read."""
         if not (self.has_explicit_ids or self.is_following):

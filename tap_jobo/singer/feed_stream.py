@@ -12,7 +12,6 @@ from typing_extensions import override
 
 from tap_jobo.api.budget import FeedCost
 from tap_jobo.api.feed import FeedReader
-from tap_jobo.errors import ConfigError
 from tap_jobo.records.converter import Row
 from tap_jobo.singer.companies_stream import CompaniesStream
 from tap_jobo.singer.metric_lines import log_figures
@@ -52,14 +51,9 @@ class FeedStream(JoboStream):
 
     @override
     def report_unread(self) -> None:
-        """Log that the settings name companies instead, or raise if those are not read either."""
-        if self.is_mapped_out or not self._follower:
+        """Log that the settings name companies instead."""
+        if self.is_mapped_out:
             super().report_unread()
-        elif not self._follower.is_read:
-            raise ConfigError(
-                "Setting 'company_ids' or 'company_ids_file' names companies, but the stream "
-                "companies is not selected. Select it, or remove the setting."
-            )
         else:
             self.logger.warning(
                 "Company ids are set, so only their profiles are read, and no %s.", self.name
@@ -142,7 +136,7 @@ class FeedStream(JoboStream):
         self, record: Record, context: Context | None
     ) -> Iterable[Context | None]:
         """Record a company whose profile to write after the page; the SDK has no child to sync."""
-        if any(map_.get_filter_result(record) for map_ in self.stream_maps):
+        if self._follower and self._follower.is_following and self._is_mapped(record):
             self._ids_of_page.append(record["id"])
         return ()
 

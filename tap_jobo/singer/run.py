@@ -66,6 +66,8 @@ class RunContext:
 
     def read_streams(self) -> list[Any]:
         """Return the streams that are read, in order."""
+        for stream in self.streams:
+            stream.check_selection()
         return [each for each in self.streams if each.is_read]
 
     def raise_failures(self) -> None:

@@ -4,6 +4,7 @@ import logging
 import sys
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import copy
 from datetime import datetime
 from functools import cached_property
@@ -17,7 +18,7 @@ from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.helpers.types import Context, Record
 from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
 from singer_sdk.singerlib import Catalog, Metadata, Schema, StreamMetadata
-from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
+from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL
 from singer_sdk.singerlib.encoding.simple import StateMessage
 from singer_sdk.typing import PropertiesList
 from typing_extensions import override
@@ -58,13 +59,18 @@ class JoboStream(RESTStream[Any]):
         if entry := catalog.get_stream(self.name):
             entry.metadata.setdefault((), StreamMetadata(selected=self.selected_by_default))
             entry.metadata["properties", "id"] = Metadata(Metadata.InclusionType.AUTOMATIC)
-            own_id = Schema.from_dict(self.schema["properties"]["id"])
-            entry.schema.properties = {"id": own_id} | (entry.schema.properties or {})
+            own = Schema.from_dict(self.schema).properties or {}
+            entry.schema.properties = (entry.schema.properties or own) | {"id": own["id"]}
             entry.key_properties = self.primary_keys  # of the SCHEMA message
         super().apply_catalog(catalog)
         self.replication_key = own_key
-        if self.forced_replication_method != REPLICATION_FULL_TABLE:
+        if (method := self.forced_replication_method) != REPLICATION_FULL_TABLE:
             self.forced_replication_method = own_method
+            if method not in (own_method, REPLICATION_INCREMENTAL):
+                raise ConfigError(
+                    f"The catalog gives {self.name} the replication method {method!a}. Set it to "
+                    "INCREMENTAL or FULL_TABLE, or remove it."
+                )
         self._is_wanted = self.selected
 
     @override
@@ -93,6 +99,9 @@ class JoboStream(RESTStream[Any]):
     @abstractmethod
     def read(self) -> Iterator[Row]:
         """Yield the records of a run, once everything that it needs is prepared."""
+
+    def check_selection(self) -> None:
+        """Check what the catalog selects against the settings."""
 
     @abstractmethod
     def check_first(self) -> None:
@@ -209,16 +218,28 @@ class JoboStream(RESTStream[Any]):
         if self._is_written_unchanged:
             self._writer.write_records(self.name, [record], self.time_extracted)
             return
+        with self._mapping():
+            for message in self._generate_record_messages(record):
+                message.time_extracted = self.time_extracted
+                self._writer.write_message(message)
+
+    def _is_mapped(self, record: Record) -> bool:
+        """Return whether the filter of a stream map keeps a record."""
+        with self._mapping():
+            return any(each.get_filter_result(record) for each in self.stream_maps)
+
+    @contextmanager
+    def _mapping(self) -> Iterator[None]:
+        """Report what an expression of the user's raises, which may be anything."""
         try:
-            messages = [*self._generate_record_messages(record)]
-        except Exception as error:  # an expression of the user's may raise anything
+            yield
+        except TapJoboError:
+            raise
+        except Exception as error:
             why = f"{type(error).__name__}: {error}"
             raise ConfigError(
                 f"Setting 'stream_maps' does not fit a row of {self.name}: {why}"
             ) from error
-        for message in messages:
-            message.time_extracted = self.time_extracted
-            self._writer.write_message(message)
 
     @cached_property
     def _is_written_unchanged(self) -> bool:

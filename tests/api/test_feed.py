@@ -63,6 +63,11 @@ def test_body_that_is_not_json_is_rejected(body: bytes) -> None:
         read_page(body, CAREER_SITES)
 
 
+def test_a_member_with_half_a_character_in_its_name_is_ignored() -> None:
+    body = b'{"career_sites": [], "has_more": false, "x\\ud800": 1}'
+    assert read_page(body, CAREER_SITES).items == []
+
+
 def test_json_with_invalid_utf_8_is_read() -> None:
     assert parse_json(b'{"detail": "Caf\xe9"}') == {"detail": "Caf\ufffd"}
 
@@ -80,6 +85,7 @@ TEMPLATES = {
     "cursor": b'{"jobs": [%b}], "has_more": true, "next_cursor": %%b}' % ROW,
     "estimate": b'{"estimated_total": %%b, "jobs": [%b}], "has_more": false}' % ROW,
     "has_more": b'{"jobs": [%b}], "has_more": %%b}' % ROW,
+    "member": b'{"jobs": [%b}], "has_more": false, %%b: 1}' % ROW,
     "end": b'{"jobs": [%b}], "has_more": false}%%b' % ROW,
 }
 VALUES = [

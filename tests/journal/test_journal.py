@@ -15,6 +15,7 @@ import pytest
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.journal.contents import journal_key
 from tap_jobo.journal.page import decode_page
+from tap_jobo.redaction import redact_body
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tests.journal.helpers import header, pages, replayed, rewrite
 from tests.support import Run, Tap, complaint, execute
@@ -266,6 +267,11 @@ def test_no_file_holds_the_key_even_if_a_response_quotes_it(tmp_path: Path, api_
         for content in contents:
             assert sandbox.api_key.encode() not in content
             assert escaped.encode() not in content
+
+
+def test_the_key_is_found_however_json_escapes_it() -> None:
+    for body in (rb"jbe_1+/", rb"\u006Abe_1\u002b\/", rb"jbe\u005f1+/"):
+        assert redact_body(b"\\u003c" + body, "jbe_1+/") == b"\\u003c[api_key]"
 
 
 def test_a_journal_that_is_off_writes_and_reads_nothing(tap: Tap) -> None:

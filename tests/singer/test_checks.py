@@ -57,6 +57,8 @@ class TestCatalog:
             {"metadata": {"selected": True}},
             {"metadata": [{"breadcrumb": [], "metadata": None}]},
             {"schema": {"properties": {"id": "string"}}},
+            {"tap_stream_id": 5},
+            {"metadata": [{"breadcrumb": ["x"], "metadata": {}}]},
         ],
     )
     def test_entry_of_another_shape(self, catalog: dict[str, Any], changes: dict[str, Any]) -> None:
@@ -92,15 +94,23 @@ class TestCatalog:
         streams = TapJobo(config=SETTINGS, catalog=catalog).streams
         assert [name for name, stream in streams.items() if stream.selected] == [SITES]
 
-    def test_keys_are_those_of_the_tap(self, tap: Tap, catalog: dict[str, Any]) -> None:
+    def test_a_replication_method_of_another_kind(self, catalog: dict[str, Any]) -> None:
+        entry_of(catalog)["replication_method"] = "full_table"
+        assert "replication method 'full_table'. Set it to INC" in _error(catalog=catalog)
+
+    @pytest.mark.parametrize("schema", [{}, {"properties": {"id": {"type": "integer"}}}])
+    def test_keys_are_those_of_the_tap(
+        self, tap: Tap, catalog: dict[str, Any], schema: dict[str, Any]
+    ) -> None:
         sites = entry_of(catalog)
-        sites |= {"key_properties": ["name"], "replication_key": "name"}
-        del sites["schema"]["properties"]["id"]
+        fields = {*sites["schema"]["properties"]} if not schema else {"id"}
+        sites |= {"key_properties": ["name"], "replication_key": "name", "schema": schema}
         for item in sites["metadata"]:
             if item["breadcrumb"][-1:] == ["id"]:
                 item["metadata"].update(inclusion="available", selected=False)
         run = tap.run(catalog=catalog)
         assert schema_message(run)["key_properties"] == ["id"]
+        assert schema_message(run)["schema"]["properties"].keys() == fields
         assert schema_message(run)["schema"]["properties"]["id"]["format"] == "uuid"
         assert len(run.ids) == 120
         assert run.bookmark["replication_key_value"]

@@ -27,6 +27,8 @@ from tests.support import COMMAND, Tap, complaint, execute
             "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte.",
         ),
         (b'"jbe_test_secret"', "it holds a JSON str."),
+        (b'{"a": NaN}', "NaN is not JSON."),
+        (b'{"a": "\\ud800"}', "'utf-8' codec can't encode character"),
     ],
 )
 def test_file_without_an_object(tmp_path: Path, content: bytes, why: str) -> None:

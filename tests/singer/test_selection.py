@@ -92,6 +92,9 @@ def test_a_failing_map_is_one_line_and_no_further_request(tap: Tap, sandbox: San
     line = complaint(tap.run(stream_maps={"career_sites": {"x": "name.no_method()"}}))
     assert line.startswith("Setting 'stream_maps' does not fit a row of career_sites: ")
     assert "name.no_method()" in line
+    for failing in ({"__filter__": "1 / 0"}, {"x": "'\\ud800'"}):
+        line = complaint(tap.run(stream_maps={"career_sites": failing}))
+        assert line.startswith("Setting 'stream_maps' does not fit a row of career_sites: ")
     assert len(sandbox.feed_requests) == 1  # the page is replayed
 
 

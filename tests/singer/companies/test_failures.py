@@ -62,10 +62,12 @@ class TestOneProfile:
         for victim, status in zip(victims, REJECTED, strict=True):
             fault = Fault(status=status, body={"detail": "made-up reason"}, times=None)
             sandbox.faults.add(fault, company_id=victim)
-        other, *odd = list(sandbox.world.rows())[:4]
+        other, huge, *odd = list(sandbox.world.rows())[:5]
         answers = ({"id": other, "name": "ACME"}, {"id": None, "name": "ACME"}, ["a list"])
         for victim, answer in zip(odd, answers, strict=True):
             sandbox.faults.add(Fault(replace=answer), company_id=victim)
+        sandbox.faults.add(Fault(garbage=f'{{"id": {"9" * 5_000}}}'), company_id=huge)
+        odd.append(huge)
         run = tap.run()
         assert is_complete_but_for(run, *victims, *odd)
         assert all(asked_for(sandbox).count(victim) == 1 for victim in victims)

@@ -117,7 +117,9 @@ class TestRefused:
     def test_ids_while_companies_is_not_selected(self, tap: Tap, sandbox: Sandbox) -> None:
         tap.catalog = discover()
         path = file_of_ids(tap, list(sandbox.world.rows())[:3])
-        assert "companies is not selected" in complaint(tap.run(company_ids_file=path))
+        for arguments in ([], ["--test"]):
+            run = tap.run(*arguments, company_ids_file=path, country_codes=["DE"])
+            assert "companies is not selected" in complaint(run)
         assert sandbox.ledger == []
 
     def test_a_file_that_cannot_be_read_or_has_a_bad_line(
