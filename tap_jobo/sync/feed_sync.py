@@ -91,7 +91,8 @@ class FeedSync:
             journal.acknowledge_elsewhere(state.completed, state.bookmark)
         else:
             journal.warn_if_restored(state.completed, state.pending)
-        journal.acknowledge(state.completed, state.bookmark)
+        if bookmark or not is_change:  # a resync continues from no sync of other filters
+            journal.acknowledge(state.completed, state.bookmark)
         resumed = journal.go_on(pending) if pending else None
         if resumed is None:
             is_refresh = self.start.on_missing_state == "resync"

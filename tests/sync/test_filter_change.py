@@ -109,6 +109,16 @@ def test_narrowing_goes_on_and_widening_back_is_an_error(tap: Tap, two: Run) -> 
     assert len(tap.sandbox.feed_requests) == requests
 
 
+def test_a_resync_whose_state_is_lost_still_reads_all_that_matches(tap: Tap) -> None:
+    wider: Any = {"country_codes": ["DE", "US"], "batch_size": 5}
+    before = tap.run(country_codes=["DE"])
+    budget: Any = {"on_filter_change": "resync", "max_credits": 250}
+    assert len(tap.run(state=before.state, **wider, **budget).ids) == 5
+    run = tap.run(**wider)
+    assert run.returncode == 0, run.stderr
+    assert {*run.ids} == {*tap.run(journal=False, **wider).ids}
+
+
 @pytest.mark.parametrize("choice", ["error", "resync", "keep"])
 @pytest.mark.parametrize("is_narrower", [True, False])
 def test_only_a_resync_of_other_rows_starts_over(choice: str, *, is_narrower: bool) -> None:
