@@ -36,11 +36,11 @@ with
 
 {% for model in models -%}
 {{ model }} as (
+    {#- Apart, so that Postgres takes the last one from the index. #}
     select
         '{{ model }}' as model,
-        count(*) as row_count,
-        max(built_at) as last_built_at
-    from {{ ref(model) }}
+        (select count(*) from {{ ref(model) }}) as row_count,
+        (select max(built_at) from {{ ref(model) }}) as last_built_at
 ),
 
 {% endfor -%}
@@ -92,11 +92,24 @@ last rows. The model may still have the row: it was written again, or had nothin
 -#}
 {% macro is_new(built_at) %}
 {%- if is_incremental() -%}
-coalesce({{ built_at }} > (select max(built_at) from {{ this }}), true)
+{{ built_at }} > {{ jobo.last_time("built_at") }}
 {%- else -%}
 true
 {%- endif -%}
 {% endmacro %}
+
+{#-
+A condition: whether a query of few rows has an id. Postgres expects many of a query whose conditions it
+cannot estimate, and would read whole tables. It looks the items of an array up in an index.
+-#}
+{% macro is_in(id, query) -%}
+{%- if target.type == "postgres" -%}{{ id }} = any(array({{ query }})){%- else -%}{{ id }} in ({{ query }}){%- endif -%}
+{%- endmacro %}
+
+{#- The last time in a column of this model, or one before all others. -#}
+{% macro last_time(column) -%}
+coalesce((select max({{ column }}) from {{ this }}), cast('1970-01-01' as {{ dbt.type_timestamp() }}))
+{%- endmacro %}
 
 {#-
 Delete all rows of an incremental model if there is news, to build all of them again. For a pre-hook
@@ -113,10 +126,11 @@ where {{ or_if }} or {{ jobo.has_news(changes) }}
 {%- endif -%}
 {% endmacro %}
 
-{#- An index for the joins by a model's key and for its test, where there are indexes that incremental
-    builds can keep: DuckDB's refuse a key that is deleted and inserted at once. -#}
-{% macro unique_index(column) %}
-{{- return([{"columns": [column], "unique": true}] if target.type == "postgres" else []) -}}
+{#- Indexes for the joins by a model's key and for its test, and for what builds wrote last, where there
+    are indexes that incremental builds can keep: DuckDB's refuse a key that is deleted and inserted at
+    once. -#}
+{% macro indexes(key) %}
+{{- return([{"columns": [key], "unique": true}, {"columns": ["built_at"]}] if target.type == "postgres" else []) -}}
 {% endmacro %}
 
 {#- A condition: whether an incremental model has no rows. -#}
@@ -172,13 +186,22 @@ where
 {%- endif -%}
 {% endmacro %}
 
-{#- Delete the last two weeks of an incremental model if there is news, to build them again. For a
+{#- Delete the last two weeks of the companies with an opening that changed, to build them again. For a
     pre-hook. -#}
-{% macro delete_last_weeks(changes) %}
+{% macro delete_changed_weeks(openings) %}
 {%- if is_incremental() -%}
 delete from {{ this }}
 where
-    {{ jobo.has_news(changes) }}
-    and week >= cast({{ dbt.dateadd("day", -7, "(select max(week) from " ~ this ~ ")") }} as date)
+    week >= {{ jobo.week_before_last() }}
+    and career_site_id in (
+        select openings.career_site_id
+        from (select * from {{ openings }}) as openings
+        where {{ jobo.is_new("openings.built_at") }}
+    )
 {%- endif -%}
 {% endmacro %}
+
+{#- The week before the last one of this model. -#}
+{% macro week_before_last() -%}
+cast({{ dbt.dateadd("day", -7, "(select max(week) from " ~ this ~ ")") }} as date)
+{%- endmacro %}

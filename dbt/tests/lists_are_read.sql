@@ -6,13 +6,11 @@ sites as (
     select * from {{ ref("stg_jobo__career_sites") }}
 ),
 
-industries as (
-    select * from {{ ref("stg_jobo__career_site_industries") }}
+tagged as (
+    select distinct career_site_id from {{ ref("stg_jobo__career_site_industries") }}
 )
 
 select sites.career_site_id
 from sites
-left join industries on industries.career_site_id = sites.career_site_id
-group by sites.career_site_id
-having max(case when sites.industries is null then 0 else 1 end)
-    <> max(case when industries.industry is null then 0 else 1 end)
+left join tagged on tagged.career_site_id = sites.career_site_id
+where (sites.industries is null) <> (tagged.career_site_id is null)

@@ -2,7 +2,7 @@
     enabled=jobo.uses_jobs(),
     materialized="incremental",
     unique_key="job_id",
-    indexes=jobo.unique_index("job_id"),
+    indexes=jobo.indexes("job_id"),
     post_hook="{{ jobo.delete_unloaded('job_id', jobo.job_streams()) }}",
 ) }}
 {%- set streams = jobo.job_streams() %}
