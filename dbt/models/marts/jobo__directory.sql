@@ -1,7 +1,9 @@
 {{ config(
     materialized="incremental",
     on_schema_change="fail",
-    pre_hook="{{ jobo.delete_all_if_news(ref('int_jobo__site_changes')) }}",
+    unique_key="career_site_id",
+    indexes=jobo.indexes("career_site_id"),
+    pre_hook="{{ jobo.delete_missing(ref('stg_jobo__career_sites'), 'career_site_id', ref('int_jobo__site_changes')) }}",
 ) }}
 {% set profile_columns = [
     "country_code", "headquarters_location", "company_size", "employees_from", "founded",
@@ -43,7 +45,8 @@ profiles as (
         cast(null as {{ dbt.type_string() }}) as operating_status,
         cast(null as {{ dbt.type_string() }}) as funding_stage,
         cast(null as {{ dbt.type_bigint() }}) as total_funding_usd,
-        cast(null as {{ dbt.type_string() }}) as technologies
+        cast(null as {{ dbt.type_string() }}) as technologies,
+        cast(null as {{ dbt.type_timestamp() }}) as built_at
     {%- endif %}
 )
 
@@ -69,4 +72,15 @@ select
 from sites
 left join profiles on profiles.career_site_id = sites.career_site_id
 left join first_seen on first_seen.career_site_id = sites.career_site_id
-where {{ jobo.is_empty() }}
+{%- if is_incremental() %}
+left join {{ this }} as known on known.career_site_id = sites.career_site_id
+where
+    {{ jobo.has_news(ref("int_jobo__site_changes")) }}
+    and (
+        {{ jobo.is_new("sites.built_at") }}
+        or {{ jobo.is_new("profiles.built_at") }}
+        or known.career_site_id is null
+        or known.has_profile <> (profiles.career_site_id is not null)
+        or (known.first_seen_at is null and first_seen.first_seen_at is not null)
+    )
+{%- endif %}

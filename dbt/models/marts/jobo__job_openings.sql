@@ -24,59 +24,8 @@ expired_jobs as (
 descriptions as (
     select * from {{ ref("jobo__jobs_history") }}
 ),
-{%- if is_incremental() %}
-
-new_versions as (
-    select * from {{ ref("jobo__jobs_history") }}
-),
-
-present_jobs as (
-    select * from {{ ref("stg_jobo__jobs") }}
-),
-
-new_jobs as (
-    select * from {{ ref("stg_jobo__jobs") }}
-),
-
-present_reports as (
-    select * from {{ ref("stg_jobo__expired_jobs") }}
-),
-
-new_reports as (
-    select * from {{ ref("stg_jobo__expired_jobs") }}
-),
-
--- Jobs with a new version, and those that were loaded again or deleted from the loader's tables since,
--- or whose report was.
-affected as (
-    select job_id from new_versions
-    where {{ jobo.is_new("dbt_updated_at") }}
-    union
-    select job_id from new_jobs
-    where {{ jobo.is_new("built_at") }}
-    union
-    select job_id from new_reports
-    where {{ jobo.is_new("built_at") }}
-    union
-    select known.job_id
-    from {{ this }} as known
-    where
-        known.is_open
-        and not exists (select 1 from present_jobs where present_jobs.job_id = known.job_id)
-    union
-    select known.job_id
-    from {{ this }} as known
-    where
-        known.closed_at is not null
-        and not exists (select 1 from present_reports where present_reports.job_id = known.job_id)
-),
-{%- endif %}
 
 closed_versions as (
-    select * from {{ ref("jobo__jobs_history") }} where not is_open
-),
-
-closures as (
     select * from {{ ref("jobo__jobs_history") }} where not is_open
 ),
 
@@ -88,7 +37,6 @@ former_versions as (
 openings as (
     select
         history.dbt_scd_id as opening_id,
-        history.job_id,
         before.job_id is not null as is_return,
         -- If the job was deleted from the loader's table, only a report says when it closed.
         coalesce(
@@ -100,16 +48,13 @@ openings as (
     from history
     left join former_versions as before
         on before.job_id = history.job_id and before.dbt_valid_to = history.dbt_valid_from
-    left join closures as after
+    left join closed_versions as after
         on after.job_id = history.job_id and after.dbt_valid_from = history.dbt_valid_to
     left join jobs on jobs.job_id = history.job_id
     left join expired_jobs on expired_jobs.job_id = history.job_id
     where
         (history.is_open or before.job_id is null)
         and {{ jobo.has_news(ref("int_jobo__job_changes")) }}
-        {%- if is_incremental() %}
-        and {{ jobo.is_in("history.job_id", "select affected.job_id from affected") }}
-        {%- endif %}
 ),
 
 -- An opening changes when it closes.
@@ -143,9 +88,7 @@ changed as (
         changed_openings.closed_at,
         changed_openings.is_open
     from changed_openings
-    inner join descriptions
-        on descriptions.job_id = changed_openings.job_id
-        and descriptions.dbt_scd_id = changed_openings.opening_id
+    inner join descriptions on descriptions.dbt_scd_id = changed_openings.opening_id
 ),
 
 -- The same company posts the same title at the same place again.
