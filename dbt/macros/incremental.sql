@@ -98,14 +98,6 @@ true
 {%- endif -%}
 {% endmacro %}
 
-{#-
-A condition: whether a query of few rows has an id. Postgres expects many of a query whose conditions it
-cannot estimate, and would read whole tables. It looks the items of an array up in an index.
--#}
-{% macro is_in(id, query) -%}
-{%- if target.type == "postgres" -%}{{ id }} = any(array({{ query }})){%- else -%}{{ id }} in ({{ query }}){%- endif -%}
-{%- endmacro %}
-
 {#- The last time in a column of this model, or one before all others. -#}
 {% macro last_time(column) -%}
 coalesce((select max({{ column }}) from {{ this }}), cast('1970-01-01' as {{ dbt.type_timestamp() }}))

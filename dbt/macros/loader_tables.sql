@@ -27,14 +27,11 @@ Args:
     from (select * from {{ relation }}) as loaded
     {%- if key and "_sdc_batched_at" in found %}
     {#- By the id first: a join that carries whole rows would spill them to disk. #}
-    {%- set changed %}
+    where loaded.id in (
         select candidate.id
         from (select * from {{ relation }}) as candidate
         where {{ jobo.is_changed(key, "cast(candidate.id as " ~ dbt.type_string() ~ ")", "cast(candidate._sdc_batched_at as " ~ dbt.type_timestamp() ~ ")") }}
-    {% endset %}
-    {%- if is_incremental() %}
-    where {{ jobo.is_in("loaded.id", changed) }}
-    {%- endif %}
+    )
     {%- endif %}
 {%- endif -%}
 {% endmacro %}

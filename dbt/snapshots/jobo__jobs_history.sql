@@ -71,7 +71,7 @@ from jobs
 where
     -- If no staging table changed since the last version, Postgres reads no job.
     coalesce((select max(changed_at) from changes) > {{ last_version_at }}, true)
-    and {{ jobo.is_in("jobs.job_id", "select affected.job_id from affected") }}
+    and jobs.job_id in (select affected.job_id from affected)
     and not exists (
         select 1
         from {{ this }} as history
