@@ -321,9 +321,9 @@ class SharedJournal(RuleBasedStateMachine):
         slow = self.start(pipe)
         slow[0].is_alone = False
         outcome = self.go(pipe, slow, pages=pages) if pages else "paused"
-        # Its state will be old, or a cursor that is rejected only once makes one run start over,
-        # and the other go on.
-        is_excused = p == q and (not pages or self.api.rejections > 0)
+        # Its state will be old or is, or a cursor that is rejected only once makes one run start
+        # over, and the other go on.
+        is_excused = p == q and (not pages or self.api.rejections > 0 or pipe.is_excused)
         pipe.is_excused |= is_excused
         for _ in range(runs):
             self.attempt(other, accident=Accident(pages=budget))
