@@ -91,7 +91,9 @@ class FeedSync:
             journal.acknowledge_elsewhere(state.completed, state.bookmark)
         else:
             journal.warn_if_restored(state.completed, state.pending)
-        if bookmark or not is_change:  # a resync continues from no sync of other filters
+        # A resync continues from no sync: what a state with one in progress calls complete may be
+        # of other filters. What is, was acknowledged when that sync began.
+        if not state.pending and (bookmark or not is_change):
             journal.acknowledge(state.completed, state.bookmark)
         resumed = journal.go_on(pending) if pending else None
         if resumed is None:
