@@ -15,7 +15,7 @@ from jobo_sandbox.instants import SECOND, from_micros
 from jobo_sandbox.ledger import Endpoint, Entry, Ledger
 from jobo_sandbox.limits import Limits, Meter
 from jobo_sandbox.pricing import JobsPlan
-from jobo_sandbox.wire import Shape
+from jobo_sandbox.quirks import Quirks
 from jobo_sandbox.world import Order, World
 
 
@@ -27,8 +27,10 @@ def make_api_key(seed: int) -> str:
 
 
 @dataclass(kw_only=True, eq=False)
-class Core:
+class Core(Quirks):
     """Everything the mock API server knows. Options can be changed while it runs.
+
+    Accepts all options of `Quirks`.
 
     Attributes:
         size: Number of companies at the start. Fixed once created, like all options up to
@@ -57,7 +59,6 @@ class Core:
             limits and no rate limit headers.
         profile_rate_limits: Limits of the other endpoints.
         latency: Seconds to wait before sending a finished response.
-        error_shape: The shape of error bodies.
         empty_every: Every n-th page of a scan is empty although there are more (2 or greater;
             0 turns this off).
         cursor_rejection: How a cursor is rejected: with a 400, or a 409 that asks for a restart.
@@ -92,7 +93,6 @@ class Core:
     rate_limits: Limits | None = None
     profile_rate_limits: Limits | None = None
     latency: float = 0
-    error_shape: Shape = "problem"
     empty_every: int = 0
     cursor_rejection: Literal["400", "409"] = "400"
     wraps_after: int = 0

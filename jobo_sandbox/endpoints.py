@@ -22,6 +22,7 @@ from jobo_sandbox.queries import (
     read_query,
     write_cursor,
 )
+from jobo_sandbox.quirks import with_dashes
 from jobo_sandbox.wire import Reply, error, invalid_cursor, restart_required
 from jobo_sandbox.world import Position, World
 
@@ -53,7 +54,8 @@ def _reply(core: Core, entry: Entry, fault: Fault | None) -> Reply | None:
 
 def _usual(core: Core, entry: Entry) -> Reply:
     """Reply as a healthy API does: check the key and the rate limit, then call the endpoint."""
-    if entry.headers.get("x-api-key") != core.api_key:
+    is_public = core.public_profiles and entry.endpoint in {"profile", "clock"}
+    if entry.headers.get("x-api-key") != core.api_key and not is_public:
         return error(401, "The API key is missing, wrong or revoked.", core.error_shape)
     endpoint = _OTHERS.get(entry.endpoint, _page)
     if entry.endpoint in _FEEDS:
@@ -76,11 +78,11 @@ def _usual(core: Core, entry: Entry) -> Reply:
 
 def _profile(core: Core, entry: Entry) -> Reply:
     """Return a company's profile, which is free."""
-    key = entry.company_id or ""
+    key = with_dashes(entry.company_id or "")
     company = core.world.company(key)
     if company is None or key in core.gone:
         return error(404, "Company not found.", core.error_shape)
-    return Reply(200, make_profile(core.seed, company))
+    return Reply(200, core.as_sent(make_profile(core.seed, company)))
 
 
 def _filters(core: Core, _: Entry) -> Reply:
@@ -150,10 +152,10 @@ def _page(core: Core, entry: Entry) -> Reply:
         core.before_page(entry)
     page = _read_page(core, cursor, feed)
     entry.row_ids, entry.credits = page.ids, charge(core, price, len(page.ids))
-    more = page.following is not None
+    more = page.following is not None or core.null_cursor_at_end
     body: Json = {
-        feed.key: page.rows,
-        "next_cursor": page.following and write_cursor(page.following, core.secret),
+        feed.key: [core.as_sent(row) for row in page.rows],
+        "next_cursor": page.following and _issue(core, page.following),
         "has_more": more,
     }
     if feed.estimates and cursor.pages == 0:
@@ -165,13 +167,13 @@ def _page(core: Core, entry: Entry) -> Reply:
 
 def _start(core: Core, entry: Entry, feed: "_Feed") -> Cursor | Reply:
     """Return where the page starts, or the error if the request is bad."""
-    body = {} if entry.body is None else entry.body
+    body = core.without_ignored({} if entry.body is None else entry.body)
     if not isinstance(body, dict):
         return error(400, "The body must be a JSON object.", core.error_shape)
     text = body.get("cursor")
     if text is None:
         try:
-            query = feed.read(core, body)
+            query = core.with_overlap(feed.read(core, body), entry.endpoint)
         except ValueError as refusal:
             return error(400, str(refusal), core.error_shape)
         return Cursor(entry.endpoint, query, core.order, None, 0)
@@ -179,7 +181,15 @@ def _start(core: Core, entry: Entry, feed: "_Feed") -> Cursor | Reply:
         cursor = read_cursor(str(text), core.secret)
     except ValueError:
         return _rejected(core)
-    return cursor if cursor.endpoint == entry.endpoint else _rejected(core)
+    if cursor.endpoint != entry.endpoint or core.is_expired(cursor.issued_at, core.micros()):
+        return _rejected(core)
+    return cursor
+
+
+def _issue(core: Core, cursor: Cursor) -> str:
+    # Without a lifetime, a page that is fetched again has the same cursor.
+    issued_at = 0 if core.cursor_lifetime is None else core.micros()
+    return write_cursor(replace(cursor, issued_at=issued_at), core.secret)
 
 
 def _rejected(core: Core) -> Reply:
@@ -190,9 +200,9 @@ def _rejected(core: Core) -> Reply:
 def _with_money(
     core: Core, entry: Entry, reply: Reply, required: int, deducted: int | None
 ) -> Reply:
-    if core.omit_credit_headers:
-        return replace(reply, headers={})
-    reply.headers |= money_headers(core, entry.endpoint, required=required, deducted=deducted)
+    if not core.omit_credit_headers:
+        headers = money_headers(core, entry.endpoint, required=required, deducted=deducted)
+        reply.headers |= headers
     return reply
 
 

@@ -1,15 +1,16 @@
-"""What goes over the wire: replies, and error bodies in both shapes."""
+"""What goes over the wire: replies, and error bodies in all shapes."""
 
 import json
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Literal
 
-Shape = Literal["problem", "message"]
+Shape = Literal["problem", "message", "error", "text", "html"]
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
 HTML = "text/html"
+TEXT = "text/plain"
 
 
 @dataclass
@@ -37,10 +38,19 @@ def error(status: int, detail: str, shape: Shape, **members: Any) -> Reply:
     Args:
         status: The HTTP status.
         detail: A message for the user.
-        shape: An RFC 9457 problem document, or `{"status", "error", "message"}`.
-        members: Further members of the body.
+        shape: An RFC 9457 problem document, `{"status", "error", "message"}`, `{"error"}` alone,
+            the detail as text, or the page of a gateway, which does not have it.
+        members: Further members of a body in one of the first two shapes.
     """
     title = HTTPStatus(status).phrase
+    if shape == "text":
+        return Reply(status, detail, content_type=TEXT)
+    if shape == "html":
+        style = "<style>a { cursor: pointer }</style>"
+        page = f"<html><head><title>{status} {title}</title>{style}</head></html>"
+        return Reply(status, page, content_type=HTML)
+    if shape == "error":
+        return Reply(status, {"error": detail})
     if shape == "problem":
         body = {"title": title, "status": status, "detail": detail} | members
         return Reply(status, body, content_type=PROBLEM)
