@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from tap_jobo.signals import ShutdownSignal
 
 _BUFFER: Final = 64 * 1024  # bytes of records that are collected before they are written
 _PIECE: Final = 64 * 1024  # bytes that are written at once: what a pipe holds
+_WIDE_PIPE: Final = 1024 * 1024  # bytes: the most that Linux lets any user ask for
 _GRACE: Final = 5.0  # seconds that the target has, after a signal, to read so much
 
 
@@ -31,6 +33,7 @@ class StdoutWriter(MsgSpecWriter):
 
     def __init__(self) -> None:
         super().__init__()
+        _widen_pipe()
         self.omits_states = False
         self.shutdown = ShutdownSignal()
         self._lines = bytearray()
@@ -69,6 +72,15 @@ class StdoutWriter(MsgSpecWriter):
             except InterruptedRunError:
                 self._is_cut_off = True
                 raise
+
+
+def _widen_pipe() -> None:
+    """Let the tap fetch pages while the target is busy with a batch, on Linux."""
+    with suppress(ImportError, OSError):  # another system, not a pipe, or not permitted
+        from fcntl import F_GETPIPE_SZ, F_SETPIPE_SZ, fcntl  # noqa: PLC0415 - only on Linux
+
+        if fcntl(1, F_GETPIPE_SZ) == _PIECE:  # keep a size that the reader chose
+            fcntl(1, F_SETPIPE_SZ, _WIDE_PIPE)
 
 
 def _write(lines: bytearray, shutdown: ShutdownSignal) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator, Sequence
@@ -129,6 +131,22 @@ def run_into(stdout: Any, tap: Tap, *args: str, command: Sequence[str] = ()) -> 
     return complaint(Run(done.returncode, "", done.stderr))
 
 
+@pytest.mark.parametrize(("chosen", "size"), [(None, 1 << 20), (4096, 4096)])
+def test_a_pipe_is_as_wide_as_linux_allows_or_as_its_reader_chose(
+    tap: Tap, chosen: int | None, size: int
+) -> None:
+    reading, writing = os.pipe()
+    if chosen:
+        fcntl.fcntl(reading, fcntl.F_SETPIPE_SZ, chosen)
+    with subprocess.Popen(tap.command(), stdout=writing, env=tap.environment()) as process:
+        os.close(writing)
+        while os.read(reading, 1 << 16):
+            pass
+    assert process.returncode == 0
+    assert fcntl.fcntl(reading, fcntl.F_GETPIPE_SZ) == size
+    os.close(reading)
+
+
 @pytest.mark.parametrize("is_empty", [False, True])
 def test_a_reader_that_goes_away_ends_the_run_with_one_line(
     tap: Tap, sandbox: Sandbox, *, is_empty: bool
@@ -160,14 +178,13 @@ def test_full_disk_is_one_line_and_no_request(
 
 
 def test_nonblocking_output_fails_with_one_line(tap: Tap) -> None:
-    reading, writing = os.pipe()
-    os.set_blocking(writing, False)
-    with suppress(BlockingIOError):
-        while True:
-            os.write(writing, bytes(1024))
-    assert "Standard output" in run_into(writing, tap)
-    os.close(writing)
-    os.close(reading)
+    reading, writing = socket.socketpair()  # the tap would widen a pipe
+    with reading, writing:
+        writing.setblocking(False)  # noqa: FBT003
+        with suppress(BlockingIOError):
+            while True:
+                writing.send(bytes(1024))
+        assert "Standard output" in run_into(writing, tap)
 
 
 def test_closed_output_is_one_line_and_no_request(tap: Tap, sandbox: Sandbox) -> None:
