@@ -105,7 +105,7 @@ class Profiles:
             self.logger.info("No profile for company %s (404).", company_id)
         elif isinstance(profile, RejectedError | RetriesExhaustedError):
             self._skip(company_id, profile.why)
-        elif isinstance(profile, dict) and parse_uuid(profile.get("id")) == company_id.lower():
+        elif isinstance(profile, dict) and parse_uuid(profile.get("id")) == company_id:
             conversion = self.converter.convert([profile])
             self._check_format(is_bad=bool(conversion.damaged.get("name")))
             yield from conversion.records

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
+from uuid import UUID
 
 from tap_jobo.clock import format_timestamp, parse_timestamp
 
@@ -22,7 +23,7 @@ CANONICAL_TIMESTAMP: Final = (
     rf"[12][0-9]{{3}}-{_DAY}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]+)?Z"
 )
 
-_UUID: Final = re.compile(CANONICAL_UUID, re.ASCII | re.IGNORECASE)
+_UUID: Final = re.compile(f"{CANONICAL_UUID}|[0-9a-f]{{32}}", re.ASCII | re.IGNORECASE)
 _TIMESTAMP: Final = re.compile(CANONICAL_TIMESTAMP)
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
@@ -34,8 +35,8 @@ def sanitize_text(text: str) -> str:
 
 
 def parse_uuid(value: object) -> str | None:
-    """Return a UUID in lowercase; None for any other value."""
-    return value.lower() if isinstance(value, str) and _UUID.fullmatch(value) else None
+    """Return a UUID in lowercase and with dashes; None for any other value."""
+    return str(UUID(value)) if isinstance(value, str) and _UUID.fullmatch(value) else None
 
 
 def _parse_timestamp(value: object) -> str | None:

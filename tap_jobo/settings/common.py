@@ -14,7 +14,7 @@ _BUCKET_URL: Final = (
     r"(?:s3|gs|azure)://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]"
     r"(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9._=-]+)*/?"
 )
-
+_UUID: Final = r"^(?i:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32})\Z"
 
 JOURNAL_DIR: Final = Setting(
     name="journal_dir",
@@ -131,7 +131,7 @@ CONTROL: Final = (  # how to run, and company profiles; listed after the setting
             "Company ids: the stream `companies` reads only these profiles, free, and no career "
             "sites are read. For more than 1,000, use `company_ids_file`."
         ),
-        type=of.list_of("UUIDs", {"pattern": r"^(?i:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})\Z"}),
+        type=of.list_of("UUIDs", {"pattern": _UUID}),
     ),
     Setting(
         name="company_ids_file",

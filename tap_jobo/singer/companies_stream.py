@@ -164,8 +164,8 @@ class CompaniesStream(JoboStream):
     def _ids(self) -> list[str]:
         """The companies that the settings name."""
         name = self.config.get("company_ids_file")
-        ids = map(str.lower, self.config.get("company_ids", ()))
-        return [*dict.fromkeys(_read_ids(Path(name)) if name else ids)]
+        ids = map(parse_uuid, self.config.get("company_ids", ()))
+        return [*dict.fromkeys(_read_ids(Path(name)) if name else filter(None, ids))]
 
     @cached_property
     def _progress(self) -> Progress:

@@ -87,6 +87,16 @@ class TestFields:
 
 
 class TestRows:
+    def test_ids_without_dashes_are_emitted_with_them(self, tap: Tap, sandbox: Sandbox) -> None:
+        def changed(body: dict[str, Any]) -> dict[str, Any]:
+            for row in body["career_sites"]:
+                row["id"] = row["id"].replace("-", "").upper()
+            return body
+
+        run = _run_on(tap, Fault(replace=changed))
+        assert sorted(run.ids) == sorted(sandbox.world.rows())
+        assert run.lines("ERROR") == []
+
     def test_row_without_a_uuid_is_skipped_with_an_error_and_counted(
         self, tap: Tap, sandbox: Sandbox
     ) -> None:

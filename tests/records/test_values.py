@@ -15,8 +15,9 @@ parse_date_time = PARSERS["date-time"]
 
 
 @given(st.uuids().map(str))
-def test_uuid_is_emitted_in_lowercase(canonical: str) -> None:
+def test_uuid_is_emitted_in_lowercase_and_with_dashes(canonical: str) -> None:
     assert parse_uuid(canonical.upper()) == parse_uuid(canonical) == canonical
+    assert parse_uuid(canonical.upper().replace("-", "")) == canonical
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,7 @@ def test_uuid_is_emitted_in_lowercase(canonical: str) -> None:
         COMPANY + "\n",
         "g" + COMPANY[1:],
         COMPANY.replace("-", "", 1),
+        f"{{{COMPANY}}}",
         "\N{ARABIC-INDIC DIGIT TWO}" + COMPANY[1:],
     ],
 )

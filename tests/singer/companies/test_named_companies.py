@@ -79,6 +79,20 @@ class TestNamedCompanies:
         assert alone.run(company_ids_file=str(path)).ids == ids[:10]
         assert sandbox.feed_requests == []
 
+    def test_ids_without_dashes_are_the_same_companies(self, alone: Tap, sandbox: Sandbox) -> None:
+        ids = list(sandbox.world.rows())[:3]
+        plain = [key.replace("-", "").upper() for key in ids]
+
+        def without_dashes(profile: Json) -> Json:
+            return {**profile, "id": profile["id"].replace("-", "")}
+
+        sandbox.faults.add(Fault(replace=without_dashes, times=None), endpoint="profile")
+        for setting in ({"company_ids": plain}, {"company_ids_file": file_of_ids(alone, plain)}):
+            run = alone.run(**setting)
+            assert run.returncode == 0, run.stderr
+            assert run.ids == ids
+        assert sorted(map(str, asked_for(sandbox))) == sorted(ids * 2)
+
     def test_a_file_without_ids_is_one_warning(self, alone: Tap, sandbox: Sandbox) -> None:
         """As after a query that failed or found nothing."""
         path = file_of_ids(alone, [""])
