@@ -104,8 +104,7 @@ class FeedSync:
         return resumed
 
     def _begin(self, sync: Sync) -> Sync:
-        self._guard = LoopGuard()
-        self._is_replay = False
+        self._guard, self._is_replay, self._estimate = LoopGuard(), False, 0
         sync = self.journal.begin(sync, self._now())
         for page in self.journal.delivered(sync):  # or a small budget would hide a loop
             if seen := self.reader.revisit(sync, page.header.cursor, page.body):

@@ -217,6 +217,17 @@ def test_far_fewer_jobs_than_estimated_are_a_warning(
     assert all("90 rows" in line and "1,290" in line for line in warnings)
 
 
+def test_the_estimate_of_a_replayed_sync_is_not_that_of_the_catch_up(tmp_path: Path) -> None:
+    with Sandbox(size=1, jobs=90) as sandbox:
+        tap = tap_of(sandbox, tmp_path, "jobs")
+        tap.run(jobs_batch_size=20)
+        run = tap.run(jobs_batch_size=20)  # without the state
+        assert len(sandbox.requests_to("jobs")) == 5 + 1
+    assert run.returncode == 0, run.stderr
+    assert len(set(run.ids)) == 90
+    assert not any("estimated 90" in line for line in run.lines("WARNING"))
+
+
 class TestFailedStreams:
     """Every selected stream is tried; the run fails after the last one."""
 
