@@ -84,9 +84,13 @@ class FeedStream(JoboStream):
                 self.name,
                 dollars(self._spec.list_price * 1_000),
             )
+        is_new = not self._first_state.bookmark or self._start.filter_change(self._first_state)
         for setting in self._spec.filters:
             value = self.config.get(setting.name)
-            yield from setting.value_hints(value) or self._run.known_values.warnings(setting, value)
+            hints = setting.value_hints(value)
+            if is_new and not hints:
+                hints = self._run.known_values.warnings(setting, value)
+            yield from hints
 
     # The sync
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,6 +50,25 @@ def test_without_such_a_filter_the_list_is_not_requested(tap: Tap, hiring: Sandb
     run = tap.run(jobs_posted_after="2020-01-01", country_codes=["XX"])
     assert run.returncode == 0, run.stderr
     assert not hiring.requests_to("filters") + hiring.requests_to("locations")
+
+
+def test_values_are_looked_up_until_a_sync_is_complete_and_when_they_change(
+    jobs_tap: Tap, hiring: Sandbox
+) -> None:
+    run: Run | None = None
+
+    def lookups(**settings: Any) -> int:
+        nonlocal run
+        before = len(hiring.requests_to("filters"))
+        run = jobs_tap.run(state=run and run.state, **settings)
+        assert run.returncode == 0, run.stderr
+        return len(hiring.requests_to("filters")) - before
+
+    models = {"jobs_work_models": ["remote", "onsite"]}
+    assert lookups(max_credits=120, **models) == 1
+    assert lookups(**models) == 1  # the first sync is not complete
+    assert lookups(**models) == 0
+    assert lookups(jobs_work_models=["remote"]) == 1
 
 
 # Filters without such a list: the form of a value
