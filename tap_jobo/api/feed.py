@@ -24,7 +24,7 @@ class Page:
     """What one request to a feed returns."""
 
     items: list[Any]
-    next_cursor: str | None  # a string whenever `has_more`
+    next_cursor: str | None  # set if `has_more`
     has_more: bool
     estimated_total: int | None = None  # items in the whole sync
     are_rows_checked: bool = False  # otherwise, each is when it is converted to a record
@@ -33,7 +33,11 @@ class Page:
 
 @dataclass(kw_only=True)
 class FeedReader:
-    """Fetches the pages of a feed, and parses them."""
+    """Fetches the pages of a feed, and parses them.
+
+    Attributes:
+        estimate: The rows of the whole sync by its first page, 0 if that does not say.
+    """
 
     spec: FeedSpec
     client: Client
@@ -45,7 +49,7 @@ class FeedReader:
 
     def __post_init__(self) -> None:
         self._decoder = None if self.spec.to_row else page_decoder(self.spec, self.row_type)
-        self._sync_id = ""
+        self.estimate, self._sync_id = 0, ""
         self._used_cursors: set[str] = set()
 
     def fetch_page(self, sync: Sync) -> RawPage:
@@ -79,28 +83,42 @@ class FeedReader:
     ) -> Page:
         """Parse the next page of a sync, and correct its charge if it is not replayed."""
         page = read_page(body, self.spec, self._decoder)
+        self._note(sync, hash_cursor(sync.cursor), page)
+        rows = len(page.items)
         if raw:
-            rows = len(page.items)
             dispute = self.cost.reconcile(raw.cost, raw.headers, rows, sync.batch_size)
             page = replace(page, dispute=dispute)
-        if has_more not in (None, page.has_more):
-            raise _broken(f"'has_more' is {page.has_more}, but X-Has-More is {has_more}")
-        self._note_cursor(sync, hash_cursor(sync.cursor))
+        if has_more and not page.has_more:
+            raise _broken("'has_more' is False, but X-Has-More is True")
+        if page.has_more and not page.next_cursor:
+            missing = self.estimate - sync.rows - rows
+            if rows >= sync.batch_size or missing > sync.batch_size:
+                raise _broken("it has 'has_more' without a 'next_cursor'")
+            self.client.logger.warning(
+                "Jobo's last page of %s has 'has_more' without a 'next_cursor'. The sync ends "
+                "there, because the page has fewer rows than requested. If rows are missing, run "
+                "a full refresh and contact Jobo.",
+                self.spec.name,
+            )
+            page = replace(page, has_more=False)
         if page.has_more and hash_cursor(page.next_cursor) in self._used_cursors:
             raise _broken("its 'next_cursor' was used before, so the pages would repeat")
         return page
 
     def revisit(self, sync: Sync, cursor_hash: str, body: bytes) -> Page | None:
-        """Parse a page that an earlier run has delivered, if possible, and note its cursor."""
-        self._note_cursor(sync, cursor_hash)
+        """Parse a page that an earlier run has delivered, if possible, and note what it says."""
+        page = None
         with suppress(ApiError):  # an earlier version may have accepted more
-            return read_page(body, self.spec)
-        return None
+            page = read_page(body, self.spec)
+        self._note(sync, cursor_hash, page)
+        return page
 
-    def _note_cursor(self, sync: Sync, cursor_hash: str) -> None:
+    def _note(self, sync: Sync, cursor_hash: str, page: Page | None) -> None:
         if sync.id != self._sync_id:
-            self._sync_id, self._used_cursors = sync.id, set()
+            self._sync_id, self._used_cursors, self.estimate = sync.id, set(), 0
         self._used_cursors.add(cursor_hash)
+        if page and not cursor_hash:
+            self.estimate = page.estimated_total or 0
 
 
 def page_decoder(spec: FeedSpec, row_type: type[msgspec.Struct]) -> PageDecoder:
@@ -130,8 +148,6 @@ def read_page(body: bytes, spec: FeedSpec, decoder: PageDecoder | None = None) -
         raise _broken(str(error)) from None
     if page.next_cursor and sanitize_text(page.next_cursor) != page.next_cursor:
         raise _broken("its 'next_cursor' cannot be sent back")
-    if page.has_more and not page.next_cursor:
-        raise _broken("it has 'has_more' without a 'next_cursor'")
     estimate = page.estimated_total
     return Page(
         items=msgspec.to_builtins(page.items) if checked else page.items,

@@ -59,7 +59,6 @@ class FeedSync:
         self._logger = self.start.logger
         self._guard = LoopGuard()
         self._is_replay = False
-        self._estimate = 0
         self._is_first_sync = not self.state.has_begun
 
     def pages(self) -> Iterator[Sequence[Row]]:
@@ -104,12 +103,10 @@ class FeedSync:
         return resumed
 
     def _begin(self, sync: Sync) -> Sync:
-        self._guard, self._is_replay, self._estimate = LoopGuard(), False, 0
+        self._guard, self._is_replay = LoopGuard(), False
         sync = self.journal.begin(sync, self._now())
         for page in self.journal.delivered(sync):  # or a small budget would hide a loop
             if seen := self.reader.revisit(sync, page.header.cursor, page.body):
-                if not page.header.cursor:
-                    self._estimate = seen.estimated_total or 0
                 ids = [parse_uuid(row.get("id")) for row in seen.items if isinstance(row, dict)]
                 self._detect_stall(sync, [*filter(None, ids)])
         return sync
@@ -173,7 +170,6 @@ class FeedSync:
             self._report_missing_rows(sync)
             return self._following(sync, billed)
         if page.estimated_total is not None and sync.rows == len(page.items):
-            self._estimate = page.estimated_total
             self.report.estimate(page.estimated_total, sync.batch_size)
         self._detect_stall(sync, [record["id"] for record in records])
         return sync
@@ -242,13 +238,13 @@ class FeedSync:
                 self._spec.name,
                 ", ".join(filters),
             )
-        if sync.rows + sync.batch_size < _FAR_BELOW * self._estimate:
+        if sync.rows + sync.batch_size < _FAR_BELOW * self.reader.estimate:
             self._logger.warning(
                 "The sync of %s ended after %s, but Jobo estimated %s. If rows are missing, run a "
                 "full refresh or contact Jobo.",
                 self._spec.name,
                 plural(sync.rows, "row"),
-                f"{self._estimate:,}",
+                f"{self.reader.estimate:,}",
             )
 
     def _now(self) -> datetime:

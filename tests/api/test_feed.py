@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jobo_sandbox import Fault
+from jobo_sandbox import Fault, Sandbox
 from tap_jobo.api.feed import PageDecoder, page_decoder, read_page
 from tap_jobo.api.responses import parse_json
 from tap_jobo.errors import ApiError
@@ -16,6 +17,7 @@ from tap_jobo.records.converter import RecordConverter
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.jobs import JOBS
 from tests.support import Tap, complaint
+from tests.support.jobs import tap_of
 from tests.support.loggers import LOGGER
 
 Body = dict[str, Any]
@@ -34,9 +36,6 @@ BROKEN: dict[str, Callable[[Body], object]] = {
     "has_more null": _with(has_more=None),
     "has_more text": _with(has_more="false"),
     "has_more number": _with(has_more=0),
-    "no next_cursor": _without("next_cursor"),
-    "next_cursor null": _with(next_cursor=None),
-    "next_cursor empty": _with(next_cursor=""),
     "next_cursor number": _with(next_cursor=7),
     "next_cursor with NUL": _with(next_cursor="a\0"),
     "next_cursor with half a character": _with(next_cursor="a\ud800"),
@@ -128,6 +127,47 @@ def test_a_page_parsed_at_once_is_read_the_same(template: bytes) -> None:
 def test_a_page_of_documented_rows_is_parsed_at_once() -> None:
     decoder = page_decoder(JOBS, RecordConverter(JOBS.schema.to_dict(), ("id",), LOGGER).row_type)
     assert read_page(TEMPLATES["text"] % b'"a"', JOBS, decoder).are_rows_checked
+
+
+NO_CURSORS: dict[str, Callable[[Body], Body]] = {
+    "none": lambda body: _without("next_cursor")({**body, "has_more": True}),
+    "null": _with(next_cursor=None, has_more=True),
+    "empty": _with(next_cursor="", has_more=True),
+}
+
+
+@pytest.mark.parametrize("no_cursor", NO_CURSORS.values(), ids=NO_CURSORS.keys())
+def test_a_short_page_without_a_cursor_is_the_end_and_a_full_one_is_broken(
+    tap: Tap, no_cursor: Callable[[Body], Body]
+) -> None:
+    tap.sandbox.faults.add(Fault(replace=no_cursor), on=3, endpoint="feed")
+    run = tap.run()
+    assert run.returncode == 0, run.stderr
+    (warning,) = run.lines("WARNING")
+    assert "career_sites has 'has_more' without a 'next_cursor'. The sync ends" in warning
+    assert sorted(run.ids) == sorted(tap.sandbox.world.rows())
+    assert run.bookmark["replication_key_value"]
+
+    tap.sandbox.faults.add(Fault(replace=no_cursor), on=4, endpoint="feed")
+    run = tap.run(on_missing_state="resync", industries=["fintech"], batch_size=1)
+    assert "'has_more' without a 'next_cursor'. The page stays in the journal" in complaint(run)
+    assert run.records == []
+
+
+@pytest.mark.parametrize(("rows", "is_end"), [(10, True), (9, False)])
+def test_a_short_page_without_a_cursor_is_broken_if_more_than_a_page_is_missing(
+    tmp_path: Path, rows: int, *, is_end: bool
+) -> None:
+    def cut(body: Body) -> Body:
+        return {**body, "jobs": body["jobs"][:rows], "next_cursor": None}
+
+    with Sandbox(size=1, jobs=90) as sandbox:
+        sandbox.faults.add(Fault(replace=cut), on=2, endpoint="jobs")
+        tap = tap_of(sandbox, tmp_path, "jobs")
+        first = tap.run(jobs_batch_size=40, max_credits=120)
+        run = tap.run(state=first.state, jobs_batch_size=40)
+    assert (run.returncode, len(run.ids)) == ((0, rows) if is_end else (1, 0))
+    assert "'has_more' without a 'next_cursor'" in run.stderr
 
 
 @pytest.mark.parametrize("journal", [True, False])
