@@ -75,22 +75,20 @@ class Folder:
 
     def create(self, name: str, content: bytes) -> None:
         """Write a file under a name that is free, or that has this very content."""
-        path = self._root / name
-        with _store_errors():
-            self._make_folder(path.parent)
+        with self._written_aside(name, content) as (temporary, path):
             try:
-                _write_new(path, content)
+                _link(temporary, path)
+                _sync_folder(path.parent)
             except FileExistsError:
                 if path.read_bytes() != content:
                     raise ExistsError(name) from None
+            except OSError:
+                path.unlink(missing_ok=True)
+                raise
 
     def replace(self, name: str, content: bytes) -> None:
         """Write a small file durably and at once, whether the name is free or taken."""
-        path = self._root / name
-        with _store_errors():
-            self._make_folder(path.parent)
-            temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}{_TEMPORARY}")
-            _write_new(temporary, content)
+        with self._written_aside(name, content) as (temporary, path):
             temporary.replace(path)
             _sync_folder(path.parent)
 
@@ -118,6 +116,23 @@ class Folder:
                 locks.callback(lock.release)
             yield
 
+    @contextmanager
+    def _written_aside(self, name: str, content: bytes) -> Iterator[tuple[Path, Path]]:
+        """Write and sync a temporary file, so that no part of a file ever has its name."""
+        path = self._root / name
+        temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}{_TEMPORARY}")
+        with _store_errors():
+            self._make_folder(path.parent)
+            try:
+                with open(temporary, "xb", opener=_open_private) as file:
+                    file.write(content)
+                    file.flush()
+                    _sync(file.fileno())
+                yield temporary, path
+            finally:
+                with suppress(OSError):  # otherwise, the next run removes it
+                    temporary.unlink()
+
     def _make_folder(self, folder: Path) -> None:
         """Create a folder and those above it, each synced into the one above it.
 
@@ -132,17 +147,19 @@ class Folder:
         self._synced.add(folder)
 
 
-def _write_new(path: Path, content: bytes) -> None:
-    with open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        try:
-            file.write(content)
-            file.flush()
-            _sync(file.fileno())
-            _sync_folder(path.parent)
-        except OSError:
-            with suppress(OSError):
-                path.unlink()
-            raise
+def _open_private(name: str, flags: int) -> int:
+    return os.open(name, flags, 0o600)
+
+
+def _link(temporary: Path, path: Path) -> None:
+    """Give a file a name that is free, or raise `FileExistsError`."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links: the rename would replace any other file
+        path.touch(0o600, exist_ok=False)
+        temporary.replace(path)
 
 
 def _sync(descriptor: int) -> None:

@@ -15,7 +15,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Final, Self
 
 from tap_jobo.clock import format_timestamp
@@ -38,7 +37,6 @@ from tap_jobo.journal.page import (
     encode_page,
 )
 from tap_jobo.journal.store import ExistsError, MissingError, Store, StoreError
-from tap_jobo.journal.write_queue import Write, WriteQueue
 from tap_jobo.sync_id import RawPage, Sync, hash_cursor
 from tap_jobo.wording import dollars, plural
 
@@ -60,9 +58,9 @@ class Journal:
         self.completed: Completed | None = None
         self.quarantined = 0  # rows, by this run
         self.is_on = store is not None
+        self.failure = ""  # why the last page is not in the journal
         if store:
             self._store = store
-            self._queue = WriteQueue(store, logger)
 
     def prepare(self) -> None:
         """Check that the journal can be written. Raises `JournalError` if it cannot be."""
@@ -239,7 +237,7 @@ class Journal:
         return self._contents.credits(kept) if kept else 0
 
     def begin(self, sync: Sync, now: datetime) -> Sync:
-        """Write a sync under a number of its own, before its first request. Raises as `put`."""
+        """Write a sync under a number of its own, before its first request."""
         if not self.is_on or sync.number:
             return sync
         self._highest += 1
@@ -247,7 +245,9 @@ class Journal:
         start = replace(sync, started_at=None, cursor=None, rows=0, pages=0)
         kept = JournaledSync(self._key.name, start, self._run, format_timestamp(now))
         self._syncs[sync.number] = kept
-        self._write(Write(kept.name, kept.content, partial(self._verify_newest, kept)))
+        with self._usable():
+            self._create(kept.name, kept.content)
+            self._verify_newest(kept)
         return sync
 
     def find(self, sync: Sync) -> JournaledPage | None:
@@ -289,7 +289,7 @@ class Journal:
         )
 
     def put(self, sync: Sync, raw: RawPage) -> JournaledPage:
-        """Write a page that was just billed. If that fails, it waits in memory."""
+        """Write a page that was just billed. If that fails, `check_written` raises."""
         kept, number = self._syncs.get(sync.number), sync.pages + 1
         before = kept.total if kept else 0
         total = raw.cost + (self.credits_of(sync) if before is None else before)
@@ -304,11 +304,25 @@ class Journal:
         )
         if kept:
             kept.total = total
-            kept.pages.add(number)
-            name = kept.page_name(number)
-            verify = partial(self._verify_present, kept, name)
-            self._write(Write(name, encode_page(header, raw.body), verify, raw.cost))
+            try:
+                self._create(kept.page_name(number), encode_page(header, raw.body))
+                self._verify_present(kept, kept.page_name(number))
+                kept.pages.add(number)
+            except StoreError as error:
+                self.failure = (
+                    f"The page {kept.page_id(number)}, worth {dollars(raw.cost)}, could not be "
+                    f"written to the journal {self._store.location} ({error}). "
+                )
         return JournaledPage(f"{sync.id}.{number}", header, raw.body, raw)
+
+    def check_written(self) -> None:
+        """Raise `JournalError` if a page that is delivered could not be written."""
+        if self.failure:
+            raise JournalError(
+                f"{self.failure}Its rows were emitted, and the run ends. If the target has not "
+                "stored them, they are billed again. Make room, or change journal_dir, and run "
+                "again."
+            )
 
     def quarantine(self, rows: Sequence[bytes], reason: str = "") -> None:
         """Keep raw rows that cannot be delivered; the reason is part of their names."""
@@ -331,17 +345,11 @@ class Journal:
             with suppress(StoreError):  # a later run reads its pages again and ends it
                 self._store.replace(kept.name, kept.content)
 
-    def close(self) -> None:
-        """Try once more to write what waits."""
-        if self.is_on:
-            self._write()
-            self._queue.report_waiting()
-
     # The fence
 
-    def _write(self, *writes: Write) -> None:
+    def _create(self, name: str, content: bytes) -> None:
         try:
-            self._queue.write(*writes)
+            self._store.create(name, content)
         except ExistsError as error:
             raise self._fenced(f"has written {error}") from None
 

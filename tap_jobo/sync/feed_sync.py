@@ -78,8 +78,6 @@ class FeedSync:
             self.report.is_complete = True
         except BudgetReachedError as reached:
             self._logger.warning("%s", reached)
-        finally:
-            self.journal.close()
 
     def _first_sync(self) -> Sync:
         """Return the sync that the run starts with, and forget what has arrived."""
@@ -166,6 +164,7 @@ class FeedSync:
         skipped = len(page.items) - len(records)
         self.report.count_page(len(page.items), skipped, is_replayed=billed.raw is None)
         self.finish_page(self.state)
+        self.journal.check_written()
         if not page.has_more:
             self._report_missing_rows(sync)
             return self._following(sync, billed)
@@ -221,8 +220,9 @@ class FeedSync:
         return self.journal.resume(self.start.restarted(sync), None)
 
     def _ways_out(self, page: JournaledPage) -> str:
-        if not self.journal.is_on:
-            return "The state is unchanged, so the next run fetches and pays for the page again"
+        if not self.journal.is_on or self.journal.failure:
+            then = "The state is unchanged, so the next run fetches and pays for the page again"
+            return f"{self.journal.failure}{then}"
         price = page.header.credits or self.start.batch_size * self._spec.list_price
         return (
             f"The page stays in the journal as {page.name}, and the state is unchanged. Upgrade "

@@ -1,13 +1,15 @@
-"""A journal that is damaged or cannot be used: what ends a run, what waits, and what each costs."""
+"""A journal that is damaged or cannot be used: what ends a run, and what it costs."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from jobo_sandbox import Fault, Sandbox
 from tests.journal.helpers import (
     damage,
     header,
@@ -18,8 +20,9 @@ from tests.journal.helpers import (
     rewrite,
     run_unprivileged,
 )
-from tests.support import Tap, complaint, execute
+from tests.support import Run, Tap, complaint, execute
 from tests.support.crash import cut_in_request, rows_billed_twice, run_meanwhile
+from tests.support.jobs import tap_of
 
 # A damaged page ends its stream before anything of it is billed
 
@@ -126,19 +129,47 @@ def test_an_unusable_journal_ends_the_run(
     assert not tap.sandbox.ledger
 
 
-# What cannot be written waits
+# A page that cannot be written is delivered, and ends the run
 
 
-def test_a_disk_that_stays_full_costs_a_warning_and_names_the_risk(tap: Tap, folder: Path) -> None:
-    limited = ["sh", "-c", 'ulimit -f 2; exec "$@"', "sh", *tap.command()]  # two blocks a file
-    run = execute(limited, tap.environment())
-    assert run.returncode == 0, run.stderr
-    assert len(run.ids) == 120
-    first, last = run.lines("WARNING")
-    assert "cannot be written" in first
-    assert "The run continues" in first
-    assert "3 pages, worth $6.00, may be billed again" in last
+def run_on_full_disk(tap: Tap, **given: Any) -> Run:
+    """Run where no file may have more than two blocks: none can hold a page."""
+    limited = ["sh", "-c", 'ulimit -f 2; exec "$@"', "sh", *tap.command(**given)]
+    return execute(limited, tap.environment())
+
+
+def test_a_page_that_cannot_be_written_is_delivered_and_ends_the_run(
+    tap: Tap, folder: Path
+) -> None:
+    run = run_on_full_disk(tap)
+    line = complaint(run)
+    assert re.search(r"The page \w+\.1, worth \$2\.50, could not be written to the journal", line)
+    assert str(folder) in line
+    assert "If the target has not stored them, they are billed again. Make room" in line
+    assert run.lines("WARNING") == []
+    assert len(run.ids) == run.bookmark["scan"]["rows"] == tap.sandbox.rows_billed == 50
     assert pages(folder) == []
+    again = tap.run(state=run.state)
+    assert again.returncode == 0, again.stderr
+    assert len({*run.ids, *again.ids}) == tap.sandbox.rows_billed == 120
+    assert tap.run(state=again.state).lines("WARNING") == []
+
+
+def test_a_page_that_cannot_be_written_ends_the_run_of_other_streams_too(tmp_path: Path) -> None:
+    with Sandbox(size=20, jobs=30, seed=2) as sandbox:
+        run = run_on_full_disk(tap_of(sandbox, tmp_path, "jobs", "career_sites"))
+        assert "could not be written" in complaint(run)
+        assert len(run.ids) == 20
+        assert len(sandbox.feed_requests) == 1
+        assert run.bookmark["completed_scan"]  # it was the last page of its sync
+
+
+def test_a_page_that_is_neither_understood_nor_written_is_reported_as_both(tap: Tap) -> None:
+    tap.sandbox.faults.add(Fault(replace=lambda body: {**body, "has_more": "maybe"}))
+    line = complaint(run_on_full_disk(tap))
+    assert "has_more" in line
+    assert "could not be written to the journal" in line
+    assert "the next run fetches and pays for the page again" in line
 
 
 def test_a_folder_that_vanishes_ends_the_run_before_its_next_request(

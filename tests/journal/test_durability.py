@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,7 @@ from tap_jobo.journal.page import (
     decode_page,
     encode_page,
 )
-from tap_jobo.journal.store import StoreError
+from tap_jobo.journal.store import ExistsError, StoreError
 
 _KILLS = """
 import os, signal, sys
@@ -53,7 +54,7 @@ CONTENT = b"content" * 10_000
 HEADER = PageHeader("r", "", "2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z", 50, 50)
 
 
-def test_a_kill_at_any_instant_leaves_a_page_or_a_part_of_it(tmp_path: Path) -> None:
+def test_a_kill_at_any_instant_leaves_a_whole_page_or_none(tmp_path: Path) -> None:
     run = subprocess.run(
         [sys.executable, "-c", _KILLS, str(tmp_path)], capture_output=True, check=True, timeout=60
     )
@@ -62,28 +63,27 @@ def test_a_kill_at_any_instant_leaves_a_page_or_a_part_of_it(tmp_path: Path) -> 
     left = []
     for number in range(instants):
         file = tmp_path / str(number) / PAGE
-        content = file.read_bytes() if file.exists() else None
-        assert content is None or CONTENT.startswith(content)
-        left.append(None if content is None else len(content))
-    assert {None, 0, len(CONTENT)} == {*left}
+        left.append(file.read_bytes() if file.exists() else None)
+    assert {None, CONTENT} == {*left}
 
 
 def test_a_page_and_its_folders_are_synced_in_their_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "journal" / PAGE
-    synced: list[tuple[int, int]] = []
+    synced: list[tuple[int, bool]] = []
 
     def record(descriptor: int) -> None:
-        synced.append((os.fstat(descriptor).st_ino, file.stat().st_size if file.exists() else 0))
+        synced.append((os.fstat(descriptor).st_ino, file.exists()))
+        assert not stat.S_ISREG(os.fstat(descriptor).st_mode) or os.fstat(descriptor).st_size
 
     monkeypatch.setattr(module, "_sync", record)
     Folder(tmp_path / "journal").create(PAGE, CONTENT)
     (folder, key, top, root, parent, *_) = (each.stat().st_ino for each in file.parents)
     assert synced == [
-        *((new, 0) for new in (parent, root, top, key)),  # each new folder, in the one above it
-        (file.stat().st_ino, len(CONTENT)),
-        (folder, len(CONTENT)),
+        *((new, False) for new in (parent, root, top, key)),  # each new folder, in the one above
+        (file.stat().st_ino, False),  # before it gets its name
+        (folder, True),
     ]
 
 
@@ -93,9 +93,6 @@ def test_a_write_that_fails_leaves_no_file(
 ) -> None:
     store = Folder(tmp_path)
     store.create("v1/key/000001/sync.json", b"{}")
-
-    def fail(*_: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     real_open = os.open
 
@@ -115,6 +112,37 @@ def test_a_write_that_fails_leaves_no_file(
     assert store.list("v1") == ["v1/key/000001/sync.json"]
     store.create(PAGE, CONTENT)
     assert store.read(PAGE) == CONTENT
+
+
+def fail(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_failed_write_that_cannot_be_removed_keeps_no_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would look like a page of another run."""
+    store = Folder(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "_sync", fail)
+        patched.setattr(Path, "unlink", fail)
+        with pytest.raises(StoreError):
+            store.create(PAGE, CONTENT[:100])
+    store.create(PAGE, CONTENT)
+    assert store.read(PAGE) == CONTENT
+
+
+def test_a_file_system_without_links_keeps_names_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "link", fail)
+    store = Folder(tmp_path)
+    for _ in range(2):
+        store.create(PAGE, CONTENT)
+    with pytest.raises(ExistsError):
+        store.create(PAGE, b"another")
+    assert store.read(PAGE) == CONTENT
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["000001.page"]
 
 
 def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path: Path) -> None:

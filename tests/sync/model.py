@@ -195,6 +195,7 @@ class FaultyStore:
         cursors: The hash of the cursor of each page ever created, by its name.
         removed: The hashes of the cursors of pages that were removed.
         is_page_in_flight: Whether a page is billed and not yet stored.
+        unwritten: The hashes of the cursors of pages that could not be stored.
         unsynced: How to undo the removals that a power failure may take back.
         oldest_kept: Pages that came since then must not be removed.
     """
@@ -210,6 +211,7 @@ class FaultyStore:
         self.cursors: dict[str, str] = {}
         self.removed: set[str] = set()
         self.is_page_in_flight = False
+        self.unwritten: set[str] = set()
         self.unsynced: list[Callable[[], object]] = []
         self.oldest_kept: datetime | None = None
 
@@ -225,11 +227,13 @@ class FaultyStore:
             self._tear(name, content)
             raise CrashError
         if self.is_full:
-            self.is_page_in_flight = False  # it waits
+            if name.endswith(".page"):
+                self.unwritten.add(decode_header(content).cursor)
+                self.is_page_in_flight = False  # it is delivered all the same
             raise StoreError("no room")
         if name.endswith(".page"):
             self.cursors[name] = decode_header(content).cursor
-            self.is_page_in_flight = False  # it waits if it cannot be written
+            self.is_page_in_flight = False
         self.inner.create(name, content)
         self._may_crash()
 
@@ -278,7 +282,8 @@ class FaultyStore:
         if self.folder:
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content[: len(content) * (len(self.cursors) % 5) // 5])
+            torn = path.with_name(f"{path.name}.0.tmp")
+            torn.write_bytes(content[: len(content) * (len(self.cursors) % 5) // 5])
 
 
 def drop_pages(store: FaultyStore, message: str) -> list[str]:
@@ -394,12 +399,6 @@ class OneRun:
             yield
             self.world.store.step = self._step
         self.is_complete = self._report.is_complete
-
-    @property
-    def waiting(self) -> list[str]:
-        """The hashes of the cursors of the pages that were billed and are not stored."""
-        waiting = self.journal._queue._waiting if hasattr(self, "journal") else ()
-        return [decode_header(each.content).cursor for each in waiting if ".page" in each.name]
 
     # In place of the reader and the client.
 

@@ -251,7 +251,7 @@ class Promises(RuleBasedStateMachine):
                 self.may_bill_again.add(self.api.pages[-1][0])
         except (ApiError, ClockError, FormatError, JournalError, StateError) as error:
             advice = error
-        self.may_bill_again |= {*run.waiting}
+        self.may_bill_again |= self.store.unwritten
         self.store.is_page_in_flight = False
         self.store.oldest_kept = None
         self.store.step = lambda: False
@@ -265,7 +265,7 @@ class Promises(RuleBasedStateMachine):
             self.settings = replace(self.settings, on_missing_state="error")
         return advice is None
 
-    def _follow(self, advice: TapJoboError) -> None:
+    def _follow(self, advice: TapJoboError) -> None:  # noqa: C901
         """Do what an error asks the user to do."""
         text = str(advice)
         if isinstance(advice, ClockError):
@@ -289,6 +289,9 @@ class Promises(RuleBasedStateMachine):
         elif isinstance(advice, StateError) and "on_filter_change" in text:
             assert self.settings.on_filter_change == "error"
             self.settings = replace(self.settings, on_filter_change="resync")
+        elif isinstance(advice, JournalError):  # the bucket's response got lost
+            assert self.is_in_bucket
+            assert re.search("could not be written|cannot be used", text)
         elif isinstance(advice, StateError):
             assert "is in the future" in text
             assert self.api.date_skew
