@@ -1,7 +1,6 @@
 """The command line: the SDK's, with every expected error reported as one line."""
 
 import logging
-import signal
 import sys
 
 import click
@@ -31,8 +30,6 @@ def run() -> None:
     except click.ClickException as error:
         click.echo(f"Error: {without_key(error.format_message())}", err=True)
         sys.exit(error.exit_code)
-    except click.Abort:
-        sys.exit(128 + signal.SIGINT)
     except Exception:  # noqa: BLE001 - a bug: its traceback goes through the redacting log
         _end_log("This is a bug in tap-jobo. Please report it.", exc_info=True)
     sys.exit(1)

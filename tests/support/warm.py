@@ -146,9 +146,9 @@ def _become(
     program = arguments[0]
     try:
         if program == "tap-jobo":
-            from tap_jobo.cli import run  # noqa: PLC0415 - loaded already, by the server alone
+            from tap_jobo.__main__ import main  # noqa: PLC0415 - as the installed command
 
-            run()
+            main()
         elif program == "-c":
             exec(sys.argv.pop(1), {"__name__": "__main__"})
         elif program.endswith(".py"):
