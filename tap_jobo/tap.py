@@ -88,7 +88,7 @@ class TapJobo(CommandLine):
 
     @override
     def setup_mapper(self) -> None:
-        """Set up the maps of selected streams, whose catalog is complete.
+        """Set up the maps of selected streams, whose catalog is complete. Discovery has no maps.
 
         The SDK would refuse each map of another stream, because its schema has no field.
         """
@@ -96,6 +96,12 @@ class TapJobo(CommandLine):
         selected = [name for name, stream in self.streams.items() if stream.selected]
         fields = {name: stream.schema["properties"] for name, stream in self.streams.items()}
         check_names(fields, self.input_catalog, maps)
+        if not selected:
+            raise ConfigError(
+                f"No stream is selected. Select one or more of {', '.join(self.streams)}. With "
+                "Meltano, check their spelling in 'select', or run `meltano select tap-jobo "
+                "career_sites '*'`."
+            )
         try:
             self.mapper = PluginMapper(plugin_config=dict(self.config), logger=self.logger)
             self.mapper.register_raw_streams_from_catalog(
@@ -108,11 +114,6 @@ class TapJobo(CommandLine):
             for stream_map in self.mapper.stream_maps.setdefault(name, [removed]):
                 # Older targets refuse it; the SDK adds it, and an old catalog may hold it.
                 stream_map.transformed_schema.pop("$schema", None)
-        if not selected:
-            self.logger.warning(
-                "No stream is selected, so nothing is read. Select one, such as career_sites (with "
-                "Meltano: `meltano select tap-jobo career_sites '*'`)."
-            )
 
     @override
     def load_state(self, state: dict[str, Any]) -> None:

@@ -101,8 +101,7 @@ class CommandLine(Tap):
         streams = self.run.read_streams()
         if not streams:
             raise ConfigError(
-                "There is nothing to test: the catalog selects no stream, or stream_maps removes "
-                "all that it selects."
+                "There is nothing to test, because 'stream_maps' removes every selected stream."
             )
         return streams
 

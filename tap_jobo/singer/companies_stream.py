@@ -60,6 +60,7 @@ class CompaniesStream(JoboStream):
         return bool(self.config.get("company_ids") or self.config.get("company_ids_file"))
 
     @property
+    @override
     def is_following(self) -> bool:
         """Whether the profiles of the feed's companies are read along with the feed."""
         return bool(self.is_read and self.leader and self.leader.is_read)
@@ -127,7 +128,7 @@ class CompaniesStream(JoboStream):
     def summarize(self) -> None:
         """Log how many profiles were read, unless `career_sites` does because it is followed."""
         self._progress.close()
-        if self.has_explicit_ids:
+        if self.has_explicit_ids and (self.profiles.done or not self.has_failed):
             self.log_summary(is_complete=self._is_complete)
 
     def log_summary(self, *, is_complete: bool) -> None:

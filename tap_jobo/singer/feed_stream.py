@@ -155,8 +155,9 @@ class FeedStream(JoboStream):
     @override
     def summarize(self) -> None:
         """Log the sync's summary, and that of the profiles that were read along."""
-        log_figures(self.metrics_logger, self.name, self._report.finish())
-        if self._follower and self._follower.is_following:
+        figures = self._report.finish(has_failed=self.has_failed)
+        log_figures(self.metrics_logger, self.name, figures)
+        if figures and self._follower and self._follower.is_following:
             self._follower.log_summary(is_complete=self._report.is_complete)
 
     # What the sync is made of

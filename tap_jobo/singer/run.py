@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from singer_sdk.metrics import get_metrics_logger
-
 from tap_jobo.api.api_clock import ApiClock, read_api_clock
 from tap_jobo.api.budget import Budget
 from tap_jobo.api.client import ApiSession, Client
@@ -21,7 +19,6 @@ from tap_jobo.journal.contents import journal_key
 from tap_jobo.journal.folder import Folder, RunLock
 from tap_jobo.journal.journal import Journal
 from tap_jobo.signals import ShutdownSignal
-from tap_jobo.singer.metric_lines import RequestMetrics
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync_id import Filters
 
@@ -70,6 +67,13 @@ class RunContext:
             stream.check_selection()
         return [each for each in self.streams if each.is_read]
 
+    def add_failure(self, stream: Any, error: TapJoboError) -> None:
+        """Record that a stream has failed. Log it if others follow: the run may be killed there."""
+        self.failures.append((stream.name, error))
+        last = [each for each in self.read_streams() if not each.is_following][-1]
+        if stream is not last:
+            self._logger.error("%s failed: %s The run continues.", stream.name, error)
+
     def raise_failures(self) -> None:
         """Raise if a stream has failed although the run went on: an error that names each one."""
         if len(self.failures) == 1:
@@ -87,14 +91,7 @@ class RunContext:
     @cached_property
     def session(self) -> ApiSession:
         """The one HTTP session."""
-        session = ApiSession(self.url)
-        session.hooks["response"].append(self.request_metrics.add)
-        return session
-
-    @cached_property
-    def request_metrics(self) -> RequestMetrics:
-        """Counts the requests of all streams."""
-        return RequestMetrics(get_metrics_logger())
+        return ApiSession(self.url)
 
     @cached_property
     def feed_client(self) -> Client:

@@ -49,7 +49,9 @@ class JoboStream(RESTStream[Any]):
         self._run = run
         self._writer = cast("StdoutWriter", tap.message_writer)
         self._record_counter = RecordCounter(self.name, self._end_sync)
+        self._sync_timer = super().get_sync_timer()
         self._is_wanted = self.selected_by_default
+        self._is_begun = False
         self.primary_keys: Sequence[str] = ("id",)
 
     @override
@@ -85,12 +87,14 @@ class JoboStream(RESTStream[Any]):
         if not self.is_read:
             self.report_unread()
             return
+        self._is_begun = True
         try:
             yield from self.read()
         except TapJoboError as error:
             if error.ends_run:
                 raise
-            self._run.failures.append((self.name, error))
+            self._sync_timer.tags[metrics.Tag.STATUS] = metrics.Status.FAILED
+            self._run.add_failure(self, error)
 
     @abstractmethod
     def sample(self, limit: int) -> Iterator[Row]:
@@ -125,6 +129,11 @@ class JoboStream(RESTStream[Any]):
     def is_read(self) -> bool:
         """Whether a run reads the stream."""
         return self.selected and not self.is_mapped_out
+
+    @property
+    def is_following(self) -> bool:
+        """Whether the stream is read along with another, and not by itself."""
+        return False
 
     @property
     @override
@@ -194,6 +203,11 @@ class JoboStream(RESTStream[Any]):
         return self._record_counter
 
     @override
+    def get_sync_timer(self) -> metrics.Timer:
+        """Return the timer of the sync, whose METRIC line says whether it succeeded."""
+        return self._sync_timer
+
+    @override
     def log_sync_costs(self) -> None:
         """Raise if a stream has failed: the SDK calls this when all streams are synced."""
         self._run.raise_failures()
@@ -202,12 +216,16 @@ class JoboStream(RESTStream[Any]):
         """Write the tap's state, after all records before it."""
         self._writer.write_message(StateMessage(value=self.tap_state))
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether the sync has ended with an error."""
+        return self._sync_timer.tags.get(metrics.Tag.STATUS) == metrics.Status.FAILED
+
     def _end_sync(self) -> None:
         try:
             self._writer.flush()
         finally:
-            self._run.request_metrics.log_count(self.name, str(self.path))
-            if self.is_read and not self.is_test:
+            if self._is_begun:
                 self.summarize()
 
     # The private hooks of the SDK. `tests/singer/test_sdk.py` fails if the SDK changes one.

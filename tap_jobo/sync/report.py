@@ -68,9 +68,14 @@ class Report:
         self._replayed += rows if is_replayed else 0
         self.show_progress()
 
-    def finish(self) -> dict[str, int | None]:
-        """Remove the progress bar, log the summary, and return the figures for METRIC lines."""
+    def finish(self, *, has_failed: bool) -> dict[str, int | None]:
+        """Remove the progress bar, log the summary, and return the figures for METRIC lines.
+
+        A sync that failed before anything was read or billed has none.
+        """
         self._progress.close()
+        if has_failed and not (self._pages or self.cost.credits):
+            return {}
         balance = self.budget.balance
         self.logger.info(
             "Summary: %s: %s; sync %s.%s",

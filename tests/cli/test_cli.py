@@ -37,6 +37,21 @@ from tap_jobo.cli import run
 run()
 """
 
+INTERRUPTED = """
+import os, signal, sys
+from importlib.abc import MetaPathFinder
+
+class Interrupt(MetaPathFinder):
+    def find_spec(self, name, *_):
+        if name == "singer_sdk":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+from tap_jobo.__main__ import main
+
+main()
+"""
+
 DISCOVER = """
 import contextlib, io, json, sys
 from tap_jobo.cli import run
@@ -106,6 +121,13 @@ class TestModule:
         loaded = subprocess.check_output(command, env=environment(tmp_path), cwd=tmp_path)
         assert json.loads(loaded) == []
 
+    def test_interrupt_while_modules_are_loaded(self, tmp_path: Path) -> None:
+        command = [sys.executable, "-c", INTERRUPTED]  # which `execute` starts warm
+        run = subprocess.run(
+            command, env=environment(tmp_path), capture_output=True, text=True, check=False
+        )
+        assert (run.returncode, run.stdout, run.stderr) == (130, "", "")
+
     def test_it_is_the_command(self, tap: Tap) -> None:
         module = [sys.executable, "-m", "tap_jobo"]
         run = execute([*module, *tap.command()[1:]], tap.environment())
@@ -164,7 +186,9 @@ class TestTestMode:
         assert "companies needs career_sites" in complaint(tap.run("--test", catalog=catalog))
 
         catalog = selecting(catalog, companies=False)
-        assert "There is nothing to test" in complaint(tap.run("--test", catalog=catalog))
+        assert "No stream is selected" in complaint(tap.run("--test", catalog=catalog))
+        line = complaint(tap.run("--test", stream_maps={"career_sites": None}))
+        assert line.startswith("There is nothing to test, because 'stream_maps' removes every")
         assert sandbox.credits_billed == 0
 
     def test_schemas_are_those_that_every_target_takes(self, tap: Tap, sandbox: Sandbox) -> None:

@@ -11,7 +11,6 @@ from tests.support import Tap
 OF_THE_SDK = {
     metrics.Metric.RECORD_COUNT,
     metrics.Metric.SYNC_DURATION,
-    metrics.Metric.HTTP_REQUEST_COUNT,
 }
 
 

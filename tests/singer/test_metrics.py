@@ -1,11 +1,13 @@
-"""Metrics and summaries: the SDK's of HTTP requests, and counts of rows that were written."""
+"""METRIC lines and summaries, also of streams that fail."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from jobo_sandbox import Fault, Sandbox
-from tests.support import Run, Tap, discover
+from tests.support import Run, Tap, complaint, discover
 from tests.support.companies import ids_of, selecting
 
 
@@ -13,21 +15,34 @@ def _points(run: Run, metric: str) -> list[dict[str, Any]]:
     return [point for point in run.points if point["metric"] == metric]
 
 
-def test_each_request_is_timed_and_all_are_counted(tap: Tap, sandbox: Sandbox) -> None:
-    sandbox.faults.add(Fault(status=503, headers={"Retry-After": "0"}), endpoint="feed", on=2)
+def test_a_run_has_no_metrics_of_requests(tap: Tap) -> None:
     run = tap.run(env={"TAP_JOBO_LOGLEVEL": "DEBUG"})
-    assert run.returncode == 0
-    (count,) = _points(run, "http_request_count")
-    feed = "/api/career-sites/feed"
-    assert (count["value"], count["tags"]) == (4, {"stream": "career_sites", "endpoint": feed})
-    points = _points(run, "http_request_duration")
-    timed = [point for point in points if point["tags"]["endpoint"] == feed]
-    assert len(points) == len(timed) + 1  # the request that reads the API's clock
-    assert [point["tags"]["http_status_code"] for point in timed] == [200, 503, 200, 200]
-    assert [point["tags"]["status"] for point in timed] == [
-        "succeeded", "failed", "succeeded", "succeeded",
-    ]  # fmt: skip
-    assert all(point["value"] >= 0 for point in timed)
+    assert run.metrics.keys() == {
+        "record_count", "sync_duration", "jobo_credits", "jobo_credits_balance",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_stream_that_fails_has_not_succeeded(tap: Tap, sandbox: Sandbox, status: int) -> None:
+    """401 ends the run, and 403 the stream."""
+    sandbox.faults.add(Fault(status=status, times=None), endpoint="feed", on=2)
+    run = tap.run()
+    assert str(status) in complaint(run)
+    (duration,) = _points(run, "sync_duration")
+    assert duration["tags"]["status"] == "failed"
+    assert "50 rows in 1 page" in run.summaries["career_sites"]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_start_that_fails_has_no_summary(tap: Tap, sandbox: Sandbox, status: int) -> None:
+    catalog = selecting(discover(), companies=True)
+    sandbox.faults.add(Fault(status=status, times=None), endpoint="feed")
+    run = tap.run(catalog=catalog)
+    assert str(status) in complaint(run)
+    assert run.summaries == {}
+    run = tap.run(catalog=catalog, state={"bookmarks": {"career_sites": {"scan": 5}}})
+    assert "The state is not from this tap" in complaint(run)
+    assert run.summaries == {}
 
 
 def test_rows_of_a_page_whose_profiles_fail_are_counted(tap: Tap, sandbox: Sandbox) -> None:
@@ -37,4 +52,3 @@ def test_rows_of_a_page_whose_profiles_fail_are_counted(tap: Tap, sandbox: Sandb
     # The rows of the page were written, although its state was not: the page comes again.
     assert run.metrics["record_count"] == len(ids_of(run, "career_sites")) == 50
     assert "2,500 credits" in run.stderr
-    assert not _points(run, "http_request_duration")  # which are of level DEBUG

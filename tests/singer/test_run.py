@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import requests
 
-from jobo_sandbox import Sandbox
+from jobo_sandbox import Fault, Sandbox
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.singer.run import RunContext
 from tests.journal.helpers import damage, pages
 from tests.support import Tap, complaint, discover
 from tests.support.clock import FakeClock
 from tests.support.companies import ids_of, selecting
-from tests.support.crash import run_meanwhile
+from tests.support.crash import cut_in_request, run_meanwhile
 from tests.support.loggers import LOGGER
 
 
@@ -81,6 +81,19 @@ class TestOneStreamThatFails:
         assert "is damaged" in complaint(run)
         assert len(ids_of(run, "jobs")) == 40
         assert sandbox.credits_billed == billed + 120
+
+    def test_it_is_reported_at_once_and_at_the_end(self, tap: Tap, sandbox: Sandbox) -> None:
+        sandbox.faults.add(Fault(status=403, body={"detail": "No access."}), endpoint="feed")
+        (error,) = cut_in_request(tap, 2, billed=False).lines("ERROR")  # the one for jobs
+        assert error.startswith("career_sites failed: ")
+        assert error.endswith("The run continues.")
+        assert "(No access)" in error
+
+        sandbox.faults.add(Fault(status=403, body={"detail": "No access."}), endpoint="feed")
+        run = tap.run()
+        assert len(run.lines("ERROR")) == 1
+        assert "(No access)" in complaint(run)
+        assert len(ids_of(run, "jobs")) == 40
 
     def test_sync_that_was_ended(self, tap: Tap, sandbox: Sandbox) -> None:
         tap.catalog = selecting(both := tap.catalog, jobs=False)

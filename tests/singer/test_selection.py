@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from hashlib import md5
 from typing import Any
 
-import pytest
-
 from jobo_sandbox import Sandbox
 from tests.support import Tap, complaint, discover, entry_of, schema_message
 
@@ -52,14 +50,25 @@ def test_field_unknown_to_the_catalog_is_skipped(tap: Tap) -> None:
     assert not any("summary" in record for record in run.records)
 
 
-@pytest.mark.parametrize("way", ["deselected", "no streams", "mapped out"])
-def test_without_a_stream_no_request_is_sent(tap: Tap, sandbox: Sandbox, way: str) -> None:
-    catalogs = {"deselected": _selecting({(): False}), "no streams": {"streams": []}}
-    maps = {"career_sites": None} if way == "mapped out" else {}
-    run = tap.run(catalog=catalogs.get(way), stream_maps=maps)
+def test_no_selected_stream_is_an_error(tap: Tap, sandbox: Sandbox) -> None:
+    """Meltano ignores a misspelled stream in `select`, so nothing would be read for good."""
+    nothing: Catalog = {"streams": []}
+    for catalog in (_selecting({(): False}), nothing):
+        for args in ([], ["--test"], ["--test=schema"]):
+            run = tap.run(*args, catalog=catalog)
+            assert complaint(run) == (
+                "No stream is selected. Select one or more of career_sites, companies, "
+                "expired_jobs, jobs, managed_jobs. With Meltano, check their spelling in 'select', "
+                "or run `meltano select tap-jobo career_sites '*'`."
+            )
+            assert run.stdout == ""
+        assert tap.run("--discover", catalog=catalog).returncode == 0
+    assert sandbox.ledger == []
+
+
+def test_stream_that_maps_remove_is_not_read(tap: Tap, sandbox: Sandbox) -> None:
+    run = tap.run(stream_maps={"career_sites": None})
     assert run.returncode == 0, run.stderr
-    if way == "deselected":
-        assert "No stream is selected, so nothing is read." in run.lines("WARNING")[0]
     assert run.records == []
     assert sandbox.ledger == []
     assert not any(state["bookmarks"].get("career_sites") for state in run.states)
