@@ -253,6 +253,7 @@ def test_a_run_ends_with_a_summary_and_the_same_figures_as_metrics(tap: Tap) -> 
     assert figures == {"jobo_credits": 6_000, "jobo_credits_balance": 9_994_000}
     assert run.metrics["record_count"] == 120
     quiet = tap.run(state=run.state)  # nothing is said of what is zero
+    assert quiet.metrics.keys() == {"jobo_credits_balance", "sync_duration"}
     text = "0 rows in 1 page, 0 credits ($0.00); sync complete. Balance $9,994.00."
     assert quiet.summaries == {"career_sites": text}
 
