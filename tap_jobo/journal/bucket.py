@@ -16,6 +16,7 @@ from tap_jobo.journal.lease import Lease, describe_error, refuse_if_held, store_
 from tap_jobo.journal.store import ExistsError, MissingError
 
 if TYPE_CHECKING:
+    from obstore import GetOptions
     from obstore.store import ObjectStore, RetryConfig
 
 # Not as `client_options`: those would replace what the environment says, such as AWS_ALLOW_HTTP.
@@ -39,11 +40,12 @@ class Bucket:
         with store_errors():
             return [each["path"] for each in self._bucket.list(prefix).collect()]
 
-    def read(self, name: str) -> bytes:
-        """Return the content of an object."""
+    def read(self, name: str, size: int | None = None) -> bytes:
+        """Return the content of an object, or its first `size` bytes."""
+        options: GetOptions = {"range": (0, size)} if size else {}
         with store_errors():
             try:
-                return bytes(self._bucket.get(name).bytes())
+                return bytes(self._bucket.get(name, options=options).bytes())
             except FileNotFoundError:
                 raise MissingError(name) from None
 

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from tap_jobo.journal.page import (
+    HEADER_BYTES,
     DamagedPageError,
     JournaledPage,
     PageHeader,
@@ -82,6 +83,7 @@ class JournaledSync:
     created_at: str  # when that was (ISO 8601 UTC)
     status: str = ""  # empty, `ENDED`, or `DROPPED`
     pages: set[int] = field(default_factory=set)  # their numbers
+    last: int = 0  # the highest of them
     total: int | None = None  # what its pages have cost, None if that was not read yet
 
     @property
@@ -143,7 +145,8 @@ class Contents:
                 raw = json.loads(self._store.read(name))
                 run, created_at, status = map(raw.pop, ("run", "created_at", "status"))
                 sync = replace(Sync(**raw), number=number)
-                found[number] = JournaledSync(key, sync, run, created_at, status, pages)
+                last = max(pages, default=0)
+                found[number] = JournaledSync(key, sync, run, created_at, status, pages, last)
             except MissingError:  # what is left of a sync that was removed
                 continue
             except (ValueError, TypeError, KeyError, AttributeError):
@@ -176,16 +179,17 @@ class Contents:
     def credits(self, kept: JournaledSync, first: int = 1) -> int:
         """Return what the pages of a sync from one on have cost, as far as it can be read."""
         last = self._last_header(kept)
-        before = self._header(kept, first - 1) if first - 1 in kept.pages else None
+        before = self.header(kept, first - 1) if first - 1 in kept.pages else None
         return (last.total_credits if last else 0) - (before.total_credits if before else 0)
 
     def _last_header(self, kept: JournaledSync) -> PageHeader | None:
         pages = sorted(kept.pages, reverse=True)
-        return next(filter(None, (self._header(kept, page) for page in pages)), None)
+        return next(filter(None, (self.header(kept, page) for page in pages)), None)
 
-    def _header(self, kept: JournaledSync, page: int) -> PageHeader | None:
+    def header(self, kept: JournaledSync, page: int) -> PageHeader | None:
+        """Return the header of a page, None if it cannot be read."""
         try:
-            return decode_header(self._store.read(kept.page_name(page)))
+            return decode_header(self._store.read(kept.page_name(page), HEADER_BYTES))
         except (MissingError, StoreError, DamagedPageError):
             return None
 

@@ -65,11 +65,12 @@ class Folder:
                 if not name.endswith(_TEMPORARY)
             ]
 
-    def read(self, name: str) -> bytes:
-        """Return the content of a file."""
+    def read(self, name: str, size: int | None = None) -> bytes:
+        """Return the content of a file, or its first `size` bytes."""
         with _store_errors():
             try:
-                return (self._root / name).read_bytes()
+                with (self._root / name).open("rb") as file:
+                    return file.read(size)
             except FileNotFoundError:
                 raise MissingError(name) from None
 

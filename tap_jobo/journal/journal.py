@@ -42,7 +42,8 @@ from tap_jobo.wording import dollars, plural
 
 DISPUTED: Final = "disputed"  # why a page is in quarantine although its rows are delivered
 _KEPT_FOR: Final = timedelta(days=30)
-_MOST_DELIVERED: Final = 200  # pages that a run reads again to find out whether a feed repeats
+_MOST_DELIVERED: Final = 200  # pages that a run looks at to find out whether a feed repeats
+_MOST_READ: Final = 20_000_000  # bytes of them that it reads
 
 
 class Journal:
@@ -130,10 +131,14 @@ class Journal:
     def expire(self, now: datetime, used: Sync) -> None:
         """Warn of syncs that the run does not use; remove those that are older than 30 days."""
         line = {used.id, used.replaces} - {""}
+        before = {used.parent_id, used.replaces}  # which are delivered
         for each in self._syncs.values():  # in the order in which they began
             if not line.isdisjoint({each.sync.parent_id, each.sync.replaces}):
                 line.add(each.sync.id)
-        unused = [each for each in self._syncs.values() if each.sync.id not in line]
+        for each in reversed(self._syncs.values()):
+            if each.sync.id in before:
+                before |= {each.sync.parent_id, each.sync.replaces}
+        unused = [each for each in self._syncs.values() if each.sync.id not in line | before]
         worth = [each for each in unused if each.pages and each.sync.number > self._last_number]
         if worth:
             self._logger.warning(
@@ -253,30 +258,41 @@ class Journal:
     def find(self, sync: Sync) -> JournaledPage | None:
         """Return the sync's next page if it has been billed."""
         kept, number = self._syncs.get(sync.number), sync.pages + 1
-        if kept is None or number > max(kept.pages, default=0):
+        if kept is None or number > kept.last:
             return None
         try:
             with self._usable():
                 page = self._contents.page(kept, number)
         except DamagedPageError as error:
-            if not isinstance(error, TornPageError) or number < max(kept.pages):
+            if not isinstance(error, TornPageError) or number < kept.last:
                 raise self._damaged(kept, number, error) from None
             with self._usable():  # the page that a run was writing when it was killed
                 self._store.remove([kept.page_name(number)])
             kept.pages.discard(number)
+            kept.last = max(kept.pages, default=0)
             return None
         if page.header.cursor != hash_cursor(sync.cursor):
             raise self._damaged(kept, number, "does not follow the page before it")
         kept.total = page.header.total_credits
         return page
 
-    def delivered(self, sync: Sync) -> Iterator[JournaledPage]:
-        """Yield the last of the pages that earlier runs have delivered, as far as they are here."""
+    def delivered(self, sync: Sync) -> list[JournaledPage]:
+        """Return the first and the last pages of a sync that earlier runs have delivered.
+
+        Only the first one and the newest 20 MB are read. The others have an empty body.
+        """
         kept = self._syncs.get(sync.number)
-        for number in range(max(0, sync.pages - _MOST_DELIVERED) + 1, sync.pages + 1):
+        if not (kept and sync.pages):
+            return []
+        found, size = [], 0
+        for number in [*range(sync.pages, max(1, sync.pages - _MOST_DELIVERED), -1), 1]:
             with suppress(DamagedPageError, StoreError):
-                if kept and number in kept.pages:
-                    yield self._contents.page(kept, number)
+                if size < _MOST_READ or number == 1:
+                    found.append(self._contents.page(kept, number))
+                    size += len(found[-1].body)
+                elif header := self._contents.header(kept, number):
+                    found.append(JournaledPage(kept.page_id(number), header, b""))
+        return found[::-1]
 
     def report_replay(self, sync: Sync, page: JournaledPage) -> None:
         """Log that the pages of a sync are replayed, from its next one on."""
@@ -308,6 +324,7 @@ class Journal:
                 self._create(kept.page_name(number), encode_page(header, raw.body))
                 self._verify_present(kept, kept.page_name(number))
                 kept.pages.add(number)
+                kept.last = number
             except StoreError as error:
                 self.failure = (
                     f"The page {kept.page_id(number)}, worth {dollars(raw.cost)}, could not be "

@@ -18,6 +18,9 @@ _OPTIONS: Final[dict[int, Any]] = {
     zstd.CompressionParameter.checksum_flag: True,
 }
 
+HEADER_BYTES: Final = 1024
+"""How much of a file to read for its header, which is shorter than half of this."""
+
 
 class DamagedPageError(Exception):
     """A page cannot be read. The text completes "The page ..."."""

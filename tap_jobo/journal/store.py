@@ -29,8 +29,8 @@ class Store(Protocol):
     def list(self, prefix: str) -> list[str]:
         """Return the names of all files below a folder."""
 
-    def read(self, name: str) -> bytes:
-        """Return the content of a file. Raises `MissingError` if there is none of this name."""
+    def read(self, name: str, size: int | None = None) -> bytes:
+        """Return a file's content, or its start. Raises `MissingError` if there is no such file."""
 
     def create(self, name: str, content: bytes) -> None:
         """Write a file under a name that is free, or has this very content, or raise `ExistsError`.

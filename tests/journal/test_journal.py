@@ -177,6 +177,17 @@ def test_unused_pages_expire_after_30_days(
     assert "2 pages, worth $5.00, of career_sites that this run does not use" in warning
 
 
+def test_delivered_pages_are_not_reported_as_unused(tap: Tap) -> None:
+    """The sync that a run replayed is complete, and the one that caught it up is in progress."""
+    first = tap.run()
+    for key in first.ids[:60]:
+        tap.sandbox.world.touch(key)
+    cut = cut_in_request(tap, 2, billed=False)  # without a state
+    assert cut.bookmark["completed_scan"] == first.bookmark["completed_scan"]
+    assert cut.bookmark["scan"]["rows"] == 50
+    assert tap.run(state=cut.state).lines("WARNING") == []
+
+
 def test_pages_of_an_abandoned_sync_expire_without_a_warning(tap: Tap, folder: Path) -> None:
     """They are older than what has arrived since: nothing is lost with them."""
     state = tap.run(state=tap.run().state).state

@@ -62,6 +62,7 @@ def test_what_is_created_lasts(opens: Opens) -> None:
     opens().create("v1/career_sites-0a/000002/sync.json", b"")
     later = opens()
     assert later.read(PAGE) == content
+    assert [later.read(PAGE, size) for size in (1, 3, 1_000)] == [content[:1], content[:3], content]
     assert sorted(later.list("v1")) == [PAGE, "v1/career_sites-0a/000002/sync.json"]
     assert later.list("v1/career_sites-0a/000001") == [PAGE]
     assert later.list("v1/career_sites") == []

@@ -44,7 +44,7 @@ class Bucket:
             raise GenericError("the answer was lost")
         return {"e_tag": _e_tag(content), "version": None}
 
-    def get(self, name: str) -> Any:
+    def get(self, name: str, **_: Any) -> Any:
         meta = self.head(name)
         return SimpleNamespace(meta=meta, bytes=lambda: self.objects[name][0])
 

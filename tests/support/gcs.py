@@ -41,7 +41,12 @@ class _Gcs:
                 known = self._objects[key] = generation + 1, request.get_data(), datetime.now(UTC)
             elif known and request.method == "DELETE":
                 del self._objects[key]
-            return _response(request.method, known)
+            response = _response(request.method, known)
+            if known and request.range:
+                response.make_conditional(
+                    request, accept_ranges=True, complete_length=len(known[1])
+                )
+            return response
 
     def _list(self, prefix: str) -> Response:
         items = [

@@ -218,8 +218,8 @@ class FaultyStore:
     def list(self, prefix: str) -> list[str]:
         return self.inner.list(prefix)
 
-    def read(self, name: str) -> bytes:
-        return self.inner.read(name)
+    def read(self, name: str, size: int | None = None) -> bytes:
+        return self.inner.read(name, size)
 
     def create(self, name: str, content: bytes) -> None:
         self._may_crash()

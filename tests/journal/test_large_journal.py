@@ -1,0 +1,122 @@
+"""What a journal of many or large pages costs: reads, and time that grows with what is read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tap_jobo.clock import Clock
+from tap_jobo.journal.contents import Contents, JournalKey
+from tap_jobo.journal.folder import Folder
+from tap_jobo.journal.journal import Journal
+from tap_jobo.sync_id import RawPage, Sync
+from tests.support.loggers import LOGGER
+
+KEY = JournalKey("career_sites-0a", "career_sites", {})
+START = "2026-01-01T00:00:00.000000Z"
+NEW = Sync(id="5f0c", since=None, batch_size=50)
+
+
+class CountingStore(Folder):
+    """Notes each read: the name of the file, and the size that was asked for."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.reads: list[tuple[str, int | None]] = []
+
+    def read(self, name: str, size: int | None = None) -> bytes:
+        self.reads.append((name.rpartition("/")[2], size))
+        return super().read(name, size)
+
+
+class ManyPages(Folder):
+    """A folder that lists many pages of its one sync; each is a copy of the first."""
+
+    pages = 1
+
+    def list(self, prefix: str) -> list[str]:
+        (sync,) = (name for name in super().list(prefix) if name.endswith("sync.json"))
+        return [sync, *(self._name(sync, number) for number in range(1, self.pages + 1))]
+
+    def read(self, name: str, size: int | None = None) -> bytes:
+        return super().read(self._name(name, 1) if name.endswith(".page") else name, size)
+
+    @staticmethod
+    def _name(of: str, number: int) -> str:
+        return f"{of.rpartition('/')[0]}/{number:06}.page"
+
+
+def write(store: Folder, bodies: Sequence[bytes]) -> Sync:
+    """Journal the pages of a sync, and return it as it is after them."""
+    journal = Journal(store, KEY, LOGGER).read()
+    sync = journal.begin(NEW, Clock().now())
+    for body in bodies:
+        raw = RawPage(body, 50, {}, START, Clock().now())
+        journal.put(sync, raw)
+        sync = replace(sync, pages=sync.pages + 1, cursor="a cursor")
+    return sync
+
+
+def test_a_resumed_sync_reads_its_first_page_and_the_last_20_mb(tmp_path: Path) -> None:
+    store = CountingStore(tmp_path)
+    sync = write(store, [b" " * 1_000_000] * 40)
+    journal = Journal(store, KEY, LOGGER).read()
+    store.reads.clear()
+    delivered = journal.delivered(sync)
+    assert [page.name for page in delivered] == [f"5f0c.{number}" for number in range(1, 41)]
+    assert [bool(page.body) for page in delivered] == [True] + 19 * [False] + 20 * [True]
+    assert [bool(page.header.cursor) for page in delivered] == [False] + 39 * [True]
+    assert sum(size is None for _, size in store.reads) == 21
+    assert {size for _, size in store.reads} == {None, 1024}
+
+
+def test_a_resumed_sync_looks_at_200_pages_and_the_first(tmp_path: Path) -> None:
+    sync = write(Folder(tmp_path), [b"{}"] * 210)
+    delivered = Journal(Folder(tmp_path), KEY, LOGGER).read().delivered(sync)
+    assert [page.name for page in delivered] == [
+        f"5f0c.{number}" for number in (1, *range(11, 211))
+    ]
+
+
+def test_the_worth_of_a_sync_is_read_from_a_header(tmp_path: Path) -> None:
+    store = CountingStore(tmp_path)
+    write(store, [b"a" * 5_000] * 3)
+    contents = Contents(store)
+    (kept,) = contents.syncs(KEY.name).values()
+    store.reads.clear()
+    assert contents.credits(kept) == 150
+    assert store.reads == [("000003.page", 1024)]
+
+
+def test_a_replayed_page_costs_the_same_in_a_sync_of_any_length(tmp_path: Path) -> None:
+    """Its time is compared with that in a short sync, in which other costs prevail."""
+    store = ManyPages(tmp_path)
+    write(Folder(tmp_path), [b"{}"])
+    times: dict[int, float] = {}
+    for length in (100, 200_000):
+        store.pages = length
+        journal = Journal(store, KEY, LOGGER).read()
+        sync: Any = replace(NEW, number=1)
+        tries = []
+        for _ in range(5):
+            before = time.process_time()
+            for number in range(40):
+                assert journal.find(replace(sync, pages=number))
+            tries.append(time.process_time() - before)
+        times[length] = min(tries)
+    assert times[200_000] < 8 * times[100]
+
+
+@pytest.mark.parametrize("size", [1, 7, 1024])
+def test_a_header_that_is_cut_off_is_no_header(tmp_path: Path, size: int) -> None:
+    store = Folder(tmp_path)
+    write(store, [b"{}"])
+    (kept,) = Contents(store).syncs(KEY.name).values()
+    content = store.read(kept.page_name(1), size)
+    store.replace(kept.page_name(1), content)
+    assert bool(Contents(store).header(kept, 1)) == (size == 1024)
