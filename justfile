@@ -61,9 +61,13 @@ measure:
 targets *names:
     uv run tools/try_targets.py "$@"
 
-# measure speed and memory
+# measure speed and memory; at the pace of the API: just bench --only pace
 bench *arguments:
     uv run -m benchmarks "$@"
+
+# write what a crash costs, with the tap and without it, to the documentation
+crash-cost *arguments:
+    uv run -m benchmarks.crash_cost "$@"
 
 # build the wheel and the source distribution into dist
 build:

@@ -41,6 +41,11 @@ class Feed:
         return "jobs" if self.job_bytes else "career_sites"
 
     @property
+    def page_rows(self) -> int:
+        """The rows of a page."""
+        return 1_000 if self.job_bytes else 50
+
+    @property
     def title(self) -> str:
         """The name of the rows."""
         return f"jobs of {self.job_bytes:,} bytes" if self.job_bytes else "career sites"
@@ -69,11 +74,13 @@ class Feed:
 
     def script(self, name: str, file: str, *arguments: str, package: str = "") -> Contender:
         """Return a script of `contenders`, run in the environment of a package."""
-        jobs = ("/api/jobs/feed", "jobs", "1000")
-        which = jobs if self.job_bytes else ("/api/career-sites/feed", "career_sites", "50")
+        path = "/api/jobs/feed" if self.job_bytes else "/api/career-sites/feed"
+        which = (path, self.stream, str(self.page_rows))
         programs = self.installed(package) if package else PROGRAMS
         command = [str(programs / "python"), str(_CONTENDERS / file), self.url, *which, *arguments]
-        return Contender(name, command, env={"RUNTIME__DLTHUB_TELEMETRY": "false"})
+        return Contender(
+            name, command, env={"JOBO_API_KEY": KEY, "RUNTIME__DLTHUB_TELEMETRY": "false"}
+        )
 
     def installed(self, *packages: str) -> Path:
         """Return where the programs of an environment with these packages are, made by uv."""

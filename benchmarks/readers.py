@@ -33,9 +33,9 @@ def readers(feed: Feed, other: Path | None) -> list[Contender]:
         tap(feed, OFF, journal=False),
         *([tap(feed, "tap-jobo of the other checkout", other)] if other else []),
         feed.script("plain SDK tap", "plain_sdk_tap.py", schema),
-        _peer(feed, "dlt", "dlt_pipeline.py"),
-        _peer(feed, "airbyte-cdk", "airbyte_source.py"),
-        _peer(feed, "singer-python", "singer_python_tap.py", schema),
+        peer(feed, "dlt", "dlt_pipeline.py"),
+        peer(feed, "airbyte-cdk", "airbyte_source.py"),
+        peer(feed, "singer-python", "singer_python_tap.py", schema),
     ]
 
 
@@ -58,8 +58,11 @@ def forget(feed: Feed) -> None:
     shutil.rmtree(journal_of(feed), ignore_errors=True)
 
 
-def _peer(feed: Feed, package: str, file: str, *arguments: str) -> Contender:
-    python = str(feed.installed(package, "requests") / "python")
-    code = f"from importlib.metadata import version; print(version({package!r}))"
-    done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
-    return feed.script(f"{package} {done.stdout.strip()}", file, *arguments, package=package)
+def peer(feed: Feed, package: str, file: str, *arguments: str, note: str = "") -> Contender:
+    """Return a script in the environment of a package, named by the package and its version."""
+    python, (name, _, _) = feed.installed(package, "requests") / "python", package.partition("[")
+    code = f"from importlib.metadata import version; print(version({name!r}))"
+    command = [str(python), "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    title = f"{name} {done.stdout.strip()}{note}"
+    return feed.script(title, file, *arguments, package=package)

@@ -1,8 +1,12 @@
-"""A source of the Airbyte CDK for Python: an `HttpStream`, and messages on standard output."""
+"""A source of the Airbyte CDK for Python: an `HttpStream`, and messages on standard output.
+
+The CDK makes it a resumable full refresh, with a state after each page.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -33,7 +37,7 @@ class Feed(HttpStream):  # type: ignore[misc]
 
     def request_headers(self, **_: Any) -> Mapping[str, Any]:
         """Return the header that carries the key."""
-        return {"X-Api-Key": "key"}
+        return {"X-Api-Key": os.environ["JOBO_API_KEY"]}
 
     def request_body_json(
         self, next_page_token: Mapping[str, Any] | None = None, **_: Any
@@ -78,4 +82,4 @@ with tempfile.TemporaryDirectory() as folder:
     config, catalog = Path(folder) / "config.json", Path(folder) / "catalog.json"
     config.write_text("{}")
     catalog.write_text(json.dumps({"streams": [selected]}))
-    launch(Source(), ["read", "--config", str(config), "--catalog", str(catalog)])
+    launch(Source(), ["read", "--config", str(config), "--catalog", str(catalog), *sys.argv[5:]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import Any
 
@@ -37,7 +38,7 @@ upsert = sql.SQL("INSERT INTO {} SELECT * FROM staged ON CONFLICT (id) DO UPDATE
     table, sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(name) for name in others)
 )
 session = requests.Session()
-session.headers["X-Api-Key"] = "key"
+session.headers["X-Api-Key"] = os.environ["JOBO_API_KEY"]
 body: dict[str, object] = {"batch_size": int(size)}
 with psycopg.connect(database) as connection, connection.cursor() as cursor:
     cursor.execute(create.format(table, sql.SQL(", ").join(lines)))

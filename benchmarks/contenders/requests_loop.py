@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 import requests
 
 url, path, rows, size = sys.argv[1:5]
 session = requests.Session()
-session.headers["X-Api-Key"] = "key"
+session.headers["X-Api-Key"] = os.environ["JOBO_API_KEY"]
 body: dict[str, object] = {"batch_size": int(size)}
 while True:
     response = session.post(f"{url}{path}", json=body, timeout=120)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 import requests
@@ -12,7 +13,7 @@ from singer import Transformer
 url, path, rows, size, text = sys.argv[1:6]
 schema = json.loads(text)
 session = requests.Session()
-session.headers["X-Api-Key"] = "key"
+session.headers["X-Api-Key"] = os.environ["JOBO_API_KEY"]
 body: dict[str, object] = {"batch_size": int(size)}
 singer.write_schema(rows, schema, ["id"])
 with Transformer() as transformer:
