@@ -12,7 +12,7 @@ from typing import Final
 
 from benchmarks.feed import Feed
 from benchmarks.pipelines import BY_HAND, DLT, Pipelines
-from benchmarks.processes import measure, ratio, run_once, spread
+from benchmarks.processes import measure, measure_once, ratio, run_once, spread
 from benchmarks.readers import LOOP, OFF, OURS, journal_of, readers, tap
 from benchmarks.server import serving
 from jobo_sandbox.postgres import running_postgres
@@ -23,13 +23,16 @@ _MEGABYTE: Final = 1_000_000
 
 
 def main() -> None:
-    """Measure; all of it takes half an hour, in which the machine should do nothing else."""
+    """Measure; all of it takes an hour, in which the machine should do nothing else."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=main.__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="runs of each program (5)")
     parser.add_argument("--rows", type=int, default=20_000, help="career sites (20000)")
     parser.add_argument("--jobs", type=int, default=10_000, help="jobs (10000)")
+    parser.add_argument("--pages", type=int, default=100, help="pages at the API's pace (100)")
+    parser.add_argument("--latency", type=float, default=0.25, help="seconds of a page (0.25)")
+    parser.add_argument("--interval", type=float, default=0.5, help="between two pages (0.5)")
     parser.add_argument("--feed", choices=_FEEDS, action="append", help="measure only this feed")
-    parser.add_argument("--only", choices=("read", "load"), help="measure only this")
+    parser.add_argument("--only", choices=("read", "load", "pace"), help="measure only this")
     parser.add_argument("--other", type=Path, help="the tap-jobo of another checkout, beside ours")
     options = parser.parse_args()
     _say(f"{_machine()}; the median of {options.rounds} rounds (and the middle half of them).")
@@ -38,10 +41,12 @@ def main() -> None:
         folder.chmod(0o755)  # Postgres runs as a user of its own
         for feed in options.feed or _FEEDS:
             rows = options.jobs if _FEEDS[feed] else options.rows
-            if options.only != "load":
+            if options.only in {None, "read"}:
                 _read(folder, _FEEDS[feed], rows, options)
-            if options.only != "read":
+            if options.only in {None, "load"}:
                 _load(folder, _FEEDS[feed], rows, options.rounds)
+            if options.only in {None, "pace"}:
+                _pace(folder, _FEEDS[feed], options)
 
 
 def _read(folder: Path, job_bytes: int, rows: int, options: argparse.Namespace) -> None:
@@ -64,7 +69,7 @@ def _read(folder: Path, job_bytes: int, rows: int, options: argparse.Namespace) 
             f"| {median(timing.processor):.2f} | {rows / median(timing.seconds):,.0f} "
             f"| {median(empty[name].seconds):.2f} | {timing.memory / _MEGABYTE:.0f} MB |"
         )
-    pages = rows / (1_000 if job_bytes else 50)
+    pages = rows / feed.page_rows
     journal = [on - off for on, off in zip(full[OURS].seconds, full[OFF].seconds, strict=True)]
     _say(
         f"\nThe journal takes {median(journal) / pages * 1_000:.2f} ms per page and "
@@ -85,6 +90,33 @@ def _load(folder: Path, job_bytes: int, rows: int, rounds: int) -> None:
             f"| {name} | {spread(timing.seconds)} | {ratio(timing, timings[BY_HAND]):.2f} "
             f"| {ratio(timings[DLT], timing):.1f} | {rows / median(timing.seconds):,.0f} "
             f"| {timing.memory / _MEGABYTE:.0f} MB |"
+        )
+
+
+def _pace(folder: Path, job_bytes: int, options: argparse.Namespace) -> None:
+    """Load a feed into Postgres at the API's pace, once: most of the time is the API's."""
+    latency, interval = options.latency, options.interval
+    due = options.pages * max(latency, interval)
+    with running_postgres(folder / "postgres") as port:
+        with serving(0, job_bytes) as url:
+            empty = measure(
+                Pipelines(Feed(folder, url, job_bytes), port).at_pace(options.other), 3, 0
+            )
+        rows = options.pages * Feed(folder, "", job_bytes).page_rows
+        with serving(rows, job_bytes, latency, interval) as url:
+            feed = Feed(folder, url, job_bytes)
+            full = measure_once(Pipelines(feed, port).at_pace(options.other), rows)
+    _say(
+        f"\n{rows:,} {feed.title} into Postgres at the API's pace: {options.pages} pages, each with"
+    )
+    _say(f"{latency:g} s of latency, one every {interval:g} s at most, so {due:g} s\n")
+    _say("| | seconds | x the API's pace | start-up | x the API's pace without it |")
+    _say("|---|---|---|---|---|")
+    for name, seconds in full.items():
+        start = median(empty[name].seconds)
+        _say(
+            f"| {name} | {seconds:.1f} | {seconds / due:.2f} | {start:.1f} "
+            f"| {(seconds - start) / due:.2f} |"
         )
 
 

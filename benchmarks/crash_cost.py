@@ -208,8 +208,8 @@ def main() -> None:
             text += f"{line}\n"
         cost = options.size * sandbox.price / 1_000
     text += (
-        f"\nBilled for {options.size:,} career sites, which cost ${cost:,.2f} without a crash. Measured "
-        f"on {datetime.now(UTC):%B %-d, %Y}.\n"
+        f"\nBilled for {options.size:,} career sites, which cost ${cost:,.2f} without a crash. "
+        f"Measured on {datetime.now(UTC):%B %-d, %Y}.\n"
     )
     if not options.print:
         for page in PAGES:

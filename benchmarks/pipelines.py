@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
@@ -15,11 +16,13 @@ from benchmarks.readers import forget, journal_of, tap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from benchmarks.feed import Feed
 
 BY_HAND: Final = "by hand: `requests`, COPY, upsert"
-DLT: Final = "dlt, REST source, merge"
+DLT: Final = "dlt, the same tables: JSON columns, upsert"
+PIPE: Final = "tap \\| target-postgres"
 _DEFAULTS: Final = {"validate_records": True, "use_copy": False, "batch_size_rows": 10_000}
 """What the loader does unless it is told otherwise."""
 
@@ -38,23 +41,48 @@ class Pipelines:
 
     def all(self) -> list[Contender]:
         """Return all pipelines."""
-        feed, database = self._feed, self._database
+        defaults = self._plugin["config"] | _DEFAULTS
         return [
-            self._into_tables(feed.script(BY_HAND, "by_hand.py", feed.schema, database)),
-            self._into_tables(
-                feed.script(DLT, "dlt_pipeline.py", database, package="dlt[postgres]")
-            ),
-            self._pipe("tap \\| target-postgres", self._plugin["config"]),
-            self._pipe("the same, with the loader's defaults", self._plugin["config"] | _DEFAULTS),
+            self._by_hand(),
+            self._dlt(DLT, "json"),
+            self._dlt("dlt, its defaults: a table for each list", "defaults"),
+            self._pipe(PIPE),
+            self._pipe("the same, with the loader's defaults", settings=defaults),
             self._meltano(),
         ]
 
-    def _pipe(self, name: str, settings: Mapping[str, object]) -> Contender:
+    def at_pace(self, other: Path | None) -> list[Contender]:
+        """Return the pipelines that are measured at the API's pace.
+
+        Args:
+            other: The `tap-jobo` of another checkout, to be compared as well.
+        """
+        others = [self._pipe("the same, with the tap of the other checkout", other)]
+        return [
+            self._by_hand(),
+            self._pipe(PIPE),
+            *(others if other else []),
+            self._meltano(),
+            self._dlt(DLT, "json"),
+        ]
+
+    def _by_hand(self) -> Contender:
+        script = self._feed.script(BY_HAND, "by_hand.py", self._feed.schema, self._database)
+        return self._into_tables(script)
+
+    def _dlt(self, name: str, tables: str) -> Contender:
+        script = ("dlt_pipeline.py", self._database, tables)
+        return self._into_tables(self._feed.script(name, *script, package="dlt[postgres]"))
+
+    def _pipe(
+        self, name: str, program: Path | None = None, settings: Mapping[str, object] | None = None
+    ) -> Contender:
         programs = self._feed.installed(*self._plugin["pip_url"].split())
         url = self._database.replace(":", "+psycopg:", 1)
-        config = self._feed.write(name, {**settings, "sqlalchemy_url": url})
+        settings = {**(settings or self._plugin["config"]), "sqlalchemy_url": url}
+        config = self._feed.write(f"target of {name}", settings)
         loader = [str(programs / self._plugin["executable"]), "--config", config]
-        command = f"{shlex.join(tap(self._feed).command)} | {shlex.join(loader)}"
+        command = f"{shlex.join(tap(self._feed, program=program).command)} | {shlex.join(loader)}"
         bash = ["bash", "-o", "pipefail", "-c", command]
         return self._into_tables(Contender(name, bash))
 
@@ -66,6 +94,7 @@ class Pipelines:
             "TAP_JOBO_JOURNAL_DIR": str(journal_of(self._feed)),
             "TAP_JOBO__SELECT": f'["{self._feed.stream}.*"]',
             "TARGET_POSTGRES_SQLALCHEMY_URL": self._database.replace(":", "+psycopg:", 1),
+            "MELTANO_PYTHON": sys.executable,  # as all others
             "MELTANO_DATABASE_URI": f"sqlite:///{self._feed.folder}/meltano.db",
         }
         meltano = [str(PROGRAMS / "meltano"), "run", "tap-jobo", "target-postgres"]
@@ -86,5 +115,8 @@ class Pipelines:
     def _stored_rows(self, _output: bytes) -> int:
         count = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(self._feed.stream))
         with psycopg.connect(self._database) as database:
-            (rows,) = database.execute(count).fetchone() or (0,)
+            try:
+                (rows,) = database.execute(count).fetchone() or (0,)
+            except psycopg.errors.UndefinedTable:  # dlt makes none for no rows
+                rows = 0
         return int(rows)

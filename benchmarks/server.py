@@ -1,7 +1,9 @@
-"""A server of a feed that is never the bottleneck: `python -m benchmarks.server ROWS JOB_BYTES`.
+"""A server of a feed: `python -m benchmarks.server ROWS JOB_BYTES LATENCY INTERVAL`.
 
 It sends pages from memory, prints its address, and serves until it is ended. A job has `JOB_BYTES`;
-with 0, the rows are career sites.
+with 0, the rows are career sites. A page takes `LATENCY` seconds, and one is begun every `INTERVAL`
+seconds at most: a request that comes too early waits, so that no program needs to handle a 429.
+With 0 for both, the server is never the bottleneck.
 """
 
 from __future__ import annotations
@@ -10,8 +12,10 @@ import json
 import socketserver
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from email.utils import formatdate
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.pages import Pages
@@ -28,9 +32,10 @@ _OK: Final = (
 
 
 @contextmanager
-def serving(rows: int, job_bytes: int) -> Iterator[str]:
+def serving(rows: int, job_bytes: int, latency: float = 0, interval: float = 0) -> Iterator[str]:
     """Run the server in a process of its own and yield its address."""
-    command = [sys.executable, "-m", "benchmarks.server", str(rows), str(job_bytes)]
+    arguments = [str(each) for each in (rows, job_bytes, latency, interval)]
+    command = [sys.executable, "-m", "benchmarks.server", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment()) as server:
         try:
             assert server.stdout  # noqa: S101 - a pipe, as asked for
@@ -56,6 +61,7 @@ class _Handler(socketserver.StreamRequestHandler):
                 self.request.sendall(_NOT_FOUND % _date())
 
     def _send_page(self, request: dict[str, Any]) -> None:
+        self.server.wait()
         pages = self.server.pages
         number = int(request.get("cursor") or 0)
         left = max(self.server.rows - number * pages.size, 0)
@@ -71,9 +77,19 @@ class _Handler(socketserver.StreamRequestHandler):
 class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
 
-    def __init__(self, rows: int, job_bytes: int) -> None:
+    def __init__(self, rows: int, job_bytes: int, latency: float, interval: float) -> None:
         self.rows, self.pages = rows, Pages(job_bytes)
+        self._latency, self._interval = latency, interval
+        self._free, self._lock = 0.0, Lock()
         super().__init__(("127.0.0.1", 0), _Handler)
+
+    def wait(self) -> None:
+        """Wait as long as the API would take for a page."""
+        with self._lock:
+            now = time.monotonic()
+            begin = max(now, self._free)
+            self._free = begin + self._interval
+        time.sleep(begin + self._latency - now)
 
 
 def _date() -> bytes:
@@ -81,6 +97,7 @@ def _date() -> bytes:
 
 
 if __name__ == "__main__":
-    with _Server(int(sys.argv[1]), int(sys.argv[2])) as server:
+    rows, job_bytes, latency, interval = sys.argv[1:5]
+    with _Server(int(rows), int(job_bytes), float(latency), float(interval)) as server:
         print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)  # noqa: T201
         server.serve_forever()
