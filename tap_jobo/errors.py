@@ -54,14 +54,16 @@ class EndlessFeedError(ApiError):
 
 
 class CursorRejectedError(ApiError):
-    """Jobo cannot continue the sync from this cursor (400 `Invalid cursor`, or its 409)."""
+    """Jobo cannot continue the sync from this cursor."""
 
 
 class RetriesExhaustedError(ApiError):
     """Every try got no response, or one that asks to try again later; `why` has no advice."""
 
-    def __init__(self, why: str) -> None:
-        super().__init__(f"{why}. Run again later: the next run resumes from here.")
+    def __init__(
+        self, why: str, advice: str = "Run again later: the next run resumes from here."
+    ) -> None:
+        super().__init__(f"{why}. {advice}")
         self.why = why
 
 
@@ -74,9 +76,10 @@ class UnreachableError(RetriesExhaustedError):
 class RejectedError(ApiError):
     """Jobo rejected a request with a 4xx that concerns neither key nor account."""
 
-    def __init__(self, why: str, advice: str) -> None:
+    def __init__(self, why: str, advice: str, *, names_cursor: bool) -> None:
         super().__init__(f"{why}. {advice}")
         self.why = why
+        self.names_cursor = names_cursor
 
 
 class NotFoundError(RejectedError):

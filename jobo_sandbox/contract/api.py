@@ -142,7 +142,7 @@ class Api:
         if self.credits + most > LIMIT:
             raise NotTestable(f"it could cost more than ${LIMIT / CREDITS_PER_DOLLAR:.2f} in all")
         self.credits += most  # A response that is lost may have been billed.
-        headers = {"X-Api-Key": key or self._key, "Accept-Encoding": "gzip, deflate"}
+        headers = {"X-Api-Key": key or self._key, "Accept-Encoding": "gzip"}
         try:
             response = self._session.request(
                 method,

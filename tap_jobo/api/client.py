@@ -2,7 +2,9 @@
 
 import io
 import logging
+import zlib
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -16,7 +18,7 @@ from requests.adapters import HTTPAdapter
 from typing_extensions import override
 
 from tap_jobo.api.budget import FeedCost
-from tap_jobo.api.responses import ApiResponse, require_success
+from tap_jobo.api.responses import PROXY_ADVICE, ApiResponse, require_success
 from tap_jobo.api.retry import (
     CONNECT_SECONDS,
     IDLE_SECONDS,
@@ -27,14 +29,18 @@ from tap_jobo.api.retry import (
     Retry,
 )
 from tap_jobo.clock import Clock
-from tap_jobo.errors import ApiError, BudgetReachedError, InterruptedRunError
-from tap_jobo.redaction import redact_body
+from tap_jobo.errors import ApiError, BudgetReachedError, InterruptedRunError, UnreachableError
+from tap_jobo.redaction import REPLACEMENT, redact_body
 from tap_jobo.signals import ShutdownSignal
 
 Prepare = Callable[..., PreparedRequest]
 """Builds a request from a path, its parameters, and its method (`GET` if omitted)."""
 
 _NETWORK_ERRORS: Final = (OSError, urllib3.exceptions.HTTPError)  # of requests: OSErrors
+_CERTIFICATE_ADVICE: Final = (
+    "If a proxy or firewall inspects TLS, set REQUESTS_CA_BUNDLE to a PEM file with its "
+    "certificate. Otherwise, check api_url and the proxy (HTTPS_PROXY)."
+)
 
 
 class ApiSession(requests.Session):
@@ -45,8 +51,7 @@ class ApiSession(requests.Session):
         # Do not send local requests through a proxy of the environment: it would see the key.
         self.trust_env = url.startswith("https:")
         self.auth = lambda request: request  # not what a `.netrc` file has for the host
-        # Not whatever is installed: a Zstandard body that is cut short can pass as complete.
-        self.headers["Accept-Encoding"] = "gzip, deflate"
+        self.headers["Accept-Encoding"] = "gzip"  # the one that `_decompress` reads
         for scheme in ("https://", "http://"):  # 16 is the most that companies_concurrency allows
             self.mount(scheme, HTTPAdapter(pool_maxsize=16))
 
@@ -146,15 +151,33 @@ class Client:
         )
         timeouts = (min(CONNECT_SECONDS, timeout), timeout)
         with self.session.send(request, timeout=timeouts, **settings) as response:
-            status, body = response.status_code, b""
+            status, headers, body = response.status_code, response.headers, b""
             try:
                 # Not `content`, which reads 10 kB at a time: that takes a tenth of a sync of jobs.
-                body = redact_body(b"".join(response.iter_content(1 << 20)), self.key)
-            except requests.RequestException as error:
+                body = b"".join(response.raw.stream(1 << 20, decode_content=False))
+            except _NETWORK_ERRORS as error:
                 if status < HTTPStatus.MULTIPLE_CHOICES:
                     message = "Jobo's response broke off"
                     raise FailedTryError(message, may_be_billed=True) from error
-            return ApiResponse(body, status, response.headers)
+            body, is_whole = _decompress(body, headers.get("Content-Encoding", ""))
+            if not (response.raw.chunked or response.raw.length_remaining == 0):
+                is_whole = False  # it ended with the connection
+            if location := headers.get("Location"):
+                headers["Location"] = location.replace(self.key, REPLACEMENT)
+            return ApiResponse(redact_body(body, self.key), status, headers, is_whole)
+
+
+def _decompress(data: bytes, encoding: str) -> tuple[bytes, bool]:
+    """Return a body, and whether its end has arrived, which urllib3 does not check for gzip."""
+    if "gzip" not in encoding.lower():
+        return data, encoding.lower() in ("", "identity")
+    body, is_whole = b"", False
+    with suppress(zlib.error):
+        while data:
+            is_whole, member = False, zlib.decompressobj(zlib.MAX_WBITS | 16)
+            body += member.decompress(data)
+            data, is_whole = member.unused_data, member.eof
+    return body, is_whole
 
 
 class _Body(io.BytesIO):
@@ -172,15 +195,20 @@ class _Body(io.BytesIO):
         return super().read(size)
 
 
-def _failure(request: PreparedRequest, error: Exception, *, is_sent: bool) -> FailedTryError:
+def _failure(request: PreparedRequest, error: Exception, *, is_sent: bool) -> ApiError:
     root: BaseException = error
     while isinstance(inner := root.__cause__ or root.__context__, _NETWORK_ERRORS):
         root = inner
     # The text of the errors of requests may quote the password of a proxy.
     text = type(root).__name__ if isinstance(root, requests.RequestException) else str(root)
-    cause = getattr(root, "strerror", None) or text
+    cause = str(getattr(root, "strerror", None) or text)
     if is_sent:
         return FailedTryError(f"Jobo's response was lost ({cause})", may_be_billed=True)
     host = urlsplit(request.url or "").netloc.rpartition("@")[2]
     proxy = " through the proxy" if isinstance(error, requests.exceptions.ProxyError) else ""
-    return FailedTryError(f"{host} cannot be reached{proxy} ({cause})", is_unreachable=True)
+    why = f"{host} cannot be reached{proxy} ({cause})"
+    if "certificate" in cause.lower():
+        return UnreachableError(why, _CERTIFICATE_ADVICE)
+    if proxy and "407" in cause:
+        return UnreachableError(why, PROXY_ADVICE)
+    return FailedTryError(why, is_unreachable=True)

@@ -11,7 +11,7 @@ from tap_jobo.api.budget import FeedCost
 from tap_jobo.api.client import Client, Prepare
 from tap_jobo.api.responses import parse_json
 from tap_jobo.clock import format_timestamp
-from tap_jobo.errors import ApiError
+from tap_jobo.errors import ApiError, CursorRejectedError, RejectedError
 from tap_jobo.records.values import sanitize_text
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync_id import Filters, RawPage, Sync, hash_cursor
@@ -55,12 +55,17 @@ class FeedReader:
     def fetch_page(self, sync: Sync) -> RawPage:
         """Fetch and charge a sync's next page, or raise as `Client.fetch` does."""
         started_at = format_timestamp(self.clock.earlier())
-        response = self.client.fetch(
-            self.prepare(self.spec.path, self._parameters(sync), self.spec.method),
-            rows=sync.batch_size,
-            cost=None if self.spec.is_free else self.cost,
-            envelope=(self.spec.item_key, "has_more", "next_cursor"),
-        )
+        try:
+            response = self.client.fetch(
+                self.prepare(self.spec.path, self._parameters(sync), self.spec.method),
+                rows=sync.batch_size,
+                cost=None if self.spec.is_free else self.cost,
+                envelope=(self.spec.item_key, "has_more", "next_cursor"),
+            )
+        except RejectedError as error:
+            if sync.cursor and error.names_cursor:
+                raise CursorRejectedError(error.why) from error
+            raise
         more = response.headers.get("X-Has-More", "").lower()
         return RawPage(
             body=response.body,

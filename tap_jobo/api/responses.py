@@ -14,7 +14,6 @@ from tap_jobo.api.budget import reported_credits
 from tap_jobo.api.retry import FailedTryError, retry_after
 from tap_jobo.errors import (
     ApiError,
-    CursorRejectedError,
     NotFoundError,
     RejectedError,
     UnauthorizedError,
@@ -27,21 +26,41 @@ _LATER: Final = {408, 425, 429, *range(500, 600)}
 _POSSIBLY_BILLED: Final = {502, 504, *range(520, 530), *range(101, 200)}
 """A gateway responds with these when it has lost the API's own response. A status below 200
 announces a response for which http.client does not wait."""
+PROXY_ADVICE: Final = "Check the user name and password of the proxy (HTTPS_PROXY)."
 _ADVICE: Final[Mapping[int, str]] = {
     400: "Check the filters and start_date.",
     401: "Set api_key to a valid key of your account.",
     403: "The plan or the key does not include this. Contact Jobo, or deselect the stream.",
+    407: PROXY_ADVICE,
+    422: "Check the filters and start_date.",
 }
+_GATEWAY_ADVICE: Final = (
+    "The response is an HTML page, so it comes from a gateway or firewall in front of the API. "
+    "Check api_url, the proxy, and the network, or contact Jobo."
+)
+_CURSOR_STATUSES: Final = {400, 404, 409, 410, 422}
+_SAYS: Final = ("detail", "message", "title", "error")
+_TITLE: Final = re.compile("<title[^>]*>([^<]*)", re.IGNORECASE)
 _MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 @dataclass(frozen=True, slots=True)
 class ApiResponse:
-    """A complete response: its body is decoded, and the key in it redacted."""
+    """A response whose body is decoded; the key in it and in `Location` is redacted.
+
+    Attributes:
+        is_whole: Whether the end of the body has verifiably arrived.
+    """
 
     body: bytes
     status: int
     headers: Mapping[str, str]
+    is_whole: bool = True
+
+    @property
+    def is_html(self) -> bool:
+        """Whether the body is an HTML page. The API itself sends none, but a gateway does."""
+        return self.body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
 
 
 def require_success(response: ApiResponse, envelope: Collection[str] = ()) -> ApiResponse:
@@ -52,8 +71,9 @@ def require_success(response: ApiResponse, envelope: Collection[str] = ()) -> Ap
             return response
         message = f"Jobo responded with {status}, but without the documented JSON"
         raise FailedTryError(message, may_be_billed=True, headers=headers)
-    facts = _parse_error(response.body)
-    message = f"Jobo responded with {status}{_quote(facts)}"
+    said = _parse_error(response)
+    facts = said if isinstance(said, dict) else {}
+    message = f"Jobo responded with {status}{_quote(said)}"
     if status in _LATER | _POSSIBLY_BILLED:
         raise FailedTryError(
             message,
@@ -62,25 +82,25 @@ def require_success(response: ApiResponse, envelope: Collection[str] = ()) -> Ap
             retry_after=retry_after(status, headers, facts),
             is_rate_limit=status == HTTPStatus.TOO_MANY_REQUESTS,
         )
-    raise _refusal(status, message, facts)
+    raise _refusal(response, message, facts)
 
 
-def _refusal(status: int, message: str, facts: Facts) -> ApiError:
-    says_cursor = any("invalid cursor" in str(text).lower() for text in facts.values())
-    if (status == HTTPStatus.BAD_REQUEST and says_cursor) or (
-        status == HTTPStatus.CONFLICT and facts.get("code") == "feed_cursor_restart_required"
-    ):
-        return CursorRejectedError(message)
-    if status == HTTPStatus.PAYMENT_REQUIRED:
-        return ApiError(_top_up(message, facts))
+def _refusal(response: ApiResponse, message: str, facts: Facts) -> ApiError:
+    status = response.status
     advice = _ADVICE.get(status, "Check the setting api_url, or contact Jobo.")
-    if status == HTTPStatus.UNAUTHORIZED:
-        return UnauthorizedError(f"{message}. {advice}")
-    if status == HTTPStatus.FORBIDDEN:
-        return ApiError(f"{message}. {advice}")
     if status < HTTPStatus.BAD_REQUEST:
         advice = "To protect the key, redirects are not followed. Correct api_url."
-    return (NotFoundError if status == HTTPStatus.NOT_FOUND else RejectedError)(message, advice)
+    elif response.is_html:
+        advice = _GATEWAY_ADVICE
+    elif status == HTTPStatus.PAYMENT_REQUIRED:
+        return ApiError(_top_up(message, facts))
+    if status == HTTPStatus.UNAUTHORIZED:
+        return UnauthorizedError(f"{message}. {advice}")
+    if status in {HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.FORBIDDEN}:
+        return ApiError(f"{message}. {advice}")
+    says_cursor = b"cursor" in response.body.lower() and not response.is_html
+    error = NotFoundError if status == HTTPStatus.NOT_FOUND else RejectedError
+    return error(message, advice, names_cursor=says_cursor and status in _CURSOR_STATUSES)
 
 
 def parse_json(body: bytes, decode: Callable[[bytes], Any] = msgspec.json.decode) -> object:
@@ -94,31 +114,41 @@ def parse_json(body: bytes, decode: Callable[[bytes], Any] = msgspec.json.decode
 
 
 def _is_usable(response: ApiResponse, envelope: Collection[str]) -> bool:
-    """Whether a complete 2xx body is JSON, and a page if an envelope is expected.
+    """Whether a 2xx body is JSON, and a page if an envelope is expected.
 
-    JSON that is cut short is none: a proxy may cut a compressed body without a trace. A response
-    with a deduction is a page even without the envelope: its format has changed.
+    A response with a deduction is a page even without the envelope: its format has changed. So it
+    is if it is no JSON but whole. Otherwise, it was cut short: a proxy may do that without a trace.
     """
+    is_billed = bool(envelope and reported_credits(response.headers))
     try:
         data = parse_json(response.body, _MEMBERS.decode)  # a fifth of the time of parsing it
     except ValueError:
-        return False
+        return is_billed and response.is_whole
     has_envelope = isinstance(data, dict) and any(name in data for name in envelope)
-    return not envelope or has_envelope or bool(reported_credits(response.headers))
+    return not envelope or has_envelope or is_billed
 
 
-def _parse_error(body: bytes) -> Facts:
+def _parse_error(response: ApiResponse) -> object:
+    """Return what an error says: JSON, the title of an HTML page, text, or where it redirects."""
+    if response.status < HTTPStatus.BAD_REQUEST:
+        return response.headers.get("Location")
     with suppress(ValueError):
-        if isinstance(data := parse_json(body), dict):
-            return data
-    return {}
+        return parse_json(response.body)
+    text = response.body[:100_000].decode("utf-8", "replace")
+    return "".join(_TITLE.findall(text)[:1]) if response.is_html else text
 
 
-def _quote(facts: Facts) -> str:
-    for name in ("detail", "message", "title", "error"):
-        if isinstance(text := facts.get(name), str) and text.strip():
-            return f" ({re.sub(r'[^ -~]+', ' ', text).strip().rstrip('.')[:300]})"
-    return ""
+def _quote(said: object) -> str:
+    """Return the start of what an error says, on one line."""
+    texts: list[object] = [said]
+    if isinstance(said, dict):
+        texts = [next((said[name] for name in _SAYS if isinstance(said.get(name), str)), "")]
+        errors = said.get("errors")
+        for value in errors.values() if isinstance(errors, dict) else [errors]:
+            texts += value if isinstance(value, list) else [value]
+    line = " ".join(text for text in texts if isinstance(text, str))
+    line = re.sub(r"[^ -~]+", " ", line).strip().rstrip(".")[:300]
+    return f" ({line})" if line else ""
 
 
 def _top_up(message: str, facts: Facts) -> str:

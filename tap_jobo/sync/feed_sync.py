@@ -30,7 +30,7 @@ from tap_jobo.sync.report import Report
 from tap_jobo.sync.start import SyncStart
 from tap_jobo.sync.state import StreamState
 from tap_jobo.sync_id import Sync
-from tap_jobo.wording import dollars, plural
+from tap_jobo.wording import dollars, duration, plural
 
 _FAR_BELOW: Final = 0.8  # the share of an estimate below which rows may be missing
 
@@ -52,13 +52,13 @@ class FeedSync:
     report: Report
     check: Callable[[], None]
     finish_page: Callable[[StreamState], None]
-    received_at: datetime | None = None
+    received_at: datetime | None = None  # the last page, by the API's clock
 
     def __post_init__(self) -> None:
         self._spec = self.start.spec
         self._logger = self.start.logger
         self._guard = LoopGuard()
-        self._is_replay = False
+        self._is_replay = self._has_fetched = self._has_restarted = False
         self._is_first_sync = not self.state.has_begun
 
     def pages(self) -> Iterator[Sequence[Row]]:
@@ -104,6 +104,7 @@ class FeedSync:
         self._guard, self._is_replay = LoopGuard(), False
         sync = self.journal.begin(sync, self._now())
         for page in self.journal.delivered(sync):  # or a small budget would hide a loop
+            self.received_at = parse_timestamp(page.header.received_at)
             if seen := self.reader.revisit(sync, page.header.cursor, page.body):
                 ids = [parse_uuid(row.get("id")) for row in seen.items if isinstance(row, dict)]
                 self._detect_stall(sync, [*filter(None, ids)])
@@ -117,7 +118,9 @@ class FeedSync:
         return page
 
     def _fetch_and_journal(self, sync: Sync) -> JournaledPage:
-        return self.journal.put(sync, self.reader.fetch_page(sync))
+        raw = self.reader.fetch_page(sync)
+        self._has_fetched = True
+        return self.journal.put(sync, raw)
 
     def _parse_and_check(self, sync: Sync, billed: JournaledPage) -> tuple[Page, Sequence[Row]]:
         header = billed.header
@@ -200,11 +203,10 @@ class FeedSync:
             ) from error
 
     def _start_over(self, sync: Sync, rejection: CursorRejectedError) -> Sync:
-        if sync.cursor is None:
-            raise rejection
-        spent = dollars(sync.rows * self.report.cost.price)
+        spent, is_free = dollars(sync.rows * self.report.cost.price), self._spec.is_free
         cost = f"{plural(sync.rows, 'row')} so far for {spent}"
-        if sync.restarts:
+        why = f"{rejection}{'' if is_free or self._has_fetched else self._why_cursors_expire()}"
+        if sync.restarts and not is_free:
             drop = f"`tap-jobo-journal drop {sync.id}`, then " if self.journal.is_on else ""
             how = "a full refresh (without state)"
             if sync.since:
@@ -213,11 +215,27 @@ class FeedSync:
                     "refresh (without state), every row is billed"
                 )
             raise ApiError(
-                f"{rejection}. The sync has already started over once, so it ends. To start over "
+                f"{why}. The sync has already started over once, so it ends. To start over "
                 f"again and be billed again for the {cost}, run {drop}{how}."
             ) from rejection
-        self._logger.warning("%s. The sync starts over. Jobo bills the %s again.", rejection, cost)
+        if self._has_restarted:
+            raise ApiError(
+                f"{why}. The sync has already started over once in this run, so the stream ends. "
+                "Run again later: the next run starts over."
+            ) from rejection
+        self._has_restarted = is_free
+        then = "The rows are free" if is_free else f"Jobo bills the {cost} again"
+        self._logger.warning("%s. The sync starts over. %s.", why, then)
         return self.journal.resume(self.start.restarted(sync), None)
+
+    def _why_cursors_expire(self) -> str:
+        """Return the advice if the first request of a run finds the cursor rejected."""
+        then = self.received_at  # in the journal, which may be off
+        age = f" {duration((self._now() - then).total_seconds())} ago" if then else ""
+        return (
+            f". The cursor is from an earlier run{age}. A cursor may expire between runs, so let "
+            "one run finish the sync: raise max_credits for it"
+        )
 
     def _ways_out(self, page: JournaledPage) -> str:
         if not self.journal.is_on or self.journal.failure:

@@ -5,14 +5,22 @@ from __future__ import annotations
 import contextlib
 import gzip
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from itertools import pairwise
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
 import requests
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from requests.adapters import HTTPAdapter
 
 from tap_jobo.api.client import ApiSession
@@ -147,6 +155,18 @@ def answer(
     return handle
 
 
+def self_signed() -> bytes:
+    """A key and a certificate that no authority has signed."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "jobo.invalid")])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name)
+    builder = builder.public_key(key.public_key()).serial_number(1)
+    builder = builder.not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
+    certificate = builder.not_valid_after(datetime(2099, 1, 1, tzinfo=UTC)).sign(key, SHA256())
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return private + certificate.public_bytes(Encoding.PEM)
+
+
 class TestNotSent:
     def test_refused_connection_names_host_and_cause(
         self, api: Api, caplog: pytest.LogCaptureFixture
@@ -240,7 +260,47 @@ def test_certificates_are_verified(api: Api, monkeypatch: pytest.MonkeyPatch) ->
     assert api.cost.credits == 0
 
 
-DEDUCTED = "X-Credits-Deducted: 2500"
+def test_unknown_certificate_is_not_tried_again(api: Api, tmp_path: Path) -> None:
+    pem, tls = tmp_path / "server.pem", ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    pem.write_bytes(self_signed())
+    tls.load_cert_chain(pem)
+
+    def shake_hands(connection: socket.socket) -> None:
+        tls.wrap_socket(connection, server_side=True)
+
+    server = api.serve(shake_hands)
+    advice = "certificate verify failed.*REQUESTS_CA_BUNDLE.*proxy"
+    with pytest.raises(UnreachableError, match=advice):
+        api.fetch(server.address, "https")
+    assert server.connections == 1
+    assert api.cost.credits == 0
+
+
+def test_missing_certificate_bundle_is_not_tried_again(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.session.trust_env = True
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such.pem")
+    with pytest.raises(UnreachableError, match=r"invalid path: /no/such\.pem.*REQUESTS_CA_BUNDLE"):
+        api.fetch("jobo.invalid", "https")
+    assert api.clock.passed == 0
+
+
+def test_proxy_that_wants_a_password_is_not_tried_again(api: Api) -> None:
+    def refuse(connection: socket.socket) -> None:
+        connection.recv(65_536)
+        connection.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+
+    proxy = api.serve(refuse)
+    api.session.proxies = {"https": f"http://{proxy.address}"}
+    with pytest.raises(UnreachableError, match=r"through the proxy.*407.*HTTPS_PROXY"):
+        api.fetch("jobo.invalid", "https")
+    assert proxy.connections == 1
+
+
+DEDUCTED, GZIP = "X-Credits-Deducted: 2500", "Content-Encoding: gzip"
+CHEAPER = "X-Credits-Deducted: 1000"
+CHUNKED = b'4\r\n{"a\t\r\n0\r\n\r\n'
 
 
 class TestPages:
@@ -256,8 +316,15 @@ class TestPages:
             answer(b'{"rows": []}', "200 OK", DEDUCTED),
             answer(b"[1]", "200 OK", DEDUCTED),
             answer(PAGE + b"\n", is_sized=False),
+            answer(PAGE + b"<!-- cdn -->", "200 OK", DEDUCTED),
+            answer(CHUNKED, "200 OK", DEDUCTED, "Transfer-Encoding: chunked", is_sized=False),
+            answer(gzip.compress(b"tab\t") + gzip.compress(b"no"), "200 OK", DEDUCTED, GZIP),
+            answer(gzip.compress(PAGE)[:-4], "200 OK", GZIP),
         ],
-        ids=["json", "bom", "part", "nan", "206", "201", "renamed", "list", "unsized"],
+        ids=[
+            *("json", "bom", "part", "nan", "206", "201", "renamed", "list", "unsized"),
+            *("comment", "chunked text", "gzip text", "gzip of a whole page"),
+        ],
     )
     def test_body_with_the_envelope_or_a_deduction_is_returned_as_it_came(
         self, api: Api, handler: Handler
@@ -277,15 +344,26 @@ class TestPages:
             answer(b""),
             answer(b"", "204 No Content"),
             answer(PAGE[:-1], is_sized=False),
-            answer(gzip.compress(PAGE)[:-20], "200 OK", "Content-Encoding: gzip"),
-            answer(PAGE, "200 OK", "Content-Encoding: gzip"),
+            answer(CHUNKED[:-5], "200 OK", DEDUCTED, "Transfer-Encoding: chunked", is_sized=False),
+            answer(gzip.compress(PAGE)[:-20], "200 OK", GZIP),
+            answer(PAGE, "200 OK", GZIP),
             answer(b"", "502 Bad Gateway"),
             answer(b"", "504 Gateway Timeout"),
             answer(b"", "524 A Timeout Occurred"),
             answer(b"", "103 Early Hints"),
         ],
         ids=[
-            *("html", "error", "list", "empty", "204", "cut off", "cut gzip", "no gzip"),
+            *(
+                "html",
+                "error",
+                "list",
+                "empty",
+                "204",
+                "cut off",
+                "cut chunks",
+                "cut gzip",
+                "no gzip",
+            ),
             *("502", "504", "524", "103"),
         ],
     )
@@ -299,12 +377,22 @@ class TestPages:
         assert api.cost.credits == api.cost.possibly_billed == 3 * WORST_CASE
 
     @pytest.mark.parametrize(
-        ("status", "body"), [("500 Error", b""), ("503 Busy", b""), ("200 OK", b'{"career_si')]
+        "handler",
+        [
+            answer(b"", "500 Error", CHEAPER),
+            answer(b"", "503 Busy", CHEAPER),
+            answer(b'{"career_si', "200 OK", CHEAPER, is_sized=False),
+            answer(gzip.compress(PAGE)[:-20], "200 OK", CHEAPER, GZIP),
+            answer(gzip.compress(b"x") + gzip.compress(b"y")[:-1], "200 OK", CHEAPER, GZIP),
+            answer(b"no gzip", "200 OK", CHEAPER, GZIP),
+            answer(b"packed", "200 OK", CHEAPER, "Content-Encoding: br"),
+        ],
+        ids=["500", "503", "cut off", "cut gzip", "cut member", "no gzip", "brotli"],
     )
     def test_deduction_without_a_page_is_charged_as_it_is_and_tried_twice_more(
-        self, api: Api, status: str, body: bytes
+        self, api: Api, handler: Handler
     ) -> None:
-        server = api.serve(answer(body, status, "X-Credits-Deducted: 1000"))
+        server = api.serve(handler)
         with pytest.raises(ApiError, match="billed"):
             api.fetch(server.address)
         assert server.connections == 3

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Fault, Hold, Sandbox, Shape
+from tests.journal.helpers import journal_command
 from tests.support import Tap, complaint, shows_a_key
 from tests.support.jobs import tap_of
 
@@ -23,7 +24,9 @@ class TestRefusals:
             (401, "message", "api_key"),
             (403, "problem", "plan"),
             (404, "message", "api_url"),
+            (407, "text", "HTTPS_PROXY"),
             (409, "problem", "api_url"),
+            (422, "error", "filters and start_date"),
         ],
     )
     def test_error_gives_status_message_and_advice_in_one_line(
@@ -41,6 +44,14 @@ class TestRefusals:
         [
             ("<html><h1>Bad\ngateway</h1></html>", ". "),
             ({"detail": None, "title": ["x"]}, ". "),
+            (
+                "\n <!doctype html><TITLE>\nJust a moment...</title><p>title",
+                " (Just a moment). The",
+            ),
+            ("Access\tdenied. " + "x" * 5_000, " (Access denied. xxx"),
+            ('"Not on\\nyour plan."', " (Not on your plan)."),
+            ({"title": "Errors.", "errors": {"a": ["No.", 1], "b": "Nor."}}, " (Errors. No. Nor)."),
+            ({"errors": [["deep"], "Bad"]}, " (Bad)."),
             ({"detail": "First\r\nsecond\u2028third\x1b[31m " + "x" * 5_000}, " (First second "),
         ],
     )
@@ -52,6 +63,16 @@ class TestRefusals:
         assert line.startswith(f"Jobo responded with 403{quoted}")
         assert "\x1b" not in line
         assert len(line) < 1_000
+
+    def test_html_comes_from_a_gateway_whatever_its_status(
+        self, tap: Tap, sandbox: Sandbox
+    ) -> None:
+        for status in (400, 402, 403):
+            sandbox.faults.add(Fault(status=status, shape="html", body="<title>Blocked</title>"))
+            line = complaint(tap.run())
+            assert line.startswith(f"Jobo responded with {status} (Blocked). The response is an ")
+            assert "gateway or firewall" in line
+            assert not any(word in line for word in ("plan", "filters", "Top up"))
 
     def test_empty_balance_in_the_middle_keeps_the_sync(self, tap: Tap, sandbox: Sandbox) -> None:
         sandbox.error_shape, sandbox.balance = "message", 3_734
@@ -74,7 +95,7 @@ class TestRefusals:
             sandbox.faults.add(Fault(status=307, headers={"Location": location}, times=None))
             line = complaint(tap.run(env={"LOGLEVEL": "DEBUG"}))  # which never shows the key
             assert other.ledger == []
-        assert "307" in line
+        assert f"307 ({other.url}/api/career-sites/feed?key=[api_key])" in line
         assert "api_url" in line
         assert len(sandbox.feed_requests) == 1
 
@@ -158,6 +179,34 @@ class TestErrorsThatMayBeBilled:
         assert sorted(run.ids) == sorted(sandbox.world.rows())
         assert run.metrics["jobo_credits"] == 6_000 + 2 * PAGE_CREDITS
         assert "$5.00 of it possibly billed" in run.stderr
+
+
+class TestBilledPagesThatAreNotJson:
+    @pytest.mark.parametrize("junk", [b'{"career_sites": [{"name": "a\tb"}]}', b"x<!-- cdn -->"])
+    def test_it_is_kept_and_never_billed_again(
+        self, tap: Tap, sandbox: Sandbox, junk: bytes
+    ) -> None:
+        sandbox.faults.add(Fault(garbage=junk), on=2, endpoint="feed")
+        first = tap.run()
+        line = complaint(first)
+        assert "not as documented" in line
+        assert "stays in the journal" in line
+        assert len(first.ids) == 50
+        assert first.metrics["jobo_credits"] == sandbox.credits_billed == 2 * PAGE_CREDITS
+        assert complaint(tap.run(state=first.state)) == line
+        assert sandbox.credits_billed == 2 * PAGE_CREDITS
+
+        page = line.split("tap-jobo-journal drop ")[1].split("`")[0]
+        assert journal_command(tap, "drop", page, "--yes").returncode == 0
+        again = tap.run(state=first.state)
+        assert sorted(first.ids + again.ids) == sorted(sandbox.world.rows())
+
+    def test_one_without_a_deduction_is_tried_again(self, tap: Tap, sandbox: Sandbox) -> None:
+        sandbox.omit_credit_headers = True
+        sandbox.faults.add(Fault(garbage=b"x<!-- cdn -->"), on=2, endpoint="feed")
+        run = tap.run_quickly()
+        assert run.returncode == 0, run.stderr
+        assert sorted(run.ids) == sorted(sandbox.world.rows())
 
 
 class TestContradictions:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tests.support import Run, Tap
+from tests.support import Run, Tap, complaint
 from tests.support.companies import Json
 from tests.support.jobs import (
     bookmark_of,
@@ -137,6 +137,31 @@ def test_restart_stays_within_what_the_api_allows(both: Tap, hiring: Sandbox) ->
     restart = hiring.requests_to("expired_jobs")[-1].body
     assert restart.keys() == {"expired_since", "batch_size"}
     assert [line for line in run.lines("WARNING") if "starts over" in line]
+
+
+def test_rejected_cursor_restarts_once_in_each_run(alone: Tap, hiring: Sandbox) -> None:
+    now = hiring.now()
+    state = pending_of("expired_jobs", now - HOUR, now - timedelta(days=1))
+    for _ in range(2):
+        hiring.faults.add(Fault(status=422, body={"errors": {"cursor": ["No."]}}))
+        run = alone.run(state=state)
+        assert run.returncode == 0, run.stderr
+        (warning,) = (line for line in run.lines("WARNING") if "starts over" in line)
+        assert warning.endswith("(No). The sync starts over. The rows are free.")
+        state["bookmarks"]["expired_jobs"]["scan"]["restarts"] = 1
+
+
+def test_second_rejection_in_a_run_ends_the_stream(alone: Tap, hiring: Sandbox) -> None:
+    def more(body: Json) -> Json:
+        return {**body, "next_cursor": "unknown", "has_more": True}
+
+    now = hiring.now()
+    state = pending_of("expired_jobs", now - HOUR, now - timedelta(days=1))
+    hiring.faults.add(Fault(replace=more), endpoint="expired_jobs", when=lambda e: not e.cursor)
+    line = complaint(alone.run(state=state))
+    assert "already started over once in this run" in line
+    assert len(hiring.requests_to("expired_jobs")) == 3
+    assert alone.run(state=state).returncode == 0
 
 
 # Free

@@ -10,7 +10,7 @@ import pytest
 from jobo_sandbox import Fault
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tests.journal.helpers import journal_command
-from tests.support import Tap, complaint, discover, entry_of, state_at
+from tests.support import Run, Tap, complaint, discover, entry_of, state_at
 from tests.support.clock import with_clock
 from tests.support.crash import cut_in_request
 from tests.support.jobs import instant
@@ -165,6 +165,67 @@ def test_rejected_cursor_restarts_once_and_states_the_cost(tap: Tap, form: str) 
     assert [part["rows"] for part in parts[:4]] == [50, 100, 50, 100]
     assert parts[2]["started_at"] != parts[1]["started_at"]
     assert run.bookmark["replication_key_value"] == parts[2]["started_at"]
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, {"detail": "The cursor has expired."}),
+        (404, {"status": 404, "error": "cursor_not_found"}),
+        (409, {"code": "FeedCursorExpired", "title": "Conflict"}),
+        (410, "Cursor expired"),
+        (422, {"title": "Invalid.", "errors": {"cursor": ["Not valid."]}}),
+        (422, '"Unknown cursor"'),
+    ],
+)
+def test_a_cursor_rejected_in_other_words_restarts(tap: Tap, status: int, body: Any) -> None:
+    tap.sandbox.faults.add(Fault(status=status, body=body), on=3)
+    run = tap.run()
+    assert run.returncode == 0, run.stderr
+    assert set(run.ids) == tap.sandbox.world.rows().keys()
+    (warning,) = run.lines("WARNING")
+    assert warning.startswith(f"Jobo responded with {status} (")
+    assert "The sync starts over. Jobo bills the 100 rows so far for $5.00 again." in warning
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, "<html><style>a { cursor: pointer }</style></html>"),
+        (403, {"detail": "Your plan has no cursor."}),
+        (400, {"detail": "Bad request"}),
+    ],
+)
+def test_other_refusals_of_a_page_do_not_restart(tap: Tap, status: int, body: Any) -> None:
+    tap.sandbox.faults.add(Fault(status=status, body=body), on=2)
+    run = tap.run()
+    assert f"Jobo responded with {status}" in complaint(run)
+    resumed = tap.run(state=run.state)
+    assert resumed.returncode == 0, resumed.stderr
+    assert tap.sandbox.rows_billed == 120
+
+
+@pytest.mark.parametrize("journal", [True, False])
+def test_a_cursor_that_expires_between_runs_states_its_age_and_the_way_out(
+    tap: Tap, *, journal: bool
+) -> None:
+    def later(state: Any, hours: int) -> Run:
+        tap.sandbox.expire_cursors()
+        tap.sandbox.clock_offset = hours * 3_600
+        moved = with_clock(tap, timedelta(hours=hours))
+        return moved.run(state=state, max_credits=5_000, journal=journal)
+
+    first = later(None, 0)
+    second = later(first.state, 26)
+    assert second.returncode == 0, second.stderr
+    age = " 26.0 h ago" if journal else ""
+    advice = f"The cursor is from an earlier run{age}. A cursor may expire between runs, so let one"
+    (warning,) = (line for line in second.lines("WARNING") if "starts over" in line)
+    assert advice in warning
+    assert "raise max_credits for it. The sync starts over" in warning
+    line = complaint(later(second.state, 52))
+    assert advice in line
+    assert "raise max_credits for it. The sync has already started over once" in line
 
 
 def test_a_second_rejection_states_the_cost_of_a_full_refresh(tap: Tap) -> None:
