@@ -402,6 +402,12 @@ class OneRun:
 
     # In place of the reader and the client.
 
+    logger = LOGGER
+
+    @property
+    def estimate(self) -> int:
+        return self._reader.estimate
+
     def fetch_page(self, sync: Sync) -> RawPage:
         if self.is_alone:
             self._check_that_page_is_not_stored(sync)
