@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from typing import Any, Final
@@ -31,13 +31,16 @@ def read_environment(schema: Mapping[str, Any], environ: Mapping[str, str]) -> d
     except (OSError, UnicodeDecodeError):
         raise ConfigError(f"The file {path} must be readable text in UTF-8.") from None
     return {
-        name: _parse(environ[variable], definition["type"])
+        name: _parse(environ[variable], definition)
         for name, definition in schema["properties"].items()
         if (variable := _PREFIX + name.upper()) in environ
     }
 
 
-def _parse(text: str, types: Collection[str]) -> object:
+def _parse(text: str, definition: Mapping[str, Any]) -> object:
+    types = definition["type"]
+    if "boolean" in types:
+        return _parse_boolean(text)
     if "integer" in types and re.fullmatch(r"\s*[+-]?[0-9]{1,18}\s*", text):
         return int(text)
     if "array" in types and not text.lstrip().startswith("["):
@@ -46,6 +49,10 @@ def _parse(text: str, types: Collection[str]) -> object:
         with suppress(ValueError, RecursionError):
             return json.loads(text)
     return text
+
+
+def _parse_boolean(value: object) -> object:
+    return _BOOLEANS.get(str(value).strip().lower(), value)
 
 
 def check(
@@ -59,7 +66,7 @@ def check(
     given = {name: value for name, value in config.items() if value is not None}
     for name in given.keys() & properties.keys():
         if "boolean" in properties[name]["type"]:
-            given[name] = _BOOLEANS.get(str(given[name]).strip().lower(), given[name])
+            given[name] = _parse_boolean(given[name])
     own = {setting.name: setting for setting in settings}
     found = [*_invalid(given, own, properties)]
     for name in sorted(given.keys() - properties.keys()):
@@ -68,7 +75,7 @@ def check(
         found.append(f"Setting '{ascii(name)[1:-1]}' does not exist: {advice}")
     if {"company_ids", "company_ids_file"} <= given.keys():
         found.append("Set only one of the settings 'company_ids' and 'company_ids_file'.")
-    found += _mistyped_variables(environ, properties)
+    found += _unread_variables(given, own, properties, environ)
     if found:
         raise ConfigError("\n".join(map(without_key, found)))
     return given
@@ -94,18 +101,47 @@ def _invalid(
             yield f"Setting '{name}' must be {setting.type.expected}."
 
 
-def _mistyped_variables(environ: Mapping[str, str], known: Collection[str]) -> Iterator[str]:
-    """Yield a line for each `TAP_JOBO_...` variable that is nearly the one of a setting.
+def _unread_variables(
+    given: Mapping[str, Any],
+    own: Mapping[str, Setting],
+    properties: Mapping[str, Any],
+    environ: Mapping[str, str],
+) -> Iterator[str]:
+    """Yield a line for each `TAP_JOBO_...` variable of a setting, or nearly so, that nothing reads.
 
-    A mistyped `TAP_JOBO_MAX_CREDITS` must not let a run spend without limit. But Meltano exports
-    each setting under two prefixes, even a member of an object, and a plugin that inherits from
-    this tap has variables such as `TAP_JOBO_2_API_KEY`.
+    A `TAP_JOBO_MAX_CREDITS` that is mistyped or not read must not let a run spend without limit.
+    Meltano exports what it has read under the prefixes of the plugin and its parents, and as
+    `MELTANO_EXTRACT_...`, even a member of an object. As it always exports the selection, that
+    shows whether it reads `TAP_JOBO_...` for this plugin. A child of the plugin also has variables
+    such as `TAP_JOBO_2_API_KEY`.
     """
-    for variable in sorted(environ):
+    selected = environ.get(f"{_PREFIX}_SELECT")
+    if environ.get("MELTANO_EXTRACT__SELECT", selected) != selected:
+        return
+    known = {name.upper(): name for name in properties}
+    for variable, text in sorted(environ.items()):
         name = variable.removeprefix(_PREFIX)
-        if name in {variable, *map(str.upper, known)} or f"MELTANO_EXTRACT_{name}" in environ:
+        if name in (variable, "JOURNAL_DIR") or f"MELTANO_EXTRACT_{name}" in environ:
+            continue  # `tap-jobo-journal` reads the folder
+        if setting := known.get(name):
+            definition = properties[setting]
+            found = given.get(setting, definition.get("default"))
+            if text.strip() and not _is_same(own.get(setting), _parse(text, definition), found):
+                yield (
+                    f"Variable {variable} is not read, and the configuration has "
+                    f"{'another' if setting in given else 'no'} {setting}. Add --config ENV to "
+                    f"read it or, with Meltano, declare {setting} in the settings of meltano.yml. "
+                    "Otherwise, unset the variable."
+                )
             continue
-        for near in get_close_matches(name.lower(), known, 1, _SIMILAR):
+        for near in get_close_matches(name.lower(), properties, 1, _SIMILAR):
             if not (name.lower().endswith(near) and name[: -len(near)].strip("_")):
                 shown, meant = ascii(variable)[1:-1], _PREFIX + near.upper()
                 yield f"Variable {shown} is not a setting: did you mean {meant}?"
+
+
+def _is_same(setting: Setting | None, one: object, other: object) -> bool:
+    if setting and one != other:
+        with suppress(TypeError, ValueError):  # of values that are not allowed
+            return bool(setting.normalize(one) == setting.normalize(other))
+    return one == other

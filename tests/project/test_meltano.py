@@ -95,6 +95,46 @@ def test_invalid_settings_are_rejected_through_meltano(project: Project) -> None
     assert not project.sandbox.ledger
 
 
+def test_variables_that_meltano_reads_are_accepted(project: Project) -> None:
+    """Also those of a parent, of `.env`, and those that the plugin's own values override."""
+    (project.folder / ".env").write_text("TAP_JOBO_BATCH_SIZE=40\nTAP_JOBO_MAX_CREDITS=90000\n")
+    project.run("config", "set", "tap-jobo-frequent", "is_agency", "false")
+    variables = {
+        "TAP_JOBO_IS_AGENCY": "yes",
+        "TAP_JOBO_COUNTRY_CODES": '["DE", "AT"]',
+        "TAP_JOBO_START_DATE": "2020-01-01",
+        "TAP_JOBO_JOURNAL": "off",
+        "TAP_JOBO_STREAM_MAPS": '{"jobs": {"title": "md5(title)"}}',
+        "TAP_JOBO_FREQUENT_MAX_CREDITS": "50000",
+        "TAP_JOBO_FREQUENT_JOBS_BATCH_SIZE": "30",
+    }
+    project.run("run", "tap-jobo-frequent", "target-postgres", env=variables)
+    assert project.sandbox.credits_billed == 3 * 120
+
+
+def test_variable_of_a_setting_that_meltano_does_not_declare(project: Project) -> None:
+    """It would let a run spend without the limit that it is meant to set."""
+    file = project.folder / "meltano.yml"
+    file.write_text(file.read_text("utf-8").replace("- name: max_credits", "- name: other_name"))
+    for plugin in ("tap-jobo", "tap-jobo-frequent"):
+        run = project.meltano(
+            "run", plugin, "target-postgres", env={"TAP_JOBO_MAX_CREDITS": "2500"}
+        )
+        assert run.returncode != 0
+        assert "Variable TAP_JOBO_MAX_CREDITS is not read" in run.stderr + run.stdout
+    assert not project.sandbox.ledger
+
+
+def test_misspelled_stream_fails_the_run(project: Project) -> None:
+    variables = {"TAP_JOBO__SELECT": '["career_sties.*"]'}
+    run = project.meltano(*PIPELINE, env=variables)
+    assert run.returncode != 0
+    assert "No stream is selected." in run.stderr + run.stdout
+    assert not project.sandbox.ledger
+    listing = project.run("select", "tap-jobo", "--list", "--all", env=variables)  # discovers
+    assert "career_sites.name" in listing.stdout
+
+
 def test_definitions_say_what_about_says(tmp_path: Path) -> None:
     command = [str(COMMAND), "--about", "--format", "json"]
     about = json.loads(execute(command, environment(tmp_path)).stdout)

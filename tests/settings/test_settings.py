@@ -122,13 +122,11 @@ class TestSources:
         assert line == f"The file {tap.folder / '.env'} must be readable text in UTF-8."
         assert sandbox.ledger == []
 
-    def test_variables_go_over_a_file_only_with_env(self, tap: Tap, sandbox: Sandbox) -> None:
+    def test_variables_go_over_a_file_with_env(self, tap: Tap, sandbox: Sandbox) -> None:
         variables = {"TAP_JOBO_BATCH_SIZE": "7"}
-        for args in (["--config", "ENV"], []):
-            run = tap.run(*args, env=variables, batch_size=9, journal=False)
-            assert run.returncode == 0, run.stderr
-        sizes = [each.body["batch_size"] for each in sandbox.feed_requests if not each.cursor]
-        assert sizes == [7, 9]
+        run = tap.run("--config", "ENV", env=variables, batch_size=9, journal=False)
+        assert run.returncode == 0, run.stderr
+        assert sandbox.feed_requests[0].body["batch_size"] == 7
 
     def test_null_is_as_if_not_set(self, tap: Tap, sandbox: Sandbox) -> None:
         unset = dict.fromkeys((*LISTS, "start_date", "founded_after", "is_agency", "batch_size"))
@@ -209,10 +207,66 @@ class TestVariableNames:
             f"TAP_JOBO_{plugin}_{name.upper()}" for plugin in ("FREQUENT", "2") for name in NAMES
         ]
         others = "TAP_JOBO__SELECT TAP_JOBO__STATE TAP_JOBO_FREQUENT__SELECT TAP_JOBO_LOGLEVEL"
-        more = "TAP_JOBO_SERVICE_HOST TAP_JOBO_MAX_CREDITS TAP_JOBOMAX_CREDITS MAX_CREDIT"
+        more = "TAP_JOBO_SERVICE_HOST TAP_JOBO_JOURNAL_DIR TAP_JOBOMAX_CREDITS MAX_CREDIT"
         names = [*inherited, *others.split(), *more.split()]
         passed_on = ["TAP_JOBO_MAX_CREDIT", "MELTANO_EXTRACT_MAX_CREDIT"]
         assert check({"api_key": "k"}, dict.fromkeys([*names, *passed_on], "5"))
+
+
+class TestVariablesThatAreNotRead:
+    """Without `--config ENV`, or under Meltano if meltano.yml does not declare the setting."""
+
+    @pytest.mark.parametrize("args", [[], ["--test"], ["--test=schema"]])
+    def test_one_that_the_configuration_lacks(
+        self, tap: Tap, sandbox: Sandbox, args: list[str]
+    ) -> None:
+        variables = {"TAP_JOBO_CREDITS_ALERT_THRESHOLD": "5000"}
+        assert complaint(tap.run(*args, env=variables)) == (
+            "Variable TAP_JOBO_CREDITS_ALERT_THRESHOLD is not read, and the configuration has no "
+            "credits_alert_threshold. Add --config ENV to read it or, with Meltano, declare "
+            "credits_alert_threshold in the settings of meltano.yml. Otherwise, unset the variable."
+        )
+        assert sandbox.ledger == []
+        for command in (["--discover"], ["--about"], ["--config", "ENV"]):
+            assert tap.run(*command, env=variables).returncode == 0
+
+    def test_another_value_and_no_secret_is_shown(self, tap: Tap, sandbox: Sandbox) -> None:
+        variables = {
+            "TAP_JOBO_API_KEY": "my-other-secret",
+            "TAP_JOBO_MAX_CREDITS": "5000",
+            "TAP_JOBO_STREAM_MAPS": '{"career_sites": {"name": "md5(name)"}}',
+        }
+        run = tap.run(env=variables)
+        found = [line.split(" is not read, and the configuration has ") for line in complaints(run)]
+        assert [(variable, what.split(".")[0]) for variable, what in found] == [
+            ("Variable TAP_JOBO_API_KEY", "another api_key"),
+            ("Variable TAP_JOBO_MAX_CREDITS", "another max_credits"),
+            ("Variable TAP_JOBO_STREAM_MAPS", "no stream_maps"),
+        ]
+        assert "my-other-secret" not in run.stderr
+        assert sandbox.ledger == []
+
+    def test_the_same_value_in_other_words(self, tap: Tap) -> None:
+        variables = {
+            "TAP_JOBO_API_KEY": tap.sandbox.api_key,
+            "TAP_JOBO_START_DATE": "2020-02-01T00:00:00Z",
+            "TAP_JOBO_COUNTRY_CODES": "US, DE",
+            "TAP_JOBO_IS_AGENCY": "no",
+            "TAP_JOBO_LOOKBACK_MINUTES": "15",  # the default
+            "TAP_JOBO_MAX_CREDITS": "",  # a secret of a CI system that is not set
+            "TAP_JOBO_JOURNAL_DIR": "elsewhere",  # which `tap-jobo-journal` reads
+        }
+        run = tap.run(
+            env=variables, start_date="2020-02-01", country_codes=["DE", "US"], is_agency="false"
+        )
+        assert run.returncode == 0, run.stderr
+
+    def test_meltano_has_read_it_or_runs_an_unrelated_plugin(self) -> None:
+        limit = {"TAP_JOBO_MAX_CREDITS": "5", "MELTANO_EXTRACT__SELECT": "[]"}
+        assert check({"api_key": "k"}, {**limit, "MELTANO_EXTRACT_MAX_CREDITS": "6"})
+        assert check({"api_key": "k"}, limit)
+        with pytest.raises(ConfigError, match="MAX_CREDITS is not read"):
+            check({"api_key": "k"}, {**limit, "TAP_JOBO__SELECT": "[]"})
 
 
 SOON = (datetime.now(UTC) + timedelta(hours=2)).isoformat()
