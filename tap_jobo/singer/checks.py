@@ -81,12 +81,18 @@ def _no(what: str, name: str, known: Collection[str]) -> str:
 
 
 def read_catalog(catalog: dict[str, Any]) -> Catalog:
-    """Parse a catalog."""
+    """Parse a catalog, with the metadata `replication-method`, which the SDK ignores."""
     try:
         parsed = Catalog.from_dict(catalog)
         selected = {item.selected for entry in parsed.streams for item in entry.metadata.values()}
-        for entry in parsed.streams:  # whose names must be texts
-            "".join([entry.tap_stream_id, *(path[1] for path in entry.metadata if path)])
+        for stream in catalog["streams"]:
+            entry = parsed[stream["tap_stream_id"]]
+            "".join([entry.tap_stream_id, *(path[1] for path in entry.metadata if path)])  # texts
+            for item in stream.get("metadata", ()):
+                if not item["breadcrumb"] and (
+                    method := item["metadata"].get("replication-method")
+                ):
+                    entry.replication_method = method
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise ConfigError(
             "Invalid catalog: 'streams' must be a list of objects with 'tap_stream_id', 'schema', "

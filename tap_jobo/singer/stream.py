@@ -57,7 +57,7 @@ class JoboStream(RESTStream[Any]):
     @override
     def apply_catalog(self, catalog: Catalog) -> None:
         """Apply what a catalog selects, and FULL_TABLE. The keys are always those of the tap."""
-        own_key, own_method = self.replication_key, self.forced_replication_method
+        own_key = self.replication_key
         if entry := catalog.get_stream(self.name):
             entry.metadata.setdefault((), StreamMetadata(selected=self.selected_by_default))
             entry.metadata["properties", "id"] = Metadata(Metadata.InclusionType.AUTOMATIC)
@@ -66,14 +66,14 @@ class JoboStream(RESTStream[Any]):
             entry.key_properties = self.primary_keys  # of the SCHEMA message
         super().apply_catalog(catalog)
         self.replication_key = own_key
-        if (method := self.forced_replication_method) != REPLICATION_FULL_TABLE:
-            self.forced_replication_method = own_method
-            if method not in (own_method, REPLICATION_INCREMENTAL):
-                raise ConfigError(
-                    f"The catalog gives {self.name} the replication method {method!a}. Set it to "
-                    "INCREMENTAL or FULL_TABLE, or remove it."
-                )
         self._is_wanted = self.selected
+        methods = [REPLICATION_INCREMENTAL] if own_key else []
+        if self.selected and self.replication_method not in (*methods, REPLICATION_FULL_TABLE):
+            raise ConfigError(
+                f"The catalog gives {self.name} the replication method "
+                f"{self.replication_method!a}. Set it to "
+                f"{' or '.join([*methods, REPLICATION_FULL_TABLE])}, or remove it."
+            )
 
     @override
     def get_records(self, context: Context | None) -> Iterator[Row]:

@@ -98,6 +98,29 @@ class TestCatalog:
         entry_of(catalog)["replication_method"] = "full_table"
         assert "replication method 'full_table'. Set it to INC" in _error(catalog=catalog)
 
+    @pytest.mark.parametrize("key", ["replication-method", "forced-replication-method"])
+    def test_incremental_companies(self, catalog: dict[str, Any], key: str) -> None:
+        """As with `"*": {replication-method: INCREMENTAL}` in Meltano's metadata."""
+        entry = entry_of(catalog, "companies")
+        del entry["replication_method"]
+        (root,) = (item for item in entry["metadata"] if not item["breadcrumb"])
+        root["metadata"][key] = "INCREMENTAL"
+        assert TapJobo(config=SETTINGS, catalog=catalog).streams  # without companies
+        root["metadata"]["selected"] = True
+        assert _error(catalog=catalog) == (
+            "The catalog gives companies the replication method 'INCREMENTAL'. Set it to "
+            "FULL_TABLE, or remove it."
+        )
+
+    def test_metadata_goes_over_the_top_level_key(self, tap: Tap, catalog: dict[str, Any]) -> None:
+        (root,) = (each for each in entry_of(catalog)["metadata"] if not each["breadcrumb"])
+        state = tap.run().state
+        root["metadata"]["replication-method"] = "FULL_TABLE"  # as Meltano writes it
+        assert len(tap.run(state=state, catalog=catalog).ids) == 120
+        entry_of(catalog)["replication_method"] = "FULL_TABLE"
+        root["metadata"]["replication-method"] = "INCREMENTAL"
+        assert tap.run(state=state, catalog=catalog).ids == []
+
     @pytest.mark.parametrize("schema", [{}, {"properties": {"id": {"type": "integer"}}}])
     def test_keys_are_those_of_the_tap(
         self, tap: Tap, catalog: dict[str, Any], schema: dict[str, Any]
