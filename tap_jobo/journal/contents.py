@@ -12,7 +12,7 @@ import json
 import re
 from collections import defaultdict
 from dataclasses import asdict, dataclass, field, replace
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from tap_jobo.journal.page import (
@@ -65,12 +65,13 @@ def journal_key(spec: FeedSpec, *, api_key: str, api_url: str, filters: Filters)
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """A complete sync, its start, and the credits of the last full sync and all syncs since."""
+    """A complete sync, its start, the credits of the last full sync, and the state's start date."""
 
     number: int
     id: str
     bookmark: str
     credits: int
+    start_date: str | None = ""  # of an earlier version: unknown, and more in `credits`
 
 
 @dataclass(slots=True)
@@ -160,9 +161,17 @@ class Contents:
         if name not in self._names:
             return None
         try:
-            return Completed(**json.loads(self._store.read(name)))
+            raw = json.loads(self._store.read(name))
+            return Completed(**raw if "start_date" in raw else raw | {"credits": 0})
         except (MissingError, ValueError, TypeError):
             raise StoreError(f"{name} is damaged") from None
+
+    def key(self, name: str) -> dict[str, Any]:
+        """Return what a journal key stands for."""
+        try:
+            return dict(json.loads(self._store.read(f"{TOP}/{name}/key.json")))
+        except (MissingError, ValueError, TypeError):
+            raise StoreError(f"{TOP}/{name}/key.json is damaged") from None
 
     def page(self, kept: JournaledSync, number: int) -> JournaledPage:
         """Return a page. Raises `StoreError` or `DamagedPageError` if it cannot be read."""

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
-from typing import Final, Self
+from typing import Any, Final, Self, cast
 
 from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import EndlessFeedError, FormatError, JournalError
@@ -83,12 +83,12 @@ class Journal:
 
     # What has arrived
 
-    def acknowledge(self, completed: str, bookmark: datetime | None) -> None:
+    def acknowledge(self, completed: str, bookmark: datetime, start_date: str | None) -> None:
         """Remove the complete sync of a state, and its ancestors: they have arrived.
 
         `completed.json` is written before. If that fails, nothing is removed.
         """
-        if not (completed and bookmark and self.is_on):
+        if not (completed and self.is_on):
             return
         ids = {completed}
         for each in reversed(self._syncs.values()):  # ancestors have begun before
@@ -98,35 +98,57 @@ class Journal:
         kept, last = self._newest(completed), self.completed
         if last is None or (kept and kept.sync.number > last.number):
             new = [each for each in arrived if each.sync.number > self._last_number]
-            cost = sum(map(self._contents.credits, new))
-            if last and not any(each.sync.is_full for each in new):
-                cost += last.credits
+            full = [each for each in new if each.sync.is_full]
+            cost = self._contents.credits(full[0]) if full else last.credits if last else 0
             number = kept.sync.number if kept else self._highest
-            last = Completed(number, completed, format_timestamp(bookmark), cost)
+            last = Completed(number, completed, format_timestamp(bookmark), cost, start_date)
             with self._usable():
                 self._store.replace(f"{self._top}/completed.json", encode(asdict(last)))
             self.completed = last
         self._remove(arrived)
 
-    def acknowledge_elsewhere(self, completed: str, bookmark: datetime | None) -> None:
+    def acknowledge_elsewhere(
+        self, completed: str, bookmark: datetime, start_date: str | None
+    ) -> None:
         """Acknowledge a sync of other filters, which the state names after they have changed."""
-        for other in self._others():
-            if other._newest(completed):  # noqa: SLF001 - of the same class
-                other.acknowledge(completed, bookmark)
+        for other in self.others():
+            if completed in other.sync_ids:
+                other.acknowledge(completed, bookmark, start_date)
 
     def are_pages_waiting_elsewhere(self, completed: str) -> bool:
         """Return whether billed pages of other filters continue from a state's complete sync."""
         return any(
             completed and each.sync.parent_id == completed and self._contents.credits(each)
-            for other in self._others()
+            for other in self.others()
             for each in other._syncs.values()  # noqa: SLF001 - of the same class
         )
 
-    def _others(self) -> Iterator[Self]:
+    def others(self) -> Iterator[Self]:
+        """Yield the journals of the stream under other filters."""
+        own = {**self._key.content, "filters": None}
         for name in self._contents.keys if self.is_on else ():
             if name != self._key.name and name.rpartition("-")[0] == self._key.stream:
-                key = self._key._replace(name=name)
-                yield type(self)(self._store, key, self._logger).read(self._contents)
+                with self._usable():
+                    content = self._contents.key(name)
+                if {**content, "filters": None} == own:
+                    key = self._key._replace(name=name, content=content)
+                    yield type(self)(self._store, key, self._logger).read(self._contents)
+
+    @property
+    def filters(self) -> dict[str, Any]:
+        """The filters of its syncs that are set."""
+        return cast("dict[str, Any]", self._key.content["filters"])
+
+    @property
+    def sync_ids(self) -> set[str]:
+        """The ids of its syncs, and of its last complete one."""
+        ids = {each.sync.id for each in self._syncs.values()}
+        return ids | {self.completed.id if self.completed else ""}
+
+    @property
+    def parent_ids(self) -> set[str]:
+        """The ids of the complete syncs that its syncs continue from; empty for none."""
+        return {each.sync.parent_id for each in self._syncs.values()} - {""}
 
     def expire(self, now: datetime, used: Sync) -> None:
         """Warn of syncs that the run does not use; remove those that are older than 30 days."""
@@ -188,6 +210,7 @@ class Journal:
         That is the newest sync that continues from the same completed sync as the new one, with
         the same window or one that is wider only by the lookback. No other sync is resumed: its
         rows may be older than what arrived since, and the rest of it may cost a whole backfill.
+        But without a state, there is no bookmark that a full sync could move too far.
         Raises `EndlessFeedError` if its pages went in circles.
         """
         for kept in reversed(self._syncs.values()):
@@ -201,7 +224,8 @@ class Journal:
     def _can_stand_for(self, kept: JournaledSync, sync: Sync, bookmark: datetime | None) -> bool:
         """Return whether a sync may be resumed from its start in place of a new one."""
         old = kept.sync
-        if (old.parent_id, old.is_full) != (sync.parent_id, sync.is_full):
+        is_parent = old.parent_id == sync.parent_id or not (bookmark or sync.parent_id)
+        if old.is_full != sync.is_full or not is_parent:
             return False
         if kept.status == DROPPED or 1 not in kept.pages or sync.replaces not in ("", old.replaces):
             return False
@@ -349,11 +373,6 @@ class Journal:
                     self._store.replace(f"{self._top}/quarantine/{name}", row)
                 self._quarantined.add(name)
                 self.quarantined += reason != DISPUTED
-
-    def quarantined_with(self, rows: Sequence[bytes], reason: str) -> int:
-        """Return how many rows are in quarantine for a reason, or would be with these."""
-        known = {name for name in self._quarantined if name.endswith(f".{reason}")}
-        return len(known.union(_quarantine_names(rows, reason)))
 
     def end(self, sync: Sync) -> None:
         """Record that a sync was ended because its pages went in circles."""

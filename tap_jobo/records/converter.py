@@ -22,8 +22,8 @@ class Conversion:
 
     records: Sequence[Row]  # one per row with a usable id, in order
     skipped: Sequence[object]  # the rows without a usable id, as received
-    # In how many rows `id`, or a field that is never null, is missing, null, or of the wrong type.
-    # A row that is not a JSON object counts for all.
+    # In how many rows `id` is not usable, or a field that is never null is missing or of the wrong
+    # type. A row that is not a JSON object counts for all. An explicit null is data.
     damaged: Mapping[str, int]
 
 
@@ -48,8 +48,11 @@ class RecordConverter:
         self._log = ProblemLog(logger, is_rescuing=self._is_rescuing)
         self.row_type = row_type(fields, {*selected, *never_null}, {"id", *never_null})
 
-    def convert(self, rows: Sequence[object]) -> Conversion:
-        """Convert the rows of a page, as they were parsed from JSON."""
+    def convert(self, rows: Sequence[object], fate: str = "") -> Conversion:
+        """Convert the rows of a page, as they were parsed from JSON.
+
+        Log lines about rows that are skipped end with their `fate`.
+        """
         records: list[Row] = []
         skipped: list[object] = []
         for row in rows:
@@ -57,13 +60,17 @@ class RecordConverter:
             if row_id:
                 records.append(self._record(row, row_id))
             else:
-                self._log.row_skipped(row)
+                self._log.row_skipped(row, fate)
                 skipped.append(row)
         damaged = {"id": len(skipped)}
-        objects = [row if isinstance(row, dict) else {} for row in rows]
-        for name, convert in self._never_null.items():
-            damaged[name] = sum(convert(row.get(name), name, []) is None for row in objects)
+        for name in self._never_null:
+            damaged[name] = sum(self._is_damaged(row, name) for row in rows)
         return Conversion(records, skipped, damaged)
+
+    def _is_damaged(self, row: Any, name: str) -> bool:
+        if not isinstance(row, dict) or name not in row:
+            return True
+        return row[name] is not None and self._never_null[name](row[name], name, []) is None
 
     def complete(self, rows: list[Row]) -> Conversion:
         """Make records, in place, of rows that were parsed as `row_type` and have no NUL."""
@@ -74,9 +81,10 @@ class RecordConverter:
                 row[RESCUED_DATA] = None
         return Conversion(rows, [], dict.fromkeys(("id", *self._never_null), 0))
 
-    def _record(self, row: object, row_id: str) -> Row:
+    def _record(self, row: Any, row_id: str) -> Row:
         problems: list[Problem] = []
         record: Row = self._convert_row(row, "", problems)
+        self._log.nulls_found(name for name in self._never_null if row.get(name) is None)
         if problems:
             self._log.problems_found(problems, row_id)
         if self._is_rescuing:

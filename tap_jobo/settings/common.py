@@ -30,6 +30,15 @@ JOURNAL_DIR: Final = Setting(
         rf"{_BUCKET_URL}|(?![A-Za-z][A-Za-z0-9+.-]+:)[^\0]+",  # C:/folder is no URL
     ),
 )
+START_DATE: Final = Setting(
+    name="start_date",
+    description=(
+        "Where the first sync starts: an ISO 8601 date or date-time, by default in UTC. Rows "
+        "last updated before it are not read. A later date overrides an earlier bookmark. An "
+        "earlier date, or none, is a change that `on_filter_change` decides."
+    ),
+    type=of.past_date(),
+)
 
 SOURCE: Final = (  # what to read and from where; listed before the settings of the feeds
     Setting(
@@ -48,14 +57,7 @@ SOURCE: Final = (  # what to read and from where; listed before the settings of 
         type=of.text("an https:// URL without user, query, or fragment", _BASE_URL),
         default="https://connect.jobo.world",
     ),
-    Setting(
-        name="start_date",
-        description=(
-            "Where the first sync starts: an ISO 8601 date or date-time, by default in UTC. Rows "
-            "last updated before it are not read. It overrides an earlier bookmark."
-        ),
-        type=of.past_date(),
-    ),
+    START_DATE,
     Setting(
         name="lookback_minutes",
         description=(
@@ -73,7 +75,8 @@ CONTROL: Final = (  # how to run, and company profiles; listed after the setting
     Setting(
         name="on_filter_change",
         description=(
-            "What to do if you change the filters so that rows would be missing. `error`: stop "
+            "What to do if you change the filters, or move start_date back, so that rows would be "
+            "missing. `error`: stop "
             "before any billed request. `keep`: continue from the bookmark; rows that match only "
             "the new filters and last changed before it stay missing. `resync`: read all matching "
             "rows from the start; each is billed. If you only narrow the filters and no sync is "

@@ -19,8 +19,9 @@ from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.stream import JoboStream, json_schema
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.feed_sync import FeedSync
+from tap_jobo.sync.lost_state import recover_state
 from tap_jobo.sync.report import Report
-from tap_jobo.sync.start import SyncStart, recover_state
+from tap_jobo.sync.start import SyncStart
 from tap_jobo.sync.state import StreamState, read_state
 from tap_jobo.wording import dollars
 
@@ -70,6 +71,8 @@ class FeedStream(JoboStream):
         state = read_state(raw, self._spec)
         self._journal = self._run.open_journal(self._spec, self._start.filters)
         self._first_state = recover_state(state, self._journal, self._start)
+        if self._journal.is_on and not self._start.is_full_table:
+            self._run.first_states.append(self._first_state)
 
     @override
     def check_values(self) -> Iterator[str]:

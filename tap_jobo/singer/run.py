@@ -20,6 +20,8 @@ from tap_jobo.journal.folder import Folder, RunLock
 from tap_jobo.journal.journal import Journal
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.streams.feed_spec import FeedSpec
+from tap_jobo.sync.lost_state import check_resumed
+from tap_jobo.sync.state import StreamState
 from tap_jobo.sync_id import Filters
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ class RunContext:
         self._locks: list[RunLock | Lease] = []
         self._is_started = False
         self.streams: list[Any] = []  # of `JoboStream`, whose module imports this one
+        self.first_states: list[StreamState] = []  # of feeds that need one
         self.failures: list[tuple[str, TapJoboError]] = []
         self.is_test = False
         self.shutdown = shutdown
@@ -54,6 +57,7 @@ class RunContext:
         try:
             for stream in streams:
                 stream.check_first()
+            check_resumed(self._config["on_missing_state"], self.first_states)
             hints = [hint for stream in streams for hint in stream.check_values()]
         except TapJoboError as error:
             error.ends_run = True

@@ -32,6 +32,9 @@ from tap_jobo.sync.state import StreamState
 from tap_jobo.sync_id import Sync
 from tap_jobo.wording import dollars, duration, plural
 
+_QUARANTINED: Final = (
+    " It was billed and is in quarantine: `tap-jobo-journal export --quarantined` shows it."
+)
 _FAR_BELOW: Final = 0.8  # the share of an estimate below which rows may be missing
 
 
@@ -82,18 +85,21 @@ class FeedSync:
     def _first_sync(self) -> Sync:
         """Return the sync that the run starts with, and forget what has arrived."""
         state, journal, bookmark = self.state, self.journal, self.start.bookmark(self.state)
-        is_change = self.start.filter_change(state) is not None
         pending = self.start.resumable(state)
-        if is_change:
-            journal.acknowledge_elsewhere(state.completed, state.bookmark)
-        else:
+        is_same_key = state.filters in (None, self.start.filters)
+        if is_same_key:
             journal.warn_if_restored(state.completed, state.pending)
-        # A resync continues from no sync: what a state with one in progress calls complete may be
-        # of other filters. What is, was acknowledged when that sync began.
-        if not state.pending and (bookmark or not is_change):
-            journal.acknowledge(state.completed, state.bookmark)
+        # What a state with a sync in progress calls complete may be of other filters; it was
+        # acknowledged when that sync began. A resync to other filters continues from no sync.
+        if state.bookmark and not state.pending:
+            completed = state.completed, state.bookmark, state.start_date
+            if is_same_key or bookmark:
+                journal.acknowledge(*completed)
+            if not is_same_key:
+                journal.acknowledge_elsewhere(*completed)
         resumed = journal.go_on(pending) if pending else None
         if resumed is None:
+            self.state = replace(state, start_date=self.start.covered_from(state, bookmark))
             is_refresh = self.start.on_missing_state == "resync"
             new = self.start.new_sync(state)
             resumed = journal.resume(new, bookmark, is_refresh=is_refresh)
@@ -131,22 +137,19 @@ class FeedSync:
             if page.dispute:  # the page is delivered all the same
                 self.journal.quarantine([billed.body], DISPUTED)
                 self._logger.error("%s. Contact Jobo. The page is delivered.", page.dispute)
-            records = self._convert(page, header.started_at)
+            records = self._convert(sync, page, header.started_at)
         except (ApiError, FormatError) as error:
             raise FormatError(f"{error}. {self._ways_out(billed)}.") from error
         self.received_at = parse_timestamp(header.received_at)
         return page, records
 
-    def _convert(self, page: Page, started_at: str) -> Sequence[Row]:
-        """Return a page's records. Rows that are skipped go to quarantine."""
+    def _convert(self, sync: Sync, page: Page, started_at: str) -> Sequence[Row]:
+        """Return a page's records. Rows without a usable id go to quarantine."""
         if page.are_rows_checked:
             return self.converter.complete(page.items).records
         rows = self._spec.rows(page.items, started_at)
-        conversion = self.converter.convert(rows)
-        if any(conversion.damaged.values()):
-            raw_rows = [json.dumps(row).encode() for row in rows]
-            if check_for_schema_drift(conversion, raw_rows, self.journal, self._spec.name):
-                return []
+        conversion = self.converter.convert(rows, _QUARANTINED if self.journal.is_on else "")
+        check_for_schema_drift(conversion, sync.batch_size, self._spec.name)
         self.journal.quarantine([json.dumps(row).encode() for row in conversion.skipped])
         return conversion.records
 
@@ -184,6 +187,7 @@ class FeedSync:
         is_recent = billed.raw is not None and minutes <= self.start.lookback_minutes
         if not self._is_replay or is_recent:
             return None
+        self.state = replace(self.state, start_date=self.start.covered_from(self.state, start))
         return self._begin(self.journal.resume(self.start.catch_up(sync), start))
 
     def _detect_stall(self, sync: Sync, ids: list[str]) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import StateError
+from tap_jobo.settings.common import START_DATE
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.state import StreamState
 from tap_jobo.sync_id import Filters
@@ -13,7 +14,7 @@ from tap_jobo.wording import dollars
 
 @dataclass(frozen=True, slots=True)
 class FilterChange:
-    """The filters of a state, and the different ones of the settings."""
+    """The filters of a state, and the different ones of the settings, both with start dates."""
 
     spec: FeedSpec
     old: Filters
@@ -25,7 +26,7 @@ class FilterChange:
         """Whether every row that matches the new filters matches the old ones."""
         return all(
             setting.narrows(self.old.get(setting.name), self.new[setting.name])
-            for setting in self.spec.filters
+            for setting in (*self.spec.filters, START_DATE)
         )
 
     @property
@@ -68,7 +69,7 @@ class FilterChange:
         return StateError(f"{self.describe()}. Nothing was billed. {ways} {way_back}.")
 
     def _what_keep_misses(self, state: StreamState) -> str:
-        if state.pending and state.pending.since is None:  # the bookmark may be of other filters
+        if state.pending and state.pending.is_full:  # the bookmark may be of other filters
             return "any row that the unfinished sync has not read may stay missing"
         if self.only_narrows:
             return "no row is missing then"
@@ -78,4 +79,6 @@ class FilterChange:
 def _show(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(item if isinstance(item, str) else json.dumps(item) for item in value)
-    return "not set" if value is None else str(value).lower()
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "not set" if value is None else str(value)

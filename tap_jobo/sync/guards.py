@@ -9,11 +9,10 @@ from collections.abc import Collection
 from typing import Final
 
 from tap_jobo.errors import EndlessFeedError, FormatError
-from tap_jobo.journal.journal import Journal
 from tap_jobo.records.converter import Conversion
 
 MIN_BAD_ROWS: Final = 5
-"""Different rows that must be bad in the same way before the check stops a sync."""
+"""Rows that a page must have, unless it is full, before bad rows count as a changed format."""
 MAX_REPEATED: Final = 10
 """Consecutive pages without any new id before a sync counts as endless."""
 MAX_EMPTY: Final = 100
@@ -21,27 +20,15 @@ MAX_EMPTY: Final = 100
 _SEEN_BYTES: Final = 1 << 23  # 8 MB: six bits for each of ten million ids
 
 
-def check_for_schema_drift(
-    conversion: Conversion, rows: list[bytes], journal: Journal, stream: str
-) -> bool:
-    """Return whether all raw rows of a page are bad alike, and quarantined: none is emitted.
-
-    Small pages of bad rows add up in quarantine, where a row that is read again counts once. If
-    enough rows are bad alike, it raises `FormatError`.
-    """
-    bad = [field for field, count in conversion.damaged.items() if count == len(rows)]
-    for field in bad:
-        alike = max(journal.quarantined_with(rows, field), len(rows))
-        if alike >= MIN_BAD_ROWS:
+def check_for_schema_drift(conversion: Conversion, page_size: int, stream: str) -> None:
+    """Raise FormatError if all rows of a page are bad alike. A smaller page shows too little."""
+    rows = len(conversion.records) + len(conversion.skipped)
+    for field, bad in conversion.damaged.items():
+        if bad == rows >= min(MIN_BAD_ROWS, page_size):
             raise FormatError(
-                f"None of the last {alike:,} rows of {stream} has a usable '{field}', so the API's "
-                "format has changed. No row of this page was emitted. Rows of earlier pages are "
-                "quarantined. To see them, run `tap-jobo-journal export --quarantined`. To start "
-                "the count again, run `tap-jobo-journal drop --quarantined`"
+                f"None of the {rows:,} rows of this page of {stream} has a usable '{field}', so "
+                "the API's format has changed. No row of the page was emitted"
             )
-    if bad and journal.is_on:
-        journal.quarantine(rows, bad[0])
-    return bool(bad and journal.is_on)
 
 
 class LoopGuard:

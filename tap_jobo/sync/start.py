@@ -2,22 +2,22 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from tap_jobo.api.api_clock import ApiClock
 from tap_jobo.clock import format_timestamp, parse_timestamp
-from tap_jobo.errors import StateError
 from tap_jobo.journal.journal import Journal
+from tap_jobo.settings.common import START_DATE
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.filters import FilterChange
-from tap_jobo.sync.state import StreamState
+from tap_jobo.sync.state import UNKNOWN, StreamState
 from tap_jobo.sync_id import Sync, new_id
-from tap_jobo.wording import dollars, plural
+from tap_jobo.wording import plural
 
-RESUME: Final = "resume:"
-"""How the value of `on_missing_state` starts that goes on from a sync; its ids follow."""
+_START: Final = START_DATE.name
 SAFETY_MARGIN: Final = timedelta(hours=1)
 """Of the longest lookback: it covers the duration of a sync."""
 
@@ -43,10 +43,12 @@ class SyncStart:
     def __post_init__(self) -> None:
         start_date = self.config.get("start_date")
         self.start_date = parse_timestamp(start_date) if start_date else None
+        self._start_date = format_timestamp(self.start_date) if self.start_date else None
         self.filters = self.spec.filters_of(self.config)
         self.lookback_minutes: int = self.config["lookback_minutes"]
         self.batch_size = self.spec.page_size(self.config)
-        self.on_filter_change = self.config["on_filter_change"]
+        # To read a free feed again costs nothing, so there is nothing to decide.
+        self.on_filter_change = "resync" if self.spec.is_free else self.config["on_filter_change"]
         self.on_missing_state = self.config["on_missing_state"]
 
     def bookmark(self, state: StreamState) -> datetime | None:
@@ -61,6 +63,20 @@ class SyncStart:
         """Return a new sync of rows updated since the bookmark or the start date."""
         bookmark = self.bookmark(state)
         return self._sync(bookmark, state.completed, is_full=bookmark is None)
+
+    def with_known_start(self, state: StreamState) -> StreamState:
+        """Return a state with a start date, which those of earlier versions do not have."""
+        if state.start_date == UNKNOWN:
+            state = replace(state, start_date=self._start_date)
+        if state.pending and state.pending.since == self._window_start(state.start_date):
+            state = replace(state, pending=replace(state.pending, is_full=True))
+        return state
+
+    def covered_from(self, state: StreamState, bookmark: datetime | None) -> str | None:
+        """Return the start date to record with a new sync: the earlier one if no gap arises."""
+        if bookmark is None or (self.start_date and self.start_date > bookmark):
+            return self._start_date
+        return min(state.start_date or "", self._start_date or "") or None
 
     def catch_up(self, replayed: Sync) -> Sync:
         """Return the sync of rows that may have changed since a replayed sync started."""
@@ -102,10 +118,14 @@ class SyncStart:
         return None
 
     def filter_change(self, state: StreamState) -> FilterChange | None:
-        """Return how the filters differ from those that the state was written with, if they do."""
-        if not state.has_begun or state.filters in (None, self.filters):
+        """Return how filters and start date differ from those of the state, if rows could miss."""
+        if not state.has_begun:
             return None
-        return FilterChange(self.spec, state.filters or {}, self.filters, self.is_full_table)
+        old = (self.filters if state.filters is None else state.filters) | {_START: None}
+        new = self.filters | {_START: None}
+        if state.start_date and (self._start_date or "") < state.start_date:
+            old[_START], new[_START] = state.start_date, self._start_date
+        return None if old == new else FilterChange(self.spec, old, new, self.is_full_table)
 
     def _accept(self, change: FilterChange, state: StreamState, *, are_pages_waiting: bool) -> None:
         is_harmless = change.is_harmless and not state.pending
@@ -140,14 +160,17 @@ class SyncStart:
         )
 
     def _since(self, bookmark: datetime | None) -> str | None:
-        try:
-            if self.start_date and (bookmark is None or self.start_date > bookmark):
-                margin = timedelta(milliseconds=0 if self.spec.since_is_inclusive else 1)
-                return format_timestamp(self.start_date - margin)
-            lookback = timedelta(minutes=self.lookback_minutes)
-            return format_timestamp(bookmark - lookback) if bookmark else None
-        except OverflowError:  # before the year 1
-            return None
+        if bookmark is None or (self.start_date and self.start_date > bookmark):
+            return self._window_start(self._start_date)
+        with suppress(OverflowError):  # before the year 1
+            return format_timestamp(bookmark - timedelta(minutes=self.lookback_minutes))
+        return None
+
+    def _window_start(self, start_date: str | None) -> str | None:
+        margin = timedelta(milliseconds=0 if self.spec.since_is_inclusive else 1)
+        with suppress(OverflowError):  # before the year 1
+            return format_timestamp(parse_timestamp(start_date) - margin) if start_date else None
+        return None
 
     def _reachable(self, since: str | None) -> str | None:
         """Return the start of a window, no earlier than the API allows for the feed."""
@@ -177,39 +200,3 @@ class SyncStart:
                 format_timestamp(oldest),
                 self.spec.gap_advice,
             )
-
-
-def recover_state(state: StreamState, journal: Journal, start: SyncStart) -> StreamState:
-    """Return the state that a run starts from."""
-    last, name, choice = journal.completed, start.spec.name, start.on_missing_state
-    if state.has_begun or not journal.is_on or start.is_full_table or choice == "resync":
-        return state
-    ids = choice.removeprefix(RESUME).split(",") if choice.startswith(RESUME) else []
-    if last is None:
-        if not ids:
-            return state
-        raise StateError(
-            f"Setting 'on_missing_state' is {choice}, but the state of {name} is missing and the "
-            "journal has no complete sync to go on from. Nothing was billed. Remove the setting, "
-            "or set it to 'resync' to read everything: each row is billed."
-        )
-    if last.id in ids:
-        start.logger.warning(
-            "on_missing_state: the state of %s is missing, so the run continues from the sync of "
-            "%s. This is right only if the warehouse still has its rows and no other pipeline uses "
-            "this journal. Remove the setting after this run.",
-            name,
-            last.bookmark,
-        )
-        return StreamState(parse_timestamp(last.bookmark), last.id, start.filters)
-    new = journal.resume(start.new_sync(StreamState()), None, is_refresh=True)
-    price = f"about {dollars(max(0, last.credits - journal.credits_of(new)))}"
-    raise StateError(
-        f"The state of {name} is missing, but the journal records a complete sync of "
-        f"{last.bookmark}. Nothing was billed. If the state was lost, restore it. To read "
-        f"everything again ({price if last.credits else 'each row is billed'}), run "
-        "`TAP_JOBO_ON_MISSING_STATE=resync meltano run tap-jobo target-postgres`, with your "
-        "target, and --full-refresh if you want one. If the warehouse still has the rows and no "
-        "other pipeline uses this journal, set on_missing_state to "
-        f"'{RESUME}{','.join([*ids, last.id])}' for one run. It continues from that sync."
-    )

@@ -1,7 +1,7 @@
 """The state of a feed: the bookmark, the filters that it applies to, and the sync in progress.
 
     {"replication_key": "updated_at", "replication_key_value": "2026-01-31T08:00:00.000000Z",
-     "completed_scan": "5f0c…", "filters": {"industries": null, …},
+     "completed_scan": "5f0c…", "filters": {"industries": null, …}, "start_date": null,
      "scan": {"id": null, "started_at": null, "updated_after": null, "batch_size": null,
               "cursor": null, "rows": null, "pages": null, "restarts": null}}
 
@@ -9,6 +9,7 @@ Meltano merges states key by key: it never removes a key, and it fails if a key 
 state and null in the other. So `filters` and `scan` are always objects with all their keys, and
 only their leaves change. A sync is in progress if `started_at` is set; only then do the others
 count.
+Rows updated before `start_date` were not read; null if all were. Earlier versions wrote none.
 `completed_scan` is written if and only if `replication_key_value` is, so that a merged state keeps
 the pair.
 """
@@ -33,8 +34,11 @@ STATE_KEYS: Final = (
     "replication_key_value",
     "completed_scan",
     "filters",
+    "start_date",
     "scan",
 )
+UNKNOWN: Final = ""
+"""The start date of a state that an earlier version wrote."""
 _T = TypeVar("_T")
 _SyncId = Annotated[str, Meta(pattern=r"^[0-9a-z-]*\Z", max_length=64)]
 _Count = Annotated[int, Meta(ge=0)]
@@ -55,6 +59,7 @@ class _State(msgspec.Struct):
     replication_key_value: str | None = None
     completed_scan: _SyncId | None = None
     filters: dict[str, Any] | None = None
+    start_date: str | None = UNKNOWN
     scan: dict[str, Any] | None = None
 
 
@@ -66,12 +71,14 @@ class StreamState:
         bookmark: The start of the last complete sync, None before the first one.
         completed: The id of that sync, empty before the first one.
         filters: The filters that the state was written with, None if it has none.
+        start_date: Rows updated before it were not read (ISO 8601 UTC); None if all were.
         pending: The sync in progress, if there is one.
     """
 
     bookmark: datetime | None = None
     completed: str = ""
     filters: Filters | None = None
+    start_date: str | None = UNKNOWN
     pending: Sync | None = None
 
     @property
@@ -87,7 +94,7 @@ class StreamState:
         """Return the state after a complete sync: its start is the bookmark, if that is later."""
         started_at = parse_timestamp(sync.started_at or "")
         bookmark = max(self.bookmark, started_at) if self.bookmark else started_at
-        return StreamState(bookmark=bookmark, completed=sync.id, filters=filters)
+        return StreamState(bookmark, sync.id, filters, self.start_date)
 
     def as_raw(self, replication_key: str) -> dict[str, Any]:
         """Return the stream's part of the Singer state."""
@@ -96,6 +103,7 @@ class StreamState:
             raw["replication_key_value"] = format_timestamp(self.bookmark)
             raw["completed_scan"] = self.completed
         raw["filters"] = dict(self.filters or {})
+        raw["start_date"] = self.start_date
         names = {name: name for name in _Scan.__struct_fields__} | {"updated_after": "since"}
         raw["scan"] = {key: getattr(self.pending, name, None) for key, name in names.items()}
         return raw
@@ -108,10 +116,12 @@ def read_state(raw: Mapping[str, Any], spec: FeedSpec) -> StreamState:
         state = _convert(raw, _State, where)
         bookmark = _timestamp(state.replication_key_value, f"{where}.replication_key_value")
         completed = (state.completed_scan or "") if bookmark else ""
+        start = state.start_date and _timestamp(state.start_date, f"{where}.start_date")
         return StreamState(
             bookmark=bookmark,
             completed=completed,
             filters=_read_filters(state.filters or {}, spec),
+            start_date=format_timestamp(start) if isinstance(start, datetime) else start,
             pending=_read_sync(state.scan or {}, completed, spec),
         )
     except ValueError as error:

@@ -43,8 +43,8 @@ def test_a_missing_state_ends_the_run_before_its_first_request(
     last = completed(folder)
     assert "The state of career_sites is missing" in line
     assert last["bookmark"] in line
-    assert "(about $6.05)" in line
-    assert "`TAP_JOBO_ON_MISSING_STATE=resync meltano run tap-jobo target-postgres`" in line
+    assert "(at least $6.00)" in line
+    assert "A new pipeline needs its own journal_dir" in line
     assert f"'resume:{last['id']}'" in line
     assert len(tap.sandbox.ledger) == requests
 
@@ -53,7 +53,7 @@ def test_resync_reads_everything_again_and_goes_on_if_cut_off(tap: Tap, state: A
     assert state
     billed = tap.sandbox.rows_billed
     cut_in_request(tap, 3, billed=False, on_missing_state="resync")
-    assert "(about $1.05)" in complaint(tap.run())  # less what the journal holds
+    assert "(at least $1.00)" in complaint(tap.run())  # less what the journal holds
     again = tap.run(on_missing_state="resync")
     assert replayed(again) == 100
     assert len(again.ids) == 120
@@ -92,6 +92,92 @@ def test_resume_without_a_complete_sync_is_an_error(tap: Tap) -> None:
     line = complaint(tap.run(on_missing_state="resume:5f0c"))
     assert "has no complete sync to go on from" in line
     assert not tap.sandbox.ledger
+
+
+def test_resume_does_not_concern_a_stream_without_a_complete_sync(tmp_path: Path) -> None:
+    """The jobs were killed in their first sync; their pages are replayed."""
+    with Sandbox(size=20, jobs=30, seed=2) as sandbox:
+        sites = tap_of(sandbox, tmp_path, "career_sites")
+        state: Any = None
+        for _ in range(2):
+            state = sites.run(state=state).state
+        both = tap_of(sandbox, tmp_path, "jobs", "career_sites")
+        small: Any = {"batch_size": 1, "jobs_batch_size": 10}
+        cut = both.run(state=state, max_credits=80, **small)
+        assert cut.returncode == 0, cut.stderr
+        billed = sandbox.rows_billed
+        (id_,) = re.findall(r"'resume:(\S+)'", complaint(both.run(**small)))
+        run = both.run(on_missing_state=f"resume:{id_}", **small)
+        assert run.returncode == 0, run.stderr
+        assert len([each for each in run.records if "title" in each]) == 30
+        assert sandbox.rows_billed == billed + 10
+
+
+WIDER: Any = {"country_codes": ["DE", "US"], "batch_size": 5}
+
+
+@pytest.fixture
+def german(tap: Tap) -> Any:
+    """The state after two complete syncs of one country."""
+    return tap.run(state=tap.run(country_codes=["DE"]).state, country_codes=["DE"]).state
+
+
+@pytest.mark.parametrize("budget", [250, 100_000], ids=["during", "after"])
+def test_a_state_lost_in_a_resync_to_other_filters_is_missed(
+    tap: Tap, folder: Path, german: Any, budget: int
+) -> None:
+    """The sync of the old filters can be resumed, as what it is: with the old filters."""
+    part = tap.run(state=german, on_filter_change="resync", max_credits=budget, **WIDER)
+    assert part.returncode == 0, part.stderr
+    requests, billed = len(tap.sandbox.ledger), tap.sandbox.rows_billed
+    for given in ("error", "resume:5f0c"):
+        line = complaint(tap.run(on_missing_state=given, **WIDER))
+        assert f"a complete sync of {completed(folder)['bookmark']} with other filters" in line
+        assert "(each row is billed)" in line
+    assert len(tap.sandbox.ledger) == requests
+    resume: Any = {"on_missing_state": f"resume:{completed(folder)['id']}"}
+    assert "country_codes was DE and is DE, US" in complaint(tap.run(**resume, **WIDER))
+    run = tap.run(on_filter_change="resync", **resume, **WIDER)
+    assert run.returncode == 0, run.stderr
+    wanted = tap.run(journal=False, **WIDER)
+    assert {*run.ids} == {*wanted.ids}
+    assert tap.sandbox.rows_billed == billed + 2 * len(wanted.ids) - len({*part.ids})
+
+
+def test_a_sync_that_continues_from_one_the_journal_lacks_proves_a_state(
+    tap: Tap, folder: Path, german: Any
+) -> None:
+    (folder / "v1").rename(folder / "old")
+    tap.run(state=german, on_filter_change="resync", max_credits=250, **WIDER)
+    requests = len(tap.sandbox.ledger)
+    line = complaint(tap.run(**WIDER))
+    assert "the journal records a sync that continues from a complete one" in line
+    assert "resume:" not in line
+    assert len(tap.sandbox.ledger) == requests
+    again = tap.run(on_missing_state="resync", **WIDER)
+    assert replayed(again) == 5  # billed already
+
+
+def test_a_key_of_another_kind_proves_nothing(tap: Tap, german: Any) -> None:
+    assert german
+    tap.sandbox.api_key = "jbe_live_another"
+    assert tap.run(country_codes=["FR"], api_key=tap.sandbox.api_key).returncode == 0
+
+
+def test_resume_restores_the_start_date_of_the_sync(tap: Tap, folder: Path) -> None:
+    state = tap.run(start_date="2026-11-01").state
+    tap.run(state=state, start_date="2026-11-01")
+    line = complaint(tap.run(on_missing_state=f"resume:{completed(folder)['id']}"))
+    assert "start_date was 2026-11-01T00:00:00.000000Z and is not set" in line
+
+
+def test_a_full_table_whose_state_is_lost_replays_its_pages(tap: Tap) -> None:
+    state = tap.run(catalog=full_table()).state
+    tap.run(catalog=full_table(), state=state, max_credits=5_000)
+    billed = tap.sandbox.rows_billed
+    again = tap.run(catalog=full_table())
+    assert replayed(again) == 100
+    assert tap.sandbox.rows_billed == billed + 20
 
 
 def test_several_streams_may_be_resumed(tmp_path: Path) -> None:

@@ -195,7 +195,7 @@ class TestRescue:
         converter = _converter("career_sites", emitted=["id", "name"])
         page = converter.convert([{"id": COMPANY, "new": 1, "website": "x", "updated_at": 5}])
         assert page.records == [{"id": COMPANY, "name": None}]
-        (line,) = caplog.messages
+        (line,) = (line for line in caplog.messages if "'new'" in line)
         assert "'new'. Their values are dropped (_rescued_data is deselected)." in line
 
 
@@ -236,7 +236,7 @@ class TestPage:
             "no object",
         ]
         page = _convert("career_sites", *rows)
-        assert page.damaged == {"id": 2, "name": 3, "ats": 2, "listing_url": 2}
+        assert page.damaged == {"id": 2, "name": 2, "ats": 2, "listing_url": 2}
 
     def test_damage_is_counted_of_fields_that_are_not_emitted(self) -> None:
         page = _converter("career_sites", emitted=["id"]).convert([{"id": COMPANY}])
@@ -264,16 +264,19 @@ class TestLog:
     def test_bad_rows_and_values_are_shown_in_part(self, caplog: pytest.LogCaptureFixture) -> None:
         rows = [{"id": COMPANY.upper(), "name": ["x" * 1_000]}, {"id": "y" * 1_000}]
         _converter("career_sites").convert(rows)
-        (field, row) = caplog.messages
+        errors = [each for each in caplog.records if each.levelname == "ERROR"]
+        (field, row) = (each.getMessage() for each in errors)
         assert f"Field 'name' of row {COMPANY} has the wrong type" in field
         assert "['xxx" in field
         assert "{'id': 'yyy" in row
         assert all(line.endswith("...") and len(line) < 650 for line in (field, row))
-        assert {record.levelname for record in caplog.records} == {"ERROR"}
 
     def test_twenty_of_a_kind_are_shown(self, caplog: pytest.LogCaptureFixture) -> None:
         converter = _converter("career_sites")
         for _ in range(3):
             converter.convert([{"id": COMPANY, "name": 5}, {"id": 5}] * 10)
-        assert len(caplog.messages) == 2 * 21
-        assert len(set(caplog.messages)) == 3
+        errors = [each.getMessage() for each in caplog.records if each.levelname == "ERROR"]
+        assert len(errors) == 2 * 21
+        assert len(set(errors)) == 3
+        nulls = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+        assert [line.split("'")[1] for line in nulls] == ["ats", "listing_url"]  # once per run

@@ -38,8 +38,9 @@ from tap_jobo.journal.store import Store, StoreError
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.sync.feed_sync import FeedSync
+from tap_jobo.sync.lost_state import recover_state
 from tap_jobo.sync.report import Report
-from tap_jobo.sync.start import SyncStart, recover_state
+from tap_jobo.sync.start import SyncStart
 from tap_jobo.sync.state import StreamState, read_state
 from tap_jobo.sync_id import RawPage, Sync, hash_cursor
 from tests.support.clock import FakeClock

@@ -117,7 +117,7 @@ def test_a_resync_whose_state_is_lost_still_reads_all_that_matches(tap: Tap, run
     part = tap.run(state=before.state, **wider, **budget)
     for _ in range(runs - 1):
         part = tap.run(state=part.state, **wider, **budget)
-    run = tap.run(**wider)
+    run = tap.run(on_missing_state="resync", **wider)
     assert run.returncode == 0, run.stderr
     assert {*run.ids} == {*tap.run(journal=False, **wider).ids}
 

@@ -9,6 +9,7 @@ import pytest
 
 from jobo_sandbox import Fault
 from tap_jobo.streams.career_sites import CAREER_SITES
+from tap_jobo.sync.state import STATE_KEYS
 from tests.journal.helpers import journal_command
 from tests.support import Run, Tap, complaint, discover, entry_of, state_at
 from tests.support.clock import with_clock
@@ -56,8 +57,7 @@ def test_each_state_follows_its_page_and_says_how_far_the_scan_got(tap: Tap) -> 
         assert (scan["restarts"], scan["batch_size"], scan["updated_after"]) == (0, 10, None)
     assert not any("replication_key_value" in part for part in parts)
     # All keys are always there, so that Meltano can merge the states.
-    keys = {"replication_key", "replication_key_value", "completed_scan", "filters", "scan"}
-    assert last.keys() == keys
+    assert last.keys() == {*STATE_KEYS}
     assert set(last["scan"].values()) == {None}
     for part in (*parts, last):
         assert part["replication_key"] == "updated_at"

@@ -1,0 +1,126 @@
+"""A start date that moves: which move leaves rows missing, and what the state records of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobo_sandbox import Sandbox
+from tap_jobo.clock import format_timestamp
+from tests.support import Run, Tap, complaint
+from tests.support.jobs import tap_of
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(size=120, seed=1, rows_with_updated_at=True) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def dates(sandbox: Sandbox) -> list[str]:
+    """When each row changed last, in order."""
+    return sorted(row["updated_at"] for row in sandbox.world.rows().values())
+
+
+@pytest.fixture
+def late(tap: Tap, dates: list[str]) -> Run:
+    """A complete sync of the seven rows that changed last."""
+    run = tap.run(start_date=dates[-7])
+    assert len(run.ids) == 7
+    return run
+
+
+@pytest.mark.parametrize("earlier", [0, None], ids=["earlier", "removed"])
+def test_an_earlier_start_date_is_a_decision(
+    tap: Tap, late: Run, dates: list[str], earlier: int | None
+) -> None:
+    given: Any = {} if earlier is None else {"start_date": dates[earlier]}
+    billed, requests = tap.sandbox.rows_billed, len(tap.sandbox.feed_requests)
+    line = complaint(tap.run(state=late.state, **given))
+    assert f"start_date was {late.bookmark['start_date']} and is" in line
+    assert "last changed before it stay missing" in line
+    assert len(tap.sandbox.feed_requests) == requests
+    again = tap.run(state=late.state, on_filter_change="resync", **given)
+    assert {*again.ids} == tap.sandbox.world.rows().keys()
+    assert tap.sandbox.rows_billed == billed + 120
+    assert tap.run(state=again.state, **given).ids == []
+    kept = tap.run(state=late.state, on_filter_change="keep", **given)
+    assert kept.returncode == 0, kept.stderr
+    assert kept.ids == []
+    assert tap.run(state=kept.state, **given).returncode == 0  # decided once
+
+
+def test_a_later_start_date_needs_no_decision_and_no_other_to_go_back(
+    tap: Tap, dates: list[str]
+) -> None:
+    """Its rows were read before, so none is missing once it is removed."""
+    first = tap.run(start_date=dates[10])
+    later = tap.run(state=first.state, start_date=dates[100])
+    assert later.returncode == 0, later.stderr
+    assert later.bookmark["start_date"] == first.bookmark["start_date"]
+    assert tap.run(state=later.state, start_date=dates[10]).returncode == 0
+
+
+def test_a_start_date_after_the_bookmark_leaves_a_gap_that_is_recorded(tap: Tap) -> None:
+    state = tap.run().state
+    state["bookmarks"]["career_sites"]["replication_key_value"] = "2026-01-01T00:00:00Z"
+    later = tap.run(state=state, start_date="2026-02-01", journal=False)
+    assert later.returncode == 0, later.stderr
+    assert later.bookmark["start_date"] == "2026-02-01T00:00:00.000000Z"
+    assert "start_date was 2026-02-01" in complaint(tap.run(state=later.state, journal=False))
+
+
+@pytest.mark.parametrize("is_in_sync", [False, True])
+def test_a_state_of_an_earlier_version_takes_the_current_start_date(
+    tap: Tap, dates: list[str], *, is_in_sync: bool
+) -> None:
+    limit: Any = {"max_credits": 2_500} if is_in_sync else {}
+    first = tap.run(start_date=dates[20], **limit)
+    assert len(first.ids) == 50 if is_in_sync else 100
+    del first.state["bookmarks"]["career_sites"]["start_date"]
+    run = tap.run(state=first.state, start_date=dates[20])
+    assert run.returncode == 0, run.stderr
+    assert len({*first.ids, *run.ids}) == 100
+    assert run.lines("WARNING") == []
+    assert "start_date was" in complaint(tap.run(state=run.state))
+
+
+def test_an_earlier_start_date_in_mid_sync_drops_the_sync_only_if_so_decided(
+    tap: Tap, dates: list[str]
+) -> None:
+    cut = tap.run(start_date=dates[20], max_credits=2_500)
+    assert "drop the unfinished sync" in complaint(tap.run(state=cut.state))
+    later = tap.run(state=cut.state, start_date=dates[100])  # applies from the next sync
+    assert later.returncode == 0, later.stderr
+    assert len({*cut.ids, *later.ids}) == 100
+    run = tap.run(state=cut.state, on_filter_change="resync")
+    assert {*run.ids} == tap.sandbox.world.rows().keys()
+
+
+def test_keep_says_what_may_be_missing_of_a_resync_that_is_not_complete(
+    tap: Tap, dates: list[str]
+) -> None:
+    """The bookmark is that of older filters, whatever the new ones narrow."""
+    given: Any = {"start_date": dates[5], "batch_size": 2}
+    complete = tap.run(country_codes=["DE"], **given)
+    wide: Any = {"country_codes": ["FR", "US"], **given}
+    tap.run(state=complete.state, on_filter_change="resync", max_credits=100, **wide)
+    part = tap.run(state=complete.state, on_filter_change="resync", max_credits=100, **wide)
+    assert part.bookmark["scan"]["updated_after"]
+    line = complaint(tap.run(state=part.state, country_codes=["FR"], **given))
+    assert "any row that the unfinished sync has not read may stay missing" in line
+
+
+def test_an_earlier_start_date_of_a_free_feed_needs_no_decision(tmp_path: Path) -> None:
+    with Sandbox(size=20, jobs=90, seed=7) as sandbox:
+        tap = tap_of(sandbox, tmp_path, "expired_jobs")
+        now = sandbox.now()
+        late = tap.run(start_date=format_timestamp(now))
+        early = tap.run(state=late.state, start_date=format_timestamp(now - timedelta(days=5)))
+        assert early.returncode == 0, early.stderr
+        assert len(early.records) > len(late.records) == 0
