@@ -21,8 +21,7 @@ JOURNAL_DIR: Final = Setting(
     description=(
         "Where to store the journal: a folder (default: in the user's state folder) or, with the "
         "extra `tap-jobo[cloud]`, s3://bucket/prefix, gs://bucket/prefix, or azure://container/"
-        "prefix (credentials from the environment). Pipelines with the same filters need separate "
-        "locations, even if their API keys differ."
+        "prefix (credentials from the environment). Give each pipeline its own location."
     ),
     type=of.text(
         "the path of a folder, or a URL such as s3://bucket/prefix, gs://bucket/prefix or "

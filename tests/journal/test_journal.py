@@ -160,7 +160,8 @@ def test_only_the_runs_own_pages_are_removed(tap: Tap) -> None:
     assert len(again.ids) == 120
     assert tap.sandbox.rows_billed == billed + 220
     tap.run(state=again.state)
-    assert replayed(tap.run(founded_after=1980)) == len(other.ids)
+    resync = tap.run(founded_after=1980, on_missing_state="resync")
+    assert replayed(resync) == len(other.ids)
 
 
 @pytest.mark.parametrize(("days", "is_kept"), [(29, True), (31, False)])
@@ -292,11 +293,16 @@ def test_a_journal_that_is_off_writes_and_reads_nothing(tap: Tap) -> None:
     assert replayed(tap.run(journal=False)) == 0
 
 
-def test_a_damaged_file_of_other_filters_is_no_concern(tap: Tap, folder: Path) -> None:
-    tap.run()
+def test_a_damaged_file_of_other_filters_matters_only_without_a_state(
+    tap: Tap, folder: Path
+) -> None:
+    """It could prove that the state was lost."""
+    tap.run(founded_after=1980)
     (sync,) = folder.glob("v1/*/*/sync.json")
+    new = tap.run().state
     sync.write_text("{")
-    assert tap.run(founded_after=1980).returncode == 0
+    assert tap.run(state=new).returncode == 0
+    assert "sync.json is damaged" in complaint(tap.run(founded_after=1990))
 
 
 def test_a_key_has_one_form() -> None:
