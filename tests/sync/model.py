@@ -417,10 +417,6 @@ class OneRun:
     def parse_page(self, *args: Any, **options: Any) -> Page:
         return self._reader.parse_page(*args, **options)
 
-    @property
-    def estimate(self) -> int:
-        return self._reader.estimate
-
     def revisit(self, *args: Any) -> Page | None:
         return self._reader.revisit(*args)
 

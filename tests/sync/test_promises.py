@@ -264,7 +264,7 @@ class Promises(RuleBasedStateMachine):
             self.settings = replace(self.settings, on_missing_state="error")
         return advice is None
 
-    def _follow(self, advice: TapJoboError) -> None:  # noqa: C901
+    def _follow(self, advice: TapJoboError) -> None:
         """Do what an error asks the user to do."""
         text = str(advice)
         if isinstance(advice, ClockError):
