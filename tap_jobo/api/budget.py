@@ -26,7 +26,7 @@ class Budget:
     ) -> None:
         self.max_credits = math.inf if max_credits is None else max_credits
         self._alert_threshold = alert_threshold
-        self._logger = logger
+        self.logger = logger
         self.credits = 0
         self.possibly_billed = 0
         self.balance: int | None = None
@@ -37,7 +37,7 @@ class Budget:
             return
         self.balance = balance
         if self._alert_threshold is not None and balance < self._alert_threshold:
-            self._logger.warning(
+            self.logger.warning(
                 "The balance of %s credits (%s) is below credits_alert_threshold %s. Top up.",
                 f"{balance:,}",
                 dollars(balance),
@@ -55,6 +55,7 @@ class FeedCost:
         self.price = spec.list_price
         self.credits = 0
         self.possibly_billed = 0
+        self._is_assuming = False
 
     def check_page(self, rows: int) -> None:
         """Raise ConfigError if `max_credits` does not cover a page at list price."""
@@ -99,6 +100,15 @@ class FeedCost:
             self.price = max(self.price, cost / requested)
         elif rows and deducted is not None:
             self.price = cost / rows
+        if cost and deducted is None and not self._is_assuming:
+            self._is_assuming = True
+            self._budget.logger.warning(
+                "Jobo's responses do not say what %s cost (X-Credits-Deducted is missing). The run "
+                "assumes %g credits per row. If your plan includes these rows, remove max_credits: "
+                "what is assumed counts against it.",
+                self._spec.name,
+                self.price,
+            )
         self._budget.note_balance(headers)
         return dispute
 

@@ -2,7 +2,8 @@
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
 
 import msgspec
 
@@ -10,12 +11,14 @@ from tap_jobo.api.api_clock import ApiClock
 from tap_jobo.api.budget import FeedCost
 from tap_jobo.api.client import Client, Prepare
 from tap_jobo.api.responses import parse_json
-from tap_jobo.clock import format_timestamp
+from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.errors import ApiError, CursorRejectedError, RejectedError
-from tap_jobo.records.values import sanitize_text
+from tap_jobo.records.values import PARSERS, sanitize_text
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync_id import Filters, RawPage, Sync, hash_cursor
+from tap_jobo.wording import plural
 
+_TOLERANCE: Final = timedelta(hours=1)  # the API may widen the window a little
 PageDecoder = msgspec.json.Decoder[Any]
 
 
@@ -49,7 +52,7 @@ class FeedReader:
 
     def __post_init__(self) -> None:
         self._decoder = None if self.spec.to_row else page_decoder(self.spec, self.row_type)
-        self.estimate, self._sync_id = 0, ""
+        self.estimate, self._sync_id, self._is_window_ignored = 0, "", False
         self._used_cursors: set[str] = set()
 
     def fetch_page(self, sync: Sync) -> RawPage:
@@ -108,7 +111,29 @@ class FeedReader:
             page = replace(page, has_more=False)
         if page.has_more and hash_cursor(page.next_cursor) in self._used_cursors:
             raise _broken("its 'next_cursor' was used before, so the pages would repeat")
+        self._check_window(sync, page.items)
         return page
+
+    def _check_window(self, sync: Sync, items: list[Any]) -> None:
+        """Warn once if the API returns rows that changed long before the start of the window."""
+        if self._is_window_ignored or not sync.since:
+            return
+        start, parse = parse_timestamp(sync.since), PARSERS["date-time"]
+        times = [row.get(self.spec.replication_key) for row in items if isinstance(row, dict)]
+        early = [parse(each) for each in times if isinstance(each, str) and each < sync.since]
+        count = sum(start - parse_timestamp(each) > _TOLERANCE for each in early if each)
+        if count:
+            self._is_window_ignored = True
+            self.client.logger.warning(
+                "A page has %s of %s that last changed more than an hour before the requested %s "
+                "%s. If Jobo ignores %s, every run is billed for every row. Set max_credits to "
+                "limit what a run spends, and contact Jobo.",
+                plural(count, "row"),
+                self.spec.name,
+                self.spec.since,
+                sync.since,
+                self.spec.since,
+            )
 
     def revisit(self, sync: Sync, cursor_hash: str, body: bytes) -> Page | None:
         """Parse a page that an earlier run has delivered, if possible, and note what it says."""

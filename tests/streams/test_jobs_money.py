@@ -40,6 +40,10 @@ def test_cost_is_what_the_plan_bills(
     assert hiring.credits_billed == billed
     assert metrics_of(run, "jobs")["jobo_credits"] == billed
     assert f"{billed:,} credits (${billed / 1000:.2f})" in run.summaries["jobs"]
+    assumed = [line for line in run.lines("WARNING") if "do not say what jobs cost" in line]
+    assert len(assumed) == (plan == "no_headers")
+    assert all("assumes 3 credits per row" in line for line in assumed)
+    assert all("If your plan includes these rows, remove max_credits" in line for line in assumed)
 
 
 def test_career_sites_go_on_counting_rows(hiring: Sandbox, tmp_path: Path) -> None:

@@ -94,6 +94,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.dumps(content).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
+        if isinstance(content, dict) and "badges" in content:
+            self.send_header("X-Credits-Deducted", str(2 * len(content["badges"])))
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -94,6 +95,38 @@ class TestMoves:
         sandbox.before_page = touch
         state = tap.run(lookback_minutes=0).state
         assert tap.run(state=state, lookback_minutes=0).ids == [delivered]
+
+
+class TestRowsBeforeTheWindow:
+    @pytest.fixture
+    def sandbox(self) -> Iterator[Sandbox]:
+        with Sandbox(size=120, rows_with_updated_at=True) as sandbox:
+            yield sandbox
+
+    def _read(self, tap: Tap, since: timedelta, **options: Any) -> list[str]:
+        """Read rows that changed two hours ago, and return the warnings."""
+        for key in tap.sandbox.world.rows():
+            tap.sandbox.world.touch(key, updated_at=_text(tap.sandbox.now() - timedelta(hours=2)))
+        state = state_at(_text(tap.sandbox.now() - since))
+        run = tap.run(state=state, lookback_minutes=0, **options)
+        assert run.returncode == 0, run.stderr
+        assert len(run.ids) == 120
+        return run.lines("WARNING")
+
+    @pytest.mark.parametrize("selected", [True, False])
+    def test_they_are_one_warning(self, tap: Tap, sandbox: Sandbox, *, selected: bool) -> None:
+        catalog = discover()
+        for part in entry_of(catalog)["metadata"]:
+            if part["breadcrumb"][-1:] == ["updated_at"]:
+                part["metadata"]["selected"] = selected
+        sandbox.ignored = ["updated_after"]
+        (warning,) = self._read(tap, timedelta(minutes=50), catalog=catalog)
+        assert "A page has 50 rows of career_sites that last changed more than an hour" in warning
+        assert "If Jobo ignores updated_after, every run is billed for every row" in warning
+
+    def test_an_overlap_of_minutes_is_none(self, tap: Tap, sandbox: Sandbox) -> None:
+        sandbox.overlap = 3_000
+        assert self._read(tap, timedelta(minutes=80)) == []
 
 
 class TestWindow:
