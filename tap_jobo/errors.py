@@ -53,10 +53,6 @@ class EndlessFeedError(ApiError):
     """The pages of a sync repeat, or stay empty, without an end."""
 
 
-class CursorRejectedError(ApiError):
-    """Jobo cannot continue the sync from this cursor."""
-
-
 class RetriesExhaustedError(ApiError):
     """Every try got no response, or one that asks to try again later; `why` has no advice."""
 
@@ -76,14 +72,9 @@ class UnreachableError(RetriesExhaustedError):
 class RejectedError(ApiError):
     """Jobo rejected a request with a 4xx that concerns neither key nor account."""
 
-    def __init__(self, why: str, advice: str, *, names_cursor: bool) -> None:
+    def __init__(self, why: str, advice: str, status: int, *, names_cursor: bool) -> None:
         super().__init__(f"{why}. {advice}")
-        self.why = why
-        self.names_cursor = names_cursor
-
-
-class NotFoundError(RejectedError):
-    """Jobo returned 404."""
+        self.why, self.status, self.names_cursor = why, status, names_cursor
 
 
 class BudgetReachedError(TapJoboError):

@@ -12,7 +12,7 @@ from tap_jobo.api.budget import FeedCost
 from tap_jobo.api.client import Client, Prepare
 from tap_jobo.api.responses import parse_json
 from tap_jobo.clock import format_timestamp, parse_timestamp
-from tap_jobo.errors import ApiError, CursorRejectedError, RejectedError
+from tap_jobo.errors import ApiError
 from tap_jobo.records.values import PARSERS, sanitize_text
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync_id import Filters, RawPage, Sync, hash_cursor
@@ -58,17 +58,12 @@ class FeedReader:
     def fetch_page(self, sync: Sync) -> RawPage:
         """Fetch and charge a sync's next page, or raise as `Client.fetch` does."""
         started_at = format_timestamp(self.clock.earlier())
-        try:
-            response = self.client.fetch(
-                self.prepare(self.spec.path, self._parameters(sync), self.spec.method),
-                rows=sync.batch_size,
-                cost=None if self.spec.is_free else self.cost,
-                envelope=(self.spec.item_key, "has_more", "next_cursor"),
-            )
-        except RejectedError as error:
-            if sync.cursor and error.names_cursor:
-                raise CursorRejectedError(error.why) from error
-            raise
+        response = self.client.fetch(
+            self.prepare(self.spec.path, self._parameters(sync), self.spec.method),
+            rows=sync.batch_size,
+            cost=None if self.spec.is_free else self.cost,
+            envelope=(self.spec.item_key, "has_more", "next_cursor"),
+        )
         more = response.headers.get("X-Has-More", "").lower()
         return RawPage(
             body=response.body,
@@ -115,24 +110,21 @@ class FeedReader:
         return page
 
     def _check_window(self, sync: Sync, items: list[Any]) -> None:
-        """Warn once if the API returns rows that changed long before the start of the window."""
+        """Warn once of rows that changed long before the start of the window."""
         if self._is_window_ignored or not sync.since:
             return
-        start, parse = parse_timestamp(sync.since), PARSERS["date-time"]
-        times = [row.get(self.spec.replication_key) for row in items if isinstance(row, dict)]
-        early = [parse(each) for each in times if isinstance(each, str) and each < sync.since]
-        count = sum(start - parse_timestamp(each) > _TOLERANCE for each in early if each)
-        if count:
+        start, parse = parse_timestamp(max(sync.since, "0002-01-01")), PARSERS["date-time"]
+        limit, key = format_timestamp(start - _TOLERANCE), self.spec.replication_key
+        times = [parse(row.get(key)) for row in items if isinstance(row, dict)]
+        if count := sum(each < limit for each in times if each):
             self._is_window_ignored = True
             self.client.logger.warning(
-                "A page has %s of %s that last changed more than an hour before the requested %s "
-                "%s. If Jobo ignores %s, every run is billed for every row. Set max_credits to "
+                "A page has %s of %s that last changed more than an hour before the requested "
+                "%s. If Jobo ignores this, every run is billed for every row. Set max_credits to "
                 "limit what a run spends, and contact Jobo.",
                 plural(count, "row"),
                 self.spec.name,
-                self.spec.since,
-                sync.since,
-                self.spec.since,
+                f"{self.spec.since} {sync.since}",
             )
 
     def revisit(self, sync: Sync, cursor_hash: str, body: bytes) -> Page | None:

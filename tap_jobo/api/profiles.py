@@ -7,11 +7,12 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
 
 from tap_jobo.api.client import Client, Prepare
 from tap_jobo.api.responses import parse_json
-from tap_jobo.errors import ApiError, NotFoundError, RejectedError, RetriesExhaustedError
+from tap_jobo.errors import ApiError, RejectedError, RetriesExhaustedError
 from tap_jobo.records.converter import RecordConverter, Row
 from tap_jobo.records.values import parse_uuid
 from tap_jobo.signals import ShutdownSignal
@@ -100,7 +101,7 @@ class Profiles:
         return None
 
     def _records(self, company_id: str, profile: Any) -> Iterator[Row]:
-        if isinstance(profile, NotFoundError):
+        if isinstance(profile, RejectedError) and profile.status == HTTPStatus.NOT_FOUND:
             self.not_found += 1
             self.logger.info("No profile for company %s (404).", company_id)
         elif isinstance(profile, RejectedError | RetriesExhaustedError):

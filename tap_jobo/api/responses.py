@@ -12,12 +12,7 @@ import msgspec
 
 from tap_jobo.api.budget import reported_credits
 from tap_jobo.api.retry import FailedTryError, retry_after
-from tap_jobo.errors import (
-    ApiError,
-    NotFoundError,
-    RejectedError,
-    UnauthorizedError,
-)
+from tap_jobo.errors import ApiError, RejectedError, UnauthorizedError
 
 Facts = Mapping[str, Any]  # the members of an error body
 
@@ -99,8 +94,8 @@ def _refusal(response: ApiResponse, message: str, facts: Facts) -> ApiError:
     if status in {HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.FORBIDDEN}:
         return ApiError(f"{message}. {advice}")
     says_cursor = b"cursor" in response.body.lower() and not response.is_html
-    error = NotFoundError if status == HTTPStatus.NOT_FOUND else RejectedError
-    return error(message, advice, names_cursor=says_cursor and status in _CURSOR_STATUSES)
+    names_cursor = says_cursor and status in _CURSOR_STATUSES
+    return RejectedError(message, advice, status, names_cursor=names_cursor)
 
 
 def parse_json(body: bytes, decode: Callable[[bytes], Any] = msgspec.json.decode) -> object:
@@ -128,7 +123,7 @@ def _is_usable(response: ApiResponse, envelope: Collection[str]) -> bool:
     return not envelope or has_envelope or is_billed
 
 
-def _parse_error(response: ApiResponse) -> object:
+def _parse_error(response: ApiResponse) -> Any:
     """Return what an error says: JSON, the title of an HTML page, text, or where it redirects."""
     if response.status < HTTPStatus.BAD_REQUEST:
         return response.headers.get("Location")
@@ -138,14 +133,14 @@ def _parse_error(response: ApiResponse) -> object:
     return "".join(_TITLE.findall(text)[:1]) if response.is_html else text
 
 
-def _quote(said: object) -> str:
+def _quote(said: Any) -> str:
     """Return the start of what an error says, on one line."""
-    texts: list[object] = [said]
+    texts = [said]
     if isinstance(said, dict):
-        texts = [next((said[name] for name in _SAYS if isinstance(said.get(name), str)), "")]
+        texts = [text for name in _SAYS if isinstance(text := said.get(name), str) and text][:1]
         errors = said.get("errors")
         for value in errors.values() if isinstance(errors, dict) else [errors]:
-            texts += value if isinstance(value, list) else [value]
+            texts.extend(value if isinstance(value, list) else [value])
     line = " ".join(text for text in texts if isinstance(text, str))
     line = re.sub(r"[^ -~]+", " ", line).strip().rstrip(".")[:300]
     return f" ({line})" if line else ""

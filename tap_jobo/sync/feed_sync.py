@@ -17,9 +17,9 @@ from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import (
     ApiError,
     BudgetReachedError,
-    CursorRejectedError,
     EndlessFeedError,
     FormatError,
+    RejectedError,
 )
 from tap_jobo.journal.journal import DISPUTED, Journal
 from tap_jobo.journal.page import JournaledPage
@@ -72,7 +72,9 @@ class FeedSync:
                 self.check()
                 try:
                     billed = self._replay(sync) or self._fetch_and_journal(sync)
-                except CursorRejectedError as rejection:
+                except RejectedError as rejection:
+                    if not (sync.cursor and rejection.names_cursor):
+                        raise
                     sync = self._begin(self._start_over(sync, rejection))
                     continue
                 page, records = self._parse_and_check(sync, billed)
@@ -206,26 +208,23 @@ class FeedSync:
                 "again."
             ) from error
 
-    def _start_over(self, sync: Sync, rejection: CursorRejectedError) -> Sync:
+    def _start_over(self, sync: Sync, rejection: RejectedError) -> Sync:
         spent, is_free = dollars(sync.rows * self.report.cost.price), self._spec.is_free
         cost = f"{plural(sync.rows, 'row')} so far for {spent}"
-        why = f"{rejection}{'' if is_free or self._has_fetched else self._why_cursors_expire()}"
-        if sync.restarts and not is_free:
+        why = f"{rejection.why}{'' if is_free or self._has_fetched else self._why_cursors_expire()}"
+        if self._has_restarted or (sync.restarts and not is_free):
             drop = f"`tap-jobo-journal drop {sync.id}`, then " if self.journal.is_on else ""
-            how = "a full refresh (without state)"
+            way = "a full refresh (without state)"
             if sync.since:
-                how = (
+                way = (
                     "the tap with 'started_at' of 'scan' set to null in the state; in a full "
                     "refresh (without state), every row is billed"
                 )
+            again = f"To start over again and be billed again for the {cost}, run {drop}{way}"
+            if is_free:
+                again = "Run again later: the next run starts over"
             raise ApiError(
-                f"{why}. The sync has already started over once, so it ends. To start over "
-                f"again and be billed again for the {cost}, run {drop}{how}."
-            ) from rejection
-        if self._has_restarted:
-            raise ApiError(
-                f"{why}. The sync has already started over once in this run, so the stream ends. "
-                "Run again later: the next run starts over."
+                f"{why}. The sync has already started over once, so it ends. {again}."
             ) from rejection
         self._has_restarted = is_free
         then = "The rows are free" if is_free else f"Jobo bills the {cost} again"
@@ -234,8 +233,8 @@ class FeedSync:
 
     def _why_cursors_expire(self) -> str:
         """Return the advice if the first request of a run finds the cursor rejected."""
-        then = self.received_at  # in the journal, which may be off
-        age = f" {duration((self._now() - then).total_seconds())} ago" if then else ""
+        last = self.received_at  # in the journal, which may be off
+        age = f" {duration((self._now() - last).total_seconds())} ago" if last else ""
         return (
             f". The cursor is from an earlier run{age}. A cursor may expire between runs, so let "
             "one run finish the sync: raise max_credits for it"

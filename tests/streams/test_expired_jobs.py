@@ -159,7 +159,7 @@ def test_second_rejection_in_a_run_ends_the_stream(alone: Tap, hiring: Sandbox) 
     state = pending_of("expired_jobs", now - HOUR, now - timedelta(days=1))
     hiring.faults.add(Fault(replace=more), endpoint="expired_jobs", when=lambda e: not e.cursor)
     line = complaint(alone.run(state=state))
-    assert "already started over once in this run" in line
+    assert "already started over once, so it ends. Run again later: the next run" in line
     assert len(hiring.requests_to("expired_jobs")) == 3
     assert alone.run(state=state).returncode == 0
 

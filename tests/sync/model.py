@@ -28,7 +28,7 @@ from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.api.feed import FeedReader, Page
 from tap_jobo.api.responses import ApiResponse
 from tap_jobo.clock import parse_timestamp
-from tap_jobo.errors import BudgetReachedError, CursorRejectedError
+from tap_jobo.errors import BudgetReachedError, RejectedError
 from tap_jobo.journal.bucket import Bucket
 from tap_jobo.journal.contents import Contents, JournalKey, journal_key
 from tap_jobo.journal.folder import Folder
@@ -136,7 +136,7 @@ class FakeApi:
         asked: dict[str, Any] = json.loads(body.get("cursor", "{}"))
         if asked and (asked["number"] < self.dead_before or self.rejections):
             self.rejections = max(0, self.rejections - 1)
-            raise CursorRejectedError("Jobo answered 400 (Invalid cursor)")
+            raise RejectedError("Invalid cursor", "", 400, names_cursor=True)
         after = parse_timestamp(body["updated_after"]) if "updated_after" in body else None
         # Latest first, so that a row which changes during a sync escapes it.
         found: list[list[Any]] = sorted(
@@ -443,7 +443,7 @@ class OneRun:
             event(self.world)
         try:
             response = self.world.api.answer(request)
-        except CursorRejectedError:
+        except RejectedError:
             self._rejected.add(request["cursor"])
             raise
         self.world.store.is_page_in_flight = True

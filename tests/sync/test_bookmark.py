@@ -122,7 +122,7 @@ class TestRowsBeforeTheWindow:
         sandbox.ignored = ["updated_after"]
         (warning,) = self._read(tap, timedelta(minutes=50), catalog=catalog)
         assert "A page has 50 rows of career_sites that last changed more than an hour" in warning
-        assert "If Jobo ignores updated_after, every run is billed for every row" in warning
+        assert "If Jobo ignores this, every run is billed for every row" in warning
 
     def test_an_overlap_of_minutes_is_none(self, tap: Tap, sandbox: Sandbox) -> None:
         sandbox.overlap = 3_000
