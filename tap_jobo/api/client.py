@@ -18,7 +18,7 @@ from requests.adapters import HTTPAdapter
 from typing_extensions import override
 
 from tap_jobo.api.budget import FeedCost
-from tap_jobo.api.responses import PROXY_ADVICE, ApiResponse, require_success
+from tap_jobo.api.responses import ADVICE, ApiResponse, require_success
 from tap_jobo.api.retry import (
     CONNECT_SECONDS,
     IDLE_SECONDS,
@@ -37,10 +37,6 @@ Prepare = Callable[..., PreparedRequest]
 """Builds a request from a path, its parameters, and its method (`GET` if omitted)."""
 
 _NETWORK_ERRORS: Final = (OSError, urllib3.exceptions.HTTPError)  # of requests: OSErrors
-_CERTIFICATE_ADVICE: Final = (
-    "If a proxy or firewall inspects TLS, set REQUESTS_CA_BUNDLE to a PEM file with its "
-    "certificate. Otherwise, check api_url and the proxy (HTTPS_PROXY)."
-)
 
 
 class ApiSession(requests.Session):
@@ -207,8 +203,6 @@ def _failure(request: PreparedRequest, error: Exception, *, is_sent: bool) -> Ap
     host = urlsplit(request.url or "").netloc.rpartition("@")[2]
     proxy = " through the proxy" if isinstance(error, requests.exceptions.ProxyError) else ""
     why = f"{host} cannot be reached{proxy} ({cause})"
-    if "certificate" in cause.lower():
-        return UnreachableError(why, _CERTIFICATE_ADVICE)
-    if proxy and "407" in cause:
-        return UnreachableError(why, PROXY_ADVICE)
+    if "certificate" in cause.lower() or (proxy and "407" in cause):
+        return UnreachableError(why, ADVICE[407])
     return FailedTryError(why, is_unreachable=True)

@@ -21,12 +21,14 @@ _LATER: Final = {408, 425, 429, *range(500, 600)}
 _POSSIBLY_BILLED: Final = {502, 504, *range(520, 530), *range(101, 200)}
 """A gateway responds with these when it has lost the API's own response. A status below 200
 announces a response for which http.client does not wait."""
-PROXY_ADVICE: Final = "Check the user name and password of the proxy (HTTPS_PROXY)."
-_ADVICE: Final[Mapping[int, str]] = {
+ADVICE: Final[Mapping[int, str]] = {
     400: "Check the filters and start_date.",
     401: "Set api_key to a valid key of your account.",
     403: "The plan or the key does not include this. Contact Jobo, or deselect the stream.",
-    407: PROXY_ADVICE,
+    407: (
+        "Check the proxy and its password (HTTPS_PROXY). If it inspects TLS, set "
+        "REQUESTS_CA_BUNDLE to a PEM file with its certificate."
+    ),
     422: "Check the filters and start_date.",
 }
 _GATEWAY_ADVICE: Final = (
@@ -82,7 +84,7 @@ def require_success(response: ApiResponse, envelope: Collection[str] = ()) -> Ap
 
 def _refusal(response: ApiResponse, message: str, facts: Facts) -> ApiError:
     status = response.status
-    advice = _ADVICE.get(status, "Check the setting api_url, or contact Jobo.")
+    advice = ADVICE.get(status, "Check the setting api_url, or contact Jobo.")
     if status < HTTPStatus.BAD_REQUEST:
         advice = "To protect the key, redirects are not followed. Correct api_url."
     elif response.is_html:
@@ -135,13 +137,14 @@ def _parse_error(response: ApiResponse) -> Any:
 
 def _quote(said: Any) -> str:
     """Return the start of what an error says, on one line."""
-    texts = [said]
+    texts = [said] if isinstance(said, str) else []
     if isinstance(said, dict):
         texts = [text for name in _SAYS if isinstance(text := said.get(name), str) and text][:1]
         errors = said.get("errors")
-        for value in errors.values() if isinstance(errors, dict) else [errors]:
-            texts.extend(value if isinstance(value, list) else [value])
-    line = " ".join(text for text in texts if isinstance(text, str))
+        parts = errors.values() if isinstance(errors, dict) else [errors]
+        values = [each for part in parts for each in (part if isinstance(part, list) else [part])]
+        texts += [each for each in values if isinstance(each, str)]
+    line = " ".join(texts)
     line = re.sub(r"[^ -~]+", " ", line).strip().rstrip(".")[:300]
     return f" ({line})" if line else ""
 

@@ -269,7 +269,7 @@ def test_unknown_certificate_is_not_tried_again(api: Api, tmp_path: Path) -> Non
         tls.wrap_socket(connection, server_side=True)
 
     server = api.serve(shake_hands)
-    advice = "certificate verify failed.*REQUESTS_CA_BUNDLE.*proxy"
+    advice = "certificate verify failed.*proxy.*REQUESTS_CA_BUNDLE"
     with pytest.raises(UnreachableError, match=advice):
         api.fetch(server.address, "https")
     assert server.connections == 1
