@@ -127,8 +127,9 @@ def _is_usable(response: ApiResponse, envelope: Collection[str]) -> bool:
 
 def _parse_error(response: ApiResponse) -> Any:
     """Return what an error says: JSON, the title of an HTML page, text, or where it redirects."""
-    if response.status < HTTPStatus.BAD_REQUEST:
-        return response.headers.get("Location")
+    location = response.headers.get("Location")
+    if location and response.status < HTTPStatus.BAD_REQUEST:
+        return location
     with suppress(ValueError):
         return parse_json(response.body)
     text = response.body[:100_000].decode("utf-8", "replace")

@@ -87,10 +87,10 @@ class CompaniesStream(JoboStream):
             self.logger.warning("company_ids_file: %s is empty, so no profiles are fetched.", path)
 
     def write_profiles(self, ids: Sequence[str], show_progress: Callable[[], None]) -> None:
-        """Write the profiles of a page's companies."""
+        """Write the profiles of companies."""
         self._write_schema_message()
-        for record in self.profiles.read(ids, show_progress):
-            self._write_record_message(record)
+        for profile in self.profiles.read(ids, show_progress):
+            self.write_rows([profile], self._run.clock.now())
             self._record_counter.increment()
 
     @override
@@ -100,8 +100,8 @@ class CompaniesStream(JoboStream):
         yield from self.profiles.read(self._ids[:limit])
 
     @override
-    def read(self) -> Iterator[Row]:
-        """Yield the profiles of the companies that the settings name, if any.
+    def read(self) -> None:
+        """Write the profiles of the companies that the settings name, if any.
 
         An interrupted list is resumed. The state, `{"ids_hash": str, "ids_done": int}`, follows
         each batch, so a crash repeats one batch and skips none.
@@ -118,7 +118,7 @@ class CompaniesStream(JoboStream):
         self._total = len(ids) - done
         self._progress.start()
         while batch := ids[done : done + _BATCH]:
-            yield from self.profiles.read(batch, self._progress.update)
+            self.write_profiles(batch, self._progress.update)
             done += len(batch)
             state.update(ids_hash=ids_hash, ids_done=done)  # together: Meltano merges by key
             self.emit_state()

@@ -1,12 +1,11 @@
 """The stream of a feed: a `RESTStream` whose records come from a `FeedSync`."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
-from datetime import datetime
 from functools import cached_property
 
 from singer_sdk import Tap
-from singer_sdk.helpers.types import Context, Record
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 from typing_extensions import override
 
@@ -39,8 +38,6 @@ class FeedStream(JoboStream):
         self.never_null = spec.never_null
         self._spec = spec
         self._follower = follower
-        self._ids_of_page: list[str] = []
-        self._received_at: datetime | None = None
         if follower:
             follower.leader = self
 
@@ -98,10 +95,10 @@ class FeedStream(JoboStream):
     # The sync
 
     @override
-    def read(self) -> Iterator[Row]:
-        """Yield the records of each page; the SDK writes them before the next one is requested."""
-        if self._follower and self._follower.is_following:
-            self._report.profiles = self._follower.profiles
+    def read(self) -> None:
+        """Write the rows of each page, the profiles of its companies, and then the state."""
+        follower = self._follower if self._follower and self._follower.is_following else None
+        self._report.profiles = follower.profiles if follower else None
         self._report.start()
         feed_sync = FeedSync(
             start=self._start,
@@ -111,16 +108,15 @@ class FeedStream(JoboStream):
             converter=self._converter,
             report=self._report,
             check=self._run.check,
-            finish_page=self._finish_page,
         )
-        for records in feed_sync.pages():
-            self._received_at = feed_sync.received_at
-            if self._is_written_unchanged:  # the SDK's loop over them takes a tenth of a run
-                self._writer.write_records(self.name, records, self.time_extracted)
-                self._record_counter.increment(len(records))
-                self._ids_of_page += [record["id"] for record in records]
-            else:
-                yield from records
+        with closing(feed_sync.pages()) as deliveries:
+            for delivery in deliveries:
+                ids = self.write_rows(delivery.records, delivery.received_at)
+                self._record_counter.increment(len(delivery.records))
+                if follower and ids:
+                    follower.write_profiles(ids, self._report.show_progress)
+                self.stream_state.update(delivery.state.as_raw(self._spec.replication_key))
+                self.emit_state()
 
     @override
     def sample(self, limit: int) -> Iterator[Row]:
@@ -131,29 +127,6 @@ class FeedStream(JoboStream):
         page = self._reader.parse_page(sync, raw.body, has_more=raw.has_more, raw=raw)
         rows = self._spec.rows(page.items[:limit], raw.started_at)
         yield from self._converter.convert(rows).records
-
-    @property
-    @override
-    def time_extracted(self) -> datetime:
-        """When the page of the current record was received, in this run or an earlier one."""
-        return self._received_at or super().time_extracted
-
-    @override
-    def generate_child_contexts(
-        self, record: Record, context: Context | None
-    ) -> Iterable[Context | None]:
-        """Record a company whose profile to write after the page; the SDK has no child to sync."""
-        if self._follower and self._follower.is_following and self._is_mapped(record):
-            self._ids_of_page.append(record["id"])
-        return ()
-
-    def _finish_page(self, state: StreamState) -> None:
-        """Write the profiles of a page's companies, if they are selected, and then the state."""
-        ids, self._ids_of_page = self._ids_of_page, []
-        if ids and self._follower and self._follower.is_following:
-            self._follower.write_profiles(ids, self._report.show_progress)
-        self.stream_state.update(state.as_raw(self._spec.replication_key))
-        self.emit_state()
 
     @override
     def summarize(self) -> None:

@@ -7,7 +7,7 @@ an instant before the sync's first request, so the next run finds whatever chang
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -38,13 +38,21 @@ _QUARANTINED: Final = (
 _FAR_BELOW: Final = 0.8  # the share of an estimate below which rows may be missing
 
 
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A page to write: its records, when it was received, and the state that follows them."""
+
+    records: Sequence[Row]
+    received_at: datetime
+    state: StreamState
+
+
 @dataclass(kw_only=True)
 class FeedSync:
     """One stream's part of a run: syncs from the journal and the API to standard output.
 
     Attributes:
         check: Raises if the run must not go on: a signal arrived, or another run has the lock.
-        finish_page: Writes what follows the rows of a page, and last a STATE message.
     """
 
     start: SyncStart
@@ -54,18 +62,17 @@ class FeedSync:
     converter: RecordConverter
     report: Report
     check: Callable[[], None]
-    finish_page: Callable[[StreamState], None]
-    received_at: datetime | None = None  # the last page, by the API's clock
 
     def __post_init__(self) -> None:
         self._spec = self.start.spec
         self._logger = self.start.logger
         self._guard = LoopGuard()
         self._is_replay = self._has_fetched = self._has_restarted = False
+        self._received_at: datetime | None = None  # the last page, by the API's clock
         self._is_first_sync = not self.state.has_begun
 
-    def pages(self) -> Iterator[Sequence[Row]]:
-        """Yield the records of each page, which must be written before the next is requested."""
+    def pages(self) -> Generator[Delivery]:
+        """Yield each page. To resume means that its rows, and then its state, are written."""
         try:
             sync: Sync | None = self._begin(self._first_sync())
             while sync:
@@ -78,8 +85,12 @@ class FeedSync:
                     sync = self._begin(self._start_over(sync, rejection))
                     continue
                 page, records = self._parse_and_check(sync, billed)
-                yield records
-                sync = self._record(sync, billed, page, records)
+                sync = self._move_past(sync, billed, page)
+                self._received_at = parse_timestamp(billed.header.received_at)
+                yield Delivery(records, self._received_at, self.state)
+                self.journal.check_written()
+                self._count(sync, billed, page, records)
+                sync = self._next(sync, billed, page, records)
             self.report.is_complete = True
         except BudgetReachedError as reached:
             self._logger.warning("%s", reached)
@@ -112,7 +123,7 @@ class FeedSync:
         self._guard, self._is_replay = LoopGuard(), False
         sync = self.journal.begin(sync, self._now())
         for page in self.journal.delivered(sync):  # or a small budget would hide a loop
-            self.received_at = parse_timestamp(page.header.received_at)
+            self._received_at = parse_timestamp(page.header.received_at)
             if seen := self.reader.revisit(sync, page.header.cursor, page.body):
                 ids = [parse_uuid(row.get("id")) for row in seen.items if isinstance(row, dict)]
                 self._detect_stall(sync, [*filter(None, ids)])
@@ -142,7 +153,6 @@ class FeedSync:
             records = self._convert(sync, page, header.started_at)
         except (ApiError, FormatError) as error:
             raise FormatError(f"{error}. {self._ways_out(billed)}.") from error
-        self.received_at = parse_timestamp(header.received_at)
         return page, records
 
     def _convert(self, sync: Sync, page: Page, started_at: str) -> Sequence[Row]:
@@ -155,10 +165,8 @@ class FeedSync:
         self.journal.quarantine([json.dumps(row).encode() for row in conversion.skipped])
         return conversion.records
 
-    def _record(
-        self, sync: Sync, billed: JournaledPage, page: Page, records: Sequence[Row]
-    ) -> Sync | None:
-        """Move the state past a page whose rows are written; return the sync to go on with."""
+    def _move_past(self, sync: Sync, billed: JournaledPage, page: Page) -> Sync:
+        """Return the sync as it is once a page is delivered, and move the state there."""
         sync = replace(
             sync,
             started_at=billed.header.started_at,
@@ -168,18 +176,24 @@ class FeedSync:
         )
         move = self.state.checkpoint if page.has_more else self.state.complete
         self.state = move(sync, self.start.filters)
-        self.report.quarantined = self.journal.quarantined
-        skipped = len(page.items) - len(records)
-        self.report.count_page(len(page.items), skipped, is_replayed=billed.raw is None)
-        self.finish_page(self.state)
-        self.journal.check_written()
-        if not page.has_more:
-            self._report_missing_rows(sync)
-            return self._following(sync, billed)
-        if page.estimated_total is not None and sync.rows == len(page.items):
-            self.report.estimate(page.estimated_total, sync.batch_size)
-        self._detect_stall(sync, [record["id"] for record in records])
         return sync
+
+    def _count(self, sync: Sync, billed: JournaledPage, page: Page, records: Sequence[Row]) -> None:
+        rows = len(page.items)
+        self.report.quarantined = self.journal.quarantined
+        self.report.count_page(rows, rows - len(records), is_replayed=billed.raw is None)
+        if page.has_more and page.estimated_total is not None and sync.rows == rows:
+            self.report.estimate(page.estimated_total, sync.batch_size)
+
+    def _next(
+        self, sync: Sync, billed: JournaledPage, page: Page, records: Sequence[Row]
+    ) -> Sync | None:
+        """Return the sync to go on with after a page, None at the end."""
+        if page.has_more:
+            self._detect_stall(sync, [record["id"] for record in records])
+            return sync
+        self._report_missing_rows(sync)
+        return self._following(sync, billed)
 
     def _following(self, sync: Sync, billed: JournaledPage) -> Sync | None:
         """Return the sync that follows a complete one, if any of it was replayed."""
@@ -233,8 +247,8 @@ class FeedSync:
 
     def _why_cursors_expire(self) -> str:
         """Return the advice if the first request of a run finds the cursor rejected."""
-        last = self.received_at  # in the journal, which may be off
-        age = f" {duration((self._now() - last).total_seconds())} ago" if last else ""
+        then = self._received_at  # in the journal, which may be off
+        age = f" {duration((self._now() - then).total_seconds())} ago" if then else ""
         return (
             f". The cursor is from an earlier run{age}. A cursor may expire between runs, so let "
             "one run finish the sync: raise max_credits for it"

@@ -392,11 +392,12 @@ class OneRun:
         self._state = recover_state(state, self.journal, start)
         start.check(self._state, self.journal)
         sync = self._feed_sync(start)
-        for rows in sync.pages():
+        for delivery in sync.pages():
             assert not self.world.store.is_page_in_flight, "rows are out before the page is stored"
-            for row in rows:
+            for row in delivery.records:
                 self.check()
                 self.take({"type": "RECORD", "stream": "career_sites", "record": row})
+            self.finish_page(delivery.state)
             yield
             self.world.store.step = self._step
         self.is_complete = self._report.is_complete
@@ -546,5 +547,4 @@ class OneRun:
             converter=CONVERTER,
             report=self._report,
             check=self.check,
-            finish_page=self.finish_page,
         )
