@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Final
 
 import psycopg
 
-from benchmarks.feed import KEY, REPOSITORY, Feed
+from benchmarks.feed import KEY, Feed
 from benchmarks.processes import environment
 from benchmarks.readers import OURS, peer, tap
+from benchmarks.report import CRASH_COST, README, write
 from jobo_sandbox import Fault, Hold, Sandbox
 from jobo_sandbox.postgres import running_postgres
 from tests.support.crash import wait_until_quiet
@@ -34,8 +35,7 @@ if TYPE_CHECKING:
 
     from benchmarks.processes import Contender
 
-PAGES: Final = (REPOSITORY / "README.md", REPOSITORY / "docs/explanation/performance.md")
-MARKS: Final = ("<!-- generated: crash-cost -->\n", "<!-- end of crash-cost -->\n")
+NAME: Final = "crash-cost"
 _SIZE: Final = 10_000
 _INTERVAL: Final = 60
 _TRIES: Final = 8
@@ -212,15 +212,8 @@ def main() -> None:
         f"Measured on {datetime.now(UTC):%B %-d, %Y}.\n"
     )
     if not options.print:
-        for page in PAGES:
-            page.write_text(with_table(page.read_text("utf-8"), text), "utf-8")
-
-
-def with_table(page: str, text: str) -> str:
-    """Return a page with the table between its marks, if it has them."""
-    start, end = MARKS
-    before, mark, rest = page.partition(start)
-    return f"{before}{start}{text}{end}{rest.partition(end)[2]}" if mark else page
+        for page in (README, CRASH_COST):
+            write(page, NAME, text)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def serving(rows: int, job_bytes: int, latency: float = 0, interval: float = 0) 
 
 
 class _Handler(socketserver.StreamRequestHandler):
-    server: _Server
+    server: Server
     disable_nagle_algorithm = True
 
     def handle(self) -> None:
@@ -74,7 +74,9 @@ class _Handler(socketserver.StreamRequestHandler):
         self.request.sendall(head + start + end)
 
 
-class _Server(socketserver.ThreadingTCPServer):
+class Server(socketserver.ThreadingTCPServer):
+    """The server, whose arguments are those of the command."""
+
     daemon_threads = True
 
     def __init__(self, rows: int, job_bytes: int, latency: float, interval: float) -> None:
@@ -98,6 +100,6 @@ def _date() -> bytes:
 
 if __name__ == "__main__":
     rows, job_bytes, latency, interval = sys.argv[1:5]
-    with _Server(int(rows), int(job_bytes), float(latency), float(interval)) as server:
+    with Server(int(rows), int(job_bytes), float(latency), float(interval)) as server:
         print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)  # noqa: T201
         server.serve_forever()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.crash_cost import MARKS, PAGES, in_this_environment, table, with_table
+from benchmarks.crash_cost import NAME, in_this_environment, table
 from benchmarks.feed import KEY, Feed
+from benchmarks.report import CRASH_COST, README, marks, write
 from jobo_sandbox import Sandbox
 
 
@@ -22,14 +23,17 @@ def test_the_table_is_what_the_sandbox_bills(tmp_path: Path) -> None:
     assert resuming == ["$15.00", "$12.50", not_done, f"{done} |"]
 
 
-def test_only_the_table_between_the_marks_is_replaced() -> None:
-    start, end = MARKS
-    assert with_table(f"a\n{start}old\n{end}b\n", "new\n") == f"a\n{start}new\n{end}b\n"
-    assert with_table("a\n", "new\n") == "a\n"
+def test_only_the_text_between_the_marks_is_replaced(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    before, after = marks("a table")
+    page.write_text(f"above\n{before}old\n{after}below\n")
+    write(page, "a table", "new\n")
+    write(page, "another table", "new\n")
+    assert page.read_text() == f"above\n{before}new\n{after}below\n"
 
 
-def test_every_page_has_the_same_table() -> None:
-    start, end = MARKS
-    texts = [page.read_text("utf-8") for page in PAGES]
-    tables = {text.split(start)[1].split(end)[0] for text in texts if start in text}
+def test_both_pages_have_the_same_table() -> None:
+    before, after = marks(NAME)
+    texts = [page.read_text("utf-8") for page in (README, CRASH_COST)]
+    tables = {text.split(before)[1].split(after)[0] for text in texts if before in text}
     assert len(tables) == 1

@@ -1,0 +1,27 @@
+"""Tables in the documentation, each between two marks that name it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from benchmarks.feed import REPOSITORY
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+README: Final = REPOSITORY / "README.md"
+CRASH_COST: Final = REPOSITORY / "docs/explanation/crash-cost.md"
+PERFORMANCE: Final = REPOSITORY / "docs/explanation/performance.md"
+
+
+def marks(name: str) -> tuple[str, str]:
+    """Return the lines before and after a table."""
+    return f"<!-- measured: {name} -->\n", f"<!-- end of {name} -->\n"
+
+
+def write(page: Path, name: str, text: str) -> None:
+    """Replace a table of a page, if the page has it."""
+    start, end = marks(name)
+    before, mark, rest = page.read_text("utf-8").partition(start)
+    if mark:
+        page.write_text(f"{before}{start}{text}{end}{rest.partition(end)[2]}", "utf-8")
