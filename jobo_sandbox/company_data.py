@@ -26,42 +26,6 @@ _LINKS = {"twitter": 0.6, "facebook": 0.4, "instagram": 0.3, "angellist": 0.2} |
     "github": 0.3,
     "g2": 0.2,
 }
-# What the lists of a profile that no filter and no model looks at contain.
-_SIGHTINGS: dict[str, Json] = {
-    "h1b_annual_job_counts": {"year": "2023", "count": 12},
-    "h1b_title_distribution": {"title": "Data Analyst", "count": 7},
-    "ratings": {
-        "source": "glassdoor",
-        "rating": "4.2",
-        "url": "https://www.glassdoor.com/Reviews",
-        "review_count": 321,
-    },
-    "sub_organizations": {
-        "name": "Spinoff Labs",
-        "ownership_type": "subsidiary",
-        "title": "Spinoff Labs, a subsidiary",
-    },
-    "acquisitions": {"acquiree_name": "Tiny Tools", "title": "Tiny Tools acquired"},
-    "exits": {"name": "Early Bird", "description": "Sold its share."},
-    "press_references": {
-        "url": "https://news.example/a-company-to-watch",
-        "posted_on": "2024-05-02",
-        "title": "A company to watch",
-        "publisher": "The Daily Ledger",
-    },
-    "featured_lists": {
-        "title": "Hidden champions",
-        "org_num": 100,
-        "funding_total_formatted": "$1.2B",
-        "funding_total_usd": 1_200_000_000,
-    },
-    "event_appearances": {
-        "appearance_type": "exhibitor",
-        "event": "Trade Fair",
-        "event_starts_on": "2024-03-18",
-        "image": "https://images.example/fair.png",
-    },
-}
 
 
 @dataclass(slots=True)
@@ -168,7 +132,7 @@ def make_profile(seed: int, company: Company) -> Json:
         **_people(rng, slug),
         **_technology(rng),
         **_family(rng),
-        **{name: [item] * rng.randint(0, 2) for name, item in _SIGHTINGS.items()},
+        **{name: [item] * rng.randint(0, 2) for name, item in words.SIGHTINGS.items()},
     }
 
 
