@@ -3,14 +3,17 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from jobo_sandbox import vocabulary as words
 from jobo_sandbox.company_data import Json, make_profile
 from jobo_sandbox.core import Core
 from jobo_sandbox.faults import Fault
+from jobo_sandbox.instants import SECOND
 from jobo_sandbox.ledger import Endpoint, Entry
 from jobo_sandbox.pricing import charge, money_headers, price_now
 from jobo_sandbox.queries import (
@@ -22,7 +25,6 @@ from jobo_sandbox.queries import (
     read_query,
     write_cursor,
 )
-from jobo_sandbox.quirks import with_dashes
 from jobo_sandbox.wire import Reply, error, invalid_cursor, restart_required
 from jobo_sandbox.world import Position, World
 
@@ -78,7 +80,9 @@ def _usual(core: Core, entry: Entry) -> Reply:
 
 def _profile(core: Core, entry: Entry) -> Reply:
     """Return a company's profile, which is free."""
-    key = with_dashes(entry.company_id or "")
+    key = entry.company_id or ""
+    with suppress(ValueError):
+        key = str(UUID(key))  # which may have no dashes
     company = core.world.company(key)
     if company is None or key in core.gone:
         return error(404, "Company not found.", core.error_shape)
@@ -167,9 +171,10 @@ def _page(core: Core, entry: Entry) -> Reply:
 
 def _start(core: Core, entry: Entry, feed: "_Feed") -> Cursor | Reply:
     """Return where the page starts, or the error if the request is bad."""
-    body = core.without_ignored({} if entry.body is None else entry.body)
+    body = {} if entry.body is None else entry.body
     if not isinstance(body, dict):
         return error(400, "The body must be a JSON object.", core.error_shape)
+    body = {name: value for name, value in body.items() if name not in core.ignored}
     text = body.get("cursor")
     if text is None:
         try:
@@ -181,9 +186,9 @@ def _start(core: Core, entry: Entry, feed: "_Feed") -> Cursor | Reply:
         cursor = read_cursor(str(text), core.secret)
     except ValueError:
         return _rejected(core)
-    if cursor.endpoint != entry.endpoint or core.is_expired(cursor.issued_at, core.micros()):
-        return _rejected(core)
-    return cursor
+    lifetime, age = core.cursor_lifetime, core.micros() - cursor.issued_at
+    is_expired = lifetime is not None and age > lifetime * SECOND
+    return _rejected(core) if cursor.endpoint != entry.endpoint or is_expired else cursor
 
 
 def _issue(core: Core, cursor: Cursor) -> str:

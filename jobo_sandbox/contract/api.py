@@ -1,183 +1,221 @@
-"""Requests of the contract check: each is sent once, and their cost is limited."""
+"""Requests of the contract check: each is sent once, and what they may cost is limited."""
 
 import json
+import math
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import requests
 
+from jobo_sandbox.contract import tap
+from tap_jobo.api.budget import reported_credits
+from tap_jobo.api.client import ApiSession
+from tap_jobo.api.responses import parse_json
+from tap_jobo.redaction import redact_body
+from tap_jobo.streams.feed_spec import FeedSpec
+
 Json = dict[str, Any]
 
-CREDITS_PER_DOLLAR = 1_000
-LIMIT = 500
-"""Credits that a check may cost. No request is sent that could exceed it."""
-_TIMEOUT = 120
-_NOT_ALLOWED = {
-    402: "the balance does not cover the page",
-    403: "the key's plan does not include it",
-    429: "the rate limit is reached",
-}
+LIMIT: Final = 999
+"""Credits that a check may cost. No request is sent that could exceed it at list price."""
+MOST_REQUESTS: Final = 60
+HANDLED, WARNED, CHANGE = "handled", "handled with a warning", "needs a change"
+"""What the tap does about a difference."""
+_MOST_LOST: Final = 3
+_SUCCESS: Final = range(200, 300)
+_NOT_ALLOWED: Final = {402: "the balance is too low", 403: "the key's plan does not include it"}
+_PLAN_HEADERS: Final = ("X-Credits-Balance", "X-Quota-Limit", "X-Quota-Remaining")
 
 
 class Differs(Exception):  # noqa: N818 - an outcome, not an error
-    """The API does something else than documented. The message says what."""
+    """The API does something else than expected: what came, and what the tap does about it."""
+
+    def __init__(self, came: str, tap_does: str = "") -> None:
+        super().__init__(came)
+        self.tap_does = tap_does
 
 
 class NotTestable(Exception):  # noqa: N818 - an outcome, not an error
     """The assumption cannot be tested against this API. The message says why."""
 
 
-def expect(condition: object, came: str) -> None:
+class CutOff(NotTestable):
+    """The assumption could be tested, but this run must not send another request."""
+
+
+def expect(condition: object, came: str, tap_does: str = "") -> None:
     """Raise `Differs` with what came, unless the condition holds."""
     if not condition:
-        raise Differs(came)
-
-
-@dataclass(frozen=True)
-class Feed:
-    """A feed: the stream, the key of the rows in a body, the largest page, credits per row."""
-
-    stream: str
-    path: str
-    items: str
-    cap: int
-    price: int
-
-
-SITES = Feed("career_sites", "/api/career-sites/feed", "career_sites", 50, 50)
-JOBS = Feed("jobs", "/api/jobs/feed", "jobs", 1_000, 3)
+        raise Differs(came, tap_does)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A response. Header names ignore case."""
+    """A request and its response. Without a response, the status is 0."""
 
-    status: int
-    headers: Mapping[str, str]
-    content: bytes
+    method: str
+    path: str
+    sent: Json
+    status: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content: bytes = b""
+    error: str = ""
+    seconds: float = 0
+
+    def json(self) -> Any:
+        """Return the parsed body; None if it is not JSON."""
+        try:
+            return parse_json(self.content)
+        except ValueError:
+            return None
 
     def body(self) -> Json:
-        """Return the JSON object in the body.
+        """Return the JSON object in the body; empty if there is none."""
+        body = self.json()
+        return body if isinstance(body, dict) else {}
 
-        Raises:
-            Differs: The body is anything else.
-        """
-        try:
-            body = json.loads(self.content)
-        except ValueError:
-            body = None
-        if not isinstance(body, dict):
-            raise Differs(f"the body of an HTTP {self.status} is not a JSON object")
-        return body
+    def items(self, feed: FeedSpec) -> list[Any]:
+        """Return the items of a page, as far as there are any."""
+        items = self.body().get(feed.item_key)
+        return items if isinstance(items, list) else []
 
-    def rows(self, feed: Feed) -> list[Json]:
-        """Return the rows of a page.
+    def credits(self, name: str = "X-Credits-Deducted") -> int | None:
+        """Return the credits in a header, as the tap reads them."""
+        return reported_credits(self.headers, name)
 
-        Raises:
-            Differs: The body has no list of objects.
-        """
-        rows = self.body().get(feed.items)
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise Differs(f"{feed.items}: {rows!s:.100}")
-        return rows
+    def says(self, feed: FeedSpec | None = None) -> tuple[str, bool]:
+        """Return what `tap.refusal` does."""
+        return tap.refusal((self.status, self.headers, self.content), feed)
 
-    def number(self, header: str) -> int | None:
-        """Return the whole number in a header, or None if there is none."""
-        text = self.headers.get(header, "")
-        return int(text) if text.isascii() and text.isdecimal() else None
+    @property
+    def names_plan(self) -> bool:
+        """Whether a missing deduction can mean that the rows were free."""
+        return any(name in self.headers for name in _PLAN_HEADERS)
 
-    def delivered(self) -> "Answer":
-        """Return this answer if its status is 200.
-
-        Raises:
-            Differs: The status is another one.
-            NotTestable: The account does not allow the request.
-        """
+    def delivered(self, feed: FeedSpec | None = None) -> "Answer":
+        """Return this answer if the tap can read it, or raise what it is instead."""
+        if self.status == requests.codes.too_many_requests:
+            raise CutOff("the rate limit is reached (HTTP 429)")
         if self.status in _NOT_ALLOWED:
             raise NotTestable(f"{_NOT_ALLOWED[self.status]} (HTTP {self.status})")
-        expect(self.status == requests.codes.ok, f"HTTP {self.status}")
+        error = self.says(feed)[0]
+        expect(not error, error, CHANGE)
         return self
 
 
 class Api:
-    """The API under test. Sends each request once.
-
-    Args:
-        url: Base URL, without a trailing slash.
-        key: The API key.
+    """The API under test, at a base URL without a trailing slash.
 
     Attributes:
         credits: Credits that the requests so far have cost, as far as known.
-        answers: All responses so far, in order.
+        fallen: Credits by which the balance has fallen since the first response with a balance.
+        answers: All requests so far, in order, with their responses.
+        stopped: Why no further request is sent; empty as long as they are.
+        overcharge: The same, if it is for money.
     """
 
     def __init__(self, url: str, key: str) -> None:
+        self.key = key
         self.credits = 0
+        self.fallen: int | None = None
         self.answers: list[Answer] = []
+        self.stopped = self.overcharge = ""
         self._url = url
-        self._key = key
-        self._session = requests.Session()
-        self._sent: dict[str, Answer] = {}
+        self._first_balance: int | None = None
+        self._session = ApiSession(url)
+        self._session.headers.update({"User-Agent": tap.USER_AGENT, "X-Api-Key": key})
+        self._known: dict[str, Answer | Differs] = {}
 
-    def send(
-        self, method: str, path: str, /, *, key: str = "", most: int = 0, **content: Any
+    def get(self, path: str, headers: Json | None = None, **params: Any) -> Answer:
+        """Send a free request, with headers that differ from the tap's; None leaves one out."""
+        return self._send("GET", path, {"params": params, "headers": headers or {}})
+
+    def post(
+        self, feed: FeedSpec, /, rows: int = 1, headers: Json | None = None, **body: Any
     ) -> Answer:
-        """Send a request.
+        """Ask a feed for a page of `rows`; None leaves out a part of the body."""
+        body = {"batch_size": rows} | body
+        sent = {name: value for name, value in body.items() if value is not None}
+        return self._send("POST", feed.path, {"json": sent, "headers": headers or {}}, feed, rows)
 
-        Args:
-            method: The HTTP method.
-            path: The path, from the base URL.
-            key: Another API key than the one under test.
-            most: The most credits that the request can cost, if the API is as documented.
-            content: The `params` of the URL's query, or the `json` body.
+    def page(self, feed: FeedSpec, /, rows: int = 1, **body: Any) -> Answer:
+        """Fetch a page that the tap can read, or raise what came instead."""
+        return self.post(feed, rows, **body).delivered(feed)
 
-        Raises:
-            Differs: There was no response.
-            NotTestable: The request could exceed the limit.
-        """
-        memory = json.dumps([method, path, key, content], sort_keys=True)
-        if memory in self._sent:
-            return self._sent[memory]
+    def _send(
+        self, method: str, path: str, sent: Json, feed: FeedSpec | None = None, rows: int = 0
+    ) -> Answer:
+        """Send a request, unless it was sent before."""
+        memory = json.dumps([method, path, sent], sort_keys=True)
+        if memory not in self._known:
+            most = math.ceil(rows * feed.list_price) if feed else 0
+            self._check_limits(most)
+            self._known[memory] = answer = self._receive(method, path, sent)
+            self.answers.append(answer)
+            try:
+                self._judge(answer, feed, most)
+            except Differs as difference:
+                self._known[memory] = difference
+        known = self._known[memory]
+        if isinstance(known, Differs):
+            raise known
+        return known
+
+    def _check_limits(self, most: int) -> None:
+        why = self.stopped
         if self.credits + most > LIMIT:
-            raise NotTestable(f"it could cost more than ${LIMIT / CREDITS_PER_DOLLAR:.2f} in all")
-        self.credits += most  # A response that is lost may have been billed.
-        headers = {"X-Api-Key": key or self._key, "Accept-Encoding": "gzip"}
+            why = "all could cost more than $1.00"
+        if len(self.answers) >= MOST_REQUESTS:
+            why = f"{MOST_REQUESTS} requests were sent"
+        if why:
+            raise CutOff(f"not sent, because {why}")
+
+    def _receive(self, method: str, path: str, sent: Json) -> Answer:
+        start = time.monotonic()
         try:
-            response = self._session.request(
-                method,
-                self._url + path,
-                headers=headers,
-                timeout=_TIMEOUT,
-                allow_redirects=False,
-                **content,
-            )
+            response = self._session.request(method, self._url + path, timeout=(10, 120), **sent)
         except requests.RequestException as error:
-            raise Differs(f"no response ({type(error).__name__})") from None
-        answer = Answer(response.status_code, response.headers, response.content)
-        deducted = answer.number("X-Credits-Deducted")
-        if deducted is not None or answer.status != requests.codes.ok:
-            self.credits += (deducted or 0) - most
-        self._sent[memory] = answer
-        self.answers.append(answer)
-        return answer
+            return Answer(method, path, sent, error=type(error).__name__)
+        seconds, status = round(time.monotonic() - start, 3), response.status_code
+        body = redact_body(response.content, self.key)
+        return Answer(method, path, sent, status, response.headers, body, seconds=seconds)
 
-    def post(self, feed: Feed, /, *, key: str = "", rows: int = 0, **body: Any) -> Answer:
-        """Send a request to a feed that returns this many rows at most. Raises as `send`."""
-        return self.send("POST", feed.path, key=key, most=rows * feed.price, json=body)
+    def _judge(self, answer: Answer, feed: FeedSpec | None, most: int) -> None:
+        """Count what a request cost, and stop if it was more than its rows do at list price."""
+        if not answer.status:
+            self.credits += most  # it may have been billed
+            if sum(not each.status for each in self.answers) >= _MOST_LOST:
+                self.stopped = f"{_MOST_LOST} responses were lost"
+            raise Differs(f"no response ({answer.error})", HANDLED)
+        is_page = feed is not None and answer.status in _SUCCESS
+        rows = len(answer.items(feed)) if feed and is_page else 0
+        cost = math.ceil(rows * feed.list_price) if feed else 0
+        deducted = answer.credits()
+        if deducted is not None:
+            self.credits += deducted
+        elif not (feed and feed.missing_charge_means_free and answer.names_plan):
+            self.credits += cost if answer.body() or not is_page else most
+        required = answer.credits("X-Credits-Required") if is_page else 0
+        if deducted and deducted > cost:
+            self._stop(f"{deducted:,} credits were deducted for {rows} rows")
+        if cost > most:
+            self._stop(f"{rows} rows came for a page that costs {most:,} credits")
+        if required and required > most:
+            self._stop(f"{required:,} credits are required for a page that costs {most:,}")
+        self._judge_balance(answer.credits("X-Credits-Balance"))
 
-    def page(self, feed: Feed, /, **body: Any) -> Answer:
-        """Fetch a page of one row. Raises as `Answer.delivered` and `post`."""
-        return self.post(feed, rows=1, batch_size=1, **body).delivered()
+    def _judge_balance(self, balance: int | None) -> None:
+        if balance is None:
+            return
+        if self._first_balance is None:  # which may still be the one before this page
+            self._first_balance = balance + self.credits
+        self.fallen = self._first_balance - balance
+        if self.fallen > self.credits:
+            came = f"the balance fell by {self.fallen:,}, not {self.credits:,} credits"
+            self._stop(f"{came} (or another client uses the account)")
 
-    def second_page(self, feed: Feed, *, alone: bool) -> Answer:
-        """Fetch the page after the first one, with the cursor alone or with the body repeated.
-
-        Raises as `page`, and `NotTestable` if there is no second page.
-        """
-        cursor = self.page(feed).body().get("next_cursor")
-        if not isinstance(cursor, str):
-            raise NotTestable("the feed has one page only")
-        if alone:
-            return self.post(feed, rows=1, cursor=cursor).delivered()
-        return self.page(feed, cursor=cursor)
+    def _stop(self, why: str) -> None:
+        self.stopped = self.overcharge = why
+        raise Differs(f"{why}; no further request is sent", WARNED)

@@ -1,60 +1,58 @@
-"""`python -m jobo_sandbox contract`: check an API and print what came."""
+"""`python -m jobo_sandbox contract`: check an API, and print or report what came."""
 
 import argparse
 import json
 import os
 import sys
 from collections import Counter
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from urllib.parse import urlsplit
 
-from jobo_sandbox.contract.api import CREDITS_PER_DOLLAR, LIMIT, Api, Differs, NotTestable
-from jobo_sandbox.contract.checks import CHECKS
+from jobo_sandbox.contract import feed_checks, tap
+from jobo_sandbox.contract.api import MOST_REQUESTS, Api, CutOff, Differs, Json, NotTestable
+from jobo_sandbox.contract.checks import nothing_to_check
+from jobo_sandbox.contract.report import Redaction
 from jobo_sandbox.limits import FEED_LIMITS, PROFILE_LIMITS
 from jobo_sandbox.server import Sandbox
 
-DOCUMENTED, DIFFERS, NOT_TESTABLE = "as documented", "differs", "not testable here"
-_OUTCOMES = (DOCUMENTED, DIFFERS, NOT_TESTABLE)
+CHECKS = feed_checks.CHECKS | feed_checks.LAST_CHECKS
+DOCUMENTED, DIFFERS, NOT_TESTABLE, CUT_OFF = "as documented", "differs", "not testable", "cut off"
+_OUTCOMES = (DOCUMENTED, DIFFERS, NOT_TESTABLE, CUT_OFF)
 _VARIABLE = "TAP_JOBO_API_KEY"
-_MOST = f"${LIMIT / CREDITS_PER_DOLLAR:.2f}"
-_DESCRIPTION = f"""\
+_DESCRIPTION = """\
 Check what the tap assumes about the Jobo API. Without --api-key, check the sandbox, which is free.
-With it, check a real API, which costs {_MOST} at most. Exit with 1 if something differs.
+With it, check a real API, which costs less than $1.00 at list price. Exit with 1 if something
+differs or was cut off, with 2 if nothing was checked.
 """
-
-
-@dataclass(frozen=True)
-class Result:
-    """The outcome of one check. The detail says what came, why it is not testable, or more."""
-
-    name: str
-    assumption: str
-    outcome: str
-    detail: str
 
 
 def main(arguments: list[str]) -> int:
     """Run the contract check.
 
     Returns:
-        The exit code: 1 if the API differs, 2 if nothing was checked.
+        The exit code: 1 if the API differs or a check was cut off, 2 if nothing was checked.
     """
     parser = _parser()
     options = parser.parse_args(arguments)
+    try:
+        if options.report:
+            options.report.touch()
+    except OSError as error:
+        parser.error(f"--report {options.report}: {error.strerror}; nothing was sent")
     if options.api_key is None:
         with sandbox() as server:
-            api = Api(server.url, server.api_key)
-            return _report("the sandbox", api, run(api), as_json=options.json)
-    url = urlsplit(options.api_url.rstrip("/"))
-    if not options.api_key:
+            return _check("the sandbox", Api(server.url, server.api_key), options)
+    url, key = urlsplit(options.api_url.rstrip("/")), options.api_key.strip()
+    if not key:
         parser.error(f"--api-key has no value, and {_VARIABLE} is not set")
+    if not (key.isascii() and key.isprintable()):
+        parser.error("the API key has characters that no key has")
     if url.scheme != "https" and url.hostname not in {"127.0.0.1", "::1", "localhost"}:
         parser.error("--api-url must use https, or http on this machine only")
     if not (options.yes or _agreed(url.geturl())):
         return 2
-    api = Api(url.geturl(), options.api_key)
-    return _report(url.geturl(), api, run(api), as_json=options.json)
+    return _check(url.geturl(), Api(url.geturl(), key), options)
 
 
 def sandbox() -> Sandbox:
@@ -64,44 +62,78 @@ def sandbox() -> Sandbox:
     return server
 
 
-def run(api: Api) -> list[Result]:
-    """Run all checks, in order."""
+def run(api: Api) -> list[dict[str, str]]:
+    """Run all checks, in order. A detail says what came, why it is not testable, or more."""
     results = []
-    for name, (assumption, check) in CHECKS.items():
+    for name, check in CHECKS.items():
+        tap_does = ""
         try:
-            outcome, detail = DOCUMENTED, check(api) or ""
+            outcome, detail = DOCUMENTED, check.run(api) or ""
         except Differs as came:
-            outcome, detail = DIFFERS, str(came)
+            outcome, detail, tap_does = DIFFERS, str(came), came.tap_does or check.tap_does
         except NotTestable as reason:
-            outcome, detail = NOT_TESTABLE, str(reason)
-        results.append(Result(name, assumption, outcome, detail))
+            outcome = CUT_OFF if isinstance(reason, CutOff) else NOT_TESTABLE
+            detail = str(reason)
+        except Exception as error:  # noqa: BLE001 - whatever the form of a body leads to
+            outcome, detail, tap_does = DIFFERS, f"another form: {error!r:.100}", check.tap_does
+        result = {"name": name, "outcome": outcome, "detail": detail, "tap_does": tap_does}
+        results.append(result | {"assumption": check.assumption, "source": check.source})
     return results
 
 
-def _report(target: str, api: Api, results: list[Result], *, as_json: bool) -> int:
-    counts = Counter(result.outcome for result in results)
-    cost = f"${api.credits / CREDITS_PER_DOLLAR:.2f} at list price"
-    if as_json:
-        report = {
-            "api": target,
-            "time": datetime.now(UTC).isoformat(timespec="seconds"),
-            "requests": len(api.answers),
-            "credits": api.credits,
-            "counts": {outcome: counts[outcome] for outcome in _OUTCOMES},
-            "checks": [asdict(result) for result in results],
-        }
-        sys.stdout.write(json.dumps(report, indent=2) + "\n")
+def _check(target: str, api: Api, options: argparse.Namespace) -> int:
+    results: list[dict[str, str]] = []
+    why = ""
+    try:
+        why = nothing_to_check(api)
+        results = [] if why else run(api)
+    except KeyboardInterrupt:
+        why = "it was interrupted"
+    redaction = Redaction(api.key, api.answers)
+    report = _report(target, api, results, redaction)
+    if why:
+        sys.stderr.write(f"Nothing was checked: {redaction.text(why)}\n")
     else:
-        for result in results:
-            detail = f" ({result.detail})" if result.detail else ""
-            sys.stdout.write(f"{result.outcome:<19}{result.name}: {result.assumption}{detail}\n")
-        summary = ", ".join(f"{counts[outcome]} {outcome}" for outcome in _OUTCOMES)
-        sys.stdout.write(f"\n{target}: {summary}; {len(api.answers)} requests, {cost}\n")
-    return 1 if counts[DIFFERS] else 0
+        sys.stdout.write(json.dumps(report, indent=2) + "\n" if options.json else _text(report))
+    if options.report:
+        exchanges = [redaction.exchange(answer) for answer in api.answers]
+        text = json.dumps(report | {"exchanges": exchanges}, indent=1)
+        options.report.write_text(text + "\n", encoding="utf-8")
+    counts = report["counts"]
+    return 2 if why else 1 if counts[DIFFERS] or counts[CUT_OFF] else 0
+
+
+def _report(target: str, api: Api, results: list[dict[str, str]], redaction: Redaction) -> Json:
+    counts = Counter(result["outcome"] for result in results)
+    return {
+        "api": target,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "user_agent": tap.USER_AGENT,
+        "requests": len(api.answers),
+        "credits": api.credits,
+        "counts": {outcome: counts[outcome] for outcome in _OUTCOMES},
+        "checks": [each | {"detail": redaction.text(each["detail"])} for each in results],
+    }
+
+
+def _text(report: Json) -> str:
+    lines = []
+    for each in report["checks"]:
+        tap_does = each["tap_does"] and f"tap-jobo: {each['tap_does']}"
+        details = "; ".join(filter(None, [each["detail"], tap_does]))
+        line = f"{each['outcome']:<19}{each['name']}: {each['assumption']} [{each['source']}]"
+        line += f" ({details})" if details else ""
+        lines.append("".join(letter for letter in line if letter.isprintable()))
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in report["counts"].items())
+    cost = f"{report['requests']} requests, ${report['credits'] / 1_000:.2f} at list price"
+    return "\n".join([*lines, "", f"{report['api']}: {counts}; {cost}", ""])
 
 
 def _agreed(url: str) -> bool:
-    question = f"This sends about 30 requests to {url} and costs {_MOST} at most. Continue? [y/N] "
+    question = (
+        f"This sends at most {MOST_REQUESTS} requests to {url}, and costs less than $1.00 at list "
+        "price. Run it while nothing else uses the account. Continue? [y/N] "
+    )
     sys.stderr.write(question)
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
@@ -125,4 +157,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--yes", action="store_true", help="do not ask before the first request")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--report",
+        metavar="FILE",
+        type=Path,
+        help="write what was sent and what came, without the key, to attach it to an issue",
+    )
     return parser

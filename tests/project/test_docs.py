@@ -28,6 +28,7 @@ from tests.support.repository import REPOSITORY, files
 NAMING = [
     *files("tap_jobo"),
     *files("jobo_sandbox"),
+    *files("jobo_sandbox", "*.json"),
     *files("dbt", "*.sql"),
     *files("dbt", "*.yml"),
     REPOSITORY / "meltano.yml",

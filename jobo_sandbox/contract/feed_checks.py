@@ -1,0 +1,288 @@
+"""The checks of the feeds of career sites and jobs: pages, filters, money, and rows."""
+
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Final
+
+from jobo_sandbox.contract import tap
+from jobo_sandbox.contract.api import (
+    CHANGE,
+    HANDLED,
+    WARNED,
+    Answer,
+    Api,
+    Differs,
+    Json,
+    NotTestable,
+    expect,
+)
+from jobo_sandbox.contract.checks import (
+    BAD_REQUESTS,
+    CHECKS,
+    CLIENT,
+    DOCS,
+    FAR_FUTURE,
+    FILTER_VALUES,
+    LAST_CHECKS,
+    Check,
+    check,
+    expect_status,
+)
+from tap_jobo.clock import format_timestamp, parse_http_date, parse_timestamp
+from tap_jobo.records.values import parse_uuid
+from tap_jobo.streams.career_sites import CAREER_SITES as SITES
+from tap_jobo.streams.companies import SCHEMA as PROFILE
+from tap_jobo.streams.feed_spec import FeedSpec
+from tap_jobo.streams.jobs import JOBS
+
+__all__ = ["CHECKS", "LAST_CHECKS"]
+
+_TICK, _HOUR = timedelta(microseconds=1), timedelta(hours=1)
+_IMPOSSIBLE: Final[Json] = {
+    "industries": ["no_such_industry"],
+    "company_sizes": ["0-0"],
+    "country_codes": ["ZZ"],
+    "funding_stages": ["no_such_stage"],
+    "founded_after": 9999,
+    "locations": [{"country": "Nowhere"}],
+    "sources": ["no_such_source"],
+    "work_models": ["no-such-model"],
+    "employment_types": ["no-such-type"],
+    "experience_levels": ["no-such-level"],
+    "posted_after": FAR_FUTURE,
+}
+"""A value of each filter that no row has."""
+_OPPOSITE: Final[Json] = {
+    "is_agency": (True, False),
+    "company_types": (["non_profit"], ["for_profit"]),
+}
+"""Two values of a filter that no row has both of."""
+
+
+@check(DOCS, CHANGE, JOBS, SITES)
+def updated_after(api: Api, feed: FeedSpec) -> None:
+    """No row is returned that was updated after an instant in the future, as the tap writes it."""
+    rows = _after(api, feed, FAR_FUTURE).items(feed)
+    expect(not rows, f"{len(rows)} rows for updated_after {FAR_FUTURE}")
+
+
+@check(DOCS, WARNED, JOBS, SITES)
+def empty_page(api: Api, feed: FeedSpec) -> str:
+    """An empty last page has no next_cursor, a false has_more, and costs nothing."""
+    answer = _after(api, feed, FAR_FUTURE)
+    if answer.items(feed):
+        raise NotTestable("the page is not empty")
+    more, cursor = answer.body().get("has_more"), answer.body().get("next_cursor")
+    expect(more is False and cursor is None, f"has_more: {more}, a next_cursor: {bool(cursor)}")
+    return f"X-Has-More: {answer.headers.get('X-Has-More')}"
+
+
+@check(DOCS, HANDLED, JOBS, SITES)
+def bad_values(api: Api, feed: FeedSpec) -> str:
+    """A value of the wrong type, and a batch_size above the cap, are 400."""
+    wrong: Json = {"industries" if feed is SITES else "sources": 7}
+    answer = api.post(feed, updated_after=FAR_FUTURE, **wrong)
+    expect_status(answer, BAD_REQUESTS)
+    if _after(api, feed, FAR_FUTURE).items(feed):
+        raise NotTestable("updated_after is ignored, so a page above the cap could be billed")
+    expect_status(
+        api.post(feed, batch_size=feed.page_cap + 1, updated_after=FAR_FUTURE), BAD_REQUESTS
+    )
+    return answer.says()[0]
+
+
+@check(DOCS, CHANGE, JOBS, SITES)
+def rejected_cursor(api: Api, feed: FeedSpec) -> str:
+    """A cursor that is garbage is rejected in words that the tap recognizes."""
+    # The rest of the body makes it cost nothing if the cursor is ignored.
+    answer = api.post(feed, cursor="garbage", updated_after=FAR_FUTURE)
+    error, is_recognized = answer.says()
+    expect(is_recognized, f"HTTP {answer.status}; the tap says: {error}")
+    return error
+
+
+def _returns_nothing(api: Api, feed: FeedSpec, name: str) -> None:
+    answer = api.post(feed, **{name: _IMPOSSIBLE[name]})
+    if answer.status in BAD_REQUESTS:
+        raise NotTestable(f"the value is refused: {answer.says()[0]}")
+    rows = answer.delivered(feed).items(feed)
+    expect(not rows, f"{len(rows)} rows for {_IMPOSSIBLE[name]}")
+
+
+def _splits_rows(api: Api, feed: FeedSpec, name: str) -> None:
+    first = _ids(api.page(feed), feed)
+    if all(_ids(api.page(feed, **{name: value}), feed) == first for value in _OPPOSITE[name]):
+        raise Differs(f"the first row is the same without {name} and with each value")
+
+
+for _feed in (JOBS, SITES):
+    for _name in (each.request_parameter for each in _feed.filters):
+        _run = _splits_rows if _name in _OPPOSITE else _returns_nothing
+        _run = partial(_run, feed=_feed, name=_name)
+        CHECKS[f"{_feed.name}_{_name}"] = Check("The filter is applied.", DOCS, CHANGE, _run)
+
+
+@check(DOCS, CHANGE, JOBS, SITES)
+def filters(api: Api, feed: FeedSpec) -> str:
+    """Filters with what a row has return a row."""
+    values = _filters_of(feed, _rows(api.page(feed, 5), feed)[0])
+    if not values:
+        raise NotTestable("the first row has no value of a filter")
+    expect(api.page(feed, **values).items(feed), f"no row for {values}")
+    return ", ".join(values)
+
+
+@check(DOCS, HANDLED, JOBS, SITES)
+def price(api: Api, feed: FeedSpec) -> str:
+    """X-Credits-Deducted is the list price of the rows, of five or of one."""
+    expect(not api.overcharge, api.overcharge, WARNED)
+    for answer in (api.page(feed, 5), api.page(feed)):
+        count, deducted = len(_rows(answer, feed)), answer.credits()
+        if not deducted and feed.missing_charge_means_free and answer.names_plan:
+            return "free on this plan"
+        expect(deducted is not None, "no X-Credits-Deducted", WARNED)
+        expect(deducted == count * feed.list_price, f"{deducted} credits for {count} rows")
+    return f"{feed.list_price:g} credits a row"
+
+
+@check(DOCS, WARNED, JOBS, SITES)
+def fields(api: Api, feed: FeedSpec) -> str:
+    """The tap delivers the rows as they are: each id is a UUID, and no field is unknown."""
+    rows = _rows(api.page(feed, 5), feed)
+    lines = tap.complaints(rows, feed.schema)
+    is_id = any("invalid id" in line for line in lines)
+    expect(not lines, " ".join(lines[:3]), CHANGE if is_id else WARNED)
+    expect(all("-" in row["id"] for row in rows), "the ids have no dashes", HANDLED)
+    return f"with {'' if 'updated_at' in rows[0] else 'no '}updated_at"
+
+
+@check(DOCS, WARNED, SITES)
+def never_null(api: Api, feed: FeedSpec) -> None:
+    """The fields that are never null have a value."""
+    rows = _rows(api.page(feed, 5), feed)
+    nulls = [name for name in feed.never_null if any(row.get(name) is None for row in rows)]
+    expect(not nulls, f"null or missing: {', '.join(nulls)}")
+
+
+@check(DOCS, CHANGE, JOBS, SITES)
+def window(api: Api, feed: FeedSpec) -> str:
+    """Rows updated since updated_after are returned, and none from an hour before it."""
+    if _after(api, feed, FAR_FUTURE).items(feed):
+        raise NotTestable("updated_after is ignored")
+    now = parse_http_date(api.answers[-1].headers.get("Date")) or datetime.now(UTC)
+    expect(not _after(api, feed, now + _HOUR).items(feed), "rows for updated_after in an hour")
+    soon = _after(api, feed, now + timedelta(seconds=10)).items(feed)
+    told = "rows for updated_after in 10 seconds: an overlap" if soon else "no overlap seen"
+    first = _rows(api.page(feed), feed)[0]
+    try:
+        instant = parse_timestamp(str(first.get("updated_at")))
+    except ValueError:
+        rows = _after(api, feed, datetime(2000, 1, 1, tzinfo=UTC)).items(feed)
+        expect(rows, "no rows since the year 2000")
+        return f"{told}; rows have no updated_at to show more"
+    for since, meaning in ((instant, "inclusive"), (instant - _TICK, "strict")):
+        answer = _after(api, feed, since)
+        if _ids(answer, feed) == [first.get("id")]:
+            return f"{told}; {meaning}"
+    expect(answer.items(feed), "no rows since just before the updated_at of the first row")
+    return f"{told}; the order does not show whether it is inclusive"
+
+
+@check(DOCS, HANDLED)
+def jobs_estimated_total(api: Api) -> str:
+    """The first page estimates the number of jobs."""
+    total = api.page(JOBS).body().get("estimated_total")
+    expect(type(total) is int, f"estimated_total: {total}")
+    return f"{total:,} jobs"
+
+
+@check(DOCS, WARNED)
+def profile(api: Api) -> str:
+    """The profile of a company in the feed is free, has its id, and no unknown field."""
+    key = str(_rows(api.page(SITES, 5), SITES)[0].get("id"))
+    body = api.get(f"/api/companies/{key}").delivered().body()
+    came = parse_uuid(body.get("id"))
+    expect(came and came == parse_uuid(key), f"the id {body.get('id')!s:.60} for {key}", CHANGE)
+    lines = tap.complaints([body], PROFILE)
+    expect(not lines, " ".join(lines[:3]))
+    return f"{len(body)} fields"
+
+
+@check(DOCS, CHANGE, JOBS, SITES)
+def pages(api: Api, feed: FeedSpec) -> str:
+    """The tap reads the pages, and X-Has-More says what has_more says."""
+    header = None
+    for fetch in (partial(api.page, feed, 5), partial(api.page, feed), partial(_second, api, feed)):
+        answer = fetch()
+        more, header = answer.body().get("has_more"), answer.headers.get("X-Has-More")
+        is_same = header is None or header.lower() == str(more).lower()
+        expect(is_same, f"X-Has-More: {header}, has_more: {more}", HANDLED if more else CHANGE)
+        expect(answer.body().get("next_cursor") or not more, "has_more without a next_cursor")
+    return f"X-Has-More: {header}"
+
+
+@check(DOCS, CHANGE, JOBS, SITES)
+def cursor(api: Api, feed: FeedSpec) -> str:
+    """The cursor leads to a second page, which repeats no row."""
+    first, second = _ids(api.page(feed), feed), _ids(_second(api, feed), feed)
+    expect(second, "the second page is empty", HANDLED)
+    expect(first != second, "the second page repeats the first")
+    is_same = first + second == _ids(api.page(feed, 5), feed)[:2]
+    return "in the order of the page of five" if is_same else "in another order than before"
+
+
+@check(CLIENT, HANDLED)
+def jobs_order(api: Api) -> None:
+    """Jobs come in the order of created_at."""
+    rows = [*_rows(api.page(JOBS), JOBS), *_rows(_second(api, JOBS), JOBS)]
+    times = [str(row.get("created_at")) for row in rows]
+    expect(times == sorted(times, key=parse_timestamp), ", then ".join(times))
+
+
+@check(DOCS, CHANGE, JOBS, SITES, to=LAST_CHECKS)
+def ids(api: Api, feed: FeedSpec) -> str:
+    """Rows with the same id have the same listing_url."""
+    urls: dict[str, str] = {}
+    rows = [row for each in api.answers if each.path == feed.path for row in _items(each, feed)]
+    for key, url in ((str(row.get("id")), str(row.get("listing_url"))) for row in rows):
+        expect(urls.setdefault(key, url) == url, f"{key} has {urls[key]} and {url}")
+    return f"{len(urls)} ids"
+
+
+def _after(api: Api, feed: FeedSpec, instant: datetime | str) -> Answer:
+    text = instant if isinstance(instant, str) else format_timestamp(instant)
+    return api.page(feed, updated_after=text)
+
+
+def _second(api: Api, feed: FeedSpec) -> Answer:
+    """Fetch the page after the first one as the tap does: of jobs, with the cursor alone."""
+    following = api.page(feed).body().get("next_cursor")
+    if not isinstance(following, str):
+        raise NotTestable("the feed has one page only")
+    beside: Json = {"batch_size": None} if feed.is_cursor_alone else {}
+    return api.page(feed, cursor=following, **beside)
+
+
+def _items(answer: Answer, feed: FeedSpec) -> list[Json]:
+    return [row if isinstance(row, dict) else {} for row in answer.items(feed)]
+
+
+def _rows(answer: Answer, feed: FeedSpec) -> list[Json]:
+    if rows := _items(answer, feed):
+        return rows
+    raise NotTestable("the page has no rows")
+
+
+def _ids(answer: Answer, feed: FeedSpec) -> list[str]:
+    return [str(row.get("id")) for row in _items(answer, feed)]
+
+
+def _filters_of(feed: FeedSpec, row: Json) -> Json:
+    """Return filters that a row passes."""
+    if feed is SITES:
+        return {"industries": row["industries"][:1]} if row.get("industries") else {}
+    countries = [{"country": each["country"]} for each in row.get("locations") or ()]
+    found: Json = {name: [*all_] for name, (field, all_) in FILTER_VALUES.items() if row.get(field)}
+    found |= {"locations": countries[:1]} if countries and countries[0]["country"] else {}
+    found |= {"sources": [row["source"]]} if row.get("source") else {}
+    return found | {"posted_after": "2000-01-01T00:00:00.000000Z"}

@@ -1,0 +1,44 @@
+"""What the tap makes of a response, by its own parsers."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+from tap_jobo.api.feed import read_page
+from tap_jobo.api.responses import ApiResponse, require_success
+from tap_jobo.errors import ApiError, RejectedError
+from tap_jobo.records.converter import RecordConverter
+from tap_jobo.streams.feed_spec import FeedSpec
+
+USER_AGENT = f"tap-jobo/{version('tap-jobo')} (+https://pypi.org/project/tap-jobo/)"
+
+Response = tuple[int, Mapping[str, str], bytes]
+
+
+def refusal(response: Response, feed: FeedSpec | None = None) -> tuple[str, bool]:
+    """Return the tap's error about a response, or a page of a feed; empty if it reads it.
+
+    Also returns whether the tap takes the error for a cursor that is rejected.
+    """
+    status, headers, body = response
+    envelope = (feed.item_key, "has_more", "next_cursor") if feed else ()
+    try:
+        require_success(ApiResponse(body, status, headers), envelope)
+        if feed:
+            read_page(body, feed)
+    except ApiError as error:
+        return str(error), isinstance(error, RejectedError) and error.names_cursor
+    return "", False
+
+
+def complaints(rows: Sequence[object], schema: Any) -> list[str]:
+    """Return what the tap logs about rows."""
+    lines: list[str] = []
+    logger = logging.Logger("contract")  # noqa: LOG001 - which no other code uses
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(f"{record.getMessage():.200}")  # type: ignore[method-assign]
+    logger.addHandler(handler)
+    fields = schema.to_dict()
+    RecordConverter(fields, fields["properties"], logger).convert(rows)
+    return lines
