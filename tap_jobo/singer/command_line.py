@@ -87,6 +87,7 @@ class CommandLine(Tap):
             shown.append("the key is valid")
         if run.budget.balance is not None:
             shown.append(f"balance {dollars(run.budget.balance)}")
+        shown += [stream.match for stream in streams if stream.match]
         # A job costs a third of a cent.
         cost = f"${run.budget.credits / CREDITS_PER_DOLLAR:,.3f}".removesuffix("0")
         cost = f"cost {'up to ' if run.budget.possibly_billed else ''}{cost}"

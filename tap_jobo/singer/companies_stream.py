@@ -115,6 +115,7 @@ class CompaniesStream(JoboStream):
             self.logger.info("Resuming the list of company IDs after %s of %s.", done, len(ids))
         else:
             done = 0
+            self.logger.info("%s: %s", self.name, plural(len(ids), "company ID"))
         self._total = len(ids) - done
         self._progress.start()
         while batch := ids[done : done + _BATCH]:

@@ -75,15 +75,6 @@ class FeedStream(JoboStream):
     def check_values(self) -> Iterator[str]:
         """Check the state by the API's clock; yield warnings about the filters."""
         self._start.check(self._first_state, self._journal)
-        limits = ("max_credits", "start_date", *self._start.filters)
-        is_limited = any(self.config.get(name) is not None for name in limits)
-        if not (is_limited or self._first_state.has_begun or self._spec.is_free):
-            self.logger.warning(
-                "First sync of %s without a filter or max_credits: every row is read and billed, "
-                "%s per 1,000 rows at list price. Set max_credits to limit what a run spends.",
-                self.name,
-                dollars(self._spec.list_price * 1_000),
-            )
         is_new = not self._first_state.bookmark or self._start.filter_change(self._first_state)
         for setting in self._spec.filters:
             value = self.config.get(setting.name)
@@ -125,6 +116,9 @@ class FeedStream(JoboStream):
         sync = replace(sync, batch_size=min(limit, sync.batch_size))
         raw = self._reader.fetch_page(sync)
         page = self._reader.parse_page(sync, raw.body, has_more=raw.has_more, raw=raw)
+        if (total := page.estimated_total) is not None:
+            cost = dollars(total * self._cost.price)
+            self.match = f"about {total:,} {self.name.replace('_', ' ')} match: about {cost}"
         rows = self._spec.rows(page.items[:limit], raw.started_at)
         yield from self._converter.convert(rows).records
 

@@ -40,6 +40,9 @@ class JoboStream(RESTStream[Any]):
     never_null: Sequence[str] = ()
     """Fields that the API never leaves null."""
 
+    match = ""
+    """How many rows match, and what they cost, once `--test` has read one of them."""
+
     needs_key = True
     """Whether a response shows that the key is valid."""
 
@@ -187,8 +190,8 @@ class JoboStream(RESTStream[Any]):
 
     @override
     def log(self, message: str, *args: object, level: int = logging.INFO, **kwargs: Any) -> None:
-        """Log a line, except that of the SDK about an unhandled error that `cli` reports."""
-        if not isinstance(sys.exception(), TapJoboError):
+        """Log a line, except those of the SDK about the start and an error that `cli` reports."""
+        if not (message.startswith("Beginning") or isinstance(sys.exception(), TapJoboError)):
             super().log(message, *args, level=level, **kwargs)
 
     @override

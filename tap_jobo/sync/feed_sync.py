@@ -74,7 +74,7 @@ class FeedSync:
     def pages(self) -> Generator[Delivery]:
         """Yield each page. To resume means that its rows, and then its state, are written."""
         try:
-            sync: Sync | None = self._begin(self._first_sync())
+            sync: Sync | None = self._announce(self._begin(self._first_sync()))
             while sync:
                 self.check()
                 try:
@@ -127,6 +127,13 @@ class FeedSync:
             if seen := self.reader.revisit(sync, page.header.cursor, page.body):
                 ids = [parse_uuid(row.get("id")) for row in seen.items if isinstance(row, dict)]
                 self._detect_stall(sync, [*filter(None, ids)])
+        return sync
+
+    def _announce(self, sync: Sync) -> Sync:
+        is_replay = self.journal.find(sync) is not None
+        self.report.announce(sync, self.start.chosen_filters, is_replay=is_replay)
+        if sync.cursor and not is_replay:
+            self.start.report_resumed(sync, self.start.bookmark(self.state))
         return sync
 
     def _replay(self, sync: Sync) -> JournaledPage | None:

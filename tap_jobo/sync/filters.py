@@ -37,7 +37,7 @@ class FilterChange:
     def describe(self) -> str:
         """Return which filters have changed, and how."""
         difference = "; ".join(
-            f"{name} was {_show(self.old.get(name))} and is {_show(value)}"
+            f"{name} was {show(self.old.get(name))} and is {show(value)}"
             for name, value in self.new.items()
             if self.old.get(name) != value
         )
@@ -76,9 +76,12 @@ class FilterChange:
         return "rows that match only the new filters and last changed before it stay missing"
 
 
-def _show(value: object) -> str:
+def show(value: object, most: int | None = None) -> str:
+    """Format a setting for a message, with at most so many items of a list."""
     if isinstance(value, list):
-        return ", ".join(item if isinstance(item, str) else json.dumps(item) for item in value)
+        more = [f"and {len(value) - most:,} more"] if most and len(value) > most else []
+        texts = [item if isinstance(item, str) else json.dumps(item) for item in value[:most]]
+        return " ".join([", ".join(texts), *more])
     if isinstance(value, bool):
         return str(value).lower()
     return "not set" if value is None else str(value)

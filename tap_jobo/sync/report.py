@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sys
 import threading
@@ -10,10 +11,14 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.api.profiles import Profiles
+from tap_jobo.clock import parse_timestamp
+from tap_jobo.sync.filters import show
+from tap_jobo.sync_id import Filters, Sync
 from tap_jobo.wording import dollars, duration, plural
 
 if TYPE_CHECKING:
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
 PAGES_PER_MINUTE: Final = 120
 """The documented rate limit, shared by all feeds."""
 _INTERVAL: Final = 60.0  # seconds between two log lines
+_MOST: Final = 5  # values of a filter in a log line
 
 Reading = tuple[int, str, int | None, str]
 """How far a stream is: a count, its unit, an estimated total, and what else the bar shows."""
@@ -46,6 +52,31 @@ class Report:
         self._total: int | None = None
         self.start = self._progress.start
         self.show_progress = self._progress.update
+
+    def announce(self, sync: Sync, filters: Filters, *, is_replay: bool) -> None:
+        """Log what a sync is about to read, and what the run may still spend."""
+        chosen = " and ".join(f"{name}={show(value, _MOST)}" for name, value in filters.items())
+        limit, is_billed = self.budget.max_credits - self.budget.credits, bool(self.cost.price)
+        is_unlimited = is_billed and math.isinf(limit)
+        parts = {
+            f"filters {chosen}": chosen,
+            f"continues a sync after {plural(sync.rows, 'row')}": sync.cursor,
+            f"changes since {sync.since and _minute(sync.since)}": sync.since and not sync.cursor,
+            "everything": not (sync.since or sync.cursor),
+            "pages in the journal first, free": is_replay,
+            "with company profiles, free": self.profiles,
+            f"at most {limit:,} credits ({dollars(limit)})": is_billed and not is_unlimited,
+            "max_credits is not set": is_unlimited,
+        }
+        self.logger.info("%s: %s", self.stream, "; ".join(part for part in parts if parts[part]))
+        is_first = not (sync.since or sync.cursor or sync.parent_id or is_replay)
+        if is_first and is_unlimited and not chosen:
+            self.logger.warning(
+                "First sync of %s without a filter or max_credits: every row is read and billed, "
+                "%s per 1,000 rows at list price. Set max_credits to limit what a run spends.",
+                self.stream,
+                dollars(self.cost.price * 1_000),
+            )
 
     def estimate(self, rows: int, page_size: int) -> None:
         """Log what a sync will cost and take, after its first page."""
@@ -155,6 +186,12 @@ class Progress:
         """Remove the bar."""
         self._exit.close()
         self._bar = None
+
+
+def _minute(timestamp: str) -> str:
+    """Return a timestamp to the minute: a start date is a millisecond later than its window."""
+    instant = parse_timestamp(timestamp) + timedelta(milliseconds=1)
+    return f"{instant:%Y-%m-%dT%H:%MZ}"
 
 
 def _is_watched() -> bool:

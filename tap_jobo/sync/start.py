@@ -14,8 +14,7 @@ from tap_jobo.settings.common import START_DATE
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.filters import FilterChange
 from tap_jobo.sync.state import UNKNOWN, StreamState
-from tap_jobo.sync_id import Sync, new_id
-from tap_jobo.wording import plural
+from tap_jobo.sync_id import Filters, Sync, new_id
 
 _START: Final = START_DATE.name
 SAFETY_MARGIN: Final = timedelta(hours=1)
@@ -50,6 +49,13 @@ class SyncStart:
         # To read a free feed again costs nothing, so there is nothing to decide.
         self.on_filter_change = "resync" if self.spec.is_free else self.config["on_filter_change"]
         self.on_missing_state = self.config["on_missing_state"]
+
+    @property
+    def chosen_filters(self) -> Filters:
+        """The filters that are set, as the user wrote them."""
+        return {
+            name: value for name in self.filters if (value := self.config.get(name)) is not None
+        }
 
     def bookmark(self, state: StreamState) -> datetime | None:
         """Return the bookmark that a new sync continues from, None for a full sync."""
@@ -106,7 +112,6 @@ class SyncStart:
         """Return the sync in progress, None if there is none that can be resumed."""
         is_change = self.filter_change(state) is not None
         if state.pending and not is_change and not self._is_too_old(state.pending):
-            self._report_pending(state.pending, self.bookmark(state))
             return state.pending
         self._report_gap(state)
         bookmark = self.bookmark(state)
@@ -116,6 +121,16 @@ class SyncStart:
                 format_timestamp(bookmark),
             )
         return None
+
+    def report_resumed(self, sync: Sync, bookmark: datetime | None) -> None:
+        """Warn if settings do not apply to a sync that is resumed."""
+        usual = {self._since(bookmark), self._since(None)}
+        if sync.batch_size != self.batch_size or sync.since not in usual:
+            self.logger.warning(
+                "The resumed sync keeps its page size (%s) and window. New values of start_date, "
+                "lookback_minutes, and the page size apply from the next sync.",
+                sync.batch_size,
+            )
 
     def filter_change(self, state: StreamState) -> FilterChange | None:
         """Return how filters and start date differ from those of the state, if rows could miss."""
@@ -135,18 +150,6 @@ class SyncStart:
         if is_harmless:
             then = "no row is missing, and rows that no longer match stay in the warehouse"
         self.logger.info("%s: %s.", change.describe(), then)
-
-    def _report_pending(self, pending: Sync, bookmark: datetime | None) -> None:
-        self.logger.info(
-            "Resuming the sync of %s after %s.", pending.started_at, plural(pending.rows, "row")
-        )
-        usual = {self._since(bookmark), self._since(None)}
-        if pending.batch_size != self.batch_size or pending.since not in usual:
-            self.logger.warning(
-                "The resumed sync keeps its page size (%s) and window. New values of start_date, "
-                "lookback_minutes, and the page size apply from the next sync.",
-                pending.batch_size,
-            )
 
     # The window
 

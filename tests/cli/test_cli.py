@@ -167,6 +167,19 @@ class TestTestMode:
         assert len(sandbox.feed_requests) == 1
         assert run.records == []
 
+    def test_it_estimates_what_the_jobs_cost(self, tmp_path: Path) -> None:
+        with Sandbox(jobs=600, seed=1) as sandbox:
+            catalog = selecting(discover(), jobs=True)
+            run = Tap(sandbox, tmp_path, catalog=catalog).run("--test", jobs_sources=["workday"])
+        assert run.returncode == 0, run.stderr
+        found = re.search(
+            r", about (\d+) jobs match: about \$(.*); this test cost \$0\.053\.$",
+            run.lines("INFO")[-1],
+        )
+        assert found
+        assert 0 < int(found[1]) < 600
+        assert float(found[2]) == round(int(found[1]) * 0.003, 2)
+
     @pytest.mark.parametrize("value", ["records", "disabled"])
     def test_it_has_no_other_values(self, tap: Tap, sandbox: Sandbox, value: str) -> None:
         assert "is not one of 'all', 'schema'" in complaint(tap.run(f"--test={value}"))

@@ -1,0 +1,98 @@
+"""The line with which each stream says, before it is read, what it reads and may cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jobo_sandbox import Sandbox
+from tests.support import Run, Tap, state_at
+from tests.support.crash import cut_in_request
+from tests.support.jobs import tap_of
+
+FIRST = ("career_sites", "companies", "expired_jobs", "jobs")
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """120 companies and 40 jobs."""
+    with Sandbox(size=120, seed=1, jobs=40) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def tap(sandbox: Sandbox, tmp_path: Path) -> Tap:
+    return Tap(sandbox, tmp_path)
+
+
+def _announced(run: Run) -> list[str]:
+    assert "Beginning sync" not in run.stderr
+    return [line for line in run.lines("INFO") if line.startswith(tuple(f"{s}: " for s in FIRST))]
+
+
+def test_filters_window_and_limit(tap: Tap) -> None:
+    run = tap.run(state=state_at("2026-11-26T08:15:00Z"), country_codes=["DE", "AT"])
+    (line,) = _announced(run)
+    assert line == (
+        "career_sites: filters country_codes=DE, AT; changes since 2026-11-26T08:00Z; at most "
+        "1,000,000,000 credits ($1,000,000.00)"
+    )
+
+
+def test_long_lists_are_cut(tap: Tap) -> None:
+    codes = ["DE", "AT", "CH", "FR", "IT", "ES", "PT"]
+    run = tap.run(country_codes=codes, is_agency=False, start_date="2020-02-01", max_credits=2_500)
+    (line,) = _announced(run)
+    assert line == (
+        "career_sites: filters country_codes=DE, AT, CH, FR, IT and 2 more and is_agency=false; "
+        "changes since 2020-02-01T00:00Z; at most 2,500 credits ($2.50)"
+    )
+
+
+def test_a_later_stream_has_the_rest_of_the_limit_and_a_free_one_none(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    run = tap_of(sandbox, tmp_path, *FIRST).run(max_credits=10_000)
+    assert run.returncode == 0, run.stderr
+    sites, expired, jobs = _announced(run)
+    assert sites == (
+        "career_sites: everything; with company profiles, free; at most 10,000 credits ($10.00)"
+    )
+    assert expired.startswith("expired_jobs: changes since ")
+    assert ";" not in expired
+    assert jobs == "jobs: everything; at most 4,000 credits ($4.00)"
+    assert run.stderr.index(sites) < run.stderr.index("Summary: career_sites")
+
+
+def test_named_companies(sandbox: Sandbox, tmp_path: Path) -> None:
+    ids = list(sandbox.world.rows())[:3]
+    run = tap_of(sandbox, tmp_path, "companies").run(company_ids=ids)
+    assert _announced(run) == ["companies: 3 company IDs"]
+
+
+def test_sync_in_progress(tap: Tap) -> None:
+    cut = cut_in_request(tap, 3, billed=False)
+    run = tap.run(state=cut.state, max_credits=None)
+    assert _announced(run) == [
+        "career_sites: continues a sync after 100 rows; max_credits is not set"
+    ]
+    assert run.lines("WARNING") == []
+
+
+def test_pages_of_the_journal_are_no_reason_for_a_warning(tap: Tap, sandbox: Sandbox) -> None:
+    """Neither that every row is billed nor that the sync keeps its page size."""
+    cut = cut_in_request(tap, 3)
+    billed = sandbox.rows_billed
+    run = tap.run(max_credits=None)  # as after a crash before the first state
+    (line,) = _announced(run)
+    assert line == (
+        "career_sites: everything; pages in the journal first, free; max_credits is not set"
+    )
+    assert run.lines("WARNING") == []
+    run = tap.run(state=cut.states[0], max_credits=None, batch_size=10)
+    (line,) = _announced(run)
+    assert line.startswith("career_sites: continues a sync after 50 rows; pages in the journal")
+    assert run.lines("WARNING") == []
+    assert sandbox.rows_billed <= billed + 50
