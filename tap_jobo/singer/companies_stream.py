@@ -90,14 +90,13 @@ class CompaniesStream(JoboStream):
         """Write the profiles of companies."""
         self._write_schema_message()
         for profile in self.profiles.read(ids, show_progress):
-            self.write_rows([profile], self._run.clock.now())
-            self._record_counter.increment()
+            self.write_rows([profile])
 
     @override
-    def sample(self, limit: int) -> Iterator[Row]:
-        """Yield the profiles of the first companies that the settings name."""
+    def sample(self, limit: int) -> Sequence[Row]:
+        """Return the profiles of the first companies that the settings name."""
         self.check_first()
-        yield from self.profiles.read(self._ids[:limit])
+        return [*self.profiles.read(self._ids[:limit])]
 
     @override
     def read(self) -> None:

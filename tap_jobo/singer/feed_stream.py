@@ -1,6 +1,6 @@
 """The stream of a feed: a `RESTStream` whose records come from a `FeedSync`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import cached_property
@@ -46,16 +46,6 @@ class FeedStream(JoboStream):
     def is_read(self) -> bool:
         """Whether a run reads the stream; not if the settings name companies instead."""
         return super().is_read and not (self._follower and self._follower.has_explicit_ids)
-
-    @override
-    def report_unread(self) -> None:
-        """Log that the settings name companies instead."""
-        if self.is_mapped_out:
-            super().report_unread()
-        else:
-            self.logger.warning(
-                "Company ids are set, so only their profiles are read, and no %s.", self.name
-            )
 
     # Before the run's first billed request
 
@@ -103,14 +93,13 @@ class FeedStream(JoboStream):
         with closing(feed_sync.pages()) as deliveries:
             for delivery in deliveries:
                 ids = self.write_rows(delivery.records, delivery.received_at)
-                self._record_counter.increment(len(delivery.records))
                 if follower and ids:
                     follower.write_profiles(ids, self._report.show_progress)
                 self.stream_state.update(delivery.state.as_raw(self._spec.replication_key))
                 self.emit_state()
 
     @override
-    def sample(self, limit: int) -> Iterator[Row]:
+    def sample(self, limit: int) -> Sequence[Row]:
         """Fetch at most `limit` rows with one request; journal and state stay as they are."""
         sync = self._start.new_sync(StreamState())
         sync = replace(sync, batch_size=min(limit, sync.batch_size))
@@ -120,7 +109,7 @@ class FeedStream(JoboStream):
             cost = dollars(total * self._cost.price)
             self.match = f"about {total:,} {self.name.replace('_', ' ')} match: about {cost}"
         rows = self._spec.rows(page.items[:limit], raw.started_at)
-        yield from self._converter.convert(rows).records
+        return self._converter.convert(rows).records
 
     @override
     def summarize(self) -> None:
