@@ -81,7 +81,7 @@ contract *arguments:
 hub:
     uv run tools/hub.py
 
-# sync the sandbox with the lowest versions that pyproject.toml allows, or: just smoke next-sdk
+# sync the sandbox with the lowest versions that pyproject.toml allows, or: just smoke newest|next
 smoke versions="lowest":
     tools/smoke.sh "$1"
 

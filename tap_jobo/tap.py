@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, cast
 
 from singer_sdk import Tap
-from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities, TapCapabilities
+from singer_sdk.helpers.capabilities import CapabilitiesEnum
 from singer_sdk.mapper import PluginMapper, RemoveRecordTransform
 from singer_sdk.singerlib import Catalog
 from singer_sdk.streams import Stream
@@ -41,7 +41,7 @@ class TapJobo(CommandLine):
     capabilities: ClassVar[list[CapabilitiesEnum]] = [
         each
         for each in Tap.capabilities  # without those that let the state get ahead of the rows
-        if each not in (TapCapabilities.ACTIVATE_VERSION, PluginCapabilities.BATCH)
+        if each.value not in {"activate-version", "batch"}
     ]
 
     def __init__(

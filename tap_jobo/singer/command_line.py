@@ -123,7 +123,9 @@ def read_object(path: str, option: str, error_class: type[TapJoboError]) -> dict
         found = json.loads(text, parse_constant=_refuse)
         json.dumps(found, ensure_ascii=False).encode()  # a lone surrogate would fail later
         why = f"it holds a JSON {type(found).__name__}"
-    except (OSError, RecursionError, ValueError) as error:
+    except RecursionError:  # in words that differ by the version of Python
+        found, why = None, "it is nested too deeply"
+    except (OSError, ValueError) as error:
         found, why = None, getattr(error, "strerror", None) or str(error)
     if isinstance(found, dict):
         return found

@@ -158,7 +158,7 @@ class CompaniesStream(JoboStream):
             converter=self._converter,
             workers=self.config["companies_concurrency"],
             shutdown=self._run.shutdown,
-            logger=self.logger,
+            logger=self.plain_logger,
         )
 
     @cached_property
@@ -170,7 +170,7 @@ class CompaniesStream(JoboStream):
 
     @cached_property
     def _progress(self) -> Progress:
-        return Progress(self.name, self._read, self.logger)
+        return Progress(self.name, self._read, self.plain_logger)
 
     def _read(self) -> Reading:
         count = plural(self.profiles.count, "profile")

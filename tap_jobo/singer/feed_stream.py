@@ -131,7 +131,7 @@ class FeedStream(JoboStream):
             spec=self._spec,
             config=self.config,
             clock=lambda: self._run.api_clock,
-            logger=self.logger,
+            logger=self.plain_logger,
             is_full_table=self.replication_method == REPLICATION_FULL_TABLE,
         )
 
@@ -142,7 +142,7 @@ class FeedStream(JoboStream):
             count_rows=lambda: self._record_counter.value,
             budget=self._run.budget,
             cost=self._cost,
-            logger=self.logger,
+            logger=self.plain_logger,
         )
 
     @cached_property

@@ -54,7 +54,7 @@ class JoboStream(RESTStream[Any]):
         self._sync_timer = super().get_sync_timer()
         self._is_wanted = self.selected_by_default
         self._is_begun = False
-        self.primary_keys: Sequence[str] = ("id",)
+        self.primary_keys: tuple[str, ...] = ("id",)
 
     @override
     def apply_catalog(self, catalog: Catalog) -> None:
@@ -62,7 +62,9 @@ class JoboStream(RESTStream[Any]):
         own_key = self.replication_key
         if entry := catalog.get_stream(self.name):
             entry.metadata.setdefault((), StreamMetadata(selected=self.selected_by_default))
-            entry.metadata["properties", "id"] = Metadata(Metadata.InclusionType.AUTOMATIC)
+            entry.metadata["properties", "id"] = Metadata(
+                inclusion=Metadata.InclusionType.AUTOMATIC
+            )
             own = Schema.from_dict(self.schema).properties or {}
             entry.schema.properties = (entry.schema.properties or own) | {"id": own["id"]}
             entry.key_properties = self.primary_keys  # of the SCHEMA message
@@ -188,6 +190,11 @@ class JoboStream(RESTStream[Any]):
         """Whether stream maps remove every record of the stream, so that none need be read."""
         return all(isinstance(each, RemoveRecordTransform) for each in self.stream_maps)
 
+    @cached_property
+    def plain_logger(self) -> logging.Logger:
+        """The stream's logger. What the SDK calls `logger` is an adapter of it from 0.55 on."""
+        return logging.getLogger(f"{self.tap_name}.{self.name}")
+
     @override
     def log(self, message: str, *args: object, level: int = logging.INFO, **kwargs: Any) -> None:
         """Log a line, except those of the SDK about the start and an error that `cli` reports."""
@@ -278,7 +285,7 @@ class JoboStream(RESTStream[Any]):
         return RecordConverter(
             self.schema,
             self.effective_schema.get("properties", {}),
-            self.logger,
+            self.plain_logger,
             never_null=self.never_null,
         )
 
