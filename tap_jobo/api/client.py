@@ -164,13 +164,16 @@ class Client:
 
 
 def _decompress(data: bytes, encoding: str) -> tuple[bytes, bool]:
-    """Return a body, and whether its end has arrived, which urllib3 does not check for gzip."""
-    if "gzip" not in encoding.lower():
-        return data, encoding.lower() in ("", "identity")
+    """Return a body, and whether its end has arrived, which urllib3 does not check for gzip.
+
+    A coding that was not asked for is left as it is.
+    """
+    if encoding.lower() not in ("gzip", "x-gzip", "deflate"):
+        return data, True
     body, is_whole = b"", False
     with suppress(zlib.error):
         while data:
-            is_whole, member = False, zlib.decompressobj(zlib.MAX_WBITS | 16)
+            is_whole, member = False, zlib.decompressobj(zlib.MAX_WBITS | 32)
             body += member.decompress(data)
             data, is_whole = member.unused_data, member.eof
     return body, is_whole

@@ -63,14 +63,15 @@ class ApiResponse:
 def require_success(response: ApiResponse, envelope: Collection[str] = ()) -> ApiResponse:
     """Return the response if it succeeded."""
     status, headers = response.status, response.headers
-    if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-        if _is_usable(response, envelope):
-            return response
-        message = f"Jobo responded with {status}, but without the documented JSON"
-        raise FailedTryError(message, may_be_billed=True, headers=headers)
+    is_success = HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
+    if is_success and _is_usable(response, envelope):
+        return response
     said = _parse_error(response)
     facts = said if isinstance(said, dict) else {}
     message = f"Jobo responded with {status}{_quote(said)}"
+    if is_success:
+        message += ", but without the documented JSON"
+        raise FailedTryError(message, may_be_billed=True, headers=headers)
     if status in _LATER | _POSSIBLY_BILLED:
         raise FailedTryError(
             message,
@@ -87,7 +88,7 @@ def _refusal(response: ApiResponse, message: str, facts: Facts) -> ApiError:
     advice = ADVICE.get(status, "Check the setting api_url, or contact Jobo.")
     if status < HTTPStatus.BAD_REQUEST:
         advice = "To protect the key, redirects are not followed. Correct api_url."
-    elif response.is_html:
+    elif response.is_html and status != HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         advice = _GATEWAY_ADVICE
     elif status == HTTPStatus.PAYMENT_REQUIRED:
         return ApiError(_top_up(message, facts))

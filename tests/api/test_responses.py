@@ -203,8 +203,10 @@ class TestBilledPagesThatAreNotJson:
 
     def test_one_without_a_deduction_is_tried_again(self, tap: Tap, sandbox: Sandbox) -> None:
         sandbox.omit_credit_headers = True
-        sandbox.faults.add(Fault(garbage=b"x<!-- cdn -->"), on=2, endpoint="feed")
+        sandbox.faults.add(Fault(garbage=b"<title>Just a moment...</title>"), on=2, endpoint="feed")
         run = tap.run_quickly()
+        quoted = "200 (Just a moment), but without the documented JSON: trying again"
+        assert any(quoted in line for line in run.lines("WARNING"))
         assert run.returncode == 0, run.stderr
         assert sorted(run.ids) == sorted(sandbox.world.rows())
 
