@@ -1,6 +1,10 @@
 """Expected errors: each is reported as a short message, never as a traceback."""
 
 import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from typing_extensions import override
 
 
 class TapJoboError(Exception):
@@ -51,6 +55,22 @@ class UnauthorizedError(ApiError):
 
 class EndlessFeedError(ApiError):
     """The pages of a sync repeat, or stay empty, without an end."""
+
+
+@dataclass(eq=False)
+class FailedTryError(ApiError):
+    """A try returned no page, but another may."""
+
+    message: str
+    is_unreachable: bool = False  # the API has not received the request
+    may_be_billed: bool = False  # otherwise, the try was free
+    headers: Mapping[str, str] = field(default_factory=dict)  # of the response, if there is one
+    retry_after: float | None = None  # seconds that the response asks to wait
+    is_rate_limit: bool = False  # which holds back all workers
+
+    @override
+    def __str__(self) -> str:
+        return self.message
 
 
 class RetriesExhaustedError(ApiError):

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
-from tap_jobo.api.retry import parse_number
+from tap_jobo.api.headers import reported_credits
 from tap_jobo.errors import BudgetReachedError, ConfigError
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.wording import dollars, plural
@@ -150,9 +150,3 @@ class FeedCost:
     def _add(self, credits_: int) -> None:
         self.credits += credits_
         self._budget.credits += credits_
-
-
-def reported_credits(headers: Mapping[str, str], name: str = "X-Credits-Deducted") -> int | None:
-    """Return the credits in a header, rounded up; None if there are none."""
-    found = parse_number(headers.get(name))
-    return None if found is None else math.ceil(found)

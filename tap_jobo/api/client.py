@@ -24,12 +24,17 @@ from tap_jobo.api.retry import (
     IDLE_SECONDS,
     READ_SECONDS,
     RETRY_SECONDS,
-    FailedTryError,
     RateLimiter,
     Retry,
 )
 from tap_jobo.clock import Clock
-from tap_jobo.errors import ApiError, BudgetReachedError, InterruptedRunError, UnreachableError
+from tap_jobo.errors import (
+    ApiError,
+    BudgetReachedError,
+    FailedTryError,
+    InterruptedRunError,
+    UnreachableError,
+)
 from tap_jobo.redaction import REPLACEMENT, redact_body
 from tap_jobo.signals import ShutdownSignal
 

@@ -10,9 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
-from tap_jobo.api.budget import reported_credits
-from tap_jobo.api.retry import FailedTryError, retry_after
-from tap_jobo.errors import ApiError, RejectedError, UnauthorizedError
+from tap_jobo.api.headers import reported_credits, retry_after
+from tap_jobo.errors import ApiError, FailedTryError, RejectedError, UnauthorizedError
 
 Facts = Mapping[str, Any]  # the members of an error body
 

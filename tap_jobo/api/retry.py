@@ -4,14 +4,11 @@ import logging
 import random
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
-from typing_extensions import override
-
-from tap_jobo.clock import Clock, parse_http_date
-from tap_jobo.errors import ApiError, RetriesExhaustedError, UnreachableError
+from tap_jobo.api.headers import parse_number, seconds_until
+from tap_jobo.clock import Clock
+from tap_jobo.errors import ApiError, FailedTryError, RetriesExhaustedError, UnreachableError
 from tap_jobo.signals import ShutdownSignal
 
 CONNECT_SECONDS: Final = 10.0
@@ -26,22 +23,6 @@ POSSIBLY_BILLED_WAITS: Final = (5.0, 30.0)
 BACKOFF: Final = (0.5, 30.0)  # the first and the longest wait between other tries
 RETRY_AFTER_MAX: Final = 3_600.0  # of the waits that the API asks for, for one request
 _LOGGED: Final = 5.0  # longer pauses are logged
-
-
-@dataclass(eq=False)
-class FailedTryError(ApiError):
-    """A try returned no page, but another may."""
-
-    message: str
-    is_unreachable: bool = False  # the API has not received the request
-    may_be_billed: bool = False  # otherwise, the try was free
-    headers: Mapping[str, str] = field(default_factory=dict)  # of the response, if there is one
-    retry_after: float | None = None  # seconds that the response asks to wait
-    is_rate_limit: bool = False  # which holds back all workers
-
-    @override
-    def __str__(self) -> str:
-        return self.message
 
 
 class Retry:
@@ -87,19 +68,6 @@ class Retry:
         return wait
 
 
-def retry_after(status: int, headers: Mapping[str, str], facts: Mapping[str, Any]) -> float | None:
-    """Return the seconds that a response asks to wait; None if it does not ask."""
-    header = headers.get("Retry-After")
-    seconds = parse_number(header)
-    if seconds is None and (date := parse_http_date(header)):
-        seconds = _until(date.timestamp(), headers)
-    if seconds is None:
-        seconds = parse_number(facts.get("retry_after_seconds"))
-    if seconds is None and status == HTTPStatus.TOO_MANY_REQUESTS:
-        seconds = _until(parse_number(headers.get("X-RateLimit-Reset")), headers)
-    return seconds
-
-
 class RateLimiter:
     """Stays within the announced rate, so that a 429 is rare; thread-safe.
 
@@ -140,7 +108,7 @@ class RateLimiter:
         """Record the allowance that a response reports."""
         remaining = parse_number(headers.get("X-RateLimit-Remaining"))
         limit = parse_number(headers.get("X-RateLimit-Limit"))
-        until_reset = _until(parse_number(headers.get("X-RateLimit-Reset")), headers)
+        until_reset = seconds_until(parse_number(headers.get("X-RateLimit-Reset")), headers)
         self._interval = 0.0
         if remaining is None or until_reset is None or until_reset > RETRY_AFTER_MAX:
             return
@@ -149,20 +117,3 @@ class RateLimiter:
             self.pause(until_reset)
         elif limit is None or left <= limit / 2:
             self._interval = until_reset / (left + 1)
-
-
-def _until(unix_time: float | None, headers: Mapping[str, str]) -> float | None:
-    """Return the seconds from the `Date` of a response, since the local clock may be wrong."""
-    date = parse_http_date(headers.get("Date"))
-    if unix_time is None or date is None:
-        return None
-    return max(0.0, unix_time - date.timestamp())
-
-
-def parse_number(value: object) -> float | None:
-    """Return a number of a header or an error body; None if it is none, or negative."""
-    try:
-        number = float(value) if isinstance(value, str | int | float) else -1.0
-    except (ValueError, OverflowError):
-        return None
-    return number if 0 <= number < 1e15 else None  # noqa: PLR2004 - not infinity, not NaN

@@ -1,0 +1,44 @@
+"""What the headers of a response say of its cost and of the rate limit."""
+
+import math
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from tap_jobo.clock import parse_http_date
+
+
+def reported_credits(headers: Mapping[str, str], name: str = "X-Credits-Deducted") -> int | None:
+    """Return the credits in a header, rounded up; None if there are none."""
+    found = parse_number(headers.get(name))
+    return None if found is None else math.ceil(found)
+
+
+def retry_after(status: int, headers: Mapping[str, str], facts: Mapping[str, Any]) -> float | None:
+    """Return the seconds that a response asks to wait; None if it does not ask."""
+    header = headers.get("Retry-After")
+    seconds = parse_number(header)
+    if seconds is None and (date := parse_http_date(header)):
+        seconds = seconds_until(date.timestamp(), headers)
+    if seconds is None:
+        seconds = parse_number(facts.get("retry_after_seconds"))
+    if seconds is None and status == HTTPStatus.TOO_MANY_REQUESTS:
+        seconds = seconds_until(parse_number(headers.get("X-RateLimit-Reset")), headers)
+    return seconds
+
+
+def seconds_until(unix_time: float | None, headers: Mapping[str, str]) -> float | None:
+    """Return the seconds from the `Date` of a response, since the local clock may be wrong."""
+    date = parse_http_date(headers.get("Date"))
+    if unix_time is None or date is None:
+        return None
+    return max(0.0, unix_time - date.timestamp())
+
+
+def parse_number(value: object) -> float | None:
+    """Return a number of a header or an error body; None if it is none, or negative."""
+    try:
+        number = float(value) if isinstance(value, str | int | float) else -1.0
+    except (ValueError, OverflowError):
+        return None
+    return number if 0 <= number < 1e15 else None  # noqa: PLR2004 - not infinity, not NaN
