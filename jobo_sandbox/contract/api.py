@@ -10,8 +10,8 @@ from typing import Any, Final
 import requests
 
 from jobo_sandbox.contract import tap
-from tap_jobo.api.budget import reported_credits
 from tap_jobo.api.client import ApiSession
+from tap_jobo.api.headers import reported_credits
 from tap_jobo.api.responses import parse_json
 from tap_jobo.redaction import redact_body
 from tap_jobo.streams.feed_spec import FeedSpec
