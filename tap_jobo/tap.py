@@ -77,7 +77,12 @@ class TapJobo(CommandLine):
     @override
     def discover_streams(self) -> Sequence[Stream]:
         """Return the streams in the order in which a run syncs them, which is that of names."""
-        self.run = run = RunContext(self.config, shutdown=self._shutdown, logger=self.logger)
+        self.run = run = RunContext(
+            self.config,
+            shutdown=self._shutdown,
+            logger=self.logger,
+            user_agent=f"{self.name}/{self.plugin_version} (+https://pypi.org/project/tap-jobo/)",
+        )
         atexit.register(run.close)
         companies = CompaniesStream(self, run)
         for spec in self.feeds:

@@ -125,10 +125,10 @@ class CompaniesStream(JoboStream):
         self._is_complete = True
 
     @override
-    def summarize(self) -> None:
+    def summarize(self, *, has_failed: bool) -> None:
         """Log how many profiles were read, unless `career_sites` does because it is followed."""
         self._progress.close()
-        if self.has_explicit_ids and (self.profiles.done or not self.has_failed):
+        if self.has_explicit_ids and (self.profiles.done or not has_failed):
             self.log_summary(is_complete=self._is_complete)
 
     def log_summary(self, *, is_complete: bool) -> None:
@@ -154,7 +154,7 @@ class CompaniesStream(JoboStream):
         """The reader of profiles."""
         return Profiles(
             client=self._run.profile_client,
-            prepare=self.prepare,
+            prepare=self._run.prepare,
             converter=self._converter,
             workers=self.config["companies_concurrency"],
             shutdown=self._run.shutdown,

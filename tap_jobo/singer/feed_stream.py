@@ -112,9 +112,9 @@ class FeedStream(JoboStream):
         return self._converter.convert(rows).records
 
     @override
-    def summarize(self) -> None:
+    def summarize(self, *, has_failed: bool) -> None:
         """Log the sync's summary, and that of the profiles that were read along."""
-        figures = self._report.finish(has_failed=self.has_failed)
+        figures = self._report.finish(has_failed=has_failed)
         log_figures(self.metrics_logger, self.name, figures)
         if figures and self._follower and self._follower.is_following:
             self._follower.log_summary(is_complete=self._report.is_complete)
@@ -150,7 +150,7 @@ class FeedStream(JoboStream):
         return FeedReader(
             spec=self._spec,
             client=self._run.feed_client,
-            prepare=self.prepare,
+            prepare=self._run.prepare,
             filters=self._start.filters,
             cost=self._cost,
             clock=self._run.api_clock,

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,17 +16,9 @@ class RecordCounter(metrics.Counter):
     The SDK's counter logs every minute, and each time starts again from zero.
     """
 
-    def __init__(self, stream: str, at_exit: Callable[[], None]) -> None:
+    def __init__(self, stream: str) -> None:
         tags = {metrics.Tag.STREAM.value: stream}
         super().__init__(metrics.Metric.RECORD_COUNT, tags, log_interval=math.inf)
-        self._at_exit = at_exit
-
-    @override
-    def __exit__(self, *exc_info: object) -> None:
-        try:
-            self._at_exit()
-        finally:
-            super().__exit__(*exc_info)  # type: ignore[arg-type]
 
     @override
     def exit(self) -> None:

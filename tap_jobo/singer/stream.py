@@ -3,16 +3,12 @@
 import logging
 import sys
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
-from copy import copy
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Final, cast
+from typing import Any, cast
 
-import requests
-from requests import PreparedRequest
 from singer_sdk import RESTStream, Tap, metrics
-from singer_sdk.authenticators import APIKeyAuthenticator
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.helpers.types import Context
 from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
@@ -27,8 +23,6 @@ from tap_jobo.records.converter import RecordConverter, Row
 from tap_jobo.singer.metric_lines import RecordCounter
 from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.writer import StdoutWriter
-
-PROJECT_URL: Final = "https://pypi.org/project/tap-jobo/"
 
 
 class JoboStream(RESTStream[Any]):
@@ -50,10 +44,9 @@ class JoboStream(RESTStream[Any]):
         super().__init__(tap, **kwargs)
         self._run = run
         self._writer = cast("StdoutWriter", tap.message_writer)
-        self._record_counter = RecordCounter(self.name, self._end_sync)
+        self._record_counter = RecordCounter(self.name)
         self._sync_timer = super().get_sync_timer()
         self._is_wanted = self.selected_by_default
-        self._is_begun = False
         self.primary_keys: tuple[str, ...] = ("id",)
 
     @override
@@ -82,29 +75,38 @@ class JoboStream(RESTStream[Any]):
     @override
     def get_records(self, context: Context | None) -> Sequence[Row]:
         """Write the records of a run, or the few that `--test` asks for; leave none to the SDK."""
-        if self.is_test:
-            if self._is_wanted:  # the SDK's own dry runs select all streams
+        try:
+            if not self.is_test:
+                self._run.start()
+                self._read_unless_removed()
+            elif self._is_wanted:  # the SDK's own dry runs select all streams
                 self.write_rows(self.sample(cast("int", self.ABORT_AT_RECORD_COUNT)))
-            return ()
-        self._run.start()
+        finally:
+            self._writer.flush()
+        return ()
+
+    def _read_unless_removed(self) -> None:
         if self.is_mapped_out:
             self.logger.warning(
                 "Setting 'stream_maps' removes %s, so the run does not read it.", self.name
             )
-        elif not self.is_read:
+            return
+        if not self.is_read:
             self.logger.warning(
                 "Company ids are set, so only their profiles are read, and no %s.", self.name
             )
-        else:
-            self._is_begun = True
-            try:
-                self.read()
-            except TapJoboError as error:
-                if error.ends_run:
-                    raise
-                self._sync_timer.tags[metrics.Tag.STATUS] = metrics.Status.FAILED
-                self._run.add_failure(self, error)
-        return ()
+            return
+        has_failed = True
+        try:
+            self.read()
+            has_failed = False
+        except TapJoboError as error:
+            if error.ends_run:
+                raise
+            self._sync_timer.tags[metrics.Tag.STATUS] = metrics.Status.FAILED
+            self._run.add_failure(self, error)
+        finally:
+            self.summarize(has_failed=has_failed)
 
     @abstractmethod
     def sample(self, limit: int) -> Sequence[Row]:
@@ -126,7 +128,7 @@ class JoboStream(RESTStream[Any]):
         return ()
 
     @abstractmethod
-    def summarize(self) -> None:
+    def summarize(self, *, has_failed: bool) -> None:
         """Log the summary of the stream, and its METRIC lines."""
 
     @property
@@ -144,41 +146,6 @@ class JoboStream(RESTStream[Any]):
     def url_base(self) -> str:
         """The API's base URL, without a trailing slash."""
         return self._run.url
-
-    @property
-    @override
-    def requests_session(self) -> requests.Session:
-        """The HTTP session, which all streams share."""
-        return self._run.session
-
-    @cached_property
-    @override
-    def authenticator(self) -> APIKeyAuthenticator:
-        """The header that carries the key."""
-        return APIKeyAuthenticator(key="X-Api-Key", value=self.config["api_key"])
-
-    def prepare(
-        self, path: str, parameters: Mapping[str, Any] | None = None, method: str = "GET"
-    ) -> PreparedRequest:
-        """Return a request to the API."""
-        if method == "GET" or path != self.path:
-            where: Any = {"params" if method == "GET" else "json": parameters}
-            return self.build_prepared_request(method=method, url=self.url_base + path, **where)
-        request = copy(self._template)
-        request.headers = self._template.headers.copy()
-        request.prepare_body(None, None, json=parameters)
-        return request
-
-    @cached_property
-    def _template(self) -> PreparedRequest:
-        """The request of every page, without its body: building it takes a tenth of a run."""
-        return self.build_prepared_request(method="POST", url=f"{self.url_base}{self.path}")
-
-    @cached_property
-    @override
-    def user_agent(self) -> str:
-        """The User-Agent of every request."""
-        return f"{self.tap_name}/{self._tap.plugin_version} (+{PROJECT_URL})"
 
     @property
     def is_test(self) -> bool:
@@ -203,7 +170,7 @@ class JoboStream(RESTStream[Any]):
 
     @override
     def get_record_counter(self, **_: Any) -> metrics.Counter:
-        """Return the counter of the records, which calls `_end_sync` however the sync ends."""
+        """Return the counter of the records that the stream writes."""
         return self._record_counter
 
     @override
@@ -246,18 +213,6 @@ class JoboStream(RESTStream[Any]):
     def emit_state(self) -> None:
         """Write the tap's state, after all records before it."""
         self._writer.write_message(StateMessage(value=self.tap_state))
-
-    @property
-    def has_failed(self) -> bool:
-        """Whether the sync has ended with an error."""
-        return self._sync_timer.tags.get(metrics.Tag.STATUS) == metrics.Status.FAILED
-
-    def _end_sync(self) -> None:
-        try:
-            self._writer.flush()
-        finally:
-            if self._is_begun:
-                self.summarize()
 
     @cached_property
     def _is_written_unchanged(self) -> bool:
