@@ -169,12 +169,9 @@ class Client:
 
 
 def _decompress(data: bytes, encoding: str) -> tuple[bytes, bool]:
-    """Return a body, and whether its end has arrived, which urllib3 does not check for gzip.
-
-    A coding that was not asked for is left as it is.
-    """
+    """Return a body, and whether its end has arrived, which urllib3 does not check for gzip."""
     if encoding.lower() not in ("gzip", "x-gzip", "deflate"):
-        return data, True
+        return data, True  # nothing else was asked for
     body, is_whole = b"", False
     with suppress(zlib.error):
         while data:

@@ -36,11 +36,7 @@ class Page:
 
 @dataclass(kw_only=True)
 class FeedReader:
-    """Fetches the pages of a feed, and parses them.
-
-    Attributes:
-        estimate: The rows of the whole sync by its first page, 0 if that does not say.
-    """
+    """Fetches the pages of a feed, and parses them."""
 
     spec: FeedSpec
     client: Client
@@ -52,7 +48,8 @@ class FeedReader:
 
     def __post_init__(self) -> None:
         self._decoder = None if self.spec.to_row else page_decoder(self.spec, self.row_type)
-        self.estimate, self._sync_id, self._is_window_ignored = 0, "", False
+        self.estimate = 0  # the rows of the whole sync, if its first page says
+        self._sync_id, self._is_window_ignored = "", False
         self._used_cursors: set[str] = set()
 
     def fetch_page(self, sync: Sync) -> RawPage:

@@ -42,16 +42,12 @@ _MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 @dataclass(frozen=True, slots=True)
 class ApiResponse:
-    """A response whose body is decoded; the key in it and in `Location` is redacted.
-
-    Attributes:
-        is_whole: Whether the end of the body has verifiably arrived.
-    """
+    """A response whose body is decoded; the key in it and in `Location` is redacted."""
 
     body: bytes
     status: int
     headers: Mapping[str, str]
-    is_whole: bool = True
+    is_whole: bool = True  # whether the end of the body has verifiably arrived
 
     @property
     def is_html(self) -> bool:
