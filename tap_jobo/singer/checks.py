@@ -17,13 +17,7 @@ from tap_jobo.errors import ConfigError, StateError
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.state import STATE_KEYS, read_state
 
-_OPTIONS: Final = (
-    mapper.MAPPER_ALIAS_OPTION,
-    mapper.MAPPER_ELSE_OPTION,
-    mapper.MAPPER_FILTER_OPTION,
-    mapper.MAPPER_KEY_PROPERTIES_OPTION,
-    mapper.MAPPER_SOURCE_OPTION,
-)
+_OPTIONS: Final = [value for name, value in vars(mapper).items() if name.startswith("MAPPER_")]
 _SIMILAR: Final = 0.75  # similarity from which a new name counts as a misspelled one
 
 

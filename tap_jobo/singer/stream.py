@@ -90,11 +90,11 @@ class JoboStream(RESTStream[Any]):
             self.logger.warning(
                 "Setting 'stream_maps' removes %s, so the run does not read it.", self.name
             )
-            return
-        if not self.is_read:
+        elif not self.is_read:
             self.logger.warning(
                 "Company ids are set, so only their profiles are read, and no %s.", self.name
             )
+        if not self.is_read:
             return
         has_failed = True
         try:

@@ -57,11 +57,13 @@ class Report:
         """Log what a sync is about to read, and what the run may still spend."""
         chosen = " and ".join(f"{name}={show(value, _MOST)}" for name, value in filters.items())
         limit, is_billed = self.budget.max_credits - self.budget.credits, bool(self.cost.price)
-        is_unlimited = is_billed and math.isinf(limit)
+        is_unlimited, since = is_billed and math.isinf(limit), ""
+        if sync.since:  # a millisecond before start_date
+            since = f"{parse_timestamp(sync.since) + timedelta(milliseconds=1):%Y-%m-%dT%H:%MZ}"
         parts = {
             f"filters {chosen}": chosen,
             f"continues a sync after {plural(sync.rows, 'row')}": sync.cursor,
-            f"changes since {sync.since and _minute(sync.since)}": sync.since and not sync.cursor,
+            f"changes since {since}": since and not sync.cursor,
             "everything": not (sync.since or sync.cursor),
             "pages in the journal first, free": is_replay,
             "with company profiles, free": self.profiles,
@@ -186,12 +188,6 @@ class Progress:
         """Remove the bar."""
         self._exit.close()
         self._bar = None
-
-
-def _minute(timestamp: str) -> str:
-    """Return a timestamp to the minute: a start date is a millisecond later than its window."""
-    instant = parse_timestamp(timestamp) + timedelta(milliseconds=1)
-    return f"{instant:%Y-%m-%dT%H:%MZ}"
 
 
 def _is_watched() -> bool:
