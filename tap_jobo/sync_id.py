@@ -27,6 +27,7 @@ class Sync:
     parent_id: str = ""  # of the completed sync that it continues from
     replaces: str = ""  # id of the sync that it replaces because its cursor was rejected
     is_full: bool = False  # whether it reads everything, and not what changed since its parent
+    filters: Filters | None = None  # what it reads if that is a difference, see `FilterChange`
     number: int = 0  # in the journal, 0 if it has none yet
 
     @property

@@ -74,7 +74,8 @@ class FeedReader:
     def _parameters(self, sync: Sync) -> dict[str, Any]:
         if self.spec.is_cursor_alone and sync.cursor:
             return {"cursor": sync.cursor}
-        given = {each.request_parameter: self.filters[each.name] for each in self.spec.filters}
+        filters = sync.filters or self.filters
+        given = {each.request_parameter: filters[each.name] for each in self.spec.filters}
         given |= {self.spec.since: sync.since, "batch_size": sync.batch_size, "cursor": sync.cursor}
         return {name: value for name, value in given.items() if value is not None}
 

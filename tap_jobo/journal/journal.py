@@ -225,7 +225,7 @@ class Journal:
         """Return whether a sync may be resumed from its start in place of a new one."""
         old = kept.sync
         is_parent = old.parent_id == sync.parent_id or not (bookmark or sync.parent_id)
-        if old.is_full != sync.is_full or not is_parent:
+        if (old.is_full, old.filters) != (sync.is_full, sync.filters) or not is_parent:
             return False
         if kept.status == DROPPED or 1 not in kept.pages or sync.replaces not in ("", old.replaces):
             return False

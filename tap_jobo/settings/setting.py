@@ -34,6 +34,8 @@ class SettingType:
     normalize: Callable[[Any], Any] = lambda value: value
     # As `Setting.narrows`, for two values that are set. A wrong True loses rows.
     narrows: Callable[[Any, Any], bool] = lambda _old, _new: False
+    # Whether it is a list of which a row matches any value, so that more values match more rows.
+    is_any_of: bool = False
 
     def allows(self, value: object) -> bool:
         """Return whether a value is allowed."""
@@ -86,6 +88,13 @@ class Setting:
         if old is None or old == new:
             return True
         return new is not None and self.type.allows(old) and self.type.narrows(old, new)
+
+    def added(self, old: Any, new: Any) -> list[Any]:
+        """Return the values of a list that match more rows, if others match rows of the old one."""
+        if not (self.type.is_any_of and old and new and self.type.allows(old)):
+            return []
+        added = [value for value in new if not self.type.narrows(old, [value])]
+        return added if len(added) < len(new) else []
 
 
 def config_schema(settings: Iterable[Setting]) -> dict[str, Any]:
@@ -155,6 +164,7 @@ def list_of(items: str, item_schema: Mapping[str, Any] | None = None) -> Setting
         # A state can hold anything; TypeError for items that cannot be sorted.
         normalize=lambda value: sorted({*value}) or None if isinstance(value, list) else value,
         narrows=lambda old, new: {*new} <= {*old},
+        is_any_of=True,
     )
 
 
@@ -178,6 +188,7 @@ def list_of_objects(*members: str) -> SettingType:
         narrows=lambda old, new: all(
             any(wide.items() <= item.items() for wide in old) for item in new
         ),
+        is_any_of=True,
     )
 
 

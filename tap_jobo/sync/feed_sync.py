@@ -112,9 +112,10 @@ class FeedSync:
                 journal.acknowledge_elsewhere(*completed)
         resumed = journal.go_on(pending) if pending else None
         if resumed is None:
-            self.state = replace(state, start_date=self.start.covered_from(state, bookmark))
             is_refresh = self.start.on_missing_state == "resync"
             new = self.start.new_sync(state)
+            if not new.filters:
+                self.state = replace(state, start_date=self.start.covered_from(state, bookmark))
             resumed = journal.resume(new, bookmark, is_refresh=is_refresh)
         journal.expire(self._now(), resumed)
         return resumed
@@ -203,7 +204,13 @@ class FeedSync:
         return self._following(sync, billed)
 
     def _following(self, sync: Sync, billed: JournaledPage) -> Sync | None:
-        """Return the sync that follows a complete one, if any of it was replayed."""
+        """Return the sync that follows a complete one, if any of it was replayed.
+
+        Rows that new filters add are followed by what has changed of all rows since the bookmark.
+        """
+        if sync.filters:
+            new, bookmark = self.start.new_sync(self.state), self.state.bookmark
+            return self._begin(self.journal.resume(new, bookmark))
         start = parse_timestamp(sync.started_at or "")
         now = self.start.clock().earlier()  # as the start
         minutes = (now - start).total_seconds() / 60

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import StateError
@@ -30,6 +31,18 @@ class FilterChange:
         )
 
     @property
+    def difference(self) -> tuple[str, list[Any]] | None:
+        """The list that has more values, and these, if nothing else widens: only they are new."""
+        settings = (*self.spec.filters, START_DATE)
+        pairs = [(each, self.old.get(each.name), self.new[each.name]) for each in settings]
+        wider = [
+            (each.name, each.added(old, new))
+            for each, old, new in pairs
+            if not each.narrows(old, new)
+        ]
+        return wider[0] if len(wider) == 1 and wider[0][1] else None
+
+    @property
     def is_harmless(self) -> bool:
         """Whether no row is missing after it, unless a sync is unfinished."""
         return self.is_full_table or self.only_narrows
@@ -46,16 +59,24 @@ class FilterChange:
             f"({difference})"
         )
 
-    def error(self, state: StreamState, *, are_pages_waiting: bool) -> StateError:
+    def error(
+        self, state: StreamState, *, is_difference: bool, are_pages_waiting: bool
+    ) -> StateError:
         """Return an error with what each way on leaves missing, and what it costs."""
         price = dollars(self.spec.list_price * 1_000)
         cost = f"each row is billed, {price} per 1,000 at list price"
+        all_rows = "everything that matches from the start"
+        if is_difference and self.difference:
+            name, added = self.difference
+            all_rows = (
+                f"only the rows with {name} {_show(added)} from the start and then continue from "
+                "the bookmark"
+            )
         if state.bookmark and not self.is_full_table:
             ways = (
                 "To continue from the bookmark "
                 f"{format_timestamp(state.bookmark)}, set on_filter_change to 'keep': "
-                f"{self._what_keep_misses(state)}. To read everything that matches from the start, "
-                f"set it to 'resync': {cost}."
+                f"{self._what_keep_misses(state)}. To read {all_rows}, set it to 'resync': {cost}."
             )
         else:
             ways = (

@@ -68,15 +68,30 @@ class SyncStart:
     def new_sync(self, state: StreamState) -> Sync:
         """Return a new sync of rows updated since the bookmark or the start date."""
         bookmark = self.bookmark(state)
-        return self._sync(bookmark, state.completed, is_full=bookmark is None)
+        filters = self.difference(state) if self.on_filter_change == "resync" else None
+        is_full = bookmark is None and not filters
+        return self._sync(bookmark, state.completed, is_full=is_full, filters=filters)
 
     def with_known_start(self, state: StreamState) -> StreamState:
         """Return a state with a start date, which those of earlier versions do not have."""
         if state.start_date == UNKNOWN:
             state = replace(state, start_date=self._start_date)
-        if state.pending and state.pending.since == self._window_start(state.start_date):
-            state = replace(state, pending=replace(state.pending, is_full=True))
-        return state
+        if pending := state.pending:
+            if pending.filters and pending.filters != self.difference(state):
+                self.logger.info("The sync of added filter values is dropped: they have changed.")
+                return replace(state, pending=None)
+            is_full = pending.since == self._window_start(state.start_date)
+            pending = replace(pending, is_full=is_full and not pending.filters)
+        return replace(state, pending=pending)
+
+    def difference(self, state: StreamState) -> Filters | None:
+        """Return the filters of the rows that a change adds, None if they have no such filters."""
+        is_other = state.pending and not state.pending.filters
+        change = self.filter_change(state)
+        if is_other or self.is_full_table or not (state.bookmark and change and change.difference):
+            return None
+        name, added = change.difference
+        return self.filters | {name: added}
 
     def covered_from(self, state: StreamState, bookmark: datetime | None) -> str | None:
         """Return the start date to record with a new sync: the earlier one if no gap arises."""
@@ -98,21 +113,25 @@ class SyncStart:
             parent_id=sync.parent_id,
             replaces=sync.id,
             is_full=sync.is_full,
+            filters=sync.filters,
         )
 
     def check(self, state: StreamState, journal: Journal) -> None:
         """Raise StateError if a time of a state is in the future, or its filters were others."""
-        self.clock().reject_future(self.bookmark(state))
+        is_added = bool(self.difference(state))
+        self.clock().reject_future(state.bookmark if is_added else self.bookmark(state))
         self.clock().reject_future(state.pending.start if state.pending else None)
-        if change := self.filter_change(state):
+        is_decided = state.pending and state.pending.filters
+        if (change := self.filter_change(state)) and not is_decided:
             are_pages_waiting = journal.are_pages_waiting_elsewhere(state.completed)
             self._accept(change, state, are_pages_waiting=are_pages_waiting)
 
     def resumable(self, state: StreamState) -> Sync | None:
         """Return the sync in progress, None if there is none that can be resumed."""
-        is_change = self.filter_change(state) is not None
-        if state.pending and not is_change and not self._is_too_old(state.pending):
-            return state.pending
+        pending = state.pending
+        is_wanted = pending and (pending.filters or not self.filter_change(state))
+        if pending and is_wanted and not self._is_too_old(pending):
+            return pending
         self._report_gap(state)
         bookmark = self.bookmark(state)
         if bookmark and self.start_date and self.start_date > bookmark:
@@ -145,7 +164,10 @@ class SyncStart:
     def _accept(self, change: FilterChange, state: StreamState, *, are_pages_waiting: bool) -> None:
         is_harmless = change.is_harmless and not state.pending
         if self.on_filter_change == "error" and (are_pages_waiting or not is_harmless):
-            raise change.error(state, are_pages_waiting=are_pages_waiting)
+            is_difference = self.difference(state) is not None
+            raise change.error(
+                state, is_difference=is_difference, are_pages_waiting=are_pages_waiting
+            )
         then = f"on_filter_change is {self.on_filter_change}"
         if is_harmless:
             then = "no row is missing, and rows that no longer match stay in the warehouse"
@@ -153,13 +175,21 @@ class SyncStart:
 
     # The window
 
-    def _sync(self, bookmark: datetime | None, parent_id: str, *, is_full: bool = False) -> Sync:
+    def _sync(
+        self,
+        bookmark: datetime | None,
+        parent_id: str,
+        *,
+        is_full: bool = False,
+        filters: Filters | None = None,
+    ) -> Sync:
         return Sync(
             id=new_id(),
             since=self._reachable(self._since(bookmark)),
             batch_size=self.batch_size,
             parent_id=parent_id,
             is_full=is_full,
+            filters=filters,
         )
 
     def _since(self, bookmark: datetime | None) -> str | None:

@@ -3,12 +3,14 @@
     {"replication_key": "updated_at", "replication_key_value": "2026-01-31T08:00:00.000000Z",
      "completed_scan": "5f0c…", "filters": {"industries": null, …}, "start_date": null,
      "scan": {"id": null, "started_at": null, "updated_after": null, "batch_size": null,
-              "cursor": null, "rows": null, "pages": null, "restarts": null}}
+              "cursor": null, "rows": null, "pages": null, "restarts": null,
+              "filters": {"industries": null, …}}}
 
 Meltano merges states key by key: it never removes a key, and it fails if a key is an object in one
 state and null in the other. So `filters` and `scan` are always objects with all their keys, and
 only their leaves change. A sync is in progress if `started_at` is set; only then do the others
-count.
+count. The filters of `scan` are set while it reads only the rows that new filters add: until that
+is complete, `filters` and bookmark are the old ones.
 Rows updated before `start_date` were not read; null if all were. Earlier versions wrote none.
 `completed_scan` is written if and only if `replication_key_value` is, so that a merged state keeps
 the pair.
@@ -53,6 +55,7 @@ class _Scan(msgspec.Struct):
     pages: Annotated[int, Meta(ge=1)]
     restarts: _Count
     updated_after: str | None = None
+    filters: dict[str, Any] | None = None
 
 
 class _State(msgspec.Struct):
@@ -88,10 +91,16 @@ class StreamState:
 
     def checkpoint(self, sync: Sync, filters: Filters) -> StreamState:
         """Return the state in which everything before `sync.cursor` is delivered."""
-        return replace(self, pending=sync, filters=filters)
+        return replace(self, pending=sync, filters=self.filters if sync.filters else filters)
 
     def complete(self, sync: Sync, filters: Filters) -> StreamState:
-        """Return the state after a complete sync: its start is the bookmark, if that is later."""
+        """Return the state after a complete sync: its start is the bookmark, if that is later.
+
+        After the rows that new filters add, the bookmark stays: of other rows, it has read nothing.
+        """
+        if sync.filters:
+            start_date = max(self.start_date or "", sync.since or "") or None
+            return StreamState(self.bookmark, sync.id, filters, start_date)
         started_at = parse_timestamp(sync.started_at or "")
         bookmark = max(self.bookmark, started_at) if self.bookmark else started_at
         return StreamState(bookmark, sync.id, filters, self.start_date)
@@ -106,6 +115,7 @@ class StreamState:
         raw["start_date"] = self.start_date
         names = {name: name for name in _Scan.__struct_fields__} | {"updated_after": "since"}
         raw["scan"] = {key: getattr(self.pending, name, None) for key, name in names.items()}
+        raw["scan"]["filters"] = raw["scan"]["filters"] or dict.fromkeys(self.filters or {})
         return raw
 
 
@@ -165,6 +175,9 @@ def _read_sync(scan: dict[str, Any], completed: str, spec: FeedSpec) -> Sync | N
         return None
     where = f"bookmarks.{spec.name}.scan"
     read = _convert(scan, _Scan, where)
+    filters = _read_filters(read.filters or {}, spec)
+    if filters and all(value is None for value in filters.values()):
+        filters = None
     since = _timestamp(read.updated_after, f"{where}.updated_after")
     started_at = _timestamp(read.started_at, f"{where}.started_at")
     return Sync(
@@ -177,5 +190,6 @@ def _read_sync(scan: dict[str, Any], completed: str, spec: FeedSpec) -> Sync | N
         pages=read.pages,
         restarts=read.restarts,
         parent_id=completed,
-        is_full=since is None,
+        is_full=since is None and not filters,
+        filters=filters,
     )

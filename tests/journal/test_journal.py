@@ -60,7 +60,7 @@ def test_whole_scan_is_replayed_and_caught_up_in_one_run(tap: Tap) -> None:
     assert [row["name"] for row in again.records if row["id"] == key] == ["Changed since"]
     assert tap.sandbox.rows_billed == 122
     assert again.bookmark["replication_key_value"] >= first.bookmark["replication_key_value"]
-    assert set(again.bookmark["scan"].values()) == {None}
+    assert again.bookmark["scan"]["started_at"] is None
 
 
 def test_lost_state_resumes_the_scan_with_start_and_page_size(tap: Tap) -> None:

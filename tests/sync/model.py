@@ -477,7 +477,7 @@ class OneRun:
                 and 1 in kept.pages
                 and kept.sync.id not in self.started
                 and (kept.sync.parent_id, kept.sync.is_full) == (sync.parent_id, sync.is_full)
-                and kept.sync.since == sync.since
+                and (kept.sync.since, kept.sync.filters) == (sync.since, sync.filters)
                 and sync.replaces in ("", kept.sync.replaces)
                 and not (sync.is_full and completed and kept.sync.number <= completed.number)
             )
