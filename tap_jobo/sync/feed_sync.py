@@ -132,7 +132,8 @@ class FeedSync:
 
     def _announce(self, sync: Sync) -> Sync:
         is_replay = self.journal.find(sync) is not None
-        self.report.announce(sync, self.start.chosen_filters, is_replay=is_replay)
+        added = {name: value for name, value in (sync.filters or {}).items() if value is not None}
+        self.report.announce(sync, added or self.start.chosen_filters, is_replay=is_replay)
         if sync.cursor and not is_replay:
             self.start.report_resumed(sync, self.start.bookmark(self.state))
         return sync

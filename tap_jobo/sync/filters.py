@@ -69,7 +69,7 @@ class FilterChange:
         if is_difference and self.difference:
             name, added = self.difference
             all_rows = (
-                f"only the rows with {name} {_show(added)} from the start and then continue from "
+                f"only the rows with {name} {show(added)} from the start and then continue from "
                 "the bookmark"
             )
         if state.bookmark and not self.is_full_table:
