@@ -130,15 +130,8 @@ def _description(company: Company, title: str, tasks: list[str]) -> str:
 
 
 def _location(place: tuple[str, str, str, float, float]) -> Json:
-    city, region, country, latitude, longitude = place
-    return {
-        "location": f"{city}, {country}",
-        "city": city,
-        "region": region,
-        "country": country,
-        "latitude": latitude,
-        "longitude": longitude,
-    }
+    names = ("city", "region", "country", "latitude", "longitude")
+    return {"location": f"{place[0]}, {place[2]}"} | dict(zip(names, place, strict=True))
 
 
 def _compensation(rng: Random, country: str) -> Json:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import requests
 
 from jobo_sandbox.contract import tap
+from jobo_sandbox.contract.outcomes import CHANGE, WARNED, CutOff, Differs, NotTestable, expect
 from tap_jobo.api.client import ApiSession
 from tap_jobo.api.headers import reported_credits
 from tap_jobo.api.responses import parse_json
@@ -20,35 +21,13 @@ Json = dict[str, Any]
 
 LIMIT: Final = 999
 """Credits that a check may cost. No request is sent that could exceed it at list price."""
+LARGEST: Final = 5
+"""Rows of the largest page that is asked for, except for those that must be refused."""
 MOST_REQUESTS: Final = 60
-HANDLED, WARNED, CHANGE = "handled", "handled with a warning", "needs a change"
-"""What the tap does about a difference."""
 _MOST_LOST: Final = 3
 _SUCCESS: Final = range(200, 300)
 _NOT_ALLOWED: Final = {402: "the balance is too low", 403: "the key's plan does not include it"}
 _PLAN_HEADERS: Final = ("X-Credits-Balance", "X-Quota-Limit", "X-Quota-Remaining")
-
-
-class Differs(Exception):  # noqa: N818 - an outcome, not an error
-    """The API does something else than expected: what came, and what the tap does about it."""
-
-    def __init__(self, came: str, tap_does: str = "") -> None:
-        super().__init__(came)
-        self.tap_does = tap_does
-
-
-class NotTestable(Exception):  # noqa: N818 - an outcome, not an error
-    """The assumption cannot be tested against this API. The message says why."""
-
-
-class CutOff(NotTestable):
-    """The assumption could be tested, but this run must not send another request."""
-
-
-def expect(condition: object, came: str, tap_does: str = "") -> None:
-    """Raise `Differs` with what came, unless the condition holds."""
-    if not condition:
-        raise Differs(came, tap_does)
 
 
 @dataclass(frozen=True)
@@ -89,6 +68,16 @@ class Answer:
         """Return what `tap.refusal` does."""
         return tap.refusal((self.status, self.headers, self.content), feed)
 
+    def expect_status(self, *statuses: int, tap_does: str = "") -> None:
+        """Raise `Differs` unless the status is one of these."""
+        expect(self.status in statuses, f"HTTP {self.status}", tap_does)
+
+    def following(self) -> str:
+        """Return the cursor of the next page; empty after the last one."""
+        more, cursor = self.body().get("has_more"), self.body().get("next_cursor")
+        expect(cursor or not more, "has_more without a next_cursor", CHANGE)
+        return str(cursor) if more else ""
+
     @property
     def names_plan(self) -> bool:
         """Whether a missing deduction can mean that the rows were free."""
@@ -109,6 +98,7 @@ class Api:
     """The API under test, at a base URL without a trailing slash.
 
     Attributes:
+        rows: Rows that have come so far.
         credits: Credits that the requests so far have cost, as far as known.
         fallen: Credits by which the balance has fallen since the first response with a balance.
         answers: All requests so far, in order, with their responses.
@@ -118,7 +108,7 @@ class Api:
 
     def __init__(self, url: str, key: str) -> None:
         self.key = key
-        self.credits = 0
+        self.rows = self.credits = 0
         self.fallen: int | None = None
         self.answers: list[Answer] = []
         self.stopped = self.overcharge = ""
@@ -188,34 +178,32 @@ class Api:
             self.credits += most  # it may have been billed
             if sum(not each.status for each in self.answers) >= _MOST_LOST:
                 self.stopped = f"{_MOST_LOST} responses were lost"
-            raise Differs(f"no response ({answer.error})", HANDLED)
+            raise Differs(f"no response ({answer.error})", WARNED)
         is_page = feed is not None and answer.status in _SUCCESS
         rows = len(answer.items(feed)) if feed and is_page else 0
         cost = math.ceil(rows * feed.list_price) if feed else 0
+        self.rows += rows
         deducted = answer.credits()
         if deducted is not None:
             self.credits += deducted
         elif not (feed and feed.missing_charge_means_free and answer.names_plan):
             self.credits += cost if answer.body() or not is_page else most
-        required = answer.credits("X-Credits-Required") if is_page else 0
-        if deducted and deducted > cost:
-            self._stop(f"{deducted:,} credits were deducted for {rows} rows")
-        if cost > most:
-            self._stop(f"{rows} rows came for a page that costs {most:,} credits")
-        if required and required > most:
-            self._stop(f"{required:,} credits are required for a page that costs {most:,}")
-        self._judge_balance(answer.credits("X-Credits-Balance"))
+        self._note_balance(answer.credits("X-Credits-Balance"))
+        is_sized = is_page and answer.sent["json"].get("batch_size", 0) <= LARGEST
+        required = (is_sized and answer.credits("X-Credits-Required")) or 0
+        fallen, other = self.fallen or 0, "or another client uses the account"
+        wrong = {
+            f"{deducted} credits were deducted for {rows} rows": (deducted or 0) > cost,
+            f"{rows} rows came for a page that costs {most} credits": cost > most,
+            f"{required} credits are required for a page of {most}": required > most,
+            f"the balance fell by {fallen}, not by {self.credits} ({other})": fallen > self.credits,
+        }
+        self.stopped = self.overcharge = next((why for why in wrong if wrong[why]), "")
+        expect(not self.stopped, f"{self.stopped}; no further request is sent", WARNED)
 
-    def _judge_balance(self, balance: int | None) -> None:
+    def _note_balance(self, balance: int | None) -> None:
         if balance is None:
             return
         if self._first_balance is None:  # which may still be the one before this page
             self._first_balance = balance + self.credits
         self.fallen = self._first_balance - balance
-        if self.fallen > self.credits:
-            came = f"the balance fell by {self.fallen:,}, not {self.credits:,} credits"
-            self._stop(f"{came} (or another client uses the account)")
-
-    def _stop(self, why: str) -> None:
-        self.stopped = self.overcharge = why
-        raise Differs(f"{why}; no further request is sent", WARNED)

@@ -1,96 +1,46 @@
-"""The checks by name, and those that are not of one feed: key, profiles, expired jobs, errors."""
+"""The checks that are not of one feed: the key, profiles, expired jobs, errors, and headers."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any, Final
 
 from jobo_sandbox import vocabulary
-from jobo_sandbox.contract.api import CHANGE, HANDLED, Answer, Api, Differs, NotTestable, expect
+from jobo_sandbox.contract.api import Answer, Api
+from jobo_sandbox.contract.outcomes import CHANGE, HANDLED, Differs, NotTestable, expect
+from jobo_sandbox.contract.registry import CLIENT, DOCS, LAST_CHECKS, TAP, check
 from tap_jobo.clock import format_timestamp, parse_http_date
 from tap_jobo.records.values import parse_uuid
 from tap_jobo.streams.career_sites import CAREER_SITES as SITES
-from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.streams.jobs import EXPIRED_JOBS, MANAGED_JOBS
 
-DOCS, CLIENT, TAP = "documentation", "Jobo's own client", "the tap needs it"
-"""Where an expectation comes from. After a run against Jobo's API, also "observed on DAY"."""
 FAR_FUTURE: Final = "2999-01-01T00:00:00.123456Z"
 """No row was updated after it, so a page is empty and free. As exact as the tap's own instants."""
 FILTER_VALUES: Final = {
-    "work_models": ("workplace_type", vocabulary.WORK_MODELS),
-    "employment_types": ("employment_type", vocabulary.EMPLOYMENT_TYPES),
-    "experience_levels": ("experience_level", vocabulary.EXPERIENCE_LEVELS),
+    "work_models": vocabulary.WORK_MODELS,
+    "employment_types": vocabulary.EMPLOYMENT_TYPES,
+    "experience_levels": vocabulary.EXPERIENCE_LEVELS,
 }
-"""By filter of jobs: the field of a row that shows it, and its values."""
+"""All values of some filters of jobs, by the filter."""
 _NO_COMPANY: Final = "/api/companies/00000000-0000-4000-8000-000000000000"
 _WRONG_KEY: Final = {"X-Api-Key": f"jbe_test_{'x' * 21}_{'x' * 43}"}
 _OTHER_AGENT: Final = {"User-Agent": "python-requests/2.32"}
 _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND = 400, 401, 403, 404
-BAD_REQUESTS: Final = {_BAD_REQUEST, 422}
+BAD_REQUESTS: Final = (_BAD_REQUEST, 422)
 _SHAPES: Final = ({"title", "status"}, {"status", "error", "message"}, {"error"})
-
-Run = Callable[..., str | None]
-"""Checks an API. Returns a remark, if any, or raises `Differs` or `NotTestable`."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """What is assumed, on what grounds, what the tap does about a difference, and the check."""
-
-    assumption: str
-    source: str
-    tap_does: str
-    run: Run
-
-
-CHECKS: Final[dict[str, Check]] = {}
-LAST_CHECKS: Final[dict[str, Check]] = {}
-"""Those of all responses together."""
-
-
-def check(
-    source: str, tap_does: str, *feeds: FeedSpec, to: dict[str, Check] = CHECKS
-) -> Callable[[Run], Run]:
-    """Register a check, or one for each of some feeds. Its docstring is the assumption."""
-
-    def add(run: Run) -> Run:
-        for feed in feeds:
-            assumed = Check(str(run.__doc__), source, tap_does, partial(run, feed=feed))
-            to[f"{feed.name}_{run.__name__}"] = assumed
-        if not feeds:
-            to[run.__name__] = Check(str(run.__doc__), source, tap_does, run)
-        return run
-
-    return add
-
-
-def expect_status(answer: Answer, statuses: Iterable[int], tap_does: str = "") -> None:
-    """Raise `Differs` unless the status is one of these."""
-    expect(answer.status in statuses, f"HTTP {answer.status}", tap_does)
-
-
-def nothing_to_check(api: Api) -> str:
-    """Return why no check makes sense: there is no response, or the key is refused."""
-    try:
-        answer = api.post(SITES, updated_after=FAR_FUTURE)
-    except Differs as difference:
-        return "" if api.stopped else str(difference)
-    return answer.says()[0] if answer.status == _UNAUTHORIZED else ""
 
 
 @check(DOCS, CHANGE)
 def wrong_key(api: Api) -> None:
     """A feed refuses a wrong key with 401."""
     answer = api.post(SITES, headers=_WRONG_KEY, updated_after=FAR_FUTURE)
-    expect_status(answer, {_UNAUTHORIZED}, HANDLED if answer.status >= _BAD_REQUEST else CHANGE)
+    answer.expect_status(
+        _UNAUTHORIZED, tap_does=HANDLED if answer.status >= _BAD_REQUEST else CHANGE
+    )
 
 
 @check(DOCS, CHANGE)
 def profile_not_found(api: Api) -> None:
     """The profile of an unknown company is 404."""
-    expect_status(api.get(_NO_COMPANY), {_NOT_FOUND})
+    api.get(_NO_COMPANY).expect_status(_NOT_FOUND)
 
 
 @check(CLIENT, HANDLED)
@@ -124,7 +74,7 @@ def rate_limit_headers(api: Api) -> str:
 def filter_values(api: Api) -> None:
     """The free list of filter values has the documented ones."""
     body = api.get("/api/connectors/filters").delivered().body()
-    for name, (_, values) in FILTER_VALUES.items():
+    for name, values in FILTER_VALUES.items():
         came = body["enums"].get(name)
         expect(came and {*came} == {*values}, f"{name}: {came!s:.100}")
     _expect_objects(body.get("sources"), {"key"})
@@ -143,20 +93,23 @@ def suggestions(api: Api) -> None:
 
 @check(DOCS, CHANGE)
 def expired_jobs(api: Api) -> str:
-    """Ids of expired jobs are UUIDs, batch_size of them at most."""
-    ids = _expired(api, days=6).delivered(EXPIRED_JOBS).items(EXPIRED_JOBS)
+    """Ids of expired jobs are UUIDs, batch_size of them at most, and a cursor leads to others."""
+    answer = _expired(api, days=6).delivered(EXPIRED_JOBS)
+    ids, following = answer.items(EXPIRED_JOBS), answer.following()
+    expect(len(ids) <= 1, f"{len(ids)} ids with batch_size 1", HANDLED)
+    if not following:
+        raise NotTestable("too few jobs have expired in six days")
+    ids += _expired(api, days=6, after=following).delivered(EXPIRED_JOBS).items(EXPIRED_JOBS)
     wrong = [each for each in ids if not parse_uuid(each)]
     expect(not wrong, f"the id {wrong[:1]!s:.60}")
-    expect(len(ids) <= 1, f"{len(ids)} ids with batch_size 1", HANDLED)
-    if not ids:
-        raise NotTestable("no job has expired in six days")
+    expect(len(ids) == len({*ids}), "the second page repeats the first")
     return f"such as {ids[0]}"
 
 
 @check(DOCS, HANDLED)
 def expired_jobs_limit(api: Api) -> None:
     """Ids of expired jobs go back 7 days at most."""
-    expect_status(_expired(api, days=8), BAD_REQUESTS)
+    _expired(api, days=8).expect_status(*BAD_REQUESTS)
 
 
 @check(DOCS, CHANGE, to=LAST_CHECKS)
@@ -218,11 +171,11 @@ def cursor_lifetime(_: Api) -> None:
     raise NotTestable("a check of some seconds does not show it")
 
 
-def _expired(api: Api, days: int) -> Answer:
+def _expired(api: Api, days: int, after: str = "") -> Answer:
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     since = format_timestamp(midnight - timedelta(days=days))
-    return api.get(EXPIRED_JOBS.path, expired_since=since, batch_size=1)
+    return api.get(EXPIRED_JOBS.path, expired_since=since, batch_size=1, cursor=after or None)
 
 
 def _expect_objects(items: Any, members: set[str]) -> None:
-    expect(all(members <= item.keys() for item in items), f"{items!s:.100}")
+    expect(items and all(members <= item.keys() for item in items), f"{items!s:.100}")
