@@ -26,7 +26,7 @@ lint:
     uv run zizmor --offline --pedantic --quiet .github examples/github-actions/jobo.yml
     uv run check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml examples/github-actions/*.yml
     uv run check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
-    uv run check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/{bug,feature}.yml
+    uv run check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/{api-check,bug,feature}.yml
     uv run check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
 
 # check types
