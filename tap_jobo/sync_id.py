@@ -5,6 +5,9 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated
+
+from msgspec import Meta
 
 from tap_jobo.clock import parse_timestamp
 
@@ -16,7 +19,7 @@ Filters = dict[str, object]
 class Sync:
     """One pass over a feed with fixed filters, window, and page size; it may span several runs."""
 
-    id: str  # random, and never reused
+    id: Annotated[str, Meta(min_length=1)]  # random, and never reused
     since: str | None  # the start of its window (ISO 8601 UTC), None for all rows
     batch_size: int  # rows per page, the same on every page
     started_at: str | None = None  # before its first request; becomes the bookmark

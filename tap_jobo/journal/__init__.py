@@ -12,10 +12,10 @@ from tap_jobo.journal.folder import Folder
 from tap_jobo.settings.common import JOURNAL_DIR
 
 if TYPE_CHECKING:
-    from tap_jobo.journal.bucket import Bucket
+    from tap_jobo.journal.store import Store
 
 
-def open_store(setting: str | None) -> Folder | Bucket:
+def open_store(setting: str | None) -> Store:
     """Return the store in `journal_dir`, by default in the user's state folder."""
     if setting and not JOURNAL_DIR.type.allows(setting):
         # Without showing it: it may hold credentials.

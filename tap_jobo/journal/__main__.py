@@ -1,6 +1,5 @@
 """The command `tap-jobo-journal`: shows, exports, and drops what the journal holds."""
 
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -10,8 +9,8 @@ import click
 
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import JournalError
-from tap_jobo.journal import open_store
-from tap_jobo.journal.contents import DROPPED, ENDED, TOP, Contents, JournaledSync
+from tap_jobo.journal import layout, open_store
+from tap_jobo.journal.contents import DROPPED, ENDED, Contents, JournaledSync
 from tap_jobo.journal.page import DamagedPageError
 from tap_jobo.journal.store import MissingError, Store, StoreError
 from tap_jobo.wording import dollars, duration, plural
@@ -36,16 +35,14 @@ def main(context: click.Context, journal_dir: str | None) -> None:
 def list_(journal_dir: str | None, *, with_pages: bool) -> None:
     """List the streams with their filters, their syncs, and what is quarantined."""
     lines = []
-    with _opened(journal_dir) as (store, contents):
+    with _opened(journal_dir) as (_, contents):
         for key in contents.keys:
-            lines.append(_key_line(store, key))
+            damaged = contents.damaged_files(key)
+            is_known = layout.KEY.format(key) not in damaged
+            lines.append(contents.key(key).description if is_known else key)
+            lines += [f"  {name} is damaged or missing" for name in damaged]
             for kept in contents.syncs(key).values():
-                age = datetime.now(UTC) - parse_timestamp(contents.last_used(kept))
-                lines.append(
-                    f"  {kept.sync.id}  {plural(len(kept.pages), 'page')}, worth "
-                    f"{dollars(contents.credits(kept))}, {duration(age.total_seconds())} old"
-                    + (f", {kept.status}" if kept.status else "")
-                )
+                lines.append(_sync_line(contents, kept))
                 lines += [f"    {kept.page_id(page)}" for page in sorted(kept.pages) if with_pages]
             if rows := contents.quarantined[key]:
                 lines.append(f"  {plural(len(rows), 'quarantined row')}")
@@ -53,14 +50,12 @@ def list_(journal_dir: str | None, *, with_pages: bool) -> None:
         _echo(line)
 
 
-def _key_line(store: Store, key: str) -> str:
-    try:
-        content = json.loads(store.read(f"{TOP}/{key}/key.json"))
-        filters = "; ".join(f"{name}={value}" for name, value in content["filters"].items())
-        kind = f"{content['api_key']} key, " if content["api_key"] else ""
-        return f"{content['stream']} ({kind}{content['address']}), filters: {filters or 'none'}"
-    except (MissingError, ValueError, KeyError, AttributeError, TypeError):
-        return f"{key} (key.json is damaged)"
+def _sync_line(contents: Contents, kept: JournaledSync) -> str:
+    parts = [f"{plural(len(kept.pages), 'page')}, worth {dollars(contents.credits(kept))}"]
+    if last := contents.last_used(kept):
+        age = datetime.now(UTC) - parse_timestamp(last)
+        parts.append(f"{duration(age.total_seconds())} old")
+    return f"  {kept.sync.id}  {', '.join(filter(None, [*parts, kept.status]))}"
 
 
 @main.command()
@@ -85,7 +80,7 @@ def export(journal_dir: str | None, *, quarantined: bool) -> None:
 
 
 @main.command()
-@click.argument("names", nargs=-1, metavar="[PAGE|SYNC]...")
+@click.argument("names", nargs=-1, metavar="[PAGE|SYNC|FOLDER]...")
 @click.option("--quarantined", is_flag=True, help="Drop all quarantined rows.")
 @click.option("--all", "everything", is_flag=True, help="Drop all syncs and quarantined rows.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -93,26 +88,34 @@ def export(journal_dir: str | None, *, quarantined: bool) -> None:
 def drop(
     journal_dir: str | None, names: Sequence[str], *, quarantined: bool, everything: bool, yes: bool
 ) -> None:
-    """Drop syncs, or pages and those behind them, named as `list` names them.
+    """Drop syncs, or pages and those behind them, named as `list` or a message names them.
 
-    They are billed again if their rows have not arrived.
+    They are billed again if their rows have not arrived. All files of a folder are dropped unread.
     """
     if not (names or quarantined or everything):
-        raise click.UsageError("Name pages or syncs, or give --quarantined or --all.")
+        raise click.UsageError("Name pages, syncs, or folders, or give --quarantined or --all.")
     with _opened(journal_dir, is_exclusive=True) as (store, contents):
         firsts = _chosen(contents, names, everything=everything)
         pages = sum(page >= first for kept, first in firsts for page in kept.pages)
         cost = sum(contents.credits(kept, max(first, 1)) for kept, first in firsts)
-        rows = _quarantine_files(contents) if quarantined or everything else []
-        dropped = f"{plural(pages, 'page')}, worth {dollars(cost)}"
-        what = f"{dropped}, and {plural(len(rows), 'quarantined row')}"
+        files = {file for name in names for file in _files_of(contents, name)}
+        files |= {*_quarantine_files(contents)} if quarantined or everything else set()
+        for key in contents.keys if everything else ():
+            files |= {*contents.damaged_files(key)}
+        files -= {name for kept, _ in firsts for name in kept.names}
+        rows = len(files.intersection(_quarantine_files(contents)))
+        what = (
+            f"{plural(pages, 'page')}, worth {dollars(cost)}, and {plural(rows, 'quarantined row')}"
+        )
+        if others := len(files) - rows:
+            what += f", and {plural(others, 'other file')}"
         if not yes:
             if not sys.stdin.isatty():
                 raise click.ClickException(f"Nothing was dropped. To drop {what}, add --yes.")
             click.confirm(f"Drop {what}?", abort=True)
         for kept, first in firsts:
             _drop(store, kept, first)
-        store.remove(rows)
+        store.remove(sorted(files))
         _echo(f"Dropped {what}.")
 
 
@@ -132,12 +135,15 @@ def _chosen(
     """Return the syncs of these names, each with the first page to drop, 0 for all of it."""
     chosen, unknown = [], set(names)
     for kept in _all_syncs(contents):
-        numbers = range(1, max(kept.pages, default=0) + 1)  # also of a page that is missing
-        known = {kept.page_id(page): page for page in numbers} | {kept.sync.id: 0}
+        numbers = range(1, kept.last + 1)  # also of a page that is missing
+        folder = layout.SYNC_ID.format(kept.key, kept.sync.number)
+        known = {kept.page_id(page): page for page in numbers}
+        known |= dict.fromkeys((kept.sync.id, folder, kept.key), 0)
         unknown -= known.keys()
         wanted = [0] if everything else [known[name] for name in names if name in known]
         if wanted:
             chosen.append((kept, min(wanted)))
+    unknown -= {name for name in unknown if _files_of(contents, name)}
     if unknown:
         raise click.ClickException(
             f"The journal has no page or sync {_printable(', '.join(sorted(unknown)))}. Nothing "
@@ -146,13 +152,19 @@ def _chosen(
     return chosen
 
 
+def _files_of(contents: Contents, name: str) -> list[str]:
+    key, path = name.partition("/")[0], f"{layout.TOP}/{name}"
+    files = contents.files.get(key, [])
+    return [each for each in files if each == path or each.startswith(f"{path}/")]
+
+
 def _all_syncs(contents: Contents) -> list[JournaledSync]:
     return [kept for key in contents.keys for kept in contents.syncs(key).values()]
 
 
 def _quarantine_files(contents: Contents) -> list[str]:
     quarantined = contents.quarantined
-    return [f"{TOP}/{key}/quarantine/{name}" for key in quarantined for name in quarantined[key]]
+    return [layout.QUARANTINE.format(key, row) for key in quarantined for row in quarantined[key]]
 
 
 def _write(content: bytes) -> None:

@@ -79,9 +79,9 @@ class Bucket:
         return Lease(self._bucket, key, f"{stream} in {self.location}", wait)
 
     @contextmanager
-    def exclusive_lock(self) -> Iterator[None]:
+    def exclusive_lock(self, key: str = "*") -> Iterator[None]:
         """Check that no run is in progress. Raises `JournalError` if one is."""
-        refuse_if_held(self._bucket, self.location)
+        refuse_if_held(self._bucket, self.location, key)
         yield
 
 

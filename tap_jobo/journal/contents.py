@@ -1,20 +1,18 @@
-"""What a journal holds: the layout of its files, found by one listing.
-
-v1/KEY/key.json              what KEY stands for
-v1/KEY/completed.json        the last complete sync that the state of a later run has named
-v1/KEY/000007/sync.json      a sync; written before its first request
-v1/KEY/000007/000042.page    a page of it, exactly as received
-v1/KEY/quarantine/DIGEST     a row that cannot be delivered
-"""
+"""What a journal holds: its files, found by one listing, and what is in them."""
 
 import hashlib
 import json
 import re
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, NotRequired, TypedDict, TypeVar
 from urllib.parse import urlsplit
 
+import msgspec
+
+from tap_jobo.clock import parse_timestamp
+from tap_jobo.journal import layout
 from tap_jobo.journal.page import (
     HEADER_BYTES,
     DamagedPageError,
@@ -27,11 +25,28 @@ from tap_jobo.journal.store import MissingError, Store, StoreError
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync_id import Filters, Sync
 
-TOP: Final = "v1"
-_FILE: Final = re.compile(rf"{TOP}/([\w-]+)/(?:(\d+)/(?:sync\.json|(\d+)\.page)|quarantine/(\S+))")
-
 ENDED: Final = "ended"  # the status of a sync whose pages went in circles
 DROPPED: Final = "dropped"  # once the user has dropped it: the state must not go on with it
+DAMAGED: Final = "damaged"  # of a sync whose file cannot be read
+MISSING: Final = "missing"  # of a sync without a file, but with its first page
+_UNREADABLE: Final = (msgspec.DecodeError, ValueError, RecursionError)  # which parsing raises
+_T = TypeVar("_T")
+
+
+class DamagedFileError(Exception):
+    """A small file is damaged, or missing. The text is its name; `dropped` is what to drop."""
+
+    def __init__(self, name: str, dropped: str) -> None:
+        super().__init__(name)
+        self.dropped = dropped
+
+
+class _KeyContent(TypedDict):
+    stream: str
+    address: str
+    filters: dict[str, Any]
+    api_key: str
+    account: NotRequired[str]
 
 
 class JournalKey(NamedTuple):
@@ -39,7 +54,15 @@ class JournalKey(NamedTuple):
 
     name: str
     stream: str
-    content: dict[str, object]
+    content: _KeyContent
+
+    @property
+    def description(self) -> str:
+        """What it stands for."""
+        filters = "; ".join(f"{name}={value}" for name, value in self.content["filters"].items())
+        kind = f"{self.content['api_key']} key, " if self.content["api_key"] else ""
+        where = f"{self.content['stream']} ({kind}{self.content['address']})"
+        return f"{where}, filters: {filters or 'none'}"
 
 
 def journal_key(spec: FeedSpec, *, api_key: str, api_url: str, filters: Filters) -> JournalKey:
@@ -51,7 +74,7 @@ def journal_key(spec: FeedSpec, *, api_key: str, api_url: str, filters: Filters)
     """
     kind, url = re.match(r"jbe_(live|test)_", api_key), urlsplit(api_url)
     port = f":{url.port}" if url.port not in (None, 443) else ""
-    content: dict[str, object] = {
+    content: _KeyContent = {
         "stream": spec.name,
         "address": f"{url.scheme}://{(url.hostname or '').rstrip('.')}{port}{url.path.rstrip('/')}",
         "filters": {name: value for name, value in filters.items() if value is not None},
@@ -75,14 +98,23 @@ class Completed:
 
 
 @dataclass(slots=True)
+class _Begun:
+    """What the file of a sync has beside the sync."""
+
+    run: str  # random id of the run that began it
+    created_at: str  # when that was (ISO 8601 UTC)
+    status: Literal["", "ended", "dropped"]
+
+
+@dataclass(slots=True)
 class JournaledSync:
     """A sync in the journal."""
 
     key: str  # name of the journal key
     sync: Sync  # with its number, at its first page
-    run: str  # random id of the run that began it
-    created_at: str  # when that was (ISO 8601 UTC)
-    status: str = ""  # empty, `ENDED`, or `DROPPED`
+    run: str
+    created_at: str
+    status: str = ""  # empty, `ENDED`, `DROPPED`, `DAMAGED`, or `MISSING`
     pages: set[int] = field(default_factory=set)  # their numbers
     last: int = 0  # the highest of them
     total: int | None = None  # what its pages have cost, None if that was not read yet
@@ -90,11 +122,11 @@ class JournaledSync:
     @property
     def name(self) -> str:
         """The name of its file."""
-        return f"{TOP}/{self.key}/{self.sync.number:06}/sync.json"
+        return layout.SYNC.format(self.key, self.sync.number)
 
     def page_name(self, number: int) -> str:
         """Return the name of a page's file."""
-        return f"{TOP}/{self.key}/{self.sync.number:06}/{number:06}.page"
+        return layout.PAGE.format(self.key, self.sync.number, number)
 
     def page_id(self, number: int) -> str:
         """Return what messages and the command call a page."""
@@ -117,61 +149,85 @@ class Contents:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._names = store.list(TOP)
-        # By key and number of the sync: the numbers of its pages, and 0 for its own file.
-        self._files: dict[str, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
+        self.files: dict[str, list[str]] = defaultdict(list)  # all of them, by key
+        self.temporary: dict[str, list[str]] = defaultdict(list)  # those that killed runs left
         self.quarantined: dict[str, set[str]] = defaultdict(set)
-        for found in filter(None, map(_FILE.fullmatch, self._names)):
-            key, number, page, quarantined = found.groups()
-            if quarantined:
-                self.quarantined[key].add(quarantined)
-            else:
-                self._files[key][int(number)].add(int(page or 0))
+        # By key and number of the sync: the numbers of its pages, and 0 for its own file.
+        self._syncs: dict[str, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
+        for name in store.list(layout.TOP):
+            _, key, *rest = name.split("/")
+            if rest:
+                self.files[key].append(name)
+            if name.endswith(layout.TEMPORARY):
+                self.temporary[key].append(name)
+            elif found := layout.FILE.fullmatch(name):
+                _, number, page, row = found.groups()
+                if row:
+                    self.quarantined[key].add(row)
+                else:
+                    self._syncs[key][int(number)].add(int(page or 0))
 
     @property
     def keys(self) -> list[str]:
         """The names of all journal keys."""
-        return sorted({name.split("/")[1] for name in self._names if name.count("/") > 1})
+        return sorted(self.files)
+
+    def key(self, name: str) -> JournalKey:
+        """Return what a key stands for. Raises `DamagedFileError`."""
+        content = self._read(layout.KEY.format(name), _KeyContent, name)
+        return JournalKey(name, content["stream"], content)
+
+    def completed(self, key: str) -> Completed | None:
+        """Return the last complete sync, None if there is none. Raises `DamagedFileError`."""
+        name = layout.COMPLETED.format(key)
+        if name not in self.files[key]:
+            return None
+        found = self._read(name, Completed, name.removeprefix(f"{layout.TOP}/"))
+        return replace(found, credits=0) if found.start_date == "" else found  # earlier version
+
+    def damaged_files(self, key: str) -> list[str]:
+        """Return the names of the damaged files that are not of one sync."""
+        found = []
+        for read in (self.key, self.completed):
+            try:
+                read(key)
+            except DamagedFileError as error:
+                found.append(str(error))
+        return found
 
     def highest_number(self, key: str) -> int:
         """Return the highest number of a key's syncs, also of what is left of removed ones."""
-        return max(self._files[key], default=0)
+        return max(self._syncs[key], default=0)
 
     def syncs(self, key: str) -> dict[int, JournaledSync]:
         """Return the syncs of a key by their numbers, in order."""
-        found = {}
-        for number, files in sorted(self._files[key].items()):
-            pages, name = files - {0}, f"{TOP}/{key}/{number:06}/sync.json"
-            try:
-                raw = json.loads(self._store.read(name))
-                run, created_at, status = map(raw.pop, ("run", "created_at", "status"))
-                sync = replace(Sync(**raw), number=number)
-                last = max(pages, default=0)
-                found[number] = JournaledSync(key, sync, run, created_at, status, pages, last)
-            except MissingError:  # what is left of a sync that was removed
-                continue
-            except (ValueError, TypeError, KeyError, AttributeError):
-                if pages:
-                    raise StoreError(f"{name} is damaged") from None
+        found = [self._sync(key, number) for number in sorted(self._syncs[key])]
+        return {each.sync.number: each for each in found if each}
+
+    def _sync(self, key: str, number: int) -> JournaledSync | None:
+        """Return a sync, or None for what is left of one that was removed, or that has no pages."""
+        files, id_ = self._syncs[key][number], layout.SYNC_ID.format(key, number)
+        pages, last = files - {0}, max(files)
+        try:
+            content = self._read(layout.SYNC.format(key, number), dict[str, Any], id_)
+            sync = replace(msgspec.convert(content, Sync), number=number)
+            begun = msgspec.convert(content, _Begun)
+            _check_timestamps(begun.created_at, sync.since)
+            return JournaledSync(key, sync, begun.run, begun.created_at, begun.status, pages, last)
+        except (DamagedFileError, *_UNREADABLE):
+            if not (pages if 0 in files else 1 in pages):
+                return None
+        sync = Sync(id=id_, since=None, batch_size=1, number=number)
+        return JournaledSync(key, sync, "", "", DAMAGED if 0 in files else MISSING, pages, last)
+
+    def _read(self, name: str, kind: type[_T], dropped: str) -> _T:
+        try:
+            found = msgspec.json.decode(self._store.read(name), type=kind)
+            if isinstance(found, Completed):
+                _check_timestamps(found.bookmark, found.start_date or None)
+        except (MissingError, *_UNREADABLE):
+            raise DamagedFileError(name, dropped) from None
         return found
-
-    def completed(self, key: str) -> Completed | None:
-        """Return the content of `completed.json`, None if there is none."""
-        name = f"{TOP}/{key}/completed.json"
-        if name not in self._names:
-            return None
-        try:
-            raw = json.loads(self._store.read(name))
-            return Completed(**raw if "start_date" in raw else raw | {"credits": 0})
-        except (MissingError, ValueError, TypeError):
-            raise StoreError(f"{name} is damaged") from None
-
-    def key(self, name: str) -> dict[str, Any]:
-        """Return what a journal key stands for."""
-        try:
-            return dict(json.loads(self._store.read(f"{TOP}/{name}/key.json")))
-        except (MissingError, ValueError, TypeError):
-            raise StoreError(f"{TOP}/{name}/key.json is damaged") from None
 
     def page(self, kept: JournaledSync, number: int) -> JournaledPage:
         """Return a page. Raises `StoreError` or `DamagedPageError` if it cannot be read."""
@@ -181,7 +237,7 @@ class Contents:
             raise DamagedPageError("is missing") from None
 
     def last_used(self, kept: JournaledSync) -> str:
-        """Return when a sync's last page came, or when the sync began (ISO 8601 UTC)."""
+        """Return when a sync's last page came, or when it began; empty if that is unknown."""
         header = self._last_header(kept)
         return header.received_at if header else kept.created_at
 
@@ -203,6 +259,12 @@ class Contents:
             return None
 
 
-def encode(content: dict[str, object]) -> bytes:
+def encode(content: Mapping[str, object]) -> bytes:
     """Return the content of a JSON file that people can read too."""
     return json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n"
+
+
+def _check_timestamps(*texts: str | None) -> None:
+    for text in texts:
+        if text is not None:
+            parse_timestamp(text)

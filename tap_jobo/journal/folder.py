@@ -8,14 +8,12 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Final
 
 from filelock import FileLock, Timeout  # now, since its exit hook must run after that of the run
 
 from tap_jobo.clock import Clock
+from tap_jobo.journal import layout
 from tap_jobo.journal.store import ExistsError, MissingError, StoreError, held_by_another_run
-
-_TEMPORARY: Final = ".tmp"
 
 
 class RunLock:
@@ -62,7 +60,6 @@ class Folder:
                 Path(folder, name).relative_to(self._root).as_posix()
                 for folder, _, names in os.walk(self._root / prefix, onerror=_raise)
                 for name in names
-                if not name.endswith(_TEMPORARY)
             ]
 
     def read(self, name: str, size: int | None = None) -> bytes:
@@ -105,13 +102,13 @@ class Folder:
 
     def run_lock(self, key: str, stream: str, wait: Callable[[float], None]) -> RunLock:  # noqa: ARG002
         """Return the lock of a journal key. It never calls `wait`."""
-        return RunLock(self._root / f"{key}.lock", stream)
+        return RunLock(self._root / layout.LOCK.format(key), stream)
 
     @contextmanager
-    def exclusive_lock(self) -> Iterator[None]:
+    def exclusive_lock(self, key: str = "*") -> Iterator[None]:
         """Keep runs from starting. Raises `JournalError` if one is in progress."""
         with ExitStack() as locks:
-            for path in self._root.glob("*.lock"):
+            for path in self._root.glob(layout.LOCK.format(key)):
                 lock = RunLock(path, "a stream")
                 lock.acquire(Clock(), logging.getLogger(__name__))
                 locks.callback(lock.release)
@@ -121,7 +118,7 @@ class Folder:
     def _written_aside(self, name: str, content: bytes) -> Iterator[tuple[Path, Path]]:
         """Write and sync a temporary file, so that no part of a file ever has its name."""
         path = self._root / name
-        temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}{_TEMPORARY}")
+        temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}{layout.TEMPORARY}")
         with _store_errors():
             self._make_folder(path.parent)
             try:

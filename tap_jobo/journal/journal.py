@@ -15,16 +15,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
-from typing import Any, Final, Self, cast
+from functools import cached_property
+from typing import Any, Final, Self
 
 from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import EndlessFeedError, FormatError, JournalError
+from tap_jobo.journal import layout
 from tap_jobo.journal.contents import (
+    DAMAGED,
     DROPPED,
     ENDED,
-    TOP,
+    MISSING,
     Completed,
     Contents,
+    DamagedFileError,
     JournaledSync,
     JournalKey,
     encode,
@@ -51,7 +55,6 @@ class Journal:
 
     def __init__(self, store: Store | None, key: JournalKey, logger: logging.Logger) -> None:
         self._key = key
-        self._top = f"{TOP}/{key.name}"
         self._logger = logger
         self._run = secrets.token_hex(8)
         self._syncs: dict[int, JournaledSync] = {}
@@ -59,6 +62,7 @@ class Journal:
         self.completed: Completed | None = None
         self.quarantined = 0  # rows, by this run
         self.is_on = store is not None
+        self._damage: list[FormatError] = []  # of other filters, addresses, and kinds of key
         self.failure = ""  # why the last page is not in the journal
         if store:
             self._store = store
@@ -67,7 +71,7 @@ class Journal:
         """Check that the journal can be written. Raises `JournalError` if it cannot be."""
         if self.is_on:
             with self._usable():
-                self._store.replace(f"{self._top}/key.json", encode(self._key.content))
+                self._store.replace(layout.KEY.format(self._key.name), encode(self._key.content))
 
     def read(self, contents: Contents | None = None) -> Self:
         """Read what the journal holds. Raises `JournalError` if it cannot be read."""
@@ -77,6 +81,10 @@ class Journal:
                 self._contents = contents or Contents(self._store)
                 self._syncs = self._contents.syncs(name)
                 self.completed = self._contents.completed(name)
+                for each in self._syncs.values():
+                    is_left = each.sync.number <= self._last_number  # of a removed one
+                    if each.status == DAMAGED or (each.status == MISSING and not is_left):
+                        raise DamagedFileError(each.name, each.sync.id)
             self._quarantined = self._contents.quarantined[name]
             self._highest = max(self._last_number, self._contents.highest_number(name))
         return self
@@ -103,7 +111,7 @@ class Journal:
             number = kept.sync.number if kept else self._highest
             last = Completed(number, completed, format_timestamp(bookmark), cost, start_date)
             with self._usable():
-                self._store.replace(f"{self._top}/completed.json", encode(asdict(last)))
+                self._store.replace(layout.COMPLETED.format(self._key.name), encode(asdict(last)))
             self.completed = last
         self._remove(arrived)
 
@@ -111,33 +119,47 @@ class Journal:
         self, completed: str, bookmark: datetime, start_date: str | None
     ) -> None:
         """Acknowledge a sync of other filters, which the state names after they have changed."""
-        for other in self.others():
+        for other in self._elsewhere:
             if completed in other.sync_ids:
-                other.acknowledge(completed, bookmark, start_date)
+                with self._usable(), self._store.exclusive_lock(other._key.name):  # noqa: SLF001
+                    other.read().acknowledge(completed, bookmark, start_date)
 
     def are_pages_waiting_elsewhere(self, completed: str) -> bool:
         """Return whether billed pages of other filters continue from a state's complete sync."""
         return any(
             completed and each.sync.parent_id == completed and self._contents.credits(each)
-            for other in self.others()
+            for other in self._elsewhere
             for each in other._syncs.values()  # noqa: SLF001 - of the same class
         )
 
     def others(self) -> Iterator[Self]:
-        """Yield the journals of the stream under other filters."""
+        """Yield the journals of the stream under other filters. Raises `FormatError`."""
         own = {**self._key.content, "filters": None}
+        elsewhere = self._elsewhere
+        if self._damage:
+            raise self._damage[0]
+        for other in elsewhere:
+            if {**other._key.content, "filters": None} == own:  # noqa: SLF001 - of the same class
+                yield other
+
+    @cached_property
+    def _elsewhere(self) -> list[Self]:
+        """The journals of the stream with other filters, addresses, or kinds of key."""
+        found = []
         for name in self._contents.keys if self.is_on else ():
             if name != self._key.name and name.rpartition("-")[0] == self._key.stream:
-                with self._usable():
-                    content = self._contents.key(name)
-                if {**content, "filters": None} == own:
-                    key = self._key._replace(name=name, content=content)
-                    yield type(self)(self._store, key, self._logger).read(self._contents)
+                try:
+                    with self._usable():
+                        key = self._contents.key(name)
+                    found.append(type(self)(self._store, key, self._logger).read(self._contents))
+                except FormatError as error:
+                    self._damage.append(error)
+        return found
 
     @property
     def filters(self) -> dict[str, Any]:
         """The filters of its syncs that are set."""
-        return cast("dict[str, Any]", self._key.content["filters"])
+        return self._key.content["filters"]
 
     @property
     def sync_ids(self) -> set[str]:
@@ -152,6 +174,8 @@ class Journal:
 
     def expire(self, now: datetime, used: Sync) -> None:
         """Warn of syncs that the run does not use; remove those that are older than 30 days."""
+        if not self.is_on:
+            return
         line = {used.id, used.replaces} - {""}
         before = {used.parent_id, used.replaces}  # which are delivered
         for each in self._syncs.values():  # in the order in which they began
@@ -161,21 +185,46 @@ class Journal:
             if each.sync.id in before:
                 before |= {each.sync.parent_id, each.sync.replaces}
         unused = [each for each in self._syncs.values() if each.sync.id not in line | before]
+        self._warn_of_unused(unused, "another lookback_minutes, start_date, or state")
+        oldest = format_timestamp(now - _KEPT_FOR)
+        self._remove_old(unused, oldest)
+        for other in self._elsewhere:
+            other._expire_elsewhere(oldest)  # noqa: SLF001 - of the same class
+        for error in self._damage:
+            self._logger.warning("%s", error)
+
+    def _expire_elsewhere(self, oldest: str) -> None:
+        """Expire all syncs of a key that is not that of this run."""
+        what = f"another api_url, kind of key, or filters ({self._key.description})"
+        self._warn_of_unused(self._syncs.values(), what)
+        if any(self._is_old(each, oldest) for each in self._syncs.values()):
+            # Not while another run has the lock. It may have changed since it was read.
+            lock = self._store.exclusive_lock(self._key.name)
+            with suppress(JournalError, FormatError), self._usable(), lock:
+                self.read()
+                self._remove_old([*self._syncs.values()], oldest)
+
+    def _warn_of_unused(self, unused: Iterable[JournaledSync], what: str) -> None:
         worth = [each for each in unused if each.pages and each.sync.number > self._last_number]
         if worth:
             self._logger.warning(
                 "The journal holds %s, worth %s, of %s that this run does not use, because they "
-                "belong to another lookback_minutes, start_date, or state. To use them, set "
-                "that again. They expire 30 days after the last of them.",
+                "belong to %s. To use them, set that again. They expire 30 days after the last of "
+                "them.",
                 plural(sum(len(each.pages) for each in worth), "page"),
                 dollars(sum(map(self._contents.credits, worth))),
                 self._key.stream,
+                what,
             )
-        oldest = format_timestamp(now - _KEPT_FOR)
-        for each in unused:
-            is_empty = not (each.pages or each.status)  # its run ended before its first page
-            if is_empty or self._contents.last_used(each) < oldest:
-                self._remove([each])
+
+    def _is_old(self, kept: JournaledSync, oldest: str) -> bool:
+        is_empty = not (kept.pages or kept.status)  # its run ended before its first page
+        return is_empty or self._contents.last_used(kept) < oldest
+
+    def _remove_old(self, syncs: Sequence[JournaledSync], oldest: str) -> None:
+        self._remove([each for each in syncs if self._is_old(each, oldest)])
+        with self._usable():
+            self._store.remove(self._contents.temporary[self._key.name])
 
     # What to resume
 
@@ -370,7 +419,7 @@ class Journal:
         for name, row in _quarantine_names(rows, reason).items() if self.is_on else ():
             if name not in self._quarantined:
                 with self._usable():  # at once: it must be safe before the state moves past it
-                    self._store.replace(f"{self._top}/quarantine/{name}", row)
+                    self._store.replace(layout.QUARANTINE.format(self._key.name, name), row)
                 self._quarantined.add(name)
                 self.quarantined += reason != DISPUTED
 
@@ -444,11 +493,17 @@ class Journal:
     def _usable(self) -> Iterator[None]:
         try:
             yield
+        except DamagedFileError as error:
+            raise FormatError(
+                f"The file {error} in the journal {self._store.location} is damaged or missing. "
+                "Nothing more is billed until you restore it, or drop it with `tap-jobo-journal "
+                f"drop {error.dropped}`, which first shows what would be billed again."
+            ) from None
         except StoreError as error:
             raise JournalError(
                 f"The journal {self._store.location} cannot be used ({error}). The run ends, "
-                "because pages could be billed again. Make sure that this user can read and write "
-                "it, change journal_dir, or set journal to false."
+                "because pages could be billed again. Make sure that it has room and this user can "
+                "read and write it, change journal_dir, or set journal to false."
             ) from error
 
 

@@ -6,6 +6,7 @@ at most. The store's own clock dates the renewals: no clock of a machine is comp
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import logging
 import os
@@ -22,6 +23,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 
 from tap_jobo.clock import Clock, format_timestamp
 from tap_jobo.errors import JournalError
+from tap_jobo.journal import layout
 from tap_jobo.journal.store import StoreError, held_by_another_run
 
 if TYPE_CHECKING:
@@ -34,9 +36,6 @@ SAFETY_MARGIN: Final = 3.0  # that the holder stops earlier: stores date objects
 _RENEW_EVERY: Final = 20.0
 _RETRY_EVERY: Final = 5.0  # after a renewal that failed
 _LOOK_EVERY: Final = 2.0  # at a lease that another run holds
-
-_FOLDER: Final = "leases"
-_CLOCK: Final = f"{_FOLDER}/clock"  # written only to read the store's clock
 
 
 class _Found(NamedTuple):
@@ -60,7 +59,7 @@ class Lease:
         self, bucket: Bucket, journal_key: str, what: str, wait: Callable[[float], None]
     ) -> None:
         self._bucket = bucket
-        self._name = f"{_FOLDER}/{journal_key}"
+        self._name = layout.LEASE.format(journal_key)
         self._what = what
         self._wait = wait
         self._version: PutMode = "create"
@@ -192,11 +191,12 @@ class Lease:
         return True
 
 
-def refuse_if_held(bucket: Bucket, location: str) -> None:
+def refuse_if_held(bucket: Bucket, location: str, key: str = "*") -> None:
     """Check that no run is in progress before pages change. Raises `JournalError` if one is."""
+    pattern, folder = layout.LEASE.format(key), layout.CLOCK.partition("/")[0]
     with store_errors():
-        names = {each["path"] for each in bucket.list(_FOLDER).collect()} - {_CLOCK}
-    for name in sorted(names):
+        names = {each["path"] for each in bucket.list(folder).collect()} - {layout.CLOCK}
+    for name in fnmatch.filter(sorted(names), pattern):
         found = _read(bucket, name)
         if found and not found.content.get("released") and _age(bucket, found) < DURATION:
             raise held_by_another_run(f"a stream in {location}", found.holder)
@@ -219,8 +219,8 @@ def _read(bucket: Bucket, name: str) -> _Found | None:
 def _age(bucket: Bucket, found: _Found) -> float:
     """Return the seconds since a lease was renewed, by the store's clock."""
     with store_errors():
-        bucket.put(_CLOCK, b"")
-        return (bucket.head(_CLOCK)["last_modified"] - found.renewed_at).total_seconds()
+        bucket.put(layout.CLOCK, b"")
+        return (bucket.head(layout.CLOCK)["last_modified"] - found.renewed_at).total_seconds()
 
 
 def _version(stored: ObjectMeta | PutResult) -> UpdateVersion:

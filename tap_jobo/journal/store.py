@@ -1,8 +1,11 @@
-"""What the journal needs of the place that holds it. `Folder` and `Bucket` also keep runs apart."""
+"""What the journal needs of the place that holds it: files, and a lock that keeps runs apart."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
+from tap_jobo.clock import Clock
 from tap_jobo.errors import JournalError
 
 
@@ -16,6 +19,19 @@ class MissingError(Exception):
 
 class ExistsError(Exception):
     """The name is taken by a file with other content."""
+
+
+class Lock(Protocol):
+    """What a run holds, so that no other run uses the same pages."""
+
+    def acquire(self, clock: Clock, logger: logging.Logger) -> None:
+        """Take it. Raises `JournalError` if another run has it."""
+
+    def check(self) -> None:
+        """Raise `JournalError` if it was lost."""
+
+    def release(self) -> None:
+        """Release it if this run holds it."""
 
 
 class Store(Protocol):
@@ -43,6 +59,12 @@ class Store(Protocol):
 
     def remove(self, names: Sequence[str]) -> None:
         """Remove files, the last one after all others; a file that is gone is no error."""
+
+    def run_lock(self, key: str, stream: str, wait: Callable[[float], None]) -> Lock:
+        """Return the lock of a journal key; `wait` waits, or raises if the run must end."""
+
+    def exclusive_lock(self, key: str = "*") -> AbstractContextManager[None]:
+        """Keep runs from starting, of one key or of all. Raises `JournalError` if one goes on."""
 
 
 def held_by_another_run(what: str, holder: str = "") -> JournalError:

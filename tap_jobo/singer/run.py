@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from requests import PreparedRequest, Request
 
@@ -18,17 +18,13 @@ from tap_jobo.clock import Clock
 from tap_jobo.errors import TapJoboError
 from tap_jobo.journal import open_store
 from tap_jobo.journal.contents import journal_key
-from tap_jobo.journal.folder import Folder, RunLock
 from tap_jobo.journal.journal import Journal
+from tap_jobo.journal.store import Lock, Store
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.lost_state import check_resumed
 from tap_jobo.sync.state import StreamState
 from tap_jobo.sync_id import Filters
-
-if TYPE_CHECKING:
-    from tap_jobo.journal.bucket import Bucket
-    from tap_jobo.journal.lease import Lease
 
 _TEST_RETRY_FOR: Final = 10.0  # seconds of backoff in a connection check, whose user is waiting
 
@@ -48,7 +44,7 @@ class RunContext:
         self._user_agent = user_agent
         self._templates: dict[str, PreparedRequest] = {}
         self._logger = logger
-        self._locks: list[RunLock | Lease] = []
+        self._locks: list[Lock] = []
         self._is_started = False
         self.streams: list[Any] = []  # of `JoboStream`, whose module imports this one
         self.first_states: list[StreamState] = []  # of feeds that need one
@@ -180,7 +176,7 @@ class RunContext:
         return journal.read()
 
     @cached_property
-    def _store(self) -> Folder | Bucket:
+    def _store(self) -> Store:
         return open_store(self._config.get("journal_dir"))
 
     def check(self) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,8 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
+from tap_jobo.journal.contents import Contents
+from tap_jobo.journal.folder import Folder
 from tests.journal.helpers import (
     damage,
     header,
@@ -83,15 +87,110 @@ def test_a_last_page_that_a_kill_cut_short_is_fetched_again(tap: Tap, folder: Pa
     assert rows_billed_twice(tap.sandbox) == 20
 
 
+# A small file that is damaged, or that a person has edited wrongly, is named
+
+
 @pytest.mark.parametrize("file", ["sync.json", "completed.json"])
-def test_a_damaged_small_file_ends_the_run(tap: Tap, folder: Path, file: str) -> None:
+@pytest.mark.parametrize("way", ["damaged", "mistyped"])
+def test_a_damaged_small_file_ends_the_run_until_it_is_dropped(
+    tap: Tap, folder: Path, file: str, way: str
+) -> None:
     state = tap.run(state=tap.run().state).state
-    (found, *_) = folder.glob(f"v1/**/{file}")
-    found.write_text("{")
+    (found,) = folder.glob(f"v1/**/{file}")
+    content = json.loads(found.read_text()) | {"id": None, "number": "x"}
+    found.write_text(json.dumps(content) if way == "mistyped" else "{")
+    requests = len(tap.sandbox.ledger)
+    name = found.relative_to(folder / "v1")
     line = complaint(tap.run(state=state))
-    assert f"{file} is damaged" in line
-    assert "journal to false" in line
+    assert f"The file v1/{name} in the journal {folder} is damaged or missing" in line
+    command = re.findall(r"`tap-jobo-journal drop (\S+)`", line)[0]
+    assert command == str(name if file == "completed.json" else name.parent)
+    assert len(tap.sandbox.ledger) == requests
+    listed = journal_command(tap, "list").stdout
+    assert f"{command}  1 page, worth $0.00, " in listed or f"{name} is damaged" in listed
+    assert journal_command(tap, "drop", command).returncode == 0
+    assert not found.exists()
+    run = tap.run(state=state)
+    assert run.returncode == 0, run.stderr
     assert tap.sandbox.rows_billed == 120
+
+
+def test_a_missing_sync_is_damage_beside_its_first_page_only(tap: Tap, folder: Path) -> None:
+    tap.run()
+    first, *_, last = pages(folder)
+    sync = first.with_name("sync.json")
+    sync.unlink()
+    line = complaint(tap.run())
+    assert f"{sync.relative_to(folder)} in the journal {folder} is damaged or missing" in line
+    assert tap.sandbox.rows_billed == 120
+    first.unlink()
+    run = tap.run()
+    assert run.returncode == 0, run.stderr
+    assert tap.sandbox.rows_billed == 240
+    assert last.exists()  # what is left of a sync is no reason to stop
+
+
+@pytest.mark.parametrize("value", [None, "x", -1, 10**30, 1.5, [], {}, True, ""])
+def test_no_edited_field_ends_in_a_traceback(tap: Tap, folder: Path, value: Any) -> None:
+    """What the types allow is as the user wants it."""
+    tap.run(state=tap.run().state)
+    store = Folder(folder)
+    for file in folder.glob("v1/*/**/*.json"):
+        before = file.read_text()
+        for field in json.loads(before):
+            file.write_text(json.dumps(json.loads(before) | {field: value}))
+            contents = Contents(store)
+            for key in contents.keys:
+                contents.damaged_files(key)
+                for kept in contents.syncs(key).values():
+                    assert isinstance(kept.sync.number, int)
+                    assert isinstance(kept.sync.id, str)
+                    assert kept.status in {"", "ended", "dropped", "damaged", "missing"}
+        file.write_text(before)
+
+
+def test_a_damaged_file_of_other_filters_is_a_warning(tap: Tap, folder: Path) -> None:
+    for name, dropped in {"000001/sync.json": "/000001", "key.json": ""}.items():
+        tap.run()
+        (file,) = folder.glob(f"v1/*/{name}")
+        key = file.relative_to(folder / "v1").parts[0]
+        state = tap.run(founded_after=1980).state
+        file.write_text("{")
+        run = tap.run(state=state, founded_after=1980)
+        assert run.returncode == 0, run.stderr
+        (warning, *_) = run.lines("WARNING")
+        assert f"The file v1/{key}/{name} in the journal" in warning
+        assert f"`tap-jobo-journal drop {key}{dropped}`" in warning
+        assert journal_command(tap, "drop", f"{key}{dropped}").returncode == 0
+        shutil.rmtree(folder)
+
+
+def test_a_damaged_key_file_is_written_again(tap: Tap, folder: Path) -> None:
+    tap.run()
+    (file,) = folder.glob("v1/*/key.json")
+    before = file.read_text()
+    file.write_text('{"stream": 5}')
+    assert f"  v1/{file.parent.name}/key.json is damaged or missing" in (
+        journal_command(tap, "list").stdout.splitlines()
+    )
+    assert replayed(tap.run()) == 120
+    assert file.read_text() == before
+
+
+def test_drop_takes_a_folder_or_all_unread(tap: Tap, folder: Path) -> None:
+    state = tap.run(state=tap.run().state).state
+    (completed,) = folder.glob("v1/*/completed.json")
+    (sync,) = folder.glob("v1/*/*/sync.json")
+    for name in (completed.parent.name, "--all"):
+        sync.write_text("{")
+        completed.write_text("{")
+        run = journal_command(tap, "drop", name)
+        files = "2 other files" if name != "--all" else "1 other file"
+        assert run.stdout == f"Dropped 1 page, worth $0.00, and 0 quarantined rows, and {files}.\n"
+        assert not completed.exists()
+        assert pages(folder) == []
+        state = tap.run(state=tap.run(state=state).state).state
+        (sync,) = folder.glob("v1/*/*/sync.json")
 
 
 def test_a_sync_that_a_kill_cut_short_is_ignored(tap: Tap, folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 from datetime import UTC, datetime, timedelta
@@ -11,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.journal.contents import journal_key
 from tap_jobo.journal.page import decode_page
 from tap_jobo.redaction import redact_body
 from tap_jobo.streams.career_sites import CAREER_SITES
-from tests.journal.helpers import header, pages, replayed, rewrite
+from tests.journal.helpers import header, journal_command, pages, replayed, rewrite
 from tests.support import Run, Tap, complaint, execute
 from tests.support.crash import cut_in_request, rows_billed_twice
 
@@ -178,6 +180,73 @@ def test_unused_pages_expire_after_30_days(
     assert "2 pages, worth $5.00, of career_sites that this run does not use" in warning
 
 
+OTHERS: dict[str, dict[str, Any]] = {
+    "filters: founded_after=1980": {"founded_after": 1980},
+    "live key": {"api_key": "jbe_live_another"},
+    "career_sites (test key, http://localhost": {"api_url": "http://localhost"},
+}
+
+
+@pytest.mark.parametrize(("what", "settings"), OTHERS.items(), ids=["filters", "key", "address"])
+def test_pages_of_other_settings_expire_after_30_days_too(
+    tap: Tap, folder: Path, what: str, settings: dict[str, Any]
+) -> None:
+    key = tap.sandbox.api_key
+    tap.sandbox.api_key = settings.get("api_key", key)
+    if "api_url" in settings:
+        settings = {"api_url": tap.sandbox.url.replace("127.0.0.1", "localhost")}
+    worth = tap.run(**settings).metrics["jobo_credits"] / 1_000
+    tap.sandbox.api_key = key
+    theirs = pages(folder)
+    for days, is_kept in ((29, True), (31, False)):
+        make_older(folder, days)
+        run = tap.run()
+        assert run.returncode == 0, run.stderr
+        (warning,) = run.lines("WARNING")
+        assert f"worth ${worth:,.2f}, of career_sites that this run does not use" in warning
+        assert what in warning
+        assert all(page.exists() == is_kept for page in theirs)
+    assert tap.run().lines("WARNING") == []
+
+
+def test_pages_that_another_run_has_locked_do_not_expire(tap: Tap, folder: Path) -> None:
+    tap.run(founded_after=1980)
+    make_older(folder, 31)
+    theirs = pages(folder)
+    (lock,) = folder.glob("*.lock")
+    with FileLock(lock):
+        assert tap.run().returncode == 0
+        assert theirs[0].exists()
+    assert tap.run("--test").returncode == 0
+    assert theirs[0].exists()
+    assert tap.run().returncode == 0
+    assert not theirs[0].exists()
+
+
+def test_a_change_of_filters_waits_for_a_run_with_the_old_ones(tap: Tap, folder: Path) -> None:
+    state = tap.run().state
+    (lock,) = folder.glob("*.lock")
+    with FileLock(lock):
+        run = tap.run(state=state, founded_after=1980, on_filter_change="resync")
+        assert "Another run of a stream" in complaint(run)
+    assert len(pages(folder)) == 3
+    run = tap.run(state=state, founded_after=1980, on_filter_change="resync")
+    assert run.returncode == 0, run.stderr
+    assert not any(page.parent.parent.name == lock.stem for page in pages(folder))
+
+
+def test_what_a_killed_run_was_writing_is_removed_at_the_next_start(tap: Tap, folder: Path) -> None:
+    tap.run(founded_after=1980)
+    own = cut_in_request(tap, 3, billed=False)
+    for page in pages(folder):
+        page.with_name("000009.page.0a1b2c3d.tmp").write_bytes(page.read_bytes()[:50])
+    assert journal_command(tap, "list").returncode == 0
+    assert tap.run(state=own.state).returncode == 0
+    (left,) = folder.rglob("*.tmp")  # of the other filters
+    assert tap.run(founded_after=1980).returncode == 0
+    assert not left.exists()
+
+
 def test_delivered_pages_are_not_reported_as_unused(tap: Tap) -> None:
     """The sync that a run replayed is complete, and the one that caught it up is in progress."""
     first = tap.run()
@@ -302,7 +371,8 @@ def test_a_damaged_file_of_other_filters_matters_only_without_a_state(
     new = tap.run().state
     sync.write_text("{")
     assert tap.run(state=new).returncode == 0
-    assert "sync.json is damaged" in complaint(tap.run(founded_after=1990))
+    line = complaint(tap.run(founded_after=1990))
+    assert re.search(r"sync\.json in the journal \S+ is damaged", line)
 
 
 def test_a_key_has_one_form() -> None:

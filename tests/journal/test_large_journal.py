@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from tap_jobo.clock import Clock
-from tap_jobo.journal.contents import Contents, JournalKey
+from tap_jobo.journal.contents import Contents, journal_key
 from tap_jobo.journal.folder import Folder
 from tap_jobo.journal.journal import Journal
+from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.sync_id import RawPage, Sync
 from tests.support.loggers import LOGGER
 
-KEY = JournalKey("career_sites-0a", "career_sites", {})
+KEY = journal_key(CAREER_SITES, api_key="", api_url="https://jobo.world", filters={})
 START = "2026-01-01T00:00:00.000000Z"
 NEW = Sync(id="5f0c", since=None, batch_size=50)
 

@@ -10,6 +10,7 @@ import json
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from email.utils import format_datetime
@@ -34,7 +35,7 @@ from tap_jobo.journal.contents import Contents, JournalKey, journal_key
 from tap_jobo.journal.folder import Folder
 from tap_jobo.journal.journal import Journal
 from tap_jobo.journal.page import decode_header
-from tap_jobo.journal.store import Store, StoreError
+from tap_jobo.journal.store import Lock, MissingError, Store, StoreError
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.sync.feed_sync import FeedSync
@@ -248,10 +249,16 @@ class FaultyStore:
     def remove(self, names: Sequence[str]) -> None:
         for name in names:
             self._may_crash()
-            if name in self.cursors:
+            with suppress(MissingError):
                 self._note_removal(name)
             self.inner.remove([name])
         self._may_crash()
+
+    def run_lock(self, key: str, stream: str, wait: Callable[[float], None]) -> Lock:
+        return self.inner.run_lock(key, stream, wait)
+
+    def exclusive_lock(self, key: str = "*") -> AbstractContextManager[None]:
+        return self.inner.exclusive_lock(key)
 
     def lose_power(self, kept: int) -> None:
         """Take back all but the first `kept` of the removals that were not synced."""
@@ -268,11 +275,13 @@ class FaultyStore:
 
     def _note_removal(self, name: str) -> None:
         content = self.inner.read(name)
+        self.unsynced.append(lambda: self.inner.create(name, content))
+        if name not in self.cursors:
+            return
         if self.oldest_kept:
             age = parse_timestamp(decode_header(content).received_at) - self.oldest_kept
             assert age < timedelta(0), "a page expired too early"
         self.removed.add(self.cursors[name])
-        self.unsynced.append(lambda: self.inner.create(name, content))
 
     def _may_crash(self) -> None:
         if self.step():
