@@ -20,12 +20,6 @@ TRAITS = frozenset(
     }
 )
 _HIDDEN = TRAITS - {"industries"}
-# How likely a profile has a link to each site.
-_LINKS = {"twitter": 0.6, "facebook": 0.4, "instagram": 0.3, "angellist": 0.2} | {
-    "youtube": 0.3,
-    "github": 0.3,
-    "g2": 0.2,
-}
 
 
 @dataclass(slots=True)
@@ -139,7 +133,7 @@ def make_profile(seed: int, company: Company) -> Json:
 def _identity(rng: Random, company: Company, slug: str) -> Json:
     traits, row = company.traits, company.row
     year = traits["founded_year"]
-    industries = traits["industries"] or [None]
+    industries, links = traits["industries"] or [None], words.LINKS.items()
     return {
         "legal_name": mostly(rng, 0.8, f"{row['name']} Holding"),
         "description": row["summary"] and f"{row['summary']} Founded to last.",
@@ -155,7 +149,7 @@ def _identity(rng: Random, company: Company, slug: str) -> Json:
         "phone_number": mostly(rng, 0.4, f"+1-555-{rng.randint(0, 9999):04}"),
         "email_address": mostly(rng, 0.5, f"hello@{slug}.example"),
         "linkedin_company_id": mostly(rng, 0.7, str(rng.randint(1_000, 99_999_999))),
-        **{f"{n}_url": mostly(rng, p, f"https://{n}.example/{slug}") for n, p in _LINKS.items()},
+        **{f"{n}_url": mostly(rng, p, f"https://{n}.example/{slug}") for n, p in links},
         "research_focus_areas": rng.sample(words.INDUSTRIES, rng.randint(0, 1)),
     }
 

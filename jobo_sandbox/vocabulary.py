@@ -24,6 +24,8 @@ FIRST_NAMES: Final[list[str]] = _ALL["first_names"]
 LAST_NAMES: Final[list[str]] = _ALL["last_names"]
 TITLES: Final[list[str]] = _ALL["titles"]
 INVESTORS: Final[list[str]] = _ALL["investors"]
+# How likely a profile has a link to each site.
+LINKS: Final[dict[str, float]] = _ALL["links"]
 TECHNOLOGIES: Final[dict[str, list[str]]] = _ALL["technologies"]
 # What the lists of a profile that no filter and no model looks at contain.
 SIGHTINGS: Final[dict[str, dict[str, Any]]] = _ALL["sightings"]

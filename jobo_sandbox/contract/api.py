@@ -13,7 +13,7 @@ from jobo_sandbox.contract import tap
 from jobo_sandbox.contract.outcomes import CHANGE, WARNED, CutOff, Differs, NotTestable, expect
 from tap_jobo.api.client import ApiSession
 from tap_jobo.api.headers import reported_credits
-from tap_jobo.api.responses import parse_json
+from tap_jobo.api.responses import ApiResponse, parse_json
 from tap_jobo.redaction import redact_body
 from tap_jobo.streams.feed_spec import FeedSpec
 
@@ -66,11 +66,20 @@ class Answer:
 
     def says(self, feed: FeedSpec | None = None) -> tuple[str, bool]:
         """Return what `tap.refusal` does."""
-        return tap.refusal((self.status, self.headers, self.content), feed)
+        return tap.refusal(ApiResponse(self.content, self.status, self.headers), feed)
 
-    def expect_status(self, *statuses: int, tap_does: str = "") -> None:
-        """Raise `Differs` unless the status is one of these."""
+    def allowed(self) -> "Answer":
+        """Return this answer, unless its status is that the account must not send the request."""
+        if self.status == requests.codes.too_many_requests:
+            raise CutOff("the rate limit is reached (HTTP 429)")
+        if self.status in _NOT_ALLOWED:
+            raise NotTestable(f"{_NOT_ALLOWED[self.status]} (HTTP {self.status})")
+        return self
+
+    def expect_status(self, *statuses: int, tap_does: str = "") -> "Answer":
+        """Return this answer if its status is one of these."""
         expect(self.status in statuses, f"HTTP {self.status}", tap_does)
+        return self
 
     def following(self) -> str:
         """Return the cursor of the next page; empty after the last one."""
@@ -84,12 +93,8 @@ class Answer:
         return any(name in self.headers for name in _PLAN_HEADERS)
 
     def delivered(self, feed: FeedSpec | None = None) -> "Answer":
-        """Return this answer if the tap can read it, or raise what it is instead."""
-        if self.status == requests.codes.too_many_requests:
-            raise CutOff("the rate limit is reached (HTTP 429)")
-        if self.status in _NOT_ALLOWED:
-            raise NotTestable(f"{_NOT_ALLOWED[self.status]} (HTTP {self.status})")
-        error = self.says(feed)[0]
+        """Return this answer if the tap can read it."""
+        error = self.allowed().says(feed)[0]
         expect(not error, error, CHANGE)
         return self
 

@@ -53,9 +53,9 @@ def profile_key(api: Api) -> str:
 
 @check(TAP, CHANGE)
 def user_agent(api: Api) -> None:
-    """The tap's User-Agent gets what another one gets."""
+    """The tap's User-Agent is not refused."""
     own, other = api.get(_NO_COMPANY).status, api.get(_NO_COMPANY, _OTHER_AGENT).status
-    expect(own == other, f"HTTP {own}, but {other} for python-requests")
+    expect(own in {other, _NOT_FOUND}, f"HTTP {own}, but {other} for python-requests")
 
 
 @check(DOCS, HANDLED)
@@ -109,14 +109,12 @@ def expired_jobs(api: Api) -> str:
 @check(DOCS, HANDLED)
 def expired_jobs_limit(api: Api) -> None:
     """Ids of expired jobs go back 7 days at most."""
-    _expired(api, days=8).expect_status(*BAD_REQUESTS)
+    _expired(api, days=8).allowed().expect_status(*BAD_REQUESTS)
 
 
 @check(DOCS, CHANGE, to=LAST_CHECKS)
 def managed_jobs(api: Api) -> str:
-    """The managed feed returns pages like those of the jobs, or 403."""
-    if api.post(MANAGED_JOBS, updated_after=FAR_FUTURE).status == _FORBIDDEN:
-        return "HTTP 403: this account has no managed sources"
+    """The managed feed returns pages like those of the jobs."""
     rows = api.page(MANAGED_JOBS, updated_after=FAR_FUTURE).items(MANAGED_JOBS)
     expect(not rows, f"{len(rows)} rows for updated_after {FAR_FUTURE}")
     return "this account may use it"

@@ -35,12 +35,9 @@ def main(arguments: list[str]) -> int:
         The exit code: 1 if the API differs or a check was cut off, 2 if nothing was checked.
     """
     parser = _parser()
-    options = parser.parse_args(arguments)
-    try:
-        if options.report:
-            options.report.touch()
-    except OSError as error:
-        parser.error(f"--report {options.report}: {error.strerror}; nothing was sent")
+    options, others = parser.parse_known_args(arguments)
+    if others:  # which may contain the key
+        parser.error(f"{len(others)} arguments are not known")
     if options.api_key is None:
         with sandbox() as server:
             return _check("the sandbox", Api(server.url, server.api_key), options)
@@ -49,8 +46,9 @@ def main(arguments: list[str]) -> int:
         parser.error(f"--api-key has no value, and {_VARIABLE} is not set")
     if not (key.isascii() and key.isprintable()):
         parser.error("the API key has characters that no key has")
-    if url.scheme != "https" and url.hostname not in {"127.0.0.1", "::1", "localhost"}:
-        parser.error("--api-url must use https, or http on this machine only")
+    is_local = url.hostname in {"127.0.0.1", "::1", "localhost"}
+    if "@" in url.netloc or not (url.scheme == "https" or is_local):
+        parser.error("--api-url must use https, or http on this machine only, without a password")
     if not (options.yes or _agreed(url.geturl())):
         return 2
     return _check(url.geturl(), Api(url.geturl(), key), options)
@@ -86,6 +84,12 @@ def _check(target: str, api: Api, options: argparse.Namespace) -> int:
     results: list[dict[str, str]] = []
     why = ""
     try:
+        if options.report:
+            options.report.touch()
+    except OSError as error:
+        sys.stderr.write(f"--report {options.report}: {error.strerror}; nothing was sent\n")
+        return 2
+    try:
         why = nothing_to_check(api)
         results = [] if why else run(api)
     except KeyboardInterrupt:
@@ -93,7 +97,7 @@ def _check(target: str, api: Api, options: argparse.Namespace) -> int:
     redaction = Redaction(api.key, api.answers)
     report = _report(target, api, results, redaction)
     if why:
-        sys.stderr.write(f"Nothing was checked: {redaction.text(why)}\n")
+        sys.stderr.write(f"Nothing was checked: {redaction.text(why)} ({_cost(report)})\n")
     else:
         sys.stdout.write(json.dumps(report, indent=2) + "\n" if options.json else _text(report))
     if options.report:
@@ -129,16 +133,16 @@ def _text(report: Json) -> str:
         line += f" ({details})" if details else ""
         lines.append("".join(letter for letter in line if letter.isprintable()))
     counts = ", ".join(f"{count} {outcome}" for outcome, count in report["counts"].items())
-    cost = f"{report['requests']} requests, ${report['credits'] / 1_000:.2f} at list price"
-    return "\n".join([*lines, "", f"{report['api']}: {counts}; {cost}", ""])
+    return "\n".join([*lines, "", f"{report['api']}: {counts}; {_cost(report)}", ""])
+
+
+def _cost(report: Json) -> str:
+    return f"{report['requests']} requests, ${report['credits'] / 1_000:.2f} at list price"
 
 
 def _agreed(url: str) -> bool:
-    question = (
-        f"This sends at most {MOST_REQUESTS} requests to {url}, and costs less than $1.00 at list "
-        "price. Run it while nothing else uses the account. Continue? [y/N] "
-    )
-    sys.stderr.write(question)
+    cost = f"at most {MOST_REQUESTS} requests to {url}, which costs less than $1.00 at list price"
+    sys.stderr.write(f"This sends {cost}. Nothing else should use the account. Continue? [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 

@@ -1,7 +1,7 @@
 """What the tap makes of a response, by its own parsers."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -13,20 +13,17 @@ from tap_jobo.streams.feed_spec import FeedSpec
 
 USER_AGENT = f"tap-jobo/{version('tap-jobo')} (+https://pypi.org/project/tap-jobo/)"
 
-Response = tuple[int, Mapping[str, str], bytes]
 
-
-def refusal(response: Response, feed: FeedSpec | None = None) -> tuple[str, bool]:
+def refusal(response: ApiResponse, feed: FeedSpec | None = None) -> tuple[str, bool]:
     """Return the tap's error about a response, or a page of a feed; empty if it reads it.
 
     Also returns whether the tap takes the error for a cursor that is rejected.
     """
-    status, headers, body = response
     envelope = (feed.item_key, "has_more", "next_cursor") if feed else ()
     try:
-        require_success(ApiResponse(body, status, headers), envelope)
+        require_success(response, envelope)
         if feed:
-            read_page(body, feed)
+            read_page(response.body, feed)
     except ApiError as error:
         return str(error), isinstance(error, RejectedError) and error.names_cursor
     return "", False

@@ -421,8 +421,7 @@ HONEST: dict[str, Change] = {
     "the order of the changes": options(order="updated_asc"),
     "jobs included in the plan": options(jobs_plan="included"),
     "jobs without limit": options(jobs_plan="unlimited"),
-    "no managed jobs": options(managed_sources=False),
-    "a balance of a few dollars": options(balance=1_000),
+    "a balance of a dollar": options(balance=1_000),
 }
 
 
@@ -437,6 +436,15 @@ def test_an_honest_api_passes(checked: Sandbox, kind: str) -> None:
     }
     assert checked.credits_billed <= LIMIT
     assert len(checked.ledger) <= 55
+
+
+@pytest.mark.parametrize("endpoint", ["managed_jobs", "jobs", "expired_jobs", "feed"])
+def test_what_the_plan_does_not_include_is_not_testable(
+    checked: Sandbox, endpoint: Endpoint
+) -> None:
+    status(403, endpoint, lambda entry: not is_wrong_key(entry))(checked)
+    found = outcomes(checked)
+    assert set(found.values()) == {command.DOCUMENTED, command.NOT_TESTABLE}
 
 
 def test_public_profiles_and_an_overlap_are_told(checked: Sandbox) -> None:
@@ -599,6 +607,7 @@ def test_the_report_has_nothing_of_the_key(checked: Sandbox, tmp_path: Path) -> 
     assert "[api_key" in text
     pieces = {secret[at : at + 8].lower() for at in range(len(secret) - 7)} | {escaped[:30]}
     assert not [piece for piece in pieces if piece in (run.stdout + run.stderr + text).lower()]
+    assert '...[part of api_key]"' in text
     assert "chocolate" not in text
 
 
@@ -618,6 +627,13 @@ def test_requests_are_those_of_the_tap(checked: Sandbox, tmp_path: Path) -> None
     outcomes(checked)
     usual = [entry for entry in checked.feed_requests if not is_wrong_key(entry)]
     assert all({name: entry.headers[name] for name in names} == own for entry in usual)
+
+
+def test_a_key_in_the_wrong_place_is_not_printed() -> None:
+    run = contract("jbe_test_abcdefgh", "--api-kye", "jbe_test_abcdefgh")
+    assert run.returncode == 2
+    assert "3 arguments are not known" in run.stderr
+    assert "abcdefgh" not in run.stderr
 
 
 @pytest.mark.parametrize("url", ["http://jobo.example", "http://127.0.0.1.jobo.example"])
