@@ -2,16 +2,23 @@
 
 The pages are plain Markdown that also reads well in a repository browser: a link that leads out of
 `docs` is turned into one to the repository. Pages that belong elsewhere, such as CONTRIBUTING.md,
-are shown in place of the stubs that link to them.
+are shown in place of the stubs that link to them. Charts become part of their page, so that they
+have its colors. Mermaid comes from npm, which must be installed.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
+import subprocess
+import tarfile
 import tomllib
+from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from docutils import nodes
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -26,12 +33,33 @@ PAGES = {
     for name in ("architecture", "contributing", "changelog", "security")
 } | {ROOT / "dbt/README.md": DOCS / "reference/dbt-models.md"}
 
+MERMAID = DOCS / "_build/mermaid-11.12.1"
+
+
+def fetch_mermaid() -> None:
+    """Put what a browser needs of Mermaid into a folder of the site: no page asks a CDN."""
+    if MERMAID.is_dir():
+        return
+    unpacked = MERMAID.with_suffix(f".{os.getpid()}")
+    unpacked.mkdir(parents=True)
+    command = [shutil.which("npm") or "npm", "pack", "--silent", MERMAID.name.replace("-", "@")]
+    subprocess.run(command, cwd=unpacked, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+    with tarfile.open(unpacked / f"{MERMAID.name}.tgz") as package:
+        for member in package:
+            name = member.name.removeprefix("package/dist/")
+            if re.fullmatch(r"(chunks/mermaid\.esm\.min/.*|mermaid\.esm\.min)\.mjs", name):
+                member.name = name
+                package.extract(member, unpacked / "mermaid", filter="data")
+    (unpacked / f"{MERMAID.name}.tgz").unlink()
+    unpacked.rename(MERMAID)
+
+
 project = "tap-jobo"
 html_title = "tap-jobo"
+html_baseurl = os.environ.get("READTHEDOCS_CANONICAL_URL", "")
+html_favicon = "_static/favicon.svg"
 extensions = [
     "myst_parser",
-    "sphinx.ext.autodoc",
-    "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "sphinxcontrib.mermaid",
 ]
@@ -39,20 +67,32 @@ myst_heading_anchors = 4
 myst_fence_as_directive = ["mermaid"]
 copybutton_prompt_text = "$ "
 html_theme = "furo"
-html_theme_options = {"source_repository": REPOSITORY, "source_directory": "docs/"}
-html_static_path = ["_static"]
+html_theme_options = {
+    "source_repository": REPOSITORY,
+    "source_branch": "main",
+    "source_directory": "docs/",
+}
+fetch_mermaid()
+html_static_path = ["_static", str(MERMAID)]
 html_css_files = ["site.css"]
+html_js_files = ["search.js"]
+mermaid_use_local = "mermaid/mermaid.esm.min.mjs"
+natural = {"useMaxWidth": False}
+mermaid_init_config = {
+    "startOnLoad": False,
+    "er": natural,
+    "flowchart": natural,
+    "sequence": natural,
+}
 mermaid_height = "auto"
 mermaid_fullscreen = False
 html_show_copyright = html_show_sphinx = False
-autodoc_typehints = "description"
-autodoc_member_order = "bysource"
 # The repository has no public address yet, and the sandbox's servers are not there.
 linkcheck_ignore = [REPOSITORY, "http://127.0.0.1"]
 linkcheck_anchors = False
 
 
-def replace_links(_app: Sphinx, name: str, source: list[str]) -> None:
+def replace_links(app: Sphinx, name: str, source: list[str]) -> None:
     """Show the project pages, and let links lead to pages of the site or to the repository."""
     page = DOCS / f"{name}.md"
     file = next((root for root, stub in PAGES.items() if stub == page), page)
@@ -64,10 +104,36 @@ def replace_links(_app: Sphinx, name: str, source: list[str]) -> None:
             return f"]({os.path.relpath(target, page.parent)}{link[2] or ''})"
         return f"]({REPOSITORY}/blob/main/{target.relative_to(ROOT)}{link[2] or ''})"
 
-    text = file.read_text("utf-8")
+    def drawn(image: re.Match[str]) -> str:
+        chart = file.parent / image[1]
+        app.env.note_dependency(chart)
+        svg = chart.read_text("utf-8")
+        return f'```{{raw}} html\n<div class="chart">{svg}</div>\n```'
+
+    text = re.sub(r"!\[.*?\]\((\S+\.svg)\)", drawn, file.read_text("utf-8"))
     source[0] = re.sub(r"\]\((?!\w+:)([^)#\s]+)(#[^)]*)?\)", replaced, text)
+
+
+def describe(
+    _app: Sphinx, name: str, _template: str, context: dict[str, Any], page: nodes.document | None
+) -> None:
+    """Add what search engines and chats show of a page: its first paragraph and a picture."""
+    if page is None:
+        return
+    paragraph = next(iter(page.findall(nodes.paragraph)), None)
+    text = " ".join(paragraph.astext().split()) if paragraph else context["title"]
+    title = project if name == "index" else f"{context['title']} - {project}"
+    tags = {"og:title": title, "og:description": text, "og:type": "website"}
+    if html_baseurl:
+        tags["og:url"] = context["pageurl"]
+        tags["og:image"] = f"{html_baseurl}_static/social.png"
+    lines = [f'<meta property="{key}" content="{escape(tags[key])}" />' for key in tags]
+    lines += [f'<meta name="description" content="{escape(text)}" />']
+    lines += ['<meta name="twitter:card" content="summary_large_image" />']
+    context["metatags"] = context.get("metatags", "") + "\n".join(lines)
 
 
 def setup(app: Sphinx) -> None:
     """Register what this file adds to Sphinx."""
     app.connect("source-read", replace_links)
+    app.connect("html-page-context", describe)

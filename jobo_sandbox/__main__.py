@@ -3,7 +3,7 @@
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from threading import Event
 from types import FrameType
@@ -63,13 +63,17 @@ def main(arguments: list[str]) -> int:
 def _serve(folder: Folder, options: Options) -> int:
     with _opened(folder, _saved(folder, options), options) as sandbox:
         settings = environment(folder.path, sandbox.url, sandbox.api_key)
-        exports = "\n".join(f"  export {name}='{value}'" for name, value in settings.items())
-        guide = _GUIDE.format(url=sandbox.url, key=sandbox.api_key, exports=exports)
-        print(guide, flush=True)  # noqa: T201 - what it is for
-        try:
-            Event().wait()
-        except KeyboardInterrupt:
-            sys.stderr.write(summary(sandbox))
+        for name in ("MELTANO_ENVIRONMENT", "MELTANO_DATABASE_URI"):
+            del settings[name]  # of this project; the shell may be in another one
+        with running_postgres(folder.postgres) if options.postgres else nullcontext() as port:
+            settings |= database_settings(port) if port else {}
+            exports = "\n".join(f"  export {name}='{value}'" for name, value in settings.items())
+            guide = _GUIDE.format(url=sandbox.url, key=sandbox.api_key, exports=exports)
+            print(guide, flush=True)  # noqa: T201 - what it is for
+            try:
+                Event().wait()
+            except KeyboardInterrupt:
+                sys.stderr.write(summary(sandbox))
     return 0
 
 

@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 _DESCRIPTION = """\
 Run a command against a mock Jobo API server and a real Postgres. Environment variables point the
 tap, the loader and Meltano at them. Everything that is kept between runs is in the folder .sandbox
-in the current directory. To use a Meltano project of your own, unset MELTANO_ENVIRONMENT and
-MELTANO_DATABASE_URI in the command. The command `contract` checks what the tap assumes about the
-API: see `contract --help`.
+in the current directory. For a Meltano project of your own, use --serve. The command `contract`
+checks what the tap assumes about the API: see `contract --help`.
 """
 
 
@@ -50,7 +49,7 @@ def read_options(arguments: list[str]) -> Options:
 def _add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     for name, action, text in (
-        ("--serve", "store_true", "only run the server, until Ctrl-C, and print how to use it"),
+        ("--serve", "store_true", "run only the API and Postgres, and print how to use them"),
         ("--reset", "store_true", "start over: delete everything from earlier runs"),
         ("--rate-limits", argparse.BooleanOptionalAction, "enforce Jobo's rate limits (default)"),
     ):

@@ -1,1 +1,1 @@
-"""Singer tap for the Jobo API: a directory of career sites, kept current."""
+"""Singer tap for the Jobo API: keeps career sites, companies, and jobs current."""

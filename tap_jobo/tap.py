@@ -32,7 +32,7 @@ _USELESS = {"Skipping parse of env var settings...", "Skipping deselected stream
 
 
 class TapJobo(CommandLine):
-    """Singer tap for the Jobo API: a directory of career sites, kept current."""
+    """Singer tap for the Jobo API: keeps career sites, companies, and jobs current."""
 
     name = "tap-jobo"
     feeds: ClassVar[Sequence[FeedSpec]] = FEEDS

@@ -1,4 +1,4 @@
-"""Draws the charts in docs/charts from the sandbox's data: `uv run tools/draw_charts.py`.
+"""Draws the chart in docs/charts from the sandbox's data: `uv run tools/draw_charts.py`.
 
 The figures are those of the marts that the dbt package builds. The same data give the same bytes:
 a test draws them again and fails when the files are not what this writes.
@@ -10,7 +10,6 @@ import tempfile
 from collections import defaultdict
 from html import escape
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from jobo_sandbox import Sandbox
@@ -25,22 +24,27 @@ CHARTS = Path(__file__).parents[1] / "docs/charts"
 COMPANIES = 300
 INDUSTRIES = 6
 WIDTH, MARGIN, LABELS, TOP, ROW = 860, 28, 136, 88, 28
-# The page has a colour of its own, so that a viewer's dark page cannot swallow dark letters.
+# On the site, a chart has the colors of the page's theme. Elsewhere, its own: light and dark.
 STYLE = """
-text { fill: #1f2328; font: 13px system-ui, "Segoe UI", Helvetica, Arial, sans-serif }
-.page { fill: #ffffff; stroke: #d1d9e0 }
-.title { font-size: 18px; font-weight: 600 }
-.quiet { fill: #59636e; font-size: 12px }
-.mark { fill: #0969da }
-.best { fill: none; stroke: #1f2328; stroke-width: 2 }
-.end { text-anchor: end }
-.middle { text-anchor: middle }
+.chart {
+--ink: var(--color-foreground-primary, #1f2328);
+--quiet: var(--color-foreground-secondary, #59636e);
+--mark: var(--color-brand-primary, #0969da); --page: var(--color-background-primary, #ffffff)
+}
+.chart text { fill: var(--ink); font: 13px system-ui, "Segoe UI", Helvetica, Arial, sans-serif }
+.chart .page { fill: var(--page) }
+.chart .title { font-size: 18px; font-weight: 600 }
+.chart .quiet { fill: var(--quiet); font-size: 12px }
+.chart .mark { fill: var(--mark) }
+.chart .best { fill: none; stroke: var(--ink); stroke-width: 2 }
+.chart .end { text-anchor: end }
+.chart .middle { text-anchor: middle }
 @media (prefers-color-scheme: dark) {
-text { fill: #f0f6fc }
-.page { fill: #0d1117; stroke: #3d444d }
-.quiet { fill: #9198a1 }
-.mark { fill: #4493f8 }
-.best { stroke: #f0f6fc }
+.chart {
+--ink: var(--color-foreground-primary, #f0f6fc);
+--quiet: var(--color-foreground-secondary, #9198a1);
+--mark: var(--color-brand-primary, #4493f8); --page: var(--color-background-primary, #0d1117)
+}
 }
 """
 
@@ -51,7 +55,6 @@ def charts(marts: Mapping[str, list[Row]]) -> dict[Path, str]:
     """Draw each chart from the rows of the marts; returned by the file's path."""
     return {
         CHARTS / "ats_share_by_industry.svg": _share_by_industry(marts["jobo__ats_share"]),
-        CHARTS / "funding_by_ats.svg": _funding_by_ats(marts["jobo__funding_rounds"]),
     }
 
 
@@ -91,42 +94,16 @@ def _share_by_industry(rows: list[Row]) -> str:
     return _page("jobo__ats_share", title, subtitle, len(order) + 1, marks())
 
 
-def _funding_by_ats(rows: list[Row]) -> str:
-    """Draw a bar for each ATS, the longest first."""
-    amounts: defaultdict[str, list[float]] = defaultdict(list)
-    for row in rows:
-        amounts[row["ats"]].append(row["raised_usd"] / 1_000_000)
-    medians = {ats: median(millions) for ats, millions in amounts.items()}
-    order = sorted(medians, key=lambda ats: (-medians[ats], ats))
-    largest = medians[order[0]]
-    title = f"Companies on {order[0]} raise the largest rounds: a median of ${largest:.1f}M"
-    subtitle = "Median funding round by ATS, in millions of US dollars (synthetic data)"
-
-    def marks() -> Iterator[str]:
-        full = WIDTH - 2 * MARGIN - LABELS - 150
-        for line, ats in enumerate(order):
-            y = TOP + line * ROW
-            length = full * medians[ats] / largest
-            left = MARGIN + LABELS
-            yield _text(left - 12, y + 19, ats, "end")
-            size = f'x="{left}" y="{y + 4}" width="{length:.1f}" height="{ROW - 8}"'
-            yield f'<rect class="mark" {size} rx="3"/>'
-            yield _text(left + length + 10, y + 19, f"{medians[ats]:.1f}", "")
-            yield _text(WIDTH - MARGIN, y + 19, f"of {len(amounts[ats])} rounds", "quiet end")
-
-    return _page("jobo__funding_rounds", title, subtitle, len(order), marks())
-
-
 def _page(mart: str, title: str, subtitle: str, lines: int, marks: Iterator[str]) -> str:
     """Put a title over the marks, and below them where the figures come from."""
     height = TOP + lines * ROW + 52
     source = f"From the mart {mart}, over the {COMPANIES} made-up companies of the sandbox"
     size = f'viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"'
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-labelledby="title">',
-        f'<title id="title">{escape(title)}. {escape(subtitle)}. {escape(source)}</title>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" {size} role="img">',
+        f"<title>{escape(title)}. {escape(subtitle)}. {escape(source)}</title>",
         f"<style>{STYLE}</style>",
-        f'<rect class="page" x="0.5" y="0.5" width="{WIDTH - 1}" height="{height - 1}" rx="8"/>',
+        f'<rect class="page" width="{WIDTH}" height="{height}"/>',
         _text(MARGIN, 40, title, "title"),
         _text(MARGIN, 63, subtitle, "quiet"),
         *marks,
@@ -152,7 +129,7 @@ def main() -> None:
         streams = ("career_sites", "companies")
         Pipeline(sandbox, warehouse.loader, warehouse.destination, folder, streams).run()
         warehouse.dbt("build")
-        marts = warehouse.tables(("jobo__ats_share", "jobo__funding_rounds"))
+        marts = warehouse.tables(("jobo__ats_share",))
         for path, content in charts(marts).items():
             path.write_bytes(content.encode())
 

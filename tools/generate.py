@@ -55,15 +55,28 @@ LOADER_COLUMNS = {
 }
 MELTANO_VALUES = {"journal_dir": "${MELTANO_PROJECT_ROOT}/.meltano/tap-jobo/${MELTANO_ENVIRONMENT}"}
 """Defaults of settings in a Meltano project that are not those of the tap."""
+COLUMNS = {
+    "uuid": "uuid",
+    "text": "text",
+    "date-time": "timestamp",
+    "date": "date",
+    "boolean": "boolean",
+    "integer": "bigint",
+    "number": "numeric",
+    "object": "jsonb",
+    "list of text": "text[]",
+    "list": "jsonb[]",
+}
+"""What target-postgres makes of each type."""
 STREAMS = {spec.name: spec.schema for spec in FEEDS} | {"companies": companies.SCHEMA}
 
 
 def generated() -> dict[Path, str]:
     """Return each file that has generated parts, as it should be."""
-    tables = {"settings": [*_settings_tables()], "messages": [*_messages_tables()]}
+    tables = {"settings": [*_settings_sections()], "messages": [*_messages_tables()]}
     for name, schema in _tables().items():
         tables[f"streams/{name}"] = [
-            "| field | type | |",
+            "| field | type, and column in Postgres | |",
             "|---|---|---|",
             *_fields(schema.to_dict()),
         ]
@@ -132,19 +145,29 @@ def _all_settings() -> dict[str, Any]:
     return properties
 
 
-def _settings_tables() -> Iterator[str]:
+def _settings_sections() -> Iterator[str]:
+    """Yield a heading for each setting, so that links, tables of contents, and searches find it."""
     properties = config_schema(SETTINGS)["properties"]
     groups: dict[str, list[Setting]] = {}
     for setting in SETTINGS:
         groups.setdefault(_group(setting.name), []).append(setting)
     for title, settings in groups.items():
-        yield from (f"## {title}", "", "| setting | type | default | |", "|---|---|---|---|")
+        yield from (f"## {title}", "")
         for setting in settings:
-            default = "-" if setting.default is None else f"`{json.dumps(setting.default)}`"
-            default = "required" if setting.required else default
-            type_ = _type(properties[setting.name])
-            yield f"| `{setting.name}` | {type_} | {default} | {setting.description} |"
-        yield ""
+            default = (
+                "" if setting.default is None else f", default `{json.dumps(setting.default)}`"
+            )
+            default = ", required" if setting.required else default
+            yield from (
+                f"### `{setting.name}`",
+                "",
+                f"*{_type(properties[setting.name])}{default}*",
+            )
+            yield from ("", setting.description, "")
+    yield from ("## Settings of the SDK", "", "| setting | |", "|---|---|")
+    for name, definition in _all_settings().items():
+        if name not in properties:
+            yield f"| `{name}` | {definition['description']} |"
 
 
 def _group(name: str) -> str:
@@ -162,7 +185,9 @@ def _group(name: str) -> str:
 def _fields(schema: Mapping[str, Any], path: str = "") -> Iterator[str]:
     """Return a row for each field, and below an object, or a list of them, one for each member."""
     for name, definition in schema["properties"].items():
-        yield f"| `{path}{name}` | {_type(definition)} | {definition.get('description', '')} |"
+        type_ = _type(definition)
+        column = "" if path else f", `{COLUMNS.get(type_) or COLUMNS[type_.split(' of ')[0]]}`"
+        yield f"| `{path}{name}` | {type_}{column} | {definition.get('description', '')} |"
         inner, mark = definition.get("items", definition), "[]." if "items" in definition else "."
         if "properties" in inner:
             yield from _fields(inner, f"{path}{name}{mark}")
@@ -178,7 +203,14 @@ MESSAGES_OF = {
     "records": "Rows",
 }
 """The headings of the messages, by package."""
-LEVELS = {"warning": "WARNING", "error": "ERROR", "critical": "CRITICAL"}
+LEVELS = {
+    "warning": "WARNING",
+    "error": "ERROR",
+    "critical": "CRITICAL",
+    "BudgetReachedError": "WARNING",
+}
+UNLOGGED = {"Skipping deselected stream '…'.", "Skipping parse of env var settings..."}
+"""What the tap removes from the log."""
 MIN_WORDS = 4
 """Of a text that is part of a message."""
 
@@ -188,6 +220,8 @@ def _messages_tables() -> Iterator[str]:
         rows: dict[str, str] = {}
         for path in sorted((ROOT / "tap_jobo" / package).glob("*.py")):
             for level, text in _messages(ast.parse(path.read_text("utf-8")), "part"):
+                if text in UNLOGGED:
+                    continue
                 rows[text] = level if rows.get(text, "part") == "part" else rows[text]
         if package == "sync":
             rows |= {text: "part" for each in FEEDS if (text := each.gap_advice)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import psycopg
@@ -9,6 +10,7 @@ from psycopg import sql
 
 from tests.support.jobs import STREAMS, rows_of
 from tests.support.pipeline import load, odd_runs
+from tests.support.repository import REPOSITORY
 
 
 def _tables(url: str, schema: str) -> dict[str, tuple[dict[str, str], list[tuple[str, ...]]]]:
@@ -41,5 +43,22 @@ def test_tables_are_those_of_the_defaults(postgres_port: int, tmp_path: Path) ->
     ours = _tables(url, "ours")
     assert ours.keys() == set(STREAMS)
     assert ours == _tables(url, "defaults")
+    for stream, (kinds, _) in ours.items():
+        assert kinds == _documented(stream)
     for stream, (_, rows) in ours.items():
         assert len(rows) == len(set().union(*(rows_of(run, stream) for run in runs))) > 0
+
+
+def _documented(stream: str) -> dict[str, str]:
+    """Return the columns that the page of a stream has, with their types as Postgres names them."""
+    path = REPOSITORY / f"docs/reference/streams/{stream.removeprefix('managed_')}.md"
+    columns = re.findall(r"(?m)^\| `(\w+)` \| [^|]*, `(\S+)` \|", path.read_text("utf-8"))
+    return {
+        name: f"_{NAMES.get(kind[:-2], kind[:-2])}"
+        if kind.endswith("[]")
+        else NAMES.get(kind, kind)
+        for name, kind in columns
+    }
+
+
+NAMES = {"boolean": "bool", "bigint": "int8"}

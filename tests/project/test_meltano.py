@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import yaml
 from singer_sdk.helpers.capabilities import PluginCapabilities
 
 from tests.support import COMMAND, environment, execute
+from tests.support.docs import block
 from tests.support.meltano import PIPELINE, Project
 from tests.support.repository import REPOSITORY
 
@@ -123,6 +125,30 @@ def test_variable_of_a_setting_that_meltano_does_not_declare(project: Project) -
         assert run.returncode != 0
         assert "Variable TAP_JOBO_MAX_CREDITS is not read" in run.stderr + run.stdout
     assert not project.sandbox.ledger
+
+
+def test_list_with_commas_is_refused_by_meltano_and_json_is_not(project: Project) -> None:
+    run = project.meltano(*PIPELINE, env={"TAP_JOBO_COUNTRY_CODES": "DE,AT"})
+    assert run.returncode == 1
+    assert project.sandbox.ledger == []
+    project.run(env={"TAP_JOBO_COUNTRY_CODES": '["DE", "AT"]'})
+    assert project.sandbox.feed_requests[0].body["country_codes"] == ["AT", "DE"]
+
+
+def test_full_table_mode_and_the_log_in_json_are_as_documented(project: Project) -> None:
+    metadata = json.dumps(yaml.safe_load(block("full-table"))["metadata"])
+    command = shlex.split(block("json-log"))[1:]
+    for billed in (150, 300):
+        log = project.run(*command, env={"TAP_JOBO__METADATA": metadata}).stderr
+        assert project.sandbox.rows_billed == billed
+    example = json.loads(block("json-metric"))
+    wanted = example["metric_info"] | {"value": 7_500}
+    (line,) = (
+        each for each in map(json.loads, log.splitlines()) if each.get("metric_info") == wanted
+    )
+    assert {name: line[name] for name in ("name", "level", "event")} == {
+        name: example[name] for name in ("name", "level", "event")
+    }
 
 
 def test_misspelled_stream_fails_the_run(project: Project) -> None:

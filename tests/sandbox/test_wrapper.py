@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 import requests
 
@@ -204,6 +205,10 @@ def test_serving_says_how_and_refuses_company(tmp_path: Path) -> None:
         )
         assert len(answer.json()["career_sites"]) == 50
         assert f"  export TAP_JOBO_API_KEY='{key}'\n" in guide
+        assert "MELTANO_ENVIRONMENT" not in "".join(guide)  # which other projects do not have
+        (database,) = re.findall(r"SQLALCHEMY_URL='(.*)'", "".join(guide))
+        with psycopg.connect(database.replace("+psycopg", "")) as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
         busy = wrap(tmp_path, "--no-postgres", "true")
         assert busy.returncode == 1
         assert "another sandbox" in busy.stderr
