@@ -111,12 +111,30 @@ def test_recipe_keeps_a_job_board_current(project: Project) -> None:
     project.query(block("delete-expired"))
     assert project.table("jobs").keys() == world.jobs().keys() | {lost}
     world.touch_job(leaves, title="Open again")
-    (clock,) = project.query("SELECT max(_sdc_extracted_at) AS start FROM jobs")
+    (clock,) = project.query(block("newest-batch"))
     pipeline.state = None
     pipeline.run(on_missing_state="resync")
     assert leaves in current_jobs()
-    project.query(block("delete-lost").replace(":start", "%s"), clock["start"])
+    project.query(block("delete-lost").replace(":start", "%s"), clock["max"])
     assert project.table("jobs").keys() == world.jobs().keys()
+
+
+def test_recipe_deletes_no_job_that_a_refresh_replayed(project: Project) -> None:
+    """Right after a backfill, the journal still has its pages: they keep their time of reading."""
+    sandbox = project.sandbox
+    database = {"sqlalchemy_url": project.url, "default_target_schema": project.name}
+    streams = ("jobs", "expired_jobs")
+    pipeline = Pipeline(sandbox, "target-postgres", database, project.folder, streams)
+    pipeline.run(jobs_batch_size=30)
+    lost, billed = next(iter(sandbox.world.jobs())), sandbox.rows_billed
+    project.query("UPDATE jobs SET id = gen_random_uuid() WHERE id = %s", lost)
+    (clock,) = project.query(block("newest-batch"))
+    pipeline.state = None
+    run = pipeline.run(jobs_batch_size=30, on_missing_state="resync")
+    assert "Replaying" in run.stderr
+    assert sandbox.rows_billed < billed + 120
+    project.query(block("delete-lost").replace(":start", "%s"), clock["max"])
+    assert project.table("jobs").keys() == sandbox.world.jobs().keys()
 
 
 @pytest.mark.parametrize("file", ["meltano.yml", "plugin.yaml"])
