@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -62,3 +63,21 @@ def _documented(stream: str) -> dict[str, str]:
 
 
 NAMES = {"boolean": "bool", "bigint": "int8"}
+
+
+def test_only_copy_stores_utc_whatever_the_time_zone(postgres_port: int, tmp_path: Path) -> None:
+    url = f"postgresql://postgres@127.0.0.1:{postgres_port}/"
+    with psycopg.connect(url, autocommit=True) as server:
+        server.execute("CREATE DATABASE berlin")
+        server.execute("ALTER DATABASE berlin SET timezone TO 'Europe/Berlin'")
+    run = odd_runs(tmp_path)[0]
+    sent = [row["created_at"] for row in rows_of(run, "jobs").values()]
+    database = {"sqlalchemy_url": url.replace("postgresql", "postgresql+psycopg") + "berlin"}
+    for schema, use_copy in {"copied": True, "inserted": False}.items():
+        destination = database | {"default_target_schema": schema, "use_copy": use_copy}
+        load(run, "target-postgres", destination, tmp_path)
+        select = sql.SQL("SELECT created_at FROM {} ORDER BY 1")
+        with psycopg.connect(url + "berlin") as session:
+            rows = session.execute(select.format(sql.Identifier(schema, "jobs"))).fetchall()
+        stored = [stored.replace(tzinfo=UTC) for (stored,) in rows]
+        assert (stored == sorted(map(datetime.fromisoformat, sent))) is use_copy
