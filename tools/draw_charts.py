@@ -125,8 +125,10 @@ def main() -> None:
         running_postgres(Path(name, "data")) as port,
     ):
         folder = Path(name)
-        warehouse = Postgres.on(port, folder, {"jobo__using_companies": True})
         streams = ("career_sites", "companies")
+        others = ("jobs", "managed_jobs", "expired_jobs")
+        variables = {f"jobo__using_{stream}": False for stream in others}
+        warehouse = Postgres.on(port, folder, variables)
         Pipeline(sandbox, warehouse.loader, warehouse.destination, folder, streams).run()
         warehouse.dbt("build")
         marts = warehouse.tables(("jobo__ats_share",))

@@ -42,13 +42,6 @@ SOURCES = {
     "expired_jobs": "The ids of jobs that have expired.",
 }
 """The tables that the dbt package reads."""
-SWITCHES = {
-    "companies": "var('jobo__using_companies')",
-    "jobs": "var('jobo__using_jobs')",
-    "managed_jobs": "var('jobo__using_managed_jobs')",
-    "expired_jobs": "var('jobo__using_jobs') or var('jobo__using_managed_jobs')",
-}
-"""When they are read."""
 LOADER_COLUMNS = {
     "_sdc_extracted_at": "When the tap read the row. Written by the loader.",
     "_sdc_batched_at": "When the loader stored the row. Written by the loader.",
@@ -294,9 +287,8 @@ def _sources_yaml() -> Iterator[str]:
         yield f"- name: {table}"
         yield f"  identifier: \"{{{{ var('jobo_{table}_identifier', '{table}') }}}}\""
         yield f"  description: {description}"
-        if switch := SWITCHES.get(table):
-            yield "  config:"
-            yield f'    enabled: "{{{{ {switch} }}}}"'
+        yield "  config:"
+        yield f"    freshness: \"{{{{ {{}} if var('jobo__using_{table}') else none }}}}\""
         yield "  columns:"
         for name, definition in STREAMS[table].to_dict()["properties"].items():
             yield from _column_yaml(name, _type(definition), definition["description"])

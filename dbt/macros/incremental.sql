@@ -103,32 +103,20 @@ true
 coalesce((select max({{ column }}) from {{ this }}), cast('1970-01-01' as {{ dbt.type_timestamp() }}))
 {%- endmacro %}
 
-{#-
-Delete all rows of an incremental model if there is news, to build all of them again. For a pre-hook
-of a model whose rows depend on many others. The model selects rows only if `is_empty`.
+{#- Indexes for the joins by a model's key, and for what builds wrote last, where there are indexes that
+    incremental builds can keep: DuckDB's refuse a key that is deleted and inserted at once. -#}
+{% macro indexes(key, unique=true) %}
+{{- return([{"columns": key, "unique": unique}, {"columns": ["built_at"]}] if target.type == "postgres" else []) -}}
+{% endmacro %}
 
-Args:
-    changes: As in `has_news`.
-    or_if: A condition under which the rows are outdated without news.
--#}
-{% macro delete_all_if_news(changes, or_if="false") %}
-{%- if is_incremental() -%}
-delete from {{ this }}
-where {{ or_if }} or {{ jobo.has_news(changes) }}
+{#- A condition for tests: whether the last build wrote the row. `dbt test` tests all rows. -#}
+{% macro in_last_build(relation) -%}
+{%- if flags.WHICH == "build" -%}
+built_at = (select max(built_at) from {{ relation }})
+{%- else -%}
+true
 {%- endif -%}
-{% endmacro %}
-
-{#- Indexes for the joins by a model's key and for its test, and for what builds wrote last, where there
-    are indexes that incremental builds can keep: DuckDB's refuse a key that is deleted and inserted at
-    once. -#}
-{% macro indexes(key) %}
-{{- return([{"columns": [key], "unique": true}, {"columns": ["built_at"]}] if target.type == "postgres" else []) -}}
-{% endmacro %}
-
-{#- A condition: whether an incremental model has no rows. -#}
-{% macro is_empty() %}
-{%- if is_incremental() -%}not exists (select 1 from {{ this }}){%- else -%}true{%- endif -%}
-{% endmacro %}
+{%- endmacro %}
 
 {#-
 Delete the rows of an incremental model whose versions another model does not have any more. For a
@@ -172,7 +160,7 @@ where {{ jobo.has_news(changes) }} and not exists (
 {% endmacro %}
 
 {#-
-Delete the rows of an incremental model that were deleted from the loader's tables. For a post-hook.
+Delete the rows of an incremental model that are not in the loader's tables any more. For a post-hook.
 
 Args:
     key: The model's column that holds the row's id.
@@ -180,17 +168,19 @@ Args:
 -#}
 {% macro delete_unloaded(key, tables) %}
 {%- if is_incremental() -%}
+{%- set loaded = [] -%}
+{%- for table in tables if jobo.is_loaded(table) -%}{%- do loaded.append(table) -%}{%- endfor -%}
 delete from {{ this }}
 where
-    {%- if tables | length == 1 %}
+    true
+    {%- if loaded | length == 1 %}
     {#- The model has every row of the table. Only if it has more, rows were deleted. Postgres would count
         rows in the order of the key, which is slow unless the table was just vacuumed; no row lacks the
         column that is counted. #}
-    (select count(*) from {{ this }}) > (select count(_sdc_extracted_at) from {{ source("jobo", tables[0]) }})
-    and
+    and (select count(*) from {{ this }}) > (select count(_sdc_extracted_at) from {{ source("jobo", loaded[0]) }})
     {%- endif %}
-    {%- for table in tables %}
-    {{ "and " if not loop.first }}not exists (
+    {%- for table in loaded %}
+    and not exists (
         select 1
         from (select * from {{ source("jobo", table) }}) as loaded
         where cast(loaded.id as {{ dbt.type_string() }}) = {{ this.identifier }}.{{ key }}
@@ -198,23 +188,3 @@ where
     {%- endfor %}
 {%- endif -%}
 {% endmacro %}
-
-{#- Delete the last two weeks of the companies with an opening that changed, to build them again. For a
-    pre-hook. -#}
-{% macro delete_changed_weeks(openings) %}
-{%- if is_incremental() -%}
-delete from {{ this }}
-where
-    week >= {{ jobo.week_before_last() }}
-    and career_site_id in (
-        select openings.career_site_id
-        from (select * from {{ openings }}) as openings
-        where {{ jobo.is_new("openings.built_at") }}
-    )
-{%- endif -%}
-{% endmacro %}
-
-{#- The week before the last one of this model. -#}
-{% macro week_before_last() -%}
-cast({{ dbt.dateadd("day", -7, "(select max(week) from " ~ this ~ ")") }} as date)
-{%- endmacro %}

@@ -1,13 +1,5 @@
-{#- Whether one of the streams of jobs is selected. -#}
+{#- Whether one of the streams of jobs is used. -#}
 {% macro uses_jobs() %}{{ return(var("jobo__using_jobs") or var("jobo__using_managed_jobs")) }}{% endmacro %}
-
-{#- The selected streams of jobs. -#}
-{% macro job_streams() %}
-{%- set streams = [] -%}
-{%- if var("jobo__using_managed_jobs") -%}{%- do streams.append("managed_jobs") -%}{%- endif -%}
-{%- if var("jobo__using_jobs") -%}{%- do streams.append("jobs") -%}{%- endif -%}
-{{ return(streams) }}
-{% endmacro %}
 
 {#-
 Whether a job has expired and not come back: it was reported as expired after Jobo last changed it
@@ -22,17 +14,41 @@ and after the tap last read it.
 {%- endmacro %}
 
 {#-
-Pay per year: 2,080 hours, 260 days, 52 weeks, or 12 months. Null for any other period.
+Pay per year: 2,080 hours, 260 days, 52 weeks, or 12 months. Null for any other period, and for less
+than 1,000 a year: that is the pay of an hour with the wrong period.
 -#}
 {% macro yearly(amount, period) -%}
-{{ amount }} * case lower({{ period }})
+{{ amount }} * case lower(trim({{ period }}))
         when 'hourly' then 2080
         when 'daily' then 260
         when 'per-diem' then 260
         when 'weekly' then 52
         when 'monthly' then 12
-        when 'yearly' then 1
+        when 'yearly' then case when {{ amount }} >= 1000 then 1 end
     end
+{%- endmacro %}
+
+{#- The ATS as in the column `ats` of career sites, from the id that jobs have in `source`. -#}
+{% macro ats_of(source) -%}
+case lower({{ source }}) when 'lever_co' then 'lever' else lower({{ source }}) end
+{%- endmacro %}
+
+{#- A work model in one spelling: postings have On-site and Onsite. -#}
+{% macro work_model(label) -%}
+case replace(replace(lower(trim({{ label }})), '-', ''), ' ', '')
+            when 'onsite' then 'On-site'
+            when 'remote' then 'Remote'
+            when 'hybrid' then 'Hybrid'
+            else trim({{ label }})
+        end
+{%- endmacro %}
+
+{#- A level of experience in one spelling: postings have Senior and Senior Level. -#}
+{% macro level(label) -%}
+case lower(trim({{ label }}))
+            when 'internship' then 'Intern'
+            else regexp_replace(trim({{ label }}), ' +[Ll]evel$', '')
+        end
 {%- endmacro %}
 
 {#- A percentile of a group, from 0 to 1. -#}

@@ -1,7 +1,7 @@
 {#-
 Lists and objects. target-postgres stores lists of text as text[], other lists as jsonb[] and
-objects as jsonb (dbt calls both kinds of list ARRAY); target-duckdb stores all of them as JSON. The
-models see JSON alone.
+objects as jsonb; target-duckdb stores all of them as JSON; other loaders, as text. The models see JSON
+alone.
 
 The macros for Snowflake and BigQuery are untested.
 -#}
@@ -13,13 +13,45 @@ The macros for Snowflake and BigQuery are untested.
 {% macro snowflake__type_json() %}variant{% endmacro %}
 {% macro bigquery__type_json() %}json{% endmacro %}
 
-{#- A list or object as JSON, whatever the loader stores it as. -#}
-{% macro to_json(column) %}{{ return(adapter.dispatch("to_json", "jobo")(column)) }}{% endmacro %}
-{% macro default__to_json(column) %}{{ jobo.check_warehouse(target.type) }}{% endmacro %}
-{% macro postgres__to_json(column) %}to_jsonb({{ column }}){% endmacro %}
-{% macro duckdb__to_json(column) %}cast({{ column }} as json){% endmacro %}
-{% macro snowflake__to_json(column) %}to_variant({{ column }}){% endmacro %}
-{% macro bigquery__to_json(column) %}to_json({{ column }}){% endmacro %}
+{#-
+A list or object as JSON, whatever the loader stores it as. What is text is parsed, and an error if it
+is not JSON. With `of_objects`, so are the items of a list.
+-#}
+{% macro to_json(column, of_objects) %}{{ return(adapter.dispatch("to_json", "jobo")(column, of_objects)) }}{% endmacro %}
+{% macro default__to_json(column, of_objects) %}{{ jobo.check_warehouse(target.type) }}{% endmacro %}
+{% macro postgres__to_json(column, of_objects) -%}
+(
+            select case jsonb_typeof(stored.value)
+                when 'string' then cast(stored.value #>> '{}' as jsonb)
+                {%- if of_objects %}
+                when 'array' then case jsonb_typeof(stored.value -> 0)
+                    when 'string' then (
+                        select jsonb_agg(cast(entry as jsonb))
+                        from jsonb_array_elements_text(stored.value) as entry
+                    )
+                    else stored.value
+                end
+                {%- endif %}
+                else stored.value
+            end
+            from (select to_jsonb({{ column }}) as value offset 0) as stored
+        )
+{%- endmacro %}
+{% macro duckdb__to_json(column, of_objects) -%}
+{%- set stored = "cast(" ~ column ~ " as json)" -%}
+case
+                when json_type({{ stored }}) = 'VARCHAR' then cast({{ stored }} ->> '$' as json)
+                {%- if of_objects %}
+                when json_type({{ stored }}, '$[0]') = 'VARCHAR'
+                    then to_json(list_transform(cast({{ stored }} as varchar[]), entry -> cast(entry as json)))
+                {%- endif %}
+                else {{ stored }}
+            end
+{%- endmacro %}
+{% macro snowflake__to_json(column, of_objects) -%}
+iff(typeof(to_variant({{ column }})) = 'VARCHAR', parse_json(to_varchar({{ column }})), to_variant({{ column }}))
+{%- endmacro %}
+{% macro bigquery__to_json(column, of_objects) %}to_json({{ column }}){% endmacro %}
 
 {#- A member as text, by its path of names and positions; without a path, the value itself. -#}
 {% macro json_text(json, path=[]) %}{{ return(adapter.dispatch("json_text", "jobo")(json, path)) }}{% endmacro %}
@@ -59,6 +91,30 @@ cross join lateral (select unnest(cast({{ list }} as json[])) as value) as item
 cross join unnest(
     array(select as struct value from unnest(json_query_array({{ list }})) as value)
 ) as item
+{%- endmacro %}
+
+{#- A member of each object of a list as one text, in the order of the list. Null if there is none. -#}
+{% macro joined_members(list, name) %}{{ return(adapter.dispatch("joined_members", "jobo")(list, name)) }}{% endmacro %}
+{% macro default__joined_members(list, name) %}{{ jobo.check_warehouse(target.type) }}{% endmacro %}
+{% macro postgres__joined_members(list, name) -%}
+(
+        select string_agg(entry.value ->> '{{ name }}', '; ' order by entry.position)
+        from jsonb_array_elements(
+            case when jsonb_typeof({{ list }}) = 'array' then {{ list }} end
+        ) with ordinality as entry (value, position)
+    )
+{%- endmacro %}
+{% macro duckdb__joined_members(list, name) -%}
+list_aggregate(list_filter(json_extract_string({{ list }}, '$[*].{{ name }}'), entry -> entry is not null), 'string_agg', '; ')
+{%- endmacro %}
+{% macro snowflake__joined_members(list, name) -%}
+nullif(array_to_string(transform(as_array({{ list }}), entry variant -> entry:{{ name }}), '; '), '')
+{%- endmacro %}
+{% macro bigquery__joined_members(list, name) -%}
+(
+        select string_agg(json_value(entry, '$.{{ name }}'), '; ' order by position)
+        from unnest(json_query_array({{ list }})) as entry with offset as position
+    )
 {%- endmacro %}
 
 {#- A list of text as one text, sorted: lists with the same items are equal. Null if it is empty. -#}

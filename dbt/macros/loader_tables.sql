@@ -1,9 +1,10 @@
 {#- Reading the tables of the loader. -#}
 
 {#-
-Select every column of a loader's table that the source declares, with types that do not depend on
+Select every column of a stream's table that the source declares, with types that do not depend on
 the loader: keys and other text as text, lists and objects as JSON. A field that is deselected, or
-`_sdc_batched_at` if the loader does not write it, is null.
+`_sdc_batched_at` if the loader does not write it, is null. There are no rows if the stream's variable
+is off or its table is missing.
 
 Args:
     table: Its name in `_sources.yml`.
@@ -14,16 +15,23 @@ Args:
 {%- do jobo.check_warehouse(target.type) -%}
 {%- set relation = source("jobo", table) -%}
 {%- if execute -%}
-    {%- set found = jobo.columns_of(relation, table) -%}
+    {%- do jobo.check_time_zone() -%}
+    {%- set is_loaded = jobo.is_loaded(table) -%}
+    {%- if var("jobo__using_" ~ table) and not is_loaded -%}{%- do jobo.warn_of_missing(relation, table) -%}{%- endif -%}
+    {%- set found = jobo.columns_of(relation, table) if is_loaded else [] -%}
     {%- set declared = graph.sources["source.jobo.jobo." ~ table].columns.values() -%}
     select
         {%- for column in declared %}
         {% if column.name in found -%}
-            {{ jobo.typed(column.name, column.data_type) }}
+            {{ jobo.typed("loaded." ~ column.name, column.data_type) }}
         {%- else -%}
             cast(null as {{ jobo.type_of(column.data_type) }})
         {%- endif %} as {{ column.name }}{{ "," if not loop.last }}
         {%- endfor %}
+    {%- if not is_loaded %}
+    from (select 1 as nothing) as loaded
+    where nothing = 0
+    {%- else %}
     from (select * from {{ relation }}) as loaded
     {%- if key and "_sdc_batched_at" in found %}
     {#- By the id first: a join that carries whole rows would spill them to disk. #}
@@ -33,17 +41,35 @@ Args:
         where {{ jobo.is_changed(key, "cast(candidate.id as " ~ dbt.type_string() ~ ")", "cast(candidate._sdc_batched_at as " ~ dbt.type_timestamp() ~ ")") }}
     )
     {%- endif %}
+    {%- endif %}
 {%- endif -%}
+{% endmacro %}
+
+{#- Whether the variable of a stream is on and its table exists. -#}
+{% macro is_loaded(table) %}
+{%- set relation = source("jobo", table) -%}
+{{ return(execute and var("jobo__using_" ~ table) and load_relation(relation) is not none) }}
+{% endmacro %}
+
+{#- A warning that a table is missing. It names the schemas that have a table of this name. -#}
+{% macro warn_of_missing(relation, table) %}
+{%- set others = [] -%}
+{%- if target.type != "bigquery" -%}
+    {%- set catalog = relation.database ~ ".information_schema" if target.type == "snowflake" else "information_schema" -%}
+    {%- set query -%}
+        select distinct table_schema
+        from {{ catalog }}.tables
+        where lower(table_name) = lower('{{ relation.identifier }}') and lower(table_catalog) = lower('{{ relation.database }}')
+        order by 1
+    {%- endset -%}
+    {%- set others = run_query(query).columns[0].values() | list -%}
+{%- endif -%}
+{%- set elsewhere = " The variable jobo_schema is " ~ relation.schema ~ ", but the table is in " ~ others | join(", ") ~ "." if others else "" -%}
+{%- do exceptions.warn("There is no table " ~ relation.schema ~ "." ~ relation.identifier ~ ", so the models have no rows of the stream " ~ table ~ "." ~ elsewhere ~ " Set " ~ ("jobo_schema" if others else "jobo_schema if the table is in another schema") ~ ", or set jobo__using_" ~ table ~ " to false if you don't load this stream.") -%}
 {% endmacro %}
 
 {#- The names of the table's columns in lower case. An error if the models cannot do without one. -#}
 {% macro columns_of(relation, table) %}
-{%- set name = relation.schema ~ "." ~ relation.identifier -%}
-{%- if not load_relation(relation) -%}
-    {%- set switch = {"career_sites": none, "companies": "jobo__using_companies", "managed_jobs": "jobo__using_managed_jobs"}.get(table, "jobo__using_jobs") -%}
-    {%- set otherwise = ", or set " ~ switch ~ " to false" if switch else "" -%}
-    {{ exceptions.raise_compiler_error("There is no table " ~ name ~ ". Select the stream " ~ table ~ " and run the loader first" ~ otherwise ~ ".") }}
-{%- endif -%}
 {%- set found = adapter.get_columns_in_relation(relation) | map(attribute="name") | map("lower") | list -%}
 {%- set settings = {
     "id": "With target-bigquery, set denormalized: true",
@@ -51,8 +77,7 @@ Args:
 } -%}
 {%- set missing = settings.keys() | reject("in", found) | list -%}
 {%- if missing -%}
-    {%- set advice = settings[missing[0]] -%}
-    {{ exceptions.raise_compiler_error("The table " ~ name ~ " has no column " ~ missing | join(" and no column ") ~ ". " ~ advice ~ ", then run a full refresh of the stream " ~ table ~ ".") }}
+    {{ exceptions.raise_compiler_error("The table " ~ relation.schema ~ "." ~ relation.identifier ~ " has no column " ~ missing | join(" and no column ") ~ ". " ~ settings[missing[0]] ~ ", then run a full refresh of the stream " ~ table ~ ".") }}
 {%- endif -%}
 {{ return(found) }}
 {% endmacro %}
@@ -80,7 +105,7 @@ Args:
 {% macro duckdb__type_number() %}double{% endmacro %}
 
 {% macro typed(column, kind) %}
-{%- if kind == "object" or kind.startswith("list") -%}{{ jobo.to_json(column) }}
+{%- if kind == "object" or kind.startswith("list") -%}{{ jobo.to_json(column, of_objects=kind == "list of object") }}
 {%- else -%}cast({{ column }} as {{ jobo.type_of(kind) }})
 {%- endif -%}
 {% endmacro %}

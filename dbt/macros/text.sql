@@ -9,11 +9,28 @@
 {% macro snowflake__capture(text, pattern) %}regexp_substr({{ text }}, '{{ pattern }}', 1, 1, 'e', 1){% endmacro %}
 {% macro bigquery__capture(text, pattern) %}regexp_extract({{ text }}, '{{ pattern }}'){% endmacro %}
 
-{#- The bare host of a URL, to match it with a list of companies; null if there is none. -#}
+{#-
+The bare host of a URL, to match it with a list of companies; null if there is none. Without white space,
+a user, a port, a trailing dot, or www, unless the domain itself is www, such as www.de. A backslash is a
+slash, as in browsers.
+-#}
 {% macro domain(url) -%}
-{%- set address = "regexp_replace(lower(trim(" ~ url ~ ")), '^(https?://)?(www[.])*', '') || '/'" -%}
-{{ jobo.capture(address, "^([^/:?#@ ]+[.][^/:?#@ ]+)[/:?#]") }}
+{%- set separated = "translate(" ~ url ~ ", chr(9) || chr(10) || chr(13) || chr(92), '   /')" -%}
+{%- set address = "regexp_replace(lower(trim(" ~ separated ~ ")), '^(https?:)?/*', '')" -%}
+{%- set without_user = "regexp_replace(" ~ address ~ ", '^[^/?# ]*@', '')" -%}
+{%- set host = "rtrim(" ~ jobo.capture(without_user, "^([^/:?#@ ,;]+)") ~ ", '.')" -%}
+{%- set bare = "regexp_replace(" ~ host ~ ", '^(www[.])*', '')" -%}
+{{ jobo.capture("case when " ~ bare ~ " not like '%.%' and " ~ host ~ " like 'www.%' then 'www.' else '' end || " ~ bare, "^([^.].*[.][^.]+)$") }}
 {%- endmacro %}
+
+{#- Text in lower case with single spaces: spellings that differ in nothing else are equal. -#}
+{% macro normalized(text) -%}
+nullif(lower(trim({{ jobo.single_spaced(text) }})), '')
+{%- endmacro %}
+{% macro single_spaced(text) %}{{ return(adapter.dispatch("single_spaced", "jobo")(text)) }}{% endmacro %}
+{% macro default__single_spaced(text) %}regexp_replace({{ text }}, '[[:space:]]+', ' '){% endmacro %}
+{% macro postgres__single_spaced(text) %}regexp_replace({{ text }}, '[ \t\n\r\f\v]+', ' ', 'g'){% endmacro %}
+{% macro duckdb__single_spaced(text) %}regexp_replace({{ text }}, '[ \t\n\r\f\v]+', ' ', 'g'){% endmacro %}
 
 {#-
 An amount in US dollars. The API sends it as text, such as 1200000, 1,200,000, $330M or $1.5B. Null

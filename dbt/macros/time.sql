@@ -25,7 +25,25 @@
 {%- endfor -%}
 {% endmacro %}
 
-{#- A condition: whether an incremental model has no row of this month. For a hook. -#}
-{% macro no_month_yet() %}
-{{- return("not exists (select 1 from " ~ this ~ " as known where known.month = " ~ jobo.first_of_month(jobo.now()) ~ ")") -}}
+{#-
+An error unless the session is in UTC. Otherwise times of the loader and of the history shift, and twice
+a year an hour is missing or there twice. Snowflake and BigQuery keep times in UTC.
+-#}
+{% macro check_time_zone() %}
+{%- if target.type in ("postgres", "duckdb") -%}
+    {%- set query -%}
+        select current_setting('TimeZone')
+        from (select 1 as nothing) as session
+        where
+            cast(cast('2026-01-01 00:00:00+00:00' as timestamp with time zone) as timestamp) <> cast('2026-01-01' as timestamp)
+            or cast(cast('2026-07-01 00:00:00+00:00' as timestamp with time zone) as timestamp) <> cast('2026-07-01' as timestamp)
+    {%- endset -%}
+    {%- for zone in run_query(query).columns[0].values() -%}
+        {%- set advice = {
+            "postgres": "Run ALTER DATABASE " ~ target.dbname ~ " SET timezone TO 'UTC'",
+            "duckdb": "Set settings: {TimeZone: UTC} in your profile",
+        }[target.type] -%}
+        {{ exceptions.raise_compiler_error("The time zone of dbt's session is " ~ zone ~ ", not UTC. Nothing was built. " ~ advice ~ ". If the loader stored times in another time zone, then load everything again.") }}
+    {%- endfor -%}
+{%- endif -%}
 {% endmacro %}

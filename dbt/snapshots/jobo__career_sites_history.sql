@@ -4,6 +4,7 @@
 -- when nothing else does, and each would make a version. Nor may updated_at be the strategy's
 -- updated_at: rows that Jobo changes between two reads then get a second version.
 {{ config(
+    enabled=var("jobo__using_career_sites"),
     unique_key="career_site_id",
     strategy="check",
     check_cols=[

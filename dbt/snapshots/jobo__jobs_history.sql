@@ -9,6 +9,7 @@
         {"columns": ["job_id", "dbt_valid_to"]}, {"columns": ["dbt_updated_at"]},
     ] if target.type == "postgres" else [],
 ) }}
+{%- set has_versions = execute and load_relation(this) %}
 
 with
 
@@ -24,16 +25,39 @@ expired_jobs as (
     select * from {{ ref("stg_jobo__expired_jobs") }}
 ),
 
+changes as (
+    select * from {{ ref("int_jobo__job_changes") }}
+)
+{%- if has_versions %}
+{%- set last_version_at = jobo.last_time("dbt_updated_at") %},
+
 -- Each CTE is read once: Postgres writes one that is read twice to disk.
+versions as (
+    select * from {{ this }}
+    where dbt_valid_to is null
+),
+
+open_versions as (
+    select * from {{ this }}
+    where dbt_valid_to is null and is_open
+),
+
+closed_versions as (
+    select * from {{ this }}
+    where dbt_valid_to is null and not is_open
+),
+
 reports as (
     select * from {{ ref("stg_jobo__expired_jobs") }}
 ),
 
-changes as (
-    select * from {{ ref("int_jobo__job_changes") }}
-)
-{%- if execute and load_relation(this) %}
-{%- set last_version_at = jobo.last_time("dbt_updated_at") %},
+reports_of_deleted as (
+    select * from {{ ref("stg_jobo__expired_jobs") }}
+),
+
+present_jobs as (
+    select * from {{ ref("stg_jobo__jobs") }}
+),
 
 -- A job opens or closes if it or its report was loaded since, or its report was deleted.
 affected as (
@@ -43,10 +67,10 @@ affected as (
     select job_id from expired_jobs
     where built_at > {{ last_version_at }}
     union all
-    select history.job_id
-    from {{ this }} as history
-    left join reports on reports.job_id = history.job_id
-    where history.dbt_valid_to is null and not history.is_open and reports.job_id is null
+    select closed_versions.job_id
+    from closed_versions
+    left join reports on reports.job_id = closed_versions.job_id
+    where reports.job_id is null
 )
 {%- endif %}
 
@@ -67,19 +91,39 @@ select
     closed_at,
     is_open
 from jobs
-{%- if execute and load_relation(this) %}
+{%- if has_versions %}
 where
     -- If no staging table changed since the last version, Postgres reads no job.
     coalesce((select max(changed_at) from changes) > {{ last_version_at }}, true)
     and jobs.job_id in (select affected.job_id from affected)
     and not exists (
         select 1
-        from {{ this }} as history
-        where
-            history.job_id = jobs.job_id
-            and history.is_open = jobs.is_open
-            and history.dbt_valid_to is null
+        from versions
+        where versions.job_id = jobs.job_id and versions.is_open = jobs.is_open
     )
+union all
+-- A job that was deleted from the loader's table before a build saw that it had expired.
+select
+    open_versions.job_id,
+    open_versions.stream,
+    open_versions.career_site_id,
+    open_versions.company_name,
+    open_versions.title,
+    open_versions.normalized_title,
+    open_versions.location,
+    open_versions.country,
+    open_versions.source,
+    open_versions.created_at,
+    open_versions.read_at,
+    reports_of_deleted.reported_at as closed_at,
+    false as is_open
+from open_versions
+inner join reports_of_deleted on reports_of_deleted.job_id = open_versions.job_id
+left join present_jobs on present_jobs.job_id = open_versions.job_id
+where
+    coalesce((select max(changed_at) from changes) > {{ last_version_at }}, true)
+    and present_jobs.job_id is null
+    and reports_of_deleted.reported_at > open_versions.read_at
 {%- endif %}
 
 {% endsnapshot %}

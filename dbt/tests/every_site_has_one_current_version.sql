@@ -1,27 +1,28 @@
--- Sites with more than one current version in the history, versions without a site, and sites of the
--- directory without a version.
+-- Sites of staging that have no current version in the history, or several.
+{{ config(enabled=var("jobo__using_career_sites")) }}
+
+{% if execute and not load_relation(ref("jobo__career_sites_history")) -%}
+-- A tag that does not build it selects this test, too.
+select cast(null as {{ dbt.type_string() }}) as career_site_id
+where 1 = 0
+{%- else -%}
 with
 
-directory as (
-    select * from {{ ref("jobo__directory") }}
-),
-
-history as (
-    select * from {{ ref("jobo__career_sites_history") }}
+sites as (
+    select * from {{ ref("stg_jobo__career_sites") }}
+    where {{ jobo.in_last_build(ref("stg_jobo__career_sites")) }}
 ),
 
 current_versions as (
-    select career_site_id, count(*) as versions
-    from history
-    where dbt_valid_to is null or career_site_id is null
-    group by career_site_id
+    select * from {{ ref("jobo__career_sites_history") }}
+    where dbt_valid_to is null
 )
 
-select career_site_id
-from current_versions
-where versions > 1 or career_site_id is null
-union all
-select directory.career_site_id
-from directory
-left join current_versions on current_versions.career_site_id = directory.career_site_id
-where current_versions.career_site_id is null
+select
+    sites.career_site_id,
+    count(current_versions.career_site_id) as versions
+from sites
+left join current_versions on current_versions.career_site_id = sites.career_site_id
+group by sites.career_site_id
+having count(current_versions.career_site_id) <> 1
+{%- endif %}

@@ -4,13 +4,15 @@ with
 
 sites as (
     select * from {{ ref("stg_jobo__career_sites") }}
+    where {{ jobo.in_last_build(ref("stg_jobo__career_sites")) }}
 ),
 
-tagged as (
-    select distinct career_site_id from {{ ref("stg_jobo__career_site_industries") }}
+industries as (
+    select * from {{ ref("stg_jobo__career_site_industries") }}
 )
 
-select sites.career_site_id
+select
+    sites.career_site_id
 from sites
-left join tagged on tagged.career_site_id = sites.career_site_id
-where (sites.industries is null) <> (tagged.career_site_id is null)
+left join industries on industries.career_site_id = sites.career_site_id
+where (sites.industries is null) <> (industries.career_site_id is null)

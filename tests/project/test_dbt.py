@@ -22,18 +22,16 @@ from tests.support.pipeline import Pipeline
 from tests.support.repository import REPOSITORY
 from tests.support.warehouses import PACKAGE, Dbt, Duckdb, Postgres, Row, Warehouse
 
-VARIABLES = {"jobo__using_companies": True, "jobo__using_jobs": True}
-BOTH = {**VARIABLES, "jobo__using_managed_jobs": True}
 MARTS = (
     "jobo__directory", "jobo__ats_share", "jobo__ats_share_by_month", "jobo__ats_moves",
-    "jobo__new_sites_by_week", "jobo__funding_rounds", "jobo__technologies", "jobo__people",
+    "jobo__funding_rounds", "jobo__technologies", "jobo__people",
     "jobo__open_jobs", "jobo__job_openings", "jobo__hiring_by_week",
-    "jobo__company_hiring_by_week", "jobo__skills_by_role", "jobo__pay_by_role",
+    "jobo__company_hiring_by_week", "jobo__job_skills", "jobo__skills_by_role", "jobo__pay_by_role",
 )  # fmt: skip
 OTHERS = (
     "jobo__career_sites_history", "jobo__jobs_history", "int_jobo__first_seen", "int_jobo__jobs",
-    "int_jobo__funding_rounds", "stg_jobo__career_site_industries", "stg_jobo__career_sites",
-    "stg_jobo__companies", "stg_jobo__expired_jobs", "stg_jobo__jobs",
+    "int_jobo__funding_rounds", "int_jobo__job_skills", "stg_jobo__career_site_industries",
+    "stg_jobo__career_sites", "stg_jobo__companies", "stg_jobo__expired_jobs", "stg_jobo__jobs",
 )  # fmt: skip
 TRACKED = (
     "name", "website", "summary", "industries", "linkedin_url", "crunchbase_url", "ats",
@@ -72,7 +70,7 @@ World = SimpleNamespace
 @pytest.fixture
 def postgres(postgres_port: int, tmp_path: Path) -> Postgres:
     """A Postgres, with the package as a project of its own."""
-    return Postgres.on(postgres_port, tmp_path, BOTH)
+    return Postgres.on(postgres_port, tmp_path, {})
 
 
 def _changed_world(sandbox: Sandbox, warehouse: Warehouse) -> World:
@@ -170,7 +168,7 @@ def test_models_follow_the_changes(postgres: Postgres) -> None:
 
 
 def test_models_are_the_same_in_duckdb(tmp_path: Path) -> None:
-    variables = {**VARIABLES, "jobo__tracking_since": "2026-01-03"}  # not in the unit tests
+    variables = {"jobo__using_managed_jobs": False, "jobo__tracking_since": "2026-01-03"}
     warehouse = Duckdb.at(tmp_path / "jobo.duckdb", variables)
     with Sandbox(size=60, seed=2, jobs=80) as sandbox:
         alone = next(iter(sandbox.world.rows()))
@@ -207,7 +205,12 @@ def test_every_mart_is_public_and_has_a_primary_key() -> None:
     assert sorted(model["name"] for model in models) == sorted(MARTS)
     for model in models:
         assert model["config"] == {"contract": {"enforced": True}}
-        tests = [test for column in model["columns"] for test in column.get("data_tests", [])]
+        tests = [
+            name
+            for column in model["columns"]
+            for test in column.get("data_tests", [])
+            for name in (test if isinstance(test, dict) else [test])
+        ]
         keys = [test for test in model.get("data_tests", []) if "unique_combination" in test]
         assert keys or "unique" in tests, model["name"]
         not_null = {"constraints": [{"type": "not_null"}]}.items() <= model["columns"][0].items()
@@ -222,23 +225,23 @@ def test_mistakes_get_one_clear_error(postgres: Postgres) -> None:
         "CREATE TABLE broken.jobs (id text, _sdc_extracted_at timestamp);"
         "CREATE TABLE broken.expired_jobs (id text, _sdc_extracted_at timestamp)"
     )
-    variables = {**BOTH, "jobo_schema": "broken"}
-    settings = {**postgres.dbt.settings, "PGTZ": "Europe/Berlin"}
-    dbt = replace(postgres.dbt, settings=settings, variables=variables)
+    dbt = replace(postgres.dbt, variables={"jobo_schema": "broken"})
+    berlin = replace(dbt, settings={**dbt.settings, "PGTZ": "Europe/Berlin"})
     run = dbt.attempt(
-        "build --empty --select staging",
-        "test --select database_is_in_utc",
-        "run-operation check_warehouse --args '{type: redshift}'",
+        "build --empty --select staging", "run-operation check_warehouse --args '{type: redshift}'"
     )
-    assert run.returncode == 3, run.stdout
+    assert run.returncode == 2, run.stdout
     for message in (
         "The table broken.career_sites has no column id. With target-bigquery, set denormalized: ",
         "The table broken.companies has no column _sdc_extracted_at. Set add_record_metadata: true",
-        "There is no table broken.managed_jobs. Select the stream managed_jobs and run the loader",
-        "Got 2 results, configured to fail if != 0",
+        "There is no table broken.managed_jobs, so the models have no rows of the stream managed_",
         "The package jobo does not support redshift. It supports Postgres, DuckDB, Snowflake, and",
     ):
         assert message in " ".join(run.stdout.split())
+    run = berlin.attempt("build --empty --select staging")
+    assert "The time zone of dbt's session is Europe/Berlin, not UTC." in " ".join(
+        run.stdout.split()
+    )
 
 
 def check_directory(build: Build) -> None:
@@ -342,19 +345,14 @@ def check_move(world: World) -> None:
 
 
 def check_new_sites(world: World) -> None:
-    assert world.first.tables["jobo__new_sites_by_week"] == []
     directory = world.second.by_id("jobo__directory")
     seen = {row["career_site_id"]: row for row in world.second.tables["int_jobo__first_seen"]}
     assert {key for key, row in seen.items() if row["first_seen_at"]} == set(world.added)
-    weeks = Counter(monday(directory[key]["read_at"]) for key in world.added)
     assert (
         {key: seen[key]["first_seen_at"] for key in world.added}
         == {key: directory[key]["first_seen_at"] for key in world.added}
         == {key: directory[key]["read_at"] for key in world.added}
     )
-    assert sorted(map(tuple, map(dict.values, world.second.tables["jobo__new_sites_by_week"]))) == [
-        (week, "lever", number) for week, number in sorted(weeks.items())
-    ]
 
 
 def check_funding(build: Build) -> None:
@@ -390,6 +388,7 @@ def check_jobs(build: Build) -> None:
     for key, opening in jobs.items():
         row = build.jobs[key]
         pay, place = row["compensation"] or {}, row["locations"][0]
+        work_model = row["workplace_type"]
         yearly = 2080 if pay.get("period") == "hourly" else 1
         expected = {
             **{name: row[name] for name in ("title", "employment_type", "source", "apply_url")},
@@ -399,6 +398,10 @@ def check_jobs(build: Build) -> None:
             **{name: place[name] for name in ("location", "city", "region", "country")},
             **{f"pay_{name}": pay.get(name) for name in ("min", "max", "currency", "period")},
             "yearly_pay_max": pay.get("max") and pay["max"] * yearly,
+            "locations": "; ".join(each["location"] for each in row["locations"]),
+            "workplace_type": {"Onsite": "On-site"}.get(work_model, work_model),
+            "ats": {"lever_co": "lever"}.get(row["source"], row["source"]),
+            "is_h1b_sponsor": row["is_h1b_sponsor"],
         }
         assert {name: opening[name] for name in expected} == expected
 
@@ -416,12 +419,38 @@ def check_counts_of_jobs(build: Build) -> None:
     } == {key: (opened[key], closed[key]) for key in opened | closed}
 
     open_jobs = build.by_id("jobo__open_jobs", "job_id")
+    check_skills(build, open_jobs)
     this_week = monday(str(datetime.now(UTC)))
     assert {
         row["career_site_id"]: row["open_jobs"]
         for row in build.tables["jobo__company_hiring_by_week"]
         if row["week"] == this_week and row["open_jobs"]
     } == Counter(row["career_site_id"] for row in open_jobs.values())
+
+
+def check_skills(build: Build, open_jobs: Mapping[str, Row]) -> None:
+    asked = {
+        (job, skill["name"].lower(), need)
+        for job in open_jobs
+        for need in ("must_have", "preferred")
+        for skill in build.jobs[job]["qualifications"][need]["skills"]
+    }
+    rows = [row for row in build.tables["jobo__job_skills"] if row["is_open"]]
+    needs = {"is_required": "must_have", "is_preferred": "preferred"}
+    found = {
+        (row["job_id"], row["skill"], needs[name]) for row in rows for name in needs if row[name]
+    }
+    assert found == asked
+    counts = Counter(
+        (open_jobs[job]["normalized_title"], skill, need) for job, skill, need in asked
+    )
+    roles = build.tables["jobo__skills_by_role"]
+    assert {
+        (row["role"], row["skill"], need): row[count]
+        for row in roles
+        for count, need in (("required_by", "must_have"), ("preferred_by", "preferred"))
+        if row[count]
+    } == counts
 
 
 def check_openings(world: World) -> None:
@@ -448,9 +477,9 @@ def check_deleted_rows(world: World) -> None:
 
 
 def check_rebuild(world: World) -> None:
-    """A full build is what the incremental one was, but for weeks that are over."""
+    """A full build is what the incremental one was, but for a column that the loader dropped."""
     for table in (*MARTS, *OTHERS):
-        if table not in {"jobo__company_hiring_by_week", "stg_jobo__companies", "jobo__directory"}:
+        if table not in {"stg_jobo__companies", "jobo__directory"}:
             before, after = (
                 sorted(str({**row, "built_at": None}) for row in build.tables[table])
                 for build in (world.second, world.rebuilt)

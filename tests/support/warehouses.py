@@ -116,9 +116,12 @@ class Postgres(Warehouse):
     """The Postgres on a port, with the package as a project of its own."""
 
     @classmethod
-    def on(cls, port: int, folder: Path, variables: Mapping[str, object]) -> Postgres:
-        url = f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres"
+    def on(
+        cls, port: int, folder: Path, variables: Mapping[str, object], database: str = "postgres"
+    ) -> Postgres:
+        url = f"postgresql+psycopg://postgres@127.0.0.1:{port}/{database}"
         settings = {"DBT_POSTGRES_HOST": "127.0.0.1", "DBT_POSTGRES_PORT": str(port)}
+        settings["DBT_POSTGRES_DBNAME"] = database
         dbt = Dbt("dbt-postgres", folder, settings, variables)
         return cls("target-postgres", {"sqlalchemy_url": url}, dbt)
 
@@ -127,6 +130,17 @@ class Postgres(Warehouse):
         """The libpq URL."""
         url: str = self.destination["sqlalchemy_url"]
         return url.replace("+psycopg", "")
+
+    @property
+    def database(self) -> str:
+        """The database's name."""
+        return self.dbt.settings["DBT_POSTGRES_DBNAME"]
+
+    def execute_alone(self, *statements: str) -> None:
+        """Execute statements that no transaction can hold."""
+        with psycopg.connect(self.url, autocommit=True) as database:
+            for statement in statements:
+                database.execute(statement.encode())
 
     def _query(self, statement: str, tables: Collection[str]) -> dict[str, list[Row]]:
         with psycopg.connect(self.url, row_factory=dict_row) as database:

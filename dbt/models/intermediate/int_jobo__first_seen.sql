@@ -1,3 +1,5 @@
+{{ config(enabled=var("jobo__using_career_sites")) }}
+
 -- How long the sites of the first build had existed is unknown: theirs is null.
 with
 

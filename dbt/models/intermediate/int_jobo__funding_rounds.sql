@@ -2,6 +2,7 @@
     enabled=var("jobo__using_companies"),
     materialized="incremental",
     on_schema_change="fail",
+    indexes=jobo.indexes(["career_site_id"], unique=false),
     pre_hook="{{ jobo.delete_outdated(ref('stg_jobo__companies'), 'career_site_id', ref('int_jobo__site_changes')) }}",
 ) }}
 

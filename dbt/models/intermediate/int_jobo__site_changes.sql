@@ -1,5 +1,3 @@
 {{ config(materialized="incremental", on_schema_change="fail", unique_key="model") }}
 
-{{ jobo.changes_of(
-    ["stg_jobo__career_sites"] + (["stg_jobo__companies"] if var("jobo__using_companies") else [])
-) }}
+{{ jobo.changes_of(["stg_jobo__career_sites", "stg_jobo__companies"]) }}

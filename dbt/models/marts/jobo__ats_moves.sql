@@ -1,3 +1,5 @@
+{{ config(enabled=var("jobo__using_career_sites")) }}
+
 with
 
 history as (

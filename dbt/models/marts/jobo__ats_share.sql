@@ -1,8 +1,4 @@
-{{ config(
-    materialized="incremental",
-    on_schema_change="fail",
-    pre_hook="{{ jobo.delete_all_if_news(ref('int_jobo__site_changes')) }}",
-) }}
+{{ config(enabled=var("jobo__using_career_sites")) }}
 
 with
 
@@ -16,12 +12,10 @@ industries as (
 
 tagged as (
     select '(all)' as industry, ats from sites
-    where {{ jobo.is_empty() }}
     union all
     select industries.industry, sites.ats
     from sites
     inner join industries on industries.career_site_id = sites.career_site_id
-    where {{ jobo.is_empty() }}
 ),
 
 counted as (
@@ -45,6 +39,5 @@ select
     ats,
     cast(sites as {{ dbt.type_int() }}) as sites,
     cast(of_sites as {{ dbt.type_int() }}) as of_sites,
-    cast(round(100.0 * sites / of_sites, 2) as {{ jobo.type_number() }}) as percent,
-    {{ jobo.now() }} as built_at
+    cast(round(100.0 * sites / of_sites, 2) as {{ jobo.type_number() }}) as percent
 from totaled

@@ -1,8 +1,4 @@
-{{ config(
-    materialized="incremental",
-    on_schema_change="fail",
-    pre_hook="{{ jobo.delete_all_if_news(ref('int_jobo__site_changes'), or_if=jobo.no_month_yet()) }}",
-) }}
+{{ config(enabled=var("jobo__using_career_sites")) }}
 
 with
 
@@ -18,7 +14,6 @@ grouped as (
         {{ jobo.first_of_month("dbt_valid_to") }} as next_month,
         count(*) as sites
     from versions
-    where {{ jobo.is_empty() }}
     group by 1, 2, 3
 ),
 
@@ -51,6 +46,5 @@ select
     ats,
     cast(sites as {{ dbt.type_int() }}) as sites,
     cast(of_sites as {{ dbt.type_int() }}) as of_sites,
-    cast(round(100.0 * sites / of_sites, 2) as {{ jobo.type_number() }}) as percent,
-    {{ jobo.now() }} as built_at
+    cast(round(100.0 * sites / of_sites, 2) as {{ jobo.type_number() }}) as percent
 from totaled

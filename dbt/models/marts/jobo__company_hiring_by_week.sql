@@ -1,70 +1,79 @@
-{{ config(
-    enabled=jobo.uses_jobs(),
-    materialized="incremental",
-    on_schema_change="fail",
-    pre_hook="{{ jobo.delete_changed_weeks(ref('jobo__job_openings')) }}",
-) }}
+{{ config(enabled=jobo.uses_jobs()) }}
 
--- Weeks that are over do not change: a build adds those since the last one, and builds the last two
--- again for companies with an opening that changed.
 with
 
 openings as (
     select * from {{ ref("jobo__job_openings") }}
+    where career_site_id is not null and opened_at is not null
 ),
 
-{% if is_incremental() -%}
-changed_companies as (
-    select distinct career_site_id
-    from {{ ref("jobo__job_openings") }}
-    where {{ jobo.is_new("built_at") }}
-),
-
-{% endif -%}
 weeks as (
+    {{ jobo.recent_weeks(var("jobo__weeks")) }}
+),
+
+first_week as (
+    select min(week) as week from weeks
+),
+
+-- What was open before the first week counts in it.
+changes as (
     select
+        openings.career_site_id,
+        greatest({{ jobo.monday("openings.opened_at") }}, first_week.week) as week,
+        case when openings.opened_at >= first_week.week then 1 else 0 end as opened,
+        0 as closed,
+        1 as open_jobs
+    from openings
+    cross join first_week
+    where openings.is_open or greatest(openings.closed_at, openings.opened_at) >= first_week.week and openings.closed_at is not null
+    union all
+    select
+        openings.career_site_id,
+        {{ jobo.monday("greatest(openings.closed_at, openings.opened_at)") }} as week,
+        0 as opened,
+        1 as closed,
+        -1 as open_jobs
+    from openings
+    cross join first_week
+    where greatest(openings.closed_at, openings.opened_at) >= first_week.week and openings.closed_at is not null
+),
+
+changed as (
+    select
+        career_site_id,
         week,
-        cast({{ dbt.dateadd("day", 7, "week") }} as date) as next_week
-    from ({{ jobo.recent_weeks(var("jobo__weeks")) }}) as recent
-    {%- if is_incremental() %}
-    where
-        coalesce(week >= {{ jobo.week_before_last() }}, true)
-        and (
-            coalesce(week > (select max(week) from {{ this }}), true)
-            or exists (select 1 from changed_companies)
-        )
-    {%- endif %}
+        sum(opened) as opened,
+        sum(closed) as closed,
+        sum(open_jobs) as open_jobs
+    from changes
+    group by 1, 2
+),
+
+companies as (
+    select distinct career_site_id from changed
+),
+
+running as (
+    select
+        companies.career_site_id,
+        weeks.week,
+        coalesce(changed.opened, 0) as opened,
+        coalesce(changed.closed, 0) as closed,
+        sum(coalesce(changed.open_jobs, 0)) over (
+            partition by companies.career_site_id
+            order by weeks.week
+            rows between unbounded preceding and current row
+        ) as open_jobs
+    from companies
+    cross join weeks
+    left join changed on changed.career_site_id = companies.career_site_id and changed.week = weeks.week
 )
 
 select
-    openings.career_site_id,
-    weeks.week,
-    cast(sum(case when openings.opened_at >= weeks.week then 1 else 0 end) as {{ dbt.type_int() }}) as opened,
-    cast(sum(case when openings.closed_at < weeks.next_week then 1 else 0 end) as {{ dbt.type_int() }}) as closed,
-    cast(sum(case when openings.closed_at < weeks.next_week then 0 else 1 end) as {{ dbt.type_int() }}) as open_jobs,
-    {{ jobo.now() }} as built_at
-from openings
-inner join weeks
-    on openings.opened_at < weeks.next_week
-    and (openings.closed_at >= weeks.week or openings.is_open)
-{%- if is_incremental() %}
-left join changed_companies on changed_companies.career_site_id = openings.career_site_id
-{%- endif %}
-where
-    openings.career_site_id is not null
-    and exists (select 1 from weeks)
-    {%- if is_incremental() %}
-    and (
-        changed_companies.career_site_id is not null
-        or weeks.week > (select max(week) from {{ this }})
-    )
-    and not exists (
-        select 1
-        from {{ this }} as known
-        where
-            known.career_site_id = openings.career_site_id
-            and known.week = weeks.week
-            and known.week >= (select min(weeks.week) from weeks)
-    )
-    {%- endif %}
-group by 1, 2
+    career_site_id,
+    week,
+    cast(opened as {{ dbt.type_int() }}) as opened,
+    cast(closed as {{ dbt.type_int() }}) as closed,
+    cast(open_jobs as {{ dbt.type_int() }}) as open_jobs
+from running
+where opened > 0 or closed > 0 or open_jobs > 0

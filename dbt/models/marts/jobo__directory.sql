@@ -1,8 +1,9 @@
 {{ config(
+    enabled=var("jobo__using_career_sites"),
     materialized="incremental",
     on_schema_change="fail",
     unique_key="career_site_id",
-    indexes=jobo.indexes("career_site_id"),
+    indexes=jobo.indexes(["career_site_id"]),
     pre_hook="{{ jobo.delete_missing(ref('stg_jobo__career_sites'), 'career_site_id', ref('int_jobo__site_changes')) }}",
 ) }}
 {% set profile_columns = [
@@ -20,34 +21,11 @@ first_seen as (
     select * from {{ ref("int_jobo__first_seen") }}
 ),
 
-{% if var("jobo__using_companies") -%}
-companies as (
-    select * from {{ ref("stg_jobo__companies") }}
-),
-
-{% endif -%}
 profiles as (
-    {% if var("jobo__using_companies") -%}
     select
         *,
         technology_list as technologies
-    from companies
-    {%- else -%}
-    select
-        cast(null as {{ dbt.type_string() }}) as career_site_id,
-        cast(null as {{ dbt.type_string() }}) as country_code,
-        cast(null as {{ dbt.type_string() }}) as headquarters_location,
-        cast(null as {{ dbt.type_string() }}) as company_size,
-        cast(null as {{ dbt.type_int() }}) as employees_from,
-        cast(null as {{ dbt.type_int() }}) as founded,
-        cast(null as {{ dbt.type_string() }}) as company_type,
-        cast(null as {{ dbt.type_boolean() }}) as is_agency,
-        cast(null as {{ dbt.type_string() }}) as operating_status,
-        cast(null as {{ dbt.type_string() }}) as funding_stage,
-        cast(null as {{ dbt.type_bigint() }}) as total_funding_usd,
-        cast(null as {{ dbt.type_string() }}) as technologies,
-        cast(null as {{ dbt.type_timestamp() }}) as built_at
-    {%- endif %}
+    from {{ ref("stg_jobo__companies") }}
 )
 
 select

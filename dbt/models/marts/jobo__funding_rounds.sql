@@ -1,9 +1,4 @@
-{{ config(
-    enabled=var("jobo__using_companies"),
-    materialized="incremental",
-    on_schema_change="fail",
-    pre_hook="{{ jobo.delete_all_if_news(ref('int_jobo__site_changes')) }}",
-) }}
+{{ config(enabled=var("jobo__using_companies")) }}
 
 with
 
@@ -11,23 +6,21 @@ rounds as (
     select * from {{ ref("int_jobo__funding_rounds") }}
 ),
 
-directory as (
-    select * from {{ ref("jobo__directory") }}
+sites as (
+    select * from {{ ref("stg_jobo__career_sites") }}
 )
 
 select
     rounds.career_site_id,
     -- Those of the profile, if the company has no row in career_sites.
-    coalesce(directory.name, rounds.name) as name,
-    coalesce(directory.domain, rounds.domain) as domain,
-    directory.ats,
+    coalesce(sites.name, rounds.name) as name,
+    coalesce(sites.domain, rounds.domain) as domain,
+    sites.ats,
     rounds.investment_type,
     rounds.announced_on,
     rounds.raised_amount,
     rounds.raised_usd,
     rounds.lead_investor,
-    rounds.investor_count,
-    {{ jobo.now() }} as built_at
+    rounds.investor_count
 from rounds
-left join directory on directory.career_site_id = rounds.career_site_id
-where {{ jobo.is_empty() }}
+left join sites on sites.career_site_id = rounds.career_site_id

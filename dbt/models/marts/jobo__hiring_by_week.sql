@@ -1,9 +1,4 @@
-{{ config(
-    enabled=jobo.uses_jobs(),
-    materialized="incremental",
-    on_schema_change="fail",
-    pre_hook="{{ jobo.delete_all_if_news(ref('int_jobo__job_changes')) }}",
-) }}
+{{ config(enabled=jobo.uses_jobs()) }}
 
 with
 
@@ -15,25 +10,27 @@ events as (
     select
         {{ jobo.monday("opened_at") }} as week,
         source,
+        ats,
         1 as opened,
         0 as closed
     from openings
-    where opened_at is not null and {{ jobo.is_empty() }}
+    where opened_at is not null
     union all
     select
         {{ jobo.monday("closed_at") }} as week,
         source,
+        ats,
         0 as opened,
         1 as closed
     from openings
-    where closed_at is not null and {{ jobo.is_empty() }}
+    where closed_at is not null
 )
 
 select
     week,
     coalesce(source, 'unknown') as source,
+    coalesce(ats, 'unknown') as ats,
     cast(sum(opened) as {{ dbt.type_int() }}) as opened,
-    cast(sum(closed) as {{ dbt.type_int() }}) as closed,
-    {{ jobo.now() }} as built_at
+    cast(sum(closed) as {{ dbt.type_int() }}) as closed
 from events
-group by 1, 2
+group by 1, 2, 3

@@ -3,7 +3,7 @@
     materialized="incremental",
     on_schema_change="fail",
     unique_key="opening_id",
-    indexes=jobo.indexes("opening_id"),
+    indexes=jobo.indexes(["opening_id"]),
 ) }}
 
 with
@@ -14,10 +14,6 @@ history as (
 
 jobs as (
     select * from {{ ref("stg_jobo__jobs") }}
-),
-
-expired_jobs as (
-    select * from {{ ref("stg_jobo__expired_jobs") }}
 ),
 
 -- Each CTE is read once: Postgres writes one that is read twice to disk.
@@ -38,12 +34,7 @@ openings as (
     select
         history.dbt_scd_id as opening_id,
         before.job_id is not null as is_return,
-        -- If the job was deleted from the loader's table, only a report says when it closed.
-        coalesce(
-            history.closed_at,
-            after.closed_at,
-            case when jobs.job_id is null then expired_jobs.reported_at end
-        ) as closed_at,
+        coalesce(history.closed_at, after.closed_at) as closed_at,
         history.is_open and history.dbt_valid_to is null and jobs.job_id is not null as is_open
     from history
     left join former_versions as before
@@ -51,7 +42,6 @@ openings as (
     left join closed_versions as after
         on after.job_id = history.job_id and after.dbt_valid_from = history.dbt_valid_to
     left join jobs on jobs.job_id = history.job_id
-    left join expired_jobs on expired_jobs.job_id = history.job_id
     where
         (history.is_open or before.job_id is null)
         and {{ jobo.has_news(ref("int_jobo__job_changes")) }}
@@ -125,6 +115,7 @@ select
     location,
     country,
     source,
+    {{ jobo.ats_of("source") }} as ats,
     opened_at,
     closed_at,
     is_open,

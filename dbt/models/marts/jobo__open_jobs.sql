@@ -1,4 +1,4 @@
-{{ config(enabled=jobo.uses_jobs(), materialized="view") }}
+{{ config(enabled=jobo.uses_jobs()) }}
 
 with
 
@@ -17,6 +17,7 @@ select
     city,
     region,
     country,
+    locations,
     pay_min,
     pay_max,
     pay_currency,
@@ -27,9 +28,12 @@ select
     workplace_type,
     experience_level,
     source,
+    ats,
     listing_url,
     apply_url,
+    is_h1b_sponsor,
     date_posted,
+    valid_through,
     created_at,
     updated_at,
     read_at

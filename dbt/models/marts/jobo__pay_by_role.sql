@@ -1,9 +1,4 @@
-{{ config(
-    enabled=jobo.uses_jobs(),
-    materialized="incremental",
-    on_schema_change="fail",
-    pre_hook="{{ jobo.delete_all_if_news(ref('int_jobo__job_changes')) }}",
-) }}
+{{ config(enabled=jobo.uses_jobs()) }}
 
 with
 
@@ -20,7 +15,6 @@ paid as (
             coalesce(yearly_pay_min, yearly_pay_max) + coalesce(yearly_pay_max, yearly_pay_min)
         ) / 2 as yearly_pay
     from open_jobs
-    where {{ jobo.is_empty() }}
 )
 
 select
@@ -30,8 +24,7 @@ select
     cast(count(*) as {{ dbt.type_int() }}) as jobs,
     {{ jobo.percentile("yearly_pay", 0.25) }} as lower_quartile,
     {{ jobo.percentile("yearly_pay", 0.5) }} as median,
-    {{ jobo.percentile("yearly_pay", 0.75) }} as upper_quartile,
-    {{ jobo.now() }} as built_at
+    {{ jobo.percentile("yearly_pay", 0.75) }} as upper_quartile
 from paid
-where yearly_pay > 0 and role is not null and country is not null and currency is not null
+where yearly_pay is not null and role is not null and country is not null and currency is not null
 group by 1, 2, 3

@@ -2,6 +2,7 @@
     enabled=var("jobo__using_companies"),
     materialized="incremental",
     on_schema_change="fail",
+    indexes=jobo.indexes(["career_site_id"], unique=false),
     pre_hook="{{ jobo.delete_outdated(ref('stg_jobo__companies'), 'career_site_id', ref('int_jobo__site_changes')) }}",
 ) }}
 
@@ -19,14 +20,16 @@ changed as (
         and {{ jobo.is_changed("career_site_id", "companies.career_site_id", "companies.loaded_at") }}
 ),
 
+-- Jobo may list a leader twice. It gives no name of a hire, so two hires of a day are two.
 people as (
-    select
+    select distinct
         career_site_id,
         'leader' as kind,
         {{ jobo.json_text("item.value", ["name"]) }} as name,
         {{ jobo.json_text("item.value", ["title"]) }} as title,
         {{ jobo.json_text("item.value", ["linkedin_url"]) }} as linkedin_url,
         cast(null as date) as hired_on,
+        cast(null as {{ dbt.type_int() }}) as hire_of_day,
         loaded_at
     from changed
     {{ jobo.join_items("leadership") }}
@@ -37,13 +40,20 @@ people as (
         cast(null as {{ dbt.type_string() }}) as name,
         cast(null as {{ dbt.type_string() }}) as title,
         cast(null as {{ dbt.type_string() }}) as linkedin_url,
-        {{ jobo.day(jobo.json_text("item.value", ["date"])) }} as hired_on,
+        hired_on,
+        cast(row_number() over (partition by career_site_id, hired_on order by hired_on) as {{ dbt.type_int() }}) as hire_of_day,
         loaded_at
-    from changed
-    {{ jobo.join_items("leadership_hires") }}
+    from (
+        select
+            career_site_id,
+            {{ jobo.day(jobo.json_text("item.value", ["date"])) }} as hired_on,
+            loaded_at
+        from changed
+        {{ jobo.join_items("leadership_hires") }}
+    ) as hires
 )
 
-select distinct -- Jobo may list a person twice
+select
     *,
     {{ jobo.now() }} as built_at
 from people

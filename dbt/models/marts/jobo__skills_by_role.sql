@@ -1,59 +1,24 @@
-{{ config(
-    enabled=jobo.uses_jobs(),
-    materialized="incremental",
-    on_schema_change="fail",
-    pre_hook="{{ jobo.delete_all_if_news(ref('int_jobo__job_changes')) }}",
-) }}
+{{ config(enabled=jobo.uses_jobs()) }}
 
 with
 
-jobs as (
-    select * from {{ ref("int_jobo__jobs") }}
+job_skills as (
+    select * from {{ ref("jobo__job_skills") }}
 ),
 
 open_jobs as (
     select * from {{ ref("jobo__open_jobs") }}
 ),
 
-demands as (
-    select 'required' as demand
-    union all
-    select 'preferred' as demand
-),
-
--- Each CTE is read once: Postgres writes one that is read twice to disk.
-wanted as (
-    select
-        jobs.normalized_title as role,
-        demands.demand,
-        case when demands.demand = 'required' then jobs.required_skills else jobs.preferred_skills end as skills
-    from jobs
-    cross join demands
-    where jobs.is_open and jobs.normalized_title is not null and {{ jobo.is_empty() }}
-),
-
--- As the postings spell them.
-spelled as (
-    select
-        role,
-        demand,
-        {{ jobo.json_text("item.value", ["name"]) }} as name,
-        {{ jobo.json_text("item.value", ["type"]) }} as type,
-        count(*) as mentions
-    from wanted
-    {{ jobo.join_items("skills") }}
-    group by 1, 2, 3, 4
-),
-
 skills as (
     select
         role,
-        lower(trim(name)) as skill,
-        max(lower(type)) as skill_type,
-        sum(case when demand = 'required' then mentions else 0 end) as required_by,
-        sum(case when demand = 'preferred' then mentions else 0 end) as preferred_by
-    from spelled
-    where name is not null
+        skill,
+        max(skill_type) as skill_type,
+        sum(case when is_required then 1 else 0 end) as required_by,
+        sum(case when is_preferred then 1 else 0 end) as preferred_by
+    from job_skills
+    where is_open and role is not null
     group by 1, 2
 ),
 
@@ -62,7 +27,6 @@ roles as (
         normalized_title as role,
         count(*) as jobs
     from open_jobs
-    where {{ jobo.is_empty() }}
     group by 1
 )
 
@@ -72,7 +36,6 @@ select
     skills.skill_type,
     cast(roles.jobs as {{ dbt.type_int() }}) as jobs,
     cast(skills.required_by as {{ dbt.type_int() }}) as required_by,
-    cast(skills.preferred_by as {{ dbt.type_int() }}) as preferred_by,
-    {{ jobo.now() }} as built_at
+    cast(skills.preferred_by as {{ dbt.type_int() }}) as preferred_by
 from skills
 inner join roles on roles.role = skills.role

@@ -2,6 +2,7 @@
     enabled=var("jobo__using_companies"),
     materialized="incremental",
     on_schema_change="fail",
+    indexes=jobo.indexes(["career_site_id", "technology"]),
     pre_hook="{{ jobo.delete_outdated(ref('stg_jobo__companies'), 'career_site_id', ref('int_jobo__site_changes')) }}",
 ) }}
 
@@ -23,7 +24,7 @@ named as (
     select
         career_site_id,
         loaded_at,
-        {{ jobo.json_text("item.value") }} as technology,
+        {{ jobo.normalized(jobo.json_text("item.value")) }} as technology,
         cast(null as {{ dbt.type_string() }}) as categories
     from changed
     {{ jobo.join_items("technology_names") }}
@@ -31,7 +32,7 @@ named as (
     select
         career_site_id,
         loaded_at,
-        {{ jobo.json_text("item.value", ["name"]) }} as technology,
+        {{ jobo.normalized(jobo.json_text("item.value", ["name"])) }} as technology,
         {{ jobo.sorted_text(jobo.json_value("item.value", ["categories"])) }} as categories
     from changed
     {{ jobo.join_items("tech_stack") }}
@@ -39,7 +40,7 @@ named as (
     select
         career_site_id,
         loaded_at,
-        {{ jobo.json_text("item.value", ["name"]) }} as technology,
+        {{ jobo.normalized(jobo.json_text("item.value", ["name"])) }} as technology,
         cast(null as {{ dbt.type_string() }}) as categories
     from changed
     {{ jobo.join_items("software_used") }}

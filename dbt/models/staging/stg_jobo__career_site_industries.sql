@@ -1,5 +1,6 @@
 {{ config(
     materialized="incremental",
+    indexes=jobo.indexes(["career_site_id", "industry"]),
     pre_hook="{{ jobo.delete_outdated(ref('stg_jobo__career_sites'), 'career_site_id') }}",
 ) }}
 
@@ -18,7 +19,8 @@ changed as (
 select distinct
     id as career_site_id,
     {{ jobo.json_text("item.value") }} as industry,
-    _sdc_batched_at as loaded_at
+    _sdc_batched_at as loaded_at,
+    {{ jobo.now() }} as built_at
 from changed
 {{ jobo.join_items("industries") }}
 where {{ jobo.json_text("item.value") }} is not null

@@ -1,8 +1,7 @@
 {{ config(
-    enabled=var("jobo__using_companies"),
     materialized="incremental",
     unique_key="career_site_id",
-    indexes=jobo.indexes("career_site_id"),
+    indexes=jobo.indexes(["career_site_id"]),
     post_hook="{{ jobo.delete_unloaded('career_site_id', ['companies']) }}",
 ) }}
 

@@ -1,8 +1,7 @@
 {{ config(
-    enabled=jobo.uses_jobs(),
     materialized="incremental",
     unique_key="job_id",
-    indexes=jobo.indexes("job_id"),
+    indexes=jobo.indexes(["job_id"]),
     post_hook="{{ jobo.delete_unloaded('job_id', ['expired_jobs']) }}",
 ) }}
 

@@ -1,34 +1,34 @@
 {{ config(
-    enabled=jobo.uses_jobs(),
     materialized="incremental",
     unique_key="job_id",
-    indexes=jobo.indexes("job_id"),
-    post_hook="{{ jobo.delete_unloaded('job_id', jobo.job_streams()) }}",
+    indexes=jobo.indexes(["job_id"]),
+    post_hook="{{ jobo.delete_unloaded('job_id', ['managed_jobs', 'jobs']) }}",
 ) }}
-{%- set streams = jobo.job_streams() %}
 
 with
 
-{% for stream in streams -%}
-{{ stream }} as (
-    {{ jobo.loaded_rows(stream, key="job_id") }}
+managed_jobs as (
+    {{ jobo.loaded_rows("managed_jobs", key="job_id") }}
 ),
 
-{% endfor -%}
+jobs as (
+    {{ jobo.loaded_rows("jobs", key="job_id") }}
+),
+
 -- A job that is in both streams is the one of managed_jobs.
 loaded as (
-    {%- for stream in streams %}
-    {{ "union all" if not loop.first }}
-    select *, '{{ stream }}' as stream
-    from {{ stream }}
-    {%- if not loop.first %}
+    select *, 'managed_jobs' as stream
+    from managed_jobs
+    union all
+    select *, 'jobs' as stream
+    from jobs
+    {%- if jobo.is_loaded("managed_jobs") %}
     where not exists (
         select 1
         from (select * from {{ source("jobo", "managed_jobs") }}) as managed
         where jobs.id = cast(managed.id as {{ dbt.type_string() }})
     )
     {%- endif %}
-    {%- endfor %}
 )
 
 -- Without the description, which is several kB per row: join the source by its id to get it.
@@ -46,6 +46,7 @@ select
     {{ jobo.json_text("locations", [0, "city"]) }} as city,
     {{ jobo.json_text("locations", [0, "region"]) }} as region,
     {{ jobo.json_text("locations", [0, "country"]) }} as country,
+    {{ jobo.joined_members("locations", "location") }} as locations,
     cast({{ jobo.json_text("compensation", ["min"]) }} as {{ jobo.type_number() }}) as pay_min,
     cast({{ jobo.json_text("compensation", ["max"]) }} as {{ jobo.type_number() }}) as pay_max,
     {{ jobo.json_text("compensation", ["currency"]) }} as pay_currency,

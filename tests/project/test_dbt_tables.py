@@ -1,0 +1,245 @@
+"""The dbt package over tables that no run of the tap fills: odd, missing, and changed at random."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from tests.project.test_dbt import MARTS, OTHERS
+from tests.support.tables import STREAMS, World, create, upsert
+from tests.support.warehouses import Duckdb, Postgres, Row, Warehouse
+
+BUILD = "build --exclude resource_type:unit_test"
+TABLES = tuple(dict.fromkeys((*MARTS, *OTHERS)))
+OF_THE_CLOCK = {
+    "built_at", "changed_at", "last_built_at", "dbt_valid_from", "dbt_valid_to", "dbt_updated_at",
+    "dbt_scd_id", "opening_id", "month",
+}  # fmt: skip
+"""What differs from one warehouse to another."""
+
+
+@pytest.fixture
+def postgres(postgres_port: int, tmp_path: Path, request: pytest.FixtureRequest) -> Postgres:
+    """A database of the test's own."""
+    name = request.node.name.partition("[")[0].removeprefix("test_")[:50]
+    server = Postgres.on(postgres_port, tmp_path, {})
+    server.execute_alone(f"DROP DATABASE IF EXISTS {name}", f"CREATE DATABASE {name}")
+    return Postgres.on(postgres_port, tmp_path, {}, name)
+
+
+def test_an_incremental_build_is_a_full_one(postgres: Postgres, tmp_path: Path) -> None:
+    """After random changes, with Postgres and DuckDB in agreement."""
+    warehouses: dict[str, Warehouse] = {
+        "public": postgres, "main": Duckdb.at(tmp_path / "jobo.duckdb", {}),
+    }  # fmt: skip
+    results = []
+    for schema, warehouse in warehouses.items():
+        create(warehouse, STREAMS, schema)
+        world = World(Random(1))
+        for _ in range(3):
+            warehouse.execute(world.step(schema, 12))
+            warehouse.dbt(BUILD)
+        incremental = _tables(warehouse, {"built_at"})
+        warehouse.dbt(f"{BUILD} --full-refresh")
+        for table, rows in _tables(warehouse, {"built_at"}).items():
+            assert incremental[table] == rows, table
+        results.append(_tables(warehouse, OF_THE_CLOCK))
+    for table in TABLES:
+        assert results[0][table] == results[1][table], table
+
+
+def _tables(warehouse: Warehouse, without: set[str]) -> Mapping[str, list[str]]:
+    tables = warehouse.tables(TABLES)
+    return {
+        name: sorted(
+            json.dumps({key: _plain(row[key]) for key in sorted(row.keys() - without)})
+            for row in rows
+        )
+        for name, rows in tables.items()
+    }
+
+
+def _plain(value: Any) -> Any:
+    """The same for both warehouses: JSON as such, and numbers as floats."""
+    if isinstance(value, str) and value[:1] in {"[", "{"}:
+        value = json.loads(value)
+    if isinstance(value, (dict, list)):
+        return json.dumps(value, sort_keys=True)
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+JOB = {
+    "title": "Cook", "normalized_title": "cook", "company": {"id": "acme", "name": "Acme"},
+    "locations": [{"location": "Rome", "country": "Italy"}, {"location": "Oslo"}],
+    "qualifications": {"must_have": {"skills": [{"name": "Baking", "type": "hard"}]}},
+    "created_at": "2026-01-01 06:00:00", "updated_at": "2026-01-01 06:00:00",
+}  # fmt: skip
+SITE = {"id": "acme", "name": "Acme", "industries": ["food"], "ats": "lever"}
+PROFILE = {
+    "id": "acme", "name": "Acme", "technology_list": ["Kafka"], "tech_stack": [{"name": "React"}],
+    "leadership": [{"name": "Ada"}],
+}  # fmt: skip
+
+
+def _at(day: int, **row: Any) -> Row:
+    stored = f"2026-01-{day:02} 07:00:00"
+    return {"_sdc_extracted_at": stored, "_sdc_batched_at": stored, **row}
+
+
+def _fill(warehouse: Warehouse, schema: str, streams: tuple[str, ...]) -> None:
+    rows = {
+        "career_sites": [_at(2, **SITE)],
+        "companies": [_at(2, **PROFILE)],
+        "jobs": [_at(2, id="open", **JOB), _at(2, id="gone", **JOB)],
+        "expired_jobs": [_at(3, id="gone", reported_at="2026-01-03 06:00:00")],
+    }
+    for stream in streams:
+        if stream in rows:
+            warehouse.execute(upsert(schema, stream, rows[stream]))
+
+
+@pytest.mark.parametrize("streams", [("jobs", "expired_jobs"), ("jobs",), ("companies",)])
+def test_only_some_streams_are_loaded(tmp_path: Path, streams: tuple[str, ...]) -> None:
+    warehouse = Duckdb.at(tmp_path / "jobo.duckdb", {})
+    create(warehouse, streams, "main")
+    _fill(warehouse, "main", streams)
+    output = " ".join(warehouse.dbt(BUILD).stdout.split())
+    assert "WARN=0 ERROR=0 SKIP=0" in output
+    for stream in STREAMS:
+        missing = f"There is no table main.{stream}, so the models have no rows"
+        assert (missing in output) is (stream not in streams)
+    tables = warehouse.tables(TABLES)
+    assert tables["jobo__directory"] == []
+    assert len(tables["jobo__people"]) == ("companies" in streams)
+    open_jobs = {row["job_id"] for row in tables["jobo__open_jobs"]}
+    opened = {"open"} if "expired_jobs" in streams else {"open", "gone"}
+    assert open_jobs == (opened if "jobs" in streams else set())
+    quiet = {f"jobo__using_{stream}": False for stream in STREAMS if stream not in streams}
+    run = replace(warehouse.dbt, variables=quiet)(BUILD)
+    assert "WARN=0 ERROR=0 SKIP=0" in run.stdout
+    assert "There is no table" not in run.stdout
+
+
+def test_each_tag_builds_alone(postgres: Postgres) -> None:
+    create(postgres, STREAMS, "public")
+    _fill(postgres, "public", STREAMS)
+    built = set()
+    for tag in ("jobo_core", "jobo_people", "jobo_market"):
+        settings = {**postgres.dbt.settings, "DBT_POSTGRES_SCHEMA": tag}
+        run = replace(postgres.dbt, settings=settings)(f"{BUILD} --select tag:{tag}")
+        assert "WARN=0 ERROR=0 SKIP=0" in run.stdout
+        built |= set(re.findall(rf"OK created .* {tag}\.(jobo__\w+)", run.stdout))
+    assert built == set(MARTS)
+
+
+def test_a_warning_names_the_schema_that_has_the_table(postgres: Postgres) -> None:
+    postgres.execute("CREATE SCHEMA melty")
+    create(postgres, STREAMS, "melty")
+    _fill(postgres, "melty", STREAMS)
+    output = " ".join(postgres.dbt(BUILD).stdout.split())
+    for stream in STREAMS:
+        assert (
+            f"no rows of the stream {stream}. The variable jobo_schema is public, but the table is "
+            "in melty. Set jobo_schema,"
+        ) in output
+    run = replace(postgres.dbt, variables={"jobo_schema": "melty"})(BUILD)
+    assert "There is no table" not in run.stdout
+    assert {row["job_id"] for row in postgres.tables(["jobo__open_jobs"])["jobo__open_jobs"]} == {
+        "open"
+    }
+
+
+def test_a_job_that_expired_and_was_deleted_before_a_build_can_return(postgres: Postgres) -> None:
+    create(postgres, STREAMS, "public")
+    _fill(postgres, "public", ("jobs",))
+    postgres.dbt(BUILD)
+    _fill(postgres, "public", ("expired_jobs",))
+    postgres.execute("DELETE FROM jobs WHERE id = 'gone'")
+    postgres.dbt(BUILD)
+    closed = _openings(postgres, "gone")
+    postgres.execute(upsert("public", "jobs", [_at(9, id="gone", **JOB)]))
+    postgres.dbt(BUILD)
+    first, second = _openings(postgres, "gone")
+    assert [first] == closed
+    assert (first["closed_at"], first["is_open"]) == ("2026-01-03 06:00:00", False)
+    assert (second["opened_at"], second["is_open"]) == ("2026-01-09 07:00:00", True)
+    assert second["is_posted_again"]
+    weeks = postgres.tables(["jobo__hiring_by_week"])["jobo__hiring_by_week"]
+    assert sum(row["closed"] for row in weeks) == 1
+
+
+def _openings(warehouse: Warehouse, job: str) -> list[Row]:
+    rows = warehouse.tables(["jobo__job_openings"])["jobo__job_openings"]
+    return sorted((row for row in rows if row["job_id"] == job), key=lambda row: row["opened_at"])
+
+
+@pytest.mark.parametrize("kind", ["text", "items"])
+def test_json_that_is_stored_as_text_is_read(postgres: Postgres, tmp_path: Path, kind: str) -> None:
+    """As text, or as JSON whose items are text."""
+    duckdb = Duckdb.at(tmp_path / "jobo.duckdb", {})
+    for warehouse, schema in ((postgres, "public"), (duckdb, "main")):
+        create(warehouse, STREAMS, schema, **({"json": "text"} if kind == "text" else {}))
+        rows: dict[str, Row] = {
+            "career_sites": SITE, "companies": PROFILE, "jobs": {"id": "open", **JOB},
+        }  # fmt: skip
+        stored = _as_items if kind == "items" else lambda value: value
+        for stream, row in rows.items():
+            values = {name: stored(value) for name, value in row.items()}
+            warehouse.execute(upsert(schema, stream, [_at(2, **values)]))
+        warehouse.dbt(BUILD)
+        tables = warehouse.tables(TABLES)
+        assert {row["technology"] for row in tables["jobo__technologies"]} == {"kafka", "react"}
+        assert [row["name"] for row in tables["jobo__people"]] == ["Ada"]
+        assert [row["skill"] for row in tables["jobo__job_skills"]] == ["baking"]
+        (job,) = tables["jobo__open_jobs"]
+        assert (job["company_name"], job["locations"]) == ("Acme", "Rome; Oslo")
+        assert job["country"] == "Italy"
+        assert [row["industries"] for row in tables["jobo__directory"]] == ["food"]
+        broken = "{''a'': 1}" if kind == "text" else "\"{''a'': 1}\""  # as Python writes it
+        warehouse.execute(f"UPDATE {schema}.jobs SET qualifications = '{broken}'")
+        run = warehouse.dbt.attempt("run --full-refresh --select stg_jobo__jobs")
+        assert run.returncode == 1, run.stdout
+
+
+def _as_items(value: Any) -> Any:
+    if isinstance(value, dict):
+        return json.dumps(value)
+    is_objects = isinstance(value, list) and isinstance(value[0], dict)
+    return [json.dumps(item) for item in value] if is_objects else value
+
+
+def test_freshness_says_what_is_missing(postgres: Postgres) -> None:
+    create(postgres, STREAMS[:4], "public")
+    postgres.execute("ALTER TABLE jobs DROP COLUMN _sdc_batched_at")
+    run = postgres.dbt.attempt("source freshness")
+    assert run.returncode == 1
+    output = " ".join(run.stdout.split())
+    assert (
+        "The table public.jobs has no column _sdc_batched_at. Set add_record_metadata: " in output
+    )
+    assert "There is no table public.expired_jobs. Set jobo_schema if " in output
+    assert "public.companies" not in output
+    _fill(postgres, "public", ("career_sites",))
+    others = {f"jobo__using_{stream}": False for stream in STREAMS[1:]}
+    run = replace(postgres.dbt, variables=others).attempt("source freshness")
+    assert "ERROR STALE freshness of jobo.career_sites" in run.stdout
+
+
+def test_a_database_that_is_not_in_utc_fails_first(postgres: Postgres) -> None:
+    create(postgres, STREAMS, "public")
+    postgres.execute_alone(
+        "ALTER DATABASE " + postgres.database + " SET timezone TO 'Europe/London'"
+    )
+    run = postgres.dbt.attempt(BUILD)
+    output = " ".join(run.stdout.split())
+    assert run.returncode == 1
+    assert "The time zone of dbt's session is Europe/London, not UTC. Nothing was built." in output
+    assert "PASS=1 " in output  # the project's hook
+    postgres.execute_alone("ALTER DATABASE " + postgres.database + " SET timezone TO 'UTC'")
