@@ -81,6 +81,8 @@ def generated() -> dict[Path, str]:
     }
     yaml = "\n".join(_settings_yaml(_all_settings()))
     definitions = (ROOT / "meltano.yml", ROOT / "plugin.yaml")
+    example = ROOT / "examples/kubernetes/meltano.yml"
+    plugin = "\n".join(_plugin_yaml(ROOT / "plugin.yaml", yaml))
     sources = DBT / "models/staging/_sources.yml"
     sources_text = _between("sources", sources.read_text("utf-8"), "\n".join(_sources_yaml()))
     models = {
@@ -93,6 +95,7 @@ def generated() -> dict[Path, str]:
         | {sources: sources_text}
         | models
         | {path: _between("settings", path.read_text("utf-8"), yaml) for path in definitions}
+        | {example: _between("plugin", example.read_text("utf-8"), plugin)}
     )
 
 
@@ -280,6 +283,15 @@ def _settings_yaml(properties: Mapping[str, Any]) -> Iterator[str]:
         yield from (f"    {line}" for line in description)
         if definition.get("secret"):
             yield "  sensitive: true"
+
+
+def _plugin_yaml(path: Path, settings: str) -> Iterator[str]:
+    """Yield what the example takes of the definition: all but how to install it."""
+    block = re.search(r"(?ms)^( *)capabilities:\n.*?^\1settings:$", path.read_text("utf-8"))
+    if not block:
+        sys.exit(f"{path.name} has no capabilities and settings.")
+    yield textwrap.dedent(block[0])
+    yield textwrap.indent(settings, "  ")
 
 
 def _sources_yaml() -> Iterator[str]:

@@ -1,0 +1,91 @@
+"""The examples, as far as they run without Docker, a cluster, GitHub, or systemd."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import yaml
+
+from jobo_sandbox import Sandbox
+from tests.support import execute
+from tests.support.docs import block
+from tests.support.meltano import PIPELINE, Project, environment
+from tests.support.repository import REPOSITORY
+from tests.support.s3 import serve_s3
+
+EXAMPLES = REPOSITORY / "examples"
+DOCKERFILE = re.sub(r"\\\n\s*", "", (EXAMPLES / "kubernetes/Dockerfile").read_text("utf-8"))
+
+
+def test_steps_of_the_image_install_the_wheel_and_its_command_runs(
+    postgres_port: int, tmp_path: Path
+) -> None:
+    wheels = tmp_path / "dist"
+    built = execute(
+        ["uv", "build", "--wheel", "--out-dir", str(wheels), str(REPOSITORY)], environment()
+    )
+    assert built.returncode == 0, built.stderr
+    project = tmp_path / "project"
+    project.mkdir()
+    (copied,) = re.findall(r"(?m)^COPY \S+ (.*) \./$", DOCKERFILE)
+    for source in copied.split():
+        root = tmp_path if source.startswith("dist/") else REPOSITORY
+        for file in root.glob(source):
+            shutil.copy(file, project)
+    (install,) = re.findall(r"(?m)^RUN (.*meltano install)$", DOCKERFILE)
+    installed = execute(["sh", "-euc", install], environment(), project)
+    assert installed.returncode == 0, installed.stderr
+
+    (command,) = re.findall(r"(?m)^CMD (.*)$", DOCKERFILE)
+    with serve_s3() as s3, Sandbox(size=60, seed=1) as sandbox:
+        variables = {
+            **environment(),
+            **s3.env,
+            "JOBO_BUCKET": f"s3://{s3.bucket}",
+            "MELTANO_STATE_BACKEND_S3_ENDPOINT_URL": s3.address,
+            "TAP_JOBO_API_KEY": sandbox.api_key,
+            "TAP_JOBO_API_URL": sandbox.url,
+            "TAP_JOBO_BATCH_SIZE": "30",  # which has to be declared
+            "TARGET_POSTGRES_SQLALCHEMY_URL": (
+                f"postgresql+psycopg://postgres@127.0.0.1:{postgres_port}/postgres"
+            ),
+            "TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": "image",
+        }
+        run = execute(["meltano", *yaml.safe_load(command)], variables, project)
+        assert run.returncode == 0, run.stderr
+        assert [len(entry.row_ids) for entry in sandbox.feed_requests] == [30, 30]
+        assert "METRIC" in run.stderr
+        assert re.search(r"\[warning +\] tap-jobo +First sync", run.stderr)  # structured logging
+
+
+def test_workflow_installs_as_the_image_does() -> None:
+    workflow = yaml.safe_load((EXAMPLES / "github-actions/jobo.yml").read_text("utf-8"))
+    steps = [step["run"] for step in workflow["jobs"]["run"]["steps"] if "run" in step]
+    (install,) = re.findall(r"(?m)^RUN (.*) && meltano install$", DOCKERFILE)
+    assert steps[1:] == [install.strip(), "meltano install", " ".join(["meltano", *PIPELINE])]
+
+
+def test_service_of_systemd_runs_the_pipeline(project: Project) -> None:
+    service = configparser.ConfigParser(interpolation=None)
+    service.read(EXAMPLES / "systemd/jobo.service")
+    program, *arguments = shlex.split(service["Service"]["ExecStart"])
+    assert Path(program).name == "meltano"
+    project.run(*arguments)
+    assert project.is_current()
+    assert int(service["Service"]["TimeoutStopSec"]) >= 60
+
+
+def test_asset_of_dagster_has_rows_and_credits(project: Project, tmp_path: Path) -> None:
+    code = block("dagster").replace("/srv/meltano", str(project.folder))
+    code += "\nresult = dg.materialize([career_sites])\n"
+    code += "(event,) = result.asset_materializations_for_node('career_sites')\n"
+    code += "print({name: value.value for name, value in event.metadata.items()})\n"
+    (tmp_path / "jobo.py").write_text(code)
+    python = ["uv", "run", "--no-project", "--with", "dagster", "python", "jobo.py"]
+    run = execute(python, project.environment(), tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines()[-1] == "{'rows': 150, 'credits': 7500}"
