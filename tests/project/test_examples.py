@@ -6,6 +6,7 @@ import configparser
 import re
 import shlex
 import shutil
+import sys
 from pathlib import Path
 
 import yaml
@@ -89,3 +90,11 @@ def test_asset_of_dagster_has_rows_and_credits(project: Project, tmp_path: Path)
     run = execute(python, project.environment(), tmp_path)
     assert run.returncode == 0, run.stderr
     assert run.stdout.splitlines()[-1] == "{'rows': 150, 'credits': 7500}"
+
+
+def test_proposals_to_the_sdk_reproduce() -> None:
+    proposals = REPOSITORY / "proposals"
+    run = execute([sys.executable, str(proposals / "reproduce_sdk.py")], environment())
+    assert run.returncode == 0, run.stderr
+    page = (proposals / "singer-sdk-taps.md").read_text("utf-8")
+    assert f"```text\n{run.stdout.rstrip()}\n```" in page
