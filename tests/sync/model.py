@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from functools import cached_property
@@ -26,24 +26,24 @@ from obstore.store import MemoryStore
 
 from tap_jobo.api.api_clock import ApiClock, read_api_clock
 from tap_jobo.api.budget import Budget, FeedCost
-from tap_jobo.api.feed import FeedReader, Page
+from tap_jobo.api.feed import FeedReader
 from tap_jobo.api.responses import ApiResponse
 from tap_jobo.clock import parse_timestamp
-from tap_jobo.errors import BudgetReachedError, RejectedError
+from tap_jobo.errors import BudgetReachedError, RejectedError, StateError, TapJoboError
 from tap_jobo.journal.bucket import Bucket
 from tap_jobo.journal.contents import Contents, JournalKey, journal_key
 from tap_jobo.journal.folder import Folder
 from tap_jobo.journal.journal import Journal
-from tap_jobo.journal.page import decode_header
 from tap_jobo.journal.store import Lock, MissingError, Store, StoreError
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.streams.career_sites import CAREER_SITES
+from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.feed_sync import FeedSync
-from tap_jobo.sync.lost_state import recover_state
+from tap_jobo.sync.lost_state import check_resumed, recover_state
 from tap_jobo.sync.report import Report
 from tap_jobo.sync.start import SyncStart
-from tap_jobo.sync.state import StreamState, read_state
-from tap_jobo.sync_id import RawPage, Sync, hash_cursor
+from tap_jobo.sync.state import read_state
+from tap_jobo.sync_id import RawPage, Sync
 from tests.support.clock import FakeClock
 from tests.support.loggers import LOGGER
 from tests.support.target import Row
@@ -52,6 +52,8 @@ SCHEMA = CAREER_SITES.schema.to_dict()
 CONVERTER = RecordConverter(
     SCHEMA, SCHEMA["properties"], LOGGER, never_null=CAREER_SITES.never_null
 )
+MORE_SITES = replace(CAREER_SITES, name="more_sites")
+"""A second stream, with the same rows."""
 NEVER = 10**9
 COUNTRIES = ("DE", "FR", "US")
 BROKEN = "no id"
@@ -80,15 +82,45 @@ class CrashError(BaseException):
     """The process dies here: nothing that catches errors may catch it."""
 
 
+@dataclass(eq=False)
+class BilledPage:
+    """A page that was billed.
+
+    Attributes:
+        request: What it was requested with.
+        rows: Its rows, each with its version.
+        at: When, by the true time.
+        sync: Its sync.
+        is_excused: Whether there is a reason to bill it again.
+    """
+
+    request: dict[str, Any]
+    rows: list[tuple[str, int]]
+    at: datetime
+    sync: Sync = field(init=False)
+    is_excused: bool = False
+
+    @property
+    def stream(self) -> str:
+        return str(self.request["stream"])
+
+    @property
+    def content(self) -> object:
+        """What two pages share if one of them is wasted; None for an empty first page."""
+        is_known = self.rows or "cursor" in self.request
+        return self.request.get("cursor") or (is_known and (self.request, self.rows))
+
+
 class FakeApi:
     """Rows with the time of their last update, delivered by keyset; stands in for the client.
 
     Attributes:
         rows: When each row changed last, by the true time, and how often.
-        pages: The hash of the cursor and the rows of each page billed.
+        pages: Each page billed.
         dead_before: Cursors of a lower number are rejected.
         rejections: How many requests with a cursor are rejected from now on.
         has_countries: Whether each row is in one country only; otherwise every filter matches it.
+        has_odd_end: Whether a last page that is not full says that there are more.
         date_skew: How far the `Date` header is ahead of the true time; None for no header.
         pace: Seconds that pass with each change.
     """
@@ -96,11 +128,11 @@ class FakeApi:
     def __init__(self, clock: FakeClock, pace: float = 0.3) -> None:
         self.clock = clock
         self.rows: dict[str, tuple[datetime, int]] = {}
-        self.pages: list[tuple[str, list[tuple[str, int]]]] = []
+        self.pages: list[BilledPage] = []
         self.by_time = False
         self.dead_before = 0
         self.rejections = 0
-        self.has_countries = False
+        self.has_countries = self.has_odd_end = False
         self.date_skew: timedelta | None = timedelta()
         self.pace = pace
         self._issued = 0
@@ -112,9 +144,10 @@ class FakeApi:
         self.rows[key] = (self.clock.true, self.rows.get(key, (None, 0))[1] + 1)
 
     def row(self, key: str) -> Row:
-        """The row as the API writes it now."""
-        version = str(self.rows[key][1])
-        return {"id": key, "name": version, "ats": "lever", "listing_url": "https://a.example"}
+        """The row as the API writes it now. Some have a null where none is documented."""
+        version = self.rows[key][1]
+        ats = None if key != BROKEN and UUID(key).int % 4 == 3 else "lever"
+        return {"id": key, "name": str(version), "ats": ats, "listing_url": "https://a.example"}
 
     def matches(self, key: str, countries: Sequence[str] | None) -> bool:
         """Whether a filter matches a row, which moves to another country now and then."""
@@ -153,10 +186,16 @@ class FakeApi:
         place = page[-1] if page else asked.get("at", [])
         cursor = json.dumps({"number": self._issued, "at": place}) if more else None
         versions = [(key, self.rows[key][1]) for _, key in page]
-        self.pages.append((hash_cursor(body.get("cursor")), versions))
-        rows = [self.row(key) for _, key in page]
-        content = json.dumps({"career_sites": rows, "next_cursor": cursor, "has_more": more})
-        return ApiResponse(content.encode(), 200, self.headers())
+        self.pages.append(BilledPage(body, versions, self.clock.true))
+        is_odd_end = self.has_odd_end and len(page) < body["batch_size"]
+        content = {
+            "career_sites": [self.row(key) for _, key in page],
+            "next_cursor": cursor,
+            "has_more": more or is_odd_end,
+        }
+        if not asked and (factor := self._issued // 2 % 3):
+            content["estimated_total"] = len(found) * (1, 1_000)[factor - 1]
+        return ApiResponse(json.dumps(content).encode(), 200, self.headers())
 
 
 class LossyMemory:
@@ -194,12 +233,12 @@ class FaultyStore:
     Attributes:
         step: Counts a side effect down to the crash; tells whether it comes now.
         is_full: Whether nothing can be written.
-        cursors: The hash of the cursor of each page ever created, by its name.
-        removed: The hashes of the cursors of pages that were removed.
-        is_page_in_flight: Whether a page is billed and not yet stored.
-        unwritten: The hashes of the cursors of pages that could not be stored.
+        pages: Each page ever created, by its name.
+        removed: The pages that were removed.
+        in_flight: The page that is billed and not yet stored.
+        unwritten: How many pages could not be stored.
         unsynced: How to undo the removals that a power failure may take back.
-        oldest_kept: Pages that came since then must not be removed.
+        check_removal: Checks a page that is removed, and its file's content.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -210,12 +249,12 @@ class FaultyStore:
         self.location = self.inner.location
         self.step: Callable[[], bool] = lambda: False
         self.is_full = False
-        self.cursors: dict[str, str] = {}
-        self.removed: set[str] = set()
-        self.is_page_in_flight = False
-        self.unwritten: set[str] = set()
+        self.pages: dict[str, BilledPage] = {}
+        self.removed: set[BilledPage] = set()
+        self.in_flight: BilledPage | None = None
+        self.unwritten = 0
         self.unsynced: list[Callable[[], object]] = []
-        self.oldest_kept: datetime | None = None
+        self.check_removal: Callable[[BilledPage, bytes], None] = lambda _page, _content: None
 
     def list(self, prefix: str) -> list[str]:
         return self.inner.list(prefix)
@@ -228,14 +267,13 @@ class FaultyStore:
         if self.step():
             self._tear(name, content)
             raise CrashError
-        if self.is_full:
-            if name.endswith(".page"):
-                self.unwritten.add(decode_header(content).cursor)
-                self.is_page_in_flight = False  # it is delivered all the same
-            raise StoreError("no room")
         if name.endswith(".page"):
-            self.cursors[name] = decode_header(content).cursor
-            self.is_page_in_flight = False
+            assert self.in_flight
+            self.pages[name], self.in_flight = self.in_flight, None
+            self.pages[name].is_excused |= self.is_full  # it is delivered all the same
+            self.unwritten += self.is_full
+        if self.is_full:
+            raise StoreError("no room")
         self.inner.create(name, content)
         self._may_crash()
 
@@ -276,12 +314,9 @@ class FaultyStore:
     def _note_removal(self, name: str) -> None:
         content = self.inner.read(name)
         self.unsynced.append(lambda: self.inner.create(name, content))
-        if name not in self.cursors:
-            return
-        if self.oldest_kept:
-            age = parse_timestamp(decode_header(content).received_at) - self.oldest_kept
-            assert age < timedelta(0), "a page expired too early"
-        self.removed.add(self.cursors[name])
+        if page := self.pages.get(name):
+            self.check_removal(page, content)
+            self.removed.add(page)
 
     def _may_crash(self) -> None:
         if self.step():
@@ -293,7 +328,7 @@ class FaultyStore:
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             torn = path.with_name(f"{path.name}.0.tmp")
-            torn.write_bytes(content[: len(content) * (len(self.cursors) % 5) // 5])
+            torn.write_bytes(content[: len(content) * (len(self.pages) % 5) // 5])
 
 
 def drop_pages(store: FaultyStore, message: str) -> list[str]:
@@ -316,6 +351,7 @@ class Settings:
     """What the user sets."""
 
     countries: tuple[str, ...] = ("DE",)
+    start_date: str | None = None
     on_filter_change: str = "resync"
     on_missing_state: str = "error"
     is_full_table: bool = False
@@ -327,11 +363,8 @@ class Settings:
     def filters(self) -> dict[str, object]:
         return CAREER_SITES.filters_of({"country_codes": [*self.countries]})
 
-    @property
-    def key(self) -> JournalKey:
-        return journal_key(
-            CAREER_SITES, api_key=self.api_key, api_url="https://api", filters=self.filters
-        )
+    def key(self, spec: FeedSpec = CAREER_SITES) -> JournalKey:
+        return journal_key(spec, api_key=self.api_key, api_url="https://api", filters=self.filters)
 
 
 @dataclass
@@ -367,18 +400,20 @@ class OneRun:
     Args:
         world: What is around it.
         settings: What the user sets.
-        raw_state: The state that it is given.
+        state: The state that it is given.
         take: Takes a message.
         accident: How it goes wrong.
         is_alone: Whether no other run goes on beside it.
+        specs: The streams that it reads.
     """
 
     world: World
     settings: Settings
-    raw_state: dict[str, Any]
+    state: dict[str, Any]
     take: Callable[[dict[str, Any]], None]
     accident: Accident = field(default_factory=Accident)
     is_alone: bool = True
+    specs: Sequence[FeedSpec] = (CAREER_SITES,)
 
     def __post_init__(self) -> None:
         self._left = self.accident.crash_at
@@ -386,49 +421,72 @@ class OneRun:
         self._events = iter(self.accident.events)
         self._rejected: set[str] = set()
         self._states = 0
-        self._clock: ApiClock | None = None
-        self.started: set[str] = set()
         self.is_complete = False
 
     def messages(self) -> Iterator[None]:
         """Run it, page by page; between two pages, another run may go on."""
-        self.world.store.step = self._step
-        state = read_state(self.raw_state, CAREER_SITES)
-        self.journal = Journal(self.world.store, self.settings.key, LOGGER)
-        self.journal.prepare()
-        self.journal.read()
-        start = self._start()
-        self._state = recover_state(state, self.journal, start)
-        start.check(self._state, self.journal)
-        sync = self._feed_sync(start)
-        for delivery in sync.pages():
-            assert not self.world.store.is_page_in_flight, "rows are out before the page is stored"
-            for row in delivery.records:
-                self.check()
-                self.take({"type": "RECORD", "stream": "career_sites", "record": row})
-            self.finish_page(delivery.state)
-            yield
-            self.world.store.step = self._step
-        self.is_complete = self._report.is_complete
+        self.world.store.step = self.step
+        streams = [OneStream(self, spec) for spec in self.specs]
+        self._check_each(stream.recover for stream in streams)
+        states = [] if self.settings.is_full_table else [stream.state for stream in streams]
+        check_resumed(self.settings.on_missing_state, states)
+        self._check_each(stream.check_start for stream in streams)
+        failures: list[TapJoboError] = []
+        for stream in streams:
+            try:
+                for _ in stream.read():
+                    yield
+                    self.world.store.step = self.step
+            except TapJoboError as error:
+                if error.ends_run:
+                    raise
+                failures.append(error)
+        if failures:
+            raise failures[0]
+        self.is_complete = all(stream.is_complete for stream in streams)
 
-    # In place of the reader and the client.
+    def outcome(self) -> TapJoboError | None:
+        """Run it, and return the error that ended it, None also for a crash."""
+        with suppress(CrashError):
+            try:
+                for _ in self.messages():
+                    pass
+            except TapJoboError as error:
+                return error
+        return None
+
+    @staticmethod
+    def _check_each(checks: Iterable[Callable[[], None]]) -> None:
+        """Check all streams before anything is billed, so that the user hears of each."""
+        errors = []
+        for check in checks:
+            try:
+                check()
+            except StateError as error:
+                errors.append(str(error))
+        if errors:
+            raise StateError("\n".join(errors))
+
+    def check(self) -> None:
+        if self.step():
+            raise CrashError
+
+    def step(self) -> bool:
+        self._left -= 1
+        return self._left == -1
+
+    def write_state(self, stream: str, state: dict[str, Any]) -> None:
+        self.check()
+        self._states += 1
+        assert self._states < 300, "the run never ends"
+        assert not self.world.store.in_flight
+        self.state = self.state | {stream: state}
+        self.take({"type": "STATE", "value": self.state})
+        self.check()
+
+    # In place of the client.
 
     logger = LOGGER
-
-    @property
-    def estimate(self) -> int:
-        return self._reader.estimate
-
-    def fetch_page(self, sync: Sync) -> RawPage:
-        if self.is_alone:
-            self._check_that_page_is_not_stored(sync)
-        return self._reader.fetch_page(sync)
-
-    def parse_page(self, *args: Any, **options: Any) -> Page:
-        return self._reader.parse_page(*args, **options)
-
-    def revisit(self, *args: Any) -> Page | None:
-        return self._reader.revisit(*args)
 
     def fetch(
         self,
@@ -452,108 +510,119 @@ class OneRun:
         if event := next(self._events, None):
             event(self.world)
         try:
-            response = self.world.api.answer(request)
+            return self.world.api.answer(request)
         except RejectedError:
             self._rejected.add(request["cursor"])
             raise
-        self.world.store.is_page_in_flight = True
-        self.world.billed()
-        self.check()
-        return response
 
-    def _api_clock(self) -> ApiClock:
-        if self._clock is None:
-            self._clock = read_api_clock(
-                self,  # type: ignore[arg-type]
-                lambda _path: SimpleNamespace(headers={}),  # type: ignore[arg-type, return-value]
-                self.world.clock,
-                LOGGER,
-            )
-        return self._clock
+    @cached_property
+    def api_clock(self) -> ApiClock:
+        return read_api_clock(
+            self,  # type: ignore[arg-type]
+            lambda _path: SimpleNamespace(headers={}),  # type: ignore[arg-type, return-value]
+            self.world.clock,
+            LOGGER,
+        )
+
+
+class OneStream:
+    """A stream of a run."""
+
+    def __init__(self, run: OneRun, spec: FeedSpec) -> None:
+        self._run = run
+        self._world = run.world
+        self._spec = spec
+        self._key = run.settings.key(spec)
+        self._started: set[str] = set()
+        self._start = SyncStart(
+            spec=spec,
+            config={**run.settings.filters, **asdict(run.settings)},
+            clock=lambda: run.api_clock,
+            logger=LOGGER,
+            is_full_table=run.settings.is_full_table,
+        )
+        self.is_complete = False
+
+    def recover(self) -> None:
+        state = read_state(self._run.state.get(self._spec.name, {}), self._spec)
+        self._journal = Journal(self._world.store, self._key, LOGGER)
+        self._journal.prepare()
+        self._journal.read()
+        self.state = recover_state(state, self._journal, self._start)
+
+    def check_start(self) -> None:
+        self._start.check(self.state, self._journal)
+
+    def read(self) -> Iterator[None]:
+        """Read the stream, page by page."""
+        run, name = self._run, self._spec.name
+        budget = Budget(max_credits=None, alert_threshold=None, logger=LOGGER)
+        cost = FeedCost(budget, self._spec)
+        self._reader = FeedReader(
+            spec=self._spec,
+            client=run,  # type: ignore[arg-type]
+            prepare=lambda _path, body, _method: {**body, "stream": name},  # type: ignore[arg-type, return-value]
+            filters=run.settings.filters,
+            cost=cost,
+            clock=run.api_clock,
+            row_type=CONVERTER.row_type,
+        )
+        report = Report(stream=name, count_rows=lambda: 0, budget=budget, cost=cost, logger=LOGGER)
+        sync = FeedSync(
+            start=self._start,
+            state=self.state,
+            journal=self._journal,
+            reader=self,  # type: ignore[arg-type]
+            converter=CONVERTER,
+            report=report,
+            check=run.check,
+        )
+        for delivery in sync.pages():
+            assert not self._world.store.in_flight, "rows are out before the page is stored"
+            for row in delivery.records:
+                run.check()
+                run.take({"type": "RECORD", "stream": name, "record": row})
+            before, self.state = self.state, delivery.state
+            if before.bookmark:
+                assert self.state.bookmark, "the bookmark is gone"
+                assert self.state.bookmark >= before.bookmark, "the bookmark moved back"
+            run.write_state(name, self.state.as_raw("updated_at"))
+            yield
+        self.is_complete = report.is_complete
+
+    # In place of the reader.
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reader, name)
+
+    def fetch_page(self, sync: Sync) -> RawPage:
+        if self._run.is_alone:
+            self._check_that_page_is_not_stored(sync)
+        billed = len(self._world.api.pages)
+        raw = self._reader.fetch_page(sync)
+        page = self._world.api.pages[billed]
+        page.sync = sync
+        self._world.store.in_flight = page
+        self._world.billed()
+        self._run.check()
+        return raw
 
     def _check_that_page_is_not_stored(self, sync: Sync) -> None:
-        self.started.add(sync.id)
-        contents = Contents(self.world.store)
-        mine = contents.syncs(self.settings.key.name)
-        for kept in mine.values():
-            cursors = {self.world.store.cursors.get(kept.page_name(n)) for n in kept.pages}
-            assert kept.sync.id != sync.id or hash_cursor(sync.cursor) not in cursors, (
-                "billed again though it is stored"
-            )
-            completed = contents.completed(self.settings.key.name)
+        self._started.add(sync.id)
+        contents = Contents(self._world.store)
+        completed = contents.completed(self._key.name)
+        for kept in contents.syncs(self._key.name).values():
+            pages = {self._world.store.pages[kept.page_name(number)] for number in kept.pages}
+            assert kept.sync.id != sync.id or sync.cursor not in {
+                page.request.get("cursor") for page in pages
+            }, "billed again though it is stored"
             can_be_resumed = (
                 not sync.cursor
                 and 1 in kept.pages
-                and kept.sync.id not in self.started
+                and kept.sync.id not in self._started
                 and (kept.sync.parent_id, kept.sync.is_full) == (sync.parent_id, sync.is_full)
                 and (kept.sync.since, kept.sync.filters) == (sync.since, sync.filters)
                 and sync.replaces in ("", kept.sync.replaces)
                 and not (sync.is_full and completed and kept.sync.number <= completed.number)
             )
             assert not can_be_resumed, "begun again though a stored sync could be resumed"
-
-    # In place of the stream.
-
-    def check(self) -> None:
-        if self._step():
-            raise CrashError
-
-    def finish_page(self, state: StreamState) -> None:
-        self.check()
-        self._states += 1
-        assert self._states < 300, "the run never ends"
-        before, self._state = self._state, state
-        if before.bookmark:
-            assert state.bookmark, "the bookmark is gone"
-            assert state.bookmark >= before.bookmark, "the bookmark moved back"
-        assert not self.world.store.is_page_in_flight
-        self.check()
-        self.take({"type": "STATE", "value": state.as_raw("updated_at")})
-        self.check()
-
-    # What the run is made of.
-
-    def _step(self) -> bool:
-        self._left -= 1
-        return self._left == -1
-
-    @cached_property
-    def _reader(self) -> FeedReader:
-        return FeedReader(
-            spec=CAREER_SITES,
-            client=self,  # type: ignore[arg-type]
-            prepare=lambda _path, body, _method: body,
-            filters=self.settings.filters,
-            cost=self._cost,
-            clock=self._api_clock(),
-            row_type=CONVERTER.row_type,
-        )
-
-    def _start(self) -> SyncStart:
-        return SyncStart(
-            spec=CAREER_SITES,
-            config={**self.settings.filters, **asdict(self.settings)},
-            clock=self._api_clock,
-            logger=LOGGER,
-            is_full_table=self.settings.is_full_table,
-        )
-
-    def _feed_sync(self, start: SyncStart) -> FeedSync:
-        budget = Budget(max_credits=None, alert_threshold=None, logger=LOGGER)
-        self._cost = FeedCost(budget, CAREER_SITES)
-        self._report = Report(
-            stream="career_sites",
-            count_rows=lambda: 0,
-            budget=budget,
-            cost=self._cost,
-            logger=LOGGER,
-        )
-        return FeedSync(
-            start=start,
-            state=self._state,
-            journal=self.journal,
-            reader=self,  # type: ignore[arg-type]
-            converter=CONVERTER,
-            report=self._report,
-            check=self.check,
-        )

@@ -2,7 +2,7 @@
 
 The machine drives the tap's own code in process, see `model`. Around it are an API with rows that
 change and cursors that die, clocks that jump, a disk that forgets what was not synced when the
-power fails, filters that change, and a target that stores late.
+power fails, filters and a start date that change, and a target that stores late.
 """
 
 from __future__ import annotations
@@ -19,21 +19,25 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
+from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.errors import (
-    ApiError,
     ClockError,
     FormatError,
     JournalError,
     StateError,
     TapJoboError,
 )
+from tap_jobo.journal.page import decode_header
+from tap_jobo.streams.career_sites import CAREER_SITES
+from tap_jobo.streams.feed_spec import FeedSpec
 from tests.support.clock import FakeClock
 from tests.support.target import Row, Target
 from tests.sync.model import (
     BROKEN,
     MODEL,
+    MORE_SITES,
     Accident,
-    CrashError,
+    BilledPage,
     FakeApi,
     FaultyStore,
     OneRun,
@@ -70,6 +74,7 @@ class Promises(RuleBasedStateMachine):
     """The world: whatever happens in it, two runs that end bring every row as it is now."""
 
     is_in_bucket = False
+    specs: tuple[FeedSpec, ...] = (CAREER_SITES,)
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,14 +84,21 @@ class Promises(RuleBasedStateMachine):
         self.api = FakeApi(self.clock)
         self.target = Target(merges_states=True, state={})
         self.settings = Settings()
-        self.may_bill_again: set[str] = set()
-        self.is_rewound = False
-        self.has_warehouse = True
-        self.is_date_ahead = False
-        self._past: list[tuple[dict[str, Any], dict[str, Row]]] = []
+        self.is_date_ahead = self.were_clocks_wrong = False
+        self.accepts_gaps = False
+        self._streams = [spec.name for spec in self.specs]
+        self._lost: set[str] = set()  # the streams whose states were lost or rewound
+        self._incomplete: set[str] = set()  # those of which the warehouse has lost rows
+        self._gaps: set[tuple[str, str, int]] = set()  # versions of rows that the user gave up
+        self._ancestors: dict[str, set[str]] = {}  # by the id of a sync
+        self._past: list[tuple[dict[str, Any], dict[str, dict[str, Row]]]] = []
+        self._kept: dict[str, Any] = {}  # the state for which the user chose to keep the bookmark
 
     @initialize(
-        rows=st.integers(0, 9), by_time=st.booleans(), is_date_ahead=st.booleans(), hours=HOURS
+        rows=st.integers(0, 9),
+        by_time=st.booleans(),
+        is_date_ahead=st.booleans(),
+        hours=HOURS,
     )
     def fill(self, *, rows: int, by_time: bool, is_date_ahead: bool, hours: int) -> None:
         self.is_date_ahead = is_date_ahead
@@ -97,11 +109,35 @@ class Promises(RuleBasedStateMachine):
 
     def billed(self) -> None:
         """Check that the page that was just billed was not billed before without need."""
-        *earlier, cursor = (cursor for cursor, _ in self.api.pages)
-        self.store.oldest_kept = self.clock.true - timedelta(days=28)  # their clocks were wrong too
-        if cursor and cursor in earlier:
-            is_acknowledged = self.is_rewound and cursor in self.store.removed
-            assert cursor in self.may_bill_again or is_acknowledged, "a page is billed twice"
+        self.clock.passed += 1  # so that no two syncs begin in the same second
+        *earlier, page = self.api.pages
+        sync = page.sync
+        direct = {sync.parent_id, sync.replaces} - {""}
+        self._ancestors[sync.id] = direct.union(*(self._ancestors.get(each, ()) for each in direct))
+        for each in earlier if page.content else ():
+            if each.content == page.content and not each.is_excused:
+                assert each.sync.id in self._ancestors[sync.id], "a page is billed twice"
+                assert self._is_overlap(each, page), "a page is billed again after it arrived"
+
+    def _is_overlap(self, earlier: BilledPage, page: BilledPage) -> bool:
+        """Whether all rows of a page may have changed since an earlier sync of it began."""
+        if page.sync.is_full or self.were_clocks_wrong or earlier.sync.id == page.sync.replaces:
+            return True
+        overlap = timedelta(minutes=self.settings.lookback_minutes, seconds=1)
+        return all(self.api.rows[key][0] >= earlier.at - overlap for key, _ in page.rows)
+
+    def _check_removal(self, state: dict[str, Any]) -> Callable[[BilledPage, bytes], None]:
+        """Return a check that pages that a run removes have arrived, or are old."""
+        choice = self.settings.on_missing_state.removeprefix("resume:").split(",")
+        complete = {each.get("completed_scan") for each in state.values()} | {*choice}
+        arrived = complete.union(*(self._ancestors.get(each, ()) for each in complete))
+
+        def check(page: BilledPage, content: bytes) -> None:
+            age = self.clock.true - parse_timestamp(decode_header(content).received_at)
+            # Both clocks may have been wrong.
+            assert page.sync.id in arrived or age > timedelta(days=28), "a page expired too early"
+
+        return check
 
     @rule(numbers=st.lists(NUMBERS, min_size=1, max_size=4))
     def change(self, numbers: list[int]) -> None:
@@ -120,6 +156,7 @@ class Promises(RuleBasedStateMachine):
             hours: How far the local clock is ahead.
             date: How far that of the API's responses is; None if they do not show it.
         """
+        self.were_clocks_wrong |= bool(hours or date)
         if self.is_date_ahead:
             hours = min(hours, 0)
         elif date is not None:
@@ -155,29 +192,46 @@ class Promises(RuleBasedStateMachine):
     def kill_cursors(self) -> None:
         self.api.kill_cursors()
 
-    @rule(keep_rows=st.booleans())
-    def lose_state(self, *, keep_rows: bool) -> None:
-        self.is_rewound = True
-        self.target.state = {}
-        self.has_warehouse = self.has_warehouse and keep_rows
+    @rule()
+    def end_oddly(self) -> None:
+        self.api.has_odd_end = True
+
+    @rule(streams=st.integers(1, 3), keep_rows=st.booleans())
+    def lose_state(self, streams: int, *, keep_rows: bool) -> None:
+        """Lose the state of the first stream, of the second one, or of both."""
+        lost = [name for n, name in enumerate(self._streams, 1) if n & streams]
+        self.target.state = {k: v for k, v in self.target.state.items() if k not in lost}
+        self._rewind(lost, self.target.state, keep_rows=keep_rows)
         if not keep_rows:
-            self.target.rows.clear()
+            for name in lost:
+                self.target.tables[name].clear()
             self._past.clear()  # no state may say that they are there, and neither may a setting
-            self.settings = replace(self.settings, on_missing_state="error")
 
     @rule(back=st.integers(1, 6), keep_rows=st.booleans())
     def restore_backup(self, back: int, *, keep_rows: bool) -> None:
         """Go back to an older state, of the pipeline alone or of the warehouse too."""
         if back > len(self._past):
             return
-        self.is_rewound = True
-        state, rows = self._past[-back]
-        self.has_warehouse = False  # not all that the journal knows to have arrived
+        state, tables = self._past[-back]
         self.target.state = deepcopy(state)
+        # Not all that the journal knows has arrived.
+        self._rewind(self._streams, self.target.state, keep_rows=False)
         if not keep_rows:
-            self.target.rows.clear()
-            self.target.rows.update(rows)
+            self.target.tables.clear()
+            self.target.tables.update(deepcopy(tables))
             del self._past[-back + 1 or len(self._past) :]
+
+    def _rewind(self, streams: list[str], state: dict[str, Any], *, keep_rows: bool) -> None:
+        """Note that states are older than what was billed, which a run may have to read again."""
+        self._lost |= {*streams}
+        if not keep_rows:
+            self._incomplete |= {*streams}
+            self.settings = replace(self.settings, on_missing_state="error")
+        for page in self.api.pages:
+            if page.stream in streams:
+                completed = state.get(page.stream, {}).get("completed_scan")
+                is_other = completed and page.sync.parent_id != completed
+                page.is_excused |= page in self.store.removed or bool(is_other)
 
     @rule(
         crash_at=st.integers(0, 80),
@@ -196,12 +250,14 @@ class Promises(RuleBasedStateMachine):
         full_refresh: bool,
     ) -> None:
         """Kill the tap, or the whole machine with what it had not synced."""
-        self.is_rewound = self.is_rewound or full_refresh
         state = {} if full_refresh else self.target.state
         if full_refresh:
+            self._rewind(self._streams, {}, keep_rows=True)
             self.settings = replace(self.settings, on_missing_state="resync")
         accident = Accident(crash_at=crash_at, events=events)
         self.run_tap(state, accident, power=power, lost=lost)
+        if full_refresh:  # its states may be lost
+            self._rewind(self._streams, self.target.state, keep_rows=True)
 
     @rule(pages=st.integers(0, 4), lost=st.integers(0, 3), events=EVENTS)
     def run_to_budget(self, pages: int, lost: int, events: list[Any]) -> None:
@@ -214,19 +270,28 @@ class Promises(RuleBasedStateMachine):
     @rule()
     def settle(self) -> None:
         self.set_clocks(0, 0)
-        while not self.run_tap(self.target.state):
+        self.api.has_odd_end = False
+        while not (self.run_tap(self.target.state) and self.run_tap(self.target.state)):
             pass
-        assert self.run_tap(self.target.state)
-        wanted = {key for key in self.api.rows if self.api.matches(key, self.settings.countries)}
-        no_longer = self.api.rows.keys() - wanted
-        assert {k: row["name"] for k, row in self.target.rows.items() if k not in no_longer} == {
-            key: str(self.api.rows[key][1]) for key in wanted - {BROKEN}
+        for name in self._streams:
+            self._check_rows(name)
+
+    def _check_rows(self, stream: str) -> None:
+        """Check that each row that the settings ask for is there, as it is now."""
+        since = parse_timestamp(self.settings.start_date or "0001-01-01")
+        wanted = {
+            key: str(version)
+            for key, (at, version) in self.api.rows.items()
+            if at >= since
+            and self.api.matches(key, self.settings.countries)
+            and (stream, key, version) not in self._gaps
         }
-        if BROKEN in wanted:
-            quarantined = [
-                self.store.read(name) for name in self.store.list("v1") if "/quarantine/" in name
-            ]
+        if wanted.pop(BROKEN, None):
+            names = (name for name in self.store.list("v1") if f"{stream}-" in name)
+            quarantined = [self.store.read(name) for name in names if "/quarantine/" in name]
             assert json.dumps(self.api.row(BROKEN)).encode() in quarantined
+        found = {key: row["name"] for key, row in self.target.tables[stream].items()}
+        assert {key: found.get(key) for key in wanted} == wanted, stream
 
     def run_tap(
         self,
@@ -238,26 +303,21 @@ class Promises(RuleBasedStateMachine):
     ) -> bool:
         """Run it; where it ends with an error, do what the error says."""
         accident = accident or Accident()
+        if self.settings.on_filter_change == "keep" and state != self._kept:
+            self.settings = replace(self.settings, on_filter_change="error")
         self.store.unsynced.clear()
-        self.store.oldest_kept = None
-        run = OneRun(self, self.settings, deepcopy(state), self.target.take, accident)
-        advice: TapJoboError | None = None
-        try:
-            for _ in run.messages():
-                pass
-        except CrashError:
-            if self.store.is_page_in_flight:
-                self.may_bill_again.add(self.api.pages[-1][0])
-        except (ApiError, ClockError, FormatError, JournalError, StateError) as error:
-            advice = error
-        self.may_bill_again |= self.store.unwritten
-        self.store.is_page_in_flight = False
-        self.store.oldest_kept = None
+        self.store.check_removal = self._check_removal(state)
+        take, settings = self.target.take, self.settings
+        run = OneRun(self, settings, deepcopy(state), take, accident, specs=self.specs)
+        advice = run.outcome()
+        if self.store.in_flight:
+            self.store.in_flight.is_excused = True
+        self.store.in_flight, self.store.check_removal = None, lambda _page, _content: None
         self.store.step = lambda: False
         if power is not None:
             self.store.lose_power(power)
         self.target.drain(states_lost=lost)
-        self._past.append((deepcopy(self.target.state), dict(self.target.rows)))
+        self._past.append((deepcopy(self.target.state), deepcopy(dict(self.target.tables))))
         if advice:
             self._follow(advice)
         elif run.is_complete:
@@ -271,19 +331,20 @@ class Promises(RuleBasedStateMachine):
             assert "Nothing was billed" in text
             self.set_clocks(0, 0)
         elif isinstance(advice, FormatError):
-            assert "None of the 1 rows" in text, "one bad row of several is no change of format"
             self._drop(text)
-            del self.api.rows[BROKEN]  # which Jobo has mended
+            if "'has_more' without a 'next_cursor'" in text:
+                self.api.has_odd_end = False
+            else:
+                assert "None of the 1 rows" in text, "one bad row of several is no changed format"
+                self.api.rows.pop(BROKEN, None)  # which Jobo has mended
         elif isinstance(advice, StateError) and "on_missing_state" in text:
-            assert self.is_rewound
-            has_rows = bool(self.target.rows) and self.has_warehouse
-            way = re.search(r"'(resume:[0-9a-f]+)'", text)
-            assert way or "a sync that continues from a complete one" in text
-            choice = way[1] if way and has_rows else "resync"
-            self.settings = replace(self.settings, on_missing_state=choice)
+            self._follow_missing_state(text)
         elif isinstance(advice, StateError) and "on_filter_change" in text:
             assert self.settings.on_filter_change == "error"
-            self.settings = replace(self.settings, on_filter_change="resync")
+            is_kept = [self._may_keep(line) for line in text.splitlines()]
+            choice = "keep" if all(is_kept) else "resync"
+            self.settings = replace(self.settings, on_filter_change=choice)
+            self._kept = deepcopy(self.target.state)
         elif isinstance(advice, JournalError):  # the bucket's response got lost
             assert self.is_in_bucket
             assert re.search("could not be written|cannot be used", text)
@@ -294,13 +355,49 @@ class Promises(RuleBasedStateMachine):
         else:
             assert "a full refresh (without state)" in text, text
             self._drop(text)
-            self.is_rewound = True
-            self.has_warehouse = False
+            self._rewind(self._streams, {}, keep_rows=False)
             self.target.state = {}
+
+    def _follow_missing_state(self, text: str) -> None:
+        named = set(re.findall(r"state of (\w+) is missing", text))
+        assert named <= self._lost
+        ways = re.findall(r"'(resume:[0-9a-f,]+)'", text)
+        assert ways or "a sync that continues from a complete one" in text
+        are_rows_there = all(map(self.target.tables.get, named)) and not named & self._incomplete
+        choice = ways[0] if len(ways) == len(named) and are_rows_there else "resync"
+        self.settings = replace(self.settings, on_missing_state=choice)
+
+    def _may_keep(self, text: str) -> bool:
+        """Whether the user keeps the bookmark: always if no row is missing then."""
+        stream = text.split()[3]
+        assert text.startswith(f"The filters of {stream} have changed since"), text
+        bookmark = re.search(r"from the bookmark (\S+), set on_filter_change to 'keep'", text)
+        if not bookmark:
+            assert "'keep' or 'resync', the run reads everything that matches" in text
+            return self.accepts_gaps
+        if "'keep': no row is missing then" in text:
+            return True
+        if self.accepts_gaps:
+            is_any = "any row that the unfinished sync has not read may stay missing" in text
+            assert is_any or "rows that match only the new filters and last changed before" in text
+            start = re.search(r"start_date was (\S+) and is", text)
+            countries = re.search(r"country_codes was (.+?) and is", text)
+            self._gaps |= {
+                (stream, key, version)
+                for key, (at, version) in self.api.rows.items()
+                if at <= parse_timestamp(bookmark[1])
+                and (
+                    is_any
+                    or (start and at < parse_timestamp(start[1]))
+                    or (countries and not self.api.matches(key, countries[1].split(", ")))
+                )
+            }
+        return self.accepts_gaps
 
     def _drop(self, text: str) -> None:
         """Drop the pages that a message names, which are billed again."""
-        self.may_bill_again |= {self.store.cursors[name] for name in drop_pages(self.store, text)}
+        for name in drop_pages(self.store, text):
+            self.store.pages[name].is_excused = True
 
     def teardown(self) -> None:
         self.settle()
@@ -318,26 +415,49 @@ class BucketPromises(Promises):
 
 
 class FilteredPromises(Promises):
-    """The same world with filters that filter: what matches the last ones arrives.
+    """The same world with two streams, filters that filter, and a start date.
 
-    `keep` is left out: it accepts that rows are missing.
+    Whatever matches the last ones arrives, unless a message has said that it may be missing.
     """
+
+    specs = (CAREER_SITES, MORE_SITES)
 
     def __init__(self) -> None:
         super().__init__()
         self.api.has_countries = True
 
     @rule(
-        countries=st.sampled_from([("DE",), ("FR",), ("DE", "FR"), ()]),
+        countries=st.sampled_from([None, ("DE",), ("FR",), ("DE", "FR"), ()]),
+        start=st.none() | st.sampled_from(["same"]) | st.integers(0, 10),
         on_filter_change=st.sampled_from(["resync", "error"]),
         is_in_sync=st.booleans(),
+        accepts_gaps=st.booleans(),
     )
     def change_filters(
-        self, countries: tuple[str, ...], on_filter_change: str, *, is_in_sync: bool
+        self,
+        countries: tuple[str, ...] | None,
+        start: str | int | None,
+        on_filter_change: str,
+        *,
+        is_in_sync: bool,
+        accepts_gaps: bool,
     ) -> None:
+        """Change filters and start date, the latter to none or to the time of a row's change."""
         if is_in_sync:
             self.settle()
-        super().change_filters(countries, on_filter_change, is_full_table=False)
+        self.accepts_gaps = accepts_gaps
+        start_date = None
+        if start == "same":
+            start_date = self.settings.start_date
+        elif isinstance(start, int):
+            dates = [*sorted(at for at, _ in self.api.rows.values()), self.clock.true]
+            start_date = format_timestamp(min(dates[-1 - start % len(dates)], self.clock.now()))
+        self.settings = replace(
+            self.settings,
+            countries=self.settings.countries if countries is None else countries,
+            start_date=start_date,
+            on_filter_change=on_filter_change,
+        )
 
 
 TestPromises = Promises.TestCase

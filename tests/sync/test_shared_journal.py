@@ -106,7 +106,7 @@ class SharedJournal(RuleBasedStateMachine):
         """Count the rows of a page that were billed before."""
         self.clock.passed += 1
         pipe = self._billing
-        for key, version in self.api.pages[-1][1]:
+        for key, version in self.api.pages[-1].rows:
             changed_at = self.api.rows[key][0]
             is_overlap = pipe.newest and changed_at > pipe.newest - LOOKBACK - timedelta(seconds=3)
             if (key, version) in pipe.billed and not is_overlap and not pipe.is_excused:
@@ -122,12 +122,15 @@ class SharedJournal(RuleBasedStateMachine):
         state = deepcopy(changes.pop("state", pipe.state))
 
         def take(message: dict[str, Any]) -> None:
+            if message["type"] == "STATE":
+                message = {"type": "STATE", "value": message["value"]["career_sites"]}
             seen.append(message)
             if message["type"] == "STATE" and not message["value"]["scan"]["id"]:
                 start = parse_timestamp(message["value"]["replication_key_value"])
                 pipe.newest = max(pipe.newest or start, start)
 
-        run = OneRun(self, replace(self.settings, **changes), state, take, accident or Accident())
+        now = replace(self.settings, **changes)
+        run = OneRun(self, now, {"career_sites": state}, take, accident or Accident())
         return run, run.messages(), seen
 
     def go(
@@ -149,7 +152,7 @@ class SharedJournal(RuleBasedStateMachine):
                     return "paused"
         except CrashError:
             outcome = "crash"
-            pipe.allowed += PAGE * self.store.is_page_in_flight
+            pipe.allowed += PAGE * (self.store.in_flight is not None)
             if power is not None:
                 self.store.lose_power(power)
         except TapJoboError as error:
@@ -157,9 +160,9 @@ class SharedJournal(RuleBasedStateMachine):
             pipe.allowed += PAGE * ("writes at the same time" in str(error))
         finally:
             self.store.step = lambda: False
-            self.store.is_page_in_flight = False
-        pipe.allowed += PAGE * len(self.store.unwritten)
-        self.store.unwritten.clear()
+            self.store.in_flight = None
+        pipe.allowed += PAGE * self.store.unwritten
+        self.store.unwritten = 0
         self._deliver(pipe, seen, lost)
         is_shared = self.pipelines[0].syncs & self.pipelines[1].syncs
         if pipe.excess > pipe.allowed and not is_shared:
@@ -234,9 +237,9 @@ class SharedJournal(RuleBasedStateMachine):
 
     def _has_newer_full_sync(self) -> bool:
         contents = Contents(self.store)
-        completed = contents.completed(self.settings.key.name)
+        completed = contents.completed(self.settings.key().name)
         assert completed
-        syncs = contents.syncs(self.settings.key.name).values()
+        syncs = contents.syncs(self.settings.key().name).values()
         return any(kept.sync.is_full and kept.sync.number > completed.number for kept in syncs)
 
     # Rules
