@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from tap_jobo.api.client import ApiSession, Client
 from tap_jobo.api.known_values import KnownValues
 from tap_jobo.api.retry import FREE_RETRY_SECONDS
 from tap_jobo.clock import Clock
-from tap_jobo.errors import TapJoboError
+from tap_jobo.errors import StateError, TapJoboError
 from tap_jobo.journal import open_store
 from tap_jobo.journal.contents import journal_key
 from tap_jobo.journal.journal import Journal
@@ -60,10 +60,9 @@ class RunContext:
         self._is_started = True
         streams = self.read_streams()
         try:
-            for stream in streams:
-                stream.check_first()
+            _check_each(stream.check_first for stream in streams)
             check_resumed(self._config["on_missing_state"], self.first_states)
-            hints = [hint for stream in streams for hint in stream.check_values()]
+            hints = _check_each(stream.check_values for stream in streams)
         except TapJoboError as error:
             error.ends_run = True
             raise
@@ -190,3 +189,17 @@ class RunContext:
         for lock in self._locks:
             lock.release()
         self._locks = []
+
+
+def _check_each(checks: Iterable[Callable[[], Iterable[str] | None]]) -> list[str]:
+    """Return the hints of all streams, or raise every StateError: one setting decides for all."""
+    hints: list[str] = []
+    errors = []
+    for check in checks:
+        try:
+            hints += check() or ()
+        except StateError as error:
+            errors.append(str(error))
+    if errors:
+        raise StateError("\n".join(errors))
+    return hints

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jobo_sandbox import Fault
+from jobo_sandbox import Fault, Sandbox
 from tap_jobo.api.api_clock import ApiClock
 from tap_jobo.errors import StateError
 from tap_jobo.journal.contents import journal_key
@@ -16,9 +17,10 @@ from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.jobs import JOBS
 from tap_jobo.sync.start import SyncStart
 from tap_jobo.sync.state import read_state
-from tests.support import Run, Tap, complaint
+from tests.support import Run, Tap, complaint, complaints
 from tests.support.clock import NOON, FakeClock
 from tests.support.crash import cut_in_request
+from tests.support.jobs import tap_of
 from tests.support.loggers import LOGGER
 from tests.sync.test_scan import full_table
 
@@ -255,3 +257,23 @@ def test_new_filters_of_a_full_table_need_no_decision(tap: Tap) -> None:
     assert done.returncode == 0, done.stderr
     assert {*cut.ids, *done.ids} > {*first.ids}
     assert tap.sandbox.rows_billed == len(first.ids) + len(cut.ids) + len(done.ids)
+
+
+def test_a_decision_for_all_streams_is_made_with_what_it_means_for_each(tmp_path: Path) -> None:
+    """For one of them, 'keep' leaves no row missing; for the other one it does."""
+    with Sandbox(size=20, jobs=40, seed=7) as sandbox:
+        tap = tap_of(sandbox, tmp_path, "career_sites", "jobs")
+        given: Any = {"jobs_work_models": ["remote"], "batch_size": 2, "jobs_batch_size": 10}
+        first = tap.run(**given)
+        for key in sandbox.world.rows():
+            sandbox.world.touch(key)
+        cut = tap.run(state=first.state, max_credits=100, **given)
+        assert cut.returncode == 0, cut.stderr
+        requests = len(sandbox.feed_requests)
+        more: Any = {"country_codes": ["DE"], "jobs_work_models": ["onsite", "remote"]}
+        ours, theirs = complaints(tap.run(state=cut.state, **given | more))
+        assert "The filters of career_sites have changed" in ours
+        assert "'keep': no row is missing then" in ours
+        assert "The filters of jobs have changed" in theirs
+        assert "last changed before it stay missing" in theirs
+        assert len(sandbox.feed_requests) == requests
