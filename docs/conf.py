@@ -15,6 +15,7 @@ import subprocess
 import tarfile
 import tomllib
 from html import escape
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +56,8 @@ def fetch_mermaid() -> None:
 
 
 project = "tap-jobo"
-html_title = "tap-jobo"
+release = metadata.version(project).split("+")[0]
+html_title = f"{project} {release}"
 html_baseurl = os.environ.get("READTHEDOCS_CANONICAL_URL", "")
 html_favicon = "_static/favicon.svg"
 extensions = [
