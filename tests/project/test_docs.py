@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 from jsonschema import Draft4Validator  # type: ignore[import-untyped]
+from meltano.core.job.job import HEARTBEAT_VALID_MINUTES
 from singer_sdk import metrics
 from uv import find_uv_bin
 
@@ -92,7 +93,7 @@ IN_A_PROJECT = (
     "production", "spread", "cap", "test", "alert", "help", "journal", "profiles", "sets",
     "jobs-backfill", "schedule-list", "state-get", "state-set", "cron-script", "catalog",
     "two-loaders", "change", "full-refresh", "target-schema", "force", "state-backup", "json-log",
-    "schedule-add",
+    "schedule-add", "own-project",
 )  # fmt: skip
 """The blocks that run one after the other in a project that has synced once."""
 
@@ -307,6 +308,12 @@ def test_columns_of_personal_data_are_those_of_the_schema() -> None:
     profile = next(each for each in discover()["streams"] if each["tap_stream_id"] == "companies")
     fields = {each for each in profile["schema"]["properties"] if re.search(PERSONAL, each)}
     assert {each.split(".")[1] for each in select if each.startswith("!companies.")} == fields
+
+
+def test_meltano_waits_as_long_as_the_documents_say() -> None:
+    page = (REPOSITORY / "docs/how-to/troubleshoot.md").read_text("utf-8")
+    assert "up to five minutes" in page
+    assert HEARTBEAT_VALID_MINUTES == 5
 
 
 PERSONAL = "founders|leadership$|email|phone"

@@ -63,7 +63,11 @@ def test_steps_of_the_image_install_the_wheel_and_its_command_runs(
         assert re.search(r"\[warning +\] tap-jobo +First sync", run.stderr)  # structured logging
 
 
-def test_workflow_installs_as_the_image_does() -> None:
+def test_workflow_and_cron_job_do_what_the_image_does() -> None:
+    job = yaml.safe_load((EXAMPLES / "kubernetes/cronjob.yaml").read_text("utf-8"))
+    (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    assert container["args"] == list(PIPELINE)
+    assert f"docker build --tag {container['image'].split('/')[1].split(':')[0]} " in DOCKERFILE
     workflow = yaml.safe_load((EXAMPLES / "github-actions/jobo.yml").read_text("utf-8"))
     steps = [step["run"] for step in workflow["jobs"]["run"]["steps"] if "run" in step]
     (install,) = re.findall(r"(?m)^RUN (.*) && meltano install$", DOCKERFILE)
