@@ -117,6 +117,8 @@ class Promises(RuleBasedStateMachine):
         for each in earlier if page.content else ():
             # The rows of another line may be older than what has arrived since.
             is_same_line = sync.parent_id in {"", each.sync.parent_id, each.sync.id}
+            if each.sync.filters != sync.filters:  # a difference, dropped with its settings
+                continue
             if each.content == page.content and is_same_line and not each.is_excused:
                 assert each.sync.id in self._ancestors[sync.id], "a page is billed twice"
                 assert self._is_overlap(each, page), "a page is billed again after it arrived"
@@ -460,6 +462,24 @@ class FilteredPromises(Promises):
             start_date=start_date,
             on_filter_change=on_filter_change,
         )
+
+    @rule(
+        old=st.sampled_from([("DE",), ("FR",)]),
+        changed=st.lists(NUMBERS, max_size=3),
+        pages=st.integers(0, 3),
+        other=st.booleans(),
+    )
+    def widen(self, old: tuple[str, ...], changed: list[int], pages: int, *, other: bool) -> None:
+        """Add a country, read some of what it adds, and then perhaps add another instead."""
+        for countries in (old, ("DE", "FR"), (*old, "US"))[: 3 if other else 2]:
+            self.settings = replace(
+                self.settings, countries=countries, on_filter_change="resync", start_date=None
+            )
+            if countries == old:
+                self.settle()
+                self.change(changed)
+            else:
+                self.run_to_budget(pages, 0, [])
 
 
 TestPromises = Promises.TestCase
