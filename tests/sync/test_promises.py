@@ -16,6 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
@@ -488,3 +489,11 @@ TestBucketPromises = BucketPromises.TestCase
 TestBucketPromises.settings = MODEL
 TestFilteredPromises = FilteredPromises.TestCase
 TestFilteredPromises.settings = MODEL
+
+
+@pytest.mark.parametrize("pages", [1, 2, 3])
+def test_an_added_country_that_another_replaces_loses_no_row(pages: int) -> None:
+    machine = FilteredPromises()
+    machine.fill(by_time=True, hours=0, rows=9, is_date_ahead=False)
+    machine.widen(changed=[3], old=("DE",), other=True, pages=pages)
+    machine.teardown()
