@@ -22,7 +22,7 @@ from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.tap import TapJobo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from singer_sdk import typing as th
 
@@ -205,6 +205,8 @@ LEVELS = {
     "critical": "CRITICAL",
     "BudgetReachedError": "WARNING",
 }
+NO_MESSAGES = {"info", "debug", "option", "group", "Setting", "compile", "startswith"}
+"""What is called with texts that are no messages."""
 UNLOGGED = {"Skipping deselected stream '…'.", "Skipping parse of env var settings..."}
 """What the tap removes from the log."""
 MIN_WORDS = 4
@@ -215,7 +217,7 @@ def _messages_tables() -> Iterator[str]:
     for package, title in MESSAGES_OF.items():
         rows: dict[str, str] = {}
         for path in sorted((ROOT / "tap_jobo" / package).glob("*.py")):
-            for level, text in _messages(ast.parse(path.read_text("utf-8")), "part"):
+            for level, text in _messages(ast.parse(path.read_text("utf-8")), "part", {}):
                 if text in UNLOGGED:
                     continue
                 rows[text] = level if rows.get(text, "part") == "part" else rows[text]
@@ -228,30 +230,66 @@ def _messages_tables() -> Iterator[str]:
             yield ""
 
 
-def _messages(node: ast.AST, level: str) -> Iterator[tuple[str, str]]:
+def _messages(node: ast.AST, level: str, names: Mapping[str, ast.AST]) -> Iterator[tuple[str, str]]:
     """Return the texts that end up in a WARNING, an ERROR, or an error that ends the run."""
-    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-        return  # a docstring
-    if isinstance(node, ast.Call):
-        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
-        if name in {"info", "debug", "option", "group", "Setting", "compile", "startswith"}:
-            return
-        level = LEVELS.get(name) or ("CRITICAL" if name.endswith(("Error", "Exception")) else level)
-    if (text := _text(node)) is not None:
-        if len(text.split()) >= MIN_WORDS:
+    if isinstance(node, ast.Constant | ast.JoinedStr):
+        if len((text := _text(node, names) or "").split()) >= MIN_WORDS:
             yield level, re.sub(r"\s+", " ", text).replace("|", "\\|")
         return
-    for child in ast.iter_child_nodes(node):
-        yield from _messages(child, level)
+    if isinstance(node, ast.FunctionDef):
+        names = _names(node)
+    if isinstance(node, ast.Call):
+        name = _called(node)
+        level = LEVELS.get(name) or ("CRITICAL" if name.endswith(("Error", "Exception")) else level)
+    for child in _inside(node, names):
+        yield from _messages(child, level, names)
 
 
-def _text(node: ast.AST) -> str | None:
+def _inside(node: ast.AST, names: Mapping[str, ast.AST]) -> Iterable[ast.AST]:
+    """Return the parts of the code that can have texts of messages of their own."""
+    match node:
+        case ast.Expr(value=ast.Constant()):
+            return []  # a docstring
+        case ast.Call() if _called(node) in NO_MESSAGES:
+            return []
+        case ast.Assign(value=text) if text in names.values():  # it stands in a message
+            return [text.orelse] if isinstance(text, ast.IfExp) else []
+    return ast.iter_child_nodes(node)
+
+
+def _called(call: ast.Call) -> str:
+    return str(getattr(call.func, "attr", getattr(call.func, "id", "")))
+
+
+def _names(function: ast.FunctionDef) -> Mapping[str, ast.AST]:
+    """Return the texts that have a name and are put into another text of the function."""
+    nodes = [*ast.walk(function)]
+    parts = [node.value for node in nodes if isinstance(node, ast.FormattedValue)]
+    used = {part.id for part in parts if isinstance(part, ast.Name)}
+    return {
+        target.id: node.value
+        for node in nodes
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name) and target.id in used and _text(node.value, {})
+    }
+
+
+def _text(node: ast.AST, names: Mapping[str, ast.AST]) -> str | None:
     """Return a text with its values as an ellipsis; None if this is none."""
-    if isinstance(node, ast.Constant):
-        is_text = isinstance(node.value, str)
-        return re.sub(r"%[-+,.\d]*[sdrfg]", "…", str(node.value)) if is_text else None
-    if isinstance(node, ast.JoinedStr):
-        return "".join(_text(part) or "…" for part in node.values)
+    match node:
+        case ast.Constant(value=str(text)):
+            return re.sub(r"%[-+,.\d]*[sdrfg]", "…", text)
+        case ast.JoinedStr(values=parts):
+            texts = (_text(part, names) for part in parts)
+            return "".join("…" if each is None else each for each in texts)
+        case ast.IfExp(body=body, orelse=other):
+            return _text(body, names) or _text(other, names)
+        case ast.FormattedValue(value=ast.Name(id=name)) if name in names:
+            others = {each: value for each, value in names.items() if each != name}
+            return _text(names[name], others)
+        case ast.FormattedValue(value=ast.IfExp() as choice):
+            return _text(choice, names)
     return None
 
 
