@@ -67,18 +67,18 @@ class FeedSync:
         self._spec = self.start.spec
         self._logger = self.start.logger
         self._guard = LoopGuard()
-        self._is_replay = self._has_fetched = self._has_restarted = False
+        self._is_replay = self._has_fetched = self._has_restarted = self._is_announced = False
         self._received_at: datetime | None = None  # the last page, by the API's clock
         self._is_first_sync = not self.state.has_begun
 
     def pages(self) -> Generator[Delivery]:
         """Yield each page. To resume means that its rows, and then its state, are written."""
         try:
-            sync: Sync | None = self._announce(self._begin(self._first_sync()))
+            sync: Sync | None = self._begin(self._first_sync())
             while sync:
                 self.check()
                 try:
-                    billed = self._replay(sync) or self._fetch_and_journal(sync)
+                    billed = self._billed_page(sync)
                 except RejectedError as rejection:
                     if not (sync.cursor and rejection.names_cursor):
                         raise
@@ -130,25 +130,26 @@ class FeedSync:
                 self._detect_stall(sync, [*filter(None, ids)])
         return sync
 
-    def _announce(self, sync: Sync) -> Sync:
-        is_replay = self.journal.find(sync) is not None
+    def _billed_page(self, sync: Sync) -> JournaledPage:
+        """Return the sync's next page, from the journal or, once it is stored there, from Jobo."""
+        page = self.journal.find(sync)
+        if not self._is_announced:
+            self._is_announced = True
+            self._announce(sync, is_replay=page is not None)
+        if page and not self._is_replay:
+            self.journal.report_replay(sync, page)
+            self._is_replay = True
+        if page:
+            return page
+        raw = self.reader.fetch_page(sync)
+        self._has_fetched = True
+        return self.journal.put(sync, raw)
+
+    def _announce(self, sync: Sync, *, is_replay: bool) -> None:
         added = {name: value for name, value in (sync.filters or {}).items() if value is not None}
         self.report.announce(sync, added or self.start.chosen_filters, is_replay=is_replay)
         if sync.cursor and not is_replay:
             self.start.report_resumed(sync, self.start.bookmark(self.state))
-        return sync
-
-    def _replay(self, sync: Sync) -> JournaledPage | None:
-        page = self.journal.find(sync)
-        if page and not self._is_replay:
-            self.journal.report_replay(sync, page)
-            self._is_replay = True
-        return page
-
-    def _fetch_and_journal(self, sync: Sync) -> JournaledPage:
-        raw = self.reader.fetch_page(sync)
-        self._has_fetched = True
-        return self.journal.put(sync, raw)
 
     def _parse_and_check(self, sync: Sync, billed: JournaledPage) -> tuple[Page, Sequence[Row]]:
         header = billed.header

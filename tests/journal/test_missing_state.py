@@ -113,7 +113,7 @@ def test_resume_does_not_concern_a_stream_without_a_complete_sync(tmp_path: Path
         assert sandbox.rows_billed == billed + 10
 
 
-WIDER: Any = {"country_codes": ["DE", "US"], "batch_size": 5}
+OTHER: Any = {"country_codes": ["FR", "US"], "batch_size": 5}
 
 
 @pytest.fixture
@@ -127,19 +127,19 @@ def test_a_state_lost_in_a_resync_to_other_filters_is_missed(
     tap: Tap, folder: Path, german: Any, budget: int
 ) -> None:
     """The sync of the old filters can be resumed, as what it is: with the old filters."""
-    part = tap.run(state=german, on_filter_change="resync", max_credits=budget, **WIDER)
+    part = tap.run(state=german, on_filter_change="resync", max_credits=budget, **OTHER)
     assert part.returncode == 0, part.stderr
     requests, billed = len(tap.sandbox.ledger), tap.sandbox.rows_billed
     for given in ("error", "resume:5f0c"):
-        line = complaint(tap.run(on_missing_state=given, **WIDER))
+        line = complaint(tap.run(on_missing_state=given, **OTHER))
         assert f"a complete sync of {completed(folder)['bookmark']} with other filters" in line
         assert "(each row is billed)" in line
     assert len(tap.sandbox.ledger) == requests
     resume: Any = {"on_missing_state": f"resume:{completed(folder)['id']}"}
-    assert "country_codes was DE and is DE, US" in complaint(tap.run(**resume, **WIDER))
-    run = tap.run(on_filter_change="resync", **resume, **WIDER)
+    assert "country_codes was DE and is FR, US" in complaint(tap.run(**resume, **OTHER))
+    run = tap.run(on_filter_change="resync", **resume, **OTHER)
     assert run.returncode == 0, run.stderr
-    wanted = tap.run(journal=False, **WIDER)
+    wanted = tap.run(journal=False, **OTHER)
     assert {*run.ids} == {*wanted.ids}
     assert tap.sandbox.rows_billed == billed + 2 * len(wanted.ids) - len({*part.ids})
 
@@ -148,13 +148,13 @@ def test_a_sync_that_continues_from_one_the_journal_lacks_proves_a_state(
     tap: Tap, folder: Path, german: Any
 ) -> None:
     (folder / "v1").rename(folder / "old")
-    tap.run(state=german, on_filter_change="resync", max_credits=250, **WIDER)
+    tap.run(state=german, on_filter_change="resync", max_credits=250, **OTHER)
     requests = len(tap.sandbox.ledger)
-    line = complaint(tap.run(**WIDER))
+    line = complaint(tap.run(**OTHER))
     assert "the journal records a sync that continues from a complete one" in line
     assert "resume:" not in line
     assert len(tap.sandbox.ledger) == requests
-    again = tap.run(on_missing_state="resync", **WIDER)
+    again = tap.run(on_missing_state="resync", **OTHER)
     assert replayed(again) == 5  # billed already
 
 
