@@ -3,7 +3,7 @@
 {%- if execute and flags.WHICH == "freshness" -%}
     {%- set column = var("jobo_loaded_at_field", "_sdc_batched_at") -%}
     {%- set problems = [] -%}
-    {%- for source in graph.sources.values() if source.package_name == "jobo" and var("jobo__using_" ~ source.name) -%}
+    {%- for source in graph.sources.values() if source.package_name == "jobo" and source.unique_id in selected_resources -%}
         {%- set relation = load_relation(api.Relation.create(source.database, source.schema, source.identifier)) -%}
         {%- set name = source.schema ~ "." ~ source.identifier -%}
         {%- if not relation -%}

@@ -25,12 +25,9 @@ slash, as in browsers.
 
 {#- Text in lower case with single spaces: spellings that differ in nothing else are equal. -#}
 {% macro normalized(text) -%}
-nullif(lower(trim({{ jobo.single_spaced(text) }})), '')
+{%- set spaced = "translate(" ~ text ~ ", chr(9) || chr(10) || chr(13), '   ')" -%}
+nullif(trim(replace(replace(replace(lower({{ spaced }}), '  ', ' '), '  ', ' '), '  ', ' ')), '')
 {%- endmacro %}
-{% macro single_spaced(text) %}{{ return(adapter.dispatch("single_spaced", "jobo")(text)) }}{% endmacro %}
-{% macro default__single_spaced(text) %}regexp_replace({{ text }}, '[[:space:]]+', ' '){% endmacro %}
-{% macro postgres__single_spaced(text) %}regexp_replace({{ text }}, '[ \t\n\r\f\v]+', ' ', 'g'){% endmacro %}
-{% macro duckdb__single_spaced(text) %}regexp_replace({{ text }}, '[ \t\n\r\f\v]+', ' ', 'g'){% endmacro %}
 
 {#-
 An amount in US dollars. The API sends it as text, such as 1200000, 1,200,000, $330M or $1.5B. Null

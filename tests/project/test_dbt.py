@@ -30,7 +30,7 @@ MARTS = (
 )  # fmt: skip
 OTHERS = (
     "jobo__career_sites_history", "jobo__jobs_history", "int_jobo__first_seen", "int_jobo__jobs",
-    "int_jobo__funding_rounds", "int_jobo__job_skills", "stg_jobo__career_site_industries",
+    "int_jobo__funding_rounds", "stg_jobo__career_site_industries",
     "stg_jobo__career_sites", "stg_jobo__companies", "stg_jobo__expired_jobs", "stg_jobo__jobs",
 )  # fmt: skip
 TRACKED = (

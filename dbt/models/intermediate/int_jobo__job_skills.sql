@@ -3,8 +3,10 @@
     materialized="incremental",
     on_schema_change="fail",
     indexes=jobo.indexes(["job_id", "skill"]),
-    pre_hook="{{ jobo.delete_outdated(ref('stg_jobo__jobs'), 'job_id', ref('int_jobo__job_changes')) }}",
+    pre_hook="{{ jobo.delete_rebuilt(ref('stg_jobo__jobs'), 'job_id') }}",
 ) }}
+
+-- Rows of deleted jobs stay: there are millions of rows to look through, and jobo__job_skills hides these.
 
 with
 
@@ -15,9 +17,7 @@ jobs as (
 changed as (
     select *
     from jobs
-    where
-        {{ jobo.is_new("jobs.built_at") }}
-        and {{ jobo.is_changed("job_id", "jobs.job_id", "jobs.loaded_at") }}
+    where {{ jobo.is_new("jobs.built_at") }}
 ),
 
 demands as (

@@ -5,103 +5,117 @@
     unique_key="opening_id",
     indexes=jobo.indexes(["opening_id"]),
 ) }}
+-- depends_on: {{ ref("int_jobo__job_changes") }}
 
 with
 
-history as (
-    select * from {{ ref("jobo__jobs_history") }}
-),
-
 jobs as (
     select * from {{ ref("stg_jobo__jobs") }}
-),
-
--- Each CTE is read once: Postgres writes one that is read twice to disk.
-descriptions as (
-    select * from {{ ref("jobo__jobs_history") }}
 ),
 
 closed_versions as (
     select * from {{ ref("jobo__jobs_history") }} where not is_open
 ),
 
-former_versions as (
-    select * from {{ ref("jobo__jobs_history") }} where dbt_valid_to is not null
+{% if is_incremental() -%}
+known as (
+    select * from {{ this }}
 ),
 
--- A job opens with its first version, and again when it comes back.
-openings as (
-    select
-        history.dbt_scd_id as opening_id,
-        before.job_id is not null as is_return,
-        coalesce(history.closed_at, after.closed_at) as closed_at,
-        history.is_open and history.dbt_valid_to is null and jobs.job_id is not null as is_open
-    from history
-    left join former_versions as before
-        on before.job_id = history.job_id and before.dbt_valid_to = history.dbt_valid_from
-    left join closed_versions as after
-        on after.job_id = history.job_id and after.dbt_valid_from = history.dbt_valid_to
-    left join jobs on jobs.job_id = history.job_id
-    where
-        (history.is_open or before.job_id is null)
-        and {{ jobo.has_news(ref("int_jobo__job_changes")) }}
+new_versions as (
+    select * from {{ ref("jobo__jobs_history") }}
+    where dbt_updated_at > {{ jobo.last_time("built_at") }}
 ),
 
--- An opening changes when it closes.
-changed_openings as (
-    select * from openings
+new_closings as (
+    select distinct career_site_id, title, location
+    from {{ ref("jobo__jobs_history") }}
+    where not is_open and dbt_updated_at > {{ jobo.last_time("built_at") }}
+),
+
+present_jobs as (
+    select * from {{ ref("stg_jobo__jobs") }}
+),
+
+-- Jobs with a new version, those that were deleted or loaded again, and those that are posted again after
+-- an opening that closed.
+affected as (
+    select job_id from new_versions
+    union
+    select known.job_id
+    from known
+    left join present_jobs on present_jobs.job_id = known.job_id
+    where known.closed_at is null and known.is_open = (present_jobs.job_id is null)
+    union
+    select versions.job_id
+    from {{ ref("jobo__jobs_history") }} as versions
+    inner join new_closings
+        on new_closings.career_site_id = versions.career_site_id
+        and new_closings.title = versions.title
+        and new_closings.location = versions.location
+),
+
+{% endif -%}
+history as (
+    select * from {{ ref("jobo__jobs_history") }}
     {%- if is_incremental() %}
-    where not exists (
-        select 1
-        from {{ this }} as known
-        where
-            known.opening_id = openings.opening_id
-            and known.is_open = openings.is_open
-            and (known.closed_at is null) = (openings.closed_at is null)
-    )
+    where
+        {{ jobo.has_news(ref("int_jobo__job_changes")) }}
+        and job_id in (select affected.job_id from affected)
     {%- endif %}
 ),
 
-changed as (
+versions as (
     select
-        changed_openings.opening_id,
-        descriptions.job_id,
-        descriptions.stream,
-        descriptions.career_site_id,
-        descriptions.company_name,
-        descriptions.title,
-        descriptions.normalized_title,
-        descriptions.location,
-        descriptions.country,
-        descriptions.source,
-        case when changed_openings.is_return then descriptions.read_at else descriptions.created_at end as opened_at,
-        changed_openings.closed_at,
-        changed_openings.is_open
-    from changed_openings
-    inner join descriptions on descriptions.dbt_scd_id = changed_openings.opening_id
+        *,
+        lag(dbt_scd_id) over (partition by job_id order by dbt_valid_from) as previous_version,
+        lead(closed_at) over (partition by job_id order by dbt_valid_from) as next_closed_at
+    from history
+),
+
+-- A job opens with its first version, and again when it comes back. The version after an open one is closed.
+openings as (
+    select
+        versions.dbt_scd_id as opening_id,
+        versions.job_id,
+        versions.stream,
+        versions.career_site_id,
+        versions.company_name,
+        versions.title,
+        versions.normalized_title,
+        versions.location,
+        versions.country,
+        versions.source,
+        {{ jobo.ats_of("versions.source") }} as ats,
+        case when versions.previous_version is null then versions.created_at else versions.read_at end as opened_at,
+        coalesce(versions.closed_at, versions.next_closed_at) as closed_at,
+        versions.is_open and versions.dbt_valid_to is null and jobs.job_id is not null as is_open
+    from versions
+    left join jobs on jobs.job_id = versions.job_id
+    where versions.is_open or versions.previous_version is null
 ),
 
 -- The same company posts the same title at the same place again.
 repeats as (
     select
-        changed.opening_id,
+        openings.opening_id,
         max(closed_versions.closed_at) as previous_closed_at
-    from changed
+    from openings
     inner join closed_versions
-        on closed_versions.career_site_id = changed.career_site_id
-        and closed_versions.title = changed.title
-        and closed_versions.location = changed.location
-        and closed_versions.closed_at <= changed.opened_at
-    group by changed.opening_id
+        on closed_versions.career_site_id = openings.career_site_id
+        and closed_versions.title = openings.title
+        and closed_versions.location = openings.location
+        and closed_versions.closed_at <= openings.opened_at
+    group by openings.opening_id
 ),
 
 measured as (
     select
-        changed.*,
-        {{ dbt.datediff("changed.opened_at", "changed.closed_at", "day") }} as days_open,
-        {{ dbt.datediff("repeats.previous_closed_at", "changed.opened_at", "day") }} as days_closed_before
-    from changed
-    left join repeats on repeats.opening_id = changed.opening_id
+        openings.*,
+        {{ dbt.datediff("openings.opened_at", "openings.closed_at", "day") }} as days_open,
+        {{ dbt.datediff("repeats.previous_closed_at", "openings.opened_at", "day") }} as days_closed_before
+    from openings
+    left join repeats on repeats.opening_id = openings.opening_id
 )
 
 select
@@ -115,7 +129,7 @@ select
     location,
     country,
     source,
-    {{ jobo.ats_of("source") }} as ats,
+    ats,
     opened_at,
     closed_at,
     is_open,

@@ -3,7 +3,10 @@
     materialized="incremental",
     on_schema_change="fail",
     indexes=jobo.indexes(["career_site_id"], unique=false),
-    pre_hook="{{ jobo.delete_outdated(ref('stg_jobo__companies'), 'career_site_id', ref('int_jobo__site_changes')) }}",
+    pre_hook=[
+        "{{ jobo.delete_missing(ref('stg_jobo__companies'), 'career_site_id', ref('int_jobo__site_changes')) }}",
+        "{{ jobo.delete_rebuilt(ref('stg_jobo__companies'), 'career_site_id') }}",
+    ],
 ) }}
 
 with
@@ -15,9 +18,7 @@ companies as (
 changed as (
     select *
     from companies
-    where
-        {{ jobo.is_new("companies.built_at") }}
-        and {{ jobo.is_changed("career_site_id", "companies.career_site_id", "companies.loaded_at") }}
+    where {{ jobo.is_new("companies.built_at") }}
 ),
 
 -- Jobo may list a leader twice. It gives no name of a hire, so two hires of a day are two.

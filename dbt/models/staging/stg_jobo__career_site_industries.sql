@@ -1,7 +1,10 @@
 {{ config(
     materialized="incremental",
     indexes=jobo.indexes(["career_site_id", "industry"]),
-    pre_hook="{{ jobo.delete_outdated(ref('stg_jobo__career_sites'), 'career_site_id') }}",
+    pre_hook=[
+        "{{ jobo.delete_missing(ref('stg_jobo__career_sites'), 'career_site_id') }}",
+        "{{ jobo.delete_rebuilt(ref('stg_jobo__career_sites'), 'career_site_id') }}",
+    ],
 ) }}
 
 with
