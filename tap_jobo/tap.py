@@ -22,6 +22,7 @@ from tap_jobo.singer.command_line import CommandLine
 from tap_jobo.singer.companies_stream import CompaniesStream
 from tap_jobo.singer.feed_stream import FeedStream
 from tap_jobo.singer.run import RunContext
+from tap_jobo.singer.stream import JoboStream
 from tap_jobo.singer.writer import StdoutWriter
 from tap_jobo.streams import FEEDS, SETTINGS
 from tap_jobo.streams.career_sites import CAREER_SITES
@@ -85,11 +86,13 @@ class TapJobo(CommandLine):
         )
         atexit.register(run.close)
         companies = CompaniesStream(self, run)
+        streams: list[JoboStream] = []
         for spec in self.feeds:
             is_followed = spec is CAREER_SITES
-            run.streams.append(FeedStream(self, run, spec, companies if is_followed else None))
-            run.streams += [companies] if is_followed else []
-        return run.streams
+            streams.append(FeedStream(self, run, spec, companies if is_followed else None))
+            streams += [companies] if is_followed else []
+        run.streams += streams
+        return streams
 
     @override
     def setup_mapper(self) -> None:

@@ -99,7 +99,7 @@ class CommandLine(Tap):
 
     def streams_to_test(self) -> list[JoboStream]:
         """Return the streams that a run would read."""
-        streams = self.run.read_streams()
+        streams = [cast("JoboStream", stream) for stream in self.run.read_streams()]
         if not streams:
             raise ConfigError(
                 "There is nothing to test, because 'stream_maps' removes every selected stream."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from requests import PreparedRequest, Request
 
@@ -29,6 +29,20 @@ from tap_jobo.sync_id import Filters
 _TEST_RETRY_FOR: Final = 10.0  # seconds of backoff in a connection check, whose user is waiting
 
 
+class RunStream(Protocol):
+    """What a run needs of its streams; `JoboStream` has it."""
+
+    name: str
+
+    @property
+    def is_read(self) -> bool: ...  # noqa: D102 - as in `JoboStream`, like all below
+    @property
+    def is_following(self) -> bool: ...  # noqa: D102
+    def check_selection(self) -> None: ...  # noqa: D102
+    def check_first(self) -> None: ...  # noqa: D102
+    def check_values(self) -> Iterable[str]: ...  # noqa: D102
+
+
 class RunContext:
     """What the streams of a run share. No stream creates any of this itself."""
 
@@ -46,7 +60,7 @@ class RunContext:
         self._logger = logger
         self._locks: list[Lock] = []
         self._is_started = False
-        self.streams: list[Any] = []  # of `JoboStream`, whose module imports this one
+        self.streams: list[RunStream] = []
         self.first_states: list[StreamState] = []  # of feeds that need one
         self.failures: list[tuple[str, TapJoboError]] = []
         self.is_test = False
@@ -69,13 +83,13 @@ class RunContext:
         for hint in dict.fromkeys(hints):  # several streams may share a filter
             self._logger.warning("%s", hint)
 
-    def read_streams(self) -> list[Any]:
+    def read_streams(self) -> list[RunStream]:
         """Return the streams that are read, in order."""
         for stream in self.streams:
             stream.check_selection()
         return [each for each in self.streams if each.is_read]
 
-    def add_failure(self, stream: Any, error: TapJoboError) -> None:
+    def add_failure(self, stream: RunStream, error: TapJoboError) -> None:
         """Record that a stream has failed. Log it if others follow: the run may be killed there."""
         self.failures.append((stream.name, error))
         last = [each for each in self.read_streams() if not each.is_following][-1]
