@@ -13,9 +13,9 @@ from tap_jobo.api.client import Client, Prepare
 from tap_jobo.api.responses import parse_json
 from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.errors import ApiError
+from tap_jobo.model import Filters, RawPage, Sync, hash_cursor
 from tap_jobo.records.values import PARSERS, sanitize_text
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.sync_id import Filters, RawPage, Sync, hash_cursor
 from tap_jobo.wording import plural
 
 _TOLERANCE: Final = timedelta(hours=1)  # the API may widen the window a little

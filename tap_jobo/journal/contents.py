@@ -22,8 +22,8 @@ from tap_jobo.journal.page import (
     decode_page,
 )
 from tap_jobo.journal.store import MissingError, Store, StoreError
+from tap_jobo.model import Filters, Sync
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.sync_id import Filters, Sync
 
 ENDED: Final = "ended"  # the status of a sync whose pages went in circles
 DROPPED: Final = "dropped"  # once the user has dropped it: the state must not go on with it

@@ -41,7 +41,7 @@ from tap_jobo.journal.page import (
     encode_page,
 )
 from tap_jobo.journal.store import ExistsError, MissingError, Store, StoreError
-from tap_jobo.sync_id import RawPage, Sync, hash_cursor
+from tap_jobo.model import RawPage, Sync, hash_cursor
 from tap_jobo.wording import dollars, plural
 
 DISPUTED: Final = "disputed"  # why a page is in quarantine although its rows are delivered

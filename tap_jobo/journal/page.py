@@ -6,7 +6,7 @@ import zlib
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
-from tap_jobo.sync_id import RawPage
+from tap_jobo.model import RawPage
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -20,11 +20,11 @@ from tap_jobo.journal import open_store
 from tap_jobo.journal.contents import journal_key
 from tap_jobo.journal.journal import Journal
 from tap_jobo.journal.store import Lock, Store
+from tap_jobo.model import Filters
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.lost_state import check_resumed
 from tap_jobo.sync.state import StreamState
-from tap_jobo.sync_id import Filters
 
 _TEST_RETRY_FOR: Final = 10.0  # seconds of backoff in a connection check, whose user is waiting
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from singer_sdk import typing as th
 
+from tap_jobo.model import Filters
 from tap_jobo.settings.setting import Setting
-from tap_jobo.sync_id import Filters
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,13 +23,13 @@ from tap_jobo.errors import (
 )
 from tap_jobo.journal.journal import DISPUTED, Journal
 from tap_jobo.journal.page import JournaledPage
+from tap_jobo.model import Sync
 from tap_jobo.records.converter import RecordConverter, Row
 from tap_jobo.records.values import parse_uuid
 from tap_jobo.sync.guards import LoopGuard, check_for_schema_drift
 from tap_jobo.sync.report import Report
 from tap_jobo.sync.start import SyncStart
 from tap_jobo.sync.state import StreamState
-from tap_jobo.sync_id import Sync
 from tap_jobo.wording import dollars, duration, plural
 
 _QUARANTINED: Final = (

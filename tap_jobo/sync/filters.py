@@ -6,10 +6,10 @@ from typing import Any
 
 from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import StateError
+from tap_jobo.model import Filters
 from tap_jobo.settings.common import START_DATE
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.state import StreamState
-from tap_jobo.sync_id import Filters
 from tap_jobo.wording import dollars
 
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final
 from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.api.profiles import Profiles
 from tap_jobo.clock import parse_timestamp
+from tap_jobo.model import Filters, Sync
 from tap_jobo.sync.filters import show
-from tap_jobo.sync_id import Filters, Sync
 from tap_jobo.wording import dollars, duration, plural
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from typing import Any, Final
 from tap_jobo.api.api_clock import ApiClock
 from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.journal.journal import Journal
+from tap_jobo.model import Filters, Sync, new_id
 from tap_jobo.settings.common import START_DATE
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.filters import FilterChange
 from tap_jobo.sync.state import UNKNOWN, StreamState
-from tap_jobo.sync_id import Filters, Sync, new_id
 
 _START: Final = START_DATE.name
 SAFETY_MARGIN: Final = timedelta(hours=1)

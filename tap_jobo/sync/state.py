@@ -28,8 +28,8 @@ from msgspec import Meta
 
 from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.errors import StateError
+from tap_jobo.model import Filters, Sync
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.sync_id import Filters, Sync
 
 STATE_KEYS: Final = (
     "replication_key",

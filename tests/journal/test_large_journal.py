@@ -14,8 +14,8 @@ from tap_jobo.clock import Clock
 from tap_jobo.journal.contents import Contents, journal_key
 from tap_jobo.journal.folder import Folder
 from tap_jobo.journal.journal import Journal
+from tap_jobo.model import RawPage, Sync
 from tap_jobo.streams.career_sites import CAREER_SITES
-from tap_jobo.sync_id import RawPage, Sync
 from tests.support.loggers import LOGGER
 
 KEY = journal_key(CAREER_SITES, api_key="", api_url="https://jobo.world", filters={})

@@ -35,6 +35,7 @@ from tap_jobo.journal.contents import Contents, JournalKey, journal_key
 from tap_jobo.journal.folder import Folder
 from tap_jobo.journal.journal import Journal
 from tap_jobo.journal.store import Lock, MissingError, Store, StoreError
+from tap_jobo.model import RawPage, Sync
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
@@ -43,7 +44,6 @@ from tap_jobo.sync.lost_state import check_resumed, recover_state
 from tap_jobo.sync.report import Report
 from tap_jobo.sync.start import SyncStart
 from tap_jobo.sync.state import read_state
-from tap_jobo.sync_id import RawPage, Sync
 from tests.support.clock import FakeClock
 from tests.support.loggers import LOGGER
 from tests.support.target import Row

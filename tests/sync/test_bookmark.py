@@ -11,9 +11,9 @@ import pytest
 
 from jobo_sandbox import Sandbox
 from tap_jobo.errors import StateError
+from tap_jobo.model import Sync
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.sync.state import read_state
-from tap_jobo.sync_id import Sync
 from tests.support import Tap, complaint, discover, entry_of, schema_message, state_at
 
 HOUR = 3600
