@@ -7,7 +7,7 @@ its number of rows is known.
 import logging
 import math
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Protocol
 
 from tap_jobo.api.headers import reported_credits
 from tap_jobo.errors import BudgetReachedError, ConfigError
@@ -18,13 +18,32 @@ _PLAN_HEADERS: Final = ("X-Credits-Balance", "X-Quota-Limit", "X-Quota-Remaining
 """If one of these is present, a missing `X-Credits-Deducted` may mean a free page."""
 
 
+class LimitOverRuns(Protocol):
+    """A limit for what a feed may cost over several runs; `billed` is what it has cost in this."""
+
+    def reserve(self, billed: int, cost: int, what: str) -> None:
+        """Count a request before it is sent, or raise `BudgetReachedError`."""
+
+    def left(self, billed: int) -> tuple[int, str]:
+        """Return the credits that are left, and the time that they are for."""
+
+
 class Budget:
     """The credits of one run, shared by all its streams."""
 
     def __init__(
-        self, *, max_credits: int | None, alert_threshold: int | None, logger: logging.Logger
+        self,
+        *,
+        max_credits: int | None,
+        alert_threshold: int | None,
+        logger: logging.Logger,
+        max_credits_per_month: int | None = None,
     ) -> None:
         self.max_credits = math.inf if max_credits is None else max_credits
+        self.limits = {
+            "max_credits": max_credits,
+            "max_credits_per_month": max_credits_per_month,
+        }
         self._alert_threshold = alert_threshold
         self.logger = logger
         self.credits = 0
@@ -55,20 +74,21 @@ class FeedCost:
         self.price = spec.list_price
         self.credits = 0
         self.possibly_billed = 0
+        self.month: LimitOverRuns | None = None  # with `max_credits_per_month`
         self._is_assuming = False
 
     def check_page(self, rows: int) -> None:
-        """Raise ConfigError if `max_credits` does not cover a page at list price."""
-        cost = math.ceil(rows * self._spec.list_price)
-        if cost > self._budget.max_credits:
-            setting = self._spec.page_size_setting
-            smaller = f", or lower {setting.name} for a new sync" if setting else ""
-            raise ConfigError(
-                f"Setting 'max_credits' ({self._budget.max_credits:,}) is below the {cost:,} "
-                f"credits of one page of {plural(rows, 'row')} of {self._spec.name}, so no run "
-                f"could make progress. Set it to {cost:,} or more{smaller}. If your plan's rows "
-                "are free, remove max_credits."
-            )
+        """Raise ConfigError if a limit does not cover a page at list price."""
+        cost, setting = math.ceil(rows * self._spec.list_price), self._spec.page_size_setting
+        smaller = f", or lower {setting.name} for a new sync" if setting else ""
+        for name, limit in self._budget.limits.items():
+            if limit is not None and cost > limit:
+                raise ConfigError(
+                    f"Setting '{name}' ({limit:,}) is below the {cost:,} credits of one page of "
+                    f"{plural(rows, 'row')} of {self._spec.name}, so no run could make progress. "
+                    f"Set it to {cost:,} or more{smaller}. If your plan's rows are free, remove "
+                    f"{name}."
+                )
 
     def reserve(self, rows: int) -> None:
         """Check that a page fits into what is left of the budget; a free page always does."""
@@ -77,12 +97,18 @@ class FeedCost:
         used, limit, cost = self._budget.credits, self._budget.max_credits, math.ceil(rows * price)
         if not used:
             self.check_page(rows)
+        page = f"another page of {plural(rows, 'row')} of {self._spec.name}"
         if cost and used + cost > limit:
             raise BudgetReachedError(
-                f"The budget is reached: another page of {plural(rows, 'row')} of "
-                f"{self._spec.name} may cost {cost:,} credits, and {used:,} of max_credits "
-                f"{limit:,} are used. The next run resumes from here."
+                f"The budget is reached: {page} may cost {cost:,} credits, and {used:,} of "
+                f"max_credits {limit:,} are used. The next run resumes from here."
             )
+        if cost and self.month:
+            self.month.reserve(self.credits, cost, page)
+
+    def left_this_month(self) -> tuple[float, str]:
+        """Return the credits that `max_credits_per_month` leaves, and the month, if it is set."""
+        return self.month.left(self.credits) if self.month else (math.inf, "")
 
     def charge(self, headers: Mapping[str, str], rows: int) -> int:
         """Charge what a complete response deducted, else `rows` at the last price; return it."""

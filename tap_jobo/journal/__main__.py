@@ -155,6 +155,8 @@ def _chosen(
 def _files_of(contents: Contents, name: str) -> list[str]:
     key, path = name.partition("/")[0], f"{layout.TOP}/{name}"
     files = contents.files.get(key, [])
+    if key in contents.counted and path == layout.SPENT.format(key):
+        return [path]
     return [each for each in files if each == path or each.startswith(f"{path}/")]
 
 

@@ -4,7 +4,8 @@ import hashlib
 import json
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Literal, NamedTuple, NotRequired, TypedDict, TypeVar
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from tap_jobo.clock import parse_timestamp
+from tap_jobo.errors import FormatError, JournalError
 from tap_jobo.journal import layout
 from tap_jobo.journal.page import (
     HEADER_BYTES,
@@ -97,6 +99,15 @@ class Completed:
     start_date: str | None = ""  # of an earlier version: unknown, and more in `credits`
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What the runs of a journal key were billed, by month, such as `2026-11`."""
+
+    address: str
+    api_key: str
+    credits: dict[str, int]
+
+
 @dataclass(slots=True)
 class _Begun:
     """What the file of a sync has beside the sync."""
@@ -149,14 +160,17 @@ class Contents:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.files: dict[str, list[str]] = defaultdict(list)  # all of them, by key
+        self.files: dict[str, list[str]] = defaultdict(list)  # all but `spent.json`, by key
         self.temporary: dict[str, list[str]] = defaultdict(list)  # those that killed runs left
+        self.counted: set[str] = set()  # the keys that have a `spent.json`
         self.quarantined: dict[str, set[str]] = defaultdict(set)
         # By key and number of the sync: the numbers of its pages, and 0 for its own file.
         self._syncs: dict[str, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
         for name in store.list(layout.TOP):
             _, key, *rest = name.split("/")
-            if rest:
+            if name == layout.SPENT.format(key):
+                self.counted.add(key)
+            elif rest:
                 self.files[key].append(name)
             if name.endswith(layout.TEMPORARY):
                 self.temporary[key].append(name)
@@ -185,10 +199,16 @@ class Contents:
         found = self._read(name, Completed, name.removeprefix(f"{layout.TOP}/"))
         return replace(found, credits=0) if found.start_date == "" else found  # earlier version
 
+    def spent(self, key: str) -> Spent | None:
+        """Return what a key's runs were billed, None if unknown. Raises `DamagedFileError`."""
+        name = layout.SPENT.format(key)
+        dropped = name.removeprefix(f"{layout.TOP}/")
+        return self._read(name, Spent, dropped) if key in self.counted else None
+
     def damaged_files(self, key: str) -> list[str]:
         """Return the names of the damaged files that are not of one sync."""
         found = []
-        for read in (self.key, self.completed):
+        for read in (self.key, self.completed, self.spent):
             try:
                 read(key)
             except DamagedFileError as error:
@@ -257,6 +277,25 @@ class Contents:
             return decode_header(self._store.read(kept.page_name(page), HEADER_BYTES))
         except (MissingError, StoreError, DamagedPageError):
             return None
+
+
+@contextmanager
+def usable(store: Store) -> Iterator[None]:
+    """Explain the errors of a store and its small files."""
+    try:
+        yield
+    except DamagedFileError as error:
+        raise FormatError(
+            f"The file {error} in the journal {store.location} is damaged or missing. "
+            "Nothing more is billed until you restore it, or drop it with `tap-jobo-journal "
+            f"drop {error.dropped}`, which first shows what would be billed again."
+        ) from None
+    except StoreError as error:
+        raise JournalError(
+            f"The journal {store.location} cannot be used ({error}). The run ends, "
+            "because pages could be billed again. Make sure that it has room and this user can "
+            "read and write it, change journal_dir, or set journal to false."
+        ) from error
 
 
 def encode(content: Mapping[str, object]) -> bytes:

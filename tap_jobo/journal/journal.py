@@ -12,7 +12,7 @@ import hashlib
 import logging
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -32,6 +32,7 @@ from tap_jobo.journal.contents import (
     JournaledSync,
     JournalKey,
     encode,
+    usable,
 )
 from tap_jobo.journal.page import (
     DamagedPageError,
@@ -70,14 +71,14 @@ class Journal:
     def prepare(self) -> None:
         """Check that the journal can be written. Raises `JournalError` if it cannot be."""
         if self.is_on:
-            with self._usable():
+            with usable(self._store):
                 self._store.replace(layout.KEY.format(self._key.name), encode(self._key.content))
 
     def read(self, contents: Contents | None = None) -> Self:
         """Read what the journal holds. Raises `JournalError` if it cannot be read."""
         if self.is_on:
             name = self._key.name
-            with self._usable():
+            with usable(self._store):
                 self._contents = contents or Contents(self._store)
                 self._syncs = self._contents.syncs(name)
                 self.completed = self._contents.completed(name)
@@ -110,7 +111,7 @@ class Journal:
             cost = self._contents.credits(full[0]) if full else last.credits if last else 0
             number = kept.sync.number if kept else self._highest
             last = Completed(number, completed, format_timestamp(bookmark), cost, start_date)
-            with self._usable():
+            with usable(self._store):
                 self._store.replace(layout.COMPLETED.format(self._key.name), encode(asdict(last)))
             self.completed = last
         self._remove(arrived)
@@ -121,7 +122,7 @@ class Journal:
         """Acknowledge a sync of other filters, which the state names after they have changed."""
         for other in self._elsewhere:
             if completed in other.sync_ids:
-                with self._usable(), self._store.exclusive_lock(other._key.name):  # noqa: SLF001
+                with usable(self._store), self._store.exclusive_lock(other._key.name):  # noqa: SLF001
                     other.read().acknowledge(completed, bookmark, start_date)
 
     def are_pages_waiting_elsewhere(self, completed: str) -> bool:
@@ -149,7 +150,7 @@ class Journal:
         for name in self._contents.keys if self.is_on else ():
             if name != self._key.name and name.rpartition("-")[0] == self._key.stream:
                 try:
-                    with self._usable():
+                    with usable(self._store):
                         key = self._contents.key(name)
                     found.append(type(self)(self._store, key, self._logger).read(self._contents))
                 except FormatError as error:
@@ -200,7 +201,7 @@ class Journal:
         if any(self._is_old(each, oldest) for each in self._syncs.values()):
             # Not while another run has the lock. It may have changed since it was read.
             lock = self._store.exclusive_lock(self._key.name)
-            with suppress(JournalError, FormatError), self._usable(), lock:
+            with suppress(JournalError, FormatError), usable(self._store), lock:
                 self.read()
                 self._remove_old([*self._syncs.values()], oldest)
 
@@ -223,7 +224,7 @@ class Journal:
 
     def _remove_old(self, syncs: Sequence[JournaledSync], oldest: str) -> None:
         self._remove([each for each in syncs if self._is_old(each, oldest)])
-        with self._usable():
+        with usable(self._store):
             self._store.remove(self._contents.temporary[self._key.name])
 
     # What to resume
@@ -323,7 +324,7 @@ class Journal:
         start = replace(sync, started_at=None, cursor=None, rows=0, pages=0)
         kept = JournaledSync(self._key.name, start, self._run, format_timestamp(now))
         self._syncs[sync.number] = kept
-        with self._usable():
+        with usable(self._store):
             self._create(kept.name, kept.content)
             self._verify_newest(kept)
         return sync
@@ -334,12 +335,12 @@ class Journal:
         if kept is None or number > kept.last:
             return None
         try:
-            with self._usable():
+            with usable(self._store):
                 page = self._contents.page(kept, number)
         except DamagedPageError as error:
             if not isinstance(error, TornPageError) or number < kept.last:
                 raise self._damaged(kept, number, error) from None
-            with self._usable():  # the page that a run was writing when it was killed
+            with usable(self._store):  # the page that a run was writing when it was killed
                 self._store.remove([kept.page_name(number)])
             kept.pages.discard(number)
             kept.last = max(kept.pages, default=0)
@@ -418,7 +419,7 @@ class Journal:
         """Keep raw rows that cannot be delivered; the reason is part of their names."""
         for name, row in _quarantine_names(rows, reason).items() if self.is_on else ():
             if name not in self._quarantined:
-                with self._usable():  # at once: it must be safe before the state moves past it
+                with usable(self._store):  # at once: it must be safe before the state moves past it
                     self._store.replace(layout.QUARANTINE.format(self._key.name, name), row)
                 self._quarantined.add(name)
                 self.quarantined += reason != DISPUTED
@@ -473,7 +474,7 @@ class Journal:
 
     def _remove(self, syncs: Iterable[JournaledSync]) -> None:
         for kept in syncs:
-            with self._usable():
+            with usable(self._store):
                 self._store.remove(kept.names)
             del self._syncs[kept.sync.number]
 
@@ -488,23 +489,6 @@ class Journal:
             f"behind it with `tap-jobo-journal drop {page}`: {plural(len(pages), 'page')} would "
             f"be billed again, {price}."
         )
-
-    @contextmanager
-    def _usable(self) -> Iterator[None]:
-        try:
-            yield
-        except DamagedFileError as error:
-            raise FormatError(
-                f"The file {error} in the journal {self._store.location} is damaged or missing. "
-                "Nothing more is billed until you restore it, or drop it with `tap-jobo-journal "
-                f"drop {error.dropped}`, which first shows what would be billed again."
-            ) from None
-        except StoreError as error:
-            raise JournalError(
-                f"The journal {self._store.location} cannot be used ({error}). The run ends, "
-                "because pages could be billed again. Make sure that it has room and this user can "
-                "read and write it, change journal_dir, or set journal to false."
-            ) from error
 
 
 def _quarantine_names(rows: Sequence[bytes], reason: str) -> dict[str, bytes]:

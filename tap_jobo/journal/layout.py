@@ -8,6 +8,7 @@ KEY: Final = "v1/{}/key.json"  # what the key stands for
 COMPLETED: Final = "v1/{}/completed.json"  # the last complete sync that a later run's state named
 SYNC: Final = "v1/{}/{:06}/sync.json"  # a sync; written before its first request
 PAGE: Final = "v1/{}/{:06}/{:06}.page"  # a page of it, exactly as received
+SPENT: Final = "v1/{}/spent.json"  # what its runs were billed, by month
 QUARANTINE: Final = "v1/{}/quarantine/{}"  # a row that cannot be delivered
 LOCK: Final = "{}.lock"  # in a folder, the lock of a run
 LEASE: Final = "leases/{}"  # in a bucket, the lease of a run

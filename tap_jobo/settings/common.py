@@ -108,6 +108,15 @@ CONTROL: Final = (  # how to run, and company profiles; listed after the setting
         type=of.integer(1),
     ),
     Setting(
+        name="max_credits_per_month",
+        description=(
+            "Maximum credits per calendar month (UTC), over all runs that share the journal. When "
+            "they are used, runs stop with exit code 0 until the next month or a higher limit. "
+            "The journal counts them, so it must be on, and last from run to run."
+        ),
+        type=of.integer(1),
+    ),
+    Setting(
         name="credits_alert_threshold",
         description="Log a warning if the account's balance is below this many credits.",
         type=of.integer(0),

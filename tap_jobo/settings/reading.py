@@ -75,6 +75,11 @@ def check(
         found.append(f"Setting '{ascii(name)[1:-1]}' does not exist: {advice}")
     if {"company_ids", "company_ids_file"} <= given.keys():
         found.append("Set only one of the settings 'company_ids' and 'company_ids_file'.")
+    if "max_credits_per_month" in given and given.get("journal") is False:
+        found.append(
+            "Setting 'max_credits_per_month' needs the journal, which counts what the month has "
+            "cost. Set journal to true, or remove max_credits_per_month."
+        )
     found += _unread_variables(given, own, properties, environ)
     if found:
         raise ConfigError("\n".join(map(without_key, found)))

@@ -90,7 +90,8 @@ class FeedStream(JoboStream):
             report=self._report,
             check=self._run.check,
         )
-        with closing(feed_sync.pages()) as deliveries:
+        limit = self._run.monthly_limit(self._spec, self._start.filters, self._cost)
+        with limit, closing(feed_sync.pages()) as deliveries:
             for delivery in deliveries:
                 ids = self.write_rows(delivery.records, delivery.received_at)
                 if follower and ids:
@@ -103,8 +104,9 @@ class FeedStream(JoboStream):
         """Fetch at most `limit` rows with one request; journal and state stay as they are."""
         sync = self._start.new_sync(StreamState())
         sync = replace(sync, batch_size=min(limit, sync.batch_size))
-        raw = self._reader.fetch_page(sync)
-        page = self._reader.parse_page(sync, raw.body, has_more=raw.has_more, raw=raw)
+        with self._run.monthly_limit(self._spec, self._start.filters, self._cost):
+            raw = self._reader.fetch_page(sync)
+            page = self._reader.parse_page(sync, raw.body, has_more=raw.has_more, raw=raw)
         if (total := page.estimated_total) is not None:
             cost = dollars(total * self._cost.price)
             self.match = f"about {total:,} {self.name.replace('_', ' ')} match: about {cost}"

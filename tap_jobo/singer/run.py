@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Final, Protocol
 
 from requests import PreparedRequest, Request
 
 from tap_jobo.api.api_clock import ApiClock, read_api_clock
-from tap_jobo.api.budget import Budget
+from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.api.client import ApiSession, Client
 from tap_jobo.api.known_values import KnownValues
 from tap_jobo.api.retry import FREE_RETRY_SECONDS
 from tap_jobo.clock import Clock
 from tap_jobo.errors import StateError, TapJoboError
 from tap_jobo.journal import open_store
-from tap_jobo.journal.contents import journal_key
+from tap_jobo.journal.contents import JournalKey, journal_key
 from tap_jobo.journal.journal import Journal
+from tap_jobo.journal.monthly_limit import MonthlyLimit
 from tap_jobo.journal.store import Lock, Store
 from tap_jobo.model import Filters
 from tap_jobo.signals import ShutdownSignal
@@ -160,6 +162,7 @@ class RunContext:
         """The budget of the run, shared by all streams."""
         return Budget(
             max_credits=self._config.get("max_credits"),
+            max_credits_per_month=self._config.get("max_credits_per_month"),
             alert_threshold=self._config.get("credits_alert_threshold"),
             logger=self._logger,
         )
@@ -178,7 +181,7 @@ class RunContext:
 
     def open_journal(self, spec: FeedSpec, filters: Filters) -> Journal:
         """Return the journal of a feed, and hold its lock until the end of the run."""
-        key = journal_key(spec, api_key=self._config["api_key"], api_url=self.url, filters=filters)
+        key = self._journal_key(spec, filters)
         if not (spec.is_journaled and self._config["journal"]):
             return Journal(None, key, self._logger)
         journal = Journal(self._store, key, self._logger)
@@ -188,6 +191,26 @@ class RunContext:
         self._locks.append(lock)
         return journal.read()
 
+    @contextmanager
+    def monthly_limit(self, spec: FeedSpec, filters: Filters, cost: FeedCost) -> Iterator[None]:
+        """Let `max_credits_per_month`, if it is set, limit what a feed costs."""
+        limit = self._config.get("max_credits_per_month")
+        if limit is None or not spec.is_journaled:
+            yield
+            return
+        if self.is_test:
+            self.open_journal(spec, filters)  # for the lock, under which the file is written
+        key, now = self._journal_key(spec, filters), self.api_clock.now
+        cost.month = month = MonthlyLimit(self._store, key, limit, now, self._check_locks)
+        try:
+            yield
+        finally:
+            month.settle(cost.credits)
+
+    def _journal_key(self, spec: FeedSpec, filters: Filters) -> JournalKey:
+        key, url = self._config["api_key"], self.url
+        return journal_key(spec, api_key=key, api_url=url, filters=filters)
+
     @cached_property
     def _store(self) -> Store:
         return open_store(self._config.get("journal_dir"))
@@ -195,6 +218,9 @@ class RunContext:
     def check(self) -> None:
         """Raise if a signal arrived, or another run has a lock of this run."""
         self.shutdown.check()
+        self._check_locks()
+
+    def _check_locks(self) -> None:
         for lock in self._locks:
             lock.check()
 

@@ -57,7 +57,8 @@ class Report:
         """Log what a sync is about to read, and what the run may still spend."""
         chosen = " and ".join(f"{name}={show(value, _MOST)}" for name, value in filters.items())
         limit, is_billed = self.budget.max_credits - self.budget.credits, bool(self.cost.price)
-        is_unlimited, since = is_billed and math.isinf(limit), ""
+        left, month = self.cost.left_this_month()
+        is_unlimited, since = is_billed and math.isinf(min(limit, left)), ""
         if sync.since:  # a millisecond before start_date
             since = f"{parse_timestamp(sync.since) + timedelta(milliseconds=1):%Y-%m-%dT%H:%MZ}"
         parts = {
@@ -67,7 +68,8 @@ class Report:
             "everything": not (sync.since or sync.cursor),
             "pages in the journal first, free": is_replay,
             "with company profiles, free": self.profiles,
-            f"at most {limit:,} credits ({dollars(limit)})": is_billed and not is_unlimited,
+            f"at most {limit:,} credits ({dollars(limit)})": is_billed and not math.isinf(limit),
+            f"{left:,} credits ({dollars(left)}) left for {month}": is_billed and month,
             "max_credits is not set": is_unlimited,
         }
         self.logger.info("%s: %s", self.stream, "; ".join(part for part in parts if parts[part]))
@@ -92,6 +94,17 @@ class Report:
             duration(rows / page_size * 60 / PAGES_PER_MINUTE),
             PAGES_PER_MINUTE,
         )
+        (left, month), rest = self.cost.left_this_month(), rows - self._counted + self._before
+        if rest * self.cost.price > left and not self._replayed:  # which are not billed again
+            self.logger.warning(
+                "The rest of this sync costs about %s, but %s of max_credits_per_month are left "
+                "for %s. The sync then waits for the next month. If Jobo rejects its cursor by "
+                "then, it starts over, and its rows are billed again. Raise max_credits_per_month "
+                "for this sync, or narrow the filters.",
+                dollars(rest * self.cost.price),
+                dollars(left),
+                month,
+            )
 
     def count_page(self, rows: int, skipped: int, *, is_replayed: bool) -> None:
         """Count a page that is delivered, and show progress."""

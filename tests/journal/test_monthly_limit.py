@@ -1,0 +1,369 @@
+"""`max_credits_per_month`: never exceeded, by the ledger, whatever happens between the runs."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobo_sandbox import Fault, Sandbox
+from tap_jobo.api.budget import Budget, FeedCost
+from tap_jobo.errors import BudgetReachedError
+from tap_jobo.journal.contents import journal_key
+from tap_jobo.journal.folder import Folder
+from tap_jobo.journal.monthly_limit import MonthlyLimit
+from tap_jobo.streams.career_sites import CAREER_SITES
+from tests.journal.helpers import journal_command, pages, replayed
+from tests.support import Run, Tap, complaint
+from tests.support.clock import FakeClock, with_clock
+from tests.support.crash import cut_in_request, run_meanwhile
+from tests.support.jobs import tap_of
+from tests.support.loggers import LOGGER
+from tests.support.s3 import S3
+from tests.sync.test_scan import full_table
+
+LIMIT = 6_000
+"""Two pages of career sites, and a part of a third."""
+PAGE = 2_500
+
+
+@pytest.fixture
+def tap(sandbox: Sandbox, tmp_path: Path) -> Tap:
+    return Tap(sandbox, tmp_path, {"max_credits": None, "max_credits_per_month": LIMIT})
+
+
+def spent(tap: Tap) -> dict[str, int]:
+    """What the journal has counted, by month."""
+    total: dict[str, int] = {}
+    for file in _files(tap):
+        for month, credits_ in json.loads(file.read_text())["credits"].items():
+            total[month] = total.get(month, 0) + credits_
+    return total
+
+
+def month_of(tap: Tap) -> str:
+    return f"{tap.sandbox.ledger[-1].time:%Y-%m}"
+
+
+def _files(tap: Tap) -> list[Path]:
+    return sorted(tap.folder.glob("journal/v1/*/spent.json"))
+
+
+def _reached(run: Run) -> str:
+    """Return the WARNING of a run that the limit has ended."""
+    assert run.returncode == 0, run.stderr
+    (line,) = [line for line in run.lines("WARNING") if line.startswith("The limit for the month")]
+    return line
+
+
+def _at(tap: Tap, instant: datetime) -> Tap:
+    """The tap when it is this late, for the API too."""
+    shift = instant - datetime.now(UTC)
+    tap.sandbox.clock_offset = shift.total_seconds()
+    return with_clock(tap, shift)
+
+
+def _next_month() -> datetime:
+    now = datetime.now(UTC)
+    return datetime(now.year + now.month // 12, now.month % 12 + 1, 1, tzinfo=UTC)
+
+
+# What counts
+
+
+def test_the_limit_holds_over_runs_and_says_when_they_continue(tap: Tap) -> None:
+    first = tap.run()
+    month = month_of(tap)
+    warning = (
+        "The limit for the month is reached: another page of 50 rows of career_sites may cost "
+        f"2,500 credits, and 5,000 ($5.00) of max_credits_per_month 6,000 are used in {month}. "
+        f"Runs continue on {_next_month():%Y-%m-%d} (UTC), or once you raise max_credits_per_month."
+    )
+    assert _reached(first) == warning
+    assert f"career_sites: everything; 6,000 credits ($6.00) left for {month}\n" in first.stderr
+    assert first.lines("WARNING") == [warning]
+    second = tap.run(state=first.state)
+    assert _reached(second) == warning
+    assert f"1,000 credits ($1.00) left for {month}" in second.stderr
+    assert tap.sandbox.credits_billed == 2 * PAGE
+    assert spent(tap) == {month: 2 * PAGE}
+    last = tap.run(state=second.state, max_credits_per_month=3 * PAGE)
+    assert last.lines("WARNING") == []
+    assert len(first.ids + last.ids) == 120
+    assert spent(tap) == {month: tap.sandbox.credits_billed}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"country_codes": ["DE"], "on_filter_change": "resync"},
+        {"catalog": full_table()},
+        {"batch_size": 30, "catalog": full_table()},
+        {"state": None},
+        {"start_date": "2020-01-01", "on_filter_change": "resync"},
+    ],
+)
+def test_other_settings_and_a_lost_state_spend_no_more(tap: Tap, change: dict[str, Any]) -> None:
+    given = {"state": tap.run().state} | change
+    for _ in range(2):
+        run = tap.run(**given)
+        _reached(run)
+        assert tap.sandbox.credits_billed <= LIMIT
+        assert sum(spent(tap).values()) == tap.sandbox.credits_billed
+
+
+def test_pages_of_the_journal_are_replayed_beyond_the_limit(tap: Tap) -> None:
+    tap.run()
+    run = tap.run()
+    _reached(run)
+    assert replayed(run) == 100
+    assert tap.sandbox.credits_billed == 2 * PAGE
+
+
+def test_streams_share_it(tmp_path: Path) -> None:
+    with Sandbox(size=50, seed=1, jobs=40) as sandbox:
+        tap = tap_of(sandbox, tmp_path, "career_sites", "expired_jobs", "jobs")
+        tap.settings |= {"jobs_batch_size": 40, "max_credits_per_month": PAGE + 100}
+        run = tap.run()
+        assert "jobs may cost 120 credits, and 2,500 ($2.50) of" in _reached(run)
+        assert f"100 credits ($0.10) left for {month_of(tap)}" in run.stderr
+        assert run.summaries["expired_jobs"].endswith("$0.00); sync complete. Balance $9,997.50.")
+        run = tap.run(max_credits_per_month=2 * PAGE + 120, state=run.state)
+        assert run.lines("WARNING") == []
+        assert sandbox.credits_billed == PAGE + 120 == sum(spent(tap).values())
+
+
+def test_a_connection_check_counts(tap: Tap) -> None:
+    assert tap.run("--test").returncode == 0
+    assert sum(spent(tap).values()) == 50
+    _reached(tap.run(max_credits_per_month=PAGE + 49))
+    assert tap.sandbox.credits_billed == 50
+    assert "max_credits_per_month" in complaint(tap.run("--test", max_credits_per_month=99))
+    assert "Setting 'max_credits_per_month' (49)" in complaint(
+        tap.run("--test", max_credits_per_month=49)
+    )
+    assert sum(spent(tap).values()) == tap.sandbox.credits_billed == 50
+
+
+def test_a_connection_check_waits_for_the_run_whose_file_it_would_write(tap: Tap) -> None:
+    checks = []
+    run_meanwhile(tap, lambda _: checks.append(tap.run("--test")), on=1)
+    assert "Another run of career_sites" in complaint(checks[0])
+    assert sum(spent(tap).values()) == tap.sandbox.credits_billed == 2 * PAGE
+
+
+def test_a_lost_response_counts_as_billed(tap: Tap) -> None:
+    tap.sandbox.faults.add(Fault(drop=True), on=2)
+    run = tap.run_quickly()
+    assert "Jobo's response was lost" in run.stderr
+    assert "The limit for the month is reached" in complaint(run)
+    assert tap.sandbox.credits_billed == PAGE
+    assert sum(spent(tap).values()) == 2 * PAGE
+
+
+def test_retries_of_a_free_failure_count_once(tap: Tap) -> None:
+    tap.sandbox.faults.add(Fault(status=503, times=3), on=2)
+    assert _reached(tap.run_quickly())
+    assert sum(spent(tap).values()) == tap.sandbox.credits_billed == 2 * PAGE
+
+
+def test_another_address_has_a_limit_of_its_own(tap: Tap) -> None:
+    tap.run()
+    with Sandbox(size=60, seed=2) as other:
+        run = Tap(other, tap.folder, tap.settings).run(max_credits_per_month=2 * PAGE)
+        assert run.returncode == 0
+        assert other.rows_billed == 60
+
+
+def test_nothing_is_counted_without_the_setting(tap: Tap) -> None:
+    assert tap.run(max_credits_per_month=None, max_credits=10**6).returncode == 0
+    assert _files(tap) == []
+
+
+def test_a_backfill_above_the_limit_is_a_warning(tmp_path: Path) -> None:
+    with Sandbox(size=20, jobs=90, seed=7) as sandbox:
+        tap = tap_of(sandbox, tmp_path, "jobs")
+        tap.settings |= {"jobs_batch_size": 10}
+        run = tap.run(max_credits_per_month=100)
+        total, reached = run.lines("WARNING")
+        assert total == (
+            "The rest of this sync costs about $0.24, but $0.07 of max_credits_per_month are left "
+            f"for {month_of(tap)}. The sync then waits for the next month. If Jobo rejects its "
+            "cursor by then, it starts over, and its rows are billed again. Raise "
+            "max_credits_per_month for this sync, or narrow the filters."
+        )
+        assert "The limit for the month" in reached
+        replay = tap.run(max_credits_per_month=100)
+        assert "The rest of this sync" not in replay.stderr
+        run = tap.run(max_credits_per_month=100 + 240, state=None, jobs_batch_size=5)
+        assert "The rest of this sync" not in run.stderr
+
+
+# Kills, and runs side by side
+
+
+def test_a_kill_counts_at_most_a_page_too_much(tap: Tap) -> None:
+    cut_in_request(tap, 1, billed=False)
+    assert (sum(spent(tap).values()), tap.sandbox.credits_billed) == (PAGE, 0)
+    cut_in_request(tap, 1)
+    assert (sum(spent(tap).values()), tap.sandbox.credits_billed) == (2 * PAGE, PAGE)
+    _reached(tap.run())
+    assert tap.sandbox.credits_billed == PAGE
+
+
+def test_a_signal_counts_nothing_too_much(tap: Tap) -> None:
+    run = cut_in_request(tap, 1, signal.SIGTERM)
+    assert len(run.ids) == 50
+    assert sum(spent(tap).values()) == tap.sandbox.credits_billed == PAGE
+
+
+def test_a_run_beside_another_sees_its_request(tap: Tap) -> None:
+    beside = []
+
+    def run_beside(_: subprocess.Popen[str]) -> None:
+        beside.append(tap.run(country_codes=["DE"], max_credits_per_month=2 * PAGE - 1))
+
+    first = run_meanwhile(tap, run_beside, on=1)
+    assert "and 2,500 ($2.50) of max_credits_per_month 4,999 are used" in _reached(beside[0])
+    _reached(first)
+    assert sum(spent(tap).values()) == tap.sandbox.credits_billed == 2 * PAGE
+
+
+def test_of_two_requests_at_once_one_sees_the_other(tmp_path: Path) -> None:
+    class Interrupted(Folder):
+        """A folder in which another run goes on right after, or before, a file is written."""
+
+        def replace(self, name: str, content: bytes) -> None:
+            super().replace(name, content)
+            if between:
+                between.pop()()
+
+    def limit(store: Folder, country: str) -> FeedCost:
+        filters = CAREER_SITES.filters_of({"country_codes": [country]})
+        key = journal_key(CAREER_SITES, api_key="jbe_test_", api_url="https://a", filters=filters)
+        budget = Budget(max_credits=None, alert_threshold=None, logger=LOGGER)
+        cost = FeedCost(budget, CAREER_SITES)
+        cost.month = MonthlyLimit(store, key, PAGE, FakeClock().now, lambda: None)
+        return cost
+
+    passed: list[str] = []
+    between: list[Callable[[], None]] = []
+    one, other = limit(Interrupted(tmp_path), "DE"), limit(Folder(tmp_path), "FR")
+
+    def reserve(cost: FeedCost) -> None:
+        try:
+            cost.reserve(50)
+            passed.append("")
+        except BudgetReachedError:
+            pass
+
+    between.append(lambda: reserve(other))
+    reserve(one)
+    assert between == []
+    assert len(passed) <= 1
+
+
+# The month
+
+
+def test_a_new_month_begins_by_the_clock_of_the_api(tap: Tap) -> None:
+    run = tap.run()
+    old = month_of(tap)
+    late = _at(tap, _next_month() - timedelta(minutes=10))
+    late.oddities["TEST_CLOCK"] = str(float(late.oddities["TEST_CLOCK"]) + 3_600)
+    run = late.run(state=run.state)
+    assert "The limit for the month is reached" in run.stderr
+    run = _at(tap, _next_month() + timedelta(minutes=1)).run(state=run.state)
+    assert run.returncode == 0, run.stderr
+    assert len(run.ids) == 20
+    assert spent(tap) == {old: 2 * PAGE, month_of(tap): 20 * 50}
+    assert old != month_of(tap)
+
+
+def test_a_page_right_before_a_month_counts_in_both(tap: Tap) -> None:
+    """The clock of the tap may be a little behind that of the API."""
+    run = _at(tap, _next_month() - timedelta(seconds=40)).run()
+    assert [*spent(tap).values()] == [2 * PAGE, 2 * PAGE]
+    run = _at(tap, _next_month() + timedelta(seconds=40)).run(state=run.state)
+    assert f"{PAGE:,} credits, and 5,000" in _reached(run)
+    assert tap.sandbox.credits_billed == 2 * PAGE
+
+
+# The file
+
+
+def test_neither_dropping_all_nor_30_days_remove_it(tap: Tap) -> None:
+    tap.run()
+    counted = spent(tap)
+    (file,) = _files(tap)
+    assert journal_command(tap, "drop", "--all").returncode == 0
+    assert pages(tap.folder / "journal") == []
+    assert journal_command(tap, "drop", file.parent.name).returncode == 0
+    assert spent(tap) == counted
+    _reached(tap.run())
+    assert tap.sandbox.credits_billed == 2 * PAGE
+    _at(tap, datetime.now(UTC) + timedelta(days=40)).run(country_codes=["DE"])
+    assert spent(tap).items() >= counted.items()
+
+
+@pytest.mark.parametrize("country_codes", [None, ["DE"]], ids=["own", "other"])
+@pytest.mark.parametrize("content", [b"", b"{}", b'{"address": "a", "api_key": "b", "credits": 5}'])
+def test_a_damaged_one_is_named_and_can_be_dropped(
+    tap: Tap, content: bytes, country_codes: list[str] | None
+) -> None:
+    tap.run()
+    (file,) = _files(tap)
+    good = file.read_bytes()
+    file.write_bytes(content)
+    line = complaint(tap.run(country_codes=country_codes))
+    name = f"{file.parent.name}/spent.json"
+    assert f"v1/{name}" in line
+    assert f"`tap-jobo-journal drop {name}`" in line
+    assert tap.sandbox.credits_billed == 2 * PAGE
+    assert name in journal_command(tap, "list").stdout
+    for drop in (name, "--all"):
+        file.write_bytes(content)
+        assert journal_command(tap, "drop", drop).returncode == 0
+        assert not file.exists()
+    run = tap.run(max_credits_per_month=10**6)
+    assert run.returncode == 0, run.stderr
+    file.write_bytes(good)
+    assert journal_command(tap, "drop", name).returncode == 0
+    assert not file.exists()
+
+
+def test_a_file_that_cannot_be_written_ends_the_run_before_a_request(tap: Tap) -> None:
+    tap.run("--test")
+    (file,) = _files(tap)
+    file.unlink()
+    file.mkdir()
+    line = complaint(tap.run())
+    assert "cannot be used" in line
+    assert tap.sandbox.rows_billed == 1
+
+
+def test_it_needs_the_journal_and_a_page(tap: Tap) -> None:
+    line = complaint(tap.run(journal=False))
+    assert "'max_credits_per_month' needs the journal" in line
+    line = complaint(tap.run(max_credits_per_month=PAGE - 1))
+    assert "Setting 'max_credits_per_month' (2,499) is below the 2,500 credits of one page" in line
+    assert "remove max_credits_per_month" in line
+    assert tap.sandbox.ledger == []
+
+
+def test_it_holds_in_a_bucket(tap: Tap, s3: S3) -> None:
+    tap.settings["journal_dir"] = s3.url
+    tap.oddities["TEST_WAITS"] = "short"
+    first = tap.run(max_credits_per_month=PAGE)
+    _reached(first)
+    _reached(tap.run(country_codes=["DE"], max_credits_per_month=PAGE))
+    assert tap.sandbox.credits_billed == PAGE
+    _reached(tap.run(state=first.state))
+    assert tap.sandbox.credits_billed == 2 * PAGE
+    assert "; 1,000 credits ($1.00) left for " in tap.run(country_codes=["FR"]).stderr
