@@ -49,7 +49,6 @@ class MonthlyLimit:
         for month in months:
             used = self._used(month)
             if used + cost > self.limit:
-                self.settle(billed)
                 then = datetime.fromisoformat(f"{month}-01") + timedelta(days=31)
                 raise BudgetReachedError(
                     f"The limit for the month is reached: {what} may cost {cost:,} credits, and "

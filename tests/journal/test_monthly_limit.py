@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.errors import BudgetReachedError
 from tap_jobo.journal.contents import journal_key
 from tap_jobo.journal.folder import Folder
@@ -24,7 +23,6 @@ from tests.support import Run, Tap, complaint
 from tests.support.clock import FakeClock, with_clock
 from tests.support.crash import cut_in_request, run_meanwhile
 from tests.support.jobs import tap_of
-from tests.support.loggers import LOGGER
 from tests.support.s3 import S3
 from tests.sync.test_scan import full_table
 
@@ -235,38 +233,31 @@ def test_a_run_beside_another_sees_its_request(tap: Tap) -> None:
     assert sum(spent(tap).values()) == tap.sandbox.credits_billed == 2 * PAGE
 
 
-def test_of_two_requests_at_once_one_sees_the_other(tmp_path: Path) -> None:
-    class Interrupted(Folder):
-        """A folder in which another run goes on right after, or before, a file is written."""
+@pytest.mark.parametrize("is_before", [True, False])
+def test_of_two_requests_at_once_one_sees_the_other(tmp_path: Path, *, is_before: bool) -> None:
+    """The other run goes on right before, or after, this one writes its file."""
+    passed: list[str] = []
+
+    class Shared(Folder):
+        """A folder in which another run reserves a page meanwhile."""
 
         def replace(self, name: str, content: bytes) -> None:
-            super().replace(name, content)
-            if between:
-                between.pop()()
+            for is_now in (is_before, not is_before):
+                if is_now:
+                    reserve("FR", Folder(tmp_path))
+                else:
+                    super().replace(name, content)
 
-    def limit(store: Folder, country: str) -> FeedCost:
+    def reserve(country: str, store: Folder) -> None:
         filters = CAREER_SITES.filters_of({"country_codes": [country]})
         key = journal_key(CAREER_SITES, api_key="jbe_test_", api_url="https://a", filters=filters)
-        budget = Budget(max_credits=None, alert_threshold=None, logger=LOGGER)
-        cost = FeedCost(budget, CAREER_SITES)
-        cost.month = MonthlyLimit(store, key, PAGE, FakeClock().now, lambda: None)
-        return cost
+        limit = MonthlyLimit(store, key, PAGE, FakeClock().now, lambda: None)
+        with suppress(BudgetReachedError):
+            limit.reserve(0, PAGE, "a page")
+            passed.append(country)
 
-    passed: list[str] = []
-    between: list[Callable[[], None]] = []
-    one, other = limit(Interrupted(tmp_path), "DE"), limit(Folder(tmp_path), "FR")
-
-    def reserve(cost: FeedCost) -> None:
-        try:
-            cost.reserve(50)
-            passed.append("")
-        except BudgetReachedError:
-            pass
-
-    between.append(lambda: reserve(other))
-    reserve(one)
-    assert between == []
-    assert len(passed) <= 1
+    reserve("DE", Shared(tmp_path))
+    assert len(passed) == is_before
 
 
 # The month

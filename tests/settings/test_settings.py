@@ -302,6 +302,7 @@ BAD: dict[str, list[object]] = {
     "is_agency": ["ja", 2, [True]],
     "on_filter_change": ["Error", True],
     "max_credits": [0, "100"],
+    "max_credits_per_month": [0, "100", 1.5],
     "journal_dir": [5, "a\0b", "s3://key:secret@bucket"],
     "company_ids": [["5"]],
     "jobs_locations": [
@@ -329,6 +330,7 @@ GOOD: dict[str, list[object]] = {
     "founded_after": [1800],
     "is_agency": [False],
     "max_credits": [1],
+    "max_credits_per_month": [1],
     "journal_dir": ["folder", "s3://bucket/prefix"],
     "jobs_locations": [[{"country": "Germany", "city": "Berlin"}, {"region": "Bavaria"}]],
 }
