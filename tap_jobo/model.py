@@ -48,6 +48,7 @@ class RawPage:
     headers: Mapping[str, str]
     started_at: str  # before the request, by the earlier clock (ISO 8601 UTC)
     received_at: datetime  # by the API's clock
+    deducted: int | None = None  # credits, by its headers
     has_more: bool | None = None  # what its header `X-Has-More` says
 
 

@@ -17,6 +17,7 @@ from tap_jobo.redaction import redact_logs
 from tap_jobo.settings.reading import check, read_environment
 from tap_jobo.settings.setting import config_schema
 from tap_jobo.signals import ShutdownSignal
+from tap_jobo.singer.billed_pages_stream import BilledPagesStream
 from tap_jobo.singer.checks import check_names, check_state, read_catalog
 from tap_jobo.singer.command_line import CommandLine
 from tap_jobo.singer.companies_stream import CompaniesStream
@@ -85,12 +86,12 @@ class TapJobo(CommandLine):
             user_agent=f"{self.name}/{self.plugin_version} (+https://pypi.org/project/tap-jobo/)",
         )
         atexit.register(run.close)
-        companies = CompaniesStream(self, run)
-        streams: list[JoboStream] = []
+        bill, companies = BilledPagesStream(self, run), CompaniesStream(self, run)
+        streams: list[JoboStream] = [bill]
         for spec in self.feeds:
-            is_followed = spec is CAREER_SITES
-            streams.append(FeedStream(self, run, spec, companies if is_followed else None))
-            streams += [companies] if is_followed else []
+            follower = companies if spec is CAREER_SITES else None
+            streams.append(FeedStream(self, run, spec, bill, follower))
+            streams += [follower] if follower else []
         run.streams += streams
         return streams
 

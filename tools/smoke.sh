@@ -51,7 +51,7 @@ rows() { grep -c "\"RECORD\",\"stream\":\"$1\"" "$2"; } # none is a failure
 test "$(rows career_sites test.jsonl)" = 1
 test "$(rows career_sites rows.jsonl)" = 60
 test "$(rows companies rows.jsonl)" = 60
-for stream in jobs managed_jobs expired_jobs; do
+for stream in jobs managed_jobs expired_jobs billed_pages; do
   rows "$stream" rows.jsonl > /dev/null
 done
 echo "The tap works with the $versions versions, such as $(grep ^singer-sdk requirements.txt)."

@@ -112,7 +112,7 @@ class FeedCost:
 
     def charge(self, headers: Mapping[str, str], rows: int) -> int:
         """Charge what a complete response deducted, else `rows` at the last price; return it."""
-        deducted = self._deducted(headers)
+        deducted = self.deducted(headers)
         cost = math.ceil(rows * self.price) if deducted is None else deducted
         self._add(cost)
         return cost
@@ -120,7 +120,7 @@ class FeedCost:
     def reconcile(self, charged: int, headers: Mapping[str, str], rows: int, requested: int) -> str:
         """Correct what `charge` returned, learn the price, and return what is wrong, if so."""
         self._add(-charged)
-        cost, deducted = self.charge(headers, rows), self._deducted(headers)
+        cost, deducted = self.charge(headers, rows), self.deducted(headers)
         dispute = self._dispute(deducted or 0, rows, requested)
         if dispute:  # so may the next page
             self.price = max(self.price, cost / requested)
@@ -143,12 +143,19 @@ class FeedCost:
 
         A page may cost its list price although those before it were free, or cheaper.
         """
-        deducted = self._deducted(headers)
+        deducted = self.deducted(headers)
         if deducted is None:
             deducted = math.ceil(rows * self._highest_price)
             self.possibly_billed += deducted
             self._budget.possibly_billed += deducted
         self._add(deducted)
+
+    def deducted(self, headers: Mapping[str, str]) -> int | None:
+        """Return the credits that a response says were deducted; None if it does not say."""
+        deducted = reported_credits(headers)
+        if deducted is None and self._spec.missing_charge_means_free:
+            return 0 if any(name in headers for name in _PLAN_HEADERS) else None
+        return deducted
 
     @property
     def _highest_price(self) -> float:
@@ -166,12 +173,6 @@ class FeedCost:
             f"Jobo deducted {deducted:,} credits ({dollars(deducted)}) for "
             f"{plural(rows, 'row')} of {self._spec.name}. The price was {price:g} credits per row"
         )
-
-    def _deducted(self, headers: Mapping[str, str]) -> int | None:
-        deducted = reported_credits(headers)
-        if deducted is None and self._spec.missing_charge_means_free:
-            return 0 if any(name in headers for name in _PLAN_HEADERS) else None
-        return deducted
 
     def _add(self, credits_: int) -> None:
         self.credits += credits_

@@ -65,6 +65,7 @@ class FeedReader:
         return RawPage(
             body=response.body,
             cost=self.cost.charge(response.headers, sync.batch_size),
+            deducted=self.cost.deducted(response.headers),
             headers=response.headers,
             started_at=started_at,
             received_at=self.clock.now(),

@@ -391,6 +391,7 @@ class Journal:
             raw.cost,
             total,
             raw.has_more,
+            raw.deducted,
         )
         if kept:
             kept.total = total

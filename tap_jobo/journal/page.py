@@ -41,6 +41,7 @@ class PageHeader:
     credits: int
     total_credits: int  # what its sync has cost so far, this page included
     has_more: bool | None = None  # the response header X-Has-More
+    deducted: int | None = None  # credits, if the response says so; not in older pages
     length: int = field(default=0, compare=False)  # of the compressed body
 
 

@@ -12,6 +12,7 @@ from typing_extensions import override
 from tap_jobo.api.budget import FeedCost
 from tap_jobo.api.feed import FeedReader
 from tap_jobo.records.converter import Row
+from tap_jobo.singer.billed_pages_stream import BilledPagesStream
 from tap_jobo.singer.companies_stream import CompaniesStream
 from tap_jobo.singer.metric_lines import log_figures
 from tap_jobo.singer.run import RunContext
@@ -29,7 +30,12 @@ class FeedStream(JoboStream):
     """A feed of the API."""
 
     def __init__(
-        self, tap: Tap, run: RunContext, spec: FeedSpec, follower: CompaniesStream | None = None
+        self,
+        tap: Tap,
+        run: RunContext,
+        spec: FeedSpec,
+        bill: BilledPagesStream,
+        follower: CompaniesStream | None = None,
     ) -> None:
         self.selected_by_default = spec.is_selected_by_default
         super().__init__(tap, run, name=spec.name, schema=json_schema(spec.schema), path=spec.path)
@@ -38,6 +44,9 @@ class FeedStream(JoboStream):
         self.never_null = spec.never_null
         self._spec = spec
         self._follower = follower
+        self._bill = bill
+        if not spec.is_free:
+            bill.leaders.append(self)
         if follower:
             follower.leader = self
 
@@ -77,7 +86,7 @@ class FeedStream(JoboStream):
 
     @override
     def read(self) -> None:
-        """Write the rows of each page, the profiles of its companies, and then the state."""
+        """Write the rows of each page, the profiles of its companies, its bill, then the state."""
         follower = self._follower if self._follower and self._follower.is_following else None
         self._report.profiles = follower.profiles if follower else None
         self._report.start()
@@ -96,6 +105,8 @@ class FeedStream(JoboStream):
                 ids = self.write_rows(delivery.records, delivery.received_at)
                 if follower and ids:
                     follower.write_profiles(ids, self._report.show_progress)
+                if self._bill.is_read:
+                    self._bill.write_rows(delivery.bill, delivery.received_at)
                 self.stream_state.update(delivery.state.as_raw(self._spec.replication_key))
                 self.emit_state()
 

@@ -2,7 +2,6 @@
 
 import logging
 import sys
-from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import cached_property
@@ -108,18 +107,16 @@ class JoboStream(RESTStream[Any]):
         finally:
             self.summarize(has_failed=has_failed)
 
-    @abstractmethod
-    def sample(self, limit: int) -> Sequence[Row]:
+    def sample(self, limit: int) -> Sequence[Row]:  # noqa: ARG002
         """Return at most `limit` records, for `--test`."""
+        return ()
 
-    @abstractmethod
     def read(self) -> None:
         """Write the records and states of a run, once everything that it needs is prepared."""
 
     def check_selection(self) -> None:
         """Check what the catalog selects against the settings."""
 
-    @abstractmethod
     def check_first(self) -> None:
         """Check what can be checked before the run's first request."""
 
@@ -127,7 +124,6 @@ class JoboStream(RESTStream[Any]):
         """Check, once all streams are prepared, what takes a free request; return warnings."""
         return ()
 
-    @abstractmethod
     def summarize(self, *, has_failed: bool) -> None:
         """Log the summary of the stream, and its METRIC lines."""
 

@@ -7,10 +7,12 @@ an instant before the sync's first request, so the next run finds whatever chang
 """
 
 import json
+import math
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
+from uuid import NAMESPACE_OID, uuid5
 
 from tap_jobo.api.feed import FeedReader, Page
 from tap_jobo.clock import parse_timestamp
@@ -22,8 +24,8 @@ from tap_jobo.errors import (
     RejectedError,
 )
 from tap_jobo.journal.journal import DISPUTED, Journal
-from tap_jobo.journal.page import JournaledPage
-from tap_jobo.model import Sync
+from tap_jobo.journal.page import JournaledPage, PageHeader
+from tap_jobo.model import Filters, Sync
 from tap_jobo.records.converter import RecordConverter, Row
 from tap_jobo.records.values import parse_uuid
 from tap_jobo.sync.guards import LoopGuard, check_for_schema_drift
@@ -43,6 +45,7 @@ class Delivery:
     """A page to write: its records, when it was received, and the state that follows them."""
 
     records: Sequence[Row]
+    bill: Sequence[Row]  # of the stream billed_pages, none if nothing is billed
     received_at: datetime
     state: StreamState
 
@@ -87,7 +90,8 @@ class FeedSync:
                 page, records = self._parse_and_check(sync, billed)
                 sync = self._move_past(sync, billed, page)
                 self._received_at = parse_timestamp(billed.header.received_at)
-                yield Delivery(records, self._received_at, self.state)
+                bill = self._bill(sync, billed.header, len(page.items))
+                yield Delivery(records, bill, self._received_at, self.state)
                 self.journal.check_written()
                 self._count(sync, billed, page, records)
                 sync = self._next(sync, billed, page, records)
@@ -146,10 +150,14 @@ class FeedSync:
         return self.journal.put(sync, raw)
 
     def _announce(self, sync: Sync, *, is_replay: bool) -> None:
-        added = {name: value for name, value in (sync.filters or {}).items() if value is not None}
-        self.report.announce(sync, added or self.start.chosen_filters, is_replay=is_replay)
+        self.report.announce(sync, self._filters(sync), is_replay=is_replay)
         if sync.cursor and not is_replay:
             self.start.report_resumed(sync, self.start.bookmark(self.state))
+
+    def _filters(self, sync: Sync) -> Filters:
+        """Return the filters that a sync reads, without those that are not set."""
+        added = {name: value for name, value in (sync.filters or {}).items() if value is not None}
+        return added or self.start.chosen_filters
 
     def _parse_and_check(self, sync: Sync, billed: JournaledPage) -> tuple[Page, Sequence[Row]]:
         header = billed.header
@@ -187,6 +195,26 @@ class FeedSync:
         move = self.state.checkpoint if page.has_more else self.state.complete
         self.state = move(sync, self.start.filters)
         return sync
+
+    def _bill(self, sync: Sync, header: PageHeader, rows: int) -> Sequence[Row]:
+        """Return the row of a page, the same whenever the page is replayed."""
+        credits_ = header.deducted
+        if credits_ is None:
+            credits_ = math.ceil(rows * self._spec.list_price)
+        if self._spec.is_free or not (rows or credits_):
+            return ()
+        row = {
+            "id": str(uuid5(NAMESPACE_OID, f"{sync.id}.{sync.pages}.{header.run}")),
+            "stream": self._spec.name,
+            "sync_id": sync.id,
+            "page": sync.pages,
+            "received_at": header.received_at,
+            "rows": rows,
+            "credits": credits_,
+            "is_confirmed": header.deducted is not None,
+            "filters": json.dumps(self._filters(sync), ensure_ascii=False, sort_keys=True),
+        }
+        return (row,)
 
     def _count(self, sync: Sync, billed: JournaledPage, page: Page, records: Sequence[Row]) -> None:
         rows = len(page.items)

@@ -93,7 +93,7 @@ IN_A_PROJECT = (
     "production", "spread", "cap", "test", "alert", "help", "journal", "profiles", "sets",
     "jobs-backfill", "schedule-list", "state-get", "state-set", "cron-script", "catalog",
     "two-loaders", "change", "full-refresh", "target-schema", "force", "state-backup", "json-log",
-    "schedule-add", "own-project",
+    "schedule-add", "own-project", "select-billed-pages",
 )  # fmt: skip
 """The blocks that run one after the other in a project that has synced once."""
 
@@ -289,7 +289,13 @@ def _quoted(table: str, column: int) -> list[str]:
     ]
 
 
-ROWS = ("row-career-sites", "row-companies", "row-jobs", "row-expired-jobs")
+ROWS = (
+    "row-career-sites",
+    "row-companies",
+    "row-jobs",
+    "row-expired-jobs",
+    "row-billed-pages",
+)
 
 
 @pytest.mark.parametrize("name", ROWS)

@@ -72,7 +72,7 @@ def test_declared_dependencies_are_enough(wheel: Path, sandbox: Sandbox, tmp_pat
     assert f"tap-jobo v{wheel.name.split('-')[1]}" in version
     catalog = json.loads(succeed(tap, "--discover", cwd=tmp_path).stdout)
     assert [entry["tap_stream_id"] for entry in catalog["streams"]] == [
-        *("career_sites", "companies", "expired_jobs", "jobs", "managed_jobs"),
+        *("billed_pages", "career_sites", "companies", "expired_jobs", "jobs", "managed_jobs"),
     ]
     env = settings(sandbox) | {"TAP_JOBO_JOURNAL_DIR": str(tmp_path)}
     run = succeed(tap, "--config", "ENV", cwd=tmp_path, **env)

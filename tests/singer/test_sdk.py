@@ -19,6 +19,7 @@ from singer_sdk.testing.factory import BaseTestClass
 from uv import find_uv_bin
 
 from jobo_sandbox import Sandbox
+from tap_jobo.singer.billed_pages_stream import BilledPagesStream
 from tap_jobo.singer.companies_stream import CompaniesStream
 from tap_jobo.singer.feed_stream import FeedStream
 from tap_jobo.tap import TapJobo
@@ -33,6 +34,7 @@ PROFILES: dict[str, Any] = {**SITES, "company_ids": ["013bc6ba-d8a9-48f4-970c-4b
 OVERRIDDEN = [
     (Stream, FeedStream, "_write_starting_replication_value"),
     (Stream, CompaniesStream, "_write_schema_message"),
+    (Stream, BilledPagesStream, "_write_state_message"),
     (PluginBase, TapJobo, "_setup_signal_handlers"),
 ]
 # In an environment of its own: it needs versions of its dependencies from 2016.

@@ -57,9 +57,9 @@ def test_no_selected_stream_is_an_error(tap: Tap, sandbox: Sandbox) -> None:
         for args in ([], ["--test"], ["--test=schema"]):
             run = tap.run(*args, catalog=catalog)
             assert complaint(run) == (
-                "No stream is selected. Select one or more of career_sites, companies, "
-                "expired_jobs, jobs, managed_jobs. With Meltano, check their spelling in 'select', "
-                "or run `meltano select tap-jobo career_sites '*'`."
+                "No stream is selected. Select one or more of billed_pages, career_sites, "
+                "companies, expired_jobs, jobs, managed_jobs. With Meltano, check their spelling "
+                "in 'select', or run `meltano select tap-jobo career_sites '*'`."
             )
             assert run.stdout == ""
         assert tap.run("--discover", catalog=catalog).returncode == 0

@@ -12,7 +12,7 @@ from tests.support import Tap, discover
 from tests.support.companies import Json, records_of, selecting
 from tests.support.process import Run
 
-STREAMS = ("career_sites", "companies", "expired_jobs", "jobs", "managed_jobs")
+STREAMS = ("billed_pages", "career_sites", "companies", "expired_jobs", "jobs", "managed_jobs")
 """All streams, in the order in which a run reads them."""
 FILTERS: Json = {
     "jobs_locations": [{"city": "London", "country": "United Kingdom"}, {"country": "Germany"}],
