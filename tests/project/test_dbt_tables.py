@@ -137,6 +137,8 @@ def test_each_tag_builds_alone(postgres: Postgres) -> None:
         assert "WARN=0 ERROR=0 SKIP=0" in run.stdout
         built |= set(re.findall(rf"OK created .* {tag}\.(jobo__\w+)", run.stdout))
     assert built == set(MARTS)
+    postgres.dbt(BUILD, f"{BUILD} --select tag:jobo_core", f"{BUILD} --select tag:jobo_market")
+    postgres.tables(TABLES)  # no build drops a view of another tag
 
 
 def test_a_warning_names_the_schema_that_has_the_table(postgres: Postgres) -> None:

@@ -6,8 +6,13 @@ job_skills as (
     select * from {{ ref("jobo__job_skills") }}
 ),
 
-open_jobs as (
-    select * from {{ ref("jobo__open_jobs") }}
+-- Tables, as in jobo__job_skills.
+jobs as (
+    select * from {{ ref("stg_jobo__jobs") }}
+),
+
+expired_jobs as (
+    select * from {{ ref("stg_jobo__expired_jobs") }}
 ),
 
 skills as (
@@ -24,9 +29,11 @@ skills as (
 
 roles as (
     select
-        normalized_title as role,
+        jobs.normalized_title as role,
         count(*) as jobs
-    from open_jobs
+    from jobs
+    left join expired_jobs on expired_jobs.job_id = jobs.job_id
+    where not {{ jobo.is_gone("expired_jobs.reported_at", "jobs.updated_at", "jobs.read_at") }}
     group by 1
 )
 
