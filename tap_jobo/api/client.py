@@ -19,14 +19,7 @@ from typing_extensions import override
 
 from tap_jobo.api.budget import FeedCost
 from tap_jobo.api.responses import ADVICE, ApiResponse, require_success
-from tap_jobo.api.retry import (
-    CONNECT_SECONDS,
-    IDLE_SECONDS,
-    READ_SECONDS,
-    RETRY_SECONDS,
-    RateLimiter,
-    Retry,
-)
+from tap_jobo.api.retry import RETRY_SECONDS, RateLimiter, Retry
 from tap_jobo.clock import Clock
 from tap_jobo.errors import (
     ApiError,
@@ -41,6 +34,11 @@ from tap_jobo.signals import ShutdownSignal
 Prepare = Callable[..., PreparedRequest]
 """Builds a request from a path, its parameters, and its method (`GET` if omitted)."""
 
+CONNECT_SECONDS: Final = 10.0
+READ_SECONDS: Final = 120.0  # between two parts of a response: Jobo asks for at least this
+IDLE_SECONDS: Final = 60.0
+"""Until an idle connection is not used again: a gateway may have dropped it without a word, and a
+request that is lost there would count as possibly billed."""
 _NETWORK_ERRORS: Final = (OSError, urllib3.exceptions.HTTPError)  # of requests: OSErrors
 
 

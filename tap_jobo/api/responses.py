@@ -13,8 +13,6 @@ import msgspec
 from tap_jobo.api.headers import reported_credits, retry_after
 from tap_jobo.errors import ApiError, FailedTryError, RejectedError, UnauthorizedError
 
-Facts = Mapping[str, Any]  # the members of an error body
-
 _LATER: Final = {408, 425, 429, *range(500, 600)}
 """Statuses after which another try may succeed. All other errors are final and free."""
 _POSSIBLY_BILLED: Final = {502, 504, *range(520, 530), *range(101, 200)}
@@ -23,6 +21,10 @@ announces a response for which http.client does not wait."""
 ADVICE: Final[Mapping[int, str]] = {
     400: "Check the filters and start_date.",
     401: "Set api_key to a valid key of your account.",
+    402: (
+        "Top up the account at Jobo, or lower batch_size or jobs_batch_size to use the last "
+        "credits (a sync in progress keeps its page size)."
+    ),
     403: "The plan or the key does not include this. Contact Jobo, or deselect the stream.",
     407: (
         "Check the proxy and its password (HTTPS_PROXY). If it inspects TLS, set "
@@ -75,18 +77,16 @@ def require_success(response: ApiResponse, envelope: Collection[str] = ()) -> Ap
             retry_after=retry_after(status, headers, facts),
             is_rate_limit=status == HTTPStatus.TOO_MANY_REQUESTS,
         )
-    raise _refusal(response, message, facts)
+    raise _refusal(response, message)
 
 
-def _refusal(response: ApiResponse, message: str, facts: Facts) -> ApiError:
+def _refusal(response: ApiResponse, message: str) -> ApiError:
     status = response.status
     advice = ADVICE.get(status, "Check the setting api_url, or contact Jobo.")
     if status < HTTPStatus.BAD_REQUEST:
         advice = "To protect the key, redirects are not followed. Correct api_url."
     elif response.is_html and status != HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         advice = _GATEWAY_ADVICE
-    elif status == HTTPStatus.PAYMENT_REQUIRED:
-        return ApiError(_top_up(message, facts))
     if status == HTTPStatus.UNAUTHORIZED:
         return UnauthorizedError(f"{message}. {advice}")
     if status in {HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.FORBIDDEN}:
@@ -141,15 +141,5 @@ def _quote(said: Any) -> str:
         parts = errors.values() if isinstance(errors, dict) else [errors]
         values = [each for part in parts for each in (part if isinstance(part, list) else [part])]
         texts += [each for each in values if isinstance(each, str)]
-    line = " ".join(texts)
-    line = re.sub(r"[^ -~]+", " ", line).strip().rstrip(".")[:300]
+    line = re.sub(r"[^ -~]+", " ", " ".join(texts)).strip().rstrip(".")[:300]
     return f" ({line})" if line else ""
-
-
-def _top_up(message: str, facts: Facts) -> str:
-    needed, present = facts.get("credits_required"), facts.get("credits_balance")
-    why = f" The next page needs {needed} credits, and the balance is {present}." if needed else ""
-    return (
-        f"{message}.{why} Top up the account at Jobo, or lower batch_size or jobs_batch_size to "
-        "use the last credits (a sync in progress keeps its page size)."
-    )

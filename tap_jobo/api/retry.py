@@ -11,11 +11,6 @@ from tap_jobo.clock import Clock
 from tap_jobo.errors import ApiError, FailedTryError, RetriesExhaustedError, UnreachableError
 from tap_jobo.signals import ShutdownSignal
 
-CONNECT_SECONDS: Final = 10.0
-READ_SECONDS: Final = 120.0  # between two parts of a response: Jobo asks for at least this
-IDLE_SECONDS: Final = 60.0
-"""Until an idle connection is not used again: a gateway may have dropped it without a word, and a
-request that is lost there would count as possibly billed."""
 RETRY_SECONDS: Final = 300.0  # of backoff and failed tries for a page that was not billed
 FREE_RETRY_SECONDS: Final = 60.0  # the same for a profile or the clock, which are free
 POSSIBLY_BILLED_WAITS: Final = (5.0, 30.0)

@@ -50,7 +50,8 @@ class Setting:
 
     Attributes:
         listed_by: The free endpoint that lists the values of a filter, see `api.known_values`.
-        hint: Returns what is probably wrong with an allowed item of a list, or None.
+        is_usual: Whether an allowed item of a list, of which Jobo has no complete list, looks like
+            a value that exists.
     """
 
     name: str
@@ -60,7 +61,7 @@ class Setting:
     required: bool = False
     secret: bool = False
     listed_by: Literal["filters", "industries", "locations"] | None = None
-    hint: Callable[[str], str | None] | None = None
+    is_usual: Callable[[str], object] = lambda _: True
 
     @property
     def request_parameter(self) -> str:
@@ -73,11 +74,10 @@ class Setting:
 
     def value_hints(self, values: Any) -> list[str]:
         """Return a warning for each item of a list, or None, that probably matches nothing."""
-        hints = {item: self.hint(item) for item in values or ()} if self.hint else {}
         return [
-            f"Setting '{self.name}': {item!r} {hint} Unknown values match no rows."
-            for item, hint in hints.items()
-            if hint
+            f"Setting '{self.name}': {item!r} probably matches no rows. Use {self.type.expected}."
+            for item in (values if isinstance(values, list) else ())
+            if not self.is_usual(item)
         ]
 
     def narrows(self, old: Any, new: Any) -> bool:

@@ -3,33 +3,16 @@
 import re
 from typing import Final
 
-from singer_sdk import typing as th
-
 from tap_jobo.settings import setting as of
 from tap_jobo.settings.setting import Setting
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.streams.fields import RESCUED_DATA, instant, key, text, texts
-
-# What is probably wrong with a filter value. Jobo publishes no complete lists, so a hint is a
-# WARNING, never an error.
+from tap_jobo.streams.fields import instant, key, schema, text, texts
 
 
-def _hint_at_size_range(text: str) -> str | None:
-    is_range = re.fullmatch(r"[0-9]+(-[0-9]+|\+)", text)
-    return None if is_range else "is not a size range such as 11-50 or 10001+."
-
-
-def _hint_at_snake_case(text: str) -> str | None:
-    meant = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
-    return None if text == meant else f"is not in lower case with underscores, such as {meant}."
-
-
-def _hint_at_country_code(text: str) -> str | None:
+def _is_country(code: str) -> bool:
     from iso3166 import countries_by_alpha2  # noqa: PLC0415 - only where countries are set
 
-    meant = {"UK": " Did you mean GB?", "EL": " Did you mean GR?"}.get(text, "")
-    is_code = text in countries_by_alpha2
-    return None if is_code else f"is not an ISO 3166-1 country code.{meant}"
+    return code in countries_by_alpha2
 
 
 _BATCH_SIZE: Final = Setting(
@@ -43,28 +26,27 @@ FILTERS: Final = (
         name="industries",
         description="Read only companies with one of these industry tags, such as fintech.",
         type=of.list_of("texts, such as fintech"),
-        hint=_hint_at_snake_case,
         listed_by="industries",
     ),
     Setting(
         name="company_sizes",
         description="Read only companies in one of these employee ranges, such as 11-50.",
         type=of.list_of("ranges, such as 11-50"),
-        hint=_hint_at_size_range,
+        is_usual=re.compile(r"[0-9]+(-[0-9]+|\+)").fullmatch,
     ),
     Setting(
         name="country_codes",
         description="Read only companies in these countries: ISO 3166-1 alpha-2, such as DE.",
         type=of.list_of(
-            "country codes of two capital letters, such as DE", {"pattern": r"^[A-Z]{2}\Z"}
+            "ISO 3166-1 codes of two capital letters, such as GB", {"pattern": r"^[A-Z]{2}\Z"}
         ),
-        hint=_hint_at_country_code,
+        is_usual=_is_country,
     ),
     Setting(
         name="funding_stages",
         description="Read only companies at one of these stages, such as seed or series_a.",
-        type=of.list_of("texts, such as seed"),
-        hint=_hint_at_snake_case,
+        type=of.list_of("texts in lower case, such as seed or series_a"),
+        is_usual=re.compile("[a-z0-9]+(_[a-z0-9]+)*").fullmatch,
     ),
     Setting(
         name="company_types",
@@ -84,7 +66,7 @@ FILTERS: Final = (
 )
 """The settings that select rows, named as in the body of the request."""
 
-SCHEMA: Final = th.PropertiesList(
+SCHEMA: Final = schema(
     key("Stable id of the company: upsert by it, and join profiles by it."),
     text("name", "Display name of the company."),
     text("website", "URL of the company's own site."),
@@ -105,7 +87,6 @@ SCHEMA: Final = th.PropertiesList(
         "When Jobo last changed the row. Null unless the API sends it: the stream's bookmark is "
         "the start of the last complete sync, not a row's value.",
     ),
-    RESCUED_DATA,
 )
 """`CareerSiteDto` in Jobo's documentation, plus the replication key and rescued data."""
 

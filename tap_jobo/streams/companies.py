@@ -2,24 +2,13 @@
 
 from typing import Final
 
-from singer_sdk import typing as th
-
-from tap_jobo.streams.fields import (
-    RESCUED_DATA,
-    boolean,
-    integer,
-    key,
-    number,
-    objects,
-    text,
-    texts,
-)
+from tap_jobo.streams.fields import boolean, integer, key, number, objects, schema, text, texts
 
 _NAME = text("name", "Name.")
 _TITLE = text("title", "Title.")
 _DESCRIPTION = text("description", "Description.")
 
-SCHEMA: Final = th.PropertiesList(
+SCHEMA: Final = schema(
     key("Stable id of the company, the same as in career_sites."),
     text("name", "Display name."),
     text("legal_name", "Registered name."),
@@ -154,6 +143,5 @@ SCHEMA: Final = th.PropertiesList(
         text("event_starts_on", "First day of the event."),
         text("image", "URL of a picture."),
     ),
-    RESCUED_DATA,
 )
 """The company profile of Jobo's documentation."""

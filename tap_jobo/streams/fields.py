@@ -19,6 +19,7 @@ integer: Final = _of(th.IntegerType(nullable=True))
 number: Final = _of(th.NumberType(nullable=True))
 boolean: Final = _of(th.BooleanType(nullable=True))
 instant: Final = _of(th.DateTimeType(nullable=True))
+uuid: Final = _of(th.UUIDType(nullable=True))
 
 
 def key(description: str) -> th.Property[Any]:
@@ -34,6 +35,11 @@ def object_of(*members: th.Property[Any]) -> th.ObjectType:
     return th.ObjectType(*members, additional_properties=False, nullable=True)
 
 
+def nested(name: str, description: str, *members: th.Property[Any]) -> th.Property[Any]:
+    """Return a field with an object."""
+    return _of(object_of(*members))(name, description)
+
+
 def objects(name: str, description: str, *members: th.Property[Any]) -> th.Property[Any]:
     """Return a field with a list of objects."""
     return _of(th.ArrayType(object_of(*members), nullable=True))(name, description)
@@ -44,3 +50,8 @@ RESCUED_DATA: Final = text(
     "JSON object of values that do not fit the schema (unknown fields and wrong types), keyed by "
     "path, such as funding_rounds[0].raised_amount. Null if everything fits.",
 )
+
+
+def schema(*fields: th.Property[Any]) -> th.PropertiesList:
+    """Return the schema of a stream with these fields and one for rescued data."""
+    return th.PropertiesList(*fields, RESCUED_DATA)

@@ -10,16 +10,28 @@ from tap_jobo.settings import setting as of
 from tap_jobo.settings.setting import Setting
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.streams.fields import (
-    RESCUED_DATA,
     boolean,
     instant,
     key,
+    nested,
     number,
-    object_of,
     objects,
+    schema,
     text,
     texts,
+    uuid,
 )
+
+
+def _choices(name: str, *values: str) -> Setting:
+    names = ", ".join(f"`{value}`" for value in values)
+    return Setting(
+        name=f"jobs_{name}",
+        description=f"Read only jobs with these {name.replace('_', ' ')}: {names}.",
+        type=of.one_or_more_of(*values),
+        listed_by="filters",
+    )
+
 
 _BATCH_SIZE: Final = Setting(
     name="jobs_batch_size",
@@ -47,31 +59,12 @@ _SOURCES: Final = Setting(
     type=of.list_of("texts, such as greenhouse"),
     listed_by="filters",
 )
-_WORK_MODELS: Final = Setting(
-    name="jobs_work_models",
-    description="Read only jobs with these work models: `remote`, `hybrid`, `onsite`.",
-    type=of.one_or_more_of("remote", "hybrid", "onsite"),
-    listed_by="filters",
+_WORK_MODELS: Final = _choices("work_models", "remote", "hybrid", "onsite")
+_EMPLOYMENT_TYPES: Final = _choices(
+    "employment_types", "full-time", "part-time", "contract", "internship", "freelance", "temporary"
 )
-_EMPLOYMENT_TYPES: Final = Setting(
-    name="jobs_employment_types",
-    description=(
-        "Read only jobs with these employment types: `full-time`, `part-time`, `contract`, "
-        "`internship`, `freelance`, `temporary`."
-    ),
-    type=of.one_or_more_of(
-        "full-time", "part-time", "contract", "internship", "freelance", "temporary"
-    ),
-    listed_by="filters",
-)
-_EXPERIENCE_LEVELS: Final = Setting(
-    name="jobs_experience_levels",
-    description=(
-        "Read only jobs of these experience levels: `intern`, `entry`, `mid`, `senior`, `lead`, "
-        "`executive`."
-    ),
-    type=of.one_or_more_of("intern", "entry", "mid", "senior", "lead", "executive"),
-    listed_by="filters",
+_LEVELS: Final = _choices(
+    "experience_levels", "intern", "entry", "mid", "senior", "lead", "executive"
 )
 _POSTED_AFTER: Final = Setting(
     name="jobs_posted_after",
@@ -81,40 +74,28 @@ _POSTED_AFTER: Final = Setting(
     ),
     type=of.past_date(),
 )
-_SKILLS: Final = objects(
-    "skills",
-    "Skills.",
-    text("name", "Name of the skill."),
-    text("type", "hard or soft."),
-)
-_QUALIFICATIONS: Final = object_of(
+_QUALIFICATIONS: Final = (
     texts("education", "Degrees and fields of study."),
     texts("certifications", "Certificates."),
-    _SKILLS,
+    objects("skills", "Skills.", text("name", "Name of the skill."), text("type", "hard or soft.")),
 )
-SCHEMA: Final = th.PropertiesList(
+SCHEMA: Final = schema(
     key("Stable id of the job: upsert by it, and join expired_jobs by it."),
     text("title", "Title as posted."),
     text("normalized_title", "Normalized title, such as software_engineer."),
-    th.Property(
+    nested(
         "company",
-        object_of(
-            th.Property(
-                "id",
-                th.UUIDType(nullable=True),
-                description="Id of the company: join companies and career_sites by it.",
-            ),
-            text("name", "Display name."),
-            text("website", "URL of the company's own site."),
-            text("logo_url", "URL of the company's logo, hosted by Jobo."),
-            text("summary", "What the company does, in one short paragraph."),
-            texts("industries", "Industry tags, such as fintech."),
-            texts("categories", "Categories of the business."),
-            text("linkedin_url", "URL of the company's page on LinkedIn."),
-            text("crunchbase_url", "URL of the company's page on Crunchbase."),
-            text("details_url", "URL of the company's full profile in the Jobo API."),
-        ),
-        description="The company that is hiring.",
+        "The company that is hiring.",
+        uuid("id", "Id of the company: join companies and career_sites by it."),
+        text("name", "Display name."),
+        text("website", "URL of the company's own site."),
+        text("logo_url", "URL of the company's logo, hosted by Jobo."),
+        text("summary", "What the company does, in one short paragraph."),
+        texts("industries", "Industry tags, such as fintech."),
+        texts("categories", "Categories of the business."),
+        text("linkedin_url", "URL of the company's page on LinkedIn."),
+        text("crunchbase_url", "URL of the company's page on Crunchbase."),
+        text("details_url", "URL of the company's full profile in the Jobo API."),
     ),
     text("description", "The posting as sanitized HTML, several kB."),
     text("summary", "Summary of the posting. Null if the posting was indexed recently."),
@@ -130,15 +111,13 @@ SCHEMA: Final = th.PropertiesList(
         number("latitude", "Latitude in degrees."),
         number("longitude", "Longitude in degrees."),
     ),
-    th.Property(
+    nested(
         "compensation",
-        object_of(
-            number("min", "Lower end of the range."),
-            number("max", "Upper end of the range."),
-            text("currency", "Currency, such as USD."),
-            text("period", "hourly, daily, weekly, monthly, yearly or per-diem."),
-        ),
-        description="Pay, if the posting states it.",
+        "Pay, if the posting states it.",
+        number("min", "Lower end of the range."),
+        number("max", "Upper end of the range."),
+        text("currency", "Currency, such as USD."),
+        text("period", "hourly, daily, weekly, monthly, yearly or per-diem."),
     ),
     text("employment_type", "Employment type for display, such as Full-time; an open set."),
     text("workplace_type", "Work model for display, such as On-site; an open set."),
@@ -148,13 +127,11 @@ SCHEMA: Final = th.PropertiesList(
     instant("updated_at", "When Jobo last changed the row."),
     instant("date_posted", "When the employer posted the job."),
     instant("valid_through", "When the job closes, according to the employer."),
-    th.Property(
+    nested(
         "qualifications",
-        object_of(
-            th.Property("must_have", _QUALIFICATIONS, description="What is required."),
-            th.Property("preferred", _QUALIFICATIONS, description="What is welcome."),
-        ),
-        description="Qualifications that the posting asks for.",
+        "Qualifications that the posting asks for.",
+        nested("must_have", "What is required.", *_QUALIFICATIONS),
+        nested("preferred", "What is welcome.", *_QUALIFICATIONS),
     ),
     texts("responsibilities", "What the job involves."),
     texts("benefits", "What the employer offers."),
@@ -163,7 +140,6 @@ SCHEMA: Final = th.PropertiesList(
     boolean(
         "is_clearance_required", "Whether a security clearance is required; null if not mentioned."
     ),
-    RESCUED_DATA,
 )
 """`JobDto` in Jobo's documentation, plus rescued data."""
 
@@ -174,14 +150,7 @@ JOBS: Final = FeedSpec(
     schema=SCHEMA,
     since="updated_after",
     since_is_inclusive=True,
-    filters=(
-        _LOCATIONS,
-        _SOURCES,
-        _WORK_MODELS,
-        _EMPLOYMENT_TYPES,
-        _EXPERIENCE_LEVELS,
-        _POSTED_AFTER,
-    ),
+    filters=(_LOCATIONS, _SOURCES, _WORK_MODELS, _EMPLOYMENT_TYPES, _LEVELS, _POSTED_AFTER),
     page_cap=1_000,
     page_size_setting=_BATCH_SIZE,
     list_price=3,

@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from jobo_sandbox import Fault, Sandbox
-from tap_jobo.api import retry
+from tap_jobo.api import client, retry
 from tap_jobo.api.client import ApiSession
 from tap_jobo.errors import ApiError
 from tests.support.client import GARBAGE, FeedClient
@@ -38,7 +38,7 @@ def take_time(feed: FeedClient, seconds: float) -> None:
 
 
 def test_limits_are_those_that_the_documentation_names() -> None:
-    assert (retry.CONNECT_SECONDS, retry.READ_SECONDS) == (10, 120)
+    assert (client.CONNECT_SECONDS, client.READ_SECONDS) == (10, 120)
     assert (retry.RETRY_SECONDS, retry.RETRY_AFTER_MAX) == (300, 3_600)
 
 
