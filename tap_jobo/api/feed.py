@@ -142,19 +142,16 @@ class FeedReader:
             self.estimate = page.estimated_total or 0
 
 
-def page_decoder(spec: FeedSpec, row_type: type[msgspec.Struct]) -> PageDecoder:
+def page_decoder(spec: FeedSpec, row_type: Any) -> PageDecoder:
     """Return a decoder for pages whose rows all match a type."""
-    return msgspec.json.Decoder(_envelope(spec, row_type))
-
-
-def _envelope(spec: FeedSpec, row_type: Any) -> type[Any]:
     members: list[Any] = [
         ("items", list[row_type]),
         ("has_more", bool),
         ("next_cursor", str | None, None),
         ("estimated_total", Any, None),
     ]
-    return msgspec.defstruct("Envelope", members, rename={"items": spec.item_key})
+    envelope = msgspec.defstruct("Envelope", members, rename={"items": spec.item_key})
+    return msgspec.json.Decoder(envelope)
 
 
 def read_page(body: bytes, spec: FeedSpec, decoder: PageDecoder | None = None) -> Page:
@@ -164,7 +161,8 @@ def read_page(body: bytes, spec: FeedSpec, decoder: PageDecoder | None = None) -
         with suppress(msgspec.DecodeError, ValueError, RecursionError):
             checked = decoder.decode(body)
     try:
-        page = checked or msgspec.convert(_known(parse_json(body), spec), _envelope(spec, Any))
+        envelope = page_decoder(spec, Any).type
+        page = checked or msgspec.convert(_known(parse_json(body), spec), envelope)
     except (msgspec.DecodeError, ValueError) as error:
         raise _broken(str(error)) from None
     if page.next_cursor and sanitize_text(page.next_cursor) != page.next_cursor:

@@ -33,46 +33,33 @@ class KnownValues:
         if not (setting.listed_by and values and self._is_available):
             return []
         try:
-            similar = [(v, self._similar(setting, v)) for v in values[:_MOST_CHECKED]]
+            return [
+                f"Setting '{setting.name}': Jobo does not list {value!r}, so it matches no rows."
+                + _suggest(value, listed)
+                for value in values[:_MOST_CHECKED]
+                if value not in (listed := self._listed(setting, value))
+            ]
         except (ApiError, ValueError, LookupError, TypeError, AttributeError) as error:
             self._logger.debug("Filter values are not checked (%r).", error)
             self._is_available = False
             return []
-        return [
-            f"Setting '{setting.name}': Jobo does not list {value!r}, so it matches no rows."
-            + (f" Did you mean {' or '.join(found)}?" if found else "")
-            for value, found in similar
-            if found is not None
-        ]
 
-    def _similar(self, setting: Setting, value: Any) -> list[str] | None:
-        """Return the listed values that are like a value, None if it is listed itself."""
+    def _listed(self, setting: Setting, value: Any) -> list[Any]:
+        """Return the listed values, at least those that are like a value."""
         if setting.listed_by == "locations":
-            return self._similar_locations(value)
-        listed = self._listed(setting, value)
-        if not listed or value in listed:
-            return None
-        return [repr(each) for each in get_close_matches(value.lower(), sorted(listed))]
-
-    def _listed(self, setting: Setting, value: str) -> set[str]:
+            text = value.get("city") or value.get("region") or value["country"]
+            found = self._fetch("locations/suggest", {"q": text, "limit": "10"})["suggestions"]
+            places = [{name: place.get(name) for name in value} for place in found]
+            return [place for place in places if None not in place.values()]
         if setting.listed_by == "filters":
             filters, parameter = self._fetch("filters"), setting.request_parameter
             if parameter == "sources":
-                return {source["key"] for source in filters["sources"]}
-            return set(filters["enums"].get(parameter, ()))
+                return [source["key"] for source in filters["sources"]] or [value]
+            return [*filters["enums"].get(parameter, ())] or [value]
         path = "filter-options/industries"
         options = self._fetch(path, {"q": "", "limit": "1000"})["options"]  # may be cut off
         options = [*options, *self._fetch(path, {"q": value})["options"]]
-        return {option["key"] for option in options}
-
-    def _similar_locations(self, value: Mapping[str, str]) -> list[str] | None:
-        text = value.get("city") or value.get("region") or value["country"]
-        found = self._fetch("locations/suggest", {"q": text, "limit": "10"})["suggestions"]
-        places = [{name: place.get(name) for name in value} for place in found]
-        if value in places:
-            return None
-        listed = dict.fromkeys(str(place) for place in places if None not in place.values())
-        return [*listed][:3]
+        return [option["key"] for option in options] or [value]
 
     def _fetch(self, path: str, query: Mapping[str, str] | None = None) -> Any:
         """Return a list, fetched once per run."""
@@ -81,3 +68,8 @@ class KnownValues:
             request = self._prepare(f"/api/connectors/{path}", query)
             self._fetched[key] = parse_json(self._client.fetch_once(request, _SECONDS).body)
         return self._fetched[key]
+
+
+def _suggest(value: Any, listed: list[Any]) -> str:
+    near = get_close_matches(repr(value).lower(), map(repr, listed), 1)
+    return f" Did you mean {near[0]}?" if near else ""

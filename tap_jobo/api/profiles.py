@@ -18,8 +18,6 @@ from tap_jobo.records.values import parse_uuid
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.wording import plural
 
-Waiting = deque[tuple[str, Future[Any]]]
-
 PROFILE_PATH: Final = "/api/companies"  # not a row's details_url: its host would get the key
 _NOBODY: Final = "00000000-0000-0000-0000-000000000000"  # a 404 for it: the API is up
 _MIN_BAD_PROFILES: Final = 5  # in a row, before the format counts as changed
@@ -77,7 +75,7 @@ class Profiles:
         finally:
             waiting.clear()
 
-    def _work(self, waiting: Waiting) -> None:
+    def _work(self, waiting: deque[tuple[str, Future[Any]]]) -> None:
         with suppress(IndexError):
             while True:
                 company_id, profile = waiting.popleft()

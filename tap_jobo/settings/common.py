@@ -75,12 +75,11 @@ CONTROL: Final = (  # how to run, and company profiles; listed after the setting
         name="on_filter_change",
         description=(
             "What to do if you change the filters, or move start_date back, so that rows would be "
-            "missing. `error`: stop "
-            "before any billed request. `keep`: continue from the bookmark; rows that match only "
-            "the new filters and last changed before it stay missing. `resync`: read all matching "
-            "rows from the start; each is billed. If you only add values to one list, `resync` "
-            "reads only the rows that they add. If you only narrow the filters and no sync is "
-            "in progress, no row is missing and the run continues."
+            "missing. `error`: stop before any billed request. `keep`: continue from the bookmark; "
+            "rows that match only the new filters and last changed before it stay missing. "
+            "`resync`: read all matching rows from the start; each is billed. If you only add "
+            "values to one list, `resync` reads only the rows that they add. If you only narrow "
+            "the filters and no sync is in progress, no row is missing and the run continues."
         ),
         type=of.choice("error", "resync", "keep"),
         default="error",

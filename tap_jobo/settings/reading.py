@@ -146,7 +146,6 @@ def _unread_variables(
 
 
 def _is_same(setting: Setting | None, one: object, other: object) -> bool:
-    if setting and one != other:
-        with suppress(TypeError, ValueError):  # of values that are not allowed
-            return bool(setting.normalize(one) == setting.normalize(other))
+    if setting and setting.type.allows(one) and setting.type.allows(other):
+        return bool(setting.normalize(one) == setting.normalize(other))
     return one == other
