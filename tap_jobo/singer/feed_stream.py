@@ -66,14 +66,14 @@ class FeedStream(JoboStream):
         raw = self.tap_state.get("bookmarks", {}).get(self.name, {})
         state = read_state(raw, self._spec)
         self._journal = self._run.open_journal(self._spec, self._start.filters)
-        self._first_state = recover_state(state, self._journal, self._start)
+        self._first_state = recover_state(state, self._journal.history, self._start)
         if self._journal.is_on and not self._start.is_full_table:
             self._run.first_states.append(self._first_state)
 
     @override
     def check_values(self) -> Iterator[str]:
         """Check the state by the API's clock; yield warnings about the filters."""
-        self._start.check(self._first_state, self._journal)
+        self._start.check(self._first_state, self._journal.history)
         is_new = not self._first_state.bookmark or self._start.filter_change(self._first_state)
         for setting in self._spec.filters:
             value = self.config.get(setting.name)

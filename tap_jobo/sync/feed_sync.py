@@ -101,27 +101,28 @@ class FeedSync:
 
     def _first_sync(self) -> Sync:
         """Return the sync that the run starts with, and forget what has arrived."""
-        state, journal, bookmark = self.state, self.journal, self.start.bookmark(self.state)
+        state, history = self.state, self.journal.history
+        bookmark = self.start.bookmark(state)
         pending = self.start.resumable(state)
         is_same_key = state.filters in (None, self.start.filters)
         if is_same_key:
-            journal.warn_if_restored(state.completed, state.pending)
+            history.warn_if_restored(state.completed, state.pending)
         # What a state with a sync in progress calls complete may be of other filters; it was
         # acknowledged when that sync began. A resync to other filters continues from no sync.
         if state.bookmark and not state.pending:
             completed = state.completed, state.bookmark, state.start_date
             if is_same_key or bookmark:
-                journal.acknowledge(*completed)
+                history.acknowledge(*completed)
             if not is_same_key:
-                journal.acknowledge_elsewhere(*completed)
-        resumed = journal.go_on(pending) if pending else None
+                history.acknowledge_elsewhere(*completed)
+        resumed = history.go_on(pending) if pending else None
         if resumed is None:
             is_refresh = self.start.on_missing_state == "resync"
             new = self.start.new_sync(state)
             if not new.filters:
                 self.state = replace(state, start_date=self.start.covered_from(state, bookmark))
-            resumed = journal.resume(new, bookmark, is_refresh=is_refresh)
-        journal.expire(self._now(), resumed)
+            resumed = history.resume(new, bookmark, is_refresh=is_refresh)
+        history.expire(self._now(), resumed)
         return resumed
 
     def _begin(self, sync: Sync) -> Sync:
@@ -240,7 +241,7 @@ class FeedSync:
         """
         if sync.filters:
             new, bookmark = self.start.new_sync(self.state), self.state.bookmark
-            return self._begin(self.journal.resume(new, bookmark))
+            return self._begin(self.journal.history.resume(new, bookmark))
         start = parse_timestamp(sync.started_at or "")
         now = self.start.clock().earlier()  # as the start
         minutes = (now - start).total_seconds() / 60
@@ -248,7 +249,7 @@ class FeedSync:
         if not self._is_replay or is_recent:
             return None
         self.state = replace(self.state, start_date=self.start.covered_from(self.state, start))
-        return self._begin(self.journal.resume(self.start.catch_up(sync), start))
+        return self._begin(self.journal.history.resume(self.start.catch_up(sync), start))
 
     def _detect_stall(self, sync: Sync, ids: list[str]) -> None:
         try:
@@ -287,7 +288,7 @@ class FeedSync:
         self._has_restarted = is_free
         then = "The rows are free" if is_free else f"Jobo bills the {cost} again"
         self._logger.warning("%s. The sync starts over. %s.", why, then)
-        return self.journal.resume(self.start.restarted(sync), None)
+        return self.journal.history.resume(self.start.restarted(sync), None)
 
     def _why_cursors_expire(self) -> str:
         """Return the advice if the first request of a run finds the cursor rejected."""

@@ -5,7 +5,7 @@ from typing import Final
 
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import StateError
-from tap_jobo.journal.journal import Journal
+from tap_jobo.journal.history import History
 from tap_jobo.sync.start import SyncStart
 from tap_jobo.sync.state import StreamState
 from tap_jobo.wording import dollars
@@ -14,18 +14,18 @@ RESUME: Final = "resume:"
 """How the value of `on_missing_state` starts that goes on from a sync; its ids follow."""
 
 
-def recover_state(state: StreamState, journal: Journal, start: SyncStart) -> StreamState:
+def recover_state(state: StreamState, history: History, start: SyncStart) -> StreamState:
     """Return the state that a run starts from.
 
     Raises:
         StateError: There is none, but the journal proves that there was one, under any filters.
     """
     choice = start.on_missing_state
-    if state.has_begun or not journal.is_on or start.is_full_table or choice == "resync":
+    if state.has_begun or not history.is_on or start.is_full_table or choice == "resync":
         return start.with_known_start(state)
-    journals = [journal, *journal.others()]
-    found = [(each, each.completed) for each in journals if each.completed]
-    found.sort(key=lambda pair: (pair[0] is journal, pair[1].bookmark), reverse=True)
+    histories = [history, *history.others()]
+    found = [(each, each.completed) for each in histories if each.completed]
+    found.sort(key=lambda pair: (pair[0] is history, pair[1].bookmark), reverse=True)
     ids = choice.removeprefix(RESUME).split(",") if choice.startswith(RESUME) else []
     for each, last in found:
         if last.id in ids:
@@ -40,15 +40,15 @@ def recover_state(state: StreamState, journal: Journal, start: SyncStart) -> Str
             bookmark = parse_timestamp(last.bookmark)
             recovered = StreamState(bookmark, last.id, filters, last.start_date)
             return start.with_known_start(recovered)
-    known = {sync_id for each in journals for sync_id in each.sync_ids}
-    parents = {parent_id for each in journals for parent_id in each.parent_ids}
+    known = {sync_id for each in histories for sync_id in each.sync_ids}
+    parents = {parent_id for each in histories for parent_id in each.parent_ids}
     if not (found or parents - known):
         return start.with_known_start(state)  # the first sync, or one that no later run confirmed
     what, ways = "a sync that continues from a complete one", ""
     if found:
         each, last = found[0]
         what = f"a complete sync of {last.bookmark}"
-        if each is not journal:
+        if each is not history:
             what += " with other filters"
         ways = (
             "If the warehouse still has the rows, set it to "
@@ -57,7 +57,7 @@ def recover_state(state: StreamState, journal: Journal, start: SyncStart) -> Str
     raise StateError(
         f"The state of {start.spec.name} is missing, but the journal records {what}. Nothing was "
         "billed. If the state was lost, restore it. Otherwise, set on_missing_state for one run. "
-        f"To read everything again ({_price(journal, start)}), set it to 'resync'. {ways}A new "
+        f"To read everything again ({_price(history, start)}), set it to 'resync'. {ways}A new "
         "pipeline needs its own journal_dir."
     )
 
@@ -72,9 +72,9 @@ def check_resumed(choice: str, states: Sequence[StreamState]) -> None:
         )
 
 
-def _price(journal: Journal, start: SyncStart) -> str:
+def _price(history: History, start: SyncStart) -> str:
     """Return what reading everything again costs, less what the journal holds of it."""
-    if not (journal.completed and journal.completed.credits):
+    if not (history.completed and history.completed.credits):
         return "each row is billed"
-    sync = journal.resume(start.new_sync(StreamState()), None, is_refresh=True)
-    return f"at least {dollars(max(0, journal.completed.credits - journal.credits_of(sync)))}"
+    sync = history.resume(start.new_sync(StreamState()), None, is_refresh=True)
+    return f"at least {dollars(max(0, history.completed.credits - history.credits_of(sync)))}"

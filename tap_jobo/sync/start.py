@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from tap_jobo.api.api_clock import ApiClock
 from tap_jobo.clock import format_timestamp, parse_timestamp
-from tap_jobo.journal.journal import Journal
+from tap_jobo.journal.history import History
 from tap_jobo.model import Filters, Sync, new_id
 from tap_jobo.settings.common import START_DATE
 from tap_jobo.streams.feed_spec import FeedSpec
@@ -116,14 +116,14 @@ class SyncStart:
             filters=sync.filters,
         )
 
-    def check(self, state: StreamState, journal: Journal) -> None:
+    def check(self, state: StreamState, history: History) -> None:
         """Raise StateError if a time of a state is in the future, or its filters were others."""
         is_added = bool(self.difference(state))
         self.clock().reject_future(state.bookmark if is_added else self.bookmark(state))
         self.clock().reject_future(state.pending.start if state.pending else None)
         is_decided = state.pending and state.pending.filters
         if (change := self.filter_change(state)) and not is_decided:
-            are_pages_waiting = journal.are_pages_waiting_elsewhere(state.completed)
+            are_pages_waiting = history.are_pages_waiting_elsewhere(state.completed)
             self._accept(change, state, are_pages_waiting=are_pages_waiting)
 
     def resumable(self, state: StreamState) -> Sync | None:

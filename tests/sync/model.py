@@ -548,10 +548,10 @@ class OneStream:
         self._journal = Journal(self._world.store, self._key, LOGGER)
         self._journal.prepare()
         self._journal.read()
-        self.state = recover_state(state, self._journal, self._start)
+        self.state = recover_state(state, self._journal.history, self._start)
 
     def check_start(self) -> None:
-        self._start.check(self.state, self._journal)
+        self._start.check(self.state, self._journal.history)
 
     def read(self) -> Iterator[None]:
         """Read the stream, page by page."""

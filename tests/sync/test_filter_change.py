@@ -11,7 +11,7 @@ from jobo_sandbox import Fault, Sandbox
 from tap_jobo.api.api_clock import ApiClock
 from tap_jobo.errors import StateError
 from tap_jobo.journal.contents import journal_key
-from tap_jobo.journal.journal import Journal
+from tap_jobo.journal.history import History
 from tap_jobo.streams import FEEDS, SETTINGS
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.jobs import JOBS
@@ -145,7 +145,7 @@ def test_only_a_resync_of_other_rows_starts_over(choice: str, *, is_narrower: bo
     if choice == "error" and not is_narrower:
         key = journal_key(CAREER_SITES, api_key="", api_url="https://a", filters={})
         with pytest.raises(StateError):
-            start.check(state, Journal(None, key, LOGGER))
+            start.check(state, History(None, key, LOGGER))
     else:
         assert start.resumable(state) is None
         since = start.new_sync(state).since
