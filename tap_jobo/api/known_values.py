@@ -4,7 +4,6 @@ The lists come from free endpoints that may change without notice, so nothing de
 one is missing, slow, or broken, the check is skipped.
 """
 
-import logging
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any, Final
@@ -21,10 +20,9 @@ _MOST_CHECKED: Final = 20  # values of a setting: each may take a request
 class KnownValues:
     """Jobo's lists of filter values, fetched with free requests when they are needed."""
 
-    def __init__(self, client: Client, prepare: Prepare, logger: logging.Logger) -> None:
+    def __init__(self, client: Client, prepare: Prepare) -> None:
         self._client = client
         self._prepare = prepare
-        self._logger = logger
         self._is_available = True
         self._fetched: dict[tuple[str, ...], Any] = {}
 
@@ -40,7 +38,7 @@ class KnownValues:
                 if value not in (listed := self._listed(setting, value))
             ]
         except (ApiError, ValueError, LookupError, TypeError, AttributeError) as error:
-            self._logger.debug("Filter values are not checked (%r).", error)
+            self._client.logger.debug("Filter values are not checked (%r).", error)
             self._is_available = False
             return []
 

@@ -15,7 +15,6 @@ from tap_jobo.api.responses import parse_json
 from tap_jobo.errors import ApiError, RejectedError, RetriesExhaustedError
 from tap_jobo.records.converter import RecordConverter, Row
 from tap_jobo.records.values import parse_uuid
-from tap_jobo.signals import ShutdownSignal
 from tap_jobo.wording import plural
 
 PROFILE_PATH: Final = "/api/companies"  # not a row's details_url: its host would get the key
@@ -30,8 +29,6 @@ class Profiles:
     client: Client
     prepare: Prepare
     converter: RecordConverter
-    workers: int
-    shutdown: ShutdownSignal
     logger: logging.Logger
     count: int = 0
     not_found: int = 0
@@ -56,22 +53,20 @@ class Profiles:
             "jobo_profiles_skipped": self.skipped or None,
         }
 
-    def read(
-        self, ids: Sequence[str], show_progress: Callable[[], None] = lambda: None
-    ) -> Generator[Row]:
-        """Yield the profiles of companies, in order, and call `show_progress` after each."""
+    def read(self, ids: Sequence[str], notify: Callable[[], None] = lambda: None) -> Generator[Row]:
+        """Yield the profiles of companies, in order, and call `notify` after each."""
         profiles: list[tuple[str, Future[Any]]] = [(company_id, Future()) for company_id in ids]
         waiting = deque(profiles)
         # Daemons: at exit, `concurrent.futures` would wait for a thread that hangs in a request.
-        for _ in profiles[: self.workers]:
+        for _ in profiles[: self.client.workers]:
             threading.Thread(target=self._work, args=[waiting], daemon=True).start()
         try:
             for company_id, profile in profiles:
                 while not profile.done():
-                    self.shutdown.check()
+                    self.client.shutdown.check()
                     wait([profile], timeout=0.2)
                 yield from self._records(company_id, profile.result())
-                show_progress()
+                notify()
         finally:
             waiting.clear()
 

@@ -55,14 +55,11 @@ def field_converter(definition: Mapping[str, Any]) -> Convert:
     return convert
 
 
-def object_converter(
-    properties: Mapping[str, Any], emitted: Container[str] | None = None
-) -> Convert:
+def object_converter(fields: Mapping[str, Any], emitted: Container[str] | None = None) -> Convert:
     """Return the converter of an object, or of a whole row, whose path is empty."""
-    known = frozenset(properties)
     converters = {
         name: field_converter(definition)
-        for name, definition in properties.items()
+        for name, definition in fields.items()
         if emitted is None or name in emitted
     }
 
@@ -73,7 +70,7 @@ def object_converter(
         problems += [
             Problem(prefix + name, value[name], is_unknown=True)
             for name in value
-            if name not in known
+            if name not in fields
         ]
         return {
             name: convert_member(value.get(name), prefix + name, problems)

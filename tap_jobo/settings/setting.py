@@ -46,13 +46,7 @@ class SettingType:
 
 @dataclass(frozen=True)
 class Setting:
-    """A setting of the tap.
-
-    Attributes:
-        listed_by: The free endpoint that lists the values of a filter, see `api.known_values`.
-        is_usual: Whether an allowed item of a list, of which Jobo has no complete list, looks like
-            a value that exists.
-    """
+    """A setting of the tap."""
 
     name: str
     description: str
@@ -60,8 +54,9 @@ class Setting:
     default: str | int | None = None
     required: bool = False
     secret: bool = False
+    # The free endpoint that lists the values of a filter, see `api.known_values`.
     listed_by: Literal["filters", "industries", "locations"] | None = None
-    is_usual: Callable[[str], object] = lambda _: True
+    is_usual: Callable[[str], object] = lambda _: True  # whether an item of a list probably exists
 
     @property
     def request_parameter(self) -> str:

@@ -156,8 +156,6 @@ class CompaniesStream(JoboStream):
             client=self._run.profile_client,
             prepare=self._run.prepare,
             converter=self._converter,
-            workers=self.config["companies_concurrency"],
-            shutdown=self._run.shutdown,
             logger=self.plain_logger,
         )
 

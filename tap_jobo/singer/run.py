@@ -175,7 +175,7 @@ class RunContext:
     @cached_property
     def known_values(self) -> KnownValues:
         """The filter values that Jobo lists, fetched at most once per run."""
-        return KnownValues(self.profile_client, self.prepare, self._logger)
+        return KnownValues(self.profile_client, self.prepare)
 
     # The journal
 

@@ -37,9 +37,7 @@ FILTERS: Final = (
     Setting(
         name="country_codes",
         description="Read only companies in these countries: ISO 3166-1 alpha-2, such as DE.",
-        type=of.list_of(
-            "ISO 3166-1 codes of two capital letters, such as GB", {"pattern": r"^[A-Z]{2}\Z"}
-        ),
+        type=of.list_of("ISO 3166-1 codes in capitals, such as GB", {"pattern": r"^[A-Z]{2}\Z"}),
         is_usual=_is_country,
     ),
     Setting(

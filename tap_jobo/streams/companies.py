@@ -7,6 +7,7 @@ from tap_jobo.streams.fields import boolean, integer, key, number, objects, sche
 _NAME = text("name", "Name.")
 _TITLE = text("title", "Title.")
 _DESCRIPTION = text("description", "Description.")
+_JOBS = integer("count", "Number of jobs.")
 
 SCHEMA: Final = schema(
     key("Stable id of the company, the same as in career_sites."),
@@ -96,15 +97,8 @@ SCHEMA: Final = schema(
         _TITLE,
         text("publisher", "Publisher."),
     ),
-    objects(
-        "h1b_annual_job_counts",
-        "H-1B jobs by year.",
-        text("year", "Calendar year."),
-        integer("count", "Number of jobs."),
-    ),
-    objects(
-        "h1b_title_distribution", "H-1B jobs by title.", _TITLE, integer("count", "Number of jobs.")
-    ),
+    objects("h1b_annual_job_counts", "H-1B jobs by year.", text("year", "Calendar year."), _JOBS),
+    objects("h1b_title_distribution", "H-1B jobs by title.", _TITLE, _JOBS),
     objects(
         "tech_stack",
         "Technologies of the website, with their categories.",

@@ -20,7 +20,7 @@ from tap_jobo.streams import SETTINGS
 from tests.support.client import make_client
 from tests.support.clock import FakeClock
 
-LOGGER = logging.getLogger("tests.known_values")
+LOGGER = logging.getLogger("tests.client")
 NAMED = {setting.name: setting for setting in SETTINGS}
 
 
@@ -41,7 +41,7 @@ def warnings(sandbox: Sandbox, **settings: Any) -> list[str]:
             url = sandbox.url + path
             return requests.Request("GET", url, params=query, headers=key).prepare()
 
-        known = KnownValues(client, prepare, LOGGER)
+        known = KnownValues(client, prepare)
         found = [known.warnings(NAMED[name], value) for name, value in settings.items()]
     assert clock.passed == 0
     assert sandbox.credits_billed == 0

@@ -16,7 +16,6 @@ from tap_jobo.api.client import ApiSession, Client
 from tap_jobo.api.profiles import Profiles
 from tap_jobo.errors import RetriesExhaustedError
 from tap_jobo.records.converter import RecordConverter
-from tap_jobo.signals import ShutdownSignal
 from tap_jobo.streams.companies import SCHEMA as COMPANIES
 from tests.support.client import make_client
 from tests.support.clock import FakeClock
@@ -41,8 +40,6 @@ def _profiles(sandbox: Sandbox, clock: FakeClock, workers: int) -> Iterator[Prof
             client=client,
             prepare=lambda path: _request(sandbox, path),
             converter=RecordConverter(SCHEMA, SCHEMA["properties"], LOGGER),
-            workers=workers,
-            shutdown=ShutdownSignal(clock),
             logger=LOGGER,
         )
 

@@ -89,8 +89,8 @@ UNCOMMON = [
     ("company_sizes", "large", "ranges, such as 11-50"),
     ("funding_stages", "Series A", "texts in lower case, such as seed or series_a"),
     ("funding_stages", "pre-seed", "texts in lower case, such as seed or series_a"),
-    ("country_codes", "UK", "ISO 3166-1 codes of two capital letters, such as GB"),
-    ("country_codes", "XX", "ISO 3166-1 codes of two capital letters, such as GB"),
+    ("country_codes", "UK", "ISO 3166-1 codes in capitals, such as GB"),
+    ("country_codes", "XX", "ISO 3166-1 codes in capitals, such as GB"),
 ]
 
 
