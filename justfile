@@ -69,6 +69,10 @@ bench *arguments:
 crash-cost *arguments:
     uv run -m benchmarks.crash_cost "$@"
 
+# check the bill against the sandbox's ledger over 400 crashes, budgets, and replays
+bill:
+    JOBO_HISTORIES=8 uv run pytest tests/singer/test_billed_pages.py -k agrees
+
 # build the wheel and the source distribution into dist
 build:
     uv build
