@@ -40,6 +40,7 @@ SOURCES = {
     "jobs": "One row per job posting, also if it has expired since.",
     "managed_jobs": "The same for the companies under Managed Job Scraping.",
     "expired_jobs": "The ids of jobs that have expired.",
+    "billed_pages": "One row per page that was billed and delivered.",
 }
 """The tables that the dbt package reads."""
 LOADER_COLUMNS = {

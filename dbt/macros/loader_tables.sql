@@ -93,6 +93,7 @@ Args:
 {% macro type_of(kind) %}
 {%- if kind == "date-time" -%}{{ dbt.type_timestamp() }}
 {%- elif kind == "boolean" -%}{{ dbt.type_boolean() }}
+{%- elif kind == "integer" -%}{{ dbt.type_bigint() }}
 {%- elif kind == "number" -%}{{ jobo.type_number() }}
 {%- elif kind == "object" or kind.startswith("list") -%}{{ jobo.type_json() }}
 {%- else -%}{{ dbt.type_string() }}

@@ -18,6 +18,7 @@ import yaml
 
 from jobo_sandbox import Sandbox
 from jobo_sandbox.company_data import make_profile
+from tests.support.companies import records_of
 from tests.support.pipeline import Pipeline
 from tests.support.repository import REPOSITORY
 from tests.support.warehouses import PACKAGE, Dbt, Duckdb, Postgres, Row, Warehouse
@@ -28,6 +29,8 @@ MARTS = (
     "jobo__open_jobs", "jobo__job_openings", "jobo__hiring_by_week",
     "jobo__company_hiring_by_week", "jobo__job_skills", "jobo__skills_by_role", "jobo__pay_by_role",
 )  # fmt: skip
+SPEND = "jobo__spend_by_day"
+"""The mart of a stream that is off by default."""
 OTHERS = (
     "jobo__career_sites_history", "jobo__jobs_history", "int_jobo__first_seen", "int_jobo__jobs",
     "int_jobo__funding_rounds", "stg_jobo__career_site_industries",
@@ -188,6 +191,35 @@ def test_models_are_the_same_in_duckdb(tmp_path: Path) -> None:
     check_counts_of_jobs(build)
 
 
+@pytest.mark.parametrize("kind", ["postgres", "duckdb"])
+def test_spend_is_what_was_billed(postgres_port: int, tmp_path: Path, kind: str) -> None:
+    """Also if the loader stored each page twice, and without the table."""
+    warehouse: Warehouse = Duckdb.at(tmp_path / "jobo.duckdb", {})
+    if kind == "postgres":
+        Postgres.on(postgres_port, tmp_path, {}).execute_alone("CREATE DATABASE spend")
+        warehouse = Postgres.on(postgres_port, tmp_path, {}, "spend")
+    variables = {"jobo__using_billed_pages": True, "jobo_billed_pages_identifier": "appended"}
+    dbt = replace(warehouse.dbt, variables=variables)
+    build = f"build --select +{SPEND}"
+    run = dbt(build)
+    assert "There is no table" in run.stdout
+    assert warehouse.tables([SPEND]) == {SPEND: []}
+
+    streams = ("billed_pages", "career_sites", "jobs")
+    with Sandbox(size=60, seed=1, jobs=80) as sandbox:
+        done = Pipeline(sandbox, warehouse.loader, warehouse.destination, tmp_path, streams).run()
+    stored = "SELECT * FROM billed_pages"
+    warehouse.execute(f"CREATE TABLE appended AS {stored} UNION ALL {stored}")
+    run = dbt(build)
+    assert "WARN=0 ERROR=0 SKIP=0" in run.stdout
+    spend = warehouse.tables([SPEND])[SPEND]
+    assert {row["stream"] for row in spend} == {"career_sites", "jobs"}
+    assert sum(row["credits"] for row in spend) == sandbox.credits_billed
+    assert sum(row["dollars"] for row in spend) == pytest.approx(sandbox.credits_billed / 1000)
+    assert sum(row["rows"] for row in spend) == sandbox.rows_billed
+    assert sum(row["pages"] for row in spend) == len(records_of(done.messages, "billed_pages"))
+
+
 def test_integration_project_builds(tmp_path: Path) -> None:
     package = tmp_path / "dbt"
     shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("target", "dbt_packages"))
@@ -199,10 +231,11 @@ def test_integration_project_builds(tmp_path: Path) -> None:
 
 def test_every_mart_is_public_and_has_a_primary_key() -> None:
     quickstart = yaml.safe_load((PACKAGE / ".quickstart/quickstart.yml").read_text("utf-8"))
-    assert sorted(quickstart["public_models"]) == sorted(MARTS)
-    assert sorted(path.stem for path in (PACKAGE / "models/marts").glob("*.sql")) == sorted(MARTS)
+    marts = sorted((*MARTS, SPEND))
+    assert sorted(quickstart["public_models"]) == marts
+    assert sorted(path.stem for path in (PACKAGE / "models/marts").glob("*.sql")) == marts
     models = yaml.safe_load((PACKAGE / "models/marts/_marts.yml").read_text("utf-8"))["models"]
-    assert sorted(model["name"] for model in models) == sorted(MARTS)
+    assert sorted(model["name"] for model in models) == marts
     for model in models:
         assert model["config"] == {"contract": {"enforced": True}}
         tests = [
