@@ -274,7 +274,7 @@ class FeedSync:
         if self._has_restarted or (sync.restarts and not is_free):
             drop = f"`tap-jobo-journal drop {sync.id}`, then " if self.journal.is_on else ""
             way = "a full refresh (without state)"
-            if sync.since:
+            if not sync.is_full:  # the bookmark is of the same filters
                 way = (
                     "the tap with 'started_at' of 'scan' set to null in the state; in a full "
                     "refresh (without state), every row is billed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,23 @@ def test_a_restarted_difference_keeps_its_filters(tap: Tap, german: Run) -> None
     rest = tap.run(state=part.state, **WIDER)
     assert rest.returncode == 0, rest.stderr
     assert {*rest.ids} == matching(tap, "FR", "US")
+
+
+@pytest.mark.parametrize(
+    ("filters", "since", "is_kept"),
+    [(WIDER, None, True), ({"country_codes": ["US"], "batch_size": 5}, "2020-01-01", False)],
+)
+def test_the_way_out_after_two_rejections_goes_on_from_a_bookmark_of_these_filters_only(
+    tap: Tap, filters: Any, since: str | None, *, is_kept: bool
+) -> None:
+    """Without the sync, the bookmark of other filters would skip the rows of the new ones."""
+    tap = replace(tap, settings={"start_date": since})
+    state = tap.run(country_codes=["DE"]).state
+    resync: Any = {"on_filter_change": "resync", **filters}
+    tap.sandbox.faults.add(Fault(reject_cursor="400", times=None))
+    line = complaint(tap.run(state=state, **resync))
+    assert ("'started_at' of 'scan' set to null" in line) == is_kept
+    assert "full refresh (without state)" in line
 
 
 def test_added_locations_of_jobs_are_a_difference(tmp_path: Path) -> None:
