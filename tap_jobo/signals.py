@@ -55,10 +55,8 @@ class ShutdownSignal:
 
     @contextmanager
     def request(self) -> Iterator[None]:
-        """Mark a request as in flight. Raises as `check` does, also 10 seconds after a signal.
-
-        Threads other than the main one send only free requests: nothing waits for them.
-        """
+        """Mark a request as in flight. Raises as `check` does, also 10 seconds after a signal."""
+        # Other threads send only free requests: nothing waits for them.
         with self.abort_after(_REQUEST_GRACE) if _is_main_thread() else nullcontext():
             self.check()
             yield

@@ -97,10 +97,7 @@ class TapJobo(CommandLine):
 
     @override
     def setup_mapper(self) -> None:
-        """Set up the maps of selected streams, whose catalog is complete. Discovery has no maps.
-
-        The SDK would refuse each map of another stream, because its schema has no field.
-        """
+        """Set up the maps of selected streams: the SDK would refuse that of any other stream."""
         maps = self.config.get("stream_maps", {})
         selected = [name for name, stream in self.streams.items() if stream.selected]
         fields = {name: stream.schema["properties"] for name, stream in self.streams.items()}

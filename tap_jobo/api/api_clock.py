@@ -1,6 +1,5 @@
 """The API's clock, read by a free request before anything is billed."""
 
-import logging
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Final
@@ -17,10 +16,7 @@ _TOLERATED_SKEW: Final = timedelta(minutes=5)
 
 
 class ApiClock:
-    """The API's clock: the `Date` at the start of a run, plus the time that has passed since.
-
-    It is never ahead of the API's own clock, because a `Date` has whole seconds.
-    """
+    """The API's clock, which is never ahead of the API's own: a `Date` has whole seconds."""
 
     def __init__(self, date: datetime, clock: Clock) -> None:
         self._clock = clock
@@ -49,9 +45,7 @@ class ApiClock:
         return timedelta(seconds=self._clock.monotonic() - self._started)
 
 
-def read_api_clock(
-    client: Client, prepare: Prepare, clock: Clock, logger: logging.Logger
-) -> ApiClock:
+def read_api_clock(client: Client, prepare: Prepare, clock: Clock) -> ApiClock:
     """Read the API's clock from the `Date` of any response to a free request."""
     for _ in range(3):
         request = prepare(f"{PROFILE_PATH}/{uuid4()}")  # of no company, so that nothing is cached
@@ -74,7 +68,7 @@ def read_api_clock(
             "whether a proxy changes the Date header."
         )
     if abs(skew) > _TOLERATED_SKEW:
-        logger.warning(
+        client.logger.warning(
             "The local clock is %.0f minutes %s the API's clock, and the bookmark follows the "
             "earlier one. If the local clock is behind, rows that changed in between are billed "
             "again in every run. Set the local clock.",

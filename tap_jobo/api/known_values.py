@@ -1,7 +1,6 @@
 """The filter values that Jobo lists: any other value silently matches no rows.
 
-The lists come from free endpoints that may change without notice, so nothing depends on them: if
-one is missing, slow, or broken, the check is skipped.
+Nothing depends on the lists, which are free: if one is missing or slow, the check is skipped.
 """
 
 from collections.abc import Mapping

@@ -49,10 +49,7 @@ class RecordConverter:
         self.row_type = row_type(fields, {*selected, *never_null}, {"id", *never_null})
 
     def convert(self, rows: Sequence[object], fate: str = "") -> Conversion:
-        """Convert the rows of a page, as they were parsed from JSON.
-
-        Log lines about rows that are skipped end with their `fate`.
-        """
+        """Convert the rows of a page; log lines about those that are skipped end with `fate`."""
         records: list[Row] = []
         skipped: list[object] = []
         for row in rows:

@@ -1,8 +1,7 @@
 """What fits a field, built from its JSON schema, in two ways that have the same result.
 
 A converter takes any value and notes what does not fit. The msgspec type accepts only rows that the
-converters would leave as they are, and checks them in C while a page is parsed. That takes half the
-time for a page of jobs.
+converters would leave as they are, while a page is parsed. That takes half the time for jobs.
 """
 
 from collections.abc import Callable, Container, Mapping

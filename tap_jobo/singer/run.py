@@ -170,7 +170,7 @@ class RunContext:
     @cached_property
     def api_clock(self) -> ApiClock:
         """The API's clock, read once per run by a free request."""
-        return read_api_clock(self.profile_client, self.prepare, self.clock, self._logger)
+        return read_api_clock(self.profile_client, self.prepare, self.clock)
 
     @cached_property
     def known_values(self) -> KnownValues:

@@ -100,10 +100,7 @@ SCHEMA: Final = schema(
     objects("h1b_annual_job_counts", "H-1B jobs by year.", text("year", "Calendar year."), _JOBS),
     objects("h1b_title_distribution", "H-1B jobs by title.", _TITLE, _JOBS),
     objects(
-        "tech_stack",
-        "Technologies of the website, with their categories.",
-        _NAME,
-        texts("categories", "Categories."),
+        "tech_stack", "Technologies of the website.", _NAME, texts("categories", "Categories.")
     ),
     objects("products", "Products.", _NAME, _DESCRIPTION),
     objects("software_used", "Software in use.", _NAME, _DESCRIPTION),

@@ -23,10 +23,7 @@ uuid: Final = _of(th.UUIDType(nullable=True))
 
 
 def key(description: str) -> th.Property[Any]:
-    """Return the field `id`, a UUID and the primary key.
-
-    It has a length: MySQL refuses a text key without one, SQL Server makes it `VARCHAR(max)`.
-    """
+    """Return the primary key `id`, a UUID. MySQL refuses a text key without a length."""
     return th.Property("id", th.UUIDType(max_length=36), required=True, description=description)
 
 

@@ -27,9 +27,9 @@ DAY = 24 * 3600
 def _read(ahead: float) -> ApiClock:
     """Read the clock at noon, with a local clock that is so many seconds ahead."""
     response = ApiResponse(b"", 404, {"Date": format_datetime(NOON)})
-    client, request = Mock(fetch=Mock(return_value=response)), Mock(headers={})
+    client, request = Mock(fetch=Mock(return_value=response), logger=LOGGER), Mock(headers={})
     clock = FakeClock(skew=timedelta(seconds=ahead))
-    return read_api_clock(client, lambda _path: request, clock, LOGGER)
+    return read_api_clock(client, lambda _path: request, clock)
 
 
 class TestRequest:

@@ -521,7 +521,6 @@ class OneRun:
             self,  # type: ignore[arg-type]
             lambda _path: SimpleNamespace(headers={}),  # type: ignore[arg-type, return-value]
             self.world.clock,
-            LOGGER,
         )
 
 
