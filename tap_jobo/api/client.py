@@ -72,9 +72,7 @@ class Client:
     retry_seconds: float = RETRY_SECONDS
 
     def __post_init__(self) -> None:
-        self._limiter = RateLimiter(
-            self.workers, clock=self.clock, shutdown=self.shutdown, logger=self.logger
-        )
+        self._limiter = RateLimiter(self.workers, self.clock, self.shutdown, self.logger)
         self._last_used = self.clock.monotonic()
 
     def fetch(

@@ -72,7 +72,7 @@ class RateLimiter:
     """
 
     def __init__(
-        self, workers: int, *, clock: Clock, shutdown: ShutdownSignal, logger: logging.Logger
+        self, workers: int, clock: Clock, shutdown: ShutdownSignal, logger: logging.Logger
     ) -> None:
         self._others = workers - 1
         self._clock = clock

@@ -77,10 +77,9 @@ class FeedStream(JoboStream):
         is_new = not self._first_state.bookmark or self._start.filter_change(self._first_state)
         for setting in self._spec.filters:
             value = self.config.get(setting.name)
-            hints = setting.value_hints(value)
-            if is_new and not hints:
-                hints = self._run.known_values.warnings(setting, value)
-            yield from hints
+            yield from setting.value_hints(value)
+            if is_new:
+                yield from self._run.known_values.warnings(setting, value)
 
     # The sync
 
