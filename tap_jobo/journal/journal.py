@@ -97,6 +97,12 @@ class Journal:
                 raise self._damaged(journaled, number, error) from None
             with usable(self._store):  # the page that a run was writing when it was killed
                 self._store.remove([journaled.page_name(number)])
+            self._logger.warning(
+                "The page %s in the journal %s is incomplete, as after a kill or a power failure. "
+                "It is fetched and billed again.",
+                journaled.page_id(number),
+                self._store.location,
+            )
             journaled.pages.discard(number)
             journaled.last = max(journaled.pages, default=0)
             return None

@@ -80,8 +80,12 @@ def test_a_damaged_catch_up_costs_nothing_before_it_is_found(tap: Tap, folder: P
 
 def test_a_last_page_that_a_kill_cut_short_is_fetched_again(tap: Tap, folder: Path) -> None:
     tap.run()
+    name = name_of(pages(folder)[-1])
     cut_short(pages(folder)[-1])
     again = tap.run()
+    (warning,) = again.lines("WARNING")
+    assert f"The page {name} in the journal" in warning
+    assert warning.endswith("It is fetched and billed again.")
     assert replayed(again) == 100
     assert set(again.ids) == tap.sandbox.world.rows().keys()
     assert rows_billed_twice(tap.sandbox) == 20
