@@ -245,14 +245,15 @@ class History:
                 self._remove_old(self.syncs.values(), oldest)
 
     def _warn_of_unused(self, unused: Iterable[JournaledSync], what: str) -> None:
-        unused = [each for each in unused if each.pages and each.sync.number > self._last_number]
+        credits_of, last = self.contents.credits, self._last_number
+        unused = [each for each in unused if credits_of(each) and each.sync.number > last]
         if unused:
             self._logger.warning(
                 "The journal holds %s, worth %s, of %s that this run does not use, because they "
                 "belong to %s. To use them, set that again. They expire 30 days after the last of "
                 "them.",
                 plural(sum(len(journaled.pages) for journaled in unused), "page"),
-                dollars(sum(map(self.contents.credits, unused))),
+                dollars(sum(map(credits_of, unused))),
                 self.key.stream,
                 what,
             )

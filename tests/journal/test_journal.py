@@ -180,6 +180,13 @@ def test_unused_pages_expire_after_30_days(
     assert "2 pages, worth $5.00, of career_sites that this run does not use" in warning
 
 
+def test_unused_pages_without_rows_are_worth_no_warning(tap: Tap) -> None:
+    first = tap.run()
+    assert tap.run(state=first.state, lookback_minutes=0).ids == []
+    run = tap.run(state=first.state, lookback_minutes=1)  # the target has lost the state
+    assert (run.returncode, run.lines("WARNING")) == (0, [])
+
+
 OTHERS: dict[str, dict[str, Any]] = {
     "filters: founded_after=1980": {"founded_after": 1980},
     "live key": {"api_key": "jbe_live_another"},
