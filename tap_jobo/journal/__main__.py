@@ -1,7 +1,7 @@
 """The command `tap-jobo-journal`: shows, exports, and drops what the journal holds."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 
@@ -41,21 +41,24 @@ def list_(journal_dir: str | None, *, with_pages: bool) -> None:
             is_known = layout.KEY.format(key) not in damaged
             lines.append(contents.key(key).description if is_known else key)
             lines += [f"  {name} is damaged or missing" for name in damaged]
-            for kept in contents.syncs(key).values():
-                lines.append(_sync_line(contents, kept))
-                lines += [f"    {kept.page_id(page)}" for page in sorted(kept.pages) if with_pages]
+            for journaled in contents.syncs(key).values():
+                lines.append(_sync_line(contents, journaled))
+                pages = sorted(journaled.pages) if with_pages else ()
+                lines += [f"    {journaled.page_id(page)}" for page in pages]
             if rows := contents.quarantined[key]:
                 lines.append(f"  {plural(len(rows), 'quarantined row')}")
     for line in lines:
         _echo(line)
 
 
-def _sync_line(contents: Contents, kept: JournaledSync) -> str:
-    parts = [f"{plural(len(kept.pages), 'page')}, worth {dollars(contents.credits(kept))}"]
-    if last := contents.last_used(kept):
+def _sync_line(contents: Contents, journaled: JournaledSync) -> str:
+    parts = [
+        f"{plural(len(journaled.pages), 'page')}, worth {dollars(contents.credits(journaled))}"
+    ]
+    if last := contents.last_used(journaled):
         age = datetime.now(UTC) - parse_timestamp(last)
         parts.append(f"{duration(age.total_seconds())} old")
-    return f"  {kept.sync.id}  {', '.join(filter(None, [*parts, kept.status]))}"
+    return f"  {journaled.sync.id}  {', '.join(filter(None, [*parts, journaled.status]))}"
 
 
 @main.command()
@@ -69,12 +72,12 @@ def export(journal_dir: str | None, *, quarantined: bool) -> None:
             for name in _quarantine_files(contents):
                 _write(store.read(name))
             return
-        for kept in _all_syncs(contents):
-            for number in sorted(kept.pages):
+        for journaled in _all_syncs(contents):
+            for number in sorted(journaled.pages):
                 try:
-                    _write(contents.page(kept, number).body)
+                    _write(contents.page(journaled, number).body)
                 except DamagedPageError as error:
-                    problems.append(f"{kept.page_id(number)} {error}")
+                    problems.append(f"{journaled.page_id(number)} {error}")
     if problems:
         raise click.ClickException(f"{'; '.join(problems)}. Everything else is exported.")
 
@@ -95,73 +98,65 @@ def drop(
     if not (names or quarantined or everything):
         raise click.UsageError("Name pages, syncs, or folders, or give --quarantined or --all.")
     with _opened(journal_dir, is_exclusive=True) as (store, contents):
-        firsts = _chosen(contents, names, everything=everything)
-        pages = sum(page >= first for kept, first in firsts for page in kept.pages)
-        cost = sum(contents.credits(kept, max(first, 1)) for kept, first in firsts)
+        syncs = _all_syncs(contents)
         files = {file for name in names for file in _files_of(contents, name)}
-        files |= {*_quarantine_files(contents)} if quarantined or everything else set()
-        for key in contents.keys if everything else ():
-            files |= {*contents.damaged_files(key)}
-        files -= {name for kept, _ in firsts for name in kept.names}
-        rows = len(files.intersection(_quarantine_files(contents)))
-        what = (
-            f"{plural(pages, 'page')}, worth {dollars(cost)}, and {plural(rows, 'quarantined row')}"
-        )
-        if others := len(files) - rows:
-            what += f", and {plural(others, 'other file')}"
+        if quarantined or everything:
+            files |= {*_quarantine_files(contents)}
+        if everything:
+            files |= {file for journaled in syncs for file in journaled.names}
+            files |= {file for key in contents.keys for file in contents.damaged_files(key)}
+        what = _describe(contents, files)
         if not yes:
             if not sys.stdin.isatty():
                 raise click.ClickException(f"Nothing was dropped. To drop {what}, add --yes.")
             click.confirm(f"Drop {what}?", abort=True)
-        for kept, first in firsts:
-            _drop(store, kept, first)
+        for journaled in syncs:
+            if journaled.status == ENDED and journaled.name in files:
+                journaled.status = DROPPED  # and stays: a state that names it must not go on
+                store.replace(journaled.name, journaled.content)
+                files.remove(journaled.name)
+            store.remove([name for name in journaled.names if name in files])
         store.remove(sorted(files))
         _echo(f"Dropped {what}.")
 
 
-def _drop(store: Store, kept: JournaledSync, first: int) -> None:
-    """Drop the pages of a sync from one on, the last one first; 0 is the sync itself."""
-    if first == 0 and kept.status == ENDED:  # the state may name it: it must not go on
-        kept.status = DROPPED
-        store.replace(kept.name, kept.content)
-        first = 1
-    pages = sorted((page for page in kept.pages if page >= first), reverse=True)
-    store.remove(kept.names if first == 0 else [*map(kept.page_name, pages)])
-
-
-def _chosen(
-    contents: Contents, names: Sequence[str], *, everything: bool
-) -> list[tuple[JournaledSync, int]]:
-    """Return the syncs of these names, each with the first page to drop, 0 for all of it."""
-    chosen, unknown = [], set(names)
-    for kept in _all_syncs(contents):
-        numbers = range(1, kept.last + 1)  # also of a page that is missing
-        folder = layout.SYNC_ID.format(kept.key, kept.sync.number)
-        known = {kept.page_id(page): page for page in numbers}
-        known |= dict.fromkeys((kept.sync.id, folder, kept.key), 0)
-        unknown -= known.keys()
-        wanted = [0] if everything else [known[name] for name in names if name in known]
-        if wanted:
-            chosen.append((kept, min(wanted)))
-    unknown -= {name for name in unknown if _files_of(contents, name)}
-    if unknown:
-        raise click.ClickException(
-            f"The journal has no page or sync {_printable(', '.join(sorted(unknown)))}. Nothing "
-            "was dropped. Run `tap-jobo-journal list` to see what it has."
-        )
-    return chosen
-
-
 def _files_of(contents: Contents, name: str) -> list[str]:
+    """Return the files of a folder, of a sync, or of a page and those behind it."""
     key, path = name.partition("/")[0], f"{layout.TOP}/{name}"
-    files = contents.files.get(key, [])
     if key in contents.counted and path == layout.SPENT.format(key):
         return [path]
-    return [each for each in files if each == path or each.startswith(f"{path}/")]
+    in_key = contents.files.get(key, ())
+    files = [file for file in in_key if file == path or file.startswith(f"{path}/")]
+    id_, _, first = name.rpartition(".")
+    for journaled in _all_syncs(contents):
+        if name == journaled.sync.id:
+            files += journaled.names
+        elif id_ == journaled.sync.id and first.isdecimal():
+            files += [journaled.page_name(page) for page in journaled.pages if page >= int(first)]
+    if not files:
+        raise click.ClickException(
+            f"The journal has no page or sync {_printable(name)}. Nothing was dropped. Run "
+            "`tap-jobo-journal list` to see what it has."
+        )
+    return files
+
+
+def _describe(contents: Contents, files: Collection[str]) -> str:
+    """Return how many pages, rows, and other files these are, and what the pages cost."""
+    pages = cost = 0
+    others = {*files} - {*_quarantine_files(contents)}
+    rows = len(files) - len(others)
+    for journaled in _all_syncs(contents):
+        dropped = [page for page in journaled.pages if journaled.page_name(page) in files]
+        pages += len(dropped)
+        cost += contents.credits(journaled, min(dropped)) if dropped else 0
+        others -= {*journaled.names}
+    what = f"{plural(pages, 'page')}, worth {dollars(cost)}, and {plural(rows, 'quarantined row')}"
+    return f"{what}, and {plural(len(others), 'other file')}" if others else what
 
 
 def _all_syncs(contents: Contents) -> list[JournaledSync]:
-    return [kept for key in contents.keys for kept in contents.syncs(key).values()]
+    return [journaled for key in contents.keys for journaled in contents.syncs(key).values()]
 
 
 def _quarantine_files(contents: Contents) -> list[str]:

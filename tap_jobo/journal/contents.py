@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -36,11 +37,13 @@ _T = TypeVar("_T")
 
 
 class DamagedFileError(Exception):
-    """A small file is damaged, or missing. The text is its name; `dropped` is what to drop."""
+    """A small file is damaged, or missing. The text is its name."""
 
-    def __init__(self, name: str, dropped: str) -> None:
-        super().__init__(name)
-        self.dropped = dropped
+    @property
+    def dropped(self) -> str:
+        """What to drop: the file, or the folder that is useless without it."""
+        name = str(self).removeprefix(f"{layout.TOP}/")
+        return name.removesuffix("/key.json").removesuffix("/sync.json")
 
 
 class _KeyContent(TypedDict):
@@ -114,7 +117,7 @@ class _Begun:
 
     run: str  # random id of the run that began it
     created_at: str  # when that was (ISO 8601 UTC)
-    status: Literal["", "ended", "dropped"]
+    status: Literal["", "ended", "dropped", "damaged", "missing"]  # the last two never in files
 
 
 @dataclass(slots=True)
@@ -127,8 +130,12 @@ class JournaledSync:
     created_at: str
     status: str = ""  # empty, `ENDED`, `DROPPED`, `DAMAGED`, or `MISSING`
     pages: set[int] = field(default_factory=set)  # their numbers
-    last: int = 0  # the highest of them
     total: int | None = None  # what its pages have cost, None if that was not read yet
+
+    @property
+    def last(self) -> int:
+        """The number of its last page, 0 if it has none."""
+        return max(self.pages, default=0)
 
     @property
     def name(self) -> str:
@@ -161,7 +168,6 @@ class Contents:
     def __init__(self, store: Store) -> None:
         self._store = store
         self.files: dict[str, list[str]] = defaultdict(list)  # all but `spent.json`, by key
-        self.temporary: dict[str, list[str]] = defaultdict(list)  # those that killed runs left
         self.counted: set[str] = set()  # the keys that have a `spent.json`
         self.quarantined: dict[str, set[str]] = defaultdict(set)
         # By key and number of the sync: the numbers of its pages, and 0 for its own file.
@@ -172,10 +178,8 @@ class Contents:
                 self.counted.add(key)
             elif rest:
                 self.files[key].append(name)
-            if name.endswith(layout.TEMPORARY):
-                self.temporary[key].append(name)
-            elif found := layout.FILE.fullmatch(name):
-                _, number, page, row = found.groups()
+            if match := layout.FILE.fullmatch(name):
+                _, number, page, row = match.groups()
                 if row:
                     self.quarantined[key].add(row)
                 else:
@@ -188,7 +192,7 @@ class Contents:
 
     def key(self, name: str) -> JournalKey:
         """Return what a key stands for. Raises `DamagedFileError`."""
-        content = self._read(layout.KEY.format(name), _KeyContent, name)
+        content = self._read(layout.KEY.format(name), _KeyContent)
         return JournalKey(name, content["stream"], content)
 
     def completed(self, key: str) -> Completed | None:
@@ -196,24 +200,23 @@ class Contents:
         name = layout.COMPLETED.format(key)
         if name not in self.files[key]:
             return None
-        found = self._read(name, Completed, name.removeprefix(f"{layout.TOP}/"))
-        return replace(found, credits=0) if found.start_date == "" else found  # earlier version
+        completed = self._read(name, Completed)
+        is_known = completed.start_date != ""
+        return completed if is_known else replace(completed, credits=0)  # of an earlier version
 
     def spent(self, key: str) -> Spent | None:
         """Return what a key's runs were billed, None if unknown. Raises `DamagedFileError`."""
-        name = layout.SPENT.format(key)
-        dropped = name.removeprefix(f"{layout.TOP}/")
-        return self._read(name, Spent, dropped) if key in self.counted else None
+        return self._read(layout.SPENT.format(key), Spent) if key in self.counted else None
 
     def damaged_files(self, key: str) -> list[str]:
         """Return the names of the damaged files that are not of one sync."""
-        found = []
+        damaged = []
         for read in (self.key, self.completed, self.spent):
             try:
                 read(key)
             except DamagedFileError as error:
-                found.append(str(error))
-        return found
+                damaged.append(str(error))
+        return damaged
 
     def highest_number(self, key: str) -> int:
         """Return the highest number of a key's syncs, also of what is left of removed ones."""
@@ -221,60 +224,61 @@ class Contents:
 
     def syncs(self, key: str) -> dict[int, JournaledSync]:
         """Return the syncs of a key by their numbers, in order."""
-        found = [self._sync(key, number) for number in sorted(self._syncs[key])]
-        return {each.sync.number: each for each in found if each}
+        syncs = {number: self._sync(key, number) for number in sorted(self._syncs[key])}
+        return {number: journaled for number, journaled in syncs.items() if journaled}
 
     def _sync(self, key: str, number: int) -> JournaledSync | None:
         """Return a sync, or None for what is left of one that was removed, or that has no pages."""
-        files, id_ = self._syncs[key][number], layout.SYNC_ID.format(key, number)
-        pages, last = files - {0}, max(files)
+        files = self._syncs[key][number]
+        has_file, pages = 0 in files, files - {0}
         try:
-            content = self._read(layout.SYNC.format(key, number), dict[str, Any], id_)
-            sync = replace(msgspec.convert(content, Sync), number=number)
-            begun = msgspec.convert(content, _Begun)
+            content = self._read(layout.SYNC.format(key, number), dict[str, Any])
+            sync, begun = msgspec.convert(content, Sync), msgspec.convert(content, _Begun)
             _check_timestamps(begun.created_at, sync.since)
-            return JournaledSync(key, sync, begun.run, begun.created_at, begun.status, pages, last)
         except (DamagedFileError, *_UNREADABLE):
-            if not (pages if 0 in files else 1 in pages):
+            if not (pages if has_file else 1 in pages):
                 return None
-        sync = Sync(id=id_, since=None, batch_size=1, number=number)
-        return JournaledSync(key, sync, "", "", DAMAGED if 0 in files else MISSING, pages, last)
+            sync = Sync(id=layout.SYNC_ID.format(key, number), since=None, batch_size=1)
+            begun = _Begun("", "", DAMAGED if has_file else MISSING)
+        return JournaledSync(key, replace(sync, number=number), **asdict(begun), pages=pages)
 
-    def _read(self, name: str, kind: type[_T], dropped: str) -> _T:
+    def _read(self, name: str, kind: type[_T]) -> _T:
         try:
-            found = msgspec.json.decode(self._store.read(name), type=kind)
-            if isinstance(found, Completed):
-                _check_timestamps(found.bookmark, found.start_date or None)
+            content = msgspec.json.decode(self._store.read(name), type=kind)
+            if isinstance(content, Completed):
+                _check_timestamps(content.bookmark, content.start_date or None)
         except (MissingError, *_UNREADABLE):
-            raise DamagedFileError(name, dropped) from None
-        return found
+            raise DamagedFileError(name) from None
+        return content
 
-    def page(self, kept: JournaledSync, number: int) -> JournaledPage:
+    def page(self, journaled: JournaledSync, number: int) -> JournaledPage:
         """Return a page. Raises `StoreError` or `DamagedPageError` if it cannot be read."""
         try:
-            return decode_page(kept.page_id(number), self._store.read(kept.page_name(number)))
+            return decode_page(
+                journaled.page_id(number), self._store.read(journaled.page_name(number))
+            )
         except MissingError:
             raise DamagedPageError("is missing") from None
 
-    def last_used(self, kept: JournaledSync) -> str:
+    def last_used(self, journaled: JournaledSync) -> str:
         """Return when a sync's last page came, or when it began; empty if that is unknown."""
-        header = self._last_header(kept)
-        return header.received_at if header else kept.created_at
+        header = self._last_header(journaled)
+        return header.received_at if header else journaled.created_at
 
-    def credits(self, kept: JournaledSync, first: int = 1) -> int:
+    def credits(self, journaled: JournaledSync, first: int = 1) -> int:
         """Return what the pages of a sync from one on have cost, as far as it can be read."""
-        last = self._last_header(kept)
-        before = self.header(kept, first - 1) if first - 1 in kept.pages else None
+        last, before = self._last_header(journaled), self._last_header(journaled, first)
         return (last.total_credits if last else 0) - (before.total_credits if before else 0)
 
-    def _last_header(self, kept: JournaledSync) -> PageHeader | None:
-        pages = sorted(kept.pages, reverse=True)
-        return next(filter(None, (self.header(kept, page) for page in pages)), None)
+    def _last_header(self, journaled: JournaledSync, end: float = math.inf) -> PageHeader | None:
+        """Return the last header before a page that can be read."""
+        pages = sorted((page for page in journaled.pages if page < end), reverse=True)
+        return next(filter(None, (self.header(journaled, page) for page in pages)), None)
 
-    def header(self, kept: JournaledSync, page: int) -> PageHeader | None:
+    def header(self, journaled: JournaledSync, page: int) -> PageHeader | None:
         """Return the header of a page, None if it cannot be read."""
         try:
-            return decode_header(self._store.read(kept.page_name(page), HEADER_BYTES))
+            return decode_header(self._store.read(journaled.page_name(page), HEADER_BYTES))
         except (MissingError, StoreError, DamagedPageError):
             return None
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import EndlessFeedError, FormatError, JournalError
@@ -60,7 +60,7 @@ class History:
                     is_left_over = journaled.sync.number <= self._last_number  # of a removed one
                     is_missing = journaled.status == MISSING and not is_left_over
                     if is_missing or journaled.status == DAMAGED:
-                        raise DamagedFileError(journaled.name, journaled.sync.id)
+                        raise DamagedFileError(journaled.name)
         return self
 
     @property
@@ -68,22 +68,6 @@ class History:
         """The highest number of a sync so far, also of removed ones."""
         in_store = self.contents.highest_number(self.key.name)
         return max(self._last_number, in_store, *self.syncs)
-
-    @property
-    def filters(self) -> dict[str, Any]:
-        """The filters of its syncs that are set."""
-        return self.key.content["filters"]
-
-    @property
-    def sync_ids(self) -> set[str]:
-        """The ids of its syncs, and of its last complete one."""
-        ids = {journaled.sync.id for journaled in self.syncs.values()}
-        return ids | {self.completed.id if self.completed else ""}
-
-    @property
-    def parent_ids(self) -> set[str]:
-        """The ids of the complete syncs that its syncs continue from; empty for none."""
-        return {journaled.sync.parent_id for journaled in self.syncs.values()} - {""}
 
     def credits_of(self, sync: Sync) -> int:
         """Return what the journaled pages of a sync have cost."""
@@ -101,7 +85,7 @@ class History:
             return
         ids = self._with_ancestors({completed})
         arrived = [journaled for journaled in self.syncs.values() if journaled.sync.id in ids]
-        named, last = self._newest(completed), self.completed
+        named, last = self.find(completed), self.completed
         if last is None or (named and named.sync.number > last.number):
             cost = last.credits if last else 0
             for journaled in arrived:
@@ -119,7 +103,7 @@ class History:
     ) -> None:
         """Acknowledge a sync of other filters, which the state names after they have changed."""
         for other in self._elsewhere:
-            if completed in other.sync_ids:
+            if other.find(completed):
                 with usable(self._store), self._store.exclusive_lock(other.key.name):
                     other.read().acknowledge(completed, bookmark, start_date)
 
@@ -128,7 +112,7 @@ class History:
         last = self.completed
         if last is None or completed == last.id:
             return
-        named = [self._newest(completed), self._newest(pending.id if pending else "")]
+        named = [self.find(completed), self.find(pending.id if pending else "")]
         if (
             max((journaled.sync.number for journaled in named if journaled), default=0)
             < last.number
@@ -152,7 +136,7 @@ class History:
         for journaled in reversed(self.syncs.values()):
             if journaled.sync.replaces == pending.id and journaled.status != DROPPED:
                 return self.go_on(journaled.sync)
-        named = self._newest(pending.id)
+        named = self.find(pending.id)
         if named is None:
             return pending
         if named.status == DROPPED:
@@ -264,8 +248,11 @@ class History:
 
     def _remove_old(self, syncs: Iterable[JournaledSync], oldest: str) -> None:
         self._remove([journaled for journaled in syncs if self._is_old(journaled, oldest)])
-        with usable(self._store):
-            self._store.remove(self.contents.temporary[self.key.name])
+        left_over = [
+            name for name in self.contents.files[self.key.name] if name.endswith(layout.TEMPORARY)
+        ]
+        with usable(self._store):  # what killed runs were writing
+            self._store.remove(left_over)
 
     # Other filters, addresses, and kinds of key
 
@@ -306,7 +293,7 @@ class History:
     def _last_number(self) -> int:
         return self.completed.number if self.completed else 0
 
-    def _newest(self, id_: str) -> JournaledSync | None:
+    def find(self, id_: str) -> JournaledSync | None:
         """Return a sync by its id; one that the journal had lost may be there twice."""
         named = [journaled for journaled in self.syncs.values() if journaled.sync.id == id_]
         return named[-1] if named else None

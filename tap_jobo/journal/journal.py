@@ -87,7 +87,7 @@ class Journal:
     def find(self, sync: Sync) -> JournaledPage | None:
         """Return the sync's next page if it has been billed."""
         journaled, number = self.history.syncs.get(sync.number), sync.pages + 1
-        if journaled is None or number > journaled.last:
+        if journaled is None or (number not in journaled.pages and number > journaled.last):
             return None
         try:
             with usable(self._store):
@@ -104,7 +104,6 @@ class Journal:
                 self._store.location,
             )
             journaled.pages.discard(number)
-            journaled.last = max(journaled.pages, default=0)
             return None
         if page.header.cursor != hash_cursor(sync.cursor):
             raise self._damaged(journaled, number, "does not follow the page before it")
@@ -176,7 +175,6 @@ class Journal:
                 self._create(journaled.page_name(number), encode_page(header, raw.body))
                 self._verify_present(journaled, journaled.page_name(number))
                 journaled.pages.add(number)
-                journaled.last = number
             except StoreError as error:
                 self.failure = (
                     f"The page {journaled.page_id(number)}, worth {dollars(raw.cost)}, could not "

@@ -38,7 +38,7 @@ _RETRY_EVERY: Final = 5.0  # after a renewal that failed
 _LOOK_EVERY: Final = 2.0  # at a lease that another run holds
 
 
-class _Found(NamedTuple):
+class _StoredLease(NamedTuple):
     version: UpdateVersion
     renewed_at: datetime
     content: dict[str, Any]
@@ -111,28 +111,27 @@ class Lease:
                 self._write(is_released=True)
 
     def _wait_until_free(self, logger: logging.Logger) -> PutMode:
-        watched: UpdateVersion | None = None
+        seen: UpdateVersion | None = None
         expires_at = 0.0
-        while found := _read(self._bucket, self._name):
-            if found.content.get("released"):
-                return found.version
-            if watched is None and not self._sent:
-                watched = found.version
-                left = DURATION - _age(self._bucket, found)
-                expires_at = self._clock.monotonic() + left
-                if left > 0:
+        while stored := _read(self._bucket, self._name):
+            if stored.content.get("released"):
+                return stored.version
+            if seen is None and not self._sent:
+                seen, remaining = stored.version, DURATION - _age(self._bucket, stored)
+                expires_at = self._clock.monotonic() + remaining
+                if remaining > 0:
                     logger.info(
                         "Another run of %s holds the lease%s. Waiting for up to %.0f seconds.",
                         self._what,
-                        found.holder,
-                        left,
+                        stored.holder,
+                        remaining,
                     )
-            elif found.version != watched:
-                raise held_by_another_run(self._what, found.holder)
-            left = expires_at - self._clock.monotonic()
-            if left <= 0:
-                return found.version
-            self._wait(min(left, _LOOK_EVERY))
+            elif stored.version != seen:  # the holder renews it, or another run was faster
+                raise held_by_another_run(self._what, stored.holder)
+            remaining = expires_at - self._clock.monotonic()
+            if remaining <= 0:
+                return stored.version
+            self._wait(min(remaining, _LOOK_EVERY))
         return "create"
 
     def _require_conditional_writes(self) -> None:
@@ -166,13 +165,14 @@ class Lease:
         content = self._content(is_released=is_released)
         if self._put(content, self._version):
             return True
-        found = _read(self._bucket, self._name)
-        nonce = found.content.get("nonce") if found else None
-        if found and nonce in self._sent:
-            self._version, self._renewed = found.version, self._sent[nonce]
+        stored = _read(self._bucket, self._name)
+        nonce = stored.content.get("nonce") if stored else None
+        if stored and nonce in self._sent:
+            self._version, self._renewed = stored.version, self._sent[nonce]
+        elif self._renewed and stored:
+            self._lost = f"another run has taken it over{stored.holder}"
         elif self._renewed:
-            who = found.holder if found else ""
-            self._lost = f"another run has taken it over{who}" if found else "it was removed"
+            self._lost = "it was removed"
         return bool(nonce == content["nonce"])
 
     def _content(self, *, is_released: bool) -> dict[str, Any]:
@@ -197,12 +197,12 @@ def refuse_if_held(bucket: Bucket, location: str, key: str = "*") -> None:
     with store_errors():
         names = {each["path"] for each in bucket.list(folder).collect()} - {layout.CLOCK}
     for name in fnmatch.filter(sorted(names), pattern):
-        found = _read(bucket, name)
-        if found and not found.content.get("released") and _age(bucket, found) < DURATION:
-            raise held_by_another_run(f"a stream in {location}", found.holder)
+        lease = _read(bucket, name)
+        if lease and not lease.content.get("released") and _age(bucket, lease) < DURATION:
+            raise held_by_another_run(f"a stream in {location}", lease.holder)
 
 
-def _read(bucket: Bucket, name: str) -> _Found | None:
+def _read(bucket: Bucket, name: str) -> _StoredLease | None:
     with store_errors():
         try:
             stored = bucket.get(name)
@@ -213,14 +213,14 @@ def _read(bucket: Bucket, name: str) -> _Found | None:
         content = dict(json.loads(text))
     except (TypeError, ValueError):
         content = {}
-    return _Found(_version(meta), meta["last_modified"], content)
+    return _StoredLease(_version(meta), meta["last_modified"], content)
 
 
-def _age(bucket: Bucket, found: _Found) -> float:
+def _age(bucket: Bucket, lease: _StoredLease) -> float:
     """Return the seconds since a lease was renewed, by the store's clock."""
     with store_errors():
         bucket.put(layout.CLOCK, b"")
-        return (bucket.head(layout.CLOCK)["last_modified"] - found.renewed_at).total_seconds()
+        return (bucket.head(layout.CLOCK)["last_modified"] - lease.renewed_at).total_seconds()
 
 
 def _version(stored: ObjectMeta | PutResult) -> UpdateVersion:

@@ -36,13 +36,13 @@ def recover_state(state: StreamState, history: History, start: SyncStart) -> Str
                 start.spec.name,
                 last.bookmark,
             )
-            filters = start.spec.filters_of(each.filters)
+            filters = start.spec.filters_of(each.key.content["filters"])
             bookmark = parse_timestamp(last.bookmark)
             recovered = StreamState(bookmark, last.id, filters, last.start_date)
             return start.with_known_start(recovered)
-    known = {sync_id for each in histories for sync_id in each.sync_ids}
-    parents = {parent_id for each in histories for parent_id in each.parent_ids}
-    if not (found or parents - known):
+    syncs = [journaled.sync for each in histories for journaled in each.syncs.values()]
+    parents = {sync.parent_id for sync in syncs} - {""}
+    if not (found or parents - {sync.id for sync in syncs}):
         return start.with_known_start(state)  # the first sync, or one that no later run confirmed
     what, ways = "a sync that continues from a complete one", ""
     if found:
