@@ -167,10 +167,7 @@ def _quarantine_files(contents: Contents) -> list[str]:
 def _write(content: bytes) -> None:
     """Write JSON on one line: line breaks can occur only between tokens."""
     line = content.replace(b"\r", b" ").replace(b"\n", b" ")
-    if sys.stdout.isatty():
-        _echo(line.decode(errors="replace"))
-    else:
-        sys.stdout.buffer.write(line + b"\n")
+    click.echo(_printable(line.decode(errors="replace")) if sys.stdout.isatty() else line)
 
 
 def _echo(text: str) -> None:

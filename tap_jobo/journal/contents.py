@@ -39,12 +39,6 @@ _T = TypeVar("_T")
 class DamagedFileError(Exception):
     """A small file is damaged, or missing. The text is its name."""
 
-    @property
-    def dropped(self) -> str:
-        """What to drop: the file, or the folder that is useless without it."""
-        name = str(self).removeprefix(f"{layout.TOP}/")
-        return name.removesuffix("/key.json").removesuffix("/sync.json")
-
 
 class _KeyContent(TypedDict):
     stream: str
@@ -117,7 +111,7 @@ class _Begun:
 
     run: str  # random id of the run that began it
     created_at: str  # when that was (ISO 8601 UTC)
-    status: Literal["", "ended", "dropped", "damaged", "missing"]  # the last two never in files
+    status: Literal["", "ended", "dropped", "damaged", "missing"]  # the last two never in a file
 
 
 @dataclass(slots=True)
@@ -184,11 +178,7 @@ class Contents:
                     self.quarantined[key].add(row)
                 else:
                     self._syncs[key][int(number)].add(int(page or 0))
-
-    @property
-    def keys(self) -> list[str]:
-        """The names of all journal keys."""
-        return sorted(self.files)
+        self.keys = sorted(self.files)
 
     def key(self, name: str) -> JournalKey:
         """Return what a key stands for. Raises `DamagedFileError`."""
@@ -230,16 +220,16 @@ class Contents:
     def _sync(self, key: str, number: int) -> JournaledSync | None:
         """Return a sync, or None for what is left of one that was removed, or that has no pages."""
         files = self._syncs[key][number]
-        has_file, pages = 0 in files, files - {0}
+        pages = files - {0}
         try:
             content = self._read(layout.SYNC.format(key, number), dict[str, Any])
             sync, begun = msgspec.convert(content, Sync), msgspec.convert(content, _Begun)
             _check_timestamps(begun.created_at, sync.since)
         except (DamagedFileError, *_UNREADABLE):
-            if not (pages if has_file else 1 in pages):
+            if not pages or files.isdisjoint({0, 1}):
                 return None
             sync = Sync(id=layout.SYNC_ID.format(key, number), since=None, batch_size=1)
-            begun = _Begun("", "", DAMAGED if has_file else MISSING)
+            begun = _Begun("", "", DAMAGED if 0 in files else MISSING)
         return JournaledSync(key, replace(sync, number=number), **asdict(begun), pages=pages)
 
     def _read(self, name: str, kind: type[_T]) -> _T:
@@ -289,10 +279,12 @@ def usable(store: Store) -> Iterator[None]:
     try:
         yield
     except DamagedFileError as error:
+        name = str(error).removeprefix(f"{layout.TOP}/")
+        dropped = name.removesuffix("/key.json").removesuffix("/sync.json")  # all that needs it
         raise FormatError(
             f"The file {error} in the journal {store.location} is damaged or missing. "
             "Nothing more is billed until you restore it, or drop it with `tap-jobo-journal "
-            f"drop {error.dropped}`, which first shows what would be billed again."
+            f"drop {dropped}`, which first shows what would be billed again."
         ) from None
     except StoreError as error:
         raise JournalError(

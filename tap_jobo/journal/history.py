@@ -57,9 +57,8 @@ class History:
                 self.syncs = self.contents.syncs(self.key.name)
                 self.completed = self.contents.completed(self.key.name)
                 for journaled in self.syncs.values():
-                    is_left_over = journaled.sync.number <= self._last_number  # of a removed one
-                    is_missing = journaled.status == MISSING and not is_left_over
-                    if is_missing or journaled.status == DAMAGED:
+                    is_new = journaled.sync.number > self._last_number  # no rest of a removed one
+                    if journaled.status == DAMAGED or (journaled.status == MISSING and is_new):
                         raise DamagedFileError(journaled.name)
         return self
 
@@ -174,18 +173,18 @@ class History:
     ) -> bool:
         """Return whether a sync may be resumed from its start in place of a new one."""
         old = journaled.sync
-        is_parent = old.parent_id == sync.parent_id or not (bookmark or sync.parent_id)
-        if (old.is_full, old.filters) != (sync.is_full, sync.filters) or not is_parent:
+        has_start = journaled.status != DROPPED and 1 in journaled.pages
+        is_alike = (old.is_full, old.filters) == (sync.is_full, sync.filters)
+        is_successor = sync.replaces in ("", old.replaces)
+        has_same_parent = old.parent_id == sync.parent_id or not (bookmark or sync.parent_id)
+        # The rows of an abandoned full sync are older than those that arrived since.
+        is_abandoned = sync.is_full and old.number <= self._last_number
+        if is_abandoned or not (has_start and is_alike and is_successor and has_same_parent):
             return False
-        if journaled.status == DROPPED or 1 not in journaled.pages:
-            return False
-        if sync.replaces not in ("", old.replaces):
-            return False
-        if sync.is_full and old.number <= self._last_number:
-            return False  # it was abandoned: its rows are older than those that arrived since
-        since, wanted = old.since or "", sync.since or ""
-        is_lookback = bookmark is not None and since and wanted <= format_timestamp(bookmark)
-        return since == wanted or bool(is_lookback and since < wanted)
+        if old.since == sync.since:
+            return True
+        latest = format_timestamp(bookmark) if bookmark else ""
+        return bool(old.since and old.since < (sync.since or "") <= latest)
 
     def _refuse_ended(self, journaled: JournaledSync) -> None:
         if journaled.status == ENDED:
