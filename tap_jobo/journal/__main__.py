@@ -116,6 +116,7 @@ def drop(
                 store.replace(journaled.name, journaled.content)
                 files.remove(journaled.name)
             store.remove([name for name in journaled.names if name in files])
+            files -= {*journaled.names}
         store.remove(sorted(files))
         _echo(f"Dropped {what}.")
 

@@ -6,7 +6,7 @@ a later run names it, or a descendant of it, as complete: no clocks are compared
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
@@ -263,15 +263,13 @@ class History:
             for journaled in other.syncs.values()
         )
 
-    def others(self) -> Iterator[Self]:
-        """Yield the histories of the stream under other filters. Raises `FormatError`."""
-        own = {**self.key.content, "filters": None}
-        elsewhere = self._elsewhere
+    def others(self) -> list[Self]:
+        """Return the histories of the stream under other filters. Raises `FormatError`."""
+        own = self.key.content | {"filters": {}}
+        others = [other for other in self._elsewhere if other.key.content | {"filters": {}} == own]
         if self._damage:
             raise self._damage[0]
-        for other in elsewhere:
-            if {**other.key.content, "filters": None} == own:
-                yield other
+        return others
 
     @cached_property
     def _elsewhere(self) -> list[Self]:
