@@ -15,6 +15,7 @@ from tap_jobo.settings.common import START_DATE
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.filters import FilterChange
 from tap_jobo.sync.state import UNKNOWN, StreamState
+from tap_jobo.wording import plural
 
 _START: Final = START_DATE.name
 SAFETY_MARGIN: Final = timedelta(hours=1)
@@ -78,7 +79,12 @@ class SyncStart:
             state = replace(state, start_date=self._start_date)
         if pending := state.pending:
             if pending.filters and pending.filters != self.difference(state):
-                self.logger.info("The sync of added filter values is dropped: they have changed.")
+                self.logger.warning(
+                    "The sync of added filter values is not continued, because the filters or "
+                    "start_date have changed. If you add the values again after this run, Jobo "
+                    "bills its %s again.",
+                    plural(pending.rows, "row"),
+                )
                 return replace(state, pending=None)
             is_full = pending.since == self._window_start(state.start_date)
             pending = replace(pending, is_full=is_full and not pending.filters)
