@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Entry, Sandbox
+from tap_jobo.clock import parse_timestamp
 from tests.journal.helpers import pages, replayed, rewrite
 from tests.support import Run, Tap, complaint, entry_of, schema_message
 from tests.support.companies import records_of
@@ -173,11 +174,13 @@ class Judge:
     def _match(self, row: dict[str, Any], ids: list[str]) -> None:
         taken = {*self.entry_of.values()} - {self.entry_of.get(row["id"])}
         known = self.entry_of.get(row["id"])
-        number = next(
-            number
+        at = parse_timestamp(row["received_at"])  # two pages can have the same rows
+        candidates = [
+            (abs(entry.time - at), number)
             for number, entry in self.billed.items()
             if number not in taken and entry.row_ids == ids and known in (None, number)
-        )
+        ]
+        _, number = min(candidates)
         entry = self.billed[number]
         assert ENDPOINTS[entry.endpoint] == row["stream"]
         assert (len(ids), entry.credits) == (row["rows"], row["credits"])
