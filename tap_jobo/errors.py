@@ -82,6 +82,11 @@ class UnreachableError(RetriesExhaustedError):
 
     ends_run = True
 
+    def __init__(
+        self, why: str, advice: str = "Check api_url, the network, and the proxy."
+    ) -> None:
+        super().__init__(why, advice)
+
 
 class RejectedError(ApiError):
     """Jobo rejected a request with a 4xx that concerns neither key nor account."""

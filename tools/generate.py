@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from tap_jobo.settings.common import SOURCE
 from tap_jobo.settings.setting import config_schema
-from tap_jobo.streams import FEEDS, SETTINGS, billed_pages, companies
+from tap_jobo.singer import billed_pages_stream
+from tap_jobo.streams import FEEDS, SETTINGS, companies
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.tap import TapJobo
 
@@ -64,7 +65,7 @@ COLUMNS = {
 """What target-postgres makes of each type."""
 STREAMS = {spec.name: spec.schema for spec in FEEDS} | {
     "companies": companies.SCHEMA,
-    "billed_pages": billed_pages.SCHEMA,
+    "billed_pages": billed_pages_stream.SCHEMA,
 }
 
 

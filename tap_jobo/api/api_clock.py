@@ -68,11 +68,10 @@ def read_api_clock(client: Client, prepare: Prepare, clock: Clock) -> ApiClock:
             "whether a proxy changes the Date header."
         )
     if abs(skew) > _TOLERATED_SKEW:
+        then = "behind. Rows that changed in between are billed again in every run"
         client.logger.warning(
-            "The local clock is %.0f minutes %s the API's clock, and the bookmark follows the "
-            "earlier one. If the local clock is behind, rows that changed in between are billed "
-            "again in every run. Set the local clock.",
+            "The local clock is %.0f minutes %s. Set it.",
             abs(skew).total_seconds() / 60,
-            "behind" if skew < timedelta(0) else "ahead of",
+            then if skew < timedelta(0) else "ahead. No row is lost",
         )
     return ApiClock(date, clock)

@@ -7,6 +7,7 @@ its number of rows is known.
 import logging
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from tap_jobo.api.headers import reported_credits
@@ -28,41 +29,37 @@ class LimitOverRuns(Protocol):
         """Return the credits that are left, and the time that they are for."""
 
 
+@dataclass(kw_only=True)
 class Budget:
-    """The credits of one run, shared by all its streams."""
+    """The credits of one run, shared by all its streams; the settings have their names."""
 
-    def __init__(
-        self,
-        *,
-        max_credits: int | None,
-        alert_threshold: int | None,
-        logger: logging.Logger,
-        max_credits_per_month: int | None = None,
-    ) -> None:
-        self.max_credits = math.inf if max_credits is None else max_credits
-        self.limits = {
-            "max_credits": max_credits,
-            "max_credits_per_month": max_credits_per_month,
-        }
-        self._alert_threshold = alert_threshold
-        self.logger = logger
-        self.credits = 0
-        self.possibly_billed = 0
-        self.balance: int | None = None
+    logger: logging.Logger
+    max_credits: int | None = None
+    max_credits_per_month: int | None = None
+    credits_alert_threshold: int | None = None
+    credits: int = 0
+    possibly_billed: int = 0
+    balance: int | None = None
+
+    @property
+    def left(self) -> float:
+        """The credits that `max_credits` leaves."""
+        return math.inf if self.max_credits is None else self.max_credits - self.credits
 
     def note_balance(self, headers: Mapping[str, str]) -> None:
         """Record the balance that a response reports, and warn if it is low."""
         if (balance := reported_credits(headers, "X-Credits-Balance")) is None:
             return
         self.balance = balance
-        if self._alert_threshold is not None and balance < self._alert_threshold:
+        threshold = self.credits_alert_threshold
+        if threshold is not None and balance < threshold:
             self.logger.warning(
                 "The balance of %s credits (%s) is below credits_alert_threshold %s. Top up.",
                 f"{balance:,}",
                 dollars(balance),
-                f"{self._alert_threshold:,}",
+                f"{threshold:,}",
             )
-            self._alert_threshold = None  # once per run
+            self.credits_alert_threshold = None  # once per run
 
 
 class FeedCost:
@@ -81,7 +78,8 @@ class FeedCost:
         """Raise ConfigError if a limit does not cover a page at list price."""
         cost, setting = math.ceil(rows * self._spec.list_price), self._spec.page_size_setting
         smaller = f", or lower {setting.name} for a new sync" if setting else ""
-        for name, limit in self._budget.limits.items():
+        for name in ("max_credits", "max_credits_per_month"):
+            limit = getattr(self._budget, name)
             if limit is not None and cost > limit:
                 raise ConfigError(
                     f"Setting '{name}' ({limit:,}) is below the {cost:,} credits of one page of "
@@ -94,14 +92,14 @@ class FeedCost:
         """Check that a page fits into what is left of the budget; a free page always does."""
         # After a lost response, a free page may not stay free.
         price = self._highest_price if self.possibly_billed else self.price
-        used, limit, cost = self._budget.credits, self._budget.max_credits, math.ceil(rows * price)
-        if not used:
+        budget, cost = self._budget, math.ceil(rows * price)
+        if not budget.credits:
             self.check_page(rows)
-        page = f"another page of {plural(rows, 'row')} of {self._spec.name}"
-        if cost and used + cost > limit:
+        page = f"the next page of {self._spec.name} may cost {cost:,} ({dollars(cost)})"
+        if cost > max(0, budget.left):
             raise BudgetReachedError(
-                f"The budget is reached: {page} may cost {cost:,} credits, and {used:,} of "
-                f"max_credits {limit:,} are used. The next run resumes from here."
+                f"max_credits reached: {budget.credits:,} of {budget.max_credits:,} credits used "
+                f"({dollars(budget.credits)}); {page}. The next run resumes from here."
             )
         if cost and self.month:
             self.month.reserve(self.credits, cost, page)
@@ -138,8 +136,8 @@ class FeedCost:
         self._budget.note_balance(headers)
         return dispute
 
-    def charge_in_full(self, headers: Mapping[str, str], rows: int) -> None:
-        """Charge a request for `rows` that may have been billed, but returned no page.
+    def charge_in_full(self, headers: Mapping[str, str], rows: int) -> int:
+        """Charge a request for `rows` that may have been billed, but returned no page; return it.
 
         A page may cost its list price although those before it were free, or cheaper.
         """
@@ -149,6 +147,7 @@ class FeedCost:
             self.possibly_billed += deducted
             self._budget.possibly_billed += deducted
         self._add(deducted)
+        return deducted
 
     def deducted(self, headers: Mapping[str, str]) -> int | None:
         """Return the credits that a response says were deducted; None if it does not say."""

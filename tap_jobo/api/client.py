@@ -30,6 +30,7 @@ from tap_jobo.errors import (
 )
 from tap_jobo.redaction import REPLACEMENT, redact_body
 from tap_jobo.signals import ShutdownSignal
+from tap_jobo.wording import dollars
 
 Prepare = Callable[..., PreparedRequest]
 """Builds a request from a path, its parameters, and its method (`GET` if omitted)."""
@@ -107,11 +108,12 @@ class Client:
                 self._limiter.note_response(response.headers)
                 return response if any_status else require_success(response, envelope)
             except FailedTryError as failure:
-                if cost and failure.may_be_billed:
-                    cost.charge_in_full(failure.headers, rows)
-                wait = retry.wait_after(failure, self.clock.monotonic() - started)
-                self.logger.warning("%s: trying again in %.1f seconds.", failure, wait)
                 failed = str(failure)
+                if cost and failure.may_be_billed:
+                    credits_ = cost.charge_in_full(failure.headers, rows)
+                    failed += f". This page ({dollars(credits_)}) may have been billed"
+                wait = retry.wait_after(failure, self.clock.monotonic() - started)
+                self.logger.warning("%s. %s in %.1f s.", failed, retry.name, wait)
                 if failure.is_rate_limit:  # which all workers share
                     self._limiter.pause(wait)
                     wait = 0.0
@@ -203,7 +205,7 @@ def _failure(request: PreparedRequest, error: Exception, *, is_sent: bool) -> Ap
         return FailedTryError(f"Jobo's response was lost ({cause})", may_be_billed=True)
     host = urlsplit(request.url or "").netloc.rpartition("@")[2]
     proxy = " through the proxy" if isinstance(error, requests.exceptions.ProxyError) else ""
-    why = f"{host} cannot be reached{proxy} ({cause})"
+    why = f"Cannot reach {host}{proxy} ({cause})"
     if "certificate" in cause.lower() or (proxy and "407" in cause):
         return UnreachableError(why, ADVICE[407])
     return FailedTryError(why, is_unreachable=True)

@@ -5,6 +5,7 @@ Nothing depends on the lists, which are free: if one is missing or slow, the che
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Any, Final
 
 from tap_jobo.api.client import Client, Prepare
@@ -23,7 +24,6 @@ class KnownValues:
         self._client = client
         self._prepare = prepare
         self._is_available = True
-        self._fetched: dict[tuple[str, ...], Any] = {}
 
     def warnings(self, setting: Setting, values: Any) -> list[str]:
         """Return a warning for each value of a filter that Jobo does not list."""
@@ -43,28 +43,20 @@ class KnownValues:
 
     def _listed(self, setting: Setting, value: Any) -> list[Any]:
         """Return the listed values, at least those that are like a value."""
-        if setting.listed_by == "locations":
-            text = value.get("city") or value.get("region") or value["country"]
-            found = self._fetch("locations/suggest", {"q": text, "limit": "10"})["suggestions"]
-            places = [{name: place.get(name) for name in value} for place in found]
-            return [place for place in places if None not in place.values()]
         if setting.listed_by == "filters":
-            filters, parameter = self._fetch("filters"), setting.request_parameter
-            if parameter == "sources":
-                return [source["key"] for source in filters["sources"]] or [value]
-            return [*filters["enums"].get(parameter, ())] or [value]
-        path = "filter-options/industries"
-        options = self._fetch(path, {"q": "", "limit": "1000"})["options"]  # may be cut off
-        options = [*options, *self._fetch(path, {"q": value})["options"]]
-        return [option["key"] for option in options] or [value]
+            return [source["key"] for source in self._sources["sources"]] or [value]
+        text = value.get("city") or value.get("region") or value["country"]
+        found = self._fetch("locations/suggest", {"q": text, "limit": "10"})["suggestions"]
+        places = [{name: place.get(name) for name in value} for place in found]
+        return [place for place in places if None not in place.values()]
+
+    @cached_property
+    def _sources(self) -> Any:
+        return self._fetch("filters")
 
     def _fetch(self, path: str, query: Mapping[str, str] | None = None) -> Any:
-        """Return a list, fetched once per run."""
-        query = query or {}
-        if (key := (path, *query.values())) not in self._fetched:
-            request = self._prepare(f"/api/connectors/{path}", query)
-            self._fetched[key] = parse_json(self._client.fetch_once(request, _SECONDS).body)
-        return self._fetched[key]
+        request = self._prepare(f"/api/connectors/{path}", query)
+        return parse_json(self._client.fetch_once(request, _SECONDS).body)
 
 
 def _suggest(value: Any, listed: list[Any]) -> str:

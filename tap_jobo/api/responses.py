@@ -10,8 +10,9 @@ from typing import Any, Final
 
 import msgspec
 
-from tap_jobo.api.headers import reported_credits, retry_after
+from tap_jobo.api.headers import parse_number, reported_credits, retry_after
 from tap_jobo.errors import ApiError, FailedTryError, RejectedError, UnauthorizedError
+from tap_jobo.wording import dollars
 
 _LATER: Final = {408, 425, 429, *range(500, 600)}
 """Statuses after which another try may succeed. All other errors are final and free."""
@@ -21,10 +22,7 @@ announces a response for which http.client does not wait."""
 ADVICE: Final[Mapping[int, str]] = {
     400: "Check the filters and start_date.",
     401: "Set api_key to a valid key of your account.",
-    402: (
-        "Top up the account at Jobo, or lower batch_size or jobs_batch_size to use the last "
-        "credits (a sync in progress keeps its page size)."
-    ),
+    402: "Top up, or lower the page size (batch_size, jobs_batch_size) for a new sync.",
     403: "The plan or the key does not include this. Contact Jobo, or deselect the stream.",
     407: (
         "Check the proxy and its password (HTTPS_PROXY). If it inspects TLS, set "
@@ -77,10 +75,10 @@ def require_success(response: ApiResponse, envelope: Collection[str] = ()) -> Ap
             retry_after=retry_after(status, headers, facts),
             is_rate_limit=status == HTTPStatus.TOO_MANY_REQUESTS,
         )
-    raise _refusal(response, message)
+    raise _refusal(response, message, facts)
 
 
-def _refusal(response: ApiResponse, message: str) -> ApiError:
+def _refusal(response: ApiResponse, message: str, facts: Mapping[str, Any]) -> ApiError:
     status = response.status
     advice = ADVICE.get(status, "Check the setting api_url, or contact Jobo.")
     if status < HTTPStatus.BAD_REQUEST:
@@ -89,6 +87,10 @@ def _refusal(response: ApiResponse, message: str) -> ApiError:
         advice = _GATEWAY_ADVICE
     if status == HTTPStatus.UNAUTHORIZED:
         return UnauthorizedError(f"{message}. {advice}")
+    required, balance = (parse_number(facts.get(f"credits_{x}")) for x in ("required", "balance"))
+    if status == HTTPStatus.PAYMENT_REQUIRED and required is not None and balance is not None:
+        needs = f"{required:,.0f} credits ({dollars(required)})"
+        message = f"Balance too low (402): the next page needs {needs}, you have {balance:,.0f}"
     if status in {HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.FORBIDDEN}:
         return ApiError(f"{message}. {advice}")
     says_cursor = b"cursor" in response.body.lower() and not response.is_html

@@ -32,18 +32,23 @@ class Retry:
         self._is_paid = is_paid
         self._tries = 0
         self._asked = 0.0
-        self._waits = iter(POSSIBLY_BILLED_WAITS)
+        self._possibly_billed = 0
+        self.name = ""  # of the next try, for the log
 
     def wait_after(self, failure: FailedTryError, spent: float) -> float:
         """Return the seconds to wait before the next try, or raise ApiError if there is none."""
         if self._is_paid and failure.may_be_billed:
-            if (pause := next(self._waits, None)) is None:
+            tries, most = self._possibly_billed + 1, len(POSSIBLY_BILLED_WAITS)
+            if tries > most:
                 raise ApiError(
-                    f"{failure} (given up after {len(POSSIBLY_BILLED_WAITS) + 1} tries, each "
-                    "possibly billed). Run again later: the next run resumes from here."
+                    f"{failure} (given up after {tries} tries, each possibly billed). Run again "
+                    "later: the next run resumes from here."
                 )
+            self.name, self._possibly_billed = f"Retry {tries} of {most}", tries
+            pause = POSSIBLY_BILLED_WAITS[tries - 1]
             return pause * random.uniform(0.9, 1.1)  # noqa: S311 - jitter
         self.seconds_left -= spent
+        self.name = "Retry"
         first, longest = BACKOFF
         if failure.retry_after:
             asked = max(failure.retry_after, first)
@@ -64,11 +69,9 @@ class Retry:
 
 
 class RateLimiter:
-    """Stays within the announced rate, so that a 429 is rare; thread-safe.
+    """Sends nothing while the announced allowance is used up, so that a 429 is rare; thread-safe.
 
-    The first half of the allowance is used at full speed, so that a small sync does not wait;
-    the rest is spread over the time until the allowance is renewed. As many as `workers` requests
-    may be open at once, and a response does not count the others.
+    As many as `workers` requests may be open at once, and a response does not count the others.
     """
 
     def __init__(
@@ -79,17 +82,12 @@ class RateLimiter:
         self._shutdown = shutdown
         self._logger = logger
         self._lock = threading.Lock()
-        self._last_slot = self._interval = self._paused_until = 0.0
+        self._paused_until = 0.0
 
     def wait(self) -> None:
         """Wait until the next request may be sent, or a signal arrives."""
-        with self._lock:
-            now = self._clock.monotonic()
-            slot = max(now, self._last_slot + self._interval, self._paused_until)
-            self._last_slot = slot
-        self._shutdown.wait(slot - now)
-        while (left := self._paused_until - self._clock.monotonic()) > 0:
-            self._shutdown.wait(left)  # another thread was asked to wait meanwhile
+        while (seconds := self._paused_until - self._clock.monotonic()) > 0:
+            self._shutdown.wait(seconds)  # another thread may be asked to wait meanwhile
 
     def pause(self, seconds: float) -> None:
         """Hold back all requests for this many seconds."""
@@ -100,15 +98,9 @@ class RateLimiter:
             self._paused_until = max(self._paused_until, until)
 
     def note_response(self, headers: Mapping[str, str]) -> None:
-        """Record the allowance that a response reports."""
+        """Pause if a response says that the allowance is used up, until it is renewed."""
         remaining = parse_number(headers.get("X-RateLimit-Remaining"))
-        limit = parse_number(headers.get("X-RateLimit-Limit"))
-        until_reset = seconds_until(parse_number(headers.get("X-RateLimit-Reset")), headers)
-        self._interval = 0.0
-        if remaining is None or until_reset is None or until_reset > RETRY_AFTER_MAX:
-            return
-        left = max(0.0, remaining - self._others)
-        if not left:
-            self.pause(until_reset)
-        elif limit is None or left <= limit / 2:
-            self._interval = until_reset / (left + 1)
+        seconds = seconds_until(parse_number(headers.get("X-RateLimit-Reset")), headers)
+        is_used_up = remaining is not None and remaining <= self._others
+        if is_used_up and seconds is not None and seconds <= RETRY_AFTER_MAX:
+            self.pause(seconds)

@@ -51,10 +51,9 @@ class MonthlyLimit:
             if used + cost > self.limit:
                 then = datetime.fromisoformat(f"{month}-01") + timedelta(days=31)
                 raise BudgetReachedError(
-                    f"The limit for the month is reached: {what} may cost {cost:,} credits, and "
-                    f"{used:,} ({dollars(used)}) of max_credits_per_month {self.limit:,} are used "
-                    f"in {month}. Runs continue on {then:%Y-%m}-01 (UTC), or once you raise "
-                    "max_credits_per_month."
+                    f"max_credits_per_month reached: {used:,} of {self.limit:,} credits used in "
+                    f"{month} ({dollars(used)}); {what}. Runs continue on {then:%Y-%m}-01 (UTC), "
+                    "or once you raise the limit."
                 )
 
     def settle(self, billed: int) -> None:

@@ -81,7 +81,6 @@ class RecordConverter:
     def _record(self, row: Any, row_id: str) -> Row:
         problems: list[Problem] = []
         record: Row = self._convert_row(row, "", problems)
-        self._log.nulls_found(name for name in self._never_null if row.get(name) is None)
         if problems:
             self._log.problems_found(problems, row_id)
         if self._is_rescuing:

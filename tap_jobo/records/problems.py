@@ -5,7 +5,7 @@ import logging
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -41,22 +41,11 @@ class ProblemLog:
         self._logger = logger
         self._fate = "in _rescued_data" if is_rescuing else "dropped (_rescued_data is deselected)"
         self._is_unknown_reported = False
-        self._nulls: set[str] = set()
         self._lines: Counter[str] = Counter()
 
     def row_skipped(self, row: object, fate: str) -> None:
         """Log a row without a usable id."""
         self._error("Skipped a row with an invalid id (not a UUID): %s%s", _shown(row), fate)
-
-    def nulls_found(self, fields: Iterable[str]) -> None:
-        """Warn once of each field that is null, although Jobo documents it as never null."""
-        for field in sorted({*fields} - self._nulls):
-            self._nulls.add(field)
-            self._logger.warning(
-                "Field '%s' is null in a row, although Jobo documents it as never null. Such rows "
-                "are delivered.",
-                field,
-            )
 
     def problems_found(self, problems: Sequence[Problem], row_id: str) -> None:
         """Log the values of a row that are not emitted as received."""
@@ -71,8 +60,10 @@ class ProblemLog:
             )
         for each in problems:
             if not each.is_unknown:
-                text = "Field '%s' of row %s has the wrong type; set to null. Value: %s"
-                self._error(text, each.path, row_id, _shown(each.value))
+                text = (
+                    "Field '%s' of row %s has the wrong type; its value is %s. Upgrade tap-jobo: %s"
+                )
+                self._error(text, each.path, row_id, self._fate, _shown(each.value))
 
     def _error(self, message: str, *args: object) -> None:
         self._lines[message] += 1

@@ -24,8 +24,8 @@ JOURNAL_DIR: Final = Setting(
         "prefix (credentials from the environment). Give each pipeline its own location."
     ),
     type=of.text(
-        "the path of a folder, or a URL such as s3://bucket/prefix, gs://bucket/prefix or "
-        "azure://container/prefix (credentials go in environment variables)",
+        "the path of a folder, or a URL such as s3://bucket/prefix, gs://bucket/prefix, or "
+        "azure://container/prefix without credentials (set them as environment variables)",
         rf"{_BUCKET_URL}|(?![A-Za-z][A-Za-z0-9+.-]+:)[^\0]+",  # C:/folder is no URL
     ),
 )
@@ -53,7 +53,7 @@ SOURCE: Final = (  # what to read and from where; listed before the settings of 
             "Base URL of the Jobo API: https, or http on this machine only (127.0.0.1, [::1], "
             "localhost). The key is sent to no other host."
         ),
-        type=of.text("an https:// URL without user, query, or fragment", _BASE_URL),
+        type=of.text("an https:// URL (http:// only for localhost)", _BASE_URL),
         default="https://connect.jobo.world",
     ),
     START_DATE,
@@ -89,11 +89,11 @@ CONTROL: Final = (  # how to run, and company profiles; listed after the setting
         description=(
             "What to do if there is no state, but the journal records a complete sync. `error`: "
             "stop before any request. `resync`: read everything again; each row is billed. "
-            "`resume:ID`, with the id that the error prints: continue from that sync. Resume only "
-            "if the warehouse still has the rows and no other pipeline uses the journal."
+            "`resume:ID`, with the ID from the error: continue from that sync. Resume only if the "
+            "warehouse still has the rows and no other pipeline uses the journal."
         ),
         type=of.text(
-            "error, resync, or resume: and the id that the error printed",
+            "'error', 'resync', or 'resume:ID' with the ID from the error",
             r"error|resync|resume:[0-9a-z-]+(,[0-9a-z-]+)*",
         ),
         default="error",

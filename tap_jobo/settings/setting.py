@@ -55,7 +55,7 @@ class Setting:
     required: bool = False
     secret: bool = False
     # The free endpoint that lists the values of a filter, see `api.known_values`.
-    listed_by: Literal["filters", "industries", "locations"] | None = None
+    listed_by: Literal["filters", "locations"] | None = None
     is_usual: Callable[[str], object] = lambda _: True  # whether an item of a list probably exists
 
     @property

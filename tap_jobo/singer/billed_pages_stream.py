@@ -1,13 +1,35 @@
-"""The stream of billed pages, whose rows are written along with those of the feeds."""
+"""The stream of billed pages, whose rows the tap makes and writes along with those of the feeds."""
+
+from typing import Final
 
 from singer_sdk import Tap
+from singer_sdk import typing as th
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 from typing_extensions import override
 
 from tap_jobo.errors import ConfigError
 from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.stream import JoboStream, json_schema
-from tap_jobo.streams.billed_pages import SCHEMA
+from tap_jobo.streams.fields import boolean, instant, integer, key, text
+
+SCHEMA: Final = th.PropertiesList(
+    key(
+        "Made of the sync, the page, and the run that was billed. A page that is billed again has "
+        "another id; a page that is replayed has the same."
+    ),
+    text("stream", "Stream of the page's rows."),
+    text("sync_id", "Id of the sync, as in the state and the log."),
+    integer("page", "Number of the page in its sync, from 1."),
+    instant("received_at", "When the page arrived, by the API's clock."),
+    integer("rows", "Rows that Jobo sent."),
+    integer("credits", "Credits that Jobo deducted; 1,000 credits are $1."),
+    boolean(
+        "is_confirmed",
+        "Whether Jobo's response said what it deducted. If not, credits is that of rows at list "
+        "price.",
+    ),
+    text("filters", "JSON object of the filters that the sync reads, by setting."),
+)
 
 
 class BilledPagesStream(JoboStream):

@@ -99,7 +99,7 @@ class CommandLine(Tap):
 
     def streams_to_test(self) -> list[JoboStream]:
         """Return the streams that a run would read."""
-        streams = [cast("JoboStream", stream) for stream in self.run.read_streams()]
+        streams = self.run.read_streams()
         if not streams:
             raise ConfigError(
                 "There is nothing to test, because 'stream_maps' removes every selected stream."
@@ -122,17 +122,17 @@ def read_object(path: str, option: str, error_class: type[TapJoboError]) -> dict
         text = Path(path).read_text("utf-8-sig")  # Windows editors write a BOM
         found = json.loads(text, parse_constant=_refuse)
         json.dumps(found, ensure_ascii=False).encode()  # a lone surrogate would fail later
-        why = f"it holds a JSON {type(found).__name__}"
+        if isinstance(found, dict):
+            return found
+        why = f"must be a JSON object, not a JSON {type(found).__name__}"
     except RecursionError:  # in words that differ by the version of Python
-        found, why = None, "it is nested too deeply"
-    except (OSError, ValueError) as error:
-        found, why = None, getattr(error, "strerror", None) or str(error)
-    if isinstance(found, dict):
-        return found
-    instead = "" if "{" in path else f", not {without_key(path)}"  # or settings instead of a path
-    raise error_class(
-        f"Option {option} must be the path of a file with a JSON object{instead}: {why}."
-    )
+        why = "is nested too deeply"
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+    except ValueError as error:
+        why = f"is not JSON ({error})"
+    path = "" if "{" in path else f" {without_key(path)}"  # settings instead of a path
+    raise error_class(f"{option}{path}: {why}. Pass the path of a file with a JSON object.")
 
 
 def _refuse(constant: str) -> None:

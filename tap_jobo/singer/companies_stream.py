@@ -16,11 +16,10 @@ from tap_jobo.api.profiles import PROFILE_PATH, Profiles
 from tap_jobo.errors import ConfigError
 from tap_jobo.records.converter import Row
 from tap_jobo.records.values import parse_uuid
-from tap_jobo.singer.metric_lines import log_figures
 from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.stream import JoboStream, json_schema
 from tap_jobo.streams.companies import SCHEMA
-from tap_jobo.sync.report import Progress, Reading
+from tap_jobo.sync.report import Progress
 from tap_jobo.wording import plural
 
 _BATCH: Final = 50
@@ -52,7 +51,6 @@ class CompaniesStream(JoboStream):
         self.leader: JoboStream | None = None
         self._is_schema_written = False
         self._is_complete = False
-        self._total: int | None = None
 
     @property
     def has_explicit_ids(self) -> bool:
@@ -115,8 +113,6 @@ class CompaniesStream(JoboStream):
         else:
             done = 0
             self.logger.info("%s: %s", self.name, plural(len(ids), "company ID"))
-        self._total = len(ids) - done
-        self._progress.start()
         while batch := ids[done : done + _BATCH]:
             self.write_profiles(batch, self._progress.update)
             done += len(batch)
@@ -127,7 +123,6 @@ class CompaniesStream(JoboStream):
     @override
     def summarize(self, *, has_failed: bool) -> None:
         """Log how many profiles were read, unless `career_sites` does because it is followed."""
-        self._progress.close()
         if self.has_explicit_ids and (self.profiles.done or not has_failed):
             self.log_summary(is_complete=self._is_complete)
 
@@ -139,7 +134,7 @@ class CompaniesStream(JoboStream):
             self.profiles.figures(),
             "complete" if is_complete else "not complete",
         )
-        log_figures(self.metrics_logger, self.name, self.profiles.metrics())
+        self.log_figures(self.profiles.metrics())
         if self.is_following:  # the SDK did not write these records
             self._record_counter.exit()
 
@@ -168,11 +163,7 @@ class CompaniesStream(JoboStream):
 
     @cached_property
     def _progress(self) -> Progress:
-        return Progress(self.name, self._read, self.plain_logger)
-
-    def _read(self) -> Reading:
-        count = plural(self.profiles.count, "profile")
-        return self.profiles.done, "profiles", self._total, count
+        return Progress(self.name, self.profiles.figures, self.plain_logger)
 
 
 def _read_ids(path: Path) -> Iterator[str]:

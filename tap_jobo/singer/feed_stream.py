@@ -14,7 +14,6 @@ from tap_jobo.api.feed import FeedReader
 from tap_jobo.records.converter import Row
 from tap_jobo.singer.billed_pages_stream import BilledPagesStream
 from tap_jobo.singer.companies_stream import CompaniesStream
-from tap_jobo.singer.metric_lines import log_figures
 from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.stream import JoboStream, json_schema
 from tap_jobo.streams.feed_spec import FeedSpec
@@ -88,7 +87,6 @@ class FeedStream(JoboStream):
         """Write the rows of each page, the profiles of its companies, its bill, then the state."""
         follower = self._follower if self._follower and self._follower.is_following else None
         self._report.profiles = follower.profiles if follower else None
-        self._report.start()
         feed_sync = FeedSync(
             start=self._start,
             state=self._first_state,
@@ -127,7 +125,7 @@ class FeedStream(JoboStream):
     def summarize(self, *, has_failed: bool) -> None:
         """Log the sync's summary, and that of the profiles that were read along."""
         figures = self._report.finish(has_failed=has_failed)
-        log_figures(self.metrics_logger, self.name, figures)
+        self.log_figures(figures)
         if figures and self._follower and self._follower.is_following:
             self._follower.log_summary(is_complete=self._report.is_complete)
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from requests import PreparedRequest, Request
 
@@ -28,21 +28,10 @@ from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.lost_state import check_resumed
 from tap_jobo.sync.state import StreamState
 
+if TYPE_CHECKING:
+    from tap_jobo.singer.stream import JoboStream
+
 _TEST_RETRY_FOR: Final = 10.0  # seconds of backoff in a connection check, whose user is waiting
-
-
-class RunStream(Protocol):
-    """What a run needs of its streams; `JoboStream` has it."""
-
-    name: str
-
-    @property
-    def is_read(self) -> bool: ...  # noqa: D102 - as in `JoboStream`, like all below
-    @property
-    def is_following(self) -> bool: ...  # noqa: D102
-    def check_selection(self) -> None: ...  # noqa: D102
-    def check_first(self) -> None: ...  # noqa: D102
-    def check_values(self) -> Iterable[str]: ...  # noqa: D102
 
 
 class RunContext:
@@ -62,7 +51,7 @@ class RunContext:
         self._logger = logger
         self._locks: list[Lock] = []
         self._is_started = False
-        self.streams: list[RunStream] = []
+        self.streams: list[JoboStream] = []
         self.first_states: list[StreamState] = []  # of feeds that need one
         self.failures: list[tuple[str, TapJoboError]] = []
         self.is_test = False
@@ -85,13 +74,13 @@ class RunContext:
         for hint in dict.fromkeys(hints):  # several streams may share a filter
             self._logger.warning("%s", hint)
 
-    def read_streams(self) -> list[RunStream]:
+    def read_streams(self) -> list[JoboStream]:
         """Return the streams that are read, in order."""
         for stream in self.streams:
             stream.check_selection()
         return [each for each in self.streams if each.is_read]
 
-    def add_failure(self, stream: RunStream, error: TapJoboError) -> None:
+    def add_failure(self, stream: JoboStream, error: TapJoboError) -> None:
         """Record that a stream has failed. Log it if others follow: the run may be killed there."""
         self.failures.append((stream.name, error))
         last = [each for each in self.read_streams() if not each.is_following][-1]
@@ -161,10 +150,10 @@ class RunContext:
     def budget(self) -> Budget:
         """The budget of the run, shared by all streams."""
         return Budget(
+            logger=self._logger,
             max_credits=self._config.get("max_credits"),
             max_credits_per_month=self._config.get("max_credits_per_month"),
-            alert_threshold=self._config.get("credits_alert_threshold"),
-            logger=self._logger,
+            credits_alert_threshold=self._config.get("credits_alert_threshold"),
         )
 
     @cached_property

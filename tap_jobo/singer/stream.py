@@ -1,10 +1,12 @@
 """The base class of the streams: the API's address, the key, and the SDK's private hooks."""
 
 import logging
+import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
+from types import SimpleNamespace
 from typing import Any, cast
 
 from singer_sdk import RESTStream, Tap, metrics
@@ -19,7 +21,6 @@ from typing_extensions import override
 
 from tap_jobo.errors import ConfigError, TapJoboError
 from tap_jobo.records.converter import RecordConverter, Row
-from tap_jobo.singer.metric_lines import RecordCounter
 from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.writer import StdoutWriter
 
@@ -43,7 +44,7 @@ class JoboStream(RESTStream[Any]):
         super().__init__(tap, **kwargs)
         self._run = run
         self._writer = cast("StdoutWriter", tap.message_writer)
-        self._record_counter = RecordCounter(self.name)
+        self._record_counter = _RecordCounter(self.name)
         self._sync_timer = super().get_sync_timer()
         self._is_wanted = self.selected_by_default
         self.primary_keys: tuple[str, ...] = ("id",)
@@ -179,6 +180,14 @@ class JoboStream(RESTStream[Any]):
         """Raise if a stream has failed: the SDK calls this when all streams are synced."""
         self._run.raise_failures()
 
+    def log_figures(self, figures: Mapping[str, int | None]) -> None:
+        """Log figures that the SDK does not count as METRIC lines, without those that are None."""
+        tags = {metrics.Tag.STREAM.value: self.name}
+        for name, value in figures.items():
+            if value is not None:
+                metric: Any = SimpleNamespace(value=name)  # like a member of the SDK's own enum
+                metrics.log(self.metrics_logger, metrics.Point("counter", metric, value, tags))
+
     def write_rows(self, rows: Sequence[Row], received_at: datetime | None = None) -> list[str]:
         """Write rows as RECORDs, and return the ids of those that no stream map has removed.
 
@@ -239,6 +248,23 @@ class JoboStream(RESTStream[Any]):
             self.plain_logger,
             never_null=self.never_null,
         )
+
+
+class _RecordCounter(metrics.Counter):
+    """Counts a stream's records, and logs the count once, at the end, if it is not zero.
+
+    The SDK's counter logs every minute, and each time starts again from zero.
+    """
+
+    def __init__(self, stream: str) -> None:
+        tags = {metrics.Tag.STREAM.value: stream}
+        super().__init__(metrics.Metric.RECORD_COUNT, tags, log_interval=math.inf)
+
+    @override
+    def exit(self) -> None:
+        """Log the count."""
+        if self.value:
+            super().exit()
 
 
 def json_schema(fields: PropertiesList) -> dict[str, Any]:

@@ -26,7 +26,6 @@ FILTERS: Final = (
         name="industries",
         description="Read only companies with one of these industry tags, such as fintech.",
         type=of.list_of("texts, such as fintech"),
-        listed_by="industries",
     ),
     Setting(
         name="company_sizes",

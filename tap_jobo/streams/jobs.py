@@ -29,7 +29,6 @@ def _choices(name: str, *values: str) -> Setting:
         name=f"jobs_{name}",
         description=f"Read only jobs with these {name.replace('_', ' ')}: {names}.",
         type=of.one_or_more_of(*values),
-        listed_by="filters",
     )
 
 

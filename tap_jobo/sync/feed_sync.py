@@ -32,10 +32,14 @@ from tap_jobo.sync.guards import LoopGuard, check_for_schema_drift
 from tap_jobo.sync.report import Report
 from tap_jobo.sync.start import SyncStart
 from tap_jobo.sync.state import StreamState
-from tap_jobo.wording import dollars, duration, plural
+from tap_jobo.wording import dollars, plural
 
 _QUARANTINED: Final = (
-    " It was billed and is in quarantine: `tap-jobo-journal export --quarantined` shows it."
+    " It was billed and is in quarantine: `tap-jobo-journal export --quarantined`."
+)
+_LET_ONE_RUN_FINISH: Final = (
+    "A cursor may expire between runs, so let one run finish the sync: raise max_credits. See "
+    "'Cursor rejected' in docs/how-to/recover.md."
 )
 _FAR_BELOW: Final = 0.8  # the share of an estimate below which rows may be missing
 
@@ -70,8 +74,7 @@ class FeedSync:
         self._spec = self.start.spec
         self._logger = self.start.logger
         self._guard = LoopGuard()
-        self._is_replay = self._has_fetched = self._has_restarted = self._is_announced = False
-        self._received_at: datetime | None = None  # the last page, by the API's clock
+        self._is_replay = self._has_restarted = self._is_announced = False
         self._is_first_sync = not self.state.has_begun
 
     def pages(self) -> Generator[Delivery]:
@@ -89,9 +92,9 @@ class FeedSync:
                     continue
                 page, records = self._parse_and_check(sync, billed)
                 sync = self._move_past(sync, billed, page)
-                self._received_at = parse_timestamp(billed.header.received_at)
+                received_at = parse_timestamp(billed.header.received_at)
                 bill = self._bill(sync, billed.header, len(page.items))
-                yield Delivery(records, bill, self._received_at, self.state)
+                yield Delivery(records, bill, received_at, self.state)
                 self.journal.check_written()
                 self._count(sync, billed, page, records)
                 sync = self._next(sync, billed, page, records)
@@ -129,7 +132,6 @@ class FeedSync:
         self._guard, self._is_replay = LoopGuard(), False
         sync = self.journal.begin(sync, self._now())
         for page in self.journal.delivered(sync):  # or a small budget would hide a loop
-            self._received_at = parse_timestamp(page.header.received_at)
             if seen := self.reader.revisit(sync, page.header.cursor, page.body):
                 ids = [parse_uuid(row.get("id")) for row in seen.items if isinstance(row, dict)]
                 self._detect_stall(sync, [*filter(None, ids)])
@@ -146,9 +148,7 @@ class FeedSync:
             self._is_replay = True
         if page:
             return page
-        raw = self.reader.fetch_page(sync)
-        self._has_fetched = True
-        return self.journal.put(sync, raw)
+        return self.journal.put(sync, self.reader.fetch_page(sync))
 
     def _announce(self, sync: Sync, *, is_replay: bool) -> None:
         self.report.announce(sync, self._filters(sync), is_replay=is_replay)
@@ -157,8 +157,8 @@ class FeedSync:
 
     def _filters(self, sync: Sync) -> Filters:
         """Return the filters that a sync reads, without those that are not set."""
-        added = {name: value for name, value in (sync.filters or {}).items() if value is not None}
-        return added or self.start.chosen_filters
+        filters = sync.filters or self.start.filters
+        return {name: value for name, value in filters.items() if value is not None}
 
     def _parse_and_check(self, sync: Sync, billed: JournaledPage) -> tuple[Page, Sequence[Row]]:
         header = billed.header
@@ -256,48 +256,33 @@ class FeedSync:
             self._guard.detect_stall(ids)
         except EndlessFeedError as error:
             self.journal.end(sync)
-            then = (
-                "Later runs end before anything is billed, until you drop the sync with "
-                f"`tap-jobo-journal drop {sync.id}` or run a full refresh"
-                if self.journal.is_on
-                else "The next run resumes from here"
-            )
-            raise EndlessFeedError(
-                f"{error}. Everything so far is delivered. {then}. Contact Jobo if it happens "
-                "again."
-            ) from error
+            then = "The next run resumes from here"
+            if self.journal.is_on:
+                drop = f"`tap-jobo-journal drop {sync.id}`"
+                then = f"Later runs bill nothing until {drop} or a full refresh"
+            raise EndlessFeedError(f"{error}. Everything so far is delivered. {then}.") from error
 
     def _start_over(self, sync: Sync, rejection: RejectedError) -> Sync:
         spent, is_free = dollars(sync.rows * self.report.cost.price), self._spec.is_free
-        cost = f"{plural(sync.rows, 'row')} so far for {spent}"
-        why = f"{rejection.why}{'' if is_free or self._has_fetched else self._why_cursors_expire()}"
+        bill = f"its {plural(sync.rows, 'row')} so far are billed again ({spent})"
         if self._has_restarted or (sync.restarts and not is_free):
             drop = f"`tap-jobo-journal drop {sync.id}`, then " if self.journal.is_on else ""
             way = "a full refresh (without state)"
             if not sync.is_full:  # the bookmark is of the same filters
-                way = (
-                    "the tap with 'started_at' of 'scan' set to null in the state; in a full "
-                    "refresh (without state), every row is billed"
-                )
-            again = f"To start over again and be billed again for the {cost}, run {drop}{way}"
+                way = "the tap with 'started_at' of 'scan' set to null in the state"
+            again = f"To start over again, run {drop}{way}: {bill}. {_LET_ONE_RUN_FINISH}"
             if is_free:
-                again = "Run again later: the next run starts over"
+                again = "Run again later: the next run starts over."
             raise ApiError(
-                f"{why}. The sync has already started over once, so it ends. {again}."
+                f"{rejection.why}. The sync has started over once, so it ends. {again}"
             ) from rejection
         self._has_restarted = is_free
-        then = "The rows are free" if is_free else f"Jobo bills the {cost} again"
-        self._logger.warning("%s. The sync starts over. %s.", why, then)
-        return self.journal.history.resume(self.start.restarted(sync), None)
-
-    def _why_cursors_expire(self) -> str:
-        """Return the advice if the first request of a run finds the cursor rejected."""
-        then = self._received_at  # in the journal, which may be off
-        age = f" {duration((self._now() - then).total_seconds())} ago" if then else ""
-        return (
-            f". The cursor is from an earlier run{age}. A cursor may expire between runs, so let "
-            "one run finish the sync: raise max_credits for it"
+        self._logger.warning(
+            "%s. The sync starts over, and %s",
+            rejection.why,
+            "its rows are free." if is_free else f"{bill}. {_LET_ONE_RUN_FINISH}",
         )
+        return self.journal.history.resume(self.start.restarted(sync), None)
 
     def _ways_out(self, page: JournaledPage) -> str:
         if not self.journal.is_on or self.journal.failure:
@@ -311,20 +296,20 @@ class FeedSync:
         )
 
     def _report_missing_rows(self, sync: Sync) -> None:
-        filters = [name for name, value in self.start.filters.items() if value is not None]
+        name, filters, estimate = self._spec.name, self._filters(sync), self.reader.estimate
         if self._is_first_sync and not (sync.rows or sync.parent_id) and filters:
             self._logger.warning(
                 "No row of %s matches the filters %s. Check the spelling of their values.",
-                self._spec.name,
+                name,
                 ", ".join(filters),
             )
-        if sync.rows + sync.batch_size < _FAR_BELOW * self.reader.estimate:
+        if sync.rows + sync.batch_size < _FAR_BELOW * estimate:
             self._logger.warning(
                 "The sync of %s ended after %s, but Jobo estimated %s. If rows are missing, run a "
                 "full refresh or contact Jobo.",
-                self._spec.name,
+                name,
                 plural(sync.rows, "row"),
-                f"{self.reader.estimate:,}",
+                f"{estimate:,}",
             )
 
     def _now(self) -> datetime:

@@ -54,47 +54,37 @@ class FilterChange:
             for name, value in self.new.items()
             if self.old.get(name) != value
         )
-        return (
-            f"The filters of {self.spec.name} have changed since the state was written "
-            f"({difference})"
-        )
+        return f"The filters of {self.spec.name} have changed ({difference})"
 
     def error(
         self, state: StreamState, *, is_difference: bool, are_pages_waiting: bool
     ) -> StateError:
         """Return an error with what each way on leaves missing, and what it costs."""
-        price = dollars(self.spec.list_price * 1_000)
-        cost = f"each row is billed, {price} per 1,000 at list price"
-        all_rows = "everything that matches from the start"
+        cost = (
+            f"each row is billed, {dollars(self.spec.list_price * 1_000)} per 1,000 at list price"
+        )
+        rows = "everything"
         if is_difference and self.difference:
             name, added = self.difference
-            all_rows = (
-                f"only the rows with {name} {show(added)} from the start and then continue from "
-                "the bookmark"
-            )
+            rows = f"the rows with {name} {show(added)}, and then on from the bookmark"
+        choices = f"Set on_filter_change to 'resync' to read {rows}: {cost}."
         if state.bookmark and not self.is_full_table:
-            ways = (
-                "To continue from the bookmark "
-                f"{format_timestamp(state.bookmark)}, set on_filter_change to 'keep': "
-                f"{self._what_keep_misses(state)}. To read {all_rows}, set it to 'resync': {cost}."
-            )
-        else:
-            ways = (
-                "With on_filter_change set to 'keep' or 'resync', the run reads everything that "
-                f"matches from the start: {cost}."
-            )
-        way_back = "Or change the filters back"
+            bookmark, misses = format_timestamp(state.bookmark), self._what_keep_misses(state)
+            choices += f" Or to 'keep' to continue from {bookmark}: {misses}."
+        undo = "Or change the filters back"
         if state.pending or are_pages_waiting:
-            ways += " Both drop the unfinished sync of the old filters: its rows are billed again."
-            way_back += " and complete that sync first"
-        return StateError(f"{self.describe()}. Nothing was billed. {ways} {way_back}.")
+            choices += (
+                " The unfinished sync of the old filters is dropped: its rows are billed again."
+            )
+            undo += " and complete that sync first"
+        return StateError(f"{self.describe()}. Nothing was billed. {choices} {undo}.")
 
     def _what_keep_misses(self, state: StreamState) -> str:
         if state.pending and state.pending.is_full:  # the bookmark may be of other filters
             return "any row that the unfinished sync has not read may stay missing"
         if self.only_narrows:
-            return "no row is missing then"
-        return "rows that match only the new filters and last changed before it stay missing"
+            return "no row is missing"
+        return "rows that only the new filters match stay missing until they next change"
 
 
 def show(value: object, most: int | None = None) -> str:

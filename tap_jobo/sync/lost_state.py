@@ -22,7 +22,7 @@ def recover_state(state: StreamState, history: History, start: SyncStart) -> Str
     """
     choice = start.on_missing_state
     if state.has_begun or not history.is_on or start.is_full_table or choice == "resync":
-        return start.with_known_start(state)
+        return start.with_checked_sync(state)
     histories = [history, *history.others()]
     found = [(each, each.completed) for each in histories if each.completed]
     found.sort(key=lambda pair: (pair[0] is history, pair[1].bookmark), reverse=True)
@@ -30,35 +30,34 @@ def recover_state(state: StreamState, history: History, start: SyncStart) -> Str
     for each, last in found:
         if last.id in ids:
             start.logger.warning(
-                "on_missing_state: the state of %s is missing, so the run continues from the sync "
-                "of %s. This is right only if the warehouse still has its rows and no other "
-                "pipeline uses this journal. Remove the setting after this run.",
+                "No state for %s: on_missing_state continues from the sync of %s. Rows are missing "
+                "if the warehouse does not have its rows, or another pipeline uses this journal. "
+                "Remove the setting after this run.",
                 start.spec.name,
                 last.bookmark,
             )
             filters = start.spec.filters_of(each.key.content["filters"])
             bookmark = parse_timestamp(last.bookmark)
             recovered = StreamState(bookmark, last.id, filters, last.start_date)
-            return start.with_known_start(recovered)
+            return start.with_checked_sync(recovered)
     syncs = [journaled.sync for each in histories for journaled in each.syncs.values()]
     parents = {sync.parent_id for sync in syncs} - {""}
     if not (found or parents - {sync.id for sync in syncs}):
-        return start.with_known_start(state)  # the first sync, or one that no later run confirmed
-    what, ways = "a sync that continues from a complete one", ""
+        return start.with_checked_sync(state)  # the first sync, or one that no later run confirmed
+    what, resume = "a sync that continues from a complete one", ""
     if found:
         each, last = found[0]
-        what = f"a complete sync of {last.bookmark}"
-        if each is not history:
-            what += " with other filters"
-        ways = (
-            "If the warehouse still has the rows, set it to "
-            f"'{RESUME}{','.join([*ids, last.id])}'. "
+        other = "" if each is history else " with other filters"
+        what = f"a complete sync of {last.bookmark}{other}"
+        resume = (
+            "If the warehouse has the rows, set it to "
+            f"'{RESUME}{','.join([*ids, last.id])}' for one run. "
         )
     raise StateError(
-        f"The state of {start.spec.name} is missing, but the journal records {what}. Nothing was "
-        "billed. If the state was lost, restore it. Otherwise, set on_missing_state for one run. "
-        f"To read everything again ({_price(history, start)}), set it to 'resync'. {ways}A new "
-        "pipeline needs its own journal_dir."
+        f"No state for {start.spec.name}, but the journal records {what}. Nothing was billed. If "
+        "the state is lost, restore it. If the warehouse is new, set on_missing_state to 'resync' "
+        f"for one run ({_price(history, start)}). {resume}See 'Lost state' in "
+        "docs/how-to/recover.md."
     )
 
 
@@ -66,9 +65,9 @@ def check_resumed(choice: str, states: Sequence[StreamState]) -> None:
     """Raise StateError if `on_missing_state` names a sync, but no stream continues from any."""
     if choice.startswith(RESUME) and states and not any(state.has_begun for state in states):
         raise StateError(
-            f"Setting 'on_missing_state' is {choice}, but the states are missing and the journal "
-            "has no complete sync to go on from. Nothing was billed. Remove the setting, or set it "
-            "to 'resync' to read everything: each row is billed."
+            f"Setting 'on_missing_state' is {choice}, but there is no state, and the journal has "
+            "no such sync. Nothing was billed. Remove the setting, or set it to 'resync' to read "
+            "everything: each row is billed."
         )
 
 

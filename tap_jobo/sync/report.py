@@ -1,18 +1,12 @@
 """What a sync reports: its progress, an estimate of its cost, a summary, and METRIC lines."""
 
-from __future__ import annotations
-
 import logging
 import math
-import os
-import sys
-import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.api.profiles import Profiles
@@ -21,16 +15,10 @@ from tap_jobo.model import Filters, Sync
 from tap_jobo.sync.filters import show
 from tap_jobo.wording import dollars, duration, plural
 
-if TYPE_CHECKING:
-    from tqdm import tqdm
-
 PAGES_PER_MINUTE: Final = 120
 """The documented rate limit, shared by all feeds."""
 _INTERVAL: Final = 60.0  # seconds between two log lines
 _MOST: Final = 5  # values of a filter in a log line
-
-Reading = tuple[int, str, int | None, str]
-"""How far a stream is: a count, its unit, an estimated total, and what else the bar shows."""
 
 
 @dataclass(kw_only=True)
@@ -47,16 +35,13 @@ class Report:
     profiles: Profiles | None = None
 
     def __post_init__(self) -> None:
-        self._progress = Progress(self.stream, self._read, self.logger)
-        self._pages = self._skipped = self._replayed = self._before = self._counted = 0
-        self._total: int | None = None
-        self.start = self._progress.start
-        self.show_progress = self._progress.update
+        self.show_progress = Progress(self.stream, self._progress, self.logger).update
+        self._pages = self._skipped = self._replayed = 0
 
     def announce(self, sync: Sync, filters: Filters, *, is_replay: bool) -> None:
         """Log what a sync is about to read, and what the run may still spend."""
         chosen = " and ".join(f"{name}={show(value, _MOST)}" for name, value in filters.items())
-        limit, is_billed = self.budget.max_credits - self.budget.credits, bool(self.cost.price)
+        limit, is_billed = self.budget.left, bool(self.cost.price)
         left, month = self.cost.left_this_month()
         is_unlimited, since = is_billed and math.isinf(min(limit, left)), ""
         if sync.since:  # a millisecond before start_date
@@ -84,7 +69,6 @@ class Report:
 
     def estimate(self, rows: int, page_size: int) -> None:
         """Log what a sync will cost and take, after its first page."""
-        self._total = self._before + rows
         self.logger.info(
             "This sync has about %s (estimated): %s at the current price (%g credits per row), "
             "and at least %s at the rate limit of %s pages per minute.",
@@ -94,32 +78,29 @@ class Report:
             duration(rows / page_size * 60 / PAGES_PER_MINUTE),
             PAGES_PER_MINUTE,
         )
-        (left, month), rest = self.cost.left_this_month(), rows - self._counted + self._before
-        if rest * self.cost.price > left and not self._replayed:  # which are not billed again
+        (left, month), rest = self.cost.left_this_month(), (rows - page_size) * self.cost.price
+        if rest > left and not self._replayed:  # replayed pages are not billed again
             self.logger.warning(
-                "The rest of this sync costs about %s, but %s of max_credits_per_month are left "
-                "for %s. The sync then waits for the next month. If Jobo rejects its cursor by "
-                "then, it starts over, and its rows are billed again. Raise max_credits_per_month "
-                "for this sync, or narrow the filters.",
-                dollars(rest * self.cost.price),
+                "The rest of this sync costs about %s, but max_credits_per_month leaves %s for %s. "
+                "The sync then waits for the next month. By then, Jobo may have dropped its "
+                "cursor: all rows are billed again. Raise the limit, or narrow the filters.",
+                dollars(rest),
                 dollars(left),
                 month,
             )
 
     def count_page(self, rows: int, skipped: int, *, is_replayed: bool) -> None:
         """Count a page that is delivered, and show progress."""
-        self._before, self._counted = self._counted, self.count_rows()
         self._pages += 1
         self._skipped += skipped
         self._replayed += rows if is_replayed else 0
         self.show_progress()
 
     def finish(self, *, has_failed: bool) -> dict[str, int | None]:
-        """Remove the progress bar, log the summary, and return the figures for METRIC lines.
+        """Log the summary, and return the figures for METRIC lines.
 
         A sync that failed before anything was read or billed has none.
         """
-        self._progress.close()
         if has_failed and not (self._pages or self.cost.credits):
             return {}
         balance = self.budget.balance
@@ -138,12 +119,9 @@ class Report:
             "jobo_credits_balance": balance,
         }
 
-    def _read(self) -> Reading:
-        rows, cost = self.count_rows(), dollars(self.cost.credits)
-        if not self.profiles:
-            return rows, "rows", self._total, cost
-        # The rate is that of the profiles, which take most of the time.
-        return self.profiles.done, "profiles", None, f"{plural(rows, 'row')}, {cost}"
+    def _progress(self) -> str:
+        profiles = f"{self.profiles.done:,} profiles, " if self.profiles else ""
+        return f"{profiles}{plural(self.count_rows(), 'row')}, {dollars(self.cost.credits)}"
 
     def _figures(self) -> str:
         cost, unconfirmed = self.cost.credits, self.cost.possibly_billed
@@ -162,53 +140,16 @@ class Report:
 
 
 class Progress:
-    """Shows how far a stream is, from `start` to `close`, unless the logger drops INFO lines."""
+    """Logs every minute how far a stream is."""
 
-    def __init__(self, stream: str, read: Callable[[], Reading], logger: logging.Logger) -> None:
+    def __init__(self, stream: str, describe: Callable[[], str], logger: logging.Logger) -> None:
         self._stream = stream
-        self._read = read
+        self._describe = describe
         self._logger = logger
-        self._bar: tqdm[None] | None = None
-        self._exit = ExitStack()
         self._next_line = time.monotonic() + _INTERVAL
 
-    def start(self) -> None:
-        """Show the bar."""
-        if not (self._logger.isEnabledFor(logging.INFO) and _is_watched()):
-            return
-        from tqdm import tqdm  # noqa: PLC0415 - only where a bar is shown
-        from tqdm.contrib.logging import tqdm_logging_redirect  # noqa: PLC0415 - the same
-
-        tqdm.monitor_interval = 0  # no thread that redraws: `update` does
-        tqdm.set_lock(threading.RLock())  # by default it also needs a semaphore between processes
-        done, unit, _, _ = self._read()
-        text = {"desc": self._stream, "unit": f" {unit}", "initial": done}
-        bar = tqdm_logging_redirect(**text, dynamic_ncols=True, leave=False, miniters=1)
-        self._bar = self._exit.enter_context(bar)
-
     def update(self) -> None:
-        """Show how far the stream is: in the bar, or in a log line every minute."""
-        (done, unit, total, more), now = self._read(), time.monotonic()
-        if self._bar is not None:
-            self._bar.total, self._bar.unit = total, f" {unit}"
-            self._bar.set_postfix_str(more, refresh=False)
-            self._bar.update(done - self._bar.n)
-        elif now >= self._next_line:
+        """Log a line if the last one is a minute old."""
+        if (now := time.monotonic()) >= self._next_line:
             self._next_line = now + _INTERVAL
-            self._logger.info("Progress: %s: %s %s, %s.", self._stream, f"{done:,}", unit, more)
-
-    def close(self) -> None:
-        """Remove the bar."""
-        self._exit.close()
-        self._bar = None
-
-
-def _is_watched() -> bool:
-    """Return whether a person watches standard error, and no message there would tear a bar."""
-    try:
-        is_terminal = os.get_terminal_size(sys.stderr.fileno()).columns > 0
-    except (AttributeError, OSError, ValueError):  # closed, or no terminal
-        return False
-    has_messages = sys.stdout is not None and sys.stdout.isatty()
-    is_quiet = os.environ.get("TERM") == "dumb" or bool(os.environ.get("CI"))
-    return is_terminal and not has_messages and not is_quiet
+            self._logger.info("Progress: %s: %s.", self._stream, self._describe())

@@ -14,7 +14,7 @@ from tap_jobo.model import Filters, Sync, new_id
 from tap_jobo.settings.common import START_DATE
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.filters import FilterChange
-from tap_jobo.sync.state import UNKNOWN, StreamState
+from tap_jobo.sync.state import StreamState
 from tap_jobo.wording import plural
 
 _START: Final = START_DATE.name
@@ -51,13 +51,6 @@ class SyncStart:
         self.on_filter_change = "resync" if self.spec.is_free else self.config["on_filter_change"]
         self.on_missing_state = self.config["on_missing_state"]
 
-    @property
-    def chosen_filters(self) -> Filters:
-        """The filters that are set, as the user wrote them."""
-        return {
-            name: value for name in self.filters if (value := self.config.get(name)) is not None
-        }
-
     def bookmark(self, state: StreamState) -> datetime | None:
         """Return the bookmark that a new sync continues from, None for a full sync."""
         if self.is_full_table:
@@ -73,10 +66,8 @@ class SyncStart:
         is_full = bookmark is None and not filters
         return self._sync(bookmark, state.completed, is_full=is_full, filters=filters)
 
-    def with_known_start(self, state: StreamState) -> StreamState:
-        """Return a state with a start date, which those of earlier versions do not have."""
-        if state.start_date == UNKNOWN:
-            state = replace(state, start_date=self._start_date)
+    def with_checked_sync(self, state: StreamState) -> StreamState:
+        """Return a state whose sync in progress is known to be full or not, and is still wanted."""
         if pending := state.pending:
             if pending.filters and pending.filters != self.difference(state):
                 self.logger.warning(

@@ -11,7 +11,7 @@ state and null in the other. So `filters` and `scan` are always objects with all
 only their leaves change. A sync is in progress if `started_at` is set; only then do the others
 count. The filters of `scan` are set while it reads only the rows that new filters add: until that
 is complete, `filters` and bookmark are the old ones.
-Rows updated before `start_date` were not read; null if all were. Earlier versions wrote none.
+Rows updated before `start_date` were not read; null if all were.
 `completed_scan` is written if and only if `replication_key_value` is, so that a merged state keeps
 the pair.
 """
@@ -39,8 +39,6 @@ STATE_KEYS: Final = (
     "start_date",
     "scan",
 )
-UNKNOWN: Final = ""
-"""The start date of a state that an earlier version wrote."""
 _T = TypeVar("_T")
 _SyncId = Annotated[str, Meta(pattern=r"^[0-9a-z-]*\Z", max_length=64)]
 _Count = Annotated[int, Meta(ge=0)]
@@ -62,7 +60,7 @@ class _State(msgspec.Struct):
     replication_key_value: str | None = None
     completed_scan: _SyncId | None = None
     filters: dict[str, Any] | None = None
-    start_date: str | None = UNKNOWN
+    start_date: str | None = None
     scan: dict[str, Any] | None = None
 
 
@@ -81,7 +79,7 @@ class StreamState:
     bookmark: datetime | None = None
     completed: str = ""
     filters: Filters | None = None
-    start_date: str | None = UNKNOWN
+    start_date: str | None = None
     pending: Sync | None = None
 
     @property
@@ -126,12 +124,12 @@ def read_state(raw: Mapping[str, Any], spec: FeedSpec) -> StreamState:
         state = _convert(raw, _State, where)
         bookmark = _timestamp(state.replication_key_value, f"{where}.replication_key_value")
         completed = (state.completed_scan or "") if bookmark else ""
-        start = state.start_date and _timestamp(state.start_date, f"{where}.start_date")
+        start = _timestamp(state.start_date, f"{where}.start_date")
         return StreamState(
             bookmark=bookmark,
             completed=completed,
             filters=_read_filters(state.filters or {}, spec),
-            start_date=format_timestamp(start) if isinstance(start, datetime) else start,
+            start_date=format_timestamp(start) if start else None,
             pending=_read_sync(state.scan or {}, completed, spec),
         )
     except ValueError as error:

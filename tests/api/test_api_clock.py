@@ -75,7 +75,9 @@ class TestEnd:
         sandbox.close()
         run = tap.run("--test") if is_test else tap.run_quickly()
         line = complaint(run)
-        assert "cannot be reached (Connection refused)" in line
+        assert "Cannot reach " in line
+        assert "(Connection refused)" in line
+        assert "Check api_url, the network, and the proxy." in line
         (seconds,) = re.findall(r"after (\d+) seconds", line)
         assert int(seconds) <= 60
 
@@ -110,11 +112,16 @@ class TestClock:
 
     @pytest.mark.parametrize(
         ("ahead", "told"),
-        [(300, []), (-300, []), (-300.001, ["5 minutes behind"]), (DAY, ["1440 minutes ahead of"])],
+        [
+            (300, []),
+            (-300, []),
+            (-300.001, ["5 minutes behind"]),
+            (DAY, ["1440 minutes ahead"]),
+        ],
     )
     def test_clocks_over_five_minutes_apart_are_reported(
         self, caplog: pytest.LogCaptureFixture, ahead: float, told: list[str]
     ) -> None:
         _read(ahead)
-        found = [re.findall(r"\d+ minutes [a-z ]+(?= the API)", text) for text in caplog.messages]
+        found = [re.findall(r"\d+ minutes \w+", text) for text in caplog.messages]
         assert found == ([told] if told else [])

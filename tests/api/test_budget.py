@@ -24,7 +24,7 @@ PLAN_HEADERS = [
 
 
 def make_budget(max_credits: int | None = None, alert_threshold: int | None = None) -> Budget:
-    return Budget(max_credits=max_credits, alert_threshold=alert_threshold, logger=LOGGER)
+    return Budget(max_credits=max_credits, credits_alert_threshold=alert_threshold, logger=LOGGER)
 
 
 def sites(budget: Budget) -> FeedCost:
@@ -123,7 +123,7 @@ class TestReserve:
         cost.reserve(100)
         receive(cost, 50, deducted(1_000))
         cost.reserve(200)
-        with pytest.raises(BudgetReachedError, match="max_credits 5,000"):
+        with pytest.raises(BudgetReachedError, match="of 5,000 credits used"):
             cost.reserve(201)
 
     def test_risen_price_passes_it_by_one_page(self) -> None:
@@ -131,7 +131,7 @@ class TestReserve:
         receive(cost, 50, deducted(2_500))
         cost.reserve(50)
         receive(cost, 50, deducted(3_000))
-        with pytest.raises(BudgetReachedError, match="5,500 of max_credits 5,000"):
+        with pytest.raises(BudgetReachedError, match="5,500 of 5,000 credits used"):
             cost.reserve(1)
 
 
@@ -217,7 +217,7 @@ def test_exhausted_budget_still_replays(tap: Tap) -> None:
     tap.sandbox.price = 60
     tap.sandbox.faults.add(Fault(drop=True), on=4)  # which may cost the whole budget
     run = tap.run(max_credits=2_500)
-    assert "The budget is reached" in complaint(run)
+    assert "max_credits reached" in complaint(run)
     assert len(run.ids) == 100
     assert tap.sandbox.rows_billed == 100
     assert run.bookmark["scan"]["rows"] == 100

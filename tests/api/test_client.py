@@ -176,13 +176,13 @@ class TestNotSent:
         server.close()
         with pytest.raises(UnreachableError, match="refused") as error:
             api.fetch(server.address)
-        assert f"{server.address} cannot be reached (Connection refused)" in caplog.messages[0]
+        assert f"Cannot reach {server.address} (Connection refused)" in caplog.messages[0]
         assert f"after {api.clock.passed:.0f} seconds" in str(error.value)
         assert 240 < api.clock.passed <= 300
         assert api.cost.credits == 0
 
     def test_unknown_host_names_host_and_cause(self, api: Api) -> None:
-        with pytest.raises(UnreachableError, match=r"jobo\.invalid cannot be reached \(\w+"):
+        with pytest.raises(UnreachableError, match=r"Cannot reach jobo\.invalid \(\w+"):
             api.fetch("jobo.invalid")
         assert api.cost.credits == 0
 

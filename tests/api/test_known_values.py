@@ -58,10 +58,6 @@ class TestLists:
             warnings(
                 sandbox,
                 jobs_sources=[source],
-                jobs_work_models=["remote", "hybrid", "onsite"],
-                jobs_employment_types=["full-time", "part-time"],
-                jobs_experience_levels=["intern", "executive"],
-                industries=["fintech", "real_estate"],
                 jobs_locations=[{"country": "Germany"}, {"city": "London", "region": "England"}],
                 country_codes=["XX"],
             )
@@ -69,15 +65,13 @@ class TestLists:
         )
         assert [record for record in caplog.records if record.name == LOGGER.name] == []
         endpoints = [entry.endpoint for entry in sandbox.ledger]
-        assert sorted(set(endpoints)) == ["filters", "industries", "locations"]
-        assert len(endpoints) == 6
+        assert sorted(set(endpoints)) == ["filters", "locations"]
+        assert len(endpoints) == 3
 
     @pytest.mark.parametrize(
         ("name", "values", "similar"),
         [
             ("jobs_sources", ["LEVER_CO"], " Did you mean 'lever_co'?"),
-            ("jobs_work_models", ["xyz"], ""),
-            ("industries", ["fintehc", "biotech"], " Did you mean 'fintech'?"),
             ("jobs_locations", [{"city": "Ber"}], " Did you mean {'city': 'Berlin'}?"),
             ("jobs_locations", [{"country": "Germny"}], ""),
         ],
@@ -89,10 +83,6 @@ class TestLists:
         why = f"Jobo does not list {values[0]!r}, so it matches no rows."
         assert warning == f"Setting '{name}': {why}{similar}"
 
-    def test_list_of_industries_may_be_cut_off(self, sandbox: Sandbox) -> None:
-        sandbox.faults.add(Fault(replace=lambda body: body | {"options": body["options"][:1]}))
-        assert warnings(sandbox, industries=["fintech", "travel"]) == []
-
     def test_number_of_requests_is_limited(self, sandbox: Sandbox) -> None:
         places = [{"city": f"City {number}"} for number in range(50)]
         assert len(warnings(sandbox, jobs_locations=places)) == len(sandbox.ledger) == 20
@@ -100,7 +90,6 @@ class TestLists:
 
 UNKNOWN: dict[str, Any] = {
     "jobs_sources": ["lever"],
-    "industries": ["fintehc"],
     "jobs_locations": [{"country": "Germny"}],
 }
 

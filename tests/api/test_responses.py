@@ -77,7 +77,7 @@ class TestRefusals:
     def test_empty_balance_in_the_middle_keeps_the_sync(self, tap: Tap, sandbox: Sandbox) -> None:
         sandbox.error_shape, sandbox.balance = "message", 3_734
         run = tap.run()
-        for part in ("402", "2500", "1234", "Top up", "batch_size", "keeps its page size"):
+        for part in ("402", "2,500", "1,234", "Top up", "batch_size", "for a new sync"):
             assert part in complaint(run)
         assert len(run.ids) == run.bookmark["scan"]["rows"] == 50
         assert len(sandbox.feed_requests) == 2
@@ -136,7 +136,7 @@ class TestKey:
         sandbox.faults.add(Fault(headers=headers, times=None), endpoint="feed")
         run = tap.run(env={"LOGLEVEL": "DEBUG"})
         assert run.returncode == 0
-        assert any("trying again" in line for line in run.lines("WARNING"))
+        assert any("Retry in " in line for line in run.lines("WARNING"))
         assert not shows_a_key(run)
 
 
@@ -158,7 +158,7 @@ class TestErrorsThatMayBeBilled:
     def test_they_never_pass_the_budget(self, tap: Tap, sandbox: Sandbox) -> None:
         sandbox.faults.add(Fault(send_as=504, times=None), endpoint="feed")
         run = tap.run_quickly(max_credits=2 * PAGE_CREDITS)
-        assert "504. The budget is reached" in complaint(run)
+        assert "504. This page ($2.50) may have been billed. max_credits reached" in complaint(run)
         assert sandbox.credits_billed == 2 * PAGE_CREDITS
 
     @pytest.mark.parametrize(
@@ -205,7 +205,10 @@ class TestBilledPagesThatAreNotJson:
         sandbox.omit_credit_headers = True
         sandbox.faults.add(Fault(garbage=b"<title>Just a moment...</title>"), on=2, endpoint="feed")
         run = tap.run_quickly()
-        quoted = "200 (Just a moment), but without the documented JSON: trying again"
+        quoted = (
+            "200 (Just a moment), but without the documented JSON. This page ($2.50) may have been "
+            "billed. Retry 1 of 2 in "
+        )
         assert any(quoted in line for line in run.lines("WARNING"))
         assert run.returncode == 0, run.stderr
         assert sorted(run.ids) == sorted(sandbox.world.rows())
@@ -325,5 +328,5 @@ class TestFailedStreams:
         with ThreadPoolExecutor() as executor:
             executor.submit(go_away)
             run = all_feeds.run_quickly()
-        assert "cannot be reached" in complaint(run)
+        assert "Cannot reach" in complaint(run)
         assert "Summary: jobs" not in run.stderr

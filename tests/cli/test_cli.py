@@ -58,7 +58,7 @@ from tap_jobo.cli import run
 
 with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
     run()
-print(json.dumps(sorted({"iso3166", "obstore", "tqdm"} & sys.modules.keys())))
+print(json.dumps(sorted({"iso3166", "obstore"} & sys.modules.keys())))
 """
 
 

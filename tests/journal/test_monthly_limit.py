@@ -56,7 +56,9 @@ def _files(tap: Tap) -> list[Path]:
 def _reached(run: Run) -> str:
     """Return the WARNING of a run that the limit has ended."""
     assert run.returncode == 0, run.stderr
-    (line,) = [line for line in run.lines("WARNING") if line.startswith("The limit for the month")]
+    (line,) = [
+        line for line in run.lines("WARNING") if line.startswith("max_credits_per_month reached")
+    ]
     return line
 
 
@@ -79,9 +81,9 @@ def test_the_limit_holds_over_runs_and_says_when_they_continue(tap: Tap) -> None
     first = tap.run()
     month = month_of(tap)
     warning = (
-        "The limit for the month is reached: another page of 50 rows of career_sites may cost "
-        f"2,500 credits, and 5,000 ($5.00) of max_credits_per_month 6,000 are used in {month}. "
-        f"Runs continue on {_next_month():%Y-%m-%d} (UTC), or once you raise max_credits_per_month."
+        f"max_credits_per_month reached: 5,000 of 6,000 credits used in {month} ($5.00); the next "
+        "page of career_sites may cost 2,500 ($2.50). Runs continue on "
+        f"{_next_month():%Y-%m-%d} (UTC), or once you raise the limit."
     )
     assert _reached(first) == warning
     assert f"career_sites: everything; 6,000 credits ($6.00) left for {month}\n" in first.stderr
@@ -129,7 +131,7 @@ def test_streams_share_it(tmp_path: Path) -> None:
         tap = tap_of(sandbox, tmp_path, "career_sites", "expired_jobs", "jobs")
         tap.settings |= {"jobs_batch_size": 40, "max_credits_per_month": PAGE + 100}
         run = tap.run()
-        assert "jobs may cost 120 credits, and 2,500 ($2.50) of" in _reached(run)
+        assert "jobs may cost 120 ($0.12)" in _reached(run)
         assert f"100 credits ($0.10) left for {month_of(tap)}" in run.stderr
         assert run.summaries["expired_jobs"].endswith("$0.00); sync complete. Balance $9,997.50.")
         run = tap.run(max_credits_per_month=2 * PAGE + 120, state=run.state)
@@ -160,7 +162,7 @@ def test_a_lost_response_counts_as_billed(tap: Tap) -> None:
     tap.sandbox.faults.add(Fault(drop=True), on=2)
     run = tap.run_quickly()
     assert "Jobo's response was lost" in run.stderr
-    assert "The limit for the month is reached" in complaint(run)
+    assert "max_credits_per_month reached" in complaint(run)
     assert tap.sandbox.credits_billed == PAGE
     assert sum(spent(tap).values()) == 2 * PAGE
 
@@ -191,12 +193,11 @@ def test_a_backfill_above_the_limit_is_a_warning(tmp_path: Path) -> None:
         run = tap.run(max_credits_per_month=100)
         total, reached = run.lines("WARNING")
         assert total == (
-            "The rest of this sync costs about $0.24, but $0.07 of max_credits_per_month are left "
-            f"for {month_of(tap)}. The sync then waits for the next month. If Jobo rejects its "
-            "cursor by then, it starts over, and its rows are billed again. Raise "
-            "max_credits_per_month for this sync, or narrow the filters."
+            "The rest of this sync costs about $0.24, but max_credits_per_month leaves $0.07 "
+            f"for {month_of(tap)}. The sync then waits for the next month. By then, Jobo may have "
+            "dropped its cursor: all rows are billed again. Raise the limit, or narrow the filters."
         )
-        assert "The limit for the month" in reached
+        assert "max_credits_per_month reached" in reached
         replay = tap.run(max_credits_per_month=100)
         assert "The rest of this sync" not in replay.stderr
         run = tap.run(max_credits_per_month=100 + 240, state=None, jobs_batch_size=5)
@@ -228,7 +229,7 @@ def test_a_run_beside_another_sees_its_request(tap: Tap) -> None:
         beside.append(tap.run(country_codes=["DE"], max_credits_per_month=2 * PAGE - 1))
 
     first = run_meanwhile(tap, run_beside, on=1)
-    assert "and 2,500 ($2.50) of max_credits_per_month 4,999 are used" in _reached(beside[0])
+    assert "2,500 of 4,999 credits used" in _reached(beside[0])
     _reached(first)
     assert sum(spent(tap).values()) == tap.sandbox.credits_billed == 2 * PAGE
 
@@ -269,7 +270,7 @@ def test_a_new_month_begins_by_the_clock_of_the_api(tap: Tap) -> None:
     late = _at(tap, _next_month() - timedelta(minutes=10))
     late.oddities["TEST_CLOCK"] = str(float(late.oddities["TEST_CLOCK"]) + 3_600)
     run = late.run(state=run.state)
-    assert "The limit for the month is reached" in run.stderr
+    assert "max_credits_per_month reached" in run.stderr
     run = _at(tap, _next_month() + timedelta(minutes=1)).run(state=run.state)
     assert run.returncode == 0, run.stderr
     assert len(run.ids) == 20
@@ -282,7 +283,7 @@ def test_a_page_right_before_a_month_counts_in_both(tap: Tap) -> None:
     run = _at(tap, _next_month() - timedelta(seconds=40)).run()
     assert [*spent(tap).values()] == [2 * PAGE, 2 * PAGE]
     run = _at(tap, _next_month() + timedelta(seconds=40)).run(state=run.state)
-    assert f"{PAGE:,} credits, and 5,000" in _reached(run)
+    assert "5,000 of 6,000 credits used" in _reached(run)
     assert tap.sandbox.credits_billed == 2 * PAGE
 
 

@@ -36,7 +36,7 @@ def test_filters_window_and_limit(tap: Tap) -> None:
     run = tap.run(state=state_at("2026-11-26T08:15:00Z"), country_codes=["DE", "AT"])
     (line,) = _announced(run)
     assert line == (
-        "career_sites: filters country_codes=DE, AT; changes since 2026-11-26T08:00Z; at most "
+        "career_sites: filters country_codes=AT, DE; changes since 2026-11-26T08:00Z; at most "
         "1,000,000,000 credits ($1,000,000.00)"
     )
 
@@ -46,7 +46,7 @@ def test_long_lists_are_cut(tap: Tap) -> None:
     run = tap.run(country_codes=codes, is_agency=False, start_date="2020-02-01", max_credits=2_500)
     (line,) = _announced(run)
     assert line == (
-        "career_sites: filters country_codes=DE, AT, CH, FR, IT and 2 more and is_agency=false; "
+        "career_sites: filters country_codes=AT, CH, DE, ES, FR and 2 more and is_agency=false; "
         "changes since 2020-02-01T00:00Z; at most 2,500 credits ($2.50)"
     )
 

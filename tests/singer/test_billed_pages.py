@@ -54,7 +54,7 @@ def test_each_billed_page_has_a_row_before_the_state_moves_past_it(
     assert [row["page"] for row in jobs] == [1, 2, 3]
     assert len({row["sync_id"] for row in jobs}) == 1
     assert {row["filters"] for row in jobs} == {"{}"}
-    assert json.loads(bill[0]["filters"]) == {"country_codes": ["DE", "US", "GB", "FR"]}
+    assert json.loads(bill[0]["filters"]) == {"country_codes": ["DE", "FR", "GB", "US"]}
 
     assert run.messages[0]["stream"] == "billed_pages"
     assert schema_message(run, "billed_pages")["key_properties"] == ["id"]

@@ -16,19 +16,19 @@ from tests.support import COMMAND, Tap, complaint, execute
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (b"", "Expecting value: line 1 column 1 (char 0)."),
+        (b"", "is not JSON (Expecting value: line 1 column 1 (char 0))."),
         (
             b'{\n "key": "jbe_test_secret\n}',
-            "Invalid control character at: line 2 column 25 (char 26).",
+            "is not JSON (Invalid control character at: line 2 column 25 (char 26)).",
         ),
-        (b"[" * 100_000, "it is nested too deeply."),
+        (b"[" * 100_000, "is nested too deeply."),
         (
             "{}".encode("utf-16"),
-            "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte.",
+            "is not JSON ('utf-8' codec can't decode byte 0xff in position 0: invalid start byte).",
         ),
-        (b'"jbe_test_secret"', "it holds a JSON str."),
-        (b'{"a": NaN}', "NaN is not JSON."),
-        (b'{"a": "\\ud800"}', "'utf-8' codec can't encode character"),
+        (b'"jbe_test_secret"', "must be a JSON object, not a JSON str."),
+        (b'{"a": NaN}', "is not JSON (NaN is not JSON)."),
+        (b'{"a": "\\ud800"}', "is not JSON ('utf-8' codec can't encode character"),
     ],
 )
 def test_file_without_an_object(tmp_path: Path, content: bytes, why: str) -> None:
@@ -36,9 +36,7 @@ def test_file_without_an_object(tmp_path: Path, content: bytes, why: str) -> Non
     path.write_bytes(content)
     with pytest.raises(ConfigError) as raised:
         read_object(str(path), "--config", ConfigError)
-    assert str(raised.value).startswith(
-        f"Option --config must be the path of a file with a JSON object, not {path}: {why}"
-    )
+    assert str(raised.value).startswith(f"--config {path}: {why}")
 
 
 def test_byte_order_mark_is_ignored(tmp_path: Path) -> None:
@@ -51,7 +49,8 @@ def test_byte_order_mark_is_ignored(tmp_path: Path) -> None:
 def test_path_that_is_no_file(tap: Tap, sandbox: Sandbox, option: str) -> None:
     for path in ("missing.json", ".", ""):
         line = complaint(execute([*tap.command(), option, path], tap.environment(), tap.folder))
-        assert line.startswith(f"Option {option} must be the path of a file with a JSON object, ")
+        assert line.startswith(f"{option} {path}: ")
+        assert line.endswith("Pass the path of a file with a JSON object.")
     assert sandbox.ledger == []
 
 
@@ -59,5 +58,5 @@ def test_settings_or_the_key_in_place_of_a_path_are_not_shown(tap: Tap, sandbox:
     inline = json.dumps({"api_key": "secret"})
     for args in ([inline], [sandbox.api_key], ["ENV", "--catalog", sandbox.api_key]):
         run = execute([str(COMMAND), "--config", *args], tap.environment())
-        assert "must be the path of a file" in complaint(run)
+        assert "Pass the path of a file" in complaint(run)
         assert "secret" not in run.stdout + run.stderr

@@ -147,7 +147,7 @@ def test_rejected_cursor_restarts_once_in_each_run(alone: Tap, hiring: Sandbox) 
         run = alone.run(state=state)
         assert run.returncode == 0, run.stderr
         (warning,) = (line for line in run.lines("WARNING") if "starts over" in line)
-        assert warning.endswith("(No). The sync starts over. The rows are free.")
+        assert warning.endswith("(No). The sync starts over, and its rows are free.")
         state["bookmarks"]["expired_jobs"]["scan"]["restarts"] = 1
 
 
@@ -159,7 +159,7 @@ def test_second_rejection_in_a_run_ends_the_stream(alone: Tap, hiring: Sandbox) 
     state = pending_of("expired_jobs", now - HOUR, now - timedelta(days=1))
     hiring.faults.add(Fault(replace=more), endpoint="expired_jobs", when=lambda e: not e.cursor)
     line = complaint(alone.run(state=state))
-    assert "already started over once, so it ends. Run again later: the next run" in line
+    assert "has started over once, so it ends. Run again later: the next run" in line
     assert len(hiring.requests_to("expired_jobs")) == 3
     assert alone.run(state=state).returncode == 0
 

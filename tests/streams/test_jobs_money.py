@@ -70,11 +70,10 @@ def test_one_budget_covers_all_streams(everything: Tap, hiring: Sandbox) -> None
     first = everything.run(max_credits=1_250)
     assert first.returncode == 0, first.stderr
     assert hiring.credits_billed == 1_180
-    reached = [line for line in first.lines("WARNING") if "The budget is reached" in line]
+    reached = [line for line in first.lines("WARNING") if "max_credits reached" in line]
     assert len(reached) == 2
-    assert "another page of 30 rows of jobs may cost 90 credits" in reached[0]
-    assert "30 rows of managed_jobs" in reached[1]
-    assert "1,180 of max_credits 1,250 are used" in reached[1]
+    assert "the next page of jobs may cost 90 ($0.09)" in reached[0]
+    assert "1,180 of 1,250 credits used ($1.18); the next page of managed_jobs" in reached[1]
     assert len(rows_of(first, "jobs")) == 60
     assert rows_of(first, "expired_jobs")
 

@@ -45,9 +45,7 @@ class FeedClient:
     key: str
     session: requests.Session
     clock: FakeClock = field(default_factory=FakeClock)
-    budget: Budget = field(
-        default_factory=lambda: Budget(max_credits=None, alert_threshold=None, logger=LOGGER)
-    )
+    budget: Budget = field(default_factory=lambda: Budget(logger=LOGGER))
 
     def __post_init__(self) -> None:
         self.cost = FeedCost(self.budget, CAREER_SITES)

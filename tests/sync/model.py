@@ -555,7 +555,7 @@ class OneStream:
     def read(self) -> Iterator[None]:
         """Read the stream, page by page."""
         run, name = self._run, self._spec.name
-        budget = Budget(max_credits=None, alert_threshold=None, logger=LOGGER)
+        budget = Budget(logger=LOGGER)
         cost = FeedCost(budget, self._spec)
         self._reader = FeedReader(
             spec=self._spec,

@@ -181,8 +181,7 @@ class TestClocks:
         run = tap.run()
         assert _instant(run.bookmark) <= sandbox.feed_requests[0].time
         (warning,) = run.lines("WARNING")
-        assert "180 minutes ahead of" in warning
-        assert "the bookmark follows the earlier one" in warning
+        assert "180 minutes ahead. No row is lost" in warning
         updated = next(iter(sandbox.world.rows()))
         sandbox.world.touch(updated)
         assert tap.run(state=run.state, lookback_minutes=0).ids == [updated]
@@ -194,7 +193,7 @@ class TestClocks:
         run = tap.run()
         (warning,) = run.lines("WARNING")
         assert "180 minutes behind" in warning
-        assert "rows that changed in between are billed again in every run" in warning
+        assert "Rows that changed in between are billed again in every run" in warning
         updated = next(iter(sandbox.world.rows()))
         sandbox.world.touch(updated)
         second = tap.run(state=run.state, lookback_minutes=0)

@@ -39,7 +39,7 @@ def test_only_the_added_rows_are_billed(tap: Tap, german: Run) -> None:
     added = matching(tap, "FR", "US")
     billed = tap.sandbox.rows_billed
     line = complaint(tap.run(state=german.state, **WIDER))
-    assert "To read only the rows with country_codes FR, US from the start" in line
+    assert "to read the rows with country_codes FR, US, and then on" in line
     assert tap.sandbox.rows_billed == billed
     run = tap.run(state=german.state, **RESYNC)
     assert run.returncode == 0, run.stderr
@@ -83,7 +83,7 @@ def test_any_other_change_reads_everything(tap: Tap, change: Any) -> None:
     before: Any = {"country_codes": ["DE"], "industries": ["fintech"], "founded_after": 2000}
     state = tap.run(**before).state
     given: Any = {"founded_after": 2000, "industries": ["fintech"], **change}
-    assert "To read everything that matches" in complaint(tap.run(state=state, **given))
+    assert "to read everything" in complaint(tap.run(state=state, **given))
 
 
 def test_other_filters_may_narrow_at_the_same_time(tap: Tap, german: Run) -> None:
@@ -96,7 +96,7 @@ def test_other_filters_may_narrow_at_the_same_time(tap: Tap, german: Run) -> Non
 
 def test_a_full_table_and_an_earlier_start_date_read_everything(tap: Tap) -> None:
     state = tap.run(country_codes=["DE"], start_date="2026-01-01").state
-    assert "To read everything" in complaint(tap.run(state=state, **WIDER))
+    assert "to read everything" in complaint(tap.run(state=state, **WIDER))
     run = tap.run(state=state, catalog=full_table(), start_date="2026-01-01", **RESYNC)
     assert run.returncode == 0, run.stderr
     asked = [entry.body.get("country_codes") for entry in tap.sandbox.feed_requests]
@@ -149,7 +149,7 @@ def test_the_way_out_after_two_rejections_goes_on_from_a_bookmark_of_these_filte
     tap.sandbox.faults.add(Fault(reject_cursor="400", times=None))
     line = complaint(tap.run(state=state, **resync))
     assert ("'started_at' of 'scan' set to null" in line) == is_kept
-    assert "full refresh (without state)" in line
+    assert ("a full refresh (without state)" in line) != is_kept
 
 
 def test_added_locations_of_jobs_are_a_difference(tmp_path: Path) -> None:

@@ -159,10 +159,10 @@ def test_error_says_what_is_missing_then_what_it_costs(tap: Tap, two: Run) -> No
     line = complaint(run)
     assert "country_codes was DE, US and is FR; is_agency was not set and is true" in line
     assert "industries" not in line
-    keep, resync = line.split("To read everything")
-    assert f"continue from the bookmark {two.bookmark['replication_key_value']}" in keep
-    assert "'keep': rows that match only the new filters and last changed before it stay" in keep
-    assert "'resync': each row is billed, $50.00 per 1,000 at list price" in resync
+    resync, keep = line.split(" Or to ")
+    assert "to 'resync' to read everything: each row is billed, $50.00 per 1,000 at" in resync
+    assert f"'keep' to continue from {two.bookmark['replication_key_value']}: rows that" in keep
+    assert "only the new filters match stay missing until they next change. Or change" in keep
     assert line.endswith("Or change the filters back.")
     assert len(tap.sandbox.feed_requests) == requests
     assert all(state == two.state for state in run.states)
@@ -173,8 +173,8 @@ def test_narrowing_an_unfinished_sync_is_an_error(tap: Tap) -> None:
     wide: dict[str, Any] = {"country_codes": ["DE", "US"], "batch_size": 5}
     cut = tap.run(**wide)
     line = complaint(tap.run(state=cut.state, **wide | {"country_codes": ["DE"]}))
-    assert "'keep' or 'resync', the run reads everything that matches from the start" in line
-    assert "drop the unfinished sync of the old filters: its rows are billed again" in line
+    assert "to 'resync' to read everything: each row is billed" in line
+    assert "The unfinished sync of the old filters is dropped: its rows are billed again" in line
     assert line.endswith("complete that sync first.")
     done = tap.run(state=cut.state, **wide)
     assert tap.run(state=done.state, country_codes=["DE"]).returncode == 0
@@ -186,7 +186,7 @@ def test_narrowing_is_an_error_while_paid_pages_wait(tap: Tap, two: Run) -> None
     tap.run(state=two.state, **wide)  # whose rows and state the target loses
     billed = tap.sandbox.rows_billed
     line = complaint(tap.run(state=two.state, country_codes=["DE"]))
-    assert "drop the unfinished sync of the old filters" in line
+    assert "The unfinished sync of the old filters is dropped" in line
     assert line.endswith("complete that sync first.")
     tap.run(state=two.state, country_codes=["DE"], on_filter_change="keep", batch_size=1)
     billed = tap.sandbox.rows_billed
@@ -251,8 +251,8 @@ def test_new_filters_of_a_full_table_need_no_decision(tap: Tap) -> None:
     (line,) = (line for line in cut.lines("INFO") if line.startswith("The filters"))
     assert "no row is missing" in line
     refusal = complaint(tap.run(state=cut.state, catalog=catalog))
-    assert "the run reads everything that matches from the start" in refusal
-    assert "from the bookmark" not in refusal
+    assert "to 'resync' to read everything: each row is billed" in refusal
+    assert "to continue from" not in refusal
     done = tap.run(state=cut.state, catalog=catalog, **more)
     assert done.returncode == 0, done.stderr
     assert {*cut.ids, *done.ids} > {*first.ids}
@@ -273,7 +273,7 @@ def test_a_decision_for_all_streams_is_made_with_what_it_means_for_each(tmp_path
         more: Any = {"country_codes": ["DE"], "jobs_work_models": ["onsite", "remote"]}
         ours, theirs = complaints(tap.run(state=cut.state, **given | more))
         assert "The filters of career_sites have changed" in ours
-        assert "'keep': no row is missing then" in ours
+        assert "no row is missing" in ours
         assert "The filters of jobs have changed" in theirs
-        assert "last changed before it stay missing" in theirs
+        assert "only the new filters match stay missing" in theirs
         assert len(sandbox.feed_requests) == requests

@@ -130,7 +130,7 @@ def until_it_waits(process: subprocess.Popen[str]) -> None:
     """Read the log until a request is to be tried again."""
     assert process.stderr
     log = ""
-    while "trying again" not in log:
+    while "Retry in" not in log:
         log += process.stderr.readline()
 
 

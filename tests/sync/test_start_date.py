@@ -43,7 +43,7 @@ def test_an_earlier_start_date_is_a_decision(
     billed, requests = tap.sandbox.rows_billed, len(tap.sandbox.feed_requests)
     line = complaint(tap.run(state=late.state, **given))
     assert f"start_date was {late.bookmark['start_date']} and is" in line
-    assert "last changed before it stay missing" in line
+    assert "only the new filters match stay missing" in line
     assert len(tap.sandbox.feed_requests) == requests
     again = tap.run(state=late.state, on_filter_change="resync", **given)
     assert {*again.ids} == tap.sandbox.world.rows().keys()
@@ -94,7 +94,7 @@ def test_an_earlier_start_date_in_mid_sync_drops_the_sync_only_if_so_decided(
     tap: Tap, dates: list[str]
 ) -> None:
     cut = tap.run(start_date=dates[20], max_credits=2_500)
-    assert "drop the unfinished sync" in complaint(tap.run(state=cut.state))
+    assert "unfinished sync of the old filters is dropped" in complaint(tap.run(state=cut.state))
     later = tap.run(state=cut.state, start_date=dates[100])  # applies from the next sync
     assert later.returncode == 0, later.stderr
     assert len({*cut.ids, *later.ids}) == 100
