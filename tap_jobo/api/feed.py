@@ -47,7 +47,8 @@ class FeedReader:
     row_type: type[msgspec.Struct]
 
     def __post_init__(self) -> None:
-        self._decoder = None if self.spec.to_row else page_decoder(self.spec, self.row_type)
+        rows_checked = page_type(self.spec, self.row_type)
+        self._decoder = None if self.spec.to_row else msgspec.json.Decoder(rows_checked)
         self.estimate = 0  # the rows of the whole sync, if its first page says
         self._sync_id, self._is_window_ignored = "", False
         self._used_cursors: set[str] = set()
@@ -142,16 +143,15 @@ class FeedReader:
             self.estimate = page.estimated_total or 0
 
 
-def page_decoder(spec: FeedSpec, row_type: Any) -> PageDecoder:
-    """Return a decoder for pages whose rows all match a type."""
+def page_type(spec: FeedSpec, row_type: Any) -> Any:
+    """Return the msgspec type of pages whose rows all match a type."""
     members: list[Any] = [
         ("items", list[row_type]),
         ("has_more", bool),
         ("next_cursor", str | None, None),
         ("estimated_total", Any, None),
     ]
-    envelope = msgspec.defstruct("Envelope", members, rename={"items": spec.item_key})
-    return msgspec.json.Decoder(envelope)
+    return msgspec.defstruct("Envelope", members, rename={"items": spec.item_key})
 
 
 def read_page(body: bytes, spec: FeedSpec, decoder: PageDecoder | None = None) -> Page:
@@ -161,8 +161,7 @@ def read_page(body: bytes, spec: FeedSpec, decoder: PageDecoder | None = None) -
         with suppress(msgspec.DecodeError, ValueError, RecursionError):
             checked = decoder.decode(body)
     try:
-        envelope = page_decoder(spec, Any).type
-        page = checked or msgspec.convert(_known(parse_json(body), spec), envelope)
+        page = checked or msgspec.convert(_known(parse_json(body), spec), page_type(spec, Any))
     except (msgspec.DecodeError, ValueError) as error:
         raise _broken(str(error)) from None
     if page.next_cursor and sanitize_text(page.next_cursor) != page.next_cursor:

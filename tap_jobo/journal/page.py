@@ -54,6 +54,11 @@ class JournaledPage:
     body: bytes
     raw: RawPage | None = None  # None if an earlier run was billed for it
 
+    @property
+    def is_replayed(self) -> bool:
+        """Whether an earlier run was billed for it."""
+        return self.raw is None
+
 
 def encode_page(header: PageHeader, body: bytes) -> bytes:
     """Return the content of a page's file."""

@@ -2,8 +2,9 @@
 
 `FeedSync.pages` is the one place that shows why they hold; ARCHITECTURE.md draws its steps. A page
 is on disk before it is parsed, its rows are written before the state moves past it, and a crash
-between two steps repeats the later ones, free. Only `StreamState.complete` moves the bookmark: to
-an instant before the sync's first request, so the next run finds whatever changed since.
+between two steps repeats the later ones, free. Only a page in flight, whose response is not on disk
+yet, is billed again after a kill. Only `StreamState.complete` moves the bookmark: to an instant
+before the sync's first request, so the next run finds whatever changed since.
 """
 
 import json
@@ -74,7 +75,9 @@ class FeedSync:
         self._spec = self.start.spec
         self._logger = self.start.logger
         self._guard = LoopGuard()
-        self._is_replay = self._has_restarted = self._is_announced = False
+        self._has_replayed = False  # any page of the sync
+        self._has_restarted = False  # a free sync, which may start over once in a run
+        self._is_announced = False
         self._is_first_sync = not self.state.has_begun
 
     def pages(self) -> Generator[Delivery]:
@@ -84,71 +87,78 @@ class FeedSync:
             while sync:
                 self.check()
                 try:
-                    billed = self._billed_page(sync)
+                    journaled = self._find_or_fetch(sync)
                 except RejectedError as rejection:
                     if not (sync.cursor and rejection.names_cursor):
                         raise
                     sync = self._begin(self._start_over(sync, rejection))
                     continue
-                page, records = self._parse_and_check(sync, billed)
-                sync = self._move_past(sync, billed, page)
-                received_at = parse_timestamp(billed.header.received_at)
-                bill = self._bill(sync, billed.header, len(page.items))
+                page, records = self._parse_and_check(sync, journaled)
+                sync = self._advance(sync, journaled, page)
+                received_at = parse_timestamp(journaled.header.received_at)
+                bill = self._bill(sync, journaled.header, len(page.items))
                 yield Delivery(records, bill, received_at, self.state)
                 self.journal.check_written()
-                self._count(sync, billed, page, records)
-                sync = self._next(sync, billed, page, records)
+                self._count(sync, journaled, page, records)
+                sync = self._next(sync, journaled, page, records)
             self.report.is_complete = True
         except BudgetReachedError as reached:
             self._logger.warning("%s", reached)
 
     def _first_sync(self) -> Sync:
-        """Return the sync that the run starts with, and forget what has arrived."""
+        """Return the sync that the run starts with, once the journal forgets what has arrived."""
         state, history = self.state, self.journal.history
-        bookmark = self.start.bookmark(state)
-        pending = self.start.resumable(state)
-        is_same_key = state.filters in (None, self.start.filters)
-        if is_same_key:
-            history.warn_if_restored(state.completed, state.pending)
-        # What a state with a sync in progress calls complete may be of other filters; it was
-        # acknowledged when that sync began. A resync to other filters continues from no sync.
-        if state.bookmark and not state.pending:
-            completed = state.completed, state.bookmark, state.start_date
-            if is_same_key or bookmark:
-                history.acknowledge(*completed)
-            if not is_same_key:
-                history.acknowledge_elsewhere(*completed)
-        resumed = history.go_on(pending) if pending else None
-        if resumed is None:
+        pending, bookmark = self.start.resumable(state), self.start.bookmark(state)
+        self._acknowledge(bookmark)
+        sync = history.go_on(pending) if pending else None
+        if sync is None:
             is_refresh = self.start.on_missing_state == "resync"
             new = self.start.new_sync(state)
             if not new.filters:
                 self.state = replace(state, start_date=self.start.covered_from(state, bookmark))
-            resumed = history.resume(new, bookmark, is_refresh=is_refresh)
-        history.expire(self._now(), resumed)
-        return resumed
+            sync = history.resume(new, bookmark, is_refresh=is_refresh)
+        history.expire(self._now(), sync)
+        return sync
+
+    def _acknowledge(self, bookmark: datetime | None) -> None:
+        """Remove from the journal what the state calls complete.
+
+        While a sync is in progress, that may be of other filters; it was acknowledged when the
+        sync began. A resync to other filters, which has no bookmark, continues from no sync.
+        """
+        state, history = self.state, self.journal.history
+        has_same_filters = state.filters in (None, self.start.filters)
+        if has_same_filters:
+            history.warn_if_restored(state.completed, state.pending)
+        if state.bookmark and not state.pending:
+            completed = state.completed, state.bookmark, state.start_date
+            if has_same_filters or bookmark:
+                history.acknowledge(*completed)
+            if not has_same_filters:
+                history.acknowledge_elsewhere(*completed)
 
     def _begin(self, sync: Sync) -> Sync:
-        self._guard, self._is_replay = LoopGuard(), False
+        """Write a new sync to the journal; show the guard the pages that earlier runs delivered."""
+        self._guard, self._has_replayed = LoopGuard(), False
         sync = self.journal.begin(sync, self._now())
-        for page in self.journal.delivered(sync):  # or a small budget would hide a loop
+        for page in self.journal.delivered(sync):  # or runs of a few pages would hide a loop
             if seen := self.reader.revisit(sync, page.header.cursor, page.body):
                 ids = [parse_uuid(row.get("id")) for row in seen.items if isinstance(row, dict)]
                 self._detect_stall(sync, [*filter(None, ids)])
         return sync
 
-    def _billed_page(self, sync: Sync) -> JournaledPage:
-        """Return the sync's next page, from the journal or, once it is stored there, from Jobo."""
+    def _find_or_fetch(self, sync: Sync) -> JournaledPage:
+        """Return the sync's next page from the journal, or fetch it and write it there."""
         page = self.journal.find(sync)
         if not self._is_announced:
             self._is_announced = True
             self._announce(sync, is_replay=page is not None)
-        if page and not self._is_replay:
+        if page is None:
+            return self.journal.put(sync, self.reader.fetch_page(sync))
+        if not self._has_replayed:
             self.journal.report_replay(sync, page)
-            self._is_replay = True
-        if page:
-            return page
-        return self.journal.put(sync, self.reader.fetch_page(sync))
+            self._has_replayed = True
+        return page
 
     def _announce(self, sync: Sync, *, is_replay: bool) -> None:
         self.report.announce(sync, self._filters(sync), is_replay=is_replay)
@@ -160,18 +170,18 @@ class FeedSync:
         filters = sync.filters or self.start.filters
         return {name: value for name, value in filters.items() if value is not None}
 
-    def _parse_and_check(self, sync: Sync, billed: JournaledPage) -> tuple[Page, Sequence[Row]]:
-        header = billed.header
+    def _parse_and_check(self, sync: Sync, journaled: JournaledPage) -> tuple[Page, Sequence[Row]]:
+        header = journaled.header
         try:
             page = self.reader.parse_page(
-                sync, billed.body, has_more=header.has_more, raw=billed.raw
+                sync, journaled.body, has_more=header.has_more, raw=journaled.raw
             )
             if page.dispute:  # the page is delivered all the same
-                self.journal.quarantine([billed.body], DISPUTED)
+                self.journal.quarantine([journaled.body], DISPUTED)
                 self._logger.error("%s. Contact Jobo. The page is delivered.", page.dispute)
             records = self._convert(sync, page, header.started_at)
         except (ApiError, FormatError) as error:
-            raise FormatError(f"{error}. {self._ways_out(billed)}.") from error
+            raise FormatError(f"{error}. {self._ways_out(journaled)}.") from error
         return page, records
 
     def _convert(self, sync: Sync, page: Page, started_at: str) -> Sequence[Row]:
@@ -184,11 +194,11 @@ class FeedSync:
         self.journal.quarantine([json.dumps(row).encode() for row in conversion.skipped])
         return conversion.records
 
-    def _move_past(self, sync: Sync, billed: JournaledPage, page: Page) -> Sync:
-        """Return the sync as it is once a page is delivered, and move the state there."""
+    def _advance(self, sync: Sync, journaled: JournaledPage, page: Page) -> Sync:
+        """Return the sync past a page, and move the state in memory; it is written after the rows."""
         sync = replace(
             sync,
-            started_at=billed.header.started_at,
+            started_at=journaled.header.started_at,
             rows=sync.rows + len(page.items),
             pages=sync.pages + 1,
             cursor=page.next_cursor if page.has_more else None,
@@ -217,24 +227,26 @@ class FeedSync:
         }
         return (row,)
 
-    def _count(self, sync: Sync, billed: JournaledPage, page: Page, records: Sequence[Row]) -> None:
+    def _count(
+        self, sync: Sync, journaled: JournaledPage, page: Page, records: Sequence[Row]
+    ) -> None:
         rows = len(page.items)
         self.report.quarantined = self.journal.quarantined
-        self.report.count_page(rows, rows - len(records), is_replayed=billed.raw is None)
+        self.report.count_page(rows, rows - len(records), is_replayed=journaled.is_replayed)
         if page.has_more and page.estimated_total is not None and sync.rows == rows:
             self.report.estimate(page.estimated_total, sync.batch_size)
 
     def _next(
-        self, sync: Sync, billed: JournaledPage, page: Page, records: Sequence[Row]
+        self, sync: Sync, journaled: JournaledPage, page: Page, records: Sequence[Row]
     ) -> Sync | None:
         """Return the sync to go on with after a page, None at the end."""
         if page.has_more:
             self._detect_stall(sync, [record["id"] for record in records])
             return sync
         self._report_missing_rows(sync)
-        return self._following(sync, billed)
+        return self._following(sync, journaled)
 
-    def _following(self, sync: Sync, billed: JournaledPage) -> Sync | None:
+    def _following(self, sync: Sync, journaled: JournaledPage) -> Sync | None:
         """Return the sync that follows a complete one, if any of it was replayed.
 
         Rows that new filters add are followed by what has changed of all rows since the bookmark.
@@ -245,8 +257,8 @@ class FeedSync:
         start = parse_timestamp(sync.started_at or "")
         now = self.start.clock().earlier()  # as the start
         minutes = (now - start).total_seconds() / 60
-        is_recent = billed.raw is not None and minutes <= self.start.lookback_minutes
-        if not self._is_replay or is_recent:
+        is_recent = not journaled.is_replayed and minutes <= self.start.lookback_minutes
+        if not self._has_replayed or is_recent:
             return None
         self.state = replace(self.state, start_date=self.start.covered_from(self.state, start))
         return self._begin(self.journal.history.resume(self.start.catch_up(sync), start))

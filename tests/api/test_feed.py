@@ -7,10 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tap_jobo.api.feed import PageDecoder, page_decoder, read_page
+from tap_jobo.api.feed import PageDecoder, page_type, read_page
 from tap_jobo.api.responses import parse_json
 from tap_jobo.errors import ApiError
 from tap_jobo.records.converter import RecordConverter
@@ -117,7 +118,7 @@ def test_a_page_parsed_at_once_is_read_the_same(template: bytes) -> None:
     for deselected in (set(), {"title", "summary", "compensation"}):
         emitted = schema["properties"].keys() - deselected
         converter = RecordConverter(schema, emitted, LOGGER)
-        decoder = page_decoder(JOBS, converter.row_type)
+        decoder = msgspec.json.Decoder(page_type(JOBS, converter.row_type))
         for value in VALUES:
             for body in (template % value, b"\xef\xbb\xbf" + template % value):
                 expected = _outcome(body, converter, None)
@@ -125,7 +126,8 @@ def test_a_page_parsed_at_once_is_read_the_same(template: bytes) -> None:
 
 
 def test_a_page_of_documented_rows_is_parsed_at_once() -> None:
-    decoder = page_decoder(JOBS, RecordConverter(JOBS.schema.to_dict(), ("id",), LOGGER).row_type)
+    row_type = RecordConverter(JOBS.schema.to_dict(), ("id",), LOGGER).row_type
+    decoder = msgspec.json.Decoder(page_type(JOBS, row_type))
     assert read_page(TEMPLATES["text"] % b'"a"', JOBS, decoder).are_rows_checked
 
 
