@@ -195,7 +195,7 @@ class FeedSync:
         return conversion.records
 
     def _advance(self, sync: Sync, journaled: JournaledPage, page: Page) -> Sync:
-        """Return the sync past a page, and move the state in memory; it is written after the rows."""
+        """Return the sync past a page, and move the state in memory; `read` writes it later."""
         sync = replace(
             sync,
             started_at=journaled.header.started_at,
