@@ -213,11 +213,11 @@ class SharedJournal(RuleBasedStateMachine):
         text = str(error)
         if isinstance(error, StateError):
             found = re.search(r"'(resume:[0-9a-f]+)'", text)
-            assert found, text
+            assert found or "a sync that continues from a complete one" in text, text
             # The error says: only if no other pipeline uses the journal, and with all rows there.
             is_resumed = choice == "resume" and len(self.used) == 1 and not pipe.is_behind
             pipe.is_excused |= not is_resumed or self._has_newer_full_sync()
-            setting = found[1] if is_resumed else "resync"
+            setting = found[1] if found and is_resumed else "resync"
             outcome = self.go(pipe, self.start(pipe, on_missing_state=setting))
             if isinstance(outcome, TapJoboError):
                 self.follow(pipe, outcome, choice)
