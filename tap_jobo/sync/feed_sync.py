@@ -253,15 +253,15 @@ class FeedSync:
         """
         if sync.filters:
             new, bookmark = self.start.new_sync(self.state), self.state.bookmark
-            return self._begin(self.journal.history.resume(new, bookmark))
-        start = parse_timestamp(sync.started_at or "")
-        now = self.start.clock().earlier()  # as the start
-        minutes = (now - start).total_seconds() / 60
-        is_recent = not journaled.is_replayed and minutes <= self.start.lookback_minutes
-        if not self._has_replayed or is_recent:
-            return None
-        self.state = replace(self.state, start_date=self.start.covered_from(self.state, start))
-        return self._begin(self.journal.history.resume(self.start.catch_up(sync), start))
+        else:
+            bookmark = parse_timestamp(sync.started_at or "")
+            passed = self.start.clock().earlier() - bookmark  # by the clock of the start
+            is_recent = passed.total_seconds() <= self.start.lookback_minutes * 60
+            if not self._has_replayed or (is_recent and not journaled.is_replayed):
+                return None
+            new = self.start.catch_up(sync)
+        self.state = replace(self.state, start_date=self.start.covered_from(self.state, bookmark))
+        return self._begin(self.journal.history.resume(new, bookmark))
 
     def _detect_stall(self, sync: Sync, ids: list[str]) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,21 @@ def test_a_killed_difference_is_replayed_and_followed_from_the_old_bookmark(
     assert "Newer" in {row["name"] for row in again.records}
     assert {*again.ids} == matching(tap, "FR", "US") | {changed}
     assert {*part.ids} <= {*again.ids}
+
+
+def test_a_start_date_set_during_a_difference_is_no_silent_gap(tap: Tap, german: Run) -> None:
+    """What follows the difference starts there, so an earlier date is a decision again."""
+    tap = replace(tap, settings={"lookback_minutes": 0})
+    part = cut_after_page(tap, german.state)
+    (changed, *_) = german.ids
+    later = datetime.now(UTC)
+    tap.sandbox.world.touch(changed, at=later - timedelta(milliseconds=50), name="Newer")
+    rest = tap.run(state=part.state, start_date=later.isoformat(), **WIDER)
+    assert rest.returncode == 0, rest.stderr
+    assert "Newer" not in {row["name"] for row in rest.records}
+    assert "start_date was" in complaint(tap.run(state=rest.state, **WIDER))
+    again = tap.run(state=rest.state, **RESYNC)
+    assert "Newer" in {row["name"] for row in again.records}
 
 
 def test_a_restarted_difference_keeps_its_filters(tap: Tap, german: Run) -> None:
