@@ -222,7 +222,8 @@ def _messages_tables() -> Iterator[str]:
     for package, title in MESSAGES_OF.items():
         rows: dict[str, str] = {}
         for path in sorted((ROOT / "tap_jobo" / package).glob("*.py")):
-            for level, text in _messages(ast.parse(path.read_text("utf-8")), "part", {}):
+            code = ast.parse(path.read_text("utf-8"))
+            for level, text in _messages(code, "part", _returned(code)):
                 if text in UNLOGGED:
                     continue
                 rows[text] = level if rows.get(text, "part") == "part" else rows[text]
@@ -242,7 +243,7 @@ def _messages(node: ast.AST, level: str, names: Mapping[str, ast.AST]) -> Iterat
             yield level, re.sub(r"\s+", " ", text).replace("|", "\\|")
         return
     if isinstance(node, ast.FunctionDef):
-        names = _names(node)
+        names = _names(node, names)
     if isinstance(node, ast.Call):
         name = _called(node)
         level = LEVELS.get(name) or ("CRITICAL" if name.endswith(("Error", "Exception")) else level)
@@ -266,18 +267,36 @@ def _called(call: ast.Call) -> str:
     return str(getattr(call.func, "attr", getattr(call.func, "id", "")))
 
 
-def _names(function: ast.FunctionDef) -> Mapping[str, ast.AST]:
+def _returned(code: ast.Module) -> Mapping[str, ast.AST]:
+    """Return the texts that functions return, by the name of the function."""
+    texts = {
+        function.name: _text(function.body[-1].value, _names(function, {}))
+        for function in code.body
+        if isinstance(function, ast.FunctionDef)
+        if isinstance(function.body[-1], ast.Return) and function.body[-1].value
+    }
+    return {name: ast.Constant(text) for name, text in texts.items() if text}
+
+
+def _names(function: ast.FunctionDef, returned: Mapping[str, ast.AST]) -> Mapping[str, ast.AST]:
     """Return the texts that have a name and are put into another text of the function."""
     nodes = [*ast.walk(function)]
     parts = [node.value for node in nodes if isinstance(node, ast.FormattedValue)]
     used = {part.id for part in parts if isinstance(part, ast.Name)}
-    return {
-        target.id: node.value
+    own = {
+        target.id: value
         for node in nodes
         if isinstance(node, ast.Assign)
+        for value in [_resolved(node.value, returned)]
         for target in node.targets
-        if isinstance(target, ast.Name) and target.id in used and _text(node.value, {})
+        if isinstance(target, ast.Name) and target.id in used and _text(value, {})
     }
+    return {**returned, **own}
+
+
+def _resolved(value: ast.expr, returned: Mapping[str, ast.AST]) -> ast.AST:
+    """Return the text that a called function returns, or the value as it is."""
+    return returned.get(_called(value), value) if isinstance(value, ast.Call) else value
 
 
 def _text(node: ast.AST, names: Mapping[str, ast.AST]) -> str | None:
