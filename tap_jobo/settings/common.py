@@ -61,9 +61,8 @@ SOURCE: Final = (  # what to read and from where; listed before the settings of 
         name="lookback_minutes",
         description=(
             "How many minutes before the bookmark the next sync starts, to catch rows that arrive "
-            "late; 10,080 (a week) at most. Rows that changed in these minutes are billed again. "
-            "15 minutes add about 4% to the cost of a run every six hours, and up to 100% to that "
-            "of a run every 15 minutes."
+            "late; at most 10,080 (a week). Rows that changed in them are billed again: 15 minutes "
+            "add about 4% to a run every six hours, and up to 100% to one every 15 minutes."
         ),
         type=of.integer(0, 10_080),
         default=15,
@@ -109,9 +108,9 @@ CONTROL: Final = (  # how to run, and company profiles; listed after the setting
     Setting(
         name="max_credits_per_month",
         description=(
-            "Maximum credits per calendar month (UTC), over all runs that share the journal. When "
-            "they are used, runs stop with exit code 0 until the next month or a higher limit. "
-            "The journal counts them, so it must be on, and last from run to run."
+            "Maximum credits per calendar month (UTC) of all runs that share the journal, which "
+            "must be on and last from run to run. When they are used, runs stop with exit code 0 "
+            "until the next month or a higher limit."
         ),
         type=of.integer(1),
     ),
@@ -122,10 +121,7 @@ CONTROL: Final = (  # how to run, and company profiles; listed after the setting
     ),
     Setting(
         name="journal",
-        description=(
-            "Keep billed pages on disk until the target has stored their rows, so that they are "
-            "not billed again after a crash."
-        ),
+        description="Keep billed pages until their rows are stored, so no crash bills them again.",
         type=of.boolean(),
         default=True,
     ),

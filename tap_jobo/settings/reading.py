@@ -80,7 +80,7 @@ def check(
             "Setting 'max_credits_per_month' needs the journal, which counts what the month has "
             "cost. Set journal to true, or remove max_credits_per_month."
         )
-    found += _unread_variables(given, own, properties, environ)
+    found += _unread_variables(given, properties, environ)
     if found:
         raise ConfigError("\n".join(map(without_key, found)))
     return given
@@ -107,10 +107,7 @@ def _invalid(
 
 
 def _unread_variables(
-    given: Mapping[str, Any],
-    own: Mapping[str, Setting],
-    properties: Mapping[str, Any],
-    environ: Mapping[str, str],
+    given: Mapping[str, Any], properties: Mapping[str, Any], environ: Mapping[str, str]
 ) -> Iterator[str]:
     """Yield a line for each `TAP_JOBO_...` variable of a setting, or nearly so, that nothing reads.
 
@@ -130,8 +127,7 @@ def _unread_variables(
             continue  # `tap-jobo-journal` reads the folder
         if setting := known.get(name):
             definition = properties[setting]
-            found = given.get(setting, definition.get("default"))
-            if text.strip() and not _is_same(own.get(setting), _parse(text, definition), found):
+            if _parse(text, definition) != given.get(setting, definition.get("default")):
                 yield (
                     f"Variable {variable} is not read, and the configuration has "
                     f"{'another' if setting in given else 'no'} {setting}. Add --config ENV to "
@@ -143,9 +139,3 @@ def _unread_variables(
             if not (name.lower().endswith(near) and name[: -len(near)].strip("_")):
                 shown, meant = ascii(variable)[1:-1], _PREFIX + near.upper()
                 yield f"Variable {shown} is not a setting: did you mean {meant}?"
-
-
-def _is_same(setting: Setting | None, one: object, other: object) -> bool:
-    if setting and setting.type.allows(one) and setting.type.allows(other):
-        return bool(setting.normalize(one) == setting.normalize(other))
-    return one == other

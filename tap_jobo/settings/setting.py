@@ -30,12 +30,11 @@ class SettingType:
     schema: Mapping[str, Any]  # without null
     expected: str  # what is allowed, in words that complete "must be ..."
     is_valid: Callable[[Any], bool] = lambda _: True  # of what fits the schema; or ValueError
-    # As `Setting.normalize`; TypeError or ValueError for a value that is not allowed.
+    # Returns a value, or None, in the one form that equivalent values share; TypeError or
+    # ValueError for a value that is not allowed.
     normalize: Callable[[Any], Any] = lambda value: value
     # As `Setting.narrows`, for two values that are set. A wrong True loses rows.
     narrows: Callable[[Any, Any], bool] = lambda _old, _new: False
-    # Whether it is a list of which a row matches any value, so that more values match more rows.
-    is_any_of: bool = False
 
     def allows(self, value: object) -> bool:
         """Return whether a value is allowed."""
@@ -63,10 +62,6 @@ class Setting:
         """The request parameter of a filter: its name, without the prefix of the stream."""
         return self.name.removeprefix("jobs_")
 
-    def normalize(self, value: Any) -> Any:
-        """Return a value, which may be None, in the one form that equivalent values share."""
-        return None if value is None else self.type.normalize(value)
-
     def value_hints(self, values: Any) -> list[str]:
         """Return a warning for each item of a list, or None, that probably matches nothing."""
         return [
@@ -86,9 +81,9 @@ class Setting:
 
     def added(self, old: Any, new: Any) -> list[Any]:
         """Return the values of a list that match more rows, if others match rows of the old one."""
-        if not (self.type.is_any_of and old and new and self.type.allows(old)):
+        if not (old and isinstance(new, list)):
             return []
-        added = [value for value in new if not self.type.narrows(old, [value])]
+        added = [value for value in new if not self.narrows(old, [value])]
         return added if len(added) < len(new) else []
 
 
@@ -131,7 +126,7 @@ def past_date() -> SettingType:
         "an ISO 8601 date or date-time that is not in the future, such as 2026-01-31 or "
         "2026-01-31T08:00:00Z",
         lambda value: parse_timestamp(value) <= datetime.now(UTC),
-        normalize=lambda value: format_timestamp(parse_timestamp(value)),
+        normalize=lambda value: value and format_timestamp(parse_timestamp(value)),
         narrows=lambda old, new: parse_timestamp(new) >= parse_timestamp(old),
     )
 
@@ -159,7 +154,6 @@ def list_of(items: str, item_schema: Mapping[str, Any] | None = None) -> Setting
         # A state can hold anything; TypeError for items that cannot be sorted.
         normalize=lambda value: sorted({*value}) or None if isinstance(value, list) else value,
         narrows=lambda old, new: {*new} <= {*old},
-        is_any_of=True,
     )
 
 
@@ -183,7 +177,6 @@ def list_of_objects(*members: str) -> SettingType:
         narrows=lambda old, new: all(
             any(wide.items() <= item.items() for wide in old) for item in new
         ),
-        is_any_of=True,
     )
 
 

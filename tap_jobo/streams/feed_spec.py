@@ -61,4 +61,4 @@ class FeedSpec:
 
     def filters_of(self, config: Mapping[str, Any]) -> Filters:
         """Return the filters that the settings ask for, each normalized."""
-        return {each.name: each.normalize(config.get(each.name)) for each in self.filters}
+        return {each.name: each.type.normalize(config.get(each.name)) for each in self.filters}

@@ -34,9 +34,7 @@ def _choices(name: str, *values: str) -> Setting:
 
 _BATCH_SIZE: Final = Setting(
     name="jobs_batch_size",
-    description=(
-        "Jobs per page, 1 to 1,000. A full page of 1,000 costs 3,000 credits ($3.00) at list price."
-    ),
+    description="Jobs per page, 1 to 1,000. A full page costs 3,000 credits ($3.00) at list price.",
     type=of.integer(1, 1_000),
     default=1_000,
 )

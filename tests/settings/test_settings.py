@@ -246,14 +246,19 @@ class TestVariablesThatAreNotRead:
         assert "my-other-secret" not in run.stderr
         assert sandbox.ledger == []
 
-    def test_the_same_value_in_other_words(self, tap: Tap) -> None:
+    def test_an_empty_one(self, tap: Tap, sandbox: Sandbox) -> None:
+        """A secret of a CI system that is not set: the run would have no limit."""
+        line = complaint(tap.run(env={"TAP_JOBO_MAX_CREDITS": ""}, max_credits=None))
+        assert line.startswith("Variable TAP_JOBO_MAX_CREDITS is not read, and the configuration")
+        assert sandbox.ledger == []
+
+    def test_the_same_value(self, tap: Tap) -> None:
         variables = {
             "TAP_JOBO_API_KEY": tap.sandbox.api_key,
-            "TAP_JOBO_START_DATE": "2020-02-01T00:00:00Z",
-            "TAP_JOBO_COUNTRY_CODES": "US, DE",
+            "TAP_JOBO_START_DATE": "2020-02-01",
+            "TAP_JOBO_COUNTRY_CODES": "DE, US",
             "TAP_JOBO_IS_AGENCY": "no",
             "TAP_JOBO_LOOKBACK_MINUTES": "15",  # the default
-            "TAP_JOBO_MAX_CREDITS": "",  # a secret of a CI system that is not set
             "TAP_JOBO_JOURNAL_DIR": "elsewhere",  # which `tap-jobo-journal` reads
         }
         run = tap.run(
@@ -420,7 +425,7 @@ class TestSetting:
         ],
     )
     def test_normal_form(self, name: str, value: object, normal: object) -> None:
-        assert NAMED[name].normalize(value) == normal
+        assert NAMED[name].type.normalize(value) == normal
 
     @pytest.mark.parametrize(
         ("name", "value"),
@@ -428,7 +433,7 @@ class TestSetting:
     )
     def test_normal_form_of_a_wrong_type(self, name: str, value: object) -> None:
         with pytest.raises(TypeError):
-            NAMED[name].normalize(value)
+            NAMED[name].type.normalize(value)
 
     def test_defaults_are_allowed(self) -> None:
         for setting in SETTINGS:
