@@ -1,10 +1,13 @@
-"""The tap class that the SDK runs: settings in, streams out."""
+"""The tap class that the SDK runs: settings in, streams out, and a `--test` that can be trusted."""
 
 import atexit
+import json
 import os
 from collections.abc import Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Final, cast
+from urllib.parse import urlsplit
 
+import click
 from singer_sdk import Tap
 from singer_sdk.helpers.capabilities import CapabilitiesEnum
 from singer_sdk.mapper import PluginMapper, RemoveRecordTransform
@@ -19,21 +22,25 @@ from tap_jobo.settings.setting import config_schema
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.singer.billed_pages_stream import BilledPagesStream
 from tap_jobo.singer.checks import check_names, check_state, read_catalog
-from tap_jobo.singer.command_line import CommandLine
 from tap_jobo.singer.companies_stream import CompaniesStream
 from tap_jobo.singer.feed_stream import FeedStream
+from tap_jobo.singer.input_files import read_input_file, read_object
 from tap_jobo.singer.run import RunContext
-from tap_jobo.singer.stream import JoboStream
+from tap_jobo.singer.stream import JoboStream, is_useful
 from tap_jobo.singer.writer import StdoutWriter
 from tap_jobo.streams import FEEDS, SETTINGS
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
+from tap_jobo.wording import CREDITS_PER_DOLLAR, dollars
 
-_USELESS = {"Skipping parse of env var settings...", "Skipping deselected stream '%s'."}
-"""Lines of the SDK that are not logged: one is wrong here, one comes for each other stream."""
+_TEST_HELP: Final = (
+    "Check the connection and the key with one row of each selected feed, which is billed "
+    f"({dollars(FEEDS[0].list_price)} for {FEEDS[0].name}). --test=schema only writes the schemas, "
+    "without a request."
+)
 
 
-class TapJobo(CommandLine):
+class TapJobo(Tap):
     """Singer tap for the Jobo API: keeps career sites, companies, and jobs current."""
 
     name = "tap-jobo"
@@ -67,7 +74,7 @@ class TapJobo(CommandLine):
             config = {"api_key": ""}
         if isinstance(catalog := kwargs.get("catalog"), dict):
             kwargs["catalog"] = read_catalog(catalog)
-        self.logger.addFilter(lambda record: record.msg not in _USELESS)
+        self.logger.addFilter(is_useful)
         super().__init__(config=config, validate_config=validate_config, **kwargs)
         cast("StdoutWriter", self.message_writer).shutdown = self._shutdown
 
@@ -87,13 +94,12 @@ class TapJobo(CommandLine):
         )
         atexit.register(run.close)
         bill, companies = BilledPagesStream(self, run), CompaniesStream(self, run)
-        streams: list[JoboStream] = [bill]
-        for spec in self.feeds:
-            follower = companies if spec is CAREER_SITES else None
-            streams.append(FeedStream(self, run, spec, bill, follower))
-            streams += [follower] if follower else []
-        run.streams += streams
-        return streams
+        feeds = [
+            FeedStream(self, run, spec, bill, companies if spec is CAREER_SITES else None)
+            for spec in self.feeds
+        ]
+        run.streams = sorted([bill, companies, *feeds], key=lambda stream: stream.name)
+        return run.streams
 
     @override
     def setup_mapper(self) -> None:
@@ -125,3 +131,75 @@ class TapJobo(CommandLine):
     def load_state(self, state: dict[str, Any]) -> None:
         check_state(state, self.feeds, CompaniesStream.name, self.logger)
         super().load_state(state)
+
+    # The command line
+
+    @classmethod
+    @override
+    def get_singer_command(cls) -> click.Command:
+        """Return the command, which reads its input files before it handles `--test`."""
+        command = super().get_singer_command()
+        options = {each.name: each for each in command.params}
+        for name in ("catalog", "state"):
+            options[name].type, options[name].callback = click.STRING, read_input_file
+            options[name].is_eager = True
+        options["about"].is_eager = True  # known before `--test` would bill a row
+        # The SDK would test with any other value, and sync everything with `disabled`.
+        test = cast("click.Option", options["test"])
+        test.type, test.default, test.help = click.Choice(["all", "schema"]), None, _TEST_HELP
+        return command
+
+    @classmethod
+    @override
+    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
+        """Read the files of `--config`; the SDK's message would show what is in them."""
+        given = super().cb_config(ctx, param, tuple(path for path in value if path == "ENV"))
+        for path in value:
+            if path != "ENV":
+                given.config |= read_object(path, "--config")
+        return given
+
+    @classmethod
+    @override
+    def cb_test(cls, ctx: click.Context, param: click.Option, value: str | None) -> None:
+        """Test the selected streams; the SDK would test all of them, and ignore the catalog."""
+        if value is None or ctx.params["about"]:
+            return
+        config, files = ctx.params["config"], (ctx.params["catalog"], ctx.params["state"])
+        catalog, state = (file and json.load(file) for file in files)
+        tap = cls(
+            config=config.config, parse_env_config=config.parse_env, catalog=catalog, state=state
+        )
+        streams = tap.run.read_streams()
+        if not streams:
+            raise ConfigError(
+                "There is nothing to test, because 'stream_maps' removes every selected stream."
+            )
+        if value == "schema":
+            for stream in streams:
+                stream._write_schema_message()  # noqa: SLF001 - the SDK has no public name
+        else:
+            tap.test_connection(streams)
+        ctx.exit()
+
+    def test_connection(self, streams: Sequence[JoboStream]) -> None:
+        """Fetch one row of each feed among these streams, and log what that shows."""
+        run = self.run
+        run.is_test = True
+        # A target that stores the state would otherwise store one without the bookmarks.
+        cast("StdoutWriter", self.message_writer).omits_states = True
+        self.run_sync_dry_run(streams=streams)
+        shown = [f"{urlsplit(run.url).hostname} responded"]
+        if any(stream.needs_key for stream in streams):
+            shown.append("the key is valid")
+        if run.budget.balance is not None:
+            shown.append(f"balance {dollars(run.budget.balance)}")
+        shown += [stream.match for stream in streams if stream.match]
+        # A job costs a third of a cent.
+        cost = f"${run.budget.credits / CREDITS_PER_DOLLAR:,.3f}".removesuffix("0")
+        cost = f"cost {'up to ' if run.budget.possibly_billed else ''}{cost}"
+        self.logger.info(
+            "Connection OK: %s; this test %s.",
+            ", ".join(shown),
+            cost if run.budget.credits else "was free",
+        )

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from tap_jobo.settings.common import SOURCE
 from tap_jobo.settings.setting import config_schema
 from tap_jobo.singer import billed_pages_stream
+from tap_jobo.singer.stream import USELESS
 from tap_jobo.streams import FEEDS, SETTINGS, companies
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.tap import TapJobo
@@ -212,7 +213,7 @@ LEVELS = {
 }
 NO_MESSAGES = {"info", "debug", "option", "group", "Setting", "compile", "startswith"}
 """What is called with texts that are no messages."""
-UNLOGGED = {"Skipping deselected stream '…'.", "Skipping parse of env var settings..."}
+UNLOGGED = {text.replace("%s", "…") for text in USELESS}
 """What the tap removes from the log."""
 MIN_WORDS = 4
 """Of a text that is part of a message."""

@@ -36,6 +36,5 @@ def complaints(rows: Sequence[object], schema: Any) -> list[str]:
     handler = logging.Handler()
     handler.emit = lambda record: lines.append(f"{record.getMessage():.200}")  # type: ignore[method-assign]
     logger.addHandler(handler)
-    fields = schema.to_dict()
-    RecordConverter(fields, fields["properties"], logger).convert(rows)
+    RecordConverter(schema.to_dict(), logger).convert(rows)
     return lines

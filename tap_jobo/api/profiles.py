@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
@@ -53,8 +53,8 @@ class Profiles:
             "jobo_profiles_skipped": self.skipped or None,
         }
 
-    def read(self, ids: Sequence[str], notify: Callable[[], None] = lambda: None) -> Generator[Row]:
-        """Yield the profiles of companies, in order, and call `notify` after each."""
+    def read(self, ids: Sequence[str]) -> Generator[Row]:
+        """Yield the profiles of companies, in order."""
         profiles: list[tuple[str, Future[Any]]] = [(company_id, Future()) for company_id in ids]
         waiting = deque(profiles)
         # Daemons: at exit, `concurrent.futures` would wait for a thread that hangs in a request.
@@ -66,7 +66,6 @@ class Profiles:
                     self.client.shutdown.check()
                     wait([profile], timeout=0.2)
                 yield from self._records(company_id, profile.result())
-                notify()
         finally:
             waiting.clear()
 

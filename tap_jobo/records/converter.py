@@ -5,11 +5,11 @@ it would be billed again and again. The caller decides whether a whole page is d
 """
 
 import logging
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tap_jobo.records.fields import field_converter, object_converter, row_type
+from tap_jobo.records.fields import field_converter, object_converter, object_type
 from tap_jobo.records.problems import RESCUED_DATA, Problem, ProblemLog, rescue
 from tap_jobo.records.values import parse_uuid
 
@@ -31,22 +31,15 @@ class RecordConverter:
     """Converts the rows of a stream to records, and logs what does not match its schema."""
 
     def __init__(
-        self,
-        schema: Mapping[str, Any],
-        emitted: Container[str],
-        logger: logging.Logger,
-        *,
-        never_null: Sequence[str] = (),
+        self, schema: Mapping[str, Any], logger: logging.Logger, never_null: Sequence[str] = ()
     ) -> None:
         # A field that a row itself calls _rescued_data is unknown, like any other.
         fields = {name: each for name, each in schema["properties"].items() if name != RESCUED_DATA}
-        selected = [name for name in fields if name in emitted]
-        self._deselected = [name for name in fields if name not in emitted]
-        self._is_rescuing = RESCUED_DATA in schema["properties"] and RESCUED_DATA in emitted
-        self._convert_row = object_converter(fields, selected)
+        self._is_rescuing = RESCUED_DATA in schema["properties"]
+        self._convert_row = object_converter(fields)
         self._never_null = {name: field_converter(fields[name]) for name in never_null}
-        self._log = ProblemLog(logger, is_rescuing=self._is_rescuing)
-        self.row_type = row_type(fields, {*selected, *never_null}, {"id", *never_null})
+        self._log = ProblemLog(logger)
+        self.row_type = object_type(fields, {"id", *never_null})
 
     def convert(self, rows: Sequence[object], fate: str = "") -> Conversion:
         """Convert the rows of a page; log lines about those that are skipped end with `fate`."""
@@ -71,10 +64,8 @@ class RecordConverter:
 
     def complete(self, rows: list[Row]) -> Conversion:
         """Make records, in place, of rows that were parsed as `row_type` and have no NUL."""
-        for row in rows:
-            for name in self._deselected:
-                del row[name]
-            if self._is_rescuing:
+        if self._is_rescuing:
+            for row in rows:
                 row[RESCUED_DATA] = None
         return Conversion(rows, [], dict.fromkeys(("id", *self._never_null), 0))
 

@@ -54,13 +54,9 @@ def field_converter(definition: Mapping[str, Any]) -> Convert:
     return convert
 
 
-def object_converter(fields: Mapping[str, Any], emitted: Container[str] | None = None) -> Convert:
+def object_converter(fields: Mapping[str, Any]) -> Convert:
     """Return the converter of an object, or of a whole row, whose path is empty."""
-    converters = {
-        name: field_converter(definition)
-        for name, definition in fields.items()
-        if emitted is None or name in emitted
-    }
+    converters = {name: field_converter(definition) for name, definition in fields.items()}
 
     def convert(value: Any, path: str, problems: list[Problem]) -> Any:
         if not isinstance(value, dict):
@@ -84,23 +80,16 @@ def _refuse(value: object, path: str, problems: list[Problem]) -> None:
         problems.append(Problem(path, value))
 
 
-def row_type(
-    properties: Mapping[str, Any], checked: Container[str], required: Container[str]
+def object_type(
+    properties: Mapping[str, Any], required: Container[str] = ()
 ) -> type[msgspec.Struct]:
-    """Return the msgspec type of a row that has no unknown field and needs no change."""
-    types = {name: _type(each) if name in checked else Any for name, each in properties.items()}
-    return _struct(types, required)
-
-
-def _struct(types: Mapping[str, Any], required: Container[str] = ()) -> type[msgspec.Struct]:
-    names = {f"field_{number}": name for number, name in enumerate(types)}
+    """Return the msgspec type of an object that has no unknown field and needs no change."""
+    types = {name: _type(definition) for name, definition in properties.items()}
     fields: list[Any] = [
-        (attribute, types[name]) if name in required else (attribute, types[name] | None, None)
-        for attribute, name in names.items()
+        (name, kind) if name in required else (name, kind | None, None)
+        for name, kind in types.items()
     ]
-    return msgspec.defstruct(
-        "Object", fields, rename=names, kw_only=True, gc=False, forbid_unknown_fields=True
-    )
+    return msgspec.defstruct("Object", fields, kw_only=True, gc=False, forbid_unknown_fields=True)
 
 
 def _type(definition: Mapping[str, Any]) -> Any:
@@ -108,5 +97,5 @@ def _type(definition: Mapping[str, Any]) -> Any:
     if kind == "array":
         return list[_type(definition["items"]) | None]  # type: ignore[misc]
     if kind == "object":
-        return _struct({name: _type(each) for name, each in definition["properties"].items()})
+        return object_type(definition["properties"])
     return _SCALARS[kind]

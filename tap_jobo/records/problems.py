@@ -37,9 +37,8 @@ def rescue(problems: Sequence[Problem]) -> str | None:
 class ProblemLog:
     """Logs rows that are skipped, unknown fields, and values of the wrong type."""
 
-    def __init__(self, logger: logging.Logger, *, is_rescuing: bool) -> None:
+    def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
-        self._fate = "in _rescued_data" if is_rescuing else "dropped (_rescued_data is deselected)"
         self._is_unknown_reported = False
         self._lines: Counter[str] = Counter()
 
@@ -53,17 +52,17 @@ class ProblemLog:
         if unknown and not self._is_unknown_reported:
             self._is_unknown_reported = True
             self._logger.warning(
-                "Unknown fields in Jobo's response: %s. Their values are %s. Upgrade tap-jobo to "
-                "get them as columns.",
+                "Unknown fields in Jobo's response: %s. Their values are in _rescued_data, if it "
+                "is selected. Upgrade tap-jobo to get them as columns.",
                 _cut(", ".join(map(ascii, sorted(unknown)))),
-                self._fate,
             )
         for each in problems:
             if not each.is_unknown:
                 text = (
-                    "Field '%s' of row %s has the wrong type; its value is %s. Upgrade tap-jobo: %s"
+                    "Field '%s' of row %s has the wrong type. Its value is in _rescued_data, if it "
+                    "is selected. Upgrade tap-jobo: %s"
                 )
-                self._error(text, each.path, row_id, self._fate, _shown(each.value))
+                self._error(text, each.path, row_id, _shown(each.value))
 
     def _error(self, message: str, *args: object) -> None:
         self._lines[message] += 1

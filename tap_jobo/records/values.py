@@ -46,21 +46,15 @@ def _parse_timestamp(value: object) -> str | None:
         return None
 
 
-def _parse_number(value: object) -> float | None:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return _parse_integer(value)
-
-
-def _parse_integer(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+def _parse_number(value: Any) -> float | None:
+    return value if type(value) in (int, float) and abs(value) < math.inf else None
 
 
 PARSERS: Final[Mapping[str, Parser]] = {
     "string": lambda value: sanitize_text(value) if isinstance(value, str) else None,
     "uuid": parse_uuid,
     "date-time": _parse_timestamp,
-    "integer": _parse_integer,
+    "integer": lambda value: value if type(value) is int else None,  # True is no number
     "number": _parse_number,
     "boolean": lambda value: value if isinstance(value, bool) else None,
 }

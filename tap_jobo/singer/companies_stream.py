@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -44,13 +44,12 @@ class CompaniesStream(JoboStream):
     schema = json_schema(SCHEMA)
     never_null = ("name",)
     needs_key = False  # by Jobo's pages, its endpoint may be public
+    leader: JoboStream
 
     def __init__(self, tap: Tap, run: RunContext) -> None:
         super().__init__(tap, run)
         self.forced_replication_method = REPLICATION_FULL_TABLE
-        self.leader: JoboStream | None = None
         self._is_schema_written = False
-        self._is_complete = False
 
     @property
     def has_explicit_ids(self) -> bool:
@@ -61,12 +60,12 @@ class CompaniesStream(JoboStream):
     @override
     def is_following(self) -> bool:
         """Whether the profiles of the feed's companies are read along with the feed."""
-        return bool(self.is_read and self.leader and self.leader.is_read)
+        return self.is_read and self.leader.is_read
 
     @override
     def check_selection(self) -> None:
         """Check that explicit ids are read if they replace a feed."""
-        if self.has_explicit_ids and self.leader and self.leader.selected and not self.selected:
+        if self.has_explicit_ids and self.leader.selected and not self.selected:
             raise ConfigError(
                 "Setting 'company_ids' or 'company_ids_file' names companies, but the stream "
                 "companies is not selected. Select it, or remove the setting."
@@ -84,10 +83,10 @@ class CompaniesStream(JoboStream):
             path = self.config["company_ids_file"]
             self.logger.warning("company_ids_file: %s is empty, so no profiles are fetched.", path)
 
-    def write_profiles(self, ids: Sequence[str], show_progress: Callable[[], None]) -> None:
+    def write_profiles(self, ids: Sequence[str]) -> None:
         """Write the profiles of companies."""
         self._write_schema_message()
-        for profile in self.profiles.read(ids, show_progress):
+        for profile in self.profiles.read(ids):
             self.write_rows([profile])
 
     @override
@@ -106,6 +105,7 @@ class CompaniesStream(JoboStream):
         if not self.has_explicit_ids:
             return
         ids, state = self._ids, self.stream_state
+        progress = Progress(self.name, self.profiles.figures, self.plain_logger)
         ids_hash = hashlib.sha256("".join(ids).encode()).hexdigest()[:16]
         done = state.get("ids_done") if state.get("ids_hash") == ids_hash else 0
         if isinstance(done, int) and 0 < done < len(ids):
@@ -114,17 +114,17 @@ class CompaniesStream(JoboStream):
             done = 0
             self.logger.info("%s: %s", self.name, plural(len(ids), "company ID"))
         while batch := ids[done : done + _BATCH]:
-            self.write_profiles(batch, self._progress.update)
+            self.write_profiles(batch)
             done += len(batch)
             state.update(ids_hash=ids_hash, ids_done=done)  # together: Meltano merges by key
             self.emit_state()
-        self._is_complete = True
+            progress.update()
 
     @override
     def summarize(self, *, has_failed: bool) -> None:
         """Log how many profiles were read, unless `career_sites` does because it is followed."""
         if self.has_explicit_ids and (self.profiles.done or not has_failed):
-            self.log_summary(is_complete=self._is_complete)
+            self.log_summary(is_complete=not has_failed)
 
     def log_summary(self, *, is_complete: bool) -> None:
         """Log a summary and METRIC lines."""
@@ -135,8 +135,7 @@ class CompaniesStream(JoboStream):
             "complete" if is_complete else "not complete",
         )
         self.log_figures(self.profiles.metrics())
-        if self.is_following:  # the SDK did not write these records
-            self._record_counter.exit()
+        self._record_counter.exit()  # which the SDK does later, or not at all
 
     @override
     def _write_schema_message(self) -> None:
@@ -160,10 +159,6 @@ class CompaniesStream(JoboStream):
         name = self.config.get("company_ids_file")
         ids = map(parse_uuid, self.config.get("company_ids", ()))
         return [*dict.fromkeys(_read_ids(Path(name)) if name else filter(None, ids))]
-
-    @cached_property
-    def _progress(self) -> Progress:
-        return Progress(self.name, self.profiles.figures, self.plain_logger)
 
 
 def _read_ids(path: Path) -> Iterator[str]:

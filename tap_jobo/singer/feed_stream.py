@@ -38,10 +38,10 @@ class FeedStream(JoboStream):
     ) -> None:
         self.selected_by_default = spec.is_selected_by_default
         super().__init__(tap, run, name=spec.name, schema=json_schema(spec.schema), path=spec.path)
-        self.http_method = spec.method
         self.replication_key = spec.replication_key
         self.never_null = spec.never_null
         self._spec = spec
+        self._cost = FeedCost(run.budget, spec)
         self._follower = follower
         self._bill = bill
         if not spec.is_free:
@@ -86,7 +86,14 @@ class FeedStream(JoboStream):
     def read(self) -> None:
         """Write the rows of each page, the profiles of its companies, its bill, then the state."""
         follower = self._follower if self._follower and self._follower.is_following else None
-        self._report.profiles = follower.profiles if follower else None
+        self._report = Report(
+            stream=self.name,
+            count_rows=lambda: self._record_counter.value,
+            budget=self._run.budget,
+            cost=self._cost,
+            logger=self.plain_logger,
+            profiles=follower.profiles if follower else None,
+        )
         feed_sync = FeedSync(
             start=self._start,
             state=self._first_state,
@@ -101,7 +108,7 @@ class FeedStream(JoboStream):
             for delivery in deliveries:
                 ids = self.write_rows(delivery.records, delivery.received_at)
                 if follower and ids:
-                    follower.write_profiles(ids, self._report.show_progress)
+                    follower.write_profiles(ids)
                 if self._bill.is_read:
                     self._bill.write_rows(delivery.bill, delivery.received_at)
                 self.stream_state.update(delivery.state.as_raw(self._spec.replication_key))
@@ -132,10 +139,6 @@ class FeedStream(JoboStream):
     # What the sync is made of
 
     @cached_property
-    def _cost(self) -> FeedCost:
-        return FeedCost(self._run.budget, self._spec)
-
-    @cached_property
     def _start(self) -> SyncStart:
         return SyncStart(
             spec=self._spec,
@@ -143,16 +146,6 @@ class FeedStream(JoboStream):
             clock=lambda: self._run.api_clock,
             logger=self.plain_logger,
             is_full_table=self.replication_method == REPLICATION_FULL_TABLE,
-        )
-
-    @cached_property
-    def _report(self) -> Report:
-        return Report(
-            stream=self.name,
-            count_rows=lambda: self._record_counter.value,
-            budget=self._run.budget,
-            cost=self._cost,
-            logger=self.plain_logger,
         )
 
     @cached_property

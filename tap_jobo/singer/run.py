@@ -57,6 +57,14 @@ class RunContext:
         self.is_test = False
         self.shutdown = shutdown
         self.clock = Clock()
+        self.url = str(config["api_url"]).rstrip("/")
+        self.session = ApiSession(self.url)
+        self.budget = Budget(
+            logger=logger,
+            max_credits=config.get("max_credits"),
+            max_credits_per_month=config.get("max_credits_per_month"),
+            credits_alert_threshold=config.get("credits_alert_threshold"),
+        )
 
     def start(self) -> None:
         """Prepare all selected streams, once, before the run's first billed request."""
@@ -96,16 +104,6 @@ class RunContext:
 
     # The API
 
-    @property
-    def url(self) -> str:
-        """The API's base URL, without a trailing slash."""
-        return str(self._config["api_url"]).rstrip("/")
-
-    @cached_property
-    def session(self) -> ApiSession:
-        """The one HTTP session."""
-        return ApiSession(self.url)
-
     def prepare(
         self, path: str, parameters: Mapping[str, Any] | None = None, method: str = "GET"
     ) -> PreparedRequest:
@@ -144,16 +142,6 @@ class RunContext:
             clock=self.clock,
             logger=self._logger,
             **options,
-        )
-
-    @cached_property
-    def budget(self) -> Budget:
-        """The budget of the run, shared by all streams."""
-        return Budget(
-            logger=self._logger,
-            max_credits=self._config.get("max_credits"),
-            max_credits_per_month=self._config.get("max_credits_per_month"),
-            credits_alert_threshold=self._config.get("credits_alert_threshold"),
         )
 
     @cached_property

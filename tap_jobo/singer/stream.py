@@ -1,20 +1,18 @@
 """The base class of the streams: the API's address, the key, and the SDK's private hooks."""
 
-import logging
 import math
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
+from logging import LogRecord
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from singer_sdk import RESTStream, Tap, metrics
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.helpers.types import Context
 from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
 from singer_sdk.singerlib import Catalog, Metadata, Schema, StreamMetadata
-from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL
 from singer_sdk.singerlib.encoding.simple import StateMessage
 from singer_sdk.typing import PropertiesList
 from typing_extensions import override
@@ -23,6 +21,14 @@ from tap_jobo.errors import ConfigError, TapJoboError
 from tap_jobo.records.converter import RecordConverter, Row
 from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.writer import StdoutWriter
+
+USELESS: Final = {
+    "Skipping parse of env var settings...",  # wrong: the tap has read them
+    "Skipping deselected stream '%s'.",
+    "Beginning sync of '%s' in %s mode",
+    "An unhandled error occurred while syncing '%s'",  # which `cli` reports
+}
+"""Lines of the SDK that are not logged."""
 
 
 class JoboStream(RESTStream[Any]):
@@ -44,9 +50,13 @@ class JoboStream(RESTStream[Any]):
         super().__init__(tap, **kwargs)
         self._run = run
         self._writer = cast("StdoutWriter", tap.message_writer)
-        self._record_counter = _RecordCounter(self.name)
+        self._record_counter = _RecordCounter(
+            metrics.Metric.RECORD_COUNT, {metrics.Tag.STREAM: self.name}, log_interval=math.inf
+        )
         self._sync_timer = super().get_sync_timer()
-        self._is_wanted = self.selected_by_default
+        # What the SDK calls `logger` is an adapter of it from 0.55 on.
+        self.plain_logger = tap.logger.getChild(self.name)
+        self.plain_logger.addFilter(is_useful)
         self.primary_keys: tuple[str, ...] = ("id",)
 
     @override
@@ -60,41 +70,31 @@ class JoboStream(RESTStream[Any]):
             )
             own = Schema.from_dict(self.schema).properties or {}
             entry.schema.properties = (entry.schema.properties or own) | {"id": own["id"]}
+            for name in own.keys() - entry.schema.properties.keys():
+                entry.metadata["properties", name] = Metadata(selected=False)
             entry.key_properties = self.primary_keys  # of the SCHEMA message
         super().apply_catalog(catalog)
         self.replication_key = own_key
-        self._is_wanted = self.selected
-        methods = [REPLICATION_INCREMENTAL] if own_key else []
-        if self.selected and self.replication_method not in (*methods, REPLICATION_FULL_TABLE):
-            raise ConfigError(
-                f"The catalog gives {self.name} the replication method "
-                f"{self.replication_method!a}. Set it to "
-                f"{' or '.join([*methods, REPLICATION_FULL_TABLE])}, or remove it."
-            )
 
     @override
     def get_records(self, context: Context | None) -> Sequence[Row]:
         """Write the records of a run, or the few that `--test` asks for; leave none to the SDK."""
         try:
-            if not self.is_test:
+            if self.ABORT_AT_RECORD_COUNT is None:
                 self._run.start()
-                self._read_unless_removed()
-            elif self._is_wanted:  # the SDK's own dry runs select all streams
-                self.write_rows(self.sample(cast("int", self.ABORT_AT_RECORD_COUNT)))
+                self._read_or_skip()
+            elif self.is_read:  # the SDK's own dry runs select all streams
+                self.write_rows(self.sample(self.ABORT_AT_RECORD_COUNT))
         finally:
             self._writer.flush()
         return ()
 
-    def _read_unless_removed(self) -> None:
-        if self.is_mapped_out:
-            self.logger.warning(
-                "Setting 'stream_maps' removes %s, so the run does not read it.", self.name
-            )
-        elif not self.is_read:
-            self.logger.warning(
-                "Company ids are set, so only their profiles are read, and no %s.", self.name
-            )
+    def _read_or_skip(self) -> None:
         if not self.is_read:
+            self.logger.warning(
+                "%s is selected but not read: 'stream_maps' removes it, or company IDs are set.",
+                self.name,
+            )
             return
         has_failed = True
         try:
@@ -130,8 +130,9 @@ class JoboStream(RESTStream[Any]):
 
     @property
     def is_read(self) -> bool:
-        """Whether a run reads the stream."""
-        return self.selected and not self.is_mapped_out
+        """Whether a run reads the stream; not if stream maps remove every record."""
+        maps = self.stream_maps
+        return self.selected and not all(isinstance(each, RemoveRecordTransform) for each in maps)
 
     @property
     def is_following(self) -> bool:
@@ -143,27 +144,6 @@ class JoboStream(RESTStream[Any]):
     def url_base(self) -> str:
         """The API's base URL, without a trailing slash."""
         return self._run.url
-
-    @property
-    def is_test(self) -> bool:
-        """Whether `--test` reads the stream, and not a run."""
-        return self.ABORT_AT_RECORD_COUNT is not None
-
-    @property
-    def is_mapped_out(self) -> bool:
-        """Whether stream maps remove every record of the stream, so that none need be read."""
-        return all(isinstance(each, RemoveRecordTransform) for each in self.stream_maps)
-
-    @cached_property
-    def plain_logger(self) -> logging.Logger:
-        """The stream's logger. What the SDK calls `logger` is an adapter of it from 0.55 on."""
-        return logging.getLogger(f"{self.tap_name}.{self.name}")
-
-    @override
-    def log(self, message: str, *args: object, level: int = logging.INFO, **kwargs: Any) -> None:
-        """Log a line, except those of the SDK about the start and an error that `cli` reports."""
-        if not (message.startswith("Beginning") or isinstance(sys.exception(), TapJoboError)):
-            super().log(message, *args, level=level, **kwargs)
 
     @override
     def get_record_counter(self, **_: Any) -> metrics.Counter:
@@ -226,8 +206,7 @@ class JoboStream(RESTStream[Any]):
             len(maps) == 1
             and type(maps[0]) is SameRecordTransform
             and not maps[0].flattening_enabled
-            and maps[0].stream_alias == self.name
-            and all(self.mask["properties", field] for field in self.schema["properties"])
+            and all(self.mask.values())
         )
 
     # A private hook of the SDK. `tests/singer/test_sdk.py` fails if the SDK changes it.
@@ -242,12 +221,7 @@ class JoboStream(RESTStream[Any]):
 
     @cached_property
     def _converter(self) -> RecordConverter:
-        return RecordConverter(
-            self.schema,
-            self.effective_schema.get("properties", {}),
-            self.plain_logger,
-            never_null=self.never_null,
-        )
+        return RecordConverter(self.schema, self.plain_logger, self.never_null)
 
 
 class _RecordCounter(metrics.Counter):
@@ -256,15 +230,16 @@ class _RecordCounter(metrics.Counter):
     The SDK's counter logs every minute, and each time starts again from zero.
     """
 
-    def __init__(self, stream: str) -> None:
-        tags = {metrics.Tag.STREAM.value: stream}
-        super().__init__(metrics.Metric.RECORD_COUNT, tags, log_interval=math.inf)
-
     @override
     def exit(self) -> None:
         """Log the count."""
         if self.value:
             super().exit()
+
+
+def is_useful(record: LogRecord) -> bool:
+    """Return whether a log record is none of the SDK's that only confuse."""
+    return record.msg not in USELESS
 
 
 def json_schema(fields: PropertiesList) -> dict[str, Any]:

@@ -15,8 +15,7 @@ from typing_extensions import override
 from tap_jobo.errors import InterruptedRunError, OutputError
 from tap_jobo.signals import ShutdownSignal
 
-_BUFFER: Final = 64 * 1024  # bytes of records that are collected before they are written
-_PIECE: Final = 64 * 1024  # bytes that are written at once: what a pipe holds
+_PIECE: Final = 64 * 1024  # bytes that are collected, and written at once: what a pipe holds
 _WIDE_PIPE: Final = 1024 * 1024  # bytes: the most that Linux lets any user ask for
 _GRACE: Final = 5.0  # seconds that the target has, after a signal, to read so much
 
@@ -51,7 +50,7 @@ class StdoutWriter(MsgSpecWriter):
             self._last_state = line
         else:
             self._lines += self.format_message(message)
-        if message.type is not SingerMessageType.RECORD or len(self._lines) >= _BUFFER:
+        if message.type is not SingerMessageType.RECORD or len(self._lines) >= _PIECE:
             self.flush()
 
     def write_records(
@@ -60,7 +59,7 @@ class StdoutWriter(MsgSpecWriter):
         """Write RECORD messages, without the SDK's message objects."""
         first, last = {"type": "RECORD", "stream": stream}, {"time_extracted": time_extracted}
         self._lines += encoder.encode_lines([first | {"record": each} | last for each in records])
-        if len(self._lines) >= _BUFFER:
+        if len(self._lines) >= _PIECE:
             self.flush()
 
     def flush(self) -> None:

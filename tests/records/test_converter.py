@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -55,14 +55,8 @@ SLOW = settings(
 )
 
 
-def _converter(stream: str, emitted: Container[str] | None = None) -> RecordConverter:
-    schema = SCHEMAS[stream]
-    return RecordConverter(
-        schema,
-        schema["properties"] if emitted is None else emitted,
-        LOGGER,
-        never_null=[*NEVER_NULL.get(stream, ())],
-    )
+def _converter(stream: str) -> RecordConverter:
+    return RecordConverter(SCHEMAS[stream], LOGGER, [*NEVER_NULL.get(stream, ())])
 
 
 def _convert(stream: str, *rows: object) -> Conversion:
@@ -102,12 +96,10 @@ class TestBothWays:
     @SLOW
     @given(data=st.data())
     def test_a_page_checked_in_bulk_is_the_same(self, stream: str, data: st.DataObject) -> None:
-        deselected = data.draw(st.sets(st.sampled_from([*FIELDS[stream].keys() - {"id"}])))
-        emitted = SCHEMAS[stream]["properties"].keys() - deselected
         rows = data.draw(PAGES[stream])
-        page = _in_bulk(_converter(stream, emitted=emitted), rows)
+        page = _in_bulk(_converter(stream), rows)
         if page is not None:
-            careful = _converter(stream, emitted=emitted).convert(rows)
+            careful = _convert(stream, *rows)
             assert page == careful
             assert [list(record) for record in page.records] == [
                 list(record) for record in careful.records
@@ -191,13 +183,6 @@ class TestRescue:
         assert record["_rescued_data"] == '{"more":1,"name":"nested too deeply"}'
         assert len(page.skipped) == 1
 
-    def test_deselected_it_is_not_emitted(self, caplog: pytest.LogCaptureFixture) -> None:
-        converter = _converter("career_sites", emitted=["id", "name"])
-        page = converter.convert([{"id": COMPANY, "new": 1, "website": "x", "updated_at": 5}])
-        assert page.records == [{"id": COMPANY, "name": None}]
-        (line,) = (line for line in caplog.messages if "'new'" in line)
-        assert "'new'. Their values are dropped (_rescued_data is deselected)." in line
-
 
 def _assert_storable(text: str) -> None:
     """See that a JSON text is one, and that Postgres would take it as JSONB."""
@@ -237,11 +222,6 @@ class TestPage:
         ]
         page = _convert("career_sites", *rows)
         assert page.damaged == {"id": 2, "name": 2, "ats": 2, "listing_url": 2}
-
-    def test_damage_is_counted_of_fields_that_are_not_emitted(self) -> None:
-        page = _converter("career_sites", emitted=["id"]).convert([{"id": COMPANY}])
-        assert page.records == [{"id": COMPANY}]
-        assert page.damaged == {"id": 0, "name": 1, "ats": 1, "listing_url": 1}
 
     def test_missing_fields_are_null_at_every_level(self) -> None:
         qualifications: Json = {"preferred": {"skills": [{}]}}

@@ -55,7 +55,7 @@ class TestFields:
         _validate(run)
         assert len(run.ids) == 5
         (warning,) = run.lines("WARNING")
-        assert "'score', 'tags'. Their values are in _rescued_data." in warning
+        assert "'score', 'tags'. Their values are in _rescued_data, if it is selected." in warning
         assert {record["_rescued_data"] for record in run.records} == {'{"score":7,"tags":["x"]}'}
 
     def test_value_of_a_wrong_type_becomes_null_with_an_error(self, tap: Tap) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from jobo_sandbox import Sandbox
 from tap_jobo.errors import ConfigError
-from tap_jobo.singer.command_line import read_object
+from tap_jobo.singer.input_files import read_object
 from tests.support import COMMAND, Tap, complaint, execute
 
 
@@ -35,14 +35,14 @@ def test_file_without_an_object(tmp_path: Path, content: bytes, why: str) -> Non
     path = tmp_path / "given.json"
     path.write_bytes(content)
     with pytest.raises(ConfigError) as raised:
-        read_object(str(path), "--config", ConfigError)
+        read_object(str(path), "--config")
     assert str(raised.value).startswith(f"--config {path}: {why}")
 
 
 def test_byte_order_mark_is_ignored(tmp_path: Path) -> None:
     path = tmp_path / "given.json"
     path.write_text('{"a": 1.5}', "utf-8-sig")
-    assert read_object(str(path), "--config", ConfigError) == {"a": 1.5}
+    assert read_object(str(path), "--config") == {"a": 1.5}
 
 
 @pytest.mark.parametrize("option", ["--config", "--state", "--catalog"])

@@ -3,10 +3,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from hashlib import md5
+from pathlib import Path
 from typing import Any
 
 from jobo_sandbox import Sandbox
 from tests.support import Tap, complaint, discover, entry_of, schema_message
+from tests.support.jobs import tap_of
 
 Catalog = dict[str, Any]
 
@@ -40,14 +42,33 @@ def test_deselected_field_is_in_neither_schema_nor_records(tap: Tap, sandbox: Sa
     assert {record["id"]: record["name"] for record in run.records} == named
 
 
-def test_field_unknown_to_the_catalog_is_skipped(tap: Tap) -> None:
+def test_fields_unknown_to_the_catalog_are_skipped(tap: Tap) -> None:
+    """As in a catalog of an earlier version."""
     catalog = discover()
-    del entry_of(catalog)["schema"]["properties"]["summary"]
+    for name in ("summary", "_rescued_data"):
+        del entry_of(catalog)["schema"]["properties"][name]
     run = tap.run(catalog=catalog)
     assert run.returncode == 0
     assert run.lines("WARNING") == []
-    assert "summary" not in schema_message(run)["schema"]["properties"]
-    assert not any("summary" in record for record in run.records)
+    fields = list(schema_message(run)["schema"]["properties"])
+    assert len(fields) == 11
+    assert not {"summary", "_rescued_data"} & {*fields}
+    assert all(list(record) == fields for record in run.records)
+
+
+def test_deselected_member_is_in_neither_schema_nor_records(tmp_path: Path) -> None:
+    """Its object stays."""
+    with Sandbox(jobs=20, seed=1) as sandbox:
+        tap = tap_of(sandbox, tmp_path, "jobs")
+        for entry in entry_of(tap.catalog, "jobs")["metadata"]:
+            if entry["breadcrumb"] == ["properties", "company", "properties", "summary"]:
+                entry["metadata"]["selected"] = False
+        run = tap.run()
+    members = schema_message(run, "jobs")["schema"]["properties"]["company"]["properties"].keys()
+    assert "name" in members
+    assert "summary" not in members
+    assert len(run.records) == 20
+    assert all(record["company"].keys() == members for record in run.records)
 
 
 def test_no_selected_stream_is_an_error(tap: Tap, sandbox: Sandbox) -> None:

@@ -49,9 +49,7 @@ from tests.support.loggers import LOGGER
 from tests.support.target import Row
 
 SCHEMA = CAREER_SITES.schema.to_dict()
-CONVERTER = RecordConverter(
-    SCHEMA, SCHEMA["properties"], LOGGER, never_null=CAREER_SITES.never_null
-)
+CONVERTER = RecordConverter(SCHEMA, LOGGER, CAREER_SITES.never_null)
 MORE_SITES = replace(CAREER_SITES, name="more_sites")
 """A second stream, with the same rows."""
 NEVER = 10**9

@@ -1,0 +1,43 @@
+"""The files of `--config`, `--catalog`, and `--state`, with an error that shows nothing of them."""
+
+import io
+import json
+from pathlib import Path
+from typing import IO, Any
+
+import click
+
+from tap_jobo.errors import ConfigError
+from tap_jobo.redaction import without_key
+
+
+def read_input_file(
+    _ctx: click.Context, param: click.Parameter, path: str | None
+) -> IO[str] | None:
+    """Return the file of an option, checked, as the SDK expects it."""
+    if path is None:
+        return None
+    return io.StringIO(json.dumps(read_object(path, f"--{param.name}")))
+
+
+def read_object(path: str, option: str) -> dict[str, Any]:
+    """Return the JSON object in the file of a command-line option."""
+    try:
+        text = Path(path).read_text("utf-8-sig")  # Windows editors write a BOM
+        found = json.loads(text, parse_constant=_refuse)
+        json.dumps(found, ensure_ascii=False).encode()  # a lone surrogate would fail later
+        if isinstance(found, dict):
+            return found
+        why = f"must be a JSON object, not a JSON {type(found).__name__}"
+    except RecursionError:  # in words that differ by the version of Python
+        why = "is nested too deeply"
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+    except ValueError as error:
+        why = f"is not JSON ({error})"
+    path = "" if "{" in path else f" {without_key(path)}"  # settings instead of a path
+    raise ConfigError(f"{option}{path}: {why}. Pass the path of a file with a JSON object.")
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
