@@ -190,7 +190,8 @@ class TapJobo(Tap):
         cast("StdoutWriter", self.message_writer).omits_states = True
         self.run_sync_dry_run(streams=streams)
         shown = [f"{urlsplit(run.url).hostname} responded"]
-        if any(stream.needs_key for stream in streams):
+        # The endpoint of companies may be public.
+        if any(isinstance(stream, FeedStream) for stream in streams):
             shown.append("the key is valid")
         if run.budget.balance is not None:
             shown.append(f"balance {dollars(run.budget.balance)}")

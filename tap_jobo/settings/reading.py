@@ -120,12 +120,12 @@ def _unread_variables(
     selected = environ.get(f"{_PREFIX}_SELECT")
     if environ.get("MELTANO_EXTRACT__SELECT", selected) != selected:
         return
-    known = {name.upper(): name for name in properties}
     for variable, text in sorted(environ.items()):
         name = variable.removeprefix(_PREFIX)
         if name in (variable, "JOURNAL_DIR") or f"MELTANO_EXTRACT_{name}" in environ:
             continue  # `tap-jobo-journal` reads the folder
-        if setting := known.get(name):
+        setting = name.lower()
+        if setting in properties and name.isupper():
             definition = properties[setting]
             if _parse(text, definition) != given.get(setting, definition.get("default")):
                 yield (
@@ -135,7 +135,7 @@ def _unread_variables(
                     "Otherwise, unset the variable."
                 )
             continue
-        for near in get_close_matches(name.lower(), properties, 1, _SIMILAR):
-            if not (name.lower().endswith(near) and name[: -len(near)].strip("_")):
+        for near in get_close_matches(setting, properties, 1, _SIMILAR):
+            if not (setting.endswith(near) and setting.removesuffix(near).strip("_")):
                 shown, meant = ascii(variable)[1:-1], _PREFIX + near.upper()
                 yield f"Variable {shown} is not a setting: did you mean {meant}?"

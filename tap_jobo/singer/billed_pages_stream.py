@@ -43,7 +43,6 @@ class BilledPagesStream(JoboStream):
     path = ""
     selected_by_default = False
     schema = json_schema(SCHEMA)
-    needs_key = False
 
     def __init__(self, tap: Tap, run: RunContext) -> None:
         super().__init__(tap, run)

@@ -43,7 +43,6 @@ class CompaniesStream(JoboStream):
     selected_by_default = False
     schema = json_schema(SCHEMA)
     never_null = ("name",)
-    needs_key = False  # by Jobo's pages, its endpoint may be public
     leader: JoboStream
 
     def __init__(self, tap: Tap, run: RunContext) -> None:

@@ -43,9 +43,6 @@ class JoboStream(RESTStream[Any]):
     match = ""
     """How many rows match, and what they cost, once `--test` has read one of them."""
 
-    needs_key = True
-    """Whether a response shows that the key is valid."""
-
     def __init__(self, tap: Tap, run: RunContext, **kwargs: Any) -> None:
         super().__init__(tap, **kwargs)
         self._run = run

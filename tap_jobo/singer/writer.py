@@ -96,16 +96,12 @@ def _write(lines: bytearray, shutdown: ShutdownSignal) -> None:
             with shutdown.abort_after(_GRACE):
                 rest = rest[os.write(number, rest[:_PIECE]) :]
     except OSError as error:
-        failure = _give_up(f"{error.strerror}")
+        # Buffered data would fail again when the interpreter flushes it at exit.
+        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+            os.dup2(nowhere.fileno(), number)
         shutdown.check()  # Ctrl-C in a terminal ends the target too: that is the reason
-        raise failure from error
-
-
-def _give_up(why: str) -> OutputError:
-    # Buffered data would fail again when the interpreter flushes it at exit.
-    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
-        os.dup2(nowhere.fileno(), sys.stdout.fileno())
-    return OutputError(
-        f"Standard output cannot be written ({why}): the target exited, or its disk is full. See "
-        "the target's log. The next run resumes from the last state that it emitted."
-    )
+        raise OutputError(
+            f"Standard output cannot be written ({error.strerror}): the target exited, or its disk "
+            "is full. See the target's log. The next run resumes from the last state that it "
+            "emitted."
+        ) from error
