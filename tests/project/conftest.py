@@ -13,6 +13,7 @@ from jobo_sandbox import Sandbox
 from jobo_sandbox.postgres import running_postgres
 from tests.support.meltano import Project, install_plugins
 from tests.support.repository import REPOSITORY
+from tests.support.warehouses import Postgres
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +48,11 @@ def project(
         yield Project.make(
             REPOSITORY / "meltano.yml", plugins, folder, postgres_port, sandbox, name
         )
+
+
+@pytest.fixture
+def postgres(postgres_port: int, tmp_path: Path) -> Postgres:
+    """A new database, always of the same name, so that what dbt parsed stays valid."""
+    server = Postgres.on(postgres_port, tmp_path, {})
+    server.execute_alone("DROP DATABASE IF EXISTS jobo WITH (FORCE)", "CREATE DATABASE jobo")
+    return Postgres.on(postgres_port, tmp_path, {}, "jobo")

@@ -16,22 +16,15 @@ from tests.project.test_dbt import MARTS, OTHERS
 from tests.support.tables import STREAMS, World, create, upsert
 from tests.support.warehouses import Duckdb, Postgres, Row, Warehouse
 
-BUILD = "build --exclude resource_type:unit_test"
+BUILD = "build --exclude-resource-type unit_test"
+MODELS = f"{BUILD} --exclude-resource-type test"
+"""Without the tests of what was built."""
 TABLES = tuple(dict.fromkeys((*MARTS, *OTHERS)))
 OF_THE_CLOCK = {
     "built_at", "changed_at", "last_built_at", "dbt_valid_from", "dbt_valid_to", "dbt_updated_at",
     "dbt_scd_id", "opening_id", "month",
 }  # fmt: skip
 """What differs from one warehouse to another."""
-
-
-@pytest.fixture
-def postgres(postgres_port: int, tmp_path: Path, request: pytest.FixtureRequest) -> Postgres:
-    """A database of the test's own."""
-    name = request.node.name.partition("[")[0].removeprefix("test_")[:50]
-    server = Postgres.on(postgres_port, tmp_path, {})
-    server.execute_alone(f"DROP DATABASE IF EXISTS {name}", f"CREATE DATABASE {name}")
-    return Postgres.on(postgres_port, tmp_path, {}, name)
 
 
 def test_an_incremental_build_is_a_full_one(postgres: Postgres, tmp_path: Path) -> None:
@@ -43,11 +36,11 @@ def test_an_incremental_build_is_a_full_one(postgres: Postgres, tmp_path: Path) 
     for schema, warehouse in warehouses.items():
         create(warehouse, STREAMS, schema)
         world = World(Random(1))
-        for _ in range(3):
+        for command in (MODELS, MODELS, BUILD):
             warehouse.execute(world.step(schema, 12))
-            warehouse.dbt(BUILD)
+            warehouse.dbt(command)
         incremental = _tables(warehouse, {"built_at"})
-        warehouse.dbt(f"{BUILD} --full-refresh")
+        warehouse.dbt(f"{MODELS} --full-refresh")
         for table, rows in _tables(warehouse, {"built_at"}).items():
             assert incremental[table] == rows, table
         results.append(_tables(warehouse, OF_THE_CLOCK))
@@ -105,26 +98,31 @@ def _fill(warehouse: Warehouse, schema: str, streams: tuple[str, ...]) -> None:
             warehouse.execute(upsert(schema, stream, rows[stream]))
 
 
-@pytest.mark.parametrize("streams", [("jobs", "expired_jobs"), ("jobs",), ("companies",)])
-def test_only_some_streams_are_loaded(tmp_path: Path, streams: tuple[str, ...]) -> None:
+def test_only_some_streams_are_loaded(tmp_path: Path) -> None:
+    """Each of them later than the others."""
     warehouse = Duckdb.at(tmp_path / "jobo.duckdb", {})
-    create(warehouse, streams, "main")
-    _fill(warehouse, "main", streams)
-    output = " ".join(warehouse.dbt(BUILD).stdout.split())
-    assert "WARN=0 ERROR=0 SKIP=0" in output
-    for stream in STREAMS:
-        missing = f"There is no table main.{stream}, so the models have no rows"
-        assert (missing in output) is (stream not in streams)
-    tables = warehouse.tables(TABLES)
-    assert tables["jobo__directory"] == []
-    assert len(tables["jobo__people"]) == ("companies" in streams)
-    open_jobs = {row["job_id"] for row in tables["jobo__open_jobs"]}
-    opened = {"open"} if "expired_jobs" in streams else {"open", "gone"}
-    assert open_jobs == (opened if "jobs" in streams else set())
-    quiet = {f"jobo__using_{stream}": False for stream in STREAMS if stream not in streams}
-    run = replace(warehouse.dbt, variables=quiet)(BUILD)
+    loaded: list[str] = []
+    for stream, opened in (
+        ("companies", set()), ("jobs", {"open", "gone"}), ("expired_jobs", {"open"}),
+    ):  # fmt: skip
+        create(warehouse, [stream], "main")
+        _fill(warehouse, "main", (stream,))
+        loaded.append(stream)
+        output = " ".join(warehouse.dbt(BUILD).stdout.split())
+        assert "WARN=0 ERROR=0 SKIP=0" in output
+        for name in STREAMS:
+            missing = f"There is no table main.{name}, so the models have no rows"
+            assert (missing in output) is (name not in loaded)
+        tables = warehouse.tables(TABLES)
+        assert tables["jobo__directory"] == []
+        assert len(tables["jobo__people"]) == 1
+        assert {row["job_id"] for row in tables["jobo__open_jobs"]} == opened
+    quiet = {f"jobo__using_{stream}": stream == "jobs" for stream in STREAMS}
+    run = replace(warehouse.dbt, variables=quiet)(f"{BUILD} --full-refresh")
     assert "WARN=0 ERROR=0 SKIP=0" in run.stdout
     assert "There is no table" not in run.stdout
+    open_jobs = warehouse.tables(["jobo__open_jobs"])["jobo__open_jobs"]
+    assert {row["job_id"] for row in open_jobs} == {"open", "gone"}
 
 
 def test_each_tag_builds_alone(postgres: Postgres) -> None:
@@ -132,12 +130,12 @@ def test_each_tag_builds_alone(postgres: Postgres) -> None:
     _fill(postgres, "public", STREAMS)
     built = set()
     for tag in ("jobo_core", "jobo_people", "jobo_market"):
-        settings = {**postgres.dbt.settings, "DBT_POSTGRES_SCHEMA": tag}
-        run = replace(postgres.dbt, settings=settings)(f"{BUILD} --select tag:{tag}")
+        postgres.execute("DROP SCHEMA IF EXISTS analytics CASCADE")
+        run = postgres.dbt(f"{BUILD} --select tag:{tag}")
         assert "WARN=0 ERROR=0 SKIP=0" in run.stdout
-        built |= set(re.findall(rf"OK created .* {tag}\.(jobo__\w+)", run.stdout))
+        built |= set(re.findall(r"OK created .* analytics\.(jobo__\w+)", run.stdout))
     assert built == set(MARTS)
-    postgres.dbt(BUILD, f"{BUILD} --select tag:jobo_core", f"{BUILD} --select tag:jobo_market")
+    postgres.dbt(MODELS, *(f"{MODELS} --select tag:{tag}" for tag in ("jobo_core", "jobo_market")))
     postgres.tables(TABLES)  # no build drops a view of another tag
 
 
@@ -145,13 +143,14 @@ def test_a_warning_names_the_schema_that_has_the_table(postgres: Postgres) -> No
     postgres.execute("CREATE SCHEMA melty")
     create(postgres, STREAMS, "melty")
     _fill(postgres, "melty", STREAMS)
-    output = " ".join(postgres.dbt(BUILD).stdout.split())
+    output = " ".join(postgres.dbt(f"{MODELS} --select staging").stdout.split())
     for stream in STREAMS:
         assert (
             f"no rows of the stream {stream}. The variable jobo_schema is public, but the table is "
             "in melty. Set jobo_schema,"
         ) in output
-    run = replace(postgres.dbt, variables={"jobo_schema": "melty"})(BUILD)
+    melty = replace(postgres.dbt, variables={"jobo_schema": "melty"})
+    run = melty(f"{MODELS} --select +jobo__open_jobs")
     assert "There is no table" not in run.stdout
     assert {row["job_id"] for row in postgres.tables(["jobo__open_jobs"])["jobo__open_jobs"]} == {
         "open"
@@ -161,13 +160,13 @@ def test_a_warning_names_the_schema_that_has_the_table(postgres: Postgres) -> No
 def test_a_job_that_expired_and_was_deleted_before_a_build_can_return(postgres: Postgres) -> None:
     create(postgres, STREAMS, "public")
     _fill(postgres, "public", ("jobs",))
-    postgres.dbt(BUILD)
+    postgres.dbt(MODELS)
     _fill(postgres, "public", ("expired_jobs",))
     postgres.execute("DELETE FROM jobs WHERE id = 'gone'")
-    postgres.dbt(BUILD)
+    postgres.dbt(MODELS)
     closed = _openings(postgres, "gone")
     postgres.execute(upsert("public", "jobs", [_at(9, id="gone", **JOB)]))
-    postgres.dbt(BUILD)
+    postgres.dbt(MODELS)
     first, second = _openings(postgres, "gone")
     assert [first] == closed
     assert (first["closed_at"], first["is_open"]) == ("2026-01-03 06:00:00", False)
@@ -183,39 +182,50 @@ def _openings(warehouse: Warehouse, job: str) -> list[Row]:
     return sorted(found, key=lambda row: str(row["opened_at"]))
 
 
-@pytest.mark.parametrize("kind", ["text", "items"])
+@pytest.mark.parametrize("kind", ["postgres", "duckdb"])
 def test_json_that_is_stored_as_text_is_read(postgres: Postgres, tmp_path: Path, kind: str) -> None:
     """As text, or as JSON whose items are text."""
-    duckdb = Duckdb.at(tmp_path / "jobo.duckdb", {})
-    for warehouse, schema in ((postgres, "public"), (duckdb, "main")):
-        create(warehouse, STREAMS, schema, **({"json": "text"} if kind == "text" else {}))
-        rows: dict[str, Row] = {
-            "career_sites": SITE, "companies": PROFILE, "jobs": {"id": "open", **JOB},
-        }  # fmt: skip
-        stored = _as_items if kind == "items" else lambda value: value
-        for stream, row in rows.items():
-            values = {name: stored(value) for name, value in row.items()}
-            warehouse.execute(upsert(schema, stream, [_at(2, **values)]))
-        warehouse.dbt(BUILD)
-        tables = warehouse.tables(TABLES)
-        assert {row["technology"] for row in tables["jobo__technologies"]} == {"kafka", "react"}
-        assert [row["name"] for row in tables["jobo__people"]] == ["Ada"]
-        assert [row["skill"] for row in tables["jobo__job_skills"]] == ["baking"]
-        (job,) = tables["jobo__open_jobs"]
-        assert (job["company_name"], job["locations"]) == ("Acme", "Rome; Oslo")
+    warehouse: Warehouse = postgres
+    schema = "public"
+    if kind == "duckdb":
+        warehouse, schema = Duckdb.at(tmp_path / "jobo.duckdb", {}), "main"
+    create(warehouse, ("career_sites", "jobs"), schema, json="text")
+    create(warehouse, ("companies", "managed_jobs"), schema)
+    rows: dict[str, Row] = {
+        "career_sites": SITE,
+        "companies": _as_items(PROFILE),
+        "jobs": {"id": "text", **JOB},
+        "managed_jobs": {"id": "items", **_as_items(JOB)},
+    }
+    for stream, row in rows.items():
+        warehouse.execute(upsert(schema, stream, [_at(2, **row)]))
+    warehouse.dbt(MODELS)
+    tables = warehouse.tables(TABLES)
+    assert {row["technology"] for row in tables["jobo__technologies"]} == {"kafka", "react"}
+    assert [row["name"] for row in tables["jobo__people"]] == ["Ada"]
+    assert [row["skill"] for row in tables["jobo__job_skills"]] == ["baking", "baking"]
+    for job in tables["jobo__open_jobs"]:
+        assert (job["company_name"], job["locations"]) == ("Acme", "Rome; Oslo"), job["job_id"]
         assert job["country"] == "Italy"
-        assert [row["industries"] for row in tables["jobo__directory"]] == ["food"]
-        broken = "{''a'': 1}" if kind == "text" else "\"{''a'': 1}\""  # as Python writes it
-        warehouse.execute(f"UPDATE {schema}.jobs SET qualifications = '{broken}'")
+    assert {job["job_id"] for job in tables["jobo__open_jobs"]} == {"text", "items"}
+    assert [row["industries"] for row in tables["jobo__directory"]] == ["food"]
+    broken = "{''a'': 1}"  # as Python writes it
+    for table, text in (("jobs", broken), ("managed_jobs", f'"{broken}"')):
+        warehouse.execute(f"UPDATE {schema}.{table} SET qualifications = '{text}'")
         run = warehouse.dbt.attempt("run --full-refresh --select stg_jobo__jobs")
         assert run.returncode == 1, run.stdout
+        warehouse.execute(f"UPDATE {schema}.{table} SET qualifications = NULL")
 
 
-def _as_items(value: Any) -> Any:
-    if isinstance(value, dict):
-        return json.dumps(value)
-    is_objects = isinstance(value, list) and isinstance(value[0], dict)
-    return [json.dumps(item) for item in value] if is_objects else value
+def _as_items(row: Row) -> Row:
+    """With text for each object, and for each one in a list."""
+    return {name: _as_text(value) for name, value in row.items()}
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_as_text(item) for item in value]
+    return json.dumps(value) if isinstance(value, dict) else value
 
 
 def test_freshness_says_what_is_missing(postgres: Postgres) -> None:

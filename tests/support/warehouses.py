@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -15,18 +13,10 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from tests.support.pipeline import plugin_of, tool_of
-from tests.support.process import Run, execute
-from tests.support.repository import REPOSITORY
+from tests.support.dbt import Dbt
 
 Row = dict[str, Any]
-PACKAGE = REPOSITORY / "dbt"
 SCHEMA = "analytics"
-_DBT = """
-import json, sys
-from dbt.cli.main import dbtRunner
-sys.exit(sum(not dbtRunner().invoke(command).success for command in json.loads(sys.argv[1])))
-"""
 # In dbt's own environment, which has the client that its adapter uses.
 _DUCKDB = f"""
 import duckdb, json, sys
@@ -40,47 +30,6 @@ def rows(table):
     return [dict(zip(names, row)) for row in cursor.fetchall()]
 print(json.dumps({{table: rows(table) for table in tables}}, default=str))
 """
-
-
-@dataclass(frozen=True)
-class Dbt:
-    """The package as a project of its own, or in another project.
-
-    Attributes:
-        plugin: Name of the utility in meltano.yml.
-        folder: For what dbt writes.
-        settings: Environment variables that profiles.yml reads.
-        variables: Those of the package.
-        project: A project that has the package, and its variables.
-    """
-
-    plugin: str
-    folder: Path
-    settings: Mapping[str, str]
-    variables: Mapping[str, object]
-    project: Path = PACKAGE
-
-    def __call__(self, *commands: str) -> Run:
-        """Run commands of dbt in one process, which must succeed."""
-        run = self.attempt(*commands)
-        assert run.returncode == 0, run.stdout + run.stderr
-        return run
-
-    def attempt(self, *commands: str) -> Run:
-        """Run commands of dbt in one process. The exit code is the number of those that fail."""
-        options = ["--target", self.plugin.removeprefix("dbt-"), "--profiles-dir", str(PACKAGE)]
-        options += ["--project-dir", str(self.project)]
-        if self.project == PACKAGE:
-            options += ["--vars", json.dumps(self.variables)]
-        invocations = [[*shlex.split(command), *options] for command in commands]
-        return self.execute("python", "-c", _DBT, json.dumps(invocations))
-
-    def execute(self, *command: str) -> Run:
-        """Run a command in dbt's environment."""
-        own = {"DBT_TARGET_PATH": str(self.folder / "target"), "DBT_LOG_PATH": str(self.folder)}
-        environment = {**os.environ, **own, **self.settings, "DBT_USE_COLORS": "false"}
-        command = (*tool_of(plugin_of("utilities", self.plugin)), *command)
-        return execute(list(command), environment, self.folder)
 
 
 @dataclass(frozen=True)
@@ -157,12 +106,12 @@ class Duckdb(Warehouse):
 
     @classmethod
     def at(cls, path: Path, variables: Mapping[str, object]) -> Duckdb:
-        dbt = Dbt("dbt-duckdb", path.parent, {"DBT_DUCKDB_PATH": str(path)}, variables)
+        dbt = Dbt("dbt-duckdb", path.parent, {"DBT_DUCKDB_PATH": path.name}, variables)
         return cls("target-duckdb", {"filepath": str(path)}, dbt)
 
     def _query(self, statement: str, tables: Collection[str]) -> dict[str, list[Row]]:
         path = self.destination["filepath"]
-        run = self.dbt.execute("python", "-c", _DUCKDB, path, statement, *tables)
+        run = self.dbt.execute(_DUCKDB, path, statement, *tables)
         assert run.returncode == 0, run.stderr
         rows: dict[str, list[Row]] = json.loads(run.stdout)
         return rows

@@ -1,0 +1,119 @@
+"""dbt in the environment that meltano.yml describes, loaded once and forked for each command."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import shlex
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from tests.support.pipeline import plugin_of, tool_of
+from tests.support.process import Run
+from tests.support.repository import REPOSITORY
+
+PACKAGE = REPOSITORY / "dbt"
+_SERVER = """
+import importlib, json, os, signal, sys
+for name in ("dbt.cli.main", sys.argv[1]):
+    importlib.import_module(name)
+for line in sys.stdin:
+    script, arguments, environment, folder = json.loads(line)
+    if not os.fork():
+        signal.alarm(120)
+        os.environ.clear()
+        os.environ.update(environment)
+        os.chdir(folder)
+        for number, name in enumerate(("stdout", "stderr"), start=1):
+            os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+        sys.argv[1:] = arguments
+        exec(script, {"__name__": "__main__"})
+        sys.exit()
+    print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
+"""
+_COMMANDS = """
+import json, sys
+from dbt.cli.main import dbtRunner
+sys.exit(sum(not dbtRunner().invoke(command).success for command in json.loads(sys.argv[1])))
+"""
+
+
+class _Server:
+    """A process that has dbt loaded, and the folder where dbt keeps what it parsed."""
+
+    def __init__(self, plugin: str) -> None:
+        adapter = f"dbt.adapters.{plugin.removeprefix('dbt-')}"
+        command = [*tool_of(plugin_of("utilities", plugin)), "python", "-c", _SERVER, adapter]
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+        self._folder = TemporaryDirectory()
+        self.folder = Path(self._folder.name)
+        atexit.register(self.close)
+
+    def run(self, *request: Any) -> int:
+        """Run a script with arguments, environment, and folder, and return its exit code."""
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+    def close(self) -> None:
+        self._process.communicate()
+        self._folder.cleanup()
+
+
+_server = cache(_Server)
+
+
+@dataclass(frozen=True)
+class Dbt:
+    """The package as a project of its own, or in another project.
+
+    Attributes:
+        plugin: Name of the utility in meltano.yml.
+        folder: For what dbt writes.
+        settings: Environment variables that profiles.yml reads.
+        variables: Those of the package.
+        project: A project that has the package, and its variables.
+    """
+
+    plugin: str
+    folder: Path
+    settings: Mapping[str, str]
+    variables: Mapping[str, object]
+    project: Path = PACKAGE
+
+    def __call__(self, *commands: str) -> Run:
+        """Run commands of dbt in one process, which must succeed."""
+        run = self.attempt(*commands)
+        assert run.returncode == 0, run.stdout + run.stderr
+        return run
+
+    def attempt(self, *commands: str) -> Run:
+        """Run commands of dbt in one process. The exit code is the number of those that fail."""
+        options = ["--target", self.plugin.removeprefix("dbt-"), "--profiles-dir", str(PACKAGE)]
+        options += ["--project-dir", str(self.project)]
+        if self.project == PACKAGE:
+            options += ["--vars", json.dumps(self.variables)]
+        invocations = [[*shlex.split(command), *options] for command in commands]
+        return self.execute(_COMMANDS, json.dumps(invocations))
+
+    def execute(self, script: str, *arguments: str) -> Run:
+        """Run a script of Python in dbt's environment."""
+        server = _server(self.plugin)
+        # What dbt parsed is valid as long as its variables and the profile are the same.
+        parsed = sha256(json.dumps([self.variables, str(self.project)]).encode()).hexdigest()
+        own = {"DBT_TARGET_PATH": str(server.folder / parsed), "DBT_LOG_PATH": str(self.folder)}
+        own |= {"DBT_LOG_LEVEL_FILE": "none", "DBT_WRITE_JSON": "false", "DBT_USE_COLORS": "false"}
+        environment = {**os.environ, **own, **self.settings}
+        code = server.run(script, arguments, environment, str(self.folder))
+        texts = ((self.folder / name).read_text() for name in ("stdout", "stderr"))
+        return Run(code, *texts)
