@@ -15,7 +15,6 @@ from tests.support.pipeline import Pipeline
 from tests.support.repository import REPOSITORY
 
 SELECT = {"TAP_JOBO__SELECT": json.dumps([f"{stream}.*" for stream in STREAMS])}
-FREQUENT = ("run", "tap-jobo-frequent", "target-postgres")
 
 
 def test_each_stream_fills_its_table(project: Project) -> None:
@@ -84,7 +83,7 @@ def test_bill_in_postgres_agrees_with_the_ledger(project: Project) -> None:
 def test_frequent_extractor_has_a_state_of_its_own(project: Project) -> None:
     """The name `tap-jobo-jobs` would take `TAP_JOBO_JOBS_BATCH_SIZE` for its `batch_size`."""
     sandbox = project.sandbox
-    project.run(*FREQUENT, env={"TAP_JOBO_JOBS_BATCH_SIZE": "70"})
+    project.run_block("jobs-backfill", {"TAP_JOBO_JOBS_BATCH_SIZE": "70"})
     assert {entry.endpoint for entry in sandbox.ledger} >= {"jobs", "expired_jobs"}
     assert not sandbox.feed_requests
     first, *others = sandbox.requests_to("jobs")

@@ -16,6 +16,7 @@ from psycopg.rows import dict_row
 
 from jobo_sandbox import Fault, Hold, Sandbox
 from tests.support.crash import wait_until_quiet
+from tests.support.docs import block
 from tests.support.process import Run, execute
 from tests.support.repository import REPOSITORY
 
@@ -89,6 +90,13 @@ class Project:
         """Run a command, by default the pipeline, which must succeed."""
         run = self.meltano(*(args or PIPELINE), env=env)
         assert run.returncode == 0, run.stderr
+        return run
+
+    def run_block(self, name: str, env: Mapping[str, str] | None = None) -> Run:
+        """Run the commands of a block of the documents, which must succeed."""
+        command = ["bash", "-eu", "-c", block(name)]
+        run = execute(command, self.environment(env), cwd=self.folder)
+        assert run.returncode == 0, run.stdout + run.stderr
         return run
 
     def run_and_kill(
