@@ -282,15 +282,20 @@ def check_directory(build: Build) -> None:
 
 
 def check_shares(build: Build) -> None:
-    """Of all industries; those of each one are on the chart."""
-    counts = Counter(row["ats"] or "unknown" for row in build.sites.values())
-    of_all = [row for row in build.tables["jobo__ats_share"] if row["industry"] == "(all)"]
-    by_month = build.tables["jobo__ats_share_by_month"]
+    pairs = [
+        (industry, row["ats"] or "unknown")
+        for row in build.sites.values()
+        for industry in ("(all)", *row["industries"])
+    ]
+    totals = Counter(industry for industry, _ in pairs)
+    by_month = [{**row, "industry": "(all)"} for row in build.tables["jobo__ats_share_by_month"]]
     assert {row["month"] for row in by_month} == {datetime.now(UTC).strftime("%Y-%m-01")}
-    for rows in (of_all, by_month):
-        assert {row["ats"]: row["sites"] for row in rows} == counts
+    of_all = Counter(pair for pair in pairs if pair[0] == "(all)")
+    for rows, counts in ((build.tables["jobo__ats_share"], Counter(pairs)), (by_month, of_all)):
+        assert len(rows) == len(counts)
+        assert {(row["industry"], row["ats"]): row["sites"] for row in rows} == counts
         for row in rows:
-            assert row["of_sites"] == len(build.sites)
+            assert row["of_sites"] == totals[row["industry"]]
             assert row["percent"] == pytest.approx(100 * row["sites"] / row["of_sites"], abs=0.006)
 
 
