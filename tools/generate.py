@@ -243,6 +243,8 @@ def _messages(node: ast.AST, level: str, names: Mapping[str, ast.AST]) -> Iterat
         if len((text := _text(node, names) or "").split()) >= MIN_WORDS:
             yield level, re.sub(r"\s+", " ", text).replace("|", "\\|")
         return
+    if isinstance(node, ast.ClassDef) and node.name.endswith("Error"):
+        level = "CRITICAL"
     if isinstance(node, ast.FunctionDef):
         names = _names(node, names)
     if isinstance(node, ast.Call):

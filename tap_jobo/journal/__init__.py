@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from logging import Logger
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from platformdirs import user_state_path
 
+from tap_jobo.clock import Clock
 from tap_jobo.errors import JournalError
 from tap_jobo.journal.folder import Folder
 from tap_jobo.settings.common import JOURNAL_DIR
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from tap_jobo.journal.store import Store
 
 
-def open_store(setting: str | None) -> Store:
+def open_store(setting: str | None, clock: Clock, logger: Logger) -> Store:
     """Return the store in `journal_dir`, by default in the user's state folder."""
     if setting and not JOURNAL_DIR.type.allows(setting):
         # Without showing it: it may hold credentials.
@@ -23,7 +25,7 @@ def open_store(setting: str | None) -> Store:
     if not setting or "://" not in setting:
         try:
             folder = Path(setting) if setting else user_state_path("tap-jobo", appauthor=False)
-            return Folder(folder.expanduser())
+            return Folder(folder.expanduser(), logger)
         except RuntimeError:
             raise JournalError(
                 "The journal has no folder, because the home folder is unknown. Set HOME, set "
@@ -38,4 +40,4 @@ def open_store(setting: str | None) -> Store:
             f"The journal {setting} needs the extra 'cloud': install tap-jobo[cloud] in place of "
             "tap-jobo (with Meltano, in pip_url), or set journal_dir to a folder."
         ) from None
-    return Bucket(open_bucket(setting), setting.rstrip("/"))
+    return Bucket(open_bucket(setting), setting.rstrip("/"), clock, logger)

@@ -4,15 +4,16 @@ import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
+from logging import getLogger
 
 import click
 
-from tap_jobo.clock import parse_timestamp
-from tap_jobo.errors import JournalError
+from tap_jobo.clock import Clock, parse_timestamp
+from tap_jobo.errors import FormatError, JournalError
 from tap_jobo.journal import layout, open_store
-from tap_jobo.journal.contents import DROPPED, ENDED, Contents, JournaledSync
+from tap_jobo.journal.contents import Contents, JournaledSync, Status
 from tap_jobo.journal.page import DamagedPageError
-from tap_jobo.journal.store import MissingError, Store, StoreError
+from tap_jobo.journal.store import MissingError, Store
 from tap_jobo.wording import dollars, duration, plural
 
 
@@ -30,35 +31,29 @@ def main(context: click.Context, journal_dir: str | None) -> None:
 
 
 @main.command(name="list")
-@click.option("--pages", "with_pages", is_flag=True, help="List the pages of each sync, too.")
 @click.pass_obj
-def list_(journal_dir: str | None, *, with_pages: bool) -> None:
+def list_(journal_dir: str | None) -> None:
     """List the streams with their filters, their syncs, and what is quarantined."""
-    lines = []
     with _opened(journal_dir) as (_, contents):
         for key in contents.keys:
             damaged = contents.damaged_files(key)
             is_known = layout.KEY.format(key) not in damaged
-            lines.append(contents.key(key).description if is_known else key)
-            lines += [f"  {name} is damaged or missing" for name in damaged]
+            _echo(contents.key(key).description if is_known else key)
+            for name in damaged:
+                _echo(f"  {name} is damaged or missing")
             for journaled in contents.syncs(key).values():
-                lines.append(_sync_line(contents, journaled))
-                pages = sorted(journaled.pages) if with_pages else ()
-                lines += [f"    {journaled.page_id(page)}" for page in pages]
+                _echo(_describe_sync(contents, journaled))
             if rows := contents.quarantined[key]:
-                lines.append(f"  {plural(len(rows), 'quarantined row')}")
-    for line in lines:
-        _echo(line)
+                _echo(f"  {plural(len(rows), 'quarantined row')}")
 
 
-def _sync_line(contents: Contents, journaled: JournaledSync) -> str:
-    parts = [
-        f"{plural(len(journaled.pages), 'page')}, worth {dollars(contents.credits(journaled))}"
-    ]
+def _describe_sync(contents: Contents, journaled: JournaledSync) -> str:
+    count, cost = plural(len(journaled.pages), "page"), dollars(contents.credits(journaled))
+    parts = [f"  {journaled.sync.id}  {count}", f"worth {cost}"]
     if last := contents.last_used(journaled):
         age = datetime.now(UTC) - parse_timestamp(last)
         parts.append(f"{duration(age.total_seconds())} old")
-    return f"  {journaled.sync.id}  {', '.join(filter(None, [*parts, journaled.status]))}"
+    return ", ".join(filter(None, [*parts, journaled.status]))
 
 
 @main.command()
@@ -69,10 +64,10 @@ def export(journal_dir: str | None, *, quarantined: bool) -> None:
     problems = []
     with _opened(journal_dir) as (store, contents):
         if quarantined:
-            for name in _quarantine_files(contents):
+            for name in contents.rows:
                 _write(store.read(name))
             return
-        for journaled in _all_syncs(contents):
+        for journaled in contents.all_syncs:
             for number in sorted(journaled.pages):
                 try:
                     _write(contents.page(journaled, number).body)
@@ -98,21 +93,20 @@ def drop(
     if not (names or quarantined or everything):
         raise click.UsageError("Name pages, syncs, or folders, or give --quarantined or --all.")
     with _opened(journal_dir, is_exclusive=True) as (store, contents):
-        syncs = _all_syncs(contents)
         files = {file for name in names for file in _files_of(contents, name)}
         if quarantined or everything:
-            files |= {*_quarantine_files(contents)}
+            files |= {*contents.rows}
         if everything:
-            files |= {file for journaled in syncs for file in journaled.names}
+            files |= {file for journaled in contents.all_syncs for file in journaled.names}
             files |= {file for key in contents.keys for file in contents.damaged_files(key)}
         what = _describe(contents, files)
         if not yes:
             if not sys.stdin.isatty():
                 raise click.ClickException(f"Nothing was dropped. To drop {what}, add --yes.")
             click.confirm(f"Drop {what}?", abort=True)
-        for journaled in syncs:
-            if journaled.status == ENDED and journaled.name in files:
-                journaled.status = DROPPED  # and stays: a state that names it must not go on
+        for journaled in contents.all_syncs:
+            if journaled.status == Status.ENDED and journaled.name in files:
+                journaled.status = Status.DROPPED  # and stays: a state that names it must not go on
                 store.replace(journaled.name, journaled.content)
                 files.remove(journaled.name)
             store.remove([name for name in journaled.names if name in files])
@@ -129,7 +123,7 @@ def _files_of(contents: Contents, name: str) -> list[str]:
     in_key = contents.files.get(key, ())
     files = [file for file in in_key if file == path or file.startswith(f"{path}/")]
     id_, _, first = name.rpartition(".")
-    for journaled in _all_syncs(contents):
+    for journaled in contents.all_syncs:
         if name == journaled.sync.id:
             files += journaled.names
         elif id_ == journaled.sync.id and first.isdecimal():
@@ -144,25 +138,19 @@ def _files_of(contents: Contents, name: str) -> list[str]:
 
 def _describe(contents: Contents, files: Collection[str]) -> str:
     """Return how many pages, rows, and other files these are, and what the pages cost."""
-    pages = cost = 0
-    others = {*files} - {*_quarantine_files(contents)}
-    rows = len(files) - len(others)
-    for journaled in _all_syncs(contents):
+    rows = len({*files}.intersection(contents.rows))
+    pages, cost, others = 0, 0, len(files) - rows
+    for journaled in contents.all_syncs:
         dropped = [page for page in journaled.pages if journaled.page_name(page) in files]
         pages += len(dropped)
         cost += contents.credits(journaled, min(dropped)) if dropped else 0
-        others -= {*journaled.names}
+        others -= len(dropped) + (journaled.name in files)
     what = f"{plural(pages, 'page')}, worth {dollars(cost)}, and {plural(rows, 'quarantined row')}"
-    return f"{what}, and {plural(len(others), 'other file')}" if others else what
-
-
-def _all_syncs(contents: Contents) -> list[JournaledSync]:
-    return [journaled for key in contents.keys for journaled in contents.syncs(key).values()]
-
-
-def _quarantine_files(contents: Contents) -> list[str]:
-    quarantined = contents.quarantined
-    return [layout.QUARANTINE.format(key, row) for key in quarantined for row in quarantined[key]]
+    if others:
+        what += f", and {plural(others, 'other file')}"
+    if any(layout.SPENT.format(key) in files for key in contents.counted):
+        what += " (max_credits_per_month then forgets what it counted)"
+    return what
 
 
 def _write(content: bytes) -> None:
@@ -184,7 +172,7 @@ def _opened(
     journal_dir: str | None, *, is_exclusive: bool = False
 ) -> Iterator[tuple[Store, Contents]]:
     try:
-        store = open_store(journal_dir)
+        store = open_store(journal_dir, Clock(), getLogger(__name__))
         with store.exclusive_lock() if is_exclusive else nullcontext():
             contents = Contents(store)
             if not contents.keys:
@@ -193,7 +181,7 @@ def _opened(
                     "with --journal-dir."
                 )
             yield store, contents
-    except (JournalError, MissingError, StoreError) as error:
+    except (FormatError, JournalError, MissingError) as error:
         raise click.ClickException(_printable(str(error))) from None
 
 

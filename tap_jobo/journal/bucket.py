@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from logging import Logger
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import AzureStore, GCSStore, S3Store
 
+from tap_jobo.clock import Clock
 from tap_jobo.errors import JournalError
+from tap_jobo.journal import layout
 from tap_jobo.journal.lease import Lease, describe_error, refuse_if_held, store_errors
-from tap_jobo.journal.store import ExistsError, MissingError
+from tap_jobo.journal.store import ExistsError, Lock, MissingError
 
 if TYPE_CHECKING:
     from obstore import GetOptions
@@ -31,19 +35,21 @@ _RETRIES: Final[RetryConfig] = {
 class Bucket:
     """Objects in a bucket, at the prefix of the journal. Its URL is for messages."""
 
-    def __init__(self, bucket: ObjectStore, location: str) -> None:
+    def __init__(self, bucket: ObjectStore, location: str, clock: Clock, logger: Logger) -> None:
         self.location = location
         self._bucket = bucket
+        self._clock = clock
+        self._logger = logger
 
     def list(self, prefix: str) -> list[str]:
         """Return the names of all objects below a prefix."""
-        with store_errors():
+        with store_errors(self.location):
             return [each["path"] for each in self._bucket.list(prefix).collect()]
 
     def read(self, name: str, size: int | None = None) -> bytes:
         """Return the content of an object, or its first `size` bytes."""
         options: GetOptions = {"range": (0, size)} if size else {}
-        with store_errors():
+        with store_errors(self.location):
             try:
                 return bytes(self._bucket.get(name, options=options).bytes())
             except FileNotFoundError:
@@ -51,7 +57,7 @@ class Bucket:
 
     def create(self, name: str, content: bytes) -> None:
         """Write an object under a name that is free, or that has this very content."""
-        with store_errors():
+        with store_errors(self.location):
             try:
                 self._bucket.put(name, content, mode="create", use_multipart=False)
             except AlreadyExistsError:  # perhaps by us: obstore repeats a PUT without a response
@@ -60,12 +66,12 @@ class Bucket:
 
     def replace(self, name: str, content: bytes) -> None:
         """Write a small object, whether the name is free or taken."""
-        with store_errors():
+        with store_errors(self.location):
             self._bucket.put(name, content, use_multipart=False)
 
     def remove(self, names: Sequence[str]) -> None:
         """Remove objects, the last one after all others."""
-        with store_errors():
+        with store_errors(self.location):
             for some in filter(None, (names[:-1], names[-1:])):
                 try:
                     self._bucket.delete(some)
@@ -74,14 +80,18 @@ class Bucket:
                         with suppress(FileNotFoundError):
                             self._bucket.delete(name)
 
-    def run_lock(self, key: str, stream: str, wait: Callable[[float], None]) -> Lease:
-        """Return the lease of a journal key; `wait` waits, or raises if the run must end."""
-        return Lease(self._bucket, key, f"{stream} in {self.location}", wait)
+    def run_lock(self, key: str, stream: str, wait: Callable[[float], None]) -> Lock:
+        """Hold the lease of a journal key."""
+        what = f"{stream} in {self.location}"
+        return Lease(self._bucket, key, what, self._clock, wait).hold(self._logger)
 
     @contextmanager
     def exclusive_lock(self, key: str = "*") -> Iterator[None]:
         """Check that no run is in progress. Raises `JournalError` if one is."""
-        refuse_if_held(self._bucket, self.location, key)
+        for name in fnmatch.filter(self.list(layout.LEASES), layout.LEASE.format(key)):
+            if name != layout.CLOCK:
+                with store_errors(self.location):
+                    refuse_if_held(self._bucket, name, f"a stream in {self.location}")
         yield
 
 

@@ -5,16 +5,15 @@ import json
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Final, Literal, NamedTuple, NotRequired, TypedDict, TypeVar
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 
 from tap_jobo.clock import parse_timestamp
-from tap_jobo.errors import FormatError, JournalError
 from tap_jobo.journal import layout
 from tap_jobo.journal.page import (
     HEADER_BYTES,
@@ -24,65 +23,58 @@ from tap_jobo.journal.page import (
     decode_header,
     decode_page,
 )
-from tap_jobo.journal.store import MissingError, Store, StoreError
+from tap_jobo.journal.store import DamagedFileError, MissingError, Store, StoreError
 from tap_jobo.model import Filters, Sync
 from tap_jobo.streams.feed_spec import FeedSpec
 
-ENDED: Final = "ended"  # the status of a sync whose pages went in circles
-DROPPED: Final = "dropped"  # once the user has dropped it: the state must not go on with it
-DAMAGED: Final = "damaged"  # of a sync whose file cannot be read
-MISSING: Final = "missing"  # of a sync without a file, but with its first page
-_UNREADABLE: Final = (msgspec.DecodeError, ValueError, RecursionError)  # which parsing raises
 _T = TypeVar("_T")
 
 
-class DamagedFileError(Exception):
-    """A small file is damaged, or missing. The text is its name."""
+class Status(StrEnum):
+    """What became of a sync."""
+
+    OPEN = ""  # nothing: it is in progress, complete, or was abandoned
+    ENDED = "ended"  # its pages went in circles
+    DROPPED = "dropped"  # the user has dropped it after that: the state must not go on with it
+    DAMAGED = "damaged"  # its file cannot be read, or is missing
 
 
-class _KeyContent(TypedDict):
+class JournalKey(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A journal key. The name of its folder ends in a hash of all that comes before."""
+
     stream: str
     address: str
     filters: dict[str, Any]
-    api_key: str
-    account: NotRequired[str]
-
-
-class JournalKey(NamedTuple):
-    """A journal key: the name of its folder, the stream, and what the name's hash stands for."""
-
-    name: str
-    stream: str
-    content: _KeyContent
+    api_key: str  # its kind: `live`, `test`, or empty
+    account: str = ""  # a hash of the API key, if what the feed returns depends on the account
+    name: str = ""
 
     @property
     def description(self) -> str:
         """What it stands for."""
-        filters = "; ".join(f"{name}={value}" for name, value in self.content["filters"].items())
-        kind = f"{self.content['api_key']} key, " if self.content["api_key"] else ""
-        where = f"{self.content['stream']} ({kind}{self.content['address']})"
-        return f"{where}, filters: {filters or 'none'}"
+        filters = "; ".join(f"{name}={value}" for name, value in self.filters.items())
+        kind = f"{self.api_key} key, " if self.api_key else ""
+        return f"{self.stream} ({kind}{self.address}), filters: {filters or 'none'}"
 
 
 def journal_key(spec: FeedSpec, *, api_key: str, api_url: str, filters: Filters) -> JournalKey:
     """Return the key under which a feed's pages are kept.
 
     A rotated API key finds the pages of the previous one; a test key never replays into
-    production. If what a feed returns depends on the account, a hash of the API key is included.
-    Filters that are not set do not count, so a new filter changes no key.
+    production. Filters that are not set do not count, so a new filter changes no key.
     """
     kind, url = re.match(r"jbe_(live|test)_", api_key), urlsplit(api_url)
     port = f":{url.port}" if url.port not in (None, 443) else ""
-    content: _KeyContent = {
-        "stream": spec.name,
-        "address": f"{url.scheme}://{(url.hostname or '').rstrip('.')}{port}{url.path.rstrip('/')}",
-        "filters": {name: value for name, value in filters.items() if value is not None},
-        "api_key": kind[1] if kind else "",
-    }
-    if spec.is_account_bound:
-        content["account"] = hashlib.sha256(api_key.encode()).hexdigest()
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    return JournalKey(f"{spec.name}-{digest[:16]}", spec.name, content)
+    key = JournalKey(
+        stream=spec.name,
+        address=f"{url.scheme}://{(url.hostname or '').rstrip('.')}{port}{url.path.rstrip('/')}",
+        filters={name: value for name, value in filters.items() if value is not None},
+        api_key=kind[1] if kind else "",
+        account=hashlib.sha256(api_key.encode()).hexdigest() if spec.is_account_bound else "",
+    )
+    content = json.dumps(msgspec.to_builtins(key), sort_keys=True)
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    return msgspec.structs.replace(key, name=f"{spec.name}-{digest[:16]}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +85,11 @@ class Completed:
     id: str
     bookmark: str
     credits: int
-    start_date: str | None = ""  # of an earlier version: unknown, and more in `credits`
+    start_date: str | None
+
+    def __post_init__(self) -> None:
+        for text in (self.bookmark, self.start_date or self.bookmark):
+            parse_timestamp(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,25 +102,19 @@ class Spent:
 
 
 @dataclass(slots=True)
-class _Begun:
-    """What the file of a sync has beside the sync."""
-
-    run: str  # random id of the run that began it
-    created_at: str  # when that was (ISO 8601 UTC)
-    status: Literal["", "ended", "dropped", "damaged", "missing"]  # the last two never in a file
-
-
-@dataclass(slots=True)
 class JournaledSync:
     """A sync in the journal."""
 
     key: str  # name of the journal key
     sync: Sync  # with its number, at its first page
-    run: str
-    created_at: str
-    status: str = ""  # empty, `ENDED`, `DROPPED`, `DAMAGED`, or `MISSING`
+    created_at: str  # ISO 8601 UTC, empty if unknown
+    status: Status = Status.OPEN
     pages: set[int] = field(default_factory=set)  # their numbers
     total: int | None = None  # what its pages have cost, None if that was not read yet
+
+    def __post_init__(self) -> None:
+        for text in filter(None, (self.created_at, self.sync.since)):
+            parse_timestamp(text)
 
     @property
     def last(self) -> int:
@@ -152,18 +142,17 @@ class JournaledSync:
     @property
     def content(self) -> bytes:
         """The content of its file."""
-        more = {"run": self.run, "created_at": self.created_at, "status": self.status}
-        return encode(asdict(self.sync) | more)
+        return encode(asdict(self.sync) | {"created_at": self.created_at, "status": self.status})
 
 
 class Contents:
     """What a store holds, as it is when this is constructed."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self.store = store
         self.files: dict[str, list[str]] = defaultdict(list)  # all but `spent.json`, by key
         self.counted: set[str] = set()  # the keys that have a `spent.json`
-        self.quarantined: dict[str, set[str]] = defaultdict(set)
+        self.quarantined: dict[str, set[str]] = defaultdict(set)  # files of rows, by key
         # By key and number of the sync: the numbers of its pages, and 0 for its own file.
         self._syncs: dict[str, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
         for name in store.list(layout.TOP):
@@ -172,27 +161,20 @@ class Contents:
                 self.counted.add(key)
             elif rest:
                 self.files[key].append(name)
-            if match := layout.FILE.fullmatch(name):
-                _, number, page, row = match.groups()
-                if row:
-                    self.quarantined[key].add(row)
-                else:
-                    self._syncs[key][int(number)].add(int(page or 0))
+            if rest[:-1] == ["quarantine"]:
+                self.quarantined[key].add(name)
+            elif match := layout.FILE.fullmatch(name):
+                self._syncs[key][int(match[1])].add(int(match[2] or 0))
         self.keys = sorted(self.files)
 
     def key(self, name: str) -> JournalKey:
         """Return what a key stands for. Raises `DamagedFileError`."""
-        content = self._read(layout.KEY.format(name), _KeyContent)
-        return JournalKey(name, content["stream"], content)
+        return msgspec.structs.replace(self._read(layout.KEY.format(name), JournalKey), name=name)
 
     def completed(self, key: str) -> Completed | None:
         """Return the last complete sync, None if there is none. Raises `DamagedFileError`."""
         name = layout.COMPLETED.format(key)
-        if name not in self.files[key]:
-            return None
-        completed = self._read(name, Completed)
-        is_known = completed.start_date != ""
-        return completed if is_known else replace(completed, credits=0)  # of an earlier version
+        return self._read(name, Completed) if name in self.files[key] else None
 
     def spent(self, key: str) -> Spent | None:
         """Return what a key's runs were billed, None if unknown. Raises `DamagedFileError`."""
@@ -205,8 +187,18 @@ class Contents:
             try:
                 read(key)
             except DamagedFileError as error:
-                damaged.append(str(error))
+                damaged.append(error.name)
         return damaged
+
+    @property
+    def rows(self) -> list[str]:
+        """The files of all quarantined rows."""
+        return [name for names in self.quarantined.values() for name in names]
+
+    @cached_property
+    def all_syncs(self) -> list[JournaledSync]:
+        """The syncs of all keys."""
+        return [journaled for key in self.keys for journaled in self.syncs(key).values()]
 
     def highest_number(self, key: str) -> int:
         """Return the highest number of a key's syncs, also of what is left of removed ones."""
@@ -223,32 +215,29 @@ class Contents:
         pages = files - {0}
         try:
             content = self._read(layout.SYNC.format(key, number), dict[str, Any])
-            sync, begun = msgspec.convert(content, Sync), msgspec.convert(content, _Begun)
-            _check_timestamps(begun.created_at, sync.since)
-        except (DamagedFileError, *_UNREADABLE):
+            content["number"] = number
+            more = {"key": key, "sync": content, "pages": pages}
+            return msgspec.convert(content | more, JournaledSync)
+        except (DamagedFileError, msgspec.ValidationError):
             if not pages or files.isdisjoint({0, 1}):
                 return None
-            sync = Sync(id=layout.SYNC_ID.format(key, number), since=None, batch_size=1)
-            begun = _Begun("", "", DAMAGED if 0 in files else MISSING)
-        return JournaledSync(key, replace(sync, number=number), **asdict(begun), pages=pages)
+            id_ = layout.SYNC_ID.format(key, number)
+            sync = Sync(id=id_, since=None, batch_size=1, number=number)
+            return JournaledSync(key, sync, "", Status.DAMAGED, pages)
 
     def _read(self, name: str, kind: type[_T]) -> _T:
         try:
-            content = msgspec.json.decode(self._store.read(name), type=kind)
-            if isinstance(content, Completed):
-                _check_timestamps(content.bookmark, content.start_date or None)
-        except (MissingError, *_UNREADABLE):
-            raise DamagedFileError(name) from None
-        return content
+            return msgspec.json.decode(self.store.read(name), type=kind)
+        except (MissingError, msgspec.DecodeError, RecursionError):
+            raise DamagedFileError(name, self.store.location) from None
 
     def page(self, journaled: JournaledSync, number: int) -> JournaledPage:
         """Return a page. Raises `StoreError` or `DamagedPageError` if it cannot be read."""
         try:
-            return decode_page(
-                journaled.page_id(number), self._store.read(journaled.page_name(number))
-            )
+            content = self.store.read(journaled.page_name(number))
         except MissingError:
             raise DamagedPageError("is missing") from None
+        return decode_page(journaled.page_id(number), content)
 
     def last_used(self, journaled: JournaledSync) -> str:
         """Return when a sync's last page came, or when it began; empty if that is unknown."""
@@ -268,38 +257,11 @@ class Contents:
     def header(self, journaled: JournaledSync, page: int) -> PageHeader | None:
         """Return the header of a page, None if it cannot be read."""
         try:
-            return decode_header(self._store.read(journaled.page_name(page), HEADER_BYTES))
+            return decode_header(self.store.read(journaled.page_name(page), HEADER_BYTES))
         except (MissingError, StoreError, DamagedPageError):
             return None
 
 
-@contextmanager
-def usable(store: Store) -> Iterator[None]:
-    """Explain the errors of a store and its small files."""
-    try:
-        yield
-    except DamagedFileError as error:
-        name = str(error).removeprefix(f"{layout.TOP}/")
-        dropped = name.removesuffix("/key.json").removesuffix("/sync.json")  # all that needs it
-        raise FormatError(
-            f"The file {error} in the journal {store.location} is damaged or missing. "
-            "Nothing more is billed until you restore it, or drop it with `tap-jobo-journal "
-            f"drop {dropped}`, which first shows what would be billed again."
-        ) from None
-    except StoreError as error:
-        raise JournalError(
-            f"The journal {store.location} cannot be used ({error}). The run ends, "
-            "because pages could be billed again. Make sure that it has room and this user can "
-            "read and write it, change journal_dir, or set journal to false."
-        ) from error
-
-
-def encode(content: Mapping[str, object]) -> bytes:
+def encode(content: object) -> bytes:
     """Return the content of a JSON file that people can read too."""
-    return json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n"
-
-
-def _check_timestamps(*texts: str | None) -> None:
-    for text in texts:
-        if text is not None:
-            parse_timestamp(text)
+    return msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n"

@@ -1,61 +1,36 @@
 """The store in a folder: one file per page, on the disk before `create` returns."""
 
 import errno
-import logging
 import os
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from logging import Logger, getLogger
 from pathlib import Path
+from typing import Final
 
 from filelock import FileLock, Timeout  # now, since its exit hook must run after that of the run
 
-from tap_jobo.clock import Clock
 from tap_jobo.journal import layout
 from tap_jobo.journal.store import ExistsError, MissingError, StoreError, held_by_another_run
 
-
-class RunLock:
-    """The lock of a stream in a folder. The operating system releases it after a crash."""
-
-    def __init__(self, path: Path, stream: str) -> None:
-        self._what = f"{stream} in {path.parent}"
-        self._lock = FileLock(path, timeout=0, mode=0o600)
-
-    def acquire(self, clock: Clock, logger: logging.Logger) -> None:  # noqa: ARG002 - as a lease
-        """Take the lock, or raise `JournalError`. A folder without locks is only a warning."""
-        try:
-            self._lock.acquire()
-        except Timeout:
-            raise held_by_another_run(self._what) from None
-        except (OSError, NotImplementedError) as error:
-            logger.warning(
-                "No lock can be taken for %s (%r). Make sure that no second run of this pipeline "
-                "starts while this run is in progress.",
-                self._what,
-                error,
-            )
-
-    def check(self) -> None:
-        """Do nothing: this lock cannot be lost."""
-
-    def release(self) -> None:
-        """Release the lock if this run holds it."""
-        self._lock.release()
+_LOGGER: Final = getLogger(__name__)
+_TEMPORARY: Final = ".tmp"  # the suffix of a file that is being written
 
 
 class Folder:
     """Files in a folder that only its owner can read. It is created with the first file."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, logger: Logger = _LOGGER) -> None:
         self.location = str(root)
+        self._logger = logger
         self._root = root
         self._synced: set[Path] = set()
 
     def list(self, prefix: str) -> list[str]:
         """Return the names of all files below a folder."""
-        with _store_errors():
+        with self._errors():
             return [
                 Path(folder, name).relative_to(self._root).as_posix()
                 for folder, _, names in os.walk(self._root / prefix, onerror=_raise)
@@ -64,7 +39,7 @@ class Folder:
 
     def read(self, name: str, size: int | None = None) -> bytes:
         """Return the content of a file, or its first `size` bytes."""
-        with _store_errors():
+        with self._errors():
             try:
                 with (self._root / name).open("rb") as file:
                     return file.read(size)
@@ -93,33 +68,55 @@ class Folder:
     def remove(self, names: Sequence[str]) -> None:
         """Remove files in the order of their names in the list, and folders that are then empty."""
         paths = [self._root / name for name in names]
-        with _store_errors():
+        with self._errors():
             for path in paths:
                 path.unlink(missing_ok=True)
         for folder in {path.parent for path in paths}:
             with suppress(OSError):  # it is not empty
                 folder.rmdir()
 
-    def run_lock(self, key: str, stream: str, wait: Callable[[float], None]) -> RunLock:  # noqa: ARG002
-        """Return the lock of a journal key. It never calls `wait`."""
-        return RunLock(self._root / layout.LOCK.format(key), stream)
+    @contextmanager
+    def run_lock(self, key: str, stream: str, wait: object = None) -> Iterator[Callable[[], None]]:  # noqa: ARG002
+        """Hold a lock that the operating system releases after a crash, and that cannot be lost.
+
+        A folder without locks is only a warning.
+        """
+        lock = FileLock(self._root / layout.LOCK.format(key), timeout=0, mode=0o600)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise held_by_another_run(f"{stream} in {self._root}") from None
+        except (OSError, NotImplementedError) as error:
+            self._logger.warning(
+                "No lock can be taken for %s in %s (%r). Make sure that no second run of this "
+                "pipeline starts while this run is in progress.",
+                stream,
+                self._root,
+                error,
+            )
+        try:
+            if lock.is_locked:  # so what is half written is of runs that were killed
+                with self._errors():
+                    for path in self._root.glob(f"{layout.TOP}/{key}/**/*{_TEMPORARY}"):
+                        path.unlink(missing_ok=True)
+            yield lambda: None
+        finally:
+            lock.release()
 
     @contextmanager
     def exclusive_lock(self, key: str = "*") -> Iterator[None]:
         """Keep runs from starting. Raises `JournalError` if one is in progress."""
         with ExitStack() as locks:
             for path in self._root.glob(layout.LOCK.format(key)):
-                lock = RunLock(path, "a stream")
-                lock.acquire(Clock(), logging.getLogger(__name__))
-                locks.callback(lock.release)
+                locks.enter_context(self.run_lock(path.stem, "a stream"))
             yield
 
     @contextmanager
     def _written_aside(self, name: str, content: bytes) -> Iterator[tuple[Path, Path]]:
         """Write and sync a temporary file, so that no part of a file ever has its name."""
         path = self._root / name
-        temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}{layout.TEMPORARY}")
-        with _store_errors():
+        temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}{_TEMPORARY}")
+        with self._errors():
             self._make_folder(path.parent)
             try:
                 with open(temporary, "xb", opener=_open_private) as file:
@@ -130,6 +127,13 @@ class Folder:
             finally:
                 with suppress(OSError):  # otherwise, the next run removes it
                     temporary.unlink()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StoreError(self.location, f"{type(error).__name__}: {error}") from error
 
     def _make_folder(self, folder: Path) -> None:
         """Create a folder and those above it, each synced into the one above it.
@@ -188,11 +192,3 @@ def _raise(error: OSError) -> None:
     """Raise an error of `os.walk`, which would skip the folder; only a missing one is none."""
     if not isinstance(error, FileNotFoundError):
         raise error
-
-
-@contextmanager
-def _store_errors() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StoreError(f"{type(error).__name__}: {error}") from error

@@ -6,30 +6,20 @@ a later run names it, or a descendant of it, as complete: no clocks are compared
 """
 
 import logging
-from collections.abc import Iterable
-from contextlib import suppress
-from dataclasses import asdict, replace
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Final, Self
 
+from msgspec import structs
+
 from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import EndlessFeedError, FormatError, JournalError
 from tap_jobo.journal import layout
-from tap_jobo.journal.contents import (
-    DAMAGED,
-    DROPPED,
-    ENDED,
-    MISSING,
-    Completed,
-    Contents,
-    DamagedFileError,
-    JournaledSync,
-    JournalKey,
-    encode,
-    usable,
-)
-from tap_jobo.journal.store import Store
+from tap_jobo.journal.contents import Completed, Contents, JournaledSync, JournalKey, Status, encode
+from tap_jobo.journal.store import DamagedFileError
 from tap_jobo.model import Sync
 from tap_jobo.wording import dollars, plural
 
@@ -37,30 +27,37 @@ _EXPIRES_AFTER: Final = timedelta(days=30)
 
 
 class History:
-    """The syncs of one journal key."""
+    """The syncs of one journal key; none if there are no contents, because the journal is off.
 
-    def __init__(self, store: Store | None, key: JournalKey, logger: logging.Logger) -> None:
+    Raises `JournalError` if the store cannot be read, `FormatError` if a small file is damaged.
+    """
+
+    def __init__(self, contents: Contents | None, key: JournalKey, logger: logging.Logger) -> None:
         self.key = key
         self.syncs: dict[int, JournaledSync] = {}  # by number, in the order in which they began
         self.completed: Completed | None = None
-        self.is_on = store is not None
         self._logger = logger
         self._damage: list[FormatError] = []  # of other filters, addresses, and kinds of key
-        if store:
-            self._store = store
+        self._is_on = contents is not None
+        if contents:
+            self._read(contents)
 
-    def read(self, contents: Contents | None = None) -> Self:
-        """Read what the journal holds. Raises `JournalError` if it cannot be read."""
-        if self.is_on:
-            with usable(self._store):
-                self.contents = contents or Contents(self._store)
-                self.syncs = self.contents.syncs(self.key.name)
-                self.completed = self.contents.completed(self.key.name)
-                for journaled in self.syncs.values():
-                    is_new = journaled.sync.number > self._last_number  # no rest of a removed one
-                    if journaled.status == DAMAGED or (journaled.status == MISSING and is_new):
-                        raise DamagedFileError(journaled.name)
-        return self
+    def _read(self, contents: Contents) -> None:
+        self.contents = contents
+        self.syncs = contents.syncs(self.key.name)
+        self.completed = contents.completed(self.key.name)
+        for journaled in self.syncs.values():
+            is_missing = journaled.name not in contents.files[self.key.name]
+            is_rest = is_missing and journaled.sync.number <= self._last_number
+            if journaled.status == Status.DAMAGED and not is_rest:
+                raise DamagedFileError(journaled.name, contents.store.location)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep runs of this key out, and read its syncs again: they may have changed."""
+        with self.contents.store.exclusive_lock(self.key.name):
+            self._read(Contents(self.contents.store))
+            yield
 
     @property
     def highest_number(self) -> int:
@@ -80,7 +77,7 @@ class History:
 
         `completed.json` is written before. If that fails, nothing is removed.
         """
-        if not (completed and self.is_on):
+        if not (completed and self._is_on):
             return
         ids = self._with_ancestors({completed})
         arrived = [journaled for journaled in self.syncs.values() if journaled.sync.id in ids]
@@ -92,8 +89,8 @@ class History:
                     cost = self.contents.credits(journaled)
             number = named.sync.number if named else self.highest_number
             last = Completed(number, completed, format_timestamp(bookmark), cost, start_date)
-            with usable(self._store):
-                self._store.replace(layout.COMPLETED.format(self.key.name), encode(asdict(last)))
+            name = layout.COMPLETED.format(self.key.name)
+            self.contents.store.replace(name, encode(last))
             self.completed = last
         self._remove(arrived)
 
@@ -103,19 +100,15 @@ class History:
         """Acknowledge a sync of other filters, which the state names after they have changed."""
         for other in self._elsewhere:
             if other.find(completed):
-                with usable(self._store), self._store.exclusive_lock(other.key.name):
-                    other.read().acknowledge(completed, bookmark, start_date)
+                with other.locked():
+                    other.acknowledge(completed, bookmark, start_date)
 
     def warn_if_restored(self, completed: str, pending: Sync | None) -> None:
         """Warn if a state is older than what the journal knows to have arrived."""
         last = self.completed
-        if last is None or completed == last.id:
-            return
         named = [self.find(completed), self.find(pending.id if pending else "")]
-        if (
-            max((journaled.sync.number for journaled in named if journaled), default=0)
-            < last.number
-        ):
+        newest = max((journaled.sync.number for journaled in named if journaled), default=0)
+        if last and completed != last.id and newest < last.number:
             self._logger.warning(
                 "The state of %s is older than the last complete sync in the journal (of %s), so "
                 "rows are billed again. Either it was restored, or another pipeline shares this "
@@ -133,12 +126,12 @@ class History:
         API says of the cursor now. None if the user has dropped it.
         """
         for journaled in reversed(self.syncs.values()):
-            if journaled.sync.replaces == pending.id and journaled.status != DROPPED:
+            if journaled.sync.replaces == pending.id and journaled.status != Status.DROPPED:
                 return self.go_on(journaled.sync)
         named = self.find(pending.id)
         if named is None:
             return pending
-        if named.status == DROPPED:
+        if named.status == Status.DROPPED:
             return None
         self._refuse_ended(named)
         if min(named.pages, default=0) > pending.pages + 1:  # begun by a later state, after a loss
@@ -162,7 +155,7 @@ class History:
         """
         for journaled in reversed(self.syncs.values()):
             if self._can_stand_for(journaled, sync, bookmark):
-                if journaled.status == ENDED and is_refresh and sync.is_full:
+                if journaled.status == Status.ENDED and is_refresh and sync.is_full:
                     continue
                 self._refuse_ended(journaled)
                 return replace(journaled.sync, restarts=max(journaled.sync.restarts, sync.restarts))
@@ -173,7 +166,7 @@ class History:
     ) -> bool:
         """Return whether a sync may be resumed from its start in place of a new one."""
         old = journaled.sync
-        has_start = journaled.status != DROPPED and 1 in journaled.pages
+        has_start = journaled.status != Status.DROPPED and 1 in journaled.pages
         is_alike = (old.is_full, old.filters) == (sync.is_full, sync.filters)
         is_successor = sync.replaces in ("", old.replaces)
         has_same_parent = old.parent_id == sync.parent_id or not (bookmark or sync.parent_id)
@@ -187,7 +180,7 @@ class History:
         return bool(old.since and old.since < (sync.since or "") <= latest)
 
     def _refuse_ended(self, journaled: JournaledSync) -> None:
-        if journaled.status == ENDED:
+        if journaled.status == Status.ENDED:
             id_, price = journaled.sync.id, dollars(self.contents.credits(journaled))
             raise EndlessFeedError(
                 f"An earlier run ended the sync {id_} of {self.key.stream}, because its pages "
@@ -200,7 +193,7 @@ class History:
 
     def expire(self, now: datetime, used: Sync) -> None:
         """Warn of syncs that the run does not use; remove those that are older than 30 days."""
-        if not self.is_on:
+        if not self._is_on:
             return
         delivered = self._with_ancestors({used.parent_id, used.replaces})
         to_replay = {used.id, used.replaces} - {""}
@@ -209,8 +202,8 @@ class History:
                 to_replay.add(journaled.sync.id)
         unused = [each for each in self.syncs.values() if each.sync.id not in delivered | to_replay]
         oldest = format_timestamp(now - _EXPIRES_AFTER)
-        self._warn_of_unused(unused, "another lookback_minutes, start_date, or state")
-        self._remove_old(unused, oldest)
+        self._warn_of_unused(unused, "this start_date, lookback_minutes, or state")
+        self._remove(self._old(unused, oldest))
         for other in self._elsewhere:
             other.expire_elsewhere(oldest)
         for error in self._damage:
@@ -218,40 +211,33 @@ class History:
 
     def expire_elsewhere(self, oldest: str) -> None:
         """Expire all syncs of a key that is not that of this run."""
-        what = f"another api_url, kind of key, or filters ({self.key.description})"
+        what = f"this api_url, kind of key, or filters. They belong to {self.key.description}"
         self._warn_of_unused(self.syncs.values(), what)
-        if any(self._is_old(journaled, oldest) for journaled in self.syncs.values()):
-            # Not while another run has the lock. It may have changed since it was read.
-            lock = self._store.exclusive_lock(self.key.name)
-            with suppress(JournalError, FormatError), usable(self._store), lock:
-                self.read()
-                self._remove_old(self.syncs.values(), oldest)
+        if self._old(self.syncs.values(), oldest):
+            with suppress(JournalError, FormatError), self.locked():  # unless a run has the lock
+                self._remove(self._old(self.syncs.values(), oldest))
 
-    def _warn_of_unused(self, unused: Iterable[JournaledSync], what: str) -> None:
+    def _warn_of_unused(self, syncs: Iterable[JournaledSync], what: str) -> None:
         credits_of, last = self.contents.credits, self._last_number
-        unused = [each for each in unused if credits_of(each) and each.sync.number > last]
+        unused = [each for each in syncs if credits_of(each) and each.sync.number > last]
         if unused:
             self._logger.warning(
-                "The journal holds %s, worth %s, of %s that this run does not use, because they "
-                "belong to %s. To use them, set that again. They expire 30 days after the last of "
-                "them.",
-                plural(sum(len(journaled.pages) for journaled in unused), "page"),
+                "%s (%s) of %s in the journal can't be used with %s. Restore the old value to "
+                "replay them free; they expire 30 days after they were billed.",
+                plural(sum(len(journaled.pages) for journaled in unused), "billed page"),
                 dollars(sum(map(credits_of, unused))),
                 self.key.stream,
                 what,
             )
 
-    def _is_old(self, journaled: JournaledSync, oldest: str) -> bool:
-        is_empty = not (journaled.pages or journaled.status)  # its run ended before its first page
-        return is_empty or self.contents.last_used(journaled) < oldest
-
-    def _remove_old(self, syncs: Iterable[JournaledSync], oldest: str) -> None:
-        self._remove([journaled for journaled in syncs if self._is_old(journaled, oldest)])
-        left_over = [
-            name for name in self.contents.files[self.key.name] if name.endswith(layout.TEMPORARY)
+    def _old(self, syncs: Iterable[JournaledSync], oldest: str) -> list[JournaledSync]:
+        """Return those last used before `oldest`, or whose run ended before their first page."""
+        return [
+            journaled
+            for journaled in syncs
+            if not (journaled.pages or journaled.status)
+            or self.contents.last_used(journaled) < oldest
         ]
-        with usable(self._store):  # what killed runs were writing
-            self._store.remove(left_over)
 
     # Other filters, addresses, and kinds of key
 
@@ -265,23 +251,21 @@ class History:
 
     def others(self) -> list[Self]:
         """Return the histories of the stream under other filters. Raises `FormatError`."""
-        own = self.key.content | {"filters": {}}
-        others = [other for other in self._elsewhere if other.key.content | {"filters": {}} == own]
+        own = structs.replace(self.key, filters={}, name="")
+        histories = self._elsewhere
         if self._damage:
             raise self._damage[0]
-        return others
+        return [each for each in histories if structs.replace(each.key, filters={}, name="") == own]
 
     @cached_property
     def _elsewhere(self) -> list[Self]:
         """The histories of the stream with other filters, addresses, or kinds of key."""
         histories = []
-        for name in self.contents.keys if self.is_on else ():
+        for name in self.contents.keys if self._is_on else ():
             if name != self.key.name and name.rpartition("-")[0] == self.key.stream:
                 try:
-                    with usable(self._store):
-                        key = self.contents.key(name)
-                    history = type(self)(self._store, key, self._logger)
-                    histories.append(history.read(self.contents))
+                    key = self.contents.key(name)
+                    histories.append(type(self)(self.contents, key, self._logger))
                 except FormatError as error:
                     self._damage.append(error)
         return histories
@@ -304,6 +288,5 @@ class History:
 
     def _remove(self, syncs: Iterable[JournaledSync]) -> None:
         for journaled in syncs:
-            with usable(self._store):
-                self._store.remove(journaled.names)
+            self.contents.store.remove(journaled.names)
             del self.syncs[journaled.sync.number]

@@ -11,20 +11,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from typing import Final, Self
+from typing import Final
 
 from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import FormatError, JournalError
 from tap_jobo.journal import layout
-from tap_jobo.journal.contents import ENDED, Contents, JournaledSync, JournalKey, encode, usable
+from tap_jobo.journal.contents import Contents, JournaledSync, JournalKey, Status, encode
 from tap_jobo.journal.history import History
-from tap_jobo.journal.page import (
-    DamagedPageError,
-    JournaledPage,
-    PageHeader,
-    TornPageError,
-    encode_page,
-)
+from tap_jobo.journal.page import DamagedPageError, JournaledPage, PageHeader, encode_page
 from tap_jobo.journal.store import ExistsError, MissingError, Store, StoreError
 from tap_jobo.model import RawPage, Sync, hash_cursor
 from tap_jobo.wording import dollars, plural
@@ -34,33 +28,28 @@ _MOST_DELIVERED: Final = 200  # pages that a run looks at to find out whether a 
 _MOST_READ: Final = 20_000_000  # bytes of them that it reads
 
 
+def prepare(store: Store, key: JournalKey) -> None:
+    """Check that a journal can be written. Raises `JournalError` if it cannot be."""
+    store.replace(layout.KEY.format(key.name), encode(key))
+
+
 class Journal:
-    """The billed pages of one journal key, and their history. Without a store, it is empty."""
+    """The billed pages of one journal key, and their history. Without a store, it is empty.
+
+    Raises `JournalError` if the store cannot be read, `FormatError` if what it holds is damaged.
+    """
 
     def __init__(self, store: Store | None, key: JournalKey, logger: logging.Logger) -> None:
-        self.history = History(store, key, logger)
+        self.history = History(Contents(store) if store else None, key, logger)
         self.is_on = store is not None
         self.quarantined = 0  # rows, by this run
         self.failure = ""  # why the last page is not in the journal
         self._key = key
         self._logger = logger
         self._run = secrets.token_hex(8)
-        self._quarantined: set[str] = set()
         if store:
             self._store = store
-
-    def prepare(self) -> None:
-        """Check that the journal can be written. Raises `JournalError` if it cannot be."""
-        if self.is_on:
-            with usable(self._store):
-                self._store.replace(layout.KEY.format(self._key.name), encode(self._key.content))
-
-    def read(self) -> Self:
-        """Read what the journal holds. Raises `JournalError` if it cannot be read."""
-        if self.is_on:
-            self._contents = self.history.read().contents
-            self._quarantined = self._contents.quarantined[self._key.name]
-        return self
+            self._contents = self.history.contents
 
     def begin(self, sync: Sync, now: datetime) -> Sync:
         """Write a sync under a number of its own, before its first request."""
@@ -68,17 +57,16 @@ class Journal:
             return sync
         sync = replace(sync, number=self.history.highest_number + 1)
         start = replace(sync, started_at=None, cursor=None, rows=0, pages=0)
-        journaled = JournaledSync(self._key.name, start, self._run, format_timestamp(now))
+        journaled = JournaledSync(self._key.name, start, format_timestamp(now))
         self.history.syncs[sync.number] = journaled
-        with usable(self._store):
-            self._create(journaled.name, journaled.content)
-            self._verify_newest(journaled)
+        self._create(journaled.name, journaled.content)
+        self._verify_newest(journaled)
         return sync
 
     def end(self, sync: Sync) -> None:
         """Record that a sync was ended because its pages went in circles."""
         if journaled := self.history.syncs.get(sync.number):
-            journaled.status = ENDED
+            journaled.status = Status.ENDED
             with suppress(StoreError):  # a later run reads its pages again and ends it
                 self._store.replace(journaled.name, journaled.content)
 
@@ -90,21 +78,9 @@ class Journal:
         if journaled is None or (number not in journaled.pages and number > journaled.last):
             return None
         try:
-            with usable(self._store):
-                page = self._contents.page(journaled, number)
+            page = self._contents.page(journaled, number)
         except DamagedPageError as error:
-            if not isinstance(error, TornPageError) or number < journaled.last:
-                raise self._damaged(journaled, number, error) from None
-            with usable(self._store):  # the page that a run was writing when it was killed
-                self._store.remove([journaled.page_name(number)])
-            self._logger.warning(
-                "The page %s in the journal %s is incomplete, as after a kill or a power failure. "
-                "It is fetched and billed again.",
-                journaled.page_id(number),
-                self._store.location,
-            )
-            journaled.pages.discard(number)
-            return None
+            raise self._damaged(journaled, number, error) from None
         if page.header.cursor != hash_cursor(sync.cursor):
             raise self._damaged(journaled, number, "does not follow the page before it")
         journaled.total = page.header.total_credits
@@ -133,8 +109,7 @@ class Journal:
         """Log that the pages of a sync are replayed, from its next one on."""
         remaining = sum(number > sync.pages for number in self.history.syncs[sync.number].pages)
         self._logger.info(
-            "Replaying %s from the journal %s, free. They were billed since %s, and the state "
-            "does not cover them.",
+            "Replaying %s from the journal %s, free; they were billed from %s on.",
             plural(remaining, "page"),
             self._store.location,
             page.header.received_at,
@@ -178,7 +153,7 @@ class Journal:
             except StoreError as error:
                 self.failure = (
                     f"The page {journaled.page_id(number)}, worth {dollars(raw.cost)}, could not "
-                    f"be written to the journal {self._store.location} ({error}). "
+                    f"be written to the journal {self._store.location} ({error.why}). "
                 )
         return JournaledPage(f"{sync.id}.{number}", header, raw.body, raw)
 
@@ -194,11 +169,11 @@ class Journal:
     def quarantine(self, rows: Sequence[bytes], suffix: str = "") -> None:
         """Keep raw rows that cannot be delivered, or with `DISPUTED`, a page that is."""
         for row in rows if self.is_on else ():
-            name = hashlib.sha256(row).hexdigest()[:32] + suffix
-            if name not in self._quarantined:
-                with usable(self._store):  # at once: it must be safe before the state moves past it
-                    self._store.replace(layout.QUARANTINE.format(self._key.name, name), row)
-                self._quarantined.add(name)
+            digest = hashlib.sha256(row).hexdigest()[:32]
+            name = layout.QUARANTINE.format(self._key.name, digest + suffix)
+            if name not in self._contents.quarantined[self._key.name]:
+                self._store.replace(name, row)  # at once, before the state moves past it
+                self._contents.quarantined[self._key.name].add(name)
                 self.quarantined += suffix != DISPUTED
 
     # The fence
@@ -229,7 +204,7 @@ class Journal:
     def _fenced(self, what: str) -> JournalError:
         return JournalError(
             f"Another run of {self._key.stream} writes at the same time to the journal "
-            f"{self._store.location}: it {what}. This run ends, or both would be billed for the "
-            "same pages. The page in flight may be billed again. Run again once no other run is in "
-            "progress, or give each pipeline its own journal_dir."
+            f"{self._store.location}: it {what}. This run ends, and its last page may be billed "
+            "again. Run again once the other run has ended, or give each pipeline its own "
+            "journal_dir."
         )

@@ -11,10 +11,10 @@ PAGE: Final = "v1/{}/{:06}/{:06}.page"  # a page of it, exactly as received
 SPENT: Final = "v1/{}/spent.json"  # what its runs were billed, by month
 QUARANTINE: Final = "v1/{}/quarantine/{}"  # a row that cannot be delivered
 LOCK: Final = "{}.lock"  # in a folder, the lock of a run
+LEASES: Final = "leases"
 LEASE: Final = "leases/{}"  # in a bucket, the lease of a run
 CLOCK: Final = "leases/clock"  # in a bucket, written only to read its clock
-TEMPORARY: Final = ".tmp"  # the suffix of a file that a run is writing, or was when it was killed
 
 SYNC_ID: Final = "{}/{:06}"  # what the command calls a sync whose file cannot be read
-FILE: Final = re.compile(rf"{TOP}/([\w-]+)/(?:(\d+)/(?:sync\.json|(\d+)\.page)|quarantine/(\S+))")
-"""Matches a sync or page, by its key, number, and page, or a row, by its key and its last part."""
+FILE: Final = re.compile(rf"{TOP}/[\w-]+/(\d+)/(?:sync\.json|(\d+)\.page)")
+"""Matches a sync by its number, or a page by that and its own."""

@@ -7,13 +7,13 @@ runs side by side, at least one sees the request of the other.
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from tap_jobo.errors import BudgetReachedError, TapJoboError
 from tap_jobo.journal import layout
-from tap_jobo.journal.contents import Contents, JournalKey, Spent, encode, usable
+from tap_jobo.journal.contents import Contents, JournalKey, Spent, encode
 from tap_jobo.journal.store import Store
 from tap_jobo.wording import dollars
 
@@ -34,17 +34,16 @@ class MonthlyLimit:
     check: Callable[[], None]  # raises if another run may write the file of the key
 
     def __post_init__(self) -> None:
-        self._owner = self.key.content["address"], self.key.content["api_key"]
-        with usable(self.store):
-            spent = Contents(self.store).spent(self.key.name)
+        self._owner = self.key.address, self.key.api_key
+        spent = Contents(self.store).spent(self.key.name)
         self._credits = spent.credits if spent else {}
         self._billed = 0  # of this run, in these credits
-        self._written = self._content(0)
+        self._written = self._credits
 
     def reserve(self, billed: int, cost: int, what: str) -> None:
         """Count a request before it is sent, or raise `BudgetReachedError`."""
         months = self._count(billed)
-        if not self._write(self._content(cost, months)):
+        if not self._write(self._with(cost, months)):
             return  # another try, which counts already
         for month in months:
             used = self._used(month)
@@ -60,7 +59,7 @@ class MonthlyLimit:
         """Count exactly what was billed. If that fails, a page too much counts."""
         self._count(billed)
         with suppress(TapJoboError):
-            self._write(self._content(0))
+            self._write(self._credits)
 
     def left(self, billed: int) -> tuple[int, str]:
         """Return the credits that are left, and the month."""
@@ -78,22 +77,18 @@ class MonthlyLimit:
     def _with(self, cost: int, months: Sequence[str]) -> dict[str, int]:
         return self._credits | {month: self._credits.get(month, 0) + cost for month in months}
 
-    def _content(self, cost: int, months: Sequence[str] = ()) -> bytes:
-        return encode(asdict(Spent(*self._owner, self._with(cost, months))))
-
-    def _write(self, content: bytes) -> bool:
+    def _write(self, credits_: dict[str, int]) -> bool:
         """Write the file, and return whether that changes it."""
-        if content == self._written:
+        if credits_ == self._written:
             return False
         self.check()
-        with usable(self.store):
-            self.store.replace(layout.SPENT.format(self.key.name), content)
-        self._written = content
+        content = encode(Spent(*self._owner, credits_))
+        self.store.replace(layout.SPENT.format(self.key.name), content)
+        self._written = credits_
         return True
 
     def _used(self, month: str) -> int:
-        with usable(self.store):
-            contents = Contents(self.store)
-            others = [contents.spent(key) for key in contents.counted - {self.key.name}]
+        contents = Contents(self.store)
+        others = [contents.spent(key) for key in contents.counted - {self.key.name}]
         same = [each for each in others if each and (each.address, each.api_key) == self._owner]
         return self._credits.get(month, 0) + sum(each.credits.get(month, 0) for each in same)

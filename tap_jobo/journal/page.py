@@ -1,10 +1,11 @@
 """A journaled page: a header line with its own checksum, then the raw body, in Zstandard."""
 
-import json
 import sys
 import zlib
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from tap_jobo.model import RawPage
 
@@ -26,10 +27,6 @@ class DamagedPageError(Exception):
     """A page cannot be read. The text completes "The page ..."."""
 
 
-class TornPageError(DamagedPageError):
-    """A page is shorter than its header says: the run was killed while it wrote the page."""
-
-
 @dataclass(frozen=True, slots=True)
 class PageHeader:
     """What is known of a page without parsing its body. Times are ISO 8601 UTC."""
@@ -41,8 +38,7 @@ class PageHeader:
     credits: int
     total_credits: int  # what its sync has cost so far, this page included
     has_more: bool | None = None  # the response header X-Has-More
-    deducted: int | None = None  # credits, if the response says so; not in older pages
-    length: int = field(default=0, compare=False)  # of the compressed body
+    deducted: int | None = None  # credits, if the response says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,31 +58,25 @@ class JournaledPage:
 
 def encode_page(header: PageHeader, body: bytes) -> bytes:
     """Return the content of a page's file."""
-    packed = zstd.compress(body, options=_OPTIONS)
-    line = json.dumps(asdict(replace(header, length=len(packed)))).encode()
-    return b"%b %08x\n%b" % (line, zlib.crc32(line), packed)
+    line = msgspec.json.encode(header)
+    return b"%b %08x\n%b" % (line, zlib.crc32(line), zstd.compress(body, options=_OPTIONS))
 
 
 def decode_header(content: bytes) -> PageHeader:
     """Return the header of a page's file, which a damaged body leaves readable."""
-    line, newline, _ = content.partition(b"\n")
-    if not newline:
-        raise TornPageError("is damaged")
-    text, _, checksum = line.rpartition(b" ")
-    if checksum != b"%08x" % zlib.crc32(text):
+    line, _, checksum = content.partition(b"\n")[0].rpartition(b" ")
+    if checksum != b"%08x" % zlib.crc32(line):
         raise DamagedPageError("is damaged")
     try:
-        return PageHeader(**json.loads(text))
-    except TypeError:
+        return msgspec.json.decode(line, type=PageHeader)
+    except msgspec.DecodeError:
         raise DamagedPageError("was written by another version of tap-jobo") from None
 
 
 def decode_page(name: str, content: bytes) -> JournaledPage:
     """Return the page in a file."""
-    header, packed = decode_header(content), content.partition(b"\n")[2]
-    if len(packed) < header.length:
-        raise TornPageError("is damaged")
     try:
-        return JournaledPage(name, header, zstd.decompress(packed))
+        body = content.partition(b"\n")[2]
+        return JournaledPage(name, decode_header(content), zstd.decompress(body))
     except zstd.ZstdError:
         raise DamagedPageError("is damaged") from None

@@ -1,16 +1,39 @@
 """What the journal needs of the place that holds it: files, and a lock that keeps runs apart."""
 
-import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from tap_jobo.clock import Clock
-from tap_jobo.errors import JournalError
+from tap_jobo.errors import FormatError, JournalError
+from tap_jobo.journal import layout
+
+Lock = AbstractContextManager[Callable[[], None]]
 
 
-class StoreError(Exception):
-    """The store cannot do this now: it cannot be reached, read, or written."""
+class StoreError(JournalError):
+    """The store cannot be reached, read, or written now."""
+
+    def __init__(self, location: str, why: str) -> None:
+        super().__init__(
+            f"The journal {location} cannot be used ({why}). Nothing more is billed. Make sure "
+            "that it has room and this user can read and write it, change journal_dir, or set "
+            "journal to false."
+        )
+        self.why = why
+
+
+class DamagedFileError(FormatError):
+    """A small file is damaged, or missing."""
+
+    def __init__(self, name: str, location: str) -> None:
+        path = name.removeprefix(f"{layout.TOP}/")
+        dropped = path.removesuffix("/key.json").removesuffix("/sync.json")  # all that needs it
+        super().__init__(
+            f"The file {name} in the journal {location} is damaged or missing. Nothing more is "
+            f"billed until you restore it, or drop it with `tap-jobo-journal drop {dropped}`, "
+            "which first shows what would be billed again."
+        )
+        self.name = name
 
 
 class MissingError(Exception):
@@ -19,19 +42,6 @@ class MissingError(Exception):
 
 class ExistsError(Exception):
     """The name is taken by a file with other content."""
-
-
-class Lock(Protocol):
-    """What a run holds, so that no other run uses the same pages."""
-
-    def acquire(self, clock: Clock, logger: logging.Logger) -> None:
-        """Take it. Raises `JournalError` if another run has it."""
-
-    def check(self) -> None:
-        """Raise `JournalError` if it was lost."""
-
-    def release(self) -> None:
-        """Release it if this run holds it."""
 
 
 class Store(Protocol):
@@ -61,7 +71,10 @@ class Store(Protocol):
         """Remove files, the last one after all others; a file that is gone is no error."""
 
     def run_lock(self, key: str, stream: str, wait: Callable[[float], None]) -> Lock:
-        """Return the lock of a journal key; `wait` waits, or raises if the run must end."""
+        """Keep other runs of a journal key out. Raises `JournalError` if another run has the lock.
+
+        It yields what raises `JournalError` if the lock was lost. `wait` raises if the run ends.
+        """
 
     def exclusive_lock(self, key: str = "*") -> AbstractContextManager[None]:
         """Keep runs from starting, of one key or of all. Raises `JournalError` if one goes on."""

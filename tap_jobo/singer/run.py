@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,9 +19,9 @@ from tap_jobo.clock import Clock
 from tap_jobo.errors import StateError, TapJoboError
 from tap_jobo.journal import open_store
 from tap_jobo.journal.contents import JournalKey, journal_key
-from tap_jobo.journal.journal import Journal
+from tap_jobo.journal.journal import Journal, prepare
 from tap_jobo.journal.monthly_limit import MonthlyLimit
-from tap_jobo.journal.store import Lock, Store
+from tap_jobo.journal.store import Store
 from tap_jobo.model import Filters
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.streams.feed_spec import FeedSpec
@@ -49,7 +49,8 @@ class RunContext:
         self._user_agent = user_agent
         self._templates: dict[str, PreparedRequest] = {}
         self._logger = logger
-        self._locks: list[Lock] = []
+        self._locks = ExitStack()
+        self._lock_checks: list[Callable[[], None]] = []
         self._is_started = False
         self.streams: list[JoboStream] = []
         self.first_states: list[StreamState] = []  # of feeds that need one
@@ -161,12 +162,10 @@ class RunContext:
         key = self._journal_key(spec, filters)
         if not (spec.is_journaled and self._config["journal"]):
             return Journal(None, key, self._logger)
-        journal = Journal(self._store, key, self._logger)
-        journal.prepare()
+        prepare(self._store, key)
         lock = self._store.run_lock(key.name, spec.name, self.shutdown.wait)
-        lock.acquire(self.clock, self._logger)
-        self._locks.append(lock)
-        return journal.read()
+        self._lock_checks.append(self._locks.enter_context(lock))
+        return Journal(self._store, key, self._logger)
 
     @contextmanager
     def monthly_limit(self, spec: FeedSpec, filters: Filters, cost: FeedCost) -> Iterator[None]:
@@ -190,7 +189,7 @@ class RunContext:
 
     @cached_property
     def _store(self) -> Store:
-        return open_store(self._config.get("journal_dir"))
+        return open_store(self._config.get("journal_dir"), self.clock, self._logger)
 
     def check(self) -> None:
         """Raise if a signal arrived, or another run has a lock of this run."""
@@ -198,14 +197,12 @@ class RunContext:
         self._check_locks()
 
     def _check_locks(self) -> None:
-        for lock in self._locks:
-            lock.check()
+        for check in self._lock_checks:
+            check()
 
     def close(self) -> None:
         """Release the locks."""
-        for lock in self._locks:
-            lock.release()
-        self._locks = []
+        self._locks.close()
 
 
 def _check_each(checks: Iterable[Callable[[], Iterable[str] | None]]) -> list[str]:

@@ -21,7 +21,7 @@ def recover_state(state: StreamState, history: History, start: SyncStart) -> Str
         StateError: There is none, but the journal proves that there was one, under any filters.
     """
     choice = start.on_missing_state
-    if state.has_begun or not history.is_on or start.is_full_table or choice == "resync":
+    if state.has_begun or start.is_full_table or choice == "resync":
         return start.with_checked_sync(state)
     histories = [history, *history.others()]
     found = [(each, each.completed) for each in histories if each.completed]
@@ -36,7 +36,7 @@ def recover_state(state: StreamState, history: History, start: SyncStart) -> Str
                 start.spec.name,
                 last.bookmark,
             )
-            filters = start.spec.filters_of(each.key.content["filters"])
+            filters = start.spec.filters_of(each.key.filters)
             bookmark = parse_timestamp(last.bookmark)
             recovered = StreamState(bookmark, last.id, filters, last.start_date)
             return start.with_checked_sync(recovered)

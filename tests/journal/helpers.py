@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tap_jobo.journal.page import PageHeader, decode_page, encode_page
-from tests.support import Run, Tap, execute
+from tests.support import Run, Tap, complaint, execute
 
 
 def pages(folder: Path) -> list[Path]:
@@ -52,10 +52,22 @@ def quarantined(folder: Path) -> list[Any]:
     return [json.loads(file.read_text()) for file in files if file.suffix != ".disputed"]
 
 
+def succeeded(run: Run) -> Run:
+    assert run.returncode == 0, run.stderr
+    return run
+
+
 def replayed(run: Run) -> float:
     """The rows that a run which ended well read from the journal."""
-    assert run.returncode == 0, run.stderr
-    return run.metrics["jobo_rows_replayed"]
+    return succeeded(run).metrics["jobo_rows_replayed"]
+
+
+def refused(tap: Tap, **given: Any) -> str:
+    """The complaint of a run that ends before its first request."""
+    requests = len(tap.sandbox.ledger)
+    line = complaint(tap.run(**given))
+    assert len(tap.sandbox.ledger) == requests
+    return line
 
 
 def run_unprivileged(tap: Tap) -> Run:

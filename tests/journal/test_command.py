@@ -23,6 +23,7 @@ from tests.journal.helpers import (
     pages,
     replayed,
     rewrite,
+    succeeded,
 )
 from tests.support import COMMAND, Run, Tap, execute
 from tests.support.crash import cut_in_request, run_meanwhile
@@ -31,8 +32,7 @@ from tests.support.repository import REPOSITORY
 
 def written(tap: Tap, *args: str) -> list[str]:
     """The lines that the command writes, when it does as it is told."""
-    run = journal_command(tap, *args)
-    assert run.returncode == 0, run.stderr
+    run = succeeded(journal_command(tap, *args))
     assert run.stderr == ""
     return run.stdout.splitlines()
 
@@ -60,8 +60,6 @@ def test_list_shows_syncs_and_their_worth_and_drop_takes_their_ids(tap: Tap, fol
     ids = {name.split(".")[0] for name in names(folder)}
     lines = written(tap, "list")
     assert len(lines) == 5
-    listed = {line.strip() for line in written(tap, "list", "--pages")}
-    assert listed >= {*names(folder)}
     address = tap.sandbox.url
     assert f"career_sites (test key, {address}), filters: none" in lines
     assert f"career_sites (test key, {address}), filters: founded_after=1980" in lines
@@ -189,8 +187,7 @@ def test_a_journal_that_is_missing_or_damaged_is_one_line(
     tap.run()
     (sync,) = folder.glob("v1/*/*/sync.json")
     sync.write_text("{")
-    run = journal_command(tap, *args)
-    assert run.returncode == 0, run.stderr
+    run = succeeded(journal_command(tap, *args))
     assert "3 pages, worth $6.00" in run.stdout
 
 
@@ -202,6 +199,5 @@ def test_the_plugin_has_each_command(tap: Tap, file: str) -> None:
     assert list(commands) == ["journal-list", "journal-export", "journal-drop"]
     for command in commands.values():
         program = str(COMMAND.with_name(command["executable"]))  # in the plugin's own folder
-        run = execute([program, command["args"], "--help"], tap.environment())
-        assert run.returncode == 0, run.stderr
+        run = succeeded(execute([program, command["args"], "--help"], tap.environment()))
         assert run.stdout.startswith(f"Usage: tap-jobo-journal {command['args']}")

@@ -54,7 +54,7 @@ class ManyPages(Folder):
 
 def write(store: Folder, bodies: Sequence[bytes]) -> Sync:
     """Journal the pages of a sync, and return it as it is after them."""
-    journal = Journal(store, KEY, LOGGER).read()
+    journal = Journal(store, KEY, LOGGER)
     sync = journal.begin(NEW, Clock().now())
     for body in bodies:
         raw = RawPage(body, 50, {}, START, Clock().now())
@@ -66,7 +66,7 @@ def write(store: Folder, bodies: Sequence[bytes]) -> Sync:
 def test_a_resumed_sync_reads_its_first_page_and_the_last_20_mb(tmp_path: Path) -> None:
     store = CountingStore(tmp_path)
     sync = write(store, [b" " * 1_000_000] * 40)
-    journal = Journal(store, KEY, LOGGER).read()
+    journal = Journal(store, KEY, LOGGER)
     store.reads.clear()
     delivered = journal.delivered(sync)
     assert [page.name for page in delivered] == [f"5f0c.{number}" for number in range(1, 41)]
@@ -78,7 +78,7 @@ def test_a_resumed_sync_reads_its_first_page_and_the_last_20_mb(tmp_path: Path) 
 
 def test_a_resumed_sync_looks_at_200_pages_and_the_first(tmp_path: Path) -> None:
     sync = write(Folder(tmp_path), [b"{}"] * 210)
-    delivered = Journal(Folder(tmp_path), KEY, LOGGER).read().delivered(sync)
+    delivered = Journal(Folder(tmp_path), KEY, LOGGER).delivered(sync)
     assert [page.name for page in delivered] == [
         f"5f0c.{number}" for number in (1, *range(11, 211))
     ]
@@ -101,7 +101,7 @@ def test_a_replayed_page_costs_the_same_in_a_sync_of_any_length(tmp_path: Path) 
     times: dict[int, float] = {}
     for length in (100, 200_000):
         store.pages = length
-        journal = Journal(store, KEY, LOGGER).read()
+        journal = Journal(store, KEY, LOGGER)
         sync: Any = replace(NEW, number=1)
         tries = []
         for _ in range(5):

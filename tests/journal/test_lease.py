@@ -7,26 +7,55 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from obstore.exceptions import AlreadyExistsError
+from obstore.exceptions import AlreadyExistsError, GenericError
 from obstore.store import MemoryStore
 
 from tap_jobo.clock import Clock
 from tap_jobo.errors import JournalError
+from tap_jobo.journal import bucket as bucket_module
 from tap_jobo.journal import lease as lease_module
-from tap_jobo.journal.bucket import open_bucket
-from tap_jobo.journal.lease import Lease, refuse_if_held
+from tap_jobo.journal.lease import Lease
 from tests.support.bucket import Bucket
 from tests.support.clock import FakeClock
 from tests.support.crash import wait_for
 from tests.support.loggers import LOGGER
 
-_OWNER = "a1" * 32
+_KEY = "career_sites-0a"
 _NEVER = 1e6
+
+
+@dataclass
+class Holder:
+    """A run, which takes the lease when it is created and renews it when it is told to."""
+
+    bucket: Any
+    clock: Clock
+    wait: Callable[[float], None]
+    logger: logging.Logger = LOGGER
+    end: ExitStack = field(default_factory=ExitStack)
+
+    def __post_init__(self) -> None:
+        lease = Lease(self.bucket, _KEY, "career_sites in s3://a/b", self.clock, self.wait)
+        self._write = lease._write
+        self.check = self.end.enter_context(lease.hold(self.logger))
+
+    def renew(self) -> bool:
+        with suppress(GenericError):
+            return self._write()
+        return False
+
+    def release(self) -> None:
+        self.end.close()
+
+
+Start = Callable[..., Holder]
 
 
 @pytest.fixture
@@ -47,24 +76,17 @@ def _no_renewal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def run(bucket: Bucket, clock: FakeClock) -> Iterator[Callable[..., Lease]]:
-    """What makes the lease of a further run."""
-    leases: list[Lease] = []
+def start(bucket: Bucket, clock: FakeClock) -> Iterator[Start]:
+    """Starts a further run."""
+    with ExitStack() as ends:
 
-    def make(wait: Callable[[float], None] = clock.sleep) -> Lease:
-        lease = Lease(cast("Any", bucket), _OWNER, "career_sites in s3://a/b", wait)
-        leases.append(lease)
-        return lease
+        def start_one(wait: Callable[[float], None] = clock.sleep, **given: Any) -> Holder:
+            holder = Holder(bucket, clock, wait, **given)
+            ends.callback(holder.release)
+            return holder
 
-    yield make
-    bucket.is_away = True
-    for lease in leases:
-        lease.release()
-
-
-def renew(lease: Lease) -> bool:
-    """Let a holder renew its lease now, as its thread does."""
-    return lease._renew()
+        yield start_one
+        bucket.is_away = True
 
 
 def stored(bucket: Bucket) -> dict[str, Any]:
@@ -73,168 +95,133 @@ def stored(bucket: Bucket) -> dict[str, Any]:
     return content
 
 
-def test_a_lease_that_was_released_is_taken_at_once(run: Any, clock: FakeClock) -> None:
+def test_a_lease_that_was_released_is_taken_at_once(start: Start, clock: FakeClock) -> None:
     for _ in range(3):
-        lease = run()
-        lease.acquire(clock, LOGGER)
-        lease.check()
-        lease.release()
+        holder = start()
+        holder.check()
+        holder.release()
     assert clock.passed == 0
 
 
-def test_a_lease_that_is_renewed_refuses_a_second_run(run: Any, clock: FakeClock) -> None:
-    first = run()
-    first.acquire(clock, LOGGER)
+def test_a_lease_that_is_renewed_refuses_a_second_run(start: Start, clock: FakeClock) -> None:
+    first = start()
 
     def wait(seconds: float) -> None:
         clock.sleep(seconds)
         if clock.passed >= 20:
-            renew(first)
+            first.renew()
 
     with pytest.raises(JournalError, match=r"Another run of career_sites in s3://a/b .*") as error:
-        run(wait).acquire(clock, LOGGER)
+        start(wait)
     assert 20 <= clock.passed <= 22
     assert "(process " in str(error.value)
     assert "since 2026-01-01T12:00:00" in str(error.value)
     first.check()
 
 
-def test_a_run_released_while_another_waits_lets_it_go_on(run: Any, clock: FakeClock) -> None:
-    first = run()
-    first.acquire(clock, LOGGER)
+def test_a_run_released_while_another_waits_lets_it_go_on(start: Start, clock: FakeClock) -> None:
+    first = start()
 
     def wait(seconds: float) -> None:
         clock.sleep(seconds)
         first.release()
 
-    second = run(wait)
-    second.acquire(clock, LOGGER)
-    second.check()
+    start(wait).check()
     assert clock.passed == 2
 
 
+@pytest.mark.parametrize(("seconds", "remaining"), [(20, 40), (61, 0)])
 def test_a_killed_run_is_waited_for_a_minute(
-    run: Any, clock: FakeClock, caplog: pytest.LogCaptureFixture
+    start: Start, clock: FakeClock, caplog: pytest.LogCaptureFixture, seconds: int, remaining: int
 ) -> None:
-    run().acquire(clock, LOGGER)
-    clock.passed += 20
-    second = run()
+    start()
+    clock.passed += seconds
     with caplog.at_level(logging.INFO):
-        second.acquire(clock, logging.getLogger("told"))
-    assert 59 <= clock.passed <= 61
-    (line,) = caplog.messages
-    assert "Waiting for up to 40 seconds" in line
-    second.check()
+        start(logger=logging.getLogger("told")).check()
+    assert 0 <= clock.passed - max(seconds, 59) <= 2
+    expected = [f"Waiting for up to {remaining} seconds"] if remaining else []
+    assert len(caplog.messages) == len(expected)
+    assert all(part in line for part, line in zip(expected, caplog.messages, strict=True))
 
 
-def test_a_lease_that_has_expired_is_taken_at_once(run: Any, clock: FakeClock) -> None:
-    run().acquire(clock, LOGGER)
+def test_a_zombie_learns_who_has_its_lease(start: Start, clock: FakeClock) -> None:
+    zombie = start()
     clock.passed += 61
-    run().acquire(clock, LOGGER)
-    assert clock.passed == 61
-
-
-def test_a_zombie_learns_who_has_its_lease(run: Any, clock: FakeClock) -> None:
-    zombie, second = run(), run()
-    zombie.acquire(clock, LOGGER)
-    clock.passed += 61
-    second.acquire(clock, LOGGER)
-    assert not renew(zombie)
+    second = start()
+    assert not zombie.renew()
     with pytest.raises(JournalError, match=r"another run has taken it over \(process"):
         zombie.check()
     zombie.release()
     second.check()
-    assert renew(second)
+    assert second.renew()
 
 
+@pytest.mark.parametrize("is_suspended", [True, False])
 def test_a_holder_stops_before_its_lease_may_be_taken(
-    run: Any, clock: FakeClock, bucket: Bucket
+    start: Start, clock: FakeClock, bucket: Bucket, *, is_suspended: bool
 ) -> None:
-    lease = run()
-    lease.acquire(clock, LOGGER)
+    """A machine that is suspended may stop its monotonic clock."""
+    holder = start()
     bucket.is_away = True
-    clock.passed += 55
-    assert not renew(lease)
-    lease.check()
-    clock.passed += 3
+    for seconds in (55, 3):
+        holder.check()
+        assert not holder.renew()
+        if is_suspended:
+            clock.skew += timedelta(seconds=seconds)
+        else:
+            clock.passed += seconds
     with pytest.raises(JournalError, match="could not be renewed in time"):
-        lease.check()
-
-
-def test_a_suspended_machine_notices_that_its_lease_expired(run: Any, clock: FakeClock) -> None:
-    lease = run()
-    lease.acquire(clock, LOGGER)
-    clock.skew += timedelta(seconds=56)
-    lease.check()
-    clock.skew += timedelta(seconds=2)
-    with pytest.raises(JournalError, match="could not be renewed in time"):
-        lease.check()
-    assert renew(lease)  # nobody has taken it over
-    lease.check()
-
-
-def test_a_lease_renewed_after_an_outage_is_kept(
-    run: Any, clock: FakeClock, bucket: Bucket
-) -> None:
-    lease = run()
-    lease.acquire(clock, LOGGER)
-    bucket.is_away = True
-    clock.passed += 40
-    assert not renew(lease)
+        holder.check()
     bucket.is_away = False
-    assert renew(lease)
+    assert holder.renew()  # nobody has taken it over
     clock.passed += 40
-    lease.check()
+    holder.check()
 
 
 @pytest.mark.parametrize("times", [1, 3])
 def test_a_renewal_whose_answer_was_lost_is_ours(
-    run: Any, clock: FakeClock, bucket: Bucket, times: int
+    start: Start, clock: FakeClock, bucket: Bucket, times: int
 ) -> None:
-    lease = run()
-    lease.acquire(clock, LOGGER)
+    holder = start()
     for _ in range(times):
         clock.passed += 30
         bucket.loses_answers = True
-        renew(lease)
+        holder.renew()
         bucket.loses_answers = False
-        renew(lease)
-        lease.check()
-    assert renew(lease)
+        holder.renew()
+        holder.check()
+    assert holder.renew()
 
 
 def test_a_lost_answer_does_not_make_the_lease_look_newer(
-    run: Any, clock: FakeClock, bucket: Bucket
+    start: Start, clock: FakeClock, bucket: Bucket
 ) -> None:
-    lease = run()
-    lease.acquire(clock, LOGGER)
+    holder = start()
     bucket.loses_answers = True
-    renew(lease)  # at 0 seconds
-    bucket.loses_answers = False
+    holder.renew()  # at 0 seconds
     clock.passed += 57
-    renew(lease)  # which only finds that the one before had come through
+    holder.renew()  # which finds that the one before had come through, and is lost too
     with pytest.raises(JournalError):
-        lease.check()
+        holder.check()
 
 
 def test_a_conflict_is_no_renewal_and_no_loss(
-    run: Any, clock: FakeClock, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+    start: Start, clock: FakeClock, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lease = run()
-    lease.acquire(clock, LOGGER)
+    holder = start()
     clock.passed += 50
     with monkeypatch.context() as patched:  # S3's 409
         patched.setattr(bucket, "put", Mock(side_effect=AlreadyExistsError("in conflict")))
-        assert not renew(lease)
-    lease.check()
+        assert not holder.renew()
+    holder.check()
     clock.passed += 5
-    assert renew(lease)
+    assert holder.renew()
     clock.passed += 50
-    lease.check()
+    holder.check()
 
 
 def test_a_first_write_whose_answer_was_lost_is_ours(
-    run: Any, clock: FakeClock, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+    start: Start, clock: FakeClock, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put = bucket.put
 
@@ -245,96 +232,86 @@ def test_a_first_write_whose_answer_was_lost_is_ours(
         return put(name, content, **options)
 
     monkeypatch.setattr(bucket, "put", twice)
-    lease = run()
-    lease.acquire(clock, LOGGER)
-    lease.check()
+    holder = start()
+    holder.check()
     assert clock.passed == 0
 
 
 @pytest.mark.parametrize("ignored", ["create", "update"])
 @pytest.mark.parametrize("is_first", [True, False])
 def test_a_store_that_ignores_conditions_is_refused(
-    run: Any, clock: FakeClock, bucket: Bucket, ignored: str, *, is_first: bool
+    start: Start, bucket: Bucket, ignored: str, *, is_first: bool
 ) -> None:
     if not is_first:
-        lease = run()
-        lease.acquire(clock, LOGGER)
-        lease.release()
+        start().release()
     bucket.ignored = (ignored,)
     with pytest.raises(JournalError, match="cannot keep two runs apart"):
-        run().acquire(clock, LOGGER)
+        start()
 
 
-def test_a_store_out_of_reach_ends_the_run_before_it_begins(
-    run: Any, clock: FakeClock, bucket: Bucket
-) -> None:
+def test_a_store_out_of_reach_ends_the_run_before_it_begins(start: Start, bucket: Bucket) -> None:
     bucket.is_away = True
-    with pytest.raises(JournalError, match="before anything is billed") as error:
-        run().acquire(clock, LOGGER)
+    with pytest.raises(JournalError, match="Nothing more is billed") as error:
+        start()
     assert "no route to the store)" in str(error.value)
     assert str(error.value).isprintable()
 
 
-def test_a_lease_that_is_not_released_is_left_to_expire(
-    run: Any, clock: FakeClock, bucket: Bucket
-) -> None:
-    lease = run()
-    lease.acquire(clock, LOGGER)
+def test_a_lease_that_is_not_released_is_left_to_expire(start: Start, bucket: Bucket) -> None:
+    holder = start()
     bucket.is_away = True
-    lease.release()
+    holder.release()
     assert not stored(bucket)["released"]
 
 
-def test_a_lease_that_someone_deleted_is_lost(run: Any, clock: FakeClock, bucket: Bucket) -> None:
-    lease = run()
-    lease.acquire(clock, LOGGER)
+def test_a_lease_that_someone_deleted_is_lost(start: Start, bucket: Bucket) -> None:
+    holder = start()
     bucket.objects.clear()
-    assert not renew(lease)
+    assert not holder.renew()
     with pytest.raises(JournalError, match="removed"):
-        lease.check()
+        holder.check()
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff"])
 def test_a_lease_that_is_not_ours_to_read_expires_too(
-    run: Any, clock: FakeClock, bucket: Bucket, content: bytes
+    start: Start, clock: FakeClock, bucket: Bucket, content: bytes
 ) -> None:
-    bucket.put(f"leases/{_OWNER}", content)
-    run().acquire(clock, LOGGER)
+    bucket.put(f"leases/{_KEY}", content)
+    start()
     assert 59 <= clock.passed <= 61
 
 
 def test_a_holder_renews_by_itself(
-    run: Any, clock: FakeClock, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+    start: Start, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lease_module, "_RENEW_EVERY", 0.01)
-    run().acquire(clock, LOGGER)
-    first = stored(bucket)["nonce"]
-    wait_for(lambda: stored(bucket)["nonce"] != first)
+    start()
+    first = stored(bucket)
+    wait_for(lambda: stored(bucket) != first)
 
 
 def test_of_twenty_runs_at_once_one_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease_module, "_RENEW_EVERY", 0.05)
-    bucket = MemoryStore()
-    barrier = threading.Barrier(20)
-    leases = [Lease(bucket, _OWNER, "jobs", lambda _: time.sleep(0.01)) for _ in range(20)]
+    bucket, barrier = MemoryStore(), threading.Barrier(20)
+    holders: list[Holder] = []
     refused: list[str] = []
 
-    def go(lease: Lease) -> None:
+    def go() -> None:
         barrier.wait()
         try:
-            lease.acquire(Clock(), LOGGER)
+            holders.append(Holder(bucket, Clock(), lambda _: time.sleep(0.01)))
         except JournalError as error:
             refused.append(str(error))
 
-    threads = [threading.Thread(target=go, args=(lease,)) for lease in leases]
+    threads = [threading.Thread(target=go) for _ in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    for lease in leases:
-        lease.release()
+    (holder,) = holders
+    holder.release()
     assert len(refused) == 19
-    assert all("Another run of jobs" in line for line in refused)
+    assert all("Another run of career_sites" in line for line in refused)
 
 
 @pytest.mark.parametrize("place", ["s3", "gcs", "memory"])
@@ -344,34 +321,37 @@ def test_a_lease_keeps_its_promises_in(
     bucket: Any = MemoryStore()
     if place != "memory":
         found = request.getfixturevalue(place)
-        bucket = open_bucket(getattr(found, "url", found))
-    leases = [Lease(bucket, _OWNER, "jobs", clock.sleep) for _ in range(4)]
-    first, watching, second, third = leases
-    first.acquire(clock, LOGGER)
-    watching._wait = lambda _: clock.sleep(1 + renew(first))
+        bucket = bucket_module.open_bucket(getattr(found, "url", found))
+    first = Holder(bucket, clock, clock.sleep)
     with pytest.raises(JournalError, match="Another run"):
-        watching.acquire(clock, LOGGER)
-    second.acquire(clock, LOGGER)  # after a minute in which nobody renewed it
-    assert not renew(first)
+        Holder(bucket, clock, lambda _: clock.sleep(1 + first.renew()))
+    second = Holder(bucket, clock, clock.sleep)  # after a minute in which nobody renewed it
+    assert not first.renew()
     with pytest.raises(JournalError, match="was lost"):
         first.check()
+    first.release()
     second.check()
     second.release()
     passed = clock.passed
-    third.acquire(clock, LOGGER)
+    third = Holder(bucket, clock, clock.sleep)
     third.check()
     third.release()
     assert clock.passed == passed
 
 
-def test_pages_are_not_dropped_under_a_run(run: Any, clock: FakeClock, bucket: Bucket) -> None:
-    refuse_if_held(cast("Any", bucket), "s3://a/b")
-    lease = run()
-    lease.acquire(clock, LOGGER)
+def test_pages_are_not_dropped_under_a_run(start: Start, clock: FakeClock, bucket: Any) -> None:
+    store = bucket_module.Bucket(bucket, "s3://a/b", clock, LOGGER)
+
+    def drop() -> None:
+        with store.exclusive_lock():
+            pass
+
+    drop()
+    holder = start()
     with pytest.raises(JournalError, match=r"is in progress \(process"):
-        refuse_if_held(cast("Any", bucket), "s3://a/b")
-    lease.release()
-    refuse_if_held(cast("Any", bucket), "s3://a/b")
-    run().acquire(clock, LOGGER)
+        drop()
+    holder.release()
+    drop()
+    start()
     clock.passed += 61
-    refuse_if_held(cast("Any", bucket), "s3://a/b")
+    drop()

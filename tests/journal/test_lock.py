@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.journal.helpers import replayed
+from tests.journal.helpers import replayed, succeeded
 from tests.support import Tap, complaint
 from tests.support.crash import run_meanwhile
 
@@ -19,8 +19,7 @@ def test_only_a_run_that_shares_the_journal_key_is_refused(tap: Tap) -> None:
         assert replayed(tap.run(founded_after=1980)) == 0
         assert tap.run("--test").returncode == 0
 
-    run = run_meanwhile(tap, run_others)
-    assert run.returncode == 0, run.stderr
+    run = succeeded(run_meanwhile(tap, run_others))
     assert len(run.ids) == 120
     assert tap.run().returncode == 0
 
@@ -30,8 +29,7 @@ def test_a_lock_that_cannot_be_taken_is_a_warning(tap: Tap, folder: Path) -> Non
     (lock,) = folder.glob("*.lock")
     lock.unlink()
     lock.mkdir()
-    run = tap.run(state={})
-    assert run.returncode == 0, run.stderr
+    run = succeeded(tap.run(state={}))
     (warning,) = run.lines("WARNING")
     assert warning.startswith("No lock can be taken")
     assert "second run" in warning

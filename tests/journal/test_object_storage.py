@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Sandbox
-from tests.journal.helpers import replayed
+from tests.journal.helpers import refused, replayed, succeeded
 from tests.support import Run, Tap, complaint, execute
 from tests.support.crash import (
     cut_in_request,
@@ -104,8 +104,7 @@ def test_a_page_takes_two_requests_and_a_resumption_one_listing(
 
 
 def test_nothing_in_the_bucket_or_log_tells_a_secret(tap: Container, s3: S3) -> None:
-    run = tap.run(env={"LOGLEVEL": "DEBUG"})
-    assert run.returncode == 0, run.stderr
+    run = succeeded(tap.run(env={"LOGLEVEL": "DEBUG"}))
     assert s3.keys
     for secret in (tap.sandbox.api_key, s3.env["AWS_SECRET_ACCESS_KEY"]):
         assert secret not in run.stderr + run.stdout
@@ -125,8 +124,7 @@ def test_a_page_is_in_the_bucket_before_its_records_and_a_second_run_is_refused(
         assert f"(process {first.pid} on " in line
         assert len(tap.sandbox.feed_requests) == 2
 
-    run = run_meanwhile(tap, run_second)
-    assert run.returncode == 0, run.stderr
+    run = succeeded(run_meanwhile(tap, run_second))
     assert len(pages(s3)) == 3
     assert tap.run(state=run.state).returncode == 0
     assert len(pages(s3)) == 1  # what that run fetched: the rest was acknowledged
@@ -134,8 +132,7 @@ def test_a_page_is_in_the_bucket_before_its_records_and_a_second_run_is_refused(
 
 def test_a_run_that_was_stopped_leaves_no_lease(tap: Container) -> None:
     cut = cut_in_request(tap, 2, signal.SIGTERM)
-    again = tap.run(state=cut.state)
-    assert again.returncode == 0, again.stderr
+    again = succeeded(tap.run(state=cut.state))
     assert "Waiting for" not in again.stderr
 
 
@@ -180,10 +177,8 @@ def test_a_store_out_of_reach_ends_a_run_before_it_costs(
     tap: Container, weather: Weather, failure: str, requests: str
 ) -> None:
     weather.decide = lambda _, path: failure if requests in path else ""
-    line = complaint(tap.run())
-    assert "cannot be used" in line
-    assert "s3://journals/pipelines/jobo" in line
-    assert not tap.sandbox.ledger
+    line = refused(tap)
+    assert "The journal s3://journals/pipelines/jobo cannot be used" in line
 
 
 def test_a_page_that_the_store_does_not_take_is_delivered_and_ends_the_run(
@@ -198,8 +193,7 @@ def test_a_page_that_the_store_does_not_take_is_delivered_and_ends_the_run(
     assert "could not be written to the journal s3://journals/pipelines/jobo (" in line
     assert len(run.ids) == tap.sandbox.rows_billed == 48
     weather.decide = lambda *_: ""
-    again = tap.run(state=run.state)
-    assert again.returncode == 0, again.stderr
+    again = succeeded(tap.run(state=run.state))
     assert len({*run.ids, *again.ids}) == tap.sandbox.rows_billed == 120
     assert sorted(name.rpartition("/")[2] for name in pages(s3)) == [
         f"{number:06}.page" for number in (1, 3, 4, 5)
@@ -231,8 +225,7 @@ def test_a_run_that_cannot_renew_its_lease_ends_between_pages(
     assert "could not be renewed in time" in complaint(run)
     assert run.bookmark["scan"]["rows"] == len(run.ids) == tap.sandbox.rows_billed
     assert len(run.ids) < 120
-    rest = later.run(state=run.state)
-    assert rest.returncode == 0, rest.stderr
+    rest = succeeded(later.run(state=run.state))
     assert {*run.ids, *rest.ids} == tap.sandbox.world.rows().keys()
     assert rows_billed_twice(tap.sandbox) == 0
 
@@ -243,9 +236,8 @@ def test_a_run_that_cannot_renew_its_lease_ends_between_pages(
 def test_without_the_extra_the_error_says_what_to_install(sandbox: Sandbox, tmp_path: Path) -> None:
     tap = Tap(sandbox, tmp_path)
     (tmp_path / "obstore.py").write_text("raise ModuleNotFoundError(name='obstore')")
-    run = tap.run(env={"PYTHONPATH": str(tmp_path)}, journal_dir="s3://bucket/prefix")
-    assert "install tap-jobo[cloud]" in complaint(run)
-    assert not tap.sandbox.ledger
+    given: dict[str, Any] = {"env": {"PYTHONPATH": str(tmp_path)}}
+    assert "install tap-jobo[cloud]" in refused(tap, **given, journal_dir="s3://bucket/prefix")
 
 
 @pytest.mark.parametrize(

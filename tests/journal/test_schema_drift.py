@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Fault
-from tests.journal.helpers import journal_command, names, quarantined, replayed
+from tests.journal.helpers import journal_command, names, quarantined, replayed, succeeded
 from tests.support import Tap, complaint
 
 Row = dict[str, Any]
@@ -78,8 +78,7 @@ def test_a_page_of_another_format_is_billed_once_until_it_is_dropped(
     assert again.records == []
     assert tap.sandbox.rows_billed == 100
     assert journal_command(tap, "drop", name).returncode == 0
-    last = tap.run(state=first.state)
-    assert last.returncode == 0, last.stderr
+    last = succeeded(tap.run(state=first.state))
     assert len(last.ids) == 70
     assert set(first.ids + last.ids) == tap.sandbox.world.rows().keys()
     assert tap.sandbox.rows_billed == 170
@@ -97,8 +96,7 @@ def test_rows_without_a_usable_id_never_add_up(tap: Tap, folder: Path) -> None:
     tap.sandbox.faults.add(pages_of(rows[:2], empty, rows[2:4], rows[4:]))
     state = tap.run().state
     for _ in range(3):
-        run = tap.run(state=state)
-        assert run.returncode == 0, run.stderr
+        run = succeeded(tap.run(state=state))
         state = run.state
     assert sorted(row["id"] for row in quarantined(folder)) == [1, 2, 3, 4, 5, 6]
     (first, _) = run.lines("ERROR")
@@ -112,13 +110,11 @@ def test_rows_with_a_usable_id_are_delivered_whatever_else_is_null(
     changed = [*tap.sandbox.world.rows().values()][:count]
     rows = [{**row, "name": None, "ats": None} for row in changed]
     tap.sandbox.faults.add(pages_of(rows, rows))
-    run = tap.run()
-    assert run.returncode == 0, run.stderr
+    run = succeeded(tap.run())
     assert len(run.ids) == count
     assert {row["ats"] for row in run.records} == {None}
     assert quarantined(folder) == []
-    again = tap.run(state=run.state)
-    assert again.returncode == 0, again.stderr
+    succeeded(tap.run(state=run.state))
 
 
 def test_a_row_is_quarantined_once_and_survives_acknowledgement(tap: Tap, folder: Path) -> None:

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from obstore.store import MemoryStore
 
+from tap_jobo.clock import Clock
 from tap_jobo.journal.bucket import Bucket, open_bucket
 from tap_jobo.journal.folder import Folder
 from tap_jobo.journal.lease import store_errors
 from tap_jobo.journal.store import ExistsError, MissingError, Store, StoreError
 from tests.support import bucket as fake
 from tests.support.clock import FakeClock
+from tests.support.loggers import LOGGER
 
 Opens = Callable[[], Store]
 """Opens the store anew, as another process does later."""
@@ -29,11 +31,11 @@ def opens(request: pytest.FixtureRequest, tmp_path: Path) -> Opens:
 
     def in_bucket() -> Store:
         url = f"{request.param}://journals{tmp_path}"
-        return Bucket(open_bucket(url), url)
+        return Bucket(open_bucket(url), url, Clock(), LOGGER)
 
     kinds: dict[str, tuple[str, Opens]] = {
         "folder": ("", lambda: Folder(tmp_path / "journal")),
-        "memory": ("", lambda: Bucket(memory, f"memory:{tmp_path}")),
+        "memory": ("", lambda: Bucket(memory, "memory", Clock(), LOGGER)),
         "s3": ("s3", in_bucket),
         "gs": ("gcs", in_bucket),
     }
@@ -96,7 +98,7 @@ def test_what_is_removed_is_gone_and_the_rest_is_not(opens: Opens) -> None:
 
 def test_a_bucket_out_of_reach_is_an_error() -> None:
     away: Any = fake.Bucket(FakeClock().now, is_away=True)
-    store = Bucket(away, "s3://a/b")
+    store = Bucket(away, "s3://a/b", Clock(), LOGGER)
     calls: list[Callable[[], object]] = [
         lambda: store.list("v1"),
         lambda: store.read(PAGE),
@@ -111,6 +113,6 @@ def test_a_bucket_out_of_reach_is_an_error() -> None:
 
 def test_an_error_is_one_line_without_a_signature() -> None:
     long = "Error performing GET https://a.blob.core.windows.net/c?sig=a-secret&se=1 in 1ms\n\nMore"
-    with pytest.raises(StoreError) as error, store_errors():
+    with pytest.raises(StoreError) as error, store_errors("s3://a/b"):
         raise ValueError(long)
-    assert str(error.value) == "Error performing GET https://a.blob.core.windows.net/c in 1ms"
+    assert error.value.why == "Error performing GET https://a.blob.core.windows.net/c in 1ms"

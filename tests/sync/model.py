@@ -28,12 +28,12 @@ from tap_jobo.api.api_clock import ApiClock, read_api_clock
 from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.api.feed import FeedReader
 from tap_jobo.api.responses import ApiResponse
-from tap_jobo.clock import parse_timestamp
+from tap_jobo.clock import Clock, parse_timestamp
 from tap_jobo.errors import BudgetReachedError, RejectedError, StateError, TapJoboError
 from tap_jobo.journal.bucket import Bucket
 from tap_jobo.journal.contents import Contents, JournalKey, journal_key
 from tap_jobo.journal.folder import Folder
-from tap_jobo.journal.journal import Journal
+from tap_jobo.journal.journal import Journal, prepare
 from tap_jobo.journal.store import Lock, MissingError, Store, StoreError
 from tap_jobo.model import RawPage, Sync
 from tap_jobo.records.converter import RecordConverter
@@ -243,7 +243,9 @@ class FaultyStore:
         self.folder = folder
         self.memory = LossyMemory()
         bucket: Any = self.memory
-        self.inner: Store = Folder(folder) if folder else Bucket(bucket, "s3://memory")
+        self.inner: Store = (
+            Folder(folder) if folder else Bucket(bucket, "s3://memory", Clock(), LOGGER)
+        )
         self.location = self.inner.location
         self.step: Callable[[], bool] = lambda: False
         self.is_full = False
@@ -271,14 +273,14 @@ class FaultyStore:
             self.pages[name].is_excused |= self.is_full  # it is delivered all the same
             self.unwritten += self.is_full
         if self.is_full:
-            raise StoreError("no room")
+            raise StoreError(self.location, "no room")
         self.inner.create(name, content)
         self._may_crash()
 
     def replace(self, name: str, content: bytes) -> None:
         self._may_crash()
         if self.is_full:
-            raise StoreError("no room")
+            raise StoreError(self.location, "no room")
         self.inner.replace(name, content)
         self._may_crash()
 
@@ -542,9 +544,8 @@ class OneStream:
 
     def recover(self) -> None:
         state = read_state(self._run.state.get(self._spec.name, {}), self._spec)
+        prepare(self._world.store, self._key)
         self._journal = Journal(self._world.store, self._key, LOGGER)
-        self._journal.prepare()
-        self._journal.read()
         self.state = recover_state(state, self._journal.history, self._start)
 
     def check_start(self) -> None:
