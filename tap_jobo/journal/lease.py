@@ -86,9 +86,8 @@ class Lease:
         finally:
             self._end.set()
             thread.join(_RETRY_EVERY)
-            if not self._lost:
-                with suppress(*_STORE_ERRORS):  # then it expires
-                    self._write(is_released=True)
+            with suppress(*_STORE_ERRORS):  # then it expires
+                self._write(is_released=True)
 
     def _check(self) -> None:
         assert self._renewed is not None  # noqa: S101 - only once it is held

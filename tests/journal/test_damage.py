@@ -87,14 +87,15 @@ def test_a_damaged_catch_up_costs_nothing_before_it_is_found(
 
 
 @pytest.mark.parametrize("file", ["sync.json", "completed.json"])
-@pytest.mark.parametrize("way", ["damaged", "mistyped"])
+@pytest.mark.parametrize("way", ["damaged", "mistyped", "mistimed"])
 def test_a_damaged_small_file_ends_the_run_until_it_is_dropped(
     tap: Tap, folder: Path, file: str, way: str
 ) -> None:
     state = tap.run(state=tap.run().state).state
     (found,) = folder.glob(f"v1/**/{file}")
-    content = json.loads(found.read_text()) | {"id": None, "number": "x"}
-    found.write_text(json.dumps(content) if way == "mistyped" else "{")
+    wrong = {"bookmark": "x", "since": "x"} if way == "mistimed" else {"id": None}
+    content = json.dumps(json.loads(found.read_text()) | wrong)
+    found.write_text("{" if way == "damaged" else content)
     name = found.relative_to(folder / "v1")
     line = refused(tap, state=state)
     assert f"The file v1/{name} in the journal {folder} is damaged or missing" in line
@@ -120,6 +121,21 @@ def test_a_missing_sync_is_damage_beside_its_first_page_only(tap: Tap, folder: P
     succeeded(tap.run())
     assert tap.sandbox.rows_billed == 240
     assert last.exists()  # what is left of a sync is no reason to stop
+
+
+def test_what_is_left_of_a_removed_sync_is_no_damage_unless_its_file_is(
+    tap: Tap, folder: Path
+) -> None:
+    """A power failure may bring back a page that was removed."""
+    state = tap.run().state
+    page = pages(folder)[0]
+    content = page.read_bytes()
+    state = tap.run(state=state).state
+    page.parent.mkdir()
+    page.write_bytes(content)
+    state = succeeded(tap.run(state=state)).state
+    page.with_name("sync.json").write_text("{")
+    assert "000001/sync.json in the journal" in refused(tap, state=state)
 
 
 @pytest.mark.parametrize("value", [None, "x", -1, 10**30, 1.5, [], {}, True, ""])
