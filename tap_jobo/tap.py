@@ -195,7 +195,7 @@ class TapJobo(Tap):
             shown.append("the key is valid")
         if run.budget.balance is not None:
             shown.append(f"balance {dollars(run.budget.balance)}")
-        shown += [stream.match for stream in streams if stream.match]
+        shown += run.matches
         # A job costs a third of a cent.
         cost = f"${run.budget.credits / CREDITS_PER_DOLLAR:,.3f}".removesuffix("0")
         cost = f"cost {'up to ' if run.budget.possibly_billed else ''}{cost}"

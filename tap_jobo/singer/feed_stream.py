@@ -124,7 +124,8 @@ class FeedStream(JoboStream):
             page = self._reader.parse_page(sync, raw.body, has_more=raw.has_more, raw=raw)
         if (total := page.estimated_total) is not None:
             cost = dollars(total * self._cost.price)
-            self.match = f"about {total:,} {self.name.replace('_', ' ')} match: about {cost}"
+            what = self.name.replace("_", " ")
+            self._run.matches.append(f"about {total:,} {what} match: about {cost}")
         rows = self._spec.rows(page.items[:limit], raw.started_at)
         return self._converter.convert(rows).records
 

@@ -24,8 +24,9 @@ def read_object(path: str, option: str) -> dict[str, Any]:
     """Return the JSON object in the file of a command-line option."""
     try:
         text = Path(path).read_text("utf-8-sig")  # Windows editors write a BOM
-        found = json.loads(text, parse_constant=_refuse)
-        json.dumps(found, ensure_ascii=False).encode()  # a lone surrogate would fail later
+        found = json.loads(text)
+        # NaN and a lone surrogate would fail later.
+        json.dumps(found, ensure_ascii=False, allow_nan=False).encode()
         if isinstance(found, dict):
             return found
         why = f"must be a JSON object, not a JSON {type(found).__name__}"
@@ -37,7 +38,3 @@ def read_object(path: str, option: str) -> dict[str, Any]:
         why = f"is not JSON ({error})"
     path = "" if "{" in path else f" {without_key(path)}"  # settings instead of a path
     raise ConfigError(f"{option}{path}: {why}. Pass the path of a file with a JSON object.")
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")

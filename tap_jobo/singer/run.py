@@ -56,6 +56,7 @@ class RunContext:
         self.first_states: list[StreamState] = []  # of feeds that need one
         self.failures: list[tuple[str, TapJoboError]] = []
         self.is_test = False
+        self.matches: list[str] = []  # how many rows match, and what they cost, by `--test`
         self.shutdown = shutdown
         self.clock = Clock()
         self.url = str(config["api_url"]).rstrip("/")

@@ -40,9 +40,6 @@ class JoboStream(RESTStream[Any]):
     never_null: Sequence[str] = ()
     """Fields that the API never leaves null."""
 
-    match = ""
-    """How many rows match, and what they cost, once `--test` has read one of them."""
-
     def __init__(self, tap: Tap, run: RunContext, **kwargs: Any) -> None:
         super().__init__(tap, **kwargs)
         self._run = run
@@ -139,12 +136,10 @@ class JoboStream(RESTStream[Any]):
     @property
     @override
     def url_base(self) -> str:
-        """The API's base URL, without a trailing slash."""
         return self._run.url
 
     @override
     def get_record_counter(self, **_: Any) -> metrics.Counter:
-        """Return the counter of the records that the stream writes."""
         return self._record_counter
 
     @override

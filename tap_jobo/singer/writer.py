@@ -12,7 +12,7 @@ from singer_sdk.singerlib.encoding.base import SingerMessageType
 from singer_sdk.singerlib.encoding.simple import Message, StateMessage
 from typing_extensions import override
 
-from tap_jobo.errors import InterruptedRunError, OutputError
+from tap_jobo.errors import OutputError
 from tap_jobo.signals import ShutdownSignal
 
 _PIECE: Final = 64 * 1024  # bytes that are collected, and written at once: what a pipe holds
@@ -63,14 +63,12 @@ class StdoutWriter(MsgSpecWriter):
             self.flush()
 
     def flush(self) -> None:
-        """Write what was collected, unless a signal has cut off a write, perhaps within a line."""
+        """Write what was collected, unless an earlier write was cut off, perhaps within a line."""
         lines, self._lines = self._lines, bytearray()
         if lines and not self._is_cut_off:
-            try:
-                _write(lines, self.shutdown)
-            except InterruptedRunError:
-                self._is_cut_off = True
-                raise
+            self._is_cut_off = True  # by a signal or an error, unless it returns
+            _write(lines, self.shutdown)
+            self._is_cut_off = False
 
 
 def _widen_pipe() -> None:

@@ -27,7 +27,7 @@ from tests.support import COMMAND, Tap, complaint, execute
             "is not JSON ('utf-8' codec can't decode byte 0xff in position 0: invalid start byte).",
         ),
         (b'"jbe_test_secret"', "must be a JSON object, not a JSON str."),
-        (b'{"a": NaN}', "is not JSON (NaN is not JSON)."),
+        (b'{"a": NaN}', "is not JSON (Out of range float values are not JSON compliant"),
         (b'{"a": "\\ud800"}', "is not JSON ('utf-8' codec can't encode character"),
     ],
 )
