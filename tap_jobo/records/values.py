@@ -8,9 +8,6 @@ from uuid import UUID
 
 from tap_jobo.clock import format_timestamp, parse_timestamp
 
-Parser = Callable[[object], Any]
-"""Returns a value as it is emitted, or None if it has the wrong type."""
-
 # Patterns of what is emitted as received.
 CANONICAL_UUID: Final = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 # The days of every year; the parser handles February 29.
@@ -50,7 +47,7 @@ def _parse_number(value: Any) -> float | None:
     return value if type(value) in (int, float) and abs(value) < math.inf else None
 
 
-PARSERS: Final[Mapping[str, Parser]] = {
+PARSERS: Final[Mapping[str, Callable[[object], Any]]] = {
     "string": lambda value: sanitize_text(value) if isinstance(value, str) else None,
     "uuid": parse_uuid,
     "date-time": _parse_timestamp,
@@ -58,4 +55,5 @@ PARSERS: Final[Mapping[str, Parser]] = {
     "number": _parse_number,
     "boolean": lambda value: value if isinstance(value, bool) else None,
 }
-"""By the format of a value in its JSON schema, or by its type."""
+"""By the format of a value in its JSON schema, or by its type. Each returns a value as it is
+emitted, or None if it has the wrong type."""

@@ -83,9 +83,8 @@ def read_catalog(catalog: dict[str, Any]) -> Catalog:
             entry = parsed[stream["tap_stream_id"]]
             "".join([entry.tap_stream_id, *(path[1] for path in entry.metadata if path)])  # texts
             for item in stream.get("metadata", ()):
-                if not item["breadcrumb"] and (
-                    method := item["metadata"].get("replication-method")
-                ):
+                method = item["metadata"].get("replication-method")
+                if method and not item["breadcrumb"]:
                     entry.replication_method = method
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise ConfigError(

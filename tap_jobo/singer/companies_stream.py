@@ -58,7 +58,6 @@ class CompaniesStream(JoboStream):
     @property
     @override
     def is_following(self) -> bool:
-        """Whether the profiles of the feed's companies are read along with the feed."""
         return self.is_read and self.leader.is_read
 
     @override
