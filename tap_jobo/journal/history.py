@@ -47,9 +47,10 @@ class History:
         self.syncs = contents.syncs(self.key.name)
         self.completed = contents.completed(self.key.name)
         for journaled in self.syncs.values():
-            is_missing = journaled.name not in contents.files[self.key.name]
-            is_rest = is_missing and journaled.sync.number <= self._last_number
-            if journaled.status == Status.DAMAGED and not is_rest:
+            is_new = journaled.sync.number > self._last_number  # no rest of a removed one
+            if journaled.status == Status.DAMAGED and (
+                is_new or journaled.name in contents.files[self.key.name]
+            ):
                 raise DamagedFileError(journaled.name, contents.store.location)
 
     @contextmanager
