@@ -139,6 +139,23 @@ class Tap:
         command = self.command(*args, state=state, catalog=catalog, settings=settings)
         return execute(command, env=self.environment(env))
 
+    def succeed(self, *args: str, **how: Any) -> Run:
+        """Run it to its end, which must be a success; `how` is as for `run`."""
+        run = self.run(*args, **how)
+        assert run.returncode == 0, run.stderr
+        return run
+
+    def refuse(self, *args: str, **how: Any) -> str:
+        """Run it; it must end before a request, a row, or a state. Return the line with the reason.
+
+        `how` is as for `run`.
+        """
+        sent = len(self.sandbox.ledger)
+        run = self.run(*args, **how)
+        assert len(self.sandbox.ledger) == sent
+        assert run.records == run.states == []
+        return complaint(run)
+
     def run_quickly(self, *args: str, state: object = None, **settings: Any) -> Run:
         """Run it to its end without the time that waits take."""
         return replace(self, oddities={"TEST_WAITS": "none"}).run(*args, state=state, **settings)
