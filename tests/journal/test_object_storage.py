@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Sandbox
+from tap_jobo.journal.page import decode_page
 from tests.journal.helpers import refused, replayed, succeeded
 from tests.support import Run, Tap, complaint, execute
 from tests.support.crash import (
@@ -104,11 +105,16 @@ def test_a_page_takes_two_requests_and_a_resumption_one_listing(
 
 
 def test_nothing_in_the_bucket_or_log_tells_a_secret(tap: Container, s3: S3) -> None:
-    run = succeeded(tap.run(env={"LOGLEVEL": "DEBUG"}))
-    assert s3.keys
-    for secret in (tap.sandbox.api_key, s3.env["AWS_SECRET_ACCESS_KEY"]):
-        assert secret not in run.stderr + run.stdout
-        assert not any(secret in key or secret.encode() in s3.get(key) for key in s3.keys)
+    key = tap.sandbox.api_key
+    tap.sandbox.world.touch(next(iter(tap.sandbox.world.rows())), name=f"{key} Inc.")
+    run = tap.succeed(env={"LOGLEVEL": "DEBUG"})
+    objects = {name: s3.get(name) for name in s3.keys}
+    assert all(objects.values())
+    bodies = [decode_page("", s3.get(name)).body for name in pages(s3)]
+    assert any(b"[api_key] Inc." in body for body in bodies)
+    for secret in (key.encode(), s3.env["AWS_SECRET_ACCESS_KEY"].encode()):
+        assert secret not in f"{run.stdout}{run.stderr}{objects.keys()}".encode()
+        assert not any(secret in content for content in (*objects.values(), *bodies))
 
 
 # One run at a time

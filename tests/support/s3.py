@@ -45,14 +45,17 @@ class S3:
         answer = requests.get(f"{self.address}/{self.bucket}?list-type=2", timeout=10)
         return [part.split("<")[0] for part in answer.text.split("<Key>")[1:]]
 
+    @property
+    def store(self) -> S3Store:
+        config: Any = {name.lower(): value for name, value in self.env.items()}
+        return S3Store(self.bucket, config=config)
+
     def get(self, key: str) -> bytes:
-        return requests.get(f"{self.address}/{self.bucket}/{key}", timeout=10).content
+        return bytes(self.store.get(key).bytes())
 
     def delete(self, part: str) -> None:
         """Delete the objects whose names have a part in them."""
-        config: Any = {name.lower(): value for name, value in self.env.items()}
-        store = S3Store(self.bucket, config=config)
-        store.delete([key for key in self.keys if part in key])
+        self.store.delete([key for key in self.keys if part in key])
 
 
 class Weather:
