@@ -28,7 +28,7 @@ def test_each_stream_fills_its_table(project: Project) -> None:
     assert tables["expired_jobs"]
     company = next(iter(world.rows()))
     profile = expected_profile(sandbox, company)
-    named = {name: tables["companies"][company][name] for name in ("name", *OBJECTS)}
+    named = {name: tables["companies"][company][name] for name in ("name", *OBJECTS.split())}
     assert named == {name: profile[name] for name in named}
     assert tables["companies"][company].keys() >= FIELDS.keys()
     nested = ("company", "locations", "compensation", "qualifications", "benefits", "title")

@@ -49,9 +49,14 @@ def get(sandbox: Sandbox, path: str, **parameters: Any) -> requests.Response:
     )
 
 
+def ask(sandbox: Sandbox, path: str, body: Any) -> requests.Response:
+    """Request a page of any feed."""
+    return get(sandbox, path, **body) if path == EXPIRED else post(sandbox, body, path=path)
+
+
 def page(sandbox: Sandbox, *, path: str = CAREER_SITES, **body: Any) -> dict[str, Any]:
     """One page of a feed, which must succeed."""
-    response = get(sandbox, path, **body) if path == EXPIRED else post(sandbox, body, path=path)
+    response = ask(sandbox, path, body)
     assert response.status_code == 200, response.text
     answer: dict[str, Any] = response.json()
     return answer

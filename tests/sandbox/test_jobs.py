@@ -5,23 +5,18 @@ import pytest
 
 from jobo_sandbox import Sandbox
 
-from .helpers import JOBS, MANAGED, job_ids, page, post
-
-BOTH = pytest.mark.parametrize("path", [JOBS, MANAGED])
+from .helpers import MANAGED, Clock, expired_ids, job_ids
 
 
-@BOTH
-def test_updates_during_a_stable_scan_shift_nothing(hiring: Sandbox, path: str) -> None:
-    every = set(job_ids(hiring, path=path))
+def test_updates_during_a_stable_scan_shift_nothing(hiring: Sandbox) -> None:
+    every = job_ids(hiring)
 
     def change(_: Any) -> None:
         for key in list(hiring.world.jobs())[::3]:
             hiring.world.touch_job(key, title="Changed")
 
     hiring.before_page = change
-    got = job_ids(hiring, path=path, batch_size=7)
-    assert len(got) == len(every)
-    assert set(got) == every
+    assert job_ids(hiring, batch_size=7) == every
 
 
 def test_posted_after_looks_at_both_times(hiring: Sandbox) -> None:
@@ -79,36 +74,6 @@ def test_locations_match_any_entry_and_all_of_its_parts(hiring: Sandbox) -> None
     assert len(job_ids(hiring, locations=[{}])) == 90
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"batch_size": 0},
-        {"sources": "lever_co"},
-        {"work_models": [1]},
-        {"posted_after": "2025-01-01"},
-        {"locations": ["Germany"]},
-        {"locations": [{"country": 1}]},
-        [],
-    ],
-)
-def test_bad_input_is_refused_and_free(hiring: Sandbox, body: Any) -> None:
-    response = post(hiring, body, path=JOBS)
-    assert response.status_code == 400
-    assert hiring.credits_billed == 0
-
-
-@BOTH
-def test_a_cursor_of_another_feed_is_rejected(hiring: Sandbox, path: str) -> None:
-    other = MANAGED if path == JOBS else JOBS
-    for cursor in (
-        page(hiring, path=other, batch_size=3)["next_cursor"],
-        page(hiring, batch_size=3)["next_cursor"],
-        "nonsense",
-    ):
-        response = post(hiring, {"cursor": cursor}, path=path)
-        assert (response.status_code, response.json()["detail"]) == (400, "Invalid cursor")
-
-
 def test_managed_jobs_are_those_of_some_companies(hiring: Sandbox) -> None:
     managed, rows = hiring.world.managed_jobs(), hiring.world.jobs()
     assert set(job_ids(hiring, path=MANAGED, batch_size=7)) == managed.keys()
@@ -116,5 +81,15 @@ def test_managed_jobs_are_those_of_some_companies(hiring: Sandbox) -> None:
     companies = {row["company"]["id"] for row in managed.values()}
     others = {row["company"]["id"] for key, row in rows.items() if key not in managed}
     assert not companies & others
-    # Filters of the big feed are not known here, and ignored.
-    assert set(job_ids(hiring, path=MANAGED, locations="x", employment_types=7)) == managed.keys()
+
+
+def test_expired_since_is_inclusive_and_a_day_ago_by_default() -> None:
+    with Sandbox(size=3, jobs=9, clock=Clock()) as sandbox:
+        already = set(expired_ids(sandbox))
+        now, tick, day = sandbox.now(), timedelta(microseconds=1), timedelta(days=1)
+        one, two, three = job_ids(sandbox)[:3]
+        sandbox.world.expire_job(one, at=now - day - tick)
+        sandbox.world.expire_job(two, at=now - day)
+        sandbox.world.expire_job(three, at=now)
+        assert set(expired_ids(sandbox)) - already == {two, three}
+        assert expired_ids(sandbox, expired_since=now.isoformat()) == [three]

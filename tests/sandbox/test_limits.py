@@ -1,6 +1,4 @@
-import pytest
-
-from jobo_sandbox import Sandbox, Shape
+from jobo_sandbox import Sandbox
 
 from .helpers import CAREER_SITES, EXPIRED, JOBS, MANAGED, Clock, get, page, post
 
@@ -25,11 +23,9 @@ def test_headers_tell_of_the_tightest_window() -> None:
         assert headers["X-RateLimit-Reset"] == "1760003601"
 
 
-@pytest.mark.parametrize("shape", ["problem", "message"])
-def test_too_many_requests_get_429_and_when_to_come_back(shape: Shape) -> None:
+def test_too_many_requests_get_429_and_when_to_come_back() -> None:
     clock = Clock()
-    limits = [(2, 10)]
-    with Sandbox(size=5, clock=clock, rate_limits=limits, error_shape=shape) as sandbox:
+    with Sandbox(size=5, clock=clock, rate_limits=[(2, 10)]) as sandbox:
         page(sandbox)
         clock.now += 3.5
         page(sandbox)

@@ -56,6 +56,13 @@ def wrap(folder: Path, *arguments: str, **environment: str) -> Run:
     return execute(command, os.environ | environment, folder)
 
 
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    command, pipe = [sys.executable, "-m", "jobo_sandbox", *arguments], subprocess.PIPE
+    return subprocess.Popen(
+        command, cwd=folder, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+    )
+
+
 def test_the_command_meets_the_sandbox_and_nothing_real(tmp_path: Path) -> None:
     real = {"TAP_JOBO_API_URL": "https://connect.jobo.world", "TAP_JOBO_API_KEY": "real"}
     result = wrap(tmp_path, "--no-postgres", *BUY, **real, MELTANO_ENVIRONMENT="prod")
@@ -137,14 +144,7 @@ def test_signals_reach_the_command(tmp_path: Path, number: signal.Signals) -> No
         "print('ready', flush=True)\n"
         "threading.Event().wait()\n"
     )
-    with subprocess.Popen(
-        [sys.executable, "-m", "jobo_sandbox", "--no-postgres", sys.executable, "-c", waiting],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
+    with start(tmp_path, "--no-postgres", sys.executable, "-c", waiting) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         if number == signal.SIGINT:  # which a terminal sends to both
@@ -188,14 +188,7 @@ def test_a_second_run_goes_on_in_the_same_warehouse(open_folder: Path) -> None:
 
 
 def test_serving_says_how_and_refuses_company(tmp_path: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-m", "jobo_sandbox", "--serve"],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
+    with start(tmp_path, "--serve") as process:
         assert process.stdout is not None
         url = process.stdout.readline().split()[6].rstrip(".")
         guide = [process.stdout.readline() for _ in range(12)]

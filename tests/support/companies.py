@@ -27,32 +27,18 @@ LISTS = """
     headquarters_regions industries categories naics_codes investors founders technology_list
     research_focus_areas subsidiary_list investor_types
 """
-OBJECTS = {
-    "funding_rounds": "investment_type announced_on raised_amount post_money_valuation "
-    "investor_count:integer lead_investor",
-    "leadership": "name title linkedin_url avatar_url",
-    "leadership_hires": "date",
-    "layoffs": "date",
-    "ratings": "source rating url review_count:integer",
-    "press_references": "url posted_on title publisher",
-    "h1b_annual_job_counts": "year count:integer",
-    "h1b_title_distribution": "title count:integer",
-    "tech_stack": "name categories:array",
-    "products": "name description",
-    "software_used": "name description",
-    "acquisitions": "acquiree_name title",
-    "exits": "name description",
-    "sub_organizations": "name ownership_type title",
-    "featured_lists": "title org_num:integer funding_total_formatted funding_total_usd:integer",
-    "event_appearances": "appearance_type event event_starts_on image",
-}
+OBJECTS = """
+    funding_rounds leadership leadership_hires layoffs ratings press_references
+    h1b_annual_job_counts h1b_title_distribution tech_stack products software_used acquisitions
+    exits sub_organizations featured_lists event_appearances
+"""
 FIELDS = {
     "id": "string",
     "name": "string",
     **dict.fromkeys(TEXTS.split(), "string"),
     **dict.fromkeys(("is_agency", "is_acquired"), "boolean"),
     "page_rank": "number",
-    **dict.fromkeys((*LISTS.split(), *OBJECTS), "array"),
+    **dict.fromkeys((*LISTS.split(), *OBJECTS.split()), "array"),
     "_rescued_data": "string",
 }
 """The fields that Jobo documents, and what holds those that it does not."""
