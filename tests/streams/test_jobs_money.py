@@ -10,21 +10,11 @@ import pytest
 
 from jobo_sandbox import Fault, Sandbox
 from tests.support import Tap
-from tests.support.crash import (
-    cut_after,
-    cut_in_request,
-    parse,
-    rows_billed_twice,
-    some_signal,
-    wait_until_quiet,
-)
+from tests.support.crash import cut_in_request, kill_until_full, rows_billed_twice
 from tests.support.jobs import STREAMS, metrics_of, rows_of, tap_of
-from tests.support.target import Target
+from tests.support.target import Message, Target
 
 PRICE = 3
-
-
-# Prices
 
 
 @pytest.mark.parametrize(
@@ -35,8 +25,7 @@ def test_cost_is_what_the_plan_bills(
     jobs_tap: Tap, hiring: Sandbox, plan: Any, billed: int
 ) -> None:
     hiring.jobs_plan, hiring.jobs_quota = plan, 40
-    run = jobs_tap.run()
-    assert run.returncode == 0, run.stderr
+    run = jobs_tap.succeed()
     assert hiring.credits_billed == billed
     assert metrics_of(run, "jobs")["jobo_credits"] == billed
     assert f"{billed:,} credits (${billed / 1000:.2f})" in run.summaries["jobs"]
@@ -54,9 +43,6 @@ def test_career_sites_go_on_counting_rows(hiring: Sandbox, tmp_path: Path) -> No
     assert metrics_of(run, "jobs")["jobo_credits"] == 90 * PRICE
 
 
-# The budget
-
-
 @pytest.fixture
 def everything(hiring: Sandbox, tmp_path: Path) -> Tap:
     """The tap with all streams, in pages of 30 jobs."""
@@ -67,8 +53,7 @@ def everything(hiring: Sandbox, tmp_path: Path) -> Tap:
 
 def test_one_budget_covers_all_streams(everything: Tap, hiring: Sandbox) -> None:
     # 20 career sites are 1,000 credits, a page of jobs is 90: the third does not fit.
-    first = everything.run(max_credits=1_250)
-    assert first.returncode == 0, first.stderr
+    first = everything.succeed(max_credits=1_250)
     assert hiring.credits_billed == 1_180
     reached = [line for line in first.lines("WARNING") if "max_credits reached" in line]
     assert len(reached) == 2
@@ -77,8 +62,7 @@ def test_one_budget_covers_all_streams(everything: Tap, hiring: Sandbox) -> None
     assert len(rows_of(first, "jobs")) == 60
     assert rows_of(first, "expired_jobs")
 
-    second = everything.run(state=first.state, max_credits=2_500)
-    assert second.returncode == 0, second.stderr
+    second = everything.succeed(state=first.state, max_credits=2_500)
     assert rows_of(first, "jobs").keys() | rows_of(second, "jobs").keys() == (
         hiring.world.jobs().keys()
     )
@@ -89,15 +73,11 @@ def test_one_budget_covers_all_streams(everything: Tap, hiring: Sandbox) -> None
 
 
 def test_test_costs_a_row_per_selected_feed(everything: Tap, hiring: Sandbox) -> None:
-    run = everything.run("--test")
-    assert run.returncode == 0, run.stderr
+    everything.succeed("--test")
     assert [len(entry.row_ids) for entry in hiring.ledger if entry.credits] == [1, 1, 1]
     assert hiring.credits_billed == 50 + 2 * PRICE
     (request,) = hiring.requests_to("expired_jobs")
     assert request.body["batch_size"] == "1"
-
-
-# The estimate
 
 
 def test_estimate_is_told_once_before_the_second_request(jobs_tap: Tap, hiring: Sandbox) -> None:
@@ -113,25 +93,16 @@ def test_estimate_is_told_once_before_the_second_request(jobs_tap: Tap, hiring: 
     assert len(hiring.requests_to("jobs")) == 2
 
 
-# Crashes
-
-
 def test_random_kills_lose_no_job_and_cost_at_most_a_page(tmp_path: Path) -> None:
-    page, rng, killed = 100, Random(16), 0
+    page, rng = 100, Random(16)
+
+    def receive_late(target: Target, messages: list[Message]) -> None:
+        target.receive(messages, states_lost=rng.randint(0, 2))
+
     with Sandbox(size=100, jobs=3_000, seed=4) as sandbox:
         tap, target = tap_of(sandbox, tmp_path, "jobs"), Target()
         tap.settings["jobs_batch_size"] = page
-        for _ in range(16):
-            signum = some_signal(rng)
-            lines = rng.choice([0, 1, *range(2, 3 * page)])
-            run, read = cut_after(tap, lines, signum, state=target.state)
-            assert run.returncode != 0, run.stderr
-            killed += signum.name == "SIGKILL"
-            target.receive(parse(read), states_lost=rng.randint(0, 2))
-            wait_until_quiet(sandbox)
-        last = tap.run(state=target.state)
-        assert last.returncode == 0, last.stderr
-        target.receive(last.messages)
+        killed = kill_until_full(tap, target, kills=16, page=page, receive=receive_late)
         assert killed > 5
         assert target.tables["jobs"].keys() == sandbox.world.jobs().keys()
         assert rows_billed_twice(sandbox) <= killed * page

@@ -13,7 +13,7 @@ from typing import Any
 
 from jobo_sandbox import Fault, Hold, Sandbox
 from tests.support.process import Run, Tap
-from tests.support.target import Message
+from tests.support.target import Message, Target
 
 _SMALL_PIPE = 4096
 """Bytes: the tap cannot run far ahead of its reader, so that a kill meets it anywhere."""
@@ -41,6 +41,32 @@ def cut_after(
     return finish(process, read)
 
 
+def kill_until_full(
+    tap: Tap,
+    target: Target,
+    *,
+    kills: int,
+    page: int,
+    receive: Callable[[Target, list[Message]], None] = Target.receive,
+) -> int:
+    """Kill so many runs, then run to the end; return how many of the kills were SIGKILLs.
+
+    Some runs die before the first page of so many rows, most in the middle of one. `receive` lets
+    the target have some of what a killed run wrote.
+    """
+    rng, killed = Random(kills), 0
+    for _ in range(kills):
+        signum = some_signal(rng)
+        lines = rng.choice([0, 1, *range(2, 3 * page)])
+        run, read = cut_after(tap, lines, signum, state=target.state)
+        assert run.returncode != 0, run.stderr
+        killed += signum == signal.SIGKILL
+        receive(target, parse(read))
+        wait_until_quiet(tap.sandbox)
+    target.receive(tap.succeed(state=target.state).messages)
+    return killed
+
+
 def cut_in_request(
     tap: Tap,
     number: int,
@@ -50,16 +76,9 @@ def cut_in_request(
     billed: bool = True,
     **settings: Any,
 ) -> Run:
-    """Run the tap and send a signal while its `number`-th request is under way.
+    """Run the tap and send a signal while its `number`-th request, but for the clock, is held.
 
-    Args:
-        tap: The tap.
-        number: Which request of this run, that for the clock aside; it is answered once the
-            signal was sent.
-        signum: The signal.
-        state: The state to start from.
-        billed: Whether the request is answered (and billed) or refused.
-        settings: Go over those of the tap.
+    Once the signal was sent, the request is answered (and billed) or refused.
     """
     hold = Hold()
     fault = Fault(hold=hold) if billed else Fault(hold=hold, status=503)

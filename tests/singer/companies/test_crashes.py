@@ -8,58 +8,42 @@ from random import Random
 
 from jobo_sandbox import Fault, Hold, Sandbox
 from tests.support import Tap
-from tests.support.companies import (
-    expected_profile,
-    ids_of,
-    ids_of_page,
-    is_kept_at,
-)
+from tests.support.companies import expected_profile, ids_of, ids_of_page, is_kept_at
 from tests.support.crash import (
-    cut_after,
     cut_in_request,
     finish,
-    parse,
+    kill_until_full,
     rows_billed_twice,
-    some_signal,
-    wait_until_quiet,
     widen_pipe,
 )
 from tests.support.jobs import metrics_of, tap_of
-from tests.support.target import Target
+from tests.support.target import Message, Target
 
 
 def test_kills_leave_exactly_the_profiles_that_exist(tmp_path: Path) -> None:
     rng, page = Random(4), 20
-    killed = 0
     with Sandbox(size=260, seed=6) as sandbox:
-        tap = tap_of(sandbox, tmp_path, "career_sites", "companies")
+        tap, target = tap_of(sandbox, tmp_path, "career_sites", "companies"), Target()
+        tap.settings["batch_size"] = page
         tap.oddities["TEST_WAITS"] = "none"
-        gone = set(rng.sample(list(sandbox.world.rows()), 26))
+        every = sandbox.world.rows().keys()
+        gone = set(rng.sample([*every], 26))
         for key in gone:
             sandbox.company_gone(key)
-        target = Target()
-        for _ in range(8):
+
+        def receive(target: Target, messages: list[Message]) -> None:
+            target.receive(messages)
+            assert target.tables["companies"].keys() < every - gone
             for status in (429, 503):
                 fault = Fault(status=status, headers={"Retry-After": "0.02"})
                 on = len(sandbox.profile_requests) + rng.randint(1, 40)
                 sandbox.faults.add(fault, endpoint="profile", on=on)
-            signum = some_signal(rng)
-            lines = rng.randint(0, 5 * page)
-            _, read = cut_after(tap, lines, signum, state=target.state, batch_size=page)
-            killed += signum == signal.SIGKILL
-            target.receive(parse(read))
-            wait_until_quiet(sandbox)
-        assert 0 < len(target.tables["companies"]) < 234
-        run = tap.run(state=target.state, batch_size=page)
-        assert run.returncode == 0, run.stderr
-        target.receive(run.messages)
-        every = sandbox.world.rows().keys()
+
+        killed = kill_until_full(tap, target, kills=8, page=page, receive=receive)
         assert target.tables["career_sites"].keys() == every
-        assert target.tables["companies"].keys() == every - gone
-        assert all(
-            record == expected_profile(sandbox, key)
-            for key, record in target.tables["companies"].items()
-        )
+        assert target.tables["companies"] == {
+            key: expected_profile(sandbox, key) for key in every - gone
+        }
         assert rows_billed_twice(sandbox) <= killed * page
 
 
@@ -68,8 +52,7 @@ def test_crash_between_rows_and_profiles_replays_the_page(tap: Tap, sandbox: San
     assert sandbox.ledger[-1].endpoint == "profile"
     assert is_kept_at(run, 50)
 
-    again = tap.run(state=run.state)
-    assert again.returncode == 0, again.stderr
+    again = tap.succeed(state=run.state)
     assert ids_of(again, "career_sites") == ids_of_page(sandbox, 2) + ids_of_page(sandbox, 3)
     assert ids_of(again) == ids_of(again, "career_sites")
     assert again.metrics["jobo_rows_replayed"] == 50
