@@ -30,8 +30,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    """A still world of 120 companies: three pages of fifty, the last not full."""
-    with Sandbox(size=120, seed=1) as sandbox:
+    """A still world of 120 companies, in three pages of which the last is not full, and 40 jobs."""
+    with Sandbox(size=120, seed=1, jobs=40) as sandbox:
         yield sandbox
 
 

@@ -6,7 +6,6 @@ import logging
 import re
 from datetime import timedelta
 from email.utils import format_datetime
-from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
@@ -33,46 +32,35 @@ def _read(ahead: float) -> ApiClock:
 
 
 class TestRequest:
-    def test_one_serves_all_feeds_and_is_the_first_and_asks_past_caches(
-        self, tmp_path: Path
-    ) -> None:
-        with Sandbox(size=20, jobs=20) as sandbox:
-            catalog = selecting(discover(), jobs=True, expired_jobs=True)
-            assert Tap(sandbox, tmp_path, catalog=catalog).run().returncode == 0
-            first, *others = sandbox.ledger
-            assert first.endpoint == "clock"
-            assert first.headers["cache-control"] == "no-cache"
-            assert first.headers["x-api-key"] == sandbox.api_key
-            assert {entry.endpoint for entry in others} == {"feed", "jobs", "expired_jobs"}
+    def test_one_serves_all_feeds_and_is_the_first_and_asks_past_caches(self, tap: Tap) -> None:
+        tap.succeed(catalog=selecting(discover(), jobs=True, expired_jobs=True))
+        first, *others = tap.sandbox.ledger
+        assert first.endpoint == "clock"
+        assert first.headers["cache-control"] == "no-cache"
+        assert first.headers["x-api-key"] == tap.sandbox.api_key
+        assert {entry.endpoint for entry in others} == {"feed", "jobs", "expired_jobs"}
 
     @pytest.mark.parametrize("status", [200, 307, 403, 404, 429, 500, 503])
-    def test_any_status_shows_the_clock_without_a_wait(
-        self, tap: Tap, sandbox: Sandbox, status: int
-    ) -> None:
+    def test_any_status_shows_the_clock_without_a_wait(self, tap: Tap, status: int) -> None:
         fault = Fault(status=status, headers={"Retry-After": "600"}, times=None)
-        sandbox.faults.add(fault, endpoint="clock")
-        run = tap.run()
-        assert run.returncode == 0, run.stderr
+        tap.sandbox.faults.add(fault, endpoint="clock")
+        run = tap.succeed()
         assert run.lines("WARNING") == []
-        assert len(sandbox.requests_to("clock")) == 1
+        assert len(tap.sandbox.requests_to("clock")) == 1
 
 
 class TestEnd:
     """The run ends before anything is billed."""
 
     @pytest.mark.parametrize("args", [(), ("--test",)])
-    def test_no_date_after_three_tries(
-        self, tap: Tap, sandbox: Sandbox, args: tuple[str, ...]
-    ) -> None:
-        sandbox.omit_date_header = True
+    def test_no_date_after_three_tries(self, tap: Tap, args: tuple[str, ...]) -> None:
+        tap.sandbox.omit_date_header = True
         assert "The API's clock is not known" in complaint(tap.run(*args, journal=False))
-        assert [entry.endpoint for entry in sandbox.ledger] == ["clock"] * 3
+        assert [entry.endpoint for entry in tap.sandbox.ledger] == ["clock"] * 3
 
     @pytest.mark.parametrize("is_test", [False, True])
-    def test_unreachable_host_within_a_minute(
-        self, tap: Tap, sandbox: Sandbox, *, is_test: bool
-    ) -> None:
-        sandbox.close()
+    def test_unreachable_host_within_a_minute(self, tap: Tap, *, is_test: bool) -> None:
+        tap.sandbox.close()
         run = tap.run("--test") if is_test else tap.run_quickly()
         line = complaint(run)
         assert "Cannot reach " in line

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 from unittest.mock import Mock
 
@@ -22,12 +22,6 @@ from tests.support.clock import FakeClock
 
 LOGGER = logging.getLogger("tests.client")
 NAMED = {setting.name: setting for setting in SETTINGS}
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(size=20, jobs=50) as sandbox:
-        yield sandbox
 
 
 def warnings(sandbox: Sandbox, **settings: Any) -> list[str]:

@@ -15,8 +15,7 @@ OF_THE_SDK = {
 
 
 def test_the_simplest_run_logs_at_most_six_lines_of_its_own(tap: Tap) -> None:
-    run = tap.run()
-    assert run.returncode == 0, run.stderr
+    run = tap.succeed()
     lines = [re.sub(r"METRIC.*\"metric\":\"(\w+)\".*", r"\1", each) for each in run.lines("INFO")]
     own = [line for line in lines if line not in OF_THE_SDK]
     assert len(own) == 5

@@ -155,16 +155,6 @@ class TestRescue:
 
     def test_nested_values_have_their_path(self) -> None:
         assert _rescued(
-            "companies",
-            funding_rounds=[{"raised_amount": "1"}, {"raised_amount": 5, "new": None}, "seed"],
-            tech_stack=[{"categories": ["a", 5]}],
-        ) == {
-            "funding_rounds[1].raised_amount": 5,
-            "funding_rounds[1].new": None,
-            "funding_rounds[2]": "seed",
-            "tech_stack[0].categories[1]": 5,
-        }
-        assert _rescued(
             "jobs",
             company={"size": 7, "name": ["ACME"]},
             qualifications={"must_have": {"skills": [{"name": "SQL"}, {"level": 3}]}},
@@ -205,12 +195,6 @@ def _texts(value: object) -> list[str]:
 
 
 class TestPage:
-    def test_rows_are_split_by_their_ids(self) -> None:
-        rows: list[object] = [{"id": COMPANY}, {"id": 5}, "row", {"id": COMPANY.upper()}, None]
-        page = _convert("jobs", *rows)
-        assert [record["id"] for record in page.records] == [COMPANY] * 2
-        assert page.skipped == [{"id": 5}, "row", None]
-
     def test_damage_is_counted_by_row(self) -> None:
         good = {"id": COMPANY, "name": "ACME", "ats": "lever", "listing_url": "https://x.example"}
         rows: list[object] = [
@@ -223,21 +207,6 @@ class TestPage:
         page = _convert("career_sites", *rows)
         assert page.damaged == {"id": 2, "name": 2, "ats": 2, "listing_url": 2}
 
-    def test_missing_fields_are_null_at_every_level(self) -> None:
-        qualifications: Json = {"preferred": {"skills": [{}]}}
-        record = _record("jobs", qualifications=qualifications, locations=[{}])
-        assert list(record) == list(SCHEMAS["jobs"]["properties"])
-        assert record["qualifications"] == {
-            "must_have": None,
-            "preferred": {
-                "education": None,
-                "certifications": None,
-                "skills": [{"name": None, "type": None}],
-            },
-        }
-        (location,) = record["locations"]
-        assert set(location.values()) == {None}
-        assert record["company"] is None
 
 
 class TestLog:

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tests.support import Run, Tap, complaint, discover
+from tests.support import Tap, complaint, discover
 from tests.support.companies import ids_of, selecting
-
-
-def _points(run: Run, metric: str) -> list[dict[str, Any]]:
-    return [point for point in run.points if point["metric"] == metric]
 
 
 def test_a_run_has_no_metrics_of_requests(tap: Tap) -> None:
@@ -28,7 +22,7 @@ def test_a_stream_that_fails_has_not_succeeded(tap: Tap, sandbox: Sandbox, statu
     sandbox.faults.add(Fault(status=status, times=None), endpoint="feed", on=2)
     run = tap.run()
     assert str(status) in complaint(run)
-    (duration,) = _points(run, "sync_duration")
+    (duration,) = (point for point in run.points if point["metric"] == "sync_duration")
     assert duration["tags"]["status"] == "failed"
     assert "50 rows in 1 page" in run.summaries["career_sites"]
 

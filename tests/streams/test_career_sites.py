@@ -6,9 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from jobo_sandbox import Fault, Order, Sandbox
+from jobo_sandbox import Fault, Sandbox
 from tests.support import Tap
 
 Body = dict[str, Any]
@@ -36,8 +34,8 @@ def test_request_is_as_documented(tap: Tap, sandbox: Sandbox) -> None:
 
 def test_requests_to_localhost_bypass_the_proxy(tap: Tap) -> None:
     dead = "http://127.0.0.1:1"
-    run = tap.run(env={"http_proxy": dead, "HTTP_PROXY": dead, "ALL_PROXY": dead, "no_proxy": ""})
-    assert run.returncode == 0
+    proxies = {"http_proxy": dead, "HTTP_PROXY": dead, "ALL_PROXY": dead, "no_proxy": ""}
+    run = tap.succeed(env=proxies)
     assert len(run.ids) == 120
 
 
@@ -53,11 +51,9 @@ def test_every_page_repeats_filters_window_and_page_size(tap: Tap, sandbox: Sand
     assert bodies == [repeated] * len(bodies)
 
 
-@pytest.mark.parametrize("order", ["id", "updated_asc", "updated_desc"])
-def test_full_sync_emits_every_row_once(tmp_path: Path, order: Order) -> None:
-    with Sandbox(size=230, seed=3, order=order) as sandbox:
-        run = Tap(sandbox, tmp_path).run()
-        assert run.returncode == 0
+def test_full_sync_emits_every_row_once(tmp_path: Path) -> None:
+    with Sandbox(size=230, seed=3, order="updated_desc") as sandbox:
+        run = Tap(sandbox, tmp_path).succeed()
         rows = sandbox.world.rows()
         assert sorted(run.ids) == sorted(rows)
         assert all(rows[row["id"]] == row for row in map(_as_sent, run.records))
@@ -70,25 +66,8 @@ def _as_sent(record: Body) -> Body:
     return {k: v for k, v in record.items() if k not in {"updated_at", "_rescued_data"}}
 
 
-def test_feed_without_rows_is_a_complete_scan(tmp_path: Path) -> None:
-    with Sandbox(size=0) as sandbox:
-        run = Tap(sandbox, tmp_path).run()
-    assert run.returncode == 0
-    assert run.ids == []
-    assert run.bookmark["replication_key_value"]
-
-
-def test_empty_page_is_not_the_end(tap: Tap, sandbox: Sandbox) -> None:
-    sandbox.empty_every = 2
-    run = tap.run()
-    assert run.returncode == 0
-    assert [len(request.row_ids) for request in sandbox.feed_requests] == [50, 0, 50, 0, 20]
-    assert sorted(run.ids) == sorted(sandbox.world.rows())
-
-
 def test_page_without_more_is_the_end_despite_a_cursor(tap: Tap, sandbox: Sandbox) -> None:
     sandbox.faults.add(Fault(replace=lambda body: {**body, "has_more": False}), on=2)
-    run = tap.run()
-    assert run.returncode == 0
+    run = tap.succeed()
     assert len(run.ids) == 100
     assert len(sandbox.feed_requests) == 2

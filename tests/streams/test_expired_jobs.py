@@ -55,8 +55,7 @@ def interval(warning: str) -> tuple[datetime, datetime]:
 
 def test_rows_are_ids_with_the_start_of_the_sync(both: Tap, hiring: Sandbox) -> None:
     hiring.world.expire_job(next(iter(hiring.world.jobs())))
-    run = both.run()
-    assert run.returncode == 0, run.stderr
+    run = both.succeed()
     bookmark = bookmark_of(run, "expired_jobs")
     week_ago = hiring.now() - WEEK + HOUR
     recent = {key for key, at in hiring.world.expired_jobs().items() if at >= week_ago}
@@ -68,17 +67,13 @@ def test_rows_are_ids_with_the_start_of_the_sync(both: Tap, hiring: Sandbox) -> 
     assert bookmark["filters"] == {}
 
 
-# How far back
-
-
 @pytest.mark.parametrize("hours", [-20, 0, 20])
 def test_first_run_reaches_7_days_less_an_hour_by_the_apis_clock(
     alone: Tap, hiring: Sandbox, hours: int
 ) -> None:
     hiring.clock_offset = hours * 3600
     before = hiring.now()
-    run = alone.run()
-    assert run.returncode == 0, run.stderr
+    run = alone.succeed()
     assert before - SECOND - WEEK + HOUR < asked_since(hiring) <= hiring.now() - WEEK + HOUR
     assert [entry.endpoint for entry in hiring.ledger] == ["clock", "expired_jobs"]
     assert gaps(run) == []
@@ -98,8 +93,7 @@ def test_next_run_asks_from_the_lookback_on(both: Tap, hiring: Sandbox) -> None:
 def test_gap_names_interval_remedy_and_cost(both: Tap, hiring: Sandbox) -> None:
     now = datetime.now(UTC)
     bookmark = now - timedelta(days=30)
-    run = both.run(state=state_of("expired_jobs", bookmark))
-    assert run.returncode == 0, run.stderr
+    run = both.succeed(state=state_of("expired_jobs", bookmark))
     (warning,) = gaps(run)
     start, end = interval(warning)
     assert start == bookmark
@@ -115,8 +109,7 @@ def test_gap_names_interval_remedy_and_cost(both: Tap, hiring: Sandbox) -> None:
 def test_interrupted_sync_older_than_7_days_starts_over(alone: Tap, hiring: Sandbox) -> None:
     started = datetime.now(UTC) - timedelta(days=9)
     state = pending_of("expired_jobs", started, started - timedelta(days=6))
-    run = alone.run(state=state)
-    assert run.returncode == 0, run.stderr
+    run = alone.succeed(state=state)
     (request,) = hiring.requests_to("expired_jobs")
     assert "cursor" not in request.body
     (warning,) = gaps(run)
@@ -131,8 +124,7 @@ def test_restart_stays_within_what_the_api_allows(both: Tap, hiring: Sandbox) ->
     now = hiring.now()
     state = pending_of("expired_jobs", now - timedelta(days=1), now - WEEK + timedelta(minutes=5))
     hiring.faults.add(Fault(reject_cursor="409"), endpoint="expired_jobs")
-    run = both.run(state=state)
-    assert run.returncode == 0, run.stderr
+    run = both.succeed(state=state)
     assert asked_since(hiring) > now - WEEK + HOUR - SECOND
     restart = hiring.requests_to("expired_jobs")[-1].body
     assert restart.keys() == {"expired_since", "batch_size"}
@@ -144,8 +136,7 @@ def test_rejected_cursor_restarts_once_in_each_run(alone: Tap, hiring: Sandbox) 
     state = pending_of("expired_jobs", now - HOUR, now - timedelta(days=1))
     for _ in range(2):
         hiring.faults.add(Fault(status=422, body={"errors": {"cursor": ["No."]}}))
-        run = alone.run(state=state)
-        assert run.returncode == 0, run.stderr
+        run = alone.succeed(state=state)
         (warning,) = (line for line in run.lines("WARNING") if "starts over" in line)
         assert warning.endswith("(No). The sync starts over, and its rows are free.")
         state["bookmarks"]["expired_jobs"]["scan"]["restarts"] = 1
@@ -164,12 +155,8 @@ def test_second_rejection_in_a_run_ends_the_stream(alone: Tap, hiring: Sandbox) 
     assert alone.run(state=state).returncode == 0
 
 
-# Free
-
-
 def test_nothing_is_journaled(alone: Tap, hiring: Sandbox, tmp_path: Path) -> None:
-    first = alone.run()
-    assert first.returncode == 0
+    alone.succeed()
     assert not list(tmp_path.rglob("v1"))
     second = alone.run()  # without the state of the first, so that a journal would replay
     assert len(hiring.requests_to("expired_jobs")) == 2
@@ -177,15 +164,11 @@ def test_nothing_is_journaled(alone: Tap, hiring: Sandbox, tmp_path: Path) -> No
 
 
 def test_budget_never_stops_it(both: Tap, hiring: Sandbox) -> None:
-    run = both.run(max_credits=100, jobs_batch_size=30)
-    assert run.returncode == 0, run.stderr
+    run = both.succeed(max_credits=100, jobs_batch_size=30)
     assert rows_of(run, "expired_jobs")
     assert bookmark_of(run, "expired_jobs")["replication_key_value"]
     assert hiring.credits_billed <= 100
     assert metrics_of(run, "expired_jobs")["jobo_credits"] == 0
-
-
-# What it means
 
 
 def test_job_is_gone_if_reported_after_update_and_delivery(both: Tap, hiring: Sandbox) -> None:
@@ -195,8 +178,7 @@ def test_job_is_gone_if_reported_after_update_and_delivery(both: Tap, hiring: Sa
         """Run the tap as a loader would, an hour after its last run."""
         for job in tables["jobs"].values():
             job["extracted_at"] -= HOUR
-        run = both.run(state=state)
-        assert run.returncode == 0, run.stderr
+        run = both.succeed(state=state)
         for message in (each for each in run.messages if each["type"] == "RECORD"):
             row = {**message["record"], "extracted_at": instant(message["time_extracted"])}
             tables[message["stream"]][row["id"]] = row
@@ -229,7 +211,6 @@ def test_malformed_ids_are_skipped(alone: Tap, hiring: Sandbox) -> None:
         return {**body, "job_ids": [*body["job_ids"], "x", None]}
 
     hiring.faults.add(Fault(replace=spoil), endpoint="expired_jobs")
-    run = alone.run()
-    assert run.returncode == 0, run.stderr
+    run = alone.succeed()
     assert "2 skipped" in run.stderr
     assert rows_of(run, "expired_jobs").keys() <= hiring.world.expired_jobs().keys()

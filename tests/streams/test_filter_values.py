@@ -42,8 +42,7 @@ def test_unknown_values_are_a_warning_before_anything_is_billed(tap: Tap, hiring
 
 
 def test_without_such_a_filter_the_list_is_not_requested(tap: Tap, hiring: Sandbox) -> None:
-    run = tap.run(jobs_posted_after="2020-01-01", country_codes=["XX"])
-    assert run.returncode == 0, run.stderr
+    tap.succeed(jobs_posted_after="2020-01-01", country_codes=["XX"])
     assert not hiring.requests_to("filters") + hiring.requests_to("locations")
 
 
@@ -55,8 +54,7 @@ def test_values_are_looked_up_until_a_sync_is_complete_and_when_they_change(
     def lookups(**settings: Any) -> int:
         nonlocal run
         before = len(hiring.requests_to("filters"))
-        run = jobs_tap.run(state=run and run.state, **settings)
-        assert run.returncode == 0, run.stderr
+        run = jobs_tap.succeed(state=run and run.state, **settings)
         return len(hiring.requests_to("filters")) - before
 
     sources = {"jobs_sources": [*{job["source"] for job in hiring.world.jobs().values()}]}
@@ -64,9 +62,6 @@ def test_values_are_looked_up_until_a_sync_is_complete_and_when_they_change(
     assert lookups(**sources) == 1  # the first sync is not complete
     assert lookups(**sources) == 0
     assert lookups(jobs_sources=sources["jobs_sources"][:1]) == 1
-
-
-# Filters without such a list: the form of a value
 
 
 NAMED = {setting.name: setting for setting in SETTINGS}

@@ -31,9 +31,6 @@ PARAMETERS = {
 }
 
 
-# The rows
-
-
 @pytest.fixture
 def both(hiring: Sandbox, tmp_path: Path) -> Tap:
     """The tap with jobs and managed jobs, which are those of some companies."""
@@ -41,8 +38,7 @@ def both(hiring: Sandbox, tmp_path: Path) -> Tap:
 
 
 def test_rows_arrive_as_the_api_sends_them(both: Tap, hiring: Sandbox) -> None:
-    run = both.run(jobs_batch_size=10)
-    assert run.returncode == 0, run.stderr
+    run = both.succeed(jobs_batch_size=10)
     jobs, managed = hiring.world.jobs(), hiring.world.managed_jobs()
     assert 10 < len(managed) < len(jobs)
     for stream, expected in {"jobs": jobs, "managed_jobs": managed}.items():
@@ -57,13 +53,9 @@ def test_rows_arrive_as_the_api_sends_them(both: Tap, hiring: Sandbox) -> None:
     assert any(row["company"]["categories"] for row in jobs.values())
 
 
-# The requests
-
-
 def test_first_request_has_all_and_others_the_cursor(both: Tap, hiring: Sandbox) -> None:
     start = {"updated_after": "2020-01-01T00:00:00.000000Z", "batch_size": 1}
-    run = both.run(**FILTERS, start_date="2020-01-01", jobs_batch_size=1)
-    assert run.returncode == 0, run.stderr
+    both.succeed(**FILTERS, start_date="2020-01-01", jobs_batch_size=1)
     for requests, names in (
         (hiring.requests_to("jobs"), [*PARAMETERS]),
         (hiring.requests_to("managed_jobs"), ["sources", "work_models", "posted_after"]),
@@ -74,9 +66,6 @@ def test_first_request_has_all_and_others_the_cursor(both: Tap, hiring: Sandbox)
         assert all(body.keys() == {"cursor"} for body in others)
         assert len({body["cursor"] for body in others}) == len(others)
     assert all(request.headers["x-api-key"] == hiring.api_key for request in hiring.ledger)
-
-
-# Bookmark and state
 
 
 @pytest.mark.parametrize("way", ["start_date", "bookmark"])
@@ -105,15 +94,8 @@ def test_state_keeps_a_feeds_filters_in_order_by_settings_names(both: Tap) -> No
     assert bookmark_of(run, "managed_jobs")["filters"] == {name: kept[name] for name in of_managed}
 
 
-# Cursors
-
-
-# With other streams
-
-
 def test_streams_are_read_in_their_order(hiring: Sandbox, tmp_path: Path) -> None:
-    run = tap_of(hiring, tmp_path, *STREAMS).run()
-    assert run.returncode == 0, run.stderr
+    run = tap_of(hiring, tmp_path, *STREAMS).succeed()
     seen = [each["stream"] for each in run.messages if each["type"] == "SCHEMA"]
     assert list(dict.fromkeys(seen)) == list(STREAMS)
     asked = dict.fromkeys(each.endpoint for each in hiring.ledger if each.endpoint != "profile")
@@ -122,13 +104,9 @@ def test_streams_are_read_in_their_order(hiring: Sandbox, tmp_path: Path) -> Non
         assert rows_of(run, stream), stream
 
 
-# The first sync
-
-
 def test_first_sync_without_a_row_names_the_filters(jobs_tap: Tap, hiring: Sandbox) -> None:
     filters: Json = {"jobs_locations": [{"city": "Atlantis"}], "jobs_work_models": ["remote"]}
-    run = jobs_tap.run(**filters)
-    assert run.returncode == 0, run.stderr
+    run = jobs_tap.succeed(**filters)
     (warning,) = (line for line in run.lines("WARNING") if "No row of jobs matches" in line)
     assert "jobs_locations, jobs_work_models" in warning
     assert "jobs_sources" not in warning
@@ -137,15 +115,11 @@ def test_first_sync_without_a_row_names_the_filters(jobs_tap: Tap, hiring: Sandb
     assert hiring.credits_billed == 0
 
 
-# The managed feed: the jobs of the companies under Managed Job Scraping
-
-
 def test_filter_of_jobs_alone_is_no_change_here(hiring: Sandbox, tmp_path: Path) -> None:
     tap = tap_of(hiring, tmp_path, "managed_jobs")
     remote: Json = {"jobs_work_models": ["remote"]}
     state = tap.run(**remote).state
-    lead = tap.run(state=state, **remote, jobs_experience_levels=["lead"])
-    assert lead.returncode == 0, lead.stderr
+    tap.succeed(state=state, **remote, jobs_experience_levels=["lead"])
     line = complaint(tap.run(state=state, jobs_work_models=["hybrid"]))
     assert "The filters of managed_jobs have changed" in line
     assert hiring.requests_to("jobs") == []
@@ -161,6 +135,5 @@ def test_403_keeps_what_came_before(hiring: Sandbox, tmp_path: Path) -> None:
     assert len(hiring.requests_to("managed_jobs")) == 1
     assert rows_of(run, "jobs").keys() == hiring.world.jobs().keys()
     tap.catalog = selecting(tap.catalog, managed_jobs=False)
-    again = tap.run(state=run.state)
-    assert again.returncode == 0, again.stderr
+    tap.succeed(state=run.state)
     assert hiring.rows_billed == 90

@@ -38,20 +38,18 @@ class TestOneProfile:
         assert run.lines("ERROR") == []
         assert run.metrics["jobo_credits"] == 6_000
 
-    def test_profile_that_keeps_failing_is_skipped_with_an_error(
-        self, tap: Tap, sandbox: Sandbox
-    ) -> None:
-        first, second = victims = sorted(sandbox.world.rows())[60:62]
-        sandbox.faults.add(Fault(status=500, times=None), company_id=first)
+    def test_profile_that_keeps_failing_is_skipped_with_an_error(self, tap: Tap) -> None:
+        first, second = victims = sorted(tap.sandbox.world.rows())[60:62]
+        tap.sandbox.faults.add(Fault(status=500, times=None), company_id=first)
         fault = Fault(status=503, headers={"Retry-After": "60"}, times=None)
-        sandbox.faults.add(fault, company_id=second)
+        tap.sandbox.faults.add(fault, company_id=second)
         run = tap.run_quickly()
         assert is_complete_but_for(run, *victims)
         for victim, status, error in zip(victims, (500, 503), run.lines("ERROR"), strict=True):
             assert f"Skipped the profile of company {victim}: " in error
             assert str(status) in error
             assert "add the ID to company_ids" in error
-            assert asked_for(sandbox).count(victim) >= 2
+            assert asked_for(tap.sandbox).count(victim) >= 2
         assert run.metrics["jobo_profiles_skipped"] == 2
         assert "118 profiles, 2 skipped" in run.stderr
 

@@ -68,8 +68,7 @@ def test_company_not_found_is_an_info_line_and_counted(tap: Tap, sandbox: Sandbo
     gone = set(Random(1).sample(list(sandbox.world.rows()), 12))
     for key in gone:
         sandbox.company_gone(key)
-    run = tap.run()
-    assert run.returncode == 0, run.stderr
+    run = tap.succeed()
     assert ids_of(run) == [key for key in ids_of(run, "career_sites") if key not in gone]
     assert len(ids_of(run, "career_sites")) == 120
     assert {f"No profile for company {key} (404)." for key in gone} <= {*run.lines("INFO")}

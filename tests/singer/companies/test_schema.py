@@ -39,8 +39,7 @@ def test_what_is_not_as_documented_is_rescued(tap: Tap) -> None:
     tap.sandbox.faults.add(
         Fault(replace=lambda profile: {"id": profile["id"].upper()}), company_id=bare
     )
-    run = tap.run()
-    assert run.returncode == 0, run.stderr
+    run = tap.succeed()
     validate_profiles(run)
     records = {record["id"]: record for record in profiles_of(run)}
     assert len(records) == 120
