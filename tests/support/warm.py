@@ -49,19 +49,9 @@ def warm_arguments(command: Sequence[str], env: Mapping[str, str]) -> list[str]:
 def run_warm(
     arguments: Sequence[str], env: Mapping[str, str], cwd: Path | None, timeout: float
 ) -> tuple[int, str, str]:
-    """Run a program to its end.
+    """Run the arguments of `warm_arguments` in this environment; return exit code, output and log.
 
-    Args:
-        arguments: What `warm_arguments` returned.
-        env: The whole environment.
-        cwd: The folder, by default this process's.
-        timeout: Seconds until the process is killed.
-
-    Returns:
-        Its exit code, its output and its log.
-
-    Raises:
-        TimeoutExpired: It took longer.
+    A `TimeoutExpired` tells that it was killed after so many seconds.
     """
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as log:
         process = _fork(arguments, env, cwd, (output.fileno(), log.fileno()))

@@ -10,7 +10,7 @@ import json
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from email.utils import format_datetime
@@ -34,7 +34,7 @@ from tap_jobo.journal.bucket import Bucket
 from tap_jobo.journal.contents import Contents, JournalKey, journal_key
 from tap_jobo.journal.folder import Folder
 from tap_jobo.journal.journal import Journal, prepare
-from tap_jobo.journal.store import Lock, MissingError, Store, StoreError
+from tap_jobo.journal.store import MissingError, Store, StoreError
 from tap_jobo.model import RawPage, Sync
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.streams.career_sites import CAREER_SITES
@@ -247,6 +247,8 @@ class FaultyStore:
             Folder(folder) if folder else Bucket(bucket, "s3://memory", Clock(), LOGGER)
         )
         self.location = self.inner.location
+        self.list, self.read = self.inner.list, self.inner.read
+        self.run_lock, self.exclusive_lock = self.inner.run_lock, self.inner.exclusive_lock
         self.step: Callable[[], bool] = lambda: False
         self.is_full = False
         self.pages: dict[str, BilledPage] = {}
@@ -255,12 +257,6 @@ class FaultyStore:
         self.unwritten = 0
         self.unsynced: list[Callable[[], object]] = []
         self.check_removal: Callable[[BilledPage, bytes], None] = lambda _page, _content: None
-
-    def list(self, prefix: str) -> list[str]:
-        return self.inner.list(prefix)
-
-    def read(self, name: str, size: int | None = None) -> bytes:
-        return self.inner.read(name, size)
 
     def create(self, name: str, content: bytes) -> None:
         self._may_crash()
@@ -291,12 +287,6 @@ class FaultyStore:
                 self._note_removal(name)
             self.inner.remove([name])
         self._may_crash()
-
-    def run_lock(self, key: str, stream: str, wait: Callable[[float], None]) -> Lock:
-        return self.inner.run_lock(key, stream, wait)
-
-    def exclusive_lock(self, key: str = "*") -> AbstractContextManager[None]:
-        return self.inner.exclusive_lock(key)
 
     def lose_power(self, kept: int) -> None:
         """Take back all but the first `kept` of the removals that were not synced."""

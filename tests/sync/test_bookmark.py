@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Sandbox
+from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import StateError
-from tap_jobo.model import Sync
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.sync.state import read_state
 from tests.support import Tap, complaint, discover, entry_of, schema_message, state_at
@@ -35,11 +35,7 @@ NO_SCAN = dict.fromkeys(PENDING)
 @pytest.fixture
 def recent(sandbox: Sandbox) -> str:
     """A bookmark of an hour ago, since which nothing was updated."""
-    return _text(sandbox.now() - timedelta(hours=1))
-
-
-def _text(instant: datetime) -> str:
-    return instant.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return format_timestamp(sandbox.now() - timedelta(hours=1))
 
 
 def _instant(bookmark: dict[str, Any]) -> datetime:
@@ -71,8 +67,7 @@ class TestMoves:
     ) -> None:
         first = tap.run()
         billed = sandbox.rows_billed, len(sandbox.feed_requests)
-        second = tap.run(state=first.state)
-        assert second.returncode == 0
+        second = tap.succeed(state=first.state)
         assert second.records == []
         assert (sandbox.rows_billed, len(sandbox.feed_requests) - 1) == billed
         assert _instant(second.bookmark) >= _instant(first.bookmark)
@@ -83,19 +78,6 @@ class TestMoves:
         assert sorted(third.ids) == sorted([changed, added])
         assert "Changed" in [record["name"] for record in third.records]
 
-    def test_update_while_the_scan_runs_is_found_by_the_next_run(
-        self, tap: Tap, sandbox: Sandbox
-    ) -> None:
-        delivered = min(sandbox.world.rows())
-
-        def touch(entry: Any) -> None:
-            if entry.number == 2:
-                sandbox.world.touch(delivered)
-
-        sandbox.before_page = touch
-        state = tap.run(lookback_minutes=0).state
-        assert tap.run(state=state, lookback_minutes=0).ids == [delivered]
-
 
 class TestRowsBeforeTheWindow:
     @pytest.fixture
@@ -105,11 +87,11 @@ class TestRowsBeforeTheWindow:
 
     def _read(self, tap: Tap, since: timedelta, **options: Any) -> list[str]:
         """Read rows that changed two hours ago, and return the warnings."""
+        now = tap.sandbox.now()
         for key in tap.sandbox.world.rows():
-            tap.sandbox.world.touch(key, updated_at=_text(tap.sandbox.now() - timedelta(hours=2)))
-        state = state_at(_text(tap.sandbox.now() - since))
-        run = tap.run(state=state, lookback_minutes=0, **options)
-        assert run.returncode == 0, run.stderr
+            tap.sandbox.world.touch(key, updated_at=format_timestamp(now - timedelta(hours=2)))
+        state = state_at(format_timestamp(now - since))
+        run = tap.succeed(state=state, lookback_minutes=0, **options)
         assert len(run.ids) == 120
         return run.lines("WARNING")
 
@@ -137,10 +119,9 @@ class TestWindow:
     def test_run_starts_at_the_bookmark_minus_lookback(
         self, tap: Tap, sandbox: Sandbox, recent: str, settings: dict[str, Any], minutes: int
     ) -> None:
-        run = tap.run(state=state_at(recent), **settings)
-        assert run.returncode == 0, run.stderr
+        tap.succeed(state=state_at(recent), **settings)
         expected = datetime.fromisoformat(recent) - timedelta(minutes=minutes)
-        assert _window(sandbox) == _text(expected)
+        assert _window(sandbox) == format_timestamp(expected)
 
     @pytest.mark.parametrize(
         ("start_date", "asked"),
@@ -152,27 +133,19 @@ class TestWindow:
     def test_first_run_starts_at_start_date_without_lookback(
         self, tap: Tap, sandbox: Sandbox, start_date: str, asked: str | None
     ) -> None:
-        run = tap.run(start_date=start_date)
-        assert run.returncode == 0, run.stderr
+        run = tap.succeed(start_date=start_date)
         assert len(run.ids) == 120
         if asked:
             assert _window(sandbox) == asked
-
-    def test_start_date_in_the_future_is_refused(self, tap: Tap, sandbox: Sandbox) -> None:
-        run = tap.run(start_date=_text(sandbox.now() + timedelta(hours=1)))
-        assert "start_date" in complaint(run)
-        assert sandbox.ledger == []
 
     def test_later_start_date_overrides_the_bookmark(self, tap: Tap, sandbox: Sandbox) -> None:
         run = tap.run(state=state_at(OLD), start_date="2020-02-01")
         assert _window(sandbox) == "2020-01-31T23:59:59.999000Z"
         assert any("start_date" in line and OLD in line for line in run.lines("INFO"))
 
-    def test_start_date_equal_to_the_bookmark_keeps_the_lookback(
-        self, tap: Tap, sandbox: Sandbox
-    ) -> None:
+    def test_start_date_equal_to_the_bookmark_keeps_the_lookback(self, tap: Tap) -> None:
         tap.run(state=state_at(OLD), start_date=OLD)
-        assert _window(sandbox) == _text(datetime.fromisoformat(OLD) - timedelta(minutes=15))
+        assert _window(tap.sandbox) == "2019-12-31T23:45:00.000000Z"
 
 
 class TestClocks:
@@ -186,16 +159,14 @@ class TestClocks:
         sandbox.world.touch(updated)
         assert tap.run(state=run.state, lookback_minutes=0).ids == [updated]
 
-    def test_slow_local_clock_fetches_the_overlap_again_and_says_so(
-        self, tap: Tap, sandbox: Sandbox
-    ) -> None:
-        sandbox.clock_offset = 3 * HOUR
+    def test_slow_local_clock_fetches_the_overlap_again_and_says_so(self, tap: Tap) -> None:
+        tap.sandbox.clock_offset = 3 * HOUR
         run = tap.run()
         (warning,) = run.lines("WARNING")
         assert "180 minutes behind" in warning
         assert "Rows that changed in between are billed again in every run" in warning
-        updated = next(iter(sandbox.world.rows()))
-        sandbox.world.touch(updated)
+        updated = next(iter(tap.sandbox.world.rows()))
+        tap.sandbox.world.touch(updated)
         second = tap.run(state=run.state, lookback_minutes=0)
         third = tap.run(state=second.state, lookback_minutes=0)
         assert second.ids == third.ids == [updated]
@@ -203,7 +174,7 @@ class TestClocks:
     @pytest.mark.parametrize("hours", [1, 10**6], ids=["by the API's clock", "by both clocks"])
     def test_future_bookmark_ends_the_run(self, tap: Tap, sandbox: Sandbox, hours: int) -> None:
         sandbox.clock_offset = -2 * HOUR
-        bookmark = _text(sandbox.now() + timedelta(hours=hours))
+        bookmark = format_timestamp(sandbox.now() + timedelta(hours=hours))
         state = state_at(bookmark, filters=NO_FILTERS, scan=NO_SCAN)
         run = tap.run(state=state)
         assert "future" in complaint(run)
@@ -218,22 +189,14 @@ class TestState:
     ) -> None:
         entry = entry_of(discover())
         stream = {name: entry[name] for name in ("tap_stream_id", "stream", "schema")}
-        run = tap.run(state=state_at(recent), catalog={"streams": [stream]}, country_codes=["US"])
-        assert run.returncode == 0
+        catalog = {"streams": [stream]}
+        run = tap.succeed(state=state_at(recent), catalog=catalog, country_codes=["US"])
         assert _window(sandbox) is not None  # it is incremental
         assert sandbox.rows_billed == 0
         assert run.bookmark["filters"] == {**NO_FILTERS, "country_codes": ["US"]}
         schema = schema_message(run)
         assert schema["bookmark_properties"] == ["updated_at"]
         assert schema["key_properties"] == ["id"]
-
-    def test_state_of_wrong_values_is_refused_before_any_request(
-        self, tap: Tap, sandbox: Sandbox
-    ) -> None:
-        run = tap.run(state=state_at("yesterday"))
-        assert "bookmarks.career_sites.replication_key_value" in complaint(run)
-        assert run.stdout == ""
-        assert sandbox.ledger == []
 
     @pytest.mark.parametrize(
         ("changes", "named"),
@@ -264,10 +227,3 @@ class TestState:
         ) as refusal:
             read_state(part, CAREER_SITES)
         assert "\n" not in str(refusal.value)
-
-    @pytest.mark.parametrize("batch_size", [1, 50])
-    def test_member_at_the_end_of_its_range_is_accepted(self, batch_size: int) -> None:
-        pending = read_state({"scan": {**PENDING, "batch_size": batch_size}}, CAREER_SITES).pending
-        assert pending == Sync(
-            "5", None, batch_size, started_at=OLD, cursor="c", pages=1, rows=50, is_full=True
-        )

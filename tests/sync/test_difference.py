@@ -31,9 +31,7 @@ def german(tap: Tap) -> Run:
 
 def cut_after_page(tap: Tap, state: Any) -> Run:
     """The first page of a difference; the budget allows no other."""
-    run = tap.run(state=state, max_credits=250, **RESYNC)
-    assert run.returncode == 0, run.stderr
-    return run
+    return tap.succeed(state=state, max_credits=250, **RESYNC)
 
 
 def test_only_the_added_rows_are_billed(tap: Tap, german: Run) -> None:
@@ -42,8 +40,7 @@ def test_only_the_added_rows_are_billed(tap: Tap, german: Run) -> None:
     line = complaint(tap.run(state=german.state, **WIDER))
     assert "to read the rows with country_codes FR, US, and then on" in line
     assert tap.sandbox.rows_billed == billed
-    run = tap.run(state=german.state, **RESYNC)
-    assert run.returncode == 0, run.stderr
+    run = tap.succeed(state=german.state, **RESYNC)
     assert {*run.ids} == added
     assert tap.sandbox.rows_billed == billed + len(added)
     asked = [entry.body for entry in tap.sandbox.feed_requests][-1]
@@ -62,8 +59,7 @@ def test_rows_that_changed_meanwhile_arrive(tap: Tap, german: Run) -> None:
     old = german.bookmark["replication_key_value"]
     assert part.bookmark["replication_key_value"] == old
     tap.sandbox.world.touch(changed, name="Newer")
-    rest = tap.run(state=part.state, **WIDER)  # the setting was meant for one run
-    assert rest.returncode == 0, rest.stderr
+    rest = tap.succeed(state=part.state, **WIDER)  # the setting was meant for one run
     assert "Newer" in {row["name"] for row in rest.records}
     states = [state["bookmarks"]["career_sites"] for state in rest.states]
     first = next(state for state in states if state["filters"]["country_codes"] != ["DE"])
@@ -88,8 +84,7 @@ def test_any_other_change_reads_everything(tap: Tap, change: Any) -> None:
 
 
 def test_other_filters_may_narrow_at_the_same_time(tap: Tap, german: Run) -> None:
-    run = tap.run(state=german.state, is_agency=False, **RESYNC)
-    assert run.returncode == 0, run.stderr
+    run = tap.succeed(state=german.state, is_agency=False, **RESYNC)
     bodies = [entry.body for entry in tap.sandbox.feed_requests][-2:]
     assert {body["is_agency"] for body in bodies} == {False}
     assert run.bookmark["filters"]["is_agency"] is False
@@ -98,8 +93,7 @@ def test_other_filters_may_narrow_at_the_same_time(tap: Tap, german: Run) -> Non
 def test_a_full_table_and_an_earlier_start_date_read_everything(tap: Tap) -> None:
     state = tap.run(country_codes=["DE"], start_date="2026-01-01").state
     assert "to read everything" in complaint(tap.run(state=state, **WIDER))
-    run = tap.run(state=state, catalog=full_table(), start_date="2026-01-01", **RESYNC)
-    assert run.returncode == 0, run.stderr
+    tap.succeed(state=state, catalog=full_table(), start_date="2026-01-01", **RESYNC)
     asked = [entry.body.get("country_codes") for entry in tap.sandbox.feed_requests]
     assert ["FR", "US"] not in asked
 
@@ -146,8 +140,7 @@ def test_a_start_date_set_during_a_difference_is_no_silent_gap(tap: Tap, german:
 def test_a_restarted_difference_keeps_its_filters(tap: Tap, german: Run) -> None:
     part = cut_after_page(tap, german.state)
     tap.sandbox.faults.add(Fault(reject_cursor="409"))
-    rest = tap.run(state=part.state, **WIDER)
-    assert rest.returncode == 0, rest.stderr
+    rest = tap.succeed(state=part.state, **WIDER)
     assert {*rest.ids} == matching(tap, "FR", "US")
 
 
@@ -168,16 +161,14 @@ def test_the_way_out_after_two_rejections_goes_on_from_a_bookmark_of_these_filte
     assert ("a full refresh (without state)" in line) != is_kept
 
 
-def test_added_locations_of_jobs_are_a_difference(tmp_path: Path) -> None:
-    with Sandbox(size=20, jobs=90, seed=7) as sandbox:
-        tap = tap_of(sandbox, tmp_path, "jobs")
-        old: Any = {"jobs_locations": [{"country": "Germany"}]}
-        new: Any = {"jobs_locations": [{"country": "Germany"}, {"country": "France"}]}
-        state = tap.run(**old).state
-        run = tap.run(state=state, on_filter_change="resync", **new)
-        assert run.returncode == 0, run.stderr
-        bodies = [entry.body for entry in sandbox.requests_to("jobs")]
-        first, last = bodies[-2:]
-        assert first["locations"] == [{"country": "France"}]
-        assert len(last["locations"]) == 2
-        assert rows_of(run, "jobs")
+def test_added_locations_of_jobs_are_a_difference(hiring: Sandbox, tmp_path: Path) -> None:
+    tap = tap_of(hiring, tmp_path, "jobs")
+    old: Any = {"jobs_locations": [{"country": "Germany"}]}
+    new: Any = {"jobs_locations": [{"country": "Germany"}, {"country": "France"}]}
+    state = tap.run(**old).state
+    run = tap.succeed(state=state, on_filter_change="resync", **new)
+    bodies = [entry.body for entry in hiring.requests_to("jobs")]
+    first, last = bodies[-2:]
+    assert first["locations"] == [{"country": "France"}]
+    assert len(last["locations"]) == 2
+    assert rows_of(run, "jobs")

@@ -9,25 +9,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from tap_jobo.clock import format_timestamp, parse_timestamp
-from tap_jobo.errors import (
-    ClockError,
-    FormatError,
-    JournalError,
-    StateError,
-    TapJoboError,
-)
+from tap_jobo.errors import ClockError, FormatError, JournalError, StateError, TapJoboError
 from tap_jobo.journal.page import decode_header
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
@@ -506,53 +499,9 @@ class FilteredPromises(Promises):
                 self.run_to_budget(pages, 0, [])
 
 
-# Sequences that the model seldom finds by itself
-
-
-@pytest.fixture
-def world() -> Iterator[FilteredPromises]:
-    world = FilteredPromises()
-    world.fill(rows=6, by_time=False, is_date_ahead=False, hours=0)
-    world.change_settings(lookback=0, size=1, key=1)
-    yield world
-    world.teardown()
-
-
-def change(world: FilteredPromises, *countries: str, start: int | None, **how: Any) -> None:
-    how = {"before": "", "after": "", "on_filter_change": "error", "accepts_gaps": False} | how
-    world.change_filters(countries=countries, start=start, **how)
-
-
-def test_rows_of_a_gap_are_missed_once_the_start_date_is_removed(world: FilteredPromises) -> None:
-    change(world, start=None, before="settle", on_filter_change="resync")
-    world.settle()
-    world.change([1, 2, 3])
-    change(world, start=0)  # now, so the next sync reads none of them
-    world.run_to_end(events=[])
-    change(world, start=None)
-    world.settle()
-
-
-def test_what_an_unfinished_sync_has_not_read_is_missing(world: FilteredPromises) -> None:
-    """The bookmark is that of the old filters, so what narrows the new ones says nothing."""
-    world.settle()
-    change(world, "FR", "US", start=5, on_filter_change="resync")
-    world.run_to_budget(pages=1, lost=0, events=[])
-    change(world, "FR", start=5, accepts_gaps=True)
-    world.settle()
-
-
 TestPromises = Promises.TestCase
 TestPromises.settings = MODEL
 TestBucketPromises = BucketPromises.TestCase
 TestBucketPromises.settings = MODEL
 TestFilteredPromises = FilteredPromises.TestCase
 TestFilteredPromises.settings = MODEL
-
-
-@pytest.mark.parametrize("pages", [1, 2, 3])
-def test_an_added_country_that_another_replaces_loses_no_row(pages: int) -> None:
-    machine = FilteredPromises()
-    machine.fill(by_time=True, hours=0, rows=9, is_date_ahead=False)
-    machine.widen(changed=[3], old=("DE",), other=True, pages=pages)
-    machine.teardown()

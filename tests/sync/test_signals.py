@@ -84,13 +84,6 @@ def test_a_request_in_flight_is_answered_journaled_and_delivered(
     assert rows_billed_twice(tap.sandbox) == 0
 
 
-def test_a_request_in_flight_before_the_first_page_is_kept_too(tap: Tap) -> None:
-    run = cut_in_request(tap, 1, signal.SIGTERM)
-    assert run.returncode == 143
-    assert len(run.ids) == 50
-    assert run.bookmark["scan"]["cursor"]
-
-
 def test_request_that_fails_after_the_signal_is_not_retried(tap: Tap) -> None:
     run = cut_in_request(tap, 2, signal.SIGTERM, billed=False)
     assert run.returncode == 143

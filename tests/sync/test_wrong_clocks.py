@@ -38,8 +38,7 @@ class TestCrash:
         cut = cut_in_request(with_clock(tap, -HOUR), 2, state=first.state, billed=False)
         started_at = cut.bookmark["scan"]["started_at"]
         assert started_at < first.bookmark["replication_key_value"]
-        again = with_clock(tap, after).run(state=first.state)
-        assert again.returncode == 0
+        again = with_clock(tap, after).succeed(state=first.state)
         assert set(again.ids) == set(changed)
         assert again.metrics["jobo_rows_replayed"] == 50
         # By the right clock the sync is an hour old, and what changed since is read again: the next
