@@ -208,7 +208,6 @@ class TestPage:
         assert page.damaged == {"id": 2, "name": 2, "ats": 2, "listing_url": 2}
 
 
-
 class TestLog:
     def test_bad_rows_and_values_are_shown_in_part(self, caplog: pytest.LogCaptureFixture) -> None:
         rows = [{"id": COMPANY.upper(), "name": ["x" * 1_000]}, {"id": "y" * 1_000}]

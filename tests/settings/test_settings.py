@@ -378,7 +378,10 @@ class TestVariables:
 def test_equal_locations_have_one_normal_form() -> None:
     (locations,) = (setting for setting in SETTINGS if setting.name == "jobs_locations")
     country, city = {"country": "Germany"}, {"country": "Germany", "city": "Berlin"}
-    assert locations.type.normalize([country, city, dict(reversed(city.items()))]) == [city, country]
+    assert locations.type.normalize([country, city, dict(reversed(city.items()))]) == [
+        city,
+        country,
+    ]
 
 
 def test_defaults_are_allowed() -> None:

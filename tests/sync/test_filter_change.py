@@ -91,6 +91,7 @@ def test_narrowing_goes_on_and_widening_back_is_an_error(tap: Tap, two: Run, cho
     narrow: Any = {"country_codes": ["DE"], "is_agency": True}
     run = tap.succeed(state=two.state, on_filter_change=choice, **narrow)
     assert run.ids == [german]
+    assert "updated_after" in tap.sandbox.feed_requests[-1].body
     assert tap.sandbox.rows_billed == billed + 1
     (line,) = (line for line in run.lines("INFO") if "have changed" in line)
     assert "country_codes was DE, US and is DE; is_agency was not set and is true" in line
