@@ -104,10 +104,9 @@ class TapJobo(Tap):
     @override
     def setup_mapper(self) -> None:
         """Set up the maps of selected streams: the SDK would refuse that of any other stream."""
-        maps = self.config.get("stream_maps", {})
         selected = [name for name, stream in self.streams.items() if stream.selected]
         fields = {name: stream.schema["properties"] for name, stream in self.streams.items()}
-        check_names(fields, self.input_catalog, maps)
+        check_names(fields, self.input_catalog, self.config.get("stream_maps", {}))
         if not selected:
             raise ConfigError(
                 f"No stream is selected. Select one or more of {', '.join(self.streams)}. With "

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 from uuid import UUID
 
@@ -33,14 +34,12 @@ def parse_uuid(value: object) -> str | None:
 
 
 def _parse_timestamp(value: object) -> str | None:
-    if not isinstance(value, str):
-        return None
-    if _TIMESTAMP.fullmatch(value):
-        return value
-    try:
-        return format_timestamp(parse_timestamp(value))
-    except ValueError:
-        return None
+    if isinstance(value, str):
+        if _TIMESTAMP.fullmatch(value):
+            return value
+        with suppress(ValueError):
+            return format_timestamp(parse_timestamp(value))
+    return None
 
 
 def _parse_number(value: Any) -> float | None:

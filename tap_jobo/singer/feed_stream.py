@@ -62,8 +62,7 @@ class FeedStream(JoboStream):
         """Check the budget, open the journal, and read the state."""
         self._cost.check_page(self._start.batch_size)
         # Not `stream_state`: it would add the stream to the state.
-        raw = self.tap_state.get("bookmarks", {}).get(self.name, {})
-        state = read_state(raw, self._spec)
+        state = read_state(self.tap_state.get("bookmarks", {}).get(self.name, {}), self._spec)
         self._journal = self._run.open_journal(self._spec, self._start.filters)
         self._first_state = recover_state(state, self._journal.history, self._start)
         if self._journal.is_on and not self._start.is_full_table:

@@ -30,11 +30,9 @@ def read_object(path: str, option: str) -> dict[str, Any]:
         if isinstance(found, dict):
             return found
         why = f"must be a JSON object, not a JSON {type(found).__name__}"
-    except RecursionError:  # in words that differ by the version of Python
-        why = "is nested too deeply"
     except OSError as error:
         why = (error.strerror or str(error)).lower()
-    except ValueError as error:
+    except (RecursionError, ValueError) as error:
         why = f"is not JSON ({error})"
     path = "" if "{" in path else f" {without_key(path)}"  # settings instead of a path
     raise ConfigError(f"{option}{path}: {why}. Pass the path of a file with a JSON object.")

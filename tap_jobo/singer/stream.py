@@ -171,11 +171,10 @@ class JoboStream(RESTStream[Any]):
         ids = []
         try:
             for row in rows:
-                row_id = row["id"]
                 for message in self._generate_record_messages(row):
                     message.time_extracted = received_at
                     self._writer.write_message(message)
-                    ids.append(row_id)
+                    ids.append(row["id"])
         except TapJoboError:
             raise
         except Exception as error:  # of an expression of the user's, which may raise anything

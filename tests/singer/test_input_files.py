@@ -21,7 +21,7 @@ from tests.support import COMMAND, Tap, complaint, execute
             b'{\n "key": "jbe_test_secret\n}',
             "is not JSON (Invalid control character at: line 2 column 25 (char 26)).",
         ),
-        (b"[" * 100_000, "is nested too deeply."),
+        (b"[" * 100_000, "is not JSON ("),
         (
             "{}".encode("utf-16"),
             "is not JSON ('utf-8' codec can't decode byte 0xff in position 0: invalid start byte).",
