@@ -43,8 +43,8 @@ def list_(journal_dir: str | None) -> None:
                 _echo(f"  {name} is damaged or missing")
             for journaled in contents.syncs(key).values():
                 _echo(_describe_sync(contents, journaled))
-            if rows := contents.quarantined[key]:
-                _echo(f"  {plural(len(rows), 'quarantined row')}")
+            if rows := sum(row.split("/")[1] == key for row in contents.rows):
+                _echo(f"  {plural(rows, 'quarantined row')}")
 
 
 def _describe_sync(contents: Contents, journaled: JournaledSync) -> str:
@@ -64,7 +64,7 @@ def export(journal_dir: str | None, *, quarantined: bool) -> None:
     problems = []
     with _opened(journal_dir) as (store, contents):
         if quarantined:
-            for name in contents.rows:
+            for name in sorted(contents.rows):
                 _write(store.read(name))
             return
         for journaled in contents.all_syncs:
@@ -95,7 +95,7 @@ def drop(
     with _opened(journal_dir, is_exclusive=True) as (store, contents):
         files = {file for name in names for file in _files_of(contents, name)}
         if quarantined or everything:
-            files |= {*contents.rows}
+            files |= contents.rows
         if everything:
             files |= {file for journaled in contents.all_syncs for file in journaled.names}
             files |= {file for key in contents.keys for file in contents.damaged_files(key)}
@@ -138,7 +138,7 @@ def _files_of(contents: Contents, name: str) -> list[str]:
 
 def _describe(contents: Contents, files: Collection[str]) -> str:
     """Return how many pages, rows, and other files these are, and what the pages cost."""
-    rows = len({*files}.intersection(contents.rows))
+    rows = len(contents.rows.intersection(files))
     pages, cost, others = 0, 0, len(files) - rows
     for journaled in contents.all_syncs:
         dropped = [page for page in journaled.pages if journaled.page_name(page) in files]

@@ -117,11 +117,6 @@ class JournaledSync:
             parse_timestamp(text)
 
     @property
-    def last(self) -> int:
-        """The number of its last page, 0 if it has none."""
-        return max(self.pages, default=0)
-
-    @property
     def name(self) -> str:
         """The name of its file."""
         return layout.SYNC.format(self.key, self.sync.number)
@@ -152,7 +147,7 @@ class Contents:
         self.store = store
         self.files: dict[str, list[str]] = defaultdict(list)  # all but `spent.json`, by key
         self.counted: set[str] = set()  # the keys that have a `spent.json`
-        self.quarantined: dict[str, set[str]] = defaultdict(set)  # files of rows, by key
+        self.rows: set[str] = set()  # the files of quarantined rows
         # By key and number of the sync: the numbers of its pages, and 0 for its own file.
         self._syncs: dict[str, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
         for name in store.list(layout.TOP):
@@ -162,7 +157,7 @@ class Contents:
             elif rest:
                 self.files[key].append(name)
             if rest[:-1] == ["quarantine"]:
-                self.quarantined[key].add(name)
+                self.rows.add(name)
             elif match := layout.FILE.fullmatch(name):
                 self._syncs[key][int(match[1])].add(int(match[2] or 0))
         self.keys = sorted(self.files)
@@ -189,11 +184,6 @@ class Contents:
             except DamagedFileError as error:
                 damaged.append(error.name)
         return damaged
-
-    @property
-    def rows(self) -> list[str]:
-        """The files of all quarantined rows."""
-        return [name for names in self.quarantined.values() for name in names]
 
     @cached_property
     def all_syncs(self) -> list[JournaledSync]:

@@ -75,7 +75,9 @@ class Journal:
     def find(self, sync: Sync) -> JournaledPage | None:
         """Return the sync's next page if it has been billed."""
         journaled, number = self.history.syncs.get(sync.number), sync.pages + 1
-        if journaled is None or (number not in journaled.pages and number > journaled.last):
+        if journaled is None:
+            return None
+        if number not in journaled.pages and number > max(journaled.pages, default=0):
             return None
         try:
             page = self._contents.page(journaled, number)
@@ -171,9 +173,9 @@ class Journal:
         for row in rows if self.is_on else ():
             digest = hashlib.sha256(row).hexdigest()[:32]
             name = layout.QUARANTINE.format(self._key.name, digest + suffix)
-            if name not in self._contents.quarantined[self._key.name]:
+            if name not in self._contents.rows:
                 self._store.replace(name, row)  # at once, before the state moves past it
-                self._contents.quarantined[self._key.name].add(name)
+                self._contents.rows.add(name)
                 self.quarantined += suffix != DISPUTED
 
     # The fence
