@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from singer_sdk import mapper
 from singer_sdk.singerlib import Catalog
+from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL
 
 from tap_jobo.errors import ConfigError, StateError
 from tap_jobo.streams.feed_spec import FeedSpec
@@ -86,6 +87,7 @@ def read_catalog(catalog: dict[str, Any]) -> Catalog:
                 method = item["metadata"].get("replication-method")
                 if method and not item["breadcrumb"]:
                     entry.replication_method = method
+        methods = {entry.replication_method for entry in parsed.streams}
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise ConfigError(
             "Invalid catalog: 'streams' must be a list of objects with 'tap_stream_id', 'schema', "
@@ -94,6 +96,11 @@ def read_catalog(catalog: dict[str, Any]) -> Catalog:
     if wrong := selected - {None, True, False}:
         raise ConfigError(
             f"Invalid catalog: 'selected' must be true or false, not {wrong.pop()!a}."
+        )
+    if unknown := methods - {None, REPLICATION_INCREMENTAL, REPLICATION_FULL_TABLE}:
+        raise ConfigError(
+            "Invalid catalog: 'replication-method' must be INCREMENTAL or FULL_TABLE, not "
+            f"{unknown.pop()!a}."
         )
     return parsed
 

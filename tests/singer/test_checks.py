@@ -75,11 +75,19 @@ class TestCatalog:
         ]
         assert tap.sandbox.ledger == []
 
-    def test_selection_must_be_true_or_false(self, catalog: dict[str, Any]) -> None:
-        """The SDK would take the text for true, and bill the stream."""
+    @pytest.mark.parametrize(
+        ("key", "value", "why"),
+        [
+            ("selected", "false", "must be true or false, not 'false'."),  # true, for the SDK
+            ("replication-method", "full", "must be INCREMENTAL or FULL_TABLE, not 'full'."),
+        ],
+    )
+    def test_values_that_do_not_exist(
+        self, catalog: dict[str, Any], key: str, value: str, why: str
+    ) -> None:
         (root,) = (item for item in entry_of(catalog, "jobs")["metadata"] if not item["breadcrumb"])
-        root["metadata"]["selected"] = "false"
-        assert _error(catalog=catalog).endswith("must be true or false, not 'false'.")
+        root["metadata"][key] = value
+        assert _error(catalog=catalog).endswith(why)
 
     @pytest.mark.parametrize("kept", [lambda item: item["breadcrumb"], lambda _: False])
     def test_entry_without_selection_is_as_by_default(
