@@ -72,14 +72,6 @@ def test_one_budget_covers_all_streams(everything: Tap, hiring: Sandbox) -> None
     assert all(billed[key] == 1 for key in hiring.world.jobs().keys() - hiring.world.managed_jobs())
 
 
-def test_test_costs_a_row_per_selected_feed(everything: Tap, hiring: Sandbox) -> None:
-    everything.succeed("--test")
-    assert [len(entry.row_ids) for entry in hiring.ledger if entry.credits] == [1, 1, 1]
-    assert hiring.credits_billed == 50 + 2 * PRICE
-    (request,) = hiring.requests_to("expired_jobs")
-    assert request.body["batch_size"] == "1"
-
-
 def test_estimate_is_told_once_before_the_second_request(jobs_tap: Tap, hiring: Sandbox) -> None:
     hiring.jobs_price = 5
     hiring.faults.add(

@@ -138,12 +138,6 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
-def pages_billed_twice(sandbox: Sandbox) -> int:
-    """How many pages were billed again, but for the first ones of scans: a cursor tells a page."""
-    cursors = [entry.cursor for entry in sandbox.ledger if entry.credits and entry.cursor]
-    return len(cursors) - len(set(cursors))
-
-
 def rows_billed_twice(sandbox: Sandbox) -> int:
     """How many rows were billed that had been billed before."""
     counts = sandbox.billed_ids()

@@ -36,9 +36,6 @@ def reject(tap: Tap, form: Any = "400", *, on: int | None = None, times: int = 1
     tap.sandbox.faults.add(Fault(reject_cursor=form, times=times), on=on)
 
 
-# The state
-
-
 def test_each_state_follows_its_page_and_says_how_far_the_scan_got(tap: Tap) -> None:
     run = tap.run(country_codes=["US", "DE", "US"], is_agency=False, batch_size=10)
     rows, counts = 0, []
@@ -67,9 +64,6 @@ def test_each_state_follows_its_page_and_says_how_far_the_scan_got(tap: Tap) -> 
         assert part["scan"].keys() == LEAVES
 
 
-# The bookmark
-
-
 @pytest.mark.parametrize("journal", [True, False])
 def test_resumed_scan_keeps_its_start_so_that_the_next_run_finds_changes(
     tap: Tap, *, journal: bool
@@ -82,9 +76,6 @@ def test_resumed_scan_keeps_its_start_so_that_the_next_run_finds_changes(
     assert cut.ids[0] not in resumed.ids
     following = tap.run(state=resumed.state)
     assert [row["name"] for row in following.records] == ["Changed in between"]
-
-
-# Going on
 
 
 @pytest.mark.parametrize(
@@ -243,9 +234,6 @@ def test_rejected_page_without_a_cursor_is_an_error(tap: Tap) -> None:
     tap.sandbox.faults.add(Fault(status=400, body={"detail": "Invalid cursor"}, times=None))
     assert "Invalid cursor" in complaint(tap.run())
     assert len(tap.sandbox.feed_requests) == 1
-
-
-# FULL_TABLE
 
 
 def test_a_full_table_ignores_the_bookmark_and_moves_it(tap: Tap) -> None:

@@ -20,7 +20,6 @@ from tap_jobo.tap import TapJobo
 from tests.support import Tap, kept_signals
 from tests.support.clock import FakeClock
 from tests.support.crash import (
-    cut_after,
     cut_in_request,
     finish,
     parse,
@@ -40,26 +39,6 @@ def start_until(tap: Tap, fault: Fault, number: int) -> subprocess.Popen[str]:
         assert process.poll() is None
         time.sleep(0.001)
     return process
-
-
-@pytest.mark.parametrize(
-    ("signum", "lines"), [(signal.SIGTERM, 2), (signal.SIGINT, 31), (signal.SIGHUP, 60)]
-)
-def test_signal_lets_the_page_finish_with_its_state(
-    tap: Tap, signum: signal.Signals, lines: int
-) -> None:
-    run, _ = cut_after(tap, lines, signum, batch_size=20)
-    assert run.returncode == CODES[signum]
-    assert run.stdout.endswith("\n")
-    assert len(run.messages) >= lines  # each of them is whole
-    assert run.messages[-1]["type"] == "STATE"
-    rows, counts = 0, []
-    for message in run.messages:
-        rows += message["type"] == "RECORD"
-        if message["type"] == "STATE":
-            counts.append(rows)
-    assert counts[-1] == len(run.ids) < 120
-    assert run.bookmark["scan"]["rows"] == len(run.ids)
 
 
 @each
