@@ -17,7 +17,6 @@ import yaml
 
 from jobo_sandbox import Sandbox
 from jobo_sandbox.company_data import make_profile
-from tests.support.companies import records_of
 from tests.support.dbt import PACKAGE, Dbt
 from tests.support.pipeline import Pipeline
 from tests.support.repository import REPOSITORY
@@ -51,6 +50,7 @@ class Build:
     profiles: Mapping[str, Row]
     jobs: Mapping[str, Row]
     managed_jobs: frozenset[str]
+    bill: Mapping[str, int]
 
     def by_id(self, table: str, key: str = "career_site_id") -> dict[str, Row]:
         """The rows of a table by an id that must be unique."""
@@ -108,10 +108,14 @@ def _build(sandbox: Sandbox, warehouse: Warehouse, *commands: str) -> Build:
     sites = sandbox.world.rows()
     companies = {key: sandbox.world.company(key) for key in sites.keys() - sandbox.gone}
     profiles = {key: make_profile(sandbox.seed, each) for key, each in companies.items() if each}
-    tables = warehouse.tables((*MARTS, *OTHERS))
-    return Build(
-        tables, sites, profiles, sandbox.world.jobs(), frozenset(sandbox.world.managed_jobs())
-    )
+    tables = warehouse.tables((*MARTS, *OTHERS, SPEND))
+    managed_jobs = frozenset(sandbox.world.managed_jobs())
+    bill = {
+        "credits": sandbox.credits_billed,
+        "rows": sandbox.rows_billed,
+        "pages": sum(entry.credits > 0 for entry in sandbox.ledger),
+    }
+    return Build(tables, sites, profiles, sandbox.world.jobs(), managed_jobs, bill)
 
 
 def _change_tables(warehouse: Warehouse, undated: list[str]) -> None:
@@ -130,9 +134,11 @@ def monday(instant: str) -> str:
 
 
 def test_models_follow_the_changes(postgres: Postgres) -> None:
+    dbt = replace(postgres.dbt, variables={"jobo__using_billed_pages": True})
     with Sandbox(size=300, seed=1, jobs=120) as sandbox:
-        world = _changed_world(sandbox, postgres)
+        world = _changed_world(sandbox, replace(postgres, dbt=dbt))
     for build in (world.first, world.second):
+        check_spend(build)
         check_shares(build)
         check_jobs(build)
         check_counts_of_jobs(build)
@@ -148,53 +154,28 @@ def test_models_follow_the_changes(postgres: Postgres) -> None:
 
 
 def test_models_are_the_same_in_duckdb(tmp_path: Path) -> None:
-    variables = {"jobo__using_managed_jobs": False, "jobo__tracking_since": "2026-01-03"}
+    """Also if a loader has stored each billed page twice."""
+    variables = {
+        "jobo__using_managed_jobs": False, "jobo__tracking_since": "2026-01-03",
+        "jobo__using_billed_pages": True, "jobo_billed_pages_identifier": "appended",
+    }  # fmt: skip
     warehouse = Duckdb.at(tmp_path / "jobo.duckdb", variables)
+    stored = "SELECT * FROM billed_pages"
     with Sandbox(size=60, seed=2, jobs=80) as sandbox:
         alone = next(iter(sandbox.world.rows()))
         sandbox.company_gone(alone)
         Pipeline(sandbox, warehouse.loader, warehouse.destination, tmp_path).run()
-        build = _build(
-            sandbox,
-            warehouse,
-            "build --exclude resource_type:unit_test",  # which are the integration project's
-            "source freshness",
-        )
+        warehouse.execute(f"CREATE TABLE appended AS {stored} UNION ALL {stored}")
+        # The unit tests are the integration project's.
+        commands = "build --exclude-resource-type unit_test", "source freshness"
+        build = _build(sandbox, warehouse, *commands)
     build = replace(build, managed_jobs=frozenset())
+    check_spend(build)
     check_directory(build)
     check_shares(build)
     check_funding(build)
     check_jobs(build)
     check_counts_of_jobs(build)
-
-
-@pytest.mark.parametrize("kind", ["postgres", "duckdb"])
-def test_spend_is_what_was_billed(postgres_port: int, tmp_path: Path, kind: str) -> None:
-    """Also if the loader stored each page twice, and without the table."""
-    warehouse: Warehouse = Duckdb.at(tmp_path / "jobo.duckdb", {})
-    if kind == "postgres":
-        Postgres.on(postgres_port, tmp_path, {}).execute_alone("CREATE DATABASE spend")
-        warehouse = Postgres.on(postgres_port, tmp_path, {}, "spend")
-    variables = {"jobo__using_billed_pages": True, "jobo_billed_pages_identifier": "appended"}
-    dbt = replace(warehouse.dbt, variables=variables)
-    build = f"build --select +{SPEND}"
-    run = dbt(build)
-    assert "There is no table" in run.stdout
-    assert warehouse.tables([SPEND]) == {SPEND: []}
-
-    streams = ("billed_pages", "career_sites", "jobs")
-    with Sandbox(size=60, seed=1, jobs=80) as sandbox:
-        done = Pipeline(sandbox, warehouse.loader, warehouse.destination, tmp_path, streams).run()
-    stored = "SELECT * FROM billed_pages"
-    warehouse.execute(f"CREATE TABLE appended AS {stored} UNION ALL {stored}")
-    run = dbt(build)
-    assert "WARN=0 ERROR=0 SKIP=0" in run.stdout
-    spend = warehouse.tables([SPEND])[SPEND]
-    assert {row["stream"] for row in spend} == {"career_sites", "jobs"}
-    assert sum(row["credits"] for row in spend) == sandbox.credits_billed
-    assert sum(row["dollars"] for row in spend) == pytest.approx(sandbox.credits_billed / 1000)
-    assert sum(row["rows"] for row in spend) == sandbox.rows_billed
-    assert sum(row["pages"] for row in spend) == len(records_of(done.messages, "billed_pages"))
 
 
 def test_integration_project_builds(tmp_path: Path) -> None:
@@ -279,6 +260,13 @@ def check_directory(build: Build) -> None:
         assert {name: directory[key][name] for name in expected} == expected
         assert directory[key]["read_at"]
     assert sum(not row["has_profile"] for row in directory.values()) == 1
+
+
+def check_spend(build: Build) -> None:
+    spend = build.tables[SPEND]
+    assert {row["stream"] for row in spend} == {"career_sites", "jobs", "managed_jobs"}
+    assert {name: sum(row[name] for row in spend) for name in build.bill} == build.bill
+    assert sum(row["dollars"] for row in spend) == pytest.approx(build.bill["credits"] / 1000)
 
 
 def check_shares(build: Build) -> None:

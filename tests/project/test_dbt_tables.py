@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.project.test_dbt import MARTS, OTHERS
+from tests.project.test_dbt import MARTS, OTHERS, SPEND
 from tests.support.tables import STREAMS, World, create, upsert
 from tests.support.warehouses import Duckdb, Postgres, Row, Warehouse
 
@@ -117,12 +117,20 @@ def test_only_some_streams_are_loaded(tmp_path: Path) -> None:
         assert tables["jobo__directory"] == []
         assert len(tables["jobo__people"]) == 1
         assert {row["job_id"] for row in tables["jobo__open_jobs"]} == opened
-    quiet = {f"jobo__using_{stream}": stream == "jobs" for stream in STREAMS}
-    run = replace(warehouse.dbt, variables=quiet)(f"{BUILD} --full-refresh")
+    on = {"jobs", "billed_pages"}
+    variables = {f"jobo__using_{stream}": stream in on for stream in (*STREAMS, "billed_pages")}
+    dbt = replace(warehouse.dbt, variables=variables)
+    run = dbt(f"{BUILD} --full-refresh")
     assert "WARN=0 ERROR=0 SKIP=0" in run.stdout
-    assert "There is no table" not in run.stdout
-    open_jobs = warehouse.tables(["jobo__open_jobs"])["jobo__open_jobs"]
-    assert {row["job_id"] for row in open_jobs} == {"open", "gone"}
+    assert re.findall(r"There is no table (\S+),", run.stdout) == ["main.billed_pages"]
+    tables = warehouse.tables(["jobo__open_jobs", SPEND])
+    assert {row["job_id"] for row in tables["jobo__open_jobs"]} == {"open", "gone"}
+    assert tables[SPEND] == []
+    run = dbt.attempt("source freshness --select source:jobo.jobs")
+    assert "ERROR STALE freshness of jobo.jobs" in run.stdout
+    run = dbt.attempt("source freshness")
+    missing = re.findall(r"There is no table (\S+)\.", run.stdout)
+    assert missing == ["main.billed_pages"]  # and no table of a stream that is off
 
 
 def test_each_tag_builds_alone(postgres: Postgres) -> None:
@@ -239,10 +247,6 @@ def test_freshness_says_what_is_missing(postgres: Postgres) -> None:
     )
     assert "There is no table public.expired_jobs. Set jobo_schema if " in output
     assert "public.companies" not in output
-    _fill(postgres, "public", ("career_sites",))
-    others = {f"jobo__using_{stream}": False for stream in STREAMS[1:]}
-    run = replace(postgres.dbt, variables=others).attempt("source freshness")
-    assert "ERROR STALE freshness of jobo.career_sites" in run.stdout
 
 
 def test_a_database_that_is_not_in_utc_fails_first(postgres: Postgres) -> None:
