@@ -34,6 +34,8 @@ def postgres_port() -> Iterator[int]:
         TemporaryDirectory(prefix="tap-jobo-") as folder,  # not pytest's own, closed to others
         running_postgres(Path(folder, "data")) as port,
     ):
+        server = Postgres.on(port, Path(folder), {})  # whose machine never loses power
+        server.execute_alone("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
         yield port
 
 
