@@ -218,7 +218,7 @@ class Contents:
     def _read(self, name: str, kind: type[_T]) -> _T:
         try:
             return msgspec.json.decode(self.store.read(name), type=kind)
-        except (MissingError, msgspec.DecodeError, RecursionError):
+        except (MissingError, msgspec.DecodeError, ValueError, RecursionError):  # or no UTF-8
             raise DamagedFileError(name, self.store.location) from None
 
     def page(self, journaled: JournaledSync, number: int) -> JournaledPage:

@@ -159,9 +159,10 @@ def _link(temporary: Path, path: Path) -> None:
         os.link(temporary, path)
     except FileExistsError:
         raise
-    except OSError:  # a file system without links: the rename would replace any other file
-        path.touch(0o600, exist_ok=False)
-        temporary.replace(path)
+    except OSError:  # a file system without links
+        if path.exists():  # which the rename would replace
+            raise FileExistsError(path) from None
+        temporary.rename(path)
 
 
 def _sync(descriptor: int) -> None:

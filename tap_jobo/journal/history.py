@@ -208,7 +208,7 @@ class History:
         for other in self._elsewhere:
             other.expire_elsewhere(oldest)
         for error in self._damage:
-            self._logger.warning("%s", error)
+            self._logger.warning("Not of this run's filters or API key: %s", error)
 
     def expire_elsewhere(self, oldest: str) -> None:
         """Expire all syncs of a key that is not that of this run."""

@@ -5,7 +5,8 @@ it would be billed again and again. The caller decides whether a whole page is d
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +32,11 @@ class RecordConverter:
     """Converts the rows of a stream to records, and logs what does not match its schema."""
 
     def __init__(
-        self, schema: Mapping[str, Any], logger: logging.Logger, never_null: Sequence[str] = ()
+        self,
+        schema: Mapping[str, Any],
+        logger: logging.Logger,
+        never_null: Sequence[str] = (),
+        deselected: Collection[str] = (),  # paths, such as `company.name`
     ) -> None:
         # A field that a row itself calls _rescued_data is unknown, like any other.
         fields = {name: each for name, each in schema["properties"].items() if name != RESCUED_DATA}
@@ -39,6 +44,7 @@ class RecordConverter:
         self._convert_row = object_converter(fields)
         self._never_null = {name: field_converter(fields[name]) for name in never_null}
         self._log = ProblemLog(logger)
+        self._deselected = [f"{path}." for path in deselected]
         self.row_type = object_type(fields, {"id", *never_null})
 
     def convert(self, rows: Sequence[object], fate: str = "") -> Conversion:
@@ -57,6 +63,11 @@ class RecordConverter:
             damaged[name] = sum(self._is_damaged(row, name) for row in rows)
         return Conversion(records, skipped, damaged)
 
+    def _is_deselected(self, problem: Problem) -> bool:
+        """Return whether a value must be neither emitted nor logged."""
+        path = re.sub(r"\[\d+\]", "", problem.path) + "."
+        return any(path.startswith(each) for each in self._deselected)
+
     def _is_damaged(self, row: Any, name: str) -> bool:
         if not isinstance(row, dict) or name not in row:
             return True
@@ -72,6 +83,7 @@ class RecordConverter:
     def _record(self, row: Any, row_id: str) -> Row:
         problems: list[Problem] = []
         record: Row = self._convert_row(row, "", problems)
+        problems = [each for each in problems if not self._is_deselected(each)]
         if problems:
             self._log.problems_found(problems, row_id)
         if self._is_rescuing:

@@ -1,6 +1,7 @@
 """Settings: from environment variables (`--config ENV`), and checked before any request."""
 
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -8,6 +9,7 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from dotenv import find_dotenv, load_dotenv
+from dotenv.parser import parse_stream
 
 from tap_jobo.errors import ConfigError
 from tap_jobo.redaction import without_key
@@ -27,9 +29,13 @@ def read_environment(schema: Mapping[str, Any], environ: Mapping[str, str]) -> d
     """
     path = find_dotenv(usecwd=True)
     try:
+        with open(path or os.devnull, encoding="utf-8") as file:  # noqa: PTH123
+            bad = [binding for binding in parse_stream(file) if binding.error]
         load_dotenv(path)
     except (OSError, UnicodeDecodeError):
         raise ConfigError(f"The file {path} must be readable text in UTF-8.") from None
+    if bad:  # dotenv would skip the line, and perhaps a limit
+        raise ConfigError(f"Line {bad[0].original.line} of {path} must be NAME=VALUE.")
     return {
         name: _parse(environ[variable], definition)
         for name, definition in schema["properties"].items()

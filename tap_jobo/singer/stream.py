@@ -210,7 +210,8 @@ class JoboStream(RESTStream[Any]):
 
     @cached_property
     def _converter(self) -> RecordConverter:
-        return RecordConverter(self.schema, self.plain_logger, self.never_null)
+        deselected = [".".join(path[1::2]) for path, is_in in self.mask.items() if not is_in]
+        return RecordConverter(self.schema, self.plain_logger, self.never_null, deselected)
 
 
 class _RecordCounter(metrics.Counter):

@@ -128,7 +128,7 @@ class FeedSync:
         """
         state, history = self.state, self.journal.history
         has_same_filters = state.filters in (None, self.start.filters)
-        if has_same_filters:
+        if has_same_filters and state.has_begun:
             history.warn_if_restored(state.completed, state.pending)
         if state.bookmark and not state.pending:
             completed = state.completed, state.bookmark, state.start_date
@@ -260,7 +260,10 @@ class FeedSync:
             if not self._has_replayed or (is_recent and not journaled.is_replayed):
                 return None
             new = self.start.catch_up(sync)
-        self.state = replace(self.state, start_date=self.start.covered_from(self.state, bookmark))
+        # Never an earlier one: only a decision at the start of a run accepts what that leaves out.
+        covered = self.start.covered_from(self.state, bookmark)
+        covered = max(covered or "", self.state.start_date or "") or None
+        self.state = replace(self.state, start_date=covered)
         return self._begin(self.journal.history.resume(new, bookmark))
 
     def _detect_stall(self, sync: Sync, ids: list[str]) -> None:
@@ -271,7 +274,7 @@ class FeedSync:
             then = "The next run resumes from here"
             if self.journal.is_on:
                 drop = f"`tap-jobo-journal drop {sync.id}`"
-                then = f"Later runs bill nothing until {drop} or a full refresh"
+                then = f"Later runs end before anything is billed, until you run {drop}"
             raise EndlessFeedError(f"{error}. Everything so far is delivered. {then}.") from error
 
     def _start_over(self, sync: Sync, rejection: RejectedError) -> Sync:

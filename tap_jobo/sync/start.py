@@ -14,7 +14,7 @@ from tap_jobo.model import Filters, Sync, new_id
 from tap_jobo.settings.common import START_DATE
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.filters import FilterChange
-from tap_jobo.sync.state import StreamState
+from tap_jobo.sync.state import UNKNOWN, StreamState
 from tap_jobo.wording import plural
 
 _START: Final = START_DATE.name
@@ -68,6 +68,8 @@ class SyncStart:
 
     def with_checked_sync(self, state: StreamState) -> StreamState:
         """Return a state whose sync in progress is known to be full or not, and is still wanted."""
+        if state.start_date == UNKNOWN:
+            state = replace(state, start_date=self._start_date)
         if pending := state.pending:
             if pending.filters and pending.filters != self.difference(state):
                 self.logger.warning(

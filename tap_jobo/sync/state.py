@@ -39,6 +39,8 @@ STATE_KEYS: Final = (
     "start_date",
     "scan",
 )
+UNKNOWN: Final = ""
+"""The start date of a state without one: of an earlier version, or written by hand."""
 _T = TypeVar("_T")
 _SyncId = Annotated[str, Meta(pattern=r"^[0-9a-z-]*\Z", max_length=64)]
 _Count = Annotated[int, Meta(ge=0)]
@@ -60,7 +62,7 @@ class _State(msgspec.Struct):
     replication_key_value: str | None = None
     completed_scan: _SyncId | None = None
     filters: dict[str, Any] | None = None
-    start_date: str | None = None
+    start_date: str | None = UNKNOWN
     scan: dict[str, Any] | None = None
 
 
@@ -79,7 +81,7 @@ class StreamState:
     bookmark: datetime | None = None
     completed: str = ""
     filters: Filters | None = None
-    start_date: str | None = None
+    start_date: str | None = UNKNOWN
     pending: Sync | None = None
 
     @property
@@ -124,12 +126,12 @@ def read_state(raw: Mapping[str, Any], spec: FeedSpec) -> StreamState:
         state = _convert(raw, _State, where)
         bookmark = _timestamp(state.replication_key_value, f"{where}.replication_key_value")
         completed = (state.completed_scan or "") if bookmark else ""
-        start = _timestamp(state.start_date, f"{where}.start_date")
+        start = _timestamp(state.start_date or None, f"{where}.start_date")
         return StreamState(
             bookmark=bookmark,
             completed=completed,
             filters=_read_filters(state.filters or {}, spec),
-            start_date=format_timestamp(start) if start else None,
+            start_date=format_timestamp(start) if start else state.start_date,
             pending=_read_sync(state.scan or {}, completed, spec),
         )
     except ValueError as error:

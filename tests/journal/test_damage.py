@@ -87,7 +87,7 @@ def test_a_damaged_catch_up_costs_nothing_before_it_is_found(
 
 
 @pytest.mark.parametrize("file", ["sync.json", "completed.json"])
-@pytest.mark.parametrize("way", ["damaged", "mistyped", "mistimed"])
+@pytest.mark.parametrize("way", ["damaged", "not UTF-8", "mistyped", "mistimed"])
 def test_a_damaged_small_file_ends_the_run_until_it_is_dropped(
     tap: Tap, folder: Path, file: str, way: str
 ) -> None:
@@ -95,7 +95,10 @@ def test_a_damaged_small_file_ends_the_run_until_it_is_dropped(
     (found,) = folder.glob(f"v1/**/{file}")
     wrong = {"bookmark": "x", "since": "x"} if way == "mistimed" else {"id": None}
     content = json.dumps(json.loads(found.read_text()) | wrong)
-    found.write_text("{" if way == "damaged" else content)
+    if way == "not UTF-8":
+        found.write_bytes(content.encode().replace(b'"id"', b'"i\xff"'))
+    else:
+        found.write_text("{" if way == "damaged" else content)
     name = found.relative_to(folder / "v1")
     line = refused(tap, state=state)
     assert f"The file v1/{name} in the journal {folder} is damaged or missing" in line

@@ -107,6 +107,13 @@ class TestSources:
         assert line == f"The file {tap.folder / '.env'} must be readable text in UTF-8."
         assert sandbox.ledger == []
 
+    def test_dotenv_line_that_cannot_be_read(self, tap: Tap, sandbox: Sandbox) -> None:
+        """It would be skipped, and with it the limit."""
+        (tap.folder / ".env").write_text("A=1\nTAP_JOBO_MAX_CREDITS='2500\n")
+        line = complaint(_run_with_variables(tap, {}))
+        assert line == f"Line 2 of {tap.folder / '.env'} must be NAME=VALUE."
+        assert sandbox.ledger == []
+
     def test_variables_go_over_a_file_with_env(self, tap: Tap, sandbox: Sandbox) -> None:
         variables = {"TAP_JOBO_BATCH_SIZE": "7"}
         tap.succeed("--config", "ENV", env=variables, batch_size=9, journal=False)

@@ -6,7 +6,7 @@ from hashlib import md5
 from pathlib import Path
 from typing import Any
 
-from jobo_sandbox import Sandbox
+from jobo_sandbox import Fault, Sandbox
 from tests.support import Tap, complaint, discover, entry_of, schema_message
 from tests.support.jobs import tap_of
 
@@ -48,8 +48,15 @@ def test_fields_unknown_to_the_catalog_are_skipped(tap: Tap) -> None:
 
 
 def test_deselected_member_is_in_neither_schema_nor_records(tmp_path: Path) -> None:
-    """Its object stays."""
+    """Its object stays; its value is not rescued either."""
+
+    def spoil(body: dict[str, Any]) -> dict[str, Any]:
+        for job in body["jobs"]:
+            job["company"]["summary"] = ["private"]
+        return body
+
     with Sandbox(jobs=20, seed=1) as sandbox:
+        sandbox.faults.add(Fault(replace=spoil), endpoint="jobs")
         tap = tap_of(sandbox, tmp_path, "jobs")
         for entry in entry_of(tap.catalog, "jobs")["metadata"]:
             if entry["breadcrumb"] == ["properties", "company", "properties", "summary"]:
@@ -60,6 +67,7 @@ def test_deselected_member_is_in_neither_schema_nor_records(tmp_path: Path) -> N
     assert "summary" not in members
     assert len(run.records) == 20
     assert all(record["company"].keys() == members for record in run.records)
+    assert "private" not in run.stdout + run.stderr
 
 
 def test_no_selected_stream_is_an_error(tap: Tap) -> None:

@@ -79,8 +79,9 @@ def test_a_state_of_an_earlier_version_takes_the_current_start_date(
     limit: Any = {"max_credits": 2_500} if is_in_sync else {}
     first = tap.run(start_date=dates[20], **limit)
     assert len(first.ids) == 50 if is_in_sync else 100
-    del first.state["bookmarks"]["career_sites"]["start_date"]
-    run = tap.succeed(state=first.state, start_date=dates[20])
+    state = first.state
+    del state["bookmarks"]["career_sites"]["start_date"]
+    run = tap.succeed(state=state, start_date=dates[20])
     assert len({*first.ids, *run.ids}) == 100
     assert run.lines("WARNING") == []
     assert "start_date was" in complaint(tap.run(state=run.state))
@@ -119,3 +120,15 @@ def test_an_earlier_start_date_of_a_free_feed_needs_no_decision(
     late = tap.run(start_date=format_timestamp(now))
     early = tap.succeed(state=late.state, start_date=format_timestamp(now - timedelta(days=5)))
     assert len(early.records) > len(late.records) == 0
+
+
+def test_a_start_date_removed_during_a_difference_is_a_decision(tap: Tap, dates: list[str]) -> None:
+    wide: Any = {"country_codes": ["DE", "FR", "US"], "batch_size": 5}
+    resync: Any = {"on_filter_change": "resync", **wide}
+    first = tap.succeed(country_codes=["DE"])
+    part = tap.succeed(state=first.state, start_date=dates[60], max_credits=250, **resync)
+    rest = tap.succeed(state=part.state, **wide)
+    assert "start_date was" in complaint(tap.run(state=rest.state, **wide))
+    again = tap.succeed(state=rest.state, **resync)
+    found = {*first.ids, *part.ids, *rest.ids, *again.ids}
+    assert found >= {*tap.run(journal=False, **wide).ids}
