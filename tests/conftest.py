@@ -17,11 +17,6 @@ for name in [name for name in os.environ if name.startswith("PYTHON")]:
     del os.environ[name]
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """Return one worker more than processors: tests wait for processes that start, or stop."""
-    return (os.cpu_count() or 1) + 1
-
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let each worker start with its share of the tests that take longest, and none wait for one.
 
