@@ -47,8 +47,8 @@ class RecordConverter:
         self._deselected = [f"{path}." for path in deselected]
         self.row_type = object_type(fields, {"id", *never_null})
 
-    def convert(self, rows: Sequence[object], fate: str = "") -> Conversion:
-        """Convert the rows of a page; log lines about those that are skipped end with `fate`."""
+    def convert(self, rows: Sequence[object]) -> Conversion:
+        """Convert the rows of a page."""
         records: list[Row] = []
         skipped: list[object] = []
         for row in rows:
@@ -56,12 +56,16 @@ class RecordConverter:
             if row_id:
                 records.append(self._record(row, row_id))
             else:
-                self._log.row_skipped(row, fate)
                 skipped.append(row)
         damaged = {"id": len(skipped)}
         for name in self._never_null:
             damaged[name] = sum(self._is_damaged(row, name) for row in rows)
         return Conversion(records, skipped, damaged)
+
+    def log_skipped(self, rows: Sequence[object], fate: str = "") -> None:
+        """Log rows that are skipped; the lines end with what has become of them."""
+        for row in rows:
+            self._log.row_skipped(row, fate)
 
     def _is_deselected(self, problem: Problem) -> bool:
         """Return whether a value must be neither emitted nor logged."""

@@ -126,7 +126,9 @@ class FeedStream(JoboStream):
             what = self.name.replace("_", " ")
             self._run.matches.append(f"about {total:,} {what} match: about {cost}")
         rows = self._spec.rows(page.items[:limit], raw.started_at)
-        return self._converter.convert(rows).records
+        conversion = self._converter.convert(rows)
+        self._converter.log_skipped(conversion.skipped)
+        return conversion.records
 
     @override
     def summarize(self, *, has_failed: bool) -> None:

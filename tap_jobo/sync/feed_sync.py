@@ -189,9 +189,10 @@ class FeedSync:
         if page.are_rows_checked:
             return self.converter.complete(page.items).records
         rows = self._spec.rows(page.items, started_at)
-        conversion = self.converter.convert(rows, _QUARANTINED if self.journal.is_on else "")
+        conversion = self.converter.convert(rows)
         check_for_schema_drift(conversion, sync.batch_size, self._spec.name)
         self.journal.quarantine([json.dumps(row).encode() for row in conversion.skipped])
+        self.converter.log_skipped(conversion.skipped, _QUARANTINED if self.journal.is_on else "")
         return conversion.records
 
     def _advance(self, sync: Sync, journaled: JournaledPage, page: Page) -> Sync:

@@ -211,7 +211,8 @@ class TestPage:
 class TestLog:
     def test_bad_rows_and_values_are_shown_in_part(self, caplog: pytest.LogCaptureFixture) -> None:
         rows = [{"id": COMPANY.upper(), "name": ["x" * 1_000]}, {"id": "y" * 1_000}]
-        _converter("career_sites").convert(rows)
+        converter = _converter("career_sites")
+        converter.log_skipped(converter.convert(rows).skipped)
         errors = [each for each in caplog.records if each.levelname == "ERROR"]
         (field, row) = (each.getMessage() for each in errors)
         assert f"Field 'name' of row {COMPANY} has the wrong type" in field
@@ -222,7 +223,8 @@ class TestLog:
     def test_twenty_of_a_kind_are_shown(self, caplog: pytest.LogCaptureFixture) -> None:
         converter = _converter("career_sites")
         for _ in range(3):
-            converter.convert([{"id": COMPANY, "name": 5}, {"id": 5}] * 10)
+            page = converter.convert([{"id": COMPANY, "name": 5}, {"id": 5}] * 10)
+            converter.log_skipped(page.skipped)
         errors = [each.getMessage() for each in caplog.records if each.levelname == "ERROR"]
         assert len(errors) == 2 * 21
         assert len(set(errors)) == 3
