@@ -261,9 +261,9 @@ class FeedSync:
             if not self._has_replayed or (is_recent and not journaled.is_replayed):
                 return None
             new = self.start.catch_up(sync)
-        # Never an earlier one: only a decision at the start of a run accepts what that leaves out.
-        covered = self.start.covered_from(self.state, bookmark)
-        covered = max(covered or "", self.state.start_date or "") or None
+        covered = self.start.covered_from(self.state, None if new.is_full else bookmark)
+        if not new.is_full:  # only a decision at the start of a run accepts what is left out
+            covered = max(covered or "", self.state.start_date or "") or None
         self.state = replace(self.state, start_date=covered)
         return self._begin(self.journal.history.resume(new, bookmark))
 

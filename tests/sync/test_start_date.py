@@ -130,5 +130,8 @@ def test_a_start_date_removed_during_a_difference_is_a_decision(tap: Tap, dates:
     rest = tap.succeed(state=part.state, **wide)
     assert "start_date was" in complaint(tap.run(state=rest.state, **wide))
     again = tap.succeed(state=rest.state, **resync)
-    found = {*first.ids, *part.ids, *rest.ids, *again.ids}
-    assert found >= {*tap.run(journal=False, **wide).ids}
+    matching = {*tap.run(journal=False, **wide).ids}
+    assert {*first.ids, *part.ids, *rest.ids, *again.ids} >= matching
+    decided = tap.succeed(state=part.state, **resync)  # reads everything after the difference
+    assert {*decided.ids} == matching
+    assert tap.succeed(state=decided.state, **wide).ids == []
