@@ -111,7 +111,8 @@ class Promises(RuleBasedStateMachine):
         for each in earlier if page.content else ():
             # The rows of another line may be older than what has arrived since.
             is_same_line = sync.parent_id in {"", each.sync.parent_id, each.sync.id}
-            if each.sync.filters != sync.filters:  # a difference, dropped with its settings
+            is_refresh = sync.is_full and not each.sync.is_full  # which replays no increments
+            if is_refresh or each.sync.filters != sync.filters:  # dropped with its settings
                 continue
             if each.content == page.content and is_same_line and not each.is_excused:
                 assert each.sync.id in self._ancestors[sync.id], "a page is billed twice"
