@@ -253,7 +253,7 @@ class FeedSync:
         Rows that new filters add are followed by what has changed of all rows since the bookmark.
         """
         if sync.filters:
-            new, bookmark = self.start.new_sync(self.state), self.state.bookmark
+            new, bookmark = self.start.new_sync(self.state), self.start.bookmark(self.state)
         else:
             bookmark = parse_timestamp(sync.started_at or "")
             passed = self.start.clock().earlier() - bookmark  # by the clock of the start
@@ -261,8 +261,8 @@ class FeedSync:
             if not self._has_replayed or (is_recent and not journaled.is_replayed):
                 return None
             new = self.start.catch_up(sync)
-        covered = self.start.covered_from(self.state, None if new.is_full else bookmark)
-        if not new.is_full:  # only a decision at the start of a run accepts what is left out
+        covered = self.start.covered_from(self.state, bookmark)
+        if bookmark:  # unless it reads everything: only a decision of the user accepts a gap
             covered = max(covered or "", self.state.start_date or "") or None
         self.state = replace(self.state, start_date=covered)
         return self._begin(self.journal.history.resume(new, bookmark))
