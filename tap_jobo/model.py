@@ -31,6 +31,7 @@ class Sync:
     replaces: str = ""  # id of the sync that it replaces because its cursor was rejected
     is_full: bool = False  # whether it reads everything, and not what changed since its parent
     filters: Filters | None = None  # what it reads if that is a difference, see `FilterChange`
+    selected: Filters | None = None  # the filters that it was begun with, without those not set
     number: int = 0  # in the journal, 0 if it has none yet
 
     @property

@@ -19,14 +19,14 @@ _PLAN_HEADERS: Final = ("X-Credits-Balance", "X-Quota-Limit", "X-Quota-Remaining
 """If one of these is present, a missing `X-Credits-Deducted` may mean a free page."""
 
 
-class LimitOverRuns(Protocol):
-    """A limit for what a feed may cost over several runs; `billed` is what it has cost in this."""
+class CountOverRuns(Protocol):
+    """Counts what a feed costs over several runs; `billed` is what it has cost in this one."""
 
     def reserve(self, billed: int, cost: int, what: str) -> None:
-        """Count a request before it is sent, or raise `BudgetReachedError`."""
+        """Count a request before it is sent, or raise `BudgetReachedError` if there is a limit."""
 
-    def left(self, billed: int) -> tuple[int, str]:
-        """Return the credits that are left, and the time that they are for."""
+    def left(self, billed: int) -> tuple[float, str]:
+        """Return the credits that a limit leaves, and the time that they are for."""
 
 
 @dataclass(kw_only=True)
@@ -71,7 +71,7 @@ class FeedCost:
         self.price = spec.list_price
         self.credits = 0
         self.possibly_billed = 0
-        self.month: LimitOverRuns | None = None  # with `max_credits_per_month`
+        self.month: CountOverRuns | None = None  # unless the journal is off
         self._is_assuming = False
 
     def check_page(self, rows: int) -> None:
@@ -101,7 +101,7 @@ class FeedCost:
                 f"max_credits reached: {budget.credits:,} of {budget.max_credits:,} credits used "
                 f"({dollars(budget.credits)}); {page}. The next run resumes from here."
             )
-        if cost and self.month:
+        if self.month:
             self.month.reserve(self.credits, cost, page)
 
     def left_this_month(self) -> tuple[float, str]:

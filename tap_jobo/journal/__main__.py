@@ -12,6 +12,7 @@ from tap_jobo.clock import Clock, parse_timestamp
 from tap_jobo.errors import FormatError, JournalError
 from tap_jobo.journal import layout, open_store
 from tap_jobo.journal.contents import Contents, JournaledSync, Status
+from tap_jobo.journal.month import count_killed_runs
 from tap_jobo.journal.page import DamagedPageError
 from tap_jobo.journal.store import MissingError, Store
 from tap_jobo.wording import dollars, duration, plural
@@ -33,7 +34,7 @@ def main(context: click.Context, journal_dir: str | None) -> None:
 @main.command(name="list")
 @click.pass_obj
 def list_(journal_dir: str | None) -> None:
-    """List the streams with their filters, their syncs, and what is quarantined."""
+    """List the streams, their syncs with their filters, and what is quarantined."""
     with _opened(journal_dir) as (_, contents):
         for key in contents.keys:
             damaged = contents.damaged_files(key)
@@ -53,6 +54,7 @@ def _describe_sync(contents: Contents, journaled: JournaledSync) -> str:
     if last := contents.last_used(journaled):
         age = datetime.now(UTC) - parse_timestamp(last)
         parts.append(f"{duration(age.total_seconds())} old")
+    parts += [f"{name}={value}" for name, value in (journaled.sync.selected or {}).items()]
     return ", ".join(filter(None, [*parts, journaled.status]))
 
 
@@ -104,21 +106,28 @@ def drop(
             if not sys.stdin.isatty():
                 raise click.ClickException(f"Nothing was dropped. To drop {what}, add --yes.")
             click.confirm(f"Drop {what}?", abort=True)
-        for journaled in contents.all_syncs:
-            if journaled.status == Status.ENDED and journaled.name in files:
-                journaled.status = Status.DROPPED  # and stays: a state that names it must not go on
-                store.replace(journaled.name, journaled.content)
-                files.remove(journaled.name)
-            store.remove([name for name in journaled.names if name in files])
-            files -= {*journaled.names}
-        store.remove(sorted(files))
+        _remove(store, contents, files)
         _echo(f"Dropped {what}.")
+
+
+def _remove(store: Store, contents: Contents, files: set[str]) -> None:
+    for key in contents.keys:
+        if layout.COUNT.format(key) not in files:
+            count_killed_runs(contents, key, getLogger(__name__))
+    for journaled in contents.all_syncs:
+        if journaled.status == Status.ENDED and journaled.name in files:
+            journaled.status = Status.DROPPED  # and stays: a state that names it must not go on
+            store.replace(journaled.name, journaled.content)
+            files.remove(journaled.name)
+        store.remove([name for name in journaled.names if name in files])
+        files -= {*journaled.names}
+    store.remove(sorted(files))
 
 
 def _files_of(contents: Contents, name: str) -> list[str]:
     """Return the files of a folder, of a sync, or of a page and those behind it."""
     key, path = name.partition("/")[0], f"{layout.TOP}/{name}"
-    if key in contents.counted and path == layout.SPENT.format(key):
+    if path in contents.counts:
         return [path]
     in_key = contents.files.get(key, ())
     files = [file for file in in_key if file == path or file.startswith(f"{path}/")]
@@ -148,8 +157,8 @@ def _describe(contents: Contents, files: Collection[str]) -> str:
     what = f"{plural(pages, 'page')}, worth {dollars(cost)}, and {plural(rows, 'quarantined row')}"
     if others:
         what += f", and {plural(others, 'other file')}"
-    if any(layout.SPENT.format(key) in files for key in contents.counted):
-        what += " (max_credits_per_month then forgets what it counted)"
+    if contents.counts.intersection(files):
+        what += " (the month then counts from what the journal still has)"
     return what
 
 

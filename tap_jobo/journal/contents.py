@@ -8,10 +8,11 @@ from collections import defaultdict
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec import Meta
 
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.journal import layout
@@ -27,6 +28,7 @@ from tap_jobo.journal.store import DamagedFileError, MissingError, Store, StoreE
 from tap_jobo.model import Filters, Sync
 from tap_jobo.streams.feed_spec import FeedSpec
 
+_Month = Annotated[str, Meta(pattern=r"^\d{4}-(0[1-9]|1[0-2])\Z")]
 _T = TypeVar("_T")
 
 
@@ -44,31 +46,27 @@ class JournalKey(msgspec.Struct, frozen=True, omit_defaults=True):
 
     stream: str
     address: str
-    filters: dict[str, Any]
     api_key: str  # its kind: `live`, `test`, or empty
     account: str = ""  # a hash of the API key, if what the feed returns depends on the account
     name: str = ""
 
     @property
     def description(self) -> str:
-        """What it stands for."""
-        filters = "; ".join(f"{name}={value}" for name, value in self.filters.items())
+        """What it stands for, for messages."""
         kind = f"{self.api_key} key, " if self.api_key else ""
-        return f"{self.stream} ({kind}{self.address}), filters: {filters or 'none'}"
+        return f"{self.stream} ({kind}{self.address})"
 
 
-def journal_key(spec: FeedSpec, *, api_key: str, api_url: str, filters: Filters) -> JournalKey:
+def journal_key(spec: FeedSpec, *, api_key: str, api_url: str) -> JournalKey:
     """Return the key under which a feed's pages are kept.
 
-    A rotated API key finds the pages of the previous one; a test key never replays into
-    production. Filters that are not set do not count, so a new filter changes no key.
+    A rotated API key finds the pages of the previous one; a test key never replays into production.
     """
     kind, url = re.match(r"jbe_(live|test)_", api_key), urlsplit(api_url)
     port = f":{url.port}" if url.port not in (None, 443) else ""
     key = JournalKey(
         stream=spec.name,
         address=f"{url.scheme}://{(url.hostname or '').rstrip('.')}{port}{url.path.rstrip('/')}",
-        filters={name: value for name, value in filters.items() if value is not None},
         api_key=kind[1] if kind else "",
         account=hashlib.sha256(api_key.encode()).hexdigest() if spec.is_account_bound else "",
     )
@@ -79,13 +77,14 @@ def journal_key(spec: FeedSpec, *, api_key: str, api_url: str, filters: Filters)
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """A complete sync, its start, the credits of the last full sync, and the state's start date."""
+    """A complete sync, its start, the credits of the last full sync, and what the state covers."""
 
     number: int
     id: str
     bookmark: str
     credits: int
     start_date: str | None
+    filters: Filters  # of the state
 
     def __post_init__(self) -> None:
         for text in (self.bookmark, self.start_date or self.bookmark):
@@ -98,7 +97,8 @@ class Spent:
 
     address: str
     api_key: str
-    credits: dict[str, int]
+    credits: dict[_Month, Annotated[int, Meta(ge=0)]]
+    runs: list[str]  # ids of the runs that it includes, of those that have pages in the journal
 
 
 @dataclass(slots=True)
@@ -145,15 +145,15 @@ class Contents:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.files: dict[str, list[str]] = defaultdict(list)  # all but `spent.json`, by key
-        self.counted: set[str] = set()  # the keys that have a `spent.json`
+        self.files: dict[str, list[str]] = defaultdict(list)  # by key, without the counts
+        self.counts: set[str] = set()  # the files that count what was billed
         self.rows: set[str] = set()  # the files of quarantined rows
         # By key and number of the sync: the numbers of its pages, and 0 for its own file.
         self._syncs: dict[str, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
         for name in store.list(layout.TOP):
             _, key, *rest = name.split("/")
-            if name == layout.SPENT.format(key):
-                self.counted.add(key)
+            if name.startswith(f"{layout.COUNTS}/"):
+                self.counts.add(name)
             elif rest:
                 self.files[key].append(name)
             if rest[:-1] == ["quarantine"]:
@@ -171,16 +171,17 @@ class Contents:
         name = layout.COMPLETED.format(key)
         return self._read(name, Completed) if name in self.files[key] else None
 
-    def spent(self, key: str) -> Spent | None:
-        """Return what a key's runs were billed, None if unknown. Raises `DamagedFileError`."""
-        return self._read(layout.SPENT.format(key), Spent) if key in self.counted else None
-
     def damaged_files(self, key: str) -> list[str]:
         """Return the names of the damaged files that are not of one sync."""
         damaged = []
-        for read in (self.key, self.completed, self.spent):
+        count = layout.COUNT.format(key)
+        for read in (
+            lambda: self.key(key),
+            lambda: self.completed(key),
+            lambda: read_json(self.store, count, Spent),
+        ):
             try:
-                read(key)
+                read()
             except DamagedFileError as error:
                 damaged.append(error.name)
         return damaged
@@ -193,6 +194,10 @@ class Contents:
     def highest_number(self, key: str) -> int:
         """Return the highest number of a key's syncs, also of what is left of removed ones."""
         return max(self._syncs[key], default=0)
+
+    def pages(self, key: str) -> dict[int, set[int]]:
+        """Return the numbers of the pages of a key's syncs, without reading any."""
+        return {number: files - {0} for number, files in self._syncs[key].items()}
 
     def syncs(self, key: str) -> dict[int, JournaledSync]:
         """Return the syncs of a key by their numbers, in order."""
@@ -216,10 +221,9 @@ class Contents:
             return JournaledSync(key, sync, "", Status.DAMAGED, pages)
 
     def _read(self, name: str, kind: type[_T]) -> _T:
-        try:
-            return msgspec.json.decode(self.store.read(name), type=kind)
-        except (MissingError, msgspec.DecodeError, ValueError, RecursionError):  # or no UTF-8
-            raise DamagedFileError(name, self.store.location) from None
+        if (content := read_json(self.store, name, kind)) is None:
+            raise DamagedFileError(name, self.store.location)
+        return content
 
     def page(self, journaled: JournaledSync, number: int) -> JournaledPage:
         """Return a page. Raises `StoreError` or `DamagedPageError` if it cannot be read."""
@@ -239,6 +243,11 @@ class Contents:
         last, before = self._last_header(journaled), self._last_header(journaled, first)
         return (last.total_credits if last else 0) - (before.total_credits if before else 0)
 
+    def last_headers(self, key: str) -> list[PageHeader]:
+        """Return the header of the last page of each sync that can be read."""
+        headers = map(self._last_header, self.syncs(key).values())
+        return [header for header in headers if header]
+
     def _last_header(self, journaled: JournaledSync, end: float = math.inf) -> PageHeader | None:
         """Return the last header before a page that can be read."""
         pages = sorted((page for page in journaled.pages if page < end), reverse=True)
@@ -250,6 +259,16 @@ class Contents:
             return decode_header(self.store.read(journaled.page_name(page), HEADER_BYTES))
         except (MissingError, StoreError, DamagedPageError):
             return None
+
+
+def read_json(store: Store, name: str, kind: type[_T]) -> _T | None:
+    """Return what is in a small file, None if there is none. Raises `DamagedFileError`."""
+    try:
+        return msgspec.json.decode(store.read(name), type=kind)
+    except MissingError:
+        return None
+    except (msgspec.DecodeError, ValueError, RecursionError):  # or no UTF-8
+        raise DamagedFileError(name, store.location) from None
 
 
 def encode(content: object) -> bytes:

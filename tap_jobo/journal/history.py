@@ -6,21 +6,18 @@ a later run names it, or a descendant of it, as complete: no clocks are compared
 """
 
 import logging
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import cached_property
-from typing import Final, Self
-
-from msgspec import structs
+from typing import Final
 
 from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import EndlessFeedError, FormatError, JournalError
 from tap_jobo.journal import layout
 from tap_jobo.journal.contents import Completed, Contents, JournaledSync, JournalKey, Status, encode
 from tap_jobo.journal.store import DamagedFileError
-from tap_jobo.model import Sync
+from tap_jobo.model import Filters, Sync
 from tap_jobo.wording import dollars, plural
 
 _EXPIRES_AFTER: Final = timedelta(days=30)
@@ -37,7 +34,6 @@ class History:
         self.syncs: dict[int, JournaledSync] = {}  # by number, in the order in which they began
         self.completed: Completed | None = None
         self._logger = logger
-        self._damage: list[FormatError] = []  # of other filters, addresses, and kinds of key
         self._is_on = contents is not None
         if contents:
             self._read(contents)
@@ -53,13 +49,6 @@ class History:
             ):
                 raise DamagedFileError(journaled.name, contents.store.location)
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep runs of this key out, and read its syncs again: they may have changed."""
-        with self.contents.store.exclusive_lock(self.key.name):
-            self._read(Contents(self.contents.store))
-            yield
-
     @property
     def highest_number(self) -> int:
         """The highest number of a sync so far, also of removed ones."""
@@ -73,7 +62,9 @@ class History:
 
     # What has arrived
 
-    def acknowledge(self, completed: str, bookmark: datetime, start_date: str | None) -> None:
+    def acknowledge(
+        self, completed: str, bookmark: datetime, start_date: str | None, filters: Filters
+    ) -> None:
         """Remove the complete sync of a state, and its ancestors: they have arrived.
 
         `completed.json` is written before. If that fails, nothing is removed.
@@ -89,20 +80,12 @@ class History:
                 if journaled.sync.is_full and journaled.sync.number > self._last_number:
                     cost = self.contents.credits(journaled)
             number = named.sync.number if named else self.highest_number
-            last = Completed(number, completed, format_timestamp(bookmark), cost, start_date)
+            at = format_timestamp(bookmark)
+            last = Completed(number, completed, at, cost, start_date, filters)
             name = layout.COMPLETED.format(self.key.name)
             self.contents.store.replace(name, encode(last))
             self.completed = last
         self._remove(arrived)
-
-    def acknowledge_elsewhere(
-        self, completed: str, bookmark: datetime, start_date: str | None
-    ) -> None:
-        """Acknowledge a sync of other filters, which the state names after they have changed."""
-        for other in self._elsewhere:
-            if other.find(completed):
-                with other.locked():
-                    other.acknowledge(completed, bookmark, start_date)
 
     def warn_if_restored(self, completed: str, pending: Sync | None) -> None:
         """Warn if a state is older than what the journal knows to have arrived."""
@@ -149,8 +132,9 @@ class History:
         """Return the journaled sync to resume in place of a new one, or the new one.
 
         That is the newest sync that continues from the same completed sync as the new one, with
-        the same window or one that is wider only by the lookback. No other sync is resumed: its
-        rows may be older than what arrived since, and the rest of it may cost a whole backfill.
+        the same filters, and with the same window or, after a bookmark, one that starts early
+        enough. No other sync is resumed: its rows may be older than what arrived since, and the
+        rest of it may cost a whole backfill.
         But without a state, there is no bookmark that a full sync could move too far.
         Raises `EndlessFeedError` if its pages went in circles.
         """
@@ -168,17 +152,20 @@ class History:
         """Return whether a sync may be resumed from its start in place of a new one."""
         old = journaled.sync
         has_start = journaled.status != Status.DROPPED and 1 in journaled.pages
-        is_alike = (old.is_full, old.filters) == (sync.is_full, sync.filters)
+        is_alike = (old.is_full, old.filters, old.selected) == (
+            sync.is_full,
+            sync.filters,
+            sync.selected,
+        )
         is_successor = sync.replaces in ("", old.replaces)
         has_same_parent = old.parent_id == sync.parent_id or not (bookmark or sync.parent_id)
         # The rows of an abandoned full sync are older than those that arrived since.
         is_abandoned = sync.is_full and old.number <= self._last_number
         if is_abandoned or not (has_start and is_alike and is_successor and has_same_parent):
             return False
-        if old.since == sync.since:
-            return True
-        latest = format_timestamp(bookmark) if bookmark else ""
-        return bool(old.since and old.since < (sync.since or "") <= latest)
+        if bookmark:  # the lookback is no reason to read again
+            return (old.since or "") <= max(sync.since or "", format_timestamp(bookmark))
+        return old.since == sync.since
 
     def _refuse_ended(self, journaled: JournaledSync) -> None:
         if journaled.status == Status.ENDED:
@@ -190,86 +177,69 @@ class History:
                 "a state and with on_missing_state set to 'resync', which reads everything again."
             )
 
-    # What expires
+    # What a run does not use
+
+    def unused(self, used: Sync) -> list[JournaledSync]:
+        """Return the syncs that no run can use after one that uses a sync.
+
+        They continue from the same complete sync, or from one another. Those of other states are
+        not concerned. What began before the used one was given up when that began.
+        """
+        first, kept = max(self._last_number, used.number), self._kept(used)
+        unused, parents = [], {used.parent_id}
+        for journaled in self.syncs.values():
+            sync = journaled.sync
+            is_new = sync.number > first and sync.id not in kept
+            if is_new and sync.parent_id in parents and not min(journaled.pages, default=1) > 1:
+                unused.append(journaled)
+                parents.add(sync.id)
+        return unused
 
     def expire(self, now: datetime, used: Sync) -> None:
-        """Warn of syncs that the run does not use; remove those that are older than 30 days."""
-        if not self._is_on:
-            return
+        """Remove syncs that the run does not use and that are older than 30 days."""
+        if self._is_on:
+            kept = self._kept(used)
+            unused = [each for each in self.syncs.values() if each.sync.id not in kept]
+            self._remove(self._expired(unused, now))
+            self._report_other_keys(now)
+
+    def _expired(self, syncs: Iterable[JournaledSync], now: datetime) -> list[JournaledSync]:
+        oldest = format_timestamp(now - _EXPIRES_AFTER)
+        return [each for each in syncs if self.contents.last_used(each) < oldest]
+
+    def _report_other_keys(self, now: datetime) -> None:
+        """Warn of pages of the stream under another address or kind of key, and expire them too."""
+        for name in self.contents.keys:
+            syncs = self.contents.syncs(name).values()
+            if name == self.key.name or name.rpartition("-")[0] != self.key.stream or not syncs:
+                continue
+            try:
+                whose = self.contents.key(name).description
+            except FormatError:
+                whose = f"the folder {name}"
+            if cost := sum(map(self.contents.credits, syncs)):
+                self._logger.warning(
+                    "%s (%s) in the journal are of %s, so this run can't use them. They expire 30 "
+                    "days after they were billed.",
+                    plural(sum(len(journaled.pages) for journaled in syncs), "billed page"),
+                    dollars(cost),
+                    whose,
+                )
+            if self._expired(syncs, now):
+                with suppress(JournalError), self.contents.store.exclusive_lock(name):
+                    later = Contents(self.contents.store)  # a run may have used them meanwhile
+                    for journaled in self._expired(later.syncs(name).values(), now):
+                        self.contents.store.remove(journaled.names)
+
+    def _kept(self, used: Sync) -> set[str]:
+        """Return the ids of what a sync continues from, and of what the run replays."""
         delivered = self._with_ancestors({used.parent_id, used.replaces})
         to_replay = {used.id, used.replaces} - {""}
-        for journaled in self.syncs.values():
-            if not to_replay.isdisjoint({journaled.sync.parent_id, journaled.sync.replaces}):
-                to_replay.add(journaled.sync.id)
-        unused = [each for each in self.syncs.values() if each.sync.id not in delivered | to_replay]
-        oldest = format_timestamp(now - _EXPIRES_AFTER)
-        self._warn_of_unused(unused, "this start_date, lookback_minutes, or state")
-        self._remove(self._old(unused, oldest))
-        for other in self._elsewhere:
-            other.expire_elsewhere(oldest)
-        for error in self._damage:
-            self._logger.warning("Not of this run's filters or API key: %s", error)
-
-    def expire_elsewhere(self, oldest: str) -> None:
-        """Expire all syncs of a key that is not that of this run."""
-        what = f"this api_url, kind of key, or filters. They belong to {self.key.description}"
-        self._warn_of_unused(self.syncs.values(), what)
-        if self._old(self.syncs.values(), oldest):
-            with suppress(JournalError, FormatError), self.locked():  # unless a run has the lock
-                self._remove(self._old(self.syncs.values(), oldest))
-
-    def _warn_of_unused(self, syncs: Iterable[JournaledSync], what: str) -> None:
-        credits_of, last = self.contents.credits, self._last_number
-        unused = [each for each in syncs if credits_of(each) and each.sync.number > last]
-        if unused:
-            self._logger.warning(
-                "%s (%s) of %s in the journal can't be used with %s. Restore the old value to "
-                "replay them free; they expire 30 days after they were billed.",
-                plural(sum(len(journaled.pages) for journaled in unused), "billed page"),
-                dollars(sum(map(credits_of, unused))),
-                self.key.stream,
-                what,
-            )
-
-    def _old(self, syncs: Iterable[JournaledSync], oldest: str) -> list[JournaledSync]:
-        """Return those last used before `oldest`, or whose run ended before their first page."""
-        return [
-            journaled
-            for journaled in syncs
-            if not (journaled.pages or journaled.status)
-            or self.contents.last_used(journaled) < oldest
-        ]
-
-    # Other filters, addresses, and kinds of key
-
-    def are_pages_waiting_elsewhere(self, completed: str) -> bool:
-        """Return whether billed pages of other filters continue from a state's complete sync."""
-        return any(
-            completed and journaled.sync.parent_id == completed and self.contents.credits(journaled)
-            for other in self._elsewhere
-            for journaled in other.syncs.values()
-        )
-
-    def others(self) -> list[Self]:
-        """Return the histories of the stream under other filters. Raises `FormatError`."""
-        own = structs.replace(self.key, filters={}, name="")
-        histories = self._elsewhere
-        if self._damage:
-            raise self._damage[0]
-        return [each for each in histories if structs.replace(each.key, filters={}, name="") == own]
-
-    @cached_property
-    def _elsewhere(self) -> list[Self]:
-        """The histories of the stream with other filters, addresses, or kinds of key."""
-        histories = []
-        for name in self.contents.keys if self._is_on else ():
-            if name != self.key.name and name.rpartition("-")[0] == self.key.stream:
-                try:
-                    key = self.contents.key(name)
-                    histories.append(type(self)(self.contents, key, self._logger))
-                except FormatError as error:
-                    self._damage.append(error)
-        return histories
+        for each in (journaled.sync for journaled in self.syncs.values()):
+            follows = each.parent_id in to_replay and not each.is_full
+            if each.replaces in to_replay or (follows and each.selected == used.selected):
+                to_replay.add(each.id)
+        return delivered | to_replay
 
     @property
     def _last_number(self) -> int:

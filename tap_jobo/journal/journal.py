@@ -4,12 +4,15 @@ Pages are only ever created, each under its number. So two runs that a lock or l
 apart want the same name, and the second one ends before its next request.
 """
 
+from __future__ import annotations
+
 import hashlib
 import logging
+import re
 import secrets
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -18,6 +21,7 @@ from tap_jobo.errors import FormatError, JournalError
 from tap_jobo.journal import layout
 from tap_jobo.journal.contents import Contents, JournaledSync, JournalKey, Status, encode
 from tap_jobo.journal.history import History
+from tap_jobo.journal.month import MonthCount
 from tap_jobo.journal.page import DamagedPageError, JournaledPage, PageHeader, encode_page
 from tap_jobo.journal.store import ExistsError, MissingError, Store, StoreError
 from tap_jobo.model import RawPage, Sync, hash_cursor
@@ -28,25 +32,84 @@ _MOST_DELIVERED: Final = 200  # pages that a run looks at to find out whether a 
 _MOST_READ: Final = 20_000_000  # bytes of them that it reads
 
 
-def prepare(store: Store, key: JournalKey) -> None:
-    """Check that a journal can be written. Raises `JournalError` if it cannot be."""
-    store.replace(layout.KEY.format(key.name), encode(key))
+@dataclass(frozen=True, kw_only=True)
+class Journals:
+    """The journals of a run, one for each stream; they share a store and a monthly limit.
+
+    Attributes:
+        store: The store.
+        limit: `max_credits_per_month`, None if it is not set.
+        now: Returns the time by the API's clock.
+        wait: Waits some seconds, and raises if the run ends.
+        logger: Where decisions are reported.
+    """
+
+    store: Store
+    limit: int | None
+    now: Callable[[], datetime]
+    wait: Callable[[float], None]
+    logger: logging.Logger
+
+    @contextmanager
+    def open(self, key: JournalKey) -> Iterator[Journal]:
+        """Hold the lock of a journal key, and yield its journal.
+
+        Raises:
+            JournalError: The store cannot be used, another run has the lock, or the journal is of
+                an earlier development version.
+            FormatError: What the journal holds is damaged.
+        """
+        _refuse_old_layout(self.store, key.stream)
+        # The same for every run, so it needs no lock. It also shows whether the store is writable.
+        self.store.replace(layout.KEY.format(key.name), encode(key))
+        with self.store.run_lock(key.name, key.stream, self.wait) as check:
+            journal = Journal(self.store, key, self.logger)
+            journal.check_lock = check
+            journal.month = MonthCount(
+                store=self.store,
+                key=key,
+                run=journal.run,
+                limit=self.limit,
+                now=self.now,
+                check=check,
+                logger=self.logger,
+            )
+            journal.month.include_killed_runs(journal.history.contents)
+            yield journal
+
+
+def _refuse_old_layout(store: Store, stream: str) -> None:
+    folder = re.compile(rf"{layout.OLD_TOP}/{stream}-[0-9a-f]+/.+\.page")
+    if pages := sum(bool(folder.fullmatch(name)) for name in store.list(layout.OLD_TOP)):
+        where = f"{store.location}/{layout.OLD_TOP}"
+        raise JournalError(
+            f"The journal has {plural(pages, 'billed page')} of {stream} from an earlier "
+            "development version of tap-jobo, which this version can't read. Nothing was billed. "
+            "Complete the sync with the version that wrote them. Or, if the warehouse has their "
+            f"rows, remove {where}."
+        )
 
 
 class Journal:
     """The billed pages of one journal key, and their history. Without a store, it is empty.
 
+    `Journals.open` opens one.
+
     Raises `JournalError` if the store cannot be read, `FormatError` if what it holds is damaged.
     """
+
+    month: MonthCount | None = None
 
     def __init__(self, store: Store | None, key: JournalKey, logger: logging.Logger) -> None:
         self.history = History(Contents(store) if store else None, key, logger)
         self.is_on = store is not None
         self.quarantined = 0  # rows, by this run
         self.failure = ""  # why the last page is not in the journal
+        self.run = secrets.token_hex(8)
+        self.check_lock: Callable[[], None] = lambda: None  # raises if another run may have it
+        self._begun = 0  # the number of the last sync that this run has begun
         self._key = key
         self._logger = logger
-        self._run = secrets.token_hex(8)
         if store:
             self._store = store
             self._contents = self.history.contents
@@ -60,7 +123,12 @@ class Journal:
         journaled = JournaledSync(self._key.name, start, format_timestamp(now))
         self.history.syncs[sync.number] = journaled
         self._create(journaled.name, journaled.content)
-        self._verify_newest(journaled)
+        self._begun = sync.number
+        try:
+            self._verify_alone(journaled)
+        except JournalError:
+            self._store.remove([journaled.name])
+            raise
         return sync
 
     def end(self, sync: Sync) -> None:
@@ -137,14 +205,15 @@ class Journal:
         before = journaled.total if journaled else 0
         total = raw.cost + (self.history.credits_of(sync) if before is None else before)
         header = PageHeader(
-            self._run,
-            hash_cursor(sync.cursor),
-            sync.started_at or raw.started_at,
-            format_timestamp(raw.received_at),
-            raw.cost,
-            total,
-            raw.has_more,
-            raw.deducted,
+            run=self.run,
+            cursor=hash_cursor(sync.cursor),
+            started_at=sync.started_at or raw.started_at,
+            received_at=format_timestamp(raw.received_at),
+            credits=raw.cost,
+            total_credits=total,
+            spent=self.month.with_page(raw.cost) if self.month else {},
+            has_more=raw.has_more,
+            deducted=raw.deducted,
         )
         if journaled:
             journaled.total = total
@@ -152,6 +221,8 @@ class Journal:
                 self._create(journaled.page_name(number), encode_page(header, raw.body))
                 self._verify_present(journaled, journaled.page_name(number))
                 journaled.pages.add(number)
+                if number == 1 and sync.number == self._begun:
+                    self._verify_alone(journaled)
             except StoreError as error:
                 self.failure = (
                     f"The page {journaled.page_id(number)}, worth {dollars(raw.cost)}, could not "
@@ -186,14 +257,20 @@ class Journal:
         except ExistsError as error:
             raise self._fenced(f"has written {error}") from None
 
-    def _verify_newest(self, journaled: JournaledSync) -> None:
-        """Check, once a sync is written, that no other run has gone on in the meantime."""
+    def _verify_alone(self, journaled: JournaledSync) -> None:
+        """Check, once a sync or its first page is written, that no other run has gone on meanwhile.
+
+        Of two runs that begin at once, one sees the sync of the other, or its first page.
+        """
         contents = Contents(self._store)
         completed = contents.completed(self._key.name)
         newest = contents.highest_number(self._key.name)
         if max(newest, completed.number + 1 if completed else 0) > journaled.sync.number:
-            self._store.remove([journaled.name])
             raise self._fenced("has begun a sync")
+        known = self.history.syncs
+        for number, pages in contents.pages(self._key.name).items():
+            if number in known and pages - known[number].pages:
+                raise self._fenced("reads another sync")
 
     def _verify_present(self, journaled: JournaledSync, name: str) -> None:
         """Check, once a page is written, that no other run has removed its sync."""

@@ -37,6 +37,7 @@ class PageHeader:
     received_at: str  # when it came, by the API's clock
     credits: int
     total_credits: int  # what its sync has cost so far, this page included
+    spent: dict[str, int]  # what the stream's runs were billed so far, by month
     has_more: bool | None = None  # the response header X-Has-More
     deducted: int | None = None  # credits, if the response says so
 

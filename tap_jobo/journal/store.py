@@ -45,7 +45,7 @@ class ExistsError(Exception):
 
 
 class Store(Protocol):
-    """Files by names such as `v1/KEY/000007/000042.page`, at a location for messages.
+    """Files by names such as `v2/KEY/000007/000042.page`, at a location for messages.
 
     Each function may raise `StoreError`.
     """

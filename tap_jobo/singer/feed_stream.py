@@ -1,7 +1,7 @@
 """The stream of a feed: a `RESTStream` whose records come from a `FeedSync`."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import cached_property
 
@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from tap_jobo.api.budget import FeedCost
 from tap_jobo.api.feed import FeedReader
+from tap_jobo.journal.journal import Journal
 from tap_jobo.records.converter import Row
 from tap_jobo.singer.billed_pages_stream import BilledPagesStream
 from tap_jobo.singer.companies_stream import CompaniesStream
@@ -63,7 +64,7 @@ class FeedStream(JoboStream):
         self._cost.check_page(self._start.batch_size)
         # Not `stream_state`: it would add the stream to the state.
         state = read_state(self.tap_state.get("bookmarks", {}).get(self.name, {}), self._spec)
-        self._journal = self._run.open_journal(self._spec, self._start.filters)
+        self._journal = self._run.open_journal(self._spec)
         self._first_state = recover_state(state, self._journal.history, self._start)
         if self._journal.is_on and not self._start.is_full_table:
             self._run.first_states.append(self._first_state)
@@ -102,8 +103,7 @@ class FeedStream(JoboStream):
             report=self._report,
             check=self._run.check,
         )
-        limit = self._run.monthly_limit(self._spec, self._start.filters, self._cost)
-        with limit, closing(feed_sync.pages()) as deliveries:
+        with self._counted(self._journal), closing(feed_sync.pages()) as deliveries:
             for delivery in deliveries:
                 ids = self.write_rows(delivery.records, delivery.received_at)
                 if follower and ids:
@@ -115,10 +115,10 @@ class FeedStream(JoboStream):
 
     @override
     def sample(self, limit: int) -> Sequence[Row]:
-        """Fetch at most `limit` rows with one request; journal and state stay as they are."""
+        """Fetch at most `limit` rows with one request; pages and state stay as they are."""
         sync = self._start.new_sync(StreamState())
         sync = replace(sync, batch_size=min(limit, sync.batch_size))
-        with self._run.monthly_limit(self._spec, self._start.filters, self._cost):
+        with self._counted(self._run.open_journal(self._spec)):
             raw = self._reader.fetch_page(sync)
             page = self._reader.parse_page(sync, raw.body, has_more=raw.has_more, raw=raw)
         if (total := page.estimated_total) is not None:
@@ -129,6 +129,16 @@ class FeedStream(JoboStream):
         conversion = self._converter.convert(rows)
         self._converter.log_skipped(conversion.skipped)
         return conversion.records
+
+    @contextmanager
+    def _counted(self, journal: Journal) -> Iterator[None]:
+        """Count in the month what the feed costs."""
+        self._cost.month = month = journal.month
+        try:
+            yield
+        finally:
+            if month:
+                month.settle(self._cost.credits)
 
     @override
     def summarize(self, *, has_failed: bool) -> None:

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from requests import PreparedRequest, Request
 
 from tap_jobo.api.api_clock import ApiClock, read_api_clock
-from tap_jobo.api.budget import Budget, FeedCost
+from tap_jobo.api.budget import Budget
 from tap_jobo.api.client import ApiSession, Client
 from tap_jobo.api.known_values import KnownValues
 from tap_jobo.api.retry import FREE_RETRY_SECONDS
 from tap_jobo.clock import Clock
 from tap_jobo.errors import StateError, TapJoboError
 from tap_jobo.journal import open_store
-from tap_jobo.journal.contents import JournalKey, journal_key
-from tap_jobo.journal.journal import Journal, prepare
-from tap_jobo.journal.monthly_limit import MonthlyLimit
-from tap_jobo.journal.store import Store
-from tap_jobo.model import Filters
+from tap_jobo.journal.contents import journal_key
+from tap_jobo.journal.journal import Journal, Journals
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.lost_state import check_resumed
@@ -158,46 +155,28 @@ class RunContext:
 
     # The journal
 
-    def open_journal(self, spec: FeedSpec, filters: Filters) -> Journal:
+    def open_journal(self, spec: FeedSpec) -> Journal:
         """Return the journal of a feed, and hold its lock until the end of the run."""
-        key = self._journal_key(spec, filters)
+        key = journal_key(spec, api_key=self._config["api_key"], api_url=self.url)
         if not (spec.is_journaled and self._config["journal"]):
             return Journal(None, key, self._logger)
-        prepare(self._store, key)
-        lock = self._store.run_lock(key.name, spec.name, self.shutdown.wait)
-        self._lock_checks.append(self._locks.enter_context(lock))
-        return Journal(self._store, key, self._logger)
-
-    @contextmanager
-    def monthly_limit(self, spec: FeedSpec, filters: Filters, cost: FeedCost) -> Iterator[None]:
-        """Let `max_credits_per_month`, if it is set, limit what a feed costs."""
-        limit = self._config.get("max_credits_per_month")
-        if limit is None or not spec.is_journaled:
-            yield
-            return
-        if self.is_test:
-            self.open_journal(spec, filters)  # for the lock, under which the file is written
-        key, now = self._journal_key(spec, filters), self.api_clock.now
-        cost.month = month = MonthlyLimit(self._store, key, limit, now, self._check_locks)
-        try:
-            yield
-        finally:
-            month.settle(cost.credits)
-
-    def _journal_key(self, spec: FeedSpec, filters: Filters) -> JournalKey:
-        key, url = self._config["api_key"], self.url
-        return journal_key(spec, api_key=key, api_url=url, filters=filters)
+        journal = self._locks.enter_context(self._journals.open(key))
+        self._lock_checks.append(journal.check_lock)
+        return journal
 
     @cached_property
-    def _store(self) -> Store:
-        return open_store(self._config.get("journal_dir"), self.clock, self._logger)
+    def _journals(self) -> Journals:
+        return Journals(
+            store=open_store(self._config.get("journal_dir"), self.clock, self._logger),
+            limit=self._config.get("max_credits_per_month"),
+            now=lambda: self.api_clock.now(),  # noqa: PLW0108 - its first use sends a request
+            wait=self.shutdown.wait,
+            logger=self._logger,
+        )
 
     def check(self) -> None:
         """Raise if a signal arrived, or another run has a lock of this run."""
         self.shutdown.check()
-        self._check_locks()
-
-    def _check_locks(self) -> None:
         for check in self._lock_checks:
             check()
 

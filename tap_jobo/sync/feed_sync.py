@@ -106,36 +106,14 @@ class FeedSync:
             self._logger.warning("%s", reached)
 
     def _first_sync(self) -> Sync:
-        """Return the sync that the run starts with, once the journal forgets what has arrived."""
-        state, history = self.state, self.journal.history
-        pending, bookmark = self.start.resumable(state), self.start.bookmark(state)
-        self._acknowledge(bookmark)
-        sync = history.go_on(pending) if pending else None
-        if sync is None:
-            is_refresh = self.start.on_missing_state == "resync"
-            new = self.start.new_sync(state)
-            if not new.filters:
-                self.state = replace(state, start_date=self.start.covered_from(state, bookmark))
-            sync = history.resume(new, bookmark, is_refresh=is_refresh)
+        """Return the sync that the run starts with."""
+        history = self.journal.history
+        if self.state.has_begun:
+            history.warn_if_restored(self.state.completed, self.state.pending)
+        self.start.report(self.state)
+        sync, self.state = self.start.first_sync(self.state, history)
         history.expire(self._now(), sync)
         return sync
-
-    def _acknowledge(self, bookmark: datetime | None) -> None:
-        """Remove from the journal what the state calls complete.
-
-        While a sync is in progress, that may be of other filters; it was acknowledged when the
-        sync began. A resync to other filters, which has no bookmark, continues from no sync.
-        """
-        state, history = self.state, self.journal.history
-        has_same_filters = state.filters in (None, self.start.filters)
-        if has_same_filters and state.has_begun:
-            history.warn_if_restored(state.completed, state.pending)
-        if state.bookmark and not state.pending:
-            completed = state.completed, state.bookmark, state.start_date
-            if has_same_filters or bookmark:
-                history.acknowledge(*completed)
-            if not has_same_filters:
-                history.acknowledge_elsewhere(*completed)
 
     def _begin(self, sync: Sync) -> Sync:
         """Write a new sync to the journal; show the guard the pages that earlier runs delivered."""
@@ -261,11 +239,12 @@ class FeedSync:
             if not self._has_replayed or (is_recent and not journaled.is_replayed):
                 return None
             new = self.start.catch_up(sync)
-        covered = self.start.covered_from(self.state, bookmark)
+        following = self.journal.history.resume(new, bookmark)
+        covered = self.start.covered_from(self.state, bookmark, following)
         if bookmark:  # unless it reads everything: only a decision of the user accepts a gap
             covered = max(covered or "", self.state.start_date or "") or None
         self.state = replace(self.state, start_date=covered)
-        return self._begin(self.journal.history.resume(new, bookmark))
+        return self._begin(following)
 
     def _detect_stall(self, sync: Sync, ids: list[str]) -> None:
         try:

@@ -1,6 +1,7 @@
 """A change of filters: whether rows could be missing after it, and what each way on costs."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,35 +50,52 @@ class FilterChange:
 
     def describe(self) -> str:
         """Return which filters have changed, and how."""
-        difference = "; ".join(
-            f"{name} was {show(self.old.get(name))} and is {show(value)}"
-            for name, value in self.new.items()
-            if self.old.get(name) != value
-        )
+        difference = differences(self.old, self.new)
         return f"The filters of {self.spec.name} have changed ({difference})"
 
     def error(
-        self, state: StreamState, *, is_difference: bool, are_pages_waiting: bool
+        self, state: StreamState, gives_up: Mapping[str, str], *, is_difference: bool
     ) -> StateError:
-        """Return an error with what each way on leaves missing, and what it costs."""
-        cost = (
-            f"each row is billed, {dollars(self.spec.list_price * 1_000)} per 1,000 at list price"
-        )
-        rows = "everything"
-        if is_difference and self.difference:
-            name, added = self.difference
-            rows = f"the rows with {name} {show(added)}, and then on from the bookmark"
-        choices = f"Set on_filter_change to 'resync' to read {rows}: {cost}."
+        """Return an error with what each way on leaves missing, and what it costs.
+
+        Args:
+            state: The state before the change.
+            gives_up: What `resync` and `keep` do not use of the journal.
+            is_difference: Whether a resync reads only the rows that the change adds.
+        """
+        reads = self._what_resync_reads(is_difference=is_difference)
+        choices = f"Set on_filter_change to 'resync' to read {reads}{gives_up['resync']}."
         if state.bookmark and not self.is_full_table:
-            bookmark, misses = format_timestamp(state.bookmark), self._what_keep_misses(state)
+            bookmark = format_timestamp(state.bookmark)
+            misses = self._what_keep_misses(state) + gives_up["keep"]
             choices += f" Or to 'keep' to continue from {bookmark}: {misses}."
         undo = "Or change the filters back"
-        if state.pending or are_pages_waiting:
+        if state.pending:
             choices += (
                 " The unfinished sync of the old filters is dropped: its rows are billed again."
             )
+        if state.pending or gives_up["keep"]:
             undo += " and complete that sync first"
         return StateError(f"{self.describe()}. Nothing was billed. {choices} {undo}.")
+
+    def decision(self, state: StreamState, choice: str, *, is_difference: bool) -> str:
+        """Return what `on_filter_change` decides, and what that costs or leaves missing."""
+        if choice == "resync":
+            then = f"reads {self._what_resync_reads(is_difference=is_difference)}"
+        else:
+            then = f"continues from the bookmark: {self._what_keep_misses(state)}"
+        return (
+            f"{self.describe()}, and on_filter_change is '{choice}'. So this run {then}. Remove "
+            "the setting after this run, because it decides for every later change, too."
+        )
+
+    def _what_resync_reads(self, *, is_difference: bool) -> str:
+        reads = "everything"
+        if is_difference and self.difference:
+            name, added = self.difference
+            reads = f"the rows with {name} {show(added)}, and then on from the bookmark"
+        price = dollars(self.spec.list_price * 1_000)
+        return f"{reads}: each row is billed, {price} per 1,000 at list price"
 
     def _what_keep_misses(self, state: StreamState) -> str:
         if state.pending and state.pending.is_full:  # the bookmark may be of other filters
@@ -85,6 +103,15 @@ class FilterChange:
         if self.only_narrows:
             return "no row is missing"
         return "rows that only the new filters match stay missing until they next change"
+
+
+def differences(old: Filters, new: Filters) -> str:
+    """Return which filters differ, and how."""
+    return "; ".join(
+        f"{name} was {show(old.get(name))} and is {show(value)}"
+        for name, value in new.items()
+        if old.get(name) != value
+    )
 
 
 def show(value: object, most: int | None = None) -> str:

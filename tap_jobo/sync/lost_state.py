@@ -23,31 +23,28 @@ def recover_state(state: StreamState, history: History, start: SyncStart) -> Str
     choice = start.on_missing_state
     if state.has_begun or start.is_full_table or choice == "resync":
         return start.with_checked_sync(state)
-    histories = [history, *history.others()]
-    found = [(each, each.completed) for each in histories if each.completed]
-    found.sort(key=lambda pair: (pair[0] is history, pair[1].bookmark), reverse=True)
+    last = history.completed
     ids = choice.removeprefix(RESUME).split(",") if choice.startswith(RESUME) else []
-    for each, last in found:
-        if last.id in ids:
-            start.logger.warning(
-                "No state for %s: on_missing_state continues from the sync of %s. Rows are missing "
-                "if the warehouse does not have its rows, or another pipeline uses this journal. "
-                "Remove the setting after this run.",
-                start.spec.name,
-                last.bookmark,
-            )
-            filters = start.spec.filters_of(each.key.filters)
-            bookmark = parse_timestamp(last.bookmark)
-            recovered = StreamState(bookmark, last.id, filters, last.start_date)
-            return start.with_checked_sync(recovered)
-    syncs = [journaled.sync for each in histories for journaled in each.syncs.values()]
+    if last and last.id in ids:
+        start.logger.warning(
+            "No state for %s: on_missing_state continues from the sync of %s. Rows are missing if "
+            "the warehouse does not have its rows, or another pipeline uses this journal. Remove "
+            "the setting after this run.",
+            start.spec.name,
+            last.bookmark,
+        )
+        filters = start.spec.filters_of(last.filters)
+        bookmark = parse_timestamp(last.bookmark)
+        recovered = StreamState(bookmark, last.id, filters, last.start_date)
+        return start.with_checked_sync(recovered)
+    syncs = [journaled.sync for journaled in history.syncs.values()]
     parents = {sync.parent_id for sync in syncs} - {""}
-    if not (found or parents - {sync.id for sync in syncs}):
+    if not (last or parents - {sync.id for sync in syncs}):
         return start.with_checked_sync(state)  # the first sync, or one that no later run confirmed
     what, resume = "a sync that continues from a complete one", ""
-    if found:
-        each, last = found[0]
-        other = "" if each is history else " with other filters"
+    if last:
+        is_other = start.spec.filters_of(last.filters) != start.filters
+        other = " with other filters" if is_other else ""
         what = f"a complete sync of {last.bookmark}{other}"
         resume = (
             "If the warehouse has the rows, set it to "
@@ -73,7 +70,8 @@ def check_resumed(choice: str, states: Sequence[StreamState]) -> None:
 
 def _price(history: History, start: SyncStart) -> str:
     """Return what reading everything again costs, less what the journal holds of it."""
-    if not (history.completed and history.completed.credits):
+    last = history.completed
+    if not (last and last.credits and start.spec.filters_of(last.filters) == start.filters):
         return "each row is billed"
     sync = history.resume(start.new_sync(StreamState()), None, is_refresh=True)
-    return f"at least {dollars(max(0, history.completed.credits - history.credits_of(sync)))}"
+    return f"at least {dollars(max(0, last.credits - history.credits_of(sync)))}"

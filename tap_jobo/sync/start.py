@@ -5,17 +5,19 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from tap_jobo.api.api_clock import ApiClock
 from tap_jobo.clock import format_timestamp, parse_timestamp
+from tap_jobo.errors import EndlessFeedError
 from tap_jobo.journal.history import History
 from tap_jobo.model import Filters, Sync, new_id
 from tap_jobo.settings.common import START_DATE
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.filters import FilterChange
+from tap_jobo.sync.gate import UnusedPages
 from tap_jobo.sync.state import UNKNOWN, StreamState
-from tap_jobo.wording import plural
+from tap_jobo.wording import dollars, plural
 
 _START: Final = START_DATE.name
 SAFETY_MARGIN: Final = timedelta(hours=1)
@@ -45,6 +47,7 @@ class SyncStart:
         self.start_date = parse_timestamp(start_date) if start_date else None
         self._start_date = format_timestamp(self.start_date) if self.start_date else None
         self.filters = self.spec.filters_of(self.config)
+        self.selected = {name: each for name, each in self.filters.items() if each is not None}
         self.lookback_minutes: int = self.config["lookback_minutes"]
         self.batch_size = self.spec.page_size(self.config)
         # To read a free feed again costs nothing, so there is nothing to decide.
@@ -72,13 +75,7 @@ class SyncStart:
             state = replace(state, start_date=self._start_date)
         if pending := state.pending:
             if pending.filters and pending.filters != self.difference(state):
-                self.logger.warning(
-                    "The sync of added filter values is not continued, because the filters or "
-                    "start_date have changed. If you add the values again after this run, Jobo "
-                    "bills its %s again.",
-                    plural(pending.rows, "row"),
-                )
-                return replace(state, pending=None)
+                return replace(state, pending=None, dropped=pending)
             is_full = pending.since == self._window_start(state.start_date)
             pending = replace(pending, is_full=is_full and not pending.filters)
         return replace(state, pending=pending)
@@ -92,10 +89,30 @@ class SyncStart:
         name, added = change.difference
         return self.filters | {name: added}
 
-    def covered_from(self, state: StreamState, bookmark: datetime | None) -> str | None:
-        """Return the start date to record with a new sync: the earlier one if no gap arises."""
-        if bookmark is None or (self.start_date and self.start_date > bookmark):
-            return self._start_date
+    def first_sync(self, state: StreamState, history: History) -> tuple[Sync, StreamState]:
+        """Return the sync that a run starts with, and the state before it.
+
+        The journal then forgets what has arrived.
+        """
+        if state.bookmark and not state.pending:
+            filters = self.filters if state.filters is None else state.filters
+            history.acknowledge(state.completed, state.bookmark, state.start_date, filters)
+        pending, bookmark = self.resumable(state), self.bookmark(state)
+        if pending and (sync := history.go_on(pending)):
+            return sync, state
+        is_refresh = self.on_missing_state == "resync"
+        sync = history.resume(self.new_sync(state), bookmark, is_refresh=is_refresh)
+        if not sync.filters:
+            state = replace(state, start_date=self.covered_from(state, bookmark, sync))
+        return sync, state
+
+    def covered_from(self, state: StreamState, bookmark: datetime | None, sync: Sync) -> str | None:
+        """Return the start date to record with a sync: the earlier one if no gap arises."""
+        start = self._start_date
+        if sync.number and sync.since != self._since(bookmark):  # it was begun with others
+            start = self.spec.start_of(sync.since)
+        if bookmark is None or (start and parse_timestamp(start) > bookmark):
+            return start
         return min(state.start_date or "", self._start_date or "") or None
 
     def catch_up(self, replayed: Sync) -> Sync:
@@ -113,24 +130,93 @@ class SyncStart:
             replaces=sync.id,
             is_full=sync.is_full,
             filters=sync.filters,
+            selected=sync.selected,
         )
 
     def check(self, state: StreamState, history: History) -> None:
-        """Raise StateError if a time of a state is in the future, or its filters were others."""
+        """Check a state and what the journal has before the first billed request.
+
+        Raises:
+            ClockError: A time of the state is in the future.
+            StateError: Rows could be missing after a change of filters, or billed pages could not
+                be used any more, and the user has not decided.
+        """
         is_added = bool(self.difference(state))
         self.clock().reject_future(state.bookmark if is_added else self.bookmark(state))
         self.clock().reject_future(state.pending.start if state.pending else None)
         is_decided = state.pending and state.pending.filters
-        if (change := self.filter_change(state)) and not is_decided:
-            are_pages_waiting = history.are_pages_waiting_elsewhere(state.completed)
-            self._accept(change, state, are_pages_waiting=are_pages_waiting)
+        change = None if is_decided else self.filter_change(state)
+        unused = self._unused(state, history)
+        if change and not (change.is_harmless and not state.pending):
+            self._decide(change, state, history)
+        elif change:
+            self.logger.info(
+                "%s: no row is missing, and rows that no longer match stay in the warehouse.",
+                change.describe(),
+            )
+        if unused and not self._is_given_up(state):
+            raise unused.question()
+        if unused:
+            self.logger.warning("%s", unused.loss)
+        if state.dropped:
+            self._report_dropped(state.dropped)
+
+    def _report_dropped(self, sync: Sync) -> None:
+        self.logger.warning(
+            "The sync of values added to the filters of %s is given up after %s (%s at list "
+            "price), because the filters or start_date have changed again. They are billed again "
+            "if this run or a later one reads these values.",
+            self.spec.name,
+            plural(sync.rows, "row"),
+            dollars(sync.rows * self.spec.list_price),
+        )
+
+    def _decide(self, change: FilterChange, state: StreamState, history: History) -> None:
+        """Raise StateError if the user has not decided what to do; otherwise log the decision."""
+        is_difference = self.difference(state) is not None
+        if self.on_filter_change == "error":
+            gives_up = {
+                choice: self._choosing(choice)._unused(state, history).clause  # noqa: SLF001
+                for choice in ("resync", "keep")
+            }
+            raise change.error(state, gives_up, is_difference=is_difference)
+        log = self.logger.info if self.spec.is_free else self.logger.warning
+        log("%s", change.decision(state, self.on_filter_change, is_difference=is_difference))
+
+    def _choosing(self, on_filter_change: str) -> Self:
+        return replace(self, config={**self.config, "on_filter_change": on_filter_change})
+
+    def _is_given_up(self, state: StreamState) -> bool:
+        """Return whether the user has decided that pages need not be used."""
+        is_refresh = self.on_missing_state == "resync" and not state.has_begun
+        return is_refresh or self.on_filter_change != "error"
+
+    def _unused(self, state: StreamState, history: History) -> UnusedPages:
+        """Return the billed pages that no state covers, and that the run can't use."""
+        with suppress(EndlessFeedError):  # raised once the stream is read
+            sync, _ = self.first_sync(state, history)
+            return UnusedPages(
+                spec=self.spec,
+                used=sync,
+                syncs=history.unused(sync),
+                history=history,
+                delivered=state.dropped or state.pending,
+                is_full_table=self.is_full_table,
+            )
+        return UnusedPages(self.spec, self.new_sync(state), [], history)
 
     def resumable(self, state: StreamState) -> Sync | None:
         """Return the sync in progress, None if there is none that can be resumed."""
         pending = state.pending
         is_wanted = pending and (pending.filters or not self.filter_change(state))
         if pending and is_wanted and not self._is_too_old(pending):
-            return pending
+            return replace(pending, selected=self.selected)
+        return None
+
+    def report(self, state: StreamState) -> None:
+        """Report what a new sync does not read."""
+        if self.resumable(state):
+            return
         self._report_gap(state)
         bookmark = self.bookmark(state)
         if bookmark and self.start_date and self.start_date > bookmark:
@@ -138,7 +224,6 @@ class SyncStart:
                 "start_date is later than the bookmark %s: rows updated in between are not read.",
                 format_timestamp(bookmark),
             )
-        return None
 
     def report_resumed(self, sync: Sync, bookmark: datetime | None) -> None:
         """Warn if settings do not apply to a sync that is resumed."""
@@ -160,18 +245,6 @@ class SyncStart:
             old[_START], new[_START] = state.start_date, self._start_date
         return None if old == new else FilterChange(self.spec, old, new, self.is_full_table)
 
-    def _accept(self, change: FilterChange, state: StreamState, *, are_pages_waiting: bool) -> None:
-        is_harmless = change.is_harmless and not state.pending
-        if self.on_filter_change == "error" and (are_pages_waiting or not is_harmless):
-            is_difference = self.difference(state) is not None
-            raise change.error(
-                state, is_difference=is_difference, are_pages_waiting=are_pages_waiting
-            )
-        then = f"on_filter_change is {self.on_filter_change}"
-        if is_harmless:
-            then = "no row is missing, and rows that no longer match stay in the warehouse"
-        self.logger.info("%s: %s.", change.describe(), then)
-
     # The window
 
     def _sync(
@@ -189,6 +262,7 @@ class SyncStart:
             parent_id=parent_id,
             is_full=is_full,
             filters=filters,
+            selected=self.selected,
         )
 
     def _since(self, bookmark: datetime | None) -> str | None:

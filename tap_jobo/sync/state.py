@@ -76,6 +76,7 @@ class StreamState:
         filters: The filters that the state was written with, None if it has none.
         start_date: Rows updated before it were not read (ISO 8601 UTC); None if all were.
         pending: The sync in progress, if there is one.
+        dropped: The sync in progress of a state that is not wanted any more.
     """
 
     bookmark: datetime | None = None
@@ -83,6 +84,7 @@ class StreamState:
     filters: Filters | None = None
     start_date: str | None = UNKNOWN
     pending: Sync | None = None
+    dropped: Sync | None = None
 
     @property
     def has_begun(self) -> bool:

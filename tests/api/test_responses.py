@@ -233,7 +233,7 @@ class TestContradictions:
         (line,) = run.lines("ERROR")
         for part in ("2,500 credits ($2.50)", "20 rows of career_sites", "Contact Jobo"):
             assert part in line
-        assert len(list(tap.folder.glob("journal/v1/*/quarantine/*.disputed"))) == 1
+        assert len(list(tap.folder.glob("journal/v2/*/quarantine/*.disputed"))) == 1
         assert not any("quarantined" in line for line in run.lines("INFO"))  # it is delivered
         assert run.metrics["jobo_credits"] == 3 * PAGE_CREDITS
 

@@ -15,7 +15,7 @@ from tests.support import Run, Tap, complaint, execute
 
 def pages(folder: Path) -> list[Path]:
     """The files of all pages, in the order in which they were written."""
-    return sorted(folder.glob("v1/*/[0-9]*/*.page"))
+    return sorted(folder.glob("v2/*/[0-9]*/*.page"))
 
 
 def name_of(page: Path) -> str:
@@ -48,7 +48,7 @@ def damage(page: Path, position: int = -3) -> None:
 
 
 def quarantined(folder: Path) -> list[Any]:
-    files = sorted(folder.glob("v1/*/quarantine/*"))
+    files = sorted(folder.glob("v2/*/quarantine/*"))
     return [json.loads(file.read_text()) for file in files if file.suffix != ".disputed"]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -92,16 +91,16 @@ def test_a_damaged_small_file_ends_the_run_until_it_is_dropped(
     tap: Tap, folder: Path, file: str, way: str
 ) -> None:
     state = tap.run(state=tap.run().state).state
-    (found,) = folder.glob(f"v1/**/{file}")
+    (found,) = folder.glob(f"v2/**/{file}")
     wrong = {"bookmark": "x", "since": "x"} if way == "mistimed" else {"id": None}
     content = json.dumps(json.loads(found.read_text()) | wrong)
     if way == "not UTF-8":
         found.write_bytes(content.encode().replace(b'"id"', b'"i\xff"'))
     else:
         found.write_text("{" if way == "damaged" else content)
-    name = found.relative_to(folder / "v1")
+    name = found.relative_to(folder / "v2")
     line = refused(tap, state=state)
-    assert f"The file v1/{name} in the journal {folder} is damaged or missing" in line
+    assert f"The file v2/{name} in the journal {folder} is damaged or missing" in line
     command = re.findall(r"`tap-jobo-journal drop (\S+)`", line)[0]
     assert command == str(name if file == "completed.json" else name.parent)
     listed = journal_command(tap, "list").stdout
@@ -146,7 +145,7 @@ def test_no_edited_field_ends_in_a_traceback(tap: Tap, folder: Path, value: Any)
     """What the types allow is as the user wants it."""
     tap.run(state=tap.run().state)
     store = Folder(folder)
-    for file in folder.glob("v1/*/**/*.json"):
+    for file in folder.glob("v2/*/**/*.json"):
         before = file.read_text()
         for field in json.loads(before):
             file.write_text(json.dumps(json.loads(before) | {field: value}))
@@ -160,27 +159,12 @@ def test_no_edited_field_ends_in_a_traceback(tap: Tap, folder: Path, value: Any)
         file.write_text(before)
 
 
-def test_a_damaged_file_of_other_filters_is_a_warning(tap: Tap, folder: Path) -> None:
-    for name, dropped in {"000001/sync.json": "/000001", "key.json": ""}.items():
-        tap.run()
-        (file,) = folder.glob(f"v1/*/{name}")
-        key = file.relative_to(folder / "v1").parts[0]
-        state = tap.run(founded_after=1980).state
-        file.write_text("{")
-        run = succeeded(tap.run(state=state, founded_after=1980))
-        (warning, *_) = run.lines("WARNING")
-        assert f"The file v1/{key}/{name} in the journal" in warning
-        assert f"`tap-jobo-journal drop {key}{dropped}`" in warning
-        assert journal_command(tap, "drop", f"{key}{dropped}").returncode == 0
-        shutil.rmtree(folder)
-
-
 def test_a_damaged_key_file_is_written_again(tap: Tap, folder: Path) -> None:
     tap.run()
-    (file,) = folder.glob("v1/*/key.json")
+    (file,) = folder.glob("v2/*/key.json")
     before = file.read_text()
     file.write_text('{"stream": 5}')
-    assert f"  v1/{file.parent.name}/key.json is damaged or missing" in (
+    assert f"  v2/{file.parent.name}/key.json is damaged or missing" in (
         journal_command(tap, "list").stdout.splitlines()
     )
     assert replayed(tap.run()) == 120
@@ -189,8 +173,8 @@ def test_a_damaged_key_file_is_written_again(tap: Tap, folder: Path) -> None:
 
 def test_drop_takes_a_folder_or_all_unread(tap: Tap, folder: Path) -> None:
     state = tap.run(state=tap.run().state).state
-    (completed,) = folder.glob("v1/*/completed.json")
-    (sync,) = folder.glob("v1/*/*/sync.json")
+    (completed,) = folder.glob("v2/*/completed.json")
+    (sync,) = folder.glob("v2/*/*/sync.json")
     for name in (completed.parent.name, "--all"):
         sync.write_text("{")
         completed.write_text("{")
@@ -200,12 +184,12 @@ def test_drop_takes_a_folder_or_all_unread(tap: Tap, folder: Path) -> None:
         assert not completed.exists()
         assert pages(folder) == []
         state = tap.run(state=tap.run(state=state).state).state
-        (sync,) = folder.glob("v1/*/*/sync.json")
+        (sync,) = folder.glob("v2/*/*/sync.json")
 
 
 def test_a_sync_that_a_kill_cut_short_is_ignored(tap: Tap, folder: Path) -> None:
     first = tap.run()
-    (key,) = folder.glob("v1/*")
+    (key,) = folder.glob("v2/career_sites-*")
     (key / "000002").mkdir()
     (key / "000002" / "sync.json").write_text('{"id": ')
     succeeded(tap.run(state=first.state))
@@ -221,7 +205,7 @@ def closed_folder(folder: Path) -> None:
 
 def unreadable_folder(folder: Path) -> None:
     folder.mkdir()
-    (folder / "v1").mkdir(mode=0o000)
+    (folder / "v2").mkdir(mode=0o000)
 
 
 @pytest.mark.parametrize("spoil", [Path.touch, closed_folder, unreadable_folder])
@@ -302,7 +286,7 @@ def test_a_page_that_another_run_has_written_ends_this_one(tap: Tap, folder: Pat
     run = run_meanwhile(tap, write)
     line = complaint(run)
     assert "writes at the same time" in line
-    assert re.search(r"it has written v1/career_sites-\w+/000001/000002\.page", line)
+    assert re.search(r"it has written v2/career_sites-\w+/000001/000002\.page", line)
     assert len(tap.sandbox.feed_requests) == 2
     assert pages(folder)[1].read_bytes() == b"another run's"
 

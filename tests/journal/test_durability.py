@@ -36,7 +36,7 @@ def create(root, kill_at):
                 os.kill(os.getpid(), signal.SIGKILL)
             left -= 1
     sys.setprofile(count)
-    Folder(root).create("v1/key/000001/000001.page", b"content" * 10_000)
+    Folder(root).create("v2/key/000001/000001.page", b"content" * 10_000)
     sys.setprofile(None)
     os._exit(0)
 
@@ -48,9 +48,9 @@ for number in range(1_000):
         print(number)
         break
 """
-PAGE = "v1/key/000001/000001.page"
+PAGE = "v2/key/000001/000001.page"
 CONTENT = b"content" * 10_000
-HEADER = PageHeader("r", "", "2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z", 50, 50)
+HEADER = PageHeader("r", "", "2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z", 50, 50, {})
 
 
 def test_a_kill_at_any_instant_leaves_a_whole_page_or_none(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_write_that_fails_leaves_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:
     store = Folder(tmp_path)
-    store.create("v1/key/000001/sync.json", b"{}")
+    store.create("v2/key/000001/sync.json", b"{}")
 
     real_open = os.open
 
@@ -108,7 +108,7 @@ def test_a_write_that_fails_leaves_no_file(
             patched.setattr(os, "open", open_on_full_device)
         with pytest.raises(StoreError):
             store.create(PAGE, CONTENT)
-    assert store.list("v1") == ["v1/key/000001/sync.json"]
+    assert store.list("v2") == ["v2/key/000001/sync.json"]
     store.create(PAGE, CONTENT)
     assert store.read(PAGE) == CONTENT
 
@@ -145,9 +145,9 @@ def test_a_file_system_without_links_keeps_names_too(
 
 
 def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "v1").touch()
+    (tmp_path / "v2").touch()
     with pytest.raises(StoreError, match="NotADirectoryError"):
-        Folder(tmp_path).list("v1")
+        Folder(tmp_path).list("v2")
     with pytest.raises(StoreError):
         Folder(tmp_path).create(PAGE, b"")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import sys
 from datetime import UTC, datetime, timedelta
@@ -19,7 +18,15 @@ from tap_jobo.journal.contents import journal_key
 from tap_jobo.journal.page import decode_page
 from tap_jobo.redaction import redact_body
 from tap_jobo.streams.career_sites import CAREER_SITES
-from tests.journal.helpers import header, journal_command, pages, replayed, rewrite, succeeded
+from tests.journal.helpers import (
+    header,
+    journal_command,
+    pages,
+    refused,
+    replayed,
+    rewrite,
+    succeeded,
+)
 from tests.support import Run, Tap, complaint, execute
 from tests.support.crash import cut_in_request, rows_billed_twice
 
@@ -74,15 +81,10 @@ def test_lost_state_resumes_the_scan_with_start_and_page_size(tap: Tap) -> None:
     assert again.bookmark["replication_key_value"] == started_at
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [{"founded_after": 1900}, {"start_date": "2020-01-01"}, {"api_key": "jbe_live_another"}],
-    ids=["filters", "window", "live key"],
-)
-def test_scan_of_another_kind_is_not_resumed(tap: Tap, settings: dict[str, Any]) -> None:
+def test_a_live_key_never_replays_pages_of_a_test_key(tap: Tap) -> None:
     cut_in_request(tap, 3, billed=False)
-    tap.sandbox.api_key = settings.get("api_key", tap.sandbox.api_key)
-    again = tap.run(**settings)
+    tap.sandbox.api_key = "jbe_live_another"
+    again = tap.run(api_key=tap.sandbox.api_key)
     assert replayed(again) == 0
     assert tap.sandbox.rows_billed == 100 + len(again.ids)
 
@@ -149,9 +151,10 @@ def test_nothing_of_an_unfinished_sync_is_removed(tap: Tap, folder: Path) -> Non
     assert len(pages(folder)) == 1  # that of the sync that followed
 
 
-def test_only_the_runs_own_pages_are_removed(tap: Tap) -> None:
-    """Neither a rejected cursor nor an acknowledgement concerns the pages of other filters."""
-    other = tap.run(founded_after=1980)
+def test_only_what_has_arrived_is_removed(tap: Tap) -> None:
+    """Neither a rejected cursor nor an acknowledgement concerns pages of another address."""
+    localhost: Any = {"api_url": tap.sandbox.url.replace("127.0.0.1", "localhost")}
+    other = tap.run(**localhost)
     billed = tap.sandbox.rows_billed
     cut = cut_in_request(tap, 3, billed=False)
     tap.sandbox.faults.add(Fault(reject_cursor="409"))
@@ -160,8 +163,7 @@ def test_only_the_runs_own_pages_are_removed(tap: Tap) -> None:
     assert len(again.ids) == 120
     assert tap.sandbox.rows_billed == billed + 220
     tap.run(state=again.state)
-    resync = tap.run(founded_after=1980, on_missing_state="resync")
-    assert replayed(resync) == len(other.ids)
+    assert replayed(tap.run(**localhost)) == len(other.ids)
 
 
 def test_unused_pages_without_rows_are_worth_no_warning(tap: Tap) -> None:
@@ -171,17 +173,15 @@ def test_unused_pages_without_rows_are_worth_no_warning(tap: Tap) -> None:
     assert (run.returncode, run.lines("WARNING")) == (0, [])
 
 
-UNUSED: dict[str, dict[str, Any]] = {
-    "this start_date, lookback_minutes, or state": {"start_date": "2020-01-01"},
-    "filters: founded_after=1980": {"founded_after": 1980},
+OTHERS: dict[str, dict[str, Any]] = {
     "live key": {"api_key": "jbe_live_another"},
     "career_sites (test key, http://localhost": {"api_url": "http://localhost"},
 }
 
 
-@pytest.mark.parametrize(("what", "settings"), UNUSED.items(), ids=["own", "filters", "key", "url"])
-def test_unused_pages_expire_after_30_days(
-    tap: Tap, folder: Path, what: str, settings: dict[str, Any]
+@pytest.mark.parametrize(("whose", "settings"), OTHERS.items(), ids=["key", "url"])
+def test_pages_of_another_address_or_kind_of_key_are_a_warning_and_expire(
+    tap: Tap, folder: Path, whose: str, settings: dict[str, Any]
 ) -> None:
     key = tap.sandbox.api_key
     tap.sandbox.api_key = settings.get("api_key", key)
@@ -193,14 +193,14 @@ def test_unused_pages_expire_after_30_days(
     for days, is_kept in ((29, True), (31, False)):
         make_older(folder, days)
         (warning,) = succeeded(tap.run()).lines("WARNING")
-        assert f"(${worth:,.2f}) of career_sites in the journal can't be used with" in warning
-        assert what in warning
+        assert f"3 billed pages (${worth:,.2f}) in the journal are of " in warning
+        assert whose in warning
         assert all(page.exists() == is_kept for page in theirs)
     assert tap.run().lines("WARNING") == []
 
 
 def test_pages_that_another_run_has_locked_do_not_expire(tap: Tap, folder: Path) -> None:
-    tap.run(founded_after=1980)
+    tap.run(api_url=tap.sandbox.url.replace("127.0.0.1", "localhost"))
     make_older(folder, 31)
     theirs = pages(folder)
     (lock,) = folder.glob("*.lock")
@@ -213,26 +213,37 @@ def test_pages_that_another_run_has_locked_do_not_expire(tap: Tap, folder: Path)
     assert not theirs[0].exists()
 
 
-def test_a_change_of_filters_waits_for_a_run_with_the_old_ones(tap: Tap, folder: Path) -> None:
-    state = tap.run().state
-    (lock,) = folder.glob("*.lock")
-    with FileLock(lock):
-        run = tap.run(state=state, founded_after=1980, on_filter_change="resync")
-        assert "Another run of a stream" in complaint(run)
-    assert len(pages(folder)) == 3
-    run = succeeded(tap.run(state=state, founded_after=1980, on_filter_change="resync"))
-    assert not any(page.parent.parent.name == lock.stem for page in pages(folder))
+def test_pages_that_were_given_up_expire_after_30_days(tap: Tap, folder: Path) -> None:
+    tap.run(founded_after=1980)
+    theirs = pages(folder)
+    state = tap.run(on_filter_change="resync").state
+    for days, is_kept in ((29, True), (31, False)):
+        make_older(folder, days)
+        assert succeeded(tap.run(state=state)).lines("WARNING") == []
+        assert all(page.exists() == is_kept for page in theirs)
+
+
+def test_a_journal_of_an_earlier_development_version_is_an_error(tap: Tap, folder: Path) -> None:
+    cut_in_request(tap, 3, billed=False)
+    (folder / "v2").rename(folder / "v1")
+    line = refused(tap)
+    assert "The journal has 2 billed pages of career_sites from an earlier development" in line
+    assert "Nothing was billed." in line
+    assert line.endswith(f"if the warehouse has their rows, remove {folder}/v1.")
+    shutil.rmtree(folder / "v1")
+    assert len(succeeded(tap.run()).ids) == 120
 
 
 def test_what_a_killed_run_was_writing_is_removed_at_the_next_start(tap: Tap, folder: Path) -> None:
-    tap.run(founded_after=1980)
+    localhost: Any = {"api_url": tap.sandbox.url.replace("127.0.0.1", "localhost")}
+    tap.run(**localhost)
     own = cut_in_request(tap, 3, billed=False)
     for page in pages(folder):
         page.with_name("000009.page.0a1b2c3d.tmp").write_bytes(page.read_bytes()[:50])
     assert journal_command(tap, "list").returncode == 0
     assert tap.run(state=own.state).returncode == 0
-    (left,) = folder.rglob("*.tmp")  # of the other filters
-    assert tap.run(founded_after=1980).returncode == 0
+    (left,) = folder.rglob("*.tmp")  # of the other address
+    assert tap.run(**localhost).returncode == 0
     assert not left.exists()
 
 
@@ -309,10 +320,10 @@ def test_only_the_owner_can_read_the_files(tap: Tap, folder: Path) -> None:
         cut_in_request(tap, 3)
     finally:
         os.umask(before)
-    files = [path for path in folder.glob("v1/**/*") if path.is_file()]
+    files = [path for path in folder.glob("v2/**/*") if path.is_file()]
     assert len(files) == 4
     assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
-    folders = {path.parent for path in files} | {folder, folder / "v1"}
+    folders = {path.parent for path in files} | {folder, folder / "v2"}
     assert {path.stat().st_mode & 0o777 for path in folders} == {0o700}
 
 
@@ -350,28 +361,13 @@ def test_a_journal_that_is_off_writes_and_reads_nothing(tap: Tap) -> None:
     assert replayed(tap.run(journal=False)) == 0
 
 
-def test_a_damaged_file_of_other_filters_matters_only_without_a_state(
-    tap: Tap, folder: Path
-) -> None:
-    """It could prove that the state was lost."""
-    tap.run(founded_after=1980)
-    (sync,) = folder.glob("v1/*/*/sync.json")
-    new = tap.run().state
-    sync.write_text("{")
-    assert tap.run(state=new).returncode == 0
-    line = complaint(tap.run(founded_after=1990))
-    assert re.search(r"sync\.json in the journal \S+ is damaged", line)
-
-
 def test_a_key_has_one_form() -> None:
-    """A later version may have a filter that is not set, and the same address many spellings."""
-    given: dict[str, Any] = {"api_key": "jbe_live_x", "filters": {"industries": ["fintech"]}}
-    key = journal_key(CAREER_SITES, api_url="https://jobo.world/v1", **given)
-    given["filters"]["revenue"] = None
+    """The same address has many spellings."""
+    key = journal_key(CAREER_SITES, api_url="https://jobo.world/v1", api_key="jbe_live_x")
     for url in ("https://Jobo.World/v1/", "https://jobo.world:443/v1", "https://jobo.world./v1"):
-        assert journal_key(CAREER_SITES, api_url=url, **given) == key
+        assert journal_key(CAREER_SITES, api_url=url, api_key="jbe_live_y") == key
     for url in ("http://jobo.world/v1", "https://jobo.world:8443/v1", "https://jobo.world"):
-        assert journal_key(CAREER_SITES, api_url=url, **given) != key
+        assert journal_key(CAREER_SITES, api_url=url, api_key="jbe_live_x") != key
 
 
 # Its folder

@@ -16,13 +16,16 @@ from jobo_sandbox import Fault, Sandbox
 from tap_jobo.errors import BudgetReachedError
 from tap_jobo.journal.contents import journal_key
 from tap_jobo.journal.folder import Folder
-from tap_jobo.journal.monthly_limit import MonthlyLimit
+from tap_jobo.journal.month import MonthCount
 from tap_jobo.streams.career_sites import CAREER_SITES
+from tap_jobo.streams.feed_spec import FeedSpec
+from tap_jobo.streams.jobs import JOBS
 from tests.journal.helpers import journal_command, pages, replayed, succeeded
 from tests.support import Run, Tap, complaint
 from tests.support.clock import FakeClock, with_clock
 from tests.support.crash import cut_in_request, run_meanwhile
 from tests.support.jobs import tap_of
+from tests.support.loggers import LOGGER
 from tests.support.s3 import S3
 from tests.sync.test_scan import full_table
 
@@ -50,7 +53,7 @@ def month_of(tap: Tap) -> str:
 
 
 def _files(tap: Tap) -> list[Path]:
-    return sorted(tap.folder.glob("journal/v1/*/spent.json"))
+    return sorted(tap.folder.glob("journal/v2/spent/*.json"))
 
 
 def _reached(run: Run) -> str:
@@ -182,9 +185,46 @@ def test_another_address_has_a_limit_of_its_own(tap: Tap) -> None:
         assert other.rows_billed == 60
 
 
-def test_nothing_is_counted_without_the_setting(tap: Tap) -> None:
-    assert tap.run(max_credits_per_month=None, max_credits=10**6).returncode == 0
-    assert _files(tap) == []
+def test_a_limit_that_is_set_later_includes_what_was_billed_without_it(tap: Tap) -> None:
+    no_limit: Any = {"max_credits_per_month": None, "max_credits": 10**6}
+    state = tap.run(**no_limit).state
+    assert spent(tap) == {month_of(tap): 6_000}
+    assert tap.run("--test", **no_limit).returncode == 0
+    assert sum(spent(tap).values()) == tap.sandbox.credits_billed == 6_050
+    assert "6,050 of 6,000 credits used" in _reached(tap.run(state=state))
+
+
+@pytest.mark.parametrize("is_dropped", [False, True])
+def test_a_kill_without_a_limit_hides_only_the_request_in_flight(
+    tap: Tap, *, is_dropped: bool
+) -> None:
+    no_limit: Any = {"max_credits_per_month": None, "max_credits": 10**6}
+    cut_in_request(tap, 3, **no_limit)
+    assert _files(tap) == []  # nothing was written besides the pages
+    if is_dropped:
+        assert journal_command(tap, "drop", "--all").returncode == 0
+    run = tap.run(max_credits_per_month=2 * PAGE + 100)
+    assert "5,000 of 5,100 credits used" in _reached(run)
+    assert tap.sandbox.credits_billed == 2 * PAGE + 20 * 50
+    assert sum(spent(tap).values()) == 2 * PAGE
+
+
+def test_a_lost_response_counts_though_the_run_is_killed(tap: Tap) -> None:
+    """No page of the journal has it."""
+    tap.sandbox.faults.add(Fault(drop=True), on=2)
+    tap.oddities["TEST_WAITS"] = "short"
+    cut_in_request(tap, 3, billed=False, max_credits_per_month=None, max_credits=10**6)
+    assert sum(spent(tap).values()) == 2 * PAGE
+
+
+def test_a_killed_run_of_another_stream_counts(tmp_path: Path) -> None:
+    with Sandbox(size=50, seed=1, jobs=40) as sandbox:
+        jobs = tap_of(sandbox, tmp_path, "jobs")
+        cut_in_request(jobs, 3, billed=False, jobs_batch_size=10)
+        tap = tap_of(sandbox, tmp_path, "career_sites")
+        run = tap.run(max_credits_per_month=PAGE + 59)
+        assert "60 of 2,559 credits used" in _reached(run)
+        assert sandbox.credits_billed == 60
 
 
 def test_a_backfill_above_the_limit_is_a_warning(tmp_path: Path) -> None:
@@ -226,11 +266,13 @@ def test_a_signal_counts_nothing_too_much(tap: Tap) -> None:
 def test_a_run_beside_another_sees_its_request(tap: Tap) -> None:
     beside = []
 
+    jobs = tap_of(tap.sandbox, tap.folder, "jobs")
+
     def run_beside(_: subprocess.Popen[str]) -> None:
-        beside.append(tap.run(country_codes=["DE"], max_credits_per_month=2 * PAGE - 1))
+        beside.append(jobs.run(max_credits_per_month=PAGE + 2_999))
 
     first = run_meanwhile(tap, run_beside, on=1)
-    assert "2,500 of 4,999 credits used" in _reached(beside[0])
+    assert "2,500 of 5,499 credits used" in _reached(beside[0])
     _reached(first)
     assert sum(spent(tap).values()) == tap.sandbox.credits_billed == 2 * PAGE
 
@@ -246,19 +288,25 @@ def test_of_two_requests_at_once_one_sees_the_other(tmp_path: Path, *, is_before
         def replace(self, name: str, content: bytes) -> None:
             for is_now in (is_before, not is_before):
                 if is_now:
-                    reserve("FR", Folder(tmp_path))
+                    reserve(JOBS, Folder(tmp_path))
                 else:
                     super().replace(name, content)
 
-    def reserve(country: str, store: Folder) -> None:
-        filters = CAREER_SITES.filters_of({"country_codes": [country]})
-        key = journal_key(CAREER_SITES, api_key="jbe_test_", api_url="https://a", filters=filters)
-        limit = MonthlyLimit(store, key, PAGE, FakeClock().now, lambda: None)
+    def reserve(spec: FeedSpec, store: Folder) -> None:
+        count = MonthCount(
+            store=store,
+            key=journal_key(spec, api_key="jbe_test_", api_url="https://a"),
+            run="",
+            limit=PAGE,
+            now=FakeClock().now,
+            check=lambda: None,
+            logger=LOGGER,
+        )
         with suppress(BudgetReachedError):
-            limit.reserve(0, PAGE, "a page")
-            passed.append(country)
+            count.reserve(0, PAGE, "a page")
+            passed.append(spec.name)
 
-    reserve("DE", Shared(tmp_path))
+    reserve(CAREER_SITES, Shared(tmp_path))
     assert len(passed) == is_before
 
 
@@ -296,38 +344,59 @@ def test_neither_dropping_all_nor_30_days_remove_it(tap: Tap) -> None:
     (file,) = _files(tap)
     assert journal_command(tap, "drop", "--all").returncode == 0
     assert pages(tap.folder / "journal") == []
-    assert journal_command(tap, "drop", file.parent.name).returncode == 0
+    assert journal_command(tap, "drop", file.stem).returncode == 0
     assert spent(tap) == counted
     _reached(tap.run())
     assert tap.sandbox.credits_billed == 2 * PAGE
-    _at(tap, datetime.now(UTC) + timedelta(days=40)).run(country_codes=["DE"])
+    _at(tap, datetime.now(UTC) + timedelta(days=40)).run()
     assert spent(tap).items() >= counted.items()
 
 
-@pytest.mark.parametrize("country_codes", [None, ["DE"]], ids=["own", "other"])
-@pytest.mark.parametrize("content", [b"", b"{}", b'{"address": "a", "api_key": "b", "credits": 5}'])
-def test_a_damaged_one_is_named_and_can_be_dropped(
-    tap: Tap, content: bytes, country_codes: list[str] | None
+DAMAGE = {
+    "empty": "",
+    "no members": "{}",
+    "no months": '{"credits": 5}',
+    "negative": '{"credits": {"2026-11": -1}}',
+    "no month": '{"credits": {"2026-13": 1}}',
+}
+
+
+@pytest.mark.parametrize("content", DAMAGE.values(), ids=DAMAGE)
+@pytest.mark.parametrize("stream", ["career_sites", "jobs"])
+def test_a_damaged_count_ends_a_run_with_a_limit_and_can_be_dropped(
+    tap: Tap, content: str, stream: str
 ) -> None:
+    """Even that of another stream, which shares the limit."""
     tap.run()
     (file,) = _files(tap)
-    good = file.read_bytes()
-    file.write_bytes(content)
-    line = complaint(tap.run(country_codes=country_codes))
-    name = f"{file.parent.name}/spent.json"
-    assert f"v1/{name}" in line
+    good = file.read_text()
+    wrong = json.dumps(json.loads(good) | json.loads(content)) if len(content) > 2 else content
+    file.write_text(wrong)
+    settings = tap.settings | {"jobs_batch_size": 10}
+    line = complaint(tap_of(tap.sandbox, tap.folder, stream).run(**settings))
+    name = f"spent/{file.name}"
+    assert f"v2/{name}" in line
     assert f"`tap-jobo-journal drop {name}`" in line
     assert tap.sandbox.credits_billed == 2 * PAGE
     assert name in journal_command(tap, "list").stdout
-    for drop in (name, "--all"):
-        file.write_bytes(content)
-        dropped = succeeded(journal_command(tap, "drop", drop)).stdout
-        assert "and 1 other file (max_credits_per_month then forgets what it counted)" in dropped
-        assert not file.exists()
-    succeeded(tap.run(max_credits_per_month=10**6))
-    file.write_bytes(good)
-    assert journal_command(tap, "drop", name).returncode == 0
+    dropped = succeeded(journal_command(tap, "drop", name)).stdout
+    assert "1 other file (the month then counts from what the journal still has)" in dropped
     assert not file.exists()
+    _reached(tap.run())  # the journal still has both pages
+    assert tap.sandbox.credits_billed == 2 * PAGE
+    file.write_text(wrong)
+    assert journal_command(tap, "drop", "--all").returncode == 0
+    assert not file.exists()
+
+
+def test_a_damaged_count_is_a_warning_without_a_limit(tap: Tap) -> None:
+    state = tap.run().state
+    (file,) = _files(tap)
+    file.write_text("{")
+    run = succeeded(tap.run(state=state, max_credits_per_month=None, max_credits=10**6))
+    (warning,) = run.lines("WARNING")
+    assert warning.startswith("What was billed this month is not counted: The file v2/spent/")
+    assert file.read_text() == "{"  # the user may be able to mend it
 
 
 def test_a_file_that_cannot_be_written_ends_the_run_before_a_request(tap: Tap) -> None:
@@ -354,8 +423,9 @@ def test_it_holds_in_a_bucket(tap: Tap, s3: S3) -> None:
     tap.oddities["TEST_WAITS"] = "short"
     first = tap.run(max_credits_per_month=PAGE)
     _reached(first)
-    _reached(tap.run(country_codes=["DE"], max_credits_per_month=PAGE))
+    _reached(tap.run(max_credits_per_month=PAGE))
     assert tap.sandbox.credits_billed == PAGE
-    _reached(tap.run(state=first.state))
+    second = tap.run(state=first.state)
+    _reached(second)
     assert tap.sandbox.credits_billed == 2 * PAGE
-    assert "; 1,000 credits ($1.00) left for " in tap.run(country_codes=["FR"]).stderr
+    assert "; 1,000 credits ($1.00) left for " in tap.run(state=second.state).stderr

@@ -99,9 +99,21 @@ def test_a_page_takes_two_requests_and_a_resumption_one_listing(
     ]
     weather.requests.clear()
     assert replayed(later.run()) == 100
-    assert len([path for _, path in weather.requests if "list-type" in path]) == 1
+    listings = [path for _, path in weather.requests if "list-type" in path]
+    assert [path[-5:] for path in listings] == ["v1%2F", "v2%2F"]
     read = [path for method, path in weather.requests if method == "GET" and ".page" in path]
-    assert len(read) == 2
+    assert len(read) == 3  # each page, and before that the header of the last one
+
+
+def test_a_request_with_a_monthly_limit_lists_only_the_counts(
+    tap: Container, weather: Weather
+) -> None:
+    succeeded(tap.run(batch_size=10, max_credits_per_month=10**6))
+    listings = [path for _, path in weather.requests if "list-type" in path]
+    journal = [path for path in listings if path.endswith("v2%2F")]
+    assert len(journal) == 3  # at the start, once the sync is begun, and after its first page
+    counts = [path for path in listings if path.endswith("v2%2Fspent%2F")]
+    assert len(counts) >= 12
 
 
 def test_nothing_in_the_bucket_or_log_tells_a_secret(tap: Container, s3: S3) -> None:
@@ -170,7 +182,7 @@ def test_a_paused_run_stops_once_another_has_its_lease(
     billed: list[int] = []
     run = run_meanwhile(tap, run_other)
     # The page in flight is the other run's: the fence finds it before the lease is looked at.
-    assert "it has written v1/career_sites-" in complaint(run)
+    assert "it has written v2/career_sites-" in complaint(run)
     assert tap.sandbox.rows_billed == billed[0] + 50
     assert run.bookmark["scan"]["rows"] == 50
 

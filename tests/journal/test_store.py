@@ -21,7 +21,7 @@ from tests.support.loggers import LOGGER
 Opens = Callable[[], Store]
 """Opens the store anew, as another process does later."""
 
-PAGE = "v1/career_sites-0a/000001/000001.page"
+PAGE = "v2/career_sites-0a/000001/000001.page"
 
 
 @pytest.fixture(params=["folder", "memory", "s3", "gs"])
@@ -51,7 +51,7 @@ def store(opens: Opens) -> Store:
 
 
 def test_a_new_store_is_empty(store: Store) -> None:
-    assert store.list("v1") == []
+    assert store.list("v2") == []
     with pytest.raises(MissingError):
         store.read(PAGE)
     store.remove([PAGE])
@@ -61,13 +61,13 @@ def test_a_new_store_is_empty(store: Store) -> None:
 def test_what_is_created_lasts(opens: Opens) -> None:
     content = b'{"a":\n"\\u0000 \xff"}'
     opens().create(PAGE, content)
-    opens().create("v1/career_sites-0a/000002/sync.json", b"")
+    opens().create("v2/career_sites-0a/000002/sync.json", b"")
     later = opens()
     assert later.read(PAGE) == content
     assert [later.read(PAGE, size) for size in (1, 3, 1_000)] == [content[:1], content[:3], content]
-    assert sorted(later.list("v1")) == [PAGE, "v1/career_sites-0a/000002/sync.json"]
-    assert later.list("v1/career_sites-0a/000001") == [PAGE]
-    assert later.list("v1/career_sites") == []
+    assert sorted(later.list("v2")) == [PAGE, "v2/career_sites-0a/000002/sync.json"]
+    assert later.list("v2/career_sites-0a/000001") == [PAGE]
+    assert later.list("v2/career_sites") == []
 
 
 def test_a_name_is_taken_once_but_may_be_retried(opens: Opens) -> None:
@@ -81,18 +81,18 @@ def test_a_name_is_taken_once_but_may_be_retried(opens: Opens) -> None:
 
 def test_a_small_file_is_replaced(opens: Opens) -> None:
     for content in (b"a", b"bb", b""):
-        opens().replace("v1/career_sites-0a/completed.json", content)
-        assert opens().read("v1/career_sites-0a/completed.json") == content
-    assert opens().list("v1") == ["v1/career_sites-0a/completed.json"]
+        opens().replace("v2/career_sites-0a/completed.json", content)
+        assert opens().read("v2/career_sites-0a/completed.json") == content
+    assert opens().list("v2") == ["v2/career_sites-0a/completed.json"]
 
 
 def test_what_is_removed_is_gone_and_the_rest_is_not(opens: Opens) -> None:
-    others = [f"v1/key/000001/{number:06}.page" for number in range(1, 4)]
+    others = [f"v2/key/000001/{number:06}.page" for number in range(1, 4)]
     for name in (*others, PAGE):
         opens().create(name, b"page")
     opens().remove(others[1:])
     opens().remove(others[1:])  # as two who remove the same
-    assert sorted(opens().list("v1")) == [PAGE, others[0]]
+    assert sorted(opens().list("v2")) == [PAGE, others[0]]
     opens().create(others[2], b"another")
 
 
@@ -100,7 +100,7 @@ def test_a_bucket_out_of_reach_is_an_error() -> None:
     away: Any = fake.Bucket(FakeClock().now, is_away=True)
     store = Bucket(away, "s3://a/b", Clock(), LOGGER)
     calls: list[Callable[[], object]] = [
-        lambda: store.list("v1"),
+        lambda: store.list("v2"),
         lambda: store.read(PAGE),
         lambda: store.create(PAGE, b""),
         lambda: store.replace(PAGE, b""),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import yaml
@@ -49,6 +51,42 @@ def test_config_test_costs_pages_that_the_next_run_replays(project: Project) -> 
     project.run_block("cap")
     assert project.is_current()
     assert project.sandbox.rows_billed == 150
+
+
+def test_plugins_that_inherit_from_the_tap_run_side_by_side(project: Project) -> None:
+    """With other filters in the same project, each has a journal of its own."""
+    world, yesterday = project.sandbox.world, datetime.now(UTC) - timedelta(days=1)
+    countries = {key: ("DE", "US", "FR")[n % 3] for n, key in enumerate(world.rows())}
+    for key, country in countries.items():
+        world.touch(key, at=yesterday, country_code=country)
+    definition = project.folder / "meltano.yml"
+    names = {"DE": "tap-jobo-german", "US": "tap-jobo-american"}
+    children = "".join(
+        f"    - name: {name}\n      inherit_from: tap-jobo\n      config:\n"
+        f"        country_codes: [{country}]\n        batch_size: 10\n"
+        for country, name in names.items()
+    )
+    text = definition.read_text("utf-8")
+    definition.write_text(text.replace("  loaders:\n", f"{children}  loaders:\n", 1))
+    for _ in range(2):
+        runs = [
+            subprocess.Popen(
+                ["meltano", "run", name, "target-postgres"],
+                env=project.environment(),
+                cwd=project.folder,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for name in names.values()
+        ]
+        for run in runs:
+            _, log = run.communicate(timeout=120)
+            assert run.returncode == 0, log
+    wanted = {key for key, country in countries.items() if country in names}
+    assert project.table().keys() == wanted
+    assert project.sandbox.rows_billed == len(wanted)
+    for name in names.values():
+        assert list((project.folder / ".meltano" / name / "dev" / "v2").glob("career_sites-*"))
 
 
 def test_killed_loader_costs_a_page_and_killed_full_refresh_resumes(project: Project) -> None:

@@ -157,7 +157,7 @@ def test_second_rejection_in_a_run_ends_the_stream(alone: Tap, hiring: Sandbox) 
 
 def test_nothing_is_journaled(alone: Tap, hiring: Sandbox, tmp_path: Path) -> None:
     alone.succeed()
-    assert not list(tmp_path.rglob("v1"))
+    assert not list(tmp_path.rglob("v2"))
     second = alone.run()  # without the state of the first, so that a journal would replay
     assert len(hiring.requests_to("expired_jobs")) == 2
     assert metrics_of(second, "expired_jobs")["jobo_rows_replayed"] == 0

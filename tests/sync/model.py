@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from email.utils import format_datetime
@@ -33,8 +34,8 @@ from tap_jobo.errors import BudgetReachedError, RejectedError, StateError, TapJo
 from tap_jobo.journal.bucket import Bucket
 from tap_jobo.journal.contents import Contents, JournalKey, journal_key
 from tap_jobo.journal.folder import Folder
-from tap_jobo.journal.journal import Journal, prepare
-from tap_jobo.journal.store import MissingError, Store, StoreError
+from tap_jobo.journal.journal import Journals
+from tap_jobo.journal.store import Lock, MissingError, Store, StoreError
 from tap_jobo.model import RawPage, Sync
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.streams.career_sites import CAREER_SITES
@@ -53,6 +54,8 @@ CONVERTER = RecordConverter(SCHEMA, LOGGER, CAREER_SITES.never_null)
 MORE_SITES = replace(CAREER_SITES, name="more_sites")
 """A second stream, with the same rows."""
 NEVER = 10**9
+UNUSED = "no run could use them after this one"
+"""What an error contains that asks whether billed pages are given up."""
 COUNTRIES = ("DE", "FR", "US")
 BROKEN = "no id"
 """The id of row 0: it is skipped, and kept in quarantine."""
@@ -90,6 +93,7 @@ class BilledPage:
         at: When, by the true time.
         sync: Its sync.
         is_excused: Whether there is a reason to bill it again.
+        is_given_up: Whether the user has decided that it need not be used.
     """
 
     request: dict[str, Any]
@@ -97,6 +101,7 @@ class BilledPage:
     at: datetime
     sync: Sync = field(init=False)
     is_excused: bool = False
+    is_given_up: bool = False
 
     @property
     def stream(self) -> str:
@@ -248,7 +253,7 @@ class FaultyStore:
         )
         self.location = self.inner.location
         self.list, self.read = self.inner.list, self.inner.read
-        self.run_lock, self.exclusive_lock = self.inner.run_lock, self.inner.exclusive_lock
+        self.exclusive_lock = self.inner.exclusive_lock
         self.step: Callable[[], bool] = lambda: False
         self.is_full = False
         self.pages: dict[str, BilledPage] = {}
@@ -257,6 +262,10 @@ class FaultyStore:
         self.unwritten = 0
         self.unsynced: list[Callable[[], object]] = []
         self.check_removal: Callable[[BilledPage, bytes], None] = lambda _page, _content: None
+
+    def run_lock(self, key: str, stream: str, wait: object) -> Lock:  # noqa: ARG002
+        """Return a lock that keeps no run out: the fence has to hold without it."""
+        return nullcontext(lambda: None)
 
     def create(self, name: str, content: bytes) -> None:
         self._may_crash()
@@ -323,8 +332,17 @@ class FaultyStore:
 
 def drop_pages(store: FaultyStore, message: str) -> list[str]:
     """Drop what a message names, unless another run has removed it; return the pages' names."""
-    command = re.search(r"`tap-jobo-journal drop ([0-9a-f]+)(?:\.(\d+))?`", message)
-    assert command, message
+    dropped: list[str] = []
+    for ids in re.findall(r"`tap-jobo-journal drop ([0-9a-f. ]+)`", message):
+        for id_ in ids.split():
+            dropped += _drop(store, id_)
+    assert "`tap-jobo-journal drop" in message, message
+    return dropped
+
+
+def _drop(store: FaultyStore, name: str) -> list[str]:
+    command = re.fullmatch(r"([0-9a-f]+)(?:\.(\d+))?", name)
+    assert command
     contents = Contents(store)
     syncs = [kept for key in contents.keys for kept in contents.syncs(key).values()]
     dropped: list[str] = []
@@ -354,7 +372,7 @@ class Settings:
         return CAREER_SITES.filters_of({"country_codes": [*self.countries]})
 
     def key(self, spec: FeedSpec = CAREER_SITES) -> JournalKey:
-        return journal_key(spec, api_key=self.api_key, api_url="https://api", filters=self.filters)
+        return journal_key(spec, api_key=self.api_key, api_url="https://api")
 
 
 @dataclass
@@ -395,6 +413,7 @@ class OneRun:
         accident: How it goes wrong.
         is_alone: Whether no other run goes on beside it.
         specs: The streams that it reads.
+        limit: Its `max_credits_per_month`.
     """
 
     world: World
@@ -404,8 +423,17 @@ class OneRun:
     accident: Accident = field(default_factory=Accident)
     is_alone: bool = True
     specs: Sequence[FeedSpec] = (CAREER_SITES,)
+    limit: int | None = None
 
     def __post_init__(self) -> None:
+        self.locks = ExitStack()
+        self.journals = Journals(
+            store=self.world.store,
+            limit=self.limit,
+            now=lambda: self.api_clock.now(),  # noqa: PLW0108 - which is made at its first use
+            wait=lambda _: None,
+            logger=LOGGER,
+        )
         self._left = self.accident.crash_at
         self._pages = self.accident.pages
         self._events = iter(self.accident.events)
@@ -496,6 +524,7 @@ class OneRun:
         if self._pages == 0:
             raise BudgetReachedError
         self._pages -= 1
+        cost.reserve(rows)
         self.check()
         if event := next(self._events, None):
             event(self.world)
@@ -534,8 +563,7 @@ class OneStream:
 
     def recover(self) -> None:
         state = read_state(self._run.state.get(self._spec.name, {}), self._spec)
-        prepare(self._world.store, self._key)
-        self._journal = Journal(self._world.store, self._key, LOGGER)
+        self._journal = self._run.locks.enter_context(self._run.journals.open(self._key))
         self.state = recover_state(state, self._journal.history, self._start)
 
     def check_start(self) -> None:
@@ -546,6 +574,7 @@ class OneStream:
         run, name = self._run, self._spec.name
         budget = Budget(logger=LOGGER)
         cost = FeedCost(budget, self._spec)
+        cost.month = self._journal.month
         self._reader = FeedReader(
             spec=self._spec,
             client=run,  # type: ignore[arg-type]
@@ -565,6 +594,16 @@ class OneStream:
             report=report,
             check=run.check,
         )
+        try:
+            yield from self._deliver(sync)
+        finally:
+            if not isinstance(sys.exception(), CrashError | GeneratorExit):
+                assert self._journal.month
+                self._journal.month.settle(cost.credits)
+        self.is_complete = report.is_complete
+
+    def _deliver(self, sync: FeedSync) -> Iterator[None]:
+        run, name = self._run, self._spec.name
         for delivery in sync.pages():
             assert not self._world.store.in_flight, "rows are out before the page is stored"
             for row in delivery.records:
@@ -576,7 +615,6 @@ class OneStream:
                 assert self.state.bookmark >= before.bookmark, "the bookmark moved back"
             run.write_state(name, self.state.as_raw("updated_at"))
             yield
-        self.is_complete = report.is_complete
 
     # In place of the reader.
 
@@ -610,6 +648,7 @@ class OneStream:
                 and kept.sync.id not in self._started
                 and (kept.sync.parent_id, kept.sync.is_full) == (sync.parent_id, sync.is_full)
                 and (kept.sync.since, kept.sync.filters) == (sync.since, sync.filters)
+                and kept.sync.selected == sync.selected
                 and sync.replaces in ("", kept.sync.replaces)
                 and not (sync.is_full and completed and kept.sync.number <= completed.number)
             )

@@ -102,7 +102,8 @@ def test_a_difference_that_is_no_longer_wanted_is_dropped(tap: Tap, german: Run)
     part = cut_after_page(tap, german.state)
     back = tap.run(state=part.state, country_codes=["DE"])
     assert (back.returncode, back.ids) == (0, [])
-    assert "after this run, Jobo bills its 5 rows again." in back.lines("WARNING")[0]
+    assert "is given up after 5 rows" in back.lines("WARNING")[0]
+    assert "after 5 rows ($0.25 at list price), because" in back.lines("WARNING")[0]
     assert back.bookmark["filters"]["country_codes"] == ["DE"]
     assert set(back.bookmark["scan"].pop("filters").values()) == {None}
     other = tap.run(state=part.state, on_filter_change="resync", country_codes=["DE", "US"])

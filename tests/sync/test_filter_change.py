@@ -148,22 +148,6 @@ def test_narrowing_an_unfinished_sync_is_an_error(tap: Tap) -> None:
     assert tap.run(state=done.state, country_codes=["DE"]).returncode == 0
 
 
-def test_narrowing_is_an_error_while_paid_pages_wait(tap: Tap, two: Run) -> None:
-    key = tap.sandbox.world.add(country_code="DE")
-    wide: dict[str, Any] = {"country_codes": ["DE", "US"]}
-    tap.run(state=two.state, **wide)  # whose rows and state the target loses
-    billed = tap.sandbox.rows_billed
-    line = complaint(tap.run(state=two.state, country_codes=["DE"]))
-    assert "The unfinished sync of the old filters is dropped" in line
-    assert line.endswith("complete that sync first.")
-    tap.run(state=two.state, country_codes=["DE"], on_filter_change="keep", batch_size=1)
-    billed = tap.sandbox.rows_billed
-    replayed = tap.run(state=two.state, **wide)
-    assert key in replayed.ids
-    assert tap.sandbox.rows_billed <= billed + 1  # the catch-up's, within the lookback
-    assert tap.run(state=replayed.state, country_codes=["DE"]).returncode == 0
-
-
 def test_lost_pages_without_a_row_are_no_reason_to_refuse(tap: Tap, two: Run) -> None:
     tap.run(state=two.state, country_codes=["DE"])  # whose state the target loses
     tap.succeed(state=two.state, country_codes=["US"])

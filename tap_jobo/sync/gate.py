@@ -1,0 +1,118 @@
+"""The gate: billed pages that a run would leave behind, and that nobody has given up.
+
+No request is sent while billed pages, whose rows no state covers, would become unusable, unless the
+user has decided so. A decision needs no record: what began before the sync in use was given up when
+that began.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tap_jobo.errors import StateError
+from tap_jobo.journal.contents import JournaledSync
+from tap_jobo.journal.history import History
+from tap_jobo.model import Filters, Sync
+from tap_jobo.streams.feed_spec import FeedSpec
+from tap_jobo.sync.filters import differences
+from tap_jobo.wording import dollars, plural
+
+
+@dataclass(frozen=True, slots=True)
+class UnusedPages:
+    """Billed pages that neither a run nor those after it could use.
+
+    Attributes:
+        spec: The feed.
+        used: The sync that the run goes on with.
+        syncs: The syncs of the pages, with those that continue from them.
+        history: What the journal has of the feed.
+        delivered: A sync as far as the state has its rows.
+        is_full_table: Whether the catalog says FULL_TABLE.
+    """
+
+    spec: FeedSpec
+    used: Sync
+    syncs: Sequence[JournaledSync]
+    history: History
+    delivered: Sync | None = None
+    is_full_table: bool = False
+
+    def __bool__(self) -> bool:
+        return self._credits > 0
+
+    def question(self) -> StateError:
+        """Return the error that asks for a decision, with the ways on."""
+        # Those without pages too: the sync that they continue from would seem to be lost.
+        ids = " ".join(each.sync.id for each in self.syncs)
+        return StateError(
+            f"{self._description} whose rows may not have arrived, and no run could use them after "
+            f"this one, because {self._reasons}. Nothing was billed. To use them free, change that "
+            "back and run until the sync is complete. To give them up, set on_filter_change to "
+            "'resync' or 'keep' for one run, or drop them with "
+            f"`tap-jobo-journal drop {ids}`: what they hold is billed again if it is read again."
+        )
+
+    @property
+    def clause(self) -> str:
+        """What a choice gives up, for the end of a sentence; empty if that is nothing."""
+        if not self:
+            return ""
+        pages = plural(self._pages, "billed page")
+        return f", and {pages} ({dollars(self._credits)}) can't be used any more"
+
+    @property
+    def loss(self) -> str:
+        """What is given up, once that is decided."""
+        return (
+            f"{self._description} that this run gives up, because {self._reasons}. They can be "
+            "exported with `tap-jobo-journal export` until they expire, 30 days after they were "
+            "billed."
+        )
+
+    @property
+    def _description(self) -> str:
+        since = min(each.created_at for each in self.syncs if each.pages)[:16]
+        return (
+            f"The journal has {plural(self._pages, 'billed page')} of {self.spec.name} "
+            f"({dollars(self._credits)}, since {since}Z)"
+        )
+
+    @property
+    def _pages(self) -> int:
+        return sum(page >= self._first(each) for each in self.syncs for page in each.pages)
+
+    @property
+    def _credits(self) -> int:
+        return sum(self._credits_of(each) for each in self.syncs)
+
+    def _credits_of(self, journaled: JournaledSync) -> int:
+        return self.history.contents.credits(journaled, self._first(journaled))
+
+    def _first(self, journaled: JournaledSync) -> int:
+        """Return the number of a sync's first page whose rows no state covers."""
+        is_delivered = self.delivered and self.delivered.id == journaled.sync.id
+        return self.delivered.pages + 1 if self.delivered and is_delivered else 1
+
+    @property
+    def _reasons(self) -> str:
+        reasons = [self._reason(each.sync) for each in self.syncs if self._credits_of(each)]
+        return "; ".join(dict.fromkeys(reasons))
+
+    def _reason(self, old: Sync) -> str:
+        """Return why a run that uses one sync can't use another."""
+        before, now = self._selected_by(old), self._selected_by(self.used)
+        if old.is_full and self.used.is_full:
+            before |= {"start_date": self.spec.start_of(old.since)}
+            now |= {"start_date": self.spec.start_of(self.used.since)}
+        if before != now:
+            return differences(before, now)
+        if old.is_full == self.used.is_full:
+            return "this run reads another window"
+        if self.is_full_table:
+            return "the catalog says FULL_TABLE, and they have only what had changed"
+        reads = ("what has changed", "everything")
+        return f"this run reads {reads[self.used.is_full]}, and they are of {reads[old.is_full]}"
+
+    def _selected_by(self, sync: Sync) -> Filters:
+        """Return the filters that a sync was begun with, also those that are not set."""
+        return {each.name: (sync.selected or {}).get(each.name) for each in self.spec.filters}

@@ -1,0 +1,214 @@
+"""The gate: no request is sent while billed pages would become unusable, unless the user says so.
+
+Each case is something that a user did and that once billed rows again without a question.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobo_sandbox import Sandbox
+from tests.journal.helpers import journal_command, pages, replayed, succeeded
+from tests.support import Run, Tap, complaint, complaints
+from tests.support.crash import cut_in_request, rows_billed_twice
+from tests.support.jobs import tap_of
+from tests.sync.test_scan import full_table
+
+BOTH: Any = {"country_codes": ["DE", "US"], "batch_size": 5}
+QUESTION = "whose rows may not have arrived, and no run could use them after this one, because "
+
+
+@pytest.fixture
+def folder(tap: Tap) -> Path:
+    return tap.folder / "journal"
+
+
+def refused(tap: Tap, **given: Any) -> str:
+    """The complaint of a run that ends before anything is billed."""
+    requests = len(tap.sandbox.feed_requests)
+    line = complaint(tap.run(**given))
+    assert len(tap.sandbox.feed_requests) == requests
+    return line
+
+
+@pytest.fixture
+def cut(tap: Tap) -> Run:
+    """A first sync that dies before its first state is stored."""
+    return cut_in_request(tap, 3, billed=False, **BOTH)
+
+
+FIRST_SYNCS: dict[str, tuple[dict[str, Any], str]] = {
+    "narrowed": ({"country_codes": ["DE"]}, "country_codes was DE, US and is DE"),
+    "widened": ({"country_codes": None}, "country_codes was DE, US and is not set"),
+    "start date": (
+        {"start_date": "2020-01-01"},
+        "start_date was not set and is 2020-01-01T00:00:00.000000Z",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "why"), FIRST_SYNCS.values(), ids=FIRST_SYNCS)
+def test_a_first_sync_that_died_is_not_left_without_a_question(
+    tap: Tap, cut: Run, change: dict[str, Any], why: str
+) -> None:
+    assert len(cut.ids) == 10
+    line = refused(tap, **BOTH | change)
+    assert line.startswith("The journal has 2 billed pages of career_sites ($0.50, since ")
+    assert f"{QUESTION}{why}. Nothing was billed. To use them free, change that back" in line
+    done = succeeded(tap.run(**BOTH))  # it says that they are free
+    assert replayed(done) == 10
+    assert rows_billed_twice(tap.sandbox) == 0
+    assert succeeded(tap.run(state=done.state, **BOTH | {"country_codes": ["DE"]})).ids == []
+
+
+@pytest.mark.parametrize("choice", ["resync", "keep"])
+def test_a_decision_is_a_warning_and_needs_no_record(
+    tap: Tap, folder: Path, cut: Run, choice: str
+) -> None:
+    """A kill after it, and the removal of the setting, ask no second time."""
+    german: Any = BOTH | {"country_codes": ["DE"]}
+    assert cut.ids
+    part = cut_in_request(tap, 2, billed=False, on_filter_change=choice, **german)
+    (loss,) = (line for line in part.lines("WARNING") if "gives up" in line)
+    assert loss.startswith("The journal has 2 billed pages of career_sites ($0.50, since ")
+    assert "that this run gives up, because country_codes was DE, US and is DE." in loss
+    state = None
+    for _ in range(2):
+        run = succeeded(tap.run(state=state, **german))
+        assert run.lines("WARNING") == []
+        state = run.state
+    assert len(pages(folder)) > 2  # they can be exported until they expire
+
+
+def test_dropped_pages_ask_nothing(tap: Tap, cut: Run) -> None:
+    assert cut.ids
+    german: Any = BOTH | {"country_codes": ["DE"]}
+    (ids,) = re.findall(r"`tap-jobo-journal drop ([^`]+)`", refused(tap, **german))
+    assert journal_command(tap, "drop", *ids.split()).returncode == 0
+    assert succeeded(tap.run(**german)).lines("WARNING") == []
+
+
+def test_a_resync_without_a_state_decides(tap: Tap, cut: Run) -> None:
+    assert cut.ids
+    run = succeeded(tap.run(on_missing_state="resync", **BOTH | {"country_codes": ["DE"]}))
+    assert "gives up" in run.lines("WARNING")[0]
+
+
+@pytest.fixture
+def lost(tap: Tap) -> Any:
+    """The state before an increment that was billed, and whose own state is lost."""
+    state = tap.run().state
+    for key in [*tap.sandbox.world.rows()][:30]:
+        tap.sandbox.world.touch(key, country_code="DE")
+    assert len(tap.run(state=state).ids) == 30
+    return state
+
+
+@pytest.mark.parametrize("change", [{"lookback_minutes": 60}, {"start_date": "later"}])
+def test_an_increment_is_replayed_with_another_lookback_or_start_date(
+    tap: Tap, lost: Any, change: dict[str, Any]
+) -> None:
+    if "start_date" in change:  # later than the bookmark
+        change = {"start_date": tap.sandbox.now().isoformat()}
+    billed = tap.sandbox.rows_billed
+    again = tap.run(state=lost, **change)
+    assert replayed(again) == 30
+    assert tap.sandbox.rows_billed <= billed + 30 * ("lookback_minutes" in change)  # the catch-up
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"country_codes": ["DE"]}, "country_codes was not set and is DE"),
+        ({"catalog": full_table()}, "the catalog says FULL_TABLE"),
+    ],
+    ids=["narrowed", "full table"],
+)
+def test_an_increment_is_not_left_without_a_question(
+    tap: Tap, lost: Any, change: dict[str, Any], why: str
+) -> None:
+    line = refused(tap, state=lost, **change)
+    assert line.startswith("The journal has 1 billed page of career_sites ($1.50, since ")
+    assert f"{QUESTION}{why}" in line
+    assert replayed(tap.run(state=lost)) == 30
+
+
+def test_the_question_about_filters_names_what_each_choice_gives_up(tap: Tap) -> None:
+    state = tap.run(country_codes=["DE"]).state
+    for key in [*tap.sandbox.world.rows()]:
+        tap.sandbox.world.touch(key)
+    billed = len(tap.run(state=state, country_codes=["DE"]).ids)
+    line = refused(tap, state=state, country_codes=["US"])
+    gives_up = f", and 1 billed page (${billed / 20:,.2f}) can't be used any more."
+    assert line.count(gives_up) == 2
+    assert "to 'resync' to read everything: each row is billed" in line
+    assert line.endswith("Or change the filters back and complete that sync first.")
+
+
+def test_all_streams_ask_at_once(hiring: Sandbox, tmp_path: Path) -> None:
+    tap = tap_of(hiring, tmp_path, "career_sites", "jobs")
+    tap.run(max_credits=2_500 + 3 * 10, jobs_batch_size=10)
+    requests = len(hiring.feed_requests)
+    change: Any = {"country_codes": ["DE"], "jobs_work_models": ["remote"]}
+    ours, theirs = complaints(tap.run(**change))
+    assert " of career_sites (" in ours
+    assert " of jobs (" in theirs
+    assert len(hiring.feed_requests) == requests
+
+
+def test_a_difference_that_is_given_up_says_what_it_is_worth(tap: Tap) -> None:
+    """The rows that were delivered are billed again; those of the journal are a loss, too."""
+    resync: Any = {"on_filter_change": "resync", "batch_size": 5}
+    state = tap.run(country_codes=["DE"]).state
+    part = cut_in_request(tap, 3, state=state, billed=False, **resync | BOTH)
+    first = next(each for each in part.states if each["bookmarks"]["career_sites"]["scan"]["rows"])
+    more: Any = resync | {"country_codes": ["DE", "US", "FR"]}
+    run = succeeded(tap.run(state=first, **more))
+    dropped = "is given up after 5 rows ($0.25 at list price), because the filters or start_date"
+    assert sum(dropped in line for line in run.lines("WARNING")) == 1
+    (loss,) = (line for line in run.lines("WARNING") if "gives up" in line)
+    assert loss.startswith("The journal has 1 billed page of career_sites ($0.25, since ")
+    again = refused(tap, state=first, country_codes=["DE"])
+    assert f"{QUESTION}country_codes was DE, US and is DE" in again
+
+
+def test_a_permanent_decision_is_a_warning_with_its_price(tap: Tap) -> None:
+    state = tap.run(country_codes=["DE"]).state
+    for choice, then in {
+        "keep": "continues from the bookmark: rows that only the new filters match stay missing",
+        "resync": "reads the rows with country_codes US, and then on from the bookmark: each row "
+        "is billed, $50.00 per 1,000 at list price. Remove the setting after this run",
+    }.items():
+        run = succeeded(tap.run(state=state, country_codes=["DE", "US"], on_filter_change=choice))
+        (warning,) = run.lines("WARNING")
+        assert f"and on_filter_change is '{choice}'. So this run {then}" in warning
+
+
+def test_a_second_pipeline_in_the_folder_is_not_refused_every_night(tap: Tap) -> None:
+    """Its pages continue from another state. One journal_dir a pipeline is the advice, no rule."""
+    german: Any = {"country_codes": ["DE"]}
+    ours = tap.run().state
+    theirs = tap.run(on_missing_state="resync", on_filter_change="keep", **german).state
+    for _ in range(2):
+        for key in [*tap.sandbox.world.rows()][:10]:
+            tap.sandbox.world.touch(key)
+        ours = succeeded(tap.run(state=ours)).state
+        theirs = succeeded(tap.run(state=theirs, **german)).state
+
+
+def test_a_sync_without_pages_stays(tap: Tap, folder: Path) -> None:
+    """A run beside this one may just have begun it, where locks do not work."""
+    state = tap.run().state
+    (sync,) = folder.glob("v2/*/000001/sync.json")
+    other = json.loads(sync.read_text()) | {"id": "0123456789abcdef", "is_full": False}
+    other["parent_id"] = state["bookmarks"]["career_sites"]["completed_scan"]
+    (sync.parent.parent / "000002").mkdir()
+    begun = sync.parent.parent / "000002" / "sync.json"
+    begun.write_text(json.dumps(other))
+    succeeded(tap.run(state=state))
+    assert begun.exists()
