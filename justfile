@@ -89,6 +89,14 @@ hub:
 smoke versions="lowest":
     tools/smoke.sh "$1"
 
+# build the dbt package in another project with the oldest dbt that it allows, or: just smoke-dbt newest
+smoke-dbt versions="lowest":
+    tools/smoke_dbt.sh "$1"
+
+# measure what a build of the dbt package takes, and write it to the documentation
+dbt-speed *arguments:
+    uv run tools/dbt_speed.py "$@"
+
 # run a command against the sandbox: just sandbox meltano run tap-jobo target-postgres
 sandbox *arguments:
     uv run -m jobo_sandbox "$@"

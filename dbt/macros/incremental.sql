@@ -1,28 +1,9 @@
 {#-
-What incremental models have in common. They keep `loaded_at`, the loader's `_sdc_batched_at`, of each
-row. A row changed if its id and `loaded_at` are not in the model together: no time is compared with
-another, so late, repeated, and backdated batches are read like any other.
+What incremental models have in common. They keep `built_at`, when a build wrote a row. Staging models
+also keep `loaded_at`, the loader's `_sdc_batched_at`. A row changed if its id and `loaded_at` are not in
+the model together: no time is compared with another, so late, repeated, and backdated batches are read
+like any other.
 -#}
-
-{#-
-A condition: in an incremental run, whether the model does not have this version of a row.
-
-Args:
-    key: The model's column that holds the row's id.
-    id: The row's id.
-    loaded_at: When the loader stored the row.
--#}
-{% macro is_changed(key, id, loaded_at) %}
-{%- if is_incremental() -%}
-not exists (
-        select 1
-        from {{ this }} as known
-        where known.{{ key }} = {{ id }} and known.loaded_at = {{ loaded_at }}
-    )
-{%- else -%}
-true
-{%- endif -%}
-{% endmacro %}
 
 {#-
 Select when a build last changed each of some staging tables, for an incremental model. A table changed
@@ -157,31 +138,19 @@ where {{ jobo.has_news(changes) ~ " and " if changes }}not exists (
 {% endmacro %}
 
 {#-
-Delete the rows of an incremental model that are not in the loader's tables any more. For a post-hook.
+End the current version in a snapshot of what another model does not have any more. For a post-hook. dbt's
+own `hard_deletes` would end the version of each row that the snapshot does not select.
 
 Args:
-    key: The model's column that holds the row's id.
-    tables: Names in `_sources.yml` of the tables that the model reads.
+    key: The column that holds the id in both.
+    relation: The other model.
 -#}
-{% macro delete_unloaded(key, tables) %}
-{%- if is_incremental() -%}
-{%- set loaded = [] -%}
-{%- for table in tables if jobo.is_loaded(table) -%}{%- do loaded.append(table) -%}{%- endfor -%}
-delete from {{ this }}
-where
-    true
-    {%- if loaded | length == 1 %}
-    {#- The model has every row of the table. Only if it has more, rows were deleted. Postgres would count
-        rows in the order of the key, which is slow unless the table was just vacuumed; no row lacks the
-        column that is counted. #}
-    and (select count(*) from {{ this }}) > (select count(_sdc_extracted_at) from {{ source("jobo", loaded[0]) }})
-    {%- endif %}
-    {%- for table in loaded %}
-    and not exists (
-        select 1
-        from (select * from {{ source("jobo", table) }}) as loaded
-        where cast(loaded.id as {{ dbt.type_string() }}) = {{ this.identifier }}.{{ key }}
-    )
-    {%- endfor %}
-{%- endif -%}
-{% endmacro %}
+{% macro end_deleted(key, relation) -%}
+update {{ this }}
+set dbt_valid_to = {{ jobo.now() }}
+where dbt_valid_to is null and not exists (
+    select 1
+    from (select * from {{ relation }}) as present
+    where present.{{ key }} = {{ this.identifier }}.{{ key }}
+)
+{%- endmacro %}

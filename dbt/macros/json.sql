@@ -43,7 +43,7 @@ case
                 when json_type({{ stored }}) = 'VARCHAR' then cast({{ stored }} ->> '$' as json)
                 {%- if of_objects %}
                 when json_type({{ stored }}, '$[0]') = 'VARCHAR'
-                    then to_json(list_transform(cast({{ stored }} as varchar[]), entry -> cast(entry as json)))
+                    then to_json(cast(cast({{ stored }} as varchar[]) as json[]))
                 {%- endif %}
                 else {{ stored }}
             end

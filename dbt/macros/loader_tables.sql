@@ -8,10 +8,10 @@ is off or its table is missing.
 
 Args:
     table: Its name in `_sources.yml`.
-    key: The column of an incremental model that holds the row's id, to select only rows that changed
-        since the model was built. All rows, if the loader does not write `_sdc_batched_at`.
+    changes: What `changes_since` returns, to select the latest row of each id that changed since the
+        model was built, or of each id if it is built for the first time.
 -#}
-{% macro loaded_rows(table, key=none) %}
+{% macro loaded_rows(table, changes=none) %}
 {%- do jobo.check_warehouse(target.type) -%}
 {%- set relation = source("jobo", table) -%}
 {%- if execute -%}
@@ -31,18 +31,112 @@ Args:
     {%- if not is_loaded %}
     from (select 1 as nothing) as loaded
     where nothing = 0
+    {%- elif changes and (is_incremental() or jobo.repeats_ids(relation)) %}
+    from (
+        select
+            *,
+            row_number() over (
+                partition by id
+                order by {{ "_sdc_batched_at desc nulls last, " if "_sdc_batched_at" in found }}_sdc_extracted_at desc
+            ) as recency
+        from (select * from {{ relation }}) as stored
+        {%- if is_incremental() %}
+        where id in (select changed.id from {{ changes }} as changed)
+        {%- endif %}
+    ) as loaded
+    where recency = 1
     {%- else %}
     from (select * from {{ relation }}) as loaded
-    {%- if key and "_sdc_batched_at" in found %}
-    {#- By the id first: a join that carries whole rows would spill them to disk. #}
-    where loaded.id in (
-        select candidate.id
-        from (select * from {{ relation }}) as candidate
-        where {{ jobo.is_changed(key, "cast(candidate.id as " ~ dbt.type_string() ~ ")", "cast(candidate._sdc_batched_at as " ~ dbt.type_timestamp() ~ ")") }}
-    )
-    {%- endif %}
     {%- endif %}
 {%- endif -%}
+{% endmacro %}
+
+{#- Whether a table has an id more than once: its loader only appends. -#}
+{% macro repeats_ids(relation) %}
+{%- set query -%}
+select id from (select * from {{ relation }}) as stored group by id having count(*) > 1 limit 1
+{%- endset -%}
+{{ return(run_query(query).rows | length > 0) }}
+{% endmacro %}
+
+{#-
+What differs between an incremental staging model and the loader's tables, for a FROM clause: the rows
+that are new, stored again, or deleted, as `id`, which is null for deleted rows, and as the model's `key`.
+
+`start_from_changes` finds them once and keeps them. Where a transaction has no temporary table, they are
+found again. It deletes them from the model, so what is found then is what the model must add.
+
+Args:
+    key: The model's column that holds the row's id.
+    tables: Names in `_sources.yml` of the tables that the model reads. A row that is in several counts in
+        the first.
+-#}
+{% macro changes_since(key, tables) %}
+{%- if jobo.keeps_changes() -%}
+{{ this.identifier }}__changes
+{%- else -%}
+({{ jobo.differences(key, tables) }})
+{%- endif -%}
+{% endmacro %}
+
+{#- Find what changed, and delete these rows from the model. For a pre-hook; the arguments are those of
+    `changes_since`. -#}
+{% macro start_from_changes(key, tables) %}
+{%- if is_incremental() -%}
+{%- set changes = jobo.changes_since(key, tables) -%}
+{%- if target.type == "postgres" -%}
+create temporary table {{ changes }} on commit drop as {{ jobo.differences(key, tables) }};
+analyze {{ changes }};
+{% elif target.type == "duckdb" -%}
+create or replace temporary table {{ changes }} as {{ jobo.differences(key, tables) }};
+{% endif -%}
+delete from {{ this }}
+where {{ key }} in (select changed.key from {{ changes }} as changed)
+{%- endif -%}
+{% endmacro %}
+
+{% macro keeps_changes() %}{{ return(target.type in ("postgres", "duckdb")) }}{% endmacro %}
+
+{% macro differences(key, tables) %}
+{%- set loaded = [] -%}
+{%- for table in tables if jobo.is_loaded(table) -%}{%- do loaded.append(table) -%}{%- endfor %}
+select
+    loaded.id,
+    coalesce(loaded.key, known.{{ key }}) as key
+from (
+    {%- for table in loaded %}
+    {%- set relation = source("jobo", table) %}
+    {%- set has_times = "_sdc_batched_at" in jobo.columns_of(relation, table) %}
+    {{ "union all " if not loop.first }}select
+        id,
+        cast(id as {{ dbt.type_string() }}) as key,
+        '{{ table }}' as stream,
+        cast({{ "max(_sdc_batched_at)" if has_times else "null" }} as {{ dbt.type_timestamp() }}) as loaded_at
+    from (select * from {{ relation }}) as stored
+    {%- for earlier in loaded[:loop.index0] %}
+    where not exists (
+        select 1
+        from (select * from {{ source("jobo", earlier) }}) as preferred
+        where preferred.id = stored.id
+    )
+    {%- endfor %}
+    group by id
+    {%- else %}
+    select
+        cast(null as {{ dbt.type_string() }}) as id,
+        cast(null as {{ dbt.type_string() }}) as key,
+        cast(null as {{ dbt.type_string() }}) as stream,
+        cast(null as {{ dbt.type_timestamp() }}) as loaded_at
+    from (select 1 as nothing) as none_loaded
+    where nothing = 0
+    {%- endfor %}
+) as loaded
+full join {{ this }} as known on known.{{ key }} = loaded.key
+where
+    not coalesce(loaded.loaded_at = known.loaded_at, false)
+    {%- if tables | length > 1 %}
+    or loaded.stream <> known.stream
+    {%- endif %}
 {% endmacro %}
 
 {#- Whether the variable of a stream is on and its table exists. -#}

@@ -49,6 +49,12 @@ cast(
     )
 {%- endmacro %}
 
+{#- A number that JSON has as a number or as text, such as 80000 or "80000.5". Null for any other text, such
+    as "80k". -#}
+{% macro number(text) -%}
+cast({{ jobo.capture(text, "^(-?[0-9]{1,15}[.]?[0-9]*)$") }} as {{ jobo.type_number() }})
+{%- endmacro %}
+
 {#- The day that a text begins with, such as 2026-02-28; null if it begins with none. -#}
 {% macro day(text) %}
 {%- set day = jobo.capture(text, "^([1-9][0-9]{3}-[0-9]{2}-[0-9]{2})") -%}

@@ -11,6 +11,7 @@
         "name", "website", "summary", "industries", "linkedin_url", "crunchbase_url", "ats",
         "listing_url",
     ],
+    post_hook="{{ jobo.end_deleted('career_site_id', ref('stg_jobo__career_sites')) }}",
 ) }}
 
 with

@@ -4,7 +4,7 @@
     enabled=jobo.uses_jobs(),
     unique_key="job_id",
     strategy="check",
-    check_cols=["is_open"],
+    check_cols=["is_open", "career_site_id"],
     indexes=[
         {"columns": ["job_id", "dbt_valid_to"]}, {"columns": ["dbt_updated_at"]},
     ] if target.type == "postgres" else [],
@@ -59,7 +59,7 @@ present_jobs as (
     select * from {{ ref("stg_jobo__jobs") }}
 ),
 
--- A job opens or closes if it or its report was loaded since, or its report was deleted.
+-- A job opens, closes, or changes its company if it or its report was loaded since, or its report was deleted.
 affected as (
     select job_id from staged_jobs
     where built_at > {{ last_version_at }}
@@ -99,7 +99,10 @@ where
     and not exists (
         select 1
         from versions
-        where versions.job_id = jobs.job_id and versions.is_open = jobs.is_open
+        where
+            versions.job_id = jobs.job_id
+            and versions.is_open = jobs.is_open
+            and coalesce(versions.career_site_id, '') = coalesce(jobs.career_site_id, '')
     )
 union all
 -- A job that was deleted from the loader's table before a build saw that it had expired.

@@ -242,7 +242,7 @@ def check_directory(build: Build) -> None:
         as_it_is = ("name", "ats", "listing_url", "summary", "website", "linkedin_url")
         profile = build.profiles.get(key, {})
         year, total = profile.get("founding_year"), profile.get("total_funding")
-        size = profile.get("company_size", "").rstrip("+").split("-")[0]
+        size = profile.get("company_size", "").rstrip("+").split("-")[0].replace(",", "")
         of_profile = ("country_code", "company_size", "is_agency", "operating_status")
         expected = {
             **{name: row[name] for name in (*as_it_is, "crunchbase_url")},
@@ -253,7 +253,6 @@ def check_directory(build: Build) -> None:
             "employees_from": int(size) if size else None,
             "founded": year and int(year),
             "total_funding_usd": total and int(total),
-            "technologies": ", ".join(sorted(profile.get("technology_list", []))) or None,
             "first_seen_at": None,
             "updated_at": None,
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,10 @@ from tests.support.warehouses import Duckdb, Postgres, Row, Warehouse
 BUILD = "build --exclude-resource-type unit_test"
 MODELS = f"{BUILD} --exclude-resource-type test"
 """Without the tests of what was built."""
+STAGING = (
+    "stg_jobo__career_sites", "stg_jobo__companies", "stg_jobo__jobs", "stg_jobo__expired_jobs",
+    "stg_jobo__career_site_industries",
+)  # fmt: skip
 TABLES = tuple(dict.fromkeys((*MARTS, *OTHERS)))
 OF_THE_CLOCK = {
     "built_at", "changed_at", "last_built_at", "dbt_valid_from", "dbt_valid_to", "dbt_updated_at",
@@ -28,7 +33,7 @@ OF_THE_CLOCK = {
 
 
 def test_an_incremental_build_is_a_full_one(postgres: Postgres, tmp_path: Path) -> None:
-    """After random changes, with Postgres and DuckDB in agreement."""
+    """After random changes, also between the models of a build. Postgres and DuckDB agree."""
     warehouses: dict[str, Warehouse] = {
         "public": postgres, "main": Duckdb.at(tmp_path / "jobo.duckdb", {}),
     }  # fmt: skip
@@ -39,6 +44,12 @@ def test_an_incremental_build_is_a_full_one(postgres: Postgres, tmp_path: Path) 
         for command in (MODELS, MODELS, BUILD):
             warehouse.execute(world.step(schema, 12))
             warehouse.dbt(command)
+        for model in STAGING:
+            warehouse.execute(world.step(schema, 12))
+            warehouse.dbt(f"run --select {model}")
+        warehouse.execute(world.step(schema, 12))
+        warehouse.dbt(f"{MODELS} --exclude {' '.join(STAGING)}", "test")
+        warehouse.dbt(BUILD)
         incremental = _tables(warehouse, {"built_at"})
         warehouse.dbt(f"{MODELS} --full-refresh")
         for table, rows in _tables(warehouse, {"built_at"}).items():
@@ -96,6 +107,127 @@ def _fill(warehouse: Warehouse, schema: str, streams: tuple[str, ...]) -> None:
     for stream in streams:
         if stream in rows:
             warehouse.execute(upsert(schema, stream, rows[stream]))
+
+
+def test_rows_that_are_stored_while_a_build_runs_wait_for_the_next(postgres: Postgres) -> None:
+    create(postgres, STREAMS, "public")
+    _fill(postgres, "public", STREAMS)
+    postgres.dbt(MODELS)
+    new = _at(4, **{**SITE, "id": "new"})
+    postgres.dbt("run --select stg_jobo__career_sites")
+    changed = _at(4, **{**SITE, "industries": ["energy"]})
+    postgres.execute(upsert("public", "career_sites", [changed, new]))
+    postgres.dbt(f"{MODELS} --exclude stg_jobo__career_sites", "test")
+    assert _industries(postgres) == {("acme", "food")}
+    postgres.dbt(MODELS)
+    assert _industries(postgres) == {("acme", "energy"), ("new", "food")}
+
+
+def _industries(warehouse: Warehouse) -> set[tuple[str, str]]:
+    name = "stg_jobo__career_site_industries"
+    return {(row["career_site_id"], row["industry"]) for row in warehouse.tables([name])[name]}
+
+
+@pytest.mark.parametrize("kind", ["postgres", "duckdb"])
+def test_a_loader_that_only_appends_has_its_latest_rows(
+    postgres: Postgres, tmp_path: Path, kind: str
+) -> None:
+    warehouse: Warehouse = postgres
+    if kind == "duckdb":
+        warehouse = Duckdb.at(tmp_path / "jobo.duckdb", {})
+    schema = "public" if kind == "postgres" else "main"
+    create(warehouse, STREAMS, schema)
+    _append(warehouse, schema, 2, "first")
+    _append(warehouse, schema, 3, "second")
+    warehouse.dbt(MODELS)
+    before = _titles(warehouse)
+    assert before.keys() == {"second"}
+    warehouse.dbt(MODELS)
+    assert _titles(warehouse) == before  # nothing is built again
+    _append(warehouse, schema, 4, "third")
+    warehouse.dbt(MODELS)
+    assert _titles(warehouse).keys() == {"third"}
+
+
+def _append(warehouse: Warehouse, schema: str, day: int, title: str) -> None:
+    for stream, row in (("jobs", {**JOB, "title": title}), ("career_sites", SITE)):
+        deletion, _, insertion = upsert(schema, stream, [_at(day, **{"id": "a", **row})]).partition(
+            ";"
+        )
+        assert deletion.startswith("DELETE")
+        warehouse.execute(insertion)
+
+
+def _titles(warehouse: Warehouse) -> dict[str, str]:
+    tables = warehouse.tables(["stg_jobo__jobs", "stg_jobo__career_sites"])
+    assert len(tables["stg_jobo__career_sites"]) == 1
+    return {row["title"]: row["built_at"] for row in tables["stg_jobo__jobs"]}
+
+
+def test_a_job_counts_with_the_company_that_it_has_now(postgres: Postgres) -> None:
+    create(postgres, STREAMS, "public")
+    jobs = [_at(2, id=key, **JOB) for key in ("stays", "moves", "moves twice", "closes")]
+    postgres.execute(upsert("public", "jobs", jobs))
+    postgres.dbt(MODELS)
+    for day, company in ((4, "blue"), (6, "cold")):
+        changed = {**JOB, "company": {"id": company, "name": company}}
+        keys = ["moves twice"] if company == "cold" else ["moves", "moves twice"]
+        rows = [_at(day, **{"id": key, **changed}) for key in keys]
+        postgres.execute(upsert("public", "jobs", rows))
+        postgres.dbt(MODELS)
+    closed = [_at(7, id="closes", reported_at="2026-01-07 06:00:00")]
+    postgres.execute(upsert("public", "expired_jobs", closed))
+    postgres.dbt(MODELS)
+    names = ["jobo__open_jobs", "jobo__job_openings", "jobo__company_hiring_by_week"]
+    open_jobs, openings, weeks = postgres.tables(names).values()
+    assert len(openings) == 4
+    this_week = max(row["week"] for row in weeks)
+    assert (
+        {"acme": 1, "blue": 1, "cold": 1}
+        == Counter(row["career_site_id"] for row in open_jobs)
+        == Counter(row["career_site_id"] for row in openings if row["is_open"])
+        == {row["career_site_id"]: row["open_jobs"] for row in weeks if row["week"] == this_week}
+    )
+
+
+def test_a_deleted_site_does_not_count_until_it_returns(postgres: Postgres) -> None:
+    create(postgres, STREAMS, "public")
+    sites = [_at(2, **{**SITE, "id": key}) for key in ("stays", "deleted")]
+    postgres.execute(upsert("public", "career_sites", sites))
+    postgres.dbt(MODELS)
+    postgres.execute("DELETE FROM career_sites WHERE id = 'deleted'")
+    postgres.dbt(MODELS)
+    assert _this_month(postgres) == 1
+    postgres.execute(upsert("public", "career_sites", sites))
+    postgres.dbt(MODELS)
+    assert _this_month(postgres) == 2
+    assert postgres.tables(["jobo__ats_moves"])["jobo__ats_moves"] == []
+
+
+def _this_month(warehouse: Warehouse) -> int:
+    (row,) = warehouse.tables(["jobo__ats_share_by_month"])["jobo__ats_share_by_month"]
+    assert row["ats"] == "lever"
+    return int(row["sites"])
+
+
+def test_odd_values_are_read_or_null(postgres: Postgres) -> None:
+    create(postgres, STREAMS, "public")
+    _fill(postgres, "public", STREAMS)
+    rows: dict[str, Row] = {
+        "career_sites": {**SITE, "ats": "Lever "},
+        "companies": {**PROFILE, "company_size": "1,001-5,000"},
+        "jobs": {"id": "odd", **JOB, "compensation": {"min": "80k", "max": "90000.5"}},
+    }
+    postgres.dbt(MODELS)
+    for stream, row in rows.items():
+        postgres.execute(upsert("public", stream, [_at(4, **row)]))
+    postgres.dbt(MODELS)
+    tables = postgres.tables(["jobo__ats_moves", "jobo__directory", "stg_jobo__jobs"])
+    assert tables["jobo__ats_moves"] == []
+    (site,) = tables["jobo__directory"]
+    assert (site["ats"], site["employees_from"]) == ("lever", 1001)
+    (job,) = (row for row in tables["stg_jobo__jobs"] if row["job_id"] == "odd")
+    assert (job["pay_min"], job["pay_max"]) == (None, 90000.5)
 
 
 def test_only_some_streams_are_loaded(tmp_path: Path) -> None:

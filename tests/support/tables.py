@@ -70,7 +70,7 @@ _WEBSITES = (
     "https:\\\\acme.example", "http://a:b@acme.example/", "localhost", "", None,
 )  # fmt: skip
 _NAMES = ("Python", "python ", "PYTHON", "SQL", "Public  speaking", "", None)
-_PAY = (None, 0, 25, 900, 40_000, 60_000.5)
+_PAY = (None, 0, 25, 900, 40_000, 60_000.5, "40000.5", "80k")
 _TITLES, _PLACES = ("Cook", "Clerk"), ("Rome", "Oslo")
 
 
@@ -142,7 +142,7 @@ class World:
         if stream == "career_sites":
             return {
                 "name": pick(_TITLES), "website": pick(_WEBSITES),
-                "ats": pick(("lever", "ashby", None)),
+                "ats": pick(("lever", "Lever ", "ashby", None)),
                 "industries": pick((["retail", "food"], ["food", "retail"], ["energy"], [], None)),
                 "listing_url": pick(("https://one.example", "https://two.example")),
             }  # fmt: skip
@@ -151,7 +151,8 @@ class World:
             rounds = [{"investment_type": "seed", "raised_amount": pick(("$1M", "€2M"))}] * 2
             return {
                 "name": pick(_TITLES), "website": pick(_WEBSITES),
-                "company_size": pick(("11-50", "")), "founding_year": pick(("1999", "c. 1999")),
+                "company_size": pick(("11-50", "1,001-5,000", "")),
+                "founding_year": pick(("1999", "c. 1999")),
                 "technology_list": pick((_NAMES[:3], [], None)),
                 "tech_stack": pick((names, [], None)), "funding_rounds": pick((rounds, None)),
                 "leadership": pick(([{"name": "Ada", "title": "CEO"}] * 2, None)),

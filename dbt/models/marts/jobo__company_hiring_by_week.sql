@@ -20,12 +20,15 @@ changes as (
     select
         openings.career_site_id,
         greatest({{ jobo.monday("openings.opened_at") }}, first_week.week) as week,
-        case when openings.opened_at >= first_week.week then 1 else 0 end as opened,
+        case when {{ jobo.monday("openings.opened_at") }} >= first_week.week then 1 else 0 end as opened,
         0 as closed,
         1 as open_jobs
     from openings
     cross join first_week
-    where openings.is_open or greatest(openings.closed_at, openings.opened_at) >= first_week.week and openings.closed_at is not null
+    where
+        openings.is_open
+        or {{ jobo.monday("greatest(openings.closed_at, openings.opened_at)") }} >= first_week.week
+        and openings.closed_at is not null
     union all
     select
         openings.career_site_id,
@@ -35,7 +38,9 @@ changes as (
         -1 as open_jobs
     from openings
     cross join first_week
-    where greatest(openings.closed_at, openings.opened_at) >= first_week.week and openings.closed_at is not null
+    where
+        {{ jobo.monday("greatest(openings.closed_at, openings.opened_at)") }} >= first_week.week
+        and openings.closed_at is not null
 ),
 
 changed as (

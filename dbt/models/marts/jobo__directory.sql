@@ -9,7 +9,6 @@
 {% set profile_columns = [
     "country_code", "headquarters_location", "company_size", "employees_from", "founded",
     "company_type", "is_agency", "operating_status", "funding_stage", "total_funding_usd",
-    "technologies",
 ] %}
 with
 
@@ -22,10 +21,7 @@ first_seen as (
 ),
 
 profiles as (
-    select
-        *,
-        technology_list as technologies
-    from {{ ref("stg_jobo__companies") }}
+    select * from {{ ref("stg_jobo__companies") }}
 )
 
 select

@@ -52,7 +52,7 @@ affected as (
     inner join new_closings
         on new_closings.career_site_id = versions.career_site_id
         and new_closings.title = versions.title
-        and new_closings.location = versions.location
+        and coalesce(new_closings.location, '') = coalesce(versions.location, '')
 ),
 
 {% endif -%}
@@ -68,31 +68,42 @@ history as (
 versions as (
     select
         *,
-        lag(dbt_scd_id) over (partition by job_id order by dbt_valid_from) as previous_version,
-        lead(closed_at) over (partition by job_id order by dbt_valid_from) as next_closed_at
+        lag(is_open) over (partition by job_id order by dbt_valid_from) as was_open,
+        first_value(career_site_id) over (partition by job_id order by dbt_valid_from desc) as owned_by
     from history
 ),
 
--- A job opens with its first version, and again when it comes back. The version after an open one is closed.
+-- Without the versions in which only the company changed.
+turns as (
+    select
+        *,
+        lead(dbt_scd_id) over (partition by job_id order by dbt_valid_from) as next_turn,
+        lead(closed_at) over (partition by job_id order by dbt_valid_from) as next_closed_at
+    from versions
+    where was_open is null or was_open <> is_open
+),
+
+-- A job opens with its first turn, and again when it comes back. The turn after an open one is closed.
 openings as (
     select
-        versions.dbt_scd_id as opening_id,
-        versions.job_id,
-        versions.stream,
-        versions.career_site_id,
-        versions.company_name,
-        versions.title,
-        versions.normalized_title,
-        versions.location,
-        versions.country,
-        versions.source,
-        {{ jobo.ats_of("versions.source") }} as ats,
-        case when versions.previous_version is null then versions.created_at else versions.read_at end as opened_at,
-        coalesce(versions.closed_at, versions.next_closed_at) as closed_at,
-        versions.is_open and versions.dbt_valid_to is null and jobs.job_id is not null as is_open
-    from versions
-    left join jobs on jobs.job_id = versions.job_id
-    where versions.is_open or versions.previous_version is null
+        turns.dbt_scd_id as opening_id,
+        turns.job_id,
+        turns.stream,
+        turns.owned_by as career_site_id,
+        turns.career_site_id as opened_by,
+        turns.company_name,
+        turns.title,
+        turns.normalized_title,
+        turns.location,
+        turns.country,
+        turns.source,
+        {{ jobo.ats_of("turns.source") }} as ats,
+        case when turns.was_open is null then turns.created_at else turns.read_at end as opened_at,
+        coalesce(turns.closed_at, turns.next_closed_at) as closed_at,
+        turns.is_open and turns.next_turn is null and jobs.job_id is not null as is_open
+    from turns
+    left join jobs on jobs.job_id = turns.job_id
+    where turns.is_open or turns.was_open is null
 ),
 
 -- The same company posts the same title at the same place again.
@@ -102,9 +113,9 @@ repeats as (
         max(closed_versions.closed_at) as previous_closed_at
     from openings
     inner join closed_versions
-        on closed_versions.career_site_id = openings.career_site_id
+        on closed_versions.career_site_id = openings.opened_by
         and closed_versions.title = openings.title
-        and closed_versions.location = openings.location
+        and coalesce(closed_versions.location, '') = coalesce(openings.location, '')
         and closed_versions.closed_at <= openings.opened_at
     group by openings.opening_id
 ),

@@ -7,23 +7,24 @@
     ],
 ) }}
 
+-- Not the source, where the loader may have stored rows since.
 with
 
 career_sites as (
-    {{ jobo.loaded_rows("career_sites") }}
+    select * from {{ ref("stg_jobo__career_sites") }}
 ),
 
 changed as (
     select *
     from career_sites
-    where {{ jobo.is_changed("career_site_id", "career_sites.id", "career_sites._sdc_batched_at") }}
+    where {{ jobo.is_new("career_sites.built_at") }}
 )
 
 select distinct
-    id as career_site_id,
+    career_site_id,
     {{ jobo.json_text("item.value") }} as industry,
-    _sdc_batched_at as loaded_at,
+    loaded_at,
     {{ jobo.now() }} as built_at
 from changed
-{{ jobo.join_items("industries") }}
+{{ jobo.join_items("industry_names") }}
 where {{ jobo.json_text("item.value") }} is not null

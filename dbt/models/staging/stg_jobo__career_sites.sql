@@ -1,14 +1,14 @@
 {{ config(
     materialized="incremental",
-    unique_key="career_site_id",
     indexes=jobo.indexes(["career_site_id"]),
-    post_hook="{{ jobo.delete_unloaded('career_site_id', ['career_sites']) }}",
+    pre_hook="{{ jobo.start_from_changes('career_site_id', ['career_sites']) }}",
 ) }}
+{%- set changes = jobo.changes_since("career_site_id", ["career_sites"]) %}
 
 with
 
 career_sites as (
-    {{ jobo.loaded_rows("career_sites", key="career_site_id") }}
+    {{ jobo.loaded_rows("career_sites", changes) }}
 )
 
 select
@@ -18,10 +18,11 @@ select
     {{ jobo.domain("website") }} as domain,
     summary,
     {{ jobo.sorted_text("industries") }} as industries,
+    industries as industry_names,
     linkedin_url,
     crunchbase_url,
     logo_url,
-    ats,
+    {{ jobo.normalized("ats") }} as ats,
     listing_url,
     details_url,
     _rescued_data as rescued_data,

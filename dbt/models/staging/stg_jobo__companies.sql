@@ -1,14 +1,14 @@
 {{ config(
     materialized="incremental",
-    unique_key="career_site_id",
     indexes=jobo.indexes(["career_site_id"]),
-    post_hook="{{ jobo.delete_unloaded('career_site_id', ['companies']) }}",
+    pre_hook="{{ jobo.start_from_changes('career_site_id', ['companies']) }}",
 ) }}
+{%- set changes = jobo.changes_since("career_site_id", ["companies"]) %}
 
 with
 
 companies as (
-    {{ jobo.loaded_rows("companies", key="career_site_id") }}
+    {{ jobo.loaded_rows("companies", changes) }}
 )
 
 -- Lists of text are sorted text, lists of objects JSON.
@@ -41,7 +41,7 @@ select
     cast({{ jobo.capture("founding_year", "^([0-9]{4})$") }} as {{ dbt.type_int() }}) as founded,
     company_size,
     cast(
-        {{ jobo.capture("company_size", "^([0-9]{1,9})[-+]") }} as {{ dbt.type_int() }}
+        {{ jobo.capture("replace(company_size, ',', '')", "^([0-9]{1,9}) *[-+]") }} as {{ dbt.type_int() }}
     ) as employees_from,
     revenue,
     primary_industry,

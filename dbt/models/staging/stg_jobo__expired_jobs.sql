@@ -1,14 +1,14 @@
 {{ config(
     materialized="incremental",
-    unique_key="job_id",
     indexes=jobo.indexes(["job_id"]),
-    post_hook="{{ jobo.delete_unloaded('job_id', ['expired_jobs']) }}",
+    pre_hook="{{ jobo.start_from_changes('job_id', ['expired_jobs']) }}",
 ) }}
+{%- set changes = jobo.changes_since("job_id", ["expired_jobs"]) %}
 
 with
 
 expired_jobs as (
-    {{ jobo.loaded_rows("expired_jobs", key="job_id") }}
+    {{ jobo.loaded_rows("expired_jobs", changes) }}
 )
 
 select

@@ -1,18 +1,18 @@
 {{ config(
     materialized="incremental",
-    unique_key="job_id",
     indexes=jobo.indexes(["job_id"]),
-    post_hook="{{ jobo.delete_unloaded('job_id', ['managed_jobs', 'jobs']) }}",
+    pre_hook="{{ jobo.start_from_changes('job_id', ['managed_jobs', 'jobs']) }}",
 ) }}
+{%- set changes = jobo.changes_since("job_id", ["managed_jobs", "jobs"]) %}
 
 with
 
 managed_jobs as (
-    {{ jobo.loaded_rows("managed_jobs", key="job_id") }}
+    {{ jobo.loaded_rows("managed_jobs", changes) }}
 ),
 
 jobs as (
-    {{ jobo.loaded_rows("jobs", key="job_id") }}
+    {{ jobo.loaded_rows("jobs", changes) }}
 ),
 
 -- A job that is in both streams is the one of managed_jobs.
@@ -47,8 +47,8 @@ select
     {{ jobo.json_text("locations", [0, "region"]) }} as region,
     {{ jobo.json_text("locations", [0, "country"]) }} as country,
     {{ jobo.joined_members("locations", "location") }} as locations,
-    cast({{ jobo.json_text("compensation", ["min"]) }} as {{ jobo.type_number() }}) as pay_min,
-    cast({{ jobo.json_text("compensation", ["max"]) }} as {{ jobo.type_number() }}) as pay_max,
+    {{ jobo.number(jobo.json_text("compensation", ["min"])) }} as pay_min,
+    {{ jobo.number(jobo.json_text("compensation", ["max"])) }} as pay_max,
     {{ jobo.json_text("compensation", ["currency"]) }} as pay_currency,
     {{ jobo.json_text("compensation", ["period"]) }} as pay_period,
     employment_type,

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Builds the dbt package as a dependency of other projects, on DuckDB, with other versions of dbt: `lowest`,
+# the oldest that the package allows, with the DuckDB that target-duckdb needs, or `newest` of both.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+package=$PWD/dbt
+versions=${1:-lowest}
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+
+case $versions in
+  lowest)
+    oldest=$(sed -n 's/^require-dbt-version: \[">=\([0-9.]*\)".*/\1/p' dbt/dbt_project.yml)
+    packages=(--from "dbt-core==$oldest" --with dbt-duckdb --with 'duckdb<1.3')
+    ;;
+  newest) packages=(--from 'dbt-core<3' --with dbt-duckdb --with duckdb) ;;
+  *)
+    echo "The versions are lowest or newest, not $versions." >&2
+    exit 2
+    ;;
+esac
+dbt() {
+  echo "dbt $*"
+  uv tool run --quiet "${packages[@]}" --python '>=3.11,<3.14' dbt --quiet "$@" \
+    --profiles-dir "$package" --target duckdb
+}
+export DBT_DUCKDB_PATH=$folder/jobo.duckdb DBT_SEND_ANONYMOUS_USAGE_STATS=false
+
+# A project with nothing but the package, no variables, and no tables.
+mkdir "$folder/empty"
+cd "$folder/empty"
+printf '%s\n' 'name: empty' 'config-version: 2' 'profile: jobo' > dbt_project.yml
+printf '%s\n' 'packages:' "  - local: $package" > packages.yml
+dbt deps
+dbt build
+
+# The integration tests, on a copy, because dbt writes into it.
+cp -r "$package" "$folder/package"
+cd "$folder/package/integration_tests"
+dbt deps
+dbt seed
+dbt build --exclude resource_type:seed
