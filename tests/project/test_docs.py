@@ -19,6 +19,7 @@ from meltano.core.job.job import HEARTBEAT_VALID_MINUTES
 from singer_sdk import metrics
 from uv import find_uv_bin
 
+from benchmarks.charts import measured
 from jobo_sandbox import Sandbox
 from tap_jobo.streams import SETTINGS
 from tests.support import COMMAND, Run, Tap, discover, execute, psql
@@ -37,7 +38,7 @@ NAMING = [
     REPOSITORY / "meltano.yml",
 ]
 """Where names come from that the documents may quote."""
-SPHINX = Path(sys.executable).with_name("sphinx-build")
+JUST = Path(sys.executable).with_name("just")
 TESTS = {
     path.stem
     for path in files("tests", "test_*.py")
@@ -75,18 +76,32 @@ def test_pages_are_short() -> None:
         for path in files("docs", "*.md")
     }
     assert {path for path, count in lines.items() if count > 160} == set()
-    assert sum(lines.values()) <= 2_700
-    assert len((REPOSITORY / "README.md").read_text("utf-8").splitlines()) <= 160
+    assert sum(lines.values()) <= 2_850
+    assert len((REPOSITORY / "README.md").read_text("utf-8").splitlines()) <= 130
 
 
-def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
-    build = [str(SPHINX), "-W", "--keep-going", "-q", str(REPOSITORY / "docs"), str(tmp_path)]
-    run = execute(build, environment(), REPOSITORY)
+def test_the_site_builds_without_a_warning() -> None:
+    run = execute([str(JUST), "docs", "-q"], environment(), REPOSITORY)
     assert run.returncode == 0, run.stderr
-    page = (tmp_path / "project/architecture.html").read_text("utf-8")
+    site = REPOSITORY / "docs/_build"
+    page = (site / "project/architecture.html").read_text("utf-8")
     assert "The path of one page" in page
     assert "jsdelivr" not in page
-    assert (tmp_path / "_static/mermaid/mermaid.esm.min.mjs").is_file()
+    assert (site / "_static/mermaid/mermaid.esm.min.mjs").is_file()
+    assert "--test=schema" in (site / "reference/cli.html").read_text("utf-8")  # can be pasted
+    assert "funding_<wbr>rounds" in (site / "reference/personal-data.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_column_of_a_table_has_a_heading(document: str) -> None:
+    text = (REPOSITORY / document).read_text("utf-8")
+    heads: list[str] = re.findall(r"(?m)^ *\|(.*)\|\n *\|[-|: ]+\|$", text)
+    assert [head for head in heads if not all(cell.strip() for cell in head.split("|"))] == []
+
+
+def test_charts_are_those_of_the_measured_tables() -> None:
+    for path, content in measured().items():
+        assert path.read_text("utf-8") == content, "run: uv run just crash-cost"
 
 
 IN_A_PROJECT = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import yaml
@@ -25,6 +26,10 @@ def test_later_runs_deliver_what_changed_even_without_a_state(project: Project) 
     assert "metric_name=jobo_credits metric_value=7500" in log
     assert project.is_current()
     assert project.sandbox.rows_billed == 150
+    fintech = [row["ats"] for row in world.rows().values() if "fintech" in row["industries"]]
+    answer = {row["ats"]: row["companies"] for row in project.query(block("first-query"))}
+    assert answer == Counter(fintech)
+    assert len(project.query(block("changed-query"))) == 150
 
     project.run("state", "clear", "--force", "dev:tap-jobo-to-target-postgres")
     first, *others = list(world.rows())[:3]
