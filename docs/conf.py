@@ -126,6 +126,52 @@ def widen_text(_app: Sphinx, document: nodes.document) -> None:
             cell["classes"].append("widest")
 
 
+def read_terms() -> dict[str, str]:
+    """Return what the front page explains, by the term."""
+    text = (DOCS / "index.md").read_text("utf-8").partition("## Terms\n")[2]
+    items = (" ".join(item.split()) for item in re.findall(r"(?ms)^- (.*?)(?=^- |^```)", text))
+    return {
+        term.removesuffix("s"): item.replace("*", "")
+        for item in items
+        for term in re.findall(r"\*\*(.*?)\*\*", item)
+    }
+
+
+TERMS = read_terms()
+FORMS = {
+    "credit": "(?!)",  # never: it is a word of every page
+    "quarantine": "quarantined?",
+    "replay": "replay(?:s|ed)?",
+    "run": "(?!)",
+    "state": "state(?!s)",  # an error states
+    "sync": "(?<!you )(?<!to )syncs?",  # a verb
+    "window": "(?<!rolling )(?<!until its )window(?!s)",  # of rate limits
+}
+"""How a term is found in a text: by default as it is, or with an s."""
+
+
+def link_terms(app: Sphinx, document: nodes.document, name: str) -> None:
+    """Let the first use of a term on a page lead to its explanation, which shows above it."""
+    if name == "index":
+        return
+    address = f"{app.builder.get_relative_uri(name, 'index')}#terms"
+    for term, meaning in TERMS.items():
+        pattern = re.compile(rf"(?i)\b{FORMS.get(term, f'{term}s?')}\b")
+        for text in document.findall(nodes.Text):
+            found = pattern.search(text.astext())
+            above = text.parent
+            while above and not isinstance(above, nodes.reference | nodes.title | nodes.literal):
+                above = None if isinstance(above, nodes.literal_block) else above.parent
+            if not found or above or text.parent.tagname in {"raw", "mermaid", "literal_block"}:
+                continue
+            start, end = found.span()
+            link = nodes.reference("", found[0], refuri=address, reftitle=meaning, internal=True)
+            link["classes"].append("term")
+            parts = [nodes.Text(text[:start]), link, nodes.Text(text[end:])]
+            text.parent.replace(text, [part for part in parts if part.astext()])
+            break
+
+
 def let_names_break(context: dict[str, Any]) -> None:
     """Let a name in a table continue on the next line after a dot, an underscore, or a slash."""
 
@@ -159,4 +205,5 @@ def setup(app: Sphinx) -> None:
     """Register what this file adds to Sphinx."""
     app.connect("source-read", replace_links)
     app.connect("doctree-read", widen_text)
+    app.connect("doctree-resolved", link_terms)
     app.connect("html-page-context", describe)

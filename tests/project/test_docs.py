@@ -89,6 +89,8 @@ def test_the_site_builds_without_a_warning() -> None:
     assert "jsdelivr" not in page
     assert (site / "_static/mermaid/mermaid.esm.min.mjs").is_file()
     assert "--test=schema" in (site / "reference/cli.html").read_text("utf-8")  # can be pasted
+    filters = (site / "how-to/change-filters.html").read_text("utf-8")
+    assert re.search(r'href="../index.html#terms" title="The bookmark .*?">bookmark</a>', filters)
     assert "funding_<wbr>rounds" in (site / "reference/personal-data.html").read_text("utf-8")
 
 
