@@ -14,7 +14,6 @@ from dotenv import dotenv_values
 
 from jobo_sandbox import Sandbox
 from tests.support import execute
-from tests.support.docs import block
 from tests.support.meltano import PIPELINE, Project, environment
 from tests.support.repository import REPOSITORY
 from tests.support.s3 import serve_s3
@@ -96,6 +95,10 @@ def test_every_example_sets_the_limits_of_the_readme() -> None:
         {f"TAP_JOBO_{name.upper()}": value for name, value in cron},
     ):
         assert limits.items() >= LIMITS.items()
+    for name in ("airflow", "dagster"):
+        code = (EXAMPLES / f"{name}/jobo.py").read_text("utf-8")
+        compile(code, name, "exec")
+        assert dict(re.findall(r'"(TAP_JOBO_MAX\w+)": "(\d+)"', code)) == LIMITS
 
 
 def test_service_of_systemd_runs_the_pipeline(project: Project) -> None:
@@ -109,7 +112,8 @@ def test_service_of_systemd_runs_the_pipeline(project: Project) -> None:
 
 
 def test_asset_of_dagster_has_rows_and_credits(project: Project, tmp_path: Path) -> None:
-    code = block("dagster").replace("/srv/meltano", str(project.folder))
+    code = (EXAMPLES / "dagster/jobo.py").read_text("utf-8")
+    code = code.replace("/srv/meltano", str(project.folder))
     code += "\nresult = dg.materialize([career_sites])\n"
     code += "(event,) = result.asset_materializations_for_node('career_sites')\n"
     code += "print({name: value.value for name, value in event.metadata.items()})\n"
