@@ -50,9 +50,9 @@ generate:
 
 # build the documentation into docs/_build; any warning is an error
 docs *arguments:
-    uv run sphinx-build -W --keep-going "$@" docs docs/_build
+    uv run sphinx-build -W --keep-going --fresh-env "$@" docs docs/_build
 
-# write the cost table and the chart of the documentation from sandbox runs
+# write the cost table and the charts of the documentation from sandbox runs
 measure:
     uv run tools/costs.py
     uv run tools/draw_charts.py

@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
+from benchmarks import charts
 from benchmarks.feed import Feed
 from benchmarks.pipelines import BY_HAND, DLT, Pipelines
 from benchmarks.processes import measure, measure_once, ratio, run_once, spread
@@ -67,7 +68,7 @@ def _read(folder: Path, job_bytes: int, options: argparse.Namespace) -> Iterator
     pages = rows // feed.page_rows
     yield f"{rows:,} {feed.title} in {pages:,} pages:"
     yield ""
-    yield "|  | seconds | x loop | processor, s | rows per second | start-up | memory |"
+    yield "| program | seconds | x loop | processor, s | rows per second | start-up | memory |"
     yield "|---|---|---|---|---|---|---|"
     for name, timing in full.items():
         yield (
@@ -91,7 +92,7 @@ def _load(folder: Path, job_bytes: int, options: argparse.Namespace) -> Iterator
         timings = measure(Pipelines(feed, port).all(), options.rounds, rows)
     yield f"{rows:,} {feed.title}:"
     yield ""
-    yield "|  | seconds | x by hand | dlt's time / its time | rows per second | memory |"
+    yield "| program | seconds | x by hand | dlt's time / its time | rows per second | memory |"
     yield "|---|---|---|---|---|---|"
     for name, timing in timings.items():
         yield (
@@ -118,7 +119,7 @@ def _pace(folder: Path, job_bytes: int, options: argparse.Namespace) -> Iterator
         f"{interval:g} s after the one before it, so in {due:g} s:"
     )
     yield ""
-    yield "|  | seconds | x the API's pace | start-up | x the API's pace, without start-up |"
+    yield "| program | seconds | x the API's pace | start-up | x the API's pace, without start-up |"
     yield "|---|---|---|---|---|"
     for name, seconds in full.items():
         start = median(empty[name].seconds)
@@ -148,6 +149,7 @@ def _say(name: str, lines: Iterable[str], options: argparse.Namespace) -> None:
     print(text, flush=True)  # noqa: T201 - what it is for
     if options.write:
         write(PERFORMANCE, name, text)
+        charts.draw()
 
 
 if __name__ == "__main__":

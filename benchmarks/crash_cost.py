@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, Final
 
 import psycopg
 
+from benchmarks import charts
 from benchmarks.feed import KEY, Feed
 from benchmarks.processes import environment
 from benchmarks.readers import OURS, peer, tap
-from benchmarks.report import CRASH_COST, README, write
+from benchmarks.report import CRASH_COST, write
 from jobo_sandbox import Fault, Hold, Sandbox
 from jobo_sandbox.postgres import running_postgres
 from tests.support.crash import wait_until_quiet
@@ -81,7 +82,7 @@ def in_their_own(feed: Feed, port: int) -> Iterator[Program]:
     yield Program(peer(feed, package, "dlt_in_chunks.py", *chunks, note=note), database)
 
 
-def table(
+def measured(
     feed: Feed, sandbox: Sandbox, programs: Iterable[Program], *, interval: int, tries: int
 ) -> Iterator[str]:
     """Yield the lines of the table: of a kill halfway, and of kills after `interval` pages each."""
@@ -91,7 +92,7 @@ def table(
         f"crash every {interval} pages",
         "rows so far stored",
     )
-    yield f"|  | {one} | {one}, {stored} | {many} | {many}, {stored} |"
+    yield f"| program | {one} | {one}, {stored} | {many} | {many}, {stored} |"
     yield "|---|---|---|---|---|"
     for program in programs:
         cells = [
@@ -187,7 +188,7 @@ class _Series:
 
 
 def main() -> None:
-    """Measure, print the table, and write it to the README and the documentation."""
+    """Measure, print the table, and write it and its chart to the documentation."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.crash_cost", description=__doc__)
     parser.add_argument("--size", type=int, default=_SIZE, help=f"career sites ({_SIZE})")
     parser.add_argument("--print", action="store_true", help="only print the table")
@@ -203,7 +204,7 @@ def main() -> None:
         feed = Feed(Path(name), sandbox.url, 0)
         programs = [*in_this_environment(feed), *in_their_own(feed, port)]
         text = ""
-        for line in table(feed, sandbox, programs, interval=_INTERVAL, tries=_TRIES):
+        for line in measured(feed, sandbox, programs, interval=_INTERVAL, tries=_TRIES):
             print(line, flush=True)  # noqa: T201 - what it is for
             text += f"{line}\n"
         cost = options.size * sandbox.price / 1_000
@@ -212,8 +213,8 @@ def main() -> None:
         f"Measured on {datetime.now(UTC):%B %-d, %Y}.\n"
     )
     if not options.print:
-        for page in (README, CRASH_COST):
-            write(page, NAME, text)
+        write(CRASH_COST, NAME, text)
+        charts.draw()
 
 
 if __name__ == "__main__":

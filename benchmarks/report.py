@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 from benchmarks.feed import REPOSITORY
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-README: Final = REPOSITORY / "README.md"
 CRASH_COST: Final = REPOSITORY / "docs/explanation/crash-cost.md"
 PERFORMANCE: Final = REPOSITORY / "docs/explanation/performance.md"
 
@@ -25,3 +25,11 @@ def write(page: Path, name: str, text: str) -> None:
     before, mark, rest = page.read_text("utf-8").partition(start)
     if mark:
         page.write_text(f"{before}{start}{text}{end}{rest.partition(end)[2]}", "utf-8")
+
+
+def table(page: Path, name: str) -> Iterator[list[str]]:
+    """Yield the cells of each row of a page's table, its heads first."""
+    start, end = marks(name)
+    for line in page.read_text("utf-8").partition(start)[2].partition(end)[0].splitlines():
+        if line.startswith("| "):
+            yield line.strip("| ").split(" | ")

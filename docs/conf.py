@@ -34,11 +34,12 @@ PAGES = {
     for name in ("architecture", "contributing", "changelog", "security")
 } | {ROOT / "dbt/README.md": DOCS / "reference/dbt-models.md"}
 
-MERMAID = DOCS / "_build/mermaid-11.12.1"
+MERMAID = ROOT / ".mermaid/mermaid-11.12.1"
+"""Where Mermaid is kept: outside the folders that Sphinx reads and writes."""
 
 
 def fetch_mermaid() -> None:
-    """Put what a browser needs of Mermaid into a folder of the site: no page asks a CDN."""
+    """Fetch what a browser needs of Mermaid, so that no page loads it from a CDN."""
     if MERMAID.is_dir():
         return
     unpacked = MERMAID.with_suffix(f".{os.getpid()}")
@@ -66,6 +67,7 @@ extensions = [
     "sphinxcontrib.mermaid",
 ]
 myst_heading_anchors = 4
+smartquotes = False  # commands are pasted
 myst_fence_as_directive = ["mermaid"]
 copybutton_prompt_text = "$ "
 html_theme = "furo"
@@ -79,12 +81,11 @@ html_static_path = ["_static", str(MERMAID)]
 html_css_files = ["site.css"]
 html_js_files = ["search.js"]
 mermaid_use_local = "mermaid/mermaid.esm.min.mjs"
-natural = {"useMaxWidth": False}
+mermaid_light_theme = mermaid_dark_theme = "base"
 mermaid_init_config = {
     "startOnLoad": False,
-    "er": natural,
-    "flowchart": natural,
-    "sequence": natural,
+    "fontFamily": "system-ui, sans-serif",
+    "themeCSS": (DOCS / "_static/mermaid.css").read_text("utf-8"),
 }
 mermaid_height = "auto"
 mermaid_fullscreen = False
@@ -116,12 +117,77 @@ def replace_links(app: Sphinx, name: str, source: list[str]) -> None:
     source[0] = re.sub(r"\]\((?!\w+:)([^)#\s]+)(#[^)]*)?\)", replaced, text)
 
 
+def widen_text(_app: Sphinx, document: nodes.document) -> None:
+    """Mark the column of each table that has the longest texts: it gets the most room."""
+    for table in document.findall(nodes.table):
+        columns = zip(*(row.children for row in table.findall(nodes.row)), strict=True)
+        widest = max(columns, key=lambda cells: max(len(cell.astext()) for cell in cells))
+        for cell in widest:
+            cell["classes"].append("widest")
+
+
+def read_terms() -> dict[str, str]:
+    """Return what the front page explains, by the term."""
+    text = (DOCS / "index.md").read_text("utf-8").partition("## Terms\n")[2]
+    items = (" ".join(item.split()) for item in re.findall(r"(?ms)^- (.*?)(?=^- |^```)", text))
+    return {
+        term.removesuffix("s"): item.replace("*", "")
+        for item in items
+        for term in re.findall(r"\*\*(.*?)\*\*", item)
+    }
+
+
+TERMS = read_terms()
+FORMS = {
+    "credit": "(?!)",  # never: it is a word of every page
+    "quarantine": "quarantined?",
+    "replay": "replay(?:s|ed)?",
+    "run": "(?!)",
+    "state": "state(?!s)",  # an error states
+    "sync": "(?<!you )(?<!to )syncs?",  # a verb
+    "window": "(?<!rolling )(?<!until its )window(?!s)",  # of rate limits
+}
+"""How a term is found in a text: by default as it is, or with an s."""
+
+
+def link_terms(app: Sphinx, document: nodes.document, name: str) -> None:
+    """Let the first use of a term on a page lead to its explanation, which shows above it."""
+    if name == "index":
+        return
+    address = f"{app.builder.get_relative_uri(name, 'index')}#terms"
+    for term, meaning in TERMS.items():
+        pattern = re.compile(rf"(?i)\b{FORMS.get(term, f'{term}s?')}\b")
+        for text in document.findall(nodes.Text):
+            found = pattern.search(text.astext())
+            above = text.parent
+            while above and not isinstance(above, nodes.reference | nodes.title | nodes.literal):
+                above = None if isinstance(above, nodes.literal_block) else above.parent
+            if not found or above or text.parent.tagname in {"raw", "mermaid", "literal_block"}:
+                continue
+            start, end = found.span()
+            link = nodes.reference("", found[0], refuri=address, reftitle=meaning, internal=True)
+            link["classes"].append("term")
+            parts = [nodes.Text(text[:start]), link, nodes.Text(text[end:])]
+            text.parent.replace(text, [part for part in parts if part.astext()])
+            break
+
+
+def let_names_break(context: dict[str, Any]) -> None:
+    """Let a name in a table continue on the next line after a dot, an underscore, or a slash."""
+
+    def broken(cell: re.Match[str]) -> str:
+        return re.sub(r"(?<=[\w\]])[._/](?=\w)(?=[^<>]*</span>)", r"\g<0><wbr>", cell[0])
+
+    context["body"] = re.sub(r"(?s)<td.*?</td>", broken, context["body"])
+
+
 def describe(
     _app: Sphinx, name: str, _template: str, context: dict[str, Any], page: nodes.document | None
 ) -> None:
     """Add what search engines and chats show of a page: its first paragraph and a picture."""
     if page is None:
         return
+    let_names_break(context)
     paragraph = next(iter(page.findall(nodes.paragraph)), None)
     text = " ".join(paragraph.astext().split()) if paragraph else context["title"]
     title = project if name == "index" else f"{context['title']} - {project}"
@@ -138,4 +204,6 @@ def describe(
 def setup(app: Sphinx) -> None:
     """Register what this file adds to Sphinx."""
     app.connect("source-read", replace_links)
+    app.connect("doctree-read", widen_text)
+    app.connect("doctree-resolved", link_terms)
     app.connect("html-page-context", describe)

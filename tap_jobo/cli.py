@@ -18,7 +18,7 @@ def run() -> None:
         why = " ".join(f"{error}".split())
         sys.exit(
             f"Error: Logging cannot be set up ({why}). Check TAP_JOBO_LOGLEVEL, LOGLEVEL, and the "
-            "file that SINGER_SDK_LOG_CONFIG names."
+            "file that SINGER_SDK_LOG_CONFIG names. [invalid-file]"
         )
     try:
         sys.exit(command.main(prog_name=TapJobo.name, standalone_mode=False))
@@ -26,12 +26,12 @@ def run() -> None:
         _end_log(*str(error).splitlines())
         sys.exit(error.exit_code)
     except click.BadParameter as error:
-        _end_log(without_key(error.format_message()))
+        _end_log(f"{without_key(error.format_message())} [invalid-option]")
     except click.ClickException as error:
         click.echo(f"Error: {without_key(error.format_message())}", err=True)
         sys.exit(error.exit_code)
     except Exception:  # noqa: BLE001 - a bug: its traceback goes through the redacting log
-        _end_log("This is a bug in tap-jobo. Please report it.", exc_info=True)
+        _end_log("This is a bug in tap-jobo. Please report it. [tap-bug]", exc_info=True)
     sys.exit(1)
 
 

@@ -111,7 +111,7 @@ class TapJobo(Tap):
             raise ConfigError(
                 f"No stream is selected. Select one or more of {', '.join(self.streams)}. With "
                 "Meltano, check their spelling in 'select', or run `meltano select tap-jobo "
-                "career_sites '*'`."
+                "career_sites '*'`. [no-stream]"
             )
         try:
             self.mapper = PluginMapper(plugin_config=dict(self.config), logger=self.logger)
@@ -119,7 +119,9 @@ class TapJobo(Tap):
                 Catalog({name: entry for name, entry in self.catalog.items() if name in selected})
             )
         except Exception as error:  # the SDK's errors about a map are of any type
-            raise ConfigError(f"Setting 'stream_maps' is not valid: {error}") from error
+            raise ConfigError(
+                f"Setting 'stream_maps' is not valid: {error} [invalid-map]"
+            ) from error
         for name in self.streams:
             removed = RemoveRecordTransform(name, {"properties": {}}, None, None)
             for stream_map in self.mapper.stream_maps.setdefault(name, [removed]):
@@ -172,7 +174,8 @@ class TapJobo(Tap):
         streams = tap.run.read_streams()
         if not streams:
             raise ConfigError(
-                "There is nothing to test, because 'stream_maps' removes every selected stream."
+                "There is nothing to test, because 'stream_maps' removes every selected stream. "
+                "[no-stream]"
             )
         if value == "schema":
             for stream in streams:

@@ -1,4 +1,4 @@
-"""Draws the chart in docs/charts from the sandbox's data: `uv run tools/draw_charts.py`.
+"""Draws charts of the documentation from the sandbox's data: `uv run tools/draw_charts.py`.
 
 The figures are those of the marts that the dbt package builds. The same data give the same bytes:
 a test draws them again and fails when the files are not what this writes.
@@ -8,45 +8,25 @@ from __future__ import annotations
 
 import tempfile
 from collections import defaultdict
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.charts import CHARTS, MARGIN, TOP, WIDTH, drawing, page, text
 from jobo_sandbox import Sandbox
 from jobo_sandbox.postgres import running_postgres
+from tap_jobo.streams.career_sites import CAREER_SITES
 from tests.support.pipeline import Pipeline
 from tests.support.warehouses import Postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-CHARTS = Path(__file__).parents[1] / "docs/charts"
 COMPANIES = 300
 INDUSTRIES = 6
-WIDTH, MARGIN, LABELS, TOP, ROW = 860, 28, 136, 88, 28
-# On the site, a chart has the colors of the page's theme. Elsewhere, its own: light and dark.
-STYLE = """
-.chart {
---ink: var(--color-foreground-primary, #1f2328);
---quiet: var(--color-foreground-secondary, #59636e);
---mark: var(--color-brand-primary, #0969da); --page: var(--color-background-primary, #ffffff)
-}
-.chart text { fill: var(--ink); font: 13px system-ui, "Segoe UI", Helvetica, Arial, sans-serif }
-.chart .page { fill: var(--page) }
-.chart .title { font-size: 18px; font-weight: 600 }
-.chart .quiet { fill: var(--quiet); font-size: 12px }
-.chart .mark { fill: var(--mark) }
-.chart .best { fill: none; stroke: var(--ink); stroke-width: 2 }
-.chart .end { text-anchor: end }
-.chart .middle { text-anchor: middle }
-@media (prefers-color-scheme: dark) {
-.chart {
---ink: var(--color-foreground-primary, #f0f6fc);
---quiet: var(--color-foreground-secondary, #9198a1);
---mark: var(--color-brand-primary, #4493f8); --page: var(--color-background-primary, #0d1117)
-}
-}
-"""
+LABELS, ROW = 136, 28
+LONGEST = 17
+"""Letters that fit a column of the table."""
+PRICE = CAREER_SITES.list_price / 1_000
 
 Row = dict[str, Any]
 
@@ -55,6 +35,7 @@ def charts(marts: Mapping[str, list[Row]]) -> dict[Path, str]:
     """Draw each chart from the rows of the marts; returned by the file's path."""
     return {
         CHARTS / "ats_share_by_industry.svg": _share_by_industry(marts["jobo__ats_share"]),
+        CHARTS / "warehouse.svg": _warehouse(marts["jobo__directory"]),
     }
 
 
@@ -78,10 +59,10 @@ def _share_by_industry(rows: list[Row]) -> str:
         width = (WIDTH - 2 * MARGIN - LABELS) / INDUSTRIES
         left = [MARGIN + LABELS + column * width for column in range(INDUSTRIES)]
         for x, industry in zip(left, industries, strict=True):
-            yield _text(x + width / 2, TOP + 18, industry, "quiet middle")
+            yield text(x + width / 2, TOP + 18, industry, "quiet middle")
         for line, ats in enumerate(order, 1):
             y = TOP + line * ROW
-            yield _text(MARGIN + LABELS - 12, y + 19, ats, "end")
+            yield text(MARGIN + LABELS - 12, y + 19, ats, "end")
             for x, industry in zip(left, industries, strict=True):
                 share = shares[ats].get(industry, 0)
                 size = f'x="{x + 1:.1f}" y="{y + 1}" width="{width - 2:.1f}" height="{ROW - 2}"'
@@ -89,32 +70,36 @@ def _share_by_industry(rows: list[Row]) -> str:
                 yield f'<rect class="mark" {size} rx="3" fill-opacity="{strength:.2f}"/>'
                 if (share, ats, industry) == best:
                     yield f'<rect class="best" {size} rx="3"/>'
-                yield _text(x + width / 2, y + 19, f"{share:.0f}", "middle")
+                yield text(x + width / 2, y + 19, f"{share:.0f}", "middle")
 
-    return _page("jobo__ats_share", title, subtitle, len(order) + 1, marks())
-
-
-def _page(mart: str, title: str, subtitle: str, lines: int, marks: Iterator[str]) -> str:
-    """Put a title over the marks, and below them where the figures come from."""
-    height = TOP + lines * ROW + 52
-    source = f"From the mart {mart}, over the {COMPANIES} made-up companies of the sandbox"
-    size = f'viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"'
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" {size} role="img">',
-        f"<title>{escape(title)}. {escape(subtitle)}. {escape(source)}</title>",
-        f"<style>{STYLE}</style>",
-        f'<rect class="page" width="{WIDTH}" height="{height}"/>',
-        _text(MARGIN, 40, title, "title"),
-        _text(MARGIN, 63, subtitle, "quiet"),
-        *marks,
-        _text(MARGIN, height - 20, source, "quiet"),
-        "</svg>",
-    ]
-    return "\n".join(parts) + "\n"
+    source = f"From the mart jobo__ats_share, over the {COMPANIES} made-up companies of the sandbox"
+    return page(title, subtitle, source, (len(order) + 1) * ROW, marks())
 
 
-def _text(x: float, y: float, text: str, style: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" class="{style}">{escape(text)}</text>'
+def _warehouse(rows: list[Row]) -> str:
+    """Draw the first rows of the table that the first sync loads, beside the pipeline."""
+    columns = {"name": 14, "ats": 142, "industries": 240}
+    shown = sorted(rows, key=lambda row: row["name"])[:6]
+    cost = len(rows) * PRICE
+
+    def marks() -> Iterator[str]:
+        yield text(14, 24, "public.career_sites", "head")
+        for name, x in columns.items():
+            yield text(x, 54, name, "quiet")
+        for line, row in enumerate(shown):
+            y = 64 + line * ROW
+            yield f'<path class="rule" d="M2 {y}H362"/>'
+            for name, x in columns.items():
+                yield text(x, y + 19, _cut(str(row[name])), "cell")
+        yield f'<path class="rule" d="M2 {64 + len(shown) * ROW}H362"/>'
+        yield text(14, 258, f"... {len(rows)} rows, which cost ${cost:,.2f} at Jobo", "quiet")
+        yield text(14, 278, "Changed rows are upserted by id.", "quiet")
+
+    return drawing(364, 292, f"The first {len(shown)} rows of public.career_sites", marks())
+
+
+def _cut(value: str) -> str:
+    return value if len(value) <= LONGEST else f"{value[: LONGEST - 3].rstrip(' ,')}..."
 
 
 def main() -> None:
@@ -131,7 +116,7 @@ def main() -> None:
         warehouse = Postgres.on(port, folder, variables)
         Pipeline(sandbox, warehouse.loader, warehouse.destination, folder, streams).run()
         warehouse.dbt("build")
-        marts = warehouse.tables(("jobo__ats_share",))
+        marts = warehouse.tables(("jobo__ats_share", "jobo__directory"))
         for path, content in charts(marts).items():
             path.write_bytes(content.encode())
 

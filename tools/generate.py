@@ -79,7 +79,7 @@ def generated() -> dict[Path, str]:
     tables = {"settings": [*_settings_sections()], "messages": [*_messages_tables()]}
     for name, schema in _tables().items():
         tables[f"streams/{name}"] = [
-            "| field | type, and column in Postgres | |",
+            "| field | type, and column in Postgres | meaning |",
             "|---|---|---|",
             *_fields(schema.to_dict()),
         ]
@@ -170,7 +170,7 @@ def _settings_sections() -> Iterator[str]:
                 f"*{_type(properties[setting.name])}{default}*",
             )
             yield from ("", setting.description, "")
-    yield from ("## Settings of the SDK", "", "| setting | |", "|---|---|")
+    yield from ("## Settings of the SDK", "", "| setting | meaning |", "|---|---|")
     for name, definition in _all_settings().items():
         if name not in properties:
             yield f"| `{name}` | {definition['description']} |"

@@ -29,6 +29,15 @@ if TYPE_CHECKING:
     from obstore import ObjectMeta, PutMode, PutResult, UpdateVersion
     from obstore.store import ObjectStore as Bucket
 
+_CAUSES: Final = {
+    "NoSuchBucket": "the bucket does not exist: create it, or correct journal_dir",
+    "ContainerNotFound": "the container does not exist: create it, or correct journal_dir",
+    "HTTP error: builder error": "the endpoint is not https: set AWS_ALLOW_HTTP=true to allow it",
+    "http://169.254.169.254": (
+        "there are no credentials: set them in the environment, or give this machine a role"
+    ),
+}
+"""What the user can do about an error, by a part of its text."""
 _STORE_ERRORS: Final = (BaseError, OSError, ValueError)
 
 # All in seconds.
@@ -218,8 +227,10 @@ def store_errors(location: str) -> Iterator[None]:
 
 
 def describe_error(error: Exception) -> str:
-    """Return the store's code, such as `NoSuchBucket`, and the first line, without signatures."""
+    """Return what is wrong: a known cause, and the store's own first line, without signatures."""
     text = str(error) or type(error).__name__
     line = re.sub(r"\?\S*", "", text.splitlines()[0].partition(": <?xml")[0])
     code = re.search(r"<Code>(\w+)</Code>", text)
-    return (f"{code[1]}: {line}" if code else line)[:300]
+    what = f"{code[1]}: {line}" if code else line
+    causes = [cause for sign, cause in _CAUSES.items() if sign in what]
+    return "; ".join([*causes, what])[:400]

@@ -33,8 +33,8 @@ START_DATE: Final = Setting(
     name="start_date",
     description=(
         "Where the first sync starts: an ISO 8601 date or date-time, by default in UTC. Rows "
-        "last updated before it are not read. A later date overrides an earlier bookmark. An "
-        "earlier date, or none, is a change that `on_filter_change` decides."
+        "last updated before it are not read. A later date overrides an earlier bookmark. Moving "
+        "the date back, or removing it, works like widening a filter: see `on_filter_change`."
     ),
     type=of.past_date(),
 )
@@ -43,7 +43,10 @@ SOURCE: Final = (  # what to read and from where; listed before the settings of 
     Setting(
         name="api_key",
         description="API key of your Jobo account. It starts with `jbe_live_` or `jbe_test_`.",
-        type=of.text("one line of printable ASCII characters without spaces", "[!-~]*"),
+        type=of.text(
+            "your Jobo API key from enterprise.jobo.world, without spaces",
+            "[!-~]*",
+        ),
         required=True,
         secret=True,
     ),
@@ -61,8 +64,9 @@ SOURCE: Final = (  # what to read and from where; listed before the settings of 
         name="lookback_minutes",
         description=(
             "How many minutes before the bookmark the next sync starts, to catch rows that arrive "
-            "late; at most 10,080 (a week). Rows that changed in them are billed again: 15 minutes "
-            "add about 4% to a run every six hours, and up to 100% to one every 15 minutes."
+            "late; at most 10,080 (a week). Rows that changed in those minutes are billed again: "
+            "15 minutes add about 4% to a run every six hours, and up to 100% to one every 15 "
+            "minutes."
         ),
         type=of.integer(0, 10_080),
         default=15,

@@ -18,6 +18,7 @@ from tap_jobo.settings.setting import Setting, fits
 _PREFIX: Final = "TAP_JOBO_"
 _TRUE: Final = ("true", "1", "yes", "on")
 _BOOLEANS: Final = dict.fromkeys(_TRUE, True) | dict.fromkeys(("false", "0", "no", "off"), False)
+_LONGEST: Final = 40  # letters of a value that an error quotes
 _SIMILAR: Final = 0.8  # similarity from which an unknown name counts as a mistyped setting
 
 
@@ -33,9 +34,13 @@ def read_environment(schema: Mapping[str, Any], environ: Mapping[str, str]) -> d
             bad = [binding for binding in parse_stream(file) if binding.error]
         load_dotenv(path)
     except (OSError, UnicodeDecodeError):
-        raise ConfigError(f"The file {path} must be readable text in UTF-8.") from None
+        raise ConfigError(
+            f"The file {path} must be readable text in UTF-8. [invalid-file]"
+        ) from None
     if bad:  # dotenv would skip the line, and perhaps a limit
-        raise ConfigError(f"Line {bad[0].original.line} of {path} must be NAME=VALUE.")
+        raise ConfigError(
+            f"Line {bad[0].original.line} of {path} must be NAME=VALUE. [invalid-file]"
+        )
     return {
         name: _parse(environ[variable], definition)
         for name, definition in schema["properties"].items()
@@ -86,9 +91,10 @@ def check(
             "Setting 'max_credits_per_month' needs the journal, which counts what the month has "
             "cost. Set journal to true, or remove max_credits_per_month."
         )
-    found += _unread_variables(given, properties, environ)
-    if found:
-        raise ConfigError("\n".join(map(without_key, found)))
+    lines = [f"{without_key(line)} [invalid-setting]" for line in found]
+    lines += [f"{line} [ignored-variable]" for line in _unread(given, properties, environ)]
+    if lines:
+        raise ConfigError("\n".join(lines))
     return given
 
 
@@ -99,20 +105,31 @@ def _invalid(
         value, setting = given.get(name), own.get(name)
         if setting is None:
             if value is not None and not fits(schema, value):
-                advice = f"see the Singer SDK's documentation of {name}."
-                yield f"Setting '{name}' is not valid: {advice}"
+                yield f"Setting '{name}' is not valid: see the Singer SDK's documentation of it."
         elif value is None:
             if setting.required:
-                variable = _PREFIX + name.upper()
-                yield f"Setting '{name}' is missing: set it or, with --config ENV, {variable}."
+                yield (
+                    f"Setting '{name}' is missing. Set it to {setting.type.expected}. With "
+                    f"--config ENV, set {_PREFIX}{name.upper()}."
+                )
         elif value in ("", []):  # such as the variable of a CI secret that is not set
-            advice = "set it to" if setting.required else "remove it, or set it to"
-            yield f"Setting '{name}' is empty: {advice} {setting.type.expected}."
+            advice = "Set it to" if setting.required else "Remove it, or set it to"
+            yield f"Setting '{name}' is empty. {advice} {setting.type.expected}."
         elif not setting.type.allows(value):
-            yield f"Setting '{name}' must be {setting.type.expected}."
+            yield f"Setting '{name}' must be {setting.type.expected}{_but_is(value, setting)}."
 
 
-def _unread_variables(
+def _but_is(value: object, setting: Setting) -> str:
+    """Return what a setting is instead; nothing of a text, which may hold a secret."""
+    if "array" in setting.type.schema["type"]:
+        how = "; write it as JSON or, with --config ENV, separate the values by commas"
+        return how if isinstance(value, str) else ""
+    is_text = setting.type.schema["type"] == ["string"] and not setting.type.is_closed
+    shown = json.dumps(value, default=str)
+    return "" if is_text or len(shown) > _LONGEST else f", not {shown}"
+
+
+def _unread(
     given: Mapping[str, Any], properties: Mapping[str, Any], environ: Mapping[str, str]
 ) -> Iterator[str]:
     """Yield a line for each `TAP_JOBO_...` variable of a setting, or nearly so, that nothing reads.
@@ -135,10 +152,10 @@ def _unread_variables(
             definition = properties[setting]
             if _parse(text, definition) != given.get(setting, definition.get("default")):
                 yield (
-                    f"Variable {variable} is not read, and the configuration has "
-                    f"{'another' if setting in given else 'no'} {setting}. Add --config ENV to "
-                    f"read it or, with Meltano, declare {setting} in the settings of meltano.yml. "
-                    "Otherwise, unset the variable."
+                    f"{variable} is set but ignored, and the configuration has "
+                    f"{'another' if setting in given else 'no'} {setting}. Pass --config ENV to "
+                    "use the variable, or unset it. (In a Meltano project, declare "
+                    f"{setting} under the plugin's settings.)"
                 )
             continue
         for near in get_close_matches(setting, properties, 1, _SIMILAR):

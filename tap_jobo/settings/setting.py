@@ -36,6 +36,11 @@ class SettingType:
     # As `Setting.narrows`, for two values that are set. A wrong True loses rows.
     narrows: Callable[[Any, Any], bool] = lambda _old, _new: False
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the schema alone says which texts there are, as of a choice or a date."""
+        return not self.schema.keys().isdisjoint({"enum", "format"})
+
     def allows(self, value: object) -> bool:
         """Return whether a value is allowed."""
         with suppress(ValueError):
@@ -65,7 +70,8 @@ class Setting:
     def value_hints(self, values: Any) -> list[str]:
         """Return a warning for each item of a list, or None, that probably matches nothing."""
         return [
-            f"Setting '{self.name}': {item!r} probably matches no rows. Use {self.type.expected}."
+            f"Setting '{self.name}': {item!r} probably matches no rows. Use {self.type.expected}. "
+            "[unknown-value]"
             for item in (values if isinstance(values, list) else ())
             if not self.is_usual(item)
         ]

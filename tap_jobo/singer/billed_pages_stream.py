@@ -55,7 +55,9 @@ class BilledPagesStream(JoboStream):
         """Check that a feed is read whose pages are billed."""
         if self.is_read and not any(feed.is_read for feed in self.leaders):
             names = ", ".join(feed.name for feed in self.leaders)
-            raise ConfigError(f"billed_pages needs a feed that is billed. Select one of {names}.")
+            raise ConfigError(
+                f"billed_pages needs a feed that is billed. Select one of {names}. [no-stream]"
+            )
 
     @override
     def _write_state_message(self) -> None:

@@ -28,7 +28,7 @@ def check_names(
     """Check that the streams and fields exist that a catalog and stream maps name."""
     lines = [*_unknown_in_catalog(catalog or Catalog(), fields), *_unknown_in_maps(maps, fields)]
     if lines:
-        raise ConfigError("\n".join(lines))
+        raise ConfigError("\n".join(f"{line} [unknown-name]" for line in lines))
 
 
 def _unknown_in_catalog(catalog: Catalog, fields: Mapping[str, Collection[str]]) -> Iterator[str]:
@@ -91,16 +91,18 @@ def read_catalog(catalog: dict[str, Any]) -> Catalog:
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise ConfigError(
             "Invalid catalog: 'streams' must be a list of objects with 'tap_stream_id', 'schema', "
-            "and 'metadata'. Generate one with --discover, and change only what it selects."
+            "and 'metadata'. Generate one with --discover, and change only what it selects. "
+            "[invalid-catalog]"
         ) from error
     if wrong := selected - {None, True, False}:
         raise ConfigError(
-            f"Invalid catalog: 'selected' must be true or false, not {wrong.pop()!a}."
+            f"Invalid catalog: 'selected' must be true or false, not {wrong.pop()!a}. "
+            "[invalid-catalog]"
         )
     if unknown := methods - {None, REPLICATION_INCREMENTAL, REPLICATION_FULL_TABLE}:
         raise ConfigError(
             "Invalid catalog: 'replication-method' must be INCREMENTAL or FULL_TABLE, not "
-            f"{unknown.pop()!a}."
+            f"{unknown.pop()!a}. [invalid-catalog]"
         )
     return parsed
 
@@ -114,7 +116,7 @@ def check_state(
     if not (is_valid and all(isinstance(each, dict) for each in bookmarks.values())):
         raise StateError(
             "Invalid state: 'bookmarks' must be an object with an object for each stream. Pass the "
-            "state that the last run wrote, or none."
+            "state that the last run wrote, or none. [invalid-state]"
         )
     specs = {spec.name: spec for spec in feeds}
     for name, bookmark in bookmarks.items():
@@ -122,10 +124,10 @@ def check_state(
             if bookmark and bookmark.keys().isdisjoint(STATE_KEYS):
                 raise StateError(
                     f"Invalid state: bookmarks.{name} has none of {', '.join(STATE_KEYS)}. Pass "
-                    "the state that the last run wrote, or none."
+                    "the state that the last run wrote, or none. [invalid-state]"
                 )
             read_state(bookmark, spec)
         elif near := get_close_matches(name.lower(), specs, 1, _SIMILAR):
-            raise StateError(f"Invalid state: {_no('stream', name, near)}")
+            raise StateError(f"Invalid state: {_no('stream', name, near)} [invalid-state]")
         elif name != other:
             logger.warning("Ignoring the bookmark of stream %a, which does not exist.", name)

@@ -66,7 +66,7 @@ class CompaniesStream(JoboStream):
         if self.has_explicit_ids and self.leader.selected and not self.selected:
             raise ConfigError(
                 "Setting 'company_ids' or 'company_ids_file' names companies, but the stream "
-                "companies is not selected. Select it, or remove the setting."
+                "companies is not selected. Select it, or remove the setting. [no-stream]"
             )
 
     @override
@@ -75,11 +75,13 @@ class CompaniesStream(JoboStream):
         if not (self.has_explicit_ids or self.is_following):
             raise ConfigError(
                 "companies needs career_sites. Select career_sites too, or list company IDs in "
-                "company_ids or company_ids_file."
+                "company_ids or company_ids_file. [no-stream]"
             )
         if self.has_explicit_ids and not self._ids:  # as after a query without a result
             path = self.config["company_ids_file"]
-            self.logger.warning("company_ids_file: %s is empty, so no profiles are fetched.", path)
+            self.logger.warning(
+                "company_ids_file: %s is empty, so no profiles are fetched. [invalid-file]", path
+            )
 
     def write_profiles(self, ids: Sequence[str]) -> None:
         """Write the profiles of companies."""
@@ -165,7 +167,8 @@ def _read_ids(path: Path) -> Iterator[str]:
         lines = path.expanduser().read_text("utf-8-sig").splitlines()
     except (OSError, RuntimeError, ValueError) as error:
         raise ConfigError(
-            f"company_ids_file: {path} is not a readable text file ({type(error).__name__})."
+            f"company_ids_file: {path} is not a readable text file ({type(error).__name__}). "
+            "[invalid-file]"
         ) from error
     for number, line in enumerate(map(str.strip, lines), 1):
         if company_id := parse_uuid(line):
@@ -173,5 +176,5 @@ def _read_ids(path: Path) -> Iterator[str]:
         elif line:
             raise ConfigError(
                 f"company_ids_file: line {number} of {path} must be the UUID of a company, not "
-                f"{line[:60]!a}."
+                f"{line[:60]!a}. [invalid-file]"
             )

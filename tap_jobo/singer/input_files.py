@@ -35,4 +35,6 @@ def read_object(path: str, option: str) -> dict[str, Any]:
     except (RecursionError, ValueError) as error:
         why = f"is not JSON ({error})"
     path = "" if "{" in path else f" {without_key(path)}"  # settings instead of a path
-    raise ConfigError(f"{option}{path}: {why}. Pass the path of a file with a JSON object.")
+    raise ConfigError(
+        f"{option}{path}: {why}. Pass the path of a file with a JSON object. [invalid-file]"
+    )

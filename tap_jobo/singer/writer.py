@@ -82,7 +82,9 @@ def _widen_pipe() -> None:
 
 def _write(lines: bytearray, shutdown: ShutdownSignal) -> None:
     if sys.stdout is None:
-        raise OutputError("Standard output is closed. Pass the tap's messages to a target.")
+        raise OutputError(
+            "Standard output is closed. Pass the tap's messages to a target. [output-closed]"
+        )
     try:
         number = sys.stdout.fileno()
     except OSError:  # the SDK's tests put a buffer in its place
@@ -100,6 +102,6 @@ def _write(lines: bytearray, shutdown: ShutdownSignal) -> None:
         shutdown.check()  # Ctrl-C in a terminal ends the target too: that is the reason
         raise OutputError(
             f"Standard output cannot be written ({error.strerror}): the target exited, or its disk "
-            "is full. See the target's log. The next run resumes from the last state that it "
-            "emitted."
+            "is full. Pages billed so far are in the journal and are not billed again. See the "
+            "target's log, and run again. [output-closed]"
         ) from error

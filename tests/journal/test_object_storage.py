@@ -279,7 +279,12 @@ def test_a_bad_url_is_refused_without_being_shown(tap: Tap, url: str) -> None:
 def test_a_missing_bucket_is_named(tap: Tap) -> None:
     line = complaint(tap.run(journal_dir="s3://no-such-bucket"))
     assert "s3://no-such-bucket" in line
-    assert "NoSuchBucket" in line
+    assert "the bucket does not exist: create it" in line
+
+
+def test_an_endpoint_without_tls_must_be_allowed(tap: Tap, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ALLOW_HTTP")
+    assert "set AWS_ALLOW_HTTP=true" in refused(tap)
 
 
 def journal(tap: Tap, *args: str, url: str) -> Run:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from benchmarks.crash_cost import NAME, in_this_environment, table
-from benchmarks.feed import KEY, Feed
-from benchmarks.report import CRASH_COST, README, marks, write
+from benchmarks.crash_cost import NAME, in_this_environment, measured
+from benchmarks.feed import KEY, REPOSITORY, Feed
+from benchmarks.report import CRASH_COST, marks, table, write
 from jobo_sandbox import Sandbox
 
 
 def test_the_table_is_what_the_sandbox_bills(tmp_path: Path) -> None:
     with Sandbox(size=200, api_key=KEY, rows_with_updated_at=True) as sandbox:
         feed = Feed(tmp_path, sandbox.url, 0)
-        lines = [*table(feed, sandbox, in_this_environment(feed), interval=3, tries=3)]
+        lines = [*measured(feed, sandbox, in_this_environment(feed), interval=3, tries=3)]
     cells = {line.split(" | ")[0].strip("| "): line.split(" | ")[1:] for line in lines[2:]}
     ours, plain, resuming = cells.values()
     assert "tap-jobo" in next(iter(cells))
@@ -32,8 +33,10 @@ def test_only_the_text_between_the_marks_is_replaced(tmp_path: Path) -> None:
     assert page.read_text() == f"above\n{before}new\n{after}below\n"
 
 
-def test_both_pages_have_the_same_table() -> None:
-    before, after = marks(NAME)
-    texts = [page.read_text("utf-8") for page in (README, CRASH_COST)]
-    tables = {text.split(before)[1].split(after)[0] for text in texts if before in text}
-    assert len(tables) == 1
+def test_the_readme_has_figures_of_the_page() -> None:
+    page = {row[0].strip("*"): row[1] for row in table(CRASH_COST, NAME)}
+    readme = (REPOSITORY / "README.md").read_text("utf-8")
+    figures = re.findall(r"(?m)^\| (\S.*?) \| (\$[\d,]+\.\d\d) \|$", readme)
+    assert len(figures) == 3
+    for name, dollars in figures:
+        assert page[name.strip("*")] == dollars

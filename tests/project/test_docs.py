@@ -19,6 +19,7 @@ from meltano.core.job.job import HEARTBEAT_VALID_MINUTES
 from singer_sdk import metrics
 from uv import find_uv_bin
 
+from benchmarks.charts import measured
 from jobo_sandbox import Sandbox
 from tap_jobo.streams import SETTINGS
 from tests.support import COMMAND, Run, Tap, discover, execute, psql
@@ -37,7 +38,7 @@ NAMING = [
     REPOSITORY / "meltano.yml",
 ]
 """Where names come from that the documents may quote."""
-SPHINX = Path(sys.executable).with_name("sphinx-build")
+JUST = Path(sys.executable).with_name("just")
 TESTS = {
     path.stem
     for path in files("tests", "test_*.py")
@@ -75,18 +76,34 @@ def test_pages_are_short() -> None:
         for path in files("docs", "*.md")
     }
     assert {path for path, count in lines.items() if count > 160} == set()
-    assert sum(lines.values()) <= 2_700
-    assert len((REPOSITORY / "README.md").read_text("utf-8").splitlines()) <= 160
+    assert sum(lines.values()) <= 2_850
+    assert len((REPOSITORY / "README.md").read_text("utf-8").splitlines()) <= 130
 
 
-def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
-    build = [str(SPHINX), "-W", "--keep-going", "-q", str(REPOSITORY / "docs"), str(tmp_path)]
-    run = execute(build, environment(), REPOSITORY)
+def test_the_site_builds_without_a_warning() -> None:
+    run = execute([str(JUST), "docs", "-q"], environment(), REPOSITORY)
     assert run.returncode == 0, run.stderr
-    page = (tmp_path / "project/architecture.html").read_text("utf-8")
+    site = REPOSITORY / "docs/_build"
+    page = (site / "project/architecture.html").read_text("utf-8")
     assert "The path of one page" in page
     assert "jsdelivr" not in page
-    assert (tmp_path / "_static/mermaid/mermaid.esm.min.mjs").is_file()
+    assert (site / "_static/mermaid/mermaid.esm.min.mjs").is_file()
+    assert "--test=schema" in (site / "reference/cli.html").read_text("utf-8")  # can be pasted
+    filters = (site / "how-to/change-filters.html").read_text("utf-8")
+    assert re.search(r'href="../index.html#terms" title="The bookmark .*?">bookmark</a>', filters)
+    assert "funding_<wbr>rounds" in (site / "reference/personal-data.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_column_of_a_table_has_a_heading(document: str) -> None:
+    text = (REPOSITORY / document).read_text("utf-8")
+    heads: list[str] = re.findall(r"(?m)^ *\|(.*)\|\n *\|[-|: ]+\|$", text)
+    assert [head for head in heads if not all(cell.strip() for cell in head.split("|"))] == []
+
+
+def test_charts_are_those_of_the_measured_tables() -> None:
+    for path, content in measured().items():
+        assert path.read_text("utf-8") == content, "run: uv run just crash-cost"
 
 
 IN_A_PROJECT = (
@@ -141,7 +158,7 @@ def test_every_command_of_the_documents_runs(open_folder: Path) -> None:
 
 
 def test_a_state_is_saved_once_both_loaders_have_all(sandbox: Sandbox, tmp_path: Path) -> None:
-    script = block("two-loaders")
+    script = (REPOSITORY / "examples/shell/two_loaders.sh").read_text("utf-8")
     config = {"api_key": sandbox.api_key, "api_url": sandbox.url, "journal_dir": "journal"}
     (tmp_path / "config.json").write_text(json.dumps(config))
     commands = f"""tap-jobo() {{ {COMMAND} "$@"; }}
@@ -164,11 +181,6 @@ target-postgres() {{ cat > second; test ! -e out_of_order; }}
     assert sandbox.rows_billed == 120
     state = json.loads((tmp_path / "state.json").read_text())
     assert state["bookmarks"]["career_sites"]["replication_key_value"]
-
-
-def test_python_of_the_documents_is_python() -> None:
-    for name in ("airflow", "dagster"):
-        compile(block(name), name, "exec")
 
 
 @pytest.mark.parametrize("name", ["state", "state-of-companies"])
@@ -246,6 +258,7 @@ def _against_the_sandbox(folder: Path, blocks_: list[str]) -> str:
     for number, block_ in enumerate(blocks_):
         file = folder / f"block{number}.sh"
         code = re.sub(r"(?m)^export .*(\.\.\.|user:password).*\n", "", block_)
+        code = code.replace("/path/to/tap-jobo", str(REPOSITORY))
         file.write_text(code.replace("dev:tap-jobo", "sandbox:tap-jobo"))
         script += [f"bash -eu {file}", "echo This block has run."]
     whole = folder / "blocks.sh"

@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 import yaml
+from dotenv import dotenv_values
 
 from jobo_sandbox import Sandbox
 from tests.support import execute
-from tests.support.docs import block
 from tests.support.meltano import PIPELINE, Project, environment
 from tests.support.repository import REPOSITORY
 from tests.support.s3 import serve_s3
@@ -74,18 +74,46 @@ def test_workflow_and_cron_job_do_what_the_image_does() -> None:
     assert steps[1:] == [install.strip(), "meltano install", " ".join(["meltano", *PIPELINE])]
 
 
+LIMITS = {"TAP_JOBO_MAX_CREDITS": "10000", "TAP_JOBO_MAX_CREDITS_PER_MONTH": "100000"}
+"""What every example sets, as README does: without a limit, it would buy the whole directory."""
+
+
+def test_every_example_sets_the_limits_of_the_readme() -> None:
+    readme = (REPOSITORY / "README.md").read_text("utf-8")
+    settings = re.findall(r"config set tap-jobo (max_credits\w*) (\d+)", readme)
+    assert {f"TAP_JOBO_{name.upper()}": value for name, value in settings} == LIMITS
+    job = yaml.safe_load((EXAMPLES / "kubernetes/cronjob.yaml").read_text("utf-8"))
+    (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    workflow = yaml.safe_load((EXAMPLES / "github-actions/jobo.yml").read_text("utf-8"))
+    page = (REPOSITORY / "docs/how-to/schedule.md").read_text("utf-8")
+    cron = re.findall(r'"(max_credits\w*)": (\d+)', page)
+    for limits in (
+        {each["name"]: each["value"] for each in container["env"]},
+        workflow["jobs"]["run"]["env"],
+        dotenv_values(EXAMPLES / "systemd/jobo.env"),
+        dotenv_values(REPOSITORY / ".env.example"),
+        {f"TAP_JOBO_{name.upper()}": value for name, value in cron},
+    ):
+        assert limits.items() >= LIMITS.items()
+    for name in ("airflow", "dagster"):
+        code = (EXAMPLES / f"{name}/jobo.py").read_text("utf-8")
+        compile(code, name, "exec")
+        assert dict(re.findall(r'"(TAP_JOBO_MAX\w+)": "(\d+)"', code)) == LIMITS
+
+
 def test_service_of_systemd_runs_the_pipeline(project: Project) -> None:
     service = configparser.ConfigParser(interpolation=None)
     service.read(EXAMPLES / "systemd/jobo.service")
     program, *arguments = shlex.split(service["Service"]["ExecStart"])
-    assert Path(program).name == "meltano"
+    assert program == f"/home/{service['Service']['User']}/.local/bin/meltano"  # of `uv tool`
     project.run(*arguments)
     assert project.is_current()
     assert int(service["Service"]["TimeoutStopSec"]) >= 60
 
 
 def test_asset_of_dagster_has_rows_and_credits(project: Project, tmp_path: Path) -> None:
-    code = block("dagster").replace("/srv/meltano", str(project.folder))
+    code = (EXAMPLES / "dagster/jobo.py").read_text("utf-8")
+    code = code.replace("/srv/meltano", str(project.folder))
     code += "\nresult = dg.materialize([career_sites])\n"
     code += "(event,) = result.asset_materializations_for_node('career_sites')\n"
     code += "print({name: value.value for name, value in event.metadata.items()})\n"

@@ -24,6 +24,8 @@ def test_the_definition_has_the_form_of_the_hub() -> None:
     for setting in listing["settings"]:
         assert {"description", "kind", "label", "name"} <= setting.keys() <= SETTING
     assert listing["select"] == ["career_sites.*"]  # all else costs money or time
+    readme = (REPOSITORY / "README.md").read_text("utf-8")
+    assert listing["docs"] in readme  # `meltano add` prints it
     # Ours, where the Hub would guess wrong.
     kinds = {setting["name"]: setting["kind"] for setting in listing["settings"]}
     values = {setting["name"]: setting.get("value") for setting in listing["settings"]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import zipfile
@@ -60,6 +61,16 @@ def test_wheel_holds_the_tap_alone(wheel: Path) -> None:
         "tap_jobo/py.typed",
         *(f"{module.replace('.', '/')}.py" for module in MODULES),
     }
+
+
+def test_links_of_the_readme_work_on_pypi(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (each for each in archive.namelist() if each.endswith(".dist-info/METADATA"))
+        metadata = archive.read(name).decode()
+    assert "Description-Content-Type: text/markdown" in metadata
+    links = re.findall(r"\]\((.*?)\)", metadata)
+    assert len(links) > 20
+    assert [link for link in links if not link.startswith("https://")] == []
 
 
 def test_declared_dependencies_are_enough(wheel: Path, sandbox: Sandbox, tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ from jobo_sandbox import Sandbox
 from tests.support.warm import COMMAND, WarmProcess, run_warm, warm_arguments
 
 _TIMEOUT = 120
+_CODE = re.compile(r" \[([a-z]+(?:-[a-z]+)+)\]$")
+"""What ends the first line of a message that a user must act on."""
 # -P: the program's folder is no place to import from.
 _ODD_TAP = [sys.executable, "-P", str(Path(__file__).with_name("odd_tap.py"))]
 
@@ -62,7 +64,15 @@ class Run:
         return part
 
     def lines(self, level: str) -> list[str]:
-        """The log's messages of a level, such as WARNING."""
+        """The log's messages of a level, such as WARNING, without their codes."""
+        return [_CODE.sub("", line) for line in self._logged(level)]
+
+    def codes(self, level: str) -> list[str]:
+        """The codes of the messages of a level; empty for one that has none."""
+        found = (_CODE.search(line) for line in self._logged(level))
+        return [code[1] if code else "" for code in found]
+
+    def _logged(self, level: str) -> list[str]:
         parts = (line.split(" | ", 3) for line in self.stderr.splitlines())
         return [part[3] for part in parts if len(part) == 4 and part[1].strip() == level]
 
