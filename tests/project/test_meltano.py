@@ -73,6 +73,7 @@ def test_plugins_that_inherit_from_the_tap_run_side_by_side(project: Project) ->
     )
     text = definition.read_text("utf-8")
     definition.write_text(text.replace("  loaders:\n", f"{children}  loaders:\n", 1))
+    project.run("run", names["DE"], "target-postgres")  # two at once can't create the schema
     for _ in range(2):
         runs = [
             subprocess.Popen(
