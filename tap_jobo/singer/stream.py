@@ -59,7 +59,8 @@ class JoboStream(RESTStream[Any]):
         own_key = self.replication_key
         if entry := catalog.get_stream(self.name):
             entry.metadata.setdefault((), StreamMetadata(selected=self.selected_by_default))
-            entry.metadata["properties", "id"] = Metadata(Metadata.InclusionType.AUTOMATIC)
+            automatic = Metadata(inclusion=Metadata.InclusionType.AUTOMATIC)
+            entry.metadata["properties", "id"] = automatic
             own = Schema.from_dict(self.schema).properties or {}
             entry.schema.properties = (entry.schema.properties or own) | {"id": own["id"]}
             for name in own.keys() - entry.schema.properties.keys():

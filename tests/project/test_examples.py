@@ -125,7 +125,7 @@ def test_asset_of_dagster_has_rows_and_credits(project: Project, tmp_path: Path)
 
 
 def test_proposals_to_the_sdk_reproduce() -> None:
-    proposals = REPOSITORY / "proposals"
+    proposals = REPOSITORY / "docs/project/proposals"
     run = execute([sys.executable, str(proposals / "reproduce_sdk.py")], environment())
     assert run.returncode == 0, run.stderr
     page = (proposals / "singer-sdk-taps.md").read_text("utf-8")

@@ -110,7 +110,7 @@ def test_a_new_meltano_project_takes_the_definition(
     _add_target(project / "meltano.yml")
 
     succeed(meltano, "run", "tap-jobo", "target-jsonl", cwd=project, **settings(sandbox))
-    (file,) = (project / "output").glob("*.jsonl")
+    (file,) = project.glob("*.jsonl")
     assert file.name == "career_sites.jsonl"
     rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
     assert [row["id"] for row in rows] == sorted(sandbox.world.rows())
