@@ -25,6 +25,7 @@ from tap_jobo.singer.checks import check_names, check_state, read_catalog
 from tap_jobo.singer.companies_stream import CompaniesStream
 from tap_jobo.singer.feed_stream import FeedStream
 from tap_jobo.singer.input_files import read_input_file, read_object
+from tap_jobo.singer.order import StreamOrder
 from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.stream import JoboStream, is_useful
 from tap_jobo.singer.writer import StdoutWriter
@@ -98,8 +99,10 @@ class TapJobo(Tap):
             FeedStream(self, run, spec, bill, companies if spec is CAREER_SITES else None)
             for spec in self.feeds
         ]
-        run.streams = sorted([bill, companies, *feeds], key=lambda stream: stream.name)
-        return run.streams
+        streams = sorted([bill, companies, *feeds], key=lambda stream: stream.name)
+        self.order = StreamOrder(streams, self.config.get("on_missing_state", ""), self.logger)
+        run.order = self.order
+        return streams
 
     @override
     def setup_mapper(self) -> None:
@@ -171,7 +174,8 @@ class TapJobo(Tap):
         tap = cls(
             config=config.config, parse_env_config=config.parse_env, catalog=catalog, state=state
         )
-        streams = tap.run.read_streams()
+        tap.order.check_selection()
+        streams = tap.order.read_streams
         if not streams:
             raise ConfigError(
                 "There is nothing to test, because 'stream_maps' removes every selected stream. "

@@ -52,7 +52,7 @@ class BilledPagesStream(JoboStream):
 
     @override
     def check_selection(self) -> None:
-        """Check that a feed is read whose pages are billed."""
+        """Raise ConfigError if no feed is read whose pages are billed."""
         if self.is_read and not any(feed.is_read for feed in self.leaders):
             names = ", ".join(feed.name for feed in self.leaders)
             raise ConfigError(

@@ -62,7 +62,7 @@ class CompaniesStream(JoboStream):
 
     @override
     def check_selection(self) -> None:
-        """Check that explicit ids are read if they replace a feed."""
+        """Raise ConfigError if explicit ids replace a feed, and are not read."""
         if self.has_explicit_ids and self.leader.selected and not self.selected:
             raise ConfigError(
                 "Setting 'company_ids' or 'company_ids_file' names companies, but the stream "
@@ -70,8 +70,8 @@ class CompaniesStream(JoboStream):
             )
 
     @override
-    def check_first(self) -> None:
-        """Check that there are companies to read."""
+    def check_settings(self) -> None:
+        """Raise ConfigError if there are no companies to read."""
         if not (self.has_explicit_ids or self.is_following):
             raise ConfigError(
                 "companies needs career_sites. Select career_sites too, or list company IDs in "
@@ -92,7 +92,7 @@ class CompaniesStream(JoboStream):
     @override
     def sample(self, limit: int) -> Sequence[Row]:
         """Return the profiles of the first companies that the settings name."""
-        self.check_first()
+        self.check_settings()
         return [*self.profiles.read(self._ids[:limit])]
 
     @override

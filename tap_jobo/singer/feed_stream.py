@@ -59,19 +59,23 @@ class FeedStream(JoboStream):
     # Before the run's first billed request
 
     @override
-    def check_first(self) -> None:
-        """Check the budget, open the journal, and read the state."""
+    def check_settings(self) -> None:
+        """Raise ConfigError if a limit does not allow one page."""
         self._cost.check_page(self._start.batch_size)
+
+    @override
+    def open(self) -> None:
+        """Take the lock, open the journal, and read the state."""
         # Not `stream_state`: it would add the stream to the state.
         state = read_state(self.tap_state.get("bookmarks", {}).get(self.name, {}), self._spec)
         self._journal = self._run.open_journal(self._spec)
         self._first_state = recover_state(state, self._journal.history, self._start)
         if self._journal.is_on and not self._start.is_full_table:
-            self._run.first_states.append(self._first_state)
+            self.first_state = self._first_state
 
     @override
-    def check_values(self) -> Iterator[str]:
-        """Check the state by the API's clock; yield warnings about the filters."""
+    def check_state(self) -> Iterator[str]:
+        """Raise StateError if the user has to decide first; yield hints about the filters."""
         self._start.check(self._first_state, self._journal.history)
         is_new = not self._first_state.bookmark or self._start.filter_change(self._first_state)
         for setting in self._spec.filters:

@@ -1,12 +1,10 @@
 """What the streams of a run share: clock, session, clients, budget, and journal store."""
 
-from __future__ import annotations
-
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 from requests import PreparedRequest, Request
 
@@ -16,23 +14,37 @@ from tap_jobo.api.client import ApiSession, Client
 from tap_jobo.api.known_values import KnownValues
 from tap_jobo.api.retry import FREE_RETRY_SECONDS
 from tap_jobo.clock import Clock
-from tap_jobo.errors import StateError, TapJoboError
+from tap_jobo.errors import TapJoboError
 from tap_jobo.journal import open_store
 from tap_jobo.journal.contents import journal_key
 from tap_jobo.journal.journal import Journal, Journals
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.sync.lost_state import check_resumed
-from tap_jobo.sync.state import StreamState
-
-if TYPE_CHECKING:
-    from tap_jobo.singer.stream import JoboStream
 
 _TEST_RETRY_FOR: Final = 10.0  # seconds of backoff in a connection check, whose user is waiting
 
 
+class Order(Protocol):
+    """The order of a run, as far as a stream takes part in it."""
+
+    def start(self) -> None:
+        """Check and open all streams that are read, once in a run."""
+
+    def add_failure(self, name: str, error: TapJoboError) -> None:
+        """Record that a stream has failed, so that the run goes on with the next one."""
+
+    def raise_failures(self) -> None:
+        """Raise if a stream has failed although the run went on."""
+
+
 class RunContext:
-    """What the streams of a run share. No stream creates any of this itself."""
+    """What the streams of a run share. No stream creates any of this itself.
+
+    Attributes:
+        order: The order of the run, which the tap sets.
+    """
+
+    order: Order
 
     def __init__(
         self,
@@ -48,10 +60,6 @@ class RunContext:
         self._logger = logger
         self._locks = ExitStack()
         self._lock_checks: list[Callable[[], None]] = []
-        self._is_started = False
-        self.streams: list[JoboStream] = []
-        self.first_states: list[StreamState] = []  # of feeds that need one
-        self.failures: list[tuple[str, TapJoboError]] = []
         self.is_test = False
         self.matches: list[str] = []  # how many rows match, and what they cost, by `--test`
         self.shutdown = shutdown
@@ -64,42 +72,6 @@ class RunContext:
             max_credits_per_month=config.get("max_credits_per_month"),
             credits_alert_threshold=config.get("credits_alert_threshold"),
         )
-
-    def start(self) -> None:
-        """Prepare all selected streams, once, before the run's first billed request."""
-        if self._is_started:
-            return
-        self._is_started = True
-        streams = self.read_streams()
-        try:
-            _check_each(stream.check_first for stream in streams)
-            check_resumed(self._config["on_missing_state"], self.first_states)
-            hints = _check_each(stream.check_values for stream in streams)
-        except TapJoboError as error:
-            error.ends_run = True
-            raise
-        for hint in dict.fromkeys(hints):  # several streams may share a filter
-            self._logger.warning("%s", hint)
-
-    def read_streams(self) -> list[JoboStream]:
-        """Return the streams that are read, in order."""
-        for stream in self.streams:
-            stream.check_selection()
-        return [each for each in self.streams if each.is_read]
-
-    def add_failure(self, stream: JoboStream, error: TapJoboError) -> None:
-        """Record that a stream has failed. Log it if others follow: the run may be killed there."""
-        self.failures.append((stream.name, error))
-        last = [each for each in self.read_streams() if not each.is_following][-1]
-        if stream is not last:
-            self._logger.error("%s failed: %s The run continues.", stream.name, error)
-
-    def raise_failures(self) -> None:
-        """Raise if a stream has failed although the run went on: an error that names each one."""
-        if len(self.failures) == 1:
-            raise self.failures[0][1]
-        if self.failures:
-            raise TapJoboError("\n".join(f"{name}: {error}" for name, error in self.failures))
 
     # The API
 
@@ -183,17 +155,3 @@ class RunContext:
     def close(self) -> None:
         """Release the locks."""
         self._locks.close()
-
-
-def _check_each(checks: Iterable[Callable[[], Iterable[str] | None]]) -> list[str]:
-    """Return the hints of all streams, or raise every StateError: one setting decides for all."""
-    hints: list[str] = []
-    errors = []
-    for check in checks:
-        try:
-            hints += check() or ()
-        except StateError as error:
-            errors.append(str(error))
-    if errors:
-        raise StateError("\n".join(errors))
-    return hints

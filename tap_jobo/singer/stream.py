@@ -21,6 +21,7 @@ from tap_jobo.errors import ConfigError, TapJoboError
 from tap_jobo.records.converter import RecordConverter, Row
 from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.writer import StdoutWriter
+from tap_jobo.sync.state import StreamState
 
 USELESS: Final = {
     "Skipping parse of env var settings...",  # wrong: the tap has read them
@@ -74,7 +75,7 @@ class JoboStream(RESTStream[Any]):
         """Write the records of a run, or the few that `--test` asks for; leave none to the SDK."""
         try:
             if self.ABORT_AT_RECORD_COUNT is None:
-                self._run.start()
+                self._run.order.start()
                 self._read_or_skip()
             elif self.is_read:  # the SDK's own dry runs select all streams
                 self.write_rows(self.sample(self.ABORT_AT_RECORD_COUNT))
@@ -97,7 +98,7 @@ class JoboStream(RESTStream[Any]):
             if error.ends_run:
                 raise
             self._sync_timer.tags[metrics.Tag.STATUS] = metrics.Status.FAILED
-            self._run.add_failure(self, error)
+            self._run.order.add_failure(self.name, error)
         finally:
             self.summarize(has_failed=has_failed)
 
@@ -108,14 +109,25 @@ class JoboStream(RESTStream[Any]):
     def read(self) -> None:
         """Write the records and states of a run, once everything that it needs is prepared."""
 
+    # Before the run's first billed request, each for all streams
+
+    first_state: StreamState | None = None
+    """The state that the stream starts from, if a missing one could be lost."""
+
     def check_selection(self) -> None:
-        """Check what the catalog selects against the settings."""
+        """Raise ConfigError if what the catalog selects does not fit the settings."""
 
-    def check_first(self) -> None:
-        """Check what can be checked before the run's first request."""
+    def check_settings(self) -> None:
+        """Raise ConfigError if the settings do not allow to read the stream."""
 
-    def check_values(self) -> Iterable[str]:
-        """Check, once all streams are prepared, what takes a free request; return warnings."""
+    def open(self) -> None:
+        """Take the lock, open the journal, and read the state."""
+
+    def check_state(self) -> Iterable[str]:
+        """Raise StateError if the user has to decide first; return hints about the settings.
+
+        This may send free requests.
+        """
         return ()
 
     def summarize(self, *, has_failed: bool) -> None:
@@ -149,7 +161,7 @@ class JoboStream(RESTStream[Any]):
     @override
     def log_sync_costs(self) -> None:
         """Raise if a stream has failed: the SDK calls this when all streams are synced."""
-        self._run.raise_failures()
+        self._run.order.raise_failures()
 
     def log_figures(self, figures: Mapping[str, int | None]) -> None:
         """Log figures that the SDK does not count as METRIC lines, without those that are None."""
