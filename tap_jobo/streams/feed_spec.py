@@ -7,7 +7,6 @@ from typing import Any
 
 from singer_sdk import typing as th
 
-from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.model import Filters
 from tap_jobo.settings.setting import Setting
 
@@ -45,10 +44,10 @@ class FeedSpec:
         """Whether its rows never cost anything."""
         return self.list_price == 0
 
-    def start_of(self, since: str | None) -> str | None:
-        """Return the start date whose window starts at an instant."""
-        margin = timedelta(milliseconds=0 if self.since_is_inclusive else 1)
-        return format_timestamp(parse_timestamp(since) + margin) if since else None
+    @property
+    def margin(self) -> timedelta:
+        """How far the start of a window lies before the first row that it returns."""
+        return timedelta(milliseconds=0 if self.since_is_inclusive else 1)
 
     def rows(self, items: list[Any], started_at: str) -> list[Any]:
         """Return the rows of a page's items: by default, the items themselves."""

@@ -242,8 +242,8 @@ class FeedSync:
         following = self.journal.history.resume(new, bookmark)
         covered = self.start.covered_from(self.state, bookmark, following)
         if bookmark:  # unless it reads everything: only a decision of the user accepts a gap
-            covered = max(covered or "", self.state.start_date or "") or None
-        self.state = replace(self.state, start_date=covered)
+            covered = covered.later_of(self.state.covered_from or covered)
+        self.state = replace(self.state, covered_from=covered)
         return self._begin(following)
 
     def _detect_stall(self, sync: Sync, ids: list[str]) -> None:

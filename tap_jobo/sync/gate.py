@@ -14,6 +14,7 @@ from tap_jobo.journal.history import History
 from tap_jobo.model import Filters, Sync
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.filters import differences
+from tap_jobo.sync.start_date import start_of
 from tap_jobo.wording import dollars, plural
 
 
@@ -102,8 +103,8 @@ class UnusedPages:
         """Return why a run that uses one sync can't use another."""
         before, now = self._selected_by(old), self._selected_by(self.used)
         if old.is_full and self.used.is_full:
-            before |= {"start_date": self.spec.start_of(old.since)}
-            now |= {"start_date": self.spec.start_of(self.used.since)}
+            before |= {"start_date": start_of(self.spec, old.since).text}
+            now |= {"start_date": start_of(self.spec, self.used.since).text}
         if before != now:
             return differences(before, now)
         if old.is_full == self.used.is_full:

@@ -7,6 +7,7 @@ from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import StateError
 from tap_jobo.journal.history import History
 from tap_jobo.sync.start import SyncStart
+from tap_jobo.sync.start_date import StartDate
 from tap_jobo.sync.state import StreamState
 from tap_jobo.wording import dollars
 
@@ -35,7 +36,7 @@ def recover_state(state: StreamState, history: History, start: SyncStart) -> Str
         )
         filters = start.spec.filters_of(last.filters)
         bookmark = parse_timestamp(last.bookmark)
-        recovered = StreamState(bookmark, last.id, filters, last.start_date)
+        recovered = StreamState(bookmark, last.id, filters, StartDate.parse(last.start_date))
         return start.with_checked_sync(recovered)
     syncs = [journaled.sync for journaled in history.syncs.values()]
     parents = {sync.parent_id for sync in syncs} - {""}

@@ -16,7 +16,8 @@ from tap_jobo.settings.common import START_DATE
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.filters import FilterChange
 from tap_jobo.sync.gate import UnusedPages
-from tap_jobo.sync.state import UNKNOWN, StreamState
+from tap_jobo.sync.start_date import StartDate, start_of
+from tap_jobo.sync.state import StreamState
 from tap_jobo.wording import dollars, plural
 
 _START: Final = START_DATE.name
@@ -43,9 +44,7 @@ class SyncStart:
     is_full_table: bool = False
 
     def __post_init__(self) -> None:
-        start_date = self.config.get("start_date")
-        self.start_date = parse_timestamp(start_date) if start_date else None
-        self._start_date = format_timestamp(self.start_date) if self.start_date else None
+        self.start_date = StartDate.parse(self.config.get("start_date"))
         self.filters = self.spec.filters_of(self.config)
         self.selected = {name: each for name, each in self.filters.items() if each is not None}
         self.lookback_minutes: int = self.config["lookback_minutes"]
@@ -71,12 +70,12 @@ class SyncStart:
 
     def with_checked_sync(self, state: StreamState) -> StreamState:
         """Return a state whose sync in progress is known to be full or not, and is still wanted."""
-        if state.start_date == UNKNOWN:
-            state = replace(state, start_date=self._start_date)
+        covered = state.covered_from or self.start_date
+        state = replace(state, covered_from=covered)
         if pending := state.pending:
             if pending.filters and pending.filters != self.difference(state):
                 return replace(state, pending=None, dropped=pending)
-            is_full = pending.since == self._window_start(state.start_date)
+            is_full = pending.since == self._window_start(covered)
             pending = replace(pending, is_full=is_full and not pending.filters)
         return replace(state, pending=pending)
 
@@ -96,24 +95,25 @@ class SyncStart:
         """
         if state.bookmark and not state.pending:
             filters = self.filters if state.filters is None else state.filters
-            history.acknowledge(state.completed, state.bookmark, state.start_date, filters)
+            covered = state.covered_from or self.start_date
+            history.acknowledge(state.completed, state.bookmark, covered.text, filters)
         pending, bookmark = self.resumable(state), self.bookmark(state)
         if pending and (sync := history.go_on(pending)):
             return sync, state
         is_refresh = self.on_missing_state == "resync"
         sync = history.resume(self.new_sync(state), bookmark, is_refresh=is_refresh)
         if not sync.filters:
-            state = replace(state, start_date=self.covered_from(state, bookmark, sync))
+            state = replace(state, covered_from=self.covered_from(state, bookmark, sync))
         return sync, state
 
-    def covered_from(self, state: StreamState, bookmark: datetime | None, sync: Sync) -> str | None:
+    def covered_from(self, state: StreamState, bookmark: datetime | None, sync: Sync) -> StartDate:
         """Return the start date to record with a sync: the earlier one if no gap arises."""
-        start = self._start_date
+        start = self.start_date
         if sync.number and sync.since != self._since(bookmark):  # it was begun with others
-            start = self.spec.start_of(sync.since)
-        if bookmark is None or (start and parse_timestamp(start) > bookmark):
+            start = start_of(self.spec, sync.since)
+        if bookmark is None or start.is_after(bookmark):
             return start
-        return min(state.start_date or "", self._start_date or "") or None
+        return self.start_date.earlier_of(state.covered_from or self.start_date)
 
     def catch_up(self, replayed: Sync) -> Sync:
         """Return the sync of rows that may have changed since a replayed sync started."""
@@ -219,7 +219,7 @@ class SyncStart:
             return
         self._report_gap(state)
         bookmark = self.bookmark(state)
-        if bookmark and self.start_date and self.start_date > bookmark:
+        if bookmark and self.start_date.is_after(bookmark):
             self.logger.info(
                 "start_date is later than the bookmark %s: rows updated in between are not read.",
                 format_timestamp(bookmark),
@@ -241,8 +241,8 @@ class SyncStart:
             return None
         old = (self.filters if state.filters is None else state.filters) | {_START: None}
         new = self.filters | {_START: None}
-        if state.start_date and (self._start_date or "") < state.start_date:
-            old[_START], new[_START] = state.start_date, self._start_date
+        if state.covered_from and not state.covered_from.covers(self.start_date):
+            old[_START], new[_START] = state.covered_from.text, self.start_date.text
         return None if old == new else FilterChange(self.spec, old, new, self.is_full_table)
 
     # The window
@@ -266,16 +266,15 @@ class SyncStart:
         )
 
     def _since(self, bookmark: datetime | None) -> str | None:
-        if bookmark is None or (self.start_date and self.start_date > bookmark):
-            return self._window_start(self._start_date)
+        if bookmark is None or self.start_date.is_after(bookmark):
+            return self._window_start(self.start_date)
         with suppress(OverflowError):  # before the year 1
             return format_timestamp(bookmark - timedelta(minutes=self.lookback_minutes))
         return None
 
-    def _window_start(self, start_date: str | None) -> str | None:
-        margin = timedelta(milliseconds=0 if self.spec.since_is_inclusive else 1)
+    def _window_start(self, start: StartDate) -> str | None:
         with suppress(OverflowError):  # before the year 1
-            return format_timestamp(parse_timestamp(start_date) - margin) if start_date else None
+            return format_timestamp(start.instant - self.spec.margin) if start.instant else None
         return None
 
     def _reachable(self, since: str | None) -> str | None:

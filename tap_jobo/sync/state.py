@@ -24,12 +24,13 @@ from datetime import datetime
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.errors import StateError
 from tap_jobo.model import Filters, Sync
 from tap_jobo.streams.feed_spec import FeedSpec
+from tap_jobo.sync.start_date import StartDate
 
 STATE_KEYS: Final = (
     "replication_key",
@@ -39,8 +40,6 @@ STATE_KEYS: Final = (
     "start_date",
     "scan",
 )
-UNKNOWN: Final = ""
-"""The start date of a state without one: of an earlier version, or written by hand."""
 _T = TypeVar("_T")
 _SyncId = Annotated[str, Meta(pattern=r"^[0-9a-z-]*\Z", max_length=64)]
 _Count = Annotated[int, Meta(ge=0)]
@@ -62,7 +61,7 @@ class _State(msgspec.Struct):
     replication_key_value: str | None = None
     completed_scan: _SyncId | None = None
     filters: dict[str, Any] | None = None
-    start_date: str | None = UNKNOWN
+    start_date: str | UnsetType | None = UNSET
     scan: dict[str, Any] | None = None
 
 
@@ -74,7 +73,8 @@ class StreamState:
         bookmark: The start of the last complete sync, None before the first one.
         completed: The id of that sync, empty before the first one.
         filters: The filters that the state was written with, None if it has none.
-        start_date: Rows updated before it were not read (ISO 8601 UTC); None if all were.
+        covered_from: Rows updated before it were not read; None if a state does not say, because
+            it was written by hand.
         pending: The sync in progress, if there is one.
         dropped: The sync in progress of a state that is not wanted any more.
     """
@@ -82,7 +82,7 @@ class StreamState:
     bookmark: datetime | None = None
     completed: str = ""
     filters: Filters | None = None
-    start_date: str | None = UNKNOWN
+    covered_from: StartDate | None = None
     pending: Sync | None = None
     dropped: Sync | None = None
 
@@ -101,11 +101,12 @@ class StreamState:
         After the rows that new filters add, the bookmark stays: of other rows, it has read nothing.
         """
         if sync.filters:
-            start_date = max(self.start_date or "", sync.since or "") or None
-            return StreamState(self.bookmark, sync.id, filters, start_date)
+            since = StartDate.parse(sync.since)
+            covered = since.later_of(self.covered_from or since)
+            return StreamState(self.bookmark, sync.id, filters, covered)
         started_at = parse_timestamp(sync.started_at or "")
         bookmark = max(self.bookmark, started_at) if self.bookmark else started_at
-        return StreamState(bookmark, sync.id, filters, self.start_date)
+        return StreamState(bookmark, sync.id, filters, self.covered_from)
 
     def as_raw(self, replication_key: str) -> dict[str, Any]:
         """Return the stream's part of the Singer state."""
@@ -114,7 +115,7 @@ class StreamState:
             raw["replication_key_value"] = format_timestamp(self.bookmark)
             raw["completed_scan"] = self.completed
         raw["filters"] = dict(self.filters or {})
-        raw["start_date"] = self.start_date
+        raw["start_date"] = self.covered_from.text if self.covered_from else None
         names = {name: name for name in _Scan.__struct_fields__} | {"updated_after": "since"}
         raw["scan"] = {key: getattr(self.pending, name, None) for key, name in names.items()}
         raw["scan"]["filters"] = raw["scan"]["filters"] or dict.fromkeys(self.filters or {})
@@ -128,12 +129,14 @@ def read_state(raw: Mapping[str, Any], spec: FeedSpec) -> StreamState:
         state = _convert(raw, _State, where)
         bookmark = _timestamp(state.replication_key_value, f"{where}.replication_key_value")
         completed = (state.completed_scan or "") if bookmark else ""
-        start = _timestamp(state.start_date or None, f"{where}.start_date")
+        covered = None
+        if state.start_date is not UNSET:
+            covered = StartDate(_timestamp(state.start_date, f"{where}.start_date"))
         return StreamState(
             bookmark=bookmark,
             completed=completed,
             filters=_read_filters(state.filters or {}, spec),
-            start_date=format_timestamp(start) if start else state.start_date,
+            covered_from=covered,
             pending=_read_sync(state.scan or {}, completed, spec),
         )
     except ValueError as error:
