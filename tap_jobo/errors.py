@@ -4,6 +4,8 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from typing_extensions import override
+
 
 class TapJoboError(Exception):
     """Ends the run with `exit_code` and a message: what is wrong, and what to do."""
@@ -65,6 +67,10 @@ class FailedTryError(ApiError):
     headers: Mapping[str, str] = field(default_factory=dict)  # of the response, if there is one
     retry_after: float | None = None  # seconds that the response asks to wait
     is_rate_limit: bool = False  # which holds back all workers
+
+    @override
+    def __str__(self) -> str:
+        return self.message
 
 
 class RetriesExhaustedError(ApiError):

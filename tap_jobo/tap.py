@@ -99,6 +99,8 @@ class TapJobo(Tap):
             FeedStream(self, run, spec, bill, companies if spec is CAREER_SITES else None)
             for spec in self.feeds
         ]
+        bill.leaders = [feed for feed in feeds if not feed.spec.is_free]
+        (companies.leader,) = (feed for feed in feeds if feed.spec is CAREER_SITES)
         streams = sorted([bill, companies, *feeds], key=lambda stream: stream.name)
         self.order = StreamOrder(streams, self.config.get("on_missing_state", ""), self.logger)
         run.order = self.order

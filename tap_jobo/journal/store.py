@@ -77,7 +77,10 @@ class Store(Protocol):
         """
 
     def exclusive_lock(self, key: str = "*") -> AbstractContextManager[None]:
-        """Keep runs from starting, of one key or of all. Raises `JournalError` if one goes on."""
+        """Check that no run is in progress, of one key or of all. Raises `JournalError` if one is.
+
+        A folder also keeps runs from starting until the end. A bucket looks once, at the beginning.
+        """
 
 
 def held_by_another_run(what: str, holder: str = "") -> JournalError:

@@ -1,5 +1,6 @@
 """The stream of billed pages, whose rows the tap makes and writes along with those of the feeds."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from singer_sdk import Tap
@@ -37,18 +38,21 @@ class BilledPagesStream(JoboStream):
 
     A feed writes the row of a page before the state moves past it. The SDK syncs this stream
     first, by its name, so that its SCHEMA precedes all records.
+
+    Attributes:
+        leaders: The feeds that are billed.
     """
 
     name = "billed_pages"
     path = ""
     selected_by_default = False
+    leaders: Sequence[JoboStream] = ()
     schema = json_schema(SCHEMA)
 
     def __init__(self, tap: Tap, run: RunContext) -> None:
         super().__init__(tap, run)
         self.forced_replication_method = REPLICATION_FULL_TABLE
         self._tap_state = {}  # not the tap's, which has no bookmark of this stream
-        self.leaders: list[JoboStream] = []  # the feeds that are billed
 
     @override
     def check_selection(self) -> None:

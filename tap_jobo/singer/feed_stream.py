@@ -41,14 +41,10 @@ class FeedStream(JoboStream):
         super().__init__(tap, run, name=spec.name, schema=json_schema(spec.schema), path=spec.path)
         self.replication_key = spec.replication_key
         self.never_null = spec.never_null
-        self._spec = spec
+        self.spec = spec
         self._cost = FeedCost(run.budget, spec)
         self._follower = follower
         self._bill = bill
-        if not spec.is_free:
-            bill.leaders.append(self)
-        if follower:
-            follower.leader = self
 
     @property
     @override
@@ -67,8 +63,8 @@ class FeedStream(JoboStream):
     def open(self) -> None:
         """Take the lock, open the journal, and read the state."""
         # Not `stream_state`: it would add the stream to the state.
-        state = read_state(self.tap_state.get("bookmarks", {}).get(self.name, {}), self._spec)
-        self._journal = self._run.open_journal(self._spec)
+        state = read_state(self.tap_state.get("bookmarks", {}).get(self.name, {}), self.spec)
+        self._journal = self._run.open_journal(self.spec)
         self._first_state = recover_state(state, self._journal.history, self._start)
         if self._journal.is_on and not self._start.is_full_table:
             self.first_state = self._first_state
@@ -78,7 +74,7 @@ class FeedStream(JoboStream):
         """Raise StateError if the user has to decide first; yield hints about the filters."""
         self._start.check(self._first_state, self._journal.history)
         is_new = not self._first_state.bookmark or self._start.filter_change(self._first_state)
-        for setting in self._spec.filters:
+        for setting in self.spec.filters:
             value = self.config.get(setting.name)
             yield from setting.value_hints(value)
             if is_new:
@@ -114,7 +110,7 @@ class FeedStream(JoboStream):
                     follower.write_profiles(ids)
                 if self._bill.is_read:
                     self._bill.write_rows(delivery.bill, delivery.received_at)
-                self.stream_state.update(delivery.state.as_raw(self._spec.replication_key))
+                self.stream_state.update(delivery.state.as_raw(self.spec.replication_key))
                 self.emit_state()
 
     @override
@@ -122,14 +118,14 @@ class FeedStream(JoboStream):
         """Fetch at most `limit` rows with one request; pages and state stay as they are."""
         sync = self._start.new_sync(StreamState())
         sync = replace(sync, batch_size=min(limit, sync.batch_size))
-        with self._counted(self._run.open_journal(self._spec)):
+        with self._counted(self._run.open_journal(self.spec)):
             raw = self._reader.fetch_page(sync)
             page = self._reader.parse_page(sync, raw.body, has_more=raw.has_more, raw=raw)
         if (total := page.estimated_total) is not None:
             cost = dollars(total * self._cost.price)
             what = self.name.replace("_", " ")
             self._run.matches.append(f"about {total:,} {what} match: about {cost}")
-        rows = self._spec.rows(page.items[:limit], raw.started_at)
+        rows = self.spec.rows(page.items[:limit], raw.started_at)
         conversion = self._converter.convert(rows)
         self._converter.log_skipped(conversion.skipped)
         return conversion.records
@@ -157,7 +153,7 @@ class FeedStream(JoboStream):
     @cached_property
     def _start(self) -> SyncStart:
         return SyncStart(
-            spec=self._spec,
+            spec=self.spec,
             config=self.config,
             clock=lambda: self._run.api_clock,
             logger=self.plain_logger,
@@ -167,7 +163,7 @@ class FeedStream(JoboStream):
     @cached_property
     def _reader(self) -> FeedReader:
         return FeedReader(
-            spec=self._spec,
+            spec=self.spec,
             client=self._run.feed_client,
             prepare=self._run.prepare,
             filters=self._start.filters,
