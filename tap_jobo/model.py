@@ -2,7 +2,6 @@
 
 import hashlib
 import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
@@ -46,10 +45,10 @@ class RawPage:
 
     body: bytes
     cost: int  # credits charged for it so far
-    headers: Mapping[str, str]
     started_at: str  # before the request, by the earlier clock (ISO 8601 UTC)
     received_at: datetime  # by the API's clock
     deducted: int | None = None  # credits, by its headers
+    fall: int = 0  # credits by which the balance fell with it, if nothing was deducted
     has_more: bool | None = None  # what its header `X-Has-More` says
 
 

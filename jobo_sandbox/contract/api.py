@@ -13,7 +13,8 @@ from jobo_sandbox.contract import tap
 from jobo_sandbox.contract.outcomes import CHANGE, WARNED, CutOff, Differs, NotTestable, expect
 from tap_jobo.api.client import ApiSession
 from tap_jobo.api.headers import reported_credits
-from tap_jobo.api.responses import ApiResponse, parse_json
+from tap_jobo.api.pages import parse_json
+from tap_jobo.api.responses import ApiResponse
 from tap_jobo.redaction import redact_body
 from tap_jobo.streams.feed_spec import FeedSpec
 

@@ -262,12 +262,10 @@ def _after(api: Api, feed: FeedSpec, instant: datetime | str) -> Answer:
 
 
 def _second(api: Api, feed: FeedSpec, first: Answer, **body: Any) -> Answer:
-    """Fetch the page after another one as the tap does: of jobs, with the cursor alone."""
+    """Fetch the page after another one as the tap does."""
     if not (following := first.following()):
         raise NotTestable("the feed has one page only")
-    return api.page(
-        feed, **({"batch_size": None} if feed.is_cursor_alone else body), cursor=following
-    )
+    return api.page(feed, **body, cursor=following)
 
 
 def _instant(row: Json, otherwise: datetime) -> datetime:

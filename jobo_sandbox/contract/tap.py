@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
-from tap_jobo.api.feed import read_page
+from tap_jobo.api.pages import read_page
 from tap_jobo.api.responses import ApiResponse, require_success
 from tap_jobo.errors import ApiError, RejectedError
 from tap_jobo.records.converter import RecordConverter
@@ -19,9 +19,8 @@ def refusal(response: ApiResponse, feed: FeedSpec | None = None) -> tuple[str, b
 
     Also returns whether the tap takes the error for a cursor that is rejected.
     """
-    envelope = (feed.item_key, "has_more", "next_cursor") if feed else ()
     try:
-        require_success(response, envelope)
+        require_success(response, feed)
         if feed:
             read_page(response.body, feed)
     except ApiError as error:

@@ -124,7 +124,9 @@ class FeedStream(JoboStream):
         sync = replace(sync, batch_size=min(limit, sync.batch_size))
         with self._counted(self._run.open_journal(self._spec)):
             raw = self._reader.fetch_page(sync)
-            page = self._reader.parse_page(sync, raw.body, has_more=raw.has_more, raw=raw)
+            page = self._reader.parse_page(
+                sync, raw.body, has_more=raw.has_more, deducted=raw.deducted, raw=raw
+            )
         if (total := page.estimated_total) is not None:
             cost = dollars(total * self._cost.price)
             what = self.name.replace("_", " ")
