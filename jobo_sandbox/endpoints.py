@@ -36,7 +36,8 @@ def answer(core: Core, entry: Entry, fault: Fault | None) -> Reply | None:
         The reply, or None if the client gets none.
     """
     reply = _reply(core, entry, fault)
-    entry.status = None if reply is None else reply.status
+    if reply is not None:
+        entry.status, entry.sent = reply.status, reply.headers
     return reply
 
 

@@ -18,6 +18,7 @@ from tap_jobo.records.values import PARSERS
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.wording import plural
 
+_NEVER: Final = "2000"  # earlier times, such as 0001-01-01, stand for none
 _TOLERANCE: Final = timedelta(hours=1)  # the API may widen the window a little
 
 
@@ -46,7 +47,7 @@ class FeedReader:
         response = self.client.fetch(
             self.prepare(self.spec.path, self._parameters(sync), self.spec.method),
             rows=sync.batch_size,
-            cost=None if self.spec.is_free else self.cost,
+            cost=self.cost if self.cost.price or not self.spec.is_free else None,
             feed=self.spec,
         )
         more = response.headers.get("X-Has-More", "").lower()
@@ -122,7 +123,7 @@ class FeedReader:
         start, parse = parse_timestamp(max(sync.since, "0002-01-01")), PARSERS["date-time"]
         limit, key = format_timestamp(start - _TOLERANCE), self.spec.replication_key
         times = [parse(row.get(key)) for row in items if isinstance(row, dict)]
-        if count := sum(each < limit for each in times if each):
+        if count := sum(_NEVER < each < limit for each in times if each):
             self._is_window_ignored = True
             self.client.logger.warning(
                 "A page has %s of %s that last changed more than an hour before the requested "

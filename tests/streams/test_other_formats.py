@@ -35,13 +35,17 @@ def in_camel_case(*names: str) -> Change:
     """Rename fields of each row."""
 
     def change(body: Json) -> Json:
-        key = next(name for name in LISTS.values() if name in body)
-        for row in body[key]:
+        for row in rows_in(body):
             for name in names:
                 row[camel(name)] = row.pop(name)
         return body
 
     return change
+
+
+def rows_in(body: Json) -> list[Json]:
+    rows: list[Json] = next(body[name] for name in LISTS.values() if name in body)
+    return rows
 
 
 def without_ats(body: Json) -> Json:
@@ -65,11 +69,9 @@ def spoil(sandbox: Sandbox, endpoint: Endpoint, change: object, **more: Any) -> 
 
 ENVELOPES: dict[str, Change] = {
     "camelCase": camel_case,
-    "another name": lambda body: {"data": body.get("jobs") or body["career_sites"]},
-    "within an object": lambda body: {
-        "result": {"page": {"Rows": camel_case([*body.values()][0])}}
-    },
-    "a bare list": lambda body: body.get("jobs") or body["career_sites"],
+    "another name": lambda body: {"data": rows_in(body)},
+    "within an object": lambda body: {"result": {"page": camel_case(rows_in(body))}},
+    "a bare list": rows_in,
 }
 
 
@@ -194,7 +196,7 @@ def test_an_empty_last_page_in_another_form_ends_the_sync(
     state = jobs_tap.succeed().state
     spoil(hiring, "jobs", end)
     run = jobs_tap.succeed(state=state, lookback_minutes=0)
-    assert run.records == run.lines("WARNING") == []
+    assert (run.records, run.lines("WARNING")) == ([], [])
     assert jobs_tap.succeed(state=run.state, lookback_minutes=0).records == []
 
 
