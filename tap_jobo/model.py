@@ -52,6 +52,14 @@ class RawPage:
     has_more: bool | None = None  # what its header `X-Has-More` says
 
 
+@dataclass(frozen=True, slots=True)
+class LastPrice:
+    """A price above the list price, which a page has shown."""
+
+    credits: float  # per requested row
+    since: str  # when a page showed it first (ISO 8601 UTC)
+
+
 def hash_cursor(cursor: str | None) -> str:
     """Return the hash of a cursor, which may be long; empty for a first page."""
     return hashlib.sha256(cursor.encode(errors="surrogatepass")).hexdigest()[:24] if cursor else ""

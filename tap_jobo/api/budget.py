@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, Protocol
 from tap_jobo.api.headers import reported_credits
 from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import BudgetReachedError, ConfigError
-from tap_jobo.model import RawPage
+from tap_jobo.model import LastPrice, RawPage
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.wording import dollars, plural
 
@@ -32,6 +32,22 @@ class CountOverRuns(Protocol):
     def left(self, billed: int) -> tuple[float, str]:
         """Return the credits that a limit leaves, and the time that they are for."""
 
+    def settle(self, billed: int) -> None:
+        """Count exactly what was billed."""
+
+    @property
+    def last_price(self) -> LastPrice | None:
+        """The price of the last page of any run, if it was above the list price."""
+
+    def note_price(self, price: LastPrice | None) -> None:
+        """Keep that price for later runs."""
+
+    def newest_balance(self) -> int | None:
+        """Return the balance that the last response of any run showed."""
+
+    def note_balance(self, balance: int | None) -> None:
+        """Keep that balance for later runs, once the count is written again."""
+
 
 class Charge(NamedTuple):
     """What a page was charged when it came, and what that is based on."""
@@ -47,14 +63,6 @@ class Charge(NamedTuple):
         if rows and self.fall:  # other programs may spend from the balance, so there is a bound
             return min(self.fall, math.ceil(self.credits * max(rows, requested) / requested))
         return math.ceil(rows * price) if self.deducted is None else 0
-
-
-@dataclass(frozen=True, slots=True)
-class LastPrice:
-    """A price above the list price, which a page has shown."""
-
-    credits: float  # per requested row
-    since: str  # when a page showed it first (ISO 8601 UTC)
 
 
 @dataclass(kw_only=True)
@@ -130,11 +138,22 @@ class FeedCost:
         self._has_price = False  # of a page of this run
         self._reported: set[str] = set()
 
-    def start_from(self, last_price: LastPrice | None) -> None:
-        """Expect the price that an earlier run has seen."""
-        self.last_price = last_price
-        if last_price:
-            self.price = max(self.price, last_price.credits)
+    def count_in(self, month: CountOverRuns | None) -> None:
+        """Go on with the count of earlier runs, with the price and the balance that they saw."""
+        self.month = month
+        if month is None:
+            return
+        self.last_price = month.last_price
+        if self.last_price:
+            self.price = max(self.price, self.last_price.credits)
+        if self._budget.last_balance is None:
+            self._budget.last_balance = month.newest_balance()
+
+    def settle(self) -> None:
+        """Leave what the feed has cost to later runs."""
+        if self.month:
+            self.month.note_balance(self._budget.last_balance)
+            self.month.settle(self.credits)
 
     def check_page(self, rows: int) -> None:
         """Raise ConfigError if a limit does not cover a page at list price."""
@@ -190,6 +209,7 @@ class FeedCost:
                 f"({dollars(budget.credits)}); {page}. The next run resumes from here."
             )
         if self.month:
+            self.month.note_balance(budget.last_balance)
             self.month.reserve(self.credits, cost, page)
 
     def left_this_month(self) -> tuple[float, str]:
@@ -230,6 +250,8 @@ class FeedCost:
             self.last_price = None
         elif known is None or known.credits != price:
             self.last_price = LastPrice(price, now)
+        if self.month and self.last_price != known:
+            self.month.note_price(self.last_price)
 
     def _report(self, charge: Charge, cost: int, rows: int, requested: int) -> None:
         """Warn of what a page has cost, if that was not to be expected."""

@@ -139,12 +139,11 @@ class FeedStream(JoboStream):
     @contextmanager
     def _counted(self, journal: Journal) -> Iterator[None]:
         """Count in the month what the feed costs."""
-        self._cost.month = month = journal.month
+        self._cost.count_in(journal.month)
         try:
             yield
         finally:
-            if month:
-                month.settle(self._cost.credits)
+            self._cost.settle()
 
     @override
     def summarize(self, *, has_failed: bool) -> None:

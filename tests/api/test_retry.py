@@ -249,6 +249,20 @@ class Months:
     def left(self, _billed: int) -> tuple[int, str]:
         return 0, ""
 
+    def settle(self, billed: int) -> None:
+        pass
+
+    last_price = None
+
+    def note_price(self, price: object) -> None:
+        pass
+
+    def newest_balance(self) -> None:
+        return None
+
+    def note_balance(self, balance: object) -> None:
+        pass
+
 
 def test_limits_are_checked_before_and_after_a_wait_for_the_rate_limit(
     sandbox: Sandbox, feed: FeedClient

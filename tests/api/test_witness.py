@@ -135,3 +135,22 @@ def test_a_page_that_was_lost_explains_the_fall_after_it(tap: Tap, hiring: Sandb
     assert metrics["jobo_credits_unconfirmed"] == PAGE
     # The first page counts nothing, the lost one in full, and its repetition by the balance.
     assert metrics["jobo_credits"] == hiring.credits_billed - PAGE
+
+
+def test_the_balance_of_an_earlier_run_shows_what_the_first_page_costs(
+    tap: Tap, hiring: Sandbox
+) -> None:
+    say(hiring, "0")
+    first = tap.succeed(max_credits=130)
+    billed = hiring.credits_billed
+    second = tap.succeed(state=first.state)
+    assert metrics_of(second, "jobs")["jobo_credits"] == hiring.credits_billed - billed == 90
+
+
+def test_the_balance_is_that_of_the_last_run_of_any_stream(hiring: Sandbox, tmp_path: Path) -> None:
+    tap = tap_of(hiring, tmp_path, "career_sites", "jobs")
+    state = tap.succeed(batch_size=5, jobs_batch_size=40).state
+    hiring.faults.add(Fault(headers={"X-Credits-Deducted": "0"}, times=None), endpoint="feed")
+    hiring.world.touch(next(iter(hiring.world.rows())))
+    run = tap.succeed(state=state)
+    assert metrics_of(run, "career_sites")["jobo_credits"] == 50

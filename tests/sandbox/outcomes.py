@@ -151,7 +151,7 @@ def _seen(runs: list[Run], sandbox: Sandbox) -> Seen:
     fallen = known[0] - min(known) if known else 0
     unseen = 0
     if any("but the balance fell by" in line for line in lines):  # all but the first page counts
-        unseen = len(runs) * max(entry.credits for entry in sandbox.ledger)
+        unseen = max(entry.credits for entry in sandbox.ledger)
     return Seen(
         any(run.returncode for run in runs),
         frozenset(rows),
