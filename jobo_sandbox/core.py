@@ -47,6 +47,7 @@ class Core(Quirks):
         clock_offset: Seconds by which the server's clock is ahead of `clock`.
         order: The order of career sites in new scans.
         price: Credits per career site.
+        empty_price: Credits for a page without rows.
         jobs_price: Credits per job.
         jobs_plan: `pay_as_you_go`; `included`, where `jobs_quota` rows are free and send only quota
             headers; `unlimited`, where all rows are free and only the balance is sent; or
@@ -84,6 +85,7 @@ class Core(Quirks):
     clock_offset: float = 0
     order: Order = "id"
     price: int = 50
+    empty_price: int = 0
     jobs_price: int = 3
     jobs_plan: JobsPlan = "pay_as_you_go"
     jobs_quota: int = 1_000

@@ -36,7 +36,8 @@ def answer(core: Core, entry: Entry, fault: Fault | None) -> Reply | None:
         The reply, or None if the client gets none.
     """
     reply = _reply(core, entry, fault)
-    entry.status = None if reply is None else reply.status
+    if reply is not None:
+        entry.status, entry.sent = reply.status, reply.headers
     return reply
 
 
@@ -188,7 +189,22 @@ def _start(core: Core, entry: Entry, feed: "_Feed") -> Cursor | Reply:
         return _rejected(core)
     lifetime, age = core.cursor_lifetime, core.micros() - cursor.issued_at
     is_expired = lifetime is not None and age > lifetime * SECOND
-    return _rejected(core) if cursor.endpoint != entry.endpoint or is_expired else cursor
+    if cursor.endpoint != entry.endpoint or is_expired:
+        return _rejected(core)
+    return _continued(core, body, cursor, feed)
+
+
+def _continued(core: Core, body: Json, cursor: Cursor, feed: "_Feed") -> Cursor | Reply:
+    """Return a cursor with what it does not carry itself, but the body beside it has."""
+    if core.cursor_carries == "everything":
+        return cursor
+    try:
+        query = core.with_overlap(feed.read(core, body), cursor.endpoint)
+    except ValueError as refusal:
+        return error(400, str(refusal), core.error_shape)
+    if core.cursor_carries == "filters":
+        query = replace(cursor.query, batch_size=query.batch_size)
+    return replace(cursor, query=query)
 
 
 def _issue(core: Core, cursor: Cursor) -> str:

@@ -38,6 +38,7 @@ class Entry:
         row_ids: Ids of the rows delivered, in order. They are billed, unless the plan includes
             them or they are ids of expired jobs.
         credits: Credits billed.
+        sent: The headers of the response.
         fault: The `Fault` that was injected.
     """
 
@@ -51,6 +52,7 @@ class Entry:
     status: int | None = None
     row_ids: list[str] = field(default_factory=list)
     credits: int = 0
+    sent: dict[str, str] = field(default_factory=dict)
     fault: Any = None
 
     @property

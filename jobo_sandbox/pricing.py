@@ -36,7 +36,7 @@ def price_now(core: "Core", endpoint: Endpoint) -> Price:
 def charge(core: "Core", price: Price, rows: int) -> int:
     """Take the rows from the quota and the balance, and return the credits deducted."""
     core.jobs_quota_used += min(rows, price.free)
-    deducted = price.of(rows)
+    deducted = price.of(rows) if rows or not price.credits else core.empty_price
     core.balance -= deducted
     return deducted
 

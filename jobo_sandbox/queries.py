@@ -17,8 +17,9 @@ from jobo_sandbox.world import Position
 MAX_BATCH_SIZE = 50
 MAX_JOBS = 1_000
 MAX_EXPIRED = 10_000
-# Not documented: clients must not rely on them.
-_DEFAULT_JOBS = 100
+# What live users have seen: a request for jobs without a size gets a full page.
+_DEFAULT_JOBS = 1_000
+# Not documented: clients must not rely on it.
 _DEFAULT_EXPIRED = 1_000
 _LONGEST_LOOKBACK = 7 * DAY
 # Each list filter, and the trait that must equal (or contain) one of its values.
@@ -69,7 +70,7 @@ class Query:
 
 
 def read_query(body: Json) -> Query:
-    """Read the first request of a scan of career sites.
+    """Read a request for career sites.
 
     Raises:
         ValueError: If the API would reject it. The message is meant for the user.
@@ -83,7 +84,7 @@ def read_query(body: Json) -> Query:
 
 
 def read_jobs_query(body: Json, *, managed: bool) -> Query:
-    """Read the first request of a scan of jobs.
+    """Read a request for jobs.
 
     Raises:
         ValueError: If the API would reject it. The message is meant for the user.
@@ -100,7 +101,7 @@ def read_jobs_query(body: Json, *, managed: bool) -> Query:
 
 
 def read_expired_query(parameters: Json, now: int) -> Query:
-    """Read the first request of a scan of expired jobs: the parameters of its URL.
+    """Read a request for expired jobs: the parameters of its URL.
 
     Raises:
         ValueError: If the API would reject it. The message is meant for the user.

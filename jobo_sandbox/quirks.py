@@ -2,12 +2,14 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from jobo_sandbox.instants import SECOND
 from jobo_sandbox.ledger import Endpoint
 from jobo_sandbox.queries import Query
 from jobo_sandbox.wire import Shape
+
+CursorCarries = Literal["position", "filters", "everything"]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -19,6 +21,10 @@ class Quirks:
         ignored: Members of a request that are ignored, such as `updated_after` or a filter.
         overlap: Seconds before `updated_after` from which career sites and jobs are returned too.
         null_cursor_at_end: The last page says `has_more`, and has no `next_cursor`.
+        cursor_carries: What a cursor keeps of the request before it. By default, what live users
+            have seen: all but the page size, so that a page without a size is as large as can be.
+            The official Node client relies on `everything`. With `position`, filters and window
+            apply only if they are beside the cursor.
         cursor_lifetime: Seconds until a cursor is rejected; None if it never is.
         ids_without_dashes: Ids in rows and profiles have no dashes.
         more_fields: Further fields of each career site, job, and profile.
@@ -29,6 +35,7 @@ class Quirks:
     ignored: Collection[str] = ()
     overlap: float = 0
     null_cursor_at_end: bool = False
+    cursor_carries: CursorCarries = "filters"
     cursor_lifetime: float | None = None
     ids_without_dashes: bool = False
     more_fields: Mapping[str, Any] = field(default_factory=dict)

@@ -2,7 +2,6 @@
 
 import hashlib
 import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
@@ -46,11 +45,19 @@ class RawPage:
 
     body: bytes
     cost: int  # credits charged for it so far
-    headers: Mapping[str, str]
     started_at: str  # before the request, by the earlier clock (ISO 8601 UTC)
     received_at: datetime  # by the API's clock
     deducted: int | None = None  # credits, by its headers
+    fall: int = 0  # credits by which the balance fell with it, if nothing was deducted
     has_more: bool | None = None  # what its header `X-Has-More` says
+
+
+@dataclass(frozen=True, slots=True)
+class LastPrice:
+    """A price above the list price, which a page has shown."""
+
+    credits: float  # per requested row
+    since: str  # when a page showed it first (ISO 8601 UTC)
 
 
 def hash_cursor(cursor: str | None) -> str:

@@ -13,14 +13,18 @@ from jobo_sandbox.contract import tap
 from jobo_sandbox.contract.outcomes import CHANGE, WARNED, CutOff, Differs, NotTestable, expect
 from tap_jobo.api.client import ApiSession
 from tap_jobo.api.headers import reported_credits
-from tap_jobo.api.responses import ApiResponse, parse_json
+from tap_jobo.api.pages import parse_json
+from tap_jobo.api.profiles import PROFILE_PATH
+from tap_jobo.api.responses import ApiResponse
 from tap_jobo.redaction import redact_body
 from tap_jobo.streams.feed_spec import FeedSpec
 
 Json = dict[str, Any]
 
 LIMIT: Final = 999
-"""Credits that a check may cost. No request is sent that could exceed it at list price."""
+"""Credits that a check may cost. No request is sent that could exceed it at the prices seen."""
+LIMIT_WITH_CURSOR_ALONE: Final = 3_999
+"""The same if a cursor is sent alone, which may return 1,000 jobs."""
 LARGEST: Final = 5
 """Rows of the largest page that is asked for, except for those that must be refused."""
 MOST_REQUESTS: Final = 60
@@ -64,9 +68,24 @@ class Answer:
         """Return the credits in a header, as the tap reads them."""
         return reported_credits(self.headers, name)
 
-    def says(self, feed: FeedSpec | None = None) -> tuple[str, bool]:
+    @property
+    def response(self) -> ApiResponse:
+        """The response as the tap takes it."""
+        return ApiResponse(self.content, self.status, self.headers)
+
+    def says(self) -> tuple[str, bool]:
         """Return what `tap.refusal` does."""
-        return tap.refusal(ApiResponse(self.content, self.status, self.headers), feed)
+        return tap.refusal(self.response)
+
+    def reading(self, feed: FeedSpec) -> tap.Reading:
+        """Return what the tap makes of this page."""
+        return tap.read_page(self.response, feed, self.body_sent)
+
+    @property
+    def body_sent(self) -> Json:
+        """What was asked for: the JSON, or the parameters of the query."""
+        body: Json = self.sent.get("json") or self.sent.get("params") or {}
+        return body
 
     def allowed(self) -> "Answer":
         """Return this answer, unless its status is that the account must not send the request."""
@@ -94,7 +113,8 @@ class Answer:
 
     def delivered(self, feed: FeedSpec | None = None) -> "Answer":
         """Return this answer if the tap can read it."""
-        error = self.allowed().says(feed)[0]
+        self.allowed()
+        error = self.reading(feed).error if feed else self.says()[0]
         expect(not error, error, CHANGE)
         return self
 
@@ -104,24 +124,35 @@ class Api:
 
     Attributes:
         rows: Rows that have come so far.
-        credits: Credits that the requests so far have cost, as far as known.
+        credits: Credits that the requests so far have cost, as far as their responses say so.
         fallen: Credits by which the balance has fallen since the first response with a balance.
         answers: All requests so far, in order, with their responses.
         stopped: Why no further request is sent; empty as long as they are.
-        overcharge: The same, if it is for money.
+        bills: What is wrong with the money headers of responses, and what the tap does about it.
+        sends_cursor_alone: Whether a request may be sent that may return 1,000 rows.
     """
 
-    def __init__(self, url: str, key: str) -> None:
+    def __init__(self, url: str, key: str, *, sends_cursor_alone: bool = False) -> None:
         self.key = key
         self.rows = self.credits = 0
         self.fallen: int | None = None
         self.answers: list[Answer] = []
-        self.stopped = self.overcharge = ""
+        self.stopped = ""
+        self.bills: list[Differs] = []
+        self.sends_cursor_alone = sends_cursor_alone
+        self.limit = LIMIT_WITH_CURSOR_ALONE if sends_cursor_alone else LIMIT
         self._url = url
         self._first_balance: int | None = None
+        self._unreported = 0  # credits that pages without a deduction may have cost
+        self._prices: dict[str, float] = {}  # per requested row, by the path of the feed
         self._session = ApiSession(url)
         self._session.headers.update({"User-Agent": tap.USER_AGENT, "X-Api-Key": key})
         self._known: dict[str, Answer | Differs] = {}
+
+    @property
+    def spent(self) -> int:
+        """The credits that the check may have cost."""
+        return max(self.credits, self.fallen or 0)
 
     def get(self, path: str, headers: Json | None = None, **params: Any) -> Answer:
         """Send a free request, with headers that differ from the tap's; None leaves one out."""
@@ -142,15 +173,19 @@ class Api:
     def _send(
         self, method: str, path: str, sent: Json, feed: FeedSpec | None = None, rows: int = 0
     ) -> Answer:
-        """Send a request, unless it was sent before."""
+        """Send a request, unless it was sent before; for fewer rows if they do not fit."""
         memory = json.dumps([method, path, sent], sort_keys=True)
         if memory not in self._known:
-            most = math.ceil(rows * feed.list_price) if feed else 0
+            price = self._prices.get(path, feed.list_price) if feed else 0
+            if feed and 1 < rows <= LARGEST and price:
+                rows = max(1, min(rows, int((self.limit - self.spent) // price)))
+                sent = sent | {"json": sent["json"] | {"batch_size": rows}}
+            most = math.ceil(rows * price)
             self._check_limits(most)
             self._known[memory] = answer = self._receive(method, path, sent)
             self.answers.append(answer)
             try:
-                self._judge(answer, feed, most)
+                self._count(answer, feed, most)
             except Differs as difference:
                 self._known[memory] = difference
         known = self._known[memory]
@@ -160,8 +195,8 @@ class Api:
 
     def _check_limits(self, most: int) -> None:
         why = self.stopped
-        if self.credits + most > LIMIT:
-            why = "all could cost more than $1.00"
+        if self.spent + most > self.limit:
+            why = f"all could cost more than ${(self.limit + 1) / 1_000:.2f}"
         if len(self.answers) >= MOST_REQUESTS:
             why = f"{MOST_REQUESTS} requests were sent"
         if why:
@@ -177,8 +212,8 @@ class Api:
         body = redact_body(response.content, self.key)
         return Answer(method, path, sent, status, response.headers, body, seconds=seconds)
 
-    def _judge(self, answer: Answer, feed: FeedSpec | None, most: int) -> None:
-        """Count what a request cost, and stop if it was more than its rows do at list price."""
+    def _count(self, answer: Answer, feed: FeedSpec | None, most: int) -> None:
+        """Count what a request cost, and note what its money headers say that cannot be."""
         if not answer.status:
             self.credits += most  # it may have been billed
             if sum(not each.status for each in self.answers) >= _MOST_LOST:
@@ -186,29 +221,38 @@ class Api:
             raise Differs(f"no response ({answer.error})", WARNED)
         is_page = feed is not None and answer.status in _SUCCESS
         rows = len(answer.items(feed)) if feed and is_page else 0
-        cost = math.ceil(rows * feed.list_price) if feed else 0
+        cost, deducted = math.ceil(rows * feed.list_price) if feed else 0, answer.credits()
         self.rows += rows
-        deducted = answer.credits()
         if deducted is not None:
             self.credits += deducted
         elif not (feed and feed.missing_charge_means_free and answer.names_plan):
             self.credits += cost if answer.body() or not is_page else most
-        self._note_balance(answer.credits("X-Credits-Balance"))
-        is_sized = is_page and answer.sent["json"].get("batch_size", 0) <= LARGEST
-        required = (is_sized and answer.credits("X-Credits-Required")) or 0
-        fallen, other = self.fallen or 0, "or another client uses the account"
-        wrong = {
-            f"{deducted} credits were deducted for {rows} rows": (deducted or 0) > cost,
-            f"{rows} rows came for a page that costs {most} credits": cost > most,
-            f"{required} credits are required for a page of {most}": required > most,
-            f"the balance fell by {fallen}, not by {self.credits} ({other})": fallen > self.credits,
-        }
-        self.stopped = self.overcharge = next((why for why in wrong if wrong[why]), "")
-        expect(not self.stopped, f"{self.stopped}; no further request is sent", WARNED)
+        self._unreported += 0 if deducted else max(cost, most if rows else 0)
+        requested = int(answer.body_sent.get("batch_size", 0)) if is_page else 0
+        if feed and rows and requested:
+            price = (deducted or cost) / min(rows, requested)
+            self._prices[answer.path] = max(price, feed.list_price)
+        if rows > requested > 0:
+            self._note(f"{rows} rows came, but {requested} were requested", WARNED)
+        if deducted and not rows:
+            # The tap does not expect a bill of a profile, and counts none.
+            tap_does = CHANGE if answer.path.startswith(PROFILE_PATH) else WARNED
+            self._note(f"{deducted} credits were deducted for a response without rows", tap_does)
+        self._check_balance(answer.credits("X-Credits-Balance"))
 
-    def _note_balance(self, balance: int | None) -> None:
+    def _check_balance(self, balance: int | None) -> None:
         if balance is None:
             return
         if self._first_balance is None:  # which may still be the one before this page
             self._first_balance = balance + self.credits
         self.fallen = self._first_balance - balance
+        if self.fallen > self.credits:
+            is_bounded = self.fallen <= self.credits + self._unreported
+            self._note(
+                "the balance fell by more credits than were deducted (or another client uses the "
+                "account)",
+                WARNED if is_bounded else CHANGE,
+            )
+
+    def _note(self, came: str, tap_does: str) -> None:
+        self.bills.append(Differs(came, tap_does))

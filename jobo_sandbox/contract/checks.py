@@ -5,12 +5,20 @@ from typing import Any, Final
 
 from jobo_sandbox import vocabulary
 from jobo_sandbox.contract.api import Answer, Api
-from jobo_sandbox.contract.outcomes import CHANGE, HANDLED, Differs, NotTestable, expect
+from jobo_sandbox.contract.outcomes import (
+    CHANGE,
+    HANDLED,
+    WARNED,
+    WORST,
+    Differs,
+    NotTestable,
+    expect,
+)
 from jobo_sandbox.contract.registry import CLIENT, DOCS, LAST_CHECKS, TAP, check
 from tap_jobo.clock import format_timestamp, parse_http_date
 from tap_jobo.records.values import parse_uuid
 from tap_jobo.streams.career_sites import CAREER_SITES as SITES
-from tap_jobo.streams.jobs import EXPIRED_JOBS, MANAGED_JOBS
+from tap_jobo.streams.jobs import EXPIRED_JOBS, JOBS, MANAGED_JOBS
 
 FAR_FUTURE: Final = "2999-01-01T00:00:00.123456Z"
 """No row was updated after it, so a page is empty and free. As exact as the tap's own instants."""
@@ -116,7 +124,7 @@ def expired_jobs_limit(api: Api) -> None:
 def managed_jobs(api: Api) -> str:
     """The managed feed returns pages like those of the jobs."""
     rows = api.page(MANAGED_JOBS, updated_after=FAR_FUTURE).items(MANAGED_JOBS)
-    expect(not rows, f"{len(rows)} rows for updated_after {FAR_FUTURE}")
+    expect(not rows, f"{len(rows)} rows for updated_after {FAR_FUTURE}", window_verdict(rows))
     return "this account may use it"
 
 
@@ -146,27 +154,58 @@ def date_header(api: Api) -> str:
     return f"the API's clock is {ahead.total_seconds():+.0f} s from the local one"
 
 
-@check(TAP, CHANGE, to=LAST_CHECKS)
+@check(TAP, HANDLED, to=LAST_CHECKS)
 def compression(api: Api) -> str:
     """A response is compressed with gzip, or not at all."""
     codings = {answer.headers.get("Content-Encoding", "identity") for answer in api.answers}
+    # If a body is compressed in another way, its own check says that the tap cannot read it.
     expect(codings <= {"gzip", "identity"}, ", ".join(sorted(codings)))
     return ", ".join(sorted(codings))
 
 
 @check(DOCS, HANDLED, to=LAST_CHECKS)
 def balance(api: Api) -> str:
-    """The balance falls by what is deducted."""
+    """Only rows that were requested cost something, and the balance falls by what is deducted."""
+    for tap_does in WORST:
+        if bill := next((bill for bill in api.bills if bill.tap_does == tap_does), None):
+            raise bill
     if api.fallen is None:
         raise NotTestable("no response has X-Credits-Balance")
     expect(api.fallen == api.credits, f"it fell by {api.fallen:,}, not {api.credits:,} credits")
     return f"by {api.fallen:,} credits"
 
 
+@check(CLIENT, HANDLED, to=LAST_CHECKS)
+def deprecation(api: Api) -> None:
+    """No response announces that an endpoint changes or ends."""
+    for answer in api.answers:
+        for name in ("Deprecation", "Sunset"):
+            text = answer.headers.get(name)
+            expect(text is None, f"{answer.path} has the header {name}: {text}")
+
+
+@check(CLIENT, HANDLED, to=LAST_CHECKS)
+def jobs_cursor_alone(api: Api) -> str:
+    """A cursor alone returns a page of the size before it."""
+    if not api.sends_cursor_alone:
+        raise NotTestable("it may return 1,000 rows for $3.00, so it needs --cursor-alone")
+    if not (following := api.page(JOBS).following()):
+        raise NotTestable("the feed has one page only")
+    rows = len(api.post(JOBS, JOBS.page_cap, batch_size=None, cursor=following).items(JOBS))
+    expect(rows == 1, f"{rows} rows after a page of one")
+    return "one row"
+
+
 @check(TAP, HANDLED, to=LAST_CHECKS)
 def cursor_lifetime(_: Api) -> None:
     """A cursor lives longer than a run."""
     raise NotTestable("a check of some seconds does not show it")
+
+
+def window_verdict(rows: list[Any]) -> str:
+    """Return what the tap does about rows that changed before a window: it warns if it sees it."""
+    is_seen = any(isinstance(row, dict) and "updated_at" in row for row in rows)
+    return WARNED if is_seen else CHANGE
 
 
 def _expired(api: Api, days: int, after: str = "") -> Answer:

@@ -1,7 +1,11 @@
 """The outcomes of a check, and what the tap does about a difference."""
 
+from typing import Final
+
 HANDLED, WARNED, CHANGE = "handled", "handled with a warning", "needs a change"
-"""What the tap does about a difference."""
+"""What the tap does about a difference: it works; it works, warns, and its limits hold; or its
+run ends with exit code 1, its limits do not hold, or its rows are wrong without a warning."""
+WORST: Final = (CHANGE, WARNED, HANDLED)
 
 
 class Differs(Exception):  # noqa: N818 - an outcome, not an error

@@ -1,40 +1,107 @@
-"""What the tap makes of a response, by its own parsers."""
+"""What the tap makes of a response, by its own way from a page to records."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from importlib.metadata import version
+from types import SimpleNamespace
 from typing import Any
 
-from tap_jobo.api.feed import read_page
+from tap_jobo.api.budget import Budget, FeedCost
+from tap_jobo.api.feed import FeedReader
 from tap_jobo.api.responses import ApiResponse, require_success
-from tap_jobo.errors import ApiError, RejectedError
+from tap_jobo.clock import format_timestamp
+from tap_jobo.errors import ApiError, FormatError, RejectedError
+from tap_jobo.model import RawPage, Sync, new_id
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.streams.feed_spec import FeedSpec
+from tap_jobo.sync.guards import check_for_schema_drift
 
 USER_AGENT = f"tap-jobo/{version('tap-jobo')} (+https://pypi.org/project/tap-jobo/)"
 
 
-def refusal(response: ApiResponse, feed: FeedSpec | None = None) -> tuple[str, bool]:
-    """Return the tap's error about a response, or a page of a feed; empty if it reads it.
+@dataclass
+class Reading:
+    """What the tap makes of a page: the error with which it ends, or its warnings about rows."""
+
+    error: str = ""
+    warnings: list[str] = field(default_factory=list)
+
+
+def refusal(response: ApiResponse) -> tuple[str, bool]:
+    """Return the tap's error about a response that is no page; empty if it reads it.
 
     Also returns whether the tap takes the error for a cursor that is rejected.
     """
-    envelope = (feed.item_key, "has_more", "next_cursor") if feed else ()
     try:
-        require_success(response, envelope)
-        if feed:
-            read_page(response.body, feed)
+        require_success(response)
     except ApiError as error:
         return str(error), isinstance(error, RejectedError) and error.names_cursor
     return "", False
 
 
-def complaints(rows: Sequence[object], schema: Any) -> list[str]:
-    """Return what the tap logs about rows."""
-    lines: list[str] = []
-    logger = logging.Logger("contract")  # noqa: LOG001 - which no other code uses
+def read_page(response: ApiResponse, feed: FeedSpec, sent: dict[str, Any]) -> Reading:
+    """Read a page as a sync does: parse it, check it, and convert its rows."""
+    sync = Sync(
+        id=new_id(),
+        since=sent.get(feed.since),
+        batch_size=int(sent.get("batch_size", feed.page_cap)),
+        cursor=sent.get("cursor"),
+    )
+    reading = Reading()
+    with _logger(reading.warnings) as logger:
+        try:
+            require_success(response, feed)
+            _read(sync, response, feed, logger)
+        except (ApiError, FormatError) as error:
+            reading.error = str(error)
+    return reading
+
+
+def _read(sync: Sync, response: ApiResponse, feed: FeedSpec, logger: logging.Logger) -> None:
+    converter = RecordConverter(feed.schema.to_dict(), logger, feed.never_null)
+    silent = logging.Logger("contract", logging.CRITICAL)  # noqa: LOG001 - other checks say it
+    cost = FeedCost(Budget(logger=silent), feed)
+    client: Any = SimpleNamespace(logger=silent)
+    reader = FeedReader(
+        spec=feed,
+        client=client,
+        prepare=client,  # as nothing is sent
+        filters={},
+        cost=cost,
+        clock=client,
+        row_type=converter.row_type,
+    )
+    charge, now = cost.charge(response.headers, sync.batch_size), datetime.now(UTC)
+    raw = RawPage(
+        response.body, charge.credits, format_timestamp(now), now, charge.deducted, charge.fall
+    )
+    more = {"true": True, "false": False}.get(response.headers.get("X-Has-More", "").lower())
+    page = reader.parse_page(sync, raw.body, has_more=more, deducted=raw.deducted, raw=raw)
+    if page.are_rows_checked:
+        return
+    conversion = converter.convert(feed.rows(page.items, raw.started_at))
+    check_for_schema_drift(conversion, sync.batch_size, feed.name)
+    converter.log_skipped(conversion.skipped)
+
+
+def read_profile(profile: object, schema: Any, never_null: Sequence[str]) -> Reading:
+    """Read a profile as the tap does, which skips it if it is damaged."""
+    reading = Reading()
+    with _logger(reading.warnings) as logger:
+        damaged = RecordConverter(schema.to_dict(), logger, never_null).convert([profile]).damaged
+    names = [name for name, count in damaged.items() if count]
+    reading.error = f"no valid {' and '.join(names)}" if names else ""
+    return reading
+
+
+@contextmanager
+def _logger(lines: list[str]) -> Iterator[logging.Logger]:
+    """Yield a logger whose warnings and errors are added to `lines`."""
+    logger = logging.Logger("contract", logging.WARNING)  # noqa: LOG001 - which no other code uses
     handler = logging.Handler()
     handler.emit = lambda record: lines.append(f"{record.getMessage():.200}")  # type: ignore[method-assign]
     logger.addHandler(handler)
-    RecordConverter(schema.to_dict(), logger).convert(rows)
-    return lines
+    yield logger

@@ -1,17 +1,21 @@
 """What a run costs: one budget for the run, and within it the cost of each feed.
 
 A page is reserved before its request, charged when its response is complete, and reconciled once
-its number of rows is known.
+its number of rows is known. What a page cost is what Jobo deducted for it; where a page with rows
+reports no deduction, it is what the balance fell, so that spending has a bound whatever else the
+responses say.
 """
 
 import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from tap_jobo.api.headers import reported_credits
+from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import BudgetReachedError, ConfigError
+from tap_jobo.model import LastPrice, RawPage
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.wording import dollars, plural
 
@@ -28,10 +32,47 @@ class CountOverRuns(Protocol):
     def left(self, billed: int) -> tuple[float, str]:
         """Return the credits that a limit leaves, and the time that they are for."""
 
+    def settle(self, billed: int) -> None:
+        """Count exactly what was billed."""
+
+    @property
+    def last_price(self) -> LastPrice | None:
+        """The price of the last page of any run, if it was above the list price."""
+
+    def note_price(self, price: LastPrice | None) -> None:
+        """Keep that price for later runs."""
+
+    def newest_balance(self) -> int | None:
+        """Return the balance that the last response of any run showed."""
+
+    def note_balance(self, balance: int | None) -> None:
+        """Keep that balance for later runs, once the count is written again."""
+
+
+class Charge(NamedTuple):
+    """What a page was charged when it came, and what that is based on."""
+
+    credits: int  # as if it were full, unless its response says what it cost
+    deducted: int | None  # credits, by its headers
+    fall: int  # credits by which the balance fell, which count if nothing was deducted
+
+    def of_rows(self, rows: int, requested: int, price: float) -> int:
+        """Return the credits of the page, once its number of rows is known."""
+        if self.deducted:
+            return self.deducted
+        if rows and self.fall:  # other programs may spend from the balance, so there is a bound
+            return min(self.fall, math.ceil(self.credits * max(rows, requested) / requested))
+        return math.ceil(rows * price) if self.deducted is None else 0
+
 
 @dataclass(kw_only=True)
 class Budget:
-    """The credits of one run, shared by all its streams; the settings have their names."""
+    """The credits of one run, shared by all its streams; the settings have their names.
+
+    Attributes:
+        balance: What the last response of the run says; None if none does.
+        last_balance: The same, or before that, what an earlier run has seen.
+    """
 
     logger: logging.Logger
     max_credits: int | None = None
@@ -40,17 +81,27 @@ class Budget:
     credits: int = 0
     possibly_billed: int = 0
     balance: int | None = None
+    last_balance: int | None = None
+    has_reported_fall: bool = False
+    _expected: int = 0  # what was possibly billed up to the last balance
 
     @property
     def left(self) -> float:
         """The credits that `max_credits` leaves."""
         return math.inf if self.max_credits is None else self.max_credits - self.credits
 
-    def note_balance(self, headers: Mapping[str, str]) -> None:
-        """Record the balance that a response reports, and warn if it is low."""
+    def note_balance(self, headers: Mapping[str, str]) -> int:
+        """Record the balance that a response reports, warn if it is low, and return its fall.
+
+        What the run has counted as possibly billed in the meantime explains a part of the fall.
+        """
         if (balance := reported_credits(headers, "X-Credits-Balance")) is None:
-            return
-        self.balance = balance
+            return 0
+        fall = 0
+        if self.last_balance is not None:
+            fall = self.last_balance - balance - (self.possibly_billed - self._expected)
+        self.balance = self.last_balance = balance
+        self._expected = self.possibly_billed
         threshold = self.credits_alert_threshold
         if threshold is not None and balance < threshold:
             self.logger.warning(
@@ -60,33 +111,88 @@ class Budget:
                 f"{threshold:,}",
             )
             self.credits_alert_threshold = None  # once per run
+        return max(0, fall)
+
+    def note_possibly_billed(self, credits_: int, *, is_in_balance: bool) -> None:
+        """Count what may have been billed, and whether the last balance has fallen by it."""
+        self.possibly_billed += credits_
+        self._expected += credits_ if is_in_balance else 0
 
 
 class FeedCost:
-    """What one feed costs, within the budget of the run."""
+    """What one feed costs, within the budget of the run.
+
+    Attributes:
+        price: Credits that the next row may cost.
+        last_price: The price of the last page, if it is above the list price.
+    """
 
     def __init__(self, budget: Budget, spec: FeedSpec) -> None:
         self._budget = budget
         self._spec = spec
         self.price = spec.list_price
+        self.last_price: LastPrice | None = None
         self.credits = 0
         self.possibly_billed = 0
         self.month: CountOverRuns | None = None  # unless the journal is off
-        self._is_assuming = False
+        self._has_price = False  # of a page of this run
+        self._reported: set[str] = set()
+
+    def count_in(self, month: CountOverRuns | None) -> None:
+        """Go on with the count of earlier runs, with the price and the balance that they saw."""
+        self.month = month
+        if month is None:
+            return
+        self.last_price = month.last_price
+        if self.last_price:
+            self.price = max(self.price, self.last_price.credits)
+        if self._budget.last_balance is None:
+            self._budget.last_balance = month.newest_balance()
+
+    def settle(self) -> None:
+        """Leave what the feed has cost to later runs."""
+        if self.month:
+            self.month.note_balance(self._budget.last_balance)
+            self.month.settle(self.credits)
 
     def check_page(self, rows: int) -> None:
         """Raise ConfigError if a limit does not cover a page at list price."""
-        cost, setting = math.ceil(rows * self._spec.list_price), self._spec.page_size_setting
-        smaller = f", or lower {setting.name} for a new sync" if setting else ""
-        for name in ("max_credits", "max_credits_per_month"):
-            limit = getattr(self._budget, name)
-            if limit is not None and cost > limit:
-                raise ConfigError(
-                    f"Setting '{name}' ({limit:,}) is below the {cost:,} credits of one page of "
-                    f"{plural(rows, 'row')} of {self._spec.name}, so no run could make progress. "
-                    f"Set it to {cost:,} or more{smaller}. If your plan's rows are free, remove "
-                    f"{name}."
-                )
+        cost = math.ceil(rows * self._spec.list_price)
+        for name in self._limits_below(cost):
+            raise ConfigError(
+                f"Setting '{name}' ({self._limit(name):,}) is below the {cost:,} credits of one "
+                f"page of {plural(rows, 'row')} of {self._spec.name}, so no run could make "
+                f"progress. Set it to {cost:,} or more{self._smaller_page}. If your plan's rows "
+                f"are free, remove {name}."
+            )
+
+    def _check_last_price(self, rows: int) -> None:
+        """Raise ConfigError if no page fits a limit at the price that an earlier run has seen."""
+        if self.last_price is None or self._has_price:
+            return
+        cost = math.ceil(rows * self.last_price.credits)
+        for name in self._limits_below(cost):
+            raise ConfigError(
+                f"Since {self.last_price.since}, a row of {self._spec.name} costs "
+                f"{self.last_price.credits:g} credits (list price: {self._spec.list_price:g}). So "
+                f"a page of {plural(rows, 'row')} may cost {cost:,} ({dollars(cost)}), and "
+                f"'{name}' is {self._limit(name):,}. The page was not requested. Set {name} to "
+                f"{cost:,} or more{self._smaller_page}. If the price is lower again, run the tap "
+                "with --test: it reads one row, and records what it costs."
+            )
+
+    def _limits_below(self, cost: int) -> list[str]:
+        names = ("max_credits", "max_credits_per_month")
+        return [name for name in names if cost > self._limit(name)]
+
+    def _limit(self, name: str) -> float:
+        limit: int | None = getattr(self._budget, name)
+        return math.inf if limit is None else limit
+
+    @property
+    def _smaller_page(self) -> str:
+        setting = self._spec.page_size_setting
+        return f", or lower {setting.name} for a new sync" if setting else ""
 
     def reserve(self, rows: int) -> None:
         """Check that a page fits into what is left of the budget; a free page always does."""
@@ -95,6 +201,7 @@ class FeedCost:
         budget, cost = self._budget, math.ceil(rows * price)
         if not budget.credits:
             self.check_page(rows)
+        self._check_last_price(rows)
         page = f"the next page of {self._spec.name} may cost {cost:,} ({dollars(cost)})"
         if cost > max(0, budget.left):
             raise BudgetReachedError(
@@ -102,50 +209,103 @@ class FeedCost:
                 f"({dollars(budget.credits)}); {page}. The next run resumes from here."
             )
         if self.month:
+            self.month.note_balance(budget.last_balance)
             self.month.reserve(self.credits, cost, page)
 
     def left_this_month(self) -> tuple[float, str]:
         """Return the credits that `max_credits_per_month` leaves, and the month, if it is set."""
         return self.month.left(self.credits) if self.month else (math.inf, "")
 
-    def charge(self, headers: Mapping[str, str], rows: int) -> int:
-        """Charge what a complete response deducted, else `rows` at the last price; return it."""
-        deducted = self.deducted(headers)
-        cost = math.ceil(rows * self.price) if deducted is None else deducted
-        self._add(cost)
-        return cost
+    def charge(self, headers: Mapping[str, str], rows: int) -> Charge:
+        """Charge what a complete response deducted, else what `rows` may have cost; return it."""
+        deducted, fall = self.deducted(headers), self._budget.note_balance(headers)
+        if deducted or self._spec.is_free:
+            fall = 0
+        credits_ = min(fall, math.ceil(rows * self._highest_price))
+        charge = Charge(credits_, deducted, fall)
+        if not fall:
+            charge = charge._replace(credits=charge.of_rows(rows, rows, self.price))
+        self._add(charge.credits)
+        return charge
 
-    def reconcile(self, charged: int, headers: Mapping[str, str], rows: int, requested: int) -> str:
+    def reconcile(self, raw: RawPage, rows: int, requested: int) -> str:
         """Correct what `charge` returned, learn the price, and return what is wrong, if so."""
-        self._add(-charged)
-        cost, deducted = self.charge(headers, rows), self.deducted(headers)
-        dispute = self._dispute(deducted or 0, rows, requested)
+        charge = Charge(raw.cost, raw.deducted, raw.fall)
+        cost = charge.of_rows(rows, requested, self.price)
+        self._add(cost - raw.cost)
+        dispute = self._dispute(raw.deducted or 0, rows, requested)
+        self._report(charge, cost, rows, requested)
         if dispute:  # so may the next page
             self.price = max(self.price, cost / requested)
-        elif rows and deducted is not None:
-            self.price = cost / rows
-        if cost and deducted is None and not self._is_assuming:
-            self._is_assuming = True
-            self._budget.logger.warning(
+        elif rows and (raw.deducted or (raw.deducted == 0 and not cost)):
+            self._learn(cost / min(rows, requested), format_timestamp(raw.received_at))
+        elif cost:  # of which the response says nothing: never a price of zero
+            self.price = self._highest_price
+        return dispute
+
+    def _learn(self, price: float, now: str) -> None:
+        self.price, self._has_price = price, True
+        known = self.last_price
+        if price <= self._spec.list_price:
+            self.last_price = None
+        elif known is None or known.credits != price:
+            self.last_price = LastPrice(price, now)
+        if self.month and self.last_price != known:
+            self.month.note_price(self.last_price)
+
+    def _report(self, charge: Charge, cost: int, rows: int, requested: int) -> None:
+        """Warn of what a page has cost, if that was not to be expected."""
+        logger, name = self._budget.logger, self._spec.name
+        if rows > requested and self._is_first("size"):
+            logger.warning(
+                "Jobo returned %s of %s, although %s requested. They cost %s credits (%s).",
+                plural(rows, "row"),
+                name,
+                f"{requested:,} were" if requested > 1 else "1 was",
+                f"{cost:,}",
+                dollars(cost),
+            )
+        if not cost or charge.deducted:
+            return
+        if charge.fall:
+            if not self._budget.has_reported_fall:
+                self._budget.has_reported_fall = True
+                logger.warning(
+                    "Jobo's response does not say that %s of %s cost anything, but the balance "
+                    "fell by %s credits (%s). The run counts %s of them, and those of later pages "
+                    "like this. If another program uses the account, that is too much. Contact "
+                    "Jobo.",
+                    plural(rows, "row"),
+                    name,
+                    f"{charge.fall:,}",
+                    dollars(charge.fall),
+                    f"{cost:,}",
+                )
+        elif self._is_first("price"):
+            logger.warning(
                 "Jobo's responses do not say what %s cost (X-Credits-Deducted is missing). The run "
                 "assumes %g credits per row. If your plan includes these rows, remove max_credits: "
                 "what is assumed counts against it.",
-                self._spec.name,
+                name,
                 self.price,
             )
-        self._budget.note_balance(headers)
-        return dispute
+
+    def _is_first(self, what: str) -> bool:
+        is_first = what not in self._reported
+        self._reported.add(what)
+        return is_first
 
     def charge_in_full(self, headers: Mapping[str, str], rows: int) -> int:
         """Charge a request for `rows` that may have been billed, but returned no page; return it.
 
         A page may cost its list price although those before it were free, or cheaper.
         """
-        deducted = self.deducted(headers)
-        if deducted is None:
-            deducted = math.ceil(rows * self._highest_price)
+        deducted, fall = self.deducted(headers), self._budget.note_balance(headers)
+        if not deducted:
+            most = math.ceil(rows * self._highest_price)
+            deducted = min(fall, most) if fall or deducted == 0 else most
             self.possibly_billed += deducted
-            self._budget.possibly_billed += deducted
+            self._budget.note_possibly_billed(deducted, is_in_balance=fall > 0)
         self._add(deducted)
         return deducted
 

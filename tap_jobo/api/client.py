@@ -3,7 +3,7 @@
 import io
 import logging
 import zlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from requests.adapters import HTTPAdapter
 from typing_extensions import override
 
 from tap_jobo.api.budget import FeedCost
+from tap_jobo.api.headers import reported_credits
 from tap_jobo.api.responses import ADVICE, ApiResponse, require_success
 from tap_jobo.api.retry import RETRY_SECONDS, RateLimiter, Retry
 from tap_jobo.clock import Clock
@@ -30,6 +31,7 @@ from tap_jobo.errors import (
 )
 from tap_jobo.redaction import REPLACEMENT, redact_body
 from tap_jobo.signals import ShutdownSignal
+from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.wording import dollars
 
 Prepare = Callable[..., PreparedRequest]
@@ -82,31 +84,30 @@ class Client:
         *,
         rows: int = 0,
         cost: FeedCost | None = None,
-        envelope: Collection[str] = (),
+        feed: FeedSpec | None = None,
         any_status: bool = False,
     ) -> ApiResponse:
         """Return the complete response to a request.
 
-        With a `cost`, at most `rows` are reserved before each try, and each try that may have been
-        billed without returning a page is charged in full. The returned page is not: its reader
-        charges and reconciles it. A success has one of the members `envelope`, if there are any.
-        With `any_status`, any response is returned.
+        With a `feed`, a success is a page of it. With a `cost`, at most `rows` are reserved before
+        each try, and each try that may have been billed without returning a page is charged in
+        full. The returned page is not: its reader charges and reconciles it. With `any_status`,
+        any response is returned.
         """
         retry, wait, failed = Retry(self.retry_seconds, is_paid=cost is not None), 0.0, ""
         while True:
-            if cost:
-                try:
-                    cost.reserve(rows)
-                except BudgetReachedError as reached:
-                    raise (ApiError(f"{failed}. {reached}") if failed else reached) from None
+            self._reserve(cost, rows, failed)
             self.shutdown.wait(wait)
-            self._limiter.wait()
+            if self._limiter.wait() or wait:  # perhaps into another month
+                self._reserve(cost, rows, failed)
             started = self.clock.monotonic()
+            headers: Mapping[str, str] = {}
             timeout = READ_SECONDS if cost else min(READ_SECONDS, max(1, retry.seconds_left))
             try:
                 response = self._send(request, timeout, cost, rows)
-                self._limiter.note_response(response.headers)
-                return response if any_status else require_success(response, envelope)
+                headers = response.headers
+                self._limiter.note_response(headers)
+                return response if any_status else require_success(response, feed, rows)
             except FailedTryError as failure:
                 failed = str(failure)
                 if cost and failure.may_be_billed:
@@ -117,6 +118,18 @@ class Client:
                 if failure.is_rate_limit:  # which all workers share
                     self._limiter.pause(wait)
                     wait = 0.0
+            except ApiError:
+                if cost and reported_credits(headers):  # for a request that was refused
+                    cost.charge_in_full(headers, rows)
+                raise
+
+    def _reserve(self, cost: FeedCost | None, rows: int, failed: str) -> None:
+        """Reserve what a request may cost; a try before it may have failed."""
+        try:
+            if cost:
+                cost.reserve(rows)
+        except BudgetReachedError as reached:
+            raise (ApiError(f"{failed}. {reached}") if failed else reached) from None
 
     def fetch_once(self, request: PreparedRequest, timeout: float) -> ApiResponse:
         """Return the response to a free request, or raise ApiError after one try."""

@@ -20,8 +20,8 @@ def retry_after(status: int, headers: Mapping[str, str], facts: Mapping[str, Any
     seconds = parse_number(header)
     if seconds is None and (date := parse_http_date(header)):
         seconds = seconds_until(date.timestamp(), headers)
-    if seconds is None:
-        seconds = parse_number(facts.get("retry_after_seconds"))
+    for name in ("retry_after_seconds", "retry_after"):
+        seconds = parse_number(facts.get(name)) if seconds is None else seconds
     if seconds is None and status == HTTPStatus.TOO_MANY_REQUESTS:
         seconds = seconds_until(parse_number(headers.get("X-RateLimit-Reset")), headers)
     return seconds

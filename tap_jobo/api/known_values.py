@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from tap_jobo.api.client import Client, Prepare
-from tap_jobo.api.responses import parse_json
+from tap_jobo.api.pages import parse_json
 from tap_jobo.errors import ApiError
 from tap_jobo.settings.setting import Setting
 

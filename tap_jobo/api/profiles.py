@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from tap_jobo.api.client import Client, Prepare
-from tap_jobo.api.responses import parse_json
+from tap_jobo.api.pages import parse_json
 from tap_jobo.errors import ApiError, RejectedError, RetriesExhaustedError
 from tap_jobo.records.converter import RecordConverter, Row
 from tap_jobo.records.values import parse_uuid

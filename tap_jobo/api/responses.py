@@ -1,18 +1,17 @@
 """What a response means: a page, a refusal, or a page that was lost and may have been billed."""
 
-import json
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
-import msgspec
-
 from tap_jobo.api.headers import parse_number, reported_credits, retry_after
+from tap_jobo.api.pages import holds_page, parse_json
 from tap_jobo.errors import ApiError, FailedTryError, RejectedError, UnauthorizedError
-from tap_jobo.wording import dollars
+from tap_jobo.streams.feed_spec import FeedSpec
+from tap_jobo.wording import dollars, plural
 
 _LATER: Final = {408, 425, 429, *range(500, 600)}
 """Statuses after which another try may succeed. All other errors are final and free."""
@@ -22,7 +21,7 @@ announces a response for which http.client does not wait."""
 ADVICE: Final[Mapping[int, str]] = {
     400: "Check the filters and start_date.",
     401: "Set api_key to a valid key of your account.",
-    402: "Top up, or lower the page size (batch_size, jobs_batch_size) for a new sync.",
+    402: "Top up.",
     403: "The plan or the key does not include this. Contact Jobo, or deselect the stream.",
     407: (
         "Check the proxy and its password (HTTPS_PROXY). If it inspects TLS, set "
@@ -37,7 +36,6 @@ _GATEWAY_ADVICE: Final = (
 _CURSOR_STATUSES: Final = {400, 404, 409, 410, 422}
 _SAYS: Final = ("detail", "message", "title", "error")
 _TITLE: Final = re.compile("<title[^>]*>([^<]*)", re.IGNORECASE)
-_MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +53,13 @@ class ApiResponse:
         return self.body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
 
 
-def require_success(response: ApiResponse, envelope: Collection[str] = ()) -> ApiResponse:
-    """Return the response if it succeeded."""
+def require_success(
+    response: ApiResponse, feed: FeedSpec | None = None, rows: int = 0
+) -> ApiResponse:
+    """Return the response if it succeeded; with a feed, it was asked for a page of `rows`."""
     status, headers = response.status, response.headers
     is_success = HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
-    if is_success and _is_usable(response, envelope):
+    if is_success and _is_usable(response, feed):
         return response
     said = _parse_error(response)
     facts = said if isinstance(said, dict) else {}
@@ -75,22 +75,42 @@ def require_success(response: ApiResponse, envelope: Collection[str] = ()) -> Ap
             retry_after=retry_after(status, headers, facts),
             is_rate_limit=status == HTTPStatus.TOO_MANY_REQUESTS,
         )
-    raise _refusal(response, message, facts)
+    if status == HTTPStatus.PAYMENT_REQUIRED and feed and not response.is_html:
+        message = _balance_too_low(message, facts, headers, feed, rows)
+    raise _refusal(response, message, feed)
 
 
-def _refusal(response: ApiResponse, message: str, facts: Mapping[str, Any]) -> ApiError:
+def _balance_too_low(
+    message: str, facts: Mapping[str, Any], headers: Mapping[str, str], feed: FeedSpec, rows: int
+) -> str:
+    """Return what was asked up front, and what the account has, as far as Jobo says so."""
+    page = f"a page of {plural(rows, 'row')} of {feed.name}"
+    required, balance = (
+        next(
+            (number for each in said if (number := parse_number(each)) is not None),
+            None,
+        )
+        for said in (
+            (facts.get("credits_required"), headers.get("X-Credits-Required")),
+            (facts.get("credits_balance"), headers.get("X-Credits-Balance")),
+        )
+    )
+    if required is None:
+        return f"{message}. Jobo checks up front whether the balance covers {page}"
+    has = "" if balance is None else f", and the account has {balance:,.0f} ({dollars(balance)})"
+    return (
+        f"Balance too low (402): Jobo requires {required:,.0f} credits ({dollars(required)}) up "
+        f"front for {page}{has}"
+    )
+
+
+def _refusal(response: ApiResponse, message: str, feed: FeedSpec | None) -> ApiError:
     status = response.status
-    advice = ADVICE.get(status, "Check the setting api_url, or contact Jobo.")
-    if status < HTTPStatus.BAD_REQUEST:
-        advice = "To protect the key, redirects are not followed. Correct api_url."
-    elif response.is_html and status != HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-        advice = _GATEWAY_ADVICE
+    advice = _advice(response, feed)
+    if feed:
+        advice = f"{_bill(response, feed)} {advice}"
     if status == HTTPStatus.UNAUTHORIZED:
         return UnauthorizedError(f"{message}. {advice}")
-    required, balance = (parse_number(facts.get(f"credits_{x}")) for x in ("required", "balance"))
-    if status == HTTPStatus.PAYMENT_REQUIRED and required is not None and balance is not None:
-        needs = f"{required:,.0f} credits ({dollars(required)})"
-        message = f"Balance too low (402): the next page needs {needs}, you have {balance:,.0f}"
     if status in {HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.FORBIDDEN}:
         return ApiError(f"{message}. {advice}")
     says_cursor = b"cursor" in response.body.lower() and not response.is_html
@@ -98,29 +118,39 @@ def _refusal(response: ApiResponse, message: str, facts: Mapping[str, Any]) -> A
     return RejectedError(message, advice, status, names_cursor=names_cursor)
 
 
-def parse_json(body: bytes, decode: Callable[[bytes], Any] = msgspec.json.decode) -> object:
-    """Parse JSON; bytes that are not UTF-8 become U+FFFD, since rows are checked later."""
-    with suppress(msgspec.DecodeError, ValueError, RecursionError):
-        return decode(body)  # strict, and fast
-    try:
-        return json.loads(body.decode("utf-8-sig", "replace"))
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
+def _bill(response: ApiResponse, feed: FeedSpec) -> str:
+    """Return what a refused request has cost: nothing, unless the response says otherwise."""
+    if deducted := reported_credits(response.headers):
+        cost = f"{deducted:,} credits ({dollars(deducted)})"
+        return f"Jobo deducted {cost} for this request for {feed.name}, although it failed."
+    return f"This request for {feed.name} was not billed."
 
 
-def _is_usable(response: ApiResponse, envelope: Collection[str]) -> bool:
-    """Whether a 2xx body is JSON, and a page if an envelope is expected.
+def _advice(response: ApiResponse, feed: FeedSpec | None) -> str:
+    status = response.status
+    if status < HTTPStatus.BAD_REQUEST:
+        return "To protect the key, redirects are not followed. Correct api_url."
+    if response.is_html and status != HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        return _GATEWAY_ADVICE
+    if status == HTTPStatus.PAYMENT_REQUIRED and feed and feed.page_size_setting:
+        return f"Top up, or lower {feed.page_size_setting.name} for a new sync."
+    return ADVICE.get(status, "Check the setting api_url, or contact Jobo.")
 
-    A response with a deduction is a page even without the envelope: its format has changed. So it
-    is if it is no JSON but whole. Otherwise, it was cut short: a proxy may do that without a trace.
+
+def _is_usable(response: ApiResponse, feed: FeedSpec | None) -> bool:
+    """Whether a 2xx body is JSON, and a page if a feed is given.
+
+    A response with a deduction is a page, whatever its format. So it is if it is no JSON but whole.
+    Otherwise, it was cut short: a proxy may do that without a trace.
     """
-    is_billed = bool(envelope and reported_credits(response.headers))
+    is_billed = bool(feed and reported_credits(response.headers))
     try:
-        data = parse_json(response.body, _MEMBERS.decode)  # a fifth of the time of parsing it
+        if feed:
+            return holds_page(response.body, feed) or is_billed
+        parse_json(response.body)
     except ValueError:
         return is_billed and response.is_whole
-    has_envelope = isinstance(data, dict) and any(name in data for name in envelope)
-    return not envelope or has_envelope or is_billed
+    return True
 
 
 def _parse_error(response: ApiResponse) -> Any:

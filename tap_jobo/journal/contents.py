@@ -25,7 +25,7 @@ from tap_jobo.journal.page import (
     decode_page,
 )
 from tap_jobo.journal.store import DamagedFileError, MissingError, Store, StoreError
-from tap_jobo.model import Filters, Sync
+from tap_jobo.model import Filters, LastPrice, Sync
 from tap_jobo.streams.feed_spec import FeedSpec
 
 _Month = Annotated[str, Meta(pattern=r"^\d{4}-(0[1-9]|1[0-2])\Z")]
@@ -99,6 +99,9 @@ class Spent:
     api_key: str
     credits: dict[_Month, Annotated[int, Meta(ge=0)]]
     runs: list[str]  # ids of the runs that it includes, of those that have pages in the journal
+    last_price: LastPrice | None = None  # of the last page, if above the list price
+    balance: int | None = None  # of the account, by the last response
+    balance_at: str = ""  # when that was seen first (ISO 8601 UTC)
 
 
 @dataclass(slots=True)

@@ -214,6 +214,7 @@ class Journal:
             spent=self.month.with_page(raw.cost) if self.month else {},
             has_more=raw.has_more,
             deducted=raw.deducted,
+            fall=raw.fall,
         )
         if journaled:
             journaled.total = total

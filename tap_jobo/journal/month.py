@@ -6,6 +6,9 @@ Without a limit, a run writes its count when it ends, and the header of each pag
 to that page. So a page costs no write besides its own, and if a run is killed, the next one reads
 its count from the last header: all but the request in flight.
 
+The file also has what the next run must know of the account: the price of the last page, if it was
+above the list price, and the balance.
+
 With a limit, a request counts before it is sent, at what it may cost, and the counts of the other
 streams are read after that. So a kill leaves at most a page too much, and of two runs side by side,
 at least one sees the request of the other.
@@ -20,11 +23,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Final
 
+from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import BudgetReachedError, FormatError, TapJoboError
 from tap_jobo.journal import layout
 from tap_jobo.journal.contents import Contents, JournalKey, Spent, encode, read_json
 from tap_jobo.journal.page import PageHeader
 from tap_jobo.journal.store import DamagedFileError, Store
+from tap_jobo.model import LastPrice
 from tap_jobo.wording import dollars
 
 _MARGIN: Final = timedelta(minutes=1)  # before a month, when a request counts in both months
@@ -64,10 +69,13 @@ class MonthCount:
         self._asked_in: set[str] = set()  # the months in which the last request counts
         self._others: dict[str, dict[str, int]] = {}  # what the other keys had at the start
         self._is_damaged = False
-        self._credits, self._runs = self._read()
-        self._written = self._credits
+        spent = self._read()
+        self._credits, self._runs = dict(spent.credits), {*spent.runs}
+        self.last_price = spent.last_price
+        self._balance, self._balance_at = spent.balance, spent.balance_at
+        self._written = (self._credits, self.last_price, self._balance)
 
-    def _read(self) -> tuple[dict[str, int], set[str]]:
+    def _read(self) -> Spent:
         try:
             spent = read_json(self.store, self._name, Spent)
         except DamagedFileError as error:
@@ -75,8 +83,8 @@ class MonthCount:
                 raise
             self._is_damaged = True  # and stays as it is: the user may be able to mend it
             self.logger.warning("What was billed this month is not counted: %s", error)
-            return {}, set()
-        return (dict(spent.credits), {*spent.runs}) if spent else ({}, set())
+            spent = None
+        return spent or Spent(self.key.address, self.key.api_key, {}, [])
 
     def include_killed_runs(self, contents: Contents) -> None:
         """Count the runs that were killed, before any of their pages is removed."""
@@ -150,14 +158,43 @@ class MonthCount:
         now = self.now()
         return {f"{now:%Y-%m}", f"{now + _MARGIN:%Y-%m}"}
 
+    def note_price(self, price: LastPrice | None) -> None:
+        """Write the price of the last page at once, since it changes rarely."""
+        self.last_price = price
+        self._write(self._credits)
+
+    def note_balance(self, balance: int | None) -> None:
+        """Take up a balance, which is written with the next count."""
+        if balance is not None and balance != self._balance:
+            self._balance, self._balance_at = balance, format_timestamp(self.now())
+
+    def newest_balance(self) -> int | None:
+        """Return the balance that a run of any stream of the account has seen last."""
+        seen = {self._balance_at: self._balance}
+        for file in {*self.store.list(layout.COUNTS)} - {self._name}:
+            with suppress(DamagedFileError):
+                spent = read_json(self.store, file, Spent)
+                if spent and self._is_of_owner(spent):
+                    seen[spent.balance_at] = spent.balance
+        return seen[max(seen)]
+
     def _write(self, credits_: dict[str, int]) -> bool:
         """Write the file, and return whether that changes it."""
-        if self._is_damaged or credits_ == self._written:
+        content = (credits_, self.last_price, self._balance)
+        if self._is_damaged or content == self._written:
             return False
         self.check()
-        spent = Spent(self.key.address, self.key.api_key, credits_, sorted(self._runs))
+        spent = Spent(
+            self.key.address,
+            self.key.api_key,
+            credits_,
+            sorted(self._runs),
+            self.last_price,
+            self._balance,
+            self._balance_at,
+        )
         self.store.replace(self._name, encode(spent))
-        self._written = credits_
+        self._written = content
         return True
 
     def _used(self, month: str) -> int:

@@ -40,6 +40,7 @@ class PageHeader:
     spent: dict[str, int]  # what the stream's runs were billed so far, by month
     has_more: bool | None = None  # the response header X-Has-More
     deducted: int | None = None  # credits, if the response says so
+    fall: int = 0  # credits by which the balance fell with it, if nothing was deducted
 
 
 @dataclass(frozen=True, slots=True)

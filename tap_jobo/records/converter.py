@@ -12,6 +12,7 @@ from typing import Any
 
 from tap_jobo.records.fields import field_converter, object_converter, object_type
 from tap_jobo.records.problems import RESCUED_DATA, Problem, ProblemLog, rescue
+from tap_jobo.records.renamed import renamed_fields, writes_nulls
 from tap_jobo.records.values import parse_uuid
 
 Row = dict[str, Any]
@@ -26,6 +27,10 @@ class Conversion:
     # In how many rows `id` is not usable, or a field that is never null is missing or of the wrong
     # type. A row that is not a JSON object counts for all. An explicit null is data.
     damaged: Mapping[str, int]
+    # Fields that are never null but missing in all rows of a page that has no null: the API leaves
+    # nulls out.
+    left_out: Sequence[str]
+    renamed: Sequence[str]  # see `renamed_fields`
 
 
 class RecordConverter:
@@ -41,6 +46,7 @@ class RecordConverter:
         # A field that a row itself calls _rescued_data is unknown, like any other.
         fields = {name: each for name, each in schema["properties"].items() if name != RESCUED_DATA}
         self._is_rescuing = RESCUED_DATA in schema["properties"]
+        self._fields = fields
         self._convert_row = object_converter(fields)
         self._never_null = {name: field_converter(fields[name]) for name in never_null}
         self._log = ProblemLog(logger)
@@ -60,7 +66,11 @@ class RecordConverter:
         damaged = {"id": len(skipped)}
         for name in self._never_null:
             damaged[name] = sum(self._is_damaged(row, name) for row in rows)
-        return Conversion(records, skipped, damaged)
+        left_out = self._left_out(rows)
+        for name in left_out:
+            self._log.field_left_out(name)
+        renamed = sorted(renamed_fields(rows, self._fields))
+        return Conversion(records, skipped, damaged, left_out, renamed)
 
     def log_skipped(self, rows: Sequence[object], fate: str = "") -> None:
         """Log rows that are skipped; the lines end with what has become of them."""
@@ -72,6 +82,14 @@ class RecordConverter:
         path = re.sub(r"\[\d+\]", "", problem.path) + "."
         return any(path.startswith(each) for each in self._deselected)
 
+    def _left_out(self, rows: Sequence[object]) -> list[str]:
+        names = [
+            name
+            for name in self._never_null
+            if all(isinstance(row, dict) and name not in row for row in rows)
+        ]
+        return [] if not (rows and names) or writes_nulls(rows) else names
+
     def _is_damaged(self, row: Any, name: str) -> bool:
         if not isinstance(row, dict) or name not in row:
             return True
@@ -82,7 +100,7 @@ class RecordConverter:
         if self._is_rescuing:
             for row in rows:
                 row[RESCUED_DATA] = None
-        return Conversion(rows, [], dict.fromkeys(("id", *self._never_null), 0))
+        return Conversion(rows, [], dict.fromkeys(("id", *self._never_null), 0), [], [])
 
     def _record(self, row: Any, row_id: str) -> Row:
         problems: list[Problem] = []

@@ -40,11 +40,22 @@ class ProblemLog:
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
         self._is_unknown_reported = False
+        self._left_out: set[str] = set()
         self._lines: Counter[str] = Counter()
 
     def row_skipped(self, row: object, fate: str) -> None:
         """Log a row without a usable id."""
         self._error("Skipped a row with an invalid id (not a UUID): %s%s", _shown(row), fate)
+
+    def field_left_out(self, name: str) -> None:
+        """Log, once, a field that no row of a page has although it is never null."""
+        if name not in self._left_out:
+            self._left_out.add(name)
+            self._logger.warning(
+                "No row of a page has the field '%s'. The page has no nulls either, so Jobo leaves "
+                "them out: the field is null in these rows.",
+                name,
+            )
 
     def problems_found(self, problems: Sequence[Problem], row_id: str) -> None:
         """Log the values of a row that are not emitted as received."""

@@ -120,7 +120,9 @@ class FeedStream(JoboStream):
         sync = replace(sync, batch_size=min(limit, sync.batch_size))
         with self._counted(self._run.open_journal(self.spec)):
             raw = self._reader.fetch_page(sync)
-            page = self._reader.parse_page(sync, raw.body, has_more=raw.has_more, raw=raw)
+            page = self._reader.parse_page(
+                sync, raw.body, has_more=raw.has_more, deducted=raw.deducted, raw=raw
+            )
         if (total := page.estimated_total) is not None:
             cost = dollars(total * self._cost.price)
             what = self.name.replace("_", " ")
@@ -133,12 +135,11 @@ class FeedStream(JoboStream):
     @contextmanager
     def _counted(self, journal: Journal) -> Iterator[None]:
         """Count in the month what the feed costs."""
-        self._cost.month = month = journal.month
+        self._cost.count_in(journal.month)
         try:
             yield
         finally:
-            if month:
-                month.settle(self._cost.credits)
+            self._cost.settle()
 
     @override
     def summarize(self, *, has_failed: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from singer_sdk import typing as th
 
 from tap_jobo.model import Filters
+from tap_jobo.records.problems import RESCUED_DATA
 from tap_jobo.settings.setting import Setting
 
 
@@ -34,7 +35,6 @@ class FeedSpec:
     list_price: float  #: credits per row, until a response shows another price
     #: whether a response with a balance or quota, but without a deduction, is free
     missing_charge_means_free: bool = False
-    is_cursor_alone: bool = False  #: whether later requests have only the cursor
     is_journaled: bool = True  #: whether pages are kept in the journal; a free feed needs none
     is_account_bound: bool = False  #: whether what the feed returns depends on the account
     is_selected_by_default: bool = False  #: unless the catalog says otherwise
@@ -48,6 +48,11 @@ class FeedSpec:
     def margin(self) -> timedelta:
         """How far the start of a window lies before the first row that it returns."""
         return timedelta(milliseconds=0 if self.since_is_inclusive else 1)
+
+    @property
+    def field_names(self) -> set[str]:
+        """The fields of a row, as the API names them."""
+        return set(self.schema.to_dict()["properties"]) - {RESCUED_DATA}
 
     def rows(self, items: list[Any], started_at: str) -> list[Any]:
         """Return the rows of a page's items: by default, the items themselves."""

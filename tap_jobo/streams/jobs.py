@@ -152,7 +152,6 @@ JOBS: Final = FeedSpec(
     page_size_setting=_BATCH_SIZE,
     list_price=3,
     missing_charge_means_free=True,
-    is_cursor_alone=True,
 )
 MANAGED_JOBS: Final = replace(
     JOBS,

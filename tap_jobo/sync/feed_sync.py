@@ -8,14 +8,15 @@ before the sync's first request, so the next run finds whatever changed since.
 """
 
 import json
-import math
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 from uuid import NAMESPACE_OID, uuid5
 
-from tap_jobo.api.feed import FeedReader, Page
+from tap_jobo.api.budget import Charge
+from tap_jobo.api.feed import FeedReader
+from tap_jobo.api.pages import Page
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import (
     ApiError,
@@ -152,7 +153,11 @@ class FeedSync:
         header = journaled.header
         try:
             page = self.reader.parse_page(
-                sync, journaled.body, has_more=header.has_more, raw=journaled.raw
+                sync,
+                journaled.body,
+                has_more=header.has_more,
+                deducted=header.deducted,
+                raw=journaled.raw,
             )
             if page.dispute:  # the page is delivered all the same
                 self.journal.quarantine([journaled.body], DISPUTED)
@@ -188,9 +193,8 @@ class FeedSync:
 
     def _bill(self, sync: Sync, header: PageHeader, rows: int) -> Sequence[Row]:
         """Return the row of a page, the same whenever the page is replayed."""
-        credits_ = header.deducted
-        if credits_ is None:
-            credits_ = math.ceil(rows * self._spec.list_price)
+        charge = Charge(header.credits, header.deducted, header.fall)
+        credits_ = charge.of_rows(rows, sync.batch_size, self._spec.list_price)
         if self._spec.is_free or not (rows or credits_):
             return ()
         row = {
@@ -201,7 +205,7 @@ class FeedSync:
             "received_at": header.received_at,
             "rows": rows,
             "credits": credits_,
-            "is_confirmed": header.deducted is not None,
+            "is_confirmed": header.deducted == credits_,
             "filters": json.dumps(self._filters(sync), ensure_ascii=False, sort_keys=True),
         }
         return (row,)
@@ -281,13 +285,17 @@ class FeedSync:
 
     def _ways_out(self, page: JournaledPage) -> str:
         if not self.journal.is_on or self.journal.failure:
-            then = "The state is unchanged, so the next run fetches and pays for the page again"
+            price = "free" if self._spec.is_free else "and pays for it again"
+            then = f"The state is unchanged, so the next run fetches the page again, {price}"
             return f"{self.journal.failure}{then}"
-        price = page.header.credits or self.start.batch_size * self._spec.list_price
+        cost, is_certain = page.header.credits, page.header.deducted is not None
+        again = "the page was free"
+        if cost:
+            again = f"fetching it again {'costs' if is_certain else 'may cost'} {dollars(cost)}"
         return (
             f"The page stays in the journal as {page.name}, and the state is unchanged. Upgrade "
             "tap-jobo to replay the page free, or drop it with `tap-jobo-journal drop "
-            f"{page.name}`: fetching it again costs {dollars(price)}"
+            f"{page.name}`: {again}"
         )
 
     def _report_missing_rows(self, sync: Sync) -> None:

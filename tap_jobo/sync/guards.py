@@ -13,6 +13,8 @@ from tap_jobo.records.converter import Conversion
 
 MIN_BAD_ROWS: Final = 5
 """Rows that a page must have, unless it is full, before bad rows count as a changed format."""
+MIN_RENAMED: Final = 2
+"""Fields under another name in all rows that count as a changed format on a smaller page."""
 MAX_REPEATED: Final = 10
 """Consecutive pages without any new id before a sync counts as endless."""
 MAX_EMPTY: Final = 100
@@ -23,8 +25,15 @@ _SEEN_BYTES: Final = 1 << 23  # 8 MB: six bits for each of ten million ids
 def check_for_schema_drift(conversion: Conversion, page_size: int, stream: str) -> None:
     """Raise FormatError if all rows of a page are bad alike. A smaller page shows too little."""
     rows = len(conversion.records) + len(conversion.skipped)
+    renamed = conversion.renamed
+    if len(renamed) >= MIN_RENAMED or (renamed and rows >= MIN_BAD_ROWS):
+        raise FormatError(
+            f"Each of the {rows:,} rows of this page of {stream} has another name in place of "
+            f"{' and '.join(map(repr, renamed[:2]))}, so the API's format has changed. No row of "
+            "the page was emitted"
+        )
     for field, bad in conversion.damaged.items():
-        if bad == rows >= min(MIN_BAD_ROWS, page_size):
+        if field not in conversion.left_out and bad == rows >= min(MIN_BAD_ROWS, page_size):
             raise FormatError(
                 f"None of the {rows:,} rows of this page of {stream} has a usable '{field}', so "
                 "the API's format has changed. No row of the page was emitted"

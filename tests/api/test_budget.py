@@ -10,9 +10,11 @@ import pytest
 from jobo_sandbox import Fault
 from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.errors import BudgetReachedError
+from tap_jobo.model import RawPage
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.jobs import JOBS
 from tests.support import Tap, complaint
+from tests.support.clock import NOON
 from tests.support.crash import cut_in_request
 from tests.support.loggers import LOGGER
 
@@ -36,10 +38,17 @@ def jobs(budget: Budget) -> FeedCost:
 
 
 def receive(cost: FeedCost, rows: int, headers: Mapping[str, str], requested: int = 50) -> int:
-    """Let a page arrive and be read."""
-    charged, before = cost.charge(headers, requested), cost.credits
-    cost.reconcile(charged, headers, rows, requested)
-    return cost.credits - before + charged
+    """Let a page arrive and be read; return what it costs."""
+    before = cost.credits
+    read(cost, rows, headers, requested)
+    return cost.credits - before
+
+
+def read(cost: FeedCost, rows: int, headers: Mapping[str, str], requested: int = 50) -> str:
+    """Let a page arrive and be read; return what is wrong with its price."""
+    charge = cost.charge(headers, requested)
+    raw = RawPage(b"", charge.credits, "", NOON, charge.deducted, charge.fall)
+    return cost.reconcile(raw, rows, requested)
 
 
 def deducted(credits_: int, balance: int | None = None) -> dict[str, str]:
@@ -53,7 +62,7 @@ class TestCharge:
         [("0.2", 1), ("-0.5", 150), ("1e15", 150), ("nan", 150), ("", 150)],
     )
     def test_credits_are_whole_and_within_limits(self, said: str, cost: int) -> None:
-        assert sites(make_budget()).charge({"X-Credits-Deducted": said}, 3) == cost
+        assert sites(make_budget()).charge({"X-Credits-Deducted": said}, 3).credits == cost
 
     @pytest.mark.parametrize("headers", PLAN_HEADERS, ids=lambda headers: next(iter(headers)))
     def test_missing_charge_of_a_plan_is_free_for_jobs_alone(self, headers: dict[str, str]) -> None:
@@ -125,7 +134,7 @@ class TestDispute:
     @pytest.mark.parametrize(("credits_", "rows"), [(50, 0), (2_500, 20), (2_500, 49)])
     def test_far_fewer_rows_than_were_deducted_are_reported(self, credits_: int, rows: int) -> None:
         cost = sites(make_budget())
-        dispute = cost.reconcile(credits_, deducted(credits_), rows, 50)
+        dispute = read(cost, rows, deducted(credits_), 50)
         for part in (f"{credits_:,} credits", f"{rows} row", "career_sites", "50 credits per row"):
             assert part in dispute
         assert cost.price == max(50, credits_ / 50)
@@ -133,19 +142,19 @@ class TestDispute:
     @pytest.mark.parametrize(("credits_", "rows"), [(0, 0), (0, 20), (1_999, 20), (9_000, 50)])
     def test_price_that_rises_with_a_short_page_is_none(self, credits_: int, rows: int) -> None:
         cost = sites(make_budget())
-        assert not cost.reconcile(credits_, deducted(credits_), rows, 50)
+        assert not read(cost, rows, deducted(credits_), 50)
         assert cost.price == (credits_ / rows if rows else 50)
 
     def test_price_so_far_counts(self) -> None:
         cost = sites(make_budget())
-        cost.reconcile(5_000, deducted(5_000), 50, 50)
-        assert not cost.reconcile(2_500, deducted(2_500), 20, 50)
-        assert cost.reconcile(5_000, deducted(5_000), 20, 50)
+        read(cost, 50, deducted(5_000), 50)
+        assert not read(cost, 20, deducted(2_500), 50)
+        assert read(cost, 20, deducted(5_000), 50)
 
     def test_first_rows_after_the_allowance_are_none(self) -> None:
         cost = jobs(make_budget())
-        cost.reconcile(0, deducted(0), 1_000, 1_000)
-        assert not cost.reconcile(60, deducted(60), 20, 1_000)
+        read(cost, 1_000, deducted(0), 1_000)
+        assert not read(cost, 20, deducted(60), 1_000)
 
     def test_the_next_page_may_cost_as_much(self) -> None:
         cost = jobs(make_budget(max_credits=3_000))
@@ -154,7 +163,7 @@ class TestDispute:
         receive(cost, 999, deducted(3_000), 1_000)
         with pytest.raises(BudgetReachedError):
             cost.reserve(1_000)
-        assert not cost.reconcile(5_000, {}, 0, 50)
+        assert not read(cost, 0, {}, 50)
 
 
 # In a run

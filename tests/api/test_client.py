@@ -25,6 +25,7 @@ from cryptography.x509.oid import NameOID
 from tap_jobo.api.client import ApiSession
 from tap_jobo.api.responses import ApiResponse
 from tap_jobo.errors import ApiError, RetriesExhaustedError, UnreachableError
+from tap_jobo.streams.career_sites import CAREER_SITES
 from tests.support.client import FeedClient
 from tests.support.clock import FakeClock
 
@@ -32,7 +33,8 @@ Handler = Callable[[socket.socket], None]
 
 PAGE = b'{"career_sites": [], "has_more": false}'
 WORST_CASE = 2_500
-ENVELOPE = ("career_sites", "has_more", "next_cursor")
+ROW_ID = b'{"id": "11111111-2222-3333-4444-555555555555"}'
+LIKE_A_ROW = b'{"Id": 7, "listingUrl": "l", "NAME": "n", "ats": "a"}'
 
 
 class Server:
@@ -80,7 +82,7 @@ class Api(FeedClient):
     def fetch(self, address: str, scheme: str = "http") -> ApiResponse:
         """Request a page of 50 rows."""
         request = self.request(address, scheme)
-        return self.client.fetch(request, rows=50, cost=self.cost, envelope=ENVELOPE)
+        return self.client.fetch(request, rows=50, cost=self.cost, feed=CAREER_SITES)
 
     def request(self, address: str, scheme: str = "http") -> requests.PreparedRequest:
         url, headers = f"{scheme}://{address}/feed", {"X-Api-Key": self.key}
@@ -299,6 +301,11 @@ RETURNED = {
     "one member": answer(b'{"has_more": false}'),
     "NaN": answer(b'{"career_sites": [NaN]}'),
     "206": answer(PAGE, "206 Partial Content"),
+    "null in place of the list": answer(b'{"career_sites": null, "has_more": false}'),
+    "another name": answer(b'{"careerSites": [null, %b], "nextCursor": null}' % ROW_ID),
+    "another depth": answer(b'{"data": {"page": {"items": [%b]}}}' % LIKE_A_ROW),
+    "rows alone": answer(b"[%b]" % ROW_ID),
+    "rows beside a member": answer(b'{"has_more": false, "more": 1, "r": [%b]}' % ROW_ID),
     "other members": answer(b'{"rows": []}', "200 OK", DEDUCTED),
     "a list": answer(b"[1]", "200 OK", DEDUCTED),
     "no length": answer(PAGE + b"\n", is_sized=False),
@@ -312,6 +319,12 @@ RETURNED = {
 POSSIBLY_BILLED = {
     "HTML": answer(b"<html>maintenance</html>"),
     "error": answer(b'{"error": "busy"}'),
+    "error beside the end": answer(b'{"error": "busy", "has_more": false}'),
+    "error beside null": answer(b'{"career_sites": null, "has_more": false, "error": "busy"}'),
+    "errors": answer(b'{"Errors": [%b]}' % ROW_ID),
+    "details": answer(b'{"detail": [%b]}' % LIKE_A_ROW),
+    "objects that are no rows": answer(b'{"items": [{"id": 7, "name": "n", "age": 1}]}'),
+    "nothing": answer(b"{}"),
     "a list": answer(b"[]"),
     "empty": answer(b""),
     "204": answer(b"", "204 No Content"),

@@ -11,8 +11,7 @@ import msgspec
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tap_jobo.api.feed import PageDecoder, page_type, read_page
-from tap_jobo.api.responses import parse_json
+from tap_jobo.api.pages import PageDecoder, page_type, parse_json, read_page
 from tap_jobo.errors import ApiError
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.streams.career_sites import CAREER_SITES

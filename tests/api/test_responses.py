@@ -46,7 +46,7 @@ class TestRefusals:
             ({"detail": None, "title": ["x"]}, ". "),
             (
                 "\n <!doctype html><TITLE>\nJust a moment...</title><p>title",
-                " (Just a moment). The",
+                " (Just a moment). This",
             ),
             ("Access\tdenied. " + "x" * 5_000, " (Access denied. xxx"),
             ('"Not on\\nyour plan."', " (Not on your plan)."),
@@ -68,7 +68,8 @@ class TestRefusals:
         for status in (400, 402, 403):
             sandbox.faults.add(Fault(status=status, shape="html", body="<title>Blocked</title>"))
             line = complaint(tap.run())
-            assert line.startswith(f"Jobo responded with {status} (Blocked). The response is an ")
+            assert line.startswith(f"Jobo responded with {status} (Blocked). This request for ")
+            assert "was not billed. The response is an HTML page" in line
             assert "gateway or firewall" in line
             assert not any(word in line for word in ("plan", "filters", "Top up"))
 
@@ -84,8 +85,12 @@ class TestRefusals:
         line = complaint(tap.run(api_key="jbe_live_wrong"))
         assert "401" in line
         assert line.count("wrong or revoked") == 1
-        (request,) = sandbox.ledger
-        assert request.endpoint == "clock"
+        assert "This request for career_sites was not billed. Set api_key" in line
+        assert [request.endpoint for request in sandbox.ledger] == ["clock", "feed"]
+
+    def test_whether_a_key_is_valid_the_feed_decides(self, tap: Tap, sandbox: Sandbox) -> None:
+        sandbox.faults.add(Fault(status=401, times=None), endpoint="clock")
+        assert {*tap.succeed().ids} == sandbox.world.rows().keys()
 
     def test_redirect_is_an_error_and_is_not_followed(self, tap: Tap, sandbox: Sandbox) -> None:
         with Sandbox(size=1) as other:

@@ -14,7 +14,7 @@ import requests
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.api import client, retry
 from tap_jobo.api.client import ApiSession
-from tap_jobo.errors import ApiError
+from tap_jobo.errors import ApiError, BudgetReachedError
 from tests.support.client import GARBAGE, FeedClient
 from tests.support.clock import NOON, FakeClock
 
@@ -65,6 +65,8 @@ IN_THE_BODY = {"retry_after_seconds": 12}
         (fail(503, Retry_After="7"), 7),
         (fail(503, Retry_After=date(90)), 90),
         (fail(429, body=IN_THE_BODY), 12),
+        (fail(429, body={"retry_after": 9}), 9),
+        (fail(429, body=IN_THE_BODY | {"retry_after": 9}), 12),
         (fail(429, body=IN_THE_BODY, Retry_After="5"), 5),
         (fail(429, X_RateLimit_Reset=unix_time(40)), 40),
         (fail(503, X_RateLimit_Reset=unix_time(40)), 0.5),
@@ -230,6 +232,70 @@ def test_an_allowance_that_is_used_up_is_waited_for_an_hour_at_most(
     sandbox.faults.add(Fault(headers=LIMIT | headers))
     feed.page(feed.page().next_cursor)
     assert feed.clock.passed == pytest.approx(waited, abs=1e-3)
+
+
+class Months:
+    """A limit over runs, which notes when it is asked, and refuses after a time."""
+
+    def __init__(self, feed: FeedClient, end: float) -> None:
+        self.feed, self.end = feed, end
+        self.asked_at: list[float] = []
+
+    def reserve(self, _billed: int, _cost: int, what: str) -> None:
+        self.asked_at.append(self.feed.clock.passed)
+        if self.asked_at[-1] > self.end:
+            raise BudgetReachedError(what)
+
+    def left(self, _billed: int) -> tuple[int, str]:
+        return 0, ""
+
+    def settle(self, billed: int) -> None:
+        pass
+
+    last_price = None
+
+    def note_price(self, price: object) -> None:
+        pass
+
+    def newest_balance(self) -> None:
+        return None
+
+    def note_balance(self, balance: object) -> None:
+        pass
+
+
+def test_limits_are_checked_before_and_after_a_wait_for_the_rate_limit(
+    sandbox: Sandbox, feed: FeedClient
+) -> None:
+    feed.cost.month = months = Months(feed, end=1_800)
+    sandbox.faults.add(Fault(headers=LIMIT | {RESET: unix_time(3_600)}))
+    cursor = feed.page().next_cursor
+    with pytest.raises(BudgetReachedError):  # since the month is another one
+        feed.page(cursor)
+    assert months.asked_at == [0, 0, 3_600]
+    assert len(sandbox.feed_requests) == 1
+
+
+def test_no_wait_for_the_rate_limit_precedes_a_limit_that_is_reached(
+    sandbox: Sandbox, feed: FeedClient
+) -> None:
+    feed.budget.max_credits = 2_500
+    sandbox.faults.add(Fault(headers=LIMIT | {RESET: unix_time(3_600)}))
+    cursor = feed.page().next_cursor
+    feed.budget.credits = 2_500
+    with pytest.raises(BudgetReachedError):
+        feed.page(cursor)
+    assert feed.clock.passed == 0
+
+
+def test_limits_are_checked_after_a_wait_for_a_retry_too(
+    sandbox: Sandbox, feed: FeedClient
+) -> None:
+    feed.cost.month = months = Months(feed, end=1_800)
+    sandbox.faults.add(fail(503, Retry_After="3600"))
+    with pytest.raises(ApiError, match="career_sites"):
+        feed.page()
+    assert months.asked_at == [0, 0, 3_600]
 
 
 def test_pause_for_the_rate_limit_is_logged(

@@ -57,7 +57,7 @@ def write(store: Folder, bodies: Sequence[bytes]) -> Sync:
     journal = Journal(store, KEY, LOGGER)
     sync = journal.begin(NEW, Clock().now())
     for body in bodies:
-        raw = RawPage(body, 50, {}, START, Clock().now())
+        raw = RawPage(body, 50, START, Clock().now())
         journal.put(sync, raw)
         sync = replace(sync, pages=sync.pages + 1, cursor="a cursor")
     return sync

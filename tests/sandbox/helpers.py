@@ -63,12 +63,11 @@ def page(sandbox: Sandbox, *, path: str = CAREER_SITES, **body: Any) -> dict[str
 
 
 def pages(sandbox: Sandbox, *, path: str = CAREER_SITES, **body: Any) -> Iterator[dict[str, Any]]:
-    """A scan to its end, as Jobo's examples do it."""
+    """A scan to its end, as Jobo's examples and live users do it."""
     answer = page(sandbox, path=path, **body)
     yield answer
     while answer["has_more"]:
-        beside = {} if path in {JOBS, MANAGED} else body
-        answer = page(sandbox, path=path, **beside, cursor=answer["next_cursor"])
+        answer = page(sandbox, path=path, **body, cursor=answer["next_cursor"])
         yield answer
     assert answer["next_cursor"] is None
 

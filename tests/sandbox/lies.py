@@ -1,10 +1,12 @@
-"""APIs that lie: what each does to the sandbox, and the check that notices it."""
+"""APIs that differ from the documentation: what each does to the sandbox, and who notices it."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from jobo_sandbox import Endpoint, Entry, Fault, Sandbox
+from tests.streams.test_other_formats import camel_case, in_camel_case, without_ats, without_nulls
 
 Tell = Callable[[Sandbox], None]
 When = Callable[[Entry], bool]
@@ -58,14 +60,19 @@ def has(**values: Any) -> When:
     return lambda entry: values.items() <= {k: str(v) for k, v in sent(entry).items()}.items()
 
 
-def only(size: int) -> When:
-    """Whether a request asks for a page of this size, and for nothing else."""
-    return lambda entry: sent(entry) == {"batch_size": size}
-
-
 def by_cursor(entry: Entry) -> bool:
     """Whether a request asks for a later page."""
     return entry.cursor not in {None, "garbage"}
+
+
+def is_rejected(entry: Entry) -> bool:
+    """Whether a request has a cursor that the API does not know."""
+    return entry.cursor == "garbage"
+
+
+def is_windowed(entry: Entry) -> bool:
+    """Whether a request asks for rows that changed since an instant."""
+    return "updated_after" in sent(entry)
 
 
 def is_wrong_key(entry: Entry) -> bool:
@@ -73,15 +80,20 @@ def is_wrong_key(entry: Entry) -> bool:
     return "xxx" in entry.headers.get("x-api-key", "")
 
 
-def first_row_again(sandbox: Sandbox) -> None:
-    """Let each page of one row have the same row."""
-    seen: list[Any] = []
+def is_nobody(entry: Entry) -> bool:
+    """Whether a request is for a profile that nobody has."""
+    return (entry.company_id or "").startswith("0000")
+
+
+def first_page_again(sandbox: Sandbox) -> None:
+    """Let each page have the rows of the first one of its size."""
+    seen: dict[Any, Any] = {}
 
     def change(came: Any) -> Any:
-        seen.append(came["career_sites"])
-        return came | {"career_sites": next(each for each in seen if len(each) == 1)}
+        size = len(came["career_sites"])
+        return came | {"career_sites": seen.setdefault(size, came["career_sites"])}
 
-    body("feed", change, lambda entry: sent(entry).get("batch_size") == 1)(sandbox)
+    body("feed", change)(sandbox)
 
 
 def one_id(sandbox: Sandbox) -> None:
@@ -95,95 +107,199 @@ def is_over_a_week(entry: Entry) -> bool:
     return entry.time - since > timedelta(days=7)
 
 
+def nulls(sandbox: Sandbox) -> None:
+    """Let some rows have nulls."""
+    for key in sandbox.world.rows():
+        sandbox.world.touch(key, crunchbase_url=None)
+
+
+def both(*tells: Tell) -> Tell:
+    """Lie in several ways."""
+
+    def tell(sandbox: Sandbox) -> None:
+        for each in tells:
+            each(sandbox)
+
+    return tell
+
+
+@dataclass(frozen=True)
+class Lie:
+    """What an API does, and the check that notices it.
+
+    Attributes:
+        name: The check, whose first words are the stream.
+        what: What the API does.
+        tell: Lets the sandbox do it.
+        way: What a user of the tap does to meet it, if it takes more than two syncs.
+    """
+
+    name: str
+    what: str
+    tell: Tell
+    way: str = ""
+
+
 EMPTY = {"jobs": list[Any](), "career_sites": [], "next_cursor": None, "has_more": False}
 OTHER_ID = "a6d0b299-142b-4eb6-9308-8e2cae5af18e"
 NOPE = {"status": 400, "error": "Bad Request", "message": "Nope"}
 YEAR = 365 * 86_400
-OLD_JOB = EMPTY | {"jobs": [{"id": OTHER_ID, "created_at": "2001-01-01T00:00:00Z"}]}
-garbage, in_2999 = has(cursor="garbage"), has(updated_after="2999-01-01T00:00:00.123456Z")
+LATE = {"has_more": False, "next_cursor": None}
 
-LIES: list[tuple[str, str, Tell]] = [
+LIES = [
     # Money
-    ("career_sites_price", "a lower price", options(price=40)),
-    ("career_sites_price", "a higher price", options(price=60)),
-    ("jobs_price", "a higher price of jobs", options(jobs_price=4)),
-    ("career_sites_price", "2,500 credits for each page", costs("feed", "2500")),
-    ("career_sites_price", "a flat price of pages", costs("feed", "50", only(5))),
-    ("jobs_price", "half a credit too many", costs("jobs", "3.5", only(1))),
-    ("jobs_updated_after", "empty pages cost", costs("jobs", "3", in_2999)),
-    ("wrong_key", "refused keys cost", costs("feed", "50", is_wrong_key, status=401)),
-    ("profile_not_found", "errors cost", costs("profile", "1", status=404)),
-    ("rate_limit_headers", "expired ids cost", costs("expired_jobs", "1")),
-    ("career_sites_price", "no money headers", options(omit_credit_headers=True)),
-    ("jobs_price", "no money headers of jobs", options(jobs_plan="no_headers")),
-    ("balance", "a balance that stays", fault(None, headers={"X-Credits-Balance": "10000000"})),
-    ("jobs_price", "a lower balance", fault("jobs", only(5), headers={"X-Credits-Balance": "7"})),
-    ("jobs_price", "a page that requires more", fault("jobs", headers={"X-Credits-Required": "9"})),
+    Lie("career_sites_price", "a lower price", options(price=40)),
+    Lie("career_sites_price", "a higher price", options(price=60)),
+    Lie("jobs_price", "a higher price of jobs", options(jobs_price=4)),
+    Lie("career_sites_price", "five times the price", options(price=250)),
+    Lie("balance", "2,500 credits for each page", costs("feed", "2500")),
+    Lie(
+        "balance", "a flat price of pages", costs("feed", "50", lambda e: sent(e)["batch_size"] > 1)
+    ),
+    Lie("jobs_price", "half a credit too many", options(jobs_price=3.5)),
+    Lie("balance", "empty pages cost", options(empty_price=3)),
+    Lie("balance", "refused keys cost", costs("feed", "50", is_wrong_key, status=401), "key"),
+    Lie("balance", "errors cost", costs("profile", "1", status=404)),
+    Lie("balance", "expired ids cost", costs("expired_jobs", "1")),
+    Lie("career_sites_price", "no money headers", options(omit_credit_headers=True)),
+    Lie("jobs_price", "no money headers of jobs", options(jobs_plan="no_headers")),
+    Lie("balance", "a balance that stays", fault(None, headers={"X-Credits-Balance": "10000000"})),
+    Lie("balance", "a lower balance", fault("jobs", by_cursor, headers={"X-Credits-Balance": "7"})),
+    Lie("balance", "nothing deducted", costs("jobs", "0")),
+    Lie("balance", "nothing deducted for sites", costs("feed", "0")),
+    Lie("career_sites_price", "no deduction", costs("feed", "")),
+    Lie(
+        "career_sites_price",
+        "nothing deducted, and no balance",
+        both(
+            options(omit_credit_headers=True),
+            fault("feed", headers={"X-Credits-Deducted": "0"}),
+        ),
+    ),
     # The key
-    ("wrong_key", "403 for a wrong key", fault("feed", is_wrong_key, status=403)),
-    ("wrong_key", "a page for a wrong key", fault("feed", is_wrong_key, status=200, body=EMPTY)),
-    ("profile_key", "500", fault("profile", lambda e: "x-api-key" not in e.headers, status=500)),
-    (
+    Lie("wrong_key", "403 for a wrong key", fault("feed", is_wrong_key, status=403), "key"),
+    Lie(
+        "wrong_key",
+        "a page for a wrong key",
+        fault("feed", is_wrong_key, status=200, body=EMPTY),
+        "key",
+    ),
+    Lie("profile_key", "500", fault("profile", lambda e: "x-api-key" not in e.headers, status=500)),
+    Lie(
         "user_agent",
         "refused",
         fault("profile", lambda e: "tap-" in e.headers["user-agent"], status=403),
     ),
     # Headers
-    ("date_header", "no Date", options(omit_date_header=True)),
-    ("date_header", "two days ago", options(clock_offset=-2 * 86_400)),
-    ("rate_limit_headers", "none", options(omit_rate_headers=True)),
-    ("compression", "unknown", fault("feed", headers={"Content-Encoding": "br"})),
-    ("career_sites_pages", "contradiction", fault("feed", headers={"X-Has-More": "false"})),
+    Lie("date_header", "no Date", options(omit_date_header=True)),
+    Lie("date_header", "two days ago", options(clock_offset=-2 * 86_400)),
+    Lie("rate_limit_headers", "none", options(omit_rate_headers=True)),
+    Lie("compression", "unknown", fault("feed", headers={"Content-Encoding": "br"})),
+    Lie("career_sites_pages", "contradiction", fault("feed", headers={"X-Has-More": "false"})),
+    Lie("deprecation", "sunset", fault("jobs", headers={"Sunset": "Fri, 1 Jan 2027 00:00:00 GMT"})),
     # Errors
-    ("errors", "text", options(error_shape="text")),
-    ("errors", "HTML", options(error_shape="html")),
-    ("errors", "a detail alone", fault("profile", status=404, body={"detail": "?"})),
-    ("profile_not_found", "another status", fault("profile", status=410)),
-    ("career_sites_rejected_cursor", "other words", fault("feed", garbage, status=400, body=NOPE)),
-    ("jobs_rejected_cursor", "ignored", options(ignored={"cursor"})),
-    ("jobs_rejected_cursor", "500", fault("jobs", garbage, status=500)),
-    ("career_sites_bad_values", "7", fault("feed", has(industries="7"), status=200, body=EMPTY)),
-    ("jobs_bad_values", "above", fault("jobs", has(batch_size="1001"), status=200, body=EMPTY)),
+    Lie("errors", "text", options(error_shape="text")),
+    Lie("errors", "HTML", fault("profile", is_nobody, status=404, shape="html")),
+    Lie("errors", "a detail alone", fault("profile", is_nobody, status=404, body={"detail": "?"})),
+    Lie("profile_not_found", "another status", fault("profile", status=410)),
+    Lie(
+        "career_sites_rejected_cursor",
+        "other words",
+        fault("feed", is_rejected, status=400, body=NOPE),
+        "cursor",
+    ),
+    Lie("jobs_rejected_cursor", "ignored", options(ignored={"cursor"})),
+    Lie("jobs_rejected_cursor", "500", fault("jobs", is_rejected, status=500), "cursor"),
+    Lie(
+        "career_sites_bad_values",
+        "7",
+        fault("feed", has(industries="7"), status=200, body=EMPTY),
+    ),
+    Lie(
+        "jobs_bad_values",
+        "above",
+        fault("jobs", has(batch_size="1001"), status=200, body=EMPTY),
+    ),
     # Pages
-    ("jobs_pages", "has_more as text", page("jobs", has_more="yes")),
-    ("career_sites_pages", "a number as cursor", page("feed", next_cursor=7)),
-    ("career_sites_pages", "more without a cursor", page("feed", next_cursor=None)),
-    ("career_sites_pages", "no second page", page("feed", has_more=False, next_cursor=None)),
-    ("jobs_updated_after", "no envelope", body("jobs", lambda _: {"data": []})),
-    ("career_sites_updated_after", "null", page("feed", is_empty=True, career_sites=None)),
-    ("jobs_updated_after", "204", fault("jobs", in_2999, send_as=204, replace={})),
-    ("career_sites_empty_page", "a null cursor", options(null_cursor_at_end=True)),
-    ("career_sites_empty_page", "a cursor", page("feed", is_empty=True, next_cursor="x")),
-    ("jobs_price", "batch_size ignored", options(ignored={"batch_size"})),
-    ("jobs_price", "no rows", body("jobs", lambda _: EMPTY)),
-    ("career_sites_cursor", "a page that repeats", first_row_again),
-    ("jobs_cursor", "a page without rows", fault("jobs", by_cursor, replace=EMPTY)),
-    ("jobs_cursor", "the same cursor again", page("jobs", next_cursor="x")),
-    ("jobs_cursor", "more rows", body("jobs", lambda b: b | {"jobs": b["jobs"] * 100}, by_cursor)),
-    ("career_sites_cursor", "cursors that expire at once", options(cursor_lifetime=-1)),
-    ("jobs_filters", "a cursor without filters", rows("jobs", by_cursor, source="x")),
-    ("jobs_filters", "a cursor without window", rows("jobs", by_cursor, updated_at="2001-01-01")),
-    ("jobs_order", "another order", fault("jobs", by_cursor, replace=OLD_JOB)),
-    ("jobs_estimated_total", "none", body("jobs", lambda b: b | {"estimated_total": None})),
+    Lie("jobs_pages", "has_more as text", page("jobs", has_more="yes")),
+    Lie("career_sites_pages", "a number as cursor", page("feed", next_cursor=7)),
+    Lie("career_sites_pages", "more without a cursor", page("feed", next_cursor=None)),
+    Lie("career_sites_pages", "no second page", page("feed", has_more=False, next_cursor=None)),
+    Lie("jobs_pages", "the end beside a cursor", page("jobs", has_more=False)),
+    Lie("jobs_updated_after", "no envelope", body("jobs", lambda _: {"data": []})),
+    Lie("jobs_updated_after", "camelCase", body("jobs", camel_case)),
+    Lie("career_sites_updated_after", "camelCase of sites", body("feed", camel_case)),
+    Lie("career_sites_empty_page", "null", page("feed", is_empty=True, career_sites=None)),
+    Lie("jobs_empty_page", "no list", body("jobs", lambda b: b if b["jobs"] else LATE)),
+    Lie(
+        "jobs_updated_after",
+        "an error as the end",
+        body("jobs", lambda b: b if b["jobs"] else LATE | {"error": "Busy"}),
+    ),
+    Lie("jobs_updated_after", "204", fault("jobs", is_windowed, send_as=204, replace={})),
+    Lie("career_sites_empty_page", "a null cursor", options(null_cursor_at_end=True)),
+    Lie("career_sites_empty_page", "a cursor", page("feed", is_empty=True, next_cursor="x")),
+    Lie("balance", "batch_size ignored", options(ignored={"batch_size"})),
+    Lie("jobs_price", "no rows", body("jobs", lambda _: EMPTY)),
+    Lie("career_sites_cursor", "a page that repeats", first_page_again),
+    Lie("jobs_cursor", "a page without rows", fault("jobs", by_cursor, replace=EMPTY)),
+    Lie("jobs_cursor", "the same cursor again", page("jobs", next_cursor="x")),
+    Lie("balance", "more rows", body("jobs", lambda b: b | {"jobs": b["jobs"] * 100}, by_cursor)),
+    Lie("career_sites_cursor", "cursors that expire at once", options(cursor_lifetime=-1)),
+    Lie("jobs_cursor_size", "the cursor's", options(cursor_carries="everything")),
+    Lie("jobs_filters", "a cursor without filters", rows("jobs", by_cursor, source="x"), "source"),
+    Lie(
+        "jobs_filters",
+        "a cursor without window",
+        rows("jobs", by_cursor, updated_at="2001-01-01T00:00:00Z"),
+    ),
+    Lie(
+        "jobs_order",
+        "another order",
+        rows("jobs", by_cursor, created_at="2001-01-01T00:00:00Z"),
+    ),
+    Lie("jobs_estimated_total", "none", body("jobs", lambda b: b | {"estimated_total": None})),
     # Rows
-    ("career_sites_fields", "ids that are numbers", rows("feed", id=7)),
-    ("jobs_fields", "ids without dashes", options(ids_without_dashes=True)),
-    ("career_sites_fields", "unknown fields", options(more_fields={"external_id": None})),
-    ("jobs_fields", "another type", rows("jobs", benefits="none")),
-    ("career_sites_fields", "null", rows("feed", ats=None)),
-    ("career_sites_ids", "one id for all", one_id),
-    ("jobs_ids", "one row", body("jobs", lambda b: b | {"jobs": b["jobs"][:1] * len(b["jobs"])})),
-    ("profile", "no name", body("profile", lambda b: b | {"name": None})),
-    ("profile", "another company", fault("profile", replace={"id": OTHER_ID, "name": "x"})),
+    Lie("career_sites_pages", "ids that are numbers", rows("feed", id=7)),
+    Lie("jobs_fields", "ids without dashes", options(ids_without_dashes=True)),
+    Lie("career_sites_fields", "unknown fields", options(more_fields={"external_id": None})),
+    Lie("jobs_fields", "another type", rows("jobs", benefits="none")),
+    Lie("career_sites_fields", "null", rows("feed", ats=None)),
+    Lie("career_sites_pages", "a number", rows("feed", ats=7)),
+    Lie(
+        "career_sites_fields",
+        "nulls that are left out",
+        body(
+            "feed", lambda b: {**b, "career_sites": without_nulls(without_ats(b)["career_sites"])}
+        ),
+    ),
+    Lie("career_sites_pages", "a field that is gone", both(nulls, body("feed", without_ats))),
+    Lie(
+        "jobs_pages",
+        "rows in camelCase",
+        body("jobs", in_camel_case("listing_url", "apply_url", "created_at")),
+    ),
+    Lie("career_sites_ids", "one id for all", one_id),
+    Lie(
+        "jobs_ids", "one row", body("jobs", lambda b: b | {"jobs": b["jobs"][:1] * len(b["jobs"])})
+    ),
+    Lie("profile", "null as name", body("profile", lambda b: b | {"name": None})),
+    Lie("profile", "no name", body("profile", lambda b: {k: b[k] for k in b if k != "name"})),
+    Lie("profile", "another company", fault("profile", replace={"id": OTHER_ID, "name": "x"})),
     # Windows and filters
-    ("career_sites_updated_after", "ignored", options(ignored={"updated_after"})),
-    ("jobs_updated_after", "ignored too", options(ignored={"updated_after"})),
-    ("jobs_updated_after", "no microseconds", fault("jobs", in_2999, status=400)),
-    ("career_sites_window", "an overlap of a year", options(overlap=YEAR)),
-    ("jobs_window", "late", fault("jobs", lambda e: "updated_after" in sent(e), replace=EMPTY)),
-    ("jobs_filters", "no rows", fault("jobs", lambda e: "sources" in sent(e), replace=EMPTY)),
+    Lie("career_sites_updated_after", "ignored", options(ignored={"updated_after"})),
+    Lie("jobs_updated_after", "ignored too", options(ignored={"updated_after"})),
+    Lie("jobs_updated_after", "no microseconds", fault("jobs", is_windowed, status=400)),
+    Lie("career_sites_window", "an overlap of a year", options(overlap=YEAR)),
+    Lie("jobs_window", "late", fault("jobs", is_windowed, replace=EMPTY)),
+    Lie(
+        "jobs_filters",
+        "no rows",
+        fault("jobs", lambda e: "sources" in sent(e), replace=EMPTY),
+        "source",
+    ),
     *[
-        (f"{stream}_{name}", "filter ignored", options(ignored={name}))
+        Lie(f"{stream}_{name}", "filter ignored", options(ignored={name}), name)
         for stream, names in {
             "career_sites": "industries company_sizes country_codes funding_stages company_types "
             "founded_after is_agency",
@@ -192,18 +308,40 @@ LIES: list[tuple[str, str, Tell]] = [
         for name in names.split()
     ],
     # The rest
-    ("expired_jobs", "no ids", body("expired_jobs", lambda b: b | {"job_ids": [7]})),
-    ("expired_jobs", "repeated ids", body("expired_jobs", lambda b: b | {"job_ids": [OTHER_ID]})),
-    ("expired_jobs", "too many", options(ignored={"batch_size"})),
-    ("expired_jobs_limit", "none", fault("expired_jobs", is_over_a_week, status=200, body=EMPTY)),
-    ("managed_jobs", "another format", body("managed_jobs", lambda _: {"items": []})),
-    ("filter_values", "others", body("filters", lambda b: b | {"enums": {"work_models": ["x"]}})),
-    ("suggestions", "others", body("industries", lambda _: {"options": [{}]})),
+    Lie("expired_jobs", "no ids", body("expired_jobs", lambda b: b | {"job_ids": [7]})),
+    Lie(
+        "expired_jobs", "repeated ids", body("expired_jobs", lambda b: b | {"job_ids": [OTHER_ID]})
+    ),
+    Lie("expired_jobs", "camelCase of ids", body("expired_jobs", camel_case)),
+    Lie(
+        "expired_jobs",
+        "too many",
+        body("expired_jobs", lambda b: b | {"job_ids": b["job_ids"] * 2}),
+    ),
+    Lie(
+        "expired_jobs_limit",
+        "none",
+        fault("expired_jobs", is_over_a_week, status=200, body=EMPTY),
+    ),
+    Lie("managed_jobs", "another format", body("managed_jobs", lambda _: {"items": []})),
+    Lie(
+        "filter_values",
+        "others",
+        body("filters", lambda b: b | {"enums": {"work_models": ["x"]}}),
+    ),
+    Lie("suggestions", "others", body("industries", lambda _: {"options": [{}]})),
+    # What the tap must bear
+    Lie(
+        "rate_limit_headers",
+        "401 for the clock",
+        both(options(omit_rate_headers=True), fault("clock", status=401)),
+    ),
 ]
 
 HONEST: dict[str, Tell] = {
     "as documented": options(),
     "public profiles and an overlap": options(public_profiles=True, overlap=300),
+    "rows of the year 1": rows("jobs", updated_at="0001-01-01T00:00:00Z"),
     "no updated_at": lambda sandbox: setattr(sandbox.world, "rows_with_updated_at", False),
     "other errors": options(error_shape="message"),
     "errors without a status": options(error_shape="error"),

@@ -11,13 +11,15 @@ import pytest
 from jobo_sandbox import Endpoint, Fault, Sandbox
 from jobo_sandbox.contract import command
 from jobo_sandbox.contract.api import LIMIT, MOST_REQUESTS, Api
+from jobo_sandbox.contract.outcomes import WORST
 from jobo_sandbox.contract.registry import CHECKS, LAST_CHECKS
 from tests.support import Run, Tap, execute
 
-from .lies import HONEST, LIES, Tell, fault, is_wrong_key, only, options
+from .lies import HONEST, LIES, Lie, fault, is_wrong_key, options
+from .outcomes import outcome_of_tap
 
-IDS = [f"{name}: {lie}" for name, lie, _ in LIES]
 Outcomes = dict[str, str]
+LIES_BY_NAME = {lie.what: lie for lie in LIES}
 
 
 @pytest.fixture
@@ -48,11 +50,16 @@ def contract_of(sandbox: Sandbox, *arguments: str) -> Run:
     return contract("--api-url", sandbox.url, "--api-key", sandbox.api_key, "--yes", *arguments)
 
 
-@pytest.mark.parametrize(("name", "tell"), [(name, tell) for name, _, tell in LIES], ids=IDS)
-def test_each_lie_is_noticed(checked: Sandbox, name: str, tell: Tell) -> None:
-    tell(checked)
-    assert name in differing(checked)
-    assert checked.credits_billed <= LIMIT + 250
+@pytest.mark.parametrize("lie", LIES, ids=lambda lie: f"{lie.name}: {lie.what}")
+def test_each_lie_is_noticed_and_the_tap_does_what_the_check_says(
+    checked: Sandbox, lie: Lie
+) -> None:
+    lie.tell(checked)
+    results = check(checked)
+    assert results[lie.name]["outcome"] == command.DIFFERS
+    verdicts = {each["tap_does"] for each in results.values()}
+    assert next(each for each in WORST if each in verdicts) == outcome_of_tap(lie)
+    assert checked.credits_billed <= LIMIT + 2_500
     assert len(checked.ledger) <= MOST_REQUESTS
 
 
@@ -63,10 +70,11 @@ def test_an_honest_api_passes(checked: Sandbox, kind: str) -> None:
         checked.world.touch(key)
     found = outcomes(checked)
     assert {each for each, outcome in found.items() if outcome != command.DOCUMENTED} == {
-        "cursor_lifetime"
+        "cursor_lifetime",
+        "jobs_cursor_alone",
     }
     assert checked.credits_billed <= LIMIT
-    assert len(checked.ledger) <= 55
+    assert len(checked.ledger) <= MOST_REQUESTS
 
 
 @pytest.mark.parametrize("endpoint", ["managed_jobs", "jobs", "expired_jobs", "feed"])
@@ -89,13 +97,55 @@ def test_public_profiles_and_an_overlap_are_told(checked: Sandbox) -> None:
     assert re.search(r"(?m)^as documented +jobs_window: .*no overlap seen; inclusive", run.stdout)
 
 
-def test_a_deduction_above_the_list_price_ends_the_check_at_once(checked: Sandbox) -> None:
-    fault("feed", only(5), headers={"X-Credits-Deducted": "2500"})(checked)
+def test_another_price_is_a_finding_and_fewer_rows_are_asked_for(checked: Sandbox) -> None:
+    checked.price = 250
+    found = check(checked)
+    assert found["career_sites_price"]["outcome"] == command.DIFFERS
+    assert re.fullmatch(r"[\d,]+ credits for \d rows?", found["career_sites_price"]["detail"])
+    assert found["jobs_filters"]["outcome"] == command.DOCUMENTED
+    assert checked.credits_billed <= LIMIT
+    assert {entry.body["batch_size"] for entry in checked.feed_requests if entry.credits} == {1, 2}
+
+
+@pytest.mark.parametrize("change", [{"price": 2_500}, {"jobs_price": 600}, {"empty_price": 900}])
+def test_no_server_makes_it_spend_more_than_a_page_above_the_limit(
+    checked: Sandbox, change: dict[str, int]
+) -> None:
+    options(**change)(checked)
+    found = outcomes(checked)
+    dearest = max(entry.credits for entry in checked.ledger)
+    assert checked.credits_billed <= LIMIT + dearest
+    assert command.CUT_OFF in found.values()
+
+
+def test_a_key_for_jobs_alone_passes_and_one_for_nothing_does_not(checked: Sandbox) -> None:
+    fault("feed", lambda entry: not is_wrong_key(entry), status=403)(checked)
+    fault("expired_jobs", status=403)(checked)
+    assert contract_of(checked).returncode == 0
+    fault("jobs", status=403)(checked)
     run = contract_of(checked)
     assert run.returncode == 1
-    assert "2500 credits were deducted for 5 rows; no further request is sent" in run.stdout
-    assert "cut off            career_sites_window: " in run.stdout
-    assert checked.ledger[-1].body == {"batch_size": 5}
+    assert "No rows came" in run.stderr
+
+
+def test_one_cause_is_one_finding(checked: Sandbox) -> None:
+    LIES_BY_NAME["camelCase"].tell(checked)
+    found = check(checked)
+    (finding,) = [each for each in found.values() if each["outcome"] == command.DIFFERS]
+    others = [each for each in found.values() if each["detail"].startswith("for the reason of ")]
+    assert {each["detail"] for each in others} == {f"for the reason of {finding['name']}"}
+    assert len(others) > 10
+
+
+def test_a_cursor_alone_is_sent_only_if_it_may_cost_four_dollars(checked: Sandbox) -> None:
+    checked.rate_limits = ((1_000, 60),)
+    assert "jobs_cursor_alone: " in contract_of(checked).stdout
+    assert all(entry.body.get("batch_size") for entry in checked.requests_to("jobs"))
+    run = contract_of(checked, "--cursor-alone")
+    assert "59 rows after a page of one; tap-jobo: handled" in run.stdout
+    checked.cursor_carries = "everything"
+    run = contract_of(checked, "--cursor-alone")
+    assert re.search(r"(?m)^as documented +jobs_cursor_alone: .* \(one row\)$", run.stdout)
 
 
 def test_rows_that_a_filter_should_exclude_do_not_end_the_check(checked: Sandbox) -> None:
@@ -111,7 +161,7 @@ def test_what_the_limit_cuts_off_is_no_success(
 ) -> None:
     monkeypatch.setattr("jobo_sandbox.contract.api.LIMIT", 300)
     found = outcomes(checked)
-    assert found["career_sites_price"] == command.CUT_OFF
+    assert command.CUT_OFF in found.values()
     assert command.DIFFERS not in found.values()
     assert checked.credits_billed <= 300
     report = ["--api-key", checked.api_key, "--api-url", checked.url, "--yes"]
@@ -187,7 +237,7 @@ def test_a_line_has_its_source_and_what_the_tap_does(checked: Sandbox) -> None:
     start = (
         "differs            career_sites_price: X-Credits-Deducted is the list price of the rows"
     )
-    end = "[documentation] (200 credits for 5 rows; tap-jobo: handled)"
+    end = "[documentation] (40 credits for 1 row; tap-jobo: handled)"
     lines = contract_of(checked).stdout.splitlines()
     assert [line for line in lines if line.startswith(start) and line.endswith(end)]
 
@@ -201,7 +251,7 @@ def test_the_command_reports_as_json_without_the_key(checked: Sandbox) -> None:
     assert (report["api"], report["credits"]) == (checked.url, checked.credits_billed)
     differing = [each for each in report["checks"] if each["outcome"] == "differs"]
     assert [(each["name"], each["detail"], each["tap_does"]) for each in differing] == [
-        ("career_sites_price", "200 credits for 5 rows", "handled")
+        ("career_sites_price", "40 credits for 1 row", "handled")
     ]
     assert checked.api_key not in run.stdout + run.stderr
 

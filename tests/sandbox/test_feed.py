@@ -4,6 +4,7 @@ from typing import Any, get_args
 import pytest
 
 from jobo_sandbox import Order, Sandbox
+from jobo_sandbox.quirks import CursorCarries
 
 from .helpers import CAREER_SITES, EXPIRED, JOBS, MANAGED, ask, ids, page, pages
 
@@ -96,17 +97,29 @@ def test_bad_input_is_refused_and_free(hiring: Sandbox, path: str, body: Any) ->
     assert hiring.credits_billed == 0
 
 
-def test_a_cursor_carries_filters_window_and_page_size(sandbox: Sandbox) -> None:
-    whole = ids(sandbox, country_codes=["US"], batch_size=3)
+@pytest.mark.parametrize("carries", get_args(CursorCarries))
+def test_a_cursor_carries_as_much_as_is_set(sandbox: Sandbox, carries: CursorCarries) -> None:
+    sandbox.cursor_carries = carries
+    of_us, of_fr = (ids(sandbox, country_codes=[code], batch_size=3) for code in ("US", "FR"))
     first = page(sandbox, country_codes=["US"], batch_size=3)
-    second = page(
-        sandbox,
-        cursor=first["next_cursor"],
-        country_codes=["FR"],
-        updated_after="2999-01-01T00:00:00Z",
-        batch_size=50,
-    )
-    assert [row["id"] for row in second["career_sites"]] == whole[3:6]
+    beside: dict[str, Any] = {"country_codes": ["FR"], "batch_size": 2}
+    second = page(sandbox, cursor=first["next_cursor"], **beside)
+    last = first["career_sites"][-1]["id"]
+    expected = {
+        "everything": of_us[3:6],
+        "filters": of_us[3:5],
+        "position": [key for key in of_fr if key > last][:2],
+    }
+    assert [row["id"] for row in second["career_sites"]] == expected[carries]
+
+
+def test_a_cursor_alone_gets_a_full_page_of_jobs_unless_it_carries_the_size(
+    hiring: Sandbox,
+) -> None:
+    cursor = page(hiring, path=JOBS, batch_size=5)["next_cursor"]
+    assert len(page(hiring, path=JOBS, cursor=cursor)["jobs"]) == 85
+    hiring.cursor_carries = "everything"
+    assert len(page(hiring, path=JOBS, cursor=cursor)["jobs"]) == 5
 
 
 @pytest.mark.parametrize("cursor", ["", "ümlaut", "AAAA", 7, "another feed's"])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
-from jobo_sandbox import Sandbox
+from jobo_sandbox import BURST_LIMITS, Sandbox
+from jobo_sandbox.quirks import CursorCarries
 from tests.support import Tap, complaint, schema_message
 from tests.support.companies import Json, selecting
 from tests.support.jobs import (
@@ -53,7 +55,7 @@ def test_rows_arrive_as_the_api_sends_them(both: Tap, hiring: Sandbox) -> None:
     assert any(row["company"]["categories"] for row in jobs.values())
 
 
-def test_first_request_has_all_and_others_the_cursor(both: Tap, hiring: Sandbox) -> None:
+def test_each_request_has_size_filters_and_window(both: Tap, hiring: Sandbox) -> None:
     start = {"updated_after": "2020-01-01T00:00:00.000000Z", "batch_size": 1}
     both.succeed(**FILTERS, start_date="2020-01-01", jobs_batch_size=1)
     for requests, names in (
@@ -63,9 +65,44 @@ def test_first_request_has_all_and_others_the_cursor(both: Tap, hiring: Sandbox)
         first, *others = (request.body for request in requests)
         assert first == {name: PARAMETERS[name] for name in names} | start
         assert len(others) >= 2
-        assert all(body.keys() == {"cursor"} for body in others)
+        assert all(body == first | {"cursor": body["cursor"]} for body in others)
         assert len({body["cursor"] for body in others}) == len(others)
     assert all(request.headers["x-api-key"] == hiring.api_key for request in hiring.ledger)
+
+
+@pytest.mark.parametrize("carries", get_args(CursorCarries))
+def test_whatever_a_cursor_carries_no_page_costs_more_and_no_row_is_unmatched(
+    jobs_tap: Tap, hiring: Sandbox, carries: CursorCarries
+) -> None:
+    hiring.cursor_carries = carries
+    settings: Json = {"jobs_sources": FILTERS["jobs_sources"], "jobs_batch_size": 5}
+    wanted = {
+        key for key, row in hiring.world.jobs().items() if row["source"] in settings["jobs_sources"]
+    }
+    first = jobs_tap.run(max_credits=30, **settings)
+    assert hiring.credits_billed == 30
+    second = jobs_tap.succeed(state=first.state, **settings)
+    assert hiring.billed_ids() == dict.fromkeys(wanted, 1)
+    assert rows_of(first, "jobs").keys() | rows_of(second, "jobs").keys() == wanted
+
+
+def test_a_page_with_more_rows_than_requested_is_one_warning(
+    jobs_tap: Tap, hiring: Sandbox
+) -> None:
+    hiring.ignored = {"batch_size"}
+    run = jobs_tap.run(jobs_batch_size=20)
+    (line,) = run.lines("WARNING")
+    assert line == (
+        "Jobo returned 90 rows of jobs, although 20 were requested. They cost 270 credits ($0.27)."
+    )
+    assert len(rows_of(run, "jobs")) == 90
+
+
+def test_a_429_after_a_burst_ends_nothing(jobs_tap: Tap, hiring: Sandbox) -> None:
+    hiring.rate_limits, hiring.omit_rate_headers = BURST_LIMITS, True
+    run = jobs_tap.succeed(jobs_batch_size=2)
+    assert 429 in {entry.status for entry in hiring.requests_to("jobs")}
+    assert len(rows_of(run, "jobs")) == 90
 
 
 @pytest.mark.parametrize("way", ["start_date", "bookmark"])

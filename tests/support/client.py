@@ -10,7 +10,7 @@ import requests
 
 from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.api.client import Client
-from tap_jobo.api.feed import Page, read_page
+from tap_jobo.api.pages import Page, read_page
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tests.support.clock import FakeClock
@@ -60,9 +60,7 @@ class FeedClient:
             json={"batch_size": rows, "cursor": cursor},
         )
         prepared = self.session.prepare_request(request)
-        response = self.client.fetch(
-            prepared, rows=rows, cost=self.cost, envelope=("career_sites", "has_more")
-        )
+        response = self.client.fetch(prepared, rows=rows, cost=self.cost, feed=CAREER_SITES)
         return read_page(response.body, CAREER_SITES)
 
     def waited(self) -> float:

@@ -512,14 +512,14 @@ class OneRun:
         *,
         rows: int = 0,
         cost: FeedCost | None = None,
-        envelope: tuple[str, ...] = (),
+        feed: FeedSpec | None = None,
         any_status: bool = False,
     ) -> ApiResponse:
         if any_status:
             return ApiResponse(b"", 404, self.world.api.headers())
         assert rows == request["batch_size"]
         assert cost
-        assert envelope
+        assert feed
         assert request.get("cursor") not in self._rejected, "a rejected cursor is sent again"
         if self._pages == 0:
             raise BudgetReachedError

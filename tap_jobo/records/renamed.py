@@ -1,0 +1,41 @@
+"""Signs that all rows of a page are written in another way than documented."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from tap_jobo.records.values import fold_name
+
+
+def renamed_fields(rows: Sequence[object], fields: Mapping[str, Any]) -> set[str]:
+    """Return the paths of fields that no row has, but each under a name with other case.
+
+    For example, `listing_url` if each row has `listingUrl`. Fields of nested objects count too.
+    """
+    found: set[str] | None = None
+    for row in rows:
+        here = {*_renamed(row, fields, "")}
+        found = here if found is None else found & here
+        if not found:  # as soon as one row is as documented
+            break
+    return found or set()
+
+
+def _renamed(value: object, fields: Mapping[str, Any], path: str) -> Iterator[str]:
+    if not isinstance(value, dict):
+        return
+    unknown = {fold_name(name) for name in value if name not in fields}
+    for name, definition in fields.items():
+        if name not in value:
+            if fold_name(name) in unknown:
+                yield path + name
+            continue
+        members = definition.get("items", definition).get("properties", {})
+        for each in value[name] if isinstance(value[name], list) else [value[name]]:
+            yield from _renamed(each, members, f"{path}{name}.") if members else ()
+
+
+def writes_nulls(value: object) -> bool:
+    """Return whether a member of an object is null: some APIs leave such members out instead."""
+    if isinstance(value, dict):
+        return any(member is None or writes_nulls(member) for member in value.values())
+    return isinstance(value, list) and any(map(writes_nulls, value))

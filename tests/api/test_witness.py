@@ -1,0 +1,156 @@
+"""What a page costs whose response reports no deduction: what the balance fell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobo_sandbox import Entry, Fault, Sandbox
+from tests.support import Run, Tap
+from tests.support.companies import records_of
+from tests.support.jobs import metrics_of, tap_of
+
+PAGE = 60
+"""Credits of 20 jobs."""
+
+
+@pytest.fixture
+def tap(hiring: Sandbox, tmp_path: Path) -> Tap:
+    """The tap with jobs in pages of 20, and what each page cost."""
+    tap = tap_of(hiring, tmp_path, "jobs", "billed_pages")
+    tap.settings["jobs_batch_size"] = 20
+    return tap
+
+
+def say(sandbox: Sandbox, deducted: str, **more: Any) -> None:
+    """Let responses report this deduction; an empty text is as good as none."""
+    headers = {"X-Credits-Deducted": deducted, **more.pop("headers", {})}
+    sandbox.faults.add(Fault(headers=headers, times=None, **more), endpoint="jobs")
+
+
+def falls(run: Run) -> list[str]:
+    return [line for line in run.lines("WARNING") if "but the balance fell by" in line]
+
+
+def bill(run: Run) -> list[tuple[int, bool]]:
+    rows = records_of(run.messages, "billed_pages")
+    return [(row["credits"], row["is_confirmed"]) for row in rows]
+
+
+@pytest.mark.parametrize("deducted", ["0", ""])
+def test_a_limit_holds_by_the_balance_but_for_the_first_page(
+    tap: Tap, hiring: Sandbox, deducted: str
+) -> None:
+    say(hiring, deducted)
+    run = tap.succeed(max_credits=130)
+    assert hiring.credits_billed == 3 * PAGE  # no earlier balance shows what the first page cost
+    assert metrics_of(run, "jobs")["jobo_credits"] == 2 * PAGE
+    assert bill(run) == [(0, True), (PAGE, False), (PAGE, False)]
+    assert len(falls(run)) == 1
+    assert "20 rows of jobs" in falls(run)[0]
+    assert "fell by 60 credits ($0.06)" in falls(run)[0]
+    assert any("max_credits reached" in line for line in run.lines("WARNING"))
+
+
+@pytest.mark.parametrize("deducted", ["0", ""])
+def test_career_sites_count_by_the_balance_too(
+    hiring: Sandbox, tmp_path: Path, deducted: str
+) -> None:
+    headers = {"X-Credits-Deducted": deducted}
+    hiring.faults.add(Fault(headers=headers, times=None), endpoint="feed")
+    tap = tap_of(hiring, tmp_path, "career_sites")
+    tap.succeed(batch_size=5, max_credits=500)
+    assert hiring.credits_billed <= 500 + 250
+
+
+def test_what_a_page_counts_is_the_same_when_it_is_replayed(tap: Tap, hiring: Sandbox) -> None:
+    say(hiring, "0")
+    first = records_of(tap.succeed().messages, "billed_pages")
+    assert [row["credits"] for row in first] == [0, PAGE, PAGE, PAGE, PAGE // 2]
+    again = records_of(tap.succeed(lookback_minutes=0).messages, "billed_pages")
+    assert again[: len(first)] == first
+
+
+def test_a_deduction_stands_whatever_another_program_spends(tap: Tap, hiring: Sandbox) -> None:
+    def spend(_: Entry) -> None:
+        hiring.balance -= 1_000
+
+    hiring.before_page = spend
+    run = tap.succeed()
+    assert metrics_of(run, "jobs")["jobo_credits"] == hiring.credits_billed == 270
+    assert falls(run) == []
+
+
+def test_what_another_program_spends_counts_up_to_the_price_of_the_page(
+    tap: Tap, hiring: Sandbox
+) -> None:
+    hiring.jobs_plan = "unlimited"
+
+    def spend(_: Entry) -> None:
+        hiring.balance -= 1_000
+
+    hiring.before_page = spend
+    run = tap.succeed()
+    assert bill(run) == [(0, True), *[(PAGE, False)] * 4]
+    assert "If another program uses the account, that is too much" in falls(run)[0]
+
+
+def test_more_rows_than_requested_count_in_full(tap: Tap, hiring: Sandbox) -> None:
+    say(hiring, "0", replace=lambda body: {**body, "jobs": body["jobs"] * 3})
+
+    def spend(_: Entry) -> None:
+        hiring.balance -= 2 * PAGE
+
+    hiring.before_page = spend
+    assert bill(tap.succeed())[1] == (3 * PAGE, False)
+
+
+def test_a_balance_that_stays_or_rises_costs_nothing(tap: Tap, hiring: Sandbox) -> None:
+    hiring.jobs_plan = "unlimited"
+
+    def top_up(_: Entry) -> None:
+        hiring.balance += 1_000
+
+    hiring.before_page = top_up
+    run = tap.succeed()
+    assert metrics_of(run, "jobs")["jobo_credits"] == 0
+    assert falls(run) == []
+
+
+def test_a_quota_without_a_balance_is_free(tap: Tap, hiring: Sandbox) -> None:
+    hiring.jobs_plan = "included"
+    run = tap.succeed()
+    assert metrics_of(run, "jobs")["jobo_credits"] == 0
+    assert bill(run) == [(0, True)] * 5
+
+
+def test_a_page_that_was_lost_explains_the_fall_after_it(tap: Tap, hiring: Sandbox) -> None:
+    hiring.faults.add(Fault(drop=True, billed=True), on=2, endpoint="jobs")
+    say(hiring, "0")
+    run = tap.run_quickly()
+    assert run.returncode == 0, run.stderr
+    metrics = metrics_of(run, "jobs")
+    assert metrics["jobo_credits_unconfirmed"] == PAGE
+    # The first page counts nothing, the lost one in full, and its repetition by the balance.
+    assert metrics["jobo_credits"] == hiring.credits_billed - PAGE
+
+
+def test_the_balance_of_an_earlier_run_shows_what_the_first_page_costs(
+    tap: Tap, hiring: Sandbox
+) -> None:
+    say(hiring, "0")
+    first = tap.succeed(max_credits=130)
+    billed = hiring.credits_billed
+    second = tap.succeed(state=first.state)
+    assert metrics_of(second, "jobs")["jobo_credits"] == hiring.credits_billed - billed == 90
+
+
+def test_the_balance_is_that_of_the_last_run_of_any_stream(hiring: Sandbox, tmp_path: Path) -> None:
+    tap = tap_of(hiring, tmp_path, "career_sites", "jobs")
+    state = tap.succeed(batch_size=5, jobs_batch_size=40).state
+    hiring.faults.add(Fault(headers={"X-Credits-Deducted": "0"}, times=None), endpoint="feed")
+    hiring.world.touch(next(iter(hiring.world.rows())))
+    run = tap.succeed(state=state)
+    assert metrics_of(run, "career_sites")["jobo_credits"] == 50

@@ -1,0 +1,77 @@
+"""The last real price outlives the run, so only the page that showed it can pass a limit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from jobo_sandbox import Fault, Sandbox
+from tests.support import Tap, complaint
+from tests.support.crash import cut_in_request
+
+LIMIT = 600
+PRICE = 250
+"""Five times the list price. A page of 10 rows costs 2,500 credits."""
+
+
+@pytest.fixture
+def tap(sandbox: Sandbox, tmp_path: Path) -> Tap:
+    """The tap in pages of 10, which fit the limit at list price."""
+    sandbox.price = PRICE
+    return Tap(sandbox, tmp_path, {"batch_size": 10, "max_credits": LIMIT})
+
+
+def _assert_refused(tap: Tap, state: object) -> str:
+    billed = tap.sandbox.credits_billed
+    line = complaint(tap.run(state=state))
+    assert tap.sandbox.credits_billed == billed
+    assert "a row of career_sites costs 250 credits (list price: 50)" in line
+    return line
+
+
+@pytest.mark.parametrize("setting", ["max_credits", "max_credits_per_month"])
+def test_later_runs_end_before_they_pass_the_limit_again(tap: Tap, setting: str) -> None:
+    tap.settings |= {"max_credits": None, setting: LIMIT}
+    first = tap.succeed()
+    assert tap.sandbox.credits_billed == 10 * PRICE
+    lines = [_assert_refused(tap, first.state) for _ in range(2)]
+    assert lines[0] == lines[1]  # which says since when
+    assert lines[0].startswith("Since 20")
+    assert f"a page of 10 rows may cost 2,500 ($2.50), and '{setting}' is 600" in lines[0]
+    for way in (f"Set {setting} to 2,500 or more", "lower batch_size for a new sync", "--test"):
+        assert way in lines[0]
+    assert len(tap.succeed(state=first.state, **{setting: 10**6}).ids) == 110
+
+
+def test_a_kill_does_not_hide_the_price(tap: Tap) -> None:
+    cut_in_request(tap, 2, max_credits=10**6)
+    run = tap.run()
+    assert "a row of career_sites costs 250 credits" in complaint(run)
+    assert len(run.ids) == 10  # from the journal, free
+    assert tap.sandbox.rows_billed <= 20
+
+
+def test_a_test_learns_the_price_again(tap: Tap) -> None:
+    state = tap.succeed().state
+    _assert_refused(tap, state)
+    tap.succeed("--test")  # which shows the same price
+    _assert_refused(tap, state)
+    tap.sandbox.price = 50
+    tap.succeed("--test")
+    assert len(tap.succeed(state=state).ids) == 10
+
+
+def test_a_limit_that_is_partly_used_up_is_no_error(tap: Tap) -> None:
+    state = tap.succeed().state
+    run = tap.succeed(state=state, max_credits=3_000)
+    assert len(run.ids) == 10
+    assert any("max_credits reached: 2,500 of 3,000" in line for line in run.lines("WARNING"))
+
+
+@pytest.mark.parametrize("said", ["0", ""])
+def test_what_is_no_deduction_sets_no_price(tap: Tap, said: str) -> None:
+    headers = {"X-Credits-Deducted": said}
+    tap.sandbox.faults.add(Fault(headers=headers, times=None), endpoint="feed")
+    state = tap.succeed().state
+    assert tap.run(state=state).returncode == 0

@@ -1,0 +1,288 @@
+"""Pages as the real API may have them: in another form, and what the tap makes of each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobo_sandbox import Endpoint, Fault, Sandbox
+from tests.journal.helpers import journal_command
+from tests.support import Tap, complaint
+from tests.support.companies import Json
+from tests.support.jobs import rows_of, tap_of
+
+Change = Callable[[Json], Any]
+LISTS = {"feed": "career_sites", "jobs": "jobs"}
+ENDPOINTS: dict[str, Endpoint] = {"career_sites": "feed", "jobs": "jobs"}
+
+
+def camel(name: str) -> str:
+    return re.sub("_(.)", lambda found: found[1].upper(), name)
+
+
+def camel_case(value: Any) -> Any:
+    """The same JSON with the names that another serializer writes."""
+    if isinstance(value, dict):
+        return {camel(name): camel_case(member) for name, member in value.items()}
+    return [camel_case(each) for each in value] if isinstance(value, list) else value
+
+
+def in_camel_case(*names: str) -> Change:
+    """Rename fields of each row."""
+
+    def change(body: Json) -> Json:
+        for row in rows_in(body):
+            for name in names:
+                row[camel(name)] = row.pop(name)
+        return body
+
+    return change
+
+
+def rows_in(body: Json) -> list[Json]:
+    rows: list[Json] = next(body[name] for name in LISTS.values() if name in body)
+    return rows
+
+
+def without_ats(body: Json) -> Json:
+    for row in body["career_sites"]:
+        del row["ats"]
+    return body
+
+
+def without_nulls(value: Any) -> Any:
+    """The same JSON as .NET writes it if it is told to leave out nulls."""
+    if isinstance(value, dict):
+        return {name: without_nulls(each) for name, each in value.items() if each is not None}
+    return [without_nulls(each) for each in value] if isinstance(value, list) else value
+
+
+def spoil(sandbox: Sandbox, endpoint: Endpoint, change: object, **more: Any) -> None:
+    sandbox.faults.add(Fault(replace=change, times=None, **more), endpoint=endpoint)
+
+
+# The envelope
+
+ENVELOPES: dict[str, Change] = {
+    "camelCase": camel_case,
+    "another name": lambda body: {"data": rows_in(body)},
+    "within an object": lambda body: {"result": {"page": camel_case(rows_in(body))}},
+    "a bare list": rows_in,
+}
+
+
+@pytest.mark.parametrize("omit", [True, False])
+@pytest.mark.parametrize("change", ENVELOPES.values(), ids=ENVELOPES)
+@pytest.mark.parametrize("stream", ENDPOINTS)
+def test_rows_in_another_envelope_are_billed_once_and_kept(
+    hiring: Sandbox, tmp_path: Path, stream: str, change: Change, *, omit: bool
+) -> None:
+    hiring.omit_credit_headers = omit
+    spoil(hiring, ENDPOINTS[stream], change, headers={} if omit else {"X-Credits-Deducted": ""})
+    tap = tap_of(hiring, tmp_path, stream)
+    for _ in range(2):
+        line = complaint(tap.run())
+        assert "Jobo's response is not as documented" in line
+        assert "stays in the journal" in line
+    assert len(hiring.requests_to(ENDPOINTS[stream])) == 1
+    hiring.faults.clear()
+    journal_command(tap, "drop", line.split("tap-jobo-journal drop ")[1].split("`")[0], "--yes")
+    assert len(rows_of(tap.succeed(), stream)) == {"career_sites": 20, "jobs": 90}[stream]
+
+
+def test_ids_of_expired_jobs_in_another_envelope_end_their_stream_alone(
+    hiring: Sandbox, tmp_path: Path
+) -> None:
+    spoil(hiring, "expired_jobs", camel_case)
+    tap = tap_of(hiring, tmp_path, "expired_jobs", "jobs")
+    run = tap.run()
+    line = complaint(run)
+    assert "The state is unchanged, so the next run fetches the page again, free." in line
+    assert "pays" not in line
+    assert len(hiring.requests_to("expired_jobs")) == 1
+    assert len(rows_of(run, "jobs")) == 90
+
+
+# Rows
+
+
+def test_nulls_that_are_left_out_are_null_with_one_warning(hiring: Sandbox, tmp_path: Path) -> None:
+    for key in [*hiring.world.rows()][:8]:
+        hiring.world.touch(key, ats=None)
+    tap = tap_of(hiring, tmp_path, "career_sites")
+    spoil(hiring, "feed", lambda body: without_nulls(without_ats(body)))
+    run = tap.succeed(batch_size=4)
+    (line,) = run.lines("WARNING")
+    assert line.startswith("No row of a page has the field 'ats'")
+    assert {row["ats"] for row in run.records} == {None}
+    assert len(run.ids) == 20
+    assert len(tap.succeed(state=run.state).ids) == 8
+
+
+@pytest.mark.parametrize("size", [20, 5, 2])
+def test_a_field_that_is_gone_from_an_api_with_nulls_is_a_changed_format(
+    hiring: Sandbox, tmp_path: Path, size: int
+) -> None:
+    spoil(hiring, "feed", without_ats)
+    for key in hiring.world.rows():
+        hiring.world.touch(key, crunchbase_url=None)
+    run = tap_of(hiring, tmp_path, "career_sites").run(batch_size=size)
+    assert f"None of the {size} rows of this page of career_sites has a usable 'ats'" in complaint(
+        run
+    )
+    assert run.records == []
+
+
+@pytest.mark.parametrize(
+    ("stream", "names", "size"),
+    [
+        ("jobs", ["apply_url"], 5),
+        ("jobs", ["created_at", "updated_at"], 1),
+        ("career_sites", ["logo_url"], 5),
+        ("career_sites", ["logo_url", "linkedin_url"], 1),
+    ],
+)
+def test_fields_under_another_name_in_all_rows_are_a_changed_format(
+    hiring: Sandbox, tmp_path: Path, stream: str, names: list[str], size: int
+) -> None:
+    spoil(hiring, ENDPOINTS[stream], in_camel_case(*names))
+    run = tap_of(hiring, tmp_path, stream).run(batch_size=size, jobs_batch_size=size)
+    line = complaint(run)
+    assert f"Each of the {size:,} rows of this page of {stream} has another name" in line
+    assert repr(names[0]) in line
+    assert run.records == []
+
+
+def test_fields_of_nested_objects_under_another_name_count_too(
+    hiring: Sandbox, tmp_path: Path
+) -> None:
+    def change(body: Json) -> Json:
+        for row in body["jobs"]:
+            row["company"] = camel_case(row["company"])
+        return body
+
+    spoil(hiring, "jobs", change)
+    run = tap_of(hiring, tmp_path, "jobs").run()
+    assert "'company.crunchbase_url' and 'company.details_url'" in complaint(run)
+
+
+def test_a_field_with_another_name_in_some_rows_is_rescued(hiring: Sandbox, tmp_path: Path) -> None:
+    def change(body: Json) -> Json:
+        in_camel_case("logo_url")({"career_sites": body["career_sites"][1:]})
+        return body
+
+    spoil(hiring, "feed", change)
+    run = tap_of(hiring, tmp_path, "career_sites").succeed()
+    assert sum("logoUrl" in (row["_rescued_data"] or "") for row in run.records) == 19
+
+
+# The last page
+
+ENDS: dict[str, Json] = {
+    "no list": {"has_more": False},
+    "null": {"jobs": None, "has_more": False, "next_cursor": None},
+    "an empty cursor": {"jobs": None, "has_more": False, "next_cursor": "", "estimated_total": 0},
+}
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+def test_an_empty_last_page_in_another_form_ends_the_sync(
+    jobs_tap: Tap, hiring: Sandbox, end: Json
+) -> None:
+    state = jobs_tap.succeed().state
+    spoil(hiring, "jobs", end)
+    run = jobs_tap.succeed(state=state, lookback_minutes=0)
+    assert (run.records, run.lines("WARNING")) == ([], [])
+    assert jobs_tap.succeed(state=run.state, lookback_minutes=0).records == []
+
+
+def test_an_empty_last_page_that_was_billed_is_kept(jobs_tap: Tap, hiring: Sandbox) -> None:
+    spoil(hiring, "jobs", ENDS["null"])
+    for _ in range(2):
+        line = complaint(jobs_tap.run())
+    assert "stays in the journal" in line
+    assert "fetching it again costs $0.12" in line
+    assert len(hiring.requests_to("jobs")) == 1
+
+
+@pytest.mark.parametrize("member", ["error", "message"])
+def test_an_error_in_place_of_the_last_page_is_tried_again(
+    jobs_tap: Tap, hiring: Sandbox, member: str
+) -> None:
+    busy = {member: "Busy", "has_more": False}
+    fault = Fault(replace=busy, headers={"X-Credits-Deducted": "0"}, times=2)
+    hiring.faults.add(fault, endpoint="jobs")
+    run = jobs_tap.run_quickly()
+    assert run.returncode == 0, run.stderr
+    assert len(rows_of(run, "jobs")) == 90
+    tries = [line for line in run.lines("WARNING") if "without the documented JSON" in line]
+    assert len(tries) == 2
+
+
+def test_a_full_last_page_with_a_cursor_is_complete_with_a_warning(
+    jobs_tap: Tap, hiring: Sandbox
+) -> None:
+    spoil(hiring, "jobs", lambda body: {**body, "has_more": False})
+    run = jobs_tap.succeed()
+    (line,) = [each for each in run.lines("WARNING") if "next_cursor" in each]
+    assert "Rows may be missing. To find out, check Jobo's API" in line
+    assert len(rows_of(run, "jobs")) == 40
+    assert "sync complete" in run.summaries["jobs"]
+
+
+def test_a_short_last_page_with_a_cursor_is_no_warning(jobs_tap: Tap, hiring: Sandbox) -> None:
+    def change(body: Json) -> Json:
+        return {**body, "next_cursor": body["next_cursor"] or "x"}
+
+    spoil(hiring, "jobs", change)
+    assert jobs_tap.succeed().lines("WARNING") == []
+
+
+# Messages
+
+
+def test_a_page_that_cost_nothing_never_costs_anything_again(
+    jobs_tap: Tap, hiring: Sandbox
+) -> None:
+    hiring.jobs_plan = "unlimited"
+    spoil(hiring, "jobs", camel_case)
+    line = complaint(jobs_tap.run())
+    assert "`: the page was free." in line
+    assert "$" not in line
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+@pytest.mark.parametrize("stream", ENDPOINTS)
+def test_refusals_name_the_stream_and_that_nothing_was_billed(
+    hiring: Sandbox, tmp_path: Path, stream: str, status: int
+) -> None:
+    hiring.faults.add(Fault(status=status, times=None), endpoint=ENDPOINTS[stream])
+    line = complaint(tap_of(hiring, tmp_path, stream).run())
+    assert f"This request for {stream} was not billed." in line
+
+
+def test_a_refusal_that_was_billed_is_counted_and_says_so(jobs_tap: Tap, hiring: Sandbox) -> None:
+    fault = Fault(status=403, headers={"X-Credits-Deducted": "50"}, times=None)
+    hiring.faults.add(fault, endpoint="jobs")
+    run = jobs_tap.run()
+    assert "Jobo deducted 50 credits ($0.05) for this request for jobs" in complaint(run)
+    assert "50 credits ($0.05)" in run.summaries["jobs"]
+
+
+def test_402_says_what_was_asked_up_front_and_what_the_account_has(
+    jobs_tap: Tap, hiring: Sandbox
+) -> None:
+    hiring.balance = 1_890
+    line = complaint(jobs_tap.run(jobs_batch_size=1_000))
+    assert line == (
+        "Balance too low (402): Jobo requires 3,000 credits ($3.00) up front for a page of 1,000 "
+        "rows of jobs, and the account has 1,890 ($1.89). This request for jobs was not billed. "
+        "Top up, or lower jobs_batch_size for a new sync."
+    )
+    hiring.error_shape, hiring.omit_credit_headers = "text", True
+    line = complaint(jobs_tap.run(jobs_batch_size=1_000))
+    assert "Jobo checks up front whether the balance covers a page of 1,000 rows of jobs" in line
