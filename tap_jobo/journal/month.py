@@ -159,9 +159,13 @@ class MonthCount:
         return {f"{now:%Y-%m}", f"{now + _MARGIN:%Y-%m}"}
 
     def note_price(self, price: LastPrice | None) -> None:
-        """Write the price of the last page at once, since it changes rarely."""
+        """Write the price of the last page at once, since it changes rarely.
+
+        The credits stay as they are in the file: with a limit, a request in flight counts there.
+        """
         self.last_price = price
-        self._write(self._credits)
+        credits_, _, _ = self._written
+        self._write(credits_)
 
     def note_balance(self, balance: int | None) -> None:
         """Take up a balance, which is written with the next count."""
