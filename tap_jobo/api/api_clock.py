@@ -36,7 +36,7 @@ class ApiClock:
             raise StateError(
                 f"The bookmark {format_timestamp(instant)} is in the future: the API's clock shows "
                 f"{format_timestamp(self.now())}. Nothing was billed. In the state, correct "
-                "replication_key_value (or started_at of 'scan'), or run a full refresh."
+                "replication_key_value (or started_at of 'sync'), or run a full refresh."
             )
 
     def _passed(self) -> timedelta:

@@ -45,6 +45,11 @@ def parse_json(body: bytes, decode: Callable[[bytes], Any] = msgspec.json.decode
         raise ValueError("it is nested too deeply") from error
 
 
+def read_members(body: bytes) -> object:
+    """Parse JSON, but an object only as far as its members, in a fifth of the time."""
+    return parse_json(body, _MEMBERS.decode)
+
+
 def holds_page(body: bytes, spec: FeedSpec) -> bool:
     """Return whether a body is a page of a feed, even if its format has changed.
 
@@ -54,7 +59,7 @@ def holds_page(body: bytes, spec: FeedSpec) -> bool:
     Raises:
         ValueError: the body is not JSON.
     """
-    members = parse_json(body, _MEMBERS.decode)  # a fifth of the time of parsing it
+    members = read_members(body)
     if isinstance(members, dict):
         if members.get(spec.item_key) not in (None, _NULL):
             return True

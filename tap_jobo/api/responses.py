@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from tap_jobo.api.headers import parse_number, reported_credits, retry_after
-from tap_jobo.api.pages import holds_page, parse_json
+from tap_jobo.api.pages import holds_page, parse_json, read_members
 from tap_jobo.errors import ApiError, FailedTryError, RejectedError, UnauthorizedError
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.wording import dollars, plural
@@ -147,7 +147,7 @@ def _is_usable(response: ApiResponse, feed: FeedSpec | None) -> bool:
     try:
         if feed:
             return holds_page(response.body, feed) or is_billed
-        parse_json(response.body)
+        read_members(response.body)
     except ValueError:
         return is_billed and response.is_whole
     return True

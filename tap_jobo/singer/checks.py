@@ -126,8 +126,24 @@ def check_state(
                     f"Invalid state: bookmarks.{name} has none of {', '.join(STATE_KEYS)}. Pass "
                     "the state that the last run wrote, or none. [invalid-state]"
                 )
+            _check_names_of_keys(name, bookmark)
             read_state(bookmark, spec)
         elif near := get_close_matches(name.lower(), specs, 1, _SIMILAR):
             raise StateError(f"Invalid state: {_no('stream', name, near)} [invalid-state]")
         elif name != other:
             logger.warning("Ignoring the bookmark of stream %a, which does not exist.", name)
+
+
+def _check_names_of_keys(stream: str, bookmark: Mapping[str, Any]) -> None:
+    """Raise StateError if a state has keys of an earlier development version."""
+    renamed = {"completed_scan": "completed_sync", "scan": "sync"}
+    wrong = [
+        f"'{old}' to '{new}'"
+        for old, new in renamed.items()
+        if old in bookmark and new not in bookmark
+    ]
+    if wrong:
+        raise StateError(
+            f"The state of {stream} is from an earlier development version. Nothing was billed. "
+            f"In it, under bookmarks.{stream}, rename {' and '.join(wrong)}. [invalid-state]"
+        )

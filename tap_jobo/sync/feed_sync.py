@@ -268,7 +268,7 @@ class FeedSync:
             drop = f"`tap-jobo-journal drop {sync.id}`, then " if self.journal.is_on else ""
             way = "a full refresh (without state)"
             if not sync.is_full:  # the bookmark is of the same filters
-                way = "the tap with 'started_at' of 'scan' set to null in the state"
+                way = "the tap with 'started_at' of 'sync' set to null in the state"
             again = f"To start over again, run {drop}{way}: {bill}. {_LET_ONE_RUN_FINISH}"
             if is_free:
                 again = "Run again later: the next run starts over."

@@ -1,18 +1,18 @@
 """The state of a feed: the bookmark, the filters that it applies to, and the sync in progress.
 
     {"replication_key": "updated_at", "replication_key_value": "2026-01-31T08:00:00.000000Z",
-     "completed_scan": "5f0c…", "filters": {"industries": null, …}, "start_date": null,
-     "scan": {"id": null, "started_at": null, "updated_after": null, "batch_size": null,
+     "completed_sync": "5f0c…", "filters": {"industries": null, …}, "start_date": null,
+     "sync": {"id": null, "started_at": null, "updated_after": null, "batch_size": null,
               "cursor": null, "rows": null, "pages": null, "restarts": null,
               "filters": {"industries": null, …}}}
 
 Meltano merges states key by key: it never removes a key, and it fails if a key is an object in one
-state and null in the other. So `filters` and `scan` are always objects with all their keys, and
+state and null in the other. So `filters` and `sync` are always objects with all their keys, and
 only their leaves change. A sync is in progress if `started_at` is set; only then do the others
-count. The filters of `scan` are set while it reads only the rows that new filters add: until that
+count. The filters of `sync` are set while it reads only the rows that new filters add: until that
 is complete, `filters` and bookmark are the old ones.
 Rows updated before `start_date` were not read; null if all were.
-`completed_scan` is written if and only if `replication_key_value` is, so that a merged state keeps
+`completed_sync` is written if and only if `replication_key_value` is, so that a merged state keeps
 the pair.
 """
 
@@ -35,17 +35,17 @@ from tap_jobo.sync.start_date import StartDate
 STATE_KEYS: Final = (
     "replication_key",
     "replication_key_value",
-    "completed_scan",
+    "completed_sync",
     "filters",
     "start_date",
-    "scan",
+    "sync",
 )
 _T = TypeVar("_T")
 _SyncId = Annotated[str, Meta(pattern=r"^[0-9a-z-]*\Z", max_length=64)]
 _Count = Annotated[int, Meta(ge=0)]
 
 
-class _Scan(msgspec.Struct):
+class _SyncInState(msgspec.Struct):
     id: Annotated[_SyncId, Meta(min_length=1)]
     started_at: str
     batch_size: Annotated[int, Meta(ge=1)]
@@ -59,10 +59,10 @@ class _Scan(msgspec.Struct):
 
 class _State(msgspec.Struct):
     replication_key_value: str | None = None
-    completed_scan: _SyncId | None = None
+    completed_sync: _SyncId | None = None
     filters: dict[str, Any] | None = None
     start_date: str | UnsetType | None = UNSET
-    scan: dict[str, Any] | None = None
+    sync: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +113,12 @@ class StreamState:
         raw: dict[str, Any] = {"replication_key": replication_key}
         if self.bookmark:
             raw["replication_key_value"] = format_timestamp(self.bookmark)
-            raw["completed_scan"] = self.completed
+            raw["completed_sync"] = self.completed
         raw["filters"] = dict(self.filters or {})
         raw["start_date"] = self.covered_from.text if self.covered_from else None
-        names = {name: name for name in _Scan.__struct_fields__} | {"updated_after": "since"}
-        raw["scan"] = {key: getattr(self.pending, name, None) for key, name in names.items()}
-        raw["scan"]["filters"] = raw["scan"]["filters"] or dict.fromkeys(self.filters or {})
+        names = {name: name for name in _SyncInState.__struct_fields__} | {"updated_after": "since"}
+        raw["sync"] = {key: getattr(self.pending, name, None) for key, name in names.items()}
+        raw["sync"]["filters"] = raw["sync"]["filters"] or dict.fromkeys(self.filters or {})
         return raw
 
 
@@ -128,7 +128,7 @@ def read_state(raw: Mapping[str, Any], spec: FeedSpec) -> StreamState:
     try:
         state = _convert(raw, _State, where)
         bookmark = _timestamp(state.replication_key_value, f"{where}.replication_key_value")
-        completed = (state.completed_scan or "") if bookmark else ""
+        completed = (state.completed_sync or "") if bookmark else ""
         covered = None
         if state.start_date is not UNSET:
             covered = StartDate(_timestamp(state.start_date, f"{where}.start_date"))
@@ -137,7 +137,7 @@ def read_state(raw: Mapping[str, Any], spec: FeedSpec) -> StreamState:
             completed=completed,
             filters=_read_filters(state.filters or {}, spec),
             covered_from=covered,
-            pending=_read_sync(state.scan or {}, completed, spec),
+            pending=_read_sync(state.sync or {}, completed, spec),
         )
     except ValueError as error:
         raise StateError(
@@ -175,11 +175,11 @@ def _read_filters(filters: dict[str, Any], spec: FeedSpec) -> Filters | None:
         raise ValueError(f"`{where}` must hold strings and lists of strings") from None
 
 
-def _read_sync(scan: dict[str, Any], completed: str, spec: FeedSpec) -> Sync | None:
-    if scan.get("started_at") is None:
+def _read_sync(raw: dict[str, Any], completed: str, spec: FeedSpec) -> Sync | None:
+    if raw.get("started_at") is None:
         return None
-    where = f"bookmarks.{spec.name}.scan"
-    read = _convert(scan, _Scan, where)
+    where = f"bookmarks.{spec.name}.sync"
+    read = _convert(raw, _SyncInState, where)
     filters = _read_filters(read.filters or {}, spec)
     if filters and all(value is None for value in filters.values()):
         filters = None

@@ -176,7 +176,7 @@ def test_budget_is_never_exceeded_and_the_run_exits_with_0(tap: Tap, budget: int
     (warning,) = run.lines("WARNING")
     assert "max_credits" in warning
     assert f"{budget:,}" in warning
-    assert run.bookmark["scan"]["rows"] == tap.sandbox.rows_billed
+    assert run.bookmark["sync"]["rows"] == tap.sandbox.rows_billed
     assert "replication_key_value" not in run.bookmark
 
 
@@ -211,7 +211,7 @@ def test_exhausted_budget_still_replays(tap: Tap) -> None:
     assert "max_credits reached" in complaint(run)
     assert len(run.ids) == 100
     assert tap.sandbox.rows_billed == 100
-    assert run.bookmark["scan"]["rows"] == 100
+    assert run.bookmark["sync"]["rows"] == 100
 
 
 def test_test_mode_respects_the_budget(tap: Tap) -> None:

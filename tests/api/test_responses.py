@@ -78,7 +78,7 @@ class TestRefusals:
         run = tap.run()
         for part in ("402", "2,500", "1,234", "Top up", "batch_size", "for a new sync"):
             assert part in complaint(run)
-        assert len(run.ids) == run.bookmark["scan"]["rows"] == 50
+        assert len(run.ids) == run.bookmark["sync"]["rows"] == 50
         assert len(sandbox.feed_requests) == 2
 
     def test_wrong_key_is_rejected_by_the_api(self, tap: Tap, sandbox: Sandbox) -> None:

@@ -239,7 +239,7 @@ def test_a_page_that_cannot_be_written_is_delivered_and_ends_the_run(
     assert str(folder) in line
     assert "If the target has not stored them, they are billed again. Make room" in line
     assert run.lines("WARNING") == []
-    assert len(run.ids) == run.bookmark["scan"]["rows"] == tap.sandbox.rows_billed == 50
+    assert len(run.ids) == run.bookmark["sync"]["rows"] == tap.sandbox.rows_billed == 50
     assert pages(folder) == []
     again = succeeded(tap.run(state=run.state))
     assert len({*run.ids, *again.ids}) == tap.sandbox.rows_billed == 120
@@ -252,7 +252,7 @@ def test_a_page_that_cannot_be_written_ends_the_run_of_other_streams_too(tmp_pat
         assert "could not be written" in complaint(run)
         assert len(run.ids) == 20
         assert len(sandbox.feed_requests) == 1
-        assert run.bookmark["completed_scan"]  # it was the last page of its sync
+        assert run.bookmark["completed_sync"]  # it was the last page of its sync
 
 
 def test_a_page_that_is_neither_understood_nor_written_is_reported_as_both(tap: Tap) -> None:

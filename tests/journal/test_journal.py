@@ -67,7 +67,7 @@ def test_whole_scan_is_replayed_and_caught_up_in_one_run(tap: Tap) -> None:
     assert [row["name"] for row in again.records if row["id"] == key] == ["Changed since"]
     assert tap.sandbox.rows_billed == 122
     assert again.bookmark["replication_key_value"] >= first.bookmark["replication_key_value"]
-    assert again.bookmark["scan"]["started_at"] is None
+    assert again.bookmark["sync"]["started_at"] is None
 
 
 def test_lost_state_resumes_the_scan_with_start_and_page_size(tap: Tap) -> None:
@@ -77,7 +77,7 @@ def test_lost_state_resumes_the_scan_with_start_and_page_size(tap: Tap) -> None:
     assert len(again.ids) == 120
     assert rows_billed_twice(tap.sandbox) == 0
     assert tap.sandbox.feed_requests[-1].body["batch_size"] == 20
-    started_at = cut.bookmark["scan"]["started_at"]
+    started_at = cut.bookmark["sync"]["started_at"]
     assert again.bookmark["replication_key_value"] == started_at
 
 
@@ -253,8 +253,8 @@ def test_delivered_pages_are_not_reported_as_unused(tap: Tap) -> None:
     for key in first.ids[:60]:
         tap.sandbox.world.touch(key)
     cut = cut_in_request(tap, 2, billed=False)  # without a state
-    assert cut.bookmark["completed_scan"] == first.bookmark["completed_scan"]
-    assert cut.bookmark["scan"]["rows"] == 50
+    assert cut.bookmark["completed_sync"] == first.bookmark["completed_sync"]
+    assert cut.bookmark["sync"]["rows"] == 50
     assert tap.run(state=cut.state).lines("WARNING") == []
 
 

@@ -184,7 +184,7 @@ def test_a_paused_run_stops_once_another_has_its_lease(
     # The page in flight is the other run's: the fence finds it before the lease is looked at.
     assert "it has written v2/career_sites-" in complaint(run)
     assert tap.sandbox.rows_billed == billed[0] + 50
-    assert run.bookmark["scan"]["rows"] == 50
+    assert run.bookmark["sync"]["rows"] == 50
 
 
 # A store that does not answer
@@ -241,7 +241,7 @@ def test_a_run_that_cannot_renew_its_lease_ends_between_pages(
     run = tap.run(batch_size=2)
     weather.decide = lambda *_: ""
     assert "could not be renewed in time" in complaint(run)
-    assert run.bookmark["scan"]["rows"] == len(run.ids) == tap.sandbox.rows_billed
+    assert run.bookmark["sync"]["rows"] == len(run.ids) == tap.sandbox.rows_billed
     assert len(run.ids) < 120
     rest = succeeded(later.run(state=run.state))
     assert {*run.ids, *rest.ids} == tap.sandbox.world.rows().keys()

@@ -66,7 +66,7 @@ def test_a_page_of_another_format_is_billed_once_until_it_is_dropped(
     tap.sandbox.faults.add(Fault(replace=replace), on=2)
     first = tap.run()
     line = complaint(first)
-    assert len(first.ids) == first.bookmark["scan"]["rows"] == 50
+    assert len(first.ids) == first.bookmark["sync"]["rows"] == 50
     assert "replication_key_value" not in first.bookmark
     if field:
         assert f"None of the 50 rows of this page of career_sites has a usable '{field}'" in line

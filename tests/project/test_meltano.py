@@ -16,7 +16,7 @@ from tests.support.docs import block
 from tests.support.meltano import PIPELINE, Project
 from tests.support.repository import REPOSITORY
 
-_NO_SCAN = dict.fromkeys(
+_NO_SYNC = dict.fromkeys(
     ("id", "started_at", "updated_after", "batch_size", "cursor", "rows", "pages", "restarts")
 )
 
@@ -112,9 +112,9 @@ def test_killed_loader_costs_a_page_and_killed_full_refresh_resumes(project: Pro
     project.sandbox.world.touch(next(iter(project.sandbox.world.rows())), summary="Changed since.")
     project.run()
     state = project.run("state", "get", "dev:tap-jobo-to-target-postgres").stdout
-    scan = json.loads(state)["singer_state"]["bookmarks"]["career_sites"]["scan"]
-    assert set(scan.pop("filters").values()) == {None}
-    assert scan == _NO_SCAN
+    sync = json.loads(state)["singer_state"]["bookmarks"]["career_sites"]["sync"]
+    assert set(sync.pop("filters").values()) == {None}
+    assert sync == _NO_SYNC
     project.run()
     assert project.is_current()
     # Everything again, the page in flight, and the row that changed, at most once in each run.

@@ -116,8 +116,8 @@ def _runs(tap: Tap, way: str, stream: str) -> Iterator[Run]:
         first = tap.run_quickly(max_credits=a_page, journal=False)
         state = first.state
         for bookmark in state["bookmarks"].values():
-            if bookmark.get("scan", {}).get("cursor"):
-                bookmark["scan"]["cursor"] = "garbage"
+            if bookmark.get("sync", {}).get("cursor"):
+                bookmark["sync"]["cursor"] = "garbage"
         yield first
         yield tap.run_quickly(state=state, journal=False)
         return

@@ -34,7 +34,7 @@ def test_a_start_that_fails_has_no_summary(tap: Tap, sandbox: Sandbox, status: i
     run = tap.run(catalog=catalog)
     assert str(status) in complaint(run)
     assert run.summaries == {}
-    run = tap.run(catalog=catalog, state={"bookmarks": {"career_sites": {"scan": 5}}})
+    run = tap.run(catalog=catalog, state={"bookmarks": {"career_sites": {"sync": 5}}})
     assert "The state is not from this tap" in complaint(run)
     assert run.summaries == {}
 

@@ -116,7 +116,7 @@ def test_interrupted_sync_older_than_7_days_starts_over(alone: Tap, hiring: Sand
     assert interval(warning)[0] == started
     part = bookmark_of(run, "expired_jobs")
     assert instant(part["replication_key_value"]) > started + WEEK
-    assert part["scan"]["started_at"] is None
+    assert part["sync"]["started_at"] is None
 
 
 def test_restart_stays_within_what_the_api_allows(both: Tap, hiring: Sandbox) -> None:
@@ -139,7 +139,7 @@ def test_rejected_cursor_restarts_once_in_each_run(alone: Tap, hiring: Sandbox) 
         run = alone.succeed(state=state)
         (warning,) = (line for line in run.lines("WARNING") if "starts over" in line)
         assert warning.endswith("(No). The sync starts over, and its rows are free.")
-        state["bookmarks"]["expired_jobs"]["scan"]["restarts"] = 1
+        state["bookmarks"]["expired_jobs"]["sync"]["restarts"] = 1
 
 
 def test_second_rejection_in_a_run_ends_the_stream(alone: Tap, hiring: Sandbox) -> None:

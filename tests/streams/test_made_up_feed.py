@@ -112,7 +112,7 @@ def test_it_is_discovered() -> None:
 def test_it_syncs_page_by_page_with_the_cursor_in_the_query(made_up: MadeUp) -> None:
     run = made_up.succeed()
     assert names(run) == [f"row {number}" for number in range(ROWS)]
-    cursors = [state["bookmarks"]["badges"]["scan"]["cursor"] for state in run.states[:2]]
+    cursors = [state["bookmarks"]["badges"]["sync"]["cursor"] for state in run.states[:2]]
     first = {"batch_size": "7"}
     assert made_up.queries == [first, *({**first, "cursor": cursor} for cursor in cursors)]
     assert run.lines("WARNING") == run.lines("ERROR") == []
@@ -123,8 +123,8 @@ def test_it_syncs_page_by_page_with_the_cursor_in_the_query(made_up: MadeUp) -> 
 def test_its_state_has_a_bookmark_and_the_next_sync_starts_there(made_up: MadeUp) -> None:
     run = made_up.succeed()
     part = bookmark_of(run, "badges")
-    assert part["completed_scan"] == run.states[0]["bookmarks"]["badges"]["scan"]["id"]
-    assert part["scan"]["started_at"] is None
+    assert part["completed_sync"] == run.states[0]["bookmarks"]["badges"]["sync"]["id"]
+    assert part["sync"]["started_at"] is None
     assert names(made_up.succeed(state=run.state)) == []
     since = parse_timestamp(made_up.queries[-1]["changed_since"])
     assert (parse_timestamp(part["replication_key_value"]) - since).total_seconds() == 15 * 60

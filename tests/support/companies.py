@@ -97,4 +97,4 @@ def ids_of_page(sandbox: Sandbox, number: int) -> list[str]:
 
 def is_kept_at(run: Run, rows: int) -> bool:
     """Whether the state's scan stands after so many rows."""
-    return bool(run.bookmark["scan"]["rows"] == rows)
+    return bool(run.bookmark["sync"]["rows"] == rows)

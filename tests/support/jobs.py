@@ -56,7 +56,7 @@ def state_of(stream: str, bookmark: datetime | str | None, **more: Any) -> Json:
 
 def pending_of(stream: str, started_at: datetime, since: datetime) -> Json:
     """A state of a first sync that was interrupted after a page."""
-    scan = {
+    sync = {
         "id": "abc123",
         "started_at": _text(started_at),
         "updated_after": _text(since),
@@ -66,7 +66,7 @@ def pending_of(stream: str, started_at: datetime, since: datetime) -> Json:
         "pages": 1,
         "restarts": 0,
     }
-    return state_of(stream, None, filters={}, scan=scan)
+    return state_of(stream, None, filters={}, sync=sync)
 
 
 def instant(text: str) -> datetime:

@@ -29,7 +29,7 @@ PENDING = {
     "pages": 1,
     "restarts": 0,
 }
-NO_SCAN = dict.fromkeys(PENDING)
+NO_SYNC = dict.fromkeys(PENDING)
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ class TestMoves:
         assert "2999-01-01T00:00:00Z" in [record["updated_at"] for record in run.records]
         assert before - timedelta(seconds=10) < _instant(run.bookmark)
         assert _instant(run.bookmark) <= sandbox.feed_requests[0].time
-        started_at = run.states[0]["bookmarks"]["career_sites"]["scan"]["started_at"]
+        started_at = run.states[0]["bookmarks"]["career_sites"]["sync"]["started_at"]
         assert started_at == run.bookmark["replication_key_value"]
 
     def test_next_run_bills_nothing_and_a_later_one_what_changed(
@@ -175,7 +175,7 @@ class TestClocks:
     def test_future_bookmark_ends_the_run(self, tap: Tap, sandbox: Sandbox, hours: int) -> None:
         sandbox.clock_offset = -2 * HOUR
         bookmark = format_timestamp(sandbox.now() + timedelta(hours=hours))
-        state = state_at(bookmark, filters=NO_FILTERS, scan=NO_SCAN)
+        state = state_at(bookmark, filters=NO_FILTERS, sync=NO_SYNC)
         run = tap.run(state=state)
         assert "future" in complaint(run)
         assert bookmark in complaint(run)
@@ -203,27 +203,40 @@ class TestState:
         [
             ({"replication_key_value": 5}, "replication_key_value"),
             ({"replication_key_value": "2020-02-30T00:00:00Z"}, "replication_key_value"),
-            ({"completed_scan": "Scan 5"}, "completed_scan"),
+            ({"completed_sync": "Scan 5"}, "completed_sync"),
             ({"filters": ["US"]}, "filters"),
             ({"filters": {"country_codes": [1, "US"]}}, "filters"),
-            ({"scan": "x"}, "scan"),
-            ({"scan": {"id": None}}, "id"),
-            ({"scan": {"started_at": "soon"}}, "started_at"),
-            ({"scan": {"updated_after": "soon"}}, "updated_after"),
-            ({"scan": {"cursor": ""}}, "cursor"),
-            ({"scan": {"batch_size": 0}}, "batch_size"),
-            ({"scan": {"batch_size": True}}, "batch_size"),
-            ({"scan": {"rows": -1}}, "rows"),
-            ({"scan": {"pages": 0}}, "pages"),
-            ({"scan": {"restarts": 0.5}}, "restarts"),
+            ({"sync": "x"}, "sync"),
+            ({"sync": {"id": None}}, "id"),
+            ({"sync": {"started_at": "soon"}}, "started_at"),
+            ({"sync": {"updated_after": "soon"}}, "updated_after"),
+            ({"sync": {"cursor": ""}}, "cursor"),
+            ({"sync": {"batch_size": 0}}, "batch_size"),
+            ({"sync": {"batch_size": True}}, "batch_size"),
+            ({"sync": {"rows": -1}}, "rows"),
+            ({"sync": {"pages": 0}}, "pages"),
+            ({"sync": {"restarts": 0.5}}, "restarts"),
         ],
     )
     def test_bad_member_is_named(self, changes: dict[str, Any], named: str) -> None:
-        if isinstance(scan := changes.get("scan"), dict):
-            changes = {"scan": {**PENDING, **scan}}
+        if isinstance(sync := changes.get("sync"), dict):
+            changes = {"sync": {**PENDING, **sync}}
         part = {"replication_key_value": OLD, **changes}
         with pytest.raises(
-            StateError, match=rf"`bookmarks\.career_sites(\.scan)?\.{named}`"
+            StateError, match=rf"`bookmarks\.career_sites(\.sync)?\.{named}`"
         ) as refusal:
             read_state(part, CAREER_SITES)
         assert "\n" not in str(refusal.value)
+
+
+def test_a_state_with_keys_of_a_development_version_names_what_to_rename(tap: Tap) -> None:
+    state = tap.run(state=tap.run(max_credits=2_500).state, max_credits=2_500).state
+    bookmark = state["bookmarks"]["career_sites"]
+    bookmark["scan"] = bookmark.pop("sync")
+    requests = len(tap.sandbox.ledger)
+    line = complaint(tap.run(state=state))
+    assert "In it, under bookmarks.career_sites, rename 'scan' to 'sync'." in line
+    assert len(tap.sandbox.ledger) == requests
+    bookmark["sync"] = bookmark.pop("scan")
+    bookmark["scan"] = {}  # Meltano never removes a key
+    assert tap.run(state=state).returncode == 0

@@ -55,7 +55,7 @@ def test_rows_that_changed_meanwhile_arrive(tap: Tap, german: Run) -> None:
     (changed, *_) = german.ids
     part = cut_after_page(tap, german.state)
     assert part.bookmark["filters"]["country_codes"] == ["DE"]
-    assert part.bookmark["scan"]["filters"]["country_codes"] == ["FR", "US"]
+    assert part.bookmark["sync"]["filters"]["country_codes"] == ["FR", "US"]
     old = german.bookmark["replication_key_value"]
     assert part.bookmark["replication_key_value"] == old
     tap.sandbox.world.touch(changed, name="Newer")
@@ -105,7 +105,7 @@ def test_a_difference_that_is_no_longer_wanted_is_dropped(tap: Tap, german: Run)
     assert "is given up after 5 rows" in back.lines("WARNING")[0]
     assert "after 5 rows ($0.25 at list price), because" in back.lines("WARNING")[0]
     assert back.bookmark["filters"]["country_codes"] == ["DE"]
-    assert set(back.bookmark["scan"].pop("filters").values()) == {None}
+    assert set(back.bookmark["sync"].pop("filters").values()) == {None}
     other = tap.run(state=part.state, on_filter_change="resync", country_codes=["DE", "US"])
     assert {*other.ids} == matching(tap, "US")
 
@@ -158,7 +158,7 @@ def test_the_way_out_after_two_rejections_goes_on_from_a_bookmark_of_these_filte
     resync: Any = {"on_filter_change": "resync", **filters}
     tap.sandbox.faults.add(Fault(reject_cursor="400", times=None))
     line = complaint(tap.run(state=state, **resync))
-    assert ("'started_at' of 'scan' set to null" in line) == is_kept
+    assert ("'started_at' of 'sync' set to null" in line) == is_kept
     assert ("a full refresh (without state)" in line) != is_kept
 
 

@@ -16,7 +16,7 @@ from tests.support import Run, Tap, complaint
 def assert_is_not_resumed(tap: Tap, ended: Run) -> None:
     """Check that later runs end before they are billed, until the sync is dropped."""
     requests, billed = len(tap.sandbox.feed_requests), tap.sandbox.rows_billed
-    sync = ended.bookmark["scan"]["id"]
+    sync = ended.bookmark["sync"]["id"]
     for state in (ended.state, None):  # with a state, and as if it was lost
         line = complaint(tap.run(state=state))
         assert f"An earlier run ended the sync {sync} of career_sites" in line
@@ -31,9 +31,9 @@ def test_the_same_rows_for_ever_end_after_ten_repeated_pages(tap: Tap) -> None:
     run = tap.run()
     line = complaint(run)
     assert "10 pages in a row" in line
-    assert f"`tap-jobo-journal drop {run.bookmark['scan']['id']}`" in line
+    assert f"`tap-jobo-journal drop {run.bookmark['sync']['id']}`" in line
     assert len(tap.sandbox.feed_requests) == 1 + 10
-    assert len(run.ids) == run.bookmark["scan"]["rows"] == 11 * 50
+    assert len(run.ids) == run.bookmark["sync"]["rows"] == 11 * 50
     assert run.messages[-1]["type"] == "STATE"
     assert "replication_key_value" not in run.bookmark
     assert_is_not_resumed(tap, run)
@@ -45,14 +45,14 @@ def test_an_ended_sync_gives_way_to_a_new_one(tap: Tap, way: str) -> None:
     first = tap.run()
     tap.sandbox.wraps_after = 0
     if way == "drop":
-        sync = first.bookmark["scan"]["id"]
+        sync = first.bookmark["sync"]["id"]
         assert journal_command(tap, "drop", sync).returncode == 0
         second = tap.succeed(state=first.state)
     else:
         second = tap.succeed(on_missing_state="resync")
     assert set(second.ids) == tap.sandbox.world.rows().keys()
     assert len(second.ids) == 120
-    assert second.bookmark["completed_scan"] != first.bookmark["scan"]["id"]
+    assert second.bookmark["completed_sync"] != first.bookmark["sync"]["id"]
     assert tap.run(state=second.state).returncode == 0
 
 
@@ -62,7 +62,7 @@ def test_without_a_journal_the_run_after_repeated_pages_is_under_the_same_rule(t
     assert "The next run resumes from here" in complaint(first)
     second = tap.run(state=first.state, journal=False)
     assert "10 pages in a row" in complaint(second)
-    assert second.bookmark["scan"]["rows"] == 2 * 11 * 50
+    assert second.bookmark["sync"]["rows"] == 2 * 11 * 50
 
 
 def test_empty_pages_for_ever_end_after_a_hundred(tap: Tap) -> None:
@@ -71,7 +71,7 @@ def test_empty_pages_for_ever_end_after_a_hundred(tap: Tap) -> None:
     assert "100 pages in a row are empty" in complaint(run)
     assert len(tap.sandbox.feed_requests) == 100
     assert run.ids == []
-    assert run.bookmark["scan"]["cursor"] not in {None, tap.sandbox.feed_requests[-1].cursor}
+    assert run.bookmark["sync"]["cursor"] not in {None, tap.sandbox.feed_requests[-1].cursor}
     assert tap.sandbox.credits_billed == 0
     assert_is_not_resumed(tap, run)
 
@@ -90,7 +90,7 @@ def test_repeated_pages_are_counted_anew_after_a_restart(tap: Tap) -> None:
     run = tap.run()
     assert "10 pages in a row" in complaint(run)
     assert len(tap.sandbox.feed_requests) == 10 + 11
-    assert run.bookmark["scan"]["restarts"] == 1
+    assert run.bookmark["sync"]["restarts"] == 1
 
 
 @pytest.mark.parametrize("pages", [1, 5])

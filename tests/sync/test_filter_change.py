@@ -185,11 +185,11 @@ def test_resync_reads_every_match_once_and_resumes(tap: Tap, two: Run) -> None:
 def test_pending_scan_of_other_filters_is_discarded(tap: Tap, way: str) -> None:
     tap.sandbox.faults.add(Fault(status=401), on=2)
     cut = tap.run(country_codes=["DE", "US"], batch_size=5)
-    assert cut.bookmark["scan"]["cursor"]
+    assert cut.bookmark["sync"]["cursor"]
     assert "country_codes" in complaint(tap.run(state=cut.state))
     run = tap.run(state=cut.state, on_filter_change=way)
     assert set(run.ids) == tap.sandbox.world.rows().keys()
-    assert run.bookmark["scan"]["started_at"] is None
+    assert run.bookmark["sync"]["started_at"] is None
 
 
 def test_new_filters_of_a_full_table_need_no_decision(tap: Tap) -> None:

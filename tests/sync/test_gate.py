@@ -166,7 +166,7 @@ def test_a_difference_that_is_given_up_says_what_it_is_worth(tap: Tap) -> None:
     resync: Any = {"on_filter_change": "resync", "batch_size": 5}
     state = tap.run(country_codes=["DE"]).state
     part = cut_in_request(tap, 3, state=state, billed=False, **resync | BOTH)
-    first = next(each for each in part.states if each["bookmarks"]["career_sites"]["scan"]["rows"])
+    first = next(each for each in part.states if each["bookmarks"]["career_sites"]["sync"]["rows"])
     more: Any = resync | {"country_codes": ["DE", "US", "FR"]}
     run = succeeded(tap.run(state=first, **more))
     dropped = "is given up after 5 rows ($0.25 at list price), because the filters or start_date"
@@ -206,7 +206,7 @@ def test_a_sync_without_pages_stays(tap: Tap, folder: Path) -> None:
     state = tap.run().state
     (sync,) = folder.glob("v2/*/000001/sync.json")
     other = json.loads(sync.read_text()) | {"id": "0123456789abcdef", "is_full": False}
-    other["parent_id"] = state["bookmarks"]["career_sites"]["completed_scan"]
+    other["parent_id"] = state["bookmarks"]["career_sites"]["completed_sync"]
     (sync.parent.parent / "000002").mkdir()
     begun = sync.parent.parent / "000002" / "sync.json"
     begun.write_text(json.dumps(other))

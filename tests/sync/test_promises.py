@@ -157,7 +157,7 @@ class Promises(RuleBasedStateMachine):
     def _check_removal(self, state: dict[str, Any]) -> Callable[[BilledPage, bytes], None]:
         """Return a check that pages that a run removes have arrived, or are old."""
         choice = self.settings.on_missing_state.removeprefix("resume:").split(",")
-        complete = {each.get("completed_scan") for each in state.values()} | {*choice}
+        complete = {each.get("completed_sync") for each in state.values()} | {*choice}
         arrived = complete.union(*(self._ancestors.get(each, ()) for each in complete))
         self._arrived = arrived
 
@@ -260,7 +260,7 @@ class Promises(RuleBasedStateMachine):
             self.settings = replace(self.settings, on_missing_state="error")
         for page in self.api.pages:
             if page.stream in streams:
-                completed = state.get(page.stream, {}).get("completed_scan")
+                completed = state.get(page.stream, {}).get("completed_sync")
                 is_other = completed and page.sync.parent_id != completed
                 page.is_excused |= page in self.store.removed or bool(is_other)
 

@@ -45,7 +45,7 @@ def test_each_state_follows_its_page_and_says_how_far_the_scan_got(tap: Tap) -> 
             counts.append(rows)
     assert counts == [10, 20, *counts[2:-1], len(run.ids)]
     *parts, last = [state["bookmarks"]["career_sites"] for state in run.states]
-    scans = [part["scan"] for part in parts]
+    scans = [part["sync"] for part in parts]
     assert [scan["rows"] for scan in scans] == [10 * (number + 1) for number in range(len(scans))]
     cursors = [entry.cursor for entry in tap.sandbox.feed_requests]
     assert [None, *(scan["cursor"] for scan in scans)] == cursors
@@ -55,13 +55,13 @@ def test_each_state_follows_its_page_and_says_how_far_the_scan_got(tap: Tap) -> 
     assert not any("replication_key_value" in part for part in parts)
     # All keys are always there, so that Meltano can merge the states.
     assert last.keys() == {*STATE_KEYS}
-    assert last["scan"]["started_at"] is None
+    assert last["sync"]["started_at"] is None
     for part in (*parts, last):
         assert part["replication_key"] == "updated_at"
         assert part["filters"] == CAREER_SITES.filters_of(
             {"country_codes": ["DE", "US"], "is_agency": False}
         )
-        assert part["scan"].keys() == LEAVES
+        assert part["sync"].keys() == LEAVES
 
 
 @pytest.mark.parametrize("journal", [True, False])
@@ -72,7 +72,7 @@ def test_resumed_scan_keeps_its_start_so_that_the_next_run_finds_changes(
     cut = cut_in_request(tap, 2, billed=False)
     tap.sandbox.world.touch(cut.ids[0], name="Changed in between")
     resumed = tap.run(state=cut.state)
-    assert resumed.bookmark["replication_key_value"] == cut.bookmark["scan"]["started_at"]
+    assert resumed.bookmark["replication_key_value"] == cut.bookmark["sync"]["started_at"]
     assert cut.ids[0] not in resumed.ids
     following = tap.run(state=resumed.state)
     assert [row["name"] for row in following.records] == ["Changed in between"]
@@ -124,7 +124,7 @@ def test_rejected_cursor_restarts_once_and_states_the_cost(tap: Tap, form: str) 
     assert "$8.00" in warning  # at the latest price
     first, second = (entry.body for entry in tap.sandbox.feed_requests if entry.cursor is None)
     assert first == second  # the window stays
-    parts = [state["bookmarks"]["career_sites"]["scan"] for state in run.states]
+    parts = [state["bookmarks"]["career_sites"]["sync"] for state in run.states]
     assert [part["restarts"] for part in parts[:4]] == [0, 0, 1, 1]
     assert [part["rows"] for part in parts[:4]] == [50, 100, 50, 100]
     assert parts[2]["started_at"] != parts[1]["started_at"]
@@ -209,9 +209,9 @@ def test_restarts_are_counted_in_the_journal_until_it_is_dropped(tap: Tap) -> No
     for _ in range(2):
         run = tap.run()
         # A full refresh looks the same as a lost state: only the user can tell them apart.
-        scan = run.bookmark["scan"]["id"]
+        scan = run.bookmark["sync"]["id"]
         assert f"run `tap-jobo-journal drop {scan}`, then a full refresh" in complaint(run)
-        assert run.bookmark["scan"]["restarts"] == 1
+        assert run.bookmark["sync"]["restarts"] == 1
         assert run.metrics["jobo_rows_replayed"] == len(run.ids) == 50
     assert tap.sandbox.credits_billed == billed
     assert journal_command(tap, "drop", scan).returncode == 0
@@ -250,9 +250,9 @@ def test_a_full_table_resumes(tap: Tap) -> None:
     catalog = full_table()
     tap.sandbox.faults.add(Fault(status=401), on=3)
     cut = tap.run(state=state_at("2026-01-01T00:00:00Z"), catalog=catalog)
-    assert cut.bookmark["scan"]["rows"] == 100
+    assert cut.bookmark["sync"]["rows"] == 100
     resumed = tap.run(state=cut.state, catalog=catalog)
     assert len(resumed.ids) == 20
     assert resumed.lines("WARNING") == []
-    assert resumed.bookmark["replication_key_value"] == cut.bookmark["scan"]["started_at"]
+    assert resumed.bookmark["replication_key_value"] == cut.bookmark["sync"]["started_at"]
     assert tap.sandbox.rows_billed == 120

@@ -126,7 +126,7 @@ class SharedJournal(RuleBasedStateMachine):
             if message["type"] == "STATE":
                 message = {"type": "STATE", "value": message["value"]["career_sites"]}
             seen.append(message)
-            if message["type"] == "STATE" and not message["value"]["scan"]["id"]:
+            if message["type"] == "STATE" and not message["value"]["sync"]["id"]:
                 start = parse_timestamp(message["value"]["replication_key_value"])
                 pipe.newest = max(pipe.newest or start, start)
 
@@ -177,7 +177,7 @@ class SharedJournal(RuleBasedStateMachine):
         states = [number for number, each in enumerate(seen) if each["type"] == "STATE"]
         for number in states:
             part = seen[number]["value"]
-            pipe.syncs.add(part["scan"]["id"] or part["completed_scan"])
+            pipe.syncs.add(part["sync"]["id"] or part["completed_sync"])
         stored = states[: max(0, len(states) - lost)]
         end = stored[-1] + 1 if stored else 0
         for each in seen[: end if lost else len(seen)]:
@@ -222,7 +222,7 @@ class SharedJournal(RuleBasedStateMachine):
             for each in self.pipelines:
                 each.is_excused = True
             if isinstance(error, ApiError):  # a cursor that was rejected twice
-                no_sync = {"scan": dict.fromkeys(pipe.state["scan"])} if pipe.state else {}
+                no_sync = {"sync": dict.fromkeys(pipe.state["sync"])} if pipe.state else {}
                 pipe.state = pipe.state | no_sync
         elif isinstance(error, JournalError):
             is_unwritten = re.search("could not be written|cannot be used", text)

@@ -48,7 +48,7 @@ def test_a_request_in_flight_is_answered_journaled_and_delivered(
     run = cut_in_request(tap, 2, signum)
     assert run.returncode == CODES[signum]
     assert len(run.ids) == 100
-    assert run.bookmark["scan"]["rows"] == 100
+    assert run.bookmark["sync"]["rows"] == 100
     (line,) = run.lines("CRITICAL")
     assert str(signum.value) in line
     assert "resumes from here" in line

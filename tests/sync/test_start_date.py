@@ -107,7 +107,7 @@ def test_keep_says_what_may_be_missing_of_a_resync_that_is_not_complete(
     wide: Any = {"country_codes": ["FR", "US"], **given}
     tap.run(state=complete.state, on_filter_change="resync", max_credits=100, **wide)
     part = tap.run(state=complete.state, on_filter_change="resync", max_credits=100, **wide)
-    assert part.bookmark["scan"]["updated_after"]
+    assert part.bookmark["sync"]["updated_after"]
     line = complaint(tap.run(state=part.state, country_codes=["FR"], **given))
     assert "any row that the unfinished sync has not read may stay missing" in line
 

@@ -36,7 +36,7 @@ class TestCrash:
         first = tap.run()
         changed = change(tap.sandbox, 60)
         cut = cut_in_request(with_clock(tap, -HOUR), 2, state=first.state, billed=False)
-        started_at = cut.bookmark["scan"]["started_at"]
+        started_at = cut.bookmark["sync"]["started_at"]
         assert started_at < first.bookmark["replication_key_value"]
         again = with_clock(tap, after).succeed(state=first.state)
         assert set(again.ids) == set(changed)
@@ -52,7 +52,7 @@ class TestCrash:
             first = tap.run()
             changed = change(sandbox, 60)
             cut = cut_in_request(tap, 2, state=first.state, billed=False)
-            started_at = cut.bookmark["scan"]["started_at"]
+            started_at = cut.bookmark["sync"]["started_at"]
             assert started_at[:19] == first.bookmark["replication_key_value"][:19]
             again = tap.run(state=first.state)
             assert set(again.ids) == set(changed)
@@ -110,7 +110,7 @@ def test_a_pending_start_in_the_future_ends_the_run_before_it_is_billed(
     requests = len(tap.sandbox.feed_requests)
     start = (tap.sandbox.now() + HOUR).isoformat(timespec="microseconds")
     state = cut.state
-    state["bookmarks"]["career_sites"]["scan"]["started_at"] = start
+    state["bookmarks"]["career_sites"]["sync"]["started_at"] = start
     run = with_clock(tap, ahead).run(state=state, journal=False)
     line = complaint(run)
     assert "is in the future" in line
