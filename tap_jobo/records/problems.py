@@ -44,7 +44,9 @@ class ProblemLog:
 
     def row_skipped(self, row: object, fate: str) -> None:
         """Log a row without a usable id."""
-        self._error("Skipped a row with an invalid id (not a UUID): %s%s", _shown(row), fate)
+        self._error(
+            "Skipped a row with an invalid id (not a UUID): %s%s [rows-skipped]", _shown(row), fate
+        )
 
     def problems_found(self, problems: Sequence[Problem], row_id: str) -> None:
         """Log the values of a row that are not emitted as received."""
@@ -53,14 +55,14 @@ class ProblemLog:
             self._is_unknown_reported = True
             self._logger.warning(
                 "Unknown fields in Jobo's response: %s. Their values are in _rescued_data, if it "
-                "is selected. Upgrade tap-jobo to get them as columns.",
+                "is selected. Upgrade tap-jobo to get them as columns. [new-fields]",
                 _cut(", ".join(map(ascii, sorted(unknown)))),
             )
         for each in problems:
             if not each.is_unknown:
                 text = (
                     "Field '%s' of row %s has the wrong type. Its value is in _rescued_data, if it "
-                    "is selected. Upgrade tap-jobo: %s"
+                    "is selected. Upgrade tap-jobo: %s [new-fields]"
                 )
                 self._error(text, each.path, row_id, _shown(each.value))
 

@@ -22,7 +22,7 @@ from tap_jobo.journal.contents import journal_key
 from tap_jobo.journal.journal import Journal, Journals
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.sync.lost_state import check_resumed
+from tap_jobo.sync.lost_state import check_resumed, describe_lost
 from tap_jobo.sync.state import StreamState
 
 if TYPE_CHECKING:
@@ -72,14 +72,28 @@ class RunContext:
         self._is_started = True
         streams = self.read_streams()
         try:
-            _check_each(stream.check_first for stream in streams)
+            self._check_each(stream.check_first for stream in streams)
             check_resumed(self._config["on_missing_state"], self.first_states)
-            hints = _check_each(stream.check_values for stream in streams)
+            hints = self._check_each(stream.check_values for stream in streams)
         except TapJoboError as error:
             error.ends_run = True
             raise
         for hint in dict.fromkeys(hints):  # several streams may share a filter
             self._logger.warning("%s", hint)
+
+    def _check_each(self, checks: Iterable[Callable[[], Iterable[str] | None]]) -> list[str]:
+        """Return the hints of all streams, or raise every StateError: a setting decides for all."""
+        hints: list[str] = []
+        errors = []
+        for check in checks:
+            try:
+                hints += check() or ()
+            except StateError as error:
+                errors.append(error)
+        if errors:
+            choice = self._config["on_missing_state"]
+            raise StateError("\n".join(describe_lost(errors, choice, self.first_states)))
+        return hints
 
     def read_streams(self) -> list[JoboStream]:
         """Return the streams that are read, in order."""
@@ -92,7 +106,7 @@ class RunContext:
         self.failures.append((stream.name, error))
         last = [each for each in self.read_streams() if not each.is_following][-1]
         if stream is not last:
-            self._logger.error("%s failed: %s The run continues.", stream.name, error)
+            self._logger.error("%s failed, and the run continues: %s", stream.name, error)
 
     def raise_failures(self) -> None:
         """Raise if a stream has failed although the run went on: an error that names each one."""
@@ -183,17 +197,3 @@ class RunContext:
     def close(self) -> None:
         """Release the locks."""
         self._locks.close()
-
-
-def _check_each(checks: Iterable[Callable[[], Iterable[str] | None]]) -> list[str]:
-    """Return the hints of all streams, or raise every StateError: one setting decides for all."""
-    hints: list[str] = []
-    errors = []
-    for check in checks:
-        try:
-            hints += check() or ()
-        except StateError as error:
-            errors.append(str(error))
-    if errors:
-        raise StateError("\n".join(errors))
-    return hints
