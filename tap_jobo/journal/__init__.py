@@ -21,7 +21,7 @@ def open_store(setting: str | None, clock: Clock, logger: Logger) -> Store:
     """Return the store in `journal_dir`, by default in the user's state folder."""
     if setting and not JOURNAL_DIR.type.allows(setting):
         # Without showing it: it may hold credentials.
-        raise JournalError(f"The journal must be {JOURNAL_DIR.type.expected}.")
+        raise JournalError(f"The journal must be {JOURNAL_DIR.type.expected}. [journal-unusable]")
     if not setting or "://" not in setting:
         try:
             folder = Path(setting) if setting else user_state_path("tap-jobo", appauthor=False)
@@ -29,7 +29,8 @@ def open_store(setting: str | None, clock: Clock, logger: Logger) -> Store:
         except RuntimeError:
             raise JournalError(
                 "The journal has no folder, because the home folder is unknown. Set HOME, set "
-                "journal_dir (--journal-dir of the command), or set journal to false."
+                "journal_dir (--journal-dir of the command), or set journal to false. "
+                "[journal-unusable]"
             ) from None
     try:
         from tap_jobo.journal.bucket import Bucket, open_bucket  # noqa: PLC0415 - needs the extra
@@ -38,6 +39,7 @@ def open_store(setting: str | None, clock: Clock, logger: Logger) -> Store:
             raise
         raise JournalError(
             f"The journal {setting} needs the extra 'cloud': install tap-jobo[cloud] in place of "
-            "tap-jobo (with Meltano, in pip_url), or set journal_dir to a folder."
+            "tap-jobo (with Meltano, in pip_url), or set journal_dir to a folder. "
+            "[journal-unusable]"
         ) from None
     return Bucket(open_bucket(setting), setting.rstrip("/"), clock, logger)

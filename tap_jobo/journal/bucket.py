@@ -109,5 +109,6 @@ def open_bucket(url: str) -> ObjectStore:
     except (BaseError, OSError, ValueError, TypeError) as error:
         raise JournalError(
             f"The journal {url} cannot be opened ({describe_error(error)}). Check the "
-            "variables with the credentials of this store, or set journal_dir to another location."
+            "variables with the credentials of this store, or set journal_dir to another location. "
+            "[journal-unusable]"
         ) from None

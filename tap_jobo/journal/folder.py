@@ -89,7 +89,7 @@ class Folder:
         except (OSError, NotImplementedError) as error:
             self._logger.warning(
                 "No lock can be taken for %s in %s (%r). Make sure that no second run of this "
-                "pipeline starts while this run is in progress.",
+                "pipeline starts while this run is in progress. [run-in-progress]",
                 stream,
                 self._root,
                 error,

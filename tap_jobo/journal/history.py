@@ -17,6 +17,7 @@ from tap_jobo.errors import EndlessFeedError, FormatError, JournalError
 from tap_jobo.journal import layout
 from tap_jobo.journal.contents import Completed, Contents, JournaledSync, JournalKey, Status, encode
 from tap_jobo.journal.store import DamagedFileError
+from tap_jobo.journal.way_out import journal_command
 from tap_jobo.model import Filters, Sync
 from tap_jobo.wording import dollars, plural
 
@@ -96,7 +97,7 @@ class History:
             self._logger.warning(
                 "The state of %s is older than the last complete sync in the journal (of %s), so "
                 "rows are billed again. Either it was restored, or another pipeline shares this "
-                "journal: give each pipeline its own journal_dir.",
+                "journal: give each pipeline its own journal_dir. [older-state]",
                 self.key.stream,
                 last.bookmark,
             )
@@ -170,11 +171,12 @@ class History:
     def _refuse_ended(self, journaled: JournaledSync) -> None:
         if journaled.status == Status.ENDED:
             id_, price = journaled.sync.id, dollars(self.contents.credits(journaled))
+            drop = journal_command("drop", id_, location=self.contents.store.location)
             raise EndlessFeedError(
                 f"An earlier run ended the sync {id_} of {self.key.stream}, because its pages "
-                "repeated without an end. Nothing is billed until you drop it with "
-                f"`tap-jobo-journal drop {id_}` ({price} may then be billed again), or run without "
-                "a state and with on_missing_state set to 'resync', which reads everything again."
+                f"repeated without an end. Nothing is billed until you drop it with {drop} "
+                f"({price} may then be billed again), or run without a state and with "
+                "on_missing_state set to 'resync', which reads everything again. [endless-feed]"
             )
 
     # What a run does not use
@@ -220,7 +222,7 @@ class History:
             if cost := sum(map(self.contents.credits, syncs)):
                 self._logger.warning(
                     "%s (%s) in the journal are of %s, so this run can't use them. They expire 30 "
-                    "days after they were billed.",
+                    "days after they were billed. [unused-pages]",
                     plural(sum(len(journaled.pages) for journaled in syncs), "billed page"),
                     dollars(cost),
                     whose,

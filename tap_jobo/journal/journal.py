@@ -24,6 +24,7 @@ from tap_jobo.journal.history import History
 from tap_jobo.journal.month import MonthCount
 from tap_jobo.journal.page import DamagedPageError, JournaledPage, PageHeader, encode_page
 from tap_jobo.journal.store import ExistsError, MissingError, Store, StoreError
+from tap_jobo.journal.way_out import journal_command
 from tap_jobo.model import RawPage, Sync, hash_cursor
 from tap_jobo.wording import dollars, plural
 
@@ -86,7 +87,7 @@ def _refuse_old_layout(store: Store, stream: str) -> None:
             f"The journal has {plural(pages, 'billed page')} of {stream} from an earlier "
             "development version of tap-jobo, which this version can't read. Nothing was billed. "
             "Complete the sync with the version that wrote them. Or, if the warehouse has their "
-            f"rows, remove {where}."
+            f"rows, remove {where}. [journal-unusable]"
         )
 
 
@@ -193,9 +194,13 @@ class Journal:
         return FormatError(
             f"The page {page} in the journal {self._store.location} {what}. The stream ends before "
             "anything of this stream is billed. Restore the file, or drop the page and those "
-            f"behind it with `tap-jobo-journal drop {page}`: {plural(dropped, 'page')} would "
-            f"be billed again, {price}."
+            f"behind it with {self.command('drop', page)}: {plural(dropped, 'page')} would be "
+            f"billed again, {price}. [journal-damaged]"
         )
+
+    def command(self, command: str, *arguments: str) -> str:
+        """Return the command line of `tap-jobo-journal` for this journal, for a message."""
+        return journal_command(command, *arguments, location=self._store.location)
 
     # Pages in
 
@@ -237,7 +242,7 @@ class Journal:
             raise JournalError(
                 f"{self.failure}Its rows were emitted, and the run ends. If the target has not "
                 "stored them, they are billed again. Make room, or change journal_dir, and run "
-                "again."
+                "again. [journal-unusable]"
             )
 
     def quarantine(self, rows: Sequence[bytes], suffix: str = "") -> None:
@@ -286,5 +291,5 @@ class Journal:
             f"Another run of {self._key.stream} writes at the same time to the journal "
             f"{self._store.location}: it {what}. This run ends, and its last page may be billed "
             "again. Run again once the other run has ended, or give each pipeline its own "
-            "journal_dir."
+            "journal_dir. [run-in-progress]"
         )

@@ -106,7 +106,8 @@ class Lease:
         if why := self._lost or (is_expired and "it could not be renewed in time"):
             raise JournalError(
                 f"The lease of {self._what} was lost: {why}. The run stops between two pages, "
-                "or both runs would be billed for the same pages. The next run resumes from here."
+                "or both runs would be billed for the same pages. The next run resumes from here. "
+                "[run-in-progress]"
             )
 
     def _wait_until_free(self, logger: logging.Logger) -> PutMode:
@@ -140,7 +141,8 @@ class Lease:
         if any(self._put(mode, is_released=True) for mode in ("create", stale)):
             raise JournalError(
                 f"The store of {self._what} cannot keep two runs apart: it ignores If-Match and "
-                "If-None-Match. Nothing was billed. Set journal_dir to another store or a folder."
+                "If-None-Match. Nothing was billed. Set journal_dir to another store or a folder. "
+                "[journal-unusable]"
             )
 
     def _keep(self) -> None:

@@ -117,7 +117,7 @@ class MonthCount:
                 raise BudgetReachedError(
                     f"max_credits_per_month reached: {used:,} of {self.limit:,} credits used in "
                     f"{month} ({dollars(used)}); {what}. Runs continue on {then:%Y-%m}-01 (UTC), "
-                    "or once you raise the limit."
+                    "or once you raise the limit. [limit-reached]"
                 )
 
     def with_page(self, cost: int) -> dict[str, int]:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from tap_jobo.errors import FormatError, JournalError
 from tap_jobo.journal import layout
+from tap_jobo.journal.way_out import journal_command
 
 Lock = AbstractContextManager[Callable[[], None]]
 
@@ -17,7 +18,7 @@ class StoreError(JournalError):
         super().__init__(
             f"The journal {location} cannot be used ({why}). Nothing more is billed. Make sure "
             "that it has room and this user can read and write it, change journal_dir, or set "
-            "journal to false."
+            "journal to false. [journal-unusable]"
         )
         self.why = why
 
@@ -30,8 +31,9 @@ class DamagedFileError(FormatError):
         dropped = path.removesuffix("/key.json").removesuffix("/sync.json")  # all that needs it
         super().__init__(
             f"The file {name} in the journal {location} is damaged or missing. Nothing more is "
-            f"billed until you restore it, or drop it with `tap-jobo-journal drop {dropped}`, "
-            "which first shows what would be billed again."
+            "billed until you restore it, or drop it with "
+            f"{journal_command('drop', dropped, location=location)}, which first shows what would "
+            "be billed again. [journal-damaged]"
         )
         self.name = name
 
@@ -87,5 +89,6 @@ def held_by_another_run(what: str, holder: str = "") -> JournalError:
     """Return the error of a run or command that another run keeps out."""
     return JournalError(
         f"Another run of {what} is in progress{holder} and needs the same pages. Nothing was "
-        "billed or dropped. Wait until it ends, or give each pipeline its own journal_dir."
+        "billed or dropped. Wait until it ends, or give each pipeline its own journal_dir. "
+        "[run-in-progress]"
     )

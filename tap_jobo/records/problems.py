@@ -45,7 +45,9 @@ class ProblemLog:
 
     def row_skipped(self, row: object, fate: str) -> None:
         """Log a row without a usable id."""
-        self._error("Skipped a row with an invalid id (not a UUID): %s%s", _shown(row), fate)
+        self._error(
+            "Skipped a row with an invalid id (not a UUID): %s%s [rows-skipped]", _shown(row), fate
+        )
 
     def field_left_out(self, name: str) -> None:
         """Log, once, a field that no row of a page has although it is never null."""
@@ -64,14 +66,14 @@ class ProblemLog:
             self._is_unknown_reported = True
             self._logger.warning(
                 "Unknown fields in Jobo's response: %s. Their values are in _rescued_data, if it "
-                "is selected. Upgrade tap-jobo to get them as columns.",
+                "is selected. Upgrade tap-jobo to get them as columns. [new-fields]",
                 _cut(", ".join(map(ascii, sorted(unknown)))),
             )
         for each in problems:
             if not each.is_unknown:
                 text = (
                     "Field '%s' of row %s has the wrong type. Its value is in _rescued_data, if it "
-                    "is selected. Upgrade tap-jobo: %s"
+                    "is selected. Upgrade tap-jobo: %s [new-fields]"
                 )
                 self._error(text, each.path, row_id, _shown(each.value))
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from tap_jobo.errors import StateError, TapJoboError
 from tap_jobo.singer.stream import JoboStream
-from tap_jobo.sync.lost_state import check_resumed
+from tap_jobo.sync.lost_state import check_resumed, describe_lost
+from tap_jobo.sync.state import StreamState
 
 
 class StreamOrder:
@@ -42,20 +43,36 @@ class StreamOrder:
         streams = self.read_streams
         for stream in streams:
             stream.check_settings()
-        _for_each(stream.open for stream in streams)
-        check_resumed(
-            self._on_missing_state, [each.first_state for each in streams if each.first_state]
-        )
-        hints = _for_each(stream.check_state for stream in streams)
+        self._for_each(stream.open for stream in streams)
+        check_resumed(self._on_missing_state, self._first_states)
+        hints = self._for_each(stream.check_state for stream in streams)
         for hint in dict.fromkeys(hints):  # several streams may share a filter
             self._logger.warning("%s", hint)
+
+    def _for_each(self, steps: Iterable[Callable[[], Iterable[str] | None]]) -> list[str]:
+        """Return the hints of all streams, or raise every StateError: a setting decides for all."""
+        hints: list[str] = []
+        errors = []
+        for step in steps:
+            try:
+                hints += step() or ()
+            except StateError as error:
+                errors.append(error)
+        if errors:
+            lines = describe_lost(errors, self._on_missing_state, self._first_states)
+            raise StateError("\n".join(lines))
+        return hints
+
+    @property
+    def _first_states(self) -> list[StreamState]:
+        return [each.first_state for each in self.read_streams if each.first_state]
 
     def add_failure(self, name: str, error: TapJoboError) -> None:
         """Record that a stream has failed. Log it if others follow: the run may be killed there."""
         self._failures.append((name, error))
         last = [each for each in self.read_streams if not each.is_following][-1]
         if name != last.name:
-            self._logger.error("%s failed: %s The run continues.", name, error)
+            self._logger.error("%s failed, and the run continues: %s", name, error)
 
     def raise_failures(self) -> None:
         """Raise if a stream has failed although the run went on: an error that names each one."""
@@ -63,17 +80,3 @@ class StreamOrder:
             raise self._failures[0][1]
         if self._failures:
             raise TapJoboError("\n".join(f"{name}: {error}" for name, error in self._failures))
-
-
-def _for_each(steps: Iterable[Callable[[], Iterable[str] | None]]) -> list[str]:
-    """Return the hints of all streams, or raise every StateError: one setting decides for all."""
-    hints: list[str] = []
-    errors = []
-    for step in steps:
-        try:
-            hints += step() or ()
-        except StateError as error:
-            errors.append(str(error))
-    if errors:
-        raise StateError("\n".join(errors))
-    return hints

@@ -86,7 +86,8 @@ class JoboStream(RESTStream[Any]):
     def _read_or_skip(self) -> None:
         if not self.is_read:
             self.logger.warning(
-                "%s is selected but not read: 'stream_maps' removes it, or company IDs are set.",
+                "%s is selected but not read: 'stream_maps' removes it, or company IDs are set. "
+                "[no-stream]",
                 self.name,
             )
             return

@@ -30,18 +30,15 @@ from tap_jobo.journal.page import JournaledPage, PageHeader
 from tap_jobo.model import Filters, Sync
 from tap_jobo.records.converter import RecordConverter, Row
 from tap_jobo.records.values import parse_uuid
+from tap_jobo.sync.filters import show
 from tap_jobo.sync.guards import LoopGuard, check_for_schema_drift
 from tap_jobo.sync.report import Report
 from tap_jobo.sync.start import SyncStart
 from tap_jobo.sync.state import StreamState
 from tap_jobo.wording import dollars, plural
 
-_QUARANTINED: Final = (
-    " It was billed and is in quarantine: `tap-jobo-journal export --quarantined`."
-)
 _LET_ONE_RUN_FINISH: Final = (
-    "A cursor may expire between runs, so let one run finish the sync: raise max_credits. See "
-    "'Cursor rejected' in docs/how-to/recover.md."
+    "A cursor may expire between runs, so let one run finish the sync: raise max_credits."
 )
 _FAR_BELOW: Final = 0.8  # the share of an estimate below which rows may be missing
 
@@ -161,10 +158,12 @@ class FeedSync:
             )
             if page.dispute:  # the page is delivered all the same
                 self.journal.quarantine([journaled.body], DISPUTED)
-                self._logger.error("%s. Contact Jobo. The page is delivered.", page.dispute)
+                self._logger.error(
+                    "%s. Contact Jobo. The page is delivered. [unexpected-bill]", page.dispute
+                )
             records = self._convert(sync, page, header.started_at)
         except (ApiError, FormatError) as error:
-            raise FormatError(f"{error}. {self._ways_out(journaled)}.") from error
+            raise FormatError(f"{error}. {self._ways_out(journaled)}. [format-changed]") from error
         return page, records
 
     def _convert(self, sync: Sync, page: Page, started_at: str) -> Sequence[Row]:
@@ -175,7 +174,11 @@ class FeedSync:
         conversion = self.converter.convert(rows)
         check_for_schema_drift(conversion, sync.batch_size, self._spec.name)
         self.journal.quarantine([json.dumps(row).encode() for row in conversion.skipped])
-        self.converter.log_skipped(conversion.skipped, _QUARANTINED if self.journal.is_on else "")
+        fate = ""
+        if self.journal.is_on:
+            export = self.journal.command("export", "--quarantined")
+            fate = f" It was billed and is in quarantine: {export}."
+        self.converter.log_skipped(conversion.skipped, fate)
         return conversion.records
 
     def _advance(self, sync: Sync, journaled: JournaledPage, page: Page) -> Sync:
@@ -257,15 +260,17 @@ class FeedSync:
             self.journal.end(sync)
             then = "The next run resumes from here"
             if self.journal.is_on:
-                drop = f"`tap-jobo-journal drop {sync.id}`"
+                drop = self.journal.command("drop", sync.id)
                 then = f"Later runs end before anything is billed, until you run {drop}"
-            raise EndlessFeedError(f"{error}. Everything so far is delivered. {then}.") from error
+            raise EndlessFeedError(
+                f"{error}. Everything so far is delivered. {then}. [endless-feed]"
+            ) from error
 
     def _start_over(self, sync: Sync, rejection: RejectedError) -> Sync:
         spent, is_free = dollars(sync.rows * self.report.cost.price), self._spec.is_free
         bill = f"its {plural(sync.rows, 'row')} so far are billed again ({spent})"
         if self._has_restarted or (sync.restarts and not is_free):
-            drop = f"`tap-jobo-journal drop {sync.id}`, then " if self.journal.is_on else ""
+            drop = f"{self.journal.command('drop', sync.id)}, then " if self.journal.is_on else ""
             way = "a full refresh (without state)"
             if not sync.is_full:  # the bookmark is of the same filters
                 way = "the tap with 'started_at' of 'sync' set to null in the state"
@@ -273,11 +278,12 @@ class FeedSync:
             if is_free:
                 again = "Run again later: the next run starts over."
             raise ApiError(
-                f"{rejection.why}. The sync has started over once, so it ends. {again}"
+                f"{rejection.why}. The sync has started over once, so it ends. {again} "
+                "[cursor-rejected]"
             ) from rejection
         self._has_restarted = is_free
         self._logger.warning(
-            "%s. The sync starts over, and %s",
+            "%s. The sync starts over, and %s [cursor-rejected]",
             rejection.why,
             "its rows are free." if is_free else f"{bill}. {_LET_ONE_RUN_FINISH}",
         )
@@ -294,22 +300,24 @@ class FeedSync:
             again = f"fetching it again {'costs' if is_certain else 'may cost'} {dollars(cost)}"
         return (
             f"The page stays in the journal as {page.name}, and the state is unchanged. Upgrade "
-            "tap-jobo to replay the page free, or drop it with `tap-jobo-journal drop "
-            f"{page.name}`: {again}"
+            "tap-jobo to replay the page free, or drop it with "
+            f"{self.journal.command('drop', page.name)}: {again}"
         )
 
     def _report_missing_rows(self, sync: Sync) -> None:
         name, filters, estimate = self._spec.name, self._filters(sync), self.reader.estimate
         if self._is_first_sync and not (sync.rows or sync.parent_id) and filters:
             self._logger.warning(
-                "No row of %s matches the filters %s. Check the spelling of their values.",
+                "No row of %s matches %s, so this run delivered nothing (%s). Values must match "
+                "exactly: check their spelling. [no-match]",
                 name,
-                ", ".join(filters),
+                " and ".join(f"{each}={show(value)}" for each, value in filters.items()),
+                dollars(self.report.cost.credits),
             )
         if sync.rows + sync.batch_size < _FAR_BELOW * estimate:
             self._logger.warning(
                 "The sync of %s ended after %s, but Jobo estimated %s. If rows are missing, run a "
-                "full refresh or contact Jobo.",
+                "full refresh or contact Jobo. [missing-rows]",
                 name,
                 plural(sync.rows, "row"),
                 f"{estimate:,}",

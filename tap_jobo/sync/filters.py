@@ -76,7 +76,9 @@ class FilterChange:
             )
         if state.pending or gives_up["keep"]:
             undo += " and complete that sync first"
-        return StateError(f"{self.describe()}. Nothing was billed. {choices} {undo}.")
+        return StateError(
+            f"{self.describe()}. Nothing was billed. {choices} {undo}. [filters-changed]"
+        )
 
     def decision(self, state: StreamState, choice: str, *, is_difference: bool) -> str:
         """Return what `on_filter_change` decides, and what that costs or leaves missing."""
@@ -86,7 +88,8 @@ class FilterChange:
             then = f"continues from the bookmark: {self._what_keep_misses(state)}"
         return (
             f"{self.describe()}, and on_filter_change is '{choice}'. So this run {then}. Remove "
-            "the setting after this run, because it decides for every later change, too."
+            "the setting after this run, because it decides for every later change, too. "
+            "[filters-changed]"
         )
 
     def _what_resync_reads(self, *, is_difference: bool) -> str:

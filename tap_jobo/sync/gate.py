@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from tap_jobo.errors import StateError
 from tap_jobo.journal.contents import JournaledSync
 from tap_jobo.journal.history import History
+from tap_jobo.journal.way_out import journal_command
 from tap_jobo.model import Filters, Sync
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.filters import differences
@@ -44,13 +45,13 @@ class UnusedPages:
     def question(self) -> StateError:
         """Return the error that asks for a decision, with the ways on."""
         # Those without pages too: the sync that they continue from would seem to be lost.
-        ids = " ".join(each.sync.id for each in self.syncs)
+        drop = self._command("drop", *(each.sync.id for each in self.syncs))
         return StateError(
             f"{self._description} whose rows may not have arrived, and no run could use them after "
             f"this one, because {self._reasons}. Nothing was billed. To use them free, change that "
             "back and run until the sync is complete. To give them up, set on_filter_change to "
-            "'resync' or 'keep' for one run, or drop them with "
-            f"`tap-jobo-journal drop {ids}`: what they hold is billed again if it is read again."
+            f"'resync' or 'keep' for one run, or drop them with {drop}: what they hold is billed "
+            "again if it is read again. [unused-pages]"
         )
 
     @property
@@ -66,9 +67,12 @@ class UnusedPages:
         """What is given up, once that is decided."""
         return (
             f"{self._description} that this run gives up, because {self._reasons}. They can be "
-            "exported with `tap-jobo-journal export` until they expire, 30 days after they were "
-            "billed."
+            f"exported with {self._command('export')} until they expire, 30 days after they were "
+            "billed. [unused-pages]"
         )
+
+    def _command(self, *parts: str) -> str:
+        return journal_command(*parts, location=self.history.contents.store.location)
 
     @property
     def _description(self) -> str:

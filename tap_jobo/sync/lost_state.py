@@ -1,6 +1,6 @@
 """A missing state: whether it was lost, and which sync the run can continue from instead."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from tap_jobo.clock import parse_timestamp
@@ -30,7 +30,7 @@ def recover_state(state: StreamState, history: History, start: SyncStart) -> Str
         start.logger.warning(
             "No state for %s: on_missing_state continues from the sync of %s. Rows are missing if "
             "the warehouse does not have its rows, or another pipeline uses this journal. Remove "
-            "the setting after this run.",
+            "the setting after this run. [lost-state]",
             start.spec.name,
             last.bookmark,
         )
@@ -42,21 +42,54 @@ def recover_state(state: StreamState, history: History, start: SyncStart) -> Str
     parents = {sync.parent_id for sync in syncs} - {""}
     if not (last or parents - {sync.id for sync in syncs}):
         return start.with_checked_sync(state)  # the first sync, or one that no later run confirmed
-    what, resume = "a sync that continues from a complete one", ""
+    what = "a sync that continues from a complete one"
     if last:
         is_other = start.spec.filters_of(last.filters) != start.filters
-        other = " with other filters" if is_other else ""
-        what = f"a complete sync of {last.bookmark}{other}"
+        what = f"a complete sync of {last.bookmark}{' with other filters' if is_other else ''}"
+    raise LostStateError(start.spec.name, what, _price(history, start), last.id if last else "")
+
+
+class LostStateError(StateError):
+    """There is no state, but the journal proves that there was one.
+
+    Attributes:
+        id: The sync to go on from, empty if there is none.
+    """
+
+    def __init__(self, stream: str, what: str, price: str, id_: str) -> None:
+        self._stream, self._what, self._price, self.id = stream, what, price, id_
+        super().__init__(self.with_ids([id_]))
+
+    def with_ids(self, ids: Sequence[str]) -> str:
+        """Return the message, with the ids of all streams: one setting decides for all."""
         resume = (
-            "If the warehouse has the rows, set it to "
-            f"'{RESUME}{','.join([*ids, last.id])}' for one run. "
+            f"set on_missing_state to '{RESUME}{','.join(ids)}' if the warehouse still has the "
+            "rows and no other pipeline uses this journal (only changes are billed); "
         )
-    raise StateError(
-        f"No state for {start.spec.name}, but the journal records {what}. Nothing was billed. If "
-        "the state is lost, restore it. If the warehouse is new, set on_missing_state to 'resync' "
-        f"for one run ({_price(history, start)}). {resume}See 'Lost state' in "
-        "docs/how-to/recover.md."
-    )
+        return (
+            f"No state for {self._stream}, but the journal records {self._what}. Nothing was "
+            "billed. Do one of these, for this run only: restore the state; "
+            f"{resume if self.id else ''}set on_missing_state to 'resync' if the warehouse is new, "
+            f"or if you run a full refresh (--full-refresh) on purpose ({self._price}). "
+            "[lost-state]"
+        )
+
+
+def describe_lost(
+    errors: Sequence[StateError], choice: str, states: Sequence[StreamState]
+) -> Iterator[str]:
+    """Yield the messages of errors; those about a lost state with the one value for all streams.
+
+    Args:
+        errors: One for each stream that cannot be read.
+        choice: The setting `on_missing_state`.
+        states: Those of the other streams, some of which may continue from an id of the setting.
+    """
+    known = {state.completed for state in states}
+    ids = [id_ for id_ in choice.removeprefix(RESUME).split(",") if id_ in known]
+    ids += [error.id for error in errors if isinstance(error, LostStateError) and error.id]
+    for error in errors:
+        yield error.with_ids(ids) if isinstance(error, LostStateError) else f"{error}"
 
 
 def check_resumed(choice: str, states: Sequence[StreamState]) -> None:
@@ -65,7 +98,7 @@ def check_resumed(choice: str, states: Sequence[StreamState]) -> None:
         raise StateError(
             f"Setting 'on_missing_state' is {choice}, but there is no state, and the journal has "
             "no such sync. Nothing was billed. Remove the setting, or set it to 'resync' to read "
-            "everything: each row is billed."
+            "everything: each row is billed. [lost-state]"
         )
 
 

@@ -62,7 +62,8 @@ class Report:
         if is_first and is_unlimited and not chosen:
             self.logger.warning(
                 "First sync of %s without a filter or max_credits: every row is read and billed, "
-                "%s per 1,000 rows at list price. Set max_credits to limit what a run spends.",
+                "%s per 1,000 rows at list price. Press Ctrl-C to stop: what is billed by then is "
+                "kept. Set max_credits to limit what a run spends. [no-limit]",
                 self.stream,
                 dollars(self.cost.price * 1_000),
             )
@@ -83,7 +84,8 @@ class Report:
             self.logger.warning(
                 "The rest of this sync costs about %s, but max_credits_per_month leaves %s for %s. "
                 "The sync then waits for the next month. By then, Jobo may have dropped its "
-                "cursor: all rows are billed again. Raise the limit, or narrow the filters.",
+                "cursor: all rows are billed again. Raise the limit, or narrow the filters. "
+                "[limit-too-low]",
                 dollars(rest),
                 dollars(left),
                 month,

@@ -165,7 +165,7 @@ class SyncStart:
         self.logger.warning(
             "The sync of values added to the filters of %s is given up after %s (%s at list "
             "price), because the filters or start_date have changed again. They are billed again "
-            "if this run or a later one reads these values.",
+            "if this run or a later one reads these values. [unused-pages]",
             self.spec.name,
             plural(sync.rows, "row"),
             dollars(sync.rows * self.spec.list_price),
@@ -298,7 +298,7 @@ class SyncStart:
         if lookback and oldest and known and known < oldest:
             self.logger.warning(
                 "Jobo lists %s of the last %d days only, so those from %s to %s can no longer be "
-                "fetched. %s",
+                "fetched. %s [expired-gap]",
                 self.spec.name.replace("_", " "),
                 lookback.days,
                 format_timestamp(known),

@@ -142,7 +142,7 @@ def read_state(raw: Mapping[str, Any], spec: FeedSpec) -> StreamState:
     except ValueError as error:
         raise StateError(
             f"The state is not from this tap: {error}. Pass the state that the last run wrote, or "
-            "none."
+            "none. [invalid-state]"
         ) from None
 
 
@@ -166,7 +166,8 @@ def _read_filters(filters: dict[str, Any], spec: FeedSpec) -> Filters | None:
         raise StateError(
             f"The state of {spec.name} was written with the filter {unknown[0]}, which this "
             "version of tap-jobo does not have, so rows could be missing. Nothing was billed. Use "
-            "the version that wrote the state, or start without a state: each row is then billed."
+            "the version that wrote the state, or start without a state: each row is then billed. "
+            "[invalid-state]"
         )
     try:
         return spec.filters_of(filters) if filters else None

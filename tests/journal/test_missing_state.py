@@ -43,7 +43,6 @@ def test_a_missing_state_ends_the_run_before_its_first_request(
     assert "No state for career_sites" in line
     assert last["bookmark"] in line
     assert "(at least $6.00)" in line
-    assert "See 'Lost state'" in line
     assert f"'resume:{last['id']}'" in line
 
 
@@ -79,7 +78,7 @@ def test_resume_with_another_id_is_an_error(tap: Tap, folder: Path, state: Any) 
     first = completed(folder)["id"]
     tap.run(state=state, on_missing_state=f"resume:{first}")
     line = refused(tap, on_missing_state=f"resume:{first}")
-    assert f"'resume:{first},{completed(folder)['id']}'" in line
+    assert f"'resume:{completed(folder)['id']}'" in line  # without the wrong one
 
 
 def test_resume_without_a_complete_sync_is_an_error(tap: Tap) -> None:
@@ -177,9 +176,10 @@ def test_several_streams_may_be_resumed(tmp_path: Path) -> None:
             state = tap.run(state=state).state
         lines = complaints(tap.run())
         assert len(lines) == 2  # 'resync' would decide for both
-        (id_,) = re.findall(r"'resume:(\S+)'", lines[0])
-        (ids,) = re.findall(r"'resume:(\S+)'", complaint(tap.run(on_missing_state=f"resume:{id_}")))
+        (ids,) = {each for line in lines for each in re.findall(r"'resume:(\S+)'", line)}
         assert ids.count(",") == 1
+        for one in ids.split(","):  # the other stream is still without a state
+            assert f"'resume:{one}" in complaint(tap.run(on_missing_state=f"resume:{one}"))
         requests = len(sandbox.ledger)
         run = succeeded(tap.run(on_missing_state=f"resume:{ids}"))
         assert run.records == []

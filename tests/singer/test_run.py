@@ -75,8 +75,7 @@ class TestOneStreamThatFails:
     def test_it_is_reported_at_once_and_at_the_end(self, tap: Tap, sandbox: Sandbox) -> None:
         sandbox.faults.add(Fault(status=403, body={"detail": "No access."}), endpoint="feed")
         (error,) = cut_in_request(tap, 2, billed=False).lines("ERROR")  # the one for jobs
-        assert error.startswith("career_sites failed: ")
-        assert error.endswith("The run continues.")
+        assert error.startswith("career_sites failed, and the run continues: ")
         assert "(No access)" in error
 
         sandbox.faults.add(Fault(status=403, body={"detail": "No access."}), endpoint="feed")
@@ -118,8 +117,8 @@ class TestFirstSync:
         sites, jobs = run.lines("WARNING")
         assert sites == (
             "First sync of career_sites without a filter or max_credits: every row is read and "
-            "billed, $50.00 per 1,000 rows at list price. Set max_credits to limit what a run "
-            "spends."
+            "billed, $50.00 per 1,000 rows at list price. Press Ctrl-C to stop: what is billed by "
+            "then is kept. Set max_credits to limit what a run spends."
         )
         assert "First sync of jobs" in jobs
         assert "$3.00 per 1,000" in jobs

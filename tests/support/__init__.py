@@ -14,6 +14,7 @@ from tests.support.process import (
     schema_message,
     shows_a_key,
     state_at,
+    without_place,
 )
 from tests.support.warm import COMMAND
 
@@ -32,4 +33,5 @@ __all__ = [
     "schema_message",
     "shows_a_key",
     "state_at",
+    "without_place",
 ]

@@ -28,6 +28,12 @@ _CODE = re.compile(r" \[([a-z]+(?:-[a-z]+)+)\]$")
 _ODD_TAP = [sys.executable, "-P", str(Path(__file__).with_name("odd_tap.py"))]
 
 
+def without_place(message: str) -> str:
+    """Return a message whose command does not name the program's folder and the journal."""
+    place = r"`\S*tap-jobo-journal --journal-dir (?:'[^']*'|\S+) "
+    return re.sub(place, "`tap-jobo-journal ", message)
+
+
 @dataclass(frozen=True)
 class Run:
     """A run that is over: its exit code, its messages, its log."""
@@ -64,8 +70,8 @@ class Run:
         return part
 
     def lines(self, level: str) -> list[str]:
-        """The log's messages of a level, such as WARNING, without their codes."""
-        return [_CODE.sub("", line) for line in self._logged(level)]
+        """The log's messages of a level, such as WARNING, without codes and the journal's place."""
+        return [without_place(_CODE.sub("", line)) for line in self._logged(level)]
 
     def codes(self, level: str) -> list[str]:
         """The codes of the messages of a level; empty for one that has none."""

@@ -47,6 +47,7 @@ from tap_jobo.sync.start import SyncStart
 from tap_jobo.sync.state import read_state
 from tests.support.clock import FakeClock
 from tests.support.loggers import LOGGER
+from tests.support.process import without_place
 from tests.support.target import Row
 
 SCHEMA = CAREER_SITES.schema.to_dict()
@@ -333,6 +334,7 @@ class FaultyStore:
 def drop_pages(store: FaultyStore, message: str) -> list[str]:
     """Drop what a message names, unless another run has removed it; return the pages' names."""
     dropped: list[str] = []
+    message = without_place(message)
     for ids in re.findall(r"`tap-jobo-journal drop ([0-9a-f. ]+)`", message):
         for id_ in ids.split():
             dropped += _drop(store, id_)

@@ -217,7 +217,7 @@ class SharedJournal(RuleBasedStateMachine):
             assert pipe.is_excused or len(self.used) > 1, "a pipeline alone must not be refused"
         if isinstance(error, StateError) and UNUSED not in text:
             self._follow_missing_state(pipe, text, choice)
-        elif "`tap-jobo-journal drop" in text:
+        elif "tap-jobo-journal --journal-dir" in text:
             drop_pages(self.store, text)
             for each in self.pipelines:
                 each.is_excused = True
