@@ -260,7 +260,7 @@ def test_a_page_that_is_neither_understood_nor_written_is_reported_as_both(tap: 
     line = complaint(run_on_full_disk(tap))
     assert "has_more" in line
     assert "could not be written to the journal" in line
-    assert "the next run fetches and pays for the page again" in line
+    assert "the next run fetches the page again, and pays for it again" in line
 
 
 def test_a_folder_that_vanishes_ends_the_run_before_its_next_request(
