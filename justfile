@@ -52,10 +52,10 @@ generate:
 docs *arguments:
     uv run sphinx-build -W --keep-going --fresh-env "$@" docs docs/_build
 
-# write the cost table and the charts of the documentation from sandbox runs
+# write the cost table, the answers, and the charts of the documentation from sandbox runs
 measure:
     uv run tools/costs.py
-    uv run tools/draw_charts.py
+    uv run tools/answers.py
 
 # load what the tap emits into targets from PyPI and compare
 targets *names:

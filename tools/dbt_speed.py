@@ -137,9 +137,13 @@ class Builds:
         return Took(wall, processor)
 
     def change(self, part: int) -> None:
-        """Change the loader's tables, and let the server write what it holds."""
+        """Change the loader's tables."""
         self._postgres.execute(change(part))
-        self._postgres.execute_alone("CHECKPOINT")
+        self.settle("CHECKPOINT")
+
+    def settle(self, *statements: str) -> None:
+        """Let the server do now what it would do during a build."""
+        self._postgres.execute_alone(*statements)
 
     def _of_the_server(self) -> float:
         times = self._server.cpu_times()
@@ -177,7 +181,7 @@ def measure(copies: int, rounds: int) -> Iterator[str]:
 def _lines(full: Builds, empty: Builds, rounds: int) -> Iterator[str]:
     full.build(NOTHING)  # parses the project
     cold = full.build(ALL)
-    full._postgres.execute_alone("VACUUM ANALYZE", "CHECKPOINT")  # noqa: SLF001
+    full.settle("VACUUM ANALYZE", "CHECKPOINT")
     taken: dict[str, list[Took]] = {}
 
     def take(name: str, builds: Builds, selection: str) -> None:

@@ -1,42 +1,69 @@
-"""Draws charts of the documentation from the sandbox's data: `uv run tools/draw_charts.py`.
-
-The figures are those of the marts that the dbt package builds. The same data give the same bytes:
-a test draws them again and fails when the files are not what this writes.
-"""
+"""Draws charts of the documentation from the marts that the dbt package builds, for answers.py."""
 
 from __future__ import annotations
 
-import tempfile
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.charts import CHARTS, MARGIN, TOP, WIDTH, drawing, page, text
-from jobo_sandbox import Sandbox
-from jobo_sandbox.postgres import running_postgres
 from tap_jobo.streams.career_sites import CAREER_SITES
-from tests.support.pipeline import Pipeline
-from tests.support.warehouses import Postgres
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
+
+    from tests.support.warehouses import Postgres
 
 COMPANIES = 300
 INDUSTRIES = 6
 LABELS, ROW = 136, 28
 LONGEST = 17
 """Letters that fit a column of the table."""
+OPEN_JOBS_BY_WEEK = """
+WITH changes AS (
+    SELECT date_trunc('week', opened_at)::date AS week, 1 AS jobs FROM analytics.jobo__job_openings
+    UNION ALL
+    SELECT date_trunc('week', closed_at)::date, -1 FROM analytics.jobo__job_openings
+    WHERE closed_at IS NOT NULL
+)
+SELECT week, (sum(sum(jobs)) OVER (ORDER BY week))::int AS open_jobs
+FROM changes
+GROUP BY week
+ORDER BY week
+"""
 PRICE = CAREER_SITES.list_price / 1_000
 
 Row = dict[str, Any]
 
 
-def charts(marts: Mapping[str, list[Row]]) -> dict[Path, str]:
-    """Draw each chart from the rows of the marts; returned by the file's path."""
+def charts(warehouse: Postgres) -> dict[Path, str]:
+    """Draw each chart from the marts; returned by the file's path."""
+    marts = warehouse.tables(["jobo__ats_share", "jobo__directory"])
     return {
         CHARTS / "ats_share_by_industry.svg": _share_by_industry(marts["jobo__ats_share"]),
+        CHARTS / "open_jobs_by_week.svg": _open_jobs_by_week(warehouse.rows(OPEN_JOBS_BY_WEEK)),
         CHARTS / "warehouse.svg": _warehouse(marts["jobo__directory"]),
     }
+
+
+def _open_jobs_by_week(rows: list[Row]) -> str:
+    """Draw a bar per week, with the number of jobs that were open at its end."""
+    first, last, most = rows[0], rows[-1], max(row["open_jobs"] for row in rows)
+    old, weeks = first["open_jobs"], len(rows)
+    title = f"Of {last['open_jobs']} open jobs, {old} opened in the first of {weeks} weeks"
+    subtitle = "Jobs that are open at the end of each week, by its Monday (synthetic data)"
+
+    def marks() -> Iterator[str]:
+        width = WIDTH - 2 * MARGIN - LABELS - 48
+        for line, row in enumerate(rows):
+            y, size = TOP + line * ROW, width * row["open_jobs"] / most
+            yield text(MARGIN + LABELS - 12, y + 19, row["week"], "end")
+            box = f'x="{MARGIN + LABELS}" y="{y + 1}" width="{size:.1f}" height="{ROW - 4}"'
+            yield f'<rect class="mark" {box} rx="3" fill-opacity="0.5"/>'
+            yield text(MARGIN + LABELS + size + 8, y + 19, str(row["open_jobs"]), "quiet")
+
+    source = f"From the mart jobo__job_openings, over {COMPANIES} made-up companies of the sandbox"
+    return page(title, subtitle, source, weeks * ROW, marks())
 
 
 def _share_by_industry(rows: list[Row]) -> str:
@@ -100,26 +127,3 @@ def _warehouse(rows: list[Row]) -> str:
 
 def _cut(value: str) -> str:
     return value if len(value) <= LONGEST else f"{value[: LONGEST - 3].rstrip(' ,')}..."
-
-
-def main() -> None:
-    """Fill a Postgres from a sandbox, build the marts, and draw from them."""
-    with (
-        tempfile.TemporaryDirectory(prefix="tap-jobo-") as name,
-        Sandbox(size=COMPANIES, seed=1) as sandbox,
-        running_postgres(Path(name, "data")) as port,
-    ):
-        folder = Path(name)
-        streams = ("career_sites", "companies")
-        others = ("jobs", "managed_jobs", "expired_jobs")
-        variables = {f"jobo__using_{stream}": False for stream in others}
-        warehouse = Postgres.on(port, folder, variables)
-        Pipeline(sandbox, warehouse.loader, warehouse.destination, folder, streams).run()
-        warehouse.dbt("build")
-        marts = warehouse.tables(("jobo__ats_share", "jobo__directory"))
-        for path, content in charts(marts).items():
-            path.write_bytes(content.encode())
-
-
-if __name__ == "__main__":
-    main()

@@ -94,6 +94,8 @@ def generated() -> dict[Path, str]:
     example = ROOT / "examples/kubernetes/meltano.yml"
     plugin = "\n".join(_plugin_yaml(ROOT / "plugin.yaml", yaml))
     sources = DBT / "models/staging/_sources.yml"
+    columns = DBT / "models/_columns.md"
+    columns_text = _between("columns", columns.read_text("utf-8"), "\n".join(_descriptions()))
     sources_text = _between("sources", sources.read_text("utf-8"), "\n".join(_sources_yaml()))
     models = {
         path: _described(path)
@@ -102,7 +104,7 @@ def generated() -> dict[Path, str]:
     }
     return (
         pages
-        | {sources: sources_text}
+        | {sources: sources_text, columns: columns_text}
         | models
         | {path: _between("settings", path.read_text("utf-8"), yaml) for path in definitions}
         | {example: _between("plugin", example.read_text("utf-8"), plugin)}
@@ -128,7 +130,8 @@ def _between(name: str, text: str, content: str) -> str:
 
     The marks are comments, in a line of their own each.
     """
-    if len(content.splitlines()) <= TABLE_HEAD:
+    head = TABLE_HEAD if content.startswith("|") else 0
+    if len(content.splitlines()) <= head:
         sys.exit(f"There is nothing to write between the marks of {name}.")
     pattern = rf"(?sm)(^( *)[^\n]*generated: {name}\b[^\n]*\n).*?(^[^\n]*end of {name}\b)"
     replaced, count = re.subn(
@@ -372,9 +375,30 @@ def _sources_yaml() -> Iterator[str]:
         yield f"    freshness: \"{{{{ {{}} if var('jobo__using_{table}') else none }}}}\""
         yield "  columns:"
         for name, definition in STREAMS[table].to_dict()["properties"].items():
-            yield from _column_yaml(name, _type(definition), definition["description"])
-        for name, text in LOADER_COLUMNS.items():
-            yield from _column_yaml(name, "date-time", text)
+            yield from _column_yaml(table, name, _type(definition))
+        for name in LOADER_COLUMNS:
+            yield from _column_yaml("loader", name, "date-time")
+
+
+def _descriptions() -> Iterator[str]:
+    """Yield what describes each column of the sources, for all models that have it."""
+    for table, schema in _tables().items():
+        for name, definition in schema.to_dict()["properties"].items():
+            yield from _block(table, name, definition["description"])
+    for name, text in LOADER_COLUMNS.items():
+        yield from _block("loader", name, text)
+
+
+def _block(table: str, name: str, text: str) -> Iterator[str]:
+    yield f"{{% docs {_doc(table, name)} %}}{text}{{% enddocs %}}"
+
+
+def _doc(table: str, name: str) -> str:
+    """Return the name of a column's description, which tables of one schema share."""
+    first = next(
+        (each for each, schema in _tables().items() if schema is STREAMS.get(table)), table
+    )
+    return f"jobo_{first}_{name.removeprefix('_')}"
 
 
 def _described(path: Path) -> str:
@@ -390,18 +414,16 @@ def _described(path: Path) -> str:
 def _staging_yaml(table: str) -> Iterator[str]:
     model = DBT / f"models/staging/stg_jobo__{table}.sql"
     names = re.findall(r"(?m)\b(\w+),?$", model.read_text("utf-8"))
-    for name, definition in STREAMS[table].to_dict()["properties"].items():
+    for name in STREAMS[table].to_dict()["properties"]:
         if (staged := name.removeprefix("_")) in names:
-            yield from _column_yaml(staged, None, definition["description"])
+            yield from _column_yaml(table, staged)
 
 
-def _column_yaml(name: str, type_: str | None, description: str) -> Iterator[str]:
+def _column_yaml(table: str, name: str, type_: str = "") -> Iterator[str]:
     yield f"  - name: {name}"
     if type_:
         yield f"    data_type: {type_}"
-    yield "    description: >-"
-    wrapped = textwrap.wrap(description, 72, break_on_hyphens=False)
-    yield from (f"      {line}" for line in wrapped)
+    yield f"    description: \"{{{{ doc('{_doc(table, name)}') }}}}\""
 
 
 def _kind(name: str, definition: Mapping[str, Any]) -> str:

@@ -59,3 +59,27 @@ cast(percentile_cont({{ fraction }}) within group (order by {{ column }}) as {{ 
 {% macro bigquery__percentile(column, fraction) -%}
 approx_quantiles({{ column }}, 100)[offset({{ (100 * fraction) | int }})]
 {%- endmacro %}
+
+{#- Whether jobo__company_hiring_by_week has no row of this week. -#}
+{% macro is_new_week() -%}
+not exists (select 1 from {{ this }} as counted where counted.week = {{ jobo.monday(jobo.now()) }})
+{%- endmacro %}
+
+{#- Delete the rows of each company that has, or had, a job whose opening was built again, and all rows if a
+    week has begun. For the pre-hook of jobo__company_hiring_by_week. -#}
+{% macro delete_counts_of_changed_companies() %}
+{%- if is_incremental() -%}
+delete from {{ this }}
+where
+    {{ jobo.is_new_week() }}
+    or career_site_id in (
+        select versions.career_site_id
+        from {{ ref("jobo__jobs_history") }} as versions
+        where versions.job_id in (
+            select openings.job_id
+            from {{ ref("jobo__job_openings") }} as openings
+            where {{ jobo.is_new("openings.built_at") }}
+        )
+    )
+{%- endif -%}
+{% endmacro %}

@@ -3,7 +3,8 @@ Lists and objects. target-postgres stores lists of text as text[], other lists a
 objects as jsonb; target-duckdb stores all of them as JSON; other loaders, as text. The models see JSON
 alone.
 
-The macros for Snowflake and BigQuery are untested.
+The macros for Snowflake and BigQuery are untested. Those for DuckDB have no lambda: DuckDB 2 refuses
+`x -> x`, and DuckDB 1.2 does not know `lambda x: x`.
 -#}
 
 {% macro type_json() %}{{ return(adapter.dispatch("type_json", "jobo")()) }}{% endmacro %}
@@ -105,7 +106,7 @@ cross join unnest(
     )
 {%- endmacro %}
 {% macro duckdb__joined_members(list, name) -%}
-list_aggregate(list_filter(json_extract_string({{ list }}, '$[*].{{ name }}'), entry -> entry is not null), 'string_agg', '; ')
+list_aggregate(json_extract_string({{ list }}, '$[*].{{ name }}'), 'string_agg', '; ')
 {%- endmacro %}
 {% macro snowflake__joined_members(list, name) -%}
 nullif(array_to_string(transform(as_array({{ list }}), entry variant -> entry:{{ name }}), '; '), '')

@@ -20,7 +20,7 @@ sites as (
     select * from {{ ref("stg_jobo__career_sites") }}
 )
 
--- A site that is not selected keeps its version: nothing was loaded since.
+-- Only sites that were built since the last version. Others keep theirs.
 select
     career_site_id,
     name,
@@ -40,14 +40,7 @@ select
     loaded_at
 from sites
 {%- if execute and load_relation(this) %}
-where not exists (
-    select 1
-    from {{ this }} as history
-    where
-        history.career_site_id = sites.career_site_id
-        and history.loaded_at = sites.loaded_at
-        and history.dbt_valid_to is null
-)
+where built_at > {{ jobo.last_time("dbt_updated_at") }}
 {%- endif %}
 
 {% endsnapshot %}

@@ -9,21 +9,10 @@
         {"columns": ["job_id", "dbt_valid_to"]}, {"columns": ["dbt_updated_at"]},
     ] if target.type == "postgres" else [],
 ) }}
+-- depends_on: {{ ref("stg_jobo__jobs") }}, {{ ref("stg_jobo__expired_jobs") }}
 {%- set has_versions = execute and load_relation(this) %}
 
 with
-
-jobs as (
-    select * from {{ ref("int_jobo__jobs") }}
-),
-
-staged_jobs as (
-    select * from {{ ref("stg_jobo__jobs") }}
-),
-
-expired_jobs as (
-    select * from {{ ref("stg_jobo__expired_jobs") }}
-),
 
 changes as (
     select * from {{ ref("int_jobo__job_changes") }}
@@ -47,10 +36,6 @@ closed_versions as (
     where dbt_valid_to is null and not is_open
 ),
 
-reports as (
-    select * from {{ ref("stg_jobo__expired_jobs") }}
-),
-
 reports_of_deleted as (
     select * from {{ ref("stg_jobo__expired_jobs") }}
 ),
@@ -59,18 +44,30 @@ present_jobs as (
     select * from {{ ref("stg_jobo__jobs") }}
 ),
 
--- A job opens, closes, or changes its company if it or its report was loaded since, or its report was deleted.
-affected as (
-    select job_id from staged_jobs
-    where built_at > {{ last_version_at }}
-    union all
-    select job_id from expired_jobs
+-- Jobs whose report was loaded since, or deleted.
+reported as (
+    select job_id from {{ ref("stg_jobo__expired_jobs") }}
     where built_at > {{ last_version_at }}
     union all
     select closed_versions.job_id
     from closed_versions
-    left join reports on reports.job_id = closed_versions.job_id
+    left join {{ ref("stg_jobo__expired_jobs") }} as reports on reports.job_id = closed_versions.job_id
     where reports.job_id is null
+),
+
+-- A job opens, closes, or changes its company if it or its report was loaded since, or its report was
+-- deleted. Apart, so that Postgres finds the first by an index.
+jobs as (
+    select * from {{ ref("int_jobo__jobs") }}
+    where built_at > {{ last_version_at }}
+    union all
+    select * from {{ ref("int_jobo__jobs") }}
+    where built_at <= {{ last_version_at }} and job_id in (select reported.job_id from reported)
+)
+{%- else %},
+
+jobs as (
+    select * from {{ ref("int_jobo__jobs") }}
 )
 {%- endif %}
 
@@ -86,6 +83,11 @@ select
     location,
     country,
     source,
+    workplace_type,
+    experience_level,
+    pay_currency,
+    yearly_pay_min,
+    yearly_pay_max,
     created_at,
     read_at,
     closed_at,
@@ -95,7 +97,6 @@ from jobs
 where
     -- If no staging table changed since the last version, Postgres reads no job.
     coalesce((select max(changed_at) from changes) > {{ last_version_at }}, true)
-    and jobs.job_id in (select affected.job_id from affected)
     and not exists (
         select 1
         from versions
@@ -116,6 +117,11 @@ select
     open_versions.location,
     open_versions.country,
     open_versions.source,
+    open_versions.workplace_type,
+    open_versions.experience_level,
+    open_versions.pay_currency,
+    open_versions.yearly_pay_min,
+    open_versions.yearly_pay_max,
     open_versions.created_at,
     open_versions.read_at,
     reports_of_deleted.reported_at as closed_at,

@@ -91,6 +91,12 @@ class Postgres(Warehouse):
             for statement in statements:
                 database.execute(statement.encode())
 
+    def rows(self, query: str) -> list[Row]:
+        """Return the rows of a query, with plain values."""
+        with psycopg.connect(self.url, row_factory=dict_row) as database:
+            found: list[Row] = database.execute(query.encode()).fetchall()
+        return [{key: _plain(value) for key, value in row.items()} for row in found]
+
     def _query(self, statement: str, tables: Collection[str]) -> dict[str, list[Row]]:
         with psycopg.connect(self.url, row_factory=dict_row) as database:
             if statement:

@@ -6,7 +6,7 @@ figures as (
     union all
     select 'posted again', 1, (select count(*) from {{ ref("jobo__job_openings") }} where is_posted_again)
     union all
-    select 'closed', 1, (select sum(closed) from {{ ref("jobo__hiring_by_week") }})
+    select 'closed', 1, (select count(*) from {{ ref("jobo__job_openings") }} where closed_at is not null)
     union all
     select 'technologies', 2, (select count(*) from {{ ref("jobo__technologies") }})
     union all
@@ -14,7 +14,9 @@ figures as (
     union all
     select 'people', 2, (select count(*) from {{ ref("jobo__people") }})
     union all
-    select 'skills', 1, (select sum(required_by * preferred_by) from {{ ref("jobo__skills_by_role") }})
+    select 'skills', 1, (select count(*) from {{ ref("jobo__job_skills") }} where is_required and is_preferred and is_open)
+    union all
+    select 'open jobs in Italy', 1, (select count(distinct job_id) from {{ ref("jobo__job_locations") }} where country = 'Italy' and is_open)
     union all
     select 'yearly pay', 52000, (select max(median) from {{ ref("jobo__pay_by_role") }})
 )

@@ -1,10 +1,31 @@
-{{ config(enabled=jobo.uses_jobs()) }}
+{{ config(
+    enabled=jobo.uses_jobs(),
+    materialized="incremental",
+    on_schema_change="fail",
+    indexes=jobo.indexes(["career_site_id", "week"]),
+    pre_hook="{{ jobo.delete_counts_of_changed_companies() }}",
+) }}
+-- depends_on: {{ ref("jobo__jobs_history") }}
 
 with
 
 openings as (
-    select * from {{ ref("jobo__job_openings") }}
-    where career_site_id is not null and opened_at is not null
+    select * from {{ ref("jobo__job_openings") }} as opening
+    where
+        career_site_id is not null
+        and opened_at is not null
+        {%- if is_incremental() %}
+        -- What the hook deleted. If it deleted nothing, Postgres reads no opening.
+        and (
+            exists (select 1 from {{ ref("jobo__job_openings") }} as news where {{ jobo.is_new("news.built_at") }})
+            or {{ jobo.is_new_week() }}
+        )
+        and not exists (
+            select 1
+            from {{ this }} as known
+            where known.career_site_id = opening.career_site_id
+        )
+        {%- endif %}
 ),
 
 weeks as (
@@ -79,6 +100,7 @@ select
     week,
     cast(opened as {{ dbt.type_int() }}) as opened,
     cast(closed as {{ dbt.type_int() }}) as closed,
-    cast(open_jobs as {{ dbt.type_int() }}) as open_jobs
+    cast(open_jobs as {{ dbt.type_int() }}) as open_jobs,
+    {{ jobo.now() }} as built_at
 from running
 where opened > 0 or closed > 0 or open_jobs > 0

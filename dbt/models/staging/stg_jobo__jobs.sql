@@ -47,6 +47,7 @@ select
     {{ jobo.json_text("locations", [0, "region"]) }} as region,
     {{ jobo.json_text("locations", [0, "country"]) }} as country,
     {{ jobo.joined_members("locations", "location") }} as locations,
+    locations as places,
     {{ jobo.number(jobo.json_text("compensation", ["min"])) }} as pay_min,
     {{ jobo.number(jobo.json_text("compensation", ["max"])) }} as pay_max,
     {{ jobo.json_text("compensation", ["currency"]) }} as pay_currency,
