@@ -194,7 +194,7 @@ class JoboStream(RESTStream[Any]):
         except Exception as error:  # of an expression of the user's, which may raise anything
             why = f"{type(error).__name__}: {error}"
             raise ConfigError(
-                f"Setting 'stream_maps' does not fit a row of {self.name}: {why} [invalid-map]"
+                f"Setting 'stream_maps' does not fit a row of {self.name}: {why} [invalid-setting]"
             ) from error
         return [*dict.fromkeys(ids)]
 
