@@ -29,6 +29,11 @@ class StreamOrder:
         """The streams that are read."""
         return [each for each in self._streams if each.is_read]
 
+    @property
+    def first_billed(self) -> str:
+        """The first stream that costs money, which every run reads first; empty for none."""
+        return next((each.name for each in self.read_streams if each.is_billed), "")
+
     def check_selection(self) -> None:
         """Raise ConfigError if what the catalog selects does not fit the settings."""
         for stream in self._streams:

@@ -141,6 +141,11 @@ class JoboStream(RESTStream[Any]):
         return self.selected and not all(isinstance(each, RemoveRecordTransform) for each in maps)
 
     @property
+    def is_billed(self) -> bool:
+        """Whether the rows of the stream cost money."""
+        return False
+
+    @property
     def is_following(self) -> bool:
         """Whether the stream is read along with another, and not by itself."""
         return False
