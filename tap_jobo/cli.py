@@ -26,7 +26,7 @@ def run() -> None:
         _end_log(*str(error).splitlines())
         sys.exit(error.exit_code)
     except click.BadParameter as error:
-        _end_log(f"{without_key(error.format_message())} [invalid-option]")
+        _end_log(f"{without_key(error.format_message())} [invalid-setting]")
     except click.ClickException as error:
         click.echo(f"Error: {without_key(error.format_message())}", err=True)
         sys.exit(error.exit_code)

@@ -79,7 +79,7 @@ class RetriesExhaustedError(ApiError):
     def __init__(
         self, why: str, advice: str = "Run again later: the next run resumes from here."
     ) -> None:
-        super().__init__(f"{why}. {advice}")
+        super().__init__(f"{why}. {advice} [api-unavailable]")
         self.why = why
 
 
@@ -89,7 +89,7 @@ class UnreachableError(RetriesExhaustedError):
     ends_run = True
 
     def __init__(
-        self, why: str, advice: str = "Check api_url, the network, and the proxy."
+        self, why: str, advice: str = "Check api_url, the network, and the proxy, and run again."
     ) -> None:
         super().__init__(why, advice)
 

@@ -125,7 +125,7 @@ class TapJobo(Tap):
             )
         except Exception as error:  # the SDK's errors about a map are of any type
             raise ConfigError(
-                f"Setting 'stream_maps' is not valid: {error} [invalid-map]"
+                f"Setting 'stream_maps' is not valid: {error} [invalid-setting]"
             ) from error
         for name in self.streams:
             removed = RemoveRecordTransform(name, {"properties": {}}, None, None)

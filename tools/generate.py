@@ -7,7 +7,6 @@ entry of each stream is a file in tests/snapshots. A test fails if one of them i
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 import sys
@@ -18,13 +17,12 @@ from typing import TYPE_CHECKING, Any
 from tap_jobo.settings.common import SOURCE
 from tap_jobo.settings.setting import config_schema
 from tap_jobo.singer import billed_pages_stream
-from tap_jobo.singer.stream import USELESS
 from tap_jobo.streams import FEEDS, SETTINGS, companies
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.tap import TapJobo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from singer_sdk import typing as th
 
@@ -76,7 +74,7 @@ STREAMS = {spec.name: spec.schema for spec in FEEDS} | {
 
 def generated() -> dict[Path, str]:
     """Return each file that has generated parts, as it should be."""
-    tables = {"settings": [*_settings_sections()], "messages": [*_messages_tables()]}
+    tables = {"settings": [*_settings_sections()]}
     for name, schema in _tables().items():
         tables[f"streams/{name}"] = [
             "| field | type, and column in Postgres | meaning |",
@@ -200,131 +198,6 @@ def _fields(schema: Mapping[str, Any], path: str = "") -> Iterator[str]:
         inner, mark = definition.get("items", definition), "[]." if "items" in definition else "."
         if "properties" in inner:
             yield from _fields(inner, f"{path}{name}{mark}")
-
-
-MESSAGES_OF = {
-    "": "Runs",
-    "settings": "Settings and their values",
-    "singer": "Selection, files, and output",
-    "sync": "Syncs",
-    "api": "Jobo's responses and the budget",
-    "journal": "The journal",
-    "records": "Rows",
-}
-"""The headings of the messages, by package."""
-LEVELS = {
-    "warning": "WARNING",
-    "error": "ERROR",
-    "critical": "CRITICAL",
-    "BudgetReachedError": "WARNING",
-}
-NO_MESSAGES = {"info", "debug", "option", "group", "Setting", "compile", "startswith"}
-"""What is called with texts that are no messages."""
-UNLOGGED = {text.replace("%s", "…") for text in USELESS}
-"""What the tap removes from the log."""
-MIN_WORDS = 4
-"""Of a text that is part of a message."""
-
-
-def _messages_tables() -> Iterator[str]:
-    for package, title in MESSAGES_OF.items():
-        rows: dict[str, str] = {}
-        for path in sorted((ROOT / "tap_jobo" / package).glob("*.py")):
-            code = ast.parse(path.read_text("utf-8"))
-            for level, text in _messages(code, "part", _returned(code)):
-                if text in UNLOGGED:
-                    continue
-                rows[text] = level if rows.get(text, "part") == "part" else rows[text]
-        if package == "sync":
-            rows |= {text: "part" for each in FEEDS if (text := each.gap_advice)}
-        if rows:
-            yield from (f"## {title}", "", "| level | message |", "|---|---|")
-            for text, level in sorted(rows.items(), key=lambda row: row[0].lstrip("… ").lower()):
-                yield f"| {level} | {text} |"
-            yield ""
-
-
-def _messages(node: ast.AST, level: str, names: Mapping[str, ast.AST]) -> Iterator[tuple[str, str]]:
-    """Return the texts that end up in a WARNING, an ERROR, or an error that ends the run."""
-    if isinstance(node, ast.Constant | ast.JoinedStr):
-        if len((text := _text(node, names) or "").split()) >= MIN_WORDS:
-            yield level, re.sub(r"\s+", " ", text).replace("|", "\\|")
-        return
-    if isinstance(node, ast.ClassDef) and node.name.endswith("Error"):
-        level = "CRITICAL"
-    if isinstance(node, ast.FunctionDef):
-        names = _names(node, names)
-    if isinstance(node, ast.Call):
-        name = _called(node)
-        level = LEVELS.get(name) or ("CRITICAL" if name.endswith(("Error", "Exception")) else level)
-    for child in _inside(node, names):
-        yield from _messages(child, level, names)
-
-
-def _inside(node: ast.AST, names: Mapping[str, ast.AST]) -> Iterable[ast.AST]:
-    """Return the parts of the code that can have texts of messages of their own."""
-    match node:
-        case ast.Expr(value=ast.Constant()):
-            return []  # a docstring
-        case ast.Call() if _called(node) in NO_MESSAGES:
-            return []
-        case ast.Assign(value=text) if text in names.values():  # it stands in a message
-            return [text.orelse] if isinstance(text, ast.IfExp) else []
-    return ast.iter_child_nodes(node)
-
-
-def _called(call: ast.Call) -> str:
-    return str(getattr(call.func, "attr", getattr(call.func, "id", "")))
-
-
-def _returned(code: ast.Module) -> Mapping[str, ast.AST]:
-    """Return the texts that functions return, by the name of the function."""
-    texts = {
-        function.name: _text(function.body[-1].value, _names(function, {}))
-        for function in code.body
-        if isinstance(function, ast.FunctionDef)
-        if isinstance(function.body[-1], ast.Return) and function.body[-1].value
-    }
-    return {name: ast.Constant(text) for name, text in texts.items() if text}
-
-
-def _names(function: ast.FunctionDef, returned: Mapping[str, ast.AST]) -> Mapping[str, ast.AST]:
-    """Return the texts that have a name and are put into another text of the function."""
-    nodes = [*ast.walk(function)]
-    parts = [node.value for node in nodes if isinstance(node, ast.FormattedValue)]
-    used = {part.id for part in parts if isinstance(part, ast.Name)}
-    own = {
-        target.id: value
-        for node in nodes
-        if isinstance(node, ast.Assign)
-        for value in [_resolved(node.value, returned)]
-        for target in node.targets
-        if isinstance(target, ast.Name) and target.id in used and _text(value, {})
-    }
-    return {**returned, **own}
-
-
-def _resolved(value: ast.expr, returned: Mapping[str, ast.AST]) -> ast.AST:
-    """Return the text that a called function returns, or the value as it is."""
-    return returned.get(_called(value), value) if isinstance(value, ast.Call) else value
-
-
-def _text(node: ast.AST, names: Mapping[str, ast.AST]) -> str | None:
-    """Return a text with its values as an ellipsis; None if this is none."""
-    match node:
-        case ast.Constant(value=str(text)):
-            return re.sub(r"%[-+,.\d]*[sdrfg]", "…", text)
-        case ast.JoinedStr(values=parts):
-            texts = (_text(part, names) for part in parts)
-            return "".join("…" if each is None else each for each in texts)
-        case ast.IfExp(body=body, orelse=other):
-            return _text(body, names) or _text(other, names)
-        case ast.FormattedValue(value=ast.Name(id=name)) if name in names:
-            others = {each: value for each, value in names.items() if each != name}
-            return _text(names[name], others)
-        case ast.FormattedValue(value=ast.IfExp() as choice):
-            return _text(choice, names)
-    return None
 
 
 def _type(definition: Mapping[str, Any]) -> str:

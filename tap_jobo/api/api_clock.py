@@ -36,7 +36,8 @@ class ApiClock:
             raise StateError(
                 f"The bookmark {format_timestamp(instant)} is in the future: the API's clock shows "
                 f"{format_timestamp(self.now())}. Nothing was billed. In the state, correct "
-                "replication_key_value (or started_at of 'sync'), or run a full refresh."
+                "replication_key_value (or started_at of 'sync'). A full refresh would bill "
+                "every row again. [invalid-state]"
             )
 
     def _passed(self) -> timedelta:
@@ -54,19 +55,19 @@ def read_api_clock(client: Client, prepare: Prepare, clock: Clock) -> ApiClock:
     else:
         raise ClockError(
             "The API's clock is not known, because its responses have no Date header. Nothing was "
-            "billed. Check whether a proxy removes the header."
+            "billed. Check whether a proxy removes the header. [clock-wrong]"
         )
     skew = clock.now() - date
     if abs(skew) > _MAX_SKEW:
         raise ClockError(
             f"The API's clock shows {format_timestamp(date)}, but the local clock shows "
             f"{format_timestamp(date + skew)}. Nothing was billed. Set the local clock, or check "
-            "whether a proxy changes the Date header."
+            "whether a proxy changes the Date header. [clock-wrong]"
         )
     if abs(skew) > _TOLERATED_SKEW:
         then = "behind. Rows that changed in between are billed again in every run"
         client.logger.warning(
-            "The local clock is %.0f minutes %s. Set it.",
+            "The local clock is %.0f minutes %s. Set it. [clock-wrong]",
             abs(skew).total_seconds() / 60,
             then if skew < timedelta(0) else "ahead. No row is lost",
         )

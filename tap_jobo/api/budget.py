@@ -105,7 +105,8 @@ class Budget:
         threshold = self.credits_alert_threshold
         if threshold is not None and balance < threshold:
             self.logger.warning(
-                "The balance of %s credits (%s) is below credits_alert_threshold %s. Top up.",
+                "The balance of %s credits (%s) is below credits_alert_threshold %s. Top up. "
+                "[balance-too-low]",
                 f"{balance:,}",
                 dollars(balance),
                 f"{threshold:,}",
@@ -162,8 +163,8 @@ class FeedCost:
             raise ConfigError(
                 f"Setting '{name}' ({self._limit(name):,}) is below the {cost:,} credits of one "
                 f"page of {plural(rows, 'row')} of {self._spec.name}, so no run could make "
-                f"progress. Set it to {cost:,} or more{self._smaller_page}. If your plan's rows "
-                f"are free, remove {name}."
+                f"progress. Set it to {cost:,} or more{self._smaller_page(rows)}. If your plan's "
+                f"rows are free, remove {name}. [limit-too-low]"
             )
 
     def _check_last_price(self, rows: int) -> None:
@@ -177,8 +178,8 @@ class FeedCost:
                 f"{self.last_price.credits:g} credits (list price: {self._spec.list_price:g}). So "
                 f"a page of {plural(rows, 'row')} may cost {cost:,} ({dollars(cost)}), and "
                 f"'{name}' is {self._limit(name):,}. The page was not requested. Set {name} to "
-                f"{cost:,} or more{self._smaller_page}. If the price is lower again, run the tap "
-                "with --test: it reads one row, and records what it costs."
+                f"{cost:,} or more{self._smaller_page(rows)}. If the price is lower again, run the "
+                "tap with --test: it reads one row, and records what it costs. [limit-too-low]"
             )
 
     def _limits_below(self, cost: int) -> list[str]:
@@ -189,10 +190,10 @@ class FeedCost:
         limit: int | None = getattr(self._budget, name)
         return math.inf if limit is None else limit
 
-    @property
-    def _smaller_page(self) -> str:
+    def _smaller_page(self, rows: int) -> str:
         setting = self._spec.page_size_setting
-        return f", or lower {setting.name} for a new sync" if setting else ""
+        is_page = setting and rows > 1  # not the one row of `--test`
+        return f", or lower {setting.name} for a new sync" if setting and is_page else ""
 
     def reserve(self, rows: int) -> None:
         """Check that a page fits into what is left of the budget; a free page always does."""
@@ -206,7 +207,8 @@ class FeedCost:
         if cost > max(0, budget.left):
             raise BudgetReachedError(
                 f"max_credits reached: {budget.credits:,} of {budget.max_credits:,} credits used "
-                f"({dollars(budget.credits)}); {page}. The next run resumes from here."
+                f"({dollars(budget.credits)}); {page}. The next run resumes from here. "
+                "[limit-reached]"
             )
         if self.month:
             self.month.note_balance(budget.last_balance)
@@ -258,7 +260,8 @@ class FeedCost:
         logger, name = self._budget.logger, self._spec.name
         if rows > requested and self._is_first("size"):
             logger.warning(
-                "Jobo returned %s of %s, although %s requested. They cost %s credits (%s).",
+                "Jobo returned %s of %s, although %s requested. They cost %s credits (%s). If that "
+                "happens again, contact Jobo. [unexpected-bill]",
                 plural(rows, "row"),
                 name,
                 f"{requested:,} were" if requested > 1 else "1 was",
@@ -274,7 +277,7 @@ class FeedCost:
                     "Jobo's response does not say that %s of %s cost anything, but the balance "
                     "fell by %s credits (%s). The run counts %s of them, and those of later pages "
                     "like this. If another program uses the account, that is too much. Contact "
-                    "Jobo.",
+                    "Jobo. [unexpected-bill]",
                     plural(rows, "row"),
                     name,
                     f"{charge.fall:,}",
@@ -285,7 +288,7 @@ class FeedCost:
             logger.warning(
                 "Jobo's responses do not say what %s cost (X-Credits-Deducted is missing). The run "
                 "assumes %g credits per row. If your plan includes these rows, remove max_credits: "
-                "what is assumed counts against it.",
+                "what is assumed counts against it. [unexpected-bill]",
                 name,
                 self.price,
             )

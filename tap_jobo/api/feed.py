@@ -101,7 +101,7 @@ class FeedReader:
             self.client.logger.warning(
                 "Jobo's last page of %s has 'has_more' without a 'next_cursor'. The sync ends "
                 "there, because the page has fewer rows than requested. If rows are missing, run "
-                "a full refresh and contact Jobo.",
+                "a full refresh and contact Jobo. [missing-rows]",
                 self.spec.name,
             )
             return replace(page, has_more=False)
@@ -110,8 +110,8 @@ class FeedReader:
         if page.next_cursor and not page.has_more and is_full:
             self.client.logger.warning(
                 "Jobo's last page of %s is full and has a 'next_cursor', but its 'has_more' is "
-                "False, so the sync ends there. Rows may be missing. To find out, check Jobo's API "
-                "as in docs/how-to/check-the-api.md, or contact Jobo.",
+                "False, so the sync ends there. Rows may be missing. To find out, run the contract "
+                "check, or contact Jobo. [missing-rows]",
                 self.spec.name,
             )
         return page
@@ -128,7 +128,7 @@ class FeedReader:
             self.client.logger.warning(
                 "A page has %s of %s that last changed more than an hour before the requested "
                 "%s. If Jobo ignores this, every run is billed for every row. Set max_credits to "
-                "limit what a run spends, and contact Jobo.",
+                "limit what a run spends, and contact Jobo. [unexpected-bill]",
                 plural(count, "row"),
                 self.spec.name,
                 f"{self.spec.since} {sync.since}",

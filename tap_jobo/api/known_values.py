@@ -31,8 +31,8 @@ class KnownValues:
             return []
         try:
             return [
-                f"Setting '{setting.name}': Jobo does not list {value!r}, so it matches no rows."
-                + _suggest(value, listed)
+                f"Setting '{setting.name}': Jobo does not list {_shown(value)}, so it matches no "
+                f"rows.{_suggest(value, listed)} [no-match]"
                 for value in values[:_MOST_CHECKED]
                 if value not in (listed := self._listed(setting, value))
             ]
@@ -60,5 +60,12 @@ class KnownValues:
 
 
 def _suggest(value: Any, listed: list[Any]) -> str:
-    near = get_close_matches(repr(value).lower(), map(repr, listed), 1)
-    return f" Did you mean {near[0]}?" if near else ""
+    near = get_close_matches(_shown(value).lower(), map(_shown, listed), 1)
+    names = " Use full names, such as Germany." if isinstance(value, dict) else ""
+    return f" Did you mean {near[0]}?" if near else names
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={part}" for name, part in value.items())
+    return repr(value)

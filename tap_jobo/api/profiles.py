@@ -111,7 +111,7 @@ class Profiles:
         self.skipped += 1
         self.logger.error(
             "Skipped the profile of company %s: %s. To retry it later (free), add the ID to "
-            "company_ids.",
+            "company_ids. [rows-skipped]",
             company_id,
             why,
         )
@@ -122,5 +122,5 @@ class Profiles:
             raise ApiError(
                 f"The API's format has changed: the last {_MIN_BAD_PROFILES} company profiles have "
                 "no valid 'id' or 'name'. No state was written for them. Upgrade tap-jobo, or "
-                "deselect companies."
+                "deselect companies. [format-changed]"
             )

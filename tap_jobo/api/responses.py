@@ -19,15 +19,20 @@ _POSSIBLY_BILLED: Final = {502, 504, *range(520, 530), *range(101, 200)}
 """A gateway responds with these when it has lost the API's own response. A status below 200
 announces a response for which http.client does not wait."""
 ADVICE: Final[Mapping[int, str]] = {
-    400: "Check the filters and start_date.",
-    401: "Set api_key to a valid key of your account.",
+    400: "Check the filters and start_date, and run again.",
+    401: "Set api_key to a key from enterprise.jobo.world, and run again.",
     402: "Top up.",
-    403: "The plan or the key does not include this. Contact Jobo, or deselect the stream.",
+    403: ("The plan or the key does not include this. Ask Jobo to add it, or deselect the stream."),
     407: (
         "Check the proxy and its password (HTTPS_PROXY). If it inspects TLS, set "
         "REQUESTS_CA_BUNDLE to a PEM file with its certificate."
     ),
-    422: "Check the filters and start_date.",
+    422: "Check the filters and start_date, and run again.",
+}
+_CODES: Final = {
+    401: "[access-denied]",
+    402: "[balance-too-low]",
+    403: "[access-denied]",
 }
 _GATEWAY_ADVICE: Final = (
     "The response is an HTML page, so it comes from a gateway or firewall in front of the API. "
@@ -109,6 +114,7 @@ def _refusal(response: ApiResponse, message: str, feed: FeedSpec | None) -> ApiE
     advice = _advice(response, feed)
     if feed:
         advice = f"{_bill(response, feed)} {advice}"
+    advice = f"{advice} {_code(response)}"
     if status == HTTPStatus.UNAUTHORIZED:
         return UnauthorizedError(f"{message}. {advice}")
     if status in {HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.FORBIDDEN}:
@@ -116,6 +122,12 @@ def _refusal(response: ApiResponse, message: str, feed: FeedSpec | None) -> ApiE
     says_cursor = b"cursor" in response.body.lower() and not response.is_html
     names_cursor = says_cursor and status in _CURSOR_STATUSES
     return RejectedError(message, advice, status, names_cursor=names_cursor)
+
+
+def _code(response: ApiResponse) -> str:
+    if response.is_html or response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        return "[api-unavailable]"
+    return _CODES.get(response.status, "[request-rejected]")
 
 
 def _bill(response: ApiResponse, feed: FeedSpec) -> str:
@@ -133,7 +145,8 @@ def _advice(response: ApiResponse, feed: FeedSpec | None) -> str:
     if response.is_html and status != HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         return _GATEWAY_ADVICE
     if status == HTTPStatus.PAYMENT_REQUIRED and feed and feed.page_size_setting:
-        return f"Top up, or lower {feed.page_size_setting.name} for a new sync."
+        lower = f"lower {feed.page_size_setting.name} before a new sync"
+        return f"Top up and run again. To spend the rest of the balance, {lower}."
     return ADVICE.get(status, "Check the setting api_url, or contact Jobo.")
 
 

@@ -42,7 +42,7 @@ class Retry:
             if tries > most:
                 raise ApiError(
                     f"{failure} (given up after {tries} tries, each possibly billed). Run again "
-                    "later: the next run resumes from here."
+                    "later: the next run resumes from here. [api-unavailable]"
                 )
             self.name, self._possibly_billed = f"Retry {tries} of {most}", tries
             pause = POSSIBLY_BILLED_WAITS[tries - 1]

@@ -71,7 +71,7 @@ class Setting:
         """Return a warning for each item of a list, or None, that probably matches nothing."""
         return [
             f"Setting '{self.name}': {item!r} probably matches no rows. Use {self.type.expected}. "
-            "[unknown-value]"
+            "[no-match]"
             for item in (values if isinstance(values, list) else ())
             if not self.is_usual(item)
         ]

@@ -26,13 +26,16 @@ def check_names(
     fields: Mapping[str, Collection[str]], catalog: Catalog | None, maps: Mapping[str, Any]
 ) -> None:
     """Check that the streams and fields exist that a catalog and stream maps name."""
-    lines = [*_unknown_in_catalog(catalog or Catalog(), fields), *_unknown_in_maps(maps, fields)]
+    lines = [f"{line} [invalid-catalog]" for line in _unknown_in_catalog(catalog, fields)]
+    lines += [f"{line} [invalid-setting]" for line in _unknown_in_maps(maps, fields)]
     if lines:
-        raise ConfigError("\n".join(f"{line} [unknown-name]" for line in lines))
+        raise ConfigError("\n".join(lines))
 
 
-def _unknown_in_catalog(catalog: Catalog, fields: Mapping[str, Collection[str]]) -> Iterator[str]:
-    for stream, entry in catalog.items():
+def _unknown_in_catalog(
+    catalog: Catalog | None, fields: Mapping[str, Collection[str]]
+) -> Iterator[str]:
+    for stream, entry in (catalog or Catalog()).items():
         if stream not in fields:
             yield f"Invalid catalog: {_no('stream', stream, fields)}"
             continue

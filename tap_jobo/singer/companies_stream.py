@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from singer_sdk import Tap
-from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
+from singer_sdk.singerlib import Catalog
+from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL
 from typing_extensions import override
 
 from tap_jobo.api.profiles import PROFILE_PATH, Profiles
@@ -22,6 +23,7 @@ from tap_jobo.streams.companies import SCHEMA
 from tap_jobo.sync.report import Progress
 from tap_jobo.wording import plural
 
+_FOLLOWED: Final = "followed"
 _BATCH: Final = 50
 """Named companies between two states: their profiles are fetched again after a crash."""
 
@@ -32,7 +34,10 @@ class CompaniesStream(JoboStream):
     The profiles of career sites are written page by page during the sync of `career_sites`, before
     the state moves past the page; the SDK's own child streams would read one profile at a time,
     repeat the SCHEMA, and keep a bookmark for each. When the SDK syncs this stream, after
-    `career_sites`, only explicit company ids are left to read. Only these have a state.
+    `career_sites`, only explicit company ids are left to read.
+
+    Its state has how far a list of ids is done, and up to which page it has followed
+    `career_sites`.
 
     Attributes:
         leader: The feed whose companies this stream follows.
@@ -49,6 +54,15 @@ class CompaniesStream(JoboStream):
         super().__init__(tap, run)
         self.forced_replication_method = REPLICATION_FULL_TABLE
         self._is_schema_written = False
+        self._is_incremental = False  # as far as the catalog says
+        self._are_profiles_missing = False
+
+    @override
+    def apply_catalog(self, catalog: Catalog) -> None:
+        """Apply what a catalog selects, and note that it asks for INCREMENTAL."""
+        entry = catalog.get_stream(self.name)
+        self._is_incremental = bool(entry and entry.replication_method == REPLICATION_INCREMENTAL)
+        super().apply_catalog(catalog)
 
     @property
     def has_explicit_ids(self) -> bool:
@@ -77,11 +91,33 @@ class CompaniesStream(JoboStream):
                 "companies needs career_sites. Select career_sites too, or list company IDs in "
                 "company_ids or company_ids_file. [no-stream]"
             )
+        if self._is_incremental:
+            self.logger.warning(
+                "companies is always read in full, so INCREMENTAL in the catalog has no effect. "
+                "With Meltano, name the streams that it is meant for in place of '*'. "
+                "[no-incremental]"
+            )
         if self.has_explicit_ids and not self._ids:  # as after a query without a result
             path = self.config["company_ids_file"]
             self.logger.warning(
                 "company_ids_file: %s is empty, so no profiles are fetched. [invalid-file]", path
             )
+
+    def follow(self) -> None:
+        """Warn, once, if pages of `career_sites` were delivered without their profiles."""
+        bookmarks = self.tap_state.get("bookmarks", {})
+        delivered = _position(bookmarks.get(self.leader.name, {}))
+        if delivered and delivered != bookmarks.get(self.name, {}).get(_FOLLOWED):
+            self._are_profiles_missing = True
+            self.logger.warning(
+                "Career sites were read before without companies, so their profiles are missing "
+                "until a site changes. To get them, which is free, write the ids in your warehouse "
+                "to a file, and read it once with company_ids_file. [missing-profiles]"
+            )
+
+    def note_page(self) -> None:
+        """Let the state say that the profiles of the leader's last page are written."""
+        self.stream_state[_FOLLOWED] = _position(self.leader.stream_state)
 
     def write_profiles(self, ids: Sequence[str]) -> None:
         """Write the profiles of companies."""
@@ -128,12 +164,11 @@ class CompaniesStream(JoboStream):
 
     def log_summary(self, *, is_complete: bool) -> None:
         """Log a summary and METRIC lines."""
-        self.logger.info(
-            "Summary: %s: %s, 0 credits ($0.00); %s.",
-            self.name,
-            self.profiles.figures(),
-            "complete" if is_complete else "not complete",
-        )
+        how = "complete" if is_complete else "not complete"
+        if self._are_profiles_missing:
+            how = "those of earlier career sites are missing"
+        figures = self.profiles.figures()
+        self.logger.info("Summary: %s: %s, 0 credits ($0.00); %s.", self.name, figures, how)
         self.log_figures(self.profiles.metrics())
         self._record_counter.exit()  # which the SDK does later, or not at all
 
@@ -159,6 +194,14 @@ class CompaniesStream(JoboStream):
         name = self.config.get("company_ids_file")
         ids = map(parse_uuid, self.config.get("company_ids", ()))
         return [*dict.fromkeys(_read_ids(Path(name)) if name else filter(None, ids))]
+
+
+def _position(state: Mapping[str, Any]) -> str:
+    """Return up to which page the state of a feed reaches, empty if no page was delivered."""
+    sync = state.get("scan") or {}
+    if sync.get("started_at"):
+        return f"{sync.get('id')}.{sync.get('pages')}"
+    return str(state.get("completed_scan") or "")
 
 
 def _read_ids(path: Path) -> Iterator[str]:

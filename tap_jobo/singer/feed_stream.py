@@ -52,6 +52,11 @@ class FeedStream(JoboStream):
         """Whether a run reads the stream; not if the settings name companies instead."""
         return super().is_read and not (self._follower and self._follower.has_explicit_ids)
 
+    @property
+    @override
+    def is_billed(self) -> bool:
+        return not self.spec.is_free
+
     # Before the run's first billed request
 
     @override
@@ -93,6 +98,7 @@ class FeedStream(JoboStream):
             cost=self._cost,
             logger=self.plain_logger,
             profiles=follower.profiles if follower else None,
+            first=self._run.order.first_billed,
         )
         feed_sync = FeedSync(
             start=self._start,
@@ -103,6 +109,8 @@ class FeedStream(JoboStream):
             report=self._report,
             check=self._run.check,
         )
+        if follower:
+            follower.follow()
         with self._counted(self._journal), closing(feed_sync.pages()) as deliveries:
             for delivery in deliveries:
                 ids = self.write_rows(delivery.records, delivery.received_at)
@@ -111,6 +119,8 @@ class FeedStream(JoboStream):
                 if self._bill.is_read:
                     self._bill.write_rows(delivery.bill, delivery.received_at)
                 self.stream_state.update(delivery.state.as_raw(self.spec.replication_key))
+                if follower:
+                    follower.note_page()
                 self.emit_state()
 
     @override
@@ -144,9 +154,8 @@ class FeedStream(JoboStream):
     @override
     def summarize(self, *, has_failed: bool) -> None:
         """Log the sync's summary, and that of the profiles that were read along."""
-        figures = self._report.finish(has_failed=has_failed)
-        self.log_figures(figures)
-        if figures and self._follower and self._follower.is_following:
+        self.log_figures(self._report.finish())
+        if self._follower and self._follower.is_following:
             self._follower.log_summary(is_complete=self._report.is_complete)
 
     # What the sync is made of

@@ -29,6 +29,11 @@ class StreamOrder:
         """The streams that are read."""
         return [each for each in self._streams if each.is_read]
 
+    @property
+    def first_billed(self) -> str:
+        """The first stream that costs money, which every run reads first; empty for none."""
+        return next((each.name for each in self.read_streams if each.is_billed), "")
+
     def check_selection(self) -> None:
         """Raise ConfigError if what the catalog selects does not fit the settings."""
         for stream in self._streams:
@@ -49,6 +54,11 @@ class StreamOrder:
         for hint in dict.fromkeys(hints):  # several streams may share a filter
             self._logger.warning("%s", hint)
 
+    @property
+    def _first_states(self) -> list[StreamState]:
+        """The states of the streams that are open, if a missing one could be lost."""
+        return [each.first_state for each in self.read_streams if each.first_state]
+
     def _for_each(self, steps: Iterable[Callable[[], Iterable[str] | None]]) -> list[str]:
         """Return the hints of all streams, or raise every StateError: a setting decides for all."""
         hints: list[str] = []
@@ -62,10 +72,6 @@ class StreamOrder:
             lines = describe_lost(errors, self._on_missing_state, self._first_states)
             raise StateError("\n".join(lines))
         return hints
-
-    @property
-    def _first_states(self) -> list[StreamState]:
-        return [each.first_state for each in self.read_streams if each.first_state]
 
     def add_failure(self, name: str, error: TapJoboError) -> None:
         """Record that a stream has failed. Log it if others follow: the run may be killed there."""

@@ -141,6 +141,11 @@ class JoboStream(RESTStream[Any]):
         return self.selected and not all(isinstance(each, RemoveRecordTransform) for each in maps)
 
     @property
+    def is_billed(self) -> bool:
+        """Whether the rows of the stream cost money."""
+        return False
+
+    @property
     def is_following(self) -> bool:
         """Whether the stream is read along with another, and not by itself."""
         return False
@@ -194,7 +199,7 @@ class JoboStream(RESTStream[Any]):
         except Exception as error:  # of an expression of the user's, which may raise anything
             why = f"{type(error).__name__}: {error}"
             raise ConfigError(
-                f"Setting 'stream_maps' does not fit a row of {self.name}: {why} [invalid-map]"
+                f"Setting 'stream_maps' does not fit a row of {self.name}: {why} [invalid-setting]"
             ) from error
         return [*dict.fromkeys(ids)]
 

@@ -95,13 +95,13 @@ class FeedSync:
                 sync = self._advance(sync, journaled, page)
                 received_at = parse_timestamp(journaled.header.received_at)
                 bill = self._bill(sync, journaled.header, len(page.items))
+                self._count(sync, journaled, page, records)  # even if it can't be written
                 yield Delivery(records, bill, received_at, self.state)
                 self.journal.check_written()
-                self._count(sync, journaled, page, records)
                 sync = self._next(sync, journaled, page, records)
             self.report.is_complete = True
         except BudgetReachedError as reached:
-            self._logger.warning("%s", reached)
+            self._logger.warning("%s%s", self.report.describe_share(), reached)
 
     def _first_sync(self) -> Sync:
         """Return the sync that the run starts with."""

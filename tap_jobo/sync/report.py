@@ -33,6 +33,7 @@ class Report:
     is_complete: bool = False
     quarantined: int = 0
     profiles: Profiles | None = None
+    first: str = ""  # the first billed stream of the run
 
     def __post_init__(self) -> None:
         self.show_progress = Progress(self.stream, self._progress, self.logger).update
@@ -98,13 +99,18 @@ class Report:
         self._replayed += rows if is_replayed else 0
         self.show_progress()
 
-    def finish(self, *, has_failed: bool) -> dict[str, int | None]:
-        """Log the summary, and return the figures for METRIC lines.
+    def describe_share(self) -> str:
+        """Return, once a limit is reached, that earlier streams have used it up, if they have."""
+        if self._pages or self.first in ("", self.stream) or not self.budget.credits:
+            return ""
+        return (
+            f"{self.stream} was not read, because each run reads {self.first} first, and that used "
+            f"up the limit. To give {self.stream} a share of its own, read it with a plugin of its "
+            "own. "
+        )
 
-        A sync that failed before anything was read or billed has none.
-        """
-        if has_failed and not (self._pages or self.cost.credits):
-            return {}
+    def finish(self) -> dict[str, int | None]:
+        """Log the summary, and return the figures for METRIC lines."""
         balance = self.budget.balance
         self.logger.info(
             "Summary: %s: %s; sync %s.%s",

@@ -52,6 +52,18 @@ class TestBudget:
         assert "Set it to 3,000 or more, or lower jobs_batch_size" in line
         assert "If your plan's rows are free, remove max_credits." in line
 
+    def test_a_feed_that_it_does_not_reach_is_told_how_to_get_a_share(self, tap: Tap) -> None:
+        run = tap.run(max_credits=2_500)
+        first, second = run.lines("WARNING")
+        assert first.startswith("max_credits reached: ")
+        assert second.startswith("jobs was not read, because each run reads career_sites first")
+        assert run.summaries["jobs"].startswith("0 rows in 0 pages")
+
+    def test_one_below_the_price_of_the_row_of_a_test(self, tap: Tap) -> None:
+        line = complaint(tap.run("--test", max_credits=1))
+        assert "the 50 credits of one page of 1 row of career_sites" in line
+        assert "batch_size" not in line
+
     def test_free_streams_need_none(self, tap: Tap, sandbox: Sandbox) -> None:
         tap.catalog = selecting(tap.catalog, career_sites=False, jobs=False, expired_jobs=True)
         tap.succeed(max_credits=1)
@@ -71,6 +83,15 @@ class TestOneStreamThatFails:
         assert "is damaged" in complaint(run)
         assert len(ids_of(run, "jobs")) == 40
         assert sandbox.credits_billed == billed + 120
+
+    def test_one_that_fails_at_its_first_request_has_a_summary(
+        self, tap: Tap, sandbox: Sandbox
+    ) -> None:
+        sandbox.balance = 100
+        run = tap.run()
+        assert run.codes("CRITICAL") == ["balance-too-low", "balance-too-low"]
+        assert run.summaries["career_sites"].startswith("0 rows in 0 pages, 0 credits ($0.00)")
+        assert "sync not complete" in run.summaries["career_sites"]
 
     def test_it_is_reported_at_once_and_at_the_end(self, tap: Tap, sandbox: Sandbox) -> None:
         sandbox.faults.add(Fault(status=403, body={"detail": "No access."}), endpoint="feed")

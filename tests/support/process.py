@@ -237,6 +237,7 @@ def complaints(run: Run) -> list[str]:
     assert all(line.count(" | ") >= 3 for line in run.stderr.splitlines()), run.stderr
     log = [line for line in run.stderr.splitlines() if " | DEBUG    | " not in line]
     assert " | CRITICAL | " in log[-1]
+    assert all(run.codes("CRITICAL")), run.stderr
     return run.lines("CRITICAL")
 
 

@@ -56,3 +56,32 @@ def test_stream_map_that_copies_career_sites_fetches_profiles(tap: Tap, sandbox:
     run = tap.succeed(stream_maps=maps)
     assert len(ids_of(run, "employers")) == 120
     assert sorted(ids_of(run)) == sorted(sandbox.world.rows())
+
+
+def test_profiles_of_sites_that_were_read_without_them_are_told_to_be_missing(
+    tap: Tap, sandbox: Sandbox
+) -> None:
+    both, entry = tap.catalog, entry_of(tap.catalog, "companies")
+    (root,) = (each["metadata"] for each in entry["metadata"] if each["breadcrumb"] == [])
+    root["selected"] = False
+    state = tap.succeed(max_credits=2_500).state
+    root["selected"] = True
+    run = tap.succeed(state=state, max_credits=2_500)
+    assert "missing-profiles" in run.codes("WARNING")
+    assert run.summaries["companies"].endswith("those of earlier career sites are missing.")
+    assert len(profiles_of(run)) == 50
+    rest = tap.succeed(state=run.state)
+    assert "missing-profiles" not in rest.codes("WARNING")
+    assert rest.summaries["companies"].endswith("; complete.")
+    sandbox.world.touch(next(iter(sandbox.world.rows())))
+    assert tap.succeed(state=rest.state, catalog=both).codes("WARNING") == []
+
+
+def test_companies_can_not_be_incremental(tap: Tap) -> None:
+    """As Meltano makes them with the metadata `"*": {replication-method: INCREMENTAL}`."""
+    for item in [item for each in tap.catalog["streams"] for item in each["metadata"]]:
+        if item["breadcrumb"] == []:
+            item["metadata"]["replication-method"] = "INCREMENTAL"
+    run = tap.succeed()
+    assert run.codes("WARNING") == ["no-incremental"]
+    assert len(profiles_of(run)) == 120
