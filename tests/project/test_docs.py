@@ -24,7 +24,7 @@ from jobo_sandbox import Sandbox
 from tap_jobo.streams import SETTINGS
 from tests.support import COMMAND, Run, Tap, discover, execute, psql
 from tests.support import environment as tap_environment
-from tests.support.docs import block, blocks, unmarked
+from tests.support.docs import PAGES, block, blocks, unmarked
 from tests.support.meltano import environment
 from tests.support.pipeline import PYTHON_OF_DBT
 from tests.support.repository import REPOSITORY, files
@@ -44,11 +44,7 @@ TESTS = {
     for path in files("tests", "test_*.py")
     if path.parent.name != "sandbox"  # whose names are those of other files
 }
-DOCUMENTS = [
-    str(path.relative_to(REPOSITORY))
-    for pattern in ("*.md", "docs/**/*.md", "examples/*.md", "dbt/*.md")
-    for path in sorted(REPOSITORY.glob(pattern))
-]
+DOCUMENTS = [str(path.relative_to(REPOSITORY)) for path in PAGES]
 GENERATED: Mapping[Path, str] = runpy.run_path(str(REPOSITORY / "tools/generate.py"))["generated"]()
 
 
