@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated
 
@@ -29,9 +29,15 @@ class Sync:
     parent_id: str = ""  # of the completed sync that it continues from
     replaces: str = ""  # id of the sync that it replaces because its cursor was rejected
     is_full: bool = False  # whether it reads everything, and not what changed since its parent
-    filters: Filters | None = None  # what it reads if that is a difference, see `FilterChange`
-    selected: Filters | None = None  # the filters that it was begun with, without those not set
+    selected: Filters = field(default_factory=dict)  # the filters that it was begun with
+    added: Filters | None = None  # what it reads instead, if that is only what a change adds
     number: int = 0  # in the journal, 0 if it has none yet
+
+    @property
+    def reads(self) -> Filters:
+        """The filters of its requests, without those that are not set."""
+        filters = self.selected if self.added is None else self.added
+        return {name: value for name, value in filters.items() if value is not None}
 
     @property
     def start(self) -> datetime | None:

@@ -69,7 +69,6 @@ def _read(sync: Sync, response: ApiResponse, feed: FeedSpec, logger: logging.Log
         spec=feed,
         client=client,
         prepare=client,  # as nothing is sent
-        filters={},
         cost=cost,
         clock=client,
         row_type=converter.row_type,

@@ -13,7 +13,7 @@ from tap_jobo.api.client import Client, Prepare
 from tap_jobo.api.pages import Page, broken, page_type, read_page
 from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.errors import ApiError
-from tap_jobo.model import Filters, RawPage, Sync, hash_cursor
+from tap_jobo.model import RawPage, Sync, hash_cursor
 from tap_jobo.records.values import PARSERS
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.wording import plural
@@ -29,7 +29,6 @@ class FeedReader:
     spec: FeedSpec
     client: Client
     prepare: Prepare
-    filters: Filters
     cost: FeedCost
     clock: ApiClock
     row_type: type[msgspec.Struct]
@@ -64,8 +63,8 @@ class FeedReader:
 
     def _parameters(self, sync: Sync) -> dict[str, Any]:
         """Return all that a sync asks for, on every page: a cursor may carry none of it."""
-        filters = sync.filters or self.filters
-        given = {each.request_parameter: filters[each.name] for each in self.spec.filters}
+        names = {each.name: each.request_parameter for each in self.spec.filters}
+        given = {names[name]: value for name, value in sync.reads.items()}
         given |= {self.spec.since: sync.since, "batch_size": sync.batch_size, "cursor": sync.cursor}
         return {name: value for name, value in given.items() if value is not None}
 

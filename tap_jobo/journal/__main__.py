@@ -54,7 +54,7 @@ def _describe_sync(contents: Contents, journaled: JournaledSync) -> str:
     if last := contents.last_used(journaled):
         age = datetime.now(UTC) - parse_timestamp(last)
         parts.append(f"{duration(age.total_seconds())} old")
-    parts += [f"{name}={value}" for name, value in (journaled.sync.selected or {}).items()]
+    parts += [f"{name}={value}" for name, value in journaled.sync.selected.items()]
     return ", ".join(filter(None, [*parts, journaled.status]))
 
 

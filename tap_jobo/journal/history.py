@@ -153,9 +153,9 @@ class History:
         """Return whether a sync may be resumed from its start in place of a new one."""
         old = journaled.sync
         has_start = journaled.status != Status.DROPPED and 1 in journaled.pages
-        is_alike = (old.is_full, old.filters, old.selected) == (
+        is_alike = (old.is_full, old.added, old.selected) == (
             sync.is_full,
-            sync.filters,
+            sync.added,
             sync.selected,
         )
         is_successor = sync.replaces in ("", old.replaces)

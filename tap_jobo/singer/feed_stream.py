@@ -176,7 +176,6 @@ class FeedStream(JoboStream):
             spec=self.spec,
             client=self._run.feed_client,
             prepare=self._run.prepare,
-            filters=self._start.filters,
             cost=self._cost,
             clock=self._run.api_clock,
             row_type=self._converter.row_type,

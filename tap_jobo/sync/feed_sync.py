@@ -27,7 +27,7 @@ from tap_jobo.errors import (
 )
 from tap_jobo.journal.journal import DISPUTED, Journal
 from tap_jobo.journal.page import JournaledPage, PageHeader
-from tap_jobo.model import Filters, Sync
+from tap_jobo.model import Sync
 from tap_jobo.records.converter import RecordConverter, Row
 from tap_jobo.records.values import parse_uuid
 from tap_jobo.sync.filters import show
@@ -137,14 +137,9 @@ class FeedSync:
         return page
 
     def _announce(self, sync: Sync, *, is_replay: bool) -> None:
-        self.report.announce(sync, self._filters(sync), is_replay=is_replay)
+        self.report.announce(sync, sync.reads, is_replay=is_replay)
         if sync.cursor and not is_replay:
             self.start.report_resumed(sync, self.start.bookmark(self.state))
-
-    def _filters(self, sync: Sync) -> Filters:
-        """Return the filters that a sync reads, without those that are not set."""
-        filters = sync.filters or self.start.filters
-        return {name: value for name, value in filters.items() if value is not None}
 
     def _parse_and_check(self, sync: Sync, journaled: JournaledPage) -> tuple[Page, Sequence[Row]]:
         header = journaled.header
@@ -209,7 +204,7 @@ class FeedSync:
             "rows": rows,
             "credits": credits_,
             "is_confirmed": header.deducted == credits_,
-            "filters": json.dumps(self._filters(sync), ensure_ascii=False, sort_keys=True),
+            "filters": json.dumps(sync.reads, ensure_ascii=False, sort_keys=True),
         }
         return (row,)
 
@@ -237,7 +232,7 @@ class FeedSync:
 
         Rows that new filters add are followed by what has changed of all rows since the bookmark.
         """
-        if sync.filters:
+        if sync.added:
             new, bookmark = self.start.new_sync(self.state), self.start.bookmark(self.state)
         else:
             bookmark = parse_timestamp(sync.started_at or "")
@@ -305,7 +300,7 @@ class FeedSync:
         )
 
     def _report_missing_rows(self, sync: Sync) -> None:
-        name, filters, estimate = self._spec.name, self._filters(sync), self.reader.estimate
+        name, filters, estimate = self._spec.name, sync.reads, self.reader.estimate
         if self._is_first_sync and not (sync.rows or sync.parent_id) and filters:
             self._logger.warning(
                 "No row of %s matches %s, so this run delivered nothing (%s). Values must match "

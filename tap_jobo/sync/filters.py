@@ -32,7 +32,7 @@ class FilterChange:
         )
 
     @property
-    def difference(self) -> tuple[str, list[Any]] | None:
+    def added(self) -> tuple[str, list[Any]] | None:
         """The list that has more values, and these, if nothing else widens: only they are new."""
         settings = (*self.spec.filters, START_DATE)
         pairs = [(each, self.old.get(each.name), self.new[each.name]) for each in settings]
@@ -54,16 +54,16 @@ class FilterChange:
         return f"The filters of {self.spec.name} have changed ({difference})"
 
     def error(
-        self, state: StreamState, gives_up: Mapping[str, str], *, is_difference: bool
+        self, state: StreamState, gives_up: Mapping[str, str], *, is_addition: bool
     ) -> StateError:
         """Return an error with what each way on leaves missing, and what it costs.
 
         Args:
             state: The state before the change.
             gives_up: What `resync` and `keep` do not use of the journal.
-            is_difference: Whether a resync reads only the rows that the change adds.
+            is_addition: Whether a resync reads only the rows that the change adds.
         """
-        reads = self._what_resync_reads(is_difference=is_difference)
+        reads = self._what_resync_reads(is_addition=is_addition)
         choices = f"Set on_filter_change to 'resync' to read {reads}{gives_up['resync']}."
         if state.bookmark and not self.is_full_table:
             bookmark = format_timestamp(state.bookmark)
@@ -80,10 +80,10 @@ class FilterChange:
             f"{self.describe()}. Nothing was billed. {choices} {undo}. [filters-changed]"
         )
 
-    def decision(self, state: StreamState, choice: str, *, is_difference: bool) -> str:
+    def decision(self, state: StreamState, choice: str, *, is_addition: bool) -> str:
         """Return what `on_filter_change` decides, and what that costs or leaves missing."""
         if choice == "resync":
-            then = f"reads {self._what_resync_reads(is_difference=is_difference)}"
+            then = f"reads {self._what_resync_reads(is_addition=is_addition)}"
         else:
             then = f"continues from the bookmark: {self._what_keep_misses(state)}"
         return (
@@ -92,10 +92,10 @@ class FilterChange:
             "[filters-changed]"
         )
 
-    def _what_resync_reads(self, *, is_difference: bool) -> str:
+    def _what_resync_reads(self, *, is_addition: bool) -> str:
         reads = "everything"
-        if is_difference and self.difference:
-            name, added = self.difference
+        if is_addition and self.added:
+            name, added = self.added
             reads = f"the rows with {name} {show(added)}, and then on from the bookmark"
         price = dollars(self.spec.list_price * 1_000)
         return f"{reads}: each row is billed, {price} per 1,000 at list price"

@@ -120,4 +120,4 @@ class UnusedPages:
 
     def _selected_by(self, sync: Sync) -> Filters:
         """Return the filters that a sync was begun with, also those that are not set."""
-        return {each.name: (sync.selected or {}).get(each.name) for each in self.spec.filters}
+        return {each.name: sync.selected.get(each.name) for each in self.spec.filters}

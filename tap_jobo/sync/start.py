@@ -64,28 +64,28 @@ class SyncStart:
     def new_sync(self, state: StreamState) -> Sync:
         """Return a new sync of rows updated since the bookmark or the start date."""
         bookmark = self.bookmark(state)
-        filters = self.difference(state) if self.on_filter_change == "resync" else None
-        is_full = bookmark is None and not filters
-        return self._sync(bookmark, state.completed, is_full=is_full, filters=filters)
+        added = self.added(state) if self.on_filter_change == "resync" else None
+        is_full = bookmark is None and not added
+        return self._sync(bookmark, state.completed, is_full=is_full, added=added)
 
     def with_checked_sync(self, state: StreamState) -> StreamState:
         """Return a state whose sync in progress is known to be full or not, and is still wanted."""
         covered = state.covered_from or self.start_date
         state = replace(state, covered_from=covered)
         if pending := state.pending:
-            if pending.filters and pending.filters != self.difference(state):
+            if pending.added and pending.added != self.added(state):
                 return replace(state, pending=None, dropped=pending)
             is_full = pending.since == self._window_start(covered)
-            pending = replace(pending, is_full=is_full and not pending.filters)
+            pending = replace(pending, is_full=is_full and not pending.added)
         return replace(state, pending=pending)
 
-    def difference(self, state: StreamState) -> Filters | None:
+    def added(self, state: StreamState) -> Filters | None:
         """Return the filters of the rows that a change adds, None if they have no such filters."""
-        is_other = state.pending and not state.pending.filters
+        is_other = state.pending and not state.pending.added
         change = self.filter_change(state)
-        if is_other or self.is_full_table or not (state.bookmark and change and change.difference):
+        if is_other or self.is_full_table or not (state.bookmark and change and change.added):
             return None
-        name, added = change.difference
+        name, added = change.added
         return self.filters | {name: added}
 
     def first_sync(self, state: StreamState, history: History) -> tuple[Sync, StreamState]:
@@ -102,7 +102,7 @@ class SyncStart:
             return sync, state
         is_refresh = self.on_missing_state == "resync"
         sync = history.resume(self.new_sync(state), bookmark, is_refresh=is_refresh)
-        if not sync.filters:
+        if not sync.added:
             state = replace(state, covered_from=self.covered_from(state, bookmark, sync))
         return sync, state
 
@@ -129,7 +129,7 @@ class SyncStart:
             parent_id=sync.parent_id,
             replaces=sync.id,
             is_full=sync.is_full,
-            filters=sync.filters,
+            added=sync.added,
             selected=sync.selected,
         )
 
@@ -141,10 +141,10 @@ class SyncStart:
             StateError: Rows could be missing after a change of filters, or billed pages could not
                 be used any more, and the user has not decided.
         """
-        is_added = bool(self.difference(state))
-        self.clock().reject_future(state.bookmark if is_added else self.bookmark(state))
+        is_addition = bool(self.added(state))
+        self.clock().reject_future(state.bookmark if is_addition else self.bookmark(state))
         self.clock().reject_future(state.pending.start if state.pending else None)
-        is_decided = state.pending and state.pending.filters
+        is_decided = state.pending and state.pending.added
         change = None if is_decided else self.filter_change(state)
         unused = self._unused(state, history)
         if change and not (change.is_harmless and not state.pending):
@@ -173,15 +173,15 @@ class SyncStart:
 
     def _decide(self, change: FilterChange, state: StreamState, history: History) -> None:
         """Raise StateError if the user has not decided what to do; otherwise log the decision."""
-        is_difference = self.difference(state) is not None
+        is_addition = self.added(state) is not None
         if self.on_filter_change == "error":
             gives_up = {
                 choice: self._choosing(choice)._unused(state, history).clause  # noqa: SLF001
                 for choice in ("resync", "keep")
             }
-            raise change.error(state, gives_up, is_difference=is_difference)
+            raise change.error(state, gives_up, is_addition=is_addition)
         log = self.logger.info if self.spec.is_free else self.logger.warning
-        log("%s", change.decision(state, self.on_filter_change, is_difference=is_difference))
+        log("%s", change.decision(state, self.on_filter_change, is_addition=is_addition))
 
     def _choosing(self, on_filter_change: str) -> Self:
         return replace(self, config={**self.config, "on_filter_change": on_filter_change})
@@ -208,7 +208,7 @@ class SyncStart:
     def resumable(self, state: StreamState) -> Sync | None:
         """Return the sync in progress, None if there is none that can be resumed."""
         pending = state.pending
-        is_wanted = pending and (pending.filters or not self.filter_change(state))
+        is_wanted = pending and (pending.added or not self.filter_change(state))
         if pending and is_wanted and not self._is_too_old(pending):
             return replace(pending, selected=self.selected)
         return None
@@ -253,7 +253,7 @@ class SyncStart:
         parent_id: str,
         *,
         is_full: bool = False,
-        filters: Filters | None = None,
+        added: Filters | None = None,
     ) -> Sync:
         return Sync(
             id=new_id(),
@@ -261,7 +261,7 @@ class SyncStart:
             batch_size=self.batch_size,
             parent_id=parent_id,
             is_full=is_full,
-            filters=filters,
+            added=added,
             selected=self.selected,
         )
 

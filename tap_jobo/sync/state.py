@@ -93,14 +93,14 @@ class StreamState:
 
     def checkpoint(self, sync: Sync, filters: Filters) -> StreamState:
         """Return the state in which everything before `sync.cursor` is delivered."""
-        return replace(self, pending=sync, filters=self.filters if sync.filters else filters)
+        return replace(self, pending=sync, filters=self.filters if sync.added else filters)
 
     def complete(self, sync: Sync, filters: Filters) -> StreamState:
         """Return the state after a complete sync: its start is the bookmark, if that is later.
 
         After the rows that new filters add, the bookmark stays: of other rows, it has read nothing.
         """
-        if sync.filters:
+        if sync.added:
             since = StartDate.parse(sync.since)
             covered = since.later_of(self.covered_from or since)
             return StreamState(self.bookmark, sync.id, filters, covered)
@@ -116,7 +116,10 @@ class StreamState:
             raw["completed_sync"] = self.completed
         raw["filters"] = dict(self.filters or {})
         raw["start_date"] = self.covered_from.text if self.covered_from else None
-        names = {name: name for name in _SyncInState.__struct_fields__} | {"updated_after": "since"}
+        names = {name: name for name in _SyncInState.__struct_fields__} | {
+            "updated_after": "since",
+            "filters": "added",
+        }
         raw["sync"] = {key: getattr(self.pending, name, None) for key, name in names.items()}
         raw["sync"]["filters"] = raw["sync"]["filters"] or dict.fromkeys(self.filters or {})
         return raw
@@ -181,9 +184,9 @@ def _read_sync(raw: dict[str, Any], completed: str, spec: FeedSpec) -> Sync | No
         return None
     where = f"bookmarks.{spec.name}.sync"
     read = _convert(raw, _SyncInState, where)
-    filters = _read_filters(read.filters or {}, spec)
-    if filters and all(value is None for value in filters.values()):
-        filters = None
+    added = _read_filters(read.filters or {}, spec)
+    if added and all(value is None for value in added.values()):
+        added = None
     since = _timestamp(read.updated_after, f"{where}.updated_after")
     started_at = _timestamp(read.started_at, f"{where}.started_at")
     return Sync(
@@ -196,6 +199,6 @@ def _read_sync(raw: dict[str, Any], completed: str, spec: FeedSpec) -> Sync | No
         pages=read.pages,
         restarts=read.restarts,
         parent_id=completed,
-        is_full=since is None and not filters,
-        filters=filters,
+        is_full=since is None and not added,
+        added=added,
     )

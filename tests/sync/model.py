@@ -581,7 +581,6 @@ class OneStream:
             spec=self._spec,
             client=run,  # type: ignore[arg-type]
             prepare=lambda _path, body, _method: {**body, "stream": name},  # type: ignore[arg-type, return-value]
-            filters=run.settings.filters,
             cost=cost,
             clock=run.api_clock,
             row_type=CONVERTER.row_type,
@@ -649,7 +648,7 @@ class OneStream:
                 and 1 in kept.pages
                 and kept.sync.id not in self._started
                 and (kept.sync.parent_id, kept.sync.is_full) == (sync.parent_id, sync.is_full)
-                and (kept.sync.since, kept.sync.filters) == (sync.since, sync.filters)
+                and (kept.sync.since, kept.sync.added) == (sync.since, sync.added)
                 and kept.sync.selected == sync.selected
                 and sync.replaces in ("", kept.sync.replaces)
                 and not (sync.is_full and completed and kept.sync.number <= completed.number)

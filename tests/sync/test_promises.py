@@ -114,7 +114,7 @@ class Promises(RuleBasedStateMachine):
             # The rows of another line may be older than what has arrived since.
             is_same_line = sync.parent_id in {"", each.sync.parent_id, each.sync.id}
             is_refresh = sync.is_full and not each.sync.is_full  # which replays no increments
-            alike = (each.sync.filters, each.sync.selected) == (sync.filters, sync.selected)
+            alike = (each.sync.added, each.sync.selected) == (sync.added, sync.selected)
             if is_refresh or not alike or each.is_given_up:  # dropped with its settings
                 continue
             if each.content == page.content and is_same_line and not each.is_excused:
