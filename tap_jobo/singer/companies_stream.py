@@ -198,10 +198,10 @@ class CompaniesStream(JoboStream):
 
 def _position(state: Mapping[str, Any]) -> str:
     """Return up to which page the state of a feed reaches, empty if no page was delivered."""
-    sync = state.get("scan") or {}
+    sync = state.get("sync") or {}
     if sync.get("started_at"):
         return f"{sync.get('id')}.{sync.get('pages')}"
-    return str(state.get("completed_scan") or "")
+    return str(state.get("completed_sync") or "")
 
 
 def _read_ids(path: Path) -> Iterator[str]:

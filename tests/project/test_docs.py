@@ -70,9 +70,10 @@ def test_pages_are_short() -> None:
     lines = {
         path: len(re.sub(generated, "", path.read_text("utf-8")).splitlines())
         for path in files("docs", "*.md")
+        if "project" not in path.parts  # whose pages are shown from elsewhere, or for others
     }
     assert {path.stem for path, count in lines.items() if count > 160} <= {"messages"}
-    assert sum(lines.values()) <= 2_850
+    assert sum(lines.values()) <= 2_700
     assert len((REPOSITORY / "README.md").read_text("utf-8").splitlines()) <= 130
 
 
@@ -334,7 +335,7 @@ def test_columns_of_personal_data_are_those_of_the_schema() -> None:
 
 
 def test_meltano_waits_as_long_as_the_documents_say() -> None:
-    page = (REPOSITORY / "docs/how-to/troubleshoot.md").read_text("utf-8")
+    page = (REPOSITORY / "docs/how-to/recover.md").read_text("utf-8")
     assert "up to five minutes" in page
     assert HEARTBEAT_VALID_MINUTES == 5
 
