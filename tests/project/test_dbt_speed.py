@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+from typing import Any
 
 from tests.support.repository import REPOSITORY
 from tests.support.warehouses import Postgres
@@ -42,6 +43,30 @@ def test_copies_are_other_jobs_of_other_companies(postgres: Postgres) -> None:
     assert 0 < counts["stored"] < 50
 
 
+class Fake:
+    """Builds that take a second for each letter of what they select, and some more."""
+
+    def __init__(self, more: float) -> None:
+        self._more = more
+
+    def build(self, selection: str) -> Any:
+        return SPEED["Took"](len(selection) + self._more, 1 + self._more)
+
+    def change(self, part: int) -> None:
+        pass
+
+    def settle(self, *statements: str) -> None:
+        pass
+
+
 def test_the_table_has_the_time_beyond_the_start_of_dbt() -> None:
-    took = SPEED["Took"]
-    assert took(10.04, 7.0).beyond(took(3.0, 2.5)) == "7.0 / 4.5"
+    start, core = len(SPEED["NOTHING"]) + 40, len(SPEED["CORE"]) + 40
+    meaning, head, _, *rows = SPEED["_lines"](Fake(40), Fake(60), rounds=2)
+    assert f"{start:.1f} / 41.0" in meaning
+    assert head == "| build | everything | `tag:jobo_core` |"
+    assert rows == [
+        f"| all tables empty | {60 - start:.1f} / 20.0 | {core + 20 - start:.1f} / 20.0 |",
+        f"| nothing changed | {40 - start:.1f} / 0.0 | {core - start:.1f} / 0.0 |",
+        f"| 1% of the rows changed | {40 - start:.1f} / 0.0 | {core - start:.1f} / 0.0 |",
+        f"| first build | {40 - start:.1f} / 0.0 |  |",
+    ]
