@@ -93,7 +93,8 @@ def test_a_page_with_more_rows_than_requested_is_one_warning(
     run = jobs_tap.run(jobs_batch_size=20)
     (line,) = run.lines("WARNING")
     assert line == (
-        "Jobo returned 90 rows of jobs, although 20 were requested. They cost 270 credits ($0.27)."
+        "Jobo returned 90 rows of jobs, although 20 were requested. They cost 270 credits ($0.27). "
+        "If that happens again, contact Jobo."
     )
     assert len(rows_of(run, "jobs")) == 90
 
@@ -145,7 +146,7 @@ def test_first_sync_without_a_row_names_the_filters(jobs_tap: Tap, hiring: Sandb
     filters: Json = {"jobs_locations": [{"city": "Atlantis"}], "jobs_work_models": ["remote"]}
     run = jobs_tap.succeed(**filters)
     (warning,) = (line for line in run.lines("WARNING") if "No row of jobs matches" in line)
-    assert "jobs_locations, jobs_work_models" in warning
+    assert 'jobs_locations={"city": "Atlantis"} and jobs_work_models=remote' in warning
     assert "jobs_sources" not in warning
     again = jobs_tap.run(state=run.state, **filters)
     assert [line for line in again.lines("WARNING") if "No row of" in line] == []
