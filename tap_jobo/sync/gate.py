@@ -111,6 +111,9 @@ class UnusedPages:
             now |= {"start_date": start_of(self.spec, self.used.since).text}
         if before != now:
             return differences(before, now)
+        if old.added != self.used.added:
+            which = "they have" if old.added else "this run reads"
+            return f"{which} only the rows of added filter values"
         if old.is_full == self.used.is_full:
             return "this run reads another window"
         if self.is_full_table:
