@@ -65,7 +65,7 @@ class TestEnd:
         line = complaint(run)
         assert "Cannot reach " in line
         assert "(Connection refused)" in line
-        assert "Check api_url, the network, and the proxy." in line
+        assert "Check api_url, the network, and the proxy, and run again." in line
         (seconds,) = re.findall(r"after (\d+) seconds", line)
         assert int(seconds) <= 60
 

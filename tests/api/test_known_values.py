@@ -63,19 +63,24 @@ class TestLists:
         assert len(endpoints) == 3
 
     @pytest.mark.parametrize(
-        ("name", "values", "similar"),
+        ("name", "value", "shown", "advice"),
         [
-            ("jobs_sources", ["LEVER_CO"], " Did you mean 'lever_co'?"),
-            ("jobs_locations", [{"city": "Ber"}], " Did you mean {'city': 'Berlin'}?"),
-            ("jobs_locations", [{"country": "Germny"}], ""),
+            ("jobs_sources", "LEVER_CO", "'LEVER_CO'", "Did you mean 'lever_co'?"),
+            ("jobs_locations", {"city": "Ber"}, "city=Ber", "Did you mean city=Berlin?"),
+            (
+                "jobs_locations",
+                {"country": "Germny"},
+                "country=Germny",
+                "Use full names, such as Germany.",
+            ),
         ],
     )
     def test_value_that_jobo_does_not_list(
-        self, sandbox: Sandbox, name: str, values: list[Any], similar: str
+        self, sandbox: Sandbox, name: str, value: object, shown: str, advice: str
     ) -> None:
-        (warning,) = warnings(sandbox, **{name: values})
-        why = f"Jobo does not list {values[0]!r}, so it matches no rows."
-        assert warning == f"Setting '{name}': {why}{similar}"
+        (warning,) = warnings(sandbox, **{name: [value]})
+        why = f"Jobo does not list {shown}, so it matches no rows."
+        assert warning == f"Setting '{name}': {why} {advice} [no-match]"
 
     def test_number_of_requests_is_limited(self, sandbox: Sandbox) -> None:
         places = [{"city": f"City {number}"} for number in range(50)]

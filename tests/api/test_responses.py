@@ -76,7 +76,7 @@ class TestRefusals:
     def test_empty_balance_in_the_middle_keeps_the_sync(self, tap: Tap, sandbox: Sandbox) -> None:
         sandbox.error_shape, sandbox.balance = "message", 3_734
         run = tap.run()
-        for part in ("402", "2,500", "1,234", "Top up", "batch_size", "for a new sync"):
+        for part in ("402", "2,500", "1,234", "Top up", "batch_size", "before a new sync"):
             assert part in complaint(run)
         assert len(run.ids) == run.bookmark["sync"]["rows"] == 50
         assert len(sandbox.feed_requests) == 2

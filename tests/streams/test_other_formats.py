@@ -281,7 +281,8 @@ def test_402_says_what_was_asked_up_front_and_what_the_account_has(
     assert line == (
         "Balance too low (402): Jobo requires 3,000 credits ($3.00) up front for a page of 1,000 "
         "rows of jobs, and the account has 1,890 ($1.89). This request for jobs was not billed. "
-        "Top up, or lower jobs_batch_size for a new sync."
+        "Top up and run again. To spend the rest of the balance, lower jobs_batch_size before a "
+        "new sync."
     )
     hiring.error_shape, hiring.omit_credit_headers = "text", True
     line = complaint(jobs_tap.run(jobs_batch_size=1_000))
