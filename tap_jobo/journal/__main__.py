@@ -114,7 +114,7 @@ def _remove(store: Store, contents: Contents, files: set[str]) -> None:
     for key in contents.keys:
         if layout.COUNT.format(key) not in files:
             count_killed_runs(contents, key, getLogger(__name__))
-    for journaled in contents.all_syncs:
+    for journaled in reversed(contents.all_syncs):  # or one without its parent would prove a state
         if journaled.status == Status.ENDED and journaled.name in files:
             journaled.status = Status.DROPPED  # and stays: a state that names it must not go on
             store.replace(journaled.name, journaled.content)

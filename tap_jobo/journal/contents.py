@@ -114,6 +114,7 @@ class JournaledSync:
     status: Status = Status.OPEN
     pages: set[int] = field(default_factory=set)  # their numbers
     total: int | None = None  # what its pages have cost, None if that was not read yet
+    given_up: int = 0  # pages that the user has decided not to use, from the first on
 
     def __post_init__(self) -> None:
         for text in filter(None, (self.created_at, self.sync.since)):
@@ -140,7 +141,12 @@ class JournaledSync:
     @property
     def content(self) -> bytes:
         """The content of its file."""
-        return encode(asdict(self.sync) | {"created_at": self.created_at, "status": self.status})
+        more = {
+            "created_at": self.created_at,
+            "status": self.status,
+            "given_up": self.given_up,
+        }
+        return encode(asdict(self.sync) | more)
 
 
 class Contents:
@@ -245,6 +251,10 @@ class Contents:
         """Return what the pages of a sync from one on have cost, as far as it can be read."""
         last, before = self._last_header(journaled), self._last_header(journaled, first)
         return (last.total_credits if last else 0) - (before.total_credits if before else 0)
+
+    def has_price(self, journaled: JournaledSync) -> bool:
+        """Return whether the header of any page of a sync can be read."""
+        return self._last_header(journaled) is not None
 
     def last_headers(self, key: str) -> list[PageHeader]:
         """Return the header of the last page of each sync that can be read."""

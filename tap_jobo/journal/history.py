@@ -6,22 +6,25 @@ a later run names it, or a descendant of it, as complete: no clocks are compared
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from tap_jobo.clock import format_timestamp
+from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.errors import EndlessFeedError, FormatError, JournalError
 from tap_jobo.journal import layout
 from tap_jobo.journal.contents import Completed, Contents, JournaledSync, JournalKey, Status, encode
+from tap_jobo.journal.month import count_killed_runs
 from tap_jobo.journal.store import DamagedFileError
 from tap_jobo.journal.way_out import journal_command
 from tap_jobo.model import Filters, Sync
 from tap_jobo.wording import dollars, plural
 
 _EXPIRES_AFTER: Final = timedelta(days=30)
+Follow = Callable[[Sync], Sync]
+"""Returns the sync that follows a replayed one."""
 
 
 class History:
@@ -181,67 +184,133 @@ class History:
 
     # What a run does not use
 
-    def unused(self, used: Sync) -> list[JournaledSync]:
-        """Return the syncs that no run can use after one that uses a sync.
+    def unused(self, used: Sync, delivered: Sync | None, follow: Follow) -> list[JournaledSync]:
+        """Return the syncs with pages that no run can use after one that uses a sync.
 
-        They continue from the same complete sync, or from one another. Those of other states are
-        not concerned. What began before the used one was given up when that began.
+        They continue from the same complete sync, or from one another. Without a state, all syncs
+        do that are newer than the last complete one. Those of other states are not concerned.
+
+        Args:
+            used: The sync that the run goes on with.
+            delivered: The sync in progress of the state, as far as the state has its rows.
+            follow: Returns the sync that follows a replayed one.
         """
-        first, kept = max(self._last_number, used.number), self._kept(used)
-        unused, parents = [], {used.parent_id}
+        replayed = self._replayed(used, follow)
+        kept = replayed | self._with_ancestors({used.parent_id, used.replaces})
+        unused, parents = [], {used.parent_id, *replayed}
         for journaled in self.syncs.values():
             sync = journaled.sync
-            is_new = sync.number > first and sync.id not in kept
-            if is_new and sync.parent_id in parents and not min(journaled.pages, default=1) > 1:
+            is_in_line = not used.parent_id or sync.parent_id in parents
+            is_new = sync.number > self._last_number and sync.id not in kept
+            first = self.first_unused(journaled, delivered)
+            has_start = min(journaled.pages, default=first) <= first
+            if is_new and is_in_line and has_start and not _is_superseded(sync, used):
                 unused.append(journaled)
                 parents.add(sync.id)
         return unused
 
-    def expire(self, now: datetime, used: Sync) -> None:
-        """Remove syncs that the run does not use and that are older than 30 days."""
+    @staticmethod
+    def first_unused(journaled: JournaledSync, delivered: Sync | None) -> int:
+        """Return the number of a sync's first page that is neither delivered nor given up."""
+        has_rows = delivered is not None and delivered.id == journaled.sync.id
+        return max(journaled.given_up, delivered.pages if delivered and has_rows else 0) + 1
+
+    def record_decision(self, used: Sync, unused: Iterable[JournaledSync]) -> None:
+        """Record which pages are given up, so that no later run asks, and which are in use again.
+
+        So a decision for one run is enough, and pages that are billed after it are asked about.
+        """
+        decided = {journaled.sync.number: max(journaled.pages, default=0) for journaled in unused}
+        if not used.pages:  # no state has it: it is resumed from the journal
+            decided[used.number] = 0
+        for number, pages in decided.items():
+            journaled = self.syncs.get(number)
+            if journaled and journaled.given_up != pages:
+                journaled.given_up = pages
+                self.contents.store.replace(journaled.name, journaled.content)
+
+    def expire(self, now: datetime, used: Sync, completed: str) -> None:
+        """Remove syncs that the run does not use and that are older than 30 days.
+
+        Args:
+            now: The time by the API's clock.
+            used: The sync that the run goes on with.
+            completed: The id of the complete sync of the state, which has arrived.
+        """
         if self._is_on:
-            kept = self._kept(used)
+            kept = self._replayed(used) | self._with_ancestors({used.parent_id, used.replaces})
             unused = [each for each in self.syncs.values() if each.sync.id not in kept]
             self._remove(self._expired(unused, now))
-            self._report_other_keys(now)
+            for name in self.contents.keys:
+                if name != self.key.name and name.rpartition("-")[0] == self.key.stream:
+                    self._settle_other_key(name, now, completed)
 
     def _expired(self, syncs: Iterable[JournaledSync], now: datetime) -> list[JournaledSync]:
         oldest = format_timestamp(now - _EXPIRES_AFTER)
         return [each for each in syncs if self.contents.last_used(each) < oldest]
 
-    def _report_other_keys(self, now: datetime) -> None:
-        """Warn of pages of the stream under another address or kind of key, and expire them too."""
-        for name in self.contents.keys:
-            syncs = self.contents.syncs(name).values()
-            if name == self.key.name or name.rpartition("-")[0] != self.key.stream or not syncs:
-                continue
-            try:
-                whose = self.contents.key(name).description
-            except FormatError:
-                whose = f"the folder {name}"
-            if cost := sum(map(self.contents.credits, syncs)):
-                self._logger.warning(
-                    "%s (%s) in the journal are of %s, so this run can't use them. They expire 30 "
-                    "days after they were billed. [unused-pages]",
-                    plural(sum(len(journaled.pages) for journaled in syncs), "billed page"),
-                    dollars(cost),
-                    whose,
-                )
-            if self._expired(syncs, now):
-                with suppress(JournalError), self.contents.store.exclusive_lock(name):
-                    later = Contents(self.contents.store)  # a run may have used them meanwhile
-                    for journaled in self._expired(later.syncs(name).values(), now):
-                        self.contents.store.remove(journaled.names)
+    def _settle_other_key(self, name: str, now: datetime, completed: str) -> None:
+        """Warn of pages under another address, account, or kind of key; remove what is done."""
 
-    def _kept(self, used: Sync) -> set[str]:
-        """Return the ids of what a sync continues from, and of what the run replays."""
-        delivered = self._with_ancestors({used.parent_id, used.replaces})
+        def is_done(contents: Contents) -> list[JournaledSync]:
+            syncs = contents.syncs(name).values()
+            arrived = max(
+                (each.sync.number for each in syncs if each.sync.id == completed), default=0
+            )
+            return [
+                *(each for each in syncs if each.sync.number <= arrived),
+                *self._expired((each for each in syncs if each.sync.number > arrived), now),
+            ]
+
+        if is_done(self.contents):
+            with suppress(JournalError), self.contents.store.exclusive_lock(name):
+                self.contents = Contents(self.contents.store)  # a run may have used them meanwhile
+                count_killed_runs(self.contents, name, self._logger)
+                for journaled in is_done(self.contents):
+                    self.contents.store.remove(journaled.names)
+                self.contents = Contents(self.contents.store)
+        syncs = self.contents.syncs(name).values()
+        if cost := sum(map(self.contents.credits, syncs)):
+            self._logger.warning(
+                "%s (%s) in the journal are of %s, so this run can't use them. They expire 30 "
+                "days after they were billed. [unused-pages]",
+                plural(sum(len(journaled.pages) for journaled in syncs), "billed page"),
+                dollars(cost),
+                self._describe_other_key(name),
+            )
+
+    def _describe_other_key(self, name: str) -> str:
+        try:
+            key = self.contents.key(name)
+        except FormatError:
+            return f"the folder {name}"
+        account = " of another account" if key.account != self.key.account else ""
+        return f"{key.description}{account}"
+
+    def _replayed(self, used: Sync, follow: Follow | None = None) -> set[str]:
+        """Return the ids of a sync, and of those that the run replays after it.
+
+        These can stand for what `follow` returns.
+        """
         to_replay = {used.id, used.replaces} - {""}
-        for each in (journaled.sync for journaled in self.syncs.values()):
-            follows = each.parent_id in to_replay and not each.is_full
-            if each.replaces in to_replay or (follows and each.selected == used.selected):
+        for journaled in self.syncs.values():
+            each = journaled.sync
+            is_alike = not each.is_full and each.selected == used.selected
+            if each.replaces in to_replay or (
+                is_alike and each.parent_id in to_replay and self._follows(journaled, follow)
+            ):
                 to_replay.add(each.id)
-        return delivered | to_replay
+        return to_replay
+
+    def _follows(self, journaled: JournaledSync, follow: Follow | None) -> bool:
+        """Return whether a sync is resumed after the one that it continues from."""
+        parent = self.find(journaled.sync.parent_id)
+        header = self.contents.header(parent, 1) if parent else None
+        if follow is None or parent is None or header is None or not journaled.pages:
+            return True
+        start = header.started_at
+        new = follow(replace(parent.sync, started_at=start))
+        return self._can_stand_for(journaled, new, parse_timestamp(start))
 
     @property
     def _last_number(self) -> int:
@@ -263,3 +332,12 @@ class History:
         for journaled in syncs:
             self.contents.store.remove(journaled.names)
             del self.syncs[journaled.sync.number]
+
+
+def _is_superseded(old: Sync, used: Sync) -> bool:
+    """Return whether a sync that began later reads the same, so that no page of the old one lacks.
+
+    Two runs leave both if they begin at once and locks do not work.
+    """
+    is_alike = (old.is_full, old.added, old.selected) == (used.is_full, used.added, used.selected)
+    return is_alike and old.number < used.number

@@ -29,6 +29,7 @@ from tap_jobo.journal import layout
 from tap_jobo.journal.contents import Contents, JournalKey, Spent, encode, read_json
 from tap_jobo.journal.page import PageHeader
 from tap_jobo.journal.store import DamagedFileError, Store
+from tap_jobo.journal.way_out import journal_command
 from tap_jobo.model import LastPrice
 from tap_jobo.wording import dollars
 
@@ -82,7 +83,14 @@ class MonthCount:
             if self.limit is not None:
                 raise
             self._is_damaged = True  # and stays as it is: the user may be able to mend it
-            self.logger.warning("What was billed this month is not counted: %s", error)
+            self.logger.warning(
+                "The file %s in the journal %s counts what is billed in a month, and is damaged, "
+                "so this run is not counted. Restore the file, or drop it with %s. "
+                "[journal-damaged]",
+                error.name,
+                self.store.location,
+                journal_command("drop", error.dropped, location=self.store.location),
+            )
             spent = None
         return spent or Spent(self.key.address, self.key.api_key, {}, [])
 

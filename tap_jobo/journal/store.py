@@ -35,7 +35,7 @@ class DamagedFileError(FormatError):
             f"{journal_command('drop', dropped, location=location)}, which first shows what would "
             "be billed again. [journal-damaged]"
         )
-        self.name = name
+        self.name, self.dropped = name, dropped
 
 
 class MissingError(Exception):

@@ -4,7 +4,7 @@ If a stream fails, the run goes on with the next one, and ends with an error tha
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 
 from tap_jobo.errors import StateError, TapJoboError
 from tap_jobo.singer.stream import JoboStream
@@ -48,30 +48,37 @@ class StreamOrder:
         streams = self.read_streams
         for stream in streams:
             stream.check_settings()
-        self._for_each(stream.open for stream in streams)
-        check_resumed(self._on_missing_state, self._first_states)
-        hints = self._for_each(stream.check_state for stream in streams)
+        errors, hints = self._open_and_check(streams)
+        if errors:  # of all streams, because one setting decides for all
+            lines = describe_lost(errors, self._on_missing_state, self._first_states)
+            raise StateError("\n".join(lines))
         for hint in dict.fromkeys(hints):  # several streams may share a filter
             self._logger.warning("%s", hint)
+
+    def _open_and_check(self, streams: Sequence[JoboStream]) -> tuple[list[StateError], list[str]]:
+        """Open all streams, then check those that are open; return the errors and the hints."""
+        errors: list[StateError] = []
+        hints: list[str] = []
+        opened = []
+        for stream in streams:
+            try:
+                stream.open()
+                opened.append(stream)
+            except StateError as error:
+                errors.append(error)
+        if not errors:
+            check_resumed(self._on_missing_state, self._first_states)
+        for stream in opened:
+            try:
+                hints += stream.check_state()
+            except StateError as error:
+                errors.append(error)
+        return errors, hints
 
     @property
     def _first_states(self) -> list[StreamState]:
         """The states of the streams that are open, if a missing one could be lost."""
         return [each.first_state for each in self.read_streams if each.first_state]
-
-    def _for_each(self, steps: Iterable[Callable[[], Iterable[str] | None]]) -> list[str]:
-        """Return the hints of all streams, or raise every StateError: a setting decides for all."""
-        hints: list[str] = []
-        errors = []
-        for step in steps:
-            try:
-                hints += step() or ()
-            except StateError as error:
-                errors.append(error)
-        if errors:
-            lines = describe_lost(errors, self._on_missing_state, self._first_states)
-            raise StateError("\n".join(lines))
-        return hints
 
     def add_failure(self, name: str, error: TapJoboError) -> None:
         """Record that a stream has failed. Log it if others follow: the run may be killed there."""

@@ -11,7 +11,7 @@ from tap_jobo.model import Filters
 from tap_jobo.settings.common import START_DATE
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.state import StreamState
-from tap_jobo.wording import dollars
+from tap_jobo.wording import dollars, plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,42 +54,58 @@ class FilterChange:
         return f"The filters of {self.spec.name} have changed ({difference})"
 
     def error(
-        self, state: StreamState, gives_up: Mapping[str, str], *, is_addition: bool
+        self,
+        state: StreamState,
+        uses: Mapping[str, str],
+        gives_up: Mapping[str, str],
+        *,
+        is_addition: bool,
     ) -> StateError:
         """Return an error with what each way on leaves missing, and what it costs.
 
         Args:
             state: The state before the change.
-            gives_up: What `resync` and `keep` do not use of the journal.
+            uses: What `resync` and `keep` use of the journal.
+            gives_up: What they do not use.
             is_addition: Whether a resync reads only the rows that the change adds.
         """
         reads = self._what_resync_reads(is_addition=is_addition)
-        choices = f"Set on_filter_change to 'resync' to read {reads}{gives_up['resync']}."
+        choices = f"Set on_filter_change to 'resync' to read {reads}"
+        choices += f"{uses['resync']}{gives_up['resync']}."
         if state.bookmark and not self.is_full_table:
             bookmark = format_timestamp(state.bookmark)
-            misses = self._what_keep_misses(state) + gives_up["keep"]
+            misses = self._what_keep_misses(state) + uses["keep"] + gives_up["keep"]
             choices += f" Or to 'keep' to continue from {bookmark}: {misses}."
         undo = "Or change the filters back"
         if state.pending:
             choices += (
                 " The unfinished sync of the old filters is dropped: its rows are billed again."
             )
-        if state.pending or gives_up["keep"]:
+        if state.dropped:
+            rows, cost = state.dropped.rows, dollars(state.dropped.rows * self.spec.list_price)
+            choices += (
+                f" The unfinished sync of added values is dropped: its {plural(rows, 'row')} "
+                f"({cost} at list price) are billed again."
+            )
+            undo = "Or set the filters as they were when that sync began"
+        if state.pending or state.dropped or (gives_up["resync"] and gives_up["keep"]):
             undo += " and complete that sync first"
         return StateError(
             f"{self.describe()}. Nothing was billed. {choices} {undo}. [filters-changed]"
         )
 
-    def decision(self, state: StreamState, choice: str, *, is_addition: bool) -> str:
+    def decision(
+        self, state: StreamState, uses: Mapping[str, str], choice: str, *, is_addition: bool
+    ) -> str:
         """Return what `on_filter_change` decides, and what that costs or leaves missing."""
         if choice == "resync":
             then = f"reads {self._what_resync_reads(is_addition=is_addition)}"
         else:
             then = f"continues from the bookmark: {self._what_keep_misses(state)}"
         return (
-            f"{self.describe()}, and on_filter_change is '{choice}'. So this run {then}. Remove "
-            "the setting after this run, because it decides for every later change, too. "
-            "[filters-changed]"
+            f"{self.describe()}, and on_filter_change is '{choice}'. So this run {then}"
+            f"{uses[choice]}. Remove the setting once this sync is complete, because it decides "
+            "for every later change, too. [filters-changed]"
         )
 
     def _what_resync_reads(self, *, is_addition: bool) -> str:

@@ -1,8 +1,7 @@
 """The gate: billed pages that a run would leave behind, and that nobody has given up.
 
 No request is sent while billed pages, whose rows no state covers, would become unusable, unless the
-user has decided so. A decision needs no record: what began before the sync in use was given up when
-that began.
+user has decided so. Then the journal records that they are given up.
 """
 
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from tap_jobo.journal.history import History
 from tap_jobo.journal.way_out import journal_command
 from tap_jobo.model import Filters, Sync
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.sync.filters import differences
+from tap_jobo.sync.filters import differences, show
 from tap_jobo.sync.start_date import start_of
 from tap_jobo.wording import dollars, plural
 
@@ -29,6 +28,7 @@ class UnusedPages:
         syncs: The syncs of the pages, with those that continue from them.
         history: What the journal has of the feed.
         delivered: A sync as far as the state has its rows.
+        filters: Those of the state, None if there is none.
         is_full_table: Whether the catalog says FULL_TABLE.
     """
 
@@ -37,10 +37,14 @@ class UnusedPages:
     syncs: Sequence[JournaledSync]
     history: History
     delivered: Sync | None = None
+    filters: Filters | None = None
     is_full_table: bool = False
 
     def __bool__(self) -> bool:
-        return self._credits > 0
+        """Whether they are worth something, as far as that can be read."""
+        return self._credits > 0 or any(
+            each.pages and not self.history.contents.has_price(each) for each in self.syncs
+        )
 
     def question(self) -> StateError:
         """Return the error that asks for a decision, with the ways on."""
@@ -49,10 +53,23 @@ class UnusedPages:
         return StateError(
             f"{self._description} whose rows may not have arrived, and no run could use them after "
             f"this one, because {self._reasons}. Nothing was billed. To use them free, change that "
-            "back and run until the sync is complete. To give them up, set on_filter_change to "
+            f"back{self._with_resync}, and run until the sync is complete. To give them up, set "
+            "on_filter_change to "
             f"'resync' or 'keep' for one run, or drop them with {drop}: what they hold is billed "
             "again if it is read again. [unused-pages]"
         )
+
+    @property
+    def _with_resync(self) -> str:
+        """What else it takes to use the pages: their filters are not those of the state."""
+        names = [each.name for each in self.spec.filters]
+        before = [(self.filters or {}).get(name) for name in names]
+        is_change = any(
+            each.sync.added or [each.sync.selected.get(name) for name in names] != before
+            for each in self.syncs
+            if each.pages
+        )
+        return ", set on_filter_change to 'resync'" if self.filters and is_change else ""
 
     @property
     def clause(self) -> str:
@@ -61,6 +78,19 @@ class UnusedPages:
             return ""
         pages = plural(self._pages, "billed page")
         return f", and {pages} ({dollars(self._credits)}) can't be used any more"
+
+    @property
+    def uses(self) -> str:
+        """What the run replays first, for the end of a sentence; empty if that is nothing."""
+        journaled = self.history.syncs.get(self.used.number)
+        first = self.used.pages + 1
+        pages = sum(page >= first for page in journaled.pages) if journaled else 0
+        if not (journaled and pages):
+            return ""
+        worth = dollars(self.history.contents.credits(journaled, first))
+        return (
+            f", except for {plural(pages, 'billed page')} ({worth}) of the journal, which are free"
+        )
 
     @property
     def loss(self) -> str:
@@ -94,13 +124,11 @@ class UnusedPages:
         return self.history.contents.credits(journaled, self._first(journaled))
 
     def _first(self, journaled: JournaledSync) -> int:
-        """Return the number of a sync's first page whose rows no state covers."""
-        is_delivered = self.delivered and self.delivered.id == journaled.sync.id
-        return self.delivered.pages + 1 if self.delivered and is_delivered else 1
+        return self.history.first_unused(journaled, self.delivered)
 
     @property
     def _reasons(self) -> str:
-        reasons = [self._reason(each.sync) for each in self.syncs if self._credits_of(each)]
+        reasons = [self._reason(each.sync) for each in self.syncs if each.pages]
         return "; ".join(dict.fromkeys(reasons))
 
     def _reason(self, old: Sync) -> str:
@@ -115,10 +143,13 @@ class UnusedPages:
             which = "they have" if old.added else "this run reads"
             return f"{which} only the rows of added filter values"
         if old.is_full == self.used.is_full:
-            return "this run reads another window"
+            windows = (show(start_of(self.spec, each.since).text) for each in (self.used, old))
+            return "start_date: this run reads rows changed since {}, and they since {}".format(
+                *windows
+            )
         if self.is_full_table:
             return "the catalog says FULL_TABLE, and they have only what had changed"
-        reads = ("what has changed", "everything")
+        reads = ("what has changed", "everything, as with FULL_TABLE")
         return f"this run reads {reads[self.used.is_full]}, and they are of {reads[old.is_full]}"
 
     def _selected_by(self, sync: Sync) -> Filters:

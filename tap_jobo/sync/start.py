@@ -146,7 +146,7 @@ class SyncStart:
         self.clock().reject_future(state.pending.start if state.pending else None)
         is_decided = state.pending and state.pending.added
         change = None if is_decided else self.filter_change(state)
-        unused = self._unused(state, history)
+        unused = self._left_behind(state, history)
         if change and not (change.is_harmless and not state.pending):
             self._decide(change, state, history)
         elif change:
@@ -163,25 +163,34 @@ class SyncStart:
 
     def _report_dropped(self, sync: Sync) -> None:
         self.logger.warning(
-            "The sync of values added to the filters of %s is given up after %s (%s at list "
-            "price), because the filters or start_date have changed again. They are billed again "
-            "if this run or a later one reads these values. [unused-pages]",
-            self.spec.name,
-            plural(sync.rows, "row"),
-            dollars(sync.rows * self.spec.list_price),
+            "%s They are billed again if this run or a later one reads these values. "
+            "[unused-pages]",
+            self._describe_dropped(sync),
+        )
+
+    def _describe_dropped(self, sync: Sync) -> str:
+        why = "the filters or start_date have changed again"
+        if self.is_full_table:
+            why = "the catalog says FULL_TABLE"
+        rows, cost = plural(sync.rows, "row"), dollars(sync.rows * self.spec.list_price)
+        return (
+            f"The sync of values added to the filters of {self.spec.name} is given up after {rows} "
+            f"({cost} at list price), because {why}."
         )
 
     def _decide(self, change: FilterChange, state: StreamState, history: History) -> None:
         """Raise StateError if the user has not decided what to do; otherwise log the decision."""
         is_addition = self.added(state) is not None
+        ways = {
+            choice: self._choosing(choice)._left_behind(state, history)  # noqa: SLF001
+            for choice in ("resync", "keep")
+        }
+        uses = {choice: way.uses for choice, way in ways.items()}
         if self.on_filter_change == "error":
-            gives_up = {
-                choice: self._choosing(choice)._unused(state, history).clause  # noqa: SLF001
-                for choice in ("resync", "keep")
-            }
-            raise change.error(state, gives_up, is_addition=is_addition)
+            gives_up = {choice: way.clause for choice, way in ways.items()}
+            raise change.error(state, uses, gives_up, is_addition=is_addition)
         log = self.logger.info if self.spec.is_free else self.logger.warning
-        log("%s", change.decision(state, self.on_filter_change, is_addition=is_addition))
+        log("%s", change.decision(state, uses, self.on_filter_change, is_addition=is_addition))
 
     def _choosing(self, on_filter_change: str) -> Self:
         return replace(self, config={**self.config, "on_filter_change": on_filter_change})
@@ -191,19 +200,25 @@ class SyncStart:
         is_refresh = self.on_missing_state == "resync" and not state.has_begun
         return is_refresh or self.on_filter_change != "error"
 
-    def _unused(self, state: StreamState, history: History) -> UnusedPages:
+    def _left_behind(self, state: StreamState, history: History) -> UnusedPages:
         """Return the billed pages that no state covers, and that the run can't use."""
         with suppress(EndlessFeedError):  # raised once the stream is read
             sync, _ = self.first_sync(state, history)
-            return UnusedPages(
-                spec=self.spec,
-                used=sync,
-                syncs=history.unused(sync),
-                history=history,
-                delivered=state.dropped or state.pending,
-                is_full_table=self.is_full_table,
-            )
+            return self.unused(state, history, sync)
         return UnusedPages(self.spec, self.new_sync(state), [], history)
+
+    def unused(self, state: StreamState, history: History, used: Sync) -> UnusedPages:
+        """Return the billed pages that no state covers, and that no run can use after a sync."""
+        delivered = state.dropped or state.pending
+        return UnusedPages(
+            spec=self.spec,
+            used=used,
+            syncs=history.unused(used, delivered, self.catch_up),
+            history=history,
+            delivered=delivered,
+            filters=state.filters if state.has_begun else None,
+            is_full_table=self.is_full_table,
+        )
 
     def resumable(self, state: StreamState) -> Sync | None:
         """Return the sync in progress, None if there is none that can be resumed."""

@@ -199,6 +199,17 @@ def test_pages_of_another_address_or_kind_of_key_are_a_warning_and_expire(
     assert tap.run().lines("WARNING") == []
 
 
+def test_pages_of_another_key_that_have_arrived_are_no_warning(tap: Tap, folder: Path) -> None:
+    """The state names their sync as complete, so a new key needs no 30 days of warnings."""
+    state = tap.run().state
+    tap.sandbox.api_key = "jbe_live_another"
+    for _ in range(2):
+        run = succeeded(tap.run(state=state, api_key=tap.sandbox.api_key))
+        assert not any("this run can't use them" in line for line in run.lines("WARNING"))
+        state = run.state
+    assert {*folder.glob("v2/*/*/*.page")} == {*pages(folder)[-1:]}
+
+
 def test_pages_that_another_run_has_locked_do_not_expire(tap: Tap, folder: Path) -> None:
     tap.run(api_url=tap.sandbox.url.replace("127.0.0.1", "localhost"))
     make_older(folder, 31)

@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jobo_sandbox import Sandbox
-from tests.journal.helpers import journal_command, pages, replayed, succeeded
+from tests.journal.helpers import damage, journal_command, pages, replayed, succeeded
 from tests.support import Run, Tap, complaint, complaints
 from tests.support.crash import cut_in_request, rows_billed_twice
 from tests.support.jobs import tap_of
 from tests.sync.test_scan import full_table
 
 BOTH: Any = {"country_codes": ["DE", "US"], "batch_size": 5}
+GERMAN: Any = BOTH | {"country_codes": ["DE"]}
 QUESTION = "whose rows may not have arrived, and no run could use them after this one, because "
 
 
@@ -71,15 +73,14 @@ def test_a_decision_is_a_warning_and_needs_no_record(
     tap: Tap, folder: Path, cut: Run, choice: str
 ) -> None:
     """A kill after it, and the removal of the setting, ask no second time."""
-    german: Any = BOTH | {"country_codes": ["DE"]}
     assert cut.ids
-    part = cut_in_request(tap, 2, billed=False, on_filter_change=choice, **german)
+    part = cut_in_request(tap, 2, billed=False, on_filter_change=choice, **GERMAN)
     (loss,) = (line for line in part.lines("WARNING") if "gives up" in line)
     assert loss.startswith("The journal has 2 billed pages of career_sites ($0.50, since ")
     assert "that this run gives up, because country_codes was DE, US and is DE." in loss
     state = None
     for _ in range(2):
-        run = succeeded(tap.run(state=state, **german))
+        run = succeeded(tap.run(state=state, **GERMAN))
         assert run.lines("WARNING") == []
         state = run.state
     assert len(pages(folder)) > 2  # they can be exported until they expire
@@ -87,10 +88,9 @@ def test_a_decision_is_a_warning_and_needs_no_record(
 
 def test_dropped_pages_ask_nothing(tap: Tap, cut: Run) -> None:
     assert cut.ids
-    german: Any = BOTH | {"country_codes": ["DE"]}
-    (ids,) = re.findall(r"`tap-jobo-journal drop ([^`]+)`", refused(tap, **german))
+    (ids,) = re.findall(r"`tap-jobo-journal drop ([^`]+)`", refused(tap, **GERMAN))
     assert journal_command(tap, "drop", *ids.split()).returncode == 0
-    assert succeeded(tap.run(**german)).lines("WARNING") == []
+    assert succeeded(tap.run(**GERMAN)).lines("WARNING") == []
 
 
 def test_a_resync_without_a_state_decides(tap: Tap, cut: Run) -> None:
@@ -177,12 +177,106 @@ def test_a_difference_that_is_given_up_says_what_it_is_worth(tap: Tap) -> None:
     assert f"{QUESTION}country_codes was DE, US and is DE" in again
 
 
+def test_a_sync_that_is_used_again_after_it_was_given_up_is_asked_about(tap: Tap, cut: Run) -> None:
+    """What is billed after a decision is not part of it."""
+    resync: Any = {"on_filter_change": "resync"}
+    cut_in_request(tap, 2, billed=False, **GERMAN, **resync)
+    done = succeeded(tap.run(**BOTH, **resync))  # whose target stores nothing
+    assert {*cut.ids} < {*done.ids}
+    line = refused(tap, **GERMAN)
+    assert f"The journal has {len(done.ids) // 5 + 1} billed pages of career_sites" in line
+    assert f"{QUESTION}country_codes was DE, US and is DE" in line
+    assert len(succeeded(tap.run(**BOTH)).ids) == len(done.ids)
+
+
+def test_a_decision_for_one_run_is_enough(tap: Tap, cut: Run) -> None:
+    """Whichever of two syncs is older."""
+    assert cut.ids
+    cut_in_request(tap, 2, billed=False, on_filter_change="resync", **GERMAN)
+    assert QUESTION in refused(tap, **BOTH)
+    run = succeeded(tap.run(on_filter_change="resync", max_credits=500, **BOTH))
+    for _ in range(2):
+        run = succeeded(tap.run(state=run.state, max_credits=500, **BOTH))
+        assert not any("gives up" in line for line in run.lines("WARNING"))
+
+
+@pytest.mark.parametrize("new", [["DE", "US"], ["US"]], ids=["added", "replaced"])
+def test_the_messages_lead_to_the_free_way_on(tap: Tap, new: list[str]) -> None:
+    """The pages that wait are of the new filters, and the state is of the old ones."""
+    state = tap.run(country_codes=["DE"], batch_size=5).state
+    wider: Any = {"country_codes": new, "batch_size": 5}
+    cut_in_request(tap, 3, state=state, billed=False, on_filter_change="resync", **wider)
+    back = refused(tap, state=state, **GERMAN)
+    assert "change that back, set on_filter_change to 'resync', and run until the sync" in back
+    line = refused(tap, state=state, **wider)
+    free = ", except for 2 billed pages ($0.50) of the journal, which are free"
+    assert free in line.partition(" Or to 'keep'")[0]
+    assert line.endswith("Or change the filters back.")
+    run = succeeded(tap.run(state=state, on_filter_change="resync", **wider))
+    assert replayed(run) == 10
+    assert any(free in warning for warning in run.lines("WARNING"))
+    assert rows_billed_twice(tap.sandbox) <= len(GERMAN)
+
+
+def test_a_full_table_without_a_state_is_asked_too(tap: Tap, lost: Any) -> None:
+    assert lost
+    line = refused(tap, catalog=full_table())
+    assert f"{QUESTION}the catalog says FULL_TABLE" in line
+
+
+def test_what_follows_a_replayed_sync_is_not_left_without_a_question(tap: Tap) -> None:
+    """It was read with a later start date, and could not be resumed without it."""
+    no_lookback: Any = {"lookback_minutes": 0}
+    state = tap.run(**no_lookback).state
+    for key in [*tap.sandbox.world.rows()][:19]:
+        tap.sandbox.world.touch(key)
+    tap.run(state=state, **no_lookback)  # whose state the target loses
+    later = (tap.sandbox.now() - timedelta(milliseconds=1)).isoformat()
+    for key in [*tap.sandbox.world.rows()][:30]:
+        tap.sandbox.world.touch(key)
+    run = tap.run(state=state, start_date=later, **no_lookback)
+    assert len(run.ids) == 19 + 30
+    line = refused(tap, state=state, **no_lookback)
+    assert f"{QUESTION}start_date: this run reads rows changed since " in line
+
+
+def test_a_lost_state_does_not_decide_for_a_stream_that_nobody_mentioned(
+    hiring: Sandbox, tmp_path: Path
+) -> None:
+    sites = tap_of(hiring, tmp_path, "career_sites")
+    sites.run(state=sites.run().state)
+    tap_of(hiring, tmp_path, "jobs").run(max_credits=30, jobs_batch_size=10)
+    both = tap_of(hiring, tmp_path, "career_sites", "jobs")
+    ours, theirs = complaints(both.run(jobs_batch_size=10, jobs_work_models=["remote"]))
+    assert "No state for career_sites" in ours
+    assert " of jobs (" in theirs
+    assert QUESTION in theirs
+
+
+def test_the_question_names_added_values_whose_sync_it_drops(tap: Tap) -> None:
+    resync: Any = {"on_filter_change": "resync", "batch_size": 5}
+    state = tap.run(country_codes=["DE"], batch_size=5).state
+    part = cut_in_request(tap, 2, state=state, billed=False, **resync | BOTH)
+    line = refused(tap, state=part.state, country_codes=["DE", "US", "FR"], batch_size=5)
+    assert "The unfinished sync of added values is dropped: its 5 rows ($0.25 at list" in line
+    assert "Or set the filters as they were when that sync began and complete that sync" in line
+
+
+def test_pages_whose_price_cannot_be_read_are_worth_a_question(
+    tap: Tap, folder: Path, cut: Run
+) -> None:
+    assert cut.ids
+    for page in pages(folder):
+        damage(page, 30)  # in its header
+    assert QUESTION in refused(tap, **GERMAN)
+
+
 def test_a_permanent_decision_is_a_warning_with_its_price(tap: Tap) -> None:
     state = tap.run(country_codes=["DE"]).state
     for choice, then in {
         "keep": "continues from the bookmark: rows that only the new filters match stay missing",
         "resync": "reads the rows with country_codes US, and then on from the bookmark: each row "
-        "is billed, $50.00 per 1,000 at list price. Remove the setting after this run",
+        "is billed, $50.00 per 1,000 at list price. Remove the setting once",
     }.items():
         run = succeeded(tap.run(state=state, country_codes=["DE", "US"], on_filter_change=choice))
         (warning,) = run.lines("WARNING")
