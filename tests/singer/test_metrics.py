@@ -28,12 +28,14 @@ def test_a_stream_that_fails_has_not_succeeded(tap: Tap, sandbox: Sandbox, statu
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_start_that_fails_has_no_summary(tap: Tap, sandbox: Sandbox, status: int) -> None:
+def test_a_first_request_that_fails_has_a_summary(tap: Tap, sandbox: Sandbox, status: int) -> None:
     catalog = selecting(discover(), companies=True)
     sandbox.faults.add(Fault(status=status, times=None), endpoint="feed")
     run = tap.run(catalog=catalog)
     assert str(status) in complaint(run)
-    assert run.summaries == {}
+    nothing = "0 rows in 0 pages, 0 credits ($0.00); sync not complete."
+    assert run.summaries["career_sites"].startswith(nothing)
+    assert run.summaries["companies"] == "0 profiles, 0 credits ($0.00); not complete."
     run = tap.run(catalog=catalog, state={"bookmarks": {"career_sites": {"sync": 5}}})
     assert "The state is not from this tap" in complaint(run)
     assert run.summaries == {}
