@@ -101,7 +101,8 @@ class FeedSync:
                 sync = self._next(sync, journaled, page, records)
             self.report.is_complete = True
         except BudgetReachedError as reached:
-            self._logger.warning("%s%s", self.report.describe_share(), reached)
+            why, _, code = str(reached).rpartition(" ")
+            self._logger.warning("%s%s %s", why, self.report.describe_share(), code)
 
     def _first_sync(self) -> Sync:
         """Return the sync that the run starts with."""

@@ -104,9 +104,8 @@ class Report:
         if self._pages or self.first in ("", self.stream) or not self.budget.credits:
             return ""
         return (
-            f"{self.stream} was not read, because each run reads {self.first} first, and that used "
-            f"up the limit. To give {self.stream} a share of its own, read it with a plugin of its "
-            "own. "
+            f" {self.stream} was not read, because each run reads {self.first} first, and that "
+            f"used up the limit. To give {self.stream} a share, read it with a plugin of its own."
         )
 
     def finish(self) -> dict[str, int | None]:

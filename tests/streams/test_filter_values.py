@@ -91,4 +91,4 @@ def test_common_forms_raise_no_hint() -> None:
 def test_other_form_is_one_line_with_what_is_meant(name: str, value: str, expected: str) -> None:
     assert NAMED[name].type.allows([value])
     hint = f"Setting '{name}': {value!r} probably matches no rows. Use a list of {expected}."
-    assert {*NAMED[name].value_hints([value, value])} == {f"{hint} [unknown-value]"}
+    assert {*NAMED[name].value_hints([value, value])} == {f"{hint} [no-match]"}

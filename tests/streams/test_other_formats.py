@@ -229,7 +229,7 @@ def test_a_full_last_page_with_a_cursor_is_complete_with_a_warning(
     spoil(hiring, "jobs", lambda body: {**body, "has_more": False})
     run = jobs_tap.succeed()
     (line,) = [each for each in run.lines("WARNING") if "next_cursor" in each]
-    assert "Rows may be missing. To find out, check Jobo's API" in line
+    assert "Rows may be missing. To find out, run the contract check" in line
     assert len(rows_of(run, "jobs")) == 40
     assert "sync complete" in run.summaries["jobs"]
 

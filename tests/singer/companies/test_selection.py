@@ -75,13 +75,3 @@ def test_profiles_of_sites_that_were_read_without_them_are_told_to_be_missing(
     assert rest.summaries["companies"].endswith("; complete.")
     sandbox.world.touch(next(iter(sandbox.world.rows())))
     assert tap.succeed(state=rest.state, catalog=both).codes("WARNING") == []
-
-
-def test_companies_can_not_be_incremental(tap: Tap) -> None:
-    """As Meltano makes them with the metadata `"*": {replication-method: INCREMENTAL}`."""
-    for item in [item for each in tap.catalog["streams"] for item in each["metadata"]]:
-        if item["breadcrumb"] == []:
-            item["metadata"]["replication-method"] = "INCREMENTAL"
-    run = tap.succeed()
-    assert run.codes("WARNING") == ["no-incremental"]
-    assert len(profiles_of(run)) == 120
