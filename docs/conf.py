@@ -162,7 +162,12 @@ def link_terms(app: Sphinx, document: nodes.document, name: str) -> None:
             above = text.parent
             while above and not isinstance(above, nodes.reference | nodes.title | nodes.literal):
                 above = None if isinstance(above, nodes.literal_block) else above.parent
-            if not found or above or text.parent.tagname in {"raw", "mermaid", "literal_block"}:
+            if (
+                not found
+                or found[0].isupper()
+                or above
+                or text.parent.tagname in {"raw", "mermaid", "literal_block"}
+            ):
                 continue
             start, end = found.span()
             link = nodes.reference("", found[0], refuri=address, reftitle=meaning, internal=True)
