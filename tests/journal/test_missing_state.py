@@ -186,11 +186,13 @@ def test_several_streams_may_be_resumed(tmp_path: Path) -> None:
         assert len(sandbox.ledger) > requests
 
 
-def test_neither_a_full_table_nor_a_run_without_a_journal_needs_a_state(
+def test_neither_a_full_table_nor_a_run_without_a_journal_is_a_lost_state(
     tap: Tap, state: Any
 ) -> None:
     assert state
-    assert len(tap.run(catalog=full_table()).ids) == 120
+    line = complaint(tap.run(catalog=full_table()))  # of the third sync, which no state names
+    assert "1 billed page of career_sites ($0.05" in line
+    assert len(tap.run(catalog=full_table(), on_missing_state="resync").ids) == 120
     assert len(tap.run(journal=False).ids) == 120
 
 

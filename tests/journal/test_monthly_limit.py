@@ -395,7 +395,8 @@ def test_a_damaged_count_is_a_warning_without_a_limit(tap: Tap) -> None:
     file.write_text("{")
     run = succeeded(tap.run(state=state, max_credits_per_month=None, max_credits=10**6))
     (warning,) = run.lines("WARNING")
-    assert warning.startswith("What was billed this month is not counted: The file v2/spent/")
+    assert warning.startswith("The file v2/spent/")
+    assert "counts what is billed in a month, and is damaged, so this run is not counted" in warning
     assert file.read_text() == "{"  # the user may be able to mend it
 
 
