@@ -260,8 +260,8 @@ class Promises(RuleBasedStateMachine):
             self.settings = replace(self.settings, on_missing_state="error")
         for page in self.api.pages:
             if page.stream in streams:
-                completed = state.get(page.stream, {}).get("completed_sync")
-                is_other = completed and page.sync.parent_id != completed
+                given = state.get(page.stream)
+                is_other = given and page.sync.parent_id != given.get("completed_sync", "")
                 page.is_excused |= page in self.store.removed or bool(is_other)
 
     @rule(
