@@ -10,17 +10,14 @@ import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-from tap_jobo.api.headers import reported_credits
+from tap_jobo.api.headers import has_plan, reported_balance, reported_credits
 from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import BudgetReachedError, ConfigError
 from tap_jobo.model import LastPrice, RawPage
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.wording import dollars, plural
-
-_PLAN_HEADERS: Final = ("X-Credits-Balance", "X-Quota-Limit", "X-Quota-Remaining")
-"""If one of these is present, a missing `X-Credits-Deducted` may mean a free page."""
 
 
 class CountOverRuns(Protocol):
@@ -95,7 +92,7 @@ class Budget:
 
         What the run has counted as possibly billed in the meantime explains a part of the fall.
         """
-        if (balance := reported_credits(headers, "X-Credits-Balance")) is None:
+        if (balance := reported_balance(headers)) is None:
             return 0
         fall = 0
         if self.last_balance is not None:
@@ -113,6 +110,11 @@ class Budget:
             )
             self.credits_alert_threshold = None  # once per run
         return max(0, fall)
+
+    def return_fall(self, fall: int) -> None:
+        """Leave the fall of the balance with a page without rows to the next page with rows."""
+        if self.last_balance is not None:
+            self.last_balance += fall
 
     def note_possibly_billed(self, credits_: int, *, is_in_balance: bool) -> None:
         """Count what may have been billed, and whether the last balance has fallen by it."""
@@ -139,13 +141,17 @@ class FeedCost:
         self._has_price = False  # of a page of this run
         self._reported: set[str] = set()
 
-    def count_in(self, month: CountOverRuns | None) -> None:
-        """Go on with the count of earlier runs, with the price and the balance that they saw."""
+    def count_in(self, month: CountOverRuns | None, *, is_test: bool = False) -> None:
+        """Go on with the count of earlier runs, with the price and the balance that they saw.
+
+        A test reserves its row at list price, because it learns the price again.
+        """
         self.month = month
         if month is None:
             return
         self.last_price = month.last_price
-        if self.last_price:
+        self._has_price = is_test
+        if self.last_price and not is_test:
             self.price = max(self.price, self.last_price.credits)
         if self._budget.last_balance is None:
             self._budget.last_balance = month.newest_balance()
@@ -174,12 +180,13 @@ class FeedCost:
         cost = math.ceil(rows * self.last_price.credits)
         for name in self._limits_below(cost):
             raise ConfigError(
-                f"Since {self.last_price.since}, a row of {self._spec.name} costs "
-                f"{self.last_price.credits:g} credits (list price: {self._spec.list_price:g}). So "
-                f"a page of {plural(rows, 'row')} may cost {cost:,} ({dollars(cost)}), and "
-                f"'{name}' is {self._limit(name):,}. The page was not requested. Set {name} to "
-                f"{cost:,} or more{self._smaller_page(rows)}. If the price is lower again, run the "
-                "tap with --test: it reads one row, and records what it costs. [limit-too-low]"
+                f"Since {self.last_price.since}, {self._spec.name} costs "
+                f"{self.last_price.credits:g} credits per requested row (list price: "
+                f"{self._spec.list_price:g}). So a page of {plural(rows, 'row')} may cost {cost:,} "
+                f"({dollars(cost)}), and '{name}' is {self._limit(name):,}. The page was not "
+                f"requested. Set {name} to {cost:,} or more{self._smaller_page(rows)}. If the "
+                "price is lower again, run the tap with --test: it reads one row, and records "
+                "what it costs. [limit-too-low]"
             )
 
     def _limits_below(self, cost: int) -> list[str]:
@@ -242,7 +249,9 @@ class FeedCost:
         elif rows and (raw.deducted or (raw.deducted == 0 and not cost)):
             self._learn(cost / min(rows, requested), format_timestamp(raw.received_at))
         elif cost:  # of which the response says nothing: never a price of zero
-            self.price = self._highest_price
+            self.price = max(self._highest_price, cost / requested)
+        elif not rows:
+            self._budget.return_fall(raw.fall)
         return dispute
 
     def _learn(self, price: float, now: str) -> None:
@@ -316,7 +325,7 @@ class FeedCost:
         """Return the credits that a response says were deducted; None if it does not say."""
         deducted = reported_credits(headers)
         if deducted is None and self._spec.missing_charge_means_free:
-            return 0 if any(name in headers for name in _PLAN_HEADERS) else None
+            return 0 if has_plan(headers) else None
         return deducted
 
     @property

@@ -9,9 +9,28 @@ from tap_jobo.clock import parse_http_date
 
 
 def reported_credits(headers: Mapping[str, str], name: str = "X-Credits-Deducted") -> int | None:
-    """Return the credits in a header, rounded up; None if there are none."""
+    """Return the credits in a header, rounded up; None if there are none, or fewer than none."""
     found = parse_number(headers.get(name))
     return None if found is None else math.ceil(found)
+
+
+def reported_balance(headers: Mapping[str, str]) -> int | None:
+    """Return the balance in the headers, which is negative if the account owes; None for none."""
+    text = headers.get("X-Credits-Balance", "").strip()
+    found = parse_number(text.removeprefix("-"))
+    if found is None:
+        return None
+    return math.floor(-found) if text.startswith("-") else math.ceil(found)
+
+
+def has_plan(headers: Mapping[str, str]) -> bool:
+    """Return whether a response shows a balance or a quota that can be read.
+
+    Then a missing `X-Credits-Deducted` may mean a free page.
+    """
+    quota = ("X-Quota-Limit", "X-Quota-Remaining")
+    has_quota = any(parse_number(headers.get(name)) is not None for name in quota)
+    return has_quota or reported_balance(headers) is not None
 
 
 def retry_after(status: int, headers: Mapping[str, str], facts: Mapping[str, Any]) -> float | None:

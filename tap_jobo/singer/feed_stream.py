@@ -128,7 +128,7 @@ class FeedStream(JoboStream):
         """Fetch at most `limit` rows with one request; pages and state stay as they are."""
         sync = self._start.new_sync(StreamState())
         sync = replace(sync, batch_size=min(limit, sync.batch_size))
-        with self._counted(self._run.open_journal(self.spec)):
+        with self._counted(self._run.open_journal(self.spec), is_test=True):
             raw = self._reader.fetch_page(sync)
             page = self._reader.parse_page(
                 sync, raw.body, has_more=raw.has_more, deducted=raw.deducted, raw=raw
@@ -143,9 +143,9 @@ class FeedStream(JoboStream):
         return conversion.records
 
     @contextmanager
-    def _counted(self, journal: Journal) -> Iterator[None]:
+    def _counted(self, journal: Journal, *, is_test: bool = False) -> Iterator[None]:
         """Count in the month what the feed costs."""
-        self._cost.count_in(journal.month)
+        self._cost.count_in(journal.month, is_test=is_test)
         try:
             yield
         finally:

@@ -63,8 +63,8 @@ class Report:
         if is_first and is_unlimited and not chosen:
             self.logger.warning(
                 "First sync of %s without a filter or max_credits: every row is read and billed, "
-                "%s per 1,000 rows at list price. Press Ctrl-C to stop: what is billed by then is "
-                "kept. Set max_credits to limit what a run spends. [no-limit]",
+                "%s per 1,000 rows at the last known price. Press Ctrl-C to stop: what is billed "
+                "by then is kept. Set max_credits to limit what a run spends. [no-limit]",
                 self.stream,
                 dollars(self.cost.price * 1_000),
             )

@@ -154,3 +154,34 @@ def test_the_balance_is_that_of_the_last_run_of_any_stream(hiring: Sandbox, tmp_
     hiring.world.touch(next(iter(hiring.world.rows())))
     run = tap.succeed(state=state)
     assert metrics_of(run, "career_sites")["jobo_credits"] == 50
+
+
+@pytest.mark.parametrize("balance", ["10,000,000", "$9985.00", "unlimited"])
+def test_a_balance_that_cannot_be_read_is_no_sign_of_a_free_page(
+    tap: Tap, hiring: Sandbox, balance: str
+) -> None:
+    say(hiring, "", headers={"X-Credits-Balance": balance})
+    tap.succeed(max_credits=130)
+    assert hiring.credits_billed == 2 * PAGE
+
+
+def test_a_negative_balance_falls_like_any_other(tap: Tap, hiring: Sandbox) -> None:
+    hiring.balance = 10
+    hiring.faults.add(Fault(headers={"X-Credits-Deducted": "0"}, times=None), endpoint="jobs")
+    for number in range(1, 6):
+        fault = Fault(headers={"X-Credits-Balance": str(-PAGE * number)})
+        hiring.faults.add(fault, endpoint="jobs", on=number)
+    hiring.balance = 10_000
+    tap.succeed(max_credits=130)
+    assert hiring.credits_billed <= 3 * PAGE
+
+
+def test_the_fall_with_an_empty_page_counts_with_the_next_rows(tap: Tap, hiring: Sandbox) -> None:
+    """The balance lags one response behind."""
+    hiring.empty_every = 2
+    say(hiring, "0")
+    for number in range(1, 12):
+        fault = Fault(headers={"X-Credits-Balance": str(10_000 - PAGE * (number // 2))})
+        hiring.faults.add(fault, endpoint="jobs", on=number)
+    tap.succeed(max_credits=130)
+    assert hiring.credits_billed <= 3 * PAGE

@@ -138,8 +138,8 @@ class TestFirstSync:
         sites, jobs = run.lines("WARNING")
         assert sites == (
             "First sync of career_sites without a filter or max_credits: every row is read and "
-            "billed, $50.00 per 1,000 rows at list price. Press Ctrl-C to stop: what is billed by "
-            "then is kept. Set max_credits to limit what a run spends."
+            "billed, $50.00 per 1,000 rows at the last known price. Press Ctrl-C to stop: what is "
+            "billed by then is kept. Set max_credits to limit what a run spends."
         )
         assert "First sync of jobs" in jobs
         assert "$3.00 per 1,000" in jobs
