@@ -210,6 +210,7 @@ def test_a_page_that_the_store_does_not_take_is_delivered_and_ends_the_run(
     line = complaint(run)
     assert "could not be written to the journal s3://journals/pipelines/jobo (" in line
     assert len(run.ids) == tap.sandbox.rows_billed == 48
+    assert "48 rows in 2 pages" in run.summaries["career_sites"]
     weather.decide = lambda *_: ""
     again = succeeded(tap.run(state=run.state))
     assert len({*run.ids, *again.ids}) == tap.sandbox.rows_billed == 120
