@@ -223,6 +223,47 @@ def test_an_error_in_place_of_the_last_page_is_tried_again(
     assert len(tries) == 2
 
 
+NAMED_ERRORS: dict[str, Json] = {
+    "a text": {"error": "search backend timed out"},
+    "a list": {"errors": ["timeout"]},
+    "an object": {"Detail": {"reason": "timeout"}},
+}
+
+
+@pytest.mark.parametrize("named", NAMED_ERRORS.values(), ids=NAMED_ERRORS)
+@pytest.mark.parametrize("requests_before", [0, 1])
+def test_an_error_beside_an_empty_list_is_tried_again(
+    jobs_tap: Tap, hiring: Sandbox, named: Json, requests_before: int
+) -> None:
+    empty = {"jobs": [], "has_more": False, "next_cursor": None, **named}
+    fault = Fault(replace=empty, headers={"X-Credits-Deducted": "0"}, times=2)
+    hiring.faults.add(fault, on=requests_before + 1, endpoint="jobs")
+    run = jobs_tap.run_quickly()
+    assert run.returncode == 0, run.stderr
+    assert len(rows_of(run, "jobs")) == 90
+
+
+def test_an_error_beside_an_empty_list_never_completes_a_sync(
+    jobs_tap: Tap, hiring: Sandbox
+) -> None:
+    state = jobs_tap.succeed().state
+    empty = {"jobs": [], "has_more": False, "next_cursor": None, "error": "timeout"}
+    spoil(hiring, "jobs", empty)
+    run = jobs_tap.run_quickly(state=state)
+    assert "(timeout)" in complaint(run)
+    assert run.states[-1:] in ([], [state])
+
+
+@pytest.mark.parametrize("member", [{"error": None}, {"errors": []}, {"took_ms": 3}])
+def test_other_members_beside_an_empty_list_are_fine(
+    jobs_tap: Tap, hiring: Sandbox, member: Json
+) -> None:
+    state = jobs_tap.succeed().state
+    spoil(hiring, "jobs", {"jobs": [], "has_more": False, "next_cursor": None, **member})
+    run = jobs_tap.succeed(state=state, lookback_minutes=0)
+    assert (run.records, run.lines("WARNING")) == ([], [])
+
+
 def test_a_full_last_page_with_a_cursor_is_complete_with_a_warning(
     jobs_tap: Tap, hiring: Sandbox
 ) -> None:
