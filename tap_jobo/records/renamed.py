@@ -34,8 +34,16 @@ def _renamed(value: object, fields: Mapping[str, Any], path: str) -> Iterator[st
             yield from _renamed(each, members, f"{path}{name}.") if members else ()
 
 
-def writes_nulls(value: object) -> bool:
+def writes_nulls(rows: Sequence[object]) -> bool:
     """Return whether a member of an object is null: some APIs leave such members out instead."""
-    if isinstance(value, dict):
-        return any(member is None or writes_nulls(member) for member in value.values())
-    return isinstance(value, list) and any(map(writes_nulls, value))
+    waiting: list[object] = [*rows]
+    while waiting:  # not recursive, since an unknown field may be nested deeply
+        value = waiting.pop()
+        if isinstance(value, dict):
+            members = [*value.values()]
+            if any(member is None for member in members):
+                return True
+            waiting += members
+        elif isinstance(value, list):
+            waiting += value
+    return False

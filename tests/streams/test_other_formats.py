@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -178,6 +179,25 @@ def test_a_field_with_another_name_in_some_rows_is_rescued(hiring: Sandbox, tmp_
     spoil(hiring, "feed", change)
     run = tap_of(hiring, tmp_path, "career_sites").succeed()
     assert sum("logoUrl" in (row["_rescued_data"] or "") for row in run.records) == 19
+
+
+@pytest.mark.parametrize("depth", [480, 960])
+@pytest.mark.parametrize("has_bad_id", [False, True])
+def test_a_deeply_nested_unknown_field_is_no_crash(
+    hiring: Sandbox, tmp_path: Path, depth: int, *, has_bad_id: bool
+) -> None:
+    rows = without_nulls([*hiring.world.rows().values()])
+    for row in rows:
+        row["extra"] = "DEEP"
+        del row["ats"]
+    if has_bad_id:
+        rows[0]["id"] = 7
+    text = json.dumps({"career_sites": rows, "has_more": False})
+    text = text.replace('"DEEP"', "[" * depth + "]" * depth)
+    hiring.faults.add(Fault(garbage=text), endpoint="feed")
+    run = tap_of(hiring, tmp_path, "career_sites").run()
+    assert "Traceback" not in run.stderr
+    assert (run.returncode, len(run.ids)) == (0, 19 if has_bad_id else 20)
 
 
 # The last page
