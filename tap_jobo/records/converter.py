@@ -12,7 +12,7 @@ from typing import Any
 
 from tap_jobo.records.fields import field_converter, object_converter, object_type
 from tap_jobo.records.problems import RESCUED_DATA, Problem, ProblemLog, rescue
-from tap_jobo.records.renamed import renamed_fields, writes_nulls
+from tap_jobo.records.renamed import comparable_rows, renamed_fields, writes_nulls
 from tap_jobo.records.values import parse_uuid
 
 Row = dict[str, Any]
@@ -69,7 +69,7 @@ class RecordConverter:
         left_out = self._left_out(rows)
         for name in left_out:
             self._log.field_left_out(name)
-        renamed = sorted(renamed_fields(rows, self._fields))
+        renamed = sorted(renamed_fields(comparable_rows(rows), self._fields))
         return Conversion(records, skipped, damaged, left_out, renamed)
 
     def log_skipped(self, rows: Sequence[object], fate: str = "") -> None:

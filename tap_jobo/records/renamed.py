@@ -3,10 +3,16 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tap_jobo.records.values import fold_name
+from tap_jobo.records.values import fold_name, parse_uuid
 
 
-def renamed_fields(rows: Sequence[object], fields: Mapping[str, Any]) -> set[str]:
+def comparable_rows(rows: Sequence[object]) -> list[dict[str, Any]]:
+    """Return the rows that show a page's format: those with a usable id, otherwise all objects."""
+    objects = [row for row in rows if isinstance(row, dict)]
+    return [row for row in objects if parse_uuid(row.get("id"))] or objects
+
+
+def renamed_fields(rows: Sequence[dict[str, Any]], fields: Mapping[str, Any]) -> set[str]:
     """Return the paths of fields that no row has, but each under a name with other case.
 
     For example, `listing_url` if each row has `listingUrl`. Fields of nested objects count too.

@@ -27,8 +27,9 @@ def check_for_schema_drift(conversion: Conversion, page_size: int, stream: str) 
     rows = len(conversion.records) + len(conversion.skipped)
     renamed = conversion.renamed
     if len(renamed) >= MIN_RENAMED or (renamed and rows >= MIN_BAD_ROWS):
+        compared = len(conversion.records) or rows
         raise FormatError(
-            f"Each of the {rows:,} rows of this page of {stream} has another name in place of "
+            f"Each of the {compared:,} rows of this page of {stream} has another name in place of "
             f"{' and '.join(map(repr, renamed[:2]))}, so the API's format has changed. No row of "
             "the page was emitted"
         )

@@ -158,6 +158,18 @@ def test_fields_under_another_name_in_all_rows_are_a_changed_format(
     assert run.records == []
 
 
+@pytest.mark.parametrize("odd", [None, 7, "x", [], {}, {"id": 7}, {"error": "x"}])
+def test_an_odd_row_does_not_hide_other_names(hiring: Sandbox, tmp_path: Path, odd: object) -> None:
+    def change(body: Json) -> Json:
+        changed = in_camel_case("apply_url", "listing_url")(body)
+        return {**changed, "jobs": [odd, *changed["jobs"][1:]]}
+
+    spoil(hiring, "jobs", change)
+    run = tap_of(hiring, tmp_path, "jobs").run()
+    assert "has another name in place of 'apply_url' and 'listing_url'" in complaint(run)
+    assert run.records == []
+
+
 def test_fields_of_nested_objects_under_another_name_count_too(
     hiring: Sandbox, tmp_path: Path
 ) -> None:
