@@ -128,6 +128,8 @@ def read_page(
     if decoder and b"\\u0000" not in body:
         with suppress(msgspec.DecodeError, ValueError, RecursionError):
             checked = decoder.decode(body)
+            if not _has_common_row(checked.items):
+                checked = None  # an absent field would look like a null
     try:
         page = checked or msgspec.convert(
             _known(parse_json(body), spec, is_billed=is_billed), page_type(spec, Any)
@@ -144,6 +146,12 @@ def read_page(
         estimated_total=estimate if isinstance(estimate, int) and 0 <= estimate < 10**12 else None,
         are_rows_checked=checked is not None,
     )
+
+
+def _has_common_row(rows: list[msgspec.Struct]) -> bool:
+    """Return whether any row has a value in half of its fields; also true without rows."""
+    values = map(msgspec.structs.astuple, rows)
+    return not rows or any(2 * each.count(None) <= len(each) for each in values)
 
 
 def _known(data: object, spec: FeedSpec, *, is_billed: bool) -> object:

@@ -1,6 +1,6 @@
 """Signs that all rows of a page are written in another way than documented."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from tap_jobo.records.values import fold_name, parse_uuid
@@ -38,6 +38,16 @@ def _renamed(value: object, fields: Mapping[str, Any], path: str) -> Iterator[st
         members = definition.get("items", definition).get("properties", {})
         for each in value[name] if isinstance(value[name], list) else [value[name]]:
             yield from _renamed(each, members, f"{path}{name}.") if members else ()
+
+
+def missing_fields(rows: Sequence[dict[str, Any]], fields: Collection[str]) -> list[str]:
+    """Return the fields that no row has, not even as null, if they are more than half of all."""
+    present: set[str] = set()
+    for row in rows:
+        present |= row.keys() & fields
+        if 2 * len(present) >= len(fields):
+            return []
+    return [name for name in fields if name not in present] if rows else []
 
 
 def writes_nulls(rows: Sequence[object]) -> bool:

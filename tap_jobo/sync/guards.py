@@ -39,6 +39,13 @@ def check_for_schema_drift(conversion: Conversion, page_size: int, stream: str) 
                 f"None of the {rows:,} rows of this page of {stream} has a usable '{field}', so "
                 "the API's format has changed. No row of the page was emitted"
             )
+    if conversion.missing and rows >= min(MIN_BAD_ROWS, page_size):
+        examples = " and ".join(map(repr, conversion.missing[:2]))
+        raise FormatError(
+            f"No row of this page of {stream} has any of {len(conversion.missing)} documented "
+            f"fields, such as {examples}, so the API's format has changed. No row of the page was "
+            "emitted"
+        )
 
 
 class LoopGuard:

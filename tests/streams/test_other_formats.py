@@ -158,6 +158,56 @@ def test_fields_under_another_name_in_all_rows_are_a_changed_format(
     assert run.records == []
 
 
+TRUNCATED: dict[str, Change] = {
+    "ids alone": lambda row: {"id": row["id"]},
+    "JSON:API": lambda row: {"id": row["id"], "type": "row", "attributes": row},
+    "a summary": lambda row: {"id": row["id"], "name": "x", "title": "x", "ats": "x"},
+}
+
+
+@pytest.mark.parametrize("size", [20, 5, 2])
+@pytest.mark.parametrize("change", TRUNCATED.values(), ids=TRUNCATED)
+@pytest.mark.parametrize("stream", ENDPOINTS)
+def test_rows_without_most_documented_fields_are_a_changed_format(
+    hiring: Sandbox, tmp_path: Path, stream: str, change: Change, size: int
+) -> None:
+    spoil(
+        hiring,
+        ENDPOINTS[stream],
+        lambda body: {**body, LISTS[ENDPOINTS[stream]]: [change(row) for row in rows_in(body)]},
+    )
+    tap = tap_of(hiring, tmp_path, stream)
+    for _ in range(2):
+        run = tap.run(batch_size=size, jobs_batch_size=size)
+        line = complaint(run)
+        is_named = f"No row of this page of {stream} has any of" in line
+        assert is_named or f"rows of this page of {stream} has a usable 'name'" in line
+        assert "stays in the journal" in line
+        assert run.records == []
+    assert len(hiring.requests_to(ENDPOINTS[stream])) == 1
+
+
+@pytest.mark.parametrize("size", [1, 5, 50])
+@pytest.mark.parametrize("stream", ENDPOINTS)
+def test_ordinary_rows_without_nulls_are_no_changed_format(
+    hiring: Sandbox, tmp_path: Path, stream: str, size: int
+) -> None:
+    spoil(hiring, ENDPOINTS[stream], without_nulls)
+    run = tap_of(hiring, tmp_path, stream).succeed(batch_size=size, jobs_batch_size=size)
+    assert len(run.ids if stream == "career_sites" else rows_of(run, stream)) in {20, 90}
+
+
+def test_explicit_nulls_in_most_fields_are_data(jobs_tap: Tap, hiring: Sandbox) -> None:
+    def change(body: Json) -> Json:
+        rows = [dict.fromkeys(row) | {"id": row["id"]} for row in body["jobs"]]
+        return {**body, "jobs": rows}
+
+    spoil(hiring, "jobs", change)
+    rows = rows_of(jobs_tap.succeed(), "jobs")
+    assert len(rows) == 90
+    assert {row["title"] for row in rows.values()} == {None}
+
+
 @pytest.mark.parametrize("odd", [None, 7, "x", [], {}, {"id": 7}, {"error": "x"}])
 def test_an_odd_row_does_not_hide_other_names(hiring: Sandbox, tmp_path: Path, odd: object) -> None:
     def change(body: Json) -> Json:
