@@ -94,14 +94,18 @@ class FeedReader:
         if has_more and not page.has_more:
             raise broken("'has_more' is False, but X-Has-More is True")
         if page.has_more and not page.next_cursor:
-            missing = self.estimate - sync.rows - rows
-            if is_full or missing > sync.batch_size:
+            if is_full:
                 raise broken("it has 'has_more' without a 'next_cursor'")
+            read = sync.rows + rows
+            estimate = ""
+            if self.estimate > read:
+                estimate = f" It has {plural(read, 'row')}, but Jobo estimated {self.estimate:,}."
             self.client.logger.warning(
                 "Jobo's last page of %s has 'has_more' without a 'next_cursor'. The sync ends "
-                "there, because the page has fewer rows than requested. If rows are missing, run "
+                "there, because the page has fewer rows than requested.%s If rows are missing, run "
                 "a full refresh and contact Jobo. [missing-rows]",
                 self.spec.name,
+                estimate,
             )
             return replace(page, has_more=False)
         if page.has_more and hash_cursor(page.next_cursor) in self._used_cursors:

@@ -19,6 +19,7 @@ _ESTIMATE: Final = "estimated_total"
 _MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _NULL: Final = msgspec.Raw(b"null")
 _OF_ERRORS: Final = {"errors", "detail"}  # lists with these names have no rows
+_ERROR_NAMES: Final = {"error", "errors", "detail", "message"}
 _LIKE_A_ROW: Final = 3  # names of the schema that an object without a usable id must have
 _DEEPEST: Final = 3  # levels of objects in which a list of rows is looked for
 
@@ -53,15 +54,17 @@ def read_members(body: bytes) -> object:
 def holds_page(body: bytes, spec: FeedSpec) -> bool:
     """Return whether a body is a page of a feed, even if its format has changed.
 
-    Without the list of items, it is one if it has nothing but an envelope, or a row in some other
-    list. Anything else, such as `{"error": "busy"}`, may be the response of a gateway.
+    Without the list of items, or with an empty one beside an error, it is one if it has nothing but
+    an envelope, or a row in some other list. Anything else, such as `{"error": "busy"}`, may be the
+    response of a gateway.
 
     Raises:
         ValueError: the body is not JSON.
     """
     members = read_members(body)
     if isinstance(members, dict):
-        if members.get(spec.item_key) not in (None, _NULL):
+        items = members.get(spec.item_key)
+        if items not in (None, _NULL) and not (_names_error(members) and _value(items) == []):
             return True
         if _has_only_envelope(members, spec) and not members.keys().isdisjoint(
             (spec.item_key, *_ENVELOPE)
@@ -72,6 +75,16 @@ def holds_page(body: bytes, spec: FeedSpec) -> bool:
 
 def _has_only_envelope(members: dict[str, Any], spec: FeedSpec) -> bool:
     return members.keys() <= {spec.item_key, *_ENVELOPE, _ESTIMATE}
+
+
+def _names_error(members: dict[str, Any]) -> bool:
+    return any(
+        _value(member) for name, member in members.items() if fold_name(name) in _ERROR_NAMES
+    )
+
+
+def _value(member: Any) -> Any:
+    return parse_json(bytes(member)) if isinstance(member, msgspec.Raw) else member
 
 
 def _lists(data: object, depth: int = 0) -> Iterator[list[Any]]:
@@ -115,6 +128,8 @@ def read_page(
     if decoder and b"\\u0000" not in body:
         with suppress(msgspec.DecodeError, ValueError, RecursionError):
             checked = decoder.decode(body)
+            if not _has_common_row(checked.items):
+                checked = None  # an absent field would look like a null
     try:
         page = checked or msgspec.convert(
             _known(parse_json(body), spec, is_billed=is_billed), page_type(spec, Any)
@@ -131,6 +146,12 @@ def read_page(
         estimated_total=estimate if isinstance(estimate, int) and 0 <= estimate < 10**12 else None,
         are_rows_checked=checked is not None,
     )
+
+
+def _has_common_row(rows: list[msgspec.Struct]) -> bool:
+    """Return whether any row has a value in half of its fields; also true without rows."""
+    values = map(msgspec.structs.astuple, rows)
+    return not rows or any(2 * each.count(None) <= len(each) for each in values)
 
 
 def _known(data: object, spec: FeedSpec, *, is_billed: bool) -> object:

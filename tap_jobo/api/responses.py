@@ -119,9 +119,20 @@ def _refusal(response: ApiResponse, message: str, feed: FeedSpec | None) -> ApiE
         return UnauthorizedError(f"{message}. {advice}")
     if status in {HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.FORBIDDEN}:
         return ApiError(f"{message}. {advice}")
-    says_cursor = b"cursor" in response.body.lower() and not response.is_html
-    names_cursor = says_cursor and status in _CURSOR_STATUSES
+    names_cursor = status in _CURSOR_STATUSES and _says_cursor(response)
     return RejectedError(message, advice, status, names_cursor=names_cursor)
+
+
+def _says_cursor(response: ApiResponse) -> bool:
+    """Return whether an error is about the cursor; members that echo the request do not count."""
+    said = _parse_error(response)
+    texts = [said]
+    if isinstance(said, dict):
+        errors = said.get("errors")
+        invalid = errors if isinstance(errors, dict) else ()  # by the names of the parameters
+        texts = [*(said.get(name) for name in (*_SAYS, "code")), *invalid]
+    found = any(isinstance(text, str) and "cursor" in text.lower() for text in texts)
+    return found and not response.is_html
 
 
 def _code(response: ApiResponse) -> str:

@@ -12,7 +12,12 @@ from typing import Any
 
 from tap_jobo.records.fields import field_converter, object_converter, object_type
 from tap_jobo.records.problems import RESCUED_DATA, Problem, ProblemLog, rescue
-from tap_jobo.records.renamed import renamed_fields, writes_nulls
+from tap_jobo.records.renamed import (
+    comparable_rows,
+    missing_fields,
+    renamed_fields,
+    writes_nulls,
+)
 from tap_jobo.records.values import parse_uuid
 
 Row = dict[str, Any]
@@ -31,6 +36,7 @@ class Conversion:
     # nulls out.
     left_out: Sequence[str]
     renamed: Sequence[str]  # see `renamed_fields`
+    missing: Sequence[str]  # see `missing_fields`
 
 
 class RecordConverter:
@@ -69,8 +75,10 @@ class RecordConverter:
         left_out = self._left_out(rows)
         for name in left_out:
             self._log.field_left_out(name)
-        renamed = sorted(renamed_fields(rows, self._fields))
-        return Conversion(records, skipped, damaged, left_out, renamed)
+        comparable = comparable_rows(rows)
+        renamed = sorted(renamed_fields(comparable, self._fields))
+        missing = missing_fields(comparable, self._fields.keys())
+        return Conversion(records, skipped, damaged, left_out, renamed, missing)
 
     def log_skipped(self, rows: Sequence[object], fate: str = "") -> None:
         """Log rows that are skipped; the lines end with what has become of them."""
@@ -100,7 +108,7 @@ class RecordConverter:
         if self._is_rescuing:
             for row in rows:
                 row[RESCUED_DATA] = None
-        return Conversion(rows, [], dict.fromkeys(("id", *self._never_null), 0), [], [])
+        return Conversion(rows, [], dict.fromkeys(("id", *self._never_null), 0), [], [], [])
 
     def _record(self, row: Any, row_id: str) -> Row:
         problems: list[Problem] = []

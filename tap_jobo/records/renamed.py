@@ -1,12 +1,18 @@
 """Signs that all rows of a page are written in another way than documented."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from tap_jobo.records.values import fold_name
+from tap_jobo.records.values import fold_name, parse_uuid
 
 
-def renamed_fields(rows: Sequence[object], fields: Mapping[str, Any]) -> set[str]:
+def comparable_rows(rows: Sequence[object]) -> list[dict[str, Any]]:
+    """Return the rows that show a page's format: those with a usable id, otherwise all objects."""
+    objects = [row for row in rows if isinstance(row, dict)]
+    return [row for row in objects if parse_uuid(row.get("id"))] or objects
+
+
+def renamed_fields(rows: Sequence[dict[str, Any]], fields: Mapping[str, Any]) -> set[str]:
     """Return the paths of fields that no row has, but each under a name with other case.
 
     For example, `listing_url` if each row has `listingUrl`. Fields of nested objects count too.
@@ -34,8 +40,26 @@ def _renamed(value: object, fields: Mapping[str, Any], path: str) -> Iterator[st
             yield from _renamed(each, members, f"{path}{name}.") if members else ()
 
 
-def writes_nulls(value: object) -> bool:
+def missing_fields(rows: Sequence[dict[str, Any]], fields: Collection[str]) -> list[str]:
+    """Return the fields that no row has, not even as null, if they are more than half of all."""
+    present: set[str] = set()
+    for row in rows:
+        present |= row.keys() & fields
+        if 2 * len(present) >= len(fields):
+            return []
+    return [name for name in fields if name not in present] if rows else []
+
+
+def writes_nulls(rows: Sequence[object]) -> bool:
     """Return whether a member of an object is null: some APIs leave such members out instead."""
-    if isinstance(value, dict):
-        return any(member is None or writes_nulls(member) for member in value.values())
-    return isinstance(value, list) and any(map(writes_nulls, value))
+    waiting: list[object] = [*rows]
+    while waiting:  # not recursive, since an unknown field may be nested deeply
+        value = waiting.pop()
+        if isinstance(value, dict):
+            members = [*value.values()]
+            if any(member is None for member in members):
+                return True
+            waiting += members
+        elif isinstance(value, list):
+            waiting += value
+    return False

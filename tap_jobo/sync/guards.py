@@ -27,8 +27,9 @@ def check_for_schema_drift(conversion: Conversion, page_size: int, stream: str) 
     rows = len(conversion.records) + len(conversion.skipped)
     renamed = conversion.renamed
     if len(renamed) >= MIN_RENAMED or (renamed and rows >= MIN_BAD_ROWS):
+        compared = len(conversion.records) or rows
         raise FormatError(
-            f"Each of the {rows:,} rows of this page of {stream} has another name in place of "
+            f"Each of the {compared:,} rows of this page of {stream} has another name in place of "
             f"{' and '.join(map(repr, renamed[:2]))}, so the API's format has changed. No row of "
             "the page was emitted"
         )
@@ -38,6 +39,13 @@ def check_for_schema_drift(conversion: Conversion, page_size: int, stream: str) 
                 f"None of the {rows:,} rows of this page of {stream} has a usable '{field}', so "
                 "the API's format has changed. No row of the page was emitted"
             )
+    if conversion.missing and rows >= min(MIN_BAD_ROWS, page_size):
+        examples = " and ".join(map(repr, conversion.missing[:2]))
+        raise FormatError(
+            f"No row of this page of {stream} has any of {len(conversion.missing)} documented "
+            f"fields, such as {examples}, so the API's format has changed. No row of the page was "
+            "emitted"
+        )
 
 
 class LoopGuard:

@@ -151,16 +151,18 @@ def test_a_short_page_without_a_cursor_is_the_end_and_a_full_one_is_broken(
     assert run.records == []
 
 
-@pytest.mark.parametrize(("rows", "is_end"), [(10, True), (9, False)])
-def test_a_short_page_without_a_cursor_is_broken_if_more_than_a_page_is_missing(
-    hiring: Sandbox, tmp_path: Path, rows: int, *, is_end: bool
+@pytest.mark.parametrize(("rows", "estimate"), [(10, 400), (10, 51), (10, 50), (0, 90)])
+def test_an_estimate_only_adds_to_the_warning_of_a_short_page_without_a_cursor(
+    hiring: Sandbox, tmp_path: Path, rows: int, estimate: int
 ) -> None:
     def cut(body: Body) -> Body:
         return {**body, "jobs": body["jobs"][:rows], "next_cursor": None}
 
+    estimated = Fault(replace=lambda body: {**body, "estimated_total": estimate})
+    hiring.faults.add(estimated, on=1, endpoint="jobs")
     hiring.faults.add(Fault(replace=cut), on=2, endpoint="jobs")
-    tap = tap_of(hiring, tmp_path, "jobs")
-    first = tap.run(jobs_batch_size=40, max_credits=120)
-    run = tap.run(state=first.state, jobs_batch_size=40)
-    assert (run.returncode, len(run.ids)) == ((0, rows) if is_end else (1, 0))
-    assert "'has_more' without a 'next_cursor'" in run.stderr
+    run = tap_of(hiring, tmp_path, "jobs").succeed(jobs_batch_size=40)
+    assert len(run.ids) == 40 + rows
+    (warning,) = [line for line in run.lines("WARNING") if "without a 'next_cursor'" in line]
+    says_estimate = f"It has {40 + rows} rows, but Jobo estimated {estimate}." in warning
+    assert says_estimate == (estimate > 40 + rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -157,6 +158,68 @@ def test_fields_under_another_name_in_all_rows_are_a_changed_format(
     assert run.records == []
 
 
+TRUNCATED: dict[str, Change] = {
+    "ids alone": lambda row: {"id": row["id"]},
+    "JSON:API": lambda row: {"id": row["id"], "type": "row", "attributes": row},
+    "a summary": lambda row: {"id": row["id"], "name": "x", "title": "x", "ats": "x"},
+}
+
+
+@pytest.mark.parametrize("size", [20, 5, 2])
+@pytest.mark.parametrize("change", TRUNCATED.values(), ids=TRUNCATED)
+@pytest.mark.parametrize("stream", ENDPOINTS)
+def test_rows_without_most_documented_fields_are_a_changed_format(
+    hiring: Sandbox, tmp_path: Path, stream: str, change: Change, size: int
+) -> None:
+    spoil(
+        hiring,
+        ENDPOINTS[stream],
+        lambda body: {**body, LISTS[ENDPOINTS[stream]]: [change(row) for row in rows_in(body)]},
+    )
+    tap = tap_of(hiring, tmp_path, stream)
+    for _ in range(2):
+        run = tap.run(batch_size=size, jobs_batch_size=size)
+        line = complaint(run)
+        is_named = f"No row of this page of {stream} has any of" in line
+        assert is_named or f"rows of this page of {stream} has a usable 'name'" in line
+        assert "stays in the journal" in line
+        assert run.records == []
+    assert len(hiring.requests_to(ENDPOINTS[stream])) == 1
+
+
+@pytest.mark.parametrize("size", [1, 5, 50])
+@pytest.mark.parametrize("stream", ENDPOINTS)
+def test_ordinary_rows_without_nulls_are_no_changed_format(
+    hiring: Sandbox, tmp_path: Path, stream: str, size: int
+) -> None:
+    spoil(hiring, ENDPOINTS[stream], without_nulls)
+    run = tap_of(hiring, tmp_path, stream).succeed(batch_size=size, jobs_batch_size=size)
+    assert len(run.ids if stream == "career_sites" else rows_of(run, stream)) in {20, 90}
+
+
+def test_explicit_nulls_in_most_fields_are_data(jobs_tap: Tap, hiring: Sandbox) -> None:
+    def change(body: Json) -> Json:
+        rows = [dict.fromkeys(row) | {"id": row["id"]} for row in body["jobs"]]
+        return {**body, "jobs": rows}
+
+    spoil(hiring, "jobs", change)
+    rows = rows_of(jobs_tap.succeed(), "jobs")
+    assert len(rows) == 90
+    assert {row["title"] for row in rows.values()} == {None}
+
+
+@pytest.mark.parametrize("odd", [None, 7, "x", [], {}, {"id": 7}, {"error": "x"}])
+def test_an_odd_row_does_not_hide_other_names(hiring: Sandbox, tmp_path: Path, odd: object) -> None:
+    def change(body: Json) -> Json:
+        changed = in_camel_case("apply_url", "listing_url")(body)
+        return {**changed, "jobs": [odd, *changed["jobs"][1:]]}
+
+    spoil(hiring, "jobs", change)
+    run = tap_of(hiring, tmp_path, "jobs").run()
+    assert "has another name in place of 'apply_url' and 'listing_url'" in complaint(run)
+    assert run.records == []
+
+
 def test_fields_of_nested_objects_under_another_name_count_too(
     hiring: Sandbox, tmp_path: Path
 ) -> None:
@@ -178,6 +241,25 @@ def test_a_field_with_another_name_in_some_rows_is_rescued(hiring: Sandbox, tmp_
     spoil(hiring, "feed", change)
     run = tap_of(hiring, tmp_path, "career_sites").succeed()
     assert sum("logoUrl" in (row["_rescued_data"] or "") for row in run.records) == 19
+
+
+@pytest.mark.parametrize("depth", [480, 960])
+@pytest.mark.parametrize("has_bad_id", [False, True])
+def test_a_deeply_nested_unknown_field_is_no_crash(
+    hiring: Sandbox, tmp_path: Path, depth: int, *, has_bad_id: bool
+) -> None:
+    rows = without_nulls([*hiring.world.rows().values()])
+    for row in rows:
+        row["extra"] = "DEEP"
+        del row["ats"]
+    if has_bad_id:
+        rows[0]["id"] = 7
+    text = json.dumps({"career_sites": rows, "has_more": False})
+    text = text.replace('"DEEP"', "[" * depth + "]" * depth)
+    hiring.faults.add(Fault(garbage=text), endpoint="feed")
+    run = tap_of(hiring, tmp_path, "career_sites").run()
+    assert "Traceback" not in run.stderr
+    assert (run.returncode, len(run.ids)) == (0, 19 if has_bad_id else 20)
 
 
 # The last page
@@ -221,6 +303,47 @@ def test_an_error_in_place_of_the_last_page_is_tried_again(
     assert len(rows_of(run, "jobs")) == 90
     tries = [line for line in run.lines("WARNING") if "without the documented JSON" in line]
     assert len(tries) == 2
+
+
+NAMED_ERRORS: dict[str, Json] = {
+    "a text": {"error": "search backend timed out"},
+    "a list": {"errors": ["timeout"]},
+    "an object": {"Detail": {"reason": "timeout"}},
+}
+
+
+@pytest.mark.parametrize("named", NAMED_ERRORS.values(), ids=NAMED_ERRORS)
+@pytest.mark.parametrize("requests_before", [0, 1])
+def test_an_error_beside_an_empty_list_is_tried_again(
+    jobs_tap: Tap, hiring: Sandbox, named: Json, requests_before: int
+) -> None:
+    empty = {"jobs": [], "has_more": False, "next_cursor": None, **named}
+    fault = Fault(replace=empty, headers={"X-Credits-Deducted": "0"}, times=2)
+    hiring.faults.add(fault, on=requests_before + 1, endpoint="jobs")
+    run = jobs_tap.run_quickly()
+    assert run.returncode == 0, run.stderr
+    assert len(rows_of(run, "jobs")) == 90
+
+
+def test_an_error_beside_an_empty_list_never_completes_a_sync(
+    jobs_tap: Tap, hiring: Sandbox
+) -> None:
+    state = jobs_tap.succeed().state
+    empty = {"jobs": [], "has_more": False, "next_cursor": None, "error": "timeout"}
+    spoil(hiring, "jobs", empty)
+    run = jobs_tap.run_quickly(state=state)
+    assert "(timeout)" in complaint(run)
+    assert run.states[-1:] in ([], [state])
+
+
+@pytest.mark.parametrize("member", [{"error": None}, {"errors": []}, {"took_ms": 3}])
+def test_other_members_beside_an_empty_list_are_fine(
+    jobs_tap: Tap, hiring: Sandbox, member: Json
+) -> None:
+    state = jobs_tap.succeed().state
+    spoil(hiring, "jobs", {"jobs": [], "has_more": False, "next_cursor": None, **member})
+    run = jobs_tap.succeed(state=state, lookback_minutes=0)
+    assert (run.records, run.lines("WARNING")) == ([], [])
 
 
 def test_a_full_last_page_with_a_cursor_is_complete_with_a_warning(

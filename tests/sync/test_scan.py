@@ -235,6 +235,43 @@ def test_rejected_page_without_a_cursor_is_an_error(tap: Tap) -> None:
     assert len(tap.sandbox.feed_requests) == 1
 
 
+ECHOES: dict[str, Any] = {
+    "the request": {"detail": "Bad filter", "request": {"cursor": "abc", "batch_size": 10}},
+    "a trace": {"title": "Not found", "trace": {"cursor": "abc"}},
+    "the errors of members": {"title": "Invalid", "errors": {"industries": ["not with a cursor"]}},
+    "an object": {"error": {"cursor": "abc"}},
+    "HTML": "<html><title>Bad request: cursor</title></html>",
+}
+REJECTIONS: dict[str, Any] = {
+    "detail": {"detail": "Invalid Cursor"},
+    "message": {"message": "Invalid cursor"},
+    "title": {"title": "Cursor expired", "detail": "Start again"},
+    "error": {"error": "invalid_cursor"},
+    "code": {"code": "feed_cursor_restart_required"},
+    "text": "Invalid cursor",
+}
+
+
+@pytest.mark.parametrize("body", ECHOES.values(), ids=ECHOES)
+@pytest.mark.parametrize("status", [400, 404, 422])
+def test_an_error_that_echoes_a_cursor_does_not_start_a_sync_over(
+    tap: Tap, body: Any, status: int
+) -> None:
+    tap.sandbox.faults.add(Fault(status=status, body=body), on=2)
+    cut = tap.run()
+    complaint(cut)
+    resumed = tap.succeed(state=cut.state)
+    assert len(resumed.ids) == 70
+    assert tap.sandbox.rows_billed == 120
+
+
+@pytest.mark.parametrize("body", REJECTIONS.values(), ids=REJECTIONS)
+def test_an_error_about_the_cursor_starts_a_sync_over(tap: Tap, body: Any) -> None:
+    tap.sandbox.faults.add(Fault(status=400, body=body), on=2)
+    (line,) = tap.succeed().lines("WARNING")
+    assert "The sync starts over" in line
+
+
 def test_a_full_table_ignores_the_bookmark_and_moves_it(tap: Tap) -> None:
     catalog, first = full_table(), tap.run()
     second = tap.run(state=first.state, catalog=catalog)
