@@ -6,7 +6,7 @@ a later run names it, or a descendant of it, as complete: no clocks are compared
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -187,8 +187,9 @@ class History:
     def unused(self, used: Sync, delivered: Sync | None, follow: Follow) -> list[JournaledSync]:
         """Return the syncs with pages that no run can use after one that uses a sync.
 
-        They continue from the same complete sync, or from one another. Without a state, all syncs
-        do that are newer than the last complete one. Those of other states are not concerned.
+        They continue from the same complete sync, or from one another, or read everything without a
+        state. Without a state, these are all that are newer than the last complete sync. Those of
+        other states are not concerned.
 
         Args:
             used: The sync that the run goes on with.
@@ -200,7 +201,8 @@ class History:
         unused, parents = [], {used.parent_id, *replayed}
         for journaled in self.syncs.values():
             sync = journaled.sync
-            is_in_line = not used.parent_id or sync.parent_id in parents
+            is_refresh = sync.is_full and not sync.parent_id  # which has read everything
+            is_in_line = not used.parent_id or sync.parent_id in parents or is_refresh
             is_new = sync.number > self._last_number and sync.id not in kept
             first = self.first_unused(journaled, delivered)
             has_start = min(journaled.pages, default=first) <= first
@@ -215,17 +217,20 @@ class History:
         has_rows = delivered is not None and delivered.id == journaled.sync.id
         return max(journaled.given_up, delivered.pages if delivered and has_rows else 0) + 1
 
-    def record_decision(self, used: Sync, unused: Iterable[JournaledSync]) -> None:
+    def record_decision(self, used: Sync, unused: Iterable[JournaledSync], follow: Follow) -> None:
         """Record which pages are given up, so that no later run asks, and which are in use again.
 
         So a decision for one run is enough, and pages that are billed after it are asked about.
         """
-        decided = {journaled.sync.number: max(journaled.pages, default=0) for journaled in unused}
-        if not used.pages:  # no state has it: it is resumed from the journal
-            decided[used.number] = 0
-        for number, pages in decided.items():
-            journaled = self.syncs.get(number)
-            if journaled and journaled.given_up != pages:
+        given_up = {journaled.sync.number for journaled in unused}
+        replayed = self._replayed(used, follow)
+        for number, journaled in self.syncs.items():
+            pages = journaled.given_up
+            if number in given_up:
+                pages = max(journaled.pages, default=0)
+            elif journaled.sync.id in replayed:
+                pages = 0
+            if pages != journaled.given_up:
                 journaled.given_up = pages
                 self.contents.store.replace(journaled.name, journaled.content)
 
@@ -254,13 +259,9 @@ class History:
 
         def is_done(contents: Contents) -> list[JournaledSync]:
             syncs = contents.syncs(name).values()
-            arrived = max(
-                (each.sync.number for each in syncs if each.sync.id == completed), default=0
-            )
-            return [
-                *(each for each in syncs if each.sync.number <= arrived),
-                *self._expired((each for each in syncs if each.sync.number > arrived), now),
-            ]
+            arrived = _with_ancestors({completed} - {""}, syncs)
+            expired = [each.sync.id for each in self._expired(syncs, now)]
+            return [each for each in syncs if each.sync.id in {*arrived, *expired}]
 
         if is_done(self.contents):
             with suppress(JournalError), self.contents.store.exclusive_lock(name):
@@ -322,11 +323,7 @@ class History:
         return named[-1] if named else None
 
     def _with_ancestors(self, ids: set[str]) -> set[str]:
-        """Return ids of syncs, with those that they continue from, or replace."""
-        for journaled in reversed(self.syncs.values()):  # ancestors began before
-            if journaled.sync.id in ids:
-                ids = ids | {journaled.sync.parent_id, journaled.sync.replaces}
-        return ids
+        return _with_ancestors(ids, self.syncs.values())
 
     def _remove(self, syncs: Iterable[JournaledSync]) -> None:
         for journaled in syncs:
@@ -340,4 +337,12 @@ def _is_superseded(old: Sync, used: Sync) -> bool:
     Two runs leave both if they begin at once and locks do not work.
     """
     is_alike = (old.is_full, old.added, old.selected) == (used.is_full, used.added, used.selected)
-    return is_alike and old.number < used.number
+    return is_alike and old.number < used.number and (used.since or "") <= (old.since or "")
+
+
+def _with_ancestors(ids: set[str], syncs: Collection[JournaledSync]) -> set[str]:
+    """Return ids of syncs, with those that they continue from, or replace."""
+    for journaled in sorted(syncs, key=lambda each: -each.sync.number):  # ancestors began before
+        if journaled.sync.id in ids:
+            ids = ids | {journaled.sync.parent_id, journaled.sync.replaces}
+    return ids

@@ -85,6 +85,11 @@ class FeedStream(JoboStream):
             if is_new:
                 yield from self._run.known_values.warnings(setting, value)
 
+    @override
+    def record_decision(self) -> None:
+        """Record which billed pages the run gives up."""
+        self._start.record_decision(self._first_state, self._journal.history)
+
     # The sync
 
     @override

@@ -54,6 +54,8 @@ class StreamOrder:
             raise StateError("\n".join(lines))
         for hint in dict.fromkeys(hints):  # several streams may share a filter
             self._logger.warning("%s", hint)
+        for stream in streams:
+            stream.record_decision()
 
     def _open_and_check(self, streams: Sequence[JoboStream]) -> tuple[list[StateError], list[str]]:
         """Open all streams, then check those that are open; return the errors and the hints."""

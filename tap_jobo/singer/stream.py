@@ -131,6 +131,9 @@ class JoboStream(RESTStream[Any]):
         """
         return ()
 
+    def record_decision(self) -> None:
+        """Record what the user has decided, once all streams are checked."""
+
     def summarize(self, *, has_failed: bool) -> None:
         """Log the summary of the stream, and its METRIC lines."""
 

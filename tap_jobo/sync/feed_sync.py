@@ -111,8 +111,6 @@ class FeedSync:
             history.warn_if_restored(self.state.completed, self.state.pending)
         self.start.report(self.state)
         sync, self.state = self.start.first_sync(self.state, history)
-        if self.journal.is_on:
-            history.record_decision(sync, self.start.unused(self.state, history, sync).syncs)
         history.expire(self._now(), sync, self.state.completed)
         return sync
 

@@ -42,14 +42,31 @@ class UnusedPages:
 
     def __bool__(self) -> bool:
         """Whether they are worth something, as far as that can be read."""
-        return self._credits > 0 or any(
-            each.pages and not self.history.contents.has_price(each) for each in self.syncs
+        contents = self.history.contents if self._waiting else None
+        return any(
+            self._credits_of(each) or (contents and not contents.has_price(each))
+            for each in self._waiting
         )
+
+    @property
+    def _waiting(self) -> list[JournaledSync]:
+        """The syncs that have such pages; the others are given up, or have none."""
+        return [each for each in self.syncs if max(each.pages, default=0) >= self._first(each)]
+
+    @property
+    def _with_descendants(self) -> list[JournaledSync]:
+        """These and what continues from them, which would seem to have lost its state."""
+        dropped: list[JournaledSync] = []
+        ids = {each.sync.id for each in self._waiting}
+        for each in self.history.syncs.values():
+            if each.sync.id in ids or each.sync.parent_id in ids - {""}:
+                dropped.append(each)
+                ids.add(each.sync.id)
+        return dropped
 
     def question(self) -> StateError:
         """Return the error that asks for a decision, with the ways on."""
-        # Those without pages too: the sync that they continue from would seem to be lost.
-        drop = self._command("drop", *(each.sync.id for each in self.syncs))
+        drop = self._command("drop", *(each.sync.id for each in self._with_descendants))
         return StateError(
             f"{self._description} whose rows may not have arrived, and no run could use them after "
             f"this one, because {self._reasons}. Nothing was billed. To use them free, change that "
@@ -66,8 +83,7 @@ class UnusedPages:
         before = [(self.filters or {}).get(name) for name in names]
         is_change = any(
             each.sync.added or [each.sync.selected.get(name) for name in names] != before
-            for each in self.syncs
-            if each.pages
+            for each in self._waiting
         )
         return ", set on_filter_change to 'resync'" if self.filters and is_change else ""
 
@@ -106,7 +122,7 @@ class UnusedPages:
 
     @property
     def _description(self) -> str:
-        since = min(each.created_at for each in self.syncs if each.pages)[:16]
+        since = min(each.created_at for each in self._waiting)[:16]
         return (
             f"The journal has {plural(self._pages, 'billed page')} of {self.spec.name} "
             f"({dollars(self._credits)}, since {since}Z)"
@@ -114,11 +130,11 @@ class UnusedPages:
 
     @property
     def _pages(self) -> int:
-        return sum(page >= self._first(each) for each in self.syncs for page in each.pages)
+        return sum(page >= self._first(each) for each in self._waiting for page in each.pages)
 
     @property
     def _credits(self) -> int:
-        return sum(self._credits_of(each) for each in self.syncs)
+        return sum(self._credits_of(each) for each in self._waiting)
 
     def _credits_of(self, journaled: JournaledSync) -> int:
         return self.history.contents.credits(journaled, self._first(journaled))
@@ -128,7 +144,7 @@ class UnusedPages:
 
     @property
     def _reasons(self) -> str:
-        reasons = [self._reason(each.sync) for each in self.syncs if each.pages]
+        reasons = [self._reason(each.sync) for each in self._waiting]
         return "; ".join(dict.fromkeys(reasons))
 
     def _reason(self, old: Sync) -> str:

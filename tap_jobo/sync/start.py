@@ -200,6 +200,13 @@ class SyncStart:
         is_refresh = self.on_missing_state == "resync" and not state.has_begun
         return is_refresh or self.on_filter_change != "error"
 
+    def record_decision(self, state: StreamState, history: History) -> None:
+        """Record what the run gives up, once all streams are checked, so that no later run asks."""
+        with suppress(EndlessFeedError):
+            sync, _ = self.first_sync(state, history)
+            unused = self.unused(state, history, sync).syncs
+            history.record_decision(sync, unused, self.catch_up)
+
     def _left_behind(self, state: StreamState, history: History) -> UnusedPages:
         """Return the billed pages that no state covers, and that the run can't use."""
         with suppress(EndlessFeedError):  # raised once the stream is read

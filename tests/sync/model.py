@@ -451,6 +451,8 @@ class OneRun:
         states = [] if self.settings.is_full_table else [stream.state for stream in streams]
         check_resumed(self.settings.on_missing_state, states)
         self._check_each(stream.check_start for stream in streams)
+        for stream in streams:
+            stream.record_decision()
         failures: list[TapJoboError] = []
         for stream in streams:
             try:
@@ -570,6 +572,9 @@ class OneStream:
 
     def check_start(self) -> None:
         self._start.check(self.state, self._journal.history)
+
+    def record_decision(self) -> None:
+        self._start.record_decision(self.state, self._journal.history)
 
     def read(self) -> Iterator[None]:
         """Read the stream, page by page."""

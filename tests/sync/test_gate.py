@@ -271,6 +271,40 @@ def test_pages_whose_price_cannot_be_read_are_worth_a_question(
     assert QUESTION in refused(tap, **GERMAN)
 
 
+def test_a_full_refresh_that_died_is_asked_about(tap: Tap) -> None:
+    """It has no state, and the next night goes on with the old one."""
+    state = tap.run(state=tap.run().state).state
+    cut_in_request(tap, 3, billed=False, on_missing_state="resync", batch_size=5)
+    line = refused(tap, state=state)
+    assert line.startswith("The journal has 2 billed pages of career_sites ($0.50, since ")
+    assert f"{QUESTION}this run reads what has changed, and they are of everything" in line
+    for _ in range(2):
+        given: Any = {"on_filter_change": "keep"} if state else {}
+        state = succeeded(tap.run(state=state, **given)).state
+
+
+def test_a_decision_is_recorded_for_all_streams_before_the_first_is_read(
+    hiring: Sandbox, tmp_path: Path
+) -> None:
+    tap = tap_of(hiring, tmp_path, "career_sites", "jobs")
+    small: Any = {"batch_size": 2, "jobs_batch_size": 10}
+    tap.run(max_credits=100, **small)
+    tap_of(hiring, tmp_path, "jobs").run(max_credits=30, **small)
+    change: Any = small | {"country_codes": ["DE"], "jobs_work_models": ["remote"]}
+    assert len(complaints(tap.run(**change))) == 2
+    number = len(hiring.feed_requests) + 1
+    cut_in_request(tap, number, billed=False, on_filter_change="resync", **change)
+    assert succeeded(tap.run(**change)).lines("ERROR") == []
+
+
+def test_the_question_is_about_pages_that_are_not_given_up_yet(tap: Tap, cut: Run) -> None:
+    assert cut.ids
+    cut_in_request(tap, 2, billed=False, on_filter_change="resync", **GERMAN)
+    line = refused(tap, country_codes=["FR"], batch_size=5)
+    assert line.startswith("The journal has 1 billed page of career_sites ($0.25, since ")
+    assert "because country_codes was DE and is FR. Nothing" in line
+
+
 def test_a_permanent_decision_is_a_warning_with_its_price(tap: Tap) -> None:
     state = tap.run(country_codes=["DE"]).state
     for choice, then in {
