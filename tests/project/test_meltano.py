@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-import shlex
 import subprocess
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -13,7 +11,6 @@ from pathlib import Path
 import yaml
 from singer_sdk.helpers.capabilities import PluginCapabilities
 
-from tests.journal.helpers import damage
 from tests.support import COMMAND, environment, execute
 from tests.support.docs import block
 from tests.support.meltano import PIPELINE, Project
@@ -122,20 +119,6 @@ def test_killed_loader_costs_a_page_and_killed_full_refresh_resumes(project: Pro
     assert project.is_current()
     # Everything again, the page in flight, and the row that changed, at most once in each run.
     assert billed + 150 <= project.sandbox.rows_billed <= billed + 150 + 50 + 2
-
-
-def test_the_command_in_an_error_works_in_the_project(project: Project) -> None:
-    project.run_and_kill(*PIPELINE, plugin="tap-jobo", at_request=3)
-    page = min((project.folder / ".meltano/tap-jobo/dev").glob("v2/*/*/*.page"))
-    damage(page)
-    run = project.meltano(*PIPELINE)
-    assert run.returncode == 1
-    (command,) = {*re.findall("`(meltano .*?)`", run.stderr)}
-    assert command.startswith("meltano --environment=dev invoke tap-jobo:journal-drop ")
-    dropped = project.meltano(*shlex.split(command)[1:], "--yes")
-    assert "Dropped 2 pages" in dropped.stdout, dropped.stderr
-    project.run()
-    assert project.is_current()
 
 
 def test_invalid_settings_are_rejected_through_meltano(project: Project) -> None:
