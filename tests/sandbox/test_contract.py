@@ -269,6 +269,15 @@ def test_a_line_has_its_source_and_what_the_tap_does(checked: Sandbox) -> None:
     assert [line for line in lines if line.startswith(start) and line.endswith(end)]
 
 
+@pytest.mark.parametrize("underscore", ["_", "%5F", "%5f", "%255F"])
+def test_the_key_in_a_redirect_is_not_shown(checked: Sandbox, underscore: str) -> None:
+    location = f"{checked.url}/moved?key={checked.api_key.replace('_', underscore)}&page=1"
+    fault("feed", status=307, headers={"Location": location})(checked)
+    run = contract_of(checked)
+    assert "/moved?key=[api_key]&page=1" in run.stdout
+    assert checked.api_key.rpartition("_")[2] not in run.stdout + run.stderr
+
+
 def test_the_command_reports_as_json_without_the_key(checked: Sandbox) -> None:
     checked.price = 40
     key = {"TAP_JOBO_API_KEY": checked.api_key}
