@@ -13,10 +13,10 @@ from jobo_sandbox.contract import tap
 from jobo_sandbox.contract.outcomes import CHANGE, WARNED, CutOff, Differs, NotTestable, expect
 from tap_jobo.api.client import ApiSession
 from tap_jobo.api.headers import reported_credits
-from tap_jobo.api.pages import parse_json
+from tap_jobo.api.pages import lists, parse_json
 from tap_jobo.api.profiles import PROFILE_PATH
-from tap_jobo.api.responses import ApiResponse
-from tap_jobo.redaction import redact_body
+from tap_jobo.api.responses import POSSIBLY_BILLED, ApiResponse
+from tap_jobo.redaction import redact_body, redact_url
 from tap_jobo.streams.feed_spec import FeedSpec
 
 Json = dict[str, Any]
@@ -63,6 +63,12 @@ class Answer:
         """Return the items of a page, as far as there are any."""
         items = self.body().get(feed.item_key)
         return items if isinstance(items, list) else []
+
+    def rows(self, feed: FeedSpec) -> int | None:
+        """Return how many rows of a feed came, under any name; None if that does not show."""
+        if isinstance(self.body().get(feed.item_key), list):
+            return len(self.items(feed))
+        return max(map(len, lists(self.json())), default=None)
 
     def credits(self, name: str = "X-Credits-Deducted") -> int | None:
         """Return the credits in a header, as the tap reads them."""
@@ -144,6 +150,8 @@ class Api:
         self._url = url
         self._first_balance: int | None = None
         self._unreported = 0  # credits that pages without a deduction may have cost
+        self._unseen = 0  # those among them that neither `credits` nor a balance can show
+        self._is_size_ignored = False  # whether a page had more rows than requested
         self._prices: dict[str, float] = {}  # per requested row, by the path of the feed
         self._session = ApiSession(url)
         self._session.headers.update({"User-Agent": tap.USER_AGENT, "X-Api-Key": key})
@@ -152,7 +160,7 @@ class Api:
     @property
     def spent(self) -> int:
         """The credits that the check may have cost."""
-        return max(self.credits, self.fallen or 0)
+        return max(self.credits + self._unseen, self.fallen or 0)
 
     def get(self, path: str, headers: Json | None = None, **params: Any) -> Answer:
         """Send a free request, with headers that differ from the tap's; None leaves one out."""
@@ -210,6 +218,8 @@ class Api:
             return Answer(method, path, sent, error=type(error).__name__)
         seconds, status = round(time.monotonic() - start, 3), response.status_code
         body = redact_body(response.content, self.key)
+        if location := response.headers.get("Location"):
+            response.headers["Location"] = redact_url(location, self.key)
         return Answer(method, path, sent, status, response.headers, body, seconds=seconds)
 
     def _count(self, answer: Answer, feed: FeedSpec | None, most: int) -> None:
@@ -220,25 +230,42 @@ class Api:
                 self.stopped = f"{_MOST_LOST} responses were lost"
             raise Differs(f"no response ({answer.error})", WARNED)
         is_page = feed is not None and answer.status in _SUCCESS
-        rows = len(answer.items(feed)) if feed and is_page else 0
-        cost, deducted = math.ceil(rows * feed.list_price) if feed else 0, answer.credits()
+        found = answer.rows(feed) if feed and is_page else 0
+        rows, deducted = found or 0, answer.credits()
+        cost = math.ceil(rows * feed.list_price) if feed else 0
+        if feed and (found is None or answer.status in POSSIBLY_BILLED):
+            cost = self._cost_unseen(feed, most)
         self.rows += rows
-        if deducted is not None:
-            self.credits += deducted
-        elif not (feed and feed.missing_charge_means_free and answer.names_plan):
-            self.credits += cost if answer.body() or not is_page else most
-        self._unreported += 0 if deducted else max(cost, most if rows else 0)
+        self._add(answer, feed, cost, max(cost, most if rows else 0))
         requested = int(answer.body_sent.get("batch_size", 0)) if is_page else 0
         if feed and rows and requested:
             price = (deducted or cost) / min(rows, requested)
             self._prices[answer.path] = max(price, feed.list_price)
         if rows > requested > 0:
+            self._is_size_ignored = True
             self._note(f"{rows} rows came, but {requested} were requested", WARNED)
         if deducted and not rows:
             # The tap does not expect a bill of a profile, and counts none.
             tap_does = CHANGE if answer.path.startswith(PROFILE_PATH) else WARNED
             self._note(f"{deducted} credits were deducted for a response without rows", tap_does)
         self._check_balance(answer.credits("X-Credits-Balance"))
+
+    def _cost_unseen(self, feed: FeedSpec, most: int) -> int:
+        """Return what a page may have cost whose rows cannot be counted."""
+        full = math.ceil(feed.page_cap * feed.list_price)
+        return max(most, full) if self._is_size_ignored else most
+
+    def _add(self, answer: Answer, feed: FeedSpec | None, cost: int, possible: int) -> None:
+        """Add what a request cost: what was deducted, otherwise what its rows cost."""
+        counted = answer.credits()
+        if counted is None:
+            is_free = feed and feed.missing_charge_means_free and answer.names_plan
+            counted = 0 if is_free else cost
+        self.credits += counted
+        if not answer.credits():
+            self._unreported += possible
+            if answer.credits("X-Credits-Balance") is None:
+                self._unseen += max(0, possible - counted)
 
     def _check_balance(self, balance: int | None) -> None:
         if balance is None:

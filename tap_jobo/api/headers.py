@@ -3,9 +3,11 @@
 import math
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from tap_jobo.clock import parse_http_date
+
+_LONGEST_WAIT: Final = 86_400.0
 
 
 def reported_credits(headers: Mapping[str, str], name: str = "X-Credits-Deducted") -> int | None:
@@ -34,16 +36,21 @@ def has_plan(headers: Mapping[str, str]) -> bool:
 
 
 def retry_after(status: int, headers: Mapping[str, str], facts: Mapping[str, Any]) -> float | None:
-    """Return the seconds that a response asks to wait; None if it does not ask."""
+    """Return the seconds that a response asks to wait; None if it does not ask.
+
+    A wait of more than a day is no wait but, for example, an instant or milliseconds.
+    """
     header = headers.get("Retry-After")
-    seconds = parse_number(header)
-    if seconds is None and (date := parse_http_date(header)):
-        seconds = seconds_until(date.timestamp(), headers)
-    for name in ("retry_after_seconds", "retry_after"):
-        seconds = parse_number(facts.get(name)) if seconds is None else seconds
-    if seconds is None and status == HTTPStatus.TOO_MANY_REQUESTS:
-        seconds = seconds_until(parse_number(headers.get("X-RateLimit-Reset")), headers)
-    return seconds
+    date = parse_http_date(header)
+    asked = [
+        parse_number(header),
+        seconds_until(date.timestamp(), headers) if date else None,
+        parse_number(facts.get("retry_after_seconds")),
+        parse_number(facts.get("retry_after")),
+    ]
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        asked.append(seconds_until(parse_number(headers.get("X-RateLimit-Reset")), headers))
+    return next((each for each in asked if each is not None and each <= _LONGEST_WAIT), None)
 
 
 def seconds_until(unix_time: float | None, headers: Mapping[str, str]) -> float | None:

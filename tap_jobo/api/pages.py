@@ -70,7 +70,7 @@ def holds_page(body: bytes, spec: FeedSpec) -> bool:
             (spec.item_key, *_ENVELOPE)
         ):
             return True
-    return any(_starts_with_row(each, spec) for each in _lists(parse_json(body)))
+    return any(_starts_with_row(each, spec) for each in lists(parse_json(body)))
 
 
 def _has_only_envelope(members: dict[str, Any], spec: FeedSpec) -> bool:
@@ -87,14 +87,14 @@ def _value(member: Any) -> Any:
     return parse_json(bytes(member)) if isinstance(member, msgspec.Raw) else member
 
 
-def _lists(data: object, depth: int = 0) -> Iterator[list[Any]]:
+def lists(data: object, depth: int = 0) -> Iterator[list[Any]]:
     """Yield the lists of a body that may hold rows, but not those within other lists."""
     if isinstance(data, list):
         yield data
     elif isinstance(data, dict) and depth <= _DEEPEST:
         for name, member in data.items():
             if fold_name(name) not in _OF_ERRORS:
-                yield from _lists(member, depth + 1)
+                yield from lists(member, depth + 1)
 
 
 def _starts_with_row(items: list[Any], spec: FeedSpec) -> bool:

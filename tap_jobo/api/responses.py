@@ -15,7 +15,7 @@ from tap_jobo.wording import dollars, plural
 
 _LATER: Final = {408, 425, 429, *range(500, 600)}
 """Statuses after which another try may succeed. All other errors are final and free."""
-_POSSIBLY_BILLED: Final = {502, 504, *range(520, 530), *range(101, 200)}
+POSSIBLY_BILLED: Final = {502, 504, *range(520, 530), *range(101, 200)}
 """A gateway responds with these when it has lost the API's own response. A status below 200
 announces a response for which http.client does not wait."""
 ADVICE: Final[Mapping[int, str]] = {
@@ -72,10 +72,10 @@ def require_success(
     if is_success:
         message += ", but without the documented JSON"
         raise FailedTryError(message, may_be_billed=True, headers=headers)
-    if status in _LATER | _POSSIBLY_BILLED:
+    if status in _LATER | POSSIBLY_BILLED:
         raise FailedTryError(
             message,
-            may_be_billed=status in _POSSIBLY_BILLED or bool(reported_credits(headers)),
+            may_be_billed=status in POSSIBLY_BILLED or bool(reported_credits(headers)),
             headers=headers,
             retry_after=retry_after(status, headers, facts),
             is_rate_limit=status == HTTPStatus.TOO_MANY_REQUESTS,

@@ -71,6 +71,13 @@ IN_THE_BODY = {"retry_after_seconds": 12}
         (fail(429, X_RateLimit_Reset=unix_time(40)), 40),
         (fail(503, X_RateLimit_Reset=unix_time(40)), 0.5),
         *((fail(503, Retry_After=text), 0.5) for text in GARBAGE),
+        # More than a day is no wait: an instant, or milliseconds.
+        *((fail(429, Retry_After=text), 0.5) for text in ("86401", unix_time(40))),
+        (fail(429, Retry_After=date(86_500)), 0.5),
+        (fail(429, Retry_After=unix_time(40), X_RateLimit_Reset=unix_time(40)), 40),
+        (fail(429, body={"retry_after": 1_794_067_062_949}), 0.5),
+        (fail(503, body={"retry_after_seconds": int(unix_time(40))}), 0.5),
+        (fail(429, X_RateLimit_Reset=unix_time(40) + "000"), 0.5),
     ],
 )
 def test_what_the_server_asks_for_is_honored(
@@ -122,7 +129,7 @@ def test_requested_waits_of_an_hour_do_not_use_up_our_own_retries(
     assert feed.waited() > 3_600
 
 
-@pytest.mark.parametrize("asked", [["3601"], ["1800", "1801"], ["999999999999"]])
+@pytest.mark.parametrize("asked", [["3601"], ["1800", "1801"], ["86400"]])
 def test_wait_over_an_hour_ends_the_run_and_is_named(
     sandbox: Sandbox, feed: FeedClient, asked: list[str]
 ) -> None:

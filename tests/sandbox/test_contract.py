@@ -15,7 +15,7 @@ from jobo_sandbox.contract.outcomes import WORST
 from jobo_sandbox.contract.registry import CHECKS, LAST_CHECKS
 from tests.support import Run, Tap, execute
 
-from .lies import HONEST, LIES, Lie, fault, is_wrong_key, options
+from .lies import HONEST, LIES, Lie, Tell, fault, is_wrong_key, options
 from .outcomes import outcome_of_tap
 
 Outcomes = dict[str, str]
@@ -116,6 +116,33 @@ def test_no_server_makes_it_spend_more_than_a_page_above_the_limit(
     dearest = max(entry.credits for entry in checked.ledger)
     assert checked.credits_billed <= LIMIT + dearest
     assert command.CUT_OFF in found.values()
+
+
+EVERYTHING = {"batch_size", "updated_after", "industries", "company_sizes", "country_codes"}
+NO_BALANCE = {"X-Credits-Deducted": "", "X-Credits-Balance": ""}
+HIDDEN: dict[str, Tell] = {
+    "another envelope": fault(
+        None, replace=lambda came: {"data": came.get("career_sites", came.get("jobs"))}
+    ),
+    "502 for pages": fault("feed", send_as=502, replace={"error": "Bad gateway"}),
+    "504 for pages": fault("feed", send_as=504, replace={"error": "Timeout"}),
+    "524 for pages of jobs": fault("jobs", send_as=524, replace={"error": "Timeout"}),
+    "nothing deducted": fault(None, headers=NO_BALANCE | {"X-Credits-Deducted": "0"}),
+    "a quota alone": fault("jobs", headers=NO_BALANCE | {"X-Quota-Limit": "1000"}),
+    "a balance that is no number": fault("jobs", headers={"X-Credits-Balance": "a lot"}),
+}
+
+
+@pytest.mark.parametrize("ignored", [{"batch_size"}, EVERYTHING])
+@pytest.mark.parametrize("tell", HIDDEN.values(), ids=HIDDEN)
+def test_a_bill_that_does_not_show_is_bounded_too(
+    checked: Sandbox, tell: Tell, ignored: set[str]
+) -> None:
+    options(omit_credit_headers=True, ignored=ignored)(checked)
+    tell(checked)
+    check(checked)
+    dearest = max(entry.credits for entry in checked.ledger)
+    assert checked.credits_billed <= LIMIT + dearest
 
 
 def test_a_key_for_jobs_alone_passes_and_one_for_nothing_does_not(checked: Sandbox) -> None:
@@ -240,6 +267,15 @@ def test_a_line_has_its_source_and_what_the_tap_does(checked: Sandbox) -> None:
     end = "[documentation] (40 credits for 1 row; tap-jobo: handled)"
     lines = contract_of(checked).stdout.splitlines()
     assert [line for line in lines if line.startswith(start) and line.endswith(end)]
+
+
+@pytest.mark.parametrize("underscore", ["_", "%5F", "%5f", "%255F"])
+def test_the_key_in_a_redirect_is_not_shown(checked: Sandbox, underscore: str) -> None:
+    location = f"{checked.url}/moved?key={checked.api_key.replace('_', underscore)}&page=1"
+    fault("feed", status=307, headers={"Location": location})(checked)
+    run = contract_of(checked)
+    assert "/moved?key=[api_key]&page=1" in run.stdout
+    assert checked.api_key.rpartition("_")[2] not in run.stdout + run.stderr
 
 
 def test_the_command_reports_as_json_without_the_key(checked: Sandbox) -> None:
