@@ -29,7 +29,7 @@ from tap_jobo.errors import (
     InterruptedRunError,
     UnreachableError,
 )
-from tap_jobo.redaction import REPLACEMENT, redact_body
+from tap_jobo.redaction import redact_body, redact_url
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.wording import dollars
@@ -175,7 +175,7 @@ class Client:
             if not (response.raw.chunked or response.raw.length_remaining == 0):
                 is_whole = False  # it ended with the connection
             if location := headers.get("Location"):
-                headers["Location"] = location.replace(self.key, REPLACEMENT)
+                headers["Location"] = redact_url(location, self.key)
             return ApiResponse(redact_body(body, self.key), status, headers, is_whole)
 
 

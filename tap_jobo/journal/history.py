@@ -187,9 +187,8 @@ class History:
     def unused(self, used: Sync, delivered: Sync | None, follow: Follow) -> list[JournaledSync]:
         """Return the syncs with pages that no run can use after one that uses a sync.
 
-        They continue from the same complete sync, or from one another, or read everything without a
-        state. Without a state, these are all that are newer than the last complete sync. Those of
-        other states are not concerned.
+        They continue from the same complete sync, or from one another. Without a state, these are
+        all that are newer than the last complete one. Those of other states are not concerned.
 
         Args:
             used: The sync that the run goes on with.
@@ -201,8 +200,7 @@ class History:
         unused, parents = [], {used.parent_id, *replayed}
         for journaled in self.syncs.values():
             sync = journaled.sync
-            is_refresh = sync.is_full and not sync.parent_id  # which has read everything
-            is_in_line = not used.parent_id or sync.parent_id in parents or is_refresh
+            is_in_line = not used.parent_id or sync.parent_id in parents
             is_new = sync.number > self._last_number and sync.id not in kept
             first = self.first_unused(journaled, delivered)
             has_start = min(journaled.pages, default=first) <= first
@@ -210,6 +208,22 @@ class History:
                 unused.append(journaled)
                 parents.add(sync.id)
         return unused
+
+    def refreshes(self, used: Sync, delivered: Sync | None) -> list[JournaledSync]:
+        """Return the syncs without a state that a run with a state can't use.
+
+        They may be of another pipeline, so they are no question.
+        """
+        return [
+            journaled
+            for journaled in self.syncs.values()
+            if used.parent_id
+            and journaled.sync.is_full
+            and not journaled.sync.parent_id
+            and journaled.sync.number > self._last_number
+            and journaled.sync.id not in self._with_ancestors({used.id, used.parent_id})
+            and max(journaled.pages, default=0) >= self.first_unused(journaled, delivered)
+        ]
 
     @staticmethod
     def first_unused(journaled: JournaledSync, delivered: Sync | None) -> int:

@@ -117,6 +117,15 @@ class UnusedPages:
             "billed. [unused-pages]"
         )
 
+    @property
+    def other_state(self) -> str:
+        """What a run with another state leaves to them, such as a full refresh that died."""
+        return (
+            f"{self._description} of a sync that began without a state, which this run can't use. "
+            "If a full refresh was interrupted, run it again first: these pages are free, but not "
+            "after the next runs. [unused-pages]"
+        )
+
     def _command(self, *parts: str) -> str:
         return journal_command(*parts, location=self.history.contents.store.location)
 

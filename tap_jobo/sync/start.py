@@ -158,6 +158,9 @@ class SyncStart:
             raise unused.question()
         if unused:
             self.logger.warning("%s", unused.loss)
+        refreshes = replace(unused, syncs=history.refreshes(unused.used, unused.delivered))
+        if refreshes:
+            self.logger.warning("%s", refreshes.other_state)
         if state.dropped:
             self._report_dropped(state.dropped)
 

@@ -92,9 +92,13 @@ class TestRefusals:
         sandbox.faults.add(Fault(status=401, times=None), endpoint="clock")
         assert {*tap.succeed().ids} == sandbox.world.rows().keys()
 
-    def test_redirect_is_an_error_and_is_not_followed(self, tap: Tap, sandbox: Sandbox) -> None:
+    @pytest.mark.parametrize("escape", ["_", "%5F", "%255f"])
+    def test_redirect_is_an_error_and_is_not_followed(
+        self, tap: Tap, sandbox: Sandbox, escape: str
+    ) -> None:
         with Sandbox(size=1) as other:
-            location = f"{other.url}/api/career-sites/feed?key={sandbox.api_key}"
+            key = sandbox.api_key.replace("_", escape)
+            location = f"{other.url}/api/career-sites/feed?key={key}"
             sandbox.faults.add(Fault(status=307, headers={"Location": location}, times=None))
             line = complaint(tap.run(env={"LOGLEVEL": "DEBUG"}))  # which never shows the key
             assert other.ledger == []
