@@ -200,11 +200,13 @@ class History:
         unused, parents = [], {used.parent_id, *replayed}
         for journaled in self.syncs.values():
             sync = journaled.sync
-            is_in_line = not used.parent_id or sync.parent_id in parents
-            is_new = sync.number > self._last_number and sync.id not in kept
+            is_in_line = sync.parent_id in parents
+            if not used.parent_id:
+                is_in_line = sync.number > self._last_number
             first = self.first_unused(journaled, delivered)
             has_start = min(journaled.pages, default=first) <= first
-            if is_new and is_in_line and has_start and not _is_superseded(sync, used):
+            is_replaceable = sync.id in kept or _is_superseded(sync, used)
+            if is_in_line and has_start and not is_replaceable:
                 unused.append(journaled)
                 parents.add(sync.id)
         return unused

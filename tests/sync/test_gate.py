@@ -328,6 +328,18 @@ def test_a_second_pipeline_in_the_folder_is_not_refused_every_night(tap: Tap) ->
         theirs = succeeded(tap.run(state=theirs, **german)).state
 
 
+def test_what_another_pipeline_has_completed_hides_no_pages(tap: Tap) -> None:
+    german: Any = {"country_codes": ["DE"]}
+    ours = tap.run().state
+    theirs = tap.run(on_missing_state="resync", on_filter_change="keep", **german).state
+    for key in [*tap.sandbox.world.rows()][:10]:
+        tap.sandbox.world.touch(key)
+    tap.run(state=ours)  # whose state the target loses
+    for _ in range(2):
+        theirs = succeeded(tap.run(state=theirs, **german)).state
+    assert f"{QUESTION}country_codes was not set and is DE" in refused(tap, state=ours, **german)
+
+
 def test_a_sync_without_pages_stays(tap: Tap, folder: Path) -> None:
     """A run beside this one may just have begun it, where locks do not work."""
     state = tap.run().state
