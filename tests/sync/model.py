@@ -151,7 +151,8 @@ class FakeApi:
         """The row as the API writes it now. Some have a null where none is documented."""
         version = self.rows[key][1]
         ats = None if key != BROKEN and UUID(key).int % 4 == 3 else "lever"
-        return {"id": key, "name": str(version), "ats": ats, "listing_url": "https://a.example"}
+        known = {"id": key, "name": str(version), "ats": ats, "listing_url": "https://a.example"}
+        return dict.fromkeys(sorted(CAREER_SITES.field_names)) | known
 
     def matches(self, key: str, countries: Sequence[str] | None) -> bool:
         """Whether a filter matches a row, which moves to another country now and then."""
