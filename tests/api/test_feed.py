@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -124,7 +125,17 @@ def test_a_page_parsed_at_once_is_read_the_same(template: bytes) -> None:
 def test_a_page_of_documented_rows_is_parsed_at_once() -> None:
     row_type = RecordConverter(JOBS.schema.to_dict(), LOGGER).row_type
     decoder = msgspec.json.Decoder(page_type(JOBS, row_type))
-    assert read_page(TEMPLATES["text"] % b'"a"', JOBS, decoder).are_rows_checked
+    texts = ("title", "normalized_title", "description", "summary", "listing_url", "apply_url")
+    lists = ("locations", "responsibilities", "benefits")
+    kinds = ("employment_type", "workplace_type", "experience_level", "source")
+    row = {
+        "id": str(UUID(int=1)),
+        **dict.fromkeys((*texts, *kinds), "a"),
+        **dict.fromkeys(lists, []),
+    }
+    body = json.dumps({"jobs": [row], "has_more": False, "next_cursor": None}).encode()
+    assert read_page(body, JOBS, decoder).are_rows_checked
+    assert not read_page(TEMPLATES["text"] % b'"a"', JOBS, decoder).are_rows_checked  # sparse
 
 
 NO_CURSORS: dict[str, Callable[[Body], Body]] = {
