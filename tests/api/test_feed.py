@@ -128,10 +128,10 @@ def test_a_page_of_documented_rows_is_parsed_at_once() -> None:
     texts = ("title", "normalized_title", "description", "summary", "listing_url", "apply_url")
     lists = ("locations", "responsibilities", "benefits")
     kinds = ("employment_type", "workplace_type", "experience_level", "source")
-    row = {
+    row: dict[str, Any] = {
         "id": str(UUID(int=1)),
         **dict.fromkeys((*texts, *kinds), "a"),
-        **dict.fromkeys(lists, []),
+        **{name: [] for name in lists},
     }
     body = json.dumps({"jobs": [row], "has_more": False, "next_cursor": None}).encode()
     assert read_page(body, JOBS, decoder).are_rows_checked
