@@ -49,7 +49,7 @@ class CountOverRuns(Protocol):
 class Charge(NamedTuple):
     """What a page was charged when it came, and what that is based on."""
 
-    credits: int  # as if it were full, unless its response says what it cost
+    credits: int  # as if it were full, unless its response reports its cost
     deducted: int | None  # credits, by its headers
     fall: int  # credits by which the balance fell, which count if nothing was deducted
 

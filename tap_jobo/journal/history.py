@@ -205,8 +205,8 @@ class History:
                 is_in_line = sync.number > self._last_number
             first = self.first_unused(journaled, delivered)
             has_start = min(journaled.pages, default=first) <= first
-            is_replaceable = sync.id in kept or _is_superseded(sync, used)
-            if is_in_line and has_start and not is_replaceable:
+            is_covered = sync.id in kept or _is_superseded(sync, used)
+            if is_in_line and has_start and not is_covered:
                 unused.append(journaled)
                 parents.add(sync.id)
         return unused
