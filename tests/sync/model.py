@@ -10,7 +10,7 @@ import json
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
@@ -30,7 +30,7 @@ from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.api.feed import FeedReader
 from tap_jobo.api.responses import ApiResponse
 from tap_jobo.clock import Clock, parse_timestamp
-from tap_jobo.errors import BudgetReachedError, RejectedError, StateError, TapJoboError
+from tap_jobo.errors import BudgetReachedError, RejectedError, TapJoboError
 from tap_jobo.journal.bucket import Bucket
 from tap_jobo.journal.contents import Contents, JournalKey, journal_key
 from tap_jobo.journal.folder import Folder
@@ -38,13 +38,14 @@ from tap_jobo.journal.journal import Journals
 from tap_jobo.journal.store import Lock, MissingError, Store, StoreError
 from tap_jobo.model import RawPage, Sync
 from tap_jobo.records.converter import RecordConverter
+from tap_jobo.singer.order import StreamOrder
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.feed_sync import FeedSync
-from tap_jobo.sync.lost_state import check_resumed, recover_state
+from tap_jobo.sync.lost_state import recover_state
 from tap_jobo.sync.report import Report
 from tap_jobo.sync.start import SyncStart
-from tap_jobo.sync.state import read_state
+from tap_jobo.sync.state import StreamState, read_state
 from tests.support.clock import FakeClock
 from tests.support.loggers import LOGGER
 from tests.support.process import without_place
@@ -448,12 +449,8 @@ class OneRun:
         """Run it, page by page; between two pages, another run may go on."""
         self.world.store.step = self.step
         streams = [OneStream(self, spec) for spec in self.specs]
-        self._check_each(stream.recover for stream in streams)
-        states = [] if self.settings.is_full_table else [stream.state for stream in streams]
-        check_resumed(self.settings.on_missing_state, states)
-        self._check_each(stream.check_start for stream in streams)
-        for stream in streams:
-            stream.record_decision()
+        on_missing_state = self.settings.on_missing_state
+        StreamOrder(streams, on_missing_state, LOGGER).start()  # type: ignore[arg-type]
         failures: list[TapJoboError] = []
         for stream in streams:
             try:
@@ -477,18 +474,6 @@ class OneRun:
             except TapJoboError as error:
                 return error
         return None
-
-    @staticmethod
-    def _check_each(checks: Iterable[Callable[[], None]]) -> None:
-        """Check all streams before anything is billed, so that the user hears of each."""
-        errors = []
-        for check in checks:
-            try:
-                check()
-            except StateError as error:
-                errors.append(str(error))
-        if errors:
-            raise StateError("\n".join(errors))
 
     def check(self) -> None:
         if self.step():
@@ -566,13 +551,27 @@ class OneStream:
         )
         self.is_complete = False
 
-    def recover(self) -> None:
+    # What the order of a run takes of a stream.
+
+    is_read = True
+    first_state: StreamState | None = None
+
+    def check_selection(self) -> None:
+        """Nothing is selected."""
+
+    def check_settings(self) -> None:
+        """There is no limit."""
+
+    def open(self) -> None:
         state = read_state(self._run.state.get(self._spec.name, {}), self._spec)
         self._journal = self._run.locks.enter_context(self._run.journals.open(self._key))
         self.state = recover_state(state, self._journal.history, self._start)
+        if not self._run.settings.is_full_table:
+            self.first_state = self.state
 
-    def check_start(self) -> None:
+    def check_state(self) -> Sequence[str]:
         self._start.check(self.state, self._journal.history)
+        return ()
 
     def record_decision(self) -> None:
         self._start.record_decision(self.state, self._journal.history)
