@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,10 @@ from tests.support import Tap
 # With PYTHONDONTWRITEBYTECODE, each process would compile its modules again: pytest's workers, too.
 for name in [name for name in os.environ if name.startswith("PYTHON")]:
     del os.environ[name]
+
+# A shell starts what it runs in the background with SIGINT ignored, and so would all processes be.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

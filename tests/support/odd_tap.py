@@ -3,7 +3,8 @@
 TEST_CLOCK is the seconds that the wall clock is ahead, or the instant at which it stands still.
 TEST_WAITS is `none` if a wait puts the clocks forward instead, or `short` for a fraction of the
 time for object storage, for leases, and for output that is not read. TEST_LEASE is the seconds of
-a short lease.
+a short lease. TEST_SIGNALS is `apart` if any two signals are two wishes, and a request is given up
+on the second alone.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from unittest.mock import patch
 
+from tap_jobo import signals
 from tap_jobo.cli import run
 from tap_jobo.clock import Clock
 from tap_jobo.journal import bucket, lease
@@ -41,6 +43,8 @@ def shifted(clock: Clock) -> datetime:
 if __name__ == "__main__":
     with ExitStack() as patches:
         patches.enter_context(patch.object(Clock, "now", shifted))
+        if os.environ.get("TEST_SIGNALS") == "apart":
+            patches.enter_context(patch.multiple(signals, _ECHO=0.0, _REQUEST_GRACE=3_600.0))
         if os.environ.get("TEST_WAITS") == "none":
             ahead = patch.object(Clock, "monotonic", lambda it: monotonic(it) + sum(skipped))
             patches.enter_context(ahead)
