@@ -9,6 +9,7 @@ from threading import Lock
 from typing import Any, Literal, get_args
 
 from jobo_sandbox.ledger import Endpoint, Entry
+from jobo_sandbox.patience import patient
 from jobo_sandbox.wire import HTML, Reply, Shape, error, invalid_cursor, restart_required
 
 
@@ -20,12 +21,12 @@ class Hold:
         self._released: Future[None] = Future()
 
     def wait(self, timeout: float = 10) -> None:
-        """Wait until the request has arrived, at most `timeout` seconds.
+        """Wait until the request has arrived, at most `timeout` seconds on a quiet machine.
 
         Raises:
             TimeoutError: If the request does not arrive.
         """
-        self._arrived.result(timeout)
+        self._arrived.result(patient(timeout))
 
     def release(self) -> None:
         """Let the request continue."""

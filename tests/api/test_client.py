@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from jobo_sandbox.patience import patient
 from tap_jobo.api.client import ApiSession
 from tap_jobo.api.responses import ApiResponse
 from tap_jobo.errors import ApiError, RetriesExhaustedError, UnreachableError
@@ -232,7 +233,7 @@ class TestSent:
 
         server = api.serve(answer_and_close)
         api.fetch(server.address)
-        assert closed.wait(10)
+        assert closed.wait(patient(10))
         assert api.fetch(server.address).body == PAGE
         assert server.connections == 2
         assert api.cost.credits == 0

@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from jobo_sandbox import Fault, Hold, Sandbox
+from jobo_sandbox.patience import patient
 from tap_jobo.api.client import ApiSession, Client
 from tap_jobo.api.profiles import Profiles
 from tap_jobo.errors import RetriesExhaustedError
@@ -51,7 +52,7 @@ def _workers_joined() -> Iterator[None]:
     yield
     for thread in set(threading.enumerate()) - before:
         if "(_work)" in thread.name:
-            thread.join(10)
+            thread.join(patient(10))
             assert not thread.is_alive()
 
 
@@ -82,7 +83,7 @@ def test_retry_after_of_one_response_holds_all_workers() -> None:
         for hold in others:
             hold.release()
         if not met.is_set():
-            meeting.wait(10)
+            meeting.wait(patient(10))
 
     clock = FakeClock(START, on_sleep=wait_for_all)
     with _sandbox(clock, 12) as sandbox, _profiles(sandbox, clock, 4) as profiles:
@@ -120,7 +121,7 @@ def test_503_holds_back_only_its_own_worker() -> None:
 
     def on_sleep() -> None:
         waiting.set()
-        assert answered.wait(10)
+        assert answered.wait(patient(10))
 
     clock = FakeClock(START, on_sleep=on_sleep)
     with _sandbox(clock, 2) as sandbox, _client(sandbox, clock, 2) as client:
@@ -129,7 +130,7 @@ def test_503_holds_back_only_its_own_worker() -> None:
         sandbox.faults.add(fault, company_id=refused)
         with ThreadPoolExecutor(1) as executor:
             first = executor.submit(client.fetch, _request(sandbox, f"/api/companies/{refused}"))
-            assert waiting.wait(10)
+            assert waiting.wait(patient(10))
             assert client.fetch(_request(sandbox, f"/api/companies/{other}")).status == 200
             assert clock.passed == 0
             answered.set()
@@ -173,6 +174,6 @@ def test_workers_are_daemons_and_end_with_the_reading() -> None:
         for hold in holds[3:]:
             hold.release()
         for worker in workers:
-            worker.join(10)
+            worker.join(patient(10))
             assert not worker.is_alive()
         assert len(sandbox.profile_requests) == 6

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from jobo_sandbox.patience import patient
 from tap_jobo.journal import folder as module
 from tap_jobo.journal.folder import Folder
 from tap_jobo.journal.page import (
@@ -54,9 +55,8 @@ HEADER = PageHeader("r", "", "2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z", 50,
 
 
 def test_a_kill_at_any_instant_leaves_a_whole_page_or_none(tmp_path: Path) -> None:
-    run = subprocess.run(
-        [sys.executable, "-c", _KILLS, str(tmp_path)], capture_output=True, check=True, timeout=60
-    )
+    command = [sys.executable, "-c", _KILLS, str(tmp_path)]
+    run = subprocess.run(command, capture_output=True, check=True, timeout=patient(60))
     instants = int(run.stdout)
     assert instants > 20
     left = []

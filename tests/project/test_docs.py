@@ -21,6 +21,7 @@ from uv import find_uv_bin
 
 from benchmarks.charts import measured
 from jobo_sandbox import Sandbox
+from jobo_sandbox.patience import patient
 from tap_jobo.streams import SETTINGS
 from tests.support import COMMAND, Run, Tap, discover, execute, psql
 from tests.support import environment as tap_environment
@@ -227,7 +228,7 @@ def _anchors(document: Path) -> set[str]:
     return {re.sub(r"[^a-z0-9_ -]", "", each.lower()).replace(" ", "-") for each in headings}
 
 
-_INSTALLING = 400
+_INSTALLING = patient(400)
 """Seconds for commands that also install their programs, on a machine that is busy."""
 
 

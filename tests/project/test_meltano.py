@@ -11,6 +11,7 @@ from pathlib import Path
 import yaml
 from singer_sdk.helpers.capabilities import PluginCapabilities
 
+from jobo_sandbox.patience import patient
 from tests.support import COMMAND, environment, execute
 from tests.support.docs import block
 from tests.support.meltano import PIPELINE, Project
@@ -86,7 +87,7 @@ def test_plugins_that_inherit_from_the_tap_run_side_by_side(project: Project) ->
             for name in names.values()
         ]
         for run in runs:
-            _, log = run.communicate(timeout=120)
+            _, log = run.communicate(timeout=patient(120))
             assert run.returncode == 0, log
     wanted = {key for key, country in countries.items() if country in names}
     assert project.table().keys() == wanted

@@ -6,8 +6,9 @@ from typing import Any
 import requests
 
 from jobo_sandbox import Sandbox
+from jobo_sandbox.patience import patient
 
-TIMEOUT = 5
+TIMEOUT = patient(5)
 
 
 class Clock:

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 import requests
 
+from jobo_sandbox.patience import patient
 from tests.support import Run, execute
 
 from .helpers import TIMEOUT
@@ -151,7 +152,7 @@ def test_signals_reach_the_command(tmp_path: Path, number: signal.Signals) -> No
             os.killpg(process.pid, number)
         else:
             process.send_signal(number)
-        _, errors = process.communicate(timeout=10)
+        _, errors = process.communicate(timeout=patient(10))
     assert process.returncode == 42
     assert "FAILED with exit code 42" in errors
 
@@ -206,7 +207,7 @@ def test_serving_says_how_and_refuses_company(tmp_path: Path) -> None:
         assert busy.returncode == 1
         assert "another sandbox" in busy.stderr
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=10)
+        _, errors = process.communicate(timeout=patient(10))
     assert process.returncode == 0
     assert "1 request, 50 rows billed" in errors
 

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Fault, Hold, Sandbox
+from jobo_sandbox.patience import patient
 from tap_jobo.errors import InterruptedRunError
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.singer import writer as writer_module
@@ -134,7 +135,7 @@ def test_a_reader_that_goes_away_ends_the_run_with_one_line(tap: Tap, *, is_empt
         hold.wait()
         process.stdout.close()
         hold.release()
-        run = Run(process.wait(60), "", process.stderr.read())
+        run = Run(process.wait(patient(60)), "", process.stderr.read())
     assert "Standard output" in complaint(run)
     assert run.lines("ERROR") == []
     assert len(tap.sandbox.feed_requests) == 2

@@ -12,6 +12,7 @@ from random import Random
 from typing import Any
 
 from jobo_sandbox import Fault, Hold, Sandbox
+from jobo_sandbox.patience import patient
 from tests.support.process import Run, Tap
 from tests.support.target import Message, Target
 
@@ -132,7 +133,7 @@ def wait_until_quiet(sandbox: Sandbox) -> None:
 
 def wait_for(condition: Callable[[], bool]) -> None:
     """Wait until it holds; a condition that never does fails the test."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + patient(20)
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.001)

@@ -15,19 +15,27 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from jobo_sandbox.patience import patient
 from tests.support.pipeline import plugin_of, tool_of
 from tests.support.process import Run
 from tests.support.repository import REPOSITORY
 
 PACKAGE = REPOSITORY / "dbt"
+_TIMEOUT = patient(120)
 _SERVER = """
 import importlib, json, os, signal, sys
 for name in ("dbt.cli.main", sys.argv[1]):
     importlib.import_module(name)
+TIMEOUT = float(sys.argv[2])
+def give_up(*_):
+    text = f"dbt did not end within {TIMEOUT} seconds. JOBO_PATIENCE=3 gives it more."
+    print(text, file=sys.stderr, flush=True)
+    os._exit(1)
 for line in sys.stdin:
     script, arguments, environment, folder = json.loads(line)
     if not os.fork():
-        signal.alarm(120)
+        signal.signal(signal.SIGALRM, give_up)
+        signal.setitimer(signal.ITIMER_REAL, TIMEOUT)
         os.environ.clear()
         os.environ.update(environment)
         os.chdir(folder)
@@ -50,7 +58,14 @@ class _Server:
 
     def __init__(self, plugin: str) -> None:
         adapter = f"dbt.adapters.{plugin.removeprefix('dbt-')}"
-        command = [*tool_of(plugin_of("utilities", plugin)), "python", "-c", _SERVER, adapter]
+        command = [
+            *tool_of(plugin_of("utilities", plugin)),
+            "python",
+            "-c",
+            _SERVER,
+            adapter,
+            str(_TIMEOUT),
+        ]
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
         self._folder = TemporaryDirectory()

@@ -15,6 +15,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from jobo_sandbox import Fault, Hold, Sandbox
+from jobo_sandbox.patience import patient
 from tests.support.crash import wait_until_quiet
 from tests.support.docs import block
 from tests.support.process import Run, execute
@@ -122,7 +123,7 @@ class Project:
             if not plugin or any(part.endswith(f"/{plugin}") for part in process.cmdline()):
                 process.kill()
         hold.release()
-        assert meltano.wait(60) != 0
+        assert meltano.wait(patient(60)) != 0
         wait_until_quiet(self.sandbox)
 
     def query(self, sql: str, *values: object) -> list[dict[str, Any]]:

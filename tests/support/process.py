@@ -19,9 +19,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from jobo_sandbox import Sandbox
+from jobo_sandbox.patience import patient
 from tests.support.warm import COMMAND, WarmProcess, run_warm, warm_arguments
 
-_TIMEOUT = 120
+_TIMEOUT = patient(120)
 _CODE = re.compile(r" \[([a-z]+(?:-[a-z]+)+)\]$")
 """What ends the first line of a message that a user must act on."""
 # -P: the program's folder is no place to import from.

@@ -14,6 +14,8 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from obstore.store import S3Store
 from werkzeug.serving import make_server
 
+from jobo_sandbox.patience import patient
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -42,7 +44,7 @@ class S3:
     @property
     def keys(self) -> list[str]:
         """The names of all objects."""
-        answer = requests.get(f"{self.address}/{self.bucket}?list-type=2", timeout=10)
+        answer = requests.get(f"{self.address}/{self.bucket}?list-type=2", timeout=patient(10))
         return [part.split("<")[0] for part in answer.text.split("<Key>")[1:]]
 
     @property
@@ -105,9 +107,9 @@ def serve(application: WSGIApplication) -> Iterator[str]:
 def serve_s3() -> Iterator[S3]:
     """Serve S3 on a free port, with one empty bucket."""
     with serve(_S3) as address:
-        requests.post(f"{address}/moto-api/reset", timeout=10)
+        requests.post(f"{address}/moto-api/reset", timeout=patient(10))
         s3 = S3(address)
-        assert requests.put(f"{address}/{s3.bucket}", timeout=10).ok
+        assert requests.put(f"{address}/{s3.bucket}", timeout=patient(10)).ok
         yield s3
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Fault, Hold
+from jobo_sandbox.patience import patient
 from tap_jobo.errors import InterruptedRunError
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.tap import TapJobo
@@ -74,7 +75,7 @@ def test_second_signal_aborts_a_request_at_once(tap: Tap) -> None:
     process = start_until(tap, Fault(hang=True), 3)
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(60) in EITHER
+    assert process.wait(patient(60)) in EITHER
     run, _ = finish(process, [])
     assert len(run.ids) == 20
     # What was broken off may be paid for, as far as the tap can tell.
@@ -177,7 +178,7 @@ def test_a_signal_ends_a_run_whose_output_is_not_read(tap: Tap) -> None:
     tap.oddities["TEST_WAITS"] = "short"
     process = start_blocked(tap)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 143
+    assert process.wait(patient(60)) == 143
     run, lines = finish(process, [])
     assert "signal 15" in run.lines("CRITICAL")[0]
     assert "Traceback" not in run.stderr
