@@ -110,7 +110,10 @@ def generated() -> dict[Path, str]:
 
 
 def snapshots() -> dict[Path, str]:
-    """Return the catalog's entry of each stream, as `tap-jobo --discover` has it, by its file."""
+    """Return the catalog's entry of each stream, as `tap-jobo --discover` has it, by its file.
+
+    That of `managed_jobs` is the one of `jobs` with another name, which a test holds.
+    """
     entries = {
         entry["tap_stream_id"]: entry
         for entry in TapJobo(validate_config=False).catalog_dict["streams"]
@@ -120,6 +123,7 @@ def snapshots() -> dict[Path, str]:
     return {
         SNAPSHOTS / f"{name}.json": json.dumps(entry, indent=2) + "\n"
         for name, entry in entries.items()
+        if name != "managed_jobs"
     }
 
 
