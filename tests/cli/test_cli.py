@@ -24,6 +24,8 @@ from tests.support import (
 )
 from tests.support.companies import selecting
 
+pytestmark = pytest.mark.portable
+
 OFFLINE = """
 import os, sys
 

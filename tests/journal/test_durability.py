@@ -22,6 +22,7 @@ from tap_jobo.journal.page import (
     encode_page,
 )
 from tap_jobo.journal.store import ExistsError, StoreError
+from tests.support.systems import needs_full_device
 
 _KILLS = """
 import os, signal, sys
@@ -86,7 +87,9 @@ def test_a_page_and_its_folders_are_synced_in_their_order(
     ]
 
 
-@pytest.mark.parametrize("failing", ["write", "sync", "sync of the folder"])
+@pytest.mark.parametrize(
+    "failing", [pytest.param("write", marks=needs_full_device), "sync", "sync of the folder"]
+)
 def test_a_write_that_fails_leaves_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import socket
@@ -23,6 +22,7 @@ from tap_jobo.signals import ShutdownSignal
 from tap_jobo.singer import writer as writer_module
 from tap_jobo.singer.writer import StdoutWriter
 from tests.support import Run, Tap, complaint, kept_signals
+from tests.support.systems import need_sizes, needs_full_device, resize, size_of
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ROWS = [{"id": f"{number}", "name": "x" * (number % 300)} for number in range(2_000)]
@@ -112,15 +112,16 @@ def run_into(stdout: Any, tap: Tap, *args: str, command: Sequence[str] = ()) -> 
 def test_a_pipe_is_as_wide_as_linux_allows_or_as_its_reader_chose(
     tap: Tap, chosen: int | None, size: int
 ) -> None:
+    need_sizes()
     reading, writing = os.pipe()
     if chosen:
-        fcntl.fcntl(reading, fcntl.F_SETPIPE_SZ, chosen)
+        resize(reading, chosen)
     with subprocess.Popen(tap.command(), stdout=writing, env=tap.environment()) as process:
         os.close(writing)
         while os.read(reading, 1 << 16):
             pass
     assert process.returncode == 0
-    assert fcntl.fcntl(reading, fcntl.F_GETPIPE_SZ) == size
+    assert size_of(reading) == size
     os.close(reading)
 
 
@@ -143,6 +144,7 @@ def test_a_reader_that_goes_away_ends_the_run_with_one_line(tap: Tap, *, is_empt
     assert tap.run().metrics["jobo_rows_replayed"] == billed
 
 
+@needs_full_device
 @pytest.mark.parametrize("args", [(), ("--test",)])
 def test_full_disk_is_one_line_and_no_request(tap: Tap, args: tuple[str, ...]) -> None:
     with Path("/dev/full").open("w") as stdout:

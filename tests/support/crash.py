@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import signal
 import subprocess
@@ -14,6 +13,7 @@ from typing import Any
 from jobo_sandbox import Fault, Hold, Sandbox
 from jobo_sandbox.patience import patient
 from tests.support.process import Run, Tap
+from tests.support.systems import need_sizes, resize_output
 from tests.support.target import Message, Target
 
 _SMALL_PIPE = 4096
@@ -34,9 +34,10 @@ def cut_after(
     tap: Tap, lines: int, signum: int, *, state: object = None, **settings: Any
 ) -> tuple[Run, list[str]]:
     """Run the tap, send a signal after so many lines of its output; return the run and them."""
+    need_sizes()
     process = tap.start(state=state, **settings)
+    resize_output(process, _SMALL_PIPE)
     assert process.stdout
-    fcntl.fcntl(process.stdout.fileno(), fcntl.F_SETPIPE_SZ, _SMALL_PIPE)
     read = [line for _ in range(lines) if (line := process.stdout.readline())]
     process.send_signal(signum)
     return finish(process, read)
@@ -81,6 +82,7 @@ def cut_in_request(
 
     Once the signal was sent, the request is answered (and billed) or refused.
     """
+    need_sizes()
     hold = Hold()
     fault = Fault(hold=hold) if billed else Fault(hold=hold, status=503)
     before = sum(entry.endpoint != "clock" for entry in tap.sandbox.ledger)
@@ -99,6 +101,7 @@ def cut_in_request(
 
 def run_meanwhile(tap: Tap, action: Callable[[subprocess.Popen[str]], object], **which: Any) -> Run:
     """Run the tap, and do something while a request is in progress: by default, its second."""
+    need_sizes()
     hold = Hold()
     tap.sandbox.faults.add(Fault(hold=hold), **(which or {"on": 2}))
     process = tap.start()
@@ -112,8 +115,7 @@ def run_meanwhile(tap: Tap, action: Callable[[subprocess.Popen[str]], object], *
 
 def widen_pipe(process: subprocess.Popen[str]) -> None:
     """Let the tap write all it wants though nobody reads."""
-    assert process.stdout
-    fcntl.fcntl(process.stdout.fileno(), fcntl.F_SETPIPE_SZ, _BIG_PIPE)
+    resize_output(process, _BIG_PIPE)
 
 
 def finish(process: subprocess.Popen[str], read: list[str]) -> tuple[Run, list[str]]:

@@ -1,0 +1,43 @@
+"""What only some systems have: elsewhere, a test that needs it is skipped, and says why."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+try:
+    import fcntl
+
+    _system: Any = fcntl
+except ImportError:  # Windows
+    _system = None
+
+needs_full_device = pytest.mark.skipif(
+    not Path("/dev/full").exists(), reason="needs Linux, where /dev/full is a disk that is full"
+)
+
+
+def need_sizes() -> None:
+    """Skip the test where the size of a pipe cannot be chosen. Called before a process starts."""
+    if not hasattr(_system, "F_SETPIPE_SZ"):
+        pytest.skip("needs Linux, where the size of a pipe can be chosen")
+
+
+def size_of(pipe: int) -> int:
+    """Return how many bytes a pipe holds."""
+    size: int = _system.fcntl(pipe, _system.F_GETPIPE_SZ)
+    return size
+
+
+def resize(pipe: int, size: int) -> None:
+    """Let a pipe hold so many bytes."""
+    _system.fcntl(pipe, _system.F_SETPIPE_SZ, size)
+
+
+def resize_output(process: subprocess.Popen[str], size: int) -> None:
+    """Let the pipe of a process's standard output hold so many bytes."""
+    assert process.stdout
+    resize(process.stdout.fileno(), size)
