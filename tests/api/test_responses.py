@@ -106,6 +106,19 @@ class TestRefusals:
         assert "api_url" in line
         assert len(sandbox.feed_requests) == 1
 
+    @pytest.mark.parametrize("shown", [1, 9, 30, 73])
+    def test_a_key_at_the_end_of_what_is_quoted_of_a_redirect_is_not_shown(
+        self, tap: Tap, sandbox: Sandbox, shown: int
+    ) -> None:
+        """Not even its first characters, which no log handler could know."""
+        start = f"{sandbox.url}/moved?key="
+        start += "-" * (300 - len(start) - shown)
+        fault = Fault(status=307, headers={"Location": start + sandbox.api_key}, times=None)
+        sandbox.faults.add(fault)
+        line = complaint(tap.run())
+        assert f"307 ({(start + '[api_key]')[:300]})" in line
+        assert sandbox.api_key[:9] not in line
+
 
 class TestKey:
     """It is in no log and no file."""

@@ -1,4 +1,4 @@
-"""A page in a folder: on the disk before `create` returns, whatever happens within it."""
+"""A file in a folder: on the disk before its write returns, whatever happens within it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -67,8 +68,9 @@ def test_a_kill_at_any_instant_leaves_a_whole_page_or_none(tmp_path: Path) -> No
     assert {None, CONTENT} == {*left}
 
 
-def test_a_page_and_its_folders_are_synced_in_their_order(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("write", [Folder.create, Folder.replace])
+def test_a_new_file_and_its_folders_are_synced_in_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Folder, str, bytes], None]
 ) -> None:
     file = tmp_path / "journal" / PAGE
     synced: list[tuple[int, bool]] = []
@@ -78,13 +80,28 @@ def test_a_page_and_its_folders_are_synced_in_their_order(
         assert not stat.S_ISREG(os.fstat(descriptor).st_mode) or os.fstat(descriptor).st_size
 
     monkeypatch.setattr(module, "_sync", record)
-    Folder(tmp_path / "journal").create(PAGE, CONTENT)
+    write(Folder(tmp_path / "journal"), PAGE, CONTENT)
     (folder, key, top, root, parent, *_) = (each.stat().st_ino for each in file.parents)
     assert synced == [
         *((new, False) for new in (parent, root, top, key)),  # each new folder, in the one above
         (file.stat().st_ino, False),  # before it gets its name
         (folder, True),
     ]
+
+
+def test_a_file_is_synced_before_it_replaces_another_and_its_folder_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, file = Folder(tmp_path), tmp_path / PAGE
+    store.replace(PAGE, b"before")
+    synced: list[tuple[int, bytes]] = []
+
+    def record(descriptor: int) -> None:
+        synced.append((os.fstat(descriptor).st_ino, file.read_bytes()))
+
+    monkeypatch.setattr(module, "_sync", record)
+    store.replace(PAGE, CONTENT)
+    assert synced == [(file.stat().st_ino, b"before"), (file.parent.stat().st_ino, CONTENT)]
 
 
 @pytest.mark.parametrize(

@@ -151,6 +151,20 @@ def test_nothing_of_an_unfinished_sync_is_removed(tap: Tap, folder: Path) -> Non
     assert len(pages(folder)) == 1  # that of the sync that followed
 
 
+def test_nothing_is_removed_while_it_cannot_be_noted_that_it_has_arrived(
+    tap: Tap, folder: Path
+) -> None:
+    state = tap.run().state
+    kept = pages(folder)
+    (key,) = folder.glob("v2/career_sites-*")
+    (key / "completed.json").mkdir()  # which nothing can replace
+    assert "cannot be used" in refused(tap, state=state)
+    assert pages(folder) == kept
+    (key / "completed.json").rmdir()
+    assert succeeded(tap.run(state=state)).ids == []
+    assert pages(folder) != kept
+
+
 def test_only_what_has_arrived_is_removed(tap: Tap) -> None:
     """Neither a rejected cursor nor an acknowledgement concerns pages of another address."""
     localhost: Any = {"api_url": tap.sandbox.url.replace("127.0.0.1", "localhost")}

@@ -205,6 +205,25 @@ def test_a_lost_answer_does_not_make_the_lease_look_newer(
         holder.check()
 
 
+def test_a_slow_answer_does_not_make_the_lease_look_newer(
+    start: Start, clock: FakeClock, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store dates it when the request arrives."""
+    holder, put = start(), bucket.put
+
+    def put_slowly(*args: Any, **options: Any) -> Any:
+        done = put(*args, **options)
+        clock.passed += 50
+        return done
+
+    monkeypatch.setattr(bucket, "put", put_slowly)
+    assert holder.renew()
+    holder.check()
+    clock.passed += 8
+    with pytest.raises(JournalError, match="could not be renewed in time"):
+        holder.check()
+
+
 def test_a_conflict_is_no_renewal_and_no_loss(
     start: Start, clock: FakeClock, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,12 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tap_jobo.errors import BudgetReachedError
+from tap_jobo.errors import BudgetReachedError, JournalError
 from tap_jobo.journal.contents import journal_key
 from tap_jobo.journal.folder import Folder
+from tap_jobo.journal.journal import Journals
 from tap_jobo.journal.month import MonthCount
+from tap_jobo.model import LastPrice
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.streams.jobs import JOBS
@@ -310,7 +314,92 @@ def test_of_two_requests_at_once_one_sees_the_other(tmp_path: Path, *, is_before
     assert len(passed) == is_before
 
 
+@pytest.mark.parametrize("limit", [None, LIMIT])
+def test_a_run_that_has_lost_its_lock_leaves_the_file_to_the_other_run(
+    tmp_path: Path, limit: int | None
+) -> None:
+    class Lost(Folder):
+        """A folder whose lock is another run's as soon as it is taken."""
+
+        @contextmanager
+        def run_lock(self, *_: object) -> Iterator[Callable[[], None]]:
+            yield refuse
+
+    def refuse() -> None:
+        raise JournalError("another run has taken it over")
+
+    key = journal_key(CAREER_SITES, api_key="jbe_test_", api_url="https://a")
+    journals = Journals(
+        store=Lost(tmp_path), limit=limit, now=FakeClock().now, wait=time.sleep, logger=LOGGER
+    )
+    with journals.open(key) as journal:
+        month = journal.month
+        assert month
+        month.settle(PAGE)  # which may fail
+        with pytest.raises(JournalError, match="taken it over"):
+            month.reserve(2 * PAGE, PAGE, "a page")
+        with pytest.raises(JournalError, match="taken it over"):
+            month.note_price(LastPrice(80, "2026-01-01T00:00:00Z"))
+    assert not (tmp_path / "v2/spent").exists()
+
+
 # The month
+
+
+@pytest.mark.parametrize(
+    ("instant", "month", "then"),
+    [
+        ("2026-01-01T00:00:00", "2026-01", "2026-02-01"),
+        ("2026-01-31T23:58:59", "2026-01", "2026-02-01"),
+        ("2026-02-01T00:00:00", "2026-02", "2026-03-01"),
+        ("2026-04-30T12:00:00", "2026-04", "2026-05-01"),
+        ("2026-12-31T23:58:59", "2026-12", "2027-01-01"),
+        ("2028-02-29T23:58:59", "2028-02", "2028-03-01"),
+    ],
+)
+def test_runs_continue_on_the_first_of_the_next_month(
+    tmp_path: Path, instant: str, month: str, then: str
+) -> None:
+    count = count_at(tmp_path, instant)
+    with pytest.raises(BudgetReachedError, match=f" in {month} .* Runs continue on {then} "):
+        count.reserve(LIMIT, PAGE, "a page")
+    assert count.left(LIMIT) == (0, month)
+    assert count.with_page(PAGE) == {month: LIMIT + PAGE}
+
+
+def test_a_request_in_the_last_minute_of_a_month_counts_in_both(tmp_path: Path) -> None:
+    count = count_at(tmp_path, "2026-01-31T23:59:00.1")
+    count.reserve(0, PAGE, "a page")
+    assert count.with_page(PAGE) == {"2026-01": PAGE, "2026-02": PAGE}
+    february = count_at(tmp_path, "2026-02-01T00:00:00")
+    assert february.left(0) == (LIMIT - PAGE, "2026-02")
+    with pytest.raises(BudgetReachedError, match=" in 2026-02 "):
+        february.reserve(2 * PAGE, PAGE, "a page")
+    with pytest.raises(BudgetReachedError, match=" in 2026-02 "):  # its own page is in January
+        count_at(tmp_path, "2026-01-31T23:59:30").reserve(0, PAGE, "a page")
+
+
+def test_a_response_that_comes_in_the_next_month_counts_in_both(tmp_path: Path) -> None:
+    clock = FakeClock(datetime(2026, 1, 31, 23, 50, tzinfo=UTC))
+    count = count_at(tmp_path, clock)
+    count.reserve(0, PAGE, "a page")
+    clock.passed += 900
+    assert count.with_page(PAGE) == {"2026-01": PAGE, "2026-02": PAGE}
+
+
+def count_at(folder: Path, at: FakeClock | str) -> MonthCount:
+    """The count of a run with a clock, or one that stands still at an instant (UTC)."""
+    if isinstance(at, str):
+        at = FakeClock(datetime.fromisoformat(at).replace(tzinfo=UTC))
+    return MonthCount(
+        store=Folder(folder),
+        key=journal_key(CAREER_SITES, api_key="jbe_test_", api_url="https://a"),
+        run="",
+        limit=LIMIT,
+        now=at.now,
+        check=lambda: None,
+        logger=LOGGER,
+    )
 
 
 def test_a_new_month_begins_by_the_clock_of_the_api(tap: Tap) -> None:

@@ -15,10 +15,10 @@ import pytest
 
 from jobo_sandbox import Entry, Sandbox
 from tap_jobo.clock import parse_timestamp
-from tests.journal.helpers import pages, replayed, rewrite
+from tests.journal.helpers import journal_command, name_of, pages, replayed, rewrite
 from tests.support import Run, Tap, entry_of, schema_message
 from tests.support.companies import records_of
-from tests.support.crash import cut_after, parse, some_signal, wait_until_quiet
+from tests.support.crash import cut_after, cut_in_request, parse, some_signal, wait_until_quiet
 from tests.support.jobs import STREAMS, tap_of
 from tests.support.target import Message, Target
 
@@ -76,6 +76,22 @@ def test_a_replayed_page_has_the_same_row_and_a_page_billed_again_another(tap: T
     assert {row["id"] for row in third}.isdisjoint(row["id"] for row in again)
     total = {row["id"]: row["credits"] for row in [*first, *again, *third]}
     assert sum(total.values()) == tap.sandbox.credits_billed
+
+
+def test_a_page_that_was_dropped_and_billed_again_has_two_rows(
+    hiring: Sandbox, tmp_path: Path
+) -> None:
+    """Of one sync, and with the same number."""
+    tap = tap_of(hiring, tmp_path, "billed_pages", "jobs")
+    tap.settings |= {"jobs_batch_size": 40}
+    bill = records_of(cut_in_request(tap, 3, billed=False).messages, "billed_pages")
+    dropped = name_of(pages(tap.folder / "journal")[-1])
+    assert journal_command(tap, "drop", dropped).returncode == 0
+    bill += bill_of(tap.run())
+    credits_of = {row["id"]: row["credits"] for row in bill}
+    assert sum(credits_of.values()) == hiring.credits_billed
+    of_page = {row["id"] for row in bill if f"{row['sync_id']}.{row['page']}" == dropped}
+    assert len(of_page) == 2
 
 
 def test_without_a_deduction_a_row_has_the_list_price(tap: Tap) -> None:

@@ -4,7 +4,7 @@ TEST_CLOCK is the seconds that the wall clock is ahead, or the instant at which 
 TEST_WAITS is `none` if a wait puts the clocks forward instead, or `short` for a fraction of the
 time for object storage, for leases, and for output that is not read. TEST_LEASE is the seconds of
 a short lease. TEST_SIGNALS is `apart` if any two signals are two wishes, and a request is given up
-on the second alone.
+on the second alone. TEST_PROGRESS is the seconds between two lines of progress.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from tap_jobo.cli import run
 from tap_jobo.clock import Clock
 from tap_jobo.journal import bucket, lease
 from tap_jobo.singer import writer
+from tap_jobo.sync import report
 
 skipped: list[float] = []
 """The seconds of each wait that took no time."""
@@ -56,4 +57,6 @@ if __name__ == "__main__":
             short: dict[str, Any] = {"DURATION": seconds, "SAFETY_MARGIN": seconds / 2}
             short |= dict.fromkeys(("_RENEW_EVERY", "_RETRY_EVERY", "_LOOK_EVERY"), 0.1)
             patches.enter_context(patch.multiple(lease, **short))
+        if interval := os.environ.get("TEST_PROGRESS"):
+            patches.enter_context(patch.object(report, "_INTERVAL", float(interval)))
         run()

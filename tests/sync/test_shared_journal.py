@@ -28,6 +28,7 @@ from tap_jobo.journal.contents import Contents
 from tests.support.clock import FakeClock
 from tests.sync.model import (
     MODEL,
+    NEVER,
     UNUSED,
     Accident,
     CrashError,
@@ -346,6 +347,29 @@ class SharedJournal(RuleBasedStateMachine):
         if isinstance(outcome, TapJoboError):
             self.follow(pipe, outcome, "resync")
 
+    @rule(
+        p=st.integers(0, 1),
+        q=st.integers(0, 1),
+        accident=st.builds(Accident, CRASHES.map(lambda at: NEVER if at is None else at)),
+        lost=LOST,
+    )
+    def wait_for_lock(self, p: int, q: int, accident: Accident, lost: int) -> None:
+        """Let a run wait until another one ends, whatever its end is."""
+        pipe, other = self.pipelines[p], self.pipelines[q]
+
+        def end_other() -> None:
+            self.attempt(other, accident=accident, lost=lost)
+            pipe.is_excused |= p == q  # the state of the run that waits is older by now
+            self._billing = pipe
+
+        self.store.while_waiting = end_other
+        outcome = self.go(pipe, self.start(pipe))
+        self.store.while_waiting = lambda: None
+        pipe.is_excused |= p == q  # an older state may be back
+        if isinstance(outcome, TapJoboError):
+            assert "writes at the same time" not in str(outcome)
+            self.follow(pipe, outcome, "resync")
+
     @precondition(lambda self: self.is_in_bucket)
     @rule(lost=st.sampled_from(["retried", "error"]))
     def lose_response(self, lost: str) -> None:
@@ -360,6 +384,8 @@ class SharedJournal(RuleBasedStateMachine):
     def settle(self, choice: str) -> None:
         """All faults end; each pipeline runs until two runs in a row went well."""
         self.store.is_full = False
+        # What has changed since a sync began is read by the run after it if that is this recent.
+        self.clock.passed += LOOKBACK.total_seconds()
         for number in sorted(self.used):
             pipe = self.pipelines[number]
             good = 0
@@ -432,6 +458,16 @@ def test_a_number_that_was_freed_is_not_taken_twice(world: SharedJournal) -> Non
     error = world.go(pipe, slow)
     assert "writes at the same time" in str(error)
     assert slow[2] == []  # nothing was emitted
+
+
+def test_what_a_run_bills_while_another_waits_for_its_lock_is_replayed(
+    world: SharedJournal,
+) -> None:
+    pipe = world.pipelines[0]
+    world.store.while_waiting = lambda: world.attempt(pipe, accident=Accident(pages=3), lost=99)
+    assert world.attempt(pipe)
+    contents = [page.rows for page in world.api.pages if page.rows]
+    assert [rows for n, rows in enumerate(contents) if rows in contents[:n]] == []
 
 
 def test_a_sync_that_others_have_removed_is_not_gone_on_with(world: SharedJournal) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
+from tap_jobo.clock import format_timestamp
 from tests.support import Tap, complaint
 from tests.support.clock import NOON, with_clock
 from tests.support.crash import cut_in_request
@@ -17,11 +18,11 @@ HOUR = timedelta(hours=1)
 MONTH = timedelta(days=31)
 
 
-def change(sandbox: Sandbox, rows: int) -> list[str]:
-    """Let so many rows change, and return their ids."""
+def change(sandbox: Sandbox, rows: int, at: datetime | None = None) -> list[str]:
+    """Let so many rows change, by default now, and return their ids."""
     keys = sorted(sandbox.world.rows())[:rows]
     for key in keys:
-        sandbox.world.touch(key, name="changed")
+        sandbox.world.touch(key, at=at, name="changed")
     return keys
 
 
@@ -76,20 +77,45 @@ class TestLookback:
     """`lookback_minutes` is set otherwise after a crash."""
 
     @pytest.fixture
-    def state(self, tap: Tap) -> Any:
-        """The state that a killed run of 60 changed rows was given; 50 of them are on disk."""
+    def begun(self) -> int:
+        """Its value before the crash."""
+        return 15
+
+    @pytest.fixture
+    def state(self, tap: Tap, begun: int) -> Any:
+        """The state that a killed run of 60 changed rows was given; 50 of them are on disk.
+
+        They changed before the second in which the run began.
+        """
         state = tap.run().state
-        change(tap.sandbox, 60)
-        cut_in_request(tap, 2, state=state, billed=False)
+        now = tap.sandbox.now()
+        bookmark = format_timestamp(now - timedelta(minutes=5))
+        state["bookmarks"]["career_sites"]["replication_key_value"] = bookmark
+        change(tap.sandbox, 60, at=now - timedelta(minutes=1))
+        cut_in_request(tap, 2, state=state, billed=False, lookback_minutes=begun)
         return state
 
-    @pytest.mark.parametrize("minutes", [15, 5, 60])
+    @pytest.mark.parametrize(
+        ("begun", "minutes"), [(15, 15), (15, 5), (15, 0), (15, 60), (0, 0), (0, 15)]
+    )
     def test_any_value_replays(self, tap: Tap, state: Any, minutes: int) -> None:
         again = tap.run(state=state, lookback_minutes=minutes)
         assert again.metrics["jobo_rows_replayed"] == 50
         assert again.lines("WARNING") == []
         assert len(again.ids) == 60
         assert tap.sandbox.rows_billed == 120 + 60
+
+    @pytest.mark.parametrize(("minutes", "in_same_run"), [(0, 1), (15, 0)])
+    def test_what_changes_meanwhile_follows_at_once_or_within_the_lookback(
+        self, tap: Tap, state: Any, minutes: int, in_same_run: int
+    ) -> None:
+        tap.sandbox.clock_offset = 60
+        tap = with_clock(tap, timedelta(seconds=60))
+        keys = change(tap.sandbox, 1)
+        again = tap.run(state=state, lookback_minutes=minutes)
+        assert again.ids[60:] == keys * in_same_run
+        following = tap.run(state=again.state, lookback_minutes=minutes)
+        assert keys[0] in again.ids[60:] + following.ids
 
 
 def test_one_odd_date_in_a_page_changes_nothing(tap: Tap) -> None:
