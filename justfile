@@ -69,6 +69,10 @@ bench *arguments:
 crash-cost *arguments:
     uv run -m benchmarks.crash_cost "$@"
 
+# try the models of the two promises with random examples, on all cores: just explore 30
+explore minutes:
+    uv run tools/explore.py "$1"
+
 # check the bill against the sandbox's ledger over 400 crashes, budgets, and replays
 bill:
     JOBO_HISTORIES=8 uv run pytest tests/singer/test_billed_pages.py -k agrees

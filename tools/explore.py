@@ -1,0 +1,93 @@
+"""Tries the models of the two promises with random examples: `just explore MINUTES`.
+
+The suite tries the same examples each time, so that a change fails or passes for a reason of its
+own. This tries others. An example that fails is shrunk and printed as Python code: paste it into a
+test beside the model that it names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import sys
+import time
+import traceback
+from collections import Counter
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from itertools import cycle
+from pathlib import Path
+from typing import Final
+
+from hypothesis import Phase, seed, settings
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.sync.model import MODEL
+from tests.sync.test_promises import BucketPromises, FilteredPromises, Promises
+from tests.sync.test_shared_journal import SharedBucket, SharedJournal
+
+MACHINES: Final[tuple[type[RuleBasedStateMachine], ...]] = (
+    Promises,
+    BucketPromises,
+    FilteredPromises,
+    SharedJournal,
+    SharedBucket,
+)
+_EXAMPLES: Final = 50
+"""How many examples of a model a process tries at a time: some seconds."""
+
+
+def explore(minutes: float) -> str:
+    """Try examples on all cores; return how one failed, empty if none did."""
+    end = time.monotonic() + minutes * 60
+    tried: Counter[str] = Counter()
+    failure = ""
+    machines = cycle(MACHINES)
+    cores = os.cpu_count() or 1
+    with ProcessPoolExecutor(cores) as pool:
+        running: set[Future[tuple[str, str]]] = set()
+        while True:
+            while len(running) < cores and time.monotonic() < end and not failure:
+                number = random.SystemRandom().getrandbits(32)
+                running.add(pool.submit(try_examples, next(machines), number))
+            if not running:
+                break
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            for name, failed in (each.result() for each in done):
+                tried[name] += 0 if failed else _EXAMPLES
+                failure = failure or failed
+    counts = ", ".join(f"{tried[each.__name__]:,} of {each.__name__}" for each in MACHINES)
+    sys.stdout.write(f"Examples that passed: {counts}.\n")
+    return failure
+
+
+def try_examples(machine: type[RuleBasedStateMachine], number: int) -> tuple[str, str]:
+    """Return a model's name and how it fails with the random seed of this number, if it does."""
+    failure = ""
+    phases = [Phase.generate]
+    for more in (Phase.shrink, None):
+        try:
+            run_state_machine_as_test(
+                seed(number)(machine),
+                settings=settings(MODEL, max_examples=_EXAMPLES, derandomize=False, phases=phases),
+            )
+        except Exception:  # noqa: BLE001 - whatever the model raises is a find
+            failure = f"{machine.__name__} with the seed {number}:\n{traceback.format_exc()}"
+        if not failure or more is None:
+            break
+        phases = [*phases, more]
+    return machine.__name__, failure
+
+
+def main() -> None:
+    """Try examples for some minutes, and exit with 1 if one fails."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("minutes", type=float)
+    if failure := explore(parser.parse_args().minutes):
+        sys.exit(failure)
+
+
+if __name__ == "__main__":
+    main()
