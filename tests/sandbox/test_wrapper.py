@@ -191,7 +191,10 @@ def test_a_second_run_goes_on_in_the_same_warehouse(open_folder: Path) -> None:
 def test_serving_says_how_and_refuses_company(tmp_path: Path) -> None:
     with start(tmp_path, "--serve") as process:
         assert process.stdout is not None
-        url = process.stdout.readline().split()[6].rstrip(".")
+        assert process.stderr is not None
+        served = process.stdout.readline()
+        assert served, process.stderr.read()
+        url = served.split()[6].rstrip(".")
         guide = [process.stdout.readline() for _ in range(12)]
         key = guide[0].strip()
         answer = requests.post(

@@ -8,6 +8,7 @@ installation and of Meltano start it cold.
 from __future__ import annotations
 
 import atexit
+import importlib.metadata
 import multiprocessing
 import os
 import runpy
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any, Final
 
 COMMAND: Final = Path(sys.executable).with_name("tap-jobo")
+importlib.metadata.version("singer-sdk")  # which looks into each folder of packages, once
 _MODULES: Final = (
     "jobo_sandbox.contract.command",
     "jobo_sandbox.postgres",
@@ -112,10 +114,17 @@ def _fork(
 
 @cache
 def _fork_server() -> Any:
-    """Return the server that has the modules loaded; there is one in each process of pytest."""
+    """Return the server that has the modules loaded; there is one in each process of pytest.
+
+    This module is one of them, so that each fork knows the installed packages.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([*_MODULES])
     return context
+
+
+def _no_sync(_descriptor: int) -> None:
+    """Spare the time: a kill loses nothing that was written, and power failures are simulated."""
 
 
 def _become(
@@ -130,6 +139,7 @@ def _become(
     for number, stream in enumerate(streams, start=1):
         os.dup2(stream.fileno(), number)
         stream.close()
+    os.fsync = _no_sync
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
