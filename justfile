@@ -33,14 +33,22 @@ lint:
 types:
     uv run mypy
 
-# run all tests, or some: just test tests/cli/test_cli.py -k about
+# run what needs no Postgres, Meltano, or dbt, and does not take long: for each save
+fast *arguments:
+    uv run pytest -m "not exhaustive and not slow" "$@"
+
+# run all tests but those that take long, or some: just test tests/cli/test_cli.py -k about
 test *arguments:
     uv run pytest "$@"
+
+# run the tests that take long: worlds at random, all commands of the docs, builds of dbt
+exhaustive *arguments:
+    uv run pytest -m exhaustive "$@"
 
 # run all tests, or some, and show branches of the tap that they do not reach
 coverage *arguments:
     uv run coverage erase
-    uv run coverage run -m pytest "$@"
+    uv run coverage run -m pytest -m "exhaustive or not exhaustive" "$@"
     uv run coverage combine --quiet
     uv run coverage report
 
@@ -75,7 +83,7 @@ explore minutes:
 
 # check the bill against the sandbox's ledger over 400 crashes, budgets, and replays
 bill:
-    JOBO_HISTORIES=8 uv run pytest tests/singer/test_billed_pages.py -k agrees
+    JOBO_HISTORIES=8 uv run pytest tests/singer/test_billed_pages.py -m exhaustive -k agrees
 
 # build the wheel and the source distribution into dist
 build:

@@ -21,12 +21,19 @@ for name in [name for name in os.environ if name.startswith("PYTHON")]:
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+NEEDS = {"plugins", "postgres_port"}
+"""The fixtures that install Meltano's plugins, and start Postgres."""
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let each worker start with its share of the tests that take longest, and none wait for one.
 
-    At first, each is given as many tests that follow one another.
+    At first, each is given as many tests that follow one another. `just fast` is without what needs
+    more than the sandbox.
     """
+    for item in items:
+        if not NEEDS.isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
     first = ["project", "sync"]
     items.sort(key=lambda item: [item.path.parent.name != folder for folder in first])
     workers = getattr(config, "workerinput", {}).get("workercount", 1)

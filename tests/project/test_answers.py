@@ -5,9 +5,13 @@ from __future__ import annotations
 import runpy
 from pathlib import Path
 
+import pytest
+
 from benchmarks.charts import measured
 from tests.support.repository import REPOSITORY
 from tests.support.warehouses import Postgres
+
+pytestmark = pytest.mark.exhaustive
 
 
 def test_answers_and_charts_are_those_of_the_sandbox(postgres: Postgres, tmp_path: Path) -> None:

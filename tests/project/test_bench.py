@@ -12,6 +12,8 @@ from benchmarks.feed import Feed
 from benchmarks.processes import measure
 from benchmarks.readers import OURS, tap
 
+pytestmark = pytest.mark.exhaustive
+
 
 @pytest.mark.parametrize(("job_bytes", "rows"), [(0, 120), (4_000, 1_001)])
 def test_the_tap_is_measured_with_all_rows(tmp_path: Path, job_bytes: int, rows: int) -> None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
+
 from jobo_sandbox import Sandbox
 from tests.support.meltano import IN_A_BUCKET, PIPELINE, Project
 from tests.support.s3 import S3, serve_s3
+
+pytestmark = pytest.mark.exhaustive
 
 
 def test_lost_machines_cost_the_pages_in_flight(

@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from benchmarks.crash_cost import NAME, in_this_environment, measured
 from benchmarks.feed import KEY, REPOSITORY, Feed
 from benchmarks.report import CRASH_COST, marks, table, write
 from jobo_sandbox import Sandbox
+
+pytestmark = pytest.mark.exhaustive
 
 
 def test_the_table_is_what_the_sandbox_bills(tmp_path: Path) -> None:

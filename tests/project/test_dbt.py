@@ -150,6 +150,7 @@ def test_models_follow_the_changes(postgres: Postgres) -> None:
     check_deleted_rows(world)
 
 
+@pytest.mark.exhaustive
 def test_models_are_the_same_in_duckdb(tmp_path: Path) -> None:
     """Also if a loader has stored each billed page twice."""
     variables = {
@@ -175,6 +176,7 @@ def test_models_are_the_same_in_duckdb(tmp_path: Path) -> None:
     check_counts_of_jobs(build)
 
 
+@pytest.mark.exhaustive
 def test_integration_project_builds(tmp_path: Path) -> None:
     package = tmp_path / "dbt"
     shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("target", "dbt_packages"))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import runpy
 from typing import Any
 
+import pytest
+
 from tests.support.repository import REPOSITORY
 from tests.support.warehouses import Postgres
 
@@ -19,6 +21,7 @@ COLUMNS = {
 }
 
 
+@pytest.mark.exhaustive
 def test_copies_are_other_jobs_of_other_companies(postgres: Postgres) -> None:
     for name, columns in COLUMNS.items():
         postgres.execute(f"CREATE TABLE {name} (id uuid PRIMARY KEY, {columns}, {TIMES})")

@@ -17,6 +17,8 @@ from tests.project.test_dbt import MARTS, OTHERS, SPEND
 from tests.support.tables import STREAMS, World, create, upsert
 from tests.support.warehouses import Duckdb, Postgres, Row, Warehouse
 
+pytestmark = pytest.mark.exhaustive
+
 BUILD = "build --exclude-resource-type unit_test"
 MODELS = f"{BUILD} --exclude-resource-type test"
 """Without the tests of what was built."""

@@ -78,6 +78,7 @@ def test_pages_are_short() -> None:
     assert len((REPOSITORY / "README.md").read_text("utf-8").splitlines()) <= 130
 
 
+@pytest.mark.exhaustive
 def test_the_site_builds_without_a_warning() -> None:
     run = execute([str(JUST), "docs", "-q"], environment(), REPOSITORY)
     assert run.returncode == 0, run.stderr
@@ -119,6 +120,7 @@ IN_A_PROJECT = (
 """The blocks that run one after the other in a project that has synced once."""
 
 
+@pytest.mark.exhaustive
 def test_every_command_of_the_documents_runs(open_folder: Path) -> None:
     _copy_of_the_repository(open_folder)
     assert block("tests") == "pip install uv && uv run pytest\n"  # which runs this

@@ -9,6 +9,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 from dotenv import dotenv_values
 
@@ -22,6 +23,7 @@ EXAMPLES = REPOSITORY / "examples"
 DOCKERFILE = re.sub(r"\\\n\s*", "", (EXAMPLES / "kubernetes/Dockerfile").read_text("utf-8"))
 
 
+@pytest.mark.exhaustive
 def test_steps_of_the_image_install_the_wheel_and_its_command_runs(
     postgres_port: int, tmp_path: Path
 ) -> None:
@@ -101,6 +103,7 @@ def test_every_example_sets_the_limits_of_the_readme() -> None:
         assert dict(re.findall(r'"(TAP_JOBO_MAX\w+)": "(\d+)"', code)) == LIMITS
 
 
+@pytest.mark.exhaustive
 def test_service_of_systemd_runs_the_pipeline(project: Project) -> None:
     service = configparser.ConfigParser(interpolation=None)
     service.read(EXAMPLES / "systemd/jobo.service")
@@ -111,6 +114,7 @@ def test_service_of_systemd_runs_the_pipeline(project: Project) -> None:
     assert int(service["Service"]["TimeoutStopSec"]) >= 60
 
 
+@pytest.mark.exhaustive
 def test_asset_of_dagster_has_rows_and_credits(project: Project, tmp_path: Path) -> None:
     code = (EXAMPLES / "dagster/jobo.py").read_text("utf-8")
     code = code.replace("/srv/meltano", str(project.folder))
@@ -124,6 +128,7 @@ def test_asset_of_dagster_has_rows_and_credits(project: Project, tmp_path: Path)
     assert run.stdout.splitlines()[-1] == "{'rows': 150, 'credits': 7500}"
 
 
+@pytest.mark.exhaustive
 def test_proposals_to_the_sdk_reproduce() -> None:
     proposals = REPOSITORY / "docs/project/proposals"
     run = execute([sys.executable, str(proposals / "reproduce_sdk.py")], environment())

@@ -73,6 +73,7 @@ def test_links_of_the_readme_work_on_pypi(wheel: Path) -> None:
     assert [link for link in links if not link.startswith("https://")] == []
 
 
+@pytest.mark.exhaustive
 def test_declared_dependencies_are_enough(wheel: Path, sandbox: Sandbox, tmp_path: Path) -> None:
     succeed(UV, "venv", "--python", sys.executable, "venv", cwd=tmp_path)
     scripts = tmp_path / "venv" / Path(sys.executable).parent.name
@@ -95,6 +96,7 @@ def test_declared_dependencies_are_enough(wheel: Path, sandbox: Sandbox, tmp_pat
     assert {"tap_jobo.__init__", *imported} == MODULES
 
 
+@pytest.mark.exhaustive
 def test_a_new_meltano_project_takes_the_definition(
     wheel: Path, sandbox: Sandbox, tmp_path: Path
 ) -> None:

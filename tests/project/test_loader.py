@@ -7,11 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
+import pytest
 from psycopg import sql
 
 from tests.support.jobs import STREAMS, rows_of
 from tests.support.pipeline import load, odd_runs
 from tests.support.repository import REPOSITORY
+
+pytestmark = pytest.mark.exhaustive
 
 
 def _tables(url: str, schema: str) -> dict[str, tuple[dict[str, str], list[tuple[str, ...]]]]:

@@ -8,6 +8,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 import yaml
 from singer_sdk.helpers.capabilities import PluginCapabilities
 
@@ -59,6 +60,7 @@ def test_config_test_costs_pages_that_the_next_run_replays(project: Project) -> 
     assert project.sandbox.rows_billed == 150
 
 
+@pytest.mark.exhaustive
 def test_plugins_that_inherit_from_the_tap_run_side_by_side(project: Project) -> None:
     """With other filters in the same project, each has a journal of its own."""
     world, yesterday = project.sandbox.world, datetime.now(UTC) - timedelta(days=1)
@@ -144,6 +146,7 @@ def test_invalid_settings_are_rejected_through_meltano(project: Project) -> None
     assert not project.sandbox.ledger
 
 
+@pytest.mark.exhaustive
 def test_variables_that_meltano_reads_are_accepted(project: Project) -> None:
     """Also those of a parent, of `.env`, and those that the plugin's own values override."""
     (project.folder / ".env").write_text("TAP_JOBO_BATCH_SIZE=40\nTAP_JOBO_MAX_CREDITS=90000\n")
@@ -161,6 +164,7 @@ def test_variables_that_meltano_reads_are_accepted(project: Project) -> None:
     assert project.sandbox.credits_billed == 3 * 120
 
 
+@pytest.mark.exhaustive
 def test_variable_of_a_setting_that_meltano_does_not_declare(project: Project) -> None:
     """It would let a run spend without the limit that it is meant to set."""
     file = project.folder / "meltano.yml"
@@ -174,6 +178,7 @@ def test_variable_of_a_setting_that_meltano_does_not_declare(project: Project) -
     assert not project.sandbox.ledger
 
 
+@pytest.mark.exhaustive
 def test_list_with_commas_is_refused_by_meltano_and_json_is_not(project: Project) -> None:
     run = project.meltano(*PIPELINE, env={"TAP_JOBO_COUNTRY_CODES": "DE,AT"})
     assert run.returncode == 1
@@ -182,6 +187,7 @@ def test_list_with_commas_is_refused_by_meltano_and_json_is_not(project: Project
     assert project.sandbox.feed_requests[0].body["country_codes"] == ["AT", "DE"]
 
 
+@pytest.mark.exhaustive
 def test_full_table_mode_and_the_log_in_json_are_as_documented(project: Project) -> None:
     metadata = json.dumps(yaml.safe_load(block("full-table"))["metadata"])
     for billed in (150, 300):
@@ -197,6 +203,7 @@ def test_full_table_mode_and_the_log_in_json_are_as_documented(project: Project)
     }
 
 
+@pytest.mark.exhaustive
 def test_misspelled_stream_fails_the_run(project: Project) -> None:
     variables = {"TAP_JOBO__SELECT": '["career_sties.*"]'}
     run = project.meltano(*PIPELINE, env=variables)

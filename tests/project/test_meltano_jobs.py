@@ -58,6 +58,7 @@ def test_each_stream_fills_its_table(project: Project) -> None:
     assert "1 row in 1 page" in second.stderr + second.stdout
 
 
+@pytest.mark.exhaustive
 def test_bill_in_postgres_agrees_with_the_ledger(project: Project) -> None:
     sandbox = project.sandbox
     env = {
@@ -80,6 +81,7 @@ def test_bill_in_postgres_agrees_with_the_ledger(project: Project) -> None:
     assert sum(day["rows"] for day in days) >= 150 + 120
 
 
+@pytest.mark.exhaustive
 def test_frequent_extractor_has_a_state_of_its_own(project: Project) -> None:
     """The name `tap-jobo-jobs` would take `TAP_JOBO_JOBS_BATCH_SIZE` for its `batch_size`."""
     sandbox = project.sandbox
@@ -97,6 +99,7 @@ def test_frequent_extractor_has_a_state_of_its_own(project: Project) -> None:
     assert "dev:tap-jobo-to-target-postgres" in states
 
 
+@pytest.mark.exhaustive
 def test_recipe_keeps_a_job_board_current(project: Project) -> None:
     """The SQL of docs/how-to/job-board.md."""
     world, sandbox = project.sandbox.world, project.sandbox
@@ -144,6 +147,7 @@ def test_recipe_keeps_a_job_board_current(project: Project) -> None:
     assert project.table("jobs").keys() == world.jobs().keys()
 
 
+@pytest.mark.exhaustive
 def test_recipe_deletes_no_job_that_a_refresh_replayed(project: Project) -> None:
     """Right after a backfill, the journal still has its pages: they keep their time of reading."""
     sandbox = project.sandbox

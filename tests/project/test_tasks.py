@@ -45,7 +45,7 @@ def test_the_list_of_lints_stands_once() -> None:
     checks = ["uv run just lint", "uv run just types"]
     assert _commands("lint") == checks
     ours = (REPOSITORY / ".ci/run").read_text("utf-8").splitlines()
-    assert [line for line in ours if line.startswith("uv run")] == checks
+    assert [line for line in ours if line.startswith("uv run just")] == checks
 
 
 def test_pythons_are_those_that_the_package_claims() -> None:

@@ -50,6 +50,7 @@ def contract_of(sandbox: Sandbox, *arguments: str) -> Run:
     return contract("--api-url", sandbox.url, "--api-key", sandbox.api_key, "--yes", *arguments)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("lie", LIES, ids=lambda lie: f"{lie.name}: {lie.what}")
 def test_each_lie_is_noticed_and_the_tap_does_what_the_check_says(
     checked: Sandbox, lie: Lie

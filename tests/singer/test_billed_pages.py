@@ -261,6 +261,7 @@ class History:
         return run.messages
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("seed", range(int(os.environ.get("JOBO_HISTORIES", "1"))))
 def test_the_bill_agrees_with_the_ledger_over_50_crashes_budgets_and_replays(
     tmp_path: Path, seed: int

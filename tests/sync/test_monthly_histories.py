@@ -28,6 +28,8 @@ from tests.sync.model import (
     temporary_folder,
 )
 
+pytestmark = pytest.mark.exhaustive
+
 PAGE = 100
 """Credits of a page of two rows."""
 LIMIT = 7 * PAGE + 50

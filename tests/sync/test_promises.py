@@ -16,6 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
@@ -574,7 +575,7 @@ class FilteredPromises(Promises):
 
 TestPromises = Promises.TestCase
 TestPromises.settings = MODEL
-TestBucketPromises = BucketPromises.TestCase
+TestBucketPromises = pytest.mark.exhaustive(BucketPromises.TestCase)
 TestBucketPromises.settings = MODEL
-TestFilteredPromises = FilteredPromises.TestCase
+TestFilteredPromises = pytest.mark.exhaustive(FilteredPromises.TestCase)
 TestFilteredPromises.settings = MODEL

@@ -485,5 +485,5 @@ def test_a_sync_that_others_have_removed_is_not_gone_on_with(world: SharedJourna
 
 TestSharedJournal = SharedJournal.TestCase
 TestSharedJournal.settings = settings(MODEL, stateful_step_count=20)
-TestSharedBucket = SharedBucket.TestCase
+TestSharedBucket = pytest.mark.exhaustive(SharedBucket.TestCase)
 TestSharedBucket.settings = TestSharedJournal.settings
