@@ -58,6 +58,7 @@ class TestEnd:
         assert "The API's clock is not known" in complaint(tap.run(*args, journal=False))
         assert [entry.endpoint for entry in tap.sandbox.ledger] == ["clock"] * 3
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("is_test", [False, True])
     def test_unreachable_host_within_a_minute(self, tap: Tap, *, is_test: bool) -> None:
         tap.sandbox.close()

@@ -12,6 +12,8 @@ from tests.support import Run, Tap
 from tests.support.companies import records_of
 from tests.support.jobs import metrics_of, tap_of
 
+pytestmark = pytest.mark.slow
+
 PAGE = 60
 """Credits of 20 jobs."""
 

@@ -29,6 +29,8 @@ from tests.support import COMMAND, Run, Tap, execute
 from tests.support.crash import cut_in_request, run_meanwhile
 from tests.support.repository import REPOSITORY
 
+pytestmark = pytest.mark.slow
+
 
 def written(tap: Tap, *args: str) -> list[str]:
     """The lines that the command writes, when it does as it is told."""

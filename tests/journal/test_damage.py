@@ -29,6 +29,8 @@ from tests.support import Run, Tap, complaint, execute
 from tests.support.crash import cut_in_request, rows_billed_twice, run_meanwhile
 from tests.support.jobs import tap_of
 
+pytestmark = pytest.mark.slow
+
 # A damaged page ends its stream before anything of it is billed
 
 

@@ -56,6 +56,7 @@ CONTENT = b"content" * 10_000
 HEADER = PageHeader("r", "", "2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z", 50, 50, {})
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_instant_leaves_a_whole_page_or_none(tmp_path: Path) -> None:
     command = [sys.executable, "-c", _KILLS, str(tmp_path)]
     run = subprocess.run(command, capture_output=True, check=True, timeout=patient(60))

@@ -30,6 +30,8 @@ from tests.journal.helpers import (
 from tests.support import Run, Tap, complaint, execute
 from tests.support.crash import cut_in_request, rows_billed_twice
 
+pytestmark = pytest.mark.slow
+
 
 def make_older(folder: Path, days: float) -> None:
     """Let all pages and their syncs be so many days old."""

@@ -18,6 +18,8 @@ from tap_jobo.model import RawPage, Sync
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tests.support.loggers import LOGGER
 
+pytestmark = pytest.mark.slow
+
 KEY = journal_key(CAREER_SITES, api_key="", api_url="https://jobo.world")
 START = "2026-01-01T00:00:00.000000Z"
 NEW = Sync(id="5f0c", since=None, batch_size=50)

@@ -10,6 +10,8 @@ from jobo_sandbox import Fault, Sandbox
 from tests.support import Tap, complaint
 from tests.support.crash import cut_in_request
 
+pytestmark = pytest.mark.slow
+
 LIMIT = 600
 PRICE = 250
 """Five times the list price. A page of 10 rows costs 2,500 credits."""

@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.journal.helpers import replayed, succeeded
 from tests.support import Tap, complaint
 from tests.support.crash import run_meanwhile
+
+pytestmark = pytest.mark.slow
 
 
 def test_every_other_run_of_the_stream_is_refused(tap: Tap) -> None:

@@ -16,6 +16,8 @@ from tests.support.crash import cut_in_request
 from tests.support.jobs import tap_of
 from tests.sync.test_scan import full_table
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def state(tap: Tap) -> Any:

@@ -33,6 +33,8 @@ from tests.support.loggers import LOGGER
 from tests.support.s3 import S3
 from tests.sync.test_scan import full_table
 
+pytestmark = pytest.mark.slow
+
 LIMIT = 6_000
 """Two pages of career sites, and a part of a third."""
 PAGE = 2_500

@@ -30,6 +30,8 @@ from tests.support.process import environment
 from tests.support.s3 import S3, Weather, serve_in_weather
 from tests.support.target import Target
 
+pytestmark = pytest.mark.slow
+
 
 class Container(Tap):
     """The tap in a container: what it leaves on disk, the next one does not see."""

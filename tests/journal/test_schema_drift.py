@@ -12,6 +12,8 @@ from jobo_sandbox import Fault
 from tests.journal.helpers import journal_command, names, quarantined, replayed, succeeded
 from tests.support import Tap, complaint
 
+pytestmark = pytest.mark.slow
+
 Row = dict[str, Any]
 Body = dict[str, Any]
 

@@ -52,6 +52,7 @@ def settings(sandbox: Sandbox) -> dict[str, str]:
     return {"TAP_JOBO_API_KEY": sandbox.api_key, "TAP_JOBO_API_URL": sandbox.url}
 
 
+@pytest.mark.slow
 def test_wheel_holds_the_tap_alone(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
@@ -63,6 +64,7 @@ def test_wheel_holds_the_tap_alone(wheel: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_links_of_the_readme_work_on_pypi(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         (name,) = (each for each in archive.namelist() if each.endswith(".dist-info/METADATA"))

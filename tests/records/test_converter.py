@@ -20,6 +20,8 @@ from tap_jobo.streams import career_sites, companies, jobs
 from tap_jobo.streams.fields import RESCUED_DATA, object_of
 from tests.records.strategies import ANY_JSON, PLAIN_JSON, documented_object, rows_of
 
+pytestmark = pytest.mark.slow
+
 Json = dict[str, Any]
 
 LOGGER = logging.getLogger("tests.records")

@@ -18,6 +18,8 @@ from tests.support import Run, Tap, execute
 from .lies import HONEST, LIES, Lie, Tell, fault, is_wrong_key, options
 from .outcomes import outcome_of_tap
 
+pytestmark = pytest.mark.slow
+
 Outcomes = dict[str, str]
 LIES_BY_NAME = {lie.what: lie for lie in LIES}
 

@@ -15,6 +15,8 @@ from tests.support import Run, execute
 
 from .helpers import TIMEOUT
 
+pytestmark = pytest.mark.slow
+
 # Prints the environment, fetches a page, and prints the URL and the status.
 BUY = (
     sys.executable,

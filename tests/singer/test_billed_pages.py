@@ -22,6 +22,8 @@ from tests.support.crash import cut_after, cut_in_request, parse, some_signal, w
 from tests.support.jobs import STREAMS, tap_of
 from tests.support.target import Message, Target
 
+pytestmark = pytest.mark.slow
+
 BILLED = ("billed_pages", "career_sites", "jobs")
 ENDPOINTS = {"feed": "career_sites", "jobs": "jobs"}
 

@@ -18,6 +18,8 @@ from tests.support.companies import ids_of, selecting
 from tests.support.crash import cut_in_request, run_meanwhile
 from tests.support.loggers import LOGGER
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def tap(sandbox: Sandbox, tmp_path: Path) -> Tap:

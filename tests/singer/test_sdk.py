@@ -72,6 +72,7 @@ def sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
+@pytest.mark.slow
 def test_a_sync_conforms_to_the_singer_specification(sandbox: Sandbox, tmp_path: Path) -> None:
     run = tap_of(sandbox, tmp_path, *STREAMS).succeed()
     check = subprocess.run(

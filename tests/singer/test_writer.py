@@ -24,6 +24,8 @@ from tap_jobo.singer.writer import StdoutWriter
 from tests.support import Run, Tap, complaint, kept_signals
 from tests.support.systems import need_sizes, needs_full_device, resize, size_of
 
+pytestmark = pytest.mark.slow
+
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ROWS = [{"id": f"{number}", "name": "x" * (number % 300)} for number in range(2_000)]
 LINES = b"".join(

@@ -23,6 +23,8 @@ from tests.support.jobs import (
     tap_of,
 )
 
+pytestmark = pytest.mark.slow
+
 PARAMETERS = {
     "locations": FILTERS["jobs_locations"],
     "sources": FILTERS["jobs_sources"],

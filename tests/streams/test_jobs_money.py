@@ -14,6 +14,8 @@ from tests.support.crash import cut_in_request, kill_until_full, rows_billed_twi
 from tests.support.jobs import STREAMS, metrics_of, rows_of, tap_of
 from tests.support.target import Message, Target
 
+pytestmark = pytest.mark.slow
+
 PRICE = 3
 
 

@@ -26,6 +26,8 @@ from tests.support import Run, Tap, complaint, entry_of, kept_signals
 from tests.support.companies import Json, selecting
 from tests.support.jobs import bookmark_of
 
+pytestmark = pytest.mark.slow
+
 SPEC = FeedSpec(
     name="badges",
     path="/api/badges/feed",

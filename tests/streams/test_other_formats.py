@@ -16,6 +16,8 @@ from tests.support import Tap, complaint
 from tests.support.companies import Json
 from tests.support.jobs import rows_of, tap_of
 
+pytestmark = pytest.mark.slow
+
 Change = Callable[[Json], Any]
 LISTS = {"feed": "career_sites", "jobs": "jobs"}
 ENDPOINTS: dict[str, Endpoint] = {"career_sites": "feed", "jobs": "jobs"}

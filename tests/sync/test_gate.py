@@ -20,6 +20,8 @@ from tests.support.crash import cut_in_request, rows_billed_twice
 from tests.support.jobs import tap_of
 from tests.sync.test_scan import full_table
 
+pytestmark = pytest.mark.slow
+
 BOTH: Any = {"country_codes": ["DE", "US"], "batch_size": 5}
 GERMAN: Any = BOTH | {"country_codes": ["DE"]}
 QUESTION = "whose rows may not have arrived, and no run could use them after this one, because "

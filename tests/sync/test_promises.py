@@ -573,7 +573,7 @@ class FilteredPromises(Promises):
                 self.run_to_budget(pages, 0, [])
 
 
-TestPromises = Promises.TestCase
+TestPromises = pytest.mark.slow(Promises.TestCase)
 TestPromises.settings = MODEL
 TestBucketPromises = pytest.mark.exhaustive(BucketPromises.TestCase)
 TestBucketPromises.settings = MODEL

@@ -14,6 +14,8 @@ from tests.support import Run, Tap, complaint, discover, entry_of, state_at
 from tests.support.crash import cut_in_request
 from tests.support.target import merge
 
+pytestmark = pytest.mark.slow
+
 LEAVES = {
     *("id", "filters", "updated_after", "batch_size"),
     *("started_at", "cursor", "rows", "pages", "restarts"),

@@ -483,7 +483,7 @@ def test_a_sync_that_others_have_removed_is_not_gone_on_with(world: SharedJourna
     assert len(world.api.pages) == billed + 1
 
 
-TestSharedJournal = SharedJournal.TestCase
+TestSharedJournal = pytest.mark.slow(SharedJournal.TestCase)
 TestSharedJournal.settings = settings(MODEL, stateful_step_count=20)
 TestSharedBucket = pytest.mark.exhaustive(SharedBucket.TestCase)
 TestSharedBucket.settings = TestSharedJournal.settings

@@ -14,6 +14,8 @@ from tap_jobo.clock import format_timestamp
 from tests.support import Run, Tap, complaint
 from tests.support.jobs import tap_of
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:

@@ -14,6 +14,8 @@ from tests.support import Tap, complaint
 from tests.support.clock import NOON, with_clock
 from tests.support.crash import cut_in_request
 
+pytestmark = pytest.mark.slow
+
 HOUR = timedelta(hours=1)
 MONTH = timedelta(days=31)
 

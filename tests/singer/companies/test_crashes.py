@@ -6,6 +6,8 @@ import signal
 from pathlib import Path
 from random import Random
 
+import pytest
+
 from jobo_sandbox import Fault, Hold, Sandbox
 from tests.support import Tap
 from tests.support.companies import expected_profile, ids_of, ids_of_page, is_kept_at
@@ -18,6 +20,8 @@ from tests.support.crash import (
 )
 from tests.support.jobs import metrics_of, tap_of
 from tests.support.target import Message, Target
+
+pytestmark = pytest.mark.slow
 
 
 def test_kills_leave_exactly_the_profiles_that_exist(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from tests.support.companies import (
     profiles_of,
 )
 
+pytestmark = pytest.mark.slow
+
 REJECTED = [301, 400, 404, 405, 410, 422]
 
 

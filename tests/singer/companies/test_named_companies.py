@@ -16,6 +16,8 @@ from tests.support.crash import finish, kill_until_full, wait_for, wait_until_qu
 from tests.support.jobs import tap_of
 from tests.support.target import Message, Target
 
+pytestmark = pytest.mark.slow
+
 BATCH = 50
 """Profiles between two states."""
 

@@ -19,6 +19,8 @@ from tests.support.companies import (
 from tests.support.crash import finish
 from tests.support.jobs import metrics_of
 
+pytestmark = pytest.mark.slow
+
 
 def test_profiles_follow_their_page_in_order_before_the_state(plain: Plain) -> None:
     kinds = [m["type"] for m in plain.run.messages if m.get("stream") == "companies"]

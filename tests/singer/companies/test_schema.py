@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from jobo_sandbox import Fault
 from tests.support import Tap
 from tests.support.companies import (
@@ -14,6 +16,8 @@ from tests.support.companies import (
     profiles_of,
     validate_profiles,
 )
+
+pytestmark = pytest.mark.slow
 
 
 def test_records_are_the_profiles_and_valid(plain: Plain) -> None:

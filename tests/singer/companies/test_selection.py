@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from jobo_sandbox import Sandbox
 from tests.support import Tap, entry_of, schema_message
 from tests.support.companies import (
@@ -11,6 +13,8 @@ from tests.support.companies import (
     profiles_of,
     records_of,
 )
+
+pytestmark = pytest.mark.slow
 
 
 def test_companies_need_career_sites(alone: Tap) -> None:
