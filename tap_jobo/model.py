@@ -1,6 +1,7 @@
-"""A sync: its identity, and how far it got."""
+"""A sync: its identity, how far it got, and its pages as they are billed."""
 
 import hashlib
+import math
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -39,6 +40,10 @@ class Sync:
         filters = self.selected if self.added is None else self.added
         return {name: value for name, value in filters.items() if value is not None}
 
+    def page_id(self, number: int) -> str:
+        """Return what messages and the command call a page."""
+        return f"{self.id}.{number}"
+
     @property
     def start(self) -> datetime | None:
         """The instant before its first request, None until then."""
@@ -46,16 +51,43 @@ class Sync:
 
 
 @dataclass(frozen=True, slots=True)
-class RawPage:
-    """A page as received, before anything parses it."""
+class Charge:
+    """What a page was charged when it came, and what that is based on."""
 
-    body: bytes
-    cost: int  # credits charged for it so far
-    started_at: str  # before the request, by the earlier clock (ISO 8601 UTC)
-    received_at: datetime  # by the API's clock
+    credits: int  # as if it were full, unless its response reports its cost
     deducted: int | None = None  # credits, by its headers
-    fall: int = 0  # credits by which the balance fell with it, if nothing was deducted
-    has_more: bool | None = None  # what its header `X-Has-More` says
+    fall: int = 0  # credits by which the balance fell, which count if nothing was deducted
+
+    def of_rows(self, rows: int, requested: int, price: float) -> int:
+        """Return the credits of the page, once its number of rows is known."""
+        if self.deducted:
+            return self.deducted
+        if rows and self.fall:  # other programs may spend from the balance, so there is a bound
+            return min(self.fall, math.ceil(self.credits * max(rows, requested) / requested))
+        return math.ceil(rows * price) if self.deducted is None else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageHeader:
+    """What is known of a page without parsing its body. Times are ISO 8601 UTC."""
+
+    cursor: str  # hash of the cursor that it was requested with, empty for a first page
+    started_at: str  # before the first request of its sync, by the earlier clock
+    received_at: str  # when it came, by the API's clock
+    charge: Charge
+    has_more: bool | None = None  # the response header X-Has-More
+    # What the journal adds:
+    run: str = ""  # random id of the run that was billed for it
+    total_credits: int = 0  # what its sync has cost so far, this page included
+    spent: dict[str, int] = field(default_factory=dict)  # of the stream's runs so far, by month
+
+
+@dataclass(frozen=True, slots=True)
+class BilledPage:
+    """A page before anything parses it: as it was received, and as the journal holds it."""
+
+    header: PageHeader
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True)

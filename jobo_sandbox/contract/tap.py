@@ -12,12 +12,11 @@ from typing import Any
 from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.api.feed import FeedReader
 from tap_jobo.api.responses import ApiResponse, require_success
-from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import ApiError, FormatError, RejectedError
-from tap_jobo.model import RawPage, Sync, new_id
+from tap_jobo.model import Sync, new_id
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.sync.guards import check_for_schema_drift
+from tap_jobo.sync.guards import LoopGuard, PageGuard, check_for_schema_drift
 
 USER_AGENT = f"tap-jobo/{version('tap-jobo')} (+https://pypi.org/project/tap-jobo/)"
 
@@ -53,7 +52,6 @@ def read_page(response: ApiResponse, feed: FeedSpec, sent: dict[str, Any]) -> Re
     reading = Reading()
     with _logger(reading.warnings) as logger:
         try:
-            require_success(response, feed)
             _read(sync, response, feed, logger)
         except (ApiError, FormatError) as error:
             reading.error = str(error)
@@ -63,25 +61,26 @@ def read_page(response: ApiResponse, feed: FeedSpec, sent: dict[str, Any]) -> Re
 def _read(sync: Sync, response: ApiResponse, feed: FeedSpec, logger: logging.Logger) -> None:
     converter = RecordConverter(feed.schema.to_dict(), logger, feed.never_null)
     silent = logging.Logger("contract", logging.CRITICAL)  # noqa: LOG001 - other checks say it
-    cost = FeedCost(Budget(logger=silent), feed)
-    client: Any = SimpleNamespace(logger=silent)
+    client: Any = SimpleNamespace(fetch=lambda *_, **__: require_success(response, feed))
+    now = datetime.now(UTC)
+    clock: Any = SimpleNamespace(earlier=lambda: now, now=lambda: now)
     reader = FeedReader(
         spec=feed,
         client=client,
-        prepare=client,  # as nothing is sent
-        cost=cost,
-        clock=client,
+        prepare=lambda *_: client,  # as nothing is sent
+        cost=FeedCost(Budget(logger=silent), feed),
+        clock=clock,
         row_type=converter.row_type,
     )
-    charge, now = cost.charge(response.headers, sync.batch_size), datetime.now(UTC)
-    raw = RawPage(
-        response.body, charge.credits, format_timestamp(now), now, charge.deducted, charge.fall
-    )
-    more = {"true": True, "false": False}.get(response.headers.get("X-Has-More", "").lower())
-    page = reader.parse_page(sync, raw.body, has_more=more, deducted=raw.deducted, raw=raw)
+    billed = reader.fetch_page(sync)
+    page = reader.parse_page(billed)
+    page = PageGuard(feed, silent).check(sync, page, has_more=billed.header.has_more, estimate=0)
+    loops = LoopGuard()
+    loops.note_cursor(billed.header.cursor)
+    loops.check_cursor(page)
     if page.are_rows_checked:
         return
-    conversion = converter.convert(feed.rows(page.items, raw.started_at))
+    conversion = converter.convert(feed.rows(page.items, billed.header.started_at))
     check_for_schema_drift(conversion, sync.batch_size, feed.name)
     converter.log_skipped(conversion.skipped)
 

@@ -9,13 +9,12 @@ responses say.
 import logging
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from tap_jobo.api.headers import has_plan, reported_balance, reported_credits
-from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import BudgetReachedError, ConfigError
-from tap_jobo.model import LastPrice, RawPage
+from tap_jobo.model import Charge, LastPrice, PageHeader
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.wording import dollars, plural
 
@@ -44,22 +43,6 @@ class CountOverRuns(Protocol):
 
     def note_balance(self, balance: int | None) -> None:
         """Keep that balance for later runs, once the count is written again."""
-
-
-class Charge(NamedTuple):
-    """What a page was charged when it came, and what that is based on."""
-
-    credits: int  # as if it were full, unless its response reports its cost
-    deducted: int | None  # credits, by its headers
-    fall: int  # credits by which the balance fell, which count if nothing was deducted
-
-    def of_rows(self, rows: int, requested: int, price: float) -> int:
-        """Return the credits of the page, once its number of rows is known."""
-        if self.deducted:
-            return self.deducted
-        if rows and self.fall:  # other programs may spend from the balance, so there is a bound
-            return min(self.fall, math.ceil(self.credits * max(rows, requested) / requested))
-        return math.ceil(rows * price) if self.deducted is None else 0
 
 
 @dataclass(kw_only=True)
@@ -233,25 +216,25 @@ class FeedCost:
         credits_ = min(fall, math.ceil(rows * self._highest_price))
         charge = Charge(credits_, deducted, fall)
         if not fall:
-            charge = charge._replace(credits=charge.of_rows(rows, rows, self.price))
+            charge = replace(charge, credits=charge.of_rows(rows, rows, self.price))
         self._add(charge.credits)
         return charge
 
-    def reconcile(self, raw: RawPage, rows: int, requested: int) -> str:
+    def reconcile(self, page: PageHeader, rows: int, requested: int) -> str:
         """Correct what `charge` returned, learn the price, and return what is wrong, if so."""
-        charge = Charge(raw.cost, raw.deducted, raw.fall)
+        charge = page.charge
         cost = charge.of_rows(rows, requested, self.price)
-        self._add(cost - raw.cost)
-        dispute = self._dispute(raw.deducted or 0, rows, requested)
+        self._add(cost - charge.credits)
+        dispute = self._dispute(charge.deducted or 0, rows, requested)
         self._report(charge, cost, rows, requested)
         if dispute:  # so may the next page
             self.price = max(self.price, cost / requested)
-        elif rows and (raw.deducted or (raw.deducted == 0 and not cost)):
-            self._learn(cost / min(rows, requested), format_timestamp(raw.received_at))
+        elif rows and (charge.deducted or (charge.deducted == 0 and not cost)):
+            self._learn(cost / min(rows, requested), page.received_at)
         elif cost:  # of which the response says nothing: never a price of zero
             self.price = max(self._highest_price, cost / requested)
         elif not rows:
-            self._budget.return_fall(raw.fall)
+            self._budget.return_fall(charge.fall)
         return dispute
 
     def _learn(self, price: float, now: str) -> None:

@@ -25,6 +25,11 @@ def reported_balance(headers: Mapping[str, str]) -> int | None:
     return math.floor(-found) if text.startswith("-") else math.ceil(found)
 
 
+def reports_more(headers: Mapping[str, str]) -> bool | None:
+    """Return whether more pages follow, by the headers of a page; None if they do not say."""
+    return {"true": True, "false": False}.get(headers.get("X-Has-More", "").lower())
+
+
 def has_plan(headers: Mapping[str, str]) -> bool:
     """Return whether a response shows a balance or a quota that can be read.
 

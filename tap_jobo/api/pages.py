@@ -12,8 +12,6 @@ from tap_jobo.errors import ApiError
 from tap_jobo.records.values import fold_name, parse_uuid, sanitize_text
 from tap_jobo.streams.feed_spec import FeedSpec
 
-PageDecoder = msgspec.json.Decoder[Any]
-
 _ENVELOPE: Final = ("has_more", "next_cursor")
 _ESTIMATE: Final = "estimated_total"
 _MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -25,15 +23,14 @@ _DEEPEST: Final = 3  # levels of objects in which a list of rows is looked for
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """What one request to a feed returns."""
+class ParsedPage:
+    """What a page of a feed says."""
 
     items: list[Any]
     next_cursor: str | None  # set if `has_more`
     has_more: bool
     estimated_total: int | None = None  # items in the whole sync
     are_rows_checked: bool = False  # otherwise, each is when it is converted to a record
-    dispute: str = ""  # what is wrong with the credits that Jobo deducted
 
 
 def parse_json(body: bytes, decode: Callable[[bytes], Any] = msgspec.json.decode) -> object:
@@ -46,9 +43,10 @@ def parse_json(body: bytes, decode: Callable[[bytes], Any] = msgspec.json.decode
         raise ValueError("it is nested too deeply") from error
 
 
-def read_members(body: bytes) -> object:
-    """Parse JSON, but an object only as far as its members, in a fifth of the time."""
-    return parse_json(body, _MEMBERS.decode)
+def read_members(body: bytes) -> dict[str, Any]:
+    """Return the unparsed members of a JSON object, in a fifth of the time; none of other JSON."""
+    members = parse_json(body, _MEMBERS.decode)
+    return members if isinstance(members, dict) else {}
 
 
 def holds_page(body: bytes, spec: FeedSpec) -> bool:
@@ -56,35 +54,35 @@ def holds_page(body: bytes, spec: FeedSpec) -> bool:
 
     Without the list of items, or with an empty one beside an error, it is one if it has nothing but
     an envelope, or a row in some other list. Anything else, such as `{"error": "busy"}`, may be the
-    response of a gateway.
+    response of a gateway. Of a page as documented, only the names of its members are read.
 
     Raises:
         ValueError: the body is not JSON.
     """
     members = read_members(body)
-    if isinstance(members, dict):
-        items = members.get(spec.item_key)
-        if items not in (None, _NULL) and not (_names_error(members) and _value(items) == []):
+    if members.get(spec.item_key) not in (None, _NULL) and not any(map(_names_error, members)):
+        return True
+    return _is_page(parse_json(body), spec)
+
+
+def _is_page(data: object, spec: FeedSpec) -> bool:
+    if isinstance(data, dict):
+        items = data.get(spec.item_key)
+        has_error = any(value for name, value in data.items() if _names_error(name))
+        if items is not None and not (items == [] and has_error):
             return True
-        if _has_only_envelope(members, spec) and not members.keys().isdisjoint(
-            (spec.item_key, *_ENVELOPE)
-        ):
+        known = {spec.item_key, *_ENVELOPE}
+        if _has_only_envelope(data, spec) and not data.keys().isdisjoint(known):
             return True
-    return any(_starts_with_row(each, spec) for each in lists(parse_json(body)))
+    return any(_starts_with_row(each, spec) for each in lists(data))
+
+
+def _names_error(name: str) -> bool:
+    return fold_name(name) in _ERROR_NAMES
 
 
 def _has_only_envelope(members: dict[str, Any], spec: FeedSpec) -> bool:
     return members.keys() <= {spec.item_key, *_ENVELOPE, _ESTIMATE}
-
-
-def _names_error(members: dict[str, Any]) -> bool:
-    return any(
-        _value(member) for name, member in members.items() if fold_name(name) in _ERROR_NAMES
-    )
-
-
-def _value(member: Any) -> Any:
-    return parse_json(bytes(member)) if isinstance(member, msgspec.Raw) else member
 
 
 def lists(data: object, depth: int = 0) -> Iterator[list[Any]]:
@@ -106,7 +104,53 @@ def _starts_with_row(items: list[Any], spec: FeedSpec) -> bool:
     return is_identified or (not spec.to_row and len(names.keys() & known) >= _LIKE_A_ROW)
 
 
-def page_type(spec: FeedSpec, row_type: Any) -> Any:
+class PageParser:
+    """Parses the pages of a feed: at once if all rows match a type, otherwise with any items."""
+
+    def __init__(self, spec: FeedSpec, row_type: type[msgspec.Struct] | None = None) -> None:
+        self._spec = spec
+        self._any_type = _page_type(spec, Any)
+        self._decoder: msgspec.json.Decoder[Any] | None = None
+        if row_type and not spec.to_row:
+            self._decoder = msgspec.json.Decoder(_page_type(spec, row_type))
+
+    def parse(self, body: bytes, *, is_billed: bool = False) -> ParsedPage:
+        """Return what the body of a page says.
+
+        A page that was billed has rows, so it is not an empty last page without a list.
+
+        Raises:
+            ApiError: the body is not as documented.
+        """
+        checked = self._parse_at_once(body)
+        try:
+            page = checked or msgspec.convert(
+                _known(parse_json(body), self._spec, is_billed=is_billed), self._any_type
+            )
+        except (msgspec.DecodeError, ValueError) as error:
+            raise broken(str(error)) from None
+        if page.next_cursor and sanitize_text(page.next_cursor) != page.next_cursor:
+            raise broken("its 'next_cursor' cannot be sent back")
+        total = page.estimated_total
+        return ParsedPage(
+            items=msgspec.to_builtins(page.items) if checked else page.items,
+            next_cursor=page.next_cursor,
+            has_more=page.has_more,
+            estimated_total=total if isinstance(total, int) and 0 <= total < 10**12 else None,
+            are_rows_checked=checked is not None,
+        )
+
+    def _parse_at_once(self, body: bytes) -> Any:
+        """Return a page whose rows all match the type and can be emitted as they are, or None."""
+        if self._decoder and b"\\u0000" not in body:
+            with suppress(msgspec.DecodeError, ValueError, RecursionError):
+                page = self._decoder.decode(body)
+                if _has_common_row(page.items):  # otherwise an absent field would look like a null
+                    return page
+        return None
+
+
+def _page_type(spec: FeedSpec, row_type: Any) -> Any:
     """Return the msgspec type of pages whose rows all match a type."""
     members: list[Any] = [
         ("items", list[row_type]),
@@ -115,37 +159,6 @@ def page_type(spec: FeedSpec, row_type: Any) -> Any:
         (_ESTIMATE, Any, None),
     ]
     return msgspec.defstruct("Envelope", members, rename={"items": spec.item_key})
-
-
-def read_page(
-    body: bytes, spec: FeedSpec, decoder: PageDecoder | None = None, *, is_billed: bool = False
-) -> Page:
-    """Parse the body of a page, at once if the decoder can.
-
-    A page that was billed has rows, so it is not an empty last page without a list.
-    """
-    checked: Any = None
-    if decoder and b"\\u0000" not in body:
-        with suppress(msgspec.DecodeError, ValueError, RecursionError):
-            checked = decoder.decode(body)
-            if not _has_common_row(checked.items):
-                checked = None  # an absent field would look like a null
-    try:
-        page = checked or msgspec.convert(
-            _known(parse_json(body), spec, is_billed=is_billed), page_type(spec, Any)
-        )
-    except (msgspec.DecodeError, ValueError) as error:
-        raise broken(str(error)) from None
-    if page.next_cursor and sanitize_text(page.next_cursor) != page.next_cursor:
-        raise broken("its 'next_cursor' cannot be sent back")
-    estimate = page.estimated_total
-    return Page(
-        items=msgspec.to_builtins(page.items) if checked else page.items,
-        next_cursor=page.next_cursor,
-        has_more=page.has_more,
-        estimated_total=estimate if isinstance(estimate, int) and 0 <= estimate < 10**12 else None,
-        are_rows_checked=checked is not None,
-    )
 
 
 def _has_common_row(rows: list[msgspec.Struct]) -> bool:

@@ -74,7 +74,7 @@ def export(journal_dir: str | None, *, quarantined: bool) -> None:
                 try:
                     _write(contents.page(journaled, number).body)
                 except DamagedPageError as error:
-                    problems.append(f"{journaled.page_id(number)} {error}")
+                    problems.append(f"{journaled.sync.page_id(number)} {error}")
     if problems:
         raise click.ClickException(f"{'; '.join(problems)}. Everything else is exported.")
 

@@ -19,13 +19,11 @@ from tap_jobo.journal import layout
 from tap_jobo.journal.page import (
     HEADER_BYTES,
     DamagedPageError,
-    JournaledPage,
-    PageHeader,
     decode_header,
     decode_page,
 )
 from tap_jobo.journal.store import DamagedFileError, MissingError, Store, StoreError
-from tap_jobo.model import Filters, LastPrice, Sync
+from tap_jobo.model import BilledPage, Filters, LastPrice, PageHeader, Sync
 from tap_jobo.streams.feed_spec import FeedSpec
 
 _Month = Annotated[str, Meta(pattern=r"^\d{4}-(0[1-9]|1[0-2])\Z")]
@@ -129,10 +127,6 @@ class JournaledSync:
         """Return the name of a page's file."""
         return layout.PAGE.format(self.key, self.sync.number, number)
 
-    def page_id(self, number: int) -> str:
-        """Return what messages and the command call a page."""
-        return f"{self.sync.id}.{number}"
-
     @property
     def names(self) -> list[str]:
         """The names of all its files, in the order in which they must be removed."""
@@ -234,13 +228,12 @@ class Contents:
             raise DamagedFileError(name, self.store.location)
         return content
 
-    def page(self, journaled: JournaledSync, number: int) -> JournaledPage:
+    def page(self, journaled: JournaledSync, number: int) -> BilledPage:
         """Return a page. Raises `StoreError` or `DamagedPageError` if it cannot be read."""
         try:
-            content = self.store.read(journaled.page_name(number))
+            return decode_page(self.store.read(journaled.page_name(number)))
         except MissingError:
             raise DamagedPageError("is missing") from None
-        return decode_page(journaled.page_id(number), content)
 
     def last_used(self, journaled: JournaledSync) -> str:
         """Return when a sync's last page came, or when it began; empty if that is unknown."""

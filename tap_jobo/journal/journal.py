@@ -22,10 +22,10 @@ from tap_jobo.journal import layout
 from tap_jobo.journal.contents import Contents, JournaledSync, JournalKey, Status, encode
 from tap_jobo.journal.history import History
 from tap_jobo.journal.month import MonthCount
-from tap_jobo.journal.page import DamagedPageError, JournaledPage, PageHeader, encode_page
+from tap_jobo.journal.page import DamagedPageError, encode_page
 from tap_jobo.journal.store import ExistsError, MissingError, Store, StoreError
 from tap_jobo.journal.way_out import journal_command
-from tap_jobo.model import RawPage, Sync, hash_cursor
+from tap_jobo.model import BilledPage, Sync, hash_cursor
 from tap_jobo.wording import dollars, plural
 
 DISPUTED: Final = ".disputed"  # ends the name of a page in quarantine whose rows are delivered
@@ -141,7 +141,7 @@ class Journal:
 
     # Pages out
 
-    def find(self, sync: Sync) -> JournaledPage | None:
+    def find(self, sync: Sync) -> BilledPage | None:
         """Return the sync's next page if it has been billed."""
         journaled, number = self.history.syncs.get(sync.number), sync.pages + 1
         if journaled is None:
@@ -157,7 +157,7 @@ class Journal:
         journaled.total = page.header.total_credits
         return page
 
-    def delivered(self, sync: Sync) -> list[JournaledPage]:
+    def delivered(self, sync: Sync) -> list[BilledPage]:
         """Return the first and the last pages of a sync that earlier runs have delivered.
 
         Only the first one and the newest 20 MB are read. The others have an empty body.
@@ -173,10 +173,10 @@ class Journal:
                     pages.append(self._contents.page(journaled, number))
                     size += len(pages[-1].body)
                 elif header := self._contents.header(journaled, number):
-                    pages.append(JournaledPage(journaled.page_id(number), header, b""))
+                    pages.append(BilledPage(header, b""))
         return pages[::-1]
 
-    def report_replay(self, sync: Sync, page: JournaledPage) -> None:
+    def report_replay(self, sync: Sync, page: BilledPage) -> None:
         """Log that the pages of a sync are replayed, from its next one on."""
         remaining = sum(number > sync.pages for number in self.history.syncs[sync.number].pages)
         self._logger.info(
@@ -187,7 +187,7 @@ class Journal:
         )
 
     def _damaged(self, journaled: JournaledSync, number: int, what: object) -> FormatError:
-        page = journaled.page_id(number)
+        page = journaled.sync.page_id(number)
         dropped = sum(each >= number for each in journaled.pages)
         cost = self._contents.credits(journaled, number)
         price = f"about {dollars(cost)}" if cost else "at a price that cannot be read"
@@ -204,37 +204,36 @@ class Journal:
 
     # Pages in
 
-    def put(self, sync: Sync, raw: RawPage) -> JournaledPage:
-        """Write a page that was just billed. If that fails, `check_written` raises."""
+    def put(self, sync: Sync, page: BilledPage) -> BilledPage:
+        """Write a page that was just billed, and return it as the journal holds it.
+
+        If that fails, `check_written` raises.
+        """
         journaled, number = self.history.syncs.get(sync.number), sync.pages + 1
+        cost = page.header.charge.credits
         before = journaled.total if journaled else 0
-        total = raw.cost + (self.history.credits_of(sync) if before is None else before)
-        header = PageHeader(
-            run=self.run,
-            cursor=hash_cursor(sync.cursor),
-            started_at=sync.started_at or raw.started_at,
-            received_at=format_timestamp(raw.received_at),
-            credits=raw.cost,
-            total_credits=total,
-            spent=self.month.with_page(raw.cost) if self.month else {},
-            has_more=raw.has_more,
-            deducted=raw.deducted,
-            fall=raw.fall,
-        )
+        total = cost + (self.history.credits_of(sync) if before is None else before)
+        spent = self.month.with_page(cost) if self.month else {}
+        header = replace(page.header, run=self.run, total_credits=total, spent=spent)
+        page = replace(page, header=header)
         if journaled:
             journaled.total = total
             try:
-                self._create(journaled.page_name(number), encode_page(header, raw.body))
+                self._create(journaled.page_name(number), encode_page(page))
                 self._verify_present(journaled, journaled.page_name(number))
                 journaled.pages.add(number)
                 if number == 1 and sync.number == self._begun:
                     self._verify_alone(journaled)
             except StoreError as error:
                 self.failure = (
-                    f"The page {journaled.page_id(number)}, worth {dollars(raw.cost)}, could not "
-                    f"be written to the journal {self._store.location} ({error.why}). "
+                    f"The page {sync.page_id(number)}, worth {dollars(cost)}, could not be written "
+                    f"to the journal {self._store.location} ({error.why}). "
                 )
-        return JournaledPage(f"{sync.id}.{number}", header, raw.body, raw)
+        return page
+
+    def is_replayed(self, page: BilledPage) -> bool:
+        """Return whether an earlier run was billed for a page."""
+        return page.header.run != self.run
 
     def check_written(self) -> None:
         """Raise `JournalError` if a page that is delivered could not be written."""

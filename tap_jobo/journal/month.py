@@ -27,10 +27,9 @@ from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import BudgetReachedError, FormatError, TapJoboError
 from tap_jobo.journal import layout
 from tap_jobo.journal.contents import Contents, JournalKey, Spent, encode, read_json
-from tap_jobo.journal.page import PageHeader
 from tap_jobo.journal.store import DamagedFileError, Store
 from tap_jobo.journal.way_out import journal_command
-from tap_jobo.model import LastPrice
+from tap_jobo.model import LastPrice, PageHeader
 from tap_jobo.wording import dollars
 
 _MARGIN: Final = timedelta(minutes=1)  # before a month, when a request counts in both months

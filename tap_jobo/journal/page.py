@@ -1,13 +1,12 @@
-"""A journaled page: a header line with its own checksum, then the raw body, in Zstandard."""
+"""The file of a billed page: a header line with its own checksum, then the body, in Zstandard."""
 
 import sys
 import zlib
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
-from tap_jobo.model import RawPage
+from tap_jobo.model import BilledPage, PageHeader
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -27,41 +26,10 @@ class DamagedPageError(Exception):
     """A page cannot be read. The text completes "The page ..."."""
 
 
-@dataclass(frozen=True, slots=True)
-class PageHeader:
-    """What is known of a page without parsing its body. Times are ISO 8601 UTC."""
-
-    run: str  # random id of the run that was billed for it
-    cursor: str  # hash of the cursor that it was requested with, empty for a first page
-    started_at: str  # when its sync started
-    received_at: str  # when it came, by the API's clock
-    credits: int
-    total_credits: int  # what its sync has cost so far, this page included
-    spent: dict[str, int]  # what the stream's runs were billed so far, by month
-    has_more: bool | None = None  # the response header X-Has-More
-    deducted: int | None = None  # credits, if the response says so
-    fall: int = 0  # credits by which the balance fell with it, if nothing was deducted
-
-
-@dataclass(frozen=True, slots=True)
-class JournaledPage:
-    """A billed page; messages and the command call it by the id of its sync and its number."""
-
-    name: str
-    header: PageHeader
-    body: bytes
-    raw: RawPage | None = None  # None if an earlier run was billed for it
-
-    @property
-    def is_replayed(self) -> bool:
-        """Whether an earlier run was billed for it."""
-        return self.raw is None
-
-
-def encode_page(header: PageHeader, body: bytes) -> bytes:
+def encode_page(page: BilledPage) -> bytes:
     """Return the content of a page's file."""
-    line = msgspec.json.encode(header)
-    return b"%b %08x\n%b" % (line, zlib.crc32(line), zstd.compress(body, options=_OPTIONS))
+    line = msgspec.json.encode(page.header)
+    return b"%b %08x\n%b" % (line, zlib.crc32(line), zstd.compress(page.body, options=_OPTIONS))
 
 
 def decode_header(content: bytes) -> PageHeader:
@@ -75,10 +43,10 @@ def decode_header(content: bytes) -> PageHeader:
         raise DamagedPageError("was written by another version of tap-jobo") from None
 
 
-def decode_page(name: str, content: bytes) -> JournaledPage:
+def decode_page(content: bytes) -> BilledPage:
     """Return the page in a file."""
     try:
         body = content.partition(b"\n")[2]
-        return JournaledPage(name, decode_header(content), zstd.decompress(body))
+        return BilledPage(decode_header(content), zstd.decompress(body))
     except zstd.ZstdError:
         raise DamagedPageError("is damaged") from None

@@ -103,12 +103,12 @@ class RecordConverter:
             return True
         return row[name] is not None and self._never_null[name](row[name], name, []) is None
 
-    def complete(self, rows: list[Row]) -> Conversion:
+    def complete(self, rows: list[Row]) -> list[Row]:
         """Make records, in place, of rows that were parsed as `row_type` and have no NUL."""
         if self._is_rescuing:
             for row in rows:
                 row[RESCUED_DATA] = None
-        return Conversion(rows, [], dict.fromkeys(("id", *self._never_null), 0), [], [], [])
+        return rows
 
     def _record(self, row: Any, row_id: str) -> Row:
         problems: list[Problem] = []

@@ -19,6 +19,7 @@ from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.stream import JoboStream, json_schema
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.feed_sync import FeedSync
+from tap_jobo.sync.guards import PageGuard
 from tap_jobo.sync.lost_state import recover_state
 from tap_jobo.sync.report import Report
 from tap_jobo.sync.start import SyncStart
@@ -134,15 +135,16 @@ class FeedStream(JoboStream):
         sync = self._start.new_sync(StreamState())
         sync = replace(sync, batch_size=min(limit, sync.batch_size))
         with self._counted(self._run.open_journal(self.spec), is_test=True):
-            raw = self._reader.fetch_page(sync)
-            page = self._reader.parse_page(
-                sync, raw.body, has_more=raw.has_more, deducted=raw.deducted, raw=raw
-            )
+            billed = self._reader.fetch_page(sync)
+            page = self._reader.parse_page(billed)
+            self._cost.reconcile(billed.header, len(page.items), sync.batch_size)
+            guard = PageGuard(self.spec, self.plain_logger)
+            guard.check(sync, page, has_more=billed.header.has_more, estimate=0)
         if (total := page.estimated_total) is not None:
             cost = dollars(total * self._cost.price)
             what = self.name.replace("_", " ")
             self._run.matches.append(f"about {total:,} {what} match: about {cost}")
-        rows = self.spec.rows(page.items[:limit], raw.started_at)
+        rows = self.spec.rows(page.items[:limit], billed.header.started_at)
         conversion = self._converter.convert(rows)
         self._converter.log_skipped(conversion.skipped)
         return conversion.records

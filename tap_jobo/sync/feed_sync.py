@@ -14,9 +14,8 @@ from datetime import datetime
 from typing import Final
 from uuid import NAMESPACE_OID, uuid5
 
-from tap_jobo.api.budget import Charge
 from tap_jobo.api.feed import FeedReader
-from tap_jobo.api.pages import Page
+from tap_jobo.api.pages import ParsedPage
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import (
     ApiError,
@@ -26,12 +25,11 @@ from tap_jobo.errors import (
     RejectedError,
 )
 from tap_jobo.journal.journal import DISPUTED, Journal
-from tap_jobo.journal.page import JournaledPage, PageHeader
-from tap_jobo.model import Sync
+from tap_jobo.model import BilledPage, PageHeader, Sync
 from tap_jobo.records.converter import RecordConverter, Row
 from tap_jobo.records.values import parse_uuid
 from tap_jobo.sync.filters import show
-from tap_jobo.sync.guards import LoopGuard, check_for_schema_drift
+from tap_jobo.sync.guards import LoopGuard, PageGuard, check_for_schema_drift
 from tap_jobo.sync.report import Report
 from tap_jobo.sync.start import SyncStart
 from tap_jobo.sync.state import StreamState
@@ -72,7 +70,9 @@ class FeedSync:
     def __post_init__(self) -> None:
         self._spec = self.start.spec
         self._logger = self.start.logger
-        self._guard = LoopGuard()
+        self._page_guard = PageGuard(self._spec, self._logger)
+        self._loop_guard = LoopGuard()
+        self._estimate = 0  # the rows of the whole sync, if its first page says
         self._has_replayed = False  # any page of the sync
         self._has_restarted = False  # a free sync, which may start over once in a run
         self._is_announced = False
@@ -85,20 +85,20 @@ class FeedSync:
             while sync:
                 self.check()
                 try:
-                    journaled = self._find_or_fetch(sync)
+                    billed = self._find_or_fetch(sync)
                 except RejectedError as rejection:
                     if not (sync.cursor and rejection.names_cursor):
                         raise
                     sync = self._begin(self._start_over(sync, rejection))
                     continue
-                page, records = self._parse_and_check(sync, journaled)
-                sync = self._advance(sync, journaled, page)
-                received_at = parse_timestamp(journaled.header.received_at)
-                bill = self._bill(sync, journaled.header, len(page.items))
-                self._count(sync, journaled, page, records)  # even if it can't be written
+                page, records = self._parse_and_check(sync, billed)
+                sync = self._advance(sync, billed, page)
+                received_at = parse_timestamp(billed.header.received_at)
+                bill = self._bill(sync, billed.header, len(page.items))
+                self._count(sync, billed, page, records)  # even if it can't be written
                 yield Delivery(records, bill, received_at, self.state)
                 self.journal.check_written()
-                sync = self._next(sync, journaled, page, records)
+                sync = self._next(sync, billed, page, records)
             self.report.is_complete = True
         except BudgetReachedError as reached:
             why, _, code = str(reached).rpartition(" ")
@@ -116,15 +116,19 @@ class FeedSync:
 
     def _begin(self, sync: Sync) -> Sync:
         """Write a new sync to the journal; show the guard the pages that earlier runs delivered."""
-        self._guard, self._has_replayed = LoopGuard(), False
+        self._loop_guard, self._estimate, self._has_replayed = LoopGuard(), 0, False
         sync = self.journal.begin(sync, self._now())
-        for page in self.journal.delivered(sync):  # or runs of a few pages would hide a loop
-            if seen := self.reader.revisit(sync, page.header.cursor, page.body):
-                ids = [parse_uuid(row.get("id")) for row in seen.items if isinstance(row, dict)]
-                self._detect_stall(sync, [*filter(None, ids)])
+        for billed in self.journal.delivered(sync):  # or runs of a few pages would hide a loop
+            self._loop_guard.note_cursor(billed.header.cursor)
+            try:
+                page = self._parse(billed)
+            except ApiError:  # an earlier version may have accepted more
+                continue
+            ids = [parse_uuid(row.get("id")) for row in page.items if isinstance(row, dict)]
+            self._detect_stall(sync, [*filter(None, ids)])
         return sync
 
-    def _find_or_fetch(self, sync: Sync) -> JournaledPage:
+    def _find_or_fetch(self, sync: Sync) -> BilledPage:
         """Return the sync's next page from the journal, or fetch it and write it there."""
         page = self.journal.find(sync)
         if not self._is_announced:
@@ -142,30 +146,38 @@ class FeedSync:
         if sync.cursor and not is_replay:
             self.start.report_resumed(sync, self.start.bookmark(self.state))
 
-    def _parse_and_check(self, sync: Sync, journaled: JournaledPage) -> tuple[Page, Sequence[Row]]:
-        header = journaled.header
+    def _parse_and_check(self, sync: Sync, billed: BilledPage) -> tuple[ParsedPage, Sequence[Row]]:
+        header, dispute = billed.header, ""
+        self._loop_guard.note_cursor(header.cursor)
         try:
-            page = self.reader.parse_page(
-                sync,
-                journaled.body,
-                has_more=header.has_more,
-                deducted=header.deducted,
-                raw=journaled.raw,
+            page = self._parse(billed)
+            if not self.journal.is_replayed(billed):
+                dispute = self.reader.cost.reconcile(header, len(page.items), sync.batch_size)
+            page = self._page_guard.check(
+                sync, page, has_more=header.has_more, estimate=self._estimate
             )
-            if page.dispute:  # the page is delivered all the same
-                self.journal.quarantine([journaled.body], DISPUTED)
+            self._loop_guard.check_cursor(page)
+            if dispute:  # the page is delivered all the same
+                self.journal.quarantine([billed.body], DISPUTED)
                 self._logger.error(
-                    "%s. Contact Jobo. The page is delivered. [unexpected-bill]", page.dispute
+                    "%s. Contact Jobo. The page is delivered. [unexpected-bill]", dispute
                 )
             records = self._convert(sync, page, header.started_at)
         except (ApiError, FormatError) as error:
-            raise FormatError(f"{error}. {self._ways_out(journaled)}. [format-changed]") from error
+            ways_out = self._ways_out(sync, billed)
+            raise FormatError(f"{error}. {ways_out}. [format-changed]") from error
         return page, records
 
-    def _convert(self, sync: Sync, page: Page, started_at: str) -> Sequence[Row]:
+    def _parse(self, billed: BilledPage) -> ParsedPage:
+        page = self.reader.parse_page(billed)
+        if not billed.header.cursor:
+            self._estimate = page.estimated_total or 0
+        return page
+
+    def _convert(self, sync: Sync, page: ParsedPage, started_at: str) -> Sequence[Row]:
         """Return a page's records. Rows without a usable id go to quarantine."""
         if page.are_rows_checked:
-            return self.converter.complete(page.items).records
+            return self.converter.complete(page.items)
         rows = self._spec.rows(page.items, started_at)
         conversion = self.converter.convert(rows)
         check_for_schema_drift(conversion, sync.batch_size, self._spec.name)
@@ -177,11 +189,11 @@ class FeedSync:
         self.converter.log_skipped(conversion.skipped, fate)
         return conversion.records
 
-    def _advance(self, sync: Sync, journaled: JournaledPage, page: Page) -> Sync:
+    def _advance(self, sync: Sync, billed: BilledPage, page: ParsedPage) -> Sync:
         """Return the sync past a page, and move the state in memory; `read` writes it later."""
         sync = replace(
             sync,
-            started_at=journaled.header.started_at,
+            started_at=billed.header.started_at,
             rows=sync.rows + len(page.items),
             pages=sync.pages + 1,
             cursor=page.next_cursor if page.has_more else None,
@@ -192,8 +204,7 @@ class FeedSync:
 
     def _bill(self, sync: Sync, header: PageHeader, rows: int) -> Sequence[Row]:
         """Return the row of a page, the same whenever the page is replayed."""
-        charge = Charge(header.credits, header.deducted, header.fall)
-        credits_ = charge.of_rows(rows, sync.batch_size, self._spec.list_price)
+        credits_ = header.charge.of_rows(rows, sync.batch_size, self._spec.list_price)
         if self._spec.is_free or not (rows or credits_):
             return ()
         row = {
@@ -204,31 +215,31 @@ class FeedSync:
             "received_at": header.received_at,
             "rows": rows,
             "credits": credits_,
-            "is_confirmed": header.deducted == credits_,
+            "is_confirmed": header.charge.deducted == credits_,
             "filters": json.dumps(sync.reads, ensure_ascii=False, sort_keys=True),
         }
         return (row,)
 
     def _count(
-        self, sync: Sync, journaled: JournaledPage, page: Page, records: Sequence[Row]
+        self, sync: Sync, billed: BilledPage, page: ParsedPage, records: Sequence[Row]
     ) -> None:
-        rows = len(page.items)
+        rows, is_replayed = len(page.items), self.journal.is_replayed(billed)
         self.report.quarantined = self.journal.quarantined
-        self.report.count_page(rows, rows - len(records), is_replayed=journaled.is_replayed)
+        self.report.count_page(rows, rows - len(records), is_replayed=is_replayed)
         if page.has_more and page.estimated_total is not None and sync.rows == rows:
             self.report.estimate(page.estimated_total, sync.batch_size)
 
     def _next(
-        self, sync: Sync, journaled: JournaledPage, page: Page, records: Sequence[Row]
+        self, sync: Sync, billed: BilledPage, page: ParsedPage, records: Sequence[Row]
     ) -> Sync | None:
         """Return the sync to go on with after a page, None at the end."""
         if page.has_more:
             self._detect_stall(sync, [record["id"] for record in records])
             return sync
         self._report_missing_rows(sync)
-        return self._following(sync, journaled)
+        return self._following(sync, billed)
 
-    def _following(self, sync: Sync, journaled: JournaledPage) -> Sync | None:
+    def _following(self, sync: Sync, last: BilledPage) -> Sync | None:
         """Return the sync that follows a complete one, if any of it was replayed.
 
         Rows that new filters add are followed by what has changed of all rows since the bookmark.
@@ -239,7 +250,7 @@ class FeedSync:
             bookmark = parse_timestamp(sync.started_at or "")
             passed = self.start.clock().earlier() - bookmark  # by the clock of the start
             is_recent = passed.total_seconds() <= self.start.lookback_minutes * 60
-            if not self._has_replayed or (is_recent and not journaled.is_replayed):
+            if not self._has_replayed or (is_recent and not self.journal.is_replayed(last)):
                 return None
             new = self.start.catch_up(sync)
         following = self.journal.history.resume(new, bookmark)
@@ -251,7 +262,7 @@ class FeedSync:
 
     def _detect_stall(self, sync: Sync, ids: list[str]) -> None:
         try:
-            self._guard.detect_stall(ids)
+            self._loop_guard.detect_stall(ids)
         except EndlessFeedError as error:
             self.journal.end(sync)
             then = "The next run resumes from here"
@@ -285,23 +296,24 @@ class FeedSync:
         )
         return self.journal.history.resume(self.start.restarted(sync), None)
 
-    def _ways_out(self, page: JournaledPage) -> str:
+    def _ways_out(self, sync: Sync, billed: BilledPage) -> str:
         if not self.journal.is_on or self.journal.failure:
             price = "free" if self._spec.is_free else "and pays for it again"
             then = f"The state is unchanged, so the next run fetches the page again, {price}"
             return f"{self.journal.failure}{then}"
-        cost, is_certain = page.header.credits, page.header.deducted is not None
+        charge, page = billed.header.charge, sync.page_id(sync.pages + 1)
         again = "the page was free"
-        if cost:
-            again = f"fetching it again {'costs' if is_certain else 'may cost'} {dollars(cost)}"
+        if charge.credits:
+            costs = "may cost" if charge.deducted is None else "costs"
+            again = f"fetching it again {costs} {dollars(charge.credits)}"
         return (
-            f"The page stays in the journal as {page.name}, and the state is unchanged. Upgrade "
+            f"The page stays in the journal as {page}, and the state is unchanged. Upgrade "
             "tap-jobo to replay the page free, or drop it with "
-            f"{self.journal.command('drop', page.name)}: {again}"
+            f"{self.journal.command('drop', page)}: {again}"
         )
 
     def _report_missing_rows(self, sync: Sync) -> None:
-        name, filters, estimate = self._spec.name, sync.reads, self.reader.estimate
+        name, filters, estimate = self._spec.name, sync.reads, self._estimate
         if self._is_first_sync and not (sync.rows or sync.parent_id) and filters:
             self._logger.warning(
                 "No row of %s matches %s, so this run delivered nothing (%s). Values must match "

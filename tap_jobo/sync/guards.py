@@ -1,15 +1,24 @@
-"""What stops a sync: a page whose format has changed, and a feed that never ends.
+"""What stops a sync: a page that contradicts itself or its request, and a feed that never ends.
 
 A single bad row is skipped or rescued. If all rows are bad in the same way, the API has changed,
 and continuing would discard rows that were billed, or overwrite good values with null.
 """
 
+import logging
 import mmap
 from collections.abc import Collection
-from typing import Final
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, Final
 
+from tap_jobo.api.pages import ParsedPage, broken
+from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.errors import EndlessFeedError, FormatError
+from tap_jobo.model import Sync, hash_cursor
 from tap_jobo.records.converter import Conversion
+from tap_jobo.records.values import PARSERS
+from tap_jobo.streams.feed_spec import FeedSpec
+from tap_jobo.wording import plural
 
 MIN_BAD_ROWS: Final = 5
 """Rows that a page must have, unless it is full, before bad rows count as a changed format."""
@@ -20,6 +29,84 @@ MAX_REPEATED: Final = 10
 MAX_EMPTY: Final = 100
 """Consecutive empty pages before a sync counts as endless."""
 _SEEN_BYTES: Final = 1 << 23  # 8 MB: six bits for each of ten million ids
+_NEVER: Final = "2000"  # earlier times, such as 0001-01-01, stand for none
+_TOLERANCE: Final = timedelta(hours=1)  # the API may widen the window a little
+
+
+class PageGuard:
+    """Checks what the pages of a stream say of their end and of their rows' age."""
+
+    def __init__(self, spec: FeedSpec, logger: logging.Logger) -> None:
+        self._spec = spec
+        self._logger = logger
+        self._is_window_ignored = False
+
+    def check(
+        self, sync: Sync, page: ParsedPage, *, has_more: bool | None, estimate: int
+    ) -> ParsedPage:
+        """Return the next page of a sync, which is the last one if nothing can follow it.
+
+        Args:
+            sync: The sync, before the page.
+            page: What its body says.
+            has_more: What its headers say: they must agree on whether it is the last one.
+            estimate: The rows of the whole sync, by its first page.
+
+        Raises:
+            ApiError: they do not agree, or a full page has no `next_cursor`.
+        """
+        page = self._check_end(sync, page, has_more=has_more, estimate=estimate)
+        self._check_window(sync, page.items)
+        return page
+
+    def _check_end(
+        self, sync: Sync, page: ParsedPage, *, has_more: bool | None, estimate: int
+    ) -> ParsedPage:
+        rows = len(page.items)
+        is_full = rows >= sync.batch_size
+        if has_more and not page.has_more:
+            raise broken("'has_more' is False, but X-Has-More is True")
+        if page.has_more and not page.next_cursor:
+            if is_full:
+                raise broken("it has 'has_more' without a 'next_cursor'")
+            read = sync.rows + rows
+            estimated = ""
+            if estimate > read:
+                estimated = f" It has {plural(read, 'row')}, but Jobo estimated {estimate:,}."
+            self._logger.warning(
+                "Jobo's last page of %s has 'has_more' without a 'next_cursor'. The sync ends "
+                "there, because the page has fewer rows than requested.%s If rows are missing, run "
+                "a full refresh and contact Jobo. [missing-rows]",
+                self._spec.name,
+                estimated,
+            )
+            return replace(page, has_more=False)
+        if page.next_cursor and not page.has_more and is_full:
+            self._logger.warning(
+                "Jobo's last page of %s is full and has a 'next_cursor', but its 'has_more' is "
+                "False, so the sync ends there. Rows may be missing. To find out, run the contract "
+                "check, or contact Jobo. [missing-rows]",
+                self._spec.name,
+            )
+        return page
+
+    def _check_window(self, sync: Sync, items: list[Any]) -> None:
+        """Warn once of rows that changed long before the start of the window."""
+        if self._is_window_ignored or not sync.since:
+            return
+        start, parse = parse_timestamp(max(sync.since, "0002-01-01")), PARSERS["date-time"]
+        limit, key = format_timestamp(start - _TOLERANCE), self._spec.replication_key
+        times = [parse(row.get(key)) for row in items if isinstance(row, dict)]
+        if count := sum(_NEVER < each < limit for each in times if each):
+            self._is_window_ignored = True
+            self._logger.warning(
+                "A page has %s of %s that last changed more than an hour before the requested "
+                "%s. If Jobo ignores this, every run is billed for every row. Set max_credits to "
+                "limit what a run spends, and contact Jobo. [unexpected-bill]",
+                plural(count, "row"),
+                self._spec.name,
+                f"{self._spec.since} {sync.since}",
+            )
 
 
 def check_for_schema_drift(conversion: Conversion, page_size: int, stream: str) -> None:
@@ -58,8 +145,18 @@ class LoopGuard:
 
     def __init__(self) -> None:
         self._seen = mmap.mmap(-1, _SEEN_BYTES)  # takes no memory before it is written to
+        self._cursors: set[str] = set()  # hashes of those that pages were requested with
         self._repeated = 0
         self._empty = 0
+
+    def note_cursor(self, cursor_hash: str) -> None:
+        """Remember the hash of the cursor that a page was requested with."""
+        self._cursors.add(cursor_hash)
+
+    def check_cursor(self, page: ParsedPage) -> None:
+        """Raise `ApiError` if a page leads back to one that this sync has read before."""
+        if page.has_more and hash_cursor(page.next_cursor) in self._cursors:
+            raise broken("its 'next_cursor' was used before, so the pages would repeat")
 
     def detect_stall(self, ids: Collection[str]) -> None:
         """Check, once a page is delivered, that the sync still makes progress."""

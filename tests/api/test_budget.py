@@ -9,8 +9,9 @@ import pytest
 
 from jobo_sandbox import Fault
 from tap_jobo.api.budget import Budget, FeedCost
+from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import BudgetReachedError
-from tap_jobo.model import RawPage
+from tap_jobo.model import PageHeader
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.jobs import JOBS
 from tests.support import Tap, complaint
@@ -46,9 +47,10 @@ def receive(cost: FeedCost, rows: int, headers: Mapping[str, str], requested: in
 
 def read(cost: FeedCost, rows: int, headers: Mapping[str, str], requested: int = 50) -> str:
     """Let a page arrive and be read; return what is wrong with its price."""
+    noon = format_timestamp(NOON)
     charge = cost.charge(headers, requested)
-    raw = RawPage(b"", charge.credits, "", NOON, charge.deducted, charge.fall)
-    return cost.reconcile(raw, rows, requested)
+    page = PageHeader(cursor="", started_at=noon, received_at=noon, charge=charge)
+    return cost.reconcile(page, rows, requested)
 
 
 def deducted(credits_: int, balance: int | None = None) -> dict[str, str]:

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import msgspec
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tap_jobo.api.pages import PageDecoder, page_type, parse_json, read_page
+from tap_jobo.api.pages import PageParser, parse_json
 from tap_jobo.errors import ApiError
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.streams.career_sites import CAREER_SITES
@@ -22,6 +21,7 @@ from tests.support.jobs import tap_of
 from tests.support.loggers import LOGGER
 
 Body = dict[str, Any]
+SITES = PageParser(CAREER_SITES)
 
 
 def _without(name: str) -> Callable[[Body], Body]:
@@ -52,20 +52,20 @@ BROKEN: dict[str, Callable[[Body], object]] = {
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN.keys())
 def test_broken_envelope_is_rejected(broken: Callable[[Body], object]) -> None:
     body = {"career_sites": [], "next_cursor": "next", "has_more": True}
-    assert read_page(json.dumps(body).encode(), CAREER_SITES).next_cursor == "next"
+    assert SITES.parse(json.dumps(body).encode()).next_cursor == "next"
     with pytest.raises(ApiError, match="Jobo's response"):
-        read_page(json.dumps(broken(body)).encode(), CAREER_SITES)
+        SITES.parse(json.dumps(broken(body)).encode())
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"career_sites": [', b"[" * 100_000])
 def test_body_that_is_not_json_is_rejected(body: bytes) -> None:
     with pytest.raises(ApiError, match="Jobo's response is not as documented"):
-        read_page(body, CAREER_SITES)
+        SITES.parse(body)
 
 
 def test_a_member_with_half_a_character_in_its_name_is_ignored() -> None:
     body = b'{"career_sites": [], "has_more": false, "x\\ud800": 1}'
-    assert read_page(body, CAREER_SITES).items == []
+    assert SITES.parse(body).items == []
 
 
 def test_json_with_invalid_utf_8_is_read() -> None:
@@ -98,33 +98,34 @@ VALUES = [
 ]
 
 
-def _outcome(body: bytes, converter: RecordConverter, decoder: PageDecoder | None) -> object:
-    """What becomes of a page, parsed and checked at once with the decoder, or bit by bit."""
+def _outcome(body: bytes, converter: RecordConverter, parser: PageParser) -> object:
+    """What becomes of a page, its rows checked at once by the parser, or bit by bit."""
     try:
-        page = read_page(body, JOBS, decoder)
+        page = parser.parse(body)
     except ApiError as error:
         return str(error)
-    found = (
-        converter.complete(page.items) if page.are_rows_checked else converter.convert(page.items)
-    )
-    written = [json.dumps(record) for record in found.records]  # as 1 and 1.0 differ
-    seen = (repr(found.skipped), dict(found.damaged))
-    return written, seen, page.next_cursor, page.has_more, page.estimated_total
+    records, bad = page.items, ("[]", {"id": 0})
+    if page.are_rows_checked:
+        converter.complete(records)
+    else:
+        found = converter.convert(page.items)
+        records, bad = [*found.records], (repr(found.skipped), dict(found.damaged))
+    written = [json.dumps(record) for record in records]  # as 1 and 1.0 differ
+    return written, bad, page.next_cursor, page.has_more, page.estimated_total
 
 
 @pytest.mark.parametrize("template", TEMPLATES.values(), ids=TEMPLATES.keys())
 def test_a_page_parsed_at_once_is_read_the_same(template: bytes) -> None:
     converter = RecordConverter(JOBS.schema.to_dict(), LOGGER)
-    decoder = msgspec.json.Decoder(page_type(JOBS, converter.row_type))
+    bit_by_bit, at_once = PageParser(JOBS), PageParser(JOBS, converter.row_type)
     for value in VALUES:
         for body in (template % value, b"\xef\xbb\xbf" + template % value):
-            expected = _outcome(body, converter, None)
-            assert _outcome(body, converter, decoder) == expected, body
+            expected = _outcome(body, converter, bit_by_bit)
+            assert _outcome(body, converter, at_once) == expected, body
 
 
 def test_a_page_of_documented_rows_is_parsed_at_once() -> None:
-    row_type = RecordConverter(JOBS.schema.to_dict(), LOGGER).row_type
-    decoder = msgspec.json.Decoder(page_type(JOBS, row_type))
+    parser = PageParser(JOBS, RecordConverter(JOBS.schema.to_dict(), LOGGER).row_type)
     texts = ("title", "normalized_title", "description", "summary", "listing_url", "apply_url")
     lists = ("locations", "responsibilities", "benefits")
     kinds = ("employment_type", "workplace_type", "experience_level", "source")
@@ -134,8 +135,8 @@ def test_a_page_of_documented_rows_is_parsed_at_once() -> None:
         **{name: [] for name in lists},
     }
     body = json.dumps({"jobs": [row], "has_more": False, "next_cursor": None}).encode()
-    assert read_page(body, JOBS, decoder).are_rows_checked
-    assert not read_page(TEMPLATES["text"] % b'"a"', JOBS, decoder).are_rows_checked  # sparse
+    assert parser.parse(body).are_rows_checked
+    assert not parser.parse(TEMPLATES["text"] % b'"a"').are_rows_checked  # sparse
 
 
 NO_CURSORS: dict[str, Callable[[Body], Body]] = {

@@ -6,10 +6,12 @@ import json
 import os
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tap_jobo.journal.page import PageHeader, decode_page, encode_page
+from tap_jobo.journal.page import decode_page, encode_page
+from tap_jobo.model import BilledPage, PageHeader
 from tests.support import Run, Tap, complaint, execute
 
 
@@ -29,15 +31,14 @@ def names(folder: Path) -> list[str]:
 
 
 def header(page: Path) -> PageHeader:
-    return decode_page("", page.read_bytes()).header
+    return decode_page(page.read_bytes()).header
 
 
 def rewrite(page: Path, **changes: Any) -> None:
     """Change the header or the body of a page."""
-    found = decode_page("", page.read_bytes())
-    content = changes.pop("body", found.body)
-    members = {name: getattr(found.header, name) for name in PageHeader.__slots__}
-    page.write_bytes(encode_page(PageHeader(**members | changes), content))
+    found = decode_page(page.read_bytes())
+    body = changes.pop("body", found.body)
+    page.write_bytes(encode_page(BilledPage(replace(found.header, **changes), body)))
 
 
 def damage(page: Path, position: int = -3) -> None:

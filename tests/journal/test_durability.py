@@ -17,12 +17,12 @@ from tap_jobo.journal import folder as module
 from tap_jobo.journal.folder import Folder
 from tap_jobo.journal.page import (
     DamagedPageError,
-    PageHeader,
     decode_header,
     decode_page,
     encode_page,
 )
 from tap_jobo.journal.store import ExistsError, StoreError
+from tap_jobo.model import BilledPage, Charge, PageHeader
 from tests.support.systems import needs_full_device
 
 _KILLS = """
@@ -53,7 +53,14 @@ for number in range(1_000):
 """
 PAGE = "v2/key/000001/000001.page"
 CONTENT = b"content" * 10_000
-HEADER = PageHeader("r", "", "2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z", 50, 50, {})
+HEADER = PageHeader(
+    cursor="",
+    started_at="2026-01-01T00:00:00Z",
+    received_at="2026-01-01T00:00:01Z",
+    charge=Charge(50),
+    run="r",
+    total_credits=50,
+)
 
 
 @pytest.mark.slow
@@ -177,19 +184,18 @@ def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path: Path) -> None:
 
 
 def test_each_part_of_a_page_and_each_changed_byte_is_damage() -> None:
-    body = b'{"career_sites": []}' * 20
-    content = encode_page(HEADER, body)
-    page = decode_page("a.1", content)
-    assert (page.header, page.body) == (HEADER, body)
+    page = BilledPage(HEADER, b'{"career_sites": []}' * 20)
+    content = encode_page(page)
+    assert decode_page(content) == page
     for position in range(len(content)):
         changed = bytearray(content)
         changed[position] ^= 1
         for damaged in (content[:position], bytes(changed), content + content[: position + 1]):
             with pytest.raises(DamagedPageError):
-                decode_page("a.1", damaged)
+                decode_page(damaged)
 
 
 def test_a_damaged_body_leaves_the_cost_readable() -> None:
-    content = bytearray(encode_page(HEADER, b"body"))
+    content = bytearray(encode_page(BilledPage(HEADER, b"body")))
     content[-1] ^= 1
     assert decode_header(bytes(content)) == HEADER

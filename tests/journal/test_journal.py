@@ -294,7 +294,7 @@ def test_pages_of_an_abandoned_sync_expire_without_a_warning(tap: Tap, folder: P
     for _ in range(2):
         state = tap.run(state=state).state
     abandoned = pages(folder)[:2]
-    assert {header(page).credits for page in abandoned} == {2_500}
+    assert {header(page).charge.credits for page in abandoned} == {2_500}
     make_older(folder, 31)
     run = tap.run(state=state)
     assert run.lines("WARNING") == []
@@ -371,7 +371,7 @@ def test_no_file_holds_the_key_even_if_a_response_quotes_it(tmp_path: Path, api_
         files = [path for path in (tmp_path / "journal").rglob("*") if path.is_file()]
         contents = [file.read_bytes() for file in files]
         (page,) = pages(tmp_path / "journal")
-        contents.append(decode_page("", page.read_bytes()).body)
+        contents.append(decode_page(page.read_bytes()).body)
         escaped = sandbox.api_key.replace("\\", "\\\\").replace('"', '\\"')
         for content in contents:
             assert sandbox.api_key.encode() not in content

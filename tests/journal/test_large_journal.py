@@ -14,7 +14,7 @@ from tap_jobo.clock import Clock
 from tap_jobo.journal.contents import Contents, journal_key
 from tap_jobo.journal.folder import Folder
 from tap_jobo.journal.journal import Journal
-from tap_jobo.model import RawPage, Sync
+from tap_jobo.model import BilledPage, Charge, PageHeader, Sync, hash_cursor
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tests.support.loggers import LOGGER
 
@@ -59,10 +59,17 @@ def write(store: Folder, bodies: Sequence[bytes]) -> Sync:
     journal = Journal(store, KEY, LOGGER)
     sync = journal.begin(NEW, Clock().now())
     for body in bodies:
-        raw = RawPage(body, 50, START, Clock().now())
-        journal.put(sync, raw)
+        header = PageHeader(
+            cursor=hash_cursor(sync.cursor), started_at=START, received_at=START, charge=Charge(50)
+        )
+        journal.put(sync, BilledPage(header, body))
         sync = replace(sync, pages=sync.pages + 1, cursor="a cursor")
     return sync
+
+
+def _number(page: BilledPage) -> int:
+    """The number of a page, each of which costs 50 credits."""
+    return page.header.total_credits // 50
 
 
 def test_a_resumed_sync_reads_its_first_page_and_the_last_20_mb(tmp_path: Path) -> None:
@@ -71,7 +78,7 @@ def test_a_resumed_sync_reads_its_first_page_and_the_last_20_mb(tmp_path: Path) 
     journal = Journal(store, KEY, LOGGER)
     store.reads.clear()
     delivered = journal.delivered(sync)
-    assert [page.name for page in delivered] == [f"5f0c.{number}" for number in range(1, 41)]
+    assert [_number(page) for page in delivered] == [*range(1, 41)]
     assert [bool(page.body) for page in delivered] == [True] + 19 * [False] + 20 * [True]
     assert [bool(page.header.cursor) for page in delivered] == [False] + 39 * [True]
     assert sum(size is None for _, size in store.reads) == 21
@@ -81,9 +88,7 @@ def test_a_resumed_sync_reads_its_first_page_and_the_last_20_mb(tmp_path: Path) 
 def test_a_resumed_sync_looks_at_200_pages_and_the_first(tmp_path: Path) -> None:
     sync = write(Folder(tmp_path), [b"{}"] * 210)
     delivered = Journal(Folder(tmp_path), KEY, LOGGER).delivered(sync)
-    assert [page.name for page in delivered] == [
-        f"5f0c.{number}" for number in (1, *range(11, 211))
-    ]
+    assert [_number(page) for page in delivered] == [1, *range(11, 211)]
 
 
 def test_the_worth_of_a_sync_is_read_from_a_header(tmp_path: Path) -> None:

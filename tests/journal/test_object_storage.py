@@ -124,7 +124,7 @@ def test_nothing_in_the_bucket_or_log_tells_a_secret(tap: Container, s3: S3) -> 
     run = tap.succeed(env={"LOGLEVEL": "DEBUG"})
     objects = {name: s3.get(name) for name in s3.keys}
     assert all(objects.values())
-    bodies = [decode_page("", s3.get(name)).body for name in pages(s3)]
+    bodies = [decode_page(s3.get(name)).body for name in pages(s3)]
     assert any(b"[api_key] Inc." in body for body in bodies)
     for secret in (key.encode(), s3.env["AWS_SECRET_ACCESS_KEY"].encode()):
         assert secret not in f"{run.stdout}{run.stderr}{objects.keys()}".encode()

@@ -10,7 +10,7 @@ import requests
 
 from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.api.client import Client
-from tap_jobo.api.pages import Page, read_page
+from tap_jobo.api.pages import PageParser, ParsedPage
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tests.support.clock import FakeClock
@@ -51,7 +51,7 @@ class FeedClient:
         self.cost = FeedCost(self.budget, CAREER_SITES)
         self.client = make_client(self.session, self.key, self.clock)
 
-    def page(self, cursor: str | None = None, rows: int = 50) -> Page:
+    def page(self, cursor: str | None = None, rows: int = 50) -> ParsedPage:
         """Fetch a page; `TapJoboError` if the client gives up."""
         request = requests.Request(
             "POST",
@@ -61,7 +61,7 @@ class FeedClient:
         )
         prepared = self.session.prepare_request(request)
         response = self.client.fetch(prepared, rows=rows, cost=self.cost, feed=CAREER_SITES)
-        return read_page(response.body, CAREER_SITES)
+        return PageParser(CAREER_SITES).parse(response.body)
 
     def waited(self) -> float:
         """Fetch a page and return the seconds that it took."""

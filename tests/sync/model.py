@@ -36,7 +36,8 @@ from tap_jobo.journal.contents import Contents, JournalKey, journal_key
 from tap_jobo.journal.folder import Folder
 from tap_jobo.journal.journal import Journals
 from tap_jobo.journal.store import Lock, MissingError, Store, StoreError
-from tap_jobo.model import RawPage, Sync
+from tap_jobo.model import BilledPage as TapPage
+from tap_jobo.model import Sync
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.singer.order import StreamOrder
 from tap_jobo.streams.career_sites import CAREER_SITES
@@ -631,17 +632,17 @@ class OneStream:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reader, name)
 
-    def fetch_page(self, sync: Sync) -> RawPage:
+    def fetch_page(self, sync: Sync) -> TapPage:
         if self._run.is_alone:
             self._check_that_page_is_not_stored(sync)
         billed = len(self._world.api.pages)
-        raw = self._reader.fetch_page(sync)
+        fetched = self._reader.fetch_page(sync)
         page = self._world.api.pages[billed]
         page.sync = sync
         self._world.store.in_flight = page
         self._world.billed()
         self._run.check()
-        return raw
+        return fetched
 
     def _check_that_page_is_not_stored(self, sync: Sync) -> None:
         self._started.add(sync.id)
