@@ -603,7 +603,7 @@ class OneStream:
             reader=self,  # type: ignore[arg-type]
             converter=CONVERTER,
             report=report,
-            check=run.check,
+            check=self._check,
         )
         try:
             yield from self._deliver(sync)
@@ -626,6 +626,10 @@ class OneStream:
                 assert self.state.bookmark >= before.bookmark, "the bookmark moved back"
             run.write_state(name, self.state.as_raw("updated_at"))
             yield
+
+    def _check(self) -> None:
+        self._run.check()
+        self._journal.check_lock()
 
     # In place of the reader.
 

@@ -22,6 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.errors import ClockError, FormatError, JournalError, StateError, TapJoboError
+from tap_jobo.journal.contents import Contents
 from tap_jobo.journal.page import decode_header
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
@@ -118,7 +119,8 @@ class Promises(RuleBasedStateMachine):
             alike = (each.sync.added, each.sync.selected) == (sync.added, sync.selected)
             if is_refresh or not alike or each.is_given_up:  # dropped with its settings
                 continue
-            if each.content == page.content and is_same_line and not each.is_excused:
+            is_again = each.content == page.content and is_same_line and not each.is_excused
+            if is_again and not self._is_abandoned(each, page):
                 assert each.sync.id in self._ancestors[sync.id], "a page is billed twice"
                 assert self._is_overlap(each, page), "a page is billed again after it arrived"
 
@@ -147,6 +149,13 @@ class Promises(RuleBasedStateMachine):
             )
             assert is_decided, "a paid page that waits can't be used any more"
             each.is_given_up = True
+
+    def _is_abandoned(self, earlier: BilledPage, page: BilledPage) -> bool:
+        """Whether a full sync is done again after one that began after it has arrived."""
+        (spec,) = (spec for spec in self.specs if spec.name == page.stream)
+        completed = Contents(self.store).completed(self.settings.key(spec).name)
+        is_older = completed is not None and earlier.sync.number <= completed.number
+        return page.sync.is_full and is_older
 
     def _is_overlap(self, earlier: BilledPage, page: BilledPage) -> bool:
         """Whether all rows of a page may have changed since an earlier sync of it began."""
