@@ -236,7 +236,7 @@ class FeedSync:
         if page.has_more:
             self._detect_stall(sync, [record["id"] for record in records])
             return sync
-        self._report_missing_rows(sync)
+        self._report_missing_rows(sync, page)
         return self._following(sync, billed)
 
     def _following(self, sync: Sync, last: BilledPage) -> Sync | None:
@@ -312,15 +312,30 @@ class FeedSync:
             f"{self.journal.command('drop', page)}: {again}"
         )
 
-    def _report_missing_rows(self, sync: Sync) -> None:
+    def _report_missing_rows(self, sync: Sync, last: ParsedPage) -> None:
+        """Warn if a complete sync may lack rows."""
         name, filters, estimate = self._spec.name, sync.reads, self._estimate
-        if self._is_first_sync and not (sync.rows or sync.parent_id) and filters:
+        is_without_rows = self._is_first_sync and not (sync.rows or sync.parent_id)
+        if is_without_rows and filters:
             self._logger.warning(
                 "No row of %s matches %s, so this run delivered nothing (%s). Values must match "
                 "exactly: check their spelling. [no-match]",
                 name,
                 " and ".join(f"{each}={show(value)}" for each, value in filters.items()),
                 dollars(self.report.cost.credits),
+            )
+        elif is_without_rows and not (sync.since or self._spec.is_free):
+            self._logger.warning(
+                "The first sync of %s has no row, although no filter is set. Later runs read only "
+                "what changes from now on. If the key should have rows, contact Jobo, and then run "
+                "a full refresh. [missing-rows]",
+                name,
+            )
+        if sync.pages > 1 and not last.items:
+            self._logger.warning(
+                "The last page of %s is empty, although the page before it said that more rows "
+                "follow. If rows are missing, run a full refresh and contact Jobo. [missing-rows]",
+                name,
             )
         if sync.rows + sync.batch_size < _FAR_BELOW * estimate:
             self._logger.warning(

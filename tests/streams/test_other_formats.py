@@ -14,7 +14,7 @@ from jobo_sandbox import Endpoint, Fault, Sandbox
 from tests.journal.helpers import journal_command
 from tests.support import Tap, complaint
 from tests.support.companies import Json
-from tests.support.jobs import rows_of, tap_of
+from tests.support.jobs import bookmark_of, rows_of, tap_of
 
 pytestmark = pytest.mark.slow
 
@@ -365,6 +365,48 @@ def test_a_short_last_page_with_a_cursor_is_no_warning(jobs_tap: Tap, hiring: Sa
 
     spoil(hiring, "jobs", change)
     assert jobs_tap.succeed().lines("WARNING") == []
+
+
+@pytest.mark.parametrize("stream", ENDPOINTS)
+def test_a_cursor_that_leads_to_nothing_is_a_warning(
+    hiring: Sandbox, tmp_path: Path, stream: str
+) -> None:
+    tap = tap_of(hiring, tmp_path, stream)
+    tap.settings |= {"batch_size": 5, "jobs_batch_size": 5}
+    first = tap.succeed(max_credits=250 if stream == "career_sites" else 15)
+    empty = {LISTS[ENDPOINTS[stream]]: [], "has_more": False, "next_cursor": None}
+    spoil(hiring, ENDPOINTS[stream], empty, headers={"X-Credits-Deducted": "0"})
+    run = tap.succeed(state=first.state)
+    (line,) = [each for each in run.lines("WARNING") if "is empty" in each]
+    assert line == (
+        f"The last page of {stream} is empty, although the page before it said that more rows "
+        "follow. If rows are missing, run a full refresh and contact Jobo."
+    )
+    assert bookmark_of(run, stream)["replication_key_value"]
+
+
+@pytest.mark.parametrize("stream", [*ENDPOINTS, "managed_jobs"])
+def test_a_first_sync_without_rows_is_a_warning(
+    hiring: Sandbox, tmp_path: Path, stream: str
+) -> None:
+    none = {"career_sites": [], "jobs": [], "has_more": False, "next_cursor": None}
+    hiring.faults.add(Fault(replace=none, headers={"X-Credits-Deducted": "0"}, times=None))
+    tap = tap_of(hiring, tmp_path, stream)
+    run = tap.succeed()
+    (line,) = run.lines("WARNING")
+    assert line == (
+        f"The first sync of {stream} has no row, although no filter is set. Later runs read only "
+        "what changes from now on. If the key should have rows, contact Jobo, and then run a full "
+        "refresh."
+    )
+    assert tap.succeed(state=run.state).lines("WARNING") == []
+    tap.settings |= {"start_date": "2026-01-01", "journal": False}
+    assert tap.succeed().lines("WARNING") == []
+
+
+def test_no_expired_job_is_no_warning(hiring: Sandbox, tmp_path: Path) -> None:
+    spoil(hiring, "expired_jobs", {"job_ids": [], "has_more": False, "next_cursor": None})
+    assert tap_of(hiring, tmp_path, "expired_jobs").succeed().lines("WARNING") == []
 
 
 # Messages
