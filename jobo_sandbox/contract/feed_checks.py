@@ -121,6 +121,8 @@ def pages(api: Api, feed: FeedSpec) -> str:
     expect(not is_end, "has_more is false after one row, but a page of five has more")
     for answer in (five, one):
         more, header = answer.body().get("has_more"), answer.headers.get("X-Has-More")
+        has_error = answer.body().get("error") or answer.body().get("errors")
+        expect(not has_error, "an error beside the rows", WARNED)
         is_same = header is None or header.lower() == str(more).lower()
         expect(is_same, f"X-Has-More: {header}, has_more: {more}", HANDLED if more else CHANGE)
         answer.following()

@@ -17,7 +17,8 @@ _ESTIMATE: Final = "estimated_total"
 _MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _NULL: Final = msgspec.Raw(b"null")
 _OF_ERRORS: Final = {"errors", "detail"}  # lists with these names have no rows
-_ERROR_NAMES: Final = {"error", "errors", "detail", "message"}
+_ERRORS: Final = ("error", "errors")
+_ERROR_NAMES: Final = {*_ERRORS, "detail", "message"}
 _LIKE_A_ROW: Final = 3  # names of the schema that an object without a usable id must have
 _DEEPEST: Final = 3  # levels of objects in which a list of rows is looked for
 
@@ -31,6 +32,7 @@ class ParsedPage:
     has_more: bool
     estimated_total: int | None = None  # items in the whole sync
     are_rows_checked: bool = False  # otherwise, each is when it is converted to a record
+    has_error: bool = False  # beside its items, of which some may be missing
 
 
 def parse_json(body: bytes, decode: Callable[[bytes], Any] = msgspec.json.decode) -> object:
@@ -138,6 +140,7 @@ class PageParser:
             has_more=page.has_more,
             estimated_total=total if isinstance(total, int) and 0 <= total < 10**12 else None,
             are_rows_checked=checked is not None,
+            has_error=bool(page.error or page.errors),
         )
 
     def _parse_at_once(self, body: bytes) -> Any:
@@ -156,7 +159,7 @@ def _page_type(spec: FeedSpec, row_type: Any) -> Any:
         ("items", list[row_type]),
         ("has_more", bool),
         ("next_cursor", str | None, None),
-        (_ESTIMATE, Any, None),
+        *((name, Any, None) for name in (_ESTIMATE, *_ERRORS)),
     ]
     return msgspec.defstruct("Envelope", members, rename={"items": spec.item_key})
 
@@ -174,7 +177,7 @@ def _known(data: object, spec: FeedSpec, *, is_billed: bool) -> object:
     """
     if not isinstance(data, dict):
         return data
-    names = (spec.item_key, *_ENVELOPE, _ESTIMATE)
+    names = (spec.item_key, *_ENVELOPE, _ESTIMATE, *_ERRORS)
     known = {name: data[name] for name in names if name in data}
     is_end = data.get("has_more") is False and not data.get("next_cursor")
     is_without_list = data.get(spec.item_key) is None and _has_only_envelope(data, spec)

@@ -75,6 +75,7 @@ class FeedSync:
         self._estimate = 0  # the rows of the whole sync, if its first page says
         self._has_replayed = False  # any page of the sync
         self._has_restarted = False  # a free sync, which may start over once in a run
+        self._has_reported_error = False
         self._is_announced = False
         self._is_first_sync = not self.state.has_begun
 
@@ -233,6 +234,7 @@ class FeedSync:
         self, sync: Sync, billed: BilledPage, page: ParsedPage, records: Sequence[Row]
     ) -> Sync | None:
         """Return the sync to go on with after a page, None at the end."""
+        self._report_error(page)
         if page.has_more:
             self._detect_stall(sync, [record["id"] for record in records])
             return sync
@@ -311,6 +313,15 @@ class FeedSync:
             "tap-jobo to replay the page free, or drop it with "
             f"{self.journal.command('drop', page)}: {again}"
         )
+
+    def _report_error(self, page: ParsedPage) -> None:
+        if page.has_error and not self._has_reported_error:
+            self._has_reported_error = True
+            self._logger.warning(
+                "A page of %s has an error beside its rows, so some rows may be missing. To be "
+                "sure, run a full refresh later, and contact Jobo. [missing-rows]",
+                self._spec.name,
+            )
 
     def _report_missing_rows(self, sync: Sync, last: ParsedPage) -> None:
         """Warn if a complete sync may lack rows."""

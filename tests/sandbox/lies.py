@@ -222,6 +222,8 @@ LIES = [
     ),
     # Pages
     Lie("jobs_pages", "has_more as text", page("jobs", has_more="yes")),
+    Lie("career_sites_pages", "an error beside rows", page("feed", error="Timed out")),
+    Lie("jobs_pages", "errors beside rows", page("jobs", errors=[{"message": "Timed out"}])),
     Lie("career_sites_pages", "a number as cursor", page("feed", next_cursor=7)),
     Lie("career_sites_pages", "more without a cursor", page("feed", next_cursor=None)),
     Lie("career_sites_pages", "no second page", page("feed", has_more=False, next_cursor=None)),

@@ -348,6 +348,22 @@ def test_other_members_beside_an_empty_list_are_fine(
     assert (run.records, run.lines("WARNING")) == ([], [])
 
 
+@pytest.mark.parametrize("named", [{"error": "Timed out"}, {"errors": ["Timed out"]}])
+@pytest.mark.parametrize("stream", [*ENDPOINTS, "expired_jobs"])
+def test_an_error_beside_rows_is_one_warning(
+    hiring: Sandbox, tmp_path: Path, stream: str, named: Json
+) -> None:
+    spoil(hiring, ENDPOINTS.get(stream, "expired_jobs"), lambda body: {**body, **named})
+    tap = tap_of(hiring, tmp_path, stream)
+    run = tap.succeed(batch_size=5, jobs_batch_size=20)
+    (line,) = run.lines("WARNING")
+    assert line == (
+        f"A page of {stream} has an error beside its rows, so some rows may be missing. To be "
+        "sure, run a full refresh later, and contact Jobo."
+    )
+    assert len(rows_of(run, stream)) == {"career_sites": 20, "jobs": 90}.get(stream, 4)
+
+
 def test_a_full_last_page_with_a_cursor_is_complete_with_a_warning(
     jobs_tap: Tap, hiring: Sandbox
 ) -> None:
