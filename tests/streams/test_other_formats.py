@@ -425,6 +425,52 @@ def test_no_expired_job_is_no_warning(hiring: Sandbox, tmp_path: Path) -> None:
     assert tap_of(hiring, tmp_path, "expired_jobs").succeed().lines("WARNING") == []
 
 
+# The connection check
+
+
+def with_bad_ids(body: Json) -> Json:
+    for row in rows_in(body):
+        row["id"] = 7
+    return body
+
+
+UNUSABLE: dict[str, tuple[Change, str]] = {
+    "envelope": (camel_case, "not as documented"),
+    "names": (lambda body: {**body, **camel_rows(body)}, "has another name in place"),
+    "ids": (with_bad_ids, "No row has a usable 'id'"),
+}
+
+
+def camel_rows(body: Json) -> Json:
+    return {name: camel_case(body[name]) for name in LISTS.values() if name in body}
+
+
+@pytest.mark.parametrize(("change", "why"), UNUSABLE.values(), ids=UNUSABLE)
+@pytest.mark.parametrize("stream", ENDPOINTS)
+def test_the_connection_check_fails_for_one_row_where_a_run_would_for_a_page(
+    hiring: Sandbox, tmp_path: Path, stream: str, change: Change, why: str
+) -> None:
+    spoil(hiring, ENDPOINTS[stream], change)
+    run = tap_of(hiring, tmp_path, stream).run("--test")
+    line = complaint(run)
+    assert why in line
+    assert "A run would be billed for a page, and end there." in line
+    assert (run.records, hiring.rows_billed) == ([], 1)
+
+
+@pytest.mark.parametrize("stream", ENDPOINTS)
+def test_the_connection_check_accepts_a_row_with_few_fields(
+    hiring: Sandbox, tmp_path: Path, stream: str
+) -> None:
+    def change(body: Json) -> Json:
+        names = {"id", "name", "title", "ats", "source", "listing_url"}
+        rows = [{name: row[name] for name in row.keys() & names} for row in rows_in(body)]
+        return {**body, LISTS[ENDPOINTS[stream]]: rows}
+
+    spoil(hiring, ENDPOINTS[stream], change)
+    assert len(tap_of(hiring, tmp_path, stream).succeed("--test").records) == 1
+
+
 # Messages
 
 
