@@ -149,8 +149,8 @@ class Api:
         self.limit = LIMIT_WITH_CURSOR_ALONE if sends_cursor_alone else LIMIT
         self._url = url
         self._first_balance: int | None = None
-        self._unreported = 0  # credits that pages without a deduction may have cost
-        self._unseen = 0  # those among them that neither `credits` nor a balance can show
+        self._unreported = 0  # credits that pages with a balance, but no deduction, may have cost
+        self._unseen = 0  # what pages may have cost that neither `credits` nor a balance can show
         self._is_size_ignored = False  # whether a page had more rows than requested
         self._prices: dict[str, float] = {}  # per requested row, by the path of the feed
         self._session = ApiSession(url)
@@ -262,10 +262,12 @@ class Api:
             is_free = feed and feed.missing_charge_means_free and answer.names_plan
             counted = 0 if is_free else cost
         self.credits += counted
-        if not answer.credits():
+        if answer.credits():
+            return
+        if answer.credits("X-Credits-Balance") is None:
+            self._unseen += max(0, possible - counted)
+        else:
             self._unreported += possible
-            if answer.credits("X-Credits-Balance") is None:
-                self._unseen += max(0, possible - counted)
 
     def _check_balance(self, balance: int | None) -> None:
         if balance is None:

@@ -89,9 +89,12 @@ def read_profile(profile: object, schema: Any, never_null: Sequence[str]) -> Rea
     """Read a profile as the tap does, which skips it if it is damaged."""
     reading = Reading()
     with _logger(reading.warnings) as logger:
-        damaged = RecordConverter(schema.to_dict(), logger, never_null).convert([profile]).damaged
-    names = [name for name, count in damaged.items() if count]
-    reading.error = f"no valid {' and '.join(names)}" if names else ""
+        conversion = RecordConverter(schema.to_dict(), logger, never_null).convert([profile])
+    names = [name for name, count in conversion.damaged.items() if count]
+    if names:
+        reading.error = f"no valid {' and '.join(names)}"
+    elif conversion.renamed:
+        reading.error = f"another name in place of {conversion.renamed[0]}"
     return reading
 
 

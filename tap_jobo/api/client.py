@@ -111,8 +111,8 @@ class Client:
             except FailedTryError as failure:
                 failed = str(failure)
                 if cost and failure.may_be_billed:
-                    credits_ = cost.charge_in_full(failure.headers, rows)
-                    failed += f". This page ({dollars(credits_)}) may have been billed"
+                    if credits_ := cost.charge_in_full(failure.headers, rows):
+                        failed += f". This page ({dollars(credits_)}) may have been billed"
                 wait = retry.wait_after(failure, self.clock.monotonic() - started)
                 self.logger.warning("%s. %s in %.1f s.", failed, retry.name, wait)
                 if failure.is_rate_limit:  # which all workers share

@@ -100,7 +100,7 @@ class Profiles:
             self._skip(company_id, profile.why)
         elif isinstance(profile, dict) and parse_uuid(profile.get("id")) == company_id:
             conversion = self.converter.convert([profile])
-            self._check_format(is_bad=bool(conversion.damaged.get("name")))
+            self._check_format(is_bad=bool(conversion.damaged.get("name") or conversion.renamed))
             yield from conversion.records
             self.count += 1
         else:
@@ -121,6 +121,6 @@ class Profiles:
         if self._bad_in_a_row >= _MIN_BAD_PROFILES:
             raise ApiError(
                 f"The API's format has changed: the last {_MIN_BAD_PROFILES} company profiles have "
-                "no valid 'id' or 'name'. No state was written for them. Upgrade tap-jobo, or "
+                "no valid 'id' or 'name', or other names for their fields. No state was written for them. Upgrade tap-jobo, or "
                 "deselect companies. [format-changed]"
             )

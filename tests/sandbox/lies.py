@@ -176,6 +176,14 @@ LIES = [
             fault("feed", headers={"X-Credits-Deducted": "0"}),
         ),
     ),
+    Lie(
+        "balance",
+        "a quota alone, though the balance falls",
+        fault(
+            "jobs",
+            headers={"X-Credits-Deducted": "", "X-Credits-Balance": "", "X-Quota-Limit": "1000"},
+        ),
+    ),
     # The key
     Lie("wrong_key", "403 for a wrong key", fault("feed", is_wrong_key, status=403), "key"),
     Lie(
@@ -287,6 +295,7 @@ LIES = [
     ),
     Lie("profile", "null as name", body("profile", lambda b: b | {"name": None})),
     Lie("profile", "no name", body("profile", lambda b: {k: b[k] for k in b if k != "name"})),
+    Lie("profile", "camelCase of profiles", body("profile", camel_case)),
     Lie("profile", "another company", fault("profile", replace={"id": OTHER_ID, "name": "x"})),
     # Windows and filters
     Lie("career_sites_updated_after", "ignored", options(ignored={"updated_after"})),

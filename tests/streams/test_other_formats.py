@@ -307,6 +307,15 @@ def test_an_error_in_place_of_the_last_page_is_tried_again(
     assert len(tries) == 2
 
 
+def test_a_try_that_cost_nothing_is_not_possibly_billed(jobs_tap: Tap, hiring: Sandbox) -> None:
+    hiring.jobs_plan = "unlimited"
+    hiring.faults.add(Fault(replace={"error": "Busy"}), endpoint="jobs")
+    run = jobs_tap.run_quickly()
+    (line,) = run.lines("WARNING")
+    assert re.fullmatch(r"Jobo responded .* JSON\. Retry 1 of 2 in \S+ s\.", line)
+    assert len(rows_of(run, "jobs")) == 90
+
+
 NAMED_ERRORS: dict[str, Json] = {
     "a text": {"error": "search backend timed out"},
     "a list": {"errors": ["timeout"]},

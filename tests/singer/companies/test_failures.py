@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
 from tests.support import Run, Tap, complaint
 from tests.support.companies import (
+    Json,
     asked_for,
     ids_of,
     ids_of_page,
@@ -16,7 +19,17 @@ from tests.support.companies import (
 
 pytestmark = pytest.mark.slow
 
+
+BAD: dict[str, Callable[[Json], Json]] = {
+    "no id": lambda profile: {**profile, "id": None},
+    "another type": lambda profile: {**profile, "name": {"en": "ACME"}},
+    "camelCase": lambda profile: {**without(profile, "legal_name"), "legalName": "ACME"},
+}
 REJECTED = [301, 400, 404, 405, 410, 422]
+
+
+def without(profile: Json, name: str) -> Json:
+    return {key: value for key, value in profile.items() if key != name}
 
 
 def is_complete_but_for(run: Run, *victims: str) -> bool:
@@ -85,12 +98,12 @@ class TestOneProfile:
 
 
 class TestEveryProfile:
-    @pytest.mark.parametrize("change", [{"id": None}, {"name": {"en": "ACME"}}], ids=str)
+    @pytest.mark.parametrize("change", BAD.values(), ids=BAD)
     def test_five_bad_profiles_in_a_row_end_the_run_before_the_state(
-        self, tap: Tap, sandbox: Sandbox, change: dict[str, object]
+        self, tap: Tap, sandbox: Sandbox, change: Callable[[Json], Json]
     ) -> None:
         ids = sorted(sandbox.world.rows())  # as the feed returns them
-        spoiled = Fault(replace=lambda profile: {**profile, **change}, times=None)
+        spoiled = Fault(replace=change, times=None)
         for company_id in ids[50:54] + ids[60:65]:
             sandbox.faults.add(spoiled, company_id=company_id)
         run = tap.run()
