@@ -109,10 +109,7 @@ class Client:
                 self._limiter.note_response(headers)
                 return response if any_status else require_success(response, feed, rows)
             except FailedTryError as failure:
-                failed = str(failure)
-                if cost and failure.may_be_billed:
-                    if credits_ := cost.charge_in_full(failure.headers, rows):
-                        failed += f". This page ({dollars(credits_)}) may have been billed"
+                failed = f"{failure}{_charge_failed(failure, cost, rows)}"
                 wait = retry.wait_after(failure, self.clock.monotonic() - started)
                 self.logger.warning("%s. %s in %.1f s.", failed, retry.name, wait)
                 if failure.is_rate_limit:  # which all workers share
@@ -177,6 +174,14 @@ class Client:
             if location := headers.get("Location"):
                 headers["Location"] = redact_url(location, self.key)
             return ApiResponse(redact_body(body, self.key), status, headers, is_whole)
+
+
+def _charge_failed(failure: FailedTryError, cost: FeedCost | None, rows: int) -> str:
+    """Charge a failed try that may have been billed, and return what is to say of that."""
+    if not (cost and failure.may_be_billed):
+        return ""
+    credits_ = cost.charge_in_full(failure.headers, rows)
+    return f". This page ({dollars(credits_)}) may have been billed" if credits_ else ""
 
 
 def _decompress(data: bytes, encoding: str) -> tuple[bytes, bool]:
