@@ -75,7 +75,6 @@ class FeedSync:
         self._estimate = 0  # the rows of the whole sync, if its first page says
         self._has_replayed = False  # any page of the sync
         self._has_restarted = False  # a free sync, which may start over once in a run
-        self._has_reported_error = False
         self._is_announced = False
         self._is_first_sync = not self.state.has_begun
 
@@ -234,11 +233,10 @@ class FeedSync:
         self, sync: Sync, billed: BilledPage, page: ParsedPage, records: Sequence[Row]
     ) -> Sync | None:
         """Return the sync to go on with after a page, None at the end."""
-        self._report_error(page)
         if page.has_more:
             self._detect_stall(sync, [record["id"] for record in records])
             return sync
-        self._report_missing_rows(sync, page)
+        self._report_missing_rows(sync)
         return self._following(sync, billed)
 
     def _following(self, sync: Sync, last: BilledPage) -> Sync | None:
@@ -314,16 +312,7 @@ class FeedSync:
             f"{self.journal.command('drop', page)}: {again}"
         )
 
-    def _report_error(self, page: ParsedPage) -> None:
-        if page.has_error and not self._has_reported_error:
-            self._has_reported_error = True
-            self._logger.warning(
-                "A page of %s has an error beside its rows, so some rows may be missing. To be "
-                "sure, run a full refresh later, and contact Jobo. [missing-rows]",
-                self._spec.name,
-            )
-
-    def _report_missing_rows(self, sync: Sync, last: ParsedPage) -> None:
+    def _report_missing_rows(self, sync: Sync) -> None:
         """Warn if a complete sync may lack rows."""
         name, filters, estimate = self._spec.name, sync.reads, self._estimate
         is_without_rows = self._is_first_sync and not (sync.rows or sync.parent_id)
@@ -340,12 +329,6 @@ class FeedSync:
                 "The first sync of %s has no row, although no filter is set. Later runs read only "
                 "what changes from now on. If the key should have rows, contact Jobo, and then run "
                 "a full refresh. [missing-rows]",
-                name,
-            )
-        if sync.pages > 1 and not last.items:
-            self._logger.warning(
-                "The last page of %s is empty, although the page before it said that more rows "
-                "follow. If rows are missing, run a full refresh and contact Jobo. [missing-rows]",
                 name,
             )
         if sync.rows + sync.batch_size < _FAR_BELOW * estimate:

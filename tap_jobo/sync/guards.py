@@ -34,12 +34,13 @@ _TOLERANCE: Final = timedelta(hours=1)  # the API may widen the window a little
 
 
 class PageGuard:
-    """Checks what the pages of a stream say of their end and of their rows' age."""
+    """Checks what the pages of a stream say of their end, of errors, and of their rows' age."""
 
     def __init__(self, spec: FeedSpec, logger: logging.Logger) -> None:
         self._spec = spec
         self._logger = logger
         self._is_window_ignored = False
+        self._has_reported_error = False
 
     def check(
         self, sync: Sync, page: ParsedPage, *, has_more: bool | None, estimate: int
@@ -56,6 +57,7 @@ class PageGuard:
             ApiError: they do not agree, or a full page has no `next_cursor`.
         """
         page = self._check_end(sync, page, has_more=has_more, estimate=estimate)
+        self._check_error(page)
         self._check_window(sync, page.items)
         return page
 
@@ -88,7 +90,23 @@ class PageGuard:
                 "check, or contact Jobo. [missing-rows]",
                 self._spec.name,
             )
+        if sync.cursor and not (rows or page.has_more):
+            self._logger.warning(
+                "The last page of %s is empty, although the page before it said that more rows "
+                "follow. If rows are missing, run a full refresh and contact Jobo. [missing-rows]",
+                self._spec.name,
+            )
         return page
+
+    def _check_error(self, page: ParsedPage) -> None:
+        """Warn once of an error beside the rows of a page."""
+        if page.has_error and not self._has_reported_error:
+            self._has_reported_error = True
+            self._logger.warning(
+                "A page of %s has an error beside its rows, so some rows may be missing. To be "
+                "sure, run a full refresh later, and contact Jobo. [missing-rows]",
+                self._spec.name,
+            )
 
     def _check_window(self, sync: Sync, items: list[Any]) -> None:
         """Warn once of rows that changed long before the start of the window."""
