@@ -91,7 +91,7 @@ class TapJobo(Tap):
             self.config,
             shutdown=self._shutdown,
             logger=self.logger,
-            user_agent=f"{self.name}/{self.plugin_version} (+https://pypi.org/project/tap-jobo/)",
+            user_agent=f"{self.name}/{self.plugin_version}",
         )
         atexit.register(run.close)
         bill, companies = BilledPagesStream(self, run), CompaniesStream(self, run)
@@ -113,9 +113,10 @@ class TapJobo(Tap):
         fields = {name: stream.schema["properties"] for name, stream in self.streams.items()}
         check_names(fields, self.input_catalog, self.config.get("stream_maps", {}))
         if not selected:
+            plugin = os.environ.get("MELTANO_EXTRACTOR_NAME", self.name)
             raise ConfigError(
                 f"No stream is selected. Select one or more of {', '.join(self.streams)}. With "
-                "Meltano, check their spelling in 'select', or run `meltano select tap-jobo "
+                f"Meltano, check their spelling in 'select', or run `meltano select {plugin} "
                 "career_sites '*'`. [no-stream]"
             )
         try:

@@ -18,7 +18,7 @@ from tap_jobo.records.converter import RecordConverter
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.guards import LoopGuard, PageGuard, check_for_schema_drift
 
-USER_AGENT = f"tap-jobo/{version('tap-jobo')} (+https://pypi.org/project/tap-jobo/)"
+USER_AGENT = f"tap-jobo/{version('tap-jobo')}"
 
 
 @dataclass

@@ -41,7 +41,7 @@ class Retry:
             tries, most = self._possibly_billed + 1, len(POSSIBLY_BILLED_WAITS)
             if tries > most:
                 raise ApiError(
-                    f"{failure} (given up after {tries} tries, each possibly billed). Run again "
+                    f"{failure}. Given up after {tries} tries, each possibly billed. Run again "
                     "later: the next run resumes from here. [api-unavailable]"
                 )
             self.name, self._possibly_billed = f"Retry {tries} of {most}", tries
@@ -63,7 +63,7 @@ class Retry:
         if wait > self.seconds_left:
             error = UnreachableError if failure.is_unreachable else RetriesExhaustedError
             spent = self._seconds - self.seconds_left
-            raise error(f"{failure} (given up after {spent:.0f} seconds)")
+            raise error(f"{failure}. Given up after {spent:.0f} seconds")
         self.seconds_left -= wait
         return wait
 

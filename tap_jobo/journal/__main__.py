@@ -15,6 +15,7 @@ from tap_jobo.journal.contents import Contents, JournaledSync, Status
 from tap_jobo.journal.month import count_killed_runs
 from tap_jobo.journal.page import DamagedPageError
 from tap_jobo.journal.store import MissingError, Store
+from tap_jobo.journal.way_out import journal_command
 from tap_jobo.wording import dollars, duration, plural
 
 
@@ -138,9 +139,10 @@ def _files_of(contents: Contents, name: str) -> list[str]:
         elif id_ == journaled.sync.id and first.isdecimal():
             files += [journaled.page_name(page) for page in journaled.pages if page >= int(first)]
     if not files:
+        show = journal_command("list", location=contents.store.location)
         raise click.ClickException(
-            f"The journal has no page or sync {_printable(name)}. Nothing was dropped. Run "
-            "`tap-jobo-journal list` to see what it has."
+            f"The journal has no page or sync {_printable(name)}. Nothing was dropped. Run {show} "
+            "to see what it has."
         )
     return files
 

@@ -180,7 +180,7 @@ class Journal:
         """Log that the pages of a sync are replayed, from its next one on."""
         remaining = sum(number > sync.pages for number in self.history.syncs[sync.number].pages)
         self._logger.info(
-            "Replaying %s from the journal %s, free; they were billed from %s on.",
+            "Replaying %s from the journal %s, free (billed since %s).",
             plural(remaining, "page"),
             self._store.location,
             page.header.received_at,

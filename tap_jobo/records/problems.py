@@ -72,8 +72,8 @@ class ProblemLog:
         for each in problems:
             if not each.is_unknown:
                 text = (
-                    "Field '%s' of row %s has the wrong type. Its value is in _rescued_data, if it "
-                    "is selected. Upgrade tap-jobo: %s [new-fields]"
+                    "Field '%s' of row %s has a value of the wrong type: %s. It is in "
+                    "_rescued_data, if that is selected. Upgrade tap-jobo. [new-fields]"
                 )
                 self._error(text, each.path, row_id, _shown(each.value))
 

@@ -70,13 +70,13 @@ class FilterChange:
             is_addition: Whether a resync reads only the rows that the change adds.
         """
         reads = self._what_resync_reads(is_addition=is_addition)
-        choices = f"Set on_filter_change to 'resync' to read {reads}"
-        choices += f"{uses['resync']}{gives_up['resync']}."
+        choices = "Set on_filter_change until this sync is complete: 'resync' reads "
+        choices += f"{reads}{uses['resync']}{gives_up['resync']}."
         if state.bookmark and not self.is_full_table:
             bookmark = format_timestamp(state.bookmark)
             misses = self._what_keep_misses(state) + uses["keep"] + gives_up["keep"]
-            choices += f" Or to 'keep' to continue from {bookmark}: {misses}."
-        undo = "Or change the filters back"
+            choices += f" 'keep' continues from {bookmark}: {misses}."
+        undo = "Otherwise, change the filters back"
         if state.pending:
             choices += (
                 " The unfinished sync of the old filters is dropped: its rows are billed again."
@@ -87,7 +87,7 @@ class FilterChange:
                 f" The unfinished sync of added values is dropped: its {plural(rows, 'row')} "
                 f"({cost} at list price) are billed again."
             )
-            undo = "Or set the filters as they were when that sync began"
+            undo = "Otherwise, set the filters as they were when that sync began"
         if state.pending or state.dropped or (gives_up["resync"] and gives_up["keep"]):
             undo += " and complete that sync first"
         return StateError(
@@ -109,10 +109,10 @@ class FilterChange:
         )
 
     def _what_resync_reads(self, *, is_addition: bool) -> str:
-        reads = "everything"
+        reads = "all matching rows"
         if is_addition and self.added:
             name, added = self.added
-            reads = f"the rows with {name} {show(added)}, and then on from the bookmark"
+            reads = f"the rows with {name} {show(added)}, then what changed since the bookmark"
         price = dollars(self.spec.list_price * 1_000)
         return f"{reads}: each row is billed, {price} per 1,000 at list price"
 

@@ -63,15 +63,14 @@ class LostStateError(StateError):
     def with_ids(self, ids: Sequence[str]) -> str:
         """Return the message, with the ids of all streams: one setting decides for all."""
         resume = (
-            f"set on_missing_state to '{RESUME}{','.join(ids)}' if the warehouse still has the "
-            "rows and no other pipeline uses this journal (only changes are billed); "
+            f"to '{RESUME}{','.join(ids)}' if the warehouse still has the rows and no other "
+            "pipeline uses this journal (only changes are billed), or "
         )
         return (
             f"No state for {self._stream}, but the journal records {self._what}. Nothing was "
-            "billed. Do one of these, for this run only: restore the state; "
-            f"{resume if self.id else ''}set on_missing_state to 'resync' if the warehouse is new, "
-            f"or if you run a full refresh (--full-refresh) on purpose ({self._price}). "
-            "[lost-state]"
+            "billed. Restore the state. Or set on_missing_state, for this run only, "
+            f"{resume if self.id else ''}to 'resync' if the warehouse is new or you run a full "
+            f"refresh (--full-refresh) on purpose ({self._price}). [lost-state]"
         )
 
 

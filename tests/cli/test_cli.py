@@ -211,7 +211,7 @@ class TestTestMode:
     def test_it_gives_up_soon(self, tap: Tap, sandbox: Sandbox) -> None:
         sandbox.faults.add(Fault(status=503, times=None))
         run = tap.run_quickly("--test")
-        spent = re.search(r"given up after (\d+) seconds", complaint(run))
+        spent = re.search(r"Given up after (\d+) seconds", complaint(run))
         assert spent
         assert len(sandbox.feed_requests) > 1
         assert int(spent[1]) <= 10

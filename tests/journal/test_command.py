@@ -163,6 +163,7 @@ def test_drop_of_an_unknown_name_or_of_nothing_drops_nothing(tap: Tap, folder: P
     tap.run()
     line = refusal(journal_command(tap, "drop", names(folder)[1], "nobody"))
     assert "no page or sync nobody" in line
+    assert f"`tap-jobo-journal --journal-dir {folder} list`" in line
     run = journal_command(tap, "drop")
     assert run.returncode == 2
     assert "--quarantined or --all" in run.stderr

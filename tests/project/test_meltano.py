@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import subprocess
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -13,6 +15,7 @@ import yaml
 from singer_sdk.helpers.capabilities import PluginCapabilities
 
 from jobo_sandbox.patience import patient
+from tests.journal.helpers import damage
 from tests.support import COMMAND, environment, execute
 from tests.support.docs import block
 from tests.support.meltano import PIPELINE, Project
@@ -122,6 +125,22 @@ def test_killed_loader_costs_a_page_and_killed_full_refresh_resumes(project: Pro
     assert project.is_current()
     # Everything again, the page in flight, and the row that changed, at most once in each run.
     assert billed + 150 <= project.sandbox.rows_billed <= billed + 150 + 50 + 2
+
+
+def test_the_command_in_an_error_works_in_the_project(project: Project) -> None:
+    journal = project.folder / ".meltano/tap-jobo/dev"
+    environment = project.environment({"TAP_JOBO_JOURNAL_DIR": f"{journal}"})
+    tap = [str(COMMAND), "--config", "ENV"]  # as Meltano runs it, in less time, and stores no state
+    assert execute(tap, environment, project.folder).returncode == 0
+    damage(min(journal.glob("v2/*/*/*.page")))
+    error = project.meltano("--environment=dev", "invoke", "tap-jobo").stderr
+    assert "[journal-damaged]" in error
+    (command,) = re.findall("`(meltano .*?)`", error)
+    assert project.sandbox.rows_billed == 150
+    dropped = project.run(*shlex.split(command)[1:], "--yes")
+    assert "Dropped 3 pages" in dropped.stdout
+    assert execute(tap, environment, project.folder).returncode == 0
+    assert project.sandbox.rows_billed == 300
 
 
 def test_invalid_settings_are_rejected_through_meltano(project: Project) -> None:

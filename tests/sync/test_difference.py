@@ -38,7 +38,7 @@ def test_only_the_added_rows_are_billed(tap: Tap, german: Run) -> None:
     added = matching(tap, "FR", "US")
     billed = tap.sandbox.rows_billed
     line = complaint(tap.run(state=german.state, **WIDER))
-    assert "to read the rows with country_codes FR, US, and then on" in line
+    assert "'resync' reads the rows with country_codes FR, US, then what changed since" in line
     assert tap.sandbox.rows_billed == billed
     run = tap.succeed(state=german.state, **RESYNC)
     assert {*run.ids} == added
@@ -80,7 +80,7 @@ def test_any_other_change_reads_everything(tap: Tap, change: Any) -> None:
     before: Any = {"country_codes": ["DE"], "industries": ["fintech"], "founded_after": 2000}
     state = tap.run(**before).state
     given: Any = {"founded_after": 2000, "industries": ["fintech"], **change}
-    assert "to read everything" in complaint(tap.run(state=state, **given))
+    assert "'resync' reads all matching rows" in complaint(tap.run(state=state, **given))
 
 
 def test_other_filters_may_narrow_at_the_same_time(tap: Tap, german: Run) -> None:
@@ -92,7 +92,7 @@ def test_other_filters_may_narrow_at_the_same_time(tap: Tap, german: Run) -> Non
 
 def test_a_full_table_and_an_earlier_start_date_read_everything(tap: Tap) -> None:
     state = tap.run(country_codes=["DE"], start_date="2026-01-01").state
-    assert "to read everything" in complaint(tap.run(state=state, **WIDER))
+    assert "'resync' reads all matching rows" in complaint(tap.run(state=state, **WIDER))
     tap.succeed(state=state, catalog=full_table(), start_date="2026-01-01", **RESYNC)
     asked = [entry.body.get("country_codes") for entry in tap.sandbox.feed_requests]
     assert ["FR", "US"] not in asked

@@ -127,11 +127,11 @@ def test_error_says_what_is_missing_then_what_it_costs(tap: Tap, two: Run) -> No
     line = complaint(run)
     assert "country_codes was DE, US and is FR; is_agency was not set and is true" in line
     assert "industries" not in line
-    resync, keep = line.split(" Or to ")
-    assert "to 'resync' to read everything: each row is billed, $50.00 per 1,000 at" in resync
-    assert f"'keep' to continue from {two.bookmark['replication_key_value']}: rows that" in keep
-    assert "only the new filters match stay missing until they next change. Or change" in keep
-    assert line.endswith("Or change the filters back.")
+    resync, keep = line.split(" 'keep' ")
+    assert "'resync' reads all matching rows: each row is billed, $50.00 per 1,000 at" in resync
+    assert f"continues from {two.bookmark['replication_key_value']}: rows that" in keep
+    assert "only the new filters match stay missing until they next change. Otherwise" in keep
+    assert line.endswith("Otherwise, change the filters back.")
     assert len(tap.sandbox.feed_requests) == requests
     assert all(state == two.state for state in run.states)
 
@@ -141,7 +141,7 @@ def test_narrowing_an_unfinished_sync_is_an_error(tap: Tap) -> None:
     wide: dict[str, Any] = {"country_codes": ["DE", "US"], "batch_size": 5}
     cut = tap.run(**wide)
     line = complaint(tap.run(state=cut.state, **wide | {"country_codes": ["DE"]}))
-    assert "to 'resync' to read everything: each row is billed" in line
+    assert "'resync' reads all matching rows: each row is billed" in line
     assert "The unfinished sync of the old filters is dropped: its rows are billed again" in line
     assert line.endswith("complete that sync first.")
     done = tap.run(state=cut.state, **wide)
@@ -202,8 +202,8 @@ def test_new_filters_of_a_full_table_need_no_decision(tap: Tap) -> None:
     (line,) = (line for line in cut.lines("INFO") if line.startswith("The filters"))
     assert "no row is missing" in line
     refusal = complaint(tap.run(state=cut.state, catalog=catalog))
-    assert "to 'resync' to read everything: each row is billed" in refusal
-    assert "to continue from" not in refusal
+    assert "'resync' reads all matching rows: each row is billed" in refusal
+    assert "'keep'" not in refusal
     done = tap.succeed(state=cut.state, catalog=catalog, **more)
     assert {*cut.ids, *done.ids} > {*first.ids}
     assert tap.sandbox.rows_billed == len(first.ids) + len(cut.ids) + len(done.ids)

@@ -148,8 +148,8 @@ def test_the_question_about_filters_names_what_each_choice_gives_up(tap: Tap) ->
     line = refused(tap, state=state, country_codes=["US"])
     gives_up = f", and 1 billed page (${billed / 20:,.2f}) can't be used any more."
     assert line.count(gives_up) == 2
-    assert "to 'resync' to read everything: each row is billed" in line
-    assert line.endswith("Or change the filters back and complete that sync first.")
+    assert "'resync' reads all matching rows: each row is billed" in line
+    assert line.endswith("Otherwise, change the filters back and complete that sync first.")
 
 
 def test_all_streams_ask_at_once(hiring: Sandbox, tmp_path: Path) -> None:
@@ -212,8 +212,8 @@ def test_the_messages_lead_to_the_free_way_on(tap: Tap, new: list[str]) -> None:
     assert "change that back, set on_filter_change to 'resync', and run until the sync" in back
     line = refused(tap, state=state, **wider)
     free = ", except for 2 billed pages ($0.50) of the journal, which are free"
-    assert free in line.partition(" Or to 'keep'")[0]
-    assert line.endswith("Or change the filters back.")
+    assert free in line.partition(" 'keep' ")[0]
+    assert line.endswith("Otherwise, change the filters back.")
     run = succeeded(tap.run(state=state, on_filter_change="resync", **wider))
     assert replayed(run) == 10
     assert any(free in warning for warning in run.lines("WARNING"))
@@ -261,7 +261,7 @@ def test_the_question_names_added_values_whose_sync_it_drops(tap: Tap) -> None:
     part = cut_in_request(tap, 2, state=state, billed=False, **resync | BOTH)
     line = refused(tap, state=part.state, country_codes=["DE", "US", "FR"], batch_size=5)
     assert "The unfinished sync of added values is dropped: its 5 rows ($0.25 at list" in line
-    assert "Or set the filters as they were when that sync began and complete that sync" in line
+    assert "Otherwise, set the filters as they were when that sync began and complete" in line
 
 
 def test_pages_whose_price_cannot_be_read_are_worth_a_question(
@@ -310,8 +310,8 @@ def test_a_permanent_decision_is_a_warning_with_its_price(tap: Tap) -> None:
     state = tap.run(country_codes=["DE"]).state
     for choice, then in {
         "keep": "continues from the bookmark: rows that only the new filters match stay missing",
-        "resync": "reads the rows with country_codes US, and then on from the bookmark: each row "
-        "is billed, $50.00 per 1,000 at list price. Remove the setting once",
+        "resync": "reads the rows with country_codes US, then what changed since the bookmark: "
+        "each row is billed, $50.00 per 1,000 at list price. Remove the setting once",
     }.items():
         run = succeeded(tap.run(state=state, country_codes=["DE", "US"], on_filter_change=choice))
         (warning,) = run.lines("WARNING")
