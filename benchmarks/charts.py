@@ -18,12 +18,16 @@ CHARTS: Final = REPOSITORY / "docs/charts"
 WIDTH: Final = 860
 MARGIN: Final = 28
 TOP: Final = 88
+NARROW: Final = 364
+"""A width that a phone shows, and of which a page shows two beside each other."""
 _OURS: Final = ("tap-jobo", r"tap \|", "`meltano run`")
-_LABELS: Final = 300
-_BAR: Final = 22
-_ROW: Final = 32
-_GAP: Final = 52
-"""Height of the heading above a panel of bars."""
+_EDGE: Final = 14
+_BAR: Final = 18
+_ROW: Final = 46
+_HEAD: Final = 74
+"""Height of what stands above the bars."""
+_LETTER: Final = 7.2
+"""At most the width of a letter or digit."""
 # On the site, a chart has the colors of the page's theme. Elsewhere, its own: light and dark.
 _STYLE: Final = """
 .chart {
@@ -60,12 +64,14 @@ class _Panel:
 
     Attributes:
         heading: What the bars show.
+        detail: Under which condition, or in which unit.
         bars: The figure of each program, and the text behind its bar.
         line: The figure that no program can undercut.
         meaning: What that figure is.
     """
 
     heading: str
+    detail: str
     bars: Mapping[str, tuple[float, str]]
     line: float
     meaning: str
@@ -79,37 +85,36 @@ def draw() -> None:
 
 def measured() -> dict[Path, str]:
     """Draw the measured tables; returned by the file's path."""
-    return {CHARTS / "crash_cost.svg": _crash_cost(), CHARTS / "pace.svg": _pace()}
+    return {
+        CHARTS / f"{name}.svg": drawn
+        for panels in (_crash_cost(), _pace())
+        for name, drawn in zip(panels, _bars([*panels.values()]), strict=True)
+    }
 
 
-def _crash_cost() -> str:
+def _crash_cost() -> dict[str, _Panel]:
     rows = [*table(CRASH_COST, "crash-cost")]
-    heads = rows[0][1:]
-    panels = [
-        _Panel(
-            f"{heads[column]}; the target stores nothing of a killed run",
-            {row[0].strip("*"): _dollars(row[column + 1]) for row in rows[1:]},
+    return {
+        name: _Panel(
+            rows[0][column].capitalize(),
+            "Billed; the target stores nothing of a killed run",
+            {row[0].strip("*"): _dollars(row[column]) for row in rows[1:]},
             500,
             "$500 without a crash",
         )
-        for column in (0, 2)
-    ]
-    return _bars(
-        "After a crash, tap-jobo pays again for one page",
-        "Billed for 10,000 career sites until they are all read, in dollars",
-        panels,
-        "Measured with the ledger of the mock API: uv run just crash-cost",
-    )
+        for name, column in (("crash_once", 1), ("crash_often", 3))
+    }
 
 
 def _dollars(cell: str) -> tuple[float, str]:
     return float(re.sub(r"[$,]", "", cell.split(maxsplit=1)[0].rstrip(","))), cell
 
 
-def _pace() -> str:
-    panels = [
-        _Panel(
-            f"{title} in 100 pages",
+def _pace() -> dict[str, _Panel]:
+    return {
+        name.replace(" ", "_"): _Panel(
+            title,
+            "In 100 pages; seconds until all rows are in Postgres",
             {row[0]: (float(row[1]), f"{row[1]} s") for row in [*table(PERFORMANCE, name)][1:]},
             50,
             "50 s: the API's own pace",
@@ -118,40 +123,34 @@ def _pace() -> str:
             ("5,000 career sites", "pace career_sites"),
             ("100,000 jobs of 4 kB", "pace jobs_4kb"),
         )
-    ]
-    return _bars(
-        "tap-jobo loads as fast as Jobo's API allows",
-        "Seconds from the start of the command until all rows are in Postgres",
-        panels,
-        "Measured against a mock API at Jobo's pace: uv run just bench --only pace",
-    )
+    }
 
 
-def _bars(title: str, subtitle: str, panels: Sequence[_Panel], source: str) -> str:
-    """Draw panels below each other, with one scale."""
-    largest = max(figure for panel in panels for figure, _ in panel.bars.values())
-    scale = (WIDTH - 2 * MARGIN - _LABELS - 190) / largest
-    left = MARGIN + _LABELS
+def _bars(panels: Sequence[_Panel]) -> Iterator[str]:
+    """Draw each panel, all with one scale."""
+    bars = [bar for panel in panels for bar in panel.bars.values()]
+    room = NARROW - 2 * _EDGE - max(len(label) for _, label in bars) * _LETTER - 8
+    scale = room / max(figure for figure, _ in bars)
+    for panel in panels:
+        height = _HEAD + len(panel.bars) * _ROW + 4
+        meaning = f"{panel.heading}. {panel.detail}"
+        yield drawing(NARROW, height, meaning, _marks(panel, scale))
 
-    def marks() -> Iterator[str]:
-        y = float(TOP)
-        for panel in panels:
-            x = left + panel.line * scale
-            yield text(MARGIN, y + 20, panel.heading, "head")
-            yield text(x, y + _GAP - 10, panel.meaning, "quiet middle")
-            bottom = y + _GAP + len(panel.bars) * _ROW
-            for number, (name, (figure, label)) in enumerate(panel.bars.items()):
-                top = y + _GAP + number * _ROW
-                yield text(left - 12, top + 16, re.sub(r"[`\\]", "", name), "end")
-                style = "mark" if name.startswith(_OURS) else "other"
-                size = f'width="{figure * scale:.1f}" height="{_BAR}"'
-                yield f'<rect class="{style}" x="{left}" y="{top:.0f}" {size} rx="3"/>'
-                yield text(left + figure * scale + 8, top + 16, label, "")
-            yield f'<path class="limit" d="M{x:.1f} {y + _GAP - 4:.0f}V{bottom:.0f}"/>'
-            y = bottom + 8
 
-    height = sum(_GAP + len(panel.bars) * _ROW + 8 for panel in panels)
-    return page(title, subtitle, source, height, marks())
+def _marks(panel: _Panel, scale: float) -> Iterator[str]:
+    line = _EDGE + panel.line * scale
+    yield text(_EDGE, 24, panel.heading, "head")
+    yield text(_EDGE, 44, panel.detail, "quiet")
+    yield f'<path class="limit" d="M{line:.1f} 54V70"/>'
+    yield text(line + 8, 66, panel.meaning, "quiet")
+    for number, (name, (figure, label)) in enumerate(panel.bars.items()):
+        top = _HEAD + number * _ROW
+        yield text(_EDGE, top + 14, re.sub(r"[`\\]", "", name), "")
+        style = "mark" if name.startswith(_OURS) else "other"
+        size = f'width="{figure * scale:.1f}" height="{_BAR}"'
+        yield f'<rect class="{style}" x="{_EDGE}" y="{top + 20}" {size} rx="3"/>'
+        yield text(_EDGE + figure * scale + 8, top + 34, label, "")
+        yield f'<path class="limit" d="M{line:.1f} {top + 18}v{_BAR + 4}"/>'
 
 
 def page(title: str, subtitle: str, source: str, height: int, marks: Iterator[str]) -> str:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.charts import CHARTS, MARGIN, TOP, WIDTH, drawing, page, text
+from benchmarks.charts import CHARTS, MARGIN, NARROW, TOP, WIDTH, drawing, page, text
 from tap_jobo.streams.career_sites import CAREER_SITES
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _warehouse(rows: list[Row]) -> str:
         yield text(14, 258, f"... {len(rows)} rows, which cost ${cost:,.2f} at Jobo", "quiet")
         yield text(14, 278, "Changed rows are upserted by id.", "quiet")
 
-    return drawing(364, 292, f"The first {len(shown)} rows of public.career_sites", marks())
+    return drawing(NARROW, 292, f"The first {len(shown)} rows of public.career_sites", marks())
 
 
 def _cut(value: str) -> str:
