@@ -111,9 +111,11 @@ def _listing(rng: Random, slug: str) -> dict[str, str]:
 
 
 def make_profile(seed: int, company: Company) -> Json:
-    """Generate the full profile of a company. Only what changed in the company changes in it."""
-    key = company.row["id"]
-    rng = Random(f"{seed}:profile:{key}")  # noqa: S311 - nothing here is secret
+    """Generate the full profile of a company. Only what changed in the company changes in it.
+
+    Its identity comes first, from which `categories_of` reads.
+    """
+    rng = _source_of_profile(seed, company)
     shared = ("id", "name", "summary", "website", "listing_url", "logo_url", "linkedin_url")
     slug = slug_of(str(company.row["name"]))
     return {
@@ -128,6 +130,17 @@ def make_profile(seed: int, company: Company) -> Json:
         **_family(rng),
         **{name: [item] * rng.randint(0, 2) for name, item in words.SIGHTINGS.items()},
     }
+
+
+def categories_of(seed: int, company: Company) -> list[str]:
+    """Return the categories of a company's profile, without the rest of it."""
+    identity = _identity(_source_of_profile(seed, company), company, "")
+    categories: list[str] = identity["categories"]
+    return categories
+
+
+def _source_of_profile(seed: int, company: Company) -> Random:
+    return Random(f"{seed}:profile:{company.row['id']}")  # noqa: S311 - nothing here is secret
 
 
 def _identity(rng: Random, company: Company, slug: str) -> Json:

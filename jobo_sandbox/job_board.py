@@ -4,7 +4,7 @@ from bisect import bisect_right, insort
 from collections.abc import Iterator, Mapping
 from random import Random
 
-from jobo_sandbox.company_data import Company, Json, make_profile
+from jobo_sandbox.company_data import Company, Json, categories_of
 from jobo_sandbox.instants import DAY, to_text
 from jobo_sandbox.job_data import Job, company_of_job, make_job, make_job_change, padded
 
@@ -147,5 +147,5 @@ class JobBoard:
     def _embedded(self, company_id: str) -> Json:
         company = self._companies[company_id]
         if company_id not in self._categories:
-            self._categories[company_id] = make_profile(self._seed, company)["categories"]
+            self._categories[company_id] = categories_of(self._seed, company)
         return company_of_job(company, self._categories[company_id])

@@ -4,6 +4,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import lru_cache
 from random import Random
 from threading import RLock
 from typing import Any, Literal
@@ -57,11 +58,10 @@ class World:
         self._ticks = 0
         self._additions = self._added_jobs = 0
         self._lock = RLock()
-        rng = Random(seed)  # noqa: S311 - not a secret
-        made = (
-            make_company(rng, self._created_at - rng.randint(DAY, 365 * DAY)) for _ in range(size)
-        )
-        self._companies = {company.row["id"]: company for company in made}
+        self._companies = {
+            row["id"]: Company(row, traits, self._created_at - age)
+            for row, traits, age in _first_companies(seed, size)
+        }
         # The companies' positions by order, until one changes.
         self._sorted: dict[str, list[Position]] = {}
         self.board = JobBoard(
@@ -218,3 +218,14 @@ class World:
         self._companies[key] = company
         self._sorted.clear()
         return key
+
+
+@lru_cache(maxsize=8)  # each test makes a world, and most make the same one
+def _first_companies(seed: int, size: int) -> list[tuple[Json, Json, int]]:
+    """Return the companies of a new world: rows, traits, and microseconds since their update."""
+    rng = Random(seed)  # noqa: S311 - not a secret
+    ages = (rng.randint(DAY, 365 * DAY) for _ in range(size))
+    return [
+        (made.row, made.traits, -made.updated_at)
+        for made in (make_company(rng, -age) for age in ages)
+    ]
