@@ -64,7 +64,7 @@ class World:
         }
         # The companies' positions by order, until one changes.
         self._sorted: dict[str, list[Position]] = {}
-        self.board = JobBoard(
+        self.board: JobBoard = JobBoard(
             seed,
             jobs,
             companies=self._companies,

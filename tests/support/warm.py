@@ -123,7 +123,7 @@ def _fork_server() -> Any:
     return context
 
 
-def _no_sync(_descriptor: int) -> None:
+def _no_sync(_descriptor: object) -> None:
     """Spare the time: a kill loses nothing that was written, and power failures are simulated."""
 
 
@@ -139,7 +139,7 @@ def _become(
     for number, stream in enumerate(streams, start=1):
         os.dup2(stream.fileno(), number)
         stream.close()
-    os.fsync = _no_sync
+    os.fsync = _no_sync  # type: ignore[assignment]
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
