@@ -56,6 +56,23 @@ def test_a_limit_holds_by_the_balance_but_for_the_first_page(
     assert any("max_credits reached" in line for line in run.lines("WARNING"))
 
 
+def test_it_counts_in_the_month_too(tap: Tap, hiring: Sandbox) -> None:
+    say(hiring, "0")
+    limit = {"max_credits_per_month": 130}
+    state = tap.succeed(**limit).state
+    assert hiring.credits_billed == 3 * PAGE
+    run = tap.succeed(state=state, **limit)
+    assert any("120 of 130 credits used" in line for line in run.lines("WARNING"))
+    assert hiring.credits_billed == 3 * PAGE
+
+
+def test_a_page_counts_up_to_the_last_real_price(tap: Tap, hiring: Sandbox) -> None:
+    hiring.jobs_price = 15
+    hiring.faults.add(Fault(headers={"X-Credits-Deducted": "0"}, times=None), endpoint="jobs", on=2)
+    run = tap.succeed()
+    assert metrics_of(run, "jobs")["jobo_credits"] == hiring.credits_billed == 90 * 15
+
+
 @pytest.mark.parametrize("deducted", ["0", ""])
 def test_career_sites_count_by_the_balance_too(
     hiring: Sandbox, tmp_path: Path, deducted: str

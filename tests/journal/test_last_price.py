@@ -9,6 +9,7 @@ import pytest
 from jobo_sandbox import Fault, Sandbox
 from tests.support import Tap, complaint
 from tests.support.crash import cut_in_request
+from tests.support.jobs import rows_of, tap_of
 
 pytestmark = pytest.mark.slow
 
@@ -77,3 +78,31 @@ def test_what_is_no_deduction_sets_no_price(tap: Tap, said: str) -> None:
     tap.sandbox.faults.add(Fault(headers=headers, times=None), endpoint="feed")
     state = tap.succeed().state
     assert tap.run(state=state).returncode == 0
+
+
+def test_a_disputed_page_sets_no_price(tap: Tap) -> None:
+    tap.sandbox.price = 50
+    state = tap.succeed(max_credits=10**6).state
+    for key in [*tap.sandbox.world.rows()][:3]:
+        tap.sandbox.world.touch(key)
+    headers = {"X-Credits-Deducted": str(10 * PRICE)}
+    tap.sandbox.faults.add(Fault(headers=headers), endpoint="feed")
+    run = tap.succeed(state=state)
+    assert "Jobo deducted 2,500 credits ($2.50) for 3 rows" in run.lines("ERROR")[0]
+    assert tap.succeed(state=run.state).returncode == 0
+
+
+def test_a_page_at_list_price_clears_it(tap: Tap) -> None:
+    state = tap.succeed().state
+    _assert_refused(tap, state)
+    tap.sandbox.price = 50
+    run = tap.succeed(state=state, max_credits=2_500)
+    assert len(run.ids) == 50
+    assert len(tap.succeed(state=run.state).ids) == 10
+
+
+def test_each_feed_has_its_own(tap: Tap) -> None:
+    tap.succeed()
+    jobs = tap_of(tap.sandbox, tap.folder, "jobs")
+    jobs.settings |= {"jobs_batch_size": 20, "max_credits": LIMIT}
+    assert len(rows_of(jobs.succeed(), "jobs")) == 40

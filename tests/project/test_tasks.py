@@ -72,6 +72,13 @@ def test_only_the_weekly_workflow_resolves_as_of_today() -> None:
     assert "UV_EXCLUDE_NEWER" not in json.dumps(CI)
 
 
+def test_the_weekly_workflow_checks_the_api_if_there_is_a_secret() -> None:
+    job = _workflow("weekly")["jobs"]["contract"]
+    assert job["env"] == {"TAP_JOBO_API_KEY": "${{ secrets.JOBO_API_KEY }}"}
+    assert {step["if"] for step in job["steps"]} == {"env.TAP_JOBO_API_KEY"}
+    assert job["steps"][-1]["run"] == "uv run -m jobo_sandbox contract --yes --api-key"
+
+
 PLACEHOLDER = "EXAMPLE-OWNER"
 (CHECK,) = (
     step["run"]

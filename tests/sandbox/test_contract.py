@@ -319,6 +319,15 @@ def test_the_report_shows_what_came(checked: Sandbox, tmp_path: Path) -> None:
     assert refused["body"] == {"title": "Bad Request", "status": 400, "detail": "Invalid cursor"}
 
 
+def test_announced_changes_are_in_the_report(checked: Sandbox, tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    headers = {"Deprecation": "true", "Sunset": "Fri, 1 Jan 2027 00:00:00 GMT"}
+    fault("jobs", headers=headers)(checked)
+    contract_of(checked, "--report", str(path))
+    exchanges = json.loads(path.read_text("utf-8"))["exchanges"]
+    assert any(headers.items() <= each["headers"].items() for each in exchanges)
+
+
 def is_garbage_in(exchange: dict[str, Any], path: str) -> bool:
     return exchange["request"] == f"POST {path}" and "garbage" in str(exchange["sent"])
 

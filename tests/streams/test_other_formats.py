@@ -97,6 +97,37 @@ def test_rows_in_another_envelope_are_billed_once_and_kept(
     assert len(rows_of(tap.succeed(), stream)) == {"career_sites": 20, "jobs": 90}[stream]
 
 
+@pytest.mark.parametrize("stream", ENDPOINTS)
+def test_rows_without_ids_in_another_envelope_are_a_page_by_their_names(
+    hiring: Sandbox, tmp_path: Path, stream: str
+) -> None:
+    def change(body: Json) -> Json:
+        names = {"listing_url", "created_at", "updated_at", "logo_url", "website"}
+        rows = [{name: row[name] for name in row.keys() & names} for row in rows_in(body)]
+        return camel_case({"data": rows})  # type: ignore[no-any-return]
+
+    hiring.omit_credit_headers = True
+    spoil(hiring, ENDPOINTS[stream], change)
+    tap = tap_of(hiring, tmp_path, stream)
+    for _ in range(2):
+        assert "stays in the journal" in complaint(tap.run())
+    assert len(hiring.requests_to(ENDPOINTS[stream])) == 1
+
+
+@pytest.mark.parametrize("name", ["errors", "detail", "Errors"])
+@pytest.mark.parametrize("stream", ENDPOINTS)
+def test_a_list_of_errors_is_no_page_whatever_its_objects_are_like(
+    hiring: Sandbox, tmp_path: Path, stream: str, name: str
+) -> None:
+    hiring.omit_credit_headers = True
+    fault = Fault(replace=lambda body: {name: rows_in(body)}, times=2)
+    hiring.faults.add(fault, endpoint=ENDPOINTS[stream])
+    run = tap_of(hiring, tmp_path, stream).run_quickly()
+    assert run.returncode == 0, run.stderr
+    assert len(rows_of(run, stream)) in {20, 90}
+    assert len(hiring.requests_to(ENDPOINTS[stream])) == 3
+
+
 def test_ids_of_expired_jobs_in_another_envelope_end_their_stream_alone(
     hiring: Sandbox, tmp_path: Path
 ) -> None:
