@@ -90,6 +90,12 @@ def test_no_selected_stream_is_an_error(tap: Tap) -> None:
     assert tap.sandbox.ledger == []
 
 
+def test_the_way_to_select_a_stream_names_the_plugin(tap: Tap) -> None:
+    nothing, name = _selecting({(): False}), {"MELTANO_EXTRACTOR_NAME": "tap-jobo-frequent"}
+    run = tap.run(catalog=nothing, env=name)
+    assert "run `meltano select tap-jobo-frequent career_sites '*'`." in complaint(run)
+
+
 def test_stream_that_maps_remove_is_not_read(tap: Tap, sandbox: Sandbox) -> None:
     run = tap.succeed(stream_maps={"career_sites": None})
     assert run.records == []
