@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ import requests
 from jobo_sandbox.contract import tap
 from jobo_sandbox.contract.outcomes import CHANGE, WARNED, CutOff, Differs, NotTestable, expect
 from tap_jobo.api.client import ApiSession
-from tap_jobo.api.headers import reported_credits
+from tap_jobo.api.headers import reported_credits, retry_after
 from tap_jobo.api.pages import lists, parse_json
 from tap_jobo.api.profiles import PROFILE_PATH
 from tap_jobo.api.responses import POSSIBLY_BILLED, ApiResponse
@@ -28,6 +28,10 @@ LIMIT_WITH_CURSOR_ALONE: Final = 3_999
 LARGEST: Final = 5
 """Rows of the largest page that is asked for, except for those that must be refused."""
 MOST_REQUESTS: Final = 60
+LONGEST_WAITS: Final = 120.0
+"""Seconds that the check waits for rate limits in all, before it sends a request again."""
+_WAIT: Final = 10.0  # seconds, if a 429 does not say how long
+_PAUSE: Final = 2.0  # seconds before each request after a 429, as live users wait
 _MOST_LOST: Final = 3
 _SUCCESS: Final = range(200, 300)
 _NOT_ALLOWED: Final = {402: "the balance is too low", 403: "the key's plan does not include it"}
@@ -113,6 +117,12 @@ class Answer:
         return str(cursor) if more else ""
 
     @property
+    def asked_wait(self) -> float:
+        """The seconds to wait after a 429."""
+        asked = retry_after(self.status, self.headers, self.body())
+        return max(_PAUSE, _WAIT if asked is None else asked)
+
+    @property
     def names_plan(self) -> bool:
         """Whether a missing deduction can mean that the rows were free."""
         return any(name in self.headers for name in _PLAN_HEADERS)
@@ -136,10 +146,19 @@ class Api:
         stopped: Why no further request is sent; empty as long as they are.
         bills: What is wrong with the money headers of responses, and what the tap does about it.
         sends_cursor_alone: Whether a request may be sent that may return 1,000 rows.
+        wait: Waits some seconds for a rate limit.
     """
 
-    def __init__(self, url: str, key: str, *, sends_cursor_alone: bool = False) -> None:
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        sends_cursor_alone: bool = False,
+        wait: Callable[[float], None] = time.sleep,
+    ) -> None:
         self.key = key
+        self.wait = wait
         self.rows = self.credits = 0
         self.fallen: int | None = None
         self.answers: list[Answer] = []
@@ -148,6 +167,7 @@ class Api:
         self.sends_cursor_alone = sends_cursor_alone
         self.limit = LIMIT_WITH_CURSOR_ALONE if sends_cursor_alone else LIMIT
         self._url = url
+        self._waited = 0.0  # seconds that rate limits asked for
         self._first_balance: int | None = None
         self._unreported = 0  # credits that pages with a balance, but no deduction, may have cost
         self._unseen = 0  # what pages may have cost that neither `credits` nor a balance can show
@@ -190,8 +210,7 @@ class Api:
                 sent = sent | {"json": sent["json"] | {"batch_size": rows}}
             most = math.ceil(rows * price)
             self._check_limits(most)
-            self._known[memory] = answer = self._receive(method, path, sent)
-            self.answers.append(answer)
+            self._known[memory] = answer = self._receive_patiently(method, path, sent)
             try:
                 self._count(answer, feed, most)
             except Differs as difference:
@@ -209,6 +228,20 @@ class Api:
             why = f"{MOST_REQUESTS} requests were sent"
         if why:
             raise CutOff(f"not sent, because {why}")
+
+    def _receive_patiently(self, method: str, path: str, sent: Json) -> Answer:
+        """Send a request; if that is too soon, once more, and the next ones slowly."""
+        if self._waited:
+            self.wait(_PAUSE)
+        answer = self._receive(method, path, sent)
+        is_too_soon = answer.status == requests.codes.too_many_requests
+        if is_too_soon and self._waited + answer.asked_wait <= LONGEST_WAITS:
+            self._waited += answer.asked_wait
+            self.wait(answer.asked_wait)
+            self.answers.append(answer)
+            answer = self._receive(method, path, sent)
+        self.answers.append(answer)
+        return answer
 
     def _receive(self, method: str, path: str, sent: Json) -> Answer:
         start = time.monotonic()

@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from jobo_sandbox.contract import tap
@@ -59,9 +60,9 @@ def main(arguments: list[str]) -> int:
     return _check(url.geturl(), url.geturl(), key, options)
 
 
-def sandbox() -> Sandbox:
+def sandbox(**options: Any) -> Sandbox:
     """Make the sandbox that is checked by default, which is not started yet."""
-    server = Sandbox(size=30, jobs=60, rows_with_updated_at=True)
+    server = Sandbox(size=30, jobs=60, rows_with_updated_at=True, **options)
     server.rate_limits, server.profile_rate_limits = FEED_LIMITS, PROFILE_LIMITS
     return server
 

@@ -2,6 +2,7 @@ import json
 import os
 import re
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ import pytest
 
 from jobo_sandbox import Endpoint, Fault, Sandbox
 from jobo_sandbox.contract import command
-from jobo_sandbox.contract.api import LIMIT, MOST_REQUESTS, Api
+from jobo_sandbox.contract.api import LIMIT, LONGEST_WAITS, MOST_REQUESTS, Api
 from jobo_sandbox.contract.outcomes import WORST
 from jobo_sandbox.contract.registry import CHECKS, LAST_CHECKS
+from jobo_sandbox.limits import BURST_LIMITS, Limits
 from tests.support import Run, Tap, execute
 
 from .lies import HONEST, LIES, Lie, Tell, fault, is_wrong_key, options
@@ -210,8 +212,26 @@ def test_what_the_account_does_not_allow_is_not_testable(checked: Sandbox) -> No
     assert "No rows came, so most of the expectations are not tested." in run.stderr
 
 
-def test_a_rate_limit_cuts_off(checked: Sandbox) -> None:
-    checked.rate_limits = ((10, 60),)
+@pytest.mark.parametrize("limits", [BURST_LIMITS, [(4, 2)]])
+@pytest.mark.parametrize("says", [True, False])
+def test_a_burst_is_waited_for_and_then_sent_slowly(limits: Limits, *, says: bool) -> None:
+    waits: list[float] = []
+    with command.sandbox(clock=lambda: time.time() + sum(waits)) as checked:
+        checked.rate_limits, checked.omit_rate_headers = limits, True
+        if not says:
+            fault(None, headers={"Retry-After": ""})(checked)
+            checked.error_shape = "text"
+        api = Api(checked.url, checked.api_key, wait=waits.append)
+        found = {each["name"]: each["outcome"] for each in command.run(api)}
+        assert command.CUT_OFF not in found.values()
+        assert 429 in {entry.status for entry in checked.ledger}
+        assert checked.credits_billed <= LIMIT
+        assert len(checked.ledger) <= MOST_REQUESTS
+        assert sum(waits) <= LONGEST_WAITS + 2 * MOST_REQUESTS
+
+
+def test_a_rate_limit_that_lasts_cuts_off(checked: Sandbox) -> None:
+    checked.rate_limits = ((10, 3_600),)
     run = contract_of(checked)
     assert run.returncode == 1
     assert "cut off            career_sites_price: " in run.stdout
