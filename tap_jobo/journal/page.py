@@ -40,7 +40,9 @@ def decode_header(content: bytes) -> PageHeader:
     try:
         return msgspec.json.decode(line, type=PageHeader)
     except msgspec.DecodeError:
-        raise DamagedPageError("was written by another version of tap-jobo") from None
+        raise DamagedPageError(
+            "was written by another version of tap-jobo, which can replay it free"
+        ) from None
 
 
 def decode_page(content: bytes) -> BilledPage:
