@@ -57,8 +57,6 @@ CONVERTER = RecordConverter(SCHEMA, LOGGER, CAREER_SITES.never_null)
 MORE_SITES = replace(CAREER_SITES, name="more_sites")
 """A second stream, with the same rows."""
 NEVER = 10**9
-UNUSED = "no run could use them after this one"
-"""What an error contains that asks whether billed pages are given up."""
 COUNTRIES = ("DE", "FR", "US")
 BROKEN = "no id"
 """The id of row 0: it is skipped, and kept in quarantine."""
@@ -80,6 +78,12 @@ MODEL = settings(
     suppress_health_check=list(HealthCheck),
 )
 """How much of a model's world the tests try."""
+
+
+def code_of(message: object) -> str:
+    """Return the code of what a message asks the user to do, empty if it has none."""
+    found = re.search(r"\[([a-z]+(?:-[a-z]+)+)\]$", str(message).partition("\n")[0])
+    return found[1] if found else ""
 
 
 class CrashError(BaseException):
