@@ -81,6 +81,10 @@ crash-cost *arguments:
 explore minutes:
     uv run tools/explore.py "$1"
 
+# change the code in so many places, one at a time, and show where no near test fails: just mutants 20
+mutants count *options:
+    uv run tools/mutants.py "$@"
+
 # check the bill against the sandbox's ledger over 400 crashes, budgets, and replays
 bill:
     JOBO_HISTORIES=8 uv run pytest tests/singer/test_billed_pages.py -m exhaustive -k agrees

@@ -1,0 +1,341 @@
+"""Changes the tap, one place at a time, and checks that the near tests fail: `just mutants COUNT`.
+
+It takes COUNT random changes of `sync`, `journal`, and `api`: another comparison, `and` for `or`, a
+number that is one higher, a statement less. Each is made in a copy of the tree, in which the tests
+near the module then run until the first one fails. It shows a table by module and the mutants that
+survive, except those that mutants.toml explains, because they change nothing that matters.
+
+The tools on PyPI did not fit: mutmut changes only what pytest imports, but most tests run the
+installed command; cosmic-ray knows one test command for all modules and takes no sample.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import os
+import queue
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from uv import find_uv_bin
+
+ROOT: Final = Path(__file__).parents[1]
+EXPLAINED: Final = Path(__file__).with_suffix(".toml")
+GOAL: Final = 0.95
+NEAR: Final = {
+    "api/api_clock": ("api/test_api_clock", "sync/test_wrong_clocks"),
+    "api/budget": ("api/test_budget", "api/test_witness", "journal/test_last_price"),
+    "api/client": ("api/test_client", "api/test_retry", "api/test_responses"),
+    "api/feed": ("api/test_feed", "api/test_responses", "sync/test_bookmark"),
+    "api/headers": ("api/test_budget", "api/test_retry", "api/test_witness"),
+    "api/known_values": ("api/test_known_values",),
+    "api/pages": ("api/test_feed", "streams/test_other_formats", "sync/test_endless_feed"),
+    "api/profiles": ("api/test_profiles",),
+    "api/responses": ("api/test_responses", "api/test_retry", "api/test_client"),
+    "api/retry": ("api/test_retry", "api/test_client"),
+    "journal/__init__": ("settings/test_settings", "journal/test_object_storage"),
+    "journal/__main__": ("journal/test_command", "journal/test_damage"),
+    "journal/bucket": ("journal/test_store", "journal/test_lease", "journal/test_object_storage"),
+    "journal/contents": ("journal/test_damage", "journal/test_command", "journal/test_journal"),
+    "journal/folder": ("journal/test_durability", "journal/test_store", "journal/test_lock"),
+    "journal/history": (
+        "sync/test_shared_journal",
+        "sync/test_gate",
+        "journal/test_journal",
+        "journal/test_missing_state",
+        "sync/test_endless_feed",
+    ),
+    "journal/journal": (
+        "sync/test_shared_journal",
+        "journal/test_journal",
+        "journal/test_damage",
+        "journal/test_schema_drift",
+        "sync/test_endless_feed",
+    ),
+    "journal/lease": ("journal/test_lease",),
+    "journal/month": ("journal/test_monthly_limit", "journal/test_last_price"),
+    "journal/page": ("journal/test_durability", "journal/test_damage"),
+    "journal/store": ("journal/test_store", "journal/test_damage"),
+    "journal/way_out": ("journal/test_way_out",),
+    "sync/feed_sync": (
+        "sync/test_scan",
+        "journal/test_journal",
+        "sync/test_endless_feed",
+        "sync/test_wrong_clocks",
+        "sync/test_difference",
+        "journal/test_schema_drift",
+        "singer/test_billed_pages",
+    ),
+    "sync/filters": ("sync/test_filter_change", "sync/test_difference", "sync/test_gate"),
+    "sync/gate": ("sync/test_gate",),
+    "sync/guards": ("sync/test_endless_feed", "journal/test_schema_drift"),
+    "sync/lost_state": ("journal/test_missing_state",),
+    "sync/report": (
+        "sync/test_progress",
+        "singer/test_announcement",
+        "singer/test_metrics",
+        "api/test_budget",
+        "journal/test_monthly_limit",
+    ),
+    "sync/start": (
+        "sync/test_start_dates",
+        "sync/test_bookmark",
+        "sync/test_start_date",
+        "sync/test_filter_change",
+        "sync/test_difference",
+        "sync/test_gate",
+        "sync/test_scan",
+        "streams/test_expired_jobs",
+    ),
+    "sync/start_date": ("sync/test_start_dates", "sync/test_start_date"),
+    "sync/state": ("sync/test_bookmark", "sync/test_scan", "sync/test_difference"),
+}
+"""The tests of each module: those that fail for most of its mutants come first."""
+_SWAPS: Final[dict[type[Any], type[Any]]] = {
+    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
+    ast.In: ast.NotIn, ast.NotIn: ast.In, ast.And: ast.Or, ast.Or: ast.And,
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.FloorDiv, ast.BitOr: ast.BitAnd,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A change of one place.
+
+    Attributes:
+        module: Such as `sync/start`.
+        function: The class and function around it.
+        start: The place's first byte.
+        end: The byte after its last one.
+        old: What is there.
+        new: What stands there instead.
+    """
+
+    module: str
+    function: str
+    start: int
+    end: int
+    old: str
+    new: str
+
+    @property
+    def path(self) -> Path:
+        """The module's file, from the root of the tree."""
+        return Path("tap_jobo", f"{self.module}.py")
+
+    @property
+    def name(self) -> str:
+        """What mutants.toml calls it: it stays the same while lines move."""
+        old, new = (" ".join(text.split()) for text in (self.old, self.new))
+        return f"{self.module} {self.function}: {old} -> {new}"
+
+    def apply(self, source: bytes) -> bytes:
+        """Return the module's source with the change."""
+        return source[: self.start] + self.new.encode() + source[self.end :]
+
+
+def mutants_of(module: str) -> Iterator[Mutant]:
+    """Yield all mutants of a module."""
+    source = (ROOT / "tap_jobo" / f"{module}.py").read_bytes()
+    starts = [0]
+    for line in source.splitlines(keepends=True):
+        starts.append(starts[-1] + len(line))
+    for node, function in _walk(ast.parse(source), ()):
+        start = starts[node.lineno - 1] + node.col_offset
+        end = starts[(node.end_lineno or node.lineno) - 1] + (node.end_col_offset or 0)
+        if (new := _changed(node, function)) is not None:
+            old = source[start:end].decode()
+            yield Mutant(module, ".".join(function) or "module", start, end, old, new)
+
+
+def _walk(
+    node: ast.AST, function: tuple[str, ...]
+) -> Iterator[tuple[ast.stmt | ast.expr, tuple[str, ...]]]:
+    """Yield statements and expressions that may change anything, with the function around them."""
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        function = (*function, node.name)
+    if isinstance(node, ast.stmt | ast.expr):
+        yield node, function
+    for name, value in ast.iter_fields(node):
+        if name not in {"annotation", "returns", "decorator_list", "bases"}:
+            for child in value if isinstance(value, list) else [value]:
+                if isinstance(child, ast.AST) and not _changes_nothing(child):
+                    yield from _walk(child, function)
+
+
+def _changes_nothing(node: ast.AST) -> bool:
+    if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        return True
+    return isinstance(node, ast.JoinedStr | ast.Assert)  # places in f-strings are wrong before 3.12
+
+
+def _changed(node: ast.stmt | ast.expr, function: Sequence[str]) -> str | None:
+    """Return what a mutant has in place of a node, None if the node stays as it is."""
+    if isinstance(node, ast.stmt):
+        is_set_up = bool(function) and function[-1].endswith("init__")
+        return "pass" if _can_be_removed(node) and not is_set_up else None
+    changed = _changed_expression(node)
+    return f"({ast.unparse(changed)})" if changed else None
+
+
+def _can_be_removed(node: ast.stmt) -> bool:
+    match node:
+        case ast.Expr(value=ast.Call()) | ast.Assign(targets=[ast.Attribute()]):
+            return True
+    return isinstance(node, ast.Raise | ast.AugAssign | ast.Continue | ast.Break)
+
+
+def _changed_expression(node: ast.expr) -> ast.expr | None:
+    changed: ast.expr | None = None
+    match node:
+        case ast.Compare(left, [operator], others) if type(operator) in _SWAPS:
+            changed = ast.Compare(left, [_SWAPS[type(operator)]()], others)
+        case ast.BoolOp(operator, values):
+            changed = ast.BoolOp(_SWAPS[type(operator)](), values)
+        case ast.BinOp(left, operator, right) if type(operator) in _SWAPS:
+            changed = ast.BinOp(left, _SWAPS[type(operator)](), right)
+        case ast.UnaryOp(ast.Not(), operand):
+            changed = operand
+        case ast.Constant(bool() as value):
+            changed = ast.Constant(not value)
+        case ast.Constant(int() | float() as value):
+            changed = ast.Constant(value + 1)
+        case ast.IfExp(test, body, other):
+            changed = ast.IfExp(test, other, body)
+    return changed
+
+
+class Copy:
+    """A copy of the tree with an environment of its own, whose command is the copy's."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+        names = subprocess.run(listing, cwd=ROOT, capture_output=True, check=True)  # noqa: S603
+        for name in filter(None, names.stdout.decode().split("\0")):
+            if (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, folder / name)
+        self._environment = {k: v for k, v in os.environ.items() if k != "VIRTUAL_ENV"}
+        sync = [find_uv_bin(), "sync", "--quiet"]
+        subprocess.run(sync, cwd=folder, env=self._environment, check=True)  # noqa: S603
+
+    def test(self, mutant: Mutant) -> str:
+        """Return what became of a mutant: `killed`, `timed out`, or `survived`."""
+        file = self.folder / mutant.path
+        source = file.read_bytes()
+        file.write_bytes(mutant.apply(source))
+        try:
+            return self.run(NEAR[mutant.module], "-n0", timeout=TIMEOUT)
+        finally:
+            file.write_bytes(source)
+
+    def run(self, tests: Iterable[str], *options: str, timeout: float | None = None) -> str:
+        """Return what became of the code as it is now."""
+        files = [f"tests/{name}.py" for name in dict.fromkeys(tests)]
+        command = [".venv/bin/python", "-m", "pytest", "-x", "-q", "-pno:cacheprovider"]
+        with subprocess.Popen(  # noqa: S603
+            [*command, *options, *files],
+            cwd=self.folder,
+            env=self._environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        ) as process:
+            try:
+                return "killed" if process.wait(timeout) else "survived"
+            except subprocess.TimeoutExpired:
+                return "timed out"
+            finally:
+                with suppress(ProcessLookupError):  # nothing of it is left
+                    os.killpg(process.pid, signal.SIGKILL)
+
+
+TIMEOUT: Final = 400.0
+"""Seconds for the tests of one mutant: it must not end a slow machine's tests."""
+
+
+def try_out(mutants: Sequence[Mutant]) -> dict[Mutant, str]:
+    """Test mutants on all cores, and return what became of each. Raises if tests fail anyway."""
+    results: dict[Mutant, str] = {}
+    waiting: queue.SimpleQueue[Mutant] = queue.SimpleQueue()
+    for mutant in mutants:
+        waiting.put(mutant)
+
+    def work(tree: Copy) -> None:
+        while not waiting.empty():
+            mutant = waiting.get()
+            began = time.monotonic()
+            results[mutant] = tree.test(mutant)
+            seconds = time.monotonic() - began
+            _write(f"{len(results):4} {results[mutant]:9} {seconds:4.0f} s  {mutant.name}")
+
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        trees = [Copy(Path(folder, str(number))) for number in range(os.cpu_count() or 1)]
+        if trees[0].run(name for mutant in mutants for name in NEAR[mutant.module]) != "survived":
+            raise RuntimeError("The tests fail without a mutant.")
+        workers = [threading.Thread(target=work, args=[tree]) for tree in trees]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+    return results
+
+
+def report(results: dict[Mutant, str]) -> float:
+    """Write the table and the survivors; return the share that was killed."""
+    explained = {each["mutant"] for each in tomllib.loads(EXPLAINED.read_text())["explained"]}
+    counts = {module: Counter[str]() for module in sorted({each.module for each in results})}
+    survivors = []
+    for mutant, result in results.items():
+        is_explained = result == "survived" and mutant.name in explained
+        counts[mutant.module]["explained" if is_explained else result] += 1
+        if result == "survived" and not is_explained:
+            survivors.append(mutant.name)
+    columns = ("killed", "timed out", "survived", "explained")
+    _write(f"{'':20}" + "".join(f"{name:>11}" for name in columns))
+    total: Counter[str] = sum(counts.values(), Counter())
+    for module, count in [*counts.items(), ("all", total)]:
+        _write(f"{module:20}" + "".join(f"{count[name]:>11}" for name in columns))
+    for name in sorted(survivors):
+        _write(f"survived: {name}")
+    tested = total.total() - total["explained"]
+    return 1 - total["survived"] / tested if tested else 1.0
+
+
+def _write(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Test some mutants, and exit with 1 if too few are killed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("count", type=int)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(16))
+    arguments = parser.parse_args()
+    every = [mutant for module in NEAR for mutant in mutants_of(module)]
+    chosen = random.Random(arguments.seed).sample(every, min(arguments.count, len(every)))  # noqa: S311
+    _write(f"{len(chosen)} of {len(every):,} mutants, chosen with --seed {arguments.seed}:")
+    share = report(try_out(chosen))
+    _write(f"{share:.0%} killed.")
+    sys.exit(share < GOAL)
+
+
+if __name__ == "__main__":
+    main()
