@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CHARTS: Final = REPOSITORY / "docs/charts"
-WIDTH: Final = 860
-MARGIN: Final = 28
-TOP: Final = 88
 NARROW: Final = 364
 """A width that a phone shows, and of which a page shows two beside each other."""
 _OURS: Final = ("tap-jobo", r"tap \|", "`meltano run`")
@@ -37,7 +34,6 @@ _STYLE: Final = """
 }
 .chart text { fill: var(--ink); font: 13px system-ui, "Segoe UI", Helvetica, Arial, sans-serif }
 .chart .page { fill: var(--page) }
-.chart .title { font-size: 18px; font-weight: 600 }
 .chart .head { font-weight: 600 }
 .chart .quiet { fill: var(--quiet); font-size: 12px }
 .chart .cell { font-size: 12px }
@@ -151,19 +147,6 @@ def _marks(panel: _Panel, scale: float) -> Iterator[str]:
         yield f'<rect class="{style}" x="{_EDGE}" y="{top + 20}" {size} rx="3"/>'
         yield text(_EDGE + figure * scale + 8, top + 34, label, "")
         yield f'<path class="limit" d="M{line:.1f} {top + 18}v{_BAR + 4}"/>'
-
-
-def page(title: str, subtitle: str, source: str, height: int, marks: Iterator[str]) -> str:
-    """Put a title over the marks, and below them where the figures come from."""
-    whole = TOP + height + 44
-
-    def titled() -> Iterator[str]:
-        yield text(MARGIN, 40, title, "title")
-        yield text(MARGIN, 63, subtitle, "quiet")
-        yield from marks
-        yield text(MARGIN, whole - 16, source, "quiet")
-
-    return drawing(WIDTH, whole, f"{title}. {subtitle}. {source}", titled())
 
 
 def drawing(width: int, height: int, meaning: str, marks: Iterator[str]) -> str:

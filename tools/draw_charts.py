@@ -6,7 +6,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.charts import CHARTS, MARGIN, NARROW, TOP, WIDTH, drawing, page, text
+from benchmarks.charts import CHARTS, NARROW, drawing, text
 from tap_jobo.streams.career_sites import CAREER_SITES
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 COMPANIES = 300
 INDUSTRIES = 6
-LABELS, ROW = 136, 28
+LABELS, ROW = 118, 28
 LONGEST = 17
 """Letters that fit a column of the table."""
 OPEN_JOBS_BY_WEEK = """
@@ -49,21 +49,20 @@ def charts(warehouse: Postgres) -> dict[Path, str]:
 def _open_jobs_by_week(rows: list[Row]) -> str:
     """Draw a bar per week, with the number of jobs that were open at its end."""
     first, last, most = rows[0], rows[-1], max(row["open_jobs"] for row in rows)
-    old, weeks = first["open_jobs"], len(rows)
-    title = f"Of {last['open_jobs']} open jobs, {old} opened in the first of {weeks} weeks"
-    subtitle = "Jobs that are open at the end of each week, by its Monday (synthetic data)"
+    meaning = f"Of {last['open_jobs']} open jobs, {first['open_jobs']} opened in the first week"
 
     def marks() -> Iterator[str]:
-        width = WIDTH - 2 * MARGIN - LABELS - 48
+        left, width = 94, NARROW - 94 - 48
+        yield text(14, 24, meaning, "head")
+        yield text(14, 44, "At the end of each week, by its Monday (made up)", "quiet")
         for line, row in enumerate(rows):
-            y, size = TOP + line * ROW, width * row["open_jobs"] / most
-            yield text(MARGIN + LABELS - 12, y + 19, row["week"], "end")
-            box = f'x="{MARGIN + LABELS}" y="{y + 1}" width="{size:.1f}" height="{ROW - 4}"'
+            y, size = 60 + line * ROW, width * row["open_jobs"] / most
+            yield text(left - 10, y + 19, row["week"], "end")
+            box = f'x="{left}" y="{y + 1}" width="{size:.1f}" height="{ROW - 4}"'
             yield f'<rect class="mark" {box} rx="3" fill-opacity="0.5"/>'
-            yield text(MARGIN + LABELS + size + 8, y + 19, str(row["open_jobs"]), "quiet")
+            yield text(left + size + 8, y + 19, str(row["open_jobs"]), "quiet")
 
-    source = f"From the mart jobo__job_openings, over {COMPANIES} made-up companies of the sandbox"
-    return page(title, subtitle, source, weeks * ROW, marks())
+    return drawing(NARROW, 68 + len(rows) * ROW, meaning, marks())
 
 
 def _share_by_industry(rows: list[Row]) -> str:
@@ -77,19 +76,19 @@ def _share_by_industry(rows: list[Row]) -> str:
             shares[row["ats"]][row["industry"]] = row["percent"]
     order = sorted(shares, key=lambda ats: (-sum(shares[ats].values()), ats))
     best = max((share, ats, name) for ats in order for name, share in shares[ats].items())
-    title = f"In {best[2]}, {best[0]:.0f} percent of career sites run on {best[1]}"
-    subtitle = (
-        f"Share of each ATS in the {INDUSTRIES} largest industries, in percent (synthetic data)"
-    )
+    meaning = f"{best[0]:.0f} percent of {best[2]} sites run on {best[1]}"
 
     def marks() -> Iterator[str]:
-        width = (WIDTH - 2 * MARGIN - LABELS) / INDUSTRIES
-        left = [MARGIN + LABELS + column * width for column in range(INDUSTRIES)]
+        width = (NARROW - LABELS - 14) / INDUSTRIES
+        left = [LABELS + column * width for column in range(INDUSTRIES)]
+        yield text(14, 24, meaning, "head")
+        yield text(14, 44, f"Percent, in the {INDUSTRIES} largest industries (made up)", "quiet")
         for x, industry in zip(left, industries, strict=True):
-            yield text(x + width / 2, TOP + 18, industry, "quiet middle")
-        for line, ats in enumerate(order, 1):
-            y = TOP + line * ROW
-            yield text(MARGIN + LABELS - 12, y + 19, ats, "end")
+            place = f'transform="translate({x + width / 2 + 4:.1f} 132) rotate(45)"'
+            yield f'<text {place} class="quiet end">{industry}</text>'
+        for line, ats in enumerate(order):
+            y = 138 + line * ROW
+            yield text(LABELS - 10, y + 19, ats, "end")
             for x, industry in zip(left, industries, strict=True):
                 share = shares[ats].get(industry, 0)
                 size = f'x="{x + 1:.1f}" y="{y + 1}" width="{width - 2:.1f}" height="{ROW - 2}"'
@@ -99,8 +98,7 @@ def _share_by_industry(rows: list[Row]) -> str:
                     yield f'<rect class="best" {size} rx="3"/>'
                 yield text(x + width / 2, y + 19, f"{share:.0f}", "middle")
 
-    source = f"From the mart jobo__ats_share, over the {COMPANIES} made-up companies of the sandbox"
-    return page(title, subtitle, source, (len(order) + 1) * ROW, marks())
+    return drawing(NARROW, 146 + len(order) * ROW, meaning, marks())
 
 
 def _warehouse(rows: list[Row]) -> str:
