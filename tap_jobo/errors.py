@@ -4,8 +4,6 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from typing_extensions import override
-
 
 class TapJoboError(Exception):
     """Ends the run with `exit_code` and a message: what is wrong, and what to do."""
@@ -68,9 +66,8 @@ class FailedTryError(ApiError):
     retry_after: float | None = None  # seconds that the response asks to wait
     is_rate_limit: bool = False  # which holds back all workers
 
-    @override
-    def __str__(self) -> str:
-        return self.message
+    def __post_init__(self) -> None:
+        super().__init__(self.message)
 
 
 class RetriesExhaustedError(ApiError):

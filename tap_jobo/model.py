@@ -5,7 +5,7 @@ import math
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Self
 
 from msgspec import Meta
 
@@ -39,6 +39,11 @@ class Sync:
         """The filters of its requests, without those that are not set."""
         filters = self.selected if self.added is None else self.added
         return {name: value for name, value in filters.items() if value is not None}
+
+    def reads_like(self, other: Self) -> bool:
+        """Return whether it reads the same rows as another sync, but for the window."""
+        mine = (self.is_full, self.added, self.selected)
+        return mine == (other.is_full, other.added, other.selected)
 
     def page_id(self, number: int) -> str:
         """Return what messages and the command call a page."""

@@ -4,6 +4,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from types import FrameType
 from typing import Final
 
@@ -17,16 +18,26 @@ well, Meltano sends SIGTERM, and that must not waste a page that was billed."""
 _POLL: Final = 0.2  # seconds between checks for a signal during a wait
 
 
+@dataclass
+class _Wish:
+    """A signal that arrived, and whether a second one came that is no echo of it."""
+
+    signum: int
+    noted_at: float
+    is_urgent: bool = False
+
+
 class ShutdownSignal:
-    """Records a signal, and raises `InterruptedRunError` where the run can end without loss."""
+    """Records a signal, and raises `InterruptedRunError` where the run can end without loss.
+
+    That is where `check` is called, or `wait`. Within `abort_after`, an alarm raises it.
+    """
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or Clock()
-        self._signals: list[signal.Signals] = []
-        self._signum: int | None = None
-        self._noted_at = 0.0
-        self._is_urgent = False
-        self._grace: float | None = None
+        self._signals: list[signal.Signals] = []  # that are handled
+        self._wish: _Wish | None = None
+        self._grace: float | None = None  # within `abort_after`, its seconds
 
     def install(self) -> None:
         """Install the signal handlers; SIGHUP only if it is not ignored, as under `nohup`."""
@@ -42,8 +53,8 @@ class ShutdownSignal:
 
     def check(self) -> None:
         """Raise `InterruptedRunError` if a signal arrived."""
-        if self._signum is not None:
-            raise self._end(self._signum)
+        if self._wish:
+            raise self._end(self._wish)
 
     def wait(self, seconds: float) -> None:
         """Wait until the time is up. Raises as `check` does."""
@@ -66,22 +77,22 @@ class ShutdownSignal:
         """Raise `InterruptedRunError` `grace` seconds after a signal or its start, if later."""
         self._grace = grace
         try:
-            if self._signum is not None:
-                self._set_alarm(_POLL if self._is_urgent else grace)
+            if self._wish:
+                self._set_alarm(_POLL if self._wish.is_urgent else grace)
             yield
         finally:
             self._grace = None
-            if self._signum is not None:
+            if self._wish:
                 self._set_alarm(0)
 
     def _note(self, signum: int, _frame: FrameType | None) -> None:
-        if self._signum is None:
-            self._signum = signum
-            self._noted_at = self._clock.monotonic()
+        now = self._clock.monotonic()
+        if self._wish is None:
+            self._wish = _Wish(signum, now)
             if self._grace is not None:
                 self._set_alarm(self._grace)
-        elif self._clock.monotonic() - self._noted_at >= _ECHO:
-            self._is_urgent = True
+        elif now - self._wish.noted_at >= _ECHO:
+            self._wish.is_urgent = True
             self._abort()
 
     def _set_alarm(self, seconds: float) -> None:
@@ -90,16 +101,16 @@ class ShutdownSignal:
             signal.setitimer(signal.ITIMER_REAL, seconds, 1)
 
     def _abort(self, *_: object) -> None:
-        if self._grace is not None and self._signum is not None:
+        if self._grace is not None and self._wish:
             self._grace = None
-            raise self._end(self._signum)
+            raise self._end(self._wish)
 
-    def _end(self, signum: int) -> InterruptedRunError:
+    def _end(self, wish: _Wish) -> InterruptedRunError:
         """Return the error that ends the run; another signal would only change its exit code."""
         if _is_main_thread():
             for number in self._signals:
                 signal.signal(number, signal.SIG_IGN)
-        return InterruptedRunError(signum)
+        return InterruptedRunError(wish.signum)
 
 
 def _is_main_thread() -> bool:

@@ -148,7 +148,7 @@ class FeedCost:
     def check_page(self, rows: int) -> None:
         """Raise ConfigError if a limit does not cover a page at list price."""
         cost = math.ceil(rows * self._spec.list_price)
-        for name in self._limits_below(cost):
+        if name := self._limit_below(cost):
             raise ConfigError(
                 f"Setting '{name}' ({self._limit(name):,}) is below the {cost:,} credits of one "
                 f"page of {plural(rows, 'row')} of {self._spec.name}, so no run could make "
@@ -161,7 +161,7 @@ class FeedCost:
         if self.last_price is None or self._has_price:
             return
         cost = math.ceil(rows * self.last_price.credits)
-        for name in self._limits_below(cost):
+        if name := self._limit_below(cost):
             raise ConfigError(
                 f"Since {self.last_price.since}, {self._spec.name} costs "
                 f"{self.last_price.credits:g} credits per requested row (list price: "
@@ -172,9 +172,10 @@ class FeedCost:
                 "what it costs. [limit-too-low]"
             )
 
-    def _limits_below(self, cost: int) -> list[str]:
+    def _limit_below(self, cost: int) -> str:
+        """Return the setting that does not allow a page of this cost, empty if both do."""
         names = ("max_credits", "max_credits_per_month")
-        return [name for name in names if cost > self._limit(name)]
+        return next((name for name in names if cost > self._limit(name)), "")
 
     def _limit(self, name: str) -> float:
         limit: int | None = getattr(self._budget, name)
@@ -316,12 +317,12 @@ class FeedCost:
         return max(self.price, self._spec.list_price)
 
     def _dispute(self, deducted: int, rows: int, requested: int) -> str:
-        """Return what is wrong if far fewer rows came than were deducted, at the price so far.
-
-        A price that rises with a short last page is no such case, unless it more than doubles.
-        """
+        """Return what is wrong if far fewer rows came than were deducted, at the price so far."""
         price = self._highest_price
-        if rows >= requested or deducted < min(requested, 2 * rows) * price or not deducted:
+        if not deducted or rows >= requested:
+            return ""
+        # On a short page, the price may also have risen, but not to the double.
+        if deducted < 2 * rows * price and deducted < requested * price:
             return ""
         return (
             f"Jobo deducted {deducted:,} credits ({dollars(deducted)}) for "

@@ -3,9 +3,8 @@
 import io
 import logging
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from copy import copy
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
@@ -101,13 +100,13 @@ class Client:
             if self._limiter.wait() or wait:  # perhaps into another month
                 self._reserve(cost, rows, failed)
             started = self.clock.monotonic()
-            headers: Mapping[str, str] = {}
             timeout = READ_SECONDS if cost else min(READ_SECONDS, max(1, retry.seconds_left))
             try:
                 response = self._send(request, timeout, cost, rows)
-                headers = response.headers
-                self._limiter.note_response(headers)
-                return response if any_status else require_success(response, feed, rows)
+                self._limiter.note_response(response.headers)
+                if any_status:
+                    return response
+                return _require_success(response, rows, cost, feed)
             except FailedTryError as failure:
                 failed = f"{failure}{_charge_failed(failure, cost, rows)}"
                 wait = retry.wait_after(failure, self.clock.monotonic() - started)
@@ -115,18 +114,18 @@ class Client:
                 if failure.is_rate_limit:  # which all workers share
                     self._limiter.pause(wait)
                     wait = 0.0
-            except ApiError:
-                if cost and reported_credits(headers):  # for a request that was refused
-                    cost.charge_in_full(headers, rows)
-                raise
 
-    def _reserve(self, cost: FeedCost | None, rows: int, failed: str) -> None:
-        """Reserve what a request may cost; a try before it may have failed."""
+    @staticmethod
+    def _reserve(cost: FeedCost | None, rows: int, failed: str) -> None:
+        """Reserve what a request may cost. If the try before it failed, that is the error."""
+        if cost is None:
+            return
         try:
-            if cost:
-                cost.reserve(rows)
+            cost.reserve(rows)
         except BudgetReachedError as reached:
-            raise (ApiError(f"{failed}. {reached}") if failed else reached) from None
+            if failed:
+                raise ApiError(f"{failed}. {reached}") from None
+            raise
 
     def fetch_once(self, request: PreparedRequest, timeout: float) -> ApiResponse:
         """Return the response to a free request, or raise ApiError after one try."""
@@ -138,7 +137,7 @@ class Client:
         if cost and self.clock.monotonic() - self._last_used > IDLE_SECONDS:
             self.session.close()  # its connections; it opens new ones
         body = _Body(request.body or b"")  # type: ignore[arg-type]
-        request = copy(request)
+        request = request.copy()  # as each try sends a body of its own
         request.body = body  # type: ignore[assignment]
         request.headers["Content-Length"] = str(len(body.getvalue()))
         try:
@@ -182,6 +181,20 @@ def _charge_failed(failure: FailedTryError, cost: FeedCost | None, rows: int) ->
         return ""
     credits_ = cost.charge_in_full(failure.headers, rows)
     return f". This page ({dollars(credits_)}) may have been billed" if credits_ else ""
+
+
+def _require_success(
+    response: ApiResponse, rows: int, cost: FeedCost | None, feed: FeedSpec | None
+) -> ApiResponse:
+    """Return a response that succeeded. A refusal is charged if it says that it was billed."""
+    try:
+        return require_success(response, feed, rows)
+    except FailedTryError:  # which may be tried again
+        raise
+    except ApiError:
+        if cost and reported_credits(response.headers):
+            cost.charge_in_full(response.headers, rows)
+        raise
 
 
 def _decompress(data: bytes, encoding: str) -> tuple[bytes, bool]:

@@ -75,14 +75,14 @@ def journal_key(spec: FeedSpec, *, api_key: str, api_url: str) -> JournalKey:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """A complete sync, its start, the credits of the last full sync, and what the state covers."""
+    """The last complete sync that a later run's state has named, and what that state covers."""
 
     number: int
     id: str
-    bookmark: str
-    credits: int
+    bookmark: str  # of the state, as are the next two
     start_date: str | None
-    filters: Filters  # of the state
+    filters: Filters
+    full_sync_credits: int  # of the last full sync, which may be an earlier one
 
     def __post_init__(self) -> None:
         for text in (self.bookmark, self.start_date or self.bookmark):
@@ -151,8 +151,8 @@ class Contents:
         self.files: dict[str, list[str]] = defaultdict(list)  # by key, without the counts
         self.counts: set[str] = set()  # the files that count what was billed
         self.rows: set[str] = set()  # the files of quarantined rows
-        # By key and number of the sync: the numbers of its pages, and 0 for its own file.
-        self._syncs: dict[str, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
+        # By key and number of the sync: the numbers of its pages, none if it has only its own file.
+        self._pages: dict[str, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
         for name in store.list(layout.TOP):
             _, key, *rest = name.split("/")
             if name.startswith(f"{layout.COUNTS}/"):
@@ -162,7 +162,9 @@ class Contents:
             if rest[:-1] == ["quarantine"]:
                 self.rows.add(name)
             elif match := layout.FILE.fullmatch(name):
-                self._syncs[key][int(match[1])].add(int(match[2] or 0))
+                pages = self._pages[key][int(match[1])]
+                if page := match[2]:
+                    pages.add(int(page))
         self.keys = sorted(self.files)
 
     def key(self, name: str) -> JournalKey:
@@ -196,32 +198,41 @@ class Contents:
 
     def highest_number(self, key: str) -> int:
         """Return the highest number of a key's syncs, also of what is left of removed ones."""
-        return max(self._syncs[key], default=0)
+        return max(self._pages[key], default=0)
 
     def pages(self, key: str) -> dict[int, set[int]]:
         """Return the numbers of the pages of a key's syncs, without reading any."""
-        return {number: files - {0} for number, files in self._syncs[key].items()}
+        return self._pages[key]
 
     def syncs(self, key: str) -> dict[int, JournaledSync]:
-        """Return the syncs of a key by their numbers, in order."""
-        syncs = {number: self._sync(key, number) for number in sorted(self._syncs[key])}
-        return {number: journaled for number, journaled in syncs.items() if journaled}
+        """Return the syncs of a key by their numbers, in order, but no rests of removed ones."""
+        syncs = {}
+        for number in sorted(self._pages[key]):
+            if journaled := self._read_sync(key, number) or self._damaged_sync(key, number):
+                syncs[number] = journaled
+        return syncs
 
-    def _sync(self, key: str, number: int) -> JournaledSync | None:
-        """Return a sync, or None for what is left of one that was removed, or that has no pages."""
-        files = self._syncs[key][number]
-        pages = files - {0}
+    def _read_sync(self, key: str, number: int) -> JournaledSync | None:
+        """Return a sync, None if its file cannot be read."""
         try:
             content = self._read(layout.SYNC.format(key, number), dict[str, Any])
             content["number"] = number
-            more = {"key": key, "sync": content, "pages": pages}
+            more = {"key": key, "sync": content, "pages": self._pages[key][number]}
             return msgspec.convert(content | more, JournaledSync)
         except (DamagedFileError, msgspec.ValidationError):
-            if not pages or files.isdisjoint({0, 1}):
-                return None
-            id_ = layout.SYNC_ID.format(key, number)
-            sync = Sync(id=id_, since=None, batch_size=1, number=number)
-            return JournaledSync(key, sync, "", Status.DAMAGED, pages)
+            return None
+
+    def _damaged_sync(self, key: str, number: int) -> JournaledSync | None:
+        """Return a sync whose file cannot be read, None if it has no pages.
+
+        Pages without the file and without the first page are the rest of a sync that was removed.
+        """
+        pages = self._pages[key][number]
+        has_file = layout.SYNC.format(key, number) in self.files[key]
+        if not pages or not (has_file or 1 in pages):
+            return None
+        sync = Sync(id=layout.SYNC_ID.format(key, number), since=None, batch_size=1, number=number)
+        return JournaledSync(key, sync, "", Status.DAMAGED, pages)
 
     def _read(self, name: str, kind: type[_T]) -> _T:
         if (content := read_json(self.store, name, kind)) is None:

@@ -79,13 +79,13 @@ class History:
         arrived = [journaled for journaled in self.syncs.values() if journaled.sync.id in ids]
         named, last = self.find(completed), self.completed
         if last is None or (named and named.sync.number > last.number):
-            cost = last.credits if last else 0
+            cost = last.full_sync_credits if last else 0
             for journaled in arrived:
                 if journaled.sync.is_full and journaled.sync.number > self._last_number:
                     cost = self.contents.credits(journaled)
             number = named.sync.number if named else self.highest_number
             at = format_timestamp(bookmark)
-            last = Completed(number, completed, at, cost, start_date, filters)
+            last = Completed(number, completed, at, start_date, filters, cost)
             name = layout.COMPLETED.format(self.key.name)
             self.contents.store.replace(name, encode(last))
             self.completed = last
@@ -155,18 +155,14 @@ class History:
     ) -> bool:
         """Return whether a sync may be resumed from its start in place of a new one."""
         old = journaled.sync
-        has_start = journaled.status != Status.DROPPED and 1 in journaled.pages
-        is_alike = (old.is_full, old.added, old.selected) == (
-            sync.is_full,
-            sync.added,
-            sync.selected,
-        )
-        is_successor = sync.replaces in ("", old.replaces)
-        has_same_parent = old.parent_id == sync.parent_id or not (bookmark or sync.parent_id)
-        # The rows of an abandoned full sync are older than those that arrived since.
-        is_abandoned = sync.is_full and old.number <= self._last_number
-        if is_abandoned or not (has_start and is_alike and is_successor and has_same_parent):
+        if journaled.status == Status.DROPPED or 1 not in journaled.pages:
+            return False  # there is no start to resume it from
+        if not old.reads_like(sync) or sync.replaces not in ("", old.replaces):
             return False
+        if old.parent_id != sync.parent_id and (bookmark or sync.parent_id):
+            return False
+        if sync.is_full and old.number <= self._last_number:
+            return False  # it was abandoned: its rows are older than those that arrived since
         if bookmark:  # the lookback is no reason to read again
             return (old.since or "") <= max(sync.since or "", format_timestamp(bookmark))
         return old.since == sync.since
@@ -264,28 +260,33 @@ class History:
             self._remove(self._expired(unused, now))
             for name in self.contents.keys:
                 if name != self.key.name and name.rpartition("-")[0] == self.key.stream:
-                    self._settle_other_key(name, now, completed)
+                    self._remove_done(name, now, completed)
+                    self._warn_of_other_key(name)
 
     def _expired(self, syncs: Iterable[JournaledSync], now: datetime) -> list[JournaledSync]:
         oldest = format_timestamp(now - _EXPIRES_AFTER)
         return [each for each in syncs if self.contents.last_used(each) < oldest]
 
-    def _settle_other_key(self, name: str, now: datetime, completed: str) -> None:
-        """Warn of pages under another address, account, or kind of key; remove what is done."""
+    def _remove_done(self, name: str, now: datetime, completed: str) -> None:
+        """Remove the syncs of another key that have arrived or expired, if no run needs them."""
+        if not self._done(name, now, completed):
+            return
+        with suppress(JournalError), self.contents.store.exclusive_lock(name):
+            self.contents = Contents(self.contents.store)  # a run may have used them meanwhile
+            count_killed_runs(self.contents, name, self._logger)
+            for journaled in self._done(name, now, completed):
+                self.contents.store.remove(journaled.names)
+            self.contents = Contents(self.contents.store)
 
-        def is_done(contents: Contents) -> list[JournaledSync]:
-            syncs = contents.syncs(name).values()
-            arrived = _with_ancestors({completed} - {""}, syncs)
-            expired = [each.sync.id for each in self._expired(syncs, now)]
-            return [each for each in syncs if each.sync.id in {*arrived, *expired}]
+    def _done(self, name: str, now: datetime, completed: str) -> list[JournaledSync]:
+        """Return the syncs of another key that have arrived or expired."""
+        syncs = self.contents.syncs(name).values()
+        arrived = _with_ancestors({completed} - {""}, syncs)
+        expired = {each.sync.id for each in self._expired(syncs, now)}
+        return [each for each in syncs if each.sync.id in arrived | expired]
 
-        if is_done(self.contents):
-            with suppress(JournalError), self.contents.store.exclusive_lock(name):
-                self.contents = Contents(self.contents.store)  # a run may have used them meanwhile
-                count_killed_runs(self.contents, name, self._logger)
-                for journaled in is_done(self.contents):
-                    self.contents.store.remove(journaled.names)
-                self.contents = Contents(self.contents.store)
+    def _warn_of_other_key(self, name: str) -> None:
+        """Warn of pages under another address, account, or kind of key."""
         syncs = self.contents.syncs(name).values()
         if cost := sum(map(self.contents.credits, syncs)):
             self._logger.warning(
@@ -352,8 +353,8 @@ def _is_superseded(old: Sync, used: Sync) -> bool:
 
     Two runs leave both if they begin at once and locks do not work.
     """
-    is_alike = (old.is_full, old.added, old.selected) == (used.is_full, used.added, used.selected)
-    return is_alike and old.number < used.number and (used.since or "") <= (old.since or "")
+    is_newer = old.number < used.number
+    return old.reads_like(used) and is_newer and (used.since or "") <= (old.since or "")
 
 
 def _with_ancestors(ids: set[str], syncs: Collection[JournaledSync]) -> set[str]:

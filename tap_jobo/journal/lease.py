@@ -58,6 +58,11 @@ class _StoredLease(NamedTuple):
         """Who holds it, empty if that is unknown."""
         return str(self.content.get("holder", ""))
 
+    @property
+    def is_released(self) -> bool:
+        """Whether its holder has ended."""
+        return bool(self.content.get("released"))
+
 
 class Lease:
     """The lease of one journal key."""
@@ -111,28 +116,30 @@ class Lease:
             )
 
     def _wait_until_free(self, logger: logging.Logger) -> PutMode:
-        seen: UpdateVersion | None = None
-        expires_at = 0.0
-        while stored := _read(self._bucket, self._name):
-            if stored.content.get("released"):
-                return stored.version
-            if seen is None:
-                seen, remaining = stored.version, DURATION - _age(self._bucket, stored)
-                expires_at = self._clock.monotonic() + remaining
-                if remaining > 0:
-                    logger.info(
-                        "Another run of %s holds the lease%s. Waiting for up to %.0f seconds.",
-                        self._what,
-                        stored.holder,
-                        remaining,
-                    )
-            elif stored.version != seen:  # the holder renews it, or another run was faster
-                raise held_by_another_run(self._what, stored.holder)
-            remaining = expires_at - self._clock.monotonic()
-            if remaining <= 0:
-                return stored.version
+        """Return how to write the lease once it is free: released, expired, or removed.
+
+        It expires if its holder does not renew it. Raises `JournalError` if the holder does.
+        """
+        held = _read(self._bucket, self._name)
+        if held is None or held.is_released:
+            return held.version if held else "create"
+        remaining = DURATION - _age(self._bucket, held)
+        expires_at = self._clock.monotonic() + remaining
+        if remaining > 0:
+            logger.info(
+                "Another run of %s holds the lease%s. Waiting for up to %.0f seconds.",
+                self._what,
+                held.holder,
+                remaining,
+            )
+        while (remaining := expires_at - self._clock.monotonic()) > 0:
             self._wait(min(remaining, _LOOK_EVERY))
-        return "create"
+            found = _read(self._bucket, self._name)
+            if found is None or found.is_released:
+                return found.version if found else "create"
+            if found.version != held.version:  # or another run was faster
+                raise held_by_another_run(self._what, found.holder)
+        return held.version
 
     def _require_conditional_writes(self) -> None:
         """Check that the store refuses a write whose condition does not hold: not all S3s do."""
@@ -190,7 +197,7 @@ class Lease:
 def refuse_if_held(bucket: Bucket, name: str, what: str) -> None:
     """Raise `JournalError` if a run holds a lease."""
     lease = _read(bucket, name)
-    if lease and not lease.content.get("released") and _age(bucket, lease) < DURATION:
+    if lease and not lease.is_released and _age(bucket, lease) < DURATION:
         raise held_by_another_run(what, lease.holder)
 
 

@@ -240,9 +240,11 @@ class FeedSync:
         return self._following(sync, billed)
 
     def _following(self, sync: Sync, last: BilledPage) -> Sync | None:
-        """Return the sync that follows a complete one, if any of it was replayed.
+        """Return the sync that follows a complete one, None at the end.
 
-        Rows that new filters add are followed by what has changed of all rows since the bookmark.
+        After the rows that new filters add, that is what has changed of all rows since the
+        bookmark. After a sync with replayed pages, it is what may have changed since that sync
+        began, unless the run fetched its last page soon enough for the next run's lookback.
         """
         if sync.added:
             new, bookmark = self.start.new_sync(self.state), self.start.bookmark(self.state)

@@ -6,6 +6,7 @@ user has decided so. Then the journal records that they are given up.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from tap_jobo.errors import StateError
 from tap_jobo.journal.contents import JournaledSync
@@ -18,7 +19,7 @@ from tap_jobo.sync.start_date import start_of
 from tap_jobo.wording import dollars, plural
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class UnusedPages:
     """Billed pages that neither a run nor those after it could use.
 
@@ -42,13 +43,11 @@ class UnusedPages:
 
     def __bool__(self) -> bool:
         """Whether they are worth something, as far as that can be read."""
-        contents = self.history.contents if self._waiting else None
-        return any(
-            self._credits_of(each) or (contents and not contents.has_price(each))
-            for each in self._waiting
+        return self._credits > 0 or any(
+            not self.history.contents.has_price(each) for each in self._waiting
         )
 
-    @property
+    @cached_property
     def _waiting(self) -> list[JournaledSync]:
         """The syncs that have such pages; the others are given up, or have none."""
         return [each for each in self.syncs if max(each.pages, default=0) >= self._first(each)]
@@ -141,9 +140,9 @@ class UnusedPages:
     def _pages(self) -> int:
         return sum(page >= self._first(each) for each in self._waiting for page in each.pages)
 
-    @property
+    @cached_property
     def _credits(self) -> int:
-        return sum(self._credits_of(each) for each in self._waiting)
+        return sum(map(self._credits_of, self._waiting))
 
     def _credits_of(self, journaled: JournaledSync) -> int:
         return self.history.contents.credits(journaled, self._first(journaled))

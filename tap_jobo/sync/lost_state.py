@@ -16,15 +16,19 @@ RESUME: Final = "resume:"
 
 
 def recover_state(state: StreamState, history: History, start: SyncStart) -> StreamState:
-    """Return the state that a run starts from.
+    """Return the state that a run starts from, with a sync in progress only if it is still wanted.
 
     Raises:
         StateError: There is none, but the journal proves that there was one, under any filters.
     """
-    choice = start.on_missing_state
-    if state.has_begun or start.is_full_table or choice == "resync":
-        return start.with_checked_sync(state)
-    last = history.completed
+    if not (state.has_begun or start.is_full_table or start.on_missing_state == "resync"):
+        state = _recover_missing(state, history, start)
+    return start.without_unwanted(start.with_defaults(state))
+
+
+def _recover_missing(state: StreamState, history: History, start: SyncStart) -> StreamState:
+    """Return the state of the sync that the user has chosen, or the empty one of a first sync."""
+    choice, last = start.on_missing_state, history.completed
     ids = choice.removeprefix(RESUME).split(",") if choice.startswith(RESUME) else []
     if last and last.id in ids:
         start.logger.warning(
@@ -36,12 +40,11 @@ def recover_state(state: StreamState, history: History, start: SyncStart) -> Str
         )
         filters = start.spec.filters_of(last.filters)
         bookmark = parse_timestamp(last.bookmark)
-        recovered = StreamState(bookmark, last.id, filters, StartDate.parse(last.start_date))
-        return start.with_checked_sync(recovered)
+        return StreamState(bookmark, last.id, filters, StartDate.parse(last.start_date))
     syncs = [journaled.sync for journaled in history.syncs.values()]
     parents = {sync.parent_id for sync in syncs} - {""}
     if not (last or parents - {sync.id for sync in syncs}):
-        return start.with_checked_sync(state)  # the first sync, or one that no later run confirmed
+        return state  # the first sync, or one that no later run confirmed
     what = "a sync that continues from a complete one"
     if last:
         is_other = start.spec.filters_of(last.filters) != start.filters
@@ -104,7 +107,9 @@ def check_resumed(choice: str, states: Sequence[StreamState]) -> None:
 def _price(history: History, start: SyncStart) -> str:
     """Return what reading everything again costs, less what the journal holds of it."""
     last = history.completed
-    if not (last and last.credits and start.spec.filters_of(last.filters) == start.filters):
+    if last is None or start.spec.filters_of(last.filters) != start.filters:
+        return "each row is billed"
+    if not last.full_sync_credits:
         return "each row is billed"
     sync = history.resume(start.new_sync(StreamState()), None, is_refresh=True)
-    return f"at least {dollars(max(0, last.credits - history.credits_of(sync)))}"
+    return f"at least {dollars(max(0, last.full_sync_credits - history.credits_of(sync)))}"

@@ -19,6 +19,7 @@ PAGES_PER_MINUTE: Final = 120
 """The documented rate limit, shared by all feeds."""
 _INTERVAL: Final = 60.0  # seconds between two log lines
 _MOST: Final = 5  # values of a filter in a log line
+_UNLIMITED: Final = "max_credits is not set"
 
 
 @dataclass(kw_only=True)
@@ -42,25 +43,16 @@ class Report:
     def announce(self, sync: Sync, filters: Filters, *, is_replay: bool) -> None:
         """Log what a sync is about to read, and what the run may still spend."""
         chosen = " and ".join(f"{name}={show(value, _MOST)}" for name, value in filters.items())
-        limit, is_billed = self.budget.left, bool(self.cost.price)
-        left, month = self.cost.left_this_month()
-        is_unlimited, since = is_billed and math.isinf(min(limit, left)), ""
-        if sync.since:  # a millisecond before start_date
-            since = f"{parse_timestamp(sync.since) + timedelta(milliseconds=1):%Y-%m-%dT%H:%MZ}"
-        parts = {
-            f"filters {chosen}": chosen,
-            f"continues a sync after {plural(sync.rows, 'row')}": sync.cursor,
-            f"changes since {since}": since and not sync.cursor,
-            "everything": not (sync.since or sync.cursor),
-            "pages in the journal first, free": is_replay,
-            "with company profiles, free": self.profiles,
-            f"at most {limit:,} credits ({dollars(limit)})": is_billed and not math.isinf(limit),
-            f"{left:,} credits ({dollars(left)}) left for {month}": is_billed and month,
-            "max_credits is not set": is_unlimited,
-        }
-        self.logger.info("%s: %s", self.stream, "; ".join(part for part in parts if parts[part]))
+        parts = [f"filters {chosen}"] if chosen else []
+        parts.append(_describe_rows(sync))
+        if is_replay:
+            parts.append("pages in the journal first, free")
+        if self.profiles:
+            parts.append("with company profiles, free")
+        limits = self._describe_limits() if self.cost.price else []
+        self.logger.info("%s: %s", self.stream, "; ".join([*parts, *limits]))
         is_first = not (sync.since or sync.cursor or sync.parent_id or is_replay)
-        if is_first and is_unlimited and not chosen:
+        if is_first and limits == [_UNLIMITED] and not chosen:
             self.logger.warning(
                 "First sync of %s without a filter or max_credits: every row is read and billed, "
                 "%s per 1,000 rows at the last known price. Press Ctrl-C to stop: what is billed "
@@ -68,6 +60,16 @@ class Report:
                 self.stream,
                 dollars(self.cost.price * 1_000),
             )
+
+    def _describe_limits(self) -> list[str]:
+        """Return what the run may still spend."""
+        limit, (left, month) = self.budget.left, self.cost.left_this_month()
+        limits = []
+        if not math.isinf(limit):
+            limits.append(f"at most {limit:,} credits ({dollars(limit)})")
+        if month:
+            limits.append(f"{left:,} credits ({dollars(left)}) left for {month}")
+        return limits or [_UNLIMITED]
 
     def estimate(self, rows: int, page_size: int) -> None:
         """Log what a sync will cost and take, after its first page."""
@@ -132,18 +134,28 @@ class Report:
 
     def _figures(self) -> str:
         cost, unconfirmed = self.cost.credits, self.cost.possibly_billed
-        others = {
-            f"{self._replayed:,} replayed": self._replayed,
-            f"{self._skipped:,} skipped": self._skipped,
-            f"{self.quarantined:,} quarantined": self.quarantined,
-        }
+        counts = [
+            (self._replayed, "replayed"),
+            (self._skipped, "skipped"),
+            (self.quarantined, "quarantined"),
+        ]
         parts = [
             f"{plural(self.count_rows(), 'row')} in {plural(self._pages, 'page')}",
-            *(part for part, count in others.items() if count),
+            *(f"{count:,} {what}" for count, what in counts if count),
             f"{plural(cost, 'credit')} ({dollars(cost)})",
             *([f"{dollars(unconfirmed)} of it possibly billed"] if unconfirmed else []),
         ]
         return ", ".join(parts)
+
+
+def _describe_rows(sync: Sync) -> str:
+    """Return which rows a sync is about to read."""
+    if sync.cursor:
+        return f"continues a sync after {plural(sync.rows, 'row')}"
+    if sync.since is None:
+        return "everything"
+    start = parse_timestamp(sync.since) + timedelta(milliseconds=1)  # it is one before start_date
+    return f"changes since {start:%Y-%m-%dT%H:%MZ}"
 
 
 class Progress:

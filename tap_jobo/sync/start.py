@@ -68,16 +68,23 @@ class SyncStart:
         is_full = bookmark is None and not added
         return self._sync(bookmark, state.completed, is_full=is_full, added=added)
 
-    def with_checked_sync(self, state: StreamState) -> StreamState:
-        """Return a state whose sync in progress is known to be full or not, and is still wanted."""
-        covered = state.covered_from or self.start_date
-        state = replace(state, covered_from=covered)
-        if pending := state.pending:
-            if pending.added and pending.added != self.added(state):
-                return replace(state, pending=None, dropped=pending)
-            is_full = pending.since == self._window_start(covered)
-            pending = replace(pending, is_full=is_full and not pending.added)
-        return replace(state, pending=pending)
+    def with_defaults(self, state: StreamState) -> StreamState:
+        """Return a state with what it does not say: its start date, and whether its sync is full.
+
+        A state lacks the start date if it was written by hand.
+        """
+        covered, pending = state.covered_from or self.start_date, state.pending
+        if pending:
+            is_full = not pending.added and pending.since == self._window_start(covered)
+            pending = replace(pending, is_full=is_full)
+        return replace(state, covered_from=covered, pending=pending)
+
+    def without_unwanted(self, state: StreamState) -> StreamState:
+        """Return a state without a sync of added values that the settings do not add any more."""
+        pending = state.pending
+        if pending and pending.added and pending.added != self.added(state):
+            return replace(state, pending=None, dropped=pending)
+        return state
 
     def added(self, state: StreamState) -> Filters | None:
         """Return the filters of the rows that a change adds, None if they have no such filters."""
@@ -107,12 +114,16 @@ class SyncStart:
         return sync, state
 
     def covered_from(self, state: StreamState, bookmark: datetime | None, sync: Sync) -> StartDate:
-        """Return the start date to record with a sync: the earlier one if no gap arises."""
-        start = self.start_date
-        if sync.number and sync.since != self._since(bookmark):  # it was begun with others
-            start = start_of(self.spec, sync.since)
-        if bookmark is None or start.is_after(bookmark):
-            return start
+        """Return from when on all rows have been read once a sync is complete.
+
+        Without a gap between the bookmark and the window of the sync, that is where the earlier
+        syncs began, or what the setting asks for, if that is earlier.
+        """
+        window = self.start_date
+        if sync.number and sync.since != self._since(bookmark):
+            window = start_of(self.spec, sync.since)  # it was begun with another start_date
+        if bookmark is None or window.is_after(bookmark):
+            return window
         return self.start_date.earlier_of(state.covered_from or self.start_date)
 
     def catch_up(self, replayed: Sync) -> Sync:
