@@ -74,6 +74,32 @@ def rows_of(properties: Mapping[str, Any], junk: SearchStrategy[Any]) -> SearchS
     return st.integers(0, 9).flatmap(lambda number: junk if number == 0 else spoiled())
 
 
+def arbitrary(definition: Mapping[str, Any]) -> SearchStrategy[Any]:
+    """Values of the shape that a schema documents, in which each leaf may be of any kind."""
+    kind = next(kind for kind in definition["type"] if kind != "null")
+    if kind == "array":
+        return st.lists(arbitrary(definition["items"]), max_size=2) | ANY_JSON
+    if kind == "object":
+        return _few_of(definition["properties"]) | ANY_JSON
+    own = SCALARS[definition.get("format", kind)]
+    return st.sampled_from([own, *SCALARS.values(), ANY_JSON]).flatmap(lambda each: each)
+
+
+def _few_of(properties: Mapping[str, Any]) -> SearchStrategy[dict[str, Any]]:
+    values = {name: arbitrary(definition) for name, definition in properties.items()}
+    names = st.lists(st.sampled_from([*values, "unknown"]), max_size=2)
+    return names.flatmap(
+        lambda some: st.fixed_dictionaries({name: values.get(name, ANY_JSON) for name in some})
+    )
+
+
+def arbitrary_rows(
+    properties: Mapping[str, Any], required: Mapping[str, Any]
+) -> SearchStrategy[dict[str, Any]]:
+    """Rows with what is required, and a few fields of any value."""
+    return _few_of(properties).map(lambda row: {**required, **row})
+
+
 def _containers(value: Any) -> Iterator[Any]:
     if isinstance(value, dict | list):
         yield value
