@@ -293,7 +293,7 @@ def _figures(output: str) -> tuple[int, int]:
 
 def test_architecture_names_what_there_is() -> None:
     text = (REPOSITORY / "ARCHITECTURE.md").read_text("utf-8")
-    packages, invariants = (table.split("\n\n")[0] for table in text.split("|---|\n")[1:])
+    packages, invariants, changes = (table.split("\n\n")[0] for table in text.split("|---|\n")[1:])
     sources = {path: path.read_text() for path in files("tap_jobo", "[a-z]*.py")}
     there = {path.parent.name for path in sources if path.parent.name != "tap_jobo"}
     assert set(_quoted(packages, column=1)) == there
@@ -302,6 +302,8 @@ def test_architecture_names_what_there_is() -> None:
         is_module = name in {path.stem for path in sources}
         assert is_module or any(re.search(definition, code) for code in sources.values()), name
     assert set(_quoted(invariants, column=3)) <= TESTS
+    for name in [*_quoted(changes, column=2), *_quoted(changes, column=3)]:
+        assert "." not in name or [*REPOSITORY.glob(name.replace("NAME", "*"))], name
 
 
 def _quoted(table: str, column: int) -> list[str]:
