@@ -48,7 +48,11 @@ NEAR: Final = {
     "api/responses": ("api/test_responses", "api/test_retry", "api/test_client"),
     "api/retry": ("api/test_retry", "api/test_client"),
     "journal/__init__": ("settings/test_settings", "journal/test_object_storage"),
-    "journal/__main__": ("journal/test_command", "journal/test_damage"),
+    "journal/__main__": (
+        "journal/test_command",
+        "journal/test_damage",
+        "sync/test_endless_feed",
+    ),
     "journal/bucket": ("journal/test_store", "journal/test_lease", "journal/test_object_storage"),
     "journal/contents": ("journal/test_damage", "journal/test_command", "journal/test_journal"),
     "journal/folder": ("journal/test_durability", "journal/test_store", "journal/test_lock"),
@@ -82,7 +86,12 @@ NEAR: Final = {
     ),
     "sync/filters": ("sync/test_filter_change", "sync/test_difference", "sync/test_gate"),
     "sync/gate": ("sync/test_gate",),
-    "sync/guards": ("sync/test_endless_feed", "journal/test_schema_drift"),
+    "sync/guards": (
+        "sync/test_endless_feed",
+        "journal/test_schema_drift",
+        "api/test_responses",
+        "sync/test_bookmark",
+    ),
     "sync/lost_state": ("journal/test_missing_state",),
     "sync/report": (
         "sync/test_progress",

@@ -73,6 +73,16 @@ def _read(profiles: Profiles, sandbox: Sandbox) -> list[str]:
     return found
 
 
+def test_a_profile_that_is_skipped_or_not_found_is_done_too() -> None:
+    clock = FakeClock(START)
+    with _sandbox(clock, 4) as sandbox, _profiles(sandbox, clock, 1) as profiles:
+        first, second, *others = sandbox.world.rows()
+        sandbox.faults.add(Fault(garbage="[]"), company_id=first)
+        sandbox.faults.add(Fault(status=404), company_id=second)
+        assert _read(profiles, sandbox) == others
+        assert (profiles.skipped, profiles.not_found) == (1, 1)
+
+
 def test_retry_after_of_one_response_holds_all_workers() -> None:
     first, *others = holds = [Hold() for _ in range(4)]
     met = threading.Event()

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Fault
-from tap_jobo.sync.guards import MAX_REPEATED, LoopGuard
+from tap_jobo.errors import EndlessFeedError
+from tap_jobo.sync.guards import MAX_EMPTY, MAX_REPEATED, LoopGuard
 from tests.journal.helpers import journal_command, pages, rewrite
 from tests.support import Run, Tap, complaint
 
@@ -143,6 +144,17 @@ def test_rows_that_come_again_are_no_loop_while_others_are_new() -> None:
     guard = LoopGuard()
     for number in range(5 * MAX_REPEATED):
         guard.detect_stall([str(number), str(number + 1)])
+
+
+@pytest.mark.parametrize(("page", "most"), [(["a"], MAX_REPEATED), ([], MAX_EMPTY)])
+def test_a_page_with_a_new_row_starts_the_count_anew(page: list[str], most: int) -> None:
+    guard = LoopGuard()
+    for new in ("a", "b", "c"):
+        guard.detect_stall([new])
+        for _ in range(most - 1):
+            guard.detect_stall(page)
+    with pytest.raises(EndlessFeedError):
+        guard.detect_stall(page)
 
 
 def test_single_new_ids_are_not_all_taken_for_repeated_ones() -> None:

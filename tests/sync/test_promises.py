@@ -362,11 +362,21 @@ class Promises(RuleBasedStateMachine):
             self.store.lose_power(power)
         self.target.drain(states_lost=lost)
         self._past.append((deepcopy(self.target.state), deepcopy(dict(self.target.tables))))
+        if not run.is_complete:
+            self._note_decision(settings)
         if advice:
             self._follow(advice)
         elif run.is_complete:
             self.settings = replace(self.settings, on_missing_state="error")
         return advice is None
+
+    def _note_decision(self, settings: Settings) -> None:
+        """Note what a run was allowed to give up, also of a stream that it has not come to."""
+        if settings.on_filter_change != "error" or settings.on_missing_state == "resync":
+            for kept in Contents(self.store).all_syncs:
+                for number in kept.pages:
+                    page = self.store.pages[kept.page_name(number)]
+                    page.is_given_up |= number <= kept.given_up
 
     def _follow(self, advice: TapJoboError) -> None:
         """Do what an error asks the user to do."""
