@@ -193,18 +193,18 @@ class History:
         """
         replayed = self._replayed(used, follow)
         kept = replayed | self._with_ancestors({used.parent_id, used.replaces})
-        unused, parents = [], {used.parent_id, *replayed}
+        unused, line = [], {used.parent_id, *replayed}
         for journaled in self.syncs.values():
-            sync = journaled.sync
-            is_in_line = sync.parent_id in parents
-            if not used.parent_id:
-                is_in_line = sync.number > self._last_number
-            first = self.first_unused(journaled, delivered)
-            has_start = min(journaled.pages, default=first) <= first
-            is_covered = sync.id in kept or _is_superseded(sync, used)
-            if is_in_line and has_start and not is_covered:
-                unused.append(journaled)
-                parents.add(sync.id)
+            sync, first = journaled.sync, self.first_unused(journaled, delivered)
+            is_new = sync.number > self._last_number
+            if not (sync.parent_id in line if used.parent_id else is_new):
+                continue  # of another state
+            if sync.id in kept or _is_superseded(sync, used):
+                continue
+            if min(journaled.pages, default=first) > first:
+                continue  # without its start, no run could use it either
+            unused.append(journaled)
+            line.add(sync.id)
         return unused
 
     def refreshes(self, used: Sync, delivered: Sync | None) -> list[JournaledSync]:
@@ -212,16 +212,16 @@ class History:
 
         They may be of another pipeline, so they are no question.
         """
-        return [
-            journaled
-            for journaled in self.syncs.values()
-            if used.parent_id
-            and journaled.sync.is_full
-            and not journaled.sync.parent_id
-            and journaled.sync.number > self._last_number
-            and journaled.sync.id not in self._with_ancestors({used.id, used.parent_id})
-            and max(journaled.pages, default=0) >= self.first_unused(journaled, delivered)
-        ]
+        if not used.parent_id:
+            return []
+        refreshes, kept = [], self._with_ancestors({used.id, used.parent_id})
+        for journaled in self.syncs.values():
+            sync, last = journaled.sync, max(journaled.pages, default=0)
+            is_new = sync.number > self._last_number
+            is_refresh = sync.is_full and not sync.parent_id and is_new and sync.id not in kept
+            if is_refresh and last >= self.first_unused(journaled, delivered):
+                refreshes.append(journaled)
+        return refreshes
 
     @staticmethod
     def first_unused(journaled: JournaledSync, delivered: Sync | None) -> int:
