@@ -89,6 +89,7 @@ NEAR: Final = {
     "sync/guards": (
         "sync/test_endless_feed",
         "journal/test_schema_drift",
+        "api/test_feed",
         "api/test_responses",
         "sync/test_bookmark",
     ),
