@@ -112,7 +112,12 @@ NEAR: Final = {
         "streams/test_expired_jobs",
     ),
     "sync/start_date": ("sync/test_start_dates", "sync/test_start_date"),
-    "sync/state": ("sync/test_bookmark", "sync/test_scan", "sync/test_difference"),
+    "sync/state": (
+        "sync/test_bookmark",
+        "sync/test_scan",
+        "sync/test_difference",
+        "sync/test_filter_change",
+    ),
 }
 """The tests of each module: those that fail for most of its mutants come first."""
 _SWAPS: Final[dict[type[Any], type[Any]]] = {

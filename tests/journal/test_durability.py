@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,25 @@ def test_a_write_that_fails_leaves_no_file(
     assert store.list("v2") == ["v2/key/000001/sync.json"]
     store.create(PAGE, CONTENT)
     assert store.read(PAGE) == CONTENT
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC, errno.EINVAL, errno.ENOTSUP])
+def test_a_folder_that_is_not_synced_is_an_error_unless_its_file_system_never_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    store = Folder(tmp_path)
+    store.create("v2/key/000001/sync.json", b"{}")
+
+    def sync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(module, "_sync", sync)
+    for write in (store.replace, store.create):
+        is_error = code in (errno.EIO, errno.ENOSPC)
+        with pytest.raises(StoreError) if is_error else nullcontext():
+            write(PAGE, CONTENT)
+        store.remove([PAGE])
 
 
 def fail(*_: object, **__: object) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jobo_sandbox import Fault
+from tap_jobo.errors import FormatError
+from tap_jobo.records.converter import Conversion
+from tap_jobo.sync.guards import check_for_schema_drift
 from tests.journal.helpers import journal_command, names, quarantined, replayed, succeeded
 from tests.support import Tap, complaint
 
@@ -91,6 +95,25 @@ def test_a_page_as_full_as_it_can_be_shows_a_changed_format(tap: Tap) -> None:
     tap.sandbox.faults.add(pages_of(rows_without_id(1, 2)))
     line = complaint(tap.run(batch_size=2))
     assert "None of the 2 rows of this page of career_sites has a usable 'id'" in line
+
+
+@pytest.mark.parametrize(
+    ("rows", "renamed", "is_changed"),
+    [(1, 1, False), (1, 2, True), (4, 1, False), (5, 1, True), (50, 0, False)],
+)
+def test_another_name_shows_a_changed_format_with_a_second_one_or_in_five_rows(
+    rows: int, renamed: int, *, is_changed: bool
+) -> None:
+    page = Conversion(
+        records=[{}] * rows,
+        skipped=[],
+        damaged={},
+        left_out=[],
+        renamed=["apply_url", "listing_url"][:renamed],
+        missing=[],
+    )
+    with pytest.raises(FormatError) if is_changed else nullcontext():
+        check_for_schema_drift(page, 50, "jobs")
 
 
 def test_rows_without_a_usable_id_never_add_up(tap: Tap, folder: Path) -> None:
