@@ -18,22 +18,24 @@ PAGE_CREDITS = 2_500
 
 class TestRefusals:
     @pytest.mark.parametrize(
-        ("status", "shape", "advice"),
+        ("status", "shape", "advice", "code"),
         [
-            (400, "problem", "filters"),
-            (401, "message", "api_key"),
-            (403, "problem", "plan"),
-            (404, "message", "api_url"),
-            (407, "text", "HTTPS_PROXY"),
-            (409, "problem", "api_url"),
-            (422, "error", "filters and start_date"),
+            (400, "problem", "filters", "request-rejected"),
+            (401, "message", "api_key", "access-denied"),
+            (403, "problem", "plan", "access-denied"),
+            (404, "message", "api_url", "request-rejected"),
+            (407, "text", "HTTPS_PROXY", "api-unavailable"),
+            (409, "problem", "api_url", "request-rejected"),
+            (422, "error", "filters and start_date", "request-rejected"),
         ],
     )
-    def test_error_gives_status_message_and_advice_in_one_line(
-        self, tap: Tap, sandbox: Sandbox, status: int, shape: Shape, advice: str
+    def test_error_gives_status_message_and_advice_in_one_line(  # noqa: PLR0913, PLR0917
+        self, tap: Tap, sandbox: Sandbox, status: int, shape: Shape, advice: str, code: str
     ) -> None:
         sandbox.faults.add(Fault(status=status, shape=shape))
-        line = complaint(tap.run())
+        run = tap.run()
+        line = complaint(run)
+        assert run.codes("CRITICAL") == [code]
         assert str(status) in line
         assert "This failure was injected" in line
         assert advice in line
@@ -67,7 +69,9 @@ class TestRefusals:
     ) -> None:
         for status in (400, 402, 403):
             sandbox.faults.add(Fault(status=status, shape="html", body="<title>Blocked</title>"))
-            line = complaint(tap.run())
+            run = tap.run()
+            line = complaint(run)
+            assert run.codes("CRITICAL") == ["api-unavailable"]
             assert line.startswith(f"Jobo responded with {status} (Blocked). This request for ")
             assert "was not billed. The response is an HTML page" in line
             assert "gateway or firewall" in line
