@@ -78,8 +78,10 @@ class FilterChange:
             choices += f" 'keep' continues from {bookmark}: {misses}."
         undo = "Otherwise, change the filters back"
         if state.pending:
+            rows, cost = state.pending.rows, dollars(state.pending.rows * self.spec.list_price)
             choices += (
-                " The unfinished sync of the old filters is dropped: its rows are billed again."
+                f" The unfinished sync of the old filters is dropped: of its {plural(rows, 'row')} "
+                f"({cost} at list price), those that still match are billed again."
             )
         if state.dropped:
             rows, cost = state.dropped.rows, dollars(state.dropped.rows * self.spec.list_price)
