@@ -22,7 +22,7 @@ PAGES = [
     ),
 ]
 FENCE = r"(?ms)^ *(<!-- (?:not )?run: [^\n]* -->\n *)?```(\w+)\n(.*?)^ *```$"
-NO_CODE = ("text", "mermaid")
+NO_CODE = ("text", "mermaid", "diff")
 
 
 def blocks() -> dict[str, str]:
