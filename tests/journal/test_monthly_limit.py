@@ -381,6 +381,16 @@ def test_a_request_in_the_last_minute_of_a_month_counts_in_both(tmp_path: Path) 
         count_at(tmp_path, "2026-01-31T23:59:30").reserve(0, PAGE, "a page")
 
 
+def test_another_try_of_a_request_counts_already_and_does_not_read_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = count_at(tmp_path, "2026-01-15")
+    count.reserve(0, PAGE, "a page")
+    monkeypatch.setattr(count.store, "list", None)
+    count.reserve(0, PAGE, "a page")
+    assert count.with_page(PAGE) == {"2026-01": PAGE}
+
+
 def test_a_response_that_comes_in_the_next_month_counts_in_both(tmp_path: Path) -> None:
     clock = FakeClock(datetime(2026, 1, 31, 23, 50, tzinfo=UTC))
     count = count_at(tmp_path, clock)
