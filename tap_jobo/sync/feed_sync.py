@@ -74,6 +74,7 @@ class FeedSync:
         self._loop_guard = LoopGuard()
         self._estimate = 0  # the rows of the whole sync, if its first page says
         self._has_replayed = False  # any page of the sync
+        self._has_fetched = False  # any page of the sync
         self._has_restarted = False  # a free sync, which may start over once in a run
         self._is_announced = False
         self._is_first_sync = not self.state.has_begun
@@ -116,7 +117,8 @@ class FeedSync:
 
     def _begin(self, sync: Sync) -> Sync:
         """Write a new sync to the journal; show the guard the pages that earlier runs delivered."""
-        self._loop_guard, self._estimate, self._has_replayed = LoopGuard(), 0, False
+        self._loop_guard, self._estimate = LoopGuard(), 0
+        self._has_replayed = self._has_fetched = False
         sync = self.journal.begin(sync, self._now())
         for billed in self.journal.delivered(sync):  # or runs of a few pages would hide a loop
             self._loop_guard.note_cursor(billed.header.cursor)
@@ -133,18 +135,16 @@ class FeedSync:
         page = self.journal.find(sync)
         if not self._is_announced:
             self._is_announced = True
-            self._announce(sync, is_replay=page is not None)
+            self.report.announce(sync, sync.reads, is_replay=page is not None)
         if page is None:
+            if sync.cursor and not self._has_fetched:  # pages that are replayed are free
+                self.start.report_resumed(sync, self.start.bookmark(self.state))
+            self._has_fetched = True
             return self.journal.put(sync, self.reader.fetch_page(sync))
         if not self._has_replayed:
             self.journal.report_replay(sync, page)
             self._has_replayed = True
         return page
-
-    def _announce(self, sync: Sync, *, is_replay: bool) -> None:
-        self.report.announce(sync, sync.reads, is_replay=is_replay)
-        if sync.cursor and not is_replay:
-            self.start.report_resumed(sync, self.start.bookmark(self.state))
 
     def _parse_and_check(self, sync: Sync, billed: BilledPage) -> tuple[ParsedPage, Sequence[Row]]:
         header, dispute = billed.header, ""

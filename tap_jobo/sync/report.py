@@ -150,12 +150,13 @@ class Report:
 
 def _describe_rows(sync: Sync) -> str:
     """Return which rows a sync is about to read."""
+    reads = "everything"
+    if sync.since:  # a millisecond before start_date
+        start = parse_timestamp(sync.since) + timedelta(milliseconds=1)
+        reads = f"changes since {start:%Y-%m-%dT%H:%MZ}"
     if sync.cursor:
-        return f"continues a sync after {plural(sync.rows, 'row')}"
-    if sync.since is None:
-        return "everything"
-    start = parse_timestamp(sync.since) + timedelta(milliseconds=1)  # it is one before start_date
-    return f"changes since {start:%Y-%m-%dT%H:%MZ}"
+        return f"continues a sync of {reads} after {plural(sync.rows, 'row')}"
+    return reads
 
 
 class Progress:

@@ -60,7 +60,7 @@ def test_sync_in_progress(tap: Tap) -> None:
     cut = cut_in_request(tap, 3, billed=False)
     run = tap.run(state=cut.state, max_credits=None)
     assert _announced(run) == [
-        "career_sites: continues a sync after 100 rows; max_credits is not set"
+        "career_sites: continues a sync of everything after 100 rows; max_credits is not set"
     ]
     assert run.lines("WARNING") == []
 
@@ -77,6 +77,8 @@ def test_pages_of_the_journal_are_no_reason_for_a_warning(tap: Tap, sandbox: San
     assert run.lines("WARNING") == []
     run = tap.run(state=cut.states[0], max_credits=None, batch_size=10)
     (line,) = _announced(run)
-    assert line.startswith("career_sites: continues a sync after 50 rows; pages in the journal")
+    assert line.startswith(
+        "career_sites: continues a sync of everything after 50 rows; pages in the journal"
+    )
     assert run.lines("WARNING") == []
     assert sandbox.rows_billed <= billed + 50

@@ -11,7 +11,9 @@ import pytest
 
 from jobo_sandbox import Sandbox
 from tap_jobo.clock import format_timestamp
+from tests.journal.helpers import replayed
 from tests.support import Run, Tap, complaint
+from tests.support.crash import cut_in_request
 from tests.support.jobs import tap_of
 
 pytestmark = pytest.mark.slow
@@ -98,6 +100,17 @@ def test_an_earlier_start_date_in_mid_sync_drops_the_sync_only_if_so_decided(
     assert len({*cut.ids, *later.ids}) == 100
     run = tap.run(state=cut.state, on_filter_change="resync")
     assert {*run.ids} == tap.sandbox.world.rows().keys()
+
+
+def test_what_a_sync_bills_after_its_replay_keeps_its_window_with_a_warning(
+    tap: Tap, dates: list[str]
+) -> None:
+    cut = cut_in_request(tap, 3, billed=False)
+    run = tap.run(state=cut.states[0], start_date=dates[100])
+    assert replayed(run) == 50
+    (warning,) = run.lines("WARNING")
+    assert "keeps its page size (50) and window" in warning
+    assert len({*cut.ids, *run.ids}) == 120
 
 
 def test_keep_says_what_may_be_missing_of_a_resync_that_is_not_complete(
