@@ -100,6 +100,7 @@ NEAR: Final = {
         "singer/test_metrics",
         "api/test_budget",
         "journal/test_monthly_limit",
+        "singer/test_run",
     ),
     "sync/start": (
         "sync/test_start_dates",
