@@ -22,7 +22,7 @@ from tap_jobo.wording import plural
 
 _TICK, _HOUR = timedelta(microseconds=1), timedelta(hours=1)
 _EARLY, _LATE = datetime(2000, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC)
-_IMPOSSIBLE: Final[Json] = {
+OF_NO_ROW: Final[Json] = {
     "industries": ["no_such_industry"],
     "company_sizes": ["0-0"],
     "country_codes": ["ZZ"],
@@ -36,7 +36,7 @@ _IMPOSSIBLE: Final[Json] = {
     "posted_after": FAR_FUTURE,
 }
 """A value of each filter that no row has."""
-_OPPOSITE: Final[Json] = {
+OPPOSITES: Final[Json] = {
     "is_agency": (True, False),
     "company_types": (["non_profit"], ["for_profit"]),
 }
@@ -97,11 +97,11 @@ def rejected_cursor(api: Api, feed: FeedSpec) -> str:
 
 
 def _returns_nothing(api: Api, feed: FeedSpec, name: str) -> None:
-    answer = api.post(feed, **{name: _IMPOSSIBLE[name]})
+    answer = api.post(feed, **{name: OF_NO_ROW[name]})
     if answer.status in BAD_REQUESTS:
         raise NotTestable(f"the value is refused: {answer.says()[0]}")
     rows = answer.delivered(feed).items(feed)
-    expect(not rows, f"{len(rows)} rows for {_IMPOSSIBLE[name]}")
+    expect(not rows, f"{len(rows)} rows for {OF_NO_ROW[name]}")
     if values := [*FILTER_VALUES.get(name, ())]:
         every: Json = {name: values}
         expect(api.page(feed, **every).items(feed), f"no row for {values}")
@@ -109,7 +109,7 @@ def _returns_nothing(api: Api, feed: FeedSpec, name: str) -> None:
 
 def _splits_rows(api: Api, feed: FeedSpec, name: str) -> None:
     first = _ids(api.page(feed), feed)
-    same = all(_ids(api.page(feed, **{name: value}), feed) == first for value in _OPPOSITE[name])
+    same = all(_ids(api.page(feed, **{name: value}), feed) == first for value in OPPOSITES[name])
     expect(not same, f"the first row is the same without {name} and with each value")
 
 
@@ -257,7 +257,7 @@ def jobs_order(api: Api) -> None:
 
 for _feed in (JOBS, SITES):
     for _name in (each.request_parameter for each in _feed.filters):
-        _run = _splits_rows if _name in _OPPOSITE else _returns_nothing
+        _run = _splits_rows if _name in OPPOSITES else _returns_nothing
         _run = partial(_run, feed=_feed, name=_name)
         CHECKS[f"{_feed.name}_{_name}"] = Check("The filter is applied.", DOCS, CHANGE, _run)
 

@@ -1,0 +1,28 @@
+"""Each filter of the tap is known to the contract check, to its tests, and to the documentation."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from jobo_sandbox.contract.feed_checks import OF_NO_ROW, OPPOSITES
+from tap_jobo.streams.career_sites import CAREER_SITES
+from tap_jobo.streams.feed_spec import FeedSpec
+from tap_jobo.streams.jobs import JOBS
+from tests.sandbox.lies import LIES
+from tests.sandbox.outcomes import FILTERS
+from tests.support.docs import block
+
+
+@pytest.mark.parametrize("spec", [CAREER_SITES, JOBS], ids=lambda spec: str(spec.name))
+def test_each_filter_is_checked_against_the_api_and_has_a_lie(spec: FeedSpec) -> None:
+    parameters = {setting.request_parameter for setting in spec.filters}
+    assert parameters <= {*OF_NO_ROW, *OPPOSITES}
+    assert parameters <= FILTERS.keys()
+    assert {f"{spec.name}_{each}" for each in parameters} <= {lie.name for lie in LIES}
+
+
+def test_the_state_of_the_documents_has_each_filter() -> None:
+    state = json.loads(block("state"))["bookmarks"]["career_sites"]
+    assert list(state["filters"]) == [setting.name for setting in CAREER_SITES.filters]
