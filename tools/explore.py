@@ -35,8 +35,9 @@ MACHINES: Final[tuple[type[RuleBasedStateMachine], ...]] = (
     SharedJournal,
     SharedBucket,
 )
-_EXAMPLES: Final = 50
-"""How many examples of a model a process tries at a time: some seconds."""
+_EXAMPLES: Final = 25
+"""How many examples of a model a process tries at a time: up to half a minute, so long may the
+command take beyond its minutes."""
 
 
 def explore(minutes: float) -> str:

@@ -92,7 +92,7 @@ class PageGuard:
             )
         if sync.cursor and not (rows or page.has_more):
             self._logger.warning(
-                "The last page of %s is empty, although the page before it said that more rows "
+                "The last page of %s is empty, although the page before it reported that more rows "
                 "follow. If rows are missing, run a full refresh and contact Jobo. [missing-rows]",
                 self._spec.name,
             )

@@ -435,7 +435,7 @@ def test_a_cursor_that_leads_to_nothing_is_a_warning(
     run = tap.succeed(state=first.state)
     (line,) = [each for each in run.lines("WARNING") if "is empty" in each]
     assert line == (
-        f"The last page of {stream} is empty, although the page before it said that more rows "
+        f"The last page of {stream} is empty, although the page before it reported that more rows "
         "follow. If rows are missing, run a full refresh and contact Jobo."
     )
     assert bookmark_of(run, stream)["replication_key_value"]
