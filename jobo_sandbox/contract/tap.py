@@ -16,7 +16,7 @@ from tap_jobo.errors import ApiError, FormatError, RejectedError
 from tap_jobo.model import Sync, new_id
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.sync.guards import LoopGuard, PageGuard, check_for_schema_drift
+from tap_jobo.sync.guards import LoopGuard, PageGuard
 
 USER_AGENT = f"tap-jobo/{version('tap-jobo')}"
 
@@ -74,15 +74,9 @@ def _read(sync: Sync, response: ApiResponse, feed: FeedSpec, logger: logging.Log
     )
     billed = reader.fetch_page(sync)
     page = reader.parse_page(billed)
-    page = PageGuard(feed, silent).check(sync, page, has_more=billed.header.has_more, estimate=0)
-    loops = LoopGuard()
-    loops.note_cursor(billed.header.cursor)
-    loops.check_cursor(page)
-    if page.are_rows_checked:
-        return
-    conversion = converter.convert(feed.rows(page.items, billed.header.started_at))
-    check_for_schema_drift(conversion, sync.batch_size, feed.name)
-    converter.log_skipped(conversion.skipped)
+    guard = PageGuard(feed, converter, silent)
+    checked = guard.check(sync, billed.header, page, LoopGuard(), estimate=0)
+    converter.log_skipped(checked.skipped)
 
 
 def read_profile(profile: object, schema: Any, never_null: Sequence[str]) -> Reading:

@@ -11,7 +11,6 @@ from typing_extensions import override
 
 from tap_jobo.api.budget import FeedCost
 from tap_jobo.api.feed import FeedReader
-from tap_jobo.api.pages import ParsedPage
 from tap_jobo.errors import ApiError, FormatError
 from tap_jobo.journal.journal import Journal
 from tap_jobo.model import BilledPage, Sync
@@ -22,7 +21,7 @@ from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.stream import JoboStream, json_schema
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.feed_sync import FeedSync
-from tap_jobo.sync.guards import PageGuard, check_for_schema_drift
+from tap_jobo.sync.guards import CheckedPage, LoopGuard, PageGuard
 from tap_jobo.sync.lost_state import recover_state
 from tap_jobo.sync.report import Report
 from tap_jobo.sync.start import SyncStart
@@ -140,29 +139,28 @@ class FeedStream(JoboStream):
         with self._counted(self._run.open_journal(self.spec), is_test=True):
             billed = self._reader.fetch_page(sync)
             try:
-                page, records = self._read_sample(sync, billed)
+                checked = self._read_sample(sync, billed)
             except (ApiError, FormatError) as error:
                 raise FormatError(
                     f"{error}. A run would be billed for a page, and end there. Upgrade tap-jobo, "
                     "or contact Jobo. [format-changed]"
                 ) from error
-        if (total := page.estimated_total) is not None:
+        self._converter.log_skipped(checked.skipped)
+        if (total := checked.page.estimated_total) is not None:
             cost = dollars(total * self._cost.price)
             what = self.name.replace("_", " ")
             self._run.matches.append(f"about {total:,} {what} match: about {cost}")
-        return records[:limit]
+        return checked.records[:limit]
 
-    def _read_sample(self, sync: Sync, billed: BilledPage) -> tuple[ParsedPage, Sequence[Row]]:
+    def _read_sample(self, sync: Sync, billed: BilledPage) -> CheckedPage:
         page, header = self._reader.parse_page(billed), billed.header
         self._cost.reconcile(header, len(page.items), sync.batch_size)
-        guard = PageGuard(self.spec, self.plain_logger)
-        guard.check(sync, page, has_more=header.has_more, estimate=0)
-        conversion = self._converter.convert(self.spec.rows(page.items, header.started_at))
-        self._converter.log_skipped(conversion.skipped)
-        if conversion.skipped and not conversion.records:
+        page_size = self._start.batch_size
+        guard = PageGuard(self.spec, self._converter, self.plain_logger, page_size)
+        checked = guard.check(sync, header, page, LoopGuard(), estimate=0)
+        if checked.skipped and not checked.records:
             raise FormatError("No row has a usable 'id'")
-        check_for_schema_drift(conversion, self._start.batch_size, self.name)
-        return page, conversion.records
+        return checked
 
     @contextmanager
     def _counted(self, journal: Journal, *, is_test: bool = False) -> Iterator[None]:

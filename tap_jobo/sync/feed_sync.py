@@ -29,7 +29,7 @@ from tap_jobo.model import BilledPage, PageHeader, Sync
 from tap_jobo.records.converter import RecordConverter, Row
 from tap_jobo.records.values import parse_uuid
 from tap_jobo.sync.filters import show
-from tap_jobo.sync.guards import LoopGuard, PageGuard, check_for_schema_drift
+from tap_jobo.sync.guards import CheckedPage, LoopGuard, PageGuard
 from tap_jobo.sync.report import Report
 from tap_jobo.sync.start import SyncStart
 from tap_jobo.sync.state import StreamState
@@ -70,7 +70,7 @@ class FeedSync:
     def __post_init__(self) -> None:
         self._spec = self.start.spec
         self._logger = self.start.logger
-        self._page_guard = PageGuard(self._spec, self._logger)
+        self._page_guard = PageGuard(self._spec, self.converter, self._logger)
         self._loop_guard = LoopGuard()
         self._estimate = 0  # the rows of the whole sync, if its first page says
         self._has_replayed = False  # any page of the sync
@@ -92,7 +92,8 @@ class FeedSync:
                         raise
                     sync = self._begin(self._start_over(sync, rejection))
                     continue
-                page, records = self._parse_and_check(sync, billed)
+                checked = self._parse_and_check(sync, billed)
+                page, records = checked.page, checked.records
                 sync = self._advance(sync, billed, page)
                 received_at = parse_timestamp(billed.header.received_at)
                 bill = self._bill(sync, billed.header, len(page.items))
@@ -146,27 +147,25 @@ class FeedSync:
             self._has_replayed = True
         return page
 
-    def _parse_and_check(self, sync: Sync, billed: BilledPage) -> tuple[ParsedPage, Sequence[Row]]:
+    def _parse_and_check(self, sync: Sync, billed: BilledPage) -> CheckedPage:
         header, dispute = billed.header, ""
-        self._loop_guard.note_cursor(header.cursor)
         try:
             page = self._parse(billed)
             if not self.journal.is_replayed(billed):
                 dispute = self.reader.cost.reconcile(header, len(page.items), sync.batch_size)
-            page = self._page_guard.check(
-                sync, page, has_more=header.has_more, estimate=self._estimate
+            checked = self._page_guard.check(
+                sync, header, page, self._loop_guard, estimate=self._estimate
             )
-            self._loop_guard.check_cursor(page)
-            if dispute:  # the page is delivered all the same
-                self.journal.quarantine([billed.body], DISPUTED)
-                self._logger.error(
-                    "%s. Contact Jobo. The page is delivered. [unexpected-bill]", dispute
-                )
-            records = self._convert(sync, page, header.started_at)
         except (ApiError, FormatError) as error:
             ways_out = self._ways_out(sync, billed)
             raise FormatError(f"{error}. {ways_out}. [format-changed]") from error
-        return page, records
+        if dispute:
+            self.journal.quarantine([billed.body], DISPUTED)
+            self._logger.error(
+                "%s. Contact Jobo. The page is delivered. [unexpected-bill]", dispute
+            )
+        self._quarantine(checked.skipped)
+        return checked
 
     def _parse(self, billed: BilledPage) -> ParsedPage:
         page = self.reader.parse_page(billed)
@@ -174,20 +173,14 @@ class FeedSync:
             self._estimate = page.estimated_total or 0
         return page
 
-    def _convert(self, sync: Sync, page: ParsedPage, started_at: str) -> Sequence[Row]:
-        """Return a page's records. Rows without a usable id go to quarantine."""
-        if page.are_rows_checked:
-            return self.converter.complete(page.items)
-        rows = self._spec.rows(page.items, started_at)
-        conversion = self.converter.convert(rows)
-        check_for_schema_drift(conversion, sync.batch_size, self._spec.name)
-        self.journal.quarantine([json.dumps(row).encode() for row in conversion.skipped])
+    def _quarantine(self, skipped: Sequence[object]) -> None:
+        """Keep rows without a usable id in the journal."""
+        self.journal.quarantine([json.dumps(row).encode() for row in skipped])
         fate = ""
         if self.journal.is_on:
             export = self.journal.command("export", "--quarantined")
             fate = f" It was billed and is in quarantine: {export}."
-        self.converter.log_skipped(conversion.skipped, fate)
-        return conversion.records
+        self.converter.log_skipped(skipped, fate)
 
     def _advance(self, sync: Sync, billed: BilledPage, page: ParsedPage) -> Sync:
         """Return the sync past a page, and move the state in memory; `read` writes it later."""

@@ -6,16 +6,16 @@ and continuing would discard rows that were billed, or overwrite good values wit
 
 import logging
 import mmap
-from collections.abc import Collection
-from dataclasses import replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
 from tap_jobo.api.pages import ParsedPage, broken
 from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.errors import EndlessFeedError, FormatError
-from tap_jobo.model import Sync, hash_cursor
-from tap_jobo.records.converter import Conversion
+from tap_jobo.model import PageHeader, Sync, hash_cursor
+from tap_jobo.records.converter import Conversion, RecordConverter, Row
 from tap_jobo.records.values import PARSERS
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.wording import plural
@@ -33,33 +33,123 @@ _NEVER: Final = "2000"  # earlier times, such as 0001-01-01, stand for none
 _TOLERANCE: Final = timedelta(hours=1)  # the API may widen the window a little
 
 
-class PageGuard:
-    """Checks what the pages of a stream say of their end, of errors, and of their rows' age."""
+class LoopGuard:
+    """Watches the pages of one sync in one run, replayed ones included.
 
-    def __init__(self, spec: FeedSpec, logger: logging.Logger) -> None:
+    Each id that was read sets one bit of a table of fixed size, so a loop of any length shows. A
+    new id counts as seen if it shares its bit with another: one in seven at ten million ids. So ten
+    new ids, one per page, would all count as seen once in 300 million times.
+    """
+
+    def __init__(self) -> None:
+        self._seen = mmap.mmap(-1, _SEEN_BYTES)  # takes no memory before it is written to
+        self._cursors: set[str] = set()  # hashes of those that pages were requested with
+        self._repeated = 0
+        self._empty = 0
+
+    def note_cursor(self, cursor_hash: str) -> None:
+        """Remember the hash of the cursor that a page was requested with."""
+        self._cursors.add(cursor_hash)
+
+    def check_cursor(self, cursor_hash: str, page: ParsedPage) -> None:
+        """Raise `ApiError` if a page leads back to itself, or to one that was read before it."""
+        self.note_cursor(cursor_hash)
+        if page.has_more and hash_cursor(page.next_cursor) in self._cursors:
+            raise broken("its 'next_cursor' was used before, so the pages would repeat")
+
+    def detect_stall(self, ids: Collection[str]) -> None:
+        """Check, once a page is delivered, that the sync still makes progress."""
+        if ids:
+            self._empty = 0
+            self._repeated = self._repeated + 1 if self._add(ids) else 0
+        else:
+            self._empty += 1
+        if self._empty >= MAX_EMPTY:
+            raise EndlessFeedError(
+                f"The feed makes no progress: {MAX_EMPTY} pages in a row are empty, although "
+                "'has_more' is true"
+            )
+        if self._repeated >= MAX_REPEATED:
+            raise EndlessFeedError(
+                f"The feed makes no progress: {MAX_REPEATED} pages in a row have only rows that "
+                "this sync has read before"
+            )
+
+    def _add(self, ids: Collection[str]) -> bool:
+        were_all_seen = True
+        for id_ in ids:
+            byte, bit = divmod(hash(id_) % (_SEEN_BYTES * 8), 8)
+            if not self._seen[byte] & 1 << bit:
+                self._seen[byte] |= 1 << bit
+                were_all_seen = False
+        return were_all_seen
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedPage:
+    """A page that may be delivered.
+
+    Attributes:
+        page: What it says; it is the last one of its sync if nothing can follow it.
+        records: Its rows.
+        skipped: Those of its rows that have no usable id, as received.
+    """
+
+    page: ParsedPage
+    records: Sequence[Row]
+    skipped: Sequence[object]
+
+
+class PageGuard:
+    """Checks all that a page must pass before any of its rows is written.
+
+    Args:
+        spec: The feed.
+        converter: Makes records of its rows.
+        logger: Gets the warnings.
+        page_size: The rows of a full page, if the sync requests fewer of them, as `--test` does:
+            they show too little of the format.
+    """
+
+    def __init__(
+        self,
+        spec: FeedSpec,
+        converter: RecordConverter,
+        logger: logging.Logger,
+        page_size: int | None = None,
+    ) -> None:
         self._spec = spec
+        self._converter = converter
         self._logger = logger
+        self._page_size = page_size
         self._is_window_ignored = False
         self._has_reported_error = False
 
     def check(
-        self, sync: Sync, page: ParsedPage, *, has_more: bool | None, estimate: int
-    ) -> ParsedPage:
-        """Return the next page of a sync, which is the last one if nothing can follow it.
+        self, sync: Sync, header: PageHeader, page: ParsedPage, loops: LoopGuard, *, estimate: int
+    ) -> CheckedPage:
+        """Return the next page of a sync with its records.
 
         Args:
             sync: The sync, before the page.
-            page: What its body says.
-            has_more: What its headers say: they must agree on whether it is the last one.
+            header: What its response's headers say.
+            page: What its body says: both must agree on whether it is the last one.
+            loops: What the pages before it have shown.
             estimate: The rows of the whole sync, by its first page.
 
         Raises:
-            ApiError: they do not agree, or a full page has no `next_cursor`.
+            ApiError: they do not agree, a full page has no `next_cursor`, or it was used before.
+            FormatError: all rows are bad in the same way.
         """
-        page = self._check_end(sync, page, has_more=has_more, estimate=estimate)
+        page = self._check_end(sync, page, has_more=header.has_more, estimate=estimate)
         self._check_error(page)
         self._check_window(sync, page.items)
-        return page
+        loops.check_cursor(header.cursor, page)
+        if page.are_rows_checked:
+            return CheckedPage(page, self._converter.complete(page.items), ())
+        conversion = self._converter.convert(self._spec.rows(page.items, header.started_at))
+        check_for_schema_drift(conversion, self._page_size or sync.batch_size, self._spec.name)
+        return CheckedPage(page, conversion.records, conversion.skipped)
 
     def _check_end(
         self, sync: Sync, page: ParsedPage, *, has_more: bool | None, estimate: int
@@ -151,54 +241,3 @@ def check_for_schema_drift(conversion: Conversion, page_size: int, stream: str) 
             f"fields, such as {examples}, so the API's format has changed. No row of the page was "
             "emitted"
         )
-
-
-class LoopGuard:
-    """Watches the pages of one sync in one run, replayed ones included.
-
-    Each id that was read sets one bit of a table of fixed size, so a loop of any length shows. A
-    new id counts as seen if it shares its bit with another: one in seven at ten million ids. So ten
-    new ids, one per page, would all count as seen once in 300 million times.
-    """
-
-    def __init__(self) -> None:
-        self._seen = mmap.mmap(-1, _SEEN_BYTES)  # takes no memory before it is written to
-        self._cursors: set[str] = set()  # hashes of those that pages were requested with
-        self._repeated = 0
-        self._empty = 0
-
-    def note_cursor(self, cursor_hash: str) -> None:
-        """Remember the hash of the cursor that a page was requested with."""
-        self._cursors.add(cursor_hash)
-
-    def check_cursor(self, page: ParsedPage) -> None:
-        """Raise `ApiError` if a page leads back to one that this sync has read before."""
-        if page.has_more and hash_cursor(page.next_cursor) in self._cursors:
-            raise broken("its 'next_cursor' was used before, so the pages would repeat")
-
-    def detect_stall(self, ids: Collection[str]) -> None:
-        """Check, once a page is delivered, that the sync still makes progress."""
-        if ids:
-            self._empty = 0
-            self._repeated = self._repeated + 1 if self._add(ids) else 0
-        else:
-            self._empty += 1
-        if self._empty >= MAX_EMPTY:
-            raise EndlessFeedError(
-                f"The feed makes no progress: {MAX_EMPTY} pages in a row are empty, although "
-                "'has_more' is true"
-            )
-        if self._repeated >= MAX_REPEATED:
-            raise EndlessFeedError(
-                f"The feed makes no progress: {MAX_REPEATED} pages in a row have only rows that "
-                "this sync has read before"
-            )
-
-    def _add(self, ids: Collection[str]) -> bool:
-        were_all_seen = True
-        for id_ in ids:
-            byte, bit = divmod(hash(id_) % (_SEEN_BYTES * 8), 8)
-            if not self._seen[byte] & 1 << bit:
-                self._seen[byte] |= 1 << bit
-                were_all_seen = False
-        return were_all_seen
