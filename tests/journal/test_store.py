@@ -10,10 +10,11 @@ import pytest
 from obstore.store import MemoryStore
 
 from tap_jobo.clock import Clock
+from tap_jobo.errors import JournalError
 from tap_jobo.journal.bucket import Bucket, open_bucket
 from tap_jobo.journal.folder import Folder
 from tap_jobo.journal.lease import store_errors
-from tap_jobo.journal.store import ExistsError, MissingError, Store, StoreError
+from tap_jobo.journal.store import ExistsError, Lock, MissingError, Store, StoreError
 from tests.support import bucket as fake
 from tests.support.clock import FakeClock
 from tests.support.loggers import LOGGER
@@ -26,7 +27,7 @@ PAGE = "v2/career_sites-0a/000001/000001.page"
 
 @pytest.fixture(params=["folder", "memory", "s3", "gs"])
 def opens(request: pytest.FixtureRequest, tmp_path: Path) -> Opens:
-    """A new store needs one line here."""
+    """A new store needs its name above, and a line in `kinds`."""
     memory = MemoryStore()
 
     def in_bucket() -> Store:
@@ -94,6 +95,24 @@ def test_what_is_removed_is_gone_and_the_rest_is_not(opens: Opens) -> None:
     opens().remove(others[1:])  # as two who remove the same
     assert sorted(opens().list("v2")) == [PAGE, others[0]]
     opens().create(others[2], b"another")
+
+
+def test_a_run_keeps_others_of_its_key_out_until_it_ends(opens: Opens) -> None:
+    def run_of(key: str) -> Lock:
+        return opens().run_lock(key, "career_sites", refuse_to_wait)
+
+    def refuse_to_wait(_: float) -> None:
+        raise JournalError("A run that has to wait does not have the lock.")
+
+    with run_of("career_sites-0a") as check, run_of("jobs-0a"):
+        check()
+        for other in (run_of("career_sites-0a"), opens().exclusive_lock()):
+            with pytest.raises(JournalError), other:
+                pass
+    with opens().exclusive_lock():
+        pass
+    with run_of("career_sites-0a") as check:
+        check()
 
 
 def test_a_bucket_out_of_reach_is_an_error() -> None:
