@@ -75,7 +75,8 @@ def test_pages_are_short() -> None:
         if "project" not in path.parts  # whose pages are shown from elsewhere, or for others
     }
     assert {path.stem for path, count in lines.items() if count > 160} <= {"messages"}
-    assert sum(lines.values()) <= 2_700
+    too_many = sum(lines.values()) - 2_700
+    assert too_many <= 0, f"docs has {too_many} lines too many: shorten any page, not only yours"
     assert len((REPOSITORY / "README.md").read_text("utf-8").splitlines()) <= 130
 
 

@@ -171,4 +171,5 @@ def test_definition_has_a_line_to_select_each_stream(file: str) -> None:
     lines = [line.strip() for line in (REPOSITORY / file).read_text("utf-8").splitlines()]
     assert "- career_sites.*" in lines
     for stream in {*STREAMS} - {"career_sites"}:
-        assert any(line.startswith(f"# - {stream}.* # ") for line in lines), stream
+        start = f"# - {stream}.* # "
+        assert any(line.startswith(start) for line in lines), f"add a line under select: {start}..."
