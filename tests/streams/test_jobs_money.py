@@ -11,7 +11,7 @@ import pytest
 from jobo_sandbox import Fault, Sandbox
 from tests.support import Tap
 from tests.support.crash import cut_in_request, kill_until_full, rows_billed_twice
-from tests.support.jobs import STREAMS, metrics_of, rows_of, tap_of
+from tests.support.jobs import metrics_of, rows_of, tap_of
 from tests.support.target import Message, Target
 
 pytestmark = pytest.mark.slow
@@ -47,8 +47,9 @@ def test_career_sites_go_on_counting_rows(hiring: Sandbox, tmp_path: Path) -> No
 
 @pytest.fixture
 def everything(hiring: Sandbox, tmp_path: Path) -> Tap:
-    """The tap with all streams, in pages of 30 jobs."""
-    tap = tap_of(hiring, tmp_path, *STREAMS)
+    """The tap with all streams of jobs and of companies, in pages of 30 jobs."""
+    companies, jobs = ("career_sites", "companies"), ("expired_jobs", "jobs", "managed_jobs")
+    tap = tap_of(hiring, tmp_path, "billed_pages", *companies, *jobs)
     tap.settings |= {"jobs_batch_size": 30, "batch_size": 20}
     return tap
 
