@@ -61,7 +61,7 @@ def _usual(core: Core, entry: Entry) -> Reply:
     if entry.headers.get("x-api-key") != core.api_key and not is_public:
         return error(401, "The API key is missing, wrong or revoked.", core.error_shape)
     endpoint = _OTHERS.get(entry.endpoint, _page)
-    if entry.endpoint in _FEEDS:
+    if entry.endpoint in FEEDS:
         meter, limits = core.feed_meter, core.rate_limits
     else:
         meter, limits = core.profile_meter, core.profile_rate_limits
@@ -135,7 +135,7 @@ def _limit(entry: Entry) -> int:
 
 def _page(core: Core, entry: Entry) -> Reply:
     """Return a page of a feed, unless the request is bad or the balance too low."""
-    feed = _FEEDS[entry.endpoint]
+    feed = FEEDS[entry.endpoint]
     if entry.endpoint == "managed_jobs" and not (core.managed_sources and len(core.world.board)):
         return error(403, "This API key has no managed job sources.", core.error_shape)
     cursor = _start(core, entry, feed)
@@ -258,6 +258,8 @@ def _read_page(core: Core, cursor: Cursor, feed: "_Feed") -> _Page:
 class _Feed:
     """An endpoint with pages, whose first one may have an `estimated_total`."""
 
+    method: str
+    path: str
     key: str
     read: Callable[[Core, Json], Query]
     walk: Callable[[World, Cursor], Iterator[Position]]
@@ -279,14 +281,18 @@ def _walk_jobs(world: World, cursor: Cursor) -> Iterator[Position]:
             yield position
 
 
-_FEEDS: dict[Endpoint, _Feed] = {
+FEEDS: dict[Endpoint, _Feed] = {
     "feed": _Feed(
+        "POST",
+        "/api/career-sites/feed",
         "career_sites",
         lambda _, body: read_query(body),
         _walk_career_sites,
         lambda world, key: world.row(key),
     ),
     "jobs": _Feed(
+        "POST",
+        "/api/jobs/feed",
         "jobs",
         lambda _, body: read_jobs_query(body, managed=False),
         _walk_jobs,
@@ -294,6 +300,8 @@ _FEEDS: dict[Endpoint, _Feed] = {
         estimates=True,
     ),
     "managed_jobs": _Feed(
+        "POST",
+        "/api/jobs/feed/managed",
         "jobs",
         lambda _, body: read_jobs_query(body, managed=True),
         _walk_jobs,
@@ -301,6 +309,8 @@ _FEEDS: dict[Endpoint, _Feed] = {
         estimates=True,
     ),
     "expired_jobs": _Feed(
+        "GET",
+        "/api/jobs/expired",
         "job_ids",
         lambda core, query: read_expired_query(query, core.micros()),
         lambda world, cursor: world.board.walk_expired(cursor.after, cursor.query.newer_than),

@@ -11,7 +11,7 @@ from typing import Any, Self
 from aiohttp import web
 
 from jobo_sandbox.core import Core
-from jobo_sandbox.endpoints import answer
+from jobo_sandbox.endpoints import FEEDS, answer
 from jobo_sandbox.ledger import Endpoint, Entry
 from jobo_sandbox.wire import Reply
 
@@ -94,10 +94,8 @@ def _make_app(core: Core) -> web.Application:
 
     app = web.Application()
     app.on_response_prepare.append(omit_date)
-    add("POST", "/api/career-sites/feed", "feed")
-    add("POST", "/api/jobs/feed", "jobs")
-    add("POST", "/api/jobs/feed/managed", "managed_jobs")
-    add("GET", "/api/jobs/expired", "expired_jobs")
+    for endpoint, feed in FEEDS.items():
+        add(feed.method, feed.path, endpoint)
     add("GET", "/api/connectors/filters", "filters")
     add("GET", "/api/connectors/filter-options/industries", "industries")
     add("GET", "/api/connectors/locations/suggest", "locations")

@@ -18,7 +18,6 @@ from tap_jobo.settings.common import SOURCE
 from tap_jobo.settings.setting import config_schema
 from tap_jobo.singer import billed_pages_stream
 from tap_jobo.streams import FEEDS, SETTINGS, companies
-from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.tap import TapJobo
 
 if TYPE_CHECKING:
@@ -182,10 +181,9 @@ def _settings_sections() -> Iterator[str]:
 
 
 def _group(name: str) -> str:
-    if name in {each.name for each in CAREER_SITES.settings}:
-        return "Career sites"
-    if name.startswith("jobs_"):
-        return "Jobs"
+    for feed in FEEDS:
+        if name in {each.name for each in feed.settings}:
+            return feed.name.replace("_", " ").capitalize()
     if name.startswith("compan"):
         return "Profiles"
     if name in {each.name for each in SOURCE}:

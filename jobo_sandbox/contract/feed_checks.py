@@ -256,7 +256,7 @@ def jobs_order(api: Api) -> None:
 
 
 for _feed in (JOBS, SITES):
-    for _name in (each.request_parameter for each in _feed.filters):
+    for _name in _feed.filter_parameters.values():
         _run = _splits_rows if _name in OPPOSITES else _returns_nothing
         _run = partial(_run, feed=_feed, name=_name)
         CHECKS[f"{_feed.name}_{_name}"] = Check("The filter is applied.", DOCS, CHANGE, _run)

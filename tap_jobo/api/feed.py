@@ -49,7 +49,7 @@ class FeedReader:
 
     def _parameters(self, sync: Sync) -> dict[str, Any]:
         """Return all that a sync asks for, on every page: a cursor may carry none of it."""
-        names = {each.name: each.request_parameter for each in self.spec.filters}
+        names = self.spec.filter_parameters
         given = {names[name]: value for name, value in sync.reads.items()}
         given |= {self.spec.since: sync.since, "batch_size": sync.batch_size, "cursor": sync.cursor}
         return {name: value for name, value in given.items() if value is not None}

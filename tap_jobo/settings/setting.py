@@ -62,11 +62,6 @@ class Setting:
     listed_by: Literal["filters", "locations"] | None = None
     is_usual: Callable[[str], object] = lambda _: True  # whether an item of a list probably exists
 
-    @property
-    def request_parameter(self) -> str:
-        """The request parameter of a filter: its name, without the prefix of the stream."""
-        return self.name.removeprefix("jobs_")
-
     def value_hints(self, values: Any) -> list[str]:
         """Return a warning for each item of a list, or None, that probably matches nothing."""
         return [

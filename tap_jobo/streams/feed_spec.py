@@ -30,6 +30,7 @@ class FeedSpec:
     longest_lookback: timedelta | None = None  #: how far back `since` may lie
     gap_advice: str = ""  #: what to do about rows further back than that
     filters: tuple[Setting, ...] = ()  #: the settings that select rows
+    setting_prefix: str = ""  #: of the names of its settings, which the request parameters lack
     page_cap: int  #: maximum and default rows per page
     page_size_setting: Setting | None = None  #: the setting for fewer rows per page
     list_price: float  #: credits per row, until a response shows another price
@@ -53,6 +54,11 @@ class FeedSpec:
     def field_names(self) -> set[str]:
         """The fields of a row, as the API names them."""
         return set(self.schema.to_dict()["properties"]) - {RESCUED_DATA}
+
+    @property
+    def filter_parameters(self) -> dict[str, str]:
+        """The request parameters of the filters, by the names of their settings."""
+        return {each.name: each.name.removeprefix(self.setting_prefix) for each in self.filters}
 
     def rows(self, items: list[Any], started_at: str) -> list[Any]:
         """Return the rows of a page's items: by default, the items themselves."""

@@ -147,6 +147,7 @@ JOBS: Final = FeedSpec(
     schema=SCHEMA,
     since="updated_after",
     since_is_inclusive=True,
+    setting_prefix="jobs_",
     filters=(_LOCATIONS, _SOURCES, _WORK_MODELS, _EMPLOYMENT_TYPES, _LEVELS, _POSTED_AFTER),
     page_cap=1_000,
     page_size_setting=_BATCH_SIZE,

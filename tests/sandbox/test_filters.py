@@ -21,7 +21,7 @@ FILTERED = [feed for feed in FEEDS if feed.filters and feed is not MANAGED_JOBS]
 
 @pytest.mark.parametrize("spec", FILTERED, ids=lambda spec: str(spec.name))
 def test_each_filter_is_checked_against_the_api_and_has_a_lie(spec: FeedSpec) -> None:
-    parameters = {setting.request_parameter for setting in spec.filters}
+    parameters = {*spec.filter_parameters.values()}
     assert parameters <= {*OF_NO_ROW, *OPPOSITES}
     assert parameters <= FILTERS.keys()
     assert {f"{spec.name}_{each}" for each in parameters} <= {lie.name for lie in LIES}

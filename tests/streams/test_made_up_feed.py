@@ -84,12 +84,14 @@ def _walk(_: object, cursor: Cursor) -> Iterator[Position]:
 def made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MadeUp]:
     """The tap against a sandbox that has the feed too, in place of "no such endpoint"."""
     feed = endpoints._Feed(
+        SPEC.method,
+        SPEC.path,
         "badges",
         lambda _, query: Query({"is_over": 1} if SPEC.since in query else {}, 0, 7),
         _walk,
         lambda _, key: {"id": key, "name": f"row {UUID(key).int}"},
     )
-    monkeypatch.setitem(endpoints._FEEDS, "other", feed)
+    monkeypatch.setitem(endpoints.FEEDS, "other", feed)
     monkeypatch.setitem(endpoints._OTHERS, "other", endpoints._page)
     with Sandbox(size=3, jobs_price=2) as sandbox:
         catalog = selecting(discover(), career_sites=False, badges=True)
