@@ -61,6 +61,7 @@ NEAR: Final = {
         "sync/test_gate",
         "journal/test_journal",
         "journal/test_missing_state",
+        "sync/test_decisions",
         "sync/test_endless_feed",
     ),
     "journal/journal": (
@@ -84,8 +85,13 @@ NEAR: Final = {
         "journal/test_schema_drift",
         "singer/test_billed_pages",
     ),
-    "sync/filters": ("sync/test_filter_change", "sync/test_difference", "sync/test_gate"),
-    "sync/gate": ("sync/test_gate",),
+    "sync/filters": (
+        "sync/test_filter_change",
+        "sync/test_decisions",
+        "sync/test_difference",
+        "sync/test_gate",
+    ),
+    "sync/gate": ("sync/test_gate", "sync/test_decisions"),
     "sync/guards": (
         "sync/test_endless_feed",
         "journal/test_schema_drift",
@@ -93,7 +99,7 @@ NEAR: Final = {
         "api/test_responses",
         "sync/test_bookmark",
     ),
-    "sync/lost_state": ("journal/test_missing_state",),
+    "sync/lost_state": ("journal/test_missing_state", "sync/test_decisions"),
     "sync/report": (
         "sync/test_progress",
         "singer/test_announcement",
@@ -105,6 +111,7 @@ NEAR: Final = {
     "sync/start": (
         "sync/test_start_dates",
         "sync/test_bookmark",
+        "sync/test_decisions",
         "sync/test_start_date",
         "sync/test_filter_change",
         "sync/test_difference",
@@ -112,10 +119,11 @@ NEAR: Final = {
         "sync/test_scan",
         "streams/test_expired_jobs",
     ),
-    "sync/start_date": ("sync/test_start_dates", "sync/test_start_date"),
+    "sync/start_date": ("sync/test_start_dates", "sync/test_decisions", "sync/test_start_date"),
     "sync/state": (
         "sync/test_bookmark",
         "sync/test_scan",
+        "sync/test_decisions",
         "sync/test_difference",
         "sync/test_filter_change",
     ),

@@ -12,7 +12,7 @@ from typing import Any
 
 from tap_jobo.journal.page import decode_page, encode_page
 from tap_jobo.model import BilledPage, PageHeader
-from tests.support import Run, Tap, complaint, execute
+from tests.support import Run, Tap, execute
 
 
 def pages(folder: Path) -> list[Path]:
@@ -61,14 +61,6 @@ def succeeded(run: Run) -> Run:
 def replayed(run: Run) -> float:
     """The rows that a run which ended well read from the journal."""
     return succeeded(run).metrics["jobo_rows_replayed"]
-
-
-def refused(tap: Tap, **given: Any) -> str:
-    """The complaint of a run that ends before its first request."""
-    requests = len(tap.sandbox.ledger)
-    line = complaint(tap.run(**given))
-    assert len(tap.sandbox.ledger) == requests
-    return line
 
 
 def run_unprivileged(tap: Tap) -> Run:

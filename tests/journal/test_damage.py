@@ -19,7 +19,6 @@ from tests.journal.helpers import (
     journal_command,
     name_of,
     pages,
-    refused,
     replayed,
     rewrite,
     run_unprivileged,
@@ -101,7 +100,7 @@ def test_a_damaged_small_file_ends_the_run_until_it_is_dropped(
     else:
         found.write_text("{" if way == "damaged" else content)
     name = found.relative_to(folder / "v2")
-    line = refused(tap, state=state)
+    line = tap.refuse(state=state)
     assert f"The file v2/{name} in the journal {folder} is damaged or missing" in line
     command = re.findall(r"`tap-jobo-journal drop (\S+)`", line)[0]
     assert command == str(name if file == "completed.json" else name.parent)
@@ -139,7 +138,7 @@ def test_what_is_left_of_a_removed_sync_is_no_damage_unless_its_file_is(
     page.write_bytes(content)
     state = succeeded(tap.run(state=state)).state
     page.with_name("sync.json").write_text("{")
-    assert "000001/sync.json in the journal" in refused(tap, state=state)
+    assert "000001/sync.json in the journal" in tap.refuse(state=state)
 
 
 @pytest.mark.parametrize("value", [None, "x", -1, 10**30, 1.5, [], {}, True, ""])

@@ -22,7 +22,6 @@ from tests.journal.helpers import (
     header,
     journal_command,
     pages,
-    refused,
     replayed,
     rewrite,
     succeeded,
@@ -257,7 +256,7 @@ def test_pages_that_were_given_up_expire_after_30_days(tap: Tap, folder: Path) -
 def test_a_journal_of_an_earlier_development_version_is_an_error(tap: Tap, folder: Path) -> None:
     cut_in_request(tap, 3, billed=False)
     (folder / "v2").rename(folder / "v1")
-    line = refused(tap)
+    line = tap.refuse()
     assert "The journal has 2 billed pages of career_sites from an earlier development" in line
     assert "Nothing was billed." in line
     assert line.endswith(f"if the warehouse has their rows, remove {folder}/v1.")

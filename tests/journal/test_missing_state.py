@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Sandbox
-from tests.journal.helpers import names, refused, replayed, succeeded
+from tests.journal.helpers import names, replayed, succeeded
 from tests.support import Tap, complaint, complaints
 from tests.support.crash import cut_in_request
 from tests.support.jobs import tap_of
-from tests.sync.test_scan import full_table
 
 pytestmark = pytest.mark.slow
 
@@ -40,23 +39,12 @@ def test_a_missing_state_ends_the_run_before_its_first_request(
     tap: Tap, folder: Path, state: Any, given: Any
 ) -> None:
     assert state
-    line = refused(tap, state=given)
+    line = tap.refuse(state=given)
     last = completed(folder)
     assert "No state for career_sites" in line
     assert last["bookmark"] in line
     assert "(at least $6.00)" in line
     assert f"'resume:{last['id']}'" in line
-
-
-def test_resync_reads_everything_again_and_goes_on_if_cut_off(tap: Tap, state: Any) -> None:
-    assert state
-    billed = tap.sandbox.rows_billed
-    cut_in_request(tap, 3, billed=False, on_missing_state="resync")
-    assert "(at least $1.00)" in complaint(tap.run())  # less what the journal holds
-    again = tap.run(on_missing_state="resync")
-    assert replayed(again) == 100
-    assert len(again.ids) == 120
-    assert tap.sandbox.rows_billed == billed + 120
 
 
 def test_resume_goes_on_from_the_last_sync_and_the_journal(
@@ -79,12 +67,12 @@ def test_resume_with_another_id_is_an_error(tap: Tap, folder: Path, state: Any) 
     """So a setting that was forgotten does not make a new warehouse incremental."""
     first = completed(folder)["id"]
     tap.run(state=state, on_missing_state=f"resume:{first}")
-    line = refused(tap, on_missing_state=f"resume:{first}")
+    line = tap.refuse(on_missing_state=f"resume:{first}")
     assert f"'resume:{completed(folder)['id']}'" in line  # without the wrong one
 
 
 def test_resume_without_a_complete_sync_is_an_error(tap: Tap) -> None:
-    line = refused(tap, on_missing_state="resume:5f0c")
+    line = tap.refuse(on_missing_state="resume:5f0c")
     assert "the journal has no such sync" in line
 
 
@@ -122,7 +110,7 @@ def test_a_state_lost_in_a_resync_to_other_filters_is_missed(
     part = succeeded(tap.run(state=german, on_filter_change="resync", max_credits=budget, **OTHER))
     billed = tap.sandbox.rows_billed
     for given in ("error", "resume:5f0c"):
-        line = refused(tap, on_missing_state=given, **OTHER)
+        line = tap.refuse(on_missing_state=given, **OTHER)
         assert f"a complete sync of {completed(folder)['bookmark']} with other filters" in line
         assert "(each row is billed)" in line
     resume: Any = {"on_missing_state": f"resume:{completed(folder)['id']}"}
@@ -143,7 +131,7 @@ def test_a_sync_that_continues_from_one_the_journal_lacks_proves_a_state(
     state = tap.run(state=state, **one_page).state
     (folder / "v2").rename(folder / "old")
     tap.run(state=state, **one_page)
-    line = refused(tap, batch_size=5)
+    line = tap.refuse(batch_size=5)
     assert "the journal records a sync that continues from a complete one" in line
     assert "resume:" not in line
 
@@ -159,15 +147,6 @@ def test_resume_restores_the_start_date_of_the_sync(tap: Tap, folder: Path) -> N
     tap.run(state=state, start_date="2026-11-01")
     line = complaint(tap.run(on_missing_state=f"resume:{completed(folder)['id']}"))
     assert "start_date was 2026-11-01T00:00:00.000000Z and is not set" in line
-
-
-def test_a_full_table_whose_state_is_lost_replays_its_pages(tap: Tap) -> None:
-    state = tap.run(catalog=full_table()).state
-    tap.run(catalog=full_table(), state=state, max_credits=5_000)
-    billed = tap.sandbox.rows_billed
-    again = tap.run(catalog=full_table())
-    assert replayed(again) == 100
-    assert tap.sandbox.rows_billed == billed + 20
 
 
 def test_several_streams_may_be_resumed(tmp_path: Path) -> None:
@@ -186,25 +165,6 @@ def test_several_streams_may_be_resumed(tmp_path: Path) -> None:
         run = succeeded(tap.run(on_missing_state=f"resume:{ids}"))
         assert run.records == []
         assert len(sandbox.ledger) > requests
-
-
-def test_neither_a_full_table_nor_a_run_without_a_journal_is_a_lost_state(
-    tap: Tap, state: Any
-) -> None:
-    assert state
-    line = complaint(tap.run(catalog=full_table()))  # of the third sync, which no state names
-    assert "1 billed page of career_sites ($0.05" in line
-    assert len(tap.run(catalog=full_table(), on_missing_state="resync").ids) == 120
-    assert len(tap.run(journal=False).ids) == 120
-
-
-def test_after_a_full_refresh_no_run_warns(tap: Tap, state: Any) -> None:
-    assert state
-    state = tap.run(on_missing_state="resync").state
-    for _ in range(3):
-        run = tap.run(state=state)
-        assert run.lines("WARNING") == []
-        state = run.state
 
 
 def test_a_full_refresh_does_not_replay_an_abandoned_one(

@@ -17,7 +17,7 @@ import pytest
 
 from jobo_sandbox import Sandbox
 from tap_jobo.journal.page import decode_page
-from tests.journal.helpers import refused, replayed, succeeded
+from tests.journal.helpers import replayed, succeeded
 from tests.support import Run, Tap, complaint, execute
 from tests.support.crash import (
     cut_in_request,
@@ -197,7 +197,7 @@ def test_a_store_out_of_reach_ends_a_run_before_it_costs(
     tap: Container, weather: Weather, failure: str, requests: str
 ) -> None:
     weather.decide = lambda _, path: failure if requests in path else ""
-    line = refused(tap)
+    line = tap.refuse()
     assert "The journal s3://journals/pipelines/jobo cannot be used" in line
 
 
@@ -258,7 +258,7 @@ def test_without_the_extra_the_error_says_what_to_install(sandbox: Sandbox, tmp_
     tap = Tap(sandbox, tmp_path)
     (tmp_path / "obstore.py").write_text("raise ModuleNotFoundError(name='obstore')")
     given: dict[str, Any] = {"env": {"PYTHONPATH": str(tmp_path)}}
-    assert "install tap-jobo[cloud]" in refused(tap, **given, journal_dir="s3://bucket/prefix")
+    assert "install tap-jobo[cloud]" in tap.refuse(**given, journal_dir="s3://bucket/prefix")
 
 
 @pytest.mark.parametrize(
@@ -287,7 +287,7 @@ def test_a_missing_bucket_is_named(tap: Tap) -> None:
 
 def test_an_endpoint_without_tls_must_be_allowed(tap: Tap, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ALLOW_HTTP")
-    assert "set AWS_ALLOW_HTTP=true" in refused(tap)
+    assert "set AWS_ALLOW_HTTP=true" in tap.refuse()
 
 
 def journal(tap: Tap, *args: str, url: str) -> Run:

@@ -10,10 +10,8 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tests.journal.helpers import replayed
 from tests.support import Run, Tap, complaint
 from tests.support.jobs import rows_of, tap_of
-from tests.sync.test_scan import full_table
 
 WIDER: Any = {"country_codes": ["DE", "FR", "US"], "batch_size": 5}
 RESYNC: Any = {"on_filter_change": "resync", **WIDER}
@@ -34,93 +32,20 @@ def cut_after_page(tap: Tap, state: Any) -> Run:
     return tap.succeed(state=state, max_credits=250, **RESYNC)
 
 
-def test_only_the_added_rows_are_billed(tap: Tap, german: Run) -> None:
-    added = matching(tap, "FR", "US")
-    billed = tap.sandbox.rows_billed
-    line = complaint(tap.run(state=german.state, **WIDER))
-    assert "'resync' reads the rows with country_codes FR, US, then what changed since" in line
-    assert tap.sandbox.rows_billed == billed
-    run = tap.succeed(state=german.state, **RESYNC)
-    assert {*run.ids} == added
-    assert tap.sandbox.rows_billed == billed + len(added)
-    asked = [entry.body for entry in tap.sandbox.feed_requests][-1]
-    assert asked["country_codes"] == ["DE", "FR", "US"]  # what has changed since
-    assert run.bookmark["filters"]["country_codes"] == ["DE", "FR", "US"]
-    again = tap.run(state=run.state, **WIDER)
-    assert (again.returncode, again.ids) == (0, [])
-
-
-def test_rows_that_changed_meanwhile_arrive(tap: Tap, german: Run) -> None:
-    """The difference does not read them, so its start must not become the bookmark."""
+def test_filters_and_bookmark_stay_until_a_difference_is_complete(tap: Tap, german: Run) -> None:
+    """It does not read the other rows that changed, so its start must not become the bookmark."""
     (changed, *_) = german.ids
     part = cut_after_page(tap, german.state)
-    assert part.bookmark["filters"]["country_codes"] == ["DE"]
-    assert part.bookmark["sync"]["filters"]["country_codes"] == ["FR", "US"]
-    old = german.bookmark["replication_key_value"]
-    assert part.bookmark["replication_key_value"] == old
     tap.sandbox.world.touch(changed, name="Newer")
     rest = tap.succeed(state=part.state, **WIDER)  # the setting was meant for one run
     assert "Newer" in {row["name"] for row in rest.records}
-    states = [state["bookmarks"]["career_sites"] for state in rest.states]
-    first = next(state for state in states if state["filters"]["country_codes"] != ["DE"])
-    assert first["replication_key_value"] == old
-    assert {*part.ids, *rest.ids} >= matching(tap, "FR", "US")
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"country_codes": ["FR"]},  # no old value remains
-        {},
-        {"country_codes": ["DE", "FR"], "founded_after": 1990},
-        {"country_codes": ["DE", "FR"], "industries": ["fintech", "biotech"]},
-    ],
-)
-def test_any_other_change_reads_everything(tap: Tap, change: Any) -> None:
-    before: Any = {"country_codes": ["DE"], "industries": ["fintech"], "founded_after": 2000}
-    state = tap.run(**before).state
-    given: Any = {"founded_after": 2000, "industries": ["fintech"], **change}
-    assert "'resync' reads all matching rows" in complaint(tap.run(state=state, **given))
-
-
-def test_other_filters_may_narrow_at_the_same_time(tap: Tap, german: Run) -> None:
-    run = tap.succeed(state=german.state, is_agency=False, **RESYNC)
-    bodies = [entry.body for entry in tap.sandbox.feed_requests][-2:]
-    assert {body["is_agency"] for body in bodies} == {False}
-    assert run.bookmark["filters"]["is_agency"] is False
-
-
-def test_a_full_table_and_an_earlier_start_date_read_everything(tap: Tap) -> None:
-    state = tap.run(country_codes=["DE"], start_date="2026-01-01").state
-    assert "'resync' reads all matching rows" in complaint(tap.run(state=state, **WIDER))
-    tap.succeed(state=state, catalog=full_table(), start_date="2026-01-01", **RESYNC)
-    asked = [entry.body.get("country_codes") for entry in tap.sandbox.feed_requests]
-    assert ["FR", "US"] not in asked
-
-
-def test_a_difference_that_is_no_longer_wanted_is_dropped(tap: Tap, german: Run) -> None:
-    part = cut_after_page(tap, german.state)
-    back = tap.run(state=part.state, country_codes=["DE"])
-    assert (back.returncode, back.ids) == (0, [])
-    assert "is given up after 5 rows" in back.lines("WARNING")[0]
-    assert "after 5 rows ($0.25 at list price), because" in back.lines("WARNING")[0]
-    assert back.bookmark["filters"]["country_codes"] == ["DE"]
-    assert set(back.bookmark["sync"].pop("filters").values()) == {None}
-    other = tap.run(state=part.state, on_filter_change="resync", country_codes=["DE", "US"])
-    assert {*other.ids} == matching(tap, "US")
-
-
-def test_a_killed_difference_is_replayed_and_followed_from_the_old_bookmark(
-    tap: Tap, german: Run
-) -> None:
-    (changed, *_) = german.ids
-    tap.sandbox.world.touch(changed, name="Newer")
-    part = cut_after_page(tap, german.state)
-    again = tap.run(state=german.state, **RESYNC)  # the target has lost it
-    assert replayed(again) == 5
-    assert "Newer" in {row["name"] for row in again.records}
-    assert {*again.ids} == matching(tap, "FR", "US") | {changed}
-    assert {*part.ids} <= {*again.ids}
+    states = [state["bookmarks"]["career_sites"] for state in (*part.states, *rest.states)]
+    during = [state for state in states if state["filters"]["country_codes"] == ["DE"]]
+    assert during[-1]["sync"]["filters"]["country_codes"] == ["FR", "US"]
+    after = states[len(during)]
+    assert after["filters"]["country_codes"] == ["DE", "FR", "US"]
+    old = german.bookmark["replication_key_value"]
+    assert {state["replication_key_value"] for state in (*during, after)} == {old}
 
 
 def test_a_start_date_set_during_a_difference_is_no_silent_gap(tap: Tap, german: Run) -> None:

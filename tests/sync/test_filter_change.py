@@ -7,15 +7,13 @@ from typing import Any
 
 import pytest
 
-from jobo_sandbox import Fault, Sandbox
+from jobo_sandbox import Sandbox
 from tap_jobo.errors import StateError
 from tap_jobo.streams import FEEDS, SETTINGS
 from tap_jobo.streams.jobs import JOBS
 from tap_jobo.sync.state import read_state
 from tests.support import Run, Tap, complaint, complaints
-from tests.support.crash import cut_in_request
 from tests.support.jobs import tap_of
-from tests.sync.test_scan import full_table
 
 NAMED = {setting.name: setting for setting in SETTINGS}
 GERMANY, BERLIN = {"country": "Germany"}, {"country": "Germany", "city": "Berlin"}
@@ -83,44 +81,6 @@ def two(tap: Tap) -> Run:
     return tap.run(country_codes=["DE", "US"])
 
 
-@pytest.mark.parametrize("choice", ["error", "resync", "keep"])
-def test_narrowing_goes_on_and_widening_back_is_an_error(tap: Tap, two: Run, choice: str) -> None:
-    billed = tap.sandbox.rows_billed
-    german = tap.sandbox.world.add(country_code="DE", is_agency=True)
-    tap.sandbox.world.add(country_code="US", is_agency=True)
-    narrow: Any = {"country_codes": ["DE"], "is_agency": True}
-    run = tap.succeed(state=two.state, on_filter_change=choice, **narrow)
-    assert run.ids == [german]
-    assert "updated_after" in tap.sandbox.feed_requests[-1].body
-    assert tap.sandbox.rows_billed == billed + 1
-    (line,) = (line for line in run.lines("INFO") if "have changed" in line)
-    assert "country_codes was DE, US and is DE; is_agency was not set and is true" in line
-    assert "no row is missing" in line
-    assert run.lines("WARNING") == []
-    assert run.bookmark["filters"] == two.bookmark["filters"] | {
-        "country_codes": ["DE"],
-        "is_agency": True,
-    }
-    requests = len(tap.sandbox.feed_requests)
-    back = complaint(tap.run(state=run.state, country_codes=["DE", "US"]))
-    assert "country_codes was DE and is DE, US; is_agency was true and is not set" in back
-    assert len(tap.sandbox.feed_requests) == requests
-    kept = tap.run(state=run.state, country_codes=["DE", "US"], on_filter_change="keep")
-    assert len(kept.ids) == 2  # those added since the bookmark
-
-
-@pytest.mark.parametrize("runs", [1, 2])
-def test_a_resync_whose_state_is_lost_still_reads_all_that_matches(tap: Tap, runs: int) -> None:
-    wider: Any = {"country_codes": ["DE", "US"], "batch_size": 5}
-    before = tap.run(country_codes=["DE"])
-    budget: Any = {"on_filter_change": "resync", "max_credits": 250}
-    part = tap.run(state=before.state, **wider, **budget)
-    for _ in range(runs - 1):
-        part = tap.run(state=part.state, **wider, **budget)
-    run = tap.succeed(on_missing_state="resync", **wider)
-    assert {*run.ids} == {*tap.run(journal=False, **wider).ids}
-
-
 def test_error_says_what_is_missing_then_what_it_costs(tap: Tap, two: Run) -> None:
     requests = len(tap.sandbox.feed_requests)
     run = tap.run(state=two.state, country_codes=["FR"], is_agency=True)
@@ -136,77 +96,9 @@ def test_error_says_what_is_missing_then_what_it_costs(tap: Tap, two: Run) -> No
     assert all(state == two.state for state in run.states)
 
 
-def test_narrowing_an_unfinished_sync_is_an_error(tap: Tap) -> None:
-    tap.sandbox.faults.add(Fault(status=401), on=2)
-    wide: dict[str, Any] = {"country_codes": ["DE", "US"], "batch_size": 5}
-    cut = tap.run(**wide)
-    line = complaint(tap.run(state=cut.state, **wide | {"country_codes": ["DE"]}))
-    assert "'resync' reads all matching rows: each row is billed" in line
-    assert "The unfinished sync of the old filters is dropped: of its 5 rows" in line
-    assert line.endswith("complete that sync first.")
-    done = tap.run(state=cut.state, **wide)
-    assert tap.run(state=done.state, country_codes=["DE"]).returncode == 0
-
-
 def test_lost_pages_without_a_row_are_no_reason_to_refuse(tap: Tap, two: Run) -> None:
     tap.run(state=two.state, country_codes=["DE"])  # whose state the target loses
     tap.succeed(state=two.state, country_codes=["US"])
-
-
-def test_killed_narrow_run_is_resumed_or_undone(tap: Tap, two: Run) -> None:
-    """Before its first state, the way back is no change; after it, it is."""
-    for _ in range(12):
-        tap.sandbox.world.add(country_code="DE")
-    narrow: dict[str, Any] = {"country_codes": ["DE"], "batch_size": 5}
-    cut = cut_in_request(tap, 2, state=two.state, billed=False, **narrow)
-    assert cut.bookmark["filters"]["country_codes"] == ["DE"]
-    assert "country_codes was DE and is DE, US" in complaint(
-        tap.run(state=cut.state, country_codes=["DE", "US"])
-    )
-    resumed = tap.run(state=two.state, **narrow)  # its own paid pages are no reason to refuse
-    assert resumed.metrics["jobo_rows_replayed"] == 5
-    assert len(resumed.ids) == 12
-
-
-def test_resync_reads_every_match_once_and_resumes(tap: Tap, two: Run) -> None:
-    tap.sandbox.faults.add(Fault(status=401), on=len(tap.sandbox.feed_requests) + 2)
-    cut = tap.run(state=two.state, on_filter_change="resync")
-    assert cut.bookmark["filters"] == dict.fromkeys(two.bookmark["filters"])
-    assert cut.bookmark["replication_key_value"] == two.bookmark["replication_key_value"]
-    resumed = tap.run(state=cut.state, on_filter_change="resync")
-    assert len(resumed.ids) == 70
-    assert {*cut.ids, *resumed.ids} == tap.sandbox.world.rows().keys()
-    assert resumed.lines("WARNING") == []
-    assert resumed.bookmark["replication_key_value"] >= two.bookmark["replication_key_value"]
-    assert tap.run(state=resumed.state, on_filter_change="resync").ids == []
-
-
-@pytest.mark.parametrize("way", ["resync", "keep"])
-def test_pending_scan_of_other_filters_is_discarded(tap: Tap, way: str) -> None:
-    tap.sandbox.faults.add(Fault(status=401), on=2)
-    cut = tap.run(country_codes=["DE", "US"], batch_size=5)
-    assert cut.bookmark["sync"]["cursor"]
-    assert "country_codes" in complaint(tap.run(state=cut.state))
-    run = tap.run(state=cut.state, on_filter_change=way)
-    assert set(run.ids) == tap.sandbox.world.rows().keys()
-    assert run.bookmark["sync"]["started_at"] is None
-
-
-def test_new_filters_of_a_full_table_need_no_decision(tap: Tap) -> None:
-    catalog = full_table()
-    first = tap.run(catalog=catalog, country_codes=["DE"])
-    more: dict[str, Any] = {"country_codes": ["DE", "US"], "batch_size": 5}
-    tap.sandbox.faults.add(Fault(status=401), on=len(tap.sandbox.feed_requests) + 2)
-    cut = tap.run(state=first.state, catalog=catalog, **more)
-    assert len(cut.ids) == 5
-    (line,) = (line for line in cut.lines("INFO") if line.startswith("The filters"))
-    assert "no row is missing" in line
-    refusal = complaint(tap.run(state=cut.state, catalog=catalog))
-    assert "'resync' reads all matching rows: each row is billed" in refusal
-    assert "'keep'" not in refusal
-    done = tap.succeed(state=cut.state, catalog=catalog, **more)
-    assert {*cut.ids, *done.ids} > {*first.ids}
-    assert tap.sandbox.rows_billed == len(first.ids) + len(cut.ids) + len(done.ids)
 
 
 def test_a_decision_for_all_streams_is_made_with_what_it_means_for_each(

@@ -18,7 +18,6 @@ from tests.journal.helpers import damage, journal_command, pages, replayed, succ
 from tests.support import Run, Tap, complaint, complaints
 from tests.support.crash import cut_in_request, rows_billed_twice
 from tests.support.jobs import tap_of
-from tests.sync.test_scan import full_table
 
 pytestmark = pytest.mark.slow
 
@@ -46,30 +45,6 @@ def cut(tap: Tap) -> Run:
     return cut_in_request(tap, 3, billed=False, **BOTH)
 
 
-FIRST_SYNCS: dict[str, tuple[dict[str, Any], str]] = {
-    "narrowed": ({"country_codes": ["DE"]}, "country_codes was DE, US and is DE"),
-    "widened": ({"country_codes": None}, "country_codes was DE, US and is not set"),
-    "start date": (
-        {"start_date": "2020-01-01"},
-        "start_date was not set and is 2020-01-01T00:00:00.000000Z",
-    ),
-}
-
-
-@pytest.mark.parametrize(("change", "why"), FIRST_SYNCS.values(), ids=FIRST_SYNCS)
-def test_a_first_sync_that_died_is_not_left_without_a_question(
-    tap: Tap, cut: Run, change: dict[str, Any], why: str
-) -> None:
-    assert len(cut.ids) == 10
-    line = refused(tap, **BOTH | change)
-    assert line.startswith("The journal has 2 billed pages of career_sites ($0.50, since ")
-    assert f"{QUESTION}{why}. Nothing was billed. To use them free, change that back" in line
-    done = succeeded(tap.run(**BOTH))  # it says that they are free
-    assert replayed(done) == 10
-    assert rows_billed_twice(tap.sandbox) == 0
-    assert succeeded(tap.run(state=done.state, **BOTH | {"country_codes": ["DE"]})).ids == []
-
-
 @pytest.mark.parametrize("choice", ["resync", "keep"])
 def test_a_decision_is_a_warning_and_needs_no_record(
     tap: Tap, folder: Path, cut: Run, choice: str
@@ -95,49 +70,14 @@ def test_dropped_pages_ask_nothing(tap: Tap, cut: Run) -> None:
     assert succeeded(tap.run(**GERMAN)).lines("WARNING") == []
 
 
-def test_a_resync_without_a_state_decides(tap: Tap, cut: Run) -> None:
-    assert cut.ids
-    run = succeeded(tap.run(on_missing_state="resync", **BOTH | {"country_codes": ["DE"]}))
-    assert "gives up" in run.lines("WARNING")[0]
-
-
-@pytest.fixture
-def lost(tap: Tap) -> Any:
-    """The state before an increment that was billed, and whose own state is lost."""
+def test_an_increment_is_replayed_with_a_start_date_after_the_bookmark(tap: Tap) -> None:
     state = tap.run().state
     for key in [*tap.sandbox.world.rows()][:30]:
-        tap.sandbox.world.touch(key, country_code="DE")
-    assert len(tap.run(state=state).ids) == 30
-    return state
-
-
-@pytest.mark.parametrize("change", [{"lookback_minutes": 60}, {"start_date": "later"}])
-def test_an_increment_is_replayed_with_another_lookback_or_start_date(
-    tap: Tap, lost: Any, change: dict[str, Any]
-) -> None:
-    if "start_date" in change:  # later than the bookmark
-        change = {"start_date": tap.sandbox.now().isoformat()}
+        tap.sandbox.world.touch(key)
+    assert len(tap.run(state=state).ids) == 30  # whose state the target loses
     billed = tap.sandbox.rows_billed
-    again = tap.run(state=lost, **change)
-    assert replayed(again) == 30
-    assert tap.sandbox.rows_billed <= billed + 30 * ("lookback_minutes" in change)  # the catch-up
-
-
-@pytest.mark.parametrize(
-    ("change", "why"),
-    [
-        ({"country_codes": ["DE"]}, "country_codes was not set and is DE"),
-        ({"catalog": full_table()}, "the catalog says FULL_TABLE"),
-    ],
-    ids=["narrowed", "full table"],
-)
-def test_an_increment_is_not_left_without_a_question(
-    tap: Tap, lost: Any, change: dict[str, Any], why: str
-) -> None:
-    line = refused(tap, state=lost, **change)
-    assert line.startswith("The journal has 1 billed page of career_sites ($1.50, since ")
-    assert f"{QUESTION}{why}" in line
-    assert replayed(tap.run(state=lost)) == 30
+    assert replayed(tap.run(state=state, start_date=tap.sandbox.now().isoformat())) == 30
+    assert tap.sandbox.rows_billed == billed
 
 
 def test_the_question_about_filters_names_what_each_choice_gives_up(tap: Tap) -> None:
@@ -218,12 +158,6 @@ def test_the_messages_lead_to_the_free_way_on(tap: Tap, new: list[str]) -> None:
     assert replayed(run) == 10
     assert any(free in warning for warning in run.lines("WARNING"))
     assert rows_billed_twice(tap.sandbox) <= len(GERMAN)
-
-
-def test_a_full_table_without_a_state_is_asked_too(tap: Tap, lost: Any) -> None:
-    assert lost
-    line = refused(tap, catalog=full_table())
-    assert f"{QUESTION}the catalog says FULL_TABLE" in line
 
 
 def test_what_follows_a_replayed_sync_is_not_left_without_a_question(tap: Tap) -> None:

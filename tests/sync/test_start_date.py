@@ -12,7 +12,7 @@ import pytest
 from jobo_sandbox import Sandbox
 from tap_jobo.clock import format_timestamp
 from tests.journal.helpers import replayed
-from tests.support import Run, Tap, complaint
+from tests.support import Tap, complaint
 from tests.support.crash import cut_in_request
 from tests.support.jobs import tap_of
 
@@ -29,43 +29,6 @@ def sandbox() -> Iterator[Sandbox]:
 def dates(sandbox: Sandbox) -> list[str]:
     """When each row changed last, in order."""
     return sorted(row["updated_at"] for row in sandbox.world.rows().values())
-
-
-@pytest.fixture
-def late(tap: Tap, dates: list[str]) -> Run:
-    """A complete sync of the seven rows that changed last."""
-    run = tap.run(start_date=dates[-7])
-    assert len(run.ids) == 7
-    return run
-
-
-@pytest.mark.parametrize("earlier", [0, None], ids=["earlier", "removed"])
-def test_an_earlier_start_date_is_a_decision(
-    tap: Tap, late: Run, dates: list[str], earlier: int | None
-) -> None:
-    given: Any = {} if earlier is None else {"start_date": dates[earlier]}
-    billed, requests = tap.sandbox.rows_billed, len(tap.sandbox.feed_requests)
-    line = complaint(tap.run(state=late.state, **given))
-    assert f"start_date was {late.bookmark['start_date']} and is" in line
-    assert "only the new filters match stay missing" in line
-    assert len(tap.sandbox.feed_requests) == requests
-    again = tap.run(state=late.state, on_filter_change="resync", **given)
-    assert {*again.ids} == tap.sandbox.world.rows().keys()
-    assert tap.sandbox.rows_billed == billed + 120
-    assert tap.run(state=again.state, **given).ids == []
-    kept = tap.succeed(state=late.state, on_filter_change="keep", **given)
-    assert kept.ids == []
-    assert tap.run(state=kept.state, **given).returncode == 0  # decided once
-
-
-def test_a_later_start_date_needs_no_decision_and_no_other_to_go_back(
-    tap: Tap, dates: list[str]
-) -> None:
-    """Its rows were read before, so none is missing once it is removed."""
-    first = tap.run(start_date=dates[10])
-    later = tap.succeed(state=first.state, start_date=dates[100])
-    assert later.bookmark["start_date"] == first.bookmark["start_date"]
-    assert tap.run(state=later.state, start_date=dates[10]).returncode == 0
 
 
 def test_a_start_date_after_the_bookmark_leaves_a_gap_that_is_recorded(tap: Tap) -> None:
@@ -89,17 +52,6 @@ def test_a_state_of_an_earlier_version_takes_the_current_start_date(
     assert len({*first.ids, *run.ids}) == 100
     assert run.lines("WARNING") == []
     assert "start_date was" in complaint(tap.run(state=run.state))
-
-
-def test_an_earlier_start_date_in_mid_sync_drops_the_sync_only_if_so_decided(
-    tap: Tap, dates: list[str]
-) -> None:
-    cut = tap.run(start_date=dates[20], max_credits=2_500)
-    assert "unfinished sync of the old filters is dropped" in complaint(tap.run(state=cut.state))
-    later = tap.succeed(state=cut.state, start_date=dates[100])  # applies from the next sync
-    assert len({*cut.ids, *later.ids}) == 100
-    run = tap.run(state=cut.state, on_filter_change="resync")
-    assert {*run.ids} == tap.sandbox.world.rows().keys()
 
 
 def test_what_a_sync_bills_after_its_replay_keeps_its_window_with_a_warning(

@@ -1,0 +1,294 @@
+"""What a run bills, emits, and asks after other settings, a full table, or a lost state.
+
+Each case is a past, which is one run or more, and a run with other settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+
+from jobo_sandbox import Sandbox
+from tests.support import Run, Tap, complaint
+from tests.sync.test_scan import full_table
+
+pytestmark = pytest.mark.slow
+
+Settings = dict[str, Any]
+Past = list[tuple[Settings, str]]
+
+# Of the world's 120 companies, 13 are in Germany, 8 in France, and 11 in the United Kingdom. None
+# of these is an agency. After the first run of a case, some agencies are new. Each run looks back
+# 15 minutes, so all later ones read them again.
+NEW = {"DE": 6, "FR": 2, "US": 4}
+ALL: Settings = {}
+DE: Settings = {"country_codes": ["DE"]}
+FR: Settings = {"country_codes": ["FR"]}
+DE_FR: Settings = {"country_codes": ["DE", "FR"]}
+DE_GB: Settings = {"country_codes": ["DE", "GB"]}
+AGENCIES: Settings = {"is_agency": True}
+NO_AGENCIES: Settings = {"is_agency": False}
+FOUNDED_1960: Settings = {"founded_after": 1960}
+FOUNDED_1990: Settings = {"founded_after": 1990}
+FULL: Settings = {"replication": "FULL_TABLE"}
+LATEST_100: Settings = {"start_date": 100}  # the day on which the hundredth last one changed
+LATEST_7: Settings = {"start_date": 7}
+RESYNC: Settings = {"on_filter_change": "resync"}
+KEEP: Settings = {"on_filter_change": "keep"}
+NO_STATE: Settings = {"state": None}  # though one was stored
+REFRESH: Settings = {"on_missing_state": "resync"} | NO_STATE
+ONCE = {*RESYNC, *REFRESH}  # a decision: the next run needs no other
+
+# How far a run of the past got, and whether its state was stored.
+DONE = "done"
+PAGE = "after its first page, at the limit of its budget"
+DONE_LOST = "done, but the state is lost"
+PAGE_LOST = "after its first page, and the state is lost"
+
+
+class Case(NamedTuple):
+    """A past, and what a run with other settings makes of it.
+
+    Attributes:
+        past: The settings of the earlier runs, and how far each got.
+        now: The settings of the run.
+        emitted: The rows that it emits.
+        billed: The rows that it is billed for; the others come from the journal.
+        asks: The code of the error with which it ends before its first request.
+        warns: The codes of its warnings.
+        says: A part of a message, where a code does not show the reason or the price.
+    """
+
+    past: Past
+    now: Settings
+    emitted: int = 0
+    billed: int = 0
+    asks: str = ""
+    warns: str = ""
+    says: str = ""
+
+
+CHANGED, UNUSED, LOST = "filters-changed", "unused-pages", "lost-state"
+
+NARROWER: dict[str, Case] = {
+    "without a decision": Case(
+        [(DE_FR, DONE)],
+        DE | AGENCIES,
+        6,
+        6,
+        says="(country_codes was DE, FR and is DE; is_agency was not set and is true): no row is",
+    ),
+    "resync": Case([(DE_FR, DONE)], DE | AGENCIES | RESYNC, 6, 6),
+    "keep": Case([(DE_FR, DONE)], DE | AGENCIES | KEEP, 6, 6),
+    "and back": Case(
+        [(DE_FR, DONE), (DE | AGENCIES, DONE)],
+        DE_FR,
+        asks=CHANGED,
+        says="country_codes was DE and is DE, FR; is_agency was true and is not set",
+    ),
+    "and back, keep": Case(
+        [(DE_FR, DONE), (DE | AGENCIES, DONE)], DE_FR | KEEP, 8, 8, warns=CHANGED
+    ),
+    "cut off": Case([(DE_FR, DONE), (DE, PAGE)], DE, 1, 1),
+    "cut off, and back": Case([(DE_FR, DONE), (DE, PAGE)], DE_FR, asks=CHANGED),
+    "state lost": Case([(DE_FR, DONE), (DE, PAGE_LOST)], DE, 6, 1),
+    "in the first sync": Case(
+        [(DE_FR, PAGE)],
+        DE,
+        asks=CHANGED,
+        says="The unfinished sync of the old filters is dropped: of its 5 rows",
+    ),
+}
+WIDER: dict[str, Case] = {
+    "another value": Case([(DE, DONE)], FR | RESYNC, 10, 10, warns=CHANGED),
+    "no value": Case([(DE, DONE)], RESYNC, 132, 132, warns=CHANGED),
+    "no value, cut off": Case([(DE, DONE), (RESYNC, PAGE)], ALL, 127, 127),
+    "no value, cut off, and back": Case([(DE, DONE), (RESYNC, PAGE)], DE, asks=CHANGED),
+    "two filters": Case(
+        [(DE | FOUNDED_1990, DONE)], DE_FR | FOUNDED_1960 | RESYNC, 23, 23, warns=CHANGED
+    ),
+    "in the first sync": Case([(DE_FR, PAGE)], ALL, asks=CHANGED),
+    "in the first sync, resync": Case([(DE_FR, PAGE)], RESYNC, 132, 132, warns=CHANGED),
+    "in the first sync, keep": Case([(DE_FR, PAGE)], KEEP, 132, 132, warns=CHANGED),
+}
+# Of a longer list, only the added values are read, and then what has changed.
+ADDED: dict[str, Case] = {
+    "without a decision": Case(
+        [(DE, DONE)],
+        DE_FR,
+        asks=CHANGED,
+        says="'resync' reads the rows with country_codes FR, then what changed since",
+    ),
+    "resync": Case([(DE, DONE)], DE_FR | RESYNC, 18, 18, warns=CHANGED),
+    "keep": Case([(DE, DONE)], DE_FR | KEEP, 8, 8, warns=CHANGED),
+    "another filter narrower": Case(
+        [(DE, DONE)], DE_FR | NO_AGENCIES | RESYNC, 8, 8, warns=CHANGED
+    ),
+    "an earlier start": Case([(DE | LATEST_100, DONE)], DE_FR | RESYNC, 29, 29, warns=CHANGED),
+    "now as a full table": Case([(DE, DONE)], DE_FR | FULL | RESYNC, 29, 29),
+    "cut off": Case([(DE, DONE), (DE_FR | RESYNC, PAGE)], DE_FR, 13, 13),
+    "cut off, and back": Case([(DE, DONE), (DE_FR | RESYNC, PAGE)], DE, 6, 6, warns=UNUSED),
+    "cut off, and another value": Case(
+        [(DE, DONE), (DE_FR | RESYNC, PAGE)],
+        DE_GB | RESYNC,
+        17,
+        17,
+        warns=f"{CHANGED}, {UNUSED}",
+    ),
+    "state lost": Case(
+        [(DE, DONE), (DE_FR | RESYNC, PAGE_LOST)], DE_FR | RESYNC, 18, 13, warns=CHANGED
+    ),
+    "all states lost": Case(
+        [(DE, DONE), (DE_FR | RESYNC, PAGE)], DE_FR | REFRESH, 29, 29, warns=UNUSED
+    ),
+    "cut off twice, all states lost": Case(
+        [(DE, DONE), (DE_FR | RESYNC, PAGE), (DE_FR, PAGE)],
+        DE_FR | REFRESH,
+        29,
+        29,
+        warns=UNUSED,
+    ),
+}
+FULL_TABLE: dict[str, Case] = {
+    "other filters": Case([(DE | FULL, DONE)], DE_FR | FULL, 29, 29, says="no row is missing"),
+    "cut off": Case([(DE | FULL, DONE), (DE_FR | FULL, PAGE)], DE_FR | FULL, 24, 24),
+    "cut off, other filters": Case([(DE | FULL, DONE), (DE_FR | FULL, PAGE)], FULL, asks=CHANGED),
+    "state lost": Case([(FULL, DONE), (FULL, PAGE_LOST)], FULL | NO_STATE, 132, 127),
+}
+START_DATES: dict[str, Case] = {
+    "earlier": Case(
+        [(LATEST_7, DONE)],
+        LATEST_100,
+        asks=CHANGED,
+        says="only the new filters match stay missing",
+    ),
+    "earlier, resync": Case([(LATEST_7, DONE)], LATEST_100 | RESYNC, 112, 112, warns=CHANGED),
+    "earlier, keep": Case([(LATEST_7, DONE)], LATEST_100 | KEEP, 12, 12, warns=CHANGED),
+    "removed": Case([(LATEST_7, DONE)], ALL, asks=CHANGED, says="Z and is not set"),
+    "removed, resync": Case([(LATEST_7, DONE)], RESYNC, 132, 132, warns=CHANGED),
+    "removed, keep": Case([(LATEST_7, DONE)], KEEP, 12, 12, warns=CHANGED),
+    "later": Case([(LATEST_100, DONE)], LATEST_7, 12, 12),
+    "later, and back": Case([(LATEST_100, DONE), (LATEST_7, DONE)], LATEST_100, 12, 12),
+    "later in the first sync": Case([(LATEST_100, PAGE)], LATEST_7, 106, 106, warns="no code"),
+    "removed in the first sync": Case(
+        [(LATEST_100, PAGE)],
+        ALL,
+        asks=CHANGED,
+        says="The unfinished sync of the old filters is dropped",
+    ),
+    "removed in the first sync, resync": Case(
+        [(LATEST_100, PAGE)], RESYNC, 132, 132, warns=CHANGED
+    ),
+}
+TWICE: Past = [(ALL, DONE), (ALL, DONE)]
+NO_STATES: dict[str, Case] = {
+    "after one sync": Case([(ALL, DONE)], NO_STATE, 132, 12),
+    "refresh": Case(TWICE, REFRESH, 132, 132, warns=UNUSED),
+    "refresh cut off": Case(
+        [*TWICE, (REFRESH, PAGE_LOST)], NO_STATE, asks=LOST, says="(at least $5.75)"
+    ),
+    "refresh cut off, and again": Case([*TWICE, (REFRESH, PAGE_LOST)], REFRESH, 132, 127),
+    "as a full table": Case(
+        TWICE, FULL | NO_STATE, asks=UNUSED, says="3 billed pages of career_sites ($0.60, since "
+    ),
+    "as a full table, refresh": Case(TWICE, FULL | REFRESH, 132, 132, warns=UNUSED),
+    "without the journal": Case(TWICE, NO_STATE | {"journal": False}, 132, 132),
+}
+# The pages of a sync whose state is lost are used, or the run asks.
+FIRST: Past = [(DE_FR, PAGE_LOST)]
+LAST: Past = [(ALL, DONE), (ALL, DONE_LOST)]
+LOST_PAGES: dict[str, Case] = {
+    "first sync": Case(FIRST, DE_FR, 29, 24),
+    "first sync, narrower": Case(
+        FIRST,
+        DE,
+        asks=UNUSED,
+        says="because country_codes was DE, FR and is DE. Nothing was billed. To use them free, "
+        "change that back, and run",
+    ),
+    "first sync, wider": Case(
+        FIRST, ALL, asks=UNUSED, says="because country_codes was DE, FR and is not set"
+    ),
+    "first sync, start date": Case(
+        FIRST, DE_FR | LATEST_100, asks=UNUSED, says="because start_date was not set and is 20"
+    ),
+    "first sync, refresh": Case(FIRST, DE | REFRESH, 19, 19, warns=UNUSED),
+    "last sync, longer lookback": Case(LAST, {"lookback_minutes": 60}, 24, 12),
+    "last sync, narrower": Case(
+        LAST, DE, asks=UNUSED, says="because country_codes was not set and is DE"
+    ),
+    "last sync, full table": Case(LAST, FULL, asks=UNUSED, says="the catalog says FULL_TABLE"),
+    "last sync, full table, no state": Case(
+        LAST, FULL | NO_STATE, asks=UNUSED, says="the catalog says FULL_TABLE"
+    ),
+}
+CASES = {
+    f"{what}: {name}": case
+    for what, cases in {
+        "narrower": NARROWER,
+        "wider": WIDER,
+        "added": ADDED,
+        "full table": FULL_TABLE,
+        "start date": START_DATES,
+        "no state": NO_STATES,
+        "lost pages": LOST_PAGES,
+    }.items()
+    for name, case in cases.items()
+}
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(size=120, seed=1, rows_with_updated_at=True) as sandbox:
+        yield sandbox
+
+
+def run(tap: Tap, settings: Settings, dates: list[str], **given: Any) -> Run:
+    """Run the tap with settings as the table has them."""
+    settings = {"batch_size": 5} | given | settings
+    catalog = full_table() if settings.pop("replication", None) else None
+    if "start_date" in settings:
+        settings["start_date"] = dates[-settings["start_date"]]
+    return tap.run(catalog=catalog, **settings)
+
+
+def live_through(tap: Tap, past: Past, dates: list[str]) -> Any:
+    """Run what a case has for the past, and return the state that is stored."""
+    state: Any = None
+    for number, (settings, end) in enumerate(past):
+        limit: Any = {"max_credits": 250} if end in {PAGE, PAGE_LOST} else {}
+        done = run(tap, settings, dates, state=state, **limit)
+        assert done.returncode == 0, done.stderr
+        if end in {DONE, PAGE}:
+            state = done.state
+        if number == 0:
+            for country, count in NEW.items():
+                for _ in range(count):
+                    tap.sandbox.world.add(country_code=country, is_agency=True)
+    return state
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_decision(tap: Tap, case: Case) -> None:
+    dates = sorted(row["updated_at"] for row in tap.sandbox.world.rows().values())
+    state = live_through(tap, case.past, dates)
+    billed, requests = tap.sandbox.rows_billed, len(tap.sandbox.feed_requests)
+    now = run(tap, case.now, dates, state=state)
+    assert (len(now.ids), tap.sandbox.rows_billed - billed) == (case.emitted, case.billed)
+    assert codes(now, "CRITICAL") == case.asks
+    assert codes(now, "WARNING") == case.warns
+    assert case.says in now.stderr
+    if case.asks:
+        assert complaint(now)
+        assert all(each == state for each in now.states)
+        assert len(tap.sandbox.feed_requests) == requests
+    elif ONCE & case.now.keys():
+        settings = {name: value for name, value in case.now.items() if name not in ONCE}
+        after = run(tap, settings, dates, state=now.state)
+        assert (codes(after, "CRITICAL"), codes(after, "WARNING")) == ("", "")
+
+
+def codes(run: Run, level: str) -> str:
+    return ", ".join(code or "no code" for code in run.codes(level))
