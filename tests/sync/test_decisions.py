@@ -28,12 +28,13 @@ DE: Settings = {"country_codes": ["DE"]}
 FR: Settings = {"country_codes": ["FR"]}
 DE_FR: Settings = {"country_codes": ["DE", "FR"]}
 DE_GB: Settings = {"country_codes": ["DE", "GB"]}
+FR_GB: Settings = {"country_codes": ["FR", "GB"]}
 AGENCIES: Settings = {"is_agency": True}
 NO_AGENCIES: Settings = {"is_agency": False}
 FOUNDED_1960: Settings = {"founded_after": 1960}
 FOUNDED_1990: Settings = {"founded_after": 1990}
 FULL: Settings = {"replication": "FULL_TABLE"}
-LATEST_100: Settings = {"start_date": 100}  # the day on which the hundredth last one changed
+LATEST_100: Settings = {"start_date": 100}  # when the hundredth last company changed
 LATEST_7: Settings = {"start_date": 7}
 RESYNC: Settings = {"on_filter_change": "resync"}
 KEEP: Settings = {"on_filter_change": "keep"}
@@ -72,84 +73,87 @@ class Case(NamedTuple):
 
 CHANGED, UNUSED, LOST = "filters-changed", "unused-pages", "lost-state"
 
-NARROWER: dict[str, Case] = {
-    "without a decision": Case(
-        [(DE_FR, DONE)],
+GERMAN: Past = [(DE, DONE)]
+BOTH: Past = [(DE_FR, DONE)]
+NARROWED: Past = [*BOTH, (DE | AGENCIES, DONE)]
+NARROWING: Past = [*BOTH, (DE, PAGE)]
+IN_FIRST_SYNC: Past = [(DE_FR, PAGE)]
+FILTERS: dict[str, Case] = {
+    "narrower": Case(
+        BOTH,
         DE | AGENCIES,
         6,
         6,
         says="(country_codes was DE, FR and is DE; is_agency was not set and is true): no row is",
     ),
-    "resync": Case([(DE_FR, DONE)], DE | AGENCIES | RESYNC, 6, 6),
-    "keep": Case([(DE_FR, DONE)], DE | AGENCIES | KEEP, 6, 6),
-    "and back": Case(
-        [(DE_FR, DONE), (DE | AGENCIES, DONE)],
+    "narrower, resync": Case(BOTH, DE | AGENCIES | RESYNC, 6, 6),
+    "narrower, keep": Case(BOTH, DE | AGENCIES | KEEP, 6, 6),
+    "narrower and back": Case(
+        NARROWED,
         DE_FR,
         asks=CHANGED,
         says="country_codes was DE and is DE, FR; is_agency was true and is not set",
     ),
-    "and back, keep": Case(
-        [(DE_FR, DONE), (DE | AGENCIES, DONE)], DE_FR | KEEP, 8, 8, warns=CHANGED
-    ),
-    "cut off": Case([(DE_FR, DONE), (DE, PAGE)], DE, 1, 1),
-    "cut off, and back": Case([(DE_FR, DONE), (DE, PAGE)], DE_FR, asks=CHANGED),
-    "state lost": Case([(DE_FR, DONE), (DE, PAGE_LOST)], DE, 6, 1),
-    "in the first sync": Case(
-        [(DE_FR, PAGE)],
+    "narrower and back, keep": Case(NARROWED, DE_FR | KEEP, 8, 8, warns=CHANGED),
+    "narrower, cut off": Case(NARROWING, DE, 1, 1),
+    "narrower, cut off, and back": Case(NARROWING, DE_FR, asks=CHANGED),
+    "narrower, state lost": Case([*BOTH, (DE, PAGE_LOST)], DE, 6, 1),
+    "narrower in the first sync": Case(
+        IN_FIRST_SYNC,
         DE,
         asks=CHANGED,
         says="The unfinished sync of the old filters is dropped: of its 5 rows",
     ),
-}
-WIDER: dict[str, Case] = {
-    "another value": Case([(DE, DONE)], FR | RESYNC, 10, 10, warns=CHANGED),
-    "no value": Case([(DE, DONE)], RESYNC, 132, 132, warns=CHANGED),
-    "no value, cut off": Case([(DE, DONE), (RESYNC, PAGE)], ALL, 127, 127),
-    "no value, cut off, and back": Case([(DE, DONE), (RESYNC, PAGE)], DE, asks=CHANGED),
-    "two filters": Case(
+    "wider in the first sync": Case(IN_FIRST_SYNC, ALL, asks=CHANGED),
+    "wider in the first sync, resync": Case(IN_FIRST_SYNC, RESYNC, 132, 132, warns=CHANGED),
+    "wider in the first sync, keep": Case(IN_FIRST_SYNC, KEEP, 132, 132, warns=CHANGED),
+    "another value, resync": Case(GERMAN, FR | RESYNC, 10, 10, warns=CHANGED),
+    "no value, resync": Case(GERMAN, RESYNC, 132, 132, warns=CHANGED),
+    "no value, cut off": Case([*GERMAN, (RESYNC, PAGE)], ALL, 127, 127),
+    "no value, cut off, and back": Case([*GERMAN, (RESYNC, PAGE)], DE, asks=CHANGED),
+    "two filters wider, resync": Case(
         [(DE | FOUNDED_1990, DONE)], DE_FR | FOUNDED_1960 | RESYNC, 23, 23, warns=CHANGED
     ),
-    "in the first sync": Case([(DE_FR, PAGE)], ALL, asks=CHANGED),
-    "in the first sync, resync": Case([(DE_FR, PAGE)], RESYNC, 132, 132, warns=CHANGED),
-    "in the first sync, keep": Case([(DE_FR, PAGE)], KEEP, 132, 132, warns=CHANGED),
 }
 # Of a longer list, only the added values are read, and then what has changed.
-ADDED: dict[str, Case] = {
-    "without a decision": Case(
-        [(DE, DONE)],
+ADDING: Past = [*GERMAN, (DE_FR | RESYNC, PAGE)]
+ADDING_LATE: Past = [*GERMAN, (DE_FR | LATEST_100 | RESYNC, PAGE)]
+ADDED_VALUES: dict[str, Case] = {
+    "error": Case(
+        GERMAN,
         DE_FR,
         asks=CHANGED,
         says="'resync' reads the rows with country_codes FR, then what changed since",
     ),
-    "resync": Case([(DE, DONE)], DE_FR | RESYNC, 18, 18, warns=CHANGED),
-    "keep": Case([(DE, DONE)], DE_FR | KEEP, 8, 8, warns=CHANGED),
-    "another filter narrower": Case(
-        [(DE, DONE)], DE_FR | NO_AGENCIES | RESYNC, 8, 8, warns=CHANGED
-    ),
+    "resync": Case(GERMAN, DE_FR | RESYNC, 18, 18, warns=CHANGED),
+    "keep": Case(GERMAN, DE_FR | KEEP, 8, 8, warns=CHANGED),
+    "another filter narrower": Case(GERMAN, DE_FR | NO_AGENCIES | RESYNC, 8, 8, warns=CHANGED),
     "an earlier start": Case([(DE | LATEST_100, DONE)], DE_FR | RESYNC, 29, 29, warns=CHANGED),
-    "now as a full table": Case([(DE, DONE)], DE_FR | FULL | RESYNC, 29, 29),
-    "cut off": Case([(DE, DONE), (DE_FR | RESYNC, PAGE)], DE_FR, 13, 13),
-    "cut off, and back": Case([(DE, DONE), (DE_FR | RESYNC, PAGE)], DE, 6, 6, warns=UNUSED),
+    "as a full table": Case(GERMAN, DE_FR | FULL | RESYNC, 29, 29),
+    "cut off": Case(ADDING, DE_FR, 13, 13),
+    "cut off, and back": Case(ADDING, DE, 6, 6, warns=UNUSED),
     "cut off, and another value": Case(
-        [(DE, DONE), (DE_FR | RESYNC, PAGE)],
-        DE_GB | RESYNC,
-        17,
-        17,
-        warns=f"{CHANGED}, {UNUSED}",
+        ADDING,
+        DE_GB,
+        asks=CHANGED,
+        says="The unfinished sync of added values is dropped: its 5 rows ($0.25 at list price) are "
+        "billed again. Otherwise, set the filters as they were when that sync began and complete",
+    ),
+    "cut off, and another value, resync": Case(
+        ADDING, DE_GB | RESYNC, 17, 17, warns=f"{CHANGED}, {UNUSED}"
     ),
     "state lost": Case(
-        [(DE, DONE), (DE_FR | RESYNC, PAGE_LOST)], DE_FR | RESYNC, 18, 13, warns=CHANGED
+        [*GERMAN, (DE_FR | RESYNC, PAGE_LOST)], DE_FR | RESYNC, 18, 13, warns=CHANGED
     ),
-    "all states lost": Case(
-        [(DE, DONE), (DE_FR | RESYNC, PAGE)], DE_FR | REFRESH, 29, 29, warns=UNUSED
+    "no state": Case(ADDING, DE_FR | REFRESH, 29, 29, warns=UNUSED),
+    "cut off twice, no state": Case(
+        [*ADDING, (DE_FR, PAGE)], DE_FR | REFRESH, 29, 29, warns=UNUSED
     ),
-    "cut off twice, all states lost": Case(
-        [(DE, DONE), (DE_FR | RESYNC, PAGE), (DE_FR, PAGE)],
-        DE_FR | REFRESH,
-        29,
-        29,
-        warns=UNUSED,
+    "no start any more": Case(ADDING_LATE, DE_FR, 11, 11, warns="no code"),
+    "no start any more, in the next run": Case(
+        [*ADDING_LATE, (DE_FR, DONE)], DE_FR, asks=CHANGED, says="start_date was 20"
     ),
+    "no start any more, resync": Case(ADDING_LATE, DE_FR | RESYNC, 32, 32, warns="no code"),
 }
 FULL_TABLE: dict[str, Case] = {
     "other filters": Case([(DE | FULL, DONE)], DE_FR | FULL, 29, 29, says="no row is missing"),
@@ -157,39 +161,47 @@ FULL_TABLE: dict[str, Case] = {
     "cut off, other filters": Case([(DE | FULL, DONE), (DE_FR | FULL, PAGE)], FULL, asks=CHANGED),
     "state lost": Case([(FULL, DONE), (FULL, PAGE_LOST)], FULL | NO_STATE, 132, 127),
 }
-START_DATES: dict[str, Case] = {
-    "earlier": Case(
-        [(LATEST_7, DONE)],
-        LATEST_100,
-        asks=CHANGED,
-        says="only the new filters match stay missing",
-    ),
-    "earlier, resync": Case([(LATEST_7, DONE)], LATEST_100 | RESYNC, 112, 112, warns=CHANGED),
-    "earlier, keep": Case([(LATEST_7, DONE)], LATEST_100 | KEEP, 12, 12, warns=CHANGED),
-    "removed": Case([(LATEST_7, DONE)], ALL, asks=CHANGED, says="Z and is not set"),
-    "removed, resync": Case([(LATEST_7, DONE)], RESYNC, 132, 132, warns=CHANGED),
-    "removed, keep": Case([(LATEST_7, DONE)], KEEP, 12, 12, warns=CHANGED),
+LATE: Past = [(LATEST_7, DONE)]
+LATE_FIRST_SYNC: Past = [(LATEST_100, PAGE)]
+START_DATE: dict[str, Case] = {
+    "earlier": Case(LATE, LATEST_100, asks=CHANGED, says="only the new filters match stay missing"),
+    "earlier, resync": Case(LATE, LATEST_100 | RESYNC, 112, 112, warns=CHANGED),
+    "earlier, keep": Case(LATE, LATEST_100 | KEEP, 12, 12, warns=CHANGED),
+    "removed": Case(LATE, ALL, asks=CHANGED, says="Z and is not set"),
+    "removed, resync": Case(LATE, RESYNC, 132, 132, warns=CHANGED),
+    "removed, keep": Case(LATE, KEEP, 12, 12, warns=CHANGED),
     "later": Case([(LATEST_100, DONE)], LATEST_7, 12, 12),
     "later, and back": Case([(LATEST_100, DONE), (LATEST_7, DONE)], LATEST_100, 12, 12),
-    "later in the first sync": Case([(LATEST_100, PAGE)], LATEST_7, 106, 106, warns="no code"),
+    "later in the first sync": Case(LATE_FIRST_SYNC, LATEST_7, 106, 106, warns="no code"),
     "removed in the first sync": Case(
-        [(LATEST_100, PAGE)],
+        LATE_FIRST_SYNC,
         ALL,
         asks=CHANGED,
         says="The unfinished sync of the old filters is dropped",
     ),
-    "removed in the first sync, resync": Case(
-        [(LATEST_100, PAGE)], RESYNC, 132, 132, warns=CHANGED
+    "removed in the first sync, resync": Case(LATE_FIRST_SYNC, RESYNC, 132, 132, warns=CHANGED),
+    "narrower filters in a resync": Case(  # the bookmark is that of the filters before the resync
+        [(DE | LATEST_100, DONE), (FR_GB | LATEST_100 | RESYNC, PAGE)],
+        FR | LATEST_100,
+        asks=CHANGED,
+        says="any row that the unfinished sync has not read may stay missing",
     ),
 }
 TWICE: Past = [(ALL, DONE), (ALL, DONE)]
-NO_STATES: dict[str, Case] = {
+REFRESHING: Past = [*TWICE, (REFRESH, PAGE_LOST)]
+STATE_MISSING: dict[str, Case] = {
     "after one sync": Case([(ALL, DONE)], NO_STATE, 132, 12),
     "refresh": Case(TWICE, REFRESH, 132, 132, warns=UNUSED),
-    "refresh cut off": Case(
-        [*TWICE, (REFRESH, PAGE_LOST)], NO_STATE, asks=LOST, says="(at least $5.75)"
+    "refresh, cut off": Case(REFRESHING, NO_STATE, asks=LOST, says="(at least $5.75)"),
+    "refresh, cut off, and again": Case(REFRESHING, REFRESH, 132, 127),
+    "refresh, cut off, and not again": Case(
+        REFRESHING,
+        ALL,
+        12,
+        12,
+        warns=UNUSED,
+        says="If a full refresh was interrupted, run it again first",
     ),
-    "refresh cut off, and again": Case([*TWICE, (REFRESH, PAGE_LOST)], REFRESH, 132, 127),
     "as a full table": Case(
         TWICE, FULL | NO_STATE, asks=UNUSED, says="3 billed pages of career_sites ($0.60, since "
     ),
@@ -198,42 +210,65 @@ NO_STATES: dict[str, Case] = {
 }
 # The pages of a sync whose state is lost are used, or the run asks.
 FIRST: Past = [(DE_FR, PAGE_LOST)]
+FIRST_GIVEN_UP: Past = [*FIRST, (DE | RESYNC, PAGE_LOST)]
+FIRST_AGAIN: Past = [*FIRST_GIVEN_UP, (DE_FR | RESYNC, DONE_LOST)]
 LAST: Past = [(ALL, DONE), (ALL, DONE_LOST)]
-LOST_PAGES: dict[str, Case] = {
-    "first sync": Case(FIRST, DE_FR, 29, 24),
-    "first sync, narrower": Case(
+STATE_LOST: dict[str, Case] = {
+    "first": Case(FIRST, DE_FR, 29, 24),
+    "first, narrower": Case(
         FIRST,
         DE,
         asks=UNUSED,
         says="because country_codes was DE, FR and is DE. Nothing was billed. To use them free, "
         "change that back, and run",
     ),
-    "first sync, wider": Case(
+    "first, wider": Case(
         FIRST, ALL, asks=UNUSED, says="because country_codes was DE, FR and is not set"
     ),
-    "first sync, start date": Case(
+    "first, start date": Case(
         FIRST, DE_FR | LATEST_100, asks=UNUSED, says="because start_date was not set and is 20"
     ),
-    "first sync, refresh": Case(FIRST, DE | REFRESH, 19, 19, warns=UNUSED),
-    "last sync, longer lookback": Case(LAST, {"lookback_minutes": 60}, 24, 12),
-    "last sync, narrower": Case(
+    "first, refresh": Case(FIRST, DE | REFRESH, 19, 19, warns=UNUSED),
+    "first, resync": Case(
+        FIRST,
+        DE | RESYNC,
+        19,
+        19,
+        warns=UNUSED,
+        says="that this run gives up, because country_codes was DE, FR and is DE.",
+    ),
+    "first, keep": Case(FIRST, DE | KEEP, 19, 19, warns=UNUSED),
+    "first, given up": Case(FIRST_GIVEN_UP, DE, 19, 14),
+    "first, given up, and back": Case(FIRST_GIVEN_UP, DE_FR, asks=UNUSED),
+    "first, given up, and another value": Case(
+        FIRST_GIVEN_UP,
+        FR,
+        asks=UNUSED,
+        says="1 billed page of career_sites ($0.25, since ",
+    ),
+    "first, given up, and used again": Case(FIRST_AGAIN, DE, asks=UNUSED),
+    "first, given up, used again, and again": Case(FIRST_AGAIN, DE_FR, 37, 8),
+    "first, given up, and used after all": Case(
+        [*FIRST_GIVEN_UP, (DE_FR | RESYNC, PAGE)], DE_FR, 19, 19
+    ),
+    "last, longer lookback": Case(LAST, {"lookback_minutes": 60}, 24, 12),
+    "last, narrower": Case(
         LAST, DE, asks=UNUSED, says="because country_codes was not set and is DE"
     ),
-    "last sync, full table": Case(LAST, FULL, asks=UNUSED, says="the catalog says FULL_TABLE"),
-    "last sync, full table, no state": Case(
+    "last, full table": Case(LAST, FULL, asks=UNUSED, says="the catalog says FULL_TABLE"),
+    "last, full table, no state": Case(
         LAST, FULL | NO_STATE, asks=UNUSED, says="the catalog says FULL_TABLE"
     ),
 }
 CASES = {
     f"{what}: {name}": case
     for what, cases in {
-        "narrower": NARROWER,
-        "wider": WIDER,
-        "added": ADDED,
+        "filters": FILTERS,
+        "added values": ADDED_VALUES,
         "full table": FULL_TABLE,
-        "start date": START_DATES,
-        "no state": NO_STATES,
-        "lost pages": LOST_PAGES,
+        "start date": START_DATE,
+        "state missing": STATE_MISSING,
+        "state lost": STATE_LOST,
     }.items()
     for name, case in cases.items()
 }

@@ -45,24 +45,6 @@ def cut(tap: Tap) -> Run:
     return cut_in_request(tap, 3, billed=False, **BOTH)
 
 
-@pytest.mark.parametrize("choice", ["resync", "keep"])
-def test_a_decision_is_a_warning_and_needs_no_record(
-    tap: Tap, folder: Path, cut: Run, choice: str
-) -> None:
-    """A kill after it, and the removal of the setting, ask no second time."""
-    assert cut.ids
-    part = cut_in_request(tap, 2, billed=False, on_filter_change=choice, **GERMAN)
-    (loss,) = (line for line in part.lines("WARNING") if "gives up" in line)
-    assert loss.startswith("The journal has 2 billed pages of career_sites ($0.50, since ")
-    assert "that this run gives up, because country_codes was DE, US and is DE." in loss
-    state = None
-    for _ in range(2):
-        run = succeeded(tap.run(state=state, **GERMAN))
-        assert run.lines("WARNING") == []
-        state = run.state
-    assert len(pages(folder)) > 2  # they can be exported until they expire
-
-
 def test_dropped_pages_ask_nothing(tap: Tap, cut: Run) -> None:
     assert cut.ids
     (ids,) = re.findall(r"`tap-jobo-journal drop ([^`]+)`", refused(tap, **GERMAN))
@@ -119,29 +101,6 @@ def test_a_difference_that_is_given_up_says_what_it_is_worth(tap: Tap) -> None:
     assert f"{QUESTION}country_codes was DE, FR, US and is DE" in again
 
 
-def test_a_sync_that_is_used_again_after_it_was_given_up_is_asked_about(tap: Tap, cut: Run) -> None:
-    """What is billed after a decision is not part of it."""
-    resync: Any = {"on_filter_change": "resync"}
-    cut_in_request(tap, 2, billed=False, **GERMAN, **resync)
-    done = succeeded(tap.run(**BOTH, **resync))  # whose target stores nothing
-    assert {*cut.ids} < {*done.ids}
-    line = refused(tap, **GERMAN)
-    assert f"The journal has {len(done.ids) // 5 + 1} billed pages of career_sites" in line
-    assert f"{QUESTION}country_codes was DE, US and is DE" in line
-    assert len(succeeded(tap.run(**BOTH)).ids) == len(done.ids)
-
-
-def test_a_decision_for_one_run_is_enough(tap: Tap, cut: Run) -> None:
-    """Whichever of two syncs is older."""
-    assert cut.ids
-    cut_in_request(tap, 2, billed=False, on_filter_change="resync", **GERMAN)
-    assert QUESTION in refused(tap, **BOTH)
-    run = succeeded(tap.run(on_filter_change="resync", max_credits=500, **BOTH))
-    for _ in range(2):
-        run = succeeded(tap.run(state=run.state, max_credits=500, **BOTH))
-        assert not any("gives up" in line for line in run.lines("WARNING"))
-
-
 @pytest.mark.parametrize("new", [["DE", "US"], ["US"]], ids=["added", "replaced"])
 def test_the_messages_lead_to_the_free_way_on(tap: Tap, new: list[str]) -> None:
     """The pages that wait are of the new filters, and the state is of the old ones."""
@@ -189,15 +148,6 @@ def test_a_lost_state_does_not_decide_for_a_stream_that_nobody_mentioned(
     assert QUESTION in theirs
 
 
-def test_the_question_names_added_values_whose_sync_it_drops(tap: Tap) -> None:
-    resync: Any = {"on_filter_change": "resync", "batch_size": 5}
-    state = tap.run(country_codes=["DE"], batch_size=5).state
-    part = cut_in_request(tap, 2, state=state, billed=False, **resync | BOTH)
-    line = refused(tap, state=part.state, country_codes=["DE", "US", "FR"], batch_size=5)
-    assert "The unfinished sync of added values is dropped: its 5 rows ($0.25 at list" in line
-    assert "Otherwise, set the filters as they were when that sync began and complete" in line
-
-
 def test_pages_whose_price_cannot_be_read_are_worth_a_question(
     tap: Tap, folder: Path, cut: Run
 ) -> None:
@@ -205,17 +155,6 @@ def test_pages_whose_price_cannot_be_read_are_worth_a_question(
     for page in pages(folder):
         damage(page, 30)  # in its header
     assert QUESTION in refused(tap, **GERMAN)
-
-
-def test_a_full_refresh_that_died_is_a_warning(tap: Tap) -> None:
-    """It has no state, and the next night goes on with the old one."""
-    state = tap.run(state=tap.run().state).state
-    cut_in_request(tap, 3, billed=False, on_missing_state="resync", batch_size=5)
-    run = succeeded(tap.run(state=state))
-    (line,) = run.lines("WARNING")
-    assert line.startswith("The journal has 2 billed pages of career_sites ($0.50, since ")
-    assert "If a full refresh was interrupted, run it again first" in line
-    assert replayed(tap.run(on_missing_state="resync", batch_size=5)) == 10
 
 
 def test_a_decision_is_recorded_for_all_streams_before_the_first_is_read(
@@ -230,14 +169,6 @@ def test_a_decision_is_recorded_for_all_streams_before_the_first_is_read(
     number = len(hiring.feed_requests) + 1
     cut_in_request(tap, number, billed=False, on_filter_change="resync", **change)
     assert succeeded(tap.run(**change)).lines("ERROR") == []
-
-
-def test_the_question_is_about_pages_that_are_not_given_up_yet(tap: Tap, cut: Run) -> None:
-    assert cut.ids
-    cut_in_request(tap, 2, billed=False, on_filter_change="resync", **GERMAN)
-    line = refused(tap, country_codes=["FR"], batch_size=5)
-    assert line.startswith("The journal has 1 billed page of career_sites ($0.25, since ")
-    assert "because country_codes was DE and is FR. Nothing" in line
 
 
 def test_a_permanent_decision_is_a_warning_with_its_price(tap: Tap) -> None:

@@ -65,20 +65,6 @@ def test_what_a_sync_bills_after_its_replay_keeps_its_window_with_a_warning(
     assert len({*cut.ids, *run.ids}) == 120
 
 
-def test_keep_says_what_may_be_missing_of_a_resync_that_is_not_complete(
-    tap: Tap, dates: list[str]
-) -> None:
-    """The bookmark is that of older filters, whatever the new ones narrow."""
-    given: Any = {"start_date": dates[5], "batch_size": 2}
-    complete = tap.run(country_codes=["DE"], **given)
-    wide: Any = {"country_codes": ["FR", "US"], **given}
-    tap.run(state=complete.state, on_filter_change="resync", max_credits=100, **wide)
-    part = tap.run(state=complete.state, on_filter_change="resync", max_credits=100, **wide)
-    assert part.bookmark["sync"]["updated_after"]
-    line = complaint(tap.run(state=part.state, country_codes=["FR"], **given))
-    assert "any row that the unfinished sync has not read may stay missing" in line
-
-
 def test_an_earlier_start_date_of_a_free_feed_needs_no_decision(
     hiring: Sandbox, tmp_path: Path
 ) -> None:
@@ -87,18 +73,3 @@ def test_an_earlier_start_date_of_a_free_feed_needs_no_decision(
     late = tap.run(start_date=format_timestamp(now))
     early = tap.succeed(state=late.state, start_date=format_timestamp(now - timedelta(days=5)))
     assert len(early.records) > len(late.records) == 0
-
-
-def test_a_start_date_removed_during_a_difference_is_a_decision(tap: Tap, dates: list[str]) -> None:
-    wide: Any = {"country_codes": ["DE", "FR", "US"], "batch_size": 5}
-    resync: Any = {"on_filter_change": "resync", **wide}
-    first = tap.succeed(country_codes=["DE"])
-    part = tap.succeed(state=first.state, start_date=dates[60], max_credits=250, **resync)
-    rest = tap.succeed(state=part.state, **wide)
-    assert "start_date was" in complaint(tap.run(state=rest.state, **wide))
-    again = tap.succeed(state=rest.state, **resync)
-    matching = {*tap.run(journal=False, **wide).ids}
-    assert {*first.ids, *part.ids, *rest.ids, *again.ids} >= matching
-    decided = tap.succeed(state=part.state, **resync)  # reads everything after the difference
-    assert {*decided.ids} == matching
-    assert tap.succeed(state=decided.state, **wide).ids == []
