@@ -33,7 +33,7 @@ def say(sandbox: Sandbox, deducted: str, **more: Any) -> None:
 
 
 def falls(run: Run) -> list[str]:
-    return [line for line in run.lines("WARNING") if "but the balance fell by" in line]
+    return run.messages_of("WARNING", "unexpected-bill")
 
 
 def bill(run: Run) -> list[tuple[int, bool]]:

@@ -65,9 +65,7 @@ def _files(tap: Tap) -> list[Path]:
 def _reached(run: Run) -> str:
     """Return the WARNING of a run that the limit has ended."""
     assert run.returncode == 0, run.stderr
-    (line,) = [
-        line for line in run.lines("WARNING") if line.startswith("max_credits_per_month reached")
-    ]
+    (line,) = run.messages_of("WARNING", "limit-reached")
     return line
 
 
@@ -420,7 +418,7 @@ def test_a_new_month_begins_by_the_clock_of_the_api(tap: Tap) -> None:
     late = _at(tap, _next_month() - timedelta(minutes=10))
     late.oddities["TEST_CLOCK"] = str(float(late.oddities["TEST_CLOCK"]) + 3_600)
     run = late.run(state=run.state)
-    assert "max_credits_per_month reached" in run.stderr
+    _reached(run)
     run = succeeded(_at(tap, _next_month() + timedelta(minutes=1)).run(state=run.state))
     assert len(run.ids) == 20
     assert spent(tap) == {old: 2 * PAGE, month_of(tap): 20 * 50}

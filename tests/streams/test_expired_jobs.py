@@ -45,7 +45,7 @@ def asked_since(sandbox: Sandbox) -> datetime:
 
 
 def gaps(run: Run) -> list[str]:
-    return [line for line in run.lines("WARNING") if "can no longer be fetched" in line]
+    return run.messages_of("WARNING", "expired-gap")
 
 
 def interval(warning: str) -> tuple[datetime, datetime]:
@@ -128,7 +128,7 @@ def test_restart_stays_within_what_the_api_allows(both: Tap, hiring: Sandbox) ->
     assert asked_since(hiring) > now - WEEK + HOUR - SECOND
     restart = hiring.requests_to("expired_jobs")[-1].body
     assert restart.keys() == {"expired_since", "batch_size"}
-    assert [line for line in run.lines("WARNING") if "starts over" in line]
+    assert run.messages_of("WARNING", "cursor-rejected")
 
 
 def test_rejected_cursor_restarts_once_in_each_run(alone: Tap, hiring: Sandbox) -> None:
@@ -137,7 +137,7 @@ def test_rejected_cursor_restarts_once_in_each_run(alone: Tap, hiring: Sandbox) 
     for _ in range(2):
         hiring.faults.add(Fault(status=422, body={"errors": {"cursor": ["No."]}}))
         run = alone.succeed(state=state)
-        (warning,) = (line for line in run.lines("WARNING") if "starts over" in line)
+        (warning,) = run.messages_of("WARNING", "cursor-rejected")
         assert warning.endswith("(No). The sync starts over, and its rows are free.")
         state["bookmarks"]["expired_jobs"]["sync"]["restarts"] = 1
 

@@ -58,7 +58,7 @@ def test_one_budget_covers_all_streams(everything: Tap, hiring: Sandbox) -> None
     # 20 career sites are 1,000 credits, a page of jobs is 90: the third does not fit.
     first = everything.succeed(max_credits=1_250)
     assert hiring.credits_billed == 1_180
-    reached = [line for line in first.lines("WARNING") if "max_credits reached" in line]
+    reached = first.messages_of("WARNING", "limit-reached")
     assert len(reached) == 2
     assert "the next page of jobs may cost 90 ($0.09)" in reached[0]
     assert "1,180 of 1,250 credits used ($1.18); the next page of managed_jobs" in reached[1]

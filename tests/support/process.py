@@ -79,6 +79,11 @@ class Run:
         found = (_CODE.search(line) for line in self._logged(level))
         return [code[1] if code else "" for code in found]
 
+    def messages_of(self, level: str, code: str) -> list[str]:
+        """The messages of a level that have this code, as in `lines`."""
+        pairs = zip(self.lines(level), self.codes(level), strict=True)
+        return [line for line, each in pairs if each == code]
+
     def _logged(self, level: str) -> list[str]:
         parts = (line.split(" | ", 3) for line in self.stderr.splitlines())
         return [part[3] for part in parts if len(part) == 4 and part[1].strip() == level]
@@ -230,6 +235,13 @@ def complaint(run: Run) -> str:
     """The one line with which a run that failed in order says why, without the key."""
     (line,) = complaints(run)
     return line
+
+
+def error_code(run: Run) -> str:
+    """The code of the error with which a run failed in order."""
+    complaint(run)
+    (code,) = run.codes("CRITICAL")
+    return code
 
 
 def complaints(run: Run) -> list[str]:
