@@ -297,17 +297,8 @@ def test_of_two_requests_at_once_one_sees_the_other(tmp_path: Path, *, is_before
                     super().replace(name, content)
 
     def reserve(spec: FeedSpec, store: Folder) -> None:
-        count = MonthCount(
-            store=store,
-            key=journal_key(spec, api_key="jbe_test_", api_url="https://a"),
-            run="",
-            limit=PAGE,
-            now=FakeClock().now,
-            check=lambda: None,
-            logger=LOGGER,
-        )
         with suppress(BudgetReachedError):
-            count.reserve(0, PAGE, "a page")
+            count_in(store, FakeClock(), spec, PAGE).reserve(0, PAGE, "a page")
             passed.append(spec.name)
 
     reserve(CAREER_SITES, Shared(tmp_path))
@@ -401,12 +392,16 @@ def count_at(folder: Path, at: FakeClock | str) -> MonthCount:
     """The count of a run with a clock, or one that stands still at an instant (UTC)."""
     if isinstance(at, str):
         at = FakeClock(datetime.fromisoformat(at).replace(tzinfo=UTC))
+    return count_in(Folder(folder), at, CAREER_SITES, LIMIT)
+
+
+def count_in(store: Folder, clock: FakeClock, spec: FeedSpec, limit: int) -> MonthCount:
     return MonthCount(
-        store=Folder(folder),
-        key=journal_key(CAREER_SITES, api_key="jbe_test_", api_url="https://a"),
+        store=store,
+        key=journal_key(spec, api_key="jbe_test_", api_url="https://a"),
         run="",
-        limit=LIMIT,
-        now=at.now,
+        limit=limit,
+        now=clock.now,
         check=lambda: None,
         logger=LOGGER,
     )
