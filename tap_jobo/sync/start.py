@@ -119,10 +119,11 @@ class SyncStart:
         Without a gap between the bookmark and the window of the sync, that is where the earlier
         syncs began, or what the setting asks for, if that is earlier.
         """
-        window = self.start_date
+        window = since = self.start_date
         if sync.number and sync.since != self._since(bookmark):
             window = start_of(self.spec, sync.since)  # it was begun with another start_date
-        if bookmark is None or window.is_after(bookmark):
+            since = StartDate.parse(sync.since)  # without a lookback, the bookmark itself
+        if bookmark is None or since.is_after(bookmark):
             return window
         return self.start_date.earlier_of(state.covered_from or self.start_date)
 

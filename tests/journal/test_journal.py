@@ -80,6 +80,8 @@ def test_lost_state_resumes_the_scan_with_start_and_page_size(tap: Tap) -> None:
     assert tap.sandbox.feed_requests[-1].body["batch_size"] == 20
     started_at = cut.bookmark["sync"]["started_at"]
     assert again.bookmark["replication_key_value"] == started_at
+    syncs = [state["bookmarks"]["career_sites"]["sync"] for state in again.states[:2]]
+    assert [(sync["rows"], sync["pages"]) for sync in syncs] == [(20, 1), (40, 2)]
 
 
 def test_a_live_key_never_replays_pages_of_a_test_key(tap: Tap) -> None:

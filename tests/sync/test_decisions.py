@@ -34,6 +34,8 @@ NO_AGENCIES: Settings = {"is_agency": False}
 FOUNDED_1960: Settings = {"founded_after": 1960}
 FOUNDED_1990: Settings = {"founded_after": 1990}
 FULL: Settings = {"replication": "FULL_TABLE"}
+NO_LOOKBACK: Settings = {"lookback_minutes": 0}
+LOOKBACK_60: Settings = {"lookback_minutes": 60}
 LATEST_100: Settings = {"start_date": 100}  # when the hundredth last company changed
 LATEST_7: Settings = {"start_date": 7}
 RESYNC: Settings = {"on_filter_change": "resync"}
@@ -251,7 +253,10 @@ STATE_LOST: dict[str, Case] = {
     "first, given up, and used after all": Case(
         [*FIRST_GIVEN_UP, (DE_FR | RESYNC, PAGE)], DE_FR, 19, 19
     ),
-    "last, longer lookback": Case(LAST, {"lookback_minutes": 60}, 24, 12),
+    "last, longer lookback": Case(LAST, LOOKBACK_60, 24, 12),
+    "last, longer lookback than none": Case(
+        [(NO_LOOKBACK, DONE), (NO_LOOKBACK, DONE_LOST), (LOOKBACK_60, DONE)], LOOKBACK_60, 12, 12
+    ),
     "last, narrower": Case(
         LAST, DE, asks=UNUSED, says="because country_codes was not set and is DE"
     ),
