@@ -23,28 +23,56 @@ from tests.support.repository import REPOSITORY
 PACKAGE = REPOSITORY / "dbt"
 _TIMEOUT = patient(120)
 _SERVER = """
-import importlib, json, os, signal, sys
+import contextlib, gc, importlib, json, os, signal, sys, traceback
 for name in ("dbt.cli.main", sys.argv[1]):
     importlib.import_module(name)
+from dbt.cli.main import dbtRunner
 TIMEOUT = float(sys.argv[2])
+answers = os.fdopen(os.dup(1), "w")
 def give_up(*_):
     text = f"dbt did not end within {TIMEOUT} seconds. JOBO_PATIENCE=3 gives it more."
     print(text, file=sys.stderr, flush=True)
     os._exit(1)
-for line in sys.stdin:
-    script, arguments, environment, folder = json.loads(line)
-    if not os.fork():
-        signal.signal(signal.SIGALRM, give_up)
-        signal.setitimer(signal.ITIMER_REAL, TIMEOUT)
-        os.environ.clear()
-        os.environ.update(environment)
-        os.chdir(folder)
-        for number, name in enumerate(("stdout", "stderr"), start=1):
-            os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-        sys.argv[1:] = arguments
+def redirect(stdout, stderr):
+    for number, name in enumerate((stdout, stderr), start=1):
+        os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+def enter(environment, folder):
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+def become(script, arguments):
+    signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, TIMEOUT)
+    redirect("stdout", "stderr")
+    sys.argv[1:] = arguments
+    try:
         exec(script, {"__name__": "__main__"})
-        sys.exit()
-    print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
+        code = 0
+    except SystemExit as end:
+        code = int(end.code or 0)
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)  # the interpreter's own end takes half a second
+redirect(os.devnull, os.devnull)
+rehearsed = set()
+for line in sys.stdin:
+    rehearsal, script, arguments, environment, folder = json.loads(line)
+    enter(environment, folder)
+    # Classes of dbt compile what reads and writes them when that is first called. Not so with
+    # threads, which a fork would lack: those of the static parser.
+    if rehearsal and environment["DBT_TARGET_PATH"] not in rehearsed:
+        rehearsed.add(environment["DBT_TARGET_PATH"])
+        for _ in range(2):
+            dbtRunner().invoke(rehearsal)
+        gc.freeze()
+    pid = os.fork()
+    if not pid:
+        become(script, arguments)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), file=answers, flush=True)
 """
 _COMMANDS = """
 import json, sys
@@ -73,7 +101,10 @@ class _Server:
         atexit.register(self.close)
 
     def run(self, *request: Any) -> int:
-        """Run a script with arguments, environment, and folder, and return its exit code."""
+        """Run a script with arguments, environment, and folder, and return its exit code.
+
+        What comes first is a command of dbt that is tried before.
+        """
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(json.dumps(request) + "\n")
@@ -119,16 +150,21 @@ class Dbt:
         if self.project == PACKAGE:
             options += ["--vars", json.dumps(self.variables)]
         invocations = [[*shlex.split(command), *options] for command in commands]
-        return self.execute(_COMMANDS, json.dumps(invocations))
+        return self._execute(
+            ["parse", "--no-static-parser", *options], _COMMANDS, json.dumps(invocations)
+        )
 
     def execute(self, script: str, *arguments: str) -> Run:
         """Run a script of Python in dbt's environment."""
+        return self._execute([], script, *arguments)
+
+    def _execute(self, rehearsal: list[str], script: str, *arguments: str) -> Run:
         server = _server(self.plugin)
         # What dbt parsed is valid as long as its variables and the profile are the same.
         parsed = sha256(json.dumps([self.variables, str(self.project)]).encode()).hexdigest()
         own = {"DBT_TARGET_PATH": str(server.folder / parsed), "DBT_LOG_PATH": str(self.folder)}
         own |= {"DBT_LOG_LEVEL_FILE": "none", "DBT_WRITE_JSON": "false", "DBT_USE_COLORS": "false"}
         environment = {**os.environ, **own, **self.settings}
-        code = server.run(script, arguments, environment, str(self.folder))
+        code = server.run(rehearsal, script, arguments, environment, str(self.folder))
         texts = ((self.folder / name).read_text() for name in ("stdout", "stderr"))
         return Run(code, *texts)
