@@ -20,6 +20,7 @@ from tests.support.crash import wait_until_quiet
 from tests.support.docs import block
 from tests.support.process import Run, execute
 from tests.support.repository import REPOSITORY
+from tests.support.warm_meltano import programs
 
 PIPELINE = ("run", "tap-jobo", "target-postgres")
 IN_A_BUCKET = REPOSITORY / "examples/kubernetes/meltano.yml"
@@ -73,8 +74,10 @@ class Project:
         return f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/postgres"
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+        own = environment()
         return {
-            **environment(),
+            **own,
+            "PATH": f"{programs()}{os.pathsep}{own['PATH']}",
             "JOBO_TAP_PIP_URL": _PIP_URL,
             "TAP_JOBO_API_KEY": self.sandbox.api_key,
             "TAP_JOBO_API_URL": self.sandbox.url,
@@ -110,8 +113,10 @@ class Project:
         """Run, and kill a plugin or everything while the feed's n-th request from now waits."""
         hold = Hold()
         self.sandbox.faults.add(Fault(hold=hold), on=len(self.sandbox.feed_requests) + at_request)
+        command = shutil.which("meltano")  # started cold, so that the plugins are its children
+        assert command
         meltano = subprocess.Popen(
-            ["meltano", *args],
+            [command, *args],
             env=self.environment(env),
             cwd=self.folder,
             stdout=subprocess.DEVNULL,

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import requests
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from obstore.store import S3Store
 from werkzeug.serving import make_server
 
@@ -78,7 +79,7 @@ class Weather:
         self.requests.append(request)
         decision = self.decide(*request)
         if not decision:
-            passed_on: Iterable[bytes] = _S3(environ, start)
+            passed_on: Iterable[bytes] = _s3()(environ, start)
             return passed_on
         if decision == "black hole":
             self.is_over.wait()
@@ -86,7 +87,12 @@ class Weather:
         return []
 
 
-_S3 = DomainDispatcherApplication(create_backend_app)
+@cache
+def _s3() -> WSGIApplication:
+    """Return S3 in memory, whose modules most tests need not wait for."""
+    moto = importlib.import_module("moto.moto_server.werkzeug_app")
+    application: WSGIApplication = moto.DomainDispatcherApplication(moto.create_backend_app)
+    return application
 
 
 @contextmanager
@@ -106,7 +112,7 @@ def serve(application: WSGIApplication) -> Iterator[str]:
 @contextmanager
 def serve_s3() -> Iterator[S3]:
     """Serve S3 on a free port, with one empty bucket."""
-    with serve(_S3) as address:
+    with serve(_s3()) as address:
         requests.post(f"{address}/moto-api/reset", timeout=patient(10))
         s3 = S3(address)
         assert requests.put(f"{address}/{s3.bucket}", timeout=patient(10)).ok
