@@ -77,7 +77,9 @@ MODEL = settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
-"""How much of a model's world the tests try."""
+"""How much of a model's world the tests try; `just explore` tries more of it, at random."""
+FEWER = settings(MODEL, max_examples=40)
+"""For the same world in a bucket."""
 
 
 def code_of(message: object) -> str:

@@ -182,9 +182,10 @@ class World:
     [
         ("folder", "refused"),
         ("folder", "lost"),
-        ("bucket", "refused"),
-        ("bucket", "lost"),
-        ("bucket", "slow"),
+        *(
+            pytest.param("bucket", how, marks=pytest.mark.slow)
+            for how in ("refused", "lost", "slow")
+        ),
     ],
 )
 def test_a_call_that_fails_loses_and_bills_nothing(place: str, how: str) -> None:

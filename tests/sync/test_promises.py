@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
@@ -30,6 +31,7 @@ from tests.support.clock import FakeClock
 from tests.support.target import Row, Target
 from tests.sync.model import (
     BROKEN,
+    FEWER,
     MODEL,
     MORE_SITES,
     Accident,
@@ -593,6 +595,6 @@ class FilteredPromises(Promises):
 TestPromises = pytest.mark.slow(Promises.TestCase)
 TestPromises.settings = MODEL
 TestBucketPromises = pytest.mark.exhaustive(BucketPromises.TestCase)
-TestBucketPromises.settings = MODEL
+TestBucketPromises.settings = FEWER
 TestFilteredPromises = pytest.mark.exhaustive(FilteredPromises.TestCase)
-TestFilteredPromises.settings = MODEL
+TestFilteredPromises.settings = settings(MODEL, max_examples=60)

@@ -27,6 +27,7 @@ from tap_jobo.errors import TapJoboError
 from tap_jobo.journal.contents import Contents
 from tests.support.clock import FakeClock
 from tests.sync.model import (
+    FEWER,
     MODEL,
     NEVER,
     Accident,
@@ -482,4 +483,4 @@ def test_a_sync_that_others_have_removed_is_not_gone_on_with(world: SharedJourna
 TestSharedJournal = pytest.mark.slow(SharedJournal.TestCase)
 TestSharedJournal.settings = settings(MODEL, stateful_step_count=20)
 TestSharedBucket = pytest.mark.exhaustive(SharedBucket.TestCase)
-TestSharedBucket.settings = TestSharedJournal.settings
+TestSharedBucket.settings = settings(FEWER, stateful_step_count=20)
