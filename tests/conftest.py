@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from jobo_sandbox import Sandbox
@@ -23,6 +24,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 NEEDS = {"plugins", "postgres_port"}
 """The fixtures that install Meltano's plugins, and start Postgres."""
+
+
+def pytest_xdist_auto_num_workers() -> int | None:
+    """One more than there are cores, as tests also wait: for time to pass, or for a server."""
+    name = "PYTEST_XDIST_AUTO_NUM_WORKERS"
+    return None if name in os.environ else (psutil.cpu_count() or 1) + 1
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
