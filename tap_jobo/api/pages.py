@@ -30,9 +30,9 @@ class ParsedPage:
     items: list[Any]
     next_cursor: str | None  # set if `has_more`
     has_more: bool
-    estimated_total: int | None = None  # items in the whole sync
-    are_rows_checked: bool = False  # otherwise, each is when it is converted to a record
-    has_error: bool = False  # beside its items, of which some may be missing
+    estimated_total: int | None  # items in the whole sync
+    are_rows_checked: bool  # otherwise, each is when it is converted to a record
+    has_error: bool  # beside its items, of which some may be missing
 
 
 def parse_json(body: bytes, decode: Callable[[bytes], Any] = msgspec.json.decode) -> object:

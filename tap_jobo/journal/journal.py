@@ -108,7 +108,7 @@ class Journal:
         self.failure = ""  # why the last page is not in the journal
         self.run = secrets.token_hex(8)
         self.check_lock: Callable[[], None] = lambda: None  # raises if another run may have it
-        self._begun = 0  # the number of the last sync that this run has begun
+        self._begun: int | None = None  # the number of the last sync that this run has begun
         self._key = key
         self._logger = logger
         if store:
