@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -61,7 +62,7 @@ def deducted(credits_: int, balance: int | None = None) -> dict[str, str]:
 class TestCharge:
     @pytest.mark.parametrize(
         ("said", "cost"),
-        [("0.2", 1), ("-0.5", 150), ("1e15", 150), ("nan", 150), ("", 150)],
+        [("0.2", 1), ("3", 3), ("-0.5", 150), ("1e15", 150), ("nan", 150), ("", 150)],
     )
     def test_credits_are_whole_and_within_limits(self, said: str, cost: int) -> None:
         assert sites(make_budget()).charge({"X-Credits-Deducted": said}, 3).credits == cost
@@ -82,6 +83,25 @@ class TestCharge:
         cost.charge_in_full(deducted(1_000), 50)  # which is certain
         assert cost.possibly_billed == budget.possibly_billed == 2_500 + 3_000
         assert cost.credits == budget.credits == 2_500 + 3_000 + 3_000 + 1_000
+
+    def test_lost_response_explains_the_fall_of_the_balance_after_it(self) -> None:
+        cost = jobs(make_budget())
+        receive(cost, 20, deducted(0, balance=10_000))
+        cost.charge_in_full({}, 20)
+        assert receive(cost, 20, deducted(0, balance=10_000 - 60)) == 0
+        assert receive(cost, 20, deducted(0, balance=10_000 - 120)) == 60
+
+    @pytest.mark.parametrize(
+        ("requested", "said"), [(1, "although 1 was requested"), (2, "although 2 were requested")]
+    )
+    def test_more_rows_than_requested_are_one_warning(
+        self, caplog: pytest.LogCaptureFixture, requested: int, said: str
+    ) -> None:
+        cost = FeedCost(Budget(logger=logging.getLogger("told")), JOBS)
+        for _ in range(2):
+            assert receive(cost, 3, deducted(9), requested) == 9
+        (line,) = caplog.messages
+        assert said in line
 
 
 class TestFreePlan:
@@ -133,7 +153,7 @@ class TestReserve:
 class TestDispute:
     """Credits that Jobo deducted for rows that did not come."""
 
-    @pytest.mark.parametrize(("credits_", "rows"), [(50, 0), (2_500, 20), (2_500, 49)])
+    @pytest.mark.parametrize(("credits_", "rows"), [(50, 0), (2_000, 20), (2_500, 20), (2_500, 49)])
     def test_far_fewer_rows_than_were_deducted_are_reported(self, credits_: int, rows: int) -> None:
         cost = sites(make_budget())
         dispute = read(cost, rows, deducted(credits_), 50)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import signal
 import socket
 import ssl
 import struct
@@ -25,8 +26,14 @@ from cryptography.x509.oid import NameOID
 from jobo_sandbox.patience import patient
 from tap_jobo.api.client import ApiSession
 from tap_jobo.api.responses import ApiResponse
-from tap_jobo.errors import ApiError, RetriesExhaustedError, UnreachableError
+from tap_jobo.errors import (
+    ApiError,
+    InterruptedRunError,
+    RetriesExhaustedError,
+    UnreachableError,
+)
 from tap_jobo.streams.career_sites import CAREER_SITES
+from tests.support import kept_signals
 from tests.support.client import FeedClient
 from tests.support.clock import FakeClock
 
@@ -222,6 +229,26 @@ class TestSent:
         api.session.proxies = {"http": f"http://{proxy.address}"}
         assert api.fetch("jobo.invalid").body == PAGE
         assert api.cost.possibly_billed == WORST_CASE
+
+    @pytest.mark.parametrize(("scheme", "credits_"), [("https", 0), ("http", WORST_CASE)])
+    def test_what_a_signal_aborts_is_charged_only_if_it_was_sent(
+        self, api: Api, scheme: str, credits_: int
+    ) -> None:
+        """A proxy is first asked for a tunnel to an API with TLS."""
+        main = threading.get_ident()
+
+        def interrupt(connection: socket.socket) -> None:
+            (drop_hello if scheme == "https" else drop_request)(connection)
+            signal.pthread_kill(main, signal.SIGINT)
+            signal.pthread_kill(main, signal.SIGALRM)  # as 10 seconds later
+            stay_silent(connection)
+
+        api.session.proxies = {scheme: f"http://{api.serve(interrupt).address}"}
+        with kept_signals():
+            api.client.shutdown.install()
+            with pytest.raises(InterruptedRunError):
+                api.fetch("jobo.invalid", scheme)
+        assert api.cost.credits == api.cost.possibly_billed == credits_
 
     def test_connection_closed_between_pages_is_replaced_for_free(self, api: Api) -> None:
         closed = threading.Event()

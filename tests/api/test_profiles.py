@@ -76,11 +76,12 @@ def _read(profiles: Profiles, sandbox: Sandbox) -> list[str]:
 def test_a_profile_that_is_skipped_or_not_found_is_done_too() -> None:
     clock = FakeClock(START)
     with _sandbox(clock, 4) as sandbox, _profiles(sandbox, clock, 1) as profiles:
-        first, second, *others = sandbox.world.rows()
+        first, second, third, *others = sandbox.world.rows()
         sandbox.faults.add(Fault(garbage="[]"), company_id=first)
         sandbox.faults.add(Fault(status=404), company_id=second)
+        sandbox.faults.add(Fault(status=400), company_id=third)
         assert _read(profiles, sandbox) == others
-        assert (profiles.skipped, profiles.not_found) == (1, 1)
+        assert (profiles.skipped, profiles.not_found) == (2, 1)
 
 
 def test_retry_after_of_one_response_holds_all_workers() -> None:

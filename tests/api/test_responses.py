@@ -82,8 +82,16 @@ class TestRefusals:
         run = tap.run()
         for part in ("402", "2,500", "1,234", "Top up", "batch_size", "before a new sync"):
             assert part in complaint(run)
+        assert error_code(run) == "balance-too-low"
         assert len(run.ids) == run.bookmark["sync"]["rows"] == 50
         assert len(sandbox.feed_requests) == 2
+
+    def test_empty_balance_for_a_free_feed_is_no_matter_of_its_page_size(
+        self, sandbox: Sandbox, tmp_path: Path
+    ) -> None:
+        sandbox.faults.add(Fault(status=402), endpoint="expired_jobs")
+        line = complaint(tap_of(sandbox, tmp_path, "expired_jobs").run())
+        assert line.endswith("This request for expired_jobs was not billed. Top up.")
 
     def test_wrong_key_is_rejected_by_the_api(self, tap: Tap, sandbox: Sandbox) -> None:
         line = complaint(tap.run(api_key="jbe_live_wrong"))
