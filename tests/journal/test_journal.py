@@ -26,7 +26,7 @@ from tests.journal.helpers import (
     rewrite,
     succeeded,
 )
-from tests.support import Run, Tap, complaint, execute
+from tests.support import Run, Tap, complaint, execute, state_at
 from tests.support.crash import cut_in_request, rows_billed_twice
 
 pytestmark = pytest.mark.slow
@@ -327,9 +327,21 @@ def test_an_older_state_than_what_is_left_of_a_lost_journal_is_resumed(
     second = tap.run(state=first.state, **one_page)
     shutil.rmtree(folder)
     tap.run(state=second.state, **one_page)
+    assert replayed(tap.run(state=second.state, **one_page)) == 20  # and one page more is billed
     run = succeeded(tap.run(state=first.state))
     assert len({*first.ids, *run.ids}) == 120
-    assert tap.sandbox.rows_billed == 20 + 20 + 20 + 100
+    assert tap.sandbox.rows_billed == 20 + 20 + 2 * 20 + 100
+
+
+def test_a_state_written_by_hand_goes_on_with_no_sync_of_another_state(tap: Tap) -> None:
+    """Its rows may be older than what arrived since, so the run asks."""
+    first = tap.run()
+    tap.sandbox.world.touch(first.ids[0])
+    tap.run(state=first.state)
+    billed = tap.sandbox.rows_billed
+    run = tap.run(state=state_at(tap.sandbox.now().isoformat()))
+    assert "1 billed page of career_sites" in complaint(run)
+    assert tap.sandbox.rows_billed == billed
 
 
 def test_a_state_that_is_not_the_last_one_is_a_warning(tap: Tap) -> None:

@@ -72,6 +72,24 @@ def test_a_limit_that_is_partly_used_up_is_no_error(tap: Tap) -> None:
     assert any("max_credits reached: 2,500 of 3,000" in line for line in run.lines("WARNING"))
 
 
+def test_a_limit_of_the_month_counts_a_page_at_the_last_price(tap: Tap) -> None:
+    """Though a page at list price would fit what the first run has left."""
+    tap.settings |= {"max_credits": None, "max_credits_per_month": 10 * PRICE + 500}
+    state = tap.succeed().state
+    (line,) = tap.succeed(state=state).messages_of("WARNING", "limit-reached")
+    assert "the next page of career_sites may cost 2,500" in line
+    assert tap.sandbox.credits_billed == 10 * PRICE
+
+
+def test_the_price_that_a_later_run_saw_replaces_it(tap: Tap) -> None:
+    first = tap.succeed()
+    tap.sandbox.price = 300
+    second = tap.succeed(state=first.state, max_credits=PRICE * 10)
+    assert len(second.ids) == 10
+    line = complaint(tap.run(state=second.state))
+    assert "career_sites costs 300 credits per requested row" in line
+
+
 @pytest.mark.parametrize("said", ["0", ""])
 def test_what_is_no_deduction_sets_no_price(tap: Tap, said: str) -> None:
     headers = {"X-Credits-Deducted": said}

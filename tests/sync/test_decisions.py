@@ -248,7 +248,9 @@ STATE_LOST: dict[str, Case] = {
         asks=UNUSED,
         says="1 billed page of career_sites ($0.25, since ",
     ),
-    "first, given up, and used again": Case(FIRST_AGAIN, DE, asks=UNUSED),
+    "first, given up, and used again": Case(
+        FIRST_AGAIN, DE, asks=UNUSED, says="6 billed pages of career_sites ($1.45, since "
+    ),
     "first, given up, used again, and again": Case(FIRST_AGAIN, DE_FR, 37, 8),
     "first, given up, and used after all": Case(
         [*FIRST_GIVEN_UP, (DE_FR | RESYNC, PAGE)], DE_FR, 19, 19

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,23 @@ def test_dropped_pages_ask_nothing(tap: Tap, cut: Run) -> None:
     assert succeeded(tap.run(**GERMAN)).lines("WARNING") == []
 
 
+def test_dropped_pages_take_what_continues_from_them_along(
+    tap: Tap, folder: Path, cut: Run
+) -> None:
+    """Otherwise it would seem to have lost its state. Its runs were killed before their pages."""
+    assert cut.ids
+    (sync,) = folder.glob("v2/*/000001/sync.json")
+    content = json.loads(sync.read_text())
+    for number in (2, 3):
+        content |= {"parent_id": content["id"], "id": f"{number:016x}", "is_full": False}
+        begun = sync.parent.with_name(f"00000{number}") / "sync.json"
+        begun.parent.mkdir()
+        begun.write_text(json.dumps(content))
+    (ids,) = re.findall(r"`tap-jobo-journal drop ([^`]+)`", refused(tap, **GERMAN))
+    assert journal_command(tap, "drop", *ids.split()).returncode == 0
+    succeeded(tap.run(**GERMAN))
+
+
 def test_an_increment_is_replayed_with_a_start_date_after_the_bookmark(tap: Tap) -> None:
     state = tap.run().state
     for key in [*tap.sandbox.world.rows()][:30]:
@@ -60,6 +77,20 @@ def test_an_increment_is_replayed_with_a_start_date_after_the_bookmark(tap: Tap)
     billed = tap.sandbox.rows_billed
     assert replayed(tap.run(state=state, start_date=tap.sandbox.now().isoformat())) == 30
     assert tap.sandbox.rows_billed == billed
+
+
+def test_a_start_date_that_a_replayed_increment_does_not_need_leaves_no_gap(tap: Tap) -> None:
+    state, now = tap.run().state, tap.sandbox.now()
+    state["bookmarks"]["career_sites"]["replication_key_value"] = _ago(now, hours=2)
+    tap.sandbox.world.touch(next(iter(tap.sandbox.world.rows())))
+    tap.run(state=state)  # whose state the target loses
+    run = tap.run(state=state, start_date=_ago(now, hours=1))
+    assert replayed(run) == 1
+    assert succeeded(tap.run(state=run.state)).lines("WARNING") == []  # without the start date
+
+
+def _ago(now: datetime, hours: float) -> str:
+    return (now - timedelta(hours=hours)).isoformat()
 
 
 def test_the_question_about_filters_names_what_each_choice_gives_up(tap: Tap) -> None:
