@@ -45,7 +45,7 @@ NEAR: Final = {
     "api/known_values": ("api/test_known_values",),
     "api/pages": ("api/test_feed", "streams/test_other_formats", "sync/test_endless_feed"),
     "api/profiles": ("api/test_profiles",),
-    "api/responses": ("api/test_responses", "api/test_retry", "api/test_client"),
+    "api/responses": ("api/test_responses", "api/test_retry", "api/test_client", "sync/test_scan"),
     "api/retry": ("api/test_retry", "api/test_client"),
     "journal/__init__": ("settings/test_settings", "journal/test_object_storage"),
     "journal/__main__": (
@@ -63,6 +63,7 @@ NEAR: Final = {
         "journal/test_missing_state",
         "sync/test_decisions",
         "sync/test_endless_feed",
+        "journal/test_damage",
     ),
     "journal/journal": (
         "sync/test_shared_journal",
@@ -84,6 +85,7 @@ NEAR: Final = {
         "sync/test_difference",
         "journal/test_schema_drift",
         "singer/test_billed_pages",
+        "singer/test_announcement",
     ),
     "sync/filters": (
         "sync/test_filter_change",
@@ -118,6 +120,7 @@ NEAR: Final = {
         "sync/test_gate",
         "sync/test_scan",
         "streams/test_expired_jobs",
+        "journal/test_missing_state",
     ),
     "sync/start_date": ("sync/test_start_dates", "sync/test_decisions", "sync/test_start_date"),
     "sync/state": (
