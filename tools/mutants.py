@@ -86,6 +86,7 @@ NEAR: Final = {
         "journal/test_schema_drift",
         "singer/test_billed_pages",
         "singer/test_announcement",
+        "api/test_feed",
     ),
     "sync/filters": (
         "sync/test_filter_change",

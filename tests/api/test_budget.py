@@ -98,7 +98,7 @@ class TestCharge:
         self, caplog: pytest.LogCaptureFixture, requested: int, said: str
     ) -> None:
         cost = FeedCost(Budget(logger=logging.getLogger("told")), JOBS)
-        for _ in range(2):
+        for _ in range(3):
             assert receive(cost, 3, deducted(9), requested) == 9
         (line,) = caplog.messages
         assert said in line
@@ -215,7 +215,7 @@ def test_a_backfill_is_spread_over_days_with_every_row_once(tap: Tap, *, journal
     assert tap.sandbox.rows_billed == 120
 
 
-@pytest.mark.parametrize(("budget", "batch_size"), [(2_499, 50), (49, 1)])
+@pytest.mark.parametrize(("budget", "batch_size"), [(2_499, 50), (99, 2), (49, 1)])
 def test_a_budget_below_a_page_is_refused_before_any_request(
     tap: Tap, budget: int, batch_size: int
 ) -> None:

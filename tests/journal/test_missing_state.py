@@ -144,7 +144,7 @@ def test_a_key_of_another_kind_proves_nothing(tap: Tap, german: Any) -> None:
 
 def test_resume_restores_the_start_date_of_the_sync(tap: Tap, folder: Path) -> None:
     state = tap.run(start_date="2026-11-01").state
-    tap.run(state=state, start_date="2026-11-01")
+    tap.run(state=state, start_date="2026-11-02")
     line = complaint(tap.run(on_missing_state=f"resume:{completed(folder)['id']}"))
     assert "start_date was 2026-11-01T00:00:00.000000Z and is not set" in line
 

@@ -125,6 +125,7 @@ def test_rows_without_a_usable_id_never_add_up(tap: Tap, folder: Path) -> None:
         run = succeeded(tap.run(state=state))
         state = run.state
     assert sorted(row["id"] for row in quarantined(folder)) == [1, 2, 3, 4, 5, 6]
+    assert "2 skipped, 2 quarantined, " in run.summaries["career_sites"]
     (first, _) = run.lines("ERROR")
     assert "It was billed and is in quarantine: `tap-jobo-journal export --quarantined`" in first
 

@@ -445,16 +445,19 @@ def test_a_number_that_was_freed_is_not_taken_twice(world: SharedJournal) -> Non
     assert world.attempt(pipe)
     slow = world.start(pipe)
     slow[0].is_alone = False
-    create = world.store.create
+    create, billed = world.store.create, 0
 
     def suspend(name: str, content: bytes) -> None:
+        nonlocal billed
         world.store.create = create  # type: ignore[method-assign]
         other_runs(world)
+        billed = len(world.api.pages)
         create(name, content)
 
     world.store.create = suspend  # type: ignore[method-assign]
     assert code_of(world.go(pipe, slow)) == "run-in-progress"
     assert slow[2] == []  # nothing was emitted
+    assert len(world.api.pages) == billed
 
 
 def test_what_a_run_bills_while_another_waits_for_its_lock_is_replayed(
