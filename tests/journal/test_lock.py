@@ -61,3 +61,16 @@ def test_of_two_runs_without_a_working_lock_the_second_to_begin_ends(
     again = tap.run()
     assert replayed(again) == 120
     assert tap.sandbox.rows_billed == billed
+
+
+def test_a_run_with_a_page_goes_on_though_another_one_begins_a_sync(tap: Tap, folder: Path) -> None:
+    """Without a working lock. They read different rows, so neither is in the way of the other."""
+    tap.run("--test")
+    (lock,) = folder.glob("*.lock")
+    lock.unlink()
+    lock.mkdir()
+    beside = []
+    german: Any = {"country_codes": ["DE"], "on_filter_change": "resync"}
+    first = run_meanwhile(tap, lambda _: beside.append(tap.run(**german)), on=3)
+    assert len(succeeded(first).ids) == 120
+    assert len(succeeded(beside[0]).ids) == 13

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,16 @@ def test_dropped_pages_take_what_continues_from_them_along(
     (ids,) = re.findall(r"`tap-jobo-journal drop ([^`]+)`", refused(tap, **GERMAN))
     assert journal_command(tap, "drop", *ids.split()).returncode == 0
     succeeded(tap.run(**GERMAN))
+
+
+def test_pages_whose_sync_lacks_its_start_ask_nothing(tap: Tap, folder: Path) -> None:
+    """No run could use them: the journal was lost before them, and the state after them."""
+    one_page: Any = {"max_credits": 2_500}
+    state = tap.run(**one_page).state
+    shutil.rmtree(folder)
+    tap.run(state=state, **one_page)
+    assert len(pages(folder)) == 1
+    assert len(tap.succeed().ids) == 120
 
 
 def test_an_increment_is_replayed_with_a_start_date_after_the_bookmark(tap: Tap) -> None:
