@@ -43,7 +43,12 @@ NEAR: Final = {
     "api/feed": ("api/test_feed", "api/test_responses", "sync/test_bookmark"),
     "api/headers": ("api/test_budget", "api/test_retry", "api/test_witness"),
     "api/known_values": ("api/test_known_values",),
-    "api/pages": ("api/test_feed", "streams/test_other_formats", "sync/test_endless_feed"),
+    "api/pages": (
+        "api/test_feed",
+        "streams/test_other_formats",
+        "api/test_client",
+        "sync/test_endless_feed",
+    ),
     "api/profiles": ("api/test_profiles",),
     "api/responses": ("api/test_responses", "api/test_retry", "api/test_client", "sync/test_scan"),
     "api/retry": ("api/test_retry", "api/test_client"),

@@ -105,6 +105,7 @@ class TestClock:
             (300, []),
             (-300, []),
             (-300.001, ["5 minutes behind"]),
+            (360, ["6 minutes ahead"]),
             (DAY, ["1440 minutes ahead"]),
         ],
     )

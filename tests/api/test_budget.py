@@ -103,6 +103,15 @@ class TestCharge:
         (line,) = caplog.messages
         assert said in line
 
+    def test_pages_that_report_no_deduction_are_one_warning(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        cost = FeedCost(Budget(logger=logging.getLogger("told")), JOBS)
+        for _ in range(3):
+            assert receive(cost, 20, {}) == 60
+        (line,) = caplog.messages
+        assert "The run assumes 3 credits per row" in line
+
 
 class TestFreePlan:
     @pytest.mark.parametrize("headers", [deducted(0), PLAN_HEADERS[0]])
