@@ -139,6 +139,16 @@ where
     {%- endif %}
 {% endmacro %}
 
+{#- Let dbt list the tables of the loader before its threads start. A thread that asks while another one lists
+    them finds only some, and would take the others for missing. -#}
+{% macro list_loader_tables() %}
+{%- if execute -%}
+    {%- for source in graph.sources.values() if source.package_name == "jobo" -%}
+        {%- do load_relation(api.Relation.create(source.database, source.schema, source.identifier)) -%}
+    {%- endfor -%}
+{%- endif -%}
+{% endmacro %}
+
 {#- Whether the variable of a stream is on and its table exists. -#}
 {% macro is_loaded(table) %}
 {%- set relation = source("jobo", table) -%}

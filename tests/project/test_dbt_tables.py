@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.project.test_dbt import MARTS, OTHERS, SPEND
+from tests.support.dbt import PACKAGE
 from tests.support.tables import STREAMS, World, create, upsert
 from tests.support.warehouses import Duckdb, Postgres, Row, Warehouse
 
@@ -306,6 +307,36 @@ def test_each_tag_builds_alone(postgres: Postgres) -> None:
     assert built == set(MARTS)
     postgres.dbt(MODELS, *(f"{MODELS} --select tag:{tag}" for tag in ("jobo_core", "jobo_market")))
     postgres.tables(TABLES)  # no build drops a view of another tag
+
+
+LISTING = """
+import sys, threading
+from dbt.adapters.sql import SQLAdapter
+from dbt.cli.main import dbtRunner
+list_relations, threads = SQLAdapter.list_relations_without_caching, []
+def listing(adapter, relation):
+    if relation.schema == "public":
+        threads.append(threading.current_thread().name)
+    return list_relations(adapter, relation)
+SQLAdapter.list_relations_without_caching = listing
+assert dbtRunner().invoke(sys.argv[1:]).success
+print("listed by", *threads)
+"""
+
+
+def test_the_loaders_tables_are_listed_once_before_threads_start(postgres: Postgres) -> None:
+    """A thread that asks dbt for a table while another one lists them may find only some."""
+    create(postgres, STREAMS, "public")
+    options = [
+        "--target",
+        "postgres",
+        "--profiles-dir",
+        str(PACKAGE),
+        "--project-dir",
+        str(PACKAGE),
+    ]
+    run = postgres.dbt.execute(LISTING, "run", "--select", "staging", *options)
+    assert run.stdout.splitlines()[-1:] == ["listed by MainThread"], run.stdout + run.stderr
 
 
 def test_a_warning_names_the_schema_that_has_the_table(postgres: Postgres) -> None:
