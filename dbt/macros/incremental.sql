@@ -77,10 +77,10 @@ true
 {%- endif -%}
 {% endmacro %}
 
-{#- The last time in a column of this model, or one before all others. As a constant: Postgres assumes that
-    a third of all rows is later than the result of a query, and reads whole tables for that. -#}
-{% macro last_time(column) -%}
-{%- set found = run_query("select max(" ~ column ~ ") from " ~ this).columns[0].values()[0] if execute -%}
+{#- The last time in a column of a model, by default this one, or one before all others. As a constant: Postgres
+    assumes that a third of all rows is later than the result of a query, and reads whole tables for that. -#}
+{% macro last_time(column, relation=this) -%}
+{%- set found = run_query("select max(" ~ column ~ ") from " ~ relation).columns[0].values()[0] if execute -%}
 cast('{{ found or "1970-01-01" }}' as {{ dbt.type_timestamp() }})
 {%- endmacro %}
 
@@ -93,7 +93,7 @@ cast('{{ found or "1970-01-01" }}' as {{ dbt.type_timestamp() }})
 {#- A condition for tests: whether the last build wrote the row. `dbt test` tests all rows. -#}
 {% macro in_last_build(relation) -%}
 {%- if flags.WHICH == "build" -%}
-built_at = (select max(built_at) from {{ relation }})
+built_at >= {{ jobo.last_time("built_at", relation) }}
 {%- else -%}
 true
 {%- endif -%}

@@ -65,21 +65,27 @@ approx_quantiles({{ column }}, 100)[offset({{ (100 * fraction) | int }})]
 not exists (select 1 from {{ this }} as counted where counted.week = {{ jobo.monday(jobo.now()) }})
 {%- endmacro %}
 
-{#- Delete the rows of each company that has, or had, a job whose opening was built again, and all rows if a
-    week has begun. For the pre-hook of jobo__company_hiring_by_week. -#}
+{#- Select the companies that have, or had, a job whose opening was built after the last rows of
+    jobo__company_hiring_by_week. -#}
+{% macro companies_with_new_openings() -%}
+select versions.career_site_id
+        from {{ ref("jobo__jobs_history") }} as versions
+        where versions.job_id in (
+            select rebuilt.job_id
+            from {{ ref("jobo__job_openings") }} as rebuilt
+            where {{ jobo.is_new("rebuilt.built_at") }}
+        )
+{%- endmacro %}
+
+{#- Delete the rows of these companies, and all rows if a week has begun. For the pre-hook of
+    jobo__company_hiring_by_week. -#}
 {% macro delete_counts_of_changed_companies() %}
 {%- if is_incremental() -%}
 delete from {{ this }}
 where
     {{ jobo.is_new_week() }}
     or career_site_id in (
-        select versions.career_site_id
-        from {{ ref("jobo__jobs_history") }} as versions
-        where versions.job_id in (
-            select openings.job_id
-            from {{ ref("jobo__job_openings") }} as openings
-            where {{ jobo.is_new("openings.built_at") }}
-        )
+        {{ jobo.companies_with_new_openings() }}
     )
 {%- endif -%}
 {% endmacro %}

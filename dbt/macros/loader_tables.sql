@@ -51,8 +51,24 @@ Args:
 {%- endif -%}
 {% endmacro %}
 
-{#- Whether a table has an id more than once: its loader only appends. -#}
-{% macro repeats_ids(relation) %}
+{#- Whether a table has an id more than once: its loader only appends. On Postgres, whether it could. -#}
+{% macro repeats_ids(relation) %}{{ return(adapter.dispatch("repeats_ids", "jobo")(relation)) }}{% endmacro %}
+{% macro postgres__repeats_ids(relation) %}
+{%- set query -%}
+select pg_index.indexrelid
+from pg_index
+inner join pg_attribute on pg_attribute.attrelid = pg_index.indrelid and pg_attribute.attnum = pg_index.indkey[0]
+where
+    pg_index.indrelid = cast('{{ relation }}' as regclass)
+    and pg_index.indisunique
+    and pg_index.indisvalid
+    and pg_index.indpred is null
+    and pg_index.indnkeyatts = 1
+    and pg_attribute.attname = 'id'
+{%- endset -%}
+{{ return(run_query(query).rows | length == 0) }}
+{% endmacro %}
+{% macro default__repeats_ids(relation) %}
 {%- set query -%}
 select id from (select * from {{ relation }}) as stored group by id having count(*) > 1 limit 1
 {%- endset -%}
@@ -106,12 +122,14 @@ select
 from (
     {%- for table in loaded %}
     {%- set relation = source("jobo", table) %}
+    {%- set repeats_ids = jobo.repeats_ids(relation) %}
+    {%- set loaded_at = "max(_sdc_batched_at)" if repeats_ids else "_sdc_batched_at" %}
     {%- set has_times = "_sdc_batched_at" in jobo.columns_of(relation, table) %}
     {{ "union all " if not loop.first }}select
         id,
         cast(id as {{ dbt.type_string() }}) as key,
         '{{ table }}' as stream,
-        cast({{ "max(_sdc_batched_at)" if has_times else "null" }} as {{ dbt.type_timestamp() }}) as loaded_at
+        cast({{ loaded_at if has_times else "null" }} as {{ dbt.type_timestamp() }}) as loaded_at
     from (select * from {{ relation }}) as stored
     {%- for earlier in loaded[:loop.index0] %}
     where not exists (
@@ -120,7 +138,9 @@ from (
         where preferred.id = stored.id
     )
     {%- endfor %}
+    {%- if repeats_ids %}
     group by id
+    {%- endif %}
     {%- else %}
     select
         cast(null as {{ dbt.type_string() }}) as id,
@@ -132,11 +152,16 @@ from (
     {%- endfor %}
 ) as loaded
 full join {{ this }} as known on known.{{ key }} = loaded.key
-where
-    not coalesce(loaded.loaded_at = known.loaded_at, false)
-    {%- if tables | length > 1 %}
-    or loaded.stream <> known.stream
-    {%- endif %}
+{#- As a number: Postgres then expects that few rows changed, and reads the tables in parallel. #}
+where case
+    when
+        loaded.loaded_at = known.loaded_at
+        {%- if tables | length > 1 %}
+        and loaded.stream = known.stream
+        {%- endif %}
+        then 1
+    else 0
+end = 0
 {% endmacro %}
 
 {#- Let dbt list the tables of the loader before its threads start. A thread that asks while another one lists

@@ -48,7 +48,7 @@ present_jobs as (
 reported as (
     select job_id from {{ ref("stg_jobo__expired_jobs") }}
     where built_at > {{ last_version_at }}
-    union all
+    union
     select closed_versions.job_id
     from closed_versions
     left join {{ ref("stg_jobo__expired_jobs") }} as reports on reports.job_id = closed_versions.job_id
@@ -61,8 +61,10 @@ jobs as (
     select * from {{ ref("int_jobo__jobs") }}
     where built_at > {{ last_version_at }}
     union all
-    select * from {{ ref("int_jobo__jobs") }}
-    where built_at <= {{ last_version_at }} and job_id in (select reported.job_id from reported)
+    select built_before.*
+    from reported
+    inner join {{ ref("int_jobo__jobs") }} as built_before on built_before.job_id = reported.job_id
+    where built_before.built_at <= {{ last_version_at }}
 )
 {%- else %},
 

@@ -148,6 +148,7 @@ def test_a_loader_that_only_appends_has_its_latest_rows(
     schema = "public" if kind == "postgres" else "main"
     build = only("stg_jobo__jobs", "stg_jobo__career_sites")
     create(warehouse, STREAMS, schema)
+    warehouse.execute(f"CREATE UNIQUE INDEX versions ON {schema}.jobs (id, _sdc_batched_at)")
     _append(warehouse, schema, 2, "first")
     _append(warehouse, schema, 3, "second")
     warehouse.dbt(build)

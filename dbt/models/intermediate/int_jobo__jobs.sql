@@ -1,17 +1,17 @@
 {{ config(enabled=jobo.uses_jobs()) }}
 
-with
-
-staged as (
-    select * from {{ ref("stg_jobo__jobs") }}
-),
-
-expired_jobs as (
-    select * from {{ ref("stg_jobo__expired_jobs") }}
-),
-
--- Zero is no pay, and some postings have the ends of the range the wrong way round.
-jobs as (
+-- Zero is no pay, and some postings have the ends of the range the wrong way round. Without CTEs, so that
+-- Postgres can look up a few jobs by their ids.
+select
+    jobs.*,
+    {{ jobo.yearly("jobs.pay_min", "jobs.pay_period") }} as yearly_pay_min,
+    {{ jobo.yearly("jobs.pay_max", "jobs.pay_period") }} as yearly_pay_max,
+    case
+        when {{ jobo.is_gone("expired_jobs.reported_at", "jobs.updated_at", "jobs.read_at") }}
+            then expired_jobs.reported_at
+    end as closed_at,
+    not {{ jobo.is_gone("expired_jobs.reported_at", "jobs.updated_at", "jobs.read_at") }} as is_open
+from (
     select
         job_id,
         stream,
@@ -52,17 +52,6 @@ jobs as (
         read_at,
         loaded_at,
         built_at
-    from staged
-)
-
-select
-    jobs.*,
-    {{ jobo.yearly("jobs.pay_min", "jobs.pay_period") }} as yearly_pay_min,
-    {{ jobo.yearly("jobs.pay_max", "jobs.pay_period") }} as yearly_pay_max,
-    case
-        when {{ jobo.is_gone("expired_jobs.reported_at", "jobs.updated_at", "jobs.read_at") }}
-            then expired_jobs.reported_at
-    end as closed_at,
-    not {{ jobo.is_gone("expired_jobs.reported_at", "jobs.updated_at", "jobs.read_at") }} as is_open
-from jobs
-left join expired_jobs on expired_jobs.job_id = jobs.job_id
+    from {{ ref("stg_jobo__jobs") }}
+) as jobs
+left join {{ ref("stg_jobo__expired_jobs") }} as expired_jobs on expired_jobs.job_id = jobs.job_id

@@ -10,11 +10,19 @@ directory as (
     select * from {{ ref("jobo__directory") }}
 ),
 
--- A version without an ATS says nothing: the field was deselected, or Jobo does not know it.
+-- A version without an ATS says nothing: the field was deselected, or Jobo does not know it. Most sites have
+-- one version, which is no move.
 known as (
     select *
     from history
-    where ats is not null
+    where
+        ats is not null
+        and career_site_id in (
+            select counted.career_site_id
+            from {{ ref("jobo__career_sites_history") }} as counted
+            group by counted.career_site_id
+            having count(*) > 1
+        )
 ),
 
 versions as (

@@ -15,15 +15,17 @@ openings as (
         career_site_id is not null
         and opened_at is not null
         {%- if is_incremental() %}
-        -- What the hook deleted. If it deleted nothing, Postgres reads no opening.
+        -- What the hook deleted, which is everything if a week has begun. If there is no news, Postgres reads no
+        -- opening.
         and (
             exists (select 1 from {{ ref("jobo__job_openings") }} as news where {{ jobo.is_new("news.built_at") }})
-            or {{ jobo.is_new_week() }}
+            or not exists (select 1 from {{ this }})
         )
-        and not exists (
-            select 1
-            from {{ this }} as known
-            where known.career_site_id = opening.career_site_id
+        and (
+            career_site_id in (
+        {{ jobo.companies_with_new_openings() }}
+            )
+            or not exists (select 1 from {{ this }})
         )
         {%- endif %}
 ),

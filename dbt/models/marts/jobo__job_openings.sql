@@ -18,10 +18,6 @@ closed_versions as (
 ),
 
 {% if is_incremental() -%}
-known as (
-    select * from {{ this }}
-),
-
 new_versions as (
     select * from {{ ref("jobo__jobs_history") }}
     where dbt_updated_at > {{ jobo.last_time("built_at") }}
@@ -33,19 +29,21 @@ new_closings as (
     where not is_open and dbt_updated_at > {{ jobo.last_time("built_at") }}
 ),
 
-present_jobs as (
-    select * from {{ ref("stg_jobo__jobs") }}
-),
-
--- Jobs with a new version, those that were deleted or loaded again, and those that are posted again after
--- an opening that closed.
+-- Jobs with a new version, those that were deleted, those that were loaded again, and those that are posted
+-- again after an opening that closed. Each apart and without a CTE that is read twice, so that Postgres expects
+-- few of them.
 affected as (
     select job_id from new_versions
     union
     select known.job_id
-    from known
-    left join present_jobs on present_jobs.job_id = known.job_id
-    where known.closed_at is null and known.is_open = (present_jobs.job_id is null)
+    from {{ this }} as known
+    left join {{ ref("stg_jobo__jobs") }} as present_jobs on present_jobs.job_id = known.job_id
+    where known.is_open and known.closed_at is null and present_jobs.job_id is null
+    union
+    select known.job_id
+    from {{ this }} as known
+    inner join {{ ref("stg_jobo__jobs") }} as present_jobs on present_jobs.job_id = known.job_id
+    where not known.is_open and known.closed_at is null
     union
     select versions.job_id
     from {{ ref("jobo__jobs_history") }} as versions
