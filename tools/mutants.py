@@ -67,6 +67,7 @@ NEAR: Final = {
         "journal/test_journal",
         "journal/test_missing_state",
         "sync/test_decisions",
+        "journal/test_lock",
         "sync/test_endless_feed",
         "journal/test_damage",
     ),

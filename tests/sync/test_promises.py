@@ -119,7 +119,11 @@ class Promises(RuleBasedStateMachine):
             is_same_line = sync.parent_id in {"", each.sync.parent_id, each.sync.id}
             is_refresh = sync.is_full and not each.sync.is_full  # which replays no increments
             alike = (each.sync.added, each.sync.selected) == (sync.added, sync.selected)
-            if is_refresh or not alike or each.is_given_up:  # dropped with its settings
+            # Nor does an increment replay a full sync of its parent, which a decision has given up.
+            is_sibling = each.sync.parent_id == sync.parent_id
+            is_beside = is_sibling and each.sync.is_full and not sync.is_full
+            is_dropped = each.is_given_up or not alike  # with its settings
+            if is_refresh or is_beside or is_dropped:
                 continue
             is_again = each.content == page.content and is_same_line and not each.is_excused
             if is_again and not self._is_abandoned(each, page):
