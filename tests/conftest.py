@@ -26,10 +26,15 @@ NEEDS = {"plugins", "postgres_port"}
 """The fixtures that install Meltano's plugins, and start Postgres."""
 
 
-def pytest_xdist_auto_num_workers() -> int | None:
-    """One more than there are cores, as tests also wait: for time to pass, or for a server."""
-    name = "PYTEST_XDIST_AUTO_NUM_WORKERS"
-    return None if name in os.environ else (psutil.cpu_count() or 1) + 1
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """One more than there are cores, as tests also wait: for time to pass, or for a server.
+
+    Those of `just fast` hardly do, so it asks for `logical` cores.
+    """
+    is_given = "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ
+    if is_given or config.option.numprocesses == "logical":
+        return None
+    return (psutil.cpu_count() or 1) + 1
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
