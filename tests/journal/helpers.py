@@ -12,7 +12,7 @@ from typing import Any
 
 from tap_jobo.journal.page import decode_page, encode_page
 from tap_jobo.model import BilledPage, PageHeader
-from tests.support import Run, Tap, execute
+from tests.support import Run, Tap, complaint, execute
 
 
 def pages(folder: Path) -> list[Path]:
@@ -61,6 +61,19 @@ def succeeded(run: Run) -> Run:
 def replayed(run: Run) -> float:
     """The rows that a run which ended well read from the journal."""
     return succeeded(run).metrics["jobo_rows_replayed"]
+
+
+def refused(tap: Tap, state: object) -> str:
+    """The complaint of a run that ends before its first request, and writes no state but its own.
+
+    Unlike one that `Tap.refuse` runs, it may have begun.
+    """
+    requests = len(tap.sandbox.ledger)
+    run = tap.run(state=state)
+    assert len(tap.sandbox.ledger) == requests
+    assert run.records == []
+    assert all(each == state for each in run.states)
+    return complaint(run)
 
 
 def run_unprivileged(tap: Tap) -> Run:

@@ -12,7 +12,7 @@ from jobo_sandbox import Fault, Sandbox
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.singer.run import RunContext
 from tests.journal.helpers import damage, pages
-from tests.support import Tap, complaint, discover, error_code
+from tests.support import Tap, complaint, discover
 from tests.support.clock import FakeClock
 from tests.support.companies import ids_of, selecting
 from tests.support.crash import cut_in_request, run_meanwhile
@@ -82,7 +82,7 @@ class TestOneStreamThatFails:
         damage(pages(tap.folder / "journal")[0])
         billed, tap.catalog = sandbox.credits_billed, both
         run = tap.run()
-        assert error_code(run) == "journal-damaged"
+        assert "is damaged" in complaint(run)
         assert len(ids_of(run, "jobs")) == 40
         assert sandbox.credits_billed == billed + 120
 
@@ -114,7 +114,7 @@ class TestOneStreamThatFails:
         billed, tap.catalog = sandbox.credits_billed, both
         sandbox.wraps_after = 0
         run = tap.run(state=state)
-        assert error_code(run) == "endless-feed"
+        assert "An earlier run ended the sync" in complaint(run)
         assert len(ids_of(run, "jobs")) == 40
         assert sandbox.credits_billed == billed + 120
 

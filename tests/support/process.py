@@ -168,15 +168,14 @@ class Tap:
         return run
 
     def refuse(self, *args: str, **how: Any) -> str:
-        """Run it; it must end before a request, a row, or another state. Return why it ended.
+        """Run it; it must end before a request, a row, or a state. Return the line with the reason.
 
         `how` is as for `run`.
         """
         sent = len(self.sandbox.ledger)
         run = self.run(*args, **how)
         assert len(self.sandbox.ledger) == sent
-        assert run.records == []
-        assert all(state == how["state"] for state in run.states)
+        assert run.records == run.states == []
         return complaint(run)
 
     def run_quickly(self, *args: str, state: object = None, **settings: Any) -> Run:
