@@ -108,6 +108,7 @@ NEAR: Final = {
         "api/test_feed",
         "api/test_responses",
         "sync/test_bookmark",
+        "streams/test_other_formats",
     ),
     "sync/lost_state": ("journal/test_missing_state", "sync/test_decisions"),
     "sync/report": (
@@ -307,8 +308,8 @@ TIMEOUT: Final = 400.0
 """Seconds for the tests of one mutant: it must not end a slow machine's tests."""
 
 
-def try_out(mutants: Sequence[Mutant]) -> dict[Mutant, str]:
-    """Test mutants on all cores, and return what became of each. Raises if tests fail anyway."""
+def try_out(mutants: Sequence[Mutant], workers: int) -> dict[Mutant, str]:
+    """Test mutants, so many at a time; return what became of each. Raises if tests fail anyway."""
     results: dict[Mutant, str] = {}
     waiting: queue.SimpleQueue[Mutant] = queue.SimpleQueue()
     for mutant in mutants:
@@ -323,14 +324,14 @@ def try_out(mutants: Sequence[Mutant]) -> dict[Mutant, str]:
             _write(f"{len(results):4} {results[mutant]:9} {seconds:4.0f} s  {mutant.name}")
 
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
-        trees = [Copy(Path(folder, str(number))) for number in range(os.cpu_count() or 1)]
+        trees = [Copy(Path(folder, str(number))) for number in range(workers)]
         if trees[0].run(name for mutant in mutants for name in NEAR[mutant.module]) != "survived":
             raise RuntimeError("The tests fail without a mutant.")
-        workers = [threading.Thread(target=work, args=[tree]) for tree in trees]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
+        threads = [threading.Thread(target=work, args=[tree]) for tree in trees]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
     return results
 
 
@@ -365,11 +366,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("count", type=int)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(16))
+    parser.add_argument("--of", nargs="+", default=NEAR, choices=NEAR, help="modules to change")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     arguments = parser.parse_args()
-    every = [mutant for module in NEAR for mutant in mutants_of(module)]
+    every = [mutant for module in arguments.of for mutant in mutants_of(module)]
     chosen = random.Random(arguments.seed).sample(every, min(arguments.count, len(every)))  # noqa: S311
     _write(f"{len(chosen)} of {len(every):,} mutants, chosen with --seed {arguments.seed}:")
-    share = report(try_out(chosen))
+    share = report(try_out(chosen, arguments.workers))
     _write(f"{share:.0%} killed.")
     sys.exit(share < GOAL)
 

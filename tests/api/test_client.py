@@ -274,6 +274,7 @@ class TestSent:
                 answer(is_last=False)(connection)
 
         server = api.serve(answer_all)
+        api.clock.passed = 1_000  # since the machine started
         api.fetch(server.address)
         api.clock.passed += idle
         api.fetch(server.address)

@@ -207,6 +207,7 @@ def test_every_mart_is_public_and_has_a_primary_key() -> None:
         assert not_null or "not_null" in tests, model["name"]
 
 
+@pytest.mark.exhaustive
 def test_mistakes_get_one_clear_error(postgres: Postgres) -> None:
     postgres.execute(
         "CREATE SCHEMA broken;"

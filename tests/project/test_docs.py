@@ -54,7 +54,7 @@ def test_generated_parts_are_up_to_date(path: Path) -> None:
     assert path.read_text("utf-8") == GENERATED[path], "run: uv run tools/generate.py"
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_costs_are_what_the_sandbox_bills() -> None:
     costs = runpy.run_path(str(REPOSITORY / "tools/costs.py"))
     assert costs["page"]() == costs["PAGE"].read_text("utf-8"), "run: uv run tools/costs.py"

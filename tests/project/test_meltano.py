@@ -101,14 +101,17 @@ def test_plugins_that_inherit_from_the_tap_run_side_by_side(project: Project) ->
         assert list((project.folder / ".meltano" / name / "dev" / "v2").glob("career_sites-*"))
 
 
-def test_killed_loader_costs_a_page_and_killed_full_refresh_resumes(project: Project) -> None:
+def test_killed_loader_costs_a_page(project: Project) -> None:
     project.run_and_kill(*PIPELINE, plugin="target-postgres", at_request=2)
     project.run_block("force")
     assert project.is_current()
-    billed = project.sandbox.rows_billed
-    assert billed <= 150 + 50
+    assert project.sandbox.rows_billed <= 150 + 50
 
-    project.run()  # whose state confirms the first, so that a full refresh buys afresh
+
+@pytest.mark.exhaustive
+def test_killed_full_refresh_resumes(project: Project) -> None:
+    for _ in range(2):
+        project.run()  # the second confirms the first, so that a full refresh buys afresh
     project.run_and_kill(
         *("run", "--full-refresh", *PIPELINE[1:]),
         plugin="tap-jobo",
@@ -123,8 +126,8 @@ def test_killed_loader_costs_a_page_and_killed_full_refresh_resumes(project: Pro
     assert sync == _NO_SYNC
     project.run()
     assert project.is_current()
-    # Everything again, the page in flight, and the row that changed, at most once in each run.
-    assert billed + 150 <= project.sandbox.rows_billed <= billed + 150 + 50 + 2
+    # Everything twice, the page in flight, and the row that changed, at most once in each run.
+    assert 2 * 150 <= project.sandbox.rows_billed <= 2 * 150 + 50 + 2
 
 
 def test_the_command_in_an_error_works_in_the_project(project: Project) -> None:

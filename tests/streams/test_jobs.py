@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
-from jobo_sandbox import BURST_LIMITS, Sandbox
+from jobo_sandbox import FEED_LIMITS, Sandbox
 from jobo_sandbox.quirks import CursorCarries
 from tests.support import Tap, complaint, schema_message
 from tests.support.companies import Json, selecting
@@ -102,8 +102,8 @@ def test_a_page_with_more_rows_than_requested_is_one_warning(
 
 
 def test_a_429_after_a_burst_ends_nothing(jobs_tap: Tap, hiring: Sandbox) -> None:
-    hiring.rate_limits, hiring.omit_rate_headers = BURST_LIMITS, True
-    run = jobs_tap.succeed(jobs_batch_size=2)
+    hiring.rate_limits, hiring.omit_rate_headers = ((10, 2), *FEED_LIMITS), True
+    run = jobs_tap.succeed(jobs_batch_size=5)
     assert 429 in {entry.status for entry in hiring.requests_to("jobs")}
     assert len(rows_of(run, "jobs")) == 90
 

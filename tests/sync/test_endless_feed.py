@@ -146,6 +146,12 @@ def test_rows_that_come_again_are_no_loop_while_others_are_new() -> None:
         guard.detect_stall([str(number), str(number + 1)])
 
 
+def test_empty_pages_before_the_first_row_are_no_loop() -> None:
+    guard = LoopGuard()
+    for _ in range(MAX_EMPTY - 1):
+        guard.detect_stall([])
+
+
 @pytest.mark.parametrize(("page", "most"), [(["a"], MAX_REPEATED), ([], MAX_EMPTY)])
 def test_a_page_with_a_new_row_starts_the_count_anew(page: list[str], most: int) -> None:
     guard = LoopGuard()
