@@ -44,12 +44,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     more than the sandbox.
     """
     for item in items:
-        if not NEEDS.isdisjoint(getattr(item, "fixturenames", ())):
+        if _needs_more(item):
             item.add_marker(pytest.mark.slow)
     first = ["project", "sync"]
     items.sort(key=lambda item: [item.path.parent.name != folder for folder in first])
+    items.sort(key=_needs_more, reverse=True)
     workers = getattr(config, "workerinput", {}).get("workercount", 1)
     items[:] = [item for number in range(workers) for item in items[number::workers]]
+
+
+def _needs_more(item: pytest.Item) -> bool:
+    return not NEEDS.isdisjoint(getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture

@@ -31,11 +31,9 @@ class Folder:
     def list(self, prefix: str) -> list[str]:
         """Return the names of all files below a folder."""
         with self._errors():
-            return [
-                Path(folder, name).relative_to(self._root).as_posix()
-                for folder, _, names in os.walk(self._root / prefix, onerror=_raise)
-                for name in names
-            ]
+            folders = os.walk(self._root / prefix, onerror=_raise)
+            paths = ((Path(folder).relative_to(self._root), names) for folder, _, names in folders)
+            return [f"{path.as_posix()}/{name}" for path, names in paths for name in names]
 
     def read(self, name: str, size: int | None = None) -> bytes:
         """Return the content of a file, or its first `size` bytes."""

@@ -54,6 +54,7 @@ def test_later_runs_deliver_what_changed_even_without_a_state(project: Project) 
     assert project.sandbox.rows_billed == 155  # the first is within the lookback
 
 
+@pytest.mark.exhaustive
 def test_config_test_costs_pages_that_the_next_run_replays(project: Project) -> None:
     """If it names the environment: Meltano ignores the default one, and so its journal."""
     project.run("--environment=dev", "config", "test", "tap-jobo")

@@ -54,6 +54,7 @@ from tests.support.target import Row
 
 SCHEMA = CAREER_SITES.schema.to_dict()
 CONVERTER = RecordConverter(SCHEMA, LOGGER, CAREER_SITES.never_null)
+NO_VALUES = dict.fromkeys(sorted(CAREER_SITES.field_names))
 MORE_SITES = replace(CAREER_SITES, name="more_sites")
 """A second stream, with the same rows."""
 NEVER = 10**9
@@ -160,7 +161,7 @@ class FakeApi:
         version = self.rows[key][1]
         ats = None if key != BROKEN and UUID(key).int % 4 == 3 else "lever"
         known = {"id": key, "name": str(version), "ats": ats, "listing_url": "https://a.example"}
-        return dict.fromkeys(sorted(CAREER_SITES.field_names)) | known
+        return NO_VALUES | known
 
     def matches(self, key: str, countries: Sequence[str] | None) -> bool:
         """Whether a filter matches a row, which moves to another country now and then."""

@@ -182,10 +182,9 @@ class World:
     [
         ("folder", "refused"),
         ("folder", "lost"),
-        *(
-            pytest.param("bucket", how, marks=pytest.mark.slow)
-            for how in ("refused", "lost", "slow")
-        ),
+        pytest.param("bucket", "refused", marks=pytest.mark.slow),
+        pytest.param("bucket", "lost", marks=pytest.mark.exhaustive),
+        pytest.param("bucket", "slow", marks=pytest.mark.exhaustive),
     ],
 )
 def test_a_call_that_fails_loses_and_bills_nothing(place: str, how: str) -> None:
