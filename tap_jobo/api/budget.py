@@ -195,7 +195,7 @@ class FeedCost:
             self.check_page(rows)
         self._check_last_price(rows)
         page = f"the next page of {self._spec.name} may cost {cost:,} ({dollars(cost)})"
-        if cost > max(0, budget.left):
+        if cost and cost > budget.left:
             raise BudgetReachedError(
                 f"max_credits reached: {budget.credits:,} of {budget.max_credits:,} credits used "
                 f"({dollars(budget.credits)}); {page}. The next run resumes from here. "

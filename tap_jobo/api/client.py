@@ -204,7 +204,7 @@ def _decompress(data: bytes, encoding: str) -> tuple[bytes, bool]:
     body, is_whole = b"", False
     with suppress(zlib.error):
         while data:
-            is_whole, member = False, zlib.decompressobj(zlib.MAX_WBITS | 32)
+            is_whole, member = False, zlib.decompressobj(zlib.MAX_WBITS + 32)
             body += member.decompress(data)
             data, is_whole = member.unused_data, member.eof
     return body, is_whole
@@ -220,7 +220,7 @@ class _Body(io.BytesIO):
     is_taken = False
 
     @override
-    def read(self, size: int | None = -1, /) -> bytes:
+    def read(self, size: int | None = None, /) -> bytes:
         self.is_taken = True
         return super().read(size)
 

@@ -6,6 +6,7 @@ at most. The store's own clock dates the renewals: no clock of a machine is comp
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import os
@@ -78,7 +79,7 @@ class Lease:
         since = format_timestamp(clock.now())
         self._run = secrets.token_hex(8)
         self._holder = f" (process {os.getpid()} on {socket.gethostname()}, since {since})"
-        self._writes = 0
+        self._writes = itertools.count()
         self._version: PutMode = "create"
         # By the monotonic and by the wall clock, as a suspended machine may stop the monotonic one.
         self._renewed: tuple[float, datetime] | None = None
@@ -169,7 +170,6 @@ class Lease:
             return True
         stored = _read(self._bucket, self._name)
         if stored and stored.content.get("run") == self._run:
-            self._version = stored.version
             return self._put(stored.version, is_released=is_released)
         if self._renewed:
             self._lost = (
@@ -178,11 +178,11 @@ class Lease:
         return False
 
     def _put(self, mode: PutMode, *, is_released: bool) -> bool:
-        self._writes += 1  # so that no two ETags are the same, which may be hashes of the content
         content = {
             "run": self._run,
             "holder": self._holder,
-            "writes": self._writes,
+            # So that no two ETags are the same, which may be hashes of the content.
+            "writes": next(self._writes),
             "released": is_released,
         }
         sent_at = self._clock.monotonic(), self._clock.now()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -12,7 +13,7 @@ from jobo_sandbox import Fault
 from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import BudgetReachedError
-from tap_jobo.model import PageHeader
+from tap_jobo.model import Charge, LastPrice, PageHeader
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.jobs import JOBS
 from tests.support import Tap, complaint
@@ -67,6 +68,16 @@ class TestCharge:
     def test_credits_are_whole_and_within_limits(self, said: str, cost: int) -> None:
         assert sites(make_budget()).charge({"X-Credits-Deducted": said}, 3).credits == cost
 
+    def test_deduction_counts_though_the_balance_fell_more(self) -> None:
+        cost = sites(make_budget())
+        receive(cost, 50, deducted(2_500, balance=10_000))
+        assert cost.charge(deducted(2_000, balance=5_000), 50) == Charge(2_000, 2_000, fall=0)
+
+    def test_fall_of_the_balance_sets_no_price_below_the_list_price(self) -> None:
+        cost = jobs(Budget(last_balance=10_000, logger=LOGGER))
+        assert receive(cost, 20, deducted(0, balance=9_970)) == 30
+        assert cost.price == 3
+
     @pytest.mark.parametrize("headers", PLAN_HEADERS, ids=lambda headers: next(iter(headers)))
     def test_missing_charge_of_a_plan_is_free_for_jobs_alone(self, headers: dict[str, str]) -> None:
         budget = make_budget()
@@ -90,6 +101,27 @@ class TestCharge:
         cost.charge_in_full({}, 20)
         assert receive(cost, 20, deducted(0, balance=10_000 - 60)) == 0
         assert receive(cost, 20, deducted(0, balance=10_000 - 120)) == 60
+
+    @pytest.mark.parametrize(
+        ("headers", "credits_", "next_fall"),
+        [
+            ({}, 2_500, 500),
+            (deducted(0), 0, 3_000),
+            ({"X-Credits-Balance": "10000"}, 2_500, 500),
+            ({"X-Credits-Balance": "9999"}, 1, 2_999),
+            (deducted(0, balance=9_000), 1_000, 2_000),
+            ({"X-Credits-Balance": "7400"}, 2_500, 400),
+            (deducted(700, balance=9_000), 700, 2_000),
+        ],
+    )
+    def test_lost_page_counts_what_was_deducted_or_what_the_balance_fell(
+        self, headers: dict[str, str], credits_: int, next_fall: int
+    ) -> None:
+        """What has not fallen yet may fall with the next page."""
+        cost = sites(make_budget())
+        receive(cost, 50, deducted(2_500, balance=10_000))
+        assert cost.charge_in_full(headers, 50) == credits_
+        assert receive(cost, 100, deducted(0, balance=7_000), 100) == next_fall
 
     @pytest.mark.parametrize(
         ("requested", "said"), [(1, "although 1 was requested"), (2, "although 2 were requested")]
@@ -162,7 +194,7 @@ class TestReserve:
 class TestDispute:
     """Credits that Jobo deducted for rows that did not come."""
 
-    @pytest.mark.parametrize(("credits_", "rows"), [(50, 0), (2_000, 20), (2_500, 20), (2_500, 49)])
+    @pytest.mark.parametrize(("credits_", "rows"), [(50, 0), (5_000, 0), (2_000, 20), (2_500, 49)])
     def test_far_fewer_rows_than_were_deducted_are_reported(self, credits_: int, rows: int) -> None:
         cost = sites(make_budget())
         dispute = read(cost, rows, deducted(credits_), 50)
@@ -195,6 +227,18 @@ class TestDispute:
         with pytest.raises(BudgetReachedError):
             cost.reserve(1_000)
         assert not read(cost, 0, {}, 50)
+
+
+class TestLastPrice:
+    def test_price_above_the_list_price_is_written_when_it_changes(self) -> None:
+        month = Mock(last_price=None, newest_balance=lambda: None)
+        cost = sites(make_budget())
+        cost.count_in(month)
+        for price in (50, 100, 100, 60, 50, 50):
+            receive(cost, 50, deducted(50 * price))
+        now = format_timestamp(NOON)
+        written = [call.args[0] for call in month.note_price.call_args_list]
+        assert written == [LastPrice(100, now), LastPrice(60, now), None]
 
 
 # In a run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import timedelta
 from email.utils import format_datetime
 from itertools import pairwise
@@ -14,8 +15,10 @@ import requests
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.api import client, retry
 from tap_jobo.api.client import ApiSession
+from tap_jobo.api.retry import RateLimiter
 from tap_jobo.errors import ApiError, BudgetReachedError
-from tests.support.client import GARBAGE, FeedClient
+from tap_jobo.signals import ShutdownSignal
+from tests.support.client import GARBAGE, LOGGER, FeedClient
 from tests.support.clock import NOON, FakeClock
 
 
@@ -39,7 +42,8 @@ def take_time(feed: FeedClient, seconds: float) -> None:
 
 def test_limits_are_those_that_the_documentation_names() -> None:
     assert (client.CONNECT_SECONDS, client.READ_SECONDS) == (10, 120)
-    assert (retry.RETRY_SECONDS, retry.RETRY_AFTER_MAX) == (300, 3_600)
+    assert (retry.RETRY_SECONDS, retry.FREE_RETRY_SECONDS) == (300, 60)
+    assert retry.RETRY_AFTER_MAX == 3_600
 
 
 # What the server asks for
@@ -143,19 +147,51 @@ def test_wait_over_an_hour_ends_the_run_and_is_named(
 # Our own waits
 
 
-def test_backoff_grows_to_30_seconds_with_jitter(sandbox: Sandbox, feed: FeedClient) -> None:
+def waits(sandbox: Sandbox) -> list[float]:
+    """The seconds between the tries."""
+    times = [entry.time for entry in sandbox.feed_requests]
+    return [(later - earlier).total_seconds() for earlier, later in pairwise(times)]
+
+
+def test_backoff_has_jitter_and_ends_after_five_minutes(sandbox: Sandbox, feed: FeedClient) -> None:
     sandbox.faults.add(fail(times=None))
     with pytest.raises(ApiError, match="503"):
         feed.page()
-    times = [entry.time for entry in sandbox.feed_requests]
-    took = [(later - earlier).total_seconds() for earlier, later in pairwise(times)]
-    assert min(took) >= 0.499
-    for n, wait in enumerate(took):
-        longest = min(30, 0.5 * 2**n)
-        assert longest / 2 - 0.001 <= wait <= max(0.5, longest) + 0.001
+    took = waits(sandbox)
     assert len(set(took[7:])) == len(took[7:])  # no two alike
     assert 240 <= sum(took) <= 300
     assert feed.budget.credits == 0
+
+
+@pytest.mark.parametrize(
+    ("jitter", "backoff"),
+    [(min, [0.5, 0.5, 1, 2, 4, 8, 15, 15]), (max, [0.5, 1, 2, 4, 8, 16, 30, 30])],
+)
+def test_backoff_grows_to_30_seconds(
+    sandbox: Sandbox,
+    feed: FeedClient,
+    monkeypatch: pytest.MonkeyPatch,
+    jitter: Callable[[float, float], float],
+    backoff: list[float],
+) -> None:
+    monkeypatch.setattr("random.uniform", jitter)
+    sandbox.faults.add(fail(times=8))
+    feed.page()
+    assert waits(sandbox) == pytest.approx(backoff, abs=1e-3)
+
+
+@pytest.mark.parametrize(("jitter", "expected"), [(min, [4.5, 27]), (max, [5.5, 33])])
+def test_a_try_that_may_have_been_billed_is_repeated_after_5_and_30_seconds(
+    sandbox: Sandbox,
+    feed: FeedClient,
+    monkeypatch: pytest.MonkeyPatch,
+    jitter: Callable[[float, float], float],
+    expected: list[float],
+) -> None:
+    monkeypatch.setattr("random.uniform", jitter)
+    sandbox.faults.add(fail(502, times=2))
+    feed.page()
+    assert waits(sandbox) == pytest.approx(expected, abs=1e-3)
 
 
 @pytest.mark.parametrize(("seconds", "tries"), [(299.5, 2), (299.6, 1), (100, 3)])
@@ -184,7 +220,7 @@ def test_other_failures_add_no_retries_of_broken_responses(
     assert feed.budget.credits == 7_500
 
 
-@pytest.mark.parametrize("status", [301, 400, 401, 402, 403, 404, 405, 409, 410, 422, 451])
+@pytest.mark.parametrize("status", [300, 301, 400, 401, 402, 403, 404, 405, 409, 410, 422, 451])
 @pytest.mark.parametrize("truncate", [None, 0.5])
 def test_other_errors_are_final_and_free(
     sandbox: Sandbox, feed: FeedClient, status: int, truncate: float | None
@@ -305,11 +341,27 @@ def test_limits_are_checked_after_a_wait_for_a_retry_too(
     assert months.asked_at == [0, 0, 3_600]
 
 
-def test_pause_for_the_rate_limit_is_logged(
+def test_pauses_for_the_rate_limit_are_logged_but_those_of_seconds(
     sandbox: Sandbox, feed: FeedClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    headers = LIMIT | {RESET: unix_time(3_600)}
-    sandbox.faults.add(Fault(headers=headers))
-    feed.page(feed.page().next_cursor)
-    assert caplog.messages == ["Jobo's rate limit is reached: waiting 3,600 s."]
+    for seconds in (5, 6, 3_600):
+        reset = {RESET: unix_time(feed.clock.passed + seconds)}
+        sandbox.faults.add(Fault(headers=LIMIT | reset))
+        feed.page(feed.page().next_cursor)
+    waiting = "Jobo's rate limit is reached: waiting"
+    assert caplog.messages == [f"{waiting} 6 s.", f"{waiting} 3,600 s."]
+
+
+def test_a_pause_that_ends_seconds_after_another_is_not_logged_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As when several workers are told to wait."""
+    caplog.set_level(logging.INFO)
+    clock = FakeClock()
+    limiter = RateLimiter(1, clock, ShutdownSignal(clock), LOGGER)
+    for seconds in (10, 7, 15, 21):
+        limiter.pause(seconds)
+    assert [line.split()[-2] for line in caplog.messages] == ["10", "21"]
+    limiter.wait()
+    assert clock.passed == pytest.approx(21)

@@ -43,7 +43,7 @@ class FakeClock(Clock):
         return self.true + self.skew
 
     def monotonic(self) -> float:
-        return self.passed
+        return 1_000 + self.passed  # since the machine started
 
     def sleep(self, seconds: float) -> None:
         assert seconds > 0
