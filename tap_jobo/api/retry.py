@@ -82,7 +82,7 @@ class RateLimiter:
         self._shutdown = shutdown
         self._logger = logger
         self._lock = threading.Lock()
-        self._paused_until = 0.0
+        self._paused_until = clock.monotonic()
 
     def wait(self) -> bool:
         """Wait until the next request may be sent, or a signal arrives; return whether it did."""

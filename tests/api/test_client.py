@@ -40,7 +40,7 @@ Handler = Callable[[socket.socket], None]
 PAGE = b'{"career_sites": [], "has_more": false}'
 WORST_CASE = 2_500
 ROW_ID = b'{"id": "11111111-2222-3333-4444-555555555555"}'
-LIKE_A_ROW = b'{"Id": 7, "listingUrl": "l", "NAME": "n", "ats": "a"}'
+LIKE_A_ROW = b'{"Id": 7, "listingUrl": "l", "NAME": "n", "age": 1}'
 
 
 class Server:

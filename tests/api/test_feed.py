@@ -15,7 +15,7 @@ from tap_jobo.api.pages import PageParser, parse_json
 from tap_jobo.errors import ApiError
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.streams.career_sites import CAREER_SITES
-from tap_jobo.streams.jobs import JOBS
+from tap_jobo.streams.jobs import EXPIRED_JOBS, JOBS
 from tests.support import Tap, complaint
 from tests.support.jobs import tap_of
 from tests.support.loggers import LOGGER
@@ -57,10 +57,29 @@ def test_broken_envelope_is_rejected(broken: Callable[[Body], object]) -> None:
         SITES.parse(json.dumps(broken(body)).encode())
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b'{"career_sites": [', b"[" * 100_000])
-def test_body_that_is_not_json_is_rejected(body: bytes) -> None:
-    with pytest.raises(ApiError, match="Jobo's response is not as documented"):
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b"", "Expecting value"),
+        (b"<html>", "Expecting value"),
+        (b'{"career_sites": [', "Expecting value"),
+        (b"[" * 100_000, "it is nested too deeply"),
+    ],
+)
+def test_body_that_is_not_json_is_rejected(body: bytes, why: str) -> None:
+    with pytest.raises(ApiError, match=f"Jobo's response is not as documented: {why}"):
         SITES.parse(body)
+
+
+@pytest.mark.parametrize(
+    ("estimate", "expected"),
+    [(0, 0), (10**12 - 1, 10**12 - 1), (10**12, None), (-1, None), (1.0, None), ("7", None)],
+)
+def test_estimate_is_a_plausible_number_of_rows_or_none(
+    estimate: object, expected: int | None
+) -> None:
+    body = {"career_sites": [], "has_more": False, "estimated_total": estimate}
+    assert SITES.parse(json.dumps(body).encode()).estimated_total == expected
 
 
 def test_a_member_with_half_a_character_in_its_name_is_ignored() -> None:
@@ -137,6 +156,14 @@ def test_a_page_of_documented_rows_is_parsed_at_once() -> None:
     body = json.dumps({"jobs": [row], "has_more": False, "next_cursor": None}).encode()
     assert parser.parse(body).are_rows_checked
     assert not parser.parse(TEMPLATES["text"] % b'"a"').are_rows_checked  # sparse
+
+
+def test_rows_are_checked_one_by_one_if_the_items_are_none_yet() -> None:
+    parser = PageParser(
+        EXPIRED_JOBS, RecordConverter(EXPIRED_JOBS.schema.to_dict(), LOGGER).row_type
+    )
+    ids = b'{"job_ids": [{"id": "11111111-2222-3333-4444-555555555555"}], "has_more": false}'
+    assert not parser.parse(ids).are_rows_checked
 
 
 NO_CURSORS: dict[str, Callable[[Body], Body]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from email.utils import format_datetime
@@ -209,7 +210,7 @@ def test_time_spent_on_tries_counts_to_the_second(
 
 
 def test_other_failures_add_no_retries_of_broken_responses(
-    sandbox: Sandbox, feed: FeedClient
+    sandbox: Sandbox, feed: FeedClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(3):
         sandbox.faults.add(Fault(truncate=0.5))
@@ -218,6 +219,8 @@ def test_other_failures_add_no_retries_of_broken_responses(
         feed.page()
     assert len(sandbox.feed_requests) == 5
     assert feed.budget.credits == 7_500
+    names = [re.findall(r"Retry.* in", line) for line in caplog.messages]
+    assert names == [["Retry 1 of 2 in"], ["Retry in"], ["Retry 2 of 2 in"], ["Retry in"]]
 
 
 @pytest.mark.parametrize("status", [300, 301, 400, 401, 402, 403, 404, 405, 409, 410, 422, 451])
