@@ -69,7 +69,7 @@ def seconds_until(unix_time: float | None, headers: Mapping[str, str]) -> float 
 def parse_number(value: object) -> float | None:
     """Return a number of a header or an error body; None if it is none, or negative."""
     try:
-        number = float(value) if isinstance(value, str | int | float) else -1.0
+        number = float(value) if isinstance(value, str | int | float) else math.nan
     except (ValueError, OverflowError):
         return None
     return number if 0 <= number < 1e15 else None  # noqa: PLR2004 - not infinity, not NaN

@@ -60,7 +60,7 @@ class KnownValues:
 
 
 def _suggest(value: Any, listed: list[Any]) -> str:
-    near = get_close_matches(_shown(value).lower(), map(_shown, listed), 1)
+    near = get_close_matches(_shown(value).lower(), map(_shown, listed))
     names = " Use full names, such as Germany." if isinstance(value, dict) else ""
     return f" Did you mean {near[0]}?" if near else names
 

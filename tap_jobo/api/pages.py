@@ -98,8 +98,7 @@ def lists(data: object, depth: int = 0) -> Iterator[list[Any]]:
 
 
 def _starts_with_row(items: list[Any], spec: FeedSpec) -> bool:
-    rows = spec.rows(items[:1], "") if spec.to_row else items
-    row = next((each for each in rows if isinstance(each, dict)), {})
+    row = next((each for each in spec.rows(items, "") if isinstance(each, dict)), {})
     names = {fold_name(name): value for name, value in row.items()}
     known = {fold_name(name) for name in spec.field_names}
     is_identified = parse_uuid(names.get("id")) is not None

@@ -183,6 +183,16 @@ class TestNotSent:
         assert 240 < api.clock.passed <= 300
         assert api.cost.credits == 0
 
+    def test_proxy_out_of_reach_is_tried_for_minutes(self, api: Api) -> None:
+        server = api.serve(drop_request)
+        server.close()
+        api.session.proxies = {"http": f"http://{server.address}"}
+        through = r"Cannot reach jobo\.invalid through the proxy \(Connection refused\)"
+        with pytest.raises(UnreachableError, match=through):
+            api.fetch("jobo.invalid")
+        assert 240 < api.clock.passed <= 300
+        assert api.cost.credits == 0
+
     def test_unknown_host_names_host_and_cause(self, api: Api) -> None:
         with pytest.raises(UnreachableError, match=r"Cannot reach jobo\.invalid \(\w+"):
             api.fetch("jobo.invalid")
@@ -265,6 +275,7 @@ class TestSent:
                 answer(is_last=False)(connection)
 
         server = api.serve(answer_all)
+        api.clock.passed = 1_000  # since the client was made
         api.fetch(server.address)
         api.clock.passed += idle
         api.fetch(server.address)
@@ -326,6 +337,7 @@ RETURNED = {
     "greatest depth": answer(b'{"a": {"b": {"c": {"d": [%b]}}}}' % LIKE_A_ROW),
     "rows alone": answer(b"[%b]" % ROW_ID),
     "rows beside a member": answer(b'{"has_more": false, "more": 1, "r": [%b]}' % ROW_ID),
+    "rows beside an error": answer(b'{"career_sites": [7], "error": "busy"}'),
     "other members": answer(b'{"rows": []}', "200 OK", DEDUCTED),
     "a list": answer(b"[1]", "200 OK", DEDUCTED),
     "no length": answer(PAGE + b"\n", is_sized=False),
@@ -357,7 +369,9 @@ POSSIBLY_BILLED = {
     "no gzip": answer(PAGE, "200 OK", GZIP),
     "502": answer(b"", "502 Bad Gateway"),
     "504": answer(b"", "504 Gateway Timeout"),
+    "520": answer(b"", "520 Web Server Returned an Unknown Error"),
     "524": answer(b"", "524 A Timeout Occurred"),
+    "101": answer(b"", "101 Switching Protocols"),
     "103": answer(b"", "103 Early Hints"),
 }
 BILLED = {
@@ -401,7 +415,9 @@ class TestPages:
         assert server.connections == 3
         assert (api.cost.credits, api.cost.possibly_billed) == (credits_, possibly_billed)
 
-    @pytest.mark.parametrize("status", ["500 Error", "503 Busy", "425 Early", "429 Slow down"])
+    @pytest.mark.parametrize(
+        "status", ["408", "425 Early", "429 Slow down", "500 Error", "503 Busy", "530", "599"]
+    )
     def test_refusal_without_a_deduction_is_free_and_tried_for_minutes(
         self, api: Api, status: str
     ) -> None:

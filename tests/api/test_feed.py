@@ -58,6 +58,24 @@ def test_broken_envelope_is_rejected(broken: Callable[[Body], object]) -> None:
 
 
 @pytest.mark.parametrize(
+    "end",
+    [
+        {"has_more": False},
+        {"has_more": False, "career_sites": None, "next_cursor": None},
+        {"has_more": False, "next_cursor": "", "estimated_total": 0},
+    ],
+)
+def test_only_an_empty_last_page_may_have_no_list(end: Body) -> None:
+    assert SITES.parse(json.dumps(end).encode()).items == []
+    assert SITES.parse(json.dumps({**end, "career_sites": [7]}).encode()).items == [7]
+    for change in (_with(has_more=True), _with(next_cursor="next"), _with(rows=[])):
+        with pytest.raises(ApiError):
+            SITES.parse(json.dumps(change(end)).encode())
+    with pytest.raises(ApiError):
+        SITES.parse(json.dumps(end).encode(), is_billed=True)
+
+
+@pytest.mark.parametrize(
     ("body", "why"),
     [
         (b"", "Expecting value"),

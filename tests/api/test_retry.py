@@ -17,7 +17,7 @@ from jobo_sandbox import Fault, Sandbox
 from tap_jobo.api import client, retry
 from tap_jobo.api.client import ApiSession
 from tap_jobo.api.retry import RateLimiter
-from tap_jobo.errors import ApiError, BudgetReachedError
+from tap_jobo.errors import ApiError, BudgetReachedError, UnreachableError
 from tap_jobo.signals import ShutdownSignal
 from tests.support.client import GARBAGE, LOGGER, FeedClient
 from tests.support.clock import NOON, FakeClock
@@ -204,6 +204,34 @@ def test_time_spent_on_tries_counts_to_the_second(
     with pytest.raises(ApiError, match="Given up after"):
         feed.page()
     assert len(sandbox.feed_requests) == tries
+
+
+@pytest.mark.parametrize(
+    ("is_paid", "seconds", "timeouts"),
+    [(False, 100, [120, 120, 99]), (False, 149.5, [120, 120, 1]), (True, 149.5, [120, 120, 120])],
+)
+def test_only_a_page_is_waited_for_beyond_the_time_for_tries(
+    feed: FeedClient,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float,
+    timeouts: list[float],
+    *,
+    is_paid: bool,
+) -> None:
+    monkeypatch.setattr("random.uniform", min)
+    given: list[tuple[float, float]] = []
+
+    class NoConnection(requests.adapters.HTTPAdapter):
+        def send(self, *_args: Any, timeout: Any = None, **_options: Any) -> requests.Response:
+            given.append(timeout)
+            feed.clock.passed += seconds
+            raise requests.ConnectionError
+
+    feed.session.mount("http://", NoConnection())
+    request = requests.Request("GET", feed.url).prepare()
+    with pytest.raises(UnreachableError):
+        feed.client.fetch(request, cost=feed.cost if is_paid else None)
+    assert given == [(min(10, timeout), timeout) for timeout in timeouts]
 
 
 # Responses that may have been billed
