@@ -337,6 +337,7 @@ RETURNED = {
     "greatest depth": answer(b'{"a": {"b": {"c": {"d": [%b]}}}}' % LIKE_A_ROW),
     "rows alone": answer(b"[%b]" % ROW_ID),
     "rows beside a member": answer(b'{"has_more": false, "more": 1, "r": [%b]}' % ROW_ID),
+    "no row beside a member": answer(b'{"career_sites": [], "took_ms": 3}'),
     "rows beside an error": answer(b'{"career_sites": [7], "error": "busy"}'),
     "other members": answer(b'{"rows": []}', "200 OK", DEDUCTED),
     "a list": answer(b"[1]", "200 OK", DEDUCTED),

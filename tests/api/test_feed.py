@@ -61,8 +61,8 @@ def test_broken_envelope_is_rejected(broken: Callable[[Body], object]) -> None:
     "end",
     [
         {"has_more": False},
-        {"has_more": False, "career_sites": None, "next_cursor": None},
-        {"has_more": False, "next_cursor": "", "estimated_total": 0},
+        {"has_more": False, "career_sites": None},
+        {"has_more": False, "career_sites": None, "next_cursor": "", "estimated_total": 0},
     ],
 )
 def test_only_an_empty_last_page_may_have_no_list(end: Body) -> None:
