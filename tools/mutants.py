@@ -52,15 +52,30 @@ NEAR: Final = {
     "api/profiles": ("api/test_profiles",),
     "api/responses": ("api/test_responses", "api/test_retry", "api/test_client", "sync/test_scan"),
     "api/retry": ("api/test_retry", "api/test_client"),
-    "journal/__init__": ("settings/test_settings", "journal/test_object_storage"),
+    "journal/__init__": (
+        "settings/test_settings",
+        "journal/test_object_storage",
+        "journal/test_journal",
+    ),
     "journal/__main__": (
         "journal/test_command",
         "journal/test_damage",
         "sync/test_endless_feed",
+        "journal/test_monthly_limit",
     ),
     "journal/bucket": ("journal/test_store", "journal/test_lease", "journal/test_object_storage"),
-    "journal/contents": ("journal/test_damage", "journal/test_command", "journal/test_journal"),
-    "journal/folder": ("journal/test_durability", "journal/test_store", "journal/test_lock"),
+    "journal/contents": (
+        "journal/test_damage",
+        "journal/test_command",
+        "journal/test_journal",
+        "journal/test_monthly_limit",
+    ),
+    "journal/folder": (
+        "journal/test_durability",
+        "journal/test_store",
+        "journal/test_lock",
+        "journal/test_journal",
+    ),
     "journal/history": (
         "sync/test_shared_journal",
         "sync/test_gate",

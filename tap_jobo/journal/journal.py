@@ -146,7 +146,7 @@ class Journal:
         journaled, number = self.history.syncs.get(sync.number), sync.pages + 1
         if journaled is None:
             return None
-        if number not in journaled.pages and number > max(journaled.pages, default=0):
+        if number > max(journaled.pages, default=0):
             return None
         try:
             page = self._contents.page(journaled, number)
@@ -154,7 +154,6 @@ class Journal:
             raise self._damaged(journaled, number, error) from None
         if page.header.cursor != hash_cursor(sync.cursor):
             raise self._damaged(journaled, number, "does not follow the page before it")
-        journaled.total = page.header.total_credits
         return page
 
     def delivered(self, sync: Sync) -> list[BilledPage]:
@@ -211,7 +210,7 @@ class Journal:
         """
         journaled, number = self.history.syncs.get(sync.number), sync.pages + 1
         cost = page.header.charge.credits
-        before = journaled.total if journaled else 0
+        before = journaled.total if journaled else None
         total = cost + (self.history.credits_of(sync) if before is None else before)
         spent = self.month.with_page(cost) if self.month else {}
         header = replace(page.header, run=self.run, total_credits=total, spent=spent)

@@ -256,5 +256,5 @@ def _with_killed_runs(
     for header in headers:
         if header.run not in runs:
             more = header.spent.items()
-            credits_ = credits_ | {month: max(n, credits_.get(month, 0)) for month, n in more}
+            credits_ = credits_ | {month: max(n, credits_.get(month, n)) for month, n in more}
     return credits_

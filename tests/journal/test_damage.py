@@ -297,3 +297,9 @@ def test_the_totals_of_a_sync_go_on_in_a_later_run(tap: Tap, folder: Path) -> No
     cut = cut_in_request(tap, 3, billed=False)
     tap.run(state=cut.state)
     assert [header(page).total_credits for page in pages(folder)] == [2_500, 5_000, 6_000]
+    contents = Contents(Folder(folder))
+    (journaled,) = contents.all_syncs
+    assert [contents.credits(journaled, page) for page in (1, 2, 3)] == [6_000, 3_500, 1_000]
+    for page in pages(folder):
+        damage_header(page)
+    assert contents.credits(journaled) == 0

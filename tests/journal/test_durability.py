@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
+import psutil
 import pytest
 
 from jobo_sandbox.patience import patient
@@ -88,7 +89,8 @@ def test_a_new_file_and_its_folders_are_synced_in_their_order(
         synced.append((os.fstat(descriptor).st_ino, file.exists()))
         assert not stat.S_ISREG(os.fstat(descriptor).st_mode) or os.fstat(descriptor).st_size
 
-    monkeypatch.setattr(module, "_sync", record)
+    monkeypatch.setattr(sys, "platform", "linux")  # macOS has another call
+    monkeypatch.setattr(os, "fsync", record)
     write(Folder(tmp_path / "journal"), PAGE, CONTENT)
     (folder, key, top, root, parent, *_) = (each.stat().st_ino for each in file.parents)
     assert synced == [
@@ -114,7 +116,8 @@ def test_a_file_is_synced_before_it_replaces_another_and_its_folder_after(
 
 
 @pytest.mark.parametrize(
-    "failing", [pytest.param("write", marks=needs_full_device), "sync", "sync of the folder"]
+    "failing",
+    [pytest.param("write", marks=needs_full_device), "sync", "name", "sync of the folder"],
 )
 def test_a_write_that_fails_leaves_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
@@ -131,11 +134,14 @@ def test_a_write_that_fails_leaves_no_file(
     with monkeypatch.context() as patched:
         if failing == "sync":
             patched.setattr(module, "_sync", fail)
+        elif failing == "name":
+            patched.setattr(os, "link", fail)
+            patched.setattr(Path, "rename", fail)
         elif failing == "sync of the folder":
             patched.setattr(module, "_sync_folder", fail)
         else:
             patched.setattr(os, "open", open_on_full_device)
-        with pytest.raises(StoreError):
+        with pytest.raises(StoreError, match=os.strerror(errno.ENOSPC)):
             store.create(PAGE, CONTENT)
     assert store.list("v2") == ["v2/key/000001/sync.json"]
     store.create(PAGE, CONTENT)
@@ -154,11 +160,13 @@ def test_a_folder_that_is_not_synced_is_an_error_unless_its_file_system_never_ca
             raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(module, "_sync", sync)
+    files = psutil.Process().num_fds()
     for write in (store.replace, store.create):
         is_error = code in (errno.EIO, errno.ENOSPC)
         with pytest.raises(StoreError) if is_error else nullcontext():
             write(PAGE, CONTENT)
         store.remove([PAGE])
+    assert psutil.Process().num_fds() == files
 
 
 def fail(*_: object, **__: object) -> None:

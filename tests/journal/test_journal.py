@@ -18,6 +18,7 @@ from tap_jobo.journal.contents import journal_key
 from tap_jobo.journal.page import decode_page
 from tap_jobo.redaction import redact_body
 from tap_jobo.streams.career_sites import CAREER_SITES
+from tap_jobo.streams.jobs import MANAGED_JOBS
 from tests.journal.helpers import (
     header,
     journal_command,
@@ -366,6 +367,7 @@ def test_only_the_owner_can_read_the_files(tap: Tap, folder: Path) -> None:
         os.umask(before)
     files = [path for path in folder.glob("v2/**/*") if path.is_file()]
     assert len(files) == 4
+    files += folder.glob("*.lock")
     assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
     folders = {path.parent for path in files} | {folder, folder / "v2"}
     assert {path.stat().st_mode & 0o777 for path in folders} == {0o700}
@@ -412,6 +414,13 @@ def test_a_key_has_one_form() -> None:
         assert journal_key(CAREER_SITES, api_url=url, api_key="jbe_live_y") == key
     for url in ("http://jobo.world/v1", "https://jobo.world:8443/v1", "https://jobo.world"):
         assert journal_key(CAREER_SITES, api_url=url, api_key="jbe_live_x") != key
+
+
+def test_a_key_keeps_the_name_of_its_folder() -> None:
+    """Under another one, a version would not find what an earlier version was billed."""
+    at: Any = {"api_url": "https://jobo.world/v1", "api_key": "jbe_live_x"}
+    assert journal_key(CAREER_SITES, **at).name == "career_sites-54450b46acde9083"
+    assert journal_key(MANAGED_JOBS, **at).name == "managed_jobs-bc12f44187e9f6df"
 
 
 # Its folder

@@ -16,7 +16,8 @@ import pytest
 
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.errors import BudgetReachedError, JournalError
-from tap_jobo.journal.contents import journal_key
+from tap_jobo.journal import layout
+from tap_jobo.journal.contents import Contents, encode, journal_key
 from tap_jobo.journal.folder import Folder
 from tap_jobo.journal.journal import Journals
 from tap_jobo.journal.month import MonthCount
@@ -196,6 +197,18 @@ def test_a_limit_that_is_set_later_includes_what_was_billed_without_it(tap: Tap)
     assert tap.run("--test", **no_limit).returncode == 0
     assert sum(spent(tap).values()) == tap.sandbox.credits_billed == 6_050
     assert "6,050 of 6,000 credits used" in _reached(tap.run(state=state))
+
+
+def test_a_page_that_cost_less_than_requested_counts_that_in_later_runs_too(tap: Tap) -> None:
+    """Its header has what it might have cost, as its response does not say."""
+    silent = {"X-Credits-Deducted": "", "X-Credits-Balance": ""}
+    tap.sandbox.faults.add(Fault(headers=silent, times=None))
+    state: Any = None
+    for _ in range(3):
+        state = tap.run(state=state, max_credits_per_month=3 * PAGE).state
+        assert [*spent(tap).values()] == [tap.sandbox.credits_billed] == [6_000]
+    (file,) = _files(tap)
+    assert len(json.loads(file.read_text())["runs"]) == 1  # the others have no pages
 
 
 @pytest.mark.parametrize("is_dropped", [False, True])
@@ -388,6 +401,60 @@ def test_a_response_that_comes_in_the_next_month_counts_in_both(tmp_path: Path) 
     assert count.with_page(PAGE) == {"2026-01": PAGE, "2026-02": PAGE}
 
 
+def test_what_another_stream_cost_counts_in_its_month_alone(tmp_path: Path) -> None:
+    store = Folder(tmp_path)
+    jobs = count_in(store, FakeClock(datetime(2026, 1, 31, 12, tzinfo=UTC)), JOBS, LIMIT)
+    jobs.reserve(0, PAGE, "a page")
+    store.replace(layout.KEY.format(jobs.key.name), encode(jobs.key))
+    for month, left in ("2026-01", LIMIT - PAGE), ("2026-02", LIMIT):
+        count = count_at(tmp_path, f"{month}-15")
+        assert count.left(0) == (left, month)
+        count.include_killed_runs(Contents(store))
+        assert count.left(0) == (left, month)
+        assert count.with_page(0) == {month: 0}
+
+
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_a_stream_of_another_address_counts_only_if_that_is_unknown(
+    tmp_path: Path, *, is_damaged: bool
+) -> None:
+    """Rather too much than too little."""
+    store, clock = Folder(tmp_path), FakeClock()
+    other = count_in(store, clock, JOBS, LIMIT, api_url="https://b")
+    other.reserve(0, PAGE, "a page")
+    key = b"{" if is_damaged else encode(other.key)
+    store.replace(layout.KEY.format(other.key.name), key)
+    count = count_in(store, clock, CAREER_SITES, LIMIT)
+    count.include_killed_runs(Contents(store))
+    assert count.left(0) == (LIMIT - PAGE * is_damaged, "2026-01")
+
+
+def test_without_a_limit_only_what_no_page_counts_is_written(tmp_path: Path) -> None:
+    count = count_in(Folder(tmp_path), FakeClock(), CAREER_SITES, None)
+    written = tmp_path / layout.COUNT.format(count.key.name)
+    count.reserve(0, PAGE, "a page")
+    assert not written.exists()
+    count.reserve(1, PAGE, "a page")  # the first response, of one credit, was lost
+    before = written.read_bytes()
+    count.with_page(PAGE)
+    count.reserve(1 + PAGE, PAGE, "a page")
+    assert written.read_bytes() == before
+
+
+def test_the_newest_balance_of_the_account_is_known_to_each_stream(tmp_path: Path) -> None:
+    store, clock = Folder(tmp_path), FakeClock()
+    specs = (CAREER_SITES, JOBS)
+    other = count_in(store, clock, JOBS, LIMIT, api_url="https://b")
+    for spec, balance in (CAREER_SITES, 900), (JOBS, 800), (CAREER_SITES, 850):
+        count = count_in(store, clock, spec, LIMIT)
+        for seen in (balance, None):
+            clock.passed += 1
+            count.note_balance(seen)
+            count.settle(0)
+        assert {count_in(store, clock, each, LIMIT).newest_balance() for each in specs} == {balance}
+        assert other.newest_balance() is None
+
+
 def count_at(folder: Path, at: FakeClock | str) -> MonthCount:
     """The count of a run with a clock, or one that stands still at an instant (UTC)."""
     if isinstance(at, str):
@@ -395,10 +462,12 @@ def count_at(folder: Path, at: FakeClock | str) -> MonthCount:
     return count_in(Folder(folder), at, CAREER_SITES, LIMIT)
 
 
-def count_in(store: Folder, clock: FakeClock, spec: FeedSpec, limit: int) -> MonthCount:
+def count_in(
+    store: Folder, clock: FakeClock, spec: FeedSpec, limit: int | None, api_url: str = "https://a"
+) -> MonthCount:
     return MonthCount(
         store=store,
-        key=journal_key(spec, api_key="jbe_test_", api_url="https://a"),
+        key=journal_key(spec, api_key="jbe_test_", api_url=api_url),
         run="",
         limit=limit,
         now=clock.now,

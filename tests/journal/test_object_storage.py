@@ -259,6 +259,10 @@ def test_without_the_extra_the_error_says_what_to_install(sandbox: Sandbox, tmp_
     (tmp_path / "obstore.py").write_text("raise ModuleNotFoundError(name='obstore')")
     given: dict[str, Any] = {"env": {"PYTHONPATH": str(tmp_path)}}
     assert "install tap-jobo[cloud]" in tap.refuse(**given, journal_dir="s3://bucket/prefix")
+    (tmp_path / "obstore.py").write_text("import not_installed")  # which the extra would not bring
+    run = tap.run(**given, journal_dir="s3://bucket/prefix")
+    assert "No module named 'not_installed'" in run.stderr
+    assert "tap-jobo[cloud]" not in run.stderr
 
 
 @pytest.mark.parametrize(

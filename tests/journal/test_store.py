@@ -97,6 +97,14 @@ def test_what_is_removed_is_gone_and_the_rest_is_not(opens: Opens) -> None:
     opens().create(others[2], b"another")
 
 
+def test_a_folder_that_is_empty_is_removed(tmp_path: Path) -> None:
+    store = Folder(tmp_path)
+    for name in (PAGE, "v2/career_sites-0a/key.json"):
+        store.create(name, b"")
+    store.remove([PAGE])
+    assert [path.name for path in tmp_path.glob("v2/*/*")] == ["key.json"]
+
+
 def test_a_run_keeps_others_of_its_key_out_until_it_ends(opens: Opens) -> None:
     def run_of(key: str) -> Lock:
         return opens().run_lock(key, "career_sites", refuse_to_wait)
