@@ -87,6 +87,7 @@ NEAR: Final = {
         "journal/test_damage",
     ),
     "journal/journal": (
+        "journal/test_large_journal",
         "sync/test_shared_journal",
         "journal/test_journal",
         "journal/test_damage",
@@ -96,7 +97,11 @@ NEAR: Final = {
     ),
     "journal/lease": ("journal/test_lease", "journal/test_object_storage"),
     "journal/month": ("journal/test_monthly_limit", "journal/test_last_price"),
-    "journal/page": ("journal/test_durability", "journal/test_damage"),
+    "journal/page": (
+        "journal/test_durability",
+        "journal/test_large_journal",
+        "journal/test_damage",
+    ),
     "journal/store": ("journal/test_store", "journal/test_damage"),
     "journal/way_out": ("journal/test_way_out",),
     "sync/feed_sync": (

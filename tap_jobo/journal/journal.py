@@ -146,7 +146,7 @@ class Journal:
         journaled, number = self.history.syncs.get(sync.number), sync.pages + 1
         if journaled is None:
             return None
-        if number > max(journaled.pages, default=0):
+        if number not in journaled.pages and number > max(journaled.pages, default=0):
             return None
         try:
             page = self._contents.page(journaled, number)

@@ -249,6 +249,10 @@ def test_a_backfill_above_the_limit_is_a_warning(tmp_path: Path) -> None:
         tap = tap_of(sandbox, tmp_path, "jobs")
         tap.settings |= {"jobs_batch_size": 10}
         run = tap.run(max_credits_per_month=100)
+        assert (
+            "This sync has about 90 rows (estimated): $0.27 at the current price (3 credits per "
+            "row), and at least 4 s at the rate limit of 120 pages per minute."
+        ) in run.lines("INFO")
         total, reached = run.lines("WARNING")
         assert total == (
             "The rest of this sync costs about $0.24, but max_credits_per_month leaves $0.07 "

@@ -25,6 +25,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import TapJoboError
 from tap_jobo.journal.contents import Contents
+from tap_jobo.journal.layout import FILE
 from tests.support.clock import FakeClock
 from tests.sync.model import (
     FEWER,
@@ -440,24 +441,36 @@ def test_a_replaced_sync_is_not_gone_back_to(world: SharedJournal) -> None:
     assert len(world.api.pages) - billed <= 3  # those of the catch-up
 
 
-def test_a_number_that_was_freed_is_not_taken_twice(world: SharedJournal) -> None:
-    """A run is suspended between reading the journal and its first request."""
+@pytest.mark.parametrize("is_dropped", [False, True])
+def test_a_number_that_was_freed_is_not_taken_twice(
+    world: SharedJournal, *, is_dropped: bool
+) -> None:
+    """A run is suspended between reading the journal and its first request.
+
+    The others leave a newer sync, or the user has dropped that, too.
+    """
     pipe = world.pipelines[0]
     assert world.attempt(pipe)
     slow = world.start(pipe)
     slow[0].is_alone = False
     create, billed = world.store.create, 0
+    left: list[str] = []
 
     def suspend(name: str, content: bytes) -> None:
         nonlocal billed
         world.store.create = create  # type: ignore[method-assign]
         other_runs(world)
+        if is_dropped:
+            world.store.remove([each for each in world.store.list("v2") if FILE.fullmatch(each)])
+        left.extend([name, *world.store.list("v2")])
         billed = len(world.api.pages)
         create(name, content)
 
     world.store.create = suspend  # type: ignore[method-assign]
     assert code_of(world.go(pipe, slow)) == "run-in-progress"
     assert slow[2] == []  # nothing was emitted
+    assert world.store.list("v2") == left[1:]
+    assert left[0] not in left[1:]
     assert len(world.api.pages) == billed
 
 
