@@ -122,8 +122,8 @@ class History:
         if named.status == Status.DROPPED:
             return None
         self._refuse_ended(named)
-        if min(named.pages, default=0) > pending.pages + 1:  # begun by a later state, after a loss
-            return pending
+        if named.pages and min(named.pages) > pending.pages + 1:
+            return pending  # it was begun by a later state, after a loss of the journal
         return replace(
             named.sync,
             started_at=pending.started_at,
@@ -207,7 +207,7 @@ class History:
             line.add(sync.id)
         return unused
 
-    def refreshes(self, used: Sync, delivered: Sync | None) -> list[JournaledSync]:
+    def refreshes(self, used: Sync) -> list[JournaledSync]:
         """Return the syncs without a state that a run with a state can't use.
 
         They may be of another pipeline, so they are no question.
@@ -216,18 +216,16 @@ class History:
             return []
         refreshes, kept = [], self._with_ancestors({used.id, used.parent_id})
         for journaled in self.syncs.values():
-            sync, last = journaled.sync, max(journaled.pages, default=0)
-            is_new = sync.number > self._last_number
-            is_refresh = sync.is_full and not sync.parent_id and is_new and sync.id not in kept
-            if is_refresh and last >= self.first_unused(journaled, delivered):
+            sync, is_new = journaled.sync, journaled.sync.number > self._last_number
+            if sync.is_full and not sync.parent_id and is_new and sync.id not in kept:
                 refreshes.append(journaled)
         return refreshes
 
     @staticmethod
     def first_unused(journaled: JournaledSync, delivered: Sync | None) -> int:
         """Return the number of a sync's first page that is neither delivered nor given up."""
-        has_rows = delivered is not None and delivered.id == journaled.sync.id
-        return max(journaled.given_up, delivered.pages if delivered and has_rows else 0) + 1
+        pages = delivered.pages if delivered and delivered.id == journaled.sync.id else 0
+        return max(journaled.given_up, pages) + 1
 
     def record_decision(self, used: Sync, unused: Iterable[JournaledSync], follow: Follow) -> None:
         """Record which pages are given up, so that no later run asks, and which are in use again.

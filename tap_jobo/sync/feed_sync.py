@@ -71,10 +71,7 @@ class FeedSync:
         self._spec = self.start.spec
         self._logger = self.start.logger
         self._page_guard = PageGuard(self._spec, self.converter, self._logger)
-        self._loop_guard = LoopGuard()
         self._estimate = 0  # the rows of the whole sync, if its first page says
-        self._has_replayed = False  # any page of the sync
-        self._has_fetched = False  # any page of the sync
         self._has_restarted = False  # a free sync, which may start over once in a run
         self._is_announced = False
         self._is_first_sync = not self.state.has_begun
@@ -118,8 +115,8 @@ class FeedSync:
 
     def _begin(self, sync: Sync) -> Sync:
         """Write a new sync to the journal; show the guard the pages that earlier runs delivered."""
-        self._loop_guard, self._estimate = LoopGuard(), 0
-        self._has_replayed = self._has_fetched = False
+        self._loop_guard = LoopGuard()
+        self._has_replayed = self._has_fetched = False  # any page of the sync
         sync = self.journal.begin(sync, self._now())
         for billed in self.journal.delivered(sync):  # or runs of a few pages would hide a loop
             self._loop_guard.note_cursor(billed.header.cursor)

@@ -170,7 +170,7 @@ class SyncStart:
             raise unused.question()
         if unused:
             self.logger.warning("%s", unused.loss)
-        refreshes = replace(unused, syncs=history.refreshes(unused.used, unused.delivered))
+        refreshes = replace(unused, syncs=history.refreshes(unused.used))
         if refreshes:
             self.logger.warning("%s", refreshes.other_state)
         if state.dropped:

@@ -199,6 +199,5 @@ def _read_sync(raw: dict[str, Any], completed: str, spec: FeedSpec) -> Sync | No
         pages=read.pages,
         restarts=read.restarts,
         parent_id=completed,
-        is_full=since is None and not added,
         added=added,
     )

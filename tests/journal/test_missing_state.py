@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,19 @@ def test_a_missing_state_ends_the_run_before_its_first_request(
     assert last["bookmark"] in line
     assert "(at least $6.00)" in line
     assert f"'resume:{last['id']}'" in line
+
+
+def test_the_price_is_that_of_the_last_full_sync_though_a_kill_left_a_part_of_it(
+    tap: Tap, folder: Path
+) -> None:
+    first = tap.run().state
+    (sync,) = folder.glob("v2/*/000001")
+    shutil.copytree(sync, tap.folder / "kept")
+    second = tap.run(state=first).state
+    shutil.copytree(tap.folder / "kept", sync, dirs_exist_ok=True)
+    (sync / "000003.page").unlink()
+    tap.run(state=second)
+    assert "(at least $6.00)" in tap.refuse()
 
 
 def test_resume_goes_on_from_the_last_sync_and_the_journal(

@@ -18,11 +18,13 @@ def _announced(run: Run) -> list[str]:
 
 
 def test_filters_window_and_limit(tap: Tap) -> None:
-    run = tap.run(state=state_at("2026-11-26T08:15:00Z"), country_codes=["DE", "AT"])
+    run = tap.run(
+        state=state_at("2026-11-26T08:15:00Z"), country_codes=["DE", "AT", "IT", "FR", "CH"]
+    )
     (line,) = _announced(run)
     assert line == (
-        "career_sites: filters country_codes=AT, DE; changes since 2026-11-26T08:00Z; at most "
-        "1,000,000,000 credits ($1,000,000.00)"
+        "career_sites: filters country_codes=AT, CH, DE, FR, IT; changes since "
+        "2026-11-26T08:00Z; at most 1,000,000,000 credits ($1,000,000.00)"
     )
 
 

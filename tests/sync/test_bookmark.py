@@ -173,12 +173,19 @@ class TestClocks:
         third = tap.run(state=second.state, lookback_minutes=0)
         assert second.ids == third.ids == [updated]
 
-    @pytest.mark.parametrize("hours", [1, 10**6], ids=["by the API's clock", "by both clocks"])
-    def test_future_bookmark_ends_the_run(self, tap: Tap, sandbox: Sandbox, hours: int) -> None:
+    @pytest.mark.parametrize(
+        ("hours", "countries"),
+        [(1, ["DE"]), (10**6, ["DE"]), (1, ["DE", "FR"])],
+        ids=["by the API's clock", "by both clocks", "before added values"],
+    )
+    def test_future_bookmark_ends_the_run(
+        self, tap: Tap, sandbox: Sandbox, hours: int, countries: list[str]
+    ) -> None:
         sandbox.clock_offset = -2 * HOUR
         bookmark = format_timestamp(sandbox.now() + timedelta(hours=hours))
-        state = state_at(bookmark, filters=NO_FILTERS, sync=NO_SYNC)
-        run = tap.run(state=state)
+        filters = NO_FILTERS | {"country_codes": ["DE"]}
+        state = state_at(bookmark, filters=filters, sync=NO_SYNC)
+        run = tap.run(state=state, country_codes=countries, on_filter_change="resync")
         assert error_code(run) == "invalid-state"
         assert bookmark in complaint(run)
         assert sandbox.feed_requests == []

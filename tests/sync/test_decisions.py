@@ -104,12 +104,16 @@ FILTERS: dict[str, Case] = {
         IN_FIRST_SYNC,
         DE,
         asks=CHANGED,
-        says="The unfinished sync of the old filters is dropped: of its 5 rows",
+        says="The unfinished sync of the old filters is dropped: of its 5 rows ($0.25 at list "
+        "price), those that still match are billed again.",
     ),
     "wider in the first sync": Case(IN_FIRST_SYNC, ALL, asks=CHANGED),
     "wider in the first sync, resync": Case(IN_FIRST_SYNC, RESYNC, 132, 132, warns=CHANGED),
     "wider in the first sync, keep": Case(IN_FIRST_SYNC, KEEP, 132, 132, warns=CHANGED),
     "another value, resync": Case(GERMAN, FR | RESYNC, 10, 10, warns=CHANGED),
+    "narrower in a resync": Case(  # the bookmark is that of the filters before the resync
+        [*GERMAN, (FR_GB | RESYNC, PAGE)], FR | RESYNC, 10, 10, warns=CHANGED
+    ),
     "no value, resync": Case(GERMAN, RESYNC, 132, 132, warns=CHANGED),
     "no value, cut off": Case([*GERMAN, (RESYNC, PAGE)], ALL, 127, 127),
     "no value, cut off, and back": Case([*GERMAN, (RESYNC, PAGE)], DE, asks=CHANGED),
@@ -146,6 +150,22 @@ ADDED_VALUES: dict[str, Case] = {
     ),
     "state lost": Case(
         [*GERMAN, (DE_FR | RESYNC, PAGE_LOST)], DE_FR | RESYNC, 18, 13, warns=CHANGED
+    ),
+    "state lost, keep": Case(
+        [*GERMAN, (DE_FR | RESYNC, PAGE_LOST)],
+        DE_FR | KEEP,
+        8,
+        8,
+        warns=f"{CHANGED}, {UNUSED}",
+        says="because they have only the rows of added filter values",
+    ),
+    "keep, state lost": Case(
+        [*GERMAN, (DE_FR | KEEP, DONE_LOST)],
+        DE_FR | RESYNC,
+        18,
+        18,
+        warns=f"{CHANGED}, {UNUSED}",
+        says="because this run reads only the rows of added filter values",
     ),
     "no state": Case(ADDING, DE_FR | REFRESH, 29, 29, warns=UNUSED),
     "cut off twice, no state": Case(
@@ -204,6 +224,7 @@ STATE_MISSING: dict[str, Case] = {
         warns=UNUSED,
         says="If a full refresh was interrupted, run it again first",
     ),
+    "refresh, cut off, and a full table": Case(REFRESHING, FULL, 132, 132, warns=UNUSED),
     "as a full table": Case(
         TWICE, FULL | NO_STATE, asks=UNUSED, says="3 billed pages of career_sites ($0.60, since "
     ),

@@ -90,6 +90,14 @@ def test_an_increment_is_replayed_with_a_start_date_after_the_bookmark(tap: Tap)
     assert tap.sandbox.rows_billed == billed
 
 
+def test_an_increment_since_a_start_date_after_the_bookmark_is_replayed_too(tap: Tap) -> None:
+    state = tap.run().state
+    later: Any = {"start_date": tap.sandbox.now().isoformat()}
+    tap.sandbox.world.touch(next(iter(tap.sandbox.world.rows())))
+    for is_again in (False, True):  # the target loses the first one's state
+        assert replayed(tap.run(state=state, **later)) == is_again
+
+
 def test_a_start_date_that_a_replayed_increment_does_not_need_leaves_no_gap(tap: Tap) -> None:
     state, now = tap.run().state, tap.sandbox.now()
     state["bookmarks"]["career_sites"]["replication_key_value"] = _ago(now, hours=2)

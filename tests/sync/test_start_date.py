@@ -73,3 +73,4 @@ def test_an_earlier_start_date_of_a_free_feed_needs_no_decision(
     late = tap.run(start_date=format_timestamp(now))
     early = tap.succeed(state=late.state, start_date=format_timestamp(now - timedelta(days=5)))
     assert len(early.records) > len(late.records) == 0
+    assert early.lines("WARNING") == []
