@@ -146,8 +146,9 @@ class TestWindow:
         assert any("start_date" in line and OLD in line for line in run.lines("INFO"))
 
     def test_start_date_equal_to_the_bookmark_keeps_the_lookback(self, tap: Tap) -> None:
-        tap.run(state=state_at(OLD), start_date=OLD)
+        run = tap.run(state=state_at(OLD), start_date=OLD)
         assert _window(tap.sandbox) == "2019-12-31T23:45:00.000000Z"
+        assert not any("start_date is later" in line for line in run.lines("INFO"))
 
 
 class TestClocks:

@@ -28,6 +28,7 @@ DE: Settings = {"country_codes": ["DE"]}
 FR: Settings = {"country_codes": ["FR"]}
 DE_FR: Settings = {"country_codes": ["DE", "FR"]}
 DE_GB: Settings = {"country_codes": ["DE", "GB"]}
+DE_FR_GB: Settings = {"country_codes": ["DE", "FR", "GB"]}
 FR_GB: Settings = {"country_codes": ["FR", "GB"]}
 AGENCIES: Settings = {"is_agency": True}
 NO_AGENCIES: Settings = {"is_agency": False}
@@ -108,6 +109,9 @@ FILTERS: dict[str, Case] = {
         "price), those that still match are billed again.",
     ),
     "wider in the first sync": Case(IN_FIRST_SYNC, ALL, asks=CHANGED),
+    "more values in the first sync": Case(
+        IN_FIRST_SYNC, DE_FR_GB, asks=CHANGED, says="'resync' reads all matching rows: each row"
+    ),
     "wider in the first sync, resync": Case(IN_FIRST_SYNC, RESYNC, 132, 132, warns=CHANGED),
     "wider in the first sync, keep": Case(IN_FIRST_SYNC, KEEP, 132, 132, warns=CHANGED),
     "another value, resync": Case(GERMAN, FR | RESYNC, 10, 10, warns=CHANGED),
@@ -225,6 +229,9 @@ STATE_MISSING: dict[str, Case] = {
         says="If a full refresh was interrupted, run it again first",
     ),
     "refresh, cut off, and a full table": Case(REFRESHING, FULL, 132, 132, warns=UNUSED),
+    "refresh to other filters, cut off, and again": Case(
+        [(ALL, DONE), (DE | REFRESH, PAGE_LOST), (ALL, DONE)], DE | REFRESH, 19, 14, warns=UNUSED
+    ),
     "as a full table": Case(
         TWICE, FULL | NO_STATE, asks=UNUSED, says="3 billed pages of career_sites ($0.60, since "
     ),
@@ -250,6 +257,9 @@ STATE_LOST: dict[str, Case] = {
     ),
     "first, start date": Case(
         FIRST, DE_FR | LATEST_100, asks=UNUSED, says="because start_date was not set and is 20"
+    ),
+    "first, no start date any more": Case(
+        [(DE_FR | LATEST_100, PAGE_LOST)], DE_FR, asks=UNUSED, says="because start_date was 20"
     ),
     "first, refresh": Case(FIRST, DE | REFRESH, 19, 19, warns=UNUSED),
     "first, resync": Case(
@@ -282,6 +292,9 @@ STATE_LOST: dict[str, Case] = {
     ),
     "last, narrower": Case(
         LAST, DE, asks=UNUSED, says="because country_codes was not set and is DE"
+    ),
+    "last, replayed, and narrower": Case(
+        [*LAST, (ALL, DONE_LOST)], DE, asks=UNUSED, says="6 billed pages of career_sites ($1.20"
     ),
     "last, full table": Case(LAST, FULL, asks=UNUSED, says="the catalog says FULL_TABLE"),
     "last, full table, no state": Case(
