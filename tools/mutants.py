@@ -49,7 +49,11 @@ NEAR: Final = {
         "api/test_client",
         "sync/test_endless_feed",
     ),
-    "api/profiles": ("api/test_profiles",),
+    "api/profiles": (
+        "api/test_profiles",
+        "singer/companies/test_failures",
+        "singer/companies/test_pages",
+    ),
     "api/responses": ("api/test_responses", "api/test_retry", "api/test_client", "sync/test_scan"),
     "api/retry": ("api/test_retry", "api/test_client"),
     "journal/__init__": (
@@ -95,7 +99,7 @@ NEAR: Final = {
         "journal/test_lock",
         "sync/test_endless_feed",
     ),
-    "journal/lease": ("journal/test_lease", "journal/test_object_storage"),
+    "journal/lease": ("journal/test_lease", "journal/test_store", "journal/test_object_storage"),
     "journal/month": ("journal/test_monthly_limit", "journal/test_last_price"),
     "journal/page": (
         "journal/test_durability",

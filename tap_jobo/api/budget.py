@@ -124,7 +124,7 @@ class FeedCost:
         self._has_price = False  # of a page of this run
         self._reported: set[str] = set()
 
-    def count_in(self, month: CountOverRuns | None, *, is_test: bool = False) -> None:
+    def count_in(self, month: CountOverRuns | None, *, is_test: bool) -> None:
         """Go on with the count of earlier runs, with the price and the balance that they saw.
 
         A test reserves its row at list price, because it learns the price again.

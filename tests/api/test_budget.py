@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import ANY, Mock
 
 import pytest
 
 from jobo_sandbox import Fault
 from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.clock import format_timestamp
-from tap_jobo.errors import BudgetReachedError
+from tap_jobo.errors import BudgetReachedError, ConfigError
 from tap_jobo.model import Charge, LastPrice, PageHeader
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.jobs import JOBS
@@ -75,6 +76,7 @@ class TestCharge:
 
     def test_fall_of_the_balance_sets_no_price_below_the_list_price(self) -> None:
         cost = jobs(Budget(last_balance=10_000, logger=LOGGER))
+        assert receive(cost, 20, deducted(0, balance=10_000)) == cost.price == 0
         assert receive(cost, 20, deducted(0, balance=9_970)) == 30
         assert cost.price == 3
 
@@ -144,6 +146,20 @@ class TestCharge:
         (line,) = caplog.messages
         assert "The run assumes 3 credits per row" in line
 
+    def test_fall_with_an_empty_page_counts_with_the_next_rows(self) -> None:
+        cost = jobs(Budget(logger=LOGGER, last_balance=10_000))
+        assert receive(cost, 0, deducted(0, balance=9_940)) == 0
+        assert receive(cost, 20, deducted(0, balance=9_940)) == 60
+
+    def test_pages_that_cost_what_the_balance_fell_are_one_warning(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        cost = FeedCost(Budget(logger=logging.getLogger("told"), last_balance=10_000), JOBS)
+        for balance in (9_940, 9_880, 9_820):
+            assert receive(cost, 20, deducted(0, balance)) == 60
+        (line,) = caplog.messages
+        assert "20 rows of jobs cost anything, but the balance fell by 60 credits ($0.06)" in line
+
 
 class TestFreePlan:
     @pytest.mark.parametrize("headers", [deducted(0), PLAN_HEADERS[0]])
@@ -181,6 +197,14 @@ class TestReserve:
         cost.reserve(200)
         with pytest.raises(BudgetReachedError, match="of 5,000 credits used"):
             cost.reserve(201)
+
+    def test_limit_below_a_page_is_a_mistake_until_some_of_it_is_used(self) -> None:
+        cost = sites(budget := make_budget(max_credits=2_499))
+        with pytest.raises(ConfigError):
+            cost.reserve(50)
+        budget.credits = 1
+        with pytest.raises(BudgetReachedError):
+            cost.reserve(50)
 
     def test_risen_price_passes_it_by_one_page(self) -> None:
         cost = sites(make_budget(max_credits=5_000))
@@ -229,11 +253,43 @@ class TestDispute:
         assert not read(cost, 0, {}, 50)
 
 
+def test_costs_and_balances_are_counted_with_those_of_other_runs() -> None:
+    month, cost = Mock(last_price=None), jobs(make_budget())
+    assert cost.left_this_month() == (math.inf, "")
+    month.newest_balance.return_value = 10_000
+    cost.count_in(month, is_test=False)
+    assert cost.left_this_month() == month.left.return_value
+    cost.reserve(20)
+    month.note_balance.assert_called_once_with(10_000)
+    month.reserve.assert_called_once_with(0, 60, ANY)
+    assert receive(cost, 20, deducted(0, balance=9_950), 20) == 50
+    cost.settle()
+    month.note_balance.assert_called_with(9_950)
+    month.settle.assert_called_once_with(50)
+
+
 class TestLastPrice:
+    def test_price_of_an_earlier_run_is_an_error_until_this_run_sees_one(self) -> None:
+        month = Mock(last_price=LastPrice(100, "2026-01-01"), newest_balance=lambda: None)
+        cost = sites(make_budget(max_credits=4_000))
+        cost.count_in(month, is_test=False)
+        with pytest.raises(ConfigError, match="costs 100 credits"):
+            cost.reserve(41)
+        cost.reserve(40)
+        receive(cost, 40, deducted(4_000))
+        with pytest.raises(BudgetReachedError):
+            cost.reserve(41)
+
+    def test_test_mode_reserves_at_list_price(self) -> None:
+        month = Mock(last_price=LastPrice(100, "2026-01-01"), newest_balance=lambda: None)
+        cost = sites(make_budget(max_credits=50))
+        cost.count_in(month, is_test=True)
+        cost.reserve(1)
+
     def test_price_above_the_list_price_is_written_when_it_changes(self) -> None:
         month = Mock(last_price=None, newest_balance=lambda: None)
         cost = sites(make_budget())
-        cost.count_in(month)
+        cost.count_in(month, is_test=False)
         for price in (50, 100, 100, 60, 50, 50):
             receive(cost, 50, deducted(50 * price))
         now = format_timestamp(NOON)

@@ -428,6 +428,13 @@ class TestPages:
         assert server.connections > 3
         assert api.cost.credits == 0
 
+    def test_refusal_with_a_deduction_is_charged_once(self, api: Api) -> None:
+        server = api.serve(answer(b"", "403 Forbidden", CHEAPER))
+        with pytest.raises(ApiError, match="Jobo deducted 1,000 credits"):
+            api.fetch(server.address)
+        assert server.connections == 1
+        assert (api.cost.credits, api.cost.possibly_billed) == (1_000, 0)
+
     def test_free_request_is_tried_for_minutes_whatever_comes(self, api: Api) -> None:
         server = api.serve(answer(b"<html>"), answer(b"", "502 Bad Gateway"), answer(b"{}"))
         assert api.client.fetch(api.request(server.address)).body == b"{}"

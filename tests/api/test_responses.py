@@ -32,7 +32,8 @@ class TestRefusals:
     def test_error_gives_status_message_and_advice_in_one_line(  # noqa: PLR0913, PLR0917
         self, tap: Tap, sandbox: Sandbox, status: int, shape: Shape, advice: str, code: str
     ) -> None:
-        sandbox.faults.add(Fault(status=status, shape=shape))
+        elsewhere = {"Location": sandbox.url}  # which is no redirect
+        sandbox.faults.add(Fault(status=status, shape=shape, headers=elsewhere))
         run = tap.run()
         line = complaint(run)
         assert run.codes("CRITICAL") == [code]
@@ -47,12 +48,15 @@ class TestRefusals:
             ("<html><h1>Bad\ngateway</h1></html>", ". "),
             ({"detail": None, "title": ["x"]}, ". "),
             (
-                "\n <!doctype html><TITLE>\nJust a moment...</title><p>title",
+                "\n <!doctype html><TITLE>\nJust a moment...</title><title>Icon</title><p>title",
                 " (Just a moment). This",
             ),
             ("Access\tdenied. " + "x" * 5_000, " (Access denied. xxx"),
             ('"Not on\\nyour plan."', " (Not on your plan)."),
-            ({"title": "Errors.", "errors": {"a": ["No.", 1], "b": "Nor."}}, " (Errors. No. Nor)."),
+            (
+                {"title": "Errors.", "error": "x", "errors": {"a": ["No.", 1], "b": "Nor."}},
+                " (Errors. No. Nor).",
+            ),
             ({"errors": [["deep"], "Bad"]}, " (Bad)."),
             ({"detail": "First\r\nsecond\u2028third\x1b[31m " + "x" * 5_000}, " (First second "),
         ],

@@ -120,12 +120,18 @@ def test_a_lease_that_is_renewed_refuses_a_second_run(start: Start, clock: FakeC
     first.check()
 
 
-def test_a_run_released_while_another_waits_lets_it_go_on(start: Start, clock: FakeClock) -> None:
+@pytest.mark.parametrize("is_removed", [True, False])
+def test_a_run_released_while_another_waits_lets_it_go_on(
+    start: Start, clock: FakeClock, bucket: Bucket, *, is_removed: bool
+) -> None:
     first = start()
 
     def wait(seconds: float) -> None:
         clock.sleep(seconds)
-        first.release()
+        if is_removed:
+            bucket.objects.clear()
+        else:
+            first.release()
 
     start(wait).check()
     assert clock.passed == 2
@@ -345,12 +351,14 @@ def test_a_run_that_ends_waits_for_a_renewal_in_flight(
 
     monkeypatch.setattr(lease_module, "_RENEW_EVERY", 0.01)
     holder = start()
+    (thread,) = [each for each in threading.enumerate() if each.name == "lease"]
+    assert thread.daemon  # a request that hangs does not keep the process
     released.clear()
     monkeypatch.setattr(bucket, "put", put_late)
     begun.wait()
     holder.release()
     assert stored(bucket)["released"]
-    assert "lease" not in [thread.name for thread in threading.enumerate()]
+    assert not thread.is_alive()
 
 
 def test_of_twenty_runs_at_once_one_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,9 +44,10 @@ class Bucket:
             raise GenericError("the answer was lost")
         return {"e_tag": _e_tag(content), "version": None}
 
-    def get(self, name: str, **_: Any) -> Any:
+    def get(self, name: str, *, options: Any = None) -> Any:
         meta = self.head(name)
-        return SimpleNamespace(meta=meta, bytes=lambda: self.objects[name][0])
+        start, end = (options or {}).get("range", (0, None))
+        return SimpleNamespace(meta=meta, bytes=lambda: self.objects[name][0][start:end])
 
     def head(self, name: str) -> Any:
         self._answer()
