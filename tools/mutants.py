@@ -98,6 +98,7 @@ NEAR: Final = {
         "journal/test_schema_drift",
         "journal/test_lock",
         "sync/test_endless_feed",
+        "journal/test_monthly_limit",
     ),
     "journal/lease": ("journal/test_lease", "journal/test_store", "journal/test_object_storage"),
     "journal/month": ("journal/test_monthly_limit", "journal/test_last_price"),
@@ -151,6 +152,8 @@ NEAR: Final = {
         "api/test_budget",
         "journal/test_monthly_limit",
         "singer/test_run",
+        "api/test_witness",
+        "journal/test_schema_drift",
     ),
     "sync/start": (
         "sync/test_start_dates",

@@ -150,12 +150,13 @@ def _files_of(contents: Contents, name: str) -> list[str]:
 def _describe(contents: Contents, files: Collection[str]) -> str:
     """Return how many pages, rows, and other files these are, and what the pages cost."""
     rows = len(contents.rows.intersection(files))
-    pages, cost, others = 0, 0, len(files) - rows
-    for journaled in contents.all_syncs:
-        dropped = [page for page in journaled.pages if journaled.page_name(page) in files]
-        pages += len(dropped)
-        cost += contents.credits(journaled, min(dropped)) if dropped else 0
-        others -= len(dropped) + (journaled.name in files)
+    dropped = [
+        (each, [page for page in each.pages if each.page_name(page) in files])
+        for each in contents.all_syncs
+    ]
+    pages = sum(len(numbers) for _, numbers in dropped)
+    cost = sum(contents.credits(each, min(numbers)) for each, numbers in dropped if numbers)
+    others = len(files) - rows - pages - sum(each.name in files for each, _ in dropped)
     what = f"{plural(pages, 'page')}, worth {dollars(cost)}, and {plural(rows, 'quarantined row')}"
     if others:
         what += f", and {plural(others, 'other file')}"

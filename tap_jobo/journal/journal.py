@@ -269,7 +269,9 @@ class Journal:
         contents = Contents(self._store)
         completed = contents.completed(self._key.name)
         newest = contents.highest_number(self._key.name)
-        if max(newest, completed.number + 1 if completed else 0) > journaled.sync.number:
+        if completed:
+            newest = max(newest, completed.number + 1)
+        if newest > journaled.sync.number:
             raise self._fenced("has begun a sync")
         known = self.history.syncs
         for number, pages in contents.pages(self._key.name).items():

@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -221,6 +222,14 @@ def test_each_part_of_a_page_and_each_changed_byte_is_damage() -> None:
         for damaged in (content[:position], bytes(changed), content + content[: position + 1]):
             with pytest.raises(DamagedPageError):
                 decode_page(damaged)
+
+
+def test_a_header_that_this_version_does_not_know_is_no_damage() -> None:
+    line = b'{"cursor": 5}'
+    content = b"%b %08x\nbody" % (line, zlib.crc32(line))
+    for decode in (decode_header, decode_page):
+        with pytest.raises(DamagedPageError, match="was written by another version"):
+            decode(content)
 
 
 def test_a_damaged_body_leaves_the_cost_readable() -> None:

@@ -10,7 +10,7 @@ the lookback, or for a reason that the user was told.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -441,17 +441,30 @@ def test_a_replaced_sync_is_not_gone_back_to(world: SharedJournal) -> None:
     assert len(world.api.pages) - billed <= 3  # those of the catch-up
 
 
-@pytest.mark.parametrize("is_dropped", [False, True])
-def test_a_number_that_was_freed_is_not_taken_twice(
-    world: SharedJournal, *, is_dropped: bool
+def drop_all(world: SharedJournal) -> None:
+    """What `other_runs` leave in the journal is dropped, too."""
+    other_runs(world)
+    world.store.remove([name for name in world.store.list("v2") if FILE.fullmatch(name)])
+
+
+def go_on(world: SharedJournal) -> None:
+    """One more page of the sync in progress."""
+    world.attempt(world.pipelines[0], accident=Accident(pages=1))
+
+
+@pytest.mark.parametrize("meanwhile", [other_runs, drop_all, go_on])
+def test_a_sync_is_not_begun_beside_another_run(
+    world: SharedJournal, meanwhile: Callable[[SharedJournal], None]
 ) -> None:
     """A run is suspended between reading the journal and its first request.
 
-    The others leave a newer sync, or the user has dropped that, too.
+    It takes no number that was freed, and begins no sync while another one goes on.
     """
     pipe = world.pipelines[0]
     assert world.attempt(pipe)
-    slow = world.start(pipe)
+    world.change([1, 2, 3, 4, 5, 6])
+    world.attempt(pipe, accident=Accident(pages=1))
+    slow = world.start(pipe, state={}, on_missing_state="resync")
     slow[0].is_alone = False
     create, billed = world.store.create, 0
     left: list[str] = []
@@ -459,19 +472,16 @@ def test_a_number_that_was_freed_is_not_taken_twice(
     def suspend(name: str, content: bytes) -> None:
         nonlocal billed
         world.store.create = create  # type: ignore[method-assign]
-        other_runs(world)
-        if is_dropped:
-            world.store.remove([each for each in world.store.list("v2") if FILE.fullmatch(each)])
-        left.extend([name, *world.store.list("v2")])
+        meanwhile(world)
         billed = len(world.api.pages)
+        left.extend(world.store.list("v2"))
         create(name, content)
 
     world.store.create = suspend  # type: ignore[method-assign]
     assert code_of(world.go(pipe, slow)) == "run-in-progress"
     assert slow[2] == []  # nothing was emitted
-    assert world.store.list("v2") == left[1:]
-    assert left[0] not in left[1:]
     assert len(world.api.pages) == billed
+    assert world.store.list("v2") == left  # without the sync
 
 
 def test_what_a_run_bills_while_another_waits_for_its_lock_is_replayed(
