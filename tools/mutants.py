@@ -40,8 +40,8 @@ NEAR: Final = {
     "api/api_clock": ("api/test_api_clock", "sync/test_wrong_clocks"),
     "api/budget": ("api/test_budget", "api/test_witness", "journal/test_last_price"),
     "api/client": ("api/test_client", "api/test_retry", "api/test_responses"),
-    "api/feed": ("api/test_feed", "api/test_responses", "sync/test_bookmark"),
-    "api/headers": ("api/test_budget", "api/test_retry", "api/test_witness"),
+    "api/feed": ("api/test_feed", "api/test_responses", "sync/test_bookmark", "api/test_witness"),
+    "api/headers": ("api/test_budget", "api/test_retry", "api/test_witness", "api/test_responses"),
     "api/known_values": ("api/test_known_values",),
     "api/pages": (
         "api/test_feed",

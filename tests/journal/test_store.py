@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,21 @@ def test_a_run_keeps_others_of_its_key_out_until_it_ends(opens: Opens) -> None:
         pass
     with run_of("career_sites-0a") as check:
         check()
+
+
+@pytest.mark.usefixtures("s3")
+def test_a_bucket_holds_journals_at_several_prefixes() -> None:
+    urls = ("s3://journals/first/a", "s3://journals/second")
+    first, second = (Bucket(open_bucket(url), url, Clock(), LOGGER) for url in urls)
+    first.create(PAGE, b"page")
+    assert (first.list("v2"), second.list("v2")) == ([PAGE], [])
+
+
+def test_a_bucket_without_an_account_cannot_be_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("AZURE")]:
+        monkeypatch.delenv(name)
+    with pytest.raises(JournalError, match="azure://journals/a cannot be opened"):
+        open_bucket("azure://journals/a")
 
 
 def test_a_bucket_out_of_reach_is_an_error() -> None:
