@@ -98,21 +98,30 @@ def test_a_page_as_full_as_it_can_be_shows_a_changed_format(tap: Tap) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "renamed", "is_changed"),
-    [(1, 1, False), (1, 2, True), (4, 1, False), (5, 1, True), (50, 0, False)],
+    ("rows", "skipped", "renamed", "compared"),
+    [
+        (1, 0, 1, None),
+        (1, 0, 2, 1),
+        (4, 0, 1, None),
+        (5, 0, 1, 5),
+        (4, 1, 1, 4),
+        (0, 5, 1, 5),
+        (50, 0, 0, None),
+    ],
 )
 def test_another_name_shows_a_changed_format_with_a_second_one_or_in_five_rows(
-    rows: int, renamed: int, *, is_changed: bool
+    rows: int, skipped: int, renamed: int, compared: int | None
 ) -> None:
     page = Conversion(
         records=[{}] * rows,
-        skipped=[],
+        skipped=[{}] * skipped,
         damaged={},
         left_out=[],
         renamed=["apply_url", "listing_url"][:renamed],
         missing=[],
     )
-    with pytest.raises(FormatError) if is_changed else nullcontext():
+    error = pytest.raises(FormatError, match=f"Each of the {compared} rows")
+    with error if compared else nullcontext():
         check_for_schema_drift(page, 50, "jobs")
 
 
