@@ -299,6 +299,8 @@ def test_the_totals_of_a_sync_go_on_in_a_later_run(tap: Tap, folder: Path) -> No
     assert [header(page).total_credits for page in pages(folder)] == [2_500, 5_000, 6_000]
     contents = Contents(Folder(folder))
     (journaled,) = contents.all_syncs
+    removed = [name.rpartition("/")[2] for name in journaled.names]
+    assert removed == ["000003.page", "000002.page", "000001.page", "sync.json"]  # from the end
     assert [contents.credits(journaled, page) for page in (1, 2, 3)] == [6_000, 3_500, 1_000]
     for page in pages(folder):
         damage_header(page)

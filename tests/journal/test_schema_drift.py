@@ -135,6 +135,7 @@ def test_rows_without_a_usable_id_never_add_up(tap: Tap, folder: Path) -> None:
         state = run.state
     assert sorted(row["id"] for row in quarantined(folder)) == [1, 2, 3, 4, 5, 6]
     assert "3 skipped, 2 quarantined, " in run.summaries["career_sites"]  # one came twice
+    assert run.metrics["jobo_rows_skipped"] == 3
     (first, _, _) = run.lines("ERROR")
     assert "It was billed and is in quarantine: `tap-jobo-journal export --quarantined`" in first
 
