@@ -50,7 +50,7 @@ class UnusedPages:
     @cached_property
     def _waiting(self) -> list[JournaledSync]:
         """The syncs that have such pages; the others are given up, or have none."""
-        return [each for each in self.syncs if max(each.pages, default=0) >= self._first(each)]
+        return [each for each in self.syncs if each.pages and max(each.pages) >= self._first(each)]
 
     @property
     def _with_descendants(self) -> list[JournaledSync]:
@@ -98,11 +98,9 @@ class UnusedPages:
     def uses(self) -> str:
         """What the run replays first, for the end of a sentence; empty if that is nothing."""
         journaled = self.history.syncs.get(self.used.number)
-        first = self.used.pages + 1
-        pages = sum(page >= first for page in journaled.pages) if journaled else 0
-        if not (journaled and pages):
+        if journaled is None:
             return ""
-        worth = dollars(self.history.contents.credits(journaled, first))
+        pages, worth = len(journaled.pages), dollars(self.history.credits_of(self.used))
         return (
             f", except for {plural(pages, 'billed page')} ({worth}) of the journal, which are free"
         )

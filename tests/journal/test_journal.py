@@ -143,6 +143,16 @@ def test_a_lost_first_sync_is_replayed_until_a_later_run_acknowledges_it(
     assert tap.sandbox.rows_billed == 240
 
 
+def test_what_followed_a_sync_that_is_resumed_does_not_expire_either(
+    tap: Tap, folder: Path
+) -> None:
+    first = tap.run()
+    tap.sandbox.world.touch(first.ids[0])
+    tap.run()
+    make_older(folder, 31)
+    assert replayed(tap.run()) == 121
+
+
 def test_nothing_of_an_unfinished_sync_is_removed(tap: Tap, folder: Path) -> None:
     """So a state that is lost in the middle of a backfill of several days costs nothing."""
     state: Any = None
@@ -430,8 +440,10 @@ def test_the_key_is_found_however_json_escapes_it() -> None:
 
 
 def test_a_journal_that_is_off_writes_and_reads_nothing(tap: Tap) -> None:
-    assert len(tap.run(journal=False).ids) == 120
+    first = tap.run(journal=False)
+    assert len(first.ids) == 120
     assert [file.name for file in tap.folder.iterdir()] == ["config.json"]
+    assert tap.succeed(state=first.state, journal=False).ids == []
     tap.run()
     assert replayed(tap.run(journal=False)) == 0
 

@@ -12,7 +12,7 @@ import pytest
 
 from jobo_sandbox import Sandbox
 from tests.journal.helpers import names, replayed, succeeded
-from tests.support import Tap, complaint, complaints
+from tests.support import Tap, complaint, complaints, error_code
 from tests.support.crash import cut_in_request
 from tests.support.jobs import tap_of
 
@@ -58,6 +58,24 @@ def test_the_price_is_that_of_the_last_full_sync_though_a_kill_left_a_part_of_it
     shutil.copytree(tap.folder / "kept", sync, dirs_exist_ok=True)
     (sync / "000003.page").unlink()
     tap.run(state=second)
+    assert "(at least $6.00)" in tap.refuse()
+
+
+def test_there_is_no_price_if_the_journal_lacks_the_full_sync(
+    tap: Tap, folder: Path, state: Any
+) -> None:
+    (folder / "v2").rename(folder / "old")
+    for _ in range(2):
+        state = tap.run(state=state).state
+    assert "(each row is billed)" in tap.refuse()
+
+
+def test_a_refresh_that_went_in_circles_does_not_hide_that_the_state_is_lost(
+    tap: Tap, state: Any
+) -> None:
+    assert state
+    tap.sandbox.wraps_after = 1
+    assert error_code(tap.run(on_missing_state="resync")) == "endless-feed"
     assert "(at least $6.00)" in tap.refuse()
 
 

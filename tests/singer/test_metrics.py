@@ -14,6 +14,7 @@ def test_a_run_has_no_metrics_of_requests(tap: Tap) -> None:
     assert run.metrics.keys() == {
         "record_count", "sync_duration", "jobo_credits", "jobo_credits_balance",
     }  # fmt: skip
+    assert "; sync complete" in run.summaries["career_sites"]
 
 
 @pytest.mark.parametrize("status", [401, 403])

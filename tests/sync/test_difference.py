@@ -89,6 +89,7 @@ def test_the_way_out_after_two_rejections_goes_on_from_a_bookmark_of_these_filte
 
 def test_added_locations_of_jobs_are_a_difference(hiring: Sandbox, tmp_path: Path) -> None:
     tap = tap_of(hiring, tmp_path, "jobs")
+    tap.settings["start_date"] = "2020-01-01"
     old: Any = {"jobs_locations": [{"country": "Germany"}]}
     new: Any = {"jobs_locations": [{"country": "Germany"}, {"country": "France"}]}
     state = tap.run(**old).state
@@ -98,3 +99,5 @@ def test_added_locations_of_jobs_are_a_difference(hiring: Sandbox, tmp_path: Pat
     assert first["locations"] == [{"country": "France"}]
     assert len(last["locations"]) == 2
     assert rows_of(run, "jobs")
+    starts = {each["bookmarks"]["jobs"]["start_date"] for each in run.states}
+    assert starts == {"2020-01-01T00:00:00.000000Z"}

@@ -91,11 +91,15 @@ def test_an_increment_is_replayed_with_a_start_date_after_the_bookmark(tap: Tap)
 
 
 def test_an_increment_since_a_start_date_after_the_bookmark_is_replayed_too(tap: Tap) -> None:
-    state = tap.run().state
-    later: Any = {"start_date": tap.sandbox.now().isoformat()}
+    state, now = tap.run().state, tap.sandbox.now()
+    state["bookmarks"]["career_sites"]["replication_key_value"] = _ago(now, hours=2)
     tap.sandbox.world.touch(next(iter(tap.sandbox.world.rows())))
-    for is_again in (False, True):  # the target loses the first one's state
-        assert replayed(tap.run(state=state, **later)) == is_again
+    begun = _ago(now, hours=1)
+    tap.run(state=state, start_date=begun)  # whose state the target loses
+    for start_date in (begun, _ago(now, hours=0.5)):
+        run = tap.run(state=state, start_date=start_date)
+        assert replayed(run)
+        assert datetime.fromisoformat(run.bookmark["start_date"]).isoformat() == begun
 
 
 def test_a_start_date_that_a_replayed_increment_does_not_need_leaves_no_gap(tap: Tap) -> None:

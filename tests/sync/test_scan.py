@@ -64,6 +64,7 @@ def test_each_state_follows_its_page_and_says_how_far_the_scan_got(tap: Tap) -> 
             {"country_codes": ["DE", "US"], "is_agency": False}
         )
         assert part["sync"].keys() == LEAVES
+        assert part["sync"]["filters"] == dict.fromkeys(part["filters"])
 
 
 @pytest.mark.parametrize("journal", [True, False])
