@@ -114,6 +114,7 @@ NEAR: Final = {
         "journal/test_journal",
         "sync/test_endless_feed",
         "sync/test_wrong_clocks",
+        "sync/test_bookmark",
         "sync/test_difference",
         "journal/test_schema_drift",
         "singer/test_billed_pages",

@@ -35,10 +35,10 @@ from tests.sync.test_scan import full_table
 pytestmark = pytest.mark.slow
 
 
-def make_older(folder: Path, days: float) -> None:
-    """Let all pages and their syncs be so many days old."""
+def make_older(folder: Path, days: float, number: str = "*") -> None:
+    """Let all pages and their syncs be so many days old, or those of the sync of a number."""
     then = (datetime.now(UTC) - timedelta(days=days)).isoformat()
-    for page in pages(folder):
+    for page in sorted(folder.glob(f"v2/*/{number}/*.page")):
         rewrite(page, received_at=then)
         sync = page.with_name("sync.json")
         sync.write_text(json.dumps(json.loads(sync.read_text()) | {"created_at": then}))
@@ -232,6 +232,30 @@ def test_pages_of_another_address_or_kind_of_key_are_a_warning_and_expire(
             assert "account" not in warning
         assert all(page.exists() == is_kept for page in theirs)
     assert tap.run().lines("WARNING") == []
+
+
+def test_what_removed_pages_of_another_key_cost_counts_to_its_month(
+    tap: Tap, folder: Path
+) -> None:
+    localhost: Any = {"api_url": tap.sandbox.url.replace("127.0.0.1", "localhost")}
+    state = tap.run(**localhost).state
+    for count in folder.glob("v2/spent/*.json"):
+        count.unlink()  # as if the run had been killed before it wrote this
+    tap.run(state=state)  # the pages have arrived
+    run = tap.succeed(max_credits_per_month=6_000, **localhost)
+    assert run.codes("WARNING") == ["limit-reached"]
+    assert tap.sandbox.rows_billed == 120
+
+
+def test_expired_pages_of_another_key_are_not_counted(tap: Tap, folder: Path) -> None:
+    localhost: Any = {"api_url": tap.sandbox.url.replace("127.0.0.1", "localhost")}
+    tap.run(**localhost)
+    tap.run(founded_after=2015, on_filter_change="resync", **localhost)
+    kept = len(pages(folder)) - 3
+    assert kept
+    make_older(folder, 31, "000001")
+    (warning,) = tap.run().messages_of("WARNING", "unused-pages")
+    assert warning.startswith(f"{kept} billed page")
 
 
 def test_pages_of_another_account_are_said_to_be_so(hiring: Sandbox, tmp_path: Path) -> None:

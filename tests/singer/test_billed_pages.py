@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -45,7 +44,9 @@ def test_each_billed_page_has_a_row_before_the_state_moves_past_it(
     hiring: Sandbox, tmp_path: Path
 ) -> None:
     tap = tap_of(hiring, tmp_path, *STREAMS)
-    run = tap.run(batch_size=15, jobs_batch_size=40, country_codes=["DE", "US", "GB", "FR"])
+    kinds = ["for_profit", "non_profit"]
+    filters: Any = {"country_codes": ["DE", "US", "GB", "FR"], "company_types": kinds}
+    run = tap.run(batch_size=15, jobs_batch_size=40, **filters)
     bill, entries = bill_of(run), [entry for entry in hiring.ledger if entry.credits]
     assert [(row["rows"], row["credits"]) for row in bill] == [
         (len(entry.row_ids), entry.credits) for entry in entries
@@ -56,7 +57,9 @@ def test_each_billed_page_has_a_row_before_the_state_moves_past_it(
     assert [row["page"] for row in jobs] == [1, 2, 3]
     assert len({row["sync_id"] for row in jobs}) == 1
     assert {row["filters"] for row in jobs} == {"{}"}
-    assert json.loads(bill[0]["filters"]) == {"country_codes": ["DE", "FR", "GB", "US"]}
+    assert bill[0]["filters"] == (
+        '{"company_types": ["for_profit", "non_profit"], "country_codes": ["DE", "FR", "GB", "US"]}'
+    )
 
     assert run.messages[0]["stream"] == "billed_pages"
     assert schema_message(run, "billed_pages")["key_properties"] == ["id"]

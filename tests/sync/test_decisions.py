@@ -99,7 +99,9 @@ FILTERS: dict[str, Case] = {
     ),
     "narrower and back, keep": Case(NARROWED, DE_FR | KEEP, 8, 8, warns=CHANGED),
     "narrower, cut off": Case(NARROWING, DE, 1, 1),
-    "narrower, cut off, and back": Case(NARROWING, DE_FR, asks=CHANGED),
+    "narrower, cut off, and back": Case(
+        NARROWING, DE_FR, asks=CHANGED, says="only the new filters match stay missing"
+    ),
     "narrower, state lost": Case([*BOTH, (DE, PAGE_LOST)], DE, 6, 1),
     "narrower in the first sync": Case(
         IN_FIRST_SYNC,

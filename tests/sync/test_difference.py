@@ -63,6 +63,13 @@ def test_a_start_date_set_during_a_difference_is_no_silent_gap(tap: Tap, german:
     assert "Newer" in {row["name"] for row in again.records}
 
 
+def test_a_difference_keeps_the_start_date(tap: Tap) -> None:
+    tap.settings["start_date"] = "2020-01-01"
+    run = tap.succeed(state=tap.run(country_codes=["DE"]).state, **RESYNC)
+    states = [state["bookmarks"]["career_sites"] for state in run.states]
+    assert {state["start_date"] for state in states} == {"2020-01-01T00:00:00.000000Z"}
+
+
 def test_a_restarted_difference_keeps_its_filters(tap: Tap, german: Run) -> None:
     part = cut_after_page(tap, german.state)
     tap.sandbox.faults.add(Fault(reject_cursor="409"))
@@ -89,7 +96,6 @@ def test_the_way_out_after_two_rejections_goes_on_from_a_bookmark_of_these_filte
 
 def test_added_locations_of_jobs_are_a_difference(hiring: Sandbox, tmp_path: Path) -> None:
     tap = tap_of(hiring, tmp_path, "jobs")
-    tap.settings["start_date"] = "2020-01-01"
     old: Any = {"jobs_locations": [{"country": "Germany"}]}
     new: Any = {"jobs_locations": [{"country": "Germany"}, {"country": "France"}]}
     state = tap.run(**old).state
@@ -99,5 +105,3 @@ def test_added_locations_of_jobs_are_a_difference(hiring: Sandbox, tmp_path: Pat
     assert first["locations"] == [{"country": "France"}]
     assert len(last["locations"]) == 2
     assert rows_of(run, "jobs")
-    starts = {each["bookmarks"]["jobs"]["start_date"] for each in run.states}
-    assert starts == {"2020-01-01T00:00:00.000000Z"}

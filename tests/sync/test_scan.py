@@ -112,6 +112,20 @@ def test_pending_full_refresh_over_a_bookmark_logs_no_warning(tap: Tap) -> None:
     assert tap.run(state=merged, journal=False).lines("WARNING") == []
 
 
+@pytest.mark.parametrize(("estimate", "is_low"), [(200, False), (201, True)])
+def test_a_sync_that_ends_far_below_its_estimate_is_a_warning(
+    tap: Tap, estimate: int, *, is_low: bool
+) -> None:
+    """The rows and another page are less than 80% of it, as an earlier run's first page has it."""
+    tap.settings["batch_size"] = 40
+    estimated = Fault(replace=lambda body: {**body, "estimated_total": estimate})
+    tap.sandbox.faults.add(estimated, on=1)
+    part = tap.succeed(max_credits=2_000)
+    lines = tap.succeed(state=part.state).messages_of("WARNING", "missing-rows")
+    assert len(lines) == is_low
+    assert all("ended after 120 rows, but Jobo estimated 201." in line for line in lines)
+
+
 # A rejected cursor
 
 

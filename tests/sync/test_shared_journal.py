@@ -507,6 +507,26 @@ def test_a_sync_that_others_have_removed_is_not_gone_on_with(world: SharedJourna
     assert len(world.api.pages) == billed + 1
 
 
+def test_pages_of_another_key_that_a_run_goes_on_with_do_not_expire(world: SharedJournal) -> None:
+    """It goes on between the moment in which they were listed, and the one of the lock."""
+    pipe, other = world.pipelines
+    world.attempt(pipe, accident=Accident(pages=2), lost=99)
+    world.clock.passed += 31 * 86_400
+    live, lock = world.settings, world.store.exclusive_lock
+
+    def go_on(key: str) -> Any:
+        world.store.exclusive_lock = lock
+        world.settings = live
+        assert world.attempt(pipe)
+        return lock(key)
+
+    world.store.exclusive_lock = go_on  # type: ignore[assignment]
+    world.settings = replace(live, api_key="jbe_test_1")
+    assert world.attempt(other)
+    assert not world.store.removed
+    world.settings = live
+
+
 TestSharedJournal = pytest.mark.slow(SharedJournal.TestCase)
 TestSharedJournal.settings = settings(MODEL, stateful_step_count=20)
 TestSharedBucket = pytest.mark.exhaustive(SharedBucket.TestCase)
