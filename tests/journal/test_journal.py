@@ -234,9 +234,7 @@ def test_pages_of_another_address_or_kind_of_key_are_a_warning_and_expire(
     assert tap.run().lines("WARNING") == []
 
 
-def test_what_removed_pages_of_another_key_cost_counts_to_its_month(
-    tap: Tap, folder: Path
-) -> None:
+def test_what_removed_pages_of_another_key_cost_counts_to_its_month(tap: Tap, folder: Path) -> None:
     localhost: Any = {"api_url": tap.sandbox.url.replace("127.0.0.1", "localhost")}
     state = tap.run(**localhost).state
     for count in folder.glob("v2/spent/*.json"):
