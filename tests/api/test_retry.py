@@ -372,6 +372,21 @@ def test_limits_are_checked_after_a_wait_for_a_retry_too(
     assert months.asked_at == [0, 0, 3_600]
 
 
+@pytest.mark.parametrize(("status", "is_pause"), [(429, True), (503, False)])
+def test_only_the_wait_after_a_429_is_one_for_the_rate_limit(
+    sandbox: Sandbox,
+    feed: FeedClient,
+    caplog: pytest.LogCaptureFixture,
+    status: int,
+    *,
+    is_pause: bool,
+) -> None:
+    caplog.set_level(logging.INFO)
+    sandbox.faults.add(fail(status, Retry_After="40"))
+    assert feed.waited() == pytest.approx(40)
+    assert ("Jobo's rate limit is reached: waiting 40 s." in caplog.messages) == is_pause
+
+
 def test_pauses_for_the_rate_limit_are_logged_but_those_of_seconds(
     sandbox: Sandbox, feed: FeedClient, caplog: pytest.LogCaptureFixture
 ) -> None:
