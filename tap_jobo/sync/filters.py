@@ -21,7 +21,7 @@ class FilterChange:
     spec: FeedSpec
     old: Filters
     new: Filters
-    is_full_table: bool = False
+    is_full_table: bool
 
     @property
     def only_narrows(self) -> bool:

@@ -41,7 +41,7 @@ class SyncStart:
     config: Mapping[str, Any]
     clock: Callable[[], ApiClock]
     logger: logging.Logger
-    is_full_table: bool = False
+    is_full_table: bool
 
     def __post_init__(self) -> None:
         self.start_date = StartDate.parse(self.config.get("start_date"))

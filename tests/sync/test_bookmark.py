@@ -218,6 +218,7 @@ class TestState:
             ({"filters": {"country_codes": [1, "US"]}}, "filters"),
             ({"sync": "x"}, "sync"),
             ({"sync": {"id": None}}, "id"),
+            ({"sync": {"id": "5" * 65}}, "id"),
             ({"sync": {"started_at": "soon"}}, "started_at"),
             ({"sync": {"updated_after": "soon"}}, "updated_after"),
             ({"sync": {"cursor": ""}}, "cursor"),
