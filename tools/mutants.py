@@ -99,6 +99,7 @@ NEAR: Final = {
         "journal/test_lock",
         "sync/test_endless_feed",
         "journal/test_monthly_limit",
+        "journal/test_object_storage",
     ),
     "journal/lease": ("journal/test_lease", "journal/test_store", "journal/test_object_storage"),
     "journal/month": ("journal/test_monthly_limit", "journal/test_last_price"),
@@ -347,7 +348,7 @@ class Copy:
                     os.killpg(process.pid, signal.SIGKILL)
 
 
-TIMEOUT: Final = 400.0
+TIMEOUT: Final = 300.0
 """Seconds for the tests of one mutant: it must not end a slow machine's tests."""
 
 

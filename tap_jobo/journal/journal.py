@@ -154,6 +154,7 @@ class Journal:
             raise self._damaged(journaled, number, error) from None
         if page.header.cursor != hash_cursor(sync.cursor):
             raise self._damaged(journaled, number, "does not follow the page before it")
+        journaled.total = page.header.total_credits  # or the next page would read it from the store
         return page
 
     def delivered(self, sync: Sync) -> list[BilledPage]:
