@@ -111,14 +111,15 @@ def test_the_limit_holds_over_runs_and_says_when_they_continue(tap: Tap) -> None
     "change",
     [
         {"country_codes": ["DE"], "on_filter_change": "resync"},
-        {"catalog": full_table()},
-        {"batch_size": 30, "catalog": full_table()},
+        {"catalog": full_table},
+        {"batch_size": 30, "catalog": full_table},
         {"state": None},
         {"start_date": "2020-01-01", "on_filter_change": "resync"},
     ],
 )
 def test_other_settings_and_a_lost_state_spend_no_more(tap: Tap, change: dict[str, Any]) -> None:
-    given = {"state": tap.run().state} | change
+    made = {name: value() if callable(value) else value for name, value in change.items()}
+    given = {"state": tap.run().state} | made
     for _ in range(2):
         run = tap.run(**given)
         _reached(run)

@@ -131,6 +131,7 @@ def monday(instant: str) -> str:
     return str(day - timedelta(days=day.weekday()))
 
 
+@pytest.mark.exhaustive
 def test_models_follow_the_changes(postgres: Postgres) -> None:
     dbt = replace(postgres.dbt, variables={"jobo__using_billed_pages": True})
     with Sandbox(size=300, seed=1, jobs=120) as sandbox:

@@ -32,9 +32,10 @@ def only(*models: str) -> str:
 
 
 STAGING = (
-    "stg_jobo__career_sites", "stg_jobo__companies", "stg_jobo__jobs", "stg_jobo__expired_jobs",
+    "stg_jobo__career_sites stg_jobo__jobs", "stg_jobo__companies stg_jobo__expired_jobs",
     "stg_jobo__career_site_industries",
 )  # fmt: skip
+"""Models that are built apart, while rows change in between."""
 TABLES = tuple(dict.fromkeys((*MARTS, *OTHERS)))
 OF_THE_CLOCK = {
     "built_at", "changed_at", "last_built_at", "dbt_valid_from", "dbt_valid_to", "dbt_updated_at",
@@ -55,9 +56,9 @@ def test_an_incremental_build_is_a_full_one(postgres: Postgres, tmp_path: Path) 
         for command in (MODELS, BUILD):
             warehouse.execute(world.step(schema, 12))
             warehouse.dbt(command)
-        for model in STAGING:
+        for models in STAGING:
             warehouse.execute(world.step(schema, 12))
-            warehouse.dbt(f"run --select {model}")
+            warehouse.dbt(f"run --select {models}")
         warehouse.execute(world.step(schema, 12))
         warehouse.dbt(f"{MODELS} --exclude {' '.join(STAGING)}", "test")
         warehouse.dbt(MODELS)
@@ -275,7 +276,8 @@ def test_only_some_streams_are_loaded(tmp_path: Path) -> None:
         create(warehouse, [stream], "main")
         _fill(warehouse, "main", (stream,))
         loaded.append(stream)
-        output = " ".join(warehouse.dbt(BUILD).stdout.split())
+        is_last = stream == "expired_jobs"
+        output = " ".join(warehouse.dbt(BUILD if is_last else MODELS).stdout.split())
         assert "WARN=0 ERROR=0 SKIP=0" in output
         for name in STREAMS:
             missing = f"There is no table main.{name}, so the models have no rows"

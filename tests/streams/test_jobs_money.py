@@ -88,6 +88,7 @@ def test_estimate_is_told_once_before_the_second_request(jobs_tap: Tap, hiring: 
     assert len(hiring.requests_to("jobs")) == 2
 
 
+@pytest.mark.exhaustive
 def test_random_kills_lose_no_job_and_cost_at_most_a_page(tmp_path: Path) -> None:
     page, rng = 100, Random(16)
 

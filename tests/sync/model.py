@@ -71,7 +71,7 @@ def temporary_folder() -> tempfile.TemporaryDirectory[str]:
 
 
 MODEL = settings(
-    max_examples=120,
+    max_examples=80,
     stateful_step_count=25,
     derandomize=True,
     database=None,

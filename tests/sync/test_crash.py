@@ -15,7 +15,13 @@ from tests.support.target import Message, Target
 PAGE = 20
 
 
-@pytest.mark.parametrize("journal", [True, False], ids=["journal", "no_journal"])
+@pytest.mark.parametrize(
+    "journal",
+    [
+        pytest.param(True, id="journal"),
+        pytest.param(False, id="no_journal", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_36_kills_lose_no_row_and_cost_at_most_a_page_each(
     tmp_path: Path, *, journal: bool
 ) -> None:

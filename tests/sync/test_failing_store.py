@@ -182,9 +182,10 @@ class World:
     [
         ("folder", "refused"),
         ("folder", "lost"),
-        pytest.param("bucket", "refused", marks=pytest.mark.slow),
-        pytest.param("bucket", "lost", marks=pytest.mark.exhaustive),
-        pytest.param("bucket", "slow", marks=pytest.mark.exhaustive),
+        *(
+            pytest.param("bucket", how, marks=pytest.mark.exhaustive)
+            for how in ("refused", "lost", "slow")
+        ),
     ],
 )
 def test_a_call_that_fails_loses_and_bills_nothing(place: str, how: str) -> None:

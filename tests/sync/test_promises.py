@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
@@ -601,4 +600,4 @@ TestPromises.settings = MODEL
 TestBucketPromises = pytest.mark.exhaustive(BucketPromises.TestCase)
 TestBucketPromises.settings = FEWER
 TestFilteredPromises = pytest.mark.exhaustive(FilteredPromises.TestCase)
-TestFilteredPromises.settings = settings(MODEL, max_examples=60)
+TestFilteredPromises.settings = FEWER
