@@ -410,7 +410,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("count", type=int)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(16))
-    parser.add_argument("--of", nargs="+", default=NEAR, choices=NEAR, help="modules to change")
+    parser.add_argument(
+        "--of", nargs="+", default=NEAR, choices=NEAR, metavar="MODULE", help="such as sync/start"
+    )
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     arguments = parser.parse_args()
     every = [mutant for module in arguments.of for mutant in mutants_of(module)]

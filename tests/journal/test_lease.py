@@ -17,6 +17,7 @@ import pytest
 from obstore.exceptions import AlreadyExistsError, GenericError
 from obstore.store import MemoryStore
 
+from jobo_sandbox.patience import patient
 from tap_jobo.clock import Clock
 from tap_jobo.errors import JournalError
 from tap_jobo.journal import bucket as bucket_module
@@ -355,7 +356,7 @@ def test_a_run_that_ends_waits_for_a_renewal_in_flight(
     assert thread.daemon  # a request that hangs does not keep the process
     released.clear()
     monkeypatch.setattr(bucket, "put", put_late)
-    begun.wait()
+    assert begun.wait(patient(10))
     holder.release()
     assert stored(bucket)["released"]
     assert not thread.is_alive()

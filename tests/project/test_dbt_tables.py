@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from tests.project.test_dbt import MARTS, OTHERS, SPEND
-from tests.support.dbt import PACKAGE
 from tests.support.tables import STREAMS, World, create, upsert
 from tests.support.warehouses import Duckdb, Postgres, Row, Warehouse
 
@@ -270,14 +269,14 @@ def test_only_some_streams_are_loaded(tmp_path: Path) -> None:
     """Each of them later than the others."""
     warehouse = Duckdb.at(tmp_path / "jobo.duckdb", {})
     loaded: list[str] = []
-    for stream, opened in (
-        ("companies", set()), ("jobs", {"open", "gone"}), ("expired_jobs", {"open"}),
+    for stream, opened, command in (
+        ("companies", set(), MODELS), ("jobs", {"open", "gone"}, MODELS),
+        ("expired_jobs", {"open"}, BUILD),
     ):  # fmt: skip
         create(warehouse, [stream], "main")
         _fill(warehouse, "main", (stream,))
         loaded.append(stream)
-        is_last = stream == "expired_jobs"
-        output = " ".join(warehouse.dbt(BUILD if is_last else MODELS).stdout.split())
+        output = " ".join(warehouse.dbt(command).stdout.split())
         assert "WARN=0 ERROR=0 SKIP=0" in output
         for name in STREAMS:
             missing = f"There is no table main.{name}, so the models have no rows"
@@ -333,15 +332,7 @@ print("listed by", *threads)
 def test_the_loaders_tables_are_listed_once_before_threads_start(postgres: Postgres) -> None:
     """A thread that asks dbt for a table while another one lists them may find only some."""
     create(postgres, STREAMS, "public")
-    options = [
-        "--target",
-        "postgres",
-        "--profiles-dir",
-        str(PACKAGE),
-        "--project-dir",
-        str(PACKAGE),
-    ]
-    run = postgres.dbt.execute(LISTING, "run", "--select", "staging", *options)
+    run = postgres.dbt.execute(LISTING, "run", "--select", "staging", *postgres.dbt.options)
     assert run.stdout.splitlines()[-1:] == ["listed by MainThread"], run.stdout + run.stderr
 
 

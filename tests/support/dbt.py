@@ -145,14 +145,19 @@ class Dbt:
 
     def attempt(self, *commands: str) -> Run:
         """Run commands of dbt in one process. The exit code is the number of those that fail."""
+        invocations = [[*shlex.split(command), *self.options] for command in commands]
+        return self._execute(
+            ["parse", "--no-static-parser", *self.options], _COMMANDS, json.dumps(invocations)
+        )
+
+    @property
+    def options(self) -> list[str]:
+        """Those of every command."""
         options = ["--target", self.plugin.removeprefix("dbt-"), "--profiles-dir", str(PACKAGE)]
         options += ["--project-dir", str(self.project)]
         if self.project == PACKAGE:
             options += ["--vars", json.dumps(self.variables)]
-        invocations = [[*shlex.split(command), *options] for command in commands]
-        return self._execute(
-            ["parse", "--no-static-parser", *options], _COMMANDS, json.dumps(invocations)
-        )
+        return options
 
     def execute(self, script: str, *arguments: str) -> Run:
         """Run a script of Python in dbt's environment."""
