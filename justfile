@@ -35,7 +35,7 @@ types:
 
 # run what needs no Postgres, Meltano, or dbt, and does not take long: for each save
 fast *arguments:
-    uv run pytest -n logical -m "not exhaustive and not slow" "$@"
+    uv run pytest -m "not exhaustive and not slow" "$@"
 
 # run all tests but those that take long, or some: just test tests/cli/test_cli.py -k about
 test *arguments:

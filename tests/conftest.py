@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from jobo_sandbox import Sandbox
@@ -24,17 +23,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 NEEDS = {"plugins", "postgres_port"}
 """The fixtures that install Meltano's plugins, and start Postgres."""
-
-
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """One more than there are cores, as tests also wait: for time to pass, or for a server.
-
-    Those of `just fast` hardly do, so it asks for `logical` cores.
-    """
-    is_given = "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ
-    if is_given or config.option.numprocesses == "logical":
-        return None
-    return (psutil.cpu_count() or 1) + 1
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -309,15 +309,8 @@ LIES = [
         fault("jobs", lambda e: "sources" in sent(e), replace=EMPTY),
         "source",
     ),
-    *[
-        Lie(f"{stream}_{name}", "filter ignored", options(ignored={name}), name)
-        for stream, names in {
-            "career_sites": "industries company_sizes country_codes funding_stages company_types "
-            "founded_after is_agency",
-            "jobs": "locations sources work_models employment_types experience_levels posted_after",
-        }.items()
-        for name in names.split()
-    ],
+    Lie("career_sites_industries", "filter ignored", options(ignored={"industries"}), "industries"),
+    Lie("jobs_sources", "filter ignored", options(ignored={"sources"}), "source"),
     # The rest
     Lie("expired_jobs", "no ids", body("expired_jobs", lambda b: b | {"job_ids": [7]})),
     Lie(

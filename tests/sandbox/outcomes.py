@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,18 +31,6 @@ STREAMS = {
 SETTINGS: dict[str, Any] = {"batch_size": 5, "jobs_batch_size": 5, "lookback_minutes": 0}
 FILTERS: dict[str, dict[str, Any]] = {
     "industries": {"industries": ["fintech"]},
-    "company_sizes": {"company_sizes": ["11-50"]},
-    "country_codes": {"country_codes": ["US"]},
-    "funding_stages": {"funding_stages": ["seed"]},
-    "company_types": {"company_types": ["non_profit"]},
-    "founded_after": {"founded_after": 2015},
-    "is_agency": {"is_agency": True},
-    "locations": {"jobs_locations": [{"country": "Germany"}]},
-    "sources": {"jobs_sources": ["greenhouse"]},
-    "work_models": {"jobs_work_models": ["remote"]},
-    "employment_types": {"jobs_employment_types": ["full-time"]},
-    "experience_levels": {"jobs_experience_levels": ["senior"]},
-    "posted_after": {"jobs_posted_after": f"{datetime.now(UTC) - timedelta(days=9):%Y-%m-%d}"},
     "source": {"jobs_sources": ["greenhouse", "ashby", "lever_co", "workday"]},
 }
 """What a user sets to select some rows."""

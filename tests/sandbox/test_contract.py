@@ -15,6 +15,9 @@ from jobo_sandbox.contract.api import LIMIT, LONGEST_WAITS, MOST_REQUESTS, Api
 from jobo_sandbox.contract.outcomes import WORST
 from jobo_sandbox.contract.registry import CHECKS, LAST_CHECKS
 from jobo_sandbox.limits import BURST_LIMITS, Limits
+from tap_jobo.streams.career_sites import CAREER_SITES
+from tap_jobo.streams.feed_spec import FeedSpec
+from tap_jobo.streams.jobs import JOBS
 from tests.support import Run, Tap, execute
 
 from .lies import HONEST, LIES, Lie, Tell, fault, is_wrong_key, options
@@ -186,6 +189,16 @@ def test_rows_that_a_filter_should_exclude_do_not_end_the_check(checked: Sandbox
     assert found.pop("career_sites_company_sizes") == command.DIFFERS
     assert found.pop("career_sites_country_codes") == command.DIFFERS
     assert set(found.values()) == {command.DOCUMENTED, command.NOT_TESTABLE}
+
+
+@pytest.mark.parametrize("half", [0, 1])
+@pytest.mark.parametrize("feed", [CAREER_SITES, JOBS], ids=lambda feed: feed.name)
+def test_each_filter_that_is_ignored_is_noticed(
+    checked: Sandbox, feed: FeedSpec, half: int
+) -> None:
+    """Half of them at a time: the rows of all would cost more than the check may spend."""
+    checked.ignored = [*feed.filter_parameters.values()][half::2]
+    assert {f"{feed.name}_{name}" for name in checked.ignored} <= differing(checked)
 
 
 def test_what_the_limit_cuts_off_is_no_success(
