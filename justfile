@@ -52,7 +52,7 @@ coverage *arguments:
     uv run coverage combine --quiet
     uv run coverage report
 
-# write tables, settings, dbt sources and catalog snapshots from the code
+# write tables, settings, and dbt sources from the code
 generate:
     uv run tools/generate.py
 

@@ -1,8 +1,8 @@
 """Writes what other files repeat of the code: `uv run tools/generate.py`.
 
 The tables of docs/reference, the settings of meltano.yml and plugin.yaml, the sources of the dbt
-package, and the columns that its models take from them stand between two marks each. The catalog's
-entry of each stream is a file in tests/snapshots. A test fails if one of them is out of date.
+package, and the columns that its models take from them stand between two marks each. A test fails
+if one of them is out of date.
 """
 
 from __future__ import annotations
@@ -16,21 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 from tap_jobo.settings.common import SOURCE
 from tap_jobo.settings.setting import config_schema
-from tap_jobo.singer import billed_pages_stream
-from tap_jobo.streams import FEEDS, SETTINGS, companies
+from tap_jobo.streams import FEEDS, SETTINGS
 from tap_jobo.tap import TapJobo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-    from singer_sdk import typing as th
 
     from tap_jobo.settings.setting import Setting
 
 ROOT = Path(__file__).parents[1]
 OWN = {setting.name: setting for setting in SETTINGS}
 REFERENCE = ROOT / "docs/reference"
-SNAPSHOTS = ROOT / "tests/snapshots"
 DBT = ROOT / "dbt"
 TABLE_HEAD = 2  # lines: titles and rule
 SOURCES = {
@@ -65,10 +61,11 @@ COLUMNS = {
     "list": "jsonb[]",
 }
 """What target-postgres makes of each type."""
-STREAMS = {spec.name: spec.schema for spec in FEEDS} | {
-    "companies": companies.SCHEMA,
-    "billed_pages": billed_pages_stream.SCHEMA,
+STREAMS: dict[str, Mapping[str, Any]] = {
+    entry["tap_stream_id"]: entry["schema"]
+    for entry in TapJobo(validate_config=False).catalog_dict["streams"]
 }
+"""The schema of each stream in the catalog."""
 
 
 def generated() -> dict[Path, str]:
@@ -78,7 +75,7 @@ def generated() -> dict[Path, str]:
         tables[f"streams/{name}"] = [
             "| field | type, and column in Postgres | meaning |",
             "|---|---|---|",
-            *_fields(schema.to_dict()),
+            *_fields(schema),
         ]
     pages = {
         (path := REFERENCE / f"{name}.md"): _between(
@@ -108,24 +105,6 @@ def generated() -> dict[Path, str]:
     )
 
 
-def snapshots() -> dict[Path, str]:
-    """Return the catalog's entry of each stream, as `tap-jobo --discover` has it, by its file.
-
-    That of `managed_jobs` is the one of `jobs` with another name, which a test holds.
-    """
-    entries = {
-        entry["tap_stream_id"]: entry
-        for entry in TapJobo(validate_config=False).catalog_dict["streams"]
-    }
-    if entries.keys() != STREAMS.keys():
-        sys.exit(f"The streams are {', '.join(entries)}, but there are tables of other ones.")
-    return {
-        SNAPSHOTS / f"{name}.json": json.dumps(entry, indent=2) + "\n"
-        for name, entry in entries.items()
-        if name != "managed_jobs"
-    }
-
-
 def _between(name: str, text: str, content: str) -> str:
     """Replace what stands between the marks `generated: name` and `end of name`, as deep as they.
 
@@ -143,10 +122,13 @@ def _between(name: str, text: str, content: str) -> str:
     return replaced
 
 
-def _tables() -> dict[str, th.PropertiesList]:
+def _tables() -> dict[str, Mapping[str, Any]]:
     """Return the streams whose fields have a table: one for those that share a schema."""
-    first = {id(schema): name for name, schema in reversed(STREAMS.items())}
-    return {name: schema for name, schema in STREAMS.items() if first[id(schema)] == name}
+    tables: dict[str, Mapping[str, Any]] = {}
+    for name, schema in STREAMS.items():
+        if schema not in tables.values():
+            tables[name] = schema
+    return tables
 
 
 def _all_settings() -> dict[str, Any]:
@@ -249,7 +231,7 @@ def _sources_yaml() -> Iterator[str]:
         yield "  config:"
         yield f"    freshness: \"{{{{ {{}} if var('jobo__using_{table}') else none }}}}\""
         yield "  columns:"
-        for name, definition in STREAMS[table].to_dict()["properties"].items():
+        for name, definition in STREAMS[table]["properties"].items():
             yield from _column_yaml(table, name, _type(definition))
         for name in LOADER_COLUMNS:
             yield from _column_yaml("loader", name, "date-time")
@@ -258,7 +240,7 @@ def _sources_yaml() -> Iterator[str]:
 def _descriptions() -> Iterator[str]:
     """Yield what describes each column of the sources, for all models that have it."""
     for table, schema in _tables().items():
-        for name, definition in schema.to_dict()["properties"].items():
+        for name, definition in schema["properties"].items():
             yield from _block(table, name, definition["description"])
     for name, text in LOADER_COLUMNS.items():
         yield from _block("loader", name, text)
@@ -271,7 +253,7 @@ def _block(table: str, name: str, text: str) -> Iterator[str]:
 def _doc(table: str, name: str) -> str:
     """Return the name of a column's description, which tables of one schema share."""
     first = next(
-        (each for each, schema in _tables().items() if schema is STREAMS.get(table)), table
+        (each for each, schema in _tables().items() if schema == STREAMS.get(table)), table
     )
     return f"jobo_{first}_{name.removeprefix('_')}"
 
@@ -289,7 +271,7 @@ def _described(path: Path) -> str:
 def _staging_yaml(table: str) -> Iterator[str]:
     model = DBT / f"models/staging/stg_jobo__{table}.sql"
     names = re.findall(r"(?m)\b(\w+),?$", model.read_text("utf-8"))
-    for name in STREAMS[table].to_dict()["properties"]:
+    for name in STREAMS[table]["properties"]:
         if (staged := name.removeprefix("_")) in names:
             yield from _column_yaml(table, staged)
 
@@ -312,5 +294,5 @@ def _kind(name: str, definition: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    for path, content in (generated() | snapshots()).items():
+    for path, content in generated().items():
         path.write_text(content, "utf-8")
