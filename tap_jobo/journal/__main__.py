@@ -1,5 +1,7 @@
 """The command `tap-jobo-journal`: shows, exports, and drops what the journal holds."""
 
+import errno
+import os
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -195,6 +197,14 @@ def _opened(
             yield store, contents
     except (FormatError, JournalError, MissingError) as error:
         raise click.ClickException(_printable(str(error))) from None
+    except OSError as error:
+        if error.errno == errno.EPIPE:  # the reader has seen enough
+            raise
+        # What is buffered would fail again when the interpreter flushes it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise click.ClickException(
+            f"Standard output cannot be written ({error.strerror}): its disk may be full."
+        ) from None
 
 
 if __name__ == "__main__":

@@ -29,11 +29,12 @@ class Folder:
         self._synced: set[Path] = set()
 
     def list(self, prefix: str) -> list[str]:
-        """Return the names of all files below a folder."""
+        """Return the names of all files below a folder, without those that are being written."""
         with self._errors():
             folders = os.walk(self._root / prefix, onerror=_raise)
             paths = ((Path(folder).relative_to(self._root), names) for folder, _, names in folders)
-            return [f"{path.as_posix()}/{name}" for path, names in paths for name in names]
+            files = (f"{path.as_posix()}/{name}" for path, names in paths for name in names)
+            return [name for name in files if not name.endswith(_TEMPORARY)]
 
     def read(self, name: str, size: int | None = None) -> bytes:
         """Return the content of a file, or its first `size` bytes."""
@@ -94,9 +95,7 @@ class Folder:
             )
         try:
             if lock.is_locked:  # so what is half written is of runs that were killed
-                with self._errors():
-                    for path in self._root.glob(f"{layout.TOP}/{key}/**/*{_TEMPORARY}"):
-                        path.unlink(missing_ok=True)
+                self._remove_temporary_files(key)
             yield lambda: None
         finally:
             lock.release()
@@ -108,6 +107,14 @@ class Folder:
             for path in self._root.glob(layout.LOCK.format(key)):
                 locks.enter_context(self.run_lock(path.stem, "a stream"))
             yield
+
+    def _remove_temporary_files(self, key: str) -> None:
+        """Remove what killed runs were writing, except `key.json`, which needs no lock."""
+        completed, count = layout.COMPLETED.format(key), layout.COUNT.format(key)
+        with self._errors():
+            for written in (completed, count, f"{layout.TOP}/{key}/*/"):
+                for path in self._root.glob(f"{written}*{_TEMPORARY}"):
+                    path.unlink(missing_ok=True)
 
     @contextmanager
     def _written_aside(self, name: str, content: bytes) -> Iterator[tuple[Path, Path]]:

@@ -244,15 +244,31 @@ class Journal:
                 "again. [journal-unusable]"
             )
 
-    def quarantine(self, rows: Sequence[bytes], suffix: str = "") -> None:
-        """Keep raw rows that cannot be delivered, or with `DISPUTED`, a page that is."""
-        for row in rows if self.is_on else ():
-            digest = hashlib.sha256(row).hexdigest()[:32]
-            name = layout.QUARANTINE.format(self._key.name, digest + suffix)
-            if name not in self._contents.rows:
-                self._store.replace(name, row)  # at once, before the state moves past it
-                self._contents.rows.add(name)
-                self.quarantined += suffix != DISPUTED
+    def quarantine(self, rows: Sequence[bytes], suffix: str = "") -> bool:
+        """Keep raw rows that cannot be delivered, or with `DISPUTED`, a page that is.
+
+        Returns:
+            Whether they are kept. If the store has refused the page, it may refuse its rows, which
+            must not keep the other ones from being delivered.
+        """
+        if not self.is_on:
+            return False
+        try:
+            for row in rows:
+                self._quarantine(row, suffix)
+        except StoreError:
+            if not self.failure:  # the page is in the journal, and is replayed
+                raise
+            return False
+        return True
+
+    def _quarantine(self, row: bytes, suffix: str) -> None:
+        digest = hashlib.sha256(row).hexdigest()[:32]
+        name = layout.QUARANTINE.format(self._key.name, digest + suffix)
+        if name not in self._contents.rows:
+            self._store.replace(name, row)  # at once, before the state moves past it
+            self._contents.rows.add(name)
+            self.quarantined += suffix != DISPUTED
 
     # The fence
 

@@ -94,7 +94,7 @@ class FeedSync:
                 sync = self._advance(sync, billed, page)
                 received_at = parse_timestamp(billed.header.received_at)
                 bill = self._bill(sync, billed.header, len(page.items))
-                self._count(sync, billed, page, records)  # even if it can't be written
+                self._count(billed, len(page.items), len(records))  # even if it can't be written
                 yield Delivery(records, bill, received_at, self.state)
                 self.journal.check_written()
                 sync = self._next(sync, billed, page, records)
@@ -172,9 +172,9 @@ class FeedSync:
 
     def _quarantine(self, skipped: Sequence[object]) -> None:
         """Keep rows without a usable id in the journal."""
-        self.journal.quarantine([json.dumps(row).encode() for row in skipped])
+        are_kept = self.journal.quarantine([json.dumps(row).encode() for row in skipped])
         fate = ""
-        if self.journal.is_on:
+        if are_kept:
             export = self.journal.command("export", "--quarantined")
             fate = f" It was billed and is in quarantine: {export}."
         self.converter.log_skipped(skipped, fate)
@@ -210,20 +210,18 @@ class FeedSync:
         }
         return (row,)
 
-    def _count(
-        self, sync: Sync, billed: BilledPage, page: ParsedPage, records: Sequence[Row]
-    ) -> None:
-        rows, is_replayed = len(page.items), self.journal.is_replayed(billed)
+    def _count(self, billed: BilledPage, rows: int, delivered: int) -> None:
         self.report.quarantined = self.journal.quarantined
-        self.report.count_page(rows, rows - len(records), is_replayed=is_replayed)
-        if page.has_more and page.estimated_total is not None and sync.rows == rows:
-            self.report.estimate(page.estimated_total, sync.batch_size)
+        is_replayed = self.journal.is_replayed(billed)
+        self.report.count_page(rows, rows - delivered, is_replayed=is_replayed)
 
     def _next(
         self, sync: Sync, billed: BilledPage, page: ParsedPage, records: Sequence[Row]
     ) -> Sync | None:
         """Return the sync to go on with after a page, None at the end."""
         if page.has_more:
+            if page.estimated_total is not None and sync.rows == len(page.items):
+                self.report.estimate(page.estimated_total, sync.batch_size)
             self._detect_stall(sync, [record["id"] for record in records])
             return sync
         self._report_missing_rows(sync)

@@ -28,6 +28,7 @@ from tests.journal.helpers import (
 from tests.support import COMMAND, Run, Tap, execute
 from tests.support.crash import cut_in_request, run_meanwhile
 from tests.support.repository import REPOSITORY
+from tests.support.systems import needs_full_device
 
 pytestmark = pytest.mark.slow
 
@@ -194,6 +195,25 @@ def test_a_journal_that_is_missing_or_damaged_is_one_line(
     sync.write_text("{")
     run = succeeded(journal_command(tap, *args))
     assert "3 pages, worth $6.00" in run.stdout
+
+
+@needs_full_device
+@pytest.mark.parametrize("command", ["list", "export"])
+def test_a_full_disk_is_one_line(tap: Tap, folder: Path, command: str) -> None:
+    tap.run()
+    program = [sys.executable, "-m", "tap_jobo.journal", "--journal-dir", str(folder), command]
+    with Path("/dev/full").open("w") as full:
+        run = subprocess.run(
+            program,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=tap.environment(),
+            check=False,
+        )
+    assert run.returncode == 1
+    (line,) = run.stderr.splitlines()
+    assert line.startswith("Error: Standard output cannot be written (No space left on device)")
 
 
 @pytest.mark.parametrize("file", ["meltano.yml", "plugin.yaml"])

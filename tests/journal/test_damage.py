@@ -248,6 +248,52 @@ def test_a_page_that_cannot_be_written_is_delivered_and_ends_the_run(
     assert tap.run(state=again.state).lines("WARNING") == []
 
 
+@pytest.mark.parametrize(
+    ("change", "headers"),
+    [
+        ({"id": "none"}, {}),  # a row to quarantine
+        ({}, {"X-Credits-Deducted": "5000"}),  # a price to remember
+        ({}, {"X-Credits-Deducted": "1000000"}),  # a page to dispute
+    ],
+)
+def test_a_page_that_cannot_be_written_is_delivered_whatever_else_cannot(
+    tap: Tap, folder: Path, change: dict[str, str], headers: dict[str, str]
+) -> None:
+    def close(body: dict[str, Any]) -> dict[str, Any]:
+        close_journal(folder)
+        first, *others = body["career_sites"]
+        return body | {"career_sites": [first | change, *others]}
+
+    tap.sandbox.faults.add(Fault(replace=close, headers=headers), on=2)
+    run = tap.run(max_credits_per_month=10**9)
+    assert "could not be written" in complaint(run)
+    assert len(run.ids) == 100 - len(change)
+    assert run.bookmark["sync"]["rows"] == tap.sandbox.rows_billed == 100
+    assert all("quarantine" not in line for line in run.lines("ERROR"))
+
+
+def test_an_estimate_that_cannot_be_made_keeps_no_page_from_the_target(tmp_path: Path) -> None:
+    def close(body: dict[str, Any]) -> dict[str, Any]:
+        close_journal(tmp_path / "journal")
+        return body
+
+    with Sandbox(size=1, jobs=30, seed=2) as sandbox:
+        sandbox.faults.add(Fault(replace=close), endpoint="jobs")
+        tap = tap_of(sandbox, tmp_path, "jobs")
+        run = tap.run(max_credits_per_month=10**9, jobs_batch_size=10)
+        assert "could not be written" in complaint(run)
+        assert len(run.ids) == 10
+
+
+def close_journal(folder: Path) -> None:
+    """Put a file in place of each folder that a run writes to."""
+    for path in (folder / "v2" / "spent", *folder.glob("v2/*/000001")):
+        path.rename(folder / path.name)
+        path.touch()
+    for key in folder.glob("v2/career_sites-*"):
+        (key / "quarantine").touch()
+
+
 def test_a_page_that_cannot_be_written_ends_the_run_of_other_streams_too(tmp_path: Path) -> None:
     with Sandbox(size=20, jobs=30, seed=2) as sandbox:
         run = run_on_full_disk(tap_of(sandbox, tmp_path, "jobs", "career_sites"))
