@@ -526,3 +526,9 @@ def test_without_a_home_the_tap_asks_for_a_folder(tap: Tap) -> None:
     assert [file.name for file in tap.folder.iterdir()] == ["config.json"]
     succeeded(run_without_account(tap))
     assert len(pages(tap.folder / "journal")) == 3
+
+
+def test_the_folder_where_the_tap_runs_can_hold_the_journal(tap: Tap) -> None:
+    command = tap.command(settings={"journal_dir": "."})
+    succeeded(execute(command, tap.environment(), cwd=tap.folder))
+    assert len(pages(tap.folder)) == 3
