@@ -33,7 +33,7 @@ def read_environment(schema: Mapping[str, Any], environ: Mapping[str, str]) -> d
         with open(path or os.devnull, encoding="utf-8") as file:  # noqa: PTH123
             bad = [binding for binding in parse_stream(file) if binding.error]
         load_dotenv(path)
-    except (OSError, UnicodeDecodeError):
+    except (OSError, ValueError):  # as of bytes that are not UTF-8, or NUL
         raise ConfigError(
             f"The file {path} must be readable text in UTF-8. [invalid-file]"
         ) from None

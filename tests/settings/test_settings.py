@@ -100,9 +100,10 @@ class TestSources:
         }
         assert "env var" not in run.stderr  # the SDK's line that it skips them
 
-    def test_dotenv_file_that_is_not_text(self, tap: Tap, sandbox: Sandbox) -> None:
-        """As Windows PowerShell writes it with `>`."""
-        (tap.folder / ".env").write_text("TAP_JOBO_BATCH_SIZE=7", "utf-16")
+    @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le"])
+    def test_dotenv_file_that_is_not_text(self, tap: Tap, sandbox: Sandbox, encoding: str) -> None:
+        """As Windows PowerShell writes it with `>`, or an editor without a byte order mark."""
+        (tap.folder / ".env").write_text("TAP_JOBO_BATCH_SIZE=7", encoding)
         line = complaint(_run_with_variables(tap, {}))
         assert line == f"The file {tap.folder / '.env'} must be readable text in UTF-8."
         assert sandbox.ledger == []
