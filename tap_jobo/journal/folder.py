@@ -103,9 +103,11 @@ class Folder:
     @contextmanager
     def exclusive_lock(self, key: str = "*") -> Iterator[None]:
         """Keep runs from starting. Raises `JournalError` if one is in progress."""
+        keys = {path.name for path in self._root.glob(f"{layout.TOP}/{key}")}
         with ExitStack() as locks:
             for path in self._root.glob(layout.LOCK.format(key)):
-                locks.enter_context(self.run_lock(path.stem, "a stream"))
+                if path.stem in keys:  # or it is of another program
+                    locks.enter_context(self.run_lock(path.stem, "a stream"))
             yield
 
     def _remove_temporary_files(self, key: str) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from filelock import FileLock
 
 from jobo_sandbox import Fault
 from tests.journal.helpers import (
@@ -180,6 +181,12 @@ def test_drop_refuses_while_a_run_is_in_progress(tap: Tap) -> None:
 
     assert run_meanwhile(tap, drop).returncode == 0
     assert written(tap, "drop", "--all")
+
+
+def test_a_lock_of_another_program_in_the_folder_is_left_alone(tap: Tap, folder: Path) -> None:
+    tap.run()
+    with FileLock(folder / "uv.lock", timeout=0):
+        assert written(tap, "drop", "--all")
 
 
 @pytest.mark.parametrize("args", [["list"], ["drop", "--all"]])
