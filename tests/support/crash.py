@@ -133,9 +133,9 @@ def wait_until_quiet(sandbox: Sandbox) -> None:
     wait_for(lambda: not sandbox.open_requests)
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
     """Wait until it holds; a condition that never does fails the test."""
-    end = time.monotonic() + patient(20)
+    end = time.monotonic() + patient(seconds)
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.001)
