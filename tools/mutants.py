@@ -33,6 +33,8 @@ from typing import Any, Final
 
 from uv import find_uv_bin
 
+from jobo_sandbox.patience import patient
+
 ROOT: Final = Path(__file__).parents[1]
 EXPLAINED: Final = Path(__file__).with_suffix(".toml")
 GOAL: Final = 0.95
@@ -348,7 +350,7 @@ class Copy:
                     os.killpg(process.pid, signal.SIGKILL)
 
 
-TIMEOUT: Final = 300.0
+TIMEOUT: Final = patient(300)
 """Seconds for the tests of one mutant: it must not end a slow machine's tests."""
 
 

@@ -23,13 +23,14 @@ BUY = (
     "-c",
     """
 import json, os, requests
+from jobo_sandbox.patience import patient
 print(json.dumps(dict(os.environ)))
 url = os.environ["TAP_JOBO_API_URL"]
 answer = requests.post(
     url + "/api/career-sites/feed",
     json={"batch_size": 5},
     headers={"X-Api-Key": os.environ["TAP_JOBO_API_KEY"]},
-    timeout=5,
+    timeout=patient(5),
 )
 print(url, answer.status_code)
 """,

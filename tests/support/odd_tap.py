@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from unittest.mock import patch
 
+from jobo_sandbox.patience import patient
 from tap_jobo import signals
 from tap_jobo.cli import run
 from tap_jobo.clock import Clock
@@ -51,9 +52,10 @@ if __name__ == "__main__":
             patches.enter_context(ahead)
             patches.enter_context(patch.object(Clock, "sleep", skip))
         elif os.environ.get("TEST_WAITS") == "short":
-            patches.enter_context(patch.dict(bucket._WAITS, timeout="1s", connect_timeout="1s"))
+            waits = dict.fromkeys(bucket._WAITS, f"{patient(1000):.0f}ms")
+            patches.enter_context(patch.dict(bucket._WAITS, waits))
             patches.enter_context(patch.object(writer, "_GRACE", 1.0))
-            seconds = float(os.environ.get("TEST_LEASE", "12"))
+            seconds = float(os.environ.get("TEST_LEASE", patient(12)))
             short: dict[str, Any] = {"DURATION": seconds, "SAFETY_MARGIN": seconds / 2}
             short |= dict.fromkeys(("_RENEW_EVERY", "_RETRY_EVERY", "_LOOK_EVERY"), 0.1)
             patches.enter_context(patch.multiple(lease, **short))

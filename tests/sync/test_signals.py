@@ -208,42 +208,49 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def shutdown(clock: FakeClock) -> Iterator[ShutdownSignal]:
+def alarms(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """After how many seconds each alarm would abort what is in progress, 0 for never."""
+    alarms = [0.0]
+    monkeypatch.setattr(signal, "setitimer", lambda _, seconds, __: alarms.append(seconds))
+    return alarms
+
+
+@pytest.fixture
+def shutdown(clock: FakeClock, alarms: list[float]) -> Iterator[ShutdownSignal]:
     """The signals of this process, for the time being."""
     with kept_signals():
         shutdown = ShutdownSignal(clock)
         shutdown.install()
         yield shutdown
-    assert time_left() == 0
+    assert alarms[-1] == 0
 
 
-def time_left() -> float:
-    """Seconds until what is in progress is aborted, 0 for never."""
-    return signal.getitimer(signal.ITIMER_REAL)[0]
-
-
-def test_without_a_signal_nothing_is_aborted(shutdown: ShutdownSignal) -> None:
+def test_without_a_signal_nothing_is_aborted(shutdown: ShutdownSignal, alarms: list[float]) -> None:
     for phase in (shutdown.abort_after(5), shutdown.request()):
         with phase:
-            assert time_left() == 0
+            assert alarms == [0]
             signal.raise_signal(signal.SIGALRM)
 
 
-def test_a_request_has_ten_seconds_after_a_signal(shutdown: ShutdownSignal) -> None:
+def test_a_request_has_ten_seconds_after_a_signal(
+    shutdown: ShutdownSignal, alarms: list[float]
+) -> None:
     with shutdown.request():
         signal.raise_signal(signal.SIGHUP)
-        assert 9 < time_left() <= 10
+        assert alarms[-1] == 10
         with pytest.raises(InterruptedRunError):
             signal.raise_signal(signal.SIGALRM)
 
 
-def test_blocked_output_has_five_seconds_after_a_signal(shutdown: ShutdownSignal) -> None:
+def test_blocked_output_has_five_seconds_after_a_signal(
+    shutdown: ShutdownSignal, alarms: list[float]
+) -> None:
     with shutdown.abort_after(5):
         signal.raise_signal(signal.SIGINT)
-        assert 4 < time_left() <= 5
-    assert time_left() == 0
+        assert alarms[-1] == 5
+    assert alarms[-1] == 0
     with shutdown.abort_after(5):  # the target has read what was written before
-        assert 4 < time_left() <= 5
+        assert alarms[-1] == 5
         with pytest.raises(InterruptedRunError):
             signal.raise_signal(signal.SIGALRM)
 
@@ -261,10 +268,10 @@ def test_a_second_signal_ends_blocked_output_at_once(
 
 
 def test_a_second_signal_between_writes_ends_the_next_soon(
-    shutdown: ShutdownSignal, clock: FakeClock
+    shutdown: ShutdownSignal, clock: FakeClock, alarms: list[float]
 ) -> None:
     signal.raise_signal(signal.SIGTERM)
     clock.passed += 2
     signal.raise_signal(signal.SIGTERM)
     with shutdown.abort_after(5):
-        assert 0 < time_left() < 1
+        assert 0 < alarms[-1] < 1

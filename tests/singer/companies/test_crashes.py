@@ -9,6 +9,7 @@ from random import Random
 import pytest
 
 from jobo_sandbox import Fault, Hold, Sandbox
+from jobo_sandbox.patience import patient
 from tests.support import Tap
 from tests.support.companies import expected_profile, ids_of, ids_of_page, is_kept_at
 from tests.support.crash import (
@@ -73,7 +74,7 @@ def test_signal_during_hanging_requests_ends_the_run_at_once(tap: Tap, sandbox: 
     for hold in holds:
         hold.wait()
     process.send_signal(signal.SIGTERM)
-    assert process.wait(8) == 143  # not after the 120 seconds that an answer is given
+    assert process.wait(patient(8)) == 143  # not after the 120 seconds that an answer is given
     assert len(sandbox.profile_requests) == 63
     for hold in holds:
         hold.release()
