@@ -147,13 +147,14 @@ class Folder:
 
         One that is there is synced too, once: the run that created it may have been killed before.
         """
-        for each in reversed([folder, *folder.parents]):
-            is_above = not each.is_relative_to(self._root)
-            if each.is_dir() and (is_above or each in self._synced):
-                continue
-            each.mkdir(mode=0o700, exist_ok=True)
-            _sync_folder(each.parent)
-            self._synced.add(each)
+        if folder.is_dir() and (folder in self._synced or not folder.is_relative_to(self._root)):
+            return
+        if folder.parent != folder:  # as that of `.` is
+            self._make_folder(folder.parent)
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        _sync_folder(folder.parent)
+        self._synced.add(folder)
 
 
 def _open_private(name: str, flags: int) -> int:
