@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from tap_jobo.errors import BudgetReachedError, JournalError
 from tap_jobo.journal import layout
 from tap_jobo.journal.contents import Contents, encode, journal_key
 from tap_jobo.journal.folder import Folder
-from tap_jobo.journal.journal import Journals
+from tap_jobo.journal.journal import Journal, Journals
 from tap_jobo.journal.month import MonthCount
 from tap_jobo.model import LastPrice
 from tap_jobo.streams.career_sites import CAREER_SITES
@@ -337,11 +337,7 @@ def test_a_run_that_has_lost_its_lock_leaves_the_file_to_the_other_run(
     def refuse() -> None:
         raise JournalError("another run has taken it over")
 
-    key = journal_key(CAREER_SITES, api_key="jbe_test_", api_url="https://a")
-    journals = Journals(
-        store=Lost(tmp_path), limit=limit, now=FakeClock().now, wait=time.sleep, logger=LOGGER
-    )
-    with journals.open(key) as journal:
+    with opened(Lost(tmp_path), limit) as journal:
         month = journal.month
         assert month
         month.settle(PAGE)  # which may fail
@@ -350,6 +346,21 @@ def test_a_run_that_has_lost_its_lock_leaves_the_file_to_the_other_run(
         with pytest.raises(JournalError, match="taken it over"):
             month.note_price(LastPrice(80, "2026-01-01T00:00:00Z"))
     assert not (tmp_path / "v2/spent").exists()
+
+
+def test_what_another_run_bills_while_this_one_waits_for_its_lock_counts(tmp_path: Path) -> None:
+    class Busy(Folder):
+        """A folder whose lock another run holds until it ends."""
+
+        @contextmanager
+        def run_lock(self, *_: object) -> Iterator[Callable[[], None]]:
+            count_in(Folder(tmp_path), FakeClock(), CAREER_SITES, LIMIT).settle(LIMIT)
+            yield lambda: None
+
+    with opened(Busy(tmp_path), LIMIT) as journal:
+        assert journal.month
+        with pytest.raises(BudgetReachedError):
+            journal.month.reserve(0, PAGE, "a page")
 
 
 # The month
@@ -378,6 +389,7 @@ def test_runs_continue_on_the_first_of_the_next_month(
 
 def test_a_request_in_the_last_minute_of_a_month_counts_in_both(tmp_path: Path) -> None:
     count = count_at(tmp_path, "2026-01-31T23:59:00.1")
+    assert count.left(0) == (LIMIT, "2026-01")
     count.reserve(0, PAGE, "a page")
     assert count.with_page(PAGE) == {"2026-01": PAGE, "2026-02": PAGE}
     february = count_at(tmp_path, "2026-02-01T00:00:00")
@@ -465,6 +477,14 @@ def count_at(folder: Path, at: FakeClock | str) -> MonthCount:
     if isinstance(at, str):
         at = FakeClock(datetime.fromisoformat(at).replace(tzinfo=UTC))
     return count_in(Folder(folder), at, CAREER_SITES, LIMIT)
+
+
+def opened(store: Folder, limit: int | None) -> AbstractContextManager[Journal]:
+    """The journal of a run."""
+    key = journal_key(CAREER_SITES, api_key="jbe_test_", api_url="https://a")
+    return Journals(
+        store=store, limit=limit, now=FakeClock().now, wait=time.sleep, logger=LOGGER
+    ).open(key)
 
 
 def count_in(
