@@ -164,7 +164,6 @@ NEAR: Final = {
         "journal/test_schema_drift",
     ),
     "sync/start": (
-        "sync/test_start_dates",
         "sync/test_bookmark",
         "sync/test_decisions",
         "sync/test_start_date",
@@ -177,7 +176,7 @@ NEAR: Final = {
         "sync/test_endless_feed",
         "sync/test_wrong_clocks",
     ),
-    "sync/start_date": ("sync/test_start_dates", "sync/test_decisions", "sync/test_start_date"),
+    "sync/start_date": ("sync/test_decisions", "sync/test_start_date"),
     "sync/state": (
         "sync/test_bookmark",
         "sync/test_scan",

@@ -14,7 +14,6 @@ import pytest
 import requests
 
 from jobo_sandbox import Fault, Sandbox
-from tap_jobo.api import client, retry
 from tap_jobo.api.client import ApiSession
 from tap_jobo.api.retry import RateLimiter
 from tap_jobo.errors import ApiError, BudgetReachedError, UnreachableError
@@ -39,12 +38,6 @@ def take_time(feed: FeedClient, seconds: float) -> None:
             return response
 
     feed.session.mount("http://", SlowAdapter())
-
-
-def test_limits_are_those_that_the_documentation_names() -> None:
-    assert (client.CONNECT_SECONDS, client.READ_SECONDS) == (10, 120)
-    assert (retry.RETRY_SECONDS, retry.FREE_RETRY_SECONDS) == (300, 60)
-    assert retry.RETRY_AFTER_MAX == 3_600
 
 
 # What the server asks for

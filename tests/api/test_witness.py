@@ -73,33 +73,12 @@ def test_a_page_counts_up_to_the_last_real_price(tap: Tap, hiring: Sandbox) -> N
     assert metrics_of(run, "jobs")["jobo_credits"] == hiring.credits_billed == 90 * 15
 
 
-@pytest.mark.parametrize("deducted", ["0", ""])
-def test_career_sites_count_by_the_balance_too(
-    hiring: Sandbox, tmp_path: Path, deducted: str
-) -> None:
-    headers = {"X-Credits-Deducted": deducted}
-    hiring.faults.add(Fault(headers=headers, times=None), endpoint="feed")
-    tap = tap_of(hiring, tmp_path, "career_sites")
-    tap.succeed(batch_size=5, max_credits=500)
-    assert hiring.credits_billed <= 500 + 250
-
-
 def test_what_a_page_counts_is_the_same_when_it_is_replayed(tap: Tap, hiring: Sandbox) -> None:
     say(hiring, "0")
     first = records_of(tap.succeed().messages, "billed_pages")
     assert [row["credits"] for row in first] == [0, PAGE, PAGE, PAGE, PAGE // 2]
     again = records_of(tap.succeed(lookback_minutes=0).messages, "billed_pages")
     assert again[: len(first)] == first
-
-
-def test_a_deduction_stands_whatever_another_program_spends(tap: Tap, hiring: Sandbox) -> None:
-    def spend(_: Entry) -> None:
-        hiring.balance -= 1_000
-
-    hiring.before_page = spend
-    run = tap.succeed()
-    assert metrics_of(run, "jobs")["jobo_credits"] == hiring.credits_billed == 270
-    assert falls(run) == []
 
 
 def test_what_another_program_spends_counts_up_to_the_price_of_the_page(
@@ -138,24 +117,6 @@ def test_a_balance_that_stays_or_rises_costs_nothing(tap: Tap, hiring: Sandbox) 
     assert falls(run) == []
 
 
-def test_a_quota_without_a_balance_is_free(tap: Tap, hiring: Sandbox) -> None:
-    hiring.jobs_plan = "included"
-    run = tap.succeed()
-    assert metrics_of(run, "jobs")["jobo_credits"] == 0
-    assert bill(run) == [(0, True)] * 5
-
-
-def test_a_page_that_was_lost_explains_the_fall_after_it(tap: Tap, hiring: Sandbox) -> None:
-    hiring.faults.add(Fault(drop=True, billed=True), on=2, endpoint="jobs")
-    say(hiring, "0")
-    run = tap.run_quickly()
-    assert run.returncode == 0, run.stderr
-    metrics = metrics_of(run, "jobs")
-    assert metrics["jobo_credits_unconfirmed"] == PAGE
-    # The first page counts nothing, the lost one in full, and its repetition by the balance.
-    assert metrics["jobo_credits"] == hiring.credits_billed - PAGE
-
-
 def test_the_balance_of_an_earlier_run_shows_what_the_first_page_costs(
     tap: Tap, hiring: Sandbox
 ) -> None:
@@ -191,16 +152,5 @@ def test_a_negative_balance_falls_like_any_other(tap: Tap, hiring: Sandbox) -> N
         fault = Fault(headers={"X-Credits-Balance": str(-PAGE * number)})
         hiring.faults.add(fault, endpoint="jobs", on=number)
     hiring.balance = 10_000
-    tap.succeed(max_credits=130)
-    assert hiring.credits_billed <= 3 * PAGE
-
-
-def test_the_fall_with_an_empty_page_counts_with_the_next_rows(tap: Tap, hiring: Sandbox) -> None:
-    """The balance lags one response behind."""
-    hiring.empty_every = 2
-    say(hiring, "0")
-    for number in range(1, 12):
-        fault = Fault(headers={"X-Credits-Balance": str(10_000 - PAGE * (number // 2))})
-        hiring.faults.add(fault, endpoint="jobs", on=number)
     tap.succeed(max_credits=130)
     assert hiring.credits_billed <= 3 * PAGE

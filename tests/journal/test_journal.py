@@ -87,14 +87,6 @@ def test_lost_state_resumes_the_scan_with_start_and_page_size(tap: Tap) -> None:
     assert [(sync["rows"], sync["pages"]) for sync in syncs] == [(20, 1), (40, 2)]
 
 
-def test_a_live_key_never_replays_pages_of_a_test_key(tap: Tap) -> None:
-    cut_in_request(tap, 3, billed=False)
-    tap.sandbox.api_key = "jbe_live_another"
-    again = tap.run(api_key=tap.sandbox.api_key)
-    assert replayed(again) == 0
-    assert tap.sandbox.rows_billed == 100 + len(again.ids)
-
-
 def test_pages_are_found_with_a_rotated_key_and_another_spelling(tap: Tap) -> None:
     cut_in_request(tap, 3, billed=False)
     tap.sandbox.api_key = "jbe_test_another"

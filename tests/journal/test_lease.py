@@ -97,14 +97,6 @@ def stored(bucket: Bucket) -> dict[str, Any]:
     return content
 
 
-def test_a_lease_that_was_released_is_taken_at_once(start: Start, clock: FakeClock) -> None:
-    for _ in range(3):
-        holder = start()
-        holder.check()
-        holder.release()
-    assert clock.passed == 0
-
-
 def test_a_lease_that_is_renewed_refuses_a_second_run(start: Start, clock: FakeClock) -> None:
     first = start()
 

@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Sandbox
-from tests.journal.helpers import names, replayed, succeeded
+from tests.journal.helpers import succeeded
 from tests.support import Tap, complaint, complaints, error_code
-from tests.support.crash import cut_in_request
 from tests.support.jobs import tap_of
 
 pytestmark = pytest.mark.slow
@@ -197,20 +196,3 @@ def test_several_streams_may_be_resumed(tmp_path: Path) -> None:
         run = succeeded(tap.run(on_missing_state=f"resume:{ids}"))
         assert run.records == []
         assert len(sandbox.ledger) > requests
-
-
-def test_a_full_refresh_does_not_replay_an_abandoned_one(
-    tap: Tap, folder: Path, state: Any
-) -> None:
-    """Its rows are older than those that have arrived since."""
-    cut_in_request(tap, 3, billed=False, on_missing_state="resync")
-    abandoned = {name.split(".")[0] for name in names(folder)[-2:]}
-    for key in [*tap.sandbox.world.rows()][:60]:
-        tap.sandbox.world.touch(key, name="Newer")
-    for _ in range(2):  # the old state goes on
-        state = tap.run(state=state).state
-    again = tap.run(on_missing_state="resync")
-    assert replayed(again) == 0
-    assert len(again.ids) == 120
-    assert {row["name"] for row in again.records} >= {"Newer"}
-    assert abandoned <= {name.split(".")[0] for name in names(folder)}  # until they expire

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -31,8 +30,6 @@ from tests.support.clock import FakeClock, with_clock
 from tests.support.crash import cut_in_request, run_meanwhile
 from tests.support.jobs import tap_of
 from tests.support.loggers import LOGGER
-from tests.support.s3 import S3
-from tests.sync.test_scan import full_table
 
 pytestmark = pytest.mark.slow
 
@@ -107,26 +104,6 @@ def test_the_limit_holds_over_runs_and_says_when_they_continue(tap: Tap) -> None
     assert spent(tap) == {month: tap.sandbox.credits_billed}
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"country_codes": ["DE"], "on_filter_change": "resync"},
-        {"catalog": full_table},
-        {"batch_size": 30, "catalog": full_table},
-        {"state": None},
-        {"start_date": "2020-01-01", "on_filter_change": "resync"},
-    ],
-)
-def test_other_settings_and_a_lost_state_spend_no_more(tap: Tap, change: dict[str, Any]) -> None:
-    made = {name: value() if callable(value) else value for name, value in change.items()}
-    given = {"state": tap.run().state} | made
-    for _ in range(2):
-        run = tap.run(**given)
-        _reached(run)
-        assert tap.sandbox.credits_billed <= LIMIT
-        assert sum(spent(tap).values()) == tap.sandbox.credits_billed
-
-
 def test_pages_of_the_journal_are_replayed_beyond_the_limit(tap: Tap) -> None:
     tap.run()
     run = tap.run()
@@ -182,13 +159,6 @@ def test_a_page_counts_once_however_often_it_is_tried(
     assert ("Jobo's response was lost" in run.stderr) == bool(code)
     assert tap.sandbox.credits_billed == billed
     assert sum(spent(tap).values()) == 2 * PAGE
-
-
-def test_another_address_has_a_limit_of_its_own(tap: Tap) -> None:
-    tap.run()
-    with Sandbox(size=60, seed=2) as other:
-        succeeded(Tap(other, tap.folder, tap.settings).run(max_credits_per_month=2 * PAGE))
-        assert other.rows_billed == 60
 
 
 def test_a_limit_that_is_set_later_includes_what_was_billed_without_it(tap: Tap) -> None:
@@ -283,20 +253,6 @@ def test_a_signal_counts_nothing_too_much(tap: Tap) -> None:
     run = cut_in_request(tap, 1, signal.SIGTERM)
     assert len(run.ids) == 50
     assert sum(spent(tap).values()) == tap.sandbox.credits_billed == PAGE
-
-
-def test_a_run_beside_another_sees_its_request(tap: Tap) -> None:
-    beside = []
-
-    jobs = tap_of(tap.sandbox, tap.folder, "jobs")
-
-    def run_beside(_: subprocess.Popen[str]) -> None:
-        beside.append(jobs.run(max_credits_per_month=PAGE + 2_999))
-
-    first = run_meanwhile(tap, run_beside, on=1)
-    assert "2,500 of 5,499 credits used" in _reached(beside[0])
-    _reached(first)
-    assert sum(spent(tap).values()) == tap.sandbox.credits_billed == 2 * PAGE
 
 
 @pytest.mark.parametrize("is_before", [True, False])
@@ -514,15 +470,6 @@ def test_a_new_month_begins_by_the_clock_of_the_api(tap: Tap) -> None:
     assert old != month_of(tap)
 
 
-def test_a_page_right_before_a_month_counts_in_both(tap: Tap) -> None:
-    """The clock of the tap may be a little behind that of the API."""
-    run = _at(tap, _next_month() - timedelta(seconds=40)).run()
-    assert [*spent(tap).values()] == [2 * PAGE, 2 * PAGE]
-    run = _at(tap, _next_month() + timedelta(seconds=40)).run(state=run.state)
-    assert "5,000 of 6,000 credits used" in _reached(run)
-    assert tap.sandbox.credits_billed == 2 * PAGE
-
-
 # The file
 
 
@@ -605,16 +552,3 @@ def test_it_needs_the_journal_and_a_page(tap: Tap) -> None:
     assert "Setting 'max_credits_per_month' (2,499) is below the 2,500 credits of one page" in line
     assert "remove max_credits_per_month" in line
     assert tap.sandbox.ledger == []
-
-
-def test_it_holds_in_a_bucket(tap: Tap, s3: S3) -> None:
-    tap.settings["journal_dir"] = s3.url
-    tap.oddities["TEST_WAITS"] = "short"
-    first = tap.run(max_credits_per_month=PAGE)
-    _reached(first)
-    _reached(tap.run(max_credits_per_month=PAGE))
-    assert tap.sandbox.credits_billed == PAGE
-    second = tap.run(state=first.state)
-    _reached(second)
-    assert tap.sandbox.credits_billed == 2 * PAGE
-    assert "; 1,000 credits ($1.00) left for " in tap.run(state=second.state).stderr

@@ -86,15 +86,6 @@ class TestOneStreamThatFails:
         assert len(ids_of(run, "jobs")) == 40
         assert sandbox.credits_billed == billed + 120
 
-    def test_one_that_fails_at_its_first_request_has_a_summary(
-        self, tap: Tap, sandbox: Sandbox
-    ) -> None:
-        sandbox.balance = 100
-        run = tap.run()
-        assert run.codes("CRITICAL") == ["balance-too-low", "balance-too-low"]
-        assert run.summaries["career_sites"].startswith("0 rows in 0 pages, 0 credits ($0.00)")
-        assert "sync not complete" in run.summaries["career_sites"]
-
     def test_it_is_reported_at_once_and_at_the_end(self, tap: Tap, sandbox: Sandbox) -> None:
         sandbox.faults.add(Fault(status=403, body={"detail": "No access."}), endpoint="feed")
         (error,) = cut_in_request(tap, 2, billed=False).lines("ERROR")  # the one for jobs

@@ -163,14 +163,6 @@ def test_nothing_is_journaled(alone: Tap, hiring: Sandbox, tmp_path: Path) -> No
     assert metrics_of(second, "expired_jobs")["jobo_rows_replayed"] == 0
 
 
-def test_budget_never_stops_it(both: Tap, hiring: Sandbox) -> None:
-    run = both.succeed(max_credits=100, jobs_batch_size=30)
-    assert rows_of(run, "expired_jobs")
-    assert bookmark_of(run, "expired_jobs")["replication_key_value"]
-    assert hiring.credits_billed <= 100
-    assert metrics_of(run, "expired_jobs")["jobo_credits"] == 0
-
-
 def test_job_is_gone_if_reported_after_update_and_delivery(both: Tap, hiring: Sandbox) -> None:
     tables: dict[str, dict[str, Json]] = {"jobs": {}, "expired_jobs": {}}
 

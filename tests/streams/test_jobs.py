@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
-from jobo_sandbox import FEED_LIMITS, Sandbox
+from jobo_sandbox import Sandbox
 from jobo_sandbox.quirks import CursorCarries
 from tests.support import Tap, complaint, schema_message
 from tests.support.companies import Json, selecting
@@ -86,26 +86,6 @@ def test_whatever_a_cursor_carries_no_page_costs_more_and_no_row_is_unmatched(
     second = jobs_tap.succeed(state=first.state, **settings)
     assert hiring.billed_ids() == dict.fromkeys(wanted, 1)
     assert rows_of(first, "jobs").keys() | rows_of(second, "jobs").keys() == wanted
-
-
-def test_a_page_with_more_rows_than_requested_is_one_warning(
-    jobs_tap: Tap, hiring: Sandbox
-) -> None:
-    hiring.ignored = {"batch_size"}
-    run = jobs_tap.run(jobs_batch_size=20)
-    (line,) = run.lines("WARNING")
-    assert line == (
-        "Jobo returned 90 rows of jobs, although 20 were requested. They cost 270 credits ($0.27). "
-        "If that happens again, contact Jobo."
-    )
-    assert len(rows_of(run, "jobs")) == 90
-
-
-def test_a_429_after_a_burst_ends_nothing(jobs_tap: Tap, hiring: Sandbox) -> None:
-    hiring.rate_limits, hiring.omit_rate_headers = ((10, 2), *FEED_LIMITS), True
-    run = jobs_tap.succeed(jobs_batch_size=5)
-    assert 429 in {entry.status for entry in hiring.requests_to("jobs")}
-    assert len(rows_of(run, "jobs")) == 90
 
 
 @pytest.mark.parametrize("way", ["start_date", "bookmark"])

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
 from tests.support import Tap
-from tests.support.crash import cut_in_request, kill_until_full, rows_billed_twice
+from tests.support.crash import cut_in_request
 from tests.support.jobs import metrics_of, rows_of, tap_of
-from tests.support.target import Message, Target
 
 pytestmark = pytest.mark.slow
 
@@ -35,14 +33,6 @@ def test_cost_is_what_the_plan_bills(
     assert len(assumed) == (plan == "no_headers")
     assert all("assumes 3 credits per row" in line for line in assumed)
     assert all("If your plan includes these rows, remove max_credits" in line for line in assumed)
-
-
-def test_career_sites_go_on_counting_rows(hiring: Sandbox, tmp_path: Path) -> None:
-    hiring.omit_credit_headers = True
-    hiring.faults.add(Fault(headers={"X-Credits-Balance": "500000"}, times=None), endpoint="feed")
-    run = tap_of(hiring, tmp_path, "career_sites", "jobs").run()
-    assert metrics_of(run, "career_sites")["jobo_credits"] == 20 * 50
-    assert metrics_of(run, "jobs")["jobo_credits"] == 90 * PRICE
 
 
 @pytest.fixture
@@ -86,22 +76,6 @@ def test_estimate_is_told_once_before_the_second_request(jobs_tap: Tap, hiring: 
     assert "$2,400.00 at the current price (5 credits per row)" in line
     assert "at least 1.7 h at the rate limit of 120 pages per minute" in line  # pages of 40
     assert len(hiring.requests_to("jobs")) == 2
-
-
-@pytest.mark.exhaustive
-def test_random_kills_lose_no_job_and_cost_at_most_a_page(tmp_path: Path) -> None:
-    page, rng = 100, Random(16)
-
-    def receive_late(target: Target, messages: list[Message]) -> None:
-        target.receive(messages, states_lost=rng.randint(0, 2))
-
-    with Sandbox(size=100, jobs=3_000, seed=4) as sandbox:
-        tap, target = tap_of(sandbox, tmp_path, "jobs"), Target()
-        tap.settings["jobs_batch_size"] = page
-        killed = kill_until_full(tap, target, kills=16, page=page, receive=receive_late)
-        assert killed > 5
-        assert target.tables["jobs"].keys() == sandbox.world.jobs().keys()
-        assert rows_billed_twice(sandbox) <= killed * page
 
 
 def test_journals_are_a_feeds_own_and_that_of_managed_jobs_an_accounts(

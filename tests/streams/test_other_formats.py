@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Endpoint, Fault, Sandbox
-from tests.journal.helpers import journal_command
 from tests.support import Tap, complaint
 from tests.support.companies import Json
 from tests.support.jobs import bookmark_of, rows_of, tap_of
@@ -69,63 +68,6 @@ def spoil(sandbox: Sandbox, endpoint: Endpoint, change: object, **more: Any) -> 
 
 
 # The envelope
-
-ENVELOPES: dict[str, Change] = {
-    "camelCase": camel_case,
-    "another name": lambda body: {"data": rows_in(body)},
-    "within an object": lambda body: {"result": {"page": camel_case(rows_in(body))}},
-    "a bare list": rows_in,
-}
-
-
-@pytest.mark.parametrize("omit", [True, False])
-@pytest.mark.parametrize("change", ENVELOPES.values(), ids=ENVELOPES)
-@pytest.mark.parametrize("stream", ENDPOINTS)
-def test_rows_in_another_envelope_are_billed_once_and_kept(
-    hiring: Sandbox, tmp_path: Path, stream: str, change: Change, *, omit: bool
-) -> None:
-    hiring.omit_credit_headers = omit
-    spoil(hiring, ENDPOINTS[stream], change, headers={} if omit else {"X-Credits-Deducted": ""})
-    tap = tap_of(hiring, tmp_path, stream)
-    for _ in range(2):
-        line = complaint(tap.run())
-        assert "Jobo's response is not as documented" in line
-        assert "stays in the journal" in line
-    assert len(hiring.requests_to(ENDPOINTS[stream])) == 1
-    hiring.faults.clear()
-    journal_command(tap, "drop", line.split("tap-jobo-journal drop ")[1].split("`")[0], "--yes")
-    assert len(rows_of(tap.succeed(), stream)) == {"career_sites": 20, "jobs": 90}[stream]
-
-
-@pytest.mark.parametrize("stream", ENDPOINTS)
-def test_rows_without_ids_in_another_envelope_are_a_page_by_their_names(
-    hiring: Sandbox, tmp_path: Path, stream: str
-) -> None:
-    def change(body: Json) -> Json:
-        names = {"listing_url", "created_at", "updated_at", "logo_url", "website"}
-        rows = [{name: row[name] for name in row.keys() & names} for row in rows_in(body)]
-        return camel_case({"data": rows})  # type: ignore[no-any-return]
-
-    hiring.omit_credit_headers = True
-    spoil(hiring, ENDPOINTS[stream], change)
-    tap = tap_of(hiring, tmp_path, stream)
-    for _ in range(2):
-        assert "stays in the journal" in complaint(tap.run())
-    assert len(hiring.requests_to(ENDPOINTS[stream])) == 1
-
-
-@pytest.mark.parametrize("name", ["errors", "detail", "Errors"])
-@pytest.mark.parametrize("stream", ENDPOINTS)
-def test_a_list_of_errors_is_no_page_whatever_its_objects_are_like(
-    hiring: Sandbox, tmp_path: Path, stream: str, name: str
-) -> None:
-    hiring.omit_credit_headers = True
-    fault = Fault(replace=lambda body: {name: rows_in(body)}, times=2)
-    hiring.faults.add(fault, endpoint=ENDPOINTS[stream])
-    run = tap_of(hiring, tmp_path, stream).run_quickly()
-    assert run.returncode == 0, run.stderr
-    assert len(rows_of(run, stream)) in {20, 90}
-    assert len(hiring.requests_to(ENDPOINTS[stream])) == 3
 
 
 def test_ids_of_expired_jobs_in_another_envelope_end_their_stream_alone(
@@ -328,45 +270,12 @@ def test_an_empty_last_page_that_was_billed_is_kept(jobs_tap: Tap, hiring: Sandb
     assert len(hiring.requests_to("jobs")) == 1
 
 
-@pytest.mark.parametrize("member", ["error", "message"])
-def test_an_error_in_place_of_the_last_page_is_tried_again(
-    jobs_tap: Tap, hiring: Sandbox, member: str
-) -> None:
-    busy = {member: "Busy", "has_more": False}
-    fault = Fault(replace=busy, headers={"X-Credits-Deducted": "0"}, times=2)
-    hiring.faults.add(fault, endpoint="jobs")
-    run = jobs_tap.run_quickly()
-    assert run.returncode == 0, run.stderr
-    assert len(rows_of(run, "jobs")) == 90
-    tries = [line for line in run.lines("WARNING") if "without the documented JSON" in line]
-    assert len(tries) == 2
-
-
 def test_a_try_that_cost_nothing_is_not_possibly_billed(jobs_tap: Tap, hiring: Sandbox) -> None:
     hiring.jobs_plan = "unlimited"
     hiring.faults.add(Fault(replace={"error": "Busy"}), endpoint="jobs")
     run = jobs_tap.run_quickly()
     (line,) = run.lines("WARNING")
     assert re.fullmatch(r"Jobo responded .* JSON\. Retry 1 of 2 in \S+ s\.", line)
-    assert len(rows_of(run, "jobs")) == 90
-
-
-NAMED_ERRORS: dict[str, Json] = {
-    "a text": {"error": "search backend timed out"},
-    "a list": {"errors": ["timeout"]},
-    "an object": {"Detail": {"reason": "timeout"}},
-}
-
-
-@pytest.mark.parametrize("named", NAMED_ERRORS.values(), ids=NAMED_ERRORS)
-@pytest.mark.parametrize("requests_before", [0, 1])
-def test_an_error_beside_an_empty_list_is_tried_again(
-    jobs_tap: Tap, hiring: Sandbox, named: Json, requests_before: int
-) -> None:
-    fault = Fault(replace=EMPTY | named, headers={"X-Credits-Deducted": "0"}, times=2)
-    hiring.faults.add(fault, on=requests_before + 1, endpoint="jobs")
-    run = jobs_tap.run_quickly()
-    assert run.returncode == 0, run.stderr
     assert len(rows_of(run, "jobs")) == 90
 
 
@@ -514,24 +423,6 @@ def test_a_page_that_cost_nothing_never_costs_anything_again(
     line = complaint(jobs_tap.run())
     assert "`: the page was free." in line
     assert "$" not in line
-
-
-@pytest.mark.parametrize("status", [400, 401, 403])
-@pytest.mark.parametrize("stream", ENDPOINTS)
-def test_refusals_name_the_stream_and_that_nothing_was_billed(
-    hiring: Sandbox, tmp_path: Path, stream: str, status: int
-) -> None:
-    hiring.faults.add(Fault(status=status, times=None), endpoint=ENDPOINTS[stream])
-    line = complaint(tap_of(hiring, tmp_path, stream).run())
-    assert f"This request for {stream} was not billed." in line
-
-
-def test_a_refusal_that_was_billed_is_counted_and_says_so(jobs_tap: Tap, hiring: Sandbox) -> None:
-    fault = Fault(status=403, headers={"X-Credits-Deducted": "50"}, times=None)
-    hiring.faults.add(fault, endpoint="jobs")
-    run = jobs_tap.run()
-    assert "Jobo deducted 50 credits ($0.05) for this request for jobs" in complaint(run)
-    assert "50 credits ($0.05)" in run.summaries["jobs"]
 
 
 def test_402_says_what_was_asked_up_front_and_what_the_account_has(

@@ -230,6 +230,9 @@ STATE_MISSING: dict[str, Case] = {
         warns=UNUSED,
         says="If a full refresh was interrupted, run it again first",
     ),
+    "refresh, cut off, not again, and again": Case(  # its pages are too old by then
+        [*REFRESHING, (ALL, DONE), (ALL, DONE)], REFRESH, 132, 132, warns=UNUSED
+    ),
     "refresh, cut off, and a full table": Case(REFRESHING, FULL, 132, 132, warns=UNUSED),
     "refresh to other filters, cut off, and again": Case(
         [(ALL, DONE), (DE | REFRESH, PAGE_LOST), (ALL, DONE)], DE | REFRESH, 19, 14, warns=UNUSED

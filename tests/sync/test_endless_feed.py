@@ -77,14 +77,6 @@ def test_empty_pages_for_ever_end_after_a_hundred(tap: Tap) -> None:
     assert_is_not_resumed(tap, run)
 
 
-def test_empty_pages_between_rows_never_add_up(tap: Tap) -> None:
-    tap.sandbox.empty_every = 2
-    run = tap.succeed(batch_size=1)
-    assert set(run.ids) == tap.sandbox.world.rows().keys()
-    empty = [entry for entry in tap.sandbox.feed_requests if not entry.credits]
-    assert len(empty) > 100
-
-
 def test_repeated_pages_are_counted_anew_after_a_restart(tap: Tap) -> None:
     tap.sandbox.wraps_after = 1
     tap.sandbox.faults.add(Fault(reject_cursor="400"), on=10)
@@ -145,12 +137,6 @@ def test_rows_that_come_again_are_no_loop_while_others_are_new() -> None:
     guard = LoopGuard()
     for number in range(5 * MAX_REPEATED):
         guard.detect_stall([str(number), str(number + 1)])
-
-
-def test_empty_pages_before_the_first_row_are_no_loop() -> None:
-    guard = LoopGuard()
-    for _ in range(MAX_EMPTY - 1):
-        guard.detect_stall([])
 
 
 @pytest.mark.parametrize(("page", "most"), [(["a"], MAX_REPEATED), ([], MAX_EMPTY)])

@@ -81,21 +81,6 @@ def two(tap: Tap) -> Run:
     return tap.run(country_codes=["DE", "US"])
 
 
-def test_error_says_what_is_missing_then_what_it_costs(tap: Tap, two: Run) -> None:
-    requests = len(tap.sandbox.feed_requests)
-    run = tap.run(state=two.state, country_codes=["FR"], is_agency=True)
-    line = complaint(run)
-    assert "country_codes was DE, US and is FR; is_agency was not set and is true" in line
-    assert "industries" not in line
-    resync, keep = line.split(" 'keep' ")
-    assert "'resync' reads all matching rows: each row is billed, $50.00 per 1,000 at" in resync
-    assert f"continues from {two.bookmark['replication_key_value']}: rows that" in keep
-    assert "only the new filters match stay missing until they next change. Otherwise" in keep
-    assert line.endswith("Otherwise, change the filters back.")
-    assert len(tap.sandbox.feed_requests) == requests
-    assert all(state == two.state for state in run.states)
-
-
 def test_lost_pages_without_a_row_are_no_reason_to_refuse(tap: Tap, two: Run) -> None:
     tap.run(state=two.state, country_codes=["DE"])  # whose state the target loses
     tap.succeed(state=two.state, country_codes=["US"])

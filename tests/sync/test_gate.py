@@ -125,18 +125,9 @@ def test_the_question_about_filters_names_what_each_choice_gives_up(tap: Tap) ->
     gives_up = f", and 1 billed page (${billed / 20:,.2f}) can't be used any more."
     assert line.count(gives_up) == 2
     assert "'resync' reads all matching rows: each row is billed" in line
+    bookmark = state["bookmarks"]["career_sites"]["replication_key_value"]
+    assert f" 'keep' continues from {bookmark}: rows that only the new filters match" in line
     assert line.endswith("Otherwise, change the filters back and complete that sync first.")
-
-
-def test_all_streams_ask_at_once(hiring: Sandbox, tmp_path: Path) -> None:
-    tap = tap_of(hiring, tmp_path, "career_sites", "jobs")
-    tap.run(max_credits=2_500 + 3 * 10, jobs_batch_size=10)
-    requests = len(hiring.feed_requests)
-    change: Any = {"country_codes": ["DE"], "jobs_work_models": ["remote"]}
-    ours, theirs = complaints(tap.run(**change))
-    assert " of career_sites (" in ours
-    assert " of jobs (" in theirs
-    assert len(hiring.feed_requests) == requests
 
 
 def test_a_difference_that_is_given_up_says_what_it_is_worth(tap: Tap) -> None:

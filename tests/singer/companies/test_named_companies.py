@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterable
-from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -12,9 +11,7 @@ import pytest
 from jobo_sandbox import Fault, Hold, Sandbox
 from tests.support import Run, Tap, discover
 from tests.support.companies import Json, Plain, asked_for, expected_profile, profiles_of
-from tests.support.crash import finish, kill_until_full, wait_for, wait_until_quiet, widen_pipe
-from tests.support.jobs import tap_of
-from tests.support.target import Message, Target
+from tests.support.crash import finish, wait_for, wait_until_quiet, widen_pipe
 
 pytestmark = pytest.mark.slow
 
@@ -167,20 +164,3 @@ class TestResume:
         part = {**part_of(alone.run(company_ids=ids)), "ids_done": done}
         run = alone.succeed(company_ids=ids, state={"bookmarks": {"companies": part}})
         assert run.ids == ids
-
-    def test_kills_leave_exactly_the_profiles_that_exist(self, tmp_path: Path) -> None:
-        with Sandbox(size=300, seed=6) as sandbox:
-            tap = tap_of(sandbox, tmp_path, "companies")
-            target = Target(merges_states=True, state={})
-            ids = list(sandbox.world.rows())
-            tap.settings["company_ids_file"] = file_of_ids(tap, ids)
-
-            def receive(target: Target, messages: list[Message]) -> None:
-                target.receive(messages)
-                stored = list(target.tables["companies"])
-                assert stored == ids[: len(stored)]
-
-            kill_until_full(tap, target, kills=4, page=40, receive=receive)
-            assert list(target.tables["companies"]) == ids
-            # What was asked for and not behind a state: the batch in progress.
-            assert len(sandbox.profile_requests) <= len(ids) + 4 * BATCH

@@ -7,11 +7,9 @@ import pytest
 from jobo_sandbox import Sandbox
 from tests.support import Tap, entry_of, schema_message
 from tests.support.companies import (
-    FIELDS,
     asked_for,
     ids_of,
     profiles_of,
-    records_of,
 )
 
 pytestmark = pytest.mark.slow
@@ -19,20 +17,6 @@ pytestmark = pytest.mark.slow
 
 def test_companies_need_career_sites(alone: Tap) -> None:
     assert "companies needs career_sites. Select career_sites too" in alone.refuse()
-
-
-def test_deselected_fields_are_in_neither_schema_nor_records(tap: Tap, sandbox: Sandbox) -> None:
-    out = {"funding_rounds", "summary", "investors"}
-    for entry in entry_of(tap.catalog, "companies")["metadata"]:
-        if entry["breadcrumb"] and entry["breadcrumb"][-1] in out:
-            entry["metadata"]["selected"] = False
-    run = tap.succeed()
-    fields = FIELDS.keys() - out
-    assert schema_message(run, "companies")["schema"]["properties"].keys() == fields
-    assert len(profiles_of(run)) == 120
-    assert all(record.keys() == fields for record in profiles_of(run))
-    assert all("summary" in record for record in records_of(run.messages, "career_sites"))
-    assert len(sandbox.profile_requests) == 120
 
 
 def test_stream_map_that_drops_career_sites_drops_their_profiles(
