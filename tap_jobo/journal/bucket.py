@@ -25,10 +25,12 @@ if TYPE_CHECKING:
 
 # Not as `client_options`: those would replace what the environment says, such as AWS_ALLOW_HTTP.
 _WAITS: Final = {"connect_timeout": "2s", "timeout": "5s"}
+# More than a second, all in all: Google refuses to write an object more often than that, and with
+# a monthly limit, each page writes the count.
 _RETRIES: Final[RetryConfig] = {
-    "max_retries": 2,
+    "max_retries": 5,
     "retry_timeout": timedelta(seconds=15),
-    "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=1)},
+    "backoff": {"init_backoff": timedelta(milliseconds=300), "max_backoff": timedelta(seconds=1)},
 }
 
 

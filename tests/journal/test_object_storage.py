@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -219,6 +220,23 @@ def test_a_page_that_the_store_does_not_take_is_delivered_and_ends_the_run(
     assert sorted(name.rpartition("/")[2] for name in pages(s3)) == [
         f"{number:06}.page" for number in (1, 3, 4, 5)
     ]
+
+
+def test_a_count_that_may_be_written_once_a_second_ends_no_run(
+    tap: Container, weather: Weather
+) -> None:
+    """As of Google, which asks those who write an object more often to slow down."""
+    tries: Counter[str] = Counter()
+
+    def decide(method: str, path: str) -> str:
+        if method != "PUT" or "/spent/" not in path:
+            return ""
+        tries[path] += 1
+        return "503" if tries[path] % 5 else ""
+
+    weather.decide = decide
+    run = succeeded(tap.run(max_credits_per_month=10**6))
+    assert len(run.ids) == tap.sandbox.rows_billed == 120
 
 
 @pytest.mark.parametrize("failure", ["503", "black hole"])
