@@ -18,6 +18,20 @@ figures as (
     union all
     select 'open jobs in Italy', 1, (select count(distinct job_id) from {{ ref("jobo__job_locations") }} where country = 'Italy' and is_open)
     union all
+    select 'open jobs in Lazio', 1, (select count(*) from {{ ref("jobo__job_locations") }} where location = 'Rome' and city = 'Roma' and region = 'Lazio' and is_open)
+    union all
+    select 'paid jobs', 1, (select sum(jobs) from {{ ref("jobo__pay_by_role") }})
+    union all
+    select 'sites in retail on lever', 1, (select sum(sites) from {{ ref("jobo__ats_share") }} where industry = 'retail' and ats = 'lever')
+    union all
+    select 'sites without an ATS', 1, (select sum(sites) from {{ ref("jobo__ats_share") }} where industry = '(all)' and ats = 'unknown')
+    union all
+    select 'sites on lever this month', 1, (select sum(sites) from {{ ref("jobo__ats_share_by_month") }} where ats = 'lever')
+    union all
+    select 'percent on lever this month', 33, (select round(max(percent)) from {{ ref("jobo__ats_share_by_month") }} where ats = 'lever')
+    union all
+    select 'funding of sites on lever', 5000000, (select sum(raised_usd) from {{ ref("jobo__funding_rounds") }} where ats = 'lever' and investment_type = 'seed')
+    union all
     select 'yearly pay', 52000, (select max(median) from {{ ref("jobo__pay_by_role") }})
 )
 
