@@ -13,12 +13,12 @@ from typing import Any
 from jobo_sandbox import Fault, Hold, Sandbox
 from jobo_sandbox.patience import patient
 from tests.support.process import Run, Tap
-from tests.support.systems import need_sizes, resize_output
+from tests.support.systems import need_sizes
 from tests.support.target import Message, Target
 
 _SMALL_PIPE = 4096
 """Bytes: the tap cannot run far ahead of its reader, so that a kill meets it anywhere."""
-_BIG_PIPE = 1 << 20
+BIG_PIPE = 1 << 20
 """Bytes: nobody needs to read while the tap runs."""
 
 
@@ -35,8 +35,7 @@ def cut_after(
 ) -> tuple[Run, list[str]]:
     """Run the tap, send a signal after so many lines of its output; return the run and them."""
     need_sizes()
-    process = tap.start(state=state, **settings)
-    resize_output(process, _SMALL_PIPE)
+    process = tap.start(state=state, pipe_size=_SMALL_PIPE, **settings)
     assert process.stdout
     read = [line for _ in range(lines) if (line := process.stdout.readline())]
     process.send_signal(signum)
@@ -87,8 +86,7 @@ def cut_in_request(
     fault = Fault(hold=hold) if billed else Fault(hold=hold, status=503)
     before = sum(entry.endpoint != "clock" for entry in tap.sandbox.ledger)
     tap.sandbox.faults.add(fault, on=before + number)
-    process = tap.start(state=state, **settings)
-    widen_pipe(process)
+    process = tap.start(state=state, pipe_size=BIG_PIPE, **settings)
     hold.wait()
     process.send_signal(signum)
     if signum == signal.SIGKILL:
@@ -104,18 +102,12 @@ def run_meanwhile(tap: Tap, action: Callable[[subprocess.Popen[str]], object], *
     need_sizes()
     hold = Hold()
     tap.sandbox.faults.add(Fault(hold=hold), **(which or {"on": 2}))
-    process = tap.start()
-    widen_pipe(process)
+    process = tap.start(pipe_size=BIG_PIPE)
     hold.wait(30)
     action(process)
     hold.release()
     run, _ = finish(process, [])
     return run
-
-
-def widen_pipe(process: subprocess.Popen[str]) -> None:
-    """Let the tap write all it wants though nobody reads."""
-    resize_output(process, _BIG_PIPE)
 
 
 def finish(process: subprocess.Popen[str], read: list[str]) -> tuple[Run, list[str]]:

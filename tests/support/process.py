@@ -187,15 +187,18 @@ class Tap:
         *args: str,
         state: object = None,
         env: Mapping[str, str] | None = None,
+        pipe_size: int = -1,
         **settings: Any,
     ) -> subprocess.Popen[str]:
-        """Start it, with pipes for its output."""
+        """Start it, with pipes for its output, of so many bytes if it is given."""
         command = self.command(*args, state=state, settings=settings)
         variables = self.environment(env)
         if arguments := warm_arguments(command, variables):
-            return WarmProcess(arguments, variables)
+            return WarmProcess(arguments, variables, pipe_size)
         pipe = subprocess.PIPE
-        return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=variables)
+        return subprocess.Popen(
+            command, stdout=pipe, stderr=pipe, text=True, env=variables, pipesize=pipe_size
+        )
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """The environment of a user whose state folder is the test's."""

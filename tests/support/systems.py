@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +34,3 @@ def size_of(pipe: int) -> int:
 def resize(pipe: int, size: int) -> None:
     """Let a pipe hold so many bytes."""
     _system.fcntl(pipe, _system.F_SETPIPE_SZ, size)
-
-
-def resize_output(process: subprocess.Popen[str], size: int) -> None:
-    """Let the pipe of a process's standard output hold so many bytes."""
-    assert process.stdout
-    resize(process.stdout.fileno(), size)

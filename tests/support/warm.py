@@ -70,9 +70,13 @@ def run_warm(
 class WarmProcess(subprocess.Popen[str]):
     """A program that runs, with pipes for its output."""
 
-    def __init__(self, arguments: Sequence[str], env: Mapping[str, str]) -> None:
+    def __init__(self, arguments: Sequence[str], env: Mapping[str, str], pipe_size: int) -> None:
         self.args, self.stdin, self.returncode = [*arguments], None, None
         pipes = [os.pipe(), os.pipe()]
+        if pipe_size > 0:
+            import fcntl  # noqa: PLC0415 - Windows has none
+
+            fcntl.fcntl(pipes[0][0], fcntl.F_SETPIPE_SZ, pipe_size)
         self._process = _fork(arguments, env, None, [writing for _, writing in pipes])
         for _, writing in pipes:
             os.close(writing)

@@ -25,7 +25,7 @@ from tests.support.crash import (
     run_meanwhile,
     wait_for,
 )
-from tests.support.systems import need_sizes, resize_output
+from tests.support.systems import need_sizes
 
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129}
 EITHER = {143, 130}
@@ -167,8 +167,7 @@ def test_sighup_that_is_ignored_stays_so(tap: Tap) -> None:
 def start_blocked(tap: Tap) -> subprocess.Popen[str]:
     """Start the tap, and return when its output fills a pipe that nobody reads."""
     need_sizes()
-    process = tap.start(journal=False)
-    resize_output(process, 4_096)
+    process = tap.start(pipe_size=4_096, journal=False)
     waits_in = Path(f"/proc/{process.pid}/wchan")  # the kernel's function, as `ps -o wchan` says
     wait_for(lambda: "pipe_write" in waits_in.read_text())
     return process

@@ -13,11 +13,11 @@ from jobo_sandbox.patience import patient
 from tests.support import Tap
 from tests.support.companies import expected_profile, ids_of, ids_of_page, is_kept_at
 from tests.support.crash import (
+    BIG_PIPE,
     cut_in_request,
     finish,
     kill_until_full,
     rows_billed_twice,
-    widen_pipe,
 )
 from tests.support.jobs import metrics_of, tap_of
 from tests.support.target import Message, Target
@@ -69,8 +69,7 @@ def test_signal_during_hanging_requests_ends_the_run_at_once(tap: Tap, sandbox: 
     holds = [Hold() for _ in range(4)]
     for hold in holds:
         sandbox.faults.add(Fault(hold=hold), endpoint="profile", on=60)
-    process = tap.start()
-    widen_pipe(process)
+    process = tap.start(pipe_size=BIG_PIPE)
     for hold in holds:
         hold.wait()
     process.send_signal(signal.SIGTERM)

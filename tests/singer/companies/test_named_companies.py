@@ -11,7 +11,7 @@ import pytest
 from jobo_sandbox import Fault, Hold, Sandbox
 from tests.support import Run, Tap, discover
 from tests.support.companies import Json, Plain, asked_for, expected_profile, profiles_of
-from tests.support.crash import finish, wait_for, wait_until_quiet, widen_pipe
+from tests.support.crash import BIG_PIPE, finish, wait_for, wait_until_quiet
 
 pytestmark = pytest.mark.slow
 
@@ -129,8 +129,7 @@ class TestResume:
         sandbox.company_gone(ids[60])
         hold = Hold()
         sandbox.faults.add(Fault(hold=hold), company_id=ids[70])
-        process = alone.start(company_ids=ids)
-        widen_pipe(process)
+        process = alone.start(company_ids=ids, pipe_size=BIG_PIPE)
         hold.wait()
         wait_for(lambda: len(sandbox.ledger) == 2 * BATCH and sandbox.open_requests == 1)
         process.send_signal(signal.SIGKILL)
