@@ -62,7 +62,7 @@ class S3:
 
 
 class Weather:
-    """Passes requests on to S3, except where `decide` says `503`, or `black hole` for no answer.
+    """Passes requests on to S3, except where `decide` says a status, or `black hole` for no answer.
 
     Attributes:
         decide: Tells from method and path what becomes of a request.
@@ -83,7 +83,8 @@ class Weather:
             return passed_on
         if decision == "black hole":
             self.is_over.wait()
-        start("503 Slow Down", [("Content-Length", "0")])
+            decision = "503"
+        start(f"{decision} Slow Down", [("Content-Length", "0")])
         return []
 
 
