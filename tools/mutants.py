@@ -40,7 +40,14 @@ EXPLAINED: Final = Path(__file__).with_suffix(".toml")
 GOAL: Final = 0.95
 NEAR: Final = {
     "api/api_clock": ("api/test_api_clock", "sync/test_wrong_clocks"),
-    "api/budget": ("api/test_budget", "api/test_witness", "journal/test_last_price"),
+    "api/budget": (
+        "api/test_budget",
+        "api/test_witness",
+        "journal/test_last_price",
+        "streams/test_jobs_money",
+        "singer/test_run",
+        "journal/test_monthly_limit",
+    ),
     "api/client": ("api/test_client", "api/test_retry", "api/test_responses"),
     "api/feed": ("api/test_feed", "api/test_responses", "sync/test_bookmark", "api/test_witness"),
     "api/headers": ("api/test_budget", "api/test_retry", "api/test_witness", "api/test_responses"),
@@ -158,6 +165,7 @@ NEAR: Final = {
         "singer/test_announcement",
         "singer/test_metrics",
         "api/test_budget",
+        "api/test_responses",
         "journal/test_monthly_limit",
         "singer/test_run",
         "api/test_witness",

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Fault, Hold, Sandbox, Shape
-from tests.journal.helpers import journal_command
 from tests.support import Tap, complaint, error_code, shows_a_key
 from tests.support.jobs import tap_of
 
@@ -194,26 +193,6 @@ class TestErrorsThatMayBeBilled:
         assert sandbox.credits_billed == run.metrics["jobo_credits"] == pages * PAGE_CREDITS
         assert run.metrics["jobo_credits_unconfirmed"] == pages * PAGE_CREDITS
         assert f"${pages * 2.5:.2f} of it possibly billed" in run.summaries["career_sites"]
-
-
-class TestBilledPagesThatAreNotJson:
-    @pytest.mark.parametrize("junk", [b'{"career_sites": [{"name": "a\tb"}]}', b"x<!-- cdn -->"])
-    def test_it_is_kept_and_never_billed_again(self, tap: Tap, junk: bytes) -> None:
-        tap.sandbox.faults.add(Fault(garbage=junk), on=2, endpoint="feed")
-        first = tap.run()
-        line = complaint(first)
-        assert error_code(first) == "format-changed"
-        assert "not as documented" in line
-        assert "stays in the journal" in line
-        assert len(first.ids) == 50
-        assert first.metrics["jobo_credits"] == tap.sandbox.credits_billed == 2 * PAGE_CREDITS
-        assert complaint(tap.run(state=first.state)) == line
-        assert tap.sandbox.credits_billed == 2 * PAGE_CREDITS
-
-        page = line.split("tap-jobo-journal drop ")[1].split("`")[0]
-        assert journal_command(tap, "drop", page, "--yes").returncode == 0
-        again = tap.run(state=first.state)
-        assert sorted(first.ids + again.ids) == sorted(tap.sandbox.world.rows())
 
 
 class TestContradictions:

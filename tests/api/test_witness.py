@@ -143,14 +143,3 @@ def test_a_balance_that_cannot_be_read_is_no_sign_of_a_free_page(
     say(hiring, "", headers={"X-Credits-Balance": balance})
     tap.succeed(max_credits=130)
     assert hiring.credits_billed == 2 * PAGE
-
-
-def test_a_negative_balance_falls_like_any_other(tap: Tap, hiring: Sandbox) -> None:
-    hiring.balance = 10
-    hiring.faults.add(Fault(headers={"X-Credits-Deducted": "0"}, times=None), endpoint="jobs")
-    for number in range(1, 6):
-        fault = Fault(headers={"X-Credits-Balance": str(-PAGE * number)})
-        hiring.faults.add(fault, endpoint="jobs", on=number)
-    hiring.balance = 10_000
-    tap.succeed(max_credits=130)
-    assert hiring.credits_billed <= 3 * PAGE

@@ -27,7 +27,7 @@ from tap_jobo.streams.jobs import JOBS
 from tests.journal.helpers import journal_command, pages, replayed, succeeded
 from tests.support import Run, Tap, complaint
 from tests.support.clock import FakeClock, with_clock
-from tests.support.crash import cut_in_request, run_meanwhile
+from tests.support.crash import cut_in_request
 from tests.support.jobs import tap_of
 from tests.support.loggers import LOGGER
 
@@ -135,13 +135,6 @@ def test_a_connection_check_counts(tap: Tap) -> None:
         tap.run("--test", max_credits_per_month=49)
     )
     assert sum(spent(tap).values()) == tap.sandbox.credits_billed == 50
-
-
-def test_a_connection_check_waits_for_the_run_whose_file_it_would_write(tap: Tap) -> None:
-    checks = []
-    run_meanwhile(tap, lambda _: checks.append(tap.run("--test")), on=1)
-    assert "Another run of career_sites" in complaint(checks[0])
-    assert sum(spent(tap).values()) == tap.sandbox.credits_billed == 2 * PAGE
 
 
 @pytest.mark.parametrize(

@@ -201,26 +201,6 @@ def test_a_store_out_of_reach_ends_a_run_before_it_costs(
     assert "The journal s3://journals/pipelines/jobo cannot be used" in line
 
 
-def test_a_page_that_the_store_does_not_take_is_delivered_and_ends_the_run(
-    tap: Container, s3: S3, weather: Weather
-) -> None:
-    def decide(method: str, path: str) -> str:
-        return "503" if method == "PUT" and "000002.page" in path else ""
-
-    weather.decide = decide
-    run = tap.run(batch_size=24)
-    line = complaint(run)
-    assert "could not be written to the journal s3://journals/pipelines/jobo (" in line
-    assert len(run.ids) == tap.sandbox.rows_billed == 48
-    assert "48 rows in 2 pages" in run.summaries["career_sites"]
-    weather.decide = lambda *_: ""
-    again = succeeded(tap.run(state=run.state))
-    assert len({*run.ids, *again.ids}) == tap.sandbox.rows_billed == 120
-    assert sorted(name.rpartition("/")[2] for name in pages(s3)) == [
-        f"{number:06}.page" for number in (1, 3, 4, 5)
-    ]
-
-
 def test_a_count_that_may_not_be_written_for_a_second_ends_no_run(
     tap: Container, weather: Weather
 ) -> None:

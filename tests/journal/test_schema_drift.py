@@ -91,12 +91,6 @@ def test_a_page_of_another_format_is_billed_once_until_it_is_dropped(
     assert tap.sandbox.rows_billed == 170
 
 
-def test_a_page_as_full_as_it_can_be_shows_a_changed_format(tap: Tap) -> None:
-    tap.sandbox.faults.add(pages_of(rows_without_id(1, 2)))
-    line = complaint(tap.run(batch_size=2))
-    assert "None of the 2 rows of this page of career_sites has a usable 'id'" in line
-
-
 @pytest.mark.parametrize(
     ("rows", "skipped", "renamed", "compared"),
     [

@@ -76,21 +76,3 @@ def test_estimate_is_told_once_before_the_second_request(jobs_tap: Tap, hiring: 
     assert "$2,400.00 at the current price (5 credits per row)" in line
     assert "at least 1.7 h at the rate limit of 120 pages per minute" in line  # pages of 40
     assert len(hiring.requests_to("jobs")) == 2
-
-
-def test_journals_are_a_feeds_own_and_that_of_managed_jobs_an_accounts(
-    hiring: Sandbox, tmp_path: Path
-) -> None:
-    tap = tap_of(hiring, tmp_path, "jobs", "managed_jobs")
-    first = tap.run()
-    rows = hiring.rows_billed
-    again = tap.run()
-    for stream in ("jobs", "managed_jobs"):
-        assert rows_of(again, stream) == rows_of(first, stream)
-    assert hiring.rows_billed == rows
-
-    hiring.api_key = hiring.api_key[:-1] + "x"
-    other = tap.run()
-    assert metrics_of(other, "jobs")["jobo_rows_replayed"] == 90
-    assert metrics_of(other, "managed_jobs")["jobo_rows_replayed"] == 0
-    assert hiring.rows_billed == rows + len(hiring.world.managed_jobs())

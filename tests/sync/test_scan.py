@@ -262,13 +262,3 @@ def test_an_error_that_echoes_a_cursor_does_not_start_a_sync_over(
     resumed = tap.succeed(state=cut.state)
     assert len(resumed.ids) == 70
     assert tap.sandbox.rows_billed == 120
-
-
-def test_a_full_table_ignores_the_bookmark_and_moves_it(tap: Tap) -> None:
-    catalog, first = full_table(), tap.run()
-    second = tap.run(state=first.state, catalog=catalog)
-    assert len(second.ids) == 120
-    assert second.bookmark["replication_key_value"] >= first.bookmark["replication_key_value"]
-    third = tap.run(state=second.state, catalog=catalog)
-    assert len(third.ids) == 120
-    assert tap.sandbox.rows_billed == 360  # each run confirmed what was before it

@@ -11,10 +11,9 @@ import pytest
 from jobo_sandbox import Fault, Hold, Sandbox
 from jobo_sandbox.patience import patient
 from tests.support import Tap
-from tests.support.companies import expected_profile, ids_of, ids_of_page, is_kept_at
+from tests.support.companies import expected_profile, ids_of, is_kept_at
 from tests.support.crash import (
     BIG_PIPE,
-    cut_in_request,
     finish,
     kill_until_full,
     rows_billed_twice,
@@ -50,19 +49,6 @@ def test_kills_leave_exactly_the_profiles_that_exist(tmp_path: Path) -> None:
             key: expected_profile(sandbox, key) for key in every - gone
         }
         assert rows_billed_twice(sandbox) <= killed * page
-
-
-def test_crash_between_rows_and_profiles_replays_the_page(tap: Tap, sandbox: Sandbox) -> None:
-    run = cut_in_request(tap, 1 + 50 + 1 + 1)  # two pages, the first with its profiles
-    assert sandbox.ledger[-1].endpoint == "profile"
-    assert is_kept_at(run, 50)
-
-    again = tap.succeed(state=run.state)
-    assert ids_of(again, "career_sites") == ids_of_page(sandbox, 2) + ids_of_page(sandbox, 3)
-    assert ids_of(again) == ids_of(again, "career_sites")
-    assert again.metrics["jobo_rows_replayed"] == 50
-    assert sandbox.rows_billed == 120
-    assert rows_billed_twice(sandbox) == 0
 
 
 def test_signal_during_hanging_requests_ends_the_run_at_once(tap: Tap, sandbox: Sandbox) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from random import Random
-
 import pytest
 
 from jobo_sandbox import Fault, Hold, Sandbox
@@ -12,12 +10,10 @@ from tests.support.companies import (
     Json,
     Plain,
     asked_for,
-    ids_of,
     ids_of_page,
     profiles_of,
 )
 from tests.support.crash import finish
-from tests.support.jobs import metrics_of
 
 pytestmark = pytest.mark.slow
 
@@ -64,24 +60,3 @@ def test_concurrency_is_used_in_full(tap: Tap, sandbox: Sandbox, workers: int) -
     assert run.returncode == 0, run.stderr
     assert len(profiles_of(run)) == 119
     assert sandbox.max_open_requests == workers
-
-
-def test_company_not_found_is_an_info_line_and_counted(tap: Tap, sandbox: Sandbox) -> None:
-    gone = set(Random(1).sample(list(sandbox.world.rows()), 12))
-    for key in gone:
-        sandbox.company_gone(key)
-    run = tap.succeed()
-    assert ids_of(run) == [key for key in ids_of(run, "career_sites") if key not in gone]
-    assert len(ids_of(run, "career_sites")) == 120
-    assert {f"No profile for company {key} (404)." for key in gone} <= {*run.lines("INFO")}
-    assert run.lines("WARNING") == run.lines("ERROR") == []
-    cost, balance = "6,000 credits ($6.00)", "Balance $9,994.00."
-    assert run.summaries == {
-        "career_sites": f"120 rows in 3 pages, {cost}; sync complete. {balance}",
-        "companies": "108 profiles, 12 not found, 0 credits ($0.00); complete.",
-    }
-    figures = metrics_of(run, "companies")
-    assert figures["record_count"] == 108
-    assert figures["jobo_profiles_not_found"] == 12
-    assert figures["jobo_profiles_skipped"] == 0
-    assert len(sandbox.profile_requests) == 120
