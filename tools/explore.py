@@ -72,12 +72,19 @@ def try_examples(machine: type[RuleBasedStateMachine], number: int) -> tuple[str
         try:
             run_state_machine_as_test(
                 seed(number)(machine),
-                settings=settings(MODEL, max_examples=_EXAMPLES, derandomize=False, phases=phases),
+                settings=settings(
+                    MODEL,
+                    max_examples=_EXAMPLES,
+                    derandomize=False,
+                    phases=phases,
+                    report_multiple_bugs=False,
+                ),
             )
         except Exception:  # noqa: BLE001 - whatever the model raises is a find
             failure = f"{machine.__name__} with the seed {number}:\n{traceback.format_exc()}"
         if not failure or more is None:
             break
+        sys.stderr.write(f"{machine.__name__} fails. This may take five minutes to shrink.\n")
         phases = [*phases, more]
     return machine.__name__, failure
 
