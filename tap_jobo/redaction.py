@@ -56,5 +56,5 @@ def _escaped(key: str) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
 
 
 def without_key(text: str) -> str:
-    """Return a command-line message without any keys that the user typed."""
+    """Return a message without any keys, or parts from their start, that it quotes."""
     return re.sub(r"jbe_(live|test)_\S+", REPLACEMENT, text)

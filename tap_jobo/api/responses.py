@@ -10,6 +10,7 @@ from typing import Any, Final
 from tap_jobo.api.headers import parse_number, reported_credits, retry_after
 from tap_jobo.api.pages import holds_page, parse_json, read_members
 from tap_jobo.errors import ApiError, FailedTryError, RejectedError, UnauthorizedError
+from tap_jobo.redaction import without_key
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.wording import dollars, plural
 
@@ -197,5 +198,5 @@ def _quote(said: Any) -> str:
         parts = errors.values() if isinstance(errors, dict) else [errors]
         values = [each for part in parts for each in (part if isinstance(part, list) else [part])]
         texts += [each for each in values if isinstance(each, str)]
-    line = re.sub(r"[^ -~]+", " ", " ".join(texts)).strip().rstrip(".")[:300]
+    line = re.sub(r"[^ -~]+", " ", without_key(" ".join(texts))).strip().rstrip(".")[:300]
     return f" ({line})" if line else ""
