@@ -235,20 +235,6 @@ def _ended(body: dict[str, Any]) -> dict[str, Any]:
     return {**body, "has_more": False}
 
 
-@pytest.mark.parametrize(("estimate", "is_far_off"), [(1_290, True), (130, False), (0, False)])
-def test_far_fewer_jobs_than_estimated_are_a_warning(
-    hiring: Sandbox, tmp_path: Path, estimate: int, *, is_far_off: bool
-) -> None:
-    fault = Fault(replace=lambda body: {**body, "estimated_total": estimate})
-    hiring.faults.add(fault, endpoint="jobs")
-    tap = tap_of(hiring, tmp_path, "jobs")
-    first = tap.run(jobs_batch_size=40, max_credits=120)  # of three pages, one
-    run = tap.succeed(state=first.state, jobs_batch_size=40)
-    warnings = run.lines("WARNING")
-    assert len(warnings) == is_far_off
-    assert all("90 rows" in line and "1,290" in line for line in warnings)
-
-
 def test_the_estimate_of_a_replayed_sync_is_not_that_of_the_catch_up(
     hiring: Sandbox, tmp_path: Path
 ) -> None:
