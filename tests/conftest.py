@@ -25,6 +25,22 @@ for name in [name for name in os.environ if name.startswith("PYTHON")]:
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+IS_POSIX = hasattr(os, "fork")
+PORTABLE = "\npytestmark = pytest.mark.portable\n"
+
+
+def pytest_report_header() -> list[str]:
+    left_out = "signals, kills, limits of files, shells, or a Postgres of another user"
+    return [] if IS_POSIX else [f"no POSIX: left out are files of tests that need {left_out}"]
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out files without the mark `portable` where they could not even be imported."""
+    files = [collection_path, *collection_path.rglob("test_*.py")]
+    texts = (file.read_text("utf-8") for file in files if file.is_file())
+    return None if IS_POSIX or any(PORTABLE in text for text in texts) else True
+
+
 NEEDS = {"plugins", "postgres_port"}
 """The fixtures that install Meltano's plugins, and start Postgres."""
 

@@ -275,13 +275,14 @@ def _discovered() -> str:
         return execute([str(COMMAND), "--discover"], environment(Path(folder))).stdout
 
 
-_TAKEN = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
+_TAKEN = {"SIGINT", "SIGTERM", "SIGHUP", "SIGALRM"} & {*signal.Signals.__members__}
+"""Those that this system has."""
 
 
 @contextlib.contextmanager
 def kept_signals() -> Iterator[None]:
     """Give pytest its signal handlers back, which a tap within this process takes over."""
-    handlers = {number: signal.getsignal(number) for number in _TAKEN}
+    handlers = {signal.Signals[name]: signal.getsignal(signal.Signals[name]) for name in _TAKEN}
     try:
         yield
     finally:
