@@ -19,6 +19,7 @@ from tests.support.crash import (
     rows_billed_twice,
 )
 from tests.support.jobs import metrics_of, tap_of
+from tests.support.systems import need_sizes
 from tests.support.target import Message, Target
 
 pytestmark = pytest.mark.slow
@@ -52,6 +53,7 @@ def test_kills_leave_exactly_the_profiles_that_exist(tmp_path: Path) -> None:
 
 
 def test_signal_during_hanging_requests_ends_the_run_at_once(tap: Tap, sandbox: Sandbox) -> None:
+    need_sizes()
     holds = [Hold() for _ in range(4)]
     for hold in holds:
         sandbox.faults.add(Fault(hold=hold), endpoint="profile", on=60)

@@ -12,6 +12,7 @@ from jobo_sandbox import Fault, Hold, Sandbox
 from tests.support import Run, Tap, discover
 from tests.support.companies import Json, Plain, asked_for, expected_profile, profiles_of
 from tests.support.crash import BIG_PIPE, finish, wait_for, wait_until_quiet
+from tests.support.systems import need_sizes
 
 pytestmark = pytest.mark.slow
 
@@ -125,6 +126,7 @@ class TestRefused:
 
 class TestResume:
     def test_killed_list_resumes_then_starts_over(self, alone: Tap, sandbox: Sandbox) -> None:
+        need_sizes()
         ids = list(sandbox.world.rows())
         sandbox.company_gone(ids[60])
         hold = Hold()
