@@ -132,6 +132,17 @@ class Journal:
             raise
         return sync
 
+    def remove_unused(self) -> None:
+        """Remove, when a run ends, the sync that it has begun last, if no page of it came.
+
+        Otherwise, each run after a limit is reached would leave one, which later runs would read.
+        """
+        journaled = self.history.syncs.get(self._begun or 0)
+        if journaled and not (journaled.pages or self.failure):
+            with suppress(JournalError):  # it expires
+                self.check_lock()
+                self._store.remove([journaled.name])
+
     def end(self, sync: Sync) -> None:
         """Record that a sync was ended because its pages went in circles."""
         if journaled := self.history.syncs.get(sync.number):

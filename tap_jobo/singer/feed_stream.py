@@ -119,7 +119,7 @@ class FeedStream(JoboStream):
         )
         if follower:
             follower.follow()
-        with self._counted(self._journal), closing(feed_sync.pages()) as deliveries:
+        with self._settled(self._journal), closing(feed_sync.pages()) as deliveries:
             for delivery in deliveries:
                 ids = self.write_rows(delivery.records, delivery.received_at)
                 if follower and ids:
@@ -136,7 +136,7 @@ class FeedStream(JoboStream):
         """Fetch at most `limit` rows with one request; pages and state stay as they are."""
         sync = self._start.new_sync(StreamState())
         sync = replace(sync, batch_size=min(limit, sync.batch_size))
-        with self._counted(self._run.open_journal(self.spec), is_test=True):
+        with self._settled(self._run.open_journal(self.spec), is_test=True):
             billed = self._reader.fetch_page(sync)
             try:
                 checked = self._read_sample(sync, billed)
@@ -163,13 +163,14 @@ class FeedStream(JoboStream):
         return checked
 
     @contextmanager
-    def _counted(self, journal: Journal, *, is_test: bool = False) -> Iterator[None]:
-        """Count in the month what the feed costs."""
+    def _settled(self, journal: Journal, *, is_test: bool = False) -> Iterator[None]:
+        """Count in the month what the feed costs, and leave nothing unused in the journal."""
         self._cost.count_in(journal.month, is_test=is_test)
         try:
             yield
         finally:
             self._cost.settle()
+            journal.remove_unused()
 
     @override
     def summarize(self, *, has_failed: bool) -> None:

@@ -322,6 +322,21 @@ def test_what_a_killed_run_was_writing_is_removed_at_the_next_start(tap: Tap, fo
     assert {path.name for path in folder.rglob("*.tmp")} == {"key.json.0a1b2c3d.tmp"}
 
 
+@pytest.mark.parametrize("limit", ["max_credits_per_month", "balance"])
+def test_runs_after_a_limit_is_reached_leave_no_sync(tap: Tap, folder: Path, limit: str) -> None:
+    state = tap.run(state=tap.run().state).state
+    credits_ = tap.sandbox.credits_billed
+    if limit == "balance":
+        tap.sandbox.balance = 100
+    else:
+        tap.settings[limit] = credits_
+    for _ in range(2):
+        state = tap.run(state=state).state
+    assert tap.sandbox.credits_billed == credits_
+    assert [*folder.glob("v2/*/completed.json")]
+    assert [*folder.glob("v2/*/*/sync.json")] == []
+
+
 def test_delivered_pages_are_not_reported_as_unused(tap: Tap) -> None:
     """The sync that a run replayed is complete, and the one that caught it up is in progress."""
     first = tap.run()

@@ -618,6 +618,7 @@ class OneStream:
             if not isinstance(sys.exception(), CrashError | GeneratorExit):
                 assert self._journal.month
                 self._journal.month.settle(cost.credits)
+                self._journal.remove_unused()
         self.is_complete = report.is_complete
 
     def _deliver(self, sync: FeedSync) -> Iterator[None]:
