@@ -109,7 +109,6 @@ def test_killed_loader_costs_a_page(project: Project) -> None:
     assert project.sandbox.rows_billed <= 150 + 50
 
 
-@pytest.mark.exhaustive
 def test_killed_full_refresh_resumes(project: Project) -> None:
     for _ in range(2):
         project.run()  # the second confirms the first, so that a full refresh buys afresh
@@ -131,7 +130,6 @@ def test_killed_full_refresh_resumes(project: Project) -> None:
     assert 2 * 150 <= project.sandbox.rows_billed <= 2 * 150 + 50 + 2
 
 
-@pytest.mark.exhaustive
 def test_the_command_in_an_error_works_in_the_project(project: Project) -> None:
     journal = project.folder / ".meltano/tap-jobo/dev"
     environment = project.environment({"TAP_JOBO_JOURNAL_DIR": f"{journal}"})

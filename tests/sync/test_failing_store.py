@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import count, product
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -208,23 +208,22 @@ class World:
 
 
 @pytest.mark.parametrize(
-    ("place", "how", "runs"),
+    ("place", "how"),
     [
-        ("folder", "refused", 5),
-        ("folder", "lost", 5),
+        ("folder", "refused"),
+        ("folder", "lost"),
         *(
-            pytest.param(place, how, len(HISTORY), marks=pytest.mark.exhaustive)
-            for place, how in product(("folder", "bucket"), ("refused", "lost", "slow"))
-            if (place, how) != ("folder", "slow")  # whose lock is no lease
+            pytest.param("bucket", how, marks=pytest.mark.exhaustive)
+            for how in ("refused", "lost", "slow")
         ),
     ],
 )
-def test_a_call_that_fails_loses_and_bills_nothing(place: str, how: str, runs: int) -> None:
+def test_a_call_that_fails_loses_and_bills_nothing(place: str, how: str) -> None:
     for at in count(1):
         with temporary_folder() as name:
             folder = Path(name) if place == "folder" else None
             world = World(folder, how, at)
-            for step in HISTORY[:runs]:
+            for step in HISTORY:
                 world.clock.passed += step.days * 86_400
                 for number in step.changed:
                     world.api.touch(number)
@@ -235,4 +234,4 @@ def test_a_call_that_fails_loses_and_bills_nothing(place: str, how: str, runs: i
             world.check()
         if is_over:
             break
-    assert at > 8 * runs
+    assert at > 60
