@@ -146,7 +146,7 @@ class Promises(RuleBasedStateMachine):
                 continue
             if each.sync.id in arrived | line or each.sync.id not in firsts:
                 continue
-            if each.sync.parent_id not in parents:
+            if each.sync.parent_id not in parents or self._is_abandoned(each, page):
                 continue
             parents.add(each.sync.id)
             is_decided = self.settings.on_filter_change != "error" or (
