@@ -367,8 +367,7 @@ class Promises(RuleBasedStateMachine):
             self.store.lose_power(power)
         self.target.drain(states_lost=lost)
         self._past.append((deepcopy(self.target.state), deepcopy(dict(self.target.tables))))
-        if not run.is_complete:
-            self._note_decision(settings)
+        self._note_decision(settings)
         if advice:
             self._follow(advice)
         elif run.is_complete:
