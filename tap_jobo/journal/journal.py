@@ -141,7 +141,8 @@ class Journal:
         if journaled and not (journaled.pages or self.failure):
             with suppress(JournalError):  # it expires
                 self.check_lock()
-                self._store.remove([journaled.name])
+                if self._is_present(journaled):  # or another run has its number now
+                    self._store.remove([journaled.name])
 
     def end(self, sync: Sync) -> None:
         """Record that a sync was ended because its pages went in circles."""
@@ -308,11 +309,16 @@ class Journal:
 
     def _verify_present(self, journaled: JournaledSync, name: str) -> None:
         """Check, once a page is written, that no other run has removed its sync."""
-        with suppress(MissingError):
-            if journaled.sync.id.encode() in self._store.read(journaled.name):
-                return
-        self._store.remove([name])
-        raise self._fenced(f"has removed the sync {journaled.sync.id}")
+        if not self._is_present(journaled):
+            self._store.remove([name])
+            raise self._fenced(f"has removed the sync {journaled.sync.id}")
+
+    def _is_present(self, journaled: JournaledSync) -> bool:
+        """Return whether the store has a sync, and no other one of the same number."""
+        try:
+            return journaled.sync.id.encode() in self._store.read(journaled.name)
+        except MissingError:
+            return False
 
     def _fenced(self, what: str) -> JournalError:
         return JournalError(

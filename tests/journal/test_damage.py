@@ -326,6 +326,22 @@ def test_a_folder_that_vanishes_ends_the_run_before_its_next_request(
     assert rows_billed_twice(tap.sandbox) == 50
 
 
+def test_a_folder_that_another_run_has_begun_anew_stays_as_it_is(tap: Tap, folder: Path) -> None:
+    others: list[Run] = []
+
+    def begin_anew(_: object) -> None:
+        folder.rename(folder.with_name("away"))
+        others.append(succeeded(tap.run(max_credits=2_500)))
+
+    run = run_meanwhile(tap, begin_anew, on=1)
+    assert "writes at the same time" in complaint(run)
+    assert run.ids == []
+    (other,) = others
+    again = succeeded(tap.run(state=other.state))
+    assert {*other.ids, *again.ids} == tap.sandbox.world.rows().keys()
+    assert rows_billed_twice(tap.sandbox) == 50
+
+
 def test_a_page_that_another_run_has_written_ends_this_one(tap: Tap, folder: Path) -> None:
     def write(_: object) -> None:
         (first,) = pages(folder)
