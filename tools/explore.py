@@ -78,6 +78,8 @@ def try_examples(machine: type[RuleBasedStateMachine], number: int) -> tuple[str
                     derandomize=False,
                     phases=phases,
                     report_multiple_bugs=False,
+                    # On a CI host, Hypothesis adds a line that is not code.
+                    print_blob=False,
                 ),
             )
         except Exception:  # noqa: BLE001 - whatever the model raises is a find
