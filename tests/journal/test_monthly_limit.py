@@ -193,7 +193,7 @@ def test_a_kill_without_a_limit_hides_only_the_request_in_flight(
 def test_a_lost_response_counts_though_the_run_is_killed(tap: Tap) -> None:
     """No page of the journal has it."""
     tap.sandbox.faults.add(Fault(drop=True), on=2)
-    tap.oddities["TEST_WAITS"] = "short"
+    tap.oddities["TEST_WAITS"] = "none"
     cut_in_request(tap, 3, billed=False, max_credits_per_month=None, max_credits=10**6)
     assert sum(spent(tap).values()) == 2 * PAGE
 

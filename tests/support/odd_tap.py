@@ -52,8 +52,10 @@ if __name__ == "__main__":
             patches.enter_context(ahead)
             patches.enter_context(patch.object(Clock, "sleep", skip))
         elif os.environ.get("TEST_WAITS") == "short":
-            waits = dict.fromkeys(bucket._WAITS, f"{patient(1000):.0f}ms")
+            waits = dict.fromkeys(bucket._WAITS, f"{patient(500):.0f}ms")
             patches.enter_context(patch.dict(bucket._WAITS, waits))
+            backoff = dict.fromkeys(bucket._RETRIES["backoff"], timedelta(milliseconds=20))
+            patches.enter_context(patch.dict(bucket._RETRIES, backoff=backoff))
             patches.enter_context(patch.object(writer, "_GRACE", 1.0))
             seconds = float(os.environ.get("TEST_LEASE", patient(12)))
             short: dict[str, Any] = {"DURATION": seconds, "SAFETY_MARGIN": seconds / 2}

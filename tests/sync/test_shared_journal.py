@@ -27,6 +27,7 @@ from tap_jobo.errors import TapJoboError
 from tap_jobo.journal.contents import Contents
 from tap_jobo.journal.layout import FILE
 from tests.support.clock import FakeClock
+from tests.support.target import Row, Target
 from tests.sync.model import (
     FEWER,
     MODEL,
@@ -56,12 +57,11 @@ Started = tuple[OneRun, "Iterator[None]", list[dict[str, Any]]]
 
 @dataclass
 class Pipeline:
-    """A pipeline, its state and its warehouse.
+    """A pipeline.
 
     Attributes:
         name: Its number.
-        state: The state that its target stored last.
-        rows: The rows in the warehouse, by id.
+        target: Its target, and the state.
         past: Earlier states, each with the rows of its time.
         billed: The versions of rows that were billed to it.
         syncs: The ids of syncs of which it has delivered pages.
@@ -73,9 +73,8 @@ class Pipeline:
     """
 
     name: int
-    state: dict[str, Any] = field(default_factory=dict)
-    rows: dict[str, str] = field(default_factory=dict)
-    past: list[tuple[dict[str, Any], dict[str, str]]] = field(default_factory=list)
+    target: Target = field(default_factory=lambda: Target(merges_states=True, state={}))
+    past: list[tuple[dict[str, Any], dict[str, Row]]] = field(default_factory=list)
     billed: set[tuple[str, int]] = field(default_factory=set)
     syncs: set[str] = field(default_factory=set)
     newest: datetime | None = None
@@ -83,6 +82,12 @@ class Pipeline:
     excess: int = 0
     is_excused: bool = False
     is_behind: bool = True
+
+    @property
+    def stream_state(self) -> dict[str, Any]:
+        """The state of its stream; empty if there is none."""
+        state: dict[str, Any] = self.target.state.get("career_sites", {})
+        return state
 
 
 class SharedJournal(RuleBasedStateMachine):
@@ -123,18 +128,20 @@ class SharedJournal(RuleBasedStateMachine):
         self.used.add(pipe.name)
         self.store.unsynced.clear()
         seen: list[dict[str, Any]] = []
-        state = deepcopy(changes.pop("state", pipe.state))
+        state = deepcopy(changes.pop("state", pipe.target.state))
 
         def take(message: dict[str, Any]) -> None:
-            if message["type"] == "STATE":
-                message = {"type": "STATE", "value": message["value"]["career_sites"]}
-            seen.append(message)
-            if message["type"] == "STATE" and not message["value"]["sync"]["id"]:
-                start = parse_timestamp(message["value"]["replication_key_value"])
+            seen.append(deepcopy(message))
+            if message["type"] != "STATE":
+                return
+            part = message["value"]["career_sites"]
+            pipe.syncs.add(part["sync"]["id"] or part["completed_sync"])
+            if not part["sync"]["id"]:
+                start = parse_timestamp(part["replication_key_value"])
                 pipe.newest = max(pipe.newest or start, start)
 
         now = replace(self.settings, **changes)
-        run = OneRun(self, now, {"career_sites": state}, take, accident or Accident())
+        run = OneRun(self, now, state, take, accident or Accident())
         return run, run.messages(), seen
 
     def go(
@@ -167,7 +174,8 @@ class SharedJournal(RuleBasedStateMachine):
             self.store.in_flight = None
         pipe.allowed += PAGE * self.store.unwritten
         self.store.unwritten = 0
-        self._deliver(pipe, seen, lost)
+        pipe.target.receive(seen, states_lost=lost)
+        pipe.past.append((pipe.target.state, dict(pipe.target.rows)))
         is_shared = self.pipelines[0].syncs & self.pipelines[1].syncs
         if pipe.excess > pipe.allowed and not is_shared:
             raise AssertionError(f"{pipe.excess} rows billed again, {pipe.allowed} allowed")
@@ -175,25 +183,10 @@ class SharedJournal(RuleBasedStateMachine):
             pipe.is_excused = pipe.is_behind = False
         return outcome
 
-    def _deliver(self, pipe: Pipeline, seen: list[dict[str, Any]], lost: int) -> None:
-        """Let the target store all up to a state, and with no state lost also what follows."""
-        states = [number for number, each in enumerate(seen) if each["type"] == "STATE"]
-        for number in states:
-            part = seen[number]["value"]
-            pipe.syncs.add(part["sync"]["id"] or part["completed_sync"])
-        stored = states[: max(0, len(states) - lost)]
-        end = stored[-1] + 1 if stored else 0
-        for each in seen[: end if lost else len(seen)]:
-            if each["type"] == "RECORD":
-                pipe.rows[each["record"]["id"]] = each["record"]["name"]
-        if stored:
-            pipe.state = seen[stored[-1]]["value"]
-            pipe.past.append((pipe.state, dict(pipe.rows)))
-
     @staticmethod
     def _is_current(pipe: Pipeline) -> bool:
         """Whether no state is back that is older than what was delivered."""
-        text = pipe.state.get("replication_key_value")
+        text = pipe.stream_state.get("replication_key_value")
         bookmark = parse_timestamp(text) if text else None
         return bookmark is not None and bookmark >= (pipe.newest or bookmark)
 
@@ -224,8 +217,9 @@ class SharedJournal(RuleBasedStateMachine):
             drop_pages(self.store, text)
             for each in self.pipelines:
                 each.is_excused = True
-            if code == "cursor-rejected" and pipe.state:
-                pipe.state = pipe.state | {"sync": dict.fromkeys(pipe.state["sync"])}
+            if code == "cursor-rejected":
+                others = {k: v for k, v in pipe.stream_state.items() if k != "sync"}
+                pipe.target.state = {"career_sites": others}
         elif code == "journal-unusable":
             assert self.store.is_full or self.is_in_bucket, text  # where responses get lost
         elif code != "run-in-progress":
@@ -283,16 +277,16 @@ class SharedJournal(RuleBasedStateMachine):
         """Go back to an older state, of the pipeline alone or of the warehouse too."""
         pipe = self.pipelines[p]
         if back < len(pipe.past):
-            pipe.state, rows = pipe.past[-1 - back]
+            pipe.target.state, rows = pipe.past[-1 - back]
             pipe.is_excused = True
             if not keep_rows:
-                pipe.rows = dict(rows)
+                pipe.target.tables["career_sites"] = dict(rows)
                 pipe.is_behind = True
                 del pipe.past[-back:]
 
     @rule(p=PIPELINES, choice=CHOICES)
     def lose_state(self, p: int, choice: str) -> None:
-        self.pipelines[p].state = {}
+        self.pipelines[p].target.state = {}
         self.attempt(self.pipelines[p], choice)
 
     @rule(p=PIPELINES, pages=st.integers(0, 9), lost=LOST)
@@ -395,7 +389,8 @@ class SharedJournal(RuleBasedStateMachine):
             else:
                 raise AssertionError("no two good runs in 30 that did what the errors say")
             wanted = {key: str(version) for key, (_, version) in self.api.rows.items()}
-            assert pipe.rows == wanted, pipe.name
+            found = {key: row["name"] for key, row in pipe.target.rows.items()}
+            assert found == wanted, pipe.name
 
     def teardown(self) -> None:
         self.settle("resync")
@@ -432,10 +427,10 @@ def test_a_replaced_sync_is_not_gone_back_to(world: SharedJournal) -> None:
     world.fill(30)  # the rest of it would be more pages than the catch-up has
     pipe = world.pipelines[0]
     world.attempt(pipe, accident=Accident(pages=3))
-    state = pipe.state
+    state = pipe.target.state
     world.api.rejections = 1
     world.go(pipe, world.start(pipe), lost=99)
-    assert pipe.state == state
+    assert pipe.target.state == state
     billed = len(world.api.pages)
     assert world.attempt(pipe)
     assert len(world.api.pages) - billed <= 3  # those of the catch-up
