@@ -40,6 +40,7 @@ from tests.sync.model import (
     temporary_folder,
 )
 
+LIVE = Settings().api_key
 _T = TypeVar("_T")
 _READS = {"list", "read", "get", "head"}
 _WRITES = {"create", "replace", "remove", "put", "delete"}
@@ -53,6 +54,7 @@ class Step:
         days: What passes.
         changed: The rows that change.
         country: The filter. After a change, all rows are read again, as the user has decided.
+        api_key: The key of the API. One of another kind has a journal of its own.
         pages: After how many pages the run ends.
         lost: How many of its states are lost.
     """
@@ -60,6 +62,7 @@ class Step:
     days: int = 0
     changed: tuple[int, ...] = ()
     country: str = "DE"
+    api_key: str = LIVE
     pages: int = NEVER
     lost: int = 0
 
@@ -72,6 +75,7 @@ HISTORY = [
     Step(changed=(4,), pages=1, lost=1),
     Step(country="FR"),  # which gives up the page before
     Step(country="FR", days=31),  # which removes it
+    Step(country="FR", api_key="jbe_test_1"),  # which removes what the other key has left
 ]
 
 
@@ -164,7 +168,7 @@ class World:
         states_lost = step.lost
         run = OneRun(
             self,
-            Settings(countries=(step.country,)),
+            Settings(countries=(step.country,), api_key=step.api_key),
             self.target.state,
             self.target.take,
             Accident(pages=step.pages),
@@ -230,7 +234,7 @@ def test_a_call_that_fails_loses_and_bills_nothing(place: str, how: str) -> None
                 assert world.go(step) or world.go(step)
             is_over = world.trouble.calls < at
             world.trouble.at = NEVER
-            assert world.go(Step(country=step.country))
+            assert world.go(Step(country=step.country, api_key=step.api_key))
             world.check()
         if is_over:
             break
