@@ -220,6 +220,23 @@ def test_a_count_that_may_not_be_written_for_a_second_ends_no_run(
     assert len(run.ids) == tap.sandbox.rows_billed == 120
 
 
+def test_a_sync_that_cannot_be_marked_as_ended_is_ended_again(
+    tap: Tap, weather: Weather, s3: S3
+) -> None:
+    """A later run sees from the pages of the journal that they repeat."""
+    tap.sandbox.wraps_after = 1
+    weather.decide = lambda method, path: (
+        "503" if method == "PUT" and path.endswith("sync.json") and pages(s3) else ""
+    )
+    first = tap.run()
+    assert "10 pages in a row" in complaint(first)
+    billed = tap.sandbox.rows_billed
+    weather.decide = lambda *_: ""
+    assert "10 pages in a row" in complaint(tap.run(state=first.state))
+    assert "An earlier run ended" in complaint(tap.run(state=first.state))
+    assert tap.sandbox.rows_billed == billed
+
+
 @pytest.mark.parametrize("failure", ["503", "black hole"])
 def test_a_run_that_cannot_renew_its_lease_ends_between_pages(
     tap: Container, later: Container, weather: Weather, failure: str
