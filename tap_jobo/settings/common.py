@@ -14,6 +14,7 @@ _BUCKET_URL: Final = (
     r"(?:s3|gs|azure)://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]"
     r"(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9._=-]+)*/?"
 )
+_MOST_CREDITS: Final = 10**12  # a billion dollars
 _UUID: Final = r"^(?i:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32})\Z"
 
 JOURNAL_DIR: Final = Setting(
@@ -107,7 +108,7 @@ CONTROL: Final = (  # how to run, and company profiles; listed after the setting
             "Maximum credits per run (1,000 credits are $1). When they are used, the run stops "
             "with exit code 0, and the next run resumes from there."
         ),
-        type=of.integer(1),
+        type=of.integer(1, _MOST_CREDITS),
     ),
     Setting(
         name="max_credits_per_month",
@@ -116,12 +117,12 @@ CONTROL: Final = (  # how to run, and company profiles; listed after the setting
             "must be on and last from run to run. When they are used, runs stop with exit code 0 "
             "until the next month or a higher limit."
         ),
-        type=of.integer(1),
+        type=of.integer(1, _MOST_CREDITS),
     ),
     Setting(
         name="credits_alert_threshold",
         description="Log a warning if the account's balance is below this many credits.",
-        type=of.integer(0),
+        type=of.integer(0, _MOST_CREDITS),
     ),
     Setting(
         name="journal",

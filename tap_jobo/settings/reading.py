@@ -28,7 +28,13 @@ def read_environment(schema: Mapping[str, Any], environ: Mapping[str, str]) -> d
     The SDK would read `ja` as false, and show a value that cannot be parsed. Here, it stays a
     string, which `check` rejects.
     """
-    path = find_dotenv(usecwd=True)
+    try:
+        path = find_dotenv(usecwd=True)
+    except FileNotFoundError:
+        raise ConfigError(
+            "The working folder was deleted, and with it perhaps a .env file. Run the tap in "
+            "another one. [invalid-file]"
+        ) from None
     try:
         with open(path or os.devnull, encoding="utf-8") as file:  # noqa: PTH123
             bad = [binding for binding in parse_stream(file) if binding.error]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -115,6 +116,16 @@ class TestSources:
         assert line == f"Line 2 of {tap.folder / '.env'} must be NAME=VALUE."
         assert sandbox.ledger == []
 
+    def test_a_working_folder_that_was_deleted(self, tap: Tap, sandbox: Sandbox) -> None:
+        """It may have had the `.env` file with the limit."""
+        deleted = tap.folder / "deleted"
+        deleted.mkdir()
+        code = "import os, sys; os.rmdir(os.getcwd()); os.execv(sys.argv[1], sys.argv[1:])"
+        program = [sys.executable, "-c", code, str(COMMAND), "--config", "ENV"]
+        line = complaint(execute(program, tap.environment(), deleted))
+        assert line.startswith("The working folder was deleted")
+        assert sandbox.ledger == []
+
     def test_variables_go_over_a_file_with_env(self, tap: Tap, sandbox: Sandbox) -> None:
         variables = {"TAP_JOBO_BATCH_SIZE": "7"}
         tap.succeed("--config", "ENV", env=variables, batch_size=9, journal=False)
@@ -168,7 +179,7 @@ class TestRefusedByTheProcess:
         assert key.startswith("Setting 'api_key' must be your Jobo API key")
         assert others == [
             "Setting 'batch_size' must be a whole number from 1 to 50.",
-            "Setting 'max_credits' must be a whole number, 1 or more, not 0.",
+            "Setting 'max_credits' must be a whole number from 1 to 1,000,000,000,000, not 0.",
             *(
                 f"Setting '{name}' is not valid: see the Singer SDK's documentation of it."
                 for name in ("stream_maps", "stream_map_config", "flattening_max_depth")
@@ -296,8 +307,9 @@ BAD: dict[str, list[object]] = {
     "founded_after": ["1999", 1799],
     "is_agency": ["ja", 2, [True]],
     "on_filter_change": ["Error", True],
-    "max_credits": [0, "100"],
-    "max_credits_per_month": [0, "100", 1.5],
+    "max_credits": [0, "100", 10**400],
+    "max_credits_per_month": [0, "100", 1.5, 10**400],
+    "credits_alert_threshold": [-1, 10**400],
     "journal_dir": [5, "a\0b", "s3://key:secret@bucket"],
     "company_ids": [["5"]],
     "jobs_locations": [
@@ -324,8 +336,8 @@ GOOD: dict[str, list[object]] = {
     "company_types": [["for_profit", "non_profit"]],
     "founded_after": [1800],
     "is_agency": [False],
-    "max_credits": [1],
-    "max_credits_per_month": [1],
+    "max_credits": [1, 10**12],
+    "max_credits_per_month": [1, 10**12],
     "journal_dir": ["folder", "s3://bucket/prefix"],
     "jobs_locations": [[{"country": "Germany", "city": "Berlin"}, {"region": "Bavaria"}]],
 }
