@@ -106,7 +106,7 @@ def drop(
             files |= {file for key in contents.keys for file in contents.damaged_files(key)}
         what = _describe(contents, files)
         if not yes:
-            if not sys.stdin.isatty():
+            if not os.isatty(0):  # nor if it is closed
                 raise click.ClickException(f"Nothing was dropped. To drop {what}, add --yes.")
             click.confirm(f"Drop {what}?", abort=True)
         _remove(store, contents, files)
@@ -170,7 +170,7 @@ def _describe(contents: Contents, files: Collection[str]) -> str:
 def _write(content: bytes) -> None:
     """Write JSON on one line: line breaks can occur only between tokens."""
     line = content.replace(b"\r", b" ").replace(b"\n", b" ")
-    click.echo(_printable(line.decode(errors="replace")) if sys.stdout.isatty() else line)
+    click.echo(_printable(line.decode(errors="replace")) if os.isatty(1) else line)
 
 
 def _echo(text: str) -> None:

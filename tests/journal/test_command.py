@@ -223,6 +223,19 @@ def test_a_full_disk_is_one_line(tap: Tap, folder: Path, command: str) -> None:
     assert line.startswith("Error: Standard output cannot be written (No space left on device)")
 
 
+@pytest.mark.parametrize(
+    ("command", "says"), [("drop --all <&-", "Error: Nothing was dropped."), ("export >&-", "")]
+)
+def test_a_closed_stream_is_no_bug(tap: Tap, folder: Path, command: str, says: str) -> None:
+    tap.run()
+    program = f"{sys.executable} -m tap_jobo.journal --journal-dir {folder} {command}"
+    run = execute(["sh", "-c", program], tap.environment())
+    assert (run.returncode == 0, run.stdout) == (not says, "")
+    assert run.stderr.startswith(says)
+    assert len(run.stderr.splitlines()) == len(says.splitlines())
+    assert len(pages(folder)) == 3
+
+
 @pytest.mark.parametrize("file", ["meltano.yml", "plugin.yaml"])
 def test_the_plugin_has_each_command(tap: Tap, file: str) -> None:
     definition = yaml.safe_load((REPOSITORY / file).read_text("utf-8"))
