@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from jobo_sandbox import Fault, Hold, Sandbox
-from tests.support import Run, Tap, discover
+from tests.support import Run, Tap, complaint, discover
 from tests.support.companies import Json, Plain, asked_for, expected_profile, profiles_of
 from tests.support.crash import BIG_PIPE, finish, wait_for, wait_until_quiet
 from tests.support.systems import need_sizes
@@ -47,6 +47,16 @@ class TestNamedCompanies:
         assert run.metrics["jobo_profiles_not_found"] == 2
         assert run.lines("WARNING") == []
         assert {message.get("stream") for message in run.messages} <= {None, "companies"}
+
+    @pytest.mark.parametrize("done", [0, 60])
+    def test_a_run_that_fails_is_summarized_once_a_profile_is_read(
+        self, alone: Tap, done: int
+    ) -> None:
+        alone.sandbox.faults.add(Fault(status=401, times=None), on=done + 1)
+        run = alone.run(company_ids=[*alone.sandbox.world.rows()], companies_concurrency=1)
+        assert "401" in complaint(run)
+        text = f"{done} profiles, 0 credits ($0.00); not complete."
+        assert run.summaries == ({"companies": text} if done else {})
 
     def test_they_can_be_a_thousand_a_variable_or_lines_of_a_file(self, alone: Tap) -> None:
         ids = [*alone.sandbox.world.rows()]
