@@ -21,9 +21,12 @@ from tests.support import Tap
 for name in [name for name in os.environ if name.startswith("PYTHON")]:
     del os.environ[name]
 
-# A shell starts what it runs in the background with SIGINT ignored, and so would all processes be.
+# A shell starts what it runs in the background with SIGINT ignored, `nohup` with SIGHUP, and so
+# would all processes be. No process inherits the handler with which pytest ignores SIGHUP further.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda *_: None)
 
 IS_POSIX = hasattr(os, "fork")
 PORTABLE = "\npytestmark = pytest.mark.portable\n"

@@ -79,23 +79,33 @@ def test_a_kill_at_any_instant_leaves_a_whole_page_or_none(tmp_path: Path) -> No
     assert {None, CONTENT} == {*left}
 
 
+@pytest.mark.parametrize("were_there", [False, True])
 @pytest.mark.parametrize("write", [Folder.create, Folder.replace])
 def test_a_new_file_and_its_folders_are_synced_in_their_order(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Folder, str, bytes], None]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    write: Callable[[Folder, str, bytes], None],
+    *,
+    were_there: bool,
 ) -> None:
+    """The folders, too, if they were there: a run may have been killed before it synced them."""
     file = tmp_path / "journal" / PAGE
+    if were_there:
+        file.parent.mkdir(parents=True)
+    content = b"{}"  # so small that a buffer holds it until it is flushed
     synced: list[tuple[int, bool]] = []
 
     def record(descriptor: int) -> None:
-        synced.append((os.fstat(descriptor).st_ino, file.exists()))
-        assert not stat.S_ISREG(os.fstat(descriptor).st_mode) or os.fstat(descriptor).st_size
+        status = os.fstat(descriptor)
+        synced.append((status.st_ino, file.exists()))
+        assert status.st_size == len(content) or stat.S_ISDIR(status.st_mode)
 
     monkeypatch.setattr(sys, "platform", "linux")  # macOS has another call
     monkeypatch.setattr(os, "fsync", record)
-    write(Folder(tmp_path / "journal"), PAGE, CONTENT)
+    write(Folder(tmp_path / "journal"), PAGE, content)
     (folder, key, top, root, parent, *_) = (each.stat().st_ino for each in file.parents)
     assert synced == [
-        *((new, False) for new in (parent, root, top, key)),  # each new folder, in the one above
+        *((above, False) for above in (parent, root, top, key)),  # each folder, in the one above
         (file.stat().st_ino, False),  # before it gets its name
         (folder, True),
     ]
