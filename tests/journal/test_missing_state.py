@@ -34,6 +34,18 @@ def completed(folder: Path) -> dict[str, Any]:
     return content
 
 
+def test_an_older_state_leaves_the_last_complete_sync_as_it_is(tap: Tap, folder: Path) -> None:
+    first = tap.run().state
+    (sync,) = folder.glob("v2/*/000001")
+    shutil.copytree(sync, tap.folder / "kept")
+    tap.run(state=tap.run(state=first).state)
+    last = completed(folder)
+    assert last["number"] == 2
+    shutil.copytree(tap.folder / "kept", sync, dirs_exist_ok=True)  # as a kill leaves it
+    tap.run(state=first)
+    assert completed(folder) == last
+
+
 @pytest.mark.parametrize("given", [None, {"bookmarks": {"career_sites": {}}}])
 def test_a_missing_state_ends_the_run_before_its_first_request(
     tap: Tap, folder: Path, state: Any, given: Any

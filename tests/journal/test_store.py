@@ -109,6 +109,16 @@ def test_a_folder_that_is_empty_is_removed(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.glob("v2/*/*")] == ["key.json"]
 
 
+def test_files_are_removed_in_their_order(tmp_path: Path) -> None:
+    store, names = Folder(tmp_path), [f"v2/key/000001/{number}.page" for number in (3, 2, 1)]
+    for name in names[::2]:
+        store.create(name, b"")
+    (tmp_path / names[1]).mkdir()  # which is no file to remove
+    with pytest.raises(StoreError):
+        store.remove(names)
+    assert store.list("v2") == [names[2]]
+
+
 def test_the_last_object_is_removed_after_all_others() -> None:
     requests: list[list[str]] = []
     bucket: Any = Mock(delete=requests.append)
