@@ -24,10 +24,10 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from tap_jobo.clock import format_timestamp
-from tap_jobo.errors import BudgetReachedError, FormatError, TapJoboError
+from tap_jobo.errors import BudgetReachedError, FormatError, JournalError, TapJoboError
 from tap_jobo.journal import layout
 from tap_jobo.journal.contents import Contents, JournalKey, Spent, encode, read_json
-from tap_jobo.journal.store import DamagedFileError, Store, StoreError
+from tap_jobo.journal.store import DamagedFileError, Store
 from tap_jobo.journal.way_out import journal_command
 from tap_jobo.model import LastPrice, PageHeader
 from tap_jobo.wording import dollars
@@ -169,11 +169,12 @@ class MonthCount:
         """Write the price of the last page at once, since it changes rarely.
 
         The credits stay as they are in the file: with a limit, a request in flight counts there. If
-        the store refuses it, the page is delivered, and the price is written with the next count.
+        the store refuses it, or the lock was lost, the page is delivered first, and the price is
+        written with the next count.
         """
         self.last_price = price
         credits_, _, _ = self._written
-        with suppress(StoreError):
+        with suppress(JournalError):
             self._write(credits_)
 
     def note_balance(self, balance: int | None) -> None:

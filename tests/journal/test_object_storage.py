@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from jobo_sandbox import Sandbox
+from jobo_sandbox import Fault, Sandbox
 from tap_jobo.journal.page import decode_page
 from tests.journal.helpers import replayed, succeeded
 from tests.support import Run, Tap, complaint, execute
@@ -265,6 +265,19 @@ def test_a_run_that_cannot_renew_its_lease_ends_between_pages(
     rest = succeeded(later.run(state=run.state))
     assert {*run.ids, *rest.ids} == tap.sandbox.world.rows().keys()
     assert rows_billed_twice(tap.sandbox) == 0
+
+
+def test_a_page_that_is_refused_is_delivered_whatever_its_price_and_the_lease(
+    later: Container, weather: Weather
+) -> None:
+    weather.decide = lambda _, path: "403" if "000002.page" in path else ""
+    busy = Fault(status=503, headers={"Retry-After": "100"})  # for longer than the lease
+    later.sandbox.faults.add(busy, endpoint="feed", on=2)
+    dearer = Fault(headers={"X-Credits-Deducted": "3000"})
+    later.sandbox.faults.add(dearer, endpoint="feed", on=3)
+    run = later.run()
+    assert "could not be written to the journal" in complaint(run)
+    assert run.bookmark["sync"]["rows"] == len(run.ids) == later.sandbox.rows_billed == 100
 
 
 # What is said
