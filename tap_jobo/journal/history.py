@@ -130,6 +130,8 @@ class History:
             cursor=pending.cursor,
             rows=pending.rows,
             pages=pending.pages,
+            selected=pending.selected,
+            added=pending.added,
         )
 
     def resume(self, sync: Sync, bookmark: datetime | None, *, is_refresh: bool = False) -> Sync:

@@ -113,6 +113,18 @@ def test_a_damaged_small_file_ends_the_run_until_it_is_dropped(
     assert tap.sandbox.rows_billed == 120
 
 
+@pytest.mark.parametrize("name", ["selected", "added"])
+def test_a_sync_in_progress_reads_what_the_state_and_the_settings_say(
+    tap: Tap, folder: Path, name: str
+) -> None:
+    """Whatever filter a person has written into its file."""
+    cut = cut_in_request(tap, 3, billed=False)
+    (sync,) = folder.glob("v2/*/*/sync.json")
+    sync.write_text(json.dumps(json.loads(sync.read_text()) | {name: {"country_codez": ["DE"]}}))
+    run = succeeded(tap.run(state=cut.state))
+    assert len({*cut.ids, *run.ids}) == tap.sandbox.rows_billed == 120
+
+
 def test_a_missing_sync_is_damage_beside_its_first_page_only(tap: Tap, folder: Path) -> None:
     tap.run()
     first, *_, last = pages(folder)
