@@ -165,9 +165,12 @@ class UnusedPages:
             which = "they have" if old.added else "this run reads"
             return f"{which} only the rows of added filter values"
         if old.is_full == self.used.is_full:
-            windows = (show(start_of(self.spec, each.since).text) for each in (self.used, old))
-            return "start_date: this run reads rows changed since {}, and they since {}".format(
-                *windows
+            now_since, since = (start_of(self.spec, each.since).text for each in (self.used, old))
+            if now_since == since:
+                return "the state is of another sync"
+            return (
+                f"start_date: this run reads rows changed since {show(now_since)}, and they since "
+                f"{show(since)}"
             )
         if self.is_full_table:
             return "the catalog says FULL_TABLE, and they have only what had changed"

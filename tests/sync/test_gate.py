@@ -53,6 +53,15 @@ def test_dropped_pages_ask_nothing(tap: Tap, cut: Run) -> None:
     assert succeeded(tap.run(**GERMAN)).lines("WARNING") == []
 
 
+def test_a_state_of_a_sync_that_was_dropped_cannot_use_a_later_one(tap: Tap, cut: Run) -> None:
+    state = cut.state
+    sync = state["bookmarks"]["career_sites"]["sync"]["id"]
+    assert journal_command(tap, "drop", sync).returncode == 0
+    cut_in_request(tap, 2, billed=False, **BOTH)
+    line = refused(tap, state=state, **BOTH)
+    assert f"{QUESTION}the state is of another sync. Nothing was billed." in line
+
+
 def test_dropped_pages_take_what_continues_from_them_along(
     tap: Tap, folder: Path, cut: Run
 ) -> None:
