@@ -126,6 +126,9 @@ class Promises(RuleBasedStateMachine):
                 continue
             is_again = each.content == page.content and is_same_line and not each.is_excused
             if is_again and not self._is_abandoned(each, page):
+                self._note_decision(self.settings)  # of this run
+                if each.is_given_up:
+                    continue
                 assert each.sync.id in self._ancestors[sync.id], "a page is billed twice"
                 assert self._is_overlap(each, page), "a page is billed again after it arrived"
 
