@@ -177,6 +177,8 @@ class FeedSync:
         if are_kept:
             export = self.journal.command("export", "--quarantined")
             fate = f" It was billed and is in quarantine: {export}."
+        elif self.journal.failure:
+            fate = " It was billed, and the journal could not keep it."
         self.converter.log_skipped(skipped, fate)
 
     def _advance(self, sync: Sync, billed: BilledPage, page: ParsedPage) -> Sync:
