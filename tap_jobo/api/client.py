@@ -72,6 +72,7 @@ class Client:
     logger: logging.Logger
     workers: int = 1
     retry_seconds: float = RETRY_SECONDS
+    check: Callable[[], None] = lambda: None  # raises if another run may go on meanwhile
 
     def __post_init__(self) -> None:
         self._limiter = RateLimiter(self.workers, self.clock, self.shutdown, self.logger)
@@ -97,7 +98,8 @@ class Client:
         while True:
             self._reserve(cost, rows, failed)
             self.shutdown.wait(wait)
-            if self._limiter.wait() or wait:  # perhaps into another month
+            if self._limiter.wait() or wait:  # perhaps into another month, or beyond a lease
+                self.check()
                 self._reserve(cost, rows, failed)
             started = self.clock.monotonic()
             timeout = READ_SECONDS if cost else min(READ_SECONDS, max(1, retry.seconds_left))

@@ -99,7 +99,7 @@ class RunContext:
     @cached_property
     def feed_client(self) -> Client:
         """The client for all feeds, which share one rate limit."""
-        return self._client()
+        return self._client(check=self.check)
 
     @cached_property
     def profile_client(self) -> Client:

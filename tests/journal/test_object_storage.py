@@ -268,16 +268,32 @@ def test_a_run_that_cannot_renew_its_lease_ends_between_pages(
 
 
 def test_a_page_that_is_refused_is_delivered_whatever_its_price_and_the_lease(
-    later: Container, weather: Weather
+    tap: Container, s3: S3, weather: Weather
 ) -> None:
     weather.decide = lambda _, path: "403" if "000002.page" in path else ""
-    busy = Fault(status=503, headers={"Retry-After": "100"})  # for longer than the lease
-    later.sandbox.faults.add(busy, endpoint="feed", on=2)
+
+    def lose_lease(entry: Any) -> None:
+        if entry.number == 2:
+            s3.delete("leases/career_sites")
+            weather.requests.clear()
+            # It asks again and again; once it has asked a third time, it knows the first answers.
+            wait_for(lambda: [method for method, _ in weather.requests].count("GET") > 2)
+
+    tap.sandbox.before_page = lose_lease
     dearer = Fault(headers={"X-Credits-Deducted": "3000"})
-    later.sandbox.faults.add(dearer, endpoint="feed", on=3)
-    run = later.run()
+    tap.sandbox.faults.add(dearer, endpoint="feed", on=2)
+    run = tap.run()
     assert "could not be written to the journal" in complaint(run)
-    assert run.bookmark["sync"]["rows"] == len(run.ids) == later.sandbox.rows_billed == 100
+    assert run.bookmark["sync"]["rows"] == len(run.ids) == tap.sandbox.rows_billed == 100
+
+
+def test_no_request_is_sent_once_a_wait_was_longer_than_the_lease(later: Container) -> None:
+    """As that of a machine that was suspended meanwhile: another run may go on."""
+    busy = Fault(status=503, headers={"Retry-After": "100"})
+    later.sandbox.faults.add(busy, endpoint="feed", on=2)
+    run = later.run()
+    assert "could not be renewed in time" in complaint(run)
+    assert run.bookmark["sync"]["rows"] == len(run.ids) == later.sandbox.rows_billed == 50
 
 
 # What is said
