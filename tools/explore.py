@@ -8,6 +8,7 @@ test beside the model that it names.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import random
 import sys
@@ -91,10 +92,16 @@ def try_examples(machine: type[RuleBasedStateMachine], number: int) -> tuple[str
     return machine.__name__, failure
 
 
+def _minutes(text: str) -> float:
+    if not 0 < (minutes := float(text)) < math.inf:
+        raise argparse.ArgumentTypeError("no time in which an example could fail")
+    return minutes
+
+
 def main() -> None:
     """Try examples for some minutes, and exit with 1 if one fails."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("minutes", type=float)
+    parser.add_argument("minutes", type=_minutes)
     if failure := explore(parser.parse_args().minutes):
         sys.exit(failure)
 

@@ -26,6 +26,7 @@ import time
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -316,6 +317,7 @@ class Copy:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
         listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
         names = subprocess.run(listing, cwd=ROOT, capture_output=True, check=True)  # noqa: S603
         for name in filter(None, names.stdout.decode().split("\0")):
@@ -348,13 +350,20 @@ class Copy:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         ) as process:
+            self._process = process
             try:
                 return "killed" if process.wait(timeout) else "survived"
             except subprocess.TimeoutExpired:
                 return "timed out"
             finally:
-                with suppress(ProcessLookupError):  # nothing of it is left
-                    os.killpg(process.pid, signal.SIGKILL)
+                self.end()
+                self._process = None
+
+    def end(self) -> None:
+        """End the tests that run in it, if any do."""
+        if process := self._process:
+            with suppress(ProcessLookupError):  # nothing of it is left
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 TIMEOUT: Final = patient(300)
@@ -362,30 +371,46 @@ TIMEOUT: Final = patient(300)
 
 
 def try_out(mutants: Sequence[Mutant], workers: int) -> dict[Mutant, str]:
-    """Test mutants, so many at a time; return what became of each. Raises if tests fail anyway."""
+    """Test mutants, so many at a time; return what became of each. Ends if tests fail anyway."""
     results: dict[Mutant, str] = {}
     waiting: queue.SimpleQueue[Mutant] = queue.SimpleQueue()
     for mutant in mutants:
         waiting.put(mutant)
+    is_over = threading.Event()
 
     def work(tree: Copy) -> None:
-        while not waiting.empty():
+        while not (waiting.empty() or is_over.is_set()):
             mutant = waiting.get()
             began = time.monotonic()
-            results[mutant] = tree.test(mutant)
+            result = tree.test(mutant)
+            if is_over.is_set():  # so it was not tested to its end
+                return
+            results[mutant] = result
             seconds = time.monotonic() - began
             _write(f"{len(results):4} {results[mutant]:9} {seconds:4.0f} s  {mutant.name}")
 
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         trees = [Copy(Path(folder, str(number))) for number in range(workers)]
-        if trees[0].run(name for mutant in mutants for name in NEAR[mutant.module]) != "survived":
-            raise RuntimeError("The tests fail without a mutant.")
-        threads = [threading.Thread(target=work, args=[tree]) for tree in trees]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        _require_success(trees[0], mutants)
+        with ThreadPoolExecutor(workers) as pool:
+            working = [pool.submit(work, tree) for tree in trees]
+            try:
+                for each in working:
+                    each.result()
+            finally:  # also after Ctrl-C, which reaches none of the tests
+                is_over.set()
+                while not all(each.done() for each in working):
+                    for tree in trees:
+                        tree.end()
+                    time.sleep(0.1)
     return results
+
+
+def _require_success(tree: Copy, mutants: Iterable[Mutant]) -> None:
+    near = dict.fromkeys(name for mutant in mutants for name in NEAR[mutant.module])
+    if tree.run(near) != "survived":
+        files = " ".join(f"tests/{name}.py" for name in near)
+        sys.exit(f"The tests fail without a mutant. See why: uv run pytest -x {files}")
 
 
 def report(results: dict[Mutant, str]) -> float:
@@ -414,16 +439,23 @@ def _write(line: str) -> None:
     sys.stdout.flush()
 
 
+def _at_least_one(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError("less than 1")
+    return number
+
+
 def main() -> None:
     """Test some mutants, and exit with 1 if too few are killed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("count", type=int)
+    parser.add_argument("count", type=_at_least_one)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().getrandbits(16))
     parser.add_argument(
         "--of", nargs="+", default=NEAR, choices=NEAR, metavar="MODULE", help="such as sync/start"
     )
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--workers", type=_at_least_one, default=os.cpu_count() or 1)
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # to clean up then, too
     every = [mutant for module in arguments.of for mutant in mutants_of(module)]
     chosen = random.Random(arguments.seed).sample(every, min(arguments.count, len(every)))  # noqa: S311
     _write(f"{len(chosen)} of {len(every):,} mutants, chosen with --seed {arguments.seed}:")

@@ -69,7 +69,7 @@ _MEMORY = Path("/dev/shm")
 
 
 def temporary_folder() -> tempfile.TemporaryDirectory[str]:
-    """Make a folder for a journal, removed by its `cleanup`."""
+    """Make a folder for a journal, which a model removes when it ends."""
     return tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None)
 
 

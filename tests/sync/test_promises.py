@@ -471,8 +471,8 @@ class Promises(RuleBasedStateMachine):
             self.store.pages[name].is_excused = self.store.pages[name].is_given_up = True
 
     def teardown(self) -> None:
-        self.settle()
-        self._temporary.cleanup()
+        with self._temporary:  # which is also removed if that fails
+            self.settle()
 
 
 class BucketPromises(Promises):

@@ -393,8 +393,8 @@ class SharedJournal(RuleBasedStateMachine):
             assert found == wanted, pipe.name
 
     def teardown(self) -> None:
-        self.settle("resync")
-        self._temporary.cleanup()
+        with self._temporary:  # which is also removed if that fails
+            self.settle("resync")
 
 
 class SharedBucket(SharedJournal):
