@@ -195,8 +195,11 @@ def _opened(
                     "with --journal-dir."
                 )
             yield store, contents
-    except (FormatError, JournalError, MissingError) as error:
+    except (FormatError, JournalError) as error:
         raise click.ClickException(_printable(str(error))) from None
+    except MissingError as error:  # perhaps another command has dropped it meanwhile
+        why = f"The file {error} in the journal {store.location} is gone. Run the command again."
+        raise click.ClickException(_printable(why)) from None
     except OSError as error:
         if error.errno == errno.EPIPE:  # the reader has seen enough
             raise

@@ -236,6 +236,16 @@ def test_a_closed_stream_is_no_bug(tap: Tap, folder: Path, command: str, says: s
     assert len(pages(folder)) == 3
 
 
+def test_a_row_that_is_gone_once_it_is_read_is_one_line(tap: Tap, folder: Path) -> None:
+    quarantine_a_row(tap)
+    (row,) = folder.glob("v2/*/quarantine/*")
+    row.unlink()
+    row.symlink_to("gone")  # which is listed, and cannot be read
+    line = refusal(journal_command(tap, "export", "--quarantined"))
+    name = row.relative_to(folder)
+    assert line == f"Error: The file {name} in the journal {folder} is gone. Run the command again."
+
+
 @pytest.mark.parametrize("file", ["meltano.yml", "plugin.yaml"])
 def test_the_plugin_has_each_command(tap: Tap, file: str) -> None:
     definition = yaml.safe_load((REPOSITORY / file).read_text("utf-8"))
