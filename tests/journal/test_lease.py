@@ -205,23 +205,43 @@ def test_a_lost_answer_does_not_make_the_lease_look_newer(
         holder.check()
 
 
+@pytest.mark.parametrize("seen_by", ["monotonic", "wall"])
 def test_a_slow_answer_does_not_make_the_lease_look_newer(
-    start: Start, clock: FakeClock, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+    start: Start, clock: FakeClock, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, seen_by: str
 ) -> None:
-    """The store dates it when the request arrives."""
+    """The store dates it when the request arrives. One clock is enough to see how long ago."""
     holder, put = start(), bucket.put
+
+    def pass_by(seconds: int) -> None:
+        clock.skew += timedelta(seconds=seconds if seen_by == "wall" else -seconds)
+        clock.passed += seconds if seen_by == "monotonic" else 0
 
     def put_slowly(*args: Any, **options: Any) -> Any:
         done = put(*args, **options)
-        clock.passed += 50
+        pass_by(50)
         return done
 
     monkeypatch.setattr(bucket, "put", put_slowly)
     assert holder.renew()
     holder.check()
-    clock.passed += 8
+    pass_by(8)
     with pytest.raises(JournalError, match="could not be renewed in time"):
         holder.check()
+
+
+def test_a_slow_look_at_a_lease_does_not_shorten_it(
+    start: Start, clock: FakeClock, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start()
+    put = bucket.put
+
+    def put_late(*args: Any, **options: Any) -> Any:
+        clock.passed += 10 if not clock.passed else 0
+        return put(*args, **options)
+
+    monkeypatch.setattr(bucket, "put", put_late)
+    start().check()
+    assert clock.passed == 60
 
 
 def test_a_conflict_is_no_renewal_and_no_loss(
