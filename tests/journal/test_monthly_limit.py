@@ -198,10 +198,14 @@ def test_a_lost_response_counts_though_the_run_is_killed(tap: Tap) -> None:
     assert sum(spent(tap).values()) == 2 * PAGE
 
 
-def test_a_killed_run_of_another_stream_counts(tmp_path: Path) -> None:
+@pytest.mark.parametrize("earlier", [0, 1])
+def test_a_killed_run_of_another_stream_counts(tmp_path: Path, earlier: int) -> None:
+    """Also if an earlier run has written the stream's file."""
     with Sandbox(size=50, seed=1, jobs=40) as sandbox:
         jobs = tap_of(sandbox, tmp_path, "jobs")
-        cut_in_request(jobs, 3, billed=False, jobs_batch_size=10)
+        for _ in range(earlier):
+            jobs.succeed(jobs_batch_size=10, max_credits=30)
+        cut_in_request(jobs, 3 - earlier, billed=False, jobs_batch_size=10)
         tap = tap_of(sandbox, tmp_path, "career_sites")
         run = tap.run(max_credits_per_month=PAGE + 59)
         assert "60 of 2,559 credits used" in _reached(run)

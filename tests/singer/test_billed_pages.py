@@ -99,6 +99,18 @@ def test_a_page_that_was_dropped_and_billed_again_has_two_rows(
     assert len(of_page) == 2
 
 
+def test_first_pages_of_two_syncs_of_a_run_have_two_rows(tap: Tap) -> None:
+    first = tap.run(country_codes=["DE"])
+    tap.sandbox.world.touch(next(row["id"] for row in records_of(first.messages, "career_sites")))
+    billed = tap.sandbox.credits_billed
+    wider: Any = {"country_codes": ["DE", "US"], "on_filter_change": "resync"}
+    bill = bill_of(tap.run(state=first.state, **wider))
+    pages_ = [row["page"] for row in bill if row["stream"] == "career_sites"]
+    assert pages_.count(1) == 2
+    credits_of = {row["id"]: row["credits"] for row in bill}
+    assert sum(credits_of.values()) == tap.sandbox.credits_billed - billed
+
+
 def test_without_a_deduction_a_row_has_the_list_price(tap: Tap) -> None:
     tap.sandbox.omit_credit_headers = True
     bill = bill_of(tap.run())
