@@ -214,7 +214,7 @@ class World:
 @pytest.mark.parametrize(
     ("place", "how"),
     [
-        ("folder", "refused"),
+        pytest.param("folder", "refused", marks=pytest.mark.slow),
         ("folder", "lost"),
         *(
             pytest.param("bucket", how, marks=pytest.mark.exhaustive)
