@@ -109,6 +109,7 @@ def test_killed_loader_costs_a_page(project: Project) -> None:
     assert project.sandbox.rows_billed <= 150 + 50
 
 
+@pytest.mark.exhaustive
 def test_killed_full_refresh_resumes(project: Project) -> None:
     for _ in range(2):
         project.run()  # the second confirms the first, so that a full refresh buys afresh
