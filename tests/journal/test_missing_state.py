@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ import pytest
 from jobo_sandbox import Sandbox
 from tests.journal.helpers import succeeded
 from tests.support import Tap, complaint, complaints, error_code
+from tests.support.clock import with_clock
+from tests.support.crash import cut_in_request
 from tests.support.jobs import tap_of
+from tests.support.target import Target
 
 pytestmark = pytest.mark.slow
 
@@ -208,3 +212,23 @@ def test_several_streams_may_be_resumed(tmp_path: Path) -> None:
         run = succeeded(tap.run(on_missing_state=f"resume:{ids}"))
         assert run.records == []
         assert len(sandbox.ledger) > requests
+
+
+def test_what_a_resumed_refresh_overwrites_is_read_again(tap: Tap) -> None:
+    """Meltano merges its state into that of the runs in between, and keeps their bookmark."""
+    tap.settings |= {"lookback_minutes": 0}
+    target = Target(merges_states=True, state={})
+    for _ in range(2):
+        target.receive(tap.succeed(state=target.state).messages)
+    refresh: Any = {"on_missing_state": "resync"}  # and no state
+    key = cut_in_request(tap, 2, billed=False, **refresh).ids[0]
+    tap.sandbox.world.touch(key, name="Changed")
+    tap.sandbox.clock_offset = 3_600
+    later = with_clock(tap, timedelta(hours=1))
+    target.receive(later.succeed(state=target.state).messages)
+    assert target.rows[key]["name"] == "Changed"
+    target.receive(cut_in_request(later, 1, billed=False, **refresh).messages)
+    assert target.rows[key]["name"] != "Changed"
+    for _ in range(2):
+        target.receive(later.succeed(state=target.state).messages)
+    assert target.rows[key]["name"] == "Changed"
