@@ -104,6 +104,7 @@ class SharedJournal(RuleBasedStateMachine):
         self.settings = Settings(lookback_minutes=1, batch_size=PAGE)
         self.pipelines = [Pipeline(0), Pipeline(1)]
         self.used = {0}
+        self.has_dropped = False  # pages that a run without a state would have replayed
         self._billing = self.pipelines[0]
 
     @initialize(rows=st.integers(0, 7))
@@ -215,6 +216,7 @@ class SharedJournal(RuleBasedStateMachine):
             self._follow_missing_state(pipe, text, choice)
         elif code in ("cursor-rejected", "journal-damaged", "unused-pages"):
             drop_pages(self.store, text)
+            self.has_dropped = True
             for each in self.pipelines:
                 each.is_excused = True
             if code == "cursor-rejected":
@@ -287,6 +289,7 @@ class SharedJournal(RuleBasedStateMachine):
     @rule(p=PIPELINES, choice=CHOICES)
     def lose_state(self, p: int, choice: str) -> None:
         self.pipelines[p].target.state = {}
+        self.pipelines[p].is_excused |= self.has_dropped
         self.attempt(self.pipelines[p], choice)
 
     @rule(p=PIPELINES, pages=st.integers(0, 9), lost=LOST)
