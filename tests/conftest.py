@@ -16,11 +16,12 @@ import pytest
 from jobo_sandbox import Sandbox
 from jobo_sandbox.patience import patient
 from tests.support import Tap
+from tests.support.process import SETTINGS
 
 # What a shell has for other programs stays out of the tests: settings of the tap, the SDK, Meltano,
 # and AWS, and a proxy, which does not reach the sandbox. With PYTHONDONTWRITEBYTECODE, each process
 # would compile its modules again: pytest's workers, too.
-OTHERS = ("PYTHON", "TAP_JOBO_", "SINGER_SDK_", "MELTANO", "LOGLEVEL", "AWS_", "HTTP_PROXY")
+OTHERS = (*SETTINGS, "AWS_", "HTTP_PROXY")
 for name in [name for name in os.environ if name.upper().startswith(OTHERS)]:
     del os.environ[name]
 

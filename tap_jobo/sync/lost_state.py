@@ -23,7 +23,7 @@ def recover_state(state: StreamState, history: History, start: SyncStart) -> Str
     """
     if not (state.has_begun or start.is_full_table or start.on_missing_state == "resync"):
         state = _recover_missing(state, history, start)
-    return start.without_unwanted(start.with_defaults(state))
+    return start.without_unwanted(start.with_defaults(state).rewound())
 
 
 def _recover_missing(state: StreamState, history: History, start: SyncStart) -> StreamState:

@@ -72,19 +72,12 @@ class SyncStart:
         """Return a state with what it does not say: its start date, and whether its sync is full.
 
         A state lacks the start date if it was written by hand.
-
-        A full refresh may resume the sync of an earlier one, and overwrite what runs in between
-        have read. Meltano then merges its state into theirs, so that their bookmark stays. Rows
-        are read again from where that sync began.
         """
         covered, pending = state.covered_from or self.start_date, state.pending
-        bookmark = state.bookmark
         if pending:
             is_full = not pending.added and pending.since == self._window_start(covered)
             pending = replace(pending, is_full=is_full)
-            if is_full and bookmark and pending.start:
-                bookmark = min(bookmark, pending.start)
-        return replace(state, bookmark=bookmark, covered_from=covered, pending=pending)
+        return replace(state, covered_from=covered, pending=pending)
 
     def without_unwanted(self, state: StreamState) -> StreamState:
         """Return a state without a sync of added values that the settings do not add any more."""

@@ -202,9 +202,7 @@ def test_a_store_out_of_reach_ends_a_run_before_it_costs(
     assert "The journal s3://journals/pipelines/jobo cannot be used" in line
 
 
-def test_a_count_that_may_not_be_written_for_a_second_ends_no_run(
-    tap: Container, weather: Weather
-) -> None:
+def test_a_count_that_is_refused_four_times_ends_no_run(tap: Container, weather: Weather) -> None:
     """Google asks those who write an object more often to slow down."""
     refused: list[str] = []
 

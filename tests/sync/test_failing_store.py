@@ -89,7 +89,7 @@ class Trouble:
             half take place), `slow` if the call takes 100 seconds.
         at: The number of the call, counted anew in each step of the history.
         error: Returns what the call raises.
-        calls: How many there were.
+        calls: How many there were in this step.
     """
 
     how: str
