@@ -54,10 +54,15 @@ class SyncStart:
         self.on_missing_state = self.config["on_missing_state"]
 
     def bookmark(self, state: StreamState) -> datetime | None:
-        """Return the bookmark that a new sync continues from, None for a full sync."""
-        if self.is_full_table:
+        """Return the bookmark that a new sync continues from, None for a full sync.
+
+        In place of a full sync in progress, that is a full one, too: the bookmark may be of other
+        filters.
+        """
+        change = self.filter_change(state)
+        if self.is_full_table or (not change and state.pending and state.pending.is_full):
             return None
-        if self.on_filter_change == "resync" and (change := self.filter_change(state)):
+        if change and self.on_filter_change == "resync":
             return state.bookmark if change.only_narrows and not state.pending else None
         return state.bookmark
 

@@ -57,6 +57,16 @@ def test_an_ended_sync_gives_way_to_a_new_one(tap: Tap, way: str) -> None:
     assert tap.run(state=second.state).returncode == 0
 
 
+def test_an_ended_sync_of_wider_filters_gives_way_to_one_that_reads_everything(tap: Tap) -> None:
+    """The bookmark is of the old filters."""
+    before = tap.succeed(country_codes=["DE"])
+    tap.sandbox.wraps_after = 1
+    ended = tap.run(state=before.state, on_filter_change="resync")
+    tap.sandbox.wraps_after = 0
+    assert journal_command(tap, "drop", ended.bookmark["sync"]["id"]).returncode == 0
+    assert set(tap.succeed(state=ended.state).ids) == tap.sandbox.world.rows().keys()
+
+
 def test_without_a_journal_the_run_after_repeated_pages_is_under_the_same_rule(tap: Tap) -> None:
     tap.sandbox.wraps_after = 1
     first = tap.run(journal=False)
