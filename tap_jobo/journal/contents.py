@@ -113,6 +113,7 @@ class JournaledSync:
     pages: set[int] = field(default_factory=set)  # their numbers
     total: int | None = None  # what its pages have cost, None if that was not read yet
     given_up: int = 0  # pages that the user has decided not to use, from the first on
+    overwrites: list[str] = field(default_factory=list)  # ids of newer syncs, see `History`
 
     def __post_init__(self) -> None:
         for text in filter(None, (self.created_at, self.sync.since)):
@@ -139,6 +140,7 @@ class JournaledSync:
             "created_at": self.created_at,
             "status": self.status,
             "given_up": self.given_up,
+            "overwrites": self.overwrites,
         }
         return encode(asdict(self.sync) | more)
 

@@ -3,6 +3,10 @@
 A target that is killed loses the rows that it has not stored yet, and its state is then older than
 what was billed. The pages in between are replayed. A sync leaves the journal only when the state of
 a later run names it, or a descendant of it, as complete: no clocks are compared.
+
+A run without a state may replay a sync whose rows are older than those of later syncs. If it dies,
+the state of these may come back. So the journal records which ones a replay may overwrite, and they
+are replayed after it, free.
 """
 
 import logging
@@ -233,18 +237,36 @@ class History:
         """Record which pages are given up, so that no later run asks, and which are in use again.
 
         So a decision for one run is enough, and pages that are billed after it are asked about.
+        The used sync also records which newer ones its rows may overwrite.
         """
         given_up = {journaled.sync.number for journaled in unused}
         replayed = self._replayed(used, follow)
         for number, journaled in self.syncs.items():
-            pages = journaled.given_up
+            before = journaled.content
             if number in given_up:
-                pages = max(journaled.pages, default=0)
+                journaled.given_up = max(journaled.pages, default=0)
             elif journaled.sync.id in replayed:
-                pages = 0
-            if pages != journaled.given_up:
-                journaled.given_up = pages
+                journaled.given_up = 0
+            if number == used.number:
+                newer = (each.sync for each in self.syncs.values() if each.sync.number > number)
+                journaled.overwrites = [sync.id for sync in newer]
+            if journaled.content != before:
                 self.contents.store.replace(journaled.name, journaled.content)
+
+    def first_overwritten(self, id_: str) -> Sync | None:
+        """Return a sync whose rows may be overwritten, as at its start; None if they are not.
+
+        If those of the syncs that it continues from may be, too, that is the first of them.
+        """
+        first = None
+        overwritten = {each for journaled in self.syncs.values() for each in journaled.overwrites}
+        for journaled in reversed(self.syncs.values()):  # ancestors began before
+            sync = journaled.sync
+            if sync.id == id_ and id_ in overwritten and 1 in journaled.pages:
+                header = self.contents.header(journaled, 1)
+                first = replace(sync, started_at=header.started_at if header else None)
+                id_ = sync.parent_id
+        return first
 
     def expire(self, now: datetime, used: Sync, completed: str) -> None:
         """Remove syncs that the run does not use and that are older than 30 days.

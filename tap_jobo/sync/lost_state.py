@@ -1,6 +1,7 @@
-"""A missing state: whether it was lost, and which sync the run can continue from instead."""
+"""What a run starts from if the state is missing, or does not say what is in the warehouse."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from tap_jobo.clock import parse_timestamp
@@ -18,12 +19,18 @@ RESUME: Final = "resume:"
 def recover_state(state: StreamState, history: History, start: SyncStart) -> StreamState:
     """Return the state that a run starts from, with a sync in progress only if it is still wanted.
 
+    A sync that the state names, but that an interrupted replay may have overwritten, is in progress
+    again, from its start.
+
     Raises:
         StateError: There is none, but the journal proves that there was one, under any filters.
     """
     if not (state.has_begun or start.is_full_table or start.on_missing_state == "resync"):
         state = _recover_missing(state, history, start)
-    return start.without_unwanted(start.with_defaults(state).rewound())
+    state = start.with_defaults(state)
+    if sync := history.first_overwritten(state.pending.id if state.pending else state.completed):
+        state = replace(state, pending=sync)
+    return start.without_unwanted(state.rewound())
 
 
 def _recover_missing(state: StreamState, history: History, start: SyncStart) -> StreamState:

@@ -92,13 +92,13 @@ class StreamState:
         return self.bookmark is not None or self.pending is not None
 
     def rewound(self) -> StreamState:
-        """Return the state with a bookmark no later than the start of a full sync in progress.
+        """Return the state with a bookmark no later than the start of the sync in progress.
 
         A full refresh may resume the sync of an earlier one, and overwrite what runs in between
         have read. Meltano then merges its state into theirs, so that their bookmark stays. Rows
         must be read again from where that sync began.
         """
-        start = self.pending.start if self.pending and self.pending.is_full else None
+        start = self.pending.start if self.pending else None
         if start and self.bookmark:
             return replace(self, bookmark=min(self.bookmark, start))
         return self

@@ -14,7 +14,7 @@ Row = dict[str, Any]
 
 @dataclass
 class Target:
-    """Stores rows once the STATE behind them arrived; a crash loses rows without one.
+    """Stores rows once the STATE behind them arrived, or earlier, as a full batch is.
 
     Attributes:
         merges_states: Whether a state is merged into the one before it, as Meltano does, or
@@ -37,23 +37,32 @@ class Target:
         """Take a message, without storing anything yet."""
         self._received.append(deepcopy(message))
 
-    def drain(self, *, states_lost: int = 0) -> None:
-        """Store the messages up to the last state that was not lost, and forget the others."""
+    def drain(self, *, states_lost: int = 0, is_ahead: bool = False) -> None:
+        """Store the messages up to the last state that was not lost, and forget the others.
+
+        Args:
+            states_lost: How many of the last states are not handed back.
+            is_ahead: Whether the rows behind the last state handed back are stored, too. The SDK's
+                targets store a full batch at once, and hand back a state only when all is stored.
+        """
         states = [n for n, message in enumerate(self._received) if message["type"] == "STATE"]
         kept = states[: max(0, len(states) - states_lost)]
-        for message in self._received[: kept[-1] + 1 if kept else 0]:
-            if message["type"] == "RECORD":
+        end = kept[-1] + 1 if kept else 0
+        for number, message in enumerate(self._received):
+            if message["type"] == "RECORD" and (is_ahead or number < end):
                 self.tables[message["stream"]][message["record"]["id"]] = message["record"]
-            elif message["type"] == "STATE":
+            elif message["type"] == "STATE" and number < end:
                 new = message["value"]
                 self.state = merge(self.state, new) if self.merges_states else new
         self._received = []
 
-    def receive(self, messages: Iterable[Message], *, states_lost: int = 0) -> None:
-        """Take the messages of a run that is over, and store them."""
+    def receive(
+        self, messages: Iterable[Message], *, states_lost: int = 0, is_ahead: bool = False
+    ) -> None:
+        """Take the messages of a run that is over, and store them as `drain` does."""
         for message in messages:
             self.take(message)
-        self.drain(states_lost=states_lost)
+        self.drain(states_lost=states_lost, is_ahead=is_ahead)
 
 
 def merge(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 The machine drives the tap's own code in process, see `model`. Around it are an API with rows that
 change and cursors that die, clocks that jump, a disk that forgets what was not synced when the
-power fails, filters and a start date that change, and a target that stores late.
+power fails, filters and a start date that change, and a target that stores early or late.
 """
 
 from __future__ import annotations
@@ -286,15 +286,17 @@ class Promises(RuleBasedStateMachine):
         crash_at=st.integers(0, 80),
         power=st.none() | st.integers(0, 2),
         lost=st.integers(0, 3),
+        is_ahead=st.booleans(),
         events=EVENTS,
         full_refresh=st.booleans(),
     )
-    def crash(
+    def crash(  # noqa: PLR0913
         self,
         *,
         crash_at: int,
         power: int | None,
         lost: int,
+        is_ahead: bool,
         events: list[Any],
         full_refresh: bool,
     ) -> None:
@@ -304,13 +306,14 @@ class Promises(RuleBasedStateMachine):
             self._rewind(self._streams, {}, keep_rows=True)
             self.settings = replace(self.settings, on_missing_state="resync")
         accident = Accident(crash_at=crash_at, events=events)
-        self.run_tap(state, accident, power=power, lost=lost)
+        self.run_tap(state, accident, power=power, lost=lost, is_ahead=is_ahead)
         if full_refresh:  # its states may be lost
             self._rewind(self._streams, self.target.state, keep_rows=True)
 
-    @rule(pages=st.integers(0, 4), lost=st.integers(0, 3), events=EVENTS)
-    def run_to_budget(self, pages: int, lost: int, events: list[Any]) -> None:
-        self.run_tap(self.target.state, Accident(pages=pages, events=events), lost=lost)
+    @rule(pages=st.integers(0, 4), lost=st.integers(0, 3), is_ahead=st.booleans(), events=EVENTS)
+    def run_to_budget(self, *, pages: int, lost: int, is_ahead: bool, events: list[Any]) -> None:
+        accident = Accident(pages=pages, events=events)
+        self.run_tap(self.target.state, accident, lost=lost, is_ahead=is_ahead)
 
     @rule(events=EVENTS)
     def run_to_end(self, events: list[Any]) -> None:
@@ -352,6 +355,7 @@ class Promises(RuleBasedStateMachine):
         *,
         power: int | None = None,
         lost: int = 0,
+        is_ahead: bool = False,
     ) -> bool:
         """Run it; where it ends with an error, do what the error says."""
         accident = accident or Accident()
@@ -368,7 +372,7 @@ class Promises(RuleBasedStateMachine):
         self.store.step = lambda: False
         if power is not None:
             self.store.lose_power(power)
-        self.target.drain(states_lost=lost)
+        self.target.drain(states_lost=lost, is_ahead=is_ahead)
         self._past.append((deepcopy(self.target.state), deepcopy(dict(self.target.tables))))
         self._note_decision(settings)
         if advice:
@@ -409,7 +413,11 @@ class Promises(RuleBasedStateMachine):
             assert self.api.date_skew < timedelta(0)
         else:
             assert code in ("cursor-rejected", "endless-feed"), text
-            self._drop(text)
+            self._follow_ended_sync(code, text)
+
+    def _follow_ended_sync(self, code: str, text: str) -> None:
+        self._drop(text)
+        if code == "cursor-rejected":
             self._rewind(self._streams, {}, keep_rows=False)
             self.target.state = {}
 
@@ -563,7 +571,7 @@ class FilteredPromises(Promises):
             )
             self.settle()
             self.change([1, 2, 3, 4, 5, 6])
-        self.run_to_budget(pages, 99, [])
+        self.run_to_budget(pages=pages, lost=99, is_ahead=False, events=[])
         self.settings = replace(
             self.settings,
             countries=countries,
@@ -594,7 +602,7 @@ class FilteredPromises(Promises):
                 self.settle()
                 self.change(changed)
             else:
-                self.run_to_budget(pages, 0, [])
+                self.run_to_budget(pages=pages, lost=0, is_ahead=False, events=[])
 
 
 TestPromises = pytest.mark.slow(Promises.TestCase)

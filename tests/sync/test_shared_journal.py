@@ -145,12 +145,13 @@ class SharedJournal(RuleBasedStateMachine):
         run = OneRun(self, now, state, take, accident or Accident())
         return run, run.messages(), seen
 
-    def go(
+    def go(  # noqa: PLR0913
         self,
         pipe: Pipeline,
         started: Started,
         *,
         lost: int = 0,
+        is_ahead: bool = False,
         pages: int | None = None,
         power: int | None = None,
     ) -> str | TapJoboError:
@@ -175,7 +176,7 @@ class SharedJournal(RuleBasedStateMachine):
             self.store.in_flight = None
         pipe.allowed += PAGE * self.store.unwritten
         self.store.unwritten = 0
-        pipe.target.receive(seen, states_lost=lost)
+        pipe.target.receive(seen, states_lost=lost, is_ahead=is_ahead)
         pipe.past.append((pipe.target.state, dict(pipe.target.rows)))
         is_shared = self.pipelines[0].syncs & self.pipelines[1].syncs
         if pipe.excess > pipe.allowed and not is_shared:
@@ -259,16 +260,18 @@ class SharedJournal(RuleBasedStateMachine):
     @rule(
         p=PIPELINES,
         crash_at=st.integers(0, 60),
-        lost=LOST,
-        power=st.none() | st.integers(0, 3),
         choice=CHOICES,
+        how=st.fixed_dictionaries(
+            {"lost": LOST, "is_ahead": st.booleans(), "power": st.none() | st.integers(0, 3)}
+        ),
     )
-    def crash(self, p: int, crash_at: int, lost: int, power: int | None, choice: str) -> None:
-        self.attempt(self.pipelines[p], choice, Accident(crash_at), lost=lost, power=power)
+    def crash(self, p: int, crash_at: int, choice: str, how: dict[str, Any]) -> None:
+        self.attempt(self.pipelines[p], choice, Accident(crash_at), **how)
 
-    @rule(p=PIPELINES, pages=st.integers(0, 3), lost=LOST)
-    def run_to_budget(self, p: int, pages: int, lost: int) -> None:
-        self.attempt(self.pipelines[p], accident=Accident(pages=pages), lost=lost)
+    @rule(p=PIPELINES, pages=st.integers(0, 3), lost=LOST, is_ahead=st.booleans())
+    def run_to_budget(self, p: int, pages: int, lost: int, *, is_ahead: bool) -> None:
+        accident = Accident(pages=pages)
+        self.attempt(self.pipelines[p], accident=accident, lost=lost, is_ahead=is_ahead)
 
     @rule(is_full=st.booleans())
     def fill_disk(self, *, is_full: bool) -> None:
@@ -292,12 +295,12 @@ class SharedJournal(RuleBasedStateMachine):
         self.pipelines[p].is_excused |= self.has_dropped
         self.attempt(self.pipelines[p], choice)
 
-    @rule(p=PIPELINES, pages=st.integers(0, 9), lost=LOST)
-    def refresh_fully(self, p: int, pages: int, lost: int) -> None:
+    @rule(p=PIPELINES, pages=st.integers(0, 9), lost=LOST, is_ahead=st.booleans())
+    def refresh_fully(self, p: int, pages: int, lost: int, *, is_ahead: bool) -> None:
         pipe = self.pipelines[p]
         pipe.is_excused = True
         started = self.start(pipe, Accident(pages=pages), state={}, on_missing_state="resync")
-        outcome = self.go(pipe, started, lost=lost)
+        outcome = self.go(pipe, started, lost=lost, is_ahead=is_ahead)
         if isinstance(outcome, TapJoboError):
             self.follow(pipe, outcome, "resync")
 
