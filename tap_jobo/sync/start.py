@@ -62,14 +62,18 @@ class SyncStart:
         change = self.filter_change(state)
         if self.is_full_table or (not change and state.pending and state.pending.is_full):
             return None
-        if change and self.on_filter_change == "resync":
+        if change and self._is_resync(state):
             return state.bookmark if change.only_narrows and not state.pending else None
         return state.bookmark
+
+    def _is_resync(self, state: StreamState) -> bool:
+        """Return whether changed filters are read anew; a sync of added values has decided it."""
+        return self.on_filter_change == "resync" or bool(state.pending and state.pending.added)
 
     def new_sync(self, state: StreamState) -> Sync:
         """Return a new sync of rows updated since the bookmark or the start date."""
         bookmark = self.bookmark(state)
-        added = self.added(state) if self.on_filter_change == "resync" else None
+        added = self.added(state) if self._is_resync(state) else None
         is_full = bookmark is None and not added
         return self._sync(bookmark, state.completed, is_full=is_full, added=added)
 

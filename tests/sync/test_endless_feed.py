@@ -67,6 +67,21 @@ def test_an_ended_sync_of_wider_filters_gives_way_to_one_that_reads_everything(t
     assert set(tap.succeed(state=ended.state).ids) == tap.sandbox.world.rows().keys()
 
 
+@pytest.mark.parametrize("decision", ["error", "keep"])
+def test_an_ended_sync_of_added_values_gives_way_to_one_that_reads_these(
+    tap: Tap, decision: str
+) -> None:
+    """Since that sync is in progress, `on_filter_change` is not asked for any more."""
+    before = tap.succeed(country_codes=["DE"])
+    wider: Any = {"country_codes": ["DE", "FR"], "batch_size": 2}
+    tap.sandbox.wraps_after = 1
+    ended = tap.run(state=before.state, on_filter_change="resync", **wider)
+    tap.sandbox.wraps_after = 0
+    assert journal_command(tap, "drop", ended.bookmark["sync"]["id"]).returncode == 0
+    after = tap.succeed(state=ended.state, on_filter_change=decision, **wider)
+    assert {*before.ids, *after.ids} == {*tap.succeed(journal=False, **wider).ids}
+
+
 def test_without_a_journal_the_run_after_repeated_pages_is_under_the_same_rule(tap: Tap) -> None:
     tap.sandbox.wraps_after = 1
     first = tap.run(journal=False)
