@@ -69,22 +69,22 @@ class UnusedPages:
         return StateError(
             f"{self._description} whose rows may not have arrived, and no run could use them after "
             f"this one, because {self._reasons}. Nothing was billed. To use them free, change that "
-            f"back{self._with_resync}, and run until the sync is complete. To give them up, set "
+            f"back{self._with_decision}, and run until the sync is complete. To give them up, set "
             "on_filter_change to "
             f"'resync' or 'keep' for one run, or drop them with {drop}: what they hold is billed "
             "again if it is read again. [unused-pages]"
         )
 
     @property
-    def _with_resync(self) -> str:
+    def _with_decision(self) -> str:
         """What else it takes to use the pages: their filters are not those of the state."""
-        names = [each.name for each in self.spec.filters]
-        before = [(self.filters or {}).get(name) for name in names]
-        is_change = any(
-            each.sync.added or [each.sync.selected.get(name) for name in names] != before
-            for each in self._waiting
-        )
-        return ", set on_filter_change to 'resync'" if self.filters and is_change else ""
+        syncs = [each.sync for each in self._waiting]
+        before = {each.name: (self.filters or {}).get(each.name) for each in self.spec.filters}
+        is_change = any(each.added or self._selected_by(each) != before for each in syncs)
+        if not (self.filters and is_change):
+            return ""
+        is_resync = any(each.added or each.is_full for each in syncs)
+        return f", set on_filter_change to '{'resync' if is_resync else 'keep'}'"
 
     @property
     def clause(self) -> str:

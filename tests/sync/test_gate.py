@@ -175,6 +175,15 @@ def test_the_messages_lead_to_the_free_way_on(tap: Tap, new: list[str]) -> None:
     assert rows_billed_twice(tap.sandbox) <= len(GERMAN)
 
 
+def test_the_message_leads_to_the_free_way_on_with_pages_that_keep_has_read(tap: Tap) -> None:
+    state = tap.succeed(**GERMAN).state
+    tap.sandbox.world.add(country_code="DE")
+    tap.succeed(state=state, on_filter_change="keep", **BOTH)  # whose state the target loses
+    back = refused(tap, state=state, **GERMAN)
+    (decision,) = re.findall(r"change that back, set on_filter_change to '(\w+)', and run", back)
+    assert replayed(tap.run(state=state, on_filter_change=decision, **BOTH)) == 1
+
+
 def test_what_follows_a_replayed_sync_is_not_left_without_a_question(tap: Tap) -> None:
     """It was read with a later start date, and could not be resumed without it."""
     no_lookback: Any = {"lookback_minutes": 0}
