@@ -48,10 +48,10 @@ def _recover_missing(state: StreamState, history: History, start: SyncStart) -> 
         filters = start.spec.filters_of(last.filters)
         bookmark = parse_timestamp(last.bookmark)
         return StreamState(bookmark, last.id, filters, StartDate.parse(last.start_date))
-    syncs = [journaled.sync for journaled in history.syncs.values()]
-    parents = {sync.parent_id for sync in syncs} - {""}
-    if not (last or parents - {sync.id for sync in syncs}):
-        return state  # the first sync, or one that no later run confirmed
+    syncs = history.syncs.values()
+    parents = {journaled.sync.parent_id for journaled in syncs} - {""}
+    if not (last or parents - {journaled.sync.id for journaled in syncs if 1 in journaled.pages}):
+        return state  # the first sync, or one that can be replayed, because no run confirmed it
     what = "a sync that continues from a complete one"
     if last:
         is_other = start.spec.filters_of(last.filters) != start.filters

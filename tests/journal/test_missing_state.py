@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Sandbox
-from tests.journal.helpers import succeeded
+from tests.journal.helpers import journal_command, names, succeeded
 from tests.support import Tap, complaint, complaints, error_code
 from tests.support.clock import with_clock
 from tests.support.crash import cut_in_request
@@ -181,6 +181,15 @@ def test_a_sync_that_continues_from_one_the_journal_lacks_proves_a_state(
     line = tap.refuse(batch_size=5)
     assert "the journal records a sync that continues from a complete one" in line
     assert "resume:" not in line
+
+
+def test_a_first_sync_that_can_not_be_replayed_proves_a_state_if_another_one_follows(
+    tap: Tap, folder: Path
+) -> None:
+    for _ in range(2):
+        tap.succeed()  # the second time, it is replayed, and a sync of what has changed follows
+    assert journal_command(tap, "drop", names(folder)[0]).returncode == 0
+    assert "the journal records a sync that continues from a complete one" in tap.refuse()
 
 
 def test_a_key_of_another_kind_proves_nothing(tap: Tap, german: Any) -> None:

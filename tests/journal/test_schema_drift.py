@@ -14,7 +14,7 @@ from tap_jobo.errors import FormatError
 from tap_jobo.records.converter import Conversion
 from tap_jobo.sync.guards import check_for_schema_drift
 from tests.journal.helpers import journal_command, names, quarantined, replayed, succeeded
-from tests.support import Tap, complaint
+from tests.support import Tap, complaint, error_code
 
 pytestmark = pytest.mark.slow
 
@@ -163,3 +163,23 @@ def test_a_row_is_quarantined_once_and_survives_acknowledgement(tap: Tap, folder
     assert tap.run(state=again.state).returncode == 0
     assert len(names(folder)) == 1
     assert quarantined(folder) == [row]
+
+
+def test_a_row_that_quarantine_refuses_is_not_passed_by_the_state(tap: Tap, folder: Path) -> None:
+    def spoil(body: Body) -> Body:
+        body["career_sites"][7]["id"] = 7
+        return body
+
+    first = tap.succeed(max_credits=2_500)
+    (key,) = folder.glob("v2/career_sites-*")
+    (key / "quarantine").touch()  # in place of the folder
+    tap.sandbox.faults.add(Fault(replace=spoil), on=2)
+    run = tap.run(state=first.state)
+    assert error_code(run) == "journal-unusable"
+    assert run.ids == []
+    assert all(state == first.state for state in run.states)
+    (key / "quarantine").unlink()
+    last = tap.succeed(state=first.state)
+    assert len({*first.ids, *last.ids}) == 119
+    assert len(quarantined(folder)) == 1
+    assert tap.sandbox.rows_billed == 120

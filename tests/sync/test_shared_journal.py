@@ -104,7 +104,6 @@ class SharedJournal(RuleBasedStateMachine):
         self.settings = Settings(lookback_minutes=1, batch_size=PAGE)
         self.pipelines = [Pipeline(0), Pipeline(1)]
         self.used = {0}
-        self.has_dropped = False  # pages that a run without a state would have replayed
         self._billing = self.pipelines[0]
 
     @initialize(rows=st.integers(0, 7))
@@ -217,7 +216,6 @@ class SharedJournal(RuleBasedStateMachine):
             self._follow_missing_state(pipe, text, choice)
         elif code in ("cursor-rejected", "journal-damaged", "unused-pages"):
             drop_pages(self.store, text)
-            self.has_dropped = True
             for each in self.pipelines:
                 each.is_excused = True
             if code == "cursor-rejected":
@@ -232,9 +230,10 @@ class SharedJournal(RuleBasedStateMachine):
         found = re.search(r"'(resume:[0-9a-f]+)'", text)
         assert found or "a sync that continues from a complete one" in text, text
         # The error says: only if no other pipeline uses the journal, and with all rows there.
-        is_resumed = choice == "resume" and len(self.used) == 1 and not pipe.is_behind
+        is_alone = len(self.used) == 1
+        is_resumed = found and choice == "resume" and is_alone and not pipe.is_behind
         pipe.is_excused |= not is_resumed or self._has_newer_full_sync()
-        setting = found[1] if found and is_resumed else "resync"
+        setting = found[1] if is_resumed and found else "resync"
         outcome = self.go(pipe, self.start(pipe, on_missing_state=setting))
         if isinstance(outcome, TapJoboError):
             self.follow(pipe, outcome, choice)
@@ -292,7 +291,6 @@ class SharedJournal(RuleBasedStateMachine):
     @rule(p=PIPELINES, choice=CHOICES)
     def lose_state(self, p: int, choice: str) -> None:
         self.pipelines[p].target.state = {}
-        self.pipelines[p].is_excused |= self.has_dropped
         self.attempt(self.pipelines[p], choice)
 
     @rule(p=PIPELINES, pages=st.integers(0, 9), lost=LOST, is_ahead=st.booleans())
