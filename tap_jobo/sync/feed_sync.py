@@ -70,7 +70,9 @@ class FeedSync:
     def __post_init__(self) -> None:
         self._spec = self.start.spec
         self._logger = self.start.logger
-        self._page_guard = PageGuard(self._spec, self.converter, self._logger)
+        self._page_guard = PageGuard(
+            self._spec, self.converter, self._logger, in_place_of=self._in_place_of
+        )
         self._estimate = 0  # the rows of the whole sync, if its first page says
         self._has_restarted = False  # a free sync, which may start over once in a run
         self._is_announced = False
@@ -269,11 +271,11 @@ class FeedSync:
         spent, is_free = dollars(sync.rows * self.report.cost.price), self._spec.is_free
         bill = f"its {plural(sync.rows, 'row')} so far are billed again ({spent})"
         if self._has_restarted or (sync.restarts and not is_free):
-            drop = f"{self.journal.command('drop', sync.id)}, then " if self.journal.is_on else ""
-            way = "a full refresh (without state)"
+            way = self._in_place_of(sync)
             if not sync.is_full:  # the bookmark is of the same filters
                 way = "the tap with 'started_at' of 'sync' set to null in the state"
-            again = f"To start over again, run {drop}{way}: {bill}. {_LET_ONE_RUN_FINISH}"
+                way = self._in_place_of(sync, way)
+            again = f"To start over again, run {way}: {bill}. {_LET_ONE_RUN_FINISH}"
             if is_free:
                 again = "Run again later: the next run starts over."
             raise ApiError(
@@ -287,6 +289,12 @@ class FeedSync:
             "its rows are free." if is_free else f"{bill}. {_LET_ONE_RUN_FINISH}",
         )
         return self.journal.history.resume(self.start.restarted(sync), None)
+
+    def _in_place_of(self, sync: Sync, way: str = "a full refresh (without state)") -> str:
+        """Return what to run to read rows again: without the drop, the sync would be replayed."""
+        if not self.journal.is_on:
+            return way
+        return f"{self.journal.command('drop', sync.id)}, then {way}"
 
     def _ways_out(self, sync: Sync, billed: BilledPage) -> str:
         if not self.journal.is_on or self.journal.failure:
@@ -320,16 +328,18 @@ class FeedSync:
             self._logger.warning(
                 "The first sync of %s has no row, although no filter is set. Later runs read only "
                 "what changes from now on. If the key should have rows, contact Jobo, and then run "
-                "a full refresh. [missing-rows]",
+                "%s. [missing-rows]",
                 name,
+                self._in_place_of(sync),
             )
         if sync.rows + sync.batch_size < _FAR_BELOW * estimate:
             self._logger.warning(
-                "The sync of %s ended after %s, but Jobo estimated %s. If rows are missing, run a "
-                "full refresh or contact Jobo. [missing-rows]",
+                "The sync of %s ended after %s, but Jobo estimated %s. If rows are missing, contact "
+                "Jobo, and then run %s. [missing-rows]",
                 name,
                 plural(sync.rows, "row"),
                 f"{estimate:,}",
+                self._in_place_of(sync),
             )
 
     def _now(self) -> datetime:

@@ -6,7 +6,7 @@ and continuing would discard rows that were billed, or overwrite good values wit
 
 import logging
 import mmap
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
@@ -109,6 +109,7 @@ class PageGuard:
         logger: Gets the warnings.
         page_size: The rows of a full page, if the sync requests fewer of them, as `--test` does:
             they show too little of the format.
+        in_place_of: Returns what to run to read everything again, in place of a sync.
     """
 
     def __init__(
@@ -117,11 +118,13 @@ class PageGuard:
         converter: RecordConverter,
         logger: logging.Logger,
         page_size: int | None = None,
+        in_place_of: Callable[[Sync], str] = lambda _sync: "a full refresh",
     ) -> None:
         self._spec = spec
         self._converter = converter
         self._logger = logger
         self._page_size = page_size
+        self._in_place_of = in_place_of
         self._is_window_ignored = False
         self._has_reported_error = False
 
@@ -142,7 +145,7 @@ class PageGuard:
             FormatError: all rows are bad in the same way.
         """
         page = self._check_end(sync, page, has_more=header.has_more, estimate=estimate)
-        self._check_error(page)
+        self._check_error(sync, page)
         self._check_window(sync, page.items)
         loops.check_cursor(header.cursor, page)
         if page.are_rows_checked:
@@ -167,10 +170,11 @@ class PageGuard:
                 estimated = f" It has {plural(read, 'row')}, but Jobo estimated {estimate:,}."
             self._logger.warning(
                 "Jobo's last page of %s has 'has_more' without a 'next_cursor'. The sync ends "
-                "there, because the page has fewer rows than requested.%s If rows are missing, run "
-                "a full refresh and contact Jobo. [missing-rows]",
+                "there, because the page has fewer rows than requested.%s If rows are missing, "
+                "contact Jobo, and then run %s. [missing-rows]",
                 self._spec.name,
                 estimated,
+                self._in_place_of(sync),
             )
             return replace(page, has_more=False)
         if page.next_cursor and not page.has_more and is_full:
@@ -183,19 +187,21 @@ class PageGuard:
         if sync.cursor and not (rows or page.has_more):
             self._logger.warning(
                 "The last page of %s is empty, although the page before it reported that more rows "
-                "follow. If rows are missing, run a full refresh and contact Jobo. [missing-rows]",
+                "follow. If rows are missing, contact Jobo, and then run %s. [missing-rows]",
                 self._spec.name,
+                self._in_place_of(sync),
             )
         return page
 
-    def _check_error(self, page: ParsedPage) -> None:
+    def _check_error(self, sync: Sync, page: ParsedPage) -> None:
         """Warn once of an error beside the rows of a page."""
         if page.has_error and not self._has_reported_error:
             self._has_reported_error = True
             self._logger.warning(
                 "A page of %s has an error beside its rows, so some rows may be missing. To be "
-                "sure, run a full refresh later, and contact Jobo. [missing-rows]",
+                "sure, contact Jobo, and then run %s. [missing-rows]",
                 self._spec.name,
+                self._in_place_of(sync),
             )
 
     def _check_window(self, sync: Sync, items: list[Any]) -> None:

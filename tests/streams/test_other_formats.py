@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Endpoint, Fault, Sandbox
-from tests.support import Tap, complaint
+from tests.journal.helpers import journal_command
+from tests.support import Run, Tap, complaint
 from tests.support.companies import Json
 from tests.support.jobs import bookmark_of, rows_of, tap_of
 
@@ -31,6 +32,11 @@ def camel_case(value: Any) -> Any:
     if isinstance(value, dict):
         return {camel(name): camel_case(member) for name, member in value.items()}
     return [camel_case(each) for each in value] if isinstance(value, list) else value
+
+
+def drop_of(run: Run, stream: str) -> str:
+    """The command that drops the sync that a run has completed."""
+    return f"`tap-jobo-journal drop {bookmark_of(run, stream)['completed_sync']}`"
 
 
 def in_camel_case(*names: str) -> Change:
@@ -298,9 +304,10 @@ def test_an_error_beside_rows_is_one_warning(
     tap = tap_of(hiring, tmp_path, stream)
     run = tap.succeed(batch_size=5, jobs_batch_size=20)
     (line,) = run.lines("WARNING")
+    drop = "" if stream == "expired_jobs" else f"{drop_of(run, stream)}, then "
     assert line == (
         f"A page of {stream} has an error beside its rows, so some rows may be missing. To be "
-        "sure, run a full refresh later, and contact Jobo."
+        f"sure, contact Jobo, and then run {drop}a full refresh (without state)."
     )
     assert len(rows_of(run, stream)) == {"career_sites": 20, "jobs": 90}.get(stream, 4)
 
@@ -337,7 +344,8 @@ def test_a_cursor_that_leads_to_nothing_is_a_warning(
     (line,) = [each for each in run.lines("WARNING") if "is empty" in each]
     assert line == (
         f"The last page of {stream} is empty, although the page before it reported that more rows "
-        "follow. If rows are missing, run a full refresh and contact Jobo."
+        f"follow. If rows are missing, contact Jobo, and then run {drop_of(run, stream)}, then a "
+        "full refresh (without state)."
     )
     assert bookmark_of(run, stream)["replication_key_value"]
 
@@ -353,12 +361,23 @@ def test_a_first_sync_without_rows_is_a_warning(
     (line,) = run.lines("WARNING")
     assert line == (
         f"The first sync of {stream} has no row, although no filter is set. Later runs read only "
-        "what changes from now on. If the key should have rows, contact Jobo, and then run a full "
-        "refresh."
+        "what changes from now on. If the key should have rows, contact Jobo, and then run "
+        f"{drop_of(run, stream)}, then a full refresh (without state)."
     )
     assert tap.succeed(state=run.state).lines("WARNING") == []
     tap.settings |= {"start_date": "2026-01-01", "journal": False}
     assert tap.succeed().lines("WARNING") == []
+
+
+def test_the_rows_that_a_warning_misses_arrive_with_what_it_says(tap: Tap) -> None:
+    """The journal would replay the sync that lacks them."""
+    none = {"career_sites": [], "has_more": False, "next_cursor": None}
+    tap.sandbox.faults.add(Fault(replace=none, headers={"X-Credits-Deducted": "0"}))
+    (line,) = tap.succeed().lines("WARNING")
+    (sync,) = re.findall(r"run `tap-jobo-journal drop (\S+)`, then a full refresh", line)
+    assert journal_command(tap, "drop", sync).returncode == 0
+    run = tap.succeed(on_missing_state="resync")
+    assert {*run.ids} == tap.sandbox.world.rows().keys()
 
 
 def test_no_expired_job_is_no_warning(hiring: Sandbox, tmp_path: Path) -> None:
