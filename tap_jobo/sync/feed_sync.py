@@ -334,8 +334,8 @@ class FeedSync:
             )
         if sync.rows + sync.batch_size < _FAR_BELOW * estimate:
             self._logger.warning(
-                "The sync of %s ended after %s, but Jobo estimated %s. If rows are missing, contact "
-                "Jobo, and then run %s. [missing-rows]",
+                "The sync of %s ended after %s, but Jobo estimated %s. If rows are missing, "
+                "contact Jobo, and then run %s. [missing-rows]",
                 name,
                 plural(sync.rows, "row"),
                 f"{estimate:,}",
