@@ -65,15 +65,19 @@ def test_a_state_of_a_sync_that_was_dropped_cannot_use_a_later_one(tap: Tap, cut
 def test_dropped_pages_take_what_continues_from_them_along(
     tap: Tap, folder: Path, cut: Run
 ) -> None:
-    """Otherwise it would seem to have lost its state. Its runs were killed before their pages."""
+    """Otherwise it would seem to have lost its state.
+
+    The page of the second sync is given up, and the third one was killed before its first.
+    """
     assert cut.ids
     (sync,) = folder.glob("v2/*/000001/sync.json")
     content = json.loads(sync.read_text())
-    for number in (2, 3):
+    for number, given_up in ((2, 1), (3, 0)):
         content |= {"parent_id": content["id"], "id": f"{number:016x}", "is_full": False}
         begun = sync.parent.with_name(f"00000{number}") / "sync.json"
         begun.parent.mkdir()
-        begun.write_text(json.dumps(content))
+        begun.write_text(json.dumps(content | {"given_up": given_up}))
+    shutil.copy(pages(folder)[0], folder / "v2" / sync.parts[-3] / "000002")
     (ids,) = re.findall(r"`tap-jobo-journal drop ([^`]+)`", refused(tap, **GERMAN))
     assert journal_command(tap, "drop", *ids.split()).returncode == 0
     succeeded(tap.run(**GERMAN))
