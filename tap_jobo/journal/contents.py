@@ -82,7 +82,7 @@ class Completed:
     bookmark: str  # of the state, as are the next two
     start_date: str | None
     filters: Filters
-    full_sync_credits: int  # of the last full sync, which may be an earlier one
+    full_sync_credits: int  # of the last full sync of these, which may be an earlier one; or 0
 
     def __post_init__(self) -> None:
         for text in (self.bookmark, self.start_date or self.bookmark):

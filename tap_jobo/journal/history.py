@@ -83,7 +83,8 @@ class History:
         arrived = [journaled for journaled in self.syncs.values() if journaled.sync.id in ids]
         named, last = self.find(completed), self.completed
         if last is None or (named and named.sync.number > last.number):
-            cost = last.full_sync_credits if last else 0
+            is_alike = last and (last.filters, last.start_date) == (filters, start_date)
+            cost = last.full_sync_credits if last and is_alike else 0
             for journaled in arrived:
                 if journaled.sync.is_full and journaled.sync.number > self._last_number:
                     cost = self.contents.credits(journaled)

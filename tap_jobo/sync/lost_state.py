@@ -116,7 +116,8 @@ def _price(history: History, start: SyncStart) -> str:
     last = history.completed
     if last is None or start.spec.filters_of(last.filters) != start.filters:
         return "each row is billed"
-    if not last.full_sync_credits:
+    reads_less = not start.start_date.covers(StartDate.parse(last.start_date))
+    if reads_less or not last.full_sync_credits:
         return "each row is billed"
     sync = history.resume(start.new_sync(StreamState()), None, is_refresh=True)
     return f"at least {dollars(max(0, last.full_sync_credits - history.credits_of(sync)))}"

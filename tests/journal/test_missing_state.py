@@ -85,6 +85,15 @@ def test_there_is_no_price_if_the_journal_lacks_the_full_sync(
     assert "(each row is billed)" in tap.refuse()
 
 
+@pytest.mark.parametrize("setting", ["country_codes", "start_date", "start_date after a gap"])
+def test_there_is_no_price_once_the_settings_ask_for_less(tap: Tap, setting: str) -> None:
+    first = tap.succeed().state
+    start = "2026-11-01" if setting == "start_date" else tap.sandbox.now().isoformat()
+    tap.settings |= {"country_codes": ["DE"]} if "codes" in setting else {"start_date": start}
+    tap.succeed(state=tap.succeed(state=first).state)
+    assert "(each row is billed)" in tap.refuse()
+
+
 def test_a_refresh_that_went_in_circles_does_not_hide_that_the_state_is_lost(
     tap: Tap, state: Any
 ) -> None:
