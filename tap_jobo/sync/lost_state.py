@@ -1,7 +1,6 @@
 """What a run starts from if the state is missing, or does not say what is in the warehouse."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Final
 
 from tap_jobo.clock import parse_timestamp
@@ -29,8 +28,12 @@ def recover_state(state: StreamState, history: History, start: SyncStart) -> Str
         state = _recover_missing(state, history, start)
     state = start.with_defaults(state)
     if sync := history.first_overwritten(state.pending.id if state.pending else state.completed):
-        state = replace(state, pending=sync)
-    return start.without_unwanted(state.rewound())
+        state = state.rewound_to(sync)
+    elif state.pending and state.pending.is_full:
+        # It may have overwritten what runs in between have read, if it is of an earlier refresh.
+        # Meltano then merges its state into theirs, so that their bookmark stays.
+        state = state.rewound_to(state.pending)
+    return start.without_unwanted(state)
 
 
 def _recover_missing(state: StreamState, history: History, start: SyncStart) -> StreamState:
