@@ -26,14 +26,14 @@ def recover_state(state: StreamState, history: History, start: SyncStart) -> Str
     """
     if not (state.has_begun or start.is_full_table or start.on_missing_state == "resync"):
         state = _recover_missing(state, history, start)
-    state = start.with_defaults(state)
+    state = start.without_unwanted(start.with_defaults(state))
     if sync := history.first_overwritten(state.pending.id if state.pending else state.completed):
-        state = state.rewound_to(sync)
-    elif state.pending and state.pending.is_full:
+        return state.rewound_to(sync)
+    if state.pending and state.pending.is_full:
         # It may have overwritten what runs in between have read, if it is of an earlier refresh.
         # Meltano then merges its state into theirs, so that their bookmark stays.
-        state = state.rewound_to(state.pending)
-    return start.without_unwanted(state)
+        return state.rewound_to(state.pending)
+    return state
 
 
 def _recover_missing(state: StreamState, history: History, start: SyncStart) -> StreamState:
