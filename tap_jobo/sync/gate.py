@@ -150,8 +150,16 @@ class UnusedPages:
 
     @property
     def _reasons(self) -> str:
-        reasons = [self._reason(each.sync) for each in self._waiting]
+        lost = "the journal lacks the start of the sync that they continue from"
+        reasons = [
+            lost if self._lacks_parent(each.sync) else self._reason(each.sync)
+            for each in self._waiting
+        ]
         return "; ".join(dict.fromkeys(reasons))
+
+    def _lacks_parent(self, old: Sync) -> bool:
+        parent = self.history.find(old.parent_id)
+        return bool(parent and 1 not in parent.pages and old.parent_id != self.used.parent_id)
 
     def _reason(self, old: Sync) -> str:
         """Return why a run that uses one sync can't use another."""

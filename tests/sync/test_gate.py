@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Sandbox
-from tests.journal.helpers import damage, journal_command, pages, replayed, succeeded
+from tests.journal.helpers import damage, journal_command, name_of, pages, replayed, succeeded
 from tests.support import Run, Tap, complaint, complaints
 from tests.support.crash import cut_in_request, rows_billed_twice
 from tests.support.jobs import tap_of
@@ -186,6 +186,22 @@ def test_the_message_leads_to_the_free_way_on_with_pages_that_keep_has_read(tap:
     back = refused(tap, state=state, **GERMAN)
     (decision,) = re.findall(r"change that back, set on_filter_change to '(\w+)', and run", back)
     assert replayed(tap.run(state=state, on_filter_change=decision, **BOTH)) == 1
+
+
+def test_the_question_says_that_the_start_before_the_pages_was_dropped(
+    tap: Tap, folder: Path
+) -> None:
+    state = tap.succeed().state
+    for _ in range(2):  # the second run replays the first one, and catches up
+        tap.sandbox.world.touch(next(iter(tap.sandbox.world.rows())))
+        tap.succeed(state=state)
+    start = name_of(pages(folder)[0])
+    assert journal_command(tap, "drop", start).returncode == 0
+    line = refused(tap, state=state)
+    assert f"{QUESTION}the journal lacks the start of the sync that they continue from." in line
+    (ids,) = re.findall(r"`tap-jobo-journal drop ([^`]+)`", line)
+    assert journal_command(tap, "drop", *ids.split()).returncode == 0
+    assert tap.succeed(state=state).lines("WARNING") == []
 
 
 def test_what_follows_a_replayed_sync_is_not_left_without_a_question(tap: Tap) -> None:
