@@ -3,7 +3,7 @@
 import hashlib
 import math
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Annotated, Self
 
@@ -39,6 +39,16 @@ class Sync:
         """The filters of its requests, without those that are not set."""
         filters = self.selected if self.added is None else self.added
         return {name: value for name, value in filters.items() if value is not None}
+
+    @property
+    def reads_changes(self) -> bool:
+        """Whether it reads what has changed since a bookmark."""
+        return not (self.is_full or self.added)
+
+    @property
+    def from_start(self) -> Self:
+        """The sync before its first request."""
+        return replace(self, started_at=None, cursor=None, rows=0, pages=0)
 
     def reads_like(self, other: Self) -> bool:
         """Return whether it reads the same rows as another sync, but for the window."""

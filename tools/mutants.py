@@ -75,6 +75,7 @@ NEAR: Final = {
         "journal/test_command",
         "journal/test_damage",
         "sync/test_endless_feed",
+        "journal/test_overwritten",
         "journal/test_monthly_limit",
     ),
     "journal/bucket": ("journal/test_store", "journal/test_lease", "journal/test_object_storage"),
@@ -95,6 +96,7 @@ NEAR: Final = {
         "sync/test_gate",
         "journal/test_journal",
         "journal/test_missing_state",
+        "journal/test_overwritten",
         "sync/test_decisions",
         "journal/test_lock",
         "sync/test_endless_feed",
@@ -160,7 +162,11 @@ NEAR: Final = {
         "sync/test_bookmark",
         "streams/test_other_formats",
     ),
-    "sync/lost_state": ("journal/test_missing_state", "sync/test_decisions"),
+    "sync/lost_state": (
+        "journal/test_missing_state",
+        "journal/test_overwritten",
+        "sync/test_decisions",
+    ),
     "sync/report": (
         "sync/test_progress",
         "singer/test_announcement",
@@ -182,6 +188,7 @@ NEAR: Final = {
         "sync/test_scan",
         "streams/test_expired_jobs",
         "journal/test_missing_state",
+        "journal/test_overwritten",
         "sync/test_endless_feed",
         "sync/test_wrong_clocks",
     ),
@@ -192,6 +199,7 @@ NEAR: Final = {
         "sync/test_decisions",
         "sync/test_difference",
         "sync/test_filter_change",
+        "journal/test_overwritten",
     ),
 }
 """The tests of each module: those that fail for most of its mutants come first."""

@@ -107,7 +107,7 @@ class JournaledSync:
     """A sync in the journal."""
 
     key: str  # name of the journal key
-    sync: Sync  # with its number, at its first page
+    sync: Sync  # with its number, at its first page; with its start if it overwrites any
     created_at: str  # ISO 8601 UTC, empty if unknown
     status: Status = Status.OPEN
     pages: set[int] = field(default_factory=set)  # their numbers
@@ -116,7 +116,7 @@ class JournaledSync:
     overwrites: list[str] = field(default_factory=list)  # ids of newer syncs, see `History`
 
     def __post_init__(self) -> None:
-        for text in filter(None, (self.created_at, self.sync.since)):
+        for text in filter(None, (self.created_at, self.sync.since, self.sync.started_at)):
             parse_timestamp(text)
 
     @property

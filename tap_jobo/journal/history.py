@@ -4,9 +4,9 @@ A target that is killed loses the rows that it has not stored yet, and its state
 what was billed. The pages in between are replayed. A sync leaves the journal only when the state of
 a later run names it, or a descendant of it, as complete: no clocks are compared.
 
-A run without a state may replay a sync whose rows are older than those of later syncs. If it dies,
-the state of these may come back. So the journal records which ones a replay may overwrite, and they
-are replayed after it, free.
+A replay may overwrite rows of later syncs with older ones. If it dies, a state that names these may
+come back, above all after a run without a state. So the journal records which syncs a replay may
+overwrite. A run whose state names one goes on from the state before it, see `recover_state`.
 """
 
 import logging
@@ -238,36 +238,44 @@ class History:
         """Record which pages are given up, so that no later run asks, and which are in use again.
 
         So a decision for one run is enough, and pages that are billed after it are asked about.
-        The used sync also records which newer ones its rows may overwrite.
         """
         given_up = {journaled.sync.number for journaled in unused}
         replayed = self._replayed(used, follow)
         for number, journaled in self.syncs.items():
-            before = journaled.content
+            pages = journaled.given_up
             if number in given_up:
-                journaled.given_up = max(journaled.pages, default=0)
+                pages = max(journaled.pages, default=0)
             elif journaled.sync.id in replayed:
-                journaled.given_up = 0
-            if number == used.number:
-                newer = (each.sync for each in self.syncs.values() if each.sync.number > number)
-                journaled.overwrites = [sync.id for sync in newer]
-            if journaled.content != before:
+                pages = 0
+            if pages != journaled.given_up:
+                journaled.given_up = pages
                 self.contents.store.replace(journaled.name, journaled.content)
 
-    def first_overwritten(self, id_: str) -> Sync | None:
-        """Return a sync whose rows may be overwritten, as at its start; None if they are not.
+    def record_overwritten(self, used: Sync, delivered: Sync | None, *, has_state: bool) -> None:
+        """Record which newer syncs the rows of a sync may overwrite, if a state may name them.
 
-        If those of the syncs that it continues from may be, too, that is the first of them.
+        Without a state, any may be named by one that comes back. With a state, only its sync in
+        progress is, if the run goes on with an older one.
         """
-        first = None
-        overwritten = {each for journaled in self.syncs.values() for each in journaled.overwrites}
-        for journaled in reversed(self.syncs.values()):  # ancestors began before
-            sync = journaled.sync
-            if sync.id == id_ and id_ in overwritten and 1 in journaled.pages:
-                header = self.contents.header(journaled, 1)
-                first = replace(sync, started_at=header.started_at if header else None)
-                id_ = sync.parent_id
-        return first
+        if (journaled := self.syncs.get(used.number)) is None:
+            return
+        newer = [each.sync.id for each in self.syncs.values() if each.sync.number > used.number]
+        if has_state:
+            newer = [id_ for id_ in newer if delivered and id_ == delivered.id]
+        more = [id_ for id_ in newer if id_ not in journaled.overwrites]
+        if more and (header := self.contents.header(journaled, 1)):
+            journaled.overwrites += more
+            journaled.sync = replace(journaled.sync, started_at=header.started_at)
+            self.contents.store.replace(journaled.name, journaled.content)
+
+    @property
+    def overwritten(self) -> dict[str, datetime]:
+        """Since when rows have changed that a replay may have overwritten, by the syncs' ids."""
+        since: dict[str, datetime] = {}
+        for journaled in reversed(self.syncs.values()):  # that of the oldest one counts
+            if start := journaled.sync.start:
+                since |= dict.fromkeys(journaled.overwrites, start)
+        return since
 
     def expire(self, now: datetime, used: Sync, completed: str) -> None:
         """Remove syncs that the run does not use and that are older than 30 days.
@@ -279,7 +287,11 @@ class History:
         """
         if self._is_on:
             kept = self._replayed(used) | self._with_ancestors({used.parent_id, used.replaces})
-            unused = [each for each in self.syncs.values() if each.sync.id not in kept]
+            unused = [
+                each
+                for each in self.syncs.values()
+                if each.sync.id not in kept and kept.isdisjoint(each.overwrites)
+            ]
             self._remove(self._expired(unused, now))
             for name in self.contents.keys:
                 if name != self.key.name and name.rpartition("-")[0] == self.key.stream:

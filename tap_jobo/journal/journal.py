@@ -120,8 +120,7 @@ class Journal:
         if not self.is_on or sync.number:
             return sync
         sync = replace(sync, number=self.history.highest_number + 1)
-        start = replace(sync, started_at=None, cursor=None, rows=0, pages=0)
-        journaled = JournaledSync(self._key.name, start, format_timestamp(now))
+        journaled = JournaledSync(self._key.name, sync.from_start, format_timestamp(now))
         self.history.syncs[sync.number] = journaled
         self._create(journaled.name, journaled.content)
         self._begun = sync.number

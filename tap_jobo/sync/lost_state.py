@@ -18,22 +18,36 @@ RESUME: Final = "resume:"
 def recover_state(state: StreamState, history: History, start: SyncStart) -> StreamState:
     """Return the state that a run starts from, with a sync in progress only if it is still wanted.
 
-    A sync that the state names, but that an interrupted replay may have overwritten, is in progress
-    again, from its start.
-
     Raises:
         StateError: There is none, but the journal proves that there was one, under any filters.
     """
     if not (state.has_begun or start.is_full_table or start.on_missing_state == "resync"):
         state = _recover_missing(state, history, start)
-    state = start.without_unwanted(start.with_defaults(state))
-    if sync := history.first_overwritten(state.pending.id if state.pending else state.completed):
-        return state.rewound_to(sync)
-    if state.pending and state.pending.is_full:
-        # It may have overwritten what runs in between have read, if it is of an earlier refresh.
-        # Meltano then merges its state into theirs, so that their bookmark stays.
-        return state.rewound_to(state.pending)
-    return state
+    state = _before_overwritten(start.with_defaults(state), history)
+    return start.without_unwanted(state.rewound())
+
+
+def _before_overwritten(state: StreamState, history: History) -> StreamState:
+    """Return the state before the rows that an interrupted replay may have overwritten.
+
+    So the journal's syncs with these rows are resumed, free. What it lacks of them is read again:
+    all that has changed since the replayed sync began. A sync that does not read changes can only
+    start over.
+    """
+    overwritten, first, completed = history.overwritten, state.pending, state.completed
+    since = overwritten.get(first.id if first else completed)
+    if since is None:
+        return state
+    while (first is None or first.reads_changes) and completed in overwritten:
+        journaled = history.find(completed)
+        if journaled is None or 1 not in journaled.pages or journaled.sync.added:
+            break
+        first, completed = journaled.sync, journaled.sync.parent_id
+    if first and first.since and completed not in overwritten:  # what came before is as it was
+        since = max(since, parse_timestamp(first.since))
+    bookmark = min(state.bookmark, since) if state.bookmark else None
+    pending = None if first is None or first.reads_changes else first.from_start
+    return replace(state, bookmark=bookmark, completed=completed, pending=pending)
 
 
 def _recover_missing(state: StreamState, history: History, start: SyncStart) -> StreamState:

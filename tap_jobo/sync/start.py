@@ -230,6 +230,8 @@ class SyncStart:
             sync, _ = self.first_sync(state, history)
             unused = self.unused(state, history, sync).syncs
             history.record_decision(sync, unused, self.catch_up)
+            delivered = state.dropped or state.pending
+            history.record_overwritten(sync, delivered, has_state=state.has_begun)
 
     def _left_behind(self, state: StreamState, history: History) -> UnusedPages:
         """Return the billed pages that no state covers, and that the run can't use."""

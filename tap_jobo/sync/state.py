@@ -91,12 +91,17 @@ class StreamState:
         """Whether any row has been delivered according to the state."""
         return self.bookmark is not None or self.pending is not None
 
-    def rewound_to(self, sync: Sync) -> StreamState:
-        """Return the state with a sync in progress, and a bookmark no later than its start."""
-        bookmark = self.bookmark
-        if bookmark and sync.start:
-            bookmark = min(bookmark, sync.start)
-        return replace(self, bookmark=bookmark, pending=sync)
+    def rewound(self) -> StreamState:
+        """Return the state with a bookmark no later than the start of a full sync in progress.
+
+        A full refresh may resume the sync of an earlier one, and overwrite what runs in between
+        have read. Meltano then merges its state into theirs, so that their bookmark stays. Rows
+        must be read again from where that sync began.
+        """
+        start = self.pending.start if self.pending and self.pending.is_full else None
+        if start and self.bookmark:
+            return replace(self, bookmark=min(self.bookmark, start))
+        return self
 
     def checkpoint(self, sync: Sync, filters: Filters) -> StreamState:
         """Return the state in which everything before `sync.cursor` is delivered."""

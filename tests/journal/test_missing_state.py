@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,7 @@ import pytest
 from jobo_sandbox import Sandbox
 from tests.journal.helpers import journal_command, names, succeeded
 from tests.support import Tap, complaint, complaints, error_code
-from tests.support.clock import with_clock
-from tests.support.crash import cut_in_request
 from tests.support.jobs import tap_of
-from tests.support.target import Target
 
 pytestmark = pytest.mark.slow
 
@@ -230,33 +226,3 @@ def test_several_streams_may_be_resumed(tmp_path: Path) -> None:
         run = succeeded(tap.run(on_missing_state=f"resume:{ids}"))
         assert run.records == []
         assert len(sandbox.ledger) > requests
-
-
-@pytest.mark.parametrize("hands_over", [True, False])
-@pytest.mark.parametrize("is_complete", [True, False])
-def test_what_a_resumed_refresh_overwrites_is_delivered_again(
-    tap: Tap, *, is_complete: bool, hands_over: bool
-) -> None:
-    """Meltano keeps the state of the run in between, whether it gets one of the refresh or not."""
-    tap.settings |= {"lookback_minutes": 0}
-    target = Target(merges_states=True, state={})
-    for _ in range(2):
-        target.receive(tap.succeed(state=target.state).messages)
-    refresh: Any = {"on_missing_state": "resync"}  # and no state
-    key, *others = cut_in_request(tap, 2, billed=False, **refresh).ids[:3]
-    for each in (key, *others):
-        tap.sandbox.world.touch(each, name="Changed")
-    tap.sandbox.clock_offset = 3_600
-    later = with_clock(tap, timedelta(hours=1))
-    part: Any = {} if is_complete else {"batch_size": 2, "max_credits": 100}
-    target.receive(later.succeed(state=target.state, **part).messages)
-    assert target.rows[key]["name"] == "Changed"
-    cut = cut_in_request(later, 1, billed=False, **refresh)
-    target.receive(cut.messages, states_lost=0 if hands_over else 1, is_ahead=True)
-    assert target.rows[key]["name"] != "Changed"
-    billed = tap.sandbox.rows_billed
-    for _ in range(2):
-        target.receive(later.succeed(state=target.state).messages)
-    assert {target.rows[each]["name"] for each in (key, *others)} == {"Changed"}
-    if not hands_over:  # or the rest of the refresh is billed
-        assert tap.sandbox.rows_billed - billed == (0 if is_complete else 1)

@@ -1,0 +1,208 @@
+"""What an interrupted replay of older pages overwrites comes again, free if the journal has it.
+
+A full refresh resumes the sync of an earlier one that died, whose rows are older than those of the
+runs in between. If it dies before its first state, theirs comes back: it says that the newer rows
+are there.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.journal.helpers import damage, journal_command, pages
+from tests.support import Run, Tap, complaint
+from tests.support.clock import with_clock
+from tests.support.crash import cut_in_request
+from tests.support.target import Target
+
+pytestmark = pytest.mark.slow
+
+REFRESH: Any = {"on_missing_state": "resync"}  # and no state
+
+
+@dataclass
+class Pipeline:
+    """A pipeline with Meltano's state, and the rows that change in it.
+
+    Attributes:
+        tap: The tap, whose clock goes with the sandbox's.
+        target: The warehouse.
+        changed: The ids of the rows that change.
+    """
+
+    tap: Tap
+    target: Target = field(default_factory=lambda: Target(merges_states=True, state={}))
+    changed: list[str] = field(default_factory=list)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether all changes are in the warehouse, False if none is."""
+        names = {self.target.rows[each]["name"] for each in self.changed}
+        assert "Changed" not in names or len(names) == 1
+        return names == {"Changed"}
+
+    def run(self, **settings: Any) -> Run:
+        run = self.tap.succeed(state=self.target.state, **settings)
+        self.target.receive(run.messages)
+        return run
+
+    def begin_refresh(self, *, ahead: timedelta = timedelta(0), **settings: Any) -> None:
+        """Let a full refresh die after its first page; then some rows of it change."""
+        tap = with_clock(self.tap, ahead) if ahead else self.tap
+        cut = cut_in_request(tap, 2, billed=False, **{**REFRESH, **settings})
+        self.changed = [each for each in cut.ids if each in self.target.rows][:3]
+        for each in self.changed:
+            self.tap.sandbox.world.touch(each, name="Changed")
+        self.pass_time(timedelta(hours=1))
+
+    def overwrite(self, *, states_lost: int = 1, state: Any = None, **settings: Any) -> None:
+        """Let the next full refresh die after the pages of the first one, which are stored."""
+        assert self.is_current
+        cut = cut_in_request(self.tap, 1, billed=False, state=state, **{**REFRESH, **settings})
+        self.target.receive(cut.messages, states_lost=states_lost, is_ahead=True)
+        assert not self.is_current
+
+    def pass_time(self, time: timedelta) -> None:
+        self.tap.sandbox.clock_offset += time.total_seconds()
+        self.tap = with_clock(self.tap, timedelta(seconds=self.tap.sandbox.clock_offset))
+
+    def rows_billed(self, **settings: Any) -> int:
+        """How many rows are billed until all changes are in the warehouse, with two runs."""
+        before = self.tap.sandbox.rows_billed
+        for _ in range(2):
+            self.run(**settings)
+        assert self.is_current
+        return self.tap.sandbox.rows_billed - before
+
+
+@pytest.fixture
+def pipeline(tap: Tap) -> Pipeline:
+    """A pipeline whose state has been confirmed."""
+    tap.settings |= {"lookback_minutes": 0}
+    pipeline = Pipeline(tap)
+    for _ in range(2):
+        pipeline.run()
+    return pipeline
+
+
+@pytest.fixture
+def overwritten(pipeline: Pipeline) -> Pipeline:
+    """The same after a complete sync whose rows are overwritten."""
+    pipeline.begin_refresh()
+    pipeline.run()
+    pipeline.overwrite()
+    return pipeline
+
+
+def syncs(pipeline: Pipeline) -> list[str]:
+    """The ids of the journal's syncs."""
+    files = sorted((pipeline.tap.folder / "journal").glob("v2/*/*/sync.json"))
+    return [json.loads(file.read_text())["id"] for file in files]
+
+
+def drop(pipeline: Pipeline, name: str) -> None:
+    assert journal_command(pipeline.tap, "drop", name).returncode == 0
+
+
+@pytest.mark.parametrize("hands_over", [True, False])
+@pytest.mark.parametrize("is_complete", [True, False])
+def test_they_are_delivered_again(
+    pipeline: Pipeline, *, is_complete: bool, hands_over: bool
+) -> None:
+    """Meltano keeps the state of the run in between, whether it gets one of the refresh or not."""
+    pipeline.begin_refresh()
+    part: Any = {} if is_complete else {"batch_size": 2, "max_credits": 100}
+    pipeline.run(**part)
+    pipeline.changed = pipeline.changed[: 3 if is_complete else 2]
+    pipeline.overwrite(states_lost=0 if hands_over else 1)
+    billed = pipeline.rows_billed()
+    if not hands_over:  # or the rest of the refresh is billed
+        assert billed == (0 if is_complete else 1)
+
+
+def test_they_are_replayed_though_the_refresh_began_by_a_slow_clock(pipeline: Pipeline) -> None:
+    pipeline.begin_refresh(ahead=-timedelta(hours=1))
+    pipeline.run()
+    pipeline.overwrite()
+    assert pipeline.rows_billed() == 0
+
+
+def test_they_are_replayed_though_the_refresh_is_dropped(overwritten: Pipeline) -> None:
+    refresh, _ = syncs(overwritten)
+    drop(overwritten, refresh)
+    assert overwritten.rows_billed() == 0
+
+
+@pytest.mark.parametrize("is_damaged", [True, False])
+def test_they_are_billed_again_if_they_are_dropped(
+    overwritten: Pipeline, *, is_damaged: bool
+) -> None:
+    _, name = syncs(overwritten)
+    if is_damaged:
+        damage(pages(overwritten.tap.folder / "journal")[-1])
+        line = complaint(overwritten.tap.run(state=overwritten.target.state))
+        (name,) = re.findall(r"`tap-jobo-journal drop (\S+)`", line)
+    drop(overwritten, name)
+    assert overwritten.rows_billed() == 3
+
+
+def test_they_are_billed_again_if_they_have_expired(pipeline: Pipeline) -> None:
+    """What is known of them does not expire before they are delivered."""
+    pipeline.begin_refresh()
+    pipeline.run()
+    pipeline.pass_time(timedelta(days=40))
+    pipeline.overwrite()
+    cut_in_request(pipeline.tap, 1, billed=False, state=pipeline.target.state)
+    assert pipeline.rows_billed() == 3
+
+
+@pytest.mark.parametrize("choice", ["error", "keep", "resync"])
+def test_narrower_filters_miss_none_of_them(overwritten: Pipeline, choice: str) -> None:
+    assert overwritten.rows_billed(founded_after=1900, on_filter_change=choice) == 3
+
+
+def test_those_of_added_values_are_replayed(tap: Tap) -> None:
+    pipeline = Pipeline(tap)
+    tap.settings |= {"lookback_minutes": 0}
+    wider: Any = {"country_codes": ["DE", "FR"], "on_filter_change": "resync", "batch_size": 5}
+    for _ in range(2):
+        pipeline.run(country_codes=["DE"])
+    pipeline.pass_time(timedelta(minutes=1))
+    pipeline.begin_refresh(**wider)
+    pipeline.run(**wider)
+    pipeline.overwrite(**wider)
+    assert pipeline.rows_billed(**wider) == 0
+
+
+def test_a_full_sync_in_progress_starts_over(tap: Tap) -> None:
+    pipeline = Pipeline(tap)
+    tap.settings |= {"lookback_minutes": 0}
+    german: Any = {"country_codes": ["DE"], "batch_size": 5}
+    everything: Any = {"on_filter_change": "resync"}
+    for _ in range(2):
+        pipeline.run(**german)
+    pipeline.begin_refresh(**german)
+    pipeline.run(max_credits=5_000, **everything)
+    pipeline.overwrite(**german)
+    assert pipeline.rows_billed(**everything) == 20
+
+
+def test_they_are_replayed_after_a_sync_of_other_filters(tap: Tap) -> None:
+    """With a state, too, an older sync may be resumed, in place of the one in progress."""
+    pipeline = Pipeline(tap)
+    tap.settings |= {"lookback_minutes": 0}
+    german: Any = {"country_codes": ["DE"], "on_filter_change": "keep"}
+    for _ in range(2):
+        pipeline.run(**german)
+    everything: Any = {"on_filter_change": "resync", "state": pipeline.target.state}
+    pipeline.begin_refresh(**everything)
+    pipeline.changed = pipeline.run(batch_size=2, max_credits=100, **german).ids
+    everything["state"] = pipeline.target.state
+    pipeline.overwrite(**everything)
+    assert pipeline.rows_billed(**german) == 1
