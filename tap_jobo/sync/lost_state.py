@@ -1,6 +1,7 @@
 """What a run starts from if the state is missing, or does not say what is in the warehouse."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from tap_jobo.clock import parse_timestamp
