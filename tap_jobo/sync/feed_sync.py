@@ -292,7 +292,8 @@ class FeedSync:
 
     def _in_place_of(self, sync: Sync, way: str = "a full refresh (without state)") -> str:
         """Return what to run to read rows again: without the drop, the sync would be replayed."""
-        if not self.journal.is_on:
+        journaled = self.journal.history.syncs.get(sync.number)
+        if not (journaled and journaled.pages):
             return way
         return f"{self.journal.command('drop', sync.id)}, then {way}"
 

@@ -212,6 +212,16 @@ def test_restarts_are_counted_in_the_journal_until_it_is_dropped(tap: Tap) -> No
     assert again.metrics["jobo_credits"] == 120 * 50
 
 
+def test_what_the_journal_lacks_need_not_be_dropped(tap: Tap) -> None:
+    reject(tap, on=2)
+    reject(tap, on=4)
+    ended = tap.run()
+    assert journal_command(tap, "drop", ended.bookmark["sync"]["id"]).returncode == 0
+    tap.sandbox.expire_cursors()
+    line = complaint(tap.run(state=ended.state))  # in place of the full refresh
+    assert "To start over again, run a full refresh (without state): its 50 rows so far" in line
+
+
 def test_next_scan_may_restart_again(tap: Tap) -> None:
     reject(tap, on=2)
     first = tap.run()
