@@ -33,7 +33,7 @@ class DamagedFileError(FormatError):
             f"The file {name} in the journal {location} is damaged or missing. Nothing more is "
             "billed until you restore it, or drop it with "
             f"{journal_command('drop', dropped, location=location)}, which first shows what would "
-            "be billed again. [journal-damaged]"
+            "at least be billed again. [journal-damaged]"
         )
         self.name, self.dropped = name, dropped
 

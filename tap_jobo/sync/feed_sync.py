@@ -290,7 +290,9 @@ class FeedSync:
         )
         return self.journal.history.resume(self.start.restarted(sync), None)
 
-    def _in_place_of(self, sync: Sync, way: str = "a full refresh (without state)") -> str:
+    def _in_place_of(
+        self, sync: Sync, way: str = "a full refresh of all streams (without state)"
+    ) -> str:
         """Return what to run to read rows again: without the drop, the sync would be replayed."""
         journaled = self.journal.history.syncs.get(sync.number)
         if not (journaled and journaled.pages):

@@ -307,7 +307,7 @@ def test_an_error_beside_rows_is_one_warning(
     drop = "" if stream == "expired_jobs" else f"{drop_of(run, stream)}, then "
     assert line == (
         f"A page of {stream} has an error beside its rows, so some rows may be missing. To be "
-        f"sure, contact Jobo, and then run {drop}a full refresh (without state)."
+        f"sure, contact Jobo, and then run {drop}a full refresh of all streams (without state)."
     )
     assert len(rows_of(run, stream)) == {"career_sites": 20, "jobs": 90}.get(stream, 4)
 
@@ -345,7 +345,7 @@ def test_a_cursor_that_leads_to_nothing_is_a_warning(
     assert line == (
         f"The last page of {stream} is empty, although the page before it reported that more rows "
         f"follow. If rows are missing, contact Jobo, and then run {drop_of(run, stream)}, then a "
-        "full refresh (without state)."
+        "full refresh of all streams (without state)."
     )
     assert bookmark_of(run, stream)["replication_key_value"]
 
@@ -362,7 +362,7 @@ def test_a_first_sync_without_rows_is_a_warning(
     assert line == (
         f"The first sync of {stream} has no row, although no filter is set. Later runs read only "
         "what changes from now on. If the key should have rows, contact Jobo, and then run "
-        f"{drop_of(run, stream)}, then a full refresh (without state)."
+        f"{drop_of(run, stream)}, then a full refresh of all streams (without state)."
     )
     assert tap.succeed(state=run.state).lines("WARNING") == []
     tap.settings |= {"start_date": "2026-01-01", "journal": False}

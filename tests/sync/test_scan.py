@@ -186,7 +186,8 @@ def test_a_cursor_that_expires_between_runs_states_the_cost_and_the_way_out(
     for _ in range(2):
         line = complaint(later(second.state))
         assert "has started over once, so it ends. To start over again, run " in line
-        assert "a full refresh (without state): its 100 rows so far are billed again ($5" in line
+        assert "a full refresh of all streams (without state): its 100 rows so far " in line
+        assert "are billed again ($5" in line
         assert ("drop" in line) == journal
     assert tap.sandbox.credits_billed == billed
 
@@ -218,7 +219,7 @@ def test_what_the_journal_lacks_need_not_be_dropped(tap: Tap) -> None:
     ended = tap.run()
     tap.sandbox.expire_cursors()
     line = complaint(tap.run(state=ended.state, journal_dir=str(tap.folder / "another")))
-    assert "To start over again, run a full refresh (without state): its 50 rows so far" in line
+    assert "To start over again, run a full refresh of all streams (without state): its" in line
 
 
 def test_next_scan_may_restart_again(tap: Tap) -> None:
