@@ -94,11 +94,12 @@ class LostStateError(StateError):
             f"to '{RESUME}{','.join(ids)}' if the warehouse still has the rows and no other "
             "pipeline uses this journal (only changes are billed), or "
         )
+        alone = "" if self.id or not any(ids) else ", in a run of this stream alone,"
         return (
             f"No state for {self._stream}, but the journal records {self._what}. Nothing was "
             "billed. Restore the state. Or set on_missing_state, for this run only, "
-            f"{resume if self.id else ''}to 'resync' if the warehouse is new or you run a full "
-            f"refresh (--full-refresh) on purpose ({self._price}). [lost-state]"
+            f"{resume if self.id else ''}to 'resync'{alone} if the warehouse is new or you run a "
+            f"full refresh (--full-refresh) on purpose ({self._price}). [lost-state]"
         )
 
 

@@ -210,6 +210,28 @@ def test_resume_restores_the_start_date_of_the_sync(tap: Tap, folder: Path) -> N
     assert "start_date was 2026-11-01T00:00:00.000000Z and is not set" in line
 
 
+def test_a_stream_that_cannot_be_resumed_is_read_again_alone(tmp_path: Path) -> None:
+    """The setting is for all streams, and those that can be resumed must not be billed again."""
+    with Sandbox(size=20, jobs=30, seed=2) as sandbox:
+        tap = tap_of(sandbox, tmp_path, "jobs", "career_sites")
+        state = tap.succeed(state=tap.succeed().state).state
+        sandbox.world.touch_job(next(iter(sandbox.world.jobs())))
+        tap.succeed(state=state)
+        (file,) = (tmp_path / "journal").glob("v2/jobs-*/completed.json")
+        file.unlink()
+        sites, jobs = complaints(tap.run())
+        (resume,) = re.findall(r"'(resume:\S+)'", sites)
+        assert complaint(tap.run(on_missing_state=resume)) == jobs
+        assert "to 'resync', in a run of this stream alone, if" in jobs
+        assert "alone" not in sites
+        alone = tap_of(sandbox, tmp_path, "jobs")
+        assert "alone" not in complaint(alone.run())
+        state = alone.succeed(on_missing_state="resync").state
+        billed = sandbox.rows_billed
+        tap.succeed(state=state, on_missing_state=resume)
+        assert sandbox.rows_billed <= billed + 1  # the job, which the lookback reads
+
+
 def test_several_streams_may_be_resumed(tmp_path: Path) -> None:
     with Sandbox(size=20, jobs=30, seed=2) as sandbox:
         tap = tap_of(sandbox, tmp_path, "jobs", "career_sites")
