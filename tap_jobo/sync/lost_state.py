@@ -41,7 +41,7 @@ def _before_overwritten(state: StreamState, history: History) -> StreamState:
         return state
     while (first is None or first.reads_changes) and completed in overwritten:
         journaled = history.find(completed)
-        if journaled is None or 1 not in journaled.pages or journaled.sync.added:
+        if journaled is None or journaled.sync.added:
             break
         first, completed = journaled.sync, journaled.sync.parent_id
     if first and first.since and completed not in overwritten:  # what came before is as it was

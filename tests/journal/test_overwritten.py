@@ -52,18 +52,23 @@ class Pipeline:
         self.target.receive(run.messages)
         return run
 
-    def begin_refresh(self, *, ahead: timedelta = timedelta(0), **settings: Any) -> None:
-        """Let a full refresh die after its first page; then some rows of it change."""
+    def begin_refresh(
+        self, *, ahead: timedelta = timedelta(0), is_known: bool = True, **settings: Any
+    ) -> None:
+        """Let a full refresh die after its first page; then rows of it change.
+
+        That is some of those that the warehouse has, or all.
+        """
         tap = with_clock(self.tap, ahead) if ahead else self.tap
         cut = cut_in_request(tap, 2, billed=False, **{**REFRESH, **settings})
-        self.changed = [each for each in cut.ids if each in self.target.rows][:3]
+        known = [each for each in cut.ids if each in self.target.rows]
+        self.changed = known[:3] if is_known else cut.ids
         for each in self.changed:
             self.tap.sandbox.world.touch(each, name="Changed")
         self.pass_time(timedelta(hours=1))
 
     def overwrite(self, *, states_lost: int = 1, state: Any = None, **settings: Any) -> None:
         """Let the next full refresh die after the pages of the first one, which are stored."""
-        assert self.is_current
         cut = cut_in_request(self.tap, 1, billed=False, state=state, **{**REFRESH, **settings})
         self.target.receive(cut.messages, states_lost=states_lost, is_ahead=True)
         assert not self.is_current
@@ -73,10 +78,9 @@ class Pipeline:
         self.tap = with_clock(self.tap, timedelta(seconds=self.tap.sandbox.clock_offset))
 
     def rows_billed(self, **settings: Any) -> int:
-        """How many rows are billed until all changes are in the warehouse, with two runs."""
+        """How many rows a run is billed after which all changes are in the warehouse."""
         before = self.tap.sandbox.rows_billed
-        for _ in range(2):
-            self.run(**settings)
+        self.run(**settings)
         assert self.is_current
         return self.tap.sandbox.rows_billed - before
 
@@ -121,9 +125,11 @@ def test_they_are_delivered_again(
     pipeline.run(**part)
     pipeline.changed = pipeline.changed[: 3 if is_complete else 2]
     pipeline.overwrite(states_lost=0 if hands_over else 1)
-    billed = pipeline.rows_billed()
-    if not hands_over:  # or the rest of the refresh is billed
-        assert billed == (0 if is_complete else 1)
+    if hands_over:  # the rest of the refresh comes first
+        assert pipeline.run().metrics["jobo_rows_replayed"] == 0
+        pipeline.rows_billed()
+    else:
+        assert pipeline.rows_billed() == (0 if is_complete else 1)
 
 
 def test_they_are_replayed_though_the_refresh_began_by_a_slow_clock(pipeline: Pipeline) -> None:
@@ -152,6 +158,46 @@ def test_they_are_billed_again_if_they_are_dropped(
     assert overwritten.rows_billed() == 3
 
 
+def test_they_are_billed_again_though_another_refresh_has_died(overwritten: Pipeline) -> None:
+    """What is known of the dropped sync stays known, once."""
+    refresh, dropped = syncs(overwritten)
+    drop(overwritten, dropped)
+    state = overwritten.target.state
+    cut_in_request(overwritten.tap, 2, billed=False, state=state, batch_size=2)
+    for _ in range(2):
+        overwritten.overwrite()
+    (file,) = (overwritten.tap.folder / "journal").glob("v2/*/000003/sync.json")
+    content = json.loads(file.read_text())
+    assert content["id"] == refresh
+    assert content["overwrites"] == [dropped, syncs(overwritten)[-1]]
+    assert overwritten.rows_billed() == 1  # the others were since
+
+
+def test_they_are_billed_again_if_the_first_of_two_syncs_is_dropped(pipeline: Pipeline) -> None:
+    pipeline.begin_refresh()
+    cut_in_request(pipeline.tap, 2, billed=False, state=pipeline.target.state, batch_size=2)
+    pipeline.pass_time(timedelta(minutes=1))
+    pipeline.run()
+    _, first, _ = syncs(pipeline)
+    pipeline.overwrite()
+    drop(pipeline, first)
+    assert pipeline.rows_billed(on_filter_change="resync") == 3
+
+
+def test_a_refresh_goes_on_though_an_older_sync_was_complete_after_it_began(
+    pipeline: Pipeline,
+) -> None:
+    """Only what a state may name is recorded."""
+    for each in [*pipeline.target.rows][:3]:
+        pipeline.tap.sandbox.world.touch(each)
+    pipeline.run(batch_size=2, max_credits=100)
+    pipeline.begin_refresh()
+    pipeline.run()
+    cut = cut_in_request(pipeline.tap, 1, billed=False, **REFRESH)
+    pipeline.target.receive(cut.messages)
+    assert pipeline.run().metrics["jobo_rows_replayed"] == 0
+
+
 def test_they_are_billed_again_if_they_have_expired(pipeline: Pipeline) -> None:
     """What is known of them does not expire before they are delivered."""
     pipeline.begin_refresh()
@@ -178,6 +224,21 @@ def test_those_of_added_values_are_replayed(tap: Tap) -> None:
     pipeline.run(**wider)
     pipeline.overwrite(**wider)
     assert pipeline.rows_billed(**wider) == 0
+
+
+def test_a_sync_of_added_values_in_progress_starts_over(tap: Tap) -> None:
+    pipeline = Pipeline(tap)
+    tap.settings |= {"lookback_minutes": 0}
+    wider: Any = {"country_codes": ["DE", "FR"], "on_filter_change": "resync", "batch_size": 5}
+    for _ in range(2):
+        pipeline.run(country_codes=["DE"])
+    pipeline.begin_refresh(is_known=False, **wider)
+    part = pipeline.run(max_credits=250, **wider)
+    pipeline.changed = [each for each in pipeline.changed if each in part.ids]
+    assert pipeline.is_current
+    pipeline.overwrite(**wider)
+    pipeline.run(max_credits=250, **{**wider, "on_filter_change": "error"})  # that is decided
+    assert pipeline.is_current
 
 
 def test_a_full_sync_in_progress_starts_over(tap: Tap) -> None:
