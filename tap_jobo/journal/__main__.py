@@ -122,8 +122,6 @@ def _remove(store: Store, contents: Contents, files: set[str]) -> None:
             journaled.status = Status.DROPPED  # and stays: a state that names it must not go on
             store.replace(journaled.name, journaled.content)
             files.remove(journaled.name)
-        if journaled.overwrites:
-            files.discard(journaled.name)  # a later run must know of that
         store.remove([name for name in journaled.names if name in files])
         files -= {*journaled.names}
     store.remove(sorted(files))

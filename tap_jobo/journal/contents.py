@@ -90,6 +90,17 @@ class Completed:
 
 
 @dataclass(frozen=True, slots=True)
+class Overwritten:
+    """A sync whose rows a replay of older pages may have overwritten, as far as they are newer."""
+
+    number: int
+    since: str  # when the older sync began (ISO 8601 UTC)
+
+    def __post_init__(self) -> None:
+        parse_timestamp(self.since)
+
+
+@dataclass(frozen=True, slots=True)
 class Spent:
     """What the runs of a journal key were billed, by month, such as `2026-11`."""
 
@@ -107,16 +118,15 @@ class JournaledSync:
     """A sync in the journal."""
 
     key: str  # name of the journal key
-    sync: Sync  # with its number, at its first page; with its start if it overwrites any
+    sync: Sync  # with its number, at its first page
     created_at: str  # ISO 8601 UTC, empty if unknown
     status: Status = Status.OPEN
     pages: set[int] = field(default_factory=set)  # their numbers
     total: int | None = None  # what its pages have cost, None if that was not read yet
     given_up: int = 0  # pages that the user has decided not to use, from the first on
-    overwrites: list[str] = field(default_factory=list)  # ids of newer syncs, see `History`
 
     def __post_init__(self) -> None:
-        for text in filter(None, (self.created_at, self.sync.since, self.sync.started_at)):
+        for text in filter(None, (self.created_at, self.sync.since)):
             parse_timestamp(text)
 
     @property
@@ -140,7 +150,6 @@ class JournaledSync:
             "created_at": self.created_at,
             "status": self.status,
             "given_up": self.given_up,
-            "overwrites": self.overwrites,
         }
         return encode(asdict(self.sync) | more)
 
@@ -178,6 +187,11 @@ class Contents:
         name = layout.COMPLETED.format(key)
         return self._read(name, Completed) if name in self.files[key] else None
 
+    def overwritten(self, key: str) -> dict[str, Overwritten]:
+        """Return the syncs that a replay may have overwritten. Raises `DamagedFileError`."""
+        name = layout.OVERWRITTEN.format(key)
+        return self._read(name, dict[str, Overwritten]) if name in self.files[key] else {}
+
     def damaged_files(self, key: str) -> list[str]:
         """Return the names of the damaged files that are not of one sync."""
         damaged = []
@@ -185,6 +199,7 @@ class Contents:
         for read in (
             lambda: self.key(key),
             lambda: self.completed(key),
+            lambda: self.overwritten(key),
             lambda: read_json(self.store, count, Spent),
         ):
             try:

@@ -6,7 +6,8 @@ a later run names it, or a descendant of it, as complete: no clocks are compared
 
 A replay may overwrite rows of later syncs with older ones. If it dies, a state that names these may
 come back, above all after a run without a state. So the journal records which syncs a replay may
-overwrite. A run whose state names one goes on from the state before it, see `recover_state`.
+overwrite, until a newer one has arrived. A run whose state names one goes on from the state before
+it, see `recover_state`.
 """
 
 import logging
@@ -19,7 +20,15 @@ from typing import Final
 from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.errors import EndlessFeedError, FormatError, JournalError
 from tap_jobo.journal import layout
-from tap_jobo.journal.contents import Completed, Contents, JournaledSync, JournalKey, Status, encode
+from tap_jobo.journal.contents import (
+    Completed,
+    Contents,
+    JournaledSync,
+    JournalKey,
+    Overwritten,
+    Status,
+    encode,
+)
 from tap_jobo.journal.month import count_killed_runs
 from tap_jobo.journal.store import DamagedFileError
 from tap_jobo.journal.way_out import journal_command
@@ -41,6 +50,7 @@ class History:
         self.key = key
         self.syncs: dict[int, JournaledSync] = {}  # by number, in the order in which they began
         self.completed: Completed | None = None
+        self.overwritten: dict[str, Overwritten] = {}  # by id, as far as a state may name them
         self._logger = logger
         self._is_on = contents is not None
         if contents:
@@ -50,6 +60,7 @@ class History:
         self.contents = contents
         self.syncs = contents.syncs(self.key.name)
         self.completed = contents.completed(self.key.name)
+        self.overwritten = contents.overwritten(self.key.name)
         for journaled in self.syncs.values():
             is_new = journaled.sync.number > self._last_number  # no rest of a removed one
             if journaled.status == Status.DAMAGED and (
@@ -75,9 +86,10 @@ class History:
     ) -> None:
         """Remove the complete sync of a state, and its ancestors: they have arrived.
 
-        `completed.json` is written before. If that fails, nothing is removed.
+        Unless its rows may have been overwritten. `completed.json` is written before. If that
+        fails, nothing is removed.
         """
-        if not (completed and self._is_on):
+        if not (completed and self._is_on) or completed in self.overwritten:
             return
         ids = self._with_ancestors({completed})
         arrived = [journaled for journaled in self.syncs.values() if journaled.sync.id in ids]
@@ -94,6 +106,8 @@ class History:
             name = layout.COMPLETED.format(self.key.name)
             self.contents.store.replace(name, encode(last))
             self.completed = last
+            left = {id_: each for id_, each in self.overwritten.items() if each.number > number}
+            self._write_overwritten(left)
         self._remove(arrived)
 
     def warn_if_restored(self, completed: str, pending: Sync | None) -> None:
@@ -257,25 +271,25 @@ class History:
         Without a state, any may be named by one that comes back. With a state, only its sync in
         progress is, if the run goes on with an older one.
         """
-        if (journaled := self.syncs.get(used.number)) is None:
-            return
-        newer = [each.sync.id for each in self.syncs.values() if each.sync.number > used.number]
+        newer = [each.sync for each in self.syncs.values() if each.sync.number > used.number > 0]
         if has_state:
-            newer = [id_ for id_ in newer if delivered and id_ == delivered.id]
-        more = [id_ for id_ in newer if id_ not in journaled.overwrites]
-        if more and (header := self.contents.header(journaled, 1)):
-            journaled.overwrites += more
-            journaled.sync = replace(journaled.sync, started_at=header.started_at)
-            self.contents.store.replace(journaled.name, journaled.content)
+            newer = [sync for sync in newer if delivered and sync.id == delivered.id]
+        header = self.contents.header(self.syncs[used.number], 1) if newer else None
+        if header is None:
+            return
+        overwritten = dict(self.overwritten)
+        for sync in newer:
+            new = Overwritten(sync.number, header.started_at)
+            both = (overwritten.get(sync.id, new), new)
+            overwritten[sync.id] = min(both, key=lambda each: each.since)
+        self._write_overwritten(overwritten)
 
-    @property
-    def overwritten(self) -> dict[str, datetime]:
-        """Since when rows have changed that a replay may have overwritten, by the syncs' ids."""
-        since: dict[str, datetime] = {}
-        for journaled in reversed(self.syncs.values()):  # that of the oldest one counts
-            if start := journaled.sync.start:
-                since |= dict.fromkeys(journaled.overwrites, start)
-        return since
+    def _write_overwritten(self, overwritten: dict[str, Overwritten]) -> None:
+        if overwritten != self.overwritten:
+            self.contents.store.replace(
+                layout.OVERWRITTEN.format(self.key.name), encode(overwritten)
+            )
+            self.overwritten = overwritten
 
     def expire(self, now: datetime, used: Sync, completed: str) -> None:
         """Remove syncs that the run does not use and that are older than 30 days.
@@ -287,11 +301,7 @@ class History:
         """
         if self._is_on:
             kept = self._replayed(used) | self._with_ancestors({used.parent_id, used.replaces})
-            unused = [
-                each
-                for each in self.syncs.values()
-                if each.sync.id not in kept and kept.isdisjoint(each.overwrites)
-            ]
+            unused = [each for each in self.syncs.values() if each.sync.id not in kept]
             self._remove(self._expired(unused, now))
             for name in self.contents.keys:
                 if name != self.key.name and name.rpartition("-")[0] == self.key.stream:

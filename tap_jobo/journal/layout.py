@@ -6,6 +6,7 @@ from typing import Final
 TOP: Final = "v2"
 KEY: Final = "v2/{}/key.json"  # what the key stands for
 COMPLETED: Final = "v2/{}/completed.json"  # the last complete sync that a later run's state named
+OVERWRITTEN: Final = "v2/{}/overwritten.json"  # syncs whose rows a replay may have overwritten
 SYNC: Final = "v2/{}/{:06}/sync.json"  # a sync; written before its first request
 PAGE: Final = "v2/{}/{:06}/{:06}.page"  # a page of it, exactly as received
 QUARANTINE: Final = "v2/{}/quarantine/{}"  # a row that cannot be delivered

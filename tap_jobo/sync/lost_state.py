@@ -36,9 +36,10 @@ def _before_overwritten(state: StreamState, history: History) -> StreamState:
     start over.
     """
     overwritten, first, completed = history.overwritten, state.pending, state.completed
-    since = overwritten.get(first.id if first else completed)
-    if since is None:
+    last = overwritten.get(first.id if first else completed)
+    if last is None:
         return state
+    since = parse_timestamp(last.since)
     while (first is None or first.reads_changes) and completed in overwritten:
         journaled = history.find(completed)
         if journaled is None or journaled.sync.added:

@@ -87,12 +87,15 @@ def test_a_damaged_catch_up_costs_nothing_before_it_is_found(
 # A small file that is damaged, or that a person has edited wrongly, is named
 
 
-@pytest.mark.parametrize("file", ["sync.json", "completed.json"])
+@pytest.mark.parametrize("file", ["sync.json", "completed.json", "overwritten.json"])
 @pytest.mark.parametrize("way", ["damaged", "not UTF-8", "mistyped", "mistimed"])
 def test_a_damaged_small_file_ends_the_run_until_it_is_dropped(
     tap: Tap, folder: Path, file: str, way: str
 ) -> None:
     state = tap.run(state=tap.run().state).state
+    (completed,) = folder.glob("v2/*/completed.json")
+    overwritten = {"id": {"number": 1, "since": "2026-01-01T00:00:00Z"}}
+    completed.with_name("overwritten.json").write_text(json.dumps(overwritten))
     (found,) = folder.glob(f"v2/**/{file}")
     wrong = {"bookmark": "x", "since": "x"} if way == "mistimed" else {"id": None}
     content = json.dumps(json.loads(found.read_text()) | wrong)
@@ -104,7 +107,7 @@ def test_a_damaged_small_file_ends_the_run_until_it_is_dropped(
     line = refused(tap, state=state)
     assert f"The file v2/{name} in the journal {folder} is damaged or missing" in line
     command = re.findall(r"`tap-jobo-journal drop (\S+)`", line)[0]
-    assert command == str(name if file == "completed.json" else name.parent)
+    assert command == str(name.parent if file == "sync.json" else name)
     listed = journal_command(tap, "list").stdout
     assert f"{command}  1 page, worth $0.00, " in listed or f"{name} is damaged" in listed
     assert journal_command(tap, "drop", command).returncode == 0

@@ -132,6 +132,29 @@ def test_they_are_delivered_again(
         assert pipeline.rows_billed() == (0 if is_complete else 1)
 
 
+@pytest.mark.parametrize("deaths", [0, 2])
+def test_those_of_a_catch_up_are_replayed_though_the_runs_after_die_too(
+    tap: Tap, deaths: int
+) -> None:
+    """The sync that it continues from arrives, and leaves the journal."""
+    tap.settings |= {"lookback_minutes": 0}
+    pipeline = Pipeline(tap)
+    pipeline.changed = tap.succeed().ids[:3]  # whose state is lost
+    for each in pipeline.changed:
+        tap.sandbox.world.touch(each, name="Changed")
+    pipeline.pass_time(timedelta(hours=1))
+    pipeline.run()
+    messages = cut_in_request(pipeline.tap, 1, billed=False).messages
+    pipeline.target.receive(messages[: -2 * len(pipeline.changed)], states_lost=9, is_ahead=True)
+    assert not pipeline.is_current
+    for _ in range(deaths):
+        cut_in_request(pipeline.tap, 1, billed=False, state=pipeline.target.state)
+    assert pipeline.rows_billed() == 0
+    pipeline.run()
+    (file,) = (tap.folder / "journal").glob("v2/*/overwritten.json")
+    assert json.loads(file.read_text()) == {}  # once a newer sync has arrived
+
+
 def test_they_are_replayed_though_the_refresh_began_by_a_slow_clock(pipeline: Pipeline) -> None:
     pipeline.begin_refresh(ahead=-timedelta(hours=1))
     pipeline.run()
@@ -160,16 +183,14 @@ def test_they_are_billed_again_if_they_are_dropped(
 
 def test_they_are_billed_again_though_another_refresh_has_died(overwritten: Pipeline) -> None:
     """What is known of the dropped sync stays known, once."""
-    refresh, dropped = syncs(overwritten)
+    _, dropped = syncs(overwritten)
     drop(overwritten, dropped)
     state = overwritten.target.state
     cut_in_request(overwritten.tap, 2, billed=False, state=state, batch_size=2)
     for _ in range(2):
         overwritten.overwrite()
-    (file,) = (overwritten.tap.folder / "journal").glob("v2/*/000003/sync.json")
-    content = json.loads(file.read_text())
-    assert content["id"] == refresh
-    assert content["overwrites"] == [dropped, syncs(overwritten)[-1]]
+    (file,) = (overwritten.tap.folder / "journal").glob("v2/*/overwritten.json")
+    assert [*json.loads(file.read_text())] == [dropped, syncs(overwritten)[-1]]
     assert overwritten.rows_billed() == 1  # the others were since
 
 
