@@ -6,6 +6,7 @@ import math
 import re
 from collections import defaultdict
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, TypeVar
@@ -27,6 +28,7 @@ from tap_jobo.model import BilledPage, Filters, LastPrice, PageHeader, Sync
 from tap_jobo.streams.feed_spec import FeedSpec
 
 _Month = Annotated[str, Meta(pattern=r"^\d{4}-(0[1-9]|1[0-2])\Z")]
+_Instant = Annotated[datetime, Meta(tz=True)]
 _T = TypeVar("_T")
 
 
@@ -87,17 +89,6 @@ class Completed:
     def __post_init__(self) -> None:
         for text in (self.bookmark, self.start_date or self.bookmark):
             parse_timestamp(text)
-
-
-@dataclass(frozen=True, slots=True)
-class Overwritten:
-    """A sync whose rows a replay of older pages may have overwritten, as far as they are newer."""
-
-    number: int
-    since: str  # when the older sync began (ISO 8601 UTC)
-
-    def __post_init__(self) -> None:
-        parse_timestamp(self.since)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,10 +178,14 @@ class Contents:
         name = layout.COMPLETED.format(key)
         return self._read(name, Completed) if name in self.files[key] else None
 
-    def overwritten(self, key: str) -> dict[str, Overwritten]:
-        """Return the syncs that a replay may have overwritten. Raises `DamagedFileError`."""
+    def overwritten(self, key: str) -> dict[str, datetime]:
+        """Return the ids of syncs that a replay of older pages may have overwritten.
+
+        Each with the start of the older sync: newer rows have changed since. Raises
+        `DamagedFileError`.
+        """
         name = layout.OVERWRITTEN.format(key)
-        return self._read(name, dict[str, Overwritten]) if name in self.files[key] else {}
+        return self._read(name, dict[str, _Instant]) if name in self.files[key] else {}
 
     def damaged_files(self, key: str) -> list[str]:
         """Return the names of the damaged files that are not of one sync."""

@@ -6,8 +6,8 @@ a later run names it, or a descendant of it, as complete: no clocks are compared
 
 A replay may overwrite rows of later syncs with older ones. If it dies, a state that names these may
 come back, above all after a run without a state. So the journal records which syncs a replay may
-overwrite, until a newer one has arrived. A run whose state names one goes on from the state before
-it, see `recover_state`.
+overwrite, for good: backups may bring back state and rows. A run whose state names such a sync goes
+on from the state before it, see `recover_state`.
 """
 
 import logging
@@ -25,7 +25,6 @@ from tap_jobo.journal.contents import (
     Contents,
     JournaledSync,
     JournalKey,
-    Overwritten,
     Status,
     encode,
 )
@@ -50,7 +49,7 @@ class History:
         self.key = key
         self.syncs: dict[int, JournaledSync] = {}  # by number, in the order in which they began
         self.completed: Completed | None = None
-        self.overwritten: dict[str, Overwritten] = {}  # by id, as far as a state may name them
+        self.overwritten: dict[str, datetime] = {}  # see `Contents.overwritten`
         self._logger = logger
         self._is_on = contents is not None
         if contents:
@@ -106,8 +105,6 @@ class History:
             name = layout.COMPLETED.format(self.key.name)
             self.contents.store.replace(name, encode(last))
             self.completed = last
-            left = {id_: each for id_, each in self.overwritten.items() if each.number > number}
-            self._write_overwritten(left)
         self._remove(arrived)
 
     def warn_if_restored(self, completed: str, pending: Sync | None) -> None:
@@ -277,18 +274,13 @@ class History:
         header = self.contents.header(self.syncs[used.number], 1) if newer else None
         if header is None:
             return
+        start = parse_timestamp(header.started_at)
         overwritten = dict(self.overwritten)
         for sync in newer:
-            new = Overwritten(sync.number, header.started_at)
-            both = (overwritten.get(sync.id, new), new)
-            overwritten[sync.id] = min(both, key=lambda each: each.since)
-        self._write_overwritten(overwritten)
-
-    def _write_overwritten(self, overwritten: dict[str, Overwritten]) -> None:
+            overwritten[sync.id] = min(start, overwritten.get(sync.id, start))
         if overwritten != self.overwritten:
-            self.contents.store.replace(
-                layout.OVERWRITTEN.format(self.key.name), encode(overwritten)
-            )
+            name = layout.OVERWRITTEN.format(self.key.name)
+            self.contents.store.replace(name, encode(overwritten))
             self.overwritten = overwritten
 
     def expire(self, now: datetime, used: Sync, completed: str) -> None:

@@ -36,15 +36,14 @@ def _before_overwritten(state: StreamState, history: History) -> StreamState:
     start over.
     """
     overwritten, first, completed = history.overwritten, state.pending, state.completed
-    last = overwritten.get(first.id if first else completed)
-    if last is None:
+    since = overwritten.get(first.id if first else completed)
+    if since is None:
         return state
-    since = parse_timestamp(last.since)
-    while (first is None or first.reads_changes) and completed in overwritten:
-        journaled = history.find(completed)
-        if journaled is None or journaled.sync.added:
-            break
-        first, completed = journaled.sync, journaled.sync.parent_id
+    for journaled in reversed(history.syncs.values()):  # a sync began after its parent
+        sync, can_be_replayed = journaled.sync, 1 in journaled.pages and not journaled.sync.added
+        is_parent = sync.id == completed and (first is None or first.reads_changes)
+        if is_parent and sync.id in overwritten and can_be_replayed:
+            first, completed = sync, sync.parent_id
     if first and first.since and completed not in overwritten:  # what came before is as it was
         since = max(since, parse_timestamp(first.since))
     bookmark = min(state.bookmark, since) if state.bookmark else None

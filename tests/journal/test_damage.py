@@ -94,7 +94,7 @@ def test_a_damaged_small_file_ends_the_run_until_it_is_dropped(
 ) -> None:
     state = tap.run(state=tap.run().state).state
     (completed,) = folder.glob("v2/*/completed.json")
-    overwritten = {"id": {"number": 1, "since": "2026-01-01T00:00:00Z"}}
+    overwritten = {"id": "2026-01-01T00:00:00Z"}
     completed.with_name("overwritten.json").write_text(json.dumps(overwritten))
     (found,) = folder.glob(f"v2/**/{file}")
     wrong = {"bookmark": "x", "since": "x"} if way == "mistimed" else {"id": None}

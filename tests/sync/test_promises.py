@@ -310,6 +310,20 @@ class Promises(RuleBasedStateMachine):
         if full_refresh:  # its states may be lost
             self._rewind(self._streams, self.target.state, keep_rows=True)
 
+    @rule(
+        crashes=st.tuples(st.integers(0, 40), st.integers(0, 40), st.integers(0, 40)),
+        changed=st.lists(NUMBERS, max_size=3),
+        lost=st.sampled_from([0, 99]),
+    )
+    def refresh_twice(self, crashes: tuple[int, int, int], changed: list[int], lost: int) -> None:
+        """Let a full refresh die, then another one after a good run, and the run after that."""
+        how: Any = {"power": None, "lost": lost, "is_ahead": True, "events": []}
+        self.crash(crash_at=crashes[0], full_refresh=True, **how)
+        self.change(changed)
+        self.run_to_end([])
+        self.crash(crash_at=crashes[1], full_refresh=True, **how)
+        self.crash(crash_at=crashes[2], full_refresh=False, **how)
+
     @rule(pages=st.integers(0, 4), lost=st.integers(0, 3), is_ahead=st.booleans(), events=EVENTS)
     def run_to_budget(self, *, pages: int, lost: int, is_ahead: bool, events: list[Any]) -> None:
         accident = Accident(pages=pages, events=events)
