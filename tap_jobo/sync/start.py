@@ -231,7 +231,8 @@ class SyncStart:
             unused = self.unused(state, history, sync).syncs
             history.record_decision(sync, unused, self.catch_up)
             delivered = state.dropped or state.pending
-            history.record_overwritten(sync, delivered, has_state=state.has_begun)
+            has_state = state.has_begun and self.on_missing_state == "error"
+            history.record_overwritten(sync, delivered, has_state=has_state)
 
     def _left_behind(self, state: StreamState, history: History) -> UnusedPages:
         """Return the billed pages that no state covers, and that the run can't use."""

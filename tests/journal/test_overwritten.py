@@ -152,6 +152,24 @@ def test_those_of_a_catch_up_are_replayed_though_the_runs_after_die_too(
     assert pipeline.rows_billed() == 0
 
 
+def test_those_of_a_lost_state_that_is_restored_are_replayed(pipeline: Pipeline) -> None:
+    """A run that went on from the journal in its place has died."""
+    pipeline.changed = [*pipeline.target.rows][:3]
+    for name in ("Changed once", "Changed"):
+        for each in pipeline.changed:
+            pipeline.tap.sandbox.world.touch(each, name=name)
+        pipeline.pass_time(timedelta(hours=1))
+        if name != "Changed":
+            pipeline.tap.succeed(state=pipeline.target.state)  # its rows and its state are lost
+    pipeline.run()
+    (choice,) = re.findall(r"'(resume:\w+)'", complaint(pipeline.tap.run()))
+    messages = cut_in_request(pipeline.tap, 1, billed=False, on_missing_state=choice).messages
+    records = [message for message in messages if message["type"] == "RECORD"]
+    pipeline.target.receive(records[:3], is_ahead=True)
+    assert not pipeline.is_current
+    assert pipeline.rows_billed() == 0
+
+
 def test_they_are_replayed_though_the_refresh_began_by_a_slow_clock(pipeline: Pipeline) -> None:
     pipeline.begin_refresh(ahead=-timedelta(hours=1))
     pipeline.run()
