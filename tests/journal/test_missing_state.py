@@ -197,6 +197,12 @@ def test_a_first_sync_that_can_not_be_replayed_proves_a_state_if_another_one_fol
     assert "the journal records a sync that continues from a complete one" in tap.refuse()
 
 
+def test_a_first_sync_of_one_page_that_another_one_follows_is_replayed(tap: Tap) -> None:
+    for _ in range(3):
+        assert len(tap.succeed(country_codes=["DE"]).ids) == 13
+    assert tap.sandbox.rows_billed == 13
+
+
 def test_a_key_of_another_kind_proves_nothing(tap: Tap, german: Any) -> None:
     assert german
     tap.sandbox.api_key = "jbe_live_another"
