@@ -20,14 +20,7 @@ from typing import Final
 from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.errors import EndlessFeedError, FormatError, JournalError
 from tap_jobo.journal import layout
-from tap_jobo.journal.contents import (
-    Completed,
-    Contents,
-    JournaledSync,
-    JournalKey,
-    Status,
-    encode,
-)
+from tap_jobo.journal.contents import Completed, Contents, JournaledSync, JournalKey, Status, encode
 from tap_jobo.journal.month import count_killed_runs
 from tap_jobo.journal.store import DamagedFileError
 from tap_jobo.journal.way_out import journal_command

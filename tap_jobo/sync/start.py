@@ -228,11 +228,10 @@ class SyncStart:
         """Record what the run gives up, once all streams are checked, so that no later run asks."""
         with suppress(EndlessFeedError):
             sync, _ = self.first_sync(state, history)
-            unused = self.unused(state, history, sync).syncs
-            history.record_decision(sync, unused, self.catch_up)
-            delivered = state.dropped or state.pending
+            unused = self.unused(state, history, sync)
+            history.record_decision(sync, unused.syncs, self.catch_up)
             has_state = state.has_begun and self.on_missing_state == "error"
-            history.record_overwritten(sync, delivered, has_state=has_state)
+            history.record_overwritten(sync, unused.delivered, has_state=has_state)
 
     def _left_behind(self, state: StreamState, history: History) -> UnusedPages:
         """Return the billed pages that no state covers, and that the run can't use."""

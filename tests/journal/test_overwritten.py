@@ -24,6 +24,8 @@ from tests.support.target import Target
 pytestmark = pytest.mark.slow
 
 REFRESH: Any = {"on_missing_state": "resync"}  # and no state
+GERMAN: Any = {"country_codes": ["DE"], "batch_size": 5}
+WIDER: Any = {"country_codes": ["DE", "FR"], "batch_size": 5, "on_filter_change": "resync"}
 
 
 @dataclass
@@ -85,14 +87,24 @@ class Pipeline:
         return self.tap.sandbox.rows_billed - before
 
 
-@pytest.fixture
-def pipeline(tap: Tap) -> Pipeline:
+def confirmed(tap: Tap, **settings: Any) -> Pipeline:
     """A pipeline whose state has been confirmed."""
     tap.settings |= {"lookback_minutes": 0}
     pipeline = Pipeline(tap)
     for _ in range(2):
-        pipeline.run()
+        pipeline.run(**settings)
     return pipeline
+
+
+@pytest.fixture
+def pipeline(tap: Tap) -> Pipeline:
+    return confirmed(tap)
+
+
+@pytest.fixture
+def german(tap: Tap) -> Pipeline:
+    """A pipeline of a few companies, to which others are added."""
+    return confirmed(tap, **GERMAN)
 
 
 @pytest.fixture
@@ -249,57 +261,38 @@ def test_narrower_filters_miss_none_of_them(overwritten: Pipeline, choice: str) 
     assert overwritten.rows_billed(founded_after=1900, on_filter_change=choice) == 3
 
 
-def test_those_of_added_values_are_replayed(tap: Tap) -> None:
-    pipeline = Pipeline(tap)
-    tap.settings |= {"lookback_minutes": 0}
-    wider: Any = {"country_codes": ["DE", "FR"], "on_filter_change": "resync", "batch_size": 5}
-    for _ in range(2):
-        pipeline.run(country_codes=["DE"])
-    pipeline.pass_time(timedelta(minutes=1))
-    pipeline.begin_refresh(**wider)
-    pipeline.run(**wider)
-    pipeline.overwrite(**wider)
-    assert pipeline.rows_billed(**wider) == 0
+def test_those_of_added_values_are_replayed(german: Pipeline) -> None:
+    german.pass_time(timedelta(minutes=1))
+    german.begin_refresh(**WIDER)
+    german.run(**WIDER)
+    german.overwrite(**WIDER)
+    assert german.rows_billed(**WIDER) == 0
 
 
-def test_a_sync_of_added_values_in_progress_starts_over(tap: Tap) -> None:
-    pipeline = Pipeline(tap)
-    tap.settings |= {"lookback_minutes": 0}
-    wider: Any = {"country_codes": ["DE", "FR"], "on_filter_change": "resync", "batch_size": 5}
-    for _ in range(2):
-        pipeline.run(country_codes=["DE"])
-    pipeline.begin_refresh(is_known=False, **wider)
-    part = pipeline.run(max_credits=250, **wider)
-    pipeline.changed = [each for each in pipeline.changed if each in part.ids]
-    assert pipeline.is_current
-    pipeline.overwrite(**wider)
-    pipeline.run(max_credits=250, **{**wider, "on_filter_change": "error"})  # that is decided
-    assert pipeline.is_current
+def test_a_sync_of_added_values_in_progress_starts_over(german: Pipeline) -> None:
+    german.begin_refresh(is_known=False, **WIDER)
+    part = german.run(max_credits=250, **WIDER)
+    german.changed = [each for each in german.changed if each in part.ids]
+    assert german.is_current
+    german.overwrite(**WIDER)
+    german.run(max_credits=250, **{**WIDER, "on_filter_change": "error"})  # that is decided
+    assert german.is_current
 
 
-def test_a_full_sync_in_progress_starts_over(tap: Tap) -> None:
-    pipeline = Pipeline(tap)
-    tap.settings |= {"lookback_minutes": 0}
-    german: Any = {"country_codes": ["DE"], "batch_size": 5}
+def test_a_full_sync_in_progress_starts_over(german: Pipeline) -> None:
     everything: Any = {"on_filter_change": "resync"}
-    for _ in range(2):
-        pipeline.run(**german)
-    pipeline.begin_refresh(**german)
-    pipeline.run(max_credits=5_000, **everything)
-    pipeline.overwrite(**german)
-    assert pipeline.rows_billed(**everything) == 20
+    german.begin_refresh(**GERMAN)
+    german.run(max_credits=5_000, **everything)
+    german.overwrite(**GERMAN)
+    assert german.rows_billed(**everything) == 20
 
 
-def test_they_are_replayed_after_a_sync_of_other_filters(tap: Tap) -> None:
+def test_they_are_replayed_after_a_sync_of_other_filters(german: Pipeline) -> None:
     """With a state, too, an older sync may be resumed, in place of the one in progress."""
-    pipeline = Pipeline(tap)
-    tap.settings |= {"lookback_minutes": 0}
-    german: Any = {"country_codes": ["DE"], "on_filter_change": "keep"}
-    for _ in range(2):
-        pipeline.run(**german)
-    everything: Any = {"on_filter_change": "resync", "state": pipeline.target.state}
-    pipeline.begin_refresh(**everything)
-    pipeline.changed = pipeline.run(batch_size=2, max_credits=100, **german).ids
-    everything["state"] = pipeline.target.state
-    pipeline.overwrite(**everything)
-    assert pipeline.rows_billed(**german) == 1
+    keep: Any = {"country_codes": ["DE"], "on_filter_change": "keep"}
+    everything: Any = {"on_filter_change": "resync", "state": german.target.state}
+    german.begin_refresh(**everything)
+    german.changed = german.run(batch_size=2, max_credits=100, **keep).ids
+    everything["state"] = german.target.state
+    german.overwrite(**everything)
+    assert german.rows_billed(**keep) == 1

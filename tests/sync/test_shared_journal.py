@@ -230,10 +230,10 @@ class SharedJournal(RuleBasedStateMachine):
         found = re.search(r"'(resume:[0-9a-f]+)'", text)
         assert found or "a sync that continues from a complete one" in text, text
         # The error says: only if no other pipeline uses the journal, and with all rows there.
-        is_alone = len(self.used) == 1
-        is_resumed = found and choice == "resume" and is_alone and not pipe.is_behind
-        pipe.is_excused |= not is_resumed or self._has_newer_full_sync()
-        setting = found[1] if is_resumed and found else "resync"
+        setting = "resync"
+        if found and choice == "resume" and len(self.used) == 1 and not pipe.is_behind:
+            setting = found[1]
+        pipe.is_excused |= setting == "resync" or self._has_newer_full_sync()
         outcome = self.go(pipe, self.start(pipe, on_missing_state=setting))
         if isinstance(outcome, TapJoboError):
             self.follow(pipe, outcome, choice)
