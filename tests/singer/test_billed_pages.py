@@ -191,13 +191,12 @@ class Judge:
         return {entry.number: entry for entry in entries if entry.credits}
 
     def read(self, messages: list[Message]) -> None:
-        """Find the entry of each row: that with the ids of the records before it."""
+        """Find the entry of each row: that with the ids of the records since the row before it."""
         ids: list[str] = []
         for message in messages:
-            if message["type"] == "STATE":
-                ids = []
-            elif message.get("stream") == "billed_pages" and message["type"] == "RECORD":
+            if message.get("stream") == "billed_pages" and message["type"] == "RECORD":
                 self._match(message["record"], ids)
+                ids = []  # not at a STATE: one that repeats the last one is not written
             elif message["type"] == "RECORD":
                 ids.append(message["record"]["id"])
 
