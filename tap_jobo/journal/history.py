@@ -22,6 +22,7 @@ from tap_jobo.errors import EndlessFeedError, FormatError, JournalError
 from tap_jobo.journal import layout
 from tap_jobo.journal.contents import Completed, Contents, JournaledSync, JournalKey, Status, encode
 from tap_jobo.journal.month import count_killed_runs
+from tap_jobo.journal.page import DamagedPageError
 from tap_jobo.journal.store import DamagedFileError
 from tap_jobo.journal.way_out import journal_command
 from tap_jobo.model import Filters, Sync
@@ -259,15 +260,18 @@ class History:
         """Record which newer syncs the rows of a sync may overwrite, if a state may name them.
 
         Without a state, any may be named by one that comes back. With a state, only its sync in
-        progress is, if the run goes on with an older one.
+        progress is, if the run goes on with an older one. Raises `StoreError`.
         """
         newer = [each.sync for each in self.syncs.values() if each.sync.number > used.number > 0]
         if has_state:
             newer = [sync for sync in newer if delivered and sync.id == delivered.id]
-        header = self.contents.header(self.syncs[used.number], 1) if newer else None
-        if header is None:
+        if not newer:
             return
-        start = parse_timestamp(header.started_at)
+        try:
+            first = self.contents.page(self.syncs[used.number], 1)
+        except DamagedPageError:  # nothing can be replayed
+            return
+        start = parse_timestamp(first.header.started_at)
         overwritten = dict(self.overwritten)
         for sync in newer:
             overwritten[sync.id] = min(start, overwritten.get(sync.id, start))

@@ -58,6 +58,7 @@ class Step:
         api_key: The key of the API. One of another kind has a journal of its own.
         pages: After how many pages the run ends.
         lost: How many of its states are lost.
+        is_refresh: Whether it is a full refresh, whose rows are stored, but none of its states is.
     """
 
     days: int = 0
@@ -66,6 +67,7 @@ class Step:
     api_key: str = LIVE
     pages: int = NEVER
     lost: int = 0
+    is_refresh: bool = False
 
 
 HISTORY = [
@@ -78,6 +80,14 @@ HISTORY = [
     Step(country="FR", days=31),  # which removes it
     Step(country="FR", api_key="jbe_test_1"),  # which removes what the other key has left
 ]
+REFRESHES = [
+    Step(),
+    Step(),
+    Step(changed=(1, 2, 3), pages=2, is_refresh=True),
+    Step(changed=(1, 2, 3)),
+]
+OVERWRITES = Step(pages=0, is_refresh=True)
+"""After them, it replays rows that are older than those stored, which the next run mends."""
 
 
 @dataclass
@@ -164,13 +174,22 @@ class World:
     def billed(self) -> None:
         self.clock.passed += 1
 
+    def run(self, step: Step) -> bool:
+        """Let happen what comes before a run, and run once; return whether that went well."""
+        self.clock.passed += step.days * 86_400
+        for number in step.changed:
+            self.api.touch(number)
+        self.trouble.calls = 0
+        return self.go(step)
+
     def go(self, step: Step) -> bool:
         """Run once; return whether that went well."""
-        states_lost = step.lost
+        states_lost = NEVER if step.is_refresh else step.lost
+        on_missing_state = "resync" if step.is_refresh else "error"
         run = OneRun(
             self,
-            Settings(countries=(step.country,), api_key=step.api_key),
-            self.target.state,
+            Settings((step.country,), on_missing_state=on_missing_state, api_key=step.api_key),
+            {} if step.is_refresh else self.target.state,
             self.target.take,
             Accident(pages=step.pages),
             is_alone=False,
@@ -180,9 +199,9 @@ class World:
             error = run.outcome()
         if error:
             self.check_message(error)
-            states_lost = 1
+            states_lost = max(1, states_lost)
         self.store.in_flight = None
-        self.target.drain(states_lost=states_lost)
+        self.target.drain(states_lost=states_lost, is_ahead=step.is_refresh)
         return error is None
 
     def check_message(self, error: TapJoboError) -> None:
@@ -223,21 +242,26 @@ class World:
         ),
     ],
 )
-def test_a_call_that_fails_loses_and_bills_nothing(place: str, how: str) -> None:
+@pytest.mark.parametrize(
+    ("calm", "troubled"), [([], HISTORY), (REFRESHES, [OVERWRITES])], ids=["history", "refresh"]
+)
+def test_a_call_that_fails_loses_and_bills_nothing(
+    place: str, how: str, calm: list[Step], troubled: list[Step]
+) -> None:
+    """The calls of the calm runs all succeed."""
     for at in count(1):
         is_over = True
         with temporary_folder() as name:
-            world = World(Path(name) if place == "folder" else None, how, at)
-            for step in HISTORY:
-                world.clock.passed += step.days * 86_400
-                for number in step.changed:
-                    world.api.touch(number)
-                world.trouble.calls = 0
-                assert world.go(step) or world.go(step)
+            world = World(Path(name) if place == "folder" else None, how, NEVER)
+            for step in calm:
+                assert world.run(step)
+            world.trouble.at = at
+            for step in troubled:
+                assert world.run(step) or world.go(step)
                 is_over &= world.trouble.calls < at
             world.trouble.at = NEVER
             assert world.go(Step(country=step.country, api_key=step.api_key))
             world.check()
         if is_over:
             break
-    assert at > 12
+    assert at > 3
