@@ -36,12 +36,13 @@ def running_postgres(data: Path) -> Iterator[int]:
     server = get_server(data, start=False)
     server.ensure_pgdata_inited()
     port = _free_port()
-    serving = f"-h {HOST} -p {port} -k ''"
+    serving, log = f"-h {HOST} -p {port} -k ''", data / "log"
     try:
         try:
-            _pg_ctl(data, "start", "-o", serving, "-l", str(data / "log"))
+            _pg_ctl(data, "start", "-o", serving, "-l", str(log))
         except subprocess.SubprocessError as error:
-            raise RuntimeError(f"Postgres does not start; see {data / 'log'}") from error
+            said = log.read_text(errors="replace") if log.exists() else "no log"
+            raise RuntimeError(f"Postgres does not start. Its log:\n{said}") from error
         yield port
     finally:  # also if the start was interrupted, or took too long
         stop_postgres(data)

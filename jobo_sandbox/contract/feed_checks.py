@@ -101,7 +101,7 @@ def _returns_nothing(api: Api, feed: FeedSpec, name: str) -> None:
     if answer.status in BAD_REQUESTS:
         raise NotTestable(f"the value is refused: {answer.says()[0]}")
     rows = answer.delivered(feed).items(feed)
-    expect(not rows, f"{len(rows)} rows for {OF_NO_ROW[name]}")
+    expect(not rows, f"{len(rows)} rows for {name} {OF_NO_ROW[name]}")
     if values := [*FILTER_VALUES.get(name, ())]:
         every: Json = {name: values}
         expect(api.page(feed, **every).items(feed), f"no row for {values}")

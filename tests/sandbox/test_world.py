@@ -20,6 +20,17 @@ def test_the_same_seed_makes_the_same_world() -> None:
     assert not one.world.jobs().keys() & other.world.jobs().keys()
 
 
+def test_the_world_of_a_seed_stays_what_it_is() -> None:
+    """The documents and charts show it."""
+    world = Sandbox(jobs=60, seed=1, clock=Clock()).world
+    last = [[*rows][-1] for rows in (world.rows(), world.jobs(), world.expired_jobs())]
+    assert last == [
+        "b718fdba-fb89-44bc-9f7d-6e0c87e14dc6",
+        "464aeaa6-ba78-402c-8b8b-6b556fb08335",
+        "e5d8dd8d-f699-4e50-ae23-a9d10eb4c1fc",
+    ], "another draw from `rng` changes all that follow: draw from a Random of its own"
+
+
 def test_as_time_passes_companies_are_updated_and_discovered() -> None:
     clock = Clock()
     with Sandbox(size=50, clock=clock, life=True) as sandbox:

@@ -42,7 +42,7 @@ VALUES: dict[str, Any] = {
     "journal": False,
 }
 BODY = {
-    **{name: VALUES[name] for name in FILTER_NAMES},
+    **{name: VALUES.get(name) for name in FILTER_NAMES},
     "batch_size": 7,
     "updated_after": "2020-01-31T23:59:59.999000Z",
 }
@@ -77,6 +77,7 @@ def _text(value: object, form: str) -> str:
 class TestSources:
     @pytest.mark.parametrize("source", ["file", "json", "commas"])
     def test_all_settings_arrive(self, tap: Tap, sandbox: Sandbox, source: str) -> None:
+        assert {*FILTER_NAMES} <= VALUES.keys(), "VALUES needs a value of each filter"
         variables = {
             f"TAP_JOBO_{name.upper()}": _text(value, source) for name, value in VALUES.items()
         }
