@@ -49,7 +49,12 @@ NEAR: Final = {
         "singer/test_run",
         "journal/test_monthly_limit",
     ),
-    "api/client": ("api/test_client", "api/test_retry", "api/test_responses"),
+    "api/client": (
+        "api/test_client",
+        "api/test_retry",
+        "api/test_responses",
+        "journal/test_object_storage",
+    ),
     "api/feed": ("api/test_feed", "api/test_responses", "sync/test_bookmark", "api/test_witness"),
     "api/headers": ("api/test_budget", "api/test_retry", "api/test_witness", "api/test_responses"),
     "api/known_values": ("api/test_known_values",),

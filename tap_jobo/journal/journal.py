@@ -140,7 +140,8 @@ class Journal:
         if journaled and not (journaled.pages or self.failure):
             with suppress(JournalError):  # it expires
                 self.check_lock()
-                if self._is_present(journaled):  # or another run has its number now
+                pages = Contents(self._store).pages(self._key.name)[journaled.sync.number]
+                if not pages and self._is_present(journaled):  # or they are another run's
                     self._store.remove([journaled.name])
 
     def end(self, sync: Sync) -> None:

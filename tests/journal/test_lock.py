@@ -74,3 +74,19 @@ def test_a_run_with_a_page_goes_on_though_another_one_begins_a_sync(tap: Tap, fo
     first = run_meanwhile(tap, lambda _: beside.append(tap.run(**german)), on=3)
     assert len(succeeded(first).ids) == 120
     assert len(succeeded(beside[0]).ids) == 13
+
+
+def test_a_run_leaves_its_sync_to_another_one_that_has_gone_on_with_it(
+    tap: Tap, folder: Path
+) -> None:
+    """Without a working lock. The first run has begun it in the journal, and got no page of it."""
+    state = tap.succeed(max_credits=2_500, journal=False).state
+    tap.run("--test")
+    (lock,) = folder.glob("*.lock")
+    lock.unlink()
+    lock.mkdir()
+    first = run_meanwhile(
+        tap, lambda _: tap.succeed(state=state, max_credits=2_500), state=state, on=3
+    )
+    assert "it has written v2/career_sites-" in complaint(first)
+    assert replayed(tap.run(state=state)) == 50

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from jobo_sandbox import Fault, Sandbox
+from jobo_sandbox import Fault, Hold, Sandbox
 from tap_jobo.journal.page import decode_page
 from tests.journal.helpers import replayed, succeeded
-from tests.support import Run, Tap, complaint, execute
+from tests.support import Run, Tap, complaint, error_code, execute
 from tests.support.crash import (
     cut_in_request,
     finish,
@@ -29,6 +29,7 @@ from tests.support.crash import (
 )
 from tests.support.process import environment
 from tests.support.s3 import S3, Weather, serve_in_weather
+from tests.support.systems import need_sizes
 from tests.support.target import Target
 
 pytestmark = pytest.mark.slow
@@ -177,10 +178,7 @@ def test_a_paused_run_stops_once_another_has_its_lease(
         paused.send_signal(signal.SIGSTOP)
         assert replayed(later.run()) == 50
         billed.append(tap.sandbox.rows_billed)
-        weather.requests.clear()
-        paused.send_signal(signal.SIGCONT)
-        # It asks again and again; once it has asked a third time, it knows the first answers.
-        wait_for(lambda: [m for m, path in weather.requests if "/leases/" in path].count("GET") > 2)
+        learn_of_the_loss(paused, weather)
 
     billed: list[int] = []
     run = run_meanwhile(tap, run_other)
@@ -188,6 +186,36 @@ def test_a_paused_run_stops_once_another_has_its_lease(
     assert "it has written v2/career_sites-" in complaint(run)
     assert tap.sandbox.rows_billed == billed[0] + 50
     assert run.bookmark["sync"]["rows"] == 50
+
+
+def test_a_paused_run_leaves_its_sync_to_the_run_that_goes_on_with_it(
+    tap: Container, later: Container, weather: Weather
+) -> None:
+    """Though neither has a page of it yet."""
+    need_sizes()
+    state = tap.succeed(max_credits=2_500, journal=False).state
+    hold = Hold()
+    tap.sandbox.faults.add(Fault(hold=hold, status=403), on=2)
+    paused = tap.start(state=state)
+    hold.wait(30)
+    paused.send_signal(signal.SIGSTOP)
+
+    def let_it_end(_: object) -> None:
+        learn_of_the_loss(paused, weather)
+        hold.release()
+        run, _ = finish(paused, [])
+        assert error_code(run) == "access-denied"
+
+    other = run_meanwhile(later, let_it_end, state=state, on=3)
+    assert len(succeeded(other).ids) == 70
+
+
+def learn_of_the_loss(paused: subprocess.Popen[str], weather: Weather) -> None:
+    """Wake a run up, and wait until it knows that another one has its lease."""
+    weather.requests.clear()
+    paused.send_signal(signal.SIGCONT)
+    # It asks again and again; once it has asked a third time, it knows the first answers.
+    wait_for(lambda: [m for m, path in weather.requests if "/leases/" in path].count("GET") > 2)
 
 
 # A store that does not answer

@@ -97,12 +97,18 @@ def cut_in_request(
     return run
 
 
-def run_meanwhile(tap: Tap, action: Callable[[subprocess.Popen[str]], object], **which: Any) -> Run:
+def run_meanwhile(
+    tap: Tap,
+    action: Callable[[subprocess.Popen[str]], object],
+    *,
+    state: object = None,
+    **which: Any,
+) -> Run:
     """Run the tap, and do something while a request is in progress: by default, its second."""
     need_sizes()
     hold = Hold()
     tap.sandbox.faults.add(Fault(hold=hold), **(which or {"on": 2}))
-    process = tap.start(pipe_size=BIG_PIPE)
+    process = tap.start(state=state, pipe_size=BIG_PIPE)
     hold.wait(30)
     action(process)
     hold.release()
