@@ -196,6 +196,7 @@ NEAR: Final = {
         "journal/test_overwritten",
         "sync/test_endless_feed",
         "sync/test_wrong_clocks",
+        "sync/test_shared_journal",
     ),
     "sync/start_date": ("sync/test_decisions", "sync/test_start_date"),
     "sync/state": (

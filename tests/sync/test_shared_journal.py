@@ -440,6 +440,20 @@ def test_a_replaced_sync_is_not_gone_back_to(world: SharedJournal) -> None:
     assert len(world.api.pages) - billed <= 3  # those of the catch-up
 
 
+def test_a_replaced_sync_of_changes_is_not_gone_back_to(world: SharedJournal) -> None:
+    """Nor if the state knows neither sync, only the one that both continue from."""
+    pipe = world.pipelines[0]
+    assert world.attempt(pipe)
+    world.fill(30)
+    state = pipe.target.state
+    world.api.rejections = 1
+    world.go(pipe, world.start(pipe), lost=99)
+    assert pipe.target.state == state
+    billed = len(world.api.pages)
+    assert world.attempt(pipe)
+    assert len(world.api.pages) - billed <= 3  # those of the catch-up
+
+
 def drop_all(world: SharedJournal) -> None:
     """What `other_runs` leave in the journal is dropped, too."""
     other_runs(world)
