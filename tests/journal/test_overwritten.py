@@ -287,10 +287,14 @@ def test_a_full_sync_in_progress_starts_over(german: Pipeline) -> None:
     assert german.rows_billed(**everything) == 20
 
 
-def test_they_are_replayed_after_a_sync_of_other_filters(german: Pipeline) -> None:
+@pytest.mark.parametrize("on_missing_state", ["error", "resync"])
+def test_they_are_replayed_after_a_sync_of_other_filters(
+    german: Pipeline, on_missing_state: str
+) -> None:
     """With a state, too, an older sync may be resumed, in place of the one in progress."""
     keep: Any = {"country_codes": ["DE"], "on_filter_change": "keep"}
     everything: Any = {"on_filter_change": "resync", "state": german.target.state}
+    everything["on_missing_state"] = on_missing_state
     german.begin_refresh(**everything)
     german.changed = german.run(batch_size=2, max_credits=100, **keep).ids
     everything["state"] = german.target.state
