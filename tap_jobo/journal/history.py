@@ -101,9 +101,16 @@ class History:
             self.completed = last
         self._remove(arrived)
 
-    def warn_if_restored(self, completed: str, pending: Sync | None) -> None:
-        """Warn if a state is older than what the journal knows to have arrived."""
+    def warn_if_restored(
+        self, bookmark: datetime | None, completed: str, pending: Sync | None
+    ) -> None:
+        """Warn if a state is older than what the journal knows to have arrived.
+
+        One with a later bookmark is of a run without this journal.
+        """
         last = self.completed
+        if last and bookmark and bookmark > parse_timestamp(last.bookmark):
+            return
         named = [self.find(completed), self.find(pending.id if pending else "")]
         newest = max((journaled.sync.number for journaled in named if journaled), default=0)
         if last and completed != last.id and newest < last.number:

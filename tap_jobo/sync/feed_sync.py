@@ -109,7 +109,7 @@ class FeedSync:
         """Return the sync that the run starts with."""
         history = self.journal.history
         if self.state.has_begun:
-            history.warn_if_restored(self.state.completed, self.state.pending)
+            history.warn_if_restored(self.state.bookmark, self.state.completed, self.state.pending)
         self.start.report(self.state)
         sync, self.state = self.start.first_sync(self.state, history)
         history.expire(self._now(), sync, self.state.completed)

@@ -28,6 +28,7 @@ from tests.journal.helpers import (
     succeeded,
 )
 from tests.support import Run, Tap, complaint, execute, state_at
+from tests.support.clock import with_clock
 from tests.support.crash import cut_in_request, rows_billed_twice
 from tests.support.jobs import tap_of
 from tests.sync.test_scan import full_table
@@ -429,6 +430,14 @@ def test_a_state_that_is_not_the_last_one_is_a_warning(tap: Tap) -> None:
     (warning,) = restored.messages_of("WARNING", "older-state")
     assert "or another pipeline shares this journal" in warning
     assert "its own journal_dir" in warning
+
+
+def test_the_state_of_a_run_without_the_journal_is_not_an_older_one(tap: Tap) -> None:
+    known = tap.run(state=tap.run().state)
+    tap.sandbox.clock_offset = 60
+    later = with_clock(tap, timedelta(minutes=1))
+    without = later.run(state=known.state, journal=False)
+    assert later.run(state=without.state).lines("WARNING") == []
 
 
 # The file
