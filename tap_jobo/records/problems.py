@@ -66,7 +66,8 @@ class ProblemLog:
             self._is_unknown_reported = True
             self._logger.warning(
                 "Unknown fields in Jobo's response: %s. Their values are in _rescued_data, if it "
-                "is selected. Upgrade tap-jobo to get them as columns. [new-fields]",
+                "is selected. Upgrade tap-jobo, or renew the catalog, to get them as columns. "
+                "[new-fields]",
                 _cut(", ".join(map(ascii, sorted(unknown)))),
             )
         for each in problems:

@@ -41,6 +41,12 @@ class JoboStream(RESTStream[Any]):
     never_null: Sequence[str] = ()
     """Fields that the API never leaves null."""
 
+    _new_fields: frozenset[str] = frozenset()
+    """Those that the catalog does not mention, because it is of an earlier version.
+
+    As in that version, their values are in `_rescued_data`, or they would be lost for good.
+    """
+
     def __init__(self, tap: Tap, run: RunContext, **kwargs: Any) -> None:
         super().__init__(tap, **kwargs)
         self._run = run
@@ -64,7 +70,10 @@ class JoboStream(RESTStream[Any]):
             entry.metadata["properties", "id"] = automatic
             own = Schema.from_dict(self.schema).properties or {}
             entry.schema.properties = (entry.schema.properties or own) | {"id": own["id"]}
-            for name in own.keys() - entry.schema.properties.keys():
+            lacking = own.keys() - entry.schema.properties.keys()
+            new = {name for name in lacking if ("properties", name) not in entry.metadata}
+            self._new_fields = frozenset(new - {*self.never_null})
+            for name in lacking:
                 entry.metadata["properties", name] = Metadata(selected=False)
             entry.key_properties = self.primary_keys  # of the SCHEMA message
         super().apply_catalog(catalog)
@@ -232,8 +241,13 @@ class JoboStream(RESTStream[Any]):
 
     @cached_property
     def _converter(self) -> RecordConverter:
-        deselected = [".".join(path[1::2]) for path, is_in in self.mask.items() if not is_in]
-        return RecordConverter(self.schema, self.plain_logger, self.never_null, deselected)
+        new, properties = self._new_fields, self.schema["properties"]
+        known = {name: each for name, each in properties.items() if name not in new}
+        left_out = [path[1::2] for path, is_in in self.mask.items() if not is_in]
+        deselected = [".".join(path) for path in left_out if new.isdisjoint(path[:1])]
+        return RecordConverter(
+            {"properties": known}, self.plain_logger, self.never_null, deselected
+        )
 
 
 class _RecordCounter(metrics.Counter):

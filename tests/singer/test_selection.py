@@ -38,8 +38,8 @@ def test_deselected_field_is_in_neither_schema_nor_records(tap: Tap, sandbox: Sa
     assert {record["id"]: record["name"] for record in run.records} == named
 
 
-def test_fields_unknown_to_the_catalog_are_skipped(tap: Tap) -> None:
-    """As in a catalog of an earlier version."""
+def test_fields_that_the_schema_of_the_catalog_lacks_are_skipped(tap: Tap) -> None:
+    """Its metadata has them, so a user has left them out."""
     catalog = discover()
     for name in ("summary", "_rescued_data"):
         del entry_of(catalog)["schema"]["properties"][name]
@@ -49,6 +49,24 @@ def test_fields_unknown_to_the_catalog_are_skipped(tap: Tap) -> None:
     assert len(fields) == 11
     assert not {"summary", "_rescued_data"} & {*fields}
     assert all(list(record) == fields for record in run.records)
+
+
+def test_a_field_that_the_catalog_does_not_mention_is_rescued(tap: Tap, sandbox: Sandbox) -> None:
+    """A catalog of an earlier version: Meltano keeps it after an upgrade."""
+    catalog = discover()
+    entry = entry_of(catalog)
+    del entry["schema"]["properties"]["summary"]
+    entry["metadata"].remove(
+        next(each for each in entry["metadata"] if each["breadcrumb"] == ["properties", "summary"])
+    )
+    run = tap.succeed(catalog=catalog)
+    assert "summary" not in schema_message(run)["schema"]["properties"]
+    rescued = {record["id"]: json.loads(record["_rescued_data"]) for record in run.records}
+    assert rescued == {
+        key: {"summary": row["summary"]} for key, row in sandbox.world.rows().items()
+    }
+    (warning,) = run.messages_of("WARNING", "new-fields")
+    assert "or renew the catalog" in warning
 
 
 def test_deselected_member_is_in_neither_schema_nor_records(tmp_path: Path) -> None:
