@@ -81,12 +81,28 @@ class FeedStream(JoboStream):
     def check_state(self) -> Iterator[str]:
         """Raise StateError if the user has to decide first; yield hints about the filters."""
         self._start.check(self._first_state, self._journal.history)
+        yield from self._early_rows()
         is_new = not self._first_state.bookmark or self._start.filter_change(self._first_state)
         for setting in self.spec.filters:
             value = self.config.get(setting.name)
             yield from setting.value_hints(value)
             if is_new:
                 yield from self._run.known_values.warnings(setting, value)
+
+    def _early_rows(self) -> Iterator[str]:
+        """Yield a warning if rows were read before the stream that reports those that are gone."""
+        bookmarks, lookback = self.tap_state.get("bookmarks", {}), self.spec.longest_lookback
+        read = [
+            name
+            for name in self.spec.ends_rows_of
+            if bookmarks.get(name, {}).get("replication_key_value")
+        ]
+        if read and lookback and not self._first_state.has_begun:
+            yield (
+                f"{self.name} was not read before, but {read[0]} was. Jobo lists those of the last "
+                f"{lookback.days} days only, so jobs that expired earlier, but after they were "
+                f"read, stay open. {self.spec.gap_advice} [expired-gap]"
+            )
 
     @override
     def record_decision(self) -> None:

@@ -29,6 +29,7 @@ class FeedSpec:
     since_is_inclusive: bool = False  #: whether rows updated exactly at `since` are returned
     longest_lookback: timedelta | None = None  #: how far back `since` may lie
     gap_advice: str = ""  #: what to do about rows further back than that
+    ends_rows_of: tuple[str, ...] = ()  #: the streams whose rows it reports as gone
     filters: tuple[Setting, ...] = ()  #: the settings that select rows
     setting_prefix: str = ""  #: of the names of its settings, which the request parameters lack
     page_cap: int  #: maximum and default rows per page

@@ -182,6 +182,7 @@ EXPIRED_JOBS: Final = FeedSpec(
         "To recover, run a full refresh of jobs ($3.00 per 1,000 rows at list price), and delete "
         "the rows that it does not return."
     ),
+    ends_rows_of=("jobs", "managed_jobs"),
     page_cap=10_000,
     list_price=0,
     is_journaled=False,

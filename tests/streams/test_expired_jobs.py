@@ -106,6 +106,15 @@ def test_gap_names_interval_remedy_and_cost(both: Tap, hiring: Sandbox) -> None:
     assert gaps(again) == []
 
 
+def test_jobs_that_were_read_before_are_told_to_stay_open(both: Tap, hiring: Sandbox) -> None:
+    jobs = tap_of(hiring, both.folder, "jobs").succeed()
+    first = both.succeed(state=jobs.state)
+    (warning,) = gaps(first)
+    assert warning.startswith("expired_jobs was not read before, but jobs was.")
+    assert "run a full refresh of jobs" in warning
+    assert gaps(both.succeed(state=first.state)) == []
+
+
 def test_interrupted_sync_older_than_7_days_starts_over(alone: Tap, hiring: Sandbox) -> None:
     started = datetime.now(UTC) - timedelta(days=9)
     state = pending_of("expired_jobs", started, started - timedelta(days=6))
