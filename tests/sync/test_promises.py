@@ -69,7 +69,7 @@ EVENTS = st.lists(
 
 
 class Promises(RuleBasedStateMachine):
-    """The world: whatever happens in it, two runs that end bring every row as it is now."""
+    """The world: whatever happens in it, runs that end soon bring every row as it is now."""
 
     is_in_bucket = False
     specs: tuple[FeedSpec, ...] = (CAREER_SITES,)
@@ -338,12 +338,21 @@ class Promises(RuleBasedStateMachine):
         self.set_clocks(0, 0)
         self.api.has_odd_end = False
         for _ in range(50):
-            if self.run_tap(self.target.state) and self.run_tap(self.target.state):
+            if self.run_tap(self.target.state) and self._run_anew():
                 break
         else:
             raise AssertionError("no two good runs in 50 that did what the errors say")
         for name in self._streams:
             self._check_rows(name)
+
+    def _run_anew(self) -> bool:
+        """Run it; return whether that went well, and finished no sync of an earlier run.
+
+        What has changed since such a sync began is read by the next run, if that is this recent.
+        """
+        billed, begun = len(self.api.pages), {page.sync.id for page in self.api.pages}
+        is_good = self.run_tap(self.target.state)
+        return is_good and begun.isdisjoint(page.sync.id for page in self.api.pages[billed:])
 
     def _check_rows(self, stream: str) -> None:
         """Check that each row that the settings ask for is there, as it is now."""
