@@ -14,7 +14,7 @@ from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INC
 from typing_extensions import override
 
 from tap_jobo.api.profiles import PROFILE_PATH, Profiles
-from tap_jobo.errors import ConfigError
+from tap_jobo.errors import ApiError, ConfigError
 from tap_jobo.records.converter import Row
 from tap_jobo.records.values import parse_uuid
 from tap_jobo.singer.run import RunContext
@@ -120,10 +120,15 @@ class CompaniesStream(JoboStream):
         self.stream_state[_FOLLOWED] = _position(self.leader.stream_state)
 
     def write_profiles(self, ids: Sequence[str]) -> None:
-        """Write the profiles of companies."""
+        """Write the profiles of companies. An error that ends `career_sites` names companies."""
         self._write_schema_message()
-        for profile in self.profiles.read(ids):
-            self.write_rows([profile])
+        try:
+            for profile in self.profiles.read(ids):
+                self.write_rows([profile])
+        except ApiError as error:
+            if error.ends_run or not self.is_following:
+                raise
+            raise ApiError(f"{self.name}: {error}") from error
 
     @override
     def sample(self, limit: int) -> Sequence[Row]:
