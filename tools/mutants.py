@@ -55,7 +55,13 @@ NEAR: Final = {
         "api/test_responses",
         "journal/test_object_storage",
     ),
-    "api/feed": ("api/test_feed", "api/test_responses", "sync/test_bookmark", "api/test_witness"),
+    "api/feed": (
+        "api/test_feed",
+        "api/test_responses",
+        "sync/test_bookmark",
+        "api/test_witness",
+        "streams/test_expired_jobs",
+    ),
     "api/headers": ("api/test_budget", "api/test_retry", "api/test_witness", "api/test_responses"),
     "api/known_values": ("api/test_known_values",),
     "api/pages": (

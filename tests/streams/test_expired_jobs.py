@@ -164,6 +164,20 @@ def test_second_rejection_in_a_run_ends_the_stream(alone: Tap, hiring: Sandbox) 
     assert alone.run(state=state).returncode == 0
 
 
+def test_a_price_that_it_starts_to_have_counts_toward_the_limit(
+    alone: Tap, hiring: Sandbox
+) -> None:
+    def more(body: Json) -> Json:
+        return {**body, "next_cursor": "unknown", "has_more": True}
+
+    billed = {"X-Credits-Deducted": "40"}
+    hiring.faults.add(Fault(replace=more, headers=billed), endpoint="expired_jobs")
+    run = alone.succeed(max_credits=70)
+    assert metrics_of(run, "expired_jobs")["jobo_credits"] == 40
+    assert run.messages_of("WARNING", "limit-reached")
+    assert len(hiring.requests_to("expired_jobs")) == 1
+
+
 def test_nothing_is_journaled(alone: Tap, hiring: Sandbox, tmp_path: Path) -> None:
     alone.succeed()
     assert not list(tmp_path.rglob("v2"))
