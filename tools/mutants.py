@@ -61,6 +61,7 @@ NEAR: Final = {
         "sync/test_bookmark",
         "api/test_witness",
         "streams/test_expired_jobs",
+        "streams/test_jobs_money",
     ),
     "api/headers": ("api/test_budget", "api/test_retry", "api/test_witness", "api/test_responses"),
     "api/known_values": ("api/test_known_values",),

@@ -35,6 +35,15 @@ def test_cost_is_what_the_plan_bills(
     assert all("If your plan includes these rows, remove max_credits" in line for line in assumed)
 
 
+def test_a_lost_page_after_a_free_one_counts(jobs_tap: Tap, hiring: Sandbox) -> None:
+    """The quota ends with the page before it."""
+    hiring.jobs_plan, hiring.jobs_quota = "included", 40
+    hiring.faults.add(Fault(drop=True, billed=True), endpoint="jobs", when=lambda e: bool(e.cursor))
+    metrics = metrics_of(jobs_tap.succeed(), "jobs")
+    assert metrics["jobo_credits"] == hiring.credits_billed == 2 * 40 * PRICE + 10 * PRICE
+    assert metrics["jobo_credits_unconfirmed"] == 40 * PRICE
+
+
 @pytest.fixture
 def everything(hiring: Sandbox, tmp_path: Path) -> Tap:
     """The tap with all streams of jobs and of companies, in pages of 30 jobs."""
