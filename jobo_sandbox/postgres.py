@@ -36,7 +36,8 @@ def running_postgres(data: Path) -> Iterator[int]:
     server = get_server(data, start=False)
     server.ensure_pgdata_inited()
     port = _free_port()
-    serving, log = f"-h {HOST} -p {port} -k ''", data / "log"
+    serving = f"-h {HOST} -p {port} -k ''"
+    log = data / "log"
     try:
         try:
             _pg_ctl(data, "start", "-o", serving, "-l", str(log))

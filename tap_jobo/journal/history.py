@@ -274,7 +274,7 @@ class History:
             newer = [sync for sync in newer if delivered and sync.id == delivered.id]
         if not newer:
             return
-        try:
+        try:  # not its header alone, which hides that the store fails
             first = self.contents.page(self.syncs[used.number], 1)
         except DamagedPageError:  # nothing can be replayed
             return

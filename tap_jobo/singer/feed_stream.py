@@ -99,9 +99,10 @@ class FeedStream(JoboStream):
         ]
         if read and lookback and not self._first_state.has_begun:
             yield (
-                f"{self.name} was not read before, but {read[0]} was. Jobo lists those of the last "
-                f"{lookback.days} days only, so jobs that expired earlier, but after they were "
-                f"read, stay open. {self.spec.gap_advice} [expired-gap]"
+                f"{self.name} was not read before, but {read[0]} was. Jobo lists "
+                f"{self.name.replace('_', ' ')} of the last {lookback.days} days only, so jobs "
+                "that expired earlier, but after they were read, stay open. "
+                f"{self.spec.gap_advice} [expired-gap]"
             )
 
     @override

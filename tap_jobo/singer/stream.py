@@ -72,7 +72,7 @@ class JoboStream(RESTStream[Any]):
             entry.schema.properties = (entry.schema.properties or own) | {"id": own["id"]}
             lacking = own.keys() - entry.schema.properties.keys()
             new = {name for name in lacking if ("properties", name) not in entry.metadata}
-            self._new_fields = frozenset(new - {*self.never_null})
+            self._new_fields = frozenset(new - {*self.never_null})  # which each page is checked for
             for name in lacking:
                 entry.metadata["properties", name] = Metadata(selected=False)
             entry.key_properties = self.primary_keys  # of the SCHEMA message
@@ -241,10 +241,10 @@ class JoboStream(RESTStream[Any]):
 
     @cached_property
     def _converter(self) -> RecordConverter:
-        new, properties = self._new_fields, self.schema["properties"]
+        properties, new = self.schema["properties"], self._new_fields
         known = {name: each for name, each in properties.items() if name not in new}
-        left_out = [path[1::2] for path, is_in in self.mask.items() if not is_in]
-        deselected = [".".join(path) for path in left_out if new.isdisjoint(path[:1])]
+        left_out = [".".join(path[1::2]) for path, is_in in self.mask.items() if not is_in]
+        deselected = [path for path in left_out if path.partition(".")[0] not in new]
         return RecordConverter(
             {"properties": known}, self.plain_logger, self.never_null, deselected
         )

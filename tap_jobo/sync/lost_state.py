@@ -40,7 +40,8 @@ def _before_overwritten(state: StreamState, history: History) -> StreamState:
     if since is None:
         return state
     for journaled in reversed(history.syncs.values()):  # a sync began after its parent
-        sync, can_be_replayed = journaled.sync, 1 in journaled.pages and not journaled.sync.added
+        sync = journaled.sync
+        can_be_replayed = 1 in journaled.pages and not sync.added
         is_parent = sync.id == completed and (first is None or first.reads_changes)
         if is_parent and sync.id in overwritten and can_be_replayed:
             first, completed = sync, sync.parent_id

@@ -293,10 +293,8 @@ def test_they_are_replayed_after_a_sync_of_other_filters(
 ) -> None:
     """With a state, too, an older sync may be resumed, in place of the one in progress."""
     keep: Any = {"country_codes": ["DE"], "on_filter_change": "keep"}
-    everything: Any = {"on_filter_change": "resync", "state": german.target.state}
-    everything["on_missing_state"] = on_missing_state
-    german.begin_refresh(**everything)
+    everything: Any = {"on_filter_change": "resync", "on_missing_state": on_missing_state}
+    german.begin_refresh(**everything, state=german.target.state)
     german.changed = german.run(batch_size=2, max_credits=100, **keep).ids
-    everything["state"] = german.target.state
-    german.overwrite(**everything)
+    german.overwrite(**everything, state=german.target.state)
     assert german.rows_billed(**keep) == 1

@@ -151,10 +151,12 @@ def test_rejected_cursor_restarts_once_in_each_run(alone: Tap, hiring: Sandbox) 
         state["bookmarks"]["expired_jobs"]["sync"]["restarts"] = 1
 
 
-def test_second_rejection_in_a_run_ends_the_stream(alone: Tap, hiring: Sandbox) -> None:
-    def more(body: Json) -> Json:
-        return {**body, "next_cursor": "unknown", "has_more": True}
+def more(body: Json) -> Json:
+    """A page that another one follows, whose cursor is then rejected."""
+    return {**body, "next_cursor": "unknown", "has_more": True}
 
+
+def test_second_rejection_in_a_run_ends_the_stream(alone: Tap, hiring: Sandbox) -> None:
     now = hiring.now()
     state = pending_of("expired_jobs", now - HOUR, now - timedelta(days=1))
     hiring.faults.add(Fault(replace=more), endpoint="expired_jobs", when=lambda e: not e.cursor)
@@ -167,9 +169,6 @@ def test_second_rejection_in_a_run_ends_the_stream(alone: Tap, hiring: Sandbox) 
 def test_a_price_that_it_starts_to_have_counts_toward_the_limit(
     alone: Tap, hiring: Sandbox
 ) -> None:
-    def more(body: Json) -> Json:
-        return {**body, "next_cursor": "unknown", "has_more": True}
-
     billed = {"X-Credits-Deducted": "40"}
     hiring.faults.add(Fault(replace=more, headers=billed), endpoint="expired_jobs")
     run = alone.succeed(max_credits=70)

@@ -351,8 +351,8 @@ class FaultyStore:
 def drop_pages(store: FaultyStore, message: str) -> list[str]:
     """Drop what a message names, unless another run has removed it; return the pages' names."""
     commands = re.findall(r"`tap-jobo-journal drop ([0-9a-f. ]+)`", without_place(message))
-    is_in_state_alone = code_of(message) == "cursor-rejected"  # or may be
-    assert commands or is_in_state_alone, message
+    may_be_in_state_alone = code_of(message) == "cursor-rejected"
+    assert commands or may_be_in_state_alone, message
     before = store.list("v2")
     with patch.object(command, "open_store", lambda *_: store):
         for name in " ".join(commands).split():

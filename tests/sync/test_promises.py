@@ -69,7 +69,7 @@ EVENTS = st.lists(
 
 
 class Promises(RuleBasedStateMachine):
-    """The world: whatever happens in it, runs that end soon bring every row as it is now."""
+    """The world: whatever happens in it, the next good runs bring every row as it is now."""
 
     is_in_bucket = False
     specs: tuple[FeedSpec, ...] = (CAREER_SITES,)
