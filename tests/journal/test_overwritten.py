@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from jobo_sandbox import Fault
 from tests.journal.helpers import damage, journal_command, pages
 from tests.support import Run, Tap, complaint
 from tests.support.clock import with_clock
@@ -285,6 +286,22 @@ def test_a_full_sync_in_progress_starts_over(german: Pipeline) -> None:
     german.run(max_credits=5_000, **everything)
     german.overwrite(**GERMAN)
     assert german.rows_billed(**everything) == 20
+
+
+def test_a_full_sync_in_progress_that_lost_its_start_gives_way_to_another_one(tap: Tap) -> None:
+    """That is the one that it had replaced, whose cursor was rejected once."""
+    pipeline = Pipeline(tap)
+    one_page: Any = {"max_credits": 2_500}
+    pipeline.changed = pipeline.run(**one_page).ids[:3]
+    for each in pipeline.changed:
+        tap.sandbox.world.touch(each, name="Changed")
+    pipeline.pass_time(timedelta(hours=1))
+    tap.sandbox.faults.add(Fault(reject_cursor="400"))
+    pipeline.run(**one_page)
+    _, second = syncs(pipeline)
+    drop(pipeline, f"{second}.1")
+    pipeline.overwrite()
+    assert pipeline.rows_billed() == 120 - 50 + 3
 
 
 @pytest.mark.parametrize("on_missing_state", ["error", "resync"])
