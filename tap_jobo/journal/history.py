@@ -128,12 +128,16 @@ class History:
         """Return the sync to go on with when a state has a sync in progress. Raises as `resume`.
 
         That is this sync, or the one that replaced it because its cursor was rejected, whatever the
-        API says of the cursor now. None if the user has dropped it.
+        API says of the cursor now. None if the user has dropped it, or if it has to start over and
+        the journal lacks its start, so that another sync may cost less.
         """
         for journaled in reversed(self.syncs.values()):
-            if journaled.sync.replaces == pending.id and journaled.status != Status.DROPPED:
+            is_replacement = journaled.sync.replaces == pending.id and 1 in journaled.pages
+            if is_replacement and journaled.status != Status.DROPPED:
                 return self.go_on(journaled.sync)
         named = self.find(pending.id)
+        if not (pending.cursor or (named and 1 in named.pages)):
+            return None
         if named is None:
             return pending
         if named.status == Status.DROPPED:

@@ -254,13 +254,10 @@ class SyncStart:
         )
 
     def resumable(self, state: StreamState) -> Sync | None:
-        """Return the sync in progress, None if there is none that can be resumed.
-
-        One that has to start over is a new sync, which any other one in the journal may stand for.
-        """
+        """Return the sync in progress, None if there is none that can be resumed."""
         pending = state.pending
         is_wanted = pending and (pending.added or not self.filter_change(state))
-        if pending and pending.cursor and is_wanted and not self._is_too_old(pending):
+        if pending and is_wanted and not self._is_too_old(pending):
             return replace(pending, selected=self.selected)
         return None
 

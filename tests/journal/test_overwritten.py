@@ -280,12 +280,26 @@ def test_a_sync_of_added_values_in_progress_starts_over(german: Pipeline) -> Non
     assert german.is_current
 
 
-def test_a_full_sync_in_progress_starts_over(german: Pipeline) -> None:
+@pytest.mark.parametrize("start_date", [None, "2015-01-01T00:00:00Z"])
+def test_a_full_sync_in_progress_starts_over(german: Pipeline, start_date: str | None) -> None:
+    """With the window that it has, though the start date is later by now."""
     everything: Any = {"on_filter_change": "resync"}
     german.begin_refresh(**GERMAN)
     german.run(max_credits=5_000, **everything)
     german.overwrite(**GERMAN)
-    assert german.rows_billed(**everything) == 20
+    assert german.rows_billed(start_date=start_date, **everything) == 20
+
+
+def test_a_refresh_in_progress_starts_over(german: Pipeline) -> None:
+    """Meltano has merged its state into that of a complete sync."""
+    german.begin_refresh()
+    german.run(**GERMAN)
+    part = german.tap.succeed(max_credits=500, **{**REFRESH, **GERMAN})
+    german.target.receive(part.messages)
+    german.changed = [each for each in german.changed if each in part.ids]
+    german.overwrite()
+    drop(german, syncs(german)[0])
+    assert german.rows_billed(**GERMAN) == 3
 
 
 def test_a_full_sync_in_progress_that_lost_its_start_gives_way_to_another_one(tap: Tap) -> None:
@@ -301,7 +315,11 @@ def test_a_full_sync_in_progress_that_lost_its_start_gives_way_to_another_one(ta
     _, second = syncs(pipeline)
     drop(pipeline, f"{second}.1")
     pipeline.overwrite()
-    assert pipeline.rows_billed() == 120 - 50 + 3
+    before = tap.sandbox.rows_billed
+    for _ in range(3):
+        pipeline.run(**one_page)
+    assert pipeline.is_current
+    assert tap.sandbox.rows_billed - before == 120 - 50 + 3
 
 
 @pytest.mark.parametrize("on_missing_state", ["error", "resync"])
