@@ -129,14 +129,14 @@ class History:
 
         That is this sync, or the one that replaced it because its cursor was rejected, whatever the
         API says of the cursor now. None if the user has dropped it, or if it has to start over and
-        the journal lacks its start, so that another sync may cost less.
+        the journal has no page of it, so that another sync may cost less.
         """
         for journaled in reversed(self.syncs.values()):
-            is_replacement = journaled.sync.replaces == pending.id and 1 in journaled.pages
+            is_replacement = journaled.sync.replaces == pending.id and journaled.pages
             if is_replacement and journaled.status != Status.DROPPED:
                 return self.go_on(journaled.sync)
         named = self.find(pending.id)
-        if not (pending.cursor or (named and 1 in named.pages)):
+        if not (pending.cursor or (named and named.pages)):
             return None
         if named is None:
             return pending

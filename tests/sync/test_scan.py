@@ -148,6 +148,16 @@ def test_rejected_cursor_restarts_once_and_states_the_cost(tap: Tap, form: str) 
     assert run.bookmark["replication_key_value"] == parts[2]["started_at"]
 
 
+def test_a_restart_that_dies_before_its_first_page_bills_nothing_again(tap: Tap) -> None:
+    """The next run tries the cursor once more, and the API accepts it."""
+    reject(tap, on=2)
+    cut = cut_in_request(tap, 3, billed=False)
+    assert cut.messages_of("WARNING", "cursor-rejected")
+    rest = tap.succeed(state=cut.state)
+    assert {*cut.ids, *rest.ids} == tap.sandbox.world.rows().keys()
+    assert tap.sandbox.rows_billed == 120
+
+
 @pytest.mark.parametrize(
     ("status", "body"),
     [
