@@ -128,12 +128,13 @@ class History:
         """Return the sync to go on with when a state has a sync in progress. Raises as `resume`.
 
         That is this sync, or the one that replaced it because its cursor was rejected, whatever the
-        API says of the cursor now. None if the user has dropped it, or if it has to start over and
-        the journal has no page of it, so that another sync may cost less.
+        API says of the cursor now; if that has no page in the journal, it was begun in vain. None
+        if the user has dropped it, or if it has to start over and has no page there, so that
+        another sync may cost less.
         """
         for journaled in reversed(self.syncs.values()):
-            is_replacement = journaled.sync.replaces == pending.id and journaled.pages
-            if is_replacement and journaled.status != Status.DROPPED:
+            is_replacement = journaled.sync.replaces == pending.id
+            if is_replacement and journaled.pages and journaled.status != Status.DROPPED:
                 return self.go_on(journaled.sync)
         named = self.find(pending.id)
         if not (pending.cursor or (named and named.pages)):
