@@ -15,7 +15,7 @@ from benchmarks import charts
 from benchmarks.feed import Feed
 from benchmarks.pipelines import BY_HAND, DLT, Pipelines
 from benchmarks.processes import measure, measure_once, ratio, run_once, spread
-from benchmarks.readers import LOOP, OFF, OURS, journal_of, readers, tap
+from benchmarks.readers import LOOP, OFF, OURS, archive_of, readers, tap
 from benchmarks.report import PERFORMANCE, write
 from benchmarks.server import serving
 from jobo_sandbox.postgres import running_postgres
@@ -60,7 +60,7 @@ def _read(folder: Path, job_bytes: int, options: argparse.Namespace) -> Iterator
         feed = Feed(folder, url, job_bytes)
         full = measure(readers(feed, options.other), options.rounds, rows)
         run_once(tap(feed))
-        disk = sum(path.stat().st_size for path in journal_of(feed).rglob("*") if path.is_file())
+        disk = sum(path.stat().st_size for path in archive_of(feed).rglob("*") if path.is_file())
     with serving(0, job_bytes) as url:
         empty = measure(readers(Feed(folder, url, job_bytes), options.other), options.rounds, 0)
     with serving(rows * 10, job_bytes) as url:
@@ -76,10 +76,10 @@ def _read(folder: Path, job_bytes: int, options: argparse.Namespace) -> Iterator
             f"| {median(timing.processor):.2f} | {rows / median(timing.seconds):,.0f} "
             f"| {median(empty[name].seconds):.2f} | {timing.memory / _MEGABYTE:.0f} MB |"
         )
-    journal = [on - off for on, off in zip(full[OURS].seconds, full[OFF].seconds, strict=True)]
+    archive = [on - off for on, off in zip(full[OURS].seconds, full[OFF].seconds, strict=True)]
     yield ""
     yield (
-        f"The journal takes {median(journal) / pages * 1_000:.2f} ms per page and "
+        f"The archive takes {median(archive) / pages * 1_000:.2f} ms per page and "
         f"{disk / _MEGABYTE:.0f} MB. Ten times the rows take {memory / _MEGABYTE:.0f} MB of memory."
     )
 

@@ -12,7 +12,7 @@ from psycopg import sql
 
 from benchmarks.feed import KEY, PROGRAMS, REPOSITORY
 from benchmarks.processes import Contender
-from benchmarks.readers import forget, journal_of, tap
+from benchmarks.readers import archive_of, forget, tap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,7 +91,7 @@ class Pipelines:
         env = {
             "TAP_JOBO_API_KEY": KEY,
             "TAP_JOBO_API_URL": self._feed.url,
-            "TAP_JOBO_JOURNAL_DIR": str(journal_of(self._feed)),
+            "TAP_JOBO_ARCHIVE_DIR": str(archive_of(self._feed)),
             "TAP_JOBO__SELECT": f'["{self._feed.stream}.*"]',
             "TARGET_POSTGRES_SQLALCHEMY_URL": self._database.replace(":", "+psycopg:", 1),
             "MELTANO_PYTHON": sys.executable,  # as all others

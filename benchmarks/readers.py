@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 LOOP: Final = "loop over `requests`"
 OURS: Final = "tap-jobo"
-OFF: Final = "tap-jobo, `journal: false`"
+OFF: Final = "tap-jobo, `archive: false`"
 
 
 def readers(feed: Feed, other: Path | None) -> list[Contender]:
@@ -30,7 +30,7 @@ def readers(feed: Feed, other: Path | None) -> list[Contender]:
     return [
         feed.script(LOOP, "requests_loop.py"),
         tap(feed),
-        tap(feed, OFF, journal=False),
+        tap(feed, OFF, archive=False),
         *([tap(feed, "tap-jobo of the other checkout", other)] if other else []),
         feed.script("plain SDK tap", "plain_sdk_tap.py", schema),
         peer(feed, "dlt", "dlt_pipeline.py"),
@@ -40,22 +40,22 @@ def readers(feed: Feed, other: Path | None) -> list[Contender]:
 
 
 def tap(feed: Feed, name: str = OURS, program: Path | None = None, **settings: object) -> Contender:
-    """Return the tap, which begins without a journal."""
-    config = {"api_key": KEY, "api_url": feed.url, "journal_dir": str(journal_of(feed))}
+    """Return the tap, which begins without an archive."""
+    config = {"api_key": KEY, "api_url": feed.url, "archive_dir": str(archive_of(feed))}
     files = ["--config", feed.write(name, {**config, **settings})]
     files += ["--catalog", feed.write("catalog", feed.catalog)]
     command = [str(program or PROGRAMS / "tap-jobo"), *files]
     return Contender(name, command, lambda: forget(feed))
 
 
-def journal_of(feed: Feed) -> Path:
-    """Return the folder of the tap's journal."""
-    return feed.folder / "journal"
+def archive_of(feed: Feed) -> Path:
+    """Return the folder of the tap's archive."""
+    return feed.folder / "archive"
 
 
 def forget(feed: Feed) -> None:
-    """Remove the tap's journal."""
-    shutil.rmtree(journal_of(feed), ignore_errors=True)
+    """Remove the tap's archive."""
+    shutil.rmtree(archive_of(feed), ignore_errors=True)
 
 
 def peer(feed: Feed, package: str, file: str, *arguments: str, note: str = "") -> Contender:

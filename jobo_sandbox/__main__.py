@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> int:
 def _serve(folder: Folder, options: Options) -> int:
     with _opened(folder, _saved(folder, options), options) as sandbox:
         settings = environment(folder.path, sandbox.url, sandbox.api_key)
-        for name in ("MELTANO_ENVIRONMENT", "MELTANO_DATABASE_URI", "TAP_JOBO_JOURNAL_DIR"):
+        for name in ("MELTANO_ENVIRONMENT", "MELTANO_DATABASE_URI", "TAP_JOBO_ARCHIVE_DIR"):
             del settings[name]  # of this project; the shell may be in another one
         with running_postgres(folder.postgres) if options.postgres else nullcontext() as port:
             settings |= database_settings(port) if port else {}

@@ -16,14 +16,14 @@ def environment(folder: Path, api_url: str, api_key: str) -> dict[str, str]:
     """Return the variables that point the command at the sandbox instead of anything real.
 
     Args:
-        folder: Where to keep Meltano's state and the tap's journal.
+        folder: Where to keep Meltano's state and the tap's archive.
         api_url: Base URL of the mock API server.
         api_key: The key that it accepts.
     """
     settings = {
         "TAP_JOBO_API_URL": api_url,
         "TAP_JOBO_API_KEY": api_key,
-        "TAP_JOBO_JOURNAL_DIR": str(folder / "journal"),
+        "TAP_JOBO_ARCHIVE_DIR": str(folder / "archive"),
         "MELTANO_ENVIRONMENT": "sandbox",
         "MELTANO_DATABASE_URI": f"sqlite:///{folder / 'meltano.db'}",
         "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",

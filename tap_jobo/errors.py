@@ -21,8 +21,8 @@ class StateError(TapJoboError):
     """The tap cannot resume from this state."""
 
 
-class JournalError(TapJoboError):
-    """The journal exists but cannot be used, or another run holds its lock."""
+class ArchiveError(TapJoboError):
+    """The archive exists but cannot be used, or another run holds its lock."""
 
 
 class ClockError(TapJoboError):
@@ -30,7 +30,7 @@ class ClockError(TapJoboError):
 
 
 class FormatError(TapJoboError):
-    """A page cannot be delivered: its format is new, or its file damaged. It stays journaled."""
+    """A page cannot be delivered: its format is new, or its file damaged. It stays archived."""
 
     ends_run = False
 

@@ -32,7 +32,7 @@ class Sync:
     is_full: bool = False  # whether it reads everything, and not what changed since its parent
     selected: Filters = field(default_factory=dict)  # the filters that it was begun with
     added: Filters | None = None  # what it reads instead, if that is only what a change adds
-    number: int = 0  # in the journal, 0 if it has none yet
+    number: int = 0  # in the archive, 0 if it has none yet
 
     @property
     def reads(self) -> Filters:
@@ -91,7 +91,7 @@ class PageHeader:
     received_at: str  # when it came, by the API's clock
     charge: Charge
     has_more: bool | None = None  # the response header X-Has-More
-    # What the journal adds:
+    # What the archive adds:
     run: str = ""  # random id of the run that was billed for it
     total_credits: int = 0  # what its sync has cost so far, this page included
     spent: dict[str, int] = field(default_factory=dict)  # of the stream's runs so far, by month
@@ -99,7 +99,7 @@ class PageHeader:
 
 @dataclass(frozen=True, slots=True)
 class BilledPage:
-    """A page before anything parses it: as it was received, and as the journal holds it."""
+    """A page before anything parses it: as it was received, and as the archive holds it."""
 
     header: PageHeader
     body: bytes

@@ -83,8 +83,8 @@ def table() -> Iterator[str]:
         yield account.bill(f"incremental run, {CHANGED} rows have changed")
         account.run()
         yield account.bill("another run within the lookback: the same rows again")
-    for what, journal in (("", True), (", without the journal", False)):
-        with _account(journal=journal) as account:
+    for what, archive in (("", True), (", without the archive", False)):
+        with _account(archive=archive) as account:
             account.run_killed(SIZE // 100 + 1)
             account.run()
             yield account.bill(f"the backfill, killed halfway before the target stored it{what}")

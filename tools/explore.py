@@ -27,13 +27,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.sync.model import MODEL
 from tests.sync.test_promises import BucketPromises, FilteredPromises, Promises
-from tests.sync.test_shared_journal import SharedBucket, SharedJournal
+from tests.sync.test_shared_archive import SharedArchive, SharedBucket
 
 MACHINES: Final[tuple[type[RuleBasedStateMachine], ...]] = (
     Promises,
     BucketPromises,
     FilteredPromises,
-    SharedJournal,
+    SharedArchive,
     SharedBucket,
 )
 _EXAMPLES: Final = 25

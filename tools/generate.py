@@ -43,7 +43,7 @@ LOADER_COLUMNS = {
     "_sdc_batched_at": "When the loader stored the row. Written by the loader.",
 }
 MELTANO_VALUES = {  # a folder for each plugin, also for those that inherit from tap-jobo
-    "journal_dir": (
+    "archive_dir": (
         "${MELTANO_PROJECT_ROOT}/.meltano/${MELTANO_EXTRACTOR_NAME}/${MELTANO_ENVIRONMENT}"
     ),
 }
@@ -170,7 +170,7 @@ def _group(name: str) -> str:
         return "Profiles"
     if name in {each.name for each in SOURCE}:
         return "Connection and window"
-    return "Cost, filters, and journal"
+    return "Cost, filters, and archive"
 
 
 def _fields(schema: Mapping[str, Any], path: str = "") -> Iterator[str]:

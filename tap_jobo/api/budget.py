@@ -120,7 +120,7 @@ class FeedCost:
         self.last_price: LastPrice | None = None
         self.credits = 0
         self.possibly_billed = 0
-        self.month: CountOverRuns | None = None  # unless the journal is off
+        self.month: CountOverRuns | None = None  # unless the archive is off
         self._has_price = False  # of a page of this run
         self._reported: set[str] = set()
 

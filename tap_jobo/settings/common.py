@@ -17,10 +17,10 @@ _BUCKET_URL: Final = (
 _MOST_CREDITS: Final = 10**12  # a billion dollars
 _UUID: Final = r"^(?i:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32})\Z"
 
-JOURNAL_DIR: Final = Setting(
-    name="journal_dir",
+ARCHIVE_DIR: Final = Setting(
+    name="archive_dir",
     description=(
-        "Where to store the journal: a folder (default: in the user's state folder) or, with the "
+        "Where to store the archive: a folder (default: in the user's state folder) or, with the "
         "extra `tap-jobo[cloud]`, s3://bucket/prefix, gs://bucket/prefix, or azure://container/"
         "prefix (credentials from the environment). Give each pipeline its own location."
     ),
@@ -91,10 +91,10 @@ CONTROL: Final = (  # how to run, and company profiles; listed after the setting
     Setting(
         name="on_missing_state",
         description=(
-            "What to do if there is no state, but the journal records a complete sync. `error`: "
+            "What to do if there is no state, but the archive records a complete sync. `error`: "
             "stop before any request. `resync`: read everything again; each row is billed. "
             "`resume:ID`, with the ID from the error: continue from that sync. Resume only if the "
-            "warehouse still has the rows and no other pipeline uses the journal."
+            "warehouse still has the rows and no other pipeline uses the archive."
         ),
         type=of.text(
             "'error', 'resync', or 'resume:ID' with the ID from the error",
@@ -113,7 +113,7 @@ CONTROL: Final = (  # how to run, and company profiles; listed after the setting
     Setting(
         name="max_credits_per_month",
         description=(
-            "Maximum credits per calendar month (UTC) of all runs that share the journal, which "
+            "Maximum credits per calendar month (UTC) of all runs that share the archive, which "
             "must be on and last from run to run. When they are used, runs stop with exit code 0 "
             "until the next month or a higher limit."
         ),
@@ -125,12 +125,12 @@ CONTROL: Final = (  # how to run, and company profiles; listed after the setting
         type=of.integer(0, _MOST_CREDITS),
     ),
     Setting(
-        name="journal",
+        name="archive",
         description="Keep billed pages until their rows are stored, so no crash bills them again.",
         type=of.boolean(),
         default=True,
     ),
-    JOURNAL_DIR,
+    ARCHIVE_DIR,
     Setting(
         name="companies_concurrency",
         description="How many company profiles are requested at once, 1 to 16.",

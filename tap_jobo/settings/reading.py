@@ -92,10 +92,10 @@ def check(
         found.append(f"Setting '{ascii(name)[1:-1]}' does not exist: {advice}")
     if {"company_ids", "company_ids_file"} <= given.keys():
         found.append("Set only one of the settings 'company_ids' and 'company_ids_file'.")
-    if "max_credits_per_month" in given and given.get("journal") is False:
+    if "max_credits_per_month" in given and given.get("archive") is False:
         found.append(
-            "Setting 'max_credits_per_month' needs the journal, which counts what the month has "
-            "cost. Set journal to true, or remove max_credits_per_month."
+            "Setting 'max_credits_per_month' needs the archive, which counts what the month has "
+            "cost. Set archive to true, or remove max_credits_per_month."
         )
     lines = [f"{without_key(line)} [invalid-setting]" for line in found]
     lines += [f"{line} [ignored-variable]" for line in _unread(given, properties, environ)]
@@ -151,8 +151,8 @@ def _unread(
         return
     for variable, text in sorted(environ.items()):
         name = variable.removeprefix(_PREFIX)
-        if name in (variable, "JOURNAL_DIR") or f"MELTANO_EXTRACT_{name}" in environ:
-            continue  # `tap-jobo-journal` reads the folder
+        if name in (variable, "ARCHIVE_DIR") or f"MELTANO_EXTRACT_{name}" in environ:
+            continue  # `tap-jobo-archive` reads the folder
         setting = name.lower()
         if setting in properties and name.isupper():
             definition = properties[setting]

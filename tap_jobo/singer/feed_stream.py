@@ -11,8 +11,8 @@ from typing_extensions import override
 
 from tap_jobo.api.budget import FeedCost
 from tap_jobo.api.feed import FeedReader
+from tap_jobo.archive.archive import Archive
 from tap_jobo.errors import ApiError, FormatError
-from tap_jobo.journal.journal import Journal
 from tap_jobo.model import BilledPage, Sync
 from tap_jobo.records.converter import Row
 from tap_jobo.singer.billed_pages_stream import BilledPagesStream
@@ -69,18 +69,18 @@ class FeedStream(JoboStream):
 
     @override
     def open(self) -> None:
-        """Take the lock, open the journal, and read the state."""
+        """Take the lock, open the archive, and read the state."""
         # Not `stream_state`: it would add the stream to the state.
         state = read_state(self.tap_state.get("bookmarks", {}).get(self.name, {}), self.spec)
-        self._journal = self._run.open_journal(self.spec)
-        self._first_state = recover_state(state, self._journal.history, self._start)
-        if self._journal.is_on and not self._start.is_full_table:
+        self._archive = self._run.open_archive(self.spec)
+        self._first_state = recover_state(state, self._archive.history, self._start)
+        if self._archive.is_on and not self._start.is_full_table:
             self.first_state = self._first_state
 
     @override
     def check_state(self) -> Iterator[str]:
         """Raise StateError if the user has to decide first; yield hints about the filters."""
-        self._start.check(self._first_state, self._journal.history)
+        self._start.check(self._first_state, self._archive.history)
         yield from self._early_rows()
         is_new = not self._first_state.bookmark or self._start.filter_change(self._first_state)
         for setting in self.spec.filters:
@@ -108,7 +108,7 @@ class FeedStream(JoboStream):
     @override
     def record_decision(self) -> None:
         """Record which billed pages the run gives up."""
-        self._start.record_decision(self._first_state, self._journal.history)
+        self._start.record_decision(self._first_state, self._archive.history)
 
     # The sync
 
@@ -128,7 +128,7 @@ class FeedStream(JoboStream):
         feed_sync = FeedSync(
             start=self._start,
             state=self._first_state,
-            journal=self._journal,
+            archive=self._archive,
             reader=self._reader,
             converter=self._converter,
             report=self._report,
@@ -136,7 +136,7 @@ class FeedStream(JoboStream):
         )
         if follower:
             follower.follow()
-        with self._settled(self._journal), closing(feed_sync.pages()) as deliveries:
+        with self._settled(self._archive), closing(feed_sync.pages()) as deliveries:
             for delivery in deliveries:
                 ids = self.write_rows(delivery.records, delivery.received_at)
                 if follower and ids:
@@ -153,7 +153,7 @@ class FeedStream(JoboStream):
         """Fetch at most `limit` rows with one request; pages and state stay as they are."""
         sync = self._start.new_sync(StreamState())
         sync = replace(sync, batch_size=min(limit, sync.batch_size))
-        with self._settled(self._run.open_journal(self.spec), is_test=True):
+        with self._settled(self._run.open_archive(self.spec), is_test=True):
             billed = self._reader.fetch_page(sync)
             try:
                 checked = self._read_sample(sync, billed)
@@ -180,14 +180,14 @@ class FeedStream(JoboStream):
         return checked
 
     @contextmanager
-    def _settled(self, journal: Journal, *, is_test: bool = False) -> Iterator[None]:
-        """Count in the month what the feed costs, and leave nothing unused in the journal."""
-        self._cost.count_in(journal.month, is_test=is_test)
+    def _settled(self, archive: Archive, *, is_test: bool = False) -> Iterator[None]:
+        """Count in the month what the feed costs, and leave nothing unused in the archive."""
+        self._cost.count_in(archive.month, is_test=is_test)
         try:
             yield
         finally:
             self._cost.settle()
-            journal.remove_unused()
+            archive.remove_unused()
 
     @override
     def summarize(self, *, has_failed: bool) -> None:

@@ -1,4 +1,4 @@
-"""What the streams of a run share: clock, session, clients, budget, and journal store."""
+"""What the streams of a run share: clock, session, clients, budget, and archive store."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -13,11 +13,11 @@ from tap_jobo.api.budget import Budget
 from tap_jobo.api.client import ApiSession, Client
 from tap_jobo.api.known_values import KnownValues
 from tap_jobo.api.retry import FREE_RETRY_SECONDS
+from tap_jobo.archive import open_store
+from tap_jobo.archive.archive import Archive, Archives
+from tap_jobo.archive.contents import archive_key
 from tap_jobo.clock import Clock
 from tap_jobo.errors import TapJoboError
-from tap_jobo.journal import open_store
-from tap_jobo.journal.contents import journal_key
-from tap_jobo.journal.journal import Journal, Journals
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.streams.feed_spec import FeedSpec
 
@@ -129,21 +129,21 @@ class RunContext:
         """The filter values that Jobo lists, fetched at most once per run."""
         return KnownValues(self.profile_client, self.prepare)
 
-    # The journal
+    # The archive
 
-    def open_journal(self, spec: FeedSpec) -> Journal:
-        """Return the journal of a feed, and hold its lock until the end of the run."""
-        key = journal_key(spec, api_key=self._config["api_key"], api_url=self.url)
-        if not (spec.is_journaled and self._config["journal"]):
-            return Journal(None, key, self._logger)
-        journal = self._locks.enter_context(self._journals.open(key))
-        self._lock_checks.append(journal.check_lock)
-        return journal
+    def open_archive(self, spec: FeedSpec) -> Archive:
+        """Return the archive of a feed, and hold its lock until the end of the run."""
+        key = archive_key(spec, api_key=self._config["api_key"], api_url=self.url)
+        if not (spec.is_archived and self._config["archive"]):
+            return Archive(None, key, self._logger)
+        archive = self._locks.enter_context(self._archives.open(key))
+        self._lock_checks.append(archive.check_lock)
+        return archive
 
     @cached_property
-    def _journals(self) -> Journals:
-        return Journals(
-            store=open_store(self._config.get("journal_dir"), self.clock, self._logger),
+    def _archives(self) -> Archives:
+        return Archives(
+            store=open_store(self._config.get("archive_dir"), self.clock, self._logger),
             limit=self._config.get("max_credits_per_month"),
             now=lambda: self.api_clock.now(),  # noqa: PLW0108 - its first use sends a request
             wait=self.shutdown.wait,

@@ -131,7 +131,7 @@ class JoboStream(RESTStream[Any]):
         """Raise ConfigError if the settings do not allow to read the stream."""
 
     def open(self) -> None:
-        """Take the lock, open the journal, and read the state."""
+        """Take the lock, open the archive, and read the state."""
 
     def check_state(self) -> Iterable[str]:
         """Raise StateError if the user has to decide first; return hints about the settings.

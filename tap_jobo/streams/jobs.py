@@ -185,7 +185,7 @@ EXPIRED_JOBS: Final = FeedSpec(
     ends_rows_of=("jobs", "managed_jobs"),
     page_cap=10_000,
     list_price=0,
-    is_journaled=False,
+    is_archived=False,
     replication_key="reported_at",
     to_row=lambda item, started_at: {"id": item, "reported_at": started_at},
 )

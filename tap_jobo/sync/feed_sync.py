@@ -16,6 +16,7 @@ from uuid import NAMESPACE_OID, uuid5
 
 from tap_jobo.api.feed import FeedReader
 from tap_jobo.api.pages import ParsedPage
+from tap_jobo.archive.archive import DISPUTED, Archive
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import (
     ApiError,
@@ -24,7 +25,6 @@ from tap_jobo.errors import (
     FormatError,
     RejectedError,
 )
-from tap_jobo.journal.journal import DISPUTED, Journal
 from tap_jobo.model import BilledPage, PageHeader, Sync
 from tap_jobo.records.converter import RecordConverter, Row
 from tap_jobo.records.values import parse_uuid
@@ -53,7 +53,7 @@ class Delivery:
 
 @dataclass(kw_only=True)
 class FeedSync:
-    """One stream's part of a run: syncs from the journal and the API to standard output.
+    """One stream's part of a run: syncs from the archive and the API to standard output.
 
     Attributes:
         check: Raises if the run must not go on: a signal arrived, or another run has the lock.
@@ -61,7 +61,7 @@ class FeedSync:
 
     start: SyncStart
     state: StreamState
-    journal: Journal
+    archive: Archive
     reader: FeedReader
     converter: RecordConverter
     report: Report
@@ -98,7 +98,7 @@ class FeedSync:
                 bill = self._bill(sync, billed.header, len(page.items))
                 self._count(billed, len(page.items), len(records))  # even if it can't be written
                 yield Delivery(records, bill, received_at, self.state)
-                self.journal.check_written()
+                self.archive.check_written()
                 sync = self._next(sync, billed, page, records)
             self.report.is_complete = True
         except BudgetReachedError as reached:
@@ -107,7 +107,7 @@ class FeedSync:
 
     def _first_sync(self) -> Sync:
         """Return the sync that the run starts with."""
-        history = self.journal.history
+        history = self.archive.history
         if self.state.has_begun:
             history.warn_if_restored(self.state.bookmark, self.state.completed, self.state.pending)
         self.start.report(self.state)
@@ -116,11 +116,11 @@ class FeedSync:
         return sync
 
     def _begin(self, sync: Sync) -> Sync:
-        """Write a new sync to the journal; show the guard the pages that earlier runs delivered."""
+        """Write a new sync to the archive; show the guard the pages that earlier runs delivered."""
         self._loop_guard = LoopGuard()
         self._has_replayed = self._has_fetched = False  # any page of the sync
-        sync = self.journal.begin(sync, self._now())
-        for billed in self.journal.delivered(sync):  # or runs of a few pages would hide a loop
+        sync = self.archive.begin(sync, self._now())
+        for billed in self.archive.delivered(sync):  # or runs of a few pages would hide a loop
             self._loop_guard.note_cursor(billed.header.cursor)
             try:
                 page = self._parse(billed)
@@ -131,8 +131,8 @@ class FeedSync:
         return sync
 
     def _find_or_fetch(self, sync: Sync) -> BilledPage:
-        """Return the sync's next page from the journal, or fetch it and write it there."""
-        page = self.journal.find(sync)
+        """Return the sync's next page from the archive, or fetch it and write it there."""
+        page = self.archive.find(sync)
         if not self._is_announced:
             self._is_announced = True
             self.report.announce(sync, sync.reads, is_replay=page is not None)
@@ -140,9 +140,9 @@ class FeedSync:
             if sync.cursor and not self._has_fetched:  # pages that are replayed are free
                 self.start.report_resumed(sync, self.start.bookmark(self.state))
             self._has_fetched = True
-            return self.journal.put(sync, self.reader.fetch_page(sync))
+            return self.archive.put(sync, self.reader.fetch_page(sync))
         if not self._has_replayed:
-            self.journal.report_replay(sync, page)
+            self.archive.report_replay(sync, page)
             self._has_replayed = True
         return page
 
@@ -150,7 +150,7 @@ class FeedSync:
         header, dispute = billed.header, ""
         try:
             page = self._parse(billed)
-            if not self.journal.is_replayed(billed):
+            if not self.archive.is_replayed(billed):
                 dispute = self.reader.cost.reconcile(header, len(page.items), sync.batch_size)
             checked = self._page_guard.check(
                 sync, header, page, self._loop_guard, estimate=self._estimate
@@ -159,7 +159,7 @@ class FeedSync:
             ways_out = self._ways_out(sync, billed)
             raise FormatError(f"{error}. {ways_out}. [format-changed]") from error
         if dispute:
-            self.journal.quarantine([billed.body], DISPUTED)
+            self.archive.quarantine([billed.body], DISPUTED)
             self._logger.error(
                 "%s. Contact Jobo. The page is delivered. [unexpected-bill]", dispute
             )
@@ -173,14 +173,14 @@ class FeedSync:
         return page
 
     def _quarantine(self, skipped: Sequence[object]) -> None:
-        """Keep rows without a usable id in the journal."""
-        are_kept = self.journal.quarantine([json.dumps(row).encode() for row in skipped])
+        """Keep rows without a usable id in the archive."""
+        are_kept = self.archive.quarantine([json.dumps(row).encode() for row in skipped])
         fate = ""
         if are_kept:
-            export = self.journal.command("export", "--quarantined")
+            export = self.archive.command("export", "--quarantined")
             fate = f" It was billed and is in quarantine: {export}."
-        elif self.journal.failure:
-            fate = " It was billed, and the journal could not keep it."
+        elif self.archive.failure:
+            fate = " It was billed, and the archive could not keep it."
         self.converter.log_skipped(skipped, fate)
 
     def _advance(self, sync: Sync, billed: BilledPage, page: ParsedPage) -> Sync:
@@ -215,8 +215,8 @@ class FeedSync:
         return (row,)
 
     def _count(self, billed: BilledPage, rows: int, delivered: int) -> None:
-        self.report.quarantined = self.journal.quarantined
-        is_replayed = self.journal.is_replayed(billed)
+        self.report.quarantined = self.archive.quarantined
+        is_replayed = self.archive.is_replayed(billed)
         self.report.count_page(rows, rows - delivered, is_replayed=is_replayed)
 
     def _next(
@@ -244,10 +244,10 @@ class FeedSync:
             bookmark = parse_timestamp(sync.started_at or "")
             passed = self.start.clock().earlier() - bookmark  # by the clock of the start
             is_recent = passed.total_seconds() <= self.start.lookback_minutes * 60
-            if not self._has_replayed or (is_recent and not self.journal.is_replayed(last)):
+            if not self._has_replayed or (is_recent and not self.archive.is_replayed(last)):
                 return None
             new = self.start.catch_up(sync)
-        following = self.journal.history.resume(new, bookmark)
+        following = self.archive.history.resume(new, bookmark)
         covered = self.start.covered_from(self.state, bookmark, following)
         if bookmark:  # unless it reads everything: only a decision of the user accepts a gap
             covered = covered.later_of(self.state.covered_from or covered)
@@ -258,10 +258,10 @@ class FeedSync:
         try:
             self._loop_guard.detect_stall(ids)
         except EndlessFeedError as error:
-            self.journal.end(sync)
+            self.archive.end(sync)
             then = "The next run resumes from here"
-            if self.journal.is_on:
-                drop = self.journal.command("drop", sync.id)
+            if self.archive.is_on:
+                drop = self.archive.command("drop", sync.id)
                 then = f"Later runs end before anything is billed, until you run {drop}"
             raise EndlessFeedError(
                 f"{error}. Everything so far is delivered. {then}. [endless-feed]"
@@ -288,31 +288,31 @@ class FeedSync:
             rejection.why,
             "its rows are free." if is_free else f"{bill}. {_LET_ONE_RUN_FINISH}",
         )
-        return self.journal.history.resume(self.start.restarted(sync), None)
+        return self.archive.history.resume(self.start.restarted(sync), None)
 
     def _in_place_of(
         self, sync: Sync, way: str = "a full refresh of all streams (without state)"
     ) -> str:
         """Return what to run to read rows again: without the drop, the sync would be replayed."""
-        journaled = self.journal.history.syncs.get(sync.number)
-        if not (journaled and journaled.pages):
+        archived = self.archive.history.syncs.get(sync.number)
+        if not (archived and archived.pages):
             return way
-        return f"{self.journal.command('drop', sync.id)}, then {way}"
+        return f"{self.archive.command('drop', sync.id)}, then {way}"
 
     def _ways_out(self, sync: Sync, billed: BilledPage) -> str:
-        if not self.journal.is_on or self.journal.failure:
+        if not self.archive.is_on or self.archive.failure:
             price = "free" if self._spec.is_free else "and pays for it again"
             then = f"The state is unchanged, so the next run fetches the page again, {price}"
-            return f"{self.journal.failure}{then}"
+            return f"{self.archive.failure}{then}"
         charge, page = billed.header.charge, sync.page_id(sync.pages + 1)
         again = "the page was free"
         if charge.credits:
             costs = "may cost" if charge.deducted is None else "costs"
             again = f"fetching it again {costs} {dollars(charge.credits)}"
         return (
-            f"The page stays in the journal as {page}, and the state is unchanged. Upgrade "
+            f"The page stays in the archive as {page}, and the state is unchanged. Upgrade "
             "tap-jobo to replay the page free, or drop it with "
-            f"{self.journal.command('drop', page)}: {again}"
+            f"{self.archive.command('drop', page)}: {again}"
         )
 
     def _report_missing_rows(self, sync: Sync) -> None:

@@ -65,7 +65,7 @@ class FilterChange:
 
         Args:
             state: The state before the change.
-            uses: What `resync` and `keep` use of the journal.
+            uses: What `resync` and `keep` use of the archive.
             gives_up: What they do not use.
             is_addition: Whether a resync reads only the rows that the change adds.
         """

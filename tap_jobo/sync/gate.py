@@ -1,17 +1,17 @@
 """The gate: billed pages that a run would leave behind, and that nobody has given up.
 
 No request is sent while billed pages, whose rows no state covers, would become unusable, unless the
-user has decided so. Then the journal records that they are given up.
+user has decided so. Then the archive records that they are given up.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from tap_jobo.archive.contents import ArchivedSync
+from tap_jobo.archive.history import History
+from tap_jobo.archive.way_out import archive_command
 from tap_jobo.errors import StateError
-from tap_jobo.journal.contents import JournaledSync
-from tap_jobo.journal.history import History
-from tap_jobo.journal.way_out import journal_command
 from tap_jobo.model import Filters, Sync
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.filters import differences, show
@@ -27,7 +27,7 @@ class UnusedPages:
         spec: The feed.
         used: The sync that the run goes on with.
         syncs: The syncs of the pages, with those that continue from them.
-        history: What the journal has of the feed.
+        history: What the archive has of the feed.
         delivered: A sync as far as the state has its rows.
         filters: Those of the state, None if there is none.
         is_full_table: Whether the catalog says FULL_TABLE.
@@ -35,7 +35,7 @@ class UnusedPages:
 
     spec: FeedSpec
     used: Sync
-    syncs: Sequence[JournaledSync]
+    syncs: Sequence[ArchivedSync]
     history: History
     delivered: Sync | None = None
     filters: Filters | None = None
@@ -48,14 +48,14 @@ class UnusedPages:
         )
 
     @cached_property
-    def _waiting(self) -> list[JournaledSync]:
+    def _waiting(self) -> list[ArchivedSync]:
         """The syncs that have such pages; the others are given up, or have none."""
         return [each for each in self.syncs if each.pages and max(each.pages) >= self._first(each)]
 
     @property
-    def _with_descendants(self) -> list[JournaledSync]:
+    def _with_descendants(self) -> list[ArchivedSync]:
         """These and what continues from them, which would seem to have lost its state."""
-        dropped: list[JournaledSync] = []
+        dropped: list[ArchivedSync] = []
         ids = {each.sync.id for each in self._waiting}
         for each in self.history.syncs.values():
             if each.sync.id in ids or each.sync.parent_id in ids - {""}:
@@ -97,12 +97,12 @@ class UnusedPages:
     @property
     def uses(self) -> str:
         """What the run replays first, for the end of a sentence; empty if that is nothing."""
-        journaled = self.history.syncs.get(self.used.number)
-        if journaled is None:
+        archived = self.history.syncs.get(self.used.number)
+        if archived is None:
             return ""
-        pages, worth = len(journaled.pages), dollars(self.history.credits_of(self.used))
+        pages, worth = len(archived.pages), dollars(self.history.credits_of(self.used))
         return (
-            f", except for {plural(pages, 'billed page')} ({worth}) of the journal, which are free"
+            f", except for {plural(pages, 'billed page')} ({worth}) of the archive, which are free"
         )
 
     @property
@@ -124,13 +124,13 @@ class UnusedPages:
         )
 
     def _command(self, *parts: str) -> str:
-        return journal_command(*parts, location=self.history.contents.store.location)
+        return archive_command(*parts, location=self.history.contents.store.location)
 
     @property
     def _description(self) -> str:
         since = min(each.created_at for each in self._waiting)[:16]
         return (
-            f"The journal has {plural(self._pages, 'billed page')} of {self.spec.name} "
+            f"The archive has {plural(self._pages, 'billed page')} of {self.spec.name} "
             f"({dollars(self._credits)}, since {since}Z)"
         )
 
@@ -142,15 +142,15 @@ class UnusedPages:
     def _credits(self) -> int:
         return sum(map(self._credits_of, self._waiting))
 
-    def _credits_of(self, journaled: JournaledSync) -> int:
-        return self.history.contents.credits(journaled, self._first(journaled))
+    def _credits_of(self, archived: ArchivedSync) -> int:
+        return self.history.contents.credits(archived, self._first(archived))
 
-    def _first(self, journaled: JournaledSync) -> int:
-        return self.history.first_unused(journaled, self.delivered)
+    def _first(self, archived: ArchivedSync) -> int:
+        return self.history.first_unused(archived, self.delivered)
 
     @property
     def _reasons(self) -> str:
-        lost = "the journal lacks the start of the sync that they continue from"
+        lost = "the archive lacks the start of the sync that they continue from"
         reasons = [
             lost if self._lacks_parent(each.sync) else self._reason(each.sync)
             for each in self._waiting

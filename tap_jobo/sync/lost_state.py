@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
+from tap_jobo.archive.history import History
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.errors import StateError
-from tap_jobo.journal.history import History
 from tap_jobo.sync.start import SyncStart
 from tap_jobo.sync.start_date import StartDate
 from tap_jobo.sync.state import StreamState
@@ -20,7 +20,7 @@ def recover_state(state: StreamState, history: History, start: SyncStart) -> Str
     """Return the state that a run starts from, with a sync in progress only if it is still wanted.
 
     Raises:
-        StateError: There is none, but the journal proves that there was one, under any filters.
+        StateError: There is none, but the archive proves that there was one, under any filters.
     """
     if not (state.has_begun or start.is_full_table or start.on_missing_state == "resync"):
         state = _recover_missing(state, history, start)
@@ -31,7 +31,7 @@ def recover_state(state: StreamState, history: History, start: SyncStart) -> Str
 def _before_overwritten(state: StreamState, history: History) -> StreamState:
     """Return the state before the rows that an interrupted replay may have overwritten.
 
-    So the journal's syncs with these rows are resumed, free. What it lacks of them is read again:
+    So the archive's syncs with these rows are resumed, free. What it lacks of them is read again:
     all that has changed since the replayed sync began. A sync that does not read changes can only
     start over.
     """
@@ -39,9 +39,9 @@ def _before_overwritten(state: StreamState, history: History) -> StreamState:
     since = overwritten.get(first.id if first else completed)
     if since is None:
         return state
-    for journaled in reversed(history.syncs.values()):  # a sync began after its parent
-        sync = journaled.sync
-        can_be_replayed = 1 in journaled.pages and not sync.added
+    for archived in reversed(history.syncs.values()):  # a sync began after its parent
+        sync = archived.sync
+        can_be_replayed = 1 in archived.pages and not sync.added
         is_parent = sync.id == completed and (first is None or first.reads_changes)
         if is_parent and sync.id in overwritten and can_be_replayed:
             first, completed = sync, sync.parent_id
@@ -59,7 +59,7 @@ def _recover_missing(state: StreamState, history: History, start: SyncStart) -> 
     if last and last.id in ids:
         start.logger.warning(
             "No state for %s: on_missing_state continues from the sync of %s. Rows are missing if "
-            "the warehouse does not have its rows, or another pipeline uses this journal. Remove "
+            "the warehouse does not have its rows, or another pipeline uses this archive. Remove "
             "the setting after this run. [lost-state]",
             start.spec.name,
             last.bookmark,
@@ -68,8 +68,8 @@ def _recover_missing(state: StreamState, history: History, start: SyncStart) -> 
         bookmark = parse_timestamp(last.bookmark)
         return StreamState(bookmark, last.id, filters, StartDate.parse(last.start_date))
     syncs = history.syncs.values()
-    parents = {journaled.sync.parent_id for journaled in syncs} - {""}
-    if not (last or parents - {journaled.sync.id for journaled in syncs if 1 in journaled.pages}):
+    parents = {archived.sync.parent_id for archived in syncs} - {""}
+    if not (last or parents - {archived.sync.id for archived in syncs if 1 in archived.pages}):
         return state  # the first sync, or one that can be replayed, because no run confirmed it
     what = "a sync that continues from a complete one"
     if last:
@@ -79,7 +79,7 @@ def _recover_missing(state: StreamState, history: History, start: SyncStart) -> 
 
 
 class LostStateError(StateError):
-    """There is no state, but the journal proves that there was one.
+    """There is no state, but the archive proves that there was one.
 
     Attributes:
         id: The sync to go on from, empty if there is none.
@@ -93,11 +93,11 @@ class LostStateError(StateError):
         """Return the message, with the ids of all streams: one setting decides for all."""
         resume = (
             f"to '{RESUME}{','.join(ids)}' if the warehouse still has the rows and no other "
-            "pipeline uses this journal (only changes are billed), or "
+            "pipeline uses this archive (only changes are billed), or "
         )
         alone = "" if self.id or not any(ids) else ", in a run of this stream alone,"
         return (
-            f"No state for {self._stream}, but the journal records {self._what}. Nothing was "
+            f"No state for {self._stream}, but the archive records {self._what}. Nothing was "
             "billed. Restore the state. Or set on_missing_state, for this run only, "
             f"{resume if self.id else ''}to 'resync'{alone} if the warehouse is new or you run a "
             f"full refresh (--full-refresh) on purpose ({self._price}). [lost-state]"
@@ -125,14 +125,14 @@ def check_resumed(choice: str, states: Sequence[StreamState]) -> None:
     """Raise StateError if `on_missing_state` names a sync, but no stream continues from any."""
     if choice.startswith(RESUME) and states and not any(state.has_begun for state in states):
         raise StateError(
-            f"Setting 'on_missing_state' is {choice}, but there is no state, and the journal has "
+            f"Setting 'on_missing_state' is {choice}, but there is no state, and the archive has "
             "no such sync. Nothing was billed. Remove the setting, or set it to 'resync' to read "
             "everything: each row is billed. [lost-state]"
         )
 
 
 def _price(history: History, start: SyncStart) -> str:
-    """Return what reading everything again costs, less what the journal holds of it."""
+    """Return what reading everything again costs, less what the archive holds of it."""
     last = history.completed
     if last is None or start.spec.filters_of(last.filters) != start.filters:
         return "each row is billed"

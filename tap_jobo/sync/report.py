@@ -46,7 +46,7 @@ class Report:
         parts = [f"filters {chosen}"] if chosen else []
         parts.append(_describe_rows(sync))
         if is_replay:
-            parts.append("pages in the journal first, free")
+            parts.append("pages in the archive first, free")
         if self.profiles:
             parts.append("with company profiles, free")
         limits = self._describe_limits() if self.cost.price else []

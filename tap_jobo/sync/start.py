@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Self
 
 from tap_jobo.api.api_clock import ApiClock
+from tap_jobo.archive.history import History
 from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.errors import EndlessFeedError
-from tap_jobo.journal.history import History
 from tap_jobo.model import Filters, Sync, new_id
 from tap_jobo.settings.common import START_DATE
 from tap_jobo.streams.feed_spec import FeedSpec
@@ -107,7 +107,7 @@ class SyncStart:
     def first_sync(self, state: StreamState, history: History) -> tuple[Sync, StreamState]:
         """Return the sync that a run starts with, and the state before it.
 
-        The journal then forgets what has arrived.
+        The archive then forgets what has arrived.
         """
         if state.bookmark and not state.pending:
             filters = self.filters if state.filters is None else state.filters
@@ -155,7 +155,7 @@ class SyncStart:
         )
 
     def check(self, state: StreamState, history: History) -> None:
-        """Check a state and what the journal has before the first billed request.
+        """Check a state and what the archive has before the first billed request.
 
         Raises:
             ClockError: A time of the state is in the future.

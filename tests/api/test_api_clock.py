@@ -55,7 +55,7 @@ class TestEnd:
     @pytest.mark.parametrize("args", [(), ("--test",)])
     def test_no_date_after_three_tries(self, tap: Tap, args: tuple[str, ...]) -> None:
         tap.sandbox.omit_date_header = True
-        assert "The API's clock is not known" in complaint(tap.run(*args, journal=False))
+        assert "The API's clock is not known" in complaint(tap.run(*args, archive=False))
         assert [entry.endpoint for entry in tap.sandbox.ledger] == ["clock"] * 3
 
     @pytest.mark.parametrize("args", [(), ("--test",)])

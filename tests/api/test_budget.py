@@ -279,12 +279,12 @@ def test_budget_is_never_exceeded_and_the_run_exits_with_0(tap: Tap, budget: int
     assert "replication_key_value" not in run.bookmark
 
 
-@pytest.mark.parametrize("journal", [True, False])
-def test_a_backfill_is_spread_over_days_with_every_row_once(tap: Tap, *, journal: bool) -> None:
+@pytest.mark.parametrize("archive", [True, False])
+def test_a_backfill_is_spread_over_days_with_every_row_once(tap: Tap, *, archive: bool) -> None:
     ids: list[str] = []
     state: Any = None
     for _ in range(4):
-        run = tap.run(state=state, max_credits=1_700, batch_size=17, journal=journal)
+        run = tap.run(state=state, max_credits=1_700, batch_size=17, archive=archive)
         assert run.metrics["jobo_credits"] <= 1_700
         ids, state = ids + run.ids, run.state
     assert sorted(ids) == sorted(tap.sandbox.world.rows())

@@ -203,7 +203,7 @@ class TestContradictions:
         run = tap.run()
         line = complaint(run)
         assert "X-Has-More" in line
-        assert "stays in the journal" in line
+        assert "stays in the archive" in line
         assert len(run.ids) == 50
         assert "replication_key_value" not in run.bookmark
         assert len(tap.sandbox.feed_requests) == 2
@@ -226,7 +226,7 @@ class TestContradictions:
         (line,) = run.lines("ERROR")
         for part in ("2,500 credits ($2.50)", "20 rows of career_sites", "Contact Jobo"):
             assert part in line
-        assert len(list(tap.folder.glob("journal/v2/*/quarantine/*.disputed"))) == 1
+        assert len(list(tap.folder.glob("archive/v2/*/quarantine/*.disputed"))) == 1
         assert not any("quarantined" in line for line in run.lines("INFO"))  # it is delivered
         assert run.metrics["jobo_credits"] == 3 * PAGE_CREDITS
 

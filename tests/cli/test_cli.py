@@ -145,10 +145,10 @@ class TestTestMode:
         assert len(run.records) == 1
         assert run.lines("ERROR") == run.lines("WARNING") == run.lines("CRITICAL") == []
 
-    def test_it_completes_no_scan_and_journals_no_page(self, tap: Tap, sandbox: Sandbox) -> None:
+    def test_it_completes_no_scan_and_archives_no_page(self, tap: Tap, sandbox: Sandbox) -> None:
         run = tap.run("--test", state=state_at("2026-01-31T08:00:00Z"))
         assert run.states == []  # one that a target stores in place of the last would bill again
-        assert not list((tap.folder / "journal").rglob("*.page"))
+        assert not list((tap.folder / "archive").rglob("*.page"))
         assert len(tap.run().ids) == 120
         assert sandbox.rows_billed == 121
 

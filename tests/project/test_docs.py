@@ -115,7 +115,7 @@ def test_charts_are_those_of_the_measured_tables() -> None:
 
 
 IN_A_PROJECT = (
-    "production", "test", "help", "journal", "profiles", "sets", "schedule-list", "state-get",
+    "production", "test", "help", "archive", "profiles", "sets", "schedule-list", "state-get",
     "state-set", "cron-script", "catalog", "full-refresh", "target-schema", "state-backup",
     "schedule-add",
 )  # fmt: skip
@@ -138,7 +138,7 @@ def test_every_command_of_the_documents_runs(open_folder: Path) -> None:
     assert len(re.findall(r"(?m)^  analytics\.jobo__\w+:$", second)) == 2
 
     others = {name: block(name) for name in IN_A_PROJECT}
-    first_run = 'export TAP_JOBO_JOURNAL_DIR="$PWD/own-journal"\n'  # without a state that is lost
+    first_run = 'export TAP_JOBO_ARCHIVE_DIR="$PWD/own-archive"\n'  # without a state that is lost
     others["own-project"] = first_run + block("own-project")
     output = _run(open_folder, _against_the_sandbox(open_folder, [*others.values()]))
     assert output.count("This block has run.") == len(others)
@@ -157,7 +157,7 @@ def test_every_command_of_the_documents_runs(open_folder: Path) -> None:
     assert f"{50 * pages} rows billed" in broken
     assert f"{pages} pages, worth ${2.5 * pages:.2f}" in _run(open_folder, block("look"))
     replayed = _run(open_folder, block("replay"))
-    assert f"Replaying {pages} pages from the journal" in replayed
+    assert f"Replaying {pages} pages from the archive" in replayed
     (rows, billed) = _figures(replayed)
     assert rows - 50 * pages <= billed <= rows - 50 * pages + 5
     assert block("second-run") == block("replay")
@@ -168,7 +168,7 @@ def test_every_command_of_the_documents_runs(open_folder: Path) -> None:
 
 def test_a_state_is_saved_once_both_loaders_have_all(sandbox: Sandbox, tmp_path: Path) -> None:
     script = (REPOSITORY / "examples/shell/two_loaders.sh").read_text("utf-8")
-    config = {"api_key": sandbox.api_key, "api_url": sandbox.url, "journal_dir": "journal"}
+    config = {"api_key": sandbox.api_key, "api_url": sandbox.url, "archive_dir": "archive"}
     (tmp_path / "config.json").write_text(json.dumps(config))
     commands = f"""tap-jobo() {{ {COMMAND} "$@"; }}
 target-jsonl() {{ tee first | sed -n 's/^{{"type":"STATE","value":\\(.*\\)}}$/\\1/p'; }}

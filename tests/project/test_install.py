@@ -88,7 +88,7 @@ def test_declared_dependencies_are_enough(wheel: Path, sandbox: Sandbox, tmp_pat
     assert [entry["tap_stream_id"] for entry in catalog["streams"]] == [
         *("billed_pages", "career_sites", "companies", "expired_jobs", "jobs", "managed_jobs"),
     ]
-    env = settings(sandbox) | {"TAP_JOBO_JOURNAL_DIR": str(tmp_path)}
+    env = settings(sandbox) | {"TAP_JOBO_ARCHIVE_DIR": str(tmp_path)}
     run = succeed(tap, "--config", "ENV", cwd=tmp_path, **env)
     assert run.ids == sorted(sandbox.world.rows())
 

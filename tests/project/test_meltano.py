@@ -15,7 +15,7 @@ import yaml
 from singer_sdk.helpers.capabilities import PluginCapabilities
 
 from jobo_sandbox.patience import patient
-from tests.journal.helpers import damage
+from tests.archive.helpers import damage
 from tests.support import COMMAND, environment, execute
 from tests.support.docs import block
 from tests.support.meltano import PIPELINE, Project
@@ -56,7 +56,7 @@ def test_later_runs_deliver_what_changed_even_without_a_state(project: Project) 
 
 @pytest.mark.exhaustive
 def test_config_test_costs_pages_that_the_next_run_replays(project: Project) -> None:
-    """If it names the environment: Meltano ignores the default one, and so its journal."""
+    """If it names the environment: Meltano ignores the default one, and so its archive."""
     project.run("--environment=dev", "config", "test", "tap-jobo")
     assert project.sandbox.rows_billed in (50, 100, 150)
     project.run_block("cap")
@@ -66,7 +66,7 @@ def test_config_test_costs_pages_that_the_next_run_replays(project: Project) -> 
 
 @pytest.mark.exhaustive
 def test_plugins_that_inherit_from_the_tap_run_side_by_side(project: Project) -> None:
-    """With other filters in the same project, each has a journal of its own."""
+    """With other filters in the same project, each has an archive of its own."""
     world, yesterday = project.sandbox.world, datetime.now(UTC) - timedelta(days=1)
     countries = {key: ("DE", "US", "FR")[n % 3] for n, key in enumerate(world.rows())}
     for key, country in countries.items():
@@ -132,13 +132,13 @@ def test_killed_full_refresh_resumes(project: Project) -> None:
 
 
 def test_the_command_in_an_error_works_in_the_project(project: Project) -> None:
-    journal = project.folder / ".meltano/tap-jobo/dev"
-    environment = project.environment({"TAP_JOBO_JOURNAL_DIR": f"{journal}"})
+    archive = project.folder / ".meltano/tap-jobo/dev"
+    environment = project.environment({"TAP_JOBO_ARCHIVE_DIR": f"{archive}"})
     tap = [str(COMMAND), "--config", "ENV"]  # as Meltano runs it, in less time, and stores no state
     assert execute(tap, environment, project.folder).returncode == 0
-    damage(min(journal.glob("v2/*/*/*.page")))
+    damage(min(archive.glob("v2/*/*/*.page")))
     error = project.meltano("--environment=dev", "invoke", "tap-jobo").stderr
-    assert "[journal-damaged]" in error
+    assert "[archive-damaged]" in error
     (command,) = re.findall("`(meltano .*?)`", error)
     assert project.sandbox.rows_billed == 150
     dropped = project.run(*shlex.split(command)[1:], "--yes")
@@ -178,7 +178,7 @@ def test_variables_that_meltano_reads_are_accepted(project: Project) -> None:
         "TAP_JOBO_IS_AGENCY": "yes",
         "TAP_JOBO_COUNTRY_CODES": '["DE", "AT"]',
         "TAP_JOBO_START_DATE": "2020-01-01",
-        "TAP_JOBO_JOURNAL": "off",
+        "TAP_JOBO_ARCHIVE": "off",
         "TAP_JOBO_STREAM_MAPS": '{"jobs": {"title": "md5(title)"}}',
         "TAP_JOBO_FREQUENT_MAX_CREDITS": "50000",
         "TAP_JOBO_FREQUENT_JOBS_BATCH_SIZE": "30",

@@ -149,7 +149,7 @@ def test_recipe_keeps_a_job_board_current(project: Project) -> None:
 
 @pytest.mark.exhaustive
 def test_recipe_deletes_no_job_that_a_refresh_replayed(project: Project) -> None:
-    """Right after a backfill, the journal still has its pages: they keep their time of reading."""
+    """Right after a backfill, the archive still has its pages: they keep their time of reading."""
     sandbox = project.sandbox
     database = {"sqlalchemy_url": project.url, "default_target_schema": project.name}
     streams = ("jobs", "expired_jobs")

@@ -100,13 +100,13 @@ def _runs(tap: Tap, way: str, stream: str) -> Iterator[Run]:
     tap.settings |= FILTERS.get(way, {})
     if way == "cursor":
         a_page = 15 if stream == "jobs" else 250
-        first = tap.run_quickly(max_credits=a_page, journal=False)
+        first = tap.run_quickly(max_credits=a_page, archive=False)
         state = first.state
         for bookmark in state["bookmarks"].values():
             if bookmark.get("sync", {}).get("cursor"):
                 bookmark["sync"]["cursor"] = "garbage"
         yield first
-        yield tap.run_quickly(state=state, journal=False)
+        yield tap.run_quickly(state=state, archive=False)
         return
     first = tap.run_quickly()
     yield first

@@ -74,7 +74,7 @@ def test_the_command_meets_the_sandbox_and_nothing_real(tmp_path: Path) -> None:
     state = tmp_path / ".sandbox"
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+", seen["TAP_JOBO_API_URL"])
     assert seen["TAP_JOBO_API_KEY"].startswith("jbe_test_")
-    assert seen["TAP_JOBO_JOURNAL_DIR"] == str(state / "journal")
+    assert seen["TAP_JOBO_ARCHIVE_DIR"] == str(state / "archive")
     assert seen["MELTANO_ENVIRONMENT"] == "sandbox"
     assert seen["MELTANO_DATABASE_URI"] == f"sqlite:///{state / 'meltano.db'}"
     assert seen["MELTANO_SEND_ANONYMOUS_USAGE_STATS"] == "false"
@@ -205,7 +205,7 @@ def test_serving_says_how_and_refuses_company(tmp_path: Path) -> None:
         )
         assert len(answer.json()["career_sites"]) == 50
         assert f"  export TAP_JOBO_API_KEY='{key}'\n" in guide
-        assert not re.search("MELTANO_ENVIRONMENT|JOURNAL_DIR", "".join(guide))  # of this project
+        assert not re.search("MELTANO_ENVIRONMENT|ARCHIVE_DIR", "".join(guide))  # of this project
         (database,) = re.findall(r"SQLALCHEMY_URL='(.*)'", "".join(guide))
         with psycopg.connect(database.replace("+psycopg", "")) as connection:
             assert connection.execute("SELECT 1").fetchone() == (1,)

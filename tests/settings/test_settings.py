@@ -39,7 +39,7 @@ VALUES: dict[str, Any] = {
     "on_filter_change": "keep",
     "max_credits": 100_000,
     "credits_alert_threshold": 20_000_000,
-    "journal": False,
+    "archive": False,
 }
 BODY = {
     **{name: VALUES.get(name) for name in FILTER_NAMES},
@@ -60,7 +60,7 @@ def _run_with_variables(tap: Tap, variables: Mapping[str, str], cwd: Path | None
     given = {
         "TAP_JOBO_API_KEY": tap.sandbox.api_key,
         "TAP_JOBO_API_URL": tap.sandbox.url,
-        "TAP_JOBO_JOURNAL_DIR": str(tap.folder / "journal"),
+        "TAP_JOBO_ARCHIVE_DIR": str(tap.folder / "archive"),
         **variables,
     }
     return execute([str(COMMAND), "--config", "ENV"], tap.environment(given), cwd or tap.folder)
@@ -84,7 +84,7 @@ class TestSources:
         run = tap.run(**VALUES) if source == "file" else _run_with_variables(tap, variables)
         assert run.returncode == 0, run.stderr
         assert sandbox.feed_requests[0].body == BODY
-        assert not (tap.folder / "journal").exists()
+        assert not (tap.folder / "archive").exists()
         assert any("credits_alert_threshold" in line for line in run.lines("WARNING"))
 
     def test_dotenv_file_is_read_and_variables_win(self, tap: Tap, sandbox: Sandbox) -> None:
@@ -129,7 +129,7 @@ class TestSources:
 
     def test_variables_go_over_a_file_with_env(self, tap: Tap, sandbox: Sandbox) -> None:
         variables = {"TAP_JOBO_BATCH_SIZE": "7"}
-        tap.succeed("--config", "ENV", env=variables, batch_size=9, journal=False)
+        tap.succeed("--config", "ENV", env=variables, batch_size=9, archive=False)
         assert sandbox.feed_requests[0].body["batch_size"] == 7
 
     def test_null_is_as_if_not_set(self, tap: Tap, sandbox: Sandbox) -> None:
@@ -210,7 +210,7 @@ class TestVariableNames:
             f"TAP_JOBO_{plugin}_{name.upper()}" for plugin in ("FREQUENT", "2") for name in NAMES
         ]
         others = "TAP_JOBO__SELECT TAP_JOBO__STATE TAP_JOBO_FREQUENT__SELECT TAP_JOBO_LOGLEVEL"
-        more = "TAP_JOBO_SERVICE_HOST TAP_JOBO_JOURNAL_DIR TAP_JOBOMAX_CREDITS MAX_CREDIT"
+        more = "TAP_JOBO_SERVICE_HOST TAP_JOBO_ARCHIVE_DIR TAP_JOBOMAX_CREDITS MAX_CREDIT"
         names = [*inherited, *others.split(), *more.split()]
         passed_on = ["TAP_JOBO_MAX_CREDIT", "MELTANO_EXTRACT_MAX_CREDIT"]
         assert check({"api_key": "k"}, dict.fromkeys([*names, *passed_on], "5"))
@@ -262,7 +262,7 @@ class TestVariablesThatAreNotRead:
             "TAP_JOBO_COUNTRY_CODES": "DE, US",
             "TAP_JOBO_IS_AGENCY": "no",
             "TAP_JOBO_LOOKBACK_MINUTES": "15",  # the default
-            "TAP_JOBO_JOURNAL_DIR": "elsewhere",  # which `tap-jobo-journal` reads
+            "TAP_JOBO_ARCHIVE_DIR": "elsewhere",  # which `tap-jobo-archive` reads
         }
         tap.succeed(
             env=variables, start_date="2020-02-01", country_codes=["DE", "US"], is_agency="false"
@@ -311,7 +311,7 @@ BAD: dict[str, list[object]] = {
     "max_credits": [0, "100", 10**400],
     "max_credits_per_month": [0, "100", 1.5, 10**400],
     "credits_alert_threshold": [-1, 10**400],
-    "journal_dir": [5, "a\0b", "s3://key:secret@bucket"],
+    "archive_dir": [5, "a\0b", "s3://key:secret@bucket"],
     "company_ids": [["5"]],
     "jobs_locations": [
         {"country": "Germany"},
@@ -339,7 +339,7 @@ GOOD: dict[str, list[object]] = {
     "is_agency": [False],
     "max_credits": [1, 10**12],
     "max_credits_per_month": [1, 10**12],
-    "journal_dir": ["folder", "s3://bucket/prefix"],
+    "archive_dir": ["folder", "s3://bucket/prefix"],
     "jobs_locations": [[{"country": "Germany", "city": "Berlin"}, {"region": "Bavaria"}]],
 }
 

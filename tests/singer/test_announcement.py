@@ -67,20 +67,20 @@ def test_sync_in_progress(tap: Tap) -> None:
     assert run.lines("WARNING") == []
 
 
-def test_pages_of_the_journal_are_no_reason_for_a_warning(tap: Tap, sandbox: Sandbox) -> None:
+def test_pages_of_the_archive_are_no_reason_for_a_warning(tap: Tap, sandbox: Sandbox) -> None:
     """Neither that every row is billed nor that the sync keeps its page size."""
     cut = cut_in_request(tap, 3)
     billed = sandbox.rows_billed
     run = tap.run(max_credits=None)  # as after a crash before the first state
     (line,) = _announced(run)
     assert line == (
-        "career_sites: everything; pages in the journal first, free; max_credits is not set"
+        "career_sites: everything; pages in the archive first, free; max_credits is not set"
     )
     assert run.lines("WARNING") == []
     run = tap.run(state=cut.states[0], max_credits=None, batch_size=10)
     (line,) = _announced(run)
     assert line.startswith(
-        "career_sites: continues a sync of everything after 50 rows; pages in the journal"
+        "career_sites: continues a sync of everything after 50 rows; pages in the archive"
     )
     assert run.lines("WARNING") == []
     assert sandbox.rows_billed <= billed + 50

@@ -14,7 +14,7 @@ import pytest
 
 from jobo_sandbox import Entry, Sandbox
 from tap_jobo.clock import parse_timestamp
-from tests.journal.helpers import header, journal_command, name_of, pages, replayed, rewrite
+from tests.archive.helpers import archive_command, header, name_of, pages, replayed, rewrite
 from tests.support import Run, Tap, entry_of, schema_message
 from tests.support.companies import records_of
 from tests.support.crash import cut_after, cut_in_request, parse, some_signal, wait_until_quiet
@@ -76,7 +76,7 @@ def test_each_billed_page_has_a_row_before_the_state_moves_past_it(
 def test_a_replayed_page_has_the_same_row_and_a_page_billed_again_another(tap: Tap) -> None:
     first, again = bill_of(tap.run()), bill_of(tap.run())
     assert again[: len(first)] == first
-    shutil.rmtree(tap.folder / "journal")
+    shutil.rmtree(tap.folder / "archive")
     third = bill_of(tap.run())
     assert {row["id"] for row in third}.isdisjoint(row["id"] for row in again)
     total = {row["id"]: row["credits"] for row in [*first, *again, *third]}
@@ -90,8 +90,8 @@ def test_a_page_that_was_dropped_and_billed_again_has_two_rows(
     tap = tap_of(hiring, tmp_path, "billed_pages", "jobs")
     tap.settings |= {"jobs_batch_size": 40}
     bill = records_of(cut_in_request(tap, 3, billed=False).messages, "billed_pages")
-    dropped = name_of(pages(tap.folder / "journal")[-1])
-    assert journal_command(tap, "drop", dropped).returncode == 0
+    dropped = name_of(pages(tap.folder / "archive")[-1])
+    assert archive_command(tap, "drop", dropped).returncode == 0
     bill += bill_of(tap.run())
     credits_of = {row["id"]: row["credits"] for row in bill}
     assert sum(credits_of.values()) == hiring.credits_billed
@@ -126,7 +126,7 @@ def test_a_page_of_an_included_plan_costs_nothing(tap: Tap) -> None:
 
 def test_pages_of_an_earlier_version_are_not_confirmed(tap: Tap) -> None:
     tap.run()
-    for page in pages(tap.folder / "journal"):
+    for page in pages(tap.folder / "archive"):
         rewrite(page, charge=replace(header(page).charge, deducted=None))
     run = tap.run()
     assert replayed(run)
@@ -134,8 +134,8 @@ def test_pages_of_an_earlier_version_are_not_confirmed(tap: Tap) -> None:
     assert confirmed[:1] == [False]
 
 
-def test_it_needs_no_journal(tap: Tap) -> None:
-    rows = {row["id"]: row for _ in range(2) for row in bill_of(tap.run(journal=False))}
+def test_it_needs_no_archive(tap: Tap) -> None:
+    rows = {row["id"]: row for _ in range(2) for row in bill_of(tap.run(archive=False))}
     assert sum(row["credits"] for row in rows.values()) == tap.sandbox.credits_billed
 
 
@@ -239,12 +239,12 @@ class History:
             world.touch_job(key, title="Changed")
 
     def lose(self) -> None:
-        """Now and then, lose the state, or the journal too."""
+        """Now and then, lose the state, or the archive too."""
         if self.rng.random() < 0.1:
             self.target.state, self.is_state_lost = None, True
             if self.rng.random() < 0.5:
                 self.judge.excused |= self.judge.missing(self.target)
-                shutil.rmtree(self.tap.folder / "journal", ignore_errors=True)
+                shutil.rmtree(self.tap.folder / "archive", ignore_errors=True)
         if self.is_state_lost:  # a full sync does not deliver the pages of what it replaces
             self.judge.excused |= self.judge.missing(self.target)
             bookmarks = (self.target.state or {}).get("bookmarks", {})

@@ -23,7 +23,7 @@ from tests.support import (
 
 SETTINGS = {
     "api_key": "jbe_test_unused",
-    "journal": False,
+    "archive": False,
     "stream_map_config": {"salt": "pepper"},
 }
 SITES = "career_sites"

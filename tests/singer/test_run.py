@@ -11,7 +11,7 @@ import requests
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.singer.run import RunContext
-from tests.journal.helpers import damage, pages
+from tests.archive.helpers import damage, pages
 from tests.support import Tap, complaint, discover
 from tests.support.clock import FakeClock
 from tests.support.companies import ids_of, selecting
@@ -79,7 +79,7 @@ class TestOneStreamThatFails:
     def test_damaged_page(self, tap: Tap, sandbox: Sandbox) -> None:
         tap.catalog = selecting(both := tap.catalog, jobs=False)
         tap.run()
-        damage(pages(tap.folder / "journal")[0])
+        damage(pages(tap.folder / "archive")[0])
         billed, tap.catalog = sandbox.credits_billed, both
         run = tap.run()
         assert "is damaged" in complaint(run)

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.portable
 
 # The standard tests are made when this module is imported, and keep these settings by reference:
 # the fixture below fills in where the sandbox is before they run.
-SITES: dict[str, Any] = {"api_key": "unknown", "api_url": "http://127.0.0.1", "journal": False}
+SITES: dict[str, Any] = {"api_key": "unknown", "api_url": "http://127.0.0.1", "archive": False}
 PROFILES: dict[str, Any] = {**SITES, "company_ids": ["013bc6ba-d8a9-48f4-970c-4b00ecd78663"]}
 OVERRIDDEN = [
     (Stream, FeedStream, "_write_starting_replication_value"),
@@ -105,9 +105,9 @@ def test_an_overridden_method_has_the_parameters_of_the_sdk(
 
 def test_fast_path_writes_the_same_records_as_the_sdk(sandbox: Sandbox, tmp_path: Path) -> None:
     tap = TapProcess(sandbox, tmp_path)
-    quick = tap.run(journal=False, batch_size=10)
+    quick = tap.run(archive=False, batch_size=10)
     # A map that changes nothing, but is one: each record then takes the SDK's way.
-    slow = tap.run(journal=False, batch_size=10, stream_maps={"career_sites": {"id": "id"}})
+    slow = tap.run(archive=False, batch_size=10, stream_maps={"career_sites": {"id": "id"}})
     assert len(quick.records) == 20
     assert slow.records == quick.records
     assert slow.metrics["record_count"] == quick.metrics["record_count"] == 20

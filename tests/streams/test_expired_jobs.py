@@ -177,10 +177,10 @@ def test_a_price_that_it_starts_to_have_counts_toward_the_limit(
     assert len(hiring.requests_to("expired_jobs")) == 1
 
 
-def test_nothing_is_journaled(alone: Tap, hiring: Sandbox, tmp_path: Path) -> None:
+def test_nothing_is_archived(alone: Tap, hiring: Sandbox, tmp_path: Path) -> None:
     alone.succeed()
     assert not list(tmp_path.rglob("v2"))
-    second = alone.run()  # without the state of the first, so that a journal would replay
+    second = alone.run()  # without the state of the first, so that an archive would replay
     assert len(hiring.requests_to("expired_jobs")) == 2
     assert metrics_of(second, "expired_jobs")["jobo_rows_replayed"] == 0
 

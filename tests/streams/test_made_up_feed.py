@@ -134,10 +134,10 @@ def test_its_state_has_a_bookmark_and_the_next_sync_starts_there(made_up: MadeUp
     assert (parse_timestamp(part["replication_key_value"]) - since).total_seconds() == 15 * 60
 
 
-def test_it_is_resumed_from_the_journal_after_a_failure(made_up: MadeUp) -> None:
+def test_it_is_resumed_from_the_archive_after_a_failure(made_up: MadeUp) -> None:
     fail_third_page(made_up)
     assert "made-up failure" in complaint(made_up.run())
-    (file,) = made_up.folder.glob("journal/v2/*/key.json")
+    (file,) = made_up.folder.glob("archive/v2/*/key.json")
     assert json.loads(file.read_bytes())["stream"] == "badges"
     again = made_up.succeed()  # without a state: the target stored nothing
     assert names(again) == [f"row {number}" for number in range(ROWS)]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Endpoint, Fault, Sandbox
-from tests.journal.helpers import journal_command
+from tests.archive.helpers import archive_command
 from tests.support import Run, Tap, complaint
 from tests.support.companies import Json
 from tests.support.jobs import bookmark_of, rows_of, tap_of
@@ -36,7 +36,7 @@ def camel_case(value: Any) -> Any:
 
 def drop_of(run: Run, stream: str) -> str:
     """The command that drops the sync that a run has completed."""
-    return f"`tap-jobo-journal drop {bookmark_of(run, stream)['completed_sync']}`"
+    return f"`tap-jobo-archive drop {bookmark_of(run, stream)['completed_sync']}`"
 
 
 def in_camel_case(*names: str) -> Change:
@@ -163,7 +163,7 @@ def test_rows_without_most_documented_fields_are_a_changed_format(
         line = complaint(run)
         is_named = f"No row of this page of {stream} has any of" in line
         assert is_named or f"rows of this page of {stream} has a usable 'name'" in line
-        assert "stays in the journal" in line
+        assert "stays in the archive" in line
         assert run.records == []
     assert len(hiring.requests_to(ENDPOINTS[stream])) == 1
 
@@ -271,7 +271,7 @@ def test_an_empty_last_page_that_was_billed_is_kept(jobs_tap: Tap, hiring: Sandb
     spoil(hiring, "jobs", ENDS["null"])
     for _ in range(2):
         line = complaint(jobs_tap.run())
-    assert "stays in the journal" in line
+    assert "stays in the archive" in line
     assert "fetching it again costs $0.12" in line
     assert len(hiring.requests_to("jobs")) == 1
 
@@ -365,17 +365,17 @@ def test_a_first_sync_without_rows_is_a_warning(
         f"{drop_of(run, stream)}, then a full refresh of all streams (without state)."
     )
     assert tap.succeed(state=run.state).lines("WARNING") == []
-    tap.settings |= {"start_date": "2026-01-01", "journal": False}
+    tap.settings |= {"start_date": "2026-01-01", "archive": False}
     assert tap.succeed().lines("WARNING") == []
 
 
 def test_the_rows_that_a_warning_misses_arrive_with_what_it_says(tap: Tap) -> None:
-    """The journal would replay the sync that lacks them."""
+    """The archive would replay the sync that lacks them."""
     none = {"career_sites": [], "has_more": False, "next_cursor": None}
     tap.sandbox.faults.add(Fault(replace=none, headers={"X-Credits-Deducted": "0"}))
     (line,) = tap.succeed().lines("WARNING")
-    (sync,) = re.findall(r"run `tap-jobo-journal drop (\S+)`, then a full refresh", line)
-    assert journal_command(tap, "drop", sync).returncode == 0
+    (sync,) = re.findall(r"run `tap-jobo-archive drop (\S+)`, then a full refresh", line)
+    assert archive_command(tap, "drop", sync).returncode == 0
     run = tap.succeed(on_missing_state="resync")
     assert {*run.ids} == tap.sandbox.world.rows().keys()
 

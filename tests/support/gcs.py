@@ -1,4 +1,4 @@
-"""As much of Google Cloud Storage as the journal needs, on this machine: its XML API in memory."""
+"""As much of Google Cloud Storage as the archive needs, on this machine: its XML API in memory."""
 
 from __future__ import annotations
 

@@ -18,9 +18,9 @@ from unittest.mock import patch
 
 from jobo_sandbox.patience import patient
 from tap_jobo import signals
+from tap_jobo.archive import bucket, lease
 from tap_jobo.cli import run
 from tap_jobo.clock import Clock
-from tap_jobo.journal import bucket, lease
 from tap_jobo.singer import writer
 from tap_jobo.sync import report
 

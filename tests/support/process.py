@@ -32,9 +32,9 @@ _ODD_TAP = [sys.executable, "-P", str(Path(__file__).with_name("odd_tap.py"))]
 
 
 def without_place(message: str) -> str:
-    """Return a message whose command does not name the program's folder and the journal."""
-    place = r"`\S*tap-jobo-journal --journal-dir (?:'[^']*'|\S+) "
-    return re.sub(place, "`tap-jobo-journal ", message)
+    """Return a message whose command does not name the program's folder and the archive."""
+    place = r"`\S*tap-jobo-archive --archive-dir (?:'[^']*'|\S+) "
+    return re.sub(place, "`tap-jobo-archive ", message)
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Run:
         return part
 
     def lines(self, level: str) -> list[str]:
-        """The log's messages of a level, such as WARNING, without codes and the journal's place."""
+        """The log's messages of a level, such as WARNING, without codes and the archive's place."""
         return [without_place(_CODE.sub("", line)) for line in self._logged(level)]
 
     def codes(self, level: str) -> list[str]:
@@ -113,7 +113,7 @@ class Tap:
 
     Attributes:
         sandbox: The API.
-        folder: Holds its files and its journal.
+        folder: Holds its files and its archive.
         settings: Its settings, besides those that every test needs.
         catalog: Its catalog, if none is given to a run.
         oddities: What `odd_tap` reads; without any, it is the installed command.
@@ -136,7 +136,7 @@ class Tap:
         config = {
             "api_key": self.sandbox.api_key,
             "api_url": self.sandbox.url,
-            "journal_dir": str(self.folder / "journal"),
+            "archive_dir": str(self.folder / "archive"),
             "max_credits": 10**9,  # without a limit, a first sync logs a WARNING
             **self.settings,
             **(settings or {}),

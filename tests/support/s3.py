@@ -26,7 +26,7 @@ class S3:
     """A bucket, and what the environment has to say to reach it."""
 
     address: str
-    bucket: str = "journals"
+    bucket: str = "archives"
 
     @property
     def url(self) -> str:

@@ -30,7 +30,7 @@ _MODULES: Final = (
     "jobo_sandbox.postgres",
     "jobo_sandbox.warehouse",
     "tap_jobo.cli",
-    "tap_jobo.journal.journal",
+    "tap_jobo.archive.archive",
     __name__,
 )
 

@@ -1,6 +1,6 @@
 """What the models of the promises share: an API, stores that fail, and a run in this process.
 
-The run is the tap's own sync, state, journal, store and feed reader. What is around them is made
+The run is the tap's own sync, state, archive, store and feed reader. What is around them is made
 up. A crash may come between any two side effects, and within the creation of a file.
 """
 
@@ -31,14 +31,14 @@ from tap_jobo.api.api_clock import ApiClock, read_api_clock
 from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.api.feed import FeedReader
 from tap_jobo.api.responses import ApiResponse
+from tap_jobo.archive import __main__ as command
+from tap_jobo.archive.archive import Archives
+from tap_jobo.archive.bucket import Bucket
+from tap_jobo.archive.contents import ArchiveKey, Contents, archive_key
+from tap_jobo.archive.folder import Folder
+from tap_jobo.archive.store import Lock, MissingError, Store, StoreError
 from tap_jobo.clock import Clock, parse_timestamp
 from tap_jobo.errors import BudgetReachedError, RejectedError, TapJoboError
-from tap_jobo.journal import __main__ as command
-from tap_jobo.journal.bucket import Bucket
-from tap_jobo.journal.contents import Contents, JournalKey, journal_key
-from tap_jobo.journal.folder import Folder
-from tap_jobo.journal.journal import Journals
-from tap_jobo.journal.store import Lock, MissingError, Store, StoreError
 from tap_jobo.model import BilledPage as TapPage
 from tap_jobo.model import Sync
 from tap_jobo.records.converter import RecordConverter
@@ -69,7 +69,7 @@ _MEMORY = Path("/dev/shm")
 
 
 def temporary_folder() -> tempfile.TemporaryDirectory[str]:
-    """Make a folder for a journal, which a model removes when it ends."""
+    """Make a folder for an archive, which a model removes when it ends."""
     return tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None)
 
 
@@ -350,14 +350,14 @@ class FaultyStore:
 
 def drop_pages(store: FaultyStore, message: str) -> list[str]:
     """Drop what a message names, unless another run has removed it; return the pages' names."""
-    commands = re.findall(r"`tap-jobo-journal drop ([0-9a-f. ]+)`", without_place(message))
+    commands = re.findall(r"`tap-jobo-archive drop ([0-9a-f. ]+)`", without_place(message))
     may_be_in_state_alone = code_of(message) == "cursor-rejected"
     assert commands or may_be_in_state_alone, message
     before = store.list("v2")
     with patch.object(command, "open_store", lambda *_: store):
         for name in " ".join(commands).split():
             run = CliRunner().invoke(command.main, ["drop", name, "--yes"])
-            is_gone = "The journal has no page or sync" in run.output
+            is_gone = "The archive has no page or sync" in run.output
             assert run.exit_code == 0 or is_gone or store.is_full, run.output
     left = store.list("v2")
     return [name for name in before if name.endswith(".page") and name not in left]
@@ -380,8 +380,8 @@ class Settings:
     def filters(self) -> dict[str, object]:
         return CAREER_SITES.filters_of({"country_codes": [*self.countries]})
 
-    def key(self, spec: FeedSpec = CAREER_SITES) -> JournalKey:
-        return journal_key(spec, api_key=self.api_key, api_url="https://api")
+    def key(self, spec: FeedSpec = CAREER_SITES) -> ArchiveKey:
+        return archive_key(spec, api_key=self.api_key, api_url="https://api")
 
 
 @dataclass
@@ -436,7 +436,7 @@ class OneRun:
 
     def __post_init__(self) -> None:
         self.locks = ExitStack()
-        self.journals = Journals(
+        self.archives = Archives(
             store=self.world.store,
             limit=self.limit,
             now=lambda: self.api_clock.now(),  # noqa: PLW0108 - which is made at its first use
@@ -569,24 +569,24 @@ class OneStream:
 
     def open(self) -> None:
         state = read_state(self._run.state.get(self._spec.name, {}), self._spec)
-        self._journal = self._run.locks.enter_context(self._run.journals.open(self._key))
-        self.state = recover_state(state, self._journal.history, self._start)
+        self._archive = self._run.locks.enter_context(self._run.archives.open(self._key))
+        self.state = recover_state(state, self._archive.history, self._start)
         if not self._run.settings.is_full_table:
             self.first_state = self.state
 
     def check_state(self) -> Sequence[str]:
-        self._start.check(self.state, self._journal.history)
+        self._start.check(self.state, self._archive.history)
         return ()
 
     def record_decision(self) -> None:
-        self._start.record_decision(self.state, self._journal.history)
+        self._start.record_decision(self.state, self._archive.history)
 
     def read(self) -> Iterator[None]:
         """Read the stream, page by page."""
         run, name = self._run, self._spec.name
         budget = Budget(logger=LOGGER)
         cost = FeedCost(budget, self._spec)
-        cost.month = self._journal.month
+        cost.month = self._archive.month
         self._reader = FeedReader(
             spec=self._spec,
             client=run,  # type: ignore[arg-type]
@@ -599,7 +599,7 @@ class OneStream:
         sync = FeedSync(
             start=self._start,
             state=self.state,
-            journal=self._journal,
+            archive=self._archive,
             reader=self,  # type: ignore[arg-type]
             converter=CONVERTER,
             report=report,
@@ -609,9 +609,9 @@ class OneStream:
             yield from self._deliver(sync)
         finally:
             if not isinstance(sys.exception(), CrashError | GeneratorExit):
-                assert self._journal.month
-                self._journal.month.settle(cost.credits)
-                self._journal.remove_unused()
+                assert self._archive.month
+                self._archive.month.settle(cost.credits)
+                self._archive.remove_unused()
         self.is_complete = report.is_complete
 
     def _deliver(self, sync: FeedSync) -> Iterator[None]:
@@ -630,7 +630,7 @@ class OneStream:
 
     def _check(self) -> None:
         self._run.check()
-        self._journal.check_lock()
+        self._archive.check_lock()
 
     # In place of the reader.
 

@@ -16,17 +16,17 @@ PAGE = 20
 
 
 @pytest.mark.parametrize(
-    "journal",
+    "archive",
     [
-        pytest.param(True, id="journal"),
-        pytest.param(False, id="no_journal", marks=pytest.mark.exhaustive),
+        pytest.param(True, id="archive"),
+        pytest.param(False, id="no_archive", marks=pytest.mark.exhaustive),
     ],
 )
 def test_36_kills_lose_no_row_and_cost_at_most_a_page_each(
-    tmp_path: Path, *, journal: bool
+    tmp_path: Path, *, archive: bool
 ) -> None:
     with Sandbox(size=1_500, seed=2) as sandbox:
-        tap, target = Tap(sandbox, tmp_path, {"journal": journal, "batch_size": PAGE}), Target()
+        tap, target = Tap(sandbox, tmp_path, {"archive": archive, "batch_size": PAGE}), Target()
         killed = kill_until_full(tap, target, kills=36, page=PAGE)
         assert target.rows.keys() == sandbox.world.rows().keys()
         # SIGTERM and SIGINT cost nothing: the page in flight still goes out.

@@ -59,7 +59,7 @@ class Case(NamedTuple):
         past: The settings of the earlier runs, and how far each got.
         now: The settings of the run.
         emitted: The rows that it emits.
-        billed: The rows that it is billed for; the others come from the journal.
+        billed: The rows that it is billed for; the others come from the archive.
         asks: The code of the error with which it ends before its first request.
         warns: The codes of its warnings.
         says: A part of a message, where a code does not show the reason or the price.
@@ -241,7 +241,7 @@ STATE_MISSING: dict[str, Case] = {
         TWICE, FULL | NO_STATE, asks=UNUSED, says="3 billed pages of career_sites ($0.60, since "
     ),
     "as a full table, refresh": Case(TWICE, FULL | REFRESH, 132, 132, warns=UNUSED),
-    "without the journal": Case(TWICE, NO_STATE | {"journal": False}, 132, 132),
+    "without the archive": Case(TWICE, NO_STATE | {"archive": False}, 132, 132),
 }
 # The pages of a sync whose state is lost are used, or the run asks.
 FIRST: Past = [(DE_FR, PAGE_LOST)]

@@ -18,7 +18,7 @@ RESYNC: Any = {"on_filter_change": "resync", **WIDER}
 
 
 def matching(tap: Tap, *countries: str) -> set[str]:
-    return {*tap.run(country_codes=[*countries], journal=False).ids}
+    return {*tap.run(country_codes=[*countries], archive=False).ids}
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from jobo_sandbox import Fault
 from tap_jobo.errors import EndlessFeedError
 from tap_jobo.sync.guards import MAX_EMPTY, MAX_REPEATED, LoopGuard
-from tests.journal.helpers import journal_command, pages, rewrite
+from tests.archive.helpers import archive_command, pages, rewrite
 from tests.support import Run, Tap, complaint
 
 
@@ -21,7 +21,7 @@ def assert_is_not_resumed(tap: Tap, ended: Run) -> None:
     for state in (ended.state, None):  # with a state, and as if it was lost
         line = complaint(tap.run(state=state))
         assert f"An earlier run ended the sync {sync} of career_sites" in line
-        assert f"`tap-jobo-journal drop {sync}`" in line
+        assert f"`tap-jobo-archive drop {sync}`" in line
         assert "on_missing_state" in line
     assert len(tap.sandbox.feed_requests) == requests
     assert tap.sandbox.rows_billed == billed
@@ -32,7 +32,7 @@ def test_the_same_rows_for_ever_end_after_ten_repeated_pages(tap: Tap) -> None:
     run = tap.run()
     line = complaint(run)
     assert "10 pages in a row" in line
-    assert f"`tap-jobo-journal drop {run.bookmark['sync']['id']}`" in line
+    assert f"`tap-jobo-archive drop {run.bookmark['sync']['id']}`" in line
     assert len(tap.sandbox.feed_requests) == 1 + 10
     assert len(run.ids) == run.bookmark["sync"]["rows"] == 11 * 50
     assert run.messages[-1]["type"] == "STATE"
@@ -47,7 +47,7 @@ def test_an_ended_sync_gives_way_to_a_new_one(tap: Tap, way: str) -> None:
     tap.sandbox.wraps_after = 0
     if way == "drop":
         sync = first.bookmark["sync"]["id"]
-        assert journal_command(tap, "drop", sync).returncode == 0
+        assert archive_command(tap, "drop", sync).returncode == 0
         second = tap.succeed(state=first.state)
     else:
         second = tap.succeed(on_missing_state="resync")
@@ -63,7 +63,7 @@ def test_an_ended_sync_of_wider_filters_gives_way_to_one_that_reads_everything(t
     tap.sandbox.wraps_after = 1
     ended = tap.run(state=before.state, on_filter_change="resync")
     tap.sandbox.wraps_after = 0
-    assert journal_command(tap, "drop", ended.bookmark["sync"]["id"]).returncode == 0
+    assert archive_command(tap, "drop", ended.bookmark["sync"]["id"]).returncode == 0
     assert set(tap.succeed(state=ended.state).ids) == tap.sandbox.world.rows().keys()
 
 
@@ -77,16 +77,16 @@ def test_an_ended_sync_of_added_values_gives_way_to_one_that_reads_these(
     tap.sandbox.wraps_after = 1
     ended = tap.run(state=before.state, on_filter_change="resync", **wider)
     tap.sandbox.wraps_after = 0
-    assert journal_command(tap, "drop", ended.bookmark["sync"]["id"]).returncode == 0
+    assert archive_command(tap, "drop", ended.bookmark["sync"]["id"]).returncode == 0
     after = tap.succeed(state=ended.state, on_filter_change=decision, **wider)
-    assert {*before.ids, *after.ids} == {*tap.succeed(journal=False, **wider).ids}
+    assert {*before.ids, *after.ids} == {*tap.succeed(archive=False, **wider).ids}
 
 
-def test_without_a_journal_the_run_after_repeated_pages_is_under_the_same_rule(tap: Tap) -> None:
+def test_without_a_archive_the_run_after_repeated_pages_is_under_the_same_rule(tap: Tap) -> None:
     tap.sandbox.wraps_after = 1
-    first = tap.run(journal=False)
+    first = tap.run(archive=False)
     assert "The next run resumes from here" in complaint(first)
-    second = tap.run(state=first.state, journal=False)
+    second = tap.run(state=first.state, archive=False)
     assert "10 pages in a row" in complaint(second)
     assert second.bookmark["sync"]["rows"] == 2 * 11 * 50
 
@@ -131,15 +131,15 @@ def test_delivered_pages_never_stop_the_run_after_them(tap: Tap, number: int) ->
 
     tap.sandbox.faults.add(Fault(replace=damage), on=1)
     first = tap.succeed(max_credits=2_500, batch_size=25)
-    rewrite(pages(tap.folder / "journal")[number], body=b"[]")
+    rewrite(pages(tap.folder / "archive")[number], body=b"[]")
     second = tap.succeed(state=first.state)
     assert len({*first.ids, *second.ids}) == 119
     assert tap.sandbox.rows_billed == 120
 
 
-@pytest.mark.parametrize("journal", [True, False])
+@pytest.mark.parametrize("archive", [True, False])
 def test_cursors_in_circles_end_the_run_and_are_not_billed_again(
-    tap: Tap, *, journal: bool
+    tap: Tap, *, archive: bool
 ) -> None:
     cursors: list[str] = []
 
@@ -148,12 +148,12 @@ def test_cursors_in_circles_end_the_run_and_are_not_billed_again(
         return {**body, "next_cursor": cursors[(len(cursors) - 1) % 2], "has_more": True}
 
     tap.sandbox.faults.add(Fault(replace=circle, times=None))
-    run = tap.run(batch_size=10, journal=journal)
+    run = tap.run(batch_size=10, archive=archive)
     line = complaint(run)
     assert "was used before" in line
     assert len(run.ids) == 20
     assert "replication_key_value" not in run.bookmark
-    if journal:
+    if archive:
         assert complaint(tap.run(state=run.state, batch_size=10)) == line
     assert tap.sandbox.rows_billed == 30
 

@@ -1,4 +1,4 @@
-"""Every call of the journal's store fails once, in turn, or takes longer than a lease lasts.
+"""Every call of the archive's store fails once, in turn, or takes longer than a lease lasts.
 
 In one history of several runs, the first call of each run fails, in another one the second, and so
 on. After each failure, the target loses a state, and the pipeline runs again, without another one.
@@ -18,12 +18,12 @@ from typing import Any, TypeVar
 import pytest
 from obstore.exceptions import GenericError
 
+from tap_jobo.archive.bucket import Bucket
+from tap_jobo.archive.contents import Spent, read_json
+from tap_jobo.archive.folder import Folder
+from tap_jobo.archive.layout import COUNT
+from tap_jobo.archive.store import Lock, StoreError
 from tap_jobo.errors import TapJoboError
-from tap_jobo.journal.bucket import Bucket
-from tap_jobo.journal.contents import Spent, read_json
-from tap_jobo.journal.folder import Folder
-from tap_jobo.journal.layout import COUNT
-from tap_jobo.journal.store import Lock, StoreError
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tests.support import bucket as fake
 from tests.support.clock import FakeClock
@@ -55,7 +55,7 @@ class Step:
         days: What passes.
         changed: The rows that change.
         country: The filter. After a change, all rows are read again, as the user has decided.
-        api_key: The key of the API. One of another kind has a journal of its own.
+        api_key: The key of the API. One of another kind has an archive of its own.
         pages: After how many pages the run ends.
         lost: How many of its states are lost.
         is_refresh: Whether it is a full refresh, whose rows are stored, but none of its states is.
@@ -207,7 +207,7 @@ class World:
     def check_message(self, error: TapJoboError) -> None:
         text = str(error)
         is_lost = "The lease" in text  # the call took too long
-        assert code_of(text) == ("run-in-progress" if is_lost else "journal-unusable")
+        assert code_of(text) == ("run-in-progress" if is_lost else "archive-unusable")
         assert "\n" not in text
         if "could not be written" in text:
             assert "If the target has not stored them, they are billed again" in text

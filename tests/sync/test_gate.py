@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Sandbox
-from tests.journal.helpers import damage, journal_command, name_of, pages, replayed, succeeded
+from tests.archive.helpers import archive_command, damage, name_of, pages, replayed, succeeded
 from tests.support import Run, Tap, complaint, complaints
 from tests.support.crash import cut_in_request, rows_billed_twice
 from tests.support.jobs import tap_of
@@ -29,7 +29,7 @@ QUESTION = "whose rows may not have arrived, and no run could use them after thi
 
 @pytest.fixture
 def folder(tap: Tap) -> Path:
-    return tap.folder / "journal"
+    return tap.folder / "archive"
 
 
 def refused(tap: Tap, **given: Any) -> str:
@@ -48,15 +48,15 @@ def cut(tap: Tap) -> Run:
 
 def test_dropped_pages_ask_nothing(tap: Tap, cut: Run) -> None:
     assert cut.ids
-    (ids,) = re.findall(r"`tap-jobo-journal drop ([^`]+)`", refused(tap, **GERMAN))
-    assert journal_command(tap, "drop", *ids.split()).returncode == 0
+    (ids,) = re.findall(r"`tap-jobo-archive drop ([^`]+)`", refused(tap, **GERMAN))
+    assert archive_command(tap, "drop", *ids.split()).returncode == 0
     assert succeeded(tap.run(**GERMAN)).lines("WARNING") == []
 
 
 def test_a_state_of_a_sync_that_was_dropped_cannot_use_a_later_one(tap: Tap, cut: Run) -> None:
     state = cut.state
     sync = state["bookmarks"]["career_sites"]["sync"]["id"]
-    assert journal_command(tap, "drop", sync).returncode == 0
+    assert archive_command(tap, "drop", sync).returncode == 0
     cut_in_request(tap, 2, billed=False, **BOTH)
     line = refused(tap, state=state, **BOTH)
     assert f"{QUESTION}the state is of another sync. Nothing was billed." in line
@@ -78,13 +78,13 @@ def test_dropped_pages_take_what_continues_from_them_along(
         begun.parent.mkdir()
         begun.write_text(json.dumps(content | {"given_up": given_up}))
     shutil.copy(pages(folder)[0], folder / "v2" / sync.parts[-3] / "000002")
-    (ids,) = re.findall(r"`tap-jobo-journal drop ([^`]+)`", refused(tap, **GERMAN))
-    assert journal_command(tap, "drop", *ids.split()).returncode == 0
+    (ids,) = re.findall(r"`tap-jobo-archive drop ([^`]+)`", refused(tap, **GERMAN))
+    assert archive_command(tap, "drop", *ids.split()).returncode == 0
     succeeded(tap.run(**GERMAN))
 
 
 def test_pages_whose_sync_lacks_its_start_ask_nothing(tap: Tap, folder: Path) -> None:
-    """No run could use them: the journal was lost before them, and the state after them."""
+    """No run could use them: the archive was lost before them, and the state after them."""
     one_page: Any = {"max_credits": 2_500}
     state = tap.run(**one_page).state
     shutil.rmtree(folder)
@@ -144,7 +144,7 @@ def test_the_question_about_filters_names_what_each_choice_gives_up(tap: Tap) ->
 
 
 def test_a_difference_that_is_given_up_says_what_it_is_worth(tap: Tap) -> None:
-    """The rows that were delivered are billed again; those of the journal are a loss, too."""
+    """The rows that were delivered are billed again; those of the archive are a loss, too."""
     resync: Any = {"on_filter_change": "resync", "batch_size": 5}
     state = tap.run(country_codes=["DE"]).state
     part = cut_in_request(tap, 3, state=state, billed=False, **resync | BOTH)
@@ -155,7 +155,7 @@ def test_a_difference_that_is_given_up_says_what_it_is_worth(tap: Tap) -> None:
     assert sum(dropped in line for line in run.lines("WARNING")) == 1
     (loss,) = (line for line in run.lines("WARNING") if "gives up" in line)
     assert re.match(
-        r"The journal has 1 billed page of career_sites \(\$0\.25, since [\d-]+T\d\d:\d\dZ\) ", loss
+        r"The archive has 1 billed page of career_sites \(\$0\.25, since [\d-]+T\d\d:\d\dZ\) ", loss
     )
     again = refused(tap, state=first, country_codes=["DE"])
     assert f"{QUESTION}country_codes was DE, FR, US and is DE" in again
@@ -170,7 +170,7 @@ def test_the_messages_lead_to_the_free_way_on(tap: Tap, new: list[str]) -> None:
     back = refused(tap, state=state, **GERMAN)
     assert "change that back, set on_filter_change to 'resync', and run until the sync" in back
     line = refused(tap, state=state, **wider)
-    free = ", except for 2 billed pages ($0.50) of the journal, which are free"
+    free = ", except for 2 billed pages ($0.50) of the archive, which are free"
     assert free in line.partition(" 'keep' ")[0]
     assert line.endswith("Otherwise, change the filters back.")
     run = succeeded(tap.run(state=state, on_filter_change="resync", **wider))
@@ -196,11 +196,11 @@ def test_the_question_says_that_the_start_before_the_pages_was_dropped(
         tap.sandbox.world.touch(next(iter(tap.sandbox.world.rows())))
         tap.succeed(state=state)
     start = name_of(pages(folder)[0])
-    assert journal_command(tap, "drop", start).returncode == 0
+    assert archive_command(tap, "drop", start).returncode == 0
     line = refused(tap, state=state)
-    assert f"{QUESTION}the journal lacks the start of the sync that they continue from." in line
-    (ids,) = re.findall(r"`tap-jobo-journal drop ([^`]+)`", line)
-    assert journal_command(tap, "drop", *ids.split()).returncode == 0
+    assert f"{QUESTION}the archive lacks the start of the sync that they continue from." in line
+    (ids,) = re.findall(r"`tap-jobo-archive drop ([^`]+)`", line)
+    assert archive_command(tap, "drop", *ids.split()).returncode == 0
     assert tap.succeed(state=state).lines("WARNING") == []
 
 
@@ -269,7 +269,7 @@ def test_a_permanent_decision_is_a_warning_with_its_price(tap: Tap) -> None:
 
 
 def test_a_second_pipeline_in_the_folder_is_not_refused_every_night(tap: Tap) -> None:
-    """Its pages continue from another state. One journal_dir a pipeline is the advice, no rule."""
+    """Its pages continue from another state. One archive_dir a pipeline is the advice, no rule."""
     german: Any = {"country_codes": ["DE"]}
     ours = tap.run().state
     theirs = tap.run(on_missing_state="resync", on_filter_change="keep", **german).state

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from tap_jobo.archive.__main__ import main
 from tap_jobo.errors import TapJoboError
-from tap_jobo.journal.__main__ import main
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
 from tests.support.clock import FakeClock
@@ -88,7 +88,7 @@ class History:
 
     def drop_all(self) -> None:
         if self.store.folder and any(self.folder.glob("v2/*/*")):
-            arguments = ["--journal-dir", str(self.folder), "drop", "--all", "--yes"]
+            arguments = ["--archive-dir", str(self.folder), "drop", "--all", "--yes"]
             main(arguments, standalone_mode=False)
 
     def run_some(self) -> None:

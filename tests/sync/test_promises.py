@@ -20,10 +20,10 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
+from tap_jobo.archive.contents import Contents
+from tap_jobo.archive.page import decode_header
 from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.errors import TapJoboError
-from tap_jobo.journal.contents import Contents
-from tap_jobo.journal.page import decode_header
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
 from tests.support.clock import FakeClock
@@ -135,7 +135,7 @@ class Promises(RuleBasedStateMachine):
         self._check_unused(page)
 
     def _check_unused(self, page: BilledPage) -> None:
-        """Check that no page waits in the journal that the run can't use, unless so decided."""
+        """Check that no page waits in the archive that the run can't use, unless so decided."""
         arrived, sync = self._arrived, page.sync
         line = {sync.id, *self._ancestors[sync.id]}
         for each in self.api.pages[:-1]:  # in the order in which they were billed
@@ -263,7 +263,7 @@ class Promises(RuleBasedStateMachine):
             return
         state, tables = self._past[-back]
         self.target.state = deepcopy(state)
-        # Not all that the journal knows has arrived.
+        # Not all that the archive knows has arrived.
         self._rewind(self._streams, self.target.state, keep_rows=False)
         if not keep_rows:
             self.target.tables.clear()
@@ -429,7 +429,7 @@ class Promises(RuleBasedStateMachine):
             self._follow_missing_state(text)
         elif code in ("filters-changed", "unused-pages"):
             self._follow_filter_change(text)
-        elif code == "journal-unusable":  # the bucket's response got lost
+        elif code == "archive-unusable":  # the bucket's response got lost
             assert self.is_in_bucket, text
         elif code == "invalid-state":  # its time is in the future
             assert self.api.date_skew

@@ -9,7 +9,7 @@ import pytest
 from jobo_sandbox import Fault
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.sync.state import STATE_KEYS
-from tests.journal.helpers import journal_command
+from tests.archive.helpers import archive_command
 from tests.support import Run, Tap, complaint, discover, entry_of, state_at
 from tests.support.crash import cut_in_request
 from tests.support.target import merge
@@ -67,11 +67,11 @@ def test_each_state_follows_its_page_and_says_how_far_the_scan_got(tap: Tap) -> 
         assert part["sync"]["filters"] == dict.fromkeys(part["filters"])
 
 
-@pytest.mark.parametrize("journal", [True, False])
+@pytest.mark.parametrize("archive", [True, False])
 def test_resumed_scan_keeps_its_start_so_that_the_next_run_finds_changes(
-    tap: Tap, *, journal: bool
+    tap: Tap, *, archive: bool
 ) -> None:
-    tap.settings |= {"journal": journal, "lookback_minutes": 0}
+    tap.settings |= {"archive": archive, "lookback_minutes": 0}
     cut = cut_in_request(tap, 2, billed=False)
     tap.sandbox.world.touch(cut.ids[0], name="Changed in between")
     resumed = tap.run(state=cut.state)
@@ -91,7 +91,7 @@ def test_pending_scan_keeps_window_and_page_size_with_a_warning(
 ) -> None:
     tap.settings["batch_size"] = 40
     cut = cut_in_request(tap, 2, billed=False, state=state_at("2020-01-01T00:00:00Z"))
-    resumed = tap.run(state=cut.state, journal=False, **change)
+    resumed = tap.run(state=cut.state, archive=False, **change)
     (warning,) = resumed.lines("WARNING")
     assert "keeps its page size (40) and window" in warning
     assert len(resumed.ids) == 80
@@ -107,9 +107,9 @@ def test_unchanged_settings_log_no_warning(tap: Tap) -> None:
 
 def test_pending_full_refresh_over_a_bookmark_logs_no_warning(tap: Tap) -> None:
     complete = tap.run()
-    cut = cut_in_request(tap, 2, billed=False, journal=False)
+    cut = cut_in_request(tap, 2, billed=False, archive=False)
     merged = merge(complete.state, cut.state)
-    assert tap.run(state=merged, journal=False).lines("WARNING") == []
+    assert tap.run(state=merged, archive=False).lines("WARNING") == []
 
 
 @pytest.mark.parametrize(("estimate", "is_low"), [(200, False), (201, True)])
@@ -179,13 +179,13 @@ def test_a_cursor_rejected_in_other_words_restarts(tap: Tap, status: int, body: 
     assert "The sync starts over, and its 100 rows so far are billed again ($5.00)." in warning
 
 
-@pytest.mark.parametrize("journal", [True, False])
+@pytest.mark.parametrize("archive", [True, False])
 def test_a_cursor_that_expires_between_runs_states_the_cost_and_the_way_out(
-    tap: Tap, *, journal: bool
+    tap: Tap, *, archive: bool
 ) -> None:
     def later(state: Any) -> Run:
         tap.sandbox.expire_cursors()
-        return tap.run(state=state, max_credits=5_000, journal=journal)
+        return tap.run(state=state, max_credits=5_000, archive=archive)
 
     second = later(later(None).state)
     assert second.returncode == 0, second.stderr
@@ -198,11 +198,11 @@ def test_a_cursor_that_expires_between_runs_states_the_cost_and_the_way_out(
         assert "has started over once, so it ends. To start over again, run " in line
         assert "a full refresh of all streams (without state): its 100 rows so far " in line
         assert "are billed again ($5" in line
-        assert ("drop" in line) == journal
+        assert ("drop" in line) == archive
     assert tap.sandbox.credits_billed == billed
 
 
-def test_restarts_are_counted_in_the_journal_until_it_is_dropped(tap: Tap) -> None:
+def test_restarts_are_counted_in_the_archive_until_it_is_dropped(tap: Tap) -> None:
     reject(tap, on=2)
     reject(tap, on=4)
     assert tap.run().returncode == 1
@@ -212,23 +212,23 @@ def test_restarts_are_counted_in_the_journal_until_it_is_dropped(tap: Tap) -> No
         run = tap.run()
         # A full refresh looks the same as a lost state: only the user can tell them apart.
         scan = run.bookmark["sync"]["id"]
-        assert f"run `tap-jobo-journal drop {scan}`, then a full refresh" in complaint(run)
+        assert f"run `tap-jobo-archive drop {scan}`, then a full refresh" in complaint(run)
         assert run.bookmark["sync"]["restarts"] == 1
         assert run.metrics["jobo_rows_replayed"] == len(run.ids) == 50
     assert tap.sandbox.credits_billed == billed
-    assert journal_command(tap, "drop", scan).returncode == 0
+    assert archive_command(tap, "drop", scan).returncode == 0
     again = tap.succeed()
     assert set(again.ids) == tap.sandbox.world.rows().keys()
     assert again.metrics["jobo_rows_replayed"] == 50  # the pages of the scan before are kept
     assert again.metrics["jobo_credits"] == 120 * 50
 
 
-def test_what_the_journal_lacks_need_not_be_dropped(tap: Tap) -> None:
+def test_what_the_archive_lacks_need_not_be_dropped(tap: Tap) -> None:
     reject(tap, on=2)
     reject(tap, on=4)
     ended = tap.run()
     tap.sandbox.expire_cursors()
-    line = complaint(tap.run(state=ended.state, journal_dir=str(tap.folder / "another")))
+    line = complaint(tap.run(state=ended.state, archive_dir=str(tap.folder / "another")))
     assert "To start over again, run a full refresh of all streams (without state): its" in line
 
 

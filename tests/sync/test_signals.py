@@ -42,7 +42,7 @@ def start_until(tap: Tap, fault: Fault, number: int) -> subprocess.Popen[str]:
 
 
 @each
-def test_a_request_in_flight_is_answered_journaled_and_delivered(
+def test_a_request_in_flight_is_answered_archived_and_delivered(
     tap: Tap, signum: signal.Signals
 ) -> None:
     run = cut_in_request(tap, 2, signum)
@@ -133,7 +133,7 @@ def test_no_signal_handler_of_the_sdk_is_ever_installed(
     monkeypatch.setattr(TapJobo, "load_state", look)
     with kept_signals():
         made = TapJobo(
-            config={"api_key": "jbe_test_key", "api_url": tap.sandbox.url, "journal": False},
+            config={"api_key": "jbe_test_key", "api_url": tap.sandbox.url, "archive": False},
             state={"bookmarks": {}},
         )
         during.append(signal.getsignal(signal.SIGTERM))
@@ -167,7 +167,7 @@ def test_sighup_that_is_ignored_stays_so(tap: Tap) -> None:
 def start_blocked(tap: Tap) -> subprocess.Popen[str]:
     """Start the tap, and return when its output fills a pipe that nobody reads."""
     need_sizes()
-    process = tap.start(pipe_size=4_096, journal=False)
+    process = tap.start(pipe_size=4_096, archive=False)
     waits_in = Path(f"/proc/{process.pid}/wchan")  # the kernel's function, as `ps -o wchan` says
     wait_for(lambda: "pipe_write" in waits_in.read_text())
     return process

@@ -11,7 +11,7 @@ import pytest
 
 from jobo_sandbox import Sandbox
 from tap_jobo.clock import format_timestamp
-from tests.journal.helpers import replayed
+from tests.archive.helpers import replayed
 from tests.support import Tap, complaint
 from tests.support.crash import cut_in_request
 from tests.support.jobs import tap_of
@@ -34,9 +34,9 @@ def dates(sandbox: Sandbox) -> list[str]:
 def test_a_start_date_after_the_bookmark_leaves_a_gap_that_is_recorded(tap: Tap) -> None:
     state = tap.run().state
     state["bookmarks"]["career_sites"]["replication_key_value"] = "2026-01-01T00:00:00Z"
-    later = tap.succeed(state=state, start_date="2026-02-01", journal=False)
+    later = tap.succeed(state=state, start_date="2026-02-01", archive=False)
     assert later.bookmark["start_date"] == "2026-02-01T00:00:00.000000Z"
-    assert "start_date was 2026-02-01" in complaint(tap.run(state=later.state, journal=False))
+    assert "start_date was 2026-02-01" in complaint(tap.run(state=later.state, archive=False))
 
 
 @pytest.mark.parametrize("is_in_sync", [False, True])

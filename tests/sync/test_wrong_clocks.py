@@ -63,7 +63,7 @@ class TestCrash:
             assert sandbox.rows_billed == 120 + 60
 
     @pytest.mark.parametrize("ahead", [MONTH, -MONTH], ids=["ahead", "behind"])
-    def test_a_local_clock_31_days_off_at_restart_keeps_the_journal(
+    def test_a_local_clock_31_days_off_at_restart_keeps_the_archive(
         self, tap: Tap, ahead: timedelta
     ) -> None:
         cut_in_request(tap, 2, billed=False)
@@ -138,12 +138,12 @@ def test_a_pending_start_in_the_future_ends_the_run_before_it_is_billed(
     tap: Tap, ahead: timedelta
 ) -> None:
     """It would become the bookmark."""
-    cut = cut_in_request(tap, 2, billed=False, journal=False)
+    cut = cut_in_request(tap, 2, billed=False, archive=False)
     requests = len(tap.sandbox.feed_requests)
     start = (tap.sandbox.now() + HOUR).isoformat(timespec="microseconds")
     state = cut.state
     state["bookmarks"]["career_sites"]["sync"]["started_at"] = start
-    run = with_clock(tap, ahead).run(state=state, journal=False)
+    run = with_clock(tap, ahead).run(state=state, archive=False)
     line = complaint(run)
     assert "is in the future" in line
     assert "started_at" in line

@@ -1,0 +1,45 @@
+"""The archive: billed pages in a folder or a bucket, so that no crash bills them again."""
+
+from __future__ import annotations
+
+from logging import Logger
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from platformdirs import user_state_path
+
+from tap_jobo.archive.folder import Folder
+from tap_jobo.clock import Clock
+from tap_jobo.errors import ArchiveError
+from tap_jobo.settings.common import ARCHIVE_DIR
+
+if TYPE_CHECKING:
+    from tap_jobo.archive.store import Store
+
+
+def open_store(setting: str | None, clock: Clock, logger: Logger) -> Store:
+    """Return the store in `archive_dir`, by default in the user's state folder."""
+    if setting and not ARCHIVE_DIR.type.allows(setting):
+        # Without showing it: it may hold credentials.
+        raise ArchiveError(f"The archive must be {ARCHIVE_DIR.type.expected}. [archive-unusable]")
+    if not setting or "://" not in setting:
+        try:
+            folder = Path(setting) if setting else user_state_path("tap-jobo", appauthor=False)
+            return Folder(folder.expanduser(), logger)
+        except RuntimeError:
+            raise ArchiveError(
+                "The archive has no folder, because the home folder is unknown. Set HOME, set "
+                "archive_dir (--archive-dir of the command), or set archive to false. "
+                "[archive-unusable]"
+            ) from None
+    try:
+        from tap_jobo.archive.bucket import Bucket, open_bucket  # noqa: PLC0415 - needs the extra
+    except ModuleNotFoundError as error:
+        if error.name != "obstore":
+            raise
+        raise ArchiveError(
+            f"The archive {setting} needs the extra 'cloud': install tap-jobo[cloud] in place of "
+            "tap-jobo (with Meltano, in pip_url), or set archive_dir to a folder. "
+            "[archive-unusable]"
+        ) from None
+    return Bucket(open_bucket(setting), setting.rstrip("/"), clock, logger)

@@ -1,0 +1,116 @@
+"""The store in a bucket: one object per page. It needs the extra `tap-jobo[cloud]`, as `lease`."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from logging import Logger
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.store import AzureStore, GCSStore, S3Store
+
+from tap_jobo.archive import layout
+from tap_jobo.archive.lease import Lease, describe_error, refuse_if_held, store_errors
+from tap_jobo.archive.store import ExistsError, Lock, MissingError
+from tap_jobo.clock import Clock
+from tap_jobo.errors import ArchiveError
+
+if TYPE_CHECKING:
+    from obstore import GetOptions
+    from obstore.store import ObjectStore, RetryConfig
+
+# Not as `client_options`: those would replace what the environment says, such as AWS_ALLOW_HTTP.
+_WAITS: Final = {"connect_timeout": "2s", "timeout": "5s"}
+# More than a second, all in all: Google refuses to write an object more often than that, and with
+# a monthly limit, each page writes the count.
+_RETRIES: Final[RetryConfig] = {
+    "max_retries": 5,
+    "retry_timeout": timedelta(seconds=15),
+    "backoff": {"init_backoff": timedelta(milliseconds=300), "max_backoff": timedelta(seconds=1)},
+}
+
+
+class Bucket:
+    """Objects in a bucket, at the prefix of the archive. Its URL is for messages."""
+
+    def __init__(self, bucket: ObjectStore, location: str, clock: Clock, logger: Logger) -> None:
+        self.location = location
+        self._bucket = bucket
+        self._clock = clock
+        self._logger = logger
+
+    def list(self, prefix: str) -> list[str]:
+        """Return the names of all objects below a prefix."""
+        with store_errors(self.location):
+            return [each["path"] for each in self._bucket.list(prefix).collect()]
+
+    def read(self, name: str, size: int | None = None) -> bytes:
+        """Return the content of an object, or its first `size` bytes."""
+        options: GetOptions = {"range": (0, size)} if size else {}
+        with store_errors(self.location):
+            try:
+                return bytes(self._bucket.get(name, options=options).bytes())
+            except FileNotFoundError:
+                raise MissingError(name) from None
+
+    def create(self, name: str, content: bytes) -> None:
+        """Write an object under a name that is free, or that has this very content."""
+        with store_errors(self.location):
+            try:
+                self._bucket.put(name, content, mode="create", use_multipart=False)
+            except AlreadyExistsError:  # perhaps by us: obstore repeats a PUT without a response
+                if bytes(self._bucket.get(name).bytes()) != content:
+                    raise ExistsError(name) from None
+
+    def replace(self, name: str, content: bytes) -> None:
+        """Write a small object, whether the name is free or taken."""
+        with store_errors(self.location):
+            self._bucket.put(name, content, use_multipart=False)
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Remove objects, the last one after all others."""
+        with store_errors(self.location):
+            for some in filter(None, (names[:-1], names[-1:])):
+                try:
+                    self._bucket.delete(some)
+                except FileNotFoundError:  # of Azure, and of local stores
+                    for name in some:
+                        with suppress(FileNotFoundError):
+                            self._bucket.delete(name)
+
+    def run_lock(self, key: str, stream: str, wait: Callable[[float], None]) -> Lock:
+        """Hold the lease of an archive key."""
+        what = f"{stream} in {self.location}"
+        return Lease(self._bucket, key, what, self._clock, wait).hold(self._logger)
+
+    @contextmanager
+    def exclusive_lock(self, key: str = "*") -> Iterator[None]:
+        """Check that no run is in progress. Raises `ArchiveError` if one is."""
+        for name in fnmatch.filter(self.list(layout.LEASES), layout.LEASE.format(key)):
+            if name != layout.CLOCK:
+                with store_errors(self.location):
+                    refuse_if_held(self._bucket, name, f"a stream in {self.location}")
+        yield
+
+
+def open_bucket(url: str) -> ObjectStore:
+    """Return a bucket, with the credentials of the environment, or raise `ArchiveError`.
+
+    Never log what this returns: its `repr` shows credentials, or panics (Azure).
+    """
+    kinds = {"s3": S3Store, "gs": GCSStore, "azure": AzureStore}
+    parts = urlsplit(url)
+    open_one: Callable[..., ObjectStore] = kinds[parts.scheme]
+    prefix = parts.path.strip("/") or None
+    try:
+        return open_one(parts.netloc, prefix=prefix, config=_WAITS, retry_config=_RETRIES)
+    except (BaseError, OSError, ValueError, TypeError) as error:
+        raise ArchiveError(
+            f"The archive {url} cannot be opened ({describe_error(error)}). Check the "
+            "variables with the credentials of this store, or set archive_dir to another location. "
+            "[archive-unusable]"
+        ) from None

@@ -1,0 +1,245 @@
+"""One run at a time in a bucket: a lease that its holder renews until the run ends.
+
+A lease that was not renewed for a minute may be taken over, so a retry after a kill waits a minute
+at most. The store's own clock dates the renewals: no clock of a machine is compared with another.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import os
+import re
+import secrets
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+
+from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+
+from tap_jobo.archive import layout
+from tap_jobo.archive.store import StoreError, held_by_another_run
+from tap_jobo.clock import Clock, format_timestamp
+from tap_jobo.errors import ArchiveError
+
+if TYPE_CHECKING:
+    from obstore import ObjectMeta, PutMode, PutResult, UpdateVersion
+    from obstore.store import ObjectStore as Bucket
+
+_CAUSES: Final = {
+    "NoSuchBucket": "the bucket does not exist: create it, or correct archive_dir",
+    "ContainerNotFound": "the container does not exist: create it, or correct archive_dir",
+    "HTTP error: builder error": "the endpoint is not https: set AWS_ALLOW_HTTP=true to allow it",
+    "http://169.254.169.254": (
+        "there are no credentials: set them in the environment, or give this machine a role"
+    ),
+}
+"""What the user can do about an error, by a part of its text."""
+_STORE_ERRORS: Final = (BaseError, OSError, ValueError)
+
+# All in seconds.
+DURATION: Final = 60.0  # without a renewal, until a lease may be taken over
+SAFETY_MARGIN: Final = 3.0  # that the holder stops earlier: stores date objects in whole seconds
+_RENEW_EVERY: Final = 20.0
+_RETRY_EVERY: Final = 5.0  # after a renewal that failed
+_LOOK_EVERY: Final = 2.0  # at a lease that another run holds
+
+
+class _StoredLease(NamedTuple):
+    version: UpdateVersion
+    renewed_at: datetime
+    content: dict[str, Any]
+
+    @property
+    def holder(self) -> str:
+        """Who holds it, empty if that is unknown."""
+        return str(self.content.get("holder", ""))
+
+    @property
+    def is_released(self) -> bool:
+        """Whether its holder has ended."""
+        return bool(self.content.get("released"))
+
+
+class Lease:
+    """The lease of one archive key."""
+
+    def __init__(
+        self, bucket: Bucket, key: str, what: str, clock: Clock, wait: Callable[[float], None]
+    ) -> None:
+        self._bucket = bucket
+        self._name = layout.LEASE.format(key)
+        self._what = what
+        self._clock = clock
+        self._wait = wait
+        since = format_timestamp(clock.now())
+        self._run = secrets.token_hex(8)
+        self._holder = f" (process {os.getpid()} on {socket.gethostname()}, since {since})"
+        self._writes = itertools.count()
+        self._version: PutMode = "create"
+        # By the monotonic and by the wall clock, as a suspended machine may stop the monotonic one.
+        self._renewed: tuple[float, datetime] | None = None
+        self._lost = ""
+        self._end = threading.Event()
+
+    @contextmanager
+    def hold(self, logger: logging.Logger) -> Iterator[Callable[[], None]]:
+        """Hold the lease, and yield what raises `ArchiveError` if it was lost."""
+        with store_errors(f"of {self._what}"):
+            while not self._renewed:
+                self._version = self._wait_until_free(logger)
+                self._write()
+            self._require_conditional_writes()
+        thread = threading.Thread(target=self._keep, name="lease", daemon=True)
+        thread.start()
+        try:
+            yield self._check
+        finally:
+            self._end.set()
+            thread.join(_RETRY_EVERY)
+            with suppress(*_STORE_ERRORS):  # then it expires
+                self._write(is_released=True)
+
+    def _check(self) -> None:
+        assert self._renewed is not None  # noqa: S101 - only once it is held
+        monotonic, wall = self._renewed
+        age = max(self._clock.monotonic() - monotonic, (self._clock.now() - wall).total_seconds())
+        is_expired = age >= DURATION - SAFETY_MARGIN
+        if why := self._lost or (is_expired and "it could not be renewed in time"):
+            raise ArchiveError(
+                f"The lease of {self._what} was lost: {why}. The run stops between two pages, "
+                "or both runs would be billed for the same pages. The next run resumes from here. "
+                "[run-in-progress]"
+            )
+
+    def _wait_until_free(self, logger: logging.Logger) -> PutMode:
+        """Return how to write the lease once it is free: released, expired, or removed.
+
+        It expires if its holder does not renew it. Raises `ArchiveError` if the holder does.
+        """
+        held = _read(self._bucket, self._name)
+        if held is None or held.is_released:
+            return held.version if held else "create"
+        remaining = DURATION - _age(self._bucket, held)
+        expires_at = self._clock.monotonic() + remaining
+        if remaining > 0:
+            logger.info(
+                "Another run of %s holds the lease%s. Waiting for up to %.0f seconds.",
+                self._what,
+                held.holder,
+                remaining,
+            )
+        while (remaining := expires_at - self._clock.monotonic()) > 0:
+            self._wait(min(remaining, _LOOK_EVERY))
+            found = _read(self._bucket, self._name)
+            if found is None or found.is_released:
+                return found.version if found else "create"
+            if found.version != held.version:  # or another run was faster
+                raise held_by_another_run(self._what, found.holder)
+        return held.version
+
+    def _require_conditional_writes(self) -> None:
+        """Check that the store refuses a write whose condition does not hold: not all S3s do."""
+        stale = self._version
+        self._write()
+        if any(self._put(mode, is_released=True) for mode in ("create", stale)):
+            raise ArchiveError(
+                f"The store of {self._what} cannot keep two runs apart: it ignores If-Match and "
+                "If-None-Match. Nothing was billed. Set archive_dir to another store or a folder. "
+                "[archive-unusable]"
+            )
+
+    def _keep(self) -> None:
+        pause = _RENEW_EVERY
+        while not self._end.wait(pause):
+            pause = _RETRY_EVERY
+            with suppress(*_STORE_ERRORS):
+                if self._write():
+                    pause = _RENEW_EVERY
+
+    def _write(self, *, is_released: bool = False) -> bool:
+        """Write the lease over the version that is known, and return whether it is stored.
+
+        If the store refuses although this run has the lease, the response to a write was lost.
+        """
+        if self._put(self._version, is_released=is_released):
+            return True
+        stored = _read(self._bucket, self._name)
+        if stored and stored.content.get("run") == self._run:
+            return self._put(stored.version, is_released=is_released)
+        if self._renewed:
+            self._lost = (
+                f"another run has taken it over{stored.holder}" if stored else "it was removed"
+            )
+        return False
+
+    def _put(self, mode: PutMode, *, is_released: bool) -> bool:
+        content = {
+            "run": self._run,
+            "holder": self._holder,
+            # So that no two ETags are the same, which may be hashes of the content.
+            "writes": next(self._writes),
+            "released": is_released,
+        }
+        sent_at = self._clock.monotonic(), self._clock.now()
+        try:
+            done = self._bucket.put(self._name, json.dumps(content).encode(), mode=mode)
+        except (AlreadyExistsError, PreconditionError):
+            return False
+        self._version, self._renewed = _version(done), sent_at
+        return True
+
+
+def refuse_if_held(bucket: Bucket, name: str, what: str) -> None:
+    """Raise `ArchiveError` if a run holds a lease."""
+    lease = _read(bucket, name)
+    if lease and not lease.is_released and _age(bucket, lease) < DURATION:
+        raise held_by_another_run(what, lease.holder)
+
+
+def _read(bucket: Bucket, name: str) -> _StoredLease | None:
+    try:
+        stored = bucket.get(name)
+    except FileNotFoundError:
+        return None
+    text = bytes(stored.bytes())
+    try:
+        content = dict(json.loads(text))
+    except (TypeError, ValueError):
+        content = {}
+    return _StoredLease(_version(stored.meta), stored.meta["last_modified"], content)
+
+
+def _age(bucket: Bucket, lease: _StoredLease) -> float:
+    """Return the seconds since a lease was renewed, by the store's clock."""
+    bucket.put(layout.CLOCK, b"")
+    return (bucket.head(layout.CLOCK)["last_modified"] - lease.renewed_at).total_seconds()
+
+
+def _version(stored: ObjectMeta | PutResult) -> UpdateVersion:
+    """Return an object's version without the parts that are None, which obstore rejects."""
+    parts = {"e_tag": stored["e_tag"], "version": stored["version"]}
+    return cast("UpdateVersion", {name: part for name, part in parts.items() if part is not None})
+
+
+@contextmanager
+def store_errors(location: str) -> Iterator[None]:
+    """Turn every error into a `StoreError` of one line without credentials."""
+    try:
+        yield
+    except _STORE_ERRORS as error:
+        raise StoreError(location, describe_error(error)) from None
+
+
+def describe_error(error: Exception) -> str:
+    """Return what is wrong: a known cause, and the store's own first line, without signatures."""
+    text = str(error) or type(error).__name__
+    line = re.sub(r"\?\S*", "", text.splitlines()[0].partition(": <?xml")[0])
+    code = re.search(r"<Code>(\w+)</Code>", text)
+    what = f"{code[1]}: {line}" if code else line
+    causes = [cause for sign, cause in _CAUSES.items() if sign in what]
+    return "; ".join([*causes, what])[:400]

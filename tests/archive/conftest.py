@@ -1,0 +1,36 @@
+"""What the tests of the archive share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import Tap
+from tests.support.gcs import serve_gcs
+from tests.support.s3 import S3, serve_s3
+
+
+@pytest.fixture
+def folder(tap: Tap) -> Path:
+    """The archive's folder."""
+    return tap.folder / "archive"
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
+    """An empty bucket, which the environment says how to reach."""
+    with serve_s3() as server:
+        for name, value in server.env.items():
+            monkeypatch.setenv(name, value)
+        yield server
+
+
+@pytest.fixture
+def gcs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    """An empty bucket of Google's, which the environment says how to reach."""
+    with serve_gcs(tmp_path) as env:
+        for name, value in env.items():
+            monkeypatch.setenv(name, value)
+        yield "gs://archives/pipelines/jobo"

@@ -1,0 +1,126 @@
+"""The last real price outlives the run, so only the page that showed it can pass a limit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from jobo_sandbox import Fault, Sandbox
+from tests.support import Tap, complaint
+from tests.support.crash import cut_in_request
+from tests.support.jobs import rows_of, tap_of
+
+pytestmark = pytest.mark.slow
+
+LIMIT = 600
+PRICE = 250
+"""Five times the list price. A page of 10 rows costs 2,500 credits."""
+
+
+@pytest.fixture
+def tap(sandbox: Sandbox, tmp_path: Path) -> Tap:
+    """The tap in pages of 10, which fit the limit at list price."""
+    sandbox.price = PRICE
+    return Tap(sandbox, tmp_path, {"batch_size": 10, "max_credits": LIMIT})
+
+
+def _assert_refused(tap: Tap, state: object) -> str:
+    billed = tap.sandbox.credits_billed
+    line = complaint(tap.run(state=state))
+    assert tap.sandbox.credits_billed == billed
+    assert "career_sites costs 250 credits per requested row (list price: 50)" in line
+    return line
+
+
+@pytest.mark.parametrize("setting", ["max_credits", "max_credits_per_month"])
+def test_later_runs_end_before_they_pass_the_limit_again(tap: Tap, setting: str) -> None:
+    tap.settings |= {"max_credits": None, setting: LIMIT}
+    first = tap.succeed()
+    assert tap.sandbox.credits_billed == 10 * PRICE
+    lines = [_assert_refused(tap, first.state) for _ in range(2)]
+    assert lines[0] == lines[1]  # which says since when
+    assert lines[0].startswith("Since 20")
+    assert f"a page of 10 rows may cost 2,500 ($2.50), and '{setting}' is 600" in lines[0]
+    for way in (f"Set {setting} to 2,500 or more", "lower batch_size for a new sync", "--test"):
+        assert way in lines[0]
+    assert len(tap.succeed(state=first.state, **{setting: 10**6}).ids) == 110
+
+
+def test_a_kill_does_not_hide_the_price(tap: Tap) -> None:
+    cut_in_request(tap, 2, max_credits=10**6)
+    run = tap.run()
+    assert "career_sites costs 250 credits per requested row" in complaint(run)
+    assert len(run.ids) == 10  # from the archive, free
+    assert tap.sandbox.rows_billed <= 20
+
+
+def test_a_test_learns_the_price_again(tap: Tap) -> None:
+    state = tap.succeed().state
+    _assert_refused(tap, state)
+    tap.succeed("--test")  # which shows the same price
+    _assert_refused(tap, state)
+    tap.sandbox.price = 50
+    tap.succeed("--test", batch_size=1, max_credits=60)  # though the price was above this limit
+    assert len(tap.succeed(state=state).ids) == 10
+
+
+def test_a_limit_that_is_partly_used_up_is_no_error(tap: Tap) -> None:
+    state = tap.succeed().state
+    run = tap.succeed(state=state, max_credits=3_000)
+    assert len(run.ids) == 10
+    assert any("max_credits reached: 2,500 of 3,000" in line for line in run.lines("WARNING"))
+
+
+def test_a_limit_of_the_month_counts_a_page_at_the_last_price(tap: Tap) -> None:
+    """Though a page at list price would fit what the first run has left."""
+    tap.settings |= {"max_credits": None, "max_credits_per_month": 10 * PRICE + 500}
+    state = tap.succeed().state
+    (line,) = tap.succeed(state=state).messages_of("WARNING", "limit-reached")
+    assert "the next page of career_sites may cost 2,500" in line
+    assert tap.sandbox.credits_billed == 10 * PRICE
+
+
+def test_the_price_that_a_later_run_saw_replaces_it(tap: Tap) -> None:
+    first = tap.succeed()
+    tap.sandbox.price = 300
+    second = tap.succeed(state=first.state, max_credits=PRICE * 10)
+    assert len(second.ids) == 10
+    line = complaint(tap.run(state=second.state))
+    assert "career_sites costs 300 credits per requested row" in line
+
+
+@pytest.mark.parametrize("said", ["0", ""])
+def test_what_is_no_deduction_sets_no_price(tap: Tap, said: str) -> None:
+    headers = {"X-Credits-Deducted": said}
+    tap.sandbox.faults.add(Fault(headers=headers, times=None), endpoint="feed")
+    state = tap.succeed().state
+    assert tap.run(state=state).returncode == 0
+
+
+def test_a_disputed_page_sets_no_price(tap: Tap) -> None:
+    tap.sandbox.price = 50
+    state = tap.succeed(max_credits=10**6).state
+    for key in [*tap.sandbox.world.rows()][:3]:
+        tap.sandbox.world.touch(key)
+    headers = {"X-Credits-Deducted": str(10 * PRICE)}
+    tap.sandbox.faults.add(Fault(headers=headers), endpoint="feed")
+    run = tap.succeed(state=state)
+    assert "Jobo deducted 2,500 credits ($2.50) for 3 rows" in run.lines("ERROR")[0]
+    assert tap.succeed(state=run.state).returncode == 0
+
+
+def test_a_page_at_list_price_clears_it(tap: Tap) -> None:
+    state = tap.succeed().state
+    _assert_refused(tap, state)
+    tap.sandbox.price = 50
+    run = tap.succeed(state=state, max_credits=2_500)
+    assert len(run.ids) == 50
+    assert len(tap.succeed(state=run.state).ids) == 10
+
+
+def test_each_feed_has_its_own(tap: Tap) -> None:
+    tap.succeed()
+    jobs = tap_of(tap.sandbox, tap.folder, "jobs")
+    jobs.settings |= {"jobs_batch_size": 20, "max_credits": LIMIT}
+    assert len(rows_of(jobs.succeed(), "jobs")) == 40

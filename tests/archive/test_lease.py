@@ -1,0 +1,441 @@
+"""The lease in object storage: who gets it, who waits, who is refused, and who has lost it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+from obstore.exceptions import AlreadyExistsError, GenericError
+from obstore.store import MemoryStore
+
+from jobo_sandbox.patience import patient
+from tap_jobo.archive import bucket as bucket_module
+from tap_jobo.archive import lease as lease_module
+from tap_jobo.archive.lease import Lease
+from tap_jobo.clock import Clock
+from tap_jobo.errors import ArchiveError
+from tests.support.bucket import Bucket
+from tests.support.clock import FakeClock
+from tests.support.crash import wait_for
+from tests.support.loggers import LOGGER
+
+_KEY = "career_sites-0a"
+_RENEW_EVERY = lease_module._RENEW_EVERY
+_NEVER = 1e6
+
+
+@dataclass
+class Holder:
+    """A run, which takes the lease when it is created and renews it when it is told to."""
+
+    bucket: Any
+    clock: Clock
+    wait: Callable[[float], None]
+    logger: logging.Logger = LOGGER
+    end: ExitStack = field(default_factory=ExitStack)
+
+    def __post_init__(self) -> None:
+        lease = Lease(self.bucket, _KEY, "career_sites in s3://a/b", self.clock, self.wait)
+        self._write = lease._write
+        self.check = self.end.enter_context(lease.hold(self.logger))
+
+    def renew(self) -> bool:
+        with suppress(GenericError):
+            return self._write()
+        return False
+
+    def release(self) -> None:
+        self.end.close()
+
+
+Start = Callable[..., Holder]
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def bucket(clock: FakeClock) -> Bucket:
+    # The store's clock is not that of any machine.
+    return Bucket(lambda: clock.true + timedelta(hours=5, milliseconds=700))
+
+
+@pytest.fixture(autouse=True)
+def _no_renewal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A holder does nothing unless a test lets it."""
+    monkeypatch.setattr(lease_module, "_RENEW_EVERY", _NEVER)
+
+
+@pytest.fixture
+def start(bucket: Bucket, clock: FakeClock) -> Iterator[Start]:
+    """Starts a further run."""
+    with ExitStack() as ends:
+
+        def start_one(wait: Callable[[float], None] = clock.sleep, **given: Any) -> Holder:
+            holder = Holder(bucket, clock, wait, **given)
+            ends.callback(holder.release)
+            return holder
+
+        yield start_one
+        bucket.is_away = True
+
+
+def stored(bucket: Bucket) -> dict[str, Any]:
+    (name,) = (name for name in bucket.objects if not name.endswith("clock"))
+    content: dict[str, Any] = json.loads(bucket.objects[name][0])
+    return content
+
+
+def test_a_lease_that_is_renewed_refuses_a_second_run(start: Start, clock: FakeClock) -> None:
+    first = start()
+
+    def wait(seconds: float) -> None:
+        clock.sleep(seconds)
+        if clock.passed >= 20:
+            first.renew()
+
+    with pytest.raises(ArchiveError, match=r"Another run of career_sites in s3://a/b .*") as error:
+        start(wait)
+    assert 20 <= clock.passed <= 22
+    assert "(process " in str(error.value)
+    assert "since 2026-01-01T12:00:00" in str(error.value)
+    first.check()
+
+
+@pytest.mark.parametrize("is_removed", [True, False])
+def test_a_run_released_while_another_waits_lets_it_go_on(
+    start: Start, clock: FakeClock, bucket: Bucket, *, is_removed: bool
+) -> None:
+    first = start()
+
+    def wait(seconds: float) -> None:
+        clock.sleep(seconds)
+        if is_removed:
+            bucket.objects.clear()
+        else:
+            first.release()
+
+    start(wait).check()
+    assert clock.passed == 2
+
+
+@pytest.mark.parametrize(("seconds", "remaining"), [(20, 40), (59, 1), (60, 0), (61, 0)])
+def test_a_killed_run_is_waited_for_a_minute(
+    start: Start, clock: FakeClock, caplog: pytest.LogCaptureFixture, seconds: int, remaining: int
+) -> None:
+    start()
+    clock.passed += seconds
+    with caplog.at_level(logging.INFO):
+        start(logger=logging.getLogger("told")).check()
+    assert clock.passed == max(seconds, 60)
+    expected = [f"Waiting for up to {remaining} seconds"] if remaining else []
+    assert len(caplog.messages) == len(expected)
+    assert all(part in line for part, line in zip(expected, caplog.messages, strict=True))
+
+
+def test_a_zombie_learns_who_has_its_lease(start: Start, clock: FakeClock) -> None:
+    zombie = start()
+    clock.passed += 61
+    second = start()
+    assert not zombie.renew()
+    with pytest.raises(ArchiveError, match=r"another run has taken it over \(process"):
+        zombie.check()
+    zombie.release()
+    second.check()
+    assert second.renew()
+
+
+@pytest.mark.parametrize("is_suspended", [True, False])
+def test_a_holder_stops_before_its_lease_may_be_taken(
+    start: Start, clock: FakeClock, bucket: Bucket, *, is_suspended: bool
+) -> None:
+    """A machine that is suspended may stop its monotonic clock."""
+    holder = start()
+    bucket.is_away = True
+    for seconds in (56, 1):
+        holder.check()
+        assert not holder.renew()
+        if is_suspended:
+            clock.skew += timedelta(seconds=seconds)
+        else:
+            clock.passed += seconds
+    with pytest.raises(ArchiveError, match="could not be renewed in time"):
+        holder.check()
+    bucket.is_away = False
+    assert holder.renew()  # nobody has taken it over
+    clock.passed += 40
+    holder.check()
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_renewal_whose_answer_was_lost_is_ours(
+    start: Start, clock: FakeClock, bucket: Bucket, times: int
+) -> None:
+    holder = start()
+    for _ in range(times):
+        clock.passed += 30
+        bucket.loses_answers = True
+        holder.renew()
+        bucket.loses_answers = False
+        holder.renew()
+        holder.check()
+    assert holder.renew()
+
+
+def test_a_lost_answer_does_not_make_the_lease_look_newer(
+    start: Start, clock: FakeClock, bucket: Bucket
+) -> None:
+    holder = start()
+    bucket.loses_answers = True
+    holder.renew()  # at 0 seconds
+    clock.passed += 57
+    holder.renew()  # which finds that the one before had come through, and is lost too
+    with pytest.raises(ArchiveError):
+        holder.check()
+
+
+@pytest.mark.parametrize("seen_by", ["monotonic", "wall"])
+def test_a_slow_answer_does_not_make_the_lease_look_newer(
+    start: Start, clock: FakeClock, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, seen_by: str
+) -> None:
+    """The store dates it when the request arrives. One clock is enough to see how long ago."""
+    holder, put = start(), bucket.put
+
+    def pass_by(seconds: int) -> None:
+        clock.skew += timedelta(seconds=seconds if seen_by == "wall" else -seconds)
+        clock.passed += seconds if seen_by == "monotonic" else 0
+
+    def put_slowly(*args: Any, **options: Any) -> Any:
+        done = put(*args, **options)
+        pass_by(50)
+        return done
+
+    monkeypatch.setattr(bucket, "put", put_slowly)
+    assert holder.renew()
+    holder.check()
+    pass_by(8)
+    with pytest.raises(ArchiveError, match="could not be renewed in time"):
+        holder.check()
+
+
+def test_a_slow_look_at_a_lease_does_not_shorten_it(
+    start: Start, clock: FakeClock, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start()
+    put = bucket.put
+
+    def put_late(*args: Any, **options: Any) -> Any:
+        clock.passed += 10 if not clock.passed else 0
+        return put(*args, **options)
+
+    monkeypatch.setattr(bucket, "put", put_late)
+    start().check()
+    assert clock.passed == 60
+
+
+def test_a_conflict_is_no_renewal_and_no_loss(
+    start: Start, clock: FakeClock, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holder = start()
+    clock.passed += 50
+    with monkeypatch.context() as patched:  # S3's 409
+        patched.setattr(bucket, "put", Mock(side_effect=AlreadyExistsError("in conflict")))
+        assert not holder.renew()
+    holder.check()
+    clock.passed += 5
+    assert holder.renew()
+    clock.passed += 50
+    holder.check()
+
+
+def test_a_first_write_whose_answer_was_lost_is_ours(
+    start: Start, clock: FakeClock, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = bucket.put
+
+    def twice(name: str, content: bytes, **options: Any) -> Any:
+        """As obstore does after an answer of 503 to a write that took place."""
+        if options.get("mode") == "create" and name not in bucket.objects:
+            put(name, content, **options)
+        return put(name, content, **options)
+
+    monkeypatch.setattr(bucket, "put", twice)
+    holder = start()
+    holder.check()
+    assert clock.passed == 0
+
+
+@pytest.mark.parametrize("ignored", ["create", "update"])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_store_that_ignores_conditions_is_refused(
+    start: Start, bucket: Bucket, ignored: str, *, is_first: bool
+) -> None:
+    if not is_first:
+        start().release()
+    bucket.ignored = (ignored,)
+    with pytest.raises(ArchiveError, match="cannot keep two runs apart"):
+        start()
+    assert stored(bucket)["released"]
+
+
+def test_a_store_out_of_reach_ends_the_run_before_it_begins(start: Start, bucket: Bucket) -> None:
+    bucket.is_away = True
+    with pytest.raises(ArchiveError, match="Nothing more is billed") as error:
+        start()
+    assert "no route to the store)" in str(error.value)
+    assert str(error.value).isprintable()
+
+
+def test_a_lease_that_is_not_released_is_left_to_expire(start: Start, bucket: Bucket) -> None:
+    holder = start()
+    bucket.is_away = True
+    holder.release()
+    assert not stored(bucket)["released"]
+
+
+def test_a_lease_that_someone_deleted_is_lost(start: Start, bucket: Bucket) -> None:
+    holder = start()
+    bucket.objects.clear()
+    assert not holder.renew()
+    with pytest.raises(ArchiveError, match="removed"):
+        holder.check()
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff"])
+def test_a_lease_that_is_not_ours_to_read_expires_too(
+    start: Start, clock: FakeClock, bucket: Bucket, content: bytes
+) -> None:
+    bucket.put(f"leases/{_KEY}", content)
+    start()
+    assert 59 <= clock.passed <= 61
+
+
+def test_a_holder_renews_by_itself(
+    start: Start, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease_module, "_RENEW_EVERY", 0.01)
+    start()
+    first = stored(bucket)
+    wait_for(lambda: stored(bucket) != first)
+
+
+def test_a_renewal_that_failed_is_tried_again_sooner(
+    bucket: Any, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease_module, "_RENEW_EVERY", _RENEW_EVERY)
+    lease = Lease(bucket, _KEY, "career_sites in s3://a/b", clock, clock.sleep)
+    pauses: list[float] = []
+
+    def wait(seconds: float) -> bool:
+        pauses.append(seconds)
+        bucket.is_away = len(pauses) in {2, 3}
+        return len(pauses) == 5
+
+    monkeypatch.setattr(lease, "_end", Mock(wait=wait))
+    lease._keep()
+    assert pauses == [20, 20, 5, 5, 20]
+
+
+def test_a_run_that_ends_waits_for_a_renewal_in_flight(
+    start: Start, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which would otherwise take the lease again."""
+    put, begun, released = bucket.put, threading.Event(), threading.Event()
+
+    def put_late(name: str, content: bytes, **options: Any) -> Any:
+        if threading.current_thread().name == "lease":
+            begun.set()
+            released.wait(0.2)
+            return put(name, content, **options)
+        done = put(name, content, **options)
+        released.set()
+        return done
+
+    monkeypatch.setattr(lease_module, "_RENEW_EVERY", 0.01)
+    holder = start()
+    (thread,) = [each for each in threading.enumerate() if each.name == "lease"]
+    assert thread.daemon  # a request that hangs does not keep the process
+    released.clear()
+    monkeypatch.setattr(bucket, "put", put_late)
+    assert begun.wait(patient(10))
+    holder.release()
+    assert stored(bucket)["released"]
+    assert not thread.is_alive()
+
+
+def test_of_twenty_runs_at_once_one_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease_module, "_RENEW_EVERY", 0.05)
+    bucket, barrier = MemoryStore(), threading.Barrier(20)
+    holders: list[Holder] = []
+    refused: list[str] = []
+
+    def go() -> None:
+        barrier.wait()
+        try:
+            holders.append(Holder(bucket, Clock(), lambda _: time.sleep(0.01)))
+        except ArchiveError as error:
+            refused.append(str(error))
+
+    threads = [threading.Thread(target=go) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (holder,) = holders
+    holder.release()
+    assert len(refused) == 19
+    assert all("Another run of career_sites" in line for line in refused)
+
+
+@pytest.mark.parametrize("place", ["s3", "gcs", "memory"])
+def test_a_lease_keeps_its_promises_in(
+    place: str, request: pytest.FixtureRequest, clock: FakeClock
+) -> None:
+    bucket: Any = MemoryStore()
+    if place != "memory":
+        found = request.getfixturevalue(place)
+        bucket = bucket_module.open_bucket(getattr(found, "url", found))
+    first = Holder(bucket, clock, clock.sleep)
+    with pytest.raises(ArchiveError, match="Another run"):
+        Holder(bucket, clock, lambda _: clock.sleep(1 + first.renew()))
+    second = Holder(bucket, clock, clock.sleep)  # after a minute in which nobody renewed it
+    assert not first.renew()
+    with pytest.raises(ArchiveError, match="was lost"):
+        first.check()
+    first.release()
+    second.check()
+    second.release()
+    passed = clock.passed
+    third = Holder(bucket, clock, clock.sleep)
+    third.check()
+    third.release()
+    assert clock.passed == passed
+
+
+def test_pages_are_not_dropped_under_a_run(start: Start, clock: FakeClock, bucket: Any) -> None:
+    store = bucket_module.Bucket(bucket, "s3://a/b", clock, LOGGER)
+
+    def drop() -> None:
+        with store.exclusive_lock():
+            pass
+
+    drop()
+    holder = start()
+    with pytest.raises(ArchiveError, match=r"is in progress \(process"):
+        drop()
+    holder.release()
+    drop()
+    start()
+    clock.passed += 60
+    drop()

@@ -1,0 +1,47 @@
+"""The command line in a message: one that works where the user is."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tap_jobo.archive.way_out import archive_command
+
+LOCK = '{"commands": {"archive-drop": {"executable": "tap-jobo-archive"}}}'
+
+
+@pytest.fixture
+def meltano(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A Meltano project whose plugin has the name `tap-jobo-frequent`."""
+    monkeypatch.setenv("MELTANO_EXTRACTOR_NAME", "tap-jobo-frequent")
+    monkeypatch.setenv("MELTANO_PROJECT_ROOT", str(tmp_path))
+    monkeypatch.setenv("MELTANO_ENVIRONMENT", "prod")
+    return tmp_path
+
+
+@pytest.mark.parametrize("file", ["meltano.yml", "plugins/extractors/tap-jobo--jobo.lock"])
+def test_a_plugin_that_declares_the_command_is_called_by_its_name(meltano: Path, file: str) -> None:
+    (meltano / file).parent.mkdir(parents=True, exist_ok=True)
+    (meltano / file).write_text(LOCK)
+    assert archive_command("drop", "a1", "b2", location="archive") == (
+        "`meltano --environment=prod invoke tap-jobo-frequent:archive-drop a1 b2`"
+    )
+
+
+@pytest.mark.usefixtures("meltano")
+def test_without_a_declaration_the_program_gets_the_folder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", "")  # as in a plugin's virtual environment, which no shell looks in
+    program = Path(sys.executable).with_name("tap-jobo-archive")
+    line = archive_command("export", "--quarantined", location="s3://bucket/a b")
+    assert line == f"`{program} --archive-dir 's3://bucket/a b' export --quarantined`"
+
+
+def test_a_program_on_the_path_is_called_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MELTANO_EXTRACTOR_NAME", raising=False)
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
+    line = archive_command("drop", "a1", location="/srv/archive")
+    assert line == "`tap-jobo-archive --archive-dir /srv/archive drop a1`"
