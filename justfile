@@ -85,6 +85,14 @@ explore minutes:
 mutants count *options:
     uv run tools/mutants.py "$@"
 
+# play random histories of the archive's rules: just histories 7 20000
+histories seed count:
+    uv run tools/histories.py "$@"
+
+# break each rule of the archive, and show whether its tests notice
+rule-mutants *options:
+    uv run tools/rule_mutants.py "$@"
+
 # check the bill against the sandbox's ledger over 400 crashes, budgets, and replays
 bill:
     JOBO_HISTORIES=8 uv run pytest tests/singer/test_billed_pages.py -m exhaustive -k agrees

@@ -12,6 +12,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from benchmarks import charts
+from benchmarks.archives import bucket_loads, loads
 from benchmarks.feed import Feed
 from benchmarks.pipelines import BY_HAND, DLT, Pipelines
 from benchmarks.processes import measure, measure_once, ratio, run_once, spread
@@ -34,6 +35,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="runs of each program (5)")
     parser.add_argument("--rows", type=int, default=20_000, help="career sites (20000)")
     parser.add_argument("--jobs", type=int, default=10_000, help="jobs (10000)")
+    parser.add_argument(
+        "--archived-rows", type=int, default=100_000, help="career sites to archive (100000)"
+    )
+    parser.add_argument("--archived-jobs", type=int, default=500_000, help="jobs (500000)")
     parser.add_argument("--pages", type=int, default=100, help="pages at the API's pace (100)")
     parser.add_argument("--latency", type=float, default=0.25, help="seconds of a page (0.25)")
     parser.add_argument("--interval", type=float, default=0.5, help="between two pages (0.5)")
@@ -129,7 +134,13 @@ def _pace(folder: Path, job_bytes: int, options: argparse.Namespace) -> Iterator
         )
 
 
-_TABLES: Final = {"read": _read, "load": _load, "pace": _pace}
+_TABLES: Final = {
+    "read": _read,
+    "load": _load,
+    "pace": _pace,
+    "archive": loads,
+    "bucket": bucket_loads,
+}
 
 
 def _machine(rounds: int) -> str:

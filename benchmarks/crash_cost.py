@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from benchmarks.processes import Contender
 
 NAME: Final = "crash-cost"
+AGAIN: Final = "cost-again"
+_AGAIN: Final = (0, 1, 5)
+"""The programs of the second table: the tap, a plain one, and dlt that continues from its state."""
 _SIZE: Final = 10_000
 _INTERVAL: Final = 60
 _TRIES: Final = 8
@@ -104,6 +107,22 @@ def measured(
         yield f"| {f'**{name}**' if name == OURS else name} | {' | '.join(cells)} |"
 
 
+def measured_again(feed: Feed, sandbox: Sandbox, programs: Iterable[Program]) -> Iterator[str]:
+    """Yield the lines of the table: what the same rows cost once more, after a complete run.
+
+    A table is reloaded by a run without a state, or with a dropped one, so it costs what a second
+    warehouse costs. That needs no run of its own.
+    """
+    yield "| program | the state is lost | a second warehouse, or a table reloaded |"
+    yield "|---|---|---|"
+    for program in programs:
+        series = _Series(program, feed, sandbox, keeps=True)
+        series.bill(0, 0, 1)
+        cells = [series.again(is_new=False), series.again(is_new=True)]
+        name = program.contender.name
+        yield f"| {f'**{name}**' if name == OURS else name} | {' | '.join(cells)} |"
+
+
 class _Series:
     """Runs of a program, from an empty target to the first run that is complete.
 
@@ -118,14 +137,28 @@ class _Series:
     def __init__(self, program: Program, feed: Feed, sandbox: Sandbox, *, keeps: bool) -> None:
         self._program, self._sandbox, self._keeps = program, sandbox, keeps
         self._output, self._state = feed.folder / "output", feed.folder / "state.json"
-        self._stored: set[str] = set()
+        self._local = feed.folder / "dlt"  # where dlt keeps its state, besides the database
         program.contender.before()
+        self._lose_state()
+        self._empty_target()
+
+    def _lose_state(self) -> None:
         self._state.unlink(missing_ok=True)
-        shutil.rmtree(feed.folder / "dlt", ignore_errors=True)
-        if program.database:
-            with psycopg.connect(program.database) as database:
+        shutil.rmtree(self._local, ignore_errors=True)
+
+    def _empty_target(self) -> None:
+        self._stored: set[str] = set()
+        if self._program.database:
+            with psycopg.connect(self._program.database) as database:
                 database.execute("DROP SCHEMA IF EXISTS public_staging CASCADE")
                 database.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+
+    def again(self, *, is_new: bool) -> str:
+        """Return what is billed if the state is lost, and the target is a new one, or is not."""
+        self._lose_state()
+        if is_new:
+            self._empty_target()
+        return self.bill(0, 0, 1)
 
     def bill(self, page: int, kills: int, tries: int) -> str:
         """Return what was billed until a run was complete, or for so many tries.
@@ -187,6 +220,15 @@ class _Series:
             return {f"{key}" for (key,) in database.execute("SELECT id FROM career_sites")}
 
 
+def _printed(lines: Iterable[str]) -> str:
+    """Print lines as they come, and return them."""
+    text = ""
+    for line in lines:
+        print(line, flush=True)  # noqa: T201 - what it is for
+        text += f"{line}\n"
+    return text
+
+
 def main() -> None:
     """Measure, print the table, and write it and its chart to the documentation."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.crash_cost", description=__doc__)
@@ -203,17 +245,16 @@ def main() -> None:
         Path(name).chmod(0o755)  # Postgres runs as a user of its own
         feed = Feed(Path(name), sandbox.url, 0)
         programs = [*in_this_environment(feed), *in_their_own(feed, port)]
-        text = ""
-        for line in measured(feed, sandbox, programs, interval=_INTERVAL, tries=_TRIES):
-            print(line, flush=True)  # noqa: T201 - what it is for
-            text += f"{line}\n"
+        text = _printed(measured(feed, sandbox, programs, interval=_INTERVAL, tries=_TRIES))
+        again = _printed(measured_again(feed, sandbox, [*map(programs.__getitem__, _AGAIN)]))
         cost = options.size * sandbox.price / 1_000
-    text += (
+    crashes = (
         f"\nBilled for {options.size:,} career sites, which cost ${cost:,.2f} without a crash. "
         f"Measured on {datetime.now(UTC):%B %-d, %Y}.\n"
     )
     if not options.print:
-        write(CRASH_COST, NAME, text)
+        write(CRASH_COST, NAME, text + crashes)
+        write(CRASH_COST, AGAIN, again)
         charts.draw()
 
 

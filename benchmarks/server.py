@@ -64,7 +64,8 @@ class _Handler(socketserver.StreamRequestHandler):
         self.server.wait()
         pages = self.server.pages
         number = int(request.get("cursor") or 0)
-        left = max(self.server.rows - number * pages.size, 0)
+        total = 0 if request.get("updated_after") else self.server.rows  # nothing changes
+        left = max(total - number * pages.size, 0)
         rows = min(left, pages.size)
         start = pages.start_of(number, rows) if rows else b'{"%s": []' % pages.key.encode()
         end = b', "has_more": false}'

@@ -141,7 +141,6 @@ TERMS = read_terms()
 FORMS = {
     "credit": "(?!)",  # never: it is a word of every page
     "quarantine": "quarantined?",
-    "replay": "replay(?:s|ed)?",
     "run": "(?!)",
     "state": "state(?!s)",  # an error states
     "sync": "(?<!you )(?<!to )syncs?",  # a verb

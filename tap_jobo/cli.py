@@ -30,6 +30,11 @@ def run() -> None:
     except click.ClickException as error:
         click.echo(f"Error: {without_key(error.format_message())}", err=True)
         sys.exit(error.exit_code)
+    except MemoryError:
+        _end_log(
+            "The tap ran out of memory. Every page that was billed counts. Give it more memory, or "
+            "lower the page size (jobs_batch_size, batch_size) for a new sync. [out-of-memory]"
+        )
     except Exception:  # noqa: BLE001 - a bug: its traceback goes through the redacting log
         _end_log("This is a bug in tap-jobo. Please report it. [tap-bug]", exc_info=True)
     sys.exit(1)

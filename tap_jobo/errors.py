@@ -18,7 +18,7 @@ class ConfigError(TapJoboError):
 
 
 class StateError(TapJoboError):
-    """The tap cannot resume from this state."""
+    """The state cannot be used, or the user has to decide first."""
 
 
 class ArchiveError(TapJoboError):
@@ -68,6 +68,16 @@ class FailedTryError(ApiError):
 
     def __post_init__(self) -> None:
         super().__init__(self.message)
+
+
+class UnexpectedBillError(ApiError):
+    """A response claims a cost that cannot be right."""
+
+    ends_run = True
+
+
+class CutOffError(ApiError):
+    """A response took too long, or is too large. The text is a sentence without its period."""
 
 
 class RetriesExhaustedError(ApiError):

@@ -1,77 +1,113 @@
-"""A sync: its identity, how far it got, and its pages as they are billed."""
+"""What is bought, and how far a feed is read: syncs, positions, entries of an archive.
+
+Everything here is stored, in the header of a page or in `archive.json`, for good: a later version
+has to read it. So each member is always written, and an unknown or missing one is an error. Times
+are ISO 8601 UTC, all in the same form, so that they compare as text.
+"""
 
 import hashlib
 import math
 import secrets
-from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Any, Final, Literal
 
+import msgspec
 from msgspec import Meta
 
-from tap_jobo.clock import parse_timestamp
+Filters = dict[str, Any]
+"""Filters by the name of their setting, without those that are not set."""
+Kind = Literal["full", "changes", "added"]
+Id = Annotated[str, Meta(pattern=r"^[0-9a-z-]+\Z", max_length=64)]
+Count = Annotated[int, Meta(ge=0)]
 
-Filters = dict[str, object]
-"""The filters of a sync by setting name; None for a filter that is not set."""
+
+class _Stored(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A part of a file."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sync:
-    """One pass over a feed with fixed filters, window, and page size; it may span several runs."""
+class Sync(_Stored, frozen=True):
+    """One reading of a feed, with all that was decided when its first page was bought.
 
-    id: Annotated[str, Meta(min_length=1)]  # random, and never reused
-    since: str | None  # the start of its window (ISO 8601 UTC), None for all rows
-    batch_size: int  # rows per page, the same on every page
-    started_at: str | None = None  # before its first request; becomes the bookmark
-    cursor: str | None = None  # where its next page starts, None for the first page
-    rows: int = 0  # delivered so far
-    pages: int = 0  # delivered so far
-    restarts: int = 0  # how often it was started over because the API rejected a cursor
-    parent_id: str = ""  # of the completed sync that it continues from
-    replaces: str = ""  # id of the sync that it replaces because its cursor was rejected
-    is_full: bool = False  # whether it reads everything, and not what changed since its parent
-    selected: Filters = field(default_factory=dict)  # the filters that it was begun with
-    added: Filters | None = None  # what it reads instead, if that is only what a change adds
-    number: int = 0  # in the archive, 0 if it has none yet
+    A load from the archive decides nothing, so it needs no settings.
+
+    Attributes:
+        id: Random, and never used again.
+        kind: `full` reads everything since the start date, `changes` what changed since the
+            bookmark, `added` only the rows with values that a filter gained.
+        since: The start of its window, None for all rows.
+        reads: The filters of its requests.
+        filters: The filters of the position once it is complete.
+        start_date: The start date of the position once it is complete, None for all rows.
+        batch_size: Rows per page, the same on every page.
+        started_at: Before its first request, by the earlier clock. It becomes the bookmark.
+        first: The number of the entry that holds its page 1, None if the archive does not.
+        restarts: How often it began over because the API rejected its cursor.
+        gap: Whether rows are missing that the user decided not to buy.
+    """
+
+    id: Id
+    kind: Kind
+    since: str | None
+    reads: Filters
+    filters: Filters
+    start_date: str | None
+    batch_size: Annotated[int, Meta(ge=1)]
+    started_at: str
+    first: Annotated[int, Meta(ge=1)] | None
+    restarts: Count
+    gap: bool
+
+
+class Progress(_Stored, frozen=True):
+    """How far a sync is: where its next page starts, and the pages and rows before that."""
+
+    sync: Sync
+    cursor: Annotated[str, Meta(min_length=1)]
+    pages: Annotated[int, Meta(ge=1)]
+    rows: Count
+
+
+class Position(_Stored, frozen=True):
+    """What a warehouse has that got everything so far, and where to go on without the archive.
+
+    Attributes:
+        bookmark: The start of the last complete sync, None before the first one.
+        filters: The filters that apply up to the bookmark.
+        start_date: Rows last updated before it were not read, None if all were.
+        last: The id of the sync that moved the bookmark, None if it is not known.
+        gap: Whether rows are missing that the user decided not to buy.
+        progress: The sync in progress, which may have other filters.
+    """
+
+    bookmark: str | None
+    filters: Filters
+    start_date: str | None
+    last: Id | None
+    gap: bool
+    progress: Progress | None
 
     @property
-    def reads(self) -> Filters:
-        """The filters of its requests, without those that are not set."""
-        filters = self.selected if self.added is None else self.added
-        return {name: value for name, value in filters.items() if value is not None}
+    def has_begun(self) -> bool:
+        """Whether any page was read."""
+        return self.bookmark is not None or self.progress is not None
 
     @property
-    def reads_changes(self) -> bool:
-        """Whether it reads what has changed since a bookmark."""
-        return not (self.is_full or self.added)
-
-    @property
-    def from_start(self) -> Self:
-        """The sync before its first request."""
-        return replace(self, started_at=None, cursor=None, rows=0, pages=0)
-
-    def reads_like(self, other: Self) -> bool:
-        """Return whether it reads the same rows as another sync, but for the window."""
-        mine = (self.is_full, self.added, self.selected)
-        return mine == (other.is_full, other.added, other.selected)
-
-    def page_id(self, number: int) -> str:
-        """Return what messages and the command call a page."""
-        return f"{self.id}.{number}"
-
-    @property
-    def start(self) -> datetime | None:
-        """The instant before its first request, None until then."""
-        return parse_timestamp(self.started_at) if self.started_at else None
+    def current(self) -> "Position | Sync":
+        """What says which filters and start date apply: the sync in progress, if there is one."""
+        return self.progress.sync if self.progress else self
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
+NOTHING: Final = Position(
+    bookmark=None, filters={}, start_date=None, last=None, gap=False, progress=None
+)
+"""The position before the first page."""
+
+
+class Charge(_Stored, frozen=True):
     """What a page was charged when it came, and what that is based on."""
 
-    credits: int  # as if it were full, unless its response reports its cost
-    deducted: int | None = None  # credits, by its headers
-    fall: int = 0  # credits by which the balance fell, which count if nothing was deducted
+    credits: Count  # as if it were full, unless its response reports its cost
+    deducted: Count | None  # credits, by its headers
+    fall: Count  # credits by which the balance fell, which count if nothing was deducted
 
     def of_rows(self, rows: int, requested: int, price: float) -> int:
         """Return the credits of the page, once its number of rows is known."""
@@ -82,35 +118,126 @@ class Charge:
         return math.ceil(rows * price) if self.deducted is None else 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageHeader:
-    """What is known of a page without parsing its body. Times are ISO 8601 UTC."""
+class Receipt(_Stored, frozen=True):
+    """What the response headers of a page say."""
 
-    cursor: str  # hash of the cursor that it was requested with, empty for a first page
-    started_at: str  # before the first request of its sync, by the earlier clock
-    received_at: str  # when it came, by the API's clock
     charge: Charge
-    has_more: bool | None = None  # the response header X-Has-More
-    # What the archive adds:
-    run: str = ""  # random id of the run that was billed for it
-    total_credits: int = 0  # what its sync has cost so far, this page included
-    spent: dict[str, int] = field(default_factory=dict)  # of the stream's runs so far, by month
+    received_at: str  # by the API's clock
+    has_more: bool | None  # the response header X-Has-More
+    encoding: str  # of the body, empty if it is decoded: others are kept as they came
 
 
-@dataclass(frozen=True, slots=True)
-class BilledPage:
-    """A page before anything parses it: as it was received, and as the archive holds it."""
+class EntryHeader(_Stored, frozen=True):
+    """What is known of an entry without parsing its body.
 
-    header: PageHeader
+    Attributes:
+        id: Random: with the number, it tells an entry from any other one.
+        previous: The id of the entry before it, None for the first one.
+        before: The position before it.
+        base: Page 1 of the last complete full sync before it, None if there was none.
+        sync: The sync of the page. None if it is not known, as it may be of a dropped page.
+        page: The number of the page in its sync, from 1.
+        receipt: What it cost, and when it came. None for a dropped page without a header.
+        total: Credits that the archive has cost so far, this page included.
+        run: Random id of the run that was billed for it.
+        spent: Credits that the stream's runs have cost so far, by month.
+        is_dropped: Whether `tap-jobo-archive drop` has replaced it: it has no rows.
+    """
+
+    id: Id
+    previous: Id | None
+    before: Position
+    base: Annotated[int, Meta(ge=1)] | None
+    sync: Sync | None
+    page: Count
+    receipt: Receipt | None
+    total: Count
+    run: Id
+    spent: dict[str, Count]
+    is_dropped: bool
+
+    @property
+    def cursor(self) -> str | None:
+        """The cursor that the page was requested with, None for the first page of a sync."""
+        progress = self.before.progress
+        is_next = progress and self.sync and progress.sync.id == self.sync.id
+        return progress.cursor if progress and is_next else None
+
+    @property
+    def rows_before(self) -> int:
+        """The rows of the sync before this page."""
+        return self.before.progress.rows if self.cursor and self.before.progress else 0
+
+    @property
+    def credits(self) -> int:
+        """What the page was charged when it came."""
+        return self.receipt.charge.credits if self.receipt else 0
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A page as it was billed: its number in the archive (0 without one), its header, its body."""
+
+    number: int
+    header: EntryHeader
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class LastPrice:
+def entry_outside(sync: Sync, receipt: Receipt, body: bytes) -> Entry:
+    """Return the first page of a sync that no archive gets, as that of a test."""
+    header = EntryHeader(
+        id=new_id(),
+        previous=None,
+        before=NOTHING,
+        base=None,
+        sync=sync,
+        page=1,
+        receipt=receipt,
+        total=receipt.charge.credits,
+        run=new_id(),
+        spent={},
+        is_dropped=False,
+    )
+    return Entry(0, header, body)
+
+
+class Origin(_Stored, frozen=True):
+    """What came before the first entry: the state that an archive was adopted from."""
+
+    position: Position
+    entry: Id | None
+
+
+class Again(_Stored, frozen=True):
+    """What `restart` ordered: to buy everything, or what changed since a time.
+
+    It holds only as long as the head is this entry.
+    """
+
+    since: str | None
+    head: Id | None
+
+
+class ArchiveFile(_Stored, frozen=True):
+    """What is known of an archive besides its entries. It is not written when a page is bought.
+
+    Attributes:
+        id: Begins with a hash of the archive's key.
+        first: The number of its first entry. Entries below it are no part of the archive.
+        origin: What came before that, None if nothing did.
+        again: What `restart` ordered.
+    """
+
+    id: Id
+    first: Annotated[int, Meta(ge=1)]
+    origin: Origin | None
+    again: Again | None
+
+
+class LastPrice(_Stored, frozen=True):
     """A price above the list price, which a page has shown."""
 
     credits: float  # per requested row
-    since: str  # when a page showed it first (ISO 8601 UTC)
+    since: str  # when a page showed it first
 
 
 def hash_cursor(cursor: str | None) -> str:
@@ -119,5 +246,5 @@ def hash_cursor(cursor: str | None) -> str:
 
 
 def new_id() -> str:
-    """Return the random id of a new sync."""
+    """Return a random id."""
     return secrets.token_hex(8)

@@ -1,10 +1,9 @@
 """The tap class that the SDK runs: settings in, streams out, and a `--test` that can be trusted."""
 
-import atexit
 import json
 import os
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final, cast
+from typing import Any, ClassVar, Final, Self, cast
 from urllib.parse import urlsplit
 
 import click
@@ -38,6 +37,10 @@ _TEST_HELP: Final = (
     "Check the connection and the key with one row of each selected feed, which is billed "
     f"({dollars(FEEDS[0].list_price)} for {FEEDS[0].name}). --test=schema only writes the schemas, "
     "without a request."
+)
+_PLAN_HELP: Final = (
+    "Print what a run with this configuration and state would load, ask, and buy. It sends only "
+    "free requests, and writes nothing."
 )
 
 
@@ -93,7 +96,6 @@ class TapJobo(Tap):
             logger=self.logger,
             user_agent=f"{self.name}/{self.plugin_version}",
         )
-        atexit.register(run.close)
         bill, companies = BilledPagesStream(self, run), CompaniesStream(self, run)
         feeds = [
             FeedStream(self, run, spec, bill, companies if spec is CAREER_SITES else None)
@@ -102,7 +104,7 @@ class TapJobo(Tap):
         bill.leaders = [feed for feed in feeds if not feed.spec.is_free]
         (companies.leader,) = (feed for feed in feeds if feed.spec is CAREER_SITES)
         streams = sorted([bill, companies, *feeds], key=lambda stream: stream.name)
-        self.order = StreamOrder(streams, self.config.get("on_missing_state", ""), self.logger)
+        self.order = StreamOrder(streams, self._shutdown.wait, run.clock, self.logger)
         run.order = self.order
         return streams
 
@@ -136,7 +138,7 @@ class TapJobo(Tap):
 
     @override
     def load_state(self, state: dict[str, Any]) -> None:
-        check_state(state, self.feeds, CompaniesStream.name, self.logger)
+        check_state(state, self.feeds, self.config, CompaniesStream.name, self.logger)
         super().load_state(state)
 
     # The command line
@@ -154,6 +156,10 @@ class TapJobo(Tap):
         # The SDK would test with any other value, and sync everything with `disabled`.
         test = cast("click.Option", options["test"])
         test.type, test.default, test.help = click.Choice(["all", "schema"]), None, _TEST_HELP
+        plan = click.Option(
+            ["--plan"], is_flag=True, expose_value=False, callback=cls.cb_plan, help=_PLAN_HELP
+        )
+        command.params.append(plan)
         return command
 
     @classmethod
@@ -172,12 +178,7 @@ class TapJobo(Tap):
         """Test the selected streams; the SDK would test all of them, and ignore the catalog."""
         if value is None or ctx.params["about"]:
             return
-        config, files = ctx.params["config"], (ctx.params["catalog"], ctx.params["state"])
-        catalog, state = (file and json.load(file) for file in files)
-        tap = cls(
-            config=config.config, parse_env_config=config.parse_env, catalog=catalog, state=state
-        )
-        tap.order.check_selection()
+        tap = cls._of_command_line(ctx)
         streams = tap.order.read_streams
         if not streams:
             raise ConfigError(
@@ -190,6 +191,30 @@ class TapJobo(Tap):
         else:
             tap.test_connection(streams)
         ctx.exit()
+
+    @classmethod
+    def cb_plan(cls, ctx: click.Context, _param: click.Option, value: bool) -> None:  # noqa: FBT001
+        """Print what a run would load, ask, and buy. This writes nothing but that."""
+        if not value or ctx.params["about"]:
+            return
+        tap = cls._of_command_line(ctx)
+        for stream in tap.order.read_streams:
+            stream.check_settings()
+            click.echo(stream.name)
+            for line in stream.preview():
+                click.echo(f"  {line}")
+        ctx.exit()
+
+    @classmethod
+    def _of_command_line(cls, ctx: click.Context) -> Self:
+        """Return the tap with the files of the command line."""
+        config, files = ctx.params["config"], (ctx.params["catalog"], ctx.params["state"])
+        catalog, state = (file and json.load(file) for file in files)
+        tap = cls(
+            config=config.config, parse_env_config=config.parse_env, catalog=catalog, state=state
+        )
+        tap.order.check_selection()
+        return tap
 
     def test_connection(self, streams: Sequence[JoboStream]) -> None:
         """Fetch one row of each feed among these streams, and log what that shows."""

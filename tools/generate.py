@@ -42,10 +42,8 @@ LOADER_COLUMNS = {
     "_sdc_extracted_at": "When the tap read the row. Written by the loader.",
     "_sdc_batched_at": "When the loader stored the row. Written by the loader.",
 }
-MELTANO_VALUES = {  # a folder for each plugin, also for those that inherit from tap-jobo
-    "archive_dir": (
-        "${MELTANO_PROJECT_ROOT}/.meltano/${MELTANO_EXTRACTOR_NAME}/${MELTANO_ENVIRONMENT}"
-    ),
+MELTANO_VALUES = {  # the same for all environments, and not in .meltano, which people delete
+    "archive_dir": "${MELTANO_PROJECT_ROOT}/archive/${MELTANO_EXTRACTOR_NAME}",
 }
 """Defaults of settings in a Meltano project that are not those of the tap."""
 COLUMNS = {

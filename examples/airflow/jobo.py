@@ -1,4 +1,7 @@
-"""Loads career sites every six hours, in the Meltano project at /srv/meltano."""
+"""Loads career sites every six hours, in the Meltano project at /srv/meltano.
+
+State and archive are in the project, in .meltano and archive/tap-jobo: its disk must last.
+"""
 
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +13,7 @@ with DAG(
     schedule="0 */6 * * *",
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
-    max_active_runs=1,  # the tap refuses a second run at the same time
+    max_active_runs=1,  # never two runs of one pipeline at once
 ):
     BashOperator(
         task_id="career_sites",
@@ -23,6 +26,6 @@ with DAG(
             "TAP_JOBO_MAX_CREDITS_PER_MONTH": "100000",
         },
         append_env=True,
-        retries=2,  # a retry resumes the sync
+        retries=2,  # a retry loads what was billed and goes on
         retry_delay=timedelta(minutes=15),
     )

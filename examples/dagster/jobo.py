@@ -1,4 +1,7 @@
-"""Loads career sites every six hours, and shows the rows and credits of each run."""
+"""Loads career sites every six hours, and shows the rows and credits of each run.
+
+State and archive are in the project, in .meltano and archive/tap-jobo: its disk must last.
+"""
 
 import json
 import os
@@ -13,7 +16,7 @@ LIMITS = {"TAP_JOBO_MAX_CREDITS": "10000", "TAP_JOBO_MAX_CREDITS_PER_MONTH": "10
 PIPELINE = ["meltano", "--log-format=json", "run", "tap-jobo", "target-postgres"]
 
 
-@dg.asset(retry_policy=dg.RetryPolicy(max_retries=2, delay=900))  # a retry resumes the sync
+@dg.asset(retry_policy=dg.RetryPolicy(max_retries=2, delay=900))  # a retry goes on
 def career_sites(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     """Run the pipeline, and count what its METRIC lines say."""
     figures: Counter[str] = Counter()

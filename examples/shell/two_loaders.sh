@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Buys rows once for two loaders. The state is saved only after both have stored everything.
+# Reads Jobo once for two loaders. The state is saved only after both have stored everything.
 set -e
 [ -s state.json ] || echo '{}' > state.json
 status=0

@@ -11,11 +11,11 @@ import requests
 
 from jobo_sandbox.contract import tap
 from jobo_sandbox.contract.outcomes import CHANGE, WARNED, CutOff, Differs, NotTestable, expect
-from tap_jobo.api.client import ApiSession
 from tap_jobo.api.headers import reported_credits, retry_after
 from tap_jobo.api.pages import lists, parse_json
 from tap_jobo.api.profiles import PROFILE_PATH
 from tap_jobo.api.responses import POSSIBLY_BILLED, ApiResponse
+from tap_jobo.api.session import ApiSession
 from tap_jobo.redaction import redact_body, redact_url
 from tap_jobo.streams.feed_spec import FeedSpec
 

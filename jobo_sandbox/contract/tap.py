@@ -12,11 +12,12 @@ from typing import Any
 from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.api.feed import FeedReader
 from tap_jobo.api.responses import ApiResponse, require_success
+from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import ApiError, FormatError, RejectedError
-from tap_jobo.model import Sync, new_id
+from tap_jobo.model import Sync, entry_outside, new_id
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.sync.guards import LoopGuard, PageGuard
+from tap_jobo.sync.guards import PageGuard
 
 USER_AGENT = f"tap-jobo/{version('tap-jobo')}"
 
@@ -45,9 +46,16 @@ def read_page(response: ApiResponse, feed: FeedSpec, sent: dict[str, Any]) -> Re
     """Read a page as a sync does: parse it, check it, and convert its rows."""
     sync = Sync(
         id=new_id(),
+        kind="full",
         since=sent.get(feed.since),
+        reads={},
+        filters={},
+        start_date=None,
         batch_size=int(sent.get("batch_size", feed.page_cap)),
-        cursor=sent.get("cursor"),
+        started_at=format_timestamp(datetime.now(UTC)),
+        first=None,
+        restarts=0,
+        gap=False,
     )
     reading = Reading()
     with _logger(reading.warnings) as logger:
@@ -69,13 +77,12 @@ def _read(sync: Sync, response: ApiResponse, feed: FeedSpec, logger: logging.Log
         client=client,
         prepare=lambda *_: client,  # as nothing is sent
         cost=FeedCost(Budget(logger=silent), feed),
-        clock=clock,
+        clock=lambda: clock,
         row_type=converter.row_type,
     )
-    billed = reader.fetch_page(sync)
-    page = reader.parse_page(billed)
-    guard = PageGuard(feed, converter, silent)
-    checked = guard.check(sync, billed.header, page, LoopGuard(), estimate=0)
+    entry = entry_outside(sync, *reader.fetch_page(sync, None))
+    guard = PageGuard(feed, converter, silent, read_again="")
+    checked = guard.check(entry.header, reader.parse_page(entry), estimate=0)
     converter.log_skipped(checked.skipped)
 
 

@@ -9,14 +9,19 @@ responses say.
 import logging
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from msgspec.structs import replace
 
 from tap_jobo.api.headers import has_plan, reported_balance, reported_credits
 from tap_jobo.errors import BudgetReachedError, ConfigError
-from tap_jobo.model import Charge, LastPrice, PageHeader
+from tap_jobo.model import Charge, LastPrice, Receipt
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.wording import dollars, plural
+
+_GLITCH: Final = 10
+"""So many times what a page may cost is more than any price would rise to."""
 
 
 class CountOverRuns(Protocol):
@@ -105,6 +110,14 @@ class Budget:
         self._expected += credits_ if is_in_balance else 0
 
 
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """What is wrong with what a page has cost, as a sentence without its period."""
+
+    what: str
+    ends_run: bool = False
+
+
 class FeedCost:
     """What one feed costs, within the budget of the run.
 
@@ -123,6 +136,7 @@ class FeedCost:
         self.month: CountOverRuns | None = None  # unless the archive is off
         self._has_price = False  # of a page of this run
         self._reported: set[str] = set()
+        self._is_confirmed = False  # whether the balance fell by the last deduction
 
     def count_in(self, month: CountOverRuns | None, *, is_test: bool) -> None:
         """Go on with the count of earlier runs, with the price and the balance that they saw.
@@ -138,6 +152,11 @@ class FeedCost:
             self.price = max(self.price, self.last_price.credits)
         if self._budget.last_balance is None:
             self._budget.last_balance = month.newest_balance()
+
+    @property
+    def page_size_setting(self) -> str:
+        """The name of the setting for fewer rows per page, empty if there is none."""
+        return self._spec.page_size_setting.name if self._spec.page_size_setting else ""
 
     def settle(self) -> None:
         """Leave what the feed has cost to later runs."""
@@ -167,10 +186,19 @@ class FeedCost:
                 f"{self.last_price.credits:g} credits per requested row (list price: "
                 f"{self._spec.list_price:g}). So a page of {plural(rows, 'row')} may cost {cost:,} "
                 f"({dollars(cost)}), and '{name}' is {self._limit(name):,}. The page was not "
-                f"requested. Set {name} to {cost:,} or more{self._smaller_page(rows)}. If the "
-                "price is lower again, run the tap with --test: it reads one row, and records "
-                "what it costs. [limit-too-low]"
+                f"requested. Set {name} to {cost:,} or more{self._smaller_page(rows)}."
+                f"{self._offer_test()} [limit-too-low]"
             )
+
+    def _offer_test(self) -> str:
+        """Return how to learn the price again, where a limit leaves enough for that."""
+        left = min(self._budget.left, self.left_this_month()[0])
+        if left < self._spec.list_price:
+            return ""
+        return (
+            " If the price is lower again, run the tap with --test: it reads one row, and records "
+            "what it costs."
+        )
 
     def _limit_below(self, cost: int) -> str:
         """Return the setting that does not allow a page of this cost, empty if both do."""
@@ -212,23 +240,26 @@ class FeedCost:
     def charge(self, headers: Mapping[str, str], rows: int) -> Charge:
         """Charge what a complete response deducted, else what `rows` may have cost; return it."""
         deducted, fall = self.deducted(headers), self._budget.note_balance(headers)
+        self._is_confirmed = bool(deducted) and fall >= (deducted or 0)
         if deducted or self._spec.is_free:
             fall = 0
         credits_ = min(fall, math.ceil(rows * self._highest_price))
-        charge = Charge(credits_, deducted, fall)
+        charge = Charge(credits=credits_, deducted=deducted, fall=fall)
         if not fall:
             charge = replace(charge, credits=charge.of_rows(rows, rows, self.price))
         self._add(charge.credits)
         return charge
 
-    def reconcile(self, page: PageHeader, rows: int, requested: int) -> str:
+    def reconcile(self, page: Receipt, rows: int, requested: int) -> "Dispute | None":
         """Correct what `charge` returned, learn the price, and return what is wrong, if so."""
         charge = page.charge
         cost = charge.of_rows(rows, requested, self.price)
         self._add(cost - charge.credits)
         dispute = self._dispute(charge.deducted or 0, rows, requested)
         self._report(charge, cost, rows, requested)
-        if dispute:  # so may the next page
+        if dispute and dispute.ends_run:  # such a header sets no price
+            pass
+        elif dispute:  # so may the next page
             self.price = max(self.price, cost / requested)
         elif rows and (charge.deducted or (charge.deducted == 0 and not cost)):
             self._learn(cost / min(rows, requested), page.received_at)
@@ -244,7 +275,7 @@ class FeedCost:
         if price <= self._spec.list_price:
             self.last_price = None
         elif known is None or known.credits != price:
-            self.last_price = LastPrice(price, now)
+            self.last_price = LastPrice(credits=price, since=now)
         if self.month and self.last_price != known:
             self.month.note_price(self.last_price)
 
@@ -316,15 +347,26 @@ class FeedCost:
     def _highest_price(self) -> float:
         return max(self.price, self._spec.list_price)
 
-    def _dispute(self, deducted: int, rows: int, requested: int) -> str:
-        """Return what is wrong if far fewer rows came than were deducted, at the price so far."""
+    def _dispute(self, deducted: int, rows: int, requested: int) -> "Dispute | None":
+        """Return what is wrong if far fewer rows came than were deducted, at the price so far.
+
+        A deduction far beyond that, by which the balance did not fall, is probably a glitch of the
+        header. It counts in full, and ends the run.
+        """
         price = self._highest_price
+        if deducted > _GLITCH * requested * price and not self._is_confirmed:
+            return Dispute(
+                f"Jobo's response says that {deducted:,} credits ({dollars(deducted)}) were "
+                f"deducted for {plural(rows, 'row')} of {self._spec.name}, which were expected to "
+                f"cost {dollars(requested * price)} at most, and the balance did not fall by it",
+                ends_run=True,
+            )
         if not deducted or rows >= requested:
-            return ""
+            return None
         # On a short page, the price may also have risen, but not to the double.
         if deducted < 2 * rows * price and deducted < requested * price:
-            return ""
-        return (
+            return None
+        return Dispute(
             f"Jobo deducted {deducted:,} credits ({dollars(deducted)}) for "
             f"{plural(rows, 'row')} of {self._spec.name}. The price was {price:g} credits per row"
         )

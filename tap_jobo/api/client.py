@@ -2,63 +2,39 @@
 
 import io
 import logging
-import zlib
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
 
 import requests
-import urllib3
-from requests import PreparedRequest, Response
-from requests.adapters import HTTPAdapter
+from requests import PreparedRequest
 from typing_extensions import override
 
 from tap_jobo.api.budget import FeedCost
 from tap_jobo.api.headers import reported_credits
 from tap_jobo.api.responses import ADVICE, ApiResponse, require_success
 from tap_jobo.api.retry import RETRY_SECONDS, RateLimiter, Retry
+from tap_jobo.api.session import NETWORK_ERRORS, PAGE_SECONDS, READ_SECONDS, receive
 from tap_jobo.clock import Clock
 from tap_jobo.errors import (
     ApiError,
     BudgetReachedError,
+    CutOffError,
     FailedTryError,
-    InterruptedRunError,
+    TapJoboError,
     UnreachableError,
 )
-from tap_jobo.redaction import redact_body, redact_url
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.wording import dollars
+from tap_jobo.wording import dollars, plural
 
 Prepare = Callable[..., PreparedRequest]
 """Builds a request from a path, its parameters, and its method (`GET` if omitted)."""
 
-CONNECT_SECONDS: Final = 10.0
-READ_SECONDS: Final = 120.0  # between two parts of a response: Jobo asks for at least this
 IDLE_SECONDS: Final = 60.0
 """Until an idle connection is not used again: a gateway may have dropped it without a word, and a
 request that is lost there would count as possibly billed."""
-_NETWORK_ERRORS: Final = (OSError, urllib3.exceptions.HTTPError)  # of requests: OSErrors
-
-
-class ApiSession(requests.Session):
-    """A session that sends the key to no other host than the API's."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__()
-        # Do not send local requests through a proxy of the environment: it would see the key.
-        self.trust_env = url.startswith("https:")
-        self.auth = lambda request: request  # not what a `.netrc` file has for the host
-        self.headers["Accept-Encoding"] = "gzip"  # the one that `_decompress` reads
-        for scheme in ("https://", "http://"):  # 16 is the most that companies_concurrency allows
-            self.mount(scheme, HTTPAdapter(pool_maxsize=16))
-
-    @override
-    def get_redirect_target(self, resp: Response) -> None:
-        """Return None: a redirect would send the key to another host, so it is an error."""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -102,9 +78,9 @@ class Client:
                 self.check()
                 self._reserve(cost, rows, failed)
             started = self.clock.monotonic()
-            timeout = READ_SECONDS if cost else min(READ_SECONDS, max(1, retry.seconds_left))
+            seconds = PAGE_SECONDS if cost or feed else max(1, retry.seconds_left)
             try:
-                response = self._send(request, timeout, cost, rows)
+                response = self._send(request, seconds, cost, rows)
                 self._limiter.note_response(response.headers)
                 if any_status:
                     return response
@@ -134,47 +110,49 @@ class Client:
         return require_success(self._send(request, timeout))
 
     def _send(
-        self, request: PreparedRequest, timeout: float, cost: FeedCost | None = None, rows: int = 0
+        self, request: PreparedRequest, seconds: float, cost: FeedCost | None = None, rows: int = 0
     ) -> ApiResponse:
+        """Send a request once, and return its response.
+
+        Whatever is raised once the API may have got the request, it is charged in full, unless
+        another try may follow.
+        """
         if cost and self.clock.monotonic() - self._last_used > IDLE_SECONDS:
             self.session.close()  # its connections; it opens new ones
         body = _Body(request.body or b"")  # type: ignore[arg-type]
         request = request.copy()  # as each try sends a body of its own
         request.body = body  # type: ignore[assignment]
         request.headers["Content-Length"] = str(len(body.getvalue()))
+        timeout = min(READ_SECONDS, seconds)
         try:
             with self.shutdown.request():
-                return self._receive(request, timeout)
-        except _NETWORK_ERRORS as error:
+                return receive(self.session, request, self.key, timeout=timeout, seconds=seconds)
+        except FailedTryError:
+            raise
+        except CutOffError as error:
+            raise _cut_off(error, cost, rows) from error
+        except NETWORK_ERRORS as error:
             raise _failure(request, error, is_sent=body.is_taken) from error
-        except InterruptedRunError:
+        except BaseException:
             if cost and body.is_taken:
                 cost.charge_in_full({}, rows)
             raise
         finally:
             self._last_used = self.clock.monotonic()
 
-    def _receive(self, request: PreparedRequest, timeout: float) -> ApiResponse:
-        """Send a request; the body of an error may be lost, since its status is enough."""
-        settings = self.session.merge_environment_settings(
-            request.url, {}, stream=True, verify=None, cert=None
-        )
-        timeouts = (min(CONNECT_SECONDS, timeout), timeout)
-        with self.session.send(request, timeout=timeouts, **settings) as response:
-            status, headers, body = response.status_code, response.headers, b""
-            try:
-                # Not `content`, which reads 10 kB at a time: that takes a tenth of a sync of jobs.
-                body = b"".join(response.raw.stream(1 << 20, decode_content=False))
-            except _NETWORK_ERRORS as error:
-                if status < HTTPStatus.MULTIPLE_CHOICES:
-                    message = "Jobo's response broke off"
-                    raise FailedTryError(message, may_be_billed=True) from error
-            body, is_whole = _decompress(body, headers.get("Content-Encoding", ""))
-            if not (response.raw.chunked or response.raw.length_remaining == 0):
-                is_whole = False  # it ended with the connection
-            if location := headers.get("Location"):
-                headers["Location"] = redact_url(location, self.key)
-            return ApiResponse(redact_body(body, self.key), status, headers, is_whole)
+
+def _cut_off(error: CutOffError, cost: FeedCost | None, rows: int) -> ApiError:
+    """Return the error for a response that was cut off. A page is not requested again."""
+    if cost is None:
+        return FailedTryError(str(error))
+    credits_ = cost.charge_in_full({}, rows)
+    smaller = ""
+    if setting := cost.page_size_setting:
+        smaller = f" Lower {setting} for a new sync."
+    return ApiError(
+        f"{error}. The page of {plural(rows, 'row')} ({dollars(credits_)}) may have been billed, "
+        f"and is not requested again in this run.{smaller} [response-cut-off]"
+    )
 
 
 def _charge_failed(failure: FailedTryError, cost: FeedCost | None, rows: int) -> str:
@@ -193,23 +171,14 @@ def _require_success(
         return require_success(response, feed, rows)
     except FailedTryError:  # which may be tried again
         raise
-    except ApiError:
+    except TapJoboError:
         if cost and reported_credits(response.headers):
             cost.charge_in_full(response.headers, rows)
         raise
-
-
-def _decompress(data: bytes, encoding: str) -> tuple[bytes, bool]:
-    """Return a body, and whether its end has arrived, which urllib3 does not check for gzip."""
-    if encoding.lower() not in ("gzip", "x-gzip", "deflate"):
-        return data, True  # nothing else was asked for
-    body, is_whole = b"", False
-    with suppress(zlib.error):
-        while data:
-            is_whole, member = False, zlib.decompressobj(zlib.MAX_WBITS + 32)
-            body += member.decompress(data)
-            data, is_whole = member.unused_data, member.eof
-    return body, is_whole
+    except Exception:  # none that we foresee: what was billed must count
+        if cost:
+            cost.charge_in_full(response.headers, rows)
+        raise
 
 
 class _Body(io.BytesIO):
@@ -229,7 +198,7 @@ class _Body(io.BytesIO):
 
 def _failure(request: PreparedRequest, error: Exception, *, is_sent: bool) -> ApiError:
     root: BaseException = error
-    while isinstance(inner := root.__cause__ or root.__context__, _NETWORK_ERRORS):
+    while isinstance(inner := root.__cause__ or root.__context__, NETWORK_ERRORS):
         root = inner
     # The text of the errors of requests may quote the password of a proxy.
     text = type(root).__name__ if isinstance(root, requests.RequestException) else str(root)

@@ -67,5 +67,5 @@ def _suggest(value: Any, listed: list[Any]) -> str:
 
 def _shown(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{name}={part}" for name, part in value.items())
-    return repr(value)
+        return ", ".join(f"{name}={ascii(part)[1:-1]}" for name, part in value.items())
+    return ascii(value)

@@ -114,6 +114,14 @@ class PageParser:
         self._decoder: msgspec.json.Decoder[Any] | None = None
         if row_type and not spec.to_row:
             self._decoder = msgspec.json.Decoder(_page_type(spec, row_type))
+        only_id = msgspec.defstruct("OnlyId", [("id", str)], gc=False)
+        self._ids: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
+            msgspec.defstruct(
+                "Ids",
+                [("items", list[str] if spec.to_row else list[only_id])],  # type: ignore[valid-type]
+                rename={"items": spec.item_key},
+            )
+        )
 
     def parse(self, body: bytes, *, is_billed: bool = False) -> ParsedPage:
         """Return what the body of a page says.
@@ -141,6 +149,33 @@ class PageParser:
             are_rows_checked=checked is not None,
             has_error=bool(page.error or page.errors),
         )
+
+    def parse_items(self, body: bytes) -> ParsedPage:
+        """Return the items of a page, whatever else it says."""
+        items: Any = None
+        with suppress(ValueError):
+            data = parse_json(body)
+            items = data.get(self._spec.item_key) if isinstance(data, dict) else None
+        return ParsedPage(
+            items=items if isinstance(items, list) else [],
+            next_cursor=None,
+            has_more=False,
+            estimated_total=None,
+            are_rows_checked=False,
+            has_error=False,
+        )
+
+    def count_items(self, body: bytes) -> int:
+        """Return the number of items of a page."""
+        ids = self.read_ids(body)
+        return len(self.parse_items(body).items if ids is None else ids)
+
+    def read_ids(self, body: bytes) -> list[Any] | None:
+        """Return the ids of the items of a page, None if one of them has no text as its id."""
+        with suppress(msgspec.DecodeError, ValueError, RecursionError):
+            items = self._ids.decode(body).items
+            return items if self._spec.to_row else [item.id for item in items]
+        return None
 
     def _parse_at_once(self, body: bytes) -> Any:
         """Return a page whose rows all match the type and can be emitted as they are, or None."""

@@ -52,6 +52,8 @@ class ApiResponse:
     status: int
     headers: Mapping[str, str]
     is_whole: bool = True  # whether the end of the body has verifiably arrived
+    encoding: str = ""  # which the body still has, because it is too large, or can't be decoded
+    is_too_large: bool = False  # decoded, so that it is kept as it came
 
     @property
     def is_html(self) -> bool:
@@ -169,11 +171,13 @@ def _is_usable(response: ApiResponse, feed: FeedSpec | None) -> bool:
     Otherwise, it was cut short: a proxy may do that without a trace.
     """
     is_billed = bool(feed and reported_credits(response.headers))
+    if response.encoding:  # it is kept, so that it can be read later
+        return response.is_too_large or (is_billed and response.is_whole)
     try:
         if feed:
             return holds_page(response.body, feed) or is_billed
         read_members(response.body)
-    except ValueError:
+    except (ValueError, MemoryError):  # it is kept, whoever can read it
         return is_billed and response.is_whole
     return True
 

@@ -12,7 +12,7 @@ from tap_jobo.errors import ApiError, FailedTryError, RetriesExhaustedError, Unr
 from tap_jobo.signals import ShutdownSignal
 
 RETRY_SECONDS: Final = 300.0  # of backoff and failed tries for a page that was not billed
-FREE_RETRY_SECONDS: Final = 60.0  # the same for a profile or the clock, which are free
+FREE_RETRY_SECONDS: Final = 50.0  # the same for a profile or the clock, which are free
 POSSIBLY_BILLED_WAITS: Final = (5.0, 30.0)
 """Before each retry of a request that may have been billed: every try may cost a page."""
 BACKOFF: Final = (0.5, 30.0)  # the first and the longest wait between other tries

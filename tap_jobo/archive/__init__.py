@@ -1,4 +1,4 @@
-"""The archive: billed pages in a folder or a bucket, so that no crash bills them again."""
+"""The archive: all billed pages, in a folder or a bucket, so that no row is bought twice."""
 
 from __future__ import annotations
 
@@ -28,9 +28,8 @@ def open_store(setting: str | None, clock: Clock, logger: Logger) -> Store:
             return Folder(folder.expanduser(), logger)
         except RuntimeError:
             raise ArchiveError(
-                "The archive has no folder, because the home folder is unknown. Set HOME, set "
-                "archive_dir (--archive-dir of the command), or set archive to false. "
-                "[archive-unusable]"
+                "The archive has no folder, because the home folder is unknown. Set HOME, or set "
+                "archive_dir (--archive-dir of the command). [archive-unusable]"
             ) from None
     try:
         from tap_jobo.archive.bucket import Bucket, open_bucket  # noqa: PLC0415 - needs the extra
@@ -39,7 +38,6 @@ def open_store(setting: str | None, clock: Clock, logger: Logger) -> Store:
             raise
         raise ArchiveError(
             f"The archive {setting} needs the extra 'cloud': install tap-jobo[cloud] in place of "
-            "tap-jobo (with Meltano, in pip_url), or set archive_dir to a folder. "
-            "[archive-unusable]"
+            "tap-jobo (with Meltano, in pip_url). [archive-unusable]"
         ) from None
-    return Bucket(open_bucket(setting), setting.rstrip("/"), clock, logger)
+    return Bucket(open_bucket(setting), setting.rstrip("/"), clock)

@@ -1,329 +1,300 @@
-"""The archive: billed pages in and out, one after the other.
+"""The archive of a stream: everything that was bought of it, as numbered entries.
 
-Pages are only ever created, each under its number. So two runs that a lock or lease failed to keep
-apart want the same name, and the second one ends before its next request.
+An entry is a page as it was billed. It is created once, under the next number, and stays. So any
+warehouse is loaded from here, free, as often as it has to be.
 """
 
-from __future__ import annotations
-
 import hashlib
-import logging
 import re
 import secrets
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Final
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, suppress
+from functools import partial
+from typing import Final, Self
 
-from tap_jobo.archive import layout
-from tap_jobo.archive.contents import ArchivedSync, ArchiveKey, Contents, Status, encode
-from tap_jobo.archive.history import History
-from tap_jobo.archive.month import MonthCount
-from tap_jobo.archive.page import DamagedPageError, encode_page
-from tap_jobo.archive.store import ExistsError, MissingError, Store, StoreError
+from tap_jobo.archive import files, layout
+from tap_jobo.archive.entries import (
+    DamagedEntryError,
+    decode_entry,
+    encode_entry,
+    read_entry,
+    read_header,
+)
+from tap_jobo.archive.key import KEY_DIGITS, ArchiveKey
+from tap_jobo.archive.store import ExistsError, MissingError, Store
 from tap_jobo.archive.way_out import archive_command
-from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import ArchiveError, FormatError
-from tap_jobo.model import BilledPage, Sync, hash_cursor
-from tap_jobo.wording import dollars, plural
+from tap_jobo.model import ArchiveFile, Entry, EntryHeader
+from tap_jobo.wording import plural
 
-DISPUTED: Final = ".disputed"  # ends the name of a page in quarantine whose rows are delivered
-_MOST_DELIVERED: Final = 200  # pages that a run looks at to find out whether a feed repeats
-_MOST_READ: Final = 20_000_000  # bytes of them that it reads
+_ADVICE: Final = (
+    "Restore it from a backup. Or move the folder of the stream away: the archive then goes on "
+    "from the state, without what it has now."
+)
+_AHEAD: Final = 8  # entries that are read ahead from a bucket
+_MOST_KEPT: Final = 32_000_000  # bytes of entries that the second reading of a load need not read
 
 
-@dataclass(frozen=True, kw_only=True)
-class Archives:
-    """The archives of a run, one for each stream; they share a store and a monthly limit.
+class StreamArchive:
+    """The archive of one stream, as its store was when this was constructed.
+
+    Raises `ArchiveError` if the store cannot be used, `FormatError` if what it holds is damaged.
 
     Attributes:
         store: The store.
-        limit: `max_credits_per_month`, None if it is not set.
-        now: Returns the time by the API's clock.
-        wait: Waits some seconds, and raises if the run ends.
-        logger: Where decisions are reported.
+        key: Whose pages it holds.
+        file: The content of `archive.json`, None if there is none yet.
+        head: The number of the last entry, or the one before the first.
     """
 
-    store: Store
-    limit: int | None
-    now: Callable[[], datetime]
-    wait: Callable[[float], None]
-    logger: logging.Logger
+    def __init__(self, store: Store, key: ArchiveKey, after: int = 0) -> None:
+        """List the entries.
 
-    @contextmanager
-    def open(self, key: ArchiveKey) -> Iterator[Archive]:
-        """Hold the lock of an archive key, and yield its archive.
+        Args:
+            store: The store.
+            key: Whose pages it holds.
+            after: The entry from which on they are listed, unless there is none: a bucket lists a
+                thousand names in each request.
+        """
+        self.store = store
+        self.key = key
+        name = layout.FILE.format(key.name)
+        self.file = files.read(store, name, ArchiveFile, _ADVICE)
+        numbers = self._list(after - 1) if after else []
+        numbers = numbers or self._list(0)
+        if numbers and self.file is None:
+            raise files.DamagedFileError(name, store.location, "is missing", _ADVICE)
+        self.head = max([*numbers, self.file.first - 1 if self.file else 0])
+        self._headers: dict[int, EntryHeader] = {}
+        self._kept: dict[int, bytes] = {}
+
+    def _list(self, after: int) -> list[int]:
+        """Return the numbers of the entries after one."""
+        folder = f"{layout.TOP}/{self.key.name}"
+        start = layout.page_name(self.key.name, after) if after > 0 else ""
+        matches = map(layout.PAGE.fullmatch, self.store.list(folder, start))
+        return [int(match["number"]) for match in matches if match]
+
+    def again(self, after: int) -> Self:
+        """Return the archive as its store is now."""
+        return type(self)(self.store, self.key, after)
+
+    def lock(self) -> AbstractContextManager[Callable[[], None]]:
+        """Keep other runs from buying. Raises `HeldError` at once if one does."""
+        return self.store.lock(self.key.name, self.key.stream)
+
+    def new_id(self) -> str:
+        """Return an id for an archive of this key."""
+        return f"{self.key.name[-KEY_DIGITS:]}-{secrets.token_hex(8)}"
+
+    def save(self, file: ArchiveFile) -> None:
+        """Write `archive.json`. The caller has the lock."""
+        self.store.replace(layout.FILE.format(self.key.name), files.encode(file))
+        self.file = file
+        self.head = max(self.head, file.first - 1)
+
+    # Entries out
+
+    @property
+    def numbers(self) -> range:
+        """The numbers of the entries."""
+        return range(self.file.first if self.file else 1, self.head + 1)
+
+    def read(self, number: int) -> Entry:
+        """Return an entry. Raises `FormatError` if it cannot be read."""
+        try:
+            entry = read_entry(self.store, self.key.name, number)
+        except DamagedEntryError as error:
+            raise self.damaged(number, error) from None
+        self._headers[number] = entry.header
+        return entry
+
+    def header(self, number: int) -> EntryHeader | None:
+        """Return the header of an entry, None if it cannot be read, or is no entry."""
+        if number not in self.numbers:
+            return None
+        if number not in self._headers:
+            try:
+                self._headers[number] = read_header(self.store, self.key.name, number)
+            except DamagedEntryError:
+                return None
+        return self._headers[number]
+
+    def headers(self, numbers: Sequence[int]) -> Iterator[EntryHeader | None]:
+        """Yield the headers of entries; in a bucket, several are read at a time."""
+        workers = _AHEAD if self.store.is_remote else 1
+        with ThreadPoolExecutor(workers) as pool:
+            yield from pool.map(self.header, numbers)
+
+    def id_of(self, number: int) -> str | None:
+        """Return the id of an entry, None if there is none of this number.
+
+        Also if it is damaged, or the last one before this archive began: the next entry names it.
+        """
+        if following := self.header(number + 1):
+            return following.previous
+        if self.file and number == self.file.first - 1:
+            return self.file.origin.entry if self.file.origin else None
+        own = self.header(number)
+        return own.id if own else None
+
+    def read_all(
+        self, first: int, last: int | None = None, *, keep: bool = False
+    ) -> Iterator[Entry]:
+        """Yield entries in order. Raises `FormatError` at one that cannot be read.
+
+        From a bucket, some are read ahead. Each entry has to name the one before it.
+
+        Args:
+            first: The number of the first one.
+            last: The number of the last one, by default the head.
+            keep: Keep some of them in memory, for the next call.
+        """
+        previous = self.id_of(first - 1)
+        for number, read in self._read_ahead(range(first, (last or self.head) + 1), keep=keep):
+            try:
+                entry = decode_entry(number, read)
+            except DamagedEntryError as error:
+                raise self.damaged(number, error) from None
+            if entry.header.previous != previous:
+                is_own = entry.header.id == self.id_of(number)  # as the page after it says
+                raise self.damaged(number - 1 if is_own else number, "is of another archive")
+            previous = entry.header.id
+            if number == self.head:
+                self._headers[number] = entry.header
+            yield entry
+
+    def _read_ahead(
+        self, wanted: range, *, keep: bool
+    ) -> Iterator[tuple[int, Callable[[], bytes]]]:
+        """Yield what returns the content of each entry, in order."""
+        numbers = deque(wanted)
+        ahead: deque[tuple[int, Callable[[], bytes]]] = deque()
+        size = 0
+        pool = ThreadPoolExecutor(_AHEAD) if self.store.is_remote else None
+        try:
+            while numbers or ahead:
+                while numbers and len(ahead) < (_AHEAD if pool else 1):
+                    number = numbers.popleft()
+                    ahead.append((number, self._reader(number, pool)))
+                number, read = ahead.popleft()
+                if keep and size < _MOST_KEPT:
+                    with suppress(Exception):  # raised again where it is decoded
+                        content = read()
+                        size += len(content)
+                        self._kept[number] = content
+                        read = partial(_same, content)
+                yield number, read
+        finally:
+            if pool:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    def _reader(self, number: int, pool: ThreadPoolExecutor | None) -> Callable[[], bytes]:
+        if number in self._kept:
+            return partial(_same, self._kept.pop(number))
+        read = partial(self.store.read, layout.page_name(self.key.name, number))
+        if pool is None:
+            return read
+        future: Future[bytes] = pool.submit(read)
+        return future.result
+
+    def credits(self, first: int) -> int | None:
+        """Return what the entries from a number on have cost, None if that can't be read."""
+        if first > self.head:
+            return 0
+        end, start = self.header(self.head), self.header(first)
+        return end.total - start.total + start.credits if end and start else None
+
+    # Entries in
+
+    def create(self, header: EntryHeader, body: bytes) -> Entry:
+        """Write a page that was just billed as the next entry.
 
         Raises:
-            ArchiveError: The store cannot be used, another run has the lock, or the archive is of
-                an earlier development version.
-            FormatError: What the archive holds is damaged.
+            ArchiveError: Another run has written an entry of this number.
+            StoreError: It cannot be written.
         """
-        _refuse_old_layout(self.store, key.stream)
-        # The same for every run, so it needs no lock. It also shows whether the store is writable.
-        self.store.replace(layout.KEY.format(key.name), encode(key))
-        with self.store.run_lock(key.name, key.stream, self.wait) as check:
-            archive = Archive(self.store, key, self.logger)
-            archive.check_lock = check
-            archive.month = MonthCount(
-                store=self.store,
-                key=key,
-                run=archive.run,
-                limit=self.limit,
-                now=self.now,
-                check=check,
-                logger=self.logger,
-            )
-            archive.month.include_killed_runs(archive.history.contents)
-            yield archive
-
-
-def _refuse_old_layout(store: Store, stream: str) -> None:
-    folder = re.compile(rf"{layout.OLD_TOP}/{stream}-[0-9a-f]+/.+\.page")
-    if pages := sum(bool(folder.fullmatch(name)) for name in store.list(layout.OLD_TOP)):
-        where = f"{store.location}/{layout.OLD_TOP}"
-        raise ArchiveError(
-            f"The archive has {plural(pages, 'billed page')} of {stream} from an earlier "
-            "development version of tap-jobo, which this version can't read. Nothing was billed. "
-            "Complete the sync with the version that wrote them. Or, if the warehouse has their "
-            f"rows, remove {where}. [archive-unusable]"
-        )
-
-
-class Archive:
-    """The billed pages of one archive key, and their history. Without a store, it is empty.
-
-    `Archives.open` opens one.
-
-    Raises `ArchiveError` if the store cannot be read, `FormatError` if what it holds is damaged.
-    """
-
-    month: MonthCount | None = None
-
-    def __init__(self, store: Store | None, key: ArchiveKey, logger: logging.Logger) -> None:
-        self.history = History(Contents(store) if store else None, key, logger)
-        self.is_on = store is not None
-        self.quarantined = 0  # rows, by this run
-        self.failure = ""  # why the last page is not in the archive
-        self.run = secrets.token_hex(8)
-        self.check_lock: Callable[[], None] = lambda: None  # raises if another run may have it
-        self._begun: int | None = None  # the number of the last sync that this run has begun
-        self._key = key
-        self._logger = logger
-        if store:
-            self._store = store
-            self._contents = self.history.contents
-
-    def begin(self, sync: Sync, now: datetime) -> Sync:
-        """Write a sync under a number of its own, before its first request."""
-        if not self.is_on or sync.number:
-            return sync
-        sync = replace(sync, number=self.history.highest_number + 1)
-        archived = ArchivedSync(self._key.name, sync.from_start, format_timestamp(now))
-        self.history.syncs[sync.number] = archived
-        self._create(archived.name, archived.content)
-        self._begun = sync.number
+        entry = Entry(self.head + 1, header, body)
         try:
-            self._verify_alone(archived)
-        except ArchiveError:
-            self._store.remove([archived.name])
-            raise
-        return sync
+            name = layout.page_name(self.key.name, entry.number)
+            self.store.create(name, encode_entry(entry))
+        except ExistsError:
+            raise self._fenced() from None
+        # Of two runs that a lease failed to keep apart, the later one sees the other's entry.
+        if self.store.is_remote and self._list(entry.number):
+            raise self._fenced()
+        self.head = entry.number
+        self._headers[entry.number] = header
+        return entry
 
-    def remove_unused(self) -> None:
-        """Remove, when a run ends, the sync that it has begun last, if no page of it came.
-
-        Otherwise, each run after a limit is reached would leave one, which later runs would read.
-        """
-        archived = self.history.syncs.get(self._begun or 0)
-        if archived and not (archived.pages or self.failure):
-            with suppress(ArchiveError):  # it expires
-                self.check_lock()
-                pages = Contents(self._store).pages(self._key.name)[archived.sync.number]
-                if not pages and self._is_present(archived):  # or they are another run's
-                    self._store.remove([archived.name])
-
-    def end(self, sync: Sync) -> None:
-        """Record that a sync was ended because its pages went in circles."""
-        if archived := self.history.syncs.get(sync.number):
-            archived.status = Status.ENDED
-            with suppress(StoreError):  # a later run reads its pages again and ends it
-                self._store.replace(archived.name, archived.content)
-
-    # Pages out
-
-    def find(self, sync: Sync) -> BilledPage | None:
-        """Return the sync's next page if it has been billed."""
-        archived, number = self.history.syncs.get(sync.number), sync.pages + 1
-        if archived is None:
-            return None
-        if number not in archived.pages and number > max(archived.pages, default=0):
-            return None
-        try:
-            page = self._contents.page(archived, number)
-        except DamagedPageError as error:
-            raise self._damaged(archived, number, error) from None
-        if page.header.cursor != hash_cursor(sync.cursor):
-            raise self._damaged(archived, number, "does not follow the page before it")
-        archived.total = page.header.total_credits  # or the next page would read it from the store
-        return page
-
-    def delivered(self, sync: Sync) -> list[BilledPage]:
-        """Return the first and the last pages of a sync that earlier runs have delivered.
-
-        Only the first one and the newest 20 MB are read. The others have an empty body.
-        """
-        archived = self.history.syncs.get(sync.number)
-        if not (archived and sync.pages):
-            return []
-        pages, size = [], 0
-        newest = range(sync.pages, max(1, sync.pages - _MOST_DELIVERED), -1)
-        for number in (*newest, 1):
-            with suppress(DamagedPageError, StoreError):
-                if size < _MOST_READ or number == 1:
-                    pages.append(self._contents.page(archived, number))
-                    size += len(pages[-1].body)
-                elif header := self._contents.header(archived, number):
-                    pages.append(BilledPage(header, b""))
-        return pages[::-1]
-
-    def report_replay(self, sync: Sync, page: BilledPage) -> None:
-        """Log that the pages of a sync are replayed, from its next one on."""
-        remaining = sum(number > sync.pages for number in self.history.syncs[sync.number].pages)
-        self._logger.info(
-            "Replaying %s from the archive %s, free (billed since %s).",
-            plural(remaining, "page"),
-            self._store.location,
-            page.header.received_at,
+    def _fenced(self) -> ArchiveError:
+        return ArchiveError(
+            f"Another run of {self.key.stream} writes to the archive {self.store.location} at the "
+            "same time. This run ends, and its last page may be billed again. Run again once the "
+            "other run has ended. [run-in-progress]"
         )
 
-    def _damaged(self, archived: ArchivedSync, number: int, what: object) -> FormatError:
-        page = archived.sync.page_id(number)
-        dropped = sum(each >= number for each in archived.pages)
-        cost = self._contents.credits(archived, number)
-        price = f"about {dollars(cost)}" if cost else "at a price that cannot be read"
-        return FormatError(
-            f"The page {page} in the archive {self._store.location} {what}. The stream ends before "
-            "anything of this stream is billed. Restore the file, or drop the page and those "
-            f"behind it with {self.command('drop', page)}: {plural(dropped, 'page')} would be "
-            f"billed again, {price}. [archive-damaged]"
-        )
+    def drop(self, number: int, header: EntryHeader) -> None:
+        """Replace an entry by one without rows. The caller has the lock."""
+        content = encode_entry(Entry(number, header, b""))
+        self.store.replace(layout.page_name(self.key.name, number), content)
+        self._headers[number] = header
+
+    def rewrite(self, entry: Entry) -> None:
+        """Replace the body of an entry, as `erase` does. The caller has the lock."""
+        self.store.replace(layout.page_name(self.key.name, entry.number), encode_entry(entry))
+
+    # Rows that cannot be delivered
+
+    @property
+    def quarantined(self) -> list[str]:
+        """The names of the files of rows in quarantine."""
+        return self.store.list(f"{layout.QUARANTINES}/{self.key.name}")
+
+    def quarantine(self, row: bytes) -> bool:
+        """Keep a raw row that cannot be delivered, and return whether it is new there."""
+        digest = hashlib.sha256(row).hexdigest()[:32]
+        name = layout.QUARANTINE.format(self.key.name, digest)
+        with suppress(MissingError):
+            if self.store.read(name) == row:
+                return False
+        self.store.replace(name, row)  # at once, before the state moves past it
+        return True
+
+    # Messages
 
     def command(self, command: str, *arguments: str) -> str:
         """Return the command line of `tap-jobo-archive` for this archive, for a message."""
-        return archive_command(command, *arguments, location=self._store.location)
+        return archive_command(command, *arguments, location=self.store.location)
 
-    # Pages in
-
-    def put(self, sync: Sync, page: BilledPage) -> BilledPage:
-        """Write a page that was just billed, and return it as the archive holds it.
-
-        If that fails, `check_written` raises.
-        """
-        archived, number = self.history.syncs.get(sync.number), sync.pages + 1
-        cost = page.header.charge.credits
-        before = archived.total if archived else None
-        total = cost + (self.history.credits_of(sync) if before is None else before)
-        spent = self.month.with_page(cost) if self.month else {}
-        header = replace(page.header, run=self.run, total_credits=total, spent=spent)
-        page = replace(page, header=header)
-        if archived:
-            archived.total = total
-            try:
-                self._create(archived.page_name(number), encode_page(page))
-                self._verify_present(archived, archived.page_name(number))
-                archived.pages.add(number)
-                if number == 1 and sync.number == self._begun:
-                    self._verify_alone(archived)
-            except StoreError as error:
-                self.failure = (
-                    f"The page {sync.page_id(number)}, worth {dollars(cost)}, could not be written "
-                    f"to the archive {self._store.location} ({error.why}). "
-                )
-        return page
-
-    def is_replayed(self, page: BilledPage) -> bool:
-        """Return whether an earlier run was billed for a page."""
-        return page.header.run != self.run
-
-    def check_written(self) -> None:
-        """Raise `ArchiveError` if a page that is delivered could not be written."""
-        if self.failure:
-            raise ArchiveError(
-                f"{self.failure}Its rows were emitted, and the run ends. If the target has not "
-                "stored them, they are billed again. Make room, or change archive_dir, and run "
-                "again. [archive-unusable]"
-            )
-
-    def quarantine(self, rows: Sequence[bytes], suffix: str = "") -> bool:
-        """Keep raw rows that cannot be delivered, or with `DISPUTED`, a page that is.
-
-        Returns:
-            Whether they are kept. If the store has refused the page, it may refuse its rows, which
-            must not keep the other ones from being delivered.
-        """
-        if not self.is_on:
-            return False
-        try:
-            for row in rows:
-                self._quarantine(row, suffix)
-        except StoreError:
-            if not self.failure:  # the page is in the archive, and is replayed
-                raise
-            return False
-        return True
-
-    def _quarantine(self, row: bytes, suffix: str) -> None:
-        digest = hashlib.sha256(row).hexdigest()[:32]
-        name = layout.QUARANTINE.format(self._key.name, digest + suffix)
-        if name not in self._contents.rows:
-            self._store.replace(name, row)  # at once, before the state moves past it
-            self._contents.rows.add(name)
-            self.quarantined += suffix != DISPUTED
-
-    # The fence
-
-    def _create(self, name: str, content: bytes) -> None:
-        try:
-            self._store.create(name, content)
-        except ExistsError as error:
-            raise self._fenced(f"has written {error}") from None
-
-    def _verify_alone(self, archived: ArchivedSync) -> None:
-        """Check, once a sync or its first page is written, that no other run has gone on meanwhile.
-
-        Of two runs that begin at once, one sees the sync of the other, or its first page.
-        """
-        contents = Contents(self._store)
-        completed = contents.completed(self._key.name)
-        newest = contents.highest_number(self._key.name)
-        if completed:
-            newest = max(newest, completed.number + 1)
-        if newest > archived.sync.number:
-            raise self._fenced("has begun a sync")
-        known = self.history.syncs
-        for number, pages in contents.pages(self._key.name).items():
-            if number in known and pages - known[number].pages:
-                raise self._fenced("reads another sync")
-
-    def _verify_present(self, archived: ArchivedSync, name: str) -> None:
-        """Check, once a page is written, that no other run has removed its sync."""
-        if not self._is_present(archived):
-            self._store.remove([name])
-            raise self._fenced(f"has removed the sync {archived.sync.id}")
-
-    def _is_present(self, archived: ArchivedSync) -> bool:
-        """Return whether the store has a sync, and no other one of the same number."""
-        try:
-            return archived.sync.id.encode() in self._store.read(archived.name)
-        except MissingError:
-            return False
-
-    def _fenced(self, what: str) -> ArchiveError:
-        return ArchiveError(
-            f"Another run of {self._key.stream} writes at the same time to the archive "
-            f"{self._store.location}: it {what}. This run ends, and its last page may be billed "
-            "again. Run again once the other run has ended, or give each pipeline its own "
-            "archive_dir. [run-in-progress]"
+    def damaged(self, number: int, what: object) -> FormatError:
+        """Return the error for an entry that cannot be read."""
+        stream = self.key.stream
+        drop = self.command("drop", stream, str(number))
+        then = "its rows are missing until they are bought again"
+        if number == self.head:
+            then = "it is then bought again"
+        return FormatError(
+            f"Page {number} of {stream} in the archive {self.store.location} {what}. Nothing was "
+            "billed for this stream. Restore the file from a backup, or drop the page with "
+            f"{drop}: {then}. [archive-damaged]"
         )
+
+
+def _same(content: bytes) -> bytes:
+    return content
+
+
+def refuse_old_layout(store: Store, stream: str) -> None:
+    """Raise `ArchiveError` if the store has pages of an earlier development version."""
+    for top in layout.OLD_TOPS:
+        folder = re.compile(rf"{top}/{stream}-[0-9a-f]+/.+\.page")
+        if pages := sum(bool(folder.fullmatch(name)) for name in store.list(top)):
+            raise ArchiveError(
+                f"The archive {store.location} has {plural(pages, 'billed page')} of {stream} from "
+                "an earlier development version of tap-jobo, which this version can't read. "
+                "Nothing was billed. Set archive_dir to another location, or, if the warehouse has "
+                f"their rows, remove {store.location}/{top}. [archive-unusable]"
+            )

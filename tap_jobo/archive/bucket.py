@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import fnmatch
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
-from logging import Logger
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError, GenericError, PreconditionError
 from obstore.store import AzureStore, GCSStore, S3Store
 
-from tap_jobo.archive import layout
-from tap_jobo.archive.lease import Lease, describe_error, refuse_if_held, store_errors
+from tap_jobo.archive.lease import Lease, describe_error, store_errors
 from tap_jobo.archive.store import ExistsError, Lock, MissingError
 from tap_jobo.clock import Clock
 from tap_jobo.errors import ArchiveError
@@ -37,16 +34,18 @@ _RETRIES: Final[RetryConfig] = {
 class Bucket:
     """Objects in a bucket, at the prefix of the archive. Its URL is for messages."""
 
-    def __init__(self, bucket: ObjectStore, location: str, clock: Clock, logger: Logger) -> None:
+    is_remote = True
+
+    def __init__(self, bucket: ObjectStore, location: str, clock: Clock) -> None:
         self.location = location
         self._bucket = bucket
         self._clock = clock
-        self._logger = logger
 
-    def list(self, prefix: str) -> list[str]:
-        """Return the names of all objects below a prefix."""
+    def list(self, prefix: str, after: str = "") -> list[str]:
+        """Return the names of all objects below a prefix that come after a name."""
         with store_errors(self.location):
-            return [each["path"] for each in self._bucket.list(prefix).collect()]
+            found = self._bucket.list(prefix, offset=after or None).collect()
+        return sorted(each["path"] for each in found if each["path"] > after)
 
     def read(self, name: str, size: int | None = None) -> bytes:
         """Return the content of an object, or its first `size` bytes."""
@@ -56,18 +55,23 @@ class Bucket:
                 return bytes(self._bucket.get(name, options=options).bytes())
             except FileNotFoundError:
                 raise MissingError(name) from None
+            except GenericError:
+                if size is None:
+                    raise
+                return bytes(self._bucket.get(name).bytes())[:size]  # an empty one has no range
 
     def create(self, name: str, content: bytes) -> None:
         """Write an object under a name that is free, or that has this very content."""
         with store_errors(self.location):
             try:
                 self._bucket.put(name, content, mode="create", use_multipart=False)
-            except AlreadyExistsError:  # perhaps by us: obstore repeats a PUT without a response
+            except (AlreadyExistsError, PreconditionError):
+                # It may be our own: obstore repeats a PUT whose response was lost.
                 if bytes(self._bucket.get(name).bytes()) != content:
                     raise ExistsError(name) from None
 
     def replace(self, name: str, content: bytes) -> None:
-        """Write a small object, whether the name is free or taken."""
+        """Write an object, whether the name is free or taken."""
         with store_errors(self.location):
             self._bucket.put(name, content, use_multipart=False)
 
@@ -82,19 +86,9 @@ class Bucket:
                         with suppress(FileNotFoundError):
                             self._bucket.delete(name)
 
-    def run_lock(self, key: str, stream: str, wait: Callable[[float], None]) -> Lock:
+    def lock(self, key: str, what: str) -> Lock:
         """Hold the lease of an archive key."""
-        what = f"{stream} in {self.location}"
-        return Lease(self._bucket, key, what, self._clock, wait).hold(self._logger)
-
-    @contextmanager
-    def exclusive_lock(self, key: str = "*") -> Iterator[None]:
-        """Check that no run is in progress. Raises `ArchiveError` if one is."""
-        for name in fnmatch.filter(self.list(layout.LEASES), layout.LEASE.format(key)):
-            if name != layout.CLOCK:
-                with store_errors(self.location):
-                    refuse_if_held(self._bucket, name, f"a stream in {self.location}")
-        yield
+        return Lease(self._bucket, key, what, self.location, self._clock).hold()
 
 
 def open_bucket(url: str) -> ObjectStore:
@@ -110,7 +104,6 @@ def open_bucket(url: str) -> ObjectStore:
         return open_one(parts.netloc, prefix=prefix, config=_WAITS, retry_config=_RETRIES)
     except (BaseError, OSError, ValueError, TypeError) as error:
         raise ArchiveError(
-            f"The archive {url} cannot be opened ({describe_error(error)}). Check the "
-            "variables with the credentials of this store, or set archive_dir to another location. "
-            "[archive-unusable]"
+            f"The archive {url} can't be opened ({describe_error(error)}). Check the environment "
+            "variables with the credentials of this store. [archive-unusable]"
         ) from None

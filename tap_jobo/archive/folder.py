@@ -2,45 +2,53 @@
 
 import errno
 import os
+import posixpath
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from logging import Logger, getLogger
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from filelock import FileLock, Timeout  # now, since its exit hook must run after that of the run
 
 from tap_jobo.archive import layout
-from tap_jobo.archive.store import ExistsError, MissingError, StoreError, held_by_another_run
+from tap_jobo.archive.store import ExistsError, HeldError, MissingError, StoreError
 
 _LOGGER: Final = getLogger(__name__)
 _TEMPORARY: Final = ".tmp"  # the suffix of a file that is being written
+_NOT_WRITABLE: Final = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 
 
 class Folder:
-    """Files in a folder that only its owner can read. It is created with the first file."""
+    """Files in a folder that only its owner can read. It is created with the first file.
+
+    The folder may be a symbolic link. Inside it, symbolic links are refused.
+    """
+
+    is_remote = False
 
     def __init__(self, root: Path, logger: Logger = _LOGGER) -> None:
         self.location = str(root)
         self._logger = logger
         self._root = root
         self._synced: set[Path] = set()
+        self._held: dict[Path, os.stat_result] = {}  # the locks of this process
 
-    def list(self, prefix: str) -> list[str]:
-        """Return the names of all files below a folder, without those that are being written."""
+    def list(self, prefix: str, after: str = "") -> list[str]:
+        """Return the names of all files below a folder, without those that are being written.
+
+        Only those subfolders are opened that can hold names after the given one.
+        """
         with self._errors():
-            folders = os.walk(self._root / prefix, onerror=_raise)
-            paths = ((Path(folder).relative_to(self._root), names) for folder, _, names in folders)
-            files = (f"{path.as_posix()}/{name}" for path, names in paths for name in names)
-            return [name for name in files if not name.endswith(_TEMPORARY)]
+            return sorted(self._walk(prefix, after))
 
     def read(self, name: str, size: int | None = None) -> bytes:
         """Return the content of a file, or its first `size` bytes."""
         with self._errors():
             try:
-                with (self._root / name).open("rb") as file:
+                with self._path(name).open("rb") as file:
                     return file.read(size)
             except FileNotFoundError:
                 raise MissingError(name) from None
@@ -59,15 +67,15 @@ class Folder:
                 raise
 
     def replace(self, name: str, content: bytes) -> None:
-        """Write a small file durably and at once, whether the name is free or taken."""
+        """Write a file durably and at once, whether the name is free or taken."""
         with self._written_aside(name, content) as (temporary, path):
             temporary.replace(path)
             _sync_folder(path.parent)
 
     def remove(self, names: Sequence[str]) -> None:
         """Remove files in the order of their names in the list, and folders that are then empty."""
-        paths = [self._root / name for name in names]
         with self._errors():
+            paths = [self._path(name) for name in names]
             for path in paths:
                 path.unlink(missing_ok=True)
         for folder in {path.parent for path in paths}:
@@ -75,56 +83,92 @@ class Folder:
                 folder.rmdir()
 
     @contextmanager
-    def run_lock(self, key: str, stream: str, wait: object = None) -> Iterator[Callable[[], None]]:  # noqa: ARG002
+    def lock(self, key: str, what: str) -> Iterator[Callable[[], None]]:
         """Hold a lock that the operating system releases after a crash, and that cannot be lost.
 
-        A folder without locks is only a warning.
+        A file system without locks is only a warning.
         """
-        lock = FileLock(self._root / layout.LOCK.format(key), timeout=0, mode=0o600)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise held_by_another_run(f"{stream} in {self._root}") from None
-        except (OSError, NotImplementedError) as error:
-            self._logger.warning(
-                "No lock can be taken for %s in %s (%r). Make sure that no second run of this "
-                "pipeline starts while this run is in progress. [run-in-progress]",
-                stream,
-                self._root,
-                error,
-            )
+        with self._errors():
+            self._make_folder(self._root)
+            lock = FileLock(self._path(layout.LOCK.format(key)), timeout=0, mode=0o600)
+            try:
+                lock.acquire()
+            except Timeout:
+                raise HeldError(what, self.location) from None
+            except (OSError, NotImplementedError) as error:
+                if isinstance(error, OSError) and error.errno in _NOT_WRITABLE:
+                    raise
+                self._logger.warning(
+                    "The archive %s can't be locked for %s (%r). Make sure that no other run or "
+                    "command uses it until this run ends. [run-in-progress]",
+                    self.location,
+                    what,
+                    error,
+                )
+        path = Path(lock.lock_file)
         try:
             if lock.is_locked:  # so what is half written is of runs that were killed
+                self._held[path] = path.stat()
                 self._remove_temporary_files(key)
             yield lambda: None
         finally:
+            self._held.pop(path, None)
             lock.release()
 
-    @contextmanager
-    def exclusive_lock(self, key: str = "*") -> Iterator[None]:
-        """Keep runs from starting. Raises `ArchiveError` if one is in progress."""
-        keys = {path.name for path in self._root.glob(f"{layout.TOP}/{key}")}
-        with ExitStack() as locks:
-            for path in self._root.glob(layout.LOCK.format(key)):
-                if path.stem in keys:  # or it is of another program
-                    locks.enter_context(self.run_lock(path.stem, "a stream"))
-            yield
+    def _path(self, name: str) -> Path:
+        """Return the path of a file. Raises `StoreError` if a part of it is a symbolic link.
+
+        Some calls would follow it, and others replace it.
+        """
+        path = self._root
+        for part in PurePosixPath(name).parts:
+            path /= part
+            if path.is_symlink():
+                raise StoreError(
+                    self.location,
+                    f"{path} is a symbolic link",
+                    "Put the file or folder itself in its place. Only the folder that archive_dir "
+                    "names may be a link.",
+                )
+        return path
+
+    def _walk(self, folder: str, after: str) -> Iterator[str]:
+        """Yield the names of the files in a folder and below that come after a name.
+
+        Hidden files are not the archive's: `.gitignore`, or those of Finder and NFS.
+        """
+        with suppress(FileNotFoundError), os.scandir(self._path(folder)) as entries:
+            for entry in entries:
+                name = posixpath.join(folder, entry.name)
+                if entry.name.startswith(".") or entry.name.endswith(_TEMPORARY):
+                    continue
+                if entry.is_symlink():
+                    self._path(name)  # which raises
+                if not entry.is_dir(follow_symlinks=False):
+                    if name > after:
+                        yield name
+                elif f"{name}/" > after or after.startswith(f"{name}/"):
+                    yield from self._walk(name, after)
 
     def _remove_temporary_files(self, key: str) -> None:
-        """Remove what killed runs were writing, except `key.json`, which needs no lock."""
-        completed, count = layout.COMPLETED.format(key), layout.COUNT.format(key)
+        """Remove what killed runs were writing, except quarantined rows, which need no lock."""
         with self._errors():
-            for written in (completed, count, f"{layout.TOP}/{key}/*/"):
+            for written in (f"{layout.TOP}/{key}/", layout.MONTH.format(key)):
                 for path in self._root.glob(f"{written}*{_TEMPORARY}"):
                     path.unlink(missing_ok=True)
 
     @contextmanager
     def _written_aside(self, name: str, content: bytes) -> Iterator[tuple[Path, Path]]:
-        """Write and sync a temporary file, so that no part of a file ever has its name."""
-        path = self._root / name
-        temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}{_TEMPORARY}")
+        """Write and sync a temporary file, so that no part of a file ever has its name.
+
+        It is in the folder of the key, where what a killed run leaves is found without a search.
+        """
         with self._errors():
+            self._check_locks()
+            path = self._path(name)
             self._make_folder(path.parent)
+            above = self._root.joinpath(*PurePosixPath(name).parts[:-1][:2])
+            temporary = above / f"{path.name}.{secrets.token_hex(4)}{_TEMPORARY}"
             try:
                 with open(temporary, "xb", opener=_open_private) as file:
                     file.write(content)
@@ -134,6 +178,15 @@ class Folder:
             finally:
                 with suppress(OSError):  # otherwise, the next run removes it
                     temporary.unlink()
+
+    def _check_locks(self) -> None:
+        """Raise `StoreError` if a lock of this process is no longer where it was taken.
+
+        The folder was moved, removed, or unmounted, and another run may have begun it anew.
+        """
+        for path, held in self._held.items():
+            if not (path.exists() and os.path.samestat(path.stat(), held)):
+                raise StoreError(self.location, "it was moved, removed, or unmounted meanwhile")
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -155,6 +208,20 @@ class Folder:
             folder.mkdir(mode=0o700)
         _sync_folder(folder.parent)
         self._synced.add(folder)
+        if folder == self._root:
+            self._hide_from_git()
+
+    def _hide_from_git(self) -> None:
+        """Let Git ignore a new root. One with other files may be a repository itself."""
+        if any(self._root.iterdir()):
+            return
+        with (
+            suppress(FileExistsError),
+            open(self._root / ".gitignore", "xb", opener=_open_private) as file,
+        ):
+            file.write(b"*\n")
+            file.flush()
+            _sync(file.fileno())
 
 
 def _open_private(name: str, flags: int) -> int:
@@ -195,9 +262,3 @@ def _sync_folder(folder: Path) -> None:
             raise
     finally:
         os.close(descriptor)
-
-
-def _raise(error: OSError) -> None:
-    """Raise an error of `os.walk`, which would skip the folder; only a missing one is none."""
-    if not isinstance(error, FileNotFoundError):
-        raise error

@@ -1,24 +1,29 @@
-"""The names of the archive's files. Most are formatted with an archive key, and with numbers."""
+"""The names of the archive's files. Most are formatted with the name of an archive key."""
 
 import re
 from typing import Final
 
-TOP: Final = "v2"
-KEY: Final = "v2/{}/key.json"  # what the key stands for
-COMPLETED: Final = "v2/{}/completed.json"  # the last complete sync that a later run's state named
-OVERWRITTEN: Final = "v2/{}/overwritten.json"  # syncs whose rows a replay may have overwritten
-SYNC: Final = "v2/{}/{:06}/sync.json"  # a sync; written before its first request
-PAGE: Final = "v2/{}/{:06}/{:06}.page"  # a page of it, exactly as received
-QUARANTINE: Final = "v2/{}/quarantine/{}"  # a row that cannot be delivered
-COUNTS: Final = "v2/spent"  # apart from the rest, so that to read the counts lists nothing else
-COUNT: Final = "v2/spent/{}.json"  # what the runs of a key were billed, by month
-LOCK: Final = "{}.lock"  # in a folder, the lock of a run
+TOP: Final = "v3"
+OLD_TOPS: Final = ("v1", "v2")  # of development versions, which had other layouts
+
+FILE: Final = "v3/{}/archive.json"  # what is known of a stream's archive besides its pages
+MONTHS: Final = "v3/month"  # apart from the archives, so that listing it lists nothing else
+MONTH: Final = "v3/month/{}.json"  # what a stream was billed, by month
+QUARANTINES: Final = "v3/quarantine"
+QUARANTINE: Final = "v3/quarantine/{}/{}"  # a row that cannot be delivered
+
+LOCK: Final = "{}.lock"  # in a folder, the lock of a key
 LEASES: Final = "leases"
-LEASE: Final = "leases/{}"  # in a bucket, the lease of a run
-CLOCK: Final = "leases/clock"  # in a bucket, written only to read its clock
+LEASE: Final = "leases/{}"  # in a bucket, the lease of a key
+CLOCK: Final = "leases/clock"  # in a bucket, written only to read the bucket's clock
 
-OLD_TOP: Final = "v1"  # of development versions, which knew another layout
+PAGE: Final = re.compile(
+    rf"{TOP}/(?P<key>[\w-]+)/(?P<thousand>\d{{3,}})/(?P<number>(?P=thousand)\d{{3}})\.page",
+    re.ASCII,
+)
+"""Matches the name of a page, with its `key` and its `number`."""
 
-SYNC_ID: Final = "{}/{:06}"  # what the command calls a sync whose file cannot be read
-FILE: Final = re.compile(rf"{TOP}/[\w-]+/(\d+)/(?:sync\.json|(\d+)\.page)")
-"""Matches a sync by its number, or a page by that and its own."""
+
+def page_name(key: str, number: int) -> str:
+    """Return the name of a page, such as `v3/KEY/000/000042.page`."""
+    return f"{TOP}/{key}/{number // 1000:03}/{number:06}.page"

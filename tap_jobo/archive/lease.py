@@ -1,14 +1,14 @@
-"""One run at a time in a bucket: a lease that its holder renews until the run ends.
+"""One writer at a time in a bucket: a lease that its holder renews until it ends.
 
-A lease that was not renewed for a minute may be taken over, so a retry after a kill waits a minute
-at most. The store's own clock dates the renewals: no clock of a machine is compared with another.
+A lease that was not renewed for a minute may be taken over, so a kill delays the next run by a
+minute at most. The store's own clock dates the renewals: no clock of a machine is compared with
+another.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
-import logging
 import os
 import re
 import secrets
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 
 from tap_jobo.archive import layout
-from tap_jobo.archive.store import StoreError, held_by_another_run
+from tap_jobo.archive.store import HeldError, StoreError
 from tap_jobo.clock import Clock, format_timestamp
 from tap_jobo.errors import ArchiveError
 
@@ -46,7 +46,6 @@ DURATION: Final = 60.0  # without a renewal, until a lease may be taken over
 SAFETY_MARGIN: Final = 3.0  # that the holder stops earlier: stores date objects in whole seconds
 _RENEW_EVERY: Final = 20.0
 _RETRY_EVERY: Final = 5.0  # after a renewal that failed
-_LOOK_EVERY: Final = 2.0  # at a lease that another run holds
 
 
 class _StoredLease(NamedTuple):
@@ -68,14 +67,11 @@ class _StoredLease(NamedTuple):
 class Lease:
     """The lease of one archive key."""
 
-    def __init__(
-        self, bucket: Bucket, key: str, what: str, clock: Clock, wait: Callable[[float], None]
-    ) -> None:
+    def __init__(self, bucket: Bucket, key: str, what: str, location: str, clock: Clock) -> None:
         self._bucket = bucket
         self._name = layout.LEASE.format(key)
-        self._what = what
+        self._what, self._location = what, location
         self._clock = clock
-        self._wait = wait
         since = format_timestamp(clock.now())
         self._run = secrets.token_hex(8)
         self._holder = f" (process {os.getpid()} on {socket.gethostname()}, since {since})"
@@ -87,12 +83,12 @@ class Lease:
         self._end = threading.Event()
 
     @contextmanager
-    def hold(self, logger: logging.Logger) -> Iterator[Callable[[], None]]:
-        """Hold the lease, and yield what raises `ArchiveError` if it was lost."""
-        with store_errors(f"of {self._what}"):
-            while not self._renewed:
-                self._version = self._wait_until_free(logger)
-                self._write()
+    def hold(self) -> Iterator[Callable[[], None]]:
+        """Take the lease, or raise `HeldError`. Yield what raises `ArchiveError` if it was lost."""
+        with store_errors(self._location):
+            self._version = self._find_free()
+            if not self._write():  # another run was faster
+                raise self._held_by(_read(self._bucket, self._name))
             self._require_conditional_writes()
         thread = threading.Thread(target=self._keep, name="lease", daemon=True)
         thread.start()
@@ -111,46 +107,32 @@ class Lease:
         is_expired = age >= DURATION - SAFETY_MARGIN
         if why := self._lost or (is_expired and "it could not be renewed in time"):
             raise ArchiveError(
-                f"The lease of {self._what} was lost: {why}. The run stops between two pages, "
-                "or both runs would be billed for the same pages. The next run resumes from here. "
-                "[run-in-progress]"
+                f"The lease of {self._what} in {self._location} was lost: {why}. The run stops "
+                "between two pages, because another run may be billed for the next one. The next "
+                "run resumes from here. [run-in-progress]"
             )
 
-    def _wait_until_free(self, logger: logging.Logger) -> PutMode:
-        """Return how to write the lease once it is free: released, expired, or removed.
+    def _find_free(self) -> PutMode:
+        """Return how to write the lease if it is missing, released, or expired."""
+        stored = _read(self._bucket, self._name)
+        if stored is None:
+            return "create"
+        if stored.is_released or _age(self._bucket, stored) >= DURATION:
+            return stored.version
+        raise self._held_by(stored)
 
-        It expires if its holder does not renew it. Raises `ArchiveError` if the holder does.
-        """
-        held = _read(self._bucket, self._name)
-        if held is None or held.is_released:
-            return held.version if held else "create"
-        remaining = DURATION - _age(self._bucket, held)
-        expires_at = self._clock.monotonic() + remaining
-        if remaining > 0:
-            logger.info(
-                "Another run of %s holds the lease%s. Waiting for up to %.0f seconds.",
-                self._what,
-                held.holder,
-                remaining,
-            )
-        while (remaining := expires_at - self._clock.monotonic()) > 0:
-            self._wait(min(remaining, _LOOK_EVERY))
-            found = _read(self._bucket, self._name)
-            if found is None or found.is_released:
-                return found.version if found else "create"
-            if found.version != held.version:  # or another run was faster
-                raise held_by_another_run(self._what, found.holder)
-        return held.version
+    def _held_by(self, stored: _StoredLease | None) -> HeldError:
+        return HeldError(self._what, self._location, stored.holder if stored else "")
 
     def _require_conditional_writes(self) -> None:
         """Check that the store refuses a write whose condition does not hold: not all S3s do."""
         stale = self._version
         self._write()
         if any(self._put(mode, is_released=True) for mode in ("create", stale)):
-            raise ArchiveError(
-                f"The store of {self._what} cannot keep two runs apart: it ignores If-Match and "
-                "If-None-Match. Nothing was billed. Set archive_dir to another store or a folder. "
-                "[archive-unusable]"
+            raise StoreError(
+                self._location,
+                "it ignores If-Match and If-None-Match, which keep two runs apart",
+                "Set archive_dir to a store that honors them, or to a folder.",
             )
 
     def _keep(self) -> None:
@@ -192,13 +174,6 @@ class Lease:
             return False
         self._version, self._renewed = _version(done), sent_at
         return True
-
-
-def refuse_if_held(bucket: Bucket, name: str, what: str) -> None:
-    """Raise `ArchiveError` if a run holds a lease."""
-    lease = _read(bucket, name)
-    if lease and not lease.is_released and _age(bucket, lease) < DURATION:
-        raise held_by_another_run(what, lease.holder)
 
 
 def _read(bucket: Bucket, name: str) -> _StoredLease | None:

@@ -1,4 +1,4 @@
-"""What the runs of an archive are billed in each month (UTC), and `max_credits_per_month`.
+"""What the runs of a stream are billed in each month (UTC), and `max_credits_per_month`.
 
 One file counts each stream. Every run counts, so a limit that is set later includes all of them.
 
@@ -16,23 +16,85 @@ at least one sees the request of the other.
 
 import logging
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import PurePosixPath
-from typing import Final
+from typing import Annotated, Final
 
-from tap_jobo.archive import layout
-from tap_jobo.archive.contents import ArchiveKey, Contents, Spent, encode, read_json
-from tap_jobo.archive.store import DamagedFileError, Store
+import msgspec
+from msgspec import Meta
+
+from tap_jobo.archive import files, layout
+from tap_jobo.archive.entries import DamagedEntryError, read_header
+from tap_jobo.archive.files import DamagedFileError
+from tap_jobo.archive.key import ArchiveKey
+from tap_jobo.archive.store import Store
 from tap_jobo.archive.way_out import archive_command
 from tap_jobo.clock import format_timestamp
-from tap_jobo.errors import ArchiveError, BudgetReachedError, FormatError, TapJoboError
-from tap_jobo.model import LastPrice, PageHeader
+from tap_jobo.errors import ArchiveError, BudgetReachedError, TapJoboError
+from tap_jobo.model import Count, EntryHeader, Id, LastPrice
 from tap_jobo.wording import dollars
 
 _MARGIN: Final = timedelta(minutes=1)  # before a month, when a request counts in both months
+_ADVICE: Final = (
+    "It counts what a month costs. Restore it from a backup, or remove it: the month then counts "
+    "from zero."
+)
+_Month = Annotated[str, Meta(pattern=r"^\d{4}-(0[1-9]|1[0-2])\Z")]
+
+
+class Spent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the runs of a stream were billed, by month, such as `2026-11`.
+
+    Attributes:
+        address: The address of the API.
+        api_key: The kind of API key. Streams that share both share the limit.
+        credits: What each month has cost.
+        offset: The number of the last entry that they include, 0 if they include none.
+        entry: The id of that entry.
+        last_price: The price of the last page, None if it was the list price.
+        balance: The balance of the account in the last response, None if none said it.
+        balance_at: When that was seen first (ISO 8601 UTC), empty if it never was.
+    """
+
+    address: str
+    api_key: str
+    credits: dict[_Month, Count]
+    offset: Count
+    entry: Id | None
+    last_price: LastPrice | None
+    balance: int | None
+    balance_at: str
+
+
+def read_spent(store: Store, name: str) -> Spent | None:
+    """Return the count of an archive key. Raises `DamagedFileError`."""
+    return files.read(store, layout.MONTH.format(name), Spent, _ADVICE)
+
+
+def write_spent(
+    store: Store,
+    name: str,
+    spent: Spent,
+    credits_: Mapping[str, int],
+    last: tuple[int, str | None],
+) -> None:
+    """Correct the count of an archive key. The caller has the lock.
+
+    Args:
+        store: The store.
+        name: The name of the key.
+        spent: The count so far.
+        credits_: The credits of some months.
+        last: The number and the id of the last entry that it includes.
+    """
+    offset, entry = last
+    changed = msgspec.structs.replace(
+        spent, credits={**spent.credits, **credits_}, offset=offset, entry=entry
+    )
+    store.replace(layout.MONTH.format(name), files.encode(changed))
 
 
 @dataclass(kw_only=True)
@@ -44,7 +106,6 @@ class MonthCount:
     Attributes:
         store: The store of the archive.
         key: The archive key.
-        run: The random id of this run.
         limit: The credits that a month may cost, None for no limit.
         now: Returns the time by the API's clock.
         check: Raises if another run may write the file of the key.
@@ -56,55 +117,78 @@ class MonthCount:
 
     store: Store
     key: ArchiveKey
-    run: str
     limit: int | None
     now: Callable[[], datetime]
     check: Callable[[], None]
     logger: logging.Logger
 
     def __post_init__(self) -> None:
-        self._name = layout.COUNT.format(self.key.name)
+        self._name = layout.MONTH.format(self.key.name)
         self._billed = 0  # of this run, in the credits below
         self._safe = 0  # of that, what the file or the header of a page has
         self._asked_in: set[str] = set()  # the months in which the last request counts
         self._others: dict[str, dict[str, int]] = {}  # what the other keys had at the start
         self._is_damaged = False
         spent = self._read()
-        self._credits, self._runs = dict(spent.credits), {*spent.runs}
+        self._credits, self._last = dict(spent.credits), (spent.offset, spent.entry)
         self.last_price = spent.last_price
         self._balance, self._balance_at = spent.balance, spent.balance_at
-        self._written = (self._credits, self.last_price, self._balance)
+        content = (self._credits, self.last_price, self._balance)
+        # A first run writes its file at once: the runs of other streams find its pages by that.
+        self._written = content if self._has_file else None
+        self._written_last = self._last
 
     def _read(self) -> Spent:
+        self._has_file = True
         try:
-            spent = read_json(self.store, self._name, Spent)
+            spent = read_spent(self.store, self.key.name)
+            self._has_file = spent is not None
         except DamagedFileError as error:
             if self.limit is not None:
                 raise
             self._is_damaged = True  # and stays as it is: the user may be able to mend it
             self.logger.warning(
-                "The file %s in the archive %s counts what is billed in a month, and is damaged, "
-                "so this run is not counted. Restore the file, or drop it with %s. "
-                "[archive-damaged]",
+                "The file %s in the archive %s counts what a month costs, and is damaged, so this "
+                "run is not counted. Restore the file, or remove it. [archive-damaged]",
                 error.name,
                 self.store.location,
-                archive_command("drop", error.dropped, location=self.store.location),
             )
             spent = None
-        return spent or Spent(self.key.address, self.key.api_key, {}, [])
+        return spent or Spent(
+            address=self.key.address,
+            api_key=self.key.api_key,
+            credits={},
+            offset=0,
+            entry=None,
+            last_price=None,
+            balance=None,
+            balance_at="",
+        )
 
-    def include_killed_runs(self, contents: Contents) -> None:
-        """Count the runs that were killed, before any of their pages is removed."""
-        headers = contents.last_headers(self.key.name)
-        self._credits = _with_killed_runs(self._credits, self._runs, headers)
-        self._runs = {header.run for header in headers}  # which forgets those without pages
+    def include_killed_run(self, head: int, last: EntryHeader | None) -> None:
+        """Count the run of the last entry, if it was killed before it could write its count.
+
+        With a limit, those of the other streams count, too.
+        """
+        if self.limit is not None and not (self._has_file or self.store.list(layout.MONTHS)):
+            self.logger.warning(
+                "max_credits_per_month counts from zero: the archive %s has no bill yet. If "
+                "it had one, is archive_dir on a disk that lasts? [archive-empty]",
+                self.store.location,
+            )
+        self._credits = _with_killed_run(self._credits, self._last[1], last)
+        if last:
+            self._last = head, last.id
         self._write(self._credits)
-        for name in contents.keys if self.limit is not None else ():
-            if name != self.key.name and self._shares_limit(contents, name):
-                spent = read_json(self.store, layout.COUNT.format(name), Spent)
-                credits_, runs = (spent.credits, spent.runs) if spent else ({}, [])
-                headers = contents.last_headers(name)
-                self._others[name] = _with_killed_runs(credits_, runs, headers)
+        if self.limit is not None:
+            self._include_others()
+
+    def _include_others(self) -> None:
+        for file in {*self.store.list(layout.MONTHS)} - {self._name}:
+            name = PurePosixPath(file).stem
+            if (spent := read_spent(self.store, name)) and self._is_of_owner(spent):
+                last = _last_header(self.store, name, spent.offset)
+                self._others[name] = _with_killed_run(spent.credits, spent.entry, last)
 
     def reserve(self, billed: int, cost: int, what: str) -> None:
         """Count a request before it is sent, or raise `BudgetReachedError`."""
@@ -124,12 +208,15 @@ class MonthCount:
                 raise BudgetReachedError(
                     f"max_credits_per_month reached: {used:,} of {self.limit:,} credits used in "
                     f"{month} ({dollars(used)}); {what}. Runs continue on {then:%Y-%m}-01 (UTC), "
-                    "or once you raise the limit. [limit-reached]"
+                    "or once you raise the limit. If the count is wrong: "
+                    f"{archive_command('month', self.key.stream, location=self.store.location)}. "
+                    "[limit-reached]"
                 )
 
-    def with_page(self, cost: int) -> dict[str, int]:
-        """Return the count up to a page that was just billed, for its header."""
+    def with_page(self, cost: int, entry: str, number: int) -> dict[str, int]:
+        """Return the count up to a page that was just billed, for the header of its entry."""
         self._safe += cost
+        self._last = number, entry
         counted = self._with(cost)
         return {month: counted[month] for month in sorted(counted)[-2:]}
 
@@ -137,7 +224,6 @@ class MonthCount:
         """Count exactly what was billed. If that fails, the headers of the pages have it."""
         with suppress(TapJoboError):
             self._count(billed)
-            self._runs.add(self.run)
             self._write(self._credits)
 
     def left(self, billed: int) -> tuple[float, str]:
@@ -173,9 +259,9 @@ class MonthCount:
         written with the next count.
         """
         self.last_price = price
-        credits_, _, _ = self._written
-        with suppress(ArchiveError):
-            self._write(credits_)
+        credits_ = self._written[0] if self._written else {}
+        with suppress(ArchiveError):  # nor does the file name an entry that it does not count
+            self._write(credits_, self._written_last)
 
     def note_balance(self, balance: int | None) -> None:
         """Take up a balance, which is written with the next count."""
@@ -185,79 +271,62 @@ class MonthCount:
     def newest_balance(self) -> int | None:
         """Return the balance that a run of any stream of the account has seen last."""
         seen = {self._balance_at: self._balance}
-        for file in {*self.store.list(layout.COUNTS)} - {self._name}:
+        for file in {*self.store.list(layout.MONTHS)} - {self._name}:
             with suppress(DamagedFileError):
-                spent = read_json(self.store, file, Spent)
+                spent = read_spent(self.store, PurePosixPath(file).stem)
                 if spent and self._is_of_owner(spent):
                     seen[spent.balance_at] = spent.balance
         return seen[max(seen)]
 
-    def _write(self, credits_: dict[str, int]) -> bool:
+    def _write(self, credits_: dict[str, int], last: tuple[int, str | None] | None = None) -> bool:
         """Write the file, and return whether that changes it."""
         content = (credits_, self.last_price, self._balance)
         if self._is_damaged or content == self._written:
             return False
         self.check()
+        self._written_last = offset, entry = last or self._last
         spent = Spent(
-            self.key.address,
-            self.key.api_key,
-            credits_,
-            sorted(self._runs),
-            self.last_price,
-            self._balance,
-            self._balance_at,
+            address=self.key.address,
+            api_key=self.key.api_key,
+            credits=credits_,
+            offset=offset,
+            entry=entry,
+            last_price=self.last_price,
+            balance=self._balance,
+            balance_at=self._balance_at,
         )
-        self.store.replace(self._name, encode(spent))
+        self.store.replace(self._name, files.encode(spent))
         self._written = content
         return True
 
     def _used(self, month: str) -> int:
         """Return what counts in a month, of all keys that share the limit."""
         used = {name: credits_.get(month, 0) for name, credits_ in self._others.items()}
-        for file in {*self.store.list(layout.COUNTS)} - {self._name}:
-            spent = read_json(self.store, file, Spent)
-            if spent and self._is_of_owner(spent):
-                name = PurePosixPath(file).stem
+        for file in {*self.store.list(layout.MONTHS)} - {self._name}:
+            name = PurePosixPath(file).stem
+            if (spent := read_spent(self.store, name)) and self._is_of_owner(spent):
                 used[name] = max(used.get(name, 0), spent.credits.get(month, 0))
         return self._credits.get(month, 0) + sum(used.values())
 
-    def _shares_limit(self, contents: Contents, name: str) -> bool:
-        try:
-            return self._is_of_owner(contents.key(name))
-        except DamagedFileError:
-            return True  # which counts too much rather than too little
-
-    def _is_of_owner(self, other: ArchiveKey | Spent) -> bool:
-        return (other.address, other.api_key) == (self.key.address, self.key.api_key)
+    def _is_of_owner(self, spent: Spent) -> bool:
+        return self.key.shares_limit_with(spent.address, spent.api_key)
 
 
-def count_killed_runs(contents: Contents, name: str, logger: logging.Logger) -> None:
-    """Count the runs of an archive key that were killed, before a command removes their pages."""
-    with suppress(FormatError):  # what is damaged is not counted either way
-        count = MonthCount(
-            store=contents.store,
-            key=contents.key(name),
-            run="",
-            limit=None,
-            now=lambda: datetime.now(UTC),
-            check=lambda: None,
-            logger=logger,
-        )
-        count.include_killed_runs(contents)
+def _last_header(store: Store, name: str, offset: int) -> EntryHeader | None:
+    """Return the header of the last entry of an archive from an offset on, None if it has none."""
+    after = layout.page_name(name, offset - 1) if offset else ""
+    found = map(layout.PAGE.fullmatch, store.list(f"{layout.TOP}/{name}", after))
+    numbers = [int(match["number"]) for match in found if match]
+    with suppress(DamagedEntryError):
+        return read_header(store, name, max(numbers)) if numbers else None
+    return None
 
 
-def _with_killed_runs(
-    credits_: dict[str, int], runs: Collection[str], headers: Sequence[PageHeader]
+def _with_killed_run(
+    credits_: dict[str, int], entry: str | None, last: EntryHeader | None
 ) -> dict[str, int]:
-    """Return a count with that of runs which it does not include yet.
-
-    Args:
-        credits_: The credits by month.
-        runs: The runs that they include.
-        headers: That of the last page of each sync.
-    """
-    for header in headers:
-        if header.run not in runs:
-            more = header.spent.items()
-            credits_ = credits_ | {month: max(n, credits_.get(month, n)) for month, n in more}
-    return credits_
+    """Return a count with that in the header of the last entry, if it does not include it yet."""
+    if last is None or last.id == entry:
+        return credits_
+    more = last.spent.items()
+    return credits_ | {month: max(count, credits_.get(month, count)) for month, count in more}

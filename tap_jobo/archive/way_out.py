@@ -18,7 +18,7 @@ def archive_command(command: str, *arguments: str, location: str) -> str:
 
     Args:
         command: Such as `drop`.
-        arguments: What it takes, such as the ids of syncs.
+        arguments: What it takes, such as a stream and the number of a page.
         location: The folder or URL of the run's archive.
     """
     plugin = os.environ.get("MELTANO_EXTRACTOR_NAME", "")

@@ -22,7 +22,8 @@ ARCHIVE_DIR: Final = Setting(
     description=(
         "Where to store the archive: a folder (default: in the user's state folder) or, with the "
         "extra `tap-jobo[cloud]`, s3://bucket/prefix, gs://bucket/prefix, or azure://container/"
-        "prefix (credentials from the environment). Give each pipeline its own location."
+        "prefix (credentials from the environment). Pipelines with the same filters share it; give "
+        "one with other filters its own."
     ),
     type=of.text(
         "the path of a folder, or a URL such as s3://bucket/prefix, gs://bucket/prefix, or "
@@ -81,25 +82,11 @@ CONTROL: Final = (  # how to run, and company profiles; listed after the setting
             "What to do if you change the filters, or move start_date back, so that rows would be "
             "missing. `error`: stop before any billed request. `keep`: continue from the bookmark; "
             "rows that match only the new filters and last changed before it stay missing. "
-            "`resync`: read all matching rows from the start; each is billed. If you only add "
-            "values to one list, `resync` reads only the rows that they add. If you only narrow "
-            "the filters and no sync is in progress, no row is missing and the run continues."
+            "`resync`: buy all matching rows from the start. If you only add values to one list, "
+            "`resync` buys only the rows that they add. If you only narrow the filters and no sync "
+            "is in progress, no row is missing and the run continues."
         ),
         type=of.choice("error", "resync", "keep"),
-        default="error",
-    ),
-    Setting(
-        name="on_missing_state",
-        description=(
-            "What to do if there is no state, but the archive records a complete sync. `error`: "
-            "stop before any request. `resync`: read everything again; each row is billed. "
-            "`resume:ID`, with the ID from the error: continue from that sync. Resume only if the "
-            "warehouse still has the rows and no other pipeline uses the archive."
-        ),
-        type=of.text(
-            "'error', 'resync', or 'resume:ID' with the ID from the error",
-            r"error|resync|resume:[0-9a-z-]+(,[0-9a-z-]+)*",
-        ),
         default="error",
     ),
     Setting(
@@ -126,7 +113,10 @@ CONTROL: Final = (  # how to run, and company profiles; listed after the setting
     ),
     Setting(
         name="archive",
-        description="Keep billed pages until their rows are stored, so no crash bills them again.",
+        description=(
+            "Archive every billed page, so that no row is billed again, whatever crashes, and any "
+            "warehouse is loaded again free."
+        ),
         type=of.boolean(),
         default=True,
     ),

@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from typing import Any, Final
@@ -85,7 +85,8 @@ def check(
         if "boolean" in properties[name]["type"]:
             given[name] = _parse_boolean(given[name])
     own = {setting.name: setting for setting in settings}
-    found = [*_invalid(given, own, properties)]
+    ignored, misspelled = _unread(given, properties, environ)
+    found = [*_invalid(given, own, properties, ignored)]
     for name in sorted(given.keys() - properties.keys()):
         near = get_close_matches(name.lower(), properties, 1, _SIMILAR)
         advice = f"did you mean {near[0]}?" if near else "remove it."
@@ -98,14 +99,19 @@ def check(
             "cost. Set archive to true, or remove max_credits_per_month."
         )
     lines = [f"{without_key(line)} [invalid-setting]" for line in found]
-    lines += [f"{line} [ignored-variable]" for line in _unread(given, properties, environ)]
+    lines += [f"{line} [ignored-variable]" for line in misspelled]
+    if ignored:
+        lines.append(f"{_forgotten(ignored)} [ignored-variable]")
     if lines:
         raise ConfigError("\n".join(lines))
     return given
 
 
 def _invalid(
-    given: Mapping[str, Any], own: Mapping[str, Setting], properties: Mapping[str, Any]
+    given: Mapping[str, Any],
+    own: Mapping[str, Setting],
+    properties: Mapping[str, Any],
+    ignored: Collection[str],
 ) -> Iterator[str]:
     for name, schema in properties.items():
         value, setting = given.get(name), own.get(name)
@@ -113,7 +119,7 @@ def _invalid(
             if value is not None and not fits(schema, value):
                 yield f"Setting '{name}' is not valid: see the Singer SDK's documentation of it."
         elif value is None:
-            if setting.required:
+            if setting.required and name not in ignored:
                 yield (
                     f"Setting '{name}' is missing. Set it to {setting.type.expected}. With "
                     f"--config ENV, set {_PREFIX}{name.upper()}."
@@ -135,10 +141,26 @@ def _but_is(value: object, setting: Setting) -> str:
     return "" if is_text or len(shown) > _LONGEST else f", not {shown}"
 
 
+def _forgotten(names: Sequence[str]) -> str:
+    """Return a line about the variables of settings that nothing reads: one mistake, one line."""
+    first, *others = (f"{_PREFIX}{name.upper()}" for name in names)
+    count = (
+        f" and {len(others)} more"
+        if len(others) > 1
+        else "".join(f" and {each}" for each in others)
+    )
+    are = "are" if others else "is"
+    return (
+        f"{first}{count} {are} set, but nothing reads {'them' if others else 'it'}, and the "
+        f"configuration differs. Add --config ENV, or unset {'them' if others else 'it'}. (In a "
+        "Meltano project, declare each setting under the plugin's settings.)"
+    )
+
+
 def _unread(
     given: Mapping[str, Any], properties: Mapping[str, Any], environ: Mapping[str, str]
-) -> Iterator[str]:
-    """Yield a line for each `TAP_JOBO_...` variable of a setting, or nearly so, that nothing reads.
+) -> tuple[list[str], list[str]]:
+    """Return the settings whose `TAP_JOBO_...` variables nothing reads, and lines about misspelled.
 
     A `TAP_JOBO_MAX_CREDITS` that is mistyped or not read must not let a run spend without limit.
     Meltano exports what it has read under the prefixes of the plugin and its parents, and as
@@ -146,9 +168,11 @@ def _unread(
     shows whether it reads `TAP_JOBO_...` for this plugin. A child of the plugin also has variables
     such as `TAP_JOBO_2_API_KEY`.
     """
+    ignored: list[str] = []
+    misspelled: list[str] = []
     selected = environ.get(f"{_PREFIX}_SELECT")
     if environ.get("MELTANO_EXTRACT__SELECT", selected) != selected:
-        return
+        return ignored, misspelled
     for variable, text in sorted(environ.items()):
         name = variable.removeprefix(_PREFIX)
         if name in (variable, "ARCHIVE_DIR") or f"MELTANO_EXTRACT_{name}" in environ:
@@ -157,14 +181,10 @@ def _unread(
         if setting in properties and name.isupper():
             definition = properties[setting]
             if _parse(text, definition) != given.get(setting, definition.get("default")):
-                yield (
-                    f"{variable} is set but ignored, and the configuration has "
-                    f"{'another' if setting in given else 'no'} {setting}. Pass --config ENV to "
-                    "use the variable, or unset it. (In a Meltano project, declare "
-                    f"{setting} under the plugin's settings.)"
-                )
+                ignored.append(setting)
             continue
         for near in get_close_matches(setting, properties, 1, _SIMILAR):
             if not (setting.endswith(near) and setting.removesuffix(near).strip("_")):
                 shown, meant = ascii(variable)[1:-1], _PREFIX + near.upper()
-                yield f"Variable {shown} is not a setting: did you mean {meant}?"
+                misspelled.append(f"Variable {shown} is not a setting: did you mean {meant}?")
+    return ignored, misspelled

@@ -16,7 +16,7 @@ from tap_jobo.streams.fields import boolean, instant, integer, key, text
 SCHEMA: Final = th.PropertiesList(
     key(
         "Made of the sync, the page, and the run that was billed. A page that is billed again has "
-        "another id; a page that is replayed has the same."
+        "another id; a page that is loaded again has the same."
     ),
     text("stream", "Stream of the page's rows."),
     text("sync_id", "Id of the sync, as in the state and the log."),

@@ -16,6 +16,7 @@ from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INC
 
 from tap_jobo.errors import ConfigError, StateError
 from tap_jobo.streams.feed_spec import FeedSpec
+from tap_jobo.sync.settings import SyncSettings
 from tap_jobo.sync.state import STATE_KEYS, read_state
 
 _OPTIONS: Final = [value for name, value in vars(mapper).items() if name.startswith("MAPPER_")]
@@ -111,7 +112,11 @@ def read_catalog(catalog: dict[str, Any]) -> Catalog:
 
 
 def check_state(
-    state: Mapping[str, Any], feeds: Iterable[FeedSpec], other: str, logger: logging.Logger
+    state: Mapping[str, Any],
+    feeds: Iterable[FeedSpec],
+    config: Mapping[str, Any],
+    other: str,
+    logger: logging.Logger,
 ) -> None:
     """Check a state, and warn of streams in it that do not exist: Meltano never removes one."""
     bookmarks = state.get("bookmarks", None if state else {})
@@ -129,24 +134,8 @@ def check_state(
                     f"Invalid state: bookmarks.{name} has none of {', '.join(STATE_KEYS)}. Pass "
                     "the state that the last run wrote, or none. [invalid-state]"
                 )
-            _check_names_of_keys(name, bookmark)
-            read_state(bookmark, spec)
+            read_state(bookmark, SyncSettings.of(spec, config, is_full_table=False))
         elif near := get_close_matches(name.lower(), specs, 1, _SIMILAR):
             raise StateError(f"Invalid state: {_no('stream', name, near)} [invalid-state]")
         elif name != other:
             logger.warning("Ignoring the bookmark of stream %a, which does not exist.", name)
-
-
-def _check_names_of_keys(stream: str, bookmark: Mapping[str, Any]) -> None:
-    """Raise StateError if a state has keys of an earlier development version."""
-    renamed = {"completed_scan": "completed_sync", "scan": "sync"}
-    wrong = [
-        f"'{old}' to '{new}'"
-        for old, new in renamed.items()
-        if old in bookmark and new not in bookmark
-    ]
-    if wrong:
-        raise StateError(
-            f"The state of {stream} is from an earlier development version. Nothing was billed. "
-            f"In it, under bookmarks.{stream}, rename {' and '.join(wrong)}. [invalid-state]"
-        )

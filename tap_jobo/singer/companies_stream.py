@@ -111,8 +111,10 @@ class CompaniesStream(JoboStream):
             self._are_profiles_missing = True
             self.logger.warning(
                 "Career sites were read before without companies, so their profiles are missing "
-                "until a site changes. To get them, which is free, write the ids in your warehouse "
-                "to a file, and read it once with company_ids_file. [missing-profiles]"
+                "until a site changes. To get them, free, run once without a state "
+                "(--full-refresh), which loads the sites from the archive again. Or write the ids "
+                "in your warehouse to a file, and read it once with company_ids_file. "
+                "[missing-profiles]"
             )
 
     def note_page(self) -> None:

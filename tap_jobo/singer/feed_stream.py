@@ -2,18 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from functools import cached_property
 
+from msgspec.structs import replace
 from singer_sdk import Tap
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 from typing_extensions import override
 
 from tap_jobo.api.budget import FeedCost
 from tap_jobo.api.feed import FeedReader
-from tap_jobo.archive.archive import Archive
+from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.errors import ApiError, FormatError
-from tap_jobo.model import BilledPage, Sync
+from tap_jobo.model import NOTHING, Entry, entry_outside, new_id
 from tap_jobo.records.converter import Row
 from tap_jobo.singer.billed_pages_stream import BilledPagesStream
 from tap_jobo.singer.companies_stream import CompaniesStream
@@ -21,11 +21,14 @@ from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.stream import JoboStream, json_schema
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.feed_sync import FeedSync
-from tap_jobo.sync.guards import CheckedPage, LoopGuard, PageGuard
-from tap_jobo.sync.lost_state import recover_state
+from tap_jobo.sync.guards import CheckedPage, PageGuard
+from tap_jobo.sync.messages import Messages
+from tap_jobo.sync.opening import Opening
+from tap_jobo.sync.plan import NewSync, Request, Run, plan
+from tap_jobo.sync.preview import preview
 from tap_jobo.sync.report import Report
-from tap_jobo.sync.start import SyncStart
-from tap_jobo.sync.state import StreamState, read_state
+from tap_jobo.sync.settings import SyncSettings
+from tap_jobo.sync.state import read_state
 from tap_jobo.wording import dollars
 
 
@@ -65,24 +68,29 @@ class FeedStream(JoboStream):
     @override
     def check_settings(self) -> None:
         """Raise ConfigError if a limit does not allow one page."""
-        self._cost.check_page(self._start.batch_size)
+        self._cost.check_page(self._settings.batch_size)
 
     @override
     def open(self) -> None:
-        """Take the lock, open the archive, and read the state."""
-        # Not `stream_state`: it would add the stream to the state.
-        state = read_state(self.tap_state.get("bookmarks", {}).get(self.name, {}), self.spec)
-        self._archive = self._run.open_archive(self.spec)
-        self._first_state = recover_state(state, self._archive.history, self._start)
-        if self._archive.is_on and not self._start.is_full_table:
-            self.first_state = self._first_state
+        """Find where the run starts in the archive."""
+        self._opening.look()
 
     @override
-    def check_state(self) -> Iterator[str]:
-        """Raise StateError if the user has to decide first; yield hints about the filters."""
-        self._start.check(self._first_state, self._archive.history)
+    def check_position(self) -> Iterator[str]:
+        """Yield hints about the settings.
+
+        Raises:
+            StateError: a bookmark lies in the future, or the user has to decide what to buy.
+        """
+        position = self._opening.position
+        progress = position.progress
+        for instant in (position.bookmark, progress and progress.sync.started_at):
+            if instant:
+                self._run.api_clock.reject_future(parse_timestamp(instant))
+        if position.has_begun:
+            self._feed_sync.ask()
         yield from self._early_rows()
-        is_new = not self._first_state.bookmark or self._start.filter_change(self._first_state)
+        is_new = not position.bookmark or position.current.filters != self._settings.filters
         for setting in self.spec.filters:
             value = self.config.get(setting.name)
             yield from setting.value_hints(value)
@@ -97,7 +105,7 @@ class FeedStream(JoboStream):
             for name in self.spec.ends_rows_of
             if bookmarks.get(name, {}).get("replication_key_value")
         ]
-        if read and lookback and not self._first_state.has_begun:
+        if read and lookback and not self._opening.position.has_begun:
             yield (
                 f"{self.name} was not read before, but {read[0]} was. Jobo lists "
                 f"{self.name.replace('_', ' ')} of the last {lookback.days} days only, so jobs "
@@ -106,44 +114,41 @@ class FeedStream(JoboStream):
             )
 
     @override
-    def record_decision(self) -> None:
-        """Record which billed pages the run gives up."""
-        self._start.record_decision(self._first_state, self._archive.history)
+    def preview(self) -> Iterator[str]:
+        """Return what a run would load, ask, and buy."""
+        return preview(self._opening, self._feed_sync.new_sync())
 
     # The sync
 
     @override
     def read(self) -> None:
-        """Write the rows of each page, the profiles of its companies, its bill, then the state."""
-        follower = self._follower if self._follower and self._follower.is_following else None
-        self._report = Report(
-            stream=self.name,
-            count_rows=lambda: self._record_counter.value,
-            budget=self._run.budget,
-            cost=self._cost,
-            logger=self.plain_logger,
-            profiles=follower.profiles if follower else None,
-            first=self._run.order.first_billed,
-        )
-        feed_sync = FeedSync(
-            start=self._start,
-            state=self._first_state,
-            archive=self._archive,
-            reader=self._reader,
-            converter=self._converter,
-            report=self._report,
-            check=self._run.check,
-        )
-        if follower:
-            follower.follow()
-        with self._settled(self._archive), closing(feed_sync.pages()) as deliveries:
+        """Write the rows of each page, the profiles of its companies, its bill, then the state.
+
+        Raises:
+            HeldError: Another run buys the stream. What the archive has is written.
+        """
+        if self._following:
+            self._following.follow()
+        self._write_pages()
+
+    @override
+    def read_again(self) -> None:
+        """Load what came since another run was found to buy the stream, and try to buy again."""
+        self._opening.look()
+        self._write_pages()
+
+    def _write_pages(self) -> None:
+        follower = self._following
+        with closing(self._feed_sync.pages()) as deliveries:
             for delivery in deliveries:
                 ids = self.write_rows(delivery.records, delivery.received_at)
                 if follower and ids:
                     follower.write_profiles(ids)
                 if self._bill.is_read:
                     self._bill.write_rows(delivery.bill, delivery.received_at)
-                self.stream_state.update(delivery.state.as_raw(self.spec.replication_key))
+                if delivery.state is None:
+                    continue
+                self.stream_state.update(delivery.state.as_raw(self.spec))
                 if follower:
                     follower.note_page()
                 self.emit_state()
@@ -151,12 +156,12 @@ class FeedStream(JoboStream):
     @override
     def sample(self, limit: int) -> Sequence[Row]:
         """Fetch at most `limit` rows with one request; pages and state stay as they are."""
-        sync = self._start.new_sync(StreamState())
+        sync = self._first_request.sync
         sync = replace(sync, batch_size=min(limit, sync.batch_size))
-        with self._settled(self._run.open_archive(self.spec), is_test=True):
-            billed = self._reader.fetch_page(sync)
+        with self._counted_in_month():
+            receipt, body = self._reader.fetch_page(sync, None)
             try:
-                checked = self._read_sample(sync, billed)
+                checked = self._read_sample(entry_outside(sync, receipt, body), sync.batch_size)
             except (ApiError, FormatError) as error:
                 raise FormatError(
                     f"{error}. A run would be billed for a page, and end there. Upgrade tap-jobo, "
@@ -169,25 +174,41 @@ class FeedStream(JoboStream):
             self._run.matches.append(f"about {total:,} {what} match: about {cost}")
         return checked.records[:limit]
 
-    def _read_sample(self, sync: Sync, billed: BilledPage) -> CheckedPage:
-        page, header = self._reader.parse_page(billed), billed.header
-        self._cost.reconcile(header, len(page.items), sync.batch_size)
-        page_size = self._start.batch_size
-        guard = PageGuard(self.spec, self._converter, self.plain_logger, page_size)
-        checked = guard.check(sync, header, page, LoopGuard(), estimate=0)
+    @property
+    def _first_request(self) -> Request:
+        """The first request of a run that has nothing."""
+        now = format_timestamp(self._run.api_clock.earlier())
+        new = NewSync(id=new_id(), now=now, oldest=None, number=None)
+        request = plan(NOTHING, self._settings, Run(), new)
+        assert isinstance(request, Request)  # noqa: S101 - nothing was decided before
+        return request
+
+    def _read_sample(self, entry: Entry, rows: int) -> CheckedPage:
+        page = self._reader.parse_page(entry)
+        if receipt := entry.header.receipt:
+            self._cost.reconcile(receipt, len(page.items), rows)
+        page_size = self._settings.batch_size
+        guard = PageGuard(self.spec, self._converter, self.plain_logger, "", page_size)
+        checked = guard.check(entry.header, page, estimate=0)
         if checked.skipped and not checked.records:
             raise FormatError("No row has a usable 'id'")
         return checked
 
     @contextmanager
-    def _settled(self, archive: Archive, *, is_test: bool = False) -> Iterator[None]:
-        """Count in the month what the feed costs, and leave nothing unused in the archive."""
-        self._cost.count_in(archive.month, is_test=is_test)
-        try:
+    def _counted_in_month(self) -> Iterator[None]:
+        """Count in the month what a test costs; it reads and stores nothing else."""
+        open_archive = self._run.archive_opener(self.spec)
+        if open_archive is None:
+            self._cost.count_in(None, is_test=True)
             yield
-        finally:
-            self._cost.settle()
-            archive.remove_unused()
+            return
+        archive = open_archive(0)
+        with self._run.hold(archive) as check:
+            self._cost.count_in(self._run.open_month(archive, check), is_test=True)
+            try:
+                yield
+            finally:
+                self._cost.settle()
 
     @override
     def summarize(self, *, has_failed: bool) -> None:
@@ -199,14 +220,64 @@ class FeedStream(JoboStream):
     # What the sync is made of
 
     @cached_property
-    def _start(self) -> SyncStart:
-        return SyncStart(
+    def _settings(self) -> SyncSettings:
+        is_full_table = self.replication_method == REPLICATION_FULL_TABLE
+        return SyncSettings.of(self.spec, self.config, is_full_table=is_full_table)
+
+    @cached_property
+    def _messages(self) -> Messages:
+        return Messages(
             spec=self.spec,
-            config=self.config,
-            clock=lambda: self._run.api_clock,
             logger=self.plain_logger,
-            is_full_table=self.replication_method == REPLICATION_FULL_TABLE,
+            location=self._run.archive_location,
+            command=self._run.archive_command,
         )
+
+    @cached_property
+    def _opening(self) -> Opening:
+        # Not `stream_state`: it would add the stream to the state.
+        raw = self.tap_state.get("bookmarks", {}).get(self.name, {})
+        return Opening(
+            settings=self._settings,
+            state=read_state(raw, self._settings),
+            open_archive=self._run.archive_opener(self.spec),
+            parse=self._reader.parse_page,
+            messages=self._messages,
+        )
+
+    @cached_property
+    def _feed_sync(self) -> FeedSync:
+        return FeedSync(
+            settings=self._settings,
+            opening=self._opening,
+            reader=self._reader,
+            clock=lambda: self._run.api_clock,
+            converter=self._converter,
+            messages=self._messages,
+            report=self._report,
+            has_bills=self._bill.is_read,
+            lock=self._run.hold,
+            open_month=self._run.open_month,
+            check=self._run.check,
+        )
+
+    @cached_property
+    def _report(self) -> Report:
+        follower = self._following
+        return Report(
+            stream=self.name,
+            count_rows=lambda: self._record_counter.value,
+            budget=self._run.budget,
+            cost=self._cost,
+            logger=self.plain_logger,
+            profiles=follower.profiles if follower else None,
+            first=self._run.order.first_billed,
+        )
+
+    @property
+    def _following(self) -> CompaniesStream | None:
+        """The stream of profiles, if it follows this one."""
+        return self._follower if self._follower and self._follower.is_following else None
 
     @cached_property
     def _reader(self) -> FeedReader:
@@ -215,6 +286,6 @@ class FeedStream(JoboStream):
             client=self._run.feed_client,
             prepare=self._run.prepare,
             cost=self._cost,
-            clock=self._run.api_clock,
+            clock=lambda: self._run.api_clock,
             row_type=self._converter.row_type,
         )

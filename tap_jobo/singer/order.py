@@ -1,28 +1,41 @@
 """The order of a run: all streams are checked and opened before the first billed request.
 
-If a stream fails, the run goes on with the next one, and ends with an error that names each.
+If a stream fails, the run goes on with the next one, and ends with an error that names each. A
+stream that another run buys is loaded, and tried again once all others are read.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Final
 
+from tap_jobo.archive.store import HeldError
+from tap_jobo.clock import Clock
 from tap_jobo.errors import StateError, TapJoboError
 from tap_jobo.singer.stream import JoboStream
-from tap_jobo.sync.lost_state import check_resumed, describe_lost
-from tap_jobo.sync.state import StreamState
+
+_WAIT_FOR: Final = 600.0  # seconds in all for streams that another run buys
+_LOOK_EVERY: Final = 5.0  # seconds between two looks at these
 
 
 class StreamOrder:
     """The streams of a run, in the order in which the SDK syncs them."""
 
     def __init__(
-        self, streams: Sequence[JoboStream], on_missing_state: str, logger: logging.Logger
+        self,
+        streams: Sequence[JoboStream],
+        wait: Callable[[float], None],
+        clock: Clock,
+        logger: logging.Logger,
     ) -> None:
         self._streams = streams
-        self._on_missing_state = on_missing_state
+        self._wait = wait
+        self._clock = clock
         self._logger = logger
         self._is_started = False
-        self._failures: list[tuple[str, TapJoboError]] = []
+        self._waiting: list[JoboStream] = []
+        self._give_up_at: float | None = None
+        self._held: set[str] = set()  # the streams that another run was found to buy
+        self._failures: dict[str, TapJoboError] = {}
 
     @property
     def read_streams(self) -> list[JoboStream]:
@@ -49,13 +62,10 @@ class StreamOrder:
         for stream in streams:
             stream.check_settings()
         errors, hints = self._open_and_check(streams)
-        if errors:  # of all streams, because one setting decides for all
-            lines = describe_lost(errors, self._on_missing_state, self._first_states)
-            raise StateError("\n".join(lines))
+        if errors:  # of all streams, because one answer may be right for all
+            raise StateError("\n".join(map(str, errors)))
         for hint in dict.fromkeys(hints):  # several streams may share a filter
             self._logger.warning("%s", hint)
-        for stream in streams:
-            stream.record_decision()
 
     def _open_and_check(self, streams: Sequence[JoboStream]) -> tuple[list[StateError], list[str]]:
         """Open all streams, then check those that are open; return the errors and the hints."""
@@ -68,30 +78,71 @@ class StreamOrder:
                 opened.append(stream)
             except StateError as error:
                 errors.append(error)
-        if not errors:
-            check_resumed(self._on_missing_state, self._first_states)
+            except TapJoboError as error:
+                if error.ends_run:
+                    raise
+                self.add_failure(stream.name, error)
         for stream in opened:
             try:
-                hints += stream.check_state()
+                hints += stream.check_position()
             except StateError as error:
                 errors.append(error)
         return errors, hints
 
-    @property
-    def _first_states(self) -> list[StreamState]:
-        """The states of the streams that are open, if a missing one could be lost."""
-        return [each.first_state for each in self.read_streams if each.first_state]
+    # Streams that another run buys
+
+    def wait_for(self, name: str, error: HeldError) -> bool:
+        """Return whether a stream that another run buys is tried again after all others.
+
+        They wait ten minutes in all.
+        """
+        now = self._clock.monotonic()
+        if self._give_up_at is None:
+            self._give_up_at = now + _WAIT_FOR
+        if now >= self._give_up_at:
+            return False
+        self._waiting += [each for each in self._streams if each.name == name]
+        if name not in self._held:
+            self._held.add(name)
+            self._logger.info(
+                "Another run buys %s%s. What the archive has is loaded. Waiting up to ten minutes "
+                "for it to end.",
+                name,
+                error.holder,
+            )
+        return True
+
+    def is_waiting(self, name: str) -> bool:
+        """Return whether a stream is tried again later."""
+        return any(each.name == name for each in self._waiting)
+
+    def finish(self, name: str) -> None:
+        """Try the streams that wait again, once the last stream was read."""
+        if not self._waiting or name != self.read_streams[-1].name:
+            return
+        while self._waiting:
+            self._wait(_LOOK_EVERY)
+            streams, self._waiting = self._waiting, []
+            for stream in streams:
+                stream.try_to_read(stream.read_again)
+
+    # Failures
 
     def add_failure(self, name: str, error: TapJoboError) -> None:
         """Record that a stream has failed. Log it if others follow: the run may be killed there."""
-        self._failures.append((name, error))
+        self._failures[name] = error
         last = [each for each in self.read_streams if not each.is_following][-1]
         if name != last.name:
             self._logger.error("%s failed, and the run continues: %s", name, error)
 
+    def has_failed(self, name: str) -> bool:
+        """Return whether a stream has failed."""
+        return name in self._failures
+
     def raise_failures(self) -> None:
         """Raise if a stream has failed although the run went on: an error that names each one."""
         if len(self._failures) == 1:
-            raise self._failures[0][1]
+            raise next(iter(self._failures.values()))
         if self._failures:
-            raise TapJoboError("\n".join(f"{name}: {error}" for name, error in self._failures))
+            lines = (f"{name}: {error}" for name, error in self._failures.items())
+            raise TapJoboError("\n".join(lines))

@@ -1,21 +1,25 @@
 """What the streams of a run share: clock, session, clients, budget, and archive store."""
 
 import logging
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property, partial
 from typing import Any, Final, Protocol
 
 from requests import PreparedRequest, Request
 
 from tap_jobo.api.api_clock import ApiClock, read_api_clock
 from tap_jobo.api.budget import Budget
-from tap_jobo.api.client import ApiSession, Client
+from tap_jobo.api.client import Client
 from tap_jobo.api.known_values import KnownValues
 from tap_jobo.api.retry import FREE_RETRY_SECONDS
+from tap_jobo.api.session import ApiSession
 from tap_jobo.archive import open_store
-from tap_jobo.archive.archive import Archive, Archives
-from tap_jobo.archive.contents import archive_key
+from tap_jobo.archive.archive import StreamArchive, refuse_old_layout
+from tap_jobo.archive.key import archive_key
+from tap_jobo.archive.month import MonthCount
+from tap_jobo.archive.store import HeldError, Store
+from tap_jobo.archive.way_out import archive_command
 from tap_jobo.clock import Clock
 from tap_jobo.errors import TapJoboError
 from tap_jobo.signals import ShutdownSignal
@@ -34,8 +38,20 @@ class Order(Protocol):
     def start(self) -> None:
         """Check and open all streams that are read, once in a run."""
 
+    def wait_for(self, name: str, error: HeldError) -> bool:
+        """Return whether a stream that another run buys is tried again after all others."""
+
+    def is_waiting(self, name: str) -> bool:
+        """Return whether a stream is tried again later."""
+
+    def finish(self, name: str) -> None:
+        """Try the streams that wait again, once the last stream was read."""
+
     def add_failure(self, name: str, error: TapJoboError) -> None:
         """Record that a stream has failed, so that the run goes on with the next one."""
+
+    def has_failed(self, name: str) -> bool:
+        """Return whether a stream has failed before it could be read."""
 
     def raise_failures(self) -> None:
         """Raise if a stream has failed although the run went on."""
@@ -62,7 +78,6 @@ class RunContext:
         self._user_agent = user_agent
         self._templates: dict[str, PreparedRequest] = {}
         self._logger = logger
-        self._locks = ExitStack()
         self._lock_checks: list[Callable[[], None]] = []
         self.is_test = False
         self.matches: list[str] = []  # how many rows match, and what they cost, by `--test`
@@ -131,31 +146,55 @@ class RunContext:
 
     # The archive
 
-    def open_archive(self, spec: FeedSpec) -> Archive:
-        """Return the archive of a feed, and hold its lock until the end of the run."""
+    def archive_opener(self, spec: FeedSpec) -> Callable[[int], StreamArchive] | None:
+        """Return what lists the archive of a feed, given an entry; None if `archive` is false."""
+        if not self._config["archive"]:
+            return None
         key = archive_key(spec, api_key=self._config["api_key"], api_url=self.url)
-        if not (spec.is_archived and self._config["archive"]):
-            return Archive(None, key, self._logger)
-        archive = self._locks.enter_context(self._archives.open(key))
-        self._lock_checks.append(archive.check_lock)
-        return archive
+        refuse_old_layout(self._store, spec.name)
+        return partial(StreamArchive, self._store, key)
 
-    @cached_property
-    def _archives(self) -> Archives:
-        return Archives(
-            store=open_store(self._config.get("archive_dir"), self.clock, self._logger),
+    @property
+    def archive_location(self) -> str:
+        """The folder or URL of the archive, empty if it is off."""
+        return self._store.location if self._config["archive"] else ""
+
+    def archive_command(self, command: str, *arguments: str) -> str:
+        """Return the command line of `tap-jobo-archive` for a message."""
+        return archive_command(command, *arguments, location=self.archive_location)
+
+    @contextmanager
+    def hold(self, archive: StreamArchive) -> Iterator[Callable[[], None]]:
+        """Keep other runs from buying a stream. Raises `HeldError` at once if one does.
+
+        It yields what raises if the lock was lost. So does `check`, until it ends.
+        """
+        with archive.lock() as check:
+            self._lock_checks.append(check)
+            try:
+                yield check
+            finally:
+                self._lock_checks.remove(check)
+
+    def open_month(self, archive: StreamArchive, check: Callable[[], None]) -> MonthCount:
+        """Return the count of what a stream costs. The run has its lock."""
+        month = MonthCount(
+            store=archive.store,
+            key=archive.key,
             limit=self._config.get("max_credits_per_month"),
             now=lambda: self.api_clock.now(),  # noqa: PLW0108 - its first use sends a request
-            wait=self.shutdown.wait,
+            check=check,
             logger=self._logger,
         )
+        month.include_killed_run(archive.head, archive.header(archive.head))
+        return month
+
+    @cached_property
+    def _store(self) -> Store:
+        return open_store(self._config.get("archive_dir"), self.clock, self._logger)
 
     def check(self) -> None:
         """Raise if a signal arrived, or another run has a lock of this run."""
         self.shutdown.check()
         for check in self._lock_checks:
             check()
-
-    def close(self) -> None:
-        """Release the locks."""
-        self._locks.close()

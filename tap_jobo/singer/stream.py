@@ -1,7 +1,7 @@
 """The base class of the streams: the API's address, the key, and the SDK's private hooks."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from logging import LogRecord
@@ -17,11 +17,11 @@ from singer_sdk.singerlib.encoding.simple import StateMessage
 from singer_sdk.typing import PropertiesList
 from typing_extensions import override
 
-from tap_jobo.errors import ConfigError, TapJoboError
+from tap_jobo.archive.store import HeldError
+from tap_jobo.errors import ConfigError, StateError, TapJoboError
 from tap_jobo.records.converter import RecordConverter, Row
 from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.writer import StdoutWriter
-from tap_jobo.sync.state import StreamState
 
 USELESS: Final = {
     "Skipping parse of env var settings...",  # wrong: the tap has read them
@@ -86,6 +86,7 @@ class JoboStream(RESTStream[Any]):
             if self.ABORT_AT_RECORD_COUNT is None:
                 self._run.order.start()
                 self._read_or_skip()
+                self._run.order.finish(self.name)
             elif self.is_read:  # the SDK's own dry runs select all streams
                 self.write_rows(self.sample(self.ABORT_AT_RECORD_COUNT))
         finally:
@@ -93,6 +94,9 @@ class JoboStream(RESTStream[Any]):
         return ()
 
     def _read_or_skip(self) -> None:
+        if self._run.order.has_failed(self.name):  # before it could be read
+            self._sync_timer.tags[metrics.Tag.STATUS] = metrics.Status.FAILED
+            return
         if not self.is_read:
             self.logger.warning(
                 "%s is selected but not read: 'stream_maps' removes it, or company IDs are set. "
@@ -100,17 +104,30 @@ class JoboStream(RESTStream[Any]):
                 self.name,
             )
             return
+        self.try_to_read(self.read)
+
+    def try_to_read(self, read: Callable[[], None]) -> None:
+        """Read, and summarize; a failure of this stream alone lets the run go on with the next."""
         has_failed = True
         try:
-            self.read()
+            read()
             has_failed = False
+        except HeldError as error:
+            if self._run.order.wait_for(self.name, error):
+                return  # and reads it again later
+            self._fail(error)
         except TapJoboError as error:
-            if error.ends_run:
+            # A question that comes after a load concerns this stream alone.
+            if error.ends_run and not isinstance(error, StateError):
                 raise
-            self._sync_timer.tags[metrics.Tag.STATUS] = metrics.Status.FAILED
-            self._run.order.add_failure(self.name, error)
+            self._fail(error)
         finally:
-            self.summarize(has_failed=has_failed)
+            if not self._run.order.is_waiting(self.name):
+                self.summarize(has_failed=has_failed)
+
+    def _fail(self, error: TapJoboError) -> None:
+        self._sync_timer.tags[metrics.Tag.STATUS] = metrics.Status.FAILED
+        self._run.order.add_failure(self.name, error)
 
     def sample(self, limit: int) -> Sequence[Row]:  # noqa: ARG002
         """Return at most `limit` records, for `--test`."""
@@ -121,9 +138,6 @@ class JoboStream(RESTStream[Any]):
 
     # Before the run's first billed request, each for all streams
 
-    first_state: StreamState | None = None
-    """The state that the stream starts from, if a missing one could be lost."""
-
     def check_selection(self) -> None:
         """Raise ConfigError if what the catalog selects does not fit the settings."""
 
@@ -131,17 +145,21 @@ class JoboStream(RESTStream[Any]):
         """Raise ConfigError if the settings do not allow to read the stream."""
 
     def open(self) -> None:
-        """Take the lock, open the archive, and read the state."""
+        """Find where the run starts. Raises StateError if the user has to decide first."""
 
-    def check_state(self) -> Iterable[str]:
-        """Raise StateError if the user has to decide first; return hints about the settings.
+    def check_position(self) -> Iterable[str]:
+        """Raise StateError if the run can't start there; return hints about the settings.
 
         This may send free requests.
         """
         return ()
 
-    def record_decision(self) -> None:
-        """Record what the user has decided, once all streams are checked."""
+    def preview(self) -> Iterable[str]:
+        """Return what a run would load, ask, and buy. This may send free requests."""
+        return ()
+
+    def read_again(self) -> None:
+        """Try again to buy what another run was found to buy."""
 
     def summarize(self, *, has_failed: bool) -> None:
         """Log the summary of the stream, and its METRIC lines."""

@@ -37,7 +37,6 @@ class FeedSpec:
     list_price: float  #: credits per row, until a response shows another price
     #: whether a response with a balance or quota, but without a deduction, is free
     missing_charge_means_free: bool = False
-    is_archived: bool = True  #: whether pages are kept in the archive; a free feed needs none
     is_account_bound: bool = False  #: whether what the feed returns depends on the account
     is_selected_by_default: bool = False  #: unless the catalog says otherwise
 

@@ -179,13 +179,12 @@ EXPIRED_JOBS: Final = FeedSpec(
     since_is_inclusive=True,
     longest_lookback=timedelta(days=7),
     gap_advice=(
-        "To recover, run a full refresh of jobs ($3.00 per 1,000 rows at list price), and delete "
-        "the rows that it does not return."
+        "To recover, run `tap-jobo-archive restart jobs`, sync jobs ($3.00 per 1,000 rows at list "
+        "price), and delete the rows that it does not return."
     ),
     ends_rows_of=("jobs", "managed_jobs"),
     page_cap=10_000,
     list_price=0,
-    is_archived=False,
     replication_key="reported_at",
     to_row=lambda item, started_at: {"id": item, "reported_at": started_at},
 )

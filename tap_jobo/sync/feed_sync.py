@@ -1,349 +1,514 @@
-"""The two promises: no row is lost, and no row is billed twice.
+"""The two promises: no row is lost, and no row is bought twice.
 
-`FeedSync.pages` is the one place that shows why they hold; ARCHITECTURE.md draws its steps. A page
-is on disk before it is parsed, its rows are written before the state moves past it, and a crash
-between two steps repeats the later ones, free. Only a page in flight, whose response is not on disk
-yet, is billed again after a kill. Only `StreamState.complete` moves the bookmark: to an instant
-before the sync's first request, so the next run finds whatever changed since.
+`FeedSync.pages` is the one place that shows why they hold; ARCHITECTURE.md draws its steps. First,
+it loads what the archive has and the warehouse lacks, free. Then it buys what the plan says, page
+by page. A page is in the archive before it is parsed, its rows are written before the state moves
+past it, and a crash between two steps repeats the later ones, free. Only a page in flight, whose
+response is not in the archive yet, is billed again after a kill.
 """
 
-import json
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, replace
+import secrets
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
-from uuid import NAMESPACE_OID, uuid5
 
+from msgspec.structs import replace
+
+from tap_jobo.api.api_clock import ApiClock
 from tap_jobo.api.feed import FeedReader
 from tap_jobo.api.pages import ParsedPage
-from tap_jobo.archive.archive import DISPUTED, Archive
-from tap_jobo.clock import parse_timestamp
+from tap_jobo.archive.archive import StreamArchive
+from tap_jobo.archive.month import MonthCount
+from tap_jobo.archive.store import StoreError
+from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.errors import (
     ApiError,
+    ArchiveError,
     BudgetReachedError,
     EndlessFeedError,
     FormatError,
     RejectedError,
+    TapJoboError,
 )
-from tap_jobo.model import BilledPage, PageHeader, Sync
+from tap_jobo.model import Entry, EntryHeader, Position, Receipt, new_id
 from tap_jobo.records.converter import RecordConverter, Row
-from tap_jobo.records.values import parse_uuid
-from tap_jobo.sync.filters import show
+from tap_jobo.sync import position as fold
+from tap_jobo.sync.bill import bill_rows
 from tap_jobo.sync.guards import CheckedPage, LoopGuard, PageGuard
+from tap_jobo.sync.load import DroppedPages, LastVersions, with_following
+from tap_jobo.sync.messages import Messages
+from tap_jobo.sync.opening import Opening
+from tap_jobo.sync.plan import NewSync, Request, Run, begun_over, oldest_since, plan
 from tap_jobo.sync.report import Report
-from tap_jobo.sync.start import SyncStart
-from tap_jobo.sync.state import StreamState
-from tap_jobo.wording import dollars, plural
+from tap_jobo.sync.settings import SyncSettings
+from tap_jobo.sync.start import Adopt, Question
+from tap_jobo.sync.state import State
 
-_LET_ONE_RUN_FINISH: Final = (
-    "A cursor may expire between runs, so let one run finish the sync: raise max_credits."
-)
-_FAR_BELOW: Final = 0.8  # the share of an estimate below which rows may be missing
+_SMALL: Final = 1_000  # bytes of a page that may have no rows
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A page to write: its records, when it was received, and the state that follows them."""
+    """What to write: records, when they were received, and the state that follows them."""
 
     records: Sequence[Row]
     bill: Sequence[Row]  # of the stream billed_pages, none if nothing is billed
     received_at: datetime
-    state: StreamState
+    state: State | None  # None: the next state covers these rows, too
 
 
 @dataclass(kw_only=True)
 class FeedSync:
-    """One stream's part of a run: syncs from the archive and the API to standard output.
+    """One stream's part of a run: pages from the archive and the API to standard output.
 
     Attributes:
-        check: Raises if the run must not go on: a signal arrived, or another run has the lock.
+        settings: What the pipeline wants.
+        opening: Opens the archive, and finds where the run starts in it.
+        reader: Fetches and parses pages.
+        clock: Returns the API's clock.
+        converter: Makes records of rows.
+        messages: What the user is told.
+        report: Counts and announces what is read.
+        has_bills: Whether the stream `billed_pages` is read.
+        lock: Keeps other runs from buying the stream. It yields what raises if the lock is lost.
+        open_month: Returns the count of the month. The run has the lock.
+        check: Raises if the run must not go on: a signal arrived, or the lock was lost.
     """
 
-    start: SyncStart
-    state: StreamState
-    archive: Archive
+    settings: SyncSettings
+    opening: Opening
     reader: FeedReader
+    clock: Callable[[], ApiClock]
     converter: RecordConverter
+    messages: Messages
     report: Report
+    has_bills: bool
+    lock: Callable[[StreamArchive], AbstractContextManager[Callable[[], None]]]
+    open_month: Callable[[StreamArchive, Callable[[], None]], MonthCount]
     check: Callable[[], None]
 
     def __post_init__(self) -> None:
-        self._spec = self.start.spec
-        self._logger = self.start.logger
-        self._page_guard = PageGuard(
-            self._spec, self.converter, self._logger, in_place_of=self._in_place_of
+        self._spec = self.settings.spec
+        self._guard = PageGuard(
+            self._spec, self.converter, self.messages.logger, self.messages.read_again
         )
+        self._loops = LoopGuard()
+        self._watched = ""  # the id of the sync whose ids and cursors it has
+        self._announced = ""  # the id of the sync that the run buys
+        self._has_cursors = False  # whether it has those of all pages before
+        self._run = Run()
+        self._run_id = secrets.token_hex(8)
         self._estimate = 0  # the rows of the whole sync, if its first page says
-        self._has_restarted = False  # a free sync, which may start over once in a run
-        self._is_announced = False
-        self._is_first_sync = not self.state.has_begun
+        self._has_restarted = False  # a free sync, which may begin over once in a run
+        self._month: MonthCount | None = None
+        self._failure = ""  # why the last page is not in the archive
+        self._is_warned = False  # that the state is ahead of the archive
+        self._end: TapJoboError | None = None  # what ends the run once that page is delivered
+        state = self.opening.state
+        self._bill_offset = state.bill_offset if state else None
 
     def pages(self) -> Generator[Delivery]:
-        """Yield each page. To resume means that its rows, and then its state, are written."""
-        try:
-            sync: Sync | None = self._begin(self._first_sync())
-            while sync:
-                self.check()
-                try:
-                    billed = self._find_or_fetch(sync)
-                except RejectedError as rejection:
-                    if not (sync.cursor and rejection.names_cursor):
-                        raise
-                    sync = self._begin(self._start_over(sync, rejection))
-                    continue
-                checked = self._parse_and_check(sync, billed)
-                page, records = checked.page, checked.records
-                sync = self._advance(sync, billed, page)
-                received_at = parse_timestamp(billed.header.received_at)
-                bill = self._bill(sync, billed.header, len(page.items))
-                self._count(billed, len(page.items), len(records))  # even if it can't be written
-                yield Delivery(records, bill, received_at, self.state)
-                self.archive.check_written()
-                sync = self._next(sync, billed, page, records)
-            self.report.is_complete = True
-        except BudgetReachedError as reached:
-            why, _, code = str(reached).rpartition(" ")
-            self._logger.warning("%s%s %s", why, self.report.describe_share(), code)
+        """Load, then buy. To resume means that the rows, and then the state, are written.
 
-    def _first_sync(self) -> Sync:
-        """Return the sync that the run starts with."""
-        history = self.archive.history
-        if self.state.has_begun:
-            history.warn_if_restored(self.state.bookmark, self.state.completed, self.state.pending)
-        self.start.report(self.state)
-        sync, self.state = self.start.first_sync(self.state, history)
-        history.expire(self._now(), sync, self.state.completed)
-        return sync
-
-    def _begin(self, sync: Sync) -> Sync:
-        """Write a new sync to the archive; show the guard the pages that earlier runs delivered."""
-        self._loop_guard = LoopGuard()
-        self._has_replayed = self._has_fetched = False  # any page of the sync
-        sync = self.archive.begin(sync, self._now())
-        for billed in self.archive.delivered(sync):  # or runs of a few pages would hide a loop
-            self._loop_guard.note_cursor(billed.header.cursor)
+        Raises:
+            HeldError: Another run buys the stream. What the archive has is loaded: call this again.
+        """
+        if self.opening.is_ahead and not self._is_warned:
+            self._is_warned = True
+            self.messages.warn_of_state_ahead(self.opening.view.position.bookmark)
+        yield from self._load()
+        archive = self.opening.archive
+        with self.lock(archive) if archive else nullcontext(_nothing) as check_lock:
+            self.opening.look()  # again, because another run may have bought meanwhile
+            self._adopt_or_create()
+            yield from self._load()
+            if self.opening.archive:
+                self._month = self.open_month(self.opening.archive, check_lock)
+            self.reader.cost.count_in(self._month, is_test=False)
             try:
-                page = self._parse(billed)
-            except ApiError:  # an earlier version may have accepted more
-                continue
-            ids = [parse_uuid(row.get("id")) for row in page.items if isinstance(row, dict)]
-            self._detect_stall(sync, [*filter(None, ids)])
-        return sync
+                yield from self._buy()
+                self.report.is_complete = True
+            except BudgetReachedError as reached:
+                why, _, code = str(reached).rpartition(" ")
+                share = self.report.describe_share()
+                self.messages.logger.warning("%s%s %s", why, share, code)
+            finally:
+                self.reader.cost.settle()
 
-    def _find_or_fetch(self, sync: Sync) -> BilledPage:
-        """Return the sync's next page from the archive, or fetch it and write it there."""
-        page = self.archive.find(sync)
-        if not self._is_announced:
-            self._is_announced = True
-            self.report.announce(sync, sync.reads, is_replay=page is not None)
-        if page is None:
-            if sync.cursor and not self._has_fetched:  # pages that are replayed are free
-                self.start.report_resumed(sync, self.start.bookmark(self.state))
-            self._has_fetched = True
-            return self.archive.put(sync, self.reader.fetch_page(sync))
-        if not self._has_replayed:
-            self.archive.report_replay(sync, page)
-            self._has_replayed = True
-        return page
+    def ask(self) -> None:
+        """Raise `StateError` if the run has nothing to load, and then a question what to buy.
 
-    def _parse_and_check(self, sync: Sync, billed: BilledPage) -> CheckedPage:
-        header, dispute = billed.header, ""
-        try:
-            page = self._parse(billed)
-            if not self.archive.is_replayed(billed):
-                dispute = self.reader.cost.reconcile(header, len(page.items), sync.batch_size)
-            checked = self._page_guard.check(
-                sync, header, page, self._loop_guard, estimate=self._estimate
+        So that is asked before any other stream is billed.
+        """
+        opening = self.opening
+        if opening.archive and opening.first <= opening.archive.head:
+            return
+        request = plan(opening.position, self.settings, self._run, self.new_sync(), opening.ordered)
+        if isinstance(request, Question):
+            raise self.messages.question(request, opening.standing(opening.position))
+
+    def _adopt_or_create(self) -> None:
+        """Write `archive.json` if the archive is new, or goes on from the state."""
+        opening, archive = self.opening, self.opening.archive
+        if archive is None:
+            return
+        if isinstance(opening.start, Adopt):
+            self.messages.warn_of_adoption(opening.standing(opening.position))
+            opening.adopt()
+        elif archive.file is None:
+            archive.save(opening.view.file)
+
+    # Load
+
+    def _load(self) -> Iterator[Delivery]:
+        """Yield what the archive has and the warehouse lacks."""
+        opening, archive = self.opening, self.opening.archive
+        if archive is None or isinstance(opening.start, Adopt):
+            return
+        first = opening.first
+        yield from self._load_bills(archive, first)
+        if first > archive.head:
+            return
+        versions, dropped = LastVersions(self.reader), DroppedPages()
+        if first < archive.head or opening.state is None:
+            for entry, following in with_following(archive.read_all(first, keep=True)):
+                self.check()
+                versions.note(entry)
+                after = following.header.before if following else opening.view.position
+                dropped.note(entry.number, entry.header, after)
+        self.messages.announce_load(
+            archive,
+            first,
+            versions.rows,
+            has_state=opening.state is not None,
+            has_profiles=self.report.profiles is not None,
+        )
+        self.messages.warn_of_dropped(dropped)  # before a kill can come between
+        for entry, following in with_following(archive.read_all(first)):
+            self.check()
+            header = following.header if following else None
+            delivery = self._deliver_loaded(entry, header, versions)
+            if opening.is_anew:  # its states count only once the first page is bought anew
+                delivery = Delivery(delivery.records, (), delivery.received_at, None)
+            yield delivery
+
+    def _deliver_loaded(
+        self,
+        entry: Entry,
+        following: EntryHeader | None,
+        versions: LastVersions,
+    ) -> Delivery:
+        """Return an entry of the archive to write.
+
+        Only the head is checked: every page behind it was, when it was bought. The position after
+        those is what the next entry says was before it.
+        """
+        header = entry.header
+        if header.is_dropped or header.sync is None:
+            return self._delivery(entry, (), 0, header.before)
+        self._watch(header)
+        page = self.reader.parse_loaded(entry) if following else self._parse(entry)
+        older = versions.older(self.reader.rows(entry, page))  # now: what follows changes rows
+        checked = self._guard.accept(entry, page) if following else self._check(entry, page)
+        after = following.before if following else self._advance(header, checked.page)
+        records = checked.records
+        self._quarantine(checked.skipped)
+        self._loops.note_ids([record["id"] for record in records])
+        self.report.count_page(len(page.items), len(checked.skipped), is_loaded=True)
+        if older:
+            records = [record for record in records if record["id"] not in older]
+        return self._delivery(entry, records, len(page.items), after)
+
+    def _load_bills(self, archive: StreamArchive, first: int) -> Iterator[Delivery]:
+        """Yield the bills of the pages whose rows the warehouse has, once, if it lacks them."""
+        opening = self.opening
+        start = archive.numbers.start
+        if not opening.is_on_archive or self._bill_offset is None:
+            self._bill_offset = start - 1 if self.has_bills else None
+        if not self.has_bills or self._bill_offset is None or self._bill_offset >= first - 1:
+            return
+        for entry in archive.read_all(max(start, self._bill_offset + 1), first - 1):
+            self.check()
+            bill = bill_rows(self._spec, entry.header, self.reader.count_rows(entry))
+            self._bill_offset = entry.number
+            yield Delivery((), bill, self._received_at(entry), None)
+        if opening.state and opening.is_on_archive:  # otherwise, the first loaded page has a state
+            now = self.clock().now()
+            opening.state = State(
+                opening.state.archive,
+                opening.state.offset,
+                opening.state.entry,
+                opening.state.position,
+                self._bill_offset,
             )
-        except (ApiError, FormatError) as error:
-            ways_out = self._ways_out(sync, billed)
-            raise FormatError(f"{error}. {ways_out}. [format-changed]") from error
-        if dispute:
-            self.archive.quarantine([billed.body], DISPUTED)
-            self._logger.error(
-                "%s. Contact Jobo. The page is delivered. [unexpected-bill]", dispute
+            yield Delivery((), (), now, opening.state)
+
+    # Buy
+
+    def _buy(self) -> Iterator[Delivery]:
+        """Yield what the plan says, page by page."""
+        position, base = self.opening.position, self.opening.complete_base
+        ordered = self.opening.ordered
+        while True:
+            self.check()
+            request = plan(position, self.settings, self._run, self.new_sync(), ordered)
+            if isinstance(request, Question):
+                raise self.messages.question(request, self.opening.standing(position))
+            if request is None:
+                return
+            self._prepare(request, position)
+            request, receipt, body = self._fetch(request, position)
+            header = self._header(request, receipt, position, base)
+            if self._moves_nothing(header, body, is_ordered=ordered is not None):
+                self.reader.cost.reconcile(receipt, 0, request.sync.batch_size)
+                self.report.count_page(0, 0, is_loaded=False)
+                if state := self.opening.state:  # it may lack its filters: another tap wrote it
+                    yield Delivery((), (), self.clock().now(), state)
+                return
+            entry = self._put(header, body)
+            checked = self._read(entry)
+            position = self._advance(entry.header, checked.page)
+            base = fold.base_after(entry.header, _next_cursor(checked.page))
+            self._run.note(request.sync, request.page, is_last=position.progress is None)
+            rows, ordered = len(checked.page.items), None
+            self.report.count_page(rows, rows - len(checked.records), is_loaded=False)
+            yield self._delivery(entry, checked.records, rows, position)
+            self._end_if_wanted()
+            self._after_page(entry.header, checked, position)
+
+    def new_sync(self) -> NewSync:
+        """Return what a sync gets that begins now."""
+        archive = self.opening.archive
+        now = format_timestamp(self.clock().now())
+        return NewSync(
+            id=new_id(),
+            now=format_timestamp(self.clock().earlier()),
+            oldest=oldest_since(now, self._spec.longest_lookback),
+            number=archive.head + 1 if archive else None,
+        )
+
+    def _prepare(self, request: Request, position: Position) -> None:
+        """Report what is bought next, and stop a sync that makes no progress."""
+        if request.page == 1:
+            self.messages.report_decision(request, position, self.settings)
+        if self._announced != request.sync.id:
+            self._announced = request.sync.id
+            self.report.announce(request)
+            if request.page > 1:
+                self.messages.report_kept(request, position, self.settings)
+        self._watch_sync(request.sync.id)
+        if request.page == 1:
+            self._has_cursors = True
+            return
+        try:
+            self._loops.detect_stall()
+        except EndlessFeedError as error:
+            raise self.messages.endless(error) from error
+
+    def _fetch(self, request: Request, position: Position) -> tuple[Request, Receipt, bytes]:
+        """Fetch a page; if its cursor is rejected, the first page of the sync that begins over."""
+        try:
+            return request, *self.reader.fetch_page(request.sync, request.cursor)
+        except RejectedError as rejection:
+            if not (request.cursor and rejection.names_cursor):
+                raise
+            request = self._begin_over(rejection, position)
+        return request, *self.reader.fetch_page(request.sync, None)
+
+    def _begin_over(self, rejection: RejectedError, position: Position) -> Request:
+        progress, is_free = position.progress, self._spec.is_free
+        assert progress is not None  # noqa: S101 - only a sync in progress has a cursor
+        spent = progress.rows * self.reader.cost.price
+        if self._has_restarted or (progress.sync.restarts and not is_free):
+            raise self.messages.rejected_twice(rejection, progress, spent) from rejection
+        self._has_restarted = is_free
+        self.messages.warn_of_restart(rejection, progress, spent)
+        request = begun_over(progress, self.settings, self.new_sync(), "rejected")
+        self._announced = request.sync.id
+        self._watch_sync(request.sync.id)
+        self._has_cursors = True
+        return request
+
+    def _header(
+        self, request: Request, receipt: Receipt, before: Position, base: int | None
+    ) -> EntryHeader:
+        """Return the header of a page that was just billed, as its entry has it."""
+        archive = self.opening.archive
+        last = archive.header(archive.head) if archive else None
+        id_, cost = new_id(), receipt.charge.credits
+        return EntryHeader(
+            id=id_,
+            previous=archive.id_of(archive.head) if archive else None,
+            before=before,
+            base=base,
+            sync=request.sync,
+            page=request.page,
+            receipt=receipt,
+            total=(last.total if last else 0) + cost,
+            run=self._run_id,
+            spent=self._month.with_page(cost, id_, archive.head + 1)
+            if archive and self._month
+            else {},
+            is_dropped=False,
+        )
+
+    def _moves_nothing(self, header: EntryHeader, body: bytes, *, is_ordered: bool) -> bool:
+        """Return whether a page needs no entry: it is small, was not billed, and has no rows.
+
+        It is the only page that is parsed before it is in the archive.
+        """
+        if len(body) > _SMALL or (header.receipt and header.receipt.charge.deducted):
+            return False
+        if not fold.moves_nothing(header, is_ordered=is_ordered, is_free_feed=self._spec.is_free):
+            return False
+        try:
+            page = self.reader.parse_page(Entry(0, header, body))
+        except ApiError:
+            return False
+        return not (page.items or page.has_more or page.has_error)
+
+    def _put(self, header: EntryHeader, body: bytes) -> Entry:
+        """Write a page to the archive. If that fails, it is delivered, and the run then ends."""
+        archive = self.opening.archive
+        if archive is None:
+            return Entry(0, header, body)
+        try:
+            return archive.create(header, body)
+        except StoreError as error:
+            self._failure = self.messages.not_written(header, archive, error)
+            self._end = ArchiveError(self._failure)
+            if header.page == 1 and header.sync:  # the archive does not have it
+                header = replace(header, sync=replace(header.sync, first=None))
+            return Entry(0, header, body)
+
+    def _end_if_wanted(self) -> None:
+        """Raise what ends the run once a page is delivered, such as that it was not written."""
+        if self._end:
+            raise self._end
+
+    def _read(self, entry: Entry) -> CheckedPage:
+        """Parse and check a page that was just bought, and settle what it cost."""
+        header = entry.header
+        assert header.sync is not None  # noqa: S101 - it has just been bought
+        assert header.receipt is not None  # noqa: S101 - the same
+        page = self._parse(entry)
+        size = header.sync.batch_size
+        dispute = self.reader.cost.reconcile(header.receipt, len(page.items), size)
+        checked = self._check(entry, page)
+        if dispute and dispute.ends_run and not self._end:
+            self._end = self.messages.unexpected_bill(dispute.what)
+        elif dispute:
+            self.messages.logger.error(
+                "%s. Contact Jobo. The page is delivered. [unexpected-bill]", dispute.what
             )
         self._quarantine(checked.skipped)
         return checked
 
-    def _parse(self, billed: BilledPage) -> ParsedPage:
-        page = self.reader.parse_page(billed)
-        if not billed.header.cursor:
+    def _after_page(self, header: EntryHeader, checked: CheckedPage, position: Position) -> None:
+        page, sync = checked.page, header.sync
+        assert sync is not None  # noqa: S101 - it has just been bought
+        self._loops.note_ids([record["id"] for record in checked.records])
+        if position.progress is None:
+            self.messages.report_missing_rows(header, len(page.items), self._estimate)
+        elif page.estimated_total is not None and header.page == 1:
+            self.report.estimate(page.estimated_total, sync.batch_size)
+
+    # Pages
+
+    def _parse(self, entry: Entry) -> ParsedPage:
+        """Parse the page at the head."""
+        try:
+            page = self.reader.parse_page(entry)
+        except ApiError as error:
+            raise self._unreadable(error, entry) from error
+        if entry.header.page == 1:
             self._estimate = page.estimated_total or 0
         return page
 
-    def _quarantine(self, skipped: Sequence[object]) -> None:
-        """Keep rows without a usable id in the archive."""
-        are_kept = self.archive.quarantine([json.dumps(row).encode() for row in skipped])
-        fate = ""
-        if are_kept:
-            export = self.archive.command("export", "--quarantined")
-            fate = f" It was billed and is in quarantine: {export}."
-        elif self.archive.failure:
-            fate = " It was billed, and the archive could not keep it."
-        self.converter.log_skipped(skipped, fate)
-
-    def _advance(self, sync: Sync, billed: BilledPage, page: ParsedPage) -> Sync:
-        """Return the sync past a page, and move the state in memory; `read` writes it later."""
-        sync = replace(
-            sync,
-            started_at=billed.header.started_at,
-            rows=sync.rows + len(page.items),
-            pages=sync.pages + 1,
-            cursor=page.next_cursor if page.has_more else None,
-        )
-        move = self.state.checkpoint if page.has_more else self.state.complete
-        self.state = move(sync, self.start.filters)
-        return sync
-
-    def _bill(self, sync: Sync, header: PageHeader, rows: int) -> Sequence[Row]:
-        """Return the row of a page, the same whenever the page is replayed."""
-        credits_ = header.charge.of_rows(rows, sync.batch_size, self._spec.list_price)
-        if self._spec.is_free or not (rows or credits_):
-            return ()
-        row = {
-            "id": str(uuid5(NAMESPACE_OID, f"{sync.id}.{sync.pages}.{header.run}")),
-            "stream": self._spec.name,
-            "sync_id": sync.id,
-            "page": sync.pages,
-            "received_at": header.received_at,
-            "rows": rows,
-            "credits": credits_,
-            "is_confirmed": header.charge.deducted == credits_,
-            "filters": json.dumps(sync.reads, ensure_ascii=False, sort_keys=True),
-        }
-        return (row,)
-
-    def _count(self, billed: BilledPage, rows: int, delivered: int) -> None:
-        self.report.quarantined = self.archive.quarantined
-        is_replayed = self.archive.is_replayed(billed)
-        self.report.count_page(rows, rows - delivered, is_replayed=is_replayed)
-
-    def _next(
-        self, sync: Sync, billed: BilledPage, page: ParsedPage, records: Sequence[Row]
-    ) -> Sync | None:
-        """Return the sync to go on with after a page, None at the end."""
-        if page.has_more:
-            if page.estimated_total is not None and sync.rows == len(page.items):
-                self.report.estimate(page.estimated_total, sync.batch_size)
-            self._detect_stall(sync, [record["id"] for record in records])
-            return sync
-        self._report_missing_rows(sync)
-        return self._following(sync, billed)
-
-    def _following(self, sync: Sync, last: BilledPage) -> Sync | None:
-        """Return the sync that follows a complete one, None at the end.
-
-        After the rows that new filters add, that is what has changed of all rows since the
-        bookmark. After a sync with replayed pages, it is what may have changed since that sync
-        began, unless the run fetched its last page soon enough for the next run's lookback.
-        """
-        if sync.added:
-            new, bookmark = self.start.new_sync(self.state), self.start.bookmark(self.state)
-        else:
-            bookmark = parse_timestamp(sync.started_at or "")
-            passed = self.start.clock().earlier() - bookmark  # by the clock of the start
-            is_recent = passed.total_seconds() <= self.start.lookback_minutes * 60
-            if not self._has_replayed or (is_recent and not self.archive.is_replayed(last)):
-                return None
-            new = self.start.catch_up(sync)
-        following = self.archive.history.resume(new, bookmark)
-        covered = self.start.covered_from(self.state, bookmark, following)
-        if bookmark:  # unless it reads everything: only a decision of the user accepts a gap
-            covered = covered.later_of(self.state.covered_from or covered)
-        self.state = replace(self.state, covered_from=covered)
-        return self._begin(following)
-
-    def _detect_stall(self, sync: Sync, ids: list[str]) -> None:
+    def _check(self, entry: Entry, page: ParsedPage) -> CheckedPage:
+        """Check the page at the head, and return it with its records."""
+        header = entry.header
         try:
-            self._loop_guard.detect_stall(ids)
-        except EndlessFeedError as error:
-            self.archive.end(sync)
-            then = "The next run resumes from here"
-            if self.archive.is_on:
-                drop = self.archive.command("drop", sync.id)
-                then = f"Later runs end before anything is billed, until you run {drop}"
-            raise EndlessFeedError(
-                f"{error}. Everything so far is delivered. {then}. [endless-feed]"
-            ) from error
+            self._note_earlier_pages(header)
+            checked = self._guard.check(header, page, estimate=self._estimate)
+            self._loops.check_cursor(checked.page)
+        except (ApiError, FormatError) as error:
+            raise self._unreadable(error, entry) from error
+        return checked
 
-    def _start_over(self, sync: Sync, rejection: RejectedError) -> Sync:
-        spent, is_free = dollars(sync.rows * self.report.cost.price), self._spec.is_free
-        bill = f"its {plural(sync.rows, 'row')} so far are billed again ({spent})"
-        if self._has_restarted or (sync.restarts and not is_free):
-            way = self._in_place_of(sync)
-            if not sync.is_full:  # the bookmark is of the same filters
-                way = "the tap with 'started_at' of 'sync' set to null in the state"
-                way = self._in_place_of(sync, way)
-            again = f"To start over again, run {way}: {bill}. {_LET_ONE_RUN_FINISH}"
-            if is_free:
-                again = "Run again later: the next run starts over."
-            raise ApiError(
-                f"{rejection.why}. The sync has started over once, so it ends. {again} "
-                "[cursor-rejected]"
-            ) from rejection
-        self._has_restarted = is_free
-        self._logger.warning(
-            "%s. The sync starts over, and %s [cursor-rejected]",
-            rejection.why,
-            "its rows are free." if is_free else f"{bill}. {_LET_ONE_RUN_FINISH}",
+    def _unreadable(self, error: Exception, entry: Entry) -> FormatError:
+        return self.messages.unreadable(error, entry, self.opening.archive, self._failure)
+
+    def _advance(self, header: EntryHeader, page: ParsedPage) -> Position:
+        return fold.advance(header, len(page.items), _next_cursor(page))
+
+    def _delivery(
+        self, entry: Entry, records: Sequence[Row], rows: int, after: Position
+    ) -> Delivery:
+        """Return a page to write, with the state after it."""
+        opening, bill = self.opening, list[Row]()
+        if self.has_bills and (not entry.number or entry.number > (self._bill_offset or 0)):
+            bill = bill_rows(self._spec, entry.header, rows)
+            self._bill_offset = entry.number or self._bill_offset
+        if entry.number and opening.archive and opening.archive.file:
+            id_, number = opening.archive.file.id, entry.number
+            opening.state = State(id_, number, entry.header.id, after, self._bill_offset)
+        else:
+            opening.state = opening.place(after, self._bill_offset)
+        return Delivery(records, bill, self._received_at(entry), opening.state)
+
+    def _received_at(self, entry: Entry) -> datetime:
+        receipt = entry.header.receipt
+        return parse_timestamp(receipt.received_at) if receipt else self.clock().now()
+
+    def _quarantine(self, skipped: Sequence[object]) -> None:
+        """Keep rows without a usable id, besides in their page, where they can be found."""
+        kept = self.messages.quarantine(
+            skipped, self.opening.archive, has_failed=bool(self._failure)
         )
-        return self.archive.history.resume(self.start.restarted(sync), None)
+        self.report.quarantined += kept.new
+        self.converter.log_skipped(skipped, kept.fate)
 
-    def _in_place_of(
-        self, sync: Sync, way: str = "a full refresh of all streams (without state)"
-    ) -> str:
-        """Return what to run to read rows again: without the drop, the sync would be replayed."""
-        archived = self.archive.history.syncs.get(sync.number)
-        if not (archived and archived.pages):
-            return way
-        return f"{self.archive.command('drop', sync.id)}, then {way}"
+    # The loop guard
 
-    def _ways_out(self, sync: Sync, billed: BilledPage) -> str:
-        if not self.archive.is_on or self.archive.failure:
-            price = "free" if self._spec.is_free else "and pays for it again"
-            then = f"The state is unchanged, so the next run fetches the page again, {price}"
-            return f"{self.archive.failure}{then}"
-        charge, page = billed.header.charge, sync.page_id(sync.pages + 1)
-        again = "the page was free"
-        if charge.credits:
-            costs = "may cost" if charge.deducted is None else "costs"
-            again = f"fetching it again {costs} {dollars(charge.credits)}"
-        return (
-            f"The page stays in the archive as {page}, and the state is unchanged. Upgrade "
-            "tap-jobo to replay the page free, or drop it with "
-            f"{self.archive.command('drop', page)}: {again}"
-        )
+    def _watch(self, header: EntryHeader) -> None:
+        self._watch_sync(header.sync.id if header.sync else "")
+        if header.page == 1:  # a load shows the guard all that follow
+            self._has_cursors = True
+        self._loops.note_cursor(header.cursor)
 
-    def _report_missing_rows(self, sync: Sync) -> None:
-        """Warn if a complete sync may lack rows."""
-        name, filters, estimate = self._spec.name, sync.reads, self._estimate
-        is_without_rows = self._is_first_sync and not (sync.rows or sync.parent_id)
-        if is_without_rows and filters:
-            self._logger.warning(
-                "No row of %s matches %s, so this run delivered nothing (%s). Values must match "
-                "exactly: check their spelling. [no-match]",
-                name,
-                " and ".join(f"{each}={show(value)}" for each, value in filters.items()),
-                dollars(self.report.cost.credits),
-            )
-        elif is_without_rows and not (sync.since or self._spec.is_free):
-            self._logger.warning(
-                "The first sync of %s has no row, although no filter is set. Later runs read only "
-                "what changes from now on. If the key should have rows, contact Jobo, and then run "
-                "%s. [missing-rows]",
-                name,
-                self._in_place_of(sync),
-            )
-        if sync.rows + sync.batch_size < _FAR_BELOW * estimate:
-            self._logger.warning(
-                "The sync of %s ended after %s, but Jobo estimated %s. If rows are missing, "
-                "contact Jobo, and then run %s. [missing-rows]",
-                name,
-                plural(sync.rows, "row"),
-                f"{estimate:,}",
-                self._in_place_of(sync),
-            )
+    def _watch_sync(self, id_: str) -> None:
+        """Begin to watch a sync, if it is another one than so far."""
+        if self._watched != id_:
+            self._watched, self._loops, self._has_cursors = id_, LoopGuard(), False
+            self._estimate = 0
 
-    def _now(self) -> datetime:
-        return self.start.clock().now()
+    def _note_earlier_pages(self, header: EntryHeader) -> None:
+        """Show the guard the cursors of all pages of a sync, and find what its first page says.
+
+        Earlier runs have bought some of them.
+        """
+        self._loops.note_cursor(header.cursor)
+        archive, sync = self.opening.archive, header.sync
+        if self._has_cursors or archive is None or sync is None:
+            return
+        self._has_cursors = True
+        first = max(archive.numbers.start, sync.first or archive.head - header.page)
+        for each in archive.headers(range(first, archive.head + 1)):
+            if each and each.sync and each.sync.id == sync.id:
+                self._loops.note_cursor(each.cursor)
+        if sync.first and sync.first in archive.numbers and not self._estimate:
+            with suppress(ApiError, FormatError):  # it was checked when it was bought
+                page = self.reader.parse_page(archive.read(sync.first))
+                self._estimate = page.estimated_total or 0
+
+
+def _next_cursor(page: ParsedPage) -> str | None:
+    """Return where the next page starts, None after the last page of a sync."""
+    return page.next_cursor if page.has_more else None
+
+
+def _nothing() -> None:
+    """Without an archive, there is no lock to lose."""

@@ -6,7 +6,7 @@ and continuing would discard rows that were billed, or overwrite good values wit
 
 import logging
 import mmap
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
@@ -14,7 +14,7 @@ from typing import Any, Final
 from tap_jobo.api.pages import ParsedPage, broken
 from tap_jobo.clock import format_timestamp, parse_timestamp
 from tap_jobo.errors import EndlessFeedError, FormatError
-from tap_jobo.model import PageHeader, Sync, hash_cursor
+from tap_jobo.model import Entry, EntryHeader, Sync, hash_cursor
 from tap_jobo.records.converter import Conversion, RecordConverter, Row
 from tap_jobo.records.values import PARSERS
 from tap_jobo.streams.feed_spec import FeedSpec
@@ -33,37 +33,55 @@ _NEVER: Final = "2000"  # earlier times, such as 0001-01-01, stand for none
 _TOLERANCE: Final = timedelta(hours=1)  # the API may widen the window a little
 
 
-class LoopGuard:
-    """Watches the pages of one sync in one run, replayed ones included.
+class SeenIds:
+    """A bit for each id that was seen, in a table of fixed size.
 
-    Each id that was read sets one bit of a table of fixed size, so a loop of any length shows. A
-    new id counts as seen if it shares its bit with another: one in seven at ten million ids. So ten
-    new ids, one per page, would all count as seen once in 300 million times.
+    A new id counts as seen if it shares its bit with another: one in seven at ten million ids.
     """
 
     def __init__(self) -> None:
         self._seen = mmap.mmap(-1, _SEEN_BYTES)  # takes no memory before it is written to
+
+    def add(self, id_: str) -> bool:
+        """Add an id, and return whether it was seen before."""
+        byte, bit = divmod(hash(id_) % (_SEEN_BYTES * 8), 8)
+        old, mask = self._seen[byte], 1 << bit
+        self._seen[byte] = old | mask
+        return bool(old & mask)
+
+
+class LoopGuard:
+    """Watches the pages of one sync in one run, those that are loaded included.
+
+    Ten new ids, one per page, would all count as seen once in 300 million times.
+    """
+
+    def __init__(self) -> None:
+        self._seen = SeenIds()
         self._cursors: set[str] = set()  # hashes of those that pages were requested with
         self._repeated = 0
         self._empty = 0
 
-    def note_cursor(self, cursor_hash: str) -> None:
-        """Remember the hash of the cursor that a page was requested with."""
-        self._cursors.add(cursor_hash)
+    def note_cursor(self, cursor: str | None) -> None:
+        """Remember the cursor that a page was requested with."""
+        self._cursors.add(hash_cursor(cursor))
 
-    def check_cursor(self, cursor_hash: str, page: ParsedPage) -> None:
+    def check_cursor(self, page: ParsedPage) -> None:
         """Raise `ApiError` if a page leads back to itself, or to one that was read before it."""
-        self.note_cursor(cursor_hash)
         if page.has_more and hash_cursor(page.next_cursor) in self._cursors:
             raise broken("its 'next_cursor' was used before, so the pages would repeat")
 
-    def detect_stall(self, ids: Collection[str]) -> None:
-        """Check, once a page is delivered, that the sync still makes progress."""
+    def note_ids(self, ids: Collection[str]) -> None:
+        """Take up the ids of a page."""
         if ids:
             self._empty = 0
-            self._repeated = self._repeated + 1 if self._add(ids) else 0
+            were_seen = [self._seen.add(id_) for id_ in ids]
+            self._repeated = self._repeated + 1 if all(were_seen) else 0
         else:
             self._empty += 1
+
+    def detect_stall(self) -> None:
+        """Raise `EndlessFeedError` if the sync makes no progress, before another page is bought."""
         if self._empty >= MAX_EMPTY:
             raise EndlessFeedError(
                 f"The feed makes no progress: {MAX_EMPTY} pages in a row are empty, although "
@@ -74,15 +92,6 @@ class LoopGuard:
                 f"The feed makes no progress: {MAX_REPEATED} pages in a row have only rows that "
                 "this sync has read before"
             )
-
-    def _add(self, ids: Collection[str]) -> bool:
-        were_all_seen = True
-        for id_ in ids:
-            byte, bit = divmod(hash(id_) % (_SEEN_BYTES * 8), 8)
-            if not self._seen[byte] & 1 << bit:
-                self._seen[byte] |= 1 << bit
-                were_all_seen = False
-        return were_all_seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +116,9 @@ class PageGuard:
         spec: The feed.
         converter: Makes records of its rows.
         logger: Gets the warnings.
+        read_again: What to run to read everything again, for messages.
         page_size: The rows of a full page, if the sync requests fewer of them, as `--test` does:
             they show too little of the format.
-        in_place_of: Returns what to run to read everything again, in place of a sync.
     """
 
     def __init__(
@@ -117,54 +126,80 @@ class PageGuard:
         spec: FeedSpec,
         converter: RecordConverter,
         logger: logging.Logger,
+        read_again: str,
         page_size: int | None = None,
-        in_place_of: Callable[[Sync], str] = lambda _sync: "a full refresh",
     ) -> None:
         self._spec = spec
         self._converter = converter
         self._logger = logger
         self._page_size = page_size
-        self._in_place_of = in_place_of
-        self._is_window_ignored = False
-        self._has_reported_error = False
+        self._read_again = read_again
+        self._reported: set[str] = set()
 
-    def check(
-        self, sync: Sync, header: PageHeader, page: ParsedPage, loops: LoopGuard, *, estimate: int
-    ) -> CheckedPage:
-        """Return the next page of a sync with its records.
+    def check(self, header: EntryHeader, page: ParsedPage, *, estimate: int) -> CheckedPage:
+        """Return a page with its records.
 
         Args:
-            sync: The sync, before the page.
-            header: What its response's headers say.
-            page: What its body says: both must agree on whether it is the last one.
-            loops: What the pages before it have shown.
+            header: The header of its entry. The response and its body must agree on whether it is
+                the last page.
+            page: What its body says.
             estimate: The rows of the whole sync, by its first page.
 
         Raises:
-            ApiError: they do not agree, a full page has no `next_cursor`, or it was used before.
+            ApiError: they do not agree, or a full page has no `next_cursor`.
             FormatError: all rows are bad in the same way.
         """
-        page = self._check_end(sync, page, has_more=header.has_more, estimate=estimate)
-        self._check_error(sync, page)
+        sync = header.sync
+        assert sync is not None  # noqa: S101 - only a dropped page has none
+        page = self._check_end(header, sync, page, estimate=estimate)
+        self._check_error(page)
         self._check_window(sync, page.items)
-        loops.check_cursor(header.cursor, page)
         if page.are_rows_checked:
             return CheckedPage(page, self._converter.complete(page.items), ())
-        conversion = self._converter.convert(self._spec.rows(page.items, header.started_at))
+        conversion = self._converter.convert(self._spec.rows(page.items, sync.started_at))
         check_for_schema_drift(conversion, self._page_size or sync.batch_size, self._spec.name)
         return CheckedPage(page, conversion.records, conversion.skipped)
 
+    def accept(self, entry: Entry, page: ParsedPage) -> CheckedPage:
+        """Return a page with its records that was checked when it was bought.
+
+        A stricter check of a later version is only a WARNING: otherwise, each new warehouse would
+        stop at it.
+        """
+        if page.are_rows_checked:
+            return CheckedPage(page, self._converter.complete(page.items), ())
+        sync = entry.header.sync
+        started_at, batch_size = (sync.started_at, sync.batch_size) if sync else ("", 1)
+        conversion = self._converter.convert(self._spec.rows(page.items, started_at))
+        try:
+            check_for_schema_drift(conversion, batch_size, self._spec.name)
+        except FormatError:
+            if self._is_first("format"):
+                self._logger.warning(
+                    "Page %s of %s in the archive, and perhaps others, is in a format that this "
+                    "version does not expect. What does not fit is in _rescued_data, if that is "
+                    "selected. [format-changed]",
+                    entry.number,
+                    self._spec.name,
+                )
+        return CheckedPage(page, conversion.records, conversion.skipped)
+
+    def _is_first(self, what: str) -> bool:
+        is_first = what not in self._reported
+        self._reported.add(what)
+        return is_first
+
     def _check_end(
-        self, sync: Sync, page: ParsedPage, *, has_more: bool | None, estimate: int
+        self, header: EntryHeader, sync: Sync, page: ParsedPage, *, estimate: int
     ) -> ParsedPage:
-        rows = len(page.items)
+        rows, has_more = len(page.items), header.receipt and header.receipt.has_more
         is_full = rows >= sync.batch_size
         if has_more and not page.has_more:
             raise broken("'has_more' is False, but X-Has-More is True")
         if page.has_more and not page.next_cursor:
             if is_full:
                 raise broken("it has 'has_more' without a 'next_cursor'")
-            read = sync.rows + rows
+            read = header.rows_before + rows
             estimated = ""
             if estimate > read:
                 estimated = f" It has {plural(read, 'row')}, but Jobo estimated {estimate:,}."
@@ -174,7 +209,7 @@ class PageGuard:
                 "contact Jobo, and then run %s. [missing-rows]",
                 self._spec.name,
                 estimated,
-                self._in_place_of(sync),
+                self._read_again,
             )
             return replace(page, has_more=False)
         if page.next_cursor and not page.has_more and is_full:
@@ -184,35 +219,34 @@ class PageGuard:
                 "check, or contact Jobo. [missing-rows]",
                 self._spec.name,
             )
-        if sync.cursor and not (rows or page.has_more):
+        if header.cursor and not (rows or page.has_more):
             self._logger.warning(
                 "The last page of %s is empty, although the page before it reported that more rows "
                 "follow. If rows are missing, contact Jobo, and then run %s. [missing-rows]",
                 self._spec.name,
-                self._in_place_of(sync),
+                self._read_again,
             )
         return page
 
-    def _check_error(self, sync: Sync, page: ParsedPage) -> None:
+    def _check_error(self, page: ParsedPage) -> None:
         """Warn once of an error beside the rows of a page."""
-        if page.has_error and not self._has_reported_error:
-            self._has_reported_error = True
+        if page.has_error and self._is_first("error"):
             self._logger.warning(
                 "A page of %s has an error beside its rows, so some rows may be missing. To be "
                 "sure, contact Jobo, and then run %s. [missing-rows]",
                 self._spec.name,
-                self._in_place_of(sync),
+                self._read_again,
             )
 
     def _check_window(self, sync: Sync, items: list[Any]) -> None:
         """Warn once of rows that changed long before the start of the window."""
-        if self._is_window_ignored or not sync.since:
+        if "window" in self._reported or not sync.since:
             return
         start, parse = parse_timestamp(max(sync.since, "0002-01-01")), PARSERS["date-time"]
         limit, key = format_timestamp(start - _TOLERANCE), self._spec.replication_key
         times = [parse(row.get(key)) for row in items if isinstance(row, dict)]
         if count := sum(_NEVER < each < limit for each in times if each):
-            self._is_window_ignored = True
+            self._reported.add("window")
             self._logger.warning(
                 "A page has %s of %s that last changed more than an hour before the requested "
                 "%s. If Jobo ignores this, every run is billed for every row. Set max_credits to "

@@ -11,8 +11,8 @@ from typing import Final
 from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.api.profiles import Profiles
 from tap_jobo.clock import parse_timestamp
-from tap_jobo.model import Filters, Sync
-from tap_jobo.sync.filters import show
+from tap_jobo.sync.filters import describe
+from tap_jobo.sync.plan import Request
 from tap_jobo.wording import dollars, duration, plural
 
 PAGES_PER_MINUTE: Final = 120
@@ -38,20 +38,18 @@ class Report:
 
     def __post_init__(self) -> None:
         self.show_progress = Progress(self.stream, self._progress, self.logger).update
-        self._pages = self._skipped = self._replayed = 0
+        self._pages = self._skipped = self._loaded = 0
 
-    def announce(self, sync: Sync, filters: Filters, *, is_replay: bool) -> None:
-        """Log what a sync is about to read, and what the run may still spend."""
-        chosen = " and ".join(f"{name}={show(value, _MOST)}" for name, value in filters.items())
+    def announce(self, request: Request) -> None:
+        """Log what the run is about to buy, and what it may still spend."""
+        chosen = describe(request.sync.reads, _MOST)
         parts = [f"filters {chosen}"] if chosen else []
-        parts.append(_describe_rows(sync))
-        if is_replay:
-            parts.append("pages in the archive first, free")
+        parts.append(_describe_rows(request))
         if self.profiles:
             parts.append("with company profiles, free")
         limits = self._describe_limits() if self.cost.price else []
         self.logger.info("%s: %s", self.stream, "; ".join([*parts, *limits]))
-        is_first = not (sync.since or sync.cursor or sync.parent_id or is_replay)
+        is_first = request.page == 1 and request.why == "nothing" and not request.sync.since
         if is_first and limits == [_UNLIMITED] and not chosen:
             self.logger.warning(
                 "First sync of %s without a filter or max_credits: every row is read and billed, "
@@ -83,7 +81,7 @@ class Report:
             PAGES_PER_MINUTE,
         )
         (left, month), rest = self.cost.left_this_month(), (rows - page_size) * self.cost.price
-        if rest > left and not self._replayed:  # replayed pages are not billed again
+        if rest > left and not self._loaded:  # loaded pages are not billed again
             self.logger.warning(
                 "The rest of this sync costs about %s, but max_credits_per_month leaves %s for %s. "
                 "The sync then waits for the next month. By then, Jobo may have dropped its "
@@ -94,11 +92,11 @@ class Report:
                 month,
             )
 
-    def count_page(self, rows: int, skipped: int, *, is_replayed: bool) -> None:
+    def count_page(self, rows: int, skipped: int, *, is_loaded: bool) -> None:
         """Count a page that is delivered, and show progress."""
         self._pages += 1
         self._skipped += skipped
-        self._replayed += rows if is_replayed else 0
+        self._loaded += rows if is_loaded else 0
         self.show_progress()
 
     def describe_share(self) -> str:
@@ -121,7 +119,7 @@ class Report:
             "" if balance is None else f" Balance {dollars(balance)}.",
         )
         return {
-            "jobo_rows_replayed": self._replayed or None,
+            "jobo_rows_loaded": self._loaded or None,
             "jobo_rows_skipped": self._skipped or None,
             "jobo_credits": self.cost.credits or None,
             "jobo_credits_unconfirmed": self.cost.possibly_billed or None,
@@ -135,7 +133,7 @@ class Report:
     def _figures(self) -> str:
         cost, unconfirmed = self.cost.credits, self.cost.possibly_billed
         counts = [
-            (self._replayed, "replayed"),
+            (self._loaded, "from the archive"),
             (self._skipped, "skipped"),
             (self.quarantined, "quarantined"),
         ]
@@ -148,14 +146,14 @@ class Report:
         return ", ".join(parts)
 
 
-def _describe_rows(sync: Sync) -> str:
+def _describe_rows(request: Request) -> str:
     """Return which rows a sync is about to read."""
     reads = "everything"
-    if sync.since:  # a millisecond before start_date
-        start = parse_timestamp(sync.since) + timedelta(milliseconds=1)
+    if since := request.sync.since:  # a millisecond before start_date
+        start = parse_timestamp(since) + timedelta(milliseconds=1)
         reads = f"changes since {start:%Y-%m-%dT%H:%MZ}"
-    if sync.cursor:
-        return f"continues a sync of {reads} after {plural(sync.rows, 'row')}"
+    if request.page > 1:
+        return f"continues a sync of {reads} after {plural(request.rows, 'row')}"
     return reads
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jobo_sandbox import Sandbox
-from tap_jobo.api.client import ApiSession
+from tap_jobo.api.session import ApiSession
 from tests.support.client import FeedClient
 
 

@@ -14,7 +14,7 @@ from jobo_sandbox import Fault
 from tap_jobo.api.budget import Budget, FeedCost
 from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import BudgetReachedError, ConfigError
-from tap_jobo.model import Charge, LastPrice, PageHeader
+from tap_jobo.model import Charge, LastPrice, Receipt
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.jobs import JOBS
 from tests.support import Tap, complaint
@@ -52,8 +52,9 @@ def read(cost: FeedCost, rows: int, headers: Mapping[str, str], requested: int =
     """Let a page arrive and be read; return what is wrong with its price."""
     noon = format_timestamp(NOON)
     charge = cost.charge(headers, requested)
-    page = PageHeader(cursor="", started_at=noon, received_at=noon, charge=charge)
-    return cost.reconcile(page, rows, requested)
+    page = Receipt(charge=charge, received_at=noon, has_more=None, encoding="")
+    dispute = cost.reconcile(page, rows, requested)
+    return dispute.what if dispute else ""
 
 
 def deducted(credits_: int, balance: int | None = None) -> dict[str, str]:
@@ -72,7 +73,8 @@ class TestCharge:
     def test_deduction_counts_though_the_balance_fell_more(self) -> None:
         cost = sites(make_budget())
         receive(cost, 50, deducted(2_500, balance=10_000))
-        assert cost.charge(deducted(2_000, balance=5_000), 50) == Charge(2_000, 2_000, fall=0)
+        charge = cost.charge(deducted(2_000, balance=5_000), 50)
+        assert charge == Charge(credits=2_000, deducted=2_000, fall=0)
 
     def test_a_negative_balance_falls_like_any_other(self) -> None:
         cost = jobs(Budget(logger=LOGGER, last_balance=-60))
@@ -262,7 +264,11 @@ def test_a_price_above_the_list_price_is_written_when_it_changes() -> None:
         receive(cost, 50, deducted(50 * price))
     now = format_timestamp(NOON)
     written = [call.args[0] for call in month.note_price.call_args_list]
-    assert written == [LastPrice(100, now), LastPrice(60, now), None]
+    assert written == [
+        LastPrice(credits=100, since=now),
+        LastPrice(credits=60, since=now),
+        None,
+    ]
 
 
 # In a run
@@ -276,7 +282,7 @@ def test_budget_is_never_exceeded_and_the_run_exits_with_0(tap: Tap, budget: int
     assert "max_credits" in warning
     assert f"{budget:,}" in warning
     assert run.bookmark["sync"]["rows"] == tap.sandbox.rows_billed
-    assert "replication_key_value" not in run.bookmark
+    assert run.bookmark["replication_key_value"] is None
 
 
 @pytest.mark.parametrize("archive", [True, False])
@@ -292,7 +298,7 @@ def test_a_backfill_is_spread_over_days_with_every_row_once(tap: Tap, *, archive
     assert tap.sandbox.rows_billed == 120
 
 
-def test_exhausted_budget_still_replays(tap: Tap) -> None:
+def test_a_run_whose_budget_is_used_still_loads(tap: Tap) -> None:
     cut_in_request(tap, 3, billed=False)
     tap.sandbox.price = 60
     tap.sandbox.faults.add(Fault(drop=True), on=4)  # which may cost the whole budget

@@ -12,8 +12,8 @@ import requests
 
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.api import known_values
-from tap_jobo.api.client import ApiSession
 from tap_jobo.api.known_values import KnownValues
+from tap_jobo.api.session import ApiSession
 from tap_jobo.errors import InterruptedRunError
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.streams import SETTINGS

@@ -13,8 +13,9 @@ import requests
 
 from jobo_sandbox import Fault, Hold, Sandbox
 from jobo_sandbox.patience import patient
-from tap_jobo.api.client import ApiSession, Client
+from tap_jobo.api.client import Client
 from tap_jobo.api.profiles import Profiles
+from tap_jobo.api.session import ApiSession
 from tap_jobo.errors import RetriesExhaustedError
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.streams.companies import SCHEMA as COMPANIES

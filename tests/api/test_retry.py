@@ -14,8 +14,8 @@ import pytest
 import requests
 
 from jobo_sandbox import Fault, Sandbox
-from tap_jobo.api.client import ApiSession
 from tap_jobo.api.retry import RateLimiter
+from tap_jobo.api.session import ApiSession
 from tap_jobo.errors import ApiError, BudgetReachedError, UnreachableError
 from tap_jobo.signals import ShutdownSignal
 from tests.support.client import GARBAGE, LOGGER, FeedClient

@@ -73,7 +73,7 @@ def test_a_page_counts_up_to_the_last_real_price(tap: Tap, hiring: Sandbox) -> N
     assert metrics_of(run, "jobs")["jobo_credits"] == hiring.credits_billed == 90 * 15
 
 
-def test_what_a_page_counts_is_the_same_when_it_is_replayed(tap: Tap, hiring: Sandbox) -> None:
+def test_what_a_page_counts_is_the_same_when_it_is_loaded(tap: Tap, hiring: Sandbox) -> None:
     say(hiring, "0")
     first = records_of(tap.succeed().messages, "billed_pages")
     assert [row["credits"] for row in first] == [0, PAGE, PAGE, PAGE, PAGE // 2]

@@ -8,14 +8,25 @@ from pathlib import Path
 import pytest
 
 from tests.support import Tap
+from tests.support.archives import Files, files_at
 from tests.support.gcs import serve_gcs
-from tests.support.s3 import S3, serve_s3
+from tests.support.s3 import S3, Weather, serve_in_weather, serve_s3
 
 
 @pytest.fixture
 def folder(tap: Tap) -> Path:
     """The archive's folder."""
     return tap.folder / "archive"
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def files(request: pytest.FixtureRequest, tap: Tap, folder: Path) -> Files:
+    """The files of the tap's archive, in a folder and in a bucket."""
+    location = str(folder)
+    if request.param == "bucket":
+        location = request.getfixturevalue("s3").url
+    tap.settings["archive_dir"] = location
+    return files_at(location)
 
 
 @pytest.fixture
@@ -25,6 +36,16 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
         for name, value in server.env.items():
             monkeypatch.setenv(name, value)
         yield server
+
+
+@pytest.fixture
+def weather(s3: S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[Weather]:
+    """What decides which requests reach the bucket."""
+    with serve_in_weather() as (same, weather):
+        assert same.url == s3.url
+        for name, value in same.env.items():
+            monkeypatch.setenv(name, value)
+        yield weather
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The archive's files, seen from outside, and what runs say of them."""
+"""The archive's files in a folder, seen from outside, and what runs say of them."""
 
 from __future__ import annotations
 
@@ -6,51 +6,47 @@ import json
 import os
 import shutil
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from tap_jobo.archive.page import decode_page, encode_page
-from tap_jobo.model import BilledPage, PageHeader
-from tests.support import Run, Tap, complaint, execute
+from tap_jobo.archive.entries import decode_entry
+from tap_jobo.model import Entry, EntryHeader
+from tests.support import Run, Tap, error_code, execute
+from tests.support.archives import Files, damaged, rewritten
+from tests.support.crash import cut_in_request
+from tests.support.target import Target
+
+_NOTHING: Any = {"bookmarks": {"career_sites": {}}}  # which the SDK writes if a stream fails
+_COMMAND = "from tap_jobo.archive_cli import main; main(prog_name='tap-jobo-archive')"
 
 
 def pages(folder: Path) -> list[Path]:
-    """The files of all pages, in the order in which they were written."""
-    return sorted(folder.glob("v2/*/[0-9]*/*.page"))
+    """The files of all pages, in the order in which they were bought."""
+    return sorted(folder.glob("v3/*/[0-9]*/*.page"))
 
 
-def name_of(page: Path) -> str:
-    """What messages and the command call a page."""
-    sync = json.loads((page.parent / "sync.json").read_text())
-    return f"{sync['id']}.{int(page.stem)}"
+def entry(page: Path) -> Entry:
+    return decode_entry(int(page.stem), page.read_bytes)
 
 
-def names(folder: Path) -> list[str]:
-    return [name_of(page) for page in pages(folder)]
-
-
-def header(page: Path) -> PageHeader:
-    return decode_page(page.read_bytes()).header
+def header(page: Path) -> EntryHeader:
+    return entry(page).header
 
 
 def rewrite(page: Path, **changes: Any) -> None:
-    """Change the header or the body of a page."""
-    found = decode_page(page.read_bytes())
-    body = changes.pop("body", found.body)
-    page.write_bytes(encode_page(BilledPage(replace(found.header, **changes), body)))
+    """Change the body of a page, or members of its header."""
+    page.write_bytes(rewritten(page.read_bytes(), int(page.stem), **changes))
 
 
 def damage(page: Path, position: int = -3) -> None:
     """Change one byte of a page."""
-    content = bytearray(page.read_bytes())
-    content[position] ^= 1
-    page.write_bytes(content)
+    page.write_bytes(damaged(page.read_bytes(), position))
 
 
 def quarantined(folder: Path) -> list[Any]:
-    files = sorted(folder.glob("v2/*/quarantine/*"))
-    return [json.loads(file.read_text()) for file in files if file.suffix != ".disputed"]
+    return [json.loads(file.read_text()) for file in sorted(folder.glob("v3/quarantine/*/*"))]
 
 
 def succeeded(run: Run) -> Run:
@@ -58,22 +54,23 @@ def succeeded(run: Run) -> Run:
     return run
 
 
-def replayed(run: Run) -> float:
+def loaded(run: Run) -> float:
     """The rows that a run which ended well read from the archive."""
-    return succeeded(run).metrics["jobo_rows_replayed"]
+    return succeeded(run).metrics["jobo_rows_loaded"]
 
 
-def refused(tap: Tap, state: object) -> str:
-    """The complaint of a run that ends before its first request, and writes no state but its own.
-
-    Unlike one that `Tap.refuse` runs, it may have begun.
-    """
-    requests = len(tap.sandbox.ledger)
-    run = tap.run(state=state)
-    assert len(tap.sandbox.ledger) == requests
-    assert run.records == []
-    assert all(each == state for each in run.states)
-    return complaint(run)
+def refused(tap: Tap, state: object = None, **settings: Any) -> str:
+    """The code of the error with which a run ends before its first request, each time alike."""
+    codes = set()
+    for _ in range(2):
+        sent = len(tap.sandbox.ledger)
+        run = tap.run(state=state, **settings)
+        assert len(tap.sandbox.ledger) == sent
+        assert run.records == []
+        assert all(each in (state, _NOTHING) for each in run.states)
+        codes.add(error_code(run))
+    (code,) = codes
+    return code
 
 
 def run_unprivileged(tap: Tap) -> Run:
@@ -87,9 +84,60 @@ def run_unprivileged(tap: Tap) -> Run:
     return execute(command, tap.environment())
 
 
-def archive_command(tap: Tap, *args: str, yes: bool = True) -> Run:
+def archive_command(tap: Tap, *args: str) -> Run:
     """Run `tap-jobo-archive` on the tap's archive."""
-    folder = {"TAP_JOBO_ARCHIVE_DIR": str(tap.folder / "archive")}
-    more = ["--yes"] if args[0] == "drop" and yes else []
-    command = [sys.executable, "-m", "tap_jobo.archive", *args, *more]
-    return execute(command, tap.environment(folder))
+    location = str(tap.settings.get("archive_dir", tap.folder / "archive"))
+    env = tap.environment({"TAP_JOBO_ARCHIVE_DIR": location})
+    return execute([sys.executable, "-c", _COMMAND, *args], env)
+
+
+@dataclass
+class Warehouse:
+    """A warehouse and the tap that loads it, with Meltano's state."""
+
+    tap: Tap
+    target: Target = field(default_factory=lambda: Target(merges_states=True, state={}))
+
+    @property
+    def state(self) -> Any:
+        return self.target.state
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it has each row of the world as it is now."""
+        world = self.tap.sandbox.world.rows()
+        names = {key: row["name"] for key, row in self.target.rows.items()}
+        return names == {key: row["name"] for key, row in world.items()}
+
+    def run(self, **settings: Any) -> Run:
+        """Run the tap, which must succeed, and store what it writes."""
+        run = self.tap.succeed(state=self.state, **settings)
+        self.target.receive(run.messages)
+        return run
+
+    def rows_billed(self, **settings: Any) -> int:
+        """How many rows a run is billed, after which the warehouse is current."""
+        before = self.tap.sandbox.rows_billed
+        self.run(**settings)
+        assert self.is_current
+        return self.tap.sandbox.rows_billed - before
+
+
+def kill(tap: Tap, files: Files, number: int, **how: Any) -> Run:
+    """Kill a run in its so-many-th request, which is not billed; its lock is then free."""
+    run = cut_in_request(tap, number, billed=False, **how)
+    files.expire_leases()
+    return run
+
+
+def change(tap: Tap, *keys: str, name: str = "Changed") -> None:
+    """Change rows of the world, a minute before the next run."""
+    for key in keys:
+        tap.sandbox.world.touch(key, name=name)
+    pass_time(tap, timedelta(minutes=1))
+
+
+def pass_time(tap: Tap, time: timedelta) -> None:
+    """Put the clocks of the API and of the tap forward."""
+    tap.sandbox.clock_offset += time.total_seconds()
+    tap.oddities["TEST_CLOCK"] = str(tap.sandbox.clock_offset)

@@ -1,4 +1,4 @@
-"""`tap-jobo-archive`: what it shows, exports and drops."""
+"""`tap-jobo-archive`: what it shows, exports, drops, orders, and erases; and `tap-jobo --plan`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import pty
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,31 +13,45 @@ from typing import Any
 
 import pytest
 import yaml
-from filelock import FileLock
 
 from jobo_sandbox import Fault
+from tap_jobo.archive.key import KEY_DIGITS
 from tests.archive.helpers import (
+    Warehouse,
     archive_command,
+    change,
     damage,
-    names,
+    loaded,
     pages,
-    replayed,
     rewrite,
     succeeded,
 )
-from tests.support import COMMAND, Run, Tap, execute
-from tests.support.crash import cut_in_request, run_meanwhile
+from tests.support import COMMAND, Run, Tap, error_code, execute, state_at
+from tests.support.archives import Files
+from tests.support.crash import run_meanwhile
 from tests.support.repository import REPOSITORY
 from tests.support.systems import needs_full_device
 
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture
+def warehouse(tap: Tap) -> Warehouse:
+    """A warehouse whose tap has no lookback, so that no change is billed twice."""
+    tap.settings["lookback_minutes"] = 0
+    return Warehouse(tap)
+
+
 def written(tap: Tap, *args: str) -> list[str]:
-    """The lines that the command writes, when it does as it is told."""
+    """The lines that the command writes, when it succeeds."""
     run = succeeded(archive_command(tap, *args))
     assert run.stderr == ""
     return run.stdout.splitlines()
+
+
+def exported(tap: Tap, *args: str) -> list[dict[str, Any]]:
+    """The rows that the command exports."""
+    return [json.loads(line) for line in written(tap, "export", *args)]
 
 
 def refusal(run: Run) -> str:
@@ -50,41 +63,319 @@ def refusal(run: Run) -> str:
     return line
 
 
-def quarantine_a_row(tap: Tap, **settings: Any) -> dict[str, Any]:
+def quarantine_a_row(tap: Tap) -> dict[str, Any]:
     """Run the tap over rows of which one has no usable id; return that row."""
     key = next(iter(tap.sandbox.world.rows()))
     tap.sandbox.world.touch(key, id=7)
-    assert tap.run(**settings).metrics["jobo_rows_skipped"] == 1
+    assert tap.run().metrics["jobo_rows_skipped"] == 1
     return tap.sandbox.world.rows()[key]
 
 
-def test_list_shows_syncs_and_their_worth_and_drop_takes_their_ids(tap: Tap, folder: Path) -> None:
-    cut_in_request(tap, 3, billed=False)
-    quarantine_a_row(tap, founded_after=1980, on_filter_change="keep")
-    ids = {name.split(".")[0] for name in names(folder)}
-    lines = written(tap, "list")
-    assert len(lines) == 4
-    assert lines[0] == f"career_sites (test key, {tap.sandbox.url})"
-    assert "  1 quarantined row" in lines
-    syncs = [line for line in lines if "pages, worth" in line]
-    assert "  2 pages, worth $5.00, " in "".join(syncs)
-    age = r"  \w+  \d pages, worth \$[\d.]+, \d+ s old(, founded_after=1980)?"
-    assert all(re.fullmatch(age, line) for line in syncs)
-    assert "founded_after=1980" in "".join(syncs)
-    assert {line.split()[0] for line in syncs} == ids
-    sync = next(line.split()[0] for line in syncs if "$5.00" in line)
-    for name in (f"{sync}.2", sync):  # and nothing of the other
-        dropped = written(tap, "drop", name)
-        assert dropped == ["Dropped 1 page, worth $2.50, and 0 quarantined rows."]
-    assert len([line for line in written(tap, "list") if "worth" in line]) == 1
-    assert replayed(tap.run(on_filter_change="keep")) == 0
+# list
+
+
+def test_list_shows_what_was_bought_and_what_it_cost(warehouse: Warehouse, files: Files) -> None:
+    tap = warehouse.tap
+    warehouse.run()
+    change(tap, *list(tap.sandbox.world.rows())[:4])
+    warehouse.run()
+    title, figures, month = written(tap, "list")
+    assert title.startswith("career_sites-")
+    assert title.endswith(f" (test key, {tap.sandbox.url})")
+    assert figures.startswith("  4 pages, 124 rows, $6.20, since 20")
+    assert month.strip()[7:] == ": $6.20 billed"
+    files.damage(files.pages[1])
+    assert "  page 2 is damaged or missing" in written(tap, "list")
+
+
+def test_list_shows_gaps_and_archives_that_lack_what_came_before(tap: Tap, files: Files) -> None:
+    state = tap.succeed(country_codes=["DE"]).state
+    tap.succeed(state=state, country_codes=["DE", "FR"], on_filter_change="keep")
+    assert any(line.startswith("  gap: ") for line in written(tap, "list"))
+    files.lose()
+    tap.sandbox.world.touch(next(iter(tap.sandbox.world.rows())), name="Changed")
+    tap.succeed(state=state_at("2026-01-01T00:00:00Z"))
+    assert any(line.startswith("  incomplete: ") for line in written(tap, "list"))
+
+
+def test_list_counts_quarantined_rows(tap: Tap) -> None:
+    row = quarantine_a_row(tap)
+    assert "  1 quarantined row" in written(tap, "list")
+    assert [json.loads(line) for line in written(tap, "export", "--quarantined")] == [row]
+    assert written(tap, "drop", "--quarantined") == ["Dropped 1 quarantined row."]
+    assert written(tap, "export", "--quarantined") == []
+
+
+# export
+
+
+def test_export_writes_every_version_of_each_row(warehouse: Warehouse, files: Files) -> None:
+    tap, key = warehouse.tap, next(iter(warehouse.tap.sandbox.world.rows()))
+    warehouse.run()
+    change(tap, key)
+    warehouse.run()
+    assert len(files.pages) == 4
+    rows = exported(tap, "career_sites")
+    versions = [row for row in rows if row["row"]["id"] == key]
+    assert versions[0]["page"] < versions[1]["page"] == 4
+    assert versions[0]["row"]["name"] != versions[1]["row"]["name"] == "Changed"
+    assert versions[0]["received_at"] < versions[1]["received_at"]
+    assert {row["stream"] for row in rows} == {"career_sites"}
+    assert len(rows) == 121
+
+
+def test_export_leaves_out_only_what_is_damaged(tap: Tap, folder: Path) -> None:
+    tap.run()
+    damage(pages(folder)[0])
+    run = archive_command(tap, "export")
+    assert run.returncode == 1
+    assert len(run.stdout.splitlines()) == 70
+    (line,) = run.stderr.splitlines()
+    assert "Page 1 of career_sites" in line
+
+
+# drop
+
+
+def test_a_dropped_last_page_is_bought_again(warehouse: Warehouse, files: Files) -> None:
+    tap = warehouse.tap
+    warehouse.run()
+    files.damage(files.pages[-1])
+    assert error_code(tap.run(state=warehouse.state)) == "archive-damaged"
+    written(tap, "drop", "career_sites", "3")
+    assert warehouse.rows_billed() == 20
+    assert warehouse.rows_billed() == 0
+    assert len({*tap.succeed().ids}) == 120  # and a new warehouse has everything
+
+
+def test_a_dropped_page_in_the_middle_is_a_gap_until_it_is_bought(
+    warehouse: Warehouse, files: Files
+) -> None:
+    tap = warehouse.tap
+    warehouse.run()
+    files.damage(files.pages[1], 5)  # not even its header can be read
+    assert error_code(tap.run()) == "archive-damaged"
+    assert warehouse.rows_billed() == 0  # this warehouse has it
+    (said,) = written(tap, "drop", "career_sites", "2")
+    assert "restart career_sites" in said
+    new = tap.succeed()
+    assert (len(new.ids), new.codes("WARNING")) == (70, ["gap"])
+    written(tap, "restart", "career_sites", "--yes")
+    assert warehouse.rows_billed() == 120
+    new = tap.succeed()
+    assert (len({*new.ids}), new.codes("WARNING")) == (120, [])
+
+
+def test_a_dropped_page_of_changes_names_the_date_that_buys_it(
+    warehouse: Warehouse, files: Files
+) -> None:
+    tap = warehouse.tap
+    tap.settings["batch_size"] = 10
+    warehouse.run()
+    keys = list(tap.sandbox.world.rows())
+    change(tap, *keys[:20])
+    older = warehouse.state
+    warehouse.run()
+    files.damage(files.pages[12])
+    assert error_code(tap.run(state=older)) == "archive-damaged"
+    (said,) = written(tap, "drop", "career_sites", "13")
+    since = said.partition("--since ")[2].strip("`.")
+    warned = tap.succeed(state=older)
+    assert since in warned.messages_of("WARNING", "gap")[0]
+    written(tap, "restart", "career_sites", "--since", since, "--yes")
+    assert warehouse.rows_billed() == 20
+    assert tap.succeed(state=older).codes("WARNING") == []
+
+
+def test_a_page_whose_predecessor_is_damaged_is_dropped_after_it(tap: Tap, files: Files) -> None:
+    tap.run()
+    for page in files.pages[1:]:
+        files.damage(page, 5)
+    assert "Page 2 of career_sites" in refusal(archive_command(tap, "drop", "career_sites", "3"))
+    written(tap, "drop", "career_sites", "2")
+    written(tap, "drop", "career_sites", "3")
+    again = tap.succeed()
+    assert len({*again.ids}) == 120
+    assert tap.sandbox.rows_billed == 120 + 70
+
+
+def test_drop_of_what_is_not_there_changes_nothing(tap: Tap, files: Files) -> None:
+    tap.run()
+    before = files.copy()
+    assert "no page 4" in refusal(archive_command(tap, "drop", "career_sites", "4"))
+    assert "no stream jobs" in refusal(archive_command(tap, "drop", "jobs", "1"))
+    for args in (["drop"], ["drop", "career_sites"], ["drop", "--quarantined", "career_sites"]):
+        assert archive_command(tap, *args).returncode == 2
+    assert files.copy() == before
+
+
+# restart
+
+
+def test_restart_buys_everything_anew_once(warehouse: Warehouse, files: Files) -> None:
+    tap = warehouse.tap
+    warehouse.run()
+    asked = refusal(archive_command(tap, "restart", "career_sites"))
+    assert "$6.00" in asked
+    assert "--yes" in asked
+    assert warehouse.rows_billed() == 0
+    written(tap, "restart", "career_sites", "--yes")
+    assert warehouse.rows_billed() == 120
+    assert warehouse.rows_billed() == 0
+    new = tap.succeed()
+    assert (len(new.ids), loaded(new)) == (120, 120)  # from the newer sync
+    assert len(files.pages) == 6
+
+
+def test_restart_since_buys_what_changed_since_a_date(warehouse: Warehouse, files: Files) -> None:
+    tap = warehouse.tap
+    warehouse.run()
+    since = files.header(files.pages[-1]).before.progress
+    assert since
+    change(tap, *list(tap.sandbox.world.rows())[:3])
+    assert warehouse.rows_billed() == 3
+    written(tap, "restart", "career_sites", "--since", since.sync.started_at, "--yes")
+    assert warehouse.rows_billed() == 3
+    assert len({*tap.succeed().ids}) == 120
+
+
+def test_restart_since_is_refused_while_it_would_lose_rows(tap: Tap, files: Files) -> None:
+    run = tap.succeed(max_credits=2_500)
+    before = files.copy()
+    since = ["--since", "2026-01-01", "--yes"]
+    assert "full one in progress" in refusal(
+        archive_command(tap, "restart", "career_sites", *since)
+    )
+    tap.succeed(state=run.state)
+    env = {"TAP_JOBO_ARCHIVE_DIR": str(files.store.location), "TAP_JOBO_COUNTRY_CODES": "DE"}
+    program = str(COMMAND.with_name("tap-jobo-archive"))
+    other = execute([program, "restart", "career_sites", *since], tap.environment(env))
+    assert "other filters" in refusal(other)
+    assert files.store.read(files.file) == before[files.file]
+
+
+def test_restart_of_an_empty_archive_is_refused(tap: Tap) -> None:
+    tap.sandbox.faults.add(Fault(status=401), on=1)
+    tap.run()
+    assert "is empty" in refusal(archive_command(tap, "restart", "career_sites", "--yes"))
+
+
+def test_restart_asks_on_a_terminal(tap: Tap, folder: Path) -> None:
+    tap.run()
+    (file,) = folder.glob("v3/career_sites-*/archive.json")
+    before = file.read_bytes()
+    for answer, is_same in ((b"n\n", True), (b"y\n", False)):
+        asked = on_terminal(tap, "restart", "career_sites", answer=answer)
+        assert b"$6.00" in asked
+        assert (file.read_bytes() == before) == is_same
+
+
+# state
+
+
+def test_state_goes_on_from_the_beginning_of_an_incomplete_archive(
+    warehouse: Warehouse, files: Files
+) -> None:
+    tap = warehouse.tap
+    warehouse.run()
+    files.lose()
+    keys = list(tap.sandbox.world.rows())
+    change(tap, *keys[:3])
+    warehouse.run()
+    assert error_code(tap.run()) == "archive-incomplete"
+    (line,) = written(tap, "state", "career_sites")
+    change(tap, *keys[3:5])
+    again = tap.succeed(state=json.loads(line))
+    assert (len(again.ids), loaded(again)) == (5, 3)
+    (line,) = written(tap, "state", "career_sites", "--meltano")
+    assert json.loads(line)["singer_state"]["bookmarks"]["career_sites"]
+
+
+def test_state_of_a_complete_archive_needs_none(tap: Tap, files: Files) -> None:
+    tap.run()
+    assert files.pages
+    assert "without a state" in refusal(archive_command(tap, "state", "career_sites"))
+
+
+# erase
+
+
+def test_erase_takes_a_row_out_of_every_page(warehouse: Warehouse, files: Files) -> None:
+    tap, key = warehouse.tap, next(iter(warehouse.tap.sandbox.world.rows()))
+    warehouse.run()
+    change(tap, key)
+    warehouse.run()
+    ids = [(files.header(page).id, files.header(page).total) for page in files.pages]
+    first, second = written(tap, "erase", key.upper())
+    assert first.endswith(": erased from 2 pages and 0 quarantined rows.")
+    assert "backups" in second
+    assert not any(key.encode() in files.entry(page).body for page in files.pages)
+    assert [(files.header(page).id, files.header(page).total) for page in files.pages] == ids
+    assert {row["row"]["id"] for row in exported(tap)} == tap.sandbox.world.rows().keys() - {key}
+    new = tap.succeed()
+    assert {*new.ids} == tap.sandbox.world.rows().keys() - {key}
+    change(tap, key)
+    assert key in tap.succeed(state=new.state).ids
+
+
+def test_erase_takes_a_row_out_of_quarantine(tap: Tap) -> None:
+    key = next(iter(tap.sandbox.world.rows()))
+    tap.sandbox.world.touch(key, id=7)
+    tap.run()
+    assert written(tap, "erase", key)[0].endswith(" 1 quarantined row.")
+    assert written(tap, "export", "--quarantined") == []
+    assert archive_command(tap, "erase", "nobody").returncode == 2
+
+
+# What all commands share
+
+
+def test_commands_that_write_wait_for_no_run(tap: Tap) -> None:
+    key = next(iter(tap.sandbox.world.rows()))
+
+    def write(_: object) -> None:
+        for args in (
+            ["drop", "career_sites", "1"],
+            ["restart", "career_sites", "--yes"],
+            ["erase", key],
+        ):
+            assert "[run-in-progress]" in refusal(archive_command(tap, *args))
+        assert len(exported(tap)) == 50
+
+    assert run_meanwhile(tap, write).returncode == 0
+    assert written(tap, "restart", "career_sites", "--yes")
+
+
+def test_a_stream_of_two_addresses_is_named_by_its_folder(tap: Tap, folder: Path) -> None:
+    tap.run()
+    (key,) = folder.glob("v3/career_sites-*")
+    other = key.with_name(f"career_sites-{'0' * KEY_DIGITS}")
+    subprocess.run(["cp", "-r", str(key), str(other)], check=True)
+    line = refusal(archive_command(tap, "restart", "career_sites", "--yes"))
+    assert key.name in line
+    assert other.name in line
+    assert written(tap, "restart", key.name, "--yes")
+
+
+@pytest.mark.parametrize("args", [["list"], ["export"], ["drop", "career_sites", "1"]])
+def test_an_archive_that_is_missing_or_damaged_is_one_line(
+    tap: Tap, folder: Path, args: list[str]
+) -> None:
+    line = refusal(archive_command(tap, *args))
+    assert str(folder) in line
+    assert "--archive-dir" in line
+    assert not folder.exists()
+    tap.run()
+    (file,) = folder.glob("v3/career_sites-*/archive.json")
+    file.write_text("{")
+    assert "[archive-damaged]" in refusal(archive_command(tap, *args))
 
 
 def on_terminal(tap: Tap, *args: str, answer: bytes = b"") -> bytes:
     """Run the command on a terminal, type an answer, and return what is shown."""
     leader, follower = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "tap_jobo.archive", *args],
+        [sys.executable, "-m", "tap_jobo.archive_cli", *args],
         stdin=follower,
         stdout=follower,
         stderr=follower,
@@ -102,113 +393,19 @@ def on_terminal(tap: Tap, *args: str, answer: bytes = b"") -> bytes:
 
 
 def test_no_control_character_reaches_a_terminal(tap: Tap, folder: Path) -> None:
-    tap.run(industries=["fintech\x1b[2J"])
-    rewrite(pages(folder)[0], body=b'{"a": "\x1b[2J"}')
-    for args in (["list"], ["drop", "\x1b[2J"], ["export"]):
+    tap.run()
+    rewrite(pages(folder)[0], body=b'{"career_sites": [{"id": "\x1b[2J"}]}')
+    for args in (["list"], ["drop", "\x1b[2J", "1"], ["export"]):
         shown = on_terminal(tap, *args)
         assert shown
         assert b"\x1b[2J" not in shown, args
-
-
-def test_export_writes_each_raw_page_but_those_that_are_damaged(tap: Tap, folder: Path) -> None:
-    bodies: list[dict[str, Any]] = []
-
-    def keep(body: dict[str, Any]) -> dict[str, Any]:
-        bodies.append(body)
-        return body
-
-    tap.sandbox.faults.add(Fault(replace=keep, times=None))
-    tap.run()
-    assert [json.loads(line) for line in written(tap, "export")] == bodies
-    assert len(bodies) == 3
-    damage(pages(folder)[0])
-    run = archive_command(tap, "export")
-    assert run.returncode == 1
-    assert [json.loads(line) for line in run.stdout.splitlines()] == bodies[1:]
-    (line,) = run.stderr.splitlines()
-    assert f"{names(folder)[0]} is damaged" in line
-
-
-def test_the_pages_behind_a_dropped_one_go_and_cost_too(tap: Tap, folder: Path) -> None:
-    tap.run(batch_size=10)
-    name = names(folder)[3]
-    line = refusal(archive_command(tap, "drop", name, yes=False))
-    assert "To drop 9 pages, worth $4.50, and 0 quarantined rows, add --yes." in line
-    assert len(pages(folder)) == 12
-    assert written(tap, "drop", name) == ["Dropped 9 pages, worth $4.50, and 0 quarantined rows."]
-    assert len(pages(folder)) == 3
-    assert replayed(tap.run(batch_size=10)) == 30
-    assert tap.sandbox.rows_billed == 120 + 90
-
-
-def test_drop_asks_on_a_terminal(tap: Tap, folder: Path) -> None:
-    tap.run()
-    for answer, left in ((b"n\n", 3), (b"y\n", 0)):
-        asked = on_terminal(tap, "drop", "--all", answer=answer)
-        assert b"Drop 3 pages, worth $6.00, and 0 quarantined rows?" in asked
-        assert len(pages(folder)) == left
-
-
-def test_drop_of_all_empties_the_archive(tap: Tap) -> None:
-    row = quarantine_a_row(tap)
-    assert [json.loads(line) for line in written(tap, "export", "--quarantined")] == [row]
-    assert written(tap, "drop", "--quarantined") == [
-        "Dropped 0 pages, worth $0.00, and 1 quarantined row."
-    ]
-    assert len(written(tap, "export")) == 3
-    assert written(tap, "drop", "--all") == [
-        "Dropped 3 pages, worth $6.00, and 0 quarantined rows."
-    ]
-    assert written(tap, "export") == []
-    assert written(tap, "export", "--quarantined") == []
-
-
-def test_drop_of_an_unknown_name_or_of_nothing_drops_nothing(tap: Tap, folder: Path) -> None:
-    tap.run()
-    line = refusal(archive_command(tap, "drop", names(folder)[1], "nobody"))
-    assert "no page or sync nobody" in line
-    assert f"`tap-jobo-archive --archive-dir {folder} list`" in line
-    run = archive_command(tap, "drop")
-    assert run.returncode == 2
-    assert "--quarantined or --all" in run.stderr
-    assert len(pages(folder)) == 3
-
-
-def test_drop_refuses_while_a_run_is_in_progress(tap: Tap) -> None:
-    def drop(_: object) -> None:
-        assert "is in progress" in refusal(archive_command(tap, "drop", "--all"))
-        assert len(written(tap, "export")) == 1
-
-    assert run_meanwhile(tap, drop).returncode == 0
-    assert written(tap, "drop", "--all")
-
-
-def test_a_lock_of_another_program_in_the_folder_is_left_alone(tap: Tap, folder: Path) -> None:
-    tap.run()
-    with FileLock(folder / "uv.lock", timeout=0):
-        assert written(tap, "drop", "--all")
-
-
-@pytest.mark.parametrize("args", [["list"], ["drop", "--all"]])
-def test_a_archive_that_is_missing_or_damaged_is_one_line(
-    tap: Tap, folder: Path, args: list[str]
-) -> None:
-    line = refusal(archive_command(tap, *args))
-    assert str(folder) in line
-    assert "--archive-dir" in line
-    assert not folder.exists()
-    tap.run()
-    (sync,) = folder.glob("v2/*/*/sync.json")
-    sync.write_text("{")
-    run = succeeded(archive_command(tap, *args))
-    assert "3 pages, worth $6.00" in run.stdout
 
 
 @needs_full_device
 @pytest.mark.parametrize("command", ["list", "export"])
 def test_a_full_disk_is_one_line(tap: Tap, folder: Path, command: str) -> None:
     tap.run()
-    program = [sys.executable, "-m", "tap_jobo.archive", "--archive-dir", str(folder), command]
+    program = [sys.executable, "-m", "tap_jobo.archive_cli", "--archive-dir", str(folder), command]
     with Path("/dev/full").open("w") as full:
         run = subprocess.run(
             program,
@@ -224,11 +421,12 @@ def test_a_full_disk_is_one_line(tap: Tap, folder: Path, command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "says"), [("drop --all <&-", "Error: Nothing was dropped."), ("export >&-", "")]
+    ("command", "says"),
+    [("restart career_sites <&-", "Error: Nothing was changed."), ("export >&-", "")],
 )
 def test_a_closed_stream_is_no_bug(tap: Tap, folder: Path, command: str, says: str) -> None:
     tap.run()
-    program = f"{sys.executable} -m tap_jobo.archive --archive-dir {folder} {command}"
+    program = f"{sys.executable} -m tap_jobo.archive_cli --archive-dir {folder} {command}"
     run = execute(["sh", "-c", program], tap.environment())
     assert (run.returncode == 0, run.stdout) == (not says, "")
     assert run.stderr.startswith(says)
@@ -236,23 +434,46 @@ def test_a_closed_stream_is_no_bug(tap: Tap, folder: Path, command: str, says: s
     assert len(pages(folder)) == 3
 
 
-def test_a_row_that_is_gone_once_it_is_read_is_one_line(tap: Tap, folder: Path) -> None:
-    quarantine_a_row(tap)
-    (row,) = folder.glob("v2/*/quarantine/*")
-    row.unlink()
-    row.symlink_to("gone")  # which is listed, and cannot be read
-    line = refusal(archive_command(tap, "export", "--quarantined"))
-    name = row.relative_to(folder)
-    assert line == f"Error: The file {name} in the archive {folder} is gone. Run the command again."
-
-
 @pytest.mark.parametrize("file", ["meltano.yml", "plugin.yaml"])
 def test_the_plugin_has_each_command(tap: Tap, file: str) -> None:
     definition = yaml.safe_load((REPOSITORY / file).read_text("utf-8"))
     plugins = definition.get("variants") or definition["plugins"]["extractors"]
     (commands,) = (plugin["commands"] for plugin in plugins if "commands" in plugin)
-    assert list(commands) == ["archive-list", "archive-export", "archive-drop"]
-    for command in commands.values():
+    names = ["list", "state", "export", "drop", "restart", "decode", "month", "erase"]
+    assert list(commands) == [f"archive-{name}" for name in names]
+    for name, command in zip(names, commands.values(), strict=True):
         program = str(COMMAND.with_name(command["executable"]))  # in the plugin's own folder
-        run = succeeded(execute([program, command["args"], "--help"], tap.environment()))
-        assert run.stdout.startswith(f"Usage: tap-jobo-archive {command['args']}")
+        arguments = command["args"].split()
+        run = succeeded(execute([program, *arguments, "--help"], tap.environment()))
+        assert run.stdout.startswith(f"Usage: tap-jobo-archive {name}")
+
+
+# --plan
+
+
+def planned(tap: Tap, files: Files, **how: Any) -> dict[str, str]:
+    """What `--plan` prints; it sends no request that is billed, and changes no file."""
+    billed, before = tap.sandbox.rows_billed, files.copy()
+    run = tap.succeed("--plan", **how)
+    assert (tap.sandbox.rows_billed, files.copy()) == (billed, before)
+    stream, *lines = run.stdout.splitlines()
+    assert stream == "career_sites"
+    return dict(line.strip().split(": ", 1) for line in lines)
+
+
+def test_plan_prints_what_a_run_would_load_ask_and_buy(tap: Tap, files: Files) -> None:
+    first = planned(tap, files)
+    assert first["load"] == "nothing"
+    assert first["buy"] == "everything ($50.00 per 1,000 rows at list price)"
+    state = tap.succeed(country_codes=["DE"]).state
+    again = planned(tap, files, country_codes=["DE"])
+    assert again["load"].endswith(" not billed again")
+    assert again["buy"].startswith("changes since ")
+    wider = planned(tap, files, state=state, country_codes=["DE", "FR"])
+    assert "[filters-changed]" in wider["ask"]
+    assert "buy" not in wider
+    fresh = planned(tap, files, country_codes=["FR"])
+    assert "[other-filters]" in fresh["ask"]
+    assert "load" not in fresh
+    off = planned(tap, files, archive=False)
+    assert off["load"] == "nothing, because the archive is off"

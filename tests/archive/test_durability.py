@@ -7,7 +7,6 @@ import os
 import stat
 import subprocess
 import sys
-import zlib
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -18,14 +17,7 @@ import pytest
 from jobo_sandbox.patience import patient
 from tap_jobo.archive import folder as module
 from tap_jobo.archive.folder import Folder
-from tap_jobo.archive.page import (
-    DamagedPageError,
-    decode_header,
-    decode_page,
-    encode_page,
-)
 from tap_jobo.archive.store import ExistsError, StoreError
-from tap_jobo.model import BilledPage, Charge, PageHeader
 from tests.support.systems import needs_full_device
 
 _KILLS = """
@@ -42,7 +34,7 @@ def create(root, kill_at):
                 os.kill(os.getpid(), signal.SIGKILL)
             left -= 1
     sys.setprofile(count)
-    Folder(root).create("v2/key/000001/000001.page", b"content" * 10_000)
+    Folder(root).create("v3/key/000/000001.page", b"content" * 10_000)
     sys.setprofile(None)
     os._exit(0)
 
@@ -54,16 +46,9 @@ for number in range(1_000):
         print(number)
         break
 """
-PAGE = "v2/key/000001/000001.page"
+PAGE = "v3/key/000/000001.page"
+OTHER = "v3/key/000/000002.page"
 CONTENT = b"content" * 10_000
-HEADER = PageHeader(
-    cursor="",
-    started_at="2026-01-01T00:00:00Z",
-    received_at="2026-01-01T00:00:01Z",
-    charge=Charge(50),
-    run="r",
-    total_credits=50,
-)
 
 
 @pytest.mark.slow
@@ -104,8 +89,10 @@ def test_a_new_file_and_its_folders_are_synced_in_their_order(
     monkeypatch.setattr(os, "fsync", record)
     write(Folder(tmp_path / "archive"), PAGE, content)
     (folder, key, top, root, parent, *_) = (each.stat().st_ino for each in file.parents)
+    new = () if were_there else ((tmp_path / "archive" / ".gitignore").stat().st_ino,)
     assert synced == [
-        *((above, False) for above in (parent, root, top, key)),  # each folder, in the one above
+        # Each folder, in the one above.
+        *((above, False) for above in (parent, *new, root, top, key)),
         (file.stat().st_ino, False),  # before it gets its name
         (folder, True),
     ]
@@ -134,7 +121,7 @@ def test_a_write_that_fails_leaves_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:
     store = Folder(tmp_path)
-    store.create("v2/key/000001/sync.json", b"{}")
+    store.create(OTHER, b"{}")
 
     real_open = os.open
 
@@ -154,7 +141,7 @@ def test_a_write_that_fails_leaves_no_file(
             patched.setattr(os, "open", open_on_full_device)
         with pytest.raises(StoreError, match=os.strerror(errno.ENOSPC)):
             store.create(PAGE, CONTENT)
-    assert store.list("v2") == ["v2/key/000001/sync.json"]
+    assert store.list("v3") == [OTHER]
     store.create(PAGE, CONTENT)
     assert store.read(PAGE) == CONTENT
 
@@ -164,7 +151,7 @@ def test_a_folder_that_is_not_synced_is_an_error_unless_its_file_system_never_ca
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     store = Folder(tmp_path)
-    store.create("v2/key/000001/sync.json", b"{}")
+    store.create(OTHER, b"{}")
 
     def sync(descriptor: int) -> None:
         if stat.S_ISDIR(os.fstat(descriptor).st_mode):
@@ -208,41 +195,15 @@ def test_a_file_system_without_links_keeps_names_too(
     with pytest.raises(ExistsError):
         store.create(PAGE, b"another")
     assert store.read(PAGE) == CONTENT
-    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["000001.page"]
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [
+        ".gitignore",
+        "000001.page",
+    ]
 
 
 def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "v2").touch()
+    (tmp_path / "v3").touch()
     with pytest.raises(StoreError, match="NotADirectoryError"):
-        Folder(tmp_path).list("v2")
+        Folder(tmp_path).list("v3")
     with pytest.raises(StoreError):
         Folder(tmp_path).create(PAGE, b"")
-
-
-# The content of a page
-
-
-def test_each_part_of_a_page_and_each_changed_byte_is_damage() -> None:
-    page = BilledPage(HEADER, b'{"career_sites": []}' * 20)
-    content = encode_page(page)
-    assert decode_page(content) == page
-    for position in range(len(content)):
-        changed = bytearray(content)
-        changed[position] ^= 1
-        for damaged in (content[:position], bytes(changed), content + content[: position + 1]):
-            with pytest.raises(DamagedPageError):
-                decode_page(damaged)
-
-
-def test_a_header_that_this_version_does_not_know_is_no_damage() -> None:
-    line = b'{"cursor": 5}'
-    content = b"%b %08x\nbody" % (line, zlib.crc32(line))
-    for decode in (decode_header, decode_page):
-        with pytest.raises(DamagedPageError, match="was written by another version"):
-            decode(content)
-
-
-def test_a_damaged_body_leaves_the_cost_readable() -> None:
-    content = bytearray(encode_page(BilledPage(HEADER, b"body")))
-    content[-1] ^= 1
-    assert decode_header(bytes(content)) == HEADER

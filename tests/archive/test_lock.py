@@ -1,92 +1,153 @@
-"""One run at a time: who holds the lock, and who is refused."""
+"""The lock of an archive key in a folder: who gets it, and what stands in its way."""
 
 from __future__ import annotations
 
+import errno
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import filelock
 import pytest
 
-from tests.archive.helpers import replayed, succeeded
-from tests.support import Tap, complaint, error_code
-from tests.support.crash import run_meanwhile
+from jobo_sandbox.patience import patient
+from tap_jobo.archive.folder import Folder
+from tap_jobo.archive.store import HeldError, StoreError
 
-pytestmark = pytest.mark.slow
+KEY = "career_sites-0a"
+PAGE = f"v3/{KEY}/000/000001.page"
+_HOLDS = """
+import sys, time
+from pathlib import Path
+from tap_jobo.archive.folder import Folder
 
-
-def test_every_other_run_of_the_stream_is_refused(tap: Tap) -> None:
-    def run_others(_: object) -> None:
-        line = complaint(tap.run())
-        assert "Another run of career_sites" in line
-        assert "archive_dir" in line
-        rotated: Any = {"api_key": "jbe_test_another"}
-        for other in (rotated, {"founded_after": 1980}):
-            assert error_code(tap.run(**other)) == "run-in-progress"
-        assert error_code(tap.run("--test")) == "run-in-progress"
-        assert len(tap.sandbox.feed_requests) == 2
-
-    run = succeeded(run_meanwhile(tap, run_others))
-    assert len(run.ids) == 120
-    assert tap.run().returncode == 0
+with Folder(Path(sys.argv[1])).lock(sys.argv[2], "career_sites"):
+    print("has it", flush=True)
+    time.sleep(1_000)
+"""
 
 
-def test_a_lock_that_cannot_be_taken_is_a_warning(tap: Tap, folder: Path) -> None:
-    tap.run()
-    (lock,) = folder.glob("*.lock")
-    lock.unlink()
-    lock.mkdir()
-    run = succeeded(tap.run(state={}))
-    (warning,) = run.lines("WARNING")
-    assert warning.startswith("No lock can be taken")
-    assert "second run" in warning
-    assert str(folder) in warning
-    assert len(run.ids) == 120
+@contextmanager
+def another_process(root: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that holds the lock."""
+    command = [sys.executable, "-c", _HOLDS, str(root), KEY]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            assert process.stdout.readline() == "has it\n"
+            yield process
+        finally:
+            process.kill()
+            process.wait(patient(10))
 
 
-def test_of_two_runs_without_a_working_lock_the_second_to_begin_ends(
-    tap: Tap, folder: Path
-) -> None:
-    """As on some network file systems. Neither removes what the other has begun."""
-    tap.run("--test")
-    (lock,) = folder.glob("*.lock")
-    lock.unlink()
-    lock.mkdir()
-    beside = []
-    first = run_meanwhile(tap, lambda _: beside.append(tap.run()))  # before it has a page
-    assert [first.returncode, beside[0].returncode] == [1, 0]
-    assert "writes at the same time to the archive" in complaint(first)
-    assert first.ids == []
-    billed = tap.sandbox.rows_billed
-    assert billed == 1 + 120 + 50
-    again = tap.run()
-    assert replayed(again) == 120
-    assert tap.sandbox.rows_billed == billed
-
-
-def test_a_run_with_a_page_goes_on_though_another_one_begins_a_sync(tap: Tap, folder: Path) -> None:
-    """Without a working lock. They read different rows, so neither is in the way of the other."""
-    tap.run("--test")
-    (lock,) = folder.glob("*.lock")
-    lock.unlink()
-    lock.mkdir()
-    beside = []
-    german: Any = {"country_codes": ["DE"], "on_filter_change": "resync"}
-    first = run_meanwhile(tap, lambda _: beside.append(tap.run(**german)), on=3)
-    assert len(succeeded(first).ids) == 120
-    assert len(succeeded(beside[0]).ids) == 13
-
-
-def test_a_run_leaves_its_sync_to_another_one_that_has_gone_on_with_it(
-    tap: Tap, folder: Path
-) -> None:
-    """Without a working lock. The first run has begun it in the archive, and got no page of it."""
-    state = tap.succeed(max_credits=2_500, archive=False).state
-    tap.run("--test")
-    (lock,) = folder.glob("*.lock")
-    lock.unlink()
-    lock.mkdir()
-    first = run_meanwhile(
-        tap, lambda _: tap.succeed(state=state, max_credits=2_500), state=state, on=3
+def test_the_lock_of_a_process_that_was_killed_is_free(tmp_path: Path) -> None:
+    store = Folder(tmp_path)
+    with another_process(tmp_path) as process:
+        with pytest.raises(HeldError) as error, store.lock(KEY, "career_sites"):
+            pass
+        process.send_signal(signal.SIGKILL)
+        process.wait(patient(10))
+        with store.lock(KEY, "career_sites") as check:
+            check()
+    assert str(error.value) == (
+        f"Another run or command is writing career_sites in {tmp_path}. Nothing was billed or "
+        "changed. Run again once it has ended. [run-in-progress]"
     )
-    assert "it has written v2/career_sites-" in complaint(first)
-    assert replayed(tap.run(state=state)) == 50
+    assert error.value.holder == ""
+
+
+def test_what_killed_runs_were_writing_is_removed_with_the_lock(tmp_path: Path) -> None:
+    store = Folder(tmp_path)
+    names = [PAGE, f"v3/{KEY}/archive.json", f"v3/month/{KEY}.json"]
+    others = [f"v3/{KEY}-b/000/000001.page", "v3/month/jobs-0a.json", "v3/month/a.txt"]
+    for name in names + others:
+        leave_half_written(store, name)
+    left = {path.name.split(".")[0] for path in tmp_path.rglob("*.tmp")}
+    assert len(left) == 5
+    with store.lock(KEY, "career_sites"):
+        left = {path.relative_to(tmp_path).as_posix()[:-13] for path in tmp_path.rglob("*.tmp")}
+    assert left == {f"v3/{KEY}-b/000001.page", "v3/month/jobs-0a.json", "v3/month/a.txt"}
+    assert store.list("v3") == []
+
+
+def leave_half_written(store: Folder, name: str) -> None:
+    """As a run that is killed before a file has its name."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Path, "replace", fail(errno.EIO))
+        patched.setattr(Path, "unlink", fail(errno.EIO))
+        with pytest.raises(StoreError):
+            store.replace(name, b"half")
+
+
+def test_a_run_removes_nothing_while_another_one_writes(tmp_path: Path) -> None:
+    store = Folder(tmp_path)
+    with store.lock(KEY, "career_sites"):
+        leave_half_written(store, PAGE)
+        with pytest.raises(HeldError), store.lock(KEY, "career_sites"):
+            pass
+        assert len([*tmp_path.rglob("*.tmp")]) == 1
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOLCK, "no locks"), NotImplementedError()])
+def test_a_file_system_without_locks_is_a_warning(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+) -> None:
+    monkeypatch.setattr(filelock.FileLock, "acquire", raising(error))
+    store = Folder(tmp_path, logging.getLogger("visible"))
+    leave_half_written(store, PAGE)
+    with store.lock(KEY, "career_sites") as check:
+        check()
+        store.create(PAGE, b"page")
+    (warning,) = caplog.messages
+    assert warning.startswith(f"The archive {tmp_path} can't be locked for career_sites (")
+    assert "[run-in-progress]" in warning
+    assert len([*tmp_path.rglob("*.tmp")]) == 1  # which another run may be writing
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC])
+def test_a_folder_that_cannot_be_written_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    monkeypatch.setattr(filelock.FileLock, "acquire", fail(code))
+    message = "this user can read and write it"
+    with pytest.raises(StoreError, match=message) as error, Folder(tmp_path).lock(KEY, "jobs"):
+        pass
+    assert os.strerror(code) in error.value.why
+
+
+def test_a_folder_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError), Folder(tmp_path / "file" / "archive").lock(KEY, "jobs"):
+        pass
+
+
+def test_a_lock_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    target, link = tmp_path / "target", tmp_path / "archive" / f"{KEY}.lock"
+    target.write_text("content")
+    link.parent.mkdir()
+    link.symlink_to(target)
+    with pytest.raises(StoreError) as error, Folder(link.parent).lock(KEY, "jobs"):
+        pass
+    assert error.value.why == f"{link} is a symbolic link"
+    assert target.read_text() == "content"
+
+
+def fail(code: int) -> Any:
+    return raising(OSError(code, os.strerror(code)))
+
+
+def raising(error: Exception) -> Any:
+    def raise_it(*_: object, **__: object) -> None:
+        raise error
+
+    return raise_it

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
-import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,17 +15,17 @@ import pytest
 
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.archive import layout
-from tap_jobo.archive.archive import Archive, Archives
-from tap_jobo.archive.contents import Contents, archive_key, encode
+from tap_jobo.archive.files import add_checksum
 from tap_jobo.archive.folder import Folder
+from tap_jobo.archive.key import archive_key
 from tap_jobo.archive.month import MonthCount
 from tap_jobo.errors import ArchiveError, BudgetReachedError
 from tap_jobo.model import LastPrice
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.streams.jobs import JOBS
-from tests.archive.helpers import archive_command, pages, replayed, succeeded
-from tests.support import Run, Tap, complaint
+from tests.archive.helpers import loaded, pages, succeeded
+from tests.support import Run, Tap, complaint, error_code
 from tests.support.clock import FakeClock, with_clock
 from tests.support.crash import cut_in_request
 from tests.support.jobs import tap_of
@@ -47,9 +47,15 @@ def spent(tap: Tap) -> dict[str, int]:
     """What the archive has counted, by month."""
     total: dict[str, int] = {}
     for file in _files(tap):
-        for month, credits_ in json.loads(file.read_text())["credits"].items():
+        for month, credits_ in content_of(file)["credits"].items():
             total[month] = total.get(month, 0) + credits_
     return total
+
+
+def content_of(file: Path) -> dict[str, Any]:
+    """What is in a count, whose line ends in a checksum."""
+    content: dict[str, Any] = json.loads(file.read_text().rpartition(" ")[0])
+    return content
 
 
 def month_of(tap: Tap) -> str:
@@ -57,7 +63,7 @@ def month_of(tap: Tap) -> str:
 
 
 def _files(tap: Tap) -> list[Path]:
-    return sorted(tap.folder.glob("archive/v2/spent/*.json"))
+    return sorted(tap.folder.glob("archive/v3/month/*.json"))
 
 
 def _reached(run: Run) -> str:
@@ -88,13 +94,14 @@ def test_the_limit_holds_over_runs_and_says_when_they_continue(tap: Tap) -> None
     warning = (
         f"max_credits_per_month reached: 5,000 of 6,000 credits used in {month} ($5.00); the next "
         "page of career_sites may cost 2,500 ($2.50). Runs continue on "
-        f"{_next_month():%Y-%m-%d} (UTC), or once you raise the limit."
+        f"{_next_month():%Y-%m-%d} (UTC), or once you raise the limit. If the count is wrong: "
+        "`tap-jobo-archive month career_sites`."
     )
     assert _reached(first) == warning
     assert f"career_sites: everything; 6,000 credits ($6.00) left for {month}\n" in first.stderr
-    assert first.lines("WARNING") == [warning]
+    assert first.codes("WARNING") == ["archive-empty", "limit-reached"]
     second = tap.run(state=first.state)
-    assert _reached(second) == warning
+    assert second.lines("WARNING") == [warning]
     assert f"1,000 credits ($1.00) left for {month}" in second.stderr
     assert tap.sandbox.credits_billed == 2 * PAGE
     assert spent(tap) == {month: 2 * PAGE}
@@ -104,11 +111,11 @@ def test_the_limit_holds_over_runs_and_says_when_they_continue(tap: Tap) -> None
     assert spent(tap) == {month: tap.sandbox.credits_billed}
 
 
-def test_pages_of_the_archive_are_replayed_beyond_the_limit(tap: Tap) -> None:
+def test_pages_of_the_archive_are_loaded_beyond_the_limit(tap: Tap) -> None:
     tap.run()
     run = tap.run()
     _reached(run)
-    assert replayed(run) == 100
+    assert loaded(run) == 100
     assert tap.sandbox.credits_billed == 2 * PAGE
 
 
@@ -171,19 +178,12 @@ def test_a_page_that_cost_less_than_requested_counts_that_in_later_runs_too(tap:
     for _ in range(3):
         state = tap.run(state=state, max_credits_per_month=3 * PAGE).state
         assert [*spent(tap).values()] == [tap.sandbox.credits_billed] == [6_000]
-    (file,) = _files(tap)
-    assert len(json.loads(file.read_text())["runs"]) == 1  # the others have no pages
 
 
-@pytest.mark.parametrize("is_dropped", [False, True])
-def test_a_kill_without_a_limit_hides_only_the_request_in_flight(
-    tap: Tap, *, is_dropped: bool
-) -> None:
+def test_a_kill_without_a_limit_hides_only_the_request_in_flight(tap: Tap) -> None:
     no_limit: Any = {"max_credits_per_month": None, "max_credits": 10**6}
     cut_in_request(tap, 3, **no_limit)
-    assert _files(tap) == []  # nothing was written besides the pages
-    if is_dropped:
-        assert archive_command(tap, "drop", "--all").returncode == 0
+    assert spent(tap) == {}  # the headers of the pages have it
     run = tap.run(max_credits_per_month=2 * PAGE + 100)
     assert "5,000 of 5,100 credits used" in _reached(run)
     assert tap.sandbox.credits_billed == 2 * PAGE + 20 * 50
@@ -221,17 +221,17 @@ def test_a_backfill_above_the_limit_is_a_warning(tmp_path: Path) -> None:
             "This sync has about 90 rows (estimated): $0.27 at the current price (3 credits per "
             "row), and at least 4 s at the rate limit of 120 pages per minute."
         ) in run.lines("INFO")
-        total, reached = run.lines("WARNING")
+        assert run.codes("WARNING") == ["archive-empty", "limit-too-low", "limit-reached"]
+        (total,) = run.messages_of("WARNING", "limit-too-low")
         assert total == (
             "The rest of this sync costs about $0.24, but max_credits_per_month leaves $0.07 "
             f"for {month_of(tap)}. The sync then waits for the next month. By then, Jobo may have "
             "dropped its cursor: all rows are billed again. Raise the limit, or narrow the filters."
         )
-        assert "max_credits_per_month reached" in reached
-        replay = tap.run(max_credits_per_month=100)
-        assert "The rest of this sync" not in replay.stderr
+        again = tap.run(max_credits_per_month=100)
+        assert again.codes("WARNING") == ["limit-reached"]
         enough = tap.run(max_credits_per_month=30 + 240, archive_dir=str(tmp_path / "another"))
-        assert enough.lines("WARNING") == []
+        assert enough.codes("WARNING") == ["archive-empty"]
 
 
 # Kills, and runs side by side
@@ -280,39 +280,15 @@ def test_of_two_requests_at_once_one_sees_the_other(tmp_path: Path, *, is_before
 def test_a_run_that_has_lost_its_lock_leaves_the_file_to_the_other_run(
     tmp_path: Path, limit: int | None
 ) -> None:
-    class Lost(Folder):
-        """A folder whose lock is another run's as soon as it is taken."""
-
-        @contextmanager
-        def run_lock(self, *_: object) -> Iterator[Callable[[], None]]:
-            yield refuse
-
     def refuse() -> None:
         raise ArchiveError("another run has taken it over")
 
-    with opened(Lost(tmp_path), limit) as archive:
-        month = archive.month
-        assert month
-        month.settle(PAGE)  # which may fail
-        with pytest.raises(ArchiveError, match="taken it over"):
-            month.reserve(2 * PAGE, PAGE, "a page")
-        month.note_price(LastPrice(80, "2026-01-01T00:00:00Z"))  # its page is delivered first
-    assert not (tmp_path / "v2/spent").exists()
-
-
-def test_what_another_run_bills_while_this_one_waits_for_its_lock_counts(tmp_path: Path) -> None:
-    class Busy(Folder):
-        """A folder whose lock another run holds until it ends."""
-
-        @contextmanager
-        def run_lock(self, *_: object) -> Iterator[Callable[[], None]]:
-            count_in(Folder(tmp_path), FakeClock(), CAREER_SITES, LIMIT).settle(LIMIT)
-            yield lambda: None
-
-    with opened(Busy(tmp_path), LIMIT) as archive:
-        assert archive.month
-        with pytest.raises(BudgetReachedError):
-            archive.month.reserve(0, PAGE, "a page")
+    month = replace(count_in(Folder(tmp_path), FakeClock(), CAREER_SITES, limit), check=refuse)
+    month.settle(PAGE)  # which may fail
+    with pytest.raises(ArchiveError, match="taken it over"):
+        month.reserve(2 * PAGE, PAGE, "a page")
+    month.note_price(LastPrice(credits=80, since="2026-01-01T00:00:00Z"))  # its page comes first
+    assert not (tmp_path / "v3/month").exists()
 
 
 # The month
@@ -336,14 +312,14 @@ def test_runs_continue_on_the_first_of_the_next_month(
     with pytest.raises(BudgetReachedError, match=f" in {month} .* Runs continue on {then} "):
         count.reserve(LIMIT, PAGE, "a page")
     assert count.left(LIMIT) == (0, month)
-    assert count.with_page(PAGE) == {month: LIMIT + PAGE}
+    assert count.with_page(PAGE, "e1", 1) == {month: LIMIT + PAGE}
 
 
 def test_a_request_in_the_last_minute_of_a_month_counts_in_both(tmp_path: Path) -> None:
     count = count_at(tmp_path, "2026-01-31T23:59:00.1")
     assert count.left(0) == (LIMIT, "2026-01")
     count.reserve(0, PAGE, "a page")
-    assert count.with_page(PAGE) == {"2026-01": PAGE, "2026-02": PAGE}
+    assert count.with_page(PAGE, "e1", 1) == {"2026-01": PAGE, "2026-02": PAGE}
     february = count_at(tmp_path, "2026-02-01T00:00:00")
     assert february.left(0) == (LIMIT - PAGE, "2026-02")
     with pytest.raises(BudgetReachedError, match=" in 2026-02 "):
@@ -359,7 +335,7 @@ def test_another_try_of_a_request_counts_already_and_does_not_read_the_store(
     count.reserve(0, PAGE, "a page")
     monkeypatch.setattr(count.store, "list", None)
     count.reserve(0, PAGE, "a page")
-    assert count.with_page(PAGE) == {"2026-01": PAGE}
+    assert count.with_page(PAGE, "e1", 1) == {"2026-01": PAGE}
 
 
 def test_a_response_that_comes_in_the_next_month_counts_in_both(tmp_path: Path) -> None:
@@ -367,45 +343,38 @@ def test_a_response_that_comes_in_the_next_month_counts_in_both(tmp_path: Path) 
     count = count_at(tmp_path, clock)
     count.reserve(0, PAGE, "a page")
     clock.passed += 900
-    assert count.with_page(PAGE) == {"2026-01": PAGE, "2026-02": PAGE}
+    assert count.with_page(PAGE, "e1", 1) == {"2026-01": PAGE, "2026-02": PAGE}
 
 
 def test_what_another_stream_cost_counts_in_its_month_alone(tmp_path: Path) -> None:
     store = Folder(tmp_path)
     jobs = count_in(store, FakeClock(datetime(2026, 1, 31, 12, tzinfo=UTC)), JOBS, LIMIT)
     jobs.reserve(0, PAGE, "a page")
-    store.replace(layout.KEY.format(jobs.key.name), encode(jobs.key))
     for month, left in ("2026-01", LIMIT - PAGE), ("2026-02", LIMIT):
         count = count_at(tmp_path, f"{month}-15")
         assert count.left(0) == (left, month)
-        count.include_killed_runs(Contents(store))
+        count.include_killed_run(0, None)
         assert count.left(0) == (left, month)
-        assert count.with_page(0) == {month: 0}
+        assert count.with_page(0, "e1", 1) == {month: 0}
 
 
-@pytest.mark.parametrize("is_damaged", [False, True])
-def test_a_stream_of_another_address_counts_only_if_that_is_unknown(
-    tmp_path: Path, *, is_damaged: bool
-) -> None:
-    """Rather too much than too little."""
+def test_a_stream_of_another_address_does_not_count(tmp_path: Path) -> None:
     store, clock = Folder(tmp_path), FakeClock()
     other = count_in(store, clock, JOBS, LIMIT, api_url="https://b")
     other.reserve(0, PAGE, "a page")
-    key = b"{" if is_damaged else encode(other.key)
-    store.replace(layout.KEY.format(other.key.name), key)
     count = count_in(store, clock, CAREER_SITES, LIMIT)
-    count.include_killed_runs(Contents(store))
-    assert count.left(0) == (LIMIT - PAGE * is_damaged, "2026-01")
+    count.include_killed_run(0, None)
+    assert count.left(0) == (LIMIT, "2026-01")
 
 
 def test_without_a_limit_only_what_no_page_counts_is_written(tmp_path: Path) -> None:
     count = count_in(Folder(tmp_path), FakeClock(), CAREER_SITES, None)
-    written = tmp_path / layout.COUNT.format(count.key.name)
+    written = tmp_path / layout.MONTH.format(count.key.name)
     count.reserve(0, PAGE, "a page")
     assert not written.exists()
     count.reserve(1, PAGE, "a page")  # the first response, of one credit, was lost
     before = written.read_bytes()
-    count.with_page(PAGE)
+    count.with_page(PAGE, "e1", 1)
     count.reserve(1 + PAGE, PAGE, "a page")
     assert written.read_bytes() == before
 
@@ -431,21 +400,12 @@ def count_at(folder: Path, at: FakeClock | str) -> MonthCount:
     return count_in(Folder(folder), at, CAREER_SITES, LIMIT)
 
 
-def opened(store: Folder, limit: int | None) -> AbstractContextManager[Archive]:
-    """The archive of a run."""
-    key = archive_key(CAREER_SITES, api_key="jbe_test_", api_url="https://a")
-    return Archives(
-        store=store, limit=limit, now=FakeClock().now, wait=time.sleep, logger=LOGGER
-    ).open(key)
-
-
 def count_in(
     store: Folder, clock: FakeClock, spec: FeedSpec, limit: int | None, api_url: str = "https://a"
 ) -> MonthCount:
     return MonthCount(
         store=store,
         key=archive_key(spec, api_key="jbe_test_", api_url=api_url),
-        run="",
         limit=limit,
         now=clock.now,
         check=lambda: None,
@@ -469,18 +429,16 @@ def test_a_new_month_begins_by_the_clock_of_the_api(tap: Tap) -> None:
 # The file
 
 
-def test_neither_dropping_all_nor_30_days_remove_it(tap: Tap) -> None:
-    tap.run()
+def test_it_outlives_the_pages_of_its_stream(tap: Tap) -> None:
+    """Whose folder may be removed at any time."""
+    state = tap.run().state
     counted = spent(tap)
-    (file,) = _files(tap)
-    assert archive_command(tap, "drop", "--all").returncode == 0
-    assert pages(tap.folder / "archive") == []
-    assert archive_command(tap, "drop", file.stem).returncode == 0
+    (page, _) = pages(tap.folder / "archive")
+    shutil.rmtree(page.parent.parent)
+    for each in (None, state):
+        _reached(tap.run(state=each))
     assert spent(tap) == counted
-    _reached(tap.run())
     assert tap.sandbox.credits_billed == 2 * PAGE
-    _at(tap, datetime.now(UTC) + timedelta(days=40)).run()
-    assert spent(tap).items() >= counted.items()
 
 
 DAMAGE = {
@@ -494,30 +452,25 @@ DAMAGE = {
 
 @pytest.mark.parametrize("content", DAMAGE.values(), ids=DAMAGE)
 @pytest.mark.parametrize("stream", ["career_sites", "jobs"])
-def test_a_damaged_count_ends_a_run_with_a_limit_and_can_be_dropped(
+def test_a_damaged_count_ends_a_run_with_a_limit_until_it_is_removed(
     tap: Tap, content: str, stream: str
 ) -> None:
     """Even that of another stream, which shares the limit."""
     tap.run()
     (file,) = _files(tap)
-    good = file.read_text()
-    wrong = json.dumps(json.loads(good) | json.loads(content)) if len(content) > 2 else content
-    file.write_text(wrong)
+    members = content_of(file) | json.loads(content or "{}")
+    wrong = json.dumps(members if len(content) > 2 else {}).encode()
+    file.write_bytes(add_checksum(wrong) if content else b"")
     settings = tap.settings | {"jobs_batch_size": 10}
-    line = complaint(tap_of(tap.sandbox, tap.folder, stream).run(**settings))
-    name = f"spent/{file.name}"
-    assert f"v2/{name}" in line
-    assert f"`tap-jobo-archive drop {name}`" in line
+    run = tap_of(tap.sandbox, tap.folder, stream).run(**settings)
+    assert error_code(run) == "archive-damaged"
+    line = complaint(run)
+    assert f"The file v3/month/{file.name} in the archive " in line
+    assert "Restore it from a backup, or remove it" in line
     assert tap.sandbox.credits_billed == 2 * PAGE
-    assert name in archive_command(tap, "list").stdout
-    dropped = succeeded(archive_command(tap, "drop", name)).stdout
-    assert "1 other file (the month then counts from what the archive still has)" in dropped
-    assert not file.exists()
-    _reached(tap.run())  # the archive still has both pages
+    file.unlink()
+    _reached(tap.run())  # the last page has the count, too
     assert tap.sandbox.credits_billed == 2 * PAGE
-    file.write_text(wrong)
-    assert archive_command(tap, "drop", "--all").returncode == 0
-    assert not file.exists()
 
 
 def test_a_damaged_count_is_a_warning_without_a_limit(tap: Tap) -> None:
@@ -525,9 +478,9 @@ def test_a_damaged_count_is_a_warning_without_a_limit(tap: Tap) -> None:
     (file,) = _files(tap)
     file.write_text("{")
     run = succeeded(tap.run(state=state, max_credits_per_month=None, max_credits=10**6))
-    (warning,) = run.lines("WARNING")
-    assert warning.startswith("The file v2/spent/")
-    assert "counts what is billed in a month, and is damaged, so this run is not counted" in warning
+    (warning,) = run.messages_of("WARNING", "archive-damaged")
+    assert warning.startswith("The file v3/month/")
+    assert "counts what a month costs, and is damaged, so this run is not counted" in warning
     assert file.read_text() == "{"  # the user may be able to mend it
 
 
@@ -536,8 +489,7 @@ def test_a_file_that_cannot_be_written_ends_the_run_before_a_request(tap: Tap) -
     (file,) = _files(tap)
     file.unlink()
     file.mkdir()
-    line = complaint(tap.run())
-    assert "cannot be used" in line
+    assert error_code(tap.run()) == "archive-unusable"
     assert tap.sandbox.rows_billed == 1
 
 

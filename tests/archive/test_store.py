@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import stat
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
+from obstore.exceptions import AlreadyExistsError, PreconditionError
 from obstore.store import MemoryStore
 
+from tap_jobo.archive import layout, open_store
 from tap_jobo.archive.bucket import Bucket, open_bucket
 from tap_jobo.archive.folder import Folder
 from tap_jobo.archive.lease import store_errors
-from tap_jobo.archive.store import ExistsError, Lock, MissingError, Store, StoreError
+from tap_jobo.archive.store import ExistsError, HeldError, MissingError, Store, StoreError
 from tap_jobo.clock import Clock
 from tap_jobo.errors import ArchiveError
 from tests.support import bucket as fake
@@ -24,7 +28,8 @@ from tests.support.loggers import LOGGER
 Opens = Callable[[], Store]
 """Opens the store anew, as another process does later."""
 
-PAGE = "v2/career_sites-0a/000001/000001.page"
+KEY = "career_sites-0a"
+PAGE = f"v3/{KEY}/000/000001.page"
 
 
 @pytest.fixture(params=["folder", "memory", "azure", "s3", "gs"])
@@ -35,12 +40,12 @@ def opens(request: pytest.FixtureRequest, tmp_path: Path) -> Opens:
 
     def in_bucket() -> Store:
         url = f"{request.param}://archives{tmp_path}"
-        return Bucket(open_bucket(url), url, Clock(), LOGGER)
+        return Bucket(open_bucket(url), url, Clock())
 
     kinds: dict[str, tuple[str, Opens]] = {
         "folder": ("", lambda: Folder(tmp_path / "archive")),
-        "memory": ("", lambda: Bucket(memory, "memory", Clock(), LOGGER)),
-        "azure": ("", lambda: Bucket(azure, "azure", Clock(), LOGGER)),
+        "memory": ("", lambda: Bucket(memory, "memory", Clock())),
+        "azure": ("", lambda: Bucket(azure, "azure", Clock())),
         "s3": ("s3", in_bucket),
         "gs": ("gcs", in_bucket),
     }
@@ -56,7 +61,7 @@ def store(opens: Opens) -> Store:
 
 
 def test_a_new_store_is_empty(store: Store) -> None:
-    assert store.list("v2") == []
+    assert store.list("v3") == []
     with pytest.raises(MissingError):
         store.read(PAGE)
     store.remove([PAGE])
@@ -66,13 +71,13 @@ def test_a_new_store_is_empty(store: Store) -> None:
 def test_what_is_created_lasts(opens: Opens) -> None:
     content = b'{"a":\n"\\u0000 \xff"}'
     opens().create(PAGE, content)
-    opens().create("v2/career_sites-0a/000002/sync.json", b"")
+    opens().create("v3/career_sites-0a/archive.json", b"")
     later = opens()
     assert later.read(PAGE) == content
     assert [later.read(PAGE, size) for size in (1, 3, 1_000)] == [content[:1], content[:3], content]
-    assert sorted(later.list("v2")) == [PAGE, "v2/career_sites-0a/000002/sync.json"]
-    assert later.list("v2/career_sites-0a/000001") == [PAGE]
-    assert later.list("v2/career_sites") == []
+    assert later.list("v3") == [PAGE, "v3/career_sites-0a/archive.json"]
+    assert later.list("v3/career_sites-0a/000") == [PAGE]
+    assert later.list("v3/career_sites") == []
 
 
 def test_a_name_is_taken_once_but_may_be_retried(opens: Opens) -> None:
@@ -86,85 +91,242 @@ def test_a_name_is_taken_once_but_may_be_retried(opens: Opens) -> None:
 
 def test_a_small_file_is_replaced(opens: Opens) -> None:
     for content in (b"a", b"bb", b""):
-        opens().replace("v2/career_sites-0a/completed.json", content)
-        assert opens().read("v2/career_sites-0a/completed.json") == content
-    assert opens().list("v2") == ["v2/career_sites-0a/completed.json"]
+        opens().replace("v3/career_sites-0a/archive.json", content)
+        assert opens().read("v3/career_sites-0a/archive.json") == content
+    assert opens().list("v3") == ["v3/career_sites-0a/archive.json"]
 
 
-def test_what_is_removed_is_gone_and_the_rest_is_not(opens: Opens) -> None:
-    others = [f"v2/key/000001/{number:06}.page" for number in range(1, 5)]
+def test_only_what_is_removed_is_missing(opens: Opens) -> None:
+    others = [f"v3/key/000/{number:06}.page" for number in range(1, 5)]
     for name in (*others, PAGE):
         opens().create(name, b"page")
     for names in (others[1:2], others[1:], others[1:]):  # as two who remove the same
         opens().remove(names)
-    assert sorted(opens().list("v2")) == [PAGE, others[0]]
+    assert opens().list("v3") == [PAGE, others[0]]
     opens().create(others[2], b"another")
 
 
 def test_a_folder_that_is_empty_is_removed(tmp_path: Path) -> None:
     store = Folder(tmp_path)
-    for name in (PAGE, "v2/career_sites-0a/key.json"):
+    for name in (PAGE, "v3/career_sites-0a/archive.json"):
         store.create(name, b"")
     store.remove([PAGE])
-    assert [path.name for path in tmp_path.glob("v2/*/*")] == ["key.json"]
+    assert [path.name for path in tmp_path.glob("v3/*/*")] == ["archive.json"]
 
 
 def test_files_are_removed_in_their_order(tmp_path: Path) -> None:
-    store, names = Folder(tmp_path), [f"v2/key/000001/{number}.page" for number in (3, 2, 1)]
+    store, names = Folder(tmp_path), [f"v3/key/000/{number}.page" for number in (3, 2, 1)]
     for name in names[::2]:
         store.create(name, b"")
     (tmp_path / names[1]).mkdir()  # which is no file to remove
     with pytest.raises(StoreError):
         store.remove(names)
-    assert store.list("v2") == [names[2]]
+    assert store.list("v3") == [names[2]]
 
 
 def test_the_last_object_is_removed_after_all_others() -> None:
     requests: list[list[str]] = []
     bucket: Any = Mock(delete=requests.append)
-    Bucket(bucket, "s3://a/b", Clock(), LOGGER).remove(["1.page", "2.page", "sync.json"])
-    assert requests == [["1.page", "2.page"], ["sync.json"]]
+    Bucket(bucket, "s3://a/b", Clock()).remove(["1.page", "2.page", "archive.json"])
+    assert requests == [["1.page", "2.page"], ["archive.json"]]
 
 
-def test_a_run_keeps_others_of_its_key_out_until_it_ends(opens: Opens) -> None:
-    def run_of(key: str) -> Lock:
-        return opens().run_lock(key, "career_sites", refuse_to_wait)
-
-    def refuse_to_wait(_: float) -> None:
-        raise ArchiveError("A run that has to wait does not have the lock.")
-
-    opens().replace("v2/career_sites-0a/key.json", b"{}")  # as each run does before
-    with run_of("career_sites-0a") as check, run_of("jobs-0a"):
+def test_of_those_who_write_a_key_one_has_the_lock(opens: Opens) -> None:
+    with opens().lock(KEY, "career_sites") as check, opens().lock("jobs-0a", "jobs"):
         check()
-        for other in (run_of("career_sites-0a"), opens().exclusive_lock()):
-            with pytest.raises(ArchiveError), other:
+        held = pytest.raises(HeldError, match=r"is writing career_sites in .*\[run-in-progress\]")
+        for _ in range(2):
+            with held, opens().lock(KEY, "career_sites"):
                 pass
-    with opens().exclusive_lock():
-        pass
-    with run_of("career_sites-0a") as check:
         check()
+    with opens().lock(KEY, "career_sites") as check:
+        check()
+
+
+@pytest.mark.parametrize(
+    ("after", "found"),
+    [
+        ("", 5),
+        ("v3/key/000/000998.page", 4),
+        ("v3/key/000/000999.page", 3),
+        ("v3/key/000/000999.pagf", 3),
+        ("v3/key/001/000000.page", 3),  # which is no file
+        ("v3/key/001/001000.page", 2),
+        ("v3/key/001/999999.page", 1),
+        ("v3/key/002", 1),
+        ("v3/key/archive.json", 0),
+    ],
+)
+def test_a_listing_has_the_names_after_one_in_their_order(
+    opens: Opens, after: str, found: int
+) -> None:
+    names = [layout.page_name("key", number) for number in (998, 999, 1_000, 1_001)]
+    names.append(layout.FILE.format("key"))
+    for name in (*reversed(names), PAGE, "v3/key-b/000/000001.page"):
+        opens().create(name, b"")
+    assert opens().list("v3/key", after) == names[5 - found :]
+
+
+def test_a_folder_that_holds_no_later_name_is_not_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Folder(tmp_path)
+    names = [layout.page_name("key", number) for number in range(0, 9_000, 500)]
+    for name in names:
+        store.create(name, b"")
+    opened: list[str] = []
+
+    def scan(path: Path) -> Any:
+        opened.append(path.name)
+        return scan_folder(path)
+
+    scan_folder = os.scandir
+    monkeypatch.setattr(os, "scandir", scan)
+    assert store.list("v3/key", names[-1]) == []
+    assert opened == ["key", "008"]
+
+
+def test_a_name_says_which_page_it_is() -> None:
+    for number, name in ((1, "000/000001"), (999, "000/000999"), (123_456, "123/123456")):
+        assert layout.page_name(KEY, number) == f"v3/{KEY}/{name}.page"
+        match = layout.PAGE.fullmatch(f"v3/{KEY}/{name}.page")
+        assert match
+        assert (match["key"], int(match["number"])) == (KEY, number)
+    for name in ("000/001000.page", "001/000001.page", "000/00001.page", "archive.json", "page"):
+        assert not layout.PAGE.fullmatch(f"v3/{KEY}/{name}")
+
+
+@pytest.mark.parametrize("error", [AlreadyExistsError, PreconditionError])
+def test_a_put_that_was_repeated_finds_its_own_object(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    """Stores word the refusal in two ways."""
+    bucket: Any = fake.Bucket(FakeClock().now)
+    store = Bucket(bucket, "s3://a/b", Clock())
+    store.create(PAGE, b"ours")
+    monkeypatch.setattr(bucket, "put", Mock(side_effect=error("it exists")))
+    store.create(PAGE, b"ours")
+    with pytest.raises(ExistsError):
+        store.create(PAGE, b"another")
+
+
+# Folders
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_git_ignores_a_new_archive(tmp_path: Path, *, is_there: bool) -> None:
+    root = tmp_path / "archive"
+    if is_there:  # as the mount point of a volume
+        root.mkdir()
+    Folder(root).create(PAGE, b"")
+    assert (root / ".gitignore").read_text() == "*\n"
+    assert Folder(root).list("v3") == [PAGE]
+    assert Folder(root).list("") == [PAGE]
+    (root / ".gitignore").write_text("mine")
+    Folder(root).replace(PAGE, b"")
+    assert (root / ".gitignore").read_text() == "mine"
+
+
+def test_git_sees_what_is_beside_an_archive(tmp_path: Path) -> None:
+    """As in a project whose archive_dir is the project."""
+    (tmp_path / "meltano.yml").touch()
+    Folder(tmp_path).create(PAGE, b"")
+    assert {path.name for path in tmp_path.iterdir()} == {"meltano.yml", "v3"}
+
+
+def test_only_its_owner_can_read_an_archive(tmp_path: Path) -> None:
+    store, root = Folder(tmp_path / "archive"), tmp_path / "archive"
+    with store.lock(KEY, "career_sites"):
+        store.create(PAGE, b"")
+    store.replace("v3/month/a.json", b"")
+    paths = [root, *root.rglob("*")]
+    assert len(paths) == 9
+    for path in paths:
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600)
+
+
+def test_reading_creates_no_folder(tmp_path: Path) -> None:
+    store = Folder(tmp_path / "archive")
+    assert store.list("v3") == []
+    with pytest.raises(MissingError):
+        store.read(PAGE)
+    store.remove([PAGE])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_archive_may_be_behind_a_link(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "archive").symlink_to(tmp_path / "disk")
+    store = Folder(tmp_path / "archive")
+    with store.lock(KEY, "career_sites"):
+        store.create(PAGE, b"page")
+    assert store.read(PAGE) == b"page"
+    assert store.list("v3") == [PAGE]
+
+
+@pytest.mark.parametrize("link", ["v3", f"v3/{KEY}", f"v3/{KEY}/000", PAGE])
+def test_a_link_in_a_folder_is_refused_by_all_alike(tmp_path: Path, link: str) -> None:
+    store, path = Folder(tmp_path / "archive"), tmp_path / "archive" / link
+    store.create(PAGE, b"page")
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    calls: list[Callable[[], object]] = [
+        lambda: store.list("v3"),
+        lambda: store.list(f"v3/{KEY}"),
+        lambda: store.list(f"v3/{KEY}", PAGE[:-1]),
+        lambda: store.read(PAGE),
+        lambda: store.create(PAGE, b"page"),
+        lambda: store.replace(PAGE, b""),
+        lambda: store.remove([PAGE]),
+    ]
+    for call in calls:
+        with pytest.raises(StoreError) as error:
+            call()
+        assert error.value.why == f"{path} is a symbolic link"
+    assert (tmp_path / "elsewhere").exists()
+
+
+def test_by_default_an_archive_is_in_the_state_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    store = open_store(None, Clock(), LOGGER)
+    assert not store.is_remote
+    if sys.platform == "linux":
+        assert store.location == str(tmp_path / "tap-jobo")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert open_store("~/archive", Clock(), LOGGER).location == str(tmp_path / "archive")
+
+
+def test_without_a_home_the_error_names_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "expanduser", Mock(side_effect=RuntimeError))
+    with pytest.raises(ArchiveError, match="Set HOME, or set archive_dir"):
+        open_store("~/archive", Clock(), LOGGER)
+
+
+# Buckets
 
 
 @pytest.mark.usefixtures("s3")
 def test_a_bucket_holds_archives_at_several_prefixes() -> None:
     urls = ("s3://archives/first/a", "s3://archives/second")
-    first, second = (Bucket(open_bucket(url), url, Clock(), LOGGER) for url in urls)
+    first, second = (Bucket(open_bucket(url), url, Clock()) for url in urls)
     first.create(PAGE, b"page")
-    assert (first.list("v2"), second.list("v2")) == ([PAGE], [])
+    assert (first.list("v3"), second.list("v3")) == ([PAGE], [])
 
 
 def test_a_bucket_without_an_account_cannot_be_opened(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("AZURE")]:
         monkeypatch.delenv(name)
-    with pytest.raises(ArchiveError, match="azure://archives/a cannot be opened"):
+    with pytest.raises(ArchiveError, match="azure://archives/a can't be opened"):
         open_bucket("azure://archives/a")
 
 
 def test_a_bucket_out_of_reach_is_an_error() -> None:
     away: Any = fake.Bucket(FakeClock().now, is_away=True)
-    store = Bucket(away, "s3://a/b", Clock(), LOGGER)
+    store = Bucket(away, "s3://a/b", Clock())
     calls: list[Callable[[], object]] = [
-        lambda: store.list("v2"),
+        lambda: store.list("v3"),
         lambda: store.read(PAGE),
         lambda: store.create(PAGE, b""),
         lambda: store.replace(PAGE, b""),

@@ -19,9 +19,11 @@ from tests.support import (
     discover,
     entry_of,
     environment,
+    error_code,
     execute,
     state_at,
 )
+from tests.support.archives import files_at
 from tests.support.companies import selecting
 
 pytestmark = pytest.mark.portable
@@ -145,12 +147,32 @@ class TestTestMode:
         assert len(run.records) == 1
         assert run.lines("ERROR") == run.lines("WARNING") == run.lines("CRITICAL") == []
 
-    def test_it_completes_no_scan_and_archives_no_page(self, tap: Tap, sandbox: Sandbox) -> None:
+    def test_it_completes_no_sync_and_archives_no_page(self, tap: Tap, sandbox: Sandbox) -> None:
         run = tap.run("--test", state=state_at("2026-01-31T08:00:00Z"))
         assert run.states == []  # one that a target stores in place of the last would bill again
         assert not list((tap.folder / "archive").rglob("*.page"))
         assert len(tap.run().ids) == 120
         assert sandbox.rows_billed == 121
+
+    def test_it_reads_no_archive_and_stores_only_its_bill(self, tap: Tap, sandbox: Sandbox) -> None:
+        state = tap.succeed(country_codes=["DE"]).state
+        archive = tap.folder / "archive"
+        files = files_at(str(archive))
+        files.damage(files.pages[-1])
+        before = {path: path.read_bytes() for path in archive.rglob("*") if path.is_file()}
+        other = str(tap.folder / "another")
+        tap.succeed(archive_dir=other)
+        assert error_code(tap.run(state=state, country_codes=["DE"])) == "archive-damaged"
+        assert error_code(tap.run(archive_dir=other, state=state)) == "other-archive"
+        for how in ({}, {"archive_dir": other}):
+            run = tap.succeed("--test", state=state, country_codes=["FR"], **how)
+            assert len(run.records) == 1
+            assert run.loaded == 0
+        after = {path: path.read_bytes() for path in archive.rglob("*") if path.is_file()}
+        assert before.keys() == after.keys()
+        changed = [path.parent.name for path in before if before[path] != after[path]]
+        assert changed == ["month"]
+        assert sandbox.rows_billed == 13 + 120 + 2
 
     def test_it_passes_without_any_row(self, tmp_path: Path) -> None:
         with Sandbox(size=0) as sandbox:

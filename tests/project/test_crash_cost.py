@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.crash_cost import NAME, in_this_environment, measured
+from benchmarks.crash_cost import AGAIN, NAME, in_this_environment, measured, measured_again
 from benchmarks.feed import KEY, REPOSITORY, Feed
 from benchmarks.report import CRASH_COST, marks, table, write
 from jobo_sandbox import Sandbox
@@ -37,10 +37,34 @@ def test_only_the_text_between_the_marks_is_replaced(tmp_path: Path) -> None:
     assert page.read_text() == f"above\n{before}new\n{after}below\n"
 
 
+def test_what_the_same_rows_cost_again_is_what_the_sandbox_bills(tmp_path: Path) -> None:
+    with Sandbox(size=200, api_key=KEY, rows_with_updated_at=True) as sandbox:
+        feed = Feed(tmp_path, sandbox.url, 0)
+        ours, plain, _ = [*in_this_environment(feed)]
+        lines = [*measured_again(feed, sandbox, [ours, plain])]
+    assert [line.split(" | ", 1)[1] for line in lines[2:]] == [
+        "$0.00 | $0.00 |",
+        "$10.00 | $10.00 |",
+    ]
+
+
 def test_the_readme_has_figures_of_the_page() -> None:
-    page = {row[0].strip("*"): row[1] for row in table(CRASH_COST, NAME)}
+    """Its columns are the programs, and its rows what happens to them."""
+    crashes = {row[0].strip("*"): row[1] for row in table(CRASH_COST, NAME)}
+    again = {row[0].strip("*"): row[1:] for row in table(CRASH_COST, AGAIN)}
     readme = (REPOSITORY / "README.md").read_text("utf-8")
-    figures = re.findall(r"(?m)^\| (\S.*?) \| (\$[\d,]+\.\d\d) \|$", readme)
-    assert len(figures) == 3
-    for name, dollars in figures:
-        assert page[name.strip("*")] == dollars
+    names = ["plain tap", "dlt", "tap-jobo"]
+    programs = [next(name for name in again if name.startswith(each)) for each in names]
+    for row, costs in (
+        ("the run is killed halfway", [dollars(crashes[name]) - 500 for name in programs]),
+        ("the state is lost", [dollars(again[name][0]) for name in programs]),
+        ("you add a warehouse, or reload a table", [dollars(again[name][1]) for name in programs]),
+    ):
+        (line,) = re.findall(rf"(?m)^\| {row} \| (.*) \|$", readme)
+        cells = [cell.split(",")[0] for cell in line.split(" | ")]
+        assert cells == [f"+ ${cost:,.2f}" if cost else "free" for cost in costs]
+
+
+def dollars(cell: str) -> float:
+    """The dollars at the start of a cell."""
+    return float(cell.partition(",")[0].strip("$ "))

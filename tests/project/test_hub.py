@@ -32,6 +32,5 @@ def test_the_definition_has_the_form_of_the_hub() -> None:
     assert kinds["company_ids_file"] == "string"  # no password
     assert kinds["is_agency"] == "string"  # as a boolean, Meltano would read any odd text as false
     assert kinds["jobs_posted_after"] == "string"  # as a date, Meltano would accept "2 days ago"
-    assert values["archive_dir"].startswith(
-        "${MELTANO_PROJECT_ROOT}/.meltano/${MELTANO_EXTRACTOR_NAME}/"
-    )
+    # The same for all environments, and not in a folder that people delete.
+    assert values["archive_dir"] == "${MELTANO_PROJECT_ROOT}/archive/${MELTANO_EXTRACTOR_NAME}"

@@ -132,19 +132,19 @@ def test_killed_full_refresh_resumes(project: Project) -> None:
 
 
 def test_the_command_in_an_error_works_in_the_project(project: Project) -> None:
-    archive = project.folder / ".meltano/tap-jobo/dev"
+    archive = project.folder / "archive/tap-jobo"
     environment = project.environment({"TAP_JOBO_ARCHIVE_DIR": f"{archive}"})
     tap = [str(COMMAND), "--config", "ENV"]  # as Meltano runs it, in less time, and stores no state
     assert execute(tap, environment, project.folder).returncode == 0
-    damage(min(archive.glob("v2/*/*/*.page")))
+    damage(max(archive.glob("v3/*/*/*.page")))
     error = project.meltano("--environment=dev", "invoke", "tap-jobo").stderr
     assert "[archive-damaged]" in error
     (command,) = re.findall("`(meltano .*?)`", error)
     assert project.sandbox.rows_billed == 150
-    dropped = project.run(*shlex.split(command)[1:], "--yes")
-    assert "Dropped 3 pages" in dropped.stdout
+    dropped = project.run(*shlex.split(command)[1:])
+    assert "Dropped page 3" in dropped.stdout
     assert execute(tap, environment, project.folder).returncode == 0
-    assert project.sandbox.rows_billed == 300
+    assert project.sandbox.rows_billed == 200
 
 
 def test_invalid_settings_are_rejected_through_meltano(project: Project) -> None:

@@ -222,11 +222,9 @@ class TestVariablesThatAreNotRead:
     @pytest.mark.parametrize("args", [[], ["--test"], ["--test=schema"]])
     def test_one_that_the_configuration_lacks(self, tap: Tap, args: list[str]) -> None:
         variables = {"TAP_JOBO_CREDITS_ALERT_THRESHOLD": "5000"}
-        assert tap.refuse(*args, env=variables) == (
-            "TAP_JOBO_CREDITS_ALERT_THRESHOLD is set but ignored, and the configuration has no "
-            "credits_alert_threshold. Pass --config ENV to use the variable, or unset it. (In a "
-            "Meltano project, declare credits_alert_threshold under the plugin's settings.)"
-        )
+        line = tap.refuse(*args, env=variables)
+        assert line.startswith("TAP_JOBO_CREDITS_ALERT_THRESHOLD is set, but nothing reads it")
+        assert "--config ENV" in line
         for command in (["--discover"], ["--about"], ["--config", "ENV"]):
             assert tap.run(*command, env=variables).returncode == 0
 
@@ -237,22 +235,14 @@ class TestVariablesThatAreNotRead:
             "TAP_JOBO_STREAM_MAPS": '{"career_sites": {"name": "md5(name)"}}',
         }
         run = tap.run(env=variables)
-        found = [
-            line.split(" is set but ignored, and the configuration has ")
-            for line in complaints(run)
-        ]
-        assert [(variable, what.split(".")[0]) for variable, what in found] == [
-            ("TAP_JOBO_API_KEY", "another api_key"),
-            ("TAP_JOBO_MAX_CREDITS", "another max_credits"),
-            ("TAP_JOBO_STREAM_MAPS", "no stream_maps"),
-        ]
+        assert complaint(run).startswith("TAP_JOBO_API_KEY and 2 more are set, but nothing reads")
         assert "my-other-secret" not in run.stderr
         assert sandbox.ledger == []
 
     def test_an_empty_one(self, tap: Tap, sandbox: Sandbox) -> None:
         """A secret of a CI system that is not set: the run would have no limit."""
         line = complaint(tap.run(env={"TAP_JOBO_MAX_CREDITS": ""}, max_credits=None))
-        assert line.startswith("TAP_JOBO_MAX_CREDITS is set but ignored, and the configuration")
+        assert line.startswith("TAP_JOBO_MAX_CREDITS is set, but nothing reads it")
         assert sandbox.ledger == []
 
     def test_the_same_value(self, tap: Tap) -> None:
@@ -272,7 +262,7 @@ class TestVariablesThatAreNotRead:
         limit = {"TAP_JOBO_MAX_CREDITS": "5", "MELTANO_EXTRACT__SELECT": "[]"}
         assert check({"api_key": "k"}, {**limit, "MELTANO_EXTRACT_MAX_CREDITS": "6"})
         assert check({"api_key": "k"}, limit)
-        with pytest.raises(ConfigError, match="MAX_CREDITS is set but ignored"):
+        with pytest.raises(ConfigError, match="MAX_CREDITS is set, but nothing reads it"):
             check({"api_key": "k"}, {**limit, "TAP_JOBO__SELECT": "[]"})
 
 

@@ -14,7 +14,7 @@ FIRST = ("career_sites", "companies", "expired_jobs", "jobs")
 
 def _announced(run: Run) -> list[str]:
     assert "Beginning sync" not in run.stderr
-    return [line for line in run.lines("INFO") if line.startswith(tuple(f"{s}: " for s in FIRST))]
+    return [line for line in run.lines("INFO") if line.startswith(FIRST)]
 
 
 def test_filters_window_and_limit(tap: Tap) -> None:
@@ -67,20 +67,23 @@ def test_sync_in_progress(tap: Tap) -> None:
     assert run.lines("WARNING") == []
 
 
-def test_pages_of_the_archive_are_no_reason_for_a_warning(tap: Tap, sandbox: Sandbox) -> None:
-    """Neither that every row is billed nor that the sync keeps its page size."""
+def test_what_follows_pages_of_the_archive(tap: Tap, sandbox: Sandbox) -> None:
+    """Neither are all rows billed nor does a new page size apply."""
     cut = cut_in_request(tap, 3)
     billed = sandbox.rows_billed
     run = tap.run(max_credits=None)  # as after a crash before the first state
-    (line,) = _announced(run)
-    assert line == (
-        "career_sites: everything; pages in the archive first, free; max_credits is not set"
+    loaded, bought = _announced(run)
+    assert loaded == (
+        "career_sites has no state: loading 100 rows from the archive, $5.00 not billed again. "
+        "Then changes. To buy everything anew instead: `tap-jobo-archive restart career_sites`."
+    )
+    assert bought == (
+        "career_sites: continues a sync of everything after 100 rows; max_credits is not set"
     )
     assert run.lines("WARNING") == []
     run = tap.run(state=cut.states[0], max_credits=None, batch_size=10)
-    (line,) = _announced(run)
-    assert line.startswith(
-        "career_sites: continues a sync of everything after 50 rows; pages in the archive"
-    )
+    loaded, bought = _announced(run)
+    assert loaded == "career_sites: 2 pages from the archive, $3.50 not billed again."
+    assert bought.startswith("career_sites: changes since ")
     assert run.lines("WARNING") == []
     assert sandbox.rows_billed <= billed + 50

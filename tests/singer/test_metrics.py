@@ -17,6 +17,18 @@ def test_a_run_has_no_metrics_of_requests(tap: Tap) -> None:
     assert "; sync complete" in run.summaries["career_sites"]
 
 
+def test_rows_that_are_loaded_have_a_figure_of_their_own(tap: Tap, sandbox: Sandbox) -> None:
+    state = tap.succeed().state
+    assert "jobo_rows_loaded" not in tap.succeed(state=state).metrics
+    sandbox.world.add()
+    run = tap.succeed()
+    assert run.metrics["jobo_rows_loaded"] == 120
+    assert run.metrics["record_count"] == 121
+    assert run.metrics["jobo_credits"] == 50
+    text = "121 rows in 4 pages, 120 from the archive, 50 credits ($0.05); sync complete."
+    assert run.summaries["career_sites"].startswith(text)
+
+
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_stream_that_fails_has_not_succeeded(tap: Tap, sandbox: Sandbox, status: int) -> None:
     """401 ends the run, and 403 the stream."""

@@ -12,7 +12,7 @@ from jobo_sandbox import Fault, Sandbox
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.singer.run import RunContext
 from tests.archive.helpers import damage, pages
-from tests.support import Tap, complaint, discover
+from tests.support import Tap, complaint, discover, error_code
 from tests.support.clock import FakeClock
 from tests.support.companies import ids_of, selecting
 from tests.support.crash import cut_in_request, run_meanwhile
@@ -98,27 +98,22 @@ class TestOneStreamThatFails:
         assert "(No access)" in complaint(run)
         assert len(ids_of(run, "jobs")) == 40
 
-    def test_sync_that_was_ended(self, tap: Tap, sandbox: Sandbox) -> None:
-        tap.catalog = selecting(both := tap.catalog, jobs=False)
-        sandbox.wraps_after = 1
-        state = tap.run().state
-        billed, tap.catalog = sandbox.credits_billed, both
-        sandbox.wraps_after = 0
+    def test_change_of_filters_of_a_later_feed(self, tap: Tap, sandbox: Sandbox) -> None:
+        state = tap.succeed(jobs_sources=["workday"]).state
+        billed = sandbox.credits_billed
+        sandbox.world.touch(next(iter(sandbox.world.rows())))
         run = tap.run(state=state)
-        assert "An earlier run ended the sync" in complaint(run)
-        assert len(ids_of(run, "jobs")) == 40
-        assert sandbox.credits_billed == billed + 120
+        assert error_code(run) == "filters-changed"
+        assert run.records == []
+        assert sandbox.credits_billed == billed
 
-    @pytest.mark.parametrize("what", ["filters", "future"])
-    def test_state_of_a_later_feed(self, tap: Tap, sandbox: Sandbox, what: str) -> None:
-        state, billed = tap.run().state, sandbox.credits_billed
-        jobs = state["bookmarks"]["jobs"]
-        if what == "filters":
-            jobs["filters"]["jobs_sources"] = ["workday"]
-        else:
-            jobs["replication_key_value"] = "2999-01-01T00:00:00Z"
-        line = complaint(tap.run(state=state))
-        assert "The filters of jobs have changed" in line or "is in the future" in line
+    def test_bookmark_of_a_later_feed_in_the_future(self, tap: Tap, sandbox: Sandbox) -> None:
+        tap.settings["archive"] = False  # whose bookmark counts
+        state, billed = tap.succeed().state, sandbox.credits_billed
+        state["bookmarks"]["jobs"]["replication_key_value"] = "2999-01-01T00:00:00Z"
+        run = tap.run(state=state)
+        assert error_code(run) == "invalid-state"
+        assert run.records == []
         assert sandbox.credits_billed == billed
 
 
@@ -156,18 +151,22 @@ class TestFirstSync:
 
 
 class TestLocks:
-    def test_those_of_all_feeds_are_taken_before_a_request(self, tap: Tap) -> None:
-        both = tap.catalog
+    def test_a_stream_that_another_run_buys_is_loaded_and_the_others_are_read(
+        self, tap: Tap, sandbox: Sandbox
+    ) -> None:
+        both, others = tap.catalog, []
         tap.catalog = selecting(both, career_sites=False)
 
-        def run_others(_: object) -> None:
-            tap.catalog = both
-            assert "Another run of jobs" in complaint(tap.run())
-            assert _read(tap.sandbox) == ["jobs"]
-            tap.catalog = selecting(both, jobs=False)
-            assert tap.run().returncode == 0
+        def run_another(_: object) -> None:
+            others.append(tap.run_quickly(catalog=both))
 
-        run = run_meanwhile(tap, run_others, endpoint="jobs")
+        run = run_meanwhile(tap, run_another, endpoint="jobs", when=lambda e: bool(e.cursor))
         assert run.returncode == 0, run.stderr
-        tap.catalog = both
-        assert tap.run().returncode == 0
+        (other,) = others
+        assert error_code(other) == "run-in-progress"
+        assert len(ids_of(other, "career_sites")) == 120
+        assert ids_of(other, "jobs") == ids_of(run, "jobs")[:10]
+        billed = sandbox.credits_billed
+        later = tap.succeed(catalog=both, state=other.state)
+        assert ids_of(later, "jobs") == ids_of(run, "jobs")[10:]
+        assert sandbox.credits_billed == billed

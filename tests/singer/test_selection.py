@@ -150,7 +150,7 @@ def test_a_failing_map_is_one_line_and_no_further_request(tap: Tap, sandbox: San
     for failing in ({"__filter__": "1 / 0"}, {"x": "'\\ud800'"}):
         line = complaint(tap.run(stream_maps={"career_sites": failing}))
         assert line.startswith("Setting 'stream_maps' does not fit a row of career_sites: ")
-    assert len(sandbox.feed_requests) == 1  # the page is replayed
+    assert len(sandbox.feed_requests) == 1  # the page is loaded
 
 
 def test_maps_and_flattening_can_come_from_variables(tap: Tap, sandbox: Sandbox) -> None:

@@ -143,7 +143,7 @@ def test_a_reader_that_goes_away_ends_the_run_with_one_line(tap: Tap, *, is_empt
     assert run.lines("ERROR") == []
     assert len(tap.sandbox.feed_requests) == 2
     billed = tap.sandbox.rows_billed
-    assert tap.run().metrics["jobo_rows_replayed"] == billed
+    assert tap.run().loaded == billed
 
 
 @needs_full_device

@@ -1,4 +1,4 @@
-"""The expired jobs: ids that are gone, free, and how far back the API tells of them."""
+"""The expired jobs: ids that are gone, free, and how far back the API lists them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tests.support import Run, Tap, complaint
+from tests.support import Run, Tap, complaint, error_code
+from tests.support.clock import with_clock
 from tests.support.companies import Json
+from tests.support.crash import cut_in_request
 from tests.support.jobs import (
     bookmark_of,
     instant,
@@ -99,7 +102,7 @@ def test_gap_names_interval_remedy_and_cost(both: Tap, hiring: Sandbox) -> None:
     assert start == bookmark
     assert now - WEEK < end <= asked_since(hiring)
     assert "of the last 7 days" in warning
-    assert "run a full refresh of jobs" in warning
+    assert "`tap-jobo-archive restart jobs`" in warning
     assert "$3.00 per 1,000" in warning
     assert "delete the rows that it does not return" in warning
     again = both.run(state=run.state)
@@ -111,7 +114,7 @@ def test_jobs_that_were_read_before_are_told_to_stay_open(both: Tap, hiring: San
     first = both.succeed(state=jobs.state)
     (warning,) = gaps(first)
     assert warning.startswith("expired_jobs was not read before, but jobs was.")
-    assert "run a full refresh of jobs" in warning
+    assert "`tap-jobo-archive restart jobs`" in warning
     assert gaps(both.succeed(state=first.state)) == []
 
 
@@ -140,15 +143,17 @@ def test_restart_stays_within_what_the_api_allows(both: Tap, hiring: Sandbox) ->
     assert run.messages_of("WARNING", "cursor-rejected")
 
 
-def test_rejected_cursor_restarts_once_in_each_run(alone: Tap, hiring: Sandbox) -> None:
+@pytest.mark.parametrize("restarts", [0, 1])
+def test_rejected_cursor_restarts_once_in_each_run(
+    alone: Tap, hiring: Sandbox, restarts: int
+) -> None:
     now = hiring.now()
     state = pending_of("expired_jobs", now - HOUR, now - timedelta(days=1))
-    for _ in range(2):
-        hiring.faults.add(Fault(status=422, body={"errors": {"cursor": ["No."]}}))
-        run = alone.succeed(state=state)
-        (warning,) = run.messages_of("WARNING", "cursor-rejected")
-        assert warning.endswith("(No). The sync starts over, and its rows are free.")
-        state["bookmarks"]["expired_jobs"]["sync"]["restarts"] = 1
+    state["bookmarks"]["expired_jobs"]["sync"]["restarts"] = restarts
+    hiring.faults.add(Fault(status=422, body={"errors": {"cursor": ["No."]}}))
+    run = alone.succeed(state=state)
+    (warning,) = run.messages_of("WARNING", "cursor-rejected")
+    assert warning.endswith("(No). The sync begins over, and its rows are free.")
 
 
 def more(body: Json) -> Json:
@@ -161,7 +166,7 @@ def test_second_rejection_in_a_run_ends_the_stream(alone: Tap, hiring: Sandbox) 
     state = pending_of("expired_jobs", now - HOUR, now - timedelta(days=1))
     hiring.faults.add(Fault(replace=more), endpoint="expired_jobs", when=lambda e: not e.cursor)
     line = complaint(alone.run(state=state))
-    assert "has started over once, so it ends. Run again later: the next run" in line
+    assert "has begun over once, so it ends. Run again later: the next run" in line
     assert len(hiring.requests_to("expired_jobs")) == 3
     assert alone.run(state=state).returncode == 0
 
@@ -169,20 +174,92 @@ def test_second_rejection_in_a_run_ends_the_stream(alone: Tap, hiring: Sandbox) 
 def test_a_price_that_it_starts_to_have_counts_toward_the_limit(
     alone: Tap, hiring: Sandbox
 ) -> None:
-    billed = {"X-Credits-Deducted": "40"}
-    hiring.faults.add(Fault(replace=more, headers=billed), endpoint="expired_jobs")
+    """The balance, which fell by it, shows that it is no glitch of a header."""
+    page = {"job_ids": [str(UUID(int=1))], "has_more": True, "next_cursor": "next"}
+    said = {"X-Credits-Deducted": "40", "X-Credits-Balance": "9960"}
+    hiring.faults.add(Fault(replace=more, headers={"X-Credits-Balance": "10000"}), on=1)
+    hiring.faults.add(Fault(status=200, body=page, headers=said), on=2)
     run = alone.succeed(max_credits=70)
     assert metrics_of(run, "expired_jobs")["jobo_credits"] == 40
     assert run.messages_of("WARNING", "limit-reached")
-    assert len(hiring.requests_to("expired_jobs")) == 1
-
-
-def test_nothing_is_archived(alone: Tap, hiring: Sandbox, tmp_path: Path) -> None:
-    alone.succeed()
-    assert not list(tmp_path.rglob("v2"))
-    second = alone.run()  # without the state of the first, so that an archive would replay
     assert len(hiring.requests_to("expired_jobs")) == 2
-    assert metrics_of(second, "expired_jobs")["jobo_rows_replayed"] == 0
+
+
+def test_a_price_that_only_a_header_shows_ends_the_run(alone: Tap, hiring: Sandbox) -> None:
+    hiring.faults.add(Fault(headers={"X-Credits-Deducted": "40"}))
+    run = alone.run()
+    assert error_code(run) == "unexpected-bill"
+    assert len(run.ids) == 4  # the page is delivered
+
+
+def expire(hiring: Sandbox, count: int) -> set[str]:
+    keys = list(hiring.world.jobs())[:count]
+    for key in keys:
+        hiring.world.expire_job(key)
+    return {*keys}
+
+
+def test_a_new_warehouse_gets_all_that_were_ever_read(alone: Tap, hiring: Sandbox) -> None:
+    """Also those that Jobo lists no more."""
+    first = alone.succeed()
+    read = {*first.ids} | expire(hiring, 3)
+    second = alone.succeed(state=first.state)
+    days = timedelta(days=9)
+    hiring.clock_offset = days.total_seconds()
+    late = with_clock(alone, days).succeed()
+    assert {*late.ids} == read
+    assert late.loaded == len(first.ids) + 3
+    (warning,) = gaps(late)
+    assert interval(warning)[0] == instant(
+        bookmark_of(second, "expired_jobs")["replication_key_value"]
+    )
+    assert metrics_of(late, "expired_jobs")["jobo_credits"] == 0
+
+
+def test_a_row_that_is_loaded_later_is_reported_at_the_time_of_its_sync(
+    alone: Tap, hiring: Sandbox
+) -> None:
+    first, again = alone.succeed(), alone.succeed()
+    assert rows_of(again, "expired_jobs") == rows_of(first, "expired_jobs")
+    assert hiring.credits_billed == 0
+
+
+@pytest.mark.parametrize("has_state", [True, False])
+def test_it_reads_from_jobo_anew_where_another_stream_would_ask(
+    alone: Tap, hiring: Sandbox, *, has_state: bool
+) -> None:
+    """The state is of another archive, or there is none, and the archive began with a state."""
+    first = alone.succeed()
+    alone.settings["archive_dir"] = str(alone.folder / "another")
+    old = state_of("expired_jobs", hiring.now() - HOUR)
+    gone = expire(hiring, 2)
+    alone.succeed(state=old)
+    gone |= expire(hiring, 4)
+    run = alone.succeed(state=first.state if has_state else None)
+    assert {*run.ids} == {*first.ids} | gone
+    assert "is read anew, free" in run.stderr
+    assert alone.succeed(state=run.state).lines("WARNING") == []
+
+
+def test_a_run_that_dies_before_it_reads_anew_costs_no_id(alone: Tap, hiring: Sandbox) -> None:
+    """It has loaded the archive, which began with a state, so it lacks what came before."""
+    read = {*alone.succeed().ids}
+    alone.settings["archive_dir"] = str(alone.folder / "another")
+    old = state_of("expired_jobs", hiring.now() - HOUR)
+    gone = expire(hiring, 2)
+    alone.succeed(state=old)
+    dead = cut_in_request(alone, 1, billed=False)
+    run = alone.succeed(state=dead.states[-1] if dead.states else None)
+    assert {*run.ids} == read | gone
+
+
+def test_a_dead_run_costs_no_id(alone: Tap, hiring: Sandbox) -> None:
+    state = alone.succeed().state
+    gone = expire(hiring, 5)
+    alone.succeed(state=state)  # whose output is lost
+    days = timedelta(days=9)
+    hiring.clock_offset = days.total_seconds()
+    assert {*with_clock(alone, days).succeed(state=state).ids} == gone
 
 
 def test_job_is_gone_if_reported_after_update_and_delivery(both: Tap, hiring: Sandbox) -> None:

@@ -1,8 +1,7 @@
-"""A feed that Jobo does not have, declared here: it syncs, resumes and costs like the others."""
+"""A feed that Jobo does not have, declared here: it syncs, loads and costs like the others."""
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -137,12 +136,12 @@ def test_its_state_has_a_bookmark_and_the_next_sync_starts_there(made_up: MadeUp
 def test_it_is_resumed_from_the_archive_after_a_failure(made_up: MadeUp) -> None:
     fail_third_page(made_up)
     assert "made-up failure" in complaint(made_up.run())
-    (file,) = made_up.folder.glob("archive/v2/*/key.json")
-    assert json.loads(file.read_bytes())["stream"] == "badges"
+    (folder,) = made_up.folder.glob("archive/v3/badges-*")
+    assert [page.stem for page in sorted(folder.glob("*/*.page"))] == ["000001", "000002"]
     again = made_up.succeed()  # without a state: the target stored nothing
     assert names(again) == [f"row {number}" for number in range(ROWS)]
     assert made_up.queries[3:] == made_up.queries[2:3]
-    assert again.metrics["jobo_rows_replayed"] == 14
+    assert again.loaded == 14
     assert again.metrics["jobo_credits"] == 12
 
 
@@ -153,13 +152,21 @@ def test_it_resumes_from_its_state_after_a_failure(made_up: MadeUp) -> None:
     assert made_up.queries[3:] == made_up.queries[2:3]
 
 
-def test_career_sites_never_replay_its_pages(made_up: MadeUp) -> None:
+def test_career_sites_never_load_its_pages(made_up: MadeUp) -> None:
     fail_third_page(made_up)
     complaint(made_up.run())
     other = made_up.succeed(catalog=discover())  # which selects career_sites
     assert {*other.ids} == made_up.sandbox.world.rows().keys()
-    assert other.metrics["jobo_rows_replayed"] == 0
-    assert made_up.succeed(state=other.state).metrics["jobo_rows_replayed"] == 14
+    assert other.loaded == 0
+    assert made_up.succeed(state=other.state).loaded == 14
+
+
+def test_a_new_warehouse_is_loaded_free(made_up: MadeUp) -> None:
+    made_up.succeed()
+    again = made_up.succeed()
+    assert names(again) == [f"row {number}" for number in range(ROWS)]
+    assert again.loaded == ROWS
+    assert made_up.sandbox.credits_billed == 40
 
 
 def test_budget_below_its_page_is_refused_before_a_request(made_up: MadeUp) -> None:

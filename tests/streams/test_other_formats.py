@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Endpoint, Fault, Sandbox
-from tests.archive.helpers import archive_command
-from tests.support import Run, Tap, complaint
+from tests.archive.helpers import archive_command, succeeded
+from tests.support import Tap, complaint
 from tests.support.companies import Json
 from tests.support.jobs import bookmark_of, rows_of, tap_of
 
@@ -32,11 +32,6 @@ def camel_case(value: Any) -> Any:
     if isinstance(value, dict):
         return {camel(name): camel_case(member) for name, member in value.items()}
     return [camel_case(each) for each in value] if isinstance(value, list) else value
-
-
-def drop_of(run: Run, stream: str) -> str:
-    """The command that drops the sync that a run has completed."""
-    return f"`tap-jobo-archive drop {bookmark_of(run, stream)['completed_sync']}`"
 
 
 def in_camel_case(*names: str) -> Change:
@@ -83,8 +78,9 @@ def test_ids_of_expired_jobs_in_another_envelope_end_their_stream_alone(
     tap = tap_of(hiring, tmp_path, "expired_jobs", "jobs")
     run = tap.run()
     line = complaint(run)
-    assert "The state is unchanged, so the next run fetches the page again, free." in line
-    assert "pays" not in line
+    assert line.endswith(
+        "drop it with `tap-jobo-archive drop expired_jobs 1`: it is then fetched again."
+    )
     assert len(hiring.requests_to("expired_jobs")) == 1
     assert len(rows_of(run, "jobs")) == 90
 
@@ -272,7 +268,7 @@ def test_an_empty_last_page_that_was_billed_is_kept(jobs_tap: Tap, hiring: Sandb
     for _ in range(2):
         line = complaint(jobs_tap.run())
     assert "stays in the archive" in line
-    assert "fetching it again costs $0.12" in line
+    assert "`tap-jobo-archive drop jobs 1`: it is then billed again ($0.12)." in line
     assert len(hiring.requests_to("jobs")) == 1
 
 
@@ -304,10 +300,9 @@ def test_an_error_beside_rows_is_one_warning(
     tap = tap_of(hiring, tmp_path, stream)
     run = tap.succeed(batch_size=5, jobs_batch_size=20)
     (line,) = run.lines("WARNING")
-    drop = "" if stream == "expired_jobs" else f"{drop_of(run, stream)}, then "
     assert line == (
         f"A page of {stream} has an error beside its rows, so some rows may be missing. To be "
-        f"sure, contact Jobo, and then run {drop}a full refresh of all streams (without state)."
+        f"sure, contact Jobo, and then run `tap-jobo-archive restart {stream}`."
     )
     assert len(rows_of(run, stream)) == {"career_sites": 20, "jobs": 90}.get(stream, 4)
 
@@ -344,8 +339,8 @@ def test_a_cursor_that_leads_to_nothing_is_a_warning(
     (line,) = [each for each in run.lines("WARNING") if "is empty" in each]
     assert line == (
         f"The last page of {stream} is empty, although the page before it reported that more rows "
-        f"follow. If rows are missing, contact Jobo, and then run {drop_of(run, stream)}, then a "
-        "full refresh of all streams (without state)."
+        f"follow. If rows are missing, contact Jobo, and then run `tap-jobo-archive restart "
+        f"{stream}`."
     )
     assert bookmark_of(run, stream)["replication_key_value"]
 
@@ -362,7 +357,7 @@ def test_a_first_sync_without_rows_is_a_warning(
     assert line == (
         f"The first sync of {stream} has no row, although no filter is set. Later runs read only "
         "what changes from now on. If the key should have rows, contact Jobo, and then run "
-        f"{drop_of(run, stream)}, then a full refresh of all streams (without state)."
+        f"`tap-jobo-archive restart {stream}`."
     )
     assert tap.succeed(state=run.state).lines("WARNING") == []
     tap.settings |= {"start_date": "2026-01-01", "archive": False}
@@ -370,14 +365,16 @@ def test_a_first_sync_without_rows_is_a_warning(
 
 
 def test_the_rows_that_a_warning_misses_arrive_with_what_it_says(tap: Tap) -> None:
-    """The archive would replay the sync that lacks them."""
+    """The archive has the sync that lacks them, and would load it again."""
     none = {"career_sites": [], "has_more": False, "next_cursor": None}
     tap.sandbox.faults.add(Fault(replace=none, headers={"X-Credits-Deducted": "0"}))
-    (line,) = tap.succeed().lines("WARNING")
-    (sync,) = re.findall(r"run `tap-jobo-archive drop (\S+)`, then a full refresh", line)
-    assert archive_command(tap, "drop", sync).returncode == 0
-    run = tap.succeed(on_missing_state="resync")
+    first = tap.succeed()
+    (line,) = first.lines("WARNING")
+    (way,) = re.findall(r"run `tap-jobo-archive ([^`]+)`", line)
+    succeeded(archive_command(tap, *way.split(), "--yes"))
+    run = tap.succeed(state=first.state)
     assert {*run.ids} == tap.sandbox.world.rows().keys()
+    assert {*tap.succeed().ids} == {*run.ids}
 
 
 def test_no_expired_job_is_no_warning(hiring: Sandbox, tmp_path: Path) -> None:
@@ -440,7 +437,7 @@ def test_a_page_that_cost_nothing_never_costs_anything_again(
     hiring.jobs_plan = "unlimited"
     spoil(hiring, "jobs", camel_case)
     line = complaint(jobs_tap.run())
-    assert "`: the page was free." in line
+    assert line.endswith("drop jobs 1`: it is then fetched again.")
     assert "$" not in line
 
 

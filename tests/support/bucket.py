@@ -18,14 +18,14 @@ class Bucket:
 
     Attributes:
         now: The store's clock.
-        is_away: Whether no request is answered.
-        loses_answers: Whether writes happen and their answers do not arrive.
+        is_away: Whether no request gets a response.
+        loses_responses: Whether writes happen and their responses do not arrive.
         ignored: The conditions that it ignores, `create` and `update`.
     """
 
     now: Callable[[], datetime]
     is_away: bool = False
-    loses_answers: bool = False
+    loses_responses: bool = False
     ignored: tuple[str, ...] = ()
     objects: dict[str, tuple[bytes, datetime]] = field(default_factory=dict)
 
@@ -40,8 +40,8 @@ class Bucket:
             if known is None or _e_tag(known[0]) != mode["e_tag"]:
                 raise PreconditionError(name)
         self.objects[name] = content, self.now().replace(microsecond=0)
-        if self.loses_answers:
-            raise GenericError("the answer was lost")
+        if self.loses_responses:
+            raise GenericError("the response was lost")
         return {"e_tag": _e_tag(content), "version": None}
 
     def get(self, name: str, *, options: Any = None) -> Any:
@@ -62,7 +62,7 @@ class Bucket:
             "size": len(content),
         }
 
-    def list(self, prefix: str) -> Any:
+    def list(self, prefix: str, *, offset: str | None = None) -> Any:  # noqa: ARG002 - as Azure
         self._answer()
         found = [self.head(name) for name in [*self.objects] if name.startswith(f"{prefix}/")]
         return SimpleNamespace(collect=lambda: found)

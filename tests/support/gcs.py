@@ -30,7 +30,8 @@ class _Gcs:
     def answer(self, request: Request) -> Response:
         with self._lock:
             if "list-type" in request.args:
-                return self._list(request.args.get("prefix", ""))
+                after = request.args.get("start-after", "")
+                return self._list(request.args.get("prefix", ""), after)
             key = request.path.split("/", 2)[2]
             known = self._objects.get(key)
             generation = known[0] if known else 0
@@ -48,11 +49,11 @@ class _Gcs:
                 )
             return response
 
-    def _list(self, prefix: str) -> Response:
+    def _list(self, prefix: str, after: str) -> Response:
         items = [
             _ITEM.format(escape(key), at.isoformat(), generation, len(body))
             for key, (generation, body, at) in sorted(self._objects.items())
-            if key.startswith(prefix)
+            if key.startswith(prefix) and key > after
         ]
         return Response(f"<ListBucketResult>{''.join(items)}</ListBucketResult>")
 

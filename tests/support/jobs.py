@@ -56,15 +56,21 @@ def state_of(stream: str, bookmark: datetime | str | None, **more: Any) -> Json:
 
 def pending_of(stream: str, started_at: datetime, since: datetime) -> Json:
     """A state of a first sync that was interrupted after a page."""
-    sync = {
+    sync: Json = {
         "id": "abc123",
+        "kind": "full",
+        "first": None,
         "started_at": _text(started_at),
         "updated_after": _text(since),
+        "start_date": None,
         "batch_size": 10_000,
         "cursor": "a-cursor",
         "rows": 10_000,
         "pages": 1,
         "restarts": 0,
+        "gap": False,
+        "filters": {},
+        "reads": {},
     }
     return state_of(stream, None, filters={}, sync=sync)
 

@@ -3,13 +3,18 @@
 TEST_CLOCK is the seconds that the wall clock is ahead, or the instant at which it stands still.
 TEST_WAITS is `none` if a wait puts the clocks forward instead, or `short` for a fraction of the
 time for object storage, for leases, and for output that is not read. TEST_LEASE is the seconds of
-a short lease. TEST_SIGNALS is `apart` if any two signals are two wishes, and a request is given up
-on the second alone. TEST_PROGRESS is the seconds between two lines of progress.
+a short lease. TEST_LOOKS is the seconds between two looks at a stream that another run buys.
+TEST_SIGNALS is `apart` if any two signals are two wishes, and a request is given up on the second
+alone. TEST_PROGRESS is the seconds between two lines of progress. TEST_OPENED is a file that gets a
+line for each file that is opened, and each folder that is listed. TEST_DEADLINES is the seconds
+that a page and a free request may take, and TEST_MOST_BYTES how large a body may be. TEST_MEMORY is
+the name of a function that runs out of memory, such as `api.session.inflate`.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import time
 from contextlib import ExitStack
 from datetime import datetime, timedelta
@@ -18,10 +23,12 @@ from unittest.mock import patch
 
 from jobo_sandbox.patience import patient
 from tap_jobo import signals
+from tap_jobo.api import client, session
 from tap_jobo.archive import bucket, lease
 from tap_jobo.cli import run
 from tap_jobo.clock import Clock
-from tap_jobo.singer import writer
+from tap_jobo.singer import order, writer
+from tap_jobo.singer import run as singer_run
 from tap_jobo.sync import report
 
 skipped: list[float] = []
@@ -42,7 +49,20 @@ def shifted(clock: Clock) -> datetime:
         return datetime.fromisoformat(told)
 
 
+def note_opened(log: str) -> None:
+    """Write what is opened and listed, without the log itself."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def note(event: str, args: tuple[Any, ...]) -> None:
+        if event in {"open", "os.scandir", "os.listdir"}:
+            os.write(descriptor, f"{event} {args[0]}\n".encode())
+
+    sys.addaudithook(note)
+
+
 if __name__ == "__main__":
+    if opened := os.environ.get("TEST_OPENED"):
+        note_opened(opened)
     with ExitStack() as patches:
         patches.enter_context(patch.object(Clock, "now", shifted))
         if os.environ.get("TEST_SIGNALS") == "apart":
@@ -59,8 +79,18 @@ if __name__ == "__main__":
             patches.enter_context(patch.object(writer, "_GRACE", 1.0))
             seconds = float(os.environ.get("TEST_LEASE", patient(12)))
             short: dict[str, Any] = {"DURATION": seconds, "SAFETY_MARGIN": seconds / 2}
-            short |= dict.fromkeys(("_RENEW_EVERY", "_RETRY_EVERY", "_LOOK_EVERY"), 0.1)
+            short |= dict.fromkeys(("_RENEW_EVERY", "_RETRY_EVERY"), 0.1)
             patches.enter_context(patch.multiple(lease, **short))
+        if deadlines := os.environ.get("TEST_DEADLINES"):
+            page, free = map(float, deadlines.split(","))
+            patches.enter_context(patch.object(client, "PAGE_SECONDS", page))
+            patches.enter_context(patch.object(singer_run, "FREE_RETRY_SECONDS", free))
+        if most := os.environ.get("TEST_MOST_BYTES"):
+            patches.enter_context(patch.object(session, "MOST_BYTES", int(most)))
+        if name := os.environ.get("TEST_MEMORY"):
+            patches.enter_context(patch(f"tap_jobo.{name}", side_effect=MemoryError))
+        if pause := os.environ.get("TEST_LOOKS"):
+            patches.enter_context(patch.object(order, "_LOOK_EVERY", float(pause)))
         if interval := os.environ.get("TEST_PROGRESS"):
             patches.enter_context(patch.object(report, "_INTERVAL", float(interval)))
         run()

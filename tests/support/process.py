@@ -25,7 +25,7 @@ from tests.support.warm import COMMAND, WarmProcess, run_warm, warm_arguments
 SETTINGS = ("TAP_JOBO_", "PYTHON", "MELTANO", "LOGLEVEL", "SINGER_SDK_")
 """How the variables begin that would reach into a test."""
 _TIMEOUT = patient(120)
-_CODE = re.compile(r" \[([a-z]+(?:-[a-z]+)+)\]$")
+_CODE = re.compile(r" \[([a-z]+(?:-[a-z]+)*)\]$")
 """What ends the first line of a message that a user must act on."""
 # -P: the program's folder is no place to import from.
 _ODD_TAP = [sys.executable, "-P", str(Path(__file__).with_name("odd_tap.py"))]
@@ -100,6 +100,12 @@ class Run:
     def metrics(self) -> dict[str, float]:
         """The figures of the run's own METRIC lines, by name; one without a line is zero."""
         return defaultdict(float, {point["metric"]: point["value"] for point in self.points})
+
+    @property
+    def loaded(self) -> int:
+        """The rows that all streams of the run have loaded from the archive."""
+        points = [each for each in self.points if each["metric"] == "jobo_rows_loaded"]
+        return int(sum(each["value"] for each in points))
 
     @property
     def points(self) -> list[dict[str, Any]]:
@@ -264,6 +270,18 @@ def state_at(bookmark: object, **more: object) -> dict[str, Any]:
 def discover() -> dict[str, Any]:
     """The catalog that the tap discovers."""
     catalog: dict[str, Any] = json.loads(_discovered())
+    return catalog
+
+
+def full_table() -> dict[str, Any]:
+    """The catalog that says FULL_TABLE for the career sites."""
+    catalog = discover()
+    entry = entry_of(catalog)
+    entry["replication_method"] = "FULL_TABLE"
+    for part in entry["metadata"]:
+        if not part["breadcrumb"]:
+            part["metadata"]["forced-replication-method"] = "FULL_TABLE"
+            part["metadata"]["replication-method"] = "FULL_TABLE"
     return catalog
 
 

@@ -62,7 +62,10 @@ class S3:
 
 
 class Weather:
-    """Passes requests on to S3, except where `decide` says a status, or `black hole` for no answer.
+    """Passes requests on to S3, except where `decide` says a status.
+
+    It may also say `black hole` for no response, or `lost` if S3 gets the request, and its response
+    is lost.
 
     Attributes:
         decide: Tells from method and path what becomes of a request.
@@ -83,6 +86,10 @@ class Weather:
             return passed_on
         if decision == "black hole":
             self.is_over.wait()
+            decision = "503"
+        elif decision == "lost":
+            for _ in _s3()(environ, lambda *_: lambda _: None):
+                pass
             decision = "503"
         start(f"{decision} Slow Down", [("Content-Length", "0")])
         return []

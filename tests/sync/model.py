@@ -1,671 +1,1109 @@
-"""What the models of the promises share: an API, stores that fail, and a run in this process.
+"""What the models of the promises share: a world around the installed tap, and what it must not do.
 
-The run is the tap's own sync, state, archive, store and feed reader. What is around them is made
-up. A crash may come between any two side effects, and within the creation of a file.
+The tap runs as a process against the sandbox, over HTTP, on an archive in a folder or a bucket. It
+dies at any step (see `mortal_tap`), its target has some or none of what it wrote, states and
+archives get lost, copied, and restored, rows change while it runs, and the user does what the
+messages say. The world counts, without the rules by which the tap decides:
+
+- No row version is billed that the archive or the state has, unless it changed since the bookmark
+  and the lookback before it, the user has allowed it, or the state was ahead of its archive.
+- Every warehouse has each row that its state says it has, but for a gap that was noted.
+- No run refuses again for a reason that its message has ended.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import shlex
+import shutil
 import sys
 import tempfile
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, nullcontext, suppress
-from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timedelta
-from email.utils import format_datetime
-from functools import cached_property
+from contextlib import ExitStack, contextmanager, suppress
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cache, lru_cache
+from itertools import cycle
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, Protocol
-from unittest.mock import patch
-from uuid import UUID
+from typing import Any, Final, Protocol
 
-from click.testing import CliRunner
+import msgspec
 from hypothesis import HealthCheck, settings
-from obstore.exceptions import GenericError
-from obstore.store import MemoryStore
+from obstore.store import S3Store
 
-from tap_jobo.api.api_clock import ApiClock, read_api_clock
-from tap_jobo.api.budget import Budget, FeedCost
-from tap_jobo.api.feed import FeedReader
-from tap_jobo.api.responses import ApiResponse
-from tap_jobo.archive import __main__ as command
-from tap_jobo.archive.archive import Archives
-from tap_jobo.archive.bucket import Bucket
-from tap_jobo.archive.contents import ArchiveKey, Contents, archive_key
-from tap_jobo.archive.folder import Folder
-from tap_jobo.archive.store import Lock, MissingError, Store, StoreError
-from tap_jobo.clock import Clock, parse_timestamp
-from tap_jobo.errors import BudgetReachedError, RejectedError, TapJoboError
-from tap_jobo.model import BilledPage as TapPage
-from tap_jobo.model import Sync
-from tap_jobo.records.converter import RecordConverter
-from tap_jobo.singer.order import StreamOrder
-from tap_jobo.streams.career_sites import CAREER_SITES
-from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.sync.feed_sync import FeedSync
-from tap_jobo.sync.lost_state import recover_state
-from tap_jobo.sync.report import Report
-from tap_jobo.sync.start import SyncStart
-from tap_jobo.sync.state import StreamState, read_state
-from tests.support.clock import FakeClock
-from tests.support.loggers import LOGGER
-from tests.support.process import without_place
-from tests.support.target import Row
-
-SCHEMA = CAREER_SITES.schema.to_dict()
-CONVERTER = RecordConverter(SCHEMA, LOGGER, CAREER_SITES.never_null)
-NO_VALUES = dict.fromkeys(sorted(CAREER_SITES.field_names))
-MORE_SITES = replace(CAREER_SITES, name="more_sites")
-"""A second stream, with the same rows."""
-NEVER = 10**9
-COUNTRIES = ("DE", "FR", "US")
-BROKEN = "no id"
-"""The id of row 0: it is skipped, and kept in quarantine."""
-_MEMORY = Path("/dev/shm")
-"""A folder in memory, where there is one: the model itself decides what a power failure takes."""
-
-
-def temporary_folder() -> tempfile.TemporaryDirectory[str]:
-    """Make a folder for an archive, which a model removes when it ends."""
-    return tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None)
-
+from jobo_sandbox import Fault, Hold, Sandbox
+from jobo_sandbox.ledger import Entry as Request
+from tap_jobo.archive import layout
+from tap_jobo.archive.entries import DamagedEntryError, decode_entry
+from tap_jobo.archive.files import check_line
+from tap_jobo.clock import format_timestamp, parse_timestamp
+from tap_jobo.model import ArchiveFile, EntryHeader
+from tests.support import Run, Tap, discover, entry_of, execute
+from tests.support.crash import parse, wait_for
+from tests.support.s3 import S3, serve_s3
+from tests.support.target import Message, Row, Target
+from tests.support.warm import _fork
 
 MODEL = settings(
-    max_examples=80,
-    stateful_step_count=25,
+    max_examples=25,
+    stateful_step_count=12,
     derandomize=True,
     database=None,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
 """How much of a model's world the tests try; `just explore` tries more of it, at random."""
-FEWER = settings(MODEL, max_examples=40)
+FEWER = settings(MODEL, max_examples=10)
 """For the same world in a bucket."""
+NEVER: Final = -1
+COUNTRIES: Final = ("DE", "FR", "US")
+STREAM: Final = "career_sites"
+START: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
+_MORTAL_TAP: Final = [
+    sys.executable,
+    "-P",
+    str(Path(__file__).parents[1] / "support/mortal_tap.py"),
+]
+_COMMAND: Final = [sys.executable, "-c", "from tap_jobo.archive_cli import main; main()"]
+_MEMORY: Final = Path("/dev/shm")
+"""A folder in memory, where there is one: a killed process loses nothing that it has written."""
+
+Version = tuple[str, str]
+"""The id of a row, and the name that it has in this version."""
+Files = dict[str, bytes]
 
 
-def code_of(message: object) -> str:
-    """Return the code of what a message asks the user to do, empty if it has none."""
-    found = re.search(r"\[([a-z]+(?:-[a-z]+)+)\]$", str(message).partition("\n")[0])
-    return found[1] if found else ""
+# The places that hold archives
 
 
-class CrashError(BaseException):
-    """The process dies here: nothing that catches errors may catch it."""
+class Place(Protocol):
+    """Holds archives, each under a name."""
+
+    env: dict[str, str]
+
+    def location(self, name: str) -> str:
+        """Return the setting `archive_dir`."""
+
+    def files(self, name: str) -> Files:
+        """Return all files of an archive."""
+
+    def write(self, name: str, files: Files) -> None:
+        """Replace all files of an archive."""
+
+    def release_locks(self) -> None:
+        """Let a minute pass, so that a killed run holds no lease."""
 
 
-@dataclass(eq=False)
-class BilledPage:
-    """A page that was billed.
+@dataclass
+class Folders:
+    """A folder for each archive."""
 
-    Attributes:
-        request: What it was requested with.
-        rows: Its rows, each with its version.
-        at: When, by the true time.
-        sync: Its sync.
-        is_excused: Whether there is a reason to bill it again.
-        is_given_up: Whether the user has decided that it need not be used.
-    """
+    root: Path
+    env: dict[str, str] = field(default_factory=dict)
 
-    request: dict[str, Any]
-    rows: list[tuple[str, int]]
-    at: datetime
-    sync: Sync = field(init=False)
-    is_excused: bool = False
-    is_given_up: bool = False
+    def location(self, name: str) -> str:
+        return str(self.root / name)
 
-    @property
-    def stream(self) -> str:
-        return str(self.request["stream"])
+    def files(self, name: str) -> Files:
+        top = self.root / name
+        paths = [path for path in sorted(top.rglob("*")) if path.is_file()]
+        return {str(path.relative_to(top)): path.read_bytes() for path in paths}
 
-    @property
-    def content(self) -> object:
-        """What two pages share if one of them is wasted; None for an empty first page."""
-        is_known = self.rows or "cursor" in self.request
-        return self.request.get("cursor") or (is_known and (self.request, self.rows))
-
-
-class FakeApi:
-    """Rows with the time of their last update, delivered by keyset; stands in for the client.
-
-    Attributes:
-        rows: When each row changed last, by the true time, and how often.
-        pages: Each page billed.
-        dead_before: Cursors of a lower number are rejected.
-        rejections: How many requests with a cursor are rejected from now on.
-        has_countries: Whether each row is in one country only; otherwise every filter matches it.
-        has_odd_end: Whether a last page that is not full says that there are more.
-        date_skew: How far the `Date` header is ahead of the true time; None for no header.
-        pace: Seconds that pass with each change.
-    """
-
-    def __init__(self, clock: FakeClock, pace: float = 0.3) -> None:
-        self.clock = clock
-        self.rows: dict[str, tuple[datetime, int]] = {}
-        self.pages: list[BilledPage] = []
-        self.by_time = False
-        self.dead_before = 0
-        self.rejections = 0
-        self.has_countries = self.has_odd_end = False
-        self.date_skew: timedelta | None = timedelta()
-        self.pace = pace
-        self._issued = 0
-
-    def touch(self, number: int) -> None:
-        """Change the row of this number, or add it."""
-        self.clock.passed += self.pace
-        key = str(UUID(int=number)) if number else BROKEN
-        self.rows[key] = (self.clock.true, self.rows.get(key, (None, 0))[1] + 1)
-
-    def row(self, key: str) -> Row:
-        """The row as the API writes it now. Some have a null where none is documented."""
-        version = self.rows[key][1]
-        ats = None if key != BROKEN and UUID(key).int % 4 == 3 else "lever"
-        known = {"id": key, "name": str(version), "ats": ats, "listing_url": "https://a.example"}
-        return NO_VALUES | known
-
-    def matches(self, key: str, countries: Sequence[str] | None) -> bool:
-        """Whether a filter matches a row, which moves to another country now and then."""
-        number = 0 if key == BROKEN else UUID(key).int
-        country = COUNTRIES[(number + self.rows[key][1] // 2) % len(COUNTRIES)]
-        return not (self.has_countries and countries) or country in (countries or ())
-
-    def kill_cursors(self) -> None:
-        """Reject from now on every cursor issued before."""
-        self.dead_before = self._issued + 1
-
-    def headers(self) -> dict[str, str]:
-        """The headers of a response: its `Date`."""
-        if self.date_skew is None:
-            return {}
-        return {"Date": format_datetime(self.clock.true + self.date_skew, usegmt=True)}
-
-    def answer(self, body: dict[str, Any]) -> ApiResponse:
-        """Bill a page."""
-        asked: dict[str, Any] = json.loads(body.get("cursor", "{}"))
-        if asked and (asked["number"] < self.dead_before or self.rejections):
-            self.rejections = max(0, self.rejections - 1)
-            raise RejectedError("Invalid cursor", "", 400, names_cursor=True)
-        after = parse_timestamp(body["updated_after"]) if "updated_after" in body else None
-        # Latest first, so that a row which changes during a sync escapes it.
-        found: list[list[Any]] = sorted(
-            ([-at.timestamp(), key] if self.by_time else [0, key])
-            for key, (at, _) in self.rows.items()
-            if (after is None or at > after) and self.matches(key, body.get("country_codes"))
-        )
-        left = [place for place in found if place > asked.get("at", [])]
-        self._issued += 1
-        # Now and then a page is empty, though there are more.
-        page = [] if self._issued % 3 == 2 else left[: body["batch_size"]]
-        more = len(left) > len(page)
-        place = page[-1] if page else asked.get("at", [])
-        cursor = json.dumps({"number": self._issued, "at": place}) if more else None
-        versions = [(key, self.rows[key][1]) for _, key in page]
-        self.pages.append(BilledPage(body, versions, self.clock.true))
-        is_odd_end = self.has_odd_end and len(page) < body["batch_size"]
-        content = {
-            "career_sites": [self.row(key) for _, key in page],
-            "next_cursor": cursor,
-            "has_more": more or is_odd_end,
-        }
-        if not asked and (factor := self._issued // 2 % 3):
-            content["estimated_total"] = len(found) * (1, 1_000)[factor - 1]
-        return ApiResponse(json.dumps(content).encode(), 200, self.headers())
-
-
-class LossyMemory:
-    """A bucket in memory whose responses get lost.
-
-    Attributes:
-        lost: What becomes of the response to the next conditional PUT: `retried` (the client sends
-            it again, as obstore does), `error` (the run gets an error), or nothing.
-    """
-
-    def __init__(self) -> None:
-        self._bucket = MemoryStore()
-        self.lost = ""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._bucket, name)
-
-    def put(self, name: str, content: bytes, **options: Any) -> None:
-        self._bucket.put(name, content, **options)
-        if options.get("mode") != "create":
-            return
-        lost, self.lost = self.lost, ""
-        if lost == "retried":
-            self._bucket.put(name, content, **options)
-        if lost == "error":
-            raise GenericError("timed out")
-
-
-class FaultyStore:
-    """A store around which a run may crash, and that may have no room.
-
-    Args:
-        folder: Where it is, None for a bucket in memory.
-
-    Attributes:
-        step: Counts a side effect down to the crash; tells whether it comes now.
-        is_full: Whether nothing can be written.
-        pages: Each page ever created, by its name.
-        removed: The pages that were removed.
-        in_flight: The page that is billed and not yet stored.
-        unwritten: How many pages could not be stored.
-        unsynced: How to undo the removals that a power failure may take back.
-        check_removal: Checks a page that is removed, and its file's content.
-        while_waiting: What happens while the next run waits for the lock.
-    """
-
-    def __init__(self, folder: Path | None) -> None:
-        self.folder = folder
-        self.memory = LossyMemory()
-        bucket: Any = self.memory
-        self.inner: Store = (
-            Folder(folder) if folder else Bucket(bucket, "s3://memory", Clock(), LOGGER)
-        )
-        self.location = self.inner.location
-        self.list, self.read = self.inner.list, self.inner.read
-        self.exclusive_lock = self.inner.exclusive_lock
-        self.step: Callable[[], bool] = lambda: False
-        self.is_full = False
-        self.pages: dict[str, BilledPage] = {}
-        self.removed: set[BilledPage] = set()
-        self.in_flight: BilledPage | None = None
-        self.unwritten = 0
-        self.unsynced: list[Callable[[], object]] = []
-        self.check_removal: Callable[[BilledPage, bytes], None] = lambda _page, _content: None
-        self.while_waiting: Callable[[], object] = lambda: None
-
-    def run_lock(self, key: str, stream: str, wait: object) -> Lock:  # noqa: ARG002
-        """Return a lock that keeps no run out: the fence has to hold without it."""
-        happens, self.while_waiting = self.while_waiting, lambda: None
-        happens()
-        return nullcontext(lambda: None)
-
-    def create(self, name: str, content: bytes) -> None:
-        self._may_crash()
-        if self.step():
-            self._tear(name, content)
-            raise CrashError
-        if name.endswith(".page"):
-            assert self.in_flight
-            self.pages[name], self.in_flight = self.in_flight, None
-            self.pages[name].is_excused |= self.is_full  # it is delivered all the same
-            self.unwritten += self.is_full
-        if self.is_full:
-            raise StoreError(self.location, "no room")
-        self.inner.create(name, content)
-        self._may_crash()
-
-    def replace(self, name: str, content: bytes) -> None:
-        self._may_crash()
-        if self.is_full:
-            raise StoreError(self.location, "no room")
-        self.inner.replace(name, content)
-        self._may_crash()
-
-    def remove(self, names: Sequence[str]) -> None:
-        for name in names:
-            self._may_crash()
-            with suppress(MissingError):
-                self._note_removal(name)
-            self.inner.remove([name])
-        self._may_crash()
-
-    def lose_power(self, kept: int) -> None:
-        """Take back all but the first `kept` of the removals that were not synced."""
-        while self.folder and len(self.unsynced) > kept:
-            self.unsynced.pop()()
-        self.unsynced.clear()
-
-    def damage(self, name: str) -> None:
-        """Let a byte of a file change."""
-        content = bytearray(self.inner.read(name))
-        if content:  # a power failure can leave a file empty
-            content[len(content) // 2] ^= 1
-        self.inner.replace(name, bytes(content))
-
-    def _note_removal(self, name: str) -> None:
-        content = self.inner.read(name)
-        self.unsynced.append(lambda: self.inner.create(name, content))
-        if page := self.pages.get(name):
-            self.check_removal(page, content)
-            self.removed.add(page)
-
-    def _may_crash(self) -> None:
-        if self.step():
-            raise CrashError
-
-    def _tear(self, name: str, content: bytes) -> None:
-        """Leave what a process that is killed while it writes may leave."""
-        if self.folder:
-            path = self.folder / name
+    def write(self, name: str, files: Files) -> None:
+        shutil.rmtree(self.root / name, ignore_errors=True)
+        for file, content in files.items():
+            path = self.root / name / file
             path.parent.mkdir(parents=True, exist_ok=True)
-            torn = path.with_name(f"{path.name}.0.tmp")
-            torn.write_bytes(content[: len(content) * (len(self.pages) % 5) // 5])
+            path.write_bytes(content)
+
+    def release_locks(self) -> None:
+        """The operating system has released them."""
 
 
-def drop_pages(store: FaultyStore, message: str) -> list[str]:
-    """Drop what a message names, unless another run has removed it; return the pages' names."""
-    commands = re.findall(r"`tap-jobo-archive drop ([0-9a-f. ]+)`", without_place(message))
-    may_be_in_state_alone = code_of(message) == "cursor-rejected"
-    assert commands or may_be_in_state_alone, message
-    before = store.list("v2")
-    with patch.object(command, "open_store", lambda *_: store):
-        for name in " ".join(commands).split():
-            run = CliRunner().invoke(command.main, ["drop", name, "--yes"])
-            is_gone = "The archive has no page or sync" in run.output
-            assert run.exit_code == 0 or is_gone or store.is_full, run.output
-    left = store.list("v2")
-    return [name for name in before if name.endswith(".page") and name not in left]
+class Objects:
+    """A prefix in a bucket for each archive."""
+
+    def __init__(self, s3: S3, prefix: str) -> None:
+        self.env = s3.env
+        self._s3, self._prefix = s3, prefix
+        self._store: S3Store = s3.store
+        self._known: dict[tuple[str, str | None], bytes] = {}
+
+    def location(self, name: str) -> str:
+        return f"s3://{self._s3.bucket}/{self._prefix}/{name}"
+
+    def files(self, name: str) -> Files:
+        top = f"{self._prefix}/{name}"
+        found = self._store.list(top).collect()
+        return {each["path"].removeprefix(f"{top}/"): self._read(each) for each in found}
+
+    def _read(self, meta: Any) -> bytes:
+        key = meta["path"], meta["e_tag"]
+        if key not in self._known:
+            self._known[key] = bytes(self._store.get(meta["path"]).bytes())
+        return self._known[key]
+
+    def write(self, name: str, files: Files) -> None:
+        top = f"{self._prefix}/{name}"
+        if old := [each["path"] for each in self._store.list(top).collect()]:
+            self._store.delete(old)
+        for file, content in files.items():
+            self._store.put(f"{top}/{file}", content)
+
+    def release_locks(self) -> None:
+        found = [each["path"] for each in self._store.list(self._prefix).collect()]
+        if leases := [path for path in found if f"/{layout.LEASES}/" in path]:
+            self._store.delete(leases)
+
+
+# What an archive holds
+
+
+@dataclass(frozen=True)
+class Held:
+    """What an archive holds, as far as it can be read.
+
+    Attributes:
+        file: The content of `archive.json`, None if there is none.
+        headers: The headers of its entries, by number.
+        pages: The versions of the rows of each entry.
+    """
+
+    file: ArchiveFile | None
+    headers: dict[int, EntryHeader]
+    pages: dict[int, frozenset[Version]]
+
+    @property
+    def id(self) -> str:
+        return self.file.id if self.file else ""
+
+    @property
+    def versions(self) -> set[Version]:
+        return set().union(*self.pages.values())
+
+    @property
+    def last(self) -> EntryHeader | None:
+        """The header of the last entry."""
+        return self.headers[max(self.headers)] if self.headers else None
+
+
+@lru_cache(maxsize=10_000)
+def _decode(number: int, content: bytes) -> tuple[EntryHeader, frozenset[Version]]:
+    entry = decode_entry(number, lambda: content)
+    rows = json.loads(entry.body).get("career_sites", []) if entry.body else []
+    return entry.header, frozenset((row["id"], row["name"]) for row in rows)
+
+
+def hold(files: Files, stream: str = STREAM) -> Held:
+    """Read the files of a stream's archive."""
+    held = Held(None, {}, {})
+    files = {name: files[name] for name in files if name.startswith(f"{layout.TOP}/{stream}-")}
+    for name, content in files.items():
+        if name.endswith("/archive.json"):
+            held = replace(held, file=msgspec.json.decode(check_line(content), type=ArchiveFile))
+    first = held.file.first if held.file else 1
+    for name, content in files.items():
+        if (match := layout.PAGE.fullmatch(name)) and int(match["number"]) >= first:
+            number = int(match["number"])
+            with suppress(DamagedEntryError):
+                held.headers[number], held.pages[number] = _decode(number, content)
+    return held
+
+
+# The pipelines
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the user sets."""
+    """What the user sets for all pipelines."""
 
-    countries: tuple[str, ...] = ("DE",)
+    countries: tuple[str, ...] = ()
     start_date: str | None = None
-    on_filter_change: str = "resync"
-    on_missing_state: str = "error"
+    on_filter_change: str = "error"
     is_full_table: bool = False
-    lookback_minutes: int = 0
     batch_size: int = 2
-    api_key: str = "jbe_live_1"
+    lookback_minutes: int = 0
 
-    @property
-    def filters(self) -> dict[str, object]:
-        return CAREER_SITES.filters_of({"country_codes": [*self.countries]})
+    def config(self) -> dict[str, Any]:
+        config: dict[str, Any] = {
+            "on_filter_change": self.on_filter_change,
+            "batch_size": self.batch_size,
+            "lookback_minutes": self.lookback_minutes,
+        }
+        if self.countries:
+            config["country_codes"] = [*self.countries]
+        if self.start_date:
+            config["start_date"] = self.start_date
+        return config
 
-    def key(self, spec: FeedSpec = CAREER_SITES) -> ArchiveKey:
-        return archive_key(spec, api_key=self.api_key, api_url="https://api")
+
+@cache
+def full_table() -> dict[str, Any]:
+    """The catalog that says FULL_TABLE."""
+    catalog = deepcopy(discover())
+    (root,) = (part for part in entry_of(catalog)["metadata"] if not part["breadcrumb"])
+    root["metadata"]["replication-method"] = "FULL_TABLE"
+    return catalog
 
 
 @dataclass
+class Saved:
+    """A state, with the versions of rows that it covers, and the table of its time."""
+
+    state: dict[str, Any]
+    has: frozenset[Version]
+    rows: dict[str, Row]
+
+
+@dataclass
+class Pipeline:
+    """A warehouse with its state.
+
+    Attributes:
+        name: Of the pipeline.
+        archive: The name of its archive.
+        catalog: What it selects, None for the career sites.
+        target: The warehouse, and the state.
+        has: The versions of rows that the state covers.
+        past: Earlier states.
+        answer: What the user has set for a question, until a sync is complete.
+        has_seen_gap: Whether a run has warned of a gap.
+    """
+
+    name: str
+    archive: str = "shared"
+    catalog: dict[str, Any] | None = None
+    target: Target = field(default_factory=lambda: Target(merges_states=True, state={}))
+    has: frozenset[Version] = frozenset()
+    past: list[Saved] = field(default_factory=list)
+    answer: str = ""
+    has_seen_gap: bool = False
+
+    @property
+    def position(self) -> dict[str, Any]:
+        """The stream's part of the state, empty without one."""
+        return stream_part(self.target.state)
+
+    def lose_state(self) -> None:
+        self.target.state, self.has = {}, frozenset()
+
+
+def utc(seconds: float) -> str:
+    """Return a time as the tap writes it."""
+    return format_timestamp(datetime.fromtimestamp(seconds, UTC))
+
+
+def stream_part(state: dict[str, Any]) -> dict[str, Any]:
+    part: dict[str, Any] = state.get("bookmarks", {}).get(STREAM, {})
+    return part
+
+
+@dataclass(frozen=True)
 class Accident:
     """How a run goes wrong.
 
     Attributes:
-        crash_at: After how many side effects it dies.
-        pages: After how many requests its budget is reached, or a signal comes.
-        events: What happens while the n-th request is under way.
+        die_at: The step at which it dies.
+        signal: Of what.
+        pages: After how many pages its limit is reached.
+        states_lost: How many of its last states do not arrive.
+        is_ahead: Whether the rows behind the last state that arrives are stored.
+        events: What happens while the n-th page is requested.
     """
 
-    crash_at: int = NEVER
-    pages: int = NEVER
-    events: Sequence[Callable[[Any], None]] = ()
+    die_at: int = NEVER
+    signal: str = "SIGKILL"
+    pages: int | None = None
+    states_lost: int = 0
+    is_ahead: bool = False
+    events: Sequence[Callable[[World], object]] = ()
 
 
-class World(Protocol):
-    """What is around a run."""
-
-    clock: FakeClock
-    api: FakeApi
-    store: FaultyStore
-
-    def billed(self) -> None:
-        """Check the page that was just billed."""
+FINE: Final = Accident()
 
 
 @dataclass
-class OneRun:
-    """A process of the tap, from its state to its end or crash.
+class ApiRow:
+    """A row of the API: how often it has changed, when it last did, and its country."""
 
-    Args:
-        world: What is around it.
-        settings: What the user sets.
-        state: The state that it is given.
-        take: Takes a message.
-        accident: How it goes wrong.
-        is_alone: Whether no other run goes on beside it.
-        specs: The streams that it reads.
-        limit: Its `max_credits_per_month`.
+    version: int
+    changed_at: float
+    country: str
+
+
+@dataclass
+class Running:
+    """A run in progress, and what it may be billed for.
+
+    Attributes:
+        number: Counts the runs.
+        pipe: Its pipeline.
+        filters: The filters and the start date of its settings.
+        is_off: Whether it runs without the archive.
+        is_full: Whether the archive has no room.
+        covered: The versions that its state covers.
+        output: What it writes.
+        log: What it logs.
+        state: What it is given.
+        events: What happens while it requests its pages.
+        archived: The versions that the archive has, or had before it was adopted.
+        bookmark: The newest one that the run has shown so far.
+        archive_id: The id of the archive before the run.
+        has_waited: Whether another run may have bought pages since it was started.
+        billed: The versions that were billed.
     """
 
-    world: World
-    settings: Settings
-    state: dict[str, Any]
-    take: Callable[[dict[str, Any]], None]
-    accident: Accident = field(default_factory=Accident)
-    is_alone: bool = True
-    specs: Sequence[FeedSpec] = (CAREER_SITES,)
-    limit: int | None = None
+    number: int
+    pipe: Pipeline
+    filters: tuple[Any, ...]
+    is_off: bool
+    is_full: bool
+    covered: frozenset[Version]
+    output: Path
+    log: Path
+    state: dict[str, Any] | None
+    events: Iterator[Callable[[World], object]]
+    archived: set[Version] = field(default_factory=set)
+    bookmark: str | None = None
+    archive_id: str = ""
+    has_waited: bool = False
+    billed: set[Version] = field(default_factory=set)
+    process: Any = None
+    _read: int = 0
 
-    def __post_init__(self) -> None:
-        self.locks = ExitStack()
-        self.archives = Archives(
-            store=self.world.store,
-            limit=self.limit,
-            now=lambda: self.api_clock.now(),  # noqa: PLW0108 - which is made at its first use
-            wait=lambda _: None,
-            logger=LOGGER,
+    @property
+    def is_over(self) -> bool:
+        """Whether the process has ended."""
+        return self.process.exitcode is not None
+
+    def note_output(self) -> None:
+        """Take up the last state that was written so far."""
+        with self.output.open("rb") as file:
+            file.seek(self._read)
+            content = file.read()
+        complete = content[: content.rfind(b"\n") + 1]
+        self._read += len(complete)
+        for line in reversed(complete.splitlines()):
+            if b'"STATE"' in line[:20]:
+                part = stream_part(json.loads(line)["value"])
+                self.bookmark = part.get("replication_key_value")
+                break
+
+
+class World:
+    """The API, the archives, the pipelines, and the user.
+
+    Attributes:
+        place: Holds the archives.
+        pipelines: By name.
+        settings: Of all pipelines.
+        time: The true time, in Unix seconds.
+        skew: Seconds that the local clock is ahead of it.
+        rows: The rows of the API by id.
+        is_calm: Whether all archives are as the runs have left them.
+        choices: What the user chooses where a message offers several ways.
+        allowed: The versions that may be billed again, by the archive and whether it is off.
+        credit: How many rows more may be, because a message has said so, by the archive.
+        gaps: The versions that may be missing.
+        kills: How many runs were killed.
+    """
+
+    def __init__(self, place: Place, folder: Path, names: Sequence[str] = ("prod",)) -> None:
+        self.place, self.folder = place, folder
+        self.pipelines = {name: Pipeline(name) for name in names}
+        self.settings = Settings()
+        self.time = START.timestamp()
+        self.skew = 0.0
+        self.rows: dict[str, ApiRow] = {}
+        self.keys: list[str] = []
+        self.is_calm = True
+        self.has_allowed = self.has_kept = False
+        self.choices: Iterator[int] = cycle([0])
+        self.allowed: dict[tuple[str, bool], set[Version]] = defaultdict(set)
+        self.credit: Counter[str] = Counter()
+        self.gaps: set[Version] = set()
+        self.kills = self.runs = 0
+        self.copies: list[tuple[str, Files, set[Version]]] = []
+        self.log: list[str] = []
+        self._origins: dict[str, frozenset[Version]] = {}  # what adopted archives had, by id
+        self._bookmarks: dict[str, str | None] = {}  # by the id of an entry
+        self._filters: dict[str, tuple[Any, ...]] = {}  # of the last sync, by the archive
+        self._archives = self._suspended = 0
+        self._runs: dict[int, Running] = {}
+        self._served: dict[int, tuple[Running, dict[str, str], float | None]] = {}
+        self.sandbox = Sandbox(
+            size=0,
+            seed=1,
+            clock=lambda: self.time,
+            created_at=START,
+            before_page=self._before_page,
         )
-        self._left = self.accident.crash_at
-        self._pages = self.accident.pages
-        self._events = iter(self.accident.events)
-        self._rejected: set[str] = set()
-        self._states = 0
-        self.is_complete = False
+        self._clock = folder / "time"
+        self._tick(0)
 
-    def messages(self) -> Iterator[None]:
-        """Run it, page by page; between two pages, another run may go on."""
-        self.world.store.step = self.step
-        streams = [OneStream(self, spec) for spec in self.specs]
-        on_missing_state = self.settings.on_missing_state
-        StreamOrder(streams, on_missing_state, LOGGER).start()  # type: ignore[arg-type]
-        failures: list[TapJoboError] = []
-        for stream in streams:
-            try:
-                for _ in stream.read():
-                    yield
-                    self.world.store.step = self.step
-            except TapJoboError as error:
-                if error.ends_run:
-                    raise
-                failures.append(error)
-        if failures:
-            raise failures[0]
-        self.is_complete = all(stream.is_complete for stream in streams)
+    # The API
 
-    def outcome(self) -> TapJoboError | None:
-        """Run it, and return the error that ended it, None also for a crash."""
-        with suppress(CrashError):
-            try:
-                for _ in self.messages():
-                    pass
-            except TapJoboError as error:
-                return error
-        return None
+    def _tick(self, seconds: float) -> None:
+        self.time += seconds
+        fresh = self._clock.with_suffix(".new")
+        fresh.write_text(f"{self.time:.3f}", "ascii")
+        fresh.replace(self._clock)
 
-    def check(self) -> None:
-        if self.step():
-            raise CrashError
+    def touch(self, number: int) -> None:
+        """Change the row of this number, or add one; each change may take it to another country."""
+        self._tick(1)
+        if number >= len(self.keys):
+            country = COUNTRIES[len(self.keys) % len(COUNTRIES)]
+            key = self.sandbox.world.add(name="1", country_code=country)
+            self.keys.append(key)
+            self.rows[key] = ApiRow(1, self.time, country)
+            return
+        row = self.rows[key := self.keys[number]]
+        row.version, row.changed_at = row.version + 1, self.time
+        row.country = COUNTRIES[(number + row.version // 2) % len(COUNTRIES)]
+        self.sandbox.world.touch(key, name=str(row.version), country_code=row.country)
 
-    def step(self) -> bool:
-        self._left -= 1
-        return self._left == -1
+    def pass_time(self, seconds: float) -> None:
+        self._tick(seconds)
 
-    def write_state(self, stream: str, state: dict[str, Any]) -> None:
-        self.check()
-        self._states += 1
-        assert self._states < 300, "the run never ends"
-        assert not self.world.store.in_flight
-        self.state = self.state | {stream: state}
-        self.take({"type": "STATE", "value": self.state})
-        self.check()
+    def version(self, key: str) -> Version:
+        """Return the current version of a row."""
+        return key, str(self.rows[key].version)
 
-    # In place of the client.
+    @property
+    def versions(self) -> set[Version]:
+        """The current versions of all rows."""
+        return {self.version(key) for key in self.rows}
 
-    logger = LOGGER
+    def matching(self, countries: Sequence[str], start_date: str | None) -> list[str]:
+        """Return the rows that these settings select."""
+        start = parse_timestamp(start_date).timestamp() if start_date else 0
+        return [
+            key
+            for key, row in self.rows.items()
+            if row.changed_at >= start and (not countries or row.country in countries)
+        ]
 
-    def fetch(
+    def _before_page(self, request: Request) -> None:
+        """Let something happen, and note what a page will have, and what the run may know then."""
+        running = self._runs[int(request.headers["x-run"])]
+        self._tick(1)
+        if running.has_waited:  # for another run, whose pages it has loaded by now
+            running.has_waited = False
+            self._see(running)
+        if event := next(running.events, None):
+            event(self)
+        running.note_output()
+        bookmark = parse_timestamp(running.bookmark).timestamp() if running.bookmark else None
+        names = {key: str(row.version) for key, row in self.rows.items()}
+        self._served[id(request)] = running, names, bookmark
+
+    # One run
+
+    def start(  # noqa: PLR0913 - each is a way to run
         self,
-        request: dict[str, Any],
+        pipe: Pipeline,
+        accident: Accident = FINE,
         *,
-        rows: int = 0,
-        cost: FeedCost | None = None,
-        feed: FeedSpec | None = None,
-        any_status: bool = False,
-    ) -> ApiResponse:
-        if any_status:
-            return ApiResponse(b"", 404, self.world.api.headers())
-        assert rows == request["batch_size"]
-        assert cost
-        assert feed
-        assert request.get("cursor") not in self._rejected, "a rejected cursor is sent again"
-        if self._pages == 0:
-            raise BudgetReachedError
-        self._pages -= 1
-        cost.reserve(rows)
-        self.check()
-        if event := next(self._events, None):
-            event(self.world)
-        try:
-            return self.world.api.answer(request)
-        except RejectedError:
-            self._rejected.add(request["cursor"])
-            raise
+        is_fresh: bool = False,
+        is_off: bool = False,
+        is_full: bool = False,
+        waits: float = 0,
+        **more: Any,
+    ) -> Running:
+        """Start a run of a pipeline.
 
-    @cached_property
-    def api_clock(self) -> ApiClock:
-        return read_api_clock(
-            self,  # type: ignore[arg-type]
-            lambda _path: SimpleNamespace(headers={}),  # type: ignore[arg-type, return-value]
-            self.world.clock,
+        Args:
+            pipe: The pipeline.
+            accident: How it goes wrong.
+            is_fresh: Whether it gets no state.
+            is_off: Whether it runs without the archive.
+            is_full: Whether the archive has no room.
+            waits: Seconds that it waits for each second by its clock.
+            more: Further settings.
+        """
+        self.runs += 1
+        self.is_calm &= not (is_off or is_full)
+        state = None if is_fresh else (pipe.target.state or None)
+        running = Running(
+            number=self.runs,
+            pipe=pipe,
+            filters=(self.settings.countries, self.settings.start_date),
+            is_off=is_off,
+            is_full=is_full,
+            covered=frozenset() if is_fresh else pipe.has,
+            output=self.folder / f"{self.runs}.output",
+            log=self.folder / f"{self.runs}.log",
+            state=deepcopy(state),
+            events=iter(accident.events),
+        )
+        self._see(running)
+        self._runs[running.number] = running
+        config = (
+            replace(
+                self.settings, on_filter_change=pipe.answer or self.settings.on_filter_change
+            ).config()
+            | more
+        )
+        if accident.pages is not None:
+            config["max_credits"] = max(1, accident.pages) * self.settings.batch_size * 50
+        if is_off:
+            config["archive"] = False
+        tap = Tap(self.sandbox, self.folder, {"archive_dir": self.place.location(pipe.archive)})
+        catalog = full_table() if self.settings.is_full_table else pipe.catalog
+        command = tap.command(state=state, catalog=catalog, settings=config)
+        arguments = [*_MORTAL_TAP[2:], *command[1:]]
+        env = tap.environment(
+            {
+                **self.place.env,
+                "TEST_RUN": str(running.number),
+                "TEST_TIME": str(self._clock),
+                "TEST_SKEW": str(self.skew),
+                "TEST_WAITS": str(waits),
+                "TEST_DIE_AT": str(accident.die_at),
+                "TEST_SIGNAL": accident.signal,
+                **({"TEST_FULL": "1"} if is_full else {}),
+            }
+        )
+        with running.output.open("wb") as output, running.log.open("wb") as log:
+            running.process = _fork(arguments, env, None, (output.fileno(), log.fileno()))
+        return running
+
+    def finish(self, running: Running, accident: Accident = FINE) -> Run:
+        """Wait until a run is over, give the target what it wrote, and check what was billed."""
+        running.process.join(120)
+        code = running.process.exitcode
+        assert code is not None, "the run never ends"
+        text, log = running.output.read_text("utf-8"), running.log.read_text("utf-8")
+        running.output.unlink()
+        running.log.unlink()
+        wait_for(lambda: self.sandbox.open_requests <= self._suspended)  # it may still be billed
+        run = Run(code, text, log)
+        pipe, messages = running.pipe, parse(text.splitlines(keepends=True))
+        if code == -9:
+            self.kills += 1
+            self.place.release_locks()
+        else:
+            assert code in (0, 1, 128 + 2, 128 + 15), log
+            assert "tap-bug" not in run.codes("CRITICAL"), log
+        self._note_states(running, messages)
+        self._note_adoption(running)
+        self._note_warnings(pipe, run)
+        excess = self._note_pages(running)
+        self.log.append(self._describe(running, run, accident))
+        self.credit[pipe.archive] -= len(excess)
+        assert self.credit[pipe.archive] >= 0, f"billed again: {excess}"
+        self._deliver(pipe, running, messages, accident)
+        self._check_rows(pipe)
+        return run
+
+    def run(self, pipe: Pipeline, accident: Accident = FINE, **how: Any) -> Run:
+        """Run a pipeline to its end."""
+        return self.finish(self.start(pipe, accident, **how), accident)
+
+    def _see(self, running: Running) -> None:
+        """Take up what the archive and the state of a run have now."""
+        held, pipe = self.held(running.pipe.archive), running.pipe
+        running.bookmark = pipe.position.get("replication_key_value") if running.state else None
+        if self.settings.is_full_table:  # each run buys everything
+            self.allow(pipe.archive)
+        if running.is_off:
+            return
+        running.archived, running.archive_id = self.known(held), held.id
+        if held.file:
+            running.bookmark = self._bookmark_of(held, held.file)
+
+    def _bookmark_of(self, held: Held, file: ArchiveFile) -> str | None:
+        """Return the newest bookmark that an archive is known to have."""
+        last = held.last
+        if last is None:
+            return file.origin.position.bookmark if file.origin else None
+        known = None if last.is_dropped else self._bookmarks.get(last.id)
+        return known or last.before.bookmark
+
+    def _note_states(self, running: Running, messages: list[Message]) -> None:
+        """Take up the bookmark of each entry whose state was written."""
+        if running.is_off or running.is_full:  # their states may have more than their entry
+            return
+        states = (message["value"] for message in messages if message["type"] == "STATE")
+        for part in filter(None, map(stream_part, states)):
+            if part["entry"]:
+                self._bookmarks.setdefault(part["entry"], part["replication_key_value"])
+
+    def _note_adoption(self, running: Running) -> None:
+        """Take up what an archive had that was adopted by this run."""
+        file = self.held(running.pipe.archive).file
+        if file and file.origin and file.id not in self._origins:
+            self._origins[file.id] = running.covered
+
+    def _note_warnings(self, pipe: Pipeline, run: Run) -> None:
+        for text in run.messages_of("WARNING", "cursor-rejected"):
+            found = re.search(r"its ([\d,]+) rows? so far (?:are|is) billed again", text)
+            assert found, text
+            self.credit[pipe.archive] += int(found[1].replace(",", ""))
+        pipe.has_seen_gap |= "gap" in run.codes("WARNING")
+        if self.is_calm:
+            unexpected = {"archive-adopted", "archive-empty", "archive-behind"}
+            unexpected |= set() if self.has_kept else {"gap"}
+            assert not unexpected & {*run.codes("WARNING")}, run.stderr
+
+    def _deliver(
+        self, pipe: Pipeline, running: Running, messages: list[Message], accident: Accident
+    ) -> None:
+        """Let the target store what a run wrote."""
+        states = [n for n, message in enumerate(messages) if message["type"] == "STATE"]
+        kept = states[: max(0, len(states) - accident.states_lost)]
+        before = dict(pipe.target.rows)
+        pipe.target.receive(messages, states_lost=accident.states_lost, is_ahead=accident.is_ahead)
+        if kept:
+            records = (each for each in messages[: kept[-1]] if each.get("stream") == STREAM)
+            rows = [each["record"] for each in records if each["type"] == "RECORD"]
+            pipe.has = running.covered | {(row["id"], row["name"]) for row in rows}
+        state, table = deepcopy(pipe.target.state), dict(pipe.target.rows)
+        for key, row in before.items() if self.is_calm else ():
+            assert int(table[key]["name"]) >= int(row["name"]), "a row has become older"
+        pipe.past.append(Saved(state, pipe.has, table))
+
+    def _describe(self, running: Running, run: Run, accident: Accident) -> str:
+        codes = [code for code in run.codes("CRITICAL") + run.codes("WARNING") if code]
+        held, name = self.held(running.pipe.archive), running.pipe.archive
+        where = f"{held.id[-4:]} {min(held.headers, default=0)}..{max(held.headers, default=0)}"
+        how = " off" if running.is_off else " full" if running.is_full else ""
+        given = "no state" if running.state is None else _short(running.state)
+        return (
+            f"run of {running.pipe.name}{how} ({given}) -> {run.returncode} {codes}, "
+            f"{len(running.billed)} rows billed, {len(run.stdout.splitlines())} lines; "
+            f"archive {name} {where}; {accident}"
         )
 
+    # What may be billed
 
-class OneStream:
-    """A stream of a run."""
+    def held(self, name: str, stream: str = STREAM) -> Held:
+        """Return what an archive holds now."""
+        return hold(self.place.files(name), stream)
 
-    def __init__(self, run: OneRun, spec: FeedSpec) -> None:
-        self._run = run
-        self._world = run.world
-        self._spec = spec
-        self._key = run.settings.key(spec)
-        self._started: set[str] = set()
-        self._start = SyncStart(
-            spec=spec,
-            config={**run.settings.filters, **asdict(run.settings)},
-            clock=lambda: run.api_clock,
-            logger=LOGGER,
-            is_full_table=run.settings.is_full_table,
-        )
-        self.is_complete = False
+    def known(self, held: Held) -> set[Version]:
+        """Return the versions that an archive has, or had when it was adopted."""
+        return held.versions | self._origins.get(held.id, frozenset())
 
-    # What the order of a run takes of a stream.
+    def allow(self, name: str) -> None:
+        """Let every row be billed once more: the user has decided so for an archive."""
+        self.has_allowed = True
+        for is_off in (False, True):
+            self.allowed[name, is_off] = self.versions
 
-    is_read = True
-    first_state: StreamState | None = None
+    def allow_all(self) -> None:
+        """The same for all archives."""
+        for name in {pipe.archive for pipe in self.pipelines.values()}:
+            self.allow(name)
 
-    def check_selection(self) -> None:
-        """Nothing is selected."""
+    def _note_pages(self, running: Running) -> list[Version]:
+        """Return the versions that a run was billed for without a reason."""
+        excess = []
+        allowed = self.allowed[running.pipe.archive, running.is_off]
+        known = running.archived | running.covered
+        ahead = running.covered - running.archived
+        if running.is_off or self.held(running.pipe.archive).id != running.archive_id:
+            ahead = frozenset()  # the run goes on from its state alone, or the archive does
+        for request in self.sandbox.feed_requests:
+            served = self._served.get(id(request))
+            if not served or served[0] is not running:
+                continue
+            _, names, bookmark = self._served.pop(id(request))
+            if not (request.cursor or running.is_off):
+                self._filters[running.pipe.archive] = running.filters
+            for key in request.row_ids:
+                version = key, names[key]
+                since = None if bookmark is None else bookmark - self.lookback
+                is_recent = since is not None and self._changed_at(version) >= since
+                is_again = version in known | running.billed and not is_recent
+                if is_again and version not in ahead:
+                    if version in allowed:
+                        allowed.discard(version)
+                    else:
+                        excess.append(version)
+                running.billed.add(version)
+        return excess
 
-    def check_settings(self) -> None:
-        """There is no limit."""
+    @property
+    def lookback(self) -> float:
+        return 60.0 * self.settings.lookback_minutes
 
-    def open(self) -> None:
-        state = read_state(self._run.state.get(self._spec.name, {}), self._spec)
-        self._archive = self._run.locks.enter_context(self._run.archives.open(self._key))
-        self.state = recover_state(state, self._archive.history, self._start)
-        if not self._run.settings.is_full_table:
-            self.first_state = self.state
+    def _changed_at(self, version: Version) -> float:
+        key, name = version
+        row = self.rows[key]
+        return row.changed_at if name == str(row.version) else self.time
 
-    def check_state(self) -> Sequence[str]:
-        self._start.check(self.state, self._archive.history)
-        return ()
+    # What must have arrived
 
-    def record_decision(self) -> None:
-        self._start.record_decision(self.state, self._archive.history)
+    def _check_rows(self, pipe: Pipeline) -> None:
+        """Check that the warehouse has what its state says it has.
 
-    def read(self) -> Iterator[None]:
-        """Read the stream, page by page."""
-        run, name = self._run, self._spec.name
-        budget = Budget(logger=LOGGER)
-        cost = FeedCost(budget, self._spec)
-        cost.month = self._archive.month
-        self._reader = FeedReader(
-            spec=self._spec,
-            client=run,  # type: ignore[arg-type]
-            prepare=lambda _path, body, _method: {**body, "stream": name},  # type: ignore[arg-type, return-value]
-            cost=cost,
-            clock=run.api_clock,
-            row_type=CONVERTER.row_type,
-        )
-        report = Report(stream=name, count_rows=lambda: 0, budget=budget, cost=cost, logger=LOGGER)
-        sync = FeedSync(
-            start=self._start,
-            state=self.state,
-            archive=self._archive,
-            reader=self,  # type: ignore[arg-type]
-            converter=CONVERTER,
-            report=report,
-            check=self._check,
-        )
-        try:
-            yield from self._deliver(sync)
-        finally:
-            if not isinstance(sys.exception(), CrashError | GeneratorExit):
-                assert self._archive.month
-                self._archive.month.settle(cost.credits)
-                self._archive.remove_unused()
-        self.is_complete = report.is_complete
+        A full sync in progress will bring everything: a new warehouse has no more.
+        """
+        part = pipe.position
+        if not part.get("replication_key_value") or part["sync"]["kind"] == "full":
+            return
+        bookmark = parse_timestamp(part["replication_key_value"]).timestamp()
+        countries, start = part["filters"]["country_codes"] or (), part["start_date"]
+        wanted = {
+            self.version(key)
+            for key in self.matching(countries, start)
+            if self.rows[key].changed_at < bookmark
+        }
+        self._check_missing(pipe, wanted)
 
-    def _deliver(self, sync: FeedSync) -> Iterator[None]:
-        run, name = self._run, self._spec.name
-        for delivery in sync.pages():
-            assert not self._world.store.in_flight, "rows are out before the page is stored"
-            for row in delivery.records:
-                run.check()
-                run.take({"type": "RECORD", "stream": name, "record": row})
-            before, self.state = self.state, delivery.state
-            if before.bookmark:
-                assert self.state.bookmark, "the bookmark is gone"
-                assert self.state.bookmark >= before.bookmark, "the bookmark moved back"
-            run.write_state(name, self.state.as_raw("updated_at"))
-            yield
+    def _check_missing(self, pipe: Pipeline, wanted: set[Version]) -> None:
+        missing = wanted - {(key, row["name"]) for key, row in pipe.target.rows.items()}
+        assert missing <= self.gaps, f"{pipe.name} lacks {missing - self.gaps}"
+        is_noted = pipe.position.get("gap") or pipe.has_seen_gap
+        assert not missing or is_noted, f"{pipe.name} lacks {missing}, and nothing has noted it"
 
-    def _check(self) -> None:
-        self._run.check()
-        self._archive.check_lock()
+    # The user
 
-    # In place of the reader.
+    def attempt(self, pipe: Pipeline, accident: Accident = FINE, **how: Any) -> bool:
+        """Run, and do what an error says. Return whether the run was good and complete."""
+        run = self.run(pipe, accident, **how)
+        if run.returncode == 0:
+            return self._note_success(pipe, run, accident)
+        refused: list[str] = []
+        while run.returncode == 1 and run.codes("CRITICAL")[-1] != "output-closed":
+            code, text = run.codes("CRITICAL")[0], run._logged("CRITICAL")[0]
+            reason = text if code == "archive-damaged" else code  # there may be several pages
+            assert reason not in refused, f"refused again: {refused} {run.stderr}"
+            refused.append(reason)
+            how = self._follow(pipe, code, text)
+            run = self.run(pipe, **how)
+            if run.returncode == 0:
+                self._note_success(pipe, run, FINE)
+        return False
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._reader, name)
+    def _note_success(self, pipe: Pipeline, run: Run, accident: Accident) -> bool:
+        is_complete = "sync complete" in run.summaries.get(STREAM, "")
+        if is_complete and not accident.states_lost:
+            pipe.answer = ""
+            self.check_now(pipe)
+        return is_complete and not accident.states_lost
 
-    def fetch_page(self, sync: Sync) -> TapPage:
-        if self._run.is_alone:
-            self._check_that_page_is_not_stored(sync)
-        billed = len(self._world.api.pages)
-        fetched = self._reader.fetch_page(sync)
-        page = self._world.api.pages[billed]
-        page.sync = sync
-        self._world.store.in_flight = page
-        self._world.billed()
-        self._run.check()
-        return fetched
+    def check_now(self, pipe: Pipeline) -> None:
+        """Nothing: a machine may check more after a good run."""
 
-    def _check_that_page_is_not_stored(self, sync: Sync) -> None:
-        self._started.add(sync.id)
-        contents = Contents(self._world.store)
-        completed = contents.completed(self._key.name)
-        for kept in contents.syncs(self._key.name).values():
-            pages = {self._world.store.pages[kept.page_name(number)] for number in kept.pages}
-            assert kept.sync.id != sync.id or sync.cursor not in {
-                page.request.get("cursor") for page in pages
-            }, "billed again though it is stored"
-            can_be_resumed = (
-                not sync.cursor
-                and 1 in kept.pages
-                and kept.sync.id not in self._started
-                and (kept.sync.parent_id, kept.sync.is_full) == (sync.parent_id, sync.is_full)
-                and (kept.sync.since, kept.sync.added) == (sync.since, sync.added)
-                and kept.sync.selected == sync.selected
-                and sync.replaces in ("", kept.sync.replaces)
-                and not (sync.is_full and completed and kept.sync.number <= completed.number)
-            )
-            assert not can_be_resumed, "begun again though a stored sync could be resumed"
+    def _follow(self, pipe: Pipeline, code: str, text: str) -> dict[str, Any]:
+        """Do what an error asks the user to do; return how the next run is started."""
+        self.log.append(f"  {pipe.name} is told: {text}")
+        ways: dict[str, Callable[[Pipeline, str], dict[str, Any]]] = {
+            "filters-changed": self._answer,
+            "other-filters": self._answer_other_filters,
+            "archive-incomplete": self._complete_archive,
+            "other-archive": self._leave_archive,
+            "archive-damaged": self._drop_damaged,
+            "cursor-rejected": self._restart,
+            "archive-unusable": lambda _pipe, _text: {},
+            "run-in-progress": lambda _pipe, _text: {},
+        }
+        troubles = {"archive-incomplete", "other-archive", "archive-damaged"}
+        assert not (self.is_calm and code in troubles), text
+        return ways[code](pipe, text)
+
+    def _answer(self, pipe: Pipeline, text: str) -> dict[str, Any]:
+        """Set `on_filter_change`, or change the filters back to those of the last sync."""
+        assert "Nothing was billed" in text
+        way = ("resync", "keep", "back")[next(self.choices)]
+        last = self._filters.get(pipe.archive)
+        if way == "back" and last and self.is_calm:
+            self.change_settings(countries=last[0], start_date=last[1])
+            return {}
+        pipe.answer = "keep" if way == "keep" and "'keep'" in text else "resync"
+        if pipe.answer == "keep":
+            self.has_kept = True
+            self.gaps |= self.versions - self.known(self.held(pipe.archive))
+        self.allow(pipe.archive)
+        return {}
+
+    def _answer_other_filters(self, pipe: Pipeline, text: str) -> dict[str, Any]:
+        if "a folder of its own" in text and next(self.choices):
+            return self._own_archive(pipe)
+        if "run once without a state" in text:
+            pipe.answer = "resync"
+            self.allow(pipe.archive)
+            return {"is_fresh": True}
+        return self._answer(pipe, text)
+
+    def _own_archive(self, pipe: Pipeline) -> dict[str, Any]:
+        self._archives += 1
+        pipe.archive = f"own-{self._archives}"
+        self.is_calm = False
+        if self.has_allowed:
+            self.allow(pipe.archive)
+        return {}
+
+    def _complete_archive(self, pipe: Pipeline, text: str) -> dict[str, Any]:
+        held = self.held(pipe.archive)
+        assert held.file
+        assert held.file.origin, "the archive has all from the beginning"
+        warehouse = {(key, row["name"]) for key, row in pipe.target.rows.items()}
+        earlier = self._origins[held.id] & self.versions
+        if earlier <= warehouse and next(self.choices):
+            printed = self.command(text, "state")
+            pipe.target.state = json.loads(printed)
+            pipe.has = self._origins[held.id]
+            return {}
+        self.command(text, "restart")
+        self.allow(pipe.archive)
+        return {}
+
+    def _leave_archive(self, pipe: Pipeline, text: str) -> dict[str, Any]:
+        if "without a state" in text and next(self.choices):
+            pipe.lose_state()
+            return {}
+        return self._own_archive(pipe)
+
+    def _restart(self, pipe: Pipeline, text: str) -> dict[str, Any]:
+        self.command(text, "restart")
+        self.allow(pipe.archive)
+        return {}
+
+    def _drop_damaged(self, pipe: Pipeline, text: str) -> dict[str, Any]:
+        """Drop the page that a message names, after the one before it if that is damaged, too."""
+        found = re.search(r"drop career_sites (\d+)", text)
+        assert found, text
+        number = int(found[1])
+        while "Drop it first" in self._drop(pipe.archive, number).stderr:
+            number -= 1
+        if number < int(found[1]):
+            assert self._drop(pipe.archive, int(found[1])).returncode == 0
+        return {}
+
+    def command(self, text: str, name: str) -> str:
+        """Run the command that a message shows; return its output."""
+        shown = [shlex.split(each) for each in re.findall(r"`([^`]+)`", text)]
+        (command,) = (each for each in shown if name in each)
+        run = self._archive_command(command[1:])
+        assert run.returncode == 0, run.stderr
+        return run.stdout
+
+    def _archive_command(self, arguments: Sequence[str]) -> Run:
+        yes = ["--yes"] if "restart" in arguments else []
+        environment = Tap(self.sandbox, self.folder).environment(self.place.env)
+        run = execute([*_COMMAND, *arguments, *yes], environment)
+        self.log.append(f"tap-jobo-archive {' '.join(arguments[2:])} -> {run.stdout or run.stderr}")
+        return run
+
+    def restart(self, name: str, since: str | None = None) -> None:
+        """Order to buy an archive again, which may be refused."""
+        option = [] if since is None else ["--since", since]
+        place = ["--archive-dir", self.place.location(name)]
+        run = self._archive_command([*place, "restart", STREAM, *option])
+        if run.returncode == 0:
+            self.allow(name)
+        else:
+            reasons = r"Nothing was changed|There is no archive|\[archive-damaged\]"
+            assert re.search(reasons, run.stderr), run.stderr
+
+    def drop(self, name: str, place: int) -> None:
+        """Drop a page of an archive. The rows of any but the last one may be missing from then."""
+        held = self.held(name)
+        if not held.headers:
+            return
+        self.is_calm = False
+        number = sorted(held.headers)[place % len(held.headers)]
+        self.gaps |= held.pages[number]
+        run = self._drop(name, number)
+        assert run.returncode == 0 or "Drop it first" in run.stderr, run.stderr
+
+    def _drop(self, name: str, number: int) -> Run:
+        location = self.place.location(name)
+        return self._archive_command(["--archive-dir", location, "drop", STREAM, str(number)])
+
+    def damage(self, name: str, place: int, byte: int) -> None:
+        """Change a byte of a page, whose rows may be missing once it is dropped."""
+        files = self.place.files(name)
+        pages = [each for each in sorted(files) if layout.PAGE.fullmatch(each)]
+        if not pages:
+            return
+        self.is_calm = False
+        page = pages[place % len(pages)]
+        number = int(Path(page).stem)
+        self.gaps |= self.held(name).pages.get(number, frozenset())
+        content = bytearray(files[page])
+        content[byte % len(content)] ^= 1
+        self.place.write(name, {**files, page: bytes(content)})
+        self.log.append(f"page {number} of {name} is damaged")
+
+    # Two runs at once
+
+    def run_beside(
+        self,
+        pipe: Pipeline,
+        page: int,
+        meanwhile: Callable[[], object],
+        *,
+        keeps_lock: bool = False,
+        **how: Any,
+    ) -> Run:
+        """Suspend a run before one of its pages, beyond its lease, and let something happen."""
+        hold = Hold()
+        running = self.start(pipe, **how)
+        request = self._hold_request(running, page, hold)
+        if request:
+            if not keeps_lock:
+                self.place.release_locks()
+            self._suspended += 1
+            meanwhile()
+            self._suspended -= 1
+            hold.release()
+        return self.finish(running)
+
+    def run_after(self, pipe: Pipeline, other: Pipeline, page: int) -> Run:
+        """Let a run wait for the lock of another one, which is within a page."""
+        hold = Hold()
+        first = self.start(pipe)
+        is_held = self._hold_request(first, page, hold)
+        second = self.start(other, waits=0.005)
+        second.has_waited = True
+        if is_held:
+            wait_for(lambda: "Another run buys" in second.log.read_text("utf-8") or second.is_over)
+            hold.release()
+        self.finish(first)
+        run = self.finish(second)
+        self.pass_time(600)  # as its clock says, for which the wait took no time
+        return run
+
+    def load_new_warehouse(self, archive: str, accident: Accident = FINE) -> None:
+        """Load another warehouse from an archive; it must get all, and free, if it gets any.
+
+        The archive of a pipeline that went on from its state may refuse.
+        """
+        pipe = Pipeline("laptop", archive)
+        self.run(pipe, accident, is_fresh=True)
+        if pipe.target.state is None or not pipe.position:
+            pipe.lose_state()
+        run = self.run(pipe)
+        if run.returncode == 0 and "sync complete" in run.summaries.get(STREAM, ""):
+            return  # and `finish` has checked its rows
+        code = run.codes("CRITICAL")[0]
+        may_be_refused = {"other-filters", "filters-changed", "cursor-rejected"}
+        if not self.is_calm:
+            may_be_refused |= {"archive-incomplete", "archive-damaged"}
+        assert code in may_be_refused, run.stderr
+
+    def _hold_request(self, running: Running, page: int, hold: Hold) -> bool:
+        """Hold the request for a page; return whether the run has sent it before it ended."""
+        number = str(running.number)
+        left = [page]
+
+        def is_page(request: Request) -> bool:
+            left[0] -= request.headers.get("x-run") == number
+            return left[0] < 0
+
+        self.sandbox.faults.add(Fault(hold=hold), when=is_page)
+        wait_for(lambda: hold._arrived.done() or running.is_over)
+        if not hold._arrived.done():
+            self.sandbox.faults.clear()
+        return hold._arrived.done()
+
+    # What happens to states and archives
+
+    def restore_state(self, pipe: Pipeline, back: int, *, keeps_rows: bool) -> None:
+        """Go back to an older state, of the pipeline alone or of the warehouse, too."""
+        if not pipe.past:
+            return
+        back = back % len(pipe.past)
+        saved = pipe.past[-1 - back]
+        pipe.target.state, pipe.has = deepcopy(saved.state), saved.has
+        self._allow_again()
+        if not keeps_rows:
+            pipe.target.tables[STREAM] = dict(saved.rows)
+            del pipe.past[len(pipe.past) - back :]
+        self.log.append(f"{pipe.name} is back at {_short(pipe.target.state)}")
+
+    def lose_archive(self, name: str) -> None:
+        self.is_calm = False
+        self.place.write(name, {})
+        self._allow_again()
+        self.log.append(f"archive {name} is lost")
+
+    def copy_archive(self, name: str) -> None:
+        files = self.place.files(name)
+        files = {name: content for name, content in files.items() if not name.endswith(".tmp")}
+        self.copies.append((name, files, set(self.allowed[name, False])))
+        self.log.append(f"archive {name} is copied as {len(self.copies)}")
+
+    def restore_archive(self, back: int) -> None:
+        if not self.copies:
+            return
+        self.is_calm = False
+        name, files, allowed = self.copies[-1 - back % len(self.copies)]
+        self.place.write(name, files)
+        self.allowed[name, False] |= allowed
+        self._allow_again()
+        self.log.append(f"archive {name} is restored to {max(files, default='')}")
+
+    def _allow_again(self) -> None:
+        """What the user has once allowed may be done again from an earlier place."""
+        if self.has_allowed:
+            self.allow_all()
+
+    def change_settings(self, **changes: Any) -> None:
+        before = self.settings
+        self.settings = replace(self.settings, **changes)
+        selects = [(each.countries, each.start_date) for each in (before, self.settings)]
+        if selects[0] != selects[1]:
+            for pipe in self.pipelines.values():
+                pipe.answer = ""
+            if self.settings.on_filter_change != "error":
+                self.allow_all()
+        self.log.append(f"settings: {self.settings}")
+
+    # The end
+
+    def settle(self) -> None:
+        """All accidents end; each pipeline runs until two runs in a row were good."""
+        self.change_settings(on_filter_change="error", is_full_table=False)
+        for pipe in self.pipelines.values():
+            self._run_until_good(pipe)
+            wanted = self.matching(self.settings.countries, self.settings.start_date)
+            self._check_missing(pipe, {self.version(key) for key in wanted})
+        for pipe in self.pipelines.values():  # nothing changes, so nothing is billed
+            self.pass_time(self.lookback + abs(self.skew) + 10)
+            assert self.attempt(pipe)
+        self.pass_time(self.lookback + abs(self.skew) + 10)
+        for pipe in self.pipelines.values():
+            rows = self.sandbox.rows_billed
+            assert self.attempt(pipe)
+            assert self.sandbox.rows_billed == rows, "rows are billed although nothing has changed"
+
+    def _run_until_good(self, pipe: Pipeline) -> None:
+        good = 0
+        for _ in range(20):
+            good = good + 1 if self.attempt(pipe) else 0
+            if good == 2:
+                return
+        raise AssertionError(f"no two good runs of {pipe.name} in 20")
+
+
+def _short(state: dict[str, Any]) -> str:
+    part = stream_part(state)
+    if not part:
+        return "no state"
+    sync = part["sync"]
+    going = f" {sync['kind']} p{sync['pages']}" if sync["started_at"] else ""
+    bookmark = (part["replication_key_value"] or "none")[:19]
+    return f"{(part['archive'] or '')[-4:]}@{part['offset']} b={bookmark}{going}"
+
+
+@contextmanager
+def new_world(*, is_in_bucket: bool, names: Sequence[str] = ("prod",)) -> Iterator[World]:
+    """Make a world, and remove it at the end."""
+    with ExitStack() as stack:
+        memory = _MEMORY if _MEMORY.is_dir() else None
+        root = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=memory)))
+        place: Place = Folders(root / "archives")
+        if is_in_bucket:
+            place = Objects(stack.enter_context(serve_s3()), root.name)
+        world = World(place, root, names)
+        stack.enter_context(world.sandbox)
+        yield world

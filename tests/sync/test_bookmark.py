@@ -13,6 +13,7 @@ from jobo_sandbox import Sandbox
 from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import StateError
 from tap_jobo.streams.career_sites import CAREER_SITES
+from tap_jobo.sync.settings import SyncSettings
 from tap_jobo.sync.state import read_state
 from tests.support import Tap, complaint, discover, entry_of, error_code, schema_message, state_at
 
@@ -21,16 +22,25 @@ pytestmark = pytest.mark.portable
 HOUR = 3600
 OLD = "2020-01-01T00:00:00.000000Z"
 NO_FILTERS = CAREER_SITES.filters_of({})
-PENDING = {
+PENDING: dict[str, Any] = {
     "id": "5",
+    "kind": "full",
+    "first": None,
     "started_at": OLD,
     "updated_after": None,
+    "start_date": None,
     "batch_size": 50,
     "cursor": "c",
     "rows": 50,
     "pages": 1,
     "restarts": 0,
+    "gap": False,
+    "filters": {},
+    "reads": {},
 }
+SETTINGS = SyncSettings.of(
+    CAREER_SITES, {"on_filter_change": "error", "lookback_minutes": 15}, is_full_table=False
+)
 NO_SYNC = dict.fromkeys(PENDING)
 
 
@@ -95,7 +105,7 @@ class TestRowsBeforeTheWindow:
         state = state_at(format_timestamp(now - since))
         run = tap.succeed(state=state, lookback_minutes=0, **options)
         assert len(run.ids) == 120
-        return run.lines("WARNING")
+        return run.messages_of("WARNING", "unexpected-bill")
 
     @pytest.mark.parametrize("selected", [True, False])
     def test_they_are_one_warning(self, tap: Tap, sandbox: Sandbox, *, selected: bool) -> None:
@@ -227,6 +237,19 @@ class TestState:
             ({"sync": {"rows": -1}}, "rows"),
             ({"sync": {"pages": 0}}, "pages"),
             ({"sync": {"restarts": 0.5}}, "restarts"),
+            ({"sync": {"kind": "half"}}, "kind"),
+            ({"sync": {"first": 0}}, "first"),
+            ({"sync": {"start_date": "soon"}}, "start_date"),
+            ({"sync": {"gap": None}}, "gap"),
+            ({"sync": {"filters": {"country_codes": [1, "US"]}}}, "filters"),
+            ({"sync": {"reads": ["US"]}}, "reads"),
+            ({"start_date": "soon"}, "start_date"),
+            ({"gap": None}, "gap"),
+            ({"archive": "../x"}, "archive"),
+            ({"offset": -1}, "offset"),
+            ({"offset": None}, "offset"),
+            ({"entry": ""}, "entry"),
+            ({"bill_offset": "3"}, "bill_offset"),
         ],
     )
     def test_bad_member_is_named(self, changes: dict[str, Any], named: str) -> None:
@@ -236,18 +259,29 @@ class TestState:
         with pytest.raises(
             StateError, match=rf"`bookmarks\.career_sites(\.sync)?\.{named}`"
         ) as refusal:
-            read_state(part, CAREER_SITES)
+            read_state(part, SETTINGS)
         assert "\n" not in str(refusal.value)
 
+    def test_a_sync_in_progress_is_whole(self) -> None:
+        state = read_state({"sync": PENDING}, SETTINGS)
+        assert state
+        assert state.position.progress
+        for name in PENDING.keys() - {"first", "updated_after", "start_date"}:
+            left = {key: value for key, value in PENDING.items() if key != name}
+            if name == "started_at":  # without it, there is none
+                assert read_state({"sync": left}, SETTINGS) is None
+                continue
+            with pytest.raises(StateError, match=name):
+                read_state({"sync": left}, SETTINGS)
 
-def test_a_state_with_keys_of_a_development_version_names_what_to_rename(tap: Tap) -> None:
-    state = tap.run(state=tap.run(max_credits=2_500).state, max_credits=2_500).state
-    bookmark = state["bookmarks"]["career_sites"]
-    bookmark["scan"] = bookmark.pop("sync")
-    requests = len(tap.sandbox.ledger)
-    line = complaint(tap.run(state=state))
-    assert "In it, under bookmarks.career_sites, rename 'scan' to 'sync'." in line
-    assert len(tap.sandbox.ledger) == requests
-    bookmark["sync"] = bookmark.pop("scan")
-    bookmark["scan"] = {}  # Meltano never removes a key
-    assert tap.run(state=state).returncode == 0
+    @pytest.mark.parametrize("archive", [True, False])
+    def test_a_plain_state_is_of_the_filters_of_the_first_run(
+        self, tap: Tap, recent: str, *, archive: bool
+    ) -> None:
+        """Otherwise, rows of filters that are added later would be missing without a question."""
+        tap.settings["archive"] = archive
+        run = tap.succeed(state=state_at(recent), country_codes=["US"])
+        assert run.ids == []
+        wider: Any = {"country_codes": ["DE", "US"]}
+        assert error_code(tap.run(state=run.state, **wider)) == "filters-changed"
+        assert tap.run(state=run.state, on_filter_change="resync", **wider).ids

@@ -1,4 +1,4 @@
-"""Feeds that never end: the run does, and later ones end before they are billed."""
+"""Feeds that never end: the run does, and once they are mended, the next run goes on."""
 
 from __future__ import annotations
 
@@ -10,120 +10,110 @@ import pytest
 from jobo_sandbox import Fault
 from tap_jobo.errors import EndlessFeedError
 from tap_jobo.sync.guards import MAX_EMPTY, MAX_REPEATED, LoopGuard
-from tests.archive.helpers import archive_command, pages, rewrite
-from tests.support import Run, Tap, complaint
+from tests.archive.helpers import archive_command, pages, rewrite, succeeded
+from tests.support import Tap, complaint, error_code
 
-
-def assert_is_not_resumed(tap: Tap, ended: Run) -> None:
-    """Check that later runs end before they are billed, until the sync is dropped."""
-    requests, billed = len(tap.sandbox.feed_requests), tap.sandbox.rows_billed
-    sync = ended.bookmark["sync"]["id"]
-    for state in (ended.state, None):  # with a state, and as if it was lost
-        line = complaint(tap.run(state=state))
-        assert f"An earlier run ended the sync {sync} of career_sites" in line
-        assert f"`tap-jobo-archive drop {sync}`" in line
-        assert "on_missing_state" in line
-    assert len(tap.sandbox.feed_requests) == requests
-    assert tap.sandbox.rows_billed == billed
+PAGES = 1 + MAX_REPEATED
+"""Those that a run buys of a feed that repeats its first page."""
 
 
 def test_the_same_rows_for_ever_end_after_ten_repeated_pages(tap: Tap) -> None:
     tap.sandbox.wraps_after = 1
     run = tap.run()
-    line = complaint(run)
-    assert "10 pages in a row" in line
-    assert f"`tap-jobo-archive drop {run.bookmark['sync']['id']}`" in line
-    assert len(tap.sandbox.feed_requests) == 1 + 10
-    assert len(run.ids) == run.bookmark["sync"]["rows"] == 11 * 50
+    assert error_code(run) == "endless-feed"
+    assert "10 pages in a row" in complaint(run)
+    assert len(tap.sandbox.feed_requests) == PAGES
+    assert len(run.ids) == run.bookmark["sync"]["rows"] == PAGES * 50
     assert run.messages[-1]["type"] == "STATE"
-    assert "replication_key_value" not in run.bookmark
-    assert_is_not_resumed(tap, run)
+    assert run.bookmark["replication_key_value"] is None
 
 
-@pytest.mark.parametrize("way", ["drop", "refresh"])
-def test_an_ended_sync_gives_way_to_a_new_one(tap: Tap, way: str) -> None:
+def test_a_run_that_loads_the_repeated_pages_buys_none(tap: Tap) -> None:
+    tap.sandbox.wraps_after = 1
+    tap.run()
+    billed = tap.sandbox.rows_billed
+    run = tap.run()
+    assert error_code(run) == "endless-feed"
+    assert run.loaded == PAGES * 50
+    assert tap.sandbox.rows_billed == billed
+
+
+@pytest.mark.parametrize("archive", [True, False])
+def test_a_run_that_has_loaded_them_ends_after_as_many_again(tap: Tap, *, archive: bool) -> None:
+    tap.settings["archive"] = archive
+    tap.sandbox.wraps_after = 1
+    first = tap.run()
+    second = tap.run(state=first.state)
+    assert error_code(second) == "endless-feed"
+    assert second.loaded == 0
+    assert second.bookmark["sync"]["rows"] == 2 * PAGES * 50
+    assert len(tap.sandbox.feed_requests) == 2 * PAGES
+
+
+@pytest.mark.parametrize("archive", [True, False])
+@pytest.mark.parametrize("has_state", [True, False])
+def test_once_it_is_mended_the_next_run_goes_on(
+    tap: Tap, *, has_state: bool, archive: bool
+) -> None:
+    tap.settings["archive"] = archive
     tap.sandbox.wraps_after = 1
     first = tap.run()
     tap.sandbox.wraps_after = 0
-    if way == "drop":
-        sync = first.bookmark["sync"]["id"]
-        assert archive_command(tap, "drop", sync).returncode == 0
-        second = tap.succeed(state=first.state)
-    else:
-        second = tap.succeed(on_missing_state="resync")
-    assert set(second.ids) == tap.sandbox.world.rows().keys()
-    assert len(second.ids) == 120
-    assert second.bookmark["completed_sync"] != first.bookmark["sync"]["id"]
-    assert tap.run(state=second.state).returncode == 0
+    if not has_state and archive:  # the pages of the archive are as they were
+        assert error_code(tap.run()) == "endless-feed"
+        succeeded(archive_command(tap, "restart", "career_sites", "--yes"))
+    second = tap.succeed(state=first.state if has_state else None)
+    assert {*first.ids, *second.ids} == tap.sandbox.world.rows().keys()
+    assert second.bookmark["replication_key_value"]
+    tap.succeed(state=second.state)
 
 
-def test_an_ended_sync_of_wider_filters_gives_way_to_one_that_reads_everything(tap: Tap) -> None:
-    """The bookmark is of the old filters."""
-    before = tap.succeed(country_codes=["DE"])
+def test_one_that_is_bought_anew_gives_way(tap: Tap) -> None:
     tap.sandbox.wraps_after = 1
-    ended = tap.run(state=before.state, on_filter_change="resync")
+    first = tap.run()
     tap.sandbox.wraps_after = 0
-    assert archive_command(tap, "drop", ended.bookmark["sync"]["id"]).returncode == 0
-    assert set(tap.succeed(state=ended.state).ids) == tap.sandbox.world.rows().keys()
+    succeeded(archive_command(tap, "restart", "career_sites", "--yes"))
+    second = tap.succeed(state=first.state)
+    assert sorted(second.ids) == sorted(tap.sandbox.world.rows())
+    assert second.bookmark["completed_sync"] != first.bookmark["sync"]["id"]
 
 
 @pytest.mark.parametrize("decision", ["error", "keep"])
-def test_an_ended_sync_of_added_values_gives_way_to_one_that_reads_these(
-    tap: Tap, decision: str
-) -> None:
+def test_an_ended_sync_of_added_values_goes_on(tap: Tap, decision: str) -> None:
     """Since that sync is in progress, `on_filter_change` is not asked for any more."""
     before = tap.succeed(country_codes=["DE"])
     wider: Any = {"country_codes": ["DE", "FR"], "batch_size": 2}
     tap.sandbox.wraps_after = 1
     ended = tap.run(state=before.state, on_filter_change="resync", **wider)
+    assert error_code(ended) == "endless-feed"
     tap.sandbox.wraps_after = 0
-    assert archive_command(tap, "drop", ended.bookmark["sync"]["id"]).returncode == 0
     after = tap.succeed(state=ended.state, on_filter_change=decision, **wider)
-    assert {*before.ids, *after.ids} == {*tap.succeed(archive=False, **wider).ids}
-
-
-def test_without_a_archive_the_run_after_repeated_pages_is_under_the_same_rule(tap: Tap) -> None:
-    tap.sandbox.wraps_after = 1
-    first = tap.run(archive=False)
-    assert "The next run resumes from here" in complaint(first)
-    second = tap.run(state=first.state, archive=False)
-    assert "10 pages in a row" in complaint(second)
-    assert second.bookmark["sync"]["rows"] == 2 * 11 * 50
+    assert {*before.ids, *ended.ids, *after.ids} == {*tap.succeed(archive=False, **wider).ids}
 
 
 def test_empty_pages_for_ever_end_after_a_hundred(tap: Tap) -> None:
     tap.sandbox.empty_forever = True
     run = tap.run()
+    assert error_code(run) == "endless-feed"
     assert "100 pages in a row are empty" in complaint(run)
-    assert len(tap.sandbox.feed_requests) == 100
+    assert len(tap.sandbox.feed_requests) == MAX_EMPTY
     assert run.ids == []
     assert run.bookmark["sync"]["cursor"] not in {None, tap.sandbox.feed_requests[-1].cursor}
     assert tap.sandbox.credits_billed == 0
-    assert_is_not_resumed(tap, run)
+    assert error_code(tap.run()) == "endless-feed"
+    assert len(tap.sandbox.feed_requests) == MAX_EMPTY
 
 
-def test_repeated_pages_are_counted_anew_after_a_restart(tap: Tap) -> None:
+def test_repeated_pages_are_counted_anew_after_a_rejected_cursor(tap: Tap) -> None:
     tap.sandbox.wraps_after = 1
     tap.sandbox.faults.add(Fault(reject_cursor="400"), on=10)
     run = tap.run()
     assert "10 pages in a row" in complaint(run)
-    assert len(tap.sandbox.feed_requests) == 10 + 11
+    assert len(tap.sandbox.feed_requests) == 10 + PAGES
     assert run.bookmark["sync"]["restarts"] == 1
 
 
-@pytest.mark.parametrize("pages", [1, 5])
-def test_a_small_budget_does_not_hide_a_feed_that_wraps_around(tap: Tap, pages: int) -> None:
-    tap.sandbox.wraps_after = pages
-    run = tap.run(batch_size=2, max_credits=400)
-    while run.returncode == 0:
-        assert len(tap.sandbox.feed_requests) < pages + 10
-        run = tap.run(state=run.state, batch_size=2, max_credits=400)
-    assert "10 pages in a row" in complaint(run)
-    assert len(tap.sandbox.feed_requests) == pages + 10
-
-
-@pytest.mark.parametrize("number", [0, 1])
-def test_delivered_pages_never_stop_the_run_after_them(tap: Tap, number: int) -> None:
+def test_pages_that_were_loaded_never_stop_the_run_after_them(tap: Tap) -> None:
     """An earlier version may have delivered what this one refuses."""
 
     def damage(body: dict[str, Any]) -> dict[str, Any]:
@@ -131,48 +121,71 @@ def test_delivered_pages_never_stop_the_run_after_them(tap: Tap, number: int) ->
 
     tap.sandbox.faults.add(Fault(replace=damage), on=1)
     first = tap.succeed(max_credits=2_500, batch_size=25)
-    rewrite(pages(tap.folder / "archive")[number], body=b"[]")
+    rewrite(pages(tap.folder / "archive")[0], body=b"[]")
     second = tap.succeed(state=first.state)
     assert len({*first.ids, *second.ids}) == 119
     assert tap.sandbox.rows_billed == 120
+
+
+def circle(tap: Tap, after: int) -> None:
+    """Let the cursors of pages lead back to the first of them, after so many."""
+    cursors: list[str] = []
+
+    def change(body: dict[str, Any]) -> dict[str, Any]:
+        cursors.append(body["next_cursor"])
+        return {**body, "next_cursor": cursors[(len(cursors) - 1) % after], "has_more": True}
+
+    tap.sandbox.faults.add(Fault(replace=change, times=None))
 
 
 @pytest.mark.parametrize("archive", [True, False])
 def test_cursors_in_circles_end_the_run_and_are_not_billed_again(
     tap: Tap, *, archive: bool
 ) -> None:
-    cursors: list[str] = []
-
-    def circle(body: dict[str, Any]) -> dict[str, Any]:
-        cursors.append(body["next_cursor"])
-        return {**body, "next_cursor": cursors[(len(cursors) - 1) % 2], "has_more": True}
-
-    tap.sandbox.faults.add(Fault(replace=circle, times=None))
+    circle(tap, 2)
     run = tap.run(batch_size=10, archive=archive)
-    line = complaint(run)
-    assert "was used before" in line
+    assert error_code(run) == "format-changed"
+    assert "was used before" in complaint(run)
     assert len(run.ids) == 20
-    assert "replication_key_value" not in run.bookmark
+    assert run.bookmark["replication_key_value"] is None
     if archive:
-        assert complaint(tap.run(state=run.state, batch_size=10)) == line
+        for state in (run.state, None):
+            again = tap.run(state=state, batch_size=10)
+            assert complaint(again) == complaint(run)
     assert tap.sandbox.rows_billed == 30
+
+
+@pytest.mark.parametrize("has_state", [True, False])
+def test_a_small_budget_does_not_hide_cursors_in_circles(tap: Tap, *, has_state: bool) -> None:
+    """The headers of a sync show the cursors of earlier runs."""
+    circle(tap, 5)
+    small: Any = {"batch_size": 2, "max_credits": 200}
+    run = tap.run(**small)
+    while run.returncode == 0:
+        assert len(tap.sandbox.feed_requests) < 6
+        run = tap.run(state=run.state if has_state else None, **small)
+    assert "was used before" in complaint(run)
+    assert len(tap.sandbox.feed_requests) == 6
 
 
 def test_rows_that_come_again_are_no_loop_while_others_are_new() -> None:
     guard = LoopGuard()
     for number in range(5 * MAX_REPEATED):
-        guard.detect_stall([str(number), str(number + 1)])
+        guard.note_ids([str(number), str(number + 1)])
+        guard.detect_stall()
 
 
 @pytest.mark.parametrize(("page", "most"), [(["a"], MAX_REPEATED), ([], MAX_EMPTY)])
 def test_a_page_with_a_new_row_starts_the_count_anew(page: list[str], most: int) -> None:
     guard = LoopGuard()
     for new in ("a", "b", "c"):
-        guard.detect_stall([new])
+        guard.note_ids([new])
         for _ in range(most - 1):
-            guard.detect_stall(page)
+            guard.note_ids(page)
+            guard.detect_stall()
+    guard.note_ids(page)
     with pytest.raises(EndlessFeedError):
-        guard.detect_stall(page)
+        guard.detect_stall()
 
 
 def test_single_new_ids_are_not_all_taken_for_repeated_ones() -> None:
@@ -181,6 +194,7 @@ def test_single_new_ids_are_not_all_taken_for_repeated_ones() -> None:
     def new_id() -> str:
         return rng.randbytes(16).hex()
 
-    guard.detect_stall([new_id() for _ in range(1_000_000)])
+    guard.note_ids([new_id() for _ in range(1_000_000)])
     for _ in range(10_000):  # each is taken for a repeated one once in 70 times
-        guard.detect_stall([new_id()])
+        guard.note_ids([new_id()])
+        guard.detect_stall()

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jobo_sandbox import Sandbox
+from jobo_sandbox import Fault, Sandbox
 from tap_jobo.errors import StateError
 from tap_jobo.streams import FEEDS, SETTINGS
 from tap_jobo.streams.jobs import JOBS
+from tap_jobo.sync.settings import SyncSettings
 from tap_jobo.sync.state import read_state
-from tests.support import Run, Tap, complaint, complaints
-from tests.support.jobs import tap_of
+from tests.archive.helpers import Warehouse, change, refused
+from tests.support import Run, Tap, complaint, complaints, error_code
+from tests.support.jobs import bookmark_of, rows_of, tap_of
 
 NAMED = {setting.name: setting for setting in SETTINGS}
 GERMANY, BERLIN = {"country": "Germany"}, {"country": "Germany", "city": "Berlin"}
@@ -51,20 +54,20 @@ def test_narrowing_matches_nothing_new(name: str, old: Any, new: Any, *, is_narr
 
 @pytest.mark.parametrize("filters", [{"jobs_posted_after": "x"}, {"jobs_sources": [{}]}])
 def test_state_with_impossible_filters_is_refused(filters: Any) -> None:
+    config = {"on_filter_change": "error", "lookback_minutes": 15}
+    settings = SyncSettings.of(JOBS, config, is_full_table=False)
     with pytest.raises(StateError, match="must hold strings and lists of strings"):
-        read_state({"filters": filters}, JOBS)
+        read_state({"filters": filters}, settings)
 
 
 def test_a_filter_that_this_version_does_not_know_ends_the_run(tap: Tap) -> None:
-    state = tap.run().state
+    state = tap.succeed().state
     state["bookmarks"]["career_sites"]["filters"]["revenue"] = None
-    assert tap.run(state=state).returncode == 0
+    tap.succeed(state=state)
     state["bookmarks"]["career_sites"]["filters"]["revenue"] = ["1M-10M"]
-    requests = len(tap.sandbox.feed_requests)
-    line = complaint(tap.run(state=state))
+    line = tap.refuse(state=state)
     assert "career_sites was written with the filter revenue" in line
-    assert "Use the version that wrote the state, or start without a state" in line
-    assert len(tap.sandbox.feed_requests) == requests
+    assert "Use the version that wrote the state, or run without a state" in line
 
 
 @pytest.mark.parametrize("spec", FEEDS, ids=lambda spec: str(spec.name))
@@ -75,32 +78,177 @@ def test_every_filter_selects_and_none_excludes(spec: Any) -> None:
         assert setting.narrows(None, "x")
 
 
+# An added value: only its rows are bought, and then what has changed of all
+
+WIDER: Any = {"country_codes": ["DE", "FR", "US"], "batch_size": 5}
+RESYNC: Any = {"on_filter_change": "resync", **WIDER}
+
+
+def matching(tap: Tap, *countries: str) -> set[str]:
+    return {*tap.run(country_codes=[*countries], archive=False).ids}
+
+
 @pytest.fixture
-def two(tap: Tap) -> Run:
-    """A complete run for two countries."""
-    return tap.run(country_codes=["DE", "US"])
+def german(tap: Tap) -> Run:
+    """A complete sync of one country."""
+    return tap.succeed(country_codes=["DE"])
 
 
-def test_lost_pages_without_a_row_are_no_reason_to_refuse(tap: Tap, two: Run) -> None:
-    tap.run(state=two.state, country_codes=["DE"])  # whose state the target loses
-    tap.succeed(state=two.state, country_codes=["US"])
+def cut_after_page(tap: Tap, state: Any) -> Run:
+    """Buy the first page of the added rows; the budget allows no other."""
+    return tap.succeed(state=state, max_credits=250, **RESYNC)
 
 
-def test_a_decision_for_all_streams_is_made_with_what_it_means_for_each(
-    hiring: Sandbox, tmp_path: Path
+def test_filters_and_bookmark_stay_until_the_added_rows_are_complete(tap: Tap, german: Run) -> None:
+    """Of the other rows, what changed was not read, so the bookmark must not move."""
+    (changed, *_) = german.ids
+    part = cut_after_page(tap, german.state)
+    tap.sandbox.world.touch(changed, name="Newer")
+    rest = tap.succeed(state=part.state, **WIDER)  # the setting was meant for one run
+    assert "Newer" in {row["name"] for row in rest.records}
+    _, *states = [state["bookmarks"]["career_sites"] for state in (*part.states, *rest.states)]
+    during = [state for state in states if state["filters"]["country_codes"] == ["DE"]]
+    assert {state["sync"]["kind"] for state in during} == {"added"}
+    assert during[-1]["sync"]["reads"]["country_codes"] == ["FR", "US"]
+    assert during[-1]["sync"]["filters"]["country_codes"] == ["DE", "FR", "US"]
+    after = states[len(during)]
+    assert after["filters"]["country_codes"] == ["DE", "FR", "US"]
+    old = german.bookmark["replication_key_value"]
+    assert {state["replication_key_value"] for state in (*during, after)} == {old}
+    assert rest.bookmark["replication_key_value"] > old
+
+
+def test_what_was_added_is_loaded_by_a_warehouse_that_stored_nothing_of_it(
+    tap: Tap, german: Run
 ) -> None:
-    """For one of them, 'keep' leaves no row missing; for the other one it does."""
+    """It needs no setting: the decision was made when the rows were bought."""
+    cut_after_page(tap, german.state)
+    billed = tap.sandbox.rows_billed
+    rest = tap.succeed(state=german.state, **WIDER)
+    assert rest.loaded == 5
+    assert {*rest.ids} == matching(tap, "FR", "US")
+    assert tap.sandbox.rows_billed - billed - len(matching(tap, "FR", "US")) < len(rest.ids)
+
+
+def test_added_rows_keep_the_start_date(tap: Tap) -> None:
+    tap.settings["start_date"] = "2020-01-01"
+    run = tap.succeed(state=tap.succeed(country_codes=["DE"]).state, **RESYNC)
+    states = [state["bookmarks"]["career_sites"] for state in run.states]
+    assert {state["start_date"] for state in states} == {"2020-01-01T00:00:00.000000Z"}
+
+
+def test_a_sync_of_added_rows_that_begins_over_keeps_its_filters(tap: Tap, german: Run) -> None:
+    part = cut_after_page(tap, german.state)
+    tap.sandbox.faults.add(Fault(reject_cursor="409"))
+    rest = tap.succeed(state=part.state, **WIDER)
+    assert {*rest.ids} == matching(tap, "FR", "US")
+
+
+def test_added_locations_of_jobs_are_bought_alone(hiring: Sandbox, tmp_path: Path) -> None:
+    tap = tap_of(hiring, tmp_path, "jobs")
+    old: Any = {"jobs_locations": [{"country": "Germany"}]}
+    new: Any = {"jobs_locations": [{"country": "Germany"}, {"country": "France"}]}
+    state = tap.succeed(**old).state
+    run = tap.succeed(state=state, on_filter_change="resync", **new)
+    bodies = [entry.body for entry in hiring.requests_to("jobs")]
+    first, last = bodies[-2:]
+    assert first["locations"] == [{"country": "France"}]
+    assert len(last["locations"]) == 2
+    assert rows_of(run, "jobs")
+
+
+# Several streams
+
+
+@pytest.fixture
+def both(hiring: Sandbox, tmp_path: Path) -> Tap:
+    """The tap with two feeds, and filters of one of them."""
     tap = tap_of(hiring, tmp_path, "career_sites", "jobs")
-    given: Any = {"jobs_work_models": ["remote"], "batch_size": 2, "jobs_batch_size": 10}
-    first = tap.run(**given)
-    for key in hiring.world.rows():
-        hiring.world.touch(key)
-    cut = tap.succeed(state=first.state, max_credits=100, **given)
+    tap.settings |= {"batch_size": 2, "jobs_batch_size": 10, "jobs_work_models": ["remote"]}
+    return tap
+
+
+def test_the_questions_of_all_streams_are_asked_at_once(both: Tap, hiring: Sandbox) -> None:
+    state = both.succeed(country_codes=["US"]).state
+    change: Any = {"country_codes": ["DE"], "jobs_work_models": ["onsite", "remote"]}
     requests = len(hiring.feed_requests)
-    more: Any = {"country_codes": ["DE"], "jobs_work_models": ["onsite", "remote"]}
-    ours, theirs = complaints(tap.run(state=cut.state, **given | more))
+    run = both.run(state=state, **change)
+    ours, theirs = complaints(run)
     assert "The filters of career_sites have changed" in ours
-    assert "no row is missing" in ours
+    assert "$50.00 per 1,000" in ours
     assert "The filters of jobs have changed" in theirs
-    assert "only the new filters match stay missing" in theirs
+    assert "'resync' buys the rows with jobs_work_models=onsite, $3.00 per 1,000" in theirs
+    assert run.codes("CRITICAL") == ["filters-changed"] * 2
     assert len(hiring.feed_requests) == requests
+
+
+def test_a_question_of_one_stream_is_asked_before_the_others_are_billed(
+    both: Tap, hiring: Sandbox
+) -> None:
+    state = both.succeed().state
+    hiring.world.touch(next(iter(hiring.world.rows())))
+    requests = len(hiring.feed_requests)
+    run = both.run(state=state, jobs_work_models=["onsite", "remote"])
+    assert error_code(run) == "filters-changed"
+    assert run.records == []
+    assert len(hiring.feed_requests) == requests
+
+
+def test_one_decision_is_for_all_streams(both: Tap, hiring: Sandbox) -> None:
+    """For one of them, it leaves no row missing, so only the other one warns."""
+    state = both.succeed().state
+    change: Any = {"country_codes": ["DE"], "jobs_work_models": ["onsite", "remote"]}
+    run = both.succeed(state=state, on_filter_change="keep", **change)
+    (warning,) = run.messages_of("WARNING", "filters-changed")
+    assert warning.startswith("The filters of jobs have changed")
+    assert rows_of(run, "jobs").keys() < hiring.world.jobs().keys()
+    assert bookmark_of(run, "jobs")["gap"] is True
+    assert bookmark_of(run, "career_sites")["gap"] is False
+
+
+# Two pipelines in one archive
+
+
+def test_a_pipeline_that_is_asked_goes_on_in_an_archive_of_its_own_free(tap: Tap) -> None:
+    """With a standing `resync`, both would otherwise buy everything in turn, every night."""
+    tap.settings |= {"on_filter_change": "resync", "lookback_minutes": 0}
+    ours = Warehouse(tap)
+    german = replace(tap, settings={**tap.settings, "country_codes": ["DE"]})
+    theirs = Warehouse(german)
+    ours.run()
+    theirs.run()  # without a state, so it has answered
+    keys = sorted(matching(tap, "DE"))[:3]
+    billed = tap.sandbox.rows_billed
+    for _ in range(2):
+        run = tap.run(state=ours.state)
+        line = complaint(run)
+        assert run.ids == []
+        assert "set archive_dir to a folder of its own (free: it goes on from the state)" in line
+        assert "run once without a state and with on_filter_change set to 'resync'" in line
+    tap.settings["archive_dir"] = str(tap.folder / "own")
+    ours.run()
+    assert tap.sandbox.rows_billed == billed
+    for number, key in enumerate(keys, 1):
+        change(tap, key, name=f"Changed {number}")
+        german.oddities = tap.oddities
+        for warehouse in (ours, theirs):
+            assert warehouse.run().codes("WARNING") == []
+        assert ours.is_current
+    assert tap.sandbox.rows_billed == billed + 3 * 2
+
+
+def test_a_pipeline_that_is_asked_may_take_the_archive_over(tap: Tap) -> None:
+    """It loads what the archive has, and buys what that lacks. Then the other one is asked."""
+    resync: Any = {"on_filter_change": "resync"}
+    wider: Any = {"country_codes": ["DE", "FR"]}
+    german: Any = {"country_codes": ["DE"]}
+    ours = tap.succeed(**wider).state
+    theirs = tap.succeed(**german, **resync).state
+    assert refused(tap, ours, **wider, **resync) == "other-filters"
+    billed = tap.sandbox.rows_billed
+    run = tap.succeed(**wider, **resync)
+    assert run.loaded == billed
+    assert tap.sandbox.rows_billed - billed == len(matching(tap, "FR"))
+    assert {*run.ids} == matching(tap, "DE", "FR")
+    for state in (theirs, None):
+        assert refused(tap, state, **german) == "other-filters"

@@ -1,187 +1,184 @@
-"""Harsh histories: whatever happens, no month costs more than `max_credits_per_month`."""
+"""Harsh histories: whatever happens, no month costs more than `max_credits_per_month`.
+
+The installed tap runs against the sandbox, see `model`: two pipelines of one account, of career
+sites and of jobs, some side by side, over two months.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from copy import deepcopy
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
 import pytest
 
-from tap_jobo.archive.__main__ import main
-from tap_jobo.errors import TapJoboError
-from tap_jobo.streams.career_sites import CAREER_SITES
-from tap_jobo.streams.feed_spec import FeedSpec
-from tests.support.clock import FakeClock
-from tests.sync.model import (
-    MORE_SITES,
-    Accident,
-    CrashError,
-    FakeApi,
-    FaultyStore,
-    OneRun,
-    Settings,
-    temporary_folder,
-)
+from tests.support import Run, discover
+from tests.support.companies import selecting
+from tests.sync.model import NEVER, Accident, Pipeline, World, new_world
 
 pytestmark = pytest.mark.exhaustive
 
 PAGE = 100
-"""Credits of a page of two rows."""
+"""Credits of a page, of two career sites or of 25 jobs."""
 LIMIT = 7 * PAGE + 50
-LATE = datetime(2026, 1, 31, 23, 59, tzinfo=UTC)
+LATE = datetime(2026, 1, 31, 23, 59, tzinfo=UTC).timestamp()
+STREAMS = ("career_sites", "jobs")
 
 
 class History:
-    """Runs of two streams over two months, some side by side, with all that goes wrong.
+    """Runs of two streams over two months, with all that goes wrong.
 
     Attributes:
         limit: The limit of the runs, None until there is one.
         hidden: Credits that no count may include: of requests that were in flight when a run was
             killed, and of pages that could not be written.
+        unlimited: The bills when the limit was set.
     """
 
-    def __init__(self, folder: Path, seed: int, *, is_in_bucket: bool) -> None:
+    def __init__(self, world: World, seed: int) -> None:
         self.rng = Random(seed)
-        self.folder = folder
-        self.store = FaultyStore(None if is_in_bucket else folder)
-        self.clock = FakeClock(start=LATE - timedelta(seconds=self.rng.randint(0, 8 * 60)))
-        self.api = FakeApi(self.clock)
+        self.world = world
+        world.is_calm = False  # it counts from zero
         self.limit: int | None = LIMIT
         self.hidden = 0
-        self.bills: Counter[str] = Counter()
-        self.unlimited: Counter[str] = Counter()  # the bills when the limit was set
-        self.states: list[dict[str, Any]] = [{}]
-        self.kills = self.refusals = 0
-        for number in range(1, 12):
-            self.api.touch(number)
+        self.unlimited: Counter[str] = Counter()
+        self.refusals = 0
+        world.pass_time(LATE - world.time - self.rng.randint(0, 8 * 60))
+        for name in STREAMS:
+            selected = {each: each == name for each in STREAMS}
+            world.pipelines[name] = Pipeline(name, catalog=selecting(discover(), **selected))
+        world.sandbox.jobs_price = 4
+        for number in range(11):
+            world.touch(number)
+        for _ in range(120):
+            world.sandbox.world.add_job()
 
-    def billed(self) -> None:
-        """Check the bill of the month, with each page."""
-        month = f"{self.clock.true:%Y-%m}"
-        self.bills[month] += len(self.api.pages[-1].rows) * PAGE // 2
-        if self.limit is not None:
-            assert self.bills[month] <= max(LIMIT + self.hidden, self.unlimited[month])
+    @property
+    def bills(self) -> Counter[str]:
+        """What each month has cost, by the sandbox."""
+        bills: Counter[str] = Counter()
+        for request in self.world.sandbox.ledger:
+            bills[f"{request.time:%Y-%m}"] += request.credits
+        return bills
 
     def set_limit(self) -> None:
-        """Set the limit, after runs without one."""
+        """Set the limit, after runs without one, whose pages in flight nobody has counted."""
         self.limit = LIMIT
-        self.unlimited = Counter(self.bills)
+        self.unlimited = self.bills
+        lasts = [self.world.held("shared", name).last for name in STREAMS]
+        self.hidden = self.bills.total() - sum(last.total for last in lasts if last)
+
+    def check(self) -> None:
+        """Check the bills of the months."""
+        for month, bill in self.bills.items() if self.limit is not None else ():
+            assert bill <= max(LIMIT + self.hidden, self.unlimited[month]), month
 
     def go_on(self) -> None:
         """Let something happen."""
-        rng = self.rng
+        world, rng = self.world, self.rng
         happens: Callable[[], object] = rng.choice(
             [
-                lambda: self.api.touch(rng.randint(1, 20)),
-                lambda: setattr(self.clock, "passed", self.clock.passed + rng.choice([1, 60, 600])),
-                self.api.kill_cursors,
-                self.drop_all,
-                *[self.run_some] * 6,
+                lambda: world.touch(rng.randint(1, 20)),
+                lambda: world.pass_time(rng.choice([1, 60, 600])),
+                world.sandbox.expire_cursors,
+                lambda: world.change_settings(
+                    countries=rng.choice([(), ("DE",), ("FR",)]),
+                    is_full_table=rng.random() < 0.2,
+                    on_filter_change="resync",
+                ),
+                *[self.run_one] * 4,
+                *[self.run_two] * 2,
             ]
         )
         happens()
+        self.check()
 
-    def drop_all(self) -> None:
-        if self.store.folder and any(self.folder.glob("v2/*/*")):
-            arguments = ["--archive-dir", str(self.folder), "drop", "--all", "--yes"]
-            main(arguments, standalone_mode=False)
+    def run_one(self) -> None:
+        """Run a pipeline."""
+        self._note(self._run(self.world.pipelines[self.rng.choice(STREAMS)]))
 
-    def run_some(self) -> None:
-        """Run one pipeline, or two side by side, page by page."""
-        rng = self.rng
-        runs = [
-            self.begin(spec)
-            for spec in rng.sample([CAREER_SITES, MORE_SITES], rng.choice([1, 1, 2]))
-        ]
-        while runs:
-            run = rng.choice(runs)
-            try:
-                next(run)
-            except StopIteration:
-                runs.remove(run)
-            except CrashError:
-                self.kills += 1
-                runs.remove(run)
-            except TapJoboError:
-                self.refusals += 1
-                runs.remove(run)
-            finally:
-                if self.limit is None:
-                    self.hidden += PAGE * (self.store.unwritten + bool(self.store.in_flight))
-                self.store.unwritten = 0
-                self.store.is_full = rng.random() < 0.03
-                self.store.in_flight = None
-
-    def begin(self, spec: FeedSpec) -> Iterator[None]:
-        rng = self.rng
-        settings = Settings(
-            countries=(rng.choice(["DE", "FR"]),),
-            on_missing_state="resync",
-            is_full_table=rng.random() < 0.3,
-            batch_size=2,
+    def run_two(self) -> None:
+        """Suspend a pipeline within a request, and run the other one."""
+        pipe, other = self.rng.sample([*self.world.pipelines.values()][-2:], 2)
+        page = self.rng.randint(0, 2)
+        how = self._how()
+        ends: list[Run] = []
+        self._note(
+            self.world.run_beside(
+                pipe, page, lambda: ends.append(self._run(other)), keeps_lock=True, **how
+            )
         )
+        for end in ends:
+            self._note(end)
+
+    def _run(self, pipe: Pipeline) -> Run:
+        rng = self.rng
         accident = Accident(
-            crash_at=rng.choice([10**9, rng.randint(0, 60)]),
-            events=[lambda world: self._pass(world, rng.choice([0, 0.4, 3])) for _ in range(9)],
+            die_at=rng.choice([NEVER, rng.randint(0, 40)]),
+            states_lost=rng.choice([0, 0, 1, 99]),
+            events=[self._pass] * 9,
         )
-        state = deepcopy(rng.choice([self.states[-1], self.states[-1], *self.states[-4:], {}]))
-        run = OneRun(
-            self,
-            settings,
-            state,
-            self.take,
+        return self.world.run(
+            pipe,
             accident,
-            is_alone=False,
-            specs=(spec,),
-            limit=self.limit,
+            is_fresh=rng.random() < 0.2,
+            is_full=rng.random() < 0.03,
+            **self._how(),
         )
-        return run.messages()
 
-    def take(self, message: dict[str, Any]) -> None:
-        if message["type"] == "STATE":
-            self.states.append(message["value"])
+    def _how(self) -> dict[str, Any]:
+        settings: dict[str, Any] = {"jobs_batch_size": 25, "max_credits": 10**9}
+        if self.limit is not None:
+            settings["max_credits_per_month"] = self.limit
+        return settings
 
-    @staticmethod
-    def _pass(world: Any, seconds: float) -> None:
-        world.clock.passed += seconds
+    def _pass(self, world: World) -> None:
+        world.pass_time(self.rng.choice([0, 0.4, 3]))
+
+    def _note(self, run: Run) -> None:
+        self.refusals += run.returncode == 1
 
 
-@pytest.mark.parametrize("is_in_bucket", [False, True], ids=["folder", "bucket"])
+def histories(seeds: int, *, is_in_bucket: bool) -> Iterator[History]:
+    """Yield a history for each seed, in a world of its own."""
+    for seed in range(seeds):
+        with new_world(is_in_bucket=is_in_bucket, names=()) as world:
+            yield History(world, seed)
+
+
+PLACES = pytest.mark.parametrize(
+    ("is_in_bucket", "seeds"), [(False, 8), (True, 2)], ids=["folder", "bucket"]
+)
+
+
+@PLACES
 def test_a_limit_that_is_set_later_includes_all_but_requests_in_flight(
-    *, is_in_bucket: bool
+    *, is_in_bucket: bool, seeds: int
 ) -> None:
     above = reached = 0
-    for seed in range(50):
-        with temporary_folder() as folder:
-            history = History(Path(folder), seed, is_in_bucket=is_in_bucket)
-            history.limit = None
-            for _ in range(1 + seed % 4):
-                history.go_on()
-            history.set_limit()
-            for _ in range(12):
-                history.go_on()
-            above += max(history.unlimited.values(), default=0) > LIMIT
-            reached += max(history.bills.values(), default=0) > LIMIT - PAGE
-    assert above >= 5
-    assert reached - above >= 10, "the histories are not harsh"
+    for number, history in enumerate(histories(seeds, is_in_bucket=is_in_bucket)):
+        history.limit = None
+        for _ in range(1 + number % 4):
+            history.go_on()
+        history.set_limit()
+        for _ in range(10):
+            history.go_on()
+        above += max(history.unlimited.values(), default=0) > LIMIT
+        reached += max(history.bills.values(), default=0) > LIMIT - PAGE
+    assert reached > above, "the histories are not harsh"
 
 
-@pytest.mark.parametrize("is_in_bucket", [False, True], ids=["folder", "bucket"])
-def test_no_month_costs_more_than_the_limit(*, is_in_bucket: bool) -> None:
+@PLACES
+def test_no_month_costs_more_than_the_limit(*, is_in_bucket: bool, seeds: int) -> None:
     reached = kills = months = 0
-    for seed in range(50):
-        with temporary_folder() as folder:
-            history = History(Path(folder), seed, is_in_bucket=is_in_bucket)
-            for _ in range(30):
-                history.go_on()
-            reached += any(bill > LIMIT - PAGE for bill in history.bills.values())
-            months += len(history.bills)
-            kills += history.kills
-    assert reached >= 20, "the histories are not harsh"
-    assert kills >= 100
-    assert months >= 60
+    for history in histories(seeds, is_in_bucket=is_in_bucket):
+        for _ in range(15):
+            history.go_on()
+        reached += any(bill > LIMIT - PAGE for bill in history.bills.values())
+        months += len(history.bills)
+        kills += history.world.kills
+    assert reached > seeds / 3, "the histories are not harsh"
+    assert kills > seeds
+    assert months > seeds

@@ -1,4 +1,4 @@
-"""The scan, and the state that it lives in between two runs."""
+"""A sync, the state that it lives in between two runs, and its cursors."""
 
 from __future__ import annotations
 
@@ -9,29 +9,27 @@ import pytest
 from jobo_sandbox import Fault
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.sync.state import STATE_KEYS
-from tests.archive.helpers import archive_command
-from tests.support import Run, Tap, complaint, discover, entry_of, state_at
+from tests.archive.helpers import archive_command, succeeded
+from tests.support import Run, Tap, complaint, error_code, state_at
 from tests.support.crash import cut_in_request
 from tests.support.target import merge
 
 pytestmark = pytest.mark.slow
 
+RESTART = ("restart", "career_sites", "--yes")
 LEAVES = {
-    *("id", "filters", "updated_after", "batch_size"),
-    *("started_at", "cursor", "rows", "pages", "restarts"),
+    *("id", "kind", "first", "filters", "reads", "updated_after", "start_date", "batch_size"),
+    *("started_at", "cursor", "rows", "pages", "restarts", "gap"),
 }
 
 
-def full_table() -> dict[str, Any]:
-    """The catalog that says FULL_TABLE."""
-    catalog = discover()
-    entry = entry_of(catalog)
-    entry["replication_method"] = "FULL_TABLE"
-    for part in entry["metadata"]:
-        if not part["breadcrumb"]:
-            part["metadata"]["forced-replication-method"] = "FULL_TABLE"
-            part["metadata"]["replication-method"] = "FULL_TABLE"
-    return catalog
+def flat(part: dict[str, Any]) -> list[Any]:
+    """The leaves of a part of a state."""
+    return [
+        leaf
+        for each in part.values()
+        for leaf in (flat(each) if isinstance(each, dict) else [each])
+    ]
 
 
 def reject(tap: Tap, form: Any = "400", *, on: int | None = None, times: int = 1) -> None:
@@ -53,25 +51,30 @@ def test_each_state_follows_its_page_and_says_how_far_the_scan_got(tap: Tap) -> 
     assert [None, *(scan["cursor"] for scan in scans)] == cursors
     assert {scan["started_at"] for scan in scans} == {last["replication_key_value"]}
     for scan in scans:
-        assert (scan["restarts"], scan["batch_size"], scan["updated_after"]) == (0, 10, None)
-    assert not any("replication_key_value" in part for part in parts)
+        assert (scan["kind"], scan["first"], scan["restarts"]) == ("full", 1, 0)
+        assert (scan["batch_size"], scan["updated_after"]) == (10, None)
+    assert {part["replication_key_value"] for part in parts} == {None}
     # All keys are always there, so that Meltano can merge the states.
     assert last.keys() == {*STATE_KEYS}
-    assert last["sync"]["started_at"] is None
+    assert {*flat(last["sync"])} == {None}
+    filters = CAREER_SITES.filters_of({"country_codes": ["DE", "US"], "is_agency": False})
+    assert last["filters"] == filters
+    for part in parts:  # they apply once the sync is complete
+        assert part["sync"]["filters"] == filters
+        assert {*part["filters"].values()} == {None}
     for part in (*parts, last):
         assert part["replication_key"] == "updated_at"
-        assert part["filters"] == CAREER_SITES.filters_of(
-            {"country_codes": ["DE", "US"], "is_agency": False}
-        )
         assert part["sync"].keys() == LEAVES
-        assert part["sync"]["filters"] == dict.fromkeys(part["filters"])
+        assert part["sync"]["filters"] == part["sync"]["reads"]
+        assert (part["archive"], part["gap"], part["bill_offset"]) == (last["archive"], False, None)
+    assert [part["offset"] for part in (*parts, last)] == [*range(1, len(run.states) + 1)]
 
 
 @pytest.mark.parametrize("archive", [True, False])
 def test_resumed_scan_keeps_its_start_so_that_the_next_run_finds_changes(
     tap: Tap, *, archive: bool
 ) -> None:
-    tap.settings |= {"archive": archive, "lookback_minutes": 0}
+    tap.settings["archive"] = archive
     cut = cut_in_request(tap, 2, billed=False)
     tap.sandbox.world.touch(cut.ids[0], name="Changed in between")
     resumed = tap.run(state=cut.state)
@@ -176,7 +179,7 @@ def test_a_cursor_rejected_in_other_words_restarts(tap: Tap, status: int, body: 
     assert set(run.ids) == tap.sandbox.world.rows().keys()
     (warning,) = run.lines("WARNING")
     assert warning.startswith(f"Jobo responded with {status} (")
-    assert "The sync starts over, and its 100 rows so far are billed again ($5.00)." in warning
+    assert "The sync begins over, and its 100 rows so far are billed again ($5.00)." in warning
 
 
 @pytest.mark.parametrize("archive", [True, False])
@@ -190,46 +193,84 @@ def test_a_cursor_that_expires_between_runs_states_the_cost_and_the_way_out(
     second = later(later(None).state)
     assert second.returncode == 0, second.stderr
     (warning,) = second.messages_of("WARNING", "cursor-rejected")
-    assert "The sync starts over, and its 100 rows so far are billed again ($5.00)." in warning
+    assert "The sync begins over, and its 100 rows so far are billed again ($5.00)." in warning
     assert "let one run finish the sync: raise max_credits" in warning
     billed = tap.sandbox.credits_billed
-    for _ in range(2):
-        line = complaint(later(second.state))
-        assert "has started over once, so it ends. To start over again, run " in line
-        assert "a full refresh of all streams (without state): its 100 rows so far " in line
-        assert "are billed again ($5" in line
-        assert ("drop" in line) == archive
+    third = later(second.state)
+    line = complaint(third)
+    assert third.codes("CRITICAL") == ["cursor-rejected"]
+    way = "`tap-jobo-archive restart career_sites`"
+    way = way if archive else "a run without a state (buys everything)"
+    assert f"To begin it over again, run {way}: its 100 rows so far are billed again ($5" in line
+    assert later(second.state).codes("CRITICAL") == ["cursor-rejected"]
     assert tap.sandbox.credits_billed == billed
+    if archive:
+        succeeded(archive_command(tap, *RESTART))
+        again = tap.succeed(state=second.state)
+    else:
+        again = tap.succeed(archive=False)
+    assert {*again.ids} == tap.sandbox.world.rows().keys()
+    assert tap.sandbox.credits_billed == billed + 120 * 50
 
 
-def test_restarts_are_counted_in_the_archive_until_it_is_dropped(tap: Tap) -> None:
+def test_restarts_are_counted_in_the_archive(tap: Tap) -> None:
+    """Also if the target stored nothing."""
     reject(tap, on=2)
     reject(tap, on=4)
-    assert tap.run().returncode == 1
+    first = tap.run()
     billed = tap.sandbox.credits_billed
     tap.sandbox.expire_cursors()
     for _ in range(2):
         run = tap.run()
-        # A full refresh looks the same as a lost state: only the user can tell them apart.
-        scan = run.bookmark["sync"]["id"]
-        assert f"run `tap-jobo-archive drop {scan}`, then a full refresh" in complaint(run)
+        assert error_code(run) == "cursor-rejected"
         assert run.bookmark["sync"]["restarts"] == 1
-        assert run.metrics["jobo_rows_replayed"] == len(run.ids) == 50
+        assert run.loaded == 50  # a new warehouse begins at the sync that began over
     assert tap.sandbox.credits_billed == billed
-    assert archive_command(tap, "drop", scan).returncode == 0
-    again = tap.succeed()
-    assert set(again.ids) == tap.sandbox.world.rows().keys()
-    assert again.metrics["jobo_rows_replayed"] == 50  # the pages of the scan before are kept
-    assert again.metrics["jobo_credits"] == 120 * 50
+    assert run.state == first.state
 
 
-def test_what_the_archive_lacks_need_not_be_dropped(tap: Tap) -> None:
+def test_a_restart_buys_what_two_rejections_have_ended(tap: Tap) -> None:
+    reject(tap, on=2)
+    reject(tap, on=4)
+    assert error_code(tap.run()) == "cursor-rejected"
+    tap.sandbox.expire_cursors()
+    succeeded(archive_command(tap, *RESTART))
+    run = tap.succeed()
+    assert {*run.ids} == tap.sandbox.world.rows().keys()
+    assert run.loaded == 0  # a new warehouse begins at the sync that replaces the others
+    assert run.metrics["jobo_credits"] == 120 * 50
+    assert tap.succeed().loaded == 120
+
+
+def test_changes_that_two_rejections_have_ended_are_bought_since_their_start(tap: Tap) -> None:
+    """Plain `restart` would buy everything."""
+    state = tap.succeed().state
+    for key in [*tap.sandbox.world.rows()][:80]:
+        tap.sandbox.world.touch(key)
+    reject(tap, on=5)
+    reject(tap, on=7)
+    run = tap.run(state=state)
+    line = complaint(run)
+    since = run.bookmark["sync"]["updated_after"]
+    assert f"run `tap-jobo-archive restart career_sites --since {since}`: its 50 rows" in line
+    succeeded(archive_command(tap, *RESTART, "--since", since))
+    billed = tap.sandbox.rows_billed
+    again = tap.succeed(state=run.state)
+    assert len(again.ids) == tap.sandbox.rows_billed - billed == 80
+    assert again.bookmark["sync"]["started_at"] is None
+    assert tap.sandbox.feed_requests[-1].body["updated_after"] == since
+
+
+def test_an_archive_that_went_on_from_the_state_has_a_way_out_too(tap: Tap) -> None:
     reject(tap, on=2)
     reject(tap, on=4)
     ended = tap.run()
     tap.sandbox.expire_cursors()
-    line = complaint(tap.run(state=ended.state, archive_dir=str(tap.folder / "another")))
-    assert "To start over again, run a full refresh of all streams (without state): its" in line
+    tap.settings["archive_dir"] = str(tap.folder / "another")
+    assert error_code(tap.run(state=ended.state)) == "cursor-rejected"
+    succeeded(archive_command(tap, *RESTART))
+    again = tap.succeed(state=ended.state)
+    assert {*again.ids} == tap.sandbox.world.rows().keys()
 
 
 def test_next_scan_may_restart_again(tap: Tap) -> None:

@@ -1,18 +1,20 @@
-"""A start date that moves: which move leaves rows missing, and what the state records of it."""
+"""A start date that moves: which move leaves rows missing, and what the state records of it.
+
+`test_decisions` has what each move asks and bills.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from jobo_sandbox import Sandbox
 from tap_jobo.clock import format_timestamp
-from tests.archive.helpers import replayed
-from tests.support import Tap, complaint
+from tests.archive.helpers import loaded
+from tests.support import Tap, complaint, error_code, state_at
 from tests.support.crash import cut_in_request
 from tests.support.jobs import tap_of
 
@@ -31,35 +33,39 @@ def dates(sandbox: Sandbox) -> list[str]:
     return sorted(row["updated_at"] for row in sandbox.world.rows().values())
 
 
-def test_a_start_date_after_the_bookmark_leaves_a_gap_that_is_recorded(tap: Tap) -> None:
-    state = tap.run().state
-    state["bookmarks"]["career_sites"]["replication_key_value"] = "2026-01-01T00:00:00Z"
-    later = tap.succeed(state=state, start_date="2026-02-01", archive=False)
-    assert later.bookmark["start_date"] == "2026-02-01T00:00:00.000000Z"
-    assert "start_date was 2026-02-01" in complaint(tap.run(state=later.state, archive=False))
-
-
-@pytest.mark.parametrize("is_in_sync", [False, True])
-def test_a_state_of_an_earlier_version_takes_the_current_start_date(
-    tap: Tap, dates: list[str], *, is_in_sync: bool
+@pytest.mark.parametrize("archive", [True, False])
+def test_a_start_date_after_the_bookmark_leaves_a_gap_that_is_recorded(
+    tap: Tap, *, archive: bool
 ) -> None:
-    limit: Any = {"max_credits": 2_500} if is_in_sync else {}
-    first = tap.run(start_date=dates[20], **limit)
-    assert len(first.ids) == 50 if is_in_sync else 100
-    state = first.state
-    del state["bookmarks"]["career_sites"]["start_date"]
-    run = tap.succeed(state=state, start_date=dates[20])
-    assert len({*first.ids, *run.ids}) == 100
-    assert run.lines("WARNING") == []
-    assert "start_date was" in complaint(tap.run(state=run.state))
+    tap.settings["archive"] = archive
+    state = tap.succeed().state
+    part = state["bookmarks"]["career_sites"]
+    part["replication_key_value"] = "2026-01-01T00:00:00.000000Z"
+    part |= {"archive": None, "offset": 0, "entry": None}
+    tap.settings["archive_dir"] = str(tap.folder / "another")  # which goes on from the state
+    later = tap.succeed(state=state, start_date="2026-02-01")
+    assert later.bookmark["start_date"] == "2026-02-01T00:00:00.000000Z"
+    again = tap.run(state=later.state)
+    assert again.codes("CRITICAL") == ["filters-changed"]
+    assert "start_date was 2026-02-01" in complaint(again)
 
 
-def test_what_a_sync_bills_after_its_replay_keeps_its_window_with_a_warning(
+def test_a_state_of_another_tap_takes_the_start_date_of_the_settings(
+    tap: Tap, dates: list[str]
+) -> None:
+    run = tap.succeed(state=state_at(dates[100]), start_date=dates[20], lookback_minutes=0)
+    assert len(run.ids) == 19
+    assert run.bookmark["start_date"] == dates[20]
+    assert error_code(tap.run(state=run.state)) == "filters-changed"
+    tap.succeed(state=run.state, start_date=dates[20])
+
+
+def test_a_sync_keeps_its_window_with_a_warning_after_pages_of_the_archive(
     tap: Tap, dates: list[str]
 ) -> None:
     cut = cut_in_request(tap, 3, billed=False)
     run = tap.run(state=cut.states[0], start_date=dates[100])
-    assert replayed(run) == 50
+    assert loaded(run) == 50
     (warning,) = run.lines("WARNING")
     assert "keeps its page size (50) and window" in warning
     assert len({*cut.ids, *run.ids}) == 120

@@ -10,7 +10,7 @@ import pytest
 
 from jobo_sandbox import Fault, Sandbox
 from tap_jobo.clock import format_timestamp
-from tests.support import Tap, complaint
+from tests.support import Tap, complaint, error_code
 from tests.support.clock import NOON, with_clock
 from tests.support.crash import cut_in_request
 
@@ -29,7 +29,7 @@ def change(sandbox: Sandbox, rows: int, at: datetime | None = None) -> list[str]
 
 
 class TestCrash:
-    """The pages of a run that a crash took are replayed, whatever the clocks say."""
+    """The pages of a run that a crash took are loaded, whatever the clocks say."""
 
     @pytest.mark.parametrize("after", [-HOUR, timedelta(0)], ids=["still_behind", "set_right"])
     def test_a_local_clock_behind_the_bookmark_bills_nothing_twice(
@@ -43,10 +43,8 @@ class TestCrash:
         assert started_at < first.bookmark["replication_key_value"]
         again = with_clock(tap, after).succeed(state=first.state)
         assert set(again.ids) == set(changed)
-        assert again.metrics["jobo_rows_replayed"] == 50
-        # By the right clock the sync is an hour old, and what changed since is read again: the next
-        # run would, too.
-        assert tap.sandbox.rows_billed == 120 + 60 + (60 if after == timedelta(0) else 0)
+        assert again.loaded == 50
+        assert tap.sandbox.rows_billed == 120 + 60
         assert again.bookmark["replication_key_value"] >= first.bookmark["replication_key_value"]
 
     def test_two_syncs_within_a_second_bill_nothing_twice(self, tmp_path: Path) -> None:
@@ -59,19 +57,18 @@ class TestCrash:
             assert started_at[:19] == first.bookmark["replication_key_value"][:19]
             again = tap.run(state=first.state)
             assert set(again.ids) == set(changed)
-            assert again.metrics["jobo_rows_replayed"] == 50
+            assert again.loaded == 50
             assert sandbox.rows_billed == 120 + 60
 
     @pytest.mark.parametrize("ahead", [MONTH, -MONTH], ids=["ahead", "behind"])
-    def test_a_local_clock_31_days_off_at_restart_keeps_the_archive(
+    def test_a_local_clock_31_days_off_bills_nothing_twice(
         self, tap: Tap, ahead: timedelta
     ) -> None:
         cut_in_request(tap, 2, billed=False)
-        tap.settings["country_codes"] = ["US"]  # so that the pages of the crash lie unused
-        assert "Nothing was billed" in complaint(with_clock(tap, ahead).run())
-        del tap.settings["country_codes"]
-        again = tap.run()
-        assert again.metrics["jobo_rows_replayed"] == 50
+        assert error_code(with_clock(tap, ahead).run()) == "clock-wrong"
+        assert tap.sandbox.rows_billed == 50
+        again = tap.succeed()
+        assert again.loaded == 50
         assert tap.sandbox.rows_billed == 50 + 70
 
 
@@ -87,12 +84,14 @@ class TestLookback:
     def state(self, tap: Tap, begun: int) -> Any:
         """The state that a killed run of 60 changed rows was given; 50 of them are on disk.
 
-        They changed before the second in which the run began.
+        They changed before the second in which the run began. Its archive begins with that state.
         """
         state = tap.run().state
         now = tap.sandbox.now()
-        bookmark = format_timestamp(now - timedelta(minutes=5))
-        state["bookmarks"]["career_sites"]["replication_key_value"] = bookmark
+        part = state["bookmarks"]["career_sites"]
+        part["replication_key_value"] = format_timestamp(now - timedelta(minutes=5))
+        part |= {"archive": None, "offset": 0, "entry": None}
+        tap.settings["archive_dir"] = str(tap.folder / "another")
         change(tap.sandbox, 60, at=now - timedelta(minutes=1))
         cut_in_request(tap, 2, state=state, billed=False, lookback_minutes=begun)
         return state
@@ -100,9 +99,11 @@ class TestLookback:
     @pytest.mark.parametrize(
         ("begun", "minutes"), [(15, 15), (15, 5), (15, 0), (15, 60), (0, 0), (0, 15)]
     )
-    def test_any_value_replays(self, tap: Tap, state: Any, begun: int, minutes: int) -> None:
+    def test_any_value_loads_the_pages(
+        self, tap: Tap, state: Any, begun: int, minutes: int
+    ) -> None:
         again = tap.run(state=state, lookback_minutes=minutes)
-        assert again.metrics["jobo_rows_replayed"] == 50
+        assert again.loaded == 50
         kept = [line for line in again.lines("WARNING") if "keeps its page size (50) and" in line]
         assert again.lines("WARNING") == kept
         assert bool(kept) is (begun != minutes)

@@ -56,7 +56,7 @@ class TestOneProfile:
     def test_profile_that_keeps_failing_is_skipped_with_an_error(self, tap: Tap) -> None:
         first, second = victims = sorted(tap.sandbox.world.rows())[60:62]
         tap.sandbox.faults.add(Fault(status=500, times=None), company_id=first)
-        fault = Fault(status=503, headers={"Retry-After": "60"}, times=None)
+        fault = Fault(status=503, headers={"Retry-After": "30"}, times=None)
         tap.sandbox.faults.add(fault, company_id=second)
         run = tap.run_quickly()
         assert is_complete_but_for(run, *victims)

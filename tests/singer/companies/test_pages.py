@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from jobo_sandbox import Fault, Hold, Sandbox
@@ -12,6 +14,7 @@ from tests.support.companies import (
     asked_for,
     ids_of_page,
     profiles_of,
+    selecting,
 )
 from tests.support.crash import finish
 
@@ -60,3 +63,30 @@ def test_concurrency_is_used_in_full(tap: Tap, sandbox: Sandbox, workers: int) -
     assert run.returncode == 0, run.stderr
     assert len(profiles_of(run)) == 119
     assert sandbox.max_open_requests == workers
+
+
+def test_profiles_follow_the_pages_of_a_load_too(tap: Tap, sandbox: Sandbox) -> None:
+    """They are not in the archive. An older version of a site that comes later asks for none."""
+    first = tap.succeed()
+    changed = first.ids[:10]
+    for key in changed:
+        sandbox.world.touch(key, name="Changed", at=sandbox.now() - timedelta(minutes=1))
+    tap.succeed(state=first.state)
+    asked = len(asked_for(sandbox))
+    run = tap.succeed(lookback_minutes=0)
+    assert sorted(map(str, asked_for(sandbox)[asked:])) == sorted(sandbox.world.rows())
+    assert sorted(row["id"] for row in profiles_of(run)) == sorted(sandbox.world.rows())
+    assert sandbox.rows_billed == 130
+    assert run.state["bookmarks"]["companies"]["followed"]
+    assert any("profiles of these companies are not in the archive" in x for x in run.lines("INFO"))
+
+
+def test_a_load_without_them_asks_for_none(tap: Tap, sandbox: Sandbox) -> None:
+    tap.succeed()
+    asked = len(asked_for(sandbox))
+    sites = selecting(tap.catalog, companies=False)
+    run = tap.succeed(catalog=sites)
+    assert len(run.ids) == 120
+    assert len(asked_for(sandbox)) == asked
+    later = tap.succeed(state=run.state)
+    assert later.codes("WARNING") == ["missing-profiles"]

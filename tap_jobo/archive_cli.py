@@ -1,0 +1,486 @@
+"""The command `tap-jobo-archive`: shows, exports, and maintains the archive."""
+
+import errno
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
+from logging import getLogger
+
+import click
+
+from tap_jobo.api.decoding import decoded_entry
+from tap_jobo.api.pages import PageParser
+from tap_jobo.archive import layout, open_store
+from tap_jobo.archive.archive import StreamArchive
+from tap_jobo.archive.key import ArchiveKey
+from tap_jobo.archive.month import Spent, read_spent, write_spent
+from tap_jobo.archive.store import MissingError, Store
+from tap_jobo.clock import Clock, format_timestamp, parse_timestamp
+from tap_jobo.errors import ApiError, ArchiveError, FormatError
+from tap_jobo.model import Entry, Filters
+from tap_jobo.records.values import parse_uuid
+from tap_jobo.settings.reading import read_environment
+from tap_jobo.settings.setting import config_schema
+from tap_jobo.streams import FEEDS, SETTINGS
+from tap_jobo.streams.feed_spec import FeedSpec
+from tap_jobo.sync import repair
+from tap_jobo.sync.erase import without_rows
+from tap_jobo.sync.opening import survey
+from tap_jobo.sync.position import ArchiveView
+from tap_jobo.sync.state import State
+from tap_jobo.wording import dollars, plural
+
+_SPECS = {spec.name: spec for spec in FEEDS}
+
+
+@click.group(name="tap-jobo-archive")
+@click.option(
+    "--archive-dir",
+    envvar="TAP_JOBO_ARCHIVE_DIR",
+    help="Folder or URL of the archive. Default: the variable TAP_JOBO_ARCHIVE_DIR or, where that "
+    "is not set, tap-jobo in the user's state folder.",
+)
+@click.pass_context
+def main(context: click.Context, archive_dir: str | None) -> None:
+    """Show, export, and maintain the archive: every page that was bought.
+
+    STREAM is the name of a stream. If the archive has it for several accounts or addresses, it is
+    the name of its folder, which `list` shows.
+    """
+    context.obj = archive_dir
+
+
+# Commands that only read
+
+
+@main.command(name="list")
+@click.pass_obj
+def list_(archive_dir: str | None) -> None:
+    """List the streams, what they have cost, and what is missing or in quarantine."""
+    with _opened(archive_dir) as (store, keys):
+        for name in keys:
+            archive = _archive(store, name)
+            spent = read_spent(store, name)
+            _echo(f"{name}{_describe_owner(spent)}")
+            for line in _describe(archive):
+                _echo(f"  {line}")
+            for month, credits_ in sorted(spent.credits.items() if spent else ()):
+                _echo(f"  {month}: {dollars(credits_)} billed")
+
+
+def _describe_owner(spent: Spent | None) -> str:
+    if spent is None:
+        return ""
+    kind = f"{spent.api_key} key, " if spent.api_key else ""
+    return f" ({kind}{spent.address})"
+
+
+def _describe(archive: StreamArchive) -> Iterator[str]:
+    """Yield what a stream's archive has, as far as it can be read."""
+    rows, problems, since, cost = 0, [], "", 0
+    parser = PageParser(_SPECS[archive.key.stream])
+    for number in archive.numbers:
+        header = archive.header(number)
+        if header and header.receipt:
+            since = since or header.receipt.received_at
+            cost += header.credits
+        if header and header.is_dropped:
+            problems.append(f"page {number} was dropped")
+            continue
+        try:
+            rows += parser.count_items(archive.read(number).body)
+        except FormatError:
+            problems.append(f"page {number} is damaged or missing")
+    pages = plural(len(archive.numbers), "page")
+    begins = f", since {since}" if since else ""
+    yield f"{pages}, {plural(rows, 'row')}, {dollars(cost)}{begins}"
+    with_head = _view(archive) if not problems else None
+    if with_head and not with_head.is_complete:
+        yield "incomplete: it lacks what the first warehouse had before"
+    if with_head and with_head.position.gap:
+        yield "gap: rows from before a change of filters were not bought (on_filter_change: keep)"
+    yield from problems
+    if quarantined := len(archive.quarantined):
+        yield plural(quarantined, "quarantined row")
+
+
+@main.command()
+@click.argument("stream")
+@click.option("--meltano", is_flag=True, help="In the form that `meltano state merge` reads.")
+@click.pass_obj
+def state(archive_dir: str | None, stream: str, *, meltano: bool) -> None:
+    """Write the state at the beginning of an archive that went on from a state.
+
+    A run with it loads all that the archive has, free. Use it if the state is lost, and the
+    warehouse has the rows from before.
+    """
+    with _opened(archive_dir) as (store, keys):
+        archive = _archive(store, _key_of(keys, stream))
+        origin = archive.file.origin if archive.file else None
+        if archive.file is None or origin is None:
+            raise click.ClickException(
+                f"The archive has everything of {archive.key.stream}. Run without a state: "
+                "everything is loaded from it, free."
+            )
+        place = State(archive.file.id, archive.file.first - 1, origin.entry, origin.position)
+        bookmarks = {archive.key.stream: place.as_raw(_SPECS[archive.key.stream])}
+        content = {"bookmarks": bookmarks}
+        click.echo(json.dumps({"singer_state": content} if meltano else content))
+
+
+@main.command()
+@click.argument("streams", nargs=-1, metavar="[STREAM]...")
+@click.option("--quarantined", is_flag=True, help="Only the quarantined rows, as received.")
+@click.pass_obj
+def export(archive_dir: str | None, streams: Sequence[str], *, quarantined: bool) -> None:
+    """Write raw rows to standard output as JSON Lines: every version, with the time it came."""
+    problems: list[str] = []
+    with _opened(archive_dir) as (store, keys):
+        for name in [_key_of(keys, stream) for stream in streams] or keys:
+            archive = _archive(store, name)
+            if quarantined:
+                for file in archive.quarantined:
+                    _write(store.read(file))
+                continue
+            problems += _export(archive)
+    if problems:
+        raise click.ClickException(f"{'; '.join(problems)}. Everything else is exported.")
+
+
+def _export(archive: StreamArchive) -> Iterator[str]:
+    """Write the rows of an archive, and yield what cannot be read."""
+    stream = archive.key.stream
+    parser = PageParser(_SPECS[stream])
+    for number in archive.numbers:
+        try:
+            entry = archive.read(number)
+        except FormatError:
+            yield f"Page {number} of {stream} can't be read"
+            continue
+        receipt = entry.header.receipt
+        where = {"stream": stream, "page": number, "received_at": receipt and receipt.received_at}
+        for row in parser.parse_items(entry.body).items if entry.body else ():
+            _write(json.dumps({**where, "row": row}).encode())
+
+
+# Commands that write: they take the lock of the stream
+
+
+@main.command()
+@click.argument("stream", required=False)
+@click.argument("page", type=click.IntRange(min=1), required=False)
+@click.option("--quarantined", is_flag=True, help="Drop all quarantined rows instead.")
+@click.pass_obj
+def drop(
+    archive_dir: str | None, stream: str | None, page: int | None, *, quarantined: bool
+) -> None:
+    """Replace a page that can't be read by one without rows.
+
+    The last page of a stream is bought again with the next run. The rows of any other page stay
+    missing until `restart` buys them again.
+    """
+    if quarantined != (stream is None) or quarantined != (page is None):
+        raise click.UsageError("Name a stream and a page, or give --quarantined.")
+    with _opened(archive_dir) as (store, keys):
+        if stream is None or page is None:
+            _drop_quarantined(store, keys)
+            return
+        archive = _archive(store, _key_of(keys, stream))
+        with archive.lock():
+            archive = archive.again(0)
+            _drop(archive, page)
+
+
+def _drop_quarantined(store: Store, keys: Sequence[str]) -> None:
+    files = [file for name in keys for file in _archive(store, name).quarantined]
+    store.remove(files)
+    _echo(f"Dropped {plural(len(files), 'quarantined row')}.")
+
+
+def _drop(archive: StreamArchive, page: int) -> None:
+    if page not in archive.numbers or archive.file is None:
+        raise click.ClickException(
+            f"The archive has no page {page} of {archive.key.stream}. Nothing was dropped."
+        )
+    header = repair.dropped(
+        page,
+        archive.file,
+        own=archive.header(page),
+        before=_read_entry(archive, page - 1),
+        after=archive.header(page + 1),
+    )
+    if header is None:
+        raise click.ClickException(
+            f"Page {page - 1} of {archive.key.stream} can't be read either. Drop it first. Nothing "
+            "was dropped."
+        )
+    archive.drop(page, header)
+    then = "The next run buys it again." if page == archive.head else _how_to_buy(archive, page)
+    _echo(f"Dropped page {page} of {archive.key.stream}. {then}")
+
+
+def _read_entry(archive: StreamArchive, page: int) -> repair.ReadEntry | None:
+    """Return an entry, None if it cannot be read, or is no part of the archive."""
+    if page not in archive.numbers:
+        return None
+    with suppress(FormatError):
+        entry = archive.read(page)
+        return repair.ReadEntry(entry.header, *_rows_and_cursor(archive, entry))
+    return None
+
+
+def _rows_and_cursor(archive: StreamArchive, entry: Entry) -> tuple[int, str | None]:
+    if entry.header.is_dropped:
+        return 0, None
+    try:
+        page = PageParser(_SPECS[archive.key.stream]).parse(entry.body)
+    except ApiError as error:
+        raise FormatError(f"Page {entry.number} can't be parsed: {error}.") from None
+    return len(page.items), page.next_cursor if page.has_more else None
+
+
+def _how_to_buy(archive: StreamArchive, page: int) -> str:
+    header = archive.header(page)
+    sync = header.sync if header else None
+    arguments = ["--since", sync.since] if sync and sync.kind != "full" and sync.since else []
+    return f"To buy its rows again: {archive.command('restart', archive.key.stream, *arguments)}."
+
+
+@main.command()
+@click.argument("stream")
+@click.option("--since", metavar="DATE", help="Buy only what changed since an ISO 8601 date.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def restart(archive_dir: str | None, stream: str, since: str | None, *, yes: bool) -> None:
+    """Let the next run buy a stream from Jobo anew: everything, or what changed since a date.
+
+    The archive keeps what it has.
+    """
+    with _opened(archive_dir) as (store, keys):
+        archive = _archive(store, _key_of(keys, stream))
+        with archive.lock():
+            archive = archive.again(0)
+            _restart(archive, _timestamp(since), yes=yes)
+
+
+def _restart(archive: StreamArchive, since: str | None, *, yes: bool) -> None:
+    stream, spec = archive.key.stream, _SPECS[archive.key.stream]
+    view = _view(archive)
+    file = repair.restart(view, since, _filters_of_settings(spec))
+    if file is None:
+        why = "has no complete sync yet, a full one in progress, or other filters than the settings"
+        then = "Complete that first, or restart without --since"
+        if view.is_empty:
+            why, then = "is empty", "The next run without a state buys everything anyway"
+        raise click.ClickException(f"The archive of {stream} {why}. Nothing was changed. {then}.")
+    price = "free"
+    if not spec.is_free:
+        price = f"{dollars(spec.list_price * 1_000)} per 1,000 rows at list price"
+        if since is None and (cost := archive.credits(view.base or archive.numbers.start)):
+            price = f"at least {dollars(cost)}, which it has cost so far; {price}"
+    what = f"what changed since {since}" if since else "everything"
+    if not yes:
+        _confirm(f"Buy {what} of {stream} anew ({price})?")
+    archive.save(file)
+    _echo(f"The next run of {stream} buys {what} anew ({price}).")
+
+
+def _timestamp(text: str | None) -> str | None:
+    try:
+        return format_timestamp(parse_timestamp(text)) if text else None
+    except ValueError:
+        raise click.UsageError("--since must be an ISO 8601 date, such as 2026-01-31.") from None
+
+
+def _filters_of_settings(spec: FeedSpec) -> Filters | None:
+    """Return the filters of the settings, None if the environment does not have them."""
+    given = read_environment(config_schema(SETTINGS), os.environ)
+    names = {each.name for each in spec.filters}
+    if not (os.environ.get("MELTANO_EXTRACTOR_NAME") or names & given.keys()):
+        return None
+    return {name: value for name, value in spec.filters_of(given).items() if value is not None}
+
+
+@main.command()
+@click.argument("stream")
+@click.option("--set", "count", type=click.IntRange(min=0), metavar="CREDITS")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def month(archive_dir: str | None, stream: str, count: int | None, *, yes: bool) -> None:
+    """Show what a stream was billed in each month (UTC), or correct the count of this month.
+
+    max_credits_per_month includes it.
+    """
+    with _opened(archive_dir) as (store, keys):
+        archive = _archive(store, _key_of(keys, stream))
+        now = f"{Clock().now():%Y-%m}"
+        with archive.lock() if count is not None else nullcontext():
+            spent = read_spent(store, archive.key.name)
+            if spent is None:
+                raise click.ClickException(f"The archive has no bill of {stream} yet.")
+            for name, credits_ in sorted(
+                (spent.credits | {now: spent.credits.get(now, 0)}).items()
+            ):
+                _echo(f"{name}: {credits_:,} credits ({dollars(credits_)})")
+            if count is None:
+                return
+            if not yes:
+                _confirm(f"Count {count:,} credits ({dollars(count)}) for {now} instead?")
+            head = archive.header(archive.head)
+            # It then includes the last page, so that no run adds what its header says.
+            last = (archive.head, head.id) if head else (spent.offset, spent.entry)
+            write_spent(store, archive.key.name, spent, {now: count}, last)
+    _echo(f"{now}: {count:,} credits ({dollars(count)})")
+
+
+@main.command()
+@click.argument("stream")
+@click.argument("page", type=click.IntRange(min=1))
+@click.pass_obj
+def decode(archive_dir: str | None, stream: str, page: int) -> None:
+    """Decode a page that was kept as it came, because it is too large, so that a run can load it.
+
+    This takes memory for all of it, and so does the run.
+    """
+    with _opened(archive_dir) as (store, keys):
+        archive = _archive(store, _key_of(keys, stream))
+        with archive.lock():
+            entry = archive.again(0).read(page)
+            decoded = decoded_entry(entry)
+            if decoded is None:
+                raise click.ClickException(
+                    f"Page {page} of {stream} is decoded already, or can't be decoded."
+                )
+            archive.rewrite(decoded)
+    _echo(f"Decoded page {page} of {stream}: {len(decoded.body):,} bytes.")
+
+
+@main.command()
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@click.pass_obj
+def erase(archive_dir: str | None, ids: Sequence[str]) -> None:
+    """Remove rows by their id from every page and from quarantine.
+
+    Pages keep their number and their price.
+    """
+    wanted = {parse_uuid(each) for each in ids}
+    if None in wanted:
+        raise click.UsageError("Each ID must be a UUID.")
+    with _opened(archive_dir) as (store, keys):
+        for name in keys:
+            archive = _archive(store, name)
+            with archive.lock():
+                _erase(archive.again(0), wanted)
+    _echo(
+        "If Jobo sends a row again, it returns. Copies may be in versioned buckets, in backups, in "
+        "other archives, and in warehouses."
+    )
+
+
+def _erase(archive: StreamArchive, ids: set[str | None]) -> None:
+    spec, pages, unread = _SPECS[archive.key.stream], 0, []
+    for number in archive.numbers:
+        try:
+            entry = archive.read(number)
+            erased = without_rows(entry, spec, ids) if entry.body else None
+        except (FormatError, ValueError):
+            unread.append(str(number))
+            continue
+        if erased:
+            archive.rewrite(erased)
+            pages += 1
+    rows = [file for file in archive.quarantined if _names_any(archive.store.read(file), ids)]
+    archive.store.remove(rows)
+    found = f"{plural(pages, 'page')} and {plural(len(rows), 'quarantined row')}"
+    _echo(f"{archive.key.name}: erased from {found}.")
+    if unread:
+        _echo(f"{archive.key.name}: not searched, because they can't be read: {', '.join(unread)}")
+
+
+def _names_any(content: bytes, ids: set[str | None]) -> bool:
+    """Return whether a quarantined row, whose id is not usable, has one of some ids anywhere."""
+    text = content.decode(errors="replace").lower()
+    return any(each and each in text for each in ids)
+
+
+# What the commands share
+
+
+def _archive(store: Store, name: str) -> StreamArchive:
+    stream = name.rpartition("-")[0]
+    key = ArchiveKey(stream=stream, address="", api_key="", account="", name=name)
+    return StreamArchive(store, key)
+
+
+def _view(archive: StreamArchive) -> ArchiveView:
+    """Return the archive as a run sees it. Raises `FormatError` if the head cannot be read."""
+    read_end = partial(_rows_and_cursor, archive)
+    return survey(archive, read_end, is_free_feed=_SPECS[archive.key.stream].is_free)
+
+
+def _key_of(keys: Sequence[str], stream: str) -> str:
+    """Return the archive key that a user names."""
+    found = [name for name in keys if stream in (name, name.rpartition("-")[0])]
+    if not found:
+        raise click.ClickException(f"The archive has no stream {_printable(stream)}.")
+    if len(found) > 1:
+        raise click.ClickException(
+            f"The archive has {stream} of several addresses or API keys. Name one of them: "
+            f"{', '.join(found)}."
+        )
+    return found[0]
+
+
+def _confirm(question: str) -> None:
+    if not os.isatty(0):  # nor if it is closed
+        raise click.ClickException(f"Nothing was changed. {question} Then add --yes.")
+    click.confirm(question, abort=True)
+
+
+def _write(content: bytes) -> None:
+    """Write JSON on one line: line breaks can occur only between tokens."""
+    line = content.replace(b"\r", b" ").replace(b"\n", b" ")
+    click.echo(_printable(line.decode(errors="replace")) if os.isatty(1) else line)
+
+
+def _echo(text: str) -> None:
+    click.echo(_printable(text))
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+@contextmanager
+def _opened(archive_dir: str | None) -> Iterator[tuple[Store, list[str]]]:
+    """Yield the store, and the names of its archive keys."""
+    try:
+        store = open_store(archive_dir, Clock(), getLogger(__name__))
+        names = {name.split("/")[1] for name in store.list(layout.TOP) if name.count("/") > 1}
+        keys = sorted(name for name in names if name.rpartition("-")[0] in _SPECS)
+        if not keys:
+            raise click.ClickException(
+                f"There is no archive in {store.location}, or it is empty. Name its folder with "
+                "--archive-dir."
+            )
+        yield store, keys
+    except (ArchiveError, FormatError) as error:
+        raise click.ClickException(_printable(str(error))) from None
+    except MissingError as error:
+        why = f"The file {error} in the archive {store.location} is missing. Run the command again."
+        raise click.ClickException(_printable(why)) from None
+    except OSError as error:
+        if error.errno == errno.EPIPE:  # the reader has seen enough
+            raise
+        # What is buffered would fail again when the interpreter flushes it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise click.ClickException(
+            f"Standard output cannot be written ({error.strerror}): its disk may be full."
+        ) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,390 @@
+"""What the user is told about a stream: what a run does, and what went wrong."""
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from tap_jobo.archive.archive import StreamArchive
+from tap_jobo.archive.store import StoreError
+from tap_jobo.errors import (
+    ApiError,
+    EndlessFeedError,
+    FormatError,
+    RejectedError,
+    StateError,
+    UnexpectedBillError,
+)
+from tap_jobo.model import Entry, EntryHeader, Position, Progress
+from tap_jobo.streams.feed_spec import FeedSpec
+from tap_jobo.sync.filters import describe
+from tap_jobo.sync.load import DroppedPages
+from tap_jobo.sync.plan import Request, misses_rows
+from tap_jobo.sync.questions import (
+    Standing,
+    ask,
+    price_per_thousand,
+    what_changed,
+    what_is_given_up,
+)
+from tap_jobo.sync.repair import since_to_begin_over
+from tap_jobo.sync.settings import SyncSettings, starts_by
+from tap_jobo.sync.start import Question
+from tap_jobo.wording import dollars, plural
+
+_LET_ONE_RUN_FINISH: Final = (
+    "A cursor may expire between runs, so let one run finish the sync: raise max_credits."
+)
+_FAR_BELOW: Final = 0.8  # the share of an estimate below which rows may be missing
+
+
+class Quarantined(NamedTuple):
+    """How many rows were put in quarantine, and what to say of their fate."""
+
+    new: int
+    fate: str
+
+
+@dataclass(kw_only=True)
+class Messages:
+    """The texts of one stream.
+
+    Attributes:
+        spec: The feed.
+        logger: Where they go, unless they end the stream.
+        location: The folder or URL of the archive, empty if it is off.
+        command: Returns the command line of `tap-jobo-archive` in backticks.
+    """
+
+    spec: FeedSpec
+    logger: logging.Logger
+    location: str
+    command: Callable[..., str]
+
+    @property
+    def name(self) -> str:
+        """The stream."""
+        return self.spec.name
+
+    @property
+    def read_again(self) -> str:
+        """What to run to buy all rows again."""
+        if not self.location:
+            return "a full refresh (without state)"
+        return self.command("restart", self.name)
+
+    def question(self, question: Question, standing: Standing) -> StateError:
+        """Return the error that asks the user to decide."""
+        return ask(question, standing, self.command)
+
+    @property
+    def _per_thousand(self) -> str:
+        return price_per_thousand(self.spec)
+
+    # Pages that cannot be used
+
+    def unreadable(
+        self, error: Exception, entry: Entry, archive: StreamArchive | None, failure: str = ""
+    ) -> FormatError:
+        """Return the error for a page at the head that cannot be parsed, or fails a check."""
+        if archive is None or not entry.number:
+            price = "free" if self.spec.is_free else "and is billed for it"
+            then = f"The state is unchanged, so the next run fetches the page again, {price}"
+            return FormatError(f"{error}. {failure}{then}. [format-changed]")
+        number, receipt = str(entry.number), entry.header.receipt
+        drop = self.command("drop", self.name, number)
+        if receipt and receipt.encoding:
+            decode = self.command("decode", self.name, number)
+            return FormatError(
+                f"{error}. It stays in the archive as page {number}, as it came, and the state is "
+                f"unchanged. To load it, give the tap memory for all of it, and decode it with "
+                f"{decode}. Or drop it with {drop}. [page-too-large]"
+            )
+        cost = entry.header.credits
+        again = f"it is then billed again ({dollars(cost)})" if cost else "it is then fetched again"
+        return FormatError(
+            f"{error}. The page stays in the archive as page {entry.number}, and the state is "
+            f"unchanged. Upgrade tap-jobo to load the page, free, or drop it with {drop}: {again}. "
+            "[format-changed]"
+        )
+
+    def not_written(self, header: EntryHeader, archive: StreamArchive, error: StoreError) -> str:
+        """Return the error for a page that the store refused."""
+        waits = " Make room first: until then, each run bills that page again."
+        return (
+            f"The archive {archive.store.location} can't be written ({error.why}). The page in "
+            f"flight ({dollars(header.credits)}) was loaded, and the run ends.{waits} "
+            "[archive-unusable]"
+        )
+
+    def unexpected_bill(self, what: str) -> UnexpectedBillError:
+        """Return the error for a deduction that cannot be right. Its page is delivered."""
+        correct = ""
+        if self.location:
+            month = self.command("month", self.name, "--set", "CREDITS")
+            correct = f" Then correct what the month counts, if it is wrong: {month}."
+        return UnexpectedBillError(
+            f"{what}. The page is delivered, and the run ends. Compare your account's balance, and "
+            f"contact Jobo.{correct} [unexpected-bill]"
+        )
+
+    def endless(self, error: EndlessFeedError) -> EndlessFeedError:
+        """Return the error for a sync without progress."""
+        return EndlessFeedError(
+            f"{error}. Everything so far is loaded. Contact Jobo. Until that is mended, each run "
+            "buys a few pages, and stops. [endless-feed]"
+        )
+
+    def quarantine(
+        self, skipped: Sequence[object], archive: StreamArchive | None, *, has_failed: bool
+    ) -> Quarantined:
+        """Keep rows without a usable id, and say what has become of them."""
+        if archive is None or not skipped:
+            return Quarantined(0, "")
+        try:
+            new = sum([archive.quarantine(json.dumps(row).encode()) for row in skipped])
+        except StoreError:
+            if not has_failed:  # the page is in the archive, and is loaded again
+                raise
+            return Quarantined(0, " It was billed, and the archive could not keep it.")
+        export = self.command("export", "--quarantined")
+        return Quarantined(new, f" It was billed and is in quarantine: {export}.")
+
+    # Rejected cursors
+
+    def rejected_twice(
+        self, rejection: RejectedError, progress: Progress, spent: float
+    ) -> ApiError:
+        """Return the error for a sync that has begun over once already."""
+        since = since_to_begin_over(progress.sync)
+        arguments = ["--since", since] if since else []
+        way = "a run without a state (buys everything)"
+        if self.location:
+            way = self.command("restart", self.name, *arguments)
+        bill = f"its {plural(progress.rows, 'row')} so far are billed again ({dollars(spent)})"
+        again = f"To begin it over again, run {way}: {bill}. {_LET_ONE_RUN_FINISH}"
+        if self.spec.is_free:
+            again = "Run again later: the next run begins over."
+        return ApiError(
+            f"{rejection.why}. The sync has begun over once, so it ends. {again} [cursor-rejected]"
+        )
+
+    def warn_of_restart(self, rejection: RejectedError, progress: Progress, spent: float) -> None:
+        """Warn that a sync begins over."""
+        rows = plural(progress.rows, "row")
+        bill = f"its {rows} so far are billed again ({dollars(spent)}). {_LET_ONE_RUN_FINISH}"
+        self.logger.warning(
+            "%s. The sync begins over, and %s [cursor-rejected]",
+            rejection.why,
+            "its rows are free." if self.spec.is_free else bill,
+        )
+
+    # What a run does
+
+    def announce_load(
+        self, archive: StreamArchive, first: int, rows: int, *, has_state: bool, has_profiles: bool
+    ) -> None:
+        """Log what is loaded, and what that saves.
+
+        Args:
+            archive: The archive.
+            first: The first entry that is loaded.
+            rows: The rows of these entries, if there is no state.
+            has_state: Whether there is one.
+            has_profiles: Whether the profiles of the companies are read along.
+        """
+        pages, cost = plural(archive.head - first + 1, "page"), archive.credits(first)
+        saves = f", {dollars(cost)} not billed again" if cost else ", free"
+        if has_state:
+            self.logger.info("%s: %s from the archive%s.", self.name, pages, saves)
+            return
+        self.logger.info(
+            "%s has no state: loading %s from the archive%s. Then changes. To buy everything anew "
+            "instead: %s.",
+            self.name,
+            plural(rows, "row"),
+            saves,
+            self.command("restart", self.name),
+        )
+        if has_profiles:
+            self.logger.info(
+                "%s: the profiles of these companies are not in the archive. They are requested "
+                "again, free, which takes hours for 100,000. To leave them out, select only %s in "
+                "TAP_JOBO__SELECT.",
+                self.name,
+                self.name,
+            )
+
+    def warn_of_state_ahead(self, since: str | None) -> None:
+        """Warn that the state has more than the archive, which buys that again.
+
+        `since` is the bookmark at the head.
+        """
+        what = f"what changed since {since}" if since else "what it lacks"
+        self.logger.warning(
+            "The state of %s is ahead of the archive %s, which was restored from a backup, or was "
+            "off for a run. The archive lacks pages, so %s is bought again. [archive-behind]",
+            self.name,
+            self.location,
+            what,
+        )
+
+    def warn_of_adoption(self, standing: Standing) -> None:
+        """Warn that the archive goes on from a state, without what came before."""
+        if standing.view is None or standing.view.is_empty:
+            if standing.state and standing.state.position.bookmark:
+                self.logger.warning(
+                    "The archive %s has nothing of %s yet, and goes on from the state. Another "
+                    "warehouse can't be loaded from it. Is archive_dir on a disk that lasts? "
+                    "[archive-empty]",
+                    self.location,
+                    self.name,
+                )
+            return
+        self.logger.warning(
+            "The archive %s lacks what the state of %s has, so it goes on from the state, without "
+            "what came before. Nothing is billed again. To load another warehouse, buy everything "
+            "anew: %s. [archive-adopted]",
+            self.location,
+            self.name,
+            self.command("restart", self.name),
+        )
+
+    def warn_of_dropped(self, dropped: DroppedPages) -> None:
+        """Warn of dropped pages whose rows no later sync has read."""
+        if not dropped.numbers:
+            return
+        since = dropped.since
+        arguments = ["--since", since] if since else []
+        self.logger.warning(
+            "%s of %s (%s) was dropped from the archive, so rows may be missing. To buy them: %s. "
+            "[gap]",
+            plural(len(dropped.numbers), "page"),
+            self.name,
+            ", ".join(map(str, dropped.numbers)),
+            self.command("restart", self.name, *arguments),
+        )
+
+    def report_decision(self, request: Request, before: Position, settings: SyncSettings) -> None:
+        """Log what has led to a new sync, if it is not the usual."""
+        sync = request.sync
+        self._report_times(request, before, settings)
+        is_resync = settings.on_filter_change == "resync"
+        if before.gap and is_resync and sync.kind == "changes" and not sync.gap:
+            self.logger.warning(
+                "Rows of %s from before a change of filters are missing, because on_filter_change "
+                "was 'keep'. 'resync' does not buy them. To buy everything: %s. [gap]",
+                self.name,
+                self.read_again,
+            )
+        if request.why == "restart" and self.spec.is_free:  # perhaps in place of a question
+            self.logger.info("%s: what Jobo lists is read anew, free.", self.name)
+        elif request.why == "restart":
+            what = "everything" if sync.kind == "full" else f"what changed since {sync.since}"
+            self.logger.info("%s: `restart` was ordered, so %s is bought.", self.name, what)
+        elif before.has_begun and (change := what_changed(before, settings)):
+            self._report_change(request, before, settings, change)
+
+    def _report_change(
+        self, request: Request, before: Position, settings: SyncSettings, change: str
+    ) -> None:
+        sync, given_up = request.sync, None if settings.fit(before) else before.progress
+        if request.why == "answered" or sync.gap or given_up:
+            then = "goes on from the bookmark"
+            if misses_rows(before, settings):
+                then += ": rows that only the new filters match stay missing"
+            if sync.kind != "changes":
+                what = "the rows that they add" if sync.kind == "added" else "all matching rows"
+                then = f"buys {what}, {self._per_thousand}"
+            if given_up:
+                what = what_is_given_up(given_up, self.spec)
+                then += f". It gives up a sync in progress: {what}"
+            log = self.logger.info if self.spec.is_free else self.logger.warning
+            log(
+                "The filters of %s have changed (%s), and on_filter_change is '%s'. So this run "
+                "%s. Remove the setting once this sync is complete, because it decides for every "
+                "later change, too. [filters-changed]",
+                self.name,
+                change,
+                settings.on_filter_change,
+                then,
+            )
+        else:
+            self.logger.info(
+                "The filters of %s have changed (%s). No row is missing, and rows that no longer "
+                "match stay in the warehouse.",
+                self.name,
+                change,
+            )
+
+    def _report_times(self, request: Request, before: Position, settings: SyncSettings) -> None:
+        """Report rows that no sync reads: the feed lists them no more, or they are too old."""
+        lookback, oldest = self.spec.longest_lookback, request.sync.since
+        known = before.bookmark or (before.progress and before.progress.sync.started_at)
+        if lookback and oldest and known and known < oldest:
+            self.logger.warning(
+                "Jobo lists %s of the last %d days only, so those from %s to %s can no longer be "
+                "fetched. %s [expired-gap]",
+                self.name.replace("_", " "),
+                lookback.days,
+                known,
+                oldest,
+                self.spec.gap_advice,
+            )
+        if before.bookmark and not starts_by(settings.start_date, before.bookmark):
+            self.logger.info(
+                "start_date is later than the bookmark %s: rows updated in between are not read.",
+                before.bookmark,
+            )
+
+    def report_kept(self, request: Request, position: Position, settings: SyncSettings) -> None:
+        """Warn if settings do not apply to a sync that goes on."""
+        sync = request.sync
+        usual = {settings.first_since}
+        if position.bookmark and starts_by(settings.start_date, position.bookmark):
+            usual.add(settings.since_bookmark(position.bookmark))
+        is_usual = sync.since in usual or self.spec.longest_lookback is not None
+        if sync.batch_size != settings.batch_size or not is_usual:
+            self.logger.warning(
+                "The sync in progress keeps its page size (%s) and window. New values of "
+                "start_date, lookback_minutes, and the page size apply from the next sync.",
+                sync.batch_size,
+            )
+
+    def report_missing_rows(self, header: EntryHeader, rows: int, estimate: int) -> None:
+        """Warn if a complete sync may lack rows.
+
+        Args:
+            header: That of its last page.
+            rows: The rows of that page.
+            estimate: The rows of the whole sync, by its first page.
+        """
+        sync, name = header.sync, self.name
+        assert sync is not None  # noqa: S101 - it has just been bought
+        rows += header.rows_before
+        is_without_rows = not rows and sync.kind == "full" and header.before.bookmark is None
+        if is_without_rows and sync.reads:
+            self.logger.warning(
+                "No row of %s matches %s, so this run delivered nothing. Values must match "
+                "exactly: check their spelling. [no-match]",
+                name,
+                describe(sync.reads),
+            )
+        elif is_without_rows and not (sync.since or self.spec.is_free):
+            self.logger.warning(
+                "The first sync of %s has no row, although no filter is set. Later runs read only "
+                "what changes from now on. If the key should have rows, contact Jobo, and then run "
+                "%s. [missing-rows]",
+                name,
+                self.read_again,
+            )
+        if rows + sync.batch_size < _FAR_BELOW * estimate:
+            self.logger.warning(
+                "The sync of %s ended after %s, but Jobo estimated %s. If rows are missing, "
+                "contact Jobo, and then run %s. [missing-rows]",
+                name,
+                plural(rows, "row"),
+                f"{estimate:,}",
+                self.read_again,
+            )

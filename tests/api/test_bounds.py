@@ -1,0 +1,272 @@
+"""Requests that cannot hurt: bounds of time and size, and money that every limit counts."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import socket
+import threading
+import zlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobo_sandbox import Fault, Sandbox
+from tests.archive.helpers import archive_command
+from tests.support import Run, Tap, complaint, error_code, execute
+from tests.support.archives import Files, files_at
+from tests.support.jobs import tap_of
+from tests.support.raw_api import RawApi, drip, head, page, send, send_page, serve_raw
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def raw() -> Iterator[RawApi]:
+    with serve_raw() as api:
+        yield api
+
+
+@pytest.fixture
+def pause() -> Iterator[threading.Event]:
+    """Ends the responses that never end by themselves."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+@pytest.fixture
+def tap(sandbox: Sandbox, tmp_path: Path, raw: RawApi) -> Tap:
+    """The tap against an API of sockets, with a monthly limit."""
+    settings = {"api_url": raw.url, "max_credits_per_month": 1_000_000}
+    return Tap(sandbox, tmp_path, settings)
+
+
+@pytest.fixture
+def files(tap: Tap) -> Files:
+    return files_at(str(tap.folder / "archive"))
+
+
+def counted(files: Files) -> int:
+    """The credits that the month's file counts."""
+    (name,) = (name for name in files.names if name.startswith("v3/month/"))
+    content = json.loads(files.store.read(name).rpartition(b" ")[0])
+    credits_: dict[str, int] = content["credits"]
+    return credits_[f"{datetime.now(UTC):%Y-%m}"]
+
+
+def fails(run: Run) -> str:
+    """The code of a run that ends in order."""
+    assert "Traceback" not in run.stderr
+    return error_code(run)
+
+
+# Money that no limit counts
+
+
+@pytest.mark.parametrize("where", ["api.session.inflate", "api.responses.holds_page"])
+def test_a_page_is_charged_whatever_is_raised_once_it_came(
+    tap: Tap, files: Files, raw: RawApi, where: str
+) -> None:
+    packed = gzip.compress(page())
+    raw.respond = lambda connection: send(connection, packed, "Content-Encoding: gzip")
+    tap.oddities["TEST_MEMORY"] = where
+    run = tap.run()
+    if where.endswith("holds_page"):  # it is stored unread, and then parsed
+        assert (run.returncode, files.page_numbers) == (0, [1])
+        assert counted(files) == 100
+    else:
+        assert fails(run) == "out-of-memory"
+        assert counted(files) == 2_500
+
+
+@pytest.mark.parametrize("where", ["api.pages.PageParser.parse", "archive.entries.zstd.compress"])
+def test_a_page_is_counted_whatever_is_raised_when_it_is_stored_or_parsed(
+    tap: Tap, files: Files, raw: RawApi, where: str
+) -> None:
+    tap.oddities["TEST_MEMORY"] = where
+    assert fails(tap.run()) == "out-of-memory"
+    assert counted(files) == 100
+    tap.oddities.clear()
+    again = tap.succeed()
+    assert len({*again.ids}) == 2
+    assert raw.pages == 2  # the changes since, or the page again
+
+
+def test_a_body_that_is_too_large_is_kept_as_it_came_until_it_is_decoded(
+    tap: Tap, files: Files, raw: RawApi
+) -> None:
+    bomb = gzip.compress(page(padding=" " * 1_000_000))
+    raw.respond = lambda connection: send(connection, bomb, "Content-Encoding: gzip")
+    tap.oddities["TEST_MOST_BYTES"] = "500000"
+    for _ in range(2):
+        run = tap.run()
+        assert fails(run) == "page-too-large"
+        assert "decode career_sites 1" in complaint(run)
+    assert (raw.pages, counted(files)) == (1, 100)
+    assert files.entry(files.pages[0]).body == bomb
+    assert archive_command(tap, "decode", "career_sites", "1").returncode == 0
+    raw.respond = send_page
+    assert len({*tap.succeed().ids}) == 2
+    assert archive_command(tap, "decode", "career_sites", "1").returncode == 1
+
+
+def test_a_body_that_is_too_large_and_has_the_key_is_not_kept(
+    tap: Tap, files: Files, raw: RawApi
+) -> None:
+    body = page(padding=tap.sandbox.api_key + " " * 1_000_000)
+    raw.respond = lambda connection: send(connection, gzip.compress(body), "Content-Encoding: gzip")
+    tap.oddities["TEST_MOST_BYTES"] = "500000"
+    assert fails(tap.run()) == "response-cut-off"
+    assert (files.pages, counted(files)) == ([], 2_500)
+
+
+def test_a_body_that_is_too_large_on_the_wire_is_cut_off_and_charged(
+    tap: Tap, files: Files, raw: RawApi
+) -> None:
+    def respond(connection: socket.socket) -> None:
+        connection.sendall(head(None))
+        while True:  # until the tap closes the connection
+            connection.sendall(b" " * 100_000)
+
+    raw.respond = respond
+    tap.oddities["TEST_MOST_BYTES"] = "500000"
+    run = tap.run()
+    assert fails(run) == "response-cut-off"
+    assert "50 rows" in complaint(run)
+    assert (raw.pages, files.pages, counted(files)) == (1, [], 2_500)
+
+
+@pytest.mark.parametrize("form", ["raw deflate", "unknown", "no gzip"])
+def test_a_body_that_does_not_decode_is_kept_if_it_was_billed(
+    tap: Tap, files: Files, raw: RawApi, form: str
+) -> None:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    body, encoding = {
+        "raw deflate": (packer.compress(page()) + packer.flush(), "deflate"),
+        "unknown": (b"\x0b\x02\x80\x00", "br"),
+        "no gzip": (b"no gzip", "gzip"),
+    }[form]
+    raw.respond = lambda connection: send(connection, body, f"Content-Encoding: {encoding}")
+    run = tap.run()
+    assert (raw.pages, len(files.pages), counted(files)) == (1, 1, 100)
+    if form == "raw deflate":
+        assert len(run.ids) == 2
+    else:
+        assert fails(run) == "page-too-large"
+        assert files.entry(files.pages[0]).body == body
+
+
+def test_a_glitch_of_a_header_ends_the_run_and_can_be_corrected(tap: Tap, files: Files) -> None:
+    sandbox, own = tap.sandbox, tap.sandbox.url
+    sandbox.faults.add(Fault(headers={"X-Credits-Deducted": "999999"}), on=2)
+    run = tap.run(api_url=own)
+    assert fails(run) == "unexpected-bill"
+    assert len(run.ids) == 100
+    assert counted(files) == 1_002_499
+    stopped = tap.run(state=run.state, api_url=own)
+    assert stopped.codes("WARNING") == ["limit-reached"]
+    assert "--test" not in stopped.stderr
+    shown = archive_command(tap, "month", "career_sites")
+    assert "1,002,499 credits ($1,002.50)" in shown.stdout
+    refused = archive_command(tap, "month", "career_sites", "--set", "5000")
+    assert refused.returncode == 1
+    assert archive_command(tap, "month", "career_sites", "--set", "5000", "--yes").returncode == 0
+    again = tap.succeed(state=run.state, api_url=own)
+    assert len(again.ids) == 20
+    assert counted(files) == 6_000
+
+
+def test_a_large_deduction_that_the_balance_shows_is_a_price(tap: Tap, files: Files) -> None:
+    sandbox = tap.sandbox
+    for key in (1, 2):
+        headers = {
+            "X-Credits-Deducted": "30000",
+            "X-Credits-Balance": str(9_000_000 - 30_000 * key),
+        }
+        sandbox.faults.add(Fault(headers=headers), on=key)
+    run = tap.run(api_url=sandbox.url, max_credits=10**6)
+    assert fails(run) == "unexpected-bill"  # nothing says yet what the balance was
+    run = tap.run(api_url=sandbox.url, max_credits=10**6, state=run.state)
+    assert "unexpected-bill" not in run.codes("CRITICAL")
+    assert len(files.pages) > 1
+
+
+# Time
+
+
+@pytest.mark.parametrize("part", ["head", "body"])
+def test_a_page_that_drips_is_cut_off_and_charged_once(
+    tap: Tap, files: Files, raw: RawApi, pause: threading.Event, part: str
+) -> None:
+    content = head(10_000) + page()
+    raw.respond = drip(content if part == "head" else content[-1:], pause)
+    if part == "body":
+        whole = drip(b" ", pause)
+
+        def respond(connection: socket.socket) -> None:
+            connection.sendall(content)
+            whole(connection)
+
+        raw.respond = respond
+    tap.oddities["TEST_DEADLINES"] = "1,5"
+    run = tap.run()
+    assert fails(run) == "response-cut-off"
+    assert (raw.pages, files.pages, counted(files)) == (1, [], 2_500)
+    raw.respond = send_page
+    tap.oddities.clear()
+    assert len({*tap.succeed().ids}) == 2  # the lock is free
+
+
+def test_a_clock_that_drips_ends_the_run(tap: Tap, raw: RawApi, pause: threading.Event) -> None:
+    raw.respond_to_clock = drip(b"HTTP/1.1 404 Not Found\r\nX-", pause)
+    tap.oddities["TEST_DEADLINES"] = "5,1"
+    assert fails(tap.run()) == "api-unavailable"
+    assert raw.pages == 0
+
+
+def test_a_flood_of_interim_responses_is_cut_off(
+    tap: Tap, files: Files, raw: RawApi, pause: threading.Event
+) -> None:
+    def respond(connection: socket.socket) -> None:
+        while not pause.wait(0.01):
+            connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    raw.respond = respond
+    tap.oddities["TEST_DEADLINES"] = "1,5"
+    assert fails(tap.run()) == "response-cut-off"
+    assert counted(files) == 2_500
+
+
+# The log
+
+
+def test_texts_of_the_api_are_escaped_in_suggestions(sandbox: Sandbox, tmp_path: Path) -> None:
+    tap = tap_of(sandbox, tmp_path, "jobs")
+    tap.settings["jobs_locations"] = [{"city": "Berli"}]
+    place = {"city": "Berlin\x1b[2J", "region": None, "country": "Germany"}
+    sandbox.faults.add(Fault(replace={"suggestions": [place]}, times=None), endpoint="locations")
+    run = tap.run()
+    assert "\x1b" not in run.stderr
+
+
+def test_a_forgotten_config_env_is_one_error(sandbox: Sandbox, tmp_path: Path) -> None:
+    tap, env = Tap(sandbox, tmp_path), {}
+    variables: dict[str, Any] = {
+        "API_KEY": sandbox.api_key,
+        "API_URL": sandbox.url,
+        "MAX_CREDITS": 5,
+    }
+    env = {f"TAP_JOBO_{name}": str(value) for name, value in variables.items()}
+    config = tmp_path / "empty.json"
+    config.write_text("{}")
+    command = [part for part in tap.command() if part != str(tmp_path / "config.json")]
+    command[command.index("--config")] = "--config"
+    command.append(str(config))
+    run = execute(command, tap.environment(env))
+    line = complaint(run)
+    assert line.startswith("TAP_JOBO_API_KEY and 2 more are set")
+    assert "--config ENV" in line

@@ -1,0 +1,105 @@
+"""The small files: each is whole, or refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tap_jobo.archive.files import (
+    DamagedFileError,
+    DamagedLineError,
+    add_checksum,
+    check_line,
+    encode,
+    read,
+)
+from tap_jobo.archive.folder import Folder
+
+NAME = "v3/career_sites-0a/archive.json"
+ADVICE = "Restore it from a backup."
+
+
+class Small(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A small file."""
+
+    id: str
+    first: int
+    origin: dict[str, str] | None
+
+
+VALUE = Small(id="0a", first=1, origin={"entry": "ä"})
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Folder:
+    return Folder(tmp_path)
+
+
+def test_a_file_is_one_line_with_its_checksum(store: Folder) -> None:
+    store.create(NAME, encode(VALUE))
+    assert read(store, NAME, Small, ADVICE) == VALUE
+    assert encode(Small(id="a", first=1, origin=None)) == (
+        b'{"id":"a","first":1,"origin":null} 45e1b463\n'
+    )
+
+
+def test_a_missing_file_is_none(store: Folder) -> None:
+    assert read(store, NAME, Small, ADVICE) is None
+
+
+def changes() -> dict[str, bytes]:
+    content = encode(VALUE)
+    flips = {
+        f"bit {bit} of byte {position}": bytes(
+            byte ^ (1 << bit if at == position else 0) for at, byte in enumerate(content)
+        )
+        for position in range(len(content))
+        for bit in range(8)
+    }
+    parts = {f"the first {size} bytes": content[:size] for size in range(len(content))}
+    more = {f"{extra!r} behind": content + extra for extra in (b"\n", b"\0", b" ", content)}
+    return flips | parts | more
+
+
+def test_each_flipped_bit_and_each_part_is_refused(store: Folder) -> None:
+    tried = changes()
+    assert len(tried) > 400
+    for what, content in tried.items():
+        store.replace(NAME, content)
+        with pytest.raises(DamagedFileError) as error:
+            read(store, NAME, Small, ADVICE)
+        assert str(error.value) == (
+            f"The file {NAME} in the archive {store.location} is damaged. {ADVICE} "
+            "[archive-damaged]"
+        ), what
+        assert error.value.name == NAME
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"id":"a","first":1}',
+        b'{"id":"a","first":1,"origin":null,"more":1}',
+        b'{"id":"a","first":"1","origin":null}',
+        b'{"id":"\xff","first":1,"origin":null}',
+        b'{"id":"a","first":1,"origin":{"a":' + b"[" * 5_000 + b"}}",
+        b"[]",
+        b"",
+    ],
+)
+def test_a_file_with_other_fields_is_refused(store: Folder, line: bytes) -> None:
+    store.create(NAME, add_checksum(line))
+    with pytest.raises(DamagedFileError, match="was written by another version") as error:
+        read(store, NAME, Small, ADVICE)
+    assert f"{NAME} in the archive {store.location} " in str(error.value)
+    assert f"{ADVICE} [archive-damaged]" in str(error.value)
+
+
+def test_a_line_is_checked_without_what_follows() -> None:
+    line = b'{"a": 1}'
+    assert check_line(add_checksum(line) + b"a body\n") == line
+    for content in (b"", b"\n", line, line + b"\n", add_checksum(line)[:-1]):
+        with pytest.raises(DamagedLineError):
+            check_line(content)

@@ -1,0 +1,214 @@
+"""Two runs at once: one buys, and the other loads, waits, and buys what is left."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from jobo_sandbox import Fault, Hold, Sandbox
+from tap_jobo.archive.store import HeldError
+from tap_jobo.singer.order import StreamOrder
+from tests.archive.helpers import Warehouse, change, loaded, succeeded
+from tests.support import Run, Tap, error_code
+from tests.support.archives import Files
+from tests.support.clock import FakeClock
+from tests.support.companies import records_of
+from tests.support.crash import BIG_PIPE, finish, rows_billed_twice, wait_until_quiet
+from tests.support.jobs import tap_of
+from tests.support.loggers import LOGGER
+from tests.support.systems import need_sizes
+
+pytestmark = pytest.mark.slow
+
+WAITS = "Another run buys career_sites"
+
+
+@pytest.fixture
+def tap(sandbox: Sandbox, tmp_path: Path) -> Tap:
+    """The tap without a lookback: no change is billed twice."""
+    return Tap(sandbox, tmp_path, {"lookback_minutes": 0}, oddities={"TEST_LOOKS": "0.05"})
+
+
+@dataclass
+class First:
+    """A run that buys, and one of whose requests is held.
+
+    Attributes:
+        process: Its process.
+        hold: Holds the request.
+    """
+
+    process: subprocess.Popen[str]
+    hold: Hold
+
+    def end(self) -> Run:
+        """Let it go on to its end."""
+        self.hold.release()
+        return finish(self.process, [])[0]
+
+
+@contextmanager
+def first_run(tap: Tap, request: int = 2, **settings: Any) -> Iterator[First]:
+    """Start a run, and hold the request with this number."""
+    need_sizes()
+    hold = Hold()
+    on = len(tap.sandbox.feed_requests) + request
+    tap.sandbox.faults.add(Fault(hold=hold), endpoint="feed", on=on)
+    process = tap.start(pipe_size=BIG_PIPE, **settings)
+    try:
+        hold.wait(30)
+        yield First(process, hold)
+    finally:
+        process.kill()
+        hold.release()
+
+
+def start_second(tap: Tap, **settings: Any) -> subprocess.Popen[str]:
+    """Start a run, and return once it waits for the first one."""
+    process = tap.start(pipe_size=BIG_PIPE, **settings)
+    assert process.stderr
+    assert any(WAITS in line for line in process.stderr)
+    return process
+
+
+def test_the_second_run_loads_and_gives_up_after_ten_minutes(tap: Tap, files: Files) -> None:
+    with first_run(tap) as first:
+        second = tap.run_quickly()
+        assert error_code(second) == "run-in-progress"
+        (line,) = [line for line in second.lines("INFO") if WAITS in line]
+        assert "What the archive has is loaded. Waiting up to ten minutes for it to end." in line
+        assert (f"(process {first.process.pid} on " in line) == files.store.is_remote
+        assert len(second.ids) == 50
+        assert second.bookmark["offset"] == 1
+        assert len(tap.sandbox.feed_requests) == 2
+        succeeded(first.end())
+    again = tap.run(state=second.state)
+    assert loaded(again) == 70
+    assert {*second.ids, *again.ids} == tap.sandbox.world.rows().keys()
+    assert tap.sandbox.rows_billed == 120
+
+
+def test_it_looks_every_five_seconds_whether_the_other_run_has_ended() -> None:
+    clock, looks = FakeClock(), list[float]()
+    held = HeldError("career_sites", "archive")
+
+    def try_to_read(_: object) -> None:
+        looks.append(clock.passed)
+        order.wait_for("career_sites", held)
+
+    stream: Any = SimpleNamespace(name="career_sites", is_read=True, try_to_read=try_to_read)
+    stream.read_again = None
+    order = StreamOrder([stream], clock.sleep, clock, LOGGER)
+    assert order.wait_for("career_sites", held)
+    order.finish("career_sites")
+    assert looks == [*range(5, 601, 5)]
+    assert not order.wait_for("career_sites", held)
+
+
+def test_the_second_run_buys_what_the_first_one_leaves(tap: Tap, files: Files) -> None:
+    with first_run(tap, max_credits=5_000) as first:
+        process = start_second(tap)
+        assert len(succeeded(first.end()).ids) == 100
+        second, _ = finish(process, [])
+    assert loaded(second) == 100
+    assert len(second.ids) == 120
+    assert tap.sandbox.rows_billed == 120
+    assert files.page_numbers == [1, 2, 3]
+
+
+def test_the_second_run_counts_what_the_first_one_was_billed(tap: Tap, files: Files) -> None:
+    tap.settings |= {"max_credits": None, "max_credits_per_month": 6_000}
+    with first_run(tap) as first:
+        process = start_second(tap)
+        succeeded(first.end())
+        second, _ = finish(process, [])
+    assert loaded(second) == 100
+    assert second.codes("WARNING") == ["limit-reached"]
+    assert tap.sandbox.credits_billed == 5_000
+    assert files.page_numbers == [1, 2]
+
+
+def test_the_second_run_goes_on_once_the_first_one_is_killed(tap: Tap, files: Files) -> None:
+    """In a bucket, a minute later."""
+    with first_run(tap) as first:
+        process = start_second(tap)
+        first.process.kill()
+        finish(first.process, [])
+        files.expire_leases()
+        second, _ = finish(process, [])
+    wait_until_quiet(tap.sandbox)
+    assert loaded(second) == 50
+    assert len(second.ids) == 120
+    assert rows_billed_twice(tap.sandbox) == 50  # the page in flight
+
+
+def test_a_state_that_is_ahead_is_told_once_though_the_run_waits(tap: Tap, files: Files) -> None:
+    """As one after a night without the archive."""
+    warehouse = Warehouse(tap)
+    first_state = warehouse.run().state
+    change(tap, next(iter(warehouse.target.rows)))
+    warehouse.run(archive=False)
+    with first_run(tap, request=1, state=first_state) as first:
+        second = tap.run_quickly(state=warehouse.state)
+        assert error_code(second) == "run-in-progress"
+        assert second.codes("WARNING") == ["archive-behind"]
+        succeeded(first.end())
+    assert files.page_numbers == [1, 2, 3, 4]
+    assert warehouse.rows_billed() == 0
+
+
+@pytest.mark.parametrize("files", ["folder"], indirect=True)
+def test_other_streams_go_on(hiring: Sandbox, tmp_path: Path, files: Files) -> None:
+    with_jobs = tap_of(hiring, tmp_path, "career_sites", "jobs")
+    alone = tap_of(hiring, tmp_path, "career_sites")
+    settings: Any = {"batch_size": 10, "jobs_batch_size": 20, "lookback_minutes": 0}
+    with first_run(alone, **settings) as first:
+        second = with_jobs.run_quickly(**settings)
+        assert error_code(second) == "run-in-progress"
+        assert len(records_of(second.messages, "career_sites")) == 10
+        assert len(records_of(second.messages, "jobs")) == 90
+        assert second.bookmark["offset"] == 1
+        assert second.state["bookmarks"]["jobs"]["replication_key_value"]
+        succeeded(first.end())
+    again = with_jobs.succeed(state=second.state, **settings)
+    assert len(records_of(again.messages, "career_sites")) == 10
+    assert records_of(again.messages, "jobs") == []
+    assert hiring.rows_billed == 20 + 90
+    assert files.store
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_wait(tap: Tap, files: Files, signum: int) -> None:
+    with first_run(tap) as first:
+        process = start_second(tap)
+        process.send_signal(signum)
+        second, _ = finish(process, [])
+        assert second.returncode == 128 + signum
+        assert len(second.ids) == 50
+        assert second.bookmark["offset"] == 1
+        succeeded(first.end())
+    assert Warehouse(tap).rows_billed() == 0
+    assert files.page_numbers == [1, 2, 3]
+
+
+def test_of_runs_that_start_together_one_buys(tap: Tap, files: Files, tmp_path: Path) -> None:
+    """As dev and prod at 02:00."""
+    need_sizes()
+    processes = []
+    for number in range(4):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        processes.append(replace(tap, folder=folder).start(pipe_size=BIG_PIPE))
+    for run in [finish(process, [])[0] for process in processes]:
+        assert {*succeeded(run).ids} == tap.sandbox.world.rows().keys()
+        assert run.bookmark["offset"] == 3
+    assert tap.sandbox.rows_billed == 120
+    assert files.page_numbers == [1, 2, 3]

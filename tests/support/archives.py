@@ -1,0 +1,108 @@
+"""The files of an archive, in a folder or a bucket, seen and changed from outside the tap."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec.structs import replace
+
+from tap_jobo.archive import layout, open_store
+from tap_jobo.archive.entries import decode_entry, encode_entry
+from tap_jobo.archive.store import Store
+from tap_jobo.clock import Clock
+from tap_jobo.model import Entry, EntryHeader
+from tests.support.loggers import LOGGER
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files of an archive by their names, such as `v3/KEY/000/000042.page`."""
+
+    store: Store
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all files."""
+        return self.store.list(layout.TOP)
+
+    @property
+    def pages(self) -> list[str]:
+        """The names of the pages, in the order in which they were bought."""
+        return [name for name in self.names if layout.PAGE.fullmatch(name)]
+
+    @property
+    def page_numbers(self) -> list[int]:
+        """The numbers of the pages."""
+        return [number_of(name) for name in self.pages]
+
+    @property
+    def file(self) -> str:
+        """The name of the only `archive.json`."""
+        (name,) = (name for name in self.names if name.endswith("/archive.json"))
+        return name
+
+    def entry(self, page: str) -> Entry:
+        """What a page holds."""
+        return decode_entry(number_of(page), lambda: self.store.read(page))
+
+    def header(self, page: str) -> EntryHeader:
+        """The header of a page."""
+        return self.entry(page).header
+
+    def rewrite(self, page: str, **changes: Any) -> None:
+        """Change the body of a page, or members of its header."""
+        self.store.replace(page, rewritten(self.store.read(page), number_of(page), **changes))
+
+    def damage(self, name: str, position: int = -3) -> None:
+        """Change one byte of a file."""
+        self.store.replace(name, damaged(self.store.read(name), position))
+
+    def remove(self, *names: str) -> None:
+        """Remove files."""
+        self.store.remove(names)
+
+    def copy(self) -> dict[str, bytes]:
+        """Return a backup of all files."""
+        return {name: self.store.read(name) for name in self.names}
+
+    def restore(self, backup: Mapping[str, bytes]) -> None:
+        """Put a backup in place of all files."""
+        self.remove(*self.names)
+        for name, content in backup.items():
+            self.store.replace(name, content)
+
+    def lose(self) -> None:
+        """Remove all files."""
+        self.restore({})
+
+    def expire_leases(self) -> None:
+        """Free the locks of runs that were killed: in a bucket, they last for a minute."""
+        self.store.remove(self.store.list(layout.LEASES))
+
+
+def files_at(location: str) -> Files:
+    """The files of the archive at a place."""
+    return Files(open_store(location, Clock(), LOGGER))
+
+
+def number_of(page: str) -> int:
+    """The number of a page, by its name."""
+    match = layout.PAGE.fullmatch(page)
+    assert match
+    return int(match["number"])
+
+
+def rewritten(content: bytes, number: int, **changes: Any) -> bytes:
+    """The file of a page with another body, or another header."""
+    entry = decode_entry(number, lambda: content)
+    body = changes.pop("body", entry.body)
+    return encode_entry(Entry(number, replace(entry.header, **changes), body))
+
+
+def damaged(content: bytes, position: int) -> bytes:
+    """The content of a file with one byte changed."""
+    changed = bytearray(content)
+    changed[position] ^= 1
+    return bytes(changed)

@@ -1,0 +1,124 @@
+"""The tap as a program that dies at a step that a model chooses, and whose clocks are the model's.
+
+A step is whatever other processes can notice: a request to the API, and its response; a file of the
+archive that is written, and one that has got its name; an object that is written; a line of output.
+
+TEST_RUN is the number of the run. TEST_TIME is the file with the model's time, TEST_SKEW the
+seconds that the local clock is ahead. TEST_DIE_AT is the step at which a signal arrives,
+TEST_SIGNAL its name. TEST_FULL is set if the archive has no room. TEST_WAITS is the seconds that a
+wait takes for each second by the clocks.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from tap_jobo.archive.store import Store, StoreError
+from tap_jobo.cli import run
+from tap_jobo.clock import Clock
+from tap_jobo.signals import ShutdownSignal
+from tap_jobo.singer import writer
+
+_waited: list[float] = []
+"""The seconds of each wait."""
+_left = int(os.environ.get("TEST_DIE_AT", "-1"))
+
+
+def _is_last_step() -> bool:
+    global _left  # noqa: PLW0603 - the process counts its steps
+    _left -= 1
+    return _left == -1
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.Signals[os.environ["TEST_SIGNAL"]])
+
+
+def _step() -> None:
+    if _is_last_step():
+        _die()
+
+
+def _monotonic(_: Clock) -> float:
+    return float(Path(os.environ["TEST_TIME"]).read_text("ascii")) + sum(_waited)
+
+
+def _now(clock: Clock) -> datetime:
+    skew = timedelta(seconds=float(os.environ["TEST_SKEW"]))
+    return datetime.fromtimestamp(_monotonic(clock), UTC) + skew
+
+
+def _sleep(_: Clock, seconds: float) -> None:
+    _waited.append(seconds)
+    time.sleep(seconds * float(os.environ["TEST_WAITS"]))
+
+
+def _sync_file(_descriptor: int) -> None:
+    """Whatever is written is synced before anything depends on it."""
+    if os.environ.get("TEST_FULL"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    _step()
+
+
+def _send(session: requests.Session, request: requests.PreparedRequest, **how: Any) -> Any:
+    request.headers["X-Run"] = os.environ["TEST_RUN"]
+    return _send_request(session, request, **how)
+
+
+def _around(action: Callable[..., Any]) -> Callable[..., Any]:
+    """Return an action between two steps."""
+
+    def act(*args: Any, **options: Any) -> Any:
+        _step()
+        result = action(*args, **options)
+        _step()
+        return result
+
+    return act
+
+
+def _put(action: Callable[..., None]) -> Callable[..., None]:
+    """Return the writing of an object, unless there is no room."""
+
+    def put(store: Store, name: str, content: bytes) -> None:
+        if os.environ.get("TEST_FULL"):
+            raise StoreError(store.location, "no room")
+        action(store, name, content)
+
+    return _around(put)
+
+
+def _write(lines: bytearray, shutdown: ShutdownSignal) -> None:
+    """Write line by line; a kill tears the line."""
+    for line in bytes(lines).splitlines(keepends=True):
+        if _is_last_step():
+            _write_all(bytearray(line[: len(line) // 2]), shutdown)
+            _die()
+            line = line[len(line) // 2 :]  # noqa: PLW2901 - the rest, if the signal does not kill
+        _write_all(bytearray(line), shutdown)
+
+
+_send_request = requests.Session.send
+_write_all = writer._write
+
+if __name__ == "__main__":
+    os.fsync = _sync_file  # type: ignore[assignment]
+    for name, replacement in {"now": _now, "monotonic": _monotonic, "sleep": _sleep}.items():
+        setattr(Clock, name, replacement)
+    requests.Session.send = _around(_send)  # type: ignore[method-assign]
+    if os.environ.get("AWS_ENDPOINT_URL"):
+        from tap_jobo.archive.bucket import Bucket  # not for a folder: it takes long to load
+
+        Bucket.create = _put(Bucket.create)  # type: ignore[method-assign]
+        Bucket.replace = _put(Bucket.replace)  # type: ignore[method-assign]
+    writer._write = _write
+    run()

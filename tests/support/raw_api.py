@@ -1,0 +1,119 @@
+"""An API of sockets, for responses that no HTTP server sends."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from email.utils import formatdate
+from typing import Any
+from uuid import UUID
+
+Respond = Callable[[socket.socket], None]
+"""Writes a response to a request for a page."""
+
+
+class RawApi:
+    """Serves the clock, and each page as it is told.
+
+    Attributes:
+        url: Its address.
+        respond: Writes a page; the default is a last page of two rows.
+        respond_to_clock: Writes the response to the free request for the clock.
+        pages: How many pages were requested.
+    """
+
+    def __init__(self) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self.respond: Respond = send_page
+        self.respond_to_clock: Respond = send_clock
+        self.pages = 0
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._socket.accept()
+                threading.Thread(target=self._handle, args=[connection], daemon=True).start()
+
+    def _handle(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            request = b""
+            while b"\r\n\r\n" not in request and (part := connection.recv(1 << 16)):
+                request += part
+            if request.startswith(b"POST"):
+                self.pages += 1
+                self.respond(connection)
+            elif request:
+                self.respond_to_clock(connection)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@contextmanager
+def serve_raw() -> Iterator[RawApi]:
+    """Serve an API of sockets."""
+    api = RawApi()
+    try:
+        yield api
+    finally:
+        api.close()
+
+
+def page(rows: int = 2, **more: Any) -> bytes:
+    """The body of a page."""
+    items = [{"id": str(UUID(int=n)), "name": f"Company {n}"} for n in range(1, rows + 1)]
+    body = {"career_sites": items, "has_more": False, "next_cursor": None, **more}
+    return json.dumps(body).encode()
+
+
+def head(length: int | None, *headers: str, deducted: int | None = 100) -> bytes:
+    """The head of a response with these headers."""
+    lines = [
+        "HTTP/1.1 200 OK",
+        "Content-Type: application/json",
+        f"Date: {formatdate(usegmt=True)}",
+    ]
+    if length is not None:
+        lines.append(f"Content-Length: {length}")
+    if deducted is not None:
+        lines.append(f"X-Credits-Deducted: {deducted}")
+    return "\r\n".join([*lines, *headers, "Connection: close", "", ""]).encode()
+
+
+def send_page(connection: socket.socket) -> None:
+    """Send a last page of two rows."""
+    send(connection, page())
+
+
+def send(connection: socket.socket, body: bytes, *headers: str, deducted: int | None = 100) -> None:
+    """Send a body."""
+    connection.sendall(head(len(body), *headers, deducted=deducted) + body)
+
+
+def send_clock(connection: socket.socket) -> None:
+    """Send the 404 of an unknown company, whose header has the time."""
+    date = formatdate(usegmt=True)
+    text = (
+        f"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nDate: {date}\r\nConnection: close\r\n\r\n"
+    )
+    connection.sendall(text.encode())
+
+
+def drip(content: bytes, pause: threading.Event) -> Respond:
+    """Return what sends one byte after the other, and never ends by itself."""
+
+    def respond(connection: socket.socket) -> None:
+        for byte in content:
+            connection.sendall(bytes([byte]))
+            if pause.wait(0.05):
+                return
+        while not pause.wait(0.05):
+            connection.sendall(b" ")
+
+    return respond
