@@ -289,10 +289,13 @@ def _restart(archive: StreamArchive, since: str | None, *, yes: bool) -> None:
 
 
 def _timestamp(text: str | None) -> str | None:
-    try:
-        return format_timestamp(parse_timestamp(text)) if text else None
-    except ValueError:
-        raise click.UsageError("--since must be an ISO 8601 date, such as 2026-01-31.") from None
+    if text is None:
+        return None
+    with suppress(ValueError):
+        instant = parse_timestamp(text)
+        if instant <= Clock().now():
+            return format_timestamp(instant)
+    raise click.UsageError("--since must be an ISO 8601 date in the past, such as 2026-01-31.")
 
 
 def _filters_of_settings(spec: FeedSpec) -> Filters | None:
@@ -348,7 +351,10 @@ def decode(archive_dir: str | None, stream: str, page: int) -> None:
     with _opened(archive_dir) as (store, keys):
         archive = _archive(store, _key_of(keys, stream))
         with archive.lock():
-            entry = archive.again(0).read(page)
+            archive = archive.again(0)
+            if page not in archive.numbers:
+                raise click.ClickException(f"The archive has no page {page} of {stream}.")
+            entry = archive.read(page)
             decoded = decoded_entry(entry)
             if decoded is None:
                 raise click.ClickException(

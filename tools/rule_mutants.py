@@ -360,7 +360,7 @@ MUTANTS: Final = (
     Mutant(
         "a page that was dropped is no gap once its own sync is complete",
         "sync/load _reads_again",
-        "dropped and sync.id == dropped.id",
+        "(sync.first or 0) <= number",
         "False",
     ),
     Mutant(
@@ -392,6 +392,18 @@ MUTANTS: Final = (
         "drop knows the position without the page before",
         "sync/repair dropped",
         "before is None and number > file.first",
+        "False",
+    ),
+    Mutant(
+        "page 1 of the only full sync keeps its id",
+        "sync/repair dropped",
+        "after is None and _is_only_base(own, file)",
+        "False",
+    ),
+    Mutant(
+        "restart is over although its page was dropped",
+        "sync/position end_ids",
+        "(header := header_of(head)) and header.is_dropped",
         "False",
     ),
     Mutant(

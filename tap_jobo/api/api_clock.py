@@ -30,14 +30,12 @@ class ApiClock:
         """Return the current time by the earlier clock, so that a bookmark skips no update."""
         return min(self._date, self._local) + self._passed()
 
-    def reject_future(self, instant: datetime | None) -> None:
+    def reject_future(self, instant: datetime, *, advice: str) -> None:
         """Raise StateError if a bookmark, or the start of an unfinished sync, is in the future."""
-        if instant and instant > self.now() + timedelta(seconds=1):  # as exact as a `Date`
+        if instant > self.now() + timedelta(seconds=1):  # as exact as a `Date`
             raise StateError(
                 f"The bookmark {format_timestamp(instant)} is in the future: the API's clock shows "
-                f"{format_timestamp(self.now())}. Nothing was billed. In the state, correct "
-                "replication_key_value (or started_at of 'sync'). A full refresh would bill "
-                "every row again. [invalid-state]"
+                f"{format_timestamp(self.now())}. Nothing was billed. {advice}. [invalid-state]"
             )
 
     def _passed(self) -> timedelta:

@@ -354,7 +354,8 @@ class FeedCost:
         header. It counts in full, and ends the run.
         """
         price = self._highest_price
-        if deducted > _GLITCH * requested * price and not self._is_confirmed:
+        most = requested * max(price, 1)  # a free feed may begin to cost something
+        if deducted > _GLITCH * most and not self._is_confirmed:
             return Dispute(
                 f"Jobo's response says that {deducted:,} credits ({dollars(deducted)}) were "
                 f"deducted for {plural(rows, 'row')} of {self._spec.name}, which were expected to "

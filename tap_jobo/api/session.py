@@ -128,7 +128,8 @@ def _decode(wire: bytes, encoding: str, key: str) -> _Decoded:
     Raises:
         CutOffError: it is too large, and what was decoded of it has the key.
     """
-    if encoding in ("", "identity"):
+    # A proxy may decode a body, and leave the header.
+    if encoding in ("", "identity") or (encoding not in _INFLATED and wire.lstrip()[:1] == b"{"):
         return _Decoded(wire)
     for window in WINDOWS if encoding in _INFLATED else ():
         with suppress(zlib.error):

@@ -86,7 +86,8 @@ class FeedStream(JoboStream):
         progress = position.progress
         for instant in (position.bookmark, progress and progress.sync.started_at):
             if instant:
-                self._run.api_clock.reject_future(parse_timestamp(instant))
+                advice = self._opening.how_to_correct
+                self._run.api_clock.reject_future(parse_timestamp(instant), advice=advice)
         if position.has_begun:
             self._feed_sync.ask()
         yield from self._early_rows()

@@ -189,10 +189,7 @@ class FeedSync:
         for entry, following in with_following(archive.read_all(first)):
             self.check()
             header = following.header if following else None
-            delivery = self._deliver_loaded(entry, header, versions)
-            if opening.is_anew:  # its states count only once the first page is bought anew
-                delivery = Delivery(delivery.records, (), delivery.received_at, None)
-            yield delivery
+            yield self._deliver_loaded(entry, header, versions)
 
     def _deliver_loaded(
         self,
@@ -216,9 +213,9 @@ class FeedSync:
         records = checked.records
         self._quarantine(checked.skipped)
         self._loops.note_ids([record["id"] for record in records])
-        self.report.count_page(len(page.items), len(checked.skipped), is_loaded=True)
         if older:
             records = [record for record in records if record["id"] not in older]
+        self.report.count_page(len(records), len(checked.skipped), is_loaded=True)
         return self._delivery(entry, records, len(page.items), after)
 
     def _load_bills(self, archive: StreamArchive, first: int) -> Iterator[Delivery]:
@@ -264,7 +261,9 @@ class FeedSync:
             if self._moves_nothing(header, body, is_ordered=ordered is not None):
                 self.reader.cost.reconcile(receipt, 0, request.sync.batch_size)
                 self.report.count_page(0, 0, is_loaded=False)
-                if state := self.opening.state:  # it may lack its filters: another tap wrote it
+                if state := self.opening.state:
+                    # It may lack its filters, if another tap wrote it, or be ahead of the archive.
+                    state = self.opening.place(position, state.bill_offset)
                     yield Delivery((), (), self.clock().now(), state)
                 return
             entry = self._put(header, body)
@@ -447,7 +446,11 @@ class FeedSync:
     def _delivery(
         self, entry: Entry, records: Sequence[Row], rows: int, after: Position
     ) -> Delivery:
-        """Return a page to write, with the state after it."""
+        """Return a page to write, with the state after it.
+
+        A feed that is read anew has no state before the archive has its first page: a run that dies
+        before that has to begin anew again.
+        """
         opening, bill = self.opening, list[Row]()
         if self.has_bills and (not entry.number or entry.number > (self._bill_offset or 0)):
             bill = bill_rows(self._spec, entry.header, rows)
@@ -457,7 +460,9 @@ class FeedSync:
             opening.state = State(id_, number, entry.header.id, after, self._bill_offset)
         else:
             opening.state = opening.place(after, self._bill_offset)
-        return Delivery(records, bill, self._received_at(entry), opening.state)
+        is_before = opening.is_anew and entry.number <= opening.view.head
+        state = None if is_before else opening.state
+        return Delivery(records, bill, self._received_at(entry), state)
 
     def _received_at(self, entry: Entry) -> datetime:
         receipt = entry.header.receipt

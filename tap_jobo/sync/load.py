@@ -86,9 +86,7 @@ class DroppedPages:
         self._missing = self._missing_before(header.before)
         self._last = []
         if header.sync and after.progress is None:
-            self._missing = [
-                (n, each) for n, each in self._missing if not _reads_again(header.sync, each.sync)
-            ]
+            self._missing = [each for each in self._missing if not _reads_again(header.sync, *each)]
 
     def _missing_before(self, position: Position) -> list[tuple[int, EntryHeader]]:
         """Return the pages that are missing where the feed is read from a position on."""
@@ -112,11 +110,11 @@ class DroppedPages:
         return min(filter(None, dates)) if all(dates) and dates else None
 
 
-def _reads_again(sync: Sync, dropped: Sync | None) -> bool:
-    """Return whether a complete sync has read the rows of a page of an earlier one."""
-    if dropped and sync.id == dropped.id:
+def _reads_again(sync: Sync, number: int, dropped: EntryHeader) -> bool:
+    """Return whether a complete sync has read the rows of a dropped page: it began after that."""
+    if (sync.first or 0) <= number:
         return False
-    if sync.kind == "full":
-        return True
-    is_changes = sync.kind == "changes" and dropped is not None and dropped.kind != "full"
-    return is_changes and dropped is not None and (sync.since or "") <= (dropped.since or "")
+    old = dropped.sync
+    if sync.kind == "full" or old is None or old.kind == "full":
+        return sync.kind == "full"
+    return sync.kind == "changes" and (sync.since or "") <= (old.since or "")

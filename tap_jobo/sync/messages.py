@@ -224,7 +224,8 @@ class Messages:
         what = f"what changed since {since}" if since else "what it lacks"
         self.logger.warning(
             "The state of %s is ahead of the archive %s, which was restored from a backup, or was "
-            "off for a run. The archive lacks pages, so %s is bought again. [archive-behind]",
+            "off for a run, or could not be written. The archive lacks pages, so %s is bought "
+            "again. [archive-behind]",
             self.name,
             self.location,
             what,

@@ -108,9 +108,14 @@ class Opening:
         """Whether the state has more than its place in the archive says."""
         if isinstance(self.start, Adopt) or self.state is None or self._view is None:
             return False
-        if not self.is_on_archive or self.view.is_head_dropped:
+        if not self.is_on_archive or self._is_dropped(self.state.offset):
             return isinstance(self.start, Load) and self.start.is_ahead
-        return self.state.position != self._position_at(self.state.offset)
+        return not fold.are_alike(self.state.position, self._position_at(self.state.offset))
+
+    def _is_dropped(self, number: int) -> bool:
+        assert self.archive is not None  # noqa: S101 - as above
+        header = self.archive.header(number)
+        return header is not None and header.is_dropped
 
     def _position_at(self, offset: int) -> Position:
         assert self.archive is not None  # noqa: S101 - as above
@@ -123,6 +128,17 @@ class Opening:
         if self._view is not None and not isinstance(self.start, Adopt):
             return self._view.position
         return self.state.position if self.state else NOTHING
+
+    @property
+    def how_to_correct(self) -> str:
+        """What to do if the position lies in the future, for a message."""
+        correct = "correct replication_key_value (or started_at of 'sync') in the state"
+        if self._view is None or self._view.is_empty or isinstance(self.start, Adopt):
+            return f"To go on, {correct}"
+        return (
+            "The archive has it, so it stays without a state. Wait until then. Or move the "
+            f"stream's folder away, and {correct}: the archive then goes on from that"
+        )
 
     @property
     def complete_base(self) -> int | None:
@@ -184,6 +200,7 @@ def survey(
         head=archive.head,
         head_id=header.id,
         is_head_dropped=header.is_dropped,
+        end_ids=fold.end_ids(archive.head, archive.id_of, archive.header),
         position=fold.advance(header, rows, next_cursor),
         complete_base=fold.base_after(header, next_cursor),
         id_of=archive.id_of,

@@ -50,6 +50,16 @@ def completed(before: Position, sync: Sync) -> Position:
     )
 
 
+def are_alike(one: Position, other: Position) -> bool:
+    """Return whether two positions are equal but for their rows, of which `erase` takes some."""
+    return _without_rows(one) == _without_rows(other)
+
+
+def _without_rows(position: Position) -> Position:
+    progress = position.progress
+    return replace(position, progress=replace(progress, rows=0)) if progress else position
+
+
 def base_after(header: EntryHeader, next_cursor: str | None) -> int | None:
     """Return page 1 of the last full sync that is complete after an entry, if there is one."""
     sync = header.sync
@@ -86,6 +96,8 @@ class ArchiveView:
         head: The number of the last entry, or `first` - 1.
         head_id: The id of the entry at the head, which may be that of the origin.
         is_head_dropped: Whether the last entry has no rows, because it was dropped.
+        end_ids: The id of the head, and if it was dropped, those of the entries before it, up to
+            the last one that was not: what comes after that has yet to be bought.
         position: The position at the head.
         complete_base: Page 1 of the last complete full sync, of any number.
         id_of: Returns the id of the entry with a number, None if there is none.
@@ -96,6 +108,7 @@ class ArchiveView:
     head: int
     head_id: str | None
     is_head_dropped: bool
+    end_ids: frozenset[str | None]
     position: Position
     complete_base: int | None
     id_of: Callable[[int], str | None]
@@ -110,7 +123,7 @@ class ArchiveView:
     def ordered(self) -> Again | None:
         """What `restart` ordered, until its first page is bought."""
         again = self.file.again
-        return again if again and again.head == self.head_id else None
+        return again if again and again.head in self.end_ids else None
 
     @property
     def base(self) -> int | None:
@@ -140,6 +153,23 @@ class ArchiveView:
         return self.file.first if self.is_free_feed else self.base or self.file.first
 
 
+def end_ids(
+    head: int, id_of: Callable[[int], str | None], header_of: Callable[[int], EntryHeader | None]
+) -> frozenset[str | None]:
+    """Return the ids at the end of an archive, as `ArchiveView` has them.
+
+    Args:
+        head: The number of the last entry.
+        id_of: Returns the id of an entry.
+        header_of: Returns the header of an entry, None if there is none.
+    """
+    ids = {id_of(head)}
+    while (header := header_of(head)) and header.is_dropped:
+        head -= 1
+        ids.add(id_of(head))
+    return frozenset(ids)
+
+
 def empty_view(file: ArchiveFile, *, is_free_feed: bool) -> ArchiveView:
     """Return the view of an archive without entries."""
     origin = file.origin
@@ -148,6 +178,7 @@ def empty_view(file: ArchiveFile, *, is_free_feed: bool) -> ArchiveView:
         head=file.first - 1,
         head_id=origin.entry if origin else None,
         is_head_dropped=False,
+        end_ids=frozenset({origin.entry if origin else None}),
         position=origin.position if origin else NOTHING,
         complete_base=None,
         id_of=lambda number: origin.entry if origin and number == file.first - 1 else None,

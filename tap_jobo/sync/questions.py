@@ -8,6 +8,7 @@ from tap_jobo.errors import StateError
 from tap_jobo.model import Filters, Position, Progress
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.filters import describe, differences
+from tap_jobo.sync.plan import misses_rows
 from tap_jobo.sync.position import ArchiveView
 from tap_jobo.sync.settings import SyncSettings, starts_by
 from tap_jobo.sync.start import Question, has_other_key
@@ -58,7 +59,9 @@ def _incomplete(standing: Standing, command: Command) -> str:
     first = archive.header(archive.numbers.start) if archive else None
     since = f" on {first.receipt.received_at[:10]}" if first and first.receipt else " now"
     cost = archive.credits(archive.numbers.start) if archive else None
-    price = f"at least {dollars(cost)}" if cost else price_per_thousand(standing.settings.spec)
+    price = price_per_thousand(standing.settings.spec)
+    if cost:
+        price = f"at least {dollars(cost)}, {price}"
     return (
         f"{name} has no state, and the archive {standing.location} begins{since}, without the rows "
         "from before. Nothing was billed. If the warehouse has these rows, run with the state that "
@@ -120,8 +123,10 @@ def _filters_changed(standing: Standing, _: Command) -> str:
         f"'resync' buys {_what_resync_buys(standing)}."
     )
     if position.bookmark and not settings.is_full_table:
-        missing = "rows that only the new filters match stay missing until they next change"
-        text += f" 'keep' goes on from {position.bookmark}: {missing}."
+        then = ", too"
+        if misses_rows(position, settings):
+            then = ": rows that only the new filters match stay missing until they next change"
+        text += f" 'keep' goes on from {position.bookmark}{then}."
     if position.progress is None:
         return f"{text} Or change the filters back: nothing is lost. [filters-changed]"
     given_up = what_is_given_up(position.progress, settings.spec)
@@ -134,6 +139,8 @@ def _filters_changed(standing: Standing, _: Command) -> str:
 def _what_resync_buys(standing: Standing) -> str:
     position, settings = standing.position, standing.settings
     price = price_per_thousand(settings.spec)
+    if not (misses_rows(position, settings) or settings.is_full_table):
+        return f"only what changed since {position.bookmark}, {price}"
     added = settings.added_to(position.filters)
     is_addition = position.bookmark and starts_by(position.start_date, settings.start_date)
     if added and is_addition and not settings.is_full_table:

@@ -75,6 +75,9 @@ def dropped(
     It keeps the entry's id, so the states that name it stay places in the archive. At the head, the
     position is then the one before it, and its page is bought again.
 
+    Page 1 of a full sync gets a new id at the head, if the archive is complete with that sync only:
+    a warehouse may have begun there. Its state then goes on with the sync in an archive of its own.
+
     Args:
         number: Its number.
         file: The content of `archive.json`.
@@ -87,7 +90,8 @@ def dropped(
         None if the entry before it has to be dropped first: without that, the position is unknown.
     """
     if own and (after is None or own.id == after.previous):  # or it is no part of this archive
-        return replace(own, is_dropped=True)
+        is_new = after is None and _is_only_base(own, file)
+        return replace(own, is_dropped=True, id=new_id() if is_new else own.id)
     if before is None and number > file.first:
         return None
     if before:
@@ -107,6 +111,13 @@ def dropped(
         spent=before.header.spent if before else {},
         is_dropped=True,
     )
+
+
+def _is_only_base(header: EntryHeader, file: ArchiveFile) -> bool:
+    """Return whether a new warehouse begins at an entry, and nowhere before it."""
+    sync = header.sync
+    is_first = sync is not None and sync.kind == "full" and header.page == 1
+    return is_first and header.before.has_begun and (header.base or 0) < file.first
 
 
 def _sync_before(after: EntryHeader | None) -> Sync | None:

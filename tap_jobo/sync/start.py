@@ -121,6 +121,8 @@ def other_pipeline(
     )
     if not head.has_begun or (settings.fit(head) and not skips):
         return None
+    if state and view.is_head_dropped and state.entry == view.head_id:
+        return None  # it had that page, which is bought again: the archive is its own
     if state and settings.filter_as(state.position) and not settings.filter_as(head):
         return Question("other-filters", ("own-dir", "no-state"))
     is_asked = settings.on_filter_change == "error"

@@ -93,10 +93,9 @@ class TestClock:
 
     def test_future_begins_after_the_resolution_of_the_date(self) -> None:
         clock = ApiClock(NOON, FakeClock())
-        clock.reject_future(NOON + SECOND)
-        clock.reject_future(None)
+        clock.reject_future(NOON + SECOND, advice="Wait")
         with pytest.raises(StateError, match="future"):
-            clock.reject_future(NOON + SECOND + timedelta(microseconds=1))
+            clock.reject_future(NOON + SECOND + timedelta(microseconds=1), advice="Wait")
 
     @pytest.mark.parametrize(
         ("ahead", "told"),

@@ -349,6 +349,7 @@ RETURNED = {
     "deflate": answer(zlib.compress(PAGE), "200 OK", "Content-Encoding: deflate"),
     "brotli": answer(b"packed", "200 OK", DEDUCTED, "Content-Encoding: br"),
     "no gzip": answer(b"no gzip", "200 OK", DEDUCTED, GZIP),
+    "no brotli": answer(PAGE, "200 OK", "Content-Encoding: br"),
 }
 POSSIBLY_BILLED = {
     "HTML": answer(b"<html>maintenance</html>"),

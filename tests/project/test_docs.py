@@ -137,7 +137,7 @@ def test_every_command_of_the_documents_runs(open_folder: Path) -> None:
     assert len(re.findall(r"(?m)^  analytics\.jobo__\w+:$", second)) == 2
 
     others = {name: block(name) for name in IN_A_PROJECT}
-    first_run = 'export TAP_JOBO_ARCHIVE_DIR="$PWD/own-archive"\n'  # without a state that is lost
+    first_run = 'export TAP_JOBO_ARCHIVE_DIR="$PWD/own-archive"\n'
     others["own-project"] = first_run + block("own-project")
     output = _run(open_folder, _against_the_sandbox(open_folder, [*others.values()]))
     assert output.count("This block has run.") == len(others)
@@ -154,12 +154,13 @@ def test_every_command_of_the_documents_runs(open_folder: Path) -> None:
     assert "Standard output cannot be written" in broken
     pages = 2 if "100 rows billed" in broken else 3  # `head` may be slow to close the pipe
     assert f"{50 * pages} rows billed" in broken
-    assert f"{pages} pages, worth ${2.5 * pages:.2f}" in _run(open_folder, block("look"))
-    replayed = _run(open_folder, block("replay"))
-    assert f"Replaying {pages} pages from the archive" in replayed
-    (rows, billed) = _figures(replayed)
-    assert rows - 50 * pages <= billed <= rows - 50 * pages + 5
-    assert block("second-run") == block("replay")
+    rows = 50 * pages
+    assert f"{pages} pages, {rows} rows, ${2.5 * pages:.2f}" in _run(open_folder, block("look"))
+    loaded = _run(open_folder, block("load"))
+    assert f"loading {rows} rows from the archive, ${2.5 * pages:.2f} not billed again" in loaded
+    (stored, billed) = _figures(loaded)
+    assert stored - rows <= billed <= stored - rows + 5
+    assert block("second-run") == block("load")
 
     _run(open_folder, f"uv run {block('select-billed-pages')}")
     assert re.search(r"(?m)^ *- billed_pages\.\*$", (open_folder / "meltano.yml").read_text())

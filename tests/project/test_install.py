@@ -119,7 +119,7 @@ def test_a_new_meltano_project_takes_the_definition(
     rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
     assert [row["id"] for row in rows] == sorted(sandbox.world.rows())
     assert sandbox.rows_billed == len(rows)
-    assert (project / ".meltano/tap-jobo/dev/v2").exists()
+    assert (project / "archive/tap-jobo/v3").exists()
 
 
 def _add_target(path: Path) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.archive.helpers import archive_command
 from tests.support.companies import FIELDS, OBJECTS, expected_profile
 from tests.support.docs import block
 from tests.support.jobs import STREAMS
@@ -140,30 +141,12 @@ def test_recipe_keeps_a_job_board_current(project: Project) -> None:
     assert project.table("jobs").keys() == world.jobs().keys() | {lost}
     world.touch_job(leaves, title="Open again")
     (clock,) = project.query(block("newest-batch"))
-    pipeline.state = None
-    pipeline.run(on_missing_state="resync")
+    done = archive_command(pipeline.tap(), "restart", "jobs", "--yes")
+    assert done.returncode == 0, done.stderr
+    pipeline.run()
     assert leaves in current_jobs()
     project.query(block("delete-lost").replace(":start", "%s"), clock["max"])
     assert project.table("jobs").keys() == world.jobs().keys()
-
-
-@pytest.mark.exhaustive
-def test_recipe_deletes_no_job_that_a_refresh_replayed(project: Project) -> None:
-    """Right after a backfill, the archive still has its pages: they keep their time of reading."""
-    sandbox = project.sandbox
-    database = {"sqlalchemy_url": project.url, "default_target_schema": project.name}
-    streams = ("jobs", "expired_jobs")
-    pipeline = Pipeline(sandbox, "target-postgres", database, project.folder, streams)
-    pipeline.run(jobs_batch_size=30)
-    lost, billed = next(iter(sandbox.world.jobs())), sandbox.rows_billed
-    project.query("UPDATE jobs SET id = gen_random_uuid() WHERE id = %s", lost)
-    (clock,) = project.query(block("newest-batch"))
-    pipeline.state = None
-    run = pipeline.run(jobs_batch_size=30, on_missing_state="resync")
-    assert "Replaying" in run.stderr
-    assert sandbox.rows_billed < billed + 120
-    project.query(block("delete-lost").replace(":start", "%s"), clock["max"])
-    assert project.table("jobs").keys() == sandbox.world.jobs().keys()
 
 
 @pytest.mark.parametrize("file", ["meltano.yml", "plugin.yaml"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
@@ -18,14 +20,19 @@ def test_a_run_has_no_metrics_of_requests(tap: Tap) -> None:
 
 
 def test_rows_that_are_loaded_have_a_figure_of_their_own(tap: Tap, sandbox: Sandbox) -> None:
+    """An older version of a row is not loaded."""
     state = tap.succeed().state
     assert "jobo_rows_loaded" not in tap.succeed(state=state).metrics
+    for key in [*sandbox.world.rows()][:10]:
+        at = sandbox.now() - timedelta(minutes=1)
+        sandbox.world.touch(key, name="Changed", at=at)
+    tap.succeed(state=state)
     sandbox.world.add()
-    run = tap.succeed()
+    run = tap.succeed(lookback_minutes=0)
     assert run.metrics["jobo_rows_loaded"] == 120
     assert run.metrics["record_count"] == 121
     assert run.metrics["jobo_credits"] == 50
-    text = "121 rows in 4 pages, 120 from the archive, 50 credits ($0.05); sync complete."
+    text = "121 rows in 5 pages, 120 from the archive, 50 credits ($0.05); sync complete."
     assert run.summaries["career_sites"].startswith(text)
 
 

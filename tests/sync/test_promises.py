@@ -190,9 +190,12 @@ class BucketPromises(Promises):
 class Troubled(Promises):
     """The same world, in which the archive gets lost, restored, full, or is off."""
 
-    @rule(p=PIPELINES)
-    def lose_archive(self, p: int) -> None:
+    @rule(p=PIPELINES, accident=ACCIDENTS, changed=CHANGED, die_at=st.integers(0, 14))
+    def lose_archive(self, p: int, accident: Accident, changed: list[int], die_at: int) -> None:
+        """Lose the archive with pages that have not arrived, and kill the run that adopts it."""
+        self.die(p, accident, changed)
         self.world.lose_archive(self.pipe(p).archive)
+        self.world.attempt(self.pipe(p), Accident(die_at, is_ahead=accident.is_ahead))
 
     @rule(p=PIPELINES)
     def copy_archive(self, p: int) -> None:
@@ -202,12 +205,42 @@ class Troubled(Promises):
     def restore_archive(self, back: int) -> None:
         self.world.restore_archive(back)
 
-    @rule(p=PIPELINES, accident=ACCIDENTS)
-    def run_without_archive(self, p: int, accident: Accident) -> None:
+    @rule(
+        p=PIPELINES,
+        q=PIPELINES,
+        accident=ACCIDENTS,
+        changed=st.tuples(CHANGED, CHANGED),
+        back=st.integers(0, 3),
+        keeps_rows=st.booleans(),
+    )
+    def restore_both(  # noqa: PLR0913
+        self,
+        *,
+        p: int,
+        q: int,
+        accident: Accident,
+        changed: tuple[list[int], list[int]],
+        back: int,
+        keeps_rows: bool,
+    ) -> None:
+        """Restore the archive; once a run has gone on with it, restore a state from before."""
+        self.copy_archive(p)
+        self.die(p, accident, changed[0])
+        self.run_to_end(p, [])
+        self.restore_archive(0)
+        self.change(changed[1])
+        self.run_to_end(q, [])
+        self.restore_state(p, back, keeps_rows=keeps_rows)
+
+    @rule(p=PIPELINES, accident=ACCIDENTS, changed=CHANGED)
+    def run_without_archive(self, p: int, accident: Accident, changed: list[int]) -> None:
+        """Let the archive be off for a night, in which the run may die."""
+        self.change(changed)
         self.world.attempt(self.pipe(p), accident, is_off=True)
 
-    @rule(p=PIPELINES, accident=ACCIDENTS)
-    def fill_disk(self, p: int, accident: Accident) -> None:
+    @rule(p=PIPELINES, accident=ACCIDENTS, changed=CHANGED)
+    def fill_disk(self, p: int, accident: Accident, changed: list[int]) -> None:
+        self.change(changed)
         self.world.attempt(self.pipe(p), accident, is_full=True)
 
     @rule(p=PIPELINES, row=st.none() | NUMBERS)

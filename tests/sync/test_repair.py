@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from tap_jobo.model import EntryHeader
+from tap_jobo.model import NOTHING, EntryHeader
 from tap_jobo.sync.load import DroppedPages
 from tap_jobo.sync.repair import dropped
 from tests.sync.rules.parts import Folder, at
@@ -87,6 +87,21 @@ def test_at_the_head_it_gets_a_new_id(folder: Folder) -> None:
     assert new.total == folder.pages[10].header.total
 
 
+def test_of_an_only_page_without_a_header_nothing_is_known() -> None:
+    world = World()
+    world.api.put(0, "AT")
+    world.run("prod")
+    new = drop(world.folders["main"], 1)
+    assert new
+    assert (new.previous, new.before, new.base, new.sync, new.total) == (
+        None,
+        NOTHING,
+        None,
+        None,
+        0,
+    )
+
+
 def test_the_first_page_of_an_adopted_archive_follows_its_origin(world: World) -> None:
     del world.folders["main"]
     world.is_calm = False
@@ -139,6 +154,8 @@ def test_rows_are_missing_until_a_sync_reads_them_again(
 def test_a_later_full_sync_reads_all_rows_again(world: World, folder: Folder) -> None:
     world.run("prod")
     world.restart("main")
+    world.run("prod", pages=1)
+    assert pass_dropped(folder, FULL, CHANGES, last=folder.head).numbers == [FULL, CHANGES]
     world.run("prod")
     assert pass_dropped(folder, FULL, CHANGES, last=folder.head).numbers == []
 
@@ -151,3 +168,10 @@ def test_a_later_sync_of_changes_reads_only_what_changed_since(
     world.restart("main", at(3))
     world.run("prod")
     assert pass_dropped(folder, FULL, CHANGES, last=folder.head).numbers == [FULL]
+
+
+def test_a_sync_that_begins_over_reads_its_rows_again(world: World, folder: Folder) -> None:
+    world.api.rejects = 1
+    world.run("prod")
+    assert folder.pages[folder.head].position.progress is None
+    assert pass_dropped(folder, 11, last=folder.head).numbers == []

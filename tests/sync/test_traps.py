@@ -287,6 +287,7 @@ def test_an_image_with_a_copy_of_the_archive() -> None:
         put(world, night)
         expect(world, "prod", billed=night + 1)  # what changed since the copy, each night
         expect_all(world, "prod")
+    assert any("is ahead of the archive" in line for line in world.log)
 
 
 def test_a_state_of_another_archive_after_restart() -> None:
@@ -423,6 +424,7 @@ def test_pages_of_the_first_sync_are_not_in_the_archive() -> None:
     world.is_calm = False
     is_off(world, "prod", pages=3)
     expect(world, "prod", billed=6)  # adopted: nothing is bought again
+    assert main(world).file.first == 10
     expect_all(world, "prod")
 
 
@@ -437,6 +439,15 @@ def test_a_page_that_cannot_be_written_is_bought_again(pages: int) -> None:
     expect(world, "dev", billed=0)
     expect_all(world, "dev")
     world.quiesce()
+
+
+def test_two_pages_that_are_not_in_the_archive_are_adopted() -> None:
+    world = begin(rows=9)
+    world.is_calm = False
+    expect(world, "prod", "failed", billed=2, is_disk_full=True)
+    is_off(world, "prod", pages=1)
+    expect(world, "prod", billed=5)
+    expect_all(world, "prod")
 
 
 # Two pipelines, filters, and dates
@@ -725,6 +736,19 @@ def test_a_free_feed_that_is_read_anew_dies(die_at: int, *, is_lost: bool) -> No
     world.quiesce()
 
 
+def test_a_free_feed_whose_first_page_anew_cannot_be_written() -> None:
+    world = begin("prod", "dev", rows=4, is_free=True)
+    world.run("prod")
+    world.is_calm = False
+    del world.folders["main"]
+    put(world, 20, 21)
+    world.run("prod")
+    expect(world, "dev", "failed", is_disk_full=True)
+    expect(world, "dev")
+    expect_all(world, "dev")
+    world.quiesce()
+
+
 def test_a_free_feed_goes_on_with_a_sync_in_progress() -> None:
     world = begin(rows=9, is_free=True)
     world.run("prod", pages=1)
@@ -768,6 +792,7 @@ def test_restart_is_killed(die_at: int, *, has_state: bool, is_complete: bool) -
         world.run("prod")
     world.pipes["dev"].folder = "own"
     world.restart("main")
+    assert main(world).view.base == (1 if is_complete else main(world).head + 1)
     served = world.api.served
     world.run("prod", die_at=die_at, kills_target=True)
     if not has_state:
@@ -843,6 +868,13 @@ def test_restart_since_is_refused_before_the_first_complete_sync() -> None:
     expect(world, "prod", billed=5)
     expect_all(world, "prod")
     world.quiesce()
+
+
+def test_restart_since_is_refused_while_a_full_sync_is_in_progress() -> None:
+    world = begin_loaded(rows=9)
+    change(world, is_full_table=True)
+    world.run("prod", pages=1)
+    assert not world.restart("main", at(3))
 
 
 def test_a_full_sync_whose_cursor_is_rejected_twice() -> None:
@@ -989,6 +1021,33 @@ def test_the_last_page_of_the_first_sync_is_dropped(
     assert not world.pipes["dev"].excused
 
 
+@pytest.mark.parametrize("is_headless", [False, True])
+@pytest.mark.parametrize("is_ordered", [False, True])
+@pytest.mark.parametrize("is_complete", [False, True])
+def test_the_first_page_of_a_full_sync_is_dropped_at_the_head(
+    *, is_headless: bool, is_ordered: bool, is_complete: bool
+) -> None:
+    """In an incomplete archive, another warehouse has begun with it."""
+    world = begin_loaded("prod", "dev", rows=9)
+    if not is_complete:
+        del world.folders["main"]
+        put(world, 0)
+        world.run("prod")
+    begin_warehouse_anew(world, "dev")
+    if is_ordered:
+        world.restart("main")
+    change(world, is_full_table=not is_ordered)
+    expect(world, "prod", "limit", billed=2, pages=1)
+    change(world, is_full_table=False)
+    world.run("dev", pages=0)
+    damage(world, main(world).head, is_headless=is_headless)
+    world.drop("main", main(world).head)
+    served = world.api.served
+    world.quiesce()
+    if is_ordered:
+        assert world.api.served - served >= 9, "what was ordered is not bought"
+
+
 def test_two_pages_at_the_head_are_dropped() -> None:
     world = begin("prod", "dev", rows=30)
     world.run("prod", pages=9)
@@ -1002,6 +1061,19 @@ def test_two_pages_at_the_head_are_dropped() -> None:
     assert world.api.served == 34, "both pages are bought again"
     assert not world.pipes["dev"].excused
     world.quiesce()
+
+
+def test_two_pages_in_the_middle_without_headers_are_dropped() -> None:
+    world = begin("prod", "dev", rows=30)
+    world.run("prod")
+    world.is_calm = False
+    damage(world, 1, is_headless=True)
+    damage(world, 2, is_headless=True)
+    for _ in range(2):
+        expect_question(world, "dev", "archive-damaged")
+        world.answer("dev", "drop")
+    lost = {*main(world).lost[1], *main(world).lost[2]}
+    assert world.pipes["dev"].excused == {(row.id, row.version) for row in lost}
 
 
 def test_a_page_before_one_that_was_dropped_at_the_head_is_a_gap() -> None:

@@ -17,7 +17,7 @@ from tap_jobo.model import ArchiveFile, EntryHeader, Position, Sync
 from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.streams.jobs import EXPIRED_JOBS
 from tap_jobo.sync.plan import SAFETY_MARGIN
-from tap_jobo.sync.position import ArchiveView, advance, base_after, empty_view
+from tap_jobo.sync.position import ArchiveView, advance, base_after, empty_view, end_ids
 from tap_jobo.sync.repair import ReadEntry
 from tap_jobo.sync.settings import SyncSettings
 from tap_jobo.sync.state import State, read_state
@@ -216,6 +216,7 @@ class Folder:
             head=self.head,
             head_id=self.last.header.id,
             is_head_dropped=self.last.header.is_dropped,
+            end_ids=end_ids(self.head, self.id_of, self.header),
             position=self.last.position,
             complete_base=self.last.base,
             id_of=self.id_of,

@@ -96,7 +96,6 @@ class TapRun:
         self._view: ArchiveView | None = None
         self._start: Load | Adopt = Load(1)
         self._is_anew = False
-        self._is_loading = False
         self._has_restarted = False
         self._run = Run()
 
@@ -141,6 +140,8 @@ class TapRun:
             start, self._is_anew = Load(self._view.file.first), True
         self._start = start
         if isinstance(start, Load):
+            if start.is_ahead:
+                self.world.note(f"WARNING the state of {self.pipe.name} is ahead of the archive")
             self._ask_whose()
 
     def _ask_whose(self) -> None:
@@ -197,13 +198,11 @@ class TapRun:
                 versions.note(Entry(number, page.header, b""))
                 dropped.note(number, page.header, page.position)
         self.world.warn_of_dropped(self.pipe, dropped)
-        self._is_loading = True
         for number in numbers:
             page = folder.pages[number]
             older = versions.older([row.as_raw() for row in page.rows])
             rows = [row for row in page.rows if row.uuid not in older]
             self._deliver(number, page, rows)
-        self._is_loading = False
 
     def _deliver(self, number: int, page: Page, rows: list[Row]) -> None:
         for row in rows:
@@ -214,7 +213,7 @@ class TapRun:
             self.state = State(id_, number, page.header.id, page.position)
         else:
             self.state = self._place(page.position)
-        if not (self._is_anew and self._is_loading):
+        if not (self._is_anew and number <= self.view.head):
             self.target.state(self.state)
         self._step()
 

@@ -277,11 +277,10 @@ class World:
         pipe, sync = run.pipe, request.sync
         folder = self.folders.get(pipe.folder) if pipe.uses_archive else None
         progress = position.progress
-        if request.page > 1:
+        if request.cursor is not None:
             self._check_next_page(folder, request)
             return
-        is_first = request.cursor is None and not request.rows
-        self.require(request.page == 1 and is_first, f"no first page: {request}")
+        self.require((request.page, request.rows) == (1, 0), f"no first page: {request}")
         s, is_ordered = pipe.settings, request.why in {"rejected", "restart", "old"}
         is_allowed = s.on_filter_change != "error" or s.is_full_table or is_ordered
         if not is_allowed:
