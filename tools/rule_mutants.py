@@ -170,7 +170,7 @@ MUTANTS: Final = (
     Mutant(
         "restart holds for ever",
         "sync/position ordered",
-        "again and again.head == self.head_id",
+        "again and again.head in self.end_ids",
         "again",
     ),
     Mutant(
@@ -373,14 +373,14 @@ MUTANTS: Final = (
     Mutant(
         "drop at the head goes on behind the page",
         "sync/repair dropped",
-        "replace(own, is_dropped=True)",
+        "replace(own, is_dropped=True, id=new_id() if is_new else own.id)",
         "replace(own, is_dropped=True, before=replace(own.before, progress=None))",
     ),
     Mutant(
         "drop keeps no id",
         "sync/repair dropped",
-        "replace(own, is_dropped=True)",
-        "replace(own, is_dropped=True, id=new_id())",
+        "new_id() if is_new else own.id",
+        "new_id()",
     ),
     Mutant(
         "drop keeps no id without a header",
@@ -429,6 +429,8 @@ def main() -> None:
     arguments = parser.parse_args()
     missed = 0
     chosen = [mutant for mutant in MUTANTS if arguments.only in mutant.name]
+    for mutant in chosen:
+        mutant.apply((ROOT / mutant.module).read_text())
     with tempfile.TemporaryDirectory(prefix="rule-mutants-") as folder:
         tree = Path(folder)
         _copy(tree)

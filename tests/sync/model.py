@@ -48,7 +48,7 @@ from tests.support.target import Message, Row, Target
 from tests.support.warm import _fork
 
 MODEL = settings(
-    max_examples=25,
+    max_examples=10,
     stateful_step_count=12,
     derandomize=True,
     database=None,
@@ -56,7 +56,7 @@ MODEL = settings(
     suppress_health_check=list(HealthCheck),
 )
 """How much of a model's world the tests try; `just explore` tries more of it, at random."""
-FEWER = settings(MODEL, max_examples=10)
+FEWER = settings(MODEL, max_examples=3)
 """For the same world in a bucket."""
 NEVER: Final = -1
 COUNTRIES: Final = ("DE", "FR", "US")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from tap_jobo.sync.start import Load
+from tests.support.repository import REPOSITORY
 from tests.sync.rules import histories, run
 from tests.sync.rules.histories import MOVES, Setting, Step
 from tests.sync.rules.world import World
@@ -26,6 +28,15 @@ def test_random_histories_are_right() -> None:
 def test_many_random_histories_are_right() -> None:
     """`just histories SEED COUNT` plays as many as you like."""
     assert not histories.find_wrong(seed=2, count=3_000)
+
+
+def test_each_mutant_of_the_rules_still_has_its_place() -> None:
+    """Otherwise, `just rule-mutants` ends."""
+    mutants = runpy.run_path(f"{REPOSITORY / 'tools' / 'rule_mutants.py'}")["MUTANTS"]
+    assert len({mutant.name for mutant in mutants}) == len(mutants)
+    for mutant in mutants:
+        source = (REPOSITORY / mutant.module).read_text()
+        assert mutant.apply(source) != source
 
 
 class Histories(RuleBasedStateMachine):

@@ -149,7 +149,7 @@ def histories(seeds: int, *, is_in_bucket: bool) -> Iterator[History]:
 
 
 PLACES = pytest.mark.parametrize(
-    ("is_in_bucket", "seeds"), [(False, 8), (True, 2)], ids=["folder", "bucket"]
+    ("is_in_bucket", "seeds"), [(False, 5), (True, 2)], ids=["folder", "bucket"]
 )
 
 
