@@ -29,13 +29,13 @@ def test_lost_machines_cost_the_pages_in_flight(
             s3.delete("/leases/")  # as if the minute were over
         last = next(containers)
         log = last.run().stderr
-        assert "Replaying" in log
+        assert "from the archive" in log
         assert last.is_current()
         assert sandbox.rows_billed <= 300 + 2 * 50
         assert any(key.startswith("state/") for key in s3.keys)
 
         billed = sandbox.rows_billed
-        assert "Replaying" not in next(containers).run().stderr
+        assert "from the archive" not in next(containers).run().stderr
         assert sandbox.rows_billed == billed
 
 
