@@ -69,14 +69,23 @@ class Promises(RuleBasedStateMachine):
         skew=st.sampled_from([0, 0, 3_600, -3_600]),
         lookback=st.sampled_from([0, 0, 15, 3_000]),
         size=st.integers(1, 3),
+        countries=COUNTRY_FILTERS,
         choices=st.lists(st.integers(0, 2), min_size=1, max_size=8),
     )
     def fill(  # noqa: PLR0913
-        self, *, rows: int, order: Any, skew: int, lookback: int, size: int, choices: list[int]
+        self,
+        *,
+        rows: int,
+        order: Any,
+        skew: int,
+        lookback: int,
+        size: int,
+        countries: tuple[str, ...],
+        choices: list[int],
     ) -> None:
         world = self.world
         world.sandbox.order, world.skew, world.choices = order, skew, cycle(choices)
-        world.change_settings(lookback_minutes=lookback, batch_size=size)
+        world.change_settings(lookback_minutes=lookback, batch_size=size, countries=countries)
         for number in range(rows):
             world.touch(number)
 
@@ -167,6 +176,27 @@ class Promises(RuleBasedStateMachine):
         world.change_settings(
             countries=countries, start_date=start_date, on_filter_change=on_filter_change
         )
+
+    @rule(
+        p=PIPELINES,
+        countries=st.tuples(COUNTRY_FILTERS, COUNTRY_FILTERS),
+        on_filter_change=st.sampled_from(["error", "resync"]),
+        changed=CHANGED,
+        accident=ACCIDENTS,
+    )
+    def change_filters_and_die(
+        self,
+        p: int,
+        countries: tuple[tuple[str, ...], ...],
+        on_filter_change: str,
+        changed: list[int],
+        accident: Accident,
+    ) -> None:
+        """Change the filters after a complete sync, and again while a sync is in progress."""
+        self.run_to_end(p, [])
+        for each in countries:
+            self.world.change_settings(countries=each, on_filter_change=on_filter_change)
+            self.die(p, accident, changed)
 
     @rule(is_full_table=st.booleans())
     def change_method(self, *, is_full_table: bool) -> None:
