@@ -354,6 +354,7 @@ class Running:
         archive_id: The id of the archive before the run.
         has_waited: Whether another run may have bought pages since it was started.
         billed: The versions that were billed.
+        is_cut_short: Whether it did not end well.
     """
 
     number: int
@@ -371,6 +372,7 @@ class Running:
     archive_id: str = ""
     has_waited: bool = False
     billed: set[Version] = field(default_factory=set)
+    is_cut_short: bool = False
     process: Any = None
     _read: int = 0
 
@@ -404,6 +406,9 @@ class World:
         skew: Seconds that the local clock is ahead of it.
         rows: The rows of the API by id.
         is_calm: Whether all archives are as the runs have left them.
+        has_allowed: Whether anything may ever have been billed again.
+        has_changed_filters: Whether they have ever changed.
+        has_strays: Whether a state may be of no archive, or of another one.
         choices: What the user chooses where a message offers several ways.
         allowed: The versions that may be billed again, by the archive and whether it is off.
         credit: How many rows more may be, because a message has said so, by the archive.
@@ -420,7 +425,7 @@ class World:
         self.rows: dict[str, ApiRow] = {}
         self.keys: list[str] = []
         self.is_calm = True
-        self.has_allowed = self.has_kept = False
+        self.has_allowed = self.has_changed_filters = self.has_strays = False
         self.choices: Iterator[int] = cycle([0])
         self.allowed: dict[tuple[str, bool], set[Version]] = defaultdict(set)
         self.credit: Counter[str] = Counter()
@@ -431,6 +436,7 @@ class World:
         self._origins: dict[str, frozenset[Version]] = {}  # what adopted archives had, by id
         self._bookmarks: dict[str, str | None] = {}  # by the id of an entry
         self._filters: dict[str, tuple[Any, ...]] = {}  # of the last sync, by the archive
+        self._seen_runs: set[str] = set()  # those of entries
         self._archives = self._suspended = 0
         self._runs: dict[int, Running] = {}
         self._served: dict[int, tuple[Running, dict[str, str], float | None]] = {}
@@ -527,6 +533,7 @@ class World:
         """
         self.runs += 1
         self.is_calm &= not (is_off or is_full)
+        self.has_strays |= is_off and (is_fresh or not pipe.target.state)
         state = None if is_fresh else (pipe.target.state or None)
         running = Running(
             number=self.runs,
@@ -592,6 +599,7 @@ class World:
         self._note_states(running, messages)
         self._note_adoption(running)
         self._note_warnings(pipe, run)
+        running.is_cut_short = code != 0
         excess = self._note_pages(running)
         self.log.append(self._describe(running, run, accident))
         self.credit[pipe.archive] -= len(excess)
@@ -647,7 +655,7 @@ class World:
         pipe.has_seen_gap |= "gap" in run.codes("WARNING")
         if self.is_calm:
             unexpected = {"archive-adopted", "archive-empty", "archive-behind"}
-            unexpected |= set() if self.has_kept else {"gap"}
+            unexpected |= set() if self.has_changed_filters else {"gap"}
             assert not unexpected & {*run.codes("WARNING")}, run.stderr
 
     def _deliver(
@@ -701,41 +709,57 @@ class World:
             self.allow(name)
 
     def _note_pages(self, running: Running) -> list[Version]:
-        """Return the versions that a run was billed for without a reason."""
-        excess = []
-        allowed = self.allowed[running.pipe.archive, running.is_off]
+        """Return the versions that a run was billed for without a reason.
+
+        Its last page may be in flight: it is not in the archive, and is billed once more.
+        """
+        held, name = self.held(running.pipe.archive), running.pipe.archive
+        excess: list[Version] = []
+        new: set[Version] = set()
+        used: set[Version] = set()
+        allowed = self.allowed[name, running.is_off]
         known = running.archived | running.covered
         ahead = running.covered - running.archived
-        if running.is_off or self.held(running.pipe.archive).id != running.archive_id:
+        if running.is_off or held.id != running.archive_id:
             ahead = frozenset()  # the run goes on from its state alone, or the archive does
-        for request in self.sandbox.feed_requests:
-            served = self._served.get(id(request))
-            if not served or served[0] is not running:
-                continue
-            _, names, bookmark = self._served.pop(id(request))
+        mine = [each for each in self._served if self._served[each][0] is running]
+        requests = {id(each): each for each in self.sandbox.feed_requests}
+        pages = 0
+        for request, (_, names, bookmark) in [
+            (requests[each], self._served.pop(each)) for each in mine
+        ]:
             if not (request.cursor or running.is_off):
-                self._filters[running.pipe.archive] = running.filters
-            for key in request.row_ids:
-                version = key, names[key]
-                since = None if bookmark is None else bookmark - self.lookback
-                is_recent = since is not None and self._changed_at(version) >= since
-                is_again = version in known | running.billed and not is_recent
-                if is_again and version not in ahead:
-                    if version in allowed:
-                        allowed.discard(version)
-                    else:
-                        excess.append(version)
-                running.billed.add(version)
+                self._filters[name] = running.filters
+            allowed -= used  # of the page before
+            excess += new
+            page = {(key, names[key]) for key in request.row_ids}
+            pages += bool(page)
+            since = None if bookmark is None else bookmark - self.lookback
+            recent = {each for each in page if since is not None and self._is_recent(each, since)}
+            again = (page & (known | running.billed)) - recent - ahead
+            used = again & allowed
+            new = again - used
+            running.billed |= page
+        if not (running.is_cut_short and self._count_new_pages(held) < pages):
+            allowed -= used
+            excess += new
         return excess
+
+    def _count_new_pages(self, held: Held) -> int:
+        """Return how many pages with rows the last run has added to an archive."""
+        runs = {header.run for header in held.headers.values()} - self._seen_runs
+        self._seen_runs |= runs
+        return sum(held.headers[n].run in runs for n in held.headers if held.pages[n])
 
     @property
     def lookback(self) -> float:
         return 60.0 * self.settings.lookback_minutes
 
-    def _changed_at(self, version: Version) -> float:
+    def _is_recent(self, version: Version, since: float) -> bool:
+        """Return whether a version has come, or has gone again, since a time."""
         key, name = version
         row = self.rows[key]
-        return row.changed_at if name == str(row.version) else self.time
+        return row.changed_at >= since or name != str(row.version)
 
     # What must have arrived
 
@@ -775,7 +799,7 @@ class World:
             reason = text if code == "archive-damaged" else code  # there may be several pages
             assert reason not in refused, f"refused again: {refused} {run.stderr}"
             refused.append(reason)
-            how = self._follow(pipe, code, text)
+            how = {"is_fresh": how.get("is_fresh", False)} | self._follow(pipe, code, text)
             run = self.run(pipe, **how)
             if run.returncode == 0:
                 self._note_success(pipe, run, FINE)
@@ -785,11 +809,7 @@ class World:
         is_complete = "sync complete" in run.summaries.get(STREAM, "")
         if is_complete and not accident.states_lost:
             pipe.answer = ""
-            self.check_now(pipe)
         return is_complete and not accident.states_lost
-
-    def check_now(self, pipe: Pipeline) -> None:
-        """Nothing: a machine may check more after a good run."""
 
     def _follow(self, pipe: Pipeline, code: str, text: str) -> dict[str, Any]:
         """Do what an error asks the user to do; return how the next run is started."""
@@ -804,8 +824,10 @@ class World:
             "archive-unusable": lambda _pipe, _text: {},
             "run-in-progress": lambda _pipe, _text: {},
         }
-        troubles = {"archive-incomplete", "other-archive", "archive-damaged"}
-        assert not (self.is_calm and code in troubles), text
+        assert not (self.is_calm and code == "archive-damaged"), text
+        # An archive that was restored, or off for a night, refuses nobody.
+        is_whole = not (self.has_strays or self._origins)
+        assert not (is_whole and code in {"archive-incomplete", "other-archive"}), text
         return ways[code](pipe, text)
 
     def _answer(self, pipe: Pipeline, text: str) -> dict[str, Any]:
@@ -818,7 +840,6 @@ class World:
             return {}
         pipe.answer = "keep" if way == "keep" and "'keep'" in text else "resync"
         if pipe.answer == "keep":
-            self.has_kept = True
             self.gaps |= self.versions - self.known(self.held(pipe.archive))
         self.allow(pipe.archive)
         return {}
@@ -835,7 +856,7 @@ class World:
     def _own_archive(self, pipe: Pipeline) -> dict[str, Any]:
         self._archives += 1
         pipe.archive = f"own-{self._archives}"
-        self.is_calm = False
+        self.is_calm, self.has_strays = False, True
         if self.has_allowed:
             self.allow(pipe.archive)
         return {}
@@ -850,7 +871,7 @@ class World:
             printed = self.command(text, "state")
             pipe.target.state = json.loads(printed)
             pipe.has = self._origins[held.id]
-            return {}
+            return {"is_fresh": False}
         self.command(text, "restart")
         self.allow(pipe.archive)
         return {}
@@ -1021,7 +1042,7 @@ class World:
         self.log.append(f"{pipe.name} is back at {_short(pipe.target.state)}")
 
     def lose_archive(self, name: str) -> None:
-        self.is_calm = False
+        self.is_calm, self.has_strays = False, True
         self.place.write(name, {})
         self._allow_again()
         self.log.append(f"archive {name} is lost")
@@ -1037,6 +1058,7 @@ class World:
             return
         self.is_calm = False
         name, files, allowed = self.copies[-1 - back % len(self.copies)]
+        self.has_strays |= hold(files).id != self.held(name).id
         self.place.write(name, files)
         self.allowed[name, False] |= allowed
         self._allow_again()
@@ -1052,6 +1074,7 @@ class World:
         self.settings = replace(self.settings, **changes)
         selects = [(each.countries, each.start_date) for each in (before, self.settings)]
         if selects[0] != selects[1]:
+            self.has_changed_filters = True
             for pipe in self.pipelines.values():
                 pipe.answer = ""
             if self.settings.on_filter_change != "error":
