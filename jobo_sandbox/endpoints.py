@@ -21,7 +21,6 @@ from jobo_sandbox.queries import (
     Query,
     read_cursor,
     read_expired_query,
-    read_jobs_query,
     read_query,
     write_cursor,
 )
@@ -270,14 +269,16 @@ class _Feed:
 def _walk_career_sites(world: World, cursor: Cursor) -> Iterator[Position]:
     query = cursor.query
     for position, company in world.walk(cursor.order, cursor.after, query.newer_than):
-        if query.matches(company.traits):
+        if query.matches("feed", company):
             yield position
 
 
 def _walk_jobs(world: World, cursor: Cursor) -> Iterator[Position]:
     managed = cursor.endpoint == "managed_jobs"
     for position, job in world.board.walk(cursor.after):
-        if cursor.query.matches_job(job) and (not managed or world.board.is_managed(job)):
+        is_new = job.updated_at > cursor.query.newer_than
+        is_theirs = not managed or world.board.is_managed(job)
+        if is_new and is_theirs and cursor.query.matches(cursor.endpoint, job):
             yield position
 
 
@@ -286,7 +287,7 @@ FEEDS: dict[Endpoint, _Feed] = {
         "POST",
         "/api/career-sites/feed",
         "career_sites",
-        lambda _, body: read_query(body),
+        lambda _, body: read_query(body, "feed"),
         _walk_career_sites,
         lambda world, key: world.row(key),
     ),
@@ -294,7 +295,7 @@ FEEDS: dict[Endpoint, _Feed] = {
         "POST",
         "/api/jobs/feed",
         "jobs",
-        lambda _, body: read_jobs_query(body, managed=False),
+        lambda _, body: read_query(body, "jobs"),
         _walk_jobs,
         lambda world, key: world.board.row(key),
         estimates=True,
@@ -303,7 +304,7 @@ FEEDS: dict[Endpoint, _Feed] = {
         "POST",
         "/api/jobs/feed/managed",
         "jobs",
-        lambda _, body: read_jobs_query(body, managed=True),
+        lambda _, body: read_query(body, "managed_jobs"),
         _walk_jobs,
         lambda world, key: world.board.row(key),
         estimates=True,

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
+FAR_FUTURE = "2999-01-01T00:00:00.123456Z"
+"""No row was updated after it, so a page is empty and free. As exact as the tap's own instants."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _RFC_3339 = re.compile(

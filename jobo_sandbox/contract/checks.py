@@ -15,13 +15,12 @@ from jobo_sandbox.contract.outcomes import (
     expect,
 )
 from jobo_sandbox.contract.registry import CLIENT, DOCS, LAST_CHECKS, TAP, check
+from jobo_sandbox.instants import FAR_FUTURE
 from tap_jobo.clock import format_timestamp, parse_http_date
 from tap_jobo.records.values import parse_uuid
 from tap_jobo.streams.career_sites import CAREER_SITES as SITES
 from tap_jobo.streams.jobs import EXPIRED_JOBS, JOBS, MANAGED_JOBS
 
-FAR_FUTURE: Final = "2999-01-01T00:00:00.123456Z"
-"""No row was updated after it, so a page is empty and free. As exact as the tap's own instants."""
 FILTER_VALUES: Final = {
     "work_models": vocabulary.WORK_MODELS,
     "employment_types": vocabulary.EMPLOYMENT_TYPES,

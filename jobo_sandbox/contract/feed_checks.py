@@ -9,9 +9,12 @@ import requests
 
 from jobo_sandbox.contract import tap
 from jobo_sandbox.contract.api import Answer, Api, Json
-from jobo_sandbox.contract.checks import BAD_REQUESTS, FAR_FUTURE, FILTER_VALUES, window_verdict
+from jobo_sandbox.contract.checks import BAD_REQUESTS, FILTER_VALUES, window_verdict
 from jobo_sandbox.contract.outcomes import CHANGE, HANDLED, WARNED, Differs, NotTestable, expect
 from jobo_sandbox.contract.registry import CHECKS, CLIENT, DOCS, LAST_CHECKS, Check, check
+from jobo_sandbox.filters import FILTERS
+from jobo_sandbox.instants import FAR_FUTURE
+from jobo_sandbox.ledger import Endpoint
 from tap_jobo.clock import format_timestamp, parse_http_date, parse_timestamp
 from tap_jobo.records.values import parse_uuid
 from tap_jobo.streams.career_sites import CAREER_SITES as SITES
@@ -22,25 +25,6 @@ from tap_jobo.wording import plural
 
 _TICK, _HOUR = timedelta(microseconds=1), timedelta(hours=1)
 _EARLY, _LATE = datetime(2000, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC)
-OF_NO_ROW: Final[Json] = {
-    "industries": ["no_such_industry"],
-    "company_sizes": ["0-0"],
-    "country_codes": ["ZZ"],
-    "funding_stages": ["no_such_stage"],
-    "founded_after": 9999,
-    "locations": [{"country": "Nowhere"}],
-    "sources": ["no_such_source"],
-    "work_models": ["no-such-model"],
-    "employment_types": ["no-such-type"],
-    "experience_levels": ["no-such-level"],
-    "posted_after": FAR_FUTURE,
-}
-"""A value of each filter that no row has."""
-OPPOSITES: Final[Json] = {
-    "is_agency": (True, False),
-    "company_types": (["non_profit"], ["for_profit"]),
-}
-"""Two values of a filter that no row has both of."""
 
 
 def nothing_to_check(api: Api) -> str:
@@ -96,21 +80,29 @@ def rejected_cursor(api: Api, feed: FeedSpec) -> str:
     return error
 
 
-def _returns_nothing(api: Api, feed: FeedSpec, name: str) -> None:
-    answer = api.post(feed, **{name: OF_NO_ROW[name]})
+def _returns_nothing(api: Api, feed: FeedSpec, name: str, value: Any) -> None:
+    answer = api.post(feed, **{name: value})
     if answer.status in BAD_REQUESTS:
         raise NotTestable(f"the value is refused: {answer.says()[0]}")
     rows = answer.delivered(feed).items(feed)
-    expect(not rows, f"{len(rows)} rows for {name} {OF_NO_ROW[name]}")
+    expect(not rows, f"{len(rows)} rows for {name} {value}")
     if values := [*FILTER_VALUES.get(name, ())]:
         every: Json = {name: values}
         expect(api.page(feed, **every).items(feed), f"no row for {values}")
 
 
-def _splits_rows(api: Api, feed: FeedSpec, name: str) -> None:
+def _splits_rows(api: Api, feed: FeedSpec, name: str, values: tuple[Any, ...]) -> None:
     first = _ids(api.page(feed), feed)
-    same = all(_ids(api.page(feed, **{name: value}), feed) == first for value in OPPOSITES[name])
+    same = all(_ids(api.page(feed, **{name: value}), feed) == first for value in values)
     expect(not same, f"the first row is the same without {name} and with each value")
+
+
+def filter_check(feed: FeedSpec, name: str, probes: tuple[Any, ...]) -> Check:
+    """Return the check that an API applies a filter, with the probes of the sandbox's filter."""
+    run = partial(_returns_nothing, value=probes[0])
+    if len(probes) > 1:
+        run = partial(_splits_rows, values=probes)
+    return Check("The filter is applied.", DOCS, CHANGE, partial(run, feed=feed, name=name))
 
 
 @check(DOCS, CHANGE, JOBS, SITES)
@@ -255,11 +247,10 @@ def jobs_order(api: Api) -> None:
     expect(times == sorted(times, key=parse_timestamp), ", then ".join(times))
 
 
+_ENDPOINTS: Final[dict[str, Endpoint]] = {"jobs": "jobs", "career_sites": "feed"}
 for _feed in (JOBS, SITES):
-    for _name in _feed.filter_parameters.values():
-        _run = _splits_rows if _name in OPPOSITES else _returns_nothing
-        _run = partial(_run, feed=_feed, name=_name)
-        CHECKS[f"{_feed.name}_{_name}"] = Check("The filter is applied.", DOCS, CHANGE, _run)
+    for _name, _filter in FILTERS[_ENDPOINTS[_feed.name]].items():
+        CHECKS[f"{_feed.name}_{_name}"] = filter_check(_feed, _name, _filter.probes)
 
 
 @check(DOCS, CHANGE, JOBS, SITES, to=LAST_CHECKS)

@@ -11,6 +11,7 @@ from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
 from jobo_sandbox import Sandbox
 from jobo_sandbox.quirks import CursorCarries
+from tap_jobo.streams.jobs import JOBS, MANAGED_JOBS
 from tests.support import Tap, complaint, schema_message
 from tests.support.companies import Json, selecting
 from tests.support.jobs import (
@@ -109,9 +110,12 @@ def test_state_keeps_a_feeds_filters_in_order_by_settings_names(both: Tap) -> No
     }
     run = both.run(**turned)
     kept = {**FILTERS, "jobs_posted_after": POSTED_AFTER}
-    assert bookmark_of(run, "jobs")["filters"] == kept
+    assert bookmark_of(run, "jobs")["filters"] == JOBS.filters_of({}) | kept
     of_managed = ("jobs_sources", "jobs_work_models", "jobs_posted_after")
-    assert bookmark_of(run, "managed_jobs")["filters"] == {name: kept[name] for name in of_managed}
+    assert bookmark_of(run, "managed_jobs")["filters"] == {
+        **MANAGED_JOBS.filters_of({}),
+        **{name: kept[name] for name in of_managed},
+    }
 
 
 def test_streams_are_read_in_their_order(hiring: Sandbox, tmp_path: Path) -> None:
