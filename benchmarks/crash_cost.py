@@ -181,8 +181,8 @@ class _Series:
         if page:
             requests = len(self._sandbox.feed_requests)
             add = self._sandbox.faults.add
-            add(Fault(hold=hold), on=requests + page, endpoint="feed")
-            add(Fault(delay=_PACE), on=requests + page - 1, endpoint="feed")
+            add(Fault(hold=hold), on=requests + page, endpoint="career_sites")
+            add(Fault(delay=_PACE), on=requests + page - 1, endpoint="career_sites")
         state = ["--state", str(self._state)] if self._state.exists() else []
         with (
             self._output.open("wb") as output,

@@ -2,7 +2,7 @@
 
 from jobo_sandbox.core import Core
 from jobo_sandbox.faults import Fault, Hold
-from jobo_sandbox.ledger import Endpoint, Entry
+from jobo_sandbox.ledger import Entry
 from jobo_sandbox.limits import BURST_LIMITS, FEED_LIMITS, PROFILE_LIMITS, Limits
 from jobo_sandbox.pricing import JobsPlan
 from jobo_sandbox.server import Sandbox
@@ -14,7 +14,6 @@ __all__ = [
     "FEED_LIMITS",
     "PROFILE_LIMITS",
     "Core",
-    "Endpoint",
     "Entry",
     "Fault",
     "Hold",

@@ -11,10 +11,11 @@ from string import ascii_letters, digits
 from typing import Literal
 
 from jobo_sandbox.faults import Faults
+from jobo_sandbox.feeds import FEEDS, known
 from jobo_sandbox.instants import SECOND, from_micros
-from jobo_sandbox.ledger import Endpoint, Entry, Ledger
+from jobo_sandbox.ledger import Entry, Ledger
 from jobo_sandbox.limits import Limits, Meter
-from jobo_sandbox.pricing import JobsPlan
+from jobo_sandbox.pricing import Account
 from jobo_sandbox.quirks import Quirks
 from jobo_sandbox.world import Order, World
 
@@ -27,10 +28,10 @@ def make_api_key(seed: int) -> str:
 
 
 @dataclass(kw_only=True, eq=False)
-class Core(Quirks):
+class Core(Account, Quirks):
     """Everything the mock API server knows. Options can be changed while it runs.
 
-    Accepts all options of `Quirks`.
+    Accepts all options of `Account` and `Quirks`.
 
     Attributes:
         size: Number of companies at the start. Fixed once created, like all options up to
@@ -46,16 +47,6 @@ class Core(Quirks):
         clock: Returns the time in Unix seconds.
         clock_offset: Seconds by which the server's clock is ahead of `clock`.
         order: The order of career sites in new scans.
-        price: Credits per career site.
-        empty_price: Credits for a page without rows.
-        jobs_price: Credits per job.
-        jobs_plan: `pay_as_you_go`; `included`, where `jobs_quota` rows are free and send only quota
-            headers; `unlimited`, where all rows are free and only the balance is sent; or
-            `no_headers`, which bills like `pay_as_you_go` without saying so.
-        jobs_quota: Free rows of the plan `included`.
-        jobs_quota_used: How many of them have been used.
-        managed_sources: Whether the account may use the managed jobs feed. It also needs jobs.
-        balance: Credits in the account.
         rate_limits: Limits of the feeds together, including the ids of expired jobs. None means no
             limits and no rate limit headers.
         profile_rate_limits: Limits of the other endpoints.
@@ -84,14 +75,6 @@ class Core(Quirks):
     clock: Callable[[], float] = time.time
     clock_offset: float = 0
     order: Order = "id"
-    price: int = 50
-    empty_price: int = 0
-    jobs_price: int = 3
-    jobs_plan: JobsPlan = "pay_as_you_go"
-    jobs_quota: int = 1_000
-    jobs_quota_used: int = 0
-    managed_sources: bool = True
-    balance: int = 10_000_000
     rate_limits: Limits | None = None
     profile_rate_limits: Limits | None = None
     latency: float = 0
@@ -143,14 +126,14 @@ class Core(Quirks):
         """All API requests so far, in order of arrival."""
         return self.book.entries()
 
-    def requests_to(self, endpoint: Endpoint) -> list[Entry]:
+    def requests_to(self, endpoint: str) -> list[Entry]:
         """The requests to one endpoint so far."""
-        return self.book.entries(endpoint)
+        return self.book.entries(known(endpoint))
 
     @property
     def feed_requests(self) -> list[Entry]:
         """The requests for pages of career sites so far."""
-        return self.requests_to("feed")
+        return self.requests_to("career_sites")
 
     @property
     def profile_requests(self) -> list[Entry]:
@@ -169,7 +152,7 @@ class Core(Quirks):
 
     def billed_ids(self) -> Counter[str]:
         """How often the feeds that have a price delivered the row with each id."""
-        priced = (entry for entry in self.ledger if entry.endpoint != "expired_jobs")
+        priced = (entry for name in FEEDS if FEEDS[name].price for entry in self.requests_to(name))
         return Counter(key for entry in priced for key in entry.row_ids)
 
     @property

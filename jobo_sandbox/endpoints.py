@@ -2,9 +2,9 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -13,19 +13,13 @@ from jobo_sandbox import vocabulary as words
 from jobo_sandbox.company_data import Json, make_profile
 from jobo_sandbox.core import Core
 from jobo_sandbox.faults import Fault
+from jobo_sandbox.feed import Feed
+from jobo_sandbox.feeds import FEEDS
 from jobo_sandbox.instants import SECOND
-from jobo_sandbox.ledger import Endpoint, Entry
-from jobo_sandbox.pricing import charge, money_headers, price_now
-from jobo_sandbox.queries import (
-    Cursor,
-    Query,
-    read_cursor,
-    read_expired_query,
-    read_query,
-    write_cursor,
-)
+from jobo_sandbox.ledger import Entry
+from jobo_sandbox.pricing import Price
+from jobo_sandbox.queries import Cursor, read_cursor, write_cursor
 from jobo_sandbox.wire import Reply, error, invalid_cursor, restart_required
-from jobo_sandbox.world import Position, World
 
 
 def answer(core: Core, entry: Entry, fault: Fault | None) -> Reply | None:
@@ -135,13 +129,13 @@ def _limit(entry: Entry) -> int:
 def _page(core: Core, entry: Entry) -> Reply:
     """Return a page of a feed, unless the request is bad or the balance too low."""
     feed = FEEDS[entry.endpoint]
-    if entry.endpoint == "managed_jobs" and not (core.managed_sources and len(core.world.board)):
-        return error(403, "This API key has no managed job sources.", core.error_shape)
+    if refusal := feed.refusal(core, core.world):
+        return error(403, refusal, core.error_shape)
     cursor = _start(core, entry, feed)
     if isinstance(cursor, Reply):
         return cursor
     # Read now: the hook may change the price of the next page.
-    price = price_now(core, entry.endpoint)
+    price = feed.price_now(core)
     required = price.of(cursor.query.batch_size)
     if required > core.balance:
         reply = error(
@@ -151,25 +145,25 @@ def _page(core: Core, entry: Entry) -> Reply:
             credits_required=required,
             credits_balance=core.balance,
         )
-        return _with_money(core, entry, reply, required, None)
+        return _with_money(core, price, reply, required, None)
     if core.before_page is not None:
         core.before_page(entry)
     page = _read_page(core, cursor, feed)
-    entry.row_ids, entry.credits = page.ids, charge(core, price, len(page.ids))
+    entry.row_ids, entry.credits = page.ids, core.charge(price, len(page.ids))
     more = page.following is not None or core.null_cursor_at_end
     body: Json = {
-        feed.key: [core.as_sent(row) for row in page.rows],
+        feed.item_key: [core.as_sent(row) for row in page.rows],
         "next_cursor": page.following and _issue(core, page.following),
         "has_more": more,
     }
     if feed.estimates and cursor.pages == 0:
         with core.world.still():
-            body["estimated_total"] = sum(1 for _ in feed.walk(core.world, cursor))
+            body["estimated_total"] = sum(1 for _ in feed.positions(core.world, cursor))
     reply = Reply(200, body, {"X-Has-More": str(more).lower()})
-    return _with_money(core, entry, reply, required, entry.credits)
+    return _with_money(core, price, reply, required, entry.credits)
 
 
-def _start(core: Core, entry: Entry, feed: "_Feed") -> Cursor | Reply:
+def _start(core: Core, entry: Entry, feed: Feed) -> Cursor | Reply:
     """Return where the page starts, or the error if the request is bad."""
     body = {} if entry.body is None else entry.body
     if not isinstance(body, dict):
@@ -178,7 +172,7 @@ def _start(core: Core, entry: Entry, feed: "_Feed") -> Cursor | Reply:
     text = body.get("cursor")
     if text is None:
         try:
-            query = core.with_overlap(feed.read(core, body), entry.endpoint)
+            query = core.with_overlap(feed.read(body, core.micros()), feed.since)
         except ValueError as refusal:
             return error(400, str(refusal), core.error_shape)
         return Cursor(entry.endpoint, query, core.order, None, 0)
@@ -193,12 +187,12 @@ def _start(core: Core, entry: Entry, feed: "_Feed") -> Cursor | Reply:
     return _continued(core, body, cursor, feed)
 
 
-def _continued(core: Core, body: Json, cursor: Cursor, feed: "_Feed") -> Cursor | Reply:
+def _continued(core: Core, body: Json, cursor: Cursor, feed: Feed) -> Cursor | Reply:
     """Return a cursor with what it does not carry itself, but the body beside it has."""
     if core.cursor_carries == "everything":
         return cursor
     try:
-        query = core.with_overlap(feed.read(core, body), cursor.endpoint)
+        query = core.with_overlap(feed.read(body, core.micros()), feed.since)
     except ValueError as refusal:
         return error(400, str(refusal), core.error_shape)
     if core.cursor_carries == "filters":
@@ -218,11 +212,10 @@ def _rejected(core: Core) -> Reply:
 
 
 def _with_money(
-    core: Core, entry: Entry, reply: Reply, required: int, deducted: int | None
+    core: Core, price: Price, reply: Reply, required: int, deducted: int | None
 ) -> Reply:
     if not core.omit_credit_headers:
-        headers = money_headers(core, entry.endpoint, required=required, deducted=deducted)
-        reply.headers |= headers
+        reply.headers |= core.money_headers(price.plan, required=required, deducted=deducted)
     return reply
 
 
@@ -234,7 +227,7 @@ class _Page(NamedTuple):
     following: Cursor | None
 
 
-def _read_page(core: Core, cursor: Cursor, feed: "_Feed") -> _Page:
+def _read_page(core: Core, cursor: Cursor, feed: Feed) -> _Page:
     """Read the page that starts at a cursor."""
     again = replace(cursor, pages=cursor.pages + 1)
     every = core.empty_every
@@ -243,7 +236,7 @@ def _read_page(core: Core, cursor: Cursor, feed: "_Feed") -> _Page:
     size = cursor.query.batch_size
     with core.world.still():
         # One row more than requested tells whether there is a next page.
-        positions = list(islice(feed.walk(core.world, cursor), size + 1))
+        positions = list(islice(feed.positions(core.world, cursor), size + 1))
         ids = [key for _, key in positions[:size]]
         rows = [feed.row(core.world, key) for key in ids]
     if core.wraps_after > 0 and again.pages % core.wraps_after == 0:
@@ -253,72 +246,7 @@ def _read_page(core: Core, cursor: Cursor, feed: "_Feed") -> _Page:
     return _Page(rows, ids, replace(again, after=positions[size - 1]))
 
 
-@dataclass(frozen=True)
-class _Feed:
-    """An endpoint with pages, whose first one may have an `estimated_total`."""
-
-    method: str
-    path: str
-    key: str
-    read: Callable[[Core, Json], Query]
-    walk: Callable[[World, Cursor], Iterator[Position]]
-    row: Callable[[World, str], Any]
-    estimates: bool = False
-
-
-def _walk_career_sites(world: World, cursor: Cursor) -> Iterator[Position]:
-    query = cursor.query
-    for position, company in world.walk(cursor.order, cursor.after, query.newer_than):
-        if query.matches("feed", company):
-            yield position
-
-
-def _walk_jobs(world: World, cursor: Cursor) -> Iterator[Position]:
-    managed = cursor.endpoint == "managed_jobs"
-    for position, job in world.board.walk(cursor.after):
-        is_new = job.updated_at > cursor.query.newer_than
-        is_theirs = not managed or world.board.is_managed(job)
-        if is_new and is_theirs and cursor.query.matches(cursor.endpoint, job):
-            yield position
-
-
-FEEDS: dict[Endpoint, _Feed] = {
-    "feed": _Feed(
-        "POST",
-        "/api/career-sites/feed",
-        "career_sites",
-        lambda _, body: read_query(body, "feed"),
-        _walk_career_sites,
-        lambda world, key: world.row(key),
-    ),
-    "jobs": _Feed(
-        "POST",
-        "/api/jobs/feed",
-        "jobs",
-        lambda _, body: read_query(body, "jobs"),
-        _walk_jobs,
-        lambda world, key: world.board.row(key),
-        estimates=True,
-    ),
-    "managed_jobs": _Feed(
-        "POST",
-        "/api/jobs/feed/managed",
-        "jobs",
-        lambda _, body: read_query(body, "managed_jobs"),
-        _walk_jobs,
-        lambda world, key: world.board.row(key),
-        estimates=True,
-    ),
-    "expired_jobs": _Feed(
-        "GET",
-        "/api/jobs/expired",
-        "job_ids",
-        lambda core, query: read_expired_query(query, core.micros()),
-        lambda world, cursor: world.board.walk_expired(cursor.after, cursor.query.newer_than),
-        lambda _, key: key,
-    ),
-}
-_OTHERS: dict[Endpoint, Callable[[Core, Entry], Reply]] = {
+_OTHERS: dict[str, Callable[[Core, Entry], Reply]] = {
     "profile": _profile,
     "clock": _profile,
     "filters": _filters,

@@ -6,9 +6,10 @@ from concurrent.futures import Future
 from copy import deepcopy
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-from jobo_sandbox.ledger import Endpoint, Entry
+from jobo_sandbox.feeds import known
+from jobo_sandbox.ledger import Entry
 from jobo_sandbox.patience import patient
 from jobo_sandbox.wire import HTML, Reply, Shape, error, invalid_cursor, restart_required
 
@@ -124,21 +125,18 @@ class Fault:
 class _Queued:
     fault: Fault
     on: int
-    endpoint: Endpoint | None
+    endpoint: str | None
     company_id: str | None
     when: Callable[[Entry], bool] | None
     left: float
 
-    @property
-    def endpoints(self) -> set[Endpoint]:
-        return {self.endpoint} if self.endpoint else {*get_args(Endpoint)} - {"clock"}
-
     def affects(self, entry: Entry) -> bool:
         number = entry.number if self.endpoint is None else entry.endpoint_number
+        is_there = entry.endpoint == self.endpoint if self.endpoint else entry.endpoint != "clock"
         return (
             self.left > 0
             and number >= self.on
-            and entry.endpoint in self.endpoints
+            and is_there
             and self.company_id in {None, entry.company_id}
             and (self.when is None or self.when(entry))
             and (self.fault.reject_cursor is None or entry.cursor is not None)
@@ -157,7 +155,7 @@ class Faults:
         fault: Fault,
         *,
         on: int | None = None,
-        endpoint: Endpoint | None = None,
+        endpoint: str | None = None,
         company_id: str | None = None,
         when: Callable[[Entry], bool] | None = None,
     ) -> None:
@@ -170,7 +168,11 @@ class Faults:
             endpoint: Affect only requests to this endpoint. None means any but `clock`.
             company_id: Affect only requests for this company's profile.
             when: Affect only requests for which this is true.
+
+        Raises:
+            ValueError: If there is no such endpoint.
         """
+        endpoint = endpoint and known(endpoint)
         left = float("inf") if fault.times is None else fault.times
         with self._lock:
             self._queue.append(_Queued(fault, on or 1, endpoint, company_id, when, left))

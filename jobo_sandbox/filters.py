@@ -8,7 +8,6 @@ from typing import Any, Final
 from jobo_sandbox.company_data import Company, Json
 from jobo_sandbox.instants import FAR_FUTURE, parse
 from jobo_sandbox.job_data import Job
-from jobo_sandbox.ledger import Endpoint
 
 Row = Company | Job
 _PLACE: Final = ("country", "region", "city")
@@ -118,37 +117,3 @@ def instant(body: Json, name: str) -> int | None:
         return None if text is None else parse(text)
     except ValueError:
         raise ValueError(f"{name} must be a date-time.") from None
-
-
-def _was_posted(wanted: int, job: Job) -> bool:
-    posted = job.row["date_posted"]
-    return bool(job.created_at >= wanted or (posted and parse(posted) >= wanted))
-
-
-_OF_ALL_JOBS = {
-    "sources": any_of(lambda job: job.row["source"]),
-    "work_models": any_of(trait("work_model")),
-    "posted_after": since(_was_posted),
-}
-FILTERS: Final[dict[Endpoint, dict[str, Filter]]] = {
-    "feed": {
-        "industries": any_of(trait("industries")),
-        "company_sizes": any_of(trait("company_size"), probes=(["0-0"],)),
-        "country_codes": any_of(trait("country_code"), "[A-Z]{2}", probes=(["ZZ"],)),
-        "funding_stages": any_of(trait("funding_stage")),
-        "company_types": any_of(
-            trait("company_type"), "for_profit|non_profit", (["non_profit"], ["for_profit"])
-        ),
-        "founded_after": at_least(trait("founded_year"), probe=9999),
-        "is_agency": either(trait("is_agency")),
-    },
-    "jobs": {
-        **_OF_ALL_JOBS,
-        "employment_types": any_of(trait("employment")),
-        "experience_levels": any_of(trait("experience")),
-        "locations": in_places(lambda job: job.row["locations"]),
-    },
-    "managed_jobs": _OF_ALL_JOBS,
-    "expired_jobs": {},
-}
-"""The filters of each feed, by their names in the request."""

@@ -4,21 +4,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Lock
-from typing import Any, Literal
+from typing import Any, Final
 
-Endpoint = Literal[
-    "feed",
-    "profile",
-    "clock",
-    "jobs",
-    "managed_jobs",
-    "expired_jobs",
-    "filters",
-    "industries",
-    "locations",
-    "other",
-]
-"""`clock` is a profile with `Cache-Control: no-cache`, requested for the `Date` of its response."""
+OTHERS: Final = ("profile", "clock", "filters", "industries", "locations", "other")
+"""The endpoints that are not feeds. `clock` is a profile with `Cache-Control: no-cache`, requested
+for the `Date` of its response."""
 
 
 @dataclass
@@ -29,7 +19,7 @@ class Entry:
         number: Counts requests to the API, from 1. One for the clock has that of the next.
         endpoint_number: Counts requests to this endpoint, from 1.
         time: When it arrived, by the server's clock, in UTC.
-        endpoint: The endpoint.
+        endpoint: The name of a feed, or one of `OTHERS`.
         headers: The request's headers, with names in lowercase.
         body: The request's body, parsed; None if it is empty, text if it is not JSON. For a GET,
             the parameters of its query.
@@ -45,7 +35,7 @@ class Entry:
     number: int
     endpoint_number: int
     time: datetime
-    endpoint: Endpoint
+    endpoint: str
     headers: dict[str, str]
     body: Any = None
     company_id: str | None = None
@@ -69,13 +59,13 @@ class Ledger:
     open_requests: int = 0
     max_open_requests: int = 0
     _entries: list[Entry] = field(default_factory=list)
-    _numbers: Counter[Endpoint] = field(default_factory=Counter)
+    _numbers: Counter[str] = field(default_factory=Counter)
     _lock: Lock = field(default_factory=Lock)
 
     def open(
         self,
         time: datetime,
-        endpoint: Endpoint,
+        endpoint: str,
         headers: dict[str, str],
         *,
         body: Any = None,
@@ -98,7 +88,7 @@ class Ledger:
         with self._lock:
             self.open_requests -= 1
 
-    def entries(self, endpoint: Endpoint | None = None) -> list[Entry]:
+    def entries(self, endpoint: str | None = None) -> list[Entry]:
         """The entries so far, of all endpoints or one."""
         with self._lock:
             return [e for e in self._entries if endpoint in {None, e.endpoint}]

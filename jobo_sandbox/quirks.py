@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from jobo_sandbox.instants import SECOND
-from jobo_sandbox.ledger import Endpoint
 from jobo_sandbox.queries import Query
 from jobo_sandbox.wire import Shape
 
@@ -19,7 +18,7 @@ class Quirks:
     Attributes:
         error_shape: The shape of error bodies.
         ignored: Members of a request that are ignored, such as `updated_after` or a filter.
-        overlap: Seconds before `updated_after` from which career sites and jobs are returned too.
+        overlap: Seconds before `updated_after` from which rows are returned too.
         null_cursor_at_end: The last page says `has_more`, and has no `next_cursor`.
         cursor_carries: What a cursor keeps of the request before it. By default, what live users
             have seen: all but the page size, so that a page without a size is as large as can be.
@@ -41,9 +40,9 @@ class Quirks:
     more_fields: Mapping[str, Any] = field(default_factory=dict)
     public_profiles: bool = False
 
-    def with_overlap(self, query: Query, endpoint: Endpoint) -> Query:
-        """Return a query that starts earlier by the overlap."""
-        overlap = 0 if endpoint == "expired_jobs" else round(self.overlap * SECOND)
+    def with_overlap(self, query: Query, since: str) -> Query:
+        """Return a query that starts earlier by the overlap, if `since` names its start so."""
+        overlap = round(self.overlap * SECOND) if since == "updated_after" else 0
         return replace(query, newer_than=max(0, query.newer_than - overlap))
 
     def as_sent(self, item: Any) -> Any:

@@ -11,8 +11,9 @@ from typing import Any, Self
 from aiohttp import web
 
 from jobo_sandbox.core import Core
-from jobo_sandbox.endpoints import FEEDS, answer
-from jobo_sandbox.ledger import Endpoint, Entry
+from jobo_sandbox.endpoints import answer
+from jobo_sandbox.feeds import FEEDS
+from jobo_sandbox.ledger import Entry
 from jobo_sandbox.wire import Reply
 
 HOST = "127.0.0.1"
@@ -75,13 +76,13 @@ class Sandbox(Core):
 
 
 def _make_app(core: Core) -> web.Application:
-    def add(method: str, path: str, endpoint: Endpoint) -> None:
+    def add(method: str, path: str, endpoint: str) -> None:
         async def handle(request: web.Request) -> web.StreamResponse:
             body = dict(request.query) if request.method == "GET" else await _body(request)
             key = request.match_info.get("id")
             headers = {name.lower(): value for name, value in request.headers.items()}
             is_for_clock = key is not None and headers.get("cache-control") == "no-cache"
-            asked: Endpoint = "clock" if is_for_clock else endpoint
+            asked = "clock" if is_for_clock else endpoint
             entry = core.book.open(core.now(), asked, headers, body=body, company_id=key)
             return await _handle(core, request, entry)
 

@@ -3,7 +3,7 @@
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import requests
 
@@ -12,9 +12,8 @@ from jobo_sandbox.contract.api import Answer, Api, Json
 from jobo_sandbox.contract.checks import BAD_REQUESTS, FILTER_VALUES, window_verdict
 from jobo_sandbox.contract.outcomes import CHANGE, HANDLED, WARNED, Differs, NotTestable, expect
 from jobo_sandbox.contract.registry import CHECKS, CLIENT, DOCS, LAST_CHECKS, Check, check
-from jobo_sandbox.filters import FILTERS
+from jobo_sandbox.feeds import FEEDS
 from jobo_sandbox.instants import FAR_FUTURE
-from jobo_sandbox.ledger import Endpoint
 from tap_jobo.clock import format_timestamp, parse_http_date, parse_timestamp
 from tap_jobo.records.values import parse_uuid
 from tap_jobo.streams.career_sites import CAREER_SITES as SITES
@@ -247,9 +246,8 @@ def jobs_order(api: Api) -> None:
     expect(times == sorted(times, key=parse_timestamp), ", then ".join(times))
 
 
-_ENDPOINTS: Final[dict[str, Endpoint]] = {"jobs": "jobs", "career_sites": "feed"}
 for _feed in (JOBS, SITES):
-    for _name, _filter in FILTERS[_ENDPOINTS[_feed.name]].items():
+    for _name, _filter in FEEDS[_feed.name].filters.items():
         CHECKS[f"{_feed.name}_{_name}"] = filter_check(_feed, _name, _filter.probes)
 
 

@@ -38,7 +38,7 @@ class TestRequest:
         assert first.endpoint == "clock"
         assert first.headers["cache-control"] == "no-cache"
         assert first.headers["x-api-key"] == tap.sandbox.api_key
-        assert {entry.endpoint for entry in others} == {"feed", "jobs", "expired_jobs"}
+        assert {entry.endpoint for entry in others} == {"career_sites", "jobs", "expired_jobs"}
 
     @pytest.mark.parametrize("status", [200, 307, 403, 404, 429, 500, 503])
     def test_any_status_shows_the_clock_without_a_wait(self, tap: Tap, status: int) -> None:

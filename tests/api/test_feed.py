@@ -195,14 +195,14 @@ NO_CURSORS: dict[str, Callable[[Body], Body]] = {
 def test_a_short_page_without_a_cursor_is_the_end_and_a_full_one_is_broken(
     tap: Tap, no_cursor: Callable[[Body], Body]
 ) -> None:
-    tap.sandbox.faults.add(Fault(replace=no_cursor), on=3, endpoint="feed")
+    tap.sandbox.faults.add(Fault(replace=no_cursor), on=3, endpoint="career_sites")
     run = tap.succeed()
     (warning,) = run.lines("WARNING")
     assert "career_sites has 'has_more' without a 'next_cursor'. The sync ends" in warning
     assert sorted(run.ids) == sorted(tap.sandbox.world.rows())
     assert run.bookmark["replication_key_value"]
 
-    tap.sandbox.faults.add(Fault(replace=no_cursor), on=4, endpoint="feed")
+    tap.sandbox.faults.add(Fault(replace=no_cursor), on=4, endpoint="career_sites")
     other = str(tap.folder / "another")
     run = tap.run(archive_dir=other, industries=["fintech"], batch_size=1)
     assert "'has_more' without a 'next_cursor'. The page stays in the archive" in complaint(run)

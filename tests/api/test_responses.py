@@ -102,7 +102,7 @@ class TestRefusals:
         assert "401" in line
         assert line.count("wrong or revoked") == 1
         assert "This request for career_sites was not billed. Set api_key" in line
-        assert [request.endpoint for request in sandbox.ledger] == ["clock", "feed"]
+        assert [request.endpoint for request in sandbox.ledger] == ["clock", "career_sites"]
 
     def test_whether_a_key_is_valid_the_feed_decides(self, tap: Tap, sandbox: Sandbox) -> None:
         sandbox.faults.add(Fault(status=401, times=None), endpoint="clock")
@@ -166,8 +166,8 @@ class TestKey:
         headers = dict.fromkeys(names, sandbox.api_key)
         retried = headers | {"Retry-After": "0.01"}
         body = {"detail": sandbox.api_key}
-        sandbox.faults.add(Fault(status=503, headers=retried, body=body), endpoint="feed")
-        sandbox.faults.add(Fault(headers=headers, times=None), endpoint="feed")
+        sandbox.faults.add(Fault(status=503, headers=retried, body=body), endpoint="career_sites")
+        sandbox.faults.add(Fault(headers=headers, times=None), endpoint="career_sites")
         run = tap.succeed(env={"LOGLEVEL": "DEBUG"})
         assert any("Retry in " in line for line in run.lines("WARNING"))
         assert not shows_a_key(run)
@@ -187,7 +187,7 @@ class TestErrorsThatMayBeBilled:
         self, tap: Tap, sandbox: Sandbox, limit: int, pages: int, why: str
     ) -> None:
         sandbox.omit_credit_headers = True
-        sandbox.faults.add(Fault(send_as=504, times=None), endpoint="feed")
+        sandbox.faults.add(Fault(send_as=504, times=None), endpoint="career_sites")
         run = tap.run_quickly(max_credits=limit)
         line = complaint(run)
         assert "504" in line
@@ -200,7 +200,7 @@ class TestErrorsThatMayBeBilled:
 class TestContradictions:
     def test_more_by_the_header_alone_ends_the_run_and_keeps_the_page(self, tap: Tap) -> None:
         fault = Fault(headers={"X-Has-More": "True"}, replace=_ended)
-        tap.sandbox.faults.add(fault, on=2, endpoint="feed")
+        tap.sandbox.faults.add(fault, on=2, endpoint="career_sites")
         run = tap.run()
         line = complaint(run)
         assert "X-Has-More" in line
@@ -214,7 +214,7 @@ class TestContradictions:
     @pytest.mark.parametrize("header", ["false", "yes"])
     def test_more_by_the_body_alone_goes_on(self, tap: Tap, header: str) -> None:
         fault = Fault(headers={"X-Has-More": header}, times=None)
-        tap.sandbox.faults.add(fault, endpoint="feed")
+        tap.sandbox.faults.add(fault, endpoint="career_sites")
         run = tap.succeed()
         assert sorted(run.ids) == sorted(tap.sandbox.world.rows())
         assert run.lines("WARNING") == []
@@ -223,7 +223,7 @@ class TestContradictions:
         self, tap: Tap, sandbox: Sandbox
     ) -> None:
         deducted = {"X-Credits-Deducted": str(PAGE_CREDITS)}
-        sandbox.faults.add(Fault(headers=deducted), on=3, endpoint="feed")
+        sandbox.faults.add(Fault(headers=deducted), on=3, endpoint="career_sites")
         run = tap.succeed()
         assert set(run.ids) == sandbox.world.rows().keys()
         (line,) = run.lines("ERROR")
@@ -262,7 +262,7 @@ class TestFailedStreams:
         self, all_feeds: Tap, hiring: Sandbox, status: int
     ) -> None:
         hiring.world.expire_job(next(iter(hiring.world.jobs())))
-        hiring.faults.add(Fault(status=status, times=None), endpoint="feed")
+        hiring.faults.add(Fault(status=status, times=None), endpoint="career_sites")
         hiring.faults.add(Fault(replace={"jobs": 1}), endpoint="jobs")
         run = all_feeds.run_quickly()
         assert run.returncode == 1
@@ -273,7 +273,7 @@ class TestFailedStreams:
         assert run.state["bookmarks"]["expired_jobs"]["replication_key_value"]
 
     def test_a_revoked_key_ends_the_run_at_once(self, all_feeds: Tap, hiring: Sandbox) -> None:
-        hiring.faults.add(Fault(status=401, times=None), endpoint="feed")
+        hiring.faults.add(Fault(status=401, times=None), endpoint="career_sites")
         assert "401" in complaint(all_feeds.run())
         assert hiring.requests_to("jobs") == []
 
@@ -281,7 +281,7 @@ class TestFailedStreams:
         self, all_feeds: Tap, hiring: Sandbox
     ) -> None:
         hold = Hold()
-        hiring.faults.add(Fault(hold=hold), endpoint="feed")
+        hiring.faults.add(Fault(hold=hold), endpoint="career_sites")
 
         def go_away() -> None:
             hold.wait()

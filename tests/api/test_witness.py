@@ -130,7 +130,9 @@ def test_the_balance_of_an_earlier_run_shows_what_the_first_page_costs(
 def test_the_balance_is_that_of_the_last_run_of_any_stream(hiring: Sandbox, tmp_path: Path) -> None:
     tap = tap_of(hiring, tmp_path, "career_sites", "jobs")
     state = tap.succeed(batch_size=5, jobs_batch_size=40).state
-    hiring.faults.add(Fault(headers={"X-Credits-Deducted": "0"}, times=None), endpoint="feed")
+    hiring.faults.add(
+        Fault(headers={"X-Credits-Deducted": "0"}, times=None), endpoint="career_sites"
+    )
     hiring.world.touch(next(iter(hiring.world.rows())))
     run = tap.succeed(state=state)
     assert metrics_of(run, "career_sites")["jobo_credits"] == 50

@@ -94,7 +94,7 @@ def test_the_price_that_a_later_run_saw_replaces_it(tap: Tap) -> None:
 @pytest.mark.parametrize("said", ["0", ""])
 def test_what_is_no_deduction_sets_no_price(tap: Tap, said: str) -> None:
     headers = {"X-Credits-Deducted": said}
-    tap.sandbox.faults.add(Fault(headers=headers, times=None), endpoint="feed")
+    tap.sandbox.faults.add(Fault(headers=headers, times=None), endpoint="career_sites")
     state = tap.succeed().state
     assert tap.run(state=state).returncode == 0
 
@@ -105,7 +105,7 @@ def test_a_disputed_page_sets_no_price(tap: Tap) -> None:
     for key in [*tap.sandbox.world.rows()][:3]:
         tap.sandbox.world.touch(key)
     headers = {"X-Credits-Deducted": str(10 * PRICE)}
-    tap.sandbox.faults.add(Fault(headers=headers), endpoint="feed")
+    tap.sandbox.faults.add(Fault(headers=headers), endpoint="career_sites")
     run = tap.succeed(state=state)
     assert "Jobo deducted 2,500 credits ($2.50) for 3 rows" in run.lines("ERROR")[0]
     assert tap.succeed(state=run.state).returncode == 0

@@ -253,7 +253,7 @@ def test_a_page_that_is_refused_is_delivered_whatever_its_price_and_the_lease(
 
     tap.sandbox.before_page = lose_lease
     dearer = Fault(headers={"X-Credits-Deducted": "3000"})
-    tap.sandbox.faults.add(dearer, endpoint="feed", on=2)
+    tap.sandbox.faults.add(dearer, endpoint="career_sites", on=2)
     run = tap.run()
     assert error_code(run) == "archive-unusable"
     assert run.bookmark["sync"]["rows"] == len(run.ids) == tap.sandbox.rows_billed == 100
@@ -282,7 +282,7 @@ def test_no_request_is_sent_once_a_wait_was_longer_than_the_lease(tap: Container
     """As that of a machine that was suspended meanwhile: another run may go on."""
     later = replace(tap, oddities={"TEST_WAITS": "none"})
     busy = Fault(status=503, headers={"Retry-After": "100"})
-    later.sandbox.faults.add(busy, endpoint="feed", on=2)
+    later.sandbox.faults.add(busy, endpoint="career_sites", on=2)
     run = later.run()
     assert "could not be renewed in time" in complaint(run)
     assert run.bookmark["sync"]["rows"] == len(run.ids) == later.sandbox.rows_billed == 50

@@ -61,7 +61,7 @@ def first_run(tap: Tap, request: int = 2, **settings: Any) -> Iterator[First]:
     need_sizes()
     hold = Hold()
     on = len(tap.sandbox.feed_requests) + request
-    tap.sandbox.faults.add(Fault(hold=hold), endpoint="feed", on=on)
+    tap.sandbox.faults.add(Fault(hold=hold), endpoint="career_sites", on=on)
     process = tap.start(pipe_size=BIG_PIPE, **settings)
     try:
         hold.wait(30)

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from jobo_sandbox import Endpoint, Entry, Fault, Sandbox
+from jobo_sandbox import Entry, Fault, Sandbox
 from tests.streams.test_other_formats import camel_case, in_camel_case, without_ats, without_nulls
 
 Tell = Callable[[Sandbox], None]
 When = Callable[[Entry], bool]
+SITES = "career_sites"
 
 
 def options(**values: Any) -> Tell:
@@ -22,32 +23,32 @@ def options(**values: Any) -> Tell:
     return change
 
 
-def fault(endpoint: Endpoint | None, when: When | None = None, **attributes: Any) -> Tell:
+def fault(endpoint: str | None, when: When | None = None, **attributes: Any) -> Tell:
     """Inject a fault into all requests, or some."""
     spoiled = Fault(times=None, **attributes)
     return lambda sandbox: sandbox.faults.add(spoiled, endpoint=endpoint, when=when)
 
 
-def costs(endpoint: Endpoint, credits_: str, when: When | None = None, **attributes: Any) -> Tell:
+def costs(endpoint: str, credits_: str, when: When | None = None, **attributes: Any) -> Tell:
     """Deduct credits for all requests, or some."""
     return fault(endpoint, when, headers={"X-Credits-Deducted": credits_}, **attributes)
 
 
-def body(endpoint: Endpoint, change: Callable[[Any], Any], when: When | None = None) -> Tell:
+def body(endpoint: str, change: Callable[[Any], Any], when: When | None = None) -> Tell:
     """Change each body that is no error."""
     return fault(endpoint, when, replace=lambda came: came if "status" in came else change(came))
 
 
-def rows(endpoint: Endpoint, when: When | None = None, **values: Any) -> Tell:
+def rows(endpoint: str, when: When | None = None, **values: Any) -> Tell:
     """Change fields of each row."""
-    key = "career_sites" if endpoint == "feed" else "jobs"
-    return body(endpoint, lambda came: came | {key: [row | values for row in came[key]]}, when)
+    return body(
+        endpoint, lambda came: came | {endpoint: [row | values for row in came[endpoint]]}, when
+    )
 
 
-def page(endpoint: Endpoint, *, is_empty: bool = False, **members: Any) -> Tell:
+def page(endpoint: str, *, is_empty: bool = False, **members: Any) -> Tell:
     """Change members of each page that has rows, or of each that has none."""
-    key = "career_sites" if endpoint == "feed" else "jobs"
-    return body(endpoint, lambda came: came if bool(came[key]) == is_empty else came | members)
+    return body(endpoint, lambda came: came if bool(came[endpoint]) == is_empty else came | members)
 
 
 def sent(entry: Entry) -> dict[str, Any]:
@@ -93,12 +94,12 @@ def first_page_again(sandbox: Sandbox) -> None:
         size = len(came["career_sites"])
         return came | {"career_sites": seen.setdefault(size, came["career_sites"])}
 
-    body("feed", change)(sandbox)
+    body(SITES, change)(sandbox)
 
 
 def one_id(sandbox: Sandbox) -> None:
     """Let each row have the same id."""
-    rows("feed", id=next(iter(sandbox.world.rows())))(sandbox)
+    rows(SITES, id=next(iter(sandbox.world.rows())))(sandbox)
 
 
 def is_over_a_week(entry: Entry) -> bool:
@@ -152,13 +153,15 @@ LIES = [
     Lie("career_sites_price", "a higher price", options(price=60)),
     Lie("jobs_price", "a higher price of jobs", options(jobs_price=4)),
     Lie("career_sites_price", "five times the price", options(price=250)),
-    Lie("balance", "2,500 credits for each page", costs("feed", "2500")),
+    Lie("balance", "2,500 credits for each page", costs(SITES, "2500")),
     Lie(
-        "balance", "a flat price of pages", costs("feed", "50", lambda e: sent(e)["batch_size"] > 1)
+        "balance",
+        "a flat price of pages",
+        costs(SITES, "50", lambda e: sent(e)["batch_size"] > 1),
     ),
     Lie("jobs_price", "half a credit too many", options(jobs_price=3.5)),
     Lie("balance", "empty pages cost", options(empty_price=3)),
-    Lie("balance", "refused keys cost", costs("feed", "50", is_wrong_key, status=401), "key"),
+    Lie("balance", "refused keys cost", costs(SITES, "50", is_wrong_key, status=401), "key"),
     Lie("balance", "errors cost", costs("profile", "1", status=404)),
     Lie("balance", "expired ids cost", costs("expired_jobs", "1")),
     Lie("career_sites_price", "no money headers", options(omit_credit_headers=True)),
@@ -166,14 +169,14 @@ LIES = [
     Lie("balance", "a balance that stays", fault(None, headers={"X-Credits-Balance": "10000000"})),
     Lie("balance", "a lower balance", fault("jobs", by_cursor, headers={"X-Credits-Balance": "7"})),
     Lie("balance", "nothing deducted", costs("jobs", "0")),
-    Lie("balance", "nothing deducted for sites", costs("feed", "0")),
-    Lie("career_sites_price", "no deduction", costs("feed", "")),
+    Lie("balance", "nothing deducted for sites", costs(SITES, "0")),
+    Lie("career_sites_price", "no deduction", costs(SITES, "")),
     Lie(
         "career_sites_price",
         "nothing deducted, and no balance",
         both(
             options(omit_credit_headers=True),
-            fault("feed", headers={"X-Credits-Deducted": "0"}),
+            fault(SITES, headers={"X-Credits-Deducted": "0"}),
         ),
     ),
     Lie(
@@ -185,11 +188,11 @@ LIES = [
         ),
     ),
     # The key
-    Lie("wrong_key", "403 for a wrong key", fault("feed", is_wrong_key, status=403), "key"),
+    Lie("wrong_key", "403 for a wrong key", fault(SITES, is_wrong_key, status=403), "key"),
     Lie(
         "wrong_key",
         "a page for a wrong key",
-        fault("feed", is_wrong_key, status=200, body=EMPTY),
+        fault(SITES, is_wrong_key, status=200, body=EMPTY),
         "key",
     ),
     Lie("profile_key", "500", fault("profile", lambda e: "x-api-key" not in e.headers, status=500)),
@@ -202,8 +205,12 @@ LIES = [
     Lie("date_header", "no Date", options(omit_date_header=True)),
     Lie("date_header", "two days ago", options(clock_offset=-2 * 86_400)),
     Lie("rate_limit_headers", "none", options(omit_rate_headers=True)),
-    Lie("compression", "unknown", fault("feed", headers={"Content-Encoding": "br"})),
-    Lie("career_sites_pages", "contradiction", fault("feed", headers={"X-Has-More": "false"})),
+    Lie("compression", "unknown", fault(SITES, headers={"Content-Encoding": "br"})),
+    Lie(
+        "career_sites_pages",
+        "contradiction",
+        fault(SITES, headers={"X-Has-More": "false"}),
+    ),
     Lie("deprecation", "sunset", fault("jobs", headers={"Sunset": "Fri, 1 Jan 2027 00:00:00 GMT"})),
     # Errors
     Lie("errors", "text", options(error_shape="text")),
@@ -213,7 +220,7 @@ LIES = [
     Lie(
         "career_sites_rejected_cursor",
         "other words",
-        fault("feed", is_rejected, status=400, body=NOPE),
+        fault(SITES, is_rejected, status=400, body=NOPE),
         "cursor",
     ),
     Lie("jobs_rejected_cursor", "ignored", options(ignored={"cursor"})),
@@ -221,7 +228,7 @@ LIES = [
     Lie(
         "career_sites_bad_values",
         "7",
-        fault("feed", has(industries="7"), status=200, body=EMPTY),
+        fault(SITES, has(industries="7"), status=200, body=EMPTY),
     ),
     Lie(
         "jobs_bad_values",
@@ -230,16 +237,20 @@ LIES = [
     ),
     # Pages
     Lie("jobs_pages", "has_more as text", page("jobs", has_more="yes")),
-    Lie("career_sites_pages", "an error beside rows", page("feed", error="Timed out")),
+    Lie("career_sites_pages", "an error beside rows", page(SITES, error="Timed out")),
     Lie("jobs_pages", "errors beside rows", page("jobs", errors=[{"message": "Timed out"}])),
-    Lie("career_sites_pages", "a number as cursor", page("feed", next_cursor=7)),
-    Lie("career_sites_pages", "more without a cursor", page("feed", next_cursor=None)),
-    Lie("career_sites_pages", "no second page", page("feed", has_more=False, next_cursor=None)),
+    Lie("career_sites_pages", "a number as cursor", page(SITES, next_cursor=7)),
+    Lie("career_sites_pages", "more without a cursor", page(SITES, next_cursor=None)),
+    Lie(
+        "career_sites_pages",
+        "no second page",
+        page(SITES, has_more=False, next_cursor=None),
+    ),
     Lie("jobs_pages", "the end beside a cursor", page("jobs", has_more=False)),
     Lie("jobs_updated_after", "no envelope", body("jobs", lambda _: {"data": []})),
     Lie("jobs_updated_after", "camelCase", body("jobs", camel_case)),
-    Lie("career_sites_updated_after", "camelCase of sites", body("feed", camel_case)),
-    Lie("career_sites_empty_page", "null", page("feed", is_empty=True, career_sites=None)),
+    Lie("career_sites_updated_after", "camelCase of sites", body(SITES, camel_case)),
+    Lie("career_sites_empty_page", "null", page(SITES, is_empty=True, career_sites=None)),
     Lie("jobs_empty_page", "no list", body("jobs", lambda b: b if b["jobs"] else LATE)),
     Lie(
         "jobs_updated_after",
@@ -248,7 +259,7 @@ LIES = [
     ),
     Lie("jobs_updated_after", "204", fault("jobs", is_windowed, send_as=204, replace={})),
     Lie("career_sites_empty_page", "a null cursor", options(null_cursor_at_end=True)),
-    Lie("career_sites_empty_page", "a cursor", page("feed", is_empty=True, next_cursor="x")),
+    Lie("career_sites_empty_page", "a cursor", page(SITES, is_empty=True, next_cursor="x")),
     Lie("balance", "batch_size ignored", options(ignored={"batch_size"})),
     Lie("jobs_price", "no rows", body("jobs", lambda _: EMPTY)),
     Lie("career_sites_cursor", "a page that repeats", first_page_again),
@@ -270,20 +281,21 @@ LIES = [
     ),
     Lie("jobs_estimated_total", "none", body("jobs", lambda b: b | {"estimated_total": None})),
     # Rows
-    Lie("career_sites_pages", "ids that are numbers", rows("feed", id=7)),
+    Lie("career_sites_pages", "ids that are numbers", rows(SITES, id=7)),
     Lie("jobs_fields", "ids without dashes", options(ids_without_dashes=True)),
     Lie("career_sites_fields", "unknown fields", options(more_fields={"external_id": None})),
     Lie("jobs_fields", "another type", rows("jobs", benefits="none")),
-    Lie("career_sites_fields", "null", rows("feed", ats=None)),
-    Lie("career_sites_pages", "a number", rows("feed", ats=7)),
+    Lie("career_sites_fields", "null", rows(SITES, ats=None)),
+    Lie("career_sites_pages", "a number", rows(SITES, ats=7)),
     Lie(
         "career_sites_fields",
         "nulls that are left out",
         body(
-            "feed", lambda b: {**b, "career_sites": without_nulls(without_ats(b)["career_sites"])}
+            SITES,
+            lambda b: {**b, "career_sites": without_nulls(without_ats(b)["career_sites"])},
         ),
     ),
-    Lie("career_sites_pages", "a field that is gone", both(nulls, body("feed", without_ats))),
+    Lie("career_sites_pages", "a field that is gone", both(nulls, body(SITES, without_ats))),
     Lie(
         "jobs_pages",
         "rows in camelCase",

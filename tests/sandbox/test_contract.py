@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from jobo_sandbox import Endpoint, Fault, Sandbox
+from jobo_sandbox import Fault, Sandbox
 from jobo_sandbox.contract import command
 from jobo_sandbox.contract.api import LIMIT, LONGEST_WAITS, MOST_REQUESTS, Api
 from jobo_sandbox.contract.outcomes import WORST
@@ -85,10 +85,8 @@ def test_an_honest_api_passes(checked: Sandbox, kind: str) -> None:
     assert len(checked.ledger) <= MOST_REQUESTS
 
 
-@pytest.mark.parametrize("endpoint", ["managed_jobs", "jobs", "expired_jobs", "feed"])
-def test_what_the_plan_does_not_include_is_not_testable(
-    checked: Sandbox, endpoint: Endpoint
-) -> None:
+@pytest.mark.parametrize("endpoint", ["managed_jobs", "jobs", "expired_jobs", "career_sites"])
+def test_what_the_plan_does_not_include_is_not_testable(checked: Sandbox, endpoint: str) -> None:
     fault(endpoint, lambda entry: not is_wrong_key(entry), status=403)(checked)
     found = outcomes(checked)
     assert set(found.values()) == {command.DOCUMENTED, command.NOT_TESTABLE}
@@ -132,8 +130,8 @@ HIDDEN: dict[str, Tell] = {
     "another envelope": fault(
         None, replace=lambda came: {"data": came.get("career_sites", came.get("jobs"))}
     ),
-    "502 for pages": fault("feed", send_as=502, replace={"error": "Bad gateway"}),
-    "504 for pages": fault("feed", send_as=504, replace={"error": "Timeout"}),
+    "502 for pages": fault("career_sites", send_as=502, replace={"error": "Bad gateway"}),
+    "504 for pages": fault("career_sites", send_as=504, replace={"error": "Timeout"}),
     "524 for pages of jobs": fault("jobs", send_as=524, replace={"error": "Timeout"}),
     "nothing deducted": fault(None, headers=NO_BALANCE | {"X-Credits-Deducted": "0"}),
     "a quota alone": fault("jobs", headers=NO_BALANCE | {"X-Quota-Limit": "1000"}),
@@ -154,7 +152,7 @@ def test_a_bill_that_does_not_show_is_bounded_too(
 
 
 def test_a_key_for_jobs_alone_passes_and_one_for_nothing_does_not(checked: Sandbox) -> None:
-    fault("feed", lambda entry: not is_wrong_key(entry), status=403)(checked)
+    fault("career_sites", lambda entry: not is_wrong_key(entry), status=403)(checked)
     fault("expired_jobs", status=403)(checked)
     assert contract_of(checked).returncode == 0
     fault("jobs", status=403)(checked)
@@ -251,7 +249,7 @@ def test_a_rate_limit_that_lasts_cuts_off(checked: Sandbox) -> None:
 
 
 def test_lost_responses_count_as_billed_and_end_the_check(checked: Sandbox) -> None:
-    checked.faults.add(Fault(drop=True, billed=True, times=None), endpoint="feed")
+    checked.faults.add(Fault(drop=True, billed=True, times=None), endpoint="career_sites")
     run = contract_of(checked)
     assert (run.returncode, run.stdout) == (2, "")
     assert "Nothing was checked: no response (ConnectionError)" in run.stderr
@@ -308,7 +306,7 @@ def test_a_line_has_its_source_and_what_the_tap_does(checked: Sandbox) -> None:
 @pytest.mark.parametrize("underscore", ["_", "%5F", "%5f", "%255F"])
 def test_the_key_in_a_redirect_is_not_shown(checked: Sandbox, underscore: str) -> None:
     location = f"{checked.url}/moved?key={checked.api_key.replace('_', underscore)}&page=1"
-    fault("feed", status=307, headers={"Location": location})(checked)
+    fault("career_sites", status=307, headers={"Location": location})(checked)
     run = contract_of(checked)
     assert "/moved?key=[api_key]&page=1" in run.stdout
     assert checked.api_key.rpartition("_")[2] not in run.stdout + run.stderr
@@ -369,7 +367,7 @@ def test_the_report_has_nothing_of_the_key(checked: Sandbox, tmp_path: Path) -> 
     key, path = checked.api_key, tmp_path / "report.json"
     secret, escaped = key[9:], "".join(f"\\u{ord(letter):04x}" for letter in key)
     headers = {"X-Echo": f"{key} {key.lower()} ...{secret[5:30]}", "Set-Cookie": "chocolate=1"}
-    fault("feed", headers=headers)(checked)
+    fault("career_sites", headers=headers)(checked)
     fault("jobs", replace=lambda body: body | {"jobs": f"{'-' * 20}{key}"})(checked)
     fault("filters", garbage=f'{{"{key}": "{escaped}"}}')(checked)
     fault("profile", status=404, body=f"<p>{key[:40]}</p>")(checked)

@@ -26,7 +26,6 @@ from tests.support.target import Message, Target
 pytestmark = pytest.mark.slow
 
 BILLED = ("billed_pages", "career_sites", "jobs")
-ENDPOINTS = {"feed": "career_sites", "jobs": "jobs"}
 
 
 @pytest.fixture
@@ -267,7 +266,7 @@ class Judge:
     @property
     def billed(self) -> list[Page]:
         entries = [entry for entry in self.sandbox.ledger if entry.credits]
-        return [(ENDPOINTS[each.endpoint], len(each.row_ids), each.credits) for each in entries]
+        return [(each.endpoint, len(each.row_ids), each.credits) for each in entries]
 
     def missing(self, target: Target) -> Counter[Page]:
         """Return the billed pages without a row in the target, which has none of any other page."""

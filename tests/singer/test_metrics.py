@@ -39,7 +39,7 @@ def test_rows_that_are_loaded_have_a_figure_of_their_own(tap: Tap, sandbox: Sand
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_stream_that_fails_has_not_succeeded(tap: Tap, sandbox: Sandbox, status: int) -> None:
     """401 ends the run, and 403 the stream."""
-    sandbox.faults.add(Fault(status=status, times=None), endpoint="feed", on=2)
+    sandbox.faults.add(Fault(status=status, times=None), endpoint="career_sites", on=2)
     run = tap.run()
     assert str(status) in complaint(run)
     (duration,) = (point for point in run.points if point["metric"] == "sync_duration")
@@ -50,7 +50,7 @@ def test_a_stream_that_fails_has_not_succeeded(tap: Tap, sandbox: Sandbox, statu
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_first_request_that_fails_has_a_summary(tap: Tap, sandbox: Sandbox, status: int) -> None:
     catalog = selecting(discover(), companies=True)
-    sandbox.faults.add(Fault(status=status, times=None), endpoint="feed")
+    sandbox.faults.add(Fault(status=status, times=None), endpoint="career_sites")
     run = tap.run(catalog=catalog)
     assert str(status) in complaint(run)
     nothing = "0 rows in 0 pages, 0 credits ($0.00); sync not complete."

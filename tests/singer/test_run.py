@@ -87,12 +87,16 @@ class TestOneStreamThatFails:
         assert sandbox.credits_billed == billed + 120
 
     def test_it_is_reported_at_once_and_at_the_end(self, tap: Tap, sandbox: Sandbox) -> None:
-        sandbox.faults.add(Fault(status=403, body={"detail": "No access."}), endpoint="feed")
+        sandbox.faults.add(
+            Fault(status=403, body={"detail": "No access."}), endpoint="career_sites"
+        )
         (error,) = cut_in_request(tap, 2, billed=False).lines("ERROR")  # the one for jobs
         assert error.startswith("career_sites failed, and the run continues: ")
         assert "(No access)" in error
 
-        sandbox.faults.add(Fault(status=403, body={"detail": "No access."}), endpoint="feed")
+        sandbox.faults.add(
+            Fault(status=403, body={"detail": "No access."}), endpoint="career_sites"
+        )
         run = tap.run()
         assert len(run.lines("ERROR")) == 1
         assert "(No access)" in complaint(run)

@@ -19,7 +19,9 @@ Body = dict[str, Any]
 def test_request_is_as_documented(tap: Tap, sandbox: Sandbox) -> None:
     tap.run()
     request = sandbox.feed_requests[0]
-    assert request.endpoint == "feed"  # which is only there for a POST of the documented path
+    assert (
+        request.endpoint == "career_sites"
+    )  # which is only there for a POST of the documented path
     assert request.headers["x-api-key"] == sandbox.api_key
     assert f"tap-jobo/{version('tap-jobo')}" in request.headers["user-agent"].split()
     assert request.headers["content-type"] == "application/json"

@@ -123,7 +123,7 @@ def test_streams_are_read_in_their_order(hiring: Sandbox, tmp_path: Path) -> Non
     seen = [each["stream"] for each in run.messages if each["type"] == "SCHEMA"]
     assert list(dict.fromkeys(seen)) == list(STREAMS)
     asked = dict.fromkeys(each.endpoint for each in hiring.ledger if each.endpoint != "profile")
-    assert list(asked) == ["clock", "feed", "expired_jobs", "jobs", "managed_jobs"]
+    assert list(asked) == ["clock", "career_sites", "expired_jobs", "jobs", "managed_jobs"]
     for stream in STREAMS:
         assert rows_of(run, stream), stream
 

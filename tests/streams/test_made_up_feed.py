@@ -12,9 +12,12 @@ from uuid import UUID
 import pytest
 from singer_sdk import typing as th
 
-from jobo_sandbox import Fault, Sandbox, endpoints
-from jobo_sandbox.queries import Cursor, Query
-from jobo_sandbox.world import Position
+from jobo_sandbox import Fault, Sandbox
+from jobo_sandbox.feed import Feed
+from jobo_sandbox.feeds import FEEDS as SERVED
+from jobo_sandbox.pricing import Price
+from jobo_sandbox.queries import Cursor
+from jobo_sandbox.world import Position, World
 from tap_jobo.cli import run
 from tap_jobo.clock import parse_timestamp
 from tap_jobo.streams import FEEDS
@@ -65,7 +68,7 @@ class MadeUp(Tap):
 
     @property
     def queries(self) -> list[Json]:
-        return [entry.body for entry in self.sandbox.requests_to("other")]
+        return [entry.body for entry in self.sandbox.requests_to("badges")]
 
 
 def discover() -> Json:
@@ -73,33 +76,36 @@ def discover() -> Json:
         return MadeUpTap(validate_config=False).catalog_dict
 
 
-def _walk(_: object, cursor: Cursor) -> Iterator[Position]:
+def _walk(_: World, cursor: Cursor) -> Iterator[tuple[Position, None]]:
     """Yield the rows after a cursor; none has changed since any instant."""
-    start = cursor.after[0] + 1 if cursor.after else ROWS * bool(cursor.query.filters)
-    return ((number, str(UUID(int=number))) for number in range(start, ROWS))
+    start = cursor.after[0] + 1 if cursor.after else ROWS * bool(cursor.query.newer_than)
+    for number in range(start, ROWS):
+        yield (number, str(UUID(int=number))), None
 
 
 @pytest.fixture
 def made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MadeUp]:
-    """The tap against a sandbox that has the feed too, in place of "no such endpoint"."""
-    feed = endpoints._Feed(
-        SPEC.method,
-        SPEC.path,
-        "badges",
-        lambda _, query: Query({"is_over": 1} if SPEC.since in query else {}, 0, 7),
-        _walk,
-        lambda _, key: {"id": key, "name": f"row {UUID(key).int}"},
+    """The tap against a sandbox that has the feed too."""
+    feed = Feed(
+        path=SPEC.path,
+        method=SPEC.method,
+        item_key="badges",
+        walk=_walk,
+        row=lambda _, key: {"id": key, "name": f"row {UUID(key).int}"},
+        largest_page=7,
+        since="changed_since",
+        since_is_inclusive=True,
+        price=lambda _: Price(2),
     )
-    monkeypatch.setitem(endpoints.FEEDS, "other", feed)
-    monkeypatch.setitem(endpoints._OTHERS, "other", endpoints._page)
-    with Sandbox(size=3, jobs_price=2) as sandbox:
+    monkeypatch.setitem(SERVED, SPEC.name, feed)
+    with Sandbox(size=3) as sandbox:
         catalog = selecting(discover(), career_sites=False, badges=True)
         yield MadeUp(sandbox, tmp_path, catalog=catalog)
 
 
 def fail_third_page(made_up: MadeUp) -> None:
     fault = Fault(status=400, body={"detail": "made-up failure"})
-    made_up.sandbox.faults.add(fault, endpoint="other", on=3)
+    made_up.sandbox.faults.add(fault, endpoint="badges", on=3)
 
 
 def names(run: Run) -> list[str]:

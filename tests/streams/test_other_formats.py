@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from jobo_sandbox import Endpoint, Fault, Sandbox
+from jobo_sandbox import Fault, Sandbox
 from tests.archive.helpers import archive_command, succeeded
 from tests.support import Tap, complaint
 from tests.support.companies import Json
@@ -19,8 +19,8 @@ from tests.support.jobs import bookmark_of, rows_of, tap_of
 pytestmark = pytest.mark.slow
 
 Change = Callable[[Json], Any]
-LISTS = {"feed": "career_sites", "jobs": "jobs"}
-ENDPOINTS: dict[str, Endpoint] = {"career_sites": "feed", "jobs": "jobs"}
+BILLED = ("career_sites", "jobs")
+"""Streams whose pages have a list of the same name."""
 
 
 def camel(name: str) -> str:
@@ -47,7 +47,7 @@ def in_camel_case(*names: str) -> Change:
 
 
 def rows_in(body: Json) -> list[Json]:
-    rows: list[Json] = next(body[name] for name in LISTS.values() if name in body)
+    rows: list[Json] = next(body[name] for name in BILLED if name in body)
     return rows
 
 
@@ -64,7 +64,7 @@ def without_nulls(value: Any) -> Any:
     return [without_nulls(each) for each in value] if isinstance(value, list) else value
 
 
-def spoil(sandbox: Sandbox, endpoint: Endpoint, change: object, **more: Any) -> None:
+def spoil(sandbox: Sandbox, endpoint: str, change: object, **more: Any) -> None:
     sandbox.faults.add(Fault(replace=change, times=None, **more), endpoint=endpoint)
 
 
@@ -92,7 +92,7 @@ def test_nulls_that_are_left_out_are_null_with_one_warning(hiring: Sandbox, tmp_
     for key in [*hiring.world.rows()][:8]:
         hiring.world.touch(key, ats=None)
     tap = tap_of(hiring, tmp_path, "career_sites")
-    spoil(hiring, "feed", lambda body: without_nulls(without_ats(body)))
+    spoil(hiring, "career_sites", lambda body: without_nulls(without_ats(body)))
     run = tap.succeed(batch_size=4)
     (line,) = run.lines("WARNING")
     assert line.startswith("No row of a page has the field 'ats'")
@@ -105,7 +105,7 @@ def test_nulls_that_are_left_out_are_null_with_one_warning(hiring: Sandbox, tmp_
 def test_a_field_that_is_gone_from_an_api_with_nulls_is_a_changed_format(
     hiring: Sandbox, tmp_path: Path, size: int
 ) -> None:
-    spoil(hiring, "feed", without_ats)
+    spoil(hiring, "career_sites", without_ats)
     for key in hiring.world.rows():
         hiring.world.touch(key, crunchbase_url=None)
     run = tap_of(hiring, tmp_path, "career_sites").run(batch_size=size)
@@ -127,7 +127,7 @@ def test_a_field_that_is_gone_from_an_api_with_nulls_is_a_changed_format(
 def test_fields_under_another_name_in_all_rows_are_a_changed_format(
     hiring: Sandbox, tmp_path: Path, stream: str, names: list[str], size: int
 ) -> None:
-    spoil(hiring, ENDPOINTS[stream], in_camel_case(*names))
+    spoil(hiring, stream, in_camel_case(*names))
     run = tap_of(hiring, tmp_path, stream).run(batch_size=size, jobs_batch_size=size)
     line = complaint(run)
     assert f"Each of the {size:,} rows of this page of {stream} has another name" in line
@@ -144,14 +144,14 @@ TRUNCATED: dict[str, Change] = {
 
 @pytest.mark.parametrize("size", [20, 5, 2])
 @pytest.mark.parametrize("change", TRUNCATED.values(), ids=TRUNCATED)
-@pytest.mark.parametrize("stream", ENDPOINTS)
+@pytest.mark.parametrize("stream", BILLED)
 def test_rows_without_most_documented_fields_are_a_changed_format(
     hiring: Sandbox, tmp_path: Path, stream: str, change: Change, size: int
 ) -> None:
     spoil(
         hiring,
-        ENDPOINTS[stream],
-        lambda body: {**body, LISTS[ENDPOINTS[stream]]: [change(row) for row in rows_in(body)]},
+        stream,
+        lambda body: {**body, stream: [change(row) for row in rows_in(body)]},
     )
     tap = tap_of(hiring, tmp_path, stream)
     for _ in range(2):
@@ -161,15 +161,15 @@ def test_rows_without_most_documented_fields_are_a_changed_format(
         assert is_named or f"rows of this page of {stream} has a usable 'name'" in line
         assert "stays in the archive" in line
         assert run.records == []
-    assert len(hiring.requests_to(ENDPOINTS[stream])) == 1
+    assert len(hiring.requests_to(stream)) == 1
 
 
 @pytest.mark.parametrize("size", [1, 5, 50])
-@pytest.mark.parametrize("stream", ENDPOINTS)
+@pytest.mark.parametrize("stream", BILLED)
 def test_ordinary_rows_without_nulls_are_no_changed_format(
     hiring: Sandbox, tmp_path: Path, stream: str, size: int
 ) -> None:
-    spoil(hiring, ENDPOINTS[stream], without_nulls)
+    spoil(hiring, stream, without_nulls)
     run = tap_of(hiring, tmp_path, stream).succeed(batch_size=size, jobs_batch_size=size)
     assert len(run.ids if stream == "career_sites" else rows_of(run, stream)) in {20, 90}
 
@@ -215,7 +215,7 @@ def test_a_field_with_another_name_in_some_rows_is_rescued(hiring: Sandbox, tmp_
         in_camel_case("logo_url")({"career_sites": body["career_sites"][1:]})
         return body
 
-    spoil(hiring, "feed", change)
+    spoil(hiring, "career_sites", change)
     run = tap_of(hiring, tmp_path, "career_sites").succeed()
     assert sum("logoUrl" in (row["_rescued_data"] or "") for row in run.records) == 19
 
@@ -233,7 +233,7 @@ def test_a_deeply_nested_unknown_field_is_no_crash(
         rows[0]["id"] = 7
     text = json.dumps({"career_sites": rows, "has_more": False})
     text = text.replace('"DEEP"', "[" * depth + "]" * depth)
-    hiring.faults.add(Fault(garbage=text), endpoint="feed")
+    hiring.faults.add(Fault(garbage=text), endpoint="career_sites")
     run = tap_of(hiring, tmp_path, "career_sites").run()
     assert "Traceback" not in run.stderr
     assert (run.returncode, len(run.ids)) == (0, 19 if has_bad_id else 20)
@@ -292,11 +292,11 @@ def test_an_error_beside_an_empty_list_never_completes_a_sync(
 
 
 @pytest.mark.parametrize("named", [{"error": "Timed out"}, {"errors": ["Timed out"]}])
-@pytest.mark.parametrize("stream", [*ENDPOINTS, "expired_jobs"])
+@pytest.mark.parametrize("stream", [*BILLED, "expired_jobs"])
 def test_an_error_beside_rows_is_one_warning(
     hiring: Sandbox, tmp_path: Path, stream: str, named: Json
 ) -> None:
-    spoil(hiring, ENDPOINTS.get(stream, "expired_jobs"), lambda body: {**body, **named})
+    spoil(hiring, stream, lambda body: {**body, **named})
     tap = tap_of(hiring, tmp_path, stream)
     run = tap.succeed(batch_size=5, jobs_batch_size=20)
     (line,) = run.lines("WARNING")
@@ -326,15 +326,15 @@ def test_a_short_last_page_with_a_cursor_is_no_warning(jobs_tap: Tap, hiring: Sa
     assert jobs_tap.succeed().lines("WARNING") == []
 
 
-@pytest.mark.parametrize("stream", ENDPOINTS)
+@pytest.mark.parametrize("stream", BILLED)
 def test_a_cursor_that_leads_to_nothing_is_a_warning(
     hiring: Sandbox, tmp_path: Path, stream: str
 ) -> None:
     tap = tap_of(hiring, tmp_path, stream)
     tap.settings |= {"batch_size": 5, "jobs_batch_size": 5}
     first = tap.succeed(max_credits=250 if stream == "career_sites" else 15)
-    empty = {LISTS[ENDPOINTS[stream]]: [], "has_more": False, "next_cursor": None}
-    spoil(hiring, ENDPOINTS[stream], empty, headers={"X-Credits-Deducted": "0"})
+    empty = {stream: [], "has_more": False, "next_cursor": None}
+    spoil(hiring, stream, empty, headers={"X-Credits-Deducted": "0"})
     run = tap.succeed(state=first.state)
     (line,) = [each for each in run.lines("WARNING") if "is empty" in each]
     assert line == (
@@ -345,7 +345,7 @@ def test_a_cursor_that_leads_to_nothing_is_a_warning(
     assert bookmark_of(run, stream)["replication_key_value"]
 
 
-@pytest.mark.parametrize("stream", [*ENDPOINTS, "managed_jobs"])
+@pytest.mark.parametrize("stream", [*BILLED, "managed_jobs"])
 def test_a_first_sync_without_rows_is_a_warning(
     hiring: Sandbox, tmp_path: Path, stream: str
 ) -> None:
@@ -399,15 +399,15 @@ UNUSABLE: dict[str, tuple[Change, str]] = {
 
 
 def camel_rows(body: Json) -> Json:
-    return {name: camel_case(body[name]) for name in LISTS.values() if name in body}
+    return {name: camel_case(body[name]) for name in BILLED if name in body}
 
 
 @pytest.mark.parametrize(("change", "why"), UNUSABLE.values(), ids=UNUSABLE)
-@pytest.mark.parametrize("stream", ENDPOINTS)
+@pytest.mark.parametrize("stream", BILLED)
 def test_the_connection_check_fails_for_one_row_where_a_run_would_for_a_page(
     hiring: Sandbox, tmp_path: Path, stream: str, change: Change, why: str
 ) -> None:
-    spoil(hiring, ENDPOINTS[stream], change)
+    spoil(hiring, stream, change)
     run = tap_of(hiring, tmp_path, stream).run("--test")
     line = complaint(run)
     assert why in line
@@ -415,16 +415,16 @@ def test_the_connection_check_fails_for_one_row_where_a_run_would_for_a_page(
     assert (run.records, hiring.rows_billed) == ([], 1)
 
 
-@pytest.mark.parametrize("stream", ENDPOINTS)
+@pytest.mark.parametrize("stream", BILLED)
 def test_the_connection_check_accepts_a_row_with_few_fields(
     hiring: Sandbox, tmp_path: Path, stream: str
 ) -> None:
     def change(body: Json) -> Json:
         names = {"id", "name", "title", "ats", "source", "listing_url"}
         rows = [{name: row[name] for name in row.keys() & names} for row in rows_in(body)]
-        return {**body, LISTS[ENDPOINTS[stream]]: rows}
+        return {**body, stream: rows}
 
-    spoil(hiring, ENDPOINTS[stream], change)
+    spoil(hiring, stream, change)
     assert len(tap_of(hiring, tmp_path, stream).succeed("--test").records) == 1
 
 
