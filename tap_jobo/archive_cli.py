@@ -91,9 +91,13 @@ def _describe(archive: StreamArchive) -> Iterator[str]:
             problems.append(f"page {number} was dropped")
             continue
         try:
-            rows += parser.count_items(archive.read(number).body)
+            entry = archive.read(number)
         except FormatError:
             problems.append(f"page {number} is damaged or missing")
+            continue
+        count = parser.count_items(entry.body)
+        rows += count
+        cost += entry.header.cost(count) - entry.header.credits
     pages = plural(len(archive.numbers), "page")
     begins = f", since {since}" if since else ""
     yield f"{pages}, {plural(rows, 'row')}, {dollars(cost)}{begins}"

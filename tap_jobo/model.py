@@ -109,13 +109,16 @@ class Charge(_Stored, frozen=True):
     deducted: Count | None  # credits, by its headers
     fall: Count  # credits by which the balance fell, which count if nothing was deducted
 
-    def of_rows(self, rows: int, requested: int, price: float) -> int:
-        """Return the credits of the page, once its number of rows is known."""
+    def of_rows(self, rows: int, requested: int) -> int:
+        """Return the credits of the page, once its number of rows is known.
+
+        The run's sum, the month, and `billed_pages` all count this.
+        """
         if self.deducted:
             return self.deducted
         if rows and self.fall:  # other programs may spend from the balance, so there is a bound
             return min(self.fall, math.ceil(self.credits * max(rows, requested) / requested))
-        return math.ceil(rows * price) if self.deducted is None else 0
+        return math.ceil(rows * self.credits / requested) if self.deducted is None else 0
 
 
 class Receipt(_Stored, frozen=True):
@@ -138,7 +141,8 @@ class EntryHeader(_Stored, frozen=True):
         sync: The sync of the page. None if it is not known, as it may be of a dropped page.
         page: The number of the page in its sync, from 1.
         receipt: What it cost, and when it came. None for a dropped page without a header.
-        total: Credits that the archive has cost so far, this page included.
+        total: Credits that the archive has cost so far, and this page, as if it were full: it is
+            not parsed before it is in the archive, so the header of the next page corrects that.
         run: Random id of the run that was billed for it.
         spent: Credits that the stream's runs have cost so far, by month.
         is_dropped: Whether `tap-jobo-archive drop` has replaced it: it has no rows.
@@ -172,6 +176,12 @@ class EntryHeader(_Stored, frozen=True):
     def credits(self) -> int:
         """What the page was charged when it came."""
         return self.receipt.charge.credits if self.receipt else 0
+
+    def cost(self, rows: int) -> int:
+        """Return the credits that the page has cost, once its number of rows is known."""
+        if self.sync is None or self.receipt is None or self.is_dropped:
+            return self.credits
+        return self.receipt.charge.of_rows(rows, self.sync.batch_size)
 
 
 class Entry(msgspec.Struct, frozen=True):

@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from msgspec.structs import replace
-
 from tap_jobo.api.headers import has_plan, reported_balance, reported_credits
 from tap_jobo.errors import BudgetReachedError, ConfigError
 from tap_jobo.model import Charge, LastPrice, Receipt
@@ -243,17 +241,17 @@ class FeedCost:
         self._is_confirmed = bool(deducted) and fall >= (deducted or 0)
         if deducted or self._spec.is_free:
             fall = 0
-        credits_ = min(fall, math.ceil(rows * self._highest_price))
-        charge = Charge(credits=credits_, deducted=deducted, fall=fall)
-        if not fall:
-            charge = replace(charge, credits=charge.of_rows(rows, rows, self.price))
-        self._add(charge.credits)
-        return charge
+        if fall:
+            credits_ = min(fall, math.ceil(rows * self._highest_price))
+        else:
+            credits_ = math.ceil(rows * self.price) if deducted is None else deducted
+        self._add(credits_)
+        return Charge(credits=credits_, deducted=deducted, fall=fall)
 
     def reconcile(self, page: Receipt, rows: int, requested: int) -> "Dispute | None":
         """Correct what `charge` returned, learn the price, and return what is wrong, if so."""
         charge = page.charge
-        cost = charge.of_rows(rows, requested, self.price)
+        cost = charge.of_rows(rows, requested)
         self._add(cost - charge.credits)
         dispute = self._dispute(charge.deducted or 0, rows, requested)
         self._report(charge, cost, rows, requested)

@@ -13,7 +13,7 @@ def bill_rows(spec: FeedSpec, header: EntryHeader, rows: int) -> list[Row]:
     sync, receipt = header.sync, header.receipt
     if sync is None or receipt is None or spec.is_free:
         return []
-    credits_ = receipt.charge.of_rows(rows, sync.batch_size, spec.list_price)
+    credits_ = header.cost(rows)
     if not (rows or credits_):
         return []
     row = {

@@ -25,19 +25,18 @@ def without_rows(entry: Entry, spec: FeedSpec, ids: Collection[str | None]) -> E
     if len(kept) == len(items):
         return None
     members[spec.item_key] = msgspec.Raw(msgspec.json.encode(kept))
-    return Entry(entry.number, _with_price(entry, spec, len(items)), msgspec.json.encode(members))
+    return Entry(entry.number, _with_price(entry, len(items)), msgspec.json.encode(members))
 
 
 def _id_of(item: Any) -> str | None:
     return parse_uuid(item.get("id") if isinstance(item, dict) else item)
 
 
-def _with_price(entry: Entry, spec: FeedSpec, rows: int) -> Any:
+def _with_price(entry: Entry, rows: int) -> Any:
     """Return the header with what the page has cost, which no longer follows from its rows."""
     header = entry.header
     if header.receipt is None or header.sync is None:
         return header
     charge = header.receipt.charge
-    cost = charge.of_rows(rows, header.sync.batch_size, spec.list_price)
-    charge = replace(charge, deducted=charge.deducted or cost or None)
+    charge = replace(charge, deducted=charge.deducted or header.cost(rows) or None)
     return replace(header, receipt=replace(header.receipt, charge=charge))

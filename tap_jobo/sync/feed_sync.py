@@ -247,6 +247,7 @@ class FeedSync:
     def _buy(self) -> Iterator[Delivery]:
         """Yield what the plan says, page by page."""
         position, base = self.opening.position, self.opening.complete_base
+        overcount = self.opening.overcount
         ordered = self.opening.ordered
         while True:
             self.check()
@@ -257,7 +258,7 @@ class FeedSync:
                 return
             self._prepare(request, position)
             request, receipt, body = self._fetch(request, position)
-            header = self._header(request, receipt, position, base)
+            header = self._header(request, receipt, position, base, overcount)
             if self._moves_nothing(header, body, is_ordered=ordered is not None):
                 self.reader.cost.reconcile(receipt, 0, request.sync.batch_size)
                 self.report.count_page(0, 0, is_loaded=False)
@@ -272,6 +273,7 @@ class FeedSync:
             base = fold.base_after(entry.header, _next_cursor(checked.page))
             self._run.note(request.sync, request.page, is_last=position.progress is None)
             rows, ordered = len(checked.page.items), None
+            overcount = entry.header.credits - entry.header.cost(rows)
             self.report.count_page(rows, rows - len(checked.records), is_loaded=False)
             yield self._delivery(entry, checked.records, rows, position)
             self._end_if_wanted()
@@ -331,7 +333,12 @@ class FeedSync:
         return request
 
     def _header(
-        self, request: Request, receipt: Receipt, before: Position, base: int | None
+        self,
+        request: Request,
+        receipt: Receipt,
+        before: Position,
+        base: int | None,
+        overcount: int,
     ) -> EntryHeader:
         """Return the header of a page that was just billed, as its entry has it."""
         archive = self.opening.archive
@@ -345,7 +352,7 @@ class FeedSync:
             sync=request.sync,
             page=request.page,
             receipt=receipt,
-            total=(last.total if last else 0) + cost,
+            total=(last.total - overcount if last else 0) + cost,
             run=self._run_id,
             spent=self._month.with_page(cost, id_, archive.head + 1)
             if archive and self._month

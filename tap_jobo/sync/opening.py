@@ -146,6 +146,11 @@ class Opening:
         return self._view.complete_base if self._view else None
 
     @property
+    def overcount(self) -> int:
+        """Credits that the header at the head counts too much."""
+        return self._view.overcount if self._view else 0
+
+    @property
     def ordered(self) -> Again | None:
         """What `restart` ordered, if it still holds."""
         if self.is_anew:
@@ -203,5 +208,6 @@ def survey(
         end_ids=fold.end_ids(archive.head, archive.id_of, archive.header),
         position=fold.advance(header, rows, next_cursor),
         complete_base=fold.base_after(header, next_cursor),
+        overcount=header.credits - header.cost(rows),
         id_of=archive.id_of,
     )

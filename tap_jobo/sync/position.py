@@ -100,6 +100,7 @@ class ArchiveView:
             the last one that was not: what comes after that has yet to be bought.
         position: The position at the head.
         complete_base: Page 1 of the last complete full sync, of any number.
+        overcount: Credits that the header at the head counts too much, because its page is short.
         id_of: Returns the id of the entry with a number, None if there is none.
         is_free_feed: Whether its feed costs nothing, and is listed for some days only.
     """
@@ -111,6 +112,7 @@ class ArchiveView:
     end_ids: frozenset[str | None]
     position: Position
     complete_base: int | None
+    overcount: int
     id_of: Callable[[int], str | None]
     is_free_feed: bool
 
@@ -181,6 +183,7 @@ def empty_view(file: ArchiveFile, *, is_free_feed: bool) -> ArchiveView:
         end_ids=frozenset({origin.entry if origin else None}),
         position=origin.position if origin else NOTHING,
         complete_base=None,
+        overcount=0,
         id_of=lambda number: origin.entry if origin and number == file.first - 1 else None,
         is_free_feed=is_free_feed,
     )

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from jobo_sandbox import Sandbox
+from jobo_sandbox import Fault, Sandbox
 from tests.archive.helpers import archive_command, header, pages, rewrite, succeeded
 from tests.support import Run, Tap, entry_of, schema_message
 from tests.support.companies import records_of
@@ -190,6 +190,23 @@ def test_without_a_deduction_a_row_has_the_list_price(tap: Tap) -> None:
     bill = bill_of(tap.run())
     assert [row["credits"] for row in bill] == [15 * 50, 5 * 50, 40 * 3, 40 * 3, 10 * 3]
     assert not any(row["is_confirmed"] for row in bill)
+
+
+def test_all_sums_have_the_price_that_the_run_has_seen(hiring: Sandbox, tmp_path: Path) -> None:
+    tap = tap_of(hiring, tmp_path, "billed_pages", "career_sites")
+    tap.settings["batch_size"] = 15
+    hiring.price = 80
+    silent = {"X-Credits-Deducted": "", "X-Credits-Balance": ""}
+    hiring.faults.add(Fault(headers=silent), endpoint="feed", on=2)
+    run = tap.run()
+    assert [row["credits"] for row in bill_of(run)] == [15 * 80, 5 * 80]
+    assert hiring.credits_billed == 1_600
+    assert "1,600 credits ($1.60)" in run.summaries["career_sites"]
+    assert "1,600 credits ($1.60)" in archive_command(tap, "month", "career_sites").stdout
+    hiring.world.touch(next(iter(hiring.world.rows())))
+    tap.succeed(state=run.state)
+    assert "21 rows, $1.68" in archive_command(tap, "list").stdout
+    assert bill_of(tap.run())[:2] == bill_of(run)
 
 
 def test_a_page_of_an_included_plan_costs_nothing(tap: Tap) -> None:

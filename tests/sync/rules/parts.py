@@ -219,6 +219,7 @@ class Folder:
             end_ids=end_ids(self.head, self.id_of, self.header),
             position=self.last.position,
             complete_base=self.last.base,
+            overcount=0,
             id_of=self.id_of,
         )
 
