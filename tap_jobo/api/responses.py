@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from tap_jobo.api.headers import parse_number, reported_credits, retry_after
 from tap_jobo.api.pages import holds_page, parse_json, read_members
@@ -164,22 +164,40 @@ def _advice(response: ApiResponse, feed: FeedSpec | None) -> str:
     return ADVICE.get(status, "Check the setting api_url, or contact Jobo.")
 
 
-def _is_usable(response: ApiResponse, feed: FeedSpec | None) -> bool:
-    """Whether a 2xx body is JSON, and a page if a feed is given.
+Content = Literal["a page", "too large", "other JSON", "unreadable", "cut short"]
+_IS_PAGE: Final[Mapping[Content, tuple[bool, bool]]] = {
+    #             nothing was deducted, or something was
+    "a page": (True, True),
+    "too large": (True, True),
+    "other JSON": (False, True),
+    "unreadable": (False, True),
+    "cut short": (False, False),
+}
+"""Whether a success is kept as a page. Otherwise it is retried, and counts as possibly billed.
 
-    A response with a deduction is a page, whatever its format. So it is if it is no JSON but whole.
-    Otherwise, it was cut short: a proxy may do that without a trace.
-    """
-    is_billed = bool(feed and reported_credits(response.headers))
-    if response.encoding:  # it is kept, so that it can be read later
-        return response.is_too_large or (is_billed and response.is_whole)
-    try:
-        if feed:
-            return holds_page(response.body, feed) or is_billed
-        read_members(response.body)
-    except (ValueError, MemoryError):  # it is kept, whoever can read it
-        return is_billed and response.is_whole
-    return True
+What Jobo deducted something for is a page, whatever its format, unless its end has not arrived."""
+
+
+def _is_usable(response: ApiResponse, feed: FeedSpec | None) -> bool:
+    """Whether a success has JSON, and if a feed is given, a page of it."""
+    content = _content_of(response, feed)
+    if feed is None:
+        return content in {"too large", "other JSON"}
+    return _IS_PAGE[content][bool(reported_credits(response.headers))]
+
+
+def _content_of(response: ApiResponse, feed: FeedSpec | None) -> Content:
+    """Return what a body has, whatever its response says of it."""
+    if response.is_too_large:
+        return "too large"
+    with suppress(ValueError, MemoryError):  # a page that needs too much of it is kept as it came
+        if feed and not response.encoding:
+            return "a page" if holds_page(response.body, feed) else "other JSON"
+        if not response.encoding:
+            read_members(response.body)
+            return "other JSON"
+    # A proxy may cut a body short without a trace.
+    return "unreadable" if response.is_whole else "cut short"
 
 
 def _parse_error(response: ApiResponse) -> Any:
