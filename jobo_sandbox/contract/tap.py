@@ -17,6 +17,7 @@ from tap_jobo.errors import ApiError, FormatError, RejectedError
 from tap_jobo.model import Sync, entry_outside, new_id
 from tap_jobo.records.converter import RecordConverter
 from tap_jobo.streams.feed_spec import FeedSpec
+from tap_jobo.sync.doubts import Doubts
 from tap_jobo.sync.guards import PageGuard
 
 USER_AGENT = f"tap-jobo/{version('tap-jobo')}"
@@ -81,7 +82,7 @@ def _read(sync: Sync, response: ApiResponse, feed: FeedSpec, logger: logging.Log
         row_type=converter.row_type,
     )
     entry = entry_outside(sync, *reader.fetch_page(sync, None))
-    guard = PageGuard(feed, converter, silent, read_again="")
+    guard = PageGuard(feed, converter, Doubts(feed, silent, read_again=""))
     checked = guard.check(entry.header, reader.parse_page(entry), estimate=0)
     converter.log_skipped(checked.skipped)
 

@@ -20,6 +20,7 @@ from tap_jobo.singer.companies_stream import CompaniesStream
 from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.stream import JoboStream, json_schema
 from tap_jobo.streams.feed_spec import FeedSpec
+from tap_jobo.sync.doubts import Doubts
 from tap_jobo.sync.feed_sync import FeedSync
 from tap_jobo.sync.guards import CheckedPage, PageGuard
 from tap_jobo.sync.messages import Messages
@@ -189,7 +190,8 @@ class FeedStream(JoboStream):
         if receipt := entry.header.receipt:
             self._cost.reconcile(receipt, len(page.items), rows)
         page_size = self._settings.batch_size
-        guard = PageGuard(self.spec, self._converter, self.plain_logger, "", page_size)
+        doubts = Doubts(self.spec, self.plain_logger, "")
+        guard = PageGuard(self.spec, self._converter, doubts, page_size)
         checked = guard.check(entry.header, page, estimate=0)
         if checked.skipped and not checked.records:
             raise FormatError("No row has a usable 'id'")

@@ -36,7 +36,8 @@ from tap_jobo.model import Entry, EntryHeader, Position, Receipt, new_id
 from tap_jobo.records.converter import RecordConverter, Row
 from tap_jobo.sync import position as fold
 from tap_jobo.sync.bill import bill_rows
-from tap_jobo.sync.guards import CheckedPage, LoopGuard, PageGuard
+from tap_jobo.sync.doubts import Doubts
+from tap_jobo.sync.guards import CheckedPage, PageGuard
 from tap_jobo.sync.load import DroppedPages, LastVersions, with_following
 from tap_jobo.sync.messages import Messages
 from tap_jobo.sync.opening import Opening
@@ -45,6 +46,7 @@ from tap_jobo.sync.report import Report
 from tap_jobo.sync.settings import SyncSettings
 from tap_jobo.sync.start import Adopt, Question
 from tap_jobo.sync.state import State
+from tap_jobo.sync.watch import SyncWatch
 
 _SMALL: Final = 1_000  # bytes of a page that may have no rows
 
@@ -91,16 +93,11 @@ class FeedSync:
 
     def __post_init__(self) -> None:
         self._spec = self.settings.spec
-        self._guard = PageGuard(
-            self._spec, self.converter, self.messages.logger, self.messages.read_again
-        )
-        self._loops = LoopGuard()
-        self._watched = ""  # the id of the sync whose ids and cursors it has
-        self._announced = ""  # the id of the sync that the run buys
-        self._has_cursors = False  # whether it has those of all pages before
+        self._doubts = Doubts(self._spec, self.messages.logger, self.messages.read_again)
+        self._guard = PageGuard(self._spec, self.converter, self._doubts)
+        self._watch = SyncWatch()
         self._run = Run()
         self._run_id = secrets.token_hex(8)
-        self._estimate = 0  # the rows of the whole sync, if its first page says
         self._has_restarted = False  # a free sync, which may begin over once in a run
         self._month: MonthCount | None = None
         self._failure = ""  # why the last page is not in the archive
@@ -205,14 +202,14 @@ class FeedSync:
         header = entry.header
         if header.is_dropped or header.sync is None:
             return self._delivery(entry, (), 0, header.before)
-        self._watch(header)
+        self._watch_loaded(header)
         page = self.reader.parse_loaded(entry) if following else self._parse(entry)
         older = versions.older(self.reader.rows(entry, page))  # now: what follows changes rows
         checked = self._guard.accept(entry, page) if following else self._check(entry, page)
         after = following.before if following else self._advance(header, checked.page)
         records = checked.records
         self._quarantine(checked.skipped)
-        self._loops.note_ids([record["id"] for record in records])
+        self._watch.note_ids([record["id"] for record in records])
         if older:
             records = [record for record in records if record["id"] not in older]
         self.report.count_page(len(records), len(checked.skipped), is_loaded=True)
@@ -294,17 +291,17 @@ class FeedSync:
         """Report what is bought next, and stop a sync that makes no progress."""
         if request.page == 1:
             self.messages.report_decision(request, position, self.settings)
-        if self._announced != request.sync.id:
-            self._announced = request.sync.id
+        self._watch_sync(request.sync.id)
+        if not self._watch.is_announced:
+            self._watch.is_announced = True
             self.report.announce(request)
             if request.page > 1:
                 self.messages.report_kept(request, position, self.settings)
-        self._watch_sync(request.sync.id)
         if request.page == 1:
-            self._has_cursors = True
+            self._watch.has_all_cursors = True
             return
         try:
-            self._loops.detect_stall()
+            self._watch.detect_stall()
         except EndlessFeedError as error:
             raise self.messages.endless(error) from error
 
@@ -327,9 +324,8 @@ class FeedSync:
         self._has_restarted = is_free
         self.messages.warn_of_restart(rejection, progress, spent)
         request = begun_over(progress, self.settings, self.new_sync(), "rejected")
-        self._announced = request.sync.id
         self._watch_sync(request.sync.id)
-        self._has_cursors = True
+        self._watch.has_all_cursors = self._watch.is_announced = True
         return request
 
     def _header(
@@ -415,9 +411,9 @@ class FeedSync:
     def _after_page(self, header: EntryHeader, checked: CheckedPage, position: Position) -> None:
         page, sync = checked.page, header.sync
         assert sync is not None  # noqa: S101 - it has just been bought
-        self._loops.note_ids([record["id"] for record in checked.records])
+        self._watch.note_ids([record["id"] for record in checked.records])
         if position.progress is None:
-            self.messages.report_missing_rows(header, len(page.items), self._estimate)
+            self._doubts.check_sync(header, len(page.items), self._watch.estimate)
         elif page.estimated_total is not None and header.page == 1:
             self.report.estimate(page.estimated_total, sync.batch_size)
 
@@ -430,7 +426,7 @@ class FeedSync:
         except ApiError as error:
             raise self._unreadable(error, entry) from error
         if entry.header.page == 1:
-            self._estimate = page.estimated_total or 0
+            self._watch.estimate = page.estimated_total or 0
         return page
 
     def _check(self, entry: Entry, page: ParsedPage) -> CheckedPage:
@@ -438,8 +434,8 @@ class FeedSync:
         header = entry.header
         try:
             self._note_earlier_pages(header)
-            checked = self._guard.check(header, page, estimate=self._estimate)
-            self._loops.check_cursor(checked.page)
+            checked = self._guard.check(header, page, estimate=self._watch.estimate)
+            self._watch.check_cursor(checked.page)
         except (ApiError, FormatError) as error:
             raise self._unreadable(error, entry) from error
         return checked
@@ -483,38 +479,37 @@ class FeedSync:
         self.report.quarantined += kept.new
         self.converter.log_skipped(skipped, kept.fate)
 
-    # The loop guard
+    # The watch
 
-    def _watch(self, header: EntryHeader) -> None:
+    def _watch_loaded(self, header: EntryHeader) -> None:
         self._watch_sync(header.sync.id if header.sync else "")
-        if header.page == 1:  # a load shows the guard all that follow
-            self._has_cursors = True
-        self._loops.note_cursor(header.cursor)
+        if header.page == 1:  # a load shows it all that follow
+            self._watch.has_all_cursors = True
+        self._watch.note_cursor(header.cursor)
 
     def _watch_sync(self, id_: str) -> None:
         """Begin to watch a sync, if it is another one than so far."""
-        if self._watched != id_:
-            self._watched, self._loops, self._has_cursors = id_, LoopGuard(), False
-            self._estimate = 0
+        if self._watch.id != id_:
+            self._watch = SyncWatch(id_)
 
     def _note_earlier_pages(self, header: EntryHeader) -> None:
-        """Show the guard the cursors of all pages of a sync, and find what its first page says.
+        """Show the watch the cursors of all pages of a sync, and find what its first page says.
 
         Earlier runs have bought some of them.
         """
-        self._loops.note_cursor(header.cursor)
+        self._watch.note_cursor(header.cursor)
         archive, sync = self.opening.archive, header.sync
-        if self._has_cursors or archive is None or sync is None:
+        if self._watch.has_all_cursors or archive is None or sync is None:
             return
-        self._has_cursors = True
+        self._watch.has_all_cursors = True
         first = max(archive.numbers.start, sync.first or archive.head - header.page)
         for each in archive.headers(range(first, archive.head + 1)):
             if each and each.sync and each.sync.id == sync.id:
-                self._loops.note_cursor(each.cursor)
-        if sync.first and sync.first in archive.numbers and not self._estimate:
+                self._watch.note_cursor(each.cursor)
+        if sync.first and sync.first in archive.numbers and not self._watch.estimate:
             with suppress(ApiError, FormatError):  # it was checked when it was bought
                 page = self.reader.parse_page(archive.read(sync.first))
-                self._estimate = page.estimated_total or 0
+                self._watch.estimate = page.estimated_total or 0
 
 
 def _next_cursor(page: ParsedPage) -> str | None:

@@ -13,7 +13,7 @@ import msgspec
 from tap_jobo.api.feed import FeedReader
 from tap_jobo.model import Entry, EntryHeader, Position, Sync
 from tap_jobo.records.values import parse_uuid
-from tap_jobo.sync.guards import SeenIds
+from tap_jobo.sync.watch import SeenIds
 
 _ENCODE: Final = msgspec.json.Encoder(order="sorted").encode
 

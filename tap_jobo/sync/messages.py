@@ -18,7 +18,6 @@ from tap_jobo.errors import (
 )
 from tap_jobo.model import Entry, EntryHeader, Position, Progress
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.sync.filters import describe
 from tap_jobo.sync.load import DroppedPages
 from tap_jobo.sync.plan import Request, misses_rows
 from tap_jobo.sync.questions import (
@@ -36,7 +35,6 @@ from tap_jobo.wording import dollars, plural
 _LET_ONE_RUN_FINISH: Final = (
     "A cursor may expire between runs, so let one run finish the sync: raise max_credits."
 )
-_FAR_BELOW: Final = 0.8  # the share of an estimate below which rows may be missing
 
 
 class Quarantined(NamedTuple):
@@ -351,41 +349,4 @@ class Messages:
                 "The sync in progress keeps its page size (%s) and window. New values of "
                 "start_date, lookback_minutes, and the page size apply from the next sync.",
                 sync.batch_size,
-            )
-
-    def report_missing_rows(self, header: EntryHeader, rows: int, estimate: int) -> None:
-        """Warn if a complete sync may lack rows.
-
-        Args:
-            header: That of its last page.
-            rows: The rows of that page.
-            estimate: The rows of the whole sync, by its first page.
-        """
-        sync, name = header.sync, self.name
-        assert sync is not None  # noqa: S101 - it has just been bought
-        rows += header.rows_before
-        is_without_rows = not rows and sync.kind == "full" and header.before.bookmark is None
-        if is_without_rows and sync.reads:
-            self.logger.warning(
-                "No row of %s matches %s, so this run delivered nothing. Values must match "
-                "exactly: check their spelling. [no-match]",
-                name,
-                describe(sync.reads),
-            )
-        elif is_without_rows and not (sync.since or self.spec.is_free):
-            self.logger.warning(
-                "The first sync of %s has no row, although no filter is set. Later runs read only "
-                "what changes from now on. If the key should have rows, contact Jobo, and then run "
-                "%s. [missing-rows]",
-                name,
-                self.read_again,
-            )
-        if rows + sync.batch_size < _FAR_BELOW * estimate:
-            self.logger.warning(
-                "The sync of %s ended after %s, but Jobo estimated %s. If rows are missing, "
-                "contact Jobo, and then run %s. [missing-rows]",
-                name,
-                plural(rows, "row"),
-                f"{estimate:,}",
-                self.read_again,
             )

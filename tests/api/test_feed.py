@@ -198,7 +198,7 @@ def test_a_short_page_without_a_cursor_is_the_end_and_a_full_one_is_broken(
     tap.sandbox.faults.add(Fault(replace=no_cursor), on=3, endpoint="career_sites")
     run = tap.succeed()
     (warning,) = run.lines("WARNING")
-    assert "career_sites has 'has_more' without a 'next_cursor'. The sync ends" in warning
+    assert "career_sites has 'has_more' without a 'next_cursor'" in warning
     assert sorted(run.ids) == sorted(tap.sandbox.world.rows())
     assert run.bookmark["replication_key_value"]
 
@@ -227,5 +227,5 @@ def test_an_estimate_only_adds_to_the_warning_of_a_short_page_without_a_cursor(
     run = tap_of(hiring, tmp_path, "jobs").succeed(jobs_batch_size=40)
     assert len(run.ids) == 40 + rows
     (warning,) = [line for line in run.lines("WARNING") if "without a 'next_cursor'" in line]
-    says_estimate = f"It has {40 + rows} rows, but Jobo estimated {estimate}." in warning
+    says_estimate = f"after {40 + rows} rows, but Jobo estimated {estimate}." in warning
     assert says_estimate == (estimate > 40 + rows)

@@ -9,7 +9,7 @@ import pytest
 
 from jobo_sandbox import Fault
 from tap_jobo.errors import EndlessFeedError
-from tap_jobo.sync.guards import MAX_EMPTY, MAX_REPEATED, LoopGuard
+from tap_jobo.sync.watch import MAX_EMPTY, MAX_REPEATED, SyncWatch
 from tests.archive.helpers import archive_command, pages, rewrite, succeeded
 from tests.support import Tap, complaint, error_code
 
@@ -169,7 +169,7 @@ def test_a_small_budget_does_not_hide_cursors_in_circles(tap: Tap, *, has_state:
 
 
 def test_rows_that_come_again_are_no_loop_while_others_are_new() -> None:
-    guard = LoopGuard()
+    guard = SyncWatch()
     for number in range(5 * MAX_REPEATED):
         guard.note_ids([str(number), str(number + 1)])
         guard.detect_stall()
@@ -177,7 +177,7 @@ def test_rows_that_come_again_are_no_loop_while_others_are_new() -> None:
 
 @pytest.mark.parametrize(("page", "most"), [(["a"], MAX_REPEATED), ([], MAX_EMPTY)])
 def test_a_page_with_a_new_row_starts_the_count_anew(page: list[str], most: int) -> None:
-    guard = LoopGuard()
+    guard = SyncWatch()
     for new in ("a", "b", "c"):
         guard.note_ids([new])
         for _ in range(most - 1):
@@ -189,7 +189,7 @@ def test_a_page_with_a_new_row_starts_the_count_anew(page: list[str], most: int)
 
 
 def test_single_new_ids_are_not_all_taken_for_repeated_ones() -> None:
-    guard, rng = LoopGuard(), Random(1)
+    guard, rng = SyncWatch(), Random(1)
 
     def new_id() -> str:
         return rng.randbytes(16).hex()

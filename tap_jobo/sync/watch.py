@@ -1,0 +1,86 @@
+"""Watches a sync while it is read: whether it makes progress, or repeats itself."""
+
+import mmap
+from collections.abc import Collection
+from typing import Final
+
+from tap_jobo.api.pages import ParsedPage, broken
+from tap_jobo.errors import EndlessFeedError
+from tap_jobo.model import hash_cursor
+
+MAX_REPEATED: Final = 10
+"""Consecutive pages without any new id before a sync counts as endless."""
+MAX_EMPTY: Final = 100
+"""Consecutive empty pages before a sync counts as endless."""
+_SEEN_BYTES: Final = 1 << 23  # 8 MB: six bits for each of ten million ids
+
+
+class SeenIds:
+    """A bit for each id that was seen, in a table of fixed size.
+
+    A new id counts as seen if it shares its bit with another: one in seven at ten million ids.
+    """
+
+    def __init__(self) -> None:
+        self._seen = mmap.mmap(-1, _SEEN_BYTES)  # takes no memory before it is written to
+
+    def add(self, id_: str) -> bool:
+        """Add an id, and return whether it was seen before."""
+        byte, bit = divmod(hash(id_) % (_SEEN_BYTES * 8), 8)
+        old, mask = self._seen[byte], 1 << bit
+        self._seen[byte] = old | mask
+        return bool(old & mask)
+
+
+class SyncWatch:
+    """What a run has seen of one sync, in the pages that it loads and those that it buys.
+
+    Ten new ids, one per page, would all count as seen once in 300 million times.
+
+    Attributes:
+        id: The id of the sync, empty before the first one.
+        estimate: The rows of the whole sync, if its first page says.
+        has_all_cursors: Whether it has those of all pages before.
+        is_announced: Whether the user was told that the run buys it.
+    """
+
+    def __init__(self, id_: str = "") -> None:
+        self.id = id_
+        self.estimate = 0
+        self.has_all_cursors = False
+        self.is_announced = False
+        self._seen = SeenIds()
+        self._cursors: set[str] = set()  # hashes of those that pages were requested with
+        self._repeated = 0
+        self._empty = 0
+
+    def note_cursor(self, cursor: str | None) -> None:
+        """Remember the cursor that a page was requested with."""
+        self._cursors.add(hash_cursor(cursor))
+
+    def check_cursor(self, page: ParsedPage) -> None:
+        """Raise `ApiError` if a page leads back to itself, or to one that was read before it."""
+        if page.has_more and hash_cursor(page.next_cursor) in self._cursors:
+            raise broken("its 'next_cursor' was used before, so the pages would repeat")
+
+    def note_ids(self, ids: Collection[str]) -> None:
+        """Take up the ids of a page."""
+        if ids:
+            self._empty = 0
+            were_seen = [self._seen.add(id_) for id_ in ids]
+            self._repeated = self._repeated + 1 if all(were_seen) else 0
+        else:
+            self._empty += 1
+
+    def detect_stall(self) -> None:
+        """Raise `EndlessFeedError` if the sync makes no progress, before another page is bought."""
+        if self._empty >= MAX_EMPTY:
+            raise EndlessFeedError(
+                f"The feed makes no progress: {MAX_EMPTY} pages in a row are empty, although "
+                "'has_more' is true"
+            )
+        if self._repeated >= MAX_REPEATED:
+            raise EndlessFeedError(
+                f"The feed makes no progress: {MAX_REPEATED} pages in a row have only rows that "
+                "this sync has read before"
+            )
