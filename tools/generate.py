@@ -1,8 +1,8 @@
 """Writes what other files repeat of the code: `uv run tools/generate.py`.
 
-The tables of docs/reference, the settings of meltano.yml and plugin.yaml, the sources of the dbt
-package, and the columns that its models take from them stand between two marks each. A test fails
-if one of them is out of date.
+The tables of README.md and docs/reference, the streams and settings of meltano.yml and plugin.yaml,
+the sources of the dbt package, and the columns that its models take from them stand between two
+marks each. A test fails if one of them is out of date.
 """
 
 from __future__ import annotations
@@ -14,9 +14,12 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tap_jobo.api.profiles import PROFILE_PATH
 from tap_jobo.settings.common import SOURCE
 from tap_jobo.settings.setting import config_schema
-from tap_jobo.streams import FEEDS, SETTINGS
+from tap_jobo.singer import billed_pages_stream
+from tap_jobo.streams import FEEDS, SETTINGS, companies
+from tap_jobo.streams.career_sites import CAREER_SITES
 from tap_jobo.tap import TapJobo
 
 if TYPE_CHECKING:
@@ -29,15 +32,6 @@ OWN = {setting.name: setting for setting in SETTINGS}
 REFERENCE = ROOT / "docs/reference"
 DBT = ROOT / "dbt"
 TABLE_HEAD = 2  # lines: titles and rule
-SOURCES = {
-    "career_sites": "One row per company and the place where its jobs are listed.",
-    "companies": "The full profile of each company in career_sites.",
-    "jobs": "One row per job posting, also if it has expired since.",
-    "managed_jobs": "The same for the companies under Managed Job Scraping.",
-    "expired_jobs": "The ids of jobs that have expired.",
-    "billed_pages": "One row per page that was billed and delivered.",
-}
-"""The tables that the dbt package reads."""
 LOADER_COLUMNS = {
     "_sdc_extracted_at": "When the tap read the row. Written by the loader.",
     "_sdc_batched_at": "When the loader stored the row. Written by the loader.",
@@ -59,74 +53,157 @@ COLUMNS = {
     "list": "jsonb[]",
 }
 """What target-postgres makes of each type."""
-STREAMS: dict[str, Mapping[str, Any]] = {
-    entry["tap_stream_id"]: entry["schema"]
+_CATALOG: dict[str, Mapping[str, Any]] = {
+    entry["tap_stream_id"]: entry
     for entry in TapJobo(validate_config=False).catalog_dict["streams"]
 }
-"""The schema of each stream in the catalog."""
+_SPECS = {feed.name: feed for feed in FEEDS}
+SUMMARIES = {
+    CAREER_SITES.name: CAREER_SITES.summary,
+    "companies": companies.SUMMARY,
+    **{feed.name: feed.summary for feed in sorted(FEEDS, key=lambda feed: feed.is_free)},
+    "billed_pages": billed_pages_stream.SUMMARY,
+}
+"""What the rows of each stream are, in the order in which users see the streams."""
+SCHEMAS: dict[str, Mapping[str, Any]] = {name: _CATALOG[name]["schema"] for name in SUMMARIES}
 
 
 def generated() -> dict[Path, str]:
     """Return each file that has generated parts, as it should be."""
-    tables = {"settings": [*_settings_sections()]}
-    for name, schema in _tables().items():
-        tables[f"streams/{name}"] = [
-            "| field | type, and column in Postgres | meaning |",
-            "|---|---|---|",
-            *_fields(schema),
-        ]
-    pages = {
-        (path := REFERENCE / f"{name}.md"): _between(
-            path.stem, path.read_text("utf-8"), "\n".join(lines)
-        )
-        for name, lines in tables.items()
-    }
-    yaml = "\n".join(_settings_yaml(_all_settings()))
-    definitions = (ROOT / "meltano.yml", ROOT / "plugin.yaml")
-    example = ROOT / "examples/kubernetes/meltano.yml"
-    plugin = "\n".join(_plugin_yaml(ROOT / "plugin.yaml", yaml))
     sources = DBT / "models/staging/_sources.yml"
-    columns = DBT / "models/_columns.md"
-    columns_text = _between("columns", columns.read_text("utf-8"), "\n".join(_descriptions()))
-    sources_text = _between("sources", sources.read_text("utf-8"), "\n".join(_sources_yaml()))
-    models = {
-        path: _described(path)
-        for path in (*DBT.glob("models/**/_*.yml"), *DBT.glob("snapshots/*.yml"))
-        if path != sources
+    parts = {
+        ROOT / "README.md": ("streams", _readme_table()),
+        REFERENCE / "streams.md": ("streams", _streams_table()),
+        REFERENCE / "prices-and-limits.md": ("prices", _prices_table()),
+        REFERENCE / "settings.md": ("settings", _settings_sections()),
+        DBT / "models/_columns.md": ("columns", _descriptions()),
+        sources: ("sources", _sources_yaml()),
+        **{_page(name): (name, _fields_table(schema)) for name, schema in _tables().items()},
     }
-    return (
-        pages
-        | {sources: sources_text, columns: columns_text}
-        | models
-        | {path: _between("settings", path.read_text("utf-8"), yaml) for path in definitions}
-        | {example: _between("plugin", example.read_text("utf-8"), plugin)}
-    )
+    files = {path: _between(path, name, lines) for path, (name, lines) in parts.items()}
+    for path in (*DBT.glob("models/**/_*.yml"), *DBT.glob("snapshots/*.yml")):
+        if path != sources:
+            files[path] = _described(path)
+    for path in (ROOT / "meltano.yml", ROOT / "plugin.yaml"):
+        text = _between(path, "select", _select_yaml())
+        files[path] = _between(path, "settings", _settings_yaml(_all_settings()), text)
+    example = ROOT / "examples/kubernetes/meltano.yml"
+    files[example] = _between(example, "plugin", _plugin_yaml(files[ROOT / "plugin.yaml"]))
+    return files
 
 
-def _between(name: str, text: str, content: str) -> str:
+def _between(path: Path, name: str, lines: Iterator[str], text: str = "") -> str:
     """Replace what stands between the marks `generated: name` and `end of name`, as deep as they.
 
-    The marks are comments, in a line of their own each.
+    The marks are comments, in a line of their own each. The text is by default that of the file.
     """
+    content = "\n".join(lines)
     head = TABLE_HEAD if content.startswith("|") else 0
     if len(content.splitlines()) <= head:
         sys.exit(f"There is nothing to write between the marks of {name}.")
     pattern = rf"(?sm)(^( *)[^\n]*generated: {name}\b[^\n]*\n).*?(^[^\n]*end of {name}\b)"
     replaced, count = re.subn(
-        pattern, lambda found: f"{found[1]}{textwrap.indent(content, found[2])}\n{found[3]}", text
+        pattern,
+        lambda found: f"{found[1]}{textwrap.indent(content, found[2])}\n{found[3]}",
+        text or (path.read_text("utf-8") if path.exists() else ""),
     )
     if count != 1:
-        sys.exit(f"The marks of {name} are not there once.")
+        sys.exit(
+            f"{path.relative_to(ROOT)} needs a comment 'generated: {name}' and, below it, another "
+            f"one 'end of {name}', once each."
+        )
     return replaced
+
+
+def _page(stream: str) -> Path:
+    """Return the page of a stream, or of the one whose schema it shares."""
+    return REFERENCE / f"streams/{_first(SCHEMAS[stream])}.md"
+
+
+def _link(stream: str, folder: Path) -> str:
+    page = _page(stream)
+    anchor = "" if page.stem == stream else f"#{stream}"
+    return f"[`{stream}`]({page.relative_to(folder)}{anchor})"
+
+
+def _credits(stream: str) -> float:
+    """Return the credits per row at list price, which are the dollars per 1,000 rows."""
+    return _SPECS[stream].list_price if stream in _SPECS else 0
+
+
+def _price(stream: str, at_list_price: str) -> str:
+    if not _credits(stream):
+        return "free"
+    is_free_on_plans = _SPECS[stream].missing_charge_means_free
+    return (
+        f"{at_list_price} at list price; free on some plans" if is_free_on_plans else at_list_price
+    )
+
+
+def _readme_table() -> Iterator[str]:
+    yield from ("| stream | rows | price per 1,000 rows |", "|---|---|---|")
+    for name, summary in SUMMARIES.items():
+        mark = " (selected by default)" if _is_selected(name) else ""
+        yield f"| {_link(name, ROOT)}{mark} | {summary} | {_price(name, f'${_credits(name):g}')} |"
+
+
+def _streams_table() -> Iterator[str]:
+    yield "| stream | rows | selected by default | replication key | endpoint |"
+    yield "|---|---|---|---|---|"
+    for name, summary in SUMMARIES.items():
+        key, endpoint = _CATALOG[name].get("replication_key"), _endpoint(name)
+        cells = (
+            _link(name, REFERENCE),
+            summary,
+            "yes" if _is_selected(name) else "no",
+            f"`{key}`" if key else "-",
+            f"`{endpoint}`" if endpoint else "-",
+        )
+        yield f"| {' | '.join(cells)} |"
+
+
+def _prices_table() -> Iterator[str]:
+    yield from ("| stream | price per row |", "|---|---|")
+    for name in SUMMARIES:
+        price = f"{_credits(name):g} credits (${_credits(name) / 1_000:g})"
+        yield f"| `{name}` | {_price(name, price)} |"
+
+
+def _is_selected(stream: str) -> bool:
+    (metadata,) = (each for each in _CATALOG[stream]["metadata"] if not each["breadcrumb"])
+    return bool(metadata["metadata"]["selected-by-default"])
+
+
+def _endpoint(stream: str) -> str:
+    if stream in _SPECS:
+        return f"{_SPECS[stream].method} {_SPECS[stream].path}"
+    return f"GET {PROFILE_PATH}/{{id}}" if stream == "companies" else ""
+
+
+def _select_yaml() -> Iterator[str]:
+    for name, summary in SUMMARIES.items():
+        line = f"- {name}.*"
+        price = f"${_credits(name):.2f} per 1,000" if _credits(name) else "free"
+        yield line if _is_selected(name) else f"# {line} # {summary}, {price}"
+
+
+def _fields_table(schema: Mapping[str, Any]) -> Iterator[str]:
+    yield from ("| field | type, and column in Postgres | meaning |", "|---|---|---|")
+    yield from _fields(schema)
 
 
 def _tables() -> dict[str, Mapping[str, Any]]:
     """Return the streams whose fields have a table: one for those that share a schema."""
     tables: dict[str, Mapping[str, Any]] = {}
-    for name, schema in STREAMS.items():
+    for name, schema in SCHEMAS.items():
         if schema not in tables.values():
             tables[name] = schema
     return tables
+
+
+def _first(schema: Mapping[str, Any]) -> str:
+    """Return the first stream with a schema."""
+    return next(name for name, each in SCHEMAS.items() if each == schema)
 
 
 def _all_settings() -> dict[str, Any]:
@@ -212,24 +289,24 @@ def _settings_yaml(properties: Mapping[str, Any]) -> Iterator[str]:
             yield "  sensitive: true"
 
 
-def _plugin_yaml(path: Path, settings: str) -> Iterator[str]:
-    """Yield what the example takes of the definition: all but how to install it."""
-    block = re.search(r"(?ms)^( *)capabilities:\n.*?^\1settings:$", path.read_text("utf-8"))
+def _plugin_yaml(definition: str) -> Iterator[str]:
+    """Yield what the example takes of the definition: all but how to install it, and the marks."""
+    block = re.search(r"(?ms)^( *)capabilities:\n.*\Z", definition)
     if not block:
-        sys.exit(f"{path.name} has no capabilities and settings.")
-    yield textwrap.dedent(block[0])
-    yield textwrap.indent(settings, "  ")
+        sys.exit("plugin.yaml has no capabilities.")
+    lines = textwrap.dedent(block[0]).splitlines()
+    yield from (line for line in lines if not re.match(" *# (generated:|end of) ", line))
 
 
 def _sources_yaml() -> Iterator[str]:
-    for table, description in SOURCES.items():
+    for table, summary in SUMMARIES.items():
         yield f"- name: {table}"
         yield f"  identifier: \"{{{{ var('jobo_{table}_identifier', '{table}') }}}}\""
-        yield f"  description: {description}"
+        yield f"  description: {summary[0].upper()}{summary[1:]}."
         yield "  config:"
-        yield f"    freshness: \"{{{{ {{}} if var('jobo__using_{table}') else none }}}}\""
+        yield f"    freshness: \"{{{{ {{}} if var('jobo__using_{table}', false) else none }}}}\""
         yield "  columns:"
-        for name, definition in STREAMS[table]["properties"].items():
+        for name, definition in SCHEMAS[table]["properties"].items():
             yield from _column_yaml(table, name, _type(definition))
         for name in LOADER_COLUMNS:
             yield from _column_yaml("loader", name, "date-time")
@@ -250,26 +327,24 @@ def _block(table: str, name: str, text: str) -> Iterator[str]:
 
 def _doc(table: str, name: str) -> str:
     """Return the name of a column's description, which tables of one schema share."""
-    first = next(
-        (each for each, schema in _tables().items() if schema == STREAMS.get(table)), table
-    )
+    first = _first(SCHEMAS[table]) if table in SCHEMAS else table
     return f"jobo_{first}_{name.removeprefix('_')}"
 
 
 def _described(path: Path) -> str:
     """Return a file of the dbt package with the columns that staging models take from sources."""
     text = path.read_text("utf-8")
-    for table in SOURCES:
+    for table in SCHEMAS:
         if f"generated: {table}," in text:
             columns = textwrap.dedent("\n".join(_staging_yaml(table)))
-            text = _between(table, text, columns)
+            text = _between(path, table, iter(columns.splitlines()), text)
     return text
 
 
 def _staging_yaml(table: str) -> Iterator[str]:
     model = DBT / f"models/staging/stg_jobo__{table}.sql"
     names = re.findall(r"(?m)\b(\w+),?$", model.read_text("utf-8"))
-    for name in STREAMS[table]["properties"]:
+    for name in SCHEMAS[table]["properties"]:
         if (staged := name.removeprefix("_")) in names:
             yield from _column_yaml(table, staged)
 

@@ -13,6 +13,7 @@ from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.stream import JoboStream, json_schema
 from tap_jobo.streams.fields import boolean, instant, integer, key, text
 
+SUMMARY: Final = "what each page has cost"
 SCHEMA: Final = th.PropertiesList(
     key(
         "Made of the sync, the page, and the run that was billed. A page that is billed again has "

@@ -89,6 +89,7 @@ SCHEMA: Final = schema(
 
 CAREER_SITES: Final = FeedSpec(
     name="career_sites",
+    summary="companies and where they list their jobs",
     path="/api/career-sites/feed",
     item_key="career_sites",
     schema=SCHEMA,

@@ -4,6 +4,7 @@ from typing import Final
 
 from tap_jobo.streams.fields import boolean, integer, key, number, objects, schema, text, texts
 
+SUMMARY: Final = "full profiles of these companies"
 _NAME = text("name", "Name.")
 _TITLE = text("title", "Title.")
 _DESCRIPTION = text("description", "Description.")

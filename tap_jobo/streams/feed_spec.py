@@ -17,6 +17,7 @@ class FeedSpec:
     """A feed of the API. To add a feed, declare one of these and register it with one line."""
 
     name: str  #: of the stream
+    summary: str  #: what its rows are, as in "companies and where they list their jobs"
     path: str  #: of the endpoint
     method: str = "POST"  #: of the requests
     item_key: str  #: the member of the response that holds the page's items

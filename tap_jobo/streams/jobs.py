@@ -142,6 +142,7 @@ SCHEMA: Final = schema(
 
 JOBS: Final = FeedSpec(
     name="jobs",
+    summary="job postings",
     path="/api/jobs/feed",
     item_key="jobs",
     schema=SCHEMA,
@@ -157,6 +158,7 @@ JOBS: Final = FeedSpec(
 MANAGED_JOBS: Final = replace(
     JOBS,
     name="managed_jobs",
+    summary="job postings of the companies under Managed Job Scraping",
     path="/api/jobs/feed/managed",
     filters=(_SOURCES, _WORK_MODELS, _POSTED_AFTER),
     is_account_bound=True,
@@ -171,6 +173,7 @@ _EXPIRED_SCHEMA: Final = th.PropertiesList(
 )
 EXPIRED_JOBS: Final = FeedSpec(
     name="expired_jobs",
+    summary="ids of expired jobs",
     path="/api/jobs/expired",
     item_key="job_ids",
     schema=_EXPIRED_SCHEMA,

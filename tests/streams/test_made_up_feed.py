@@ -32,6 +32,7 @@ pytestmark = pytest.mark.slow
 
 SPEC = FeedSpec(
     name="badges",
+    summary="badges of companies",
     path="/api/badges/feed",
     item_key="badges",
     schema=th.PropertiesList(
