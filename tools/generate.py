@@ -32,6 +32,8 @@ OWN = {setting.name: setting for setting in SETTINGS}
 REFERENCE = ROOT / "docs/reference"
 DBT = ROOT / "dbt"
 TABLE_HEAD = 2  # lines: titles and rule
+STAGED = {"rows": "billed_rows"}
+"""Columns whose name in staging is another one, because theirs is a reserved word."""
 LOADER_COLUMNS = {
     "_sdc_extracted_at": "When the tap read the row. Written by the loader.",
     "_sdc_batched_at": "When the loader stored the row. Written by the loader.",
@@ -345,15 +347,20 @@ def _staging_yaml(table: str) -> Iterator[str]:
     model = DBT / f"models/staging/stg_jobo__{table}.sql"
     names = re.findall(r"(?m)\b(\w+),?$", model.read_text("utf-8"))
     for name in SCHEMAS[table]["properties"]:
-        if (staged := name.removeprefix("_")) in names:
-            yield from _column_yaml(table, staged)
+        if (staged := STAGED.get(name, name.removeprefix("_"))) in names:
+            yield f"  - name: {staged}"
+            yield _description(table, name)
 
 
 def _column_yaml(table: str, name: str, type_: str = "") -> Iterator[str]:
     yield f"  - name: {name}"
     if type_:
         yield f"    data_type: {type_}"
-    yield f"    description: \"{{{{ doc('{_doc(table, name)}') }}}}\""
+    yield _description(table, name)
+
+
+def _description(table: str, name: str) -> str:
+    return f"    description: \"{{{{ doc('{_doc(table, name)}') }}}}\""
 
 
 def _kind(name: str, definition: Mapping[str, Any]) -> str:

@@ -81,7 +81,7 @@ true
     assumes that a third of all rows is later than the result of a query, and reads whole tables for that. -#}
 {% macro last_time(column, relation=this) -%}
 {%- set found = run_query("select max(" ~ column ~ ") from " ~ relation).columns[0].values()[0] if execute -%}
-cast('{{ found or "1970-01-01" }}' as {{ dbt.type_timestamp() }})
+cast('{{ found or "1970-01-01" }}' as {{ jobo.type_timestamp() }})
 {%- endmacro %}
 
 {#- Indexes for the joins by a model's key, and for what builds wrote last, where there are indexes that

@@ -33,13 +33,16 @@ than 1,000 a year: that is the pay of an hour with the wrong period.
 case lower({{ source }}) when 'lever_co' then 'lever' else lower({{ source }}) end
 {%- endmacro %}
 
+{#- The code of a currency in upper case. -#}
+{% macro currency(code) %}nullif(upper(trim({{ code }})), ''){% endmacro %}
+
 {#- A work model in one spelling: postings have On-site and Onsite. -#}
 {% macro work_model(label) -%}
 case replace(replace(lower(trim({{ label }})), '-', ''), ' ', '')
             when 'onsite' then 'On-site'
             when 'remote' then 'Remote'
             when 'hybrid' then 'Hybrid'
-            else trim({{ label }})
+            else nullif(trim({{ label }}), '')
         end
 {%- endmacro %}
 
@@ -47,7 +50,7 @@ case replace(replace(lower(trim({{ label }})), '-', ''), ' ', '')
 {% macro level(label) -%}
 case lower(trim({{ label }}))
             when 'internship' then 'Intern'
-            else regexp_replace(trim({{ label }}), ' +[Ll]evel$', '')
+            else nullif(regexp_replace(trim({{ label }}), ' +[Ll]evel$', ''), '')
         end
 {%- endmacro %}
 

@@ -52,13 +52,29 @@ case
 {% macro snowflake__to_json(column, of_objects) -%}
 iff(typeof(to_variant({{ column }})) = 'VARCHAR', parse_json(to_varchar({{ column }})), to_variant({{ column }}))
 {%- endmacro %}
-{% macro bigquery__to_json(column, of_objects) %}to_json({{ column }}){% endmacro %}
+{% macro bigquery__to_json(column, of_objects) -%}
+{%- set stored = "to_json(" ~ column ~ ")" -%}
+case
+                when json_type({{ stored }}) = 'string'
+                    then parse_json(json_value({{ stored }}), wide_number_mode => 'round')
+                {%- if of_objects %}
+                when json_type(json_query({{ stored }}, '$[0]')) = 'string'
+                    then to_json(array(
+                        select parse_json(entry, wide_number_mode => 'round')
+                        from unnest(json_value_array({{ stored }})) as entry with offset as position
+                        order by position
+                    ))
+                {%- endif %}
+                else {{ stored }}
+            end
+{%- endmacro %}
 
-{#- A member as text, by its path of names and positions; without a path, the value itself. -#}
-{% macro json_text(json, path=[]) %}{{ return(adapter.dispatch("json_text", "jobo")(json, path)) }}{% endmacro %}
+{#- A member as text, by its path of names and positions; without a path, the value itself. Null if it is an
+    empty text. -#}
+{% macro json_text(json, path=[]) %}nullif({{ adapter.dispatch("json_text", "jobo")(json, path) }}, ''){% endmacro %}
 {% macro default__json_text(json, path) %}{{ jobo.check_warehouse(target.type) }}{% endmacro %}
-{% macro postgres__json_text(json, path) %}({{ json }} #>> '{ {{- path | join(",") -}} }'){% endmacro %}
-{% macro duckdb__json_text(json, path) %}({{ json }} ->> '${{ jobo.json_path(path) }}'){% endmacro %}
+{% macro postgres__json_text(json, path) %}{{ json }} #>> '{ {{- path | join(",") -}} }'{% endmacro %}
+{% macro duckdb__json_text(json, path) %}{{ json }} ->> '${{ jobo.json_path(path) }}'{% endmacro %}
 {% macro snowflake__json_text(json, path) -%}
 cast({% if path %}get_path({{ json }}, '{{ jobo.json_path(path).lstrip(".") }}'){% else %}{{ json }}{% endif %} as varchar)
 {%- endmacro %}
@@ -94,7 +110,8 @@ cross join unnest(
 ) as item
 {%- endmacro %}
 
-{#- A member of each object of a list as one text, in the order of the list. Null if there is none. -#}
+{#- A member of each object of a list as one text, in the order of the list, without null and empty ones. Null
+    if there is none. -#}
 {% macro joined_members(list, name) %}{{ return(adapter.dispatch("joined_members", "jobo")(list, name)) }}{% endmacro %}
 {% macro default__joined_members(list, name) %}{{ jobo.check_warehouse(target.type) }}{% endmacro %}
 {% macro postgres__joined_members(list, name) -%}
@@ -103,22 +120,33 @@ cross join unnest(
         from jsonb_array_elements(
             case when jsonb_typeof({{ list }}) = 'array' then {{ list }} end
         ) with ordinality as entry (value, position)
+        where entry.value ->> '{{ name }}' <> ''
     )
 {%- endmacro %}
 {% macro duckdb__joined_members(list, name) -%}
-list_aggregate(json_extract_string({{ list }}, '$[*].{{ name }}'), 'string_agg', '; ')
+list_aggregate(
+        [entry for entry in json_extract_string({{ list }}, '$[*].{{ name }}') if entry <> ''], 'string_agg', '; '
+    )
 {%- endmacro %}
 {% macro snowflake__joined_members(list, name) -%}
-nullif(array_to_string(transform(as_array({{ list }}), entry variant -> entry:{{ name }}), '; '), '')
+nullif(array_to_string(
+        transform(
+            filter(as_array({{ list }}), entry variant -> cast(entry:{{ name }} as varchar) <> ''),
+            entry variant -> entry:{{ name }}
+        ),
+        '; '
+    ), '')
 {%- endmacro %}
 {% macro bigquery__joined_members(list, name) -%}
 (
         select string_agg(json_value(entry, '$.{{ name }}'), '; ' order by position)
         from unnest(json_query_array({{ list }})) as entry with offset as position
+        where json_value(entry, '$.{{ name }}') <> ''
     )
 {%- endmacro %}
 
-{#- A list of text as one text, sorted: lists with the same items are equal. Null if it is empty. -#}
+{#- A list of text as one text, sorted: lists with the same items are equal. Without null and empty items. Null
+    if there is none. -#}
 {% macro sorted_text(list) %}{{ return(adapter.dispatch("sorted_text", "jobo")(list)) }}{% endmacro %}
 {% macro default__sorted_text(list) %}{{ jobo.check_warehouse(target.type) }}{% endmacro %}
 {% macro postgres__sorted_text(list) -%}
@@ -127,17 +155,23 @@ nullif(array_to_string(transform(as_array({{ list }}), entry variant -> entry:{{
         from jsonb_array_elements_text(
             case when jsonb_typeof({{ list }}) = 'array' then {{ list }} end
         ) as entry
+        where entry <> ''
     )
 {%- endmacro %}
 {% macro duckdb__sorted_text(list) -%}
-list_aggregate(list_sort(cast({{ list }} as varchar[])), 'string_agg', ', ')
+list_aggregate(
+        list_sort([entry for entry in cast({{ list }} as varchar[]) if entry <> '']), 'string_agg', ', '
+    )
 {%- endmacro %}
 {% macro snowflake__sorted_text(list) -%}
-nullif(array_to_string(array_sort(as_array({{ list }})), ', '), '')
+nullif(array_to_string(
+        array_sort(filter(as_array({{ list }}), entry variant -> cast(entry as varchar) <> '')), ', '
+    ), '')
 {%- endmacro %}
 {% macro bigquery__sorted_text(list) -%}
 (
         select string_agg(entry, ', ' order by entry)
         from unnest(json_value_array({{ list }})) as entry
+        where entry <> ''
     )
 {%- endmacro %}

@@ -4,7 +4,7 @@
 Select every column of a stream's table that the source declares, with types that do not depend on
 the loader: keys and other text as text, lists and objects as JSON. A field that is deselected, or
 `_sdc_batched_at` if the loader does not write it, is null. There are no rows if the stream's variable
-is off or its table is missing.
+is off or its table is missing. `rows` becomes `billed_rows`, because it is reserved in some warehouses.
 
 Args:
     table: Its name in `_sources.yml`.
@@ -18,15 +18,15 @@ Args:
     {%- do jobo.check_time_zone() -%}
     {%- set is_loaded = jobo.is_loaded(table) -%}
     {%- if var("jobo__using_" ~ table) and not is_loaded -%}{%- do jobo.warn_of_missing(relation, table) -%}{%- endif -%}
-    {%- set found = jobo.columns_of(relation, table) if is_loaded else [] -%}
+    {%- set found = jobo.columns_of(relation, table) if is_loaded else {} -%}
     {%- set declared = graph.sources["source.jobo.jobo." ~ table].columns.values() -%}
     select
         {%- for column in declared %}
         {% if column.name in found -%}
-            {{ jobo.typed("loaded." ~ column.name, column.data_type) }}
+            {{ jobo.typed("loaded." ~ found[column.name], column.data_type) }}
         {%- else -%}
             cast(null as {{ jobo.type_of(column.data_type) }})
-        {%- endif %} as {{ column.name }}{{ "," if not loop.last }}
+        {%- endif %} as {{ {"rows": "billed_rows"}.get(column.name, column.name) }}{{ "," if not loop.last }}
         {%- endfor %}
     {%- if not is_loaded %}
     from (select 1 as nothing) as loaded
@@ -129,7 +129,7 @@ from (
         id,
         cast(id as {{ dbt.type_string() }}) as key,
         '{{ table }}' as stream,
-        cast({{ loaded_at if has_times else "null" }} as {{ dbt.type_timestamp() }}) as loaded_at
+        cast({{ loaded_at if has_times else "null" }} as {{ jobo.type_timestamp() }}) as loaded_at
     from (select * from {{ relation }}) as stored
     {%- for earlier in loaded[:loop.index0] %}
     where not exists (
@@ -146,7 +146,7 @@ from (
         cast(null as {{ dbt.type_string() }}) as id,
         cast(null as {{ dbt.type_string() }}) as key,
         cast(null as {{ dbt.type_string() }}) as stream,
-        cast(null as {{ dbt.type_timestamp() }}) as loaded_at
+        cast(null as {{ jobo.type_timestamp() }}) as loaded_at
     from (select 1 as nothing) as none_loaded
     where nothing = 0
     {%- endfor %}
@@ -197,9 +197,13 @@ end = 0
 {%- do exceptions.warn("There is no table " ~ relation.schema ~ "." ~ relation.identifier ~ ", so the models have no rows of the stream " ~ table ~ "." ~ elsewhere ~ " Set " ~ ("jobo_schema" if others else "jobo_schema if the table is in another schema") ~ ", or set jobo__using_" ~ table ~ " to false if you don't load this stream.") -%}
 {% endmacro %}
 
-{#- The names of the table's columns in lower case. An error if the models cannot do without one. -#}
+{#- The table's columns, by their names in lower case, each as the loader created it and quoted: its name can be a
+    reserved word, such as rows. An error if the models cannot do without a column that is missing. -#}
 {% macro columns_of(relation, table) %}
-{%- set found = adapter.get_columns_in_relation(relation) | map(attribute="name") | map("lower") | list -%}
+{%- set found = {} -%}
+{%- for column in adapter.get_columns_in_relation(relation) -%}
+    {%- do found.update({column.name | lower: adapter.quote(column.name)}) -%}
+{%- endfor -%}
 {%- set settings = {
     "id": "With target-bigquery, set denormalized: true",
     "_sdc_extracted_at": "Set add_record_metadata: true for the loader (target-duckdb: add_metadata_columns: true)",
@@ -220,7 +224,7 @@ end = 0
 
 {#- The warehouse's type of what the streams' schemas call a type. -#}
 {% macro type_of(kind) %}
-{%- if kind == "date-time" -%}{{ dbt.type_timestamp() }}
+{%- if kind == "date-time" -%}{{ jobo.type_timestamp() }}
 {%- elif kind == "boolean" -%}{{ dbt.type_boolean() }}
 {%- elif kind == "integer" -%}{{ dbt.type_bigint() }}
 {%- elif kind == "number" -%}{{ jobo.type_number() }}
@@ -234,8 +238,10 @@ end = 0
 {% macro default__type_number() %}{{ return(dbt.type_float()) }}{% endmacro %}
 {% macro duckdb__type_number() %}double{% endmacro %}
 
+{#- A stored column with a type that does not depend on the loader. An empty text is null. -#}
 {% macro typed(column, kind) %}
 {%- if kind == "object" or kind.startswith("list") -%}{{ jobo.to_json(column, of_objects=kind == "list of object") }}
+{%- elif kind == "text" -%}nullif(cast({{ column }} as {{ jobo.type_of(kind) }}), '')
 {%- else -%}cast({{ column }} as {{ jobo.type_of(kind) }})
 {%- endif -%}
 {% endmacro %}

@@ -61,6 +61,8 @@ cast({{ jobo.capture(text, "^(-?[0-9]{1,15}[.]?[0-9]*)$") }} as {{ jobo.type_num
 {{ return(adapter.dispatch("day", "jobo")(day)) }}
 {%- endmacro %}
 {% macro default__day(day) %}{{ dbt.safe_cast(day, "date") }}{% endmacro %}
+{#- With a format, because DATE_INPUT_FORMAT of the account can be another one. -#}
+{% macro snowflake__day(day) %}try_to_date({{ day }}, 'YYYY-MM-DD'){% endmacro %}
 {% macro duckdb__day(day) %}try_cast({{ day }} as date){% endmacro %}
 {#- Postgres has no cast that returns null, and 2026-02-30 would fail the build. -#}
 {% macro postgres__day(day) -%}

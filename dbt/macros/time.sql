@@ -3,13 +3,20 @@
 {#- The Monday of an instant's week. -#}
 {% macro monday(instant) %}{{ return(adapter.dispatch("monday", "jobo")(instant)) }}{% endmacro %}
 {% macro default__monday(instant) %}cast({{ dbt.date_trunc("week", instant) }} as date){% endmacro %}
+{#- Not date_trunc, which begins weeks as the account's WEEK_START says. -#}
+{% macro snowflake__monday(instant) -%}
+dateadd('day', 1 - dayofweekiso({{ instant }}), cast({{ instant }} as date))
+{%- endmacro %}
 {% macro bigquery__monday(instant) %}date_trunc(cast({{ instant }} as date), isoweek){% endmacro %}
 
 {#- The first day of an instant's month. -#}
 {% macro first_of_month(instant) %}cast({{ dbt.date_trunc("month", instant) }} as date){% endmacro %}
 
+{#- The type of the loader's times. On Snowflake, TIMESTAMP is what the account's TIMESTAMP_TYPE_MAPPING says. -#}
+{% macro type_timestamp() %}{{ return("timestamp_ntz" if target.type == "snowflake" else dbt.type_timestamp()) }}{% endmacro %}
+
 {#- The present, as the same type as the loader's times. -#}
-{% macro now() %}cast({{ dbt.current_timestamp() }} as {{ dbt.type_timestamp() }}){% endmacro %}
+{% macro now() %}cast({{ dbt.current_timestamp() }} as {{ jobo.type_timestamp() }}){% endmacro %}
 
 {#- A row for this week and each of the weeks before it, in the column `week`. -#}
 {% macro recent_weeks(count) %}

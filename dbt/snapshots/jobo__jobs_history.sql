@@ -46,13 +46,16 @@ present_jobs as (
 
 -- Jobs whose report was loaded since, or deleted.
 reported as (
-    select job_id from {{ ref("stg_jobo__expired_jobs") }}
-    where built_at > {{ last_version_at }}
-    union
-    select closed_versions.job_id
-    from closed_versions
-    left join {{ ref("stg_jobo__expired_jobs") }} as reports on reports.job_id = closed_versions.job_id
-    where reports.job_id is null
+    select distinct job_id
+    from (
+        select job_id from {{ ref("stg_jobo__expired_jobs") }}
+        where built_at > {{ last_version_at }}
+        union all
+        select closed_versions.job_id
+        from closed_versions
+        left join {{ ref("stg_jobo__expired_jobs") }} as reports on reports.job_id = closed_versions.job_id
+        where reports.job_id is null
+    ) as found
 ),
 
 -- A job opens, closes, or changes its company if it or its report was loaded since, or its report was

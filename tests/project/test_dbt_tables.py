@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.project.test_dbt import MARTS, OTHERS, SPEND
-from tests.support.tables import STREAMS, World, create, upsert
+from tests.support.tables import STREAMS, TIMES, World, create, upsert
 from tests.support.warehouses import Duckdb, Postgres, Row, Warehouse
 
 pytestmark = pytest.mark.exhaustive
@@ -263,6 +263,97 @@ def test_odd_values_are_read_or_null(postgres: Postgres) -> None:
     assert (site["ats"], site["employees_from"]) == ("lever", 1001)
     (job,) = (row for row in tables["stg_jobo__jobs"] if row["job_id"] == "odd")
     assert (job["pay_min"], job["pay_max"]) == (None, 90000.5)
+
+
+@pytest.mark.parametrize("kind", ["postgres", "duckdb"])
+def test_an_empty_text_is_no_value(postgres: Postgres, tmp_path: Path, kind: str) -> None:
+    """Nor is null in a list."""
+    warehouse, schema = _warehouse(kind, postgres, tmp_path)
+    create(warehouse, STREAMS, schema)
+    pay = {"min": 50_000, "max": 60_000, "currency": " ", "period": "yearly"}
+    place = {"location": "", "city": "", "region": None, "country": ""}
+    rows: dict[str, Row] = {
+        "career_sites": {**SITE, "listing_url": "", "industries": ["", "food", None, "energy"]},
+        "companies": {
+            **PROFILE, "technology_list": ["", None, "Kafka"],
+            "tech_stack": [{"name": ""}, {"name": "A", "categories": ["", "b"]}],
+            "leadership": [{"name": "", "title": "CEO"}],
+        },
+        "jobs": {
+            "id": "odd", **JOB, "workplace_type": "", "compensation": pay,
+            "locations": [place, {"location": None}, {"location": "Oslo"}, {"location": "Rome"}],
+        },
+    }  # fmt: skip
+    for stream, row in rows.items():
+        warehouse.execute(upsert(schema, stream, [_at(2, **row)]))
+    warehouse.dbt(MODELS)
+    tables = warehouse.tables((*TABLES, "stg_jobo__companies"))
+    (site,) = tables["jobo__directory"]
+    assert (site["industries"], site["listing_url"]) == ("energy, food", None)
+    assert {row["industry"] for row in tables["jobo__ats_share"]} == {"(all)", "energy", "food"}
+    (profile,) = tables["stg_jobo__companies"]
+    assert profile["technology_list"] == "Kafka"
+    assert {row["technology"]: row["categories"] for row in tables["jobo__technologies"]} == {
+        "kafka": None, "a": "b",
+    }  # fmt: skip
+    assert tables["jobo__people"] == tables["jobo__pay_by_role"] == []
+    (job,) = tables["jobo__open_jobs"]
+    assert job["locations"] == "Oslo; Rome"
+    assert (job["pay_currency"], job["workplace_type"], job["location"]) == (None, None, None)
+    assert {row["location"] for row in tables["jobo__job_locations"]} == {"Oslo", "Rome"}
+
+
+def _warehouse(kind: str, postgres: Postgres, folder: Path) -> tuple[Warehouse, str]:
+    """A warehouse of a kind, and the schema of its loader's tables."""
+    if kind == "duckdb":
+        return Duckdb.at(folder / "jobo.duckdb", {}), "main"
+    return postgres, "public"
+
+
+def test_a_job_without_created_at_counts_since_it_was_read(postgres: Postgres) -> None:
+    names = ["jobo__job_openings", "jobo__company_hiring_by_week"]
+    create(postgres, STREAMS, "public")
+    undated = {**JOB, "created_at": None}
+    stored = dict.fromkeys(TIMES, "2026-11-18 07:00:00")
+    postgres.execute(upsert("public", "jobs", [{"id": "undated", **undated, **stored}]))
+    postgres.execute(upsert("public", "jobs", [_at(2, id="dated", **JOB)]))
+    postgres.dbt(only(*names))
+    openings, weeks = postgres.tables(names).values()
+    opened = {row["job_id"]: row["opened_at"] for row in openings}
+    assert opened == {"undated": stored["_sdc_extracted_at"], "dated": JOB["created_at"]}
+    assert max(row["open_jobs"] for row in weeks) == 2
+
+
+def test_places_and_skills_of_a_deleted_job_leave(postgres: Postgres) -> None:
+    names = ["int_jobo__job_locations", "int_jobo__job_skills"]
+    create(postgres, STREAMS, "public")
+    postgres.execute(upsert("public", "jobs", [_at(2, id=key, **JOB) for key in ("a", "b")]))
+    postgres.dbt(only(*names))
+    postgres.execute("DELETE FROM jobs WHERE id = 'a'")
+    postgres.dbt(only(*names))
+    for rows in postgres.tables(names).values():
+        assert {row["job_id"] for row in rows} == {"b"}
+
+
+def test_only_ids_in_another_spelling_get_a_warning(postgres: Postgres) -> None:
+    """A team can load the career sites of some countries and the jobs of others."""
+    create(postgres, STREAMS, "public")
+    test = f"test {NO_UNIT_TEST} --select ids_of_jobs_match_sites ids_of_profiles_match_sites"
+    site, other, unknown = (f"0190a1b2-0000-7000-8000-00000000000{number}" for number in range(3))
+    for stream, ids in {"career_sites": (site, other), "companies": (site, unknown)}.items():
+        rows = [_at(2, **{**SITE, "id": key}) for key in ids]
+        postgres.execute(upsert("public", stream, rows))
+    jobs = {key: {**JOB, "company": {"id": key}} for key in (site, unknown)}
+    for key, job in jobs.items():
+        postgres.execute(upsert("public", "jobs", [_at(2, id=key, **job)]))
+    run = postgres.dbt(f"{MODELS} --select staging", test)
+    assert "WARN=0 ERROR=0 SKIP=0" in run.stdout
+    undashed = other.replace("-", "").upper()
+    job = {**JOB, "company": {"id": undashed}}
+    postgres.execute(upsert("public", "jobs", [_at(2, id="undashed", **job)]))
+    postgres.execute(upsert("public", "companies", [_at(2, id=undashed, name="Undashed")]))
+    run = postgres.dbt(f"{MODELS} --select staging", test)
+    assert "WARN=2 ERROR=0 SKIP=0" in run.stdout
 
 
 def test_only_some_streams_are_loaded(tmp_path: Path) -> None:

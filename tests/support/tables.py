@@ -70,8 +70,11 @@ _WEBSITES = (
     "https:\\\\acme.example", "http://a:b@acme.example/", "localhost", "", None,
 )  # fmt: skip
 _NAMES = ("Python", "python ", "PYTHON", "SQL", "Public  speaking", "", None)
+_INDUSTRIES: tuple[list[str | None] | None, ...] = (
+    ["retail", "food"], ["food", None, "retail", ""], ["energy"], [], None,
+)  # fmt: skip
 _PAY = (None, 0, 25, 900, 40_000, 60_000.5, "40000.5", "80k")
-_TITLES, _PLACES = ("Cook", "Clerk"), ("Rome", "Oslo")
+_TITLES, _PLACES = ("Cook", "Clerk"), ("Rome", "Oslo", "", None)
 
 
 @dataclass
@@ -143,7 +146,7 @@ class World:
             return {
                 "name": pick(_TITLES), "website": pick(_WEBSITES),
                 "ats": pick(("lever", "Lever ", "ashby", None)),
-                "industries": pick((["retail", "food"], ["food", "retail"], ["energy"], [], None)),
+                "industries": pick(_INDUSTRIES),
                 "listing_url": pick(("https://one.example", "https://two.example")),
             }  # fmt: skip
         if stream == "companies":
@@ -155,21 +158,25 @@ class World:
                 "founding_year": pick(("1999", "c. 1999")),
                 "technology_list": pick((_NAMES[:3], [], None)),
                 "tech_stack": pick((names, [], None)), "funding_rounds": pick((rounds, None)),
-                "leadership": pick(([{"name": "Ada", "title": "CEO"}] * 2, None)),
+                "leadership": pick(
+                    ([{"name": "Ada", "title": "CEO"}] * 2, [{"name": ""}, {"name": None}], None)
+                ),
                 "leadership_hires": pick((days, None)),
             }  # fmt: skip
         pay = {
             "min": pick(_PAY),
             "max": pick(_PAY),
-            "currency": pick(("eur", "EUR")),
+            "currency": pick(("eur", "EUR", "", " ", None)),
             "period": "yearly",
         }
-        places = [{"location": pick(_PLACES), "country": "Italy"} for _ in range(pick((0, 1, 3)))]
-        created = (
-            before["created_at"] if before else str(self.now - timedelta(days=pick((0, 9, 40))))
-        )
+        places = [
+            {"location": pick(_PLACES), "country": pick(("Italy", ""))}
+            for _ in range(pick((0, 1, 3)))
+        ]
+        creations = (*(str(self.now - timedelta(days=age)) for age in (0, 9, 40)), None)
+        created = before["created_at"] if before else pick(creations)
         skills = {"must_have": {"skills": names}, "preferred": {"skills": names[:2]}}
-        company = {"id": pick(("career_sites-1", "career_sites-2")), "name": "Acme"}
+        company = {"id": pick(("career_sites-1", "career_sites-2", "unknown")), "name": "Acme"}
         return {
             "title": pick(_TITLES), "normalized_title": pick(("cook", "clerk", None)),
             "company": company, "locations": places, "compensation": pick((pay, None)),

@@ -25,7 +25,7 @@ select
         when
             dbt_valid_from > first_build_at
             {%- if var("jobo__tracking_since") %}
-            and coalesce(read_at, dbt_valid_from) >= cast('{{ var("jobo__tracking_since") }}' as {{ dbt.type_timestamp() }})
+            and coalesce(read_at, dbt_valid_from) >= cast('{{ var("jobo__tracking_since") }}' as {{ jobo.type_timestamp() }})
             {%- endif %}
             then coalesce(read_at, dbt_valid_from)
     end as first_seen_at

@@ -3,10 +3,12 @@
     materialized="incremental",
     on_schema_change="fail",
     indexes=jobo.indexes(["job_id"], unique=false),
-    pre_hook="{{ jobo.delete_rebuilt(ref('stg_jobo__jobs'), 'job_id') }}",
+    pre_hook=[
+        "{{ jobo.delete_missing(ref('stg_jobo__jobs'), 'job_id', ref('int_jobo__job_changes')) }}",
+        "{{ jobo.delete_rebuilt(ref('stg_jobo__jobs'), 'job_id') }}",
+    ],
 ) }}
 
--- Rows of deleted jobs stay, as in int_jobo__job_skills.
 with
 
 jobs as (

@@ -3,10 +3,11 @@
     materialized="incremental",
     on_schema_change="fail",
     indexes=jobo.indexes(["job_id", "skill"]),
-    pre_hook="{{ jobo.delete_rebuilt(ref('stg_jobo__jobs'), 'job_id') }}",
+    pre_hook=[
+        "{{ jobo.delete_missing(ref('stg_jobo__jobs'), 'job_id', ref('int_jobo__job_changes')) }}",
+        "{{ jobo.delete_rebuilt(ref('stg_jobo__jobs'), 'job_id') }}",
+    ],
 ) }}
-
--- Rows of deleted jobs stay: there are millions of rows to look through, and jobo__job_skills hides these.
 
 with
 

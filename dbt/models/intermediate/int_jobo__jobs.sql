@@ -30,7 +30,7 @@ from (
         places,
         case when pay_min > pay_max and pay_max > 0 then pay_max when pay_min > 0 then pay_min end as pay_min,
         case when pay_min > pay_max and pay_max > 0 then pay_min when pay_max > 0 then pay_max end as pay_max,
-        upper(trim(pay_currency)) as pay_currency,
+        {{ jobo.currency("pay_currency") }} as pay_currency,
         pay_period,
         employment_type,
         {{ jobo.work_model("workplace_type") }} as workplace_type,

@@ -34,17 +34,17 @@ new_closings as (
 -- few of them.
 affected as (
     select job_id from new_versions
-    union
+    union all
     select known.job_id
     from {{ this }} as known
     left join {{ ref("stg_jobo__jobs") }} as present_jobs on present_jobs.job_id = known.job_id
     where known.is_open and known.closed_at is null and present_jobs.job_id is null
-    union
+    union all
     select known.job_id
     from {{ this }} as known
     inner join {{ ref("stg_jobo__jobs") }} as present_jobs on present_jobs.job_id = known.job_id
     where not known.is_open and known.closed_at is null
-    union
+    union all
     select versions.job_id
     from {{ ref("jobo__jobs_history") }} as versions
     inner join new_closings
@@ -101,7 +101,9 @@ openings as (
         turns.pay_currency,
         turns.yearly_pay_min,
         turns.yearly_pay_max,
-        case when turns.was_open is null then turns.created_at else turns.read_at end as opened_at,
+        -- A posting does not have to say when it was created.
+        case when turns.was_open is null then coalesce(turns.created_at, turns.read_at) else turns.read_at end
+            as opened_at,
         coalesce(turns.closed_at, turns.next_closed_at) as closed_at,
         turns.is_open and turns.next_turn is null and jobs.job_id is not null as is_open
     from turns

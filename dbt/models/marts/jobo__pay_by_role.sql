@@ -26,7 +26,7 @@ paid as (
     select
         jobs.normalized_title as role,
         places.country,
-        upper(trim(jobs.pay_currency)) as currency,
+        {{ jobo.currency("jobs.pay_currency") }} as currency,
         {{ jobo.yearly("case when jobs.pay_min > 0 then jobs.pay_min end", "jobs.pay_period") }} as one_end,
         {{ jobo.yearly("case when jobs.pay_max > 0 then jobs.pay_max end", "jobs.pay_period") }} as other_end
     from jobs

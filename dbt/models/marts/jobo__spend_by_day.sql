@@ -12,7 +12,7 @@ select
     stream,
     cast(sum(credits) as {{ dbt.type_bigint() }}) as credits,
     cast(sum(credits) as {{ jobo.type_number() }}) / 1000 as dollars,
-    cast(sum(rows) as {{ dbt.type_bigint() }}) as rows,
+    cast(sum(billed_rows) as {{ dbt.type_bigint() }}) as billed_rows,
     cast(count(*) as {{ dbt.type_int() }}) as pages
 from billed_pages
 group by 1, 2

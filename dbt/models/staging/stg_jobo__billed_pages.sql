@@ -20,7 +20,7 @@ select
     sync_id,
     page,
     received_at,
-    rows,
+    billed_rows,
     credits,
     is_confirmed,
     filters,
