@@ -30,7 +30,7 @@ class _Wish:
 class ShutdownSignal:
     """Records a signal, and raises `InterruptedRunError` where the run can end without loss.
 
-    That is where `check` is called, or `wait`. Within `abort_after`, an alarm raises it.
+    That is where `raise_if_set` is called, or `wait`. Within `abort_after`, an alarm raises it.
     """
 
     def __init__(self, clock: Clock | None = None) -> None:
@@ -51,25 +51,25 @@ class ShutdownSignal:
         if hasattr(signal, "SIGALRM"):
             signal.signal(signal.SIGALRM, self._abort)
 
-    def check(self) -> None:
+    def raise_if_set(self) -> None:
         """Raise `InterruptedRunError` if a signal arrived."""
         if self._wish:
             raise self._end(self._wish)
 
     def wait(self, seconds: float) -> None:
-        """Wait until the time is up. Raises as `check` does."""
-        self.check()
+        """Wait until the time is up. Raises as `raise_if_set` does."""
+        self.raise_if_set()
         end = self._clock.monotonic() + seconds
         while (left := end - self._clock.monotonic()) > 0:
             self._clock.sleep(min(left, _POLL))
-            self.check()
+            self.raise_if_set()
 
     @contextmanager
     def request(self) -> Iterator[None]:
-        """Mark a request as in flight. Raises as `check` does, also 10 seconds after a signal."""
+        """Mark a request as in flight. Raises `InterruptedRunError`, also 10 s after a signal."""
         # Other threads send only free requests: nothing waits for them.
         with self.abort_after(_REQUEST_GRACE) if _is_main_thread() else nullcontext():
-            self.check()
+            self.raise_if_set()
             yield
 
     @contextmanager

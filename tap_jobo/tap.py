@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from tap_jobo.errors import ConfigError
 from tap_jobo.redaction import redact_logs
-from tap_jobo.settings.reading import check, read_environment
+from tap_jobo.settings.reading import read_environment, validated
 from tap_jobo.settings.setting import config_schema
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.singer.billed_pages_stream import BilledPagesStream
@@ -72,7 +72,7 @@ class TapJobo(Tap):
         if parse_env_config:
             config |= read_environment(self.config_jsonschema, os.environ)
         if validate_config:
-            config = check(config, SETTINGS, self.config_jsonschema, os.environ)
+            config = validated(config, SETTINGS, self.config_jsonschema, os.environ)
             redact_logs(config["api_key"])
         else:  # discovery needs no key, and the SDK would warn that it is missing
             config = {"api_key": ""}

@@ -48,7 +48,7 @@ class Client:
     logger: logging.Logger
     workers: int = 1
     retry_seconds: float = RETRY_SECONDS
-    check: Callable[[], None] = lambda: None  # raises if another run may go on meanwhile
+    raise_if_over: Callable[[], None] = lambda: None  # as if another run may go on meanwhile
 
     def __post_init__(self) -> None:
         self._limiter = RateLimiter(self.workers, self.clock, self.shutdown, self.logger)
@@ -75,7 +75,7 @@ class Client:
             self._reserve(cost, rows, failed)
             self.shutdown.wait(wait)
             if self._limiter.wait() or wait:  # perhaps into another month, or beyond a lease
-                self.check()
+                self.raise_if_over()
                 self._reserve(cost, rows, failed)
             started = self.clock.monotonic()
             seconds = PAGE_SECONDS if cost or feed else max(1, retry.seconds_left)

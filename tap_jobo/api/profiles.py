@@ -63,7 +63,7 @@ class Profiles:
         try:
             for company_id, profile in profiles:
                 while not profile.done():
-                    self.client.shutdown.check()
+                    self.client.shutdown.raise_if_set()
                     wait([profile], timeout=0.2)
                 yield from self._records(company_id, profile.result())
         finally:

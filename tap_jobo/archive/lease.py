@@ -93,14 +93,14 @@ class Lease:
         thread = threading.Thread(target=self._keep, name="lease", daemon=True)
         thread.start()
         try:
-            yield self._check
+            yield self._raise_if_lost
         finally:
             self._end.set()
             thread.join(_RETRY_EVERY)
             with suppress(*_STORE_ERRORS):  # then it expires
                 self._write(is_released=True)
 
-    def _check(self) -> None:
+    def _raise_if_lost(self) -> None:
         assert self._renewed is not None  # noqa: S101 - only once it is held
         monotonic, wall = self._renewed
         age = max(self._clock.monotonic() - monotonic, (self._clock.now() - wall).total_seconds())

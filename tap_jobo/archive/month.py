@@ -108,7 +108,7 @@ class MonthCount:
         key: The archive key.
         limit: The credits that a month may cost, None for no limit.
         now: Returns the time by the API's clock.
-        check: Raises if another run may write the file of the key.
+        raise_if_lost: Raises if another run may write the file of the key.
         logger: Where a damaged count is reported.
 
     Raises:
@@ -119,7 +119,7 @@ class MonthCount:
     key: ArchiveKey
     limit: int | None
     now: Callable[[], datetime]
-    check: Callable[[], None]
+    raise_if_lost: Callable[[], None]
     logger: logging.Logger
 
     def __post_init__(self) -> None:
@@ -283,7 +283,7 @@ class MonthCount:
         content = (credits_, self.last_price, self._balance)
         if self._is_damaged or content == self._written:
             return False
-        self.check()
+        self.raise_if_lost()
         self._written_last = offset, entry = last or self._last
         spent = Spent(
             address=self.key.address,

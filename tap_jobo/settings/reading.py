@@ -26,7 +26,7 @@ def read_environment(schema: Mapping[str, Any], environ: Mapping[str, str]) -> d
     """Read settings from `TAP_JOBO_...` variables, also of a `.env` file here or in a parent.
 
     The SDK would read `ja` as false, and show a value that cannot be parsed. Here, it stays a
-    string, which `check` rejects.
+    string, which `validated` rejects.
     """
     try:
         path = find_dotenv(usecwd=True)
@@ -72,7 +72,7 @@ def _parse_boolean(value: object) -> object:
     return _BOOLEANS.get(str(value).strip().lower(), value)
 
 
-def check(
+def validated(
     config: Mapping[str, Any],
     settings: Sequence[Setting],
     schema: Mapping[str, Any],

@@ -206,8 +206,8 @@ class FeedStream(JoboStream):
             yield
             return
         archive = open_archive(0)
-        with self._run.hold(archive) as check:
-            self._cost.count_in(self._run.open_month(archive, check), is_test=True)
+        with self._run.hold(archive) as raise_if_lost:
+            self._cost.count_in(self._run.open_month(archive, raise_if_lost), is_test=True)
             try:
                 yield
             finally:
@@ -261,7 +261,7 @@ class FeedStream(JoboStream):
             has_bills=self._bill.is_read,
             lock=self._run.hold,
             open_month=self._run.open_month,
-            check=self._run.check,
+            raise_if_over=self._run.raise_if_over,
         )
 
     @cached_property

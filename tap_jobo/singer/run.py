@@ -78,7 +78,7 @@ class RunContext:
         self._user_agent = user_agent
         self._templates: dict[str, PreparedRequest] = {}
         self._logger = logger
-        self._lock_checks: list[Callable[[], None]] = []
+        self._locks: list[Callable[[], None]] = []
         self.is_test = False
         self.matches: list[str] = []  # how many rows match, and what they cost, by `--test`
         self.shutdown = shutdown
@@ -114,7 +114,7 @@ class RunContext:
     @cached_property
     def feed_client(self) -> Client:
         """The client for all feeds, which share one rate limit."""
-        return self._client(check=self.check)
+        return self._client(raise_if_over=self.raise_if_over)
 
     @cached_property
     def profile_client(self) -> Client:
@@ -167,23 +167,23 @@ class RunContext:
     def hold(self, archive: StreamArchive) -> Iterator[Callable[[], None]]:
         """Keep other runs from buying a stream. Raises `HeldError` at once if one does.
 
-        It yields what raises if the lock was lost. So does `check`, until it ends.
+        It yields what raises if the lock was lost. So does `raise_if_over`, until it ends.
         """
-        with archive.lock() as check:
-            self._lock_checks.append(check)
+        with archive.lock() as raise_if_lost:
+            self._locks.append(raise_if_lost)
             try:
-                yield check
+                yield raise_if_lost
             finally:
-                self._lock_checks.remove(check)
+                self._locks.remove(raise_if_lost)
 
-    def open_month(self, archive: StreamArchive, check: Callable[[], None]) -> MonthCount:
+    def open_month(self, archive: StreamArchive, raise_if_lost: Callable[[], None]) -> MonthCount:
         """Return the count of what a stream costs. The run has its lock."""
         month = MonthCount(
             store=archive.store,
             key=archive.key,
             limit=self._config.get("max_credits_per_month"),
             now=lambda: self.api_clock.now(),  # noqa: PLW0108 - its first use sends a request
-            check=check,
+            raise_if_lost=raise_if_lost,
             logger=self._logger,
         )
         month.include_killed_run(archive.head, archive.header(archive.head))
@@ -193,8 +193,8 @@ class RunContext:
     def _store(self) -> Store:
         return open_store(self._config.get("archive_dir"), self.clock, self._logger)
 
-    def check(self) -> None:
+    def raise_if_over(self) -> None:
         """Raise if a signal arrived, or another run has a lock of this run."""
-        self.shutdown.check()
-        for check in self._lock_checks:
-            check()
+        self.shutdown.raise_if_set()
+        for raise_if_lost in self._locks:
+            raise_if_lost()

@@ -99,7 +99,7 @@ def _write(lines: bytearray, shutdown: ShutdownSignal) -> None:
         # Buffered data would fail again when the interpreter flushes it at exit.
         with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
             os.dup2(nowhere.fileno(), number)
-        shutdown.check()  # Ctrl-C in a terminal ends the target too: that is the reason
+        shutdown.raise_if_set()  # Ctrl-C in a terminal ends the target too: that is the reason
         raise OutputError(
             f"Standard output cannot be written ({error.strerror}): the target exited, or its disk "
             "is full. Pages billed so far are in the archive and are not billed again. See the "

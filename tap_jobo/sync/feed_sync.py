@@ -76,7 +76,7 @@ class FeedSync:
         has_bills: Whether the stream `billed_pages` is read.
         lock: Keeps other runs from buying the stream. It yields what raises if the lock is lost.
         open_month: Returns the count of the month. The run has the lock.
-        check: Raises if the run must not go on: a signal arrived, or the lock was lost.
+        raise_if_over: Raises if the run must not go on: a signal arrived, or the lock was lost.
     """
 
     settings: SyncSettings
@@ -89,7 +89,7 @@ class FeedSync:
     has_bills: bool
     lock: Callable[[StreamArchive], AbstractContextManager[Callable[[], None]]]
     open_month: Callable[[StreamArchive, Callable[[], None]], MonthCount]
-    check: Callable[[], None]
+    raise_if_over: Callable[[], None]
 
     def __post_init__(self) -> None:
         self._spec = self.settings.spec
@@ -117,12 +117,12 @@ class FeedSync:
             self.messages.warn_of_state_ahead(self.opening.view.position.bookmark)
         yield from self._load()
         archive = self.opening.archive
-        with self.lock(archive) if archive else nullcontext(_nothing) as check_lock:
+        with self.lock(archive) if archive else nullcontext(_nothing) as raise_if_lost:
             self.opening.look()  # again, because another run may have bought meanwhile
             self._adopt_or_create()
             yield from self._load()
             if self.opening.archive:
-                self._month = self.open_month(self.opening.archive, check_lock)
+                self._month = self.open_month(self.opening.archive, raise_if_lost)
             self.reader.cost.count_in(self._month, is_test=False)
             try:
                 yield from self._buy()
@@ -151,7 +151,7 @@ class FeedSync:
         opening, archive = self.opening, self.opening.archive
         if archive is None:
             return
-        if isinstance(opening.start, Adopt):
+        if isinstance(opening.decision, Adopt):
             self.messages.warn_of_adoption(opening.standing(opening.position))
             opening.adopt()
         elif archive.file is None:
@@ -162,7 +162,7 @@ class FeedSync:
     def _load(self) -> Iterator[Delivery]:
         """Yield what the archive has and the warehouse lacks."""
         opening, archive = self.opening, self.opening.archive
-        if archive is None or isinstance(opening.start, Adopt):
+        if archive is None or isinstance(opening.decision, Adopt):
             return
         first = opening.first
         yield from self._load_bills(archive, first)
@@ -171,7 +171,7 @@ class FeedSync:
         versions, dropped = LastVersions(self.reader), DroppedPages()
         if first < archive.head or opening.state is None:
             for entry, following in with_following(archive.read_all(first, keep=True)):
-                self.check()
+                self.raise_if_over()
                 versions.note(entry)
                 after = following.header.before if following else opening.view.position
                 dropped.note(entry.number, entry.header, after)
@@ -184,7 +184,7 @@ class FeedSync:
         )
         self.messages.warn_of_dropped(dropped)  # before a kill can come between
         for entry, following in with_following(archive.read_all(first)):
-            self.check()
+            self.raise_if_over()
             header = following.header if following else None
             yield self._deliver_loaded(entry, header, versions)
 
@@ -224,7 +224,7 @@ class FeedSync:
         if not self.has_bills or self._bill_offset is None or self._bill_offset >= first - 1:
             return
         for entry in archive.read_all(max(start, self._bill_offset + 1), first - 1):
-            self.check()
+            self.raise_if_over()
             bill = bill_rows(self._spec, entry.header, self.reader.count_rows(entry))
             self._bill_offset = entry.number
             yield Delivery((), bill, self._received_at(entry), None)
@@ -247,7 +247,7 @@ class FeedSync:
         overcount = self.opening.overcount
         ordered = self.opening.ordered
         while True:
-            self.check()
+            self.raise_if_over()
             request = plan(position, self.settings, self._run, self.new_sync(), ordered)
             if isinstance(request, Question):
                 raise self.messages.question(request, self.opening.standing(position))

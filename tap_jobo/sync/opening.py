@@ -28,6 +28,7 @@ class Opening:
         parse: Parses a page.
         messages: What the user is told.
         archive: The archive, as it was at the last look.
+        decision: How the run starts in it.
         is_anew: Whether a free feed is read from Jobo anew, because it never asks.
     """
 
@@ -38,7 +39,7 @@ class Opening:
     messages: Messages
     archive: StreamArchive | None = None
     is_anew: bool = False
-    start: Load | Adopt = field(default_factory=lambda: Load(1))
+    decision: Load | Adopt = field(default_factory=lambda: Load(1))
     _view: ArchiveView | None = None
 
     def look(self) -> None:
@@ -52,13 +53,13 @@ class Opening:
             return
         archive = self.open_archive(self.state.offset if self.state else 0)
         self.archive, self._view = archive, self._survey(archive)
-        start = where(self.state, self._view)
-        if isinstance(start, Question) and self._view.is_free_feed:
-            start, self.is_anew = Load(self._view.file.first), True
-        if isinstance(start, Question):
-            raise self.messages.question(start, self.standing(self._view.position))
-        self.start = start
-        if isinstance(start, Adopt):
+        decision = where(self.state, self._view)
+        if isinstance(decision, Question) and self._view.is_free_feed:
+            decision, self.is_anew = Load(self._view.file.first), True
+        if isinstance(decision, Question):
+            raise self.messages.question(decision, self.standing(self._view.position))
+        self.decision = decision
+        if isinstance(decision, Adopt):
             return
         if question := other_pipeline(self.state, self._view, self.settings):
             if not self._view.is_free_feed:
@@ -94,7 +95,7 @@ class Opening:
     @property
     def first(self) -> int:
         """The number of the first entry to load."""
-        return self.start.first if isinstance(self.start, Load) else self.view.head + 1
+        return self.decision.first if isinstance(self.decision, Load) else self.view.head + 1
 
     @property
     def is_on_archive(self) -> bool:
@@ -106,10 +107,10 @@ class Opening:
     @property
     def is_ahead(self) -> bool:
         """Whether the state has more than its place in the archive says."""
-        if isinstance(self.start, Adopt) or self.state is None or self._view is None:
+        if isinstance(self.decision, Adopt) or self.state is None or self._view is None:
             return False
         if not self.is_on_archive or self._is_dropped(self.state.offset):
-            return isinstance(self.start, Load) and self.start.is_ahead
+            return isinstance(self.decision, Load) and self.decision.is_ahead
         return not fold.are_alike(self.state.position, self._position_at(self.state.offset))
 
     def _is_dropped(self, number: int) -> bool:
@@ -125,7 +126,7 @@ class Opening:
     @property
     def position(self) -> Position:
         """Where to go on buying: the head of the archive, or without one, the state."""
-        if self._view is not None and not isinstance(self.start, Adopt):
+        if self._view is not None and not isinstance(self.decision, Adopt):
             return self._view.position
         return self.state.position if self.state else NOTHING
 
@@ -133,7 +134,7 @@ class Opening:
     def how_to_correct(self) -> str:
         """What to do if the position lies in the future, for a message."""
         correct = "correct replication_key_value (or started_at of 'sync') in the state"
-        if self._view is None or self._view.is_empty or isinstance(self.start, Adopt):
+        if self._view is None or self._view.is_empty or isinstance(self.decision, Adopt):
             return f"To go on, {correct}"
         return (
             "The archive has it, so it stays without a state. Wait until then. Or move the "
@@ -164,7 +165,7 @@ class Opening:
         file = adopt(self.state, self.archive.head, self.archive.new_id())
         self.archive.save(file)
         self._view = empty_view(file, is_free_feed=self.view.is_free_feed)
-        self.start = Load(file.first)
+        self.decision = Load(file.first)
 
     def place(self, position: Position, bill_offset: int | None) -> State:
         """Return the state of a page that is not in the archive: the place in it stays."""

@@ -182,13 +182,13 @@ def _changes(
     p: Position, s: SyncSettings, new: NewSync, ordered: Again | None, *, gap: bool
 ) -> Request:
     """Return a sync of what changed since the bookmark, or since a later start date."""
-    bookmark, since, start = p.bookmark or "", s.first_since, s.start_date
+    bookmark, since, start_date = p.bookmark or "", s.first_since, s.start_date
     if starts_by(s.start_date, bookmark):
         since = s.since_bookmark(bookmark)
-        start = min(p.start_date or "", s.start_date or "") or None
+        start_date = min(p.start_date or "", s.start_date or "") or None
     if ordered:
         since = min(since or "", ordered.since or "") or None
-    sync = replace(_begin(s, new, "changes", since), start_date=start, gap=gap)
+    sync = replace(_begin(s, new, "changes", since), start_date=start_date, gap=gap)
     return Request(sync, 1, None, 0, "restart" if ordered else "changes")
 
 

@@ -34,7 +34,7 @@ def _describe_load(opening: Opening) -> str:
     archive = opening.archive
     if archive is None:
         return "nothing, because the archive is off"
-    if isinstance(opening.start, Adopt):
+    if isinstance(opening.decision, Adopt):
         return "nothing. The archive goes on from the state"
     count = archive.head - opening.first + 1
     if count <= 0:

@@ -113,11 +113,11 @@ def other_pipeline(
     those of the head are not, it is asked whatever `on_filter_change` is: with a standing `resync`,
     two pipelines would buy everything in turn, every night.
     """
-    head, start = view.position, settings.start_date or ""
+    head, start_date = view.position, settings.start_date or ""
     skips = (
         state is None
         and head.bookmark is not None
-        and start > max(head.bookmark, head.start_date or "")
+        and start_date > max(head.bookmark, head.start_date or "")
     )
     if not head.has_begun or (settings.fit(head) and not skips):
         return None

@@ -252,7 +252,7 @@ def test_each_flipped_bit_of_a_small_file_is_refused(tap: Tap, folder: Path) -> 
     def count() -> MonthCount:
         now = FakeClock().now
         return MonthCount(
-            store=store, key=key, limit=10**6, now=now, check=lambda: None, logger=LOGGER
+            store=store, key=key, limit=10**6, now=now, raise_if_lost=lambda: None, logger=LOGGER
         )
 
     opens: dict[str, Callable[[], object]] = {

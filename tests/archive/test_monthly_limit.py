@@ -283,7 +283,9 @@ def test_a_run_that_has_lost_its_lock_leaves_the_file_to_the_other_run(
     def refuse() -> None:
         raise ArchiveError("another run has taken it over")
 
-    month = replace(count_in(Folder(tmp_path), FakeClock(), CAREER_SITES, limit), check=refuse)
+    month = replace(
+        count_in(Folder(tmp_path), FakeClock(), CAREER_SITES, limit), raise_if_lost=refuse
+    )
     month.settle(PAGE)  # which may fail
     with pytest.raises(ArchiveError, match="taken it over"):
         month.reserve(2 * PAGE, PAGE, "a page")
@@ -408,7 +410,7 @@ def count_in(
         key=archive_key(spec, api_key="jbe_test_", api_url=api_url),
         limit=limit,
         now=clock.now,
-        check=lambda: None,
+        raise_if_lost=lambda: None,
         logger=LOGGER,
     )
 

@@ -13,8 +13,7 @@ import pytest
 
 from jobo_sandbox import Sandbox
 from tap_jobo.errors import ConfigError
-from tap_jobo.settings.reading import check as check_settings
-from tap_jobo.settings.reading import read_environment
+from tap_jobo.settings.reading import read_environment, validated
 from tap_jobo.settings.setting import Setting, config_schema
 from tap_jobo.streams import SETTINGS
 from tap_jobo.streams.career_sites import FILTERS
@@ -53,7 +52,7 @@ BODY = {
 
 
 def check(config: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> dict[str, Any]:
-    return check_settings(config, SETTINGS, SCHEMA, environ or {})
+    return validated(config, SETTINGS, SCHEMA, environ or {})
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -197,7 +197,7 @@ def test_all_sums_have_the_price_that_the_run_has_seen(hiring: Sandbox, tmp_path
     tap.settings["batch_size"] = 15
     hiring.price = 80
     silent = {"X-Credits-Deducted": "", "X-Credits-Balance": ""}
-    hiring.faults.add(Fault(headers=silent), endpoint="feed", on=2)
+    hiring.faults.add(Fault(headers=silent), endpoint="career_sites", on=2)
     run = tap.run()
     assert [row["credits"] for row in bill_of(run)] == [15 * 80, 5 * 80]
     assert hiring.credits_billed == 1_600
