@@ -478,7 +478,7 @@ def _opened(archive_dir: str | None) -> Iterator[tuple[Store, list[str]]]:
             )
         yield store, keys
     except (ArchiveError, FormatError) as error:
-        raise click.ClickException(_printable(str(error))) from None
+        raise click.ClickException(f"{error}") from None
     except MissingError as error:
         why = f"The file {error} in the archive {store.location} is missing. Run the command again."
         raise click.ClickException(_printable(why)) from None

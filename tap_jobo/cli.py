@@ -1,19 +1,59 @@
-"""The command line: the SDK's, with every expected error reported as one line."""
+"""The command line: the SDK's, with every expected error reported as a message."""
 
 import logging
+import shutil
 import sys
+from typing import Any, Final
 
 import click
 
 from tap_jobo.errors import TapJoboError
+from tap_jobo.explain import codes, explain, similar
 from tap_jobo.redaction import without_key
 from tap_jobo.tap import TapJobo
+from tap_jobo.wording import one_line
+
+_WIDEST: Final = 100  # columns of a text that is pleasant to read
+
+
+def with_subcommands(command: click.Command) -> click.Group:
+    """Return the SDK's command with `explain`, and otherwise unchanged."""
+
+    @click.pass_context
+    def run_tap(context: click.Context, /, **_: Any) -> None:
+        if context.invoked_subcommand is None:
+            command.invoke(context)
+
+    return click.Group(
+        command.name,
+        commands=[explain_code],
+        params=command.params,
+        callback=run_tap,
+        help=command.help,
+        context_settings=command.context_settings,
+        invoke_without_command=True,
+    )
+
+
+@click.command("explain")
+@click.argument("code", required=False)
+def explain_code(code: str | None) -> None:
+    """Explain a message by its code. Without CODE, list all codes."""
+    if code is None:
+        click.echo(codes())
+        return
+    text = explain(code, min(shutil.get_terminal_size().columns, _WIDEST))
+    if text is None:
+        near = similar(code)
+        advice = f"Did you mean {' or '.join(near)}?" if near else "`tap-jobo explain` lists all."
+        raise click.BadArgumentUsage(f"There is no message {ascii(code)[1:-1]}. {advice}")
+    click.echo(text)
 
 
 def run() -> None:
     """Run the command line; an expected error is logged in a line or a few, without a traceback."""
     try:
-        command: click.Command = TapJobo.cli
+        command = with_subcommands(TapJobo.cli)
     except Exception as error:  # noqa: BLE001 - of any type
         why = " ".join(f"{error}".split())
         sys.exit(
@@ -23,7 +63,7 @@ def run() -> None:
     try:
         sys.exit(command.main(prog_name=TapJobo.name, standalone_mode=False))
     except TapJoboError as error:
-        _end_log(*str(error).splitlines())
+        _end_log(*error.messages)
         sys.exit(error.exit_code)
     except click.BadParameter as error:
         _end_log(f"{without_key(error.format_message())} [invalid-setting]")
@@ -40,9 +80,9 @@ def run() -> None:
     sys.exit(1)
 
 
-def _end_log(*lines: str, exc_info: bool = False) -> None:
+def _end_log(*messages: str, exc_info: bool = False) -> None:
     """Log why the run ended. Nothing follows: threads that still read profiles log no more."""
     for handler in logging.getLogger().handlers:
         handler.acquire()  # for good: a daemon thread that logs now waits until the process exits
-    for line in lines:
-        TapJobo.logger.critical("%s", line, exc_info=exc_info)
+    for message in messages:
+        TapJobo.logger.critical("%s", one_line(message), exc_info=exc_info)

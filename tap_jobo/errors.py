@@ -4,13 +4,29 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from typing_extensions import override
+
+from tap_jobo.wording import one_line
+
 
 class TapJoboError(Exception):
-    """Ends the run with `exit_code` and a message: what is wrong, and what to do."""
+    """Ends the run with `exit_code` and messages: what is wrong, and what to do.
+
+    Attributes:
+        messages: Each is a record of the log: one line, or `Lines`.
+    """
 
     exit_code = 1
     ends_run = True
     """Whether no other stream can be read; otherwise, the run goes on with the next stream."""
+
+    def __init__(self, *messages: str) -> None:
+        super().__init__(*messages)
+        self.messages = [one_line(message) for message in messages]
+
+    @override
+    def __str__(self) -> str:
+        return "\n".join(self.messages)
 
 
 class ConfigError(TapJoboError):

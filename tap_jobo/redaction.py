@@ -2,9 +2,12 @@
 
 import logging
 import re
+from copy import copy
 from functools import cache
 
 from typing_extensions import override
+
+from tap_jobo.wording import one_line
 
 REPLACEMENT = "[api_key]"
 
@@ -17,11 +20,23 @@ class _RedactingFormatter(logging.Formatter):
 
     @override
     def format(self, record: logging.LogRecord) -> str:
-        return self._inner.format(record).replace(self.key, REPLACEMENT)
+        return self._inner.format(_on_its_lines(record)).replace(self.key, REPLACEMENT)
+
+
+def _on_its_lines(record: logging.LogRecord) -> logging.LogRecord:
+    """Return a record without line breaks in what its template quotes, such as a response."""
+    if isinstance(record.args, tuple):
+        args = [one_line(each) if isinstance(each, str) else each for each in record.args]
+        record = copy(record)  # other handlers have it, too
+        record.args = tuple(args)
+    return record
 
 
 def redact_logs(key: str) -> None:
-    """Make every log handler redact the key, at any level and in tracebacks."""
+    """Make every log handler redact the key, at any level and in tracebacks.
+
+    What a record quotes then stays on its line.
+    """
     loggers = [logging.getLogger(), *map(logging.getLogger, logging.Logger.manager.loggerDict)]
     for handler in {handler for logger in loggers for handler in logger.handlers}:
         formatter = handler.formatter or logging.Formatter()

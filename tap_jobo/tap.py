@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
+from textwrap import indent
 from typing import Any, ClassVar, Final, Self, cast
 from urllib.parse import urlsplit
 
@@ -201,8 +202,8 @@ class TapJobo(Tap):
         for stream in tap.order.read_streams:
             stream.check_settings()
             click.echo(stream.name)
-            for line in stream.preview():
-                click.echo(f"  {line}")
+            for lines in stream.preview():
+                click.echo(indent(lines, "  "))
         ctx.exit()
 
     @classmethod

@@ -1,6 +1,8 @@
-"""Counts, durations and amounts of money as messages write them."""
+"""How messages write counts, durations, amounts of money, and lines."""
 
 from typing import Final
+
+from tap_jobo.way_out import explain_command
 
 CREDITS_PER_DOLLAR: Final = 1_000
 
@@ -21,3 +23,33 @@ def duration(seconds: float) -> str:
         return f"{max(seconds, 1):.0f} s"
     minutes = seconds / 60
     return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"  # noqa: PLR2004
+
+
+class Lines(str):
+    """A message whose line breaks are its template's. Any other text is one line of the log."""
+
+    __slots__ = ()
+
+
+def one_line(text: str) -> str:
+    """Return a text that stays on its line: what it quotes cannot forge another one.
+
+    Characters that are not printable, such as line breaks and those of a terminal's escape
+    sequences, are escaped as in Python.
+    """
+    if isinstance(text, Lines) or text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def question(what: str, code: str, *ways: tuple[str, str]) -> Lines:
+    """Return a message that offers ways out, each on a line of its own.
+
+    Args:
+        what: What happened, and what was billed: sentences on one line.
+        code: Its entry in `messages.md`.
+        ways: What the user can do, and what that costs or loses.
+    """
+    width = max(len(one_line(do)) for do, _ in ways)
+    offers = [f"  {one_line(do):{width}}  {one_line(then)}".rstrip() for do, then in ways]
+    return Lines("\n".join([f"{one_line(what)} [{code}]", *offers, f"  {explain_command(code)}"]))

@@ -78,6 +78,7 @@ def generated() -> dict[Path, str]:
         REFERENCE / "streams.md": ("streams", _streams_table()),
         REFERENCE / "prices-and-limits.md": ("prices", _prices_table()),
         REFERENCE / "settings.md": ("settings", _settings_sections()),
+        REFERENCE / "messages.md": ("messages", _messages()),
         DBT / "models/_columns.md": ("columns", _descriptions()),
         sources: ("sources", _sources_yaml()),
         **{_page(name): (name, _fields_table(schema)) for name, schema in _tables().items()},
@@ -187,6 +188,13 @@ def _select_yaml() -> Iterator[str]:
         line = f"- {name}.*"
         price = f"${_credits(name):.2f} per 1,000" if _credits(name) else "free"
         yield line if _is_selected(name) else f"# {line} # {summary}, {price}"
+
+
+def _messages() -> Iterator[str]:
+    """Yield the entries of all messages, with links from their page."""
+    text = (ROOT / "tap_jobo/messages.md").read_text("utf-8")
+    text = text[text.index("## ") :].strip()
+    yield text.replace("](../docs/reference/", "](").replace("](../docs/", "](../")
 
 
 def _fields_table(schema: Mapping[str, Any]) -> Iterator[str]:

@@ -133,7 +133,7 @@ NEAR: Final = {
         "archive/test_damage",
     ),
     "archive/store": ("archive/test_store", "archive/test_damage"),
-    "archive/way_out": ("archive/test_way_out",),
+    "way_out": ("cli/test_way_out",),
     "sync/feed_sync": (
         "sync/test_scan",
         "archive/test_archive",

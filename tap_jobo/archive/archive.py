@@ -7,6 +7,7 @@ warehouse is loaded from here, free, as often as it has to be.
 import hashlib
 import re
 import secrets
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,10 +25,10 @@ from tap_jobo.archive.entries import (
 )
 from tap_jobo.archive.key import KEY_DIGITS, ArchiveKey
 from tap_jobo.archive.store import ExistsError, MissingError, Store
-from tap_jobo.archive.way_out import archive_command
 from tap_jobo.errors import ArchiveError, FormatError
 from tap_jobo.model import ArchiveFile, Entry, EntryHeader
-from tap_jobo.wording import plural
+from tap_jobo.way_out import archive_command
+from tap_jobo.wording import dollars, plural, question
 
 _ADVICE: Final = (
     "Restore it from a backup. Or move the folder of the stream away: the archive then goes on "
@@ -207,6 +208,24 @@ class StreamArchive:
         end, start = self.header(self.head), self.header(first)
         return end.total - start.total + start.credits if end and start else None
 
+    def cost_of_sync(self, first: int) -> int | None:
+        """Return what a sync has cost so far, given its page 1, None if that can't be read.
+
+        Its pages follow one another.
+        """
+        start = self.header(first)
+        if start is None or start.sync is None:
+            return None
+        id_ = start.sync.id
+
+        def is_after(number: int) -> bool:
+            header = self.header(number)
+            return header is None or header.sync is None or header.sync.id != id_
+
+        numbers = range(first, self.head + 1)
+        end = self.header(numbers[bisect_left(numbers, True, key=is_after) - 1])  # noqa: FBT003
+        return end.total - start.total + start.credits if end else None
+
     # Entries in
 
     def create(self, header: EntryHeader, body: bytes) -> Entry:
@@ -275,11 +294,16 @@ class StreamArchive:
         drop = self.command("drop", stream, str(number))
         then = "its rows are missing until they are bought again"
         if number == self.head:
-            then = "it is then bought again"
+            header = self.header(number)
+            then = f"it is then bought again{f' ({dollars(header.credits)})' if header else ''}"
         return FormatError(
-            f"Page {number} of {stream} in the archive {self.store.location} {what}. Nothing was "
-            "billed for this stream. Restore the file from a backup, or drop the page with "
-            f"{drop}: {then}. [archive-damaged]"
+            question(
+                f"Page {number} of {stream} in the archive {self.store.location} {what}. Nothing "
+                "was billed for this stream.",
+                "archive-damaged",
+                ("restore the file", "from a backup, free"),
+                ("drop the page", f"{drop}: {then}"),
+            )
         )
 
 

@@ -31,10 +31,10 @@ from tap_jobo.archive.entries import DamagedEntryError, read_header
 from tap_jobo.archive.files import DamagedFileError
 from tap_jobo.archive.key import ArchiveKey
 from tap_jobo.archive.store import Store
-from tap_jobo.archive.way_out import archive_command
 from tap_jobo.clock import format_timestamp
 from tap_jobo.errors import ArchiveError, BudgetReachedError, TapJoboError
 from tap_jobo.model import Count, EntryHeader, Id, LastPrice
+from tap_jobo.way_out import archive_command
 from tap_jobo.wording import dollars
 
 _MARGIN: Final = timedelta(minutes=1)  # before a month, when a request counts in both months

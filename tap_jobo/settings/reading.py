@@ -103,7 +103,7 @@ def validated(
     if ignored:
         lines.append(f"{_forgotten(ignored)} [ignored-variable]")
     if lines:
-        raise ConfigError("\n".join(lines))
+        raise ConfigError(*lines)
     return given
 
 

@@ -30,7 +30,7 @@ def check_names(
     lines = [f"{line} [invalid-catalog]" for line in _unknown_in_catalog(catalog, fields)]
     lines += [f"{line} [invalid-setting]" for line in _unknown_in_maps(maps, fields)]
     if lines:
-        raise ConfigError("\n".join(lines))
+        raise ConfigError(*lines)
 
 
 def _unknown_in_catalog(

@@ -12,6 +12,7 @@ from tap_jobo.archive.store import HeldError
 from tap_jobo.clock import Clock
 from tap_jobo.errors import StateError, TapJoboError
 from tap_jobo.singer.stream import JoboStream
+from tap_jobo.wording import Lines
 
 _WAIT_FOR: Final = 600.0  # seconds in all for streams that another run buys
 _LOOK_EVERY: Final = 5.0  # seconds between two looks at these
@@ -63,7 +64,7 @@ class StreamOrder:
             stream.check_settings()
         errors, hints = self._open_and_check(streams)
         if errors:  # of all streams, because one answer may be right for all
-            raise StateError("\n".join(map(str, errors)))
+            raise StateError(*(message for error in errors for message in error.messages))
         for hint in dict.fromkeys(hints):  # several streams may share a filter
             self._logger.warning("%s", hint)
 
@@ -144,5 +145,6 @@ class StreamOrder:
         if len(self._failures) == 1:
             raise next(iter(self._failures.values()))
         if self._failures:
-            lines = (f"{name}: {error}" for name, error in self._failures.items())
-            raise TapJoboError("\n".join(lines))
+            raise TapJoboError(
+                *(Lines(f"{name}: {error}") for name, error in self._failures.items())
+            )

@@ -19,11 +19,11 @@ from tap_jobo.archive.archive import StreamArchive, refuse_old_layout
 from tap_jobo.archive.key import archive_key
 from tap_jobo.archive.month import MonthCount
 from tap_jobo.archive.store import HeldError, Store
-from tap_jobo.archive.way_out import archive_command
 from tap_jobo.clock import Clock
 from tap_jobo.errors import TapJoboError
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.streams.feed_spec import FeedSpec
+from tap_jobo.way_out import archive_command
 
 _TEST_RETRY_FOR: Final = 10.0  # seconds of backoff in a connection check, whose user is waiting
 

@@ -290,7 +290,7 @@ class FeedSync:
     def _prepare(self, request: Request, position: Position) -> None:
         """Report what is bought next, and stop a sync that makes no progress."""
         if request.page == 1:
-            self.messages.report_decision(request, position, self.settings)
+            self.messages.report_decision(request, self.opening.standing(position))
         self._watch_sync(request.sync.id)
         if not self._watch.is_announced:
             self._watch.is_announced = True

@@ -5,10 +5,10 @@ import json
 from tap_jobo.model import Filters
 
 
-def differences(old: Filters, new: Filters) -> str:
-    """Return which filters differ, and how."""
+def differences(old: Filters, new: Filters, template: str) -> str:
+    """Return which filters differ, and how: `template` gets a name, its old value, and its new."""
     return "; ".join(
-        f"{name} was {show(old.get(name))} and is {show(new.get(name))}"
+        template.format(name, show(old.get(name)), show(new.get(name)))
         for name in sorted({*old, *new})
         if old.get(name) != new.get(name)
     )

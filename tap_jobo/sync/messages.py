@@ -23,14 +23,15 @@ from tap_jobo.sync.plan import Request, misses_rows
 from tap_jobo.sync.questions import (
     Standing,
     ask,
-    price_per_thousand,
     what_changed,
     what_is_given_up,
+    what_resync_buys,
+    what_stays_missing,
 )
 from tap_jobo.sync.repair import since_to_begin_over
 from tap_jobo.sync.settings import SyncSettings, starts_by
 from tap_jobo.sync.start import Question
-from tap_jobo.wording import dollars, plural
+from tap_jobo.wording import dollars, plural, question
 
 _LET_ONE_RUN_FINISH: Final = (
     "A cursor may expire between runs, so let one run finish the sync: raise max_credits."
@@ -72,13 +73,9 @@ class Messages:
             return "a full refresh (without state)"
         return self.command("restart", self.name)
 
-    def question(self, question: Question, standing: Standing) -> StateError:
+    def question(self, asked: Question, standing: Standing) -> StateError:
         """Return the error that asks the user to decide."""
-        return ask(question, standing, self.command)
-
-    @property
-    def _per_thousand(self) -> str:
-        return price_per_thousand(self.spec)
+        return ask(asked, standing, self.command)
 
     # Pages that cannot be used
 
@@ -91,20 +88,27 @@ class Messages:
             then = f"The state is unchanged, so the next run fetches the page again, {price}"
             return FormatError(f"{error}. {failure}{then}. [format-changed]")
         number, receipt = str(entry.number), entry.header.receipt
-        drop = self.command("drop", self.name, number)
+        cost = entry.header.credits
+        again = f"billed again ({dollars(cost)})" if cost else "fetched again, free"
+        drop = ("drop it", f"{self.command('drop', self.name, number)}: it is then {again}")
         if receipt and receipt.encoding:
             decode = self.command("decode", self.name, number)
             return FormatError(
-                f"{error}. It stays in the archive as page {number}, as it came, and the state is "
-                f"unchanged. To load it, give the tap memory for all of it, and decode it with "
-                f"{decode}. Or drop it with {drop}. [page-too-large]"
+                question(
+                    f"{error}. It stays in the archive as page {number}, as it came, and the state "
+                    "is unchanged.",
+                    "page-too-large",
+                    ("load it, free", f"give the tap memory for all of it, and run {decode}"),
+                    drop,
+                )
             )
-        cost = entry.header.credits
-        again = f"it is then billed again ({dollars(cost)})" if cost else "it is then fetched again"
         return FormatError(
-            f"{error}. The page stays in the archive as page {entry.number}, and the state is "
-            f"unchanged. Upgrade tap-jobo to load the page, free, or drop it with {drop}: {again}. "
-            "[format-changed]"
+            question(
+                f"{error}. It stays in the archive as page {number}, and the state is unchanged.",
+                "format-changed",
+                ("load it, free", "upgrade tap-jobo, and run again"),
+                drop,
+            )
         )
 
     def not_written(self, header: EntryHeader, archive: StreamArchive, error: StoreError) -> str:
@@ -160,12 +164,16 @@ class Messages:
         way = "a run without a state (buys everything)"
         if self.location:
             way = self.command("restart", self.name, *arguments)
-        bill = f"its {plural(progress.rows, 'row')} so far are billed again ({dollars(spent)})"
-        again = f"To begin it over again, run {way}: {bill}. {_LET_ONE_RUN_FINISH}"
+        ends = f"{rejection.why}. The sync has begun over once, so it ends."
         if self.spec.is_free:
-            again = "Run again later: the next run begins over."
+            return ApiError(f"{ends} Run again later: the next run begins over. [cursor-rejected]")
+        bill = f"its {plural(progress.rows, 'row')} so far are billed again ({dollars(spent)})"
         return ApiError(
-            f"{rejection.why}. The sync has begun over once, so it ends. {again} [cursor-rejected]"
+            question(
+                f"{ends} {_LET_ONE_RUN_FINISH}",
+                "cursor-rejected",
+                ("begin it over", f"{way}: {bill}"),
+            )
         )
 
     def warn_of_restart(self, rejection: RejectedError, progress: Progress, spent: float) -> None:
@@ -193,10 +201,11 @@ class Messages:
             has_profiles: Whether the profiles of the companies are read along.
         """
         pages, cost = plural(archive.head - first + 1, "page"), archive.credits(first)
-        saves = f", {dollars(cost)} not billed again" if cost else ", free"
         if has_state:
+            saves = f": {dollars(cost)} not billed again" if cost else ", free"
             self.logger.info("%s: %s from the archive%s.", self.name, pages, saves)
             return
+        saves = f", {dollars(cost)} not billed again" if cost else ", free"
         self.logger.info(
             "%s has no state: loading %s from the archive%s. Then changes. To buy everything anew "
             "instead: %s.",
@@ -265,9 +274,9 @@ class Messages:
             self.command("restart", self.name, *arguments),
         )
 
-    def report_decision(self, request: Request, before: Position, settings: SyncSettings) -> None:
+    def report_decision(self, request: Request, standing: Standing) -> None:
         """Log what has led to a new sync, if it is not the usual."""
-        sync = request.sync
+        sync, before, settings = request.sync, standing.position, standing.settings
         self._report_times(request, before, settings)
         is_resync = settings.on_filter_change == "resync"
         if before.gap and is_resync and sync.kind == "changes" and not sync.gap:
@@ -283,39 +292,34 @@ class Messages:
             what = "everything" if sync.kind == "full" else f"what changed since {sync.since}"
             self.logger.info("%s: `restart` was ordered, so %s is bought.", self.name, what)
         elif before.has_begun and (change := what_changed(before, settings)):
-            self._report_change(request, before, settings, change)
+            self._report_change(request, standing, change)
 
-    def _report_change(
-        self, request: Request, before: Position, settings: SyncSettings, change: str
-    ) -> None:
-        sync, given_up = request.sync, None if settings.fit(before) else before.progress
-        if request.why == "answered" or sync.gap or given_up:
-            then = "goes on from the bookmark"
-            if misses_rows(before, settings):
-                then += ": rows that only the new filters match stay missing"
-            if sync.kind != "changes":
-                what = "the rows that they add" if sync.kind == "added" else "all matching rows"
-                then = f"buys {what}, {self._per_thousand}"
-            if given_up:
-                what = what_is_given_up(given_up, self.spec)
-                then += f". It gives up a sync in progress: {what}"
-            log = self.logger.info if self.spec.is_free else self.logger.warning
-            log(
-                "The filters of %s have changed (%s), and on_filter_change is '%s'. So this run "
-                "%s. Remove the setting once this sync is complete, because it decides for every "
-                "later change, too. [filters-changed]",
-                self.name,
-                change,
-                settings.on_filter_change,
-                then,
-            )
-        else:
+    def _report_change(self, request: Request, standing: Standing, change: str) -> None:
+        sync, before, settings = request.sync, standing.position, standing.settings
+        given_up = None if settings.fit(before) else before.progress
+        if not (request.why == "answered" or sync.gap or given_up):
             self.logger.info(
-                "The filters of %s have changed (%s). No row is missing, and rows that no longer "
-                "match stay in the warehouse.",
+                "%s: %s. No row is missing, and rows that no longer match stay in the warehouse.",
                 self.name,
                 change,
             )
+            return
+        then = f"buys {what_resync_buys(standing)}"
+        if sync.kind == "changes":
+            then = "buys only what changed"
+            if misses_rows(before, settings):
+                then += f": {what_stays_missing(before, settings)}"
+        if given_up:
+            then += f". A sync in progress is given up: {what_is_given_up(given_up, self.spec)}"
+        log = self.logger.info if self.spec.is_free else self.logger.warning
+        log(
+            "%s: %s. Because on_filter_change is '%s', this run %s. Remove the setting once this "
+            "sync is complete, because it decides for every later change, too. [filters-changed]",
+            self.name,
+            change,
+            settings.on_filter_change,
+            then,
+        )
 
     def _report_times(self, request: Request, before: Position, settings: SyncSettings) -> None:
         """Report rows that no sync reads: the feed lists them no more, or they are too old."""

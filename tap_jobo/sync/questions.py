@@ -13,7 +13,7 @@ from tap_jobo.sync.position import ArchiveView
 from tap_jobo.sync.settings import SyncSettings, starts_by
 from tap_jobo.sync.start import Question, has_other_key
 from tap_jobo.sync.state import State
-from tap_jobo.wording import dollars, plural
+from tap_jobo.wording import Lines, dollars, plural, question
 
 Command = Callable[..., str]
 """Returns the command line of `tap-jobo-archive` in backticks."""
@@ -43,118 +43,160 @@ class Standing:
         return self.archive.store.location if self.archive else ""
 
 
-def ask(question: Question, standing: Standing, command: Command) -> StateError:
+def ask(asked: Question, standing: Standing, command: Command) -> StateError:
     """Return the error that asks a question."""
-    texts: dict[str, Callable[[Standing, Command], str]] = {
+    texts: dict[str, Callable[[Standing, Command], Lines]] = {
         "archive-incomplete": _incomplete,
         "other-archive": _other_archive,
         "other-filters": _other_filters,
         "filters-changed": _filters_changed,
     }
-    return StateError(texts[question.code](standing, command))
+    return StateError(texts[asked.code](standing, command))
 
 
-def _incomplete(standing: Standing, command: Command) -> str:
+def _incomplete(standing: Standing, command: Command) -> Lines:
     archive, name = standing.archive, standing.name
     first = archive.header(archive.numbers.start) if archive else None
-    since = f" on {first.receipt.received_at[:10]}" if first and first.receipt else " now"
+    since = f"on {first.receipt.received_at[:10]}" if first and first.receipt else "now"
     cost = archive.credits(archive.numbers.start) if archive else None
-    price = price_per_thousand(standing.settings.spec)
-    if cost:
-        price = f"at least {dollars(cost)}, {price}"
-    return (
-        f"{name} has no state, and the archive {standing.location} begins{since}, without the rows "
-        "from before. Nothing was billed. If the warehouse has these rows, run with the state that "
-        f"{command('state', name)} prints (with Meltano, pipe it to meltano state merge). If it "
-        f"does not, run {command('restart', name)}: the next run buys everything ({price}). "
-        "[archive-incomplete]"
+    state, restart = command("state", name), command("restart", name)
+    then = f"run with the state that {state} prints, free (Meltano: pipe it to meltano state merge)"
+    return question(
+        f"{name} stopped, nothing billed: it has no state, and the archive {standing.location} "
+        f"begins {since} without the rows from before.",
+        "archive-incomplete",
+        ("the warehouse has them", then),
+        ("it does not", f"{restart}: the next run buys everything ({_price(standing, cost)})"),
     )
 
 
-def _other_archive(standing: Standing, _: Command) -> str:
+def _other_archive(standing: Standing, _: Command) -> Lines:
     view, state, name = standing.view, standing.state, standing.name
+    stopped = f"{name} stopped, nothing billed or loaded:"
     if view and state and has_other_key(state, view):
-        then = "everything that this archive has is loaded, free"
+        then = "loads everything that this archive has, free"
         if view.is_empty:
-            then = f"everything is bought ({price_per_thousand(standing.settings.spec)})"
-        return (
-            f"The state of {name} belongs to another address, account, or kind of API key than "
-            f"this run. Nothing was billed or loaded. Check api_key and api_url, or run without a "
-            f"state: {then}. [other-archive]"
+            then = f"buys everything ({_price(standing)})"
+        return question(
+            f"{stopped} its state belongs to another address, account, or kind of API key.",
+            "other-archive",
+            ("api_key or api_url is wrong", "correct it"),
+            ("both are right", f"run without a state: that {then}"),
         )
-    free = ""
+    ways = [
+        ("the archive of the state exists", "set archive_dir to it"),
+        ("it does not", "set archive_dir to a new folder, which goes on from the state, free"),
+    ]
     if view and view.is_complete:
-        free = " Or run without a state: everything that this archive has is loaded, free."
-    return (
-        f"The state of {name} belongs to another archive than {standing.location}. Nothing was "
-        "billed or loaded. Set archive_dir to the archive of the state, or to a new folder, which "
-        f"goes on from the state (free).{free} [other-archive]"
+        then = "run without a state: that loads everything that it has, free"
+        ways.append(("load this archive instead", then))
+    return question(
+        f"{stopped} its state belongs to another archive than {standing.location}.",
+        "other-archive",
+        *ways,
     )
 
 
-def _other_filters(standing: Standing, _: Command) -> str:
+def _other_filters(standing: Standing, _: Command) -> Lines:
     settings, name, state = standing.settings, standing.name, standing.state
-    head = standing.position.current
-    change = change_of(head.filters, head.start_date, settings) or "start_date is later"
-    own = " (free: it goes on from the state)" if state else ""
-    text = (
-        f"The archive {standing.location} has {name} of other filters than this pipeline "
-        f"({change}). Nothing was billed or loaded. If another pipeline uses this archive, set "
-        f"archive_dir to a folder of its own{own}."
-    )
+    head, template = standing.position.current, "{} is {} there, and {} here"
+    change = _change_of(head.filters, head.start_date, settings, template)
+    if not change:
+        bookmark = standing.position.bookmark
+        change = f"it goes back to {bookmark}, and start_date is {settings.start_date}"
+    own = "goes on from the state, free" if state else f"buys everything ({_price(standing)})"
+    ways = [("another pipeline uses it", f"set archive_dir to a folder of its own: that {own}")]
     if state and settings.filter_as(state.position):
-        return (
-            f"{text} If none does, run once without a state and with on_filter_change set to "
-            "'resync': that loads this archive, and buys what it lacks "
-            f"({price_per_thousand(settings.spec)}). [other-filters]"
+        then = (
+            "run once without a state and with on_filter_change: resync, which loads this archive, "
+            f"and buys what it lacks ({_price(standing)})"
         )
-    return (
-        f"{text} If your filters have changed, set on_filter_change to 'resync' (buys "
-        f"{_what_resync_buys(standing)}) or 'keep' (buys no older rows). Both change the archive "
-        "for every pipeline that uses it. [other-filters]"
+        ways.append(("none does", then))
+    else:
+        for_all = "for every pipeline that uses this archive"
+        ways += [
+            ("on_filter_change: resync", f"buys {what_resync_buys(standing)}, {for_all}"),
+            ("on_filter_change: keep", f"buys no old rows, {for_all}"),
+        ]
+    return question(
+        f"{name} stopped, nothing billed or loaded: the archive {standing.location} has rows of "
+        f"other filters: {change}.",
+        "other-filters",
+        *ways,
     )
 
 
-def _filters_changed(standing: Standing, _: Command) -> str:
+def _filters_changed(standing: Standing, _: Command) -> Lines:
     settings, position = standing.settings, standing.position
-    text = (
-        f"The filters of {standing.name} have changed ({what_changed(position, settings)}). "
-        "Nothing was billed for this stream. Set on_filter_change until this sync is complete: "
-        f"'resync' buys {_what_resync_buys(standing)}."
-    )
+    progress = position.progress
+    text = f"{standing.name} stopped, nothing billed: {what_changed(position, settings)}."
+    ways = [("on_filter_change: resync", f"buys {what_resync_buys(standing)}")]
     if position.bookmark and not settings.is_full_table:
-        then = ", too"
+        then = f"buys what changed since {position.bookmark}, too"
         if misses_rows(position, settings):
-            then = ": rows that only the new filters match stay missing until they next change"
-        text += f" 'keep' goes on from {position.bookmark}{then}."
-    if position.progress is None:
-        return f"{text} Or change the filters back: nothing is lost. [filters-changed]"
-    given_up = what_is_given_up(position.progress, settings.spec)
-    return (
-        f"{text} That gives up a sync in progress of other filters: {given_up}. Or set the filters "
-        "as they were when it began, and complete it first. [filters-changed]"
-    )
+            then = f"buys no old rows: {what_stays_missing(position, settings)}"
+        ways.append(("on_filter_change: keep", then))
+    back = "nothing is lost"
+    if progress:
+        what = what_is_given_up(progress, settings.spec)
+        text += f" A sync in progress would be given up: {what}."
+        back = "that sync goes on, and nothing is lost"
+    ways.append(("or change it back", back))
+    return question(text, "filters-changed", *ways)
 
 
-def _what_resync_buys(standing: Standing) -> str:
+def what_stays_missing(position: Position, settings: SyncSettings) -> str:
+    """Return the rows that `keep` leaves unbought."""
+    which = _added(position, settings)
+    what = f"rows with {which}" if which else "rows that only the new filters match"
+    return f"{what}, last changed before {(position.bookmark or '')[:10]}, stay missing"
+
+
+def what_resync_buys(standing: Standing) -> str:
+    """Return what `resync` buys, and its price."""
     position, settings = standing.position, standing.settings
-    price = price_per_thousand(settings.spec)
     if not (misses_rows(position, settings) or settings.is_full_table):
-        return f"only what changed since {position.bookmark}, {price}"
+        return f"only what changed since {position.bookmark} ({_price(standing)})"
+    is_part = position.bookmark and not settings.is_full_table
+    if is_part and (which := _added(position, settings)):
+        return f"the rows with {which} ({_price(standing)})"
+    return f"all matching rows ({_price(standing, _least_cost(standing))})"
+
+
+def _added(position: Position, settings: SyncSettings) -> str:
+    """Return the values of a filter of which alone rows are missing, empty if it is not so."""
     added = settings.added_to(position.filters)
-    is_addition = position.bookmark and starts_by(position.start_date, settings.start_date)
-    if added and is_addition and not settings.is_full_table:
-        name = next(each for each in added if added[each] != settings.filters.get(each))
-        return f"the rows with {describe({name: added[name]})}, {price}"
-    return f"all matching rows, {price}"
+    if not added or not starts_by(position.start_date, settings.start_date):
+        return ""
+    name = next(each for each in added if added[each] != settings.filters.get(each))
+    return describe({name: added[name]})
+
+
+def _least_cost(standing: Standing) -> int | None:
+    """Return what all matching rows cost at least, None if that is not known.
+
+    That is what a full sync has cost whose rows all match now as well.
+    """
+    archive, base = standing.archive, standing.view.base if standing.view else None
+    header = archive.header(base) if archive and base else None
+    if archive is None or base is None or header is None or header.sync is None:
+        return None
+    sync, settings = header.sync, standing.settings
+    is_wider = settings.cover(sync.filters) and starts_by(settings.start_date, sync.start_date)
+    return archive.cost_of_sync(base) if is_wider else None
+
+
+def _price(standing: Standing, least: int | None = None) -> str:
+    """Return a price, as far as it is known."""
+    return price(standing.settings.spec, least)
 
 
 def what_changed(position: Position, settings: SyncSettings) -> str:
     """Return how the filters differ from those of a position, or of its sync in progress."""
-    change = change_of(position.filters, position.start_date, settings)
+    change = _change_of(position.filters, position.start_date, settings)
     if position.progress and not (change and position.bookmark):
         of = position.progress.sync
-        change = change_of(of.filters, of.start_date, settings)
+        change = _change_of(of.filters, of.start_date, settings)
     return change
 
 
@@ -164,16 +206,27 @@ def what_is_given_up(progress: Progress, spec: FeedSpec) -> str:
     return f"its {rows} so far ({cost} at list price) are billed again if they match"
 
 
-def change_of(old: Filters, old_start: str | None, settings: SyncSettings) -> str:
+def _change_of(
+    old: Filters,
+    old_start: str | None,
+    settings: SyncSettings,
+    template: str = "{} was {}, and is {}",
+) -> str:
     """Return how the settings differ from earlier filters, and from a later start date."""
     before, now = dict(old), dict(settings.filters)
     if not starts_by(old_start, settings.start_date):
         before["start_date"], now["start_date"] = old_start, settings.start_date
-    return differences(before, now)
+    return differences(before, now, template)
 
 
-def price_per_thousand(spec: FeedSpec) -> str:
-    """Return what a thousand rows cost."""
+def price(spec: FeedSpec, least: int | None = None) -> str:
+    """Return a price for a message.
+
+    Args:
+        spec: The feed.
+        least: The credits that its rows cost at least, None if that is not known.
+    """
     if spec.is_free:
         return "free"
-    return f"{dollars(spec.list_price * 1_000)} per 1,000 rows at list price"
+    known = f"at least {dollars(least)}" if least else "price unknown"
+    return f"{known}, {dollars(spec.list_price * 1_000)} per 1,000"

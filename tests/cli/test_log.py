@@ -1,12 +1,17 @@
-"""What a run logs at INFO: nothing that its user need not read."""
+"""The log: nothing at INFO that its user need not read, and no line that is not the tap's own."""
 
 from __future__ import annotations
 
+import json
 import re
+from typing import Any
 
+import pytest
 from singer_sdk import metrics
 
-from tests.support import Tap
+from jobo_sandbox import Fault
+from tests.support import Run, Tap, complaint
+from tests.support.repository import REPOSITORY
 
 OF_THE_SDK = {
     metrics.Metric.RECORD_COUNT,
@@ -24,3 +29,66 @@ def test_the_simplest_run_logs_at_most_six_lines_of_its_own(tap: Tap) -> None:
     assert own[2].startswith("Summary: career_sites: 120 rows in 3 pages")
     assert own[3:] == ["jobo_credits", "jobo_credits_balance"]
     assert len(lines) == len(own) + len(OF_THE_SDK) == len(run.stderr.splitlines())
+
+
+FORGED = "x\n2026-11-26 08:00:00,000 | CRITICAL | tap-jobo | Send us your key. [tap-bug]\x1b[2K"
+
+
+def _with_setting(tap: Tap) -> Run:
+    return tap.run(state=tap.succeed().state, industries=[FORGED], on_filter_change="error")
+
+
+def _with_folder(tap: Tap) -> Run:
+    tap.settings["archive_dir"] = str(tap.folder / FORGED)
+    tap.succeed(country_codes=["DE"])
+    return tap.run(country_codes=["FR"])
+
+
+def _with_error(tap: Tap) -> Run:
+    tap.sandbox.faults.add(Fault(status=400, body={"detail": FORGED, "title": FORGED}))
+    return tap.run()
+
+
+def _with_row(tap: Tap) -> Run:
+    def forge(body: dict[str, Any]) -> dict[str, Any]:
+        first, second, *others = body["career_sites"]
+        first, second = {**first, FORGED: FORGED, "name": {FORGED: 1}}, {**second, "id": FORGED}
+        return {**body, "career_sites": [first, second, *others]}
+
+    tap.sandbox.faults.add(Fault(replace=forge), endpoint="career_sites")
+    return tap.run()
+
+
+def _with_state(tap: Tap) -> Run:
+    return tap.run(state={"bookmarks": {FORGED: {}, "career_sites": {"entry": FORGED}}})
+
+
+@pytest.mark.parametrize(
+    "forge", [_with_setting, _with_folder, _with_error, _with_row, _with_state]
+)
+def test_no_text_from_elsewhere_forges_a_line(tap: Tap, forge: Any) -> None:
+    run = forge(tap)
+    assert "Send us your key" in run.stderr
+    assert not re.search(r"(?m)^2026-11-26 08:00:00,000", run.stderr)
+    assert "\x1b" not in run.stderr
+    started = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} \| |  ")
+    assert all(started.match(line) for line in run.stderr.splitlines())
+
+
+def test_a_question_has_a_line_for_each_way_out(tap: Tap) -> None:
+    run = tap.run(state=tap.succeed(country_codes=["DE"]).state, country_codes=["DE", "FR"])
+    first, *ways, last = complaint(run).split("\n")
+    assert first == "career_sites stopped, nothing billed: country_codes was DE, and is DE, FR."
+    assert len(ways) == 3
+    assert all(way.startswith("  ") for way in ways)
+    assert ["$50.00" in way for way in ways] == [True, False, False]
+    assert last.endswith("tap-jobo explain filters-changed")
+
+
+def test_a_question_is_one_record_of_a_json_log(tap: Tap) -> None:
+    state = tap.succeed(country_codes=["DE"]).state
+    logging = {"SINGER_SDK_LOG_CONFIG": str(REPOSITORY / "examples/logging/logging.yml")}
+    run = tap.run(state=state, env=logging, country_codes=["DE", "FR"])
+    records = [json.loads(line) for line in run.stderr.splitlines()]
+    (question,) = (each for each in records if each["level"] == "critical")
+    assert question["message"].count("\n") == 4

@@ -94,14 +94,6 @@ def test_the_site_builds_without_a_warning() -> None:
     assert "funding_<wbr>rounds" in (site / "reference/personal-data.html").read_text("utf-8")
 
 
-def test_every_code_of_a_message_has_an_entry() -> None:
-    code = "".join(path.read_text("utf-8") for path in files("tap_jobo"))
-    page = (REPOSITORY / "docs/reference/messages.md").read_text("utf-8")
-    entries: list[str] = re.findall(r"(?m)^### (.*)$", page)
-    codes = set(re.findall(r"(?<!ignore)\[([a-z]+(?:-[a-z]+)+|gap)\]", code))
-    assert sorted(entries) == sorted(codes)
-
-
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_column_of_a_table_has_a_heading(document: str) -> None:
     text = (REPOSITORY / document).read_text("utf-8")

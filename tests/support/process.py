@@ -25,7 +25,7 @@ from tests.support.warm import COMMAND, WarmProcess, run_warm, warm_arguments
 SETTINGS = ("TAP_JOBO_", "PYTHON", "MELTANO", "LOGLEVEL", "SINGER_SDK_")
 """How the variables begin that would reach into a test."""
 _TIMEOUT = patient(120)
-_CODE = re.compile(r" \[([a-z]+(?:-[a-z]+)*)\]$")
+_CODE = re.compile(r" \[([a-z]+(?:-[a-z]+)*)\](?=\n|\Z)")
 """What ends the first line of a message that a user must act on."""
 # -P: the program's folder is no place to import from.
 _ODD_TAP = [sys.executable, "-P", str(Path(__file__).with_name("odd_tap.py"))]
@@ -35,6 +35,11 @@ def without_place(message: str) -> str:
     """Return a message whose command does not name the program's folder and the archive."""
     place = r"`\S*tap-jobo-archive --archive-dir (?:'[^']*'|\S+) "
     return re.sub(place, "`tap-jobo-archive ", message)
+
+
+def log_records(log: str) -> list[str]:
+    """The records of a log: the lines of a message after its first one are indented."""
+    return re.split(r"\n(?!  )", log)
 
 
 @dataclass(frozen=True)
@@ -73,12 +78,15 @@ class Run:
         return part
 
     def lines(self, level: str) -> list[str]:
-        """The log's messages of a level, such as WARNING, without codes and the archive's place."""
-        return [without_place(_CODE.sub("", line)) for line in self._logged(level)]
+        """The log's messages of a level, such as WARNING, without codes and the archive's place.
+
+        One that offers ways out has more than one line.
+        """
+        return [without_place(_CODE.sub("", text, count=1)) for text in self._logged(level)]
 
     def codes(self, level: str) -> list[str]:
         """The codes of the messages of a level; empty for one that has none."""
-        found = (_CODE.search(line) for line in self._logged(level))
+        found = (_CODE.search(text) for text in self._logged(level))
         return [code[1] if code else "" for code in found]
 
     def messages_of(self, level: str, code: str) -> list[str]:
@@ -87,7 +95,7 @@ class Run:
         return [line for line, each in pairs if each == code]
 
     def _logged(self, level: str) -> list[str]:
-        parts = (line.split(" | ", 3) for line in self.stderr.splitlines())
+        parts = (record.split(" | ", 3) for record in log_records(self.stderr))
         return [part[3] for part in parts if len(part) == 4 and part[1].strip() == level]
 
     @property
@@ -238,7 +246,7 @@ def execute(
 
 
 def complaint(run: Run) -> str:
-    """The one line with which a run that failed in order says why, without the key."""
+    """The one message with which a run that failed in order says why, without the key."""
     (line,) = complaints(run)
     return line
 
@@ -251,11 +259,12 @@ def error_code(run: Run) -> str:
 
 
 def complaints(run: Run) -> list[str]:
-    """The last lines of a run that failed in order, which say why, without the key."""
+    """The last messages of a run that failed in order, which say why, without the key."""
     assert run.returncode == 1, run.stderr
     assert not shows_a_key(run)
-    assert all(line.count(" | ") >= 3 for line in run.stderr.splitlines()), run.stderr
-    log = [line for line in run.stderr.splitlines() if " | DEBUG    | " not in line]
+    records = [record for record in log_records(run.stderr) if record]
+    assert all(record.count(" | ") >= 3 for record in records), run.stderr
+    log = [record for record in records if " | DEBUG    | " not in record]
     assert " | CRITICAL | " in log[-1]
     assert all(run.codes("CRITICAL")), run.stderr
     return run.lines("CRITICAL")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tap_jobo.archive.way_out import archive_command
+from tap_jobo.way_out import archive_command
 
 LOCK = '{"commands": {"archive-drop": {"executable": "tap-jobo-archive"}}}'
 
