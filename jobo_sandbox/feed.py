@@ -33,6 +33,7 @@ class Feed:
         price: Returns what its rows cost an account now. None if they are free.
         refusal: Returns why an account may not use it; empty if it may.
         estimates: Whether a first page has an `estimated_total`.
+        order: The field in whose order the rows come, as far as that is known.
     """
 
     path: str
@@ -50,6 +51,7 @@ class Feed:
     price: Callable[[Account], Price] | None = None
     refusal: Callable[[Account, World], str] = lambda *_: ""
     estimates: bool = False
+    order: str = ""
 
     def price_now(self, account: Account) -> Price:
         """Return what its rows cost an account now."""

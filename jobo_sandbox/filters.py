@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from jobo_sandbox.company_data import Company, Json
-from jobo_sandbox.instants import FAR_FUTURE, parse
+from jobo_sandbox.instants import FAR_FUTURE, LONG_AGO, parse
 from jobo_sandbox.job_data import Job
 
 Row = Company | Job
@@ -23,11 +23,16 @@ class Filter:
         passes: Whether a row passes, given what `read` returned.
         probes: Values that show whether an API applies the filter: one that no row has, or two
             that no row has both of.
+        field: The field of a row that has the values to select it by; empty if no field has.
+        selecting: Returns a value that selects a row, given the row as the API returns it, or None
+            if that does not show one.
     """
 
     read: Callable[[Json, str], Any]
     passes: Callable[[Any, Any], bool]
     probes: tuple[Any, ...]
+    field: str = ""
+    selecting: Callable[[Json], Any] = lambda _: None
 
 
 def trait(name: str) -> Callable[[Row], Any]:
@@ -39,6 +44,7 @@ def any_of(
     have: Callable[[Any], Any],
     pattern: str = ".*",
     probes: tuple[list[str], ...] = (["no_such_value"],),
+    field: str = "",
 ) -> Filter:
     """Select rows that have one of some values. Requests with another value are rejected."""
 
@@ -50,10 +56,16 @@ def any_of(
         return values
 
     def passes(wanted: list[str], row: Row) -> bool:
-        found = have(row)
-        return any(each in wanted for each in (found if isinstance(found, list) else [found]))
+        return any(each in wanted for each in values_in(have(row)))
 
-    return Filter(read, passes, probes)
+    return Filter(read, passes, probes, field, lambda row: values_in(row.get(field))[:1])
+
+
+def values_in(found: Any) -> list[Any]:
+    """Return the values of a field or trait: none, one, or those of a list."""
+    if isinstance(found, list):
+        return found
+    return [] if found is None else [found]
 
 
 def at_least(number: Callable[[Any], int | None], probe: int = 10**9) -> Filter:
@@ -76,7 +88,7 @@ def either(is_so: Callable[[Any], bool]) -> Filter:
 
 def since(is_since: Callable[[int, Any], bool]) -> Filter:
     """Select rows by an instant, which `is_since` gets in microseconds since 1970."""
-    return Filter(instant, is_since, (FAR_FUTURE,))
+    return Filter(instant, is_since, (FAR_FUTURE,), selecting=lambda _: LONG_AGO)
 
 
 def in_places(have: Callable[[Any], list[Json]]) -> Filter:
@@ -89,7 +101,11 @@ def in_places(have: Callable[[Any], list[Json]]) -> Filter:
             for where in have(row)
         )
 
-    return Filter(_places, passes, ([{"country": "Nowhere"}],))
+    def selecting(row: Json) -> list[Json]:
+        countries = [place.get("country") for place in row.get("locations") or ()]
+        return [{"country": each} for each in countries[:1] if each]
+
+    return Filter(_places, passes, ([{"country": "Nowhere"}],), selecting=selecting)
 
 
 def _places(body: Json, name: str) -> list[Json]:

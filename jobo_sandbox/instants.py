@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
+LONG_AGO = "2000-01-01T00:00:00.000000Z"
 FAR_FUTURE = "2999-01-01T00:00:00.123456Z"
 """No row was updated after it, so a page is empty and free. As exact as the tap's own instants."""
 

@@ -14,6 +14,8 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jobo_sandbox.contract import command
+from jobo_sandbox.contract.api import LIMIT, most_requests
 from tap_jobo.api.profiles import PROFILE_PATH
 from tap_jobo.settings.common import SOURCE
 from tap_jobo.settings.setting import config_schema
@@ -79,6 +81,7 @@ def generated() -> dict[Path, str]:
         REFERENCE / "prices-and-limits.md": ("prices", _prices_table()),
         REFERENCE / "settings.md": ("settings", _settings_sections()),
         REFERENCE / "messages.md": ("messages", _messages()),
+        ROOT / "docs/how-to/check-the-api.md": ("check", _cost_of_check()),
         DBT / "models/_columns.md": ("columns", _descriptions()),
         sources: ("sources", _sources_yaml()),
         **{_page(name): (name, _fields_table(schema)) for name, schema in _tables().items()},
@@ -170,6 +173,14 @@ def _prices_table() -> Iterator[str]:
     for name in SUMMARIES:
         price = f"{_credits(name):g} credits (${_credits(name) / 1_000:g})"
         yield f"| `{name}` | {_price(name, price)} |"
+
+
+def _cost_of_check() -> Iterator[str]:
+    yield (
+        f"- The check costs less than {command.dollars(LIMIT)} at list price. It asks before it "
+        f"starts, and sends at most {most_requests()}"
+    )
+    yield "  requests. If rows cost more than the list price, it requests fewer."
 
 
 def _is_selected(stream: str) -> bool:

@@ -11,6 +11,7 @@ import requests
 
 from jobo_sandbox.contract import tap
 from jobo_sandbox.contract.outcomes import CHANGE, WARNED, CutOff, Differs, NotTestable, expect
+from jobo_sandbox.contract.registry import BILLED, CHECKS, LAST_CHECKS
 from tap_jobo.api.headers import reported_credits, retry_after
 from tap_jobo.api.pages import lists, parse_json
 from tap_jobo.api.profiles import PROFILE_PATH
@@ -18,24 +19,32 @@ from tap_jobo.api.responses import POSSIBLY_BILLED, ApiResponse
 from tap_jobo.api.session import ApiSession
 from tap_jobo.redaction import redact_body, redact_url
 from tap_jobo.streams.feed_spec import FeedSpec
+from tap_jobo.streams.jobs import JOBS
 
 Json = dict[str, Any]
 
-LIMIT: Final = 999
-"""Credits that a check may cost. No request is sent that could exceed it at the prices seen."""
-LIMIT_WITH_CURSOR_ALONE: Final = 3_999
-"""The same if a cursor is sent alone, which may return 1,000 jobs."""
+_ROWS: Final = 18  # of each feed, at list price
+LIMIT: Final = 1_000 * math.ceil(_ROWS * sum(feed.list_price for feed in BILLED) / 1_000) - 1
+"""Credits that a check may cost: less than so many dollars. No request is sent that could exceed it
+at the prices seen."""
+LIMIT_WITH_CURSOR_ALONE: Final = LIMIT + math.ceil(JOBS.page_cap * JOBS.list_price)
+"""The same if a cursor is sent alone, which may return a full page of jobs."""
 LARGEST: Final = 5
 """Rows of the largest page that is asked for, except for those that must be refused."""
-MOST_REQUESTS: Final = 60
 LONGEST_WAITS: Final = 120.0
 """Seconds that the check waits for rate limits in all, before it sends a request again."""
 _WAIT: Final = 10.0  # seconds, if a 429 does not say how long
 _PAUSE: Final = 2.0  # seconds before each request after a 429, as live users wait
 _MOST_LOST: Final = 3
+_SENT_AGAIN: Final = 4  # requests after a 429
 _SUCCESS: Final = range(200, 300)
 _NOT_ALLOWED: Final = {402: "the balance is too low", 403: "the key's plan does not include it"}
 _PLAN_HEADERS: Final = ("X-Credits-Balance", "X-Quota-Limit", "X-Quota-Remaining")
+
+
+def most_requests() -> int:
+    """Return how many requests a check sends at most: one for each check, and some again."""
+    return len(CHECKS) + len(LAST_CHECKS) + _SENT_AGAIN
 
 
 @dataclass(frozen=True)
@@ -186,17 +195,19 @@ class Api:
         """Send a free request, with headers that differ from the tap's; None leaves one out."""
         return self._send("GET", path, {"params": params, "headers": headers or {}})
 
-    def post(
+    def request(
         self, feed: FeedSpec, /, rows: int = 1, headers: Json | None = None, **body: Any
     ) -> Answer:
         """Ask a feed for a page of `rows`; None leaves out a part of the body."""
         body = {"batch_size": rows} | body
         sent = {name: value for name, value in body.items() if value is not None}
-        return self._send("POST", feed.path, {"json": sent, "headers": headers or {}}, feed, rows)
+        where = "params" if feed.method == "GET" else "json"
+        sent = {where: sent, "headers": headers or {}}
+        return self._send(feed.method, feed.path, sent, feed, rows)
 
     def page(self, feed: FeedSpec, /, rows: int = 1, **body: Any) -> Answer:
         """Fetch a page that the tap can read, or raise what came instead."""
-        return self.post(feed, rows, **body).delivered(feed)
+        return self.request(feed, rows, **body).delivered(feed)
 
     def _send(
         self, method: str, path: str, sent: Json, feed: FeedSpec | None = None, rows: int = 0
@@ -207,7 +218,8 @@ class Api:
             price = self._prices.get(path, feed.list_price) if feed else 0
             if feed and 1 < rows <= LARGEST and price:
                 rows = max(1, min(rows, int((self.limit - self.spent) // price)))
-                sent = sent | {"json": sent["json"] | {"batch_size": rows}}
+                where = "json" if "json" in sent else "params"
+                sent = sent | {where: sent[where] | {"batch_size": rows}}
             most = math.ceil(rows * price)
             self._check_limits(most)
             self._known[memory] = answer = self._receive_patiently(method, path, sent)
@@ -224,8 +236,8 @@ class Api:
         why = self.stopped
         if self.spent + most > self.limit:
             why = f"all could cost more than ${(self.limit + 1) / 1_000:.2f}"
-        if len(self.answers) >= MOST_REQUESTS:
-            why = f"{MOST_REQUESTS} requests were sent"
+        if len(self.answers) >= (most_sent := most_requests()):
+            why = f"{most_sent} requests were sent"
         if why:
             raise CutOff(f"not sent, because {why}")
 

@@ -38,7 +38,7 @@ _SHAPES: Final = ({"title", "status"}, {"status", "error", "message"}, {"error"}
 @check(DOCS, CHANGE)
 def wrong_key(api: Api) -> None:
     """A feed refuses a wrong key with 401."""
-    answer = api.post(SITES, headers=_WRONG_KEY, updated_after=FAR_FUTURE)
+    answer = api.request(SITES, headers=_WRONG_KEY, updated_after=FAR_FUTURE)
     answer.expect_status(
         _UNAUTHORIZED, tap_does=HANDLED if answer.status >= _BAD_REQUEST else CHANGE
     )
@@ -190,7 +190,7 @@ def jobs_cursor_alone(api: Api) -> str:
         raise NotTestable("it may return 1,000 rows for $3.00, so it needs --cursor-alone")
     if not (following := api.page(JOBS).following()):
         raise NotTestable("the feed has one page only")
-    rows = len(api.post(JOBS, JOBS.page_cap, batch_size=None, cursor=following).items(JOBS))
+    rows = len(api.request(JOBS, JOBS.page_cap, batch_size=None, cursor=following).items(JOBS))
     expect(rows == 1, f"{rows} rows after a page of one")
     return "one row"
 

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from jobo_sandbox.contract import tap
-from jobo_sandbox.contract.api import MOST_REQUESTS, Api, Json
+from jobo_sandbox.contract.api import LIMIT, LIMIT_WITH_CURSOR_ALONE, Api, Json, most_requests
 from jobo_sandbox.contract.feed_checks import nothing_to_check
 from jobo_sandbox.contract.outcomes import CutOff, Differs, NotTestable
 from jobo_sandbox.contract.registry import CHECKS, LAST_CHECKS
@@ -27,7 +27,7 @@ _VARIABLE = "TAP_JOBO_API_KEY"
 _NUMBER = re.compile(r"\d[\d,.]*")
 _DESCRIPTION = """\
 Check what the tap assumes about the Jobo API. Without --api-key, check the sandbox, which is free.
-With it, check a real API, which costs less than $1.00 at list price. Exit with 1 if something
+With it, check a real API, which costs less than {most} at list price. Exit with 1 if something
 differs or was cut off, with 2 if nothing was checked.
 """
 
@@ -53,9 +53,8 @@ def main(arguments: list[str]) -> int:
     is_local = url.hostname in {"127.0.0.1", "::1", "localhost"}
     if "@" in url.netloc or not (url.scheme == "https" or is_local):
         parser.error("--api-url must use https, or http on this machine only, without a password")
-    if not (
-        options.yes or _agreed(url.geturl(), most="$4.00" if options.cursor_alone else "$1.00")
-    ):
+    most = LIMIT_WITH_CURSOR_ALONE if options.cursor_alone else LIMIT
+    if not (options.yes or _agreed(url.geturl(), dollars(most))):
         return 2
     return _check(url.geturl(), url.geturl(), key, options)
 
@@ -158,15 +157,23 @@ def _cost(report: Json) -> str:
 
 
 def _agreed(url: str, most: str) -> bool:
-    cost = f"at most {MOST_REQUESTS} requests to {url}, which costs less than {most} at list price"
+    cost = (
+        f"at most {most_requests()} requests to {url}, which costs less than {most} at list price"
+    )
     sys.stderr.write(f"This sends {cost}. Nothing else should use the account. Continue? [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
+def dollars(limit: int) -> str:
+    """Return the dollars that a check costs less than, given the credits that it may cost."""
+    return f"${(limit + 1) / 1_000:.2f}"
+
+
 def _parser() -> argparse.ArgumentParser:
     name = "python -m jobo_sandbox contract"
-    parser = argparse.ArgumentParser(prog=name, description=_DESCRIPTION, allow_abbrev=False)
+    description = _DESCRIPTION.format(most=dollars(LIMIT))
+    parser = argparse.ArgumentParser(prog=name, description=description, allow_abbrev=False)
     parser.add_argument(
         "--api-key",
         nargs="?",
@@ -183,7 +190,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--cursor-alone",
         action="store_true",
-        help="also send a cursor without a page size: up to 1,000 rows, so up to $4.00 in all",
+        help="also send a cursor without a page size: up to 1,000 rows, so up to "
+        f"{dollars(LIMIT_WITH_CURSOR_ALONE)} in all",
     )
     parser.add_argument("--yes", action="store_true", help="do not ask before the first request")
     parser.add_argument("--json", action="store_true", help="print JSON")

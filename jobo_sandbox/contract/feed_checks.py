@@ -1,4 +1,4 @@
-"""The checks of the feeds of career sites and jobs: pages, filters, money, and rows."""
+"""The checks of each billed feed: pages, filters, money, and rows."""
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -11,8 +11,9 @@ from jobo_sandbox.contract import tap
 from jobo_sandbox.contract.api import Answer, Api, Json
 from jobo_sandbox.contract.checks import BAD_REQUESTS, FILTER_VALUES, window_verdict
 from jobo_sandbox.contract.outcomes import CHANGE, HANDLED, WARNED, Differs, NotTestable, expect
-from jobo_sandbox.contract.registry import CHECKS, CLIENT, DOCS, LAST_CHECKS, Check, check
+from jobo_sandbox.contract.registry import BILLED, CHECKS, CLIENT, DOCS, LAST_CHECKS, Check, check
 from jobo_sandbox.feeds import FEEDS
+from jobo_sandbox.filters import values_in
 from jobo_sandbox.instants import FAR_FUTURE
 from tap_jobo.clock import format_timestamp, parse_http_date, parse_timestamp
 from tap_jobo.records.values import parse_uuid
@@ -29,20 +30,20 @@ _EARLY, _LATE = datetime(2000, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UT
 def nothing_to_check(api: Api) -> str:
     """Return why no check makes sense: there is no response, or the key is refused."""
     try:
-        answer = api.post(SITES, updated_after=FAR_FUTURE)
+        answer = api.request(SITES, updated_after=FAR_FUTURE)
     except Differs as difference:
         return str(difference)
     return answer.says()[0] if answer.status == requests.codes.unauthorized else ""
 
 
-@check(DOCS, CHANGE, JOBS, SITES)
+@check(DOCS, CHANGE, *BILLED)
 def updated_after(api: Api, feed: FeedSpec) -> None:
     """No row is returned that was updated after an instant in the future, as the tap writes it."""
     rows = _after(api, feed, FAR_FUTURE).items(feed)
     expect(not rows, f"{len(rows)} rows for updated_after {FAR_FUTURE}", window_verdict(rows))
 
 
-@check(DOCS, WARNED, JOBS, SITES)
+@check(DOCS, WARNED, *BILLED)
 def empty_page(api: Api, feed: FeedSpec) -> str:
     """An empty last page has no next_cursor, a false has_more, and costs nothing."""
     answer = _after(api, feed, FAR_FUTURE)
@@ -56,31 +57,33 @@ def empty_page(api: Api, feed: FeedSpec) -> str:
     return f"X-Has-More: {answer.headers.get('X-Has-More')}"
 
 
-@check(DOCS, HANDLED, JOBS, SITES)
+@check(DOCS, HANDLED, *BILLED)
 def bad_values(api: Api, feed: FeedSpec) -> str:
     """A value of the wrong type, and a batch_size above the cap, are 400."""
     if _after(api, feed, FAR_FUTURE).items(feed):
         raise NotTestable("updated_after is ignored, so a page above the cap could be billed")
-    texts = "industries" if feed is SITES else "sources"
-    wrong_values: tuple[Json, ...] = ({texts: 7}, {"batch_size": feed.page_cap + 1})
-    for wrong in wrong_values:
-        answer = api.post(feed, updated_after=FAR_FUTURE, **wrong)
+    window: Json = {feed.since: FAR_FUTURE}
+    lists = [each.name for each in feed.filters if "array" in each.type.schema["type"]]
+    wrong_values: list[Json] = [{feed.filter_parameters[name]: 7} for name in lists[:1]]
+    for wrong in [*wrong_values, {"batch_size": feed.page_cap + 1}]:
+        answer = api.request(feed, **window, **wrong)
         answer.allowed().expect_status(*BAD_REQUESTS)
     return answer.says()[0]
 
 
-@check(DOCS, CHANGE, JOBS, SITES)
+@check(DOCS, CHANGE, *BILLED)
 def rejected_cursor(api: Api, feed: FeedSpec) -> str:
     """A cursor that is garbage is rejected in words that the tap recognizes."""
     # The rest of the body makes it cost nothing if the cursor is ignored.
-    answer = api.post(feed, cursor="garbage", updated_after=FAR_FUTURE)
+    window: Json = {feed.since: FAR_FUTURE}
+    answer = api.request(feed, cursor="garbage", **window)
     error, is_recognized = answer.allowed().says()
     expect(is_recognized, f"HTTP {answer.status}; the tap says: {error}")
     return error
 
 
 def _returns_nothing(api: Api, feed: FeedSpec, name: str, value: Any) -> None:
-    answer = api.post(feed, **{name: value})
+    answer = api.request(feed, **{name: value})
     if answer.status in BAD_REQUESTS:
         raise NotTestable(f"the value is refused: {answer.says()[0]}")
     rows = answer.delivered(feed).items(feed)
@@ -104,7 +107,7 @@ def filter_check(feed: FeedSpec, name: str, probes: tuple[Any, ...]) -> Check:
     return Check("The filter is applied.", DOCS, CHANGE, partial(run, feed=feed, name=name))
 
 
-@check(DOCS, CHANGE, JOBS, SITES)
+@check(DOCS, CHANGE, *BILLED)
 def pages(api: Api, feed: FeedSpec) -> str:
     """The tap reads the pages, and X-Has-More says what has_more says."""
     one, five = api.page(feed), api.page(feed, 5)  # the first shows the price of the second
@@ -120,7 +123,7 @@ def pages(api: Api, feed: FeedSpec) -> str:
     return f"X-Has-More: {one.headers.get('X-Has-More')}"
 
 
-@check(DOCS, HANDLED, JOBS, SITES)
+@check(DOCS, HANDLED, *BILLED)
 def price(api: Api, feed: FeedSpec) -> str:
     """X-Credits-Deducted is the list price of the rows, of one or of five."""
     for answer in (api.page(feed), api.page(feed, 5)):
@@ -136,7 +139,7 @@ def price(api: Api, feed: FeedSpec) -> str:
     return f"{feed.list_price:g} credits a row"
 
 
-@check(DOCS, WARNED, JOBS, SITES)
+@check(DOCS, WARNED, *BILLED)
 def fields(api: Api, feed: FeedSpec) -> str:
     """Rows have UUIDs as ids, no unknown field, and no null in a field that is never null."""
     answer = api.page(feed, 5)
@@ -148,7 +151,7 @@ def fields(api: Api, feed: FeedSpec) -> str:
     return f"with {'' if 'updated_at' in rows[0] else 'no '}updated_at"
 
 
-@check(DOCS, CHANGE, JOBS, SITES)
+@check(DOCS, CHANGE, *BILLED)
 def window(api: Api, feed: FeedSpec) -> str:
     """Rows updated since updated_after are returned, and none from an hour before it."""
     if _after(api, feed, FAR_FUTURE).items(feed):
@@ -167,17 +170,17 @@ def window(api: Api, feed: FeedSpec) -> str:
         answer = _after(api, feed, since)
         if _ids(answer, feed) == [first.get("id")]:
             return f"{told}; {meaning}"
-    is_lost = not answer.items(feed) or feed is JOBS  # whose order is known
+    is_lost = not answer.items(feed) or FEEDS[feed.name].order
     expect(not is_lost, "the first row is not returned since just before its updated_at")
     return f"{told}; the order does not show whether it is inclusive"
 
 
-@check(DOCS, HANDLED)
-def jobs_estimated_total(api: Api) -> str:
-    """The first page estimates the number of jobs."""
-    total = api.page(JOBS).body().get("estimated_total")
+@check(DOCS, HANDLED, *(feed for feed in BILLED if FEEDS[feed.name].estimates))
+def estimated_total(api: Api, feed: FeedSpec) -> str:
+    """The first page estimates the number of rows."""
+    total = api.page(feed).body().get("estimated_total")
     expect(type(total) is int, f"estimated_total: {total}")
-    return f"{total:,} jobs"
+    return f"{total:,} rows"
 
 
 @check(DOCS, WARNED)
@@ -195,7 +198,7 @@ def profile(api: Api) -> str:
     return f"{len(body)} fields"
 
 
-@check(DOCS, CHANGE, JOBS, SITES)
+@check(DOCS, CHANGE, *BILLED)
 def cursor(api: Api, feed: FeedSpec) -> str:
     """The cursor leads to a second page, which repeats no row."""
     one = api.page(feed)
@@ -219,7 +222,7 @@ def jobs_cursor_size(api: Api) -> str:
     return "two rows"
 
 
-@check(DOCS, CHANGE, JOBS, SITES)
+@check(DOCS, CHANGE, *BILLED)
 def filters(api: Api, feed: FeedSpec) -> str:
     """Filters with what a row has return rows that have it, on the second page too."""
     row = max(_rows(api.page(feed, 5), feed), key=lambda row: str(row.get("updated_at")))
@@ -229,8 +232,7 @@ def filters(api: Api, feed: FeedSpec) -> str:
         expect(first.items(feed), f"no row for {query}")
         second = _second(api, feed, first, **query) if first.following() else first
         for each in (*_items(first, feed), *_items(second, feed)):
-            is_match = [each.get("source")] == query.get("sources", [each.get("source")])
-            is_match &= {*query.get("industries", ())} <= {*(each.get("industries") or ())}
+            is_match = all(_shows(feed, each, name, value) for name, value in query.items())
             expect(is_match, f"on one of two pages, a row does not match {query}")
             is_late = _instant(each, _LATE) >= _instant(row, _EARLY) - _HOUR
             told = f"on one of two pages, a row was updated before {query}"
@@ -238,20 +240,20 @@ def filters(api: Api, feed: FeedSpec) -> str:
     return ", ".join(name for query in queries for name in query)
 
 
-@check(CLIENT, HANDLED)
-def jobs_order(api: Api) -> None:
-    """Jobs come in the order of created_at."""
-    rows = [*_rows(api.page(JOBS), JOBS), *_rows(_second(api, JOBS, api.page(JOBS)), JOBS)]
-    times = [str(row.get("created_at")) for row in rows]
+@check(CLIENT, HANDLED, *(feed for feed in BILLED if FEEDS[feed.name].order))
+def order(api: Api, feed: FeedSpec) -> None:
+    """Rows come in their known order, which of jobs is that of created_at."""
+    rows = [*_rows(api.page(feed), feed), *_rows(_second(api, feed, api.page(feed)), feed)]
+    times = [str(row.get(FEEDS[feed.name].order)) for row in rows]
     expect(times == sorted(times, key=parse_timestamp), ", then ".join(times))
 
 
-for _feed in (JOBS, SITES):
+for _feed in BILLED:
     for _name, _filter in FEEDS[_feed.name].filters.items():
         CHECKS[f"{_feed.name}_{_name}"] = filter_check(_feed, _name, _filter.probes)
 
 
-@check(DOCS, CHANGE, JOBS, SITES, to=LAST_CHECKS)
+@check(DOCS, CHANGE, *BILLED, to=LAST_CHECKS)
 def ids(api: Api, feed: FeedSpec) -> str:
     """Rows with the same id have the same listing_url."""
     urls: dict[str, Any] = {}
@@ -268,7 +270,8 @@ def ids(api: Api, feed: FeedSpec) -> str:
 
 def _after(api: Api, feed: FeedSpec, instant: datetime | str) -> Answer:
     text = instant if isinstance(instant, str) else format_timestamp(instant)
-    return api.page(feed, updated_after=text)
+    window: Json = {feed.since: text}
+    return api.page(feed, **window)
 
 
 def _second(api: Api, feed: FeedSpec, first: Answer, **body: Any) -> Answer:
@@ -300,11 +303,16 @@ def _ids(answer: Answer, feed: FeedSpec) -> list[str]:
 
 
 def _queries(feed: FeedSpec, row: Json) -> list[Json]:
-    """Return requests whose pages have a row: by filters, and of jobs by the window too."""
-    if feed is SITES:
-        return [{"industries": row["industries"][:1]}] if row.get("industries") else []
-    countries = [{"country": each["country"]} for each in row.get("locations") or ()]
-    found: Json = {"posted_after": format_timestamp(_EARLY)}
-    found |= {"locations": countries[:1]} if countries and countries[0]["country"] else {}
-    found |= {"sources": [row["source"]]} if row.get("source") else {}
-    return [found, {"updated_after": format_timestamp(_instant(row, _EARLY) - _TICK)}]
+    """Return requests whose pages have a row: by filters, and by the window if the row shows it."""
+    found = {name: each.selecting(row) for name, each in FEEDS[feed.name].filters.items()}
+    found = {name: value for name, value in found.items() if value}
+    instant = _instant(row, _LATE)
+    window = {feed.since: format_timestamp(instant - _TICK)} if instant < _LATE else {}
+    return [query for query in (found, window) if query]
+
+
+def _shows(feed: FeedSpec, row: Json, name: str, wanted: Any) -> bool:
+    """Return whether a row has a value of a filter, or does not show it."""
+    each = FEEDS[feed.name].filters.get(name)
+    field = each.field if each else ""
+    return not field or any(value in wanted for value in values_in(row.get(field)))

@@ -5,10 +5,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from tap_jobo.streams import FEEDS
 from tap_jobo.streams.feed_spec import FeedSpec
 
 DOCS, CLIENT, TAP = "documentation", "Jobo's own client", "the tap needs it"
 """Where an expectation comes from. After a run against Jobo's API, also "observed on DAY"."""
+BILLED: Final = sorted(
+    (feed for feed in FEEDS if not feed.is_free and not feed.is_account_bound),
+    key=lambda feed: feed.list_price,
+)
+"""The feeds that are checked in the same ways: any account may use them, and their rows cost. The
+cheapest comes first, in case that not all can be checked."""
 Run = Callable[..., str | None]
 """Checks an API. Returns a remark, if any, or raises `Differs` or `NotTestable`."""
 

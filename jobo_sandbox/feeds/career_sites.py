@@ -20,7 +20,7 @@ FEED = Feed(
     walk=_walk,
     row=lambda world, key: world.row(key),
     filters={
-        "industries": any_of(trait("industries")),
+        "industries": any_of(trait("industries"), field="industries"),
         "company_sizes": any_of(trait("company_size"), probes=(["0-0"],)),
         "country_codes": any_of(trait("country_code"), "[A-Z]{2}", probes=(["ZZ"],)),
         "funding_stages": any_of(trait("funding_stage")),

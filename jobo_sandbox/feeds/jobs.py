@@ -29,7 +29,7 @@ FEED = Feed(
     row=lambda world, key: world.board.row(key),
     filters={
         "locations": in_places(lambda job: job.row["locations"]),
-        "sources": any_of(lambda job: job.row["source"]),
+        "sources": any_of(lambda job: job.row["source"], field="source"),
         "work_models": any_of(trait("work_model")),
         "employment_types": any_of(trait("employment")),
         "experience_levels": any_of(trait("experience")),
@@ -39,4 +39,5 @@ FEED = Feed(
     since_is_inclusive=True,
     price=price_of_jobs,
     estimates=True,
+    order="created_at",
 )

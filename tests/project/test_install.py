@@ -14,6 +14,7 @@ import yaml
 
 from jobo_sandbox import Sandbox
 from tests.support import Run, execute
+from tests.support.jobs import STREAMS
 from tests.support.meltano import environment
 from tests.support.repository import REPOSITORY, files
 
@@ -85,9 +86,7 @@ def test_declared_dependencies_are_enough(wheel: Path, sandbox: Sandbox, tmp_pat
     version = succeed(tap, "--version", cwd=tmp_path).stdout
     assert f"tap-jobo v{wheel.name.split('-')[1]}" in version
     catalog = json.loads(succeed(tap, "--discover", cwd=tmp_path).stdout)
-    assert [entry["tap_stream_id"] for entry in catalog["streams"]] == [
-        *("billed_pages", "career_sites", "companies", "expired_jobs", "jobs", "managed_jobs"),
-    ]
+    assert [entry["tap_stream_id"] for entry in catalog["streams"]] == [*STREAMS]
     env = settings(sandbox) | {"TAP_JOBO_ARCHIVE_DIR": str(tmp_path)}
     run = succeed(tap, "--config", "ENV", cwd=tmp_path, **env)
     assert run.ids == sorted(sandbox.world.rows())

@@ -10,11 +10,10 @@ import pytest
 from tests.archive.helpers import archive_command
 from tests.support.companies import FIELDS, OBJECTS, expected_profile
 from tests.support.docs import block
-from tests.support.jobs import STREAMS
 from tests.support.meltano import PIPELINE, Project
 from tests.support.pipeline import Pipeline
-from tests.support.repository import REPOSITORY
 
+STREAMS = ("billed_pages", "career_sites", "companies", "expired_jobs", "jobs", "managed_jobs")
 SELECT = {"TAP_JOBO__SELECT": json.dumps([f"{stream}.*" for stream in STREAMS])}
 
 
@@ -147,12 +146,3 @@ def test_recipe_keeps_a_job_board_current(project: Project) -> None:
     assert leaves in current_jobs()
     project.query(block("delete-lost").replace(":start", "%s"), clock["max"])
     assert project.table("jobs").keys() == world.jobs().keys()
-
-
-@pytest.mark.parametrize("file", ["meltano.yml", "plugin.yaml"])
-def test_definition_has_a_line_to_select_each_stream(file: str) -> None:
-    lines = [line.strip() for line in (REPOSITORY / file).read_text("utf-8").splitlines()]
-    assert "- career_sites.*" in lines
-    for stream in {*STREAMS} - {"career_sites"}:
-        start = f"# - {stream}.* # "
-        assert any(line.startswith(start) for line in lines), f"add a line under select: {start}..."

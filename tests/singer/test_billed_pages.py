@@ -20,7 +20,7 @@ from tests.archive.helpers import archive_command, header, pages, rewrite, succe
 from tests.support import Run, Tap, entry_of, schema_message
 from tests.support.companies import records_of
 from tests.support.crash import cut_after, cut_in_request, parse, some_signal, wait_until_quiet
-from tests.support.jobs import STREAMS, tap_of
+from tests.support.jobs import PRICED, STREAMS, tap_of
 from tests.support.target import Message, Target
 
 pytestmark = pytest.mark.slow
@@ -52,7 +52,7 @@ def test_each_billed_page_has_a_row_before_the_state_moves_past_it(
     assert [(row["rows"], row["credits"]) for row in bill] == [
         (len(entry.row_ids), entry.credits) for entry in entries
     ]
-    assert {row["stream"] for row in bill} == {"career_sites", "jobs", "managed_jobs"}
+    assert {row["stream"] for row in bill} == {*PRICED}
     assert all(row["is_confirmed"] for row in bill)
     jobs = [row for row in bill if row["stream"] == "jobs"]
     assert [row["page"] for row in jobs] == [1, 2, 3]
@@ -243,7 +243,7 @@ def test_it_needs_a_feed_that_is_billed(
     hiring: Sandbox, tmp_path: Path, streams: tuple[str, ...], args: tuple[str, ...]
 ) -> None:
     assert tap_of(hiring, tmp_path, "billed_pages", *streams).refuse(*args) == (
-        "billed_pages needs a feed that is billed. Select one of career_sites, jobs, managed_jobs."
+        f"billed_pages needs a feed that is billed. Select one of {', '.join(PRICED)}."
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from jobo_sandbox import Fault, Sandbox
 from tests.support import Tap, complaint, discover, entry_of, schema_message
-from tests.support.jobs import tap_of
+from tests.support.jobs import STREAMS, tap_of
 
 pytestmark = pytest.mark.portable
 
@@ -99,9 +99,9 @@ def test_no_selected_stream_is_an_error(tap: Tap) -> None:
         for args in ([], ["--test"], ["--test=schema"]):
             run = tap.run(*args, catalog=catalog)
             assert complaint(run) == (
-                "No stream is selected. Select one or more of billed_pages, career_sites, "
-                "companies, expired_jobs, jobs, managed_jobs. With Meltano, check their spelling "
-                "in 'select', or run `meltano select tap-jobo career_sites '*'`."
+                f"No stream is selected. Select one or more of {', '.join(STREAMS)}. With Meltano, "
+                "check their spelling in 'select', or run "
+                "`meltano select tap-jobo career_sites '*'`."
             )
             assert run.stdout == ""
         assert tap.run("--discover", catalog=catalog).returncode == 0

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from jobo_sandbox import Sandbox
+from jobo_sandbox.feeds import FEEDS
 from tests.support import Tap, discover
 from tests.support.companies import Json, records_of, selecting
 from tests.support.process import Run
 
-STREAMS = ("billed_pages", "career_sites", "companies", "expired_jobs", "jobs", "managed_jobs")
-"""All streams, in the order in which a run reads them."""
+STREAMS = tuple(sorted(["billed_pages", "companies", *FEEDS]))
+"""All streams, by the feeds of the sandbox, in the order in which a run reads them."""
+PRICED = tuple(name for name in STREAMS if name in FEEDS and FEEDS[name].price)
+"""The streams whose rows cost something."""
 FILTERS: Json = {
     "jobs_locations": [{"city": "London", "country": "United Kingdom"}, {"country": "Germany"}],
     "jobs_sources": ["ashby", "greenhouse", "lever_co", "personio", "recruitee", "workday"],
