@@ -17,7 +17,7 @@ from benchmarks.feed import Feed
 from benchmarks.pipelines import BY_HAND, DLT, Pipelines
 from benchmarks.processes import measure, measure_once, ratio, run_once, spread
 from benchmarks.readers import LOOP, OFF, OURS, archive_of, readers, tap
-from benchmarks.report import PERFORMANCE, write
+from benchmarks.report import RESULTS, write
 from benchmarks.server import serving
 from jobo_sandbox.postgres import running_postgres
 
@@ -159,7 +159,7 @@ def _say(name: str, lines: Iterable[str], options: argparse.Namespace) -> None:
     text = "".join(f"{line}\n" for line in lines)
     print(text, flush=True)  # noqa: T201 - what it is for
     if options.write:
-        write(PERFORMANCE, name, text)
+        write(RESULTS, name, text)
         charts.draw()
 
 

@@ -8,7 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.feed import REPOSITORY
-from benchmarks.report import CRASH_COST, PERFORMANCE, table
+from benchmarks.report import RESULTS, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -89,7 +89,7 @@ def measured() -> dict[Path, str]:
 
 
 def _crash_cost() -> dict[str, _Panel]:
-    rows = [*table(CRASH_COST, "crash-cost")]
+    rows = [*table(RESULTS, "crash-cost")]
     return {
         name: _Panel(
             rows[0][column].capitalize(),
@@ -111,7 +111,7 @@ def _pace() -> dict[str, _Panel]:
         name.replace(" ", "_"): _Panel(
             title,
             "In 100 pages; seconds until all rows are in Postgres",
-            {row[0]: (float(row[1]), f"{row[1]} s") for row in [*table(PERFORMANCE, name)][1:]},
+            {row[0]: (float(row[1]), f"{row[1]} s") for row in [*table(RESULTS, name)][1:]},
             50,
             "50 s: the API's own pace",
         )

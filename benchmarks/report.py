@@ -1,4 +1,4 @@
-"""Tables in the documentation, each between two marks that name it."""
+"""Measured tables, each between two marks that name it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-CRASH_COST: Final = REPOSITORY / "docs/explanation/crash-cost.md"
-PERFORMANCE: Final = REPOSITORY / "docs/explanation/performance.md"
+RESULTS: Final = REPOSITORY / "benchmarks/RESULTS.md"
 
 
 def marks(name: str) -> tuple[str, str]:

@@ -1,8 +1,9 @@
 """Builds the documentation: `uv run just docs`.
 
-The pages are plain Markdown that also reads well in a repository browser: a link that leads out of
-`docs` is turned into one to the repository. Pages that belong elsewhere, such as CONTRIBUTING.md,
-are shown in place of the stubs that link to them. Charts become part of their page, so that they
+The pages are plain Markdown that also reads well in a repository browser. A link to a file outside
+of `docs` becomes a download. Pages that belong elsewhere, such as CHANGELOG.md, are shown in place of
+the stubs that link to them; other documents of the project are for its developers, and are named
+without a link. Charts become part of their page, so that they
 have its colors. Mermaid comes from npm, which must be installed.
 """
 
@@ -26,12 +27,14 @@ if TYPE_CHECKING:
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
+NOT_SEARCHED = ("project/changelog",)
+"""What users do not search: a search shows the title alone."""
 REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["urls"][
     "Repository"
 ]
 PAGES = {
     ROOT / f"{name.upper()}.md": DOCS / f"project/{name}.md"
-    for name in ("architecture", "contributing", "changelog", "security")
+    for name in ("changelog", "security", "support")
 } | {ROOT / "dbt/README.md": DOCS / "reference/dbt-models.md"}
 
 MERMAID = ROOT / ".mermaid/mermaid-11.12.1"
@@ -71,11 +74,12 @@ smartquotes = False  # commands are pasted
 myst_fence_as_directive = ["mermaid"]
 copybutton_prompt_text = "$ "
 html_theme = "furo"
-html_theme_options = {
-    "source_repository": REPOSITORY,
-    "source_branch": "main",
-    "source_directory": "docs/",
-}
+if "EXAMPLE-OWNER" not in REPOSITORY:  # else, the links to edit a page would lead nowhere
+    html_theme_options = {
+        "source_repository": REPOSITORY,
+        "source_branch": "main",
+        "source_directory": "docs/",
+    }
 fetch_mermaid()
 html_static_path = ["_static", str(MERMAID)]
 html_css_files = ["site.css"]
@@ -90,22 +94,23 @@ mermaid_init_config = {
 mermaid_height = "auto"
 mermaid_fullscreen = False
 html_show_copyright = html_show_sphinx = False
-# The repository has no public address yet, and the sandbox's servers are not there.
-linkcheck_ignore = [REPOSITORY, "http://127.0.0.1"]
+linkcheck_ignore = ["http://127.0.0.1"]  # the sandbox's servers are not there
+exclude_patterns = ["_build", "facts.md"]
 linkcheck_anchors = False
 
 
 def replace_links(app: Sphinx, name: str, source: list[str]) -> None:
-    """Show the project pages, and let links lead to pages of the site or to the repository."""
+    """Show the project pages, and let links lead to pages of the site or to downloads."""
     page = DOCS / f"{name}.md"
     file = next((root for root, stub in PAGES.items() if stub == page), page)
 
     def replaced(link: re.Match[str]) -> str:
-        target = Path(os.path.normpath(file.parent / link[1]))
+        target = Path(os.path.normpath(file.parent / link[2]))
         target = PAGES.get(target, target)
-        if target.is_relative_to(DOCS):
-            return f"]({os.path.relpath(target, page.parent)}{link[2] or ''})"
-        return f"]({REPOSITORY}/blob/main/{target.relative_to(ROOT)}{link[2] or ''})"
+        is_shown = target.is_relative_to(DOCS) or (target.is_file() and target.suffix != ".md")
+        if not is_shown:
+            return link[1]
+        return f"[{link[1]}]({os.path.relpath(target, page.parent)}{link[3] or ''})"
 
     def drawn(image: re.Match[str]) -> str:
         chart = file.parent / image[1]
@@ -114,7 +119,8 @@ def replace_links(app: Sphinx, name: str, source: list[str]) -> None:
         return f'```{{raw}} html\n<div class="chart">{svg}</div>\n```'
 
     text = re.sub(r"!\[.*?\]\((\S+\.svg)\)", drawn, file.read_text("utf-8"))
-    source[0] = re.sub(r"\]\((?!\w+:)([^)#\s]+)(#[^)]*)?\)", replaced, text)
+    text = re.sub(r"\[([^][]+)\]\((?!\w+:)([^)#\s]+)(#[^)]*)?\)", replaced, text)
+    source[0] = f"---\nno-search: true\n---\n{text}" if name in NOT_SEARCHED else text
 
 
 def widen_text(_app: Sphinx, document: nodes.document) -> None:
@@ -126,10 +132,13 @@ def widen_text(_app: Sphinx, document: nodes.document) -> None:
             cell["classes"].append("widest")
 
 
+TERMS_PAGE = "start/how-it-works"
+
+
 def read_terms() -> dict[str, str]:
-    """Return what the front page explains, by the term."""
-    text = (DOCS / "index.md").read_text("utf-8").partition("## Terms\n")[2]
-    items = (" ".join(item.split()) for item in re.findall(r"(?ms)^- (.*?)(?=^- |^```)", text))
+    """Return what TERMS_PAGE explains, by the term."""
+    text = (DOCS / f"{TERMS_PAGE}.md").read_text("utf-8").partition("## Terms\n")[2]
+    items = (" ".join(item.split()) for item in re.findall(r"(?ms)^- (.*?)(?=^- |\n\n|\Z)", text))
     return {
         term.removesuffix("s"): item.replace("*", "")
         for item in items
@@ -138,22 +147,22 @@ def read_terms() -> dict[str, str]:
 
 
 TERMS = read_terms()
-FORMS = {
-    "credit": "(?!)",  # never: it is a word of every page
+NEVER = "(?!)"
+FORMS = dict.fromkeys(
+    ("buy", "code", "credit", "filter", "limit", "load", "page", "run", "stream", "target"), NEVER
+) | {
     "quarantine": "quarantined?",
-    "run": "(?!)",
     "state": "state(?!s)",  # an error states
     "sync": "(?<!you )(?<!to )syncs?",  # a verb
-    "window": "(?<!rolling )(?<!until its )window(?!s)",  # of rate limits
 }
-"""How a term is found in a text: by default as it is, or with an s."""
+"""How a term is found in a text: by default as it is, or with an s. Words of every page never are."""
 
 
 def link_terms(app: Sphinx, document: nodes.document, name: str) -> None:
     """Let the first use of a term on a page lead to its explanation, which shows above it."""
-    if name == "index":
+    if name in {"index", TERMS_PAGE}:
         return
-    address = f"{app.builder.get_relative_uri(name, 'index')}#terms"
+    address = f"{app.builder.get_relative_uri(name, TERMS_PAGE)}#terms"
     for term, meaning in TERMS.items():
         pattern = re.compile(rf"(?i)\b{FORMS.get(term, f'{term}s?')}\b")
         for text in document.findall(nodes.Text):

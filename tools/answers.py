@@ -1,4 +1,4 @@
-"""Writes the answers of docs/how-to/answers.md and the charts: `uv run tools/answers.py`.
+"""Writes the answers of docs/query/answers.md and the charts: `uv run tools/answers.py`.
 
 The questions are those of answers.sql. The same sandbox gives the same answers: a test writes them
 again and fails if the files differ.
@@ -25,7 +25,7 @@ from tests.support.warehouses import Postgres
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-PAGE: Final = Path(__file__).parents[1] / "docs/how-to/answers.md"
+PAGE: Final = Path(__file__).parents[1] / "docs/query/answers.md"
 QUESTIONS: Final = Path(__file__).with_name("answers.sql")
 STREAMS: Final = ("career_sites", "companies", "jobs", "expired_jobs")
 WORLD: Final[Mapping[str, Any]] = {

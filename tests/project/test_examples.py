@@ -77,17 +77,17 @@ def test_workflow_and_cron_job_do_what_the_image_does() -> None:
 
 
 LIMITS = {"TAP_JOBO_MAX_CREDITS": "10000", "TAP_JOBO_MAX_CREDITS_PER_MONTH": "100000"}
-"""What every example sets, as README does: without a limit, it would buy the whole directory."""
+"""What every example sets, as the page on the installation does: without a limit, it would buy the whole directory."""
 
 
-def test_every_example_sets_the_limits_of_the_readme() -> None:
-    readme = (REPOSITORY / "README.md").read_text("utf-8")
-    settings = re.findall(r"config set tap-jobo (max_credits\w*) (\d+)", readme)
+def test_every_example_sets_the_limits_of_the_installation() -> None:
+    install = (REPOSITORY / "docs/start/install.md").read_text("utf-8")
+    settings = re.findall(r"config set tap-jobo (max_credits\w*) (\d+)", install)
     assert {f"TAP_JOBO_{name.upper()}": value for name, value in settings} == LIMITS
     job = yaml.safe_load((EXAMPLES / "kubernetes/cronjob.yaml").read_text("utf-8"))
     (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
     workflow = yaml.safe_load((EXAMPLES / "github-actions/jobo.yml").read_text("utf-8"))
-    page = (REPOSITORY / "docs/how-to/schedule.md").read_text("utf-8")
+    page = (REPOSITORY / "docs/run/production.md").read_text("utf-8")
     cron = re.findall(r'"(max_credits\w*)": (\d+)', page)
     for limits in (
         {each["name"]: each["value"] for each in container["env"]},
@@ -130,7 +130,7 @@ def test_asset_of_dagster_has_rows_and_credits(project: Project, tmp_path: Path)
 
 @pytest.mark.exhaustive
 def test_proposals_to_the_sdk_reproduce() -> None:
-    proposals = REPOSITORY / "docs/project/proposals"
+    proposals = REPOSITORY / "proposals"
     run = execute([sys.executable, str(proposals / "reproduce_sdk.py")], environment())
     assert run.returncode == 0, run.stderr
     page = (proposals / "singer-sdk-taps.md").read_text("utf-8")

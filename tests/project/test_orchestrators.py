@@ -16,7 +16,7 @@ from tap_jobo.sync import report
 from tests.support import COMMAND, Tap, environment, execute, shows_a_key
 from tests.support.repository import REPOSITORY
 
-PAGE = (REPOSITORY / "docs/reference/metrics-and-exit-codes.md").read_text("utf-8")
+PAGE = (REPOSITORY / "docs/run/monitor.md").read_text("utf-8")
 
 
 def test_figures_are_those_of_the_code() -> None:

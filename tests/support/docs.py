@@ -14,12 +14,7 @@ from tests.support.repository import REPOSITORY, files
 
 PAGES = [
     *sorted(REPOSITORY.glob("*.md")),
-    *(
-        path
-        for folder in ("docs", "examples", "dbt")
-        for path in files(folder, "*.md")
-        if path.parent.name != "proposals"  # to other projects, about their code
-    ),
+    *(path for folder in ("docs", "examples", "dbt") for path in files(folder, "*.md")),
 ]
 FENCE = r"(?ms)^ *(<!-- (?:not )?run: [^\n]* -->\n *)?```(\w+)\n(.*?)^ *```$"
 NO_CODE = ("text", "mermaid", "diff")

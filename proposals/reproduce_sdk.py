@@ -1,6 +1,6 @@
 """Reproduces what singer-sdk-taps.md proposes to change.
 
-Run it with `uv run docs/project/proposals/reproduce_sdk.py`.
+Run it with `uv run proposals/reproduce_sdk.py`.
 
 Each case runs a small tap in a process of its own and prints the end of its output.
 """
