@@ -44,8 +44,8 @@ _SIZE: Final = 10_000
 _INTERVAL: Final = 60
 _TRIES: Final = 8
 _PAGE_ROWS: Final = 50
-_FIELD: Final = "details_url"
-"""Any field that each row has."""
+_STORED: Final = "SELECT count(details_url) FROM career_sites"
+"""Counts the rows that have a field, any that the API sends in each row."""
 _CHUNK: Final = 10
 """Pages that dlt loads at a time, where it loads in chunks."""
 _PACE: Final = 0.2
@@ -174,8 +174,7 @@ class _Series:
         """
         if self._program.database:
             with psycopg.connect(self._program.database) as database:
-                query = f"SELECT count(*) FROM career_sites WHERE {_FIELD} IS NOT NULL"
-                (found,) = database.execute(query.encode()).fetchone() or (0,)
+                (found,) = database.execute(_STORED).fetchone() or (0,)
             if found == self._sandbox.size:
                 return "$0.00"
         return self.again(is_new=False)

@@ -1,10 +1,10 @@
 """Builds the documentation: `uv run just docs`.
 
 The pages are plain Markdown that also reads well in a repository browser. A link to a file outside
-of `docs` becomes a download. Pages that belong elsewhere, such as CHANGELOG.md, are shown in place of
-the stubs that link to them; other documents of the project are for its developers, and are named
-without a link. Charts become part of their page, so that they
-have its colors. Mermaid comes from npm, which must be installed.
+of `docs` becomes a download. Pages that belong elsewhere, such as CHANGELOG.md, are shown in place
+of the stubs that link to them. Other documents of the project are for its developers, and are named
+without a link. Charts become part of their page, so that they have its colors. Mermaid comes from
+npm, which must be installed.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ smartquotes = False  # commands are pasted
 myst_fence_as_directive = ["mermaid"]
 copybutton_prompt_text = "$ "
 html_theme = "furo"
-if "EXAMPLE-OWNER" not in REPOSITORY:  # else, the links to edit a page would lead nowhere
+if "EXAMPLE-" not in REPOSITORY:  # else, the links to edit a page would lead nowhere
     html_theme_options = {
         "source_repository": REPOSITORY,
         "source_branch": "main",
@@ -155,7 +155,7 @@ FORMS = dict.fromkeys(
     "state": "state(?!s)",  # an error states
     "sync": "(?<!you )(?<!to )syncs?",  # a verb
 }
-"""How a term is found in a text: by default as it is, or with an s. Words of every page never are."""
+"""How a term is found in a text: as it is, or with an s. Words of every page never are."""
 
 
 def link_terms(app: Sphinx, document: nodes.document, name: str) -> None:

@@ -9,6 +9,7 @@ from threading import Event
 from types import FrameType
 from typing import NoReturn
 
+from jobo_sandbox.bucket import running_bucket
 from jobo_sandbox.child import BY_SIGNAL, database_settings, environment, run
 from jobo_sandbox.faults import Fault
 from jobo_sandbox.folder import Folder, RefusedError, Saved
@@ -29,6 +30,10 @@ To use it from another shell:
 To fetch a page of two rows:
   curl -s {url}/api/career-sites/feed -H 'X-Api-Key: {key}' \\
     -H 'Content-Type: application/json' -d '{{"batch_size": 2}}'
+"""
+_IN_A_CONTAINER = """
+The bucket is empty, and is lost when the sandbox stops. To run a container with the same variables:
+  docker run --rm --network host --env-file {file} IMAGE run tap-jobo target-postgres
 """
 
 
@@ -65,10 +70,17 @@ def _serve(folder: Folder, options: Options) -> int:
         settings = environment(folder.path, sandbox.url, sandbox.api_key)
         for name in ("MELTANO_ENVIRONMENT", "MELTANO_DATABASE_URI", "TAP_JOBO_ARCHIVE_DIR"):
             del settings[name]  # of this project; the shell may be in another one
-        with running_postgres(folder.postgres) if options.postgres else nullcontext() as port:
-            settings |= database_settings(port) if port else {}
+        with (
+            running_postgres(folder.postgres) if options.postgres else nullcontext() as port,
+            running_bucket() if options.bucket else nullcontext() as bucket,
+        ):
+            settings |= (database_settings(port) if port else {}) | (bucket or {})
             exports = "\n".join(f"  export {name}='{value}'" for name, value in settings.items())
             guide = _GUIDE.format(url=sandbox.url, key=sandbox.api_key, exports=exports)
+            if bucket:
+                lines = "\n".join(f"{name}={value}" for name, value in settings.items())
+                folder.container.write_text(f"{lines}\n", "utf-8")
+                guide += _IN_A_CONTAINER.format(file=folder.container)
             print(guide, flush=True)  # noqa: T201 - what it is for
             try:
                 Event().wait()

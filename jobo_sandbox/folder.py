@@ -51,6 +51,11 @@ class Folder:
         """The data of Postgres."""
         return self.path / "postgres"
 
+    @property
+    def container(self) -> Path:
+        """The variables of a container."""
+        return self.path / "container.env"
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Create the folder if necessary, and lock it.

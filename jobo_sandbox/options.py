@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 _DESCRIPTION = """\
 Run a command against a mock Jobo API server and a real Postgres. Environment variables point the
 tap, the loader and Meltano at them. Everything that is kept between runs is in the folder .sandbox
-in the current directory. For a Meltano project of your own, use --serve. The command `contract`
-checks what the tap assumes about the API: see `contract --help`.
+in the current directory. For a Meltano project of your own, use --serve or --bucket. The command
+`contract` checks what the tap assumes about the API: see `contract --help`.
 """
 
 
@@ -17,6 +17,7 @@ class Options:
 
     command: list[str] = field(default_factory=list)
     serve: bool = False
+    bucket: bool = False
     reset: bool = False
     postgres: bool = True
     size: int | None = None
@@ -39,8 +40,9 @@ def read_options(arguments: list[str]) -> Options:
     )
     _add_options(parser)
     options = parser.parse_args(arguments, namespace=Options())
+    options.serve = options.serve or options.bucket
     if options.serve and options.command:
-        parser.error("--serve takes no command")
+        parser.error("--serve and --bucket take no command")
     if not (options.serve or options.reset or options.command):
         parser.error("specify a command or --serve")
     return options
@@ -50,6 +52,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     for name, action, text in (
         ("--serve", "store_true", "run only the API and Postgres, and print how to use them"),
+        ("--bucket", "store_true", "the same with a bucket (S3) for the archive and the state"),
         ("--reset", "store_true", "start over: delete everything from earlier runs"),
         ("--rate-limits", argparse.BooleanOptionalAction, "enforce Jobo's rate limits (default)"),
     ):

@@ -23,8 +23,7 @@ from benchmarks.charts import measured
 from jobo_sandbox import Sandbox
 from jobo_sandbox.patience import patient
 from tap_jobo.streams import SETTINGS
-from tests.support import COMMAND, Run, Tap, discover, execute, psql, warm_meltano
-from tests.support import environment as tap_environment
+from tests.support import Tap, discover, execute, psql, warm_meltano
 from tests.support.docs import PAGES, block, blocks, unmarked
 from tests.support.meltano import environment
 from tests.support.pipeline import PYTHON_OF_DBT
@@ -46,7 +45,7 @@ TESTS = {
     if path.parent.name != "sandbox"  # whose names are those of other files
 }
 WORDS = 26_000
-"""Words of the site at most, as `wc -w` counts them: of its pages and the README, with all tables."""
+"""Words of the site's pages and README at most, as `wc -w` counts them."""
 DOCUMENTS = [str(path.relative_to(REPOSITORY)) for path in PAGES]
 GENERATED: Mapping[Path, str] = runpy.run_path(str(REPOSITORY / "tools/generate.py"))["generated"]()
 

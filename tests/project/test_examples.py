@@ -77,7 +77,7 @@ def test_workflow_and_cron_job_do_what_the_image_does() -> None:
 
 
 LIMITS = {"TAP_JOBO_MAX_CREDITS": "10000", "TAP_JOBO_MAX_CREDITS_PER_MONTH": "100000"}
-"""What every example sets, as the page on the installation does: without a limit, it would buy the whole directory."""
+"""What every example sets, as the installation does. Without a limit, it would buy everything."""
 
 
 def test_every_example_sets_the_limits_of_the_installation() -> None:

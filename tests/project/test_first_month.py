@@ -55,11 +55,105 @@ def test_one_stream_is_loaded_alone(project: Project) -> None:
     before = project.query("SELECT max(_sdc_batched_at) AS last FROM jobs")
     project.query("DROP TABLE career_sites")
     log = project.run_block("one-stream").stderr
-    print(log)
     assert project.is_current()
     assert project.query("SELECT max(_sdc_batched_at) AS last FROM jobs") == before
     assert project.sandbox.credits_billed == billed
     log = project.run(env=both).stderr
-    print(log)
     assert project.sandbox.credits_billed == billed
     assert "from the archive" not in log
+
+
+def test_a_schema_that_was_chosen_late_takes_the_tables_along(project: Project) -> None:
+    project.run()
+    other = f"{project.name}_later"
+    move = block("set-schema").replace("public.", f"{project.name}.").replace("jobo;", f"{other};")
+    project.query(move)
+    project.sandbox.world.touch(next(iter(project.sandbox.world.rows())), summary="Changed since.")
+    project.name = other
+    project.run_block("new-schema")
+    assert project.is_current()
+    assert project.sandbox.credits_billed == EVERYTHING + 50
+
+
+def test_another_loader_loads_what_was_bought(project: Project) -> None:
+    project.run()
+    project.run("run", "tap-jobo", "target-jsonl")
+    (file,) = project.folder.glob("**/career_sites*.jsonl")
+    assert len(file.read_text("utf-8").splitlines()) == 300
+    assert project.sandbox.credits_billed == EVERYTHING
+
+
+def test_ten_dollars_are_kept_and_narrower_filters_cost_their_rows(project: Project) -> None:
+    assert "sync not complete" in project.run_block("ten-dollars").stderr
+    assert len(project.query(block("look-at-ten-dollars"))) > 10
+    assert project.sandbox.credits_billed == 10_000
+
+    germany = {"TAP_JOBO_COUNTRY_CODES": '["DE"]'}
+    run = project.meltano(*PIPELINE, env=germany)
+    assert run.returncode == 1
+    assert "filters-changed" in run.stderr
+    assert project.sandbox.credits_billed == 10_000
+    project.run(env=germany | {"TAP_JOBO_ON_FILTER_CHANGE": "resync"})
+    assert project.sandbox.credits_billed == 11_500
+
+
+def test_jobs_later_are_estimated_for_the_price_of_a_row(project: Project) -> None:
+    germany = {"TAP_JOBO_COUNTRY_CODES": '["DE"]'}
+    project.run(env=germany)
+    assert project.sandbox.credits_billed == 1_500
+    log = project.run_block("estimate-jobs", germany)
+    assert "about 600 jobs match: about $1.80" in log.stdout + log.stderr
+    assert project.sandbox.credits_billed == 1_503
+    project.run(env=germany | {"TAP_JOBO__SELECT": '["career_sites.*", "jobs.*"]'})
+    assert project.sandbox.credits_billed == 1_503 + 1_800
+
+
+def test_the_bill_of_a_week_gives_that_of_a_month(project: Project) -> None:
+    both = {"TAP_JOBO__SELECT": '["career_sites.*", "billed_pages.*"]'}
+    project.run(env=both)
+    assert project.query(block("next-month")) == []
+    assert project.query(block("stale")) == []
+    assert "2026-" in project.run_block("bookmark").stdout
+    assert "$15.00 billed" in project.run("invoke", "tap-jobo:archive-list").stdout
+
+    project.query("UPDATE billed_pages SET received_at = received_at - interval '2 days'")
+    (stale,) = project.query(block("stale"))
+    assert stale["stream"] == "career_sites"
+    for company in list(project.sandbox.world.rows())[:40]:
+        project.sandbox.world.touch(company)
+    project.run(env=both)
+    (month,) = project.query(block("next-month"))
+    assert (month["stream"], float(month["dollars_a_month"])) == ("career_sites", 8.57)
+
+
+def test_variables_in_a_file_limit_the_run(project: Project) -> None:
+    project.run_block("dotenv")
+    project.run()
+    assert project.sandbox.credits_billed == 10_000
+
+
+def test_without_meltano_the_files_of_the_pages_work(project: Project, tmp_path: Path) -> None:
+    project.run()
+    (project.folder / "archive" / "tap-jobo").rename(tmp_path / "archive")
+    config = json.loads(block("config-json"))
+    config |= {"api_key": project.sandbox.api_key, "api_url": project.sandbox.url}
+    del config["country_codes"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    project.folder = tmp_path
+    plan = project.run_block("config-env").stdout
+    assert "$15.00 not billed again" in plan
+    (tmp_path / "archive").rename(tmp_path / "tap-jobo")
+    (tmp_path / "archive").mkdir()
+    (tmp_path / "tap-jobo").rename(tmp_path / "archive" / "tap-jobo")
+    project.run_block("analyst")
+    assert len((tmp_path / "career_sites.jsonl").read_text("utf-8").splitlines()) == 300
+    assert project.sandbox.credits_billed == EVERYTHING
+
+
+def test_a_limit_that_ends_a_sync_early_is_an_alert_although_the_run_succeeds(
+    project: Project,
+) -> None:
+    alert = "A limit ended a sync early."
+    limit = {"TAP_JOBO_MAX_CREDITS": "10000"}
+    assert alert in project.run_block("alert-complete", limit).stdout
+    assert alert not in project.run_block("alert-complete", limit).stdout

@@ -51,6 +51,28 @@ def test_the_list_of_lints_stands_once() -> None:
     assert [line for line in ours if line.startswith("uv run just")] == checks
 
 
+@pytest.mark.parametrize(
+    ("readme", "code", "output"),
+    [
+        (
+            "<!-- run: tests -->\n```shell\necho tested && true\n```\n```shell\nno\n```\n",
+            0,
+            "tested\n",
+        ),
+        ("<!-- run: tests -->\n```shell\nfalse\n```\n", 1, ""),
+        ("## Develop\n\n```shell\necho tested\n```\n", 1, ""),
+    ],
+)
+def test_ci_runs_the_command_of_the_readme_or_fails(
+    tmp_path: Path, readme: str, code: int, output: str
+) -> None:
+    (tmp_path / "README.md").write_text(readme)
+    script = (REPOSITORY / ".ci/run").read_text("utf-8")
+    (part,) = re.findall(r"(?ms)^tests=.*?^bash .*?$", script)
+    run = execute(["bash", "-euo", "pipefail", "-c", part], dict(os.environ), tmp_path)
+    assert (run.returncode, run.stdout) == (code, output)
+
+
 def test_pythons_are_those_that_the_package_claims() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
     claimed = re.findall(r"Python :: (3\.\d+)", "\n".join(project["classifiers"]))

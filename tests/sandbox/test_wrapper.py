@@ -9,9 +9,10 @@ from pathlib import Path
 import psycopg
 import pytest
 import requests
+from dotenv import dotenv_values
 
 from jobo_sandbox.patience import patient
-from tests.support import Run, execute
+from tests.support import COMMAND, Run, environment, execute
 
 from .helpers import TIMEOUT
 
@@ -216,6 +217,32 @@ def test_serving_says_how_and_refuses_company(tmp_path: Path) -> None:
         _, errors = process.communicate(timeout=patient(10))
     assert process.returncode == 0
     assert "1 request, 50 rows billed" in errors
+
+
+def test_a_bucket_keeps_the_archive_where_a_container_finds_it(tmp_path: Path) -> None:
+    with start(tmp_path, "--bucket", "--no-postgres") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline(), process.stderr.read()
+        guide = ""
+        while "docker run" not in guide:
+            guide += process.stdout.readline()
+        variables = dict(re.findall(r"export (\w+)='(.*)'", guide))
+        container = dotenv_values(tmp_path / ".sandbox/container.env")
+        assert container == variables
+        assert variables["MELTANO_STATE_BACKEND_URI"].startswith("s3://")
+        runs = [
+            execute([str(COMMAND), "--config", "ENV"], environment(tmp_path, variables))
+            for _ in range(2)
+        ]
+        assert [run.returncode for run in runs] == [0, 0], runs[0].stderr
+        assert "loading 300 rows from the archive, $15.00 not billed again" in runs[1].stderr
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=patient(10))
+    assert process.returncode == 0
+    rows = re.search(r"(\d+) rows billed", errors)
+    assert rows
+    assert 300 <= int(rows[1]) <= 305  # those that changed meanwhile
 
 
 def test_a_command_is_needed(tmp_path: Path) -> None:
