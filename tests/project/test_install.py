@@ -60,6 +60,7 @@ def test_wheel_holds_the_tap_alone(wheel: Path) -> None:
     metadata = "-".join(wheel.name.split("-")[:2]) + ".dist-info"
     assert {name.split("/")[0] for name in names} == {"tap_jobo", metadata}
     assert {name for name in names if not name.startswith(metadata)} == {
+        "tap_jobo/messages.md",
         "tap_jobo/py.typed",
         *(f"{module.replace('.', '/')}.py" for module in MODULES),
     }
