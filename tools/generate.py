@@ -81,7 +81,7 @@ def generated() -> dict[Path, str]:
         REFERENCE / "prices-and-limits.md": ("prices", _prices_table()),
         REFERENCE / "settings.md": ("settings", _settings_sections()),
         REFERENCE / "messages.md": ("messages", _messages()),
-        ROOT / "docs/how-to/check-the-api.md": ("check", _cost_of_check()),
+        ROOT / "docs/start/check-the-api.md": ("check", _cost_of_check()),
         DBT / "models/_columns.md": ("columns", _descriptions()),
         sources: ("sources", _sources_yaml()),
         **{_page(name): (name, _fields_table(schema)) for name, schema in _tables().items()},
