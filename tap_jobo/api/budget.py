@@ -16,7 +16,7 @@ from tap_jobo.api.headers import has_plan, reported_balance, reported_credits
 from tap_jobo.errors import BudgetReachedError, ConfigError
 from tap_jobo.model import Charge, LastPrice, Receipt
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.wording import dollars, plural
+from tap_jobo.wording import dollars, plural, question
 
 _GLITCH: Final = 10
 """So many times what a page may cost is more than any price would rise to."""
@@ -72,6 +72,14 @@ class Budget:
     def left(self) -> float:
         """The credits that `max_credits` leaves."""
         return math.inf if self.max_credits is None else self.max_credits - self.credits
+
+    def describe_limit(self) -> str:
+        """Return how far a run may go, in words."""
+        for name in ("max_credits", "max_credits_per_month"):
+            limit: int | None = getattr(self, name)
+            if limit is not None:
+                return f"up to {name} ({dollars(limit)})"
+        return "without a limit"
 
     def note_balance(self, headers: Mapping[str, str]) -> int:
         """Record the balance that a response reports, warn if it is low, and return its fall.
@@ -167,10 +175,15 @@ class FeedCost:
         cost = math.ceil(rows * self._spec.list_price)
         if name := self._limit_below(cost):
             raise ConfigError(
-                f"Setting '{name}' ({self._limit(name):,}) is below the {cost:,} credits of one "
-                f"page of {plural(rows, 'row')} of {self._spec.name}, so no run could make "
-                f"progress. Set it to {cost:,} or more{self._smaller_page(rows)}. If your plan's "
-                f"rows are free, remove {name}. [limit-too-low]"
+                question(
+                    f"Stopped, nothing billed: {name} ({self._limit(name):,}) is below the "
+                    f"{cost:,} credits ({dollars(cost)}) of one page of {plural(rows, 'row')} of "
+                    f"{self._spec.name}.",
+                    "limit-too-low",
+                    (f"{name}: {cost}", "or more: then runs make progress"),
+                    *self._offer_smaller_page(rows),
+                    (f"remove {name}", "if your plan's rows are free"),
+                )
             )
 
     def _check_last_price(self, rows: int) -> None:
@@ -180,23 +193,26 @@ class FeedCost:
         cost = math.ceil(rows * self.last_price.credits)
         if name := self._limit_below(cost):
             raise ConfigError(
-                f"Since {self.last_price.since}, {self._spec.name} costs "
-                f"{self.last_price.credits:g} credits per requested row (list price: "
-                f"{self._spec.list_price:g}). So a page of {plural(rows, 'row')} may cost {cost:,} "
-                f"({dollars(cost)}), and '{name}' is {self._limit(name):,}. The page was not "
-                f"requested. Set {name} to {cost:,} or more{self._smaller_page(rows)}."
-                f"{self._offer_test()} [limit-too-low]"
+                question(
+                    f"Stopped before the next page: since {self.last_price.since}, "
+                    f"{self._spec.name} costs {self.last_price.credits:g} credits per requested "
+                    f"row (list price: {self._spec.list_price:g}). So a page of "
+                    f"{plural(rows, 'row')} may cost {cost:,} ({dollars(cost)}), and {name} is "
+                    f"{self._limit(name):,}.",
+                    "limit-too-low",
+                    (f"{name}: {cost}", "or more: then runs make progress"),
+                    *self._offer_smaller_page(rows),
+                    *self._offer_test(),
+                )
             )
 
-    def _offer_test(self) -> str:
+    def _offer_test(self) -> list[tuple[str, str]]:
         """Return how to learn the price again, where a limit leaves enough for that."""
         left = min(self._budget.left, self.left_this_month()[0])
         if left < self._spec.list_price:
-            return ""
-        return (
-            " If the price is lower again, run the tap with --test: it reads one row, and records "
-            "what it costs."
-        )
+            return []
+        price = dollars(self._spec.list_price)
+        return [("run with --test", f"records what a row costs now ({price} at list price)")]
 
     def _limit_below(self, cost: int) -> str:
         """Return the setting that does not allow a page of this cost, empty if both do."""
@@ -207,10 +223,10 @@ class FeedCost:
         limit: int | None = getattr(self._budget, name)
         return math.inf if limit is None else limit
 
-    def _smaller_page(self, rows: int) -> str:
+    def _offer_smaller_page(self, rows: int) -> list[tuple[str, str]]:
         setting = self._spec.page_size_setting
         is_page = setting and rows > 1  # not the one row of `--test`
-        return f", or lower {setting.name} for a new sync" if setting and is_page else ""
+        return [(f"lower {setting.name}", "for a new sync")] if setting and is_page else []
 
     def reserve(self, rows: int) -> None:
         """Check that a page fits into what is left of the budget; a free page always does."""

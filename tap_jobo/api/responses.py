@@ -92,7 +92,7 @@ def _balance_too_low(
     message: str, facts: Mapping[str, Any], headers: Mapping[str, str], feed: FeedSpec, rows: int
 ) -> str:
     """Return what was asked up front, and what the account has, as far as Jobo says so."""
-    page = f"a page of {plural(rows, 'row')} of {feed.name}"
+    page = f"the next page of {feed.name} ({plural(rows, 'row')})"
     required, balance = (
         next(
             (number for each in said if (number := parse_number(each)) is not None),
@@ -105,11 +105,8 @@ def _balance_too_low(
     )
     if required is None:
         return f"{message}. Jobo checks up front whether the balance covers {page}"
-    has = "" if balance is None else f", and the account has {balance:,.0f} ({dollars(balance)})"
-    return (
-        f"Balance too low (402): Jobo requires {required:,.0f} credits ({dollars(required)}) up "
-        f"front for {page}{has}"
-    )
+    has = "" if balance is None else f", and the account has {dollars(balance)}"
+    return f"The balance is too low (402): Jobo wants {dollars(required)} for {page}{has}"
 
 
 def _refusal(response: ApiResponse, message: str, feed: FeedSpec | None) -> ApiError:

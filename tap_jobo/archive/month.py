@@ -171,9 +171,8 @@ class MonthCount:
         With a limit, those of the other streams count, too.
         """
         if self.limit is not None and not (self._has_file or self.store.list(layout.MONTHS)):
-            self.logger.warning(
-                "max_credits_per_month counts from zero: the archive %s has no bill yet. If "
-                "it had one, is archive_dir on a disk that lasts? [archive-empty]",
+            self.logger.info(
+                "max_credits_per_month counts from zero, because the archive %s is new.",
                 self.store.location,
             )
         self._credits = _with_killed_run(self._credits, self._last[1], last)

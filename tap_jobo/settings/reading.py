@@ -101,7 +101,7 @@ def validated(
     lines = [f"{without_key(line)} [invalid-setting]" for line in found]
     lines += [f"{line} [ignored-variable]" for line in misspelled]
     if ignored:
-        lines.append(f"{_forgotten(ignored)} [ignored-variable]")
+        lines.append(f"{_forgotten(ignored, environ)} [ignored-variable]")
     if lines:
         raise ConfigError(*lines)
     return given
@@ -128,32 +128,33 @@ def _invalid(
             advice = "Set it to" if setting.required else "Remove it, or set it to"
             yield f"Setting '{name}' is empty. {advice} {setting.type.expected}."
         elif not setting.type.allows(value):
-            yield f"Setting '{name}' must be {setting.type.expected}{_but_is(value, setting)}."
+            yield f"Setting '{name}' must be {setting.type.expected}{_but_is(value, setting)}"
 
 
 def _but_is(value: object, setting: Setting) -> str:
     """Return what a setting is instead; nothing of a text, which may hold a secret."""
+    for each in value if isinstance(value, list) else [value]:
+        if isinstance(each, str) and (meant := setting.meant(each)) not in ("", each):
+            return f", not {each!a}: did you mean {meant}?"
     if "array" in setting.type.schema["type"]:
-        how = "; write it as JSON or, with --config ENV, separate the values by commas"
-        return how if isinstance(value, str) else ""
+        how = "; write it as JSON or, with --config ENV, separate the values by commas."
+        return how if isinstance(value, str) else "."
     is_text = setting.type.schema["type"] == ["string"] and not setting.type.is_closed
     shown = json.dumps(value, default=str)
-    return "" if is_text or len(shown) > _LONGEST else f", not {shown}"
+    return "." if is_text or len(shown) > _LONGEST else f", not {shown}."
 
 
-def _forgotten(names: Sequence[str]) -> str:
+def _forgotten(names: Sequence[str], environ: Mapping[str, str]) -> str:
     """Return a line about the variables of settings that nothing reads: one mistake, one line."""
-    first, *others = (f"{_PREFIX}{name.upper()}" for name in names)
-    count = (
-        f" and {len(others)} more"
-        if len(others) > 1
-        else "".join(f" and {each}" for each in others)
-    )
-    are = "are" if others else "is"
+    *others, last = (name.upper() for name in names)
+    listed = f"{', _'.join(others)} and _{last}" if others else last
+    are, them = ("are", "them") if others else ("is", "it")
+    advice = "Add --config ENV"
+    if "MELTANO_EXTRACTOR_NAME" in environ:
+        advice = f"Declare {them} under the plugin's settings in meltano.yml"
     return (
-        f"{first}{count} {are} set, but nothing reads {'them' if others else 'it'}, and the "
-        f"configuration differs. Add --config ENV, or unset {'them' if others else 'it'}. (In a "
-        "Meltano project, declare each setting under the plugin's settings.)"
+        f"{_PREFIX}{listed} {are} set, but nothing reads {them}. Nothing was billed. {advice}, or "
+        f"unset {them}."
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from typing import Any, Final, Literal
 
 from singer_sdk import typing as th
@@ -61,15 +62,29 @@ class Setting:
     # The free endpoint that lists the values of a filter, see `api.known_values`.
     listed_by: Literal["filters", "locations"] | None = None
     is_usual: Callable[[str], object] = lambda _: True  # whether an item of a list probably exists
+    find_meant: Callable[[str], str] = lambda _: (
+        ""
+    )  # what another text stands for, if that is known
 
     def value_hints(self, values: Any) -> list[str]:
         """Return a warning for each item of a list, or None, that probably matches nothing."""
         return [
-            f"Setting '{self.name}': {item!r} probably matches no rows. Use {self.type.expected}. "
+            f"Setting '{self.name}': {item!r} probably matches no rows. {self._advise(item)} "
             "[no-match]"
             for item in (values if isinstance(values, list) else ())
             if not self.is_usual(item)
         ]
+
+    def _advise(self, value: str) -> str:
+        meant = self.meant(value)
+        return f"Did you mean {meant}?" if meant else f"Use {self.type.expected}."
+
+    def meant(self, value: str) -> str:
+        """Return the value that a mistyped one was probably meant to be, empty if none is."""
+        schema = self.type.schema
+        allowed = schema.get("enum") or schema.get("items", {}).get("enum", ())
+        near = get_close_matches(value.lower(), allowed, 1)
+        return near[0] if near else self.find_meant(value)
 
     def narrows(self, old: Any, new: Any) -> bool:
         """Return whether every row that matches a filter's new value matches the old one.

@@ -176,7 +176,7 @@ class CompaniesStream(JoboStream):
             how = "those of earlier career sites are missing"
         figures = self.profiles.figures()
         self.logger.info("Summary: %s: %s, 0 credits ($0.00); %s.", self.name, figures, how)
-        self.log_figures(self.profiles.metrics())
+        self.log_figures({"jobo_sync_complete": int(is_complete), **self.profiles.metrics()})
         self._record_counter.exit()  # which the SDK does later, or not at all
 
     @override

@@ -19,6 +19,7 @@ from tap_jobo.singer.billed_pages_stream import BilledPagesStream
 from tap_jobo.singer.companies_stream import CompaniesStream
 from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.stream import JoboStream, json_schema
+from tap_jobo.streams import FEEDS
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.doubts import Doubts
 from tap_jobo.sync.feed_sync import FeedSync
@@ -27,6 +28,7 @@ from tap_jobo.sync.messages import Messages
 from tap_jobo.sync.opening import Opening
 from tap_jobo.sync.plan import NewSync, Request, Run, plan
 from tap_jobo.sync.preview import preview
+from tap_jobo.sync.questions import price
 from tap_jobo.sync.report import Report
 from tap_jobo.sync.settings import SyncSettings
 from tap_jobo.sync.state import read_state
@@ -92,6 +94,7 @@ class FeedStream(JoboStream):
         if position.has_begun:
             self._feed_sync.ask()
         yield from self._early_rows()
+        yield from self._unfiltered_rows()
         is_new = not position.bookmark or position.current.filters != self._settings.filters
         for setting in self.spec.filters:
             value = self.config.get(setting.name)
@@ -113,6 +116,20 @@ class FeedStream(JoboStream):
                 f"{self.name.replace('_', ' ')} of the last {lookback.days} days only, so jobs "
                 "that expired earlier, but after they were read, stay open. "
                 f"{self.spec.gap_advice} [expired-gap]"
+            )
+
+    def _unfiltered_rows(self) -> Iterator[str]:
+        """Yield a warning before everything is bought, if only other feeds have filters."""
+        filtered = [feed.name for feed in FEEDS if any(feed.filters_of(self.config).values())]
+        suggested = [each.name for each in self.spec.suggested_filters]
+        if not (filtered and suggested) or self._settings.filters:
+            return
+        if not self._opening.position.has_begun:
+            yield (
+                f"{self.name} has no filter: filters of {filtered[0]} don't apply to it, so this "
+                f"buys {self.name} of the whole world ({price(self.spec)}), "
+                f"{self._run.budget.describe_limit()}. Set {' or '.join(suggested)} to buy fewer. "
+                "[no-jobs-filter]"
             )
 
     @override

@@ -15,6 +15,15 @@ def _is_country(code: str) -> bool:
     return code in countries_by_alpha2
 
 
+def _find_country(text: str) -> str:
+    """Return the code of a country by its name, another code, or a common mistake."""
+    from iso3166 import countries  # noqa: PLC0415 - as above
+
+    country = countries.get(_MISTAKES.get(text.upper(), text), None)
+    return country.alpha2 if country else ""
+
+
+_MISTAKES: Final = {"UK": "GB", "EL": "GR", "ENGLAND": "GB", "USA": "US"}
 _BATCH_SIZE: Final = Setting(
     name="batch_size",
     description="Rows per page, 1 to 50. A full page of 50 costs 2,500 credits ($2.50).",
@@ -38,6 +47,7 @@ FILTERS: Final = (
         description="Read only companies in these countries: ISO 3166-1 alpha-2, such as DE.",
         type=of.list_of("ISO 3166-1 codes in capitals, such as GB", {"pattern": r"^[A-Z]{2}\Z"}),
         is_usual=_is_country,
+        find_meant=_find_country,
     ),
     Setting(
         name="funding_stages",

@@ -183,6 +183,8 @@ class FeedSync:
             has_profiles=self.report.profiles is not None,
         )
         self.messages.warn_of_dropped(dropped)  # before a kill can come between
+        if opening.state is None and opening.view.position.gap:
+            self.messages.warn_of_gap("", opening.standing(opening.view.position))
         for entry, following in with_following(archive.read_all(first)):
             self.raise_if_over()
             header = following.header if following else None

@@ -23,6 +23,7 @@ from tap_jobo.sync.plan import Request, misses_rows
 from tap_jobo.sync.questions import (
     Standing,
     ask,
+    price_of_everything,
     what_changed,
     what_is_given_up,
     what_resync_buys,
@@ -60,6 +61,7 @@ class Messages:
     logger: logging.Logger
     location: str
     command: Callable[..., str]
+    _is_gap_told: bool = False
 
     @property
     def name(self) -> str:
@@ -113,11 +115,10 @@ class Messages:
 
     def not_written(self, header: EntryHeader, archive: StreamArchive, error: StoreError) -> str:
         """Return the error for a page that the store refused."""
-        waits = " Make room first: until then, each run bills that page again."
         return (
             f"The archive {archive.store.location} can't be written ({error.why}). The page in "
-            f"flight ({dollars(header.credits)}) was loaded, and the run ends.{waits} "
-            "[archive-unusable]"
+            f"flight ({dollars(header.credits)}) was loaded, and the run ends. Make room first: "
+            "until then, each run bills that page again. [archive-unusable]"
         )
 
     def unexpected_bill(self, what: str) -> UnexpectedBillError:
@@ -243,8 +244,9 @@ class Messages:
         if standing.view is None or standing.view.is_empty:
             if standing.state and standing.state.position.bookmark:
                 self.logger.warning(
-                    "The archive %s has nothing of %s yet, and goes on from the state. Another "
-                    "warehouse can't be loaded from it. Is archive_dir on a disk that lasts? "
+                    "The archive %s has nothing of %s yet, so it goes on from the state. Nothing "
+                    "is billed again, but another warehouse can't be loaded from it, and "
+                    "max_credits_per_month counts from zero. Is archive_dir on a disk that lasts? "
                     "[archive-empty]",
                     self.location,
                     self.name,
@@ -257,6 +259,20 @@ class Messages:
             self.location,
             self.name,
             self.command("restart", self.name),
+        )
+
+    def warn_of_gap(self, more: str, standing: Standing) -> None:
+        """Warn, once in a run, of rows that `keep` left unbought."""
+        if self._is_gap_told:
+            return
+        self._is_gap_told = True
+        self.logger.warning(
+            "Rows of %s from before a change of filters are missing, because on_filter_change was "
+            "'keep'. %sTo buy everything (%s): %s. [gap]",
+            self.name,
+            more,
+            price_of_everything(standing),
+            self.read_again,
         )
 
     def warn_of_dropped(self, dropped: DroppedPages) -> None:
@@ -280,12 +296,7 @@ class Messages:
         self._report_times(request, before, settings)
         is_resync = settings.on_filter_change == "resync"
         if before.gap and is_resync and sync.kind == "changes" and not sync.gap:
-            self.logger.warning(
-                "Rows of %s from before a change of filters are missing, because on_filter_change "
-                "was 'keep'. 'resync' does not buy them. To buy everything: %s. [gap]",
-                self.name,
-                self.read_again,
-            )
+            self.warn_of_gap("'resync' does not buy them. ", standing)
         if request.why == "restart" and self.spec.is_free:  # perhaps in place of a question
             self.logger.info("%s: what Jobo lists is read anew, free.", self.name)
         elif request.why == "restart":

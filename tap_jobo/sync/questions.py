@@ -160,7 +160,7 @@ def what_resync_buys(standing: Standing) -> str:
     is_part = position.bookmark and not settings.is_full_table
     if is_part and (which := _added(position, settings)):
         return f"the rows with {which} ({_price(standing)})"
-    return f"all matching rows ({_price(standing, _least_cost(standing))})"
+    return f"all matching rows ({price_of_everything(standing)})"
 
 
 def _added(position: Position, settings: SyncSettings) -> str:
@@ -170,6 +170,11 @@ def _added(position: Position, settings: SyncSettings) -> str:
         return ""
     name = next(each for each in added if added[each] != settings.filters.get(each))
     return describe({name: added[name]})
+
+
+def price_of_everything(standing: Standing) -> str:
+    """Return the price of all matching rows, as far as it is known."""
+    return _price(standing, _least_cost(standing))
 
 
 def _least_cost(standing: Standing) -> int | None:

@@ -119,6 +119,7 @@ class Report:
             "" if balance is None else f" Balance {dollars(balance)}.",
         )
         return {
+            "jobo_sync_complete": int(self.is_complete),
             "jobo_rows_loaded": self._loaded or None,
             "jobo_rows_skipped": self._skipped or None,
             "jobo_credits": self.cost.credits or None,

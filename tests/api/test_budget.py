@@ -324,9 +324,13 @@ def test_a_run_ends_with_a_summary_and_the_same_figures_as_metrics(tap: Tap) -> 
     text = "120 rows in 3 pages, 6,000 credits ($6.00); sync complete. Balance $9,994.00."
     assert run.summaries == {"career_sites": text}
     figures = {name: value for name, value in run.metrics.items() if name.startswith("jobo_")}
-    assert figures == {"jobo_credits": 6_000, "jobo_credits_balance": 9_994_000}
+    assert figures == {
+        "jobo_sync_complete": 1, "jobo_credits": 6_000, "jobo_credits_balance": 9_994_000,
+    }  # fmt: skip
     assert run.metrics["record_count"] == 120
     quiet = tap.run(state=run.state)  # nothing is said of what is zero
-    assert quiet.metrics.keys() == {"jobo_credits_balance", "sync_duration"}
+    assert quiet.metrics.keys() == {
+        "jobo_sync_complete", "jobo_credits_balance", "sync_duration",
+    }  # fmt: skip
     text = "0 rows in 1 page, 0 credits ($0.00); sync complete. Balance $9,994.00."
     assert quiet.summaries == {"career_sites": text}

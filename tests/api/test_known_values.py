@@ -128,7 +128,7 @@ class TestNothingDependsOnThem:
         self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         signaled = Mock(side_effect=InterruptedRunError(15))
-        monkeypatch.setattr(ShutdownSignal, "check", signaled)
+        monkeypatch.setattr(ShutdownSignal, "raise_if_set", signaled)
         with pytest.raises(InterruptedRunError):
             warnings(sandbox, **UNKNOWN)
         assert sandbox.ledger == []

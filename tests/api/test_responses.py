@@ -84,7 +84,7 @@ class TestRefusals:
     def test_empty_balance_in_the_middle_keeps_the_sync(self, tap: Tap, sandbox: Sandbox) -> None:
         sandbox.error_shape, sandbox.balance = "message", 3_734
         run = tap.run()
-        for part in ("402", "2,500", "1,234", "Top up", "batch_size", "before a new sync"):
+        for part in ("402", "$2.50", "$1.23", "batch_size"):
             assert part in complaint(run)
         assert error_code(run) == "balance-too-low"
         assert len(run.ids) == run.bookmark["sync"]["rows"] == 50

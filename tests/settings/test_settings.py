@@ -237,7 +237,9 @@ class TestVariablesThatAreNotRead:
             "TAP_JOBO_STREAM_MAPS": '{"career_sites": {"name": "md5(name)"}}',
         }
         run = tap.run(env=variables)
-        assert complaint(run).startswith("TAP_JOBO_API_KEY and 2 more are set, but nothing reads")
+        assert complaint(run).startswith(
+            "TAP_JOBO_API_KEY, _MAX_CREDITS and _STREAM_MAPS are set, but nothing reads them"
+        )
         assert "my-other-secret" not in run.stderr
         assert sandbox.ledger == []
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
 from tests.support import Tap, complaint, discover
 from tests.support.companies import ids_of, selecting
+from tests.support.jobs import tap_of
 
 
 def test_a_run_has_no_metrics_of_requests(tap: Tap) -> None:
     run = tap.run(env={"TAP_JOBO_LOGLEVEL": "DEBUG"})
     assert run.metrics.keys() == {
-        "record_count", "sync_duration", "jobo_credits", "jobo_credits_balance",
+        "record_count", "sync_duration", "jobo_sync_complete", "jobo_credits",
+        "jobo_credits_balance",
     }  # fmt: skip
     assert "; sync complete" in run.summaries["career_sites"]
 
@@ -34,6 +37,18 @@ def test_rows_that_are_loaded_have_a_figure_of_their_own(tap: Tap, sandbox: Sand
     assert run.metrics["jobo_credits"] == 50
     text = "121 rows in 5 pages, 120 from the archive, 50 credits ($0.05); sync complete."
     assert run.summaries["career_sites"].startswith(text)
+
+
+def test_a_sync_that_a_limit_ends_is_not_complete(hiring: Sandbox, tmp_path: Path) -> None:
+    """The exit code is 0: a monitor must find that no new rows come."""
+    tap = tap_of(hiring, tmp_path, "career_sites", "companies", "jobs")
+    run = tap.succeed(max_credits=1_015, batch_size=20, jobs_batch_size=5)
+    complete = {
+        each["tags"]["stream"]: each["value"]
+        for each in run.points
+        if each["metric"] == "jobo_sync_complete"
+    }
+    assert complete == {"career_sites": 1, "companies": 1, "jobs": 0}
 
 
 @pytest.mark.parametrize("status", [401, 403])

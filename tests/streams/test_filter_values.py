@@ -77,7 +77,6 @@ UNCOMMON = [
     ("company_sizes", "large", "ranges, such as 11-50"),
     ("funding_stages", "Series A", "texts in lower case, such as seed or series_a"),
     ("funding_stages", "pre-seed", "texts in lower case, such as seed or series_a"),
-    ("country_codes", "UK", "ISO 3166-1 codes in capitals, such as GB"),
     ("country_codes", "XX", "ISO 3166-1 codes in capitals, such as GB"),
 ]
 
@@ -85,6 +84,13 @@ UNCOMMON = [
 def test_common_forms_raise_no_hint() -> None:
     for name, values in COMMON.items():
         assert NAMED[name].value_hints(values) == NAMED[name].value_hints(None) == []
+
+
+def test_a_country_by_another_name_is_told_as_its_code() -> None:
+    for value, code in {"UK": "GB", "USA": "US", "DEU": "DE", "Germany": "DE", "de": "DE"}.items():
+        assert NAMED["country_codes"].meant(value) == code
+    (hint,) = NAMED["country_codes"].value_hints(["UK"])
+    assert "Did you mean GB?" in hint
 
 
 @pytest.mark.parametrize(("name", "value", "expected"), UNCOMMON)

@@ -85,3 +85,31 @@ def test_estimate_is_told_once_before_the_second_request(jobs_tap: Tap, hiring: 
     assert "$2,400.00 at the current price (5 credits per row)" in line
     assert "at least 1.7 h at the rate limit of 120 pages per minute" in line  # pages of 40
     assert len(hiring.requests_to("jobs")) == 2
+
+
+def test_the_first_sync_of_all_jobs_is_announced_if_only_sites_have_filters(
+    hiring: Sandbox, tmp_path: Path
+) -> None:
+    tap = tap_of(hiring, tmp_path, "career_sites", "jobs")
+    tap.settings |= {"country_codes": ["DE"], "jobs_batch_size": 10, "max_credits": 10_000}
+    run = tap.succeed()
+    (warning,) = run.messages_of("WARNING", "no-jobs-filter")
+    assert "up to max_credits ($10.00)" in warning
+    billed = "career_sites: filters country_codes=DE; everything"
+    assert run.stderr.index("[no-jobs-filter]") < run.stderr.index(billed)
+    assert tap.succeed(state=run.state).codes("WARNING") == []
+
+
+@pytest.mark.parametrize(
+    ("streams", "filters"),
+    [
+        (("jobs",), {"jobs_work_models": ["remote"], "country_codes": ["DE"]}),
+        (("jobs",), {}),
+        (("managed_jobs",), {"country_codes": ["DE"]}),
+    ],
+)
+def test_jobs_that_were_meant_are_not_announced(
+    hiring: Sandbox, tmp_path: Path, streams: tuple[str, ...], filters: Any
+) -> None:
+    run = tap_of(hiring, tmp_path, *streams).succeed(**filters)
+    assert run.messages_of("WARNING", "no-jobs-filter") == []

@@ -178,6 +178,6 @@ def test_a_new_warehouse_is_loaded_free(made_up: MadeUp) -> None:
 
 def test_budget_below_its_page_is_refused_before_a_request(made_up: MadeUp) -> None:
     line = made_up.refuse(max_credits=13)
-    assert "14 credits of one page of 7 rows of badges" in line
-    assert "Set it to 14 or more. If your plan" in line
+    assert "14 credits ($0.01) of one page of 7 rows of badges" in line
+    assert "max_credits: 14" in line
     assert made_up.succeed(max_credits=14).metrics["jobo_credits"] == 14

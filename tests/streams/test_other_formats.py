@@ -12,7 +12,7 @@ import pytest
 
 from jobo_sandbox import Fault, Sandbox
 from tests.archive.helpers import archive_command, succeeded
-from tests.support import Tap, complaint
+from tests.support import Tap, complaint, error_code
 from tests.support.companies import Json
 from tests.support.jobs import bookmark_of, rows_of, tap_of
 
@@ -78,9 +78,8 @@ def test_ids_of_expired_jobs_in_another_envelope_end_their_stream_alone(
     tap = tap_of(hiring, tmp_path, "expired_jobs", "jobs")
     run = tap.run()
     line = complaint(run)
-    assert line.endswith(
-        "drop it with `tap-jobo-archive drop expired_jobs 1`: it is then fetched again."
-    )
+    assert "`tap-jobo-archive drop expired_jobs 1`" in line
+    assert "$" not in line
     assert len(hiring.requests_to("expired_jobs")) == 1
     assert len(rows_of(run, "jobs")) == 90
 
@@ -268,7 +267,7 @@ def test_an_empty_last_page_that_was_billed_is_kept(jobs_tap: Tap, hiring: Sandb
     for _ in range(2):
         line = complaint(jobs_tap.run())
     assert "stays in the archive" in line
-    assert "`tap-jobo-archive drop jobs 1`: it is then billed again ($0.12)." in line
+    assert "`tap-jobo-archive drop jobs 1`: it is then billed again ($0.12)" in line
     assert len(hiring.requests_to("jobs")) == 1
 
 
@@ -437,7 +436,7 @@ def test_a_page_that_cost_nothing_never_costs_anything_again(
     hiring.jobs_plan = "unlimited"
     spoil(hiring, "jobs", camel_case)
     line = complaint(jobs_tap.run())
-    assert line.endswith("drop jobs 1`: it is then fetched again.")
+    assert "drop jobs 1`" in line
     assert "$" not in line
 
 
@@ -445,13 +444,10 @@ def test_402_says_what_was_asked_up_front_and_what_the_account_has(
     jobs_tap: Tap, hiring: Sandbox
 ) -> None:
     hiring.balance = 1_890
-    line = complaint(jobs_tap.run(jobs_batch_size=1_000))
-    assert line == (
-        "Balance too low (402): Jobo requires 3,000 credits ($3.00) up front for a page of 1,000 "
-        "rows of jobs, and the account has 1,890 ($1.89). This request for jobs was not billed. "
-        "Top up and run again. To spend the rest of the balance, lower jobs_batch_size before a "
-        "new sync."
-    )
+    run = jobs_tap.run(jobs_batch_size=1_000)
+    assert error_code(run) == "balance-too-low"
+    assert "Jobo wants $3.00" in complaint(run)
+    assert "the account has $1.89" in complaint(run)
     hiring.error_shape, hiring.omit_credit_headers = "text", True
     line = complaint(jobs_tap.run(jobs_batch_size=1_000))
-    assert "Jobo checks up front whether the balance covers a page of 1,000 rows of jobs" in line
+    assert "Jobo checks up front whether the balance covers the next page of jobs" in line

@@ -157,6 +157,26 @@ def test_added_locations_of_jobs_are_bought_alone(hiring: Sandbox, tmp_path: Pat
     assert rows_of(run, "jobs")
 
 
+def test_a_price_is_at_least_what_the_same_rows_have_cost(tap: Tap) -> None:
+    """Two filters are wider, so all rows are bought, and those of before match as well."""
+    settings: Any = {"country_codes": ["DE"], "founded_after": 1900}
+    run = tap.succeed(**settings)
+    tap.sandbox.world.touch(run.ids[0])
+    state = tap.succeed(state=run.state, **settings).state  # which costs more, but no other rows
+    line = complaint(tap.run(state=state, country_codes=["DE", "FR"], founded_after=1850))
+    assert f"buys all matching rows (at least ${len(run.ids) * 0.05:.2f}, $50.00 per" in line
+    line = complaint(tap.run(state=state, country_codes=["FR"], founded_after=1850))
+    assert "buys all matching rows (price unknown, $50.00 per" in line
+
+
+def test_a_new_warehouse_is_told_of_rows_that_keep_left_unbought(tap: Tap, german: Run) -> None:
+    kept = tap.succeed(state=german.state, country_codes=["DE", "FR"], on_filter_change="keep")
+    assert kept.codes("WARNING") == ["filters-changed"]
+    new = tap.succeed(country_codes=["DE", "FR"])
+    (warning,) = new.messages_of("WARNING", "gap")
+    assert f"at least ${len(german.ids) * 0.05:.2f}" in warning
+
+
 # Several streams
 
 
