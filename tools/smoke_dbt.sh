@@ -4,6 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 package=$PWD/dbt
+excludes=$PWD/excludes.txt
 versions=${1:-lowest}
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -11,17 +12,19 @@ trap 'rm -rf "$folder"' EXIT
 case $versions in
   lowest)
     oldest=$(sed -n 's/^require-dbt-version: \[">=\([0-9.]*\)".*/\1/p' dbt/dbt_project.yml)
-    packages=(--from "dbt-core==$oldest" --with dbt-duckdb --with 'duckdb<1.3')
+    packages=(--from "dbt-core==$oldest" --with dbt-duckdb --with 'duckdb<1.3' --python '<3.14')
     ;;
-  newest) packages=(--from 'dbt-core<3' --with dbt-duckdb --with duckdb) ;;
+  newest) packages=(--from 'dbt-core<2' --with dbt-duckdb --with duckdb) ;;
   *)
     echo "The versions are lowest or newest, not $versions." >&2
     exit 2
     ;;
 esac
+# What `uv pip install --excludes` leaves out, in the form that `uv tool run` takes.
+sed "/^#/d; s/$/ ; python_version < '0'/" "$excludes" > "$folder/overrides.txt"
 dbt() {
   echo "dbt $*"
-  uv tool run --quiet "${packages[@]}" --python '>=3.11,<3.14' dbt --quiet "$@" \
+  uv tool run --quiet --overrides "$folder/overrides.txt" "${packages[@]}" dbt --quiet "$@" \
     --profiles-dir "$package" --target duckdb
 }
 export DBT_DUCKDB_PATH=$folder/jobo.duckdb DBT_SEND_ANONYMOUS_USAGE_STATS=false

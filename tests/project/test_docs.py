@@ -26,7 +26,7 @@ from tap_jobo.streams import SETTINGS
 from tests.support import Tap, discover, execute, psql, warm_meltano
 from tests.support.docs import PAGES, block, blocks, unmarked
 from tests.support.meltano import environment
-from tests.support.pipeline import PYTHON_OF_DBT
+from tests.support.pipeline import PYTHON_OF_DUCKDB
 from tests.support.repository import REPOSITORY, files
 
 NAMING = [
@@ -210,8 +210,8 @@ def _run(folder: Path, script: str) -> str:
     variables = environment() | {"XDG_STATE_HOME": str(folder / "state-home")}
     # `uv run` need not install what these tests run in.
     variables |= {"UV_PROJECT_ENVIRONMENT": sys.prefix, "UV_NO_SYNC": "1"}
-    if sys.version_info >= (3, 14):  # which dbt does not support yet
-        find = [find_uv_bin(), "python", "find", "--no-project", PYTHON_OF_DBT]
+    if sys.version_info >= (3, 14):  # which the DuckDB of target-duckdb does not support
+        find = [find_uv_bin(), "python", "find", "--no-project", PYTHON_OF_DUCKDB]
         found = subprocess.run(find, capture_output=True, text=True, check=True)
         variables["MELTANO_PYTHON"] = found.stdout.strip()
     command = ["bash", "-euo", "pipefail", "-c", script]

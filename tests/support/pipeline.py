@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import subprocess
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
@@ -19,8 +22,8 @@ from tests.support.meltano import environment
 from tests.support.process import Run, Tap
 from tests.support.repository import REPOSITORY
 
-PYTHON_OF_DBT = ">=3.11,<3.14"
-"""What dbt, and the DuckDB that the loader needs, run on."""
+PYTHON_OF_DUCKDB = ">=3.11,<3.14"
+"""What the DuckDB that the loader needs runs on."""
 _TEXT = "NUL \x00, quotes \" ', back\\slash, \\N, tab\t, line\r\n, {a}, [b], 日本語 🎉, \u2028;"
 _LIST = ["a,b", 'c"d', "e'f", "{g}", "NULL", "", "h\\i"]
 
@@ -35,12 +38,29 @@ def plugin_of(kind: str, name: str) -> Json:
 
 def tool_of(plugin: Json) -> list[str]:
     """Return a command that runs what follows it in the environment that `pip_url` describes."""
-    package, *others = plugin["pip_url"].split()
-    command = [find_uv_bin(), "tool", "run", "--quiet", "--from", package]
+    words = plugin["pip_url"].split()
+    command = [find_uv_bin(), "tool", "run", "--quiet"]
+    if words[0] == "--excludes":
+        command += ["--overrides", overrides_of(words[1])]
+        del words[:2]
+    package, *others = words
+    command += ["--from", package]
     command += [option for other in others for option in ("--with", other)]
-    if "dbt" in plugin["pip_url"] or "duckdb" in plugin["pip_url"]:
-        command += ["--python", PYTHON_OF_DBT]
+    if "duckdb" in plugin["pip_url"]:
+        command += ["--python", PYTHON_OF_DUCKDB]
     return command
+
+
+@cache
+def overrides_of(excludes: str) -> str:
+    """Return a file with which `uv tool run` leaves out what `uv pip --excludes` does."""
+    lines = (REPOSITORY / Path(excludes).name).read_text("utf-8").splitlines()
+    names = [line for line in lines if line and not line.startswith("#")]
+    folder = TemporaryDirectory(prefix="overrides-")
+    atexit.register(folder.cleanup)
+    file = Path(folder.name, "overrides.txt")
+    file.write_text("".join(f"{name} ; python_version < '0'\n" for name in names))
+    return str(file)
 
 
 def load(run: Run, loader: str, settings: Json, folder: Path) -> None:
