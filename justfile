@@ -105,6 +105,10 @@ build:
 contract *arguments:
     uv run -m jobo_sandbox contract "$@"
 
+# move the entries of changelog.d to CHANGELOG.md, for a release: just changelog 0.2.0
+changelog version:
+    uv run towncrier build --yes --version "$1"
+
 # write the definition for Meltano Hub
 hub:
     uv run tools/hub.py

@@ -6,7 +6,6 @@ import importlib
 import json
 import re
 import runpy
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -27,7 +26,7 @@ from tests.support import Tap, discover, execute, psql, warm_meltano
 from tests.support.docs import PAGES, block, blocks, unmarked
 from tests.support.meltano import environment
 from tests.support.pipeline import PYTHON_OF_DUCKDB
-from tests.support.repository import REPOSITORY, files
+from tests.support.repository import REPOSITORY, copy_of_the_repository, files
 
 NAMING = [
     *files("tap_jobo"),
@@ -119,7 +118,7 @@ IN_A_PROJECT = (
 
 @pytest.mark.exhaustive
 def test_every_command_of_the_documents_runs(open_folder: Path) -> None:
-    _copy_of_the_repository(open_folder)
+    copy_of_the_repository(open_folder)
     assert block("tests") == "pip install uv && uv run pytest\n"  # which runs this
 
     (rows, billed) = _figures(_run(open_folder, block("quick-start")))
@@ -178,6 +177,7 @@ def test_names_in_the_documents_are_those_of_the_code(document: str) -> None:
     variables -= {"LOGLEVEL"}  # which the SDK reads itself
     assert {name.lower() for name in variables} <= {setting.name for setting in SETTINGS}
     # What has an underscore, is quoted by itself, and is no setting, field, state key or figure.
+    text = re.sub(r"(?s)```diff\n.*?```", "", text)  # of which some is made up
     assert set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", text)) <= _known_names() | TESTS
 
 
@@ -246,14 +246,6 @@ def _against_the_sandbox(folder: Path, blocks_: list[str]) -> str:
     whole = folder / "blocks.sh"
     whole.write_text("\n".join(script))
     return f"uv run -m jobo_sandbox --no-rate-limits bash -euo pipefail {whole}"
-
-
-def _copy_of_the_repository(folder: Path) -> None:
-    listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    files = subprocess.run(listing, cwd=REPOSITORY, capture_output=True, text=True, check=True)
-    for name in files.stdout.splitlines():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(REPOSITORY / name, folder / name)
 
 
 def _figures(output: str) -> tuple[int, int]:

@@ -1,0 +1,40 @@
+"""The recipes of CONTRIBUTING.md, followed to the letter in a copy of the repository."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from uv import find_uv_bin
+
+from jobo_sandbox.patience import patient
+from tests.support import execute
+from tests.support.docs import block
+from tests.support.meltano import environment
+from tests.support.repository import copy_of_the_repository
+
+FILES = {"add-a-filter": 3, "add-a-feed": 5}
+"""The recipes, and how many files each touches by hand."""
+
+
+@pytest.mark.exhaustive
+def test_a_filter_and_a_feed_are_added_as_contributing_says(tmp_path: Path) -> None:
+    copy_of_the_repository(tmp_path)
+    _run(tmp_path, "git init --quiet")  # as tests list the files of the repository
+    for recipe, files in FILES.items():
+        diff = block(recipe)
+        assert len(re.findall("(?m)^diff --git", diff)) == files
+        (tmp_path / "recipe.diff").write_text(diff)
+        _run(tmp_path, "git apply recipe.diff && rm recipe.diff")
+    _run(tmp_path, block("after-a-declaration"))
+
+
+def _run(folder: Path, script: str) -> None:
+    ours = ("UV_", "VIRTUAL_ENV", "PYTEST_", "COV")
+    variables = {name: value for name, value in environment().items() if not name.startswith(ours)}
+    variables["PATH"] = f"{Path(find_uv_bin()).parent}{os.pathsep}{variables['PATH']}"
+    command = ["bash", "-euo", "pipefail", "-c", script]
+    run = execute(command, variables, cwd=folder, timeout=patient(800))
+    assert run.returncode == 0, run.stdout[-10_000:] + run.stderr[-10_000:]
