@@ -88,6 +88,8 @@ mermaid_use_local = "mermaid/mermaid.esm.min.mjs"
 mermaid_light_theme = mermaid_dark_theme = "base"
 mermaid_init_config = {
     "startOnLoad": False,
+    "flowchart": {"useMaxWidth": False},  # a wide diagram scrolls; its text does not shrink
+    "er": {"useMaxWidth": False},
     "fontFamily": "system-ui, sans-serif",
     "themeCSS": (DOCS / "_static/mermaid.css").read_text("utf-8"),
 }

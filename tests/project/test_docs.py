@@ -80,22 +80,6 @@ def test_pages_are_short() -> None:
     assert sum(len(path.read_text("utf-8").split()) for path in lines) <= WORDS
 
 
-@pytest.mark.exhaustive
-def test_the_site_builds_without_a_warning() -> None:
-    run = execute([str(JUST), "docs", "-q"], environment(), REPOSITORY)
-    assert run.returncode == 0, run.stderr
-    site = REPOSITORY / "docs/_build"
-    page = (site / "start/how-it-works.html").read_text("utf-8")
-    assert "jsdelivr" not in page
-    assert (site / "_static/mermaid/mermaid.esm.min.mjs").is_file()
-    assert "--test=schema" in (site / "reference/cli.html").read_text("utf-8")  # can be pasted
-    filters = (site / "change/filters.html").read_text("utf-8")
-    assert re.search(
-        r'href="../start/how-it-works.html#terms" title="The bookmark .*?">bookmark</a>', filters
-    )
-    assert "funding_<wbr>rounds" in (site / "reference/personal-data.html").read_text("utf-8")
-
-
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_column_of_a_table_has_a_heading(document: str) -> None:
     text = (REPOSITORY / document).read_text("utf-8")

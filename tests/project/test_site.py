@@ -1,0 +1,120 @@
+"""The built site: what it has, and what a person sees of it on a phone and on a desk."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobo_sandbox.patience import patient
+from tests.support import execute
+from tests.support.chromium import chromium
+from tests.support.meltano import environment
+from tests.support.repository import REPOSITORY
+
+pytestmark = pytest.mark.exhaustive
+
+MESSAGES = "reference/messages.html"
+FIRST_RESULTS = {
+    # A code, and log lines as they are pasted.
+    "filters-changed": f"{MESSAGES}#filters-changed",
+    "gap": f"{MESSAGES}#gap",
+    "[no-limit]": f"{MESSAGES}#no-limit",
+    "2026-11-29T22:04:35Z [critical ] tap-jobo  Stopped, nothing billed: country_codes was DE, and "
+    "is DE, FR. [filters-changed]": f"{MESSAGES}#filters-changed",
+    "CRITICAL | tap-jobo     Standard output cannot be written (Broken pipe): the target exited, "
+    "or its disk is full. [output-closed]": f"{MESSAGES}#output-closed",
+    # What a team looks for in its first month.
+    "two environments": "run/environments.html",
+    "reload a table": "change/reload.html",
+    "dropped column": "change/reload.html#a-dropped-column-or-table-a-full-refresh",
+    "another schema": "change/reload.html#another-schema",
+    "one stream alone": "change/reload.html#one-stream-alone",
+    "jobs later": "change/streams.html#jobs-later",
+    "alert": "run/monitor.html",
+    "bucket on a laptop": "run/containers.html#try-a-bucket-on-a-laptop",
+    "bill next month": "run/bill.html#the-bill-next-month",
+    "estimate": "start/estimate.html",
+    "narrow filters": "start/estimate.html#narrow-the-filters",
+    "without meltano": "start/install.html#without-meltano",
+    "who maintains it": "project/support.html#who-maintains-it",
+    # Names.
+    "max_credits": "reference/settings.html#max-credits",
+}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built by this worker."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "docs", str(folder)]
+    run = execute(command, environment(), REPOSITORY, timeout=patient(120))
+    assert run.returncode == 0, run.stderr
+    return folder
+
+
+def test_the_site_builds_without_a_warning(site: Path) -> None:
+    page = (site / "start/how-it-works.html").read_text("utf-8")
+    assert "jsdelivr" not in page
+    assert (site / "_static/mermaid/mermaid.esm.min.mjs").is_file()
+    assert "--test=schema" in (site / "reference/cli.html").read_text("utf-8")  # can be pasted
+    filters = (site / "change/filters.html").read_text("utf-8")
+    link = r'href="../start/how-it-works.html#terms" title="The bookmark .*?">bookmark</a>'
+    assert re.search(link, filters)
+    assert "funding_<wbr>rounds" in (site / "reference/personal-data.html").read_text("utf-8")
+
+
+def test_no_link_leads_to_a_placeholder(site: Path) -> None:
+    pages = {path: path.read_text("utf-8") for path in site.rglob("*.html")}
+    assert len(pages) > 30
+    assert [
+        path for path, text in pages.items() if 'href="https://github.com/EXAMPLE' in text
+    ] == []
+    readme = (REPOSITORY / "README.md").read_text("utf-8")
+    assert "EXAMPLE-OWNER" not in readme
+
+
+def test_the_index_of_the_search_has_what_users_read(site: Path) -> None:
+    text = (site / "searchindex.js").read_text("utf-8")
+    index = json.loads(text.removeprefix("Search.setIndex(").removesuffix(")"))
+    assert not {"project/architecture", "project/contributing"} & {*index["docnames"]}
+    changelog = index["docnames"].index("project/changelog")
+    words = {
+        word
+        for word, pages in index["terms"].items()
+        if changelog in (pages if isinstance(pages, list) else [pages])
+    }
+    assert words == set()
+
+
+def test_nothing_is_cut_off_or_small_and_a_search_finds_what_is_asked(site: Path) -> None:
+    seen = _look(site)
+    assert seen["faults"] == {}
+    first = {query: (results or [""])[0] for query, results in seen["results"].items()}
+    assert first == FIRST_RESULTS
+
+
+def _look(site: Path) -> dict[str, Any]:
+    """Look at all pages at 390 and 1440 px in a browser, which has an environment of its own."""
+    program, variables = chromium()
+    pages = sorted(path.relative_to(site).as_posix() for path in site.rglob("*.html"))
+    request = {
+        "site": str(site),
+        "chromium": str(program),
+        "env": variables,
+        "pages": [name for name in pages if name not in {"genindex.html", "search.html"}],
+        "queries": [*FIRST_RESULTS],
+    }
+    file = site / "look.json"
+    file.write_text(json.dumps(request))
+    script = str(REPOSITORY / "tests/support/look.py")
+    python = [shutil.which("uv") or "uv", "run", "--no-project", "--with", "playwright==1.56.*"]
+    run = execute([*python, "python", script, str(file)], environment(), timeout=patient(400))
+    assert run.returncode == 0, run.stderr
+    found: dict[str, Any] = json.loads(run.stdout)
+    return found
