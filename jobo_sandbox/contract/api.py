@@ -36,15 +36,15 @@ LONGEST_WAITS: Final = 120.0
 _WAIT: Final = 10.0  # seconds, if a 429 does not say how long
 _PAUSE: Final = 2.0  # seconds before each request after a 429, as live users wait
 _MOST_LOST: Final = 3
-_SENT_AGAIN: Final = 4  # requests after a 429
+_REQUESTS: Final = 1.25  # of each check, with those that are sent again after a 429
 _SUCCESS: Final = range(200, 300)
 _NOT_ALLOWED: Final = {402: "the balance is too low", 403: "the key's plan does not include it"}
 _PLAN_HEADERS: Final = ("X-Credits-Balance", "X-Quota-Limit", "X-Quota-Remaining")
 
 
 def most_requests() -> int:
-    """Return how many requests a check sends at most: one for each check, and some again."""
-    return len(CHECKS) + len(LAST_CHECKS) + _SENT_AGAIN
+    """Return how many requests may be sent, by the number of checks."""
+    return math.ceil(_REQUESTS * (len(CHECKS) + len(LAST_CHECKS)))
 
 
 @dataclass(frozen=True)

@@ -43,8 +43,8 @@ TESTS = {
     for path in files("tests", "test_*.py")
     if path.parent.name != "sandbox"  # whose names are those of other files
 }
-WORDS = 26_000
-"""Words of the site's pages and README at most, as `wc -w` counts them."""
+WORDS = 21_500
+"""Words of the site's pages and README at most, without what is generated: no feed is too many."""
 DOCUMENTS = [str(path.relative_to(REPOSITORY)) for path in PAGES]
 GENERATED: Mapping[Path, str] = runpy.run_path(str(REPOSITORY / "tools/generate.py"))["generated"]()
 
@@ -70,14 +70,15 @@ def test_every_block_is_run_or_says_why_not() -> None:
 def test_pages_are_short() -> None:
     generated = r"(?s)<!-- (?:generated|measured): (.*?) -->\n.*?(?=<!-- end of \1)"
     pages = [*files("docs", "*.md"), REPOSITORY / "README.md"]
-    lines = {
-        path: len(re.sub(generated, "", path.read_text("utf-8")).splitlines())
+    written = {
+        path: re.sub(generated, "", path.read_text("utf-8"))
         for path in pages
         if "project" not in path.parts  # whose pages are shown from elsewhere, or for others
     }
+    lines = {path: len(text.splitlines()) for path, text in written.items()}
     assert {path.stem for path, count in lines.items() if count > 160} <= {"messages"}
     assert lines[REPOSITORY / "README.md"] <= 100
-    assert sum(len(path.read_text("utf-8").split()) for path in lines) <= WORDS
+    assert sum(len(text.split()) for text in written.values()) <= WORDS
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

@@ -14,6 +14,7 @@ from typing import Any
 from jobo_sandbox import Sandbox
 from jobo_sandbox.contract import command
 from jobo_sandbox.contract.outcomes import CHANGE, HANDLED, WARNED
+from jobo_sandbox.feeds import FEEDS
 from tap_jobo.api.headers import reported_credits
 from tests.support import Run, Tap
 from tests.support.jobs import tap_of
@@ -21,13 +22,7 @@ from tests.support.jobs import tap_of
 from .lies import Lie, Tell, options
 
 WRONG_KEY = f"jbe_test_{'x' * 21}_{'x' * 43}"
-STREAMS = {
-    "career_sites": ("career_sites",),
-    "profile": ("career_sites", "companies"),
-    "jobs": ("jobs",),
-    "expired_jobs": ("expired_jobs",),
-    "managed_jobs": ("managed_jobs",),
-}
+STREAMS = {name: (name,) for name in FEEDS} | {"profile": ("career_sites", "companies")}
 SETTINGS: dict[str, Any] = {"batch_size": 5, "jobs_batch_size": 5, "lookback_minutes": 0}
 FILTERS: dict[str, dict[str, Any]] = {
     "industries": {"industries": ["fintech"]},
