@@ -109,6 +109,10 @@ contract *arguments:
 changelog version:
     uv run towncrier build --yes --version "$1"
 
+# write the texts of all messages to tests/snapshots/messages.txt, to read what a change does to them
+messages:
+    JOBO_WRITE_MESSAGES=1 uv run pytest tests/cli/test_messages.py -n 0 -q
+
 # write the definition for Meltano Hub
 hub:
     uv run tools/hub.py

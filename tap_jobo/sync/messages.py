@@ -91,14 +91,14 @@ class Messages:
             return FormatError(f"{error}. {failure}{then}. [format-changed]")
         number, receipt = str(entry.number), entry.header.receipt
         cost = entry.header.credits
+        billed = f"It was billed ({dollars(cost)})" if cost else "It was not billed"
         again = f"billed again ({dollars(cost)})" if cost else "fetched again, free"
         drop = ("drop it", f"{self.command('drop', self.name, number)}: it is then {again}")
         if receipt and receipt.encoding:
             decode = self.command("decode", self.name, number)
             return FormatError(
                 question(
-                    f"{error}. It stays in the archive as page {number}, as it came, and the state "
-                    "is unchanged.",
+                    f"{error}. {billed}, and stays in the archive as page {number}, as it came.",
                     "page-too-large",
                     ("load it, free", f"give the tap memory for all of it, and run {decode}"),
                     drop,
@@ -106,7 +106,7 @@ class Messages:
             )
         return FormatError(
             question(
-                f"{error}. It stays in the archive as page {number}, and the state is unchanged.",
+                f"{error}. {billed}, and stays in the archive as page {number}.",
                 "format-changed",
                 ("load it, free", "upgrade tap-jobo, and run again"),
                 drop,

@@ -149,7 +149,7 @@ def what_stays_missing(position: Position, settings: SyncSettings) -> str:
     """Return the rows that `keep` leaves unbought."""
     which = _added(position, settings)
     what = f"rows with {which}" if which else "rows that only the new filters match"
-    return f"{what}, last changed before {(position.bookmark or '')[:10]}, stay missing"
+    return f"{what}, from before {(position.bookmark or '')[:10]}, stay missing until they change"
 
 
 def what_resync_buys(standing: Standing) -> str:
@@ -234,4 +234,9 @@ def price(spec: FeedSpec, least: int | None = None) -> str:
     if spec.is_free:
         return "free"
     known = f"at least {dollars(least)}" if least else "price unknown"
-    return f"{known}, {dollars(spec.list_price * 1_000)} per 1,000"
+    return f"{known}, {price_per_thousand(spec)}"
+
+
+def price_per_thousand(spec: FeedSpec) -> str:
+    """Return what a thousand rows cost at list price."""
+    return f"{dollars(spec.list_price * 1_000)} per 1,000"

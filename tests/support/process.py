@@ -94,9 +94,13 @@ class Run:
         pairs = zip(self.lines(level), self.codes(level), strict=True)
         return [line for line, each in pairs if each == code]
 
+    def logged(self) -> list[tuple[str, str]]:
+        """The level and the text of each record of the log, as they are."""
+        parts = (record.split(" | ", 3) for record in log_records(self.stderr.rstrip("\n")))
+        return [(part[1].strip(), part[3]) for part in parts if len(part) == 4]
+
     def _logged(self, level: str) -> list[str]:
-        parts = (record.split(" | ", 3) for record in log_records(self.stderr))
-        return [part[3] for part in parts if len(part) == 4 and part[1].strip() == level]
+        return [text for each, text in self.logged() if each == level]
 
     @property
     def summaries(self) -> dict[str, str]:

@@ -1,0 +1,498 @@
+"""The text of every message that has a code, as users see it, in `tests/snapshots/messages.txt`.
+
+Other tests assert a message's code and amounts. To write the file after a change of texts, and read
+what it shows: `uv run just messages`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobo_sandbox import Fault, Hold, Sandbox
+from tap_jobo.explain import entries
+from tests.archive.helpers import archive_command, damage, pages, pass_time, rewrite
+from tests.support import Run, Tap, discover, entry_of, execute
+from tests.support.companies import selecting
+from tests.support.crash import cut_in_request, finish
+from tests.support.jobs import state_of, tap_of
+from tests.support.repository import REPOSITORY
+
+pytestmark = pytest.mark.slow
+
+SNAPSHOT = REPOSITORY / "tests/snapshots/messages.txt"
+IS_WRITTEN = "JOBO_WRITE_MESSAGES" in os.environ
+NORMAL = [
+    (r"http://127\.0\.0\.1:\d+", "https://connect.jobo.world"),
+    (r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?Z", "TIME"),
+    (r"\d{4}-\d\d-\d\d", "DATE"),
+    (r"\d{4}-\d\d\b(?!-)", "MONTH"),
+    (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "ID"),
+    (r"`\S*tap-jobo-archive --archive-dir \S+ ", "`tap-jobo-archive --archive-dir ARCHIVE "),
+    (r"(?m)^  \S*/tap-jobo explain", "  tap-jobo explain"),
+    (r"after \d+ seconds", "after N seconds"),
+    (r"(career_sites|jobs)-[0-9a-f]+/", r"\1-KEY/"),
+]
+"""What differs from run to run, and what stands for it."""
+Scene = Callable[["Stage"], Iterator[Run]]
+SCENES: dict[str, Scene] = {}
+
+
+class Stage:
+    """A folder and a still world for each tap of a scene."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.sandboxes: list[Sandbox] = []
+
+    def tap(self, *streams: str, **settings: Any) -> Tap:
+        """Return a tap in a folder of its own. Its pages have 50 sites, or 1,000 jobs."""
+        sandbox = Sandbox(size=120, seed=1, jobs=40).__enter__()
+        self.sandboxes.append(sandbox)
+        folder = self.folder / str(len(self.sandboxes))
+        folder.mkdir()
+        tap = tap_of(sandbox, folder, *(streams or ("career_sites",)))
+        tap.settings |= settings
+        return tap
+
+    def close(self) -> None:
+        for sandbox in self.sandboxes:
+            sandbox.close()
+
+
+def scene(play: Scene) -> Scene:
+    SCENES[play.__name__.replace("_", " ")] = play
+    return play
+
+
+# Settings and input
+
+
+@scene
+def wrong_settings(on: Stage) -> Iterator[Run]:
+    tap = on.tap()
+    yield tap.run(batch_size=0, country_codes=["DEU"], on_filter_change="resnyc", max_creditz=5)
+    yield tap.run(jobs_work_models=["remot"], company_types="for_profit")
+    yield on.tap().run(country_codes=["XX", "UK"])
+    yield tap.run(stream_maps={"career_sites": {"shout": "upper(nam)"}})
+    yield tap.run("--config", "missing.json")
+    yield on.tap("companies").run(company_ids_file="missing.txt")
+
+
+@scene
+def variables_that_nothing_reads(on: Stage) -> Iterator[Run]:
+    yield on.tap().run(env={"TAP_JOBO_MAX_CREDITS": "5000", "TAP_JOBO_START_DATE": "2026-01-01"})
+    yield on.tap().run(env={"TAP_JOBO_MAX_CREDTS": "5000"})
+
+
+@scene
+def catalogs(on: Stage) -> Iterator[Run]:
+    tap, catalog = on.tap(), discover()
+    misspelled = deepcopy(catalog)
+    misspelled["streams"][0]["tap_stream_id"] = "career_sties"
+    yield tap.run(catalog=misspelled)
+    yield tap.run(catalog=selecting(catalog, career_sites=False))
+    yield on.tap("companies").run()
+    items = entry_of(catalog, "companies")["metadata"]
+    (root,) = (each for each in items if not each["breadcrumb"])
+    root["metadata"] |= {"replication-method": "INCREMENTAL", "selected": True}
+    yield on.tap().run(catalog=catalog)
+
+
+@scene
+def profiles_later(on: Stage) -> Iterator[Run]:
+    tap = on.tap()
+    state = tap.succeed(max_credits=2_500).state
+    yield tap.run(state=state, catalog=selecting(discover(), companies=True), max_credits=2_500)
+
+
+# State and filters
+
+
+@scene
+def states(on: Stage) -> Iterator[Run]:
+    tap = on.tap()
+    yield tap.run(state={"bookmarks": {"career_sites": {"sync": 5}}})
+    yield tap.run(state=state_of("career_sites", "2100-01-01T00:00:00Z"))
+
+
+@scene
+def changed_filters(on: Stage) -> Iterator[Run]:
+    tap = on.tap(country_codes=["DE"], founded_after=1900)
+    state = tap.succeed().state
+    yield tap.run(state=state, country_codes=["DE", "FR"])
+    yield tap.run(state=state, country_codes=["DE", "FR"], founded_after=1850)
+    yield tap.run(state=state, country_codes=["FR"], start_date="2020-01-01")
+    full_table = deepcopy(tap.catalog)
+    entry_of(full_table)["replication_method"] = "FULL_TABLE"
+    yield tap.run(state=state, country_codes=["US"])
+    kept = tap.succeed(state=state, country_codes=["DE", "FR"], on_filter_change="keep")
+    yield kept
+    yield tap.run(state=kept.state, country_codes=["DE", "FR"], on_filter_change="resync")
+    yield tap.run(country_codes=["DE", "FR"])
+    yield tap.run(state=kept.state, country_codes=["DE", "FR", "US"], on_filter_change="resync")
+
+
+@scene
+def filters_changed_while_a_sync_is_in_progress(on: Stage) -> Iterator[Run]:
+    tap = on.tap(batch_size=10)
+    state = tap.succeed(max_credits=1_000).state
+    yield tap.run(state=state, country_codes=["DE"])
+    yield tap.run(state=state, country_codes=["DE"], on_filter_change="resync")
+
+
+@scene
+def jobs_without_a_filter(on: Stage) -> Iterator[Run]:
+    yield on.tap("career_sites", "jobs", country_codes=["DE"], max_credits=10_000).run()
+
+
+@scene
+def two_pipelines(on: Stage) -> Iterator[Run]:
+    tap = on.tap(country_codes=["DE"])
+    state = tap.succeed().state
+    yield tap.run(country_codes=["FR"])
+    yield tap.run(country_codes=["DE", "FR"])
+    tap.succeed(country_codes=["FR"], on_filter_change="resync")
+    yield tap.run(state=state, on_filter_change="resync")
+
+
+@scene
+def states_of_other_archives(on: Stage) -> Iterator[Run]:
+    tap = on.tap()
+    state = tap.succeed().state
+    other = on.tap()
+    other.settings["archive_dir"] = str(tap.folder / "archive")
+    yield other.run(state=state)  # of another address
+    mine = tap.succeed(archive_dir=str(tap.folder / "own")).state
+    yield tap.run(state=mine)
+
+
+@scene
+def archives_that_went_on_from_a_state(on: Stage) -> Iterator[Run]:
+    tap = on.tap()
+    state = tap.succeed(archive=False).state
+    tap.sandbox.world.touch(next(iter(tap.sandbox.world.rows())))
+    tap.sandbox.clock_offset += 60
+    tap.oddities["TEST_CLOCK"] = "60"
+    yield tap.run(state=state)
+    yield tap.run()
+
+
+@scene
+def archives_that_are_older_than_the_state(on: Stage) -> Iterator[Run]:
+    tap = on.tap()
+    cut = cut_in_request(tap, 3, billed=False)
+    whole = tap.succeed(state=cut.state, archive=False)
+    yield tap.run(state=whole.state)
+    tap = on.tap()
+    state = tap.succeed().state
+    tap.sandbox.world.touch(next(iter(tap.sandbox.world.rows())))
+    pass_time(tap, timedelta(minutes=1))
+    state = tap.succeed(state=state).state
+    pages(tap.folder / "archive")[-1].unlink()
+    yield tap.run(state=state)
+
+
+@scene
+def dropped_pages(on: Stage) -> Iterator[Run]:
+    tap = on.tap()
+    tap.succeed()
+    archive_command(tap, "drop", "career_sites", "2")
+    yield tap.run()
+
+
+@scene
+def rejected_cursors(on: Stage) -> Iterator[Run]:
+    tap = on.tap(max_credits=5_000)
+    state = tap.succeed().state
+    for _ in range(2):
+        tap.sandbox.expire_cursors()
+        run = tap.run(state=state)
+        yield run
+        state = run.state
+
+
+@scene
+def feeds_that_never_end(on: Stage) -> Iterator[Run]:
+    tap = on.tap()
+    tap.sandbox.wraps_after = 1
+    yield tap.run()
+
+
+@scene
+def rows_that_are_missing(on: Stage) -> Iterator[Run]:
+    tap = on.tap()
+    without_cursor = Fault(replace=lambda body: {**body, "next_cursor": None, "has_more": True})
+    tap.sandbox.faults.add(without_cursor, on=3, endpoint="career_sites")
+    yield tap.run()
+
+
+@scene
+def expired_jobs_after_a_gap(on: Stage) -> Iterator[Run]:
+    tap = on.tap("expired_jobs")
+    state = tap.succeed().state
+    pass_time(tap, timedelta(days=10))
+    yield tap.run(state=state)
+    yield on.tap("jobs", "expired_jobs").run(state=state_of("jobs", "2026-01-01T00:00:00Z"))
+
+
+# Cost
+
+
+@scene
+def limits(on: Stage) -> Iterator[Run]:
+    tap = on.tap()
+    yield tap.run(max_credits=None)
+    yield on.tap().run(max_credits=2_499)
+    yield on.tap().run(max_credits=5_000)
+    yield on.tap().run(max_credits=None, max_credits_per_month=5_000)
+    yield on.tap("jobs", jobs_batch_size=10).run(max_credits_per_month=100)
+    yield on.tap("career_sites", "jobs").run(max_credits=6_001)
+    dearer = on.tap(max_credits_per_month=20_000)
+    dearer.sandbox.faults.add(Fault(headers={"X-Credits-Deducted": "9000"}), on=2)
+    state = dearer.run(max_credits=5_000).state
+    yield dearer.run(state=state, max_credits_per_month=12_000, max_credits=5_000)
+
+
+@scene
+def balances(on: Stage) -> Iterator[Run]:
+    tap = on.tap()
+    tap.sandbox.balance = 3_734
+    yield tap.run()
+    yield on.tap(credits_alert_threshold=10**9).run()
+
+
+@scene
+def bills(on: Stage) -> Iterator[Run]:
+    glitch, more, silent = on.tap(), on.tap(), on.tap("jobs", jobs_batch_size=20)
+    glitch.sandbox.faults.add(Fault(headers={"X-Credits-Deducted": "999999"}), on=2)
+    yield glitch.run()
+    more.sandbox.faults.add(Fault(headers={"X-Credits-Deducted": "6000"}), on=3)
+    yield more.run()
+    free = Fault(headers={"X-Credits-Deducted": "0"}, times=None)
+    silent.sandbox.faults.add(free, endpoint="jobs")
+    yield silent.run()
+    unknown = on.tap()
+    unknown.sandbox.omit_credit_headers = True
+    yield unknown.run()
+
+
+# Jobo's responses
+
+
+@scene
+def refusals(on: Stage) -> Iterator[Run]:
+    for status in (401, 403, 400, 407):
+        tap = on.tap()
+        tap.sandbox.faults.add(Fault(status=status, times=None), endpoint="career_sites")
+        yield tap.run()
+
+
+@scene
+def outages(on: Stage) -> Iterator[Run]:
+    tap = on.tap()
+    tap.sandbox.faults.add(Fault(status=503, times=None), endpoint="career_sites")
+    yield tap.run_quickly()
+    yield on.tap().run_quickly(api_url="http://127.0.0.1:9")  # where nothing listens
+    large = on.tap()
+    large.oddities["TEST_MOST_BYTES"] = "5000"
+    yield large.run()
+
+
+@scene
+def clocks(on: Stage) -> Iterator[Run]:
+    for seconds in (400, -400, 10**6):
+        tap = on.tap()
+        tap.oddities["TEST_CLOCK"] = str(seconds)
+        yield tap.run()
+    without = on.tap()
+    without.sandbox.omit_date_header = True
+    yield without.run()
+
+
+@scene
+def formats(on: Stage) -> Iterator[Run]:
+    renamed = Fault(replace=lambda body: {"rows": body["career_sites"], "more": True})
+    tap = on.tap()
+    tap.sandbox.faults.add(renamed, on=2, endpoint="career_sites")
+    yield tap.run()
+    tap = on.tap()
+    tap.sandbox.faults.add(renamed, endpoint="career_sites")
+    yield tap.run("--test")
+    tap = on.tap()
+    encoded = Fault(garbage=b"\x0b\x02\x80\x00", headers={"Content-Encoding": "br"})
+    tap.sandbox.faults.add(encoded, endpoint="career_sites")
+    yield tap.run()
+    tap = on.tap()
+    tap.succeed()
+    first = pages(tap.folder / "archive")[0]
+    rewrite(first, body=first_page_without_names(first))
+    yield tap.run()
+
+
+def first_page_without_names(page: Path) -> bytes:
+    """The body of a page whose rows all have a name of another type."""
+    from tests.archive.helpers import entry  # noqa: PLC0415 - as above
+
+    return re.sub(rb'"name":"[^"]*"', b'"name":{"en":"x"}', entry(page).body)
+
+
+@scene
+def rows_and_fields(on: Stage) -> Iterator[Run]:
+    def spoil(body: dict[str, Any]) -> dict[str, Any]:
+        first, second, third, *others = body["career_sites"]
+        changed = [{**first, "id": 7, "extra": 0}, {**second, "extra": 1}, {**third, "summary": 5}]
+        for each, row in zip((first, second, third), changed, strict=True):
+            row["name"] = each["name"]
+        return {**body, "career_sites": [*changed, *others]}
+
+    tap = on.tap()
+    tap.sandbox.faults.add(Fault(replace=spoil), endpoint="career_sites")
+    yield tap.run()
+    tap = on.tap("career_sites", "companies", batch_size=1)
+    tap.sandbox.faults.add(Fault(replace={"id": None}), endpoint="profile")
+    yield tap.run(max_credits=50)
+
+
+# Archive, output, and the tap itself
+
+
+@scene
+def two_runs(on: Stage) -> Iterator[Run]:
+    tap, hold = on.tap(), Hold()
+    tap.sandbox.faults.add(Fault(hold=hold), endpoint="career_sites")
+    process = tap.start()
+    hold.wait()
+    yield tap.run_quickly()
+    hold.release()
+    finish(process, [])
+
+
+@scene
+def damaged_archives(on: Stage) -> Iterator[Run]:
+    tap = on.tap()
+    state = tap.succeed().state
+    first, *_, last = pages(tap.folder / "archive")
+    damage(first)
+    yield tap.run()
+    damage(last)
+    yield tap.run(state=state)
+    (tap.folder / "archive/v3").rename(tap.folder / "moved")
+    (tap.folder / "archive/v3").touch()
+    yield tap.run(state=state)
+
+
+@scene
+def lost_archives(on: Stage) -> Iterator[Run]:
+    tap = on.tap()
+    state = tap.succeed().state
+    yield tap.run(state=state, archive_dir=str(tap.folder / "new"))
+
+
+@scene
+def output_that_cannot_be_written(on: Stage) -> Iterator[Run]:
+    tap = on.tap()
+    command = ["bash", "-c", '"$@" >/dev/full', "bash", *tap.command()]
+    yield execute(command, tap.environment())
+    tap = on.tap()
+    yield execute(["bash", "-c", '"$@" >&-', "bash", *tap.command()], tap.environment())
+
+
+@scene
+def crashes(on: Stage) -> Iterator[Run]:
+    tap = on.tap()
+    tap.oddities["TEST_MEMORY"] = "archive.entries.zstd.compress"
+    yield tap.run()
+    tap = on.tap()
+    code = (
+        "from unittest.mock import patch\nfrom tap_jobo import cli\n"
+        "with patch('tap_jobo.singer.feed_stream.preview', None): cli.run()"
+    )
+    yield execute([sys.executable, "-c", code, *tap.command("--plan")[1:]], tap.environment())
+
+
+# What a run reports
+
+
+@scene
+def what_a_run_reports(on: Stage) -> Iterator[Run]:
+    tap = on.tap(country_codes=["DE", "US"])
+    state = tap.succeed().state
+    yield tap.run()
+    tap.sandbox.world.touch(next(iter(tap.sandbox.world.rows())))
+    pass_time(tap, timedelta(minutes=20))
+    tap.succeed(state=state)
+    yield tap.run(state=state, country_codes=["DE"])
+
+
+def normal(text: str, folder: Path) -> str:
+    text = re.sub(rf"{re.escape(str(folder))}/\d+", "/home/you", text)
+    for pattern, meant in NORMAL:
+        text = re.sub(pattern, meant, text)
+    return text
+
+
+def record(name: str, folder: Path) -> str:
+    """The messages of a scene, each with its level; those without a code only of a report."""
+    on = Stage(folder)
+    try:
+        said = [
+            f"{level} {text}"
+            for run in SCENES[name](on)
+            for level, text in run.logged()
+            if re.search(r" \[[a-z-]+\](\n|\Z)", text) or (level == "INFO" and "report" in name)
+        ]
+    finally:
+        on.close()
+    useless = re.compile("INFO (METRIC|tap-jobo v)")
+    kept = [normal(each, folder) for each in said if not useless.match(each)]
+    return f"# {name}\n\n" + "".join(f"{each}\n\n" for each in dict.fromkeys(kept))
+
+
+@pytest.fixture(scope="module")
+def snapshot() -> Iterator[dict[str, str]]:
+    """The text of each scene in the file, which is written anew if that is wanted."""
+    text = SNAPSHOT.read_text("utf-8") if SNAPSHOT.exists() else ""
+    found = re.split(r"(?m)^(?=# )", text)[1:]
+    scenes = {each.partition("\n")[0].removeprefix("# "): each for each in found}
+    yield scenes
+    if IS_WRITTEN:
+        SNAPSHOT.write_text("".join(scenes[name] for name in SCENES), "utf-8")
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_texts_are_those_of_the_snapshot(
+    name: str, snapshot: dict[str, str], tmp_path: Path
+) -> None:
+    text = record(name, tmp_path)
+    if IS_WRITTEN:
+        snapshot[name] = text
+    old = snapshot.get(name, "")
+    changes = difflib.unified_diff(old.splitlines(), text.splitlines(), lineterm="", n=0)
+    assert text == old, "run: uv run just messages\n" + "\n".join(changes)
+
+
+def test_the_snapshot_has_every_code(snapshot: dict[str, str]) -> None:
+    assert snapshot.keys() == SCENES.keys()
+    codes = set(re.findall(r"(?m) \[([a-z-]+)\]$", "".join(snapshot.values())))
+    assert codes == entries().keys()
+
+
+def test_questions_and_lines_have_the_shape_that_the_contract_wants(
+    snapshot: dict[str, str],
+) -> None:
+    for block in "".join(snapshot.values()).split("\n\n"):
+        first, *others = block.split("\n")
+        if others:
+            assert first.endswith("]")
+            assert others[-1].startswith("  tap-jobo explain ")
+            assert f"[{others[-1].split()[-1]}]" in first
