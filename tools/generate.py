@@ -36,6 +36,13 @@ DBT = ROOT / "dbt"
 TABLE_HEAD = 2  # lines: titles and rule
 STAGED = {"rows": "billed_rows"}
 """Columns whose name in staging is another one, because theirs is a reserved word."""
+PERSONAL = {
+    ("companies", "email_address"),
+    ("companies", "phone_number"),
+    ("companies", "founders"),
+    ("companies", "leadership"),
+}
+"""Fields that the dbt package leaves out without `jobo__using_personal_data`."""
 LOADER_COLUMNS = {
     "_sdc_extracted_at": "When the tap read the row. Written by the loader.",
     "_sdc_batched_at": "When the loader stored the row. Written by the loader.",
@@ -368,18 +375,20 @@ def _staging_yaml(table: str) -> Iterator[str]:
     for name in SCHEMAS[table]["properties"]:
         if (staged := STAGED.get(name, name.removeprefix("_"))) in names:
             yield f"  - name: {staged}"
-            yield _description(table, name)
+            yield from _about(table, name)
 
 
 def _column_yaml(table: str, name: str, type_: str = "") -> Iterator[str]:
     yield f"  - name: {name}"
     if type_:
         yield f"    data_type: {type_}"
-    yield _description(table, name)
+    yield from _about(table, name)
 
 
-def _description(table: str, name: str) -> str:
-    return f"    description: \"{{{{ doc('{_doc(table, name)}') }}}}\""
+def _about(table: str, name: str) -> Iterator[str]:
+    yield f"    description: \"{{{{ doc('{_doc(table, name)}') }}}}\""
+    if (table, name) in PERSONAL:
+        yield "    config: {meta: {contains_pii: true}}"
 
 
 def _kind(name: str, definition: Mapping[str, Any]) -> str:

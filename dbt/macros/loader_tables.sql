@@ -3,7 +3,8 @@
 {#-
 Select every column of a stream's table that the source declares, with types that do not depend on
 the loader: keys and other text as text, lists and objects as JSON. A field that is deselected, or
-`_sdc_batched_at` if the loader does not write it, is null. There are no rows if the stream's variable
+`_sdc_batched_at` if the loader does not write it, is null. So is one with personal data, unless the
+variable for these is on. There are no rows if the stream's variable
 is off or its table is missing. `rows` becomes `billed_rows`, because it is reserved in some warehouses.
 
 Args:
@@ -22,7 +23,7 @@ Args:
     {%- set declared = graph.sources["source.jobo.jobo." ~ table].columns.values() -%}
     select
         {%- for column in declared %}
-        {% if column.name in found -%}
+        {% if column.name in found and (var("jobo__using_personal_data") or not column.config.meta.contains_pii) -%}
             {{ jobo.typed("loaded." ~ found[column.name], column.data_type) }}
         {%- else -%}
             cast(null as {{ jobo.type_of(column.data_type) }})

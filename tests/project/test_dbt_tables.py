@@ -391,6 +391,21 @@ def test_only_some_streams_are_loaded(tmp_path: Path) -> None:
     assert re.findall(r"There is no table (\S+)\.", run.stdout) == ["main.billed_pages"]
 
 
+def test_personal_data_is_left_out(tmp_path: Path) -> None:
+    warehouse = Duckdb.at(tmp_path / "jobo.duckdb", {})
+    create(warehouse, ["companies"], "main")
+    contact = {"email_address": "ada@acme.example", "phone_number": "1"}
+    warehouse.execute(upsert("main", "companies", [_at(2, **PROFILE, **contact)]))
+    dbt = replace(warehouse.dbt, variables={"jobo__using_personal_data": False})
+    dbt(MODELS)
+    tables = warehouse.tables([*TABLES, "stg_jobo__companies"])
+    assert {row["kind"] for row in tables["jobo__people"]} <= {"hire"}
+    assert "Ada" not in str(tables)
+    assert "ada@acme.example" not in str(tables)
+    warehouse.dbt(f"{MODELS} --full-refresh")
+    assert "Ada" in str(warehouse.tables(["jobo__people"]))
+
+
 def test_each_tag_builds_alone(postgres: Postgres) -> None:
     create(postgres, STREAMS, "public")
     _fill(postgres, "public", STREAMS)
