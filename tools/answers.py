@@ -1,13 +1,15 @@
 """Writes the answers of docs/query/answers.md and the charts: `uv run tools/answers.py`.
 
-The questions are those of answers.sql. The same sandbox gives the same answers: a test writes them
-again and fails if the files differ.
+The questions are those of answers.sql, in the SQL that Postgres, BigQuery, and Snowflake share, but
+for the functions in `DIALECTS`. The same sandbox gives the same answers: a test writes them again,
+and fails if the files differ.
 """
 
 from __future__ import annotations
 
+import re
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
@@ -19,8 +21,9 @@ from draw_charts import charts
 from benchmarks.report import marks
 from jobo_sandbox import Sandbox
 from jobo_sandbox.postgres import running_postgres
-from tests.support.pipeline import Pipeline
-from tests.support.warehouses import Postgres
+from tests.support.clock import with_clock
+from tests.support.pipeline import Pipeline, load
+from tests.support.warehouses import Postgres, Warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,25 +35,79 @@ WORLD: Final[Mapping[str, Any]] = {
     "size": 300, "jobs": 600, "seed": 1, "created_at": datetime(2026, 11, 1, tzinfo=UTC),
 }  # fmt: skip
 """The options of the sandbox. Its day is fixed, so that the jobs of a month stay the same."""
+DAYS: Final = (datetime(2026, 11, 2, tzinfo=UTC), datetime(2026, 11, 9, tzinfo=UTC))
+"""When the tap runs."""
+DIALECTS: Final[Mapping[str, Mapping[str, str]]] = {
+    "postgres": {
+        "week": "CAST(date_trunc('week', {}) AS date)",
+        "month": "CAST(date_trunc('month', {}) AS date)",
+    },
+    "bigquery": {
+        "week": "date_trunc(CAST({} AS date), ISOWEEK)",
+        "month": "date_trunc(CAST({} AS date), MONTH)",
+    },
+    "snowflake": {  # whatever WEEK_START of the account is
+        "week": "dateadd('day', 1 - dayofweekiso({0}), CAST({0} AS date))",
+        "month": "CAST(date_trunc('month', {}) AS date)",
+    },
+}
+"""By warehouse: the Monday of an instant, and the first day of its month."""
 MARK: Final = "<!-- not run: test_answers runs all of this page -->"
 
 
+def fill(folder: Path, warehouse: Warehouse) -> None:
+    """Run the tap and dbt twice, over a world in which sites move and jobs close in between."""
+    today = DAYS[0]
+    with Sandbox(**WORLD, clock=lambda: today.timestamp()) as sandbox:  # noqa: PLW0108 - it changes
+        pipeline = Pipeline(sandbox, warehouse.loader, warehouse.destination, folder, STREAMS)
+        for today in DAYS:
+            run = with_clock(pipeline.tap(), today).succeed(state=pipeline.state)
+            load(run, warehouse.loader, warehouse.destination, folder)
+            pipeline.state = run.state
+            warehouse.dbt("build --exclude-resource-type unit_test")
+            _change(sandbox)
+
+
+def _change(sandbox: Sandbox) -> None:
+    day = DAYS[0]
+    for key, ats in zip(
+        sorted(sandbox.world.rows()), ("greenhouse", "ashby", "workday"), strict=False
+    ):
+        sandbox.world.touch(key, ats=ats, listing_url=f"https://jobs.example/{ats}", at=day)
+    for number, key in enumerate(sorted(sandbox.world.jobs())[:60]):
+        sandbox.world.expire_job(key, at=day + timedelta(hours=2 * number))
+
+
+def questions(dialect: str) -> dict[str, str]:
+    """Return the queries by their questions."""
+    text = QUESTIONS.read_text("utf-8").strip()
+    for name, call in DIALECTS[dialect].items():
+        text = re.sub(rf"\b{name}\((\w+)\)", call.replace("{}", r"\1").replace("{0}", r"\1"), text)
+    parts = re.split(r"\n\n(?=-- .*\?\n)", text)
+    return {title[3:]: query for title, _, query in (part.partition("\n") for part in parts)}
+
+
 def written(folder: Path, warehouse: Postgres) -> dict[Path, str]:
-    """Fill a warehouse from the sandbox, build the marts, and return the files with their texts."""
-    with Sandbox(**WORLD) as sandbox:
-        Pipeline(sandbox, warehouse.loader, warehouse.destination, folder, STREAMS).run()
-    warehouse.dbt("build --exclude-resource-type unit_test")
+    """Fill a warehouse from the sandbox, and return the files with their texts."""
+    fill(folder, warehouse)
+    others = {
+        PAGE.with_name(f"answers-{dialect}.sql"): "\n\n".join(
+            f"-- {title}\n{query}" for title, query in questions(dialect).items()
+        )
+        + "\n"
+        for dialect in DIALECTS
+        if dialect != "postgres"
+    }
     before, after = marks("answers")
     text = PAGE.read_text("utf-8")
     old = text.partition(before)[2].partition(after)[0]
     sections = "\n".join(["", *_sections(warehouse)])
     page = text.replace(f"{before}{old}{after}", f"{before}{sections}{after}")
-    return {PAGE: page} | charts(warehouse)
+    return {PAGE: page} | others | charts(warehouse)
 
 
 def _sections(warehouse: Postgres) -> Iterator[str]:
-    for question in QUESTIONS.read_text("utf-8").split("\n\n"):
-        title, _, query = question.strip().removeprefix("-- ").partition("\n")
+    for title, query in questions("postgres").items():
         yield f"## {title}\n\n{MARK}\n```sql\n{query}\n```\n"
         yield f"```text\n{_table(warehouse.rows(query.removesuffix(';')))}\n```\n"
 

@@ -18,8 +18,9 @@ def test_answers_and_charts_are_those_of_the_sandbox(postgres: Postgres, tmp_pat
     tool = runpy.run_path(str(REPOSITORY / "tools/answers.py"))
     files = tool["written"](tmp_path, postgres)
     charts = set((REPOSITORY / "docs/charts").glob("*.svg")) - measured().keys()
-    assert files.keys() == {tool["PAGE"], *charts}
+    others = (REPOSITORY / "docs/query").glob("answers-*.sql")
+    assert files.keys() == {tool["PAGE"], *others, *charts}
     for path, content in files.items():
         assert path.read_text("utf-8") == content, "run: uv run tools/answers.py"
     page = files[tool["PAGE"]]
-    assert page.count("```sql") == page.count("```text") == 12
+    assert page.count("```sql") == page.count("```text") == 17
