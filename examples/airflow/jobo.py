@@ -3,10 +3,37 @@
 State and archive are in the project, in .meltano and archive/tap-jobo: its disk must last.
 """
 
+import json
+import os
+import subprocess
 from datetime import UTC, datetime, timedelta
 
-from airflow.providers.standard.operators.bash import BashOperator
-from airflow.sdk import DAG
+from airflow.exceptions import AirflowException, AirflowFailException
+from airflow.sdk import DAG, task
+
+PROJECT = "/srv/meltano"
+# At most $10 a run and $100 a month: 1,000 credits are $1.
+LIMITS = {"TAP_JOBO_MAX_CREDITS": "10000", "TAP_JOBO_MAX_CREDITS_PER_MONTH": "100000"}
+PIPELINE = ["meltano", "--log-format=json", "run", "tap-jobo", "target-postgres"]
+
+
+@task(retries=2, retry_delay=timedelta(minutes=15))
+def career_sites(api_key: str) -> None:
+    """Run the pipeline. If a limit ends a sync early, fail as an alert, but without a retry."""
+    env = os.environ | LIMITS | {"TAP_JOBO_API_KEY": api_key}
+    incomplete = []
+    with subprocess.Popen(PIPELINE, cwd=PROJECT, env=env, stderr=subprocess.PIPE, text=True) as run:
+        for line in run.stderr:
+            entry = json.loads(line) if line.startswith("{") else {"event": line}
+            metric = entry.get("metric_info", {})
+            if metric.get("metric") == "jobo_sync_complete" and not metric["value"]:
+                incomplete.append(metric["tags"]["stream"])
+            print(entry["event"])
+    if run.returncode:  # a retry loads what was billed and goes on
+        raise AirflowException("meltano run failed: see the last lines of the log")
+    if incomplete:  # a retry would buy up to the limit again
+        raise AirflowFailException(f"A limit ended the sync of {', '.join(incomplete)} early.")
+
 
 with DAG(
     "jobo",
@@ -15,17 +42,4 @@ with DAG(
     catchup=False,
     max_active_runs=1,  # never two runs of one pipeline at once
 ):
-    BashOperator(
-        task_id="career_sites",
-        bash_command="meltano run tap-jobo target-postgres",
-        cwd="/srv/meltano",
-        env={
-            "TAP_JOBO_API_KEY": "{{ conn.jobo.password }}",
-            # At most $10 a run and $100 a month: 1,000 credits are $1.
-            "TAP_JOBO_MAX_CREDITS": "10000",
-            "TAP_JOBO_MAX_CREDITS_PER_MONTH": "100000",
-        },
-        append_env=True,
-        retries=2,  # a retry loads what was billed and goes on
-        retry_delay=timedelta(minutes=15),
-    )
+    career_sites("{{ conn.jobo.password }}")

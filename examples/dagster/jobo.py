@@ -16,7 +16,11 @@ LIMITS = {"TAP_JOBO_MAX_CREDITS": "10000", "TAP_JOBO_MAX_CREDITS_PER_MONTH": "10
 PIPELINE = ["meltano", "--log-format=json", "run", "tap-jobo", "target-postgres"]
 
 
-@dg.asset(retry_policy=dg.RetryPolicy(max_retries=2, delay=900))  # a retry goes on
+@dg.asset(
+    retry_policy=dg.RetryPolicy(max_retries=2, delay=900),  # a retry goes on
+    # If a limit ends a sync early, the run succeeds and this check fails: alert on it.
+    check_specs=[dg.AssetCheckSpec("sync_complete", asset="career_sites")],
+)
 def career_sites(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     """Run the pipeline, and count what its METRIC lines say."""
     figures: Counter[str] = Counter()
@@ -32,8 +36,10 @@ def career_sites(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
                 context.log.info(entry["event"])
     if run.returncode:
         raise dg.Failure("meltano run failed: see the last lines of the log")
+    is_complete = figures["jobo_sync_complete"] == 1
     return dg.MaterializeResult(
-        metadata={"rows": figures["record_count"], "credits": figures["jobo_credits"]}
+        metadata={"rows": figures["record_count"], "credits": figures["jobo_credits"]},
+        check_results=[dg.AssetCheckResult(check_name="sync_complete", passed=is_complete)],
     )
 
 

@@ -15,7 +15,7 @@ from dotenv import dotenv_values
 
 from jobo_sandbox import Sandbox
 from tests.support import execute
-from tests.support.meltano import PIPELINE, Project, environment
+from tests.support.meltano import IN_A_BUCKET, PIPELINE, Project, environment
 from tests.support.repository import REPOSITORY
 from tests.support.s3 import serve_s3
 
@@ -73,7 +73,8 @@ def test_workflow_and_cron_job_do_what_the_image_does() -> None:
     workflow = yaml.safe_load((EXAMPLES / "github-actions/jobo.yml").read_text("utf-8"))
     steps = [step["run"] for step in workflow["jobs"]["run"]["steps"] if "run" in step]
     (install,) = re.findall(r"(?m)^RUN (.*) && meltano install$", DOCKERFILE)
-    assert steps[1:] == [install.strip(), "meltano install", " ".join(["meltano", *PIPELINE])]
+    pipeline = " ".join(["meltano --log-format=json", *PIPELINE, "2>&1 | tee run.log"])
+    assert steps[1:4] == [install.strip(), "meltano install", pipeline]
 
 
 LIMITS = {"TAP_JOBO_MAX_CREDITS": "10000", "TAP_JOBO_MAX_CREDITS_PER_MONTH": "100000"}
@@ -118,14 +119,100 @@ def test_service_of_systemd_runs_the_pipeline(project: Project) -> None:
 def test_asset_of_dagster_has_rows_and_credits(project: Project, tmp_path: Path) -> None:
     code = (EXAMPLES / "dagster/jobo.py").read_text("utf-8")
     code = code.replace("/srv/meltano", str(project.folder))
-    code += "\nresult = dg.materialize([career_sites])\n"
-    code += "(event,) = result.asset_materializations_for_node('career_sites')\n"
-    code += "print({name: value.value for name, value in event.metadata.items()})\n"
+    code += "\nfor LIMITS['TAP_JOBO_MAX_CREDITS'] in ('5000', '10000'):\n"
+    code += "    result = dg.materialize([career_sites])\n"
+    code += "    (event,) = result.asset_materializations_for_node('career_sites')\n"
+    code += "    (check,) = result.get_asset_check_evaluations()\n"
+    code += "    figures = {name: value.value for name, value in event.metadata.items()}\n"
+    code += "    print(figures, check.passed)\n"
     (tmp_path / "jobo.py").write_text(code)
     python = ["uv", "run", "--no-project", "--with", "dagster", "python", "jobo.py"]
     run = execute(python, project.environment(), tmp_path)
     assert run.returncode == 0, run.stderr
-    assert run.stdout.splitlines()[-1] == "{'rows': 150, 'credits': 7500}"
+    assert [line for line in run.stdout.splitlines() if line.startswith("{")] == [
+        "{'rows': 100, 'credits': 5000} False",
+        "{'rows': 50, 'credits': 2500} True",
+    ]
+
+
+AIRFLOW = """
+import contextlib, sys, types
+names = ("airflow", "airflow.exceptions", "airflow.sdk")
+sys.modules |= {name: types.ModuleType(name) for name in names}
+class AirflowException(Exception): ...
+class AirflowFailException(AirflowException): ...
+sys.modules["airflow.exceptions"].__dict__.update(
+    AirflowException=AirflowException, AirflowFailException=AirflowFailException)
+sys.modules["airflow.sdk"].__dict__.update(
+    DAG=lambda *_, **__: contextlib.nullcontext(), task=lambda **_: lambda run: lambda _: run)
+"""
+"""Stands in for Airflow, whose task the test calls by itself."""
+
+
+@pytest.mark.exhaustive
+def test_task_of_airflow_fails_without_a_retry_if_a_limit_ends_a_sync(
+    project: Project, tmp_path: Path
+) -> None:
+    code = (EXAMPLES / "airflow/jobo.py").read_text("utf-8")
+    code = AIRFLOW + code.replace("/srv/meltano", str(project.folder))
+    code += f"""
+run = career_sites("")
+key = {project.sandbox.api_key!r}
+for limit, key in (("5000", "wrong"), ("5000", key), ("10000", key)):
+    LIMITS["TAP_JOBO_MAX_CREDITS"] = limit
+    try:
+        run(key)
+        print("=> succeeded")
+    except AirflowException as error:
+        print("=>", type(error).__name__, error)
+"""
+    (tmp_path / "jobo.py").write_text(code)
+    run = execute([sys.executable, "jobo.py"], project.environment(), tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert re.findall("(?m)^=> (.*)$", run.stdout) == [
+        "AirflowException meltano run failed: see the last lines of the log",
+        "AirflowFailException A limit ended the sync of career_sites early.",
+        "succeeded",
+    ]
+    assert project.is_current()
+    assert project.sandbox.rows_billed == 150
+
+
+@pytest.mark.exhaustive
+def test_workflow_fails_if_a_limit_ends_a_sync(project: Project) -> None:
+    workflow = yaml.safe_load((EXAMPLES / "github-actions/jobo.yml").read_text("utf-8"))
+    *_, pipeline, alert = [step for step in workflow["jobs"]["run"]["steps"] if "run" in step]
+    assert pipeline["shell"] == "bash"  # GitHub's has pipefail
+    for limit, code in (("5000", 1), ("10000", 0)):
+        shell = ["bash", "-eo", "pipefail", "-c"]
+        env = project.environment({"TAP_JOBO_MAX_CREDITS": limit})
+        assert execute([*shell, pipeline["run"]], env, project.folder).returncode == 0
+        run = execute([*shell, alert["run"]], env, project.folder)
+        assert run.returncode == code, run.stderr
+        assert ("A limit ended the sync of ['career_sites'] early." in run.stderr) == bool(code)
+
+
+@pytest.mark.exhaustive
+def test_alert_of_kubernetes_reads_the_state_in_the_bucket(
+    plugins: Path, postgres_port: int, tmp_path: Path
+) -> None:
+    job = yaml.safe_load((EXAMPLES / "kubernetes/alert.yaml").read_text("utf-8"))
+    (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    command = [*container["command"], *container["args"]]
+    with serve_s3() as s3, Sandbox(size=150, seed=1) as sandbox:
+        variables = {
+            **s3.env,
+            "JOBO_BUCKET": f"s3://{s3.bucket}",
+            "MELTANO_STATE_BACKEND_S3_ENDPOINT_URL": s3.address,
+        }
+        args = (plugins, tmp_path / "project", postgres_port, sandbox, "alert", variables)
+        project = Project.make(IN_A_BUCKET, *args)
+        for limit, code in (("5000", 1), ("10000", 0)):
+            project.run(env={"TAP_JOBO_MAX_CREDITS": limit})
+            run = execute(command, project.environment(), project.folder)
+            assert run.returncode == code, run.stderr
+            late = "No sync was completed for a day: ['career_sites']"
+            assert (late in run.stderr) == bool(code)
 
 
 @pytest.mark.exhaustive
