@@ -75,7 +75,7 @@ def table() -> Iterator[str]:
         account.run("--test")
         yield account.bill("`tap-jobo --test`")
         account.run()
-        yield account.bill(f"backfill of {SIZE:,} career sites")
+        yield account.bill(f"first sync of {SIZE:,} career sites")
         account.run()
         yield account.bill("incremental run, nothing changed")
         account.change(CHANGED)
@@ -87,7 +87,7 @@ def table() -> Iterator[str]:
         with _account(archive=archive) as account:
             account.run_killed(SIZE // 100 + 1)
             account.run()
-            yield account.bill(f"the backfill, killed halfway before the target stored it{what}")
+            yield account.bill(f"the first sync, killed halfway before the target stored it{what}")
 
 
 @contextmanager

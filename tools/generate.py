@@ -216,7 +216,7 @@ def _messages() -> Iterator[str]:
 
 
 def _fields_table(schema: Mapping[str, Any]) -> Iterator[str]:
-    yield from ("| field | type, and column in Postgres | meaning |", "|---|---|---|")
+    yield from ("| field | type, or column in Postgres | meaning |", "|---|---|---|")
     yield from _fields(schema)
 
 
@@ -280,8 +280,8 @@ def _fields(schema: Mapping[str, Any], path: str = "") -> Iterator[str]:
     """Return a row for each field, and below an object, or a list of them, one for each member."""
     for name, definition in schema["properties"].items():
         type_ = _type(definition)
-        column = "" if path else f", `{COLUMNS.get(type_) or COLUMNS[type_.split(' of ')[0]]}`"
-        yield f"| `{path}{name}` | {type_}{column} | {definition.get('description', '')} |"
+        shown = type_ if path else f"`{COLUMNS.get(type_) or COLUMNS[type_.split(' of ')[0]]}`"
+        yield f"| `{path}{name}` | {shown} | {definition.get('description', '')} |"
         inner, mark = definition.get("items", definition), "[]." if "items" in definition else "."
         if "properties" in inner:
             yield from _fields(inner, f"{path}{name}{mark}")

@@ -56,7 +56,7 @@ def test_tables_are_those_of_the_defaults(postgres_port: int, tmp_path: Path) ->
 def _documented(stream: str) -> dict[str, str]:
     """Return the columns that the page of a stream has, with their types as Postgres names them."""
     path = REPOSITORY / f"docs/reference/streams/{stream.removeprefix('managed_')}.md"
-    columns = re.findall(r"(?m)^\| `(\w+)` \| [^|]*, `(\S+)` \|", path.read_text("utf-8"))
+    columns = re.findall(r"(?m)^\| `(\w+)` \| `(\S+)` \|", path.read_text("utf-8"))
     return {
         name: f"_{NAMES.get(kind[:-2], kind[:-2])}"
         if kind.endswith("[]")

@@ -85,7 +85,7 @@ def test_bill_in_postgres_agrees_with_the_ledger(project: Project) -> None:
 def test_frequent_extractor_has_a_state_of_its_own(project: Project) -> None:
     """The name `tap-jobo-jobs` would take `TAP_JOBO_JOBS_BATCH_SIZE` for its `batch_size`."""
     sandbox = project.sandbox
-    project.run_block("jobs-backfill", {"TAP_JOBO_JOBS_BATCH_SIZE": "70"})
+    project.run_block("first-sync-of-jobs", {"TAP_JOBO_JOBS_BATCH_SIZE": "70"})
     assert {entry.endpoint for entry in sandbox.ledger} >= {"jobs", "expired_jobs"}
     assert not sandbox.feed_requests
     first, *others = sandbox.requests_to("jobs")
