@@ -172,7 +172,7 @@ def _start(core: Core, entry: Entry, feed: Feed) -> Cursor | Reply:
     text = body.get("cursor")
     if text is None:
         try:
-            query = core.with_overlap(feed.read(body, core.micros()), feed.since)
+            query = core.with_overlap(feed.read(body, core.micros()), feed.since_parameter)
         except ValueError as refusal:
             return error(400, str(refusal), core.error_shape)
         return Cursor(entry.endpoint, query, core.order, None, 0)
@@ -192,7 +192,7 @@ def _continued(core: Core, body: Json, cursor: Cursor, feed: Feed) -> Cursor | R
     if core.cursor_carries == "everything":
         return cursor
     try:
-        query = core.with_overlap(feed.read(body, core.micros()), feed.since)
+        query = core.with_overlap(feed.read(body, core.micros()), feed.since_parameter)
     except ValueError as refusal:
         return error(400, str(refusal), core.error_shape)
     if core.cursor_carries == "filters":

@@ -26,7 +26,7 @@ class Feed:
         filters: What a request can select by, by the names of the parameters.
         largest_page: Maximum of `batch_size`.
         usual_page: Rows of a page without a `batch_size`. By default, the largest page.
-        since: The parameter that names the start of the window.
+        since_parameter: The parameter that names the start of the window.
         since_is_inclusive: Whether rows that changed exactly then are returned.
         usual_window: Microseconds that the window has by default. None for all.
         longest_window: Microseconds that the window may have. None for any.
@@ -44,7 +44,7 @@ class Feed:
     filters: Mapping[str, Filter] = field(default_factory=dict)
     largest_page: int
     usual_page: int | None = None
-    since: str = "updated_after"
+    since_parameter: str = "updated_after"
     since_is_inclusive: bool = False
     usual_window: int | None = None
     longest_window: int | None = None
@@ -75,14 +75,14 @@ class Feed:
         return Query(given, self._newer_than(body, now), size)
 
     def _newer_than(self, body: Json, now: int) -> int:
-        since = instant(body, self.since)
+        since = instant(body, self.since_parameter)
         if since is None:
             if self.usual_window is None:
                 return ALWAYS
             since = now - self.usual_window
         if self.longest_window is not None and since < now - self.longest_window:
             days = self.longest_window // DAY
-            raise ValueError(f"{self.since} must not be more than {days} days ago.")
+            raise ValueError(f"{self.since_parameter} must not be more than {days} days ago.")
         return since - self.since_is_inclusive
 
     def positions(self, world: World, cursor: Cursor) -> Iterator[Position]:

@@ -62,7 +62,7 @@ def bad_values(api: Api, feed: FeedSpec) -> str:
     """A value of the wrong type, and a batch_size above the cap, are 400."""
     if _after(api, feed, FAR_FUTURE).items(feed):
         raise NotTestable("updated_after is ignored, so a page above the cap could be billed")
-    window: Json = {feed.since: FAR_FUTURE}
+    window: Json = {feed.since_parameter: FAR_FUTURE}
     lists = [each.name for each in feed.filters if "array" in each.type.schema["type"]]
     wrong_values: list[Json] = [{feed.filter_parameters[name]: 7} for name in lists[:1]]
     for wrong in [*wrong_values, {"batch_size": feed.page_cap + 1}]:
@@ -75,7 +75,7 @@ def bad_values(api: Api, feed: FeedSpec) -> str:
 def rejected_cursor(api: Api, feed: FeedSpec) -> str:
     """A cursor that is garbage is rejected in words that the tap recognizes."""
     # The rest of the body makes it cost nothing if the cursor is ignored.
-    window: Json = {feed.since: FAR_FUTURE}
+    window: Json = {feed.since_parameter: FAR_FUTURE}
     answer = api.request(feed, cursor="garbage", **window)
     error, is_recognized = answer.allowed().says()
     expect(is_recognized, f"HTTP {answer.status}; the tap says: {error}")
@@ -236,7 +236,9 @@ def filters(api: Api, feed: FeedSpec) -> str:
             expect(is_match, f"on one of two pages, a row does not match {query}")
             is_late = _instant(each, _LATE) >= _instant(row, _EARLY) - _HOUR
             told = f"on one of two pages, a row was updated before {query}"
-            expect(is_late or feed.since not in query, told, WARNED)  # the tap sees it too
+            expect(
+                is_late or feed.since_parameter not in query, told, WARNED
+            )  # the tap sees it too
     return ", ".join(name for query in queries for name in query)
 
 
@@ -270,7 +272,7 @@ def ids(api: Api, feed: FeedSpec) -> str:
 
 def _after(api: Api, feed: FeedSpec, instant: datetime | str) -> Answer:
     text = instant if isinstance(instant, str) else format_timestamp(instant)
-    window: Json = {feed.since: text}
+    window: Json = {feed.since_parameter: text}
     return api.page(feed, **window)
 
 
@@ -307,7 +309,7 @@ def _queries(feed: FeedSpec, row: Json) -> list[Json]:
     found = {name: each.selecting(row) for name, each in FEEDS[feed.name].filters.items()}
     found = {name: value for name, value in found.items() if value}
     instant = _instant(row, _LATE)
-    window = {feed.since: format_timestamp(instant - _TICK)} if instant < _LATE else {}
+    window = {feed.since_parameter: format_timestamp(instant - _TICK)} if instant < _LATE else {}
     return [query for query in (found, window) if query]
 
 

@@ -48,7 +48,7 @@ def read_page(response: ApiResponse, feed: FeedSpec, sent: dict[str, Any]) -> Re
     sync = Sync(
         id=new_id(),
         kind="full",
-        since=sent.get(feed.since),
+        since=sent.get(feed.since_parameter),
         reads={},
         filters={},
         start_date=None,

@@ -60,7 +60,11 @@ class FeedReader:
         """Return all that a sync asks for, on every page: a cursor may carry none of it."""
         names = self.spec.filter_parameters
         given = {names[name]: value for name, value in sync.reads.items()}
-        given |= {self.spec.since: sync.since, "batch_size": sync.batch_size, "cursor": cursor}
+        given |= {
+            self.spec.since_parameter: sync.since,
+            "batch_size": sync.batch_size,
+            "cursor": cursor,
+        }
         return {name: value for name, value in given.items() if value is not None}
 
     def parse_page(self, entry: Entry) -> ParsedPage:

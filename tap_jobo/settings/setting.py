@@ -147,14 +147,16 @@ def past_date() -> SettingType:
     )
 
 
-def integer(minimum: int, maximum: int | None = None, *, is_start: bool = False) -> SettingType:
-    """Return the type of a whole number; `is_start` if a filter matches all numbers from it on."""
+def integer(
+    minimum: int, maximum: int | None = None, *, is_lower_limit: bool = False
+) -> SettingType:
+    """Return the type of a whole number: with `is_lower_limit`, a filter matches all from it on."""
     limits = f", {minimum} or more" if maximum is None else f" from {minimum:,} to {maximum:,}"
     return SettingType(
         th.IntegerType(minimum=minimum, maximum=maximum).to_dict(),
         f"a whole number{limits}",
         lambda value: isinstance(value, int),  # JSON schema also allows 7.0
-        narrows=lambda old, new: is_start and bool(new >= old),
+        narrows=lambda old, new: is_lower_limit and bool(new >= old),
     )
 
 

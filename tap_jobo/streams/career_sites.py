@@ -63,7 +63,7 @@ FILTERS: Final = (
     Setting(
         name="founded_after",
         description="Read only companies founded in or after this calendar year, 1800 or later.",
-        type=of.integer(1800, is_start=True),
+        type=of.integer(1800, is_lower_limit=True),
     ),
     Setting(
         name="is_agency",
@@ -103,7 +103,7 @@ CAREER_SITES: Final = FeedSpec(
     path="/api/career-sites/feed",
     item_key="career_sites",
     schema=SCHEMA,
-    since="updated_after",
+    since_parameter="updated_after",
     filters=FILTERS,
     page_cap=50,
     page_size_setting=_BATCH_SIZE,

@@ -26,7 +26,7 @@ class FeedSpec:
     never_null: tuple[str, ...] = ()  #: the fields that the API never leaves null
     #: converts an item to a row, given the start of the sync (ISO 8601 UTC)
     to_row: Callable[[Any, str], Any] | None = None
-    since: str  #: the request parameter that names the start of the window
+    since_parameter: str  #: the request parameter that names the start of the window
     since_is_inclusive: bool = False  #: whether rows updated exactly at `since` are returned
     longest_lookback: timedelta | None = None  #: how far back `since` may lie
     gap_advice: str = ""  #: what to do about rows further back than that

@@ -146,7 +146,7 @@ JOBS: Final = FeedSpec(
     path="/api/jobs/feed",
     item_key="jobs",
     schema=SCHEMA,
-    since="updated_after",
+    since_parameter="updated_after",
     since_is_inclusive=True,
     setting_prefix="jobs_",
     filters=(_LOCATIONS, _SOURCES, _WORK_MODELS, _EMPLOYMENT_TYPES, _LEVELS, _POSTED_AFTER),
@@ -180,7 +180,7 @@ EXPIRED_JOBS: Final = FeedSpec(
     item_key="job_ids",
     schema=_EXPIRED_SCHEMA,
     method="GET",
-    since="expired_since",
+    since_parameter="expired_since",
     since_is_inclusive=True,
     longest_lookback=timedelta(days=7),
     gap_advice=(

@@ -63,7 +63,7 @@ class Doubts:
                 "limit what a run spends, and contact Jobo. [unexpected-bill]",
                 plural(count, "row"),
                 self._spec.name,
-                f"{self._spec.since} {sync.since}",
+                f"{self._spec.since_parameter} {sync.since}",
             )
 
     def check_sync(self, header: EntryHeader, rows: int, estimate: int) -> None:

@@ -73,6 +73,6 @@ def _rebuild(warehouse: Postgres, exported: str, folder: Path) -> None:
     (folder / "career_sites.jsonl").write_text(exported, "utf-8")
     script = REPOSITORY / "docs/query/rebuild-history.sql"
     url = urlsplit(warehouse.url)._replace(scheme="postgresql").geturl()
-    command = [PSQL, url, "-v", "ON_ERROR_STOP=1", "-f", str(script)]
+    command = [str(PSQL), url, "-v", "ON_ERROR_STOP=1", "-f", str(script)]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -24,8 +24,11 @@ each_feed = pytest.mark.parametrize("spec", FEEDS, ids=lambda spec: str(spec.nam
 
 
 def test_the_feeds_are_those_of_the_sandbox() -> None:
-    assert {spec.name: (spec.method, spec.path, spec.item_key, spec.since) for spec in FEEDS} == {
-        name: (feed.method, feed.path, feed.item_key, feed.since) for name, feed in SERVED.items()
+    assert {
+        spec.name: (spec.method, spec.path, spec.item_key, spec.since_parameter) for spec in FEEDS
+    } == {
+        name: (feed.method, feed.path, feed.item_key, feed.since_parameter)
+        for name, feed in SERVED.items()
     }
 
 

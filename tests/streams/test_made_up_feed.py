@@ -39,7 +39,7 @@ SPEC = FeedSpec(
         key("Id."), text("name", "Name."), instant("updated_at", "Last change."), RESCUED_DATA
     ),
     method="GET",
-    since="changed_since",
+    since_parameter="changed_since",
     since_is_inclusive=True,
     page_cap=7,
     list_price=2,
@@ -94,7 +94,7 @@ def made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MadeUp]
         walk=_walk,
         row=lambda _, key: {"id": key, "name": f"row {UUID(key).int}"},
         largest_page=7,
-        since="changed_since",
+        since_parameter="changed_since",
         since_is_inclusive=True,
         price=lambda _: Price(2),
     )
