@@ -60,7 +60,9 @@ def _incomplete(standing: Standing, command: Command) -> Lines:
     since = f"on {first.receipt.received_at[:10]}" if first and first.receipt else "now"
     cost = archive.credits(archive.numbers.start) if archive else None
     state, restart = command("state", name), command("restart", name)
-    then = f"run with the state that {state} prints, free (Meltano: pipe it to meltano state merge)"
+    then = f"write {state} to a file, and run with it as the state, free"
+    if "invoke" in state:  # through Meltano, which keeps the state
+        then = f"write {state} to a file, and give it to meltano state merge --input-file, free"
     return question(
         f"{name} stopped, nothing billed: it has no state, and the archive {standing.location} "
         f"begins {since} without the rows from before.",
@@ -102,8 +104,8 @@ def _other_filters(standing: Standing, _: Command) -> Lines:
     head, template = standing.position.current, "{} is {} there, and {} here"
     change = _change_of(head.filters, head.start_date, settings, template)
     if not change:
-        bookmark = standing.position.bookmark
-        change = f"it goes back to {bookmark}, and start_date is {settings.start_date}"
+        end = standing.position.bookmark
+        change = f"they end at {end}, and start_date here is later, {settings.start_date}"
     own = "goes on from the state, free" if state else f"buys everything ({_price(standing)})"
     ways = [("another pipeline uses it", f"set archive_dir to a folder of its own: that {own}")]
     if state and settings.filter_as(state.position):
