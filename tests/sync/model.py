@@ -832,13 +832,13 @@ class World:
 
     def _answer(self, pipe: Pipeline, text: str) -> dict[str, Any]:
         """Set `on_filter_change`, or change the filters back to those of the last sync."""
-        assert "Nothing was billed" in text
+        assert "nothing billed" in text
         way = ("resync", "keep", "back")[next(self.choices)]
         last = self._filters.get(pipe.archive)
         if way == "back" and last and self.is_calm:
             self.change_settings(countries=last[0], start_date=last[1])
             return {}
-        pipe.answer = "keep" if way == "keep" and "'keep'" in text else "resync"
+        pipe.answer = "keep" if way == "keep" and "on_filter_change: keep" in text else "resync"
         if pipe.answer == "keep":
             self.gaps |= self.versions - self.known(self.held(pipe.archive))
         self.allow(pipe.archive)
