@@ -40,9 +40,9 @@ def test_later_runs_end_before_they_pass_the_limit_again(tap: Tap, setting: str)
     assert tap.sandbox.credits_billed == 10 * PRICE
     lines = [_assert_refused(tap, first.state) for _ in range(2)]
     assert lines[0] == lines[1]  # which says since when
-    assert lines[0].startswith("Since 20")
-    assert f"a page of 10 rows may cost 2,500 ($2.50), and '{setting}' is 600" in lines[0]
-    for way in (f"Set {setting} to 2,500 or more", "lower batch_size for a new sync"):
+    assert lines[0].startswith("Stopped before the next page: since 20")
+    assert f"a page of 10 rows may cost 2,500 ($2.50), and {setting} is 600" in lines[0]
+    for way in (f"{setting}: 2500", "lower batch_size"):
         assert way in lines[0]
     assert ("--test" in lines[0]) == (setting == "max_credits")  # otherwise, nothing is left for it
     assert len(tap.succeed(state=first.state, **{setting: 10**6}).ids) == 110
