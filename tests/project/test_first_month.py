@@ -37,6 +37,16 @@ def test_two_environments_have_one_bill(project: Project) -> None:
     assert project.sandbox.credits_billed == EVERYTHING
 
 
+def test_narrower_filters_in_one_environment_stop_the_other_for_nothing(project: Project) -> None:
+    project.run_block("two-environments")
+    germany = {"TAP_JOBO_COUNTRY_CODES": '["DE"]'}
+    project.run("--environment=dev", *PIPELINE, env=germany)
+    run = project.meltano("--environment=prod", *PIPELINE)
+    assert run.returncode == 1
+    assert "other-filters" in run.stderr
+    assert project.sandbox.credits_billed == EVERYTHING
+
+
 def test_a_dropped_table_or_column_is_loaded_again(project: Project) -> None:
     project.run()
     project.query("DROP TABLE career_sites")
