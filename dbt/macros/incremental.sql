@@ -84,10 +84,57 @@ true
 cast('{{ found or "1970-01-01" }}' as {{ jobo.type_timestamp() }})
 {%- endmacro %}
 
-{#- Indexes for the joins by a model's key, and for what builds wrote last, where there are indexes that
-    incremental builds can keep: DuckDB's refuse a key that is deleted and inserted at once. -#}
-{% macro indexes(key, unique=true) %}
-{{- return([{"columns": key, "unique": unique}, {"columns": ["built_at"]}] if target.type == "postgres" else []) -}}
+{#-
+How a warehouse stores an incremental model, for `config(**...)`. Postgres has indexes for the joins by the key and
+for what builds wrote last. DuckDB has none, because its indexes refuse a key that is deleted and inserted at once.
+BigQuery has partitions by the time, of a month so that no build changes more of them than it may, and clusters by
+the key. Snowflake has clusters by the time alone, in whose order rows arrive: to keep a table in the order of a
+unique key costs more than it saves.
+
+Args:
+    key: The columns that the table is joined by.
+    unique: Whether they are unique.
+    time: The column that queries filter by.
+-#}
+{% macro layout(key, unique=true, time="loaded_at") %}
+{%- set is_date = time == "week" -%}
+{%- set layouts = {
+    "postgres": {"indexes": [{"columns": key, "unique": unique}, {"columns": ["built_at"]}]},
+    "bigquery": {
+        "partition_by": {
+            "field": time,
+            "data_type": "date" if is_date else "timestamp",
+            "granularity": "day" if is_date else "month",
+        },
+        "cluster_by": key[:1],
+    },
+    "snowflake": {"cluster_by": [time if is_date else "cast(" ~ time ~ " as date)"]},
+} -%}
+{{- return(layouts.get(target.type, {})) -}}
+{% endmacro %}
+
+{#- The strategy of a model with one row per key. -#}
+{% macro by_key() %}{{ return("merge" if target.type == "bigquery" else "delete+insert") }}{% endmacro %}
+
+{#- How a model with several rows per key is built. On BigQuery each time anew, in one statement: there, deleting
+    some rows is billed like reading all of them. -#}
+{% macro by_group() %}{{ return("table" if target.type == "bigquery" else "incremental") }}{% endmacro %}
+
+{#-
+The strategy `jobo_replace`, of models with several rows per key: delete the rows of the keys that `keep_changes`
+found, and insert what the model selects, in one transaction.
+-#}
+{% macro get_incremental_jobo_replace_sql(arguments) %}
+{%- set columns = get_quoted_csv(arguments["dest_columns"] | map(attribute="name")) -%}
+{%- set statements -%}
+delete from {{ arguments["target_relation"] }}
+where {{ arguments["unique_key"] }} in (select changed.key from {{ jobo.changes() }} as changed);
+insert into {{ arguments["target_relation"] }} ({{ columns }})
+select {{ columns }}
+from {{ arguments["temp_relation"] }}
+{%- endset -%}
+{#- dbt has a transaction open on Postgres and DuckDB. -#}
+{{ return(snowflake_dml_explicit_transaction(statements) if target.type == "snowflake" else statements) }}
 {% endmacro %}
 
 {#- A condition for tests: whether the last build wrote the row. `dbt test` tests all rows. -#}
@@ -99,27 +146,61 @@ true
 {%- endif -%}
 {%- endmacro %}
 
+{#- The table that holds what differs between an incremental model and what it reads, while it is built. -#}
+{% macro changes() %}
+{%- set name = this.identifier ~ "__changes" -%}
+{{ return(this.incorporate(path={"identifier": name}) if target.type in ("snowflake", "bigquery") else name) }}
+{% endmacro %}
+
 {#-
-Delete the rows of an incremental model whose row in another model was built again. For a pre-hook. The
-model selects what `is_new`.
+Keep the rows of a query, so that every statement of the build sees the same, whatever is stored meanwhile. For a
+pre-hook.
 
 Args:
-    relation: The other model.
-    key: The column that holds the id in both models.
+    query: Its column `key` is the key of the rows that the model replaces.
 -#}
-{% macro delete_rebuilt(relation, key) %}
-{%- if is_incremental() -%}
-delete from {{ this }}
-where {{ key }} in (
-    select rebuilt.{{ key }}
-    from (select * from {{ relation }}) as rebuilt
-    where {{ jobo.is_new("rebuilt.built_at") }}
-)
+{% macro keep_changes(query) %}
+{%- if not is_incremental() -%}
+{%- elif target.type == "postgres" -%}
+create temporary table {{ jobo.changes() }} on commit drop as {{ query }};
+analyze {{ jobo.changes() }}
+{%- elif target.type == "bigquery" -%}
+create or replace table {{ jobo.changes() }}
+options (expiration_timestamp = timestamp_add(current_timestamp(), interval 12 hour)) as {{ query }}
+{%- else -%}
+create or replace temporary table {{ jobo.changes() }} as {{ query }}
 {%- endif -%}
 {% endmacro %}
 
 {#-
-Delete the rows of an incremental model whose id another model does not have any more. For a pre-hook.
+Keep the keys whose row in another model was built again, or is not there any more. The model selects what
+`is_new`.
+
+Args:
+    relation: The other model.
+    key: The column that holds the id in both models.
+    changes: As in `has_news`, to look for missing rows only if there is news.
+-#}
+{% macro keep_rebuilt(relation, key, changes=none) %}
+{%- set query %}
+select rebuilt.{{ key }} as key
+from (select * from {{ relation }}) as rebuilt
+where {{ jobo.is_new("rebuilt.built_at") }}
+union all
+select known.{{ key }} as key
+from {{ this }} as known
+where {{ jobo.has_news(changes) ~ " and " if changes }}not exists (
+    select 1
+    from (select * from {{ relation }}) as present
+    where present.{{ key }} = known.{{ key }}
+)
+{%- endset -%}
+{{ jobo.keep_changes(query) }}
+{%- endmacro %}
+
+{#-
+Delete the rows of an incremental model whose id another model does not have any more. For a pre-hook. Whatever the
+strategy then does by key, it would leave them.
 
 Args:
     relation: The other model.

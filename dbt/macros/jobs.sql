@@ -63,32 +63,30 @@ cast(percentile_cont({{ fraction }}) within group (order by {{ column }}) as {{ 
 approx_quantiles({{ column }}, 100)[offset({{ (100 * fraction) | int }})]
 {%- endmacro %}
 
-{#- Whether jobo__company_hiring_by_week has no row of this week. -#}
-{% macro is_new_week() -%}
+{#-
+Keep the companies that jobo__company_hiring_by_week counts again: those that have, or had, a job whose opening was
+built after its last rows, and all of them if a week has begun. For its pre-hook.
+-#}
+{% macro keep_companies_to_count() %}
+{%- set is_new_week -%}
 not exists (select 1 from {{ this }} as counted where counted.week = {{ jobo.monday(jobo.now()) }})
+{%- endset -%}
+{%- set query %}
+select versions.career_site_id as key
+from {{ ref("jobo__jobs_history") }} as versions
+where versions.job_id in (
+    select rebuilt.job_id
+    from {{ ref("jobo__job_openings") }} as rebuilt
+    where {{ jobo.is_new("rebuilt.built_at") }}
+)
+union all
+select opening.career_site_id as key
+from {{ ref("jobo__job_openings") }} as opening
+where {{ is_new_week }}
+union all
+select known.career_site_id as key
+from {{ this }} as known
+where {{ is_new_week }}
+{%- endset -%}
+{{ jobo.keep_changes(query) }}
 {%- endmacro %}
-
-{#- Select the companies that have, or had, a job whose opening was built after the last rows of
-    jobo__company_hiring_by_week. -#}
-{% macro companies_with_new_openings() -%}
-select versions.career_site_id
-        from {{ ref("jobo__jobs_history") }} as versions
-        where versions.job_id in (
-            select rebuilt.job_id
-            from {{ ref("jobo__job_openings") }} as rebuilt
-            where {{ jobo.is_new("rebuilt.built_at") }}
-        )
-{%- endmacro %}
-
-{#- Delete the rows of these companies, and all rows if a week has begun. For the pre-hook of
-    jobo__company_hiring_by_week. -#}
-{% macro delete_counts_of_changed_companies() %}
-{%- if is_incremental() -%}
-delete from {{ this }}
-where
-    {{ jobo.is_new_week() }}
-    or career_site_id in (
-        {{ jobo.companies_with_new_openings() }}
-    )
-{%- endif -%}
-{% endmacro %}

@@ -16,7 +16,8 @@ The macros for Snowflake and BigQuery are untested. Those for DuckDB have no lam
 
 {#-
 A list or object as JSON, whatever the loader stores it as. What is text is parsed, and an error if it
-is not JSON. With `of_objects`, so are the items of a list.
+is not JSON. With `of_objects`, so are the items of a list, but not on Snowflake, where no loader is known that
+stores them as text.
 -#}
 {% macro to_json(column, of_objects) %}{{ return(adapter.dispatch("to_json", "jobo")(column, of_objects)) }}{% endmacro %}
 {% macro default__to_json(column, of_objects) %}{{ jobo.check_warehouse(target.type) }}{% endmacro %}
@@ -50,7 +51,11 @@ case
             end
 {%- endmacro %}
 {% macro snowflake__to_json(column, of_objects) -%}
-iff(typeof(to_variant({{ column }})) = 'VARCHAR', parse_json(to_varchar({{ column }})), to_variant({{ column }}))
+{%- set stored = "to_variant(" ~ column ~ ")" -%}
+case
+                when typeof({{ stored }}) = 'VARCHAR' then parse_json(cast({{ stored }} as varchar))
+                else {{ stored }}
+            end
 {%- endmacro %}
 {% macro bigquery__to_json(column, of_objects) -%}
 {%- set stored = "to_json(" ~ column ~ ")" -%}
@@ -131,8 +136,8 @@ list_aggregate(
 {% macro snowflake__joined_members(list, name) -%}
 nullif(array_to_string(
         transform(
-            filter(as_array({{ list }}), entry variant -> cast(entry:{{ name }} as varchar) <> ''),
-            entry variant -> entry:{{ name }}
+            filter(as_array({{ list }}), entry -> cast(entry:{{ name }} as varchar) <> ''),
+            entry -> cast(entry:{{ name }} as varchar)
         ),
         '; '
     ), '')
@@ -165,7 +170,11 @@ list_aggregate(
 {%- endmacro %}
 {% macro snowflake__sorted_text(list) -%}
 nullif(array_to_string(
-        array_sort(filter(as_array({{ list }}), entry variant -> cast(entry as varchar) <> '')), ', '
+        array_sort(transform(
+            filter(as_array({{ list }}), entry -> cast(entry as varchar) <> ''),
+            entry -> cast(entry as varchar)
+        )),
+        ', '
     ), '')
 {%- endmacro %}
 {% macro bigquery__sorted_text(list) -%}

@@ -9,10 +9,10 @@ is off or its table is missing. `rows` becomes `billed_rows`, because it is rese
 
 Args:
     table: Its name in `_sources.yml`.
-    changes: What `changes_since` returns, to select the latest row of each id that changed since the
-        model was built, or of each id if it is built for the first time.
+    has_changes: Whether the model keeps differences: then it is the latest row of each id among them, or of each
+        id if the model is built for the first time.
 -#}
-{% macro loaded_rows(table, changes=none) %}
+{% macro loaded_rows(table, has_changes=true) %}
 {%- do jobo.check_warehouse(target.type) -%}
 {%- set relation = source("jobo", table) -%}
 {%- if execute -%}
@@ -32,7 +32,7 @@ Args:
     {%- if not is_loaded %}
     from (select 1 as nothing) as loaded
     where nothing = 0
-    {%- elif changes and (is_incremental() or jobo.repeats_ids(relation)) %}
+    {%- elif has_changes and (is_incremental() or jobo.repeats_ids(relation)) %}
     from (
         select
             *,
@@ -42,7 +42,7 @@ Args:
             ) as recency
         from (select * from {{ relation }}) as stored
         {%- if is_incremental() %}
-        where id in (select changed.id from {{ changes }} as changed)
+        where id in (select changed.id from {{ jobo.changes() }} as changed)
         {%- endif %}
     ) as loaded
     where recency = 1
@@ -77,42 +77,26 @@ select id from (select * from {{ relation }}) as stored group by id having count
 {% endmacro %}
 
 {#-
-What differs between an incremental staging model and the loader's tables, for a FROM clause: the rows
-that are new, stored again, or deleted, as `id`, which is null for deleted rows, and as the model's `key`.
-
-`start_from_changes` finds them once and keeps them. Where a transaction has no temporary table, they are
-found again. It deletes them from the model, so what is found then is what the model must add.
+Keep what differs between an incremental staging model and the loader's tables: the rows that are new, stored again,
+or deleted, as `id`, which is null for deleted rows, and as `key`. For a pre-hook, before `delete_gone`.
 
 Args:
     key: The model's column that holds the row's id.
     tables: Names in `_sources.yml` of the tables that the model reads. A row that is in several counts in
         the first.
 -#}
-{% macro changes_since(key, tables) %}
-{%- if jobo.keeps_changes() -%}
-{{ this.identifier }}__changes
-{%- else -%}
-({{ jobo.differences(key, tables) }})
-{%- endif -%}
+{% macro keep_differences(key, tables) %}
+{{- jobo.keep_changes(jobo.differences(key, tables)) if is_incremental() -}}
 {% endmacro %}
 
-{#- Find what changed, and delete these rows from the model. For a pre-hook; the arguments are those of
-    `changes_since`. -#}
-{% macro start_from_changes(key, tables) %}
+{#- Delete the rows of a staging model that left the loader's tables. For a pre-hook. Whatever the strategy then does
+    by key, it would leave them. -#}
+{% macro delete_gone(key) %}
 {%- if is_incremental() -%}
-{%- set changes = jobo.changes_since(key, tables) -%}
-{%- if target.type == "postgres" -%}
-create temporary table {{ changes }} on commit drop as {{ jobo.differences(key, tables) }};
-analyze {{ changes }};
-{% elif target.type == "duckdb" -%}
-create or replace temporary table {{ changes }} as {{ jobo.differences(key, tables) }};
-{% endif -%}
 delete from {{ this }}
-where {{ key }} in (select changed.key from {{ changes }} as changed)
+where {{ key }} in (select changed.key from {{ jobo.changes() }} as changed where changed.id is null)
 {%- endif -%}
 {% endmacro %}
-
-{% macro keeps_changes() %}{{ return(target.type in ("postgres", "duckdb")) }}{% endmacro %}
 
 {% macro differences(key, tables) %}
 {%- set loaded = [] -%}
@@ -123,19 +107,20 @@ select
 from (
     {%- for table in loaded %}
     {%- set relation = source("jobo", table) %}
-    {%- set repeats_ids = jobo.repeats_ids(relation) %}
-    {%- set loaded_at = "max(_sdc_batched_at)" if repeats_ids else "_sdc_batched_at" %}
+    {#- Elsewhere, whether ids repeat would be one more query over all of them. #}
+    {%- set repeats_ids = target.type != "postgres" or jobo.repeats_ids(relation) %}
     {%- set has_times = "_sdc_batched_at" in jobo.columns_of(relation, table) %}
+    {%- set loaded_at = "_sdc_batched_at" if has_times else "null" %}
     {{ "union all " if not loop.first }}select
         id,
         cast(id as {{ dbt.type_string() }}) as key,
         '{{ table }}' as stream,
-        cast({{ loaded_at if has_times else "null" }} as {{ jobo.type_timestamp() }}) as loaded_at
-    from (select * from {{ relation }}) as stored
+        cast({{ "max(" ~ loaded_at ~ ")" if repeats_ids else loaded_at }} as {{ jobo.type_timestamp() }}) as loaded_at
+    from (select id{{ ", _sdc_batched_at" if has_times }} from {{ relation }}) as stored
     {%- for earlier in loaded[:loop.index0] %}
     where not exists (
         select 1
-        from (select * from {{ source("jobo", earlier) }}) as preferred
+        from (select id from {{ source("jobo", earlier) }}) as preferred
         where preferred.id = stored.id
     )
     {%- endfor %}
@@ -152,7 +137,9 @@ from (
     where nothing = 0
     {%- endfor %}
 ) as loaded
-full join {{ this }} as known on known.{{ key }} = loaded.key
+full join (
+    select {{ key }}, loaded_at{{ ", stream" if tables | length > 1 }} from {{ this }}
+) as known on known.{{ key }} = loaded.key
 {#- As a number: Postgres then expects that few rows changed, and reads the tables in parallel. #}
 where case
     when

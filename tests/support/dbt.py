@@ -21,6 +21,18 @@ from tests.support.process import Run
 from tests.support.repository import REPOSITORY
 
 PACKAGE = REPOSITORY / "dbt"
+_DBT = "dbt-core>=1.11,<1.12"
+_FAKE = "duckdb==2.0.1 sqlglot==30.22.0"
+_ENVIRONMENTS = {
+    "dbt-snowflake": f"{_DBT} dbt-snowflake==1.11.6 fakesnow==0.12.1 {_FAKE}",
+    "dbt-bigquery": f"{_DBT} dbt-bigquery==1.11.3 {_FAKE}",
+}
+"""Environments that meltano.yml does not have, with what stands in for an account."""
+_PRELUDES = {
+    f"dbt-{name}": (REPOSITORY / f"tests/support/fake_{name}.py").read_text("utf-8")
+    for name in ("snowflake", "bigquery")
+}
+"""What each script in an environment begins with."""
 _TIMEOUT = patient(120)
 _SERVER = """
 import contextlib, gc, importlib, json, os, signal, sys, traceback
@@ -87,7 +99,7 @@ class _Server:
     def __init__(self, plugin: str) -> None:
         adapter = f"dbt.adapters.{plugin.removeprefix('dbt-')}"
         command = [
-            *tool_of(plugin_of("utilities", plugin)),
+            *tool_of(environment_of(plugin)),
             "python",
             "-c",
             _SERVER,
@@ -119,12 +131,19 @@ class _Server:
 _server = cache(_Server)
 
 
+def environment_of(plugin: str) -> Mapping[str, Any]:
+    """Return a plugin's definition, also of one that meltano.yml does not have."""
+    if plugin in _ENVIRONMENTS:
+        return {"pip_url": _ENVIRONMENTS[plugin]}
+    return plugin_of("utilities", plugin)
+
+
 @dataclass(frozen=True)
 class Dbt:
     """The package as a project of its own, or in another project.
 
     Attributes:
-        plugin: Name of the utility in meltano.yml.
+        plugin: Name of the utility in meltano.yml, or dbt-snowflake or dbt-bigquery.
         folder: For what dbt writes.
         settings: Environment variables that profiles.yml reads.
         variables: Those of the package.
@@ -170,6 +189,7 @@ class Dbt:
         own = {"DBT_TARGET_PATH": str(server.folder / parsed), "DBT_LOG_PATH": str(self.folder)}
         own |= {"DBT_LOG_LEVEL_FILE": "none", "DBT_WRITE_JSON": "false", "DBT_USE_COLORS": "false"}
         environment = {**os.environ, **own, **self.settings}
+        script = _PRELUDES.get(self.plugin, "") + script
         code = server.run(rehearsal, script, arguments, environment, str(self.folder))
         texts = ((self.folder / name).read_text() for name in ("stdout", "stderr"))
         return Run(code, *texts)

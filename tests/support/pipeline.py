@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import json
 import subprocess
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -36,7 +36,7 @@ def plugin_of(kind: str, name: str) -> Json:
     return plugin
 
 
-def tool_of(plugin: Json) -> list[str]:
+def tool_of(plugin: Mapping[str, Any]) -> list[str]:
     """Return a command that runs what follows it in the environment that `pip_url` describes."""
     words = plugin["pip_url"].split()
     command = [find_uv_bin(), "tool", "run", "--quiet"]

@@ -29,6 +29,12 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
     },
     "expired_jobs": {"id": "text", "reported_at": "timestamp"},
 }  # fmt: skip
+TYPES = {
+    "target-postgres": {"json": "jsonb"},
+    "target-snowflake": {"json": "variant", "timestamp": "timestamp_ntz"},
+    "target-bigquery": {"timestamp": "timestamptz"},  # of DuckDB, which stands in
+}
+"""The types of kinds of columns by loader, where their names differ."""
 STREAMS = ("career_sites", "companies", "jobs", "managed_jobs", "expired_jobs")
 
 
@@ -39,7 +45,7 @@ def columns_of(stream: str) -> dict[str, str]:
 
 def create(warehouse: Warehouse, streams: Iterable[str], schema: str, **types: str) -> None:
     """Create empty tables. The type of a kind of column, such as `json`, can be another one."""
-    types = {"json": "jsonb" if "postgres" in warehouse.loader else "json", **types}
+    types = {**TYPES.get(warehouse.loader, {"json": "json"}), **types}
     for stream in streams:
         columns = ", ".join(
             f"{name} {types.get(kind, kind)}" for name, kind in columns_of(stream).items()

@@ -30,6 +30,31 @@ def rows(table):
     return [dict(zip(names, row)) for row in cursor.fetchall()]
 print(json.dumps({{table: rows(table) for table in tables}}, default=str))
 """
+_SNOWFLAKE = f"""
+import json, sys
+import snowflake.connector
+statement, *tables = sys.argv[1:]
+connection = snowflake.connector.connect(database="jobo", schema="public")
+if statement:
+    connection.execute_string(statement)
+def rows(table):
+    cursor = connection.cursor().execute(f"SELECT * FROM {SCHEMA}.{{table}}")
+    names = [column.name.lower() for column in cursor.description]
+    return [dict(zip(names, row)) for row in cursor.fetchall()]
+print(json.dumps({{table: rows(table) for table in tables}}, default=str))
+"""
+_BIGQUERY = f"""
+import json, sys
+statement, *tables = sys.argv[1:]
+if statement:
+    DATABASE.execute(statement)
+def rows(table):
+    cursor = DATABASE.execute(f"SELECT * FROM {SCHEMA}.{{table}}")
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row)) for row in cursor.fetchall()]
+text = lambda value: str(value).removesuffix("+00:00")
+print(json.dumps({{table: rows(table) for table in tables}}, default=text))
+"""
 
 
 @dataclass(frozen=True)
@@ -118,6 +143,36 @@ class Duckdb(Warehouse):
     def _query(self, statement: str, tables: Collection[str]) -> dict[str, list[Row]]:
         path = self.destination["filepath"]
         run = self.dbt.execute(_DUCKDB, path, statement, *tables)
+        assert run.returncode == 0, run.stderr
+        rows: dict[str, list[Row]] = json.loads(run.stdout)
+        return rows
+
+
+class Snowflake(Warehouse):
+    """A folder with what fakesnow keeps, with the package as a project of its own."""
+
+    @classmethod
+    def at(cls, folder: Path, variables: Mapping[str, object]) -> Snowflake:
+        settings = {"DBT_SNOWFLAKE_ACCOUNT": "fake", "DBT_SNOWFLAKE_USER": "dbt"}
+        return cls("target-snowflake", {}, Dbt("dbt-snowflake", folder, settings, variables))
+
+    def _query(self, statement: str, tables: Collection[str]) -> dict[str, list[Row]]:
+        escaped = statement.replace("\\", "\\\\")  # an escape also in Snowflake's text
+        run = self.dbt.execute(_SNOWFLAKE, escaped, *tables)
+        assert run.returncode == 0, run.stderr
+        rows: dict[str, list[Row]] = json.loads(run.stdout)
+        return rows
+
+
+class Bigquery(Warehouse):
+    """A DuckDB that runs the SQL for BigQuery, with the package as a project of its own."""
+
+    @classmethod
+    def at(cls, folder: Path, variables: Mapping[str, object]) -> Bigquery:
+        return cls("target-bigquery", {}, Dbt("dbt-bigquery", folder, {}, variables))
+
+    def _query(self, statement: str, tables: Collection[str]) -> dict[str, list[Row]]:
+        run = self.dbt.execute(_BIGQUERY, statement, *tables)
         assert run.returncode == 0, run.stderr
         rows: dict[str, list[Row]] = json.loads(run.stdout)
         return rows

@@ -1,12 +1,11 @@
 {{ config(
     enabled=jobo.uses_jobs(),
-    materialized="incremental",
+    materialized=jobo.by_group(),
     on_schema_change="fail",
-    indexes=jobo.indexes(["job_id"], unique=false),
-    pre_hook=[
-        "{{ jobo.delete_missing(ref('stg_jobo__jobs'), 'job_id', ref('int_jobo__job_changes')) }}",
-        "{{ jobo.delete_rebuilt(ref('stg_jobo__jobs'), 'job_id') }}",
-    ],
+    unique_key="job_id",
+    incremental_strategy="jobo_replace",
+    pre_hook="{{ jobo.keep_rebuilt(ref('stg_jobo__jobs'), 'job_id', ref('int_jobo__job_changes')) }}",
+    **jobo.layout(["job_id"], unique=false)
 ) }}
 
 with

@@ -1,9 +1,11 @@
 {{ config(
     enabled=jobo.uses_jobs(),
-    materialized="incremental",
+    materialized=jobo.by_group(),
     on_schema_change="fail",
-    indexes=jobo.indexes(["career_site_id", "week"]),
-    pre_hook="{{ jobo.delete_counts_of_changed_companies() }}",
+    unique_key="career_site_id",
+    incremental_strategy="jobo_replace",
+    pre_hook="{{ jobo.keep_companies_to_count() }}",
+    **jobo.layout(["career_site_id", "week"], time="week")
 ) }}
 -- depends_on: {{ ref("jobo__jobs_history") }}
 
@@ -15,18 +17,7 @@ openings as (
         career_site_id is not null
         and opened_at is not null
         {%- if is_incremental() %}
-        -- What the hook deleted, which is everything if a week has begun. If there is no news, Postgres reads no
-        -- opening.
-        and (
-            exists (select 1 from {{ ref("jobo__job_openings") }} as news where {{ jobo.is_new("news.built_at") }})
-            or not exists (select 1 from {{ this }})
-        )
-        and (
-            career_site_id in (
-        {{ jobo.companies_with_new_openings() }}
-            )
-            or not exists (select 1 from {{ this }})
-        )
+        and career_site_id in (select changed.key from {{ jobo.changes() }} as changed)
         {%- endif %}
 ),
 

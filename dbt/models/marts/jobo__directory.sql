@@ -3,8 +3,9 @@
     materialized="incremental",
     on_schema_change="fail",
     unique_key="career_site_id",
-    indexes=jobo.indexes(["career_site_id"]),
+    incremental_strategy=jobo.by_key(),
     pre_hook="{{ jobo.delete_missing(ref('stg_jobo__career_sites'), 'career_site_id', ref('int_jobo__site_changes')) }}",
+    **jobo.layout(["career_site_id"], time="read_at")
 ) }}
 {% set profile_columns = [
     "country_code", "headquarters_location", "company_size", "employees_from", "founded",

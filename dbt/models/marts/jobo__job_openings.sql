@@ -3,7 +3,8 @@
     materialized="incremental",
     on_schema_change="fail",
     unique_key="opening_id",
-    indexes=jobo.indexes(["opening_id"]),
+    incremental_strategy=jobo.by_key(),
+    **jobo.layout(["opening_id"], time="opened_at")
 ) }}
 -- depends_on: {{ ref("int_jobo__job_changes") }}
 

@@ -1,12 +1,11 @@
 {{ config(
     enabled=var("jobo__using_companies"),
-    materialized="incremental",
+    materialized=jobo.by_group(),
     on_schema_change="fail",
-    indexes=jobo.indexes(["career_site_id", "technology"]),
-    pre_hook=[
-        "{{ jobo.delete_missing(ref('stg_jobo__companies'), 'career_site_id', ref('int_jobo__site_changes')) }}",
-        "{{ jobo.delete_rebuilt(ref('stg_jobo__companies'), 'career_site_id') }}",
-    ],
+    unique_key="career_site_id",
+    incremental_strategy="jobo_replace",
+    pre_hook="{{ jobo.keep_rebuilt(ref('stg_jobo__companies'), 'career_site_id', ref('int_jobo__site_changes')) }}",
+    **jobo.layout(["career_site_id", "technology"])
 ) }}
 
 with

@@ -3,7 +3,7 @@
 with
 
 billed_pages as (
-    {{ jobo.loaded_rows("billed_pages") }}
+    {{ jobo.loaded_rows("billed_pages", has_changes=false) }}
 ),
 
 -- A loader that only appends stores a page again that is replayed.

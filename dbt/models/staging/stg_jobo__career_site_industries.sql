@@ -1,10 +1,9 @@
 {{ config(
-    materialized="incremental",
-    indexes=jobo.indexes(["career_site_id", "industry"]),
-    pre_hook=[
-        "{{ jobo.delete_missing(ref('stg_jobo__career_sites'), 'career_site_id') }}",
-        "{{ jobo.delete_rebuilt(ref('stg_jobo__career_sites'), 'career_site_id') }}",
-    ],
+    materialized=jobo.by_group(),
+    unique_key="career_site_id",
+    incremental_strategy="jobo_replace",
+    pre_hook="{{ jobo.keep_rebuilt(ref('stg_jobo__career_sites'), 'career_site_id') }}",
+    **jobo.layout(["career_site_id", "industry"])
 ) }}
 
 -- Not the source, where the loader may have stored rows since.

@@ -1,14 +1,18 @@
 {{ config(
     materialized="incremental",
-    indexes=jobo.indexes(["career_site_id"]),
-    pre_hook="{{ jobo.start_from_changes('career_site_id', ['career_sites']) }}",
+    unique_key="career_site_id",
+    incremental_strategy=jobo.by_key(),
+    pre_hook=[
+        "{{ jobo.keep_differences('career_site_id', ['career_sites']) }}",
+        "{{ jobo.delete_gone('career_site_id') }}",
+    ],
+    **jobo.layout(["career_site_id"])
 ) }}
-{%- set changes = jobo.changes_since("career_site_id", ["career_sites"]) %}
 
 with
 
 career_sites as (
-    {{ jobo.loaded_rows("career_sites", changes) }}
+    {{ jobo.loaded_rows("career_sites") }}
 )
 
 select

@@ -1,14 +1,18 @@
 {{ config(
     materialized="incremental",
-    indexes=jobo.indexes(["career_site_id"]),
-    pre_hook="{{ jobo.start_from_changes('career_site_id', ['companies']) }}",
+    unique_key="career_site_id",
+    incremental_strategy=jobo.by_key(),
+    pre_hook=[
+        "{{ jobo.keep_differences('career_site_id', ['companies']) }}",
+        "{{ jobo.delete_gone('career_site_id') }}",
+    ],
+    **jobo.layout(["career_site_id"])
 ) }}
-{%- set changes = jobo.changes_since("career_site_id", ["companies"]) %}
 
 with
 
 companies as (
-    {{ jobo.loaded_rows("companies", changes) }}
+    {{ jobo.loaded_rows("companies") }}
 )
 
 -- Lists of text are sorted text, lists of objects JSON.

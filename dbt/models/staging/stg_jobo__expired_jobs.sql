@@ -1,14 +1,18 @@
 {{ config(
     materialized="incremental",
-    indexes=jobo.indexes(["job_id"]),
-    pre_hook="{{ jobo.start_from_changes('job_id', ['expired_jobs']) }}",
+    unique_key="job_id",
+    incremental_strategy=jobo.by_key(),
+    pre_hook=[
+        "{{ jobo.keep_differences('job_id', ['expired_jobs']) }}",
+        "{{ jobo.delete_gone('job_id') }}",
+    ],
+    **jobo.layout(["job_id"])
 ) }}
-{%- set changes = jobo.changes_since("job_id", ["expired_jobs"]) %}
 
 with
 
 expired_jobs as (
-    {{ jobo.loaded_rows("expired_jobs", changes) }}
+    {{ jobo.loaded_rows("expired_jobs") }}
 )
 
 select

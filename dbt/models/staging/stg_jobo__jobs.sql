@@ -1,18 +1,22 @@
 {{ config(
     materialized="incremental",
-    indexes=jobo.indexes(["job_id"]),
-    pre_hook="{{ jobo.start_from_changes('job_id', ['managed_jobs', 'jobs']) }}",
+    unique_key="job_id",
+    incremental_strategy=jobo.by_key(),
+    pre_hook=[
+        "{{ jobo.keep_differences('job_id', ['managed_jobs', 'jobs']) }}",
+        "{{ jobo.delete_gone('job_id') }}",
+    ],
+    **jobo.layout(["job_id"])
 ) }}
-{%- set changes = jobo.changes_since("job_id", ["managed_jobs", "jobs"]) %}
 
 with
 
 managed_jobs as (
-    {{ jobo.loaded_rows("managed_jobs", changes) }}
+    {{ jobo.loaded_rows("managed_jobs") }}
 ),
 
 jobs as (
-    {{ jobo.loaded_rows("jobs", changes) }}
+    {{ jobo.loaded_rows("jobs") }}
 ),
 
 -- A job that is in both streams is the one of managed_jobs.
