@@ -398,7 +398,7 @@ def test_personal_data_is_left_out(tmp_path: Path) -> None:
     warehouse = Duckdb.at(tmp_path / "jobo.duckdb", {})
     create(warehouse, ["companies"], "main")
     contact = {"email_address": "ada@acme.example", "phone_number": "1"}
-    warehouse.execute(upsert("main", "companies", [_at(2, **PROFILE, **contact)]))
+    warehouse.execute(upsert("main", "companies", [at(2, **PROFILE, **contact)]))
     dbt = replace(warehouse.dbt, variables={"jobo__using_personal_data": False})
     dbt(MODELS)
     tables = warehouse.tables([*TABLES, "stg_jobo__companies"])
