@@ -22,8 +22,8 @@ document.addEventListener("DOMContentLoaded", () => {
       .map(([count, result]) => [...result.slice(0, 4), count, ...result.slice(5)]);
   };
 
-  // First comes the message whose code is in the query, alone or in a pasted line. Then come headings
-  // that have all words of the query, the shortest first.
+  // First comes the message whose code is in the query, alone or in a pasted line. Then come titles of
+  // pages, and other headings, that have all words of the query, the shortest first.
   const perform = Search._performSearch;
   Search._performSearch = (query, terms, ...others) => {
     const { alltitles, docnames, filenames, titles } = Search._index;
@@ -42,7 +42,7 @@ document.addEventListener("DOMContentLoaded", () => {
           isPage ? title : `${titles[file]} > ${title}`,
           id === null || isPage ? "" : `#${id}`,
           null,
-          isCode ? 2 * FIRST : FIRST - words.length + (isPage ? 0.5 : 0),
+          isCode ? 2 * FIRST : FIRST - words.length + (isPage ? 100 : 0),
           filenames[file],
           SearchResultKind.title,
         ]);
