@@ -51,7 +51,7 @@ def _paragraphs(entry: str, width: int) -> Iterator[str]:
 
 
 def _first_sentence(entry: str) -> str:
-    return re.split(r"(?<=[.:])\s", entry, maxsplit=1)[0]
+    return re.split(r"(?<=[.])\s", entry, maxsplit=1)[0]
 
 
 def _wrapped(markdown: str, indent: str, width: int) -> str:

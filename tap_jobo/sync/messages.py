@@ -159,30 +159,30 @@ class Messages:
     def rejected_twice(
         self, rejection: RejectedError, progress: Progress, spent: float
     ) -> ApiError:
-        """Return the error for a sync that has begun over once already."""
+        """Return the error for a sync that has already started over once."""
         since = since_to_begin_over(progress.sync)
         arguments = ["--since", since] if since else []
         way = "a run without a state (buys everything)"
         if self.location:
             way = self.command("restart", self.name, *arguments)
-        ends = f"{rejection.why}. The sync has begun over once, so it ends."
+        ends = f"{rejection.why}. The sync has already started over once, so it stops."
         if self.spec.is_free:
-            return ApiError(f"{ends} Run again later: the next run begins over. [cursor-rejected]")
+            return ApiError(f"{ends} Run again later: the next run starts over. [cursor-rejected]")
         bill = f"its {plural(progress.rows, 'row')} so far are billed again ({dollars(spent)})"
         return ApiError(
             question(
                 f"{ends} {_LET_ONE_RUN_FINISH}",
                 "cursor-rejected",
-                ("begin it over", f"{way}: {bill}"),
+                ("start it over", f"{way}: {bill}"),
             )
         )
 
     def warn_of_restart(self, rejection: RejectedError, progress: Progress, spent: float) -> None:
-        """Warn that a sync begins over."""
+        """Warn that a sync starts over."""
         rows = plural(progress.rows, "row")
         bill = f"its {rows} so far are billed again ({dollars(spent)}). {_LET_ONE_RUN_FINISH}"
         self.logger.warning(
-            "%s. The sync begins over, and %s [cursor-rejected]",
+            "%s. The sync starts over, and %s [cursor-rejected]",
             rejection.why,
             "its rows are free." if self.spec.is_free else bill,
         )
@@ -208,7 +208,7 @@ class Messages:
             return
         saves = f", {dollars(cost)} not billed again" if cost else ", free"
         self.logger.info(
-            "%s has no state: loading %s from the archive%s. Then changes. To buy everything anew "
+            "%s has no state: loading %s from the archive%s. Then changes. To buy everything again "
             "instead: %s.",
             self.name,
             plural(rows, "row"),
@@ -255,7 +255,7 @@ class Messages:
         self.logger.warning(
             "The archive %s lacks what the state of %s has, so it goes on from the state, without "
             "what came before. Nothing is billed again. To load another warehouse, buy everything "
-            "anew: %s. [archive-adopted]",
+            "again: %s. [archive-adopted]",
             self.location,
             self.name,
             self.command("restart", self.name),
@@ -298,10 +298,10 @@ class Messages:
         if before.gap and is_resync and sync.kind == "changes" and not sync.gap:
             self.warn_of_gap("'resync' does not buy them. ", standing)
         if request.why == "restart" and self.spec.is_free:  # perhaps in place of a question
-            self.logger.info("%s: what Jobo lists is read anew, free.", self.name)
+            self.logger.info("%s: reading everything that Jobo lists again, free.", self.name)
         elif request.why == "restart":
             what = "everything" if sync.kind == "full" else f"what changed since {sync.since}"
-            self.logger.info("%s: `restart` was ordered, so %s is bought.", self.name, what)
+            self.logger.info("%s: buying %s again, because of `restart`.", self.name, what)
         elif before.has_begun and (change := what_changed(before, settings)):
             self._report_change(request, standing, change)
 

@@ -150,8 +150,9 @@ def _filters_changed(standing: Standing, _: Command) -> Lines:
 def what_stays_missing(position: Position, settings: SyncSettings) -> str:
     """Return the rows that `keep` leaves unbought."""
     which = _added(position, settings)
-    what = f"rows with {which}" if which else "rows that only the new filters match"
-    return f"{what}, from before {(position.bookmark or '')[:10]}, stay missing until they change"
+    what = f"rows with {which} that" if which else "rows that only the new filters match and that"
+    since = (position.bookmark or "")[:10]
+    return f"{what} last changed before {since} stay missing until they change"
 
 
 def what_resync_buys(standing: Standing) -> str:

@@ -152,7 +152,7 @@ def test_rejected_cursor_restarts_once_in_each_run(
     hiring.faults.add(Fault(status=422, body={"errors": {"cursor": ["No."]}}))
     run = alone.succeed(state=state)
     (warning,) = run.messages_of("WARNING", "cursor-rejected")
-    assert warning.endswith("(No). The sync begins over, and its rows are free.")
+    assert warning.endswith("(No). The sync starts over, and its rows are free.")
 
 
 def more(body: Json) -> Json:
@@ -165,7 +165,7 @@ def test_second_rejection_in_a_run_ends_the_stream(alone: Tap, hiring: Sandbox) 
     state = pending_of("expired_jobs", now - HOUR, now - timedelta(days=1))
     hiring.faults.add(Fault(replace=more), endpoint="expired_jobs", when=lambda e: not e.cursor)
     line = complaint(alone.run(state=state))
-    assert "has begun over once, so it ends. Run again later: the next run" in line
+    assert "has already started over once, so it stops. Run again later: the next run" in line
     assert len(hiring.requests_to("expired_jobs")) == 3
     assert alone.run(state=state).returncode == 0
 
@@ -233,7 +233,7 @@ def test_it_reads_from_jobo_anew_where_another_stream_would_ask(
     gone |= expire(hiring, 4)
     run = alone.succeed(state=first.state if has_state else None)
     assert {*run.ids} == {*first.ids} | gone
-    assert "is read anew, free" in run.stderr
+    assert "that Jobo lists again, free" in run.stderr
     assert alone.succeed(state=run.state).lines("WARNING") == []
 
 

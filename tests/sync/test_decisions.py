@@ -208,7 +208,10 @@ LATE: Past = [(LATEST_7, DONE)]
 LATE_FIRST_SYNC: Past = [(LATEST_100, PAGE)]
 START_DATE: dict[str, Case] = {
     "earlier": Case(
-        LATE, LATEST_100, asks=CHANGED, says="only the new filters match, from before 20"
+        LATE,
+        LATEST_100,
+        asks=CHANGED,
+        says="only the new filters match and that last changed before 20",
     ),
     "earlier, resync": Case(LATE, LATEST_100 | RESYNC, 112, 112, warns=CHANGED),
     "earlier, keep": Case(LATE, LATEST_100 | KEEP, 12, 12, warns=CHANGED, misses=93),

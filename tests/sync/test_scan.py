@@ -179,7 +179,7 @@ def test_a_cursor_rejected_in_other_words_restarts(tap: Tap, status: int, body: 
     assert set(run.ids) == tap.sandbox.world.rows().keys()
     (warning,) = run.lines("WARNING")
     assert warning.startswith(f"Jobo responded with {status} (")
-    assert "The sync begins over, and its 100 rows so far are billed again ($5.00)." in warning
+    assert "The sync starts over, and its 100 rows so far are billed again ($5.00)." in warning
 
 
 @pytest.mark.parametrize("archive", [True, False])
@@ -193,7 +193,7 @@ def test_a_cursor_that_expires_between_runs_states_the_cost_and_the_way_out(
     second = later(later(None).state)
     assert second.returncode == 0, second.stderr
     (warning,) = second.messages_of("WARNING", "cursor-rejected")
-    assert "The sync begins over, and its 100 rows so far are billed again ($5.00)." in warning
+    assert "The sync starts over, and its 100 rows so far are billed again ($5.00)." in warning
     assert "let one run finish the sync: raise max_credits" in warning
     billed = tap.sandbox.credits_billed
     third = later(second.state)
