@@ -105,6 +105,10 @@ def generated() -> dict[Path, str]:
     return files
 
 
+class MissingError(LookupError):
+    """What is needed to write a file is missing."""
+
+
 def _between(path: Path, name: str, lines: Iterator[str], text: str = "") -> str:
     """Replace what stands between the marks `generated: name` and `end of name`, as deep as they.
 
@@ -113,7 +117,7 @@ def _between(path: Path, name: str, lines: Iterator[str], text: str = "") -> str
     content = "\n".join(lines)
     head = TABLE_HEAD if content.startswith("|") else 0
     if len(content.splitlines()) <= head:
-        sys.exit(f"There is nothing to write between the marks of {name}.")
+        raise MissingError(f"There is nothing to write between the marks of {name}.")
     pattern = rf"(?sm)(^( *)[^\n]*generated: {name}\b[^\n]*\n).*?(^[^\n]*end of {name}\b)"
     replaced, count = re.subn(
         pattern,
@@ -121,7 +125,7 @@ def _between(path: Path, name: str, lines: Iterator[str], text: str = "") -> str
         text or (path.read_text("utf-8") if path.exists() else ""),
     )
     if count != 1:
-        sys.exit(
+        raise MissingError(
             f"{path.relative_to(ROOT)} needs a comment 'generated: {name}' and, below it, another "
             f"one 'end of {name}', once each."
         )
@@ -321,7 +325,7 @@ def _plugin_yaml(definition: str) -> Iterator[str]:
     """Yield what the example takes of the definition: all but how to install it, and the marks."""
     block = re.search(r"(?ms)^( *)capabilities:\n.*\Z", definition)
     if not block:
-        sys.exit("plugin.yaml has no capabilities.")
+        raise MissingError("plugin.yaml has no capabilities.")
     lines = textwrap.dedent(block[0]).splitlines()
     yield from (line for line in lines if not re.match(" *# (generated:|end of) ", line))
 
@@ -402,5 +406,9 @@ def _kind(name: str, definition: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    for path, content in generated().items():
+    try:
+        files = generated()
+    except LookupError as error:
+        sys.exit(str(error))
+    for path, content in files.items():
         path.write_text(content, "utf-8")

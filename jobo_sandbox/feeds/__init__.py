@@ -7,10 +7,16 @@ from typing import Final
 from jobo_sandbox.feed import Feed
 from jobo_sandbox.ledger import OTHERS
 
-FEEDS: Final[dict[str, Feed]] = {
-    module.name: import_module(f"{__name__}.{module.name}").FEED
+
+class _Feeds(dict[str, Feed]):
+    def __missing__(self, name: str) -> Feed:
+        raise LookupError(f"The sandbox does not serve {name}: write jobo_sandbox/feeds/{name}.py.")
+
+
+FEEDS: Final = _Feeds(
+    (module.name, import_module(f"{__name__}.{module.name}").FEED)
     for module in iter_modules(__path__)
-}
+)
 
 
 def known(endpoint: str) -> str:

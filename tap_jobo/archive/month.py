@@ -175,12 +175,23 @@ class MonthCount:
                 "max_credits_per_month counts from zero, because the archive %s is new.",
                 self.store.location,
             )
+        counted = sum(self._credits.values())
         self._credits = _with_killed_run(self._credits, self._last[1], last)
         if last:
             self._last = head, last.id
+            self._lower_balance(sum(self._credits.values()) - counted, last)
         self._write(self._credits)
         if self.limit is not None:
             self._include_others()
+
+    def _lower_balance(self, credits_: int, last: EntryHeader) -> None:
+        """Take what a killed run was billed from the balance, which that run could not write.
+
+        Otherwise, the next page whose response reports no deduction would count it once more.
+        """
+        at = last.receipt.received_at if last.receipt else ""
+        if credits_ and self._balance is not None and at > self._balance_at:
+            self._balance, self._balance_at = self._balance - credits_, at
 
     def _include_others(self) -> None:
         for file in {*self.store.list(layout.MONTHS)} - {self._name}:

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from jobo_sandbox import Entry, Fault, Sandbox
+from tests.archive.helpers import archive_command
 from tests.support import Run, Tap
 from tests.support.companies import records_of
+from tests.support.crash import cut_in_request
 from tests.support.jobs import metrics_of, tap_of
 
 pytestmark = pytest.mark.slow
@@ -54,6 +56,20 @@ def test_a_limit_holds_by_the_balance_but_for_the_first_page(
     assert "20 rows of jobs" in falls(run)[0]
     assert "fell by 60 credits ($0.06)" in falls(run)[0]
     assert any("max_credits reached" in line for line in run.lines("WARNING"))
+
+
+def test_a_fall_has_nothing_of_what_a_killed_run_was_billed(tap: Tap, hiring: Sandbox) -> None:
+    tap.settings["lookback_minutes"] = 0
+    state = tap.succeed().state
+    for key in hiring.world.jobs():
+        hiring.world.touch_job(key)
+    cut_in_request(tap, 5, billed=False, state=state)  # before the last page, of 10 rows
+    before = hiring.credits_billed
+    say(hiring, "")
+    run = tap.succeed(state=state)
+    assert metrics_of(run, "jobs")["jobo_credits"] == hiring.credits_billed - before
+    month = archive_command(tap, "month", "jobs").stdout
+    assert f" {hiring.credits_billed:,} credits" in month
 
 
 def test_it_counts_in_the_month_too(tap: Tap, hiring: Sandbox) -> None:

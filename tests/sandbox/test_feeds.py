@@ -4,6 +4,8 @@ the tap expect.
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import combinations, permutations
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +15,39 @@ from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 from jobo_sandbox import Sandbox
 from jobo_sandbox.contract import command
 from jobo_sandbox.contract.api import LIMIT, Api, most_requests
+from jobo_sandbox.feed import Feed
 from jobo_sandbox.feeds import FEEDS as SERVED
-from tap_jobo.streams import FEEDS
+from tap_jobo.settings.setting import Setting
+from tap_jobo.streams import FEEDS, SETTINGS
 from tap_jobo.streams.feed_spec import FeedSpec
 from tests.sandbox.helpers import page
 from tests.support import schema_message
 from tests.support.jobs import rows_of, tap_of
 
+NEVER_SENT = {"updated_at"}
+"""Fields that only some accounts get, of career sites."""
 each_feed = pytest.mark.parametrize("spec", FEEDS, ids=lambda spec: str(spec.name))
 
 
-def test_the_feeds_are_those_of_the_sandbox() -> None:
-    assert {
-        spec.name: (spec.method, spec.path, spec.item_key, spec.since_parameter) for spec in FEEDS
-    } == {
-        name: (feed.method, feed.path, feed.item_key, feed.since_parameter)
-        for name, feed in SERVED.items()
-    }
+def test_each_feed_of_the_sandbox_is_one_of_the_tap() -> None:
+    assert {spec.name for spec in FEEDS} == SERVED.keys(), "tap_jobo/streams/__init__.py: FEEDS"
+
+
+@each_feed
+def test_it_is_declared_as_the_sandbox_serves_it(spec: FeedSpec) -> None:
+    served = SERVED[spec.name]
+    for name in ("method", "path", "item_key", "since_parameter", "since_is_inclusive"):
+        what = f"{name}: tap_jobo/streams and jobo_sandbox/feeds/{spec.name}.py differ"
+        assert getattr(spec, name) == getattr(served, name), what
+    assert spec.page_cap == served.largest_page
+    if spec.page_size_setting:
+        assert spec.page_size_setting.type.schema["maximum"] == spec.page_cap
+
+
+def test_no_two_settings_have_the_same_name() -> None:
+    for settings in (SETTINGS, *(spec.filters for spec in FEEDS)):
+        names = Counter(setting.name for setting in settings)
+        assert [name for name, count in names.items() if count > 1] == []
 
 
 @each_feed
@@ -49,6 +67,41 @@ def test_the_sandbox_applies_each_filter(hiring: Sandbox, spec: FeedSpec) -> Non
 
 
 @each_feed
+def test_what_narrows_a_filter_adds_no_row(hiring: Sandbox, spec: FeedSpec) -> None:
+    """After such a change, a run goes on from the bookmark, so rows that it adds would be lost."""
+    rows = page(hiring, path=spec.path)[spec.item_key]
+
+    def ids(name: str, value: Any) -> set[str]:
+        selected = page(hiring, path=spec.path, **({} if value is None else {name: value}))
+        return {item["id"] for item in selected[spec.item_key]}
+
+    for setting in spec.filters:
+        name = spec.filter_parameters[setting.name]
+        found = {str(value): value for value in _values(setting, SERVED[spec.name], name, rows)}
+        for old, new in permutations([None, *found.values()], 2):
+            if setting.narrows(old, new):
+                more = ids(name, new) - ids(name, old)
+                assert not more, f"{setting.name}: {new} narrows {old}, but selects more rows"
+
+
+def _values(setting: Setting, served: Feed, name: str, rows: list[Any]) -> list[Any]:
+    """Values of a filter that select different rows."""
+    schema = setting.type.schema
+    if "boolean" in schema["type"]:
+        return [True, False]
+    if "integer" in schema["type"]:
+        numbers = (1, 5, 20, 100, 300, 1_000, 1_990, 2_005, 2_015, 10**9)
+        return [number for number in numbers if setting.type.allows(number)]
+    if schema.get("format") == "date-time":
+        return [f"{day}T00:00:00.000000Z" for day in ("2000-01-01", "2026-01-01", "2999-01-01")]
+    chosen = [served.filters[name].selecting(row) for row in rows]
+    some = list({str(value): value for value in chosen if value}.values())[:3]
+    if "array" in schema["type"]:
+        some += [[*one, *other] for one, other in combinations(some, 2)]
+    return some
+
+
+@each_feed
 def test_its_rows_fit_the_schema_and_are_billed_once(
     hiring: Sandbox, tmp_path: Path, spec: FeedSpec
 ) -> None:
@@ -60,6 +113,10 @@ def test_its_rows_fit_the_schema_and_are_billed_once(
     for row in rows.values():
         validator.validate(row)
         assert row.get("_rescued_data") is None
+    sent = {name for row in rows.values() for name in row if row[name] is not None}
+    assert {*spec.field_names} - sent <= NEVER_SENT, (
+        f"jobo_sandbox/feeds/{spec.name}.py has no value of these fields"
+    )
     assert run.lines("WARNING") == []
     assert hiring.credits_billed == len(rows) * spec.list_price
     assert rows_of(tap.succeed(state=run.state), spec.name) == {}
