@@ -359,6 +359,30 @@ def test_only_ids_in_another_spelling_get_a_warning(postgres: Postgres) -> None:
     assert "WARN=2 ERROR=0 SKIP=0" in run.stdout
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_spend_is_read_from_a_column_with_a_reserved_name(
+    postgres: Postgres, tmp_path: Path, kind: str
+) -> None:
+    """As the loader creates it. The stand-ins refuse such a name without quotes."""
+    warehouse, schema = warehouse_of(kind, postgres, tmp_path)
+    warehouse = replace(
+        warehouse, dbt=replace(warehouse.dbt, variables={"jobo__using_billed_pages": True})
+    )
+    name = '"ROWS"' if kind == "snowflake" else '"rows"'
+    kinds = {"id": "text", "stream": "text", name: "bigint", "credits": "bigint"}
+    columns = ", ".join(f"{column} {kind}" for column, kind in kinds.items())
+    times = ", ".join(f"{time} timestamp" for time in TIMES)
+    warehouse.execute(f"CREATE TABLE {schema}.billed_pages ({columns}, {times})")
+    stored = "'2026-01-02 06:00:00', '2026-01-02 07:00:00'"
+    warehouse.execute(
+        f"INSERT INTO {schema}.billed_pages VALUES ('a', 'jobs', 1000, 3000, {stored}),"
+        f" ('b', 'jobs', 1, 3, {stored})"
+    )
+    warehouse.dbt(f"{BUILD} --select +{SPEND}")
+    (day,) = warehouse.tables([SPEND])[SPEND]
+    assert (day["day"], day["billed_rows"], day["credits"]) == ("2026-01-02", 1001, 3003)
+
+
 def test_only_some_streams_are_loaded(tmp_path: Path) -> None:
     """Each of them later than the others."""
     warehouse = Duckdb.at(tmp_path / "jobo.duckdb", {})

@@ -187,6 +187,7 @@ class Dbt:
         # What dbt parsed is valid as long as its variables and the profile are the same.
         parsed = sha256(json.dumps([self.variables, str(self.project)]).encode()).hexdigest()
         own = {"DBT_TARGET_PATH": str(server.folder / parsed), "DBT_LOG_PATH": str(self.folder)}
+        own |= {"RESERVED_WORDS": str(REPOSITORY / "tests/support/reserved_words.toml")}
         own |= {"DBT_LOG_LEVEL_FILE": "none", "DBT_WRITE_JSON": "false", "DBT_USE_COLORS": "false"}
         environment = {**os.environ, **own, **self.settings}
         script = _PRELUDES.get(self.plugin, "") + script

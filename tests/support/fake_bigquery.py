@@ -8,8 +8,11 @@ patched here.
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
+import tomllib
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,6 +24,9 @@ from dbt.adapters.contracts.connection import ConnectionState
 from dbt_common.clients.agate_helper import table_from_data_flat
 from sqlglot import exp
 
+RESERVED = set(
+    tomllib.loads(Path(os.environ["RESERVED_WORDS"]).read_text("utf-8"))["bigquery"].split()
+)
 LOCK = threading.RLock()  # one statement at a time, as if each were a transaction
 DATABASE = duckdb.connect("jobo.db")
 DATABASE.execute(
@@ -81,13 +87,19 @@ REPLACED: dict[type[exp.Expression], Callable[[Any], exp.Expression]] = {
 
 
 def statements(sql: str) -> list[str]:
-    """Parse BigQuery's SQL, and return DuckDB's.
+    """Parse BigQuery's SQL, in which no name is a reserved word, and return DuckDB's.
 
     APPROX_QUANTILES becomes the exact percentile, as the other warehouses have it.
     """
     translated = []
     for tree in sqlglot.parse(sql, read="bigquery", error_level=sqlglot.ErrorLevel.RAISE):
         for node in reversed(list(tree.walk() if tree else [])):
+            if (
+                isinstance(node, exp.Identifier)
+                and not node.quoted
+                and node.name.lower() in RESERVED
+            ):
+                raise ValueError(f"{node.name} is a reserved word of BigQuery: {sql}")
             if isinstance(node, exp.Bracket) and isinstance(node.this, exp.ApproxQuantiles):
                 node.replace(_quantile(node))
             elif type(node) in REPLACED:

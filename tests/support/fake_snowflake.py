@@ -7,7 +7,9 @@ do, and what the models or dbt use, is patched here.
 from __future__ import annotations
 
 import os
+import tomllib
 import warnings
+from pathlib import Path
 from typing import Any
 
 import fakesnow
@@ -16,6 +18,9 @@ import fakesnow.fakes
 import fakesnow.transforms
 from sqlglot import exp
 
+RESERVED = set(
+    tomllib.loads(Path(os.environ["RESERVED_WORDS"]).read_text("utf-8"))["snowflake"].split()
+)
 warnings.filterwarnings("ignore", module="fakesnow")  # of a newer DuckDB
 
 
@@ -48,10 +53,13 @@ def create_table(statement: exp.Expression, _: object) -> exp.Expression:
 
 
 def translate(statement: exp.Expression) -> list[exp.Expression]:
-    """Read text in a VARIANT without quotes, and leave MERGE to DuckDB.
+    """Refuse reserved words as names, read text in a VARIANT as such, and leave MERGE to DuckDB.
 
     fakesnow's own MERGE takes columns that both sides have, as in snapshots, for ambiguous.
     """
+    for name in statement.find_all(exp.Identifier):
+        if not name.quoted and name.name.lower() in RESERVED:
+            raise ValueError(f"{name.name} is a reserved word of Snowflake: {statement.sql()}")
     for function in list(statement.find_all(exp.Typeof)):
         function.replace(exp.Anonymous(this="type_of", expressions=[function.this.copy()]))
     items = {
@@ -70,5 +78,5 @@ fakesnow.fakes.FakeSnowflakeConnection = Connection
 fakesnow.transforms.create_table_as = create_table
 fakesnow.transforms.merge = translate
 fakesnow.transforms.trim_cast_varchar = lambda expression: expression  # it forgets what to trim
-account = fakesnow.patch(db_path=os.getcwd())  # noqa: PTH109
+account = fakesnow.patch(db_path=Path.cwd())
 account.__enter__()
