@@ -12,6 +12,7 @@ import argparse
 import os
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -151,7 +152,10 @@ class Builds:
 
     def _of_the_server(self) -> float:
         times = self._server.cpu_times()
-        running = [each.cpu_times() for each in self._server.children()]
+        running = []
+        for each in self._server.children():
+            with suppress(psutil.NoSuchProcess):  # it ended since, and counts among the server's
+                running.append(each.cpu_times())
         own = sum(each.user + each.system for each in (times, *running))
         return float(own + times.children_user + times.children_system)
 

@@ -90,11 +90,14 @@ Args:
 {% endmacro %}
 
 {#- Delete the rows of a staging model that left the loader's tables. For a pre-hook. Whatever the strategy then does
-    by key, it would leave them. -#}
+    by key, it would leave them. BigQuery bills a DELETE for the whole table, even if it deletes nothing. -#}
 {% macro delete_gone(key) %}
 {%- if is_incremental() -%}
+{%- set gone = "select changed.key from " ~ jobo.changes() ~ " as changed where changed.id is null" -%}
+{%- if target.type != "bigquery" or run_query(gone ~ " limit 1").rows | length > 0 -%}
 delete from {{ this }}
-where {{ key }} in (select changed.key from {{ jobo.changes() }} as changed where changed.id is null)
+where {{ key }} in ({{ gone }})
+{%- endif -%}
 {%- endif -%}
 {% endmacro %}
 

@@ -1,0 +1,160 @@
+"""The loaders that the docs name, each in its own environment, as far as they go offline."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import tomllib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from jobo_sandbox import Sandbox
+from tests.support.companies import selecting
+from tests.support.dbt import PACKAGE
+from tests.support.jobs import STREAMS
+from tests.support.pipeline import tool_of
+from tests.support.process import Run, Tap, discover
+from tests.support.repository import REPOSITORY
+
+pytestmark = pytest.mark.exhaustive
+
+TRIED = tomllib.loads((REPOSITORY / "tools/targets.toml").read_text("utf-8"))
+START = """
+import sys
+from importlib.metadata import distribution
+scripts = distribution(sys.argv[1]).entry_points.select(group="console_scripts")
+print([script.load() for script in scripts if "target" in script.name] or sys.exit("no command"))
+"""
+CREATE_IN_SNOWFLAKE = """
+import json, sys
+from contextlib import suppress
+import fakesnow, snowflake.connector
+with fakesnow.patch(db_path="."):
+    snowflake.connector.connect(database="JOBO", schema="PUBLIC")
+    from target_snowflake.target import TargetSnowflake
+    with suppress(Exception):  # at its first PUT, which joblib's processes send to no fake
+        TargetSnowflake.cli(["--config", "config.json"], standalone_mode=False)
+    cursor = snowflake.connector.connect(database="JOBO", schema="PUBLIC").cursor()
+    cursor.execute(
+        "SELECT table_name, column_name, data_type FROM information_schema.columns"
+        " WHERE table_schema = 'PUBLIC'"
+    )
+    print(json.dumps(cursor.fetchall()))
+"""
+CREATE_IN_BIGQUERY = """
+import json, sys
+from target_bigquery.core import BigQueryTable, IngestionStrategy
+for line in sys.stdin:
+    schema = json.loads(line)
+    place = {"name": schema["stream"], "dataset": "jobo", "project": "jobo"}
+    strategy = IngestionStrategy.DENORMALIZED
+    table = BigQueryTable(jsonschema=schema["schema"], ingestion_strategy=strategy, **place)
+    for field in table.get_resolved_schema():
+        print(json.dumps([schema["stream"], field.name, field.field_type, field.mode]))
+"""
+
+
+def _named() -> dict[str, str]:
+    """The requirements of each loader that the docs advise and that runs on a Python of today."""
+    page = (REPOSITORY / "docs/reference/targets.md").read_text("utf-8")
+    advised = "\n".join(line for line in page.splitlines() if "don't use" not in line)
+    found = re.findall(r"`([\w-]+)` (\d+\.[\d.]+\d)(?: with `([^`]+)`)?", advised)
+    known = {
+        entry["requirements"][0].partition("==")[0]: entry
+        for name, entry in TRIED.items()
+        if "newer" not in name
+    }
+    named = {}
+    for name, version, beside in found:
+        entry = known.get(name, {"requirements": [f"{name}=={version}", beside]})
+        if "python" not in entry:
+            named[name] = " ".join(entry["requirements"])
+    return named
+
+
+def _run(requirements: str, script: str, *arguments: str, **options: Any) -> str:
+    plugin = {"pip_url": f"{requirements} duckdb" if "duckdb" in requirements else requirements}
+    command = [*tool_of(plugin), "python", "-c", script, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    assert done.returncode == 0, requirements + done.stderr[-2000:]
+    return done.stdout
+
+
+def test_every_loader_that_the_docs_name_starts(tmp_path: Path) -> None:
+    loaders = _named()
+    assert {"meltanolabs-target-snowflake", "z3-target-bigquery"} <= loaders.keys()
+    with ThreadPoolExecutor(2) as pool:
+        outputs = pool.map(
+            lambda name: _run(loaders[name], START, name, cwd=tmp_path), sorted(loaders)
+        )
+        assert all(outputs)
+
+
+@pytest.fixture(scope="module")
+def sync(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    with Sandbox(size=5, jobs=5, seed=1) as sandbox:
+        folder = tmp_path_factory.mktemp("sync")
+        selected = dict.fromkeys((*STREAMS, "billed_pages"), True)
+        return Tap(sandbox, folder, catalog=selecting(discover(), **selected)).run()
+
+
+def _kinds() -> dict[tuple[str, str], str]:
+    """What `_sources.yml` calls the type of each column."""
+    text = (PACKAGE / "models/staging/_sources.yml").read_text("utf-8")
+    (source,) = yaml.safe_load(text)["sources"]
+    return {
+        (table["name"], column["name"]): column["data_type"]
+        for table in source["tables"]
+        for column in table["columns"]
+    }
+
+
+def test_target_snowflake_creates_the_columns_that_the_package_reads(
+    sync: Run, tmp_path: Path
+) -> None:
+    config = {
+        "account": "fake", "user": "jobo", "password": "fake", "warehouse": "fake",
+        "database": "JOBO", "default_target_schema": "PUBLIC",
+        "validate_records": False, "uuid_format": "string",
+    }  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    loader = _named()["meltanolabs-target-snowflake"]
+    requirements = f"{loader} fakesnow==0.12.1 duckdb==2.0.1"
+    output = _run(requirements, CREATE_IN_SNOWFLAKE, cwd=tmp_path, input=sync.stdout)
+    created = {
+        (table.lower(), column): kind for table, column, kind in json.loads(output.splitlines()[-1])
+    }
+    types = {
+        "uuid": "TEXT", "text": "TEXT", "date-time": "TIMESTAMP_NTZ", "boolean": "BOOLEAN",
+        "integer": "NUMBER", "number": "FLOAT", "object": "VARIANT", "list of text": "VARIANT",
+        "list of object": "VARIANT",
+    }  # fmt: skip
+    for (table, column), kind in _kinds().items():
+        assert created[table, column.upper()] == types[kind], (table, column)
+
+
+def test_target_bigquery_creates_the_columns_that_the_package_reads(
+    sync: Run, tmp_path: Path
+) -> None:
+    schemas = [message for message in sync.messages if message["type"] == "SCHEMA"]
+    text = "".join(f"{json.dumps(schema)}\n" for schema in schemas)
+    output = _run(_named()["z3-target-bigquery"], CREATE_IN_BIGQUERY, cwd=tmp_path, input=text)
+    created = {
+        (table, column): (kind, mode)
+        for table, column, kind, mode in map(json.loads, output.splitlines())
+    }
+    types = {
+        "uuid": ("STRING", "NULLABLE"), "text": ("STRING", "NULLABLE"),
+        "date-time": ("TIMESTAMP", "NULLABLE"), "boolean": ("BOOLEAN", "NULLABLE"),
+        "integer": ("INTEGER", "NULLABLE"), "number": ("FLOAT", "NULLABLE"),
+        "object": ("RECORD", "NULLABLE"),
+        "list of text": ("STRING", "REPEATED"), "list of object": ("RECORD", "REPEATED"),
+    }  # fmt: skip
+    for (table, column), kind in _kinds().items():
+        if not column.startswith("_sdc_"):  # which the loader's sink adds
+            assert created[table, column] == types[kind], (table, column)
