@@ -371,7 +371,8 @@ def test_spend_is_read_from_a_column_with_a_reserved_name(
     name = '"ROWS"' if kind == "snowflake" else '"rows"'
     kinds = {"id": "text", "stream": "text", name: "bigint", "credits": "bigint"}
     columns = ", ".join(f"{column} {kind}" for column, kind in kinds.items())
-    times = ", ".join(f"{time} timestamp" for time in TIMES)
+    instant = "timestamp_ntz" if kind == "snowflake" else "timestamp"
+    times = ", ".join(f"{time} {instant}" for time in TIMES)
     warehouse.execute(f"CREATE TABLE {schema}.billed_pages ({columns}, {times})")
     stored = "'2026-01-02 06:00:00', '2026-01-02 07:00:00'"
     warehouse.execute(

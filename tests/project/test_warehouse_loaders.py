@@ -82,7 +82,7 @@ def _run(requirements: str, script: str, *arguments: str, **options: Any) -> str
     command = [*tool_of(plugin), "python", "-c", script, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
     assert done.returncode == 0, requirements + done.stderr[-2000:]
-    return done.stdout
+    return str(done.stdout)
 
 
 def test_every_loader_that_the_docs_name_starts(tmp_path: Path) -> None:

@@ -52,14 +52,25 @@ def create_table(statement: exp.Expression, _: object) -> exp.Expression:
     return statement
 
 
-def translate(statement: exp.Expression) -> list[exp.Expression]:
-    """Refuse reserved words as names, read text in a VARIANT as such, and leave MERGE to DuckDB.
-
-    fakesnow's own MERGE takes columns that both sides have, as in snapshots, for ambiguous.
-    """
+def refuse(statement: exp.Expression) -> None:
+    """Raise an error at a reserved word as a name, or at what an account can change."""
     for name in statement.find_all(exp.Identifier):
         if not name.quoted and name.name.lower() in RESERVED:
             raise ValueError(f"{name.name} is a reserved word of Snowflake: {statement.sql()}")
+    for kind in statement.find_all(exp.DataType):
+        if kind.this == exp.DataType.Type.TIMESTAMP:
+            raise ValueError(f"TIMESTAMP follows TIMESTAMP_TYPE_MAPPING: {statement.sql()}")
+    for cut in statement.find_all(exp.TimestampTrunc, exp.DateTrunc):
+        if cut.text("unit").lower() == "week":
+            raise ValueError(f"A week follows WEEK_START: {statement.sql()}")
+
+
+def translate(statement: exp.Expression) -> list[exp.Expression]:
+    """Refuse some SQL, read text in a VARIANT without quotes, and leave MERGE to DuckDB.
+
+    fakesnow's own MERGE takes columns that both sides have, as in snapshots, for ambiguous.
+    """
+    refuse(statement)
     for function in list(statement.find_all(exp.Typeof)):
         function.replace(exp.Anonymous(this="type_of", expressions=[function.this.copy()]))
     items = {
