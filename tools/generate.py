@@ -263,10 +263,8 @@ def _settings_sections() -> Iterator[str]:
                 f"*{_type(properties[setting.name])}{default}*",
             )
             yield from ("", setting.description, "")
-    yield from ("## Settings of the SDK", "", "| setting | meaning |", "|---|---|")
-    for name, definition in _all_settings().items():
-        if name not in properties:
-            yield f"| `{name}` | {definition['description']} |"
+    others = [f"`{name}`" for name in _all_settings() if name not in properties]
+    yield from ("## Settings of the SDK", "", f"{', '.join(others[:-1])}, and {others[-1]}.")
 
 
 def _group(name: str) -> str:

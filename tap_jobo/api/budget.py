@@ -180,7 +180,7 @@ class FeedCost:
                     f"{cost:,} credits ({dollars(cost)}) of one page of {plural(rows, 'row')} of "
                     f"{self._spec.name}.",
                     "limit-too-low",
-                    (f"{name}: {cost}", "or more: then runs make progress"),
+                    (f"{name}: {cost}", "or more, to cover a page"),
                     *self._offer_smaller_page(rows),
                     (f"remove {name}", "if your plan's rows are free"),
                 )
@@ -200,7 +200,7 @@ class FeedCost:
                     f"{plural(rows, 'row')} may cost {cost:,} ({dollars(cost)}), and {name} is "
                     f"{self._limit(name):,}.",
                     "limit-too-low",
-                    (f"{name}: {cost}", "or more: then runs make progress"),
+                    (f"{name}: {cost}", "or more, to cover a page"),
                     *self._offer_smaller_page(rows),
                     *self._offer_test(),
                 )
