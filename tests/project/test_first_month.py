@@ -47,6 +47,16 @@ def test_narrower_filters_in_one_environment_stop_the_other_for_nothing(project:
     assert project.sandbox.credits_billed == EVERYTHING
 
 
+def test_a_restart_buys_everything_again_once(project: Project) -> None:
+    project.run()
+    project.run("invoke", "tap-jobo:archive-restart", "career_sites", "--yes")
+    project.run()
+    assert project.is_current()
+    assert project.sandbox.credits_billed == 2 * EVERYTHING
+    project.run()
+    assert project.sandbox.credits_billed == 2 * EVERYTHING
+
+
 def test_a_dropped_table_or_column_is_loaded_again(project: Project) -> None:
     project.run()
     project.query("DROP TABLE career_sites")
