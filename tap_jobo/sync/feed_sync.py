@@ -175,20 +175,25 @@ class FeedSync:
                 versions.note(entry)
                 after = following.header.before if following else opening.view.position
                 dropped.note(entry.number, entry.header, after)
-        self.messages.announce_load(
-            archive,
-            first,
-            versions.rows,
-            has_state=opening.state is not None,
-            has_profiles=self.report.profiles is not None,
-        )
-        self.messages.warn_of_dropped(dropped)  # before a kill can come between
-        if opening.state is None and opening.view.position.gap:
-            self.messages.warn_of_gap("", opening.standing(opening.view.position))
+        self._announce_load(archive, versions.rows, dropped)  # before a kill can come between
         for entry, following in with_following(archive.read_all(first)):
             self.raise_if_over()
             header = following.header if following else None
             yield self._deliver_loaded(entry, header, versions)
+
+    def _announce_load(self, archive: StreamArchive, rows: int, dropped: DroppedPages) -> None:
+        """Report what is loaded, and what is missing there."""
+        opening, position = self.opening, self.opening.view.position
+        cost = (archive.credits(opening.first) or 0) - dropped.credits
+        if opening.state is None:
+            then = "the rest of a sync" if position.progress else "changes"
+            has_profiles = self.report.profiles is not None
+            self.messages.announce_load_of_all(rows, cost, then, has_profiles=has_profiles)
+        else:
+            self.messages.announce_load(archive.head - opening.first + 1, cost)
+        self.messages.warn_of_dropped(dropped)
+        if opening.state is None and position.gap:
+            self.messages.warn_of_gap("", opening.standing(position))
 
     def _deliver_loaded(
         self,

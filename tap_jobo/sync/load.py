@@ -77,11 +77,13 @@ class DroppedPages:
     def __init__(self) -> None:
         self._missing: list[tuple[int, EntryHeader]] = []
         self._last: list[tuple[int, EntryHeader]] = []  # those with no other page after them
+        self.credits = 0  # what all of them have cost
 
     def note(self, number: int, header: EntryHeader, after: Position) -> None:
         """Take up an entry, in the order of the archive, with the position after it."""
         if header.is_dropped:
             self._last.append((number, header))
+            self.credits += header.credits
             return
         self._missing = self._missing_before(header.before)
         self._last = []

@@ -189,30 +189,28 @@ class Messages:
 
     # What a run does
 
-    def announce_load(
-        self, archive: StreamArchive, first: int, rows: int, *, has_state: bool, has_profiles: bool
-    ) -> None:
-        """Log what is loaded, and what that saves.
+    def announce_load(self, pages: int, cost: int) -> None:
+        """Log how many pages are loaded, and what that saves."""
+        saves = f": {dollars(cost)} not billed again" if cost else ", free"
+        self.logger.info("%s: %s from the archive%s.", self.name, plural(pages, "page"), saves)
+
+    def announce_load_of_all(self, rows: int, cost: int, then: str, *, has_profiles: bool) -> None:
+        """Log what a warehouse without a state gets, and what that saves.
 
         Args:
-            archive: The archive.
-            first: The first entry that is loaded.
-            rows: The rows of these entries, if there is no state.
-            has_state: Whether there is one.
+            rows: The rows that are loaded.
+            cost: What their pages have cost.
+            then: What is bought after that.
             has_profiles: Whether the profiles of the companies are read along.
         """
-        pages, cost = plural(archive.head - first + 1, "page"), archive.credits(first)
-        if has_state:
-            saves = f": {dollars(cost)} not billed again" if cost else ", free"
-            self.logger.info("%s: %s from the archive%s.", self.name, pages, saves)
-            return
         saves = f", {dollars(cost)} not billed again" if cost else ", free"
         self.logger.info(
-            "%s has no state: loading %s from the archive%s. Then changes. To buy everything again "
+            "%s has no state: loading %s from the archive%s. Then %s. To buy everything again "
             "instead: %s.",
             self.name,
             plural(rows, "row"),
             saves,
+            then,
             self.command("restart", self.name),
         )
         if has_profiles:

@@ -75,7 +75,8 @@ def test_what_follows_pages_of_the_archive(tap: Tap, sandbox: Sandbox) -> None:
     loaded, bought = _announced(run)
     assert loaded == (
         "career_sites has no state: loading 100 rows from the archive, $5.00 not billed again. "
-        "Then changes. To buy everything again instead: `tap-jobo-archive restart career_sites`."
+        "Then the rest of a sync. To buy everything again instead: `tap-jobo-archive restart "
+        "career_sites`."
     )
     assert bought == (
         "career_sites: continues a sync of everything after 100 rows; max_credits is not set"
