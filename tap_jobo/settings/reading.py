@@ -19,7 +19,7 @@ _PREFIX: Final = "TAP_JOBO_"
 _TRUE: Final = ("true", "1", "yes", "on")
 _BOOLEANS: Final = dict.fromkeys(_TRUE, True) | dict.fromkeys(("false", "0", "no", "off"), False)
 _LONGEST: Final = 40  # letters of a value that an error quotes
-_SIMILAR: Final = 0.8  # similarity from which an unknown name counts as a mistyped setting
+_SIMILAR: Final = 0.75  # similarity from which an unknown name counts as a mistyped setting
 
 
 def read_environment(schema: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:

@@ -200,6 +200,8 @@ class TestVariableNames:
         """It would let a run spend without the limit that it is meant to set."""
         variables = {"TAP_JOBO_MAX_CREDIT": "5000", "MELTANO_EXTRACTOR_NAME": "tap-jobo"}
         assert "did you mean TAP_JOBO_MAX_CREDITS?" in tap.refuse(env=variables)
+        variables = {"TAP_JOBO_INDUSTRY": "biotech"}  # without it, a first sync buys everything
+        assert "did you mean TAP_JOBO_INDUSTRIES?" in tap.refuse(env=variables)
         assert tap.run("--discover", env=variables).returncode == 0
 
     @pytest.mark.parametrize("name", ["MAXCREDITS", "_MAX_CREDITS", "MAX__CREDITS", "max_credits"])
