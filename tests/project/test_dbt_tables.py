@@ -349,13 +349,15 @@ def test_only_ids_in_another_spelling_get_a_warning(postgres: Postgres) -> None:
     jobs = {key: {**JOB, "company": {"id": key}} for key in (site, unknown)}
     for key, job in jobs.items():
         postgres.execute(upsert("public", "jobs", [at(2, id=key, **job)]))
-    run = postgres.dbt(f"{MODELS} --select staging", test)
+    postgres.dbt(f"{MODELS} --select staging")
+    run = postgres.dbt(test)
     assert "WARN=0 ERROR=0 SKIP=0" in run.stdout
     undashed = other.replace("-", "").upper()
     job = {**JOB, "company": {"id": undashed}}
     postgres.execute(upsert("public", "jobs", [at(2, id="undashed", **job)]))
     postgres.execute(upsert("public", "companies", [at(2, id=undashed, name="Undashed")]))
-    run = postgres.dbt(f"{MODELS} --select staging", test)
+    postgres.dbt(f"{MODELS} --select staging")
+    run = postgres.dbt(test)
     assert "WARN=2 ERROR=0 SKIP=0" in run.stdout
 
 
