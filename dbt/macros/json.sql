@@ -3,7 +3,7 @@ Lists and objects. target-postgres stores lists of text as text[], other lists a
 objects as jsonb; target-duckdb stores all of them as JSON; other loaders, as text. The models see JSON
 alone.
 
-The macros for Snowflake and BigQuery are untested. Those for DuckDB have no lambda: DuckDB 2 refuses
+Those for DuckDB have no lambda: DuckDB 2 refuses
 `x -> x`, and DuckDB 1.2 does not know `lambda x: x`.
 -#}
 

@@ -1,4 +1,4 @@
-{#- Where warehouses differ in text and dates. Those for Snowflake and BigQuery are untested. -#}
+{#- Where warehouses differ in text and dates. -#}
 
 {#- What the only group of a pattern matches, or null. Patterns have no backslash: some warehouses
     would read it as an escape. -#}

@@ -6,7 +6,9 @@ CREATE TEMPORARY TABLE exported (line jsonb) ON COMMIT DROP;
 -- Quotes and delimiters that no line has: each line is one value.
 \copy exported FROM 'career_sites.jsonl' WITH (FORMAT csv, QUOTE E'\x01', DELIMITER E'\x02')
 
-DELETE FROM analytics.jobo__career_sites_history;
+-- Sites that the loader's table no longer has keep what they have.
+DELETE FROM analytics.jobo__career_sites_history
+WHERE career_site_id IN (SELECT career_site_id FROM analytics.stg_jobo__career_sites);
 
 INSERT INTO analytics.jobo__career_sites_history (
     career_site_id, name, website, domain, summary, industries, linkedin_url, crunchbase_url, logo_url,
@@ -22,13 +24,15 @@ WITH versions AS (
         nullif(line -> 'row' ->> 'summary', '') AS summary,
         (
             SELECT string_agg(entry, ', ' ORDER BY entry COLLATE "C")
-            FROM jsonb_array_elements_text(line -> 'row' -> 'industries') AS entry
+            FROM jsonb_array_elements_text(
+                CASE WHEN jsonb_typeof(line -> 'row' -> 'industries') = 'array' THEN line -> 'row' -> 'industries' END
+            ) AS entry
             WHERE entry <> ''
         ) AS industries,
         nullif(line -> 'row' ->> 'linkedin_url', '') AS linkedin_url,
         nullif(line -> 'row' ->> 'crunchbase_url', '') AS crunchbase_url,
         sites.logo_url,
-        nullif(lower(trim(line -> 'row' ->> 'ats')), '') AS ats,
+        nullif(lower(trim(regexp_replace(line -> 'row' ->> 'ats', '\s+', ' ', 'g'))), '') AS ats,
         nullif(line -> 'row' ->> 'listing_url', '') AS listing_url,
         sites.details_url,
         CAST(line -> 'row' ->> 'updated_at' AS timestamptz) AT TIME ZONE 'UTC' AS updated_at,

@@ -350,15 +350,30 @@ def test_only_ids_in_another_spelling_get_a_warning(postgres: Postgres) -> None:
     for key, job in jobs.items():
         postgres.execute(upsert("public", "jobs", [at(2, id=key, **job)]))
     postgres.dbt(f"{MODELS} --select staging")
-    run = postgres.dbt(test)
-    assert "WARN=0 ERROR=0 SKIP=0" in run.stdout
+    assert "PASS=3 WARN=0 ERROR=0 SKIP=0" in postgres.dbt(test).stdout
     undashed = other.replace("-", "").upper()
     job = {**JOB, "company": {"id": undashed}}
     postgres.execute(upsert("public", "jobs", [at(2, id="undashed", **job)]))
     postgres.execute(upsert("public", "companies", [at(2, id=undashed, name="Undashed")]))
     postgres.dbt(f"{MODELS} --select staging")
-    run = postgres.dbt(test)
-    assert "WARN=2 ERROR=0 SKIP=0" in run.stdout
+    assert "PASS=1 WARN=2 ERROR=0 SKIP=0" in postgres.dbt(test).stdout
+
+
+@pytest.mark.parametrize("kind", ["postgres", "duckdb"])
+def test_shares_by_month_have_an_ats_with_a_long_name(
+    postgres: Postgres, tmp_path: Path, kind: str
+) -> None:
+    warehouse, schema = warehouse_of(kind, postgres, tmp_path)
+    create(warehouse, ["career_sites"], schema)
+    for day, ats in ((2, "lever"), (3, "ashby")):
+        for key, each in (("a", ats), ("b", "oracle_recruiting_cloud")):
+            row = at(day if key == "a" else 2, **{**SITE, "id": key, "ats": each})
+            warehouse.execute(upsert(schema, "career_sites", [row]))
+        warehouse.dbt(f"{BUILD} --select +jobo__ats_share_by_month")
+    shares = warehouse.tables(["jobo__ats_share_by_month"])["jobo__ats_share_by_month"]
+    assert {(row["ats"], row["percent"]) for row in shares} == {
+        ("ashby", 50), ("oracle_recruiting_cloud", 50),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", KINDS)

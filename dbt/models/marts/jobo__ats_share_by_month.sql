@@ -6,12 +6,15 @@ versions as (
     select * from {{ ref("jobo__career_sites_history") }}
 ),
 
--- Versions that began and ended in the same months are counted together, before the join.
+-- Versions that began and ended in the same months are counted together, before the join. A current one ends in
+-- a far year, not never: DuckDB 1.2 takes a truncated time for one that is never null, and drops these rows.
 grouped as (
     select
         coalesce(ats, 'unknown') as ats,
         {{ jobo.first_of_month("dbt_valid_from") }} as first_month,
-        {{ jobo.first_of_month("dbt_valid_to") }} as next_month,
+        {{ jobo.first_of_month(
+            "coalesce(dbt_valid_to, cast('9999-12-31' as " ~ jobo.type_timestamp() ~ "))"
+        ) }} as next_month,
         count(*) as sites
     from versions
     group by 1, 2, 3
@@ -30,7 +33,7 @@ counted as (
     from months
     inner join grouped
         on grouped.first_month <= months.month
-        and (grouped.next_month is null or grouped.next_month > months.month)
+        and grouped.next_month > months.month
     group by 1, 2
 ),
 
