@@ -43,8 +43,8 @@ TESTS = {
     for path in files("tests", "test_*.py")
     if path.parent.name != "sandbox"  # whose names are those of other files
 }
-WORDS = 20_500
-"""Words of the site's pages and README at most, without what is generated: no feed is too many."""
+WORDS = 1_000
+"""Words of a page at most, without what is generated. So another feed's page is never too many."""
 DOCUMENTS = [str(path.relative_to(REPOSITORY)) for path in PAGES]
 GENERATED: Mapping[Path, str] = runpy.run_path(str(REPOSITORY / "tools/generate.py"))["generated"]()
 
@@ -79,7 +79,8 @@ def test_pages_are_short() -> None:
     lines = {path: len(text.splitlines()) for path, text in written.items()}
     assert {path.stem for path, count in lines.items() if count > 160} <= {"messages"}
     assert lines[REPOSITORY / "README.md"] <= 100
-    assert sum(len(text.split()) for text in written.values()) <= WORDS
+    words = {path.stem for path, text in written.items() if len(text.split()) > WORDS}
+    assert words <= {"messages"}  # with an entry for each code
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
