@@ -184,8 +184,11 @@ def _unread(
             if _parse(text, definition) != given.get(setting, definition.get("default")):
                 ignored.append(setting)
             continue
+        is_of_child = any(
+            setting.endswith(each) and setting.removesuffix(each).strip("_") for each in properties
+        )
         for near in get_close_matches(setting, properties, 1, _SIMILAR):
-            if not (setting.endswith(near) and setting.removesuffix(near).strip("_")):
+            if not is_of_child:
                 shown, meant = ascii(variable)[1:-1], _PREFIX + near.upper()
                 misspelled.append(f"Variable {shown} is not a setting: did you mean {meant}?")
     return ignored, misspelled

@@ -74,11 +74,18 @@ def _quantile(node: exp.Bracket) -> exp.Expression:
     return call("quantile_cont", node.this.this, part)
 
 
+def _matched(node: exp.RegexpExtract) -> exp.Expression:
+    """Null where nothing matches: DuckDB returns an empty text."""
+    found = call("regexp_extract", node.this, node.expression, exp.Literal.number(1))
+    return call("nullif", found, exp.Literal.string(""))
+
+
 REPLACED: dict[type[exp.Expression], Callable[[Any], exp.Expression]] = {
     exp.JSONExtractScalar: lambda node: call("bq_text", _member(node)),
     exp.JSONExtract: _member,
     exp.JSONExtractArray: lambda node: call("bq_items", node.this),
     exp.JSONValueArray: lambda node: call("bq_texts", node.this),
+    exp.RegexpExtract: _matched,
     exp.JSONType: lambda node: call("bq_type", node.this),
     exp.JSONFormat: lambda node: call("to_json", node.this),
     exp.ParseJSON: lambda node: exp.cast(node.this, "json"),

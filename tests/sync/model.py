@@ -722,12 +722,14 @@ class World:
         ahead = running.covered - running.archived
         if running.is_off or held.id != running.archive_id:
             ahead = frozenset()  # the run goes on from its state alone, or the archive does
-        mine = [each for each in self._served if self._served[each][0] is running]
-        requests = {id(each): each for each in self.sandbox.feed_requests}
+        mine = [
+            each
+            for each in self.sandbox.feed_requests
+            if id(each) in self._served and self._served[id(each)][0] is running
+        ]
         pages = 0
-        for request, (_, names, bookmark) in [
-            (requests[each], self._served.pop(each)) for each in mine
-        ]:
+        for request in mine:
+            _, names, bookmark = self._served.pop(id(request))
             if not (request.cursor or running.is_off):
                 self._filters[name] = running.filters
             allowed -= used  # of the page before
