@@ -48,7 +48,7 @@ class Client:
     logger: logging.Logger
     workers: int = 1
     retry_seconds: float = RETRY_SECONDS
-    raise_if_over: Callable[[], None] = lambda: None  # as if another run may go on meanwhile
+    raise_if_over: Callable[[], None] = lambda: None  # if a signal came, or a lock was lost
 
     def __post_init__(self) -> None:
         self._limiter = RateLimiter(self.workers, self.clock, self.shutdown, self.logger)

@@ -187,10 +187,10 @@ def _content_of(response: ApiResponse, feed: FeedSpec | None) -> Content:
     """Return what a body has, whatever its response says of it."""
     if response.is_too_large:
         return "too large"
-    with suppress(ValueError, MemoryError):  # a page that needs too much of it is kept as it came
-        if feed and not response.encoding:
-            return "a page" if holds_page(response.body, feed) else "other JSON"
-        if not response.encoding:
+    if not response.encoding:
+        with suppress(ValueError, MemoryError):  # a page that needs too much is kept as it came
+            if feed:
+                return "a page" if holds_page(response.body, feed) else "other JSON"
             read_members(response.body)
             return "other JSON"
     # A proxy may cut a body short without a trace.

@@ -62,9 +62,8 @@ class Setting:
     # The free endpoint that lists the values of a filter, see `api.known_values`.
     listed_by: Literal["filters", "locations"] | None = None
     is_usual: Callable[[str], object] = lambda _: True  # whether an item of a list probably exists
-    find_meant: Callable[[str], str] = lambda _: (
-        ""
-    )  # what another text stands for, if that is known
+    # What another text stands for, empty if that is not known.
+    find_meant: Callable[[str], str] = lambda _: ""
 
     def value_hints(self, values: Any) -> list[str]:
         """Return a warning for each item of a list, or None, that probably matches nothing."""
