@@ -190,7 +190,7 @@ class MonthCount:
         Otherwise, the next page whose response reports no deduction would count it once more.
         """
         at = last.receipt.received_at if last.receipt else ""
-        if credits_ and self._balance is not None and at > self._balance_at:
+        if credits_ and self._balance is not None and at >= self._balance_at:
             self._balance, self._balance_at = self._balance - credits_, at
 
     def _include_others(self) -> None:
