@@ -190,8 +190,9 @@ class MonthCount:
         Otherwise, the next page whose response reports no deduction would count it once more.
         """
         at = last.receipt.received_at if last.receipt else ""
-        if credits_ and self._balance is not None and at >= self._balance_at:
-            self._balance, self._balance_at = self._balance - credits_, at
+        if credits_ and self._balance is not None:
+            # The clocks of two runs may differ by a second, but its pages came after the balance.
+            self._balance, self._balance_at = self._balance - credits_, max(at, self._balance_at)
 
     def _include_others(self) -> None:
         for file in {*self.store.list(layout.MONTHS)} - {self._name}:
