@@ -177,14 +177,15 @@ def _export(archive: StreamArchive) -> Iterator[str]:
 @click.argument("stream", required=False)
 @click.argument("page", type=click.IntRange(min=1), required=False)
 @click.option("--quarantined", is_flag=True, help="Drop all quarantined rows instead.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def drop(
-    archive_dir: str | None, stream: str | None, page: int | None, *, quarantined: bool
+    archive_dir: str | None, stream: str | None, page: int | None, *, quarantined: bool, yes: bool
 ) -> None:
     """Replace a page that can't be read by one without rows.
 
     The last page of a stream is bought again with the next run. The rows of any other page stay
-    missing until `restart` buys them again.
+    missing until `restart` buys them again. So it asks before it drops a page that can be read.
     """
     if quarantined != (stream is None) or quarantined != (page is None):
         raise click.UsageError("Name a stream and a page, or give --quarantined.")
@@ -195,7 +196,7 @@ def drop(
         archive = _archive(store, _key_of(keys, stream))
         with archive.lock():
             archive = archive.again(0)
-            _drop(archive, page)
+            _drop(archive, page, yes=yes)
 
 
 def _drop_quarantined(store: Store, keys: Sequence[str]) -> None:
@@ -204,7 +205,7 @@ def _drop_quarantined(store: Store, keys: Sequence[str]) -> None:
     _echo(f"Dropped {plural(len(files), 'quarantined row')}.")
 
 
-def _drop(archive: StreamArchive, page: int) -> None:
+def _drop(archive: StreamArchive, page: int, *, yes: bool) -> None:
     if page not in archive.numbers or archive.file is None:
         raise click.ClickException(
             f"The archive has no page {page} of {archive.key.stream}. Nothing was dropped."
@@ -221,6 +222,10 @@ def _drop(archive: StreamArchive, page: int) -> None:
             f"Page {page - 1} of {archive.key.stream} can't be read either. Drop it first. Nothing "
             "was dropped."
         )
+    own = _read_entry(archive, page)
+    if own and own.rows and not yes:
+        rows = f"{plural(own.rows, 'row')} ({dollars(own.header.cost(own.rows))})"
+        _confirm(f"Page {page} of {archive.key.stream} can be read. Drop its {rows}?")
     archive.drop(page, header)
     then = "The next run buys it again." if page == archive.head else _how_to_buy(archive, page)
     _echo(f"Dropped page {page} of {archive.key.stream}. {then}")

@@ -210,6 +210,17 @@ def test_drop_of_what_is_not_there_changes_nothing(tap: Tap, files: Files) -> No
     assert files.copy() == before
 
 
+def test_drop_asks_before_it_drops_a_page_that_can_be_read(tap: Tap, files: Files) -> None:
+    tap.run()
+    before = files.copy()
+    asked = refusal(archive_command(tap, "drop", "career_sites", "1"))
+    assert "50 rows ($2.50)" in asked
+    assert "--yes" in asked
+    assert files.copy() == before
+    written(tap, "drop", "career_sites", "1", "--yes")
+    assert tap.succeed().codes("WARNING") == ["gap"]
+
+
 # restart
 
 

@@ -152,7 +152,7 @@ def test_a_damaged_page_is_dropped_as_the_message_says(
     spoil(files, files.pages[3])
     drop = re.search(r"drop career_sites (\d+)", complaint(tap.run()))
     assert drop
-    succeeded(archive_command(tap, "drop", "career_sites", drop[1]))
+    succeeded(archive_command(tap, "drop", "career_sites", drop[1], "--yes"))
     run = tap.run()
     assert (loaded(run), run.codes("WARNING")) == (110, ["gap"])
 

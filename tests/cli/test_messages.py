@@ -206,7 +206,7 @@ def archives_that_are_older_than_the_state(on: Stage) -> Iterator[Run]:
 def dropped_pages(on: Stage) -> Iterator[Run]:
     tap = on.tap()
     tap.succeed()
-    archive_command(tap, "drop", "career_sites", "2")
+    archive_command(tap, "drop", "career_sites", "2", "--yes")
     yield tap.run()
 
 

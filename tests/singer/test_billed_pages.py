@@ -93,7 +93,7 @@ def test_a_page_that_was_dropped_and_billed_again_has_two_rows(
     tap = tap_of(hiring, tmp_path, "billed_pages", "jobs")
     tap.settings |= {"jobs_batch_size": 40}
     bill = records_of(cut_in_request(tap, 3, billed=False).messages, "billed_pages")
-    succeeded(archive_command(tap, "drop", "jobs", "2"))
+    succeeded(archive_command(tap, "drop", "jobs", "2", "--yes"))
     bill += bill_of(tap.run())
     credits_of = {row["id"]: row["credits"] for row in bill}
     assert sum(credits_of.values()) == hiring.credits_billed

@@ -939,7 +939,9 @@ class World:
 
     def _drop(self, name: str, number: int) -> Run:
         location = self.place.location(name)
-        return self._archive_command(["--archive-dir", location, "drop", STREAM, str(number)])
+        return self._archive_command(
+            ["--archive-dir", location, "drop", STREAM, str(number), "--yes"]
+        )
 
     def damage(self, name: str, place: int, byte: int) -> None:
         """Change a byte of a page, whose rows may be missing once it is dropped."""
