@@ -12,31 +12,29 @@ Args:
 select cast(null as {{ dbt.type_string() }}) as {{ key }}
 where 1 = 0
 {%- else -%}
+-- Sites are read by two subqueries, not by a CTE: Postgres writes one that is read twice to disk, without its index.
 with
-
-checked as (
-    select * from {{ relation }}
-    where {{ jobo.in_last_build(relation) }}
-),
-
-sites as (
-    select
-        career_site_id,
-        replace(lower(career_site_id), '-', '') as spelled
-    from {{ ref("stg_jobo__career_sites") }}
-),
 
 unknown as (
     select
         checked.{{ key }},
         replace(lower(checked.career_site_id), '-', '') as spelled
-    from checked
-    left join sites on sites.career_site_id = checked.career_site_id
-    where checked.career_site_id is not null and sites.career_site_id is null
+    from {{ relation }} as checked
+    where
+        {{ jobo.in_last_build(relation) }}
+        and checked.career_site_id is not null
+        and not exists (
+            select 1
+            from {{ ref("stg_jobo__career_sites") }} as sites
+            where sites.career_site_id = checked.career_site_id
+        )
 )
 
-select unknown.{{ key }}
+select {{ key }}
 from unknown
-inner join sites on sites.spelled = unknown.spelled
+where spelled in (
+    select replace(lower(sites.career_site_id), '-', '')
+    from {{ ref("stg_jobo__career_sites") }} as sites
+)
 {%- endif -%}
 {% endmacro %}
