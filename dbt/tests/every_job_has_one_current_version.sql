@@ -1,6 +1,7 @@
 -- Jobs of staging that have no current version in the history, or several.
 {{ config(enabled=jobo.uses_jobs()) }}
 
+{% call jobo.if_built() %}
 with
 
 jobs as (
@@ -20,3 +21,4 @@ from jobs
 left join current_versions on current_versions.job_id = jobs.job_id
 group by jobs.job_id
 having count(current_versions.job_id) <> 1
+{% endcall %}

@@ -465,6 +465,38 @@ def test_each_tag_builds_alone(postgres: Postgres) -> None:
     postgres.tables(TABLES)  # no build drops a view of another tag
 
 
+@pytest.mark.parametrize("kind", ["duckdb", "postgres"])
+def test_a_part_of_the_models_builds_without_the_others(
+    postgres: Postgres, tmp_path: Path, kind: str
+) -> None:
+    """dbt also selects tests that read others, which are missing, or older."""
+    warehouse, schema = warehouse_of(kind, postgres, tmp_path)
+    create(warehouse, STREAMS, schema)
+    _fill(warehouse, schema, STREAMS)
+    parts = ("staging", "+jobo__open_jobs", "tag:jobo_people", "tag:jobo_core")
+    rows: dict[str, Row] = {"career_sites": SITE, "companies": PROFILE, "jobs": JOB}
+    for part in parts:
+        warehouse.execute("DROP SCHEMA IF EXISTS analytics CASCADE")
+        assert "WARN=0 ERROR=0 SKIP=0" in warehouse.dbt(f"build --select {part}").stdout
+    warehouse.dbt(MODELS)
+    for day, part in enumerate((*parts, "jobo__open_jobs"), start=4):
+        for stream, row in rows.items():
+            warehouse.execute(upsert(schema, stream, [at(day, **{**row, "id": f"new {day}"})]))
+        assert "WARN=0 ERROR=0 SKIP=0" in warehouse.dbt(f"{BUILD} --select {part}").stdout
+
+
+def test_a_row_without_a_current_version_fails_a_test(tmp_path: Path) -> None:
+    warehouse = Duckdb.at(tmp_path / "jobo.duckdb", {})
+    create(warehouse, STREAMS, "main")
+    _fill(warehouse, "main", STREAMS)
+    warehouse.dbt(MODELS)
+    for history in ("jobs", "career_sites"):
+        warehouse.execute(f"DELETE FROM analytics.jobo__{history}_history")
+    run = warehouse.dbt.attempt("test --select test_type:singular")
+    for test, rows in (("job", 2), ("site", 1)):
+        assert f"FAIL {rows} every_{test}_has_one_current_version" in run.stdout
+
+
 LISTING = """
 import sys, threading
 from dbt.adapters.sql import SQLAdapter
