@@ -21,13 +21,12 @@ from tests.support.process import Run
 from tests.support.repository import REPOSITORY
 
 PACKAGE = REPOSITORY / "dbt"
-_DBT = "dbt-core>=1.11,<1.12"
 _FAKE = "duckdb==2.0.1 sqlglot==30.22.0"
-_ENVIRONMENTS = {
-    "dbt-snowflake": f"{_DBT} dbt-snowflake==1.11.6 fakesnow==0.12.1 {_FAKE}",
-    "dbt-bigquery": f"{_DBT} dbt-bigquery==1.11.3 {_FAKE}",
+_ADAPTERS = {
+    "dbt-snowflake": f"dbt-snowflake==1.11.6 fakesnow==0.12.1 {_FAKE}",
+    "dbt-bigquery": f"dbt-bigquery==1.11.3 {_FAKE}",
 }
-"""Environments that meltano.yml does not have, with what stands in for an account."""
+"""Adapters that meltano.yml does not have, with what stands in for an account."""
 _PRELUDES = {
     f"dbt-{name}": (REPOSITORY / f"tests/support/fake_{name}.py").read_text("utf-8")
     for name in ("snowflake", "bigquery")
@@ -132,10 +131,11 @@ _server = cache(_Server)
 
 
 def environment_of(plugin: str) -> Mapping[str, Any]:
-    """Return a plugin's definition, also of one that meltano.yml does not have."""
-    if plugin in _ENVIRONMENTS:
-        return {"pip_url": _ENVIRONMENTS[plugin]}
-    return plugin_of("utilities", plugin)
+    """Return a plugin's definition, with the dbt of dbt-postgres if meltano.yml has none."""
+    if plugin not in _ADAPTERS:
+        return plugin_of("utilities", plugin)
+    dbt = plugin_of("utilities", "dbt-postgres")["pip_url"].rpartition(" ")[0]
+    return {"pip_url": f"{dbt} {_ADAPTERS[plugin]}"}
 
 
 @dataclass(frozen=True)
