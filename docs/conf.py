@@ -3,12 +3,14 @@
 The pages are plain Markdown that also reads well in a repository browser. A link to a file outside
 of `docs` becomes a download. Pages that belong elsewhere, such as CHANGELOG.md, are shown in place
 of the stubs that link to them. Other documents of the project are for its developers, and are named
-without a link. Charts become part of their page, so that they have its colors. Mermaid comes from
-npm, which must be installed.
+without a link. Charts become part of their page, so that they have its colors. A search looks
+through sections, with the words of searches.toml. Mermaid and MiniSearch come from npm, which must
+be installed.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -23,6 +25,8 @@ from typing import TYPE_CHECKING, Any
 from docutils import nodes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sphinx.application import Sphinx
 
 DOCS = Path(__file__).parent
@@ -37,26 +41,28 @@ PAGES = {
     for name in ("changelog", "security", "support")
 } | {ROOT / "dbt/README.md": DOCS / "reference/dbt-models.md"}
 
-MERMAID = ROOT / ".mermaid/mermaid-11.12.1"
-"""Where Mermaid is kept: outside the folders that Sphinx reads and writes."""
+NPM = ROOT / ".mermaid"
+"""Where packages of npm are kept: outside the folders that Sphinx reads and writes."""
 
 
-def fetch_mermaid() -> None:
-    """Fetch what a browser needs of Mermaid, so that no page loads it from a CDN."""
-    if MERMAID.is_dir():
-        return
-    unpacked = MERMAID.with_suffix(f".{os.getpid()}")
+def fetch(package: str, version: str, pattern: str) -> str:
+    """Return a folder with files of an npm package, so that no page loads them from a CDN."""
+    folder = NPM / f"{package}-{version}"
+    if folder.is_dir():
+        return str(folder)
+    unpacked = folder.with_suffix(f".{os.getpid()}")
     unpacked.mkdir(parents=True)
-    command = [shutil.which("npm") or "npm", "pack", "--silent", MERMAID.name.replace("-", "@")]
+    command = [shutil.which("npm") or "npm", "pack", "--silent", f"{package}@{version}"]
     subprocess.run(command, cwd=unpacked, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
-    with tarfile.open(unpacked / f"{MERMAID.name}.tgz") as package:
-        for member in package:
+    with tarfile.open(unpacked / f"{folder.name}.tgz") as archive:
+        for member in archive:
             name = member.name.removeprefix("package/dist/")
-            if re.fullmatch(r"(chunks/mermaid\.esm\.min/.*|mermaid\.esm\.min)\.mjs", name):
+            if re.fullmatch(pattern, name):
                 member.name = name
-                package.extract(member, unpacked / "mermaid", filter="data")
-    (unpacked / f"{MERMAID.name}.tgz").unlink()
-    unpacked.rename(MERMAID)
+                archive.extract(member, unpacked / package, filter="data")
+    (unpacked / f"{folder.name}.tgz").unlink()
+    unpacked.rename(folder)
+    return str(folder)
 
 
 project = "tap-jobo"
@@ -80,10 +86,12 @@ if "EXAMPLE-" not in REPOSITORY:  # else, the links to edit a page would lead no
         "source_branch": "main",
         "source_directory": "docs/",
     }
-fetch_mermaid()
-html_static_path = ["_static", str(MERMAID)]
+html_static_path = [
+    "_static",
+    fetch("mermaid", "11.12.1", r"(chunks/mermaid\.esm\.min/.*|mermaid\.esm\.min)\.mjs"),
+    fetch("minisearch", "7.2.0", r"umd/index\.js"),
+]
 html_css_files = ["site.css"]
-html_js_files = ["search.js"]
 mermaid_use_local = "mermaid/mermaid.esm.min.mjs"
 mermaid_light_theme = mermaid_dark_theme = "base"
 mermaid_init_config = {
@@ -122,7 +130,7 @@ def replace_links(app: Sphinx, name: str, source: list[str]) -> None:
 
     text = re.sub(r"!\[.*?\]\((\S+\.svg)\)", drawn, file.read_text("utf-8"))
     text = re.sub(r"\[([^][]+)\]\((?!\w+:)([^)#\s]+)(#[^)]*)?\)", replaced, text)
-    source[0] = f"---\nno-search: true\n---\n{text}" if name in NOT_SEARCHED else text
+    source[0] = text
 
 
 def widen_text(_app: Sphinx, document: nodes.document) -> None:
@@ -187,6 +195,39 @@ def link_terms(app: Sphinx, document: nodes.document, name: str) -> None:
             break
 
 
+SEARCHES: dict[str, str] = tomllib.loads((DOCS / "searches.toml").read_text("utf-8"))
+SECTIONS = "sections.js"
+
+
+def write_sections(app: Sphinx, failure: Exception | None) -> None:
+    """Write what a search looks through: the sections, each with its own text."""
+    if failure or app.builder.name != "html":
+        return
+    sections = [
+        section
+        for name in sorted(app.env.found_docs)
+        for section in sections_of(name, app.env.get_doctree(name))
+    ]
+    script = f"const SECTIONS = {json.dumps(sections)};\n"
+    Path(app.outdir, "_static", SECTIONS).write_text(script, "utf-8")
+
+
+def sections_of(name: str, document: nodes.document) -> Iterator[dict[str, Any]]:
+    """Yield the sections of a page; the first one stands for the page."""
+    page = ""
+    for section in document.findall(nodes.section):
+        title = section[0].astext()
+        searches = SEARCHES.get(f"{name}#{section['slug']}" if page else name, "")
+        place = f"{name}#{section['ids'][0]}" if page else name
+        page = page or title
+        own = (part for part in section[1:] if not isinstance(part, nodes.section | nodes.raw))
+        text = "" if name in NOT_SEARCHED else "\n".join(part.astext() for part in own)
+        titles = [title, *searches.split(", ")]
+        yield {"place": place, "page": page, "titles": titles, "text": text}
+        if name in NOT_SEARCHED:
+            return
+
+
 def let_names_break(context: dict[str, Any]) -> None:
     """Let a name in a table continue on the next line after a dot, an underscore, or a slash."""
 
@@ -197,9 +238,12 @@ def let_names_break(context: dict[str, Any]) -> None:
 
 
 def describe(
-    _app: Sphinx, name: str, _template: str, context: dict[str, Any], page: nodes.document | None
+    app: Sphinx, name: str, _template: str, context: dict[str, Any], page: nodes.document | None
 ) -> None:
     """Add what search engines and chats show of a page: its first paragraph and a picture."""
+    if name == "search":
+        for script in ("minisearch/umd/index.js", SECTIONS, "search.js"):
+            app.add_js_file(script)
     if page is None:
         return
     let_names_break(context)
@@ -222,3 +266,4 @@ def setup(app: Sphinx) -> None:
     app.connect("doctree-read", widen_text)
     app.connect("doctree-resolved", link_terms)
     app.connect("html-page-context", describe)
+    app.connect("build-finished", write_sections)

@@ -1,57 +1,51 @@
-// What a search shows first. Sphinx ranks pages by their words, and shows only those that have all words of a query.
+// Searches the sections of the site with MiniSearch. Sphinx itself ranks whole pages, and shows only those that have all
+// words of a query, so that it finds few questions in a reader's own words, and no pasted log line.
 document.addEventListener("DOMContentLoaded", () => {
-  if (typeof Search === "undefined") return;
-  const MESSAGES = "reference/messages";
-  const FIRST = 1000; // more than Sphinx gives any page
+  const stemmer = new Stemmer();
+  for (const word of ["again", "down", "no", "not", "off", "other", "out", "same"]) {
+    stopwords.delete(word); // they matter here: "api down", "other filters"
+  }
 
-  // A pasted log line has words that no page has, such as ids and amounts, and so may a question.
-  // Then show the pages that have most of the words.
-  const search = Search.performTermsSearch;
-  Search.performTermsSearch = (terms, excluded) => {
-    const exact = search(terms, excluded);
-    if (exact.length || terms.size < 2) return exact;
-    const pages = new Map();
-    for (const term of terms) {
-      for (const result of search(new Set([term]), new Set())) {
-        const [count] = pages.get(result[0]) || [0];
-        pages.set(result[0], [count + 1, result]);
-      }
-    }
-    return [...pages.values()]
-      .filter(([count]) => count >= terms.size / 2)
-      .map(([count, result]) => [...result.slice(0, 4), count, ...result.slice(5)]);
+  // A name such as max_credits, filters-changed, or config.json is a word, and so are its parts.
+  const tokenize = (text) =>
+    (text.match(/\$?[\p{L}\d]+(?:[-_.'][\p{L}\d]+)*/gu) || []).flatMap((name) => {
+      const parts = name.split(/[^\p{L}\d$]+/u).filter(Boolean);
+      return parts.length > 1 ? [name, ...parts] : parts;
+    });
+  const processTerm = (term) => {
+    const word = term.toLowerCase();
+    return !stopwords.has(word) && stemmer.stemWord(word);
   };
+  const wordsOf = (text) => tokenize(text).map(processTerm).filter(Boolean).join(" ");
 
-  // First comes the message whose code is in the query, alone or in a pasted line. Then come titles of
-  // pages, and other headings, that have all words of the query, the shortest first.
-  const perform = Search._performSearch;
-  Search._performSearch = (query, terms, ...others) => {
-    const { alltitles, docnames, filenames, titles } = Search._index;
-    const line = query.toLowerCase().trim();
-    const stemmer = new Stemmer();
-    const ranked = [];
-    for (const [title, places] of Object.entries(alltitles)) {
-      const words = splitQuery(title.toLowerCase()).map((word) => stemmer.stemWord(word));
-      const hasAll = terms.size > 0 && [...terms].every((term) => words.includes(term));
-      for (const [file, id] of places) {
-        const isCode = docnames[file] === MESSAGES && (line === title || line.includes(`[${title}]`));
-        if (!isCode && !hasAll) continue;
-        const isPage = titles[file] === title;
-        ranked.push([
-          docnames[file],
-          isPage ? title : `${titles[file]} > ${title}`,
-          id === null || isPage ? "" : `#${id}`,
-          null,
-          isCode ? 2 * FIRST : FIRST - words.length + (isPage ? 100 : 0),
-          filenames[file],
-          SearchResultKind.title,
-        ]);
-      }
-    }
-    ranked.sort((one, other) => one[4] - other[4]); // the last one is shown first
-    const key = ([page, , anchor]) => `${page}${anchor}`;
-    const shown = new Set(ranked.map(key));
-    const rest = perform(query, terms, ...others).filter((result) => !shown.has(key(result)));
-    return [...rest, ...ranked];
+  const titles = new Map(SECTIONS.map((section) => [section.place, new Set(section.titles.map(wordsOf))]));
+  const sections = new MiniSearch({
+    idField: "place",
+    fields: ["titles", "page", "text"],
+    storeFields: ["titles", "page"],
+    tokenize,
+    processTerm,
+    searchOptions: {
+      boost: { titles: 2 },
+      bm25: { k: 0.3, b: 0.3, d: 0.2 }, // how often a word occurs, and how long a list of titles is, says little
+      prefix: (term) => term.length > 3,
+      fuzzy: (term) => (term.length > 5 ? 1 : false), // one letter is wrong
+    },
+  });
+  sections.addAll(SECTIONS);
+
+  Search._performSearch = (query) => {
+    const asked = wordsOf(query);
+    const boostDocument = (place, _term, { titles: [title] }) => {
+      if (query.includes(`[${title}]`)) return 100; // the code of a pasted log line
+      return titles.get(place).has(asked) ? 3 : 1;
+    };
+    const found = sections.search(query, { boostDocument }).slice(0, 20);
+    return found.reverse().map(({ id, page, titles: [title], score }) => { // Sphinx shows the last one first
+      const [name, anchor] = id.split("#");
+      const heading = anchor ? `${page} > ${title}` : title;
+      const address = anchor ? `#${anchor}` : "";
+      return [name, heading, address, null, score, `${name}.md`, SearchResultKind.title];
+    });
   };
 });

@@ -8,6 +8,7 @@ import re
 import runpy
 import subprocess
 import sys
+import tomllib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -182,6 +183,15 @@ def test_links_lead_somewhere(document: str) -> None:
         linked = path.parent / name if name else path
         assert linked.exists(), target
         assert not anchor or anchor in _anchors(linked), target
+
+
+def test_the_other_words_of_the_search_belong_to_sections_that_exist() -> None:
+    for place in tomllib.loads((REPOSITORY / "docs/searches.toml").read_text("utf-8")):
+        name, _, anchor = place.partition("#")
+        page = REPOSITORY / f"docs/{name}.md"
+        stub = re.fullmatch(r"# .*\n\nSee \[.*\]\((.*)\)\.\n", page.read_text("utf-8"))
+        document = page.parent / stub[1] if stub else page
+        assert not anchor or anchor in _anchors(document), place
 
 
 def _anchors(document: Path) -> set[str]:
