@@ -8,7 +8,7 @@ LIMIT 5;
 -- Who switched their applicant tracking system lately, from what to what?
 SELECT name, from_ats, to_ats, CAST(moved_at AS date) AS moved_on
 FROM analytics.jobo__ats_moves
-ORDER BY moved_at DESC, name
+ORDER BY moved_at DESC, name NULLS LAST
 LIMIT 5;
 
 -- In which countries are the open jobs?
@@ -16,14 +16,14 @@ SELECT country, count(DISTINCT job_id) AS jobs
 FROM analytics.jobo__job_locations
 WHERE is_open
 GROUP BY country
-ORDER BY jobs DESC, country
+ORDER BY jobs DESC, country NULLS LAST
 LIMIT 5;
 
 -- Which companies have the most open jobs?
 SELECT company_name, count(*) AS jobs
 FROM analytics.jobo__open_jobs
 GROUP BY career_site_id, company_name
-ORDER BY jobs DESC, company_name
+ORDER BY jobs DESC, company_name NULLS LAST
 LIMIT 5;
 
 -- Who hires faster than in the last quarter?
@@ -40,7 +40,7 @@ WITH companies AS (
 SELECT company_name, last_quarter, this_quarter
 FROM companies
 WHERE this_quarter > last_quarter
-ORDER BY this_quarter - last_quarter DESC, company_name
+ORDER BY this_quarter - last_quarter DESC, company_name NULLS LAST
 LIMIT 5;
 
 -- What is new since Monday?
@@ -64,7 +64,7 @@ FROM analytics.jobo__job_openings
 WHERE closed_at IS NOT NULL
 GROUP BY role
 HAVING count(*) >= 5
-ORDER BY days, role
+ORDER BY days, role NULLS LAST
 LIMIT 5;
 
 -- How many jobs are remote, by the month in which they opened?
@@ -83,7 +83,7 @@ SELECT
     round(100.0 * sum(CASE WHEN workplace_type = 'Remote' THEN 1 ELSE 0 END) / count(*), 1) AS percent_remote
 FROM analytics.jobo__open_jobs
 GROUP BY country
-ORDER BY jobs DESC, country
+ORDER BY jobs DESC, country NULLS LAST
 LIMIT 5;
 
 -- Which levels are hired, by the month in which jobs opened?
@@ -155,7 +155,7 @@ FROM analytics.jobo__technologies AS technologies
 INNER JOIN analytics.jobo__open_jobs AS open_jobs ON open_jobs.career_site_id = technologies.career_site_id
 WHERE technologies.technology = 'react'
 GROUP BY open_jobs.career_site_id, open_jobs.company_name
-ORDER BY jobs DESC, open_jobs.company_name
+ORDER BY jobs DESC, open_jobs.company_name NULLS LAST
 LIMIT 3;
 
 -- Which companies that raised money are hiring?
@@ -164,5 +164,5 @@ FROM analytics.jobo__funding_rounds AS rounds
 INNER JOIN analytics.jobo__open_jobs AS jobs ON jobs.career_site_id = rounds.career_site_id
 WHERE rounds.announced_on >= '2024-01-01'
 GROUP BY rounds.career_site_id, rounds.name, rounds.investment_type, rounds.announced_on, rounds.raised_usd
-ORDER BY rounds.raised_usd DESC NULLS LAST, rounds.name
+ORDER BY rounds.raised_usd DESC NULLS LAST, rounds.name NULLS LAST
 LIMIT 5;

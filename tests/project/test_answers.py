@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +22,25 @@ pytestmark = pytest.mark.exhaustive
 
 TRANSLATE = """
 import duckdb, json, sqlglot, sys
-path, dialect, *queries = sys.argv[1:]
+path, dialect, statement, *queries = sys.argv[1:]
 database = duckdb.connect(path, read_only=True)
+database.execute(f"SET threads = 1; {statement}")
 def rows(query):
     (translated,) = sqlglot.transpile(query, read=dialect, write="duckdb", error_level="raise")
     return database.execute(translated).fetchall()
 texts = lambda value: str(value).removesuffix(" 00:00:00")  # of days
 print(json.dumps([rows(query) for query in queries], default=texts))
 """
+
+
+SORTED_BY = {
+    "jobo__ats_moves": ("name",),
+    "jobo__funding_rounds": ("name",),
+    "jobo__job_locations": ("country",),
+    "jobo__job_openings": ("company_name", "normalized_title"),
+    "jobo__open_jobs": ("company_name", "country", "title"),
+}
+"""The columns of marts that are sorted by and can be null."""
 
 
 @pytest.fixture(scope="module")
@@ -48,19 +61,56 @@ def test_answers_and_charts_are_those_of_the_sandbox(
     assert page.count("```sql") == page.count("```text") == 17
 
 
-def test_the_queries_for_each_warehouse_have_the_same_answers(
-    tool: dict[str, Any], tmp_path: Path
-) -> None:
-    """Parsed in the dialect of the warehouse, and translated to DuckDB's."""
-    warehouse = Duckdb.at(tmp_path / "jobo.duckdb", {})
-    tool["fill"](tmp_path, warehouse)
+Answers = Callable[[str, str, Iterable[str]], list[Any]]
+
+
+@pytest.fixture(scope="module")
+def answers(tool: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Answers:
+    """Runs queries in a dialect, translated to DuckDB's, after a statement of its own."""
+    folder = tmp_path_factory.mktemp("answers")
+    warehouse = Duckdb.at(folder / "jobo.duckdb", {})
+    tool["fill"](folder, warehouse)
     program = tool_of({"pip_url": "sqlglot==30.22.0 duckdb==2.0.1"})
-    answers = {}
-    for dialect in tool["DIALECTS"]:
-        queries = tool["questions"](dialect).values()
-        arguments = ("python", "-c", TRANSLATE, warehouse.destination["filepath"], dialect)
+
+    def answer(dialect: str, statement: str, queries: Iterable[str]) -> list[Any]:
+        path = warehouse.destination["filepath"]
+        arguments = ("python", "-c", TRANSLATE, path, dialect, statement)
         run = execute([*program, *arguments, *queries], environment())
         assert run.returncode == 0, run.stderr
-        answers[dialect] = json.loads(run.stdout, parse_float=lambda text: round(float(text), 6))
-    assert answers["bigquery"] == answers["snowflake"] == answers["postgres"]
-    assert all(answers["postgres"])
+        found: list[Any] = json.loads(run.stdout, parse_float=lambda text: round(float(text), 6))
+        return found
+
+    return answer
+
+
+def test_the_queries_for_each_warehouse_have_the_same_answers(
+    tool: dict[str, Any], answers: Answers
+) -> None:
+    """Parsed in the dialect of the warehouse, and translated to DuckDB's."""
+    found = {
+        dialect: answers(dialect, "", tool["questions"](dialect).values())
+        for dialect in tool["DIALECTS"]
+    }
+    assert found["bigquery"] == found["snowflake"] == found["postgres"]
+    assert all(found["postgres"])
+
+
+def test_nulls_are_sorted_alike_in_each_warehouse(tool: dict[str, Any], answers: Answers) -> None:
+    """Over copies of marts in which a name is as often null as `~`, so that both tie."""
+    copies, found = "", []
+    for mart, columns in SORTED_BY.items():
+        copies += f"CREATE TEMP TABLE {mart} AS SELECT * FROM analytics.{mart};"
+        for column in columns:
+            for value in ("NULL", "'~'"):
+                rows = f"SELECT * REPLACE ({value} AS {column}) FROM analytics.{mart}"
+                copies += f"INSERT INTO {mart} {rows};"
+    for dialect in tool["DIALECTS"]:
+        queries = tool["questions"](dialect).values()
+        found.append(answers(dialect, copies, [_of_all_copies(query) for query in queries]))
+    for question, first, *others in zip(tool["questions"]("postgres"), *found, strict=True):
+        assert [first, first] == others, question
+
+
+def _of_all_copies(query: str) -> str:
+    names = "|".join(SORTED_BY)
+    return re.sub(rf"analytics\.({names})\b", r"\1", query).partition("\nLIMIT")[0]
