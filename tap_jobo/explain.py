@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Final
 
 _ENTRY: Final = re.compile(r"(?ms)^### (\S+)\n(.*?)(?=^##|\Z)")
-_LINK: Final = re.compile(r"\[([^]]+)\]\(([^)]+)\)")
+_LINK: Final = re.compile(r"""\[([^]]+)\]\(([^) ]+)(?: "([^"]+)")?\)""")
 _BULLET: Final = "- "
 
 
@@ -35,7 +35,7 @@ def explain(code: str, width: int) -> str | None:
     """
     code = code.strip("[]")
     entry = entries().get(code)
-    return entry and "\n\n".join([code, *_paragraphs(entry, width)])
+    return entry and "\n\n".join([code, *_paragraphs(entry, width), *_pages(entry, width)])
 
 
 def similar(code: str) -> list[str]:
@@ -48,6 +48,12 @@ def _paragraphs(entry: str, width: int) -> Iterator[str]:
     for block in re.split(r"\n\n+", entry):
         items = re.split(r"\n(?=- )", block)
         yield "\n".join(_wrapped(item, "", width) for item in items)
+
+
+def _pages(entry: str, width: int) -> Iterator[str]:
+    """Yield the titles of the pages that an entry links to: they have no address yet."""
+    if titles := [f"'{link[3]}'" for link in _LINK.finditer(entry) if link[3]]:
+        yield _wrapped(f"See {' and '.join(titles)} in the documentation.", "", width)
 
 
 def _first_sentence(entry: str) -> str:

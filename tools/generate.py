@@ -215,7 +215,7 @@ def _select_yaml() -> Iterator[str]:
 def _messages() -> Iterator[str]:
     """Yield the entries of all messages, with links from their page."""
     text = (ROOT / "tap_jobo/messages.md").read_text("utf-8")
-    text = text[text.index("## ") :].strip()
+    text = re.sub(r' "[^"]*"\)', ")", text[text.index("## ") :].strip())  # titles are for explain
     yield text.replace("](../docs/reference/", "](").replace("](../docs/", "](../")
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tap_jobo.explain import entries
 from tests.support import COMMAND, Run, environment, execute
-from tests.support.repository import files
+from tests.support.repository import REPOSITORY, files
 
 pytestmark = pytest.mark.portable
 
@@ -46,6 +46,22 @@ def test_every_entry_is_short_and_has_no_markdown_of_links(tmp_path: Path) -> No
         assert "](" not in run.stdout
         assert max(map(len, run.stdout.splitlines())) <= 80
         assert len(run.stdout.split()) < 130, code
+
+
+def test_an_entry_ends_with_the_page_that_it_links_to(tmp_path: Path) -> None:
+    run = explain(tmp_path, "explain", "no-limit")
+    assert run.stdout.endswith("\n\nSee 'Limit the cost > Cap a run' in the documentation.\n")
+    assert "in the documentation" not in explain(tmp_path, "explain", "gap").stdout
+
+
+def test_each_link_to_a_page_has_the_title_that_the_page_has() -> None:
+    for target in re.findall(r"\]\((?!http|#)(.*?)\)", "".join(entries().values())):
+        link = re.fullmatch(r'\.\./(.*?)(?:#(.*))? "(.*)"', target)
+        assert link, target
+        headings = re.findall(r"(?m)^#+ (.*)", (REPOSITORY / link[1]).read_text("utf-8"))
+        anchors = [re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings]
+        section = [headings[anchors.index(link[2])]] if link[2] else []
+        assert link[3] == " > ".join([headings[0], *section])
 
 
 def test_without_a_code_all_are_listed(tmp_path: Path) -> None:
