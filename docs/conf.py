@@ -169,7 +169,10 @@ FORMS = dict.fromkeys(
 
 
 def link_terms(app: Sphinx, document: nodes.document, name: str) -> None:
-    """Let the first use of a term on a page lead to its explanation, which shows above it."""
+    """Let the first use of a term in a page's text lead to its explanation, which shows above it.
+
+    Tables of columns and models have the same words in other senses, such as the state of an address.
+    """
     if name in {"index", TERMS_PAGE}:
         return
     address = f"{app.builder.get_relative_uri(name, TERMS_PAGE)}#terms"
@@ -178,7 +181,9 @@ def link_terms(app: Sphinx, document: nodes.document, name: str) -> None:
         for text in document.findall(nodes.Text):
             found = pattern.search(text.astext())
             above = text.parent
-            while above and not isinstance(above, nodes.reference | nodes.title | nodes.literal):
+            while above and not isinstance(
+                above, nodes.reference | nodes.title | nodes.literal | nodes.table
+            ):
                 above = None if isinstance(above, nodes.literal_block) else above.parent
             if (
                 not found

@@ -25,9 +25,13 @@ WITH changes AS (
     UNION ALL
     SELECT date_trunc('week', closed_at)::date, -1 FROM analytics.jobo__job_openings
     WHERE closed_at IS NOT NULL
+),
+weeks AS (
+    SELECT generate_series(min(week), max(week), interval '1 week')::date AS week FROM changes
 )
-SELECT week, (sum(sum(jobs)) OVER (ORDER BY week))::int AS open_jobs
-FROM changes
+SELECT week, (sum(coalesce(sum(jobs), 0)) OVER (ORDER BY week))::int AS open_jobs
+FROM weeks
+LEFT JOIN changes USING (week)
 GROUP BY week
 ORDER BY week
 """
@@ -49,7 +53,7 @@ def charts(warehouse: Postgres) -> dict[Path, str]:
 def _open_jobs_by_week(rows: list[Row]) -> str:
     """Draw a bar per week, with the number of jobs that were open at its end."""
     first, last, most = rows[0], rows[-1], max(row["open_jobs"] for row in rows)
-    meaning = f"Of {last['open_jobs']} open jobs, {first['open_jobs']} opened in the first week"
+    meaning = f"Open jobs went from {first['open_jobs']} to {last['open_jobs']}"
 
     def marks() -> Iterator[str]:
         left, width = 94, NARROW - 94 - 48
