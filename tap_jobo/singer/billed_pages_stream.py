@@ -27,8 +27,8 @@ SCHEMA: Final = th.PropertiesList(
     integer("credits", "Credits that Jobo deducted; 1,000 credits are $1."),
     boolean(
         "is_confirmed",
-        "Whether Jobo's response said what it deducted. If not, credits is the fall of the balance, "
-        "or that of rows at list price.",
+        "Whether Jobo's response said what it deducted. If not, credits is the amount "
+        "by which the balance fell, or the list price of the rows.",
     ),
     text("filters", "JSON object of the filters that the sync reads, by setting."),
 )
