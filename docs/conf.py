@@ -171,7 +171,7 @@ FORMS = dict.fromkeys(
 def link_terms(app: Sphinx, document: nodes.document, name: str) -> None:
     """Let the first use of a term in a page's text lead to its explanation, which shows above it.
 
-    Tables of columns and models have the same words in other senses, such as the state of an address.
+    Tables have some of the words in other senses, such as the state of an address.
     """
     if name in {"index", TERMS_PAGE}:
         return
