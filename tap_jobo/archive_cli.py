@@ -225,7 +225,7 @@ def _drop(archive: StreamArchive, page: int, *, yes: bool) -> None:
     own = _read_entry(archive, page)
     if own and own.rows and not yes:
         rows = f"{plural(own.rows, 'row')} ({dollars(own.header.cost(own.rows))})"
-        _confirm(f"Page {page} of {archive.key.stream} can be read. Drop its {rows}?")
+        _confirm(f"Page {page} of {archive.key.stream} can be read. This drops its {rows}.")
     archive.drop(page, header)
     then = "The next run buys it again." if page == archive.head else _how_to_buy(archive, page)
     _echo(f"Dropped page {page} of {archive.key.stream}. {then}")
@@ -285,16 +285,15 @@ def _restart(archive: StreamArchive, since: str | None, *, yes: bool) -> None:
         if view.is_empty:
             why, then = "is empty", "The next run without a state buys everything anyway"
         raise click.ClickException(f"The archive of {stream} {why}. Nothing was changed. {then}.")
-    price = "free"
-    if not spec.is_free:
-        price = f"{dollars(spec.list_price * 1_000)} per 1,000 rows at list price"
-        if since is None and (cost := archive.credits(view.base or archive.numbers.start)):
-            price = f"at least {dollars(cost)}, which it has cost so far; {price}"
-    what = f"what changed since {since}" if since else "everything"
+    price = spec.describe_price(None if since else archive.cost_of_everything())
+    verb = "reads" if spec.is_free else "buys"
+    what = (
+        f"{verb} {f'what changed since {since}' if since else f'all of {stream}'} again ({price})"
+    )
     if not yes:
-        _confirm(f"Buy {what} of {stream} anew ({price})?")
+        _confirm(f"This {what}.")
     archive.save(file)
-    _echo(f"The next run of {stream} buys {what} anew ({price}).")
+    _echo(f"The next run {what}.")
 
 
 def _timestamp(text: str | None) -> str | None:
@@ -340,7 +339,7 @@ def month(archive_dir: str | None, stream: str, count: int | None, *, yes: bool)
             if count is None:
                 return
             if not yes:
-                _confirm(f"Count {count:,} credits ({dollars(count)}) for {now} instead?")
+                _confirm(f"This counts {count:,} credits ({dollars(count)}) for {now} instead.")
             head = archive.header(archive.head)
             # It then includes the last page, so that no run adds what its header says.
             last = (archive.head, head.id) if head else (spent.offset, spent.entry)
@@ -409,8 +408,10 @@ def _erase(archive: StreamArchive, ids: set[str | None]) -> None:
             pages += 1
     rows = [file for file in archive.quarantined if _names_any(archive.store.read(file), ids)]
     archive.store.remove(rows)
-    found = f"{plural(pages, 'page')} and {plural(len(rows), 'quarantined row')}"
-    _echo(f"{archive.key.name}: erased from {found}.")
+    done = f"erased from {plural(pages, 'page')} and {plural(len(rows), 'quarantined row')}"
+    if not (pages or rows):
+        done = "no row has this id" if len(ids) == 1 else "no row has one of these ids"
+    _echo(f"{archive.key.name}: {done}.")
     if unread:
         _echo(f"{archive.key.name}: not searched, because they can't be read: {', '.join(unread)}")
 
@@ -449,10 +450,11 @@ def _key_of(keys: Sequence[str], stream: str) -> str:
     return found[0]
 
 
-def _confirm(question: str) -> None:
+def _confirm(what: str) -> None:
+    """Ask before a command does what a sentence says."""
     if not os.isatty(0):  # nor if it is closed
-        raise click.ClickException(f"Nothing was changed. {question} Then add --yes.")
-    click.confirm(question, abort=True)
+        raise click.ClickException(f"Nothing was changed. {what} To confirm, add --yes.")
+    click.confirm(f"{what} Go on?", abort=True)
 
 
 def _write(content: bytes) -> None:

@@ -226,6 +226,17 @@ class StreamArchive:
         end = self.header(numbers[bisect_left(numbers, True, key=is_after) - 1])  # noqa: FBT003
         return end.total - start.total + start.credits if end else None
 
+    def cost_of_everything(self) -> int | None:
+        """Return what all rows cost at least, as the last full sync shows, None if none does.
+
+        An archive that went on from a state has no full sync. What it has cost counts instead.
+        """
+        head = self.header(self.head)
+        sync = head.sync if head else None
+        first = (head and head.base) or (sync.first if sync and sync.kind == "full" else None)
+        is_here = first is not None and first in self.numbers
+        return self.cost_of_sync(first) if first and is_here else self.credits(self.numbers.start)
+
     # Entries in
 
     def create(self, header: EntryHeader, body: bytes) -> Entry:

@@ -146,14 +146,14 @@ def _but_is(value: object, setting: Setting) -> str:
 
 def _forgotten(names: Sequence[str], environ: Mapping[str, str]) -> str:
     """Return a line about the variables of settings that nothing reads: one mistake, one line."""
-    *others, last = (name.upper() for name in names)
-    listed = f"{', _'.join(others)} and _{last}" if others else last
+    *others, last = (_PREFIX + name.upper() for name in names)
+    listed = f"{', '.join(others)} and {last}" if others else last
     are, them = ("are", "them") if others else ("is", "it")
     advice = "Add --config ENV"
     if "MELTANO_EXTRACTOR_NAME" in environ:
         advice = f"Declare {them} under the plugin's settings in meltano.yml"
     return (
-        f"{_PREFIX}{listed} {are} set, but nothing reads {them}. Nothing was billed. {advice}, or "
+        f"{listed} {are} set, but nothing reads {them}. Nothing was billed. {advice}, or "
         f"unset {them}."
     )
 

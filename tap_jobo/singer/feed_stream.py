@@ -28,7 +28,6 @@ from tap_jobo.sync.messages import Messages
 from tap_jobo.sync.opening import Opening
 from tap_jobo.sync.plan import NewSync, Request, Run, plan
 from tap_jobo.sync.preview import preview
-from tap_jobo.sync.questions import price_per_thousand
 from tap_jobo.sync.report import Report
 from tap_jobo.sync.settings import SyncSettings
 from tap_jobo.sync.state import read_state
@@ -127,7 +126,7 @@ class FeedStream(JoboStream):
         if not self._opening.position.has_begun:
             yield (
                 f"{self.name} has no filter: filters of {filtered[0]} don't apply to it, so this "
-                f"buys {self.name} of the whole world ({price_per_thousand(self.spec)}), "
+                f"buys {self.name} of the whole world ({self.spec.price_per_thousand}), "
                 f"{self._run.budget.describe_limit()}. Set {' or '.join(suggested)} to buy fewer. "
                 "[no-jobs-filter]"
             )

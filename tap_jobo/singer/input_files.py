@@ -31,10 +31,10 @@ def read_object(path: str, option: str) -> dict[str, Any]:
             return found
         why = f"must be a JSON object, not a JSON {type(found).__name__}"
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
+        why = f"can't be read ({error.strerror or error})"
     except (RecursionError, ValueError) as error:
         why = f"is not JSON ({error})"
     path = "" if "{" in path else f" {without_key(path)}"  # settings instead of a path
     raise ConfigError(
-        f"{option}{path}: {why}. Pass the path of a file with a JSON object. [invalid-file]"
+        f"{option}{path} {why}. Pass the path of a file with a JSON object. [invalid-file]"
     )

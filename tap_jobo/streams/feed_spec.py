@@ -10,6 +10,7 @@ from singer_sdk import typing as th
 from tap_jobo.model import Filters
 from tap_jobo.records.problems import RESCUED_DATA
 from tap_jobo.settings.setting import Setting
+from tap_jobo.wording import dollars
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +48,22 @@ class FeedSpec:
     def is_free(self) -> bool:
         """Whether its rows never cost anything."""
         return self.list_price == 0
+
+    @property
+    def price_per_thousand(self) -> str:
+        """What a thousand rows cost at list price, for a message."""
+        return "free" if self.is_free else f"{dollars(self.list_price * 1_000)} per 1,000 rows"
+
+    def describe_price(self, least: int | None = None) -> str:
+        """Return what rows cost, for a message.
+
+        Args:
+            least: The credits that they cost at least, None if that is not known.
+        """
+        if self.is_free:
+            return "free"
+        known = f"at least {dollars(least)}" if least else "total unknown"
+        return f"{known}; {self.price_per_thousand}"
 
     @property
     def margin(self) -> timedelta:

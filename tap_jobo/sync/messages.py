@@ -135,7 +135,7 @@ class Messages:
     def endless(self, error: EndlessFeedError) -> EndlessFeedError:
         """Return the error for a sync without progress."""
         return EndlessFeedError(
-            f"{error}. Everything so far is loaded. Contact Jobo. Until that is mended, each run "
+            f"{error}. Everything so far is loaded. Contact Jobo. Until that is fixed, each run "
             "buys a few pages, and stops. [endless-feed]"
         )
 

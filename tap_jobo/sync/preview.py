@@ -52,11 +52,7 @@ def _describe_request(request: Request, opening: Opening) -> str:
         parts.append(f"with {describe(sync.reads, 5)}")
     if request.page > 1:
         parts = [f"the rest of a sync of {' '.join(parts)}, from page {request.page}"]
-    price = "free"
-    if not spec.is_free:
-        price = f"{dollars(spec.list_price * 1_000)} per 1,000 rows at list price"
-        archive = opening.archive
-        cost = archive.credits(opening.view.base or 0) if archive and sync.kind == "full" else None
-        if cost and request.why in ("restart", "full_table"):
-            price = f"at least {dollars(cost)}, {price}"
+    known = sync.kind == "full" and request.why in ("restart", "full_table")
+    archive = opening.archive if known else None
+    price = spec.describe_price(archive.cost_of_everything() if archive else None)
     return f"{' '.join(parts)} ({price})"

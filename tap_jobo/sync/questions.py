@@ -57,7 +57,9 @@ def ask(asked: Question, standing: Standing, command: Command) -> StateError:
 def _incomplete(standing: Standing, command: Command) -> Lines:
     archive, name = standing.archive, standing.name
     first = archive.header(archive.numbers.start) if archive else None
-    since = f"on {first.receipt.received_at[:10]}" if first and first.receipt else "now"
+    lacks = "is empty, because it went on from a state"
+    if first and first.receipt:
+        lacks = f"begins on {first.receipt.received_at[:10]} without the rows from before"
     cost = archive.credits(archive.numbers.start) if archive else None
     state, restart = command("state", name), command("restart", name)
     then = f"write {state} to a file, and run with it as the state, free"
@@ -65,7 +67,7 @@ def _incomplete(standing: Standing, command: Command) -> Lines:
         then = f"write {state} to a file, and give it to meltano state merge --input-file, free"
     return question(
         f"{name} stopped, nothing billed: it has no state, and the archive {standing.location} "
-        f"begins {since} without the rows from before.",
+        f"{lacks}.",
         "archive-incomplete",
         ("the warehouse has them", then),
         ("it does not", f"{restart}: the next run buys everything ({_price(standing, cost)})"),
@@ -196,7 +198,7 @@ def _least_cost(standing: Standing) -> int | None:
 
 def _price(standing: Standing, least: int | None = None) -> str:
     """Return a price, as far as it is known."""
-    return price(standing.settings.spec, least)
+    return standing.settings.spec.describe_price(least)
 
 
 def what_changed(position: Position, settings: SyncSettings) -> str:
@@ -225,21 +227,3 @@ def _change_of(
     if not starts_by(old_start, settings.start_date):
         before["start_date"], now["start_date"] = old_start, settings.start_date
     return differences(before, now, template)
-
-
-def price(spec: FeedSpec, least: int | None = None) -> str:
-    """Return a price for a message.
-
-    Args:
-        spec: The feed.
-        least: The credits that its rows cost at least, None if that is not known.
-    """
-    if spec.is_free:
-        return "free"
-    known = f"at least {dollars(least)}" if least else "price unknown"
-    return f"{known}, {price_per_thousand(spec)}"
-
-
-def price_per_thousand(spec: FeedSpec) -> str:
-    """Return what a thousand rows cost at list price."""
-    return f"{dollars(spec.list_price * 1_000)} per 1,000"

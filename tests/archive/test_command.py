@@ -337,6 +337,7 @@ def test_erase_takes_a_row_out_of_quarantine(tap: Tap) -> None:
     assert written(tap, "erase", key)[0].endswith(" 1 quarantined row.")
     assert written(tap, "export", "--quarantined") == []
     assert archive_command(tap, "erase", "nobody").returncode == 2
+    assert written(tap, "erase", key)[0].endswith(": no row has this id.")
 
 
 # What all commands share
@@ -478,7 +479,7 @@ def planned(tap: Tap, files: Files, **how: Any) -> dict[str, str]:
 def test_plan_prints_what_a_run_would_load_ask_and_buy(tap: Tap, files: Files) -> None:
     first = planned(tap, files)
     assert first["load"] == "nothing"
-    assert first["buy"] == "everything ($50.00 per 1,000 rows at list price)"
+    assert first["buy"] == "everything (total unknown; $50.00 per 1,000 rows)"
     state = tap.succeed(country_codes=["DE"]).state
     again = planned(tap, files, country_codes=["DE"])
     assert again["load"].endswith(" not billed again")

@@ -140,7 +140,7 @@ ADDED_VALUES: dict[str, Case] = {
         GERMAN,
         DE_FR,
         asks=CHANGED,
-        says="resync  buys the rows with country_codes=FR (price unknown, $50.00",
+        says="resync  buys the rows with country_codes=FR (total unknown; $50.00",
     ),
     "resync": Case(
         GERMAN, DE_FR | RESYNC, 18, 18, warns=CHANGED, says="buys the rows with country_codes=FR"

@@ -164,9 +164,9 @@ def test_a_price_is_at_least_what_the_same_rows_have_cost(tap: Tap) -> None:
     tap.sandbox.world.touch(run.ids[0])
     state = tap.succeed(state=run.state, **settings).state  # which costs more, but no other rows
     line = complaint(tap.run(state=state, country_codes=["DE", "FR"], founded_after=1850))
-    assert f"buys all matching rows (at least ${len(run.ids) * 0.05:.2f}, $50.00 per" in line
+    assert f"buys all matching rows (at least ${len(run.ids) * 0.05:.2f}; $50.00 per" in line
     line = complaint(tap.run(state=state, country_codes=["FR"], founded_after=1850))
-    assert "buys all matching rows (price unknown, $50.00 per" in line
+    assert "buys all matching rows (total unknown; $50.00 per" in line
 
 
 def test_a_new_warehouse_is_told_of_rows_that_keep_left_unbought(tap: Tap, german: Run) -> None:
@@ -197,7 +197,7 @@ def test_the_questions_of_all_streams_are_asked_at_once(both: Tap, hiring: Sandb
     assert "country_codes was US, and is DE" in ours
     assert "$50.00 per 1,000" in ours
     assert "jobs_work_models was remote, and is onsite, remote" in theirs
-    assert "the rows with jobs_work_models=onsite (price unknown, $3.00 per 1,000)" in theirs
+    assert "the rows with jobs_work_models=onsite (total unknown; $3.00 per 1,000 rows)" in theirs
     assert run.codes("CRITICAL") == ["filters-changed"] * 2
     assert len(hiring.feed_requests) == requests
 
