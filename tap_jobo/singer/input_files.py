@@ -14,10 +14,16 @@ from tap_jobo.redaction import without_key
 def read_input_file(
     _ctx: click.Context, param: click.Parameter, path: str | None
 ) -> IO[str] | None:
-    """Return the file of an option, checked, as the SDK expects it."""
+    """Return the file of an option, checked, as the SDK expects it.
+
+    A state may be as `meltano state get` prints it.
+    """
     if path is None:
         return None
-    return io.StringIO(json.dumps(read_object(path, f"--{param.name}")))
+    found = read_object(path, f"--{param.name}")
+    if param.name == "state" and isinstance(wrapped := found.get("singer_state"), dict):
+        found = wrapped
+    return io.StringIO(json.dumps(found))
 
 
 def read_object(path: str, option: str) -> dict[str, Any]:

@@ -45,6 +45,15 @@ def test_byte_order_mark_is_ignored(tmp_path: Path) -> None:
     assert read_object(str(path), "--config") == {"a": 1.5}
 
 
+def test_a_state_may_be_as_meltano_prints_it(tap: Tap, sandbox: Sandbox) -> None:
+    state = tap.succeed().state
+    billed = sandbox.rows_billed
+    run = tap.succeed(state={"singer_state": state})
+    assert run.state == state
+    assert run.metrics["jobo_sync_complete"] == 1
+    assert sandbox.rows_billed == billed
+
+
 @pytest.mark.parametrize("option", ["--config", "--state", "--catalog"])
 def test_path_that_is_no_file(tap: Tap, sandbox: Sandbox, option: str) -> None:
     for path in ("missing.json", ".", ""):
