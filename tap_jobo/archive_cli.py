@@ -28,6 +28,7 @@ from tap_jobo.streams import FEEDS, SETTINGS
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync import repair
 from tap_jobo.sync.erase import without_rows
+from tap_jobo.sync.load import Contents
 from tap_jobo.sync.opening import survey
 from tap_jobo.sync.position import ArchiveView
 from tap_jobo.sync.state import State
@@ -80,13 +81,12 @@ def _describe_owner(spent: Spent | None) -> str:
 
 def _describe(archive: StreamArchive) -> Iterator[str]:
     """Yield what a stream's archive has, as far as it can be read."""
-    rows, problems, since, cost = 0, [], "", 0
+    contents, problems, since = Contents(), [], ""
     parser = PageParser(_SPECS[archive.key.stream])
     for number in archive.numbers:
         header = archive.header(number)
         if header and header.receipt:
             since = since or header.receipt.received_at
-            cost += header.credits
         if header and header.is_dropped:
             problems.append(f"page {number} was dropped")
             continue
@@ -95,12 +95,10 @@ def _describe(archive: StreamArchive) -> Iterator[str]:
         except FormatError:
             problems.append(f"page {number} is damaged or missing")
             continue
-        count = parser.count_items(entry.body)
-        rows += count
-        cost += entry.header.cost(count) - entry.header.credits
-    pages = plural(len(archive.numbers), "page")
+        contents.note(entry.header, parser.count_items(entry.body))
+    pages, rows = plural(contents.pages, "page"), plural(contents.rows, "row")
     begins = f", since {since}" if since else ""
-    yield f"{pages}, {plural(rows, 'row')}, {dollars(cost)}{begins}"
+    yield f"{pages}, {rows}, {dollars(contents.credits)}{begins}"
     with_head = _view(archive) if not problems else None
     if with_head and not with_head.is_complete:
         yield "incomplete: it lacks what the first warehouse had before"

@@ -26,6 +26,14 @@ def explain_command(code: str) -> str:
     return _command_line("explain", ["tap-jobo", "explain"], [code])
 
 
+def select_only(stream: str) -> str:
+    """Return how to select one stream and no other: in Meltano's variable, or in the catalog."""
+    if plugin := os.environ.get("MELTANO_EXTRACTOR_NAME"):
+        variable = f"{re.sub(r'[^A-Z0-9]', '_', plugin.upper())}__SELECT"
+        return f"select only {stream} in {variable}"
+    return f"select only {stream} in the catalog"
+
+
 def _command_line(declared: str, program: Sequence[str], arguments: Sequence[str]) -> str:
     """Return a command line.
 

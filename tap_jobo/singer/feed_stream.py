@@ -134,7 +134,7 @@ class FeedStream(JoboStream):
     @override
     def preview(self) -> Iterator[str]:
         """Return what a run would load, ask, and buy."""
-        return preview(self._opening, self._feed_sync.new_sync())
+        return preview(self._opening, self._feed_sync.new_sync(), self._reader.count_rows)
 
     # The sync
 

@@ -38,7 +38,7 @@ from tap_jobo.sync import position as fold
 from tap_jobo.sync.bill import bill_rows
 from tap_jobo.sync.doubts import Doubts
 from tap_jobo.sync.guards import CheckedPage, PageGuard
-from tap_jobo.sync.load import DroppedPages, LastVersions, with_following
+from tap_jobo.sync.load import Contents, DroppedPages, LastVersions, with_following
 from tap_jobo.sync.messages import Messages
 from tap_jobo.sync.opening import Opening
 from tap_jobo.sync.plan import NewSync, Request, Run, begun_over, oldest_since, plan
@@ -168,29 +168,28 @@ class FeedSync:
         yield from self._load_bills(archive, first)
         if first > archive.head:
             return
-        versions, dropped = LastVersions(self.reader), DroppedPages()
-        if first < archive.head or opening.state is None:
-            for entry, following in with_following(archive.read_all(first, keep=True)):
-                self.raise_if_over()
-                versions.note(entry)
-                after = following.header.before if following else opening.view.position
-                dropped.note(entry.number, entry.header, after)
-        self._announce_load(archive, versions.rows, dropped)  # before a kill can come between
+        contents, versions, dropped = Contents(), LastVersions(self.reader), DroppedPages()
+        for entry, following in with_following(archive.read_all(first, keep=True)):
+            self.raise_if_over()
+            contents.note(entry.header, self.reader.count_rows(entry))
+            versions.note(entry)
+            after = following.header.before if following else opening.view.position
+            dropped.note(entry.number, entry.header, after)
+        self._announce_load(contents, dropped)  # before a kill can come between
         for entry, following in with_following(archive.read_all(first)):
             self.raise_if_over()
             header = following.header if following else None
             yield self._deliver_loaded(entry, header, versions)
 
-    def _announce_load(self, archive: StreamArchive, rows: int, dropped: DroppedPages) -> None:
+    def _announce_load(self, contents: Contents, dropped: DroppedPages) -> None:
         """Report what is loaded, and what is missing there."""
         opening, position = self.opening, self.opening.view.position
-        cost = (archive.credits(opening.first) or 0) - dropped.credits
         if opening.state is None:
             then = "the rest of a sync" if position.progress else "changes"
             has_profiles = self.report.profiles is not None
-            self.messages.announce_load_of_all(rows, cost, then, has_profiles=has_profiles)
+            self.messages.announce_load_of_all(contents, then, has_profiles=has_profiles)
         else:
-            self.messages.announce_load(archive.head - opening.first + 1, cost)
+            self.messages.announce_load(contents)
         self.messages.warn_of_dropped(dropped)
         if opening.state is None and position.gap:
             self.messages.warn_of_gap("", opening.standing(position))

@@ -6,6 +6,7 @@ halfway. A row that comes once is never hashed, which keeps memory small.
 """
 
 from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -14,27 +15,48 @@ from tap_jobo.api.feed import FeedReader
 from tap_jobo.model import Entry, EntryHeader, Position, Sync
 from tap_jobo.records.values import parse_uuid
 from tap_jobo.sync.watch import SeenIds
+from tap_jobo.wording import dollars, plural
 
 _ENCODE: Final = msgspec.json.Encoder(order="sorted").encode
 
 
-class LastVersions:
-    """Hashes of the last versions of the rows that come more than once in a load.
+@dataclass
+class Contents:
+    """What pages of an archive have, and what they have cost.
 
-    Attributes:
-        rows: How many rows were read.
+    A dropped page has nothing: what it cost may not even be known.
     """
+
+    pages: int = 0
+    rows: int = 0
+    credits: int = 0
+
+    def note(self, header: EntryHeader, rows: int) -> None:
+        """Take up a page, with the number of its rows."""
+        if header.is_dropped:
+            return
+        self.pages += 1
+        self.rows += rows
+        self.credits += header.cost(rows)
+
+    @property
+    def as_load(self) -> str:
+        """What a load gets, and what that saves."""
+        saved = f"{dollars(self.credits)} not billed again" if self.credits else "free"
+        return f"{plural(self.pages, 'page')} from the archive, {saved}"
+
+
+class LastVersions:
+    """Hashes of the last versions of the rows that come more than once in a load."""
 
     def __init__(self, reader: FeedReader) -> None:
         self._reader = reader
         self._seen = SeenIds()  # a new id that counts as seen only costs a hash
         self._hashes: dict[str, int] = {}
-        self.rows = 0
 
     def note(self, entry: Entry) -> None:
         """Take up the rows of an entry, in the order of the archive."""
         ids = self._reader.read_ids(entry)
-        self.rows += len(ids)
         if repeated := {id_ for id_ in ids if self._seen.add(id_)}:
             page = self._reader.parse_loaded(entry)
             self._hashes |= _versions(self._reader.rows(entry, page), repeated)
@@ -77,13 +99,11 @@ class DroppedPages:
     def __init__(self) -> None:
         self._missing: list[tuple[int, EntryHeader]] = []
         self._last: list[tuple[int, EntryHeader]] = []  # those with no other page after them
-        self.credits = 0  # what all of them have cost
 
     def note(self, number: int, header: EntryHeader, after: Position) -> None:
         """Take up an entry, in the order of the archive, with the position after it."""
         if header.is_dropped:
             self._last.append((number, header))
-            self.credits += header.credits
             return
         self._missing = self._missing_before(header.before)
         self._last = []

@@ -18,7 +18,7 @@ from tap_jobo.errors import (
 )
 from tap_jobo.model import Entry, EntryHeader, Position, Progress
 from tap_jobo.streams.feed_spec import FeedSpec
-from tap_jobo.sync.load import DroppedPages
+from tap_jobo.sync.load import Contents, DroppedPages
 from tap_jobo.sync.plan import Request, misses_rows
 from tap_jobo.sync.questions import (
     Standing,
@@ -32,6 +32,7 @@ from tap_jobo.sync.questions import (
 from tap_jobo.sync.repair import since_to_begin_over
 from tap_jobo.sync.settings import SyncSettings, starts_by
 from tap_jobo.sync.start import Question
+from tap_jobo.way_out import select_only
 from tap_jobo.wording import dollars, plural, question
 
 _LET_ONE_RUN_FINISH: Final = (
@@ -189,37 +190,32 @@ class Messages:
 
     # What a run does
 
-    def announce_load(self, pages: int, cost: int) -> None:
-        """Log how many pages are loaded, and what that saves."""
-        saves = f": {dollars(cost)} not billed again" if cost else ", free"
-        self.logger.info("%s: %s from the archive%s.", self.name, plural(pages, "page"), saves)
+    def announce_load(self, contents: Contents) -> None:
+        """Log what a warehouse gets that has a state, and what that saves."""
+        self.logger.info("%s: loading %s.", self.name, contents.as_load)
 
-    def announce_load_of_all(self, rows: int, cost: int, then: str, *, has_profiles: bool) -> None:
+    def announce_load_of_all(self, contents: Contents, then: str, *, has_profiles: bool) -> None:
         """Log what a warehouse without a state gets, and what that saves.
 
         Args:
-            rows: The rows that are loaded.
-            cost: What their pages have cost.
+            contents: What is loaded.
             then: What is bought after that.
             has_profiles: Whether the profiles of the companies are read along.
         """
-        saves = f", {dollars(cost)} not billed again" if cost else ", free"
+        restart = self.command("restart", self.name)
         self.logger.info(
-            "%s has no state: loading %s from the archive%s. Then %s. To buy everything again "
-            "instead: %s.",
+            "%s has no state: loading %s. Then %s.%s",
             self.name,
-            plural(rows, "row"),
-            saves,
+            contents.as_load,
             then,
-            self.command("restart", self.name),
+            "" if self.spec.is_free else f" To buy everything again instead: {restart}.",
         )
         if has_profiles:
             self.logger.info(
                 "%s: the profiles of these companies are not in the archive. They are requested "
-                "again, free, which takes hours for 100,000. To leave them out, select only %s in "
-                "TAP_JOBO__SELECT.",
+                "again, free, which takes hours for 100,000. To leave them out, %s.",
                 self.name,
-                self.name,
+                select_only(self.name),
             )
 
     def warn_of_state_ahead(self, since: str | None) -> None:

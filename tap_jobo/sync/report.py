@@ -39,18 +39,19 @@ class Report:
     def __post_init__(self) -> None:
         self.show_progress = Progress(self.stream, self._progress, self.logger).update
         self._pages = self._skipped = self._loaded = 0
+        self._is_announced = False
 
     def announce(self, request: Request) -> None:
         """Log what the run is about to buy, and what it may still spend."""
-        chosen = describe(request.sync.reads, _MOST)
-        parts = [f"filters {chosen}"] if chosen else []
-        parts.append(_describe_rows(request))
+        parts = [describe_request(request)]
         if self.profiles:
             parts.append("with company profiles, free")
         limits = self._describe_limits() if self.cost.price else []
-        self.logger.info("%s: %s", self.stream, "; ".join([*parts, *limits]))
+        then = "then " if self._is_announced else ""
+        self._is_announced = True
+        self.logger.info("%s: %s%s", self.stream, then, "; ".join([*parts, *limits]))
         is_first = request.page == 1 and request.why == "nothing" and not request.sync.since
-        if is_first and limits == [_UNLIMITED] and not chosen:
+        if is_first and limits == [_UNLIMITED] and not request.sync.reads:
             self.logger.warning(
                 "First sync of %s without a filter or max_credits: every row is read and billed, "
                 "%s per 1,000 rows at the last known price. Press Ctrl-C to stop: what is billed "
@@ -147,15 +148,19 @@ class Report:
         return ", ".join(parts)
 
 
-def _describe_rows(request: Request) -> str:
+def describe_request(request: Request) -> str:
     """Return which rows a sync is about to read."""
-    reads = "everything"
-    if since := request.sync.since:  # a millisecond before start_date
-        start = parse_timestamp(since) + timedelta(milliseconds=1)
-        reads = f"changes since {start:%Y-%m-%dT%H:%MZ}"
+    sync = request.sync
+    chosen = describe(sync.reads, _MOST)
+    filters = f"filters {chosen}; " if chosen else ""
+    rows = "all rows of the added values" if sync.kind == "added" else "everything"
+    if sync.since:  # a millisecond before start_date
+        start = parse_timestamp(sync.since) + timedelta(milliseconds=1)
+        what = "rows of the added values" if sync.kind == "added" else "changes"
+        rows = f"{what} since {start:%Y-%m-%dT%H:%MZ}"
     if request.page > 1:
-        return f"continues a sync of {reads} after {plural(request.rows, 'row')}"
-    return reads
+        rows = f"continues a sync of {rows} after {plural(request.rows, 'row')}"
+    return f"{filters}{rows}"
 
 
 class Progress:

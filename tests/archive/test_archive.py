@@ -46,7 +46,7 @@ def test_the_pages_of_a_killed_run_are_loaded(tap: Tap, files: Files) -> None:
     cut = kill(tap, files, 3)
     again = tap.run(state=cut.states[0])
     assert loaded(again) == 50
-    assert "career_sites: 1 page from the archive: $2.50 not billed again." in again.lines("INFO")
+    assert "loading 1 page from the archive, $2.50 not billed again." in again.stderr
     assert again.lines("WARNING") == []
     assert len(again.ids) == 70
     assert {*cut.ids[:50], *again.ids} == tap.sandbox.world.rows().keys()
@@ -86,7 +86,7 @@ def test_without_a_state_everything_is_loaded_and_then_changes_are_bought(
     assert run.lines("WARNING") == []
     (line,) = [line for line in run.lines("INFO") if "archive" in line and "Summary" not in line]
     assert line == (
-        "career_sites has no state: loading 120 rows from the archive, $6.00 not billed again. "
+        "career_sites has no state: loading 3 pages from the archive, $6.00 not billed again. "
         "Then changes. To buy everything again instead: `tap-jobo-archive restart career_sites`."
     )
 

@@ -140,7 +140,7 @@ def test_every_command_of_the_documents_runs(open_folder: Path) -> None:
     rows = 50 * pages
     assert f"{pages} pages, {rows} rows, ${2.5 * pages:.2f}" in _run(open_folder, block("look"))
     loaded = _run(open_folder, block("load"))
-    assert f"loading {rows} rows from the archive, ${2.5 * pages:.2f} not billed again" in loaded
+    assert f"loading {pages} pages from the archive, ${2.5 * pages:.2f} not billed again" in loaded
     (stored, billed) = _figures(loaded)
     assert stored - rows <= billed <= stored - rows + 5
     assert block("second-run") == block("load")

@@ -32,7 +32,7 @@ def project(
 
 def test_two_environments_have_one_bill(project: Project) -> None:
     log = project.run_block("two-environments").stderr
-    assert "loading 300 rows from the archive, $15.00 not billed again" in log
+    assert "loading 6 pages from the archive, $15.00 not billed again" in log
     assert project.is_current()
     assert project.sandbox.credits_billed == EVERYTHING
 

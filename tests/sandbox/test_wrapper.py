@@ -236,7 +236,7 @@ def test_a_bucket_keeps_the_archive_where_a_container_finds_it(tmp_path: Path) -
             for _ in range(2)
         ]
         assert [run.returncode for run in runs] == [0, 0], runs[0].stderr
-        assert "loading 300 rows from the archive, $15.00 not billed again" in runs[1].stderr
+        assert "loading 6 pages from the archive, $15.00 not billed again" in runs[1].stderr
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=patient(10))
     assert process.returncode == 0

@@ -74,7 +74,7 @@ def test_what_follows_pages_of_the_archive(tap: Tap, sandbox: Sandbox) -> None:
     run = tap.run(max_credits=None)  # as after a crash before the first state
     loaded, bought = _announced(run)
     assert loaded == (
-        "career_sites has no state: loading 100 rows from the archive, $5.00 not billed again. "
+        "career_sites has no state: loading 2 pages from the archive, $5.00 not billed again. "
         "Then the rest of a sync. To buy everything again instead: `tap-jobo-archive restart "
         "career_sites`."
     )
@@ -84,7 +84,7 @@ def test_what_follows_pages_of_the_archive(tap: Tap, sandbox: Sandbox) -> None:
     assert run.lines("WARNING") == []
     run = tap.run(state=cut.states[0], max_credits=None, batch_size=10)
     loaded, bought = _announced(run)
-    assert loaded == "career_sites: 2 pages from the archive: $3.50 not billed again."
+    assert loaded == "career_sites: loading 2 pages from the archive, $3.50 not billed again."
     assert bought.startswith("career_sites: changes since ")
     assert run.lines("WARNING") == []
     assert sandbox.rows_billed <= billed + 50
