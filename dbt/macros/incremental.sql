@@ -153,8 +153,9 @@ true
 {% endmacro %}
 
 {#-
-Keep the rows of a query, so that every statement of the build sees the same, whatever is stored meanwhile. For a
-pre-hook.
+Keep the rows of a query, so that a build compares two tables once, and not in each statement that needs what differs.
+For a pre-hook. Rows would be right without it, whatever is stored meanwhile: dbt selects the new ones in one statement,
+and deletes and inserts by what that selected.
 
 Args:
     query: Its column `key` is the key of the rows that the model replaces.

@@ -11,16 +11,21 @@ import pytest
 
 from tests.project.test_dbt_tables import JOB, KINDS, at, only, warehouse_of
 from tests.support.dbt import PACKAGE
-from tests.support.tables import STREAMS, create, upsert
+from tests.support.tables import STREAMS, TIMES, create, upsert
 from tests.support.warehouses import Postgres, Warehouse
 
 pytestmark = pytest.mark.exhaustive
 
 MODELS = ("stg_jobo__jobs", "int_jobo__job_skills")
+STAYS = [f"job {number}" for number in range(100)]
+"""Jobs of which each write changes another one, so that it differs since then."""
+TURNS = ("even", "odd")
+"""Of writes: in one, a job leaves `jobs`, also for `managed_jobs`, and in the other it is back."""
 RACE = """
-import json, sys
+import json, sqlparse, sys
 from dbt.cli.main import dbtRunner
-kind, writes, command = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3:]
+kind, MODELS, writes = sys.argv[1], sys.argv[2].split(), json.loads(sys.argv[3])
+command = sys.argv[4:]
 if kind == "bigquery":
     manager_type, method = BigQueryConnectionManager, "execute"
 else:
@@ -47,21 +52,21 @@ def query(connection, statement):
     cursor.execute(statement)
     return cursor
 def race(manager, sql, *arguments, **options):
-    found = run_query(manager, sql, *arguments, **options)
     dbt = manager.get_thread_connection()
     model = str(dbt.name).rpartition(".")[2]
-    if model in writes and sql.strip()[-1:]:
-        other = other_connection(dbt)
-        rows = query(other, f"SELECT job_id FROM analytics.{model}").fetchall()
-        readings.append((model, sorted(row[0] for row in rows)))
-        for statement in writes[model][:1]:
-            for part in statement.split(";"):
+    # What dbt sends at once runs one after the other, too.
+    for statement in (model in MODELS and sqlparse.split(sql)) or [sql]:
+        found = run_query(manager, statement, *arguments, **options)
+        if model in MODELS:
+            other = other_connection(dbt)
+            rows = query(other, f"SELECT job_id FROM analytics.{model}").fetchall()
+            readings.append((statement, sorted(row[0] for row in rows)))
+            for part in writes.pop(0).split(";"):
                 query(other, part)
-        del writes[model][:1]
     return found
 setattr(manager_type, method, race)
 assert dbtRunner().invoke(command).success
-print(json.dumps([readings, writes]))
+print(json.dumps(readings))
 """
 
 
@@ -78,28 +83,54 @@ def test_rows_are_neither_doubled_nor_missing(
         project = _with_strategy(strategy, tmp_path)
         warehouse = replace(warehouse, dbt=replace(warehouse.dbt, project=project))
     create(warehouse, STREAMS, schema)
-    stays, goes = [f"job {number}" for number in range(21)], "gone"
-    warehouse.execute(upsert(schema, "jobs", [at(2, id=key, **JOB) for key in (*stays, goes)]))
+    jobs = [*STAYS, *(f"{verb} {turn}" for verb in ("moves", "comes") for turn in TURNS), "gone"]
+    warehouse.execute(upsert(schema, "jobs", [at(2, id=key, **JOB) for key in jobs]))
     warehouse.dbt(only(*MODELS))
-    warehouse.execute(f"DELETE FROM {schema}.jobs WHERE id = '{goes}'")
-    warehouse.execute(upsert(schema, "jobs", [at(3, id=key, **JOB) for key in stays[:5]]))
-    # Changes of the same and of other jobs, and a new one, after each statement.
-    steps = [
-        upsert(schema, "jobs", [at(4 + number, id=key, **JOB) for key in (*stays[2:9], "new")])
-        for number in range(8)
-    ]
-    readings = _race(warehouse, kind, {"stg_jobo__jobs": steps, "int_jobo__job_skills": []})
-    assert len(readings) > 3
-    for seen in readings:
-        assert sorted({*seen} - {goes, "new"}) == sorted(stays)
-        assert len(seen) == len({*seen})
-    for _ in range(2):
-        rows = warehouse.tables(MODELS)["stg_jobo__jobs"]
-        assert {row["job_id"] for row in rows} - {"new"} == {*stays}
-        assert len({row["job_id"] for row in rows}) == len(rows)
-        warehouse.dbt(only(*MODELS))
-    tables = warehouse.tables(MODELS)
-    assert len(tables["stg_jobo__jobs"]) == len(tables["int_jobo__job_skills"]) == 22
+    warehouse.execute(f"DELETE FROM {schema}.jobs WHERE id = 'gone'")
+    warehouse.execute(upsert(schema, "jobs", [at(3, id=key, **JOB) for key in STAYS[-5:]]))
+    readings = _race(warehouse, kind, [_write(schema, number) for number in range(95)])
+    assert len([sql for sql, _ in readings if "stg_jobo__jobs__changes" in sql]) > 2
+    for sql, seen in readings:
+        assert len(seen) == len({*seen}), sql
+        assert {key for key in seen if key.startswith(("job", "moves"))} == {*jobs[:-3]}, sql
+    assert "gone" not in readings[-1][1]
+    warehouse.dbt(only(*MODELS))
+    staging, skills = warehouse.tables(MODELS).values()
+    last = len(readings) - 1
+    expected = {
+        **{key: ("jobs", _time(number)) for number, key in enumerate(STAYS[: last + 1])},
+        **{key: (stream, _time(last)) for key, stream in _turns(last).items() if stream},
+    }
+    unchanged = STAYS[last + 1 :]
+    found = {row["job_id"]: (row["stream"], str(row["loaded_at"])) for row in staging}
+    assert len(staging) == len(skills) == len(found)
+    assert found.keys() == {*expected, *unchanged}
+    assert {key: found[key] for key in expected} == expected
+
+
+def _turns(number: int) -> dict[str, str]:
+    """The streams of the jobs that a write moves, or that it deletes: of those, it is empty."""
+    found = {}
+    for turn, name in enumerate(TURNS):
+        is_back = (number + turn) % 2 == 0
+        found[f"moves {name}"] = "jobs" if is_back else "managed_jobs"
+        found[f"comes {name}"] = "jobs" if is_back else ""
+    return {**found, "new": "jobs"}
+
+
+def _write(schema: str, number: int) -> str:
+    """Change some jobs, also between the streams, as a loader does after a statement of dbt."""
+    statements = []
+    for key, stream in {STAYS[number]: "jobs", **_turns(number)}.items():
+        row = {"id": key, **JOB, **dict.fromkeys(TIMES, _time(number))}
+        for table in ("jobs", "managed_jobs"):
+            deletion = f"DELETE FROM {schema}.{table} WHERE id = '{key}'"
+            statements.append(upsert(schema, table, [row]) if table == stream else deletion)
+    return ";".join(statements)
+
+
+def _time(number: int) -> str:
+    return f"2026-01-04 {number // 60:02}:{number % 60:02}:00"
 
 
 def _with_strategy(strategy: str, folder: Path) -> Path:
@@ -112,11 +143,10 @@ def _with_strategy(strategy: str, folder: Path) -> Path:
     return project
 
 
-def _race(warehouse: Warehouse, kind: str, writes: dict[str, list[str]]) -> list[list[str]]:
-    """Build while a loader writes, and return what others could read after each statement."""
+def _race(warehouse: Warehouse, kind: str, writes: list[str]) -> list[tuple[str, list[str]]]:
+    """Build while a loader writes, and return statements with what others could read after each."""
     command = [*only(*MODELS).split(), *warehouse.dbt.options]
-    run = warehouse.dbt.execute(RACE, kind, json.dumps(writes), *command)
+    run = warehouse.dbt.execute(RACE, kind, " ".join(MODELS), json.dumps(writes), *command)
     assert run.returncode == 0, run.stdout + run.stderr
-    readings, left = json.loads(run.stdout.splitlines()[-1])
-    assert len(left["stg_jobo__jobs"]) < len(writes["stg_jobo__jobs"])
-    return [seen for _, seen in readings]
+    readings: list[tuple[str, list[str]]] = json.loads(run.stdout.splitlines()[-1])
+    return readings
