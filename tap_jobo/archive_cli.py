@@ -225,7 +225,10 @@ def _drop(archive: StreamArchive, page: int, *, yes: bool) -> None:
         rows = f"{plural(own.rows, 'row')} ({dollars(own.header.cost(own.rows))})"
         _confirm(f"Page {page} of {archive.key.stream} can be read. This drops its {rows}.")
     archive.drop(page, header)
-    then = "The next run buys it again." if page == archive.head else _how_to_buy(archive, page)
+    then = "The next run buys it again."
+    if page != archive.head:
+        buy = archive.how_to_buy(archive.since_of(page), archive.cost_of_everything())
+        then = f"Its rows are missing until you {buy}."
     _echo(f"Dropped page {page} of {archive.key.stream}. {then}")
 
 
@@ -247,13 +250,6 @@ def _rows_and_cursor(archive: StreamArchive, entry: Entry) -> tuple[int, str | N
     except ApiError as error:
         raise FormatError(f"Page {entry.number} can't be parsed: {error}.") from None
     return len(page.items), page.next_cursor if page.has_more else None
-
-
-def _how_to_buy(archive: StreamArchive, page: int) -> str:
-    header = archive.header(page)
-    sync = header.sync if header else None
-    arguments = ["--since", sync.since] if sync and sync.kind != "full" and sync.since else []
-    return f"To buy its rows again: {archive.command('restart', archive.key.stream, *arguments)}."
 
 
 @main.command()

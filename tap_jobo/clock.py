@@ -42,6 +42,11 @@ def format_timestamp(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
+def to_minute(timestamp: str) -> str:
+    """Shorten a timestamp for a message, such as `2026-01-31T08:00Z`."""
+    return f"{parse_timestamp(timestamp):%Y-%m-%dT%H:%MZ}"
+
+
 def parse_http_date(text: str | None) -> datetime | None:
     """Parse an HTTP date (the `Date` or `Retry-After` header); None if it is not one."""
     try:

@@ -25,8 +25,11 @@ from tap_jobo.archive.entries import (
 )
 from tap_jobo.archive.key import KEY_DIGITS, ArchiveKey
 from tap_jobo.archive.store import ExistsError, MissingError, Store
+from tap_jobo.clock import to_minute
 from tap_jobo.errors import ArchiveError, FormatError
-from tap_jobo.model import ArchiveFile, Entry, EntryHeader
+from tap_jobo.model import ArchiveFile, Entry, EntryHeader, Filters
+from tap_jobo.streams import FEEDS
+from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.way_out import archive_command
 from tap_jobo.wording import dollars, plural, question
 
@@ -226,16 +229,40 @@ class StreamArchive:
         end = self.header(numbers[bisect_left(numbers, True, key=is_after) - 1])  # noqa: FBT003
         return end.total - start.total + start.credits if end else None
 
-    def cost_of_everything(self) -> int | None:
-        """Return what all rows cost at least, as the last full sync shows, None if none does.
+    def cost_of_everything(
+        self, filters: Filters | None = None, start_date: str | None = None
+    ) -> int | None:
+        """Return what all rows cost at least, None if the archive does not show that.
 
-        An archive that went on from a state has no full sync. What it has cost counts instead.
+        That is what a full sync has cost whose rows all match.
+
+        Args:
+            filters: Those that the rows match, by default those of the last sync.
+            start_date: What goes with them.
         """
         head = self.header(self.head)
-        sync = head.sync if head else None
-        first = (head and head.base) or (sync.first if sync and sync.kind == "full" else None)
-        is_here = first is not None and first in self.numbers
-        return self.cost_of_sync(first) if first and is_here else self.credits(self.numbers.start)
+        if head is None:
+            return None
+        if filters is None:
+            last = head.sync or head.before.current
+            filters, start_date = last.filters, last.start_date
+        known = [head.base]
+        if head.sync and head.sync.kind == "full":
+            known.append(head.sync.first)
+        costs = [self._cost_if_all_match(first, filters, start_date) for first in known if first]
+        return max(filter(None, costs), default=None)
+
+    def _cost_if_all_match(
+        self, first: int, filters: Filters, start_date: str | None
+    ) -> int | None:
+        """Return what a full sync has cost, given its page 1, None if not all its rows match."""
+        header = self.header(first)
+        if header is None or header.sync is None:
+            return None
+        is_later = (start_date or "") > (header.sync.start_date or "")
+        if is_later or not self.spec.covers(filters, header.sync.filters):
+            return None
+        return self.cost_of_sync(first)
 
     # Entries in
 
@@ -295,18 +322,44 @@ class StreamArchive:
 
     # Messages
 
+    @property
+    def spec(self) -> FeedSpec:
+        """The feed whose pages these are."""
+        return next(each for each in FEEDS if each.name == self.key.stream)
+
+    def since_of(self, number: int) -> str | None:
+        """Return the date since which a sync of changes reads a page again, None if none does."""
+        own, after = self.header(number), self.header(number + 1)
+        progress = after.before.progress if after else None
+        sync = own.sync if own else progress and progress.sync
+        return sync.since if sync and sync.kind != "full" else None
+
+    def how_to_buy(self, since: str | None, least: int | None) -> str:
+        """Return how to buy rows again that the archive lacks, for a message.
+
+        Args:
+            since: Buy what changed since then, None for everything.
+            least: What everything costs at least, None if that is not known.
+        """
+        what = f"what changed since {to_minute(since)}" if since else "everything"
+        price = self.spec.describe_price(None if since else least)
+        arguments = ["--since", since] if since else []
+        restart = self.command("restart", self.key.stream, *arguments)
+        return f"{'read' if self.spec.is_free else 'buy'} {what} again ({price}): {restart}"
+
     def command(self, command: str, *arguments: str) -> str:
         """Return the command line of `tap-jobo-archive` for this archive, for a message."""
         return archive_command(command, *arguments, location=self.store.location)
 
     def damaged(self, number: int, what: object) -> FormatError:
         """Return the error for an entry that cannot be read."""
-        stream = self.key.stream
+        stream, header = self.key.stream, self.header(number)
         drop = self.command("drop", stream, str(number))
-        then = "its rows are missing until they are bought again"
+        price = f" ({dollars(header.credits)})" if header else " (price unknown)"
+        buy = self.how_to_buy(self.since_of(number), self.cost_of_everything())
+        then = f"its rows{price} are missing until you {buy}"
         if number == self.head:
-            header = self.header(number)
-            then = f"it is then bought again{f' ({dollars(header.credits)})' if header else ''}"
+            then = f"it is then bought again{price}"
         return FormatError(
             question(
                 f"Page {number} of {stream} in the archive {self.store.location} {what}. Nothing "

@@ -84,6 +84,12 @@ class FeedSpec:
         """Return the rows of a page's items: by default, the items themselves."""
         return [self.to_row(item, started_at) for item in items] if self.to_row else items
 
+    def covers(self, filters: Filters, old: Filters) -> bool:
+        """Return whether every row that matches old filters matches others, too."""
+        return all(
+            each.narrows(filters.get(each.name), old.get(each.name)) for each in self.filters
+        )
+
     @property
     def settings(self) -> tuple[Setting, ...]:
         """The settings that belong to this feed."""

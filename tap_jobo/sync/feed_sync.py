@@ -190,7 +190,7 @@ class FeedSync:
             self.messages.announce_load_of_all(contents, then, has_profiles=has_profiles)
         else:
             self.messages.announce_load(contents)
-        self.messages.warn_of_dropped(dropped)
+        self.messages.warn_of_dropped(dropped, opening.standing(position))
         if opening.state is None and position.gap:
             self.messages.warn_of_gap("", opening.standing(position))
 

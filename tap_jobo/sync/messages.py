@@ -248,10 +248,12 @@ class Messages:
             return
         self.logger.warning(
             "The archive %s lacks what the state of %s has, so it goes on from the state, without "
-            "what came before. Nothing is billed again. To load another warehouse, buy everything "
-            "again: %s. [archive-adopted]",
+            "what came before. Nothing is billed again, but a new warehouse can't be loaded from "
+            "it. To complete it, restore a backup, and run once without a state, which bills only "
+            "what changed since the backup. Or buy everything again (%s): %s. [archive-adopted]",
             self.location,
             self.name,
+            price_of_everything(standing),
             self.command("restart", self.name),
         )
 
@@ -269,19 +271,19 @@ class Messages:
             self.read_again,
         )
 
-    def warn_of_dropped(self, dropped: DroppedPages) -> None:
+    def warn_of_dropped(self, dropped: DroppedPages, standing: Standing) -> None:
         """Warn of dropped pages whose rows no later sync has read."""
-        if not dropped.numbers:
+        archive, settings = standing.archive, standing.settings
+        if archive is None or not dropped.numbers:
             return
-        since = dropped.since
-        arguments = ["--since", since] if since else []
+        least = archive.cost_of_everything(settings.filters, settings.start_date)
         self.logger.warning(
-            "%s of %s (%s) was dropped from the archive, so rows may be missing. To buy them: %s. "
+            "%s of %s (%s) was dropped from the archive, so rows may be missing. To buy them, %s. "
             "[gap]",
             plural(len(dropped.numbers), "page"),
             self.name,
             ", ".join(map(str, dropped.numbers)),
-            self.command("restart", self.name, *arguments),
+            archive.how_to_buy(dropped.since, least),
         )
 
     def report_decision(self, request: Request, standing: Standing) -> None:

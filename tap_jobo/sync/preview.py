@@ -7,6 +7,7 @@ from tap_jobo.model import Entry
 from tap_jobo.sync.load import Contents
 from tap_jobo.sync.opening import Opening
 from tap_jobo.sync.plan import NewSync, Request, Run, plan
+from tap_jobo.sync.questions import what_is_given_up
 from tap_jobo.sync.report import describe_request
 from tap_jobo.sync.start import Adopt, Question
 
@@ -30,7 +31,7 @@ def preview(opening: Opening, new: NewSync, count_rows: Callable[[Entry], int]) 
     if isinstance(request, Question):
         yield f"ask: {opening.messages.question(request, opening.standing(opening.position))}"
     elif request:
-        yield f"buy: {describe_request(request)} ({_price(request, opening)})"
+        yield f"buy: {describe_request(request)} ({_price(request, opening)}){_given_up(opening)}"
 
 
 def _describe_load(opening: Opening, count_rows: Callable[[Entry], int]) -> str:
@@ -48,7 +49,15 @@ def _describe_load(opening: Opening, count_rows: Callable[[Entry], int]) -> str:
 
 
 def _price(request: Request, opening: Opening) -> str:
-    known = request.sync.kind == "full" and request.why in ("restart", "full_table")
-    archive = opening.archive if known else None
-    spec = opening.settings.spec
-    return spec.describe_price(archive.cost_of_everything() if archive else None)
+    archive, settings, least = opening.archive, opening.settings, None
+    if archive and request.sync.kind == "full" and request.page == 1:
+        least = archive.cost_of_everything(settings.filters, settings.start_date)
+    return settings.spec.describe_price(least)
+
+
+def _given_up(opening: Opening) -> str:
+    settings, position = opening.settings, opening.position
+    if position.progress is None or settings.fit(position):
+        return ""
+    lost = what_is_given_up(position.progress, settings.spec)
+    return f". A sync in progress is given up: {lost}"

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tap_jobo.archive.archive import StreamArchive
+from tap_jobo.clock import to_minute
 from tap_jobo.errors import StateError
 from tap_jobo.model import Filters, Position, Progress
 from tap_jobo.streams.feed_spec import FeedSpec
@@ -110,21 +111,22 @@ def _other_filters(standing: Standing, _: Command) -> Lines:
         change = f"they end at {end}, and start_date here is later, {settings.start_date}"
     own = "goes on from the state, free" if state else f"buys everything ({_price(standing)})"
     ways = [("another pipeline uses it", f"set archive_dir to a folder of its own: that {own}")]
+    more = ""
     if state and settings.filter_as(state.position):
         then = (
             "run once without a state and with on_filter_change: resync, which loads this archive, "
-            f"and buys what it lacks ({_price(standing)})"
+            f"free, and buys {what_resync_buys(standing)}, even those that the archive has"
         )
         ways.append(("none does", then))
     else:
-        for_all = "for every pipeline that uses this archive"
-        ways += [
-            ("on_filter_change: resync", f"buys {what_resync_buys(standing)}, {for_all}"),
-            ("on_filter_change: keep", f"buys no old rows, {for_all}"),
-        ]
+        ways += _answers(standing)
+        more = (
+            " With resync or keep, the run loads these rows, too, free, and the archive changes "
+            "for every pipeline that uses it."
+        )
     return question(
         f"{name} stopped, nothing billed or loaded: the archive {standing.location} has rows of "
-        f"other filters: {change}.",
+        f"other filters: {change}.{more}",
         "other-filters",
         *ways,
     )
@@ -134,12 +136,7 @@ def _filters_changed(standing: Standing, _: Command) -> Lines:
     settings, position = standing.settings, standing.position
     progress = position.progress
     text = f"{standing.name} stopped, nothing billed: {what_changed(position, settings)}."
-    ways = [("on_filter_change: resync", f"buys {what_resync_buys(standing)}")]
-    if position.bookmark and not settings.is_full_table:
-        then = f"buys what changed since {position.bookmark}, too"
-        if misses_rows(position, settings):
-            then = f"buys no old rows: {what_stays_missing(position, settings)}"
-        ways.append(("on_filter_change: keep", then))
+    ways = _answers(standing)
     back = "nothing is lost"
     if progress:
         what = what_is_given_up(progress, settings.spec)
@@ -149,11 +146,29 @@ def _filters_changed(standing: Standing, _: Command) -> Lines:
     return question(text, "filters-changed", *ways)
 
 
+def _answers(standing: Standing) -> list[tuple[str, str]]:
+    """Return what `on_filter_change` can be set to, and what that buys."""
+    settings, position = standing.settings, standing.position
+    resync = f"buys {what_resync_buys(standing)}"
+    if position.bookmark is None or settings.is_full_table:
+        return [("on_filter_change: resync or keep", resync)]
+    keep = f"buys what changed since {_start_of_changes(position, settings)}, too"
+    if misses_rows(position, settings):
+        keep = f"buys no old rows: {what_stays_missing(position, settings)}"
+    return [("on_filter_change: resync", resync), ("on_filter_change: keep", keep)]
+
+
+def _start_of_changes(position: Position, settings: SyncSettings) -> str:
+    """Return since when a sync of changes reads."""
+    bookmark = position.bookmark or ""
+    return to_minute(settings.since_bookmark(bookmark) or bookmark)
+
+
 def what_stays_missing(position: Position, settings: SyncSettings) -> str:
     """Return the rows that `keep` leaves unbought."""
     which = _added(position, settings)
     what = f"rows with {which} that" if which else "rows that only the new filters match and that"
-    since = (position.bookmark or "")[:10]
+    since = _start_of_changes(position, settings)
     return f"{what} last changed before {since} stay missing until they change"
 
 
@@ -161,7 +176,8 @@ def what_resync_buys(standing: Standing) -> str:
     """Return what `resync` buys, and its price."""
     position, settings = standing.position, standing.settings
     if not (misses_rows(position, settings) or settings.is_full_table):
-        return f"only what changed since {position.bookmark} ({_price(standing)})"
+        since = _start_of_changes(position, settings)
+        return f"only what changed since {since} ({_price(standing)})"
     is_part = position.bookmark and not settings.is_full_table
     if is_part and (which := _added(position, settings)):
         return f"the rows with {which} ({_price(standing)})"
@@ -179,21 +195,9 @@ def _added(position: Position, settings: SyncSettings) -> str:
 
 def price_of_everything(standing: Standing) -> str:
     """Return the price of all matching rows, as far as it is known."""
-    return _price(standing, _least_cost(standing))
-
-
-def _least_cost(standing: Standing) -> int | None:
-    """Return what all matching rows cost at least, None if that is not known.
-
-    That is what a full sync has cost whose rows all match now as well.
-    """
-    archive, base = standing.archive, standing.view.base if standing.view else None
-    header = archive.header(base) if archive and base else None
-    if archive is None or base is None or header is None or header.sync is None:
-        return None
-    sync, settings = header.sync, standing.settings
-    is_wider = settings.cover(sync.filters) and starts_by(settings.start_date, sync.start_date)
-    return archive.cost_of_sync(base) if is_wider else None
+    archive, settings = standing.archive, standing.settings
+    least = archive.cost_of_everything(settings.filters, settings.start_date) if archive else None
+    return _price(standing, least)
 
 
 def _price(standing: Standing, least: int | None = None) -> str:

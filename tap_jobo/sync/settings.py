@@ -60,13 +60,6 @@ class SyncSettings:
         """Return whether every row that matches these filters matches the old ones."""
         return not self._wider(old)
 
-    def cover(self, old: Filters) -> bool:
-        """Return whether every row that matches the old filters matches these, too."""
-        return all(
-            each.narrows(self.filters.get(each.name), old.get(each.name))
-            for each in self.spec.filters
-        )
-
     def added_to(self, old: Filters) -> Filters | None:
         """Return filters of only the rows that these add to the old ones.
 

@@ -163,6 +163,13 @@ def two_pipelines(on: Stage) -> Iterator[Run]:
     yield tap.run(country_codes=["DE", "FR"])
     tap.succeed(country_codes=["FR"], on_filter_change="resync")
     yield tap.run(state=state, on_filter_change="resync")
+    tap = on.tap(country_codes=["DE", "US"])
+    state = tap.succeed().state
+    tap.succeed(state=state, country_codes=["DE"])
+    yield tap.run(state=state)  # the other pipeline has narrowed its filters
+    tap = on.tap(country_codes=["DE"])
+    tap.succeed(max_credits=100, batch_size=1)
+    yield tap.run(country_codes=["FR"])  # in the middle of the other pipeline's first sync
 
 
 @scene
@@ -385,6 +392,8 @@ def damaged_archives(on: Stage) -> Iterator[Run]:
     damage(first)
     yield tap.run()
     damage(last)
+    yield tap.run(state=state)
+    damage(last, 10)  # in its header
     yield tap.run(state=state)
     (tap.folder / "archive/v3").rename(tap.folder / "moved")
     (tap.folder / "archive/v3").touch()

@@ -112,7 +112,7 @@ FILTERS: dict[str, Case] = {
     ),
     "wider in the first sync": Case(IN_FIRST_SYNC, ALL, asks=CHANGED),
     "more values in the first sync": Case(
-        IN_FIRST_SYNC, DE_FR_GB, asks=CHANGED, says="resync  buys all matching rows"
+        IN_FIRST_SYNC, DE_FR_GB, asks=CHANGED, says="resync or keep  buys all matching rows"
     ),
     "wider in the first sync, resync": Case(IN_FIRST_SYNC, RESYNC, 132, 132, warns=CHANGED),
     "wider in the first sync, keep": Case(IN_FIRST_SYNC, KEEP, 132, 132, warns=CHANGED),
