@@ -36,12 +36,7 @@ DBT = ROOT / "dbt"
 TABLE_HEAD = 2  # lines: titles and rule
 STAGED = {"rows": "billed_rows"}
 """Columns whose name in staging is another one, because theirs is a reserved word."""
-PERSONAL = {
-    ("companies", "email_address"),
-    ("companies", "phone_number"),
-    ("companies", "founders"),
-    ("companies", "leadership"),
-}
+PERSONAL = {"email_address", "phone_number", "founders", "leadership", "_rescued_data"}
 """Fields that the dbt package leaves out without `jobo__using_personal_data`."""
 LOADER_COLUMNS = {
     "_sdc_extracted_at": "When the tap read the row. Written by the loader.",
@@ -389,7 +384,7 @@ def _column_yaml(table: str, name: str, type_: str = "") -> Iterator[str]:
 
 def _about(table: str, name: str) -> Iterator[str]:
     yield f"    description: \"{{{{ doc('{_doc(table, name)}') }}}}\""
-    if (table, name) in PERSONAL:
+    if name in PERSONAL:
         yield "    config: {meta: {contains_pii: true}}"
 
 

@@ -441,6 +441,8 @@ def test_personal_data_is_left_out(tmp_path: Path) -> None:
     create(warehouse, ["companies"], "main")
     contact = {"email_address": "ada@acme.example", "phone_number": "1"}
     warehouse.execute(upsert("main", "companies", [at(2, **PROFILE, **contact)]))
+    rescued = """ADD COLUMN _rescued_data text DEFAULT '{"leader": "Ada"}'"""
+    warehouse.execute(f"ALTER TABLE companies {rescued}")
     dbt = replace(warehouse.dbt, variables={"jobo__using_personal_data": False})
     dbt(MODELS)
     tables = warehouse.tables([*TABLES, "stg_jobo__companies"])
