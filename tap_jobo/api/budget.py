@@ -226,7 +226,11 @@ class FeedCost:
     def _offer_smaller_page(self, rows: int) -> list[tuple[str, str]]:
         setting = self._spec.page_size_setting
         is_page = setting and rows > 1  # not the one row of `--test`
-        return [(f"lower {setting.name}", "for a new sync")] if setting and is_page else []
+        return (
+            [(f"lower {setting.name}", "for a new sync. One in progress keeps its page size")]
+            if setting and is_page
+            else []
+        )
 
     def reserve(self, rows: int) -> None:
         """Check that a page fits into what is left of the budget; a free page always does."""

@@ -31,14 +31,18 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore as Bucket
 
 _CAUSES: Final = {
-    "NoSuchBucket": "the bucket does not exist: create it, or correct archive_dir",
-    "ContainerNotFound": "the container does not exist: create it, or correct archive_dir",
-    "HTTP error: builder error": "the endpoint is not https: set AWS_ALLOW_HTTP=true to allow it",
+    "NoSuchBucket": ("the bucket does not exist", "Create it, or correct archive_dir."),
+    "ContainerNotFound": ("the container does not exist", "Create it, or correct archive_dir."),
+    "HTTP error: builder error": (
+        "its endpoint is not https",
+        "Correct the endpoint, or set AWS_ALLOW_HTTP=true to allow it.",
+    ),
     "http://169.254.169.254": (
-        "there are no credentials: set them in the environment, or give this machine a role"
+        "there are no credentials",
+        "Set them in the environment, or give this machine a role.",
     ),
 }
-"""What the user can do about an error, by a part of its text."""
+"""What is wrong, and what the user can do, by a part of an error's text."""
 _STORE_ERRORS: Final = (BaseError, OSError, ValueError)
 
 # All in seconds.
@@ -207,14 +211,16 @@ def store_errors(location: str) -> Iterator[None]:
     try:
         yield
     except _STORE_ERRORS as error:
-        raise StoreError(location, describe_error(error)) from None
+        what = describe_error(error)
+        for sign, (why, advice) in _CAUSES.items():
+            if sign in what:
+                raise StoreError(location, why, f"{advice} The error was: {what}.") from None
+        raise StoreError(location, what) from None
 
 
 def describe_error(error: Exception) -> str:
-    """Return what is wrong: a known cause, and the store's own first line, without signatures."""
+    """Return the first line of a store's error, without signatures."""
     text = str(error) or type(error).__name__
     line = re.sub(r"\?\S*", "", text.splitlines()[0].partition(": <?xml")[0])
     code = re.search(r"<Code>(\w+)</Code>", text)
-    what = f"{code[1]}: {line}" if code else line
-    causes = [cause for sign, cause in _CAUSES.items() if sign in what]
-    return "; ".join([*causes, what])[:400]
+    return (f"{code[1]}: {line}" if code else line)[:400]

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any, Final, cast
 
 from singer_sdk import RESTStream, Tap, metrics
+from singer_sdk.exceptions import MapExpressionError
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.helpers.types import Context
 from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
@@ -22,6 +23,7 @@ from tap_jobo.errors import ConfigError, StateError, TapJoboError
 from tap_jobo.records.converter import RecordConverter, Row
 from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.writer import StdoutWriter
+from tap_jobo.wording import dollars
 
 USELESS: Final = {
     "Skipping parse of env var settings...",  # wrong: the tap has read them
@@ -227,11 +229,23 @@ class JoboStream(RESTStream[Any]):
         except TapJoboError:
             raise
         except Exception as error:  # of an expression of the user's, which may raise anything
-            why = f"{type(error).__name__}: {error}"
-            raise ConfigError(
-                f"Setting 'stream_maps' does not fit a row of {self.name}: {why} [invalid-setting]"
-            ) from error
+            raise self._failed_map(error) from error
         return [*dict.fromkeys(ids)]
+
+    def _failed_map(self, error: Exception) -> ConfigError:
+        """Return the error for a map that fails on a row, without what the row has."""
+        why = f"{type(error.__cause__ or error).__name__}"
+        if isinstance(error, MapExpressionError):  # its text has the expression only
+            why += f": {error}".rstrip(".")
+        billed = self._run.budget.credits
+        then = "The next run loads the page from the archive, free."
+        if not self._run.archive_location:
+            then = "The next run fetches the page again, at its price, because archive is false."
+        return ConfigError(
+            f"Setting 'stream_maps' fails on a row of {self.name} ({why}). "
+            f"{f'This run was billed {dollars(billed)}' if billed else 'Nothing was billed'}. "
+            f"Correct the map, and run again. {then} [invalid-setting]"
+        )
 
     def emit_state(self) -> None:
         """Write the tap's state, after all records before it."""

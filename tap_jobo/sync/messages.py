@@ -118,8 +118,8 @@ class Messages:
         """Return the error for a page that the store refused."""
         return (
             f"The archive {archive.store.location} can't be written ({error.why}). The page in "
-            f"flight ({dollars(header.credits)}) was loaded, and the run ends. Make room first: "
-            "until then, each run bills that page again. [archive-unusable]"
+            f"flight ({dollars(header.credits)}) was loaded, and the run ends. Until that is "
+            "fixed, each run bills that page again. [archive-unusable]"
         )
 
     def unexpected_bill(self, what: str) -> UnexpectedBillError:

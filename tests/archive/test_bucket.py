@@ -112,7 +112,9 @@ def test_a_store_that_does_not_respond_is_an_error(
 
 
 def test_a_bucket_that_does_not_exist_is_named(store: Store) -> None:  # noqa: ARG001 - a server
-    with pytest.raises(StoreError, match="the bucket does not exist: create it") as error:
+    with pytest.raises(
+        StoreError, match=r"the bucket does not exist\)\. Nothing more is billed. Create it"
+    ) as error:
         opened("s3://no-such-bucket").list(layout.TOP)
     assert "The archive s3://no-such-bucket can't be used" in str(error.value)
 

@@ -142,14 +142,16 @@ def test_maps_rename_compute_and_remove(tap: Tap, sandbox: Sandbox) -> None:
 
 def test_a_failing_map_is_one_line_and_no_further_request(tap: Tap, sandbox: Sandbox) -> None:
     line = complaint(tap.run(stream_maps={"career_sites": {"x": "int(name)"}}))
-    assert line.startswith("Setting 'stream_maps' does not fit a row of career_sites: ValueErr")
+    assert line.startswith("Setting 'stream_maps' fails on a row of career_sites (ValueError). ")
+    assert "This run was billed $2.50. " in line
+    assert not any(row["name"] in line for row in sandbox.world.rows().values())
     assert len(sandbox.feed_requests) == 1
     line = complaint(tap.run(stream_maps={"career_sites": {"x": "name.no_method()"}}))
-    assert line.startswith("Setting 'stream_maps' does not fit a row of career_sites: ")
+    assert line.startswith("Setting 'stream_maps' fails on a row of career_sites (")
     assert "name.no_method()" in line
     for failing in ({"__filter__": "1 / 0"}, {"x": "'\\ud800'"}):
         line = complaint(tap.run(stream_maps={"career_sites": failing}))
-        assert line.startswith("Setting 'stream_maps' does not fit a row of career_sites: ")
+        assert line.startswith("Setting 'stream_maps' fails on a row of career_sites (")
     assert len(sandbox.feed_requests) == 1  # the page is loaded
 
 
