@@ -114,7 +114,7 @@ class UnreachableError(RetriesExhaustedError):
     def __init__(
         self, why: str, advice: str = "Check api_url, the network, and the proxy, and run again."
     ) -> None:
-        super().__init__(why, f"The last try was not billed. {advice}")
+        super().__init__(why, f"This request was not billed. {advice}")
 
 
 class RejectedError(ApiError):

@@ -73,6 +73,11 @@ class Budget:
         """The credits that `max_credits` leaves."""
         return math.inf if self.max_credits is None else self.max_credits - self.credits
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether a setting limits what is spent."""
+        return self.max_credits is not None or self.max_credits_per_month is not None
+
     def describe_limit(self) -> str:
         """Return how far a run may go, in words."""
         for name in ("max_credits", "max_credits_per_month"):

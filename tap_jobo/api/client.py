@@ -88,7 +88,8 @@ class Client:
             except FailedTryError as failure:
                 failed = f"{failure}{_charge_failed(failure, cost, rows)}"
                 wait = retry.wait_after(failure, self.clock.monotonic() - started)
-                self.logger.warning("%s. %s in %.1f s.", failed, retry.name, wait)
+                about = f"{feed.name}: " if feed else ""
+                self.logger.warning("%s%s. %s in %.1f s.", about, failed, retry.name, wait)
                 if failure.is_rate_limit:  # which all workers share
                     self._limiter.pause(wait)
                     wait = 0.0

@@ -61,7 +61,8 @@ class Retry:
         wait: float = max(first, backoff * random.uniform(0.5, 1))  # noqa: S311 - jitter
         self._tries += 1
         if wait > self.seconds_left:
-            error = UnreachableError if failure.is_unreachable else RetriesExhaustedError
+            is_unreachable = failure.is_unreachable and not self._possibly_billed
+            error = UnreachableError if is_unreachable else RetriesExhaustedError
             spent = self._seconds - self.seconds_left
             raise error(f"{failure}. Given up after {spent:.0f} seconds")
         self.seconds_left -= wait

@@ -1,6 +1,6 @@
 """The stream of billed pages, whose rows the tap makes and writes along with those of the feeds."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from singer_sdk import Tap
@@ -12,6 +12,7 @@ from tap_jobo.errors import ConfigError
 from tap_jobo.singer.run import RunContext
 from tap_jobo.singer.stream import JoboStream, json_schema
 from tap_jobo.streams.fields import boolean, instant, integer, key, text
+from tap_jobo.wording import plural
 
 SUMMARY: Final = "what each page has cost"
 SCHEMA: Final = th.PropertiesList(
@@ -63,6 +64,27 @@ class BilledPagesStream(JoboStream):
             raise ConfigError(
                 f"billed_pages needs a feed that is billed. Select one of {names}. [no-stream]"
             )
+
+    @override
+    def try_to_read(self, read: Callable[[], None]) -> None:
+        """Read nothing: the feeds write the rows."""
+
+    @override
+    def log_sync_costs(self) -> None:
+        """Log the summary, because all feeds are read now."""
+        if self.is_read:
+            has_failed = any(self._run.order.has_failed(feed.name) for feed in self.leaders)
+            self.summarize(has_failed=has_failed)
+        super().log_sync_costs()
+
+    @override
+    def summarize(self, *, has_failed: bool) -> None:
+        """Log a summary and METRIC lines."""
+        rows = plural(self._record_counter.value, "row")
+        how = "not complete" if has_failed else "complete"
+        self.logger.info("Summary: %s: %s, 0 credits ($0.00); %s.", self.name, rows, how)
+        self.log_figures({"jobo_sync_complete": int(not has_failed)})
+        self._record_counter.exit()  # which the SDK has done before any feed was read
 
     @override
     def _write_state_message(self) -> None:

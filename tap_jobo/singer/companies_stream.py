@@ -152,7 +152,9 @@ class CompaniesStream(JoboStream):
         ids_hash = hashlib.sha256("".join(ids).encode()).hexdigest()[:16]
         done = state.get("ids_done") if state.get("ids_hash") == ids_hash else 0
         if isinstance(done, int) and 0 < done < len(ids):
-            self.logger.info("Resuming the list of company IDs after %s of %s.", done, len(ids))
+            self.logger.info(
+                "companies: resuming the list of company IDs after %s of %s.", done, len(ids)
+            )
         else:
             done = 0
             self.logger.info("%s: %s", self.name, plural(len(ids), "company ID"))
@@ -166,7 +168,7 @@ class CompaniesStream(JoboStream):
     @override
     def summarize(self, *, has_failed: bool) -> None:
         """Log how many profiles were read, unless `career_sites` does because it is followed."""
-        if self.has_explicit_ids and (self.profiles.done or not has_failed):
+        if self.has_explicit_ids:
             self.log_summary(is_complete=not has_failed)
 
     def log_summary(self, *, is_complete: bool) -> None:

@@ -118,17 +118,23 @@ class FeedStream(JoboStream):
             )
 
     def _unfiltered_rows(self) -> Iterator[str]:
-        """Yield a warning before everything is bought, if only other feeds have filters."""
-        filtered = [feed.name for feed in FEEDS if any(feed.filters_of(self.config).values())]
-        suggested = [each.name for each in self.spec.suggested_filters]
-        if not (filtered and suggested) or self._settings.filters:
+        """Yield a warning before everything is bought: of jobs even if there is a limit."""
+        if self._opening.position.has_begun or self._settings.filters or self.spec.is_free:
             return
-        if not self._opening.position.has_begun:
+        budget, price = self._run.budget, self.spec.price_per_thousand
+        if suggested := [each.name for each in self.spec.suggested_filters]:
+            others = [feed.name for feed in FEEDS if any(feed.filters_of(self.config).values())]
+            why = f": filters of {others[0]} don't apply to it" if others else ""
             yield (
-                f"{self.name} has no filter: filters of {filtered[0]} don't apply to it, so this "
-                f"buys {self.name} of the whole world ({self.spec.price_per_thousand}), "
-                f"{self._run.budget.describe_limit()}. Set {' or '.join(suggested)} to buy fewer. "
+                f"{self.name} has no filter{why}, so this buys {self.name} of the whole world "
+                f"({price}), {budget.describe_limit()}. Set {' or '.join(suggested)} to buy fewer. "
                 "[no-jobs-filter]"
+            )
+        elif not (budget.is_limited or self._settings.start_date):
+            yield (
+                f"The first sync of {self.name} buys every row ({price}). Press Ctrl-C to stop: "
+                "what is billed by then is kept. Set a filter or max_credits to buy fewer. "
+                "[no-limit]"
             )
 
     @override

@@ -58,6 +58,14 @@ class StreamOrder:
         if self._is_started:
             return
         self._is_started = True
+        try:
+            self._prepare()
+        except BaseException:  # a monitor looks at the summary of each stream
+            for stream in self.read_streams:
+                stream.summarize(has_failed=True)
+            raise
+
+    def _prepare(self) -> None:
         self.check_selection()
         streams = self.read_streams
         for stream in streams:

@@ -1,6 +1,7 @@
 """The base class of the streams: the API's address, the key, and the SDK's private hooks."""
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
@@ -59,8 +60,16 @@ class JoboStream(RESTStream[Any]):
         self._sync_timer = super().get_sync_timer()
         # What the SDK calls `logger` is an adapter of it from 0.55 on.
         self.plain_logger = tap.logger.getChild(self.name)
-        self.plain_logger.addFilter(is_useful)
+        self.plain_logger.addFilter(self._name_stream)
         self.primary_keys: tuple[str, ...] = ("id",)
+
+    def _name_stream(self, record: LogRecord) -> bool:
+        """Let a line name the stream, because a log may not show the logger."""
+        if not is_useful(record):
+            return False
+        if not re.search(rf"\b{self.name}\b", record.getMessage()):
+            record.msg = f"{self.name}: {record.msg}"
+        return True
 
     @override
     def apply_catalog(self, catalog: Catalog) -> None:
@@ -98,6 +107,7 @@ class JoboStream(RESTStream[Any]):
     def _read_or_skip(self) -> None:
         if self._run.order.has_failed(self.name):  # before it could be read
             self._sync_timer.tags[metrics.Tag.STATUS] = metrics.Status.FAILED
+            self.summarize(has_failed=True)
             return
         if not self.is_read:
             self.logger.warning(
@@ -215,9 +225,9 @@ class JoboStream(RESTStream[Any]):
         The SDK's processing is bypassed where it would change nothing: it takes a tenth of a run.
         """
         received_at = received_at or self._run.clock.now()
-        self._record_counter.increment(len(rows))
         if self._is_written_unchanged:
             self._writer.write_records(self.name, rows, received_at)
+            self._record_counter.increment(len(rows))
             return [row["id"] for row in rows]
         ids = []
         try:
@@ -226,6 +236,7 @@ class JoboStream(RESTStream[Any]):
                     message.time_extracted = received_at
                     self._writer.write_message(message)
                     ids.append(row["id"])
+                self._record_counter.increment()
         except TapJoboError:
             raise
         except Exception as error:  # of an expression of the user's, which may raise anything

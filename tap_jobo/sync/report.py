@@ -50,15 +50,6 @@ class Report:
         then = "then " if self._is_announced else ""
         self._is_announced = True
         self.logger.info("%s: %s%s", self.stream, then, "; ".join([*parts, *limits]))
-        is_first = request.page == 1 and request.why == "nothing" and not request.sync.since
-        if is_first and limits == [_UNLIMITED] and not request.sync.reads:
-            self.logger.warning(
-                "First sync of %s without a filter or max_credits: every row is read and billed, "
-                "%s per 1,000 rows at the last known price. Press Ctrl-C to stop: what is billed "
-                "by then is kept. Set max_credits to limit what a run spends. [no-limit]",
-                self.stream,
-                dollars(self.cost.price * 1_000),
-            )
 
     def _describe_limits(self) -> list[str]:
         """Return what the run may still spend."""

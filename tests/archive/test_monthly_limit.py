@@ -128,7 +128,7 @@ def test_streams_share_it(tmp_path: Path) -> None:
         assert f"100 credits ($0.10) left for {month_of(tap)}" in run.stderr
         assert run.summaries["expired_jobs"].endswith("$0.00); sync complete. Balance $9,997.50.")
         run = tap.run(max_credits_per_month=2 * PAGE + 120, state=run.state)
-        assert run.lines("WARNING") == []
+        assert run.codes("WARNING") == ["no-jobs-filter"]  # of whose rows nothing was bought yet
         assert sandbox.credits_billed == PAGE + 120 == sum(spent(tap).values())
 
 
@@ -216,20 +216,20 @@ def test_a_backfill_above_the_limit_is_a_warning(tmp_path: Path) -> None:
         tap.settings |= {"jobs_batch_size": 10}
         run = tap.run(max_credits_per_month=100)
         assert (
-            "This sync has about 90 rows (estimated): $0.27 at the current price (3 credits per "
-            "row), and at least 4 s at the rate limit of 120 pages per minute."
+            "jobs: This sync has about 90 rows (estimated): $0.27 at the current price (3 credits "
+            "per row), and at least 4 s at the rate limit of 120 pages per minute."
         ) in run.lines("INFO")
-        assert run.codes("WARNING") == ["limit-too-low", "limit-reached"]
+        assert run.codes("WARNING") == ["no-jobs-filter", "limit-too-low", "limit-reached"]
         (total,) = run.messages_of("WARNING", "limit-too-low")
         assert total == (
-            "The rest of this sync costs about $0.24, but max_credits_per_month leaves $0.07 "
+            "jobs: The rest of this sync costs about $0.24, but max_credits_per_month leaves $0.07 "
             f"for {month_of(tap)}. The sync then waits for the next month. By then, Jobo may have "
             "dropped its cursor: all rows are billed again. Raise the limit, or narrow the filters."
         )
         again = tap.run(max_credits_per_month=100)
         assert again.codes("WARNING") == ["limit-reached"]
         enough = tap.run(max_credits_per_month=30 + 240, archive_dir=str(tmp_path / "another"))
-        assert enough.codes("WARNING") == []
+        assert enough.codes("WARNING") == ["no-jobs-filter"]
 
 
 # Kills, and runs side by side

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from jobo_sandbox import Fault, Sandbox
-from tests.support import Tap, complaint, discover
+from tests.archive.helpers import damage, pages
+from tests.support import Run, Tap, complaint, discover, error_code
 from tests.support.companies import ids_of, selecting
 from tests.support.jobs import tap_of
 
@@ -43,12 +45,7 @@ def test_a_sync_that_a_limit_ends_is_not_complete(hiring: Sandbox, tmp_path: Pat
     """The exit code is 0: a monitor must find that no new rows come."""
     tap = tap_of(hiring, tmp_path, "career_sites", "companies", "jobs")
     run = tap.succeed(max_credits=1_015, batch_size=20, jobs_batch_size=5)
-    complete = {
-        each["tags"]["stream"]: each["value"]
-        for each in run.points
-        if each["metric"] == "jobo_sync_complete"
-    }
-    assert complete == {"career_sites": 1, "companies": 1, "jobs": 0}
+    assert complete_by_stream(run) == {"career_sites": 1, "companies": 1, "jobs": 0}
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -74,6 +71,56 @@ def test_a_first_request_that_fails_has_a_summary(tap: Tap, sandbox: Sandbox, st
     run = tap.run(catalog=catalog, state={"bookmarks": {"career_sites": {"sync": 5}}})
     assert "The state is not from this tap" in complaint(run)
     assert run.summaries == {}
+
+
+def complete_by_stream(run: Run) -> dict[str, float]:
+    points = [each for each in run.points if each["metric"] == "jobo_sync_complete"]
+    return {each["tags"]["stream"]: each["value"] for each in points}
+
+
+@pytest.mark.parametrize(
+    ("settings", "code"),
+    [({"country_codes": ["FR"]}, "filters-changed"), ({"max_credits": 2_499}, "limit-too-low")],
+)
+def test_streams_of_a_run_that_stops_with_a_question_have_a_summary(
+    tap: Tap, sandbox: Sandbox, settings: Any, code: str
+) -> None:
+    catalog = selecting(discover(), expired_jobs=True, billed_pages=True)
+    state = tap.succeed(catalog=catalog, country_codes=["DE"]).state
+    sent = len(sandbox.feed_requests)
+    run = tap.run(catalog=catalog, state=state, **{"country_codes": ["DE"], **settings})
+    assert error_code(run) == code
+    nothing = "0 rows in 0 pages, 0 credits ($0.00); sync not complete."
+    assert run.summaries["career_sites"] == run.summaries["expired_jobs"] == nothing
+    assert complete_by_stream(run) == {"billed_pages": 0, "career_sites": 0, "expired_jobs": 0}
+    assert len(sandbox.feed_requests) == sent
+
+
+def test_a_stream_whose_archive_is_damaged_has_a_summary(tap: Tap, tmp_path: Path) -> None:
+    tap.succeed()
+    damage(pages(tmp_path / "archive")[-1])
+    run = tap.run(catalog=selecting(discover(), expired_jobs=True))
+    assert error_code(run) == "archive-damaged"
+    assert complete_by_stream(run) == {"career_sites": 0, "expired_jobs": 1}
+
+
+def test_billed_pages_are_summarized_once_all_feeds_are_read(tap: Tap) -> None:
+    run = tap.succeed(catalog=selecting(discover(), billed_pages=True))
+    assert [*run.summaries] == ["career_sites", "billed_pages"]
+    assert run.summaries["billed_pages"] == "3 rows, 0 credits ($0.00); complete."
+    assert complete_by_stream(run) == {"career_sites": 1, "billed_pages": 1}
+    counts = {
+        each["tags"]["stream"]: each["value"]
+        for each in run.points
+        if each["metric"] == "record_count"
+    }
+    assert counts == {"career_sites": 120, "billed_pages": 3}
+
+
+def test_rows_that_no_stream_map_has_passed_are_not_counted(tap: Tap) -> None:
+    run = tap.run(stream_maps={"career_sites": {"shout": "upper(nam)"}})
+    assert error_code(run) == "invalid-setting"
+    assert run.summaries["career_sites"].startswith("0 rows in 1 page, 2,500 credits ($2.50);")
 
 
 def test_rows_of_a_page_whose_profiles_fail_are_counted(tap: Tap, sandbox: Sandbox) -> None:

@@ -56,7 +56,7 @@ class TestBudget:
 
     def test_a_feed_that_it_does_not_reach_is_told_how_to_get_a_share(self, tap: Tap) -> None:
         run = tap.run(max_credits=2_500)
-        first, second = run.lines("WARNING")
+        first, second = run.messages_of("WARNING", "limit-reached")
         assert first.endswith("The next run resumes from here.")
         assert "jobs was not read, because each run reads career_sites first" in second
         assert run.summaries["jobs"].startswith("0 rows in 0 pages")
@@ -122,22 +122,18 @@ class TestOneStreamThatFails:
 
 
 class TestFirstSync:
-    """The WARNING before a first sync without limits, which reads and bills every row."""
+    """The WARNING before a first sync that buys every row."""
 
     def test_it_is_one_for_each_feed_without_limits(self, tap: Tap, sandbox: Sandbox) -> None:
         tap.catalog = selecting(tap.catalog, expired_jobs=True)  # which is free
         run = tap.succeed(max_credits=None)
         sites, jobs = run.lines("WARNING")
-        assert sites == (
-            "First sync of career_sites without a filter or max_credits: every row is read and "
-            "billed, $50.00 per 1,000 rows at the last known price. Press Ctrl-C to stop: what is "
-            "billed by then is kept. Set max_credits to limit what a run spends."
-        )
-        assert "First sync of jobs" in jobs
-        assert "$3.00 per 1,000" in jobs
-        assert run.stderr.index("First sync") < run.stderr.index("Summary")
+        assert run.codes("WARNING") == ["no-limit", "no-jobs-filter"]
+        assert "first sync of career_sites buys every row ($50.00 per 1,000 rows)" in sites
+        assert "jobs of the whole world ($3.00 per 1,000 rows), without a limit" in jobs
+        assert run.stderr.index("[no-jobs-filter]") < run.stderr.index("Summary")
         assert {entry.headers["accept-encoding"] for entry in sandbox.ledger} == {"gzip"}
-        assert "First sync" not in tap.run(max_credits=None, state=run.state).stderr
+        assert tap.run(max_credits=None, state=run.state).codes("WARNING") == []
 
     @pytest.mark.parametrize(
         "limit",
@@ -151,7 +147,7 @@ class TestFirstSync:
     def test_a_limit_is_enough(self, tap: Tap, limit: dict[str, Any]) -> None:
         tap.catalog = selecting(tap.catalog, jobs=False)
         run = tap.succeed(**limit)
-        assert "First sync" not in run.stderr
+        assert "no-limit" not in run.codes("WARNING")
 
 
 class TestLocks:

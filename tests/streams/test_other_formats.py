@@ -94,7 +94,7 @@ def test_nulls_that_are_left_out_are_null_with_one_warning(hiring: Sandbox, tmp_
     spoil(hiring, "career_sites", lambda body: without_nulls(without_ats(body)))
     run = tap.succeed(batch_size=4)
     (line,) = run.lines("WARNING")
-    assert line.startswith("No row of a page has the field 'ats'")
+    assert line.startswith("career_sites: No row of a page has the field 'ats'")
     assert {row["ats"] for row in run.records} == {None}
     assert len(run.ids) == 20
     assert len(tap.succeed(state=run.state).ids) == 8
@@ -275,8 +275,8 @@ def test_a_try_that_cost_nothing_is_not_possibly_billed(jobs_tap: Tap, hiring: S
     hiring.jobs_plan = "unlimited"
     hiring.faults.add(Fault(replace={"error": "Busy"}), endpoint="jobs")
     run = jobs_tap.run_quickly()
-    (line,) = run.lines("WARNING")
-    assert re.fullmatch(r"Jobo responded .* JSON\. Retry 1 of 2 in \S+ s\.", line)
+    (line,) = run.messages_of("WARNING", "")
+    assert re.fullmatch(r"jobs: Jobo responded .* JSON\. Retry 1 of 2 in \S+ s\.", line)
     assert len(rows_of(run, "jobs")) == 90
 
 
@@ -298,7 +298,7 @@ def test_an_error_beside_rows_is_one_warning(
     spoil(hiring, stream, lambda body: {**body, **named})
     tap = tap_of(hiring, tmp_path, stream)
     run = tap.succeed(batch_size=5, jobs_batch_size=20)
-    (line,) = run.lines("WARNING")
+    (line,) = run.messages_of("WARNING", "missing-rows")
     assert line == (
         f"A page of {stream} has an error beside its rows. If rows are missing, contact Jobo, and "
         f"then run `tap-jobo-archive restart {stream}`."
@@ -322,7 +322,7 @@ def test_a_short_last_page_with_a_cursor_is_no_warning(jobs_tap: Tap, hiring: Sa
         return {**body, "next_cursor": body["next_cursor"] or "x"}
 
     spoil(hiring, "jobs", change)
-    assert jobs_tap.succeed().lines("WARNING") == []
+    assert jobs_tap.succeed().codes("WARNING") == ["no-jobs-filter"]
 
 
 @pytest.mark.parametrize("stream", BILLED)
@@ -352,7 +352,7 @@ def test_a_first_sync_without_rows_is_a_warning(
     hiring.faults.add(Fault(replace=none, headers={"X-Credits-Deducted": "0"}, times=None))
     tap = tap_of(hiring, tmp_path, stream)
     run = tap.succeed()
-    (line,) = run.lines("WARNING")
+    (line,) = run.messages_of("WARNING", "missing-rows")
     assert line == (
         f"The first sync of {stream} has no row, although no filter is set, and later runs read "
         "only what changes from now on. If rows are missing, contact Jobo, and then run "
@@ -360,7 +360,7 @@ def test_a_first_sync_without_rows_is_a_warning(
     )
     assert tap.succeed(state=run.state).lines("WARNING") == []
     tap.settings |= {"start_date": "2026-01-01", "archive": False}
-    assert tap.succeed().lines("WARNING") == []
+    assert "missing-rows" not in tap.succeed().codes("WARNING")
 
 
 def test_the_rows_that_a_warning_misses_arrive_with_what_it_says(tap: Tap) -> None:

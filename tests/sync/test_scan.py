@@ -178,7 +178,7 @@ def test_a_cursor_rejected_in_other_words_restarts(tap: Tap, status: int, body: 
     run = tap.succeed()
     assert set(run.ids) == tap.sandbox.world.rows().keys()
     (warning,) = run.lines("WARNING")
-    assert warning.startswith(f"Jobo responded with {status} (")
+    assert warning.startswith(f"career_sites: Jobo responded with {status} (")
     assert "The sync starts over, and its 100 rows so far are billed again ($5.00)." in warning
 
 
