@@ -18,7 +18,7 @@ from tap_jobo.archive.archive import StreamArchive
 from tap_jobo.archive.key import ArchiveKey
 from tap_jobo.archive.month import Spent, read_spent, write_spent
 from tap_jobo.archive.store import MissingError, Store
-from tap_jobo.clock import Clock, format_timestamp, parse_timestamp
+from tap_jobo.clock import Clock, format_timestamp, parse_timestamp, to_minute
 from tap_jobo.errors import ApiError, ArchiveError, FormatError
 from tap_jobo.model import Entry, Filters
 from tap_jobo.records.values import parse_uuid
@@ -281,9 +281,8 @@ def _restart(archive: StreamArchive, since: str | None, *, yes: bool) -> None:
         raise click.ClickException(f"The archive of {stream} {why}. Nothing was changed. {then}.")
     price = spec.describe_price(None if since else archive.cost_of_everything())
     verb = "reads" if spec.is_free else "buys"
-    what = (
-        f"{verb} {f'what changed since {since}' if since else f'all of {stream}'} again ({price})"
-    )
+    rows = f"what changed in {stream} since {to_minute(since)}" if since else f"all of {stream}"
+    what = f"{verb} {rows} again ({price})"
     if not yes:
         _confirm(f"This {what}.")
     archive.save(file)

@@ -278,8 +278,7 @@ class Messages:
             return
         least = archive.cost_of_everything(settings.filters, settings.start_date)
         self.logger.warning(
-            "%s of %s (%s) was dropped from the archive, so rows may be missing. To buy them, %s. "
-            "[gap]",
+            "%s of %s (%s) was dropped from the archive. Rows may be missing until you %s. [gap]",
             plural(len(dropped.numbers), "page"),
             self.name,
             ", ".join(map(str, dropped.numbers)),

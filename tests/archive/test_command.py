@@ -480,6 +480,13 @@ def planned(tap: Tap, files: Files, **how: Any) -> dict[str, str]:
     return dict(part.strip().split(": ", 1) for part in parts)
 
 
+def test_plan_says_what_is_billed_again_of_a_sync_that_is_given_up(tap: Tap, files: Files) -> None:
+    tap.settings["batch_size"] = 10
+    state = tap.succeed(max_credits=1_000).state
+    plan = planned(tap, files, state=state, country_codes=["DE"], on_filter_change="resync")
+    assert "is given up: its 20 rows so far ($1.00 at list price) are billed again" in plan["buy"]
+
+
 def test_plan_prints_what_a_run_would_load_ask_and_buy(tap: Tap, files: Files) -> None:
     first = planned(tap, files)
     assert first["load"] == "nothing"

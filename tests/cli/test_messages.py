@@ -188,6 +188,8 @@ def states_of_other_archives(on: Stage) -> Iterator[Run]:
 def archives_that_went_on_from_a_state(on: Stage) -> Iterator[Run]:
     tap = on.tap()
     state = tap.succeed(archive=False).state
+    yield tap.run(state=state)  # which buys nothing
+    yield tap.run()
     tap.sandbox.world.touch(next(iter(tap.sandbox.world.rows())))
     tap.sandbox.clock_offset += 60
     tap.oddities["TEST_CLOCK"] = "60"
@@ -216,6 +218,17 @@ def dropped_pages(on: Stage) -> Iterator[Run]:
     tap.succeed()
     archive_command(tap, "drop", "career_sites", "2", "--yes")
     yield tap.run()
+    tap = on.tap(batch_size=1, country_codes=["DE"])
+    state = tap.succeed().state
+    for row in [*tap.sandbox.world.rows()]:
+        tap.sandbox.world.touch(row)
+    pass_time(tap, timedelta(minutes=1))
+    tap.succeed(state=state)
+    changed = pages(tap.folder / "archive")[-3]
+    damage(changed)
+    yield tap.run(state=state)
+    archive_command(tap, "drop", "career_sites", changed.stem.lstrip("0"))
+    yield tap.run(state=state)
 
 
 @scene
