@@ -234,7 +234,8 @@ class StreamArchive:
     ) -> int | None:
         """Return what all rows cost at least, None if the archive does not show that.
 
-        That is what a full sync has cost whose rows all match.
+        That is what the last full sync has cost, or the last one, if their rows all match: a sync
+        returns each row once.
 
         Args:
             filters: Those that the rows match, by default those of the last sync.
@@ -246,16 +247,14 @@ class StreamArchive:
         if filters is None:
             last = head.sync or head.before.current
             filters, start_date = last.filters, last.start_date
-        known = [head.base]
-        if head.sync and head.sync.kind == "full":
-            known.append(head.sync.first)
+        known = (head.base, head.sync.first if head.sync else None)
         costs = [self._cost_if_all_match(first, filters, start_date) for first in known if first]
         return max(filter(None, costs), default=None)
 
     def _cost_if_all_match(
         self, first: int, filters: Filters, start_date: str | None
     ) -> int | None:
-        """Return what a full sync has cost, given its page 1, None if not all its rows match."""
+        """Return what a sync has cost, given its page 1, None if not all its rows match."""
         header = self.header(first)
         if header is None or header.sync is None:
             return None

@@ -278,10 +278,11 @@ class Messages:
             return
         least = archive.cost_of_everything(settings.filters, settings.start_date)
         self.logger.warning(
-            "%s of %s (%s) was dropped from the archive. Rows may be missing until you %s. [gap]",
+            "%s of %s (%s) %s dropped from the archive. Rows may be missing until you %s. [gap]",
             plural(len(dropped.numbers), "page"),
             self.name,
             ", ".join(map(str, dropped.numbers)),
+            "was" if len(dropped.numbers) == 1 else "were",
             archive.how_to_buy(dropped.since, least),
         )
 

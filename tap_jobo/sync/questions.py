@@ -61,7 +61,6 @@ def _incomplete(standing: Standing, command: Command) -> Lines:
     lacks = "is empty, because it went on from a state"
     if first and first.receipt:
         lacks = f"begins on {first.receipt.received_at[:10]} without the rows from before"
-    cost = archive.credits(archive.numbers.start) if archive else None
     state, restart = command("state", name), command("restart", name)
     then = f"write {state} to a file, and run with it as the state, free"
     if "invoke" in state:  # through Meltano, which keeps the state
@@ -71,7 +70,10 @@ def _incomplete(standing: Standing, command: Command) -> Lines:
         f"{lacks}.",
         "archive-incomplete",
         ("the warehouse has them", then),
-        ("it does not", f"{restart}: the next run buys everything ({_price(standing, cost)})"),
+        (
+            "it does not",
+            f"{restart}: the next run buys everything ({price_of_everything(standing)})",
+        ),
     )
 
 
