@@ -1,8 +1,13 @@
 """A change of filters in words: what differs."""
 
 import json
+import re
+from typing import Final
 
+from tap_jobo.clock import to_minute
 from tap_jobo.model import Filters
+
+_INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 
 def differences(old: Filters, new: Filters, template: str) -> str:
@@ -27,4 +32,6 @@ def show(value: object, most: int | None = None) -> str:
         return " ".join([", ".join(texts), *more])
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, str) and _INSTANT.fullmatch(value):
+        return to_minute(value)
     return "not set" if value is None else str(value)

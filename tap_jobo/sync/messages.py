@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from tap_jobo.archive.archive import StreamArchive
 from tap_jobo.archive.store import StoreError
+from tap_jobo.clock import to_minute
 from tap_jobo.errors import (
     ApiError,
     EndlessFeedError,
@@ -296,7 +297,11 @@ class Messages:
         if request.why == "restart" and self.spec.is_free:  # perhaps in place of a question
             self.logger.info("%s: reading everything that Jobo lists again, free.", self.name)
         elif request.why == "restart":
-            what = "everything" if sync.kind == "full" else f"what changed since {sync.since}"
+            what = (
+                "everything"
+                if sync.kind == "full"
+                else f"what changed since {to_minute(sync.since)}"
+            )
             self.logger.info("%s: buying %s again, because of `restart`.", self.name, what)
         elif before.has_begun and (change := what_changed(before, settings)):
             self._report_change(request, standing, change)
@@ -338,14 +343,14 @@ class Messages:
                 "fetched. %s [expired-gap]",
                 self.name.replace("_", " "),
                 lookback.days,
-                known,
-                oldest,
+                to_minute(known),
+                to_minute(oldest),
                 self.spec.gap_advice,
             )
         if before.bookmark and not starts_by(settings.start_date, before.bookmark):
             self.logger.info(
                 "start_date is later than the bookmark %s: rows updated in between are not read.",
-                before.bookmark,
+                to_minute(before.bookmark),
             )
 
     def report_kept(self, request: Request, position: Position, settings: SyncSettings) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tap_jobo.way_out import archive_command
+from tap_jobo.way_out import archive_command, select_only
 
 LOCK = '{"commands": {"archive-drop": {"executable": "tap-jobo-archive"}}}'
 
@@ -45,3 +45,13 @@ def test_a_program_on_the_path_is_called_by_its_name(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
     line = archive_command("drop", "a1", location="/srv/archive")
     assert line == "`tap-jobo-archive --archive-dir /srv/archive drop a1`"
+
+
+@pytest.mark.usefixtures("meltano")
+def test_a_selection_is_that_of_the_plugin() -> None:
+    assert select_only("jobs") == "select only jobs in TAP_JOBO_FREQUENT__SELECT"
+
+
+def test_without_meltano_the_catalog_selects(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MELTANO_EXTRACTOR_NAME", raising=False)
+    assert select_only("jobs") == "select only jobs in the catalog"

@@ -52,6 +52,16 @@ def test_a_later_stream_has_the_rest_of_the_limit_and_a_free_one_none(
     assert run.stderr.index(sites) < run.stderr.index("Summary: career_sites")
 
 
+def test_added_values_and_then_changes(tap: Tap) -> None:
+    state = tap.succeed(country_codes=["DE"], lookback_minutes=0).state
+    run = tap.succeed(
+        state=state, country_codes=["DE", "FR"], on_filter_change="resync", max_credits=None
+    )
+    added, changes = _announced(run)[-2:]
+    assert added.startswith("career_sites: filters country_codes=FR; all rows of the added values;")
+    assert changes.startswith("career_sites: then filters country_codes=DE, FR; changes since ")
+
+
 def test_named_companies(sandbox: Sandbox, tmp_path: Path) -> None:
     ids = list(sandbox.world.rows())[:3]
     run = tap_of(sandbox, tmp_path, "companies").run(company_ids=ids)
