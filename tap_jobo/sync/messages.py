@@ -224,7 +224,7 @@ class Messages:
 
         `since` is the bookmark at the head.
         """
-        what = f"what changed since {since}" if since else "what it lacks"
+        what = f"what changed since {to_minute(since)}" if since else "what it lacks"
         self.logger.warning(
             "The state of %s is ahead of the archive %s, which was restored from a backup, or was "
             "off for a run, or could not be written. The archive lacks pages, so %s is bought "
@@ -297,11 +297,9 @@ class Messages:
         if request.why == "restart" and self.spec.is_free:  # perhaps in place of a question
             self.logger.info("%s: reading everything that Jobo lists again, free.", self.name)
         elif request.why == "restart":
-            what = (
-                "everything"
-                if sync.kind == "full"
-                else f"what changed since {to_minute(sync.since)}"
-            )
+            what = "everything"
+            if sync.since and sync.kind != "full":
+                what = f"what changed since {to_minute(sync.since)}"
             self.logger.info("%s: buying %s again, because of `restart`.", self.name, what)
         elif before.has_begun and (change := what_changed(before, settings)):
             self._report_change(request, standing, change)
@@ -343,8 +341,8 @@ class Messages:
                 "fetched. %s [expired-gap]",
                 self.name.replace("_", " "),
                 lookback.days,
-                to_minute(known),
-                to_minute(oldest),
+                known,
+                oldest,
                 self.spec.gap_advice,
             )
         if before.bookmark and not starts_by(settings.start_date, before.bookmark):
