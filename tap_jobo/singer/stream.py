@@ -249,13 +249,11 @@ class JoboStream(RESTStream[Any]):
         if isinstance(error, MapExpressionError):  # its text has the expression only
             why += f": {error}".rstrip(".")
         billed = self._run.budget.credits
-        then = "The next run loads the page from the archive, free."
-        if not self._run.archive_location:
-            then = "The next run fetches the page again, at its price, because archive is false."
         return ConfigError(
             f"Setting 'stream_maps' fails on a row of {self.name} ({why}). "
             f"{f'This run was billed {dollars(billed)}' if billed else 'Nothing was billed'}. "
-            f"Correct the map, and run again. {then} [invalid-setting]"
+            "Correct the map, and run again. What is in the archive is loaded free. "
+            "[invalid-setting]"
         )
 
     def emit_state(self) -> None:

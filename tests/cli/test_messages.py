@@ -84,7 +84,7 @@ def wrong_settings(on: Stage) -> Iterator[Run]:
     yield tap.run(jobs_work_models=["remot"], company_types="for_profit")
     yield on.tap().run(country_codes=["XX", "UK"])
     yield tap.run(stream_maps={"career_sites": {"shout": "upper(nam)"}})
-    yield on.tap(archive=False).run(stream_maps={"career_sites": {"number": "int(name)"}})
+    yield on.tap().run(stream_maps={"career_sites": {"number": "int(name)"}})
     yield tap.run("--config", "missing.json")
     yield on.tap("companies").run(company_ids_file="missing.txt")
 

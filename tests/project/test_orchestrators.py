@@ -52,7 +52,7 @@ def test_the_log_is_json_and_without_the_key(tap: Tap, sandbox: Sandbox) -> None
         {name: each[name] for name in ("metric", "value")} for each in figures
     ]
 
-    maps = {"career_sites": {"x": f"int('{sandbox.api_key}')"}}  # whose error quotes it
+    maps = {"career_sites": {"x": f"upper('{sandbox.api_key}')"}}  # whose error quotes it
     run = tap.run("--test", env=variables, stream_maps=maps)
     assert run.returncode == 1
     last = json.loads(run.stderr.splitlines()[-1])

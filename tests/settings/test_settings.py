@@ -240,7 +240,8 @@ class TestVariablesThatAreNotRead:
         }
         run = tap.run(env=variables)
         assert complaint(run).startswith(
-            "TAP_JOBO_API_KEY, _MAX_CREDITS and _STREAM_MAPS are set, but nothing reads them"
+            "TAP_JOBO_API_KEY, TAP_JOBO_MAX_CREDITS and TAP_JOBO_STREAM_MAPS are set, but nothing "
+            "reads them"
         )
         assert "my-other-secret" not in run.stderr
         assert sandbox.ledger == []
