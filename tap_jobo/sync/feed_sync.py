@@ -188,7 +188,7 @@ class FeedSync:
             then = "the rest of a sync" if position.progress else "changes"
             has_profiles = self.report.profiles is not None
             self.messages.announce_load_of_all(contents, then, has_profiles=has_profiles)
-        else:
+        elif contents.pages:  # none, if the last page was dropped
             self.messages.announce_load(contents)
         self.messages.warn_of_dropped(dropped, opening.standing(position))
         if opening.state is None and position.gap:

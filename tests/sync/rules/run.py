@@ -192,11 +192,10 @@ class TapRun:
             previous = header.id
         self._step()
         versions, dropped = LastVersions(_reader(folder)), DroppedPages()
-        if len(numbers) > 1 or self.state is None:
-            for number in numbers:
-                page = folder.pages[number]
-                versions.note(Entry(number, page.header, b""))
-                dropped.note(number, page.header, page.position)
+        for number in numbers:
+            page = folder.pages[number]
+            versions.note(Entry(number, page.header, b""))
+            dropped.note(number, page.header, page.position)
         self.world.warn_of_dropped(self.pipe, dropped)
         for number in numbers:
             page = folder.pages[number]
