@@ -21,7 +21,7 @@ from tap_jobo.settings.reading import read_environment, validated
 from tap_jobo.settings.setting import config_schema
 from tap_jobo.signals import ShutdownSignal
 from tap_jobo.singer.billed_pages_stream import BilledPagesStream
-from tap_jobo.singer.checks import check_names, check_state, read_catalog
+from tap_jobo.singer.checks import check_environment, check_names, check_state, read_catalog
 from tap_jobo.singer.companies_stream import CompaniesStream
 from tap_jobo.singer.feed_stream import FeedStream
 from tap_jobo.singer.input_files import read_input_file, read_object
@@ -140,7 +140,12 @@ class TapJobo(Tap):
     @override
     def load_state(self, state: dict[str, Any]) -> None:
         check_state(state, self.feeds, self.config, CompaniesStream.name, self.logger)
+        environment = os.environ.get("MELTANO_ENVIRONMENT")
+        check_environment(state, environment)
         super().load_state(state)
+        if environment:
+            self.state.setdefault("bookmarks", {})
+            self.state["environment"] = environment  # type: ignore[typeddict-unknown-key]
 
     # The command line
 

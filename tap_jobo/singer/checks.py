@@ -18,6 +18,7 @@ from tap_jobo.errors import ConfigError, StateError
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.settings import SyncSettings
 from tap_jobo.sync.state import STATE_KEYS, read_state
+from tap_jobo.wording import question
 
 _OPTIONS: Final = [value for name, value in vars(mapper).items() if name.startswith("MAPPER_")]
 _SIMILAR: Final = 0.75  # similarity from which a new name counts as a misspelled one
@@ -109,6 +110,26 @@ def read_catalog(catalog: dict[str, Any]) -> Catalog:
             f"{unknown.pop()!a}. [invalid-catalog]"
         )
     return parsed
+
+
+def check_environment(state: Mapping[str, Any], environment: str | None) -> None:
+    """Check that a state is one of this Meltano environment, if both say which one they have.
+
+    Meltano passes the state in one file for all environments of a project's folder. If two runs
+    start at once, one can get the state of the other, and would miss the rows that lie between.
+    """
+    own = state.get("environment")
+    if own and environment and own != environment:
+        raise StateError(
+            question(
+                f"The state is that of Meltano's environment {own!s:.50}, and this run is in "
+                f"{environment}. Nothing was billed.",
+                "invalid-state",
+                ("two runs started at once", "run again, one after the other: they share a file"),
+                ("you copied the state", "set its 'environment' to null"),
+                ("else", "run without a state, which loads everything from the archive, free"),
+            )
+        )
 
 
 def check_state(

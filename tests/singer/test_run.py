@@ -121,6 +121,22 @@ class TestOneStreamThatFails:
         assert sandbox.credits_billed == billed
 
 
+class TestMeltanoEnvironment:
+    """Meltano passes the state in a file that two runs of one project overwrite for each other."""
+
+    def test_a_state_of_another_one_ends_the_run(self, tap: Tap) -> None:
+        state = tap.succeed(env={"MELTANO_ENVIRONMENT": "dev"}).state
+        message = tap.refuse(state=state, env={"MELTANO_ENVIRONMENT": "prod"})
+        assert "environment dev, and this run is in prod" in message
+        for name in ("dev", ""):
+            tap.succeed(state=state, env={"MELTANO_ENVIRONMENT": name})
+
+    def test_a_state_that_names_none_gets_this_one(self, tap: Tap) -> None:
+        state = tap.succeed().state
+        again = tap.succeed(state=state, env={"MELTANO_ENVIRONMENT": "prod"}).state
+        assert again == {**state, "environment": "prod"}
+
+
 class TestFirstSync:
     """The WARNING before a first sync that buys every row."""
 
