@@ -234,7 +234,7 @@ class StreamArchive:
     ) -> int | None:
         """Return what all rows cost at least, None if the archive does not show that.
 
-        That is what the last full sync has cost, or the last one, if their rows all match: a sync
+        That is what the last full sync has cost, or one in progress, if its rows all match: a sync
         returns each row once.
 
         Args:
@@ -254,9 +254,9 @@ class StreamArchive:
     def _cost_if_all_match(
         self, first: int, filters: Filters, start_date: str | None
     ) -> int | None:
-        """Return what a sync has cost, given its page 1, None if not all its rows match."""
+        """Return what a full sync has cost, given its page 1, None if not all its rows match."""
         header = self.header(first)
-        if header is None or header.sync is None:
+        if header is None or header.sync is None or header.sync.kind != "full":
             return None
         is_later = (start_date or "") > (header.sync.start_date or "")
         if is_later or not self.spec.covers(filters, header.sync.filters):

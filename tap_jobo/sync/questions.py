@@ -69,6 +69,7 @@ def _incomplete(standing: Standing, command: Command) -> Lines:
         f"{name} stopped, nothing billed: it has no state, and the archive {standing.location} "
         f"{lacks}.",
         "archive-incomplete",
+        ("you left the state out", "run with it again, free"),
         ("the warehouse has them", then),
         (
             "it does not",

@@ -98,8 +98,8 @@ def test_charts_are_those_of_the_measured_tables() -> None:
 
 IN_A_PROJECT = (
     "production", "test", "help", "archive", "profiles", "sets", "state-get",
-    "state-set", "cron-script", "catalog", "full-refresh", "target-schema", "state-backup",
-    "schedule-add",
+    "state-set", "cron-script", "second-loader", "catalog", "full-refresh", "target-schema",
+    "state-backup", "schedule-add",
 )  # fmt: skip
 """The blocks that run one after the other in a project that has synced once."""
 
@@ -233,6 +233,7 @@ def _against_the_sandbox(folder: Path, blocks_: list[str]) -> str:
         'export POSTGRES="${TARGET_POSTGRES_SQLALCHEMY_URL/+psycopg/}"',
         'printf \'{"api_key": "%s", "api_url": "%s"}\' \\',
         '  "$TAP_JOBO_API_KEY" "$TAP_JOBO_API_URL" > config.json',
+        "echo '{}' > second.json",
     ]
     for number, block_ in enumerate(blocks_):
         file = folder / f"block{number}.sh"
