@@ -181,12 +181,14 @@ Args:
     relation: The other model.
     key: The column that holds the id in both models.
     changes: As in `has_news`, to look for missing rows only if there is news.
+    missing: Whether to look for them.
 -#}
-{% macro keep_rebuilt(relation, key, changes=none) %}
+{% macro keep_rebuilt(relation, key, changes=none, missing=true) %}
 {%- set query %}
 select rebuilt.{{ key }} as key
 from (select * from {{ relation }}) as rebuilt
 where {{ jobo.is_new("rebuilt.built_at") }}
+{%- if missing %}
 union all
 select known.{{ key }} as key
 from {{ this }} as known
@@ -195,6 +197,7 @@ where {{ jobo.has_news(changes) ~ " and " if changes }}not exists (
     from (select * from {{ relation }}) as present
     where present.{{ key }} = known.{{ key }}
 )
+{%- endif %}
 {%- endset -%}
 {{ jobo.keep_changes(query) }}
 {%- endmacro %}

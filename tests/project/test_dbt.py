@@ -28,7 +28,7 @@ SPEND = "jobo__spend_by_day"
 """The mart of a stream that is off by default."""
 OTHERS = (
     "jobo__career_sites_history", "jobo__jobs_history", "int_jobo__first_seen", "int_jobo__jobs",
-    "int_jobo__funding_rounds", "int_jobo__job_skills", "int_jobo__job_locations",
+    "int_jobo__funding_rounds", "int_jobo__job_locations",
     "stg_jobo__career_site_industries",
     "stg_jobo__career_sites", "stg_jobo__companies", "stg_jobo__expired_jobs", "stg_jobo__jobs",
 )  # fmt: skip

@@ -328,7 +328,7 @@ def test_a_job_without_created_at_counts_since_it_was_read(postgres: Postgres) -
 
 
 def test_places_and_skills_of_a_deleted_job_leave(postgres: Postgres) -> None:
-    names = ["int_jobo__job_locations", "int_jobo__job_skills"]
+    names = ["int_jobo__job_locations", "jobo__job_locations", "jobo__job_skills"]
     create(postgres, STREAMS, "public")
     postgres.execute(upsert("public", "jobs", [at(2, id=key, **JOB) for key in ("a", "b")]))
     postgres.dbt(only(*names))

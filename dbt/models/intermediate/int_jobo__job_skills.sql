@@ -4,10 +4,11 @@
     on_schema_change="fail",
     unique_key="job_id",
     incremental_strategy="jobo_replace",
-    pre_hook="{{ jobo.keep_rebuilt(ref('stg_jobo__jobs'), 'job_id', ref('int_jobo__job_changes')) }}",
+    pre_hook="{{ jobo.keep_rebuilt(ref('stg_jobo__jobs'), 'job_id', missing=false) }}",
     **jobo.layout(["job_id", "skill"])
 ) }}
 
+-- Rows of deleted jobs stay: there are millions of rows to look through in each build, and jobo__job_skills hides these.
 with
 
 jobs as (
