@@ -34,7 +34,7 @@ from tap_jobo.way_out import archive_command
 from tap_jobo.wording import dollars, plural, question
 
 _ADVICE: Final = (
-    "Restore it from a backup. Or move the folder of the stream away: the archive then goes on "
+    "Restore it from a backup. Or move the folder of the stream away: the archive then continues "
     "from the state, without what it has now."
 )
 _AHEAD: Final = 8  # entries that are read ahead from a bucket

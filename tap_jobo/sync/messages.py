@@ -239,7 +239,7 @@ class Messages:
         if standing.view is None or standing.view.is_empty:
             if standing.state and standing.state.position.bookmark:
                 self.logger.warning(
-                    "The archive %s has nothing of %s yet, so it goes on from the state. Nothing "
+                    "The archive %s has nothing of %s yet, so it continues from the state. Nothing "
                     "is billed again, but another warehouse can't be loaded from it, and "
                     "max_credits_per_month counts from zero. Is archive_dir on a disk that lasts? "
                     "[archive-empty]",
@@ -248,7 +248,7 @@ class Messages:
                 )
             return
         self.logger.warning(
-            "The archive %s lacks what the state of %s has, so it goes on from the state, without "
+            "The archive %s lacks what the state of %s has, so it continues from the state, without "
             "what came before. Nothing is billed again, but a new warehouse can't be loaded from "
             "it. To complete it, restore a backup, and run once without a state, which bills only "
             "what changed since the backup. Or buy everything again (%s): %s. [archive-adopted]",

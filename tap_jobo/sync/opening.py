@@ -138,7 +138,7 @@ class Opening:
             return f"To go on, {correct}"
         return (
             "The archive has it, so it stays without a state. Wait until then. Or move the "
-            f"stream's folder away, and {correct}: the archive then goes on from that"
+            f"stream's folder away, and {correct}: the archive then continues from that"
         )
 
     @property

@@ -39,7 +39,7 @@ def _describe_load(opening: Opening, count_rows: Callable[[Entry], int]) -> str:
     if archive is None:
         return "nothing, because the archive is off"
     if isinstance(opening.decision, Adopt):
-        return "nothing. The archive goes on from the state"
+        return "nothing. The archive continues from the state"
     if opening.first > archive.head:
         return "nothing"
     contents = Contents()

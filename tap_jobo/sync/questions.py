@@ -93,7 +93,7 @@ def _other_archive(standing: Standing, _: Command) -> Lines:
         )
     ways = [
         ("the archive of the state exists", "set archive_dir to it"),
-        ("it does not", "set archive_dir to a new folder, which goes on from the state, free"),
+        ("it does not", "set archive_dir to a new folder, which continues from the state, free"),
     ]
     if view and view.is_complete:
         then = "run without a state: that loads everything that it has, free"
@@ -112,7 +112,7 @@ def _other_filters(standing: Standing, _: Command) -> Lines:
     if not change:
         end = standing.position.bookmark
         change = f"they end at {end}, and start_date here is later, {settings.start_date}"
-    own = "goes on from the state, free" if state else f"buys everything ({_price(standing)})"
+    own = "continues from the state, free" if state else f"buys everything ({_price(standing)})"
     ways = [("another pipeline uses it", f"set archive_dir to a folder of its own: that {own}")]
     more = ""
     if state and settings.filter_as(state.position):
@@ -144,7 +144,7 @@ def _filters_changed(standing: Standing, _: Command) -> Lines:
     if progress:
         what = what_is_given_up(progress, settings.spec)
         text += f" A sync in progress would be given up: {what}."
-        back = "that sync goes on, and nothing is lost"
+        back = "that sync resumes, and nothing is lost"
     ways.append(("or change it back", back))
     return question(text, "filters-changed", *ways)
 

@@ -150,7 +150,7 @@ def describe_request(request: Request) -> str:
         what = "rows of the added values" if sync.kind == "added" else "changes"
         rows = f"{what} since {start:%Y-%m-%dT%H:%MZ}"
     if request.page > 1:
-        rows = f"continues a sync of {rows} after {plural(request.rows, 'row')}"
+        rows = f"resumes a sync of {rows} after {plural(request.rows, 'row')}"
     return f"{filters}{rows}"
 
 

@@ -72,7 +72,7 @@ def test_sync_in_progress(tap: Tap) -> None:
     cut = cut_in_request(tap, 3, billed=False)
     run = tap.run(state=cut.state, max_credits=None)
     assert _announced(run) == [
-        "career_sites: continues a sync of everything after 100 rows; max_credits is not set"
+        "career_sites: resumes a sync of everything after 100 rows; max_credits is not set"
     ]
     assert run.lines("WARNING") == []
 
@@ -89,7 +89,7 @@ def test_what_follows_pages_of_the_archive(tap: Tap, sandbox: Sandbox) -> None:
         "career_sites`."
     )
     assert bought == (
-        "career_sites: continues a sync of everything after 100 rows; max_credits is not set"
+        "career_sites: resumes a sync of everything after 100 rows; max_credits is not set"
     )
     assert run.lines("WARNING") == []
     run = tap.run(state=cut.states[0], max_credits=None, batch_size=10)

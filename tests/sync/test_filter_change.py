@@ -243,7 +243,7 @@ def test_a_pipeline_that_is_asked_goes_on_in_an_archive_of_its_own_free(tap: Tap
         run = tap.run(state=ours.state)
         assert error_code(run) == "other-filters"
         assert run.ids == []
-        assert "goes on from the state, free" in complaint(run)
+        assert "continues from the state, free" in complaint(run)
     tap.settings["archive_dir"] = str(tap.folder / "own")
     ours.run()
     assert tap.sandbox.rows_billed == billed
