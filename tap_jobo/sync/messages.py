@@ -248,10 +248,11 @@ class Messages:
                 )
             return
         self.logger.warning(
-            "The archive %s lacks what the state of %s has, so it continues from the state, without "
-            "what came before. Nothing is billed again, but a new warehouse can't be loaded from "
-            "it. To complete it, restore a backup, and run once without a state, which bills only "
-            "what changed since the backup. Or buy everything again (%s): %s. [archive-adopted]",
+            "The archive %s lacks what the state of %s has, so it continues from the state, "
+            "without what came before. Nothing is billed again, but a new warehouse can't be "
+            "loaded from it. To complete it, restore a backup, and run once without a state, which "
+            "bills only what changed since the backup. Or buy everything again (%s): %s. "
+            "[archive-adopted]",
             self.location,
             self.name,
             price_of_everything(standing),

@@ -101,7 +101,7 @@ def test_the_price_of_an_incomplete_archive_is_not_that_of_what_it_has(
     change(warehouse.tap, next(iter(warehouse.target.rows)))
     warehouse.run()
     line = warehouse.tap.refuse()
-    assert "at least $0.05; $50.00 per 1,000 rows" in line
+    assert "(total unknown; $50.00 per 1,000 rows)" in line
 
 
 def test_a_bookmark_in_the_future_is_corrected_as_the_message_says(
