@@ -114,7 +114,7 @@ CONTROL: Final = (  # how to run, and company profiles; listed after the setting
     Setting(
         name="archive",
         description=(
-            "Archive every billed page, so that no row is billed again, whatever crashes, and any "
+            "Archive every billed page, so that a crash costs at most the page in flight, and any "
             "warehouse is loaded again free."
         ),
         type=of.boolean(),
