@@ -103,19 +103,26 @@ class FeedStream(JoboStream):
 
     def _early_rows(self) -> Iterator[str]:
         """Yield a warning if rows were read before the stream that reports those that are gone."""
-        bookmarks, lookback = self.tap_state.get("bookmarks", {}), self.spec.longest_lookback
-        read = [
-            name
-            for name in self.spec.ends_rows_of
-            if bookmarks.get(name, {}).get("replication_key_value")
-        ]
+        lookback, read = self.spec.longest_lookback, self._ended_before
         if read and lookback and not self._opening.position.has_begun:
+            names = " and ".join(each.name for each in read)
             yield (
-                f"{self.name} was not read before, but {read[0]} was. Jobo lists "
+                f"{self.name} was selected later than {names}. Jobo lists "
                 f"{self.name.replace('_', ' ')} of the last {lookback.days} days only, so jobs "
                 "that expired earlier, but after they were read, stay open. "
-                f"{self.spec.gap_advice} [expired-gap]"
+                f"{self._messages.find_ended} [expired-gap]"
             )
+
+    @property
+    def _ended_before(self) -> list[FeedSpec]:
+        """The feeds that the state has read, and whose rows this one reports as gone."""
+        bookmarks = self.tap_state.get("bookmarks", {})
+        return [
+            each
+            for each in FEEDS
+            if each.name in self.spec.ends_rows_of
+            and bookmarks.get(each.name, {}).get("replication_key_value")
+        ]
 
     def _unfiltered_rows(self) -> Iterator[str]:
         """Yield a warning before everything is bought: of jobs even if there is a limit."""
@@ -256,6 +263,8 @@ class FeedStream(JoboStream):
             logger=self.plain_logger,
             location=self._run.archive_location,
             command=self._run.archive_command,
+            ended=self._ended_before
+            or [each for each in FEEDS if each.name in self.spec.ends_rows_of],
         )
 
     @cached_property

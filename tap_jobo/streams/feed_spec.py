@@ -30,7 +30,6 @@ class FeedSpec:
     since_parameter: str  #: the request parameter that names the start of the window
     since_is_inclusive: bool = False  #: whether rows updated exactly at `since` are returned
     longest_lookback: timedelta | None = None  #: how far back `since` may lie
-    gap_advice: str = ""  #: what to do about rows further back than that
     ends_rows_of: tuple[str, ...] = ()  #: the streams whose rows it reports as gone
     filters: tuple[Setting, ...] = ()  #: the settings that select rows
     #: those to suggest if none is set, although filters of other feeds are

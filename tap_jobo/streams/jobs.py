@@ -183,10 +183,6 @@ EXPIRED_JOBS: Final = FeedSpec(
     since_parameter="expired_since",
     since_is_inclusive=True,
     longest_lookback=timedelta(days=7),
-    gap_advice=(
-        "To recover, run `tap-jobo-archive restart jobs`, sync jobs ($3.00 per 1,000 rows at list "
-        "price), and delete the rows that it does not return."
-    ),
     ends_rows_of=("jobs", "managed_jobs"),
     page_cap=10_000,
     list_price=0,

@@ -57,12 +57,15 @@ class Messages:
         logger: Where they go, unless they end the stream.
         location: The folder or URL of the archive, empty if it is off.
         command: Returns the command line of `tap-jobo-archive` in backticks.
+        ended: The feeds whose rows this one reports as gone: those in the state, or all of them if
+            it has none, because another pipeline may read them.
     """
 
     spec: FeedSpec
     logger: logging.Logger
     location: str
     command: Callable[..., str]
+    ended: Sequence[FeedSpec]
     _is_gap_told: bool = False
 
     @property
@@ -73,9 +76,24 @@ class Messages:
     @property
     def read_again(self) -> str:
         """What to run to buy all rows again."""
+        return self._read_again(self.name)
+
+    def _read_again(self, stream: str) -> str:
         if not self.location:
             return "a full refresh (without state)"
-        return self.command("restart", self.name)
+        return self.command("restart", stream)
+
+    @property
+    def find_ended(self) -> str:
+        """How to find the rows that are gone, but no longer reported as gone."""
+        ways = [
+            f"all of {each.name} again ({each.price_per_thousand}): {self._read_again(each.name)}"
+            for each in self.ended
+        ]
+        return (
+            f"To find them, buy {', or '.join(ways)}. Then run, and delete the rows that the run "
+            "does not return."
+        )
 
     def question(self, asked: Question, standing: Standing) -> StateError:
         """Return the error that asks the user to decide."""
@@ -344,7 +362,7 @@ class Messages:
                 lookback.days,
                 known,
                 oldest,
-                self.spec.gap_advice,
+                self.find_ended,
             )
         if before.bookmark and not starts_by(settings.start_date, before.bookmark):
             self.logger.info(
