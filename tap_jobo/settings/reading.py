@@ -13,6 +13,7 @@ from dotenv.parser import parse_stream
 
 from tap_jobo.errors import ConfigError
 from tap_jobo.redaction import without_key
+from tap_jobo.settings.common import ARCHIVE_DIR
 from tap_jobo.settings.setting import Setting, fits
 
 _PREFIX: Final = "TAP_JOBO_"
@@ -176,12 +177,14 @@ def _unread(
         return ignored, misspelled
     for variable, text in sorted(environ.items()):
         name = variable.removeprefix(_PREFIX)
-        if name in (variable, "ARCHIVE_DIR") or f"MELTANO_EXTRACT_{name}" in environ:
-            continue  # `tap-jobo-archive` reads the folder
+        if name == variable or f"MELTANO_EXTRACT_{name}" in environ:
+            continue
         setting = name.lower()
         if setting in properties and name.isupper():
             definition = properties[setting]
-            if _parse(text, definition) != given.get(setting, definition.get("default")):
+            is_for_command = setting == ARCHIVE_DIR.name in given  # for `tap-jobo-archive`
+            value = given.get(setting, definition.get("default"))
+            if _parse(text, definition) != value and not is_for_command:
                 ignored.append(setting)
             continue
         is_of_child = any(

@@ -214,7 +214,7 @@ class TestVariableNames:
             f"TAP_JOBO_{plugin}_{name.upper()}" for plugin in ("FREQUENT", "2") for name in NAMES
         ]
         others = "TAP_JOBO__SELECT TAP_JOBO__STATE TAP_JOBO_FREQUENT__SELECT TAP_JOBO_LOGLEVEL"
-        more = "TAP_JOBO_SERVICE_HOST TAP_JOBO_ARCHIVE_DIR TAP_JOBOMAX_CREDITS MAX_CREDIT"
+        more = "TAP_JOBO_SERVICE_HOST TAP_JOBOMAX_CREDITS MAX_CREDIT"
         names = [*inherited, *others.split(), *more.split()]
         passed_on = ["TAP_JOBO_MAX_CREDIT", "MELTANO_EXTRACT_MAX_CREDIT"]
         assert check({"api_key": "k"}, dict.fromkeys([*names, *passed_on], "5"))
@@ -259,11 +259,16 @@ class TestVariablesThatAreNotRead:
             "TAP_JOBO_COUNTRY_CODES": "DE, US",
             "TAP_JOBO_IS_AGENCY": "no",
             "TAP_JOBO_LOOKBACK_MINUTES": "15",  # the default
-            "TAP_JOBO_ARCHIVE_DIR": "elsewhere",  # which `tap-jobo-archive` reads
         }
         tap.succeed(
             env=variables, start_date="2020-02-01", country_codes=["DE", "US"], is_agency="false"
         )
+
+    def test_the_folder_is_for_the_command_if_the_tap_has_its_own(self) -> None:
+        variables = {"TAP_JOBO_ARCHIVE_DIR": "elsewhere"}
+        assert check({"api_key": "k", "archive_dir": "here"}, variables)
+        with pytest.raises(ConfigError, match="ARCHIVE_DIR is set, but nothing reads it"):
+            check({"api_key": "k"}, variables)
 
     def test_meltano_has_read_it_or_runs_an_unrelated_plugin(self) -> None:
         limit = {"TAP_JOBO_MAX_CREDITS": "5", "MELTANO_EXTRACT__SELECT": "[]"}
