@@ -141,7 +141,7 @@ class TapJobo(Tap):
     def load_state(self, state: dict[str, Any]) -> None:
         check_state(state, self.feeds, self.config, CompaniesStream.name, self.logger)
         environment = os.environ.get("MELTANO_ENVIRONMENT")
-        check_environment(state, environment)
+        check_environment(state, environment, has_archive=self.config["archive"])
         super().load_state(state)
         if environment:
             self.state.setdefault("bookmarks", {})
@@ -184,7 +184,8 @@ class TapJobo(Tap):
         """Test the selected streams; the SDK would test all of them, and ignore the catalog."""
         if value is None or ctx.params["about"]:
             return
-        tap = cls._of_command_line(ctx)
+        # A test needs no state, and Meltano passes that of the last run, of whatever environment.
+        tap = cls._of_command_line(ctx, files=("catalog",))
         streams = tap.order.read_streams
         if not streams:
             raise ConfigError(
@@ -212,13 +213,13 @@ class TapJobo(Tap):
         ctx.exit()
 
     @classmethod
-    def _of_command_line(cls, ctx: click.Context) -> Self:
-        """Return the tap with the files of the command line."""
-        config, files = ctx.params["config"], (ctx.params["catalog"], ctx.params["state"])
-        catalog, state = (file and json.load(file) for file in files)
-        tap = cls(
-            config=config.config, parse_env_config=config.parse_env, catalog=catalog, state=state
-        )
+    def _of_command_line(
+        cls, ctx: click.Context, files: Sequence[str] = ("catalog", "state")
+    ) -> Self:
+        """Return the tap with files of the command line."""
+        config = ctx.params["config"]
+        found = {name: json.load(file) for name in files if (file := ctx.params[name])}
+        tap = cls(config=config.config, parse_env_config=config.parse_env, **found)
         tap.order.check_selection()
         return tap
 

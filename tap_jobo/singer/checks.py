@@ -15,6 +15,7 @@ from singer_sdk.singerlib import Catalog
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL
 
 from tap_jobo.errors import ConfigError, StateError
+from tap_jobo.redaction import without_key
 from tap_jobo.streams.feed_spec import FeedSpec
 from tap_jobo.sync.settings import SyncSettings
 from tap_jobo.sync.state import STATE_KEYS, read_state
@@ -112,7 +113,9 @@ def read_catalog(catalog: dict[str, Any]) -> Catalog:
     return parsed
 
 
-def check_environment(state: Mapping[str, Any], environment: str | None) -> None:
+def check_environment(
+    state: Mapping[str, Any], environment: str | None, *, has_archive: bool
+) -> None:
     """Check that a state is one of this Meltano environment, if both say which one they have.
 
     Meltano passes the state in one file for all environments of a project's folder. If two runs
@@ -120,14 +123,16 @@ def check_environment(state: Mapping[str, Any], environment: str | None) -> None
     """
     own = state.get("environment")
     if own and environment and own != environment:
+        then = "loads what the archive has, free" if has_archive else "buys everything"
         raise StateError(
             question(
-                f"The state is that of Meltano's environment {own!s:.50}, and this run is in "
-                f"{environment}. Nothing was billed.",
+                f"The state is that of Meltano's environment {without_key(str(own))[:50]}, and "
+                f"this run is in {environment}. Nothing was billed.",
                 "invalid-state",
                 ("two runs started at once", "run again, one after the other: they share a file"),
+                ("you asked for --plan", "add --state with what `meltano state get` prints"),
                 ("you copied the state", "set its 'environment' to null"),
-                ("else", "run without a state, which loads everything from the archive, free"),
+                ("else", f"run without a state, which {then}"),
             )
         )
 

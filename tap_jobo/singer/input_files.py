@@ -21,7 +21,8 @@ def read_input_file(
     if path is None:
         return None
     found = read_object(path, f"--{param.name}")
-    if param.name == "state" and isinstance(wrapped := found.get("singer_state"), dict):
+    wrapped = found.get("singer_state")
+    if param.name == "state" and len(found) == 1 and isinstance(wrapped, dict):
         found = wrapped
     return io.StringIO(json.dumps(found))
 

@@ -131,6 +131,11 @@ class TestMeltanoEnvironment:
         for name in ("dev", ""):
             tap.succeed(state=state, env={"MELTANO_ENVIRONMENT": name})
 
+    def test_a_test_needs_no_state(self, tap: Tap) -> None:
+        """Meltano passes that of the last run, of whatever environment."""
+        state = tap.succeed(env={"MELTANO_ENVIRONMENT": "dev"}).state
+        tap.succeed("--test", state=state, env={"MELTANO_ENVIRONMENT": "prod"})
+
     def test_a_state_that_names_none_gets_this_one(self, tap: Tap) -> None:
         state = tap.succeed().state
         again = tap.succeed(state=state, env={"MELTANO_ENVIRONMENT": "prod"}).state
